@@ -1,7 +1,7 @@
 """Traces and captures that cost more than what was sent, beside honest nodes, jobs and clients.
 
 The nodes are OpenSSH's, so that the files come as they are. What their reading costs is tested with
-pure functions (test_read_traces.py, test_pcap.py); here it is whether anybody else waits for it.
+pure functions (test_traces.py, test_pcap.py); here it is whether anybody else waits for it.
 """
 
 import gzip
@@ -10,7 +10,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
@@ -120,18 +120,22 @@ def another_client(daemon: Daemon, job: Job) -> Iterator[None]:
     assert max(took) < WORST
 
 
-def processor_time(daemon: Daemon) -> float:
-    fields = Path(f"/proc/{daemon.pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+def opened(daemon: Daemon) -> list[str]:
+    """What the daemon's processes have open."""
+    paths = []
+    for pid in daemon.tree():
+        with suppress(FileNotFoundError):  # it has ended, or closed one
+            paths += [os.readlink(one) for one in Path(f"/proc/{pid}/fd").iterdir()]
+    return paths
 
 
 def assert_nothing_at_work(daemon: Daemon, job: Job) -> None:
     """From a second on."""
     time.sleep(1)
-    before = processor_time(daemon)
+    before = daemon.cpu()
     time.sleep(1)
-    assert processor_time(daemon) - before < 0.1
-    assert not [path for path in daemon.descriptors().values() if job.job_id in path]
+    assert daemon.cpu() - before < 0.1
+    assert not [path for path in opened(daemon) if job.job_id in path]
 
 
 def test_exploding_traces_hold_up_no_other_node_job_or_client(
@@ -161,7 +165,7 @@ def test_a_stop_does_not_wait_for_exploding_traces(daemon: Daemon, make_node: Ma
     exploding(odd)
     with daemon.client() as client:
         collect(client, odd)
-        wait_until(lambda: any("/files/" in path for path in daemon.descriptors().values()))
+        wait_until(lambda: any("/files/" in path for path in opened(daemon)))
     began = time.monotonic()
     assert daemon.stop() == 0
     assert time.monotonic() - began < 5

@@ -43,7 +43,7 @@ COMMON = {
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "__main__": {"main"},
-    "main": {"config", "demo", "lab", "service", "stdout"},
+    "main": {"config", "demo", "lab", "service", "stdout", "worker"},
     "demo": {"stdout"},
     "stdout": set(),
     "service": {
@@ -59,11 +59,13 @@ MAY_IMPORT: dict[str, set[str]] = {
         "varlink",
         "vos",
         "work",
+        "worker",
     },
     "api": {"cases", "config", "jobs", "plan", "protocol", "store", "varlink", "vos"},
     "protocol": set(),
     "plan": {"config", "jobs", "node", "store", "vos"},
-    "cases": {"store"},
+    "cases": {"store", "worker"},
+    "reading": {"worker"},
     "jobs": {"cases", "config", "node", "store"},
     "work": {"node", "vos"},
     "node": {"vos"},
@@ -83,6 +85,7 @@ ONLY = {
     ("plan", "jobs"): {"cucmd.jobs.errors"},
     ("jobs", "node"): {"cucmd.node.ports"},
     ("lab", "ssh"): {"cucmd.ssh.bridge"},
+    ("reading", "worker"): {"cucmd.worker.frames", "cucmd.worker.forked"},
     ("receiver", "ssh"): {
         f"cucmd.ssh.{name}" for name in ("algorithms", "bridge", "feed", "peer", "turns")
     },
@@ -93,7 +96,7 @@ ONLY = {
 KINDS = {
     "capture": ("Packets", 10),
     "check": ("Checks", 7),
-    "collect": ("Files", 17),
+    "collect": ("Files", 19),
     "discover": ("Discovery", 11),
     "run": ("Commands", 7),
 }

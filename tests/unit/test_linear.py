@@ -21,7 +21,7 @@ from typing import TypeVar
 
 import pytest
 
-from cucmd import cases, node_name, vos, work
+from cucmd import node_name, reading, vos, work
 from cucmd.ssh import login
 
 SHORT = 1500  # characters
@@ -58,7 +58,7 @@ def patterns_in(value: object) -> Iterator[re.Pattern]:
 def all_patterns() -> dict[str, re.Pattern]:
     """By where each was found; one that is found again only once."""
     found: dict[re.Pattern, str] = {}
-    for module in modules(vos, cases, work, node_name, login):
+    for module in modules(vos, reading, work, node_name, login):
         for name, value in vars(module).items():
             for number, pattern in enumerate(patterns_in(value)):
                 place = f"{module.__name__.removeprefix('cucmd.')}.{name}"
@@ -253,4 +253,5 @@ def parsed(name: str, lines: Sequence[str]) -> object:
 
 def test_all_parsers_of_answers_are_among_them() -> None:
     assert {"parse_machine", "parse_service_list", "parse_show_status"} <= PARSERS.keys()
-    assert {"vos.services._PEER", "cases.stamps._ANY_LINE", "work.check._NAME"} <= PATTERNS.keys()
+    named = {"vos.services._PEER", "reading.stamps._ANY_LINE", "work.check._NAME"}
+    assert named <= PATTERNS.keys()

@@ -9,66 +9,65 @@ another job, not another node.
     tried again
     a restart           what it has interrupted is read once somebody asks for the job
 
-Some jobs are read at a time, and some nodes of each, each in a thread. A thread works for a
-hundredth of a second, and then rests for three, one thread after the other: so all of them together
-take a third of a processor at most, and each has its turn, whatever the others read. A cancel is
-heard there.
+Some jobs are read at a time, and some nodes of each, each by a process of its own (`reading/`),
+which has the lowest claim to the processor. It may take processor time in proportion to what the
+node has sent, and a cancel kills it.
 
 Files that are complete and count are read (`files.py`): the beginning of each, and of each trace
-the last file to its end, within what the node has sent (`read_traces.py`). The result is one line
-for each node, in the store; of what could not be read it says so, and that is not read again.
+the last file to its end. The result is one line for each node, in the store; of what could not be
+read it says so, and that is not read again.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator
 from contextlib import aclosing, contextmanager
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias, TypeVar
 
+import msgspec
 import trio
 from msgspec.structs import replace
 
-from cucmd.cases.covered import (
-    MOST_GAPS,
-    Clock,
-    PathFound,
-    Paths,
-    Span,
-    describe,
-    gaps_of,
-    trace_name,
-)
 from cucmd.cases.files import counts, is_gone, is_output, name_of, pages
-from cucmd.cases.read_traces import Beginning, Budget, Pace, Traces, last_stamp, look
 from cucmd.failure import Code
-from cucmd.job.collect import Collect, Covered
+from cucmd.job.collect import MOST_GAPS, Collect, Covered
 from cucmd.job.duration import longer
 from cucmd.job.job import Job
 from cucmd.job.node import SETTLED, Failed, Node, Succeeded
 from cucmd.received_file import ReceivedFile
 from cucmd.store import Store, StoreFailed
+from cucmd.worker.frames import Limits, ReadTraces, TracePage, TracesRead
+from cucmd.worker.workers import How, WorkerEnded, Workers
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
-
-# Jobs that are read at a time, nodes of each, and times its work that a thread rests. The thread's
-# priority is not lowered instead: it holds the interpreter's lock while it searches a piece, and on
-# a busy machine the daemon would wait for a thread that the kernel does not run.
-_JOBS, _NODES, _REST = 8, 4, 3.0
+# What such a process does, by which the first process knows it.
+TRACES = "traces"
+# Jobs that are read at a time, nodes of each, and processes of all, which take turns.
+_JOBS, _NODES, _PROCESSES = 8, 2, max(2, os.cpu_count() or 1)
+# What a process may take: so many seconds of the processor, and one for so many bytes that the node
+# has sent; bytes of memory. Logs pack to a tenth, now and then to a thirtieth, and an archive is
+# unpacked twice. A hundred files of half a megabyte that unpack to 540 MB each would take a minute.
+_SECONDS, _BYTES_A_SECOND = 10, 5_000_000
+_MEMORY = 512 * 1024**2
+# How often a node is read whose process was killed, by whom ever.
+_TRIES = 2
+_MOST_TEXT = 4000
 # Seconds after which the nodes that were read are saved, where others of the job take longer.
 _SAVED_EVERY = 5.0
 # Jobs that wait to be read; those that do not fit are read when somebody asks for them.
 _MOST_WAITING = 1000
 
-_TOO_MUCH = "not all of it was read, since that takes longer than logs of this size can"
-_DEFECT = "unknown: reading it has failed, by a defect of cucmd; its log has the details"
-
-# The name of a time zone -> the zone; None: it is not known here.
-ZoneOf: TypeAlias = Callable[[str], tzinfo | None]
+_UNKNOWN = {
+    How.LOST: "unknown: the process that was to read its files was killed",
+    How.TIME: "unknown: reading its files takes longer than logs of this size can",
+    How.MEMORY: "unknown: reading its files takes more memory than logs can",
+    How.WRONG: "unknown: reading it has failed, by a defect of cucmd; its log has the details",
+}
+_READ = msgspec.msgpack.Decoder(TracesRead)
 
 
 def has_coverage(job: Job) -> bool:
@@ -79,16 +78,15 @@ def has_coverage(job: Job) -> bool:
 class Coverage:
     """Of the daemon. `run` is to be started in a task of its own."""
 
-    def __init__(self, store: Store, directory: Callable[[str], Path], zone_of: ZoneOf) -> None:
+    def __init__(self, store: Store, directory: Callable[[str], Path], workers: Workers) -> None:
         self._store = store
         self._directory = directory
-        self._zone_of = zone_of
+        self._workers = workers
+        self._room = trio.CapacityLimiter(_PROCESSES)
         # By job. One that is closed again while it is being read is in both.
         self._waiting: dict[str, _JobReading] = {}
         self._reading: dict[str, _JobReading] = {}
         self._news = trio.Event()
-        self._threads = trio.CapacityLimiter(_JOBS * _NODES)
-        self._turn = trio.Lock()
 
     def want(self, job_id: str) -> None:
         """The job is closed. Never waits."""
@@ -159,10 +157,9 @@ class Coverage:
         ended = trio.Event()
 
         async def read_nodes() -> None:
-            pace = Pace(lambda worked: trio.from_thread.run(self._rest, worked))
             with _logged(job_id):
                 for node in left:
-                    said[node.node] = await self._of_node(job, node, directory, pace)
+                    said[node.node] = await self._of_node(job, node, directory)
 
         async def read_all() -> None:
             async with trio.open_nursery() as readers:
@@ -182,36 +179,38 @@ class Coverage:
         if said:
             await self._store.change(job.job_id, partial(add_coverage, job, dict(said)))
 
-    async def _of_node(self, job: Job, node: Node, directory: Path, pace: Pace) -> Covered:
+    async def _of_node(self, job: Job, node: Node, directory: Path) -> Covered:
         """What the traces of a node cover. Raises `StoreFailed`."""
-        assert isinstance(job.work, Collect)
-        reading = _NodeReading(node, job.work, Budget(pace.step))
-        try:
-            of_node = pages(self._store, job.job_id, {node.node: node})
-            async with aclosing(of_node) as all_pages:
-                async for page in all_pages:
-                    files = [file for file, _ in page if _is_read(file, node)]
-                    await self._in_thread(pace, reading.look, directory, files)
-            await self._in_thread(pace, reading.find_ends, directory)
-            window = Span(job.work.since, job.work.until)
-            return reading.describe(window, clock_of(node, self._zone_of))
-        except StoreFailed:
-            raise
-        except Exception:  # its files are a stranger's: they cost no other node its coverage
-            log.exception("job %s, %s: what its files cover: a defect", job.job_id, node.node)
-            return Covered(_DEFECT)
+        for left in reversed(range(_TRIES)):
+            try:
+                return await self._read_by_a_process(job, node, directory)
+            except WorkerEnded as error:
+                if error.how is How.LOST and left:
+                    continue
+                said = "job %s, %s: what its files cover is not known: %s"
+                log.warning(said, job.job_id, node.node, error)
+                return Covered(_UNKNOWN[error.how])
+        raise AssertionError
 
-    async def _in_thread(self, pace: Pace, work: Callable[..., T], *arguments: object) -> T:
-        def at_work() -> T:
-            with pace.at_work():
-                return work(*arguments)
-
-        return await trio.to_thread.run_sync(at_work, limiter=self._threads)
-
-    async def _rest(self, worked: float) -> None:
-        """Called from the threads. trio gives a lock in the order in which it is asked for."""
-        async with self._turn:
-            await trio.sleep(_REST * worked)
+    async def _read_by_a_process(self, job: Job, node: Node, directory: Path) -> Covered:
+        seconds = _SECONDS + node.bytes_received // _BYTES_A_SECOND
+        limits = Limits(memory=_MEMORY, seconds=seconds)
+        of_node = pages(self._store, job.job_id, {node.node: node})
+        async with (
+            self._room,
+            self._workers.forked(TRACES, directory, limits) as worker,
+            aclosing(of_node) as all_pages,
+        ):
+            await worker.send(_asked(job, node, directory))
+            async for page in all_pages:
+                files = [(one.path, name_of(one, node)) for one, _ in page if _is_read(one, node)]
+                if files:
+                    await worker.send(TracePage(tuple(files)))
+            await worker.send(TracePage(()))
+            covered = (await worker.receive(_READ)).covered
+        if len(covered.text) > _MOST_TEXT or len(covered.gaps) > MOST_GAPS:
+            raise WorkerEnded(How.WRONG, "more was said than can be")
+        return covered
 
 
 def add_coverage(before: Job, coverage: dict[str, Covered], now: Job) -> Job:
@@ -247,94 +246,35 @@ def _logged(job_id: str) -> Iterator[None]:
         log.exception("job %s: what its files cover is not known: a defect", job_id)
 
 
-class _NodeReading:
-    """What was found in the files of one node so far.
+def _asked(job: Job, node: Node, directory: Path) -> ReadTraces:
+    work = job.work
+    assert isinstance(work, Collect)
+    ended = node.state.completed_at if isinstance(node.state, SETTLED) else datetime.now(UTC)
+    ahead = timedelta(seconds=node.clock_ahead)
+    by = (ended + max(ahead, timedelta())).astimezone(UTC).replace(tzinfo=None)
+    return ReadTraces(
+        directory=str(directory),
+        by=by,
+        zone=node.zone,
+        ahead=node.clock_ahead,
+        since=work.since,
+        until=work.until,
+        paths=work.paths,
+        longer=tuple(_longer(work, path, node) for path in work.paths),
+        recurs=work.recurs,
+        asked=_was_asked(node),
+    )
 
-    by       when they were collected
-    unread   how many could not be read
-    came     position of a path -> the traces that its files are of
-    strange  some are of no path that is known
-    """
 
-    def __init__(self, node: Node, work: Collect, budget: Budget) -> None:
-        self.node = node
-        self._work = work
-        self._paths = Paths(work.paths, recurs=work.recurs)
-        ended = node.state.completed_at if isinstance(node.state, SETTLED) else datetime.now(UTC)
-        ahead = max(timedelta(seconds=node.clock_ahead), timedelta())
-        self.by = (ended + ahead).astimezone(UTC).replace(tzinfo=None)
-        self.files = Traces()
-        self.unread = 0
-        self.came: dict[int, set[str]] = {}
-        self.strange = False
-        self._budget = budget
-
-    def look(self, directory: Path, files: Sequence[ReceivedFile]) -> None:
-        """In a thread, as `find_ends`."""
-        for file in files:
-            self._add(file, look(self._budget, directory / file.path, self.by))
-
-    def find_ends(self, directory: Path) -> None:
-        for name, (path, first) in self.files.newest.items():
-            end = last_stamp(self._budget, directory / path, first, self.by)
-            self.files.traces[name].end = end
-
-    def describe(self, window: Span, clock: Clock) -> Covered:
-        """Of a node that has failed without a file nothing is said: its failure does."""
-        if not (self.came or self.strange or _was_asked(self.node)):
-            return Covered("")
-        gaps = gaps_of(self._by_path(), window, clock)
-        said = describe(self.files.all(), window, clock, self.unread, gaps)
-        if self._budget.spent:
-            said = f"{said}; {_TOO_MUCH}" if said else f"unknown: {_TOO_MUCH}"
-        return Covered(said, gaps[:MOST_GAPS])
-
-    def _by_path(self) -> Iterator[PathFound]:
-        traces = self.files.traces
-        for position, path in enumerate(self._work.paths):
-            names = self.came.get(position)
-            if names is None and self.strange:  # it may be of this path
-                continue
-            if names is not None and self._budget.spent:  # of what was not read it is not known
-                continue
-            found = None if names is None else [traces[name] for name in names]
-            yield PathFound(path, found, self._longer(path))
-
-    def _longer(self, path: str) -> str | None:
-        began = self.node.state.started_at
-        if self._work.until is None or began is None or not _was_asked(self.node):
-            return None
-        return longer(self._work.written_for_of(path), self._work.until, began)
-
-    def _add(self, file: ReceivedFile, found: Beginning) -> None:
-        name = _below_the_push(name_of(file, self.node))
-        if found.traces is not None:
-            for trace in found.traces:
-                self.files.add_trace(trace)
-                self._came(trace.file, trace.name)
-            return
-        if found.unread:
-            self.unread += 1
-            self.files.miss(name)
-        elif not found.empty:
-            self.files.add(file.path, name, found.first)
-        self._came(name, trace_name(name))
-
-    def _came(self, name: str, trace: str) -> None:
-        positions = self._paths.of(name)
-        self.strange = self.strange or not positions
-        known = {trace} & self.files.traces.keys()  # of which there are not too many
-        for position in positions:
-            self.came.setdefault(position, set()).update(known)
+def _longer(work: Collect, path: str, node: Node) -> str | None:
+    began = node.state.started_at
+    if work.until is None or began is None or not _was_asked(node):
+        return None
+    return longer(work.written_for_of(path), work.until, began)
 
 
 def _is_read(file: ReceivedFile, node: Node) -> bool:
     return file.complete and counts(file, node) and not is_output(file, node)
-
-
-def _below_the_push(name: str) -> str:
-    """Without the two folders that a node makes for each push (vos/NODES.md, section 5.6)."""
-    return name.split("/", 2)[-1]
 
 
 def _was_asked(node: Node) -> bool:
@@ -343,10 +283,3 @@ def _was_asked(node: Node) -> bool:
     return isinstance(state, Succeeded) or (
         isinstance(state, Failed) and state.failure.code is Code.NO_FILES_MATCHED
     )
-
-
-def clock_of(node: Node, zone_of: ZoneOf) -> Clock:
-    ahead = timedelta(seconds=node.clock_ahead)
-    if node.zone is None:
-        return Clock(None, ahead)
-    return Clock(UTC if node.zone == "UTC" else zone_of(node.zone), ahead)

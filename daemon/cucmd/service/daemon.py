@@ -22,7 +22,7 @@ from cucmd.api.host_keys import HostKeyMethods
 from cucmd.api.interface import jobs_interface
 from cucmd.api.knowledge import CannotReload, Knowledge
 from cucmd.api.methods import Jobs
-from cucmd.cases.coverage import Coverage
+from cucmd.cases.coverage import TRACES, Coverage
 from cucmd.config import Config, ConfigError
 from cucmd.failure import CannotStart
 from cucmd.jobs.deletion import Deletions
@@ -30,7 +30,7 @@ from cucmd.jobs.events import JobFeed
 from cucmd.jobs.recovery import drop_half_written
 from cucmd.jobs.services import JobServices, Slots
 from cucmd.jobs.supervisor import Supervisor, open_supervisor
-from cucmd.node.resolver import Resolver, locate, zone_of
+from cucmd.node.resolver import Resolver, locate
 from cucmd.paths import private_socket
 from cucmd.receiver.server import HostKeyUnusable, Receiver, ReceiverLimits, open_receiver
 from cucmd.service import systemd
@@ -61,6 +61,7 @@ from cucmd.varlink import (
     serve,
 )
 from cucmd.work import work_on_node
+from cucmd.worker.workers import open_workers
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +70,8 @@ EXIT_CONFIG = 78
 EXPECTED = (StoreError, SocketInUse, HostKeyUnusable, CannotStart, OSError)
 STATUS_EVERY = 5.0  # seconds between updates of what `systemctl status` shows
 SOCKET_MODE = 0o660
+# What processes for the bytes of others do, by name.
+PROCESSES = {TRACES: "cucmd.reading.node:read_traces"}
 INFO = ServiceInfo(vendor="cucmd", product="cucmd", version=__version__, url="")
 
 
@@ -133,14 +136,18 @@ async def _daemon(
             services = JobServices(store, JobFeed(), slots, work, locate)
             signals.defer_stops()  # from here on nodes are contacted: unfinished jobs go on
             directory = config.daemon.state_directory / "jobs"
-            async with open_supervisor(services, directory, config.limits) as supervisor:
+            directory.mkdir(mode=0o750, exist_ok=True)
+            async with (
+                open_workers(directory, PROCESSES) as workers,
+                open_supervisor(services, directory, config.limits) as supervisor,
+            ):
                 given = bool(sockets)
                 in_force = InForce(
                     options, config, environ, supervisor, known_hosts, socket_is_given=given
                 )
                 await supervisor.recover(in_force.planner.replan)
                 keys = HostKeyMethods(known_hosts, host_key_scan(in_force.settings_of))
-                coverage = Coverage(store, supervisor.directory, zone_of)
+                coverage = Coverage(store, supervisor.directory, workers)
                 deletions = Deletions(supervisor, store)
                 retention = RetentionTask(deletions, lambda: in_force.config.retention)
 

@@ -18,6 +18,7 @@ from cucmd.plan.planner import Planner
 from cucmd.protocol.cases import ExportRequest
 from cucmd.protocol.jobs import RetryRequest
 from cucmd.varlink import Caller, VarlinkError
+from rig.in_process import InProcess
 from rig.scripted_node import Target
 from rig.supervised import SupervisorHarness, fails_with, statuses, supervisor_harness
 
@@ -51,7 +52,7 @@ def jobs(harness: SupervisorHarness) -> Jobs:
 
 def cases(harness: SupervisorHarness) -> Cases:
     supervisor, store = harness.supervisor, harness.store
-    coverage = Coverage(store, supervisor.directory, lambda name: None)
+    coverage = Coverage(store, supervisor.directory, InProcess())
     return Cases(supervisor, store, coverage, Deletions(supervisor, store))
 
 

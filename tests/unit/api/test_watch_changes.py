@@ -22,6 +22,7 @@ from cucmd.jobs.events import CAPACITY
 from cucmd.protocol.jobs import Job as ShownJob
 from cucmd.protocol.jobs import JobChange, WatchRequest
 from cucmd.varlink import Caller, StreamReply, VarlinkError
+from rig.in_process import InProcess
 from rig.supervised import SupervisorHarness, hang, supervisor_harness
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -206,7 +207,7 @@ async def test_what_becomes_of_a_job_after_its_end_is_told(
             assert (await watched.next()).labels == {"case": "1"}
 
             async with trio.open_nursery() as nursery:
-                coverage = Coverage(store, supervisor.directory, lambda name: None)
+                coverage = Coverage(store, supervisor.directory, InProcess())
                 nursery.start_soon(coverage.run)
                 coverage.want(job_id)
                 change = await watched.next()

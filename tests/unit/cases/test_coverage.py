@@ -3,29 +3,27 @@
 import gzip
 import logging
 import shutil
-import threading
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
 import trio
 
-from cucmd.cases import coverage, read_traces
 from cucmd.cases.coverage import Coverage, add_coverage, has_coverage
-from cucmd.cases.covered import MOST_GAPS
 from cucmd.failure import Code, failure
-from cucmd.job.collect import Collect, Covered, Gap
+from cucmd.job.collect import MOST_GAPS, Collect, Covered, Gap
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
+from cucmd.reading.node import NodeReading
 from cucmd.received_file import ReceivedFile
 from cucmd.store import Store, StoreFailed, open_store
+from cucmd.worker.workers import How, WorkerEnded
+from rig.in_process import InProcess
 
 NOW = datetime(2026, 11, 25, 15, tzinfo=UTC)
 # 13:00 to 15:00 in Berlin
@@ -44,7 +42,8 @@ class Cases:
         self.folder = folder
         self.told: list[Job] = []
         store.tell = self.told.append
-        self.coverage = Coverage(store, lambda job_id: folder / job_id, ZoneInfo)
+        self.processes = InProcess()
+        self.coverage = Coverage(store, lambda job_id: folder / job_id, self.processes)
 
     async def job(
         self,
@@ -270,21 +269,20 @@ async def test_nothing_is_said_of_a_job_whose_files_were_deleted(
 
 
 async def test_nothing_is_said_of_files_that_are_deleted_while_they_are_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    at_work, goes_on = threading.Event(), threading.Event()
+    at_work, goes_on = trio.Event(), trio.Event()
 
-    def look_slowly(*arguments: Any) -> read_traces.Beginning:
+    async def wait(_names: list[str]) -> None:
         at_work.set()
-        goes_on.wait(10)
-        return read_traces.look(*arguments)
+        await goes_on.wait()
 
-    monkeypatch.setattr("cucmd.cases.coverage.look", look_slowly)
     async with opened(tmp_path) as cases:
+        cases.processes.before = wait
         await cases.job(succeeded("pub"))
         await cases.file("pub/a.log", log4j("12:00"))
         cases.coverage.want("0a1b2c3d4e5f")
-        assert await trio.to_thread.run_sync(at_work.wait, 10)
+        await at_work.wait()
         job = await cases.load()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(cases.coverage.with_coverage, job, 30)
@@ -320,22 +318,13 @@ async def test_what_was_said_of_a_node_goes_when_it_is_worked_on_again() -> None
     assert (again.coverage, again.gaps) == (None, ())
 
 
-async def test_who_waits_too_long_gets_the_job_as_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    goes_on = threading.Event()
-
-    def hangs(*arguments: Any) -> read_traces.Beginning:
-        goes_on.wait(10)
-        return read_traces.Beginning()
-
-    monkeypatch.setattr("cucmd.cases.coverage.look", hangs)
+async def test_who_waits_too_long_gets_the_job_as_it_is(tmp_path: Path) -> None:
     async with opened(tmp_path) as cases:
+        ForEver(cases)
         await cases.job(succeeded("pub"))
         await cases.file("pub/a.log", log4j("12:00"))
         job = await cases.load()
         assert await cases.coverage.with_coverage(job, 0.05) == job
-        goes_on.set()
 
 
 async def test_a_defect_in_one_job_does_not_stop_the_next(
@@ -359,57 +348,32 @@ async def test_a_defect_in_one_job_does_not_stop_the_next(
 
 
 class ForEver:
-    """Reads each file with this name, or all, and never comes to its end."""
+    """The reading of a file with this name, or of any, never comes to its end."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str = "") -> None:
-        self.begun, self.ended = threading.Semaphore(0), threading.Semaphore(0)
+    def __init__(self, cases: Cases, name: str = "") -> None:
+        self.begun, self.ended = trio.Event(), trio.Event()
         self._name = name
-        monkeypatch.setattr("cucmd.cases.coverage.look", self._look)
+        cases.processes.before = self._read
 
-    def _look(self, budget: read_traces.Budget, path: Path, by: datetime) -> read_traces.Beginning:
-        if self._name not in path.name:
-            return read_traces.look(budget, path, by)
-        self.begun.release()
-        try:
-            while True:
-                budget.spend(0)
-        finally:
-            self.ended.release()
-
-    async def until_begun(self) -> None:
-        assert await trio.to_thread.run_sync(lambda: self.begun.acquire(timeout=10))
-
-    async def until_ended(self) -> None:
-        assert await trio.to_thread.run_sync(lambda: self.ended.acquire(timeout=10))
+    async def _read(self, names: list[str]) -> None:
+        if any(self._name in name for name in names):
+            self.begun.set()
+            try:
+                await trio.sleep_forever()
+            finally:
+                self.ended.set()
 
 
-async def test_a_stop_ends_the_threads_that_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    endless = ForEver(monkeypatch)
+async def test_a_job_that_is_going_to_change_is_read_no_further(tmp_path: Path) -> None:
     async with opened(tmp_path) as cases:
-        await cases.job(succeeded("pub"), succeeded("sub"))
-        for node in ("pub", "sub"):
-            await cases.file(f"{node}/a.log", log4j("12:00"))
-        cases.coverage.want("0a1b2c3d4e5f")
-        for _ in range(2):
-            await endless.until_begun()
-    # Not `until_ended`: trio has waited for its threads.
-    assert [endless.ended.acquire(blocking=False) for _ in range(3)] == [True, True, False]
-
-
-async def test_a_job_that_is_going_to_change_is_read_no_further(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    endless = ForEver(monkeypatch)
-    async with opened(tmp_path) as cases:
+        endless = ForEver(cases)
         await cases.job(succeeded("pub"))
         await cases.file("pub/a.log", log4j("12:00"))
         cases.coverage.want("0a1b2c3d4e5f")
-        await endless.until_begun()
+        await endless.begun.wait()
         job = await cases.load()
         cases.coverage.drop(job.job_id)
-        await endless.until_ended()
+        await endless.ended.wait()
         assert await cases.coverage.with_coverage(job, 0) == job
         cases.coverage.drop("0a1b2c3d4e5f")  # also one that is not read
 
@@ -418,7 +382,6 @@ async def test_what_of_one_node_never_ends_holds_up_no_other_node_and_no_other_j
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cucmd.cases.coverage._SAVED_EVERY", 0.2)
-    ForEver(monkeypatch, "hostile")
     names = ("a", "b", "c", "d", "e", "f")
     async with opened(tmp_path) as cases:
         await cases.job(succeeded("other"), job_id="ffffffffffff")
@@ -431,6 +394,7 @@ async def test_what_of_one_node_never_ends_holds_up_no_other_node_and_no_other_j
                 others_are_known.set()
 
         monkeypatch.setattr(cases.store, "tell", publish)
+        ForEver(cases, "hostile")
         await cases.job(*map(succeeded, names))
         for node in names:
             await cases.file(f"{node}/a.log", log4j("12:00", "15:10"))
@@ -443,69 +407,56 @@ async def test_what_of_one_node_never_ends_holds_up_no_other_node_and_no_other_j
     assert said == {"a": None, **dict.fromkeys(names[1:], "covers 13:00 to 15:00 (Europe/Berlin)")}
 
 
-async def test_a_defect_in_reading_one_node_costs_no_other_node_its_coverage(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("how", How)
+async def test_a_process_that_ends_costs_no_other_node_its_coverage(
+    tmp_path: Path, how: How
 ) -> None:
-    looked_at: list[str] = []
-
-    def look(budget: read_traces.Budget, path: Path, by: datetime) -> read_traces.Beginning:
-        looked_at.append(path.name)
-        if "odd" in path.name:
-            raise OverflowError("date value out of range")
-        return read_traces.look(budget, path, by)
-
-    monkeypatch.setattr("cucmd.cases.coverage.look", look)
     async with opened(tmp_path) as cases:
+
+        async def end(names: list[str]) -> None:
+            if "odd.log" in "".join(names):
+                raise WorkerEnded(how, "it has ended")
+
+        cases.processes.before = end
         await cases.job(succeeded("odd"), succeeded("pub"), succeeded("sub"))
         for path in ("odd/odd.log", "pub/a.log", "sub/b.log"):
             await cases.file(path, log4j("12:00", "15:10"))
-        with caplog.at_level(logging.CRITICAL):
-            said = await cases.looked_at()
-        assert said["odd"] is not None
-        assert said["odd"].startswith("unknown: ")
-        assert said["pub"] == said["sub"] == "covers 13:00 to 15:00 (Europe/Berlin)"
-        assert await cases.looked_at() == said
-    assert sorted(looked_at) == ["a.log", "b.log", "odd.log"], "what failed is not read again"
-
-
-async def test_a_node_that_unpacks_to_too_much_is_unknown_and_not_read_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("cucmd.cases.read_traces.BUDGET", 1024**2)
-    exploding = gzip.compress(log4j("12:00") + b" " * 30 * 1024**2)
-    async with opened(tmp_path) as cases:
-        await cases.job(succeeded("odd"), succeeded("pub"))
-        for name in ("x", "y", "z"):
-            await cases.file(f"odd/{name}.log", exploding)
-        await cases.file("pub/a.log", log4j("12:00", "15:10"))
         said = await cases.looked_at()
         assert said["odd"] is not None
         assert said["odd"].startswith("unknown: ")
-        assert said["odd"].endswith(coverage._TOO_MUCH)
-        assert said["pub"] == "covers 13:00 to 15:00 (Europe/Berlin)"
-        ForEver(monkeypatch)
-        cases.coverage.want("0a1b2c3d4e5f")
+        assert said["pub"] == said["sub"] == "covers 13:00 to 15:00 (Europe/Berlin)"
+        begun = cases.processes.begun
+        assert begun == (4 if how is How.LOST else 3)
         assert await cases.looked_at() == said
+        assert cases.processes.begun == begun, "what failed is not read again"
 
 
-async def test_only_one_thread_works_while_the_others_rest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of all threads together a third of a processor, however many nodes and jobs there are."""
-    ForEver(monkeypatch)
-    ids = [f"{number:012x}" for number in range(20)]
+async def test_a_process_that_was_killed_is_followed_by_another(tmp_path: Path) -> None:
     async with opened(tmp_path) as cases:
-        names = [f"n{number}" for number in range(6)]
-        for job_id in ids:
-            await cases.job(*map(succeeded, names), job_id=job_id)
-            await cases.store.save_files(
-                job_id, [ReceivedFile(name, "x", 1, complete=True) for name in names]
-            )
-            cases.coverage.want(job_id)
-        await trio.sleep(0.5)  # what 32 threads do before their first rest
-        before, began = time.process_time(), trio.current_time()
-        await trio.sleep(2)
-        assert time.process_time() - before < 0.5 * (trio.current_time() - began)
+
+        async def be_killed(_names: list[str]) -> None:
+            cases.processes.before = None
+            raise WorkerEnded(How.LOST, "its process was ended")
+
+        cases.processes.before = be_killed
+        await cases.job(succeeded("pub"))
+        await cases.file("pub/a.log", log4j("12:00", "15:10"))
+        assert await cases.looked_at() == {"pub": "covers 13:00 to 15:00 (Europe/Berlin)"}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Covered("x" * 5000), Covered("x", (Gap("x", "all"),) * (MOST_GAPS + 1))],
+)
+async def test_an_answer_that_is_too_long_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Covered
+) -> None:
+    monkeypatch.setattr(NodeReading, "covered", lambda _self: answer)
+    async with opened(tmp_path) as cases:
+        await cases.job(succeeded("pub"))
+        said = (await cases.looked_at())["pub"]
+        assert said is not None
+        assert said.startswith("unknown: ")
 
 
 async def test_files_that_could_not_be_read_may_have_what_is_missing(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from cucmd.protocol.cases import PruneRequest
 from cucmd.service.retention import EVERY, RetentionTask
 from cucmd.store import JobRow, StoreFailed
 from cucmd.varlink import Caller
+from rig.in_process import InProcess
 from rig.supervised import fails_with, hang
 from unit.jobs.deletions import EVERYTHING, opened
 
@@ -320,7 +321,7 @@ async def test_the_reply_to_a_prune_is_limited_and_says_how_many_more_there_are(
     monkeypatch.setattr(case_methods, "MOST_LISTED", 2)
     caller = Caller(uid=1000, gid=1000, groups=frozenset(), pid=4711)
     async with opened(tmp_path) as harness:
-        coverage = Coverage(harness.store, harness.directory, lambda name: None)
+        coverage = Coverage(harness.store, harness.directory, InProcess())
         cases = case_methods.Cases(harness.supervisor, harness.store, coverage, harness.deletions)
         ids = [await harness.job() for _ in range(3)]
         for dry_run in (True, False):

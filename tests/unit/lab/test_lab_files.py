@@ -11,10 +11,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from cucmd.cases.stamps import LastStamp, first_stamp
 from cucmd.lab.captures import FLOWS, CaptureArguments, Traffic, parse_capture
 from cucmd.lab.files import BLOCK, Shape, blocks, files_of, stamped
 from cucmd.lab.selection import CommandRefused
+from cucmd.reading.stamps import LastStamp, first_stamp
 from cucmd.work.pcap import PacketCount, count_packets
 
 NOW = datetime(2026, 8, 3, 12, 0, 30, tzinfo=UTC)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.cases.stamps import First, LastStamp, Stamp, first_stamp
+from cucmd.reading.stamps import First, LastStamp, Stamp, first_stamp
 
 BY = datetime(2026, 11, 25, 15, 30)
 SDL = (

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.cases.covered import (
+from cucmd.job.collect import Gap
+from cucmd.reading.covered import (
     Clock,
     PathFound,
     Paths,
@@ -18,8 +19,7 @@ from cucmd.cases.covered import (
     readings,
     trace_name,
 )
-from cucmd.cases.stamps import Stamp
-from cucmd.job.collect import Gap
+from cucmd.reading.stamps import Stamp
 
 BERLIN = Clock(ZoneInfo("Europe/Berlin"))
 NEW_YORK = Clock(ZoneInfo("America/New_York"))

@@ -1,23 +1,22 @@
-"""Reads the stamps of one file or archive, in a thread that works only while the daemon has time.
+"""Reads the stamps of one file or archive.
 
-What is read of a node is bounded by what the node has sent. A file that cannot be read is told
-apart, one that is read in part has no stamp beyond it, and neither fails anything.
+A file that cannot be read is told apart, one that is read in part has no stamp beyond it, and
+neither raises. How long it may take is for the kernel to say (`worker/confine.py`).
 """
 
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
-from cucmd.cases.covered import Trace, trace_name
-from cucmd.cases.stamps import First, LastStamp, Stamp, first_stamp
-from cucmd.cases.unpack import PIECE, TarMembers, is_tar, unpacked
+from cucmd.reading.covered import Trace, trace_name
+from cucmd.reading.stamps import First, LastStamp, Stamp, first_stamp
+from cucmd.reading.unpack import PIECE, TarMembers, is_tar, unpacked
 
 # Of the beginning of a file, unpacked: the first line with a stamp is in it, or none is.
 BEGINNING = 64 * 1024
@@ -27,79 +26,6 @@ _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 # Traces of one node that are told apart.
 MOST_TRACES = 200
-
-# What may be read and unpacked of one node, in bytes: so much, and for each file, and so often what
-# it has sent. Logs pack to a tenth, now and then to a thirtieth. Of all files but archives only the
-# beginnings are unpacked, and of each trace one file to its end; archives are, twice.
-BUDGET, BUDGET_OF_FILE, _TIMES = 64 * 1024**2, 256 * 1024, 32
-MOST = 8 * 1024**3  # an archive of 4 GB, twice
-# The least that a piece costs, and a member of an archive: about as long as so many bytes take.
-_COST, _COST_OF_MEMBER = 4 * 1024, 16 * 1024
-# Following times of day line by line takes so many times as long as unpacking them.
-_FOLLOWED = 4
-
-# A rest after so many seconds of work, or if that takes long since the disk is slow.
-_WORK, _LONGEST = 0.01, 0.1
-
-
-class OutOfBudget(Exception):
-    """More would have to be read of a node than what it has sent allows."""
-
-
-class Pace:
-    """When a reader has to rest.
-
-    rest   called in the thread with the seconds of processor time since the last rest; what it
-           raises ends the reading
-    """
-
-    def __init__(self, rest: Callable[[float], None]) -> None:
-        self._rest = rest
-        self._worked = 0.0
-        self._since = self._at = 0.0
-
-    @contextmanager
-    def at_work(self) -> Iterator[None]:
-        """The body is work, in one thread; the next may be in another."""
-        self._since, self._at = time.thread_time(), time.monotonic()
-        try:
-            yield
-        finally:
-            self._worked += time.thread_time() - self._since
-
-    def step(self) -> None:
-        """Before each piece."""
-        worked = self._worked + time.thread_time() - self._since
-        if worked >= _WORK or time.monotonic() - self._at >= _LONGEST:
-            self._rest(worked)
-            self._worked = 0.0
-            self._since, self._at = time.thread_time(), time.monotonic()
-
-
-class Budget:
-    """What may be read of one node, in bytes: `left` of `given`.
-
-    spent  something was left out for that
-    """
-
-    def __init__(self, step: Callable[[], None] = lambda: None) -> None:
-        self._step = step
-        self.given = self.left = BUDGET
-        self.spent = False
-
-    def add_file(self, size: int) -> None:
-        """The node has sent a file of so many bytes."""
-        more = min(BUDGET_OF_FILE + _TIMES * size, MOST - self.given)
-        self.given += more
-        self.left += more
-
-    def spend(self, size: int) -> None:
-        """Before so many bytes are used. Raises `OutOfBudget`, and what ends the reading."""
-        self._step()
-        if self.spent or size > self.left:
-            self.spent = True
-            raise OutOfBudget
-        self.left -= size
 
 
 class Beginning(msgspec.Struct, frozen=True):
@@ -115,22 +41,21 @@ class Beginning(msgspec.Struct, frozen=True):
     unread: bool = False
 
 
-def look(budget: Budget, path: Path, by: datetime) -> Beginning:
+def look(path: Path, by: datetime) -> Beginning:
     try:
         with _opened(path) as (file, size):
-            budget.add_file(size)
-            beginning = _beginning(budget, _chunks(budget, file, 0, min(size, BEGINNING)))
+            beginning = _beginning(_chunks(file, 0, min(size, BEGINNING)))
             if not beginning:
                 return Beginning(empty=size == 0)
             if is_tar(beginning):
-                traces = _of_archive(budget, file, size, by)
-                return Beginning(traces=traces or None, unread=budget.spent and not traces)
-    except (OSError, OutOfBudget):
+                traces = _of_archive(file, size, by)
+                return Beginning(traces=traces or None)
+    except OSError:
         return Beginning(unread=True)
     return Beginning(first_stamp(beginning, by))
 
 
-def last_stamp(budget: Budget, path: Path, first: First, by: datetime) -> Stamp | None:
+def last_stamp(path: Path, first: First, by: datetime) -> Stamp | None:
     """The last stamp of a file, which is read to its end where it must be.
 
     None: it unpacks to too much, or cannot be read.
@@ -138,47 +63,42 @@ def last_stamp(budget: Budget, path: Path, first: First, by: datetime) -> Stamp 
     try:
         with _opened(path) as (file, size):
             if first.form != "sdl" and os.pread(file, 2, 0) != b"\x1f\x8b":
-                tail = _chunks(budget, file, max(size - _TAIL, 0), size)
-                return _last(budget, tail, first, by)
-            return _last(budget, unpacked(_chunks(budget, file, 0, size)), first, by)
-    except (OSError, OutOfBudget):
+                tail = _chunks(file, max(size - _TAIL, 0), size)
+                return _last(tail, first, by)
+            return _last(unpacked(_chunks(file, 0, size)), first, by)
+    except OSError:
         return None
 
 
 # Archives
 
 
-def _of_archive(budget: Budget, file: int, size: int, by: datetime) -> tuple[Trace, ...]:
+def _of_archive(file: int, size: int, by: datetime) -> tuple[Trace, ...]:
     """It is read twice: which file of a trace is the last one is known only at its end."""
     files = Traces()
 
     def begin(name: str, content: Iterator[bytes]) -> None:
-        if beginning := _beginning(budget, content):
+        if beginning := _beginning(content):
             files.add(name, name.partition("/")[2] or name, first_stamp(beginning, by))
 
     def end(name: str, content: Iterator[bytes]) -> None:
         for trace, (last, first) in files.newest.items():
             if last == name:
-                files.traces[trace].end = _last(budget, unpacked(content), first, by)
+                files.traces[trace].end = _last(unpacked(content), first, by)
 
-    whole = False
-    with suppress(OutOfBudget):
-        whole = _each_member(budget, file, size, begin)
-        if whole:
-            _each_member(budget, file, size, end)
+    whole = _each_member(file, size, begin)
+    if whole:
+        _each_member(file, size, end)
     for trace in files.traces.values():
         trace.partial = not whole
     return files.all()
 
 
-def _each_member(
-    budget: Budget, file: int, size: int, use: Callable[[str, Iterator[bytes]], None]
-) -> bool:
+def _each_member(file: int, size: int, use: Callable[[str, Iterator[bytes]], None]) -> bool:
     """False: the archive was cut off."""
-    archive = unpacked(_chunks(budget, file, 0, size))
-    tar = TarMembers(_spending(budget, archive))
+    archive = unpacked(_chunks(file, 0, size))
+    tar = TarMembers(archive)
     for name, content in tar:
-        budget.spend(_COST_OF_MEMBER)
         use(name, content)
     return tar.whole
 
@@ -250,25 +170,19 @@ class Traces:
 # Bytes
 
 
-def _spending(budget: Budget, pieces: Iterable[bytes], times: int = 1) -> Iterator[bytes]:
-    for piece in pieces:
-        budget.spend(times * max(len(piece), _COST))
-        yield piece
-
-
-def _beginning(budget: Budget, content: Iterator[bytes]) -> bytes:
+def _beginning(content: Iterator[bytes]) -> bytes:
     """Unpacked."""
     taken = bytearray()
-    for piece in _spending(budget, unpacked(content)):
+    for piece in unpacked(content):
         taken += piece
         if len(taken) >= BEGINNING:
             break
     return bytes(taken[:BEGINNING])
 
 
-def _last(budget: Budget, pieces: Iterator[bytes], first: First, by: datetime) -> Stamp | None:
+def _last(pieces: Iterator[bytes], first: First, by: datetime) -> Stamp | None:
     last = LastStamp(first, by)
-    for piece in _spending(budget, pieces, _FOLLOWED if first.form == "sdl" else 1):
+    for piece in pieces:
         last.feed(piece)
         if last.lost:
             break
@@ -289,10 +203,9 @@ def _opened(path: Path) -> Iterator[tuple[int, int]]:
         os.close(descriptor)
 
 
-def _chunks(budget: Budget, file: int, at: int, end: int) -> Iterator[bytes]:
+def _chunks(file: int, at: int, end: int) -> Iterator[bytes]:
     """The bytes of a file from `at` to `end`, or to where it ends before. Raises `OSError`."""
     while at < end:
-        budget.spend(_COST)
         chunk = os.pread(file, min(PIECE, end - at), at)
         if not chunk:
             return

@@ -24,9 +24,9 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
-from cucmd.cases.stamps import Stamp
 from cucmd.job.collect import Gap
 from cucmd.job.duration import parse_written_for
+from cucmd.reading.stamps import Stamp
 
 # Nodes are asked for whole minutes.
 _MINUTE = timedelta(minutes=1)
@@ -38,8 +38,6 @@ _SUMMER_OR_NOT = (timedelta(), timedelta(minutes=30), _SUMMER_TIME)
 # Traces that are named in one text.
 _MOST_NAMED = 3
 _LONGEST_NAME = 80
-# Of one node: with a thousand nodes of a hundred paths a job would be too large for a reply.
-MOST_GAPS = 20
 
 _NUMBERS = re.compile(r"[._-]?\d+(?:[._-]\d+)*")
 _ENDING = re.compile(r"\.gzo?$")

@@ -1,0 +1,8 @@
+"""Reads what nodes have made, in a process of its own for each node (`worker/`).
+
+node.py      what the files of one node cover of the window: what such a process does
+traces.py    the first and last stamps of one file or archive
+stamps.py    PURE  time stamps in traces
+unpack.py    PURE  gzip and tar, in pieces
+covered.py   PURE  what stamps cover of a window, in words
+"""

@@ -1,0 +1,45 @@
+"""Reads traces in this process, in place of processes that are forked for it."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from cucmd.reading.node import NodeReading
+from cucmd.worker.frames import ReadTraces, TracePage, TracesRead
+
+
+class InProcess:
+    """`before`: called with the names of all files before the answer is given."""
+
+    def __init__(self) -> None:
+        self.before: Callable[[list[str]], Awaitable[None]] | None = None
+        self.begun = 0
+
+    @asynccontextmanager
+    async def forked(self, _role: str, _folder: Path, _limits: Any) -> AsyncIterator["_Worker"]:
+        self.begun += 1
+        yield _Worker(self)
+
+
+class _Worker:
+    def __init__(self, made_by: InProcess) -> None:
+        self._made_by = made_by
+        self._frames: list[Any] = []
+
+    async def send(self, frame: ReadTraces | TracePage) -> None:
+        await trio.lowlevel.checkpoint()
+        self._frames.append(frame)
+
+    async def receive(self, _decoder: object) -> TracesRead:
+        asked, *pages, last = self._frames
+        assert not last.files
+        files = [one for page in pages for one in page.files]
+        if self._made_by.before is not None:
+            await self._made_by.before([name for _, name in files])
+        reading = NodeReading(asked)
+        for path, name in files:
+            reading.look(path, name)
+        return TracesRead(reading.covered())
