@@ -162,8 +162,8 @@ class Manifest:
         Raises `OSError`, and what `pages` raise.
         """
 
-        async def next_page() -> Sequence[ReceivedFile]:
-            return await anext(pages, ())
+        async def next_page() -> Sequence[ReceivedFile] | None:
+            return await anext(pages, None)  # on Python 3.11 a tuple is no default
 
         def lines() -> Iterator[bytes]:
             while page := trio.from_thread.run(next_page):
