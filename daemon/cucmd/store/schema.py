@@ -2,8 +2,8 @@
 
     version  of
     2        0.1.0, the only one that was handed out
-    6, 7     the development before 0.2.0
-    8        today
+    6        the development before 0.2.0
+    7        today
 
 A text that was released is never edited. A database of each version is a fixture in
 tests/unit/store/fixtures. Other versions were never outside, and are refused.
@@ -220,8 +220,8 @@ INSERT INTO elapsed SELECT coalesce(max(ended_after), 0) FROM job;
 """
 
 # A database of that version, an empty one too, becomes one of the next by it.
-_STEPS = {0: _FIRST + _CLOSED, 2: _WORK + _CASES + _CLUSTERS + _RATES, 6: _RESULT, 7: _ELAPSED}
-NEWEST = 8
+_STEPS = {0: _FIRST + _CLOSED, 2: _WORK + _CASES + _CLUSTERS + _RATES, 6: _RESULT + _ELAPSED}
+NEWEST = 7
 # And one of NEWEST by it.
 UPGRADES = {
     version: "".join(step for of, step in _STEPS.items() if of >= version) for version in _STEPS
