@@ -164,6 +164,19 @@ async def test_no_descriptor_is_left(workers: Workers, tmp_path: Path) -> None:
     assert os.listdir("/proc/self/fd") == before
 
 
+async def test_a_cancel_at_any_moment_leaves_no_descriptor(
+    workers: Workers, tmp_path: Path
+) -> None:
+    await told(workers, tmp_path, "say hello")
+    await until(lambda: processes() == [first_process()])
+    before = os.listdir("/proc/self/fd")
+    for moment in range(100):
+        with trio.move_on_after(moment / 10_000):
+            await told(workers, tmp_path, "say hello")
+    await told(workers, tmp_path, "say hello")  # all that was asked before is answered
+    assert os.listdir("/proc/self/fd") == before
+
+
 async def test_a_frame_that_is_too_long_is_not_sent(workers: Workers, tmp_path: Path) -> None:
     async with workers.forked("obey", tmp_path / "jobs/this", LIMITS) as worker:
         with pytest.raises(WrongFrame):

@@ -192,21 +192,21 @@ class Workers:
         """
         number, asked = next(self._numbers), _Asked()
         ours, theirs = socket.socketpair()
+        ours.setblocking(False)
         with ours:
-            with theirs:
-                await self._ask(Fork(number, role, str(folder), limits, writes), asked, theirs)
-            if isinstance(asked.answer, str):
-                raise WorkerEnded(How.LOST, asked.answer)
-            pidfd = asked.answer
-            ours.setblocking(False)
             try:
+                with theirs:
+                    await self._ask(Fork(number, role, str(folder), limits, writes), asked, theirs)
+                if isinstance(asked.answer, str):
+                    raise WorkerEnded(How.LOST, asked.answer)
                 stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
                 yield Worker(stream, asked, limits.seconds)
             finally:
-                _kill(pidfd)
-                with trio.move_on_after(_ENDS, shield=True):
-                    await trio.lowlevel.wait_readable(pidfd)
-                os.close(pidfd)
+                if isinstance(pidfd := asked.answer, int):
+                    _kill(pidfd)
+                    with trio.move_on_after(_ENDS, shield=True):
+                        await trio.lowlevel.wait_readable(pidfd)
+                    os.close(pidfd)
 
     async def _ask(self, fork: Fork, asked: _Asked, channel: socket.socket) -> None:
         with trio.move_on_after(_ANSWERS) as patience:
