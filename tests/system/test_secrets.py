@@ -162,6 +162,30 @@ def test_no_password_is_in_the_process_arguments_or_environment(daemon: Daemon, 
         assert written.found_in(data) == [], name
 
 
+def memory(pid: int) -> Iterator[bytes]:
+    with (
+        Path(f"/proc/{pid}/maps").open() as maps,
+        Path(f"/proc/{pid}/mem").open("rb", 0) as content,
+    ):
+        for line in maps:
+            span, mode, *_ = line.split()
+            begin, end = (int(one, 16) for one in span.split("-"))
+            if mode.startswith("rw"):
+                content.seek(begin)
+                yield content.read(end - begin)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may read its memory")
+def test_no_password_is_in_the_memory_of_what_reads_files_of_nodes(
+    daemon: Daemon, jobs: list
+) -> None:
+    """Whatever is forked for that begins with the memory of the first process."""
+    first = daemon.tree()[1]
+    assert [found for part in memory(first) for found in written.found_in(part)] == []
+    assert [found for part in memory(daemon.pid) for found in written.found_in(part)] != []
+
+
 def wrong_requests(password: str) -> Iterator[dict]:
     """A password where it belongs, and where it does not, in requests that cannot be right."""
     login = {"username": "administrator", "password": password}
