@@ -90,6 +90,7 @@ def test_no_change_is_lost_or_told_twice_over_a_kill(tmp_path: Path, make_lab: M
                 job = client.status(job_id)
                 client.delete(job_id)
                 gone = reader.until(lambda event: bool(event.get("job", {}).get("deleted")))
+                reader.process.kill()  # its connection is none that the daemon has left open
         told = [event for event in reader.seen if event.get("job_id") == job_id]
         revisions = [event["job"]["revision"] for event in told]
         assert revisions == sorted(revisions)

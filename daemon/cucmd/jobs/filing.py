@@ -170,6 +170,8 @@ class Manifest:
                 yield from map(_line, page)
 
         await trio.to_thread.run_sync(replace_file, self._path, lines(), _MODE)
+        # That of 0.1.0, whose lines are all in this one.
+        self._path.with_suffix(".json").unlink(missing_ok=True)
 
 
 class _Entry(msgspec.Struct):
