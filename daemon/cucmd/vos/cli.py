@@ -57,6 +57,9 @@ from cucmd.vos.states import (
     State,
 )
 
+# Bytes of which the tokens are in memory at once: one may be of a single byte.
+_PIECE = 16 * 1024
+
 
 class NotAtPrompt(Exception):
     """A command was given while the node was busy. That is a defect of the driver."""
@@ -65,7 +68,7 @@ class NotAtPrompt(Exception):
 class Cli:
     """One node's command line. Memory is bounded whatever the node sends.
 
-    heard: is given all that the node has sent as text, before it is judged.
+    heard: is given all that the node has sent as text, before it is judged. None: nobody listens.
     """
 
     def __init__(
@@ -75,7 +78,7 @@ class Cli:
 
         question_after: seconds of silence after which a login counts as stopped at a question.
         """
-        self.heard: Callable[[list[Token]], None] = lambda _: None
+        self.heard: Callable[[list[Token]], None] | None = None
         self._secrets = Secrets(secrets)
         self._filter = EscapeFilter()
         self._screen = Screen()
@@ -130,10 +133,18 @@ class Cli:
 
     def receive(self, data: bytes) -> list[Event]:
         """Takes the next bytes from the node, and gives what they mean."""
+        events: list[Event] = []
+        for at in range(0, len(data), _PIECE):
+            events += self._receive(data[at : at + _PIECE])
+        return events
+
+    def _receive(self, data: bytes) -> list[Event]:
         accepted, too_much = data[: self._bytes_left], data[self._bytes_left :]
         tokens = list(self._filter.feed(accepted))
-        self._tell([*tokens, *self._filter.feed(too_much)])
-        if self._state.ended or not data:
+        self._tell(tokens)
+        if self.heard is not None:
+            self._tell(list(self._filter.feed(too_much)))
+        if self._state.ended:
             return []
         events = self._state.received()
         for line in self._screen.feed(tokens):
@@ -148,7 +159,7 @@ class Cli:
         return events
 
     def _tell(self, tokens: list[Token]) -> None:
-        if tokens:
+        if tokens and self.heard is not None:
             self.heard(tokens)
 
     def _is_back(self) -> bool:

@@ -68,7 +68,7 @@ def memory_of_flood(driver: Driver, chunk: bytes, size: int) -> int:
 )
 def test_banner_without_end(chunk):
     driver = Driver()
-    assert memory_of_flood(driver, chunk, MIB // 8) < 2 * MIB
+    assert memory_of_flood(driver, chunk, MIB // 8) < MIB
     flood(driver, chunk, MIB)
     [(code, message)] = failed(driver.events)
     assert code == "not_a_node"
@@ -79,14 +79,14 @@ def test_banner_without_end(chunk):
 
 @pytest.mark.timeout(600)
 @pytest.mark.long
-def test_file_list_without_end():
+def test_file_list_of_ten_gigabytes():
     driver = in_command()
     line = b"25 Nov,2026 10:15:59      1,234,567  SDL001_100_000085.txt.gz\r\n"
     assert memory_of_flood(driver, line * 1000, 17 * MIB) < 64 * MIB
     [(code, message)] = failed(driver.events)
     assert code == "not_a_node"
     assert "16384 KiB came during `file list activelog *`" in message
-    assert memory_of_flood(driver, line * 16_000, 500 * MIB) < 4 * MIB
+    assert memory_of_flood(driver, line * 16_000, 10_000 * MIB) < 4 * MIB
     assert len(driver.events) == 1
 
 
