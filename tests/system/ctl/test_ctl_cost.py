@@ -40,6 +40,7 @@ UNNEEDED = (
     *("_decimal", "gettext", "inspect", "locale", "platform", "selectors"),
     *("shutil", "socket", "textwrap", "tokenize", "typing_extensions", "uuid", "zoneinfo"),
     *("msgspec.inspect", "msgspec.msgpack", "msgspec.toml", "msgspec.yaml"),
+    *(() if sys.version_info >= (3, 14) else ("ast",)),  # 3.14: of annotationlib, in 0.3 ms
 )
 
 

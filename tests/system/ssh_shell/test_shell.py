@@ -75,9 +75,13 @@ async def test_reason_of_a_disconnect_is_shown_without_its_control_characters(no
 async def test_sending_into_an_ended_session_fails(node, connect):
     shell = await connect(node.port)
     assert await shell.receive() == b"admin:"
+    node.sessions[0].send(b"more")
+    for _ in range(20):  # it is in the kernel already, and has to be read
+        await run_callbacks()
     await shell.aclose()
     with pytest.raises(NodeFailed, match="has ended the session"):
         await shell.send(b"y\n")
+    assert await shell.receive() == b"more"  # what had come before
     assert await shell.receive() == b""
 
 
