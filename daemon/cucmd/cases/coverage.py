@@ -181,7 +181,9 @@ class Coverage:
 
     async def _of_node(self, job: Job, node: Node, directory: Path) -> Covered:
         """What the traces of a node cover. Raises `StoreFailed`."""
-        for left in reversed(range(_TRIES)):
+        left = _TRIES
+        while True:
+            left -= 1
             try:
                 return await self._read_by_a_process(job, node, directory)
             except WorkerEnded as error:
@@ -190,7 +192,6 @@ class Coverage:
                 said = "job %s, %s: what its files cover is not known: %s"
                 log.warning(said, job.job_id, node.node, error)
                 return Covered(_UNKNOWN[error.how])
-        raise AssertionError
 
     async def _read_by_a_process(self, job: Job, node: Node, directory: Path) -> Covered:
         seconds = _SECONDS + node.bytes_received // _BYTES_A_SECOND

@@ -124,13 +124,12 @@ def packet(frame: msgspec.Struct) -> bytes:
 def framed(frame: msgspec.Struct) -> bytes:
     """For a channel. Raises `WrongFrame` where it is too long."""
     content = _encoder.encode(frame)
-    return len(content).to_bytes(4) + content if len(content) <= MOST else _too_long(len(content))
+    return _checked(len(content)).to_bytes(4) + content
 
 
 def length_of(head: bytes) -> int:
     """Of the frame that begins with these four bytes. Raises `WrongFrame`."""
-    length = int.from_bytes(head)
-    return length if length <= MOST else int(_too_long(length))
+    return _checked(int.from_bytes(head))
 
 
 def decoded(decoder: msgspec.msgpack.Decoder[T], content: bytes) -> T:
@@ -141,5 +140,7 @@ def decoded(decoder: msgspec.msgpack.Decoder[T], content: bytes) -> T:
         raise WrongFrame(str(error)) from error
 
 
-def _too_long(length: int) -> bytes:
-    raise WrongFrame(f"a frame of {length} bytes; at most {MOST}")
+def _checked(length: int) -> int:
+    if length > MOST:
+        raise WrongFrame(f"a frame of {length} bytes; at most {MOST}")
+    return length
