@@ -103,9 +103,11 @@ def running_daemon(
         finally:
             if daemon.process.poll() is None:
                 # A test may have sent SIGTERM already: the second one ends it at once.
-                assert daemon.stop() in (0, -signal.SIGTERM)
-                # With `checks` Python logs what was left open.
+                code = daemon.stop()
                 log = daemon.log.read_text()
+                # pytest says nothing of values here: see `pytest.register_assert_rewrite`.
+                assert code in (0, -signal.SIGTERM), f"exit code {code}\n{log}"
+                # With `checks` Python logs what was left open.
                 assert "Exception ignored" not in log, log
                 assert "ResourceWarning" not in log, log
                 assert not (left := os.listdir(temporary)), left
