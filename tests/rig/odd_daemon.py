@@ -9,6 +9,7 @@
                        store begins, or has ended
     CUCMD_TEST_UNREAD  seconds after which an export that nobody reads ends
     CUCMD_TEST_DEFECT  the text of an error that is raised once it has started
+    CUCMD_TEST_STRUCTS a file: the structs that msgspec makes ready outside of the main thread
 
 Without these variables it is `cucmd`.
 """
@@ -16,6 +17,7 @@ Without these variables it is `cucmd`.
 import os
 import signal
 import sqlite3
+import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta, tzinfo
@@ -23,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import trio
+from msgspec import _utils
 
 from cucmd.jobs import deletion
 from cucmd.jobs import run as job_run
@@ -105,6 +108,25 @@ def killing(store: type[Store], when: str, method: str) -> None:
     setattr(store, method, call_and_end)
 
 
+def noting_structs(file: Path) -> None:
+    """Exchanges the code of the function, since msgspec holds the function itself."""
+    function = _utils.get_class_annotations
+    whole = type(function)(function.__code__, vars(_utils))
+
+    def note(struct: object) -> object:
+        if threading.current_thread() is not threading.main_thread():
+            with file.open("a") as opened:
+                opened.write(f"{struct}\n")
+        return whole(struct)
+
+    vars(_utils)["note"] = note  # its function has the names of its module
+    function.__code__ = call_note.__code__
+
+
+def call_note(struct: object) -> object:
+    return note(struct)  # type: ignore[name-defined]  # noqa: F821  # of another module: see above
+
+
 def clock_of(off: Path) -> type[datetime]:
     class OddClock(datetime):
         @classmethod
@@ -131,6 +153,8 @@ if __name__ == "__main__":
         killing(Store, *os.environ["CUCMD_TEST_KILLED"].split())
     if "CUCMD_TEST_UNREAD" in os.environ:
         upgrade.UNREAD = float(os.environ["CUCMD_TEST_UNREAD"])
+    if "CUCMD_TEST_STRUCTS" in os.environ:
+        noting_structs(Path(os.environ["CUCMD_TEST_STRUCTS"]))
     if "CUCMD_TEST_DEFECT" in os.environ:
         service._show_status = failing_with(OSError(os.environ["CUCMD_TEST_DEFECT"]))
     raise SystemExit(main())

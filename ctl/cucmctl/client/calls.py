@@ -28,6 +28,7 @@ from cucmctl.client.errors import (
     InvalidRequest,
     ProtocolError,
     ShuttingDown,
+    read,
     refusal,
 )
 from cucmctl.client.wire import CallFrame, ReplyFrame, Wire
@@ -212,7 +213,7 @@ def decoded(reply: ReplyFrame, kind: type[R]) -> R:
     if reply.error is not None:
         raise refusal(reply.error, reply.parameters)
     try:
-        return msgspec.json.decode(reply.parameters, type=kind)
+        return read(reply.parameters, kind)
     except msgspec.MsgspecError as error:
         text = f"the daemon's reply is not as agreed, is its version another? {error}"
         raise ProtocolError(text) from error

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, Any
+from threading import Lock
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -22,9 +23,13 @@ if TYPE_CHECKING:
     from cucmd.protocol import errors as fields
     from cucmd.protocol.jobs import Job
 
+R = TypeVar("R", bound=msgspec.Struct)
+
 # Characters of a job's id that may stand for it; the daemon wants as many.
 SHORTEST_PREFIX = 4
 VARLINK = "org.varlink.service"
+
+_making = Lock()
 
 
 class ClientError(Exception):
@@ -225,12 +230,23 @@ def _who_has_access(path: str) -> str:
         return ""
 
 
+def read(parameters: msgspec.Raw, kind: type[R]) -> R:
+    """What a reply says. Raises `msgspec.MsgspecError`.
+
+    Any thread of a program may call, each with a `Client` of its own. What msgspec has to know of a
+    struct is made by one at a time: two that make it at once end the process (msgspec 0.22).
+    """
+    with _making:
+        decoder = msgspec.json.Decoder(kind)
+    return decoder.decode(parameters)
+
+
 def refusal(name: str, parameters: msgspec.Raw) -> Refused:
     """The exception for an error reply. `Refused` itself for a name that is not known here."""
     if (exception := _BY_NAME.get(name)) is not None:
         fields_of_it = _fields(name.rpartition(".")[2])
         try:
-            return exception(name, msgspec.json.decode(parameters, type=fields_of_it))
+            return exception(name, read(parameters, fields_of_it))
         except msgspec.MsgspecError:
             pass  # the fields of another version: the error is raised with what came
     return Refused(name, msgspec.json.decode(parameters))

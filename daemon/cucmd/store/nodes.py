@@ -57,6 +57,9 @@ class StoredDiscovery(msgspec.Struct, frozen=True):
     found: Found
 
 
+_discoveries = msgspec.json.Decoder(StoredDiscovery)  # made here: see rows.py
+
+
 def remember(connection: sqlite3.Connection, job: Job, nodes: Sequence[Node]) -> None:
     """Keeps what these nodes of the job have shown, of those that have succeeded."""
     ended = [(node, node.state.completed_at) for node in nodes if isinstance(node.state, Succeeded)]
@@ -101,7 +104,7 @@ def _read(rows: Iterable[tuple[str, str]]) -> tuple[list[StoredDiscovery], list[
     problems: list[str] = []
     for asked, detail in rows:
         try:
-            found.append(msgspec.json.decode(detail, type=StoredDiscovery))
+            found.append(_discoveries.decode(detail))
         except msgspec.MsgspecError as error:
             problems.append(f"what {asked} has said of its cluster cannot be read: {error}")
     return found, problems

@@ -2,6 +2,10 @@
 
 A job that is written and read is equal to what it was. Times are text of one length, in UTC, so
 that their order as text is their order in time.
+
+The store reads in two threads. So what msgspec has to know of a struct before it can read one is
+made as this module is imported: two threads that make it at once end the process (msgspec 0.22, a
+segmentation fault).
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ import msgspec
 from cucmd.job.job import End, Job, JobStatus
 from cucmd.job.kind import Result
 from cucmd.job.node import Failed, Node, Succeeded
+from cucmd.job.work import KINDS
 from cucmd.node_name import address, node_key, parse_node
 from cucmd.received_file import ReceivedFile
 
@@ -147,7 +152,7 @@ def node_columns(position: int, node: Node) -> tuple[int, str, int, str]:
 
 def job_from(detail: str, nodes: Iterable[str], end: End) -> Job:
     """Raises `msgspec.MsgspecError` for text that is not a job. `end`: if it has ended."""
-    job = msgspec.json.decode(detail, type=Job)
+    job = _jobs.decode(detail)
     decoder = _nodes_of(job.work.gives)
     decoded = tuple(decoder.decode(text) for text in nodes)
     # A change of a node writes the row of that node only.
@@ -161,6 +166,13 @@ def _nodes_of(gives: type[Result] | None) -> msgspec.json.Decoder[Node]:
     """Reads nodes with what their kind of work gives."""
     kind = Node[gives] if gives is not None else Node[Result]  # type: ignore[valid-type]  # a value
     return msgspec.json.Decoder(kind)
+
+
+_jobs = msgspec.json.Decoder(Job)
+for _kind in KINDS:
+    _nodes_of(_kind.gives)
+for _row in (JobRow, ClosedJob):
+    msgspec.json.Decoder(_row)  # they are read by `msgspec.convert`
 
 
 def changed_nodes(before: Job, after: Job) -> list[tuple[int, Node]]:
@@ -186,7 +198,7 @@ def job_row_from(row: Row) -> JobRow:
 
 def _detail_or_none(detail: str) -> Job | None:
     try:
-        return msgspec.json.decode(detail, type=Job)
+        return _jobs.decode(detail)
     except msgspec.MsgspecError:
         return None
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -149,7 +150,7 @@ def _service(line: str) -> Service | None:
 
 def parse_ntp_status(lines: Iterable[str]) -> NtpStatus:
     """Reads the answer to `utils ntp status`. Of what comes twice the first counts."""
-    fields: dict[str, object] = {}
+    fields: dict[str, Any] = {}
     peers: list[NtpPeer] = []
     times: dict[str, str] = {}
     others: list[str] = []
@@ -165,11 +166,11 @@ def parse_ntp_status(lines: Iterable[str]) -> NtpStatus:
             times[time["zone"]] = time["time"]  # a node whose own zone is UTC says it twice
         else:
             others.append(line)
-    done = msgspec.convert(fields, NtpStatus)
+    done = NtpStatus(**fields)
     return msgspec.structs.replace(done, peers=tuple(peers), times=times, others=tuple(others))
 
 
-def _facts(line: str) -> dict[str, object]:
+def _facts(line: str) -> dict[str, Any]:
     if found := whole(_RUNNING, line):
         return {"pid": int(found["pid"])}
     if found := whole(_SYNCHRONISED, line):
@@ -187,8 +188,8 @@ def _facts(line: str) -> dict[str, object]:
 def _peer(found: re.Match[str]) -> NtpPeer:
     numbers = {name: int(found[name]) for name in ("stratum", "poll")}
     times = {name: float(found[name]) for name in ("delay", "offset", "jitter")}
-    columns = found.groupdict() | {"tally": found["tally"].strip()} | numbers | times
-    return msgspec.convert(columns, NtpPeer)
+    columns: dict[str, Any] = found.groupdict() | numbers | times
+    return NtpPeer(**columns | {"tally": found["tally"].strip()})
 
 
 def parse_file_list(lines: Iterable[str]) -> tuple[ListedFile, ...]:
