@@ -30,7 +30,7 @@ class JobOfTomorrow(Job, frozen=True, kw_only=True):
 
 @pytest.fixture(autouse=True)
 def tomorrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "Job", JobOfTomorrow)
+    monkeypatch.setattr(rows, "_jobs", msgspec.json.Decoder(JobOfTomorrow))
 
 
 async def test_other_work_reaches_the_node_as_it_was_requested(tmp_path: Path) -> None:
