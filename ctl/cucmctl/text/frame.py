@@ -24,7 +24,7 @@ from rich.text import Text
 
 from cucmctl.cli import printer
 from cucmctl.text import captured, render, times
-from cucmctl.text.remarks import folded, without_name
+from cucmctl.text.remarks import folded, waits, without_name
 from cucmctl.text.table import LEAST_NAME, distinct_names, mark
 from cucmctl.text.times import Rates
 from cucmd.protocol.jobs import Job, Node
@@ -207,6 +207,9 @@ class Frame:
             return line.append(_left_of_capture(left))
         if node.status != "pending":
             self._append_figures(line, node)
+        elif node.waits_for:
+            waited = render.duration(times.waiting(node, self._at))
+            line.append(f"{waits(node)} ({waited})", STYLES["pending"])
         return line
 
     def _append_figures(self, line: Text, node: Node) -> None:

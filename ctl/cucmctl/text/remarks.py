@@ -30,6 +30,12 @@ def notes(nodes: Iterable[Node]) -> Iterator[str]:
     yield from _grouped(((node, _notes_of(node)) for node in nodes), all_names=True)
 
 
+def waiting(nodes: Iterable[Node]) -> Iterator[str]:
+    """Which of them wait for a login on others."""
+    said = ((node, [(waits(node), "")] if node.waits_for else []) for node in nodes)
+    yield from _grouped(said, all_names=False)
+
+
 def _grouped(
     said: Iterable[tuple[Node, Iterable[tuple[str, str]]]], *, all_names: bool
 ) -> Iterator[str]:
@@ -54,11 +60,19 @@ def _of(node: Node) -> Iterator[tuple[str, str]]:
         yield f"{text} {_code(failure, text)}".strip(), failure.hint or ""
     elif node.error:
         yield visible(without_name(node, node.error)), ""
+    if waiting := waits(node):
+        yield waiting, ""
     yield from _notes_of(node)
     for still in may_still_run(node):
         yield still, ""
     if node.coverage:
         yield visible(node.coverage), ""
+
+
+def waits(node: Node) -> str:
+    """`waits for the login on 127.1.1.1`; "" if it waits for none. An older daemon does not say."""
+    names = [visible(name) for name in node.waits_for or ()]
+    return f"waits for the login on {named(names, all_names=False)}" if names else ""
 
 
 def _notes_of(node: Node) -> Iterator[tuple[str, str]]:

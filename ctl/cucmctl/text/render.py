@@ -104,10 +104,14 @@ def job(
         (
             node.node,
             node.status,
-            captured.phase(node),
+            captured.phase(node) or ("waits" if node.waits_for else ""),
             *figures(node, job.collection),
             # A node that is pending again after a stop of the daemon has started, but does not run.
-            took(node.started_at, node.completed_at, now) if node.status != "pending" else "",
+            took(
+                node.waits_since if node.status == "pending" else node.started_at,
+                node.completed_at,
+                now,
+            ),
         )
         for node in job.nodes
     ]

@@ -69,6 +69,11 @@ def estimated(job: Job) -> float | None:
     return max(free_at)
 
 
+def waiting(node: Node, at: datetime) -> float:
+    """Since when a node waits for a login on others, in seconds; 0: it does not."""
+    return 0.0 if node.waits_since is None else max(0.0, (at - node.waits_since).total_seconds())
+
+
 def silence(node: Node, at: datetime) -> float | None:
     """Since the last byte of a node that is at work. An older daemon does not tell it."""
     if node.status != "running" or node.heard_at is None:

@@ -15,7 +15,7 @@ from typing import TextIO
 from cucmctl.cli import printer
 from cucmctl.client.reconnect import Told
 from cucmctl.text import captured, render
-from cucmctl.text.remarks import remarks, without_name
+from cucmctl.text.remarks import remarks, waiting, without_name
 from cucmctl.text.times import NODE_ENDED
 from cucmd.protocol.jobs import Job, JobSummary, Node, WatchReply
 
@@ -139,7 +139,7 @@ class Lines(View):
         self._clock = clock
         self._now = now
         self._of_all_jobs = False
-        # By job and node; "" is the job itself.
+        # By job and node; "" is the job itself, " " are its nodes that wait.
         self._shown: dict[str, dict[str, tuple[object, int, float]]] = {}
         self._unsaved: dict[str, str] = {}  # by job: why its state cannot be stored
         self._ended = EndedJobs()
@@ -159,6 +159,7 @@ class Lines(View):
         elif change.job is not None and self._is_news(change.job):
             for node in change.job.nodes:
                 self._show_node(change.job, node)
+            self._show_waiting(change.job)
             self._show_job(render.summary(change.job))
             self._show_unsaved(change.job)
 
@@ -192,6 +193,13 @@ class Lines(View):
             if job.unsaved != before:
                 for text in render.unsaved(job):
                     self._print(f"job {job.job_id}: {text}")
+
+    def _show_waiting(self, job: Job) -> None:
+        lines = tuple(waiting(job.nodes))
+        if self._has_changed(job.job_id, " ", lines, 0):
+            of_job = f"{job.job_id} " if self._of_all_jobs else ""
+            for text in lines:
+                self._print(f"{of_job}{text}")
 
     def _show_node(self, job: Job, node: Node) -> None:
         doing = captured.phase(node)

@@ -155,6 +155,8 @@ def _node(job: Job, node: Node) -> wire.Node:
         coverage=(node.coverage or None) if node.settled else None,
         all_announced=node.all_announced or None,
         heard_at=node.heard_at if isinstance(state, Running) else None,
+        waits_for=getattr(state, "waits_for", ()) or None,
+        waits_since=getattr(state, "waits_since", None),
         may_run=job.may_run(node) if job.work.together else None,
         gaps=(node.gaps or None) if node.settled else None,
         **given,

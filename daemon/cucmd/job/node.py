@@ -34,9 +34,14 @@ class ImpossibleTransition(Exception):
 
 
 class Pending(msgspec.Struct, frozen=True, tag="pending"):
-    """Waits for its turn. `started_at` is when it began, if that was before a restart."""
+    """Waits for its turn. `started_at` is when it began, if that was before a restart.
+
+    `waits_for`: nodes on which the same login is being tried, since `waits_since`.
+    """
 
     started_at: datetime | None = None
+    waits_for: tuple[str, ...] = ()
+    waits_since: datetime | None = None
 
 
 class Running(msgspec.Struct, frozen=True, tag="running"):
@@ -164,6 +169,14 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
     def wait_again(self) -> Node[R]:
         """Pending again after a restart, with the time at which it first began."""
         return self._with(Pending(self.state.started_at))
+
+    def waiting(self, now: datetime, nodes: tuple[str, ...]) -> Node[R]:
+        """The node as one that waits for the login on these nodes; none: not for that."""
+        state = self.state
+        if not isinstance(state, Pending) or state.waits_for == nodes:
+            return self
+        since = (state.waits_since or now) if nodes else None
+        return self._with(Pending(state.started_at, nodes, since))
 
     def enter(self, phase: Phase) -> Node[R]:
         if not isinstance(self.state, Running):

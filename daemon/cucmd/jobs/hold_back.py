@@ -114,8 +114,13 @@ class HoldBack:
         if refused and task.node not in login.not_sent:
             self._trusted.remove(task)
             login.refused(task.node)
-        login.asked.discard(task.node)
+        login.asked.pop(task.node, None)
         login.ask()
+
+    def waits_for(self, task: NodeTask) -> tuple[str, ...]:
+        """The nodes on which the login is being tried, while this one waits for that."""
+        login = self._logins[_key(task)]
+        return tuple(login.asked) if login.is_waiting(task.node) else ()
 
     def look(self) -> None:
         """To be called now and then: asks the next nodes if it is time to."""
@@ -124,7 +129,7 @@ class HoldBack:
 
 
 class _Login:
-    """asked: nodes that were contacted and have not ended.
+    """asked: nodes that were contacted and have not ended, in that order.
     sent: those to which the password was sent. A node stands there twice if it was sent to it in
         two attempts.
     not_sent: those that came so far after two had failed.
@@ -132,7 +137,7 @@ class _Login:
 
     def __init__(self) -> None:
         self.worked = False
-        self.asked: set[str] = set()
+        self.asked: dict[str, None] = {}
         self.sent: list[str] = []
         self.not_sent: set[str] = set()
         self._refused: list[str] = []
@@ -147,12 +152,15 @@ class _Login:
 
     def decided_without(self, node: str) -> bool:
         """Whether it must not be tried any more, whatever becomes of its attempt on `node`."""
-        return len(self.sent) >= _MOST and not (self.asked - {node}).intersection(self.sent)
+        return len(self.sent) >= _MOST and not (self.asked.keys() - {node}).intersection(self.sent)
 
     def refused(self, node: str) -> None:
         self._refused.append(node)
         if node not in self.sent:  # it could not even be sent
             self.sent.append(node)
+
+    def is_waiting(self, node: str) -> bool:
+        return node in self._turns
 
     async def wait_for_turn(self, node: str) -> None:
         """Returns when the node is asked, or none has to wait any more."""
@@ -161,7 +169,7 @@ class _Login:
             self.ask()
             await turn.wait()
         except trio.Cancelled:
-            self.asked.discard(node)
+            self.asked.pop(node, None)
             raise
         finally:
             self._turns.pop(node, None)
@@ -177,7 +185,7 @@ class _Login:
             now = trio.current_time()
             if self._last not in self.asked or now >= self._last_at + NEXT_AFTER:
                 self._last, self._last_at = next(iter(self._turns)), now
-                self.asked.add(self._last)
+                self.asked[self._last] = None
                 self._turns.pop(self._last).set()
 
     def not_tried(self, task: NodeTask) -> Failure:

@@ -304,6 +304,8 @@ class JobRun:
 
     def _show_figures(self, position: int) -> None:
         node = self._reports[position].figures(self.job.nodes[position])
+        if not node.settled:
+            node = node.waiting(self._now(), self._hold_back.waits_for(self._task(position)))
         if node is not self.job.nodes[position]:
             self.job = self.job.replace_node(position, node, _now())
             if node.settled:

@@ -57,6 +57,10 @@ class Node(Given, frozen=True):
     all_announced: bool | None = None
     # While it runs: when its last byte came, of what it said or of a file; or its attempt began.
     heard_at: datetime | None = None
+    # While it is pending because the same login is being tried on other nodes: their names, and
+    # since when.
+    waits_for: tuple[str, ...] | None = None
+    waits_since: datetime | None = None
 
 
 class Job(Struct, frozen=True):

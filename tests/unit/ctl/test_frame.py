@@ -156,6 +156,12 @@ def test_a_node_that_sends_has_as_much_as_fits(frame, moving, width, shown):
     assert frame(one, width, rates=rates, now=5.0)[2] == shown
 
 
+def test_a_node_that_waits_for_a_login_says_so(frame, job, node):
+    since = BEGAN - timedelta(seconds=12)
+    waits = node("b", "pending", waits_for=("a",), waits_since=since)
+    assert frame(job(node("a"), waits))[3] == "b pending   waits for the login on a (12s)"
+
+
 def silent(node, seconds, name="a", **fields):
     return node(name, heard_at=BEGAN - timedelta(seconds=seconds), **fields)
 

@@ -38,6 +38,16 @@ def test_a_pending_node_has_no_line(lines, change, job, node):
     assert lines.since() == ["job 3f2a00112233: running, 0/1 nodes done"]
 
 
+def test_what_nodes_wait_for_is_one_line_until_it_changes(lines, change, job, node):
+    def waiting(*nodes):
+        return [node(name, "pending", waits_for=nodes) for name in ("b", "c")]
+
+    for nodes in (("a",), ("a",), ("a", "d"), ()):
+        lines.show(change(job(node("a"), *waiting(*nodes))))
+    shown = [line for line in lines.since() if line.startswith("b, c")]
+    assert shown == [f"b, c: waits for the login on {names}" for names in ("a", "a, d")]
+
+
 def test_each_phase_is_a_line(lines, change, job, node):
     for phase in ("connect", "login", "login", "transfer"):
         lines.show(change(job(node(phase=phase))))

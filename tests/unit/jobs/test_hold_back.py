@@ -118,6 +118,22 @@ async def test_a_node_that_hangs_passes_the_turn_and_ends_at_its_own_deadline(
         assert codes(job) == ["node_timeout", *[None] * 11]
 
 
+async def test_it_is_known_what_nodes_wait_for_and_since_when(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours = dict.fromkeys(("n0", "n1"), hang)
+        job_id = await harness.start("n0", "n1", "n2", concurrency=8, try_all=False)
+        await harness.running(job_id)
+        first = (await harness.supervisor.find(job_id)).nodes[2].state
+        await trio.sleep(NEXT_AFTER + 1)
+        now = (await harness.supervisor.find(job_id)).nodes[2].state
+        assert (first.waits_for, now.waits_for) == (("n0",), ("n0", "n1"))
+        assert first.waits_since == now.waits_since
+        await harness.until(job_id, lambda job: job.nodes[2].settled)
+        await harness.supervisor.cancel(job_id, None)
+
+
 async def test_nodes_that_wait_end_with_their_job(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
