@@ -112,6 +112,8 @@ def test_members_of_the_view_group_may_look_and_no_more(
     refused += [ctl_as(daemon, SOMEBODY, *operation, **groups) for operation in OPERATIONS]
     for done in refused:
         assert (done.returncode, done.stdout) == (77, "")
+        assert f"only the group {OPERATE.gr_name!r} may" in done.stderr
+        assert repr(VIEW.gr_name) in done.stderr
     assert len(list((daemon.state / "jobs").iterdir())) == before
 
 

@@ -26,6 +26,7 @@ from cucmctl.client.errors import (
     ConnectionLost,
     DaemonUnavailable,
     InvalidRequest,
+    NotPermitted,
     ProtocolError,
     ShuttingDown,
     read,
@@ -127,7 +128,7 @@ class Calls:
                 text = f"the daemon at {self.socket} did not answer within {self.timeout:g} s"
                 raise DaemonUnavailable(text) from error
             raise
-        return decoded(answer, reply)
+        return decoded(answer, reply, self.socket)
 
     def _deadline(self) -> float | None:
         return None if self.timeout is None else time.monotonic() + self.timeout
@@ -173,7 +174,7 @@ class Calls:
         connection = self._opened(self._deadline())
         try:
             connection.send(_frame(method, request, upgrade=True), self._deadline())
-            return connection, decoded(connection.receive(None), reply)
+            return connection, decoded(connection.receive(None), reply, self.socket)
         except BaseException:
             connection.close()
             raise
@@ -200,18 +201,21 @@ class Calls:
                 if first == deadline:
                     raise
                 raise DaemonUnavailable(f"the daemon at {self.socket} does not answer") from error
-            yield decoded(answer, reply)
+            yield decoded(answer, reply, self.socket)
             while answer.continues:
                 answer = connection.receive(deadline)
-                yield decoded(answer, reply)
+                yield decoded(answer, reply, self.socket)
         finally:
             if connection is not None:
                 connection.close()
 
 
-def decoded(reply: ReplyFrame, kind: type[R]) -> R:
+def decoded(reply: ReplyFrame, kind: type[R], socket: str = "") -> R:
     if reply.error is not None:
-        raise refusal(reply.error, reply.parameters)
+        error = refusal(reply.error, reply.parameters)
+        if isinstance(error, NotPermitted):
+            error.socket = socket
+        raise error
     try:
         return read(reply.parameters, kind)
     except msgspec.MsgspecError as error:

@@ -199,9 +199,13 @@ class InvalidParameter(Refused):
 
 
 class NotPermitted(Refused):
-    """This user may not do that, or may not open the socket."""
+    """This user may not do that, or may not open the socket. socket: that of the call, or ""."""
 
-    says = "the daemon does not permit this user to do that; see the groups under [access]"
+    socket = ""
+
+    def __str__(self) -> str:
+        who = _who_has_access(self.socket) or "; see the groups under [access]"
+        return f"the daemon does not permit this user to do that{who}"
 
 
 class SocketNotPermitted(NotPermitted):
@@ -216,7 +220,9 @@ class SocketNotPermitted(NotPermitted):
 
 
 def _who_has_access(path: str) -> str:
-    """Which group may use the socket, as the end of a message. Empty if that is not known."""
+    """Which group may use the socket, and which ones the caller has, as the end of a message. Empty
+    if that is not known.
+    """
     import grp  # noqa: PLC0415  # only for this message
 
     try:
@@ -225,9 +231,20 @@ def _who_has_access(path: str) -> str:
             return ""
         if status.st_gid == 0:  # no group is configured
             return "; access.operate_group of the daemon's configuration names the group that may"
-        return f"; is it in the group {grp.getgrgid(status.st_gid).gr_name!r}?"
+        needed = grp.getgrgid(status.st_gid).gr_name
+        own = [_group_name(gid) for gid in dict.fromkeys((os.getegid(), *os.getgroups()))]
+        return f"; only the group {needed!r} may, and this user is in {', '.join(own)}"
     except (OSError, KeyError):  # the folder cannot be read, or the group has no name
         return ""
+
+
+def _group_name(gid: int) -> str:
+    import grp  # noqa: PLC0415  # only for this message
+
+    try:
+        return repr(grp.getgrgid(gid).gr_name)
+    except KeyError:
+        return str(gid)
 
 
 def read(parameters: msgspec.Raw, kind: type[R]) -> R:

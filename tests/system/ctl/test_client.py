@@ -208,7 +208,7 @@ def test_an_error_that_came_before_the_close_is_read(canned, job):
     assert caught.value.parameters == wire_errors.LimitReached("connections", 64)
 
 
-GROUP = "; is it in the group 'phones'?"
+GROUP = "; only the group 'phones' may, and this user is in 'users', 77"
 CONFIGURED = "; access.operate_group of the daemon's configuration names the group that may"
 
 
@@ -229,10 +229,11 @@ def test_a_socket_that_the_kernel_refuses_is_not_permitted(monkeypatch, mode, gr
             raise PermissionError(13, "Permission denied")
         return SimpleNamespace(st_mode=stat.S_IFSOCK | mode, st_gid=group)
 
-    names = {0: "root", 4242: "phones"}
+    names = {0: "root", 4242: "phones", 100: "users"}
     monkeypatch.setattr("_socket.socket", Refused)
     monkeypatch.setattr("grp.getgrgid", lambda gid: SimpleNamespace(gr_name=names[gid]))
-    monkeypatch.setattr("cucmctl.client.errors.os", SimpleNamespace(stat=look))
+    of_os = SimpleNamespace(stat=look, getegid=lambda: 100, getgroups=lambda: [77, 100])
+    monkeypatch.setattr("cucmctl.client.errors.os", of_os)
     with pytest.raises(cucmctl.NotPermitted) as raised:
         Client("/run/cucmd/cucmd.sock").status("3f2a")
     assert str(raised.value) == f"this user may not use the socket /run/cucmd/cucmd.sock{hint}"
