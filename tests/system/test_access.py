@@ -187,6 +187,9 @@ def test_the_daemons_own_user_may_do_everything_on_its_own(lab: Lab) -> None:
 
 @pytest.mark.long
 def test_every_command_is_logged_with_uid_and_pid(daemon: Daemon, lab: Lab) -> None:
+    """And what only looks is not: a script that does so each second would fill the journal."""
+    for look in (("list",), ("status",)):
+        assert ctl_as(daemon, SOMEBODY, *look, groups=[OPERATE.gr_gid]).returncode == 0
     start_as(daemon, lab, SOMEBODY, groups=[OPERATE.gr_gid])
     ctl_as(daemon, SOMEBODY, "cancel", "00000000", groups=[OPERATE.gr_gid])
     start_as(daemon, lab, ANOTHER)
@@ -198,6 +201,7 @@ def test_every_command_is_logged_with_uid_and_pid(daemon: Daemon, lab: Lab) -> N
         rf"refused Start to uid {ANOTHER}, pid \d+",
     ):
         assert re.search(logged, log), logged
+    assert "List by" not in log
 
 
 # Limits of each user. One user takes all slots of a user; other users must not notice.

@@ -85,7 +85,9 @@ class Access(msgspec.Struct, frozen=True):
             raise PermissionDenied
         if method is not None:
             who = caller.uid, caller.pid
-            log.info("%s by uid %d, pid %d", method.name, *who, extra=caller.for_log)
+            # A script that looks each second would fill the journal.
+            level = logging.DEBUG if role is Role.VIEW else logging.INFO
+            log.log(level, "%s by uid %d, pid %d", method.name, *who, extra=caller.for_log)
 
 
 def _in(caller: Caller, gid: int | None) -> bool:
