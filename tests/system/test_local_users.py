@@ -88,14 +88,14 @@ def test_one_user_cannot_fill_the_log(daemon: Daemon) -> None:
     calls = 5000
     with connect(daemon) as peer:
         for _ in range(calls // 100):
-            peer.sendall(frame("io.cucmd.Jobs.Cancel", {"job_id": "00000000"}) * 100)
+            peer.sendall(frame("io.cucmd.Jobs.Label", {"job_id": "00000000", "labels": {}}) * 100)
             left = 100
             while left:
                 left -= peer.recv(65536).count(b"\0")
     assert daemon.log.stat().st_size < 100_000
     daemon.stop()
     *_, last = [line for line in daemon.log.read_text().splitlines() if "left out" in line]
-    written = daemon.log.read_text().count(f"Cancel by uid {os.geteuid()}")
+    written = daemon.log.read_text().count(f"Label by uid {os.geteuid()}")
     assert f"uid {os.geteuid()}: {calls - written} log records" in last
 
 
