@@ -228,3 +228,39 @@ def test_a_cluster_of_old_nodes_logs_in_and_pushes_where_it_opts_in(
         job = client.wait(start(client, lab).job_id)
     failure = job.nodes[0].failure
     assert (failure and failure.code) == (None if opts_in else "no_common_algorithm")
+
+
+def test_a_reload_needs_the_credentials_that_are_configured(tmp_path: Path) -> None:
+    folder = tmp_path / "credentials"
+    folder.mkdir(mode=0o700)
+    named = "[clusters.lab]\nnodes = ['10.0.0.1']\ncredential = 'lab'\n"
+    with running_daemon(tmp_path / "cucmd") as daemon, daemon.client() as client:
+        config = tmp_path / "cucmd" / "cucmd.toml"
+        config.write_text(f"{CONFIG}[credentials]\ndirectory = '{folder}'\n{named}")
+        with pytest.raises(ReloadFailed) as refused:
+            client.reload()
+        assert refused.value.parameters.reason.startswith("clusters.lab.credential: ")
+        assert client.clusters() == ()
+        (folder / "lab.password").touch(0o600)
+        (folder / "lab.password").write_text("secret")
+        client.reload()
+        assert [cluster.name for cluster in client.clusters()] == ["lab"]
+
+
+def test_a_credential_of_systemd_that_came_later_needs_a_restart(
+    tmp_path: Path, make_lab: MakeLab
+) -> None:
+    folder = tmp_path / "credentials"
+    folder.mkdir(mode=0o700)
+    environ = {"CREDENTIALS_DIRECTORY": str(folder)}
+    lab = make_lab(1, "--fault", "hang:command")
+    with running_daemon(tmp_path / "cucmd", environ=environ) as daemon, daemon.client() as client:
+        job = start(client, lab)  # its password would be gone
+        named = "[clusters.lab]\nnodes = ['10.0.0.1']\ncredential = 'lab'\n"
+        (tmp_path / "cucmd" / "cucmd.toml").write_text(CONFIG + named)
+        with pytest.raises(ReloadFailed) as refused:
+            client.reload()
+        reason = refused.value.parameters.reason
+        assert "a restart: it interrupts 1 job, and 1 cannot go on" in reason
+        client.cancel(job.job_id)
+        client.wait(job.job_id)

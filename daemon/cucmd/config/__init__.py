@@ -15,7 +15,7 @@ Every setting is checked here. Other parts use it without asking where it came f
     errors.py       what can be wrong with a file, and with a request
 """
 
-from cucmd.config.check import check
+from cucmd.config.check import check, unusable_credentials
 from cucmd.config.credentials import load_credential
 from cucmd.config.errors import (
     ConfigError,
@@ -55,4 +55,5 @@ __all__ = [
     "load",
     "load_credential",
     "not_until_restart",
+    "unusable_credentials",
 ]

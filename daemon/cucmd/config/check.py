@@ -6,7 +6,8 @@ What it prints on standard output is a valid configuration file, without secrets
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Set
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TextIO
 
@@ -23,12 +24,18 @@ from cucmd.config.reading import BARE_KEY
 OK = 0
 BAD_CONFIGURATION = 78  # EX_CONFIG
 
+# Where systemd looks for the credentials of a service, which root alone can read
+# (systemd.exec(5), ImportCredential=), and how those begin that systemd/cucmd.service imports.
+_FOLDERS = ("/etc/credstore", "/run/credstore")
+STORES = tuple(f"{folder}{how}" for folder in _FOLDERS for how in ("", ".encrypted"))
+IMPORTED = "cucmd."
+
 
 def check(path: Path | None, environ: Mapping[str, str], out: TextIO, err: TextIO) -> int:
     """Prints the configuration or its problems. Returns the exit status, 0 or 78.
 
-    A credential that is missing or refused is named but is not an error: under systemd only the
-    service itself can see its credentials.
+    A credential that the configuration names and that cannot be used is a problem, except where no
+    directory is known: the service gets its credentials of systemd, and nobody else sees them.
     """
     try:
         config = load(path, environ)
@@ -42,28 +49,58 @@ def check(path: Path | None, environ: Mapping[str, str], out: TextIO, err: TextI
         print(f"# {line}", file=out)
     print(file=out)
     print(_toml(config), file=out)
-    return OK
+    unusable = unusable_credentials(config, environ)
+    for line in unusable:
+        print(line, file=err)
+    return BAD_CONFIGURATION if unusable else OK
+
+
+def unusable_credentials(config: Config, environ: Mapping[str, str]) -> list[str]:
+    """Why credentials that the configuration names cannot be used, a line for each. None where no
+    directory of credentials is known.
+    """
+    if credentials_directory(config.credentials.directory, environ) is None:
+        return []
+    return [f"{where}: {why}" for where, why in _not_usable(_named(config), config, environ)]
+
+
+def _named(config: Config) -> dict[str, str]:
+    """The credentials that the configuration names -> where it does."""
+    of_clusters = {
+        cluster.credential: f"clusters.{cluster.name}.credential"
+        for cluster in config.clusters.values()
+        if cluster.credential
+    }
+    return {name: f'credential."{name}"' for name in config.credential_uses} | of_clusters
 
 
 def _credentials(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
-    """Lines about credentials: which exist, which cannot be used, and which can be sent to any
-    node. Those that are named in the configuration count although their files cannot be seen.
+    """Lines about credentials: which exist, which of these cannot be used, and which can be sent to
+    any node.
     """
     directory = credentials_directory(config.credentials.directory, environ)
-    named = {cluster.credential for cluster in config.clusters.values() if cluster.credential}
-    named |= config.credential_uses.keys()
-    present: tuple[str, ...] = ()
+    present: set[str] = set()
     if directory is None:
         yield "credentials: no directory; set credentials.directory or $CREDENTIALS_DIRECTORY"
+        named = _named(config).keys()
+        if stores := [store for store in map(Path, STORES) if os.access(store, os.R_OK)]:
+            where = " and ".join(map(str, stores))
+            present = {name for store in stores for name in _of_service(store)}
+            yield f"the service gets those of {where}: {_listed(present)}"
+            if missing := named - present:
+                yield f"not there, so that its unit has to load it: {_listed(missing)}"
+        present |= named
     else:
         try:
-            present = credential_names(directory)
+            present = set(credential_names(directory))
         except OSError as error:
             yield f"credentials: {str(directory)!r}: {error.strerror}"
         else:
-            yield f"credentials in {str(directory)!r}: {', '.join(map(ascii, present)) or 'none'}"
-            yield from _not_usable(named.union(present), config, environ)
-    for name in sorted(named.union(present) - config.credential_uses.keys()):
+            yield f"credentials in {str(directory)!r}: {_listed(present)}"
+            others = dict.fromkeys(present - _named(config).keys(), "not usable")
+            for what, why in _not_usable(others, config, environ):
+                yield f"{what}: {why}"
+    for name in sorted(present - config.credential_uses.keys()):
         if rules.is_credential_name(name):
             yield (
                 f"not tied: who may start jobs can send credential '{name}' to any machine; "
@@ -71,12 +108,24 @@ def _credentials(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
             )
 
 
-def _not_usable(names: Set[str], config: Config, environ: Mapping[str, str]) -> Iterator[str]:
-    for name in sorted(names):
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(ascii, sorted(names))) or "none"
+
+
+def _of_service(store: Path) -> Iterator[str]:
+    """The credentials that `ImportCredential=` of the unit takes from there."""
+    return (name for name in credential_names(store) if name.startswith(IMPORTED))
+
+
+def _not_usable(
+    names: Mapping[str, str], config: Config, environ: Mapping[str, str]
+) -> Iterator[tuple[str, Exception]]:
+    """names: with what is given back for each of them."""
+    for name, what in sorted(names.items()):
         try:
             load_credential(name, config.credentials.directory, environ)
         except (UnknownCredential, CredentialRefused) as error:
-            yield f"not usable: {error}"
+            yield what, error
 
 
 def _toml(config: Config) -> str:

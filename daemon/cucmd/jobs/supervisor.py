@@ -82,6 +82,11 @@ class Supervisor:
     def live(self) -> int:
         return len(self._live)
 
+    @property
+    def not_resumable(self) -> int:
+        """How many of these a stop would end: the next start cannot go on with them."""
+        return sum(not run.job.goes_on for run in self._live.values())
+
     # Work
 
     async def start(self, plan: Plan, key: StartKey | None = None) -> Job:

@@ -14,7 +14,14 @@ import msgspec
 import trio
 
 from cucmd.api.knowledge import CannotReload
-from cucmd.config import ClusterSettings, Config, ConfigError, load, not_until_restart
+from cucmd.config import (
+    ClusterSettings,
+    Config,
+    ConfigError,
+    load,
+    not_until_restart,
+    unusable_credentials,
+)
 from cucmd.jobs.supervisor import Supervisor
 from cucmd.node_name import address
 from cucmd.plan.planner import Planner
@@ -108,7 +115,7 @@ class InForce:
 
     async def _reload(self, extra: Mapping[str, object] | None) -> tuple[str, ...]:
         try:
-            config, access = await read_in_thread(self._read, self._threads)
+            config, access, unusable = await read_in_thread(self._read, self._threads)
         except ConfigError as error:
             raise CannotReload(error.in_one_line()) from None
         except CannotReload:
@@ -116,6 +123,8 @@ class InForce:
         except Exception:  # a defect in reading a file must not end the jobs that run
             log.exception("a defect in a reload")
             raise CannotReload("a defect; the log has the details") from None
+        if unusable:
+            raise CannotReload("; ".join(unusable) + self._of_systemd(config))
         try:
             await read_in_thread(self._known_hosts.load, self._threads)
         except OSError as error:
@@ -127,9 +136,19 @@ class InForce:
         log.info("configuration reloaded", extra=extra)
         return waiting
 
-    def _read(self) -> tuple[Config, Access]:
+    def _read(self) -> tuple[Config, Access, list[str]]:
         config = self._options.load(self._environ)
-        return config, Access.of(config.access)
+        return config, Access.of(config.access), unusable_credentials(config, self._environ)
+
+    def _of_systemd(self, config: Config) -> str:
+        """What to do about a credential that has come since the start, as the end of a message."""
+        if config.credentials.directory is not None:
+            return ""
+        jobs = "1 job" if self._supervisor.live == 1 else f"{self._supervisor.live} jobs"
+        return (
+            "; systemd gives a service its credentials when it starts, so that a new one needs a "
+            f"restart: it interrupts {jobs}, and {self._supervisor.not_resumable} cannot go on"
+        )
 
 
 async def read_in_thread(read: Callable[[], T], threads: trio.CapacityLimiter) -> T:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import sys
 import tomllib
 from pathlib import Path
 
@@ -60,15 +61,18 @@ def checked():
 def test_what_it_prints_is_the_same_configuration(write, checked):
     before = load(write(FILE), {})
     code, out, err = checked(write(FILE))
-    assert (code, err) == (0, "")
+    assert code == 78  # there are no such credentials
+    assert [line.partition(":")[0] for line in err.splitlines()] == [
+        'credential."cucmd.lab"',
+        "clusters.lab.1.credential",
+    ]
     # of a group that is written and does not exist it has more to say
     assert replace(load(write(out), {}), notices=()) == before
 
 
 def test_the_environment_is_part_of_what_is_printed(write, checked):
     environ = {"JOB_CONNECT_TIMEOUT_SEC": "7", "CUCMD_SOCKET": "/env.sock"}
-    code, out, err = checked(write(FILE), environ)
-    assert code == 0
+    _, out, err = checked(write(FILE), environ)
     assert "connect = 7\n" in out
     assert 'socket = "/env.sock"\n' in out
     assert "daemon.socket: is overridden by $CUCMD_SOCKET" in err
@@ -96,12 +100,11 @@ def test_credentials_are_named_but_not_shown(write, checked, tmp_path):
     )
     code, out, err = checked(path)
     comments = [line for line in out.splitlines() if line.startswith("#")]
-    assert code == 0
     assert comments[1] == f"# credentials in '{directory}': 'good', 'open'"
     assert [line.split(":")[1] for line in comments[2:] if "not usable" in line] == [
-        " no credential 'gone'",
         " credential 'open'",
     ]
+    assert (code, err.split(": ")[:2]) == (78, ["clusters.a.credential", "no credential 'gone'"])
     assert "hunter2" not in out + err
 
 
@@ -153,10 +156,22 @@ def test_a_credential_that_can_be_sent_to_any_machine_is_named(write, checked, t
     tied = f"[credentials]\ndirectory = '{directory}'\n[credential.'cucmd.tied']\nnodes = ['a']\n"
     cluster = "[clusters.c]\nnodes = ['b']\ncredential = 'of-cluster'\n"
     _, out, _ = checked(write(tied + cluster))
-    assert not_tied(out) == ["cucmd.free", "of-cluster"]
+    assert not_tied(out) == ["cucmd.free"]
 
 
 def test_credentials_of_the_service_alone_are_named_too(write, checked):
     """Under systemd nobody else can list its directory."""
-    _, out, _ = checked(write("[clusters.c]\nnodes = ['b']\ncredential = 'cucmd.c'\n"))
-    assert not_tied(out) == ["cucmd.c"]
+    code, out, _ = checked(write("[clusters.c]\nnodes = ['b']\ncredential = 'cucmd.c'\n"))
+    assert (code, not_tied(out)) == (0, ["cucmd.c"])
+
+
+def test_root_sees_what_the_service_gets(write, checked, tmp_path, monkeypatch):
+    for name in ("cucmd.c.password", "cucmd.c.username", "cucmd.d.password", "other.password"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(sys.modules["cucmd.config.check"], "STORES", (str(tmp_path), "/none"))
+    clusters = [f"[clusters.{name}]\nnodes = ['{name}']\n" for name in "ce"]
+    clusters = [one + f"credential = 'cucmd.{one[10]}'\n" for one in clusters]
+    _, out, _ = checked(write("".join(clusters)))
+    said = [line for line in out.splitlines() if line.startswith("#")]
+    assert f"# the service gets those of {tmp_path}: 'cucmd.c', 'cucmd.d'" in said
+    assert "# not there, so that its unit has to load it: 'cucmd.e'" in said
