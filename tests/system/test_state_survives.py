@@ -221,3 +221,25 @@ def test_the_daemon_stops_while_the_disk_fails(tmp_path: Path, lab: Lab, failing
     failing.heal()
     with running_daemon(tmp_path / "cucmd") as daemon, daemon.client() as client:
         assert client.wait(job.job_id).nodes[0].failure.code == "interrupted"
+
+
+@pytest.mark.long
+def test_a_copy_of_a_daemon_at_work_is_a_backup(tmp_path: Path, lab: Lab) -> None:
+    """What had ended by then is there and whole; what had not, was interrupted."""
+    with running_daemon(tmp_path / "cucmd") as daemon, daemon.client() as client:
+        hangs = start(client, lab)  # on the second node
+        done = [client.wait(start(client, lab, lab.nodes[:1]).job_id).job_id for _ in range(3)]
+        wait_until(lambda: client.status(done[-1]).closed)
+        busy = [start(client, lab, lab.nodes[:1]).job_id for _ in range(5)]  # meanwhile
+        shutil.copytree(daemon.state, tmp_path / "restored" / "state", symlinks=True)
+        for job_id in busy:
+            client.wait(job_id)
+        client.cancel(hangs.job_id)
+        client.wait(hangs.job_id)
+    check_database(tmp_path / "restored" / "state" / "cucmd.db")
+    with running_daemon(tmp_path / "restored") as restored, restored.client() as client:
+        for job_id in done:
+            assert statuses(client.status(job_id)) == ["succeeded"]
+            *_, last = client.verify(job_id)
+            assert (last.files, last.wrong) == (3, ())
+        assert client.wait(hangs.job_id).nodes[1].failure.code == "interrupted"

@@ -304,7 +304,7 @@ class JobRun:
 
     def _show_figures(self, position: int) -> None:
         node = self._reports[position].figures(self.job.nodes[position])
-        if not node.settled:
+        if self._tasks and not node.settled:  # a restart that ends it has made none
             node = node.waiting(self._now(), self._hold_back.waits_for(self._task(position)))
         if node is not self.job.nodes[position]:
             self.job = self.job.replace_node(position, node, _now())
