@@ -11,8 +11,8 @@ import trio
 
 from cucmd.worker.frames import MOST, Limits, WrongFrame
 from cucmd.worker.workers import How, WorkerEnded, Workers, open_workers
-from rig.process import Child
 from rig.quiet import wait_until
+from rig.worker_processes import first_process, forked
 from rig.worker_roles import Words
 
 LIMITS = Limits(memory=512 * 1024**2, seconds=1)
@@ -45,41 +45,6 @@ async def told_by_the_next(workers: Workers, folder: Path) -> str:
                 return await told(workers, folder, "say again")
             except WorkerEnded:
                 await trio.sleep(0.05)
-
-
-def processes() -> list[int]:
-    """Those that this one has started, and all below them."""
-
-    class This(Child):
-        def __init__(self) -> None:
-            self.pid = os.getpid()
-
-    return This().tree()[1:]
-
-
-def first_process() -> int:
-    """A test process may have other children."""
-    return next(pid for pid in processes() if b"cucmd.worker.first" in command_of(pid))
-
-
-def command_of(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except FileNotFoundError:
-        return b""  # it has ended
-
-
-def forked() -> list[int]:
-    """What is below the first process."""
-    first = first_process()
-    return [pid for pid in processes() if f"PPid:\t{first}\n" in status_of(pid)]
-
-
-def status_of(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/status").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -134,6 +99,7 @@ async def test_one_that_writes_does_so_in_its_folder_alone(
         ("fail", How.WRONG),
         ("leave 3", How.WRONG),
         ("leave 0", How.LOST),
+        ("stop", How.LOST),
         ("nonsense", How.WRONG),
     ],
 )
@@ -145,7 +111,7 @@ async def test_how_it_ended_is_known(
     assert ended.value.how is how
 
 
-@pytest.mark.parametrize("words", ["spin", "pattern", "stop"])
+@pytest.mark.parametrize("words", ["spin", "pattern"])
 async def test_a_cancel_kills_it_whatever_it_does(
     workers: Workers, tmp_path: Path, words: str
 ) -> None:

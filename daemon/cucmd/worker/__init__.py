@@ -17,6 +17,7 @@ How they end.
     the work is done      the daemon closes the channel: the process ends
     a cancel              the daemon kills it by its pidfd, whatever it does at that moment
     a limit               the kernel ends it: memory, processor time, size of a file
+    somebody stops it     the first process kills it
     the first process     what it has forked ends with it (PR_SET_PDEATHSIG); it is started again
     the daemon            the first process sees the end of its socket, or is killed by the same
 

@@ -49,6 +49,7 @@ def main(arguments: Sequence[str]) -> None:
     # A stop is the daemon's to order, also where a terminal sends it to all.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, _kill_what_is_stopped)
     confine.die_with(int(daemon))
     control = socket.socket(fileno=int(descriptor))
     named = dict(one.split("=", 1) for one in roles)
@@ -58,6 +59,13 @@ def main(arguments: Sequence[str]) -> None:
     gc.collect()
     gc.freeze()  # a collection in one that was forked would copy all of it
     First(control, found).run(confined=confined)
+
+
+def _kill_what_is_stopped(*_: object) -> None:
+    """What waits for a process that somebody has stopped would wait for ever."""
+    with suppress(ChildProcessError):  # there is none
+        while stopped := os.waitid(os.P_ALL, 0, os.WSTOPPED | os.WNOHANG):
+            os.kill(stopped.si_pid, signal.SIGKILL)
 
 
 def _imported(where: str) -> Role:

@@ -1,0 +1,41 @@
+"""The first process that a test has started, and what that has forked."""
+
+import os
+from pathlib import Path
+
+from rig.process import Child
+
+
+class _This(Child):
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+
+
+def processes() -> list[int]:
+    """Those that this one has started, and all below them."""
+    return _This().tree()[1:]
+
+
+def first_process() -> int:
+    """A test process may have other children."""
+    return next(pid for pid in processes() if b"cucmd.worker.first" in command_of(pid))
+
+
+def command_of(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return b""  # it has ended
+
+
+def forked() -> list[int]:
+    """What is below the first process."""
+    first = first_process()
+    return [pid for pid in processes() if f"PPid:\t{first}\n" in status_of(pid)]
+
+
+def status_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
