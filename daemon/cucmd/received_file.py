@@ -1,11 +1,17 @@
-"""PURE. One received file, from the upload to the store and the manifest.
+"""PURE. One received file, from the upload to the store and the manifest; and what reading shows.
 
-It never changes. What is learned later, the node's word, makes a new one.
+It never changes. What is learned later, the node's word, makes a new one. What is read of it, a
+process has read that is not believed more than a node (`worker/`): so it has limits.
 """
 
 from __future__ import annotations
 
+from typing import Annotated, TypeAlias
+
 import msgspec
+
+# Part of a sentence, which begins with a small letter.
+Why: TypeAlias = Annotated[str, msgspec.Meta(max_length=200)]
 
 
 class ReceivedFile(msgspec.Struct, frozen=True):
@@ -34,3 +40,17 @@ class ReceivedFile(msgspec.Struct, frozen=True):
     complete: bool = False
     attempt: int = 0
     modified: int | None = None
+
+
+class PacketCount(msgspec.Struct, frozen=True):
+    """How many packets a file of a capture has whole.
+
+    truncated  it ends in the middle of a packet
+    uncounted  why the rest of it was not counted; None: it was
+    wrong      why it is no packet capture; None: it is one
+    """
+
+    count: Annotated[int, msgspec.Meta(ge=0)]
+    truncated: bool = False
+    uncounted: Why | None = None
+    wrong: Why | None = None

@@ -23,7 +23,8 @@ from cucmd.job.node import Phase
 from cucmd.job.timeouts import Timeouts
 from cucmd.node.ports import Credentials, NodeTask, Retry, Session
 from cucmd.node_name import parse_node
-from cucmd.received_file import ReceivedFile
+from cucmd.reading.packets import count_or_why
+from cucmd.received_file import PacketCount, ReceivedFile
 from cucmd.work.check import check
 from cucmd.work.collect import collect
 from cucmd.work.discover import discover
@@ -49,6 +50,19 @@ QUESTIONS = (
 _LINE = re.compile(rb"[^\r\n\x03]*[\r\n\x03]")
 
 Script = Callable[["Node"], Awaitable[None]]
+
+
+class Readers:
+    """Reads here what processes read for the daemon."""
+
+    async def count_packets(
+        self, folder: Path, paths: Sequence[Path], most: int
+    ) -> list[PacketCount]:
+        await trio.lowlevel.checkpoint()
+        counts: list[PacketCount] = []
+        for path in paths:
+            counts.append(count_or_why(path, most - sum(one.count for one in counts)))
+        return counts
 
 
 class NodeClosed(Exception):
@@ -121,6 +135,7 @@ class Node:
     peer_address = "192.0.2.9"
     port = 2222
     prompt_shown = "admin:"
+    readers = Readers()
 
     def __init__(self, script: Script, nursery: trio.Nursery) -> None:
         self._script = script

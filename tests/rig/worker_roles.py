@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from cucmd.received_file import PacketCount
 from cucmd.worker.forked import Channel
 
 
@@ -35,7 +36,7 @@ def stay_in_a_pattern(_value: str) -> None:
     re.match(r"(a+)+$", "a" * 60 + "b")
 
 
-def send_nonsense(_value: str) -> None:
+def send_nonsense(_: object) -> None:
     (channel,) = (number for number in range(64) if is_socket(number))
     os.write(channel, b"\xff\xff\xff\xff more than can be")
     signal.pause()
@@ -50,6 +51,20 @@ def is_socket(number: int) -> bool:
 
 def connect(_value: str) -> None:
     socket.create_connection(("127.0.0.1", 9), 5)
+
+
+# Roles in place of those of the daemon
+
+
+def say_words(channel: Channel) -> None:
+    """It answers something else."""
+    channel.send(Words("of another"))
+    signal.pause()
+
+
+def exaggerate(channel: Channel) -> None:
+    channel.send(PacketCount(10**12))
+    signal.pause()
 
 
 WHAT = {

@@ -16,7 +16,8 @@ from cucmctl import Client, InvalidRequest, JobNotFound
 from cucmd.job import asked
 from cucmd.job.asked import Login, Timeouts
 from cucmd.protocol.jobs import Job
-from cucmd.work.pcap import PacketCount, count_packets
+from cucmd.reading.packets import count_packets
+from cucmd.received_file import PacketCount
 from rig.asking import with_how
 from rig.credentials import named_credential
 from rig.daemon import CONFIG, Daemon, running_daemon

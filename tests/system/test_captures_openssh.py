@@ -14,8 +14,8 @@ import pytest
 from cucmctl import Client, InvalidRequest
 from cucmd.job.asked import Login, Packets
 from cucmd.protocol.jobs import Job
-from cucmd.work.pcap import PacketCount as Counted
-from cucmd.work.pcap import count_packets
+from cucmd.reading.packets import count_packets
+from cucmd.received_file import PacketCount as Counted
 from rig.daemon import Daemon
 from rig.jobs import statuses, until
 from rig.openssh_node import OpenSshNode, openssh_node, why_not

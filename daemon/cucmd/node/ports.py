@@ -23,7 +23,7 @@ from cucmd.job.kind import Result
 from cucmd.job.node import Phase
 from cucmd.job.timeouts import Timeouts
 from cucmd.job.work import Work
-from cucmd.received_file import ReceivedFile
+from cucmd.received_file import PacketCount, ReceivedFile
 
 # Seconds after the first node was ready at which nodes that begin together do so at the latest.
 # Mostly the others log in only once the login has worked on the first (jobs/hold_back.py), and a
@@ -151,9 +151,24 @@ class Receiver(Protocol):
         ...
 
 
+class Readers(Protocol):
+    """Processes that read what the node has made. A cancel kills them."""
+
+    async def count_packets(
+        self, folder: Path, paths: Sequence[Path], most: int
+    ) -> Sequence[PacketCount]:
+        """Of each file of a capture, in their order.
+
+        folder: that they are in. most: packets that are counted, of all files together.
+        """
+        ...
+
+
 class Ports(Receiver, Protocol):
     """All that the daemon offers to the work on a node."""
 
+    @property
+    def readers(self) -> Readers: ...
     @property
     def open_shell(self) -> OpenShell: ...
 

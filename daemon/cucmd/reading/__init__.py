@@ -1,8 +1,11 @@
 """Reads what nodes have made, in a process of its own for each node (`worker/`).
 
-node.py      what the files of one node cover of the window: what such a process does
-traces.py    the first and last stamps of one file or archive
-stamps.py    PURE  time stamps in traces
-unpack.py    PURE  gzip and tar, in pieces
-covered.py   PURE  what stamps cover of a window, in words
+    node.py      what the files of one node cover of the window: what such a process does
+    traces.py    the first and last stamps of one file or archive
+    packets.py   how many packets captures have: what another such process does
+    stamps.py    PURE  time stamps in traces
+    unpack.py    PURE  gzip and tar, in pieces
+    covered.py   PURE  what stamps cover of a window, in words
+
+Nothing of it runs in the daemon.
 """

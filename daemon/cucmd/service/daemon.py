@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
+from pathlib import Path
 
 import trio
 
@@ -45,6 +46,7 @@ from cucmd.service.process import (
     return_free_memory,
     set_signal_defaults,
 )
+from cucmd.service.readers import ROLES, Readers
 from cucmd.service.retention import RetentionTask
 from cucmd.service.start_errors import EXIT_UNAVAILABLE, LISTENING, naming
 from cucmd.service.systemd import StatusLine
@@ -71,7 +73,7 @@ EXPECTED = (StoreError, SocketInUse, HostKeyUnusable, CannotStart, OSError)
 STATUS_EVERY = 5.0  # seconds between updates of what `systemctl status` shows
 SOCKET_MODE = 0o660
 # What processes for the bytes of others do, by name.
-PROCESSES = {TRACES: "cucmd.reading.node:read_traces"}
+PROCESSES = {TRACES: "cucmd.reading.node:read_traces", **ROLES}
 INFO = ServiceInfo(vendor="cucmd", product="cucmd", version=__version__, url="")
 
 
@@ -124,23 +126,20 @@ async def _daemon(
     freeze_startup_objects()
     sockets = systemd.inherited_sockets()
     trio.socket.set_custom_hostname_resolver(Resolver())
+    directory = config.daemon.state_directory / "jobs"
     with open_signals() as signals:
         async with (
             _store(config) as store,
             open_bridge() as bridge,
             _receiver(config) as receiver,
+            open_workers(_made(directory), PROCESSES) as workers,
         ):
             known_hosts = KnownHosts(config.daemon.state_directory / "known_hosts")
-            work = work_on_node(NodePorts(receiver, known_hosts, store))
+            work = work_on_node(NodePorts(receiver, known_hosts, store, Readers(workers)))
             slots = Slots(config.limits)
             services = JobServices(store, JobFeed(), slots, work, locate)
             signals.defer_stops()  # from here on nodes are contacted: unfinished jobs go on
-            directory = config.daemon.state_directory / "jobs"
-            directory.mkdir(mode=0o750, exist_ok=True)
-            async with (
-                open_workers(directory, PROCESSES) as workers,
-                open_supervisor(services, directory, config.limits) as supervisor,
-            ):
+            async with open_supervisor(services, directory, config.limits) as supervisor:
                 given = bool(sockets)
                 in_force = InForce(
                     options, config, environ, supervisor, known_hosts, socket_is_given=given
@@ -182,6 +181,11 @@ async def _daemon(
                     # The socket is still served, so that watchers see how jobs end.
                     await supervisor.drain()
                     nursery.cancel_scope.cancel()
+
+
+def _made(directory: Path) -> Path:
+    directory.mkdir(mode=0o750, exist_ok=True)
+    return directory
 
 
 @asynccontextmanager

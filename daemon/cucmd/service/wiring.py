@@ -12,6 +12,7 @@ from cucmd.config import ClusterSettings
 from cucmd.job.node import Phase
 from cucmd.node.ports import NodeTask, Report, Shell, UploadTarget
 from cucmd.receiver.server import Receiver
+from cucmd.service.readers import Readers
 from cucmd.ssh.known_hosts import KnownHosts, Policy
 from cucmd.ssh.known_line import PublicKey
 from cucmd.ssh.login import Steps
@@ -24,7 +25,10 @@ from cucmd.vos import COLUMNS
 class NodePorts:
     """Opens shells on nodes and upload targets for them: the `Ports` of node/ports.py."""
 
-    def __init__(self, receiver: Receiver, known: KnownHosts, store: Store) -> None:
+    def __init__(
+        self, receiver: Receiver, known: KnownHosts, store: Store, readers: Readers
+    ) -> None:
+        self.readers = readers
         self._receiver = receiver
         self._known = known
         self._store = store

@@ -8,7 +8,6 @@
     capture.py   capturing packets: together with the other nodes, until it is ended
     capture_files.py  its files: counted, and removed from the node if asked for
     session.py   what the kinds share: to the first prompt, an answer, back to it, room for files
-    pcap.py      whether a packet capture is one, and how many packets it has
     verdict.py   PURE  what was announced against what came
     whole.py     PURE  whether a gzip, and the tar in it, is whole
     read_back.py  reads what has come to its end, in threads, in turns

@@ -20,12 +20,11 @@ from cucmd.job.capture import Capture, Captured
 from cucmd.job.collect import Collect
 from cucmd.node.deadlines import AnswerClock
 from cucmd.node.dialogue import NodeSession
-from cucmd.node.ports import NodeTask, Receiver, Report
+from cucmd.node.ports import NodeTask, Ports, Report
 from cucmd.parsing import parse
-from cucmd.received_file import ReceivedFile
+from cucmd.received_file import PacketCount, ReceivedFile
 from cucmd.vos.secrets import Secrets
 from cucmd.work.collect import FileGets, NodeClock, at_most_notes, upload_target
-from cucmd.work.pcap import NotPcap, PacketCount, count_packets
 from cucmd.work.session import back_at_prompt
 
 # "files: found = 1, deleted = 1"
@@ -37,9 +36,6 @@ _MOST_SAID = 100
 _LEFT = 1.0
 # Packets beyond those that were asked for which are counted: a node may write some more.
 _MORE = 1000
-# One node after the other: what is counted takes the interpreter, and the pool of threads is for
-# everybody.
-_COUNTING = trio.CapacityLimiter(1)
 
 _NOTHING = "the node has written no file; its transcript shows what it said to the command"
 _NO_CAPTURE = "what came is kept; look at it, and at what the node says to the command in its shell"
@@ -53,13 +49,13 @@ class CaptureFiles:
         session: NodeSession,
         task: NodeTask,
         what: Capture,
-        receiver: Receiver,
+        ports: Ports,
         report: Report,
     ) -> None:
         self._session = session
         self._task = task
         self._what = what
-        self._receiver = receiver
+        self._ports = ports
         self._report = report
         self._mask = Secrets((task.login.password,)).mask
 
@@ -70,9 +66,9 @@ class CaptureFiles:
         """
         path = vos.capture_path(captured.name)
         what = Collect((path,), location="activelog")
-        async with upload_target(self._receiver, self._task, self._session, self._report) as target:
+        async with upload_target(self._ports, self._task, self._session, self._report) as target:
             gets = FileGets(
-                self._task, what, self._session, target, self._report, receiver=self._receiver
+                self._task, what, self._session, target, self._report, receiver=self._ports
             )
             result = await gets.get(path, NodeClock())
             if result.nothing is not None:
@@ -80,8 +76,7 @@ class CaptureFiles:
             came = [file for file in target.files() if _is_of(file, captured)]
         if not came:
             raise self._nothing(f"{path}: no file of the capture came", said)
-        # Not abandoned at a cancel, but ended: `check_cancelled` raises in the thread.
-        found = await trio.to_thread.run_sync(self._count, came, limiter=_COUNTING)
+        found = await self._count(came)
         counted = sum(one.count for one in found.values())
         uncounted = [
             f"{name}: how many packets it has is not known: {one.uncounted}"
@@ -111,19 +106,16 @@ class CaptureFiles:
         lines = [self._mask(line) for line in said if line.strip()]
         return f"; the node said: {vos.quoted(lines)}" if lines else ""
 
-    def _count(self, files: Sequence[ReceivedFile]) -> dict[str, PacketCount]:
-        """By name; in a thread. The limit is for all of them, since it is of the capture."""
-        found: dict[str, PacketCount] = {}
-        left = self._what.count + _MORE
-        for file in files:
-            trio.from_thread.check_cancelled()
-            path, name = self._task.folder.parent / file.path, _name(file)
-            try:
-                found[name] = count_packets(path, left, trio.from_thread.check_cancelled)
-            except NotPcap as error:
-                message = f"{name} is no packet capture: {error.reason}"
-                raise fail(Code.TRANSFER_INCOMPLETE, message, hint=_NO_CAPTURE) from None
-            left -= found[name].count
+    async def _count(self, files: Sequence[ReceivedFile]) -> dict[str, PacketCount]:
+        """By name."""
+        paths = [self._task.folder.parent / file.path for file in files]
+        most = self._what.count + _MORE
+        counts = await self._ports.readers.count_packets(self._task.folder, paths, most)
+        found = {_name(file): one for file, one in zip(files, counts, strict=True)}
+        for name, one in found.items():
+            if one.wrong is not None:
+                message = f"{name} is no packet capture: {one.wrong}"
+                raise fail(Code.TRANSFER_INCOMPLETE, message, hint=_NO_CAPTURE)
         return found
 
     async def _delete(self, found: dict[str, PacketCount]) -> list[str]:

@@ -107,6 +107,16 @@ class TracesRead(msgspec.Struct, frozen=True, tag=True):
     covered: Covered
 
 
+# What a process that reads files one by one is told of the next
+
+
+class CountPackets(msgspec.Struct, frozen=True, tag=True):
+    """Answered by a `PacketCount`. most: packets that are counted."""
+
+    path: str
+    most: int
+
+
 FromFirst = Ready | Forked | CannotFork | Ended
 
 

@@ -14,8 +14,9 @@ import pytest
 from cucmd.lab.captures import FLOWS, CaptureArguments, Traffic, parse_capture
 from cucmd.lab.files import BLOCK, Shape, blocks, files_of, stamped
 from cucmd.lab.selection import CommandRefused
+from cucmd.reading.packets import count_packets
 from cucmd.reading.stamps import LastStamp, first_stamp
-from cucmd.work.pcap import PacketCount, count_packets
+from cucmd.received_file import PacketCount
 
 NOW = datetime(2026, 8, 3, 12, 0, 30, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -1,6 +1,5 @@
 """The files of a packet capture on one node: what is got of it, and what is removed."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,6 @@ from trio.testing import MockClock
 from cucmd.failure import Code, fail
 from cucmd.work.capture import capture
 from cucmd.work.collect import MOST_NOTES
-from cucmd.work.pcap import PacketCount
 from rig.scripted_node import (
     Node,
     RecordedReport,
@@ -129,26 +127,6 @@ async def test_the_packets_of_all_files_together_are_limited(
     what, notes, _, _ = await captured(CaptureNode(tmp_path, files))
     assert what.packets is None
     assert len(notes) == 6, "half of 1000, four times, are within the limit"
-
-
-async def test_counting_ends_with_a_cancel_and_leaves_the_threads_to_others(
-    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pool = trio.to_thread.current_default_thread_limiter()
-    borrowed: list[float] = []
-
-    def count_for_ever(path: Path, most: int, check: Callable[[], None]) -> PacketCount:
-        borrowed.append(pool.borrowed_tokens)
-        trio.from_thread.run_sync(scope.cancel)
-        while True:
-            check()
-
-    monkeypatch.setattr("cucmd.work.capture_files.count_packets", count_for_ever)
-    here = CaptureNode(tmp_path)
-    with trio.CancelScope() as scope:
-        await captured(here)
-    assert scope.cancelled_caught
-    assert borrowed == [0]
 
 
 # Removal

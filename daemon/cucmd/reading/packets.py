@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Literal
 
 import msgspec
+
+from cucmd.received_file import PacketCount
+from cucmd.worker.forked import Channel
+from cucmd.worker.frames import CountPackets
 
 HEADER = 24
 _RECORD_HEADER = 16
@@ -32,8 +35,24 @@ _MAJOR_VERSION = 2
 # Bytes of one packet: libpcap refuses more for every kind of link but USB and D-Bus, and takes
 # this for a header that has none, or more.
 _LARGEST_PACKET = 256 * 1024
-# Packets after which `check` is called: on a disk that is read for each, a tenth of a second.
-_CHECKED_EVERY = 16
+
+_ASKED = msgspec.msgpack.Decoder(CountPackets)
+
+
+def count_all(channel: Channel) -> None:
+    """What a process does that counts the packets of one node."""
+    while True:
+        asked = channel.receive(_ASKED)
+        channel.send(count_or_why(Path(asked.path), asked.most))
+
+
+def count_or_why(path: Path, most: int) -> PacketCount:
+    try:
+        return count_packets(path, most)
+    except NotPcap as error:
+        return PacketCount(0, wrong=error.reason)
+    except OSError as error:
+        return PacketCount(0, uncounted=f"it cannot be read: {error.strerror}")
 
 
 class NotPcap(Exception):
@@ -56,18 +75,6 @@ class Pcap(msgspec.Struct, frozen=True):
     longest: int
 
 
-class PacketCount(msgspec.Struct, frozen=True):
-    """How many packets a capture has whole.
-
-    truncated  it ends in the middle of a packet
-    uncounted  why the rest of it was not counted; None: it was. It begins with a small letter
-    """
-
-    count: int
-    truncated: bool = False
-    uncounted: str | None = None
-
-
 def read_header(first: bytes) -> Pcap:
     """Reads the beginning of a file: 24 bytes, or all of it if it is shorter. Raises `NotPcap`."""
     if not first:
@@ -88,26 +95,21 @@ def read_header(first: bytes) -> Pcap:
     return Pcap(order, nanoseconds, longest)
 
 
-def count_packets(path: Path, most: int, check: Callable[[], None] = lambda: None) -> PacketCount:
-    """Counts the packets of a file, `most` of them at most.
+def count_packets(path: Path, most: int) -> PacketCount:
+    """Counts the packets of a file, `most` of them at most: it reads all but their bytes.
 
-    It reads all of them but their bytes, so it belongs into a worker thread. `check` is called
-    again and again, and ends it by raising. Raises `NotPcap`, `OSError`.
+    Raises `NotPcap`, `OSError`.
     """
     with path.open("rb") as file:
-        return count_in(file, os.fstat(file.fileno()).st_size, most, check)
+        return count_in(file, os.fstat(file.fileno()).st_size, most)
 
 
-def count_in(
-    file: BinaryIO, size: int, most: int, check: Callable[[], None] = lambda: None
-) -> PacketCount:
+def count_in(file: BinaryIO, size: int, most: int) -> PacketCount:
     """As `count_packets`, of `size` bytes from the beginning of `file`. Raises `NotPcap`."""
     header = read_header(file.read(min(size, HEADER)))
     record = struct.Struct(f"{header.order}8xI4x")
     count, at = 0, HEADER
     while at < size:
-        if count % _CHECKED_EVERY == 0:
-            check()
         file.seek(at)
         head = file.read(_RECORD_HEADER)
         if len(head) < _RECORD_HEADER:

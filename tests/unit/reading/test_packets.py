@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.work.pcap import NotPcap, PacketCount, Pcap, count_in, count_packets, read_header
+from cucmd.reading.packets import NotPcap, Pcap, count_in, count_packets, read_header
+from cucmd.received_file import PacketCount
 
 MICRO, NANO = 0xA1B2C3D4, 0xA1B23C4D
 ORDERS = ("<", ">")
@@ -96,20 +97,6 @@ def test_no_more_is_read_than_the_packets_that_were_asked_for() -> None:
     file, size = counted([b"x"] * 100_000)
     assert count_in(file, size, 5) == PacketCount(5, uncounted="more than were asked for")
     assert file.read_bytes == 24 + 6 * 16
-
-
-def test_counting_ends_when_the_check_raises() -> None:
-    class Ended(Exception):
-        pass
-
-    def check() -> None:
-        if file.read_bytes > 24 + 100 * 16:
-            raise Ended
-
-    file, size = counted([b"x"] * 10_000)
-    with pytest.raises(Ended):
-        count_in(file, size, 10_000, check)
-    assert file.read_bytes <= 24 + 116 * 16
 
 
 @given(st.binary(max_size=400))

@@ -1,0 +1,102 @@
+"""Has processes read what nodes have made (`reading/`): the `Readers` of node/ports.py.
+
+A process is told of one file after the other, so where it ends before its work is done, it is known
+at which. That file has no answer but why, and another process goes on behind it, a few times. Where
+it was killed by somebody, the same file is tried again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import trio
+
+from cucmd.received_file import PacketCount
+from cucmd.worker.frames import CountPackets, Limits
+from cucmd.worker.workers import How, Worker, WorkerEnded, Workers
+
+# What such processes do, by which the first process knows it.
+PACKETS = "packets"
+# role -> what does it, as `open_workers` takes it
+ROLES = {PACKETS: "cucmd.reading.packets:count_all"}
+
+# Processes at a time of each role: a few that take long do not keep the others waiting.
+_AT_ONCE = 8
+# Processes that are tried for the files of one node.
+_TRIES = 4
+# Bytes; each takes 10 MB, beside what it shares with the first process.
+_MEMORY = 256 * 1024**2
+# Seconds of the processor that are always given: a process waits for a disk in none of them.
+_SPARE = 5
+# A packet takes some microseconds.
+_PACKETS_A_SECOND = 50_000
+
+_COUNTED = msgspec.msgpack.Decoder(PacketCount)
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+F = TypeVar("F")
+
+
+class Readers:
+    """Of the daemon. What a cancel finds at work is killed by it."""
+
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+        self._room = {role: trio.CapacityLimiter(_AT_ONCE) for role in ROLES}
+
+    async def count_packets(
+        self, folder: Path, paths: Sequence[Path], most: int
+    ) -> list[PacketCount]:
+        left = most
+
+        async def count(worker: Worker, path: Path) -> PacketCount:
+            nonlocal left
+            await worker.send(CountPackets(str(path), left))
+            one = await worker.receive(_COUNTED)
+            if one.count > left:
+                raise WorkerEnded(How.WRONG, "it counted more packets than it was to")
+            left -= one.count
+            return one
+
+        def seconds(_: Sequence[Path]) -> int:
+            return _SPARE + most // _PACKETS_A_SECOND
+
+        said = await self._each(PACKETS, folder, paths, seconds, count)
+        return [PacketCount(0, uncounted=one) if isinstance(one, str) else one for one in said]
+
+    async def _each(
+        self,
+        role: str,
+        folder: Path,
+        files: Sequence[F],
+        seconds: Callable[[Sequence[F]], int],
+        read: Callable[[Worker, F], Awaitable[T]],
+    ) -> list[T | str]:
+        """What `read` gives for each file, or why there is nothing.
+
+        seconds: of the processor, for files that are to be read.
+        """
+        said: list[T | str] = []
+        tries = _TRIES
+        while files_left := files[len(said) :]:
+            tries -= 1
+            limits = Limits(memory=_MEMORY, seconds=seconds(files_left))
+            try:
+                async with (
+                    self._room[role],
+                    self._workers.forked(role, folder, limits) as worker,
+                ):
+                    for file in files_left:
+                        said.append(await read(worker, file))  # noqa: PERF401  kept at its end
+            except WorkerEnded as error:
+                _log.warning("%s: a process that reads its files: %s", folder, error)
+                if not tries:
+                    said += [str(error)] * (len(files) - len(said))
+                elif error.how is not How.LOST:
+                    said.append(str(error))
+        return said
