@@ -42,7 +42,7 @@ class ReceivedFile(msgspec.Struct, frozen=True):
     modified: int | None = None
 
 
-class PacketCount(msgspec.Struct, frozen=True):
+class PacketCount(msgspec.Struct, frozen=True, tag=True):
     """How many packets a file of a capture has whole.
 
     truncated  it ends in the middle of a packet
@@ -54,3 +54,30 @@ class PacketCount(msgspec.Struct, frozen=True):
     truncated: bool = False
     uncounted: Why | None = None
     wrong: Why | None = None
+
+
+class Contents(msgspec.Struct, frozen=True):
+    """What is in a file of a command that packs.
+
+    size     bytes of all files; None: it does not tell
+    packed   it is an archive, or a gzip; else a file by itself
+    """
+
+    files: Annotated[int, msgspec.Meta(ge=0)]
+    size: Annotated[int, msgspec.Meta(ge=0)] | None
+    packed: bool = True
+
+
+class FileRead(msgspec.Struct, frozen=True, tag=True):
+    """What was seen as an archive or a gzip was read to its end.
+
+    wrong     where it is cut off or damaged
+    unread    why it was not read to its end
+    error     why it cannot be read, as the system counts errors: it is gone, or the disk fails
+    contents  of an archive; None: it is neither tar nor gzip
+    """
+
+    wrong: Why | None = None
+    unread: Why | None = None
+    error: Annotated[int, msgspec.Meta(gt=0, lt=4096)] | None = None
+    contents: Contents | None = None

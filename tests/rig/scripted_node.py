@@ -24,7 +24,8 @@ from cucmd.job.timeouts import Timeouts
 from cucmd.node.ports import Credentials, NodeTask, Retry, Session
 from cucmd.node_name import parse_node
 from cucmd.reading.packets import count_or_why
-from cucmd.received_file import PacketCount, ReceivedFile
+from cucmd.reading.whole import read_file
+from cucmd.received_file import FileRead, PacketCount, ReceivedFile
 from cucmd.work.check import check
 from cucmd.work.collect import collect
 from cucmd.work.discover import discover
@@ -63,6 +64,12 @@ class Readers:
         for path in paths:
             counts.append(count_or_why(path, most - sum(one.count for one in counts)))
         return counts
+
+    async def read_to_end(
+        self, folder: Path, files: Sequence[ReceivedFile], *, archives: bool, announced: int
+    ) -> list[FileRead]:
+        await trio.lowlevel.checkpoint()
+        return [read_file(str(folder.parent / file.path), archive=archives) for file in files]
 
 
 class NodeClosed(Exception):

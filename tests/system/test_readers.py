@@ -1,5 +1,6 @@
 """What processes read of nodes is an answer in the end, killed, stopped or lying as they may be."""
 
+import gzip
 import os
 import random
 import signal
@@ -11,10 +12,11 @@ from pathlib import Path
 import pytest
 import trio
 
-from cucmd.received_file import PacketCount
+from cucmd.received_file import Contents, FileRead, PacketCount, ReceivedFile
 from cucmd.service.readers import ROLES, Readers
 from cucmd.worker.workers import open_workers
 from rig.killed import KILLS, seeded
+from rig.packed import tgz
 from rig.quiet import wait_until
 from rig.worker_processes import forked
 
@@ -36,6 +38,12 @@ def capture_of(path: Path, packets: int) -> Path:
     return path
 
 
+def put(folder: Path, name: str, content: bytes) -> ReceivedFile:
+    (folder / "node").mkdir(exist_ok=True)
+    (folder / "node" / name).write_bytes(content)
+    return ReceivedFile("node", f"node/{name}", len(content), closed=True)
+
+
 Read = Callable[[Readers], Awaitable[object]]
 
 
@@ -47,8 +55,23 @@ def packets(folder: Path) -> tuple[Read, object]:
     ]
 
 
+def archives(folder: Path) -> tuple[Read, object]:
+    contents = {"small.tgz": tgz({"a": b"x" * 700}), "large.tgz": tgz({"zeros": bytes(10**8)})}
+    contents["cut.tgz"] = contents["small.tgz"][:-1]
+    contents["other"] = b"a log\n"
+    files = [put(folder, name, content) for name, content in contents.items()]
+    return lambda readers: readers.read_to_end(
+        folder / "node", files, archives=True, announced=0
+    ), [
+        FileRead(contents=Contents(1, 700)),
+        FileRead(contents=Contents(1, 10**8)),
+        FileRead(wrong="ends before the end of its gzip"),
+        FileRead(),
+    ]
+
+
 # kind -> makes files in a folder; gives what reads them for some tenths of a second, and its answer
-KINDS = {"packets": packets}
+KINDS = {"packets": packets, "archives": archives}
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
@@ -97,6 +120,9 @@ async def test_a_wrong_frame_is_no_answer_and_why(tmp_path: Path, lie: str) -> N
     async with readers_in(tmp_path, **dict.fromkeys(ROLES, f"rig.worker_roles:{lie}")) as readers:
         (one,) = await readers.count_packets(tmp_path, [tmp_path / "x"], 1000)
         assert one.uncounted
+        log = put(tmp_path, "a.gz", b"")
+        (read,) = await readers.read_to_end(tmp_path / "node", [log], archives=False, announced=0)
+        assert read.unread
 
 
 async def test_more_packets_than_were_asked_for_are_no_answer(tmp_path: Path) -> None:
@@ -115,3 +141,29 @@ async def test_a_file_that_takes_too_long_has_no_answer_and_the_others_have(
         counts = await readers.count_packets(tmp_path, paths, 10**8)
     assert [one.count for one in counts] == [3, 0, 4]
     assert [one.uncounted is None for one in counts] == [True, False, True]
+
+
+async def test_a_gzip_that_takes_too_long_is_not_read_and_the_others_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cucmd.service.readers._SPARE", 1)
+    monkeypatch.setattr("cucmd.service.readers._PACKED_A_SECOND", 10**9)
+    bomb = gzip.compress(bytes(10**8), 1) * 60
+    contents = {"whole.gz": gzip.compress(b"a log\n"), "bomb.gz": bomb, "cut.gz": bomb[:1000]}
+    files = [put(tmp_path, name, content) for name, content in contents.items()]
+    async with readers_in(tmp_path) as readers:
+        read = await readers.read_to_end(tmp_path / "node", files, archives=False, announced=0)
+    assert read[0] == FileRead()
+    assert read[1].unread
+    assert read[2].wrong
+
+
+async def test_a_file_that_is_gone_or_is_a_link_fails_and_is_no_success(tmp_path: Path) -> None:
+    gone, link = put(tmp_path, "gone.gz", b""), put(tmp_path, "link.gz", b"")
+    for file in (gone, link):
+        (tmp_path / file.path).unlink()
+    (tmp_path / link.path).symlink_to("/etc/hostname")
+    async with readers_in(tmp_path) as readers:
+        for file in (gone, link):
+            with pytest.raises(OSError, match=Path(file.path).name):
+                await readers.read_to_end(tmp_path / "node", [file], archives=False, announced=0)

@@ -23,7 +23,7 @@ from cucmd.job.kind import Result
 from cucmd.job.node import Phase
 from cucmd.job.timeouts import Timeouts
 from cucmd.job.work import Work
-from cucmd.received_file import PacketCount, ReceivedFile
+from cucmd.received_file import FileRead, PacketCount, ReceivedFile
 
 # Seconds after the first node was ready at which nodes that begin together do so at the latest.
 # Mostly the others log in only once the login has worked on the first (jobs/hold_back.py), and a
@@ -160,6 +160,15 @@ class Readers(Protocol):
         """Of each file of a capture, in their order.
 
         folder: that they are in. most: packets that are counted, of all files together.
+        """
+        ...
+
+    async def read_to_end(
+        self, folder: Path, files: Sequence[ReceivedFile], *, archives: bool, announced: int
+    ) -> Sequence[FileRead]:
+        """Whether gzip files, or archives, are whole, in their order. Raises `OSError`.
+
+        folder: of the node. announced: bytes that the node has said it would pack.
         """
         ...
 

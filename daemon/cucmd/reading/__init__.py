@@ -3,6 +3,7 @@
     node.py      what the files of one node cover of the window: what such a process does
     traces.py    the first and last stamps of one file or archive
     packets.py   how many packets captures have: what another such process does
+    whole.py     whether a gzip, and the tar in it, is whole: what a third one does
     stamps.py    PURE  time stamps in traces
     unpack.py    PURE  gzip and tar, in pieces
     covered.py   PURE  what stamps cover of a window, in words

@@ -8,6 +8,7 @@ it was killed by somebody, the same file is tried again.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -15,19 +16,22 @@ from typing import TypeVar
 import msgspec
 import trio
 
-from cucmd.received_file import PacketCount
-from cucmd.worker.frames import CountPackets, Limits
+from cucmd.received_file import FileRead, PacketCount, ReceivedFile
+from cucmd.worker.frames import CountPackets, Limits, ReadToEnd
 from cucmd.worker.workers import How, Worker, WorkerEnded, Workers
 
 # What such processes do, by which the first process knows it.
-PACKETS = "packets"
+PACKETS, FILES = "packets", "files"
 # role -> what does it, as `open_workers` takes it
-ROLES = {PACKETS: "cucmd.reading.packets:count_all"}
+ROLES = {
+    PACKETS: "cucmd.reading.packets:count_all",
+    FILES: "cucmd.reading.whole:read_files",
+}
 
 # Processes at a time of each role: a few that take long do not keep the others waiting.
 _AT_ONCE = 8
 # Processes that are tried for the files of one node.
-_TRIES = 4
+_TRIES = 3
 # Bytes; each takes 10 MB, beside what it shares with the first process.
 _MEMORY = 256 * 1024**2
 # Seconds of the processor that are always given: a process waits for a disk in none of them.
@@ -35,7 +39,14 @@ _SPARE = 5
 # A packet takes some microseconds.
 _PACKETS_A_SECOND = 50_000
 
+# Bytes of an archive or gzip, and bytes in it that were announced. Logs pack to a tenth, now and
+# then to a thirtieth, and 300 MB of them are unpacked in a second; a core file packs to a
+# thousandth.
+_PACKED_A_SECOND, _UNPACKED_A_SECOND = 5_000_000, 50_000_000
+_MOST_ANNOUNCED = 16 * 1024**3
+
 _COUNTED = msgspec.msgpack.Decoder(PacketCount)
+_READ = msgspec.msgpack.Decoder(FileRead)
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -68,6 +79,24 @@ class Readers:
 
         said = await self._each(PACKETS, folder, paths, seconds, count)
         return [PacketCount(0, uncounted=one) if isinstance(one, str) else one for one in said]
+
+    async def read_to_end(
+        self, folder: Path, files: Sequence[ReceivedFile], *, archives: bool, announced: int
+    ) -> list[FileRead]:
+        async def read(worker: Worker, file: ReceivedFile) -> FileRead:
+            path = str(folder.parent / file.path)
+            await worker.send(ReadToEnd(path, archives))
+            one = await worker.receive(_READ)
+            if one.error is not None:
+                raise OSError(one.error, os.strerror(one.error), path)
+            return one
+
+        def seconds(left: Sequence[ReceivedFile]) -> int:
+            packed = sum(file.size for file in left) // _PACKED_A_SECOND
+            return _SPARE + packed + min(announced, _MOST_ANNOUNCED) // _UNPACKED_A_SECOND
+
+        said = await self._each(FILES, folder, files, seconds, read)
+        return [FileRead(unread=one) if isinstance(one, str) else one for one in said]
 
     async def _each(
         self,

@@ -9,8 +9,6 @@
     capture_files.py  its files: counted, and removed from the node if asked for
     session.py   what the kinds share: to the first prompt, an answer, back to it, room for files
     verdict.py   PURE  what was announced against what came
-    whole.py     PURE  whether a gzip, and the tar in it, is whole
-    read_back.py  reads what has come to its end, in threads, in turns
 
 A kind of work is done by the function of its name, in the file of its name. It takes the task, what
 is to be done, the ports and the report; it returns notes for the user, and a node that fails raises

@@ -68,7 +68,7 @@ class CaptureFiles:
         what = Collect((path,), location="activelog")
         async with upload_target(self._ports, self._task, self._session, self._report) as target:
             gets = FileGets(
-                self._task, what, self._session, target, self._report, receiver=self._ports
+                self._task, what, self._session, target, self._report, ports=self._ports
             )
             result = await gets.get(path, NodeClock())
             if result.nothing is not None:

@@ -36,7 +36,7 @@ from cucmd.job.check import Check, Checked
 from cucmd.job.collect import Collect
 from cucmd.job.node import Phase
 from cucmd.node.dialogue import NodeSession
-from cucmd.node.ports import NodeTask, Ports, Receiver, Report, Shell
+from cucmd.node.ports import NodeTask, Ports, Report, Shell
 from cucmd.node.resolver import zone_of
 from cucmd.parsing import parse
 from cucmd.vos.secrets import Secrets
@@ -231,7 +231,7 @@ async def _ask_product(session: NodeSession, seen: _Seen) -> None:
 
 
 async def _get_a_file(
-    session: NodeSession, seen: _Seen, receiver: Receiver, report: Report
+    session: NodeSession, seen: _Seen, ports: Ports, report: Report
 ) -> tuple[str, ...]:
     """Gets one small file. Returns notes. Raises `NodeFailed`."""
     task = seen.task
@@ -242,8 +242,8 @@ async def _get_a_file(
         raise
     try:
         small = replace(task, quota=_small(task.quota))
-        async with upload_target(receiver, small, session, report) as target:
-            gets = FileGets(small, Collect((path,)), session, target, report, receiver=receiver)
+        async with upload_target(ports, small, session, report) as target:
+            gets = FileGets(small, Collect((path,)), session, target, report, ports=ports)
             result = await gets.get(path, NodeClock())
         notes = notes_of([replace(result, cut=None)])  # it has come, cut as it may be
     except NodeFailed as error:

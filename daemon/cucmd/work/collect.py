@@ -25,8 +25,7 @@ from cucmd.node.ports import NodeTask, Ports, Receiver, Report, UploadTarget
 from cucmd.node.resolver import zone_of
 from cucmd.node_name import address
 from cucmd.parsing import parse
-from cucmd.received_file import ReceivedFile
-from cucmd.work.read_back import read_back, to_read
+from cucmd.received_file import FileRead, ReceivedFile
 from cucmd.work.run import take_snapshot
 from cucmd.work.session import answer, decline, logged_in, too_much
 from cucmd.work.verdict import (
@@ -34,10 +33,10 @@ from cucmd.work.verdict import (
     judge,
     judge_read,
     surplus,
+    to_read,
     uncompared,
     unread_notes,
 )
-from cucmd.work.whole import ReadBack
 
 # A clock that is off by less is no note: so much is the time of the answer, or does not matter.
 WORTH_A_NOTE = timedelta(minutes=2)
@@ -97,7 +96,7 @@ async def collect(task: NodeTask, what: Collect, ports: Ports, report: Report) -
     async with logged_in(task, ports, report) as session:
         clock = await prepare(session, task, what, report)
         async with upload_target(ports, task, session, report) as target:
-            gets = FileGets(task, what, session, target, report, receiver=ports)
+            gets = FileGets(task, what, session, target, report, ports=ports)
             results = [await gets.get(path, clock) for path in what.paths]
         report.phase(Phase.CLOSE)
         if clock is _NOT_ASKED and what.since is not None:
@@ -224,17 +223,17 @@ class FileGets:
         target: UploadTarget,
         report: Report,
         *,
-        receiver: Receiver,
+        ports: Ports,
     ) -> None:
         self._task = task
         self._what = what
         self._session = session
         self._target = target
         self._report = report
-        self._receiver = receiver
+        self._ports = ports
         self._address = vos.ReceiverAddress(
             host=task.advertise or session.shell.local_address,
-            port=receiver.port,
+            port=ports.port,
             username=target.username,
             password=target.password,
             directory=target.directory,
@@ -284,7 +283,7 @@ class FileGets:
         """Before the first byte. Raises `NodeFailed` (disk_full, quota_exceeded)."""
         if self._what.compress:
             return
-        wrong = too_much(self._task, self._receiver, sizes.bytes)
+        wrong = too_much(self._task, self._ports, sizes.bytes)
         if wrong is None:
             return
         await decline(self._session, self._task.timeouts.answer)
@@ -341,12 +340,13 @@ class FileGets:
         its part.
         """
         compressed = self._what.compress
-        read = ReadBack()
+        read: dict[ReceivedFile, FileRead] = {}
         if files := to_read(received, compressed=compressed):
             self._report.phase(Phase.COMMAND)  # nothing is transferred: speeds are kept
-            read = await read_back(
-                self._task.folder.parent, files, compressed=compressed, announced=announced.cost
+            said = await self._ports.readers.read_to_end(
+                self._task.folder, files, archives=compressed, announced=announced.size or 0
             )
+            read = dict(zip(files, said, strict=True))
         cut, incomplete = judge_read(path, announced, received, read, compressed=compressed)
         self._report.complete([file for file in received if file.path not in incomplete])
         return cut, unread_notes(path, read) if cut is None else []

@@ -21,11 +21,11 @@ Where no login came of a node that could log in, `collect.py` makes of any of th
 receiver_unreachable or receiver_rejected.
 
 Only sums are announced, so the growth of one file can hide the truncation of another. Therefore
-each file that says itself where it ends, a gzip, is read to its end (`whole.py`). Of the others,
-and of a gzip that is empty or was cut exactly between two members, the sums are all there is. A
-gzip can be cut on the node too, or be written there still: the hint says so where the sums agree to
-the byte, since then nothing has grown. It is incomplete all the same, for nobody can read its end;
-it is kept, and the other files, and the other paths of the node, count.
+each file that says itself where it ends, a gzip, is read to its end (`reading/whole.py`). Of the
+others, and of a gzip that is empty or was cut exactly between two members, the sums are all there
+is. A gzip can be cut on the node too, or be written there still: the hint says so where the sums
+agree to the byte, since then nothing has grown. It is incomplete all the same, for nobody can read
+its end; it is kept, and the other files, and the other paths of the node, count.
 
 The stages of the dialogue that lead here, and what a prompt before a transfer means, are in
 vos/file_get.py.
@@ -39,10 +39,11 @@ from pathlib import PurePosixPath
 import msgspec
 
 from cucmd.failure import Code, Failure, failure
-from cucmd.received_file import ReceivedFile
+from cucmd.received_file import Contents, FileRead, ReceivedFile
 from cucmd.vos import quoted
-from cucmd.work.whole import HEADER, Contents, ReadBack
 
+# As nodes name what they have packed. `*.gzo` is a gzip without an end: the node still writes it.
+_GZIP = (".gz", ".tgz")
 # Files whose names a message has.
 _MOST_NAMED = 3
 
@@ -66,10 +67,10 @@ class Announced(msgspec.Struct, frozen=True):
     files: int | None = None
     size: int | None = None
 
-    @property
-    def cost(self) -> int:
-        """Of unpacking it; see `whole.Cost`."""
-        return (self.size or 0) + (self.files or 0) * 2 * HEADER
+
+def to_read(files: Sequence[ReceivedFile], *, compressed: bool) -> list[ReceivedFile]:
+    """Those of the files that are read: all of a command that packs, else those named as gzip."""
+    return [file for file in files if compressed or file.path.lower().endswith(_GZIP)]
 
 
 def judge(
@@ -135,7 +136,7 @@ def judge_read(
     path: str,
     announced: Announced,
     received: Sequence[ReceivedFile],
-    read: ReadBack,
+    read: Mapping[ReceivedFile, FileRead],
     *,
     compressed: bool,
 ) -> tuple[Failure | None, frozenset[str]]:
@@ -143,20 +144,19 @@ def judge_read(
 
     `received`: the files of one command, of which `judge` has said that everything came.
     """
-    if read.wrong:
+    wrong = {file.path: one.wrong for file, one in read.items() if one.wrong is not None}
+    unread = {file.path: _unread(one) for file, one in read.items() if one.unread is not None}
+    if wrong:
         hint = _PACKED_HINT if compressed else _hint(announced, received)
-        unknown = read.unread if compressed else ()
-        return _not_whole(path, read.wrong, hint), frozenset((*read.wrong, *unknown))
+        return _not_whole(path, wrong, hint), frozenset((*wrong, *(unread if compressed else ())))
     if not compressed:
         return None, frozenset()
     everything = frozenset(file.path for file in received)
-    if read.unread:
-        unread = dict.fromkeys(
-            read.unread, "unpacks to more than is read to see whether it is whole"
-        )
+    if unread:
         return _not_whole(path, unread, _PACKED_HINT), everything
-    wrong = _compare_contents(path, announced, read.contents)
-    return wrong, everything if wrong else frozenset()
+    contents = [one.contents or Contents(1, file.size, packed=False) for file, one in read.items()]
+    lacking = _compare_contents(path, announced, contents)
+    return lacking, everything if lacking else frozenset()
 
 
 def _not_whole(path: str, wrong: Mapping[str, str], hint: str) -> Failure:
@@ -203,9 +203,14 @@ def surplus(path: str, announced: Announced, received: Sequence[ReceivedFile]) -
     return None
 
 
-def unread_notes(path: str, read: ReadBack) -> list[str]:
+def unread_notes(path: str, read: Mapping[ReceivedFile, FileRead]) -> list[str]:
     """A note of each gzip that was not read to its end."""
     return [
-        f"{path}: {PurePosixPath(file).name} unpacks to so much that it was not read to its end"
-        for file in read.unread
+        f"{path}: {PurePosixPath(file.path).name} {_unread(one)}"
+        for file, one in read.items()
+        if one.unread is not None
     ]
+
+
+def _unread(one: FileRead) -> str:
+    return f"was not read to its end: {one.unread}"

@@ -117,6 +117,13 @@ class CountPackets(msgspec.Struct, frozen=True, tag=True):
     most: int
 
 
+class ReadToEnd(msgspec.Struct, frozen=True, tag=True):
+    """Answered by a `FileRead`. archive: it is one, or is to be one; else perhaps a gzip."""
+
+    path: str
+    archive: bool
+
+
 FromFirst = Ready | Forked | CannotFork | Ended
 
 

@@ -1,9 +1,8 @@
-"""What has come is read to its end before it counts; nobody else waits for that."""
+"""What has come is read to its end before it counts."""
 
 import gzip
 import random
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,15 +11,14 @@ import trio
 from cucmd.failure import Code, Failure, NodeFailed
 from cucmd.job.collect import Collect
 from cucmd.node.ports import NodeTask
-from cucmd.received_file import ReceivedFile
-from cucmd.work import read_back as module
-from cucmd.work.read_back import read_back
+from cucmd.received_file import FileRead, ReceivedFile
 from rig.packed import tgz
 from rig.scripted_node import (
     COMPLETED,
     QUESTIONS,
     Answer,
     Node,
+    Readers,
     RecordedReport,
     announce,
     appliance,
@@ -54,12 +52,13 @@ def sends(
 
 
 async def outcome(
-    task: NodeTask, file_get: Answer
+    task: NodeTask, file_get: Answer, readers: Readers | None = None
 ) -> tuple[Failure | None, tuple[str, ...], list[str]]:
     """(failure, notes, names of the complete files)."""
     report = RecordedReport()
     wrong, notes = None, ()
     async with scripted(appliance(file_get)) as node:
+        node.readers = readers or node.readers
         try:
             notes, _ = await collected(node, task, report)
         except NodeFailed as error:
@@ -173,69 +172,70 @@ async def test_without_sizes_an_archive_is_read_all_the_same(
     assert (wrong is None, complete) == (counts, ["a.tgz"] * counts)
 
 
-async def test_a_gzip_that_unpacks_to_too_much_is_a_note_and_an_archive_is_not_complete(
-    tmp_path: Path, autojump_clock: Clock, monkeypatch: pytest.MonkeyPatch
+class Unread(Readers):
+    """Its process has ended before it has said anything."""
+
+    async def read_to_end(
+        self, folder: Path, files: Sequence[ReceivedFile], *, archives: bool, announced: int
+    ) -> list[FileRead]:
+        await trio.lowlevel.checkpoint()
+        return [FileRead(unread="it took too long")] * len(files)
+
+
+async def test_a_gzip_that_is_not_read_is_a_note_and_an_archive_is_not_complete(
+    tmp_path: Path, autojump_clock: Clock
 ) -> None:
-    monkeypatch.setattr("cucmd.work.whole.SPARE", 1000)
-    bomb = tgz({"active/zeros": bytes(5_000_000)})
-    wrong, notes, complete = await outcome(
-        node_task(tmp_path), sends(tmp_path, {"bomb.gz": bomb, "SDL1.txt.gz": LOG})
-    )
-    assert (wrong, complete) == (None, ["bomb.gz", "SDL1.txt.gz"])
-    assert [note for note in notes if "bomb.gz" in note] == list(notes) != []
+    files = {"SDL1.txt.gz": LOG, "messages": b"a line"}
+    wrong, notes, complete = await outcome(node_task(tmp_path), sends(tmp_path, files), Unread())
+    assert (wrong, complete) == (None, list(files))
+    (note,) = notes
+    assert "SDL1.txt.gz" in note
+    assert "it took too long" in note
     task = node_task(tmp_path, work=Collect(("x",), compress=True))
-    wrong, _, complete = await outcome(task, sends(tmp_path, {"bomb.tgz": bomb}, (1, 10)))
+    wrong, _, complete = await outcome(task, sends(tmp_path, PACKED, (2, SIZE)), Unread())
     assert wrong is not None
     assert (wrong.code, complete) == (Code.TRANSFER_INCOMPLETE, [])
+    assert "it took too long" in wrong.message
 
 
-# How long it takes
-
-
-@pytest.fixture
-def held(monkeypatch: pytest.MonkeyPatch) -> Iterator["Held"]:
-    one = Held()
-    monkeypatch.setattr(module, "_work", one.work)
-    yield one
-    one.release.set()
-
-
-class Held:
-    """A turn in a thread that does not end until it is released."""
+class Held(Readers):
+    """It is not at its end until it is released."""
 
     def __init__(self) -> None:
         self.began = trio.Event()
-        self.release = threading.Event()
-        self._work: Callable[..., bool] = module._work
+        self.release = trio.Event()
 
-    def work(self, *arguments: object) -> bool:
-        trio.from_thread.run_sync(self.began.set)
-        self.release.wait()
-        return self._work(*arguments)
+    async def read_to_end(
+        self, folder: Path, files: Sequence[ReceivedFile], *, archives: bool, announced: int
+    ) -> list[FileRead]:
+        self.began.set()
+        await self.release.wait()
+        return await super().read_to_end(folder, files, archives=archives, announced=announced)
 
 
-async def test_a_cancel_does_not_wait_for_a_turn(tmp_path: Path, held: Held) -> None:
-    """The node is left in order meanwhile."""
+async def test_a_node_is_left_in_order_at_a_cancel_while_its_files_are_read(
+    tmp_path: Path,
+) -> None:
     file_get = sends(tmp_path, {"SDL1.txt.gz": LOG})
     async with scripted(appliance(file_get)) as node, trio.open_nursery() as nursery:
+        node.readers = held = Held()
         report = RecordedReport()
         nursery.start_soon(collected, node, node_task(tmp_path), report)
         await held.began.wait()
         nursery.cancel_scope.cancel()
-    assert not held.release.is_set()
     assert (node.lines[-1], node.closed, report.counted) == ("quit", 1, [])
 
 
 async def test_no_clock_of_the_command_runs_while_it_is_read(
-    tmp_path: Path, held: Held, autojump_clock: Clock
+    tmp_path: Path, autojump_clock: Clock
 ) -> None:
     file_get = sends(tmp_path, {"SDL1.txt.gz": LOG})
-    task = node_task(tmp_path)
+    task, held = node_task(tmp_path), Held()
     async with trio.open_nursery() as nursery:
         found: list[object] = []
 
         async def run() -> None:
-            found.append(await outcome(task, file_get))
+            found.append(await outcome(task, file_get, held))
 
         nursery.start_soon(run)
         await held.began.wait()
@@ -243,40 +243,3 @@ async def test_no_clock_of_the_command_runs_while_it_is_read(
         autojump_clock.jump(timeouts.command + timeouts.stall + 1)
         held.release.set()
     assert found == [(None, (), ["SDL1.txt.gz"])]
-
-
-async def test_a_deadline_of_the_node_ends_it(tmp_path: Path, held: Held) -> None:
-    file = ReceivedFile("pub", "a.gz", len(LOG), closed=True)
-    (tmp_path / "a.gz").write_bytes(LOG)
-    with trio.CancelScope() as scope:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_read, tmp_path, file)
-            await held.began.wait()
-            scope.deadline = -trio.current_time()
-    assert scope.cancelled_caught
-
-
-async def _read(folder: Path, file: ReceivedFile) -> None:
-    await read_back(folder, [file], compressed=False, announced=0)
-
-
-async def test_a_large_file_of_one_node_lets_the_others_have_their_turn(tmp_path: Path) -> None:
-    module._threads.set(trio.CapacityLimiter(1))
-    (tmp_path / "large.gz").write_bytes(gzip.compress(bytes(300_000_000), 1))
-    (tmp_path / "small.gz").write_bytes(LOG)
-    ended: list[str] = []
-
-    async def read(name: str) -> None:
-        await _read(tmp_path, ReceivedFile("pub", name, 1, closed=True))
-        ended.append(name)
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(read, "large.gz")
-        await trio.testing.wait_all_tasks_blocked()
-        nursery.start_soon(read, "small.gz")
-    assert ended == ["small.gz", "large.gz"]
-
-
-async def test_a_file_that_is_gone_fails_and_is_no_success(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        await _read(tmp_path, ReceivedFile("pub", "a.gz", 1, closed=True))

@@ -6,14 +6,14 @@ import random
 import tarfile
 import tracemalloc
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.work import whole
-from cucmd.work.whole import Contents, Cost, NotWhole, TarReader, TooMuch, read_archive, read_gzip
+from cucmd.reading.whole import NotWhole, TarReader, read_archive, read_gzip
+from cucmd.received_file import Contents
 from rig.packed import tar_of
 from rig.tries import tries
 
@@ -32,23 +32,14 @@ FILES = {
 SIZE = sum(map(len, FILES.values()))
 
 
-def run(work: Iterator[None]) -> object:
-    """What the generator returns."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            return end.value
-
-
-def archive(content: bytes, announced: int = 0) -> object:
-    return run(read_archive(io.BytesIO(content), Cost(announced)))
+def archive(content: bytes) -> Contents | None:
+    return read_archive(io.BytesIO(content))
 
 
 def is_whole(content: bytes) -> bool:
     """Of a gzip."""
     try:
-        run(read_gzip(io.BytesIO(content), Cost()))
+        read_gzip(io.BytesIO(content))
     except NotWhole:
         return False
     return True
@@ -151,7 +142,7 @@ def test_a_tar_that_was_cut_before_it_was_packed_is_found(form: int) -> None:
 @tries(100)
 def test_a_tar_may_come_in_any_pieces(sizes: list[int]) -> None:
     small = {name: content[:700] for name, content in FILES.items()}
-    tar, content = TarReader(Cost()), tar_of(small, tarfile.PAX_FORMAT)
+    tar, content = TarReader(), tar_of(small, tarfile.PAX_FORMAT)
     at = 0
     for size in [*sizes, len(content)]:
         tar.feed(content[at : at + size])
@@ -210,8 +201,8 @@ def test_no_bytes_raise_anything_else(content: bytes, beginning: bytes) -> None:
     ):
         for read in (read_archive, read_gzip):
             try:
-                run(read(io.BytesIO(text), Cost()))
-            except (NotWhole, TooMuch):
+                read(io.BytesIO(text))
+            except NotWhole:
                 pass
 
 
@@ -219,17 +210,19 @@ def test_no_bytes_raise_anything_else(content: bytes, beginning: bytes) -> None:
 
 
 class Repeated(io.RawIOBase):
-    """A file that never ends: one piece again and again. Counts what was read of it."""
+    """A file that never ends: one piece again and again."""
 
     def __init__(self, beginning: bytes, piece: bytes) -> None:
         self._ahead, self._piece = beginning, piece
-        self.count = 0
+        self._left = 4
 
     def read(self, size: int = -1) -> bytes:
         while len(self._ahead) < size:
             self._ahead += self._piece
         taken, self._ahead = self._ahead[:size], self._ahead[size:]
-        self.count += size
+        self._left -= 1
+        if not self._left:
+            raise Enough
         return taken
 
 
@@ -268,62 +261,19 @@ def sparse() -> bytes:
 
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("read", [read_archive, read_gzip])
-def test_what_is_read_costs_in_proportion_to_what_came(
-    name: str, read: Callable[..., Iterator[None]], monkeypatch: pytest.MonkeyPatch
+def test_what_is_read_takes_the_memory_of_some_pieces(
+    name: str, read: Callable[[Repeated], object]
 ) -> None:
-    """Each step is small, and all of them together have a limit. Memory is that of some pieces."""
-    monkeypatch.setattr(whole, "SPARE", spare := 16 * MIB)
-    file, cost = HOSTILE[name](), Cost()
+    """How long it takes is for the kernel to say."""
     tracemalloc.start()
     try:
-        with pytest.raises((TooMuch, NotWhole, Enough)):
-            in_small_steps(read(file, cost), cost, file)
+        with pytest.raises((NotWhole, Enough)):
+            read(HOSTILE[name]())
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert most < 8 * MIB
-    assert cost.spent <= spare + whole.RATIO * file.count + 8 * MIB
 
 
 class Enough(Exception):
-    """What was read is enough to see whether it costs more than in proportion."""
-
-
-def in_small_steps(steps: Iterator[None], cost: Cost, file: Repeated) -> None:
-    before = 0
-    for _ in steps:
-        assert cost.spent - before < 8 * MIB
-        before = cost.spent
-        if file.count > MIB // 4:
-            raise Enough
-
-
-def test_what_the_node_has_announced_is_allowed_whatever_it_packs_to(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A core file of zeros."""
-    monkeypatch.setattr(whole, "SPARE", 16 * MIB)
-    zeros = 50 * MIB
-    packer = zlib.compressobj(9, wbits=31)
-    parts: Iterable[bytes] = [
-        packer.compress(header(size=zeros)),
-        *(packer.compress(bytes(MIB)) for _ in range(50)),
-        packer.compress(END),
-        packer.flush(),
-    ]
-    content = b"".join(parts)
-    assert archive(content, announced=zeros) == Contents(1, zeros)
-    with pytest.raises(TooMuch):
-        archive(content)
-
-
-def test_a_file_that_costs_too_much_leaves_the_others_what_they_need(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(whole, "SPARE", 16 * MIB)
-    cost = Cost()
-    with pytest.raises(TooMuch):
-        run(read_gzip(packed(b"", bytes(MIB)), cost))
-    for content in [gzip.compress(b"a short log\n"), GZIPS["text"]] * 100:
-        cost.file()
-        run(read_gzip(io.BytesIO(content), cost))
+    """So much was read of a file without end."""

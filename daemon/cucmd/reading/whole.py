@@ -1,4 +1,4 @@
-"""PURE. Reads a gzip, and the tar in it, to their end: whether they are whole, and what they have.
+"""Reads a gzip, and the tar in it, to their end: whether they are whole, and what they have.
 
     gzip   each of its members, with CRC and length. Zeros behind the last are padding, and other
            bytes behind a whole member are none of it, both as `gzip -t` has it
@@ -7,146 +7,104 @@
 
 Not seen: a cut exactly between two members of a gzip, and one before the first byte.
 
-What others have packed costs in proportion to the bytes that came (`Cost`), and memory for a piece:
+How long that may take is for the kernel to say (`worker/confine.py`). It takes memory for a piece:
 no name and no extension of a header is kept, and `tarfile` reads single blocks only, since what it
 does on its own with long names, chains of headers and holes has no limit.
 """
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import tarfile
 import zlib
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain
 from typing import BinaryIO
 
 import msgspec
 
-MIB = 1024 * 1024
+from cucmd.received_file import Contents, FileRead
+from cucmd.worker.forked import Channel
+from cucmd.worker.frames import ReadToEnd
+
 _MAGIC = b"\x1f\x8b"
 _CHUNK = 64 * 1024  # that is read at once
 _PIECE = 64 * 1024  # that is unpacked at once
 _BLOCK = tarfile.BLOCKSIZE
 # A pax header that is longer is not looked at; real ones have a name and some times.
-_MOST_PAX = MIB
+_MOST_PAX = 1024 * 1024
 _PAX_SIZE = re.compile(rb"(?:\A|\n)\d{1,8} size=(\d{1,20})\n")
-
-# What a file may cost, in bytes that are unpacked: for each byte that has come so many (logs pack
-# to a tenth, repeated ones to a hundredth; deflate ends at a thousandth), and for each command
-# some more, since a core file of zeros is honest too. Twice what was announced is allowed as well.
-RATIO = 200
-_OF_A_FILE = 64 * 1024
-SPARE = 256 * MIB
-_MOST_ANNOUNCED = 16 * 1024 * MIB
-# A header of a tar or gzip takes as long as it takes to unpack so many bytes.
-HEADER = 8 * 1024
 
 
 class NotWhole(Exception):
     """The file is cut off or damaged. The text says where, and follows its name."""
 
 
-class TooMuch(Exception):
-    """The file unpacks to more than is read of it: whether it is whole is not known."""
+_ASKED = msgspec.msgpack.Decoder(ReadToEnd)
+# No link is followed, and nothing is waited for that is no file.
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
-class Contents(msgspec.Struct, frozen=True):
-    """What is in a file of a command that packs.
-
-    size     bytes of all files; None: it does not tell
-    packed   it is an archive, or a gzip; else a file by itself
-    """
-
-    files: int
-    size: int | None
-    packed: bool = True
+def read_files(channel: Channel) -> None:
+    """What a process does that reads the files of one node to their end."""
+    while True:
+        asked = channel.receive(_ASKED)
+        channel.send(read_file(asked.path, archive=asked.archive))
 
 
-class ReadBack(msgspec.Struct):
-    """What reading has shown.
-
-    wrong      path -> what is wrong with a file that is cut off or damaged
-    unread     paths of those that unpack to more than is read
-    contents   of each file of a command that packs
-    """
-
-    wrong: dict[str, str] = msgspec.field(default_factory=dict)
-    unread: list[str] = msgspec.field(default_factory=list)
-    contents: list[Contents] = msgspec.field(default_factory=list)
-
-
-class Cost:
-    """What was spent on the files of one command, and what may be. In bytes that are unpacked.
-
-    announced   what the node has said it would pack
-    """
-
-    def __init__(self, announced: int = 0) -> None:
-        self.spent = 0
-        self._left = SPARE + min(2 * announced, _MOST_ANNOUNCED)
-        self._earned = 0
-
-    def file(self) -> None:
-        """Another file begins."""
-        self._earned += _OF_A_FILE
-        self.pay(HEADER)
-
-    def came(self, size: int) -> None:
-        """So many packed bytes were read. Raises `TooMuch`."""
-        self._earned += RATIO * size
-        self.pay(size)
-
-    def pay(self, cost: int) -> None:
-        """Raises `TooMuch`."""
-        self.spent += cost
-        self._earned -= cost
-        if self._earned < 0:
-            self._left += self._earned
-            self._earned = 0
-        if self._left < 0:
-            self._left = 0
-            raise TooMuch
+def read_file(path: str, *, archive: bool) -> FileRead:
+    try:
+        with open(os.open(path, _FLAGS), "rb", buffering=0) as file:
+            try:
+                if archive:
+                    return FileRead(contents=read_archive(file))
+                read_gzip(file)
+                return FileRead()
+            finally:
+                # What was read only to be checked need not keep other files out of memory.
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    except NotWhole as error:
+        return FileRead(wrong=str(error))
+    except OSError as error:
+        return FileRead(error=error.errno or errno.EIO)
 
 
-def read_gzip(file: BinaryIO, cost: Cost) -> Generator[None, None, None]:
+def read_gzip(file: BinaryIO) -> None:
     """Reads a file to its end if it is a gzip; does not look at what is in it.
 
-    Yields after each piece. Raises `NotWhole`, `TooMuch`, `OSError`.
+    Raises `NotWhole`, `OSError`.
     """
-    chunks = _chunks(file, cost)
+    chunks = _chunks(file)
     first = next(chunks, b"")
     if _may_be_gzip(first):
-        for _ in gunzip(chain((first,), chunks), cost):
-            yield
+        for _ in gunzip(chain((first,), chunks)):
+            pass
 
 
-def read_archive(file: BinaryIO, cost: Cost) -> Generator[None, None, Contents | None]:
+def read_archive(file: BinaryIO) -> Contents | None:
     """Reads a tar, packed as gzip or not, to its end. None: the file is neither.
 
-    A gzip without a tar in it counts as one file. Yields after each piece. Raises `NotWhole`,
-    `TooMuch`, `OSError`.
+    A gzip without a tar in it counts as one file. Raises `NotWhole`, `OSError`.
     """
-    chunks = _chunks(file, cost)
+    chunks = _chunks(file)
     first = next(chunks, b"")
     packed = _may_be_gzip(first)
     if not packed and first[:1] in {b"", b"\0"}:  # a tar begins with a name
         return None
     chunks = chain((first,), chunks)
-    tar = TarReader(cost)
-    for piece in gunzip(chunks, cost) if packed else chunks:
+    tar = TarReader()
+    for piece in gunzip(chunks) if packed else chunks:
         tar.feed(piece)
         if not packed and tar.is_other:
             return None
-        yield
     return tar.end() if packed or tar.began else None
 
 
-def _chunks(file: BinaryIO, cost: Cost) -> Iterator[bytes]:
-    for chunk in iter(partial(file.read, _CHUNK), b""):
-        cost.came(len(chunk))
-        yield chunk
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    return iter(partial(file.read, _CHUNK), b"")
 
 
 def _may_be_gzip(beginning: bytes) -> bool:
@@ -154,8 +112,8 @@ def _may_be_gzip(beginning: bytes) -> bool:
     return beginning.startswith(_MAGIC) or beginning == _MAGIC[:1]
 
 
-def gunzip(chunks: Iterable[bytes], cost: Cost) -> Iterator[bytes]:
-    """The content, in pieces that may be empty. Raises `NotWhole`, `TooMuch`."""
+def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The content, in pieces that may be empty. Raises `NotWhole`."""
     member: zlib._Decompress | None = None
     ahead = b""  # the first byte of a member, perhaps
     for chunk in chunks:
@@ -170,10 +128,8 @@ def gunzip(chunks: Iterable[bytes], cost: Cost) -> Iterator[bytes]:
                     break
                 if not left.startswith(_MAGIC):
                     return  # behind a whole member
-                cost.pay(HEADER)
                 member = zlib.decompressobj(wbits=31)
             piece = _decompress(member, left)
-            cost.pay(len(piece))
             yield piece
             if member.eof:
                 left, member = member.unused_data, None
@@ -199,10 +155,9 @@ class TarReader:
     began      it is one
     """
 
-    def __init__(self, cost: Cost) -> None:
+    def __init__(self) -> None:
         self.is_other = False
         self.began = False
-        self._cost = cost
         self._ended = False
         self._files = 0
         self._size = 0
@@ -217,7 +172,7 @@ class TarReader:
         self._size_of_next: int | None = None  # by a pax header
 
     def feed(self, piece: bytes) -> None:
-        """Raises `NotWhole`, `TooMuch`."""
+        """Raises `NotWhole`."""
         self._fed += len(piece)
         at = 0
         while at < len(piece) and not self._ended and not self.is_other:
@@ -241,7 +196,6 @@ class TarReader:
         return Contents(self._files, self._size if self._sizes_known else None)
 
     def _header(self, block: bytes) -> None:
-        self._cost.pay(HEADER)
         if block.count(0) == _BLOCK:
             self.began = self._ended = True
             return
@@ -280,7 +234,6 @@ class TarReader:
             self._skip = _padded(size)
 
     def _more_holes(self, block: bytes) -> None:
-        self._cost.pay(HEADER)
         if not block[504]:
             self._expect(_BLOCK, self._header)
             self._skip = self._content
