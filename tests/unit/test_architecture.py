@@ -34,7 +34,6 @@ COMMON = {
     "failure",
     "job",
     "node_name",
-    "parsing",
     "paths",
     "received_file",
 }

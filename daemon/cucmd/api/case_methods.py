@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
-from functools import partial
 from typing import TypeVar
 
 import trio
@@ -36,7 +35,6 @@ from cucmd.job.node import Node
 from cucmd.jobs.deletion import Deleted, Deletions
 from cucmd.jobs.errors import FilesDeleted, UnknownNode
 from cucmd.jobs.supervisor import Supervisor
-from cucmd.parsing import parse
 from cucmd.protocol.cases import (
     CommandOutput,
     DeleteReply,
@@ -58,7 +56,7 @@ from cucmd.protocol.cases import (
 )
 from cucmd.store import Store
 from cucmd.varlink import Batch, BatchUpgrade, Caller, StreamReply, Upgrade
-from cucmd.vos import parse_answer, parse_command
+from cucmd.vos import MOST_READ, parse_answer, parse_command
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -69,8 +67,6 @@ _TELL_EVERY = 1.0
 _WAIT_FOR_COVERAGE = 30.0
 # Exports whose files are opened at the same time, 64 of each.
 _MOST_OPENING = 2
-# Characters of an output that is parsed. An answer that has a parser has a few thousand.
-_LONGEST_PARSED = 256 * 1024
 
 
 class Cases:
@@ -278,11 +274,10 @@ async def _pieces(job: Job, node: Node, one: PrintedFile) -> AsyncGenerator[Comm
         async for text, ended in pieces:
             if whole is not None:
                 whole.append(text)
-                whole = whole if sum(map(len, whole)) <= _LONGEST_PARSED else None
+                whole = whole if sum(map(len, whole)) <= MOST_READ else None
             parsed = None
             if ended and whole is not None:
-                read = partial(parse_answer, parse_command(line))
-                parsed = await parse(read, "".join(whole).splitlines())
+                parsed = parse_answer(parse_command(line), "".join(whole).splitlines())
             yield CommandOutput(node.node, one.number, line, text, ended, one.complete, parsed)
 
 

@@ -53,10 +53,12 @@ from cucmd.vos.events import Prompted as Prompted
 from cucmd.vos.events import Send as Send
 from cucmd.vos.events import Sized as Sized
 from cucmd.vos.events import Taken as Taken
+from cucmd.vos.forms import MOST_READ as MOST_READ
 from cucmd.vos.forms import SNAPSHOT as SNAPSHOT
 from cucmd.vos.forms import Command as Command
 from cucmd.vos.forms import parse_answer as parse_answer
 from cucmd.vos.forms import parse_command as parse_command
+from cucmd.vos.forms import readable as readable
 from cucmd.vos.questions import QUIET_QUESTION as QUIET_QUESTION
 from cucmd.vos.said import quoted as quoted
 from cucmd.vos.said import refused_in as refused_in

@@ -17,6 +17,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate, takewhile
 from typing import Any, TypeAlias
 
 import msgspec
@@ -179,6 +180,12 @@ FORMS: tuple[Form, ...] = (
     Form("utils core active list", _SLOW, "6.9"),
 )
 
+# Characters of an answer that is read, with some for each line: at most 1,000 lines. Answers that
+# have a parser have some 30, a listing has one for each file. Every parser is linear, and reads so
+# much within 5 ms, whatever it is. A process in its place would save little: masking the lines,
+# sending them and reading what it says takes the daemon 1 to 2 ms of them.
+MOST_READ, _OF_A_LINE = 64 * 1024, 64
+
 # What anybody looks at first on a case. None of them loads a node.
 SNAPSHOT = (texts.SHOW_STATUS, texts.SHOW_VERSION, texts.SERVICE_LIST, "utils core active list")
 
@@ -198,9 +205,15 @@ def parse_command(text: str) -> Command:
     return Command(" ".join((form.head, *rest)), form.seconds, form.parser)
 
 
-def parse_answer(command: Command, lines: Iterable[str]) -> dict[str, Any] | None:
-    """The fields of the answer, as JSON has them; None where nothing reads it."""
-    if command.parser is None:
+def readable(lines: Sequence[str]) -> Sequence[str]:
+    """Those at the beginning of an answer that are read."""
+    ends = accumulate(len(line) + _OF_A_LINE for line in lines)
+    return lines[: sum(1 for _ in takewhile(MOST_READ.__ge__, ends))]
+
+
+def parse_answer(command: Command, lines: Sequence[str]) -> dict[str, Any] | None:
+    """The fields of the answer, as JSON has them; None: nothing reads it, or it is too long."""
+    if command.parser is None or len(readable(lines)) < len(lines):
         return None
     fields: dict[str, Any] = msgspec.to_builtins(command.parser(lines))
     return fields

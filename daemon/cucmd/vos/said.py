@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Collection, Sequence
+from itertools import islice
 
 from cucmd.failure import Code, Failure, failure
 from cucmd.vos import texts
@@ -70,10 +71,11 @@ def refused_in(lines: Sequence[str]) -> bool:
     A file that is searched may have the same words, so only a short answer counts, or the last
     line alone.
     """
-    said = [line.strip().lower() for line in lines if line.strip()]
-    if said and said[-1].startswith(texts.UNSUCCESSFUL.lower()):
+    last = next(filter(str.strip, reversed(lines)), "")
+    if last.strip().lower().startswith(texts.UNSUCCESSFUL.lower()):
         return True
-    return len(said) <= _SHORT and any(_is_refusal(line) for line in said)
+    said = list(islice(filter(str.strip, lines), _SHORT + 1))
+    return len(said) <= _SHORT and any(_is_refusal(line.strip().lower()) for line in said)
 
 
 def _is_refusal(line: str) -> bool:

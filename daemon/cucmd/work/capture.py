@@ -23,7 +23,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
 import trio
 from msgspec.structs import replace
@@ -34,10 +33,9 @@ from cucmd.job.capture import Capture, Captured
 from cucmd.job.node import Phase
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.ports import READY_WITHIN, NodeTask, Ports, Report, Together
-from cucmd.parsing import parse
 from cucmd.vos.secrets import Secrets
 from cucmd.work.capture_files import CaptureFiles
-from cucmd.work.session import answer, logged_in, refusal
+from cucmd.work.session import answer, both_ends, logged_in, refusal
 
 # Seconds until the prompt after Ctrl-C: others allow up to 90, and a stop of the daemon waits for
 # this and the grace of the session, before systemd kills it after 60 (systemd/cucmd.service).
@@ -46,9 +44,6 @@ STOP_WITHIN, _STOP_AND_GRACE, _SHORTEST_STOP = 45.0, 50.0, 5.0
 # Seconds that a capture lasts at least from the echo of its command, which is what a request may
 # ask for, and seconds after which a stop does not wait for the echo any more.
 _SHORTEST, _ECHO_WITHIN = 1.0, 5.0
-
-# Lines at either end of what the node has said: more than are ever quoted.
-_MOST_SAID = 100
 
 PARTITION = "logging"
 # Percent. A node refuses a capture from its low water mark less 5 % (V). The mark is a setting, and
@@ -83,7 +78,7 @@ async def capture(task: NodeTask, what: Capture, ports: Ports, report: Report) -
     async with logged_in(task, ports, report) as session:
         await answer(session, task, vos.PAGER_OFF)
         status = await answer(session, task, vos.SHOW_STATUS)
-        if full := await parse(partial(no_room, what=what), status):
+        if full := no_room(status, what):
             raise NodeFailed(full)
         if not await together.begin(task.node):
             raise NodeFailed(timed_out(Code.LOGIN_TIMEOUT, READY_WITHIN, _LATE, hint=_ALONE))
@@ -181,8 +176,7 @@ class _Run:
                 raise
             if (wrong := await self._end(how)) is not None:
                 raise NodeFailed(wrong)
-        said = await parse(vos.without_options, self._said)
-        return said if len(said) <= _MOST_SAID else (*said[:_MOST_SAID], *said[-_MOST_SAID:])
+        return vos.without_options(both_ends(self._said))
 
     async def _wait(self) -> str:
         """Why it is to end, or has ended. Raises `NodeFailed`."""
@@ -210,7 +204,7 @@ class _Run:
                     scope.deadline = trio.current_time() + seconds
                 case vos.CommandDone(lines=lines):
                     self._said = lines
-                    await self._check_not_refused()
+                    self._check_not_refused()
                     await self._session.ask_for_prompt()
                 case vos.Prompted():
                     return "node"
@@ -226,8 +220,8 @@ class _Run:
         ago = timedelta(seconds=trio.current_time() - at)
         self._tell(replace(self.captured, started_at=datetime.now(UTC) - ago))
 
-    async def _check_not_refused(self) -> None:
-        said = await parse(partial(refusal, self._mask), self._said)
+    def _check_not_refused(self) -> None:
+        said = refusal(self._mask, self._said)
         if said is not None:
             raise fail(Code.COMMAND_REFUSED, f"the node refused the capture; it said: {said}")
 

@@ -8,7 +8,7 @@ still knows that they are complete.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 import trio
@@ -21,16 +21,13 @@ from cucmd.job.collect import Collect
 from cucmd.node.deadlines import AnswerClock
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.ports import NodeTask, Ports, Report
-from cucmd.parsing import parse
 from cucmd.received_file import PacketCount, ReceivedFile
 from cucmd.vos.secrets import Secrets
 from cucmd.work.collect import FileGets, NodeClock, at_most_notes, upload_target
-from cucmd.work.session import back_at_prompt
+from cucmd.work.session import back_at_prompt, both_ends
 
 # "files: found = 1, deleted = 1"
 _DELETED = re.compile(r"\bdeleted\s{0,8}=\s{0,8}[1-9]", re.IGNORECASE)
-# Lines of an answer that are quoted: more than there is room for.
-_MOST_SAID = 100
 # Seconds that are left of the deadlines of node and job after the removal: what is complete does
 # not fail for it.
 _LEFT = 1.0
@@ -150,9 +147,10 @@ class CaptureFiles:
             while True:
                 match await self._session.next_event(clock):
                     case vos.CommandDone(lines=lines):
-                        if await parse(_says_deleted, lines):
+                        said = both_ends(lines)
+                        if any(_DELETED.search(line) for line in said):
                             return None
-                        return f"it does not say so{self._quoted(lines[:_MOST_SAID])}"
+                        return f"it does not say so{self._quoted(said)}"
                     case vos.Asked(question=question):
                         await back_at_prompt(self._session)
                         return f"it asked {question!r}, and was given Ctrl-C"
@@ -160,10 +158,6 @@ class CaptureFiles:
                         return broken.message
         except NodeFailed as error:
             return error.failure.message
-
-
-def _says_deleted(lines: Iterable[str]) -> bool:
-    return any(_DELETED.search(line) for line in lines)
 
 
 def _name(file: ReceivedFile) -> str:

@@ -25,7 +25,6 @@ import re
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
 from msgspec.structs import replace
 
@@ -38,7 +37,6 @@ from cucmd.job.node import Phase
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.ports import NodeTask, Ports, Report, Shell
 from cucmd.node.resolver import zone_of
-from cucmd.parsing import parse
 from cucmd.vos.secrets import Secrets
 from cucmd.work.collect import (
     WORTH_A_NOTE,
@@ -165,9 +163,9 @@ class _Seen:
 async def _ask_status(session: NodeSession, seen: _Seen) -> list[str]:
     """Its clock and its logging partition. Returns notes. Raises `NodeFailed`."""
     lines = await answer(session, seen.task, vos.SHOW_STATUS)
-    status = await parse(partial(vos.parse_show_status, zone_of=zone_of), lines)
+    status = vos.parse_show_status(lines, zone_of)
     off = status.offset(datetime.now(UTC))
-    disks = (await parse(vos.parse_machine, lines)).disks
+    disks = vos.parse_machine(lines).disks
     logging = next((disk for disk in disks if disk.name == "logging"), None)
     seen.put(
         zone=None if status.zone is None else str(status.zone),
@@ -211,7 +209,7 @@ def _logging_notes(disk: vos.Disk | None) -> Iterable[str]:
 async def _ask_version(session: NodeSession, seen: _Seen) -> list[str]:
     """Its version. Returns notes. Raises `NodeFailed`."""
     lines = await answer(session, seen.task, vos.SHOW_VERSION)
-    said = await parse(vos.parse_version_active, lines)
+    said = vos.parse_version_active(lines)
     if said.version is None:
         return ["its version is not known: no line of its answer names one"]
     seen.put(version=seen.mask(said.version))
@@ -221,7 +219,7 @@ async def _ask_version(session: NodeSession, seen: _Seen) -> list[str]:
 async def _ask_product(session: NodeSession, seen: _Seen) -> None:
     """Its product, if the table of its cluster has it in a known form. Raises `NodeFailed`."""
     lines = await answer(session, seen.task, vos.SHOW_CLUSTER)
-    table = await parse(vos.parse_network_cluster, lines)
+    table = vos.parse_network_cluster(lines)
     itself = asked_node(table.nodes, seen.task.host, session.shell.peer_address)
     if itself is not None:
         seen.put(product=seen.mask(itself.product))
@@ -257,7 +255,7 @@ async def _small_file(session: NodeSession, task: NodeTask) -> str:
     """The path of the file to get. Raises `NodeFailed` if there is none."""
     for folder in FOLDERS:
         lines = await answer(session, task, f"file list activelog {folder} detail")
-        if name := await parse(_smallest_in, lines):
+        if name := smallest(vos.parse_file_list(lines)):
             return f"{folder}/{name}"
     looked = " or ".join(FOLDERS)
     raise fail(
@@ -265,10 +263,6 @@ async def _small_file(session: NodeSession, task: NodeTask) -> str:
         f"no file of 1 to {MOST_BYTES} bytes is in {looked}: the receiver was not tried",
         hint="start with a path that the node has, and see whether its files come",
     )
-
-
-def _smallest_in(lines: Iterable[str]) -> str | None:
-    return smallest(vos.parse_file_list(lines))
 
 
 def smallest(files: Iterable[vos.ListedFile]) -> str | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta, tzinfo
-from functools import partial
 
 import msgspec
 import trio
@@ -24,7 +23,6 @@ from cucmd.node.dialogue import NodeSession
 from cucmd.node.ports import NodeTask, Ports, Receiver, Report, UploadTarget
 from cucmd.node.resolver import zone_of
 from cucmd.node_name import address
-from cucmd.parsing import parse
 from cucmd.received_file import FileRead, ReceivedFile
 from cucmd.work.run import take_snapshot
 from cucmd.work.session import answer, decline, logged_in, too_much
@@ -159,7 +157,7 @@ async def _learn_zone(session: NodeSession, task: NodeTask, report: Report) -> N
 
 async def _ask_for_time(session: NodeSession, task: NodeTask, report: Report) -> NodeClock:
     lines = await answer(session, task, vos.SHOW_STATUS)
-    status = await parse(partial(vos.parse_show_status, zone_of=zone_of), lines)
+    status = vos.parse_show_status(lines, zone_of)
     clock = NodeClock(status.zone, status.ahead(datetime.now(UTC)))
     name = None if clock.zone is None else str(clock.zone)
     # By less than is worth a note it is taken for right: two minutes decide nothing in a trace.

@@ -15,7 +15,6 @@ from cucmd.job.node import Phase
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.ports import NodeTask, Ports, Report
 from cucmd.node_name import address, split_address
-from cucmd.parsing import parse
 from cucmd.vos.secrets import Secrets
 from cucmd.work.session import answer, logged_in
 
@@ -40,7 +39,7 @@ async def discover(task: NodeTask, what: Discover, ports: Ports, report: Report)
         await answer(session, task, vos.PAGER_OFF)
         report.phase(Phase.COMMAND)
         lines = await answer(session, task, vos.SHOW_CLUSTER)
-        table = await parse(vos.parse_network_cluster, lines)
+        table = vos.parse_network_cluster(lines)
         found = _found(task, table, session.shell.peer_address)
         # Now, for the second answer may not come.
         report.result(found)
@@ -58,7 +57,7 @@ async def _version(session: NodeSession, task: NodeTask) -> tuple[str | None, tu
         lines = await answer(session, task, vos.SHOW_VERSION)
     except NodeFailed as error:
         return None, (f"its version is not known: {error.failure.message}",)
-    said = await parse(vos.parse_version_active, lines)
+    said = vos.parse_version_active(lines)
     masked = None if said.version is None else Secrets((task.login.password,)).mask(said.version)
     return masked, () if masked else ("its version is not known: no line of its answer names one",)
 

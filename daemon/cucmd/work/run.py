@@ -20,8 +20,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
 import trio
@@ -33,12 +32,13 @@ from cucmd.job.run import Run
 from cucmd.node.deadlines import FormClock
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.ports import NodeTask, Ports, Receiver, Report
-from cucmd.parsing import parse
 from cucmd.received_file import ReceivedFile
 from cucmd.vos.secrets import Secrets
 from cucmd.work.session import answer, back_at_prompt, logged_in, refusal
 
 _MODE = 0o640
+# Bytes of an output that are masked at once; a line has 8 KiB at most.
+_PIECE = 16 * 1024
 # Commands that are named in the message of a node that failed.
 _MOST_SAID = 5
 # Seconds that are left of the deadlines of node and job after a snapshot.
@@ -130,15 +130,15 @@ class _CommandRuns:
             match event:
                 case vos.CommandDone(lines=lines):
                     await self._keep(number, lines, complete=True)
-                    return await self._refusal(command, lines)
+                    return self._refusal(command, lines)
                 case vos.Asked(lines=lines, question=question):
                     await self._keep(number, lines, complete=False)
                     return await self._end_question(command, question)
                 case vos.Broken(failure=broken):
                     raise NodeFailed(broken)
 
-    async def _refusal(self, command: vos.Command, lines: Sequence[str]) -> Failure | None:
-        said = await parse(partial(refusal, self._mask), lines)
+    def _refusal(self, command: vos.Command, lines: Sequence[str]) -> Failure | None:
+        said = refusal(self._mask, lines)
         if said is None:
             return None
         return failure(Code.COMMAND_REFUSED, f"'{command.line}': the node said: {said}")
@@ -151,13 +151,11 @@ class _CommandRuns:
 
     async def _keep(self, number: int, lines: Sequence[str], *, complete: bool) -> None:
         """Writes what a command has printed. Raises `NodeFailed`, `OSError`."""
-        content, digest = await parse(self._content, lines)
+        content = await self._content(lines)
         self._take(len(content))
         name = self._what.output_of(number)
         path = self._task.folder / name
-        shortage = await trio.to_thread.run_sync(self._write, path, content)
-        if shortage is not None:
-            raise fail(Code.DISK_FULL, shortage)
+        digest = await trio.to_thread.run_sync(self._write, path, content)
         self._report.kept(
             ReceivedFile(
                 node=self._task.node,
@@ -170,10 +168,16 @@ class _CommandRuns:
             )
         )
 
-    def _content(self, lines: Iterable[str]) -> tuple[bytes, str]:
-        """(the text of the output, masked; its SHA-256)."""
-        content = "".join(f"{self._mask(line)}\n" for line in lines).encode()
-        return content, hashlib.sha256(content).hexdigest()
+    async def _content(self, lines: Sequence[str]) -> bytes:
+        """The text of the output, masked. Others have their turn in between."""
+        content = bytearray()
+        turn = 0
+        for line in lines:
+            content += f"{self._mask(line)}\n".encode()
+            if len(content) > turn + _PIECE:
+                turn = len(content)
+                await trio.lowlevel.checkpoint()
+        return bytes(content)
 
     def _take(self, size: int) -> None:
         quota = self._task.quota
@@ -182,14 +186,14 @@ class _CommandRuns:
                 message = f"limits.{limit} = {allowance.size} bytes are reached"
                 raise fail(Code.QUOTA_EXCEEDED, message, hint=f"raise limits.{limit}")
 
-    def _write(self, path: Path, content: bytes) -> str | None:
-        """In a worker thread. Why nothing was written, or None. Raises `OSError`."""
+    def _write(self, path: Path, content: bytes) -> str:
+        """In a worker thread. Returns the SHA-256. Raises `NodeFailed`, `OSError`."""
         path.parent.mkdir(mode=0o750, exist_ok=True)
         descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             if shortage := self._receiver.shortage(descriptor):
-                return shortage
+                raise fail(Code.DISK_FULL, shortage)
         finally:
             os.close(descriptor)
         durable.replace_file(path, (content,), _MODE)
-        return None
+        return hashlib.sha256(content).hexdigest()

@@ -1,15 +1,15 @@
 """What kinds of work share: they come to a node's first prompt, ask, come back to the prompt, and
 look whether what a node announces fits here.
 
-An answer is whole, but for lines beyond the first MOST_LINES, or it is `NodeFailed`. It is read by
-`parsing.parse`. Of what is announced nothing is refused that may fit: with `compress` a node
-announces the sizes before compression, and what comes may be a tenth of that.
+An answer is whole, but for lines that nothing reads (`vos.readable`), or it is `NodeFailed`. Of
+what is announced nothing is refused that may fit: with `compress` a node announces the sizes before
+compression, and what comes may be a tenth of that.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import trio
@@ -23,11 +23,9 @@ from cucmd.node.login import reach
 from cucmd.node.ports import NodeTask, OpenShell, Ports, Receiver, Report
 from cucmd.node.transcript_file import transcript_of
 
-# The answers that are read have some 30 lines, a listing one for each file. To read so many takes
-# 0.2 s at most.
-MOST_LINES = 10_000
 # Seconds until the prompt after Ctrl-C; a node may need more than 5 (vos/NODES.md, section 6.5).
 INTERRUPTED_WITHIN = 45.0
+_AT_AN_END = 100  # lines
 
 
 @asynccontextmanager
@@ -46,26 +44,30 @@ async def logged_in(
             yield session
 
 
-async def answer(session: NodeSession, task: NodeTask, text: str) -> tuple[str, ...]:
+async def answer(session: NodeSession, task: NodeTask, text: str) -> Sequence[str]:
     """Runs a plain command, for `timeouts.answer` seconds at most. Returns the lines that the node
-    printed, without echo and pagers; of more than MOST_LINES the first. Raises `NodeFailed`.
+    printed, without echo and pagers, as far as they are read. Raises `NodeFailed`.
     """
     clock = AnswerClock(task.timeouts, text)
     await session.command(text)
     while True:
         match await session.next_event(clock):
             case vos.CommandDone(lines=lines):
-                return lines[:MOST_LINES]
+                return vos.readable(lines)
             case vos.Broken(failure=broken):
                 raise NodeFailed(broken)
 
 
-def refusal(mask: Callable[[str], str], lines: Iterable[str]) -> str | None:
-    """What the node has said to a command, masked and quoted, if it refuses it. For `parse`."""
-    said = tuple(lines)
-    if not vos.refused_in(said):
+def refusal(mask: Callable[[str], str], lines: Sequence[str]) -> str | None:
+    """What the node has said to a command, masked and quoted, if it refuses it."""
+    if not vos.refused_in(lines):
         return None
-    return vos.quoted([mask(line) for line in said if line.strip()])
+    return vos.quoted([mask(line) for line in both_ends(lines) if line.strip()])
+
+
+def both_ends(lines: Sequence[str]) -> Sequence[str]:
+    """Of many lines those at either end: more than are ever quoted."""
+    return lines if len(lines) <= 2 * _AT_AN_END else (*lines[:_AT_AN_END], *lines[-_AT_AN_END:])
 
 
 async def back_at_prompt(session: NodeSession) -> str | None:

@@ -311,5 +311,13 @@ def test_a_line_without_end_costs_no_time() -> None:
         assert len(found["others"]) == 1000
 
 
+@pytest.mark.parametrize("line", ["", "x", "x" * 9000])
+def test_an_answer_that_is_too_long_has_no_fields(line: str) -> None:
+    command = vos.parse_command("show status")
+    assert len(vos.readable([line] * 200_000)) <= 1024
+    assert vos.parse_answer(command, [line] * 1025) is None
+    assert vos.parse_answer(command, [line] * 5) is not None
+
+
 def test_a_command_without_a_parser_has_no_fields() -> None:
     assert vos.parse_answer(vos.parse_command("show date"), ["Tue Nov 24"]) is None

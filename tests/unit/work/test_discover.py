@@ -168,8 +168,8 @@ async def test_a_login_that_is_refused_is_its_failure(
 async def test_a_node_that_names_and_prints_too_much_is_kept_in_limits(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
-    nodes = [SUB.replace("192.0.2.10", f"10.1.{at // 250}.{at % 250}") for at in range(1000)]
-    noise = ["x" * 4000] * 300
+    nodes = [SUB.replace("192.0.2.10", f"10.1.{at // 250}.{at % 250}") for at in range(250)]
+    noise = ["x" * 1000] * 300
     notes, found = await found_on({vos.SHOW_CLUSTER: [*nodes, *noise]}, tmp_path)
     assert (len(found.members), len(found.unread)) == (MOST_MEMBERS, MOST_UNREAD)
     assert {len(line) for line in found.unread} == {LONGEST_UNREAD}
