@@ -1,6 +1,7 @@
 """The first process that a test has started, and what that has forked."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from rig.process import Child
@@ -39,3 +40,17 @@ def status_of(pid: int) -> str:
         return Path(f"/proc/{pid}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return ""
+
+
+def memory(pid: int) -> Iterator[bytes]:
+    """What it may write to, part by part. Only root may read it."""
+    with (
+        Path(f"/proc/{pid}/maps").open() as maps,
+        Path(f"/proc/{pid}/mem").open("rb", 0) as content,
+    ):
+        for line in maps:
+            span, mode, *_ = line.split()
+            begin, end = (int(one, 16) for one in span.split("-"))
+            if mode.startswith("rw"):
+                content.seek(begin)
+                yield content.read(end - begin)

@@ -1,6 +1,7 @@
-"""Processes that read traces, and the one that they are forked from, killed at random moments.
+"""Processes that read what nodes have sent, and the one that they are forked from, are killed.
 
-The daemon goes on, of each node it is said in the end what its traces cover, and nothing is left.
+The daemon goes on, every job succeeds and says of its files what it says undisturbed, and nothing
+is left.
 """
 
 import os
@@ -12,35 +13,58 @@ from contextlib import suppress
 import pytest
 
 from cucmctl import Client
+from cucmd.job.asked import Login, Packets
+from cucmd.protocol.jobs import Job
 from rig.daemon import Daemon
 from rig.jobs import start, statuses
 from rig.killed import KILLS, closed, seeded
 from rig.lab import Lab
 from rig.quiet import wait_until
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(120 + 10 * KILLS)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(120 + 15 * KILLS)]
 NODES = 4
+
+
+def capture(client: Client, lab: Lab) -> Job:
+    login = Login(lab.username, lab.password)
+    return client.capture(lab.nodes, Packets(duration=1), login=login)
 
 
 def is_read(client: Client, job_id: str) -> bool:
     return all(node.coverage for node in client.status(job_id).nodes)
 
 
-def test_what_reads_is_killed(daemon: Daemon, make_lab: Callable[..., Lab]) -> None:
+def is_counted(client: Client, job_id: str) -> bool:
+    return all(node.capture.packets for node in client.status(job_id).nodes)
+
+
+# what is read -> what begins a job, what holds in the end, and how many seconds after the begin it
+# is read at the latest
+WHAT: dict[str, tuple[Callable[[Client, Lab], Job], Callable[[Client, str], bool], float]] = {
+    "traces": (start, is_read, 1.5),
+    "archives": (lambda client, lab: start(client, lab, compress=True), is_read, 1.5),
+    "captures": (capture, is_counted, 3.0),
+}
+
+
+@pytest.mark.parametrize("what", WHAT)
+def test_what_reads_is_killed(daemon: Daemon, make_lab: Callable[..., Lab], what: str) -> None:
+    begin, is_known, within = WHAT[what]
     dice = seeded()
     lab = make_lab(NODES, "--files", "20", "--size", "50000")
     with daemon.client() as client:
-        first = closed(client, start(client, lab).job_id)
-        wait_until(lambda: is_read(client, first.job_id), 60)
+        first = closed(client, begin(client, lab).job_id)
+        wait_until(lambda: is_known(client, first.job_id), 60)
         before = daemon.descriptors()
         for _ in range(KILLS):
-            job_id = start(client, lab).job_id
-            assert statuses(closed(client, job_id)) == ["succeeded"] * NODES
-            time.sleep(dice.random() ** 2 / 2)
+            job_id = begin(client, lab).job_id
+            time.sleep(dice.random() * within)
             victims = daemon.tree()[1:]
             with suppress(ProcessLookupError, IndexError):  # it has ended, or starts again
                 os.kill(dice.choice(victims), dice.choice((signal.SIGKILL, signal.SIGSTOP)))
-            wait_until(lambda: is_read(client, job_id), 90)  # noqa: B023  in this turn
+            ended = closed(client, job_id)
+            assert statuses(ended) == ["succeeded"] * NODES, [one.error for one in ended.nodes]
+            wait_until(lambda: is_known(client, job_id), 90)  # noqa: B023  in this turn
         wait_until(lambda: len(daemon.tree()) == 2)
         assert len(daemon.descriptors()) <= len(before)
     assert "a defect" not in daemon.log.read_text()

@@ -18,7 +18,7 @@ from cucmd.worker.workers import open_workers
 from rig.killed import KILLS, seeded
 from rig.packed import tgz
 from rig.quiet import wait_until
-from rig.worker_processes import forked
+from rig.worker_processes import forked, memory
 
 TESTS = str(Path(__file__).parents[1])
 MANY = 300_000
@@ -113,6 +113,21 @@ async def test_a_cancel_in_the_middle_leaves_nothing_at_work(tmp_path: Path, kin
         nursery.cancel_scope.cancel()
         with trio.CancelScope(shield=True):
             await until(lambda: forked() == [])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may read its memory")
+@each_kind
+async def test_no_password_is_in_the_memory_of_what_reads(tmp_path: Path, kind: str) -> None:
+    password = f"Secret-of-{tmp_path.name}".encode()
+    read, _ = KINDS[kind](tmp_path)
+    async with readers_in(tmp_path) as readers, trio.open_nursery() as nursery:
+        nursery.start_soon(read, readers)
+        await until(lambda: forked() != [])
+        parts = [part for pid in forked() for part in memory(pid)]
+        nursery.cancel_scope.cancel()
+    assert any(parts)
+    assert not any(password in part for part in parts)
+    assert any(password in part for part in memory(os.getpid()))
 
 
 @pytest.mark.parametrize("lie", ["send_nonsense", "say_words"])

@@ -20,6 +20,7 @@ from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.jobs import SDL, in_phase, node, start, until
 from rig.lab import Lab, running_lab
 from rig.parameters import mostly_more
+from rig.worker_processes import memory
 
 UNUSUAL = {
     "regex": r"a.*b(c)[d]{2}+^$|?\d",
@@ -160,19 +161,6 @@ def test_no_password_is_in_the_process_arguments_or_environment(daemon: Daemon, 
     for name in ("cmdline", "environ", "comm", "status"):
         data = Path(f"/proc/{daemon.pid}/{name}").read_bytes()
         assert written.found_in(data) == [], name
-
-
-def memory(pid: int) -> Iterator[bytes]:
-    with (
-        Path(f"/proc/{pid}/maps").open() as maps,
-        Path(f"/proc/{pid}/mem").open("rb", 0) as content,
-    ):
-        for line in maps:
-            span, mode, *_ = line.split()
-            begin, end = (int(one, 16) for one in span.split("-"))
-            if mode.startswith("rw"):
-                content.seek(begin)
-                yield content.read(end - begin)
 
 
 @pytest.mark.long
