@@ -138,6 +138,47 @@ def test_a_zip_has_everything(daemon: Daemon, job: Job, tmp_path: Path) -> None:
         subprocess.run([unzip, "-qt", path], check=True)
 
 
+BEGINS = {"zip": b"PK", "tar": b"summary.txt", "tgz": b"\x1f\x8b"}
+
+
+@pytest.mark.parametrize(
+    ("options", "made", "form"),
+    [
+        ("-o x.zip", "x.zip", "zip"),
+        ("-o x.TAR", "x.TAR", "tar"),
+        ("-o x.tgz", "x.tgz", "tgz"),
+        ("-o x.tar.gz --format tgz", "x.tar.gz", "tgz"),
+        ("-o case-698.1", "case-698.1.zip", "zip"),
+        ("-o case --format tgz", "case.tgz", "tgz"),
+        ("-o case/", "case", "dir"),
+    ],
+)
+def test_the_name_says_the_format(
+    daemon: Daemon, job: Job, tmp_path: Path, options: str, made: str, form: str
+) -> None:
+    done = daemon.ctl("export", job.job_id, *options.split(), cwd=tmp_path)
+    assert (done.returncode, done.stdout, left_in(tmp_path)) == (0, f"{made}\n", {made})
+    assert ("says no format" in done.stderr) == (made != options.split()[1] and form != "dir")
+    if form == "dir":
+        assert (tmp_path / made / "summary.txt").is_file()
+    else:
+        assert (tmp_path / made).read_bytes().startswith(BEGINS[form])
+    if form == "tgz":
+        with tarfile.open(tmp_path / made) as tar:
+            assert set(tar.getnames()) == expected_names(daemon, job)
+
+
+@pytest.mark.parametrize(
+    "options", ["-o x.tgz --format zip", "-o x.tar.gz --format tar", "-o x/ --format zip"]
+)
+def test_a_name_and_a_format_that_differ_are_refused(
+    daemon: Daemon, job: Job, tmp_path: Path, options: str
+) -> None:
+    done = daemon.ctl("export", job.job_id, *options.split(), cwd=tmp_path)
+    assert (done.returncode, left_in(tmp_path)) == (2, set())
+    assert "--format" in done.stderr
+
+
 @pytest.mark.long
 def test_a_tar_on_standard_output_is_read_by_tar(daemon: Daemon, job: Job, tmp_path: Path) -> None:
     path = tmp_path / "x.tar"

@@ -36,7 +36,7 @@ from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.quiet import wait_until
 
 UNREAD = 2.0  # seconds; 60 in a daemon
-FORMATS: tuple[Format, ...] = ("zip", "tar", "dir")
+FORMATS: dict[Format, str] = {"zip": ".zip", "tar": ".tar", "tgz": ".tar.gz", "dir": ""}
 ASK, AT_WORK = b"\1", b"\0"
 BATCH = 64
 LARGE = 3_000_000
@@ -138,9 +138,10 @@ def content(path: Path) -> bytes | dict[str, tuple[bytes, int]]:
 @pytest.mark.parametrize("form", FORMATS)
 def test_the_result_is_that_of_the_stream(case: Case, tmp_path: Path, form: Format) -> None:
     by_stream(case, tmp_path / "stream", form)
-    done = case.daemon.ctl("export", JOB_ID, "--format", form, "-o", tmp_path / "files")
+    path = tmp_path / f"files{FORMATS[form]}"
+    done = case.daemon.ctl("export", JOB_ID, "--format", form, "-o", path)
     assert done.returncode == 0, done.stderr
-    assert content(tmp_path / "files") == content(tmp_path / "stream")
+    assert content(path) == content(tmp_path / "stream")
 
 
 def read_by(daemon: Daemon) -> int:

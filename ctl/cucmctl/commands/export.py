@@ -25,7 +25,9 @@ from cucmctl.export.target import TargetExists, target
 from cucmctl.text import render
 from cucmd.protocol.cases import VerifyReply
 
-FORMATS: tuple[Format, ...] = ("zip", "tar", "dir")
+# What a name ends with -> the format that it says; the first of each is added to a name without.
+SUFFIXES: dict[str, Format] = {".zip": "zip", ".tar": "tar", ".tgz": "tgz", ".tar.gz": "tgz"}
+FORMATS: tuple[Format, ...] = ("zip", "tar", "tgz", "dir")
 # Seconds between two updates of the progress.
 _EVERY = 0.2
 
@@ -43,7 +45,7 @@ def _export_arguments(parser: VerbParser) -> None:
         "--format",
         choices=FORMATS,
         action=Once,
-        help="zip, tar, or dir for a folder (default: by the name of the output, else zip)",
+        help="zip, tar, tgz, or dir for a folder (default: by the name of the output, else zip)",
     )
     add_nodes_of_job(parser)
     parser.add_argument(
@@ -108,23 +110,40 @@ def _ignore_ctrl_c() -> None:
 
 
 def _format(given: Format | None, output: str | None) -> Format:
-    if given is not None:
-        return given
+    """The format that the name says, or the one that was `given`: of a name that says none."""
     if output is None or output == "-":
-        return "zip" if output is None else "tar"
+        return given or ("zip" if output is None else "tar")
+    named = next((SUFFIXES[end] for end in SUFFIXES if output.lower().endswith(end)), None)
     if output.endswith("/") and not os.path.isdir(output):
-        return "dir"
-    return "tar" if output.endswith(".tar") else "zip"
+        named = "dir"
+    elif os.path.isdir(output):  # what is made goes into it
+        named = None
+    if given is not None and named not in (None, given):
+        raise UsageError(
+            f"--format: {given}, but {output} is the name of a {named}; give one of them"
+        )
+    return named or given or "zip"
 
 
 def _path(output: str | None, job: str, form: Format) -> Path | None:
     if output == "-":
         return None
-    name = f"cucmd-{job}" + ("" if form == "dir" else f".{form}")
+    end = next((end for end, one in SUFFIXES.items() if one == form), "")
+    name = f"cucmd-{job}{end}"
     if output is None:
         return Path(name)
     path = Path(output)
-    return path / name if path.is_dir() else path
+    if path.is_dir():
+        return path / name
+    if form == "dir" or output.lower().endswith(tuple(SUFFIXES)) or _is_special(path):
+        return path
+    printer.note(f"{output} says no format: it is written to {path.name}{end}")
+    return path.with_name(path.name + end)
+
+
+def _is_special(path: Path) -> bool:
+    """Such as /dev/null."""
+    return os.path.lexists(path) and not path.is_symlink() and not path.is_file()
 
 
 def _check_standard_output(form: Format) -> None:

@@ -20,8 +20,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from cucmctl.export.export import FolderSink, Format, Sink, TarSink, ZipSink
+from cucmctl.export.export import FolderSink, Format, Sink, TarSink, TgzSink, ZipSink
 
+_SINKS: dict[Format, type[ZipSink | TarSink]] = {"zip": ZipSink, "tar": TarSink, "tgz": TgzSink}
 # How a file system says that it has no files without a name, or a kernel that it knows none.
 _NO_UNNAMED = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)
 # Names of what is not whole: ".", the target's name, ".", so many random characters, and this end.
@@ -60,7 +61,7 @@ def target(
 
 @contextmanager
 def _sink(out: IO[bytes], form: Format, whole: Callable[[], None] = lambda: None) -> Iterator[Sink]:
-    sink = ZipSink(out) if form == "zip" else TarSink(out)
+    sink = _SINKS[form](out)
     try:
         yield sink
         whole()

@@ -19,10 +19,10 @@ from cucmctl.export.target import target
 
 LONG = "n/" + "folder/" * 30 + "x"  # a name that needs a head of its own
 FILES = {"n/a": b"a" * 700, "n/empty": b"", LONG: b"b" * 512, "n/b": b"c", "n/last": b""}
-TESTS = {"tar": ["tar", "-tf"], "zip": ["unzip", "-tqq"]}
+TESTS = {"tar": ["tar", "-tf"], "tgz": ["tar", "-tzf"], "zip": ["unzip", "-tqq"]}
 
 needs_unzip = pytest.mark.skipif(not shutil.which("unzip"), reason="needs unzip")
-forms = pytest.mark.parametrize("form", ["tar", pytest.param("zip", marks=needs_unzip)])
+forms = pytest.mark.parametrize("form", ["tar", "tgz", pytest.param("zip", marks=needs_unzip)])
 
 
 def stream(files: dict[str, bytes] = FILES, **changed: bytes) -> bytes:

@@ -12,7 +12,7 @@ from cucmctl.export import target as export_target
 from cucmctl.export.export import Format
 from cucmctl.export.target import TargetExists, target
 
-FORMATS: tuple[Format, ...] = ("zip", "tar", "dir")
+FORMATS: tuple[Format, ...] = ("zip", "tar", "tgz", "dir")
 
 
 def names(folder: Path) -> set[str]:
@@ -32,7 +32,7 @@ def named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export_target.os, "open", refusing)
 
 
-@pytest.mark.parametrize("form", ["zip", "tar"])
+@pytest.mark.parametrize("form", ["zip", "tar", "tgz"])
 def test_a_file_has_no_name_until_it_is_whole(tmp_path: Path, form: Format) -> None:
     with target(tmp_path / "x", form, force=False) as sink:
         sink.raw(b"data")
