@@ -329,27 +329,74 @@ def test_verify_names_what_differs_and_what_is_gone(
         assert [Path(file.path).name for file in wrong] == names
         done = daemon.ctl("verify", job.job_id)
         assert (done.returncode, len(done.stdout.splitlines())) == (1, 3)
-        # What is known to be wrong before the first byte is refused with an error, and not with
-        # one that asks to try again.
-        refused = daemon.ctl("export", job.job_id, cwd=tmp_path)
-        assert (refused.returncode, left_in(tmp_path)) == (65, set())
         shutil.rmtree(job.directory)
         removed = daemon.ctl("export", job.job_id, cwd=tmp_path)
         assert (removed.returncode, left_in(tmp_path)) == (65, set()), "trying later is of no use"
 
 
-@pytest.mark.long
-def test_a_file_that_changed_without_its_size_is_found_as_it_passes(
-    lab: Lab, daemon: Daemon, tmp_path: Path
-) -> None:
+@pytest.fixture(scope="module")
+def damaged(lab: Lab, daemon: Daemon) -> tuple[Job, dict[str, str]]:
+    """A job, and of its files those that are damaged: name -> what is wrong."""
     with daemon.client() as client:
         job = client.wait(start(client, lab, lab.nodes[:1]).job_id)
-    path = next(iter(on_disk(daemon, job).values()))
-    path.write_bytes(os.urandom(path.stat().st_size))
-    for form in ("zip", "tar", "dir"):
-        done = daemon.ctl("export", job.job_id, "--format", form, cwd=tmp_path)
-        assert (done.returncode, left_in(tmp_path)) == (74, set())
-        assert path.name in done.stderr
+    changed, last, shorter, gone, *_ = sorted(on_disk(daemon, job).items(), reverse=True)
+    for _, path in (changed, last):
+        path.write_bytes(os.urandom(path.stat().st_size))
+    shorter[1].write_bytes(b"short")
+    gone[1].unlink()
+    wrong = dict.fromkeys((changed[0], last[0]), "has another checksum")
+    wrong[shorter[0]] = "has 5 bytes, 200000 were received"
+    return job, {**wrong, gone[0]: "is gone"}
+
+
+@pytest.mark.parametrize("form", ["zip", "tgz", "dir"])
+def test_damaged_files_are_left_out_and_named(
+    daemon: Daemon, damaged: tuple[Job, dict[str, str]], tmp_path: Path, form: str
+) -> None:
+    job, wrong = damaged
+    name = job.nodes[0].node.replace(":", "_")
+    done = daemon.ctl("--json", "export", job.job_id, "--format", form, cwd=tmp_path)
+    assert done.returncode == 3, done.stderr
+    reply = json.loads(done.stdout)
+    assert reply["damaged"] == len(wrong)
+    assert {f"{name}/{file['path']}": file["reason"] for file in reply["wrong"]} == wrong
+    found = read_all(Path(reply["path"]))
+    sums = [line.split("  ") for line in found["SHA256SUMS"].decode().splitlines()]
+    assert {name: hashlib.sha256(found[name]).hexdigest() for _, name in sums} == {
+        name: checksum for checksum, name in sums
+    }
+    there = {n for n in found if n.startswith(name)}
+    listed = {file["path"] for file in json.loads(found["manifest.json"])["files"]}
+    assert there == listed == {name for _, name in sums}
+    assert not there & set(wrong)
+    for path, reason in wrong.items():
+        assert f"{path.removeprefix(f'{name}/')} {reason}" in found["summary.txt"].decode()
+        assert f"{path.removeprefix(f'{name}/')} {reason}" in done.stderr
+
+
+def test_what_is_damaged_on_standard_output_does_not_pass_for_whole(
+    daemon: Daemon, damaged: tuple[Job, dict[str, str]], tmp_path: Path
+) -> None:
+    """What was written stays; which files it is, is said of all of them."""
+    job, wrong = damaged
+    done = daemon.ctl("export", job.job_id, "-o", "-", text=False)
+    assert done.returncode == 74
+    for name, reason in wrong.items():
+        assert (name in done.stderr.decode()) == (reason == "has another checksum")
+    assert subprocess.run(
+        ["tar", "-t"], input=done.stdout, capture_output=True, check=False
+    ).returncode
+
+
+def read_all(path: Path) -> dict[str, bytes]:
+    if path.is_dir():
+        files = [file for file in path.rglob("*") if file.is_file()]
+        return {str(file.relative_to(path)): file.read_bytes() for file in files}
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path) as archive:
+            return {name: archive.read(name) for name in archive.namelist()}
+    with tarfile.open(path) as tar:
+        return {member.name: tar.extractfile(member).read() for member in tar}
 
 
 def test_jobs_are_found_by_label_target_and_age(lab: Lab, daemon: Daemon) -> None:

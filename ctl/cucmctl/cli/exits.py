@@ -13,6 +13,7 @@ from cucmd.protocol.jobs import Job
 DONE = 0
 FAILED = 1
 USAGE = 2
+PARTIAL = 3
 NOT_FOUND = 5
 WAIT_TIMED_OUT = 6
 INVALID = 65

@@ -337,18 +337,23 @@ class Client(Calls):
             yield reply.text
 
     def export(
-        self, job_id: str, *, nodes: Sequence[str] | None = None, incomplete: bool = False
+        self,
+        job_id: str,
+        *,
+        nodes: Sequence[str] | None = None,
+        incomplete: bool = False,
+        wrong: dict[str, str] | None = None,
     ) -> Export:
         """All of a job as one tar, as a stream of bytes: use it as a context manager, and `read`.
 
         It has its own connection. `cucmctl.export.export.save` makes a zip or a folder of it.
-        Raises `JobNotFound`, `NodeNotFound`, `JobBusy`, `InvalidRequest` if a file of it is gone,
-        `StorageFailed`.
+        `wrong`: what it found to be damaged, which is left out then, and named in the summary.
+        Raises `JobNotFound`, `NodeNotFound`, `JobBusy`, `StorageFailed`.
         """
         from cucmctl.export.received import Export  # noqa: PLC0415  # only to export
 
         chosen = texts_or_none("nodes", nodes)
-        request = cases.ExportRequest(job_id, chosen, incomplete or None)
+        request = cases.ExportRequest(job_id, chosen, incomplete or None, wrong=wrong or None)
         return Export(*self._upgraded("Export", request, cases.ExportReply))
 
     def export_files(
@@ -357,6 +362,7 @@ class Client(Calls):
         *,
         nodes: Sequence[str] | None = None,
         incomplete: bool = False,
+        wrong: dict[str, str] | None = None,
         verify: bool = False,
     ) -> OpenExport | None:
         """As `export`, but of open files: what is in them does not pass through the daemon. Use it
@@ -372,7 +378,9 @@ class Client(Calls):
         if not may_open_enough():
             return None
         chosen = texts_or_none("nodes", nodes)
-        request = cases.ExportRequest(job_id, chosen, incomplete or None, True, verify or None)
+        request = cases.ExportRequest(
+            job_id, chosen, incomplete or None, True, verify or None, wrong or None
+        )
         try:
             return OpenExport.begin(*self._upgraded("Export", request, cases.ExportReply))
         except InvalidRequest as error:

@@ -18,6 +18,7 @@ from pathlib import Path
 from cucmctl.cli import exits, printer
 from cucmctl.cli.options import Once, UsageError, Verb, VerbParser, add_job, add_nodes_of_job
 from cucmctl.client.client import Client
+from cucmctl.client.errors import InvalidRequest
 from cucmctl.export.export import Damaged, Format, save
 from cucmctl.export.files import pack, verified
 from cucmctl.export.received import Export, OpenExport
@@ -58,31 +59,60 @@ def _export(arguments: argparse.Namespace) -> int:
     form = _format(arguments.format, arguments.output)
     if arguments.output == "-":
         _check_standard_output(form)
+    elif arguments.output is not None:
+        arguments.output = _with_suffix(arguments.output, form)
     with Client(arguments.socket) as client:
-        nodes, incomplete = arguments.node, arguments.incomplete
-        export: OpenExport | Export | None
-        export = client.export_files(arguments.job, nodes=nodes, incomplete=incomplete)
-        if export is None:
-            export = client.export(arguments.job, nodes=nodes, incomplete=incomplete)
-        with export:
-            path = _path(arguments.output, export.reply.job_id, form)
-            try:
-                _save(export, path, form, force=arguments.force)
-            except TargetExists as error:
-                raise UsageError(str(error)) from None
-            except Damaged as error:
-                printer.note(str(error))
-                return exits.CANNOT_WRITE
-            except BrokenPipeError:  # as everywhere: no error for the user
-                raise
-            except OSError as error:
-                printer.note(f"cannot write {path or 'the export'}: {error.strerror or error}")
-                return exits.CANNOT_WRITE
-            except KeyboardInterrupt:
-                printer.note("interrupted; nothing is left of the export")
-                return exits.INTERRUPTED
+        try:
+            export, path = _made(client, arguments, form)
+        except TargetExists as error:
+            raise UsageError(str(error)) from None
+        except Damaged as error:
+            printer.note(f"{error}; without it: to a file, -o FILE")
+            return exits.CANNOT_WRITE
+        except BrokenPipeError:  # as everywhere: no error for the user
+            raise
+        except OSError as error:
+            where = arguments.output or "the export"
+            printer.note(f"cannot write {where}: {error.strerror or error}")
+            return exits.CANNOT_WRITE
+        except KeyboardInterrupt:
+            printer.note("interrupted; nothing is left of the export")
+            return exits.INTERRUPTED
     _report(export, path, as_json=arguments.json)
-    return exits.DONE
+    return exits.PARTIAL if export.reply.damaged else exits.DONE
+
+
+def _made(
+    client: Client,
+    arguments: argparse.Namespace,
+    form: Format,
+    wrong: dict[str, str] | None = None,
+) -> tuple[Export | OpenExport, Path | None]:
+    """The export, which is there by then, and where.
+
+    A file that turns out to be damaged as it passes has been written before that is known, and the
+    summary before it. So all of it is made once more, without those that are `wrong`; on standard
+    output it cannot be. Raises `Damaged` then, and as `_save` does.
+    """
+    chosen, incomplete = arguments.node, arguments.incomplete
+    export: OpenExport | Export | None
+    export = client.export_files(arguments.job, nodes=chosen, incomplete=incomplete, wrong=wrong)
+    if export is None:
+        export = client.export(arguments.job, nodes=chosen, incomplete=incomplete, wrong=wrong)
+    with export:
+        path = _path(arguments.output, export.reply.job_id, form)
+        try:
+            _save(export, path, form, force=arguments.force)
+        except Damaged as error:
+            if path is None or wrong is not None:
+                raise
+            damaged = error
+        else:
+            return export, path
+    try:
+        return _made(client, arguments, form, damaged.wrong)
+    except InvalidRequest as error:  # of a daemon that does not know how to leave them out
+        raise damaged if error.parameters.parameter == "wrong" else error from None
 
 
 def _save(export: Export | OpenExport, path: Path | None, form: Format, *, force: bool) -> None:
@@ -125,20 +155,24 @@ def _format(given: Format | None, output: str | None) -> Format:
     return named or given or "zip"
 
 
+def _with_suffix(output: str, form: Format) -> str:
+    path = Path(output)
+    named = form == "dir" or output.lower().endswith(tuple(SUFFIXES))
+    if named or path.is_dir() or _is_special(path):
+        return output
+    printer.note(f"{output} says no format, and is written to {output}{_suffix(form)}")
+    return output + _suffix(form)
+
+
+def _suffix(form: Format) -> str:
+    return next((end for end, one in SUFFIXES.items() if one == form), "")
+
+
 def _path(output: str | None, job: str, form: Format) -> Path | None:
     if output == "-":
         return None
-    end = next((end for end, one in SUFFIXES.items() if one == form), "")
-    name = f"cucmd-{job}{end}"
-    if output is None:
-        return Path(name)
-    path = Path(output)
-    if path.is_dir():
-        return path / name
-    if form == "dir" or output.lower().endswith(tuple(SUFFIXES)) or _is_special(path):
-        return path
-    printer.note(f"{output} says no format: it is written to {path.name}{end}")
-    return path.with_name(path.name + end)
+    path = Path(output or ".")
+    return path / f"cucmd-{job}{_suffix(form)}" if path.is_dir() else path
 
 
 def _is_special(path: Path) -> bool:
@@ -160,8 +194,16 @@ def _report(export: Export | OpenExport, path: Path | None, *, as_json: bool) ->
     elif path is not None:
         printer.line(printer.visible(str(path)))
     count = render.counting(reply.files, "file")
-    left_out = f"; {reply.left_out} that are not complete are left out" if reply.left_out else ""
-    printer.note(f"exported {count}, {render.size(reply.bytes)}{left_out}")
+    printer.note(f"exported {count}, {render.size(reply.bytes)}")
+    if reply.left_out:
+        of_them = render.counting(reply.left_out, "file")
+        printer.note(f"left out: {of_them} not complete; to take what came of them: --incomplete")
+    if reply.damaged:
+        printer.note(f"left out: {render.counting(reply.damaged, 'file')} not as received")
+    for file in reply.wrong or ():
+        printer.note(f"  {file.node}: {file.path} {file.reason}")
+    if reply.damaged and reply.damaged > len(reply.wrong or ()):
+        printer.note("  and more, which summary.txt has")
 
 
 def _fields(export: Export | OpenExport) -> dict[str, object]:
@@ -239,7 +281,8 @@ COMMANDS = {
     "export": Verb(
         "Writes everything of a job into one zip: the files as the nodes named them,\n"
         "transcripts, a manifest, SHA256SUMS, and summary.txt. Nobody needs access to\n"
-        "the daemon's folders. Files that did not come completely are left out.",
+        "the daemon's folders. Files that did not come completely are left out. So are\n"
+        "those that are not as they were received any more: the exit code is 3 then.",
         "  cucmctl export 3f2a -o case-698123456.zip\n"
         "  cucmctl export 3f2a --format tar -o - | ssh archive 'cat > 3f2a.tar'\n"
         "  cucmctl export 3f2a --format dir -o x && (cd x && sha256sum -c SHA256SUMS)",

@@ -26,6 +26,7 @@ from cucmctl.client.errors import ClientError, ProtocolError
 
 Format: TypeAlias = Literal["zip", "tar", "tgz", "dir"]
 CHECKSUMS = "SHA256SUMS"
+OTHER_CHECKSUM = "has another checksum"
 # Bytes that are handled at once. Measured: a MiB, which leaves the processor's cache between the
 # steps, takes twice as much of its time.
 _PIECE = 128 * 1024
@@ -34,7 +35,12 @@ _ZIP_BEGINS, _ZIP_ENDS = (1980, 1, 1, 0, 0, 0), (2107, 12, 31, 23, 59, 58)
 
 
 class Damaged(ClientError):
-    """A file is not as it was when it was received."""
+    """Files are not as they were when they were received. `wrong`: why, by their names."""
+
+    def __init__(self, wrong: dict[str, str]) -> None:
+        named = "; ".join(f"{name} {why}" for name, why in wrong.items())
+        super().__init__(f"not as received: {named}")
+        self.wrong = wrong
 
 
 class ByteStream(Protocol):
@@ -50,12 +56,24 @@ class Sink(Protocol):
     def add(self, member: tarfile.TarInfo, content: Iterator[bytes]) -> None: ...
 
 
+class Nowhere:
+    """What is behind a damaged file goes here: it is read, so that all of these are known."""
+
+    def raw(self, data: bytes) -> None:
+        pass
+
+    def add(self, member: tarfile.TarInfo, content: Iterator[bytes]) -> None:
+        deque(content, 0)
+
+
 def save(source: ByteStream, sink: Sink, tell: Callable[[], None] = lambda: None) -> None:
     """Reads the stream to its end. The parts go to `sink`. `tell` is called after each piece.
 
-    Raises `Damaged`, `ProtocolError`, `OSError`, and what `read` of the source raises.
+    Raises `Damaged` at the end of the stream, `ProtocolError`, `OSError`, and what `read` of the
+    source raises.
     """
     tee, checksums = _Tee(source, sink.raw, tell), _Checksums()
+    wrong: dict[str, str] = {}
     try:
         with tarfile.open(fileobj=cast(IO[bytes], tee), mode="r|", bufsize=_PIECE) as tar:
             for member in tar:
@@ -63,12 +81,18 @@ def save(source: ByteStream, sink: Sink, tell: Callable[[], None] = lambda: None
                 file = tar.extractfile(member)
                 if file is None:
                     raise ProtocolError(f"the export has {member.name!r}, which is no file")
-                sink.add(member, checksums.checked(safe(member.name), _pieces(file)))
+                try:
+                    sink.add(member, checksums.checked(safe(member.name), _pieces(file)))
+                except Damaged as error:
+                    wrong |= error.wrong
+                    sink, tee.raw = Nowhere(), Nowhere().raw
     except tarfile.TarError as error:
         raise ProtocolError(f"the export is not as agreed: {error}") from error
     while tee.read(_PIECE):
         pass
     checksums.finish()
+    if wrong:
+        raise Damaged(wrong)
 
 
 def _pieces(file: IO[bytes]) -> Iterator[bytes]:
@@ -89,12 +113,12 @@ class _Tee:
         self, source: ByteStream, raw: Callable[[bytes], None], tell: Callable[[], None]
     ) -> None:
         self._source = source
-        self._raw = raw
+        self.raw = raw
         self._tell = tell
 
     def read(self, size: int) -> bytes:
         data = self._source.read(size)
-        self._raw(data)
+        self.raw(data)
         self._tell()
         return data
 
@@ -120,9 +144,10 @@ class _Checksums:
             digest.update(piece)
             yield piece
         if self._next is not None and self._next[0] == name:
-            if self._next[1] != digest.hexdigest():
-                raise Damaged(f"{name} is not as it was received: its checksum differs")
-            self._next = self._read()
+            checksum, self._next = self._next[1], self._read()
+            if checksum != digest.hexdigest():
+                shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+                raise Damaged({shown: OTHER_CHECKSUM})
 
     def finish(self) -> None:
         if self._next is not None:

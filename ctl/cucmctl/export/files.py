@@ -26,7 +26,7 @@ from contextlib import closing, suppress
 from itertools import chain, starmap
 from typing import TypeAlias
 
-from cucmctl.export.export import Damaged, Sink, TarSink, safe
+from cucmctl.export.export import OTHER_CHECKSUM, Damaged, Nowhere, Sink, TarSink, safe
 from cucmctl.export.received import OpenExport, OpenFile
 from cucmd.protocol.cases import ExportedFile, VerifyReply, WrongFile
 
@@ -50,14 +50,21 @@ Piece: TypeAlias = tuple[bytes, str | None]
 def pack(export: OpenExport, sink: Sink, tell: Callable[[], None] = lambda: None) -> None:
     """As `cucmctl.export.export.save`, with the same result. `tell` is called after each piece.
 
-    Raises `Damaged`, `ProtocolError`, `OSError`, and as `OpenExport` does.
+    Raises `Damaged` once all files are read, `ProtocolError`, `OSError`, and as `OpenExport` does.
     """
     writer = _Writer(export, sink, tell)
+    wrong: dict[str, str] = {}
     for document, content in export.documents():
         writer.add(document, content)
     with closing(_hashed(export)) as files:
         for file, pieces in files:
-            writer.add(file, _checked(file, pieces))
+            try:
+                writer.add(file, _checked(file, pieces))
+            except Damaged as error:
+                wrong |= error.wrong
+                writer.sink = Nowhere()
+    if wrong:
+        raise Damaged(wrong)
     writer.end()
 
 
@@ -82,7 +89,7 @@ def verified(export: OpenExport) -> Generator[VerifyReply, None, None]:
 def _checked(file: ExportedFile, pieces: Iterator[Piece]) -> Iterator[bytes]:
     for piece, wrong in pieces:
         if wrong:
-            raise Damaged(f"{file.name} is not as it was received: it {wrong}")
+            raise Damaged({file.name: wrong})
         if piece:
             yield piece
 
@@ -92,7 +99,7 @@ class _Writer:
 
     def __init__(self, export: OpenExport, sink: Sink, tell: Callable[[], None]) -> None:
         self._export = export
-        self._sink = sink
+        self.sink = sink
         self._tell = tell
         self._tar = isinstance(sink, TarSink)
         self._offset = 0
@@ -103,7 +110,7 @@ class _Writer:
         if self._tar:
             self._raw(member.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape"))
             member.offset_data = self._offset
-        self._sink.add(member, self._passing(content))
+        self.sink.add(member, self._passing(content))
         if self._tar:
             self._raw(bytes(-file.size % _BLOCK))
 
@@ -122,7 +129,7 @@ class _Writer:
 
     def _raw(self, data: bytes) -> None:
         self._offset += len(data)
-        self._sink.raw(data)
+        self.sink.raw(data)
 
 
 # Threads
@@ -230,7 +237,7 @@ class _GroupReader:
             yield b"", f"has {file.size - left} bytes, {file.size} were received"
         else:
             differs = file.sha256 is not None and file.sha256 != digest.hexdigest()
-            yield b"", "has another checksum" if differs else ""
+            yield b"", OTHER_CHECKSUM if differs else ""
 
     def results(
         self, waiting: Callable[[], None]

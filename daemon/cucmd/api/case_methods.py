@@ -16,6 +16,7 @@ import trio
 from cucmd.api.refusals import refusals, refusals_of_files
 from cucmd.api.requests import MOST_LISTED, prune_rule
 from cucmd.api.wire import (
+    damaged_to_wire,
     document_to_wire,
     file_to_wire,
     opened_to_wire,
@@ -170,7 +171,8 @@ class Cases:
                     self._supervisor.directory(job.job_id),
                     nodes=request.nodes,
                     incomplete=bool(request.incomplete),
-                    damaged=bool(request.verify),
+                    wrong=request.wrong,
+                    verify=bool(request.verify),
                 )
                 measured = await archive.measure()
             reply = ExportReply(
@@ -179,6 +181,7 @@ class Cases:
                 measured.files,
                 measured.size,
                 measured.left_out,
+                *damaged_to_wire(measured.damaged),
             )
             if not request.descriptors:
                 yield Upgrade(reply, archive.stream())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from cucmd.store import JobRow, summarise
 
 # Of a job in a list: a request may name a thousand. How many nodes they are is told apart.
 MOST_TARGETS = 20
+# Of an export: its summary has all of them.
+MOST_DAMAGED = 20
 
 
 def job_to_wire(
@@ -128,6 +131,19 @@ def opened_to_wire(opened: Opened) -> ExportedFile:
 def wrong_to_wire(checked: CheckedFile) -> wire_cases.WrongFile:
     name = shown(name_of(checked.file, checked.node))
     return wire_cases.WrongFile(checked.file.node, name, checked.wrong or "")
+
+
+def damaged_to_wire(
+    damaged: Mapping[str, Mapping[str, str]],
+) -> tuple[int | None, tuple[wire_cases.WrongFile, ...] | None]:
+    """How many there are, and the first of them."""
+    files = (
+        wire_cases.WrongFile(node, path, wrong)
+        for node, of_node in damaged.items()
+        for path, wrong in of_node.items()
+    )
+    first = tuple(islice(files, MOST_DAMAGED))
+    return sum(map(len, damaged.values())) or None, first or None
 
 
 def failure_to_wire(failure: Failure) -> wire.Failure:

@@ -13,7 +13,8 @@ while an error can still be told; `stream` reads.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+import stat
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
@@ -27,7 +28,7 @@ from cucmd.cases.exported import (
     END,
     GONE,
     MOST_TOGETHER,
-    CannotExport,
+    NOT_REGULAR,
     Opened,
     TarEntry,
     WantedFile,
@@ -43,20 +44,26 @@ from cucmd.store import Store
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """What a tar will have. `length`, `size`: bytes, of the tar and of the files in it."""
+    """What a tar will have. `length`, `size`: bytes, of the tar and of the files in it.
+
+    `damaged`: for each node, as `Figures` has them.
+    """
 
     length: int
     files: int
     size: int
     left_out: int
+    damaged: dict[str, dict[str, str]]
 
 
 class Archive:
     """Of one job, which must be closed. `nodes`: only these. `incomplete`: such files too.
 
     `measure` first, then `stream`, or `opened` for who makes the tar from open files.
-    `damaged`: to compare the files, and no transcripts. One that is gone, or has another size, is
-    no error, and `opened` says what is wrong with it.
+    What is gone by then, or has another size, is left out, and named in the summary; so is what the
+    caller knows to be `wrong`: a name in the archive, and why.
+    `verify`: to compare the files, and no transcripts. All complete ones are in it, and `opened`
+    says what is wrong with one.
     """
 
     def __init__(
@@ -67,14 +74,20 @@ class Archive:
         *,
         nodes: Sequence[str] | None = None,
         incomplete: bool = False,
-        damaged: bool = False,
+        wrong: Mapping[str, str] | None = None,
+        verify: bool = False,
     ) -> None:
         self._store = store
         self._job = job
         self._directory = directory
         self._nodes = nodes_by_name(job, nodes)
         self._incomplete = incomplete
-        self._damaged = damaged
+        self._wrong = wrong or {}
+        self._verify = verify
+        self._damaged: set[str] = set()  # paths
+        # Of nodes of which all attempts count: what came in each, below the folder of the attempt.
+        self._complete: dict[str, set[str]] = {}
+        self._cut: dict[str, set[str]] = {}
         self._figures = {name: Figures() for name in self._nodes}
         self._checksums_length = 0
         self._manifest_length = 0
@@ -82,11 +95,13 @@ class Archive:
         self._modified = int((job.completed_at or job.created_at).timestamp())
 
     async def measure(self) -> Measured:
-        """Raises `CannotExport`, `OSError`, `StoreFailed`."""
+        """Raises `OSError`, `StoreFailed`."""
         length = 0
         async with aclosing(pages(self._store, self._job.job_id, self._nodes)) as all_pages:
             async for page in all_pages:
                 length += await trio.to_thread.run_sync(self._measure_page, page)
+        for name, cut in self._cut.items():
+            self._figures[name].left_out = len(cut - self._complete.get(name, set()))
         self._transcripts = await trio.to_thread.run_sync(self._find_transcripts)
         self._manifest_length += len(self._manifest_beginning()) + len(documents.MANIFEST_END)
         transcripts = [one.entry for one in self._transcripts]
@@ -98,6 +113,7 @@ class Archive:
             sum(one.files for one in figures),
             sum(one.size for one in figures),
             sum(one.left_out for one in figures),
+            {name: one.damaged for name, one in self._figures.items() if one.damaged},
         )
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
@@ -117,7 +133,7 @@ class Archive:
         yield END
 
     async def _open(self, wanted: list[WantedFile], opening: trio.CapacityLimiter) -> list[Opened]:
-        work = partial(open_all, self._directory, wanted, damaged=self._damaged)
+        work = partial(open_all, self._directory, wanted, damaged=self._verify)
         return await trio.to_thread.run_sync(work, limiter=opening)
 
     def documents(self) -> tuple[TarEntry, TarEntry, TarEntry]:
@@ -162,7 +178,8 @@ class Archive:
                 yield [(file, node) for file, node in page if self._is_exported(file, node)]
 
     def _is_exported(self, file: ReceivedFile, node: Node) -> bool:
-        return counts(file, node) and (file.complete or self._incomplete)
+        wanted = counts(file, node) and (file.complete or self._incomplete)
+        return wanted and file.path not in self._damaged
 
     def _entry(self, file: ReceivedFile, node: Node) -> TarEntry:
         modified = self._modified if file.modified is None else file.modified
@@ -170,7 +187,7 @@ class Archive:
 
     async def _wanted(self) -> AsyncGenerator[list[WantedFile], None]:
         """All that comes behind the documents."""
-        if not self._damaged:
+        if not self._verify:
             yield self._transcripts
         async with aclosing(self._pages()) as all_pages:
             async for page in all_pages:
@@ -198,18 +215,18 @@ class Archive:
     # Measuring; in a worker thread, a page at a time
 
     def _measure_page(self, page: Page) -> int:
-        exported = [(file, node) for file, node in page if self._is_exported(file, node)]
         for file, node in page:
-            if counts(file, node) and not self._is_exported(file, node):
-                self._figures[file.node].left_out += 1
+            if self._is_exported(file, node) and not self._verify:
+                self._look_at(file, node)
+            if counts(file, node):
+                self._note_whether_whole(file, node)
+        exported = [(file, node) for file, node in page if self._is_exported(file, node)]
         self._manifest_length += len(
             documents.manifest_files(exported, first=not self._manifest_length)
         )
         return sum(self._measure_file(file, node) for file, node in exported)
 
     def _measure_file(self, file: ReceivedFile, node: Node) -> int:
-        if not self._damaged:
-            self._check(file)
         entry = self._entry(file, node)
         figures = self._figures[file.node]
         figures.files += 1
@@ -218,13 +235,28 @@ class Archive:
             self._checksums_length += len(documents.checksum_line(file, entry.name))
         return entry.length()
 
-    def _check(self, file: ReceivedFile) -> None:
+    def _look_at(self, file: ReceivedFile, node: Node) -> None:
+        wrong = self._wrong.get(documents.shown(self._entry(file, node).name))
+        if wrong := wrong or self._wrong_on_disk(file):
+            self._damaged.add(file.path)
+            self._figures[file.node].damaged[documents.shown(name_of(file, node))] = wrong
+
+    def _wrong_on_disk(self, file: ReceivedFile) -> str | None:
         try:
-            size = (self._directory / file.path).lstat().st_size
+            found = (self._directory / file.path).lstat()
         except FileNotFoundError:
-            raise CannotExport(f"{documents.shown(file.path)} {GONE}") from None
-        if size != file.size:
-            raise CannotExport(f"{documents.shown(file.path)} {other_size(size, file.size)}")
+            return GONE
+        if not stat.S_ISREG(found.st_mode):
+            return NOT_REGULAR
+        return None if found.st_size == file.size else other_size(found.st_size, file.size)
+
+    def _note_whether_whole(self, file: ReceivedFile, node: Node) -> None:
+        """So that a file of two attempts is left out once, and not at all if one has all of it."""
+        name = _without_attempt(name_of(file, node))
+        if not file.complete and not self._incomplete:
+            self._cut.setdefault(file.node, set()).add(name)
+        elif file.complete and node.attempt > 1:
+            self._complete.setdefault(file.node, set()).add(name)
 
     # Bytes
 
@@ -253,3 +285,9 @@ class Archive:
                 first = first and not piece
                 yield piece
         yield documents.MANIFEST_END
+
+
+def _without_attempt(name: str) -> str:
+    """A node makes a folder `IP/DATE` for each command, in which it pushes its own folders."""
+    parts = name.split("/", 2)
+    return parts[-1] if len(parts) == 3 else name

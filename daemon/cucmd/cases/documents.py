@@ -22,11 +22,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Figures(msgspec.Struct):
-    """What is exported of one node. `left_out`: files that are not complete."""
+    """What is exported of one node. `left_out`: files that are not complete. `damaged`: those that
+    are not as they were received, by path, with what is wrong; they are left out too.
+    """
 
     files: int = 0
     size: int = 0
     left_out: int = 0
+    damaged: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 # SHA256SUMS
@@ -124,7 +127,10 @@ def _summary_lines(job: Job, figures: dict[str, Figures]) -> Iterator[str]:
     left_out = sum(one.left_out for one in figures.values())
     if left_out:
         yield ""
-        yield f"{left_out} files did not come completely and are left out of this archive."
+        yield f"{_counted(left_out)} left out of this archive: not complete."
+    if damaged := sum(len(one.damaged) for one in figures.values()):
+        yield ""
+        yield f"{_counted(damaged)} left out of this archive: not as received."
     yield ""
     rows = [("NODE", "STATUS", "FILES", "BYTES")]
     nodes = [node for node in job.nodes if node.node in figures]
@@ -170,4 +176,10 @@ def _remarks(job: Job, node: Node, figures: Figures) -> Iterator[str]:
     for note in node.notes:
         yield f"{node.node}: note: {note}"
     if figures.left_out:
-        yield f"{node.node}: {figures.left_out} files did not come completely"
+        yield f"{node.node}: {_counted(figures.left_out)} did not come completely"
+    for path, wrong in figures.damaged.items():
+        yield f"{node.node}: {path} {wrong}"
+
+
+def _counted(files: int) -> str:
+    return "1 file" if files == 1 else f"{files} files"

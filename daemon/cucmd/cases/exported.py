@@ -34,6 +34,7 @@ _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 # No descriptor is left, or no memory.
 _NOT_THE_FILE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 GONE = "is gone"
+NOT_REGULAR = "is no regular file"
 
 
 def other_size(size: int, received: int) -> str:
@@ -211,7 +212,7 @@ def _open(folder: int | None, wanted: WantedFile) -> tuple[int | None, str | Non
         return None, f"cannot be read: {error.strerror}"
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
-        wrong = "is no regular file"
+        wrong = NOT_REGULAR
     elif found.st_size != wanted.entry.size:
         wrong = other_size(found.st_size, wanted.entry.size)
     else:

@@ -76,15 +76,17 @@ class ExportRequest(Struct, frozen=True):
     """All files of a job that is closed, with transcripts, checksums, a manifest and a summary.
     Needs "upgrade": after the reply come length bytes, one tar, and then the end of the
     connection. With incomplete, files that did not come completely are in it too; left_out is
-    how many are not.
+    how many are not. A file that is gone by then, or has another size, is left out, and the summary
+    names it; so is each of wrong: a name in the archive, and what is wrong with it, for who has
+    found that as the files passed. damaged is how many these are, and wrong has the first 20.
     With descriptors no tar follows the reply. For each byte 0x01 that the client sends, once it
     has read all that came before, comes one batch: a reply with the parameters ExportedFiles, and
     with it as control data (SCM_RIGHTS) 64 descriptors at most. The last batch has no files. The
     client makes of it what it likes, and should compare size and sha256. Until it hangs up the
     job is not deleted; if it sends nothing for 60 s, not even a byte 0x00 by which it says that
     it is still at work, the connection ends. Descriptors cannot pass a socket that is forwarded
-    from another host. With verify, which needs descriptors, only the complete files come. One
-    that is gone, or has another size, is no error.
+    from another host. With verify, which needs descriptors, only the complete files come, also
+    those that are gone, or have another size.
     """
 
     job_id: str
@@ -92,6 +94,7 @@ class ExportRequest(Struct, frozen=True):
     incomplete: bool | None = None
     descriptors: bool | None = None
     verify: bool | None = None
+    wrong: dict[str, str] | None = None
 
 
 class ExportReply(Struct, frozen=True):
@@ -100,6 +103,8 @@ class ExportReply(Struct, frozen=True):
     files: int
     bytes: int
     left_out: int
+    damaged: int | None = None
+    wrong: tuple[WrongFile, ...] | None = None
 
 
 class ExportedFile(Struct, frozen=True, omit_defaults=True):
