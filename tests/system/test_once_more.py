@@ -169,6 +169,8 @@ def test_a_retry_collects_from_nodes_that_are_well_again(tmp_path: Path) -> None
 
         job = client.status(first.job_id)
         assert (job.status, job.retries) == ("succeeded", 1)
+        assert job.ran_before == (first.completed_at - first.started_at).total_seconds()
+        assert client.list()[0].ran_before == job.ran_before
         assert job.nodes[0].completed_at == first.nodes[0].completed_at
         files = list(client.files(job.job_id))
         by_node = {
@@ -185,5 +187,9 @@ def test_a_retry_collects_from_nodes_that_are_well_again(tmp_path: Path) -> None
         }
         wanted = {f"{file.node.replace(':', '_')}/{file.path}" for file in files if file.exported}
         assert exported(daemon, job.job_id, tmp_path / "x.tar") == wanted
+        with tarfile.open(tmp_path / "x.tar") as tar:
+            summary = tar.extractfile("summary.txt").read().decode()
+        assert f"Started:    {first.started_at:%Y-%m-%d %H:%M:%S}" in summary
+        assert f"Ended:      {job.completed_at:%Y-%m-%d %H:%M:%S}" in summary
         nothing = daemon.ctl("retry", job.job_id)
         assert nothing.returncode == 65, "all have succeeded: nobody is asked for a password"

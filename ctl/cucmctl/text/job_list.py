@@ -55,7 +55,7 @@ def _row(job: JobSummary, now: datetime) -> list[str]:
         _moment(job.created_at, now),
         f"{done}/{job.nodes_total}",
         render.size(job.bytes_received),
-        render.took(job.started_at, job.completed_at, now),
+        render.took(job.started_at, job.completed_at, now, job.ran_before),
         "" if job.owner is None else render.user(job.owner),
         render.target(job.targets, job.first_node, job.nodes_total),
         _does(job),

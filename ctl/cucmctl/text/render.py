@@ -85,8 +85,13 @@ def duration(seconds: float) -> str:
     return f"{minutes}m{whole % 60:02}s" if minutes else f"{whole}s"
 
 
-def took(started: datetime | None, completed: datetime | None, now: datetime) -> str:
-    return "" if started is None else duration(((completed or now) - started).total_seconds())
+def took(
+    started: datetime | None, completed: datetime | None, now: datetime, before: float | None = None
+) -> str:
+    """`before`: seconds that it ran before it was tried again."""
+    if started is None:
+        return duration(before) if before else ""
+    return duration(((completed or now) - started).total_seconds() + (before or 0))
 
 
 def job(
@@ -151,7 +156,7 @@ def _heading(job: Job, now: datetime, *, colour: bool) -> Iterator[str]:
         begun += f", begun {local(job.started_at)} and queued again when the daemon had stopped"
     elif job.started_at is not None:
         verb = "took" if job.completed_at else "running for"
-        begun += f", {verb} {took(job.started_at, job.completed_at, now)}"
+        begun += f", {verb} {took(job.started_at, job.completed_at, now, job.ran_before)}"
     yield begun
     if what := collected(job.collection):
         verb = "asks for the sizes of" if job.kind == "dry_run" else "collects"
@@ -378,4 +383,5 @@ def summary(job: Job) -> JobSummary:
         collection=job.collection,
         labels=job.labels,
         kind=job.kind,
+        ran_before=job.ran_before,
     )

@@ -49,6 +49,7 @@ def job_to_wire(
         kind=job.kind,
         commands=job.work.commands_kept or None,
         concurrency=job.concurrency,
+        ran_before=job.ran_before or None,
         **{"collection": asked.Collection(), **job.work.shown()},
     )
 
@@ -99,6 +100,7 @@ def summary_to_wire(job: Job | JobRow) -> wire.JobSummary:
         labels=detail.labels or None,
         revision=detail.revision,
         kind=detail.kind,
+        ran_before=detail.ran_before or None,
     )
 
 

@@ -50,7 +50,7 @@ def manifest_beginning(job: Job, figures: dict[str, Figures]) -> bytes:
         "job_id": job.job_id,
         "status": job.status,
         "created_at": job.created_at,
-        "started_at": job.started_at,
+        "started_at": job.first_started_at or job.started_at,
         "completed_at": job.completed_at,
         "targets": job.targets,
         "labels": job.labels,
@@ -159,7 +159,7 @@ def _facts(job: Job) -> Iterator[tuple[str, str]]:
         yield "Targets", ", ".join(job.targets)
     yield from sorted(job.labels.items())
     yield from job.work.facts(job.created_at)
-    yield "Started", utc(job.started_at)
+    yield "Started", utc(job.first_started_at or job.started_at)
     yield "Ended", utc(job.completed_at)
 
 

@@ -85,6 +85,8 @@ class Job(msgspec.Struct, frozen=True):
     `try_all`: a login that some nodes refuse is tried on the others all the same.
     `retries`: how often it was tried again. A node has the number with which it was queued last.
     `revision`: how many changes of state it has had, over all restarts. Figures do not count.
+    `first_started_at`, `ran_before`: of one that was tried again, when it first began to run, and
+    for how many seconds in all it had run by then.
     """
 
     job_id: str
@@ -107,6 +109,8 @@ class Job(msgspec.Struct, frozen=True):
     retries: int = 0
     revision: int = 0
     accept_nodes: bool = False
+    first_started_at: datetime | None = None
+    ran_before: float = 0.0
 
     @property
     def kind(self) -> str:
@@ -159,7 +163,7 @@ class Job(msgspec.Struct, frozen=True):
 
     @property
     def started_at(self) -> datetime | None:
-        """When it first began to run. A restart does not change that."""
+        """When it began to run, since it was queued last. A restart does not change that."""
         return self.state.started_at
 
     @property
@@ -224,15 +228,23 @@ class Job(msgspec.Struct, frozen=True):
 
     def retry(self, positions: frozenset[int]) -> Job:
         """Queues an ended job again, with the nodes at these positions. The others stay."""
-        if not self.ended:
+        if not isinstance(self.state, JobEnded):
             raise ImpossibleTransition(f"job {self.job_id} has not ended")
+        started = self.state.started_at or self.state.completed_at
+        ran = max(0.0, (self.state.completed_at - started).total_seconds())
         retries = self.retries + 1
         nodes = tuple(
             node.retry(retries) if position in positions else node
             for position, node in enumerate(self.nodes)
         )
         return msgspec.structs.replace(
-            self, nodes=nodes, state=JobQueued(), cancelled=False, retries=retries
+            self,
+            nodes=nodes,
+            state=JobQueued(),
+            cancelled=False,
+            retries=retries,
+            first_started_at=self.first_started_at or self.started_at,
+            ran_before=self.ran_before + ran,
         )
 
     def at_end(self, end: End) -> Job:

@@ -112,6 +112,8 @@ class Job(Struct, frozen=True):
     capture: CaptureSettings | None = None
     # Of each path that it collects, for how long one file is written to: "1h", "always".
     written_for: tuple[str, ...] | None = None
+    # Of one that was tried again: for how many seconds in all it had run by then.
+    ran_before: float | None = None
 
 
 class JobSummary(Struct, frozen=True):
@@ -135,6 +137,7 @@ class JobSummary(Struct, frozen=True):
     # As in Job.
     revision: int | None = None
     kind: str | None = None
+    ran_before: float | None = None
 
 
 class JobChange(Struct, frozen=True):

@@ -103,3 +103,9 @@ def test_no_jobs_are_a_heading_in_any_width(began):
     for columns in (10, 80, None):
         (heading,) = job_list.jobs([], began, columns=columns)
         assert heading.startswith("JOB ")
+
+
+def test_the_time_is_that_of_all_attempts(summary, began):
+    tried = msgspec.structs.replace(summary, ran_before=3600.0)
+    _, row = cells(tried, began + timedelta(minutes=2))
+    assert " 1h02m " in row

@@ -179,6 +179,16 @@ def test_an_end_has_what_comes_before_it_and_a_retry_takes_it_back() -> None:
         again.at_end(End.CLOSED)
 
 
+def test_a_job_that_is_tried_again_keeps_its_first_start_and_how_long_it_ran() -> None:
+    second = timedelta(seconds=1)
+    tried = job(Node("a"))
+    for begun in (NOW, NOW + 10 * second, NOW + 20 * second):
+        tried = tried.begin(begun).cancel(begun + 2 * second).retry(frozenset({0}))
+    assert (tried.first_started_at, tried.ran_before) == (NOW, 6.0)
+    never = job(Node("a")).cancel(LATER).retry(frozenset({0}))
+    assert (never.first_started_at, never.ran_before) == (None, 0.0)
+
+
 def test_a_job_survives_its_encoding() -> None:
     before = job(running("a").succeed(NOW), Node("b").fail(NOW, LOST), Node("c")).begin(NOW)
     assert msgspec.json.decode(msgspec.json.encode(before), type=Job) == before
