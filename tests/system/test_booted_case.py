@@ -117,7 +117,7 @@ def test_an_operator_has_what_was_collected_in_hand(host: Host, lab: Lab, hand: 
     assert host.ctl("olga", "status", job_id).returncode == 5
 
     others = [host.must_ctl("olga", "start", lab.nodes[0], *asked, "--wait") for _ in range(2)]
-    pruned = host.must_ctl("olga", "prune", "--keep", "1")
+    pruned = host.must_ctl("olga", "prune", "--keep", "1", "--yes")
     assert [job.strip() in pruned for job in others] == [True, False]
     host.must_ctl("olga", "hostkeys", "forget", lab.nodes[0])
     host.must_ctl("olga", "reload")
@@ -161,7 +161,7 @@ def test_who_may_look_is_refused_what_the_table_says(host: Host, lab: Lab) -> No
         ("cancel", job_id),
         ("label", job_id, "a=b"),
         ("delete", job_id, "--yes"),
-        ("prune", "--keep", "0"),
+        ("prune", "--keep", "0", "--yes"),
         ("prune", "--keep", "0", "--dry-run"),
         ("hostkeys", "forget", lab.nodes[0]),
         ("reload",),

@@ -116,7 +116,7 @@ def test_a_prune_whose_client_is_killed_is_finished(
     with installation.daemon(), Client(installation.socket) as client:
         for _ in range(max(KILLS // 2, 2)):
             jobs = pruned(installation, lab, client)
-            pruning = cucmctl(installation, "prune", "--keep", "0")
+            pruning = cucmctl(installation, "prune", "--keep", "0", "--yes")
             last = dice.randrange(len(jobs) * SURPLUS)
             until_left(lambda pruning=pruning: pruning.poll() is None, installation.state, last)
             pruning.kill()

@@ -1,6 +1,6 @@
 """`delete` and `prune`: jobs and what they have collected are deleted.
 
-`delete` deletes nothing before a person has said yes, at the terminal or by `--yes`.
+Nothing is deleted before a person has said yes, at the terminal or by `--yes`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
+from typing import TextIO
 
 from cucmctl.cli import exits, printer
 from cucmctl.cli.options import (
@@ -24,24 +26,32 @@ from cucmctl.cli.options import (
 from cucmctl.client.client import Client
 from cucmctl.client.errors import ClientError, StorageFailed
 from cucmctl.text import job_list, render
+from cucmd.protocol.cases import PruneReply
 from cucmd.protocol.jobs import Job
 
 
 def _delete_arguments(parser: VerbParser) -> None:
     add_job(parser, name="jobs", nargs="+", help_="ids or their first characters")
     parser.add_argument("--files", action="store_true", help="only the files: the record stays")
+    _add_yes(parser)
+
+
+def _add_yes(parser: VerbParser) -> None:
     parser.add_argument("--yes", action="store_true", help="do not ask")
 
 
-def _delete(arguments: argparse.Namespace) -> int:
+def _check_yes(arguments: argparse.Namespace) -> None:
     if not arguments.yes and not (sys.stdin and sys.stdin.isatty()):
         raise UsageError("--yes: expected where nobody can be asked, as without a terminal")
+
+
+def _delete(arguments: argparse.Namespace) -> int:
+    _check_yes(arguments)
     with Client(arguments.socket) as client:
         # All are looked for first: with a wrong name among them nothing is deleted.
         found = dict(_found(client, name) for name in arguments.jobs)
         if not arguments.yes and not _agreed(found, files_only=arguments.files):
-            printer.note("nothing was deleted")
-            return exits.FAILED
+            return _nothing_deleted()
         return _delete_each(client, list(found), arguments)
 
 
@@ -80,9 +90,17 @@ def _agreed(jobs: Mapping[str, Job | None], *, files_only: bool) -> bool:
             line = f"  {name}  {job.status}  {render.local(job.created_at)}  {text}"
         printer.line(printer.visible(line), sys.stderr)
     number = render.counting(len(jobs), "job")
-    asked = f"delete {what} {number}" if files_only else f"delete {number} {what}"
+    return _says_yes(f"delete {what} {number}" if files_only else f"delete {number} {what}")
+
+
+def _says_yes(asked: str) -> bool:
     print(f"{asked}? [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _nothing_deleted() -> int:
+    printer.note("nothing was deleted")
+    return exits.FAILED
 
 
 def _prune_arguments(parser: VerbParser) -> None:
@@ -95,6 +113,7 @@ def _prune_arguments(parser: VerbParser) -> None:
     )
     add_label(parser, "only with this label")
     parser.add_argument("--dry-run", action="store_true", help="only show which jobs these are")
+    _add_yes(parser)
 
 
 def _prune(arguments: argparse.Namespace) -> int:
@@ -104,24 +123,43 @@ def _prune(arguments: argparse.Namespace) -> int:
         raise UsageError(
             "none of --older-than, --keep, --larger-than and --label was given; expected one"
         )
+    if not arguments.dry_run:
+        _check_yes(arguments)
     with Client(arguments.socket) as client:
-        reply = client.prune(
+        prune = partial(
+            client.prune,
             older_than=arguments.older_than,
             keep=arguments.keep,
             larger_than=arguments.larger_than,
             labels=labels,
-            dry_run=arguments.dry_run,
         )
+        if not arguments.dry_run and not arguments.yes:
+            meant = prune(dry_run=True)
+            if meant.jobs and not _agreed_to_prune(meant):
+                return _nothing_deleted()
+        reply = prune(dry_run=arguments.dry_run)
     if arguments.json:
         printer.json_line(reply)
         return exits.DONE
-    if reply.jobs:
-        for text in job_list.jobs(reply.jobs, datetime.now(UTC), **printer.layout(sys.stdout)):
-            printer.line(text)
-    verb = "would be deleted" if arguments.dry_run else "deleted"
-    count = len(reply.jobs) + (reply.more or 0)
-    printer.note(f"{render.counting(count, 'job')} {verb}, {render.size(reply.bytes)}")
+    _show(reply, sys.stdout)
+    printer.note(f"{_sum(reply)} {'would be deleted' if arguments.dry_run else 'deleted'}")
     return exits.DONE
+
+
+def _agreed_to_prune(meant: PruneReply) -> bool:
+    _show(meant, sys.stderr)
+    return _says_yes(f"delete {_sum(meant)}")
+
+
+def _show(reply: PruneReply, stream: TextIO) -> None:
+    if reply.jobs:
+        for text in job_list.jobs(reply.jobs, datetime.now(UTC), **printer.layout(stream)):
+            printer.line(text, stream)
+
+
+def _sum(reply: PruneReply) -> str:
+    count = len(reply.jobs) + (reply.more or 0)
+    return f"{render.counting(count, 'job')}, {render.size(reply.bytes)}"
 
 
 COMMANDS = {
@@ -134,9 +172,10 @@ COMMANDS = {
     ),
     "prune": Verb(
         "Deletes all jobs that have ended and of which everything given is true. Jobs\n"
-        "with the label keep stay, and those that somebody exports. Does not ask.",
+        "with the label keep stay, and those that somebody exports. Shows them and asks\n"
+        "on a terminal; elsewhere --yes is needed.",
         "  cucmctl prune --older-than 30d --dry-run\n"
-        "  cucmctl prune --older-than 30d --keep 10\n  cucmctl prune --label case=698123456",
+        "  cucmctl prune --older-than 30d --keep 10 --yes\n  cucmctl prune --label case=698123456",
         _prune_arguments,
         _prune,
     ),

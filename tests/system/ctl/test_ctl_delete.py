@@ -100,18 +100,38 @@ def test_prune_says_what_is_asked_for(canned, ctl, summary):
         )
     ]
     assert JOB_ID in done.stdout
-    assert done.stderr == "cucmctl: 1 job would be deleted, 5.0 MB\n"
+    assert done.stderr == "cucmctl: 1 job, 5.0 MB would be deleted\n"
 
 
 def test_prune_counts_the_jobs_that_the_reply_leaves_out(canned, ctl, summary):
     canned.on("Prune", canned.reply({"jobs": [summary()], "bytes": 5_000_000, "more": 7}))
-    assert ctl("prune", "--keep", "3").stderr == "cucmctl: 8 jobs deleted, 5.0 MB\n"
+    assert ctl("prune", "--keep", "3", "--yes").stderr == "cucmctl: 8 jobs, 5.0 MB deleted\n"
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y", 0), ("", 1)])
+def test_prune_shows_what_it_would_delete_and_asks(canned, terminal, summary, answer, code):
+    canned.on("Prune", canned.reply({"jobs": [summary()], "bytes": 5_000_000, "more": 7}))
+    screen = terminal("prune", "--keep", "3")
+    screen.until("delete 8 jobs, 5.0 MB? [y/N]")
+    assert JOB_ID in screen.screen
+    assert [asked.get("dry_run") for _, asked in canned.calls] == [True]
+    screen.type(f"{answer}\n")
+    assert screen.ended() == code
+    assert len(canned.calls) == (2 if answer else 1)
+    assert canned.calls[-1][1].get("dry_run", False) is not bool(answer)
+
+
+def test_where_nothing_would_be_pruned_nobody_is_asked(canned, terminal):
+    canned.on("Prune", canned.reply({"jobs": [], "bytes": 0}))
+    screen = terminal("prune", "--keep", "3")
+    assert screen.ended() == 0
+    assert "[y/N]" not in screen.screen
 
 
 def test_prune_in_json_is_the_reply(canned, ctl, summary):
     reply = {"jobs": [summary()], "bytes": 5_000_000}
     canned.on("Prune", canned.reply(reply))
-    done = ctl("--json", "prune", "--keep", "3")
+    done = ctl("--json", "prune", "--keep", "3", "--yes")
     assert json.loads(done.stdout)["jobs"][0]["job_id"] == JOB_ID
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -121,6 +141,7 @@ def test_prune_in_json_is_the_reply(canned, ctl, summary):
     [
         (),
         ("--dry-run",),
+        ("--keep", "3"),
         ("--keep", "-1"),
         ("--keep", "x"),
         ("--larger-than", "10X"),
@@ -135,7 +156,7 @@ def test_a_prune_that_is_not_meant_reaches_no_daemon(canned, ctl, options):
 
 def test_an_age_that_the_daemon_refuses_is_named_as_it_was_typed(canned, ctl):
     canned.on("Prune", canned.error("InvalidRequest", parameter="older_than", reason="is wrong"))
-    done = ctl("prune", "--older-than", "old")
+    done = ctl("prune", "--older-than", "old", "--yes")
     assert (done.returncode, done.stderr) == (65, "cucmctl: --older-than: is wrong\n")
 
 
