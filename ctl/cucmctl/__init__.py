@@ -32,8 +32,7 @@ this too, loads only what it needs. No trio, no asyncio, no asyncssh.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # to import `typing` for it takes long enough for a Ctrl-C
 if TYPE_CHECKING:
     from cucmctl.client.client import Client
     from cucmctl.client.errors import (

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
 from cucmctl.lean import collect_garbage_less_often, load_argparse, load_msgspec
 
@@ -97,22 +96,6 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:  # a user cannot use a traceback
         return _report_defect(error)
     return code
-
-
-def command() -> NoReturn:
-    """The script `cucmctl`: `main`, and the end of the process.
-
-    Python would take its modules apart first: a seventh of the time of `cucmctl status`. Nothing
-    waits for that: files, terminals and threads are closed by their blocks, and `main` has written
-    the output.
-    """
-    code = main()
-    if sys.stderr is not None:
-        try:
-            sys.stderr.flush()
-        except OSError:
-            pass  # it is closed; the exit code remains
-    os._exit(code)
 
 
 def split(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
@@ -222,7 +205,3 @@ def _dispatch(verb: str, arguments: list[str]) -> int:
         return 0
     result: int = command.run(parsed)
     return result
-
-
-if __name__ == "__main__":
-    sys.exit(main())

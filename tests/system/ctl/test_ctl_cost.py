@@ -132,7 +132,7 @@ def test_if_a_package_does_not_import_in_a_quick_way_it_does_as_usual():
     ],
 )
 def test_the_script_has_written_its_output_when_it_ends(answering, arguments, output, code):
-    program = "from cucmctl.main import command; command()"
+    program = "from cucmctl.__main__ import command; command()"
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             [sys.executable, "-c", program, "--socket", answering, *arguments],
