@@ -58,3 +58,23 @@ def test_a_program_adds_paths(daemon: Daemon) -> None:
         )
         assert client.wait(job.job_id, timeout=60).status == "succeeded"
         assert job.collection.paths == (SDL, "syslog/messages*")
+
+
+def test_a_path_as_on_the_disk_of_a_node_and_one_that_no_shell_may_see(
+    tmp_path: Path, daemon: Daemon
+) -> None:
+    secret = tmp_path / "secret"
+    with running_lab(1) as lab, daemon.client() as client:
+        secret.write_text(lab.password)
+        secret.chmod(0o600)
+        asked = (*lab.nodes, "--user", lab.username, "--password-file", str(secret), "--wait")
+        done = daemon.ctl("start", *asked, "--path", f"/var/log/active/{SDL}")
+        assert done.returncode == 0, done.stderr
+        assert client.status(done.stdout.strip()).collection.paths == (SDL,)
+        for path in ("a;reboot", "$(x)"):
+            refused = daemon.ctl("start", *asked, "--path", path)
+            assert (refused.returncode, refused.stdout) == (65, "")
+            assert f"--path: {path!r}" in refused.stderr
+        wrong = daemon.ctl("start", *asked, "--path", "cm/trace/ccm/nix")
+        (hint,) = (line for line in wrong.stderr.splitlines() if line.startswith("  hint: "))
+        assert "cm/trace/ccm/nix" not in hint

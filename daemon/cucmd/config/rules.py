@@ -16,7 +16,7 @@ from cucmd.job.duration import parse_last, parse_written_for
 from cucmd.job.timeouts import Timeouts
 from cucmd.node_name import InvalidNode, check_host, parse_node, split_address
 from cucmd.paths import LONGEST_SOCKET
-from cucmd.vos.arguments import InvalidArgument, check_word
+from cucmd.vos.arguments import InvalidArgument, check_word, is_path
 from cucmd.vos.texts import LOCATIONS
 
 # Each path is a command on every node; a request with more is a mistake.
@@ -28,6 +28,8 @@ _LONGEST_WINDOW = 40
 _GROUP_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}")
 _PROFILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _WITH_LOCATION = re.compile(rf"(?P<location>{'|'.join(LOCATIONS)})(?: +|(?=/))(?P<path>[^ ].*)")
+# As the node's own messages have it, and who was on its disk.
+_ON_DISK = re.compile(r"/var/log/(?P<location>active|inactive)(?:/+(?P<path>.*))?")
 _CREDENTIAL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}")
 
 
@@ -49,14 +51,19 @@ def path(text: str) -> str:
         raise ValueError("holds '..'; expected a path below the location")
     if any("*" in folder for folder in folders):
         raise ValueError("has '*' in a folder; the node takes it in the last component only")
+    if not is_path(re.sub("/+", "/", text)):
+        raise ValueError("expected letters, digits and _.+- in names that do not begin with + or -")
     return text
 
 
 def placed_path(text: str) -> tuple[str | None, str]:
     """(location, path) of a path that is written as after `file get`: `activelog cm/trace`,
-    `activelog /cm/trace` or `activelog/cm/trace`. The location of other paths is None: one that
-    begins with `/` never names it.
+    `activelog /cm/trace` or `activelog/cm/trace`; or as on the disk of the node, which is
+    `/var/log/active/cm/trace`. The location of other paths is None: one that begins with `/` does
+    not name it.
     """
+    if on_disk := _ON_DISK.fullmatch(text):
+        return f"{on_disk['location']}log", path(on_disk["path"] or "/")
     written = _WITH_LOCATION.fullmatch(text)
     if written is None:
         return None, path(text)

@@ -7,6 +7,8 @@ and reason. TAB and `?` are keys even inside an argument, and quotes do not grou
 
 from __future__ import annotations
 
+import re
+
 from cucmd.vos.questions import MAX_QUESTION
 from cucmd.vos.texts import ENTER
 
@@ -15,6 +17,9 @@ MAX_LINE = 2000
 # Of the terminal: a prompt or a question stands before what is typed, and nothing of it may wrap.
 # What has wrapped is not known as the echo, so a word of it may be taken for a question.
 COLUMNS = MAX_QUESTION + MAX_LINE + 1
+# No character in it is more than itself to a shell behind the node's. A `-` at the beginning of a
+# word would be an option of whatever reads it.
+_PATH = re.compile(r"/?[A-Za-z0-9_.][A-Za-z0-9_.+-]*(?:/[A-Za-z0-9_.][A-Za-z0-9_.+-]*)*/?")
 
 
 class InvalidArgument(ValueError):
@@ -38,6 +43,14 @@ def check_word(field: str, value: str) -> str:
         if reason := _why_refused(char):
             raise InvalidArgument(field, value, reason)
     return value
+
+
+def is_path(text: str) -> bool:
+    """Whether it is a path below a location; `*` in its last component only, as the node has it."""
+    *folders, last = text.rstrip("/").split("/")
+    if "*" in last:  # the rest of the name is checked without it
+        text = "/".join([*folders, last.replace("*", "x")])
+    return _PATH.fullmatch(text) is not None and ".." not in text.split("/")
 
 
 def check_line(field: str, value: str, *, secret: bool = False) -> str:

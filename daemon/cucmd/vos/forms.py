@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from cucmd.vos import texts
-from cucmd.vos.arguments import InvalidArgument
+from cucmd.vos.arguments import InvalidArgument, is_path
 from cucmd.vos.cluster import parse_network_cluster, parse_runtimestate, parse_version_active
 from cucmd.vos.services import parse_ntp_status, parse_service_list
 from cucmd.vos.status import parse_machine
@@ -32,10 +32,8 @@ Parser: TypeAlias = Callable[[Iterable[str]], msgspec.Struct]
 
 LONGEST = 200  # characters of a command; a path and a pattern fit
 
-# Of one word. There is no character in them that a shell behind the node's would take for more
-# than itself, except for `*`, `[`, `]` and `^`, which match names. A `-` at the beginning would be
-# an option of whatever reads the word.
-_PATH = re.compile(r"/?[A-Za-z0-9_.][A-Za-z0-9_.+-]*(?:/[A-Za-z0-9_.][A-Za-z0-9_.+-]*)*/?")
+# Of one word, as `is_path`: there is no character in them that a shell behind the node's would take
+# for more than itself, except for `*`, `[`, `]` and `^`, which match names.
 _PATTERN = re.compile(r"[A-Za-z0-9_.:,=/@%+*^\[\]][A-Za-z0-9_.:,=/@%+*^\[\]-]*")
 _NAME = re.compile(r"\*|[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")
 _NUMBER = re.compile(r"[1-9][0-9]{0,3}")
@@ -103,17 +101,9 @@ class Command(msgspec.Struct, frozen=True):
     parser: Parser | None
 
 
-def _is_path(text: str) -> bool:
-    """A path below a location; `*` in its last component only, as the node takes it."""
-    *folders, last = text.rstrip("/").split("/")
-    if "*" in last:  # the rest of the name is checked without it
-        text = "/".join([*folders, last.replace("*", "x")])
-    return _PATH.fullmatch(text) is not None and ".." not in text.split("/")
-
-
 _LOGS, _UNITS = ("activelog", "inactivelog", "install"), ("minutes", "hours", "days")
 _LOG = Slot("LOCATION", _LOGS.__contains__, "activelog, inactivelog or install")
-_SPEC = Slot("PATH", _is_path, "a path below the location, `*` in its last component only")
+_SPEC = Slot("PATH", is_path, "a path below the location, `*` in its last component only")
 _REGEX = Slot(
     "REGEX", _PATTERN.fullmatch, "letters, digits and _.:,=/@%+*^[]-, which do not begin with -"
 )

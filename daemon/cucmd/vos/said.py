@@ -170,7 +170,9 @@ def directory_refused(where: str | None) -> Failure:
 
 
 def _check_path(request: FileGet) -> str:
-    return f"check the path on the node: file list {request.location} {request.path}"
+    """Names the folder above: the path itself is wrong."""
+    above = request.path.strip("/").rpartition("/")[0]
+    return f"see what is there: file list {request.location} {above or '*'}"
 
 
 def _check_words(request: FileGet, said: str) -> str:

@@ -26,6 +26,12 @@ def test_a_path_that_the_node_takes_is_returned_as_it_is(path):
     assert rules.path(path) == path
 
 
+@pytest.mark.parametrize("path", ["a;reboot", "$(x)", "cm/`x`", "a|b", "a&b", "-R", "cm/-x", "a>b"])
+def test_what_a_shell_would_take_for_more_than_a_name_is_refused(path):
+    with pytest.raises(ValueError, match=r"expected letters, digits|quotes"):
+        rules.path(path)
+
+
 @pytest.mark.parametrize("location", ["activlog", ""])
 def test_a_location_is_one_of_the_nodes(location):
     with pytest.raises(ValueError, match="expected one of") as caught:

@@ -79,6 +79,9 @@ def test_paths_are_added_to_those_of_a_profile_or_of_the_request():
         ({"profile": "installs", "paths": ("activelog/a",)}, ("activelog", ("a",))),
         ({"paths": ("/install/a", "installs/b")}, ("activelog", ("/install/a", "installs/b"))),
         ({"paths": ("install",)}, ("activelog", ("install",))),
+        ({"paths": ("/var/log/active/cm/a", "b")}, ("activelog", ("cm/a", "b"))),
+        ({"paths": ("/var/log/inactive//cm/a*",)}, ("inactivelog", ("cm/a*",))),
+        ({"paths": ("/var/log/x",)}, ("activelog", ("/var/log/x",))),
     ],
 )
 def test_a_path_may_name_its_location(request_, where):
@@ -94,6 +97,9 @@ def test_a_path_may_name_its_location(request_, where):
         ({"paths": ("install/a",), "location": "tftp"}, "collection.paths[0]"),
         ({"profile": "calls", "added": ("core", "install *")}, "added_paths[1]"),
         ({"paths": ("activelog ",)}, "collection.paths[0]"),
+        ({"paths": ("/var/log/active",)}, "collection.paths[0]"),
+        ({"paths": ("/var/log/active/../x",)}, "collection.paths[0]"),
+        ({"paths": ("/var/log/active/a", "/var/log/inactive/b")}, "collection.paths[1]"),
         ({"paths": ("activelog/",)}, "collection.paths[0]"),
         ({"paths": ("activelog a b",)}, "collection.paths[0]"),
         ({"paths": ("activelog ../a",)}, "collection.paths[0]"),

@@ -118,7 +118,7 @@ def test_refused_before_any_transfer(said, code, message):
 
 
 REFUSED = "Executed command unsuccessfully"
-CHECK_PATH = "check the path on the node: file list inactivelog syslog/x*"
+CHECK_PATH = "see what is there: file list inactivelog syslog"
 
 
 @pytest.mark.parametrize(
