@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,6 +49,10 @@ ODD = {
     "x\\y\nz": 1,
     "größe": 5,
     "\udcff": 6,
+    "..\\..\\up": 7,
+    "sdl/Case.txt": 8,
+    "sdl/case.txt": 9,
+    "nul.txt": 10,
     "larger": LARGE + 1,
 }
 SMALL = {f"small/{number:04}": number % 7 for number in range(1200)}
@@ -142,6 +147,49 @@ def test_the_result_is_that_of_the_stream(case: Case, tmp_path: Path, form: Form
     done = case.daemon.ctl("export", JOB_ID, "--format", form, "-o", path)
     assert done.returncode == 0, done.stderr
     assert content(path) == content(tmp_path / "stream")
+
+
+RENAMED = {
+    "x\\y\nz": "x%5Cy%0Az",
+    "\\xff": "%FF",
+    "..\\..\\up": "..%5C..%5Cup",
+    "sdl/Case.txt": "sdl/%43ase.txt",
+    "nul.txt": "%6Eul.txt",
+}
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_names_are_those_that_any_system_can_unpack(
+    case: Case, tmp_path: Path, form: Format
+) -> None:
+    path = tmp_path / f"x{FORMATS[form]}"
+    done = case.daemon.ctl("export", JOB_ID, "--format", form, "-o", path)
+    assert done.returncode == 0, done.stderr
+    out = tmp_path / "out"
+    unpack(path, out)
+    there = {str(file.relative_to(out / "a")) for file in (out / "a").rglob("*") if file.is_file()}
+    kept = (ODD.keys() | SMALL.keys()) - RENAMED.keys() - {"\udcff"}
+    assert there == kept | set(RENAMED.values())
+    check = ["sha256sum", "-c", "--quiet", "--strict", "SHA256SUMS"]
+    subprocess.run(check, cwd=out, check=True, capture_output=True)
+    summary = (out / "summary.txt").read_text()
+    files = json.loads((out / "manifest.json").read_text())["files"]
+    for given, name in RENAMED.items():
+        assert f"  {f'a/{given}'!r} is a/{name}\n" in summary
+    assert {file["path"]: file["exported_as"] for file in files if "exported_as" in file} == {
+        f"a/{given}": f"a/{name}" for given, name in RENAMED.items()
+    }
+
+
+def unpack(path: Path, out: Path) -> None:
+    if path.is_dir():
+        path.rename(out)
+    elif path.suffix == ".zip":
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(out)
+    else:
+        with tarfile.open(path) as tar:
+            tar.extractall(out, filter="data")
 
 
 def read_by(daemon: Daemon) -> int:

@@ -118,16 +118,19 @@ def file_to_wire(file: ReceivedFile, node: Node) -> wire_cases.File:
 
 
 def document_to_wire(entry: TarEntry) -> ExportedFile:
-    return ExportedFile(shown(entry.name), entry.size, entry.modified)
+    return ExportedFile(entry.name, entry.size, entry.modified)
 
 
 def opened_to_wire(opened: Opened) -> ExportedFile:
     wanted, entry = opened.wanted, opened.wanted.entry
-    name, raw = entry.name, None
-    if not name.isascii() and shown(name) != name:
-        name, raw = shown(name), name.encode("utf-8", "surrogateescape")
-    sha256 = wanted.sha256 or None
-    return ExportedFile(name, entry.size, entry.modified, wanted.node, sha256, raw, opened.wrong)
+    return ExportedFile(
+        entry.name,
+        entry.size,
+        entry.modified,
+        wanted.node,
+        wanted.sha256 or None,
+        wrong=opened.wrong,
+    )
 
 
 def wrong_to_wire(checked: CheckedFile) -> wire_cases.WrongFile:

@@ -7,6 +7,7 @@
     retention.py  PURE  which jobs are deleted without being named
     archive.py    a job as one tar: what is in it, how long it will be, its bytes
     exported.py   the files of that tar, in pieces, or open for a client that makes it
+    names.py      PURE  the names of these files, which any system can unpack
     documents.py  PURE  the documents in it: summary.txt, SHA256SUMS, manifest.json
 
 Nothing here holds all files of a job in memory; a job may have 100,000.

@@ -8,11 +8,12 @@ while an error can still be told; `stream` reads.
     SHA256SUMS          before the files, so that they can be checked as they pass
     manifest.json       the job, its nodes, all files
     transcripts/NODE.log
-    NODE/...            the files, as the node named them
+    NODE/...            the files, as the node named them, but for what names.py says
 """
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
@@ -37,6 +38,7 @@ from cucmd.cases.exported import (
     other_size,
 )
 from cucmd.cases.files import Page, counts, folder, name_of, nodes_by_name, pages
+from cucmd.cases.names import portable
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.received_file import ReceivedFile
@@ -85,6 +87,7 @@ class Archive:
         self._wrong = wrong or {}
         self._verify = verify
         self._damaged: set[str] = set()  # paths
+        self._alike: frozenset[bytes] = frozenset()  # paths in lower case
         # Of nodes of which all attempts count: what came in each, below the folder of the attempt.
         self._complete: dict[str, set[str]] = {}
         self._cut: dict[str, set[str]] = {}
@@ -97,6 +100,7 @@ class Archive:
     async def measure(self) -> Measured:
         """Raises `OSError`, `StoreFailed`."""
         length = 0
+        self._alike = await self._store.alike(self._job.job_id)
         async with aclosing(pages(self._store, self._job.job_id, self._nodes)) as all_pages:
             async for page in all_pages:
                 length += await trio.to_thread.run_sync(self._measure_page, page)
@@ -183,7 +187,13 @@ class Archive:
 
     def _entry(self, file: ReceivedFile, node: Node) -> TarEntry:
         modified = self._modified if file.modified is None else file.modified
-        return TarEntry(f"{folder(node)}/{name_of(file, node)}", file.size, modified)
+        return TarEntry(self._name(file, node), file.size, modified)
+
+    def _name(self, file: ReceivedFile, node: Node) -> str:
+        if self._verify:  # nobody unpacks it
+            return documents.shown(f"{folder(node)}/{name_of(file, node)}")
+        alike = bool(self._alike) and os.fsencode(file.path).lower() in self._alike
+        return f"{portable(folder(node))}/{portable(name_of(file, node), alike=alike)}"
 
     async def _wanted(self) -> AsyncGenerator[list[WantedFile], None]:
         """All that comes behind the documents."""
@@ -205,7 +215,8 @@ class Archive:
                 size = (self._directory / path).lstat().st_size
             except FileNotFoundError:
                 continue
-            entry = TarEntry(f"transcripts/{folder(node)}.log", size, self._modified)
+            name = portable(f"transcripts/{folder(node)}.log")
+            entry = TarEntry(name, size, self._modified)
             found.append(WantedFile(entry, path, node.node))
         return found
 
@@ -222,7 +233,7 @@ class Archive:
                 self._note_whether_whole(file, node)
         exported = [(file, node) for file, node in page if self._is_exported(file, node)]
         self._manifest_length += len(
-            documents.manifest_files(exported, first=not self._manifest_length)
+            documents.manifest_files(self._named(exported), first=not self._manifest_length)
         )
         return sum(self._measure_file(file, node) for file, node in exported)
 
@@ -231,12 +242,14 @@ class Archive:
         figures = self._figures[file.node]
         figures.files += 1
         figures.size += file.size
+        if entry.name != (given := f"{folder(node)}/{name_of(file, node)}"):
+            figures.renamed.append((documents.shown(given), entry.name))
         if file.sha256:
             self._checksums_length += len(documents.checksum_line(file, entry.name))
         return entry.length()
 
     def _look_at(self, file: ReceivedFile, node: Node) -> None:
-        wrong = self._wrong.get(documents.shown(self._entry(file, node).name))
+        wrong = self._wrong.get(self._name(file, node))
         if wrong := wrong or self._wrong_on_disk(file):
             self._damaged.add(file.path)
             self._figures[file.node].damaged[documents.shown(name_of(file, node))] = wrong
@@ -257,6 +270,9 @@ class Archive:
             self._cut.setdefault(file.node, set()).add(name)
         elif file.complete and node.attempt > 1:
             self._complete.setdefault(file.node, set()).add(name)
+
+    def _named(self, page: Page) -> list[tuple[ReceivedFile, Node, str]]:
+        return [(file, node, self._name(file, node)) for file, node in page]
 
     # Bytes
 
@@ -281,7 +297,7 @@ class Archive:
         first = True
         async with aclosing(self._pages()) as all_pages:
             async for page in all_pages:
-                piece = documents.manifest_files(page, first=first)
+                piece = documents.manifest_files(self._named(page), first=first)
                 first = first and not piece
                 yield piece
         yield documents.MANIFEST_END

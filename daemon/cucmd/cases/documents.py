@@ -23,23 +23,23 @@ _encode = msgspec.json.Encoder().encode
 
 class Figures(msgspec.Struct):
     """What is exported of one node. `left_out`: files that are not complete. `damaged`: those that
-    are not as they were received, by path, with what is wrong; they are left out too.
+    are not as they were received, by path, with what is wrong; they are left out too. `renamed`:
+    how the node has named a file, and how it is named here.
     """
 
     files: int = 0
     size: int = 0
     left_out: int = 0
     damaged: dict[str, str] = msgspec.field(default_factory=dict)
+    renamed: list[tuple[str, str]] = []
 
 
 # SHA256SUMS
 
 
 def checksum_line(file: ReceivedFile, name: str) -> bytes:
-    """As `sha256sum` writes it: a name with a backslash or a line break is escaped, and marked."""
-    escaped = name.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
-    mark = "\\" if escaped != name else ""
-    return f"{mark}{file.sha256}  {escaped}\n".encode("utf-8", "surrogateescape")
+    """As `sha256sum` writes it. `name`: that in the archive, with nothing that is to be escaped."""
+    return f"{file.sha256}  {name}\n".encode()
 
 
 # manifest.json
@@ -81,19 +81,23 @@ def _manifest_node(job: Job, node: Node, figures: Figures) -> dict[str, object]:
     }
 
 
-def manifest_files(files: Sequence[tuple[ReceivedFile, Node]], *, first: bool) -> bytes:
-    """A piece of the list of files. `first`: no piece with a file came before it."""
-    lines = b",\n".join(_encode(_manifest_file(file, node)) for file, node in files)
+def manifest_files(files: Sequence[tuple[ReceivedFile, Node, str]], *, first: bool) -> bytes:
+    """A piece of the list of files, each with its name in the archive. `first`: no piece with a
+    file came before it.
+    """
+    lines = b",\n".join(_encode(_manifest_file(*one)) for one in files)
     return (b"\n" if first else b",\n") + lines if lines else b""
 
 
 MANIFEST_END = b"\n]}\n"
 
 
-def _manifest_file(file: ReceivedFile, node: Node) -> dict[str, object]:
+def _manifest_file(file: ReceivedFile, node: Node, name: str) -> dict[str, object]:
+    path = shown(f"{folder(node)}/{name_of(file, node)}")
     return {
         "node": file.node,
-        "path": shown(f"{folder(node)}/{name_of(file, node)}"),
+        "path": path,
+        **({} if path == name else {"exported_as": name}),
         "size": file.size,
         "sha256": file.sha256,
         "complete": file.complete,
@@ -131,6 +135,11 @@ def _summary_lines(job: Job, figures: dict[str, Figures]) -> Iterator[str]:
     if damaged := sum(len(one.damaged) for one in figures.values()):
         yield ""
         yield f"{_counted(damaged)} left out of this archive: not as received."
+    if renamed := [names for one in figures.values() for names in one.renamed]:
+        yield ""
+        yield f"{_counted(len(renamed))} renamed, so that any system can unpack all: %XX is a byte."
+        for given, name in renamed:
+            yield f"  {given!r} is {name}"
     yield ""
     rows = [("NODE", "STATUS", "FILES", "BYTES")]
     nodes = [node for node in job.nodes if node.node in figures]

@@ -108,10 +108,11 @@ class ExportReply(Struct, frozen=True):
 
 
 class ExportedFile(Struct, frozen=True, omit_defaults=True):
-    """A file of an export with descriptors. name is that in the export; raw_name is there where
-    this is no UTF-8: its bytes, in base64. modified: seconds since 1970. sha256: of the size bytes
-    that were received; absent where it is not known, and of transcripts and documents. wrong: only
-    with verify, why there is no descriptor.
+    """A file of an export with descriptors. name is that in the export: as the node named it, but
+    %XX for each byte that is not in a name everywhere. raw_name, of an earlier daemon: its bytes,
+    in base64, where they are no UTF-8. modified: seconds since 1970. sha256: of the size bytes that
+    were received; absent where it is not known, and of transcripts and documents. wrong: only with
+    verify, why there is no descriptor.
     """
 
     name: str

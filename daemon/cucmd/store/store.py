@@ -191,6 +191,10 @@ class Store:
         )
         return await self._reader.run(select)
 
+    async def alike(self, job_id: str) -> frozenset[bytes]:
+        """The paths, in lower case, of files whose paths differ in case alone."""
+        return await self._reader.run(partial(tables.select_alike, job_id=job_id))
+
     async def find(self, prefix: str) -> tuple[str, ...]:
         """Ids that begin with `prefix`, at most 3: that is enough to call it ambiguous."""
         if not prefix.isascii():

@@ -53,6 +53,10 @@ _FILES = """
 SELECT node, path, size, sha256, complete, attempt, modified FROM file
 WHERE job = (SELECT position FROM job WHERE job_id = ?)"""
 
+_ALIKE = """
+SELECT CAST(lower(CAST(path AS TEXT)) AS BLOB) FROM file
+WHERE job = (SELECT position FROM job WHERE job_id = ?) GROUP BY 1 HAVING count(*) > 1"""
+
 _SET_LABEL = """
 INSERT INTO label (job, name, value) VALUES (?, ?, ?)
 ON CONFLICT (job, name) DO UPDATE SET value = excluded.value"""
@@ -235,6 +239,11 @@ def select_files(
         (job_id, after[0], os.fsencode(after[1]), limit),
     )
     return tuple(file_from(row) for row in rows)
+
+
+def select_alike(connection: sqlite3.Connection, job_id: str) -> frozenset[bytes]:
+    """The paths, in lower case, of files whose paths differ in case alone; of letters in ASCII."""
+    return frozenset(path for (path,) in connection.execute(_ALIKE, (job_id,)))
 
 
 def select_ids(connection: sqlite3.Connection, statement: str, parameters: Row) -> tuple[str, ...]:
