@@ -40,6 +40,20 @@ VERBS = {
     "reload": ("change", "have the daemon read its configuration again"),
 }
 
+# A job: the newest of whoever asks.
+LAST = "@last"
+
+# What people type who know other programs -> the verb that is meant.
+MEANT = {
+    "logs": "transcript shows what was said on a node, files what has come",
+    "ps": "status shows the jobs that run",
+    "ls": "list shows jobs",
+    "rm": "delete deletes jobs",
+    "kill": "cancel cancels a job",
+    "collect": "start starts a collection",
+    "download": "export writes the files of a job into one file",
+}
+
 # options that may be before the verb; `--socket` takes the next word
 ANYWHERE = ("--socket", "--json", "--help", "-h", "--version")
 
@@ -59,7 +73,8 @@ everywhere:
   -h, --help      show this, or the help of a command
   --version       show the version
 
-A job is named by its id or by any unambiguous prefix of 4 characters or more.
+A job is named by its id or by any unambiguous prefix of 4 characters or more;
+@last is the newest that you have started.
 
 examples:
   cucmctl start ccm-pub ccm-sub1 --user administrator --last 2h \\
@@ -121,7 +136,8 @@ def _without_verb(arguments: list[str]) -> int:
         return 0
     from cucmctl.cli import printer  # noqa: PLC0415  # likewise
 
-    printer.note(_unknown_option(arguments) or f"no command was given; expected {_expected()}")
+    missing = f"no command was given; expected one of {', '.join(VERBS)} (see cucmctl --help)"
+    printer.note(_unknown_option(arguments) or missing)
     return 2
 
 
@@ -134,12 +150,11 @@ def _unknown_option(arguments: Sequence[str]) -> str | None:
     return None
 
 
-def _expected() -> str:
-    return f"one of {', '.join(VERBS)} (see cucmctl --help)"
-
-
 def _run(arguments: list[str]) -> int:
     verb, rest = split(arguments)
+    if verb == "help":
+        verb, rest = split(rest)
+        rest.append("--help")
     if verb is None:
         return _without_verb(rest)
     collect_garbage_less_often()
@@ -164,11 +179,18 @@ def _run(arguments: list[str]) -> int:
 
 
 def _check_verb(verb: str, arguments: list[str]) -> None:
-    from cucmctl.cli.options import UsageError  # noqa: PLC0415  # see the rule above
+    if verb in VERBS:
+        return
+    from cucmctl.cli.options import UsageError, near  # noqa: PLC0415  # see the rule above
 
-    if verb not in VERBS:
-        not_one = f"{verb!r} is not a command; expected {_expected()}"
-        raise UsageError(_unknown_option(arguments[: arguments.index(verb)]) or not_one)
+    text = f"{verb!r} is not a command; "
+    if alike := near(verb, VERBS):
+        text += f"did you mean {' or '.join(alike)}?"
+    elif verb in MEANT:
+        text += f"cucmctl {MEANT[verb]}"
+    else:
+        text += "cucmctl --help shows those that there are"
+    raise UsageError(_unknown_option(arguments[: arguments.index(verb)]) or text)
 
 
 def _output_failed(reason: str) -> int:
@@ -203,5 +225,9 @@ def _dispatch(verb: str, arguments: list[str]) -> int:
         parsed = parse(verb, command, arguments)
     except SystemExit:  # argparse has printed the help
         return 0
+    if LAST in arguments:
+        from cucmctl.commands.lookup import name_last  # noqa: PLC0415  # likewise
+
+        name_last(parsed)
     result: int = command.run(parsed)
     return result

@@ -312,6 +312,21 @@ def test_a_transcript_is_that_on_disk_with_escapes_made_visible(daemon: Daemon, 
     assert daemon.ctl("transcript", job.job_id, "nobody").returncode == 5
 
 
+def test_a_node_is_named_without_its_port_where_one_alone_has_the_host(
+    daemon: Daemon, job: Job, tmp_path: Path
+) -> None:
+    name = job.nodes[0].node
+    host = name.partition(":")[0]
+    whole = daemon.ctl("transcript", job.job_id, name).stdout
+    assert daemon.ctl("transcript", job.job_id, host).stdout == whole
+    listed = daemon.ctl("--json", "files", job.job_id, "--node", host).stdout.splitlines()
+    assert {json.loads(line)["node"] for line in listed} == {name}
+    exported(daemon, job, tmp_path, "--node", host, "-o", "one.tar")
+    assert name in daemon.ctl("cancel", job.job_id, host).stdout
+    assert daemon.ctl("retry", job.job_id, host).returncode == 65, "it has succeeded"
+    assert daemon.ctl("verify", job.job_id, "--node", "127.9.9.9").returncode == 5
+
+
 @pytest.mark.long
 def test_verify_names_what_differs_and_what_is_gone(
     lab: Lab, daemon: Daemon, tmp_path: Path

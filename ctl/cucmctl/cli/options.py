@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import NamedTuple, NoReturn
 
@@ -54,7 +54,7 @@ class _Layout(argparse.RawDescriptionHelpFormatter):
 
 
 class VerbParser(argparse.ArgumentParser):
-    """`reminder` is added to the error that a positional argument is missing."""
+    """`reminder` is added to the error that a positional argument is missing, after --path."""
 
     reminder = ""
     targets = ""  # what those of `add_targets` are called
@@ -62,14 +62,29 @@ class VerbParser(argparse.ArgumentParser):
     takes_rest = False  # what follows `--` is no argument: it is in `rest`; None without a `--`
 
     def error(self, message: str) -> NoReturn:
-        text = message.removeprefix("argument ")
+        text = re.sub(r"^argument (?:-\w/)?", "", message)
+        if text.startswith(_UNRECOGNIZED):
+            text = self._unrecognized(text.removeprefix(_UNRECOGNIZED).split(" ")[0])
         if without_value := re.fullmatch(_WITHOUT_VALUE, text):
             text = _missing_value(without_value[1], self.arguments)
-        if "arguments are required" in text and self.reminder:
-            text += f"; {self.reminder}"
+        if text.startswith(_REQUIRED):
+            names = text.removeprefix(_REQUIRED).split(", ")
+            text = f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} missing"
+            if self.reminder and "--path" in self.arguments:
+                text += f"; {self.reminder}"
         raise UsageError(f"{text} (see {self.prog} --help)")
 
+    def _unrecognized(self, word: str) -> str:
+        if not word.startswith("-"):
+            return f"{word!r} is one argument too many"
+        alike = near(word.partition("=")[0], self._option_string_actions)
+        return f"{word}: no such option" + (
+            f"; did you mean {' or '.join(alike)}?" if alike else ""
+        )
 
+
+_UNRECOGNIZED = "unrecognized arguments: "
+_REQUIRED = "the following arguments are required: "
 # Patterns are compiled on first use: most commands need none.
 _WITHOUT_VALUE = r"(--[\w-]+): expected (?:at least )?one argument"
 
@@ -109,7 +124,21 @@ class Once(argparse.Action):
 
 
 def _typed(value: object) -> str:
-    return rfc3339(value) if isinstance(value, datetime) else repr(value)
+    return rfc3339(value.first) if isinstance(value, Moment) else repr(value)
+
+
+# Names that are suggested for a misspelt one, at most.
+MOST_NEAR = 3
+# A share of equal letters: one wrong letter in four, or two swapped in six.
+ALIKE = 0.7
+
+
+def near(name: str, known: Iterable[str]) -> list[str]:
+    """The known names that are like `name`; case does not count."""
+    from difflib import get_close_matches  # noqa: PLC0415  # only after a misspelt name
+
+    spelled = {one.lower(): one for one in known}
+    return [spelled[one] for one in get_close_matches(name.lower(), spelled, MOST_NEAR, ALIKE)]
 
 
 # What several verbs have
@@ -188,6 +217,7 @@ def parse(verb: str, command: Verb, arguments: Sequence[str]) -> argparse.Namesp
     if parser.takes_rest and "--" in arguments:
         at = list(arguments).index("--")
         arguments, rest = arguments[:at], list(arguments[at + 1 :])
+    arguments = list(_joined(arguments))
     parser.arguments = arguments
     parsed = parser.parse_intermixed_args(arguments)
     parsed.rest = rest
@@ -195,6 +225,16 @@ def parse(verb: str, command: Verb, arguments: Sequence[str]) -> argparse.Namesp
     if parser.targets:
         _check_targets(parser, parsed)
     return parsed
+
+
+def _joined(arguments: Sequence[str]) -> Iterator[str]:
+    """`--since -2h` as `--since=-2h`: argparse would take the time for an option."""
+    words = iter(arguments)
+    for word in words:
+        if word in ("--since", "--until") and (value := next(words, None)) is not None:
+            yield from [f"{word}={value}"] if re.fullmatch(_AGO, value) else [word, value]
+        else:
+            yield word
 
 
 _POSITIONAL = {"job": "JOB", "node": "NODE", "nodes": "NODE"}
@@ -260,7 +300,7 @@ def labels_of(option: str, given: Sequence[tuple[str, str]]) -> dict[str, str]:
 
 
 def job_id(text: str) -> str:
-    """An id or its beginning, in lower case."""
+    """An id or its beginning, in lower case; or @last."""
     return text.lower()
 
 
@@ -318,38 +358,75 @@ def _counts(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) < 10 and int(text) > 0
 
 
-def earliest(text: str) -> datetime:
-    """A local time, or one in RFC 3339, in UTC.
+class Moment(NamedTuple):
+    """A time that was typed, in UTC. `clock`: without a day.
 
     Where clocks are changed a local time may mean two moments: it comes twice in autumn, and not at
-    all in spring. The start of a window is the earlier one, so that nothing is missed.
+    all in spring. A window begins at the `first` and ends at the `last` of them, so that nothing is
+    missed.
     """
-    return min(_meanings(text))
+
+    first: datetime
+    last: datetime
+    clock: bool = False
 
 
-def latest(text: str) -> datetime:
-    """As `earliest`, but the later moment: for the end of a window."""
-    return max(_meanings(text))
+_AGO = r"-(\d{1,6})(s|min|m|h|d|w)"
+_UNITS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_DAYS = {"today": 0, "yesterday": 1}
 
 
-def _meanings(text: str) -> tuple[datetime, datetime]:
+def moment(text: str, now: datetime | None = None) -> Moment:
+    """A time as `journalctl` takes it, local, or one in RFC 3339.
+
+    A time of day that is not there yet is meant of yesterday.
+    """
+    now = (now or datetime.now()).astimezone()
     try:
-        # fromisoformat would also accept week dates and a day without a time
-        if _has_date_and_time(text):
-            at = datetime.fromisoformat(text)
-            # astimezone takes a time without a zone as local. `fold` selects one of two moments. It
-            # raises OverflowError at the ends of the calendar.
-            return at.replace(fold=0).astimezone(UTC), at.replace(fold=1).astimezone(UTC)
-    except (ValueError, OverflowError):
+        if text == "now":
+            return _moment(now)
+        if ago := re.fullmatch(_AGO, text):
+            return _moment(now - timedelta(seconds=int(ago[1]) * _UNITS[ago[2]]))
+        # fromisoformat would also accept week dates and other forms
+        if re.fullmatch(_WHOLE, text):
+            return _moment(datetime.fromisoformat(text))
+        if found := re.fullmatch(_OF_A_DAY, text):
+            return _of_a_day(found["day"], found["time"], now)
+    except (ValueError, OverflowError):  # the latter at the ends of the calendar
         pass
     raise argparse.ArgumentTypeError(
-        f"{text!r} is not a time; expected local 'YYYY-MM-DD HH:MM'"
-        " or RFC 3339 'YYYY-MM-DDTHH:MM:SSZ'"
+        f"{text!r} is not a time; expected local 'YYYY-MM-DD HH:MM', 'HH:MM', 'yesterday HH:MM', "
+        "a date, -2h, or RFC 3339 'YYYY-MM-DDTHH:MM:SSZ'"
     )
 
 
-def _has_date_and_time(text: str) -> bool:
-    return len(text) >= 16 and text[4] == text[7] == "-" and text[10] in " T" and text[13] == ":"
+_CLOCK = r"[0-2]\d:[0-5]\d(?::[0-5]\d)?"
+_WHOLE = r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d.*"
+_OF_A_DAY = rf"(?P<day>today|yesterday|\d{{4}}-\d\d-\d\d)?(?:(?:^| )(?P<time>{_CLOCK}))?"
+
+
+def _of_a_day(day: str | None, clock: str | None, now: datetime) -> Moment:
+    if day is None and clock is None:
+        raise ValueError
+    date = f"{now - timedelta(_DAYS.get(day or 'today', 0)):%Y-%m-%d}"
+    if day is not None and day not in _DAYS:
+        date = day
+    meant = _moment(datetime.fromisoformat(f"{date} {clock or '00:00'}"))
+    if day is None and meant.first > now:
+        meant = _of_a_day("yesterday", clock, now)
+    return meant._replace(clock=day is None)
+
+
+def _moment(at: datetime) -> Moment:
+    """A time without a zone is local; `fold` selects one of two moments."""
+    meanings = [at.replace(fold=fold).astimezone(UTC) for fold in (0, 1)]
+    return Moment(min(meanings), max(meanings))
+
+
+def next_day(at: Moment) -> Moment:
+    """The same time of day, of the day after."""
+    local = at.first.astimezone().replace(tzinfo=None) + timedelta(days=1)
+    return _moment(local)
 
 
 def rfc3339(at: datetime) -> str:

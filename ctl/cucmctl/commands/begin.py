@@ -55,7 +55,12 @@ FOUND_BY = "to find the job by, as case=698123456"
 
 def add_login_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("login on the nodes")
-    group.add_argument("--user", metavar="NAME", action=Once, help="the platform administrator")
+    group.add_argument(
+        *("-u", "--user"),
+        metavar="NAME",
+        action=Once,
+        help="the platform administrator; or before a node: NAME@NODE",
+    )
     secret = group.add_mutually_exclusive_group()
     secret.add_argument(
         "--password-file",
@@ -113,11 +118,30 @@ def add_stay_options(group: argparse._ArgumentGroup) -> None:
 
 
 def check_user(arguments: argparse.Namespace, *, needed: bool = True) -> None:
-    """Raises `UsageError`. To be called before the daemon is. `needed`: by a password."""
+    """Raises `UsageError`. To be called before the daemon is. `needed`: by a password.
+
+    A user before a node, as of `ssh`, becomes that of --user.
+    """
+    for name in ("nodes", "publisher", "cluster_of"):
+        given = getattr(arguments, name, None)
+        if isinstance(given, list):
+            setattr(arguments, name, [_without_user(one, arguments) for one in given])
+        elif given is not None:
+            setattr(arguments, name, _without_user(given, arguments))
     if arguments.user == "":
         raise UsageError("--user: '' is empty; expected the platform administrator's name")
     if needed and arguments.password_file is not None and not arguments.user:
         raise UsageError("--password-file: needs --user, whose password it is")
+
+
+def _without_user(node: str, arguments: argparse.Namespace) -> str:
+    user, at, host = node.rpartition("@")
+    if not at:
+        return node
+    if arguments.user not in (None, user):
+        raise UsageError(f"{node}: another user than {arguments.user!r}; a job has one")
+    arguments.user = user
+    return host
 
 
 def login_of(arguments: argparse.Namespace, before: str | None = None) -> Login:

@@ -18,15 +18,15 @@ from cucmctl.commands.begin import (
 )
 from cucmd.job.asked import Packets
 
-_DURATION = re.compile(r"(?:(\d{1,5})m)?(?:(\d{1,5}(?:\.\d{1,3})?)s?)?", re.ASCII)
+_DURATION = re.compile(r"(?:(\d{1,3})h)?(?:(\d{1,5})m)?(?:(\d{1,5}(?:\.\d{1,3})?)s?)?", re.ASCII)
 
 
 def duration(text: str) -> float:
-    """Seconds of `60s`, `90`, `2m`, `1m30s`. The daemon knows how long it may be."""
+    """Seconds of `60s`, `90`, `2m`, `1m30s`, `2h`. The daemon knows how long it may be."""
     found = _DURATION.fullmatch(text)
     if not found or not any(found.groups()):
         raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 60s, 2m, 1m30s")
-    return 60.0 * int(found[1] or 0) + float(found[2] or 0)
+    return 3600.0 * int(found[1] or 0) + 60.0 * int(found[2] or 0) + float(found[3] or 0)
 
 
 def _size(text: str) -> int | None:

@@ -61,7 +61,7 @@ def _arguments(parser: VerbParser) -> None:
         metavar="NAME",
         type=_cluster_name,
         action=Once,
-        help="print [clusters.NAME] for the daemon's configuration, and no table",
+        help="print [clusters.NAME] for the daemon's configuration, and no table; saves nothing",
     )
     add_login_options(parser)
     how = parser.add_argument_group("how")
@@ -143,6 +143,7 @@ def _lines(arguments: argparse.Namespace, job: Job) -> Iterator[str]:
         if name is not None:
             at = node.completed_at or datetime.now(UTC)
             yield from found.block(name, node.node, node.found, credential=credential, at=at)
+            printer.note("nothing is saved: put this into the daemon's cucmd.toml, cucmctl reload")
 
 
 COMMANDS = {

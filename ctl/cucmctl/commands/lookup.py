@@ -6,14 +6,17 @@ itself what it does not take.
 
 from __future__ import annotations
 
+import argparse
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from cucmctl.cli import printer
-from cucmctl.cli.options import PARTS
+from cucmctl.cli.options import PARTS, near
 from cucmctl.client.client import Client
 from cucmctl.client.errors import (
     CredentialNotFound,
+    JobNotFound,
     MethodNotFound,
     NotPermitted,
     ProfileNotFound,
@@ -21,20 +24,9 @@ from cucmctl.client.errors import (
     StorageFailed,
     UnknownTarget,
 )
+from cucmctl.text import render
+from cucmd.protocol.jobs import JobSummary, ListRequest
 from cucmd.protocol.knowledge import Cluster, Credential, Profile
-
-# Names that are suggested for a misspelt one, at most.
-MOST = 3
-# A share of equal letters: one wrong letter in four, or two swapped in six.
-ALIKE = 0.7
-
-
-def near(name: str, known: Iterable[str]) -> list[str]:
-    """The known names that are like `name`; case does not count."""
-    from difflib import get_close_matches  # noqa: PLC0415  # only after a misspelt name
-
-    spelled = {one.lower(): one for one in known}
-    return [spelled[one] for one in get_close_matches(name.lower(), spelled, MOST, ALIKE)]
 
 
 def hint(name: str, known: Iterable[str]) -> str:
@@ -51,6 +43,29 @@ def hint(name: str, known: Iterable[str]) -> str:
 def _if_it_can_answer() -> Iterator[None]:
     with suppress(MethodNotFound, NotPermitted, StorageFailed):
         yield
+
+
+def name_last(arguments: argparse.Namespace) -> None:
+    """Puts the id of the newest job of this user in place of `@last`. Raises `JobNotFound`."""
+    with Client(arguments.socket) as client:
+        job = _newest(client)
+    printer.note(f"@last is job {job.job_id}: {render.does(job)}, {render.local(job.created_at)}")
+    for name in ("job", "jobs"):
+        given = getattr(arguments, name, None)
+        if isinstance(given, list):
+            setattr(arguments, name, [job.job_id if one == "@last" else one for one in given])
+        elif given == "@last":
+            arguments.job = job.job_id
+
+
+def _newest(client: Client) -> JobSummary:
+    request = ListRequest()
+    while (reply := client.list_page(request)).jobs:
+        for job in reply.jobs:
+            if job.owner == os.getuid():
+                return job
+        request = ListRequest(before=reply.jobs[-1].job_id)
+    raise JobNotFound.of("@last")
 
 
 def check_profile(client: Client, name: str | None) -> None:

@@ -20,8 +20,8 @@ from cucmctl.cli.options import (
     add_job,
     add_label,
     count,
-    earliest,
     labels_of,
+    moment,
     rfc3339,
 )
 from cucmctl.client.client import MOST_LISTED, UNFINISHED, Client
@@ -83,8 +83,8 @@ def _list_arguments(parser: VerbParser) -> None:
     parser.add_argument(
         "--since",
         metavar="T",
-        type=earliest,
-        help="only created then or later: local 'YYYY-MM-DD HH:MM', or RFC 3339",
+        type=moment,
+        help="only created then or later: as for start",
     )
     how_many = parser.add_mutually_exclusive_group()
     help_ = f"at most N jobs (default: {DEFAULT_LIMIT}, and all that have not ended)"
@@ -94,6 +94,8 @@ def _list_arguments(parser: VerbParser) -> None:
 
 def _list(arguments: argparse.Namespace) -> int:
     request = _request(arguments)
+    if request.since is not None:
+        printer.note(f"created from {render.window(request.since, None)}")
     with Client(arguments.socket) as client:
         reply = client.list_page(request)
         found, left = [*reply.jobs], reply.older
@@ -137,7 +139,7 @@ def _request(arguments: argparse.Namespace) -> ListRequest:
         limit=limit,
         labels=labels_of("--label", arguments.label) or None,
         target=arguments.target,
-        since=rfc3339(arguments.since) if arguments.since else None,
+        since=rfc3339(arguments.since.first) if arguments.since else None,
         kind=arguments.kind,
     )
 

@@ -18,9 +18,9 @@ from cucmctl.cli.options import (
     VerbParser,
     add_job,
     add_targets,
-    earliest,
-    latest,
+    moment,
     names_of_paths,
+    next_day,
     path_on_node,
     rfc3339,
 )
@@ -105,11 +105,11 @@ def _what(group: argparse._ArgumentGroup) -> None:
         "--since",
         metavar="T",
         action=Once,
-        type=earliest,
-        help="local 'YYYY-MM-DD HH:MM', or RFC 3339",
+        type=moment,
+        help="local 'YYYY-MM-DD HH:MM', HH:MM, 'yesterday HH:MM', a date, -2h, or RFC 3339",
     )
     group.add_argument(
-        "--until", metavar="T", action=Once, type=latest, help="with --since: the end"
+        "--until", metavar="T", action=Once, type=moment, help="with --since: the end"
     )
     group.add_argument(
         "--written-for",
@@ -145,8 +145,11 @@ def _collection(arguments: argparse.Namespace) -> Collection:
     since, until = arguments.since, arguments.until
     if until is not None and since is None:
         raise UsageError("--until: needs --since, the time to begin at")
-    if until is not None and until <= since:
-        raise UsageError(f"--until: {rfc3339(until)} is not after --since, {rfc3339(since)}")
+    if until is not None and until.clock and until.last <= since.first:
+        until = next_day(until)
+    if until is not None and until.last <= since.first:
+        both = f"{rfc3339(until.last)} is not after --since, {rfc3339(since.first)}"
+        raise UsageError(f"--until: {both}")
     if arguments.profile is None and not arguments.path:
         raise UsageError("nothing to collect: give --profile or --path")
     if arguments.only and arguments.profile is None:
@@ -160,8 +163,8 @@ def _collection(arguments: argparse.Namespace) -> Collection:
         recurs=arguments.recurs,
         compress=arguments.compress,
         last=arguments.last,
-        since=rfc3339(since) if since else None,
-        until=rfc3339(until) if until else None,
+        since=rfc3339(since.first) if since else None,
+        until=rfc3339(until.last) if until else None,
     )
 
 
@@ -170,6 +173,8 @@ def _start(arguments: argparse.Namespace) -> int:
     added = _paths(arguments.path) if arguments.path and arguments.profile is not None else None
     if arguments.dry_run and (arguments.wait or arguments.watch):
         raise UsageError("--dry-run: waits for the sizes; leave out --wait and --watch")
+    if collection.since is not None:
+        printer.note(f"window  {render.window(collection.since, collection.until)}")
 
     def check(client: Client) -> None:
         lookup.check_profile(client, arguments.profile)

@@ -17,7 +17,6 @@ from datetime import datetime, timedelta
 from cucmctl.cli.printer import visible
 from cucmctl.text import render
 from cucmctl.text.table import mark, table
-from cucmd.job.asked import Collection
 from cucmd.protocol.jobs import JobSummary
 
 # A moment that is older has its year, and not its time of day.
@@ -58,18 +57,8 @@ def _row(job: JobSummary, now: datetime) -> list[str]:
         render.took(job.started_at, job.completed_at, now, job.ran_before),
         "" if job.owner is None else render.user(job.owner),
         render.target(job.targets, job.first_node, job.nodes_total),
-        _does(job),
+        render.does(job),
     ]
-
-
-def _does(job: JobSummary) -> str:
-    """What it collects; of other work, its kind. Empty if an older daemon does not say it.
-
-    Without the word "profile", so that more of its name can be seen.
-    """
-    if job.kind not in (None, "collect"):
-        return f"({job.kind})"
-    return render.collected(job.collection or Collection()).removeprefix("profile ")
 
 
 def _moment(at: datetime, now: datetime) -> str:

@@ -247,6 +247,16 @@ def collected(collection: Collection) -> str:
     return ", ".join(parts)
 
 
+def does(job: JobSummary) -> str:
+    """What a job does: what it collects, or its kind. Empty if an older daemon does not say it.
+
+    Without the word "profile", so that more of its name can be seen.
+    """
+    if job.kind not in (None, "collect"):
+        return f"({job.kind})"
+    return collected(job.collection or Collection()).removeprefix("profile ")
+
+
 def _first(paths: Sequence[str]) -> list[str]:
     more = len(paths) - PATHS_SHOWN
     return [*paths[:PATHS_SHOWN], *([f"{more} more paths"] if more > 0 else [])]
@@ -261,6 +271,22 @@ def _meant(collection: Collection) -> str:
     )
     same_day = since.split()[0] == until.split()[0]
     return f": {since} to {until.split()[1] if same_day else until}"
+
+
+def window(since: str, until: str | None) -> str:
+    """In local time: `Fri 27 Nov 23:25 to Sat 28 Nov 00:25 CET`."""
+    begin = datetime.fromisoformat(since).astimezone()
+    if until is None:
+        return f"{_moment(begin)} {begin:%Z} on"
+    end = datetime.fromisoformat(until).astimezone()
+    zone = "" if f"{begin:%Z}" == f"{end:%Z}" else f" {begin:%Z}"
+    last = f"{end:%H:%M:%S}".removesuffix(":00") if begin.date() == end.date() else _moment(end)
+    return f"{_moment(begin)}{zone} to {last} {end:%Z}"
+
+
+def _moment(at: datetime) -> str:
+    year = "" if at.year == datetime.now().year else f" {at.year}"
+    return f"{at:%a %d %b}{year} " + f"{at:%H:%M:%S}".removesuffix(":00")
 
 
 def members(found: Found, **layout: Unpack[Layout]) -> Iterator[str]:

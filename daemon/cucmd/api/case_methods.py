@@ -34,7 +34,7 @@ from cucmd.config.errors import found
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.jobs.deletion import Deleted, Deletions
-from cucmd.jobs.errors import FilesDeleted, UnknownNode
+from cucmd.jobs.errors import FilesDeleted, position_of
 from cucmd.jobs.supervisor import Supervisor
 from cucmd.protocol.cases import (
     CommandOutput,
@@ -86,8 +86,8 @@ class Cases:
         self, caller: Caller, request: FilesRequest
     ) -> AsyncGenerator[StreamReply, None]:
         with refusals():
-            job = await self._named(request.job_id, request.nodes)
-            nodes = nodes_by_name(job, request.nodes)
+            job, names = await self._named(request.job_id, request.nodes)
+            nodes = nodes_by_name(job, names)
             reading = self._held(job, pages(self._store, job.job_id, nodes))
             async with aclosing(reading) as all_pages:
                 async for page in all_pages:
@@ -99,10 +99,10 @@ class Cases:
         self, caller: Caller, request: OutputRequest
     ) -> AsyncGenerator[StreamReply, None]:
         with refusals_of_files():
-            job = await self._named(request.job_id, request.nodes)
+            job, names = await self._named(request.job_id, request.nodes)
             if not job.work.commands_kept:
                 raise InvalidValue("job_id", found(job.job_id, "is no job that runs commands"))
-            nodes = tuple(nodes_by_name(job, request.nodes).values())
+            nodes = tuple(nodes_by_name(job, names).values())
             async with aclosing(self._held(job, self._outputs(job, nodes))) as pieces:
                 async for piece in pieces:
                     yield StreamReply(OutputReply(piece))
@@ -114,10 +114,10 @@ class Cases:
         files = size = 0
         wrong: list[WrongFile] = []
         with refusals():
-            job = await self._named(request.job_id, request.nodes)
+            job, names = await self._named(request.job_id, request.nodes)
             with self._holds.reading(job.job_id):
                 job = await self._whole(job.job_id)
-                nodes = nodes_by_name(job, request.nodes)
+                nodes = nodes_by_name(job, names)
                 directory = self._supervisor.directory(job.job_id)
                 last_reply_at = trio.current_time()
                 checking = self._verifier.verify(job.job_id, directory, nodes)
@@ -135,13 +135,13 @@ class Cases:
         self, caller: Caller, request: TranscriptRequest
     ) -> AsyncGenerator[StreamReply, None]:
         with refusals_of_files():
-            job = await self._named(request.job_id, (request.node,))
-            node = nodes_by_name(job, (request.node,))[request.node]
+            job, _ = await self._named(request.job_id, None)
+            node = job.nodes[position_of(job, request.node)]
             path = self._supervisor.directory(job.job_id) / folder(node) / "transcript.log"
 
             def grows() -> bool:
                 run = self._supervisor.run_of(job.job_id) if request.follow else None
-                return run is not None and run.works_on(request.node)
+                return run is not None and run.works_on(node.node)
 
             async with aclosing(self._held(job, read_transcript(path, grows))) as pieces:
                 async for text in pieces:
@@ -157,7 +157,7 @@ class Cases:
                 raise InvalidValue("verify", "needs descriptors")
             if request.verify and request.incomplete:
                 raise InvalidValue("incomplete", "only complete files are verified")
-            job = await self._named(request.job_id, request.nodes)
+            job, names = await self._named(request.job_id, request.nodes)
         with refusals(), self._holds.reading(job.job_id):
             with refusals_of_files():
                 job = await self._whole(job.job_id)
@@ -169,7 +169,7 @@ class Cases:
                     self._store,
                     job,
                     self._supervisor.directory(job.job_id),
-                    nodes=request.nodes,
+                    nodes=names,
                     incomplete=bool(request.incomplete),
                     wrong=request.wrong,
                     verify=bool(request.verify),
@@ -245,14 +245,17 @@ class Cases:
             raise FilesDeleted(job_id)
         return job
 
-    async def _named(self, job_id: str, nodes: tuple[str, ...] | None) -> Job:
-        """Raises `UnknownJob`, `AmbiguousJob`, `UnknownNode`, `StoreFailed`."""
+    async def _named(
+        self, job_id: str, nodes: tuple[str, ...] | None
+    ) -> tuple[Job, tuple[str, ...] | None]:
+        """The job, and the nodes as it has them.
+
+        Raises `UnknownJob`, `AmbiguousJob`, `UnknownNode`, `StoreFailed`.
+        """
         job = await self._supervisor.find(job_id)
-        there = {node.node for node in job.nodes}
-        for name in nodes or ():
-            if name not in there:
-                raise UnknownNode(job.job_id, name)
-        return job
+        if nodes is None:
+            return job, None
+        return job, tuple(job.nodes[position_of(job, name)].node for name in nodes)
 
 
 async def _batches(

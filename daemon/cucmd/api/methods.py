@@ -20,6 +20,7 @@ from cucmd.cases.files import is_gone
 from cucmd.config import InvalidValue
 from cucmd.job.job import Job
 from cucmd.job.work import StartRequest
+from cucmd.jobs.errors import position_of
 from cucmd.jobs.events import JobFeed
 from cucmd.jobs.supervisor import Supervisor
 from cucmd.plan import labels
@@ -189,8 +190,7 @@ def _cancel_reply(job: Job, nodes: tuple[str, ...] | None, *, changed: bool) -> 
         return wire.CancelReply(
             job.job_id, job.status, job.cancelled, _cancel_message(job, changed=changed)
         )
-    names = frozenset(nodes)
-    named = [node for node in job.nodes if node.node in names]
+    named = [job.nodes[position] for position in sorted({position_of(job, name) for name in nodes})]
     cancelled = all(node.status == "cancelled" for node in named)
     states = ", ".join(f"{node.node} is {node.status}" for node in named)
     done = "" if changed else "nothing changed: "

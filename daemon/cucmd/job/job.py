@@ -170,6 +170,14 @@ class Job(msgspec.Struct, frozen=True):
     def completed_at(self) -> datetime | None:
         return self.state.completed_at if isinstance(self.state, JobEnded) else None
 
+    def position_of(self, name: str) -> int | None:
+        """Of the node of this name; or of the one node of this host, whatever its port is."""
+        names = [node.node for node in self.nodes]
+        if name in names:
+            return names.index(name)
+        hosts = [one.rpartition(":")[0] for one in names]
+        return hosts.index(name) if name and hosts.count(name) == 1 else None
+
     def begin(self, now: datetime) -> Job:
         if not isinstance(self.state, JobQueued):
             raise ImpossibleTransition(f"job {self.job_id} is {self.status}, not queued")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cucmd.config.errors import shortened
+from cucmd.job.job import Job
 
 
 class UnknownJob(Exception):
@@ -27,6 +28,13 @@ class UnknownNode(Exception):
     def __init__(self, job_id: str, node: str) -> None:
         self.job_id, self.node = job_id, shortened(node)
         super().__init__(f"no node {self.node} in job {job_id}")
+
+
+def position_of(job: Job, name: str) -> int:
+    """Of the node of this name, or of the one node of this host. Raises `UnknownNode`."""
+    if (position := job.position_of(name)) is None:
+        raise UnknownNode(job.job_id, name)
+    return position
 
 
 class CannotStop(Exception):

@@ -27,7 +27,7 @@ from cucmd.jobs.errors import (
     FilesDeleted,
     JobStopped,
     UnknownJob,
-    UnknownNode,
+    position_of,
 )
 from cucmd.jobs.recorder import close_job
 from cucmd.jobs.recovery import (
@@ -385,11 +385,7 @@ def _why_open(run: JobRun | None) -> str:
 def _positions(job: Job, nodes: Sequence[str] | None) -> frozenset[int] | None:
     if nodes is None:
         return None
-    names = {node.node: position for position, node in enumerate(job.nodes)}
-    for name in nodes:
-        if name not in names:
-            raise UnknownNode(job.job_id, name)
-    return frozenset(names[name] for name in nodes)
+    return frozenset(position_of(job, name) for name in nodes)
 
 
 @asynccontextmanager

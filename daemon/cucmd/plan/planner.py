@@ -22,7 +22,7 @@ from cucmd.job.job import Job
 from cucmd.job.kind import AskedWork
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
-from cucmd.jobs.errors import UnknownNode
+from cucmd.jobs.errors import position_of
 from cucmd.node.ports import NodeTask, Retry
 from cucmd.node_name import folder_of, marked_nodes, parse_node
 from cucmd.plan import labels
@@ -212,14 +212,12 @@ def _tried_again(job: Job, names: Sequence[str] | None) -> frozenset[int]:
 
     Raises `UnknownNode`; `InvalidValue` if there is nothing to try again.
     """
-    positions = {node.node: position for position, node in enumerate(job.nodes)}
-    for name in names or ():
-        if name not in positions:
-            raise UnknownNode(job.job_id, name)
-        if job.nodes[positions[name]].status == "succeeded":
+    positions = {name: position_of(job, name) for name in names or ()}
+    for name, position in positions.items():
+        if job.nodes[position].status == "succeeded":
             raise InvalidValue("nodes", found(name, "has succeeded; there is nothing to try again"))
     if names is not None:
-        return frozenset(positions[name] for name in names)
+        return frozenset(positions.values())
     left = [at for at, node in enumerate(job.nodes) if node.status != "succeeded"]
     if not left:
         those = f"those of job {job.job_id}"

@@ -282,8 +282,8 @@ def resolve_capture(request: asked.Packets, name: str) -> Capture:
     default = Capture(name)
     duration = default.duration if request.duration is None else request.duration
     if not SHORTEST <= duration <= LONGEST:  # `not` also refuses NaN
-        expected = f"expected seconds from {SHORTEST:g} to {LONGEST:g}"
-        raise InvalidValue("duration", f"{duration:g}: {expected}")
+        expected = f"expected {SHORTEST:g} to {LONGEST:g} seconds ({LONGEST / 60:g} minutes)"
+        raise InvalidValue("duration", f"{duration:g} s: {expected}")
     what = Capture(
         name=name,
         interface=default.interface if request.interface is None else request.interface,

@@ -92,7 +92,7 @@ def test_what_is_not_given_is_not_sent(canned, ctl, started):
     "words",
     [
         (),
-        ("a", "--duration", "1h"),
+        ("a", "--duration", "1x"),
         ("a", "--size", "some"),
         ("a", "--count", "0"),
         ("a", "--port", "sip"),
@@ -197,3 +197,14 @@ def test_status_on_a_terminal_of_80_columns(canned, terminal, capturing):
     row = next(line for line in screen.screen.splitlines() if line.startswith("ccm-sub1"))
     assert row.split()[:3] == ["ccm-sub1", "succeeded", "312"]
     assert len(row.rstrip()) <= 80
+
+
+def test_a_longer_capture_is_told_the_limit(canned, ctl):
+    """The daemon knows it; the form of the time is right."""
+    reason = "7200 s: expected 1 to 1200 seconds (20 minutes)"
+    canned.on(
+        "Start:capture", canned.error("InvalidRequest", parameter="capture.duration", reason=reason)
+    )
+    done = ctl("capture", "a", "--duration", "2h", "--credential", "lab")
+    assert (done.returncode, done.stderr) == (65, f"cucmctl: --duration: {reason}\n")
+    assert canned.calls[-1][1]["capture"]["duration"] == 7200

@@ -145,9 +145,13 @@ def test_something_else_at_the_socket_is_exit_69(canned, ctl, frame):
     ("arguments", "text"),
     [
         ("", "no command was given; expected one of start, run, check, capture, stop,"),
-        ("stat", "'stat' is not a command; expected one of start, run, check, capture,"),
+        ("sttus", "'sttus' is not a command; did you mean status?"),
+        ("logs 3f2a", "'logs' is not a command; cucmctl transcript"),
+        ("ps", "'ps' is not a command; cucmctl status"),
+        ("rm 3f2a", "'rm' is not a command; cucmctl delete"),
+        ("frobnicate", "'frobnicate' is not a command; cucmctl --help"),
         ("--sockt x list", "--sockt: no such option before the command; expected --socket PATH or"),
-        ("--socket /x --jsn list", "unrecognized arguments: --jsn"),
+        ("--socket /x --jsn list", "--jsn: no such option; did you mean --json? (see"),
         ("--verison", "--verison: no such option before the command; expected --socket PATH or"),
         ("list --limit 0", "--limit: '0' is not a whole number from 1 up (see"),
         ("list --status done", "--status: invalid choice: 'done' (choose from"),
@@ -156,10 +160,16 @@ def test_something_else_at_the_socket_is_exit_69(canned, ctl, frame):
             "wait 3f2a --timeout nan",
             "--timeout: 'nan' is not a positive number of seconds (at most",
         ),
-        ("wait", "the following arguments are required: JOB (see cucmctl wait --help)"),
-        ("status a b", "unrecognized arguments: b"),
-        ("status --sock x", "unrecognized arguments: --sock"),
-        ("start n --since yesterday", "--since: 'yesterday' is not a time; expected local"),
+        ("wait", "JOB is missing (see cucmctl wait --help)"),
+        ("cancel", "JOB is missing (see"),
+        ("start", "NODE is missing (see cucmctl start --help)"),
+        ("retry", "JOB is missing (see"),
+        ("status a b", "'b' is one argument too many (see"),
+        ("status --sock x", "--sock: no such option; did you mean --socket? (see"),
+        ("start n --since soon", "--since: 'soon' is not a time; expected local"),
+        ("start n --since today --until yesterday --path x", "--until: "),
+        ("start n --frobnicate", "--frobnicate: no such option (see"),
+        ("start a@n -u b --path x", "a@n: another user than 'b'; a job has one"),
         ("start n --connect-timeout 1e9", "--connect-timeout: '1e9' is not a positive number of"),
         (
             "start n --concurrency 1001",
@@ -186,7 +196,7 @@ def test_something_else_at_the_socket_is_exit_69(canned, ctl, frame):
             "start n --path a 127.0.0.2:22 --wait",
             "--path: '127.0.0.2:22' looks like a node; nodes go",
         ),
-        ("start --path a n", "the following arguments are required: NODE; nodes go before --path"),
+        ("start --path a n", "NODE is missing; nodes go before --path (see"),
         (
             "start n --profile a --profile b",
             "--profile: was given twice, 'a' and 'b'; expected one of them (see cucmctl start",
@@ -206,6 +216,14 @@ def test_usage_is_exit_2_and_names_what_is_wrong(ctl, canned, arguments, text):
     assert done.stderr.startswith(f"cucmctl: {text}")
     assert done.stderr.count("\n") == 1
     assert {method for method, _ in canned.calls} <= {"Clusters"}  # names are looked up before
+
+
+@pytest.mark.parametrize("verb", ["", "start", "cancel"])
+def test_help_is_a_command_too(ctl, verb):
+    by_option = ctl(*verb.split(), "--help")
+    done = ctl("help", *verb.split())
+    assert (done.returncode, done.stdout) == (0, by_option.stdout)
+    assert f"usage: cucmctl {verb}" in done.stdout
 
 
 @pytest.mark.parametrize(

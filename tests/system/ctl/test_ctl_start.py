@@ -27,7 +27,8 @@ def started(canned, ctl, job):
     def _started(*arguments, **options):
         canned.on("Start", canned.reply({"job": job("running")}))
         done = ctl("start", *arguments, **options)
-        assert (done.returncode, done.stdout, done.stderr) == (0, "3f2a00112233\n", "")
+        assert (done.returncode, done.stdout) == (0, "3f2a00112233\n")
+        assert done.stderr == "" or done.stderr.startswith("cucmctl: window  ")
         request = dict(canned.calls[-1][1])
         assert request.pop("start_key")
         return request
@@ -103,6 +104,34 @@ def test_every_option_is_a_field_of_the_request(started):
         },
     }
     assert request["concurrency"] == 3
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_the_window_that_was_understood_is_said_with_its_zone(canned, terminal, job, columns):
+    canned.on("Start", canned.reply({"job": job("running")}))
+    asked = ("--path", "x", "--credential", "lab", "--since", "2026-03-01 23:25")
+    asked = (*asked, "--until", "2026-03-02 00:25")
+    screen = terminal("start", "a", *asked, columns=columns, TZ="Europe/Berlin")
+    assert screen.ended() == 0
+    first, *_ = screen.screen.splitlines()
+    assert first.startswith("cucmctl: window  Sun 01 Mar ")
+    assert "23:25 to Mon 02 Mar" in first
+    assert first.rstrip().endswith("00:25 CET")
+
+
+def test_an_end_without_a_day_is_behind_the_beginning(started):
+    """`--since -1h --until 00:00` and so on: at any time of the day."""
+    login = ("a", "--path", "x", "--credential", "lab", "--since")
+    for since, until in (("-20h", "12:00"), ("-3h", "00:00"), ("yesterday 22:00", "06:00")):
+        collection = started(*login, since, "--until", until)["collection"]
+        assert collection["since"] < collection["until"]
+
+
+@pytest.mark.parametrize("user", [("-u", "anna"), ("anna@a",)])
+def test_the_user_as_ssh_takes_it(started, secret_file, user):
+    node = () if "@" in user[-1] else ("a",)
+    request = started(*user, *node, "--path", "x", "--password-file", str(secret_file))
+    assert (request["nodes"], request["login"]["username"]) == (["a"], "anna")
 
 
 def test_paths_may_be_given_one_by_one(started):

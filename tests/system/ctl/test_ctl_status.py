@@ -1,6 +1,7 @@
 """`status`, `list` and `cancel`: what a person sees, what a script gets."""
 
 import json
+import os
 
 import pytest
 
@@ -259,3 +260,25 @@ def test_the_window_that_last_stood_for(canned, ctl, job):
     window["since"] = "2026-02-28T23:00:00Z"
     canned.on("Status", canned.reply({"job": job(collection={"paths": ["a"], **window})}))
     assert "2026-02-28 23:00:00 to 2026-03-01 08:00:00\n" in ctl("status", "3f2a").stdout
+
+
+def test_last_is_the_newest_job_of_whoever_asks(canned, ctl, job, summary):
+    """Named on standard error; those of others are passed over, page by page."""
+    theirs = [summary(job_id=f"{n:012x}", owner=os.getuid() + 1) for n in (3, 2)]
+    mine = summary(job_id="9c0100112233", owner=os.getuid(), kind="check")
+    canned.on("List", lambda asked: {"jobs": [mine] if asked.get("before") else theirs})
+    canned.on("Status", canned.reply({"job": job(job_id=mine["job_id"])}))
+    done = ctl("status", "@last")
+    assert done.returncode == 0
+    assert done.stderr.startswith("cucmctl: @last is job 9c0100112233: (check), 2026-")
+    assert canned.calls[1:] == [
+        ("List", {"before": theirs[-1]["job_id"]}),
+        ("Status", {"job_id": mine["job_id"]}),
+    ]
+
+
+def test_who_has_started_nothing_has_no_last_job(canned, ctl, summary):
+    theirs = [summary(owner=os.getuid() + 1)]
+    canned.on("List", lambda asked: {"jobs": [] if asked.get("before") else theirs})
+    done = ctl("delete", "@last", "--yes")
+    assert (done.returncode, done.stdout) == (5, "")

@@ -192,13 +192,13 @@ def test_a_capture_is_a_line_when_it_begins_and_when_it_ends(capturing, node, ch
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("60s", 60), ("90", 90), ("2m", 120), ("1m30s", 90), ("0.5s", 0.5), ("1m5", 65)],
+    [("60s", 60), ("90", 90), ("2m", 120), ("1m30s", 90), ("0.5s", 0.5), ("1m5", 65), ("2h", 7200)],
 )
 def test_a_duration(text, seconds):
     assert duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "s", "1h", "-5s", "1 m", "nan", "5sm", "1e3", "٣"])
+@pytest.mark.parametrize("text", ["", "s", "1h h", "-5s", "1 m", "nan", "5sm", "1e3", "٣"])
 def test_what_is_no_duration(text):
     with pytest.raises(argparse.ArgumentTypeError):
         duration(text)

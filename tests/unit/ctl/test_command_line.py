@@ -87,17 +87,17 @@ def test_what_may_be_a_path(text):
 @given(st.text(max_size=30))
 def test_every_text_is_a_time_or_is_refused(text):
     try:
-        at = options.earliest(text)
+        at = options.moment(text)
     except argparse.ArgumentTypeError:
         return
-    assert at.utcoffset() == timedelta(0)
+    assert at.first.utcoffset() == at.last.utcoffset() == timedelta(0)
 
 
 @given(st.datetimes(datetime(2000, 1, 1), datetime(2099, 1, 1)))
 def test_a_time_goes_there_and_back(naive):
     at = naive.replace(tzinfo=UTC)
-    assert options.earliest(options.rfc3339(at)) == at
-    assert options.earliest(at.isoformat(" ")) == options.latest(at.isoformat(" ")) == at
+    assert options.moment(options.rfc3339(at)).first == at
+    assert options.moment(at.isoformat(" ")) == (at, at, False)
 
 
 @pytest.mark.parametrize(
@@ -111,17 +111,44 @@ def test_a_time_goes_there_and_back(naive):
 )
 def test_a_window_loses_nothing_where_clocks_are_changed(in_zone, local, first, second):
     in_zone("Europe/Berlin")
-    assert options.rfc3339(options.earliest(local)) == first
-    assert options.rfc3339(options.latest(local)) == second
+    assert options.rfc3339(options.moment(local).first) == first
+    assert options.rfc3339(options.moment(local).last) == second
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("09:00", "2026-11-27T08:00:00Z"),
+        ("09:00:30", "2026-11-27T08:00:30Z"),
+        ("09:30", "2026-11-26T08:30:00Z"),  # not there yet: of yesterday
+        ("23:59", "2026-11-26T22:59:00Z"),
+        ("today", "2026-11-26T23:00:00Z"),
+        ("today 23:59", "2026-11-27T22:59:00Z"),
+        ("yesterday", "2026-11-25T23:00:00Z"),
+        ("yesterday 18:00", "2026-11-26T17:00:00Z"),
+        ("2026-11-27", "2026-11-26T23:00:00Z"),
+        ("2026-07-01", "2026-06-30T22:00:00Z"),
+        ("now", "2026-11-27T08:15:00Z"),
+        ("-2h", "2026-11-27T06:15:00Z"),
+        ("-90min", "2026-11-27T06:45:00Z"),
+    ],
+)
+def test_times_as_journalctl_takes_them(in_zone, text, meant):
+    in_zone("Europe/Berlin")
+    now = datetime(2026, 11, 27, 8, 15, tzinfo=UTC)
+    assert options.rfc3339(options.moment(text, now).first) == meant
 
 
 @pytest.mark.parametrize(
     "text",
-    ["2026-03-01", "2026-W09-7T08:00:00", "20260301T080000Z", "0001-01-01T00:00:00+10:00", "now"],
+    [
+        *("2026-W09-7T08:00:00", "20260301T080000Z", "0001-01-01T00:00:00+10:00", "", " ", "25:00"),
+        *("yesterday  18:00", "yesterday18:00", "2026-13-01", "-2", "-2y", "tomorrow", "9:00"),
+    ],
 )
 def test_what_is_no_time(text):
     with pytest.raises(argparse.ArgumentTypeError, match="is not a time; expected local"):
-        options.earliest(text)
+        options.moment(text)
 
 
 def test_a_defect_is_one_line_and_exit_70(monkeypatch, capsys):

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmctl.commands.lookup import MOST, hint, near
+from cucmctl.cli.options import MOST_NEAR, near
+from cucmctl.commands.lookup import hint
 
 KNOWN = ["berlin", "bern", "Hamburg", "callmanager"]
 
@@ -34,4 +35,4 @@ def test_a_hint_names_what_is_near_or_what_there_is() -> None:
 @given(st.text(), st.lists(st.text(), max_size=9))
 def test_it_suggests_only_what_is_known(name: str, known: list[str]) -> None:
     assert set(near(name, known)) <= set(known)
-    assert len(near(name, known)) <= MOST
+    assert len(near(name, known)) <= MOST_NEAR

@@ -189,6 +189,12 @@ def test_a_job_that_is_tried_again_keeps_its_first_start_and_how_long_it_ran() -
     assert (never.first_started_at, never.ran_before) == (None, 0.0)
 
 
+def test_a_node_is_found_by_its_name_or_by_its_host_alone() -> None:
+    several = job(*map(Node, ("a", "b:22", "a:2022", "c:1", "c:2", "[::1]:22")))
+    wanted = {"a": 0, "b": 1, "c": None, "c:2": 4, "[::1]": 5, "": None, "x": None}
+    assert {name: several.position_of(name) for name in wanted} == wanted
+
+
 def test_a_job_survives_its_encoding() -> None:
     before = job(running("a").succeed(NOW), Node("b").fail(NOW, LOST), Node("c")).begin(NOW)
     assert msgspec.json.decode(msgspec.json.encode(before), type=Job) == before
