@@ -1,64 +1,59 @@
 """`files` and `transcript`: what a job has collected, and what was said on a node.
 
-It is printed as it comes, after `visible`; a job may have 100,000 files.
+It is printed as it comes, the files of a node at once, after `visible`.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from itertools import groupby
 
 from cucmctl.cli import exits, printer
 from cucmctl.cli.options import Verb, VerbParser, add_job, add_nodes_of_job
 from cucmctl.client.client import Client
-from cucmctl.text import remarks, render
-from cucmd.protocol.cases import File
+from cucmctl.text import listing, remarks, render
+from cucmd.protocol.jobs import Job
 
 
 def _files_arguments(parser: VerbParser) -> None:
     add_job(parser)
     add_nodes_of_job(parser)
+    parser.add_argument(
+        "-l", "--long", action="store_true", help="with checksums, attempts and whole paths"
+    )
 
 
 def _files(arguments: argparse.Namespace) -> int:
+    layout, count = printer.layout(sys.stdout), 0
     with Client(arguments.socket) as client:
         found = client.files(arguments.job, arguments.node)
         if arguments.json:
             for file in found:
                 printer.json_line(file)
             return exits.DONE
-        count = size = 0
-        nodes = set()
-        for file in found:
-            printer.line(_line(file))
-            count, size = count + 1, size + file.size
-            nodes.add(file.node)
-        # Such as that a node did not say how much it would send: then "complete" says less.
-        if nodes:
-            job = client.status(arguments.job)
-            for note in remarks.notes(node for node in job.nodes if node.node in nodes):
+        job = None
+        for name, of_node in groupby(found, lambda file: file.node):
+            job = job or client.status(arguments.job)
+            files = list(of_node)
+            for text in listing.files(name, files, long=arguments.long, **layout):
+                printer.line(text)
+            count += len(files)
+            nodes = [node for node in job.nodes if node.node == name]
+            # Such as that a node did not say how much it would send: then "complete" says less.
+            for note in remarks.notes(nodes):
                 printer.note(note)
+        if job is not None and arguments.long:
+            for text in render.on_disk(job):
+                printer.note(text)
     if not count:
         printer.note("no files are on record; those of a node are, once it has ended")
-    elif printer.on_terminal(sys.stdout):
-        printer.note(f"{render.counting(count, 'file')}, {render.size(size)}")
     return exits.DONE
-
-
-def _line(file: File) -> str:
-    """Node, size, time stamp, whether it counts, path. The path is last: it can be long."""
-    modified = render.local(file.modified) if file.modified else "-" * 19
-    state = "complete" if file.exported else "superseded" if file.complete else "incomplete"
-    checksum = file.sha256 or "-" * 64
-    return (
-        f"{printer.visible(file.node)}  {state:<10}  {file.attempt or '-'!s:>2}  "
-        f"{file.size:>13}  {modified}  {checksum}  {printer.visible(file.path)}"
-    )
 
 
 def _transcript_arguments(parser: VerbParser) -> None:
     add_job(parser)
-    parser.add_argument("node", metavar="NODE", help="as status names it")
+    parser.add_argument("node", metavar="NODE", nargs="?", help="as status names it")
     parser.add_argument(
         "-f", "--follow", action="store_true", help="until the node has ended; Ctrl-C ends it"
     )
@@ -67,12 +62,24 @@ def _transcript_arguments(parser: VerbParser) -> None:
 def _transcript(arguments: argparse.Namespace) -> int:
     empty = True
     with Client(arguments.socket) as client:
-        for text in client.transcript(arguments.job, arguments.node, follow=arguments.follow):
+        node = arguments.node
+        if node is None:
+            job = client.status(arguments.job)
+            if len(job.nodes) != 1:
+                return _list_nodes(job, as_json=arguments.json)
+            node = job.nodes[0].node
+        for text in client.transcript(arguments.job, node, follow=arguments.follow):
             empty = empty and not text
             _print(text, as_json=arguments.json)
     if empty:
         printer.note("nothing was said on this node: it was not reached, or its files are gone")
     return exits.DONE
+
+
+def _list_nodes(job: Job, *, as_json: bool) -> int:
+    names = [printer.visible(node.node) for node in job.nodes]
+    printer.note(f"a transcript is of one node: cucmctl transcript {job.job_id} NODE")
+    return printer.show(names, names, as_json=as_json)
 
 
 def _print(text: str, *, as_json: bool) -> None:
@@ -85,19 +92,18 @@ def _print(text: str, *, as_json: bool) -> None:
 
 COMMANDS = {
     "files": Verb(
-        "Lists the files of a job: node, whether it is complete (superseded: a later\n"
-        "attempt succeeded and collected it again), the attempt, bytes, the time stamp\n"
-        "that the node gave it, SHA-256, and the path as the node named it; then the\n"
-        "notes of these nodes, such as that its sizes were not known and so not compared.\n"
-        "With --json an object a line.",
-        "  cucmctl files 3f2a\n  cucmctl files 3f2a --node ccm-sub1\n"
+        "Lists the files of a job, node by node: size, the time stamp that the node gave\n"
+        "it, and the name; a file that does not count is marked (superseded: a later\n"
+        "attempt succeeded and collected it again). Then the notes of the node, such as\n"
+        "that its sizes were not known and so not compared. With --json an object a line.",
+        "  cucmctl files 3f2a\n  cucmctl files 3f2a --node ccm-sub1 --long\n"
         "  cucmctl --json files 3f2a | jq -r 'select(.complete | not) | .path'",
         _files_arguments,
         _files,
     ),
     "transcript": Verb(
-        "Prints what was said on a node, and what was answered, with passwords masked\n"
-        "and escapes made harmless.",
+        "Prints what was said on a node, and what was answered, with passwords masked and\n"
+        "escapes made harmless. Without NODE it lists the nodes, if there are several.",
         "  cucmctl transcript 3f2a ccm-sub1\n  cucmctl transcript 3f2a ccm-sub1 -f",
         _transcript_arguments,
         _transcript,

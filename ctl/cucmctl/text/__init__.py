@@ -3,6 +3,7 @@
 render.py    jobs and nodes as plain text
 table.py     PURE  tables of text, their colours, and the names in them
 remarks.py   PURE  why nodes failed, and their notes; what is equal is said once
+listing.py   the files of a node
 job_list.py  a list of jobs as a table
 captured.py  PURE  what is said of a packet capture
 found.py     PURE  what a discovery has found, and a block of it for the configuration

@@ -6,6 +6,7 @@ daemon is made `visible`.
 
 from __future__ import annotations
 
+import os
 import pwd
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -179,7 +180,7 @@ def _heading(job: Job, now: datetime, *, colour: bool) -> Iterator[str]:
     if job.files_deleted:
         yield f"files were deleted, or removed from {visible(job.directory)}"
     else:
-        yield f"files in {visible(job.directory)}"
+        yield from on_disk(job)
     yield from unsaved(job)
 
 
@@ -379,8 +380,22 @@ def _came(job: Job) -> str:
 
 def where(job: Job) -> Iterator[str]:
     """Where the files of a job are that has ended, and how to get them."""
-    yield f"files in {visible(job.directory)}"
+    yield from on_disk(job)
     yield from to_hand_on(job)
+
+
+def on_disk(job: Job) -> Iterator[str]:
+    """Where its files are; nothing for somebody who cannot open them there."""
+    readable = True
+    try:
+        os.stat(job.directory)
+        readable = os.access(job.directory, os.R_OK | os.X_OK, effective_ids=True)
+    except PermissionError:
+        readable = False
+    except (OSError, ValueError):  # it is not there, as of a daemon on another host
+        pass
+    if readable:
+        yield f"files in {visible(job.directory)}"
 
 
 def to_hand_on(job: Job) -> Iterator[str]:

@@ -161,7 +161,7 @@ def test_something_else_at_the_socket_is_exit_69(canned, ctl, frame):
             "--timeout: 'nan' is not a positive number of seconds (at most",
         ),
         ("wait", "JOB is missing (see cucmctl wait --help)"),
-        ("cancel", "JOB is missing (see"),
+        ("transcript", "JOB is missing (see"),
         ("start", "NODE is missing (see cucmctl start --help)"),
         ("retry", "JOB is missing (see"),
         ("status a b", "'b' is one argument too many (see"),

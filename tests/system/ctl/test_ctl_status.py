@@ -55,9 +55,65 @@ def test_files_shows_the_notes_of_their_nodes(canned, ctl, job, node):
     canned.on("Files", canned.reply({"files": [FILE]}))
     done = ctl("files", "3f2a")
     assert done.returncode == 0
-    assert len(done.stdout.splitlines()) == 1
+    heading, file = done.stdout.splitlines()
+    assert heading == "ccm-pub  1 file, 5 B"
+    assert file.endswith("  sdl/a.txt")
     assert done.stderr == "cucmctl: ccm-pub: note: cm/trace/cti: not compared\n"
     assert ctl("--json", "files", "3f2a").stderr == ""
+
+
+LONG = f"192.0.2.5/2026-11-28_08-15-09/cm/trace/{'folder/' * 6}SDL001_100_000074.txt.gz"
+CUT = {**FILE, "path": "192.0.2.5/1/sdl/b.txt", "size": 7, "complete": False, "exported": False}
+
+
+@pytest.mark.parametrize("columns", [80, 200, None])
+@pytest.mark.parametrize("colour", [True, False])
+def test_files_are_a_table_that_fits(canned, ctl, terminal, job, columns, colour):
+    """What is counted stands above it, and what does not count is marked."""
+    canned.on("Status", canned.reply({"job": job()}))
+    others = {**FILE, "node": "ccm-sub1"}
+    canned.on("Files", canned.reply({"files": [FILE, {**FILE, "path": LONG}, CUT, others]}))
+    if columns is None:
+        lines = ctl("files", "3f2a").stdout.splitlines()
+    else:
+        screen = terminal("files", "3f2a", columns=columns, **({} if colour else {"NO_COLOR": "1"}))
+        assert screen.ended() == 0
+        lines = [line.rstrip() for line in screen.screen.splitlines() if line.strip()]
+        assert ("\x1b[1m" in screen.raw) is colour
+        assert max(map(len, lines)) <= columns
+    pub, plain, long, cut, sub, _ = lines
+    assert pub == "ccm-pub  2 files, 10 B; 1 that does not count"
+    assert sub == "ccm-sub1  1 file, 5 B"
+    assert plain.split()[:2] == ["5", "B"]
+    assert plain.endswith("  sdl/a.txt")
+    assert long.endswith("SDL001_100_000074.txt.gz")
+    assert ("…" in long) is (columns == 80)
+    assert cut.endswith("sdl/b.txt  incomplete")
+    assert not any(FILE["sha256"] in line or "192.0.2.5" in line for line in lines)
+    assert FILE["sha256"] in ctl("files", "3f2a", "--long").stdout
+
+
+def test_a_transcript_without_a_node_lists_them(canned, ctl, job, node):
+    canned.on("Status", canned.reply({"job": job("partial", node("ccm-pub"), node("ccm-sub1"))}))
+    done = ctl("transcript", "3f2a")
+    assert (done.returncode, done.stdout) == (0, "ccm-pub\nccm-sub1\n")
+    assert f"cucmctl transcript {JOB_ID} NODE" in done.stderr
+    canned.on("Status", canned.reply({"job": job("succeeded", node("ccm-pub"))}))
+    canned.on("Transcript", canned.reply({"text": "admin:\n"}))
+    assert ctl("transcript", "3f2a").stdout == "admin:\n"
+
+
+def test_where_files_are_is_not_shown_to_who_cannot_open_it(canned, ctl, job, tmp_path):
+    """As below the state directory of the service. A path that is not there is on another host."""
+    shut = tmp_path / "jobs"
+    shut.mkdir()
+    canned.on("Status", lambda _: {"job": job(directory=str(shut))})
+    assert f"files in {shut}" in ctl("status", "3f2a").stdout
+    if os.getuid():
+        shut.chmod(0)
+        assert "files in" not in ctl("status", "3f2a").stdout
+    else:
+        pytest.skip("root can open everything")
 
 
 def test_status_exits_0_whatever_became_of_the_job(canned, ctl, job, node):
