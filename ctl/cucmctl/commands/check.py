@@ -67,7 +67,7 @@ class CheckTable(Silent):
 def _lines(job: Job) -> Iterator[str]:
     layout = printer.layout(sys.stdout)
     yield from checked.table(job, **layout)
-    if said := list(remarks(job.nodes, all_names=layout["columns"] is None)):
+    if said := list(remarks(job.nodes, columns=layout["columns"], ascii_only=layout["ascii_only"])):
         yield from ("", *said)
 
 

@@ -156,7 +156,7 @@ class Live(View):
             super().came_back()
 
     def conclude(self, job: Job) -> None:
-        for text in render.to_hand_on(job):
+        for text in render.next_commands(job):
             printer.line(text, self._stream)
 
     def _list(self, jobs: dict[str, JobSummary]) -> None:

@@ -2,6 +2,8 @@
 
 What is the same for several nodes is one line, and no line says the same words twice: neither the
 name of its node nor the failure's code, which is left out where the message has its words.
+
+On a terminal a failure has a mark, is one clause, and breaks between words; a pipe gets all of it.
 """
 
 from __future__ import annotations
@@ -20,9 +22,29 @@ NAMED = 3
 SSH_PORT = 22
 
 
-def remarks(nodes: Iterable[Node], *, all_names: bool = True) -> Iterator[str]:
-    """The lines about these nodes, in the order of the first node that each is about."""
-    yield from _grouped(((node, _of(node)) for node in nodes), all_names=all_names)
+def remarks(
+    nodes: Iterable[Node], *, columns: int | None = None, ascii_only: bool = False
+) -> Iterator[str]:
+    """The lines about these nodes, in the order of the first node that each is about.
+
+    columns  of a terminal; None: a line may have any length
+    """
+    if columns is None:
+        yield from _grouped(((node, _of(node)) for node in nodes), all_names=True)
+        return
+    mark = "x " if ascii_only else "✗ "
+    said = ((node, _of(node, mark)) for node in nodes)
+    for line in _grouped(said, all_names=False, mark=mark):
+        yield from _wrapped(line, columns)
+
+
+def _wrapped(text: str, columns: int) -> Iterator[str]:
+    """Broken between words; what follows is indented by two more than the first."""
+    indent = (len(text) - len(text.lstrip()) + 2) * " "
+    while len(text) > columns and (at := text.rfind(" ", len(indent), columns + 1)) > 0:
+        yield text[:at]
+        text = indent + text[at + 1 :]
+    yield text
 
 
 def notes(nodes: Iterable[Node]) -> Iterator[str]:
@@ -37,8 +59,9 @@ def waiting(nodes: Iterable[Node]) -> Iterator[str]:
 
 
 def _grouped(
-    said: Iterable[tuple[Node, Iterable[tuple[str, str]]]], *, all_names: bool
+    said: Iterable[tuple[Node, Iterable[tuple[str, str]]]], *, all_names: bool, mark: str = ""
 ) -> Iterator[str]:
+    """`mark`: where a text begins with it, the line does."""
     groups: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for node, of_node in said:
         for text, hint in of_node:
@@ -46,20 +69,26 @@ def _grouped(
             same = text, re.sub(rf"(?<!\S){re.escape(node.node)}(?!\S)", "NODE", hint)
             groups.setdefault(same, []).append((visible(node.node), visible(hint)))
     for (text, same_hint), of_nodes in groups.items():
-        yield f"{named([name for name, _ in of_nodes], all_names=all_names)}: {text}"
+        before = mark if text.startswith(mark) else ""
+        names = named([name for name, _ in of_nodes], all_names=all_names)
+        yield f"{before}{names}: {text.removeprefix(before)}"
         hint = of_nodes[0][1] if len(of_nodes) == 1 else visible(same_hint)
         if hint:
             yield f"  hint: {hint}"
 
 
-def _of(node: Node) -> Iterator[tuple[str, str]]:
-    """Each remark about a node without its name, and the hint that goes with it, or none."""
+def _of(node: Node, mark: str = "") -> Iterator[tuple[str, str]]:
+    """Each remark about a node without its name, and the hint that goes with it, or none.
+
+    mark  stands before a failure, which is one clause then
+    """
     failure = node.failure
     if failure is not None:
         text = visible(without_name(node, node.error or failure.message))
-        yield f"{text} {_code(failure, text)}".strip(), failure.hint or ""
+        clause = _first_path(text) if mark else text
+        yield mark + f"{clause} {_code(failure, text)}".strip(), failure.hint or ""
     elif node.error:
-        yield visible(without_name(node, node.error)), ""
+        yield mark + visible(without_name(node, node.error)), ""
     if waiting := waits(node):
         yield waiting, ""
     yield from _notes_of(node)
@@ -80,6 +109,14 @@ def _notes_of(node: Node) -> Iterator[tuple[str, str]]:
         yield f"note: {visible(note)}", ""
 
 
+def _first_path(text: str) -> str:
+    """Of `PATH: why; PATH: why` the first, and how many more there are."""
+    first, *others = text.split("; ")
+    if not others or not all(re.match(r"\S+: ", part) for part in (first, *others)):
+        return text
+    return f"{first}, and {len(others)} more {'path' if len(others) == 1 else 'paths'}"
+
+
 def _code(failure: Failure, text: str) -> str:
     parts = [] if failure.code.replace("_", " ") in text.lower() else [visible(failure.code)]
     if failure.retryable:
@@ -95,11 +132,13 @@ def named(names: list[str], *, all_names: bool) -> str:
 
 
 def without_name(node: Node, text: str) -> str:
-    """`text` without the node's name at its beginning, or behind a preposition.
+    """`text` without the node's name at its beginning, or behind a preposition, and without the
+    name of an exception, which is for programs.
 
     `ccm-pub refused ...` is `refused ...`; `cannot connect to ccm-pub: ...` is `cannot connect:
     ...`.
     """
+    text = text.removeprefix("TimeoutError: ")
     if node.node not in text:
         return text
     at_the_beginning, within = _patterns(node.node)

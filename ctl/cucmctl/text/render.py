@@ -133,7 +133,8 @@ def job(
         if table_of_nodes:
             yield ""
             yield from table_of_nodes
-    if said := list(remarks(job.nodes, all_names=layout.get("columns") is None)):
+    columns, ascii_only = layout.get("columns"), layout.get("ascii_only", False)
+    if said := list(remarks(job.nodes, columns=columns, ascii_only=ascii_only)):
         yield ""
         yield from said
 
@@ -355,11 +356,11 @@ def tally(job: Job, *, without: Sequence[str] = ()) -> str:
     return f"{total}: {parts}" if parts else total
 
 
-def ending(job: Job, *, all_names: bool = True) -> Iterator[str]:
+def ending(job: Job, *, columns: int | None = None, ascii_only: bool = False) -> Iterator[str]:
     """How a job ended: a summary, then what is to be said of its nodes."""
     came = _came(job)
     yield f"job {visible(job.job_id)} {job.status}: {tally(job)}; {came}"
-    yield from remarks(job.nodes, all_names=all_names)
+    yield from remarks(job.nodes, columns=columns, ascii_only=ascii_only)
 
 
 def _came(job: Job) -> str:
@@ -379,9 +380,9 @@ def _came(job: Job) -> str:
 
 
 def where(job: Job) -> Iterator[str]:
-    """Where the files of a job are that has ended, and how to get them."""
+    """Where the files of a job are that has ended, and what can be done next."""
     yield from on_disk(job)
-    yield from to_hand_on(job)
+    yield from next_commands(job)
 
 
 def on_disk(job: Job) -> Iterator[str]:
@@ -398,8 +399,11 @@ def on_disk(job: Job) -> Iterator[str]:
         yield f"files in {visible(job.directory)}"
 
 
-def to_hand_on(job: Job) -> Iterator[str]:
-    """The command for it, if anything has come."""
+def next_commands(job: Job) -> Iterator[str]:
+    """What can be done next: the others once more, and what has come can be handed on."""
+    if job.status in ("failed", "partial"):
+        which = "the others" if job.status == "partial" else "it"
+        yield f"to try {which} again: cucmctl retry {visible(job.job_id)}"
     if any(node.files_received for node in job.nodes):
         yield f"to hand them on: cucmctl export {visible(job.job_id)}"
 

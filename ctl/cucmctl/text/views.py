@@ -93,7 +93,10 @@ class Silent(View):
         if self._json:
             printer.json_line(job)
             return
-        ending = render.ending(job, all_names=not printer.on_terminal(self._stream))
+        stream = self._stream
+        columns = printer.columns(stream) or (80 if printer.on_terminal(stream) else None)
+        ascii_only = printer.ascii_only(stream)
+        ending = render.ending(job, columns=columns, ascii_only=ascii_only)
         for text in (*ending, *render.where(job)):
             printer.line(text, self._stream)
 

@@ -30,8 +30,9 @@ def test_wait_prints_the_end_on_standard_output(canned, ctl, job, node):
     canned.watch(job("running"), job("partial", node(), failed))
     assert ctl("wait", "3f2a").stdout.splitlines() == [
         "job 3f2a00112233 partial: 2 nodes: 1 succeeded, 1 failed; 8 files, 8.0 MB",
-        "ccm-sub1: TimeoutError: Timed out after 30s",
+        "ccm-sub1: Timed out after 30s",
         "files in /var/lib/cucmd/jobs/3f2a00112233",
+        "to try the others again: cucmctl retry 3f2a00112233",
         "to hand them on: cucmctl export 3f2a00112233",
     ]
     assert json.loads(ctl("wait", "3f2a", "--json").stdout)["status"] == "partial"
@@ -144,3 +145,32 @@ def test_ctrl_c_leaves_the_job_and_prints_how_to_cancel_it(canned, environ, job,
     name = "3f2a00112233" if verb == "watch" else stderr.split()[2]
     assert stderr == f"cucmctl: job {name} goes on; to cancel it: cucmctl cancel {name}\n"
     assert [method for method, _ in canned.calls] == ["Watch"]
+
+
+@pytest.mark.parametrize(("columns", "encoding"), [(80, "utf-8"), (200, "utf-8"), (80, "ascii")])
+def test_failures_are_of_a_persons_size(canned, terminal, job, node, columns, encoding):
+    """A mark, the node, one clause, the code; the hint below it; no break in a word."""
+    said = "cm/trace/sdl: the node went back to its prompt and gave no reason; cm/x: it did so too"
+    hint = "the node's transcript shows all that it said; try the command in its own shell"
+    failure = {"code": "command_refused", "message": said, "retryable": True, "hint": hint}
+    failed = node("ccm-sub1.example.org", "failed", error=said, failure=failure)
+    silent = node("ccm-sub2", "failed", error="TimeoutError: Timed out after 30s")
+    canned.watch(job("failed", failed, silent))
+    screen = terminal("wait", "3f2a", columns=columns, PYTHONIOENCODING=encoding)
+    assert screen.ended() == 1
+    lines = [line.rstrip() for line in screen.screen.splitlines() if line.strip()]
+    assert max(map(len, lines)) <= columns
+    mark = "✗" if encoding == "utf-8" else "x"
+    marked = [line for line in lines if line.startswith(f"{mark} ")]
+    assert [line.split()[1] for line in marked] == ["ccm-sub1.example.org:", "ccm-sub2:"]
+    whole = " ".join(" ".join(lines).split())
+    assert "gave no reason, and 1 more path (command_refused; a retry can help)" in whole
+    assert f"hint: {hint}" in whole
+    assert "TimeoutError" not in whole
+    (beginning,) = (line for line in lines if line.startswith("  hint: "))
+    following = lines[lines.index(beginning) + 1]
+    assert following.startswith("    ") is (columns == 80)
+    assert lines[-2:] == [
+        "to try it again: cucmctl retry 3f2a00112233",
+        "to hand them on: cucmctl export 3f2a00112233",
+    ]

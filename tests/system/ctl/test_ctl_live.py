@@ -48,7 +48,7 @@ def test_watch_shows_a_line_a_node(canned, terminal, cluster, go_on):
     assert first.split()[-3:] == ["1/4", "1.0/4.0", "MB"]
     filled, empty = first.count("━"), first.count("╌")
     assert filled == (filled + empty) // 4  # a quarter of what was announced
-    assert second == "ccm-sub1 failed    TimeoutError: Timed out after 600s"
+    assert second == "ccm-sub1 failed    Timed out after 600s"
     assert third == "ccm-sub2 pending"
 
 

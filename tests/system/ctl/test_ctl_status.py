@@ -31,7 +31,7 @@ def test_status_shows_a_job_node_by_node(canned, ctl, job, node):
         "ccm-sub1  failed                4  4.0 MB   42s",
         "",
         "ccm-pub: note: cm/trace/cti matched nothing",
-        "ccm-sub1: TimeoutError: Timed out after 600s (command_timeout; a retry can help)",
+        "ccm-sub1: Timed out after 600s (command_timeout; a retry can help)",
         "  hint: allow more time: --command-timeout",
     ]
     assert canned.calls == [("Status", {"job_id": "3f2a"})]  # the daemon resolves prefixes

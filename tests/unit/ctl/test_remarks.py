@@ -43,8 +43,8 @@ def test_what_is_equal_of_many_nodes_is_one_line(node):
         f"{', '.join(names)}: refused the login (auth_failed)",
         "  hint: check it",
     ]
-    first, _ = remarks(nodes, all_names=False)
-    assert first == f"{', '.join(names[:3])} and 9 more: refused the login (auth_failed)"
+    first, _ = remarks(nodes, columns=200)
+    assert first == f"✗ {', '.join(names[:3])} and 9 more: refused the login (auth_failed)"
 
 
 def test_equal_notes_are_one_line_and_different_ones_are_not(node):
