@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client
+from cucmd.job.kind import utc
 from cucmd.protocol.jobs import Job
 from rig.credentials import named_credential
 from rig.daemon import CONFIG, Daemon, running_daemon
@@ -189,7 +190,7 @@ def test_a_retry_collects_from_nodes_that_are_well_again(tmp_path: Path) -> None
         assert exported(daemon, job.job_id, tmp_path / "x.tar") == wanted
         with tarfile.open(tmp_path / "x.tar") as tar:
             summary = tar.extractfile("summary.txt").read().decode()
-        assert f"Started:    {first.started_at:%Y-%m-%d %H:%M:%S}" in summary
-        assert f"Ended:      {job.completed_at:%Y-%m-%d %H:%M:%S}" in summary
+        assert f"Started:    {utc(first.started_at)}" in summary
+        assert f"Ended:      {utc(job.completed_at)}" in summary
         nothing = daemon.ctl("retry", job.job_id)
         assert nothing.returncode == 65, "all have succeeded: nobody is asked for a password"

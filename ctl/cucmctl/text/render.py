@@ -301,7 +301,8 @@ def members(found: Found, **layout: Unpack[Layout]) -> Iterator[str]:
 
 
 def sizes(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
-    """What a dry run has found: a line a node and path, the total, and whether it fits.
+    """What a dry run has found: a line a node and path, the sum of each node, the total, and
+    whether it fits. A node of which nothing is known is there, too.
 
     With the times, where they are known of a node: that of the total is less than their sum, since
     nodes send at once.
@@ -310,11 +311,7 @@ def sizes(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
     paths = [one for _, found in known for one in found.paths]
     if not paths:
         return
-    rows = [
-        (name, one.path, str(one.files), size(one.bytes), _time_of(one, found))
-        for name, found in known
-        for one in found.paths
-    ]
+    rows = [row for node in job.nodes for row in _sizes_of(node, several=len(job.nodes) > 1)]
     files, whole = sum(one.files for one in paths), sum(one.bytes for one in paths)
     rows.append(("total", "", str(files), size(whole), _estimate(estimated(job))))
     count = 4 if all(found.seconds is None for _, found in known) else 5
@@ -331,7 +328,24 @@ def sizes(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
         more = size(whole - room)
         yield f"all of it{before} is {more} more than the disk has room for ({size(room)})"
     elif all(found.fits for _, found in known):
-        yield "each node fits disk and quotas"
+        if unknown := len(job.nodes) - len(known):
+            yield f"what is known fits disk and quotas; nothing is of {counting(unknown, 'node')}"
+        else:
+            yield "each node fits disk and quotas"
+
+
+def _sizes_of(node: Node, *, several: bool) -> Iterator[tuple[str, ...]]:
+    """The rows of a node: each path, and their sum where there are several nodes and paths."""
+    if node.sizes is None:
+        why = node.failure.code if node.failure else node.status
+        yield node.node, f"({why})", "-", "-", _estimate(None)
+        return
+    paths = node.sizes.paths
+    for one in paths:
+        yield node.node, one.path, str(one.files), size(one.bytes), _time_of(one, node.sizes)
+    if several and len(paths) > 1:
+        files = str(sum(one.files for one in paths))
+        yield node.node, "(all)", files, size(node.sizes.bytes), _estimate(node.sizes.seconds)
 
 
 def _time_of(path: PathSize, found: Sizes) -> str:

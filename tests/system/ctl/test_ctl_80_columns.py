@@ -129,9 +129,10 @@ def test_the_sizes_of_a_dry_run(canned, terminal, node, job):
     asked = ("start", PUB, SUBS[0], "--path", "x", "--dry-run", *LOGIN)
     screen = with_password(terminal(*asked))
     assert screen.ended() == 0
-    *_, heading, first, _, _, fourth, _, _, total, fits = clean(screen)
+    *_, heading, first, _, _, sum_, fourth, _, _, _, total, fits = clean(screen)
     assert heading.split() == ["NODE", "PATH", "FILES", "SIZE", "TIME"]
     assert first.split()[-4:] == ["120", "654.3", "MB", "3m38s"]
+    assert sum_.split()[-5:] == ["(all)", "360", "2.0", "GB", "10m54s"]
     assert fourth.split()[-1] == "30s"
     assert total.split() == ["total", "720", "3.9", "GB", "10m54s"]
     assert fits == "each node fits disk and quotas"

@@ -279,9 +279,27 @@ def test_the_time_of_a_dry_run_is_that_of_the_nodes_that_send_at_once(job, node,
     known = job(*nodes, concurrency=at_once, kind="dry_run", status="succeeded")
     rows = [line.split() for line in render.sizes(known)]
     assert rows[0][-1] == "TIME"
-    assert [row[-1] for row in rows[1:5]] == ["30s", "1m30s", "1m00s", "2m00s"]
-    assert rows[5][0] == "total"
-    assert rows[5][-1] == whole
+    assert [row[-1] for row in rows[1:5]] == ["30s", "1m30s", "2m00s", "1m00s"]
+    assert rows[5][-1] == "2m00s"
+    assert rows[6][0] == "total"
+    assert rows[6][-1] == whole
     unknown = job(*nodes, sized("d", None, 7), concurrency=at_once, status="succeeded")
     rows = [line.split() for line in render.sizes(unknown)]
-    assert [row[-1] for row in rows[4:7]] == ["2m00s", "unknown", "unknown"]
+    assert [row[-1] for row in rows[5:8]] == ["2m00s", "unknown", "unknown"]
+
+
+def test_the_sizes_of_a_dry_run_have_a_sum_for_each_node_and_those_that_refused(job, node):
+    paths = tuple(PathSize(name, 2, 1000) for name in ("sdl", "sdi"))
+    asked = [node(name, "succeeded", sizes=Sizes(paths, 10_000, True)) for name in "ab"]
+    why = Failure("connection_refused", "cannot connect", retryable=True)
+    refused = node("c", "failed", error="cannot connect", failure=why)
+    one = job(*asked, refused, kind="dry_run", status="partial")
+    *rows, last = [line.split() for line in render.sizes(one)]
+    assert [row[1:] for row in rows if "(all)" in row] == [["(all)", "4", "2.0", "kB"]] * 2
+    assert rows[-2] == ["c", "(connection_refused)", "-", "-"]
+    assert rows[-1] == ["total", "8", "4.0", "kB"]
+    assert "1 node" in " ".join(last)
+    *_, last = render.sizes(job(*asked, kind="dry_run"))
+    assert last == "each node fits disk and quotas"
+    for columns in (80, 200):
+        assert max(map(len, render.sizes(one, columns=columns))) <= 80
