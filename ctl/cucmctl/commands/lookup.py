@@ -49,7 +49,8 @@ def name_last(arguments: argparse.Namespace) -> None:
     """Puts the id of the newest job of this user in place of `@last`. Raises `JobNotFound`."""
     with Client(arguments.socket) as client:
         job = _newest(client)
-    printer.note(f"@last is job {job.job_id}: {render.does(job)}, {render.local(job.created_at)}")
+    said = " ".join(filter(None, (job.kind, render.what(job))))
+    printer.note(f"@last is job {job.job_id}: {said}, {render.local(job.created_at)}")
     for name in ("job", "jobs"):
         given = getattr(arguments, name, None)
         if isinstance(given, list):

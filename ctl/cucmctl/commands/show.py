@@ -30,6 +30,8 @@ from cucmd.protocol.jobs import DEFAULT_LIMIT, JobStatus, JobSummary, ListReques
 
 # how many jobs `status` shows without a job: they fit a small terminal
 NEWEST = 10
+# Kinds of jobs that a list leaves out: nobody looks for one of yesterday.
+PREPARATIONS = ("check", "discover")
 _EVERY_JOB = ListRequest()
 
 
@@ -89,7 +91,9 @@ def _list_arguments(parser: VerbParser) -> None:
     how_many = parser.add_mutually_exclusive_group()
     help_ = f"at most N jobs (default: {DEFAULT_LIMIT}, and all that have not ended)"
     how_many.add_argument("--limit", metavar="N", type=count, help=help_)
-    how_many.add_argument("--all", action="store_true", help="all jobs")
+    how_many.add_argument(
+        "--all", action="store_true", help="all jobs, also checks and discoveries"
+    )
 
 
 def _list(arguments: argparse.Namespace) -> int:
@@ -97,21 +101,41 @@ def _list(arguments: argparse.Namespace) -> int:
     if request.since is not None:
         printer.note(f"created from {render.window(request.since, None)}")
     with Client(arguments.socket) as client:
-        reply = client.list_page(request)
-        found, left = [*reply.jobs], reply.older
-        while arguments.all and left:
-            reply = client.list_page(msgspec.structs.replace(request, before=found[-1].job_id))
-            found, left = [*found, *reply.jobs], reply.older
+        found, left, aside = _pages(client, request, arguments)
         if request == ListRequest():
             unfinished = older(client, found, DEFAULT_LIMIT)
-            found, left = [*found, *unfinished], (left or 0) - len(unfinished)
+            found, left = [*found, *unfinished], left - len(unfinished)
         _show_list(found, as_json=arguments.json, request=request)
         hidden = () if arguments.json else _hidden(client, request, found)
     if hidden:
         printer.note(_left_out(hidden))
-    elif left and left > 0 and not arguments.json:
+    elif left > 0 and not arguments.json:
         printer.note(f"{left} older; to see them: cucmctl list --all, or --limit N")
+    if aside:
+        printer.note(f"checks and discoveries are not shown ({aside}): cucmctl list --all")
     return exits.DONE
+
+
+def _pages(
+    client: Client, request: ListRequest, arguments: argparse.Namespace
+) -> tuple[list[JobSummary], int, int]:
+    """(the jobs to show, how many older ones there are, how many were passed over)."""
+    everything = arguments.all or arguments.json or arguments.kind is not None
+    limit = request.limit or DEFAULT_LIMIT
+    found: list[JobSummary] = []
+    aside = 0
+    while True:
+        reply = client.list_page(request)
+        chosen = [job for job in reply.jobs if everything or job.kind not in PREPARATIONS]
+        aside += len(reply.jobs) - len(chosen)
+        found, left = [*found, *chosen], reply.older or 0
+        whole = arguments.all or len(chosen) < len(reply.jobs)
+        if not left or not whole or (len(found) >= limit and not arguments.all):
+            break
+        request = msgspec.structs.replace(request, before=reply.jobs[-1].job_id)
+    if aside and not arguments.all:
+        left, found = left + len(found[limit:]), found[:limit]
+    return found, left, aside
 
 
 def _hidden(
@@ -170,7 +194,8 @@ COMMANDS = {
     ),
     "list": Verb(
         "Lists jobs, newest first, with all older ones that have not ended, unless a\n"
-        "--limit is given.",
+        "--limit is given. Checks and discoveries are there with --all or --kind, and\n"
+        "with --json.",
         "  cucmctl list --status running\n  cucmctl list --label case=698123456\n"
         "  cucmctl list --target berlin --since '2026-11-25 09:00' --limit 100 --json",
         _list_arguments,

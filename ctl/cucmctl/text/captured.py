@@ -17,15 +17,19 @@ from cucmd.protocol.jobs import Job, Node
 def asked(settings: CaptureSettings) -> Iterator[str]:
     """`captures packets of eth0 for 60 s, host 10.20.0.1, port 5060; at most 100000 of a node`."""
     parts = [f"captures packets of {settings.interface} for {settings.duration:g} s"]
-    if settings.host is not None:
-        parts.append(f"host {settings.host}")
-    if settings.port is not None:
-        parts.append(f"port {settings.port}")
+    if of := packets_of(settings):
+        parts.append(of)
     if settings.size is not None:
         parts.append(f"{settings.size} bytes of each")
     yield visible(f"{', '.join(parts)}; at most {settings.count} of a node")
     if settings.delete:
         yield visible(f"removes {settings.name}*.cap from the nodes once it is here")
+
+
+def packets_of(settings: CaptureSettings) -> str:
+    """`host 10.20.0.1, port 5060`; empty: all packets."""
+    chosen = {"host": settings.host, "port": settings.port}
+    return ", ".join(f"{name} {value}" for name, value in chosen.items() if value is not None)
 
 
 def captures(node: Node) -> bool:

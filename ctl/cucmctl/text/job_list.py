@@ -1,12 +1,13 @@
 """A list of jobs as a table.
 
-Each job is one line. With a width, the table is the first of these in which COLLECTS can be read:
+Each job is one line. With a width, the table is the first of these in which WHAT can be read:
 
-    all columns; the last two, TARGET and COLLECTS, are cut to the width, where a mark stands
+    all columns; the last two, TARGET and WHAT, are cut to the width, where a mark stands
     the same without OWNER, where all jobs are of one
     the same without TIME too
+    the same without LABELS too, which are there where a job has any
 
-If it cannot in any of them, COLLECTS is left out, and TARGET too where it would be too short.
+If it cannot in any of them, WHAT is left out, and TARGET too where it would be too short.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from cucmd.protocol.jobs import JobSummary
 _RECENT = timedelta(days=180)
 # A column that can be cut is left out where it would be shorter.
 _LEAST = 8
-# The name of a profile has about so many characters. Where COLLECTS would have fewer, other columns
+# The name of a profile has about so many characters. Where WHAT would have fewer, other columns
 # are left out for it.
-_LEAST_COLLECTS = 12
+_LEAST_WHAT = 12
 
 
 def jobs(
@@ -36,9 +37,12 @@ def jobs(
     columns: int | None = None,
     ascii_only: bool = False,
 ) -> Iterator[str]:
-    headings = ["JOB", "STATUS", "CREATED", "NODES", "SIZE", "TIME", "OWNER", "TARGET", "COLLECTS"]
+    headings = ["JOB", "STATUS", "KIND", "CREATED", "NODES", "SIZE", "TIME", "LABELS"]
+    headings += ["OWNER", "TARGET", "WHAT"]
     found = list(summaries)
     rows = [_row(job, now) for job in found]
+    if not any(job.labels for job in found):
+        headings, rows = _without(("LABELS",), headings, rows)
     if columns is not None:
         rest = [_short_target(job) for job in found]
         headings, rows = _fitting(headings, rows, rest, columns, mark(ascii_only=ascii_only))
@@ -51,13 +55,15 @@ def _row(job: JobSummary, now: datetime) -> list[str]:
     return [
         job.job_id,
         job.status,
+        job.kind or "",
         _moment(job.created_at, now),
         f"{done}/{job.nodes_total}",
         render.size(job.bytes_received),
         render.took(job.started_at, job.completed_at, now, job.ran_before),
+        ", ".join(f"{key}={value}" for key, value in sorted((job.labels or {}).items())),
         "" if job.owner is None else render.user(job.owner),
         render.target(job.targets, job.first_node, job.nodes_total),
-        render.does(job),
+        render.what(job),
     ]
 
 
@@ -82,11 +88,12 @@ def _fitting(
 ) -> tuple[list[str], list[list[str]]]:
     """The headings and rows that fit in this width. `short`: for each row, as `_short_target`."""
     owners = {row[headings.index("OWNER")] for row in rows}
-    in_turn = [(), ("OWNER",), ("OWNER", "TIME")] if len(owners) == 1 else [(), ("TIME",)]
+    less = ["OWNER", "TIME", "LABELS"] if len(owners) == 1 else ["TIME", "LABELS"]
+    in_turn = [less[:count] for count in range(len(less) + 1)]
     tables = [
         _last_cut(*_without(left_out, headings, rows), short, columns, mark) for left_out in in_turn
     ]
-    enough = min(_LEAST_COLLECTS, max((len(visible(row[-1])) for row in rows), default=0))
+    enough = min(_LEAST_WHAT, max((len(visible(row[-1])) for row in rows), default=0))
     with_collects = [table for table in tables if _shown(table) >= enough]
     with_target = [table for table in tables if "TARGET" in table[0]]
     return (with_collects or with_target or tables)[0]
@@ -102,7 +109,7 @@ def _without(
 def _shown(table: tuple[list[str], list[list[str]]]) -> int:
     """How wide the column is that says what jobs collect."""
     headings, rows = table
-    return max((len(row[-1]) for row in rows), default=0) if headings[-1] == "COLLECTS" else 0
+    return max((len(row[-1]) for row in rows), default=0) if headings[-1] == "WHAT" else 0
 
 
 def _last_cut(
@@ -116,18 +123,18 @@ def _last_cut(
     widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
     left = columns - sum(widths[:-2]) - 2 * (len(widths) - 3)
     target_width = min(widths[-2], left - 2)
-    if left - 4 - target_width < _LEAST_COLLECTS:  # targets in short make room
+    if left - 4 - target_width < _LEAST_WHAT:  # targets in short make room
         shortest = max((len(visible(name)) + len(more) for name, more in short), default=0)
-        target_width = min(target_width, max(shortest, left - 4 - _LEAST_COLLECTS))
+        target_width = min(target_width, max(shortest, left - 4 - _LEAST_WHAT))
     rest = left - 2 - target_width - 2
-    if target_width < _LEAST:
+    if target_width < min(_LEAST, widths[-2]):
         count = len(headings) - 2
         return headings[:count], [row[:count] for row in rows]
     for row, (name, more) in zip(rows, short, strict=True):
         if len(row[-2]) > target_width:
             row[-2] = _cut(visible(name), target_width - len(more), mark) + more
         row[-1] = _cut(row[-1], rest, mark)
-    count = len(headings) if rest >= _LEAST else len(headings) - 1
+    count = len(headings) if rest >= min(_LEAST, widths[-1]) else len(headings) - 1
     return headings[:count], [row[:count] for row in rows]
 
 

@@ -249,14 +249,16 @@ def collected(collection: Collection) -> str:
     return ", ".join(parts)
 
 
-def does(job: JobSummary) -> str:
-    """What a job does: what it collects, or its kind. Empty if an older daemon does not say it.
+def what(job: JobSummary) -> str:
+    """What a job of its kind does: `callmanager, last 2h`, `show status`, `port 5060`.
 
     Without the word "profile", so that more of its name can be seen.
     """
-    if job.kind not in (None, "collect"):
-        return f"({job.kind})"
-    return collected(job.collection or Collection()).removeprefix("profile ")
+    if job.capture is not None:
+        return captured.packets_of(job.capture)
+    commands = job.commands if job.kind == "run" else None
+    collection = job.collection or Collection()
+    return "; ".join(commands or ()) or collected(collection).removeprefix("profile ")
 
 
 def _first(paths: Sequence[str]) -> list[str]:
@@ -443,4 +445,6 @@ def summary(job: Job) -> JobSummary:
         labels=job.labels,
         kind=job.kind,
         ran_before=job.ran_before,
+        commands=job.commands,
+        capture=job.capture,
     )

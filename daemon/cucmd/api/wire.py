@@ -27,6 +27,7 @@ from cucmd.store import JobRow, summarise
 
 # Of a job in a list: a request may name a thousand. How many nodes they are is told apart.
 MOST_TARGETS = 20
+MOST_COMMANDS = 3
 # Of an export: its summary has all of them.
 MOST_DAMAGED = 20
 
@@ -91,16 +92,19 @@ def summary_to_wire(job: Job | JobRow) -> wire.JobSummary:
     summary = wire.JobSummary(**fields)
     if detail is None:  # its row is damaged
         return summary
+    shown = detail.work.shown()
     return replace(
         summary,
         started_at=detail.started_at,
         owner=detail.uid,
         targets=detail.targets[:MOST_TARGETS] or None,
-        collection=detail.work.shown().get("collection", asked.Collection()),
+        collection=shown.get("collection", asked.Collection()),
         labels=detail.labels or None,
         revision=detail.revision,
         kind=detail.kind,
         ran_before=detail.ran_before or None,
+        commands=detail.work.commands_kept[:MOST_COMMANDS] or None,
+        capture=shown.get("capture"),
     )
 
 

@@ -117,7 +117,7 @@ class Job(Struct, frozen=True):
 
 
 class JobSummary(Struct, frozen=True):
-    """targets are the first 20 names of the request."""
+    """targets are the first 20 names of the request, commands the first 3."""
 
     job_id: str
     status: JobStatus
@@ -138,6 +138,8 @@ class JobSummary(Struct, frozen=True):
     revision: int | None = None
     kind: str | None = None
     ran_before: float | None = None
+    commands: tuple[str, ...] | None = None
+    capture: CaptureSettings | None = None
 
 
 class JobChange(Struct, frozen=True):

@@ -125,7 +125,7 @@ def test_status_without_a_job_lists_the_newest(canned, ctl, summary):
     canned.on("List", canned.reply({"jobs": [summary("running", nodes_done=1, nodes_failed=1)]}))
     done = ctl("status")
     headings, row = done.stdout.splitlines()
-    assert headings.split()[:5] == ["JOB", "STATUS", "CREATED", "NODES", "SIZE"]
+    assert headings.split()[:5] == ["JOB", "STATUS", "KIND", "CREATED", "NODES"]
     assert row.split()[:2] == [JOB_ID, "running"]
     assert row.split()[-3:] == ["0/3", "123.5", "MB"]
     assert canned.calls == [("List", {"limit": 10})]
@@ -326,7 +326,7 @@ def test_last_is_the_newest_job_of_whoever_asks(canned, ctl, job, summary):
     canned.on("Status", canned.reply({"job": job(job_id=mine["job_id"])}))
     done = ctl("status", "@last")
     assert done.returncode == 0
-    assert done.stderr.startswith("cucmctl: @last is job 9c0100112233: (check), 2026-")
+    assert done.stderr.startswith("cucmctl: @last is job 9c0100112233: check, 2026-")
     assert canned.calls[1:] == [
         ("List", {"before": theirs[-1]["job_id"]}),
         ("Status", {"job_id": mine["job_id"]}),
@@ -338,3 +338,28 @@ def test_who_has_started_nothing_has_no_last_job(canned, ctl, summary):
     canned.on("List", lambda asked: {"jobs": [] if asked.get("before") else theirs})
     done = ctl("delete", "@last", "--yes")
     assert (done.returncode, done.stdout) == (5, "")
+
+
+def test_a_list_passes_over_checks_and_discoveries(canned, ctl, summary):
+    """And fills its lines with what is behind them; --all, --kind and --json have them."""
+    kinds = ["check", "discover", "collect", "check", "run", "collect"]
+    jobs = [summary(job_id=f"{n:012x}", kind=kind) for n, kind in enumerate(kinds)]
+
+    def page(asked):
+        begin = 0 if "before" not in asked else 1 + int(asked["before"], 16)
+        asked_for = jobs[begin : begin + min(2, asked.get("limit", 2))]
+        return {"jobs": asked_for, "older": len(jobs) - begin - len(asked_for)}
+
+    canned.on("List", page)
+    done = ctl("list", "--limit", "2")
+    assert [line.split()[0] for line in done.stdout.splitlines()[1:]] == [
+        jobs[2]["job_id"],
+        jobs[4]["job_id"],
+    ]
+    assert "checks and discoveries are not shown (3)" in done.stderr
+    for options in (("--all",), ("--all", "--json")):
+        shown = ctl("list", *options)
+        assert all(job["job_id"] in shown.stdout for job in jobs)
+        assert "not shown" not in shown.stderr
+    assert jobs[0]["job_id"] in ctl("list", "--json").stdout
+    assert jobs[0]["job_id"] in ctl("list", "--kind", "check").stdout

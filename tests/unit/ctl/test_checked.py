@@ -84,4 +84,4 @@ def test_status_and_the_end_of_a_job_say_that_it_is_a_check(job, node, lines):
     assert "looks whether a collection can be expected to work" in shown
     assert "callmanager" in shown
     assert "1 node checked" in next(iter(render.ending(one)))
-    assert "(check)" in "\n".join(job_list.jobs([render.summary(one)], NOW))
+    assert "  check" in "\n".join(job_list.jobs([render.summary(one)], NOW))

@@ -9,6 +9,7 @@ import pytest
 
 from cucmctl.text import job_list, render
 from cucmd.job.asked import Collection
+from cucmd.job.capture import CaptureSettings
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def cells(summary, began, columns=None):
 def test_a_job_is_a_line_with_owner_target_and_what_it_collects(summary, began, in_zone):
     in_zone("UTC")
     headings, row = cells(summary, began + timedelta(minutes=2))
-    assert headings[3:] == ["NODES", "SIZE", "TIME", "OWNER", "TARGET", "COLLECTS"]
+    assert headings[4:] == ["NODES", "SIZE", "TIME", "OWNER", "TARGET", "WHAT"]
     assert " 1/3 " in row
     assert f" {pwd.getpwuid(os.getuid()).pw_name} " in row
     assert row.endswith("cucm-pub and 2 more  cm/trace/ccm/sdl, last 2h")
@@ -53,10 +54,10 @@ def test_an_old_job_has_its_year(summary, began, in_zone):
     ("columns", "shown"),
     [
         (200, "cucm-pub.example.org and 2 more  cm/trace/ccm/sdl, last 2h"),
-        (110, "cucm-pub.example.org and 2 more  cm/trace/ccm/s…"),
-        (100, "cucm-pub.example.org +2  cm/trace/cc…"),
-        (90, "cucm-pub.example.org +2  cm/trace/cc…"),
-        (80, "cucm-pub.examp… +2"),
+        (116, "cucm-pub.example.org and 2 more  cm/trace/ccm/s…"),
+        (106, "cucm-pub.example.org +2  cm/trace/cc…"),
+        (96, "cucm-pub.example.org +2  cm/trace/cc…"),
+        (86, "cucm-pub.examp… +2"),
     ],
 )
 def test_what_is_cut_has_a_mark_and_keeps_the_number_of_nodes(summary, began, columns, shown):
@@ -69,19 +70,19 @@ def test_what_is_cut_has_a_mark_and_keeps_the_number_of_nodes(summary, began, co
 
 def test_the_name_of_a_cluster_is_cut_as_one(summary, began):
     one = msgspec.structs.replace(summary, targets=("the-cluster-of-berlin",), owner=0)
-    headings, row = job_list.jobs([one], began, columns=80)
+    headings, row = job_list.jobs([one], began, columns=86)
     assert row[headings.index("TARGET") :] == "the-cluster-of-be…"
 
 
 @pytest.mark.parametrize(
     ("columns", "owners", "left_out"),
     [
-        (120, (0, 0), set()),
-        (90, (0, 0), {"OWNER"}),
-        (80, (0, 0), {"OWNER", "TIME"}),
-        (80, (0, 1), {"COLLECTS"}),
-        (90, (0, 1), {"TIME"}),
-        (66, (0, 0), {"OWNER", "TIME", "COLLECTS"}),
+        (126, (0, 0), set()),
+        (96, (0, 0), {"OWNER"}),
+        (86, (0, 0), {"OWNER", "TIME"}),
+        (86, (0, 1), {"WHAT"}),
+        (96, (0, 1), {"TIME"}),
+        (72, (0, 0), {"OWNER", "TIME", "WHAT"}),
     ],
 )
 def test_what_jobs_collect_is_seen_before_one_owner_and_their_time(
@@ -95,8 +96,8 @@ def test_what_jobs_collect_is_seen_before_one_owner_and_their_time(
     both = [msgspec.structs.replace(ended, owner=owner) for owner in owners]
     headings, *rows = job_list.jobs(both, began, columns=columns)
     assert set(all_headings.split()) - set(headings.split()) == left_out
-    if "COLLECTS" in headings:
-        assert all(row[headings.index("COLLECTS") :].startswith("callmanager") for row in rows)
+    if "WHAT" in headings:
+        assert all(row[headings.index("WHAT") :].startswith("callmanager") for row in rows)
 
 
 def test_no_jobs_are_a_heading_in_any_width(began):
@@ -109,3 +110,37 @@ def test_the_time_is_that_of_all_attempts(summary, began):
     tried = msgspec.structs.replace(summary, ran_before=3600.0)
     _, row = cells(tried, began + timedelta(minutes=2))
     assert " 1h02m " in row
+
+
+KINDS = {
+    "collect": ({}, "cm/trace/ccm/sdl, last 2h"),
+    "run": ({"commands": ("show status", "show date")}, "show status; show date"),
+    "capture": (
+        {"capture": CaptureSettings("cucmd_x", host="10.20.0.1", port=5060)},
+        "host 10.20.0.1, port 5060",
+    ),
+    "check": ({"collection": Collection()}, ""),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("columns", [80, 200, None])
+def test_a_line_says_what_a_job_was(summary, began, kind, columns):
+    """Its kind always, and of what where there is room."""
+    fields, said = KINDS[kind]
+    one = msgspec.structs.replace(summary, kind=kind, **fields, targets=("berlin",))
+    headings, row = cells(one, began, columns)
+    assert row.split()[headings.index("KIND")] == kind
+    shown = row.rpartition("berlin")[2].strip()
+    assert shown == said if columns != 80 else said.startswith(shown.removesuffix("…"))
+
+
+def test_labels_are_there_where_a_job_has_any_and_stay_longer_than_owners(summary, began):
+    labelled = msgspec.structs.replace(summary, labels={"site": "bern", "case": "69"}, kind="check")
+    headings, row = cells(labelled, began)
+    assert headings.index("LABELS") < headings.index("OWNER")
+    assert " case=69, site=bern " in row
+    assert "LABELS" not in cells(summary, began)[0]
+    seen = [cells(labelled, began, columns)[0] for columns in range(80, 200)]
+    assert all("LABELS" in headings for headings in seen if "OWNER" in headings)
+    assert any("OWNER" not in headings for headings in seen if "LABELS" in headings)
