@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import chain
 
 from cucmctl.cli.printer import visible
 from cucmctl.text.captured import may_still_run
@@ -18,6 +19,8 @@ from cucmd.protocol.jobs import Failure, Node
 
 # Of nodes with the same remark so many are named on a terminal; a pipe gets all of them.
 NAMED = 3
+# Before what is missing of the window.
+GAP = "GAP  "
 # The daemon names a node of this port with or without it.
 SSH_PORT = 22
 
@@ -25,17 +28,17 @@ SSH_PORT = 22
 def remarks(
     nodes: Iterable[Node], *, columns: int | None = None, ascii_only: bool = False
 ) -> Iterator[str]:
-    """The lines about these nodes, in the order of the first node that each is about.
+    """The lines about these nodes, in the order of the first node that each is about; before all
+    others what is missing of the window.
 
     columns  of a terminal; None: a line may have any length
     """
-    if columns is None:
-        yield from _grouped(((node, _of(node)) for node in nodes), all_names=True)
-        return
-    mark = "x " if ascii_only else "✗ "
-    said = ((node, _of(node, mark)) for node in nodes)
-    for line in _grouped(said, all_names=False, mark=mark):
-        yield from _wrapped(line, columns)
+    mark = "" if columns is None else "x " if ascii_only else "✗ "
+    nodes = list(nodes)
+    missing = [(node, [(GAP + visible(node.coverage or ""), "")]) for node in nodes if node.gaps]
+    said = chain(missing, ((node, _of(node, mark)) for node in nodes))
+    for line in _grouped(said, all_names=columns is None, marks=(GAP, mark)):
+        yield from [line] if columns is None else _wrapped(line, columns)
 
 
 def _wrapped(text: str, columns: int) -> Iterator[str]:
@@ -59,9 +62,12 @@ def waiting(nodes: Iterable[Node]) -> Iterator[str]:
 
 
 def _grouped(
-    said: Iterable[tuple[Node, Iterable[tuple[str, str]]]], *, all_names: bool, mark: str = ""
+    said: Iterable[tuple[Node, Iterable[tuple[str, str]]]],
+    *,
+    all_names: bool,
+    marks: tuple[str, ...] = (),
 ) -> Iterator[str]:
-    """`mark`: where a text begins with it, the line does."""
+    """`marks`: where a text begins with one, the line does."""
     groups: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for node, of_node in said:
         for text, hint in of_node:
@@ -69,7 +75,7 @@ def _grouped(
             same = text, re.sub(rf"(?<!\S){re.escape(node.node)}(?!\S)", "NODE", hint)
             groups.setdefault(same, []).append((visible(node.node), visible(hint)))
     for (text, same_hint), of_nodes in groups.items():
-        before = mark if text.startswith(mark) else ""
+        before = next((mark for mark in marks if text.startswith(mark)), "")
         names = named([name for name, _ in of_nodes], all_names=all_names)
         yield f"{before}{names}: {text.removeprefix(before)}"
         hint = of_nodes[0][1] if len(of_nodes) == 1 else visible(same_hint)
@@ -94,7 +100,7 @@ def _of(node: Node, mark: str = "") -> Iterator[tuple[str, str]]:
     yield from _notes_of(node)
     for still in may_still_run(node):
         yield still, ""
-    if node.coverage:
+    if node.coverage and not node.gaps:
         yield visible(node.coverage), ""
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from contextlib import suppress
+from datetime import datetime, tzinfo
 from typing import Unpack
 
 from cucmctl.cli.printer import Layout, visible
 from cucmctl.text import captured
 from cucmctl.text.found import in_order
-from cucmctl.text.remarks import remarks
+from cucmctl.text.remarks import GAP, remarks
 from cucmctl.text.table import paint, table
 from cucmctl.text.times import NODE_ENDED, estimated
 from cucmd.job.asked import Collection
@@ -136,7 +137,8 @@ def job(
     columns, ascii_only = layout.get("columns"), layout.get("ascii_only", False)
     if said := list(remarks(job.nodes, columns=columns, ascii_only=ascii_only)):
         yield ""
-        yield from said
+        for text in said:
+            yield paint(text, "partial") if text.startswith(GAP) and layout.get("colour") else text
 
 
 def first_in_view(lines: Iterable[str], rows: int | None, columns: int | None) -> Iterator[str]:
@@ -162,7 +164,8 @@ def _heading(job: Job, now: datetime, *, colour: bool) -> Iterator[str]:
     yield begun
     if what := collected(job.collection):
         verb = "asks for the sizes of" if job.kind == "dry_run" else "collects"
-        yield f"{verb} {visible(what + _meant(job.collection))}"
+        yield f"{verb} {visible(what)}"
+        yield from _window(job)
         if job.collection.profile is not None and job.collection.paths:
             # --only and --path may have made others of them than the profile has
             yield f"paths {visible(', '.join(_first(job.collection.paths)))}"
@@ -266,31 +269,52 @@ def _first(paths: Sequence[str]) -> list[str]:
     return [*paths[:PATHS_SHOWN], *([f"{more} more paths"] if more > 0 else [])]
 
 
-def _meant(collection: Collection) -> str:
-    """The window that `last` stands for: `, from 2026-11-25 13:00:00 to 15:00:00`."""
-    if collection.last is None or collection.since is None or collection.until is None:
-        return ""
-    since, until = (
-        local(datetime.fromisoformat(text)) for text in (collection.since, collection.until)
-    )
-    same_day = since.split()[0] == until.split()[0]
-    return f": {since} to {until.split()[1] if same_day else until}"
+def _window(job: Job) -> Iterator[str]:
+    if job.collection.since is not None:
+        zones = {node.zone for node in job.nodes}
+        zone = zones.pop() if len(zones) == 1 else None
+        yield f"window  {window(job.collection.since, job.collection.until, zone)}"
 
 
-def window(since: str, until: str | None) -> str:
-    """In local time: `Fri 27 Nov 23:25 to Sat 28 Nov 00:25 CET`."""
+def window(since: str, until: str | None, zone: str | None = None) -> str:
+    """In local time: `Fri 27 Nov 23:25 to Sat 28 Nov 00:25 CET (22:25 to 23:25 UTC)`.
+
+    zone  of the nodes, which is in brackets where it is another
+    """
     begin = datetime.fromisoformat(since).astimezone()
-    if until is None:
-        return f"{_moment(begin)} {begin:%Z} on"
-    end = datetime.fromisoformat(until).astimezone()
-    zone = "" if f"{begin:%Z}" == f"{end:%Z}" else f" {begin:%Z}"
-    last = f"{end:%H:%M:%S}".removesuffix(":00") if begin.date() == end.date() else _moment(end)
-    return f"{_moment(begin)}{zone} to {last} {end:%Z}"
+    end = begin if until is None else datetime.fromisoformat(until).astimezone()
+    text = _span(begin, None if until is None else end)
+    there = None if zone is None else _zone(zone)
+    if there is None or begin.utcoffset() == begin.astimezone(there).utcoffset():
+        return text
+    begin, end = begin.astimezone(there), end.astimezone(there)
+    theirs = _clock(begin) if until is None else f"{_clock(begin)} to {_clock(end)}"
+    return f"{text} ({theirs} {end:%Z})"
 
 
-def _moment(at: datetime) -> str:
+def _span(begin: datetime, end: datetime | None) -> str:
+    if end is None:
+        return f"{_day(begin)} {_clock(begin)} {begin:%Z} on"
+    day = "" if begin.date() == end.date() else f"{_day(end)} "
+    zone = "" if begin.utcoffset() == end.utcoffset() else f" {begin:%Z}"
+    return f"{_day(begin)} {_clock(begin)}{zone} to {day}{_clock(end)} {end:%Z}"
+
+
+def _zone(name: str) -> tzinfo | None:
+    from zoneinfo import ZoneInfo  # noqa: PLC0415  # most commands show no window
+
+    with suppress(OSError, ValueError, KeyError):  # this machine may not know it
+        return ZoneInfo(name)
+    return None
+
+
+def _day(at: datetime) -> str:
     year = "" if at.year == datetime.now().year else f" {at.year}"
-    return f"{at:%a %d %b}{year} " + f"{at:%H:%M:%S}".removesuffix(":00")
+    return f"{at:%a %d %b}{year}"
+
+
+def _clock(at: datetime) -> str:
+    return f"{at:%H:%M:%S}".removesuffix(":00")
 
 
 def members(found: Found, **layout: Unpack[Layout]) -> Iterator[str]:

@@ -182,6 +182,7 @@ def _node(job: Job, node: Node) -> wire.Node:
         heard_at=node.heard_at if isinstance(state, Running) else None,
         waits_for=getattr(state, "waits_for", ()) or None,
         waits_since=getattr(state, "waits_since", None),
+        zone=node.zone,
         may_run=job.may_run(node) if job.work.together else None,
         gaps=(node.gaps or None) if node.settled else None,
         **given,

@@ -61,6 +61,8 @@ class Node(Given, frozen=True):
     # since when.
     waits_for: tuple[str, ...] | None = None
     waits_since: datetime | None = None
+    # Its time zone by name, once it has said that.
+    zone: str | None = None
 
 
 class Job(Struct, frozen=True):

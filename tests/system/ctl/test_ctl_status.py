@@ -308,14 +308,37 @@ def test_why_a_list_is_empty(canned, ctl, options, said):
     assert said in ctl("list", *options).stderr
 
 
-def test_the_window_that_last_stood_for(canned, ctl, job):
+@pytest.mark.parametrize(
+    ("zone", "theirs"),
+    [(None, ""), ("UTC", " (06:00 to 08:00 UTC)"), ("Europe/Rome", ""), ("../x", "")],
+)
+def test_the_window_is_in_one_zone_with_that_of_the_nodes_in_brackets(
+    canned, ctl, environ, job, node, zone, theirs
+):
     window = {"last": "2h", "since": "2026-03-01T06:00:00Z", "until": "2026-03-01T08:00:00Z"}
-    canned.on("Status", canned.reply({"job": job(collection={"paths": ["a"], **window})}))
-    shown = ctl("status", "3f2a").stdout
-    assert "collects a, last 2h: 2026-03-01 06:00:00 to 08:00:00\n" in shown
-    window["since"] = "2026-02-28T23:00:00Z"
-    canned.on("Status", canned.reply({"job": job(collection={"paths": ["a"], **window})}))
-    assert "2026-02-28 23:00:00 to 2026-03-01 08:00:00\n" in ctl("status", "3f2a").stdout
+    of = {"paths": ["a"], **window}
+    canned.on("Status", lambda _: {"job": job("succeeded", node(zone=zone), collection=of)})
+    shown = ctl("status", "3f2a", env={**environ, "TZ": "Europe/Berlin"}).stdout.splitlines()
+    (line,) = (line for line in shown if line.startswith("window  Sun 01 Mar"))
+    assert line.endswith(f"07:00 to 09:00 CET{theirs}")
+    of["since"] = "2026-02-28T22:00:00Z"
+    shown = ctl("status", "3f2a", env={**environ, "TZ": "Europe/Berlin"}).stdout
+    assert "23:00 to Sun 01 Mar" in shown
+
+
+@pytest.mark.parametrize("colour", [True, False])
+def test_what_is_missing_of_the_window_stands_first(canned, terminal, ctl, job, node, colour):
+    gap = {"path": "cm/trace/calllogs", "missing": "begin"}
+    less = node("ccm-pub", coverage="calllogs begins 23:57 (UTC)", gaps=[gap])
+    whole = node("ccm-sub1", coverage="covers 22:00 to 23:00 (UTC)", notes=["something"])
+    canned.on("Status", canned.reply({"job": job("succeeded", whole, less)}))
+    said = ctl("status", "3f2a").stdout.partition("\n\n")[2].partition("\n\n")[2].splitlines()
+    assert said[0] == "GAP  ccm-pub: calllogs begins 23:57 (UTC)"
+    assert sum("begins 23:57" in line for line in said) == 1
+    screen = terminal("status", "3f2a", **({} if colour else {"NO_COLOR": "1"}))
+    assert screen.ended() == 0
+    assert ("\x1b[33mGAP  ccm-pub" in screen.raw) is colour
+    assert said[0] in screen.screen
 
 
 def test_last_is_the_newest_job_of_whoever_asks(canned, ctl, job, summary):
