@@ -10,9 +10,10 @@ import argparse
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import NamedTuple, NoReturn
+
+from cucmctl.cli.times import AGO, Moment, rfc3339
 
 # The daemon's limit. It reports a much larger number in another form.
 MOST_NODES_AT_ONCE = 1000
@@ -232,7 +233,7 @@ def _joined(arguments: Sequence[str]) -> Iterator[str]:
     words = iter(arguments)
     for word in words:
         if word in ("--since", "--until") and (value := next(words, None)) is not None:
-            yield from [f"{word}={value}"] if re.fullmatch(_AGO, value) else [word, value]
+            yield from [f"{word}={value}"] if re.fullmatch(AGO, value) else [word, value]
         else:
             yield word
 
@@ -356,78 +357,3 @@ def nodes_at_once(text: str) -> int:
 def _counts(text: str) -> bool:
     # int() would accept "1_0" and " 7 ". No number here has 10 digits.
     return text.isascii() and text.isdecimal() and len(text) < 10 and int(text) > 0
-
-
-class Moment(NamedTuple):
-    """A time that was typed, in UTC. `clock`: without a day.
-
-    Where clocks are changed a local time may mean two moments: it comes twice in autumn, and not at
-    all in spring. A window begins at the `first` and ends at the `last` of them, so that nothing is
-    missed.
-    """
-
-    first: datetime
-    last: datetime
-    clock: bool = False
-
-
-_AGO = r"-(\d{1,6})(s|min|m|h|d|w)"
-_UNITS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_DAYS = {"today": 0, "yesterday": 1}
-
-
-def moment(text: str, now: datetime | None = None) -> Moment:
-    """A time as `journalctl` takes it, local, or one in RFC 3339.
-
-    A time of day that is not there yet is meant of yesterday.
-    """
-    now = (now or datetime.now()).astimezone()
-    try:
-        if text == "now":
-            return _moment(now)
-        if ago := re.fullmatch(_AGO, text):
-            return _moment(now - timedelta(seconds=int(ago[1]) * _UNITS[ago[2]]))
-        # fromisoformat would also accept week dates and other forms
-        if re.fullmatch(_WHOLE, text):
-            return _moment(datetime.fromisoformat(text))
-        if found := re.fullmatch(_OF_A_DAY, text):
-            return _of_a_day(found["day"], found["time"], now)
-    except (ValueError, OverflowError):  # the latter at the ends of the calendar
-        pass
-    raise argparse.ArgumentTypeError(
-        f"{text!r} is not a time; expected local 'YYYY-MM-DD HH:MM', 'HH:MM', 'yesterday HH:MM', "
-        "a date, -2h, or RFC 3339 'YYYY-MM-DDTHH:MM:SSZ'"
-    )
-
-
-_CLOCK = r"[0-2]\d:[0-5]\d(?::[0-5]\d)?"
-_WHOLE = r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d.*"
-_OF_A_DAY = rf"(?P<day>today|yesterday|\d{{4}}-\d\d-\d\d)?(?:(?:^| )(?P<time>{_CLOCK}))?"
-
-
-def _of_a_day(day: str | None, clock: str | None, now: datetime) -> Moment:
-    if day is None and clock is None:
-        raise ValueError
-    date = f"{now - timedelta(_DAYS.get(day or 'today', 0)):%Y-%m-%d}"
-    if day is not None and day not in _DAYS:
-        date = day
-    meant = _moment(datetime.fromisoformat(f"{date} {clock or '00:00'}"))
-    if day is None and meant.first > now:
-        meant = _of_a_day("yesterday", clock, now)
-    return meant._replace(clock=day is None)
-
-
-def _moment(at: datetime) -> Moment:
-    """A time without a zone is local; `fold` selects one of two moments."""
-    meanings = [at.replace(fold=fold).astimezone(UTC) for fold in (0, 1)]
-    return Moment(min(meanings), max(meanings))
-
-
-def next_day(at: Moment) -> Moment:
-    """The same time of day, of the day after."""
-    local = at.first.astimezone().replace(tzinfo=None) + timedelta(days=1)
-    return _moment(local)
-
-
-def rfc3339(at: datetime) -> str:
-    return at.isoformat().replace("+00:00", "Z")

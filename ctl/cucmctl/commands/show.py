@@ -21,11 +21,11 @@ from cucmctl.cli.options import (
     add_label,
     count,
     labels_of,
-    moment,
-    rfc3339,
 )
+from cucmctl.cli.times import moment, rfc3339
 from cucmctl.client.client import MOST_LISTED, UNFINISHED, Client
-from cucmctl.text import checked, job_list, render
+from cucmctl.text import checked, job_list, render, sized
+from cucmctl.text.window import window
 from cucmd.protocol.jobs import DEFAULT_LIMIT, JobStatus, JobSummary, ListRequest
 
 # how many jobs `status` shows without a job: they fit a small terminal
@@ -62,7 +62,8 @@ def _status(arguments: argparse.Namespace) -> int:
             return _show_list(jobs, as_json=arguments.json)
         job = client.status(arguments.job)
     layout = printer.layout(sys.stdout)
-    found = checked.table(job, **layout) if checked.has_checked(job) else ()
+    about = checked.table if checked.has_checked(job) else sized.sizes
+    found = about(job, **layout)
     lines = render.job(job, datetime.now(UTC), **layout, found=found)
     seen = render.first_in_view(lines, printer.rows(sys.stdout), layout["columns"])
     return printer.show(job, seen, as_json=arguments.json)
@@ -99,7 +100,7 @@ def _list_arguments(parser: VerbParser) -> None:
 def _list(arguments: argparse.Namespace) -> int:
     request = _request(arguments)
     if request.since is not None:
-        printer.note(f"created from {render.window(request.since, None)}")
+        printer.note(f"created from {window(request.since, None)}")
     with Client(arguments.socket) as client:
         found, left, aside = _pages(client, request, arguments)
         if request == ListRequest():

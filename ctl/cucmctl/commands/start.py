@@ -18,12 +18,10 @@ from cucmctl.cli.options import (
     VerbParser,
     add_job,
     add_targets,
-    moment,
     names_of_paths,
-    next_day,
     path_on_node,
-    rfc3339,
 )
+from cucmctl.cli.times import moment, next_day, rfc3339
 from cucmctl.client.client import Client
 from cucmctl.commands import lookup
 from cucmctl.commands.begin import (
@@ -38,8 +36,9 @@ from cucmctl.commands.begin import (
     followed,
     login_of,
 )
-from cucmctl.text import render
+from cucmctl.text import render, sized
 from cucmctl.text.views import AtTheEnd
+from cucmctl.text.window import window
 from cucmd.job.asked import Collection, Estimate, Files, Login
 from cucmd.job.kind import AskedWork
 from cucmd.protocol.jobs import Job
@@ -174,7 +173,7 @@ def _start(arguments: argparse.Namespace) -> int:
     if arguments.dry_run and (arguments.wait or arguments.watch):
         raise UsageError("--dry-run: waits for the sizes; leave out --wait and --watch")
     if collection.since is not None:
-        printer.note(f"window  {render.window(collection.since, collection.until)}")
+        printer.note(f"window  {window(collection.since, collection.until)}")
 
     def check(client: Client) -> None:
         lookup.check_profile(client, arguments.profile)
@@ -192,7 +191,7 @@ def _start(arguments: argparse.Namespace) -> int:
 
 
 def _sizes(job: Job) -> Iterator[str]:
-    return render.sizes(job, **printer.layout(sys.stdout))
+    return sized.sizes(job, **printer.layout(sys.stdout))
 
 
 def _retry_arguments(parser: VerbParser) -> None:

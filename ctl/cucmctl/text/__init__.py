@@ -7,9 +7,11 @@ listing.py   the files of a node
 job_list.py  a list of jobs as a table
 captured.py  PURE  what is said of a packet capture
 found.py     PURE  what a discovery has found, and a block of it for the configuration
+sized.py     PURE  what a dry run has found, as a table
 checked.py   PURE  what a check has seen, as a table
 views.py     shows a job that is followed: as lines, as JSON, or its end alone
 live.py      shows it on a terminal, redrawn
 frame.py     what that shows of a job: lines that fit. Only these two load rich
+window.py    the window of a collection
 times.py     PURE  how fast nodes send, how long a job has run and will take
 """

@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
-from datetime import datetime, tzinfo
+from datetime import datetime
 from typing import Unpack
 
 from cucmctl.cli.printer import Layout, visible
@@ -18,9 +17,9 @@ from cucmctl.text import captured
 from cucmctl.text.found import in_order
 from cucmctl.text.remarks import GAP, remarks
 from cucmctl.text.table import paint, table
-from cucmctl.text.times import NODE_ENDED, estimated
+from cucmctl.text.times import NODE_ENDED
+from cucmctl.text.window import window
 from cucmd.job.asked import Collection
-from cucmd.job.collect import PathSize, Sizes
 from cucmd.job.discover import Found
 from cucmd.protocol.jobs import Job, JobSummary, Node
 
@@ -130,10 +129,9 @@ def job(
         if node.found is not None and node.found.members:
             yield ""
             yield from members(node.found, **layout)
-    for table_of_nodes in (list(sizes(job, **layout)), list(found)):
-        if table_of_nodes:
-            yield ""
-            yield from table_of_nodes
+    if table_of_nodes := list(found):
+        yield ""
+        yield from table_of_nodes
     columns, ascii_only = layout.get("columns"), layout.get("ascii_only", False)
     if said := list(remarks(job.nodes, columns=columns, ascii_only=ascii_only)):
         yield ""
@@ -271,50 +269,9 @@ def _first(paths: Sequence[str]) -> list[str]:
 
 def _window(job: Job) -> Iterator[str]:
     if job.collection.since is not None:
-        zones = {node.zone for node in job.nodes}
+        zones = {node.zone for node in job.nodes if node.zone is not None}
         zone = zones.pop() if len(zones) == 1 else None
         yield f"window  {window(job.collection.since, job.collection.until, zone)}"
-
-
-def window(since: str, until: str | None, zone: str | None = None) -> str:
-    """In local time: `Fri 27 Nov 23:25 to Sat 28 Nov 00:25 CET (22:25 to 23:25 UTC)`.
-
-    zone  of the nodes, which is in brackets where it is another
-    """
-    begin = datetime.fromisoformat(since).astimezone()
-    end = begin if until is None else datetime.fromisoformat(until).astimezone()
-    text = _span(begin, None if until is None else end)
-    there = None if zone is None else _zone(zone)
-    if there is None or begin.utcoffset() == begin.astimezone(there).utcoffset():
-        return text
-    begin, end = begin.astimezone(there), end.astimezone(there)
-    theirs = _clock(begin) if until is None else f"{_clock(begin)} to {_clock(end)}"
-    return f"{text} ({theirs} {end:%Z})"
-
-
-def _span(begin: datetime, end: datetime | None) -> str:
-    if end is None:
-        return f"{_day(begin)} {_clock(begin)} {begin:%Z} on"
-    day = "" if begin.date() == end.date() else f"{_day(end)} "
-    zone = "" if begin.utcoffset() == end.utcoffset() else f" {begin:%Z}"
-    return f"{_day(begin)} {_clock(begin)}{zone} to {day}{_clock(end)} {end:%Z}"
-
-
-def _zone(name: str) -> tzinfo | None:
-    from zoneinfo import ZoneInfo  # noqa: PLC0415  # most commands show no window
-
-    with suppress(OSError, ValueError, KeyError):  # this machine may not know it
-        return ZoneInfo(name)
-    return None
-
-
-def _day(at: datetime) -> str:
-    year = "" if at.year == datetime.now().year else f" {at.year}"
-    return f"{at:%a %d %b}{year}"
-
-
-def _clock(at: datetime) -> str:
-    return f"{at:%H:%M:%S}".removesuffix(":00")
 
 
 def members(found: Found, **layout: Unpack[Layout]) -> Iterator[str]:
@@ -324,64 +281,6 @@ def members(found: Found, **layout: Unpack[Layout]) -> Iterator[str]:
     yield from table(headings, rows, right="", **layout)
     if found.version is not None:
         yield f"version {visible(found.version)}"
-
-
-def sizes(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
-    """What a dry run has found: a line a node and path, the sum of each node, the total, and
-    whether it fits. A node of which nothing is known is there, too.
-
-    With the times, where they are known of a node: that of the total is less than their sum, since
-    nodes send at once.
-    """
-    known = [(node.node, node.sizes) for node in job.nodes if node.sizes is not None]
-    paths = [one for _, found in known for one in found.paths]
-    if not paths:
-        return
-    rows = [row for node in job.nodes for row in _sizes_of(node, several=len(job.nodes) > 1)]
-    files, whole = sum(one.files for one in paths), sum(one.bytes for one in paths)
-    rows.append(("total", "", str(files), size(whole), _estimate(estimated(job))))
-    count = 4 if all(found.seconds is None for _, found in known) else 5
-    headings = ("NODE", "PATH", "FILES", "SIZE", "TIME")[:count]
-    shown = [row[:count] for row in rows]
-    yield from table(headings, shown, right="FILES SIZE TIME", **layout)
-    for name, found in known:
-        if found.why is not None:
-            said = "does not fit" if found.fits is False else "may not fit"
-            yield visible(f"{name} {said}: {found.why}")
-    room = min((found.room for _, found in known if found.room is not None), default=None)
-    if room is not None and whole > room:
-        before = " before compression" if job.collection.compress else ""
-        more = size(whole - room)
-        yield f"all of it{before} is {more} more than the disk has room for ({size(room)})"
-    elif all(found.fits for _, found in known):
-        if unknown := len(job.nodes) - len(known):
-            yield f"what is known fits disk and quotas; nothing is of {counting(unknown, 'node')}"
-        else:
-            yield "each node fits disk and quotas"
-
-
-def _sizes_of(node: Node, *, several: bool) -> Iterator[tuple[str, ...]]:
-    """The rows of a node: each path, and their sum where there are several nodes and paths."""
-    if node.sizes is None:
-        why = node.failure.code if node.failure else node.status
-        yield node.node, f"({why})", "-", "-", _estimate(None)
-        return
-    paths = node.sizes.paths
-    for one in paths:
-        yield node.node, one.path, str(one.files), size(one.bytes), _time_of(one, node.sizes)
-    if several and len(paths) > 1:
-        files = str(sum(one.files for one in paths))
-        yield node.node, "(all)", files, size(node.sizes.bytes), _estimate(node.sizes.seconds)
-
-
-def _time_of(path: PathSize, found: Sizes) -> str:
-    """The share of a path in the time of its node."""
-    whole = sum(one.bytes for one in found.paths)
-    return _estimate(found.seconds and found.seconds * path.bytes / whole)
-
-
-def _estimate(seconds: float | None) -> str:
-    return "unknown" if seconds is None else duration(seconds)
 
 
 def tally(job: Job, *, without: Sequence[str] = ()) -> str:

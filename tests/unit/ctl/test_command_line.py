@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmctl import main as command_line
-from cucmctl.cli import options
+from cucmctl.cli import options, times
 from cucmctl.main import VERBS, main, split
 from cucmd.config import rules
 
@@ -87,7 +87,7 @@ def test_what_may_be_a_path(text):
 @given(st.text(max_size=30))
 def test_every_text_is_a_time_or_is_refused(text):
     try:
-        at = options.moment(text)
+        at = times.moment(text)
     except argparse.ArgumentTypeError:
         return
     assert at.first.utcoffset() == at.last.utcoffset() == timedelta(0)
@@ -96,8 +96,8 @@ def test_every_text_is_a_time_or_is_refused(text):
 @given(st.datetimes(datetime(2000, 1, 1), datetime(2099, 1, 1)))
 def test_a_time_goes_there_and_back(naive):
     at = naive.replace(tzinfo=UTC)
-    assert options.moment(options.rfc3339(at)).first == at
-    assert options.moment(at.isoformat(" ")) == (at, at, False)
+    assert times.moment(times.rfc3339(at)).first == at
+    assert times.moment(at.isoformat(" ")) == (at, at, False)
 
 
 @pytest.mark.parametrize(
@@ -111,8 +111,8 @@ def test_a_time_goes_there_and_back(naive):
 )
 def test_a_window_loses_nothing_where_clocks_are_changed(in_zone, local, first, second):
     in_zone("Europe/Berlin")
-    assert options.rfc3339(options.moment(local).first) == first
-    assert options.rfc3339(options.moment(local).last) == second
+    assert times.rfc3339(times.moment(local).first) == first
+    assert times.rfc3339(times.moment(local).last) == second
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_a_window_loses_nothing_where_clocks_are_changed(in_zone, local, first, 
 def test_times_as_journalctl_takes_them(in_zone, text, meant):
     in_zone("Europe/Berlin")
     now = datetime(2026, 11, 27, 8, 15, tzinfo=UTC)
-    assert options.rfc3339(options.moment(text, now).first) == meant
+    assert times.rfc3339(times.moment(text, now).first) == meant
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_times_as_journalctl_takes_them(in_zone, text, meant):
 )
 def test_what_is_no_time(text):
     with pytest.raises(argparse.ArgumentTypeError, match="is not a time; expected local"):
-        options.moment(text)
+        times.moment(text)
 
 
 def test_a_defect_is_one_line_and_exit_70(monkeypatch, capsys):

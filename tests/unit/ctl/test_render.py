@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from cucmctl.commands.known import host_keys
 from cucmctl.text import job_list, render
+from cucmctl.text.sized import sizes
 from cucmd.job.asked import Collection, Timeouts
 from cucmd.job.collect import PathSize, Sizes
 from cucmd.protocol.jobs import Failure, Job, Node
@@ -251,21 +252,21 @@ def test_the_sizes_of_a_dry_run_are_added_up_and_must_fit_together(job, node):
 
     fitting = sized("a", 6_000, fits=True)
     alone = job(fitting, kind="dry_run", status="succeeded")
-    lines = [line.split() for line in render.sizes(alone)]
+    lines = [line.split() for line in sizes(alone)]
     assert lines[1:3] == [["a", "syslog", "2", "6.0", "kB"], ["total", "2", "6.0", "kB"]]
     assert len(lines) == 4
-    assert not any("more than" in line for line in render.sizes(alone))
+    assert not any("more than" in line for line in sizes(alone))
     both = job(fitting, sized("b", 5_000, fits=True), kind="dry_run", status="succeeded")
-    *_, last = render.sizes(both)
+    *_, last = sizes(both)
     assert "1.0 kB more" in last
     assert "compress" not in last
     packs = msgspec.structs.replace(both, collection=Collection(compress=True))
-    assert "before compression" in list(render.sizes(packs))[-1]
+    assert "before compression" in list(sizes(packs))[-1]
     assert "4 files, 11.0 kB" in next(render.ending(both))
     packed = job(sized("c", 11, why="too much"), sized("d", 11, fits=False, why="far too much"))
-    said = [line for line in render.sizes(packed) if "fit" in line]
+    said = [line for line in sizes(packed) if "fit" in line]
     assert [line.split()[0] for line in said] == ["c", "d"]
-    assert list(render.sizes(job(node()))) == []
+    assert list(sizes(job(node()))) == []
 
 
 @pytest.mark.parametrize(("at_once", "whole"), [(2, "3m00s"), (1, "5m00s"), (None, "2m00s")])
@@ -277,14 +278,14 @@ def test_the_time_of_a_dry_run_is_that_of_the_nodes_that_send_at_once(job, node,
 
     nodes = [sized("a", 2, 100, 300), sized("b", 1, 5), sized("c", 2, 5)]
     known = job(*nodes, concurrency=at_once, kind="dry_run", status="succeeded")
-    rows = [line.split() for line in render.sizes(known)]
+    rows = [line.split() for line in sizes(known)]
     assert rows[0][-1] == "TIME"
     assert [row[-1] for row in rows[1:5]] == ["30s", "1m30s", "2m00s", "1m00s"]
     assert rows[5][-1] == "2m00s"
     assert rows[6][0] == "total"
     assert rows[6][-1] == whole
     unknown = job(*nodes, sized("d", None, 7), concurrency=at_once, status="succeeded")
-    rows = [line.split() for line in render.sizes(unknown)]
+    rows = [line.split() for line in sizes(unknown)]
     assert [row[-1] for row in rows[5:8]] == ["2m00s", "unknown", "unknown"]
 
 
@@ -294,12 +295,12 @@ def test_the_sizes_of_a_dry_run_have_a_sum_for_each_node_and_those_that_refused(
     why = Failure("connection_refused", "cannot connect", retryable=True)
     refused = node("c", "failed", error="cannot connect", failure=why)
     one = job(*asked, refused, kind="dry_run", status="partial")
-    *rows, last = [line.split() for line in render.sizes(one)]
+    *rows, last = [line.split() for line in sizes(one)]
     assert [row[1:] for row in rows if "(all)" in row] == [["(all)", "4", "2.0", "kB"]] * 2
     assert rows[-2] == ["c", "(connection_refused)", "-", "-"]
     assert rows[-1] == ["total", "8", "4.0", "kB"]
     assert "1 node" in " ".join(last)
-    *_, last = render.sizes(job(*asked, kind="dry_run"))
+    *_, last = sizes(job(*asked, kind="dry_run"))
     assert last == "each node fits disk and quotas"
     for columns in (80, 200):
-        assert max(map(len, render.sizes(one, columns=columns))) <= 80
+        assert max(map(len, sizes(one, columns=columns))) <= 80

@@ -1,0 +1,78 @@
+"""PURE. What a dry run has found, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Unpack
+
+from cucmctl.cli.printer import Layout, visible
+from cucmctl.text import render
+from cucmctl.text.table import table
+from cucmctl.text.times import estimated
+from cucmd.job.collect import PathSize, Sizes
+from cucmd.protocol.jobs import Job, Node
+
+
+def sizes(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
+    """What a dry run has found: a line a node and path, the sum of each node, the total, and
+    whether it fits. A node of which nothing is known is there, too.
+
+    With the times, where they are known of a node: that of the total is less than their sum, since
+    nodes send at once.
+    """
+    known = [(node.node, node.sizes) for node in job.nodes if node.sizes is not None]
+    paths = [one for _, found in known for one in found.paths]
+    if not paths:
+        return
+    rows = [row for node in job.nodes for row in _sizes_of(node, several=len(job.nodes) > 1)]
+    files, whole = sum(one.files for one in paths), sum(one.bytes for one in paths)
+    rows.append(("total", "", str(files), render.size(whole), _estimate(estimated(job))))
+    count = 4 if all(found.seconds is None for _, found in known) else 5
+    headings = ("NODE", "PATH", "FILES", "SIZE", "TIME")[:count]
+    shown = [row[:count] for row in rows]
+    yield from table(headings, shown, right="FILES SIZE TIME", **layout)
+    for name, found in known:
+        if found.why is not None:
+            said = "does not fit" if found.fits is False else "may not fit"
+            yield visible(f"{name} {said}: {found.why}")
+    room = min((found.room for _, found in known if found.room is not None), default=None)
+    if room is not None and whole > room:
+        before = " before compression" if job.collection.compress else ""
+        more = render.size(whole - room)
+        yield f"all of it{before} is {more} more than the disk has room for ({render.size(room)})"
+    elif all(found.fits for _, found in known):
+        if unknown := len(job.nodes) - len(known):
+            nodes = render.counting(unknown, "node")
+            yield f"what is known fits disk and quotas; of {nodes} nothing is known"
+        else:
+            yield "each node fits disk and quotas"
+
+
+def _sizes_of(node: Node, *, several: bool) -> Iterator[tuple[str, ...]]:
+    """The rows of a node: each path, and their sum where there are several nodes and paths."""
+    if node.sizes is None:
+        why = node.failure.code if node.failure else node.status
+        yield node.node, f"({why})", "-", "-", _estimate(None)
+        return
+    paths = node.sizes.paths
+    for one in paths:
+        yield node.node, one.path, str(one.files), render.size(one.bytes), _time_of(one, node.sizes)
+    if several and len(paths) > 1:
+        files = str(sum(one.files for one in paths))
+        yield (
+            node.node,
+            "(all)",
+            files,
+            render.size(node.sizes.bytes),
+            _estimate(node.sizes.seconds),
+        )
+
+
+def _time_of(path: PathSize, found: Sizes) -> str:
+    """The share of a path in the time of its node."""
+    whole = sum(one.bytes for one in found.paths)
+    return _estimate(found.seconds and found.seconds * path.bytes / whole)
+
+
+def _estimate(seconds: float | None) -> str:
+    return "unknown" if seconds is None else render.duration(seconds)
