@@ -26,6 +26,11 @@ class Allowance:
             self._used += count
             return True
 
+    def give_back(self, count: int) -> None:
+        """Bytes that were taken and have not come."""
+        with self._lock:
+            self._used -= count
+
     @property
     def left(self) -> int | None:
         """How many more bytes may come; None: as many as there are."""

@@ -38,6 +38,7 @@ class Code(StrEnum):
     COMMAND_REFUSED = "command_refused"
     RECEIVER_REJECTED = "receiver_rejected"
     RECEIVER_UNREACHABLE = "receiver_unreachable"
+    RECEIVER_LOST = "receiver_lost"
     TRANSFER_INCOMPLETE = "transfer_incomplete"
     DISK_FULL = "disk_full"
     QUOTA_EXCEEDED = "quota_exceeded"
@@ -79,6 +80,7 @@ _ADVICE: dict[Code, tuple[bool, str]] = {
         True,
         "let the node reach the receiver's port, or set receiver.advertise",
     ),
+    Code.RECEIVER_LOST: (True, "the process that received its files has ended; collect again"),
     Code.TRANSFER_INCOMPLETE: (
         True,
         "files may have rotated meanwhile: collect again; what came is kept, but marked incomplete",

@@ -156,3 +156,18 @@ def marked_nodes(nodes: Sequence[str]) -> frozenset[str]:
 
 def _ours(name: str) -> bool:
     return name in _OUR_WORDS or name.endswith(_OUR_ENDINGS)
+
+
+def source_of(peer: str) -> str:
+    """What counts as one address: an IPv4 address, or the IPv6 network of one link.
+
+    One machine has 2^64 addresses of IPv6, and may use a new one for each connection. Whoever
+    limits or shares something by address, asks here.
+    """
+    address = ipaddress.ip_address(peer)
+    if address.version == 4:
+        return peer
+    mapped = address.ipv4_mapped
+    if mapped is not None:
+        return str(mapped)
+    return str(ipaddress.ip_network((int(address), 64), strict=False))

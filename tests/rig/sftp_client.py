@@ -5,22 +5,47 @@ from __future__ import annotations
 from collections import deque
 from pathlib import Path
 
+import msgspec
+
+from cucmd.allowance import Quota
 from cucmd.receiver.accounting import Accounting
 from cucmd.receiver.folder import TargetFolder
 from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.limits import ReceiverLimits
+from cucmd.receiver.names import Names
 from cucmd.receiver.packets import Kind, PacketBuffer
+from cucmd.receiver.received import Received, Side
 from cucmd.receiver.requests import RequestHandler
+from cucmd.worker.frames import Grant, OfLogin, Refuse, packet
 from rig import sftp_words as words
 from rig.sftp_words import Reply
 
+DECODER = msgspec.msgpack.Decoder(OfLogin)
+
+
+class Pair:
+    """A login, in a process that receives and in the daemon, without processes."""
+
+    def __init__(self, limits: ReceiverLimits, quota: Quota | None = None) -> None:
+        self.received = Received(limits, quota or Quota(), Names(limits))
+        self.accounting = Accounting("login", "job/node", limits, self._tell)
+        self._side = Side(self.received, limits)
+
+    def _tell(self, frame: OfLogin) -> None:
+        match self._side.take(DECODER.decode(packet(frame))):
+            case Grant(_, size):
+                self.accounting.grant(size)
+            case Refuse(_, message):
+                self.accounting.refused_by_the_daemon(message)
+
 
 class Client:
-    """Sends one request at a time. `accounting` and `folder` are those of its target."""
+    """Sends one request at a time. All but the handler are those of its login."""
 
-    def __init__(self, folder: Path, accounting: Accounting, limits: ReceiverLimits) -> None:
+    def __init__(self, folder: Path, pair: Pair, limits: ReceiverLimits) -> None:
         self.folder = folder
-        self.accounting = accounting
+        self.accounting = accounting = pair.accounting
+        self.received = pair.received
         self.handler = RequestHandler(TargetFolder(folder), accounting, FreeSpace(0, 0.0), limits)
         self.say(words.init())
 

@@ -12,6 +12,7 @@ from cucmd.node_name import (
     marked_nodes,
     node_key,
     parse_node,
+    source_of,
     split_address,
 )
 
@@ -160,3 +161,17 @@ def valid(text):
 )
 def test_no_two_nodes_share_a_folder_also_where_case_does_not_count(nodes):
     assert len({folder.lower() for folder in folders(*nodes)}) == len(nodes)
+
+
+@pytest.mark.parametrize(
+    ("peer", "source"),
+    [
+        ("192.0.2.5", "192.0.2.5"),
+        ("::ffff:192.0.2.5", "192.0.2.5"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("::1", "::/64"),
+    ],
+)
+def test_one_link_of_ipv6_counts_as_one_address(peer: str, source: str) -> None:
+    assert source_of(peer) == source

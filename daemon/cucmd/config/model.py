@@ -88,6 +88,8 @@ class SshSettings(Struct, frozen=True):
 class ReceiverSettings(Struct, frozen=True):
     listen: Annotated[str, text(rules.listen)] = "0.0.0.0:2222"  # nodes must reach it
     advertise: Annotated[str, text(or_empty(rules.advertise))] = ""
+    # For the addresses of nodes that push at once; beyond that some share one.
+    processes: Annotated[int, whole(1, 1000)] = 32
 
     @property
     def listen_address(self) -> tuple[str, int]:
@@ -249,6 +251,7 @@ def not_until_restart(
 def _fixed(config: Config, *, socket_is_given: bool) -> dict[str, object]:
     fixed = {f"daemon.{name}": value for name, value in asdict(config.daemon).items()}
     fixed["receiver.listen"] = config.receiver.listen
+    fixed["receiver.processes"] = config.receiver.processes
     fixed |= {f"limits.{name}": getattr(config.limits, name) for name in _OF_LIMITS}
     fixed["legacy_algorithms of the receiver"] = config.receiver_is_legacy
     if not socket_is_given:

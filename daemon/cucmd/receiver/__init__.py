@@ -1,25 +1,34 @@
 """The SFTP server that nodes push their files to.
 
-    server.py       listens, and maps a login to its upload target; how a transfer goes
-    limits.py       PURE  limits with their reasons; received files; refusals
-    paths.py        PURE  a path as the client names it -> plain names
-    packets.py      PURE  the protocol on the wire
-    unauthenticated.py  PURE  connections that have not logged in yet
-    connect_rate.py  PURE  how often an address may connect without a login
-    refusals.py     what was refused: counted, and said once a minute
-    repeats.py      what happens to one target again and again: said once, then counted
+In the daemon:
+
+    server.py       listens, and has a process for each address; how a transfer goes
+    upload_target.py  one node run's login and folder, as the work on the node sees it
+    processes.py    one process that receives, from its fork to its end
+    received.py     what a login has received: checked, as from a stranger
+    names.py        how much memory the names of received files take
     host_keys.py    the server's host keys, made once
-    listener.py     accepts connections, and refuses at little cost
+
+In a process that receives, without trio:
+
+    receiving.py    what it does, and its threads
+    login.py        a one-time login: its connections, sessions and figures
+    unauthenticated.py  PURE  connections that have not logged in yet
+    refusals.py     what was refused: counted, and said once a minute
     connection.py   one SSH connection: its login, and its one SFTP session
-    session.py      one SFTP session: event loop <-> worker thread
+    session.py      one SFTP session: event loop <-> a thread that writes
     requests.py     the reply to each request (in the thread, as all below)
     upload.py       one file while it arrives
     written.py      PURE  which bytes of a file were written
-    folder.py       the target's folder on disk, without a way out of it
-    accounting.py   what a target has received, and what it may still receive
-    names.py        how much memory the names of received files take
+    folder.py       the login's folder on disk, without a way out of it
+    accounting.py   what a login may still receive
     free_space.py   how much of the disk must stay free
-    upload_target.py  one node run's login, folder and accounting
+
+In both:
+
+    limits.py       PURE  limits with their reasons; received files; refusals
+    paths.py        PURE  a path as the client names it -> plain names
+    packets.py      PURE  the protocol on the wire
 
 Imports nothing, so that an import of one file does not load asyncssh.
 """

@@ -1,164 +1,176 @@
-"""What one target has received, and what it may still receive. No I/O; safe from any thread.
+"""What one login has received here, and what it may still receive. Safe from any thread.
 
-The list of files only ever grows at its end, and of a file in it that is no longer open nothing
-changes but its time stamp, which a client may set late. So a caller that noted its length finds
-exactly the later files after that.
+The daemon is told of every file; what of it outlives the login is the daemon's (`received.py`). The
+bytes that may come are granted by the daemon, some megabytes at a time, since quotas belong to
+jobs.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
+from collections.abc import Callable
 
-import msgspec
-
-from cucmd.allowance import Quota
-from cucmd.failure import Code, Failure, failure
-from cucmd.received_file import ReceivedFile
-from cucmd.receiver.limits import MIB, ReceiverLimits, Refused, Status
-from cucmd.receiver.names import Names, name_cost
-from cucmd.receiver.repeats import Repeats
+from cucmd.failure import Code
+from cucmd.receiver.limits import CREDIT, MIB, ReceiverLimits, Refused, Status
+from cucmd.receiver.names import name_cost
+from cucmd.worker.frames import (
+    Closed,
+    Figures,
+    Forgotten,
+    OfLogin,
+    Opened,
+    Stamped,
+    UploadsRefused,
+    Wants,
+)
 
 # The hint for limits that are not configurable.
-_IN_PARTS = "narrow the window, or collect path by path"
-_FEWER = "collect from fewer nodes at once"
+IN_PARTS = "narrow the window, or collect path by path"
+
+_log = logging.getLogger(__name__)
 
 
 class OpenFile:
-    """A file while it arrives. `size`, in bytes, is changed by its upload alone.
+    """A file while it arrives. `size`, in bytes, is changed by its upload alone."""
 
-    `modified`: the time stamp that the client gave it; see `ReceivedFile`.
-    """
+    __slots__ = ("number", "size")
 
-    __slots__ = ("modified", "path", "position", "size")
-
-    def __init__(self, path: str, position: int) -> None:
-        self.path = path
-        self.position = position  # in the list of files
+    def __init__(self, number: int) -> None:
+        self.number = number
         self.size = 0
-        self.modified: int | None = None
 
 
 class Accounting:
-    """The files of one upload target.
+    """The files of one login.
 
-    `name`: a job and a node, for messages.
-    `node`: the node that pushes the files.
-    `prefix`: what stands before a file's path below the target, to make it one below the job's
-    directory.
-    `names`: the memory for the files of all targets.
+    name: a job and a node, for messages. tell: sends the daemon a frame.
 
-    `disk_errors`: what the disk refused for a reason that the client has not caused.
-
-    The counters may be read from any thread, without the lock.
+    revoked: the login has ended: nothing more is written.
+    refusal: why nothing more is taken; "": it is. received: bytes that are written.
+    The rest are the figures of `Figures`.
     """
 
     def __init__(
         self,
+        login: str,
         name: str,
-        quota: Quota,
         limits: ReceiverLimits,
-        node: str = "",
-        prefix: str = "",
-        *,
-        names: Names | None = None,
+        tell: Callable[[OfLogin], None],
     ) -> None:
-        self.name = name
-        self.revoked = False  # the target's login has ended: nothing more is written
-        self.refusal: Failure | None = None
-        self.files_received = 0
-        self.bytes_received = 0
-        self.open_files = 0
-        self.disk_errors = Repeats(name, "the receiver's disk", "errors of the receiver's disk")
-        self._quota = quota
+        self.login = login
+        self.revoked = False
+        self.refusal = ""
+        self.received = 0
+        self.logins = 0
+        self.wrong_logins = 0
+        self.refused = 0
+        self.refused_why = ""
+        self.last_activity = time.monotonic()
+        self._name = name
         self._limits = limits
-        self._lock = threading.Lock()
-        self._node = node
-        self._prefix = prefix
-        self._files: list[ReceivedFile | OpenFile] = []
-        # Path as the client named it -> where in the list its last file is.
-        self._positions: dict[str, int] = {}
-        self._names = names or Names(limits)
+        self._tell = tell
+        self._told = False  # that it is forgotten
+        # Reentrant: whoever refuses something holds it already.
+        self._lock = threading.RLock()
+        self._granted = threading.Condition(self._lock)
+        self._credit = 0
+        self._last_grant = 0
+        self._asked = False
+        self._files = 0
+        # As the client named it -> the number of its last file, and that file's name on the disk.
+        self._last: dict[str, tuple[int, str]] = {}
         self._cost = 0  # of the names, in bytes of memory
-        self._over = False
         self._handles = 0
         self._listings = 0  # of the handles
         self._directories = 0
+        self._said: set[str] = set()
 
-    def files(self) -> tuple[ReceivedFile, ...]:
+    def tell(self, frame: OfLogin) -> None:
         with self._lock:
-            return tuple(
-                self._received(file) if isinstance(file, OpenFile) else file for file in self._files
+            if not self._told:
+                self._tell(frame)
+
+    def tell_figures(self) -> None:
+        with self._lock:
+            self.tell(
+                Figures(
+                    login=self.login,
+                    received=self.received,
+                    logins=self.logins,
+                    wrong_logins=self.wrong_logins,
+                    refused=self.refused,
+                    refused_why=self.refused_why,
+                    silent=time.monotonic() - self.last_activity,
+                )
             )
 
-    def revoke(self) -> None:
-        self.revoked = True
-
-    def close(self) -> None:
-        """The names are not counted any more: the caller puts the files on record, or drops them.
-        May be called again.
-        """
+    def say(self, what: str, reason: object, level: int = logging.WARNING) -> None:
+        """In the log, once of each kind: no node decides how many lines it gets."""
         with self._lock:
-            self._over = True
-            cost, self._cost = self._cost, 0
-        self._names.count(-cost)
-        self.disk_errors.close()
+            if what not in self._said:
+                self._said.add(what)
+                _log.log(level, "%s: %s: %s", self._name, what, reason)
+
+    def revoke(self) -> None:
+        with self._lock:
+            self.revoked = True
+            self._granted.notify_all()
+
+    def forgotten(self) -> None:
+        """The last write has ended, and all files are closed. Nothing is told after this."""
+        with self._lock:
+            self.tell_figures()
+            self.tell(Forgotten(self.login))
+            self._told = True
 
     # Files, from open to their end.
 
     def begin(self, named: str, stored: str) -> OpenFile:
-        """A file that exists on disk now. Both names are below the target: `named` is the
+        """A file that exists on disk now. Both names are below the login's folder: `named` is the
         client's, `stored` the one on disk.
         """
-        path = self._prefix + stored
-        # Mostly the same object, so that the name is in memory once.
-        named_path = path if named == stored else self._prefix + named
         with self._lock:
-            file = OpenFile(path, len(self._files))
-            self._files.append(file)
-            self._positions[named_path] = file.position
-            self.open_files += 1
-            if not self._over:
-                cost = name_cost(path) if named_path is path else name_cost(path, named_path)
-                self._cost += cost
-                self._names.count(cost)
+            file = OpenFile(self._files)
+            self._files += 1
+            self._last[named] = file.number, stored
+            self._cost += name_cost(stored) if named == stored else name_cost(stored, named)
+            self.tell(Opened(self.login, file.number, named, stored))
         return file
 
     def end(self, file: OpenFile, sha256: str, *, closed: bool) -> bool:
         """The file is not open any more; called once for each.
 
-        Returns whether it counts as closed: not where the target was revoked meanwhile.
+        Returns whether it counts as closed: not where the login was revoked meanwhile.
         """
         with self._lock:
-            ended = self._received(file, sha256, closed=closed and not self.revoked)
-            self._files[file.position] = ended
-            self.open_files -= 1
-            self.files_received += ended.closed
-            return ended.closed
-
-    def _received(self, file: OpenFile, sha256: str = "", *, closed: bool = False) -> ReceivedFile:
-        return ReceivedFile(
-            self._node, file.path, file.size, sha256, closed, modified=file.modified
-        )
+            closed = closed and not self.revoked
+            self.tell_figures()
+            self.tell(
+                Closed(
+                    login=self.login,
+                    number=file.number,
+                    size=file.size,
+                    sha256=sha256,
+                    closed=closed,
+                )
+            )
+        return closed
 
     def stored(self, named: str) -> str | None:
         """Where the last file is that came under that name; None: none has come."""
-        position = self._positions.get(self._prefix + named)
-        return None if position is None else self._files[position].path.removeprefix(self._prefix)
+        last = self._last.get(named)
+        return None if last is None else last[1]
 
     def set_modified(self, named: str, seconds: int) -> None:
-        """The client gives its last file of that name a time stamp, while it is open or later.
-
-        Does nothing where there is no such file, or after `close`.
-        """
+        """The client gives its last file of that name a time stamp, while it is open or later."""
         with self._lock:
-            position = self._positions.get(self._prefix + named)
-            if position is None or self._over:
-                return
-            file = self._files[position]
-            if isinstance(file, OpenFile):
-                file.modified = seconds
-            else:
-                self._files[position] = msgspec.structs.replace(file, modified=seconds)
+            if (last := self._last.get(named)) is not None:
+                self.tell(Stamped(self.login, last[0], seconds))
+
+    def stamp(self, file: OpenFile, seconds: int) -> None:
+        self.tell(Stamped(self.login, file.number, seconds))
 
     # What the client may still do. Raise Refused.
 
@@ -166,24 +178,17 @@ class Accounting:
         """Before anything is created or written."""
         if self.revoked:
             raise Refused(Status.FAILURE, "this login has ended")
-        if self.refusal is not None:
-            raise Refused(Status.FAILURE, self.refusal.message)
+        if self.refusal:
+            raise Refused(Status.FAILURE, self.refusal)
 
     def check_names(self, named: str) -> None:
         """For one file more, of that name."""
         self.check_open()
-        cost = self._cost + name_cost(self._prefix + named)
-        if cost > self._limits.names:
+        if self._cost + name_cost(named) > self._limits.names:
             self._quota_exceeded(
-                f"{len(self._files)} files came, and their names take"
+                f"{self._files} files came, and their names take"
                 f" {self._limits.names // MIB} MiB; more are not accepted",
-                _IN_PARTS,
-            )
-        if self._names.full(cost):
-            self._quota_exceeded(
-                "the names of the files that come from all nodes at this moment take"
-                f" {self._limits.names_total // MIB} MiB; more are not accepted",
-                _FEWER,
+                IN_PARTS,
             )
 
     def take_handle(self, *, listing: bool = False) -> None:
@@ -207,31 +212,57 @@ class Accounting:
     def check_directories(self) -> None:
         self.check_open()
         if self._directories >= self._limits.directories:
-            self._quota_exceeded(f"more than {self._limits.directories} directories", _IN_PARTS)
+            self._quota_exceeded(f"more than {self._limits.directories} directories", IN_PARTS)
 
     def count_directory(self) -> None:
         with self._lock:
             self._directories += 1
 
     def take_bytes(self, count: int) -> None:
-        """Before they are written, so that a quota is never passed, only reached."""
-        self.check_open()
-        quota = self._quota
-        if not quota.node.take(count):
-            self._quota_exceeded(f"more than {quota.node.size} bytes for this node")
-        if not quota.job.take(count):
-            self._quota_exceeded(f"more than {quota.job.size} bytes for this job")
+        """Before they are written, so that a quota is never passed, only reached. Waits for the
+        daemon where they are not granted yet; mostly it is asked in time.
+        """
+        with self._lock:
+            self.check_open()
+            while self._credit < count:
+                self._ask(count - self._credit)
+                if self._asked:  # else it was answered at once
+                    self._granted.wait()
+                self.check_open()
+            self._credit -= count
+            if self._credit < CREDIT // 2 <= self._last_grant:
+                self._ask(0)
+
+    def grant(self, size: int) -> None:
+        with self._lock:
+            self._asked = False
+            self._last_grant = size
+            self._credit += size
+            self._granted.notify_all()
+
+    def _ask(self, size: int) -> None:
+        if not self._asked:
+            self._asked = True
+            self.tell(Wants(self.login, size))
 
     def count_bytes(self, count: int) -> None:
         """They are written."""
         with self._lock:
-            self.bytes_received += count
+            self.received += count
 
     def refuse(self, code: Code, message: str, hint: str | None = None) -> Refused:
         """Notes why uploads are refused from now on; the first reason stays. For `raise`."""
-        if self.refusal is None:
-            self.refusal = failure(code, message, hint=hint)
+        with self._lock:
+            if not self.refusal:
+                self.refusal = message
+                self.tell(UploadsRefused(self.login, code, message, hint))
         return Refused(Status.FAILURE, message)
+
+    def refused_by_the_daemon(self, message: str) -> None:
+        with self._lock:
+            self._asked = False
+            self.refusal = self.refusal or message
+            self._granted.notify_all()
 
     def _quota_exceeded(self, message: str, hint: str | None = None) -> None:
         raise self.refuse(Code.QUOTA_EXCEEDED, message, hint)

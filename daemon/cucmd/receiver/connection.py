@@ -1,30 +1,38 @@
 """One SSH connection to the receiver: its login, and the one SFTP session that it may open.
 
-A right login opens one SFTP session in one target. Every other request of SSH (a command, a shell,
-a PTY, forwarding of any kind) is refused, by asyncssh's defaults and by the options in server.py.
+A right login opens one SFTP session in one folder. Every other request of SSH (a command, a shell,
+a PTY, forwarding of any kind) is refused, by asyncssh's defaults and the options in receiving.py.
+
+One private name of asyncssh is needed, `_transport`, and one of asyncio's transports that is not
+documented, `max_size`: both can go once one may say how much is read at once.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hmac
 import socket
 from typing import Any, Protocol
 
 import asyncssh
 
 from cucmd.receiver.limits import ReceiverLimits
+from cucmd.receiver.login import Login
 from cucmd.receiver.refusals import RefusalLog
-from cucmd.receiver.upload_target import SessionHost, UploadTarget
-from cucmd.ssh.feed import Allowed, Feed
-from cucmd.ssh.peer import LIMIT, peer_source, unread
-from cucmd.ssh.turns import Group
+from cucmd.receiver.session import SftpSession
+from cucmd.ssh.peer import LIMIT, unread
 
 # The window is what a client may have under way, and what asyncssh may have to hold; the packet is
 # what it sends at once. Measured, OpenSSH's sftp on loopback: packets of 32 KiB 262
 # MB/s, of 128 KiB 310; larger ones are no quicker.
 _WINDOW = 2 * 1024 * 1024
 _PACKET = 128 * 1024
+
+# Bytes that are read at once. Who has not logged in has nothing large to say; 8 KiB may be 500
+# packets without content, which keep the others of this process waiting for some milliseconds.
+_READ_BEFORE_LOGIN = 8 * 1024
+_READ = 256 * 1024
+# A packet of OpenSSH's with 32 KiB of payload, and its overhead.
+_PIECE = 34 * 1024
 
 # Names that one connection may try. A node has one.
 _NAMES = 5
@@ -39,32 +47,49 @@ def set_keepalive(peer: socket.socket) -> None:
         peer.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
-class Server(SessionHost, Protocol):
-    """The receiver, as far as one connection needs it."""
+class Host(Protocol):
+    """What receives, as far as one connection needs it."""
 
     @property
     def limits(self) -> ReceiverLimits: ...
-    def target(self, username: str) -> UploadTarget | None: ...
-    def expects(self, source: str) -> bool: ...
-    def admit(self, connection: Connection, source: str) -> bool: ...
-    def logged_in(self, connection: Connection, source: str) -> None: ...
     @property
     def refusals(self) -> RefusalLog: ...
-    def refused(self, source: str, reason: str) -> None: ...
-    def forget(self, connection: Connection, source: str) -> None: ...
+    def login(self, username: str) -> Login | None: ...
+    def admit(self, connection: Connection) -> None: ...
+    def logged_in(self, connection: Connection) -> None: ...
+    def session(self, login: Login) -> SftpSession | None: ...
+    def forget(self, connection: Connection) -> None: ...
+
+
+class SshConnection(asyncssh.SSHServerConnection):
+    """Hands asyncssh little at a time.
+
+    Of what it has not used yet it makes two copies for each SSH packet: with the 256 KiB that
+    asyncio reads at once, a third of all the time would go into that.
+    """
+
+    def data_received(self, data: bytes, datatype: asyncssh.DataType = None) -> None:
+        if len(data) <= _PIECE:
+            super().data_received(data, datatype)
+            return
+        view = memoryview(data)
+        for at in range(0, len(data), _PIECE):
+            # It is added to bytes of asyncssh's own, so that a view does.
+            piece: Any = view[at : at + _PIECE]
+            super().data_received(piece, datatype)
 
 
 class Connection(asyncssh.SSHServer):
-    """All methods but `abort` and `excess` are asyncssh's callbacks."""
+    """All methods but `abort` and `excess` are asyncssh's callbacks. source: its address."""
 
-    def __init__(self, receiver: Server) -> None:
-        self._receiver = receiver
+    def __init__(self, host: Host, source: str) -> None:
+        self.source = source
+        self._host = host
         self._connection: asyncssh.SSHServerConnection | None = None
-        self._feed: Feed | None = None
-        self.source = ""
+        self._transport: Any = None
         self._wrong = 0
         self._names = 0
-        self._target: UploadTarget | None = None
+        self._login: Login | None = None
         self._channel: asyncssh.SSHServerChannel[bytes] | None = None
 
     def abort(self) -> None:
@@ -73,31 +98,17 @@ class Connection(asyncssh.SSHServer):
             self._connection.abort()
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
-        self._connection = conn
+        private: Any = conn
+        self._connection, self._transport = conn, private._transport
+        self._transport.max_size = _READ_BEFORE_LOGIN
         set_keepalive(conn.get_extra_info("socket"))
-        self.source = peer_source(conn)
-        limits = self._receiver.limits
-        allowed = Allowed(
-            limits.packets_before_login, limits.bytes_before_login, limits.exchanges_before_login
-        )
-        expected = self._receiver.expects(self.source)
-        group = Group.EXPECTED if expected else Group.OTHERS
-        self._feed = Feed(conn, self.source, group, allowed, self._too_much)
-        if not self._receiver.admit(self, self.source):
-            conn.abort()
-
-    def _too_much(self, what: str) -> None:
-        """It has sent more than anybody needs for a login."""
-        self._receiver.refused(self.source, f"it sent {what} before a login")
-        self.abort()
+        self._host.admit(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._connection = None
-        self._channel = None
-        self._feed = None
-        if self._target:
-            self._target.left(self)
-        self._receiver.forget(self, self.source)
+        self._connection = self._transport = self._channel = None
+        if self._login:
+            self._login.left(self)
+        self._host.forget(self)
 
     # Login.
 
@@ -112,49 +123,48 @@ class Connection(asyncssh.SSHServer):
         return True
 
     async def validate_password(self, username: str, password: str) -> bool:
-        if self._wrong >= self._receiver.limits.wrong_logins_per_connection:
+        if self._wrong >= self._host.limits.wrong_logins_per_connection:
             # Tries that were sent without waiting for a reply: these are not checked.
             self.abort()
             return False
-        target = self._receiver.target(username)
-        if target is not None and hmac.compare_digest(target.password.encode(), password.encode()):
-            if target.admits():
-                self._target = target
+        login = self._host.login(username)
+        if login is not None and login.has_password(password):
+            if login.admits():
+                self._login = login
             else:
-                self._turned_away(target)
-            return self._target is not None
+                self._turned_away(login)
+            return self._login is not None
         self._wrong += 1
-        if target is not None:
-            target.wrong_logins += 1
+        if login is not None:
+            login.wrong_password()
         if self._wrong == 1:  # once for each connection
-            self._receiver.refusals.add("wrong login", self.source)
-        await asyncio.sleep(self._receiver.limits.wrong_login_delay * 2 ** (self._wrong - 1))
-        if self._wrong >= self._receiver.limits.wrong_logins_per_connection:
+            self._host.refusals.add("wrong login", self.source)
+        await asyncio.sleep(self._host.limits.wrong_login_delay * 2 ** (self._wrong - 1))
+        if self._wrong >= self._host.limits.wrong_logins_per_connection:
             self.abort()
         return False
 
-    def _turned_away(self, target: UploadTarget) -> None:
+    def _turned_away(self, login: Login) -> None:
         """The login is right, and our limit keeps it out: that node is told, and no other."""
         reason = "its login has as many connections as it may have"
-        self._receiver.refusals.add(f"refused because {reason}", self.source)
-        target.refused += 1
-        target.refused_why = reason
+        self._host.refusals.add(f"refused because {reason}", self.source)
+        login.turned_away(reason)
 
     def auth_completed(self) -> None:
-        self._receiver.logged_in(self, self.source)
-        # The target may have been revoked, or have filled up, since the password was checked.
-        if self._target is None or not self._target.entered(self):
+        self._host.logged_in(self)
+        # The login may have been revoked, or have filled up, since the password was checked.
+        if self._login is None or not self._login.entered(self):
             self.abort()
-        elif self._feed:
-            self._feed.logged_in()
+        elif self._transport is not None:
+            self._transport.max_size = _READ
 
     # What a login may ask for.
 
     def session_requested(self) -> Any:
         """asyncssh takes a channel and a session, or False."""
-        if not (self._connection and self._target) or self._channel:
+        if not (self._connection and self._login) or self._channel:
             return False
-        session = self._target.session(self._receiver)
+        session = self._host.session(self._login)
         if session is None:
             return False
         self._channel = self._connection.create_server_channel(

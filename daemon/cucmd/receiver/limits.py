@@ -11,6 +11,10 @@ import msgspec
 
 MIB = 1024 * 1024
 
+# Bytes that a process may write before it asks for more: quotas belong to jobs. At 250 MB/s it asks
+# thirty times a second.
+CREDIT = 16 * MIB
+
 
 class ReceiverLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What the receiver allows. Times in seconds, sizes in bytes."""
@@ -19,22 +23,14 @@ class ReceiverLimits(msgspec.Struct, frozen=True, kw_only=True):
     min_free_bytes: int = 1024 * MIB
     min_free_ratio: float = 0.05
 
-    # Connections that have not logged in yet. 200 nodes may connect at the same moment, and all
-    # from one address where they are behind a NAT: that is less than the half from which on some
-    # are cut for a newcomer. Which ones: see unauthenticated.py.
+    # Processes for the addresses of nodes, besides that for all others.
+    processes: int = 32
+
+    # Connections to one process that have not logged in yet. 200 nodes may connect at the same
+    # moment, and all from one address where they are behind a NAT: that is less than the half from
+    # which on some are cut for a newcomer. Which ones: see unauthenticated.py.
     unauthenticated: int = 448
     login_timeout: float = 20.0  # three key exchanges of an old node with group16
-
-    # What one of them may send. A login is one key exchange and some 10 packets, 3 KB in all;
-    # three wrong passwords in both methods are 12 packets more.
-    packets_before_login: int = 100
-    bytes_before_login: int = 64 * 1024
-    exchanges_before_login: int = 1
-
-    # Connections of one address that do not log in: at once, as many nodes as may be behind a
-    # NAT; then so many a second, which costs a tenth of the loop with the dearest key exchange.
-    connect_burst: int = 256
-    connect_rate: float = 5.0
 
     # Wrong logins of one connection: the first is answered after `wrong_login_delay`, each later
     # one after twice the delay of the one before. A client that tries again and again without a
@@ -71,13 +67,13 @@ class ReceiverLimits(msgspec.Struct, frozen=True, kw_only=True):
     # worst of all orders, makes 256 of them. Each costs 80 bytes as long as the file is open.
     parts: int = 256
 
-    # Bytes that wait for the disk: of one connection, and of all together. Beyond the latter a
-    # connection is paused at `backlog_share` already.
+    # Bytes that wait for the disk: of one connection, and of all of one process together. Beyond
+    # the latter a connection is paused at `backlog_share` already.
     backlog: int = 4 * MIB
     backlog_total: int = 64 * MIB
     backlog_share: int = 256 * 1024
 
-    # Threads that write. Not from trio's default limiter: a disk that hangs would take all of it.
+    # Threads of one process that write.
     threads: int = 16
 
 

@@ -7,10 +7,9 @@ that minute are one more.
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable
-
-import trio
 
 EVERY = 60.0  # seconds
 _MOST_NAMED = 3
@@ -22,7 +21,7 @@ _log = logging.getLogger(__name__)
 class RefusalLog:
     """`now`: seconds by any clock."""
 
-    def __init__(self, now: Callable[[], float] = trio.current_time) -> None:
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._said_at: float | None = None
         self._counts: Counter[str] = Counter()
@@ -35,6 +34,11 @@ class RefusalLog:
         text = f"{source}: {reason}"
         named = text in self._counts or len(self._counts) < _MOST_COUNTED
         self._counts[text if named else "other addresses"] += 1
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something to say, at the end of the minute."""
+        return self._said_at is not None
 
     def say(self) -> None:
         """What was counted, once a minute is over; to be called now and then."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import threading
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -63,7 +64,7 @@ class Listing:
 
 
 class RequestHandler:
-    """One SFTP session of one target. `answer` is never called twice at once."""
+    """One SFTP session of one login. `answer` is never called twice at once."""
 
     def __init__(
         self, folder: TargetFolder, accounting: Accounting, space: FreeSpace, limits: ReceiverLimits
@@ -72,6 +73,7 @@ class RequestHandler:
         self._accounting = accounting
         self._space = space
         self._limits = limits
+        self._busy = threading.Lock()
         self._initialised = False
         self._handles: dict[int, Upload | Listing] = {}
         self._next_handle = 0
@@ -82,21 +84,25 @@ class RequestHandler:
         The replies, one after the other. Raises Malformed or OSError to end the session.
         """
         replies = bytearray()
-        while packets and len(replies) < _REPLY_BYTES:
-            packet = packets.popleft()
-            if self._accounting.revoked:
-                packets.clear()  # revoked: no effect any more, and no reply
-            else:
-                replies += self._reply(packet)
+        with self._busy:
+            while packets and len(replies) < _REPLY_BYTES:
+                packet = packets.popleft()
+                if self._accounting.revoked:
+                    packets.clear()  # revoked: no effect any more, and no reply
+                else:
+                    replies += self._reply(packet)
         return bytes(replies)
 
     def close(self) -> None:
-        """Closes what is open, which stays incomplete. May be called again."""
-        for handle in list(self._handles):
-            opened = self._release(handle)
-            if isinstance(opened, Upload):
-                self._close_one(opened.abandon)
-        self._close_one(self._folder.close)
+        """Closes what is open, which stays incomplete. May be called again, and by any thread: it
+        waits for the end of `answer`.
+        """
+        with self._busy:
+            for handle in list(self._handles):
+                opened = self._release(handle)
+                if isinstance(opened, Upload):
+                    self._close_one(opened.abandon)
+            self._close_one(self._folder.close)
 
     def _close_one(self, close: Callable[[], None]) -> None:
         """An error of one must not keep the others open."""
@@ -141,7 +147,7 @@ class RequestHandler:
         if error.errno in FULL_DISK:
             self._accounting.refuse(Code.DISK_FULL, f"the disk took no more: {_reason(error)}")
         elif error.errno not in _ORDINARY:
-            self._accounting.disk_errors.add(_reason(error))
+            self._accounting.say("the receiver's disk", _reason(error))
 
     # Handles.
 

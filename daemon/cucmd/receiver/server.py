@@ -1,36 +1,35 @@
 """The SFTP server that nodes push their files to: open an upload target, watch it, close it.
 
-Nothing that a client does ends more than its own connection.
-
 How a transfer goes. There is one target for each run of a node, with a login of its own that the
 node is told at its command line; the node's own sftp client then connects and pushes.
 
-    work on a node   open_upload_target()    -> UploadTarget: login, folder, accounting
-    node             connects                -> Listener     one more of its address (ConnectRate)
+    work on a node   open_upload_target()    -> UploadTarget: login, folder
+    the daemon       has a process forked for the node's address, and tells it of the login
+    node             connects                the first process hands the connection to that process
                      key exchange            -> Connection   counted in Unauthenticated
-                     password                               the login names the target
+                     password                               the name is that of a Login
                      opens SFTP              -> SftpSession  one for each connection
                      OPEN, WRITE, CLOSE      -> RequestHandler -> Upload -> file, Accounting
+    that process     tells the daemon        -> Received: files, bytes
     work on a node   reads the target's counters and files() at any time; aclose() at its end
 
-Which thread. All of it is on the event loop (asyncio runs inside trio's thread), except for
-`RequestHandler.answer` and `close` and what they call: folder, upload, free_space. These run in
-worker threads, `limits.threads` at most, one batch of a session at a time. `Accounting` is the one
-object that both sides use. A session that has too many bytes waiting stops reading its channel, so
-a slow disk slows the client down and does not fill our memory.
+Which process. One address has one process, as long as it has an upload target; of more than
+`processes` addresses some share one. All other addresses have one together, which knows all
+logins: a node may come from an address that nobody expects. So nobody can take more of the machine
+than one process can.
 
 Who may end what.
 
     the client      closes: what it sent before is still written, then open files are given up.
-    revoke()        by the work on the node: cancel, timeout, or a run that has ended. At once: the
-                    login is refused, connections are cut, and no write begins after it. A thread
-                    cannot be interrupted: the block that it is writing is the last.
-    aclose()        revoke(), and waits 2 s at most for the connections and that block. After it,
-                    files() changes no more.
-    the receiver    cuts a connection that has not logged in within `login_timeout`, that sends
-                    more than a login needs, whose place another one needs, that has tried three
-                    wrong passwords, or that makes us keep replies which it does not read.
-    the daemon      leaves `open_receiver`: revokes all targets and cuts all connections.
+    revoke()        by the work on the node: cancel, timeout, or a run that has ended. The login is
+                    refused, connections are cut, and no write begins after it.
+    aclose()        revoke(), and waits until each process has said that the last write has ended;
+                    one that does not say so within a second is killed, and what else it serves
+                    fails (receiver_lost). After it, files() changes no more.
+    a process       cuts a connection that has not logged in within `login_timeout`, whose place
+                    another one needs, that has tried three wrong passwords, or that makes it keep
+                    replies which it does not read. If it ends, what it serves fails.
+    the daemon      leaves `open_receiver`: kills them all.
 
 What is durable when.
 
@@ -43,31 +42,27 @@ What is durable when.
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
 
-import asyncssh
+import msgspec
 import trio
 
 from cucmd.allowance import Quota
-from cucmd.receiver.accounting import Accounting
-from cucmd.receiver.connect_rate import ConnectRate
-from cucmd.receiver.connection import Connection
+from cucmd.node_name import source_of
 from cucmd.receiver.free_space import FreeSpace
-from cucmd.receiver.host_keys import HostKeyUnusable, key_pairs, load_host_keys
+from cucmd.receiver.host_keys import HostKeyUnusable, load_host_keys
 from cucmd.receiver.limits import ReceiverLimits
-from cucmd.receiver.listener import accepting
 from cucmd.receiver.names import Names
-from cucmd.receiver.refusals import RefusalLog
-from cucmd.receiver.session import Backlog, SftpSession
-from cucmd.receiver.unauthenticated import AllTaken, Unauthenticated
+from cucmd.receiver.processes import Process, Seat
+from cucmd.receiver.received import Received, Side
 from cucmd.receiver.upload_target import UploadTarget
-from cucmd.ssh.algorithms import usual_algorithms
-from cucmd.ssh.bridge import run_callbacks
-from cucmd.ssh.peer import CHECK_EVERY, source_of
+from cucmd.worker.frames import Begin, Expect
+from cucmd.worker.workers import AGAIN, Workers
 
 __all__ = [
     "HostKeyUnusable",
@@ -77,32 +72,35 @@ __all__ = [
     "open_receiver",
 ]
 
-_LAST_WAIT_SECONDS = 2.0
+# Connections that the kernel holds until they are accepted: every node at once.
+_BACKLOG = 256
 
 _log = logging.getLogger(__name__)
 
 
 class Receiver:
-    """The server while it runs. `address` and `port` are where it listens; `connections` are those
-    that are open, logged in or not.
-    """
+    """The server while it runs. `address` and `port` are where it listens."""
 
-    def __init__(self, limits: ReceiverLimits, nursery: trio.Nursery) -> None:
+    def __init__(
+        self,
+        limits: ReceiverLimits,
+        workers: Workers,
+        folder: Path,
+        begin: Begin,
+        nursery: trio.Nursery,
+    ) -> None:
         self.address = ""
         self.port = 0
         self.limits = limits
-        self.unauthenticated: Unauthenticated[Connection] = Unauthenticated(limits.unauthenticated)
         self.space = FreeSpace(limits.min_free_bytes, limits.min_free_ratio)
-        self.backlog = Backlog(limits)
         self.names = Names(limits)
-        self.refusals = RefusalLog()
-        self._rate = ConnectRate(limits.connect_burst, limits.connect_rate)
+        self._workers = workers
+        self._folder = folder
+        self._begin = begin
         self._nursery = nursery
-        self._threads = trio.CapacityLimiter(limits.threads)
         self._targets: dict[str, UploadTarget] = {}
-        self._expected: dict[str, set[UploadTarget]] = {}  # by the node's address
-        self.connections: set[Connection] = set()
-        self._closing = False
+        self._others = self._new_process(ends=False)
+        self._processes: dict[str, Process] = {}  # by the address of nodes
 
     def open_upload_target(
         self,
@@ -116,182 +114,121 @@ class Receiver:
     ) -> UploadTarget:
         """A target with a login of its own. `folder` is made when the first client logs in.
 
-        `name`, `node`, `prefix`: see `Accounting`. `address`: the node's, for which room is kept
-        until the target is closed; "": unknown. Close the target with `aclose`.
+        `name`: a job and a node, for messages. `node`, `prefix`: see `Received`. `address`: the
+        node's, whose connections have a process until the target is closed; "": unknown. Close the
+        target with `aclose`.
         """
-        accounting = Accounting(name, quota or Quota(), self.limits, node, prefix, names=self.names)
-        target = UploadTarget(folder, accounting, self.limits, self._forget_target)
+        received = Received(self.limits, quota or Quota(), self.names, node, prefix)
+        source = source_of(address) if address else ""
+        target = UploadTarget(folder, received, name, source, self._forget)
         self._targets[target.username] = target
-        if address:
-            target.source = source_of(address)
-            self._expected.setdefault(target.source, set()).add(target)
+        if source:
+            self._seat(target, self._process_of(source))
+        self._seat(target, self._others)
         return target
 
-    # For connections and sessions; on the event loop.
+    def _seat(self, target: UploadTarget, process: Process) -> None:
+        seat = Seat(Side(target.received, self.limits), process, target.changed)
+        target.seats.append(seat)
+        process.expect(
+            Expect(
+                login=target.username,
+                digest=hashlib.sha256(target.password.encode()).digest(),
+                folder=str(target.folder),
+                source=target.source,
+                name=target.name,
+            ),
+            seat,
+        )
 
-    def target(self, username: str) -> UploadTarget | None:
-        return self._targets.get(username)
+    def _process_of(self, source: str) -> Process:
+        """That which takes the connections of an address."""
+        process = self._processes.get(source)
+        if process is None:
+            running = set(self._processes.values())
+            if len(running) >= self.limits.processes:
+                process = min(running, key=lambda one: len(one.seats))
+            else:
+                process = self._new_process(ends=True)
+                self._nursery.start_soon(self._run, process)
+            self._processes[source] = process
+            process.take_all_of(source)
+        return process
+
+    def _new_process(self, *, ends: bool) -> Process:
+        return Process(self._workers, self._folder, self._begin, ends=ends)
+
+    async def _run(self, process: Process) -> None:
+        await process.run()
+        for source in [at for at, one in self._processes.items() if one is process]:
+            del self._processes[source]
+
+    def _forget(self, target: UploadTarget) -> None:
+        """No connection logs in to it any more."""
+        self._targets.pop(target.username, None)
+        for seat in target.seats:
+            seat.process.forget(target.username)
+        source = target.source
+        if source in self._processes and not self.expects(source):
+            self._processes.pop(source).take_all_of(source, it_does=False)
 
     def expects(self, source: str) -> bool:
         """Whether a node of that address has an upload target."""
-        return source in self._expected
-
-    def may_connect(self, source: str) -> bool:
-        """For the listener, before anything is done for a connection."""
-        if self._rate.take(source, trio.current_time()):
-            return True
-        self.refused(source, "too many of that address did not log in")
-        return False
-
-    def admit(self, connection: Connection, source: str) -> bool:
-        """Counts a new connection as not logged in. False: it is to be cut."""
-        self.connections.add(connection)
-        if self._closing:
-            return False
-        try:
-            displaced = self.unauthenticated.enter(
-                source, connection, expected=self.expects(source)
-            )
-        except AllTaken:
-            self.refused(source, "too many others are logging in")
-            return False
-        if displaced is not None:
-            self.refused(displaced.source, "too many others are logging in")
-            displaced.abort()
-        return True
-
-    def logged_in(self, connection: Connection, source: str) -> None:
-        self.unauthenticated.leave(source, connection)
-        self._rate.give_back(source, trio.current_time())
-
-    def refused(self, source: str, reason: str) -> None:
-        """A connection was refused or cut because of a limit of ours: `reason` follows "because".
-
-        Each node of that address learns of it: which one it was, nobody can know.
-        """
-        self.refusals.add(f"refused because {reason}", source)
-        for target in self._expected.get(source, ()):
-            target.refused += 1
-            target.refused_why = reason
-
-    def forget(self, connection: Connection, source: str) -> None:
-        self.unauthenticated.leave(source, connection)
-        self.connections.discard(connection)
-
-    def start(self, session: SftpSession, target: UploadTarget) -> None:
-        self._nursery.start_soon(self._run, session, target)
-
-    async def _run(self, session: SftpSession, target: UploadTarget) -> None:
-        try:
-            await session.run(self._threads)
-        except Exception:
-            # A defect in one session must not end the others.
-            _log.exception("%s: the SFTP session failed", target.name)
-        finally:
-            target.session_ended()
+        return any(target.source == source for target in self._targets.values())
 
     # For open_receiver.
 
-    async def cut_excessive_connections(self) -> None:
-        """Once a second: cuts connections for which asyncssh has no limit of its own."""
+    async def run_others(self) -> None:
+        """The process for all addresses that are not expected; again whenever it has ended."""
         while True:
-            await trio.sleep(CHECK_EVERY)
-            self.refusals.say()
-            self._cut_excessive()
+            self._others.take_all_of("")
+            await self._others.run()
+            self._others = self._new_process(ends=False)
+            for target in self._targets.values():
+                self._seat(target, self._others)
+            await trio.sleep(AGAIN)
 
-    def _cut_excessive(self) -> None:
-        """Not in the loop above: its variables would hold the last connection, with all that it
-        has received, while nobody connects.
-        """
-        for connection in tuple(self.connections):
-            try:
-                reason = connection.excess()
-            except Exception:
-                # A defect that one connection shows must not end the others.
-                _log.exception("%s: the check of a connection failed", connection.source)
-                reason = "its check failed"
-            if reason:
-                self.refusals.add(f"cut because {reason}", connection.source)
-                self._cut(connection)
-
-    def _cut(self, connection: Connection) -> None:
-        try:
-            connection.abort()
-        except Exception:
-            _log.exception("%s: a connection cannot be cut", connection.source)
-            self.forget(connection, connection.source)  # nothing will say that it has ended
-
-    async def close(self) -> None:
-        """Revokes all targets, cuts all connections; 2 s at most. No new one may come any more."""
-        self._closing = True
-        self.refusals.flush()
+    def close(self) -> None:
         for target in tuple(self._targets.values()):
             target.revoke()
-        for connection in tuple(self.connections):
-            self._cut(connection)
-        with trio.move_on_after(_LAST_WAIT_SECONDS, shield=True):
-            while self.connections:
-                await run_callbacks()
-
-    def _forget_target(self, target: UploadTarget) -> None:
-        self._targets.pop(target.username, None)
-        expected = self._expected.get(target.source, set())
-        expected.discard(target)
-        if not expected:
-            self._expected.pop(target.source, None)
 
 
 @asynccontextmanager
 async def open_receiver(
     listen: tuple[str, int],
     host_key_dir: Path,
+    workers: Workers,
+    folder: Path,
     limits: ReceiverLimits | None = None,
     *,
     legacy_algorithms: bool = False,
 ) -> AsyncIterator[Receiver]:
     """The receiver, listening at `listen` (port 0: any free one) while the body runs.
 
-    Must be entered below `open_bridge`. Raises OSError where it cannot listen or write
-    `host_key_dir`, and HostKeyUnusable.
+    workers: has the role `RECEIVE`. folder: below which all targets are. Raises OSError where it
+    cannot listen or write `host_key_dir`, and HostKeyUnusable.
     """
     limits = limits or ReceiverLimits()
     keys = await trio.to_thread.run_sync(load_host_keys, host_key_dir)
-    async with trio.open_nursery() as nursery:
-        receiver = Receiver(limits, nursery)
-        options = _options(receiver, keys, legacy=legacy_algorithms)
-        try:
-            async with accepting(listen, options, receiver) as where:
-                receiver.address, receiver.port = where
-                nursery.start_soon(receiver.cut_excessive_connections)
+    begin = Begin(
+        host_keys=tuple(key.export_private_key("openssh") for key in keys),
+        limits=msgspec.structs.asdict(limits),
+        legacy_algorithms=legacy_algorithms,
+    )
+    host, port = listen
+    with ExitStack() as stack:
+        sockets = []
+        for one in await trio.open_tcp_listeners(port, host=host, backlog=_BACKLOG):
+            sockets.append(stack.enter_context(socket.socket(fileno=one.socket.detach())))
+            sockets[-1].setblocking(False)
+        async with trio.open_nursery() as nursery:
+            receiver = Receiver(limits, workers, folder, begin, nursery)
+            receiver.address, receiver.port = sockets[0].getsockname()[:2]
+            await workers.listen(sockets)
+            nursery.start_soon(receiver.run_others)
+            try:
                 yield receiver
-        finally:
-            await receiver.close()
-            nursery.cancel_scope.cancel()
-
-
-def _options(
-    receiver: Receiver, keys: list[asyncssh.SSHKey], *, legacy: bool
-) -> asyncssh.SSHServerConnectionOptions:
-    """Every option that a client could make use of, set here and not left to a default."""
-    algorithms = usual_algorithms(legacy=legacy)
-    options: dict[str, Any] = {
-        **algorithms.options(),
-        "server_factory": lambda: Connection(receiver),
-        "server_host_keys": key_pairs(keys, list(algorithms.host_keys)),
-        "server_version": "cucmd",
-        "config": None,
-        "login_timeout": receiver.limits.login_timeout,
-        # A node gives up on a server whose SSH version comes late (vos/NODES.md, section 5.4).
-        "rdns_lookup": False,
-        "public_key_auth": False,
-        "host_based_auth": False,
-        "gss_host": None,
-        "authorized_client_keys": None,
-        "allow_pty": False,
-        "allow_scp": False,
-        "agent_forwarding": False,
-        "x11_forwarding": False,
-        "line_editor": False,
-        "encoding": None,
-    }
-    return asyncssh.SSHServerConnectionOptions(**options)
+            finally:
+                receiver.close()
+                nursery.cancel_scope.cancel()
+                await workers.listen(())

@@ -10,12 +10,13 @@ replies; the busier the disk, the larger the batch.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Executor
 from typing import Any, Protocol
 
 import asyncssh
-import trio
 
 from cucmd.receiver.limits import ReceiverLimits
 from cucmd.receiver.packets import Malformed, PacketBuffer
@@ -26,13 +27,13 @@ _PACKET_COST = 256
 
 
 class Target(Protocol):
-    """The upload target of a session, as far as the session needs it."""
+    """The login of a session, as far as the session needs it."""
 
     def touch(self) -> None:
         """A byte has come."""
 
-    def notify_waiters(self) -> None:
-        """Requests have been answered: files may have been opened or closed."""
+    def answered(self) -> None:
+        """Requests have been answered: bytes may have been written."""
 
     def not_sftp(self, error: Malformed) -> None:
         """A session is cut off because of what the client has sent."""
@@ -42,7 +43,7 @@ class Target(Protocol):
 
 
 class Backlog:
-    """Bytes that wait for the disk, of all sessions together."""
+    """Bytes that wait for the disk, of all sessions of the process together."""
 
     def __init__(self, limits: ReceiverLimits) -> None:
         self.limits = limits
@@ -56,7 +57,7 @@ class Backlog:
 
 
 class SftpSession(asyncssh.SSHServerSession[bytes]):
-    """All methods but `run` are asyncssh's callbacks. `start` starts `run` as a trio task."""
+    """All methods but `run` are asyncssh's callbacks. `start` starts `run` as a task."""
 
     def __init__(
         self,
@@ -76,19 +77,20 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._queued = 0
         self._paused = False
         self._ended = False  # the client sends nothing more, or nothing more is read
-        self._arrived = trio.Event()
-        self._writable = trio.Event()
+        self._arrived = asyncio.Event()
+        self._writable = asyncio.Event()
         self._writable.set()
 
-    async def run(self, limiter: trio.CapacityLimiter) -> None:
-        """Answers until the client or the target ends the session; then closes what is open."""
+    async def run(self, threads: Executor) -> None:
+        """Answers until the client or the login ends the session; then closes what is open."""
+        loop = asyncio.get_running_loop()
         try:
             while batch := await self._next_batch():
                 held, self._queued = self._queued, 0
                 while batch:
                     answer = self._handler.answer
-                    replies = await trio.to_thread.run_sync(answer, batch, limiter=limiter)
-                    self._target.notify_waiters()
+                    replies = await loop.run_in_executor(threads, answer, batch)
+                    self._target.answered()
                     self._send(replies)
                     await self._writable.wait()
                 self._done(held)
@@ -102,16 +104,15 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             self._ended = True
             self._packets.clear()
             self._done(self._held)
-            with trio.CancelScope(shield=True):
-                # Shielded: descriptors would stay open else. It waits for one of the receiver's
-                # threads, as every batch does: that is long while a disk that hangs holds them.
-                await trio.to_thread.run_sync(self._handler.close, limiter=limiter)
+            # It waits for a thread, as every batch does: that is long while a disk that hangs holds
+            # them.
+            await loop.run_in_executor(threads, self._handler.close)
             self._exit()
 
     async def _next_batch(self) -> deque[memoryview]:
         """What has come, once there is anything; empty at the end."""
         while not self._packets and not self._ended:
-            self._arrived = trio.Event()
+            self._arrived = asyncio.Event()
             await self._arrived.wait()
         batch, self._packets = self._packets, deque()
         return batch
@@ -177,13 +178,13 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._channel = None
-        # What is queued is still written: a file whose close is in it is complete. A revoked target
+        # What is queued is still written: a file whose close is in it is complete. A revoked login
         # writes nothing of it.
         self._end()
         self._writable.set()
 
     def pause_writing(self) -> None:
-        self._writable = trio.Event()
+        self._writable = asyncio.Event()
 
     def resume_writing(self) -> None:
         self._writable.set()

@@ -83,7 +83,7 @@ class Upload:
 
     def set_times(self, times: tuple[int, int]) -> None:
         os.utime(self._descriptor, times)
-        self._file.modified = times[1]
+        self._accounting.stamp(self._file, times[1])
 
     def finish(self) -> None:
         """The client closes the file: it is durable on return.
@@ -153,7 +153,7 @@ class Upload:
         reason = error.strerror or str(error)
         if error.errno in FULL_DISK:
             return self._accounting.refuse(Code.DISK_FULL, f"the disk took no more: {reason}")
-        self._accounting.disk_errors.add(reason)
+        self._accounting.say("the receiver's disk", reason)
         return Refused(Status.FAILURE, reason)
 
     def _account(self, offset: int, block: memoryview) -> None:

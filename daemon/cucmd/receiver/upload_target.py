@@ -6,87 +6,52 @@ write that is in the kernel at that moment, of one block at most, is the last.
 
 from __future__ import annotations
 
-import logging
+import os
 import secrets
 import string
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import trio
 
-from cucmd.failure import Failure
+from cucmd.failure import Code, Failure
 from cucmd.received_file import ReceivedFile
-from cucmd.receiver.accounting import Accounting
-from cucmd.receiver.folder import TargetFolder
-from cucmd.receiver.free_space import FreeSpace
-from cucmd.receiver.limits import ReceiverLimits
-from cucmd.receiver.packets import Malformed
-from cucmd.receiver.repeats import Repeats
-from cucmd.receiver.requests import RequestHandler
-from cucmd.receiver.session import Backlog, SftpSession
-from cucmd.ssh.bridge import run_callbacks
+from cucmd.receiver.processes import Seat
+from cucmd.receiver.received import Received
 
 # Letters and digits only: it is typed into a prompt of the node, where `?` and TAB are keys. 30
 # characters of them are 178 bits.
 _ALPHABET = string.ascii_letters + string.digits
 _PASSWORD_LENGTH = 30
 
-# After connections are cut, callbacks need a few turns of the loop, and a thread has one block to
-# finish. What takes longer is a disk that hangs.
-_LAST_WAIT_SECONDS = 2.0
-
-_log = logging.getLogger(__name__)
-
-
-class Connected(Protocol):
-    """A connection, as far as a target has to do with it."""
-
-    def abort(self) -> None: ...
-
-
-class SessionHost(Protocol):
-    """The receiver, as far as a target needs it to open a session."""
-
-    @property
-    def space(self) -> FreeSpace: ...
-    @property
-    def backlog(self) -> Backlog: ...
-    def start(self, session: SftpSession, target: UploadTarget) -> None: ...
-
 
 class UploadTarget:
     """Where one run of one node pushes its files: the `UploadTarget` of `node/ports.py`, where its
     methods are described. Made by `Receiver.open_upload_target`.
+
+    name: a job and a node, for messages. source: the node's address, as `source_of` has it; "":
+    unknown.
     """
 
     def __init__(
         self,
         folder: Path,
-        accounting: Accounting,
-        limits: ReceiverLimits,
+        received: Received,
+        name: str,
+        source: str,
         forget: Callable[[UploadTarget], None],
     ) -> None:
         self.username = "n" + secrets.token_hex(6)
         self.password = "".join(secrets.choice(_ALPHABET) for _ in range(_PASSWORD_LENGTH))
         self.directory = "/"
-        self.name = accounting.name
-        self.logins = 0
-        self.wrong_logins = 0
-        self.source = ""  # the node's address, as `source_of` has it; "": unknown
-        self.refused = 0
-        self.refused_why = ""
-        self.last_activity = trio.current_time()
-        self._folder = folder
-        self._accounting = accounting
-        self._limits = limits
+        self.name = name
+        self.source = source
+        self.folder = folder
+        self.received = received
+        self.seats: list[Seat] = []  # in processes, also in those that have ended
+        self.revoked = False
+        self._opened = trio.current_time()
         self._forget = forget
-        self._connections: set[Connected] = set()
-        self._sessions = 0
-        self._not_sftp = Repeats(self.name, "cut off: not SFTP", "sessions were cut off: not SFTP")
-        self._cannot_receive = Repeats(
-            self.name, "cannot receive", "sessions could not be received", logging.ERROR
-        )
         self._changes = trio.lowlevel.ParkingLot()
 
     def __repr__(self) -> str:
@@ -95,94 +60,101 @@ class UploadTarget:
     @property
     def files_received(self) -> int:
         """Files that the client closed."""
-        return self._accounting.files_received
+        return self.received.files_received
 
     @property
     def bytes_received(self) -> int:
         """Bytes of payload so far, of closed files and of others."""
-        return self._accounting.bytes_received
+        return self.received.bytes_received
+
+    @property
+    def last_activity(self) -> float:
+        return max([self._opened, *(seat.heard for seat in self.seats)])
+
+    @property
+    def logins(self) -> int:
+        return self._sum("logins")
+
+    @property
+    def wrong_logins(self) -> int:
+        return self._sum("wrong_logins")
+
+    @property
+    def refused(self) -> int:
+        return self._sum("refused")
+
+    @property
+    def refused_why(self) -> str:
+        said = [seat.side.figures.refused_why for seat in self.seats]
+        return next(filter(None, said), "")
 
     @property
     def refusal(self) -> Failure | None:
-        """disk_full or quota_exceeded, once an upload was refused for that."""
-        return self._accounting.refusal
+        """Why uploads were refused: disk_full, quota_exceeded, or receiver_lost."""
+        self._hear()
+        return self.received.refusal
 
     def files(self) -> tuple[ReceivedFile, ...]:
         """In the order in which they were opened. The list only ever grows at its end."""
-        return self._accounting.files()
+        self._hear()
+        return self.received.files()
 
     async def wait_files_closed(self) -> None:
         """Returns when no file is open any more. No time limit of its own."""
         await trio.lowlevel.checkpoint()
-        while self._accounting.open_files:
+        self._hear()
+        while self.received.any_open:
             await self._changes.park()
 
     def revoke(self) -> None:
         """The login is refused from now on, its connections are cut; open files are cut off."""
-        self._accounting.revoke()
-        self._forget(self)
-        for connection in tuple(self._connections):
-            connection.abort()
+        if not self.revoked:
+            self.revoked = True
+            self._forget(self)
 
     async def aclose(self) -> None:
-        """`revoke`, and waits for the connections and the last write; 2 s at most, also if
-        cancelled. After that `files` changes no more.
+        """`revoke`, and waits for the last write; also if cancelled. A process that does not say
+        that it was the last is killed. After that `files` changes no more.
         """
         self.revoke()
-        with trio.move_on_after(_LAST_WAIT_SECONDS, shield=True) as patience:
-            while self._connections or self._sessions:
-                await self._changes.park()
-            await run_callbacks()
-        self._accounting.close()
-        self._not_sftp.close()
-        self._cannot_receive.close()
-        if patience.cancelled_caught:
-            _log.warning("%s: a session did not end in time; the disk may hang", self.name)
+        with trio.CancelScope(shield=True):
+            for seat in self.seats:
+                await seat.process.wait_forgotten(seat)
+            await self._measure()
+        self.received.close()
         await trio.lowlevel.checkpoint()
 
-    # For the connection and its session; on the event loop.
+    async def _measure(self) -> None:
+        """The files that a process has left open, which it can say nothing of any more."""
+        for seat in self.seats:
+            left, seat.left_open = seat.left_open, ()
+            for position in left:
+                name = self.received.stored(position)
+                size = await trio.to_thread.run_sync(_size_of, self.folder / name)
+                self.received.change(position, size=size)
 
-    def touch(self) -> None:
-        self.last_activity = trio.current_time()
+    # For the receiver.
 
-    def notify_waiters(self) -> None:
+    def changed(self) -> None:
         """Wakes all waiting tasks: what they wait for may have changed."""
+        for seat in self.seats:
+            if seat.lost and seat.side.figures.logins and not self.revoked:
+                said = "the process that received its files has ended"
+                self.received.refuse(Code.RECEIVER_LOST, said)
         self._changes.unpark_all()
 
-    def not_sftp(self, error: Malformed) -> None:
-        self._not_sftp.add(error)
+    def _sum(self, name: str) -> int:
+        self._hear()
+        return sum(getattr(seat.side.figures, name) for seat in self.seats)
 
-    def cannot_receive(self, error: OSError) -> None:
-        self._cannot_receive.add(error)
+    def _hear(self) -> None:
+        """What its processes have said by now: the node may have said already what came of it."""
+        for seat in self.seats:
+            seat.process.take()
 
-    def admits(self) -> bool:
-        return not self._accounting.revoked and len(self._connections) < self._limits.connections
 
-    def entered(self, connection: Connected) -> bool:
-        if not self.admits():
-            return False
-        self._connections.add(connection)
-        self.logins += 1
-        self.touch()
-        return True
-
-    def left(self, connection: Connected) -> None:
-        self._connections.discard(connection)
-        self.notify_waiters()
-
-    def session(self, receiver: SessionHost) -> SftpSession | None:
-        if self._accounting.revoked:
-            return None
-        handler = RequestHandler(
-            TargetFolder(self._folder), self._accounting, receiver.space, self._limits
-        )
-
-        def start(session: SftpSession) -> None:
-            self._sessions += 1
-            receiver.start(session, self)
-
-        return SftpSession(self, handler, receiver.backlog, start)
-
-    def session_ended(self) -> None:
-        self._sessions -= 1
-        self.notify_waiters()
+def _size_of(path: Path) -> int:
+    try:
+        return os.lstat(path).st_size
+    except OSError:
+        return 0

@@ -33,6 +33,7 @@ from cucmd.jobs.services import JobServices, Slots
 from cucmd.jobs.supervisor import Supervisor, open_supervisor
 from cucmd.node.resolver import Resolver, locate
 from cucmd.paths import private_socket
+from cucmd.receiver.processes import RECEIVE
 from cucmd.receiver.server import HostKeyUnusable, Receiver, ReceiverLimits, open_receiver
 from cucmd.service import systemd
 from cucmd.service.access import make_private
@@ -63,7 +64,7 @@ from cucmd.varlink import (
     serve,
 )
 from cucmd.work import work_on_node
-from cucmd.worker.workers import open_workers
+from cucmd.worker.workers import Workers, open_workers
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,11 @@ EXPECTED = (StoreError, SocketInUse, HostKeyUnusable, CannotStart, OSError)
 STATUS_EVERY = 5.0  # seconds between updates of what `systemctl status` shows
 SOCKET_MODE = 0o660
 # What processes for the bytes of others do, by name.
-PROCESSES = {TRACES: "cucmd.reading.node:read_traces", **ROLES}
+PROCESSES = {
+    TRACES: "cucmd.reading.node:read_traces",
+    RECEIVE: "cucmd.receiver.receiving:receive",
+    **ROLES,
+}
 INFO = ServiceInfo(vendor="cucmd", product="cucmd", version=__version__, url="")
 
 
@@ -131,8 +136,8 @@ async def _daemon(
         async with (
             _store(config) as store,
             open_bridge() as bridge,
-            _receiver(config) as receiver,
             open_workers(_made(directory), PROCESSES) as workers,
+            _receiver(config, workers, directory) as receiver,
         ):
             known_hosts = KnownHosts(config.daemon.state_directory / "known_hosts")
             work = work_on_node(NodePorts(receiver, known_hosts, store, Readers(workers)))
@@ -192,7 +197,7 @@ def _made(directory: Path) -> Path:
 async def _store(config: Config) -> AsyncIterator[Store]:
     state = config.daemon.state_directory
     with naming(f"daemon.state_directory = '{state}'", otherwise="another is given by --state-dir"):
-        state.mkdir(mode=0o750, parents=True, exist_ok=True)
+        (state / "jobs").mkdir(mode=0o750, parents=True, exist_ok=True)
     async with open_store(state / "cucmd.db") as store:
         for notice in store.notices:
             log.error("%s", notice)
@@ -201,14 +206,17 @@ async def _store(config: Config) -> AsyncIterator[Store]:
 
 
 @asynccontextmanager
-async def _receiver(config: Config) -> AsyncIterator[Receiver]:
+async def _receiver(config: Config, workers: Workers, directory: Path) -> AsyncIterator[Receiver]:
     limits = ReceiverLimits(
+        processes=config.receiver.processes,
         min_free_bytes=config.limits.free_space_bytes,
         min_free_ratio=config.limits.free_space_percent / 100,
     )
     opened = open_receiver(
         config.receiver.listen_address,
         config.daemon.state_directory,
+        workers,
+        directory,
         limits,
         legacy_algorithms=config.receiver_is_legacy,
     )

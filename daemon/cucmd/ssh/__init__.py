@@ -4,9 +4,8 @@
     bridge.py       the asyncio loop inside trio, and how work crosses between the two
     python314.py    trio-asyncio, imported so that it works on Python 3.14 too
     algorithms.py   the algorithms for nodes and for the receiver, legacy ones apart
-    feed.py         a connection's bytes, from TCP into asyncssh
-    turns.py        whose bytes are next: every peer has its share of the loop
-    peer.py         what counts as the address of a peer, and what of ours it has not read
+    library.py      how asyncssh is set up in a process
+    peer.py         what of ours a peer has not read
     causes.py       why a connection failed; a node's text as a part of a message
 
 To a node:

@@ -6,17 +6,16 @@ Why there are two loops
     The daemon runs on trio, asyncssh on asyncio. `open_bridge` runs an asyncio loop as a task of
     trio (with trio-asyncio). Both use one thread, so a callback of asyncssh runs between two steps
     of trio's tasks, and may set a trio event or put into a trio channel without a lock. A callback
-    that blocks stops everything. Only `ssh/`, `receiver/` and `lab/` use asyncio; the functions
-    that other files call are plain trio.
+    that blocks stops everything. Only `ssh/` and `lab/` use asyncio so; the functions that other
+    files call are plain trio. What receives files is a process of its own, with asyncio alone.
 
 What crosses, and how
     calls       `on_asyncio` runs a coroutine of asyncssh (connect, open a session) as an asyncio
                 task, and waits for it in trio.
     bytes       do not cross by calls. asyncssh delivers them in callbacks (`data_received`), which
-                put them where a trio task waits: into a list for a node's shell (`inbox.py`),
-                into a batch for a worker thread in the receiver. A reader that is slow pauses the
-                SSH channel. So a read costs no call across, and a deadline on a read is an
-                ordinary deadline of trio.
+                put them where a trio task waits: into a list for a node's shell (`inbox.py`). A
+                reader that is slow pauses the SSH channel. So a read costs no call across, and a
+                deadline on a read is an ordinary deadline of trio.
     writes      and disconnect, abort, close are synchronous in asyncssh: trio calls them directly.
     errors      of a coroutine are raised by `on_asyncio`. An error in a callback has no caller:
                 `on_error` of `open_bridge` gets it.
@@ -43,7 +42,6 @@ The order of closing a connection (`shell.py` and `link.py` do it)
 What is private in the libraries, and what they would have to offer in its place
     `_timers`, `_timer_handle_cancelled` of trio-asyncio: to drop cancelled timers, as asyncio's own
     loop does (`_TimerSweep`).
-    `_dh_gex_groups` of asyncssh: an option for the largest group that a server answers with.
     Tests of the bridge and of the receiver fail if one of the names changes.
 
 What was measured (2 cores, loopback, Python 3.13, trio 0.35, trio-asyncio 0.16, asyncssh 2.24)
@@ -55,31 +53,22 @@ What was measured (2 cores, loopback, Python 3.13, trio 0.35, trio-asyncio 0.16,
 from __future__ import annotations
 
 import asyncio
-import getpass
 import heapq
 import logging
-import os
-import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-import asyncssh
 import trio
-from asyncssh import kex_dh
-from cryptography.utils import CryptographyDeprecationWarning
 
+from cucmd.ssh.library import prepare
 from cucmd.ssh.python314 import import_trio_asyncio
-from cucmd.ssh.turns import Turns, set_turns
 
 # Raises `CannotStart`. Only commands that need the bridge import this module.
 trio_asyncio = import_trio_asyncio()
 
 T = TypeVar("T")
 Report = Callable[[str, BaseException | None], None]
-
-# Bits, of the answer to a group exchange.
-_LARGEST_GROUP = 2048
 
 # Timers. Up to this many are not swept: that would cost more than they take. asyncio's own figure.
 FEW = 100
@@ -115,15 +104,11 @@ async def open_bridge(*, on_error: Report = log) -> AsyncIterator[Bridge]:
     belongs to one connection. Without a handler of our own trio-asyncio would raise it here, and
     end the work on every node.
     """
-    _silence_asyncssh()
-    _accept_old_key_exchange()
-    _answer_with_the_smallest_group()
-    _ensure_login_name()
+    prepare()
     async with trio_asyncio.open_loop() as loop:
         handle = _handler(on_error)
         loop.set_exception_handler(handle)
         loop._timer_handle_cancelled = _TimerSweep(loop)
-        set_turns(Turns(loop))
         try:
             yield Bridge()
         finally:
@@ -153,8 +138,8 @@ class _TimerSweep:
     """What a trio-asyncio loop calls whenever one of its timers is cancelled.
 
     trio-asyncio 0.16 keeps a cancelled timer until its time, with all objects that it refers to.
-    asyncssh starts one for the login of each of the receiver's connections, and cancels it after
-    that: the connection would stay in memory until the login's time is over.
+    asyncssh starts one to ask a silent node for a sign of life, and cancels it at each answer: all
+    of these would stay in memory until their time.
 
     At most twice as many timers are kept as were not cancelled at the last sweep, plus `FEW`. A
     timer that is cancelled in the step of the loop that made it is not in the loop's list yet. So a
@@ -233,46 +218,3 @@ def _handler(report: Report) -> Callable[[Any, dict[str, Any]], None]:
             _log.exception("the report of an asyncio error failed")
 
     return handle
-
-
-def _silence_asyncssh() -> None:
-    """Lets asyncssh log warnings only, and no packets: these show passwords."""
-    asyncssh.set_log_level(logging.WARNING)
-    asyncssh.set_debug_level(1)
-
-
-def _accept_old_key_exchange() -> None:
-    """Hides the warning that `cryptography` will drop finite-field Diffie-Hellman.
-
-    Old nodes have no other key exchange. The upper bound of `cryptography` in pyproject.toml keeps
-    it, so the warning is of no use to an operator.
-    """
-    warnings.filterwarnings(
-        "ignore", "Diffie-Hellman over finite fields", CryptographyDeprecationWarning
-    )
-
-
-def _answer_with_the_smallest_group() -> None:
-    """In a group exchange our servers answer with 2048 bits, whatever size a client prefers.
-
-    asyncssh would take the size that the client prefers, up to 8192 bits: 21 ms in place of 1 ms.
-    Clients accept any size from their minimum on, which is 2048 or less (OpenSSH: 1024 before 7.3,
-    then 2048). One that cannot do 2048 still gets 1024.
-    """
-    private: Any = kex_dh
-    private._dh_gex_groups = tuple(
-        group for group in private._dh_gex_groups if group[0] <= _LARGEST_GROUP
-    )
-
-
-def _ensure_login_name() -> None:
-    """Sets a local login name and a home directory if there is none.
-
-    asyncssh reads both for each connection and raises without them. They are sent nowhere. In a
-    container the user may have no entry in passwd.
-    """
-    os.environ.setdefault("HOME", "/")
-    try:
-        getpass.getuser()
-    except (KeyError, OSError):  # KeyError until Python 3.12
-        os.environ["LOGNAME"] = "cucmd"

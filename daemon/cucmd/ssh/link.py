@@ -19,6 +19,7 @@ the reason, and takes precedence over any error of asyncssh.
 
 One private name of asyncssh is needed, `_transport`: `abort` drops that reference before asyncio
 has closed it. Tests of the shell fail if it changes. It can go once asyncssh waits for the close.
+So is `max_size` of asyncio's transport, which is not documented.
 `authenticate` makes the connection as `asyncssh.connect` does, by a constructor that is not
 documented. It can be a call once asyncssh takes options that are made already.
 """
@@ -39,10 +40,9 @@ from cucmd.node_name import address
 from cucmd.ssh.algorithms import Algorithms
 from cucmd.ssh.bridge import run_callbacks
 from cucmd.ssh.causes import Progress, unreachable
-from cucmd.ssh.feed import Feed
 from cucmd.ssh.inbox import WINDOW, Inbox
 from cucmd.ssh.known_line import PublicKey, parse_key
-from cucmd.ssh.peer import CHECK_EVERY, LIMIT, peer_source, unread
+from cucmd.ssh.peer import CHECK_EVERY, LIMIT, unread
 
 # A frozen or unplugged node is noticed after 15 s * (3 + 1) of silence, before the default stall
 # limit of 120 s and long before a command's 600 s. It is sshd that replies, so a command that
@@ -50,6 +50,10 @@ from cucmd.ssh.peer import CHECK_EVERY, LIMIT, peer_source, unread
 # asyncssh is told to ask only while the node is silent: else it would make a timer for every read.
 _KEEPALIVE_SECONDS = 15
 _KEEPALIVE_COUNT = 3
+
+# Bytes that are read at once. asyncio reads 256 KiB: that may be 16,000 empty packets, which keep
+# all others waiting for half a second.
+_READ = 2 * 1024
 
 # vos/NODES.md, section 1: a PTY always.
 _TERMINAL = "vt100"
@@ -71,7 +75,6 @@ class Opener(asyncssh.SSHClient):
     def __init__(self, username: str, *, legacy: bool) -> None:
         self.connection: asyncssh.SSHClientConnection | None = None
         self.transport: asyncio.Transport | None = None
-        self.feed: Feed | None = None
         self.verdict: Exception | None = None
         self.username = username
         self._legacy = legacy
@@ -80,7 +83,6 @@ class Opener(asyncssh.SSHClient):
         self.connection = conn
         private: Any = conn
         self.transport = private._transport
-        self.feed = Feed(conn, peer_source(conn))
 
     def progress(self) -> Progress:
         """How far the connection came, to explain a failure."""
@@ -90,6 +92,21 @@ class Opener(asyncssh.SSHClient):
             hash_prefix=connection.get_hash_prefix() if connection else b"",
             legacy=self._legacy,
         )
+
+
+class _Connection(asyncssh.SSHClientConnection):
+    """heard: something came; whoever looks sets it back."""
+
+    heard = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        selected: Any = transport
+        selected.max_size = _READ
+        super().connection_made(transport)
+
+    def data_received(self, data: bytes, datatype: asyncssh.DataType = None) -> None:
+        self.heard = True
+        super().data_received(data, datatype)
 
 
 async def connect(host: str, port: int) -> socket.socket:
@@ -209,6 +226,7 @@ class Link:
         self.peer_address: str = _peer_address(sock)
         self._socket = sock
         self._opener = opener
+        self._connection: _Connection | None = None
         self._channel: asyncssh.SSHClientChannel[bytes] | None = None
         self._where = ""
         self._authenticated = False
@@ -234,7 +252,7 @@ class Link:
         mine.host, mine.port, mine.username = host, port, self._opener.username
         mine.protocol_factory = lambda: self._opener
         mine.waiter = loop.create_future()
-        connection = asyncssh.SSHClientConnection(loop, mine, wait="auth")
+        connection = self._connection = _Connection(loop, mine, wait="auth")
         try:
             await loop.create_connection(lambda: connection, sock=self._socket)
             connection.set_extra_info(host=host, port=port)
@@ -250,18 +268,18 @@ class Link:
         """Once a second: aborts if the node reads nothing, and has a silent one asked for a sign of
         life. asyncssh ends the connection if the last `_KEEPALIVE_COUNT` were not answered.
         """
-        connection, feed = self._opener.connection, self._opener.feed
-        if connection is None or feed is None or self.verdict is not None:
+        connection = self._connection
+        if connection is None or self._opener.connection is None or self.verdict is not None:
             return
         if unread(connection) > LIMIT:
             said = f"{self._where} sends requests without end and reads no reply"
             self._opener.verdict = fail(Code.CONNECTION_LOST, said)
             connection.abort()
             return
-        if self._authenticated and self._asks == feed.heard:
-            self._asks = not feed.heard
+        if self._authenticated and self._asks == connection.heard:
+            self._asks = not connection.heard
             connection.set_keepalive(_KEEPALIVE_SECONDS if self._asks else 0)
-        feed.heard = False
+        connection.heard = False
 
     async def open_shell(
         self,

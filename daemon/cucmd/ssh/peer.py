@@ -1,12 +1,11 @@
-"""What both sides need to know of a connection's peer: its address, and what it has not read.
+"""What a connection's peer has not read, on either side.
 
-`unread` needs two private names of asyncssh, `_transport` and `_deferred_packets`. They can go once
+It needs two private names of asyncssh, `_transport` and `_deferred_packets`. They can go once
 asyncssh says how many bytes it holds for a peer, or holds a limited number of them.
 """
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Any
 
 # Seconds. Every connection is checked so often, those to nodes and those to the receiver. A peer
@@ -20,27 +19,6 @@ LIMIT = 1024 * 1024
 
 # Bytes in Python's memory of a reply that waits for the end of a key exchange.
 _ANSWER_COST = 256
-
-
-def source_of(peer: str) -> str:
-    """What counts as one address: an IPv4 address, or the IPv6 network of one link.
-
-    One machine has 2^64 addresses of IPv6, and may use a new one for each connection. Whoever
-    limits or shares something by address, asks here.
-    """
-    address = ipaddress.ip_address(peer)
-    if address.version == 4:
-        return peer
-    mapped = address.ipv4_mapped
-    if mapped is not None:
-        return str(mapped)
-    return str(ipaddress.ip_network((int(address), 64), strict=False))
-
-
-def peer_source(connection: Any) -> str:
-    """That of the peer of a connection; "unknown" where its address has gone already."""
-    peer = connection.get_extra_info("peername")
-    return source_of(peer[0]) if peer else "unknown"
 
 
 def unread(connection: Any) -> int:

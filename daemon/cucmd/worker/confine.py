@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from cucmd.worker.frames import Limits
+from cucmd.worker.frames import NO_LIMIT, Limits
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38  # <linux/prctl.h>
 
@@ -51,14 +51,16 @@ def forbid_privileges() -> None:
 def set_limits(limits: Limits) -> None:
     """Root is exempt from the number of processes. After `seconds` comes SIGXCPU, then SIGKILL."""
     used = int(sum(resource.getrusage(resource.RUSAGE_SELF)[:2]))
-    at = used + limits.seconds
+    at = NO_LIMIT if limits.seconds == NO_LIMIT else used + limits.seconds
     for which, first, last in (
         (resource.RLIMIT_AS, limits.memory, limits.memory),
-        (resource.RLIMIT_CPU, at, at + 5),
+        (resource.RLIMIT_CPU, at, at if at == NO_LIMIT else at + 5),
         (resource.RLIMIT_FSIZE, limits.file_size, limits.file_size),
         (resource.RLIMIT_NOFILE, limits.descriptors, limits.descriptors),
         (resource.RLIMIT_NPROC, limits.processes, limits.processes),
     ):
+        if last == NO_LIMIT:
+            continue
         most = resource.getrlimit(which)[1]
         if most != resource.RLIM_INFINITY:
             resource.setrlimit(which, (min(first, most), min(last, most)))

@@ -4,6 +4,9 @@
 
 DESCRIPTOR is its socket to the daemon, whose process is DAEMON, and FOLDER the only one below which
 files may be written. What does a role gets its end of a channel.
+
+It also accepts the connections of the receiver's port, and hands each to the process that takes
+those of its address.
 """
 
 from __future__ import annotations
@@ -15,28 +18,41 @@ import select
 import signal
 import socket
 import sys
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from importlib import import_module
 
 import msgspec
 
+from cucmd.node_name import source_of
 from cucmd.worker import confine
 from cucmd.worker.forked import Channel, DaemonGone
 from cucmd.worker.frames import (
     MOST_PACKET,
+    CannotAccept,
     CannotFork,
     Ended,
     Fork,
     Forked,
     FromFirst,
+    Listen,
     Ready,
+    Route,
+    ToFirst,
     packet,
 )
 
 OUT_OF_MEMORY = 70  # exit codes of a process that was forked
 DEFECT = 71
+
+# Connections that are accepted before it looks at what else there is to do.
+AT_ONCE = 16
+# Seconds after an `accept` that failed: mostly there is no descriptor left, or no memory.
+RECOVERY = 1
+# Sockets: as many as one name has addresses of this machine.
+MOST_LISTENING = 16
 
 # What Python reads once it runs: modules that are imported late, encodings, time zones.
 SYSTEM = ("/usr", "/lib", "/lib64", "/etc/localtime", "/dev/urandom", "/dev/null")
@@ -87,39 +103,99 @@ class First:
         self._control = control
         self._roles = roles
         self._children: dict[int, tuple[int, int]] = {}  # pidfd -> (number, pid)
+        self._doors: dict[int, socket.socket] = {}  # number -> our end
+        self._routes: dict[str, int] = {}  # address, or "" -> number
+        self._listening: dict[int, socket.socket] = {}
+        self._waits_until = 0.0  # after an error of accept
         self._poll = select.poll()
-        self._asked = msgspec.msgpack.Decoder(Fork)
+        self._asked = msgspec.msgpack.Decoder(ToFirst)
 
     def run(self, *, confined: bool) -> None:
         self._poll.register(self._control, select.POLLIN)
         self._send(Ready(confined))
         while True:
-            for descriptor, _ in self._poll.poll():
+            for descriptor, _ in self._poll.poll(1000 * RECOVERY if self._waits_until else None):
                 if descriptor in self._children:
                     self._reap(descriptor)
+                elif descriptor in self._listening:
+                    self._accept(self._listening[descriptor])
                 elif not self._take():
                     return
+            if self._waits_until and time.monotonic() >= self._waits_until:
+                self._waits_until = 0.0
+                self._listen()
 
     def _take(self) -> bool:
         """One request. False: the daemon has gone."""
-        content, ancillary, _, _ = self._control.recvmsg(MOST_PACKET, socket.CMSG_SPACE(4))
+        space = socket.CMSG_SPACE(4 * MOST_LISTENING)
+        content, ancillary, _, _ = self._control.recvmsg(MOST_PACKET, space)
         if not content:
             return False
-        ((_, _, data),) = ancillary
-        (channel,) = array.array("i", data)
-        self._fork(self._asked.decode(content), socket.socket(fileno=channel))
+        descriptors = [fd for _, _, data in ancillary for fd in array.array("i", data)]
+        match self._asked.decode(content):
+            case Fork() as asked:
+                self._fork(asked, socket.socket(fileno=descriptors[0]))
+            case Listen():
+                self._listening = {fd: socket.socket(fileno=fd) for fd in descriptors}
+            case Route(source, 0):
+                self._routes.pop(source, None)
+            case Route(source, number):
+                self._routes[source] = number
+        self._listen()
         return True
+
+    # Connections.
+
+    def _listen(self) -> None:
+        """While nobody takes what is accepted, connections wait in the kernel."""
+        taken = self._routes.get("") in self._doors and not self._waits_until
+        for one in self._listening:
+            self._poll.register(one, select.POLLIN if taken else 0)
+
+    def _accept(self, listening: socket.socket) -> None:
+        """Some: whatever else is to be done waits for no more than a millisecond of these."""
+        for _ in range(AT_ONCE):
+            try:
+                accepted, peer = listening.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                # accept(2) lists many that the network or a firewall can cause.
+                self._send(CannotAccept(error.strerror or str(error)))
+                self._waits_until = time.monotonic() + RECOVERY
+                self._listen()
+                return
+            with accepted:
+                self._hand_over(accepted, source_of(peer[0]))
+
+    def _hand_over(self, accepted: socket.socket, source: str) -> None:
+        """One that cannot be taken now is closed: its process has more than it can take."""
+        door = self._doors.get(self._routes.get(source, 0)) or self._doors[self._routes[""]]
+        with suppress(OSError):
+            fds = [accepted.fileno()]
+            socket.send_fds(door, [source.encode()], fds, socket.MSG_DONTWAIT)
+
+    # Processes.
 
     def _fork(self, asked: Fork, channel: socket.socket) -> None:
         parent = os.getpid()
-        with channel:
+        ours, door = (None, None)
+        if asked.takes:
+            ours, door = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with channel, door or nullcontext():
             try:
                 pid = os.fork()
             except OSError as error:
                 self._send(CannotFork(asked.number, error.strerror or str(error)))
+                if ours:
+                    ours.close()
                 return
             if pid == 0:
-                self._be_forked(asked, channel, parent)
+                if ours:
+                    ours.close()
+                self._be_forked(asked, Channel(channel, door), parent)
+        if ours:
+            self._doors[asked.number] = ours
         pidfd = os.pidfd_open(pid)
         self._children[pidfd] = asked.number, pid
         self._poll.register(pidfd, select.POLLIN)
@@ -129,6 +205,10 @@ class First:
         number, pid = self._children.pop(pidfd)
         self._poll.unregister(pidfd)
         os.close(pidfd)
+        if number in self._doors:
+            self._doors.pop(number).close()
+            self._routes = {at: to for at, to in self._routes.items() if to != number}
+            self._listen()
         _, status, used = os.wait4(pid, 0)
         seconds = used.ru_utime + used.ru_stime
         self._send(Ended(number, os.waitstatus_to_exitcode(status), seconds))
@@ -139,7 +219,7 @@ class First:
         except OSError:
             sys.exit()  # the daemon has gone
 
-    def _be_forked(self, asked: Fork, channel: socket.socket, parent: int) -> None:
+    def _be_forked(self, asked: Fork, channel: Channel, parent: int) -> None:
         """Does not return."""
         code = DEFECT
         try:
@@ -147,12 +227,14 @@ class First:
             self._control.close()
             for pidfd in self._children:
                 os.close(pidfd)
+            for one in (*self._listening.values(), *self._doors.values()):
+                one.close()
             with suppress(OSError):  # the filter of systemd/cucmd.service refuses it
                 os.nice(10)  # the dialogue with nodes goes first
             confine.set_limits(asked.limits)
             reads = [*SYSTEM, *_own_folders(), asked.folder]
             confine.only_below(reads, [asked.folder] if asked.writes else [])
-            self._roles[asked.role](Channel(channel))
+            self._roles[asked.role](channel)
             code = 0
         except DaemonGone:
             code = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from typing import TypeVar
 
 import msgspec
@@ -17,14 +18,21 @@ class DaemonGone(Exception):
 
 
 class Channel:
-    """Raises `DaemonGone` throughout."""
+    """Raises `DaemonGone` throughout. `send` may be called by any thread, `receive` by one.
 
-    def __init__(self, connected: socket.socket) -> None:
+    door: by which connections come, each in a packet with the address that it is of; None: none
+    do.
+    """
+
+    def __init__(self, connected: socket.socket, door: socket.socket | None = None) -> None:
+        self.door = door
         self._socket = connected
+        self._sending = threading.Lock()
 
     def send(self, frame: msgspec.Struct) -> None:
         try:
-            self._socket.sendall(framed(frame))
+            with self._sending:
+                self._socket.sendall(framed(frame))
         except OSError as error:
             raise DaemonGone from error
 

@@ -11,12 +11,16 @@ from typing import TypeVar
 
 import msgspec
 
+from cucmd.failure import Code
 from cucmd.job.collect import Covered
 
 # Bytes of one frame of a channel: a page of 1,000 files with long names is 700 KB.
 MOST = 1024 * 1024
 # Bytes of one frame with the first process.
 MOST_PACKET = 16 * 1024
+
+# For what a process may take without a limit of its own: resource.RLIM_INFINITY.
+NO_LIMIT = -1
 
 T = TypeVar("T")
 
@@ -25,10 +29,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What the kernel allows one process. Bytes and seconds; a file size of 0: it writes nothing.
 
     Of the processor time the process is told at `seconds`, and it is killed soon after that.
+    `processes` counts threads too, and all that its user runs anywhere. `NO_LIMIT`: so many as
+    there can be.
     """
 
     memory: int
-    seconds: int
+    seconds: int = NO_LIMIT
     file_size: int = 0
     descriptors: int = 64
     processes: int = 0
@@ -37,7 +43,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 class Fork(msgspec.Struct, frozen=True, tag=True):
     """To the first process, with its end of the channel: fork one that does `role`.
 
-    folder: below which it may read, and write where `writes`. Answered by `Forked` or `CannotFork`.
+    folder: below which it may read, and write where `writes`. takes: it takes connections, which
+    come by its door. Answered by `Forked` or `CannotFork`.
     """
 
     number: int
@@ -45,6 +52,21 @@ class Fork(msgspec.Struct, frozen=True, tag=True):
     folder: str
     limits: Limits
     writes: bool = False
+    takes: bool = False
+
+
+class Listen(msgspec.Struct, frozen=True, tag=True):
+    """To the first process, with the listening sockets: it accepts from now on."""
+
+
+class Route(msgspec.Struct, frozen=True, tag=True):
+    """To the first process: who takes the connections of that address (`node_name.source_of`).
+
+    source: "" is every address that has no route. number: of the process; 0: there is no route.
+    """
+
+    source: str
+    number: int
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
@@ -61,6 +83,12 @@ class Forked(msgspec.Struct, frozen=True, tag=True):
 
 class CannotFork(msgspec.Struct, frozen=True, tag=True):
     number: int
+    why: str
+
+
+class CannotAccept(msgspec.Struct, frozen=True, tag=True):
+    """Of connections. It keeps trying."""
+
     why: str
 
 
@@ -124,7 +152,124 @@ class ReadToEnd(msgspec.Struct, frozen=True, tag=True):
     archive: bool
 
 
-FromFirst = Ready | Forked | CannotFork | Ended
+# What a process that receives is told, and what it says. `login` is a name that the daemon made.
+
+
+class Begin(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """First. host_keys: the receiver's own, as OpenSSH writes them. limits: `ReceiverLimits`."""
+
+    host_keys: tuple[bytes, ...]
+    limits: dict[str, int | float]
+    legacy_algorithms: bool
+
+
+class Expect(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """A login. digest: SHA-256 of its one-time password. folder: into which its files go.
+
+    source: the address of its node; "": unknown. name: a job and a node, for messages.
+    """
+
+    login: str
+    digest: bytes
+    folder: str
+    source: str
+    name: str
+
+
+class Grant(msgspec.Struct, frozen=True, tag=True):
+    """So many bytes more may be written. The answer to `Wants`."""
+
+    login: str
+    size: int
+
+
+class Refuse(msgspec.Struct, frozen=True, tag=True):
+    """No more may be written, and why. An answer to `Wants` or `Opened`."""
+
+    login: str
+    message: str
+
+
+class Forget(msgspec.Struct, frozen=True, tag=True):
+    """The login has ended: nothing is written after `Forgotten`, the answer."""
+
+    login: str
+
+
+class Figures(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """All so far. received: bytes of files. silent: seconds since the last login or byte.
+
+    refused: connections of the node's address that a limit of ours has ended before a login.
+    """
+
+    login: str
+    received: int = 0
+    logins: int = 0
+    wrong_logins: int = 0
+    refused: int = 0
+    refused_why: str = ""
+    silent: float = 0.0
+
+
+class Opened(msgspec.Struct, frozen=True, tag=True):
+    """A new file: the next number, from 0. named: by the client; stored: the name on the disk."""
+
+    login: str
+    number: int
+    named: str
+    stored: str
+
+
+class Stamped(msgspec.Struct, frozen=True, tag=True):
+    """The client has given a file a time stamp, while it was open or later."""
+
+    login: str
+    number: int
+    modified: int
+
+
+class Closed(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """The file is open no more. closed: by the client, and its bytes and name are durable."""
+
+    login: str
+    number: int
+    size: int
+    sha256: str
+    closed: bool
+
+
+class Wants(msgspec.Struct, frozen=True, tag=True):
+    """Bytes more, at least so many."""
+
+    login: str
+    size: int
+
+
+class UploadsRefused(msgspec.Struct, frozen=True, tag=True):
+    """Why nothing more of the login is taken. code: disk_full or quota_exceeded."""
+
+    login: str
+    code: Code
+    message: str
+    hint: str | None = None
+
+
+class Forgotten(msgspec.Struct, frozen=True, tag=True):
+    login: str
+
+
+class Said(msgspec.Struct, frozen=True, tag=True):
+    """A line for the log, of a level of `logging`."""
+
+    level: int
+    text: str
+
+
+ToFirst = Fork | Listen | Route
+FromFirst = Ready | Forked | CannotFork | CannotAccept | Ended
+ToReceiving = Expect | Grant | Refuse | Forget
+OfLogin = Figures | Opened | Stamped | Closed | Wants | UploadsRefused | Forgotten
+FromReceiving = OfLogin | Said
 
 
 class WrongFrame(Exception):
@@ -144,7 +289,7 @@ def framed(frame: msgspec.Struct) -> bytes:
     return _checked(len(content)).to_bytes(4) + content
 
 
-def length_of(head: bytes) -> int:
+def length_of(head: bytes | bytearray) -> int:
     """Of the frame that begins with these four bytes. Raises `WrongFrame`."""
     return _checked(int.from_bytes(head))
 

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from enum import StrEnum
 from itertools import count
@@ -22,13 +22,17 @@ import trio
 from cucmd.worker.first import OUT_OF_MEMORY
 from cucmd.worker.frames import (
     MOST_PACKET,
+    NO_LIMIT,
+    CannotAccept,
     CannotFork,
     Ended,
     Fork,
     Forked,
     FromFirst,
     Limits,
+    Listen,
     Ready,
+    Route,
     WrongFrame,
     decoded,
     framed,
@@ -110,6 +114,8 @@ class Workers:
         self._ready = trio.Event()
         self._stuck = trio.Event()
         self._decoder = msgspec.msgpack.Decoder(FromFirst)
+        self._listening: tuple[socket.socket, ...] = ()
+        self._cannot_accept = False  # and it was said
 
     async def run(self) -> None:
         """Starts it again whenever it has ended."""
@@ -148,11 +154,16 @@ class Workers:
         match decoded(self._decoder, content) if content else None:
             case Ready(confined):
                 self.confined = confined
+                await self._tell(Listen(), *(one.fileno() for one in self._listening))
                 self._ready.set()
             case Forked(number):
                 self._answer(number, *descriptors)
             case CannotFork(number, why):
                 self._answer(number, why)
+            case CannotAccept(why):
+                if not self._cannot_accept:
+                    _log.error("receiver: cannot accept connections, keeps trying: %s", why)
+                self._cannot_accept = True
             case Ended(number) as end:
                 if (asked := self._asked.pop(number, None)) is not None:
                     asked.end = end
@@ -182,13 +193,40 @@ class Workers:
                 asked.answered.set()
             asked.ended.set()
 
+    async def listen(self, sockets: Sequence[socket.socket]) -> None:
+        """The first process, and each after it, accepts at these from now on, once there is a route
+        of all addresses. They stay the caller's, who closes them after the last one has ended.
+        """
+        self._listening = tuple(sockets)
+        if self._ready.is_set():
+            await self._tell(Listen(), *(one.fileno() for one in sockets))
+
+    async def route(self, source: str, number: int) -> None:
+        """See `Route`. Of a process that has ended there is none."""
+        if self._ready.is_set():
+            await self._tell(Route(source, number))
+
+    async def _tell(self, frame: msgspec.Struct, *descriptors: int) -> None:
+        """Raises nothing: the end of the first process is on its way then."""
+        assert self._control is not None
+        rights = array.array("i", descriptors)
+        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if descriptors else []
+        with suppress(OSError):
+            await self._control.sendmsg([packet(frame)], ancillary)
+
     @asynccontextmanager
     async def forked(
-        self, role: str, folder: Path, limits: Limits, *, writes: bool = False
+        self,
+        role: str,
+        folder: Path,
+        limits: Limits,
+        *,
+        writes: bool = False,
+        takes: bool = False,
     ) -> AsyncIterator[Worker]:
         """A process that does `role` while the body runs. It is killed at the end of the body.
 
-        Raises `WorkerEnded`, as all methods of the worker do.
+        takes: it takes connections. Raises `WorkerEnded`, as all methods of the worker do.
         """
         number, asked = next(self._numbers), _Asked()
         ours, theirs = socket.socketpair()
@@ -196,11 +234,11 @@ class Workers:
         with ours:
             try:
                 with theirs:
-                    await self._ask(Fork(number, role, str(folder), limits, writes), asked, theirs)
+                    fork = Fork(number, role, str(folder), limits, writes, takes)
+                    await self._ask(fork, asked, theirs)
                 if isinstance(asked.answer, str):
                     raise WorkerEnded(How.LOST, asked.answer)
-                stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
-                yield Worker(stream, asked, limits.seconds)
+                yield Worker(number, ours, asked, limits.seconds)
             finally:
                 if isinstance(pidfd := asked.answer, int):
                     _kill(pidfd)
@@ -214,12 +252,8 @@ class Workers:
             assert self._control is not None
             self._asked[fork.number] = asked
             try:
-                rights = array.array("i", [channel.fileno()])
-                message = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)]
-                await self._control.sendmsg([packet(fork)], message)
+                await self._tell(fork, channel.fileno())
                 await asked.answered.wait()
-            except OSError:
-                await asked.answered.wait()  # its end is on its way
             finally:
                 if not asked.answered.is_set():
                     self._asked.pop(fork.number, None)
@@ -231,11 +265,14 @@ class Workers:
 class Worker:
     """A process that was forked, as the daemon talks to it. Raises `WorkerEnded` throughout."""
 
-    def __init__(self, channel: trio.SocketStream, asked: _Asked, seconds: int) -> None:
-        self._channel = channel
+    def __init__(self, number: int, channel: socket.socket, asked: _Asked, seconds: int) -> None:
+        self.number = number
+        self._socket = channel
+        self._channel = trio.SocketStream(trio.socket.from_stdlib_socket(channel))
         self._asked = asked
         self._seconds = seconds
         self._came = bytearray()
+        self._at_end = False
 
     async def send(self, frame: msgspec.Struct) -> None:
         try:
@@ -248,6 +285,38 @@ class Worker:
             return decoded(decoder, await self._take(length_of(await self._take(4))))
         except WrongFrame as error:
             raise WorkerEnded(How.WRONG, str(error)) from error
+
+    async def wait(self) -> None:
+        """Returns once something has come."""
+        if self._at_end:
+            raise await self._ended()
+        await trio.lowlevel.wait_readable(self._socket)
+
+    def take(self, decoder: msgspec.msgpack.Decoder[T]) -> list[T]:
+        """The frames that have come by now: all that it had sent, but for more than a megabyte.
+
+        Waits for nothing.
+        """
+        for _ in range(16):
+            try:
+                piece = self._socket.recv(64 * 1024)
+            except BlockingIOError:
+                break
+            except OSError:
+                piece = b""
+            if not piece:
+                self._at_end = True
+                break
+            self._came += piece
+        frames = []
+        try:
+            while len(self._came) >= 4 and len(self._came) >= 4 + length_of(self._came[:4]):
+                end = 4 + length_of(self._came[:4])
+                frames.append(decoded(decoder, bytes(self._came[4:end])))
+                del self._came[:end]
+        except WrongFrame as error:
+            raise WorkerEnded(How.WRONG, str(error)) from error
+        return frames
 
     async def _take(self, size: int) -> bytes:
         while len(self._came) < size:
@@ -267,7 +336,7 @@ class Worker:
             await self._asked.ended.wait()
         end = self._asked.end
         told = end is not None and end.code == -signal.SIGXCPU
-        if told or (end is not None and end.seconds > self._seconds):
+        if told or (end is not None and self._seconds != NO_LIMIT and end.seconds > self._seconds):
             return WorkerEnded(How.TIME, f"it took more than {self._seconds} s of the processor")
         if end is not None and end.code == OUT_OF_MEMORY:
             return WorkerEnded(How.MEMORY, "it took more than its memory")

@@ -1,14 +1,15 @@
-"""The receiver on a port of loopback, in this process, and clients that push into it."""
+"""The receiver on a port of loopback, with its processes, and clients that push into it."""
 
 from __future__ import annotations
 
 import gc
 import os
+import resource
 import shutil
 import subprocess
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ import pytest
 import trio
 
 from cucmd.allowance import Quota
+from cucmd.receiver.processes import RECEIVE
 from cucmd.receiver.server import Receiver, ReceiverLimits, open_receiver
 from cucmd.receiver.upload_target import UploadTarget
-from cucmd.ssh.bridge import open_bridge, run_callbacks
+from cucmd.worker.workers import Workers, open_workers
 from rig import sftp_words as words
+from rig.process import Child
 
 # As OpenSSH needs it to ask a program for a password, and to look at no file of the user's.
 SSH_OPTIONS = (
@@ -56,22 +59,70 @@ Opener = Callable[..., AbstractAsyncContextManager[Receiver]]
 
 
 @pytest.fixture
-def open_with(state: Path) -> Opener:
+async def workers(tmp_path: Path) -> AsyncIterator[Workers]:
+    roles = {RECEIVE: "cucmd.receiver.receiving:receive"}
+    async with open_workers(tmp_path, roles) as opened:
+        yield opened
+
+
+@pytest.fixture
+def open_with(workers: Workers, state: Path, tmp_path: Path) -> Opener:
     """`open_with(legacy=True, handles=3)`: a receiver with these limits."""
 
     @asynccontextmanager
     async def opener(legacy: bool = False, **limits: Any) -> AsyncIterator[Receiver]:
         allowed = ReceiverLimits(**{"min_free_bytes": 0, "min_free_ratio": 0.0} | limits)
-        async with (
-            open_bridge(),
-            open_receiver(("127.0.0.1", 0), state, allowed, legacy_algorithms=legacy) as receiver,
-        ):
+        where = ("127.0.0.1", 0)
+        opened = open_receiver(where, state, workers, tmp_path, allowed, legacy_algorithms=legacy)
+        async with opened as receiver:
             yield receiver
-        assert receiver._threads.borrowed_tokens == 0
-        assert not receiver.connections
-        assert (receiver.backlog.total, receiver.unauthenticated.total) == (0, 0)
 
     return opener
+
+
+def connections(port: int) -> int:
+    """That are open at the port, accepted or not."""
+    found = 0
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, _, state, *_ = line.split()
+        found += state == "01" and int(local.rpartition(":")[2], 16) == port
+    return found
+
+
+def receiving() -> list[int]:
+    """The first process, and those that it has forked."""
+
+    class This(Child):
+        def __init__(self) -> None:
+            self.pid = os.getpid()
+
+    found = []
+    for pid in This().tree()[1:]:
+        with suppress(OSError):
+            if b"cucmd.worker.first" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(pid)
+    return found
+
+
+@pytest.fixture(name="receiving")
+def of_receiving() -> Callable[[], list[int]]:
+    return receiving
+
+
+@pytest.fixture
+def resident() -> Callable[[], int]:
+    """Bytes of memory of those."""
+
+    def of_all() -> int:
+        statm = [Path(f"/proc/{pid}/statm").read_text() for pid in receiving()]
+        return sum(int(one.split()[1]) for one in statm) * resource.getpagesize()
+
+    return of_all
+
+
+@pytest.fixture
+def connected() -> Callable[[int], int]:
+    return connections
 
 
 @pytest.fixture
@@ -256,12 +307,11 @@ def other() -> Paramiko:
 
 @pytest.fixture
 def until() -> Any:
-    """`await until(lambda: ...)`: for what happens in this process, or is announced by nobody."""
+    """`await until(lambda: ...)`: for what is announced by nobody."""
 
     async def wait(condition: Callable[[], bool], within: float = 10) -> None:
         with trio.fail_after(within):
-            while not condition():
-                await run_callbacks()
-                await trio.lowlevel.checkpoint()
+            while not condition():  # noqa: ASYNC110  another process announces nothing
+                await trio.sleep(0.01)
 
     return wait

@@ -12,7 +12,7 @@ import paramiko
 import pytest
 import trio
 
-from cucmd.ssh.bridge import on_asyncio
+from cucmd.ssh.bridge import on_asyncio, open_bridge
 
 
 @pytest.fixture
@@ -80,7 +80,8 @@ async def test_asyncssh_pushes_a_tree(target: Any, log: Path) -> None:
             await client.put(str(log), "d", preserve=True)
 
     with trio.fail_after(30):
-        await on_asyncio(push)
+        async with open_bridge():
+            await on_asyncio(push)
     await target.target.wait_files_closed()
     assert is_whole(target, log)
     assert target.target.files()[0].modified == int(log.stat().st_mtime)

@@ -9,25 +9,24 @@ from pathlib import Path
 import pytest
 
 from cucmd.allowance import Quota
-from cucmd.receiver.accounting import Accounting
 from cucmd.receiver.limits import ReceiverLimits
-from rig.sftp_client import Client
+from rig.sftp_client import Client, Pair
 
 
 @pytest.fixture
 def make_client(tmp_path: Path) -> Iterator[Callable[..., Client]]:
-    """`make_client(quota, handles=3)`: a session in a target with these limits.
+    """`make_client(quota, handles=3)`: a session of a login with these limits.
 
-    Called again, it makes another session in the same target.
+    Called again, it makes another session of the same login.
     """
     clients: list[Client] = []
+    pairs: list[Pair] = []
 
     def make(quota: Quota | None = None, **limits: int) -> Client:
         allowed = ReceiverLimits(**limits)
-        accounting = (
-            clients[0].accounting if clients else Accounting("job/node", quota or Quota(), allowed)
-        )
-        clients.append(Client(tmp_path / "target", accounting, allowed))
+        if not pairs:
+            pairs.append(Pair(allowed, quota))
+        clients.append(Client(tmp_path / "target", pairs[0], allowed))
         return clients[-1]
 
     before = os.listdir("/proc/self/fd")

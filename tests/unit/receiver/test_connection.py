@@ -10,7 +10,7 @@ from cucmd.receiver.limits import MIB
 
 
 def connection(unread: int = 0, deferred: int = 0, variables: int = 0) -> Connection:
-    made = Connection(cast(Any, None))
+    made = Connection(cast(Any, None), "192.0.2.5")
     transport = SimpleNamespace(get_write_buffer_size=lambda: unread)
     made._connection = cast(
         Any, SimpleNamespace(_transport=transport, _deferred_packets=[b""] * deferred)
@@ -38,4 +38,4 @@ def test_a_client_that_sets_too_many_variables_is_cut_off() -> None:
 
 
 def test_a_new_connection_stays() -> None:
-    assert Connection(cast(Any, None)).excess() is None
+    assert Connection(cast(Any, None), "192.0.2.5").excess() is None

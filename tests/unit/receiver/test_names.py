@@ -21,14 +21,17 @@ from cucmd.job.timeouts import Timeouts
 from cucmd.jobs.filing import Manifest
 from cucmd.jobs.node_work import NodeProgress
 from cucmd.received_file import ReceivedFile
-from cucmd.receiver.accounting import Accounting
-from cucmd.receiver.limits import MIB, ReceiverLimits, Refused, Status
+from cucmd.receiver.limits import MIB, ReceiverLimits, Status
 from cucmd.receiver.names import Names, name_cost
+from cucmd.receiver.received import Received, Side
 from cucmd.store import open_store
+from cucmd.worker.frames import Closed, Grant, OfLogin, Opened, Refuse, Stamped, packet
+from rig.sftp_client import DECODER
 from rig.supervised import NOW
 
 Make = Callable[..., Any]
 LIMITS = ReceiverLimits(names=2 * MIB)
+TOGETHER = ReceiverLimits(names_total=4 * name_cost("a"), names_share=2 * name_cost("a"))
 PREFIX = "cucm-pub/files/"
 
 
@@ -49,18 +52,23 @@ def short(number: int) -> str:
     return f"{number}"
 
 
-def fill(accounting: Accounting, name: Callable[[int], str], *, again: bool = False) -> int:
+def fill(side: Side, name: Callable[[int], str], *, again: bool = False) -> int:
     """Files of these names until no more is accepted; how many."""
     for number in itertools.count():
         named = name(number)
-        try:
-            accounting.check_names(named)
-        except Refused:
+        stored = named + ".2" if again else named
+        if isinstance(told(side, Opened("login", number, named, stored)), Refuse):
             return number
-        file = accounting.begin(named, named + ".2" if again else named)
-        file.size, file.modified = 10_000 + number, 1_700_000_000 + number
-        accounting.end(file, hashlib.sha256(named.encode()).hexdigest(), closed=True)
+        told(side, Stamped("login", number, 1_700_000_000 + number))
+        digest = hashlib.sha256(named.encode()).hexdigest()
+        size = 10_000 + number
+        told(side, Closed(login="login", number=number, size=size, sha256=digest, closed=True))
     raise AssertionError
+
+
+def told(side: Side, frame: OfLogin) -> Grant | Refuse | None:
+    """As it comes from another process: with texts of its own."""
+    return side.take(DECODER.decode(packet(frame)))
 
 
 class OneTarget:
@@ -68,11 +76,11 @@ class OneTarget:
 
     refusal = None
 
-    def __init__(self, accounting: Accounting) -> None:
-        self._accounting = accounting
+    def __init__(self, received: Received) -> None:
+        self._received = received
 
     def files(self) -> tuple[ReceivedFile, ...]:
-        return self._accounting.files()
+        return self._received.files()
 
 
 @pytest.fixture
@@ -94,11 +102,11 @@ async def test_the_budget_is_what_names_really_take_until_they_are_on_record(
     async with open_store(tmp_path / "cucmd.db") as store:
         await store.add_job(job)
         before = traced()
-        accounting = Accounting("job/node", Quota(), LIMITS, "cucm-pub", PREFIX)
-        count = fill(accounting, name, again=again)
+        received = Received(LIMITS, Quota(), Names(LIMITS), "cucm-pub", PREFIX)
+        count = fill(Side(received, LIMITS), name, again=again) + 1
         progress = NodeProgress(lambda change: None, lambda: NOW)
-        progress.upload_target(OneTarget(accounting))
-        progress.complete(accounting.files())
+        progress.upload_target(OneTarget(received))
+        progress.complete(received.files())
         files = progress.take_files()
         assert len(files) == count
         await store.save_files(job.job_id, files)
@@ -114,7 +122,7 @@ def test_names_beyond_the_budget_are_refused_and_the_node_is_told_what_to_do(
         assert client.put(name, b"1").status == Status.OK
     assert client.open(b"c").status == Status.FAILURE
     assert not (client.folder / "c").exists()
-    refusal = client.accounting.refusal
+    refusal = client.received.refusal
     assert refusal.code is Code.QUOTA_EXCEEDED
     assert "limits." not in refusal.hint, "no setting of the configuration is behind it"
 
@@ -124,36 +132,34 @@ def test_a_long_name_leaves_room_for_fewer_others(make_client: Make) -> None:
     assert client.open(b"x" * 250).handle
     assert client.open(b"y" * 250).handle
     assert client.open("\N{PILE OF POO}".encode() + b"z" * 200).status == Status.FAILURE
-    assert client.open(b"z" * 200).status == Status.FAILURE, "the target is full now"
+    assert client.open(b"z" * 200).status == Status.FAILURE, "the login is full now"
 
 
 @pytest.fixture
-def two() -> tuple[Accounting, Accounting]:
-    """Two targets of a receiver whose names together may take four files."""
-    limits = ReceiverLimits(names_total=4 * name_cost("a"), names_share=2 * name_cost("a"))
-    names = Names(limits)
-    one, other = (Accounting(name, Quota(), limits, names=names) for name in ("one", "other"))
+def two() -> tuple[Received, Received]:
+    """Two logins of a receiver whose names together may take four files."""
+    names = Names(TOGETHER)
+    one, other = (Received(TOGETHER, Quota(), names) for _ in range(2))
     return one, other
 
 
-def test_where_all_names_together_are_too_many_each_target_still_has_its_share(
-    two: tuple[Accounting, Accounting],
+def test_where_all_names_together_are_too_many_each_login_still_has_its_share(
+    two: tuple[Received, Received],
 ) -> None:
     greedy, modest = two
-    assert fill(greedy, short) == 4
+    assert fill(Side(greedy, TOGETHER), short) == 4
     assert greedy.refusal is not None
     assert greedy.refusal.code is Code.QUOTA_EXCEEDED
-    assert fill(modest, short) == 2
+    assert fill(Side(modest, TOGETHER), short) == 2
 
 
-def test_names_of_a_target_that_is_closed_are_counted_no_more(
-    two: tuple[Accounting, Accounting],
+def test_names_of_a_login_that_is_closed_are_counted_no_more(
+    two: tuple[Received, Received],
 ) -> None:
     one, other = two
-    fill(one, short)
-    late = one.begin("late", "late")  # its file was made while the target was closed
+    side = Side(one, TOGETHER)
+    count = fill(side, short) + 1
     one.close()
     one.close()
-    one.begin("later", "later")
-    one.end(late, "", closed=False)
-    assert fill(other, short) == 4
+    told(side, Opened("login", count, "later", "later"))
+    assert fill(Side(other, TOGETHER), short) == 4

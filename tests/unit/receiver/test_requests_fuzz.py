@@ -17,13 +17,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cucmd.allowance import Allowance, Quota
-from cucmd.receiver.accounting import Accounting
 from cucmd.receiver.folder import TargetFolder
 from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.limits import MIB, ReceiverLimits
 from cucmd.receiver.packets import Kind, Malformed, PacketBuffer
+from cucmd.receiver.received import Received
 from cucmd.receiver.requests import RequestHandler
 from rig import sftp_words as words
+from rig.sftp_client import Pair
 
 LIMITS = ReceiverLimits(names=10_000, directories=20, handles=5)
 CORPUS = sorted(Path(__file__).with_name("corpus").joinpath("packets").iterdir())
@@ -66,8 +67,8 @@ def feed(stream: bytes) -> None:
         target = Path(name) / "target"
         target.mkdir()
         (target / "trap").symlink_to(outside)
-        accounting = Accounting("fuzz", Quota(Allowance(MIB)), LIMITS)
-        handler = RequestHandler(TargetFolder(target), accounting, FreeSpace(0, 0.0), LIMITS)
+        pair = Pair(LIMITS, Quota(Allowance(MIB)))
+        handler = RequestHandler(TargetFolder(target), pair.accounting, FreeSpace(0, 0.0), LIMITS)
         try:
             packets = deque(PacketBuffer().feed(stream))
             while packets:
@@ -76,18 +77,18 @@ def feed(stream: bytes) -> None:
             pass  # the session is cut off
         finally:
             handler.close()
-        _check(accounting, target)
+        _check(pair.received, target)
         assert tree(outside) == expected
         assert sorted(os.listdir(name)) == ["outside", "target"]
     assert os.listdir("/proc/self/fd") == before
 
 
-def _check(accounting: Accounting, target: Path) -> None:
-    assert accounting.open_files == 0
-    for file in accounting.files():
+def _check(received: Received, target: Path) -> None:
+    assert not received.any_open
+    for file in received.files():
         on_disk = (target / file.path).stat().st_size
         assert on_disk == file.size
-        assert on_disk <= accounting.bytes_received + LIMITS.ahead
+        assert on_disk <= received.bytes_received + LIMITS.ahead
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)

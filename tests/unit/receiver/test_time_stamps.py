@@ -16,7 +16,7 @@ TIMES = words.set_times(5, 1_700_000_000)
 
 
 def stamps(client: Any) -> dict[str, int | None]:
-    return {file.path: file.modified for file in client.accounting.files()}
+    return {file.path: file.modified for file in client.received.files()}
 
 
 def at_open(client: Any) -> None:
@@ -47,14 +47,14 @@ def by_path_once_it_is_closed(client: Any) -> None:
 def test_it_is_kept(client: Any, set_it: Callable[[Any], None]) -> None:
     set_it(client)
     assert stamps(client) == {"a": 1_700_000_000}
-    assert client.accounting.files()[0].closed
+    assert client.received.files()[0].closed
 
 
 def test_of_a_file_that_is_cut_off_too(client: Any) -> None:
     client.set_times(client.open(b"a").handle, TIMES)
     client.handler.close()
     assert stamps(client) == {"a": 1_700_000_000}
-    assert not client.accounting.files()[0].closed
+    assert not client.received.files()[0].closed
 
 
 def test_without_one_there_is_none(client: Any) -> None:
@@ -66,10 +66,10 @@ def test_without_one_there_is_none(client: Any) -> None:
 
 def test_the_last_one_counts_and_nothing_else_of_the_file_changes(client: Any) -> None:
     client.put(b"a", b"123")
-    (before,) = client.accounting.files()
+    (before,) = client.received.files()
     for seconds in (1, 2):
         client.on_path(Kind.SETSTAT, b"a", words.set_times(9, seconds))
-    assert client.accounting.files() == (
+    assert client.received.files() == (
         ReceivedFile("", "a", 3, before.sha256, closed=True, modified=2),
     )
 
@@ -83,7 +83,7 @@ def test_whatever_it_is_the_file_is_whole(client: Any, seconds: int) -> None:
     assert client.close(handle).status == Status.OK
     assert client.on_path(Kind.SETSTAT, b"a", times).status == Status.OK
     assert stamps(client) == {"a": seconds}
-    assert client.accounting.files_received == 1
+    assert client.received.files_received == 1
 
 
 @pytest.mark.parametrize("attributes", [b"", b"\0\0\0", TIMES[:7], TIMES + b"more"])
@@ -129,6 +129,6 @@ def test_a_second_session_of_the_login_sets_it(make_client: Callable[..., Any]) 
 
 def test_after_the_target_is_closed_nothing_changes(client: Any) -> None:
     client.put(b"a", b"1")
-    client.accounting.close()
+    client.accounting.forgotten()
     client.on_path(Kind.SETSTAT, b"a", TIMES)
     assert stamps(client) == {"a": None}

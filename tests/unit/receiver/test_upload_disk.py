@@ -32,7 +32,7 @@ def test_a_full_disk_refuses_this_and_every_later_upload(
     assert client.write(handle, 0, b"1").status == Status.FAILURE
     monkeypatch.undo()
     assert client.close(handle).status == Status.FAILURE
-    assert client.accounting.refusal.code is Code.DISK_FULL
+    assert client.received.refusal.code is Code.DISK_FULL
     assert client.open(b"b").status == Status.FAILURE
 
 
@@ -46,8 +46,8 @@ def test_a_disk_that_fails_to_keep_the_file_leaves_it_incomplete(
     client.write(handle, 0, b"1")
     monkeypatch.setattr(os, "fsync", broken)
     assert client.close(handle).status == Status.FAILURE
-    assert not client.accounting.files()[0].closed
-    assert client.accounting.refusal is None, "a defect of the disk is not a full one"
+    assert not client.received.files()[0].closed
+    assert client.received.refusal is None, "a defect of the disk is not a full one"
 
 
 @pytest.fixture
@@ -71,8 +71,8 @@ def test_an_error_at_close_leaves_the_file_incomplete(
     handle = client.open(b"a").handle
     client.write(handle, 0, b"1")
     assert client.close(handle).status == Status.FAILURE
-    assert not client.accounting.files()[0].closed
-    assert (client.accounting.files_received, client.accounting.open_files) == (0, 0)
+    assert not client.received.files()[0].closed
+    assert (client.received.files_received, client.received.any_open) == (0, False)
 
 
 def test_a_session_that_ends_on_a_failing_disk_closes_its_files(
@@ -82,8 +82,8 @@ def test_a_session_that_ends_on_a_failing_disk_closes_its_files(
         client.write(client.open(name).handle, 0, b"1")
     late_error()
     client.handler.close()  # that no descriptor is left is seen to by the fixture
-    assert client.accounting.open_files == 0
-    assert [file.closed for file in client.accounting.files()] == [False] * 3
+    assert not client.received.any_open
+    assert [file.closed for file in client.received.files()] == [False] * 3
 
 
 def test_a_write_that_the_kernel_takes_in_parts_is_written_whole(
@@ -110,5 +110,5 @@ def test_what_was_written_before_the_disk_was_full_is_counted(
     assert client.write(handle, 0, b"0123456789").status == Status.FAILURE
     monkeypatch.undo()
     client.close(handle)
-    assert client.accounting.files() == (ReceivedFile("", "a", 3, sha(b"012"), False),)
+    assert client.received.files() == (ReceivedFile("", "a", 3, sha(b"012"), False),)
     assert (client.folder / "a").stat().st_size == 3

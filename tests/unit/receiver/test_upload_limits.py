@@ -23,8 +23,8 @@ def test_more_bytes_than_a_node_may_push_are_refused_and_none_of_them_written(
     assert client.write(handle, 0, b"1234567890").status == Status.OK
     assert client.write(handle, 10, b"1").status == Status.FAILURE
     assert client.close(handle).status == Status.FAILURE
-    assert client.accounting.refusal.code is Code.QUOTA_EXCEEDED
-    assert client.accounting.refusal.message == "more than 10 bytes for this node"
+    assert client.received.refusal.code is Code.QUOTA_EXCEEDED
+    assert client.received.refusal.message == "more than 10 bytes for this node"
     assert (client.folder / "a").stat().st_size == 10
     assert client.open(b"b").status == Status.FAILURE, "no further file is begun"
 
@@ -36,7 +36,7 @@ def test_what_came_before_a_restart_counts_and_the_limit_is_named_as_configured(
     handle = client.open(b"a").handle
     assert client.write(handle, 0, b"12").status == Status.OK
     assert client.write(handle, 2, b"3").status == Status.FAILURE
-    assert client.accounting.refusal.message == "more than 10 bytes for this node"
+    assert client.received.refusal.message == "more than 10 bytes for this node"
 
 
 def test_the_quota_of_a_job_is_shared_by_its_targets(make_client: Make) -> None:
@@ -46,7 +46,7 @@ def test_the_quota_of_a_job_is_shared_by_its_targets(make_client: Make) -> None:
     handle = client.open(b"a").handle
     assert client.write(handle, 0, b"1234").status == Status.OK
     assert client.write(handle, 4, b"5").status == Status.FAILURE
-    assert client.accounting.refusal.message == "more than 10 bytes for this job"
+    assert client.received.refusal.message == "more than 10 bytes for this job"
 
 
 def test_handles_are_limited_over_all_sessions_of_a_target_and_come_back(make_client: Make) -> None:
@@ -83,7 +83,7 @@ def test_directories_without_end_are_refused(make_client: Make) -> None:
     for name in (b"a", b"b"):
         assert client.mkdir(name).status == Status.OK
     assert client.mkdir(b"c").status == Status.FAILURE
-    refusal = client.accounting.refusal
+    refusal = client.received.refusal
     assert (refusal.code, refusal.message) == (Code.QUOTA_EXCEEDED, "more than 2 directories")
     assert "limits." not in refusal.hint, "no setting of the configuration is behind it"
 
@@ -95,7 +95,7 @@ def test_a_revoked_target_writes_nothing_more(client: Any) -> None:
     assert client.say(words.write(2, handle, 3, b"456") + words.open_file(1, b"b")) == []
     client.handler.close()
     assert (client.folder / "a").read_bytes() == b"123"
-    assert not client.accounting.files()[0].closed
+    assert not client.received.files()[0].closed
 
 
 def test_a_long_row_of_listings_is_answered_in_bounded_pieces(client: Any) -> None:

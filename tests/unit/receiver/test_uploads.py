@@ -10,9 +10,11 @@ import pytest
 
 from cucmd.allowance import Quota
 from cucmd.received_file import ReceivedFile
-from cucmd.receiver.accounting import Accounting
 from cucmd.receiver.limits import ReceiverLimits, Status
+from cucmd.receiver.names import Names
 from cucmd.receiver.packets import Kind, OpenFlag
+from cucmd.receiver.received import Received, Side
+from cucmd.worker.frames import Closed, Opened
 from rig import sftp_words as words
 
 
@@ -23,36 +25,36 @@ def sha(content: bytes) -> str:
 def test_a_closed_file_is_complete_with_size_and_checksum(client: Any) -> None:
     content = os.urandom(5000)
     assert client.put(b"/a.log", content).status == Status.OK
-    assert client.accounting.files() == (ReceivedFile("", "a.log", 5000, sha(content), True),)
-    assert (client.accounting.files_received, client.accounting.bytes_received) == (1, 5000)
+    assert client.received.files() == (ReceivedFile("", "a.log", 5000, sha(content), True),)
+    assert (client.received.files_received, client.received.bytes_received) == (1, 5000)
     assert (client.folder / "a.log").read_bytes() == content
 
 
 def test_an_empty_file_is_complete(client: Any) -> None:
     client.put(b"empty", b"")
-    assert client.accounting.files() == (ReceivedFile("", "empty", 0, sha(b""), True),)
+    assert client.received.files() == (ReceivedFile("", "empty", 0, sha(b""), True),)
 
 
 def test_the_path_of_a_file_is_relative_to_the_jobs_directory() -> None:
-    """Its node, and its path below the job's directory; open, it has the size of the moment."""
-    accounting = Accounting("job/n", Quota(), ReceiverLimits(), "cucm:22", "cucm_22/files/")
-    first, second = accounting.begin("a", "a"), accounting.begin("a", "a.2")
-    second.size = 7
-    accounting.end(second, "00", closed=True)
-    first.size = 3
-    assert accounting.files() == (
-        ReceivedFile("cucm:22", "cucm_22/files/a", 3),
-        ReceivedFile("cucm:22", "cucm_22/files/a.2", 7, "00", closed=True),
+    limits = ReceiverLimits()
+    received = Received(limits, Quota(), Names(limits), "cucm:22", "cucm_22/files/")
+    side = Side(received, limits)
+    side.take(Opened("login", 0, "a", "a"))
+    side.take(Opened("login", 1, "a", "a.2"))
+    side.take(Closed(login="login", number=1, size=7, sha256=sha(b""), closed=True))
+    assert received.files() == (
+        ReceivedFile("cucm:22", "cucm_22/files/a", 0),
+        ReceivedFile("cucm:22", "cucm_22/files/a.2", 7, sha(b""), closed=True),
     )
-    assert accounting.stored("a") == "a.2"
 
 
 def test_an_open_file_is_not_complete_and_counts_as_bytes_only(client: Any) -> None:
     client.write(client.open(b"a").handle, 0, b"12345")
-    (file,) = client.accounting.files()
-    assert (file.size, file.closed, file.sha256) == (5, False, "")
-    assert (client.accounting.files_received, client.accounting.bytes_received) == (0, 5)
-    assert client.accounting.open_files == 1
+    client.accounting.tell_figures()
+    (file,) = client.received.files()
+    assert (file.closed, file.sha256) == (False, "")
+    assert (client.received.files_received, client.received.bytes_received) == (0, 5)
+    assert client.received.any_open
 
 
 def test_a_session_that_ends_leaves_its_file_incomplete_with_the_checksum_of_what_came(
@@ -60,14 +62,14 @@ def test_a_session_that_ends_leaves_its_file_incomplete_with_the_checksum_of_wha
 ) -> None:
     client.write(client.open(b"a").handle, 0, b"12345")
     client.handler.close()
-    assert client.accounting.files() == (ReceivedFile("", "a", 5, sha(b"12345"), False),)
-    assert client.accounting.open_files == 0
+    assert client.received.files() == (ReceivedFile("", "a", 5, sha(b"12345"), False),)
+    assert not client.received.any_open
 
 
 def test_two_files_of_one_name_are_kept_both(client: Any) -> None:
     client.put(b"a.log", b"first")
     client.put(b"a.log", b"second")
-    assert [file.path for file in client.accounting.files()] == ["a.log", "a.log.2"]
+    assert [file.path for file in client.received.files()] == ["a.log", "a.log.2"]
     assert (client.folder / "a.log").read_bytes() == b"first"
     assert client.on_path(Kind.STAT, b"a.log").size == len(b"second"), "the client sees its last"
 
@@ -76,7 +78,7 @@ def test_an_existing_file_is_not_overwritten(client: Any) -> None:
     (client.folder / "a.log").write_bytes(b"of an earlier run")
     client.put(b"a.log", b"new")
     assert (client.folder / "a.log").read_bytes() == b"of an earlier run"
-    assert client.accounting.files()[0].path == "a.log.2"
+    assert client.received.files()[0].path == "a.log.2"
 
 
 def test_the_same_name_without_end_is_refused(client: Any) -> None:

@@ -1,0 +1,205 @@
+"""The daemon's side of one process that receives.
+
+It is forked at once and killed at the end, also where it does not answer. What it serves when it
+ends by itself is lost: `Seat.lost`.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+import trio
+
+from cucmd.receiver.limits import MIB
+from cucmd.receiver.received import Side
+from cucmd.worker.frames import (
+    NO_LIMIT,
+    Begin,
+    Expect,
+    Figures,
+    Forget,
+    Forgotten,
+    FromReceiving,
+    Limits,
+    OfLogin,
+    Route,
+    Said,
+    ToReceiving,
+    WrongFrame,
+)
+from cucmd.worker.workers import Worker, WorkerEnded, Workers
+
+# What such a process does, by which the first process knows it.
+RECEIVE = "receive"
+
+# What the kernel allows it. Of memory: 448 connections that say little, or 4 that have 4 MiB
+# waiting, with what 20 threads reserve and do not use. Descriptors: one for each connection, and
+# 32 for each login. It uses the processor for as long as nodes send, and files are as large as
+# they are: quotas and free space are its own to keep.
+_LIMITS = Limits(
+    memory=2048 * MIB,
+    seconds=NO_LIMIT,
+    file_size=NO_LIMIT,
+    descriptors=4096,
+    processes=NO_LIMIT,
+)
+
+# Seconds for the answer to `Forget`: the last write, of one block, and the close of some files.
+_FORGETS = 1.0
+
+_FRAMES = msgspec.msgpack.Decoder(FromReceiving)
+
+_log = logging.getLogger(__name__)
+
+
+class Seat:
+    """A login in a process.
+
+    gone: it is not known there any more, and nothing is written. lost: the process has ended before
+    that, after it had let the login in. changed: is called when a frame has come.
+    """
+
+    def __init__(self, side: Side, process: Process, changed: Callable[[], None]) -> None:
+        self.side = side
+        self.process = process
+        self.changed = changed
+        self.gone = trio.Event()
+        self.lost = False
+        self.left_open: tuple[int, ...] = ()  # files that it had open when it was lost
+        self.heard = -math.inf  # when the last login or byte came
+
+    def end(self) -> None:
+        """The process has ended."""
+        if not self.gone.is_set():
+            self.lost = True
+            self.left_open = self.side.lost()
+            self.gone.set()
+            self.changed()
+
+
+class Process:
+    """seats: of the logins that it knows. ends: once it knows none any more.
+
+    Nothing is said to one that has ended.
+    """
+
+    def __init__(self, workers: Workers, folder: Path, begin: Begin, *, ends: bool) -> None:
+        self.seats: dict[str, Seat] = {}
+        self._workers = workers
+        self._folder = folder
+        self._begin = begin
+        self._worker: Worker | None = None
+        self._scope = trio.CancelScope()
+        self._ends = ends
+        self._why = ""  # it has ended otherwise
+        self._to_send, self._sent = trio.open_memory_channel[ToReceiving | Route](math.inf)
+
+    def expect(self, expect: Expect, seat: Seat) -> None:
+        self.seats[expect.login] = seat
+        self._say(expect)
+
+    def take_all_of(self, source: str, *, it_does: bool = True) -> None:
+        """Connections of that address come to it from now on, or do not any more."""
+        self._say(Route(source, 1 if it_does else 0))
+
+    def forget(self, login: str) -> None:
+        if (seat := self.seats.get(login)) is not None:
+            self._say(Forget(login))
+            if self._worker is None:  # it knows nothing yet
+                seat.gone.set()
+
+    async def wait_forgotten(self, seat: Seat) -> None:
+        """Returns once nothing is written any more: a process that does not answer is killed."""
+        with trio.move_on_after(_FORGETS):
+            await seat.gone.wait()
+        if not seat.gone.is_set():
+            self._fail("it does not answer")
+            with trio.move_on_after(_FORGETS):
+                await seat.gone.wait()
+
+    def _say(self, frame: ToReceiving | Route) -> None:
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            self._to_send.send_nowait(frame)
+
+    def _fail(self, why: str) -> None:
+        """It is killed."""
+        self._why = self._why or why
+        self._scope.cancel()
+
+    async def run(self) -> None:
+        """Returns when it has ended: if it `ends`, once it knows no login any more."""
+        try:
+            with self._scope:
+                await self._run()
+        except WorkerEnded as error:
+            self._why = str(error)
+        finally:
+            if self._why:
+                _log.error("a process that receives has ended: %s", self._why)
+            self._worker = None
+            self._to_send.close()
+            seats, self.seats = self.seats, {}
+            for seat in seats.values():
+                seat.end()
+
+    async def _run(self) -> None:
+        forked = self._workers.forked(RECEIVE, self._folder, _LIMITS, writes=True, takes=True)
+        async with forked as worker:
+            await worker.send(self._begin)
+            self._worker = worker
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._send, worker)
+                nursery.start_soon(self._listen, worker)
+
+    async def _send(self, worker: Worker) -> None:
+        try:
+            async for frame in self._sent:
+                if isinstance(frame, Route):
+                    await self._workers.route(frame.source, frame.number and worker.number)
+                else:
+                    await worker.send(frame)
+        except WorkerEnded as error:
+            self._fail(str(error))
+
+    async def _listen(self, worker: Worker) -> None:
+        try:
+            while True:
+                await worker.wait()
+                self.take()
+                await trio.lowlevel.checkpoint()
+        except WorkerEnded as error:
+            self._fail(str(error))
+
+    def take(self) -> None:
+        """What it has said by now. Waits for nothing, and raises nothing."""
+        if self._worker is None or self._scope.cancel_called:
+            return
+        try:
+            for frame in self._worker.take(_FRAMES):
+                if isinstance(frame, Said):
+                    _log.log(min(frame.level, logging.ERROR), "%s", frame.text)
+                else:
+                    self._take(frame)
+        except (WorkerEnded, WrongFrame) as error:
+            self._fail(str(error))
+
+    def _take(self, frame: OfLogin) -> None:
+        seat = self.seats.get(frame.login)
+        if seat is None:
+            raise WrongFrame("it speaks of a login that is not its own")
+        answer = seat.side.take(frame)
+        if isinstance(frame, Figures) and (frame.logins or frame.received):
+            seat.heard = max(seat.heard, trio.current_time() - frame.silent)
+        if answer is not None:
+            self._say(answer)
+        if isinstance(frame, Forgotten):
+            del self.seats[frame.login]
+            seat.gone.set()
+            if self._ends and not self.seats:
+                self._scope.cancel()
+        seat.changed()
