@@ -87,8 +87,6 @@ class Daemon(Protocol):
     pid: int
     log: Path
 
-    def tree(self) -> list[int]: ...
-
     def client(self) -> Client: ...
     def descriptors(self) -> dict[str, str]: ...
     def signal(self, number: signal.Signals) -> None: ...
@@ -101,26 +99,26 @@ class Holdings(NamedTuple):
     jobs: int
     objects: int  # of Python, of any kind
     descriptors: frozenset[tuple[str, str]]
-    processes: int  # with those that it has started
 
     @property
     def coming(self) -> tuple[int, int]:
         """Tasks and descriptors for the process that receives, where that was not there yet: the
         daemon is ready before.
         """
-        return (2, 2) if self.processes < 3 else (0, 0)
+        is_there = any("pidfd" in target for _, target in self.descriptors)
+        return (0, 0) if is_there else (2, 2)
 
     @classmethod
     def of(cls, daemon: Daemon) -> "Holdings":
-        before = len(_logged_counts(daemon))
-        daemon.signal(signal.SIGUSR1)
-        wait_until(lambda: len(_logged_counts(daemon)) > before)
-        counts = map(int, _logged_counts(daemon)[-1])
         try:
             descriptors = frozenset(daemon.descriptors().items())
         except PermissionError:  # it cannot be dumped, and we are not root
             descriptors = frozenset()
-        return cls(*counts, descriptors, len(daemon.tree()))
+        before = len(_logged_counts(daemon))
+        daemon.signal(signal.SIGUSR1)
+        wait_until(lambda: len(_logged_counts(daemon)) > before)
+        counts = map(int, _logged_counts(daemon)[-1])
+        return cls(*counts, descriptors)
 
 
 def _logged_counts(daemon: Daemon) -> list[tuple[str, str, str]]:
