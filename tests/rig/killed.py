@@ -11,14 +11,21 @@ import sys
 from contextlib import suppress
 
 from cucmctl import Client
+from cucmd.job.asked import Login
 from cucmd.protocol.jobs import Job, JobStatus, JobSummary
 from rig.forked import Installation
+from rig.lab import Lab
 from rig.quiet import wait_until
 
 KILLS = int(os.environ.get("CUCMD_KILLS", "10"))
 # Jobs that have not ended, of which a start lets all end before more are begun: a user may have
 # a hundred that wait (`limits.queued_per_uid`), and a daemon that lives half a second ends few.
 MOST_UNFINISHED = 30
+# How a node fails whose receiver was killed, stopped, or not there yet.
+AFTER_A_KILL = {
+    *("receiver_lost", "receiver_unreachable", "receiver_rejected", "transfer_incomplete"),
+    "stalled",
+}
 _SEED = int(os.environ.get("CUCMD_SEED", random.randrange(1_000_000)))
 
 
@@ -26,6 +33,20 @@ def seeded() -> random.Random:
     """The same for each test, so that one can be run alone. pytest shows the seed of a failure."""
     print(f"CUCMD_SEED={_SEED}")
     return random.Random(_SEED)
+
+
+def succeeded(client: Client, lab: Lab, job_id: str) -> Job:
+    """Closed, after a retry of the nodes whose receiver was killed or was away."""
+    for _ in range(5):
+        job = closed(client, job_id)
+        failed = [node.failure for node in job.nodes if node.failure is not None]
+        if not failed:
+            assert {node.status for node in job.nodes} == {"succeeded"}
+            return job
+        assert {one.code for one in failed} <= AFTER_A_KILL, failed
+        assert all(one.retryable for one in failed)
+        client.retry(job_id, login=Login(lab.username, lab.password))
+    raise AssertionError(failed)
 
 
 def closed(client: Client, job_id: str) -> Job:

@@ -181,12 +181,13 @@ class Receiver:
     async def run_others(self) -> None:
         """The process for all addresses that are not expected; again whenever it has ended."""
         while True:
+            began = trio.current_time()
             self._others.take_all_of("")
             await self._others.run()
             self._others = self._new_process(ends=False)
             for target in self._targets.values():
                 self._seat(target, self._others)
-            await trio.sleep(AGAIN)
+            await trio.sleep_until(began + AGAIN)
 
     def close(self) -> None:
         for target in tuple(self._targets.values()):

@@ -42,8 +42,9 @@ from cucmd.worker.frames import (
 
 # Seconds between the end of the first process and its next start.
 AGAIN = 1.0
-# Seconds in which it answers; a fork takes a millisecond, and its start half a second.
-_ANSWERS = 20.0
+# Seconds in which it starts, which takes one; and in which it answers then: a fork takes a
+# millisecond.
+_STARTS, _ANSWERS = 20.0, 5.0
 # Seconds for the kernel to end a process that is killed, and to say why one has ended.
 _ENDS = 1.0
 
@@ -247,8 +248,9 @@ class Workers:
                     os.close(pidfd)
 
     async def _ask(self, fork: Fork, asked: _Asked, channel: socket.socket) -> None:
-        with trio.move_on_after(_ANSWERS) as patience:
+        with trio.move_on_after(_STARTS) as patience:
             await self._ready.wait()
+            patience.deadline = trio.current_time() + _ANSWERS
             assert self._control is not None
             self._asked[fork.number] = asked
             try:
@@ -259,7 +261,7 @@ class Workers:
                     self._asked.pop(fork.number, None)
         if patience.cancelled_caught:
             self._stuck.set()
-            raise WorkerEnded(How.LOST, f"no process could be had within {_ANSWERS:g} s")
+            raise WorkerEnded(How.LOST, "no process could be had in time")
 
 
 class Worker:

@@ -1,0 +1,84 @@
+"""Processes that receive, and the one that they are forked from, killed at random moments.
+
+The daemon goes on, what has come whole stays so, a retry collects the rest, and nothing is left.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from rig.daemon import Daemon
+from rig.inspection import check_files
+from rig.jobs import start, until
+from rig.killed import KILLS, seeded, succeeded
+from rig.lab import Lab
+from rig.quiet import wait_until
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(120 + 20 * KILLS)]
+NODES = 3
+
+
+def receiving(daemon: Daemon) -> list[int]:
+    """The first process, that of strangers, and those of nodes."""
+    return daemon.tree()[1:]
+
+
+def test_what_receives_is_killed(daemon: Daemon, make_lab: Callable[..., Lab]) -> None:
+    dice = seeded()
+    lab = make_lab(NODES, "--files", "6", "--size", "4000000")
+    with daemon.client() as client:
+        job = succeeded(client, lab, start(client, lab).job_id)
+        wait_until(lambda: len(receiving(daemon)) == 2)
+        before = daemon.descriptors()
+        for _ in range(KILLS):
+            job = start(client, lab, stall=5)
+            until(client, job.job_id, lambda job: any(one.bytes_received for one in job.nodes))
+            time.sleep(dice.random() ** 2)
+            with suppress(ProcessLookupError, IndexError):  # it has ended, or starts again
+                kind = signal.SIGKILL if dice.random() < 0.7 else signal.SIGSTOP
+                os.kill(dice.choice(receiving(daemon)), kind)
+            succeeded(client, lab, job.job_id)
+            check_files(daemon.state / "jobs" / job.job_id)
+        wait_until(lambda: len(receiving(daemon)) == 2, 60)
+        assert len(daemon.descriptors()) <= len(before)
+    assert "a defect" not in daemon.log.read_text()
+
+
+def test_a_node_whose_process_is_killed_fails_as_receiver_lost(
+    daemon: Daemon, make_lab: Callable[..., Lab]
+) -> None:
+    lab = make_lab(2, "--files", "3", "--size", "60000000")
+    with daemon.client() as client:
+        wait_until(lambda: len(receiving(daemon)) == 2)
+        of_strangers = receiving(daemon)[1]
+        job_id = start(client, lab).job_id
+        until(client, job_id, lambda job: all(one.bytes_received for one in job.nodes))
+        victim = next(pid for pid in receiving(daemon)[1:] if pid != of_strangers)
+        os.kill(victim, signal.SIGKILL)
+        job = client.wait(job_id, timeout=60)
+        codes = sorted(one.failure.code if one.failure else "" for one in job.nodes)
+        assert codes == ["", "receiver_lost"]
+        succeeded(client, lab, job_id)
+        check_files(daemon.state / "jobs" / job_id)
+
+
+def test_one_that_is_stopped_is_killed_once_its_login_ends(
+    daemon: Daemon, make_lab: Callable[..., Lab]
+) -> None:
+    lab = make_lab(1, "--files", "1", "--size", "60000000")
+    with daemon.client() as client:
+        wait_until(lambda: len(receiving(daemon)) == 2)
+        of_strangers = receiving(daemon)[1]
+        job_id = start(client, lab).job_id
+        until(client, job_id, lambda job: all(one.bytes_received for one in job.nodes))
+        victim = next(pid for pid in receiving(daemon)[1:] if pid != of_strangers)
+        os.kill(victim, signal.SIGSTOP)
+        client.cancel(job_id)
+        assert client.wait(job_id, timeout=30).status == "cancelled"
+        wait_until(lambda: not Path(f"/proc/{victim}").exists())
+        assert receiving(daemon)[1] == of_strangers, "no other has ended"
