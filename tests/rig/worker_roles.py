@@ -5,12 +5,26 @@ import re
 import signal
 import socket
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
+from cucmd.failure import Code
 from cucmd.received_file import PacketCount
 from cucmd.worker.forked import Channel
+from cucmd.worker.frames import (
+    Begin,
+    Closed,
+    Expect,
+    Figures,
+    Forgotten,
+    Opened,
+    Stamped,
+    ToReceiving,
+    UploadsRefused,
+    Wants,
+)
 
 
 class Words(msgspec.Struct, tag=True):
@@ -25,6 +39,46 @@ def obey(channel: Channel) -> None:
     except OSError as error:
         said = type(error).__name__
     channel.send(Words(str(said or "done")))
+
+
+def lie(channel: Channel) -> None:
+    """Receives nothing: tells of each login what its name asks for, which is never true."""
+    channel.receive(msgspec.msgpack.Decoder(Begin))
+    while True:
+        told = channel.receive(msgspec.msgpack.Decoder(ToReceiving))
+        if isinstance(told, Expect):
+            for frame in LIES[told.name](told.login):
+                if isinstance(frame, bytes):
+                    send_nonsense("")
+                channel.send(frame)
+
+
+LIES: dict[str, Callable[[str], list[msgspec.Struct | bytes]]] = {
+    "another's login": lambda _: [Figures(login="another")],
+    "a path that leads out": lambda login: [Opened(login, 0, "../x", "../x")],
+    "an absolute path": lambda login: [Opened(login, 0, "/x", "/x")],
+    "no path": lambda login: [Opened(login, 0, "", "")],
+    "a file that it has skipped": lambda login: [Opened(login, 1, "x", "x")],
+    "a file that was not opened": lambda login: [
+        Closed(login=login, number=0, size=0, sha256="0" * 64, closed=True)
+    ],
+    "a file of before": lambda login: [Stamped(login, -1, 0)],
+    "a hash that is none": lambda login: [
+        Opened(login, 0, "x", "x"),
+        Closed(login=login, number=0, size=0, sha256="x", closed=True),
+    ],
+    "a size beyond all that came": lambda login: [
+        Opened(login, 0, "x", "x"),
+        Closed(login=login, number=0, size=2**40, sha256="0" * 64, closed=True),
+    ],
+    "bytes that were not granted": lambda login: [Figures(login=login, received=1)],
+    "figures that fall": lambda login: [Figures(login=login, logins=1), Figures(login=login)],
+    "a wish for everything": lambda login: [Wants(login, 2**40)],
+    "another's failure": lambda login: [UploadsRefused(login, Code.AUTH_FAILED, "x")],
+    "more after the last": lambda login: [Forgotten(login), Forgotten(login)],
+    "a frame too long": lambda _: [b""],
+    "another frame": lambda _: [Words("x")],
+}
 
 
 def spin(_value: str) -> None:

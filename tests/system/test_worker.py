@@ -90,6 +90,18 @@ async def test_one_that_writes_does_so_in_its_folder_alone(
     assert said == "PermissionError"
 
 
+@pytest.mark.parametrize("name", ["known_hosts", "cucmd.db"])
+@pytest.mark.parametrize("what", ["read", "write"])
+async def test_one_that_may_write_for_all_jobs_reaches_nothing_else_of_the_daemon(
+    workers: Workers, tmp_path: Path, name: str, what: str
+) -> None:
+    (tmp_path / name).touch()
+    forked = workers.forked("obey", tmp_path / "jobs", LIMITS, writes=True, takes=True)
+    async with forked as worker:
+        await worker.send(Words(f"{what} {tmp_path}/{name}"))
+        assert (await worker.receive(ANSWER)).text == "PermissionError"
+
+
 @pytest.mark.parametrize(
     ("words", "how"),
     [
