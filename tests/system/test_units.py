@@ -87,7 +87,8 @@ def test_the_memory_limit_is_twice_what_all_budgets_together_can_take():
     limits = ReceiverLimits()
     nodes = 400
     names = limits.names_total + nodes * limits.names_share
-    assert int(number) * {"M": MIB, "G": 1024 * MIB}[unit] >= 2 * (names + limits.backlog_total)
+    received = (limits.processes + 1) * 30 * MIB
+    assert int(number) * {"M": MIB, "G": 1024 * MIB}[unit] >= 2 * (2 * names + received)
 
 
 def test_units_and_daemon_agree_where_things_are():

@@ -231,5 +231,5 @@ async def open_receiver(
                 yield receiver
             finally:
                 receiver.close()
+                workers.stop_listening()
                 nursery.cancel_scope.cancel()
-                await workers.listen(())

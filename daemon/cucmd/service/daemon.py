@@ -197,7 +197,8 @@ def _made(directory: Path) -> Path:
 async def _store(config: Config) -> AsyncIterator[Store]:
     state = config.daemon.state_directory
     with naming(f"daemon.state_directory = '{state}'", otherwise="another is given by --state-dir"):
-        (state / "jobs").mkdir(mode=0o750, parents=True, exist_ok=True)
+        state.mkdir(mode=0o750, parents=True, exist_ok=True)
+        (state / "jobs").mkdir(mode=0o750, exist_ok=True)
     async with open_store(state / "cucmd.db") as store:
         for notice in store.notices:
             log.error("%s", notice)

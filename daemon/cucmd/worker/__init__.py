@@ -12,6 +12,9 @@ programs. It imports what the others need, once, and forks one for each piece of
 millisecond. The daemon and the one that was forked share a socket pair, the channel; the first
 process has no part in what they say.
 
+What receives files is told of its logins by the daemon for as long as it runs, and gets its
+connections from the first process, which accepts them: the channel says what is done with them.
+
 How they end.
 
     the work is done      the daemon closes the channel: the process ends

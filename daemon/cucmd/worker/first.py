@@ -136,6 +136,9 @@ class First:
             case Fork() as asked:
                 self._fork(asked, socket.socket(fileno=descriptors[0]))
             case Listen():
+                for one in self._listening.values():
+                    self._poll.unregister(one)
+                    one.close()
                 self._listening = {fd: socket.socket(fileno=fd) for fd in descriptors}
             case Route(source, 0):
                 self._routes.pop(source, None)

@@ -196,11 +196,15 @@ class Workers:
 
     async def listen(self, sockets: Sequence[socket.socket]) -> None:
         """The first process, and each after it, accepts at these from now on, once there is a route
-        of all addresses. They stay the caller's, who closes them after the last one has ended.
+        of all addresses. They stay the caller's, who closes them after `stop_listening`.
         """
         self._listening = tuple(sockets)
         if self._ready.is_set():
             await self._tell(Listen(), *(one.fileno() for one in sockets))
+
+    def stop_listening(self) -> None:
+        """No first process that is started later is given the sockets."""
+        self._listening = ()
 
     async def route(self, source: str, number: int) -> None:
         """See `Route`. Of a process that has ended there is none."""
