@@ -70,6 +70,9 @@ class VerbParser(argparse.ArgumentParser):
             text = _missing_value(without_value[1], self.arguments)
         if text.startswith(_REQUIRED):
             names = text.removeprefix(_REQUIRED).split(", ")
+            # Python 3.11 names those too that may be left out, unless none but these are missing.
+            left_out = {one.metavar for one in self._get_positional_actions() if one.nargs == "*"}
+            names = [name for name in names if name not in left_out] or names
             text = f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} missing"
             if self.reminder and "--path" in self.arguments:
                 text += f"; {self.reminder}"
