@@ -18,8 +18,8 @@ def processes() -> list[int]:
 
 
 def first_process() -> int:
-    """A test process may have other children."""
-    return next(pid for pid in processes() if b"cucmd.worker.first" in command_of(pid))
+    """A test process may have other children. 0: there is none yet."""
+    return next((pid for pid in processes() if b"cucmd.worker.first" in command_of(pid)), 0)
 
 
 def command_of(pid: int) -> bytes:
