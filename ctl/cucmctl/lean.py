@@ -84,6 +84,10 @@ def _load(package: str, stand_ins: Mapping[str, ModuleType | None]) -> None:
     """
     if package in sys.modules or not sys.modules.keys().isdisjoint(stand_ins):
         return
+    import signal  # noqa: PLC0415  # what loads `enum`, as these packages do
+
+    # A module in C that a Ctrl-C interrupts as it is loaded can end the process (msgspec, 3.11).
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     sys.modules.update(stand_ins)  # type: ignore[arg-type]  # None: see above
     try:
         import_module(package)
@@ -94,3 +98,4 @@ def _load(package: str, stand_ins: Mapping[str, ModuleType | None]) -> None:
         for name, stand_in in stand_ins.items():
             if sys.modules.get(name) is stand_in:
                 del sys.modules[name]
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -67,6 +67,7 @@ def test_json_is_the_job(ctl, discovery):
 def test_a_block_to_save_is_alone_on_standard_output(ctl, discovery):
     discovery()
     done = ctl("discover", "pub", "--save", "berlin", "--credential", "lab")
+    assert "nothing is saved" in done.stderr
     assert done.returncode == 0
     assert "[clusters.berlin]" in done.stdout
     assert 'credential = "lab"' in done.stdout
