@@ -56,7 +56,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     "credentials": {"": "[]Credential"},
     "hostkeys": {"": "[]HostKey"},
     "reload": {"": "Reload"},
-    "prune --keep 1000": {"": "Prune"},
+    "prune --keep 1000 --yes": {"": "Prune"},
     "delete {old} --yes": {"": "Delete"},
 }
 
