@@ -1,0 +1,96 @@
+"""Which process takes the connections of which address, and what becomes of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+import trio
+
+from cucmd.failure import Code
+from rig import sftp_words as words
+
+PUT = "put /etc/hostname a\n"
+
+
+async def test_a_node_that_comes_from_another_address_is_received_from_too(
+    receiver: Any, open_target: Any, openssh: Any
+) -> None:
+    """It is behind a NAT: what we reach is not what it comes from."""
+    target = open_target(receiver, address="192.0.2.9")
+    assert (await openssh.sftp(target, PUT)).returncode == 0
+    assert target.target.files()[0].closed
+
+
+async def test_two_nodes_behind_one_address_have_one_process(
+    receiver: Any, open_target: Any, openssh: Any, receiving: Any, until: Any
+) -> None:
+    await until(lambda: len(receiving()) == 2)
+    one, other = (open_target(receiver, name, address="127.0.0.1") for name in ("one", "other"))
+    for target in (one, other):
+        assert (await openssh.sftp(target, PUT)).returncode == 0
+    assert len(receiving()) == 3
+    await one.target.aclose()
+    assert (await openssh.sftp(other, PUT)).returncode == 0
+    assert [file.closed for file in other.target.files()] == [True, True]
+    await other.target.aclose()
+    await until(lambda: len(receiving()) == 2)
+
+
+async def test_more_addresses_than_processes_share_them(
+    open_with: Any, open_target: Any, openssh: Any, receiving: Any, until: Any
+) -> None:
+    async with open_with(processes=1) as receiver:
+        await until(lambda: len(receiving()) == 2)
+        targets = [
+            open_target(receiver, str(number), address=f"127.0.0.{number}") for number in (3, 2, 1)
+        ]
+        for target in targets:
+            assert (await openssh.sftp(target, PUT)).returncode == 0
+        assert len(receiving()) == 3
+        for target in targets:
+            await target.target.aclose()
+        await until(lambda: len(receiving()) == 2)
+
+
+async def test_what_a_process_served_is_lost_with_it_and_nothing_else(
+    receiver: Any, open_target: Any, other: Any, openssh: Any, receiving: Any, until: Any
+) -> None:
+    await until(lambda: len(receiving()) == 2)
+    of_others = receiving()[1]
+    lost, stays = open_target(receiver, "lost", address="127.0.0.1"), open_target(receiver, "stays")
+
+    def push() -> None:
+        with other.raw_sftp(lost) as raw:
+            whole = raw.ask(words.open_file(1, b"whole")).handle
+            raw.ask(words.on_handle(words.Kind.CLOSE, 2, whole))
+            cut = raw.ask(words.open_file(3, b"cut")).handle
+            raw.ask(words.write(4, cut, 0, b"12345"))
+            [victim] = [pid for pid in receiving()[1:] if pid != of_others]
+            os.kill(victim, signal.SIGKILL)
+
+    await other.run(push)
+    with trio.fail_after(5):
+        await lost.target.wait_files_closed()
+        await until(lambda: lost.target.refusal is not None)
+        await lost.target.aclose()
+    assert lost.target.refusal.code is Code.RECEIVER_LOST
+    assert lost.target.refusal.retryable
+    files = lost.target.files()
+    assert [(file.path, file.size, file.closed) for file in files] == [
+        ("whole", 0, True),
+        ("cut", 5, False),
+    ]
+    assert stays.target.refusal is None
+
+
+async def test_without_a_process_connections_wait_for_the_next(
+    receiver: Any, open_target: Any, openssh: Any, receiving: Any, until: Any
+) -> None:
+    await until(lambda: len(receiving()) == 2)
+    target = open_target(receiver)
+    for pid in receiving():
+        os.kill(pid, signal.SIGKILL)
+    assert (await openssh.sftp(target, PUT)).returncode == 0
+    assert target.target.refusal is None
