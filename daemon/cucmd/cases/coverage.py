@@ -53,8 +53,6 @@ _JOBS, _NODES, _PROCESSES = 8, 2, max(2, os.cpu_count() or 1)
 # unpacked twice. A hundred files of half a megabyte that unpack to 540 MB each would take a minute.
 _SECONDS, _BYTES_A_SECOND = 10, 5_000_000
 _MEMORY = 512 * 1024**2
-# It is given up after so many times its seconds: it was stopped, or others take the processor.
-_PATIENCE = 6
 # How often a node is read whose process was killed, by whom ever.
 _TRIES = 2
 _MOST_TEXT = 4000
@@ -198,11 +196,6 @@ class Coverage:
     async def _read_by_a_process(self, job: Job, node: Node, directory: Path) -> Covered:
         seconds = _SECONDS + node.bytes_received // _BYTES_A_SECOND
         limits = Limits(memory=_MEMORY, seconds=seconds)
-        with trio.move_on_after(_PATIENCE * seconds):
-            return await self._covered(job, node, directory, limits)
-        raise WorkerEnded(How.LOST, "its process stands still")
-
-    async def _covered(self, job: Job, node: Node, directory: Path, limits: Limits) -> Covered:
         of_node = pages(self._store, job.job_id, {node.node: node})
         async with (
             self._room,
