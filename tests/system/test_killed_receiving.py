@@ -8,7 +8,6 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
@@ -49,8 +48,9 @@ def test_what_receives_is_killed(daemon: Daemon, make_lab: Callable[..., Lab]) -
     assert "a defect" not in daemon.log.read_text()
 
 
-def test_a_node_whose_process_is_killed_fails_as_receiver_lost(
-    daemon: Daemon, make_lab: Callable[..., Lab]
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_node_whose_process_is_killed_or_stopped_fails_as_receiver_lost(
+    daemon: Daemon, make_lab: Callable[..., Lab], how: signal.Signals
 ) -> None:
     lab = make_lab(2, "--files", "3", "--size", "60000000")
     with daemon.client() as client:
@@ -59,26 +59,10 @@ def test_a_node_whose_process_is_killed_fails_as_receiver_lost(
         job_id = start(client, lab).job_id
         until(client, job_id, lambda job: all(one.bytes_received for one in job.nodes))
         victim = next(pid for pid in receiving(daemon)[1:] if pid != of_strangers)
-        os.kill(victim, signal.SIGKILL)
+        os.kill(victim, how)
         job = client.wait(job_id, timeout=60)
         codes = sorted(one.failure.code if one.failure else "" for one in job.nodes)
         assert codes == ["", "receiver_lost"]
+        assert receiving(daemon)[1] == of_strangers, "no other has ended"
         succeeded(client, lab, job_id)
         check_files(daemon.state / "jobs" / job_id)
-
-
-def test_one_that_is_stopped_is_killed_once_its_login_ends(
-    daemon: Daemon, make_lab: Callable[..., Lab]
-) -> None:
-    lab = make_lab(1, "--files", "1", "--size", "60000000")
-    with daemon.client() as client:
-        wait_until(lambda: len(receiving(daemon)) == 2)
-        of_strangers = receiving(daemon)[1]
-        job_id = start(client, lab).job_id
-        until(client, job_id, lambda job: all(one.bytes_received for one in job.nodes))
-        victim = next(pid for pid in receiving(daemon)[1:] if pid != of_strangers)
-        os.kill(victim, signal.SIGSTOP)
-        client.cancel(job_id)
-        assert client.wait(job_id, timeout=30).status == "cancelled"
-        wait_until(lambda: not Path(f"/proc/{victim}").exists())
-        assert receiving(daemon)[1] == of_strangers, "no other has ended"
