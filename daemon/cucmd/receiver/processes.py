@@ -52,6 +52,8 @@ _LIMITS = Limits(
 # Seconds for the answer to `Forget`: the last write, of one block, and the close of some files.
 _FORGETS = 1.0
 
+_MOST_SAID = 2000  # characters of a line in the log
+
 _FRAMES = msgspec.msgpack.Decoder(FromReceiving)
 
 _log = logging.getLogger(__name__)
@@ -182,7 +184,7 @@ class Process:
         try:
             for frame in self._worker.take(_FRAMES):
                 if isinstance(frame, Said):
-                    _log.log(min(frame.level, logging.ERROR), "%s", frame.text)
+                    _log.log(min(frame.level, logging.ERROR), "%s", frame.text[:_MOST_SAID])
                 else:
                     self._take(frame)
         except (WorkerEnded, WrongFrame) as error:

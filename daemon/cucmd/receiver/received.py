@@ -111,6 +111,9 @@ class Received:
         if not self._over:
             cost = name_cost(path) if named == stored else name_cost(path, self._prefix + named)
             self._cost += cost
+            # A process stops at the budget by itself. What stands before each path it does not
+            # count.
+            _check(self._cost <= 2 * self._limits.names, "the number of files")
             why = self._too_many()
             self._names.count(cost)
         return len(self._files) - 1, why

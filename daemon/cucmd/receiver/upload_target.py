@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import trio
@@ -128,9 +128,9 @@ class UploadTarget:
         """The files that a process has left open, which it can say nothing of any more."""
         for seat in self.seats:
             left, seat.left_open = seat.left_open, ()
-            for position in left:
-                name = self.received.stored(position)
-                size = await trio.to_thread.run_sync(_size_of, self.folder / name)
+            paths = [self.folder / self.received.stored(position) for position in left]
+            sizes = await trio.to_thread.run_sync(_sizes_of, paths) if paths else []
+            for position, size in zip(left, sizes, strict=True):
                 self.received.change(position, size=size)
 
     # For the receiver.
@@ -151,6 +151,10 @@ class UploadTarget:
         """What its processes have said by now: the node may have said already what came of it."""
         for seat in self.seats:
             seat.process.take()
+
+
+def _sizes_of(paths: Sequence[Path]) -> list[int]:
+    return [_size_of(path) for path in paths]
 
 
 def _size_of(path: Path) -> int:

@@ -151,12 +151,16 @@ class First:
 
     def _listen(self) -> None:
         """While nobody takes what is accepted, connections wait in the kernel."""
-        taken = self._routes.get("") in self._doors and not self._waits_until
         for one in self._listening:
-            self._poll.register(one, select.POLLIN if taken else 0)
+            self._poll.register(one, select.POLLIN if self._are_taken() else 0)
+
+    def _are_taken(self) -> bool:
+        return self._routes.get("") in self._doors and not self._waits_until
 
     def _accept(self, listening: socket.socket) -> None:
         """Some: whatever else is to be done waits for no more than a millisecond of these."""
+        if not self._are_taken():  # their process has ended in this turn
+            return
         for _ in range(AT_ONCE):
             try:
                 accepted, peer = listening.accept()

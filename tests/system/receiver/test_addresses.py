@@ -58,8 +58,11 @@ async def test_what_a_process_served_is_lost_with_it_and_nothing_else(
     receiver: Any, open_target: Any, other: Any, openssh: Any, receiving: Any, until: Any
 ) -> None:
     await until(lambda: len(receiving()) == 2)
-    of_others = receiving()[1]
+    known = set(receiving())
     lost, stays = open_target(receiver, "lost", address="127.0.0.1"), open_target(receiver, "stays")
+    # Until its process is there, that of all other addresses receives from it.
+    await until(lambda: len(receiving()) == 3)
+    assert (await openssh.sftp(lost, "ls\n")).returncode == 0
 
     def push() -> None:
         with other.raw_sftp(lost) as raw:
@@ -67,11 +70,11 @@ async def test_what_a_process_served_is_lost_with_it_and_nothing_else(
             raw.ask(words.on_handle(words.Kind.CLOSE, 2, whole))
             cut = raw.ask(words.open_file(3, b"cut")).handle
             raw.ask(words.write(4, cut, 0, b"12345"))
-            [victim] = [pid for pid in receiving()[1:] if pid != of_others]
+            [victim] = set(receiving()) - known
             os.kill(victim, signal.SIGKILL)
 
     await other.run(push)
-    with trio.fail_after(5):
+    with trio.fail_after(30):
         await lost.target.wait_files_closed()
         await until(lambda: lost.target.refusal is not None)
         await lost.target.aclose()

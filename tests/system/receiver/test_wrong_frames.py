@@ -30,6 +30,6 @@ async def test_it_is_killed(
     await until(lambda: caplog.text.count("a process that receives has ended") >= 2)
     assert not any(file.closed for file in target.files())
     assert target.bytes_received == 0
-    with trio.fail_after(5):
+    with trio.fail_after(30):
         await target.wait_files_closed()
         await target.aclose()
