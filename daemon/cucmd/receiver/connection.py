@@ -10,6 +10,7 @@ documented, `max_size`: both can go once one may say how much is read at once.
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 from typing import Any, Protocol
 
@@ -26,6 +27,10 @@ from cucmd.ssh.peer import LIMIT, unread
 # MB/s, of 128 KiB 310; larger ones are no quicker.
 _WINDOW = 2 * 1024 * 1024
 _PACKET = 128 * 1024
+
+# Bytes of one that has not logged in. A login is one key exchange and some 10 packets, 3 KB in all;
+# three wrong passwords in both methods are 12 packets more.
+_BEFORE_LOGIN = 64 * 1024
 
 # Bytes that are read at once. Who has not logged in has nothing large to say; 8 KiB may be 500
 # packets without content, which keep the others of this process waiting for some milliseconds.
@@ -62,13 +67,19 @@ class Host(Protocol):
 
 
 class SshConnection(asyncssh.SSHServerConnection):
-    """Hands asyncssh little at a time.
+    """Hands asyncssh little at a time, and before the login no more than a login needs.
 
     Of what it has not used yet it makes two copies for each SSH packet: with the 256 KiB that
     asyncio reads at once, a third of all the time would go into that.
     """
 
+    before_login: float = _BEFORE_LOGIN  # bytes that are left
+
     def data_received(self, data: bytes, datatype: asyncssh.DataType = None) -> None:
+        self.before_login -= len(data)
+        if self.before_login < 0:
+            self.abort()
+            return
         if len(data) <= _PIECE:
             super().data_received(data, datatype)
             return
@@ -85,7 +96,7 @@ class Connection(asyncssh.SSHServer):
     def __init__(self, host: Host, source: str) -> None:
         self.source = source
         self._host = host
-        self._connection: asyncssh.SSHServerConnection | None = None
+        self._connection: SshConnection | None = None
         self._transport: Any = None
         self._wrong = 0
         self._names = 0
@@ -97,7 +108,7 @@ class Connection(asyncssh.SSHServer):
         if self._connection:
             self._connection.abort()
 
-    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+    def connection_made(self, conn: SshConnection) -> None:  # type: ignore[override]
         private: Any = conn
         self._connection, self._transport = conn, private._transport
         self._transport.max_size = _READ_BEFORE_LOGIN
@@ -155,8 +166,9 @@ class Connection(asyncssh.SSHServer):
         # The login may have been revoked, or have filled up, since the password was checked.
         if self._login is None or not self._login.entered(self):
             self.abort()
-        elif self._transport is not None:
+        elif self._transport is not None and self._connection is not None:
             self._transport.max_size = _READ
+            self._connection.before_login = math.inf
 
     # What a login may ask for.
 
