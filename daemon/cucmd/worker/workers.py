@@ -253,9 +253,9 @@ class Workers:
 
     async def _ask(self, fork: Fork, asked: _Asked, channel: socket.socket) -> None:
         with trio.move_on_after(_STARTS) as patience:
-            await self._ready.wait()
+            while not self._ready.is_set():  # one that was ready may have ended meanwhile
+                await self._ready.wait()
             patience.deadline = trio.current_time() + _ANSWERS
-            assert self._control is not None
             self._asked[fork.number] = asked
             try:
                 await self._tell(fork, channel.fileno())
