@@ -1,13 +1,16 @@
 """Processes for bytes that others have made: what they cannot do, and how they end."""
 
 import os
+import resource
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
 import pytest
 import trio
+import trio.testing
 
 from cucmd.worker.frames import MOST, Limits, WrongFrame
 from cucmd.worker.workers import How, WorkerEnded, Workers, open_workers
@@ -190,3 +193,80 @@ async def test_a_frame_that_is_too_long_is_not_sent(workers: Workers, tmp_path: 
     async with workers.forked("obey", tmp_path / "jobs/this", LIMITS) as worker:
         with pytest.raises(WrongFrame):
             await worker.send(Words("x" * MOST))
+
+
+@contextmanager
+def descriptors_left(count: int) -> Iterator[None]:
+    """This process can open so many more, and no others."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    room = [os.open(os.devnull, os.O_RDONLY) for _ in range(count)]
+    full = max(map(int, os.listdir("/proc/self/fd"))) + 1
+    filled = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (full, limit[1]))
+    try:
+        with suppress(OSError):
+            while True:
+                filled.append(os.open(os.devnull, os.O_RDONLY))
+        while room:
+            os.close(room.pop())
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+        for one in (*filled, *room):
+            os.close(one)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+async def test_without_descriptors_one_piece_of_work_fails_and_no_other(
+    workers: Workers, tmp_path: Path, count: int
+) -> None:
+    async with workers.forked("obey", tmp_path / "jobs/this", LIMITS) as worker:
+        with descriptors_left(count), pytest.raises(WorkerEnded) as ended:
+            await told(workers, tmp_path, "say hello")
+        assert ended.value.how is How.LOST
+        await worker.send(Words("say there"))
+        assert (await worker.receive(ANSWER)).text == "there"
+    assert await told(workers, tmp_path, "say again") == "again"
+
+
+async def test_where_the_first_process_cannot_be_started_it_is_tried_again(
+    workers: Workers, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert await told(workers, tmp_path, "say hello") == "hello"
+    with descriptors_left(1):
+        os.kill(first_process(), signal.SIGKILL)
+        with trio.fail_after(20):
+            while "cannot be started" not in caplog.text:  # noqa: ASYNC110  nobody announces it
+                await trio.sleep(0.05)
+    assert await told_by_the_next(workers, tmp_path) == "again"
+
+
+async def test_what_is_asked_in_the_moment_of_its_end_fails_alone(
+    workers: Workers, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert await told(workers, tmp_path, "say hello") == "hello"
+
+    async def ask() -> None:
+        with suppress(WorkerEnded):
+            await told(workers, tmp_path, "say hello")
+
+    os.kill(first_process(), signal.SIGKILL)
+    async with trio.open_nursery() as nursery:
+        while "it is started again" not in caplog.text:
+            nursery.start_soon(ask)
+            await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    assert await told_by_the_next(workers, tmp_path) == "again"
+
+
+async def test_many_may_wait_for_a_first_process_that_reads_nothing(
+    workers: Workers, tmp_path: Path
+) -> None:
+    assert await told(workers, tmp_path, "say hello") == "hello"
+    os.kill(stopped := first_process(), signal.SIGSTOP)
+    async with trio.open_nursery() as nursery:
+        for number in range(1000):
+            nursery.start_soon(workers.route, f"192.0.2.{number}", number)
+        await trio.testing.wait_all_tasks_blocked()
+        os.kill(stopped, signal.SIGKILL)
+    assert await told_by_the_next(workers, tmp_path) == "again"

@@ -48,6 +48,8 @@ _STARTS, _ANSWERS = 20.0, 5.0
 # Seconds for the kernel to end a process that is killed, and to say why one has ended.
 _ENDS = 1.0
 
+_NO_DESCRIPTOR = "the daemon has no descriptor left for a process"
+
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -114,6 +116,7 @@ class Workers:
         self._control: trio.socket.SocketType | None = None
         self._ready = trio.Event()
         self._stuck = trio.Event()
+        self._telling = trio.Lock()  # of two that wait for one socket, trio refuses the second
         self._decoder = msgspec.msgpack.Decoder(FromFirst)
         self._listening: tuple[socket.socket, ...] = ()
         self._cannot_accept = False  # and it was said
@@ -121,14 +124,17 @@ class Workers:
     async def run(self) -> None:
         """Starts it again whenever it has ended."""
         while True:
+            why = "has ended"
             try:
                 opened = _first_process(self._folder, self._roles, self._environ)
                 async with opened as (process, control):
                     self._control = control
                     await self._listen(process, control)
+            except OSError as error:  # mostly there is no process left, or no descriptor
+                why = f"cannot be started ({error})"
             finally:
                 self._lose_all()
-            _log.error("the process that others are forked from has ended; it is started again")
+            _log.error("the process that others are forked from %s; it is started again", why)
             await trio.sleep(AGAIN)
 
     async def _listen(
@@ -158,7 +164,8 @@ class Workers:
                 await self._tell(Listen(), *(one.fileno() for one in self._listening))
                 self._ready.set()
             case Forked(number):
-                self._answer(number, *descriptors)
+                # Without it where the daemon has no descriptor left: the process ends by itself.
+                self._answer(number, descriptors[0] if descriptors else _NO_DESCRIPTOR)
             case CannotFork(number, why):
                 self._answer(number, why)
             case CannotAccept(why):
@@ -212,12 +219,13 @@ class Workers:
             await self._tell(Route(source, number))
 
     async def _tell(self, frame: msgspec.Struct, *descriptors: int) -> None:
-        """Raises nothing: the end of the first process is on its way then."""
-        assert self._control is not None
+        """Raises nothing: the end of the first process is on its way then, or has come."""
         rights = array.array("i", descriptors)
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if descriptors else []
-        with suppress(OSError):
-            await self._control.sendmsg([packet(frame)], ancillary)
+        async with self._telling:
+            if self._control is not None:
+                with suppress(OSError):
+                    await self._control.sendmsg([packet(frame)], ancillary)
 
     @asynccontextmanager
     async def forked(
@@ -234,7 +242,10 @@ class Workers:
         takes: it takes connections. Raises `WorkerEnded`, as all methods of the worker do.
         """
         number, asked = next(self._numbers), _Asked()
-        ours, theirs = socket.socketpair()
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as error:
+            raise WorkerEnded(How.LOST, f"{_NO_DESCRIPTOR}: {error.strerror}") from error
         ours.setblocking(False)
         with ours:
             try:
@@ -253,7 +264,7 @@ class Workers:
 
     async def _ask(self, fork: Fork, asked: _Asked, channel: socket.socket) -> None:
         with trio.move_on_after(_STARTS) as patience:
-            while not self._ready.is_set():  # one that was ready may have ended meanwhile
+            while not self._ready.is_set():  # its wait may return after the end of the process
                 await self._ready.wait()
             patience.deadline = trio.current_time() + _ANSWERS
             self._asked[fork.number] = asked
