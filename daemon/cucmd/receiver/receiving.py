@@ -181,12 +181,18 @@ class Receiving:
     def _open_door(self, door: socket.socket) -> None:
         for _ in range(_AT_ONCE):
             try:
-                source, (accepted,), _, _ = socket.recv_fds(door, 100, 1)
+                address, descriptors, _, _ = socket.recv_fds(door, 100, 1)
             except BlockingIOError:
                 return
-            except (OSError, ValueError):
+            except OSError:
                 _leave()
-            self._waiting.append((source.decode(), socket.socket(fileno=accepted)))
+            if not address:
+                _leave()
+            source = address.decode()
+            if not descriptors:  # the kernel has cut it
+                self._refused(source, "this process has no descriptor left")
+                continue
+            self._waiting.append((source, socket.socket(fileno=descriptors[0])))
             if len(self._waiting) > _MOST_WAITING:
                 oldest, dropped = self._waiting.popleft()
                 dropped.close()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -119,3 +120,21 @@ class Entered:
 
     def __exit__(self, *_: object) -> None:
         self._inner.__exit__(None, None, None)
+
+
+async def test_connections_beyond_its_descriptors_do_not_end_the_process(
+    receiver: Any, receiving: Callable[[], list[int]], until: Any, target: Any, openssh: Any
+) -> None:
+    await until(lambda: len(receiving()) == 2)
+    (process,) = receiving()[1:]
+    room = len(os.listdir(f"/proc/{process}/fd")) + 4
+    limit = resource.prlimit(process, resource.RLIMIT_NOFILE)
+    resource.prlimit(process, resource.RLIMIT_NOFILE, (room, limit[1]))
+    with ExitStack() as stack:
+        for _ in range(20):
+            connected = socket.create_connection(("127.0.0.1", receiver.port), 10)
+            stack.enter_context(connected)
+        await trio.to_thread.run_sync(connected.recv, 1)  # the last is cut, or greeted
+    resource.prlimit(process, resource.RLIMIT_NOFILE, limit)
+    assert (await openssh.sftp(target, "pwd")).returncode == 0
+    assert receiving()[1:] == [process]
