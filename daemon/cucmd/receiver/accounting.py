@@ -102,7 +102,8 @@ class Accounting:
                     wrong_logins=self.wrong_logins,
                     refused=self.refused,
                     refused_why=self.refused_why,
-                    silent=time.monotonic() - self.last_activity,
+                    # Another thread may note one between the two.
+                    silent=max(0.0, time.monotonic() - self.last_activity),
                 )
             )
 

@@ -52,6 +52,10 @@ _LIMITS = Limits(
 # Seconds for the answer to `Forget`: the last write, of one block, and the close of some files.
 _FORGETS = 1.0
 
+# Frames that wait until a process reads them: an honest one is told two of each login that there
+# is, and one for each that it has sent.
+_MOST_WAITING = 10_000
+
 _MOST_SAID = 2000  # characters of a line in the log
 
 _FRAMES = msgspec.msgpack.Decoder(FromReceiving)
@@ -99,7 +103,7 @@ class Process:
         self._scope = trio.CancelScope()
         self._ends = ends
         self._why = ""  # it has ended otherwise
-        self._to_send, self._sent = trio.open_memory_channel[ToReceiving | Route](math.inf)
+        self._to_send, self._sent = trio.open_memory_channel[ToReceiving | Route](_MOST_WAITING)
 
     def expect(self, expect: Expect, seat: Seat) -> None:
         self.seats[expect.login] = seat
@@ -126,7 +130,10 @@ class Process:
 
     def _say(self, frame: ToReceiving | Route) -> None:
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-            self._to_send.send_nowait(frame)
+            try:
+                self._to_send.send_nowait(frame)
+            except trio.WouldBlock:
+                self._fail("it does not read what it is told")
 
     def _fail(self, why: str) -> None:
         """It is killed."""
@@ -184,7 +191,9 @@ class Process:
         try:
             for frame in self._worker.take(_FRAMES):
                 if isinstance(frame, Said):
-                    _log.log(min(frame.level, logging.ERROR), "%s", frame.text[:_MOST_SAID])
+                    serious = frame.level >= logging.ERROR
+                    level = logging.ERROR if serious else logging.WARNING
+                    _log.log(level, "%s", frame.text[:_MOST_SAID])
                 else:
                     self._take(frame)
         except (WorkerEnded, WrongFrame) as error:

@@ -180,8 +180,13 @@ class Side:
         self.over = False
         self._received = received
         self._limits = limits
+        # A path as long as may be has a number behind it where its name is taken (`numbered`).
+        longest = limits.path_bytes + len(".100")
+        self._stored = msgspec.structs.replace(limits, path_bytes=longest)
         self._positions: list[int] = []  # of its files, by their number
         self._granted = 0
+        self._open = 0  # of its files
+        self._cost = 0  # of the names, in bytes of memory
         received.sides.append(self)
 
     def take(self, frame: OfLogin) -> Grant | Refuse | None:
@@ -192,8 +197,14 @@ class Side:
             case Figures():
                 self._count(frame)
             case Opened(login, number, named, stored):
-                self._check_name(named)
-                self._check_name(stored)
+                self._check_name(named, self._limits)
+                self._check_name(stored, self._stored)
+                # Both are limits of its own; threads of it may be between a close and its word.
+                self._open += 1
+                most = self._limits.handles + self._limits.threads
+                _check(self._open <= most, "more open files than it may have")
+                self._cost += name_cost(stored) if named == stored else name_cost(stored, named)
+                _check(self._cost <= 2 * self._limits.names, "more files than it may take")
                 _check(number == len(self._positions), "a file's number")
                 position, why = self._received.opened(named, stored)
                 self._positions.append(position)
@@ -208,6 +219,7 @@ class Side:
                 most = self.figures.received + self._limits.ahead
                 _check(0 <= frame.size <= most, "a file's size")
                 _check(_SHA256.fullmatch(frame.sha256) is not None, "a file's hash")
+                self._open -= 1
                 _check(bool(frame.sha256) or not frame.closed, "a file without a hash")
                 self._received.ended(position, frame.size, frame.sha256, closed=frame.closed)
             case Wants(login, size):
@@ -246,9 +258,9 @@ class Side:
         _check(0 <= number < len(self._positions), "a file's number")
         return self._positions[number]
 
-    def _check_name(self, name: str) -> None:
+    def _check_name(self, name: str, limits: ReceiverLimits) -> None:
         try:
-            parts = parts_of(name.encode(), self._limits)
+            parts = parts_of(name.encode(), limits)
         except (Refused, UnicodeEncodeError) as error:
             raise WrongFrame("a file's name is wrong") from error
         _check(bool(parts) and "/".join(parts) == name, "a file's name")

@@ -41,15 +41,23 @@ from cucmd.ssh.algorithms import usual_algorithms
 from cucmd.ssh.library import prepare
 from cucmd.ssh.peer import CHECK_EVERY
 from cucmd.worker.forked import Channel, DaemonGone
-from cucmd.worker.frames import Begin, Expect, Forget, Grant, OfLogin, Refuse, Said, ToReceiving
+from cucmd.worker.frames import (
+    MOST_SAID,
+    Begin,
+    Expect,
+    Forget,
+    Grant,
+    OfLogin,
+    Refuse,
+    Said,
+    ToReceiving,
+)
 
 # Accepted connections until they are made, which takes a millisecond or more. It is the oldest that
 # goes then: its peer has waited longest, and may have gone.
 _MOST_WAITING = 128
 # Those that are taken from the door in one turn of the loop.
 _AT_ONCE = 64
-
-_MOST_SAID = 2000  # characters of a line in the log
 
 _BEGIN = msgspec.msgpack.Decoder(Begin)
 _TOLD = msgspec.msgpack.Decoder(ToReceiving)
@@ -88,7 +96,7 @@ class ToDaemon(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._channel.send(Said(record.levelno, self.format(record)[:_MOST_SAID]))
+            self._channel.send(Said(record.levelno, self.format(record)[:MOST_SAID]))
         except DaemonGone:
             _leave()
 

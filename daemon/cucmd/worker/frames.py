@@ -7,7 +7,7 @@ struct says so. On a channel it is four bytes with its length and then so many, 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -18,6 +18,8 @@ from cucmd.job.collect import Covered
 MOST = 1024 * 1024
 # Bytes of one frame with the first process.
 MOST_PACKET = 16 * 1024
+# Characters of a line for the log.
+MOST_SAID = 2000
 
 # For what a process may take without a limit of its own: resource.RLIM_INFINITY.
 NO_LIMIT = -1
@@ -262,7 +264,7 @@ class Said(msgspec.Struct, frozen=True, tag=True):
     """A line for the log, of a level of `logging`."""
 
     level: int
-    text: str
+    text: Annotated[str, msgspec.Meta(max_length=MOST_SAID)]
 
 
 ToFirst = Fork | Listen | Route

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -49,3 +50,9 @@ def test_each_request_that_the_disk_fails_is_no_line(
     for number in range(20):
         assert client.write(client.open(b"f%d" % number).handle, 0, b"x").status == Status.FAILURE
     assert len(caplog.messages) == 1
+
+
+def test_a_byte_that_comes_while_figures_are_made_is_not_in_the_future(client: Any) -> None:
+    accounting = client.accounting
+    accounting.last_activity = time.monotonic() + 1
+    accounting.tell_figures()  # the daemon would not believe it

@@ -25,7 +25,7 @@ from cucmd.receiver.limits import MIB, ReceiverLimits, Status
 from cucmd.receiver.names import Names, name_cost
 from cucmd.receiver.received import Received, Side
 from cucmd.store import open_store
-from cucmd.worker.frames import Closed, Grant, OfLogin, Opened, Refuse, Stamped, packet
+from cucmd.worker.frames import Closed, Grant, OfLogin, Opened, Refuse, Stamped, WrongFrame, packet
 from rig.sftp_client import DECODER
 from rig.supervised import NOW
 
@@ -40,12 +40,12 @@ def ordinary(number: int) -> str:
 
 
 def long(number: int) -> str:
-    return f"{number:06}{'x' * 240}/{'x' * 250}"
+    return f"{'x' * 250}/{'x' * 254}/{number:06}"
 
 
 def wide(number: int) -> str:
-    """Four bytes of memory for each of its characters."""
-    return f"{number:06}{'x' * 240}/{'x' * 240}\N{PILE OF POO}"
+    """512 bytes, and four bytes of memory for each of its characters."""
+    return f"{'x' * 250}/{'x' * 250}/{number:06}\N{PILE OF POO}"
 
 
 def short(number: int) -> str:
@@ -163,3 +163,14 @@ def test_names_of_a_login_that_is_closed_are_counted_no_more(
     one.close()
     told(side, Opened("login", count, "later", "later"))
     assert fill(Side(other, TOGETHER), short) == 4
+
+
+def test_a_process_that_takes_files_beyond_its_limit_is_not_believed() -> None:
+    limits = ReceiverLimits(names=100 * name_cost("x"))
+    side = Side(Received(limits, Quota(), Names(limits)), limits)
+    number = fill(side, lambda number: "x")
+    with pytest.raises(WrongFrame):  # noqa: PT012  at some file before the ten-thousandth
+        while number < 10_000:
+            told(side, Closed(login="login", number=number, size=0, sha256="", closed=False))
+            number += 1
+            told(side, Opened("login", number, "x", "x"))

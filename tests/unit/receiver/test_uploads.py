@@ -74,6 +74,16 @@ def test_two_files_of_one_name_are_kept_both(client: Any) -> None:
     assert client.on_path(Kind.STAT, b"a.log").size == len(b"second"), "the client sees its last"
 
 
+def test_two_files_of_one_path_as_long_as_may_be_are_kept_both(client: Any) -> None:
+    one, two = b"x" * 254, b"y" * 254
+    longest = b"/".join((one, two, b"zz"))
+    assert client.mkdir(one).status == client.mkdir(one + b"/" + two).status == Status.OK
+    assert client.put(longest, b"1").status == Status.OK
+    assert client.put(longest, b"2").status == Status.OK
+    first, second = client.received.files()
+    assert second.path == first.path + ".2"
+
+
 def test_an_existing_file_is_not_overwritten(client: Any) -> None:
     (client.folder / "a.log").write_bytes(b"of an earlier run")
     client.put(b"a.log", b"new")
