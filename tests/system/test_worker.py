@@ -93,6 +93,18 @@ async def test_one_that_writes_does_so_in_its_folder_alone(
     assert said == "PermissionError"
 
 
+@pytest.mark.parametrize("what", ["remove", "truncate", "rename", "link"])
+async def test_one_that_writes_spoils_no_file_that_is_there(
+    workers: Workers, tmp_path: Path, what: str
+) -> None:
+    folder = tmp_path / "jobs/this"
+    async with workers.forked("obey", folder, LIMITS, writes=True) as worker:
+        await worker.send(Words(f"{what} {folder}/file"))
+        assert (await worker.receive(ANSWER)).text == "PermissionError"
+    assert (folder / "file").read_text() == "of a job"
+    assert os.listdir(folder) == ["file"]
+
+
 @pytest.mark.parametrize("name", ["known_hosts", "cucmd.db"])
 @pytest.mark.parametrize("what", ["read", "write"])
 async def test_one_that_may_write_for_all_jobs_reaches_nothing_else_of_the_daemon(

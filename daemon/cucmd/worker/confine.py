@@ -23,9 +23,12 @@ _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38  # <linux/p
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _VERSION = 1
 _PATH_BENEATH = 1
-_EXECUTE, _READ_FILE, _READ_DIR, _REFER, _IOCTL_DEV = 1 << 0, 1 << 2, 1 << 3, 1 << 13, 1 << 15
+_EXECUTE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 2, 1 << 3
 _READ = _EXECUTE | _READ_FILE | _READ_DIR
 _OF_A_FILE = _EXECUTE | _READ_FILE
+# What a receiver of files needs: it removes, renames and truncates nothing, and makes no link.
+_WRITE_FILE, _MAKE_DIR, _MAKE_REG = 1 << 1, 1 << 7, 1 << 8
+_WRITE = _READ_FILE | _READ_DIR | _WRITE_FILE | _MAKE_DIR | _MAKE_REG
 # version of the interface -> what is forbidden of files if no rule allows it: all that it knows
 _FILES = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
 _BIND_AND_CONNECT, _NETWORK = 0b11, 4  # of TCP; since which version
@@ -75,8 +78,8 @@ def landlock() -> int:
 
 
 def only_below(reads: Iterable[Path | str], writes: Iterable[Path | str] = ()) -> bool:
-    """Files may be read below these folders only, and changed below `writes` only; no connection
-    may be opened, and no process outside be signalled.
+    """Files may be read below these folders only, and made and written below `writes` only; no
+    connection may be opened, and no process outside be signalled.
 
     False: the kernel has no Landlock. Folders that do not exist are left out. Raises OSError.
     """
@@ -95,7 +98,7 @@ def only_below(reads: Iterable[Path | str], writes: Iterable[Path | str] = ()) -
         for folder in reads:
             _allow(rules, folder, _READ & files)
         for folder in writes:
-            _allow(rules, folder, files & ~(_EXECUTE | _REFER | _IOCTL_DEV))
+            _allow(rules, folder, _WRITE & files)
         forbid_privileges()
         _checked(_libc.syscall(_RESTRICT_SELF, rules, 0))
     finally:
