@@ -13,7 +13,7 @@ from cucmd.receiver.limits import ReceiverLimits
 # Bytes for a file besides its path, until it is on record: the struct, and the one that says
 # whether it is complete; size, checksum, time stamp, place in the list, and the entries of list,
 # dict and set.
-_COST_OF_FILE = 640
+_COST_OF_FILE = 704
 
 
 def name_cost(*paths: str) -> int:
