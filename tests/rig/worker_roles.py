@@ -81,6 +81,7 @@ LIES: dict[str, Callable[[str], list[msgspec.Struct | bytes]]] = {
     ],
     "a line without end": lambda _: [Said(40, "x" * 2001)],
     "another's failure": lambda login: [UploadsRefused(login, Code.AUTH_FAILED, "x")],
+    "an end before the end": lambda login: [Forgotten(login)],
     "more after the last": lambda login: [Forgotten(login), Forgotten(login)],
     "a frame too long": lambda _: [b""],
     "another frame": lambda _: [Words("x")],

@@ -74,6 +74,7 @@ class Seat:
         self.side = side
         self.process = process
         self.changed = changed
+        self.forgets = False  # it was told to
         self.gone = trio.Event()
         self.lost = False
         self.left_open: tuple[int, ...] = ()  # files that it had open when it was lost
@@ -115,6 +116,7 @@ class Process:
 
     def forget(self, login: str) -> None:
         if (seat := self.seats.get(login)) is not None:
+            seat.forgets = True
             self._say(Forget(login))
             if self._worker is None:  # it knows nothing yet
                 seat.gone.set()
@@ -203,6 +205,8 @@ class Process:
         seat = self.seats.get(frame.login)
         if seat is None:
             raise WrongFrame("it speaks of a login that is not its own")
+        if isinstance(frame, Forgotten) and not seat.forgets:
+            raise WrongFrame("it forgets a login that has not ended")
         answer = seat.side.take(frame)
         if isinstance(frame, Figures) and (frame.logins or frame.received):
             seat.heard = max(seat.heard, trio.current_time() - frame.silent)
