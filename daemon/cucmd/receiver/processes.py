@@ -56,8 +56,6 @@ _FORGETS = 1.0
 # is, and one for each that it has sent.
 _MOST_WAITING = 10_000
 
-_MOST_SAID = 2000  # characters of a line in the log
-
 _FRAMES = msgspec.msgpack.Decoder(FromReceiving)
 
 _log = logging.getLogger(__name__)
@@ -195,7 +193,7 @@ class Process:
                 if isinstance(frame, Said):
                     serious = frame.level >= logging.ERROR
                     level = logging.ERROR if serious else logging.WARNING
-                    _log.log(level, "%s", frame.text[:_MOST_SAID])
+                    _log.log(level, "%s", frame.text)
                 else:
                     self._take(frame)
         except (WorkerEnded, WrongFrame) as error:

@@ -186,7 +186,6 @@ class Side:
         self._positions: list[int] = []  # of its files, by their number
         self._granted = 0
         self._open = 0  # of its files
-        self._cost = 0  # of the names, in bytes of memory
         received.sides.append(self)
 
     def take(self, frame: OfLogin) -> Grant | Refuse | None:
@@ -199,12 +198,10 @@ class Side:
             case Opened(login, number, named, stored):
                 self._check_name(named, self._limits)
                 self._check_name(stored, self._stored)
-                # Both are limits of its own; threads of it may be between a close and its word.
+                # Some threads of it may be between a close and its word of it.
                 self._open += 1
                 most = self._limits.handles + self._limits.threads
                 _check(self._open <= most, "more open files than it may have")
-                self._cost += name_cost(stored) if named == stored else name_cost(stored, named)
-                _check(self._cost <= 2 * self._limits.names, "more files than it may take")
                 _check(number == len(self._positions), "a file's number")
                 position, why = self._received.opened(named, stored)
                 self._positions.append(position)
