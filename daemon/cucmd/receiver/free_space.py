@@ -12,13 +12,16 @@ import threading
 
 from cucmd.receiver.limits import MIB
 
-_LOOK_EVERY = 16 * MIB  # of all uploads together, so that it costs little
+_LOOK_EVERY = 16 * MIB  # of all uploads of a process, so that it costs little
 
 
 class FreeSpace:
-    """One for the whole receiver: all nodes that push fill the same disk."""
+    """One for each process that receives. processes: so many fill the same disk, and none of them
+    writes more than its part of what is free before it looks again.
+    """
 
-    def __init__(self, min_bytes: int, min_ratio: float) -> None:
+    def __init__(self, min_bytes: int, min_ratio: float, processes: int = 1) -> None:
+        self._processes = processes
         self._min_bytes = min_bytes
         self._min_ratio = min_ratio
         self._left = 0  # bytes that may be written before the next look
@@ -34,7 +37,7 @@ class FreeSpace:
                 shortage, above = self._look(descriptor, count)
                 if shortage:
                     return shortage
-                self._left = min(above, _LOOK_EVERY)
+                self._left = max(min(above // self._processes, _LOOK_EVERY), count)
             self._left -= count
             return None
 

@@ -114,7 +114,8 @@ class Receiving:
         self.refusals = RefusalLog()
         self.connections: set[Connection] = set()
         self._channel = channel
-        self._space = FreeSpace(limits.min_free_bytes, limits.min_free_ratio)
+        processes = limits.processes + 1
+        self._space = FreeSpace(limits.min_free_bytes, limits.min_free_ratio, processes)
         self._backlog = Backlog(limits)
         self._threads = ThreadPoolExecutor(limits.threads)
         self._unauthenticated: Unauthenticated[Connection] = Unauthenticated(limits.unauthenticated)

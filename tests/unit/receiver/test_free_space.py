@@ -53,6 +53,18 @@ def test_exactly_the_bytes_above_the_floor_can_be_written(disk: Disk) -> None:
     assert 3 * MIB - 1000 - 4096 < given <= 3 * MIB
 
 
+def test_all_processes_together_stop_at_the_floor(disk: Disk) -> None:
+    disk.free = 500 * MIB
+    processes = [FreeSpace(100 * MIB, 0.0, 33) for _ in range(33)]
+    while processes:  # each writes as much as it may in its turn
+        for space in tuple(processes):
+            if space.shortage(0, 4096):
+                processes.remove(space)
+            else:
+                disk.free -= 4096
+    assert disk.free >= 100 * MIB - 33 * 4096
+
+
 def test_below_the_floor_every_block_is_refused_until_there_is_space_again(disk: Disk) -> None:
     space = FreeSpace(100 * MIB, 0.0)
     disk.free = 0
