@@ -34,8 +34,9 @@ from cucmd.worker.frames import (
 )
 
 # Of what is left of a quota no more than this part is granted at once beyond what is asked for: the
-# nodes of a job share it, and what one holds the others do not have.
-_PART = 64
+# nodes of a job share it, and what one holds the others do not have. 200 of them hold a fifth of it
+# at most, and less the less is left.
+_PART = 1024
 _SHA256 = re.compile(r"(?:[0-9a-f]{64})?")
 _MOST_TEXT = 1000
 _LAST_STAMP = 0xFFFFFFFF

@@ -8,9 +8,10 @@ from typing import Any
 
 from cucmd.allowance import Allowance, Quota
 from cucmd.failure import Code
-from cucmd.receiver.limits import Status
+from cucmd.receiver.limits import MIB, ReceiverLimits, Status
 from cucmd.receiver.packets import Kind, PacketBuffer
 from rig import sftp_words as words
+from rig.sftp_client import Pair
 
 Make = Callable[..., Any]
 
@@ -47,6 +48,14 @@ def test_the_quota_of_a_job_is_shared_by_its_targets(make_client: Make) -> None:
     assert client.write(handle, 0, b"1234").status == Status.OK
     assert client.write(handle, 4, b"5").status == Status.FAILURE
     assert client.received.refusal.message == "more than 10 bytes for this job"
+
+
+def test_nodes_that_stay_within_the_quota_of_their_job_are_not_refused() -> None:
+    job, limits = Allowance(100 * MIB), ReceiverLimits()
+    nodes = [Pair(limits, Quota(job=job)) for _ in range(100)]
+    for _ in range(9):  # 90 MiB in all
+        for node in nodes:
+            node.accounting.take_bytes(MIB // 10)
 
 
 def test_handles_are_limited_over_all_sessions_of_a_target_and_come_back(make_client: Make) -> None:
