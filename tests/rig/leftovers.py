@@ -114,9 +114,11 @@ class Holdings(NamedTuple):
             descriptors = frozenset(daemon.descriptors().items())
         except PermissionError:  # it cannot be dumped, and we are not root
             descriptors = frozenset()
-        before = len(_logged_counts(daemon))
-        daemon.signal(signal.SIGUSR1)
-        wait_until(lambda: len(_logged_counts(daemon)) > before)
+        # Twice: the tasks for a process that has just been forked begin some turns after its pidfd.
+        for _ in range(2):
+            before = len(_logged_counts(daemon))
+            daemon.signal(signal.SIGUSR1)
+            wait_until(lambda: len(_logged_counts(daemon)) > before)  # noqa: B023  in this turn
         counts = map(int, _logged_counts(daemon)[-1])
         return cls(*counts, descriptors)
 
