@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from rig.process import Child
@@ -53,4 +54,5 @@ def memory(pid: int) -> Iterator[bytes]:
             begin, end = (int(one, 16) for one in span.split("-"))
             if mode.startswith("rw"):
                 content.seek(begin)
-                yield content.read(end - begin)
+                with suppress(OSError):  # what a driver has mapped, or what is there no more
+                    yield content.read(end - begin)

@@ -175,7 +175,7 @@ def test_no_password_is_in_the_memory_of_what_reads_and_receives_files_of_nodes(
     assert forked
     for pid in (first, *forked):
         assert [found for part in memory(pid) for found in written.found_in(part)] == []
-    assert [found for part in memory(daemon.pid) for found in written.found_in(part)] != []
+    assert [found for part in memory(os.getpid()) for found in written.found_in(part)] != []
 
 
 def wrong_requests(password: str) -> Iterator[dict]:

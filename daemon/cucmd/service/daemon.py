@@ -224,6 +224,8 @@ async def _receiver(config: Config, workers: Workers, directory: Path) -> AsyncI
     async with AsyncExitStack() as stack:
         with naming(f"receiver.listen = {config.receiver.listen!r}", LISTENING):
             receiver = await stack.enter_async_context(opened)
+        # Nodes whose jobs go on push at once, and do not wait for long until somebody answers.
+        await workers.wait_ready()
         log.info("receiving at %s port %d", receiver.address, receiver.port)
         yield receiver
 

@@ -121,6 +121,13 @@ class Workers:
         self._listening: tuple[socket.socket, ...] = ()
         self._cannot_accept = False  # and it was said
 
+    async def wait_ready(self) -> None:
+        """Returns once processes can be had, and connections are accepted; after `_STARTS` in any
+        case.
+        """
+        with trio.move_on_after(_STARTS):
+            await self._ready.wait()
+
     async def run(self) -> None:
         """Starts it again whenever it has ended."""
         while True:
