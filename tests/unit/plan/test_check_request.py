@@ -51,7 +51,7 @@ def test_no_node_is_refused_before_there_is_a_job() -> None:
 
 
 def test_it_goes_on_after_a_restart(tmp_path: Path) -> None:
-    named_credential(tmp_path, "ops", "administrator", "secret")
+    named_credential(tmp_path, "ops", "administrator", "secret of ops")
     job, _ = planned_by(PLANNER, request("x"))
     planner = Planner(Config(), {"CREDENTIALS_DIRECTORY": str(tmp_path)}, Path("/x").joinpath)
     tasks = planner.replan(msgspec.structs.replace(job, resumable=True, credential="ops"))
