@@ -90,8 +90,9 @@ async def open_workers(
     more_modules: where roles are that are not installed, as those of a test.
     """
     environ = {"PATH": os.environ.get("PATH", os.defpath)}
-    if more_modules:
-        environ["PYTHONPATH"] = more_modules
+    # The daemon's own too: it may be what has found this package.
+    if modules := [one for one in (more_modules, os.environ.get("PYTHONPATH")) if one]:
+        environ["PYTHONPATH"] = os.pathsep.join(modules)
     workers = Workers(folder, roles, environ)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(workers.run)
@@ -122,10 +123,8 @@ class Workers:
         self._cannot_accept = False  # and it was said
 
     async def wait_ready(self) -> None:
-        """Returns once processes can be had, and connections are accepted; after `_STARTS` in any
-        case.
-        """
-        with trio.move_on_after(_STARTS):
+        """Returns once connections are accepted and processes can be had; after 10 s anyway."""
+        with trio.move_on_after(2 * _ANSWERS):
             await self._ready.wait()
 
     async def run(self) -> None:
