@@ -236,8 +236,9 @@ class First:
                 os.close(pidfd)
             for one in (*self._listening.values(), *self._doors.values()):
                 one.close()
-            with suppress(OSError):  # the filter of systemd/cucmd.service refuses it
-                os.nice(10)  # the dialogue with nodes goes first
+            if not asked.takes:  # a node that pushes does not wait for long
+                with suppress(OSError):  # the filter of systemd/cucmd.service refuses it
+                    os.nice(10)  # the dialogue with nodes goes first
             confine.set_limits(asked.limits)
             reads = [*SYSTEM, *_own_folders(), asked.folder]
             confine.only_below(reads, [asked.folder] if asked.writes else [])
