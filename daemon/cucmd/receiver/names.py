@@ -1,4 +1,4 @@
-"""The memory that the names of received files take. Safe from any thread.
+"""The memory that the names of received files take.
 
 It is what they really take, on their whole way into the record.
 """
@@ -6,7 +6,6 @@ It is what they really take, on their whole way into the record.
 from __future__ import annotations
 
 import sys
-import threading
 
 from cucmd.receiver.limits import ReceiverLimits
 
@@ -27,14 +26,13 @@ def name_cost(*paths: str) -> int:
 
 
 class Names:
-    """Bytes of memory for the files of all targets together. For threads.
+    """Bytes of memory for the files of all targets together.
 
     Beyond `limits.names_total` a target gets no more than `limits.names_share`.
     """
 
     def __init__(self, limits: ReceiverLimits) -> None:
         self._limits = limits
-        self._lock = threading.Lock()
         self.total = 0
 
     def full(self, own: int) -> bool:
@@ -42,5 +40,4 @@ class Names:
         return own > self._limits.names_share and self.total >= self._limits.names_total
 
     def count(self, cost: int) -> None:
-        with self._lock:
-            self.total += cost
+        self.total += cost

@@ -103,14 +103,14 @@ class Received:
 
     # For one of the sides.
 
-    def opened(self, named: str, stored: str) -> tuple[int, str | None]:
+    def opened(self, stored: str) -> tuple[int, str | None]:
         """Where in the list the new file is, and why no more are taken."""
         path = self._prefix + stored
         self._files.append(ReceivedFile(self._node, path, 0))
         self._open.add(len(self._files) - 1)
         why = None
         if not self._over:
-            cost = name_cost(path) if named == stored else name_cost(path, self._prefix + named)
+            cost = name_cost(path)
             self._cost += cost
             # A process stops at the budget by itself. What stands before each path it does not
             # count.
@@ -171,10 +171,7 @@ class Received:
 
 
 class Side:
-    """What one process says of a login. figures: the last ones. over: it has forgotten the login.
-
-    on_figures: called with those before, when others have come.
-    """
+    """What one process says of a login. figures: the last ones. over: it says nothing more."""
 
     def __init__(self, received: Received, limits: ReceiverLimits) -> None:
         self.figures = Figures(login="")
@@ -204,7 +201,7 @@ class Side:
                 most = self._limits.handles + self._limits.threads
                 _check(self._open <= most, "more open files than it may have")
                 _check(number == len(self._positions), "a file's number")
-                position, why = self._received.opened(named, stored)
+                position, why = self._received.opened(stored)
                 self._positions.append(position)
                 if why is not None:
                     return Refuse(login, why)
