@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from rig.quiet import wait_until
+
 MIB = 2**20
 
 
@@ -24,7 +26,8 @@ def small_disk(folder: Path, mib: int) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        subprocess.run(["umount", str(folder)], check=True)
+        # A daemon that was killed takes what it has forked along, a moment later.
+        wait_until(lambda: not subprocess.run(["umount", str(folder)], check=False).returncode)
 
 
 def free(folder: Path) -> int:

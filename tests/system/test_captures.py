@@ -204,7 +204,6 @@ class Row(NamedTuple):
 ROWS = (
     Row("low-space", "command_refused", "85 %", how=None),
     Row("capture-refused", "command_refused", "low water mark", how="failed"),
-    Row("capture-ends", None, "by itself", how="node"),
     Row("capture-slow@2", None),
     Row("capture-enter", None),
     Row("ignore-ctrl-c*1", None),
@@ -212,7 +211,6 @@ ROWS = (
     Row("hang:capture", "command_timeout", running=True),
     Row("silent:capture", None),
     Row("drop:capture", "connection_lost", how="failed", running=True),
-    Row("silent-return:capture", None, "by itself", how="node"),
     Row("capture-no-file", "no_files_matched", "no files matched"),
     Row("capture-header", None, "no packet matched"),
     Row("capture-garbage", "transfer_incomplete", "is no packet capture"),
@@ -224,6 +222,17 @@ ROWS = (
     Row("capture-question@0.1", None),
 )
 HEALTHY = 2
+
+
+@pytest.mark.long
+def test_captures_that_nodes_end_by_themselves(daemon: Daemon, make_lab: MakeLab) -> None:
+    faults = ("--fault", "1=capture-ends", "--fault", "2=silent-return:capture")
+    lab = make_lab(2, *TRAFFIC, *faults)
+    with daemon.client() as client:
+        job = captured(client, lab, duration=LONG)
+    for one in job.nodes:
+        assert (one.status, one.capture.how, one.capture.running) == ("succeeded", "node", False)
+        assert any("by itself" in note for note in one.notes)
 
 
 @pytest.fixture(scope="module")

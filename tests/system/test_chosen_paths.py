@@ -56,7 +56,8 @@ def test_a_program_adds_paths(daemon: Daemon) -> None:
             ),
             login=Login(lab.username, lab.password),
         )
-        assert client.wait(job.job_id, timeout=60).status == "succeeded"
+        done = client.wait(job.job_id, timeout=60)
+        assert done.status == "succeeded", done.nodes[0].error
         assert job.collection.paths == (SDL, "syslog/messages*")
 
 

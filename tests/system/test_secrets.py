@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -166,16 +166,22 @@ def test_no_password_is_in_the_process_arguments_or_environment(daemon: Daemon, 
 @pytest.mark.long
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may read its memory")
 def test_no_password_is_in_the_memory_of_what_reads_and_receives_files_of_nodes(
-    daemon: Daemon, jobs: list
+    daemon: Daemon, jobs: list, target_passwords: Path
 ) -> None:
-    """Whatever is forked for that begins with the memory of the first process, and that for
-    addresses that nobody expects knows every login of the receiver.
+    """Of nodes. Whatever is forked for that begins with the memory of the first process; what
+    receives knows the logins of the receiver, with which only its own files can be sent.
     """
     first, *forked = daemon.tree()[1:]
     assert forked
-    for pid in (first, *forked):
-        assert [found for part in memory(pid) for found in written.found_in(part)] == []
-    assert [found for part in memory(os.getpid()) for found in written.found_in(part)] != []
+
+    def found(pid: int, passwords: Collection[str]) -> list[str]:
+        return [one for part in memory(pid) for one in written.found_in(part, passwords)]
+
+    of_the_receiver = target_passwords.read_text().split()
+    assert found(first, (*UNUSUAL.values(), *of_the_receiver)) == []
+    for pid in forked:
+        assert found(pid, UNUSUAL.values()) == []
+    assert found(os.getpid(), UNUSUAL.values()) != []
 
 
 def wrong_requests(password: str) -> Iterator[dict]:

@@ -88,7 +88,7 @@ class CaptureFiles:
         notes = [*result.notes, *uncounted]
         if packets == 0:
             notes.append("no packet matched")
-        elif how == "node":
+        if how == "node":
             notes.append(f"the node ended the capture by itself{self._quoted(said)}")
         notes += [f"{name} ends within a packet" for name, one in found.items() if one.truncated]
         if self._what.delete:

@@ -126,8 +126,14 @@ class Entered:
 async def test_connections_beyond_its_descriptors_do_not_end_the_process(
     receiver: Any, receiving: Callable[[], list[int]], until: Any, target: Any, openssh: Any
 ) -> None:
-    await until(lambda: len(receiving()) == 2)
-    (process,) = receiving()[1:]
+    found: list[int] = []
+
+    def is_there() -> bool:
+        found[:] = receiving()[1:]
+        return len(found) == 1
+
+    await until(is_there)
+    (process,) = found
     room = len(os.listdir(f"/proc/{process}/fd")) + 4
     limit = resource.prlimit(process, resource.RLIMIT_NOFILE)
     resource.prlimit(process, resource.RLIMIT_NOFILE, (room, limit[1]))
