@@ -9,7 +9,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from rig.daemon import Daemon
 from rig.jobs import in_phase, until
 from rig.lab import Lab, running_lab
 from rig.manager import Manager
+from rig.meanwhile import another_client
 from rig.parameters import mostly_more
 from rig.quiet import wait_until
 
@@ -67,28 +67,8 @@ def lab() -> Iterator[Lab]:
         yield lab
 
 
-@contextmanager
-def another_client(daemon: Daemon) -> Iterator[None]:
-    """Calls meanwhile, and asserts that it was answered each time."""
-    ended = threading.Event()
-    took: list[float] = []
-
-    def call() -> None:
-        with daemon.client() as client:
-            while not ended.is_set():
-                began = time.monotonic()
-                client.list(limit=1)
-                took.append(time.monotonic() - began)
-                ended.wait(0.01)
-
-    thread = threading.Thread(target=call)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-    assert max(took) < WORST
+def lists(client: Client) -> object:
+    return client.list(limit=1)
 
 
 def processor_seconds(daemon: Daemon) -> float:
@@ -99,7 +79,7 @@ def processor_seconds(daemon: Daemon) -> float:
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("what", mostly_more(BEGIN))
 def test_others_are_answered_while_it_is_read(shared_daemon: Daemon, lab: Lab, what: str) -> None:
-    with another_client(shared_daemon), shared_daemon.client() as client:
+    with another_client(shared_daemon, lists, WORST), shared_daemon.client() as client:
         job = client.wait(BEGIN[what](client, lab).job_id, timeout=120)
         if job.kind == "run":
             assert job.status == "succeeded", job
@@ -110,7 +90,7 @@ def test_others_are_answered_while_it_is_read(shared_daemon: Daemon, lab: Lab, w
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("what", mostly_more(BEGIN))
 def test_a_cancel_is_heard_and_nothing_works_on(shared_daemon: Daemon, lab: Lab, what: str) -> None:
-    with another_client(shared_daemon), shared_daemon.client() as client:
+    with another_client(shared_daemon, lists, WORST), shared_daemon.client() as client:
         job_id = BEGIN[what](client, lab).job_id
         until(client, job_id, in_phase("prepare" if what == "capture" else "command"))
         began = time.monotonic()

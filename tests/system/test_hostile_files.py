@@ -7,10 +7,9 @@ pure functions (test_traces.py, test_pcap.py); here it is whether anybody else w
 import gzip
 import os
 import struct
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
@@ -22,6 +21,7 @@ from cucmd.job.asked import Collection, Login, Packets
 from cucmd.protocol.jobs import Job
 from rig.daemon import Daemon
 from rig.jobs import statuses
+from rig.meanwhile import another_client
 from rig.openssh_node import SCRIPT, OpenSshNode, openssh_node, why_not
 from rig.quiet import wait_until
 
@@ -98,26 +98,8 @@ def coverages(client: Client, job: Job) -> list[str | None]:
     return [node.coverage for node in client.status(job.job_id).nodes]
 
 
-@contextmanager
-def another_client(daemon: Daemon, job: Job) -> Iterator[None]:
-    """Its worst call is short while the body runs."""
-    over, took = threading.Event(), [0.0]
-
-    def call() -> None:
-        with daemon.client() as client:
-            while not over.wait(0.01):
-                began = time.monotonic()
-                client.status(job.job_id)
-                took.append(time.monotonic() - began)
-
-    thread = threading.Thread(target=call)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-    assert max(took) < WORST
+def status_of(job: Job) -> Callable[[Client], object]:
+    return lambda client: client.status(job.job_id)
 
 
 def opened(daemon: Daemon) -> list[str]:
@@ -147,7 +129,7 @@ def test_exploding_traces_hold_up_no_other_node_job_or_client(
     honest(second)
     with daemon.client() as client:
         hostile = collect(client, odd, first, second)
-        with another_client(daemon, hostile):
+        with another_client(daemon, status_of(hostile), WORST):
             other = collect(client, first)
             done = daemon.ctl("export", other.job_id, "-o", str(tmp_path / "o"), "--format", "dir")
             assert done.returncode == 0, done.stderr
@@ -179,7 +161,7 @@ def test_a_trace_that_passes_midnight_again_and_again_is_read_once(
     honest(other)
     with daemon.client() as client:
         job = collect(client, odd, other)
-        with another_client(daemon, job):
+        with another_client(daemon, status_of(job), WORST):
             wait_until(lambda: None not in coverages(client, job), WITHIN)
         said = coverages(client, job)
         assert said[0].startswith("unknown")
@@ -208,7 +190,7 @@ def test_a_capture_of_records_that_cost_more_than_packets(
     with daemon.client() as client:
         login = Login(node.username, node.password)
         job = client.capture([node.address], Packets(duration=60, count=1000), login=login)
-        with another_client(daemon, job):
+        with another_client(daemon, status_of(job), WORST):
             job = client.wait(job.job_id, timeout=120)
         assert statuses(job) == ["succeeded"], job.nodes[0].error
         assert job.nodes[0].capture.packets is None
