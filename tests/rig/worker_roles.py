@@ -42,6 +42,16 @@ def obey(channel: Channel) -> None:
     channel.send(Words(str(said or "done")))
 
 
+def end_with_a_file(channel: Channel) -> None:
+    """Receives nothing: tells of a file that is whole, with many words, and ends."""
+    channel.receive(msgspec.msgpack.Decoder(Begin))
+    login = channel.receive(msgspec.msgpack.Decoder(Expect)).login
+    for number in range(100):
+        channel.send(Said(30, f"word {number}"))
+    channel.send(Opened(login, 0, "x", "x"))
+    channel.send(Closed(login=login, number=0, size=0, sha256="0" * 64, closed=True))
+
+
 def lie(channel: Channel) -> None:
     """Receives nothing: tells of each login what its name asks for, which is never true."""
     channel.receive(msgspec.msgpack.Decoder(Begin))

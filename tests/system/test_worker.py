@@ -161,6 +161,22 @@ async def test_those_that_were_forked_end_with_the_first_which_is_started_again(
     assert await told_by_the_next(workers, tmp_path) == "again"
 
 
+async def test_a_first_process_that_somebody_stops_is_killed_and_started_again(
+    workers: Workers, tmp_path: Path
+) -> None:
+    assert await told(workers, tmp_path, "say hello") == "hello"
+    os.kill(stopped := first_process(), signal.SIGSTOP)
+    await until(lambda: first_process() not in (0, stopped))
+    assert await told_by_the_next(workers, tmp_path) == "again"
+
+
+@pytest.fixture
+def unseen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That the first process is stopped is not noticed: so it is one that hangs."""
+    monkeypatch.setattr("cucmd.worker.workers._is_stopped", lambda _: False)
+
+
+@pytest.mark.usefixtures("unseen")
 async def test_a_first_process_that_does_not_answer_is_killed(
     workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,7 +185,7 @@ async def test_a_first_process_that_does_not_answer_is_killed(
     monkeypatch.setattr("cucmd.worker.workers._ANSWERS", 0.2)
     with pytest.raises(WorkerEnded):
         await told(workers, tmp_path, "say hello")
-    monkeypatch.undo()
+    monkeypatch.setattr("cucmd.worker.workers._ANSWERS", 5.0)
     await until(lambda: not Path(f"/proc/{stopped}").exists())
     assert await told_by_the_next(workers, tmp_path) == "again"
 
@@ -272,6 +288,7 @@ async def test_what_is_asked_in_the_moment_of_its_end_fails_alone(
     assert await told_by_the_next(workers, tmp_path) == "again"
 
 
+@pytest.mark.usefixtures("unseen")
 async def test_many_may_wait_for_a_first_process_that_reads_nothing(
     workers: Workers, tmp_path: Path
 ) -> None:

@@ -41,7 +41,8 @@ from cucmd.job.node import SETTLED, Failed, Node, Succeeded
 from cucmd.received_file import ReceivedFile
 from cucmd.store import Store, StoreFailed
 from cucmd.worker.frames import Limits, ReadTraces, TracePage, TracesRead
-from cucmd.worker.workers import How, WorkerEnded, Workers
+from cucmd.worker.process import How, WorkerEnded
+from cucmd.worker.workers import Workers
 
 log = logging.getLogger(__name__)
 # What such a process does, by which the first process knows it.

@@ -32,7 +32,8 @@ from cucmd.worker.frames import (
     ToReceiving,
     WrongFrame,
 )
-from cucmd.worker.workers import Worker, WorkerEnded, Workers
+from cucmd.worker.process import Worker, WorkerEnded
+from cucmd.worker.workers import Workers
 
 # What such a process does, by which the first process knows it.
 RECEIVE = "receive"
@@ -55,6 +56,9 @@ _FORGETS = 1.0
 # Frames that wait until a process reads them: an honest one is told two of each login that there
 # is, and one for each that it has sent.
 _MOST_WAITING = 10_000
+
+# Lines for the log that it may say in a minute.
+_MOST_LINES = 30
 
 _FRAMES = msgspec.msgpack.Decoder(FromReceiving)
 
@@ -102,6 +106,8 @@ class Process:
         self._scope = trio.CancelScope()
         self._ends = ends
         self._why = ""  # it has ended otherwise
+        self._lines = 0  # of the log, that it has said up to `_next_lines`
+        self._next_lines = -math.inf
         self._to_send, self._sent = trio.open_memory_channel[ToReceiving | Route](_MOST_WAITING)
 
     def expect(self, expect: Expect, seat: Seat) -> None:
@@ -173,6 +179,7 @@ class Process:
                 else:
                     await worker.send(frame)
         except WorkerEnded as error:
+            self.take()  # what it said before its end: of files that are whole
             self._fail(str(error))
 
     async def _listen(self, worker: Worker) -> None:
@@ -191,13 +198,21 @@ class Process:
         try:
             for frame in self._worker.take(_FRAMES):
                 if isinstance(frame, Said):
-                    serious = frame.level >= logging.ERROR
-                    level = logging.ERROR if serious else logging.WARNING
-                    _log.log(level, "%s", frame.text)
+                    self._log_said(frame)
                 else:
                     self._take(frame)
         except (WorkerEnded, WrongFrame) as error:
             self._fail(str(error))
+
+    def _log_said(self, said: Said) -> None:
+        if (now := trio.current_time()) >= self._next_lines:
+            self._next_lines, self._lines = now + 60.0, 0
+        self._lines += 1
+        if self._lines <= _MOST_LINES:
+            serious = said.level >= logging.ERROR
+            _log.log(logging.ERROR if serious else logging.WARNING, "%s", said.text)
+        elif self._lines == _MOST_LINES + 1:
+            _log.error("a process that receives says too much: the rest of the minute is left out")
 
     def _take(self, frame: OfLogin) -> None:
         seat = self.seats.get(frame.login)

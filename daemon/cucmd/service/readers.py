@@ -18,7 +18,8 @@ import trio
 
 from cucmd.received_file import FileRead, PacketCount, ReceivedFile
 from cucmd.worker.frames import CountPackets, Limits, ReadToEnd
-from cucmd.worker.workers import How, Worker, WorkerEnded, Workers
+from cucmd.worker.process import How, Worker, WorkerEnded
+from cucmd.worker.workers import Workers
 
 # What such processes do, by which the first process knows it.
 PACKETS, FILES = "packets", "files"

@@ -4,7 +4,8 @@
     confine.py   what the kernel allows them
     first.py     the first process: imports what the others need, and forks them
     forked.py    a process that was forked: its end of the channel
-    workers.py   the daemon's side
+    workers.py   the daemon's side: keeps the first process, and asks it for others
+    process.py   the daemon's side of one that was forked
 
 How they come to be. The daemon starts the first process by exec, with a socket pair to it and
 nothing else: no password, no database, no socket of a client, no environment but the path of
@@ -20,7 +21,7 @@ How they end.
     the work is done      the daemon closes the channel: the process ends
     a cancel              the daemon kills it by its pidfd, whatever it does at that moment
     a limit               the kernel ends it: memory, processor time, size of a file
-    somebody stops it     the first process kills it
+    somebody stops it     the first process kills it; the daemon the first process
     the first process     what it has forked ends with it (PR_SET_PDEATHSIG); it is started again
     the daemon            the first process sees the end of its socket, or is killed by the same
 

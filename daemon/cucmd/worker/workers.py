@@ -11,18 +11,14 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from enum import StrEnum
 from itertools import count
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 import trio
 
-from cucmd.worker.first import OUT_OF_MEMORY
 from cucmd.worker.frames import (
     MOST_PACKET,
-    NO_LIMIT,
     CannotAccept,
     CannotFork,
     Ended,
@@ -35,50 +31,19 @@ from cucmd.worker.frames import (
     Route,
     WrongFrame,
     decoded,
-    framed,
-    length_of,
     packet,
 )
+from cucmd.worker.process import ENDS, Asked, How, Worker, WorkerEnded
 
 # Seconds between the end of the first process and its next start.
 AGAIN = 1.0
 # Seconds in which it starts, which takes one; and in which it answers then: a fork takes a
 # millisecond.
 _STARTS, _ANSWERS = 20.0, 5.0
-# Seconds for the kernel to end a process that is killed, and to say why one has ended.
-_ENDS = 1.0
 
 _NO_DESCRIPTOR = "the daemon has no descriptor left for a process"
 
 _log = logging.getLogger(__name__)
-T = TypeVar("T")
-
-
-class How(StrEnum):
-    """How a process has ended before its work was done."""
-
-    LOST = "lost"  # it was killed, or the first process has ended: nothing is known of the work
-    TIME = "time"  # more than its processor time
-    MEMORY = "memory"
-    WRONG = "wrong"  # what it sent is no answer, or a defect has ended it
-
-
-class WorkerEnded(Exception):
-    """A process has ended before its work was done."""
-
-    def __init__(self, how: How, why: str) -> None:
-        super().__init__(why)
-        self.how = how
-
-
-class _Asked:
-    """A process that was asked for. `answer`: its pidfd, or why there is none."""
-
-    def __init__(self) -> None:
-        self.answered = trio.Event()
-        self.answer: int | str = ""
-        self.ended = trio.Event()
-        self.end: Ended | None = None
 
 
 @asynccontextmanager
@@ -113,7 +78,7 @@ class Workers:
         self._roles = roles
         self._environ = environ
         self._numbers = count(1)
-        self._asked: dict[int, _Asked] = {}
+        self._asked: dict[int, Asked] = {}
         self._control: trio.socket.SocketType | None = None
         self._ready = trio.Event()
         self._stuck = trio.Event()
@@ -155,7 +120,15 @@ class Workers:
                 _log.error("the process that others are forked from does not answer: it is killed")
                 process.kill()
 
+            async def end_when_stopped() -> None:
+                """By SIGSTOP: it accepts no connection then."""
+                with trio.open_signal_receiver(signal.SIGCHLD) as signals:
+                    async for _ in signals:
+                        if _is_stopped(process.pid):
+                            process.kill()
+
             nursery.start_soon(end_when_stuck)
+            nursery.start_soon(end_when_stopped)
             with suppress(OSError, WrongFrame):
                 while await self._take(control):
                     pass
@@ -247,7 +220,7 @@ class Workers:
 
         takes: it takes connections. Raises `WorkerEnded`, as all methods of the worker do.
         """
-        number, asked = next(self._numbers), _Asked()
+        number, asked = next(self._numbers), Asked()
         try:
             ours, theirs = socket.socketpair()
         except OSError as error:
@@ -264,11 +237,11 @@ class Workers:
             finally:
                 if isinstance(pidfd := asked.answer, int):
                     _kill(pidfd)
-                    with trio.move_on_after(_ENDS, shield=True):
+                    with trio.move_on_after(ENDS, shield=True):
                         await trio.lowlevel.wait_readable(pidfd)
                     os.close(pidfd)
 
-    async def _ask(self, fork: Fork, asked: _Asked, channel: socket.socket) -> None:
+    async def _ask(self, fork: Fork, asked: Asked, channel: socket.socket) -> None:
         with trio.move_on_after(_STARTS) as patience:
             while not self._ready.is_set():  # its wait may return after the end of the process
                 await self._ready.wait()
@@ -285,87 +258,11 @@ class Workers:
             raise WorkerEnded(How.LOST, "no process could be had in time")
 
 
-class Worker:
-    """A process that was forked, as the daemon talks to it. Raises `WorkerEnded` throughout."""
-
-    def __init__(self, number: int, channel: socket.socket, asked: _Asked, seconds: int) -> None:
-        self.number = number
-        self._socket = channel
-        self._channel = trio.SocketStream(trio.socket.from_stdlib_socket(channel))
-        self._asked = asked
-        self._seconds = seconds
-        self._came = bytearray()
-        self._at_end = False
-
-    async def send(self, frame: msgspec.Struct) -> None:
-        try:
-            await self._channel.send_all(framed(frame))
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            raise await self._ended() from None
-
-    async def receive(self, decoder: msgspec.msgpack.Decoder[T]) -> T:
-        try:
-            return decoded(decoder, await self._take(length_of(await self._take(4))))
-        except WrongFrame as error:
-            raise WorkerEnded(How.WRONG, str(error)) from error
-
-    async def wait(self) -> None:
-        """Returns once something has come."""
-        if self._at_end:
-            raise await self._ended()
-        await trio.lowlevel.wait_readable(self._socket)
-
-    def take(self, decoder: msgspec.msgpack.Decoder[T]) -> list[T]:
-        """The frames that have come by now: all that it had sent, but for more than a megabyte.
-
-        Waits for nothing.
-        """
-        for _ in range(16):
-            try:
-                piece = self._socket.recv(64 * 1024)
-            except BlockingIOError:
-                break
-            except OSError:
-                piece = b""
-            if not piece:
-                self._at_end = True
-                break
-            self._came += piece
-        frames = []
-        try:
-            while len(self._came) >= 4 and len(self._came) >= 4 + length_of(self._came[:4]):
-                end = 4 + length_of(self._came[:4])
-                frames.append(decoded(decoder, bytes(self._came[4:end])))
-                del self._came[:end]
-        except WrongFrame as error:
-            raise WorkerEnded(How.WRONG, str(error)) from error
-        return frames
-
-    async def _take(self, size: int) -> bytes:
-        while len(self._came) < size:
-            try:
-                piece = await self._channel.receive_some(64 * 1024)
-            except trio.BrokenResourceError:
-                piece = b""
-            if not piece:
-                raise await self._ended()
-            self._came += piece
-        taken = bytes(self._came[:size])
-        del self._came[:size]
-        return taken
-
-    async def _ended(self) -> WorkerEnded:
-        with trio.move_on_after(_ENDS):
-            await self._asked.ended.wait()
-        end = self._asked.end
-        told = end is not None and end.code == -signal.SIGXCPU
-        if told or (end is not None and self._seconds != NO_LIMIT and end.seconds > self._seconds):
-            return WorkerEnded(How.TIME, f"it took more than {self._seconds} s of the processor")
-        if end is not None and end.code == OUT_OF_MEMORY:
-            return WorkerEnded(How.MEMORY, "it took more than its memory")
-        if end is None or end.code in (0, -signal.SIGKILL, -signal.SIGTERM):
-            return WorkerEnded(How.LOST, "its process was ended")
-        return WorkerEnded(How.WRONG, f"its process has failed ({end.code})")
+def _is_stopped(child: int) -> bool:
+    try:
+        return os.waitid(os.P_PID, child, os.WSTOPPED | os.WNOHANG) is not None
+    except ChildProcessError:  # it has ended
+        return False
 
 
 def _kill(pidfd: int) -> None:

@@ -1,4 +1,6 @@
-"""A process that receives says what cannot be: it is killed, and nothing of it is believed."""
+"""A process that receives says what cannot be: it is killed, and nothing of it is believed. What it
+has said before its end is.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,14 @@ from rig.worker_roles import LIES
 
 
 @pytest.fixture
-async def workers(tmp_path: Path) -> AsyncIterator[Workers]:
+def role() -> str:
+    return "lie"
+
+
+@pytest.fixture
+async def workers(tmp_path: Path, role: str) -> AsyncIterator[Workers]:
     tests = str(Path(__file__).parents[2])
-    roles = {RECEIVE: "rig.worker_roles:lie"}
+    roles = {RECEIVE: f"rig.worker_roles:{role}"}
     async with open_workers(tmp_path, roles, more_modules=tests) as opened:
         yield opened
 
@@ -33,3 +40,30 @@ async def test_it_is_killed(
     with trio.fail_after(30):
         await target.wait_files_closed()
         await target.aclose()
+
+
+@pytest.mark.parametrize("role", ["end_with_a_file"])
+async def test_what_it_said_before_its_end_is_read_where_a_write_notices_that(
+    receiver: Any, tmp_path: Path, until: Any, receiving: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cucmd.receiver.processes.Process._listen", wait_for_ever)
+    await until(lambda: len(receiving()) == 2)
+    target = receiver.open_upload_target(tmp_path / "target", name="x")
+    await until(lambda: len(receiving()) == 1)
+    target.revoke()
+    await until(lambda: [file.closed for file in target.received.files()] == [True])
+    await target.aclose()
+
+
+async def wait_for_ever(*_: object) -> None:
+    await trio.sleep_forever()
+
+
+@pytest.mark.parametrize("role", ["end_with_a_file"])
+async def test_it_does_not_decide_how_many_lines_it_gets_in_the_log(
+    receiver: Any, tmp_path: Path, until: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    target = receiver.open_upload_target(tmp_path / "target", name="x")
+    await until(lambda: len(target.files()) == 1)
+    await target.aclose()
+    assert caplog.text.count("word ") == 30

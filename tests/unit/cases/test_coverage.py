@@ -22,7 +22,7 @@ from cucmd.job.timeouts import Timeouts
 from cucmd.reading.node import NodeReading
 from cucmd.received_file import ReceivedFile
 from cucmd.store import Store, StoreFailed, open_store
-from cucmd.worker.workers import How, WorkerEnded
+from cucmd.worker.process import How, WorkerEnded
 from rig.in_process import InProcess
 
 NOW = datetime(2026, 11, 25, 15, tzinfo=UTC)

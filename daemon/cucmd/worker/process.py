@@ -1,0 +1,129 @@
+"""A process that was forked, as the daemon talks to it."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from enum import StrEnum
+from typing import TypeVar
+
+import msgspec
+import trio
+
+from cucmd.worker.first import OUT_OF_MEMORY
+from cucmd.worker.frames import NO_LIMIT, Ended, WrongFrame, decoded, framed, length_of
+
+# Seconds for the kernel to end a process that is killed, and to say why one has ended.
+ENDS = 1.0
+
+T = TypeVar("T")
+
+
+class How(StrEnum):
+    """How a process has ended before its work was done."""
+
+    LOST = "lost"  # it was killed, or the first process has ended: nothing is known of the work
+    TIME = "time"  # more than its processor time
+    MEMORY = "memory"
+    WRONG = "wrong"  # what it sent is no answer, or a defect has ended it
+
+
+class WorkerEnded(Exception):
+    """A process has ended before its work was done."""
+
+    def __init__(self, how: How, why: str) -> None:
+        super().__init__(why)
+        self.how = how
+
+
+class Asked:
+    """A process that was asked for. `answer`: its pidfd, or why there is none."""
+
+    def __init__(self) -> None:
+        self.answered = trio.Event()
+        self.answer: int | str = ""
+        self.ended = trio.Event()
+        self.end: Ended | None = None
+
+
+class Worker:
+    """A process that was forked, as the daemon talks to it. Raises `WorkerEnded` throughout."""
+
+    def __init__(self, number: int, channel: socket.socket, asked: Asked, seconds: int) -> None:
+        self.number = number
+        self._socket = channel
+        self._channel = trio.SocketStream(trio.socket.from_stdlib_socket(channel))
+        self._asked = asked
+        self._seconds = seconds
+        self._came = bytearray()
+        self._at_end = False
+
+    async def send(self, frame: msgspec.Struct) -> None:
+        try:
+            await self._channel.send_all(framed(frame))
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            raise await self._ended() from None
+
+    async def receive(self, decoder: msgspec.msgpack.Decoder[T]) -> T:
+        try:
+            return decoded(decoder, await self._take(length_of(await self._take(4))))
+        except WrongFrame as error:
+            raise WorkerEnded(How.WRONG, str(error)) from error
+
+    async def wait(self) -> None:
+        """Returns once something has come."""
+        if self._at_end:
+            raise await self._ended()
+        await trio.lowlevel.wait_readable(self._socket)
+
+    def take(self, decoder: msgspec.msgpack.Decoder[T]) -> list[T]:
+        """The frames that have come by now: all that it had sent, but for more than a megabyte.
+
+        Waits for nothing.
+        """
+        for _ in range(16):
+            try:
+                piece = self._socket.recv(64 * 1024)
+            except BlockingIOError:
+                break
+            except OSError:
+                piece = b""
+            if not piece:
+                self._at_end = True
+                break
+            self._came += piece
+        frames = []
+        try:
+            while len(self._came) >= 4 and len(self._came) >= 4 + length_of(self._came[:4]):
+                end = 4 + length_of(self._came[:4])
+                frames.append(decoded(decoder, bytes(self._came[4:end])))
+                del self._came[:end]
+        except WrongFrame as error:
+            raise WorkerEnded(How.WRONG, str(error)) from error
+        return frames
+
+    async def _take(self, size: int) -> bytes:
+        while len(self._came) < size:
+            try:
+                piece = await self._channel.receive_some(64 * 1024)
+            except trio.BrokenResourceError:
+                piece = b""
+            if not piece:
+                raise await self._ended()
+            self._came += piece
+        taken = bytes(self._came[:size])
+        del self._came[:size]
+        return taken
+
+    async def _ended(self) -> WorkerEnded:
+        with trio.move_on_after(ENDS):
+            await self._asked.ended.wait()
+        end = self._asked.end
+        told = end is not None and end.code == -signal.SIGXCPU
+        if told or (end is not None and self._seconds != NO_LIMIT and end.seconds > self._seconds):
+            return WorkerEnded(How.TIME, f"it took more than {self._seconds} s of the processor")
+        if end is not None and end.code == OUT_OF_MEMORY:
+            return WorkerEnded(How.MEMORY, "it took more than its memory")
+        if end is None or end.code in (0, -signal.SIGKILL, -signal.SIGTERM):
+            return WorkerEnded(How.LOST, "its process was ended")
+        return WorkerEnded(How.WRONG, f"its process has failed ({end.code})")
