@@ -11,12 +11,15 @@ Every setting is checked here. Other parts use it without asking where it came f
     clusters.py     clusters, profiles, and the nodes to which credentials are tied
     load.py         file and environment -> `Config`
     credentials.py  named credentials
-    check.py        `cucmd check`, which also writes the configuration as TOML
+    toml.py         PURE  the configuration as TOML
+    differences.py  PURE  how what runs differs from the file, and what a restart is needed for
+    check.py        `cucmd check`
     errors.py       what can be wrong with a file, and with a request
 """
 
 from cucmd.config.check import check, unusable_credentials
 from cucmd.config.credentials import load_credential
+from cucmd.config.differences import differences, not_until_restart, running
 from cucmd.config.errors import (
     ConfigError,
     CredentialRefused,
@@ -33,9 +36,9 @@ from cucmd.config.model import (
     Limits,
     Retention,
     SshSettings,
-    not_until_restart,
 )
 from cucmd.config.profiles import Profile
+from cucmd.config.toml import document
 
 __all__ = [
     "ClusterSettings",
@@ -51,9 +54,12 @@ __all__ = [
     "UnknownCredential",
     "UnknownProfile",
     "check",
+    "differences",
+    "document",
     "found",
     "load",
     "load_credential",
     "not_until_restart",
+    "running",
     "unusable_credentials",
 ]

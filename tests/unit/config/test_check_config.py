@@ -78,6 +78,12 @@ def test_the_environment_is_part_of_what_is_printed(write, checked):
     assert "daemon.socket: is overridden by $CUCMD_SOCKET" in err
 
 
+def test_a_path_that_is_not_utf_8_leaves_a_valid_file(write, checked):
+    _, out, _ = checked(write(""), {"CUCMD_SOCKET": os.fsdecode(b"/s\xff")})
+    assert tomllib.loads(out)["daemon"]["socket"] == "/s?"
+    assert out.encode()
+
+
 def test_what_is_wrong_goes_to_standard_error(write, checked):
     path = write("[timeouts]\nconnect = 0\nx = 1\n")
     code, out, err = checked(path)

@@ -1,0 +1,100 @@
+"""PURE. The configuration as tables of texts that can be compared, and as a file of these.
+
+Each value is written as TOML. There is no secret in a configuration, and none here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import asdict
+
+from cucmd.config.model import SECTIONS, ClusterSettings, Config
+from cucmd.config.reading import BARE_KEY
+
+# The names of a table -> its keys -> their values.
+Tables: TypeAlias = dict[tuple[str, ...], dict[str, str]]
+
+# The sections whose keys a cluster may have too.
+OF_CLUSTERS = ("ssh", "timeouts", "limits")
+
+
+def tables(config: Config) -> Tables:
+    """The whole configuration, so that it can be read and used again as the same. Clusters have
+    only the keys that differ from the general ones.
+    """
+    made: dict[tuple[str, ...], Iterable[tuple[str, object]]] = {}
+    for name in SECTIONS:
+        made[(name,)] = asdict(getattr(config, name)).items()
+    for use in config.credential_uses.values():
+        made["credential", use.name] = _given(use, "nodes", "clusters")
+    for cluster in config.clusters.values():
+        made["clusters", cluster.name] = _cluster(config, cluster)
+    for profile in config.profiles.values():
+        keys = asdict(profile)  # every key: a missing one would mean that of the built-in profile
+        made["profiles", keys.pop("name")] = keys.items()
+    return {path: {key: value(one) for key, one in keys} for path, keys in made.items()}
+
+
+def document(made: Tables) -> str:
+    """The file with these tables."""
+    lines: list[str] = []
+    for path, keys in made.items():
+        lines += [f"[{dotted(path)}]", *_assignments(keys), ""]
+    return "\n".join(lines)
+
+
+def inline(keys: Mapping[str, str]) -> str:
+    """A table as one value."""
+    return f"{{{', '.join(_assignments(keys))}}}"
+
+
+def dotted(path: Iterable[str]) -> str:
+    return ".".join(name if BARE_KEY.fullmatch(name) else json.dumps(name) for name in path)
+
+
+def value(one: object) -> str:
+    """A value of a setting as TOML."""
+    match one:
+        case bool():
+            return "true" if one else "false"
+        case int():
+            return str(one)
+        case float():
+            return f"{one:.0f}" if one.is_integer() else repr(one)
+        case tuple():
+            return f"[{', '.join(map(value, one))}]"
+        case None:
+            return '""'
+        case str() | Path():
+            return _string(str(one))
+    raise TypeError(f"no TOML for {type(one).__name__}")
+
+
+def _assignments(keys: Mapping[str, str]) -> list[str]:
+    return [f"{key} = {one}" for key, one in keys.items()]
+
+
+def _given(struct: Struct, *keys: str) -> Iterator[tuple[str, object]]:
+    for key in keys:
+        if (one := getattr(struct, key)) not in (None, ()):
+            yield key, one
+
+
+def _cluster(config: Config, cluster: ClusterSettings) -> Iterator[tuple[str, object]]:
+    yield from _given(cluster, "publisher", "nodes", "credential")
+    for section in OF_CLUSTERS:
+        general = asdict(getattr(config, section))
+        own = asdict(getattr(cluster, section))
+        yield from ((key, one) for key, one in own.items() if one != general[key])
+
+
+def _string(text: str) -> str:
+    # JSON's escapes are TOML's too, except for DEL and for surrogates, which ensure_ascii would
+    # use. Bytes of a path that are not UTF-8 are surrogates here, for which TOML has no form.
+    text = text.encode("utf-8", "replace").decode()
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")
