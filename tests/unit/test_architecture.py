@@ -52,6 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "jobs",
         "node",
         "plan",
+        "protocol",
         "receiver",
         "ssh",
         "store",

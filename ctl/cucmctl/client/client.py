@@ -443,6 +443,13 @@ class Client(Calls):
         request = knowledge.ForgetHostKeyRequest(node)
         return self.call("ForgetHostKey", request, knowledge.ForgetHostKeyReply)
 
+    def configuration(self) -> knowledge.ConfigurationReply:
+        """What the daemon runs with, and how its file differs from that now. For operators.
+
+        Raises `MethodNotFound` if the daemon is older.
+        """
+        return self.call("Configuration", {}, knowledge.ConfigurationReply)
+
     def reload(self) -> knowledge.ReloadReply:
         """Has the daemon read its configuration and the known host keys again.
 

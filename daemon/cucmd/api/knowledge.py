@@ -1,5 +1,5 @@
-"""The methods of `io.cucmd.Jobs` about what the daemon knows: clusters, profiles, credentials, and
-the one that has it read its configuration again.
+"""The methods of `io.cucmd.Jobs` about what the daemon knows: clusters, profiles, credentials, its
+configuration, and the one that has it read that again.
 
 Names only. No password is read here, and no method contacts a node.
 """
@@ -43,6 +43,7 @@ class CannotReload(Exception):
 # causes. Returns the names of the changed settings that only a restart applies. Raises
 # `CannotReload`, and then nothing has changed.
 Reload: TypeAlias = Callable[[Mapping[str, object]], Awaitable[tuple[str, ...]]]
+Describe: TypeAlias = Callable[[], Awaitable[wire.ConfigurationReply]]
 
 
 class Knowledge:
@@ -54,8 +55,10 @@ class Knowledge:
         config: Callable[[], Config],
         environ: Mapping[str, str],
         reload: Reload,
+        describe: Describe,
     ) -> None:
         self._store = store
+        self._describe = describe
         self._reload = reload
         self._config = config
         self._environ = environ
@@ -119,6 +122,11 @@ class Knowledge:
         return wire.CredentialsReply(
             tuple(_credential(name, config) for name in names if is_credential_name(name))
         )
+
+    async def configuration(
+        self, caller: Caller, request: wire.ConfigurationRequest
+    ) -> wire.ConfigurationReply:
+        return await self._describe()
 
     async def reload(self, caller: Caller, request: wire.ReloadRequest) -> wire.ReloadReply:
         try:

@@ -42,7 +42,8 @@ ROLES: dict[str, Role] = {
     **dict.fromkeys(("Files", "Output", "Export", "Transcript"), Role.READ),
     **dict.fromkeys(("Start", "Retry", "Cancel", "Label", "Verify"), Role.OPERATE),
     **dict.fromkeys(("Stop", "Delete", "Prune"), Role.OPERATE),
-    **dict.fromkeys(("AddHostKey", "ForgetHostKey", "Reload", "Credentials"), Role.OPERATE),
+    **dict.fromkeys(("AddHostKey", "ForgetHostKey", "Reload"), Role.OPERATE),
+    **dict.fromkeys(("Credentials", "Configuration"), Role.OPERATE),
     # About the service itself, so that `varlinkctl info` works for the view group too.
     **dict.fromkeys(("GetInfo", "GetInterfaceDescription"), Role.VIEW),
 }

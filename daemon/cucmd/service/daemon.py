@@ -169,7 +169,9 @@ async def _daemon(
                     store.discoveries,
                 )
                 cases = Cases(supervisor, store, coverage, deletions)
-                knowledge = Knowledge(store, lambda: in_force.config, environ, in_force.reload)
+                knowledge = Knowledge(
+                    store, lambda: in_force.config, environ, in_force.reload, in_force.describe
+                )
                 interface = jobs_interface(jobs, cases, keys, knowledge)
                 async with (
                     _socket(in_force, interface, sockets, environ),

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,13 +21,19 @@ from cucmd.config import (
     ClusterSettings,
     Config,
     ConfigError,
+    differences,
+    document,
     load,
     not_until_restart,
+    running,
     unusable_credentials,
 )
+from cucmd.config.credentials import credential_names, credentials_directory
+from cucmd.config.rules import is_credential_name
 from cucmd.jobs.supervisor import Supervisor
 from cucmd.node_name import address
 from cucmd.plan.planner import Planner
+from cucmd.protocol import knowledge as wire
 from cucmd.service import systemd
 from cucmd.service.access import Access
 from cucmd.service.systemd import StatusLine
@@ -70,6 +79,7 @@ class InForce:
         self._known_hosts = known_hosts
         self._socket_is_given = socket_is_given
         self._at_start = config  # for settings that only a restart changes
+        self._started_at = datetime.now(UTC)
         self._reloading = trio.Lock()  # by SIGHUP or by a call
         self._threads = trio.CapacityLimiter(1)
         self.status = StatusLine()
@@ -114,6 +124,69 @@ class InForce:
                 systemd.notify(READY=1)
 
     async def _reload(self, extra: Mapping[str, object] | None) -> tuple[str, ...]:
+        config, access, refused = await self._read_again()
+        if refused is not None:
+            raise CannotReload(refused)
+        given = self._socket_is_given
+        look = partial(not_until_restart, self._at_start, config, socket_is_given=given)
+        waiting = await trio.to_thread.run_sync(look)
+        try:
+            await read_in_thread(self._known_hosts.load, self._threads)
+        except OSError as error:
+            raise CannotReload(f"{error.filename}: {error.strerror}") from None
+        if waiting:
+            log.warning("not until a restart: %s", ", ".join(waiting), extra=extra)
+        self.apply(config, access, extra)
+        log.info("configuration reloaded", extra=extra)
+        return waiting
+
+    async def describe(self) -> wire.ConfigurationReply:
+        """What runs, and what a reload or a restart would make of the file as it is now."""
+        file: Config | None = None
+        try:
+            file, _, refused = await self._read_again()
+        except CannotReload as reason:
+            refused = str(reason)
+        now = self.config
+        configuration, differing, credentials = await trio.to_thread.run_sync(
+            self._compared, now, file
+        )
+        by_systemd = now.credentials.directory is None and (
+            self._socket_is_given or credentials_directory(None, self._environ) is not None
+        )
+        return wire.ConfigurationReply(
+            started_at=self._started_at,
+            configuration=configuration,
+            origin=(file or now).origin,
+            differences=differing,
+            credentials=credentials,
+            credentials_by_systemd=by_systemd,
+            live=self._supervisor.live,
+            not_resumable=self._supervisor.not_resumable,
+            refused=refused,
+        )
+
+    def _compared(
+        self, now: Config, file: Config | None
+    ) -> tuple[str, tuple[wire.Difference, ...], tuple[str, ...]]:
+        """What runs, how the file differs, if it can be read, and the names of the credentials."""
+        start, given = self._at_start, self._socket_is_given
+        differing = differences(start, now, file, socket_is_given=given) if file else ()
+        directory = credentials_directory(now.credentials.directory, self._environ)
+        names: tuple[str, ...] = ()
+        if directory is not None:
+            with suppress(OSError):
+                names = credential_names(directory)
+        return (
+            document(running(start, now)),
+            tuple(wire.Difference(*one) for one in differing),
+            tuple(filter(is_credential_name, names)),
+        )
+
+    async def _read_again(self) -> tuple[Config, Access, str | None]:
+        """The configuration as it is in the file, the access by it, and why a reload refuses it
+        nevertheless. Raises `CannotReload` if it cannot be read.
+        """
         try:
             config, access, unusable = await read_in_thread(self._read, self._threads)
         except ConfigError as error:
@@ -121,20 +194,10 @@ class InForce:
         except CannotReload:
             raise
         except Exception:  # a defect in reading a file must not end the jobs that run
-            log.exception("a defect in a reload")
+            log.exception("a defect in reading the configuration")
             raise CannotReload("a defect; the log has the details") from None
-        if unusable:
-            raise CannotReload("; ".join(unusable) + self._of_systemd(config))
-        try:
-            await read_in_thread(self._known_hosts.load, self._threads)
-        except OSError as error:
-            raise CannotReload(f"{error.filename}: {error.strerror}") from None
-        given = self._socket_is_given
-        if waiting := not_until_restart(self._at_start, config, socket_is_given=given):
-            log.warning("not until a restart: %s", ", ".join(waiting), extra=extra)
-        self.apply(config, access, extra)
-        log.info("configuration reloaded", extra=extra)
-        return waiting
+        refused = "; ".join(unusable) + self._of_systemd(config) if unusable else None
+        return config, access, refused
 
     def _read(self) -> tuple[Config, Access, list[str]]:
         config = self._options.load(self._environ)
