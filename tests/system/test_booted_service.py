@@ -141,6 +141,34 @@ def test_a_reload_reads_the_configuration_again(host: Host, lab: Lab) -> None:
     assert (host.show("ActiveState"), host.main_pid()) == ("active", pid)
 
 
+def test_a_credential_that_came_after_the_start_needs_a_restart(host: Host) -> None:
+    def check() -> tuple[int, str]:
+        done = host.debian.run("/opt/cucmd/bin/cucmd", "check", "--running")
+        return done.returncode, done.stdout
+
+    host.systemctl("start", "cucmd.service")
+    code, said = check()
+    assert (code, said.splitlines()[-1]) == (0, "# nothing differs"), said
+    late = [f"/etc/credstore/cucmd.late.{kind}" for kind in ("username", "password")]
+    try:
+        for path in late:
+            host.write(path, "Platform-Secret-2", 0o600)
+        code, said = check()
+        assert code == 1
+        assert "# credential 'cucmd.late': came after the start, in /etc/credstore; " in said
+        named = '[clusters.late]\nnodes = ["10.0.0.1"]\ncredential = "cucmd.late"\n'
+        host.write("/etc/cucmd/cucmd.toml", CONFIG + named)
+        assert check()[0] == 78
+        assert host.debian.run("systemctl", "reload", "cucmd.service").returncode != 0
+        assert "needs a restart: it interrupts 0 jobs" in host.show("StatusText")
+        host.systemctl("restart", "cucmd.service")
+        code, said = check()
+        assert (code, said.splitlines()[-1]) == (0, "# nothing differs"), said
+        assert "'cucmd.late'" in said
+    finally:
+        host.debian.run("rm", *late)
+
+
 def test_a_daemon_whose_loop_stands_still_is_restarted(host: Host) -> None:
     host.write("/run/systemd/system/cucmd.service.d/short.conf", "[Service]\nWatchdogSec=3s\n")
     host.systemctl("daemon-reload")

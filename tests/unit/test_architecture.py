@@ -42,8 +42,9 @@ COMMON = {
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "__main__": {"main"},
-    "main": {"config", "demo", "lab", "service", "stdout", "worker"},
+    "main": {"config", "demo", "lab", "running", "service", "stdout", "worker"},
     "demo": {"stdout"},
+    "running": {"config", "protocol"},
     "stdout": set(),
     "service": {
         "api",
@@ -281,6 +282,11 @@ def test_the_client_knows_the_structs_of_the_socket_and_nothing_else_of_ours() -
     for file in files_of(CLIENT):
         for _, module in ours(file):
             assert module.startswith(SHARED)
+
+
+def test_one_file_of_the_daemon_knows_the_client() -> None:
+    found = [file for file in files_of(DAEMON) if "cucmctl" in roots(file)]
+    assert found == [DAEMON / "running.py"]
 
 
 def test_importing_the_client_loads_no_event_loop() -> None:

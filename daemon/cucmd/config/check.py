@@ -79,9 +79,9 @@ def _credentials(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
     if directory is None:
         yield "credentials: no directory; set credentials.directory or $CREDENTIALS_DIRECTORY"
         named = _named(config).keys()
-        if stores := [store for store in map(Path, STORES) if os.access(store, os.R_OK)]:
+        if stores := _stores():
             where = " and ".join(map(str, stores))
-            present = {name for store in stores for name in _of_service(store)}
+            present = set(credentials_of_service())
             yield f"the service gets those of {where}: {_listed(present)}"
             if missing := named - present:
                 yield f"not there, so that its unit has to load it: {_listed(missing)}"
@@ -108,9 +108,21 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(map(ascii, sorted(names))) or "none"
 
 
-def _of_service(store: Path) -> Iterator[str]:
-    """The credentials that `ImportCredential=` of the unit takes from there."""
-    return (name for name in credential_names(store) if name.startswith(IMPORTED))
+def credentials_of_service() -> dict[str, Path]:
+    """The credentials that systemd would give the service if it started now, as
+    `ImportCredential=` of its unit says: their names, and the files of their passwords. Root alone
+    can see them.
+    """
+    return {
+        name: store / f"{name}.password"
+        for store in _stores()
+        for name in credential_names(store)
+        if name.startswith(IMPORTED)
+    }
+
+
+def _stores() -> list[Path]:
+    return [store for store in map(Path, STORES) if os.access(store, os.R_OK)]
 
 
 def _not_usable(
