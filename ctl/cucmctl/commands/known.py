@@ -67,12 +67,13 @@ def _details(cluster: Cluster) -> Iterator[str]:
 
 
 def _row(node: ClusterNode, cluster: Cluster) -> tuple[str, ...]:
-    member, remark = node.member, ""
-    if cluster.name is not None and not node.configured:
-        remark = "not in the configuration"
+    member = node.member
     if member is None:
         return node.node, "", "", "", "was not named" if cluster.discovered_at else ""
-    return node.node, member.name, member.role, member.product, remark
+    remarks = ["not authenticated"] if member.unauthenticated else []
+    if cluster.name is not None and not node.configured:
+        remarks.append("not in the configuration")
+    return node.node, member.name, member.role, member.product, ", ".join(remarks)
 
 
 def _profiles_arguments(parser: argparse.ArgumentParser) -> None:

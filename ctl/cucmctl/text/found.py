@@ -51,7 +51,7 @@ def _list(members: Sequence[Member]) -> Iterator[str]:
 
 
 def _about(member: Member) -> str:
-    return visible(f"{member.name}, {member.role}, {member.product}")
+    return visible(f"{member.name}, {member.about}")
 
 
 def _key(name: str) -> str:

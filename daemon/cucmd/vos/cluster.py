@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -19,12 +19,15 @@ from cucmd.vos import texts
 from cucmd.vos.texts import takes_field, whole
 
 # `10.0.0.2 cucm-sub1.example.org cucm-sub1 Subscriber callmanager DBSub authenticated using TCP
-# since ...`. Without a domain there is one name and not two. The product is any word.
+# since ...`. Without a domain there is one name and not two. The product is any word. An old
+# release has neither a product nor the word behind it: there the state must be in known words.
 _NODE = re.compile(
     r"\s*(?P<address>[0-9A-Fa-f:.]{2,45})\s+(?P<first>\S{1,255})(?:\s+(?P<second>\S{1,255}))?\s+"
-    r"(?P<role>Publisher|Subscriber)\s+(?P<product>[A-Za-z][\w.+-]{0,31})\s+DB(?:Pub|Sub)\b"
-    r"(?P<rest>.*)"
+    r"(?P<role>Publisher|Subscriber)\s+"
+    r"(?:(?P<product>[A-Za-z][\w.+-]{0,31})\s+DB(?:Pub|Sub)\b|(?=(?:not\s+)?authenticated\b))"
+    r"(?P<state>.*)"
 )
+_STATE = re.compile(r"\s*(?:not\s+)?authenticated\b.*")
 _SINCE = re.compile(r"\bsince\b")
 _VERSION = re.compile(r"\s*Active Master Version\s*:\s*(?P<version>[0-9A-Za-z][\w.+-]{0,63})")
 
@@ -63,8 +66,10 @@ _SHORTEST_RULE = 10
 class ListedNode(msgspec.Struct, frozen=True):
     """A node as the table has it. `role` and `product` are the node's own words.
 
-    fqdn  None where the node has no domain
-    here  no connection to it is shown: as a rule it is the node that was asked
+    fqdn     None where the node has no domain
+    product  "" where the node does not say it
+    here     no connection to it is shown: as a rule it is the node that was asked
+    unauthenticated  what stands in place of `authenticated`: the node is down, or new; else None
     """
 
     address: str
@@ -73,6 +78,7 @@ class ListedNode(msgspec.Struct, frozen=True):
     role: str
     product: str
     here: bool
+    unauthenticated: str | None = None
 
 
 class ClusterTable(msgspec.Struct, frozen=True):
@@ -137,7 +143,7 @@ def parse_network_cluster(lines: Iterable[str]) -> ClusterTable:
     """Reads the answer to `show network cluster`. A node that comes twice is taken once."""
     nodes: dict[str, ListedNode] = {}
     others: list[str] = []
-    for line in lines:
+    for line in _unbroken(lines):
         if line.strip() == texts.SERVER_TABLE:  # the same nodes once more, by one name
             break
         node = _node(line)
@@ -146,6 +152,24 @@ def parse_network_cluster(lines: Iterable[str]) -> ClusterTable:
         elif line.strip():
             others.append(line)
     return ClusterTable(tuple(nodes.values()), tuple(others))
+
+
+def _unbroken(lines: Iterable[str]) -> Iterator[str]:
+    """The lines, with those as one that a narrow terminal has broken before the state of a node."""
+    begun: str | None = None
+    for line in lines:
+        if begun is not None and whole(_STATE, line):
+            yield f"{begun.rstrip()} {line.lstrip()}"
+            begun = None
+            continue
+        if begun is not None:
+            yield begun
+        ends_early = line.rstrip().endswith(("DBPub", "DBSub")) and _node(line) is not None
+        begun = line if ends_early else None
+        if not ends_early:
+            yield line
+    if begun is not None:
+        yield begun
 
 
 def parse_version_active(lines: Iterable[str]) -> ActiveVersion:
@@ -199,13 +223,16 @@ def _node(line: str) -> ListedNode | None:
     address, first, second = _address(found["address"]), found["first"], found["second"]
     if address is None or not _are_names(first, second):
         return None
+    state = " ".join(found["state"].split())
+    authenticated = state.startswith("authenticated")
     return ListedNode(
         address,
         first if second is None else second,
         None if second is None else first,
         found["role"],
-        found["product"],
-        here=not _SINCE.search(found["rest"]),
+        found["product"] or "",
+        here=not state or (authenticated and not _SINCE.search(state)),
+        unauthenticated=state if state and not authenticated else None,
     )
 
 

@@ -221,7 +221,7 @@ async def _ask_product(session: NodeSession, seen: _Seen) -> None:
     lines = await answer(session, seen.task, vos.SHOW_CLUSTER)
     table = vos.parse_network_cluster(lines)
     itself = asked_node(table.nodes, seen.task.host, session.shell.peer_address)
-    if itself is not None:
+    if itself is not None and itself.product:
         seen.put(product=seen.mask(itself.product))
 
 

@@ -23,6 +23,7 @@ from cucmd.work.session import answer, logged_in
 MOST_MEMBERS = 200
 MOST_UNREAD = 20
 LONGEST_UNREAD = 200
+MOST_NAMED = 5
 
 _OTHER_FORM = (
     "the product may print its cluster in another form; name the nodes in [clusters.NAME] of the "
@@ -48,7 +49,7 @@ async def discover(task: NodeTask, what: Discover, ports: Ports, report: Report)
         version, notes = await _version(session, task)
         report.result(Found(found.members, version, found.unread))
         report.phase(Phase.CLOSE)
-        return (*_left_out(table), *notes)
+        return (*_left_out(table), *_unauthenticated(found), *notes)
 
 
 async def _version(session: NodeSession, task: NodeTask) -> tuple[str | None, tuple[str, ...]]:
@@ -73,6 +74,7 @@ def _found(task: NodeTask, table: vos.ClusterTable, peer: str) -> Found:
             fqdn=None if node.fqdn is None else mask(node.fqdn),
             role=node.role,
             product=mask(node.product),
+            unauthenticated=node.unauthenticated and mask(node.unauthenticated)[:LONGEST_UNREAD],
         )
         for node in table.nodes[:MOST_MEMBERS]
     )
@@ -109,6 +111,21 @@ def _nothing(found: Found) -> NodeFailed:
     said = f"no node in a known form in the answer to '{vos.SHOW_CLUSTER}'"
     said += f"; the node said: {vos.quoted(found.unread)}"
     return fail(Code.COMMAND_REFUSED, said, hint=_OTHER_FORM)
+
+
+def _unauthenticated(found: Found) -> list[str]:
+    """Notes of the nodes to which the one that was asked has no connection.
+
+    A start has the notes of the discovery before it, so it says this too.
+    """
+    bad = [one for one in found.members if one.unauthenticated]
+    notes = [
+        f"{one.node}, {one.name}, may be down, or new: {one.unauthenticated}"
+        for one in bad[:MOST_NAMED]
+    ]
+    if (more := len(bad) - MOST_NAMED) > 0:
+        notes.append(f"{more} more {'node is' if more == 1 else 'nodes are'} not authenticated")
+    return notes
 
 
 def _left_out(table: vos.ClusterTable) -> list[str]:

@@ -69,6 +69,13 @@ def test_a_cluster_by_name_has_its_nodes_with_a_remark(canned, ctl):
     assert second.endswith("not in the configuration")
 
 
+def test_a_node_that_is_down_or_new_has_a_remark(canned, ctl):
+    down = {**MEMBER, "product": "", "unauthenticated": "not authenticated - INITIATOR"}
+    nodes = [{"node": "pub", "configured": True, "member": down}]
+    canned.on("Clusters", canned.reply({"clusters": [{**BERLIN, "nodes": nodes}]}))
+    assert ctl("clusters", "berlin").stdout.splitlines()[-1].endswith("not authenticated")
+
+
 def test_of_a_misspelt_cluster_the_near_names_are_said(canned, ctl):
     canned.on(
         "Clusters",

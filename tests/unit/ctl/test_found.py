@@ -54,10 +54,18 @@ def test_a_cluster_of_one_node_and_one_without_a_publisher() -> None:
     }
 
 
+def test_the_block_says_of_a_node_that_it_is_down_or_new_and_no_product_that_is_not_said() -> None:
+    down = Member("a", "10.0.0.4", "sub4", "Subscriber", "", unauthenticated="not authenticated")
+    text = block(Found((down, PUB)))
+    assert "# sub4, Subscriber, not authenticated" in text
+    assert list(Found((down,)).lines()) == ["names a, sub4: Subscriber, not authenticated"]
+
+
 _WORDS = st.text(max_size=20)
+_MEMBERS = st.builds(Member, _WORDS, _WORDS, _WORDS, _WORDS, _WORDS, unauthenticated=_WORDS)
 
 
-@given(st.lists(st.builds(Member, _WORDS, _WORDS, _WORDS, _WORDS, _WORDS), max_size=3), _WORDS)
+@given(st.lists(_MEMBERS, max_size=3), _WORDS)
 def test_words_of_a_node_cannot_leave_their_place(members: list[Member], asked: str) -> None:
     text = "\n".join(found.block("x", asked, Found(tuple(members)), credential=None, at=NOW))
     (cluster,) = tomllib.loads(text)["clusters"].values()

@@ -52,9 +52,58 @@ def test_the_product_is_what_the_node_says() -> None:
     assert table.others == ("Successful",)
 
 
+NOT_YET = "not authenticated - INITIATOR since Fri Aug 14 06:12:08 2020"
+
+
+@pytest.mark.parametrize(
+    ("said", "here", "unauthenticated"),
+    [
+        ("authenticated", True, None),
+        ("authenticated using TCP since Sat Aug  1 02:11:40 2020", False, None),
+        (NOT_YET, False, NOT_YET),
+        ("not  authenticated", False, "not authenticated"),
+    ],
+)
+@pytest.mark.parametrize("product", ["", "callmanager DBSub "])
+def test_a_node_with_or_without_a_product_is_authenticated_or_not(
+    product: str, said: str, here: bool, unauthenticated: str | None
+) -> None:
+    line = f" 198.51.100.9 tftp1.example.net tftp1 Subscriber {product}{said}"
+    expected = ListedNode(
+        "198.51.100.9",
+        "tftp1",
+        "tftp1.example.net",
+        "Subscriber",
+        product.partition(" ")[0],
+        here,
+        unauthenticated,
+    )
+    assert parse_network_cluster([line]) == vos.ClusterTable((expected,), ())
+
+
+@pytest.mark.parametrize("state", ["authenticated", "authenticated using TCP since Sat", NOT_YET])
+def test_a_line_that_a_narrow_terminal_has_broken_before_the_state(state: str) -> None:
+    begin = "10.3.74.11 pub.example.org pub Publisher callmanager DBPub"
+    for broken in ([begin, state], [f"{begin} ", f"  {state}"]):
+        lines = [*PUBLISHER[:2], *broken, *PUBLISHER[3:]]
+        assert parse_network_cluster(lines) == parse_network_cluster(
+            [*PUBLISHER[:2], f"{begin} {state}", *PUBLISHER[3:]]
+        )
+
+
+def test_a_state_without_a_node_before_it_is_of_no_node() -> None:
+    lines = [PUBLISHER[2], "authenticated", "10.3.74.13 imp1 Subscriber cups DBPub", "", NOT_YET]
+    table = parse_network_cluster(lines)
+    assert [node.unauthenticated for node in table.nodes] == [None, None]
+    assert table.others == ("authenticated", NOT_YET)
+
+
 @pytest.mark.parametrize(
     "line",
     [
+        "10.0.0.1 a Publisher unauthenticated",
+        "10.0.0.1 a Publisher authenticatedly",
+        "10.0.0.1 a Publisher not",
         "ID     Hostname      IPv4         IPv6   Type        Hub/Spoke    TFTP",
         "1      cucm15-pub    10.0.0.1            Publisher   Hub          Y",
         "Executed command unsuccessfully",

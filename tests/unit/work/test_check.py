@@ -277,11 +277,17 @@ async def test_by_how_many_seconds_the_clock_is_off(
     assert len(notes) == (abs(off) > 120)
 
 
-async def test_a_table_in_another_form_leaves_the_product_open(
-    tmp_path: Path, autojump_clock: MockClock
+@pytest.mark.parametrize(
+    "table",
+    [
+        ["ID  Hostname  IPv4  Type", "1  cuc1  10.0.0.1  Publisher"],
+        ["192.0.2.9 pub Publisher authenticated"],
+    ],
+)
+async def test_a_table_in_a_form_without_products_leaves_the_product_open(
+    table: list[str], tmp_path: Path, autojump_clock: MockClock
 ) -> None:
-    said = {vos.SHOW_CLUSTER: ["ID  Hostname  IPv4  Type", "1  cuc1  10.0.0.1  Publisher"]}
-    notes, seen = await seen_on(healthy(**said), tmp_path)
+    notes, seen = await seen_on(healthy(**{vos.SHOW_CLUSTER: table}), tmp_path)
     assert (notes, seen.product) == ((), None)
 
 

@@ -12,7 +12,7 @@ from cucmd.job.discover import Found, Member
 from cucmd.job.node import Phase
 from cucmd.job.timeouts import Timeouts
 from cucmd.node.ports import NodeTask
-from cucmd.work.discover import LONGEST_UNREAD, MOST_MEMBERS, MOST_UNREAD
+from cucmd.work.discover import LONGEST_UNREAD, MOST_MEMBERS, MOST_NAMED, MOST_UNREAD
 from rig.scripted_node import Node, RecordedReport, answers, discovered, discovery_task, scripted
 
 PUB = "192.0.2.9 pub.example.org pub Publisher callmanager DBPub authenticated"
@@ -106,6 +106,19 @@ async def test_a_line_in_another_form_is_kept_and_noted(
     assert len(notes) == 1
 
 
+NOT_YET = "not authenticated - INITIATOR since Fri Nov 13 12:33:47 2026"
+
+
+async def test_a_node_that_is_down_or_new_is_kept_with_what_is_said_of_it_and_noted(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    bad = [f"192.0.2.{at} sub{at} Subscriber {NOT_YET}" for at in range(20, 20 + MOST_NAMED + 2)]
+    notes, found = await found_on({**HEALTHY, vos.SHOW_CLUSTER: [PUB, SUB, *bad]}, tmp_path)
+    assert [one.unauthenticated for one in found.members] == [None, None] + [NOT_YET] * len(bad)
+    assert len(notes) == MOST_NAMED + 1
+    assert all(part in notes[0] for part in ("192.0.2.20", "sub20", NOT_YET))
+
+
 @pytest.mark.parametrize(
     "said",
     [
@@ -184,10 +197,11 @@ async def test_the_password_is_in_nothing_that_is_kept(
             SUB.replace("sub1", "PlatformSecret"),
             PUB.replace("pub.example.org", "x.PlatformSecret.org"),
             IMP.replace("cups", "PlatformSecret"),
+            f"192.0.2.30 sub9 Subscriber {NOT_YET} PlatformSecret",
             "your password is PlatformSecret",
         ],
         vos.SHOW_VERSION: ["Active Master Version: PlatformSecret"],
     }
     notes, found = await found_on(said, tmp_path)
-    assert len(found.members) == 3
+    assert len(found.members) == 4
     assert "PlatformSecret" not in f"{found} {notes} {(tmp_path / 'transcript.log').read_text()}"
