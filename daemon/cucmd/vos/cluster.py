@@ -34,6 +34,7 @@ _VERSION = re.compile(r"\s*Active Master Version\s*:\s*(?P<version>[0-9A-Za-z][\
 _REPLICATION = {
     "server time": "server_time",
     "ddb and replication services": "services",
+    "db and replication services": "services",
     "db cli status": "cli_status",
     "cluster replication state": "state",
     "db version": "version",
@@ -41,6 +42,9 @@ _REPLICATION = {
     "repltimeout set to": "repltimeout",
     "process option set to": "process_option",
 }
+_SINGLE = re.compile(
+    r"\s*Runtime state cannot be performed on a cluster with a single active node\b.*"
+)
 _VIEW = re.compile(
     r"\s*Cluster Detailed View from (?P<name>\S{1,255}) \((?P<count>\d{1,4}) Servers?\)\s*:?"
 )
@@ -49,10 +53,11 @@ _NAMED = (
     r"(?P<ping>\d{1,9}\.\d{1,6}|\S{1,20})\s+"
 )
 _SETUP = r"\((?P<code>\d{1,2})\)(?:\s*(?P<details>\S.{0,100}))?"
-# Since 10: whether database, RPC and monitor answer, as `Y/Y/Y`.
+# Since 10: whether database, RPC and monitor answer, as `Y/Y/Y`. The first releases of 10 have RPC
+# alone, as `Yes`, and no queue.
 _SERVER = re.compile(
-    _NAMED + r"(?P<checks>[A-Za-z-]{1,3}/[A-Za-z-]{1,3}/[A-Za-z-]{1,3})\s+"
-    r"(?P<queue>\d{1,12}|-{1,3})\s+\((?P<group>[A-Za-z0-9_-]{1,20})\)\s+" + _SETUP
+    _NAMED + r"(?P<checks>[A-Za-z-]{1,3}/[A-Za-z-]{1,3}/[A-Za-z-]{1,3}|Yes|No)\s+"
+    r"(?:(?P<queue>\d{1,12}|-{1,3})\s+)?\((?P<group>[A-Za-z0-9_-]{1,20})\)\s+" + _SETUP
 )
 # Of 9 and before: `Yes  Connected   0     match  Yes   (2) Setup Completed`.
 _OLD_SERVER = re.compile(
@@ -100,7 +105,7 @@ class ReplicationServer(msgspec.Struct, frozen=True):
 
     ping_ms  None: no number stands there
     checks   the node's own words: `Y/Y/Y` of database, RPC and monitor; of an old release the
-             words of its columns
+             words of its columns, or `Yes` of RPC alone
     queue    None: no number stands there
     group    `g_2`; None of an old release
     code     2 is good; `details` is the node's own word for it
@@ -119,11 +124,13 @@ class ReplicationServer(msgspec.Struct, frozen=True):
 class ReplicationState(msgspec.Struct, frozen=True):
     """What is None, the node has not said. Texts are in its words.
 
+    single   it says that its cluster has one active node, itself, and nothing else
     details  the indented lines below `state`
     seen_from, count  whose view the table is, and how many servers it is said to have
     others   lines in no known form, without the empty ones
     """
 
+    single: bool = False
     server_time: str | None = None
     services: str | None = None
     cli_status: str | None = None
@@ -191,10 +198,13 @@ def parse_runtimestate(lines: Iterable[str]) -> ReplicationState:
     view: re.Match[str] | None = None
     servers: list[ReplicationServer] = []
     others: list[str] = []
+    single = False
     for line in lines:
         if not line.strip():
             continue
-        if view is not None:
+        if whole(_SINGLE, line):
+            single = True
+        elif view is not None:
             server = _server(line)
             if server is not None:
                 servers.append(server)
@@ -208,6 +218,7 @@ def parse_runtimestate(lines: Iterable[str]) -> ReplicationState:
             others.append(line)
     return ReplicationState(
         **fields,
+        single=single,
         details=tuple(details),
         seen_from=view and view["name"],
         count=view and int(view["count"]),
@@ -272,7 +283,7 @@ def _server(line: str) -> ReplicationServer | None:
         found["address"],
         _number(found["ping"]),
         columns.get("checks") or " ".join(old),
-        int(found["queue"]) if found["queue"].isdigit() else None,
+        int(found["queue"]) if (found["queue"] or "").isdigit() else None,
         columns.get("group"),
         int(found["code"]),
         found["details"],

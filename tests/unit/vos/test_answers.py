@@ -253,6 +253,41 @@ def test_the_replication_of_an_old_release() -> None:
     assert (state.services, state.tables, state.others) == ("ALL RUNNING", "257", ())
 
 
+@pytest.mark.parametrize(
+    ("rpc", "code", "details"), [("Yes", 2, "Setup Completed"), ("No", 4, None)]
+)
+def test_the_replication_of_10_0_has_neither_a_queue_nor_all_checks(
+    rpc: str, code: int, details: str | None
+) -> None:
+    lines = [
+        "Cluster Detailed View from new-a (1 Servers):",
+        "",
+        "                        PING       Replication  REPLICATION SETUP",
+        "SERVER-NAME IP ADDRESS (msec) RPC? Group ID     (RTMT) & Details",
+        "----------- ---------- ------ ---- ----------- -------------------",
+        f"new-a       192.0.2.31 0.052  {rpc}  \t\t(g_2) \t\t({code}) {details or ''}",
+    ]
+    state = parse_runtimestate(lines)
+    assert state.servers == (
+        ReplicationServer("new-a", "192.0.2.31", 0.052, rpc, None, "g_2", code, details),
+    )
+    assert state.others == ()
+
+
+def test_the_replication_services_of_8_6_are_named_in_other_words() -> None:
+    assert (
+        parse_runtimestate(["DB and Replication Services: ALL RUNNING"]).services == "ALL RUNNING"
+    )
+
+
+def test_a_node_without_another_one_replicates_nothing() -> None:
+    said = "Runtime state cannot be performed on a cluster with a single active node"
+    state = parse_runtimestate([f"{said}; aborting operation", UNKNOWN])
+    assert (state.single, state.servers, state.others) == (True, (), (UNKNOWN,))
+    assert not vos.refused_in([said])
+    assert not parse_runtimestate(REPLICATION).single
+
+
 def test_as_the_lab_says_it() -> None:
     assert len(parse_service_list(lab.SERVICES).services) == 13
 
