@@ -28,8 +28,9 @@ _SYNCHRONISED = re.compile(
     re.IGNORECASE,
 )
 _NOT_SYNCHRONISED = re.compile(r"\s*unsynchroni[sz]ed", re.IGNORECASE)
-_WITHIN = re.compile(r"\s*time correct to within (?P<ms>\d{1,9}) ms", re.IGNORECASE)
-_POLLING = re.compile(r"\s*poll(?:ing)? server every (?P<seconds>\d{1,9}) s", re.IGNORECASE)
+_RESTARTING = re.compile(r"\s*time server re-?starting", re.IGNORECASE)
+_WITHIN = re.compile(r"\s*time correct to within (?P<within_ms>\d{1,9}) ms", re.IGNORECASE)
+_POLLING = re.compile(r"\s*poll(?:ing)? server every (?P<poll_seconds>\d{1,9}) s", re.IGNORECASE)
 _TIME = re.compile(r"\s*Current time in (?P<zone>\S{1,60}) is\s*:\s*(?P<time>\S.{0,60})")
 _DECIMAL = r"-?\d{1,9}\.\d{1,6}"
 _PEER = re.compile(
@@ -38,7 +39,19 @@ _PEER = re.compile(
     r"(?P<when>-|\d{1,7}[mhd]?)\s+(?P<poll>\d{1,7})\s+(?P<reach>[0-7]{1,3})\s+"
     rf"(?P<delay>{_DECIMAL})\s+(?P<offset>{_DECIMAL})\s+(?P<jitter>{_DECIMAL})"
 )
-_HEADING = "remote refid st t when poll reach delay offset jitter"
+_HEADINGS = (
+    "remote refid st t when poll reach delay offset jitter",
+    "MS Name/IP address Stratum Poll Reach LastRx Last sample",
+)
+# `^* 192.0.2.10  3   6   377    20    -12us[ -15us] +/-   20ms`: the poll is a power of two.
+_SPAN = r"\d{1,6}(?:\.\d)?(?:ns|us|ms|s)"
+_SOURCE = re.compile(
+    r"\s*(?P<type>[\^=#])(?P<tally>[*+?x~-])\s+(?P<remote>[A-Za-z0-9][A-Za-z0-9.:()_-]{0,79})\s+"
+    r"(?P<stratum>\d{1,2})\s+(?P<poll>[0-2]?\d)\s+(?P<reach>[0-7]{1,3})\s+"
+    r"(?P<when>-|\d{1,7}[mhdy]?)\s+(?P<offset>[+-]\d{1,6}(?:\.\d)?)(?P<unit>ns|us|ms|s)"
+    rf"\[\s*[+-]{_SPAN}\]\s+\+/-\s+{_SPAN}"
+)
+_MS = {"ns": 1e-6, "us": 1e-3, "ms": 1.0, "s": 1e3}
 _RULE = re.compile(r"\s*={10,}")
 
 _FILE = re.compile(
@@ -68,31 +81,35 @@ class ServiceList(msgspec.Struct, frozen=True):
 
 
 class NtpPeer(msgspec.Struct, frozen=True):
-    """A line of the table of `ntpq -p`.
+    """A line of the table of `ntpq -p`, or of `chronyc sources`, which has no refid, delay, jitter.
 
     tally    the character before it: `*` is the server that the node follows; "" is none
-    when     as it stands there: seconds since the last packet, `-`, or with m, h or d
+    type     as it stands there: `u` or, of chronyd, `^` is a server
+    when     as it stands there: seconds since the last packet, `-`, or with m, h, d or y
+    poll     seconds
     reach    the last eight polls, in octal: 377 is all of them
-    delay, offset, jitter   milliseconds
+    offset   milliseconds by which the server's clock is ahead of the node's
+    delay, jitter   milliseconds
     """
 
     tally: str
     remote: str
-    refid: str
+    refid: str | None
     stratum: int
     type: str
     when: str
     poll: int
     reach: str
-    delay: float
+    delay: float | None
     offset: float
-    jitter: float
+    jitter: float | None
 
 
 class NtpStatus(msgspec.Struct, frozen=True):
     """What is None, the node has not said.
 
     synchronised  by the node's word; `server` and `stratum` are those of the line that says so
+    restarting    it says that its time server is: for some minutes it follows nothing
     within_ms     how far its time may be off, in milliseconds
     times         the time in each zone that it names, in its words
     others        lines in no known form, without the empty ones
@@ -102,6 +119,7 @@ class NtpStatus(msgspec.Struct, frozen=True):
     synchronised: bool | None = None
     server: str | None = None
     stratum: int | None = None
+    restarting: bool = False
     within_ms: int | None = None
     poll_seconds: int | None = None
     peers: tuple[NtpPeer, ...] = ()
@@ -155,13 +173,15 @@ def parse_ntp_status(lines: Iterable[str]) -> NtpStatus:
     times: dict[str, str] = {}
     others: list[str] = []
     for line in lines:
-        if not line.strip() or whole(_RULE, line) or " ".join(line.split()) == _HEADING:
+        if not line.strip() or whole(_RULE, line) or " ".join(line.split()) in _HEADINGS:
             continue
         said = _facts(line)
         if said and fields.keys().isdisjoint(said):
             fields |= said
-        elif peer := whole(_PEER, line):
-            peers.append(_peer(peer))
+        elif found := whole(_PEER, line):
+            peers.append(_peer(found))
+        elif found := whole(_SOURCE, line):
+            peers.append(_source(found))
         elif (time := whole(_TIME, line)) and times.get(time["zone"]) in (None, time["time"]):
             times[time["zone"]] = time["time"]  # a node whose own zone is UTC says it twice
         else:
@@ -171,18 +191,14 @@ def parse_ntp_status(lines: Iterable[str]) -> NtpStatus:
 
 
 def _facts(line: str) -> dict[str, Any]:
-    if found := whole(_RUNNING, line):
-        return {"pid": int(found["pid"])}
+    if found := whole(_RUNNING, line) or whole(_WITHIN, line) or whole(_POLLING, line):
+        return {name: int(number) for name, number in found.groupdict().items()}
     if found := whole(_SYNCHRONISED, line):
         followed = {"server": found["server"], "stratum": int(found["stratum"])}
         return {"synchronised": True, **followed}
     if whole(_NOT_SYNCHRONISED, line):
         return {"synchronised": False}
-    if found := whole(_WITHIN, line):
-        return {"within_ms": int(found["ms"])}
-    if found := whole(_POLLING, line):
-        return {"poll_seconds": int(found["seconds"])}
-    return {}
+    return {"restarting": True} if whole(_RESTARTING, line) else {}
 
 
 def _peer(found: re.Match[str]) -> NtpPeer:
@@ -190,6 +206,23 @@ def _peer(found: re.Match[str]) -> NtpPeer:
     times = {name: float(found[name]) for name in ("delay", "offset", "jitter")}
     columns: dict[str, Any] = found.groupdict() | numbers | times
     return NtpPeer(**columns | {"tally": found["tally"].strip()})
+
+
+def _source(found: re.Match[str]) -> NtpPeer:
+    return NtpPeer(
+        tally=found["tally"],
+        remote=found["remote"],
+        refid=None,
+        stratum=int(found["stratum"]),
+        type=found["type"],
+        when=found["when"],
+        poll=2 ** int(found["poll"]),
+        reach=found["reach"],
+        delay=None,
+        # Of chronyd it is that of the node, ahead of the server. 0.0: not -0.0.
+        offset=round(0.0 - float(found["offset"]) * _MS[found["unit"]], 6),
+        jitter=None,
+    )
 
 
 def parse_file_list(lines: Iterable[str]) -> tuple[ListedFile, ...]:

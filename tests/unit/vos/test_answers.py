@@ -227,7 +227,49 @@ def test_a_clock_that_follows_nobody() -> None:
     said = ["ntpd (pid 1) is running...", "unsynchronised", "  time server re-starting"]
     status = parse_ntp_status([*said, "   polling server every 64 s"])
     assert (status.synchronised, status.server, status.poll_seconds) == (False, None, 64)
-    assert status.others == ("  time server re-starting",)
+    assert (status.restarting, status.others) == (True, ())
+    assert not parse_ntp_status(NTP).restarting
+
+
+def test_what_a_node_with_chronyd_follows() -> None:
+    rows = {
+        "^* 192.0.2.10                    3   6   377    20    -12us[ -15us] +/-   20ms": (
+            NtpPeer("*", "192.0.2.10", None, 3, "^", "20", 64, "377", None, 0.012, None)
+        ),
+        "^? ntp9.example.net              0  10     0     -     +0ns[   +0ns] +/-    0ns": (
+            NtpPeer("?", "ntp9.example.net", None, 0, "^", "-", 1024, "0", None, 0.0, None)
+        ),
+        "^x 2001:db8::7                   1   6    17   12m   -1.5s[-1501ms] +/-  1.2s": (
+            NtpPeer("x", "2001:db8::7", None, 1, "^", "12m", 64, "17", None, 1500.0, None)
+        ),
+    }
+    status = parse_ntp_status(
+        [
+            "chronyd (pid 812) is running...",
+            "",
+            "MS Name/IP address         Stratum Poll Reach LastRx Last sample",
+            "=" * 79,
+            *rows,
+            "synchronized to NTP server (192.0.2.10) at stratum 4",
+        ]
+    )
+    assert status == NtpStatus(
+        pid=812, synchronised=True, server="192.0.2.10", stratum=4, peers=tuple(rows.values())
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "^* 192.0.2.10  3   6   378    20    -12us[ -15us] +/-   20ms",
+        "^! 192.0.2.10  3   6   377    20    -12us[ -15us] +/-   20ms",
+        "^* 192.0.2.10  3  64   377    20    -12us[ -15us] +/-   20ms",
+        "^* 192.0.2.10  3   6   377    20    -12us",
+        "^* 192.0.2.10  3   6   377    20    -12ks[ -15us] +/-   20ms",
+    ],
+)
+def test_a_line_that_chronyd_does_not_print_is_kept(line: str) -> None:
+    assert parse_ntp_status([line]) == NtpStatus(others=(line,))
 
 
 def test_the_replication_server_by_server() -> None:
