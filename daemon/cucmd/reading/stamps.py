@@ -10,8 +10,11 @@ and a line without a year only where a single year is possible.
     log4j       2019-03-09 13:32:16,109 INFO  [...
     syslog      Nov 25 14:07:12 cucm-pub ...                         no year
     MIVR        7091923: Nov 20 10:43:59.435 EDT %MIVR-...           no year
+    CCBU        0000053: 192.0.2.1: Aug 22 2017 16:20:22.241 +0200: %CCBU_...   an offset too
 
-The first line that fits decides which format a file has.
+The first line that fits decides which format a file has. Those of the audit application, such as
+`01:35:09.934 |LogMessage ...`, fit none: days may lie between two of them, so no date that stands
+before one need be its own.
 """
 
 from __future__ import annotations
@@ -47,6 +50,8 @@ _FORMATS = {
     "call_log": rb"(\d{4})/(\d\d)/(\d\d)[ _]" + _TIME + rb"\.\d{3}\|",
     "log4j": rb"(\d{4})-(\d\d)-(\d\d) " + _TIME + rb",\d{3} ",
     "syslog": _NAME + b" " + _TIME + rb" [\w.:-]",
+    "ccbu": rb"(?:\d{1,12}:(?: [\w.:-]{1,64})?: )?" + _NAME + rb" (\d{4}) " + _TIME + rb"\.\d{3} "
+    rb"([+-])(\d\d)(\d\d): %[A-Z]",
     "mivr": rb"\d{1,12}: " + _NAME + b" " + _TIME + rb"\.\d{3} [A-Z]{2,5} %[A-Z]",
 }
 _LINE_OF = {name: re.compile(rb"^" + text, re.MULTILINE) for name, text in _FORMATS.items()}
@@ -62,7 +67,7 @@ class Stamp(msgspec.Struct, frozen=True):
     """A time as a file has it.
 
     local    by the node's clock, without a zone
-    offset   of the node's clock from UTC, in the header of a file; None: it is not there
+    offset   of the node's clock from UTC, in the header of a file or the line; None: not there
     """
 
     local: datetime
@@ -161,6 +166,9 @@ def _read(form: str, line: re.Match[bytes], by: datetime) -> Stamp | None:
                 return Stamp(_moment((year, month, day), found[3:]))
             case "call_log" | "log4j":
                 return Stamp(_moment(found[:3], found[3:]))
+            case "ccbu":
+                date = found[2], _MONTHS.index(found[0]) + 1, found[1]
+                return _with_offset(_moment(date, found[3:6]), *found[6:])
             case _:
                 return _without_year(found[:2], found[2:], by)
     except ValueError:  # the 31st of November, 25 o'clock
@@ -169,11 +177,14 @@ def _read(form: str, line: re.Match[bytes], by: datetime) -> Stamp | None:
 
 def _header(found: tuple[bytes, ...]) -> Stamp | None:
     """Of the header of an SDL file. Raises `ValueError`."""
-    hours, minutes = map(int, found[4:6])
-    offset = timedelta(hours=hours, minutes=minutes)
+    return _with_offset(_moment(found[6:], found[:3]), *found[3:6])
+
+
+def _with_offset(local: datetime, sign: bytes, hours: bytes, minutes: bytes) -> Stamp | None:
+    offset = timedelta(hours=int(hours), minutes=int(minutes))
     if offset > _FARTHEST:
         return None
-    return Stamp(_moment(found[6:], found[:3]), -offset if found[3] == b"-" else offset)
+    return Stamp(local, -offset if sign == b"-" else offset)
 
 
 def _moment(date: Iterable[bytes | int], time: Iterable[bytes]) -> datetime:

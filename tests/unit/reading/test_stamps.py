@@ -47,12 +47,39 @@ SAMPLES = {
         b"7091923: Nov 20 10:43:59.435 EDT %MIVR-ICD_CTI-7-UNK: CSOutboundMsgProcessor: got\n",
         datetime(2026, 11, 20, 10, 43, 59),
     ),
+    "emergency responder": (
+        b"412: Nov  3 09:15:44.018 CET %CER-CER_PHONETRACKINGENGINE-7-DEBUG:SnmpSocket-7:got\n",
+        datetime(2026, 11, 3, 9, 15, 44),
+    ),
+    "cuic": (
+        b"0000000071: 198.51.100.40: May 06 2019 07:45:13.002 +0200: %CCBU____CUIC-4-WARN: slow\n",
+        datetime(2019, 5, 6, 7, 45, 13),
+    ),
+    "ccbu, an empty address": (
+        b"0000912204:: May  6 2019 23:59:59.999 +0000: %CCBU____FEEDS-3-MAIL: %[FEED_ID=7]\n",
+        datetime(2019, 5, 6, 23, 59, 59),
+    ),
+    "ccbu, an address of IPv6": (
+        b"9: 2001:db8::9: Dec 31 2018 08:00:01.000 +0545: %CCBU_x-6-DONE: a\n",
+        datetime(2018, 12, 31, 8, 0, 1),
+    ),
+    "finesse": (
+        b"Oct 02 2015 06:11:07.120 -0700: %CCBU_pool-2-thread-1-6-QUEUE: %[count=9]: a round\n",
+        datetime(2015, 10, 2, 6, 11, 7),
+    ),
 }
 NO_STAMPS = {
     "empty": b"",
     "text": b"Nothing has a time here.\nAt 10:45 somebody said 2009/12/17.\n",
     "sdl without its header": SDL.split(b"\n", 1)[1],
     "a time of day alone": b"14:07:12.345 |risdc started\n",
+    # Of the line before it may be days.
+    "the audit application": b"04:21:58.301 |LogMessage   UserID : ada  Severity : 5\n",
+    "ccbu with an offset that no clock has": (
+        b"7:: May 06 2019 07:45:13.002 +2500: %CCBU_x-6-DONE: a\n"
+    ),
+    "ccbu without an offset": b"7:: May 06 2019 07:45:13.002: %CCBU_x-6-DONE: a\n",
+    "the 31st of June in ccbu": b"7:: Jun 31 2019 07:45:13.002 +0200: %CCBU_x-6-DONE: a\n",
     "a stamp within a line": b"at 2019-03-09 13:32:16,109 INFO\n",
     "25 o'clock": b"2019-03-09 25:32:16,109 INFO x\n",
     "the 31st of November": b"Nov 31 14:07:12 cucm-pub x\n",
@@ -97,6 +124,15 @@ def test_the_header_of_sdl_has_the_offset_of_the_clock() -> None:
     east = first_stamp(SDL.replace(b"-05:00", b"+05:30"), BY)
     assert east is not None
     assert east.stamp.offset == timedelta(hours=5, minutes=30)
+
+
+@pytest.mark.parametrize(
+    ("name", "offset"),
+    [("cuic", 120), ("ccbu, an empty address", 0), ("finesse", -420)],
+)
+def test_a_line_of_ccbu_has_the_offset_of_its_moment(name: str, offset: int) -> None:
+    text, moment = SAMPLES[name]
+    assert last_of(text, 7) == Stamp(moment, timedelta(minutes=offset))
 
 
 @pytest.mark.parametrize(
