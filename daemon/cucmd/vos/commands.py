@@ -16,7 +16,7 @@ import msgspec
 
 from cucmd.job.capture import CaptureSettings
 from cucmd.vos.arguments import InvalidArgument, check_line, check_word
-from cucmd.vos.texts import LOCATIONS
+from cucmd.vos.texts import INTERRUPTED, LOCATIONS
 from cucmd.vos.window import Window
 
 MOST_PACKETS = 100_000  # in a file of the node (V)
@@ -134,14 +134,18 @@ def _number(field: str, number: int, most: int) -> str:
 def without_options(lines: Iterable[str]) -> tuple[str, ...]:
     """What a node has said to a capture, without the options that it prints before it begins (V):
     `Executing command with options:` and lines of ` size=ALL  count=1000  interface=eth0`; and
-    without the echo of Ctrl-C.
+    without the echo of Ctrl-C and what the shell says to it.
     """
     return tuple(line for line in lines if not _is_of_options(line))
 
 
 def _is_of_options(line: str) -> bool:
     words = line.replace("^C", " ").split()
-    return line.strip().startswith(_OPTIONS) or all(_OPTION.match(word) for word in words)
+    return (
+        line.strip().startswith(_OPTIONS)
+        or " ".join(words) == INTERRUPTED
+        or all(_OPTION.match(word) for word in words)
+    )
 
 
 def capture_path(name: str) -> str:

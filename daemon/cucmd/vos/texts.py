@@ -46,6 +46,9 @@ ASK_DIRECTORY = "Download directory:"
 NO_FILES_MATCHED = "No files matched filter criteria"
 INVALID_DIRECTORY = "Invalid download directory specified."
 
+# What the shell says to Ctrl-C (V).
+INTERRUPTED = "Control-C pressed"
+
 # Between the two tables of `show network cluster` (V).
 SERVER_TABLE = "Server Table (processnode) Entries"
 

@@ -241,6 +241,8 @@ def test_a_removal_that_is_refused_here_is_not_begun() -> None:
         "size=ALL count=100000 interface=eth0 src= dest= port= ip=10.111.16.157",
         " ip=^C",
         "^C",
+        "Control-C pressed",
+        "^CControl-C pressed",
         "",
     ],
 )
@@ -249,7 +251,14 @@ def test_the_options_that_a_node_prints_are_no_answer(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["Low water mark exceeded", "size=ALL is not allowed", "=", "0 packets captured"]
+    "line",
+    [
+        "Low water mark exceeded",
+        "size=ALL is not allowed",
+        "=",
+        "0 packets captured",
+        "Control-C pressed twice",
+    ],
 )
 def test_what_a_node_says_beside_the_options_is_kept(line: str) -> None:
     assert vos.without_options([line]) == (line,)

@@ -27,6 +27,10 @@ def test_the_files_of_a_folder():
     )
 
 
+def test_each_line_may_begin_with_a_blank():
+    assert parse_file_list([f" {line}" for line in ANSWER]) == parse_file_list(ANSWER)
+
+
 @pytest.mark.parametrize(
     "line",
     [

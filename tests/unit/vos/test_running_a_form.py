@@ -144,7 +144,12 @@ def test_a_refusal(lines: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize(
     "lines",
-    [(), ("Host Name : x",), (*(["a line"] * 9), "No valid command entered", "Search completed")],
+    [
+        (),
+        ("Host Name : x",),
+        ("Control-C pressed",),
+        (*(["a line"] * 9), "No valid command entered", "Search completed"),
+    ],
 )
 def test_an_answer_that_refuses_nothing(lines: tuple[str, ...]) -> None:
     assert not vos.refused_in(lines)

@@ -50,9 +50,14 @@ async def test_a_file_that_is_no_capture(
     assert (report.captures[-1].packets, here.removed) == (None, [])
 
 
-async def test_a_node_that_has_no_file(tmp_path: Path, autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("says", [(), ("Control-C pressed",)])
+async def test_a_node_that_has_no_file(
+    says: tuple[str, ...], tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async def silent(node: Node) -> None:
         await until_ctrl_c(node)
+        if says:
+            await node.say(*says)
 
     failure, _, report = await failed(CaptureNode(tmp_path, {}, runs=silent))
     assert failure.code is Code.NO_FILES_MATCHED
