@@ -43,6 +43,22 @@ SAMPLES = {
         b"Nov  5 04:07:12 cucm-pub user 4 : x\n",
         datetime(2026, 11, 5, 4, 7, 12),
     ),
+    "syslog, an alarm of an endpoint": (
+        b"Nov  2 16:02:31 ucm-a local7 3 : 977: ucm-a.example.net Nov 02 2026 15:02:31 UTC :  "
+        b" %UC_CALLMANAGER-3-EndPointUnregistered: %[DeviceName=SEP0][Protocol=SIP]\n",
+        datetime(2026, 11, 2, 16, 2, 31),
+    ),
+    "syslog, an alarm of the service manager": (
+        b"Nov 18 09:40:52 ucm-a local7 6 : 14: Nov 18 08:40:52.630 UTC : %CCM_SERVICEMANAGER-"
+        b"SERVICEMANAGER-6-ServiceActivated: Service Activated.\n",
+        datetime(2026, 11, 18, 9, 40, 52),
+    ),
+    "sdl, of 15": (
+        b"00518003.000 |08:01:59.700 |FileHead |UTC:+00:00,Date: 2026/11/20, AppName: CCM, "
+        b"HostIPAddress: ::ffff:192.0.2.141, AppStartTime: 2026/11/16 10:00:00, FileNumber: 7\n"
+        b"00518004.000 |08:01:59.700 |SdlSig   |DbObjectCacheTimer    |initialized\n",
+        datetime(2026, 11, 20, 8, 1, 59),
+    ),
     "mivr": (
         b"7091923: Nov 20 10:43:59.435 EDT %MIVR-ICD_CTI-7-UNK: CSOutboundMsgProcessor: got\n",
         datetime(2026, 11, 20, 10, 43, 59),
