@@ -54,6 +54,10 @@ _WRITTEN_FOR = {
     "cm/log/informix": ALWAYS,
     "platform/log": ALWAYS,
     "platform/snmp": ALWAYS,
+    "platform/snmp/snmpdm": ALWAYS,
+    "platform/snmp/hostagt": ALWAYS,
+    "platform/snmp/mib2agt": ALWAYS,
+    "platform/snmp/sappagt": ALWAYS,
     "platform/drf/trace": ALWAYS,
     "tomcat/logs": ALWAYS,
     "*": ALWAYS,  # of the location install
@@ -62,6 +66,7 @@ _WRITTEN_FOR = {
     "tomcat/logs/security/log4j": "1d",
     "tomcat/logs/axl/log4j": "1d",
     "tomcat/logs/ccmadmin/log4j": "1d",
+    "tomcat/logs/epassoap/log4j": "1d",
     "epas/trace/cupicsa/log4j": "1d",
     "cm/log/ris/csv": "1d",
     "platform/cli/*.cap*": "1d",
@@ -144,12 +149,17 @@ _BUILT_IN = (
     Profile(
         "database",
         "Database layer, Informix and replication",
-        ("cm/trace/dbl/sdi", "cm/log/informix", "syslog/CiscoSyslog*"),
+        (
+            "cm/trace/dbl/sdi",
+            "cm/trace/dbl/*_repl_output_Broadcast.log",
+            "cm/log/informix",
+            "syslog/CiscoSyslog*",
+        ),
         last="1d",
         products=_CM,
         leaves_out=(
-            "traces of the services that use the database; what `utils dbreplication "
-            "runtimestate` prints (run)"
+            "traces of the services that use the database; the last synchronisation, where that "
+            "was before the window; what `utils dbreplication runtimestate` prints (run)"
         ),
     ),
     Profile(
@@ -176,7 +186,13 @@ _BUILT_IN = (
     Profile(
         "platform",
         "Platform command line and services, SNMP",
-        ("platform/log", "platform/snmp"),
+        (
+            "platform/log",
+            "platform/snmp/snmpdm",
+            "platform/snmp/hostagt",
+            "platform/snmp/mib2agt",
+            "platform/snmp/sappagt",
+        ),
         last="1d",
         leaves_out=(
             "backup and restore (drs-backup), installation and upgrades (install), the "
@@ -193,11 +209,12 @@ _BUILT_IN = (
     ),
     Profile(
         "im-presence",
-        "IM and Presence: presence engine, XCP router, client profile agent",
+        "IM and Presence: presence engine, XCP router, client profile and intercluster sync agent",
         (
             "epas/trace/epe/sdi",
             "epas/trace/xcp/log",
             "epas/trace/cupicsa/log4j",
+            "tomcat/logs/epassoap/log4j",
             "syslog/CiscoSyslog*",
         ),
         last="2h",
@@ -214,8 +231,15 @@ _BUILT_IN = (
     ),
     Profile(
         "contact-center",
-        "Contact Center Express engine and Finesse",
-        ("uccx/log/MIVR", "desktop"),
+        "Contact Center Express: engine, administration, cluster view, Finesse, CUIC",
+        (
+            "uccx/log/MIVR",
+            "uccx/log/MADM",
+            "uccx/log/MCVD",
+            "desktop",
+            "cuic/logs/cuic",
+            "cuic/logs/cuicsrvr",
+        ),
         recurs=True,
         last="2h",
         products=("Contact Center Express",),
@@ -225,8 +249,8 @@ _BUILT_IN = (
     ),
     Profile(
         "emergency-responder",
-        "Emergency Responder traces",
-        ("er/trace",),
+        "Emergency Responder logs and traces",
+        ("er/logs", "er/trace"),
         recurs=True,
         last="1d",
         products=("Emergency Responder",),

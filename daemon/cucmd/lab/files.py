@@ -92,6 +92,7 @@ _LOGS = (
     NumberedFiles("tomcat/logs/security/log4j", "security{n:05d}.log", share=4, trace=False),
     NumberedFiles("tomcat/logs/axl/log4j", "axl{n:05d}.log", share=4, trace=False),
     NumberedFiles("tomcat/logs/ccmadmin/log4j", "ccmadmin{n:05d}.log", share=4, trace=False),
+    NumberedFiles("platform/snmp/snmpdm", "SnmpMasterAgt{n:05d}.log", share=4, trace=False),
     NumberedFiles("audit/AuditApp", "Audit{n:08d}.log", share=4, trace=False),
 )
 # path, age in seconds of the newest, how many rotated ones (`.1`, `.2`, ...) there are
@@ -100,8 +101,11 @@ _SINGLES = (
     ("syslog/CiscoSyslog", 50.0, 3),
     ("syslog/secure", 100.0, 2),
     ("cm/log/informix/ccm.log", 700.0, 1),
+    ("cm/trace/dbl/20260717_164617_dbl_repl_output_Broadcast.log", 50_000.0, 0),
     ("platform/drf/trace/drfMA.log", 20_000.0, 0),
-    ("platform/snmp/hostagt.log", 4_000.0, 0),
+    ("platform/snmp/hostagt/hostagt.log", 4_000.0, 0),
+    ("platform/snmp/mib2agt/mib2agt.log", 4_000.0, 0),
+    ("platform/snmp/sappagt/sappagt.log", 4_000.0, 0),
     ("platform/cli/capture.cap", 9_000.0, 0),
     ("tomcat/logs/catalina.out", 60.0, 0),
     ("audit/vos/vos-audit.log", 90.0, 2),
