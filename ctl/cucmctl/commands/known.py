@@ -117,7 +117,10 @@ def _keys(profile: Profile) -> Iterator[str]:
     yield printer.visible(f"profile {profile.name}: {profile.description}")
     yield printer.visible(f"products: {_products(profile)}")
     for path, length in zip_longest(profile.paths, profile.written_for or ()):
-        yield printer.visible(f"  {profile.location} {path}{_written(length)}")
+        said = _written(length)
+        if path in (profile.unverified or ()):
+            said += "; not verified: a node need not have it"
+        yield printer.visible(f"  {profile.location} {path}{said}")
     window = f"last {printer.visible(profile.last)}" if profile.last else "none: all files"
     yield f"window: {window}"
     if profile.match is not None:

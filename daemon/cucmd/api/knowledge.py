@@ -168,6 +168,7 @@ def _profile(profile: Profile) -> wire.Profile:
         leaves_out=profile.leaves_out or None,
         snapshot=profile.snapshot or None,
         written_for=profile.written_for,
+        unverified=profile.unverified or None,
     )
 
 

@@ -263,6 +263,7 @@ def _asked(job: Job, node: Node, directory: Path) -> ReadTraces:
         until=work.until,
         paths=work.paths,
         longer=tuple(_longer(work, path, node) for path in work.paths),
+        unverified=work.unverified,
         recurs=work.recurs,
         asked=_was_asked(node),
     )

@@ -177,12 +177,16 @@ def _profile(reader: Reader, name: str, table: object) -> Profile:
         _place(reader, path, given, built_in.location)
         # What is said of the built-in ones is not true of others.
         usual = written_for(given["paths"])
-        given = {"products": (), "leaves_out": "", "written_for": usual, **given}
+        said = {"products": (), "leaves_out": "", "unverified": (), "written_for": usual}
+        given = {**said, **given}
     _spread(reader, path, given, given.get("paths", built_in.paths))
     profile = replace(built_in, **given)
     if reader.intact(path) and not 1 <= len(profile.paths) <= rules.MOST_PATHS:
         place = (*path, "paths") if "paths" in given else path
         reader.note(place, f"expected paths, from 1 to {rules.MOST_PATHS} of them")
+    for position, one in enumerate(profile.unverified):
+        if one not in profile.paths and reader.intact(path):
+            reader.note((*path, "unverified", position), f"{one!r}: is none of the paths")
     return profile
 
 

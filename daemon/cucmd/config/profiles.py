@@ -1,8 +1,8 @@
 """PURE. The built-in profiles: which paths to collect for which kind of problem.
 
-A path is here only if a vendor document names it (vos/NODES.md, section 7). All are below
-`activelog` unless the profile says otherwise. A profile of the same name in the configuration
-changes only the keys that it gives.
+All paths are below `activelog` unless the profile says otherwise. A path that no document of the
+vendor's is known to name is `unverified` (vos/NODES.md, section 7). A profile of the same name in
+the configuration changes only the keys that it gives.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ class Profile(Struct, frozen=True):
     written_for for how long one file of each path is written to, in their order ("1h", "always")
     products    which it fits, in the vendor's words; none: any with the same appliance shell
     leaves_out  what a person may expect in it, and where that is
+    unverified  those of the paths that nodes need not have; where nothing comes of one, that is no
+                note
     snapshot    commands are run at the end (`vos.SNAPSHOT`)
     """
 
@@ -38,6 +40,7 @@ class Profile(Struct, frozen=True):
     written_for: Annotated[tuple[str, ...], text_or_texts(rules.written_for)] = ()
     products: Annotated[tuple[str, ...], texts(rules.description)] = ()
     leaves_out: Annotated[str, text(rules.description)] = ""
+    unverified: Annotated[tuple[str, ...], texts(rules.path)] = ()
     snapshot: bool = False
 
 
@@ -71,6 +74,14 @@ _WRITTEN_FOR = {
     "cm/log/ris/csv": "1d",
     "platform/cli/*.cap*": "1d",
 }
+
+# Paths that others have seen on nodes, or that are known from hearsay: section 7.3 of vos/NODES.md
+# says which. Where a node has none of that name it says so, and the other paths are collected.
+_UNVERIFIED = frozenset(
+    {
+        "uccx/log/MCLI",
+    }
+)
 
 
 def written_for(paths: Iterable[str]) -> tuple[str, ...]:
@@ -236,6 +247,7 @@ _BUILT_IN = (
             "uccx/log/MIVR",
             "uccx/log/MADM",
             "uccx/log/MCVD",
+            "uccx/log/MCLI",
             "desktop",
             "cuic/logs/cuic",
             "cuic/logs/cuicsrvr",
@@ -290,5 +302,10 @@ _BUILT_IN = (
 )
 
 BUILT_IN: dict[str, Profile] = {
-    profile.name: replace(profile, written_for=written_for(profile.paths)) for profile in _BUILT_IN
+    profile.name: replace(
+        profile,
+        written_for=written_for(profile.paths),
+        unverified=tuple(path for path in profile.paths if path in _UNVERIFIED),
+    )
+    for profile in _BUILT_IN
 }

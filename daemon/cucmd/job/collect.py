@@ -20,6 +20,7 @@ class Collect(Kind, frozen=True, tag="collect"):
     of the paths: the node is asked for files that were changed so long after the window. A job of
     an earlier version has none.
     `snapshot`: commands that are run after the last path, as `Run` does.
+    `unverified`: paths that nodes need not have: where nothing comes of one, that is no note.
     """
 
     title = "Logs collected"
@@ -35,6 +36,7 @@ class Collect(Kind, frozen=True, tag="collect"):
     until: datetime | None = None
     snapshot: tuple[str, ...] = ()
     written_for: tuple[str, ...] = ()
+    unverified: tuple[str, ...] = ()
 
     def written_for_of(self, path: str) -> str:
         """That of one of the paths."""

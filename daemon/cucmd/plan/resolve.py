@@ -108,6 +108,9 @@ def resolve_collection(files: asked.Files, config: Config, now: datetime) -> Col
         until=until,
         snapshot=SNAPSHOT if (profile.snapshot if snapshot is None else snapshot) else (),
         written_for=tuple(of_all or known.get(path, USUAL_WRITTEN_FOR) for path in paths),
+        unverified=()
+        if request.paths is not None
+        else tuple(path for path in paths if path in profile.unverified),
     )
 
 

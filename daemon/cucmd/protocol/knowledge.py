@@ -72,6 +72,8 @@ class Profile(Struct, frozen=True):
     snapshot: bool | None = None
     # Of each path, for how long one file is written to: "1h", "always".
     written_for: tuple[str, ...] | None = None
+    # Paths that no document of the vendor's is known to name: nodes need not have them.
+    unverified: tuple[str, ...] | None = None
 
 
 class ProfilesRequest(Struct, frozen=True):

@@ -98,8 +98,8 @@ class NodeReading:
         traces = self._files.traces
         for position, path in enumerate(self._asked.paths):
             names = self._came.get(position)
-            if names is None and self._strange:  # it may be of this path
-                continue
+            if names is None and (self._strange or path in self._asked.unverified):
+                continue  # what is strange may be of this path
             found = None if names is None else [traces[name] for name in names]
             yield PathFound(path, found, self._asked.longer[position])
 

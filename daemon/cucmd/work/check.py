@@ -243,7 +243,7 @@ async def _get_a_file(
         async with upload_target(ports, small, session, report) as target:
             gets = FileGets(small, Collect((path,)), session, target, report, ports=ports)
             result = await gets.get(path, NodeClock())
-        notes = notes_of([replace(result, cut=None)])  # it has come, cut as it may be
+        notes = notes_of({path: replace(result, cut=None)}, ())  # it has come, cut as it may be
     except NodeFailed as error:
         seen.put(receiver="failed")
         raise NodeFailed(_with_hint(error.failure, task)) from error

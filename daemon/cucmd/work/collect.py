@@ -6,7 +6,7 @@ It reads from top to bottom. Each step either succeeds or raises `NodeFailed`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta, tzinfo
 
@@ -95,7 +95,7 @@ async def collect(task: NodeTask, what: Collect, ports: Ports, report: Report) -
         clock = await prepare(session, task, what, report)
         async with upload_target(ports, task, session, report) as target:
             gets = FileGets(task, what, session, target, report, ports=ports)
-            results = [await gets.get(path, clock) for path in what.paths]
+            results = {path: await gets.get(path, clock) for path in what.paths}
         report.phase(Phase.CLOSE)
         if clock is _NOT_ASKED and what.since is not None:
             await _learn_zone(session, task, report)
@@ -104,7 +104,7 @@ async def collect(task: NodeTask, what: Collect, ports: Ports, report: Report) -
             report.phase(Phase.COMMAND)
             notes = await take_snapshot(session, task, Run(what.snapshot), ports, report)
             report.phase(Phase.CLOSE)
-        return (*clock.notes(), *notes_of(results), *notes)
+        return (*clock.notes(), *notes_of(results, what.unverified), *notes)
 
 
 @asynccontextmanager
@@ -165,20 +165,27 @@ async def _ask_for_time(session: NodeSession, task: NodeTask, report: Report) ->
     return clock
 
 
-def notes_of(results: list[PathResult]) -> tuple[str, ...]:
-    """The notes of a node.
+def notes_of(results: Mapping[str, PathResult], unverified: Sequence[str]) -> tuple[str, ...]:
+    """The notes of a node, of its paths. Of an `unverified` one that has no file there is none; one
+    that is refused in words that are not known fails nothing, for it may be that there is none.
 
     Raises `NodeFailed` if a path was refused, a file is cut off, or no path matched anything.
     """
-    missing = [result.nothing for result in results if result.nothing is not None]
-    wrong = [*missing, *(result.cut for result in results if result.cut is not None)]
+    missing = {path: one.nothing for path, one in results.items() if one.nothing is not None}
+    nothing = len(missing) == len(results)
+    wrong = [gone for path, gone in missing.items() if nothing or path not in unverified]
+    wrong += [one.cut for one in results.values() if one.cut is not None]
     worst = min(wrong, key=lambda one: _GRAVEST.index(one.code), default=None)
-    if worst and (worst.code in _FAILS_NODE or len(missing) == len(results)):
+    if worst and (worst.code in _FAILS_NODE or nothing):
         others = [one.message for one in wrong if one is not worst]
         said = "; ".join(_at_most(MOST_PATHS_SAID, [worst.message, *others], "paths"))
         raise NodeFailed(msgspec.structs.replace(worst, message=said))
-    notes = [gone.message for gone in missing]
-    notes += [note for result in results for note in result.notes]
+    notes = [
+        gone.message
+        for path, gone in missing.items()
+        if path not in unverified or gone.code is Code.COMMAND_REFUSED
+    ]
+    notes += [note for one in results.values() for note in one.notes]
     return at_most_notes(notes)
 
 

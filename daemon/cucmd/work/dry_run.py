@@ -34,17 +34,20 @@ async def dry_run(task: NodeTask, what: DryRun, ports: Ports, report: Report) ->
     async with logged_in(task, ports, report) as session:
         clock = await prepare(session, task, what.of, report)
         report.phase(Phase.COMMAND)
-        asked = [await _ask(session, task, what.of, path, clock) for path in what.of.paths]
-        sizes = tuple(one for one in asked if isinstance(one, PathSize))
+        asked = {path: await _ask(session, task, what.of, path, clock) for path in what.of.paths}
+        sizes = tuple(one for one in asked.values() if isinstance(one, PathSize))
         # Where the node packs, neither how long that takes nor what comes is known.
         rate = None if what.of.compress else await ports.rate_of(task.node)
         found = Sizes(sizes)
         found = replace(found, seconds=found.bytes / rate if rate else None)
         report.result(_judged(task, ports, found, compress=what.of.compress))
         report.phase(Phase.CLOSE)
-        nothing = [one for one in asked if isinstance(one, PathResult)]
         # A path that has files counts beside those that have none.
-        return (*clock.notes(), *notes_of([*nothing, *(PathResult() for _ in sizes)]))
+        results = {
+            path: one if isinstance(one, PathResult) else PathResult()
+            for path, one in asked.items()
+        }
+        return (*clock.notes(), *notes_of(results, what.of.unverified))
 
 
 async def _ask(

@@ -112,7 +112,8 @@ class ReadTraces(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     by: no stamp is later, by the node's clock. zone: its name; None: not known. ahead: of our
     clock, in seconds.
     paths: of the collection. longer: of each, with which `written_for` the node would be asked for
-    later files; None: there are none. asked: whether the node was asked for every path.
+    later files; None: there are none. unverified: those of which nothing need come. asked: whether
+    the node was asked for every path.
     """
 
     directory: str
@@ -123,6 +124,7 @@ class ReadTraces(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     until: datetime | None
     paths: tuple[str, ...]
     longer: tuple[str | None, ...]
+    unverified: tuple[str, ...]
     recurs: bool
     asked: bool
 

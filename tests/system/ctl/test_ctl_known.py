@@ -107,6 +107,16 @@ def test_a_profile_says_which_products_it_fits_and_what_is_not_in_it(canned, ctl
     assert "not in it: call logs (callmanager)\n" in one.stdout
 
 
+def test_a_profile_says_which_of_its_paths_are_not_verified(canned, ctl):
+    paths = {"paths": ["a", "b"], "unverified": ["b"]}
+    canned.on("Profiles", canned.reply({"profiles": [{**PROFILE, **paths}]}))
+    known, unknown = (
+        line for line in ctl("profiles", "callmanager").stdout.splitlines() if "activelog" in line
+    )
+    assert known == "  activelog a"
+    assert unknown.startswith("  activelog b; not verified")
+
+
 def test_a_terminal_has_a_line_for_each_profile(canned, terminal):
     long = {**PROFILE, "description": "for what " * 20}
     canned.on("Profiles", canned.reply({"profiles": [long, PROFILE]}))

@@ -52,9 +52,12 @@ class Cases:
         closed: bool = True,
         paths: tuple[str, ...] = ("x",),
         written_for: tuple[str, ...] = (),
+        unverified: tuple[str, ...] = (),
     ) -> Job:
         """A job that has ended; of each node its state."""
-        work = Collect(paths, since=SINCE, until=UNTIL, written_for=written_for)
+        work = Collect(
+            paths, since=SINCE, until=UNTIL, written_for=written_for, unverified=unverified
+        )
         names = tuple(Node(node.node) for node in nodes)
         job = Job(job_id, NOW, work, Timeouts(), 8, names)
         await self.store.add_job(job)
@@ -141,6 +144,14 @@ async def test_each_path_is_judged(tmp_path: Path) -> None:
             "files that are written to for longer come with start --written-for 6h"
         }
         assert (await cases.load()).nodes[0].gaps == (Gap(SDL, "end", "6h"), Gap(AUDIT, "all"))
+
+
+async def test_that_nothing_came_of_an_unverified_path_is_not_missed(tmp_path: Path) -> None:
+    async with opened(tmp_path) as cases:
+        await cases.job(succeeded("pub"), paths=(SDL, AUDIT), unverified=(AUDIT,))
+        await cases.file(f"pub/{SDL}/a1.log", log4j("12:00", "15:10"))
+        assert await cases.looked_at() == {"pub": "covers 13:00 to 15:00 (Europe/Berlin)"}
+        assert (await cases.load()).nodes[0].gaps == ()
 
 
 async def test_of_a_node_that_was_asked_up_to_the_present_no_longer_time_is_said(

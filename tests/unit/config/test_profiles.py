@@ -82,6 +82,17 @@ def test_what_is_said_of_the_built_in_paths_is_not_said_of_others(loaded):
     assert (own.products, own.leaves_out) == (("Unity Connection",), "traces")
 
 
+def test_a_path_that_a_node_need_not_have(loaded):
+    unverified = BUILT_IN["contact-center"].unverified
+    assert unverified == ("uccx/log/MCLI",)
+    own = loaded("[profiles.contact-center]\nlast = '1h'\n").profile("contact-center")
+    assert own.unverified == unverified
+    own = loaded("[profiles.contact-center]\npaths = ['uccx/log/MCLI']\n")
+    assert own.profile("contact-center").unverified == ()
+    own = loaded("[profiles.mine]\npaths = ['a', 'b']\nunverified = ['b']\n")
+    assert own.profile("mine").unverified == ("b",)
+
+
 def test_the_paths_of_a_profile_may_name_its_location(loaded):
     config = loaded("[profiles.mine]\npaths = ['install/a', 'install /b']\n")
     hours = ("1h", "1h")
@@ -138,6 +149,7 @@ def test_an_unknown_profile_names_those_there_are():
         ("[profiles.sip]\nwritten_for = 3600", "profiles.sip.written_for", "expected a string"),
         ("[profiles.sip]\nwritten_for = ['1h', '0h']", "profiles.sip.written_for[1]", "more than"),
         ("[profiles.sip]\nwritten_for = ['1h']", "profiles.sip.written_for", "has 1, for 2 paths"),
+        ("[profiles.sip]\nunverified = ['a']", "profiles.sip.unverified[0]", "none of the paths"),
         ("[profiles.sip]\npath = ['a']", "profiles.sip.path", "did you mean 'paths'?"),
     ],
 )

@@ -54,6 +54,14 @@ def test_only_the_paths_of_a_profile_that_are_named(only, paths):
     assert chosen(profile="calls", only=only).paths == paths
 
 
+def test_a_path_that_is_named_in_the_request_is_expected_to_be_there():
+    profile = Profile("calls", "", ("a", "b"), unverified=("b",))
+    config = Config(profiles={"calls": profile})
+    assert chosen(profile="calls", config=config).unverified == ("b",)
+    assert chosen(profile="calls", only=["a"], config=config).unverified == ()
+    assert chosen(profile="calls", paths=["b"], config=config).unverified == ()
+
+
 def test_the_one_path_of_a_profile_may_be_a_star():
     assert chosen(profile="installs", only=("*",)).paths == ("*",)
 

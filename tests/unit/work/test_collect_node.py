@@ -244,6 +244,10 @@ async def test_a_clock_that_is_off_by_little_widens_the_window_without_a_word(
     assert report.clocks == [("Europe/Berlin", 0.0)]
 
 
+async def has_no_such_folder(node: Node, line: str) -> None:
+    await node.say(NO_SUCH_FILE, "Executed command unsuccessfully")
+
+
 async def test_a_path_that_matches_nothing_is_a_note_beside_others(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
@@ -251,6 +255,39 @@ async def test_a_path_that_matches_nothing_is_a_note_beside_others(
     async with scripted(appliance(answers)) as node:
         notes, _ = await collected(node, node_task(tmp_path, "core", "syslog"))
     assert notes == ("core: no files matched",)
+
+
+@pytest.mark.parametrize("nothing", [matches_nothing, has_no_such_folder])
+async def test_an_unverified_path_that_matches_nothing_is_no_note(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, nothing: Answer
+) -> None:
+    answers = by_path(core=nothing, audit=nothing, syslog=pushes(5))
+    work = Collect(("core", "audit", "syslog"), unverified=("core",))
+    async with scripted(appliance(answers)) as node:
+        notes, _ = await collected(node, node_task(tmp_path, work=work))
+    assert [note.partition(":")[0] for note in notes] == ["audit"]
+
+
+async def test_an_unverified_path_that_is_refused_in_other_words_is_a_note(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def knows_no_such_place(node: Node, line: str) -> None:
+        await node.say("There is no place of this name")
+
+    answers = by_path(core=knows_no_such_place, syslog=pushes(5))
+    async with scripted(appliance(answers)) as node:
+        work = Collect(("core", "syslog"), unverified=("core",))
+        (note,), _ = await collected(node, node_task(tmp_path, work=work))
+    assert "There is no place of this name" in note
+
+
+async def test_unverified_paths_alone_fail_where_none_of_them_has_a_file(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    work = Collect(("core",), unverified=("core",))
+    async with scripted(appliance(matches_nothing)) as node:
+        why = await failed(node, node_task(tmp_path, work=work))
+    assert why.code is Code.NO_FILES_MATCHED
 
 
 async def test_no_path_that_matches_is_a_failure(

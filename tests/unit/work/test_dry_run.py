@@ -29,12 +29,15 @@ async def sized(
     folder: Path,
     *paths: str,
     compress: bool = False,
+    unverified: tuple[str, ...] = (),
     rate: float | None = None,
     **fields: object,
 ) -> tuple[tuple[str, ...], Sizes | None]:
     """`rate`: with which it has sent its files last."""
     node.rate = rate
-    task = node_task(folder, work=DryRun(Collect(paths, compress=compress)), **fields)
+    task = node_task(
+        folder, work=DryRun(Collect(paths, compress=compress, unverified=unverified)), **fields
+    )
     report = RecordedReport()
     notes = await dry_run(task, task.work, node, report)
     return notes, report.last_sizes
@@ -95,6 +98,14 @@ async def test_a_path_without_files_is_a_note(
         assert notes == ("core: no files matched",)
         assert sizes is not None
         assert sizes.paths == (PathSize("syslog", 2, 20),)
+
+
+async def test_an_unverified_path_without_files_is_no_note(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with scripted(appliance(by_path(syslog=announces(2, 20), core=matches_nothing))) as node:
+        notes, _ = await sized(node, tmp_path, "syslog", "core", unverified=("core",))
+    assert notes == ()
 
 
 async def test_no_path_with_files_fails_as_a_collection_does(
