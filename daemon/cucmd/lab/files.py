@@ -86,14 +86,32 @@ _TRACES = (
     NumberedFiles("cm/trace/cdrrep/log4j", "cdrrep{n:05d}.log", share=4),
     NumberedFiles("cm/log/ris/csv", "PerfMonLog_{n:06d}.csv", share=2),
 )
-_LOGS = (
-    NumberedFiles("platform/log", "cli{n:05d}.log", share=4, trace=False),
-    NumberedFiles("platform/log", "servm{n:05d}.log", share=4, trace=False),
-    NumberedFiles("tomcat/logs/security/log4j", "security{n:05d}.log", share=4, trace=False),
-    NumberedFiles("tomcat/logs/axl/log4j", "axl{n:05d}.log", share=4, trace=False),
-    NumberedFiles("tomcat/logs/ccmadmin/log4j", "ccmadmin{n:05d}.log", share=4, trace=False),
-    NumberedFiles("platform/snmp/snmpdm", "SnmpMasterAgt{n:05d}.log", share=4, trace=False),
-    NumberedFiles("audit/AuditApp", "Audit{n:08d}.log", share=4, trace=False),
+# Of every product, though no node has them all.
+_LOGS = tuple(
+    NumberedFiles(folder, name, share=4, trace=False)
+    for folder, name in (
+        ("platform/log", "cli{n:05d}.log"),
+        ("platform/log", "servm{n:05d}.log"),
+        ("platform/snmp/snmpdm", "SnmpMasterAgt{n:05d}.log"),
+        ("tomcat/logs/security/log4j", "security{n:05d}.log"),
+        ("tomcat/logs/axl/log4j", "axl{n:05d}.log"),
+        ("tomcat/logs/ccmadmin/log4j", "ccmadmin{n:05d}.log"),
+        ("audit/AuditApp", "Audit{n:08d}.log"),
+        ("cm/cdr_repository/processed/20260802", "cdr_StandAloneCluster_01_202608021047_{n}"),
+        ("epas/trace/epe/sdi", "epe{n:08d}.txt.gz"),
+        ("epas/trace/xcp/log", "rtr-jsm-1_{n:05d}.log.gz"),
+        ("epas/trace/cupicsa/log4j", "icSyncAgent{n:05d}.log"),
+        ("tomcat/logs/epassoap/log4j", "EPASSoap{n:05d}.log"),
+        ("cuc", "diag_CuCsMgr_{n:08d}.uc"),
+        ("uccx/log/MIVR", "Cisco001MIVR{n:03d}.log"),
+        ("uccx/log/MADM", "Cisco001MADM{n:03d}.log"),
+        ("uccx/log/MCVD", "Cisco001MCVD{n:03d}.log"),
+        ("desktop/logs/webservices", "Desktop-webservices.{n}.log"),
+        ("cuic/logs/cuic", "CCBU-cuic.{n}.startup.log"),
+        ("cuic/logs/cuicsrvr", "CCBU-cuicsrvr.{n}.startup.log"),
+        ("er/logs", "CER{n:05d}.log"),
+        ("er/trace/dbl/sdi", "dbmon{n:08d}.txt"),
+    )
 )
 # path, age in seconds of the newest, how many rotated ones (`.1`, `.2`, ...) there are
 _SINGLES = (

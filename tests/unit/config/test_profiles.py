@@ -1,25 +1,12 @@
 """Built-in profiles, and profiles of the file."""
 
 import re
-from datetime import UTC, datetime
 
 import pytest
 from msgspec.structs import replace
 
 from cucmd.config import Config, Profile, UnknownProfile, rules
 from cucmd.config.profiles import BUILT_IN
-from cucmd.lab.files import Shape, files_of
-from cucmd.lab.selection import Get, select
-
-NOW = datetime(2026, 8, 3, 12, 0, tzinfo=UTC)
-FILES = files_of("activelog", 1, Shape())
-
-
-def collected(profile: Profile, path: str) -> list[str]:
-    """What `file get` of a path of the profile means on a node of the lab, whatever its age."""
-    files = FILES if profile.location == "activelog" else files_of(profile.location, 1, Shape())
-    get = Get(profile.location, path, recurs=profile.recurs)
-    return [file.path for file in select(files, get, NOW)]
 
 
 @pytest.mark.parametrize("profile", BUILT_IN.values(), ids=BUILT_IN.keys())
@@ -35,19 +22,6 @@ def test_built_in_profiles_keep_the_rules(profile):
     assert all(map(rules.written_for, profile.written_for))
     assert rules.description(profile.leaves_out)
     assert all(rules.description(product) for product in profile.products)
-
-
-@pytest.mark.parametrize(
-    ("name", "file"),
-    [
-        ("platform", "platform/snmp/snmpdm/SnmpMasterAgt00074.log"),
-        ("platform", "platform/snmp/hostagt/hostagt.log"),
-        ("database", "cm/trace/dbl/20260717_164617_dbl_repl_output_Broadcast.log"),
-    ],
-)
-def test_a_profile_takes_the_files_where_nodes_have_them(name, file):
-    profile = BUILT_IN[name]
-    assert any(file in collected(profile, path) for path in profile.paths)
 
 
 def test_a_built_in_profile_sends_only_to_profiles_that_there_are():
