@@ -5,7 +5,8 @@ Every setting is checked here. Other parts use it without asking where it came f
     model.py        PURE  `Config` and its parts: the keys of the file, and the settings as used
     keys.py         PURE  what a key accepts: msgspec's limits, and rules for texts
     rules.py        PURE  what paths, patterns, windows, names and addresses may look like
-    profiles.py     PURE  the built-in profiles
+    profiles.py     PURE  what a profile is, and how long files are written to
+    built_in.py     PURE  the built-in profiles
     reading.py      the file, read key by key, with a note of every problem and its line
     timeouts.py     timeouts of file and environment
     clusters.py     clusters, profiles, and the nodes to which credentials are tied

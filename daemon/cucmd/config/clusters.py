@@ -12,10 +12,11 @@ from typing import Annotated, Any
 from msgspec.structs import replace
 
 from cucmd.config import rules
+from cucmd.config.built_in import BUILT_IN
 from cucmd.config.errors import found
 from cucmd.config.keys import SECONDS, Kind, converted, kinds_of
 from cucmd.config.model import SECTIONS, ClusterSettings, CredentialUse
-from cucmd.config.profiles import BUILT_IN, Profile, written_for
+from cucmd.config.profiles import Profile, written_for
 from cucmd.config.reading import KeyPath, Reader
 from cucmd.config.timeouts import TimeoutMerger
 from cucmd.node_name import InvalidNode, node_key, parse_node

@@ -16,9 +16,10 @@ from msgspec import Meta, Struct, field
 from msgspec.structs import asdict
 
 from cucmd.config import rules
+from cucmd.config.built_in import BUILT_IN
 from cucmd.config.errors import UnknownProfile
 from cucmd.config.keys import Kind, kinds_of, or_empty, text, texts, whole
-from cucmd.config.profiles import BUILT_IN, Profile
+from cucmd.config.profiles import Profile
 from cucmd.job.job import HostKeyPolicy
 from cucmd.job.timeouts import Timeouts
 from cucmd.node_name import node_key, parse_node, split_address

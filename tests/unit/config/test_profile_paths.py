@@ -12,7 +12,7 @@ import pytest
 
 from cucmd import vos
 from cucmd.config import Profile
-from cucmd.config.profiles import BUILT_IN
+from cucmd.config.built_in import BUILT_IN
 from cucmd.lab.files import EMPTY_FOLDER, Shape, files_of
 from cucmd.lab.selection import CommandRefused, Get, select
 
@@ -44,7 +44,28 @@ DOCUMENTS: dict[str, dict[str, str | None]] = {
         **SDL,
     },
     "event-viewer": {**EVENTS, "syslog/secure*": SEEN},
+    "ntp": {"syslog/sd_ntp.log*": UCCX, **EVENTS},
     "performance": PERFORMANCE,
+    "high-cpu": {
+        **SDL,
+        "cm/trace/ccm/sdi": PARTITION,
+        **EVENTS,
+        **PERFORMANCE,
+        "cm/trace/amc/log4j": None,
+        "cm/log/amc/AlertLog": None,
+        **TOMCAT,
+        "core": CUIC,
+    },
+    "certificates": {
+        "cm/trace/capf/sdi": "release notes",
+        "cm/trace/tvs/sdi": None,
+        "platform/log": CLI,
+    },
+    "extension-mobility": {"tomcat/logs/em/log4j": None, "tomcat/logs/emapp/log4j": None, **SDL},
+    "ldap": {"cm/trace/dirsync/log4j": None, "tomcat/logs/security/log4j": CLI},
+    "media": {"cm/trace/cms/sdi": None, **SDL},
+    "tftp": {"cm/trace/tftp/sdi": None, "cm/trace/ctftp/sdi": None},
+    "ipma": {"tomcat/logs/ipma/log4j": "feature guide", "cm/trace/cti/sdl": PARTITION},
     "database": {
         "cm/trace/dbl/sdi": IMP,
         "cm/trace/dbl/*_repl_output_Broadcast.log": "migration guide",
@@ -52,18 +73,24 @@ DOCUMENTS: dict[str, dict[str, str | None]] = {
         **APPLICATION_LOG,
     },
     "cdr": {**CDR_MANAGER, "cm/cdr_repository/processed": "command line guide"},
+    "cdr-delivery": {"cm/cdr_repository/preserve": None, **CDR_MANAGER},
     "tomcat": {
         **TOMCAT,
         "tomcat/logs/axl/log4j": IMP,
         "tomcat/logs/ccmadmin/log4j": "feature guide",
     },
     "platform": {"platform/log": CLI, **{f"platform/snmp/{agent}": CLI for agent in AGENTS}},
-    "drs-backup": {"platform/drf/trace": "administration guide"},
+    "drs-backup": {"platform/drf/trace": "administration guide", "platform/drf/log": UCCX},
     "im-presence": {
         "epas/trace/epe/sdi": IMP,
         "epas/trace/xcp/log": IMP,
         "epas/trace/cupicsa/log4j": IMP,
         "tomcat/logs/epassoap/log4j": IMP,
+        **APPLICATION_LOG,
+    },
+    "im-presence-proxy": {
+        "epas/trace/esp/sdi": IMP,
+        "epas/trace/xcpconfigmgr/log4j": IMP,
         **APPLICATION_LOG,
     },
     "unity-connection": {"cuc": "Unity Connection guide", **APPLICATION_LOG},

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from cucmd.config import Config, Profile, UnknownProfile, rules
-from cucmd.config.profiles import BUILT_IN
+from cucmd.config.built_in import BUILT_IN
 
 
 @pytest.mark.parametrize("profile", BUILT_IN.values(), ids=BUILT_IN.keys())
@@ -90,6 +90,7 @@ def test_built_in_profiles_know_what_is_written_all_the_time():
     [
         ("paths = ['a', 'b']", ("1h", "1h")),
         ("paths = ['a', '/syslog/messages*']", ("1h", "always")),  # as a built-in one has it
+        ("paths = ['tomcat/logs/x/log4j', 'tomcat/logs/catalina*']", ("1d", "always")),
         ("paths = ['a', 'b']\nwritten_for = '6h'", ("6h", "6h")),
         ("paths = ['a', 'b']\nwritten_for = ['6h', 'always']", ("6h", "always")),
         ("written_for = '1d'", ("1d", "1d")),

@@ -66,7 +66,7 @@ def listed(arguments: str, files=FILES) -> list[str]:
 
 def test_a_listing_shows_folders_first():
     entries = listing(FILES, FileList("activelog", "cm/trace"), NOW)
-    assert [entry.name for entry in entries][:3] == ["ccm", "cdrrep", "cti"]
+    assert [entry.name for entry in entries][:3] == ["capf", "ccm", "cdrrep"]
     assert {entry.size for entry in entries} == {None}
     assert "core" in listed("/")
     (secure,) = listing(FILES, FileList("activelog", "syslog/secure"), NOW)
