@@ -54,19 +54,36 @@ FORMS = (
     "show network route",
     "show hardware",
     "show process load [noidle] [num N] [thread] [cpu|memory|time]",
+    "show process using-most cpu [N]",
+    "show process using-most memory [N]",
+    "show perf query class Processor",
+    "show perf query class Memory",
     "show memory count",
     "show memory modules",
     "show memory size",
     "show packages active NAME",
     "show timezone config",
     "show date",
+    "show cert list own",
+    "show cert list trust",
+    "show cert own CERTIFICATE",
+    "show cuc cluster status",
     "file list LOCATION PATH [detail] [reverse] [date|size]",
     "file search LOCATION PATH REGEX [reltime UNIT N] [ignorecase]",
     "utils service list",
     "utils ntp status",
+    "utils ntp server list",
+    "utils network host HOST [detail] [srv]",
+    "utils network ping HOST [COUNT [SIZE]]",
     "utils dbreplication runtimestate",
     "utils diagnose test",
     "utils core active list",
+    "utils core inactive list",
+    "utils disaster_recovery history backup",
+    "utils disaster_recovery status backup",
+    "utils system upgrade status",
+    "utils imdb_replication status",
+    "utils ha status [GROUP]",
 )
 
 
@@ -272,8 +289,9 @@ COMMANDS = {
     "run": Verb(
         "Runs commands on every TARGET, one after the other on each node, and prints what\n"
         "they say as it comes, one node after the other. Only the commands below are\n"
-        "taken, which read and change nothing, and only in full. A question of a node is\n"
-        "not answered: it ends the command. It is a job: Ctrl-C leaves it running, the\n"
+        "taken, which read and change nothing, and only in full; of them utils\n"
+        "imdb_replication status tries rows of its own. A question of a node is not\n"
+        "answered: it ends the command. It is a job: Ctrl-C leaves it running, the\n"
         "exit code says how it ended, and cucmctl files and export have the output. With\n"
         "--json an object a line: each output, with the fields that could be read of it,\n"
         "then the job.\n\n"

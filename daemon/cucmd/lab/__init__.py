@@ -9,6 +9,7 @@
     selection.py     PURE  which files a `file get` or `file list` means
     texts.py         PURE  what a node says, word for word
     answers.py       PURE  what commands print: the cluster, the status, reports, lists of files
+    support.py       PURE  what those print that support asks for: certificates, backups, cores
     captures.py      packet captures: their arguments, the packets, their files
     ssh_server.py    one node at TCP and SSH: accept, log in, give a channel
     console.py       one channel: greeting, prompt, one command after the other

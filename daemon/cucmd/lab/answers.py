@@ -1,4 +1,4 @@
-"""PURE. What the node prints for commands other than `file get`.
+"""PURE. What the node prints for commands other than `file get`, but for those of `support.py`.
 
 The texts are those of `vos/NODES.md`, sections 6.1 to 6.11. Where that says "unknown", they are
 plausible.
@@ -284,7 +284,6 @@ REPORTS: dict[str, tuple[int, int, Reporter | Sequence[str]]] = {
     "utils ntp status": (0, 0, _ntp),
     "utils dbreplication runtimestate": (0, 1, _runtimestate),
     "utils diagnose test": (0, 0, _DIAGNOSIS),
-    "utils core active list": (0, 0, ("No core files found",)),
 }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from cucmd.lab import answers, texts
+from cucmd.lab import answers, support, texts
 from cucmd.lab.captures import CaptureArguments, LabCapture, parse_capture
 from cucmd.lab.faults import FaultKind, Step
 from cucmd.lab.get_dialogue import GetDialogue
@@ -55,7 +55,7 @@ async def plain(session: LabSession, words: list[str]) -> None:
     for name, (least, most, command) in _COMMANDS.items():
         if (given := _arguments(words, name, least, most)) is not None:
             return await command(session, given)
-    for name, (least, most, said) in answers.REPORTS.items():
+    for name, (least, most, said) in (answers.REPORTS | support.REPORTS).items():
         if (given := _arguments(words, name, least, most)) is not None:
             lines = said(_here(session), given) if callable(said) else said
             return await _print(session, lines)

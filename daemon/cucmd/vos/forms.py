@@ -4,8 +4,9 @@ of their answers can be read.
 A command that is not one of FORMS, word by word, is not typed. `parse_command` makes the line anew
 from the words that it has checked, so nothing can be joined to a form.
 
-What is in the table reads. What it does not have stays out, although it begins with `show`: it
-writes, copies, prints a secret, or never ends (`vos/NODES.md`, section 6.6). An abbreviation that
+What is in the table reads; one form tries rows of its own in a database in memory (section 6.17 of
+`vos/NODES.md`). What it does not have stays out, although it begins with `show`: it writes, copies,
+prints a secret, or never ends (section 6.6). An abbreviation that
 the node's own shell would take is no form: what it means there is not decided here.
 
 An answer is shown as the node gave it; what was read of it stands beside it. Every parser keeps
@@ -37,6 +38,9 @@ LONGEST = 200  # characters of a command; a path and a pattern fit
 _PATTERN = re.compile(r"[A-Za-z0-9_.:,=/@%+*^\[\]][A-Za-z0-9_.:,=/@%+*^\[\]-]*")
 _NAME = re.compile(r"\*|[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")
 _NUMBER = re.compile(r"[1-9][0-9]{0,3}")
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+_FEW = re.compile(r"[1-9][0-9]?")
+_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,252}")  # of a service record it begins with _
 
 
 class Slot(msgspec.Struct, frozen=True):
@@ -69,6 +73,7 @@ class Form(msgspec.Struct, frozen=True):
     seconds  how long it may take, unless the request says otherwise
     section  of vos/NODES.md, which has its source
     slots    words that must follow, in this order
+    more     words that may follow these, in this order
     options  what may follow these, in any order, each once
     parser   reads its answer; None: nothing does
     """
@@ -77,16 +82,20 @@ class Form(msgspec.Struct, frozen=True):
     seconds: float
     section: str
     slots: tuple[Slot, ...] = ()
+    more: tuple[Slot, ...] = ()
     options: tuple[Option, ...] = ()
     parser: Parser | None = None
 
     @property
     def usage(self) -> str:
-        """How it is written: `show process load [noidle] [num N] [cpu|memory|time]`."""
+        """How it is written: `show process load [noidle] [num N] [cpu|memory|time]`,
+        `utils network ping HOST [COUNT [SIZE]]`.
+        """
+        more = " ".join(f"[{slot.name}" for slot in self.more) + "]" * len(self.more)
         choices: dict[str, list[str]] = {}
         for option in self.options:
             choices.setdefault(option.group or option.keyword, []).append(option.usage)
-        words = [self.head, *(slot.name for slot in self.slots)]
+        words = [self.head, *(slot.name for slot in self.slots), *([more] if more else ())]
         return " ".join([*words, *(f"[{'|'.join(one)}]" for one in choices.values())])
 
 
@@ -113,6 +122,18 @@ _COUNT = Slot(
     "N", re.compile(f"all|{_NUMBER.pattern}").fullmatch, "a number from 1 to 9999, or all"
 )
 _PACKAGE = Slot("NAME", _NAME.fullmatch, "the name of a package, or *")
+_MOST = Slot("N", _FEW.fullmatch, "a number of processes from 1 to 99")
+_OWN = Slot(
+    "CERTIFICATE",
+    lambda word: "*" not in word and is_path(word),
+    "a certificate as show cert list own has it, such as tomcat or tomcat/tomcat.pem",
+)
+_REMOTE = Slot("HOST", _HOST.fullmatch, "a host name or an address")
+_GROUP = Slot("GROUP", _WORD.fullmatch, "the name of a presence redundancy group, one word")
+_TIMES = Slot("COUNT", _FEW.fullmatch, "a number of packets from 1 to 99")
+_SIZE = Slot("SIZE", _NUMBER.fullmatch, "bytes of a packet, from 1 to 9999")
+
+_RECORDS = (Option("detail"), Option("srv"))
 
 # Seconds. A node that is loaded takes its time for what reads files or asks other nodes.
 _QUICK, _SLOW, _MINUTES = 60.0, 180.0, 900.0
@@ -138,12 +159,20 @@ FORMS: tuple[Form, ...] = (
             Option("time", group="order"),
         ),
     ),
+    Form("show process using-most cpu", _QUICK, "6.12", more=(_MOST,)),
+    Form("show process using-most memory", _QUICK, "6.12", more=(_MOST,)),
+    Form("show perf query class Processor", _QUICK, "6.12"),
+    Form("show perf query class Memory", _QUICK, "6.12"),
     Form("show memory count", _QUICK, "6.9"),
     Form("show memory modules", _QUICK, "6.9"),
     Form("show memory size", _QUICK, "6.9"),
     Form("show packages active", _SLOW, "6.9", slots=(_PACKAGE,)),
     Form("show timezone config", _QUICK, "6.9"),
     Form("show date", _QUICK, "6.9"),
+    Form("show cert list own", _QUICK, "6.14"),
+    Form("show cert list trust", _QUICK, "6.14"),
+    Form("show cert own", _QUICK, "6.14", slots=(_OWN,)),
+    Form("show cuc cluster status", _SLOW, "6.17"),
     Form(
         "file list",
         _SLOW,
@@ -165,9 +194,18 @@ FORMS: tuple[Form, ...] = (
     ),
     Form(texts.SERVICE_LIST, _SLOW, "6.4", parser=parse_service_list),
     Form(texts.NTP_STATUS, _QUICK, "6.10", parser=parse_ntp_status),
+    Form("utils ntp server list", _QUICK, "6.16"),
+    Form("utils network host", _QUICK, "6.16", slots=(_REMOTE,), options=_RECORDS),
+    Form("utils network ping", _SLOW, "6.16", slots=(_REMOTE,), more=(_TIMES, _SIZE)),
     Form(texts.RUNTIMESTATE, _SLOW, "6.11", parser=parse_runtimestate),
     Form("utils diagnose test", _MINUTES, "6.4"),
-    Form("utils core active list", _SLOW, "6.9"),
+    Form("utils core active list", _SLOW, "6.15"),
+    Form("utils core inactive list", _SLOW, "6.15"),
+    Form("utils disaster_recovery history backup", _SLOW, "6.13"),
+    Form("utils disaster_recovery status backup", _SLOW, "6.13"),
+    Form("utils system upgrade status", _SLOW, "6.16"),
+    Form("utils imdb_replication status", _MINUTES, "6.17"),
+    Form("utils ha status", _SLOW, "6.17", more=(_GROUP,)),
 )
 
 # Characters of an answer that is read, with some for each line: at most 1,000 lines. Answers that
@@ -187,9 +225,8 @@ def parse_command(text: str) -> Command:
     if form is None:
         raise InvalidArgument("command", text, _unknown(words))
     rest = words[len(form.head.split()) :]
-    wrong = _wrong_slots(form, rest[: len(form.slots)]) or _wrong_options(
-        form, rest[len(form.slots) :]
-    )
+    slots = (*form.slots, *form.more)[: max(len(form.slots), len(rest))]
+    wrong = _wrong_slots(slots, rest) or _wrong_options(form, rest[len(slots) :])
     if wrong:
         raise InvalidArgument("command", text, f"{wrong}; it is written `{form.usage}`")
     return Command(" ".join((form.head, *rest)), form.seconds, form.parser)
@@ -236,12 +273,12 @@ def _unknown(words: Sequence[str]) -> str:
     return f"{reason}; near it: {', '.join(near)}" if near else reason
 
 
-def _wrong_slots(form: Form, words: Sequence[str]) -> str | None:
-    for slot, word in zip(form.slots, words, strict=False):
+def _wrong_slots(slots: Sequence[Slot], words: Sequence[str]) -> str | None:
+    for slot, word in zip(slots, words, strict=False):
         if not slot.accepts(word):
             return f"{slot.name} {word!r}: expected {slot.expected}"
-    if len(words) < len(form.slots):
-        missing = form.slots[len(words)]
+    if len(words) < len(slots):
+        missing = slots[len(words)]
         return f"{missing.name} is missing: expected {missing.expected}"
     return None
 

@@ -18,7 +18,13 @@ HEADS = {
     *("show memory count", "show memory modules", "show memory size", "show packages active"),
     *("show timezone config", "show date", "file list", "file search", "utils service list"),
     *("utils ntp status", "utils dbreplication runtimestate", "utils diagnose test"),
-    "utils core active list",
+    *("utils core active list", "utils core inactive list"),
+    *("show process using-most cpu", "show process using-most memory"),
+    *("show perf query class Processor", "show perf query class Memory"),
+    *("show cert list own", "show cert list trust", "show cert own", "show cuc cluster status"),
+    *("utils network host", "utils network ping", "utils ntp server list"),
+    *("utils disaster_recovery history backup", "utils disaster_recovery status backup"),
+    *("utils system upgrade status", "utils imdb_replication status", "utils ha status"),
 }
 ACCEPTED = [
     "show status",
@@ -32,12 +38,30 @@ ACCEPTED = [
     "file list install *",
     "file search activelog syslog/CiscoSyslog ServerDown",
     "file search activelog cm/log/*.txt ^[Ee]rror.* ignorecase reltime hours 2",
+    "show process using-most cpu",
+    "show process using-most memory 20",
+    "show cert list own",
+    "show cert own tomcat",
+    "show cert own CallManager-ECDSA/CallManager-ECDSA.pem",
+    "utils network host _sip._tcp.lab.example srv",
+    "utils network host 192.0.2.1 detail",
+    "utils network ping cucm-sub1.lab.example",
+    "utils network ping 192.0.2.1 10",
+    "utils network ping 192.0.2.1 99 1472",
+    "utils disaster_recovery history backup",
+    "utils ha status DefaultCluster",
 ]
 # One reference for each form, apart from the code that is tested: what a line of it looks like.
 WORD = r"[A-Za-z0-9_./*+-]+"
 SHAPES = {
     "show network eth0": r"( detail)?",
     "show process load": r"( noidle| num (all|[1-9]\d{0,3})| thread| cpu| memory| time)*",
+    "show process using-most cpu": r"( [1-9]\d?)?",
+    "show process using-most memory": r"( [1-9]\d?)?",
+    "show cert own": r" /?[A-Za-z0-9_.][A-Za-z0-9_./+-]*",
+    "utils ha status": r"( [A-Za-z0-9][A-Za-z0-9_.-]*)?",
+    "utils network host": r" [A-Za-z0-9_][A-Za-z0-9._-]*( detail| srv)*",
+    "utils network ping": r" [A-Za-z0-9_][A-Za-z0-9._-]*( [1-9]\d?( [1-9]\d{0,3})?)?",
     "show packages active": r" (\*|[A-Za-z0-9][A-Za-z0-9_.+-]*)",
     "file list": rf" (activelog|inactivelog|install) {WORD}( detail| reverse| date| size)*",
     "file search": rf" (activelog|inactivelog|install) {WORD} [A-Za-z0-9_.:,=/@%+*^\[\]-]+"
@@ -83,6 +107,7 @@ def test_each_form_has_its_own_time_limit() -> None:
 
 def typed(form: Form) -> str:
     samples = {"LOCATION": "activelog", "PATH": "syslog/*", "REGEX": "x", "NAME": "*"}
+    samples |= {"CERTIFICATE": "tomcat", "HOST": "192.0.2.1"}
     return " ".join([form.head, *(samples[slot.name] for slot in form.slots)])
 
 
@@ -187,6 +212,68 @@ def test_blanks_between_the_words_do_not_count() -> None:
         "show packages active a b",
         "show packages active ../x",
         "show status " + "x" * 300,
+        # The nearest to the forms that support asks for.
+        "show process using-most",
+        "show process using-most time",
+        "show process using-most cpu 0",
+        "show process using-most cpu 100",
+        "show process using-most cpu file x",
+        "show process using-most cpu 5 file x",
+        "show process using-most memory file x",
+        "show perf query class",
+        "show perf query class Process",
+        "show perf query class processor",
+        'show perf query class "Cisco CallManager"',
+        "show perf query class Processor|Memory",
+        "show perf query class Processor Memory",
+        "show cert list",
+        "show cert list type own",
+        "show cert trust tomcat",
+        "show cert own",
+        "show cert own *",
+        "show cert own ../tomcat",
+        "show cert own tomcat ipsec",
+        "show csr own tomcat",
+        "show cuc cluster",
+        "show cuc version",
+        "utils cuc cluster makeprimary",
+        "utils core inactive analyze x",
+        "utils core active list page",
+        "utils core list",
+        "utils network host",
+        "utils network host a b",
+        "utils network host a server b",
+        "utils network host a detail detail",
+        "utils network host -t",
+        "utils network host a;b",
+        "utils network ping",
+        "utils network ping -f",
+        "utils network ping 192.0.2.1 -f",
+        "utils network ping 192.0.2.1 0",
+        "utils network ping 192.0.2.1 100",
+        "utils network ping 192.0.2.1 4 65507",
+        "utils network ping 192.0.2.1 4 56 7",
+        "utils network connectivity x",
+        "utils network traceroute x",
+        "utils ntp server",
+        "utils ntp server add x",
+        "utils ntp server delete",
+        "utils ntp server list x",
+        "utils disaster_recovery history",
+        "utils disaster_recovery history restore",
+        "utils disaster_recovery history backup x",
+        "utils disaster_recovery status restore",
+        "utils disaster_recovery cancel_backup",
+        "utils disaster_recovery backup network UCM x",
+        "utils system upgrade",
+        "utils system upgrade initiate",
+        "utils system upgrade cancel",
+        "utils system upgrade status x",
+        "utils imdb_replication",
+        "utils imdb_replication start",
+        "utils ha failover x",
+        "utils ha status a b",
+        "utils ha status *",
         "",
         "   ",
     ],
@@ -208,6 +295,7 @@ _PIECES = st.sampled_from(
     [
         *(word for head in sorted(HEADS) for word in head.split()),
         *("detail", "num", "5", "all", "cpu", "memory", "reltime", "hours", "2", "ignorecase"),
+        *("srv", "tomcat/tomcat.pem", "192.0.2.1", "99", "100", "9999"),
         *(
             "activelog",
             "syslog/*",
@@ -271,7 +359,12 @@ def _values(slot: Slot) -> st.SearchStrategy[str]:
         "REGEX": st.sampled_from(["x", "[Ee]rr.*", "^a", "a=b", "..", "reltime", "%2@a,b:c"]),
         "NAME": st.sampled_from(["*", "snmp", "a.b-c_d+e"]),
         "UNIT": st.sampled_from(["minutes", "hours", "days"]),
-        "N": st.integers(1, 9999).map(str),
+        "CERTIFICATE": st.sampled_from(["tomcat", "CAPF/CAPF.pem", "a-b_c.d/e+f"]),
+        "HOST": st.sampled_from(["192.0.2.1", "cucm-pub", "_sip._udp.a.example", "x"]),
+        "GROUP": st.sampled_from(["DefaultCluster", "a.b-c_d"]),
+        "COUNT": st.integers(1, 99).map(str),
+        "SIZE": st.integers(1, 9999).map(str),
+        "N": st.integers(1, 99 if slot.accepts("100") is None else 9999).map(str),
     }[slot.name]
 
 
@@ -279,6 +372,7 @@ def _values(slot: Slot) -> st.SearchStrategy[str]:
 def test_every_line_of_a_form_is_accepted(data: st.DataObject) -> None:
     form = data.draw(st.sampled_from(FORMS))
     words = [form.head, *(data.draw(_values(slot)) for slot in form.slots)]
+    words += [data.draw(_values(slot)) for slot in form.more[: data.draw(st.integers(0, 2))]]
     groups: set[str] = set()
     for option in data.draw(st.permutations(form.options)) if form.options else ():
         if data.draw(st.booleans()) and (not option.group or option.group not in groups):
