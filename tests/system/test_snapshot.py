@@ -52,7 +52,7 @@ def test_a_snapshot_is_in_the_job_in_its_export_and_not_in_its_coverage(
             (node, line) for node in lab.nodes for line in SNAPSHOT
         ]
         assert all(one.complete and one.text.strip() for one in outputs)
-        assert [one.parsed is not None for one in outputs] == [True, True, True, False] * 2
+        assert all(one.parsed is not None for one in outputs)
         shown = daemon.ctl("status", job.job_id).stdout
         assert all(f"runs {line}\n" in shown for line in SNAPSHOT)
         wait_until(lambda: client.status(job.job_id).nodes[0].coverage is not None)

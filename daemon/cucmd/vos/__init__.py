@@ -16,7 +16,8 @@ stays bounded whatever a node sends. What is known of real nodes is in `vos/NODE
     forms.py         the commands that may be run, as one table
     status.py        what their answers say: of the machine and its time,
     cluster.py       of the cluster, the version and the replication,
-    services.py      of services, NTP and the files of a folder
+    services.py      of services, NTP and the files of a folder,
+    records.py       of processes, core files, certificates and backups
     secrets.py       what must not be shown, and how it is masked
     transcript.py    both directions as lines for a person
     texts.py         what nodes print, word for word, and how their lines are compared

@@ -26,6 +26,13 @@ import msgspec
 from cucmd.vos import texts
 from cucmd.vos.arguments import InvalidArgument, is_path
 from cucmd.vos.cluster import parse_network_cluster, parse_runtimestate, parse_version_active
+from cucmd.vos.records import (
+    parse_backup_history,
+    parse_certificate,
+    parse_certificate_list,
+    parse_core_list,
+    parse_processes,
+)
 from cucmd.vos.services import parse_ntp_status, parse_service_list
 from cucmd.vos.status import parse_machine
 
@@ -158,9 +165,10 @@ FORMS: tuple[Form, ...] = (
             Option("memory", group="order"),
             Option("time", group="order"),
         ),
+        parser=parse_processes,
     ),
-    Form("show process using-most cpu", _QUICK, "6.12", more=(_MOST,)),
-    Form("show process using-most memory", _QUICK, "6.12", more=(_MOST,)),
+    Form("show process using-most cpu", _QUICK, "6.12", more=(_MOST,), parser=parse_processes),
+    Form("show process using-most memory", _QUICK, "6.12", more=(_MOST,), parser=parse_processes),
     Form("show perf query class Processor", _QUICK, "6.12"),
     Form("show perf query class Memory", _QUICK, "6.12"),
     Form("show memory count", _QUICK, "6.9"),
@@ -169,9 +177,9 @@ FORMS: tuple[Form, ...] = (
     Form("show packages active", _SLOW, "6.9", slots=(_PACKAGE,)),
     Form("show timezone config", _QUICK, "6.9"),
     Form("show date", _QUICK, "6.9"),
-    Form("show cert list own", _QUICK, "6.14"),
-    Form("show cert list trust", _QUICK, "6.14"),
-    Form("show cert own", _QUICK, "6.14", slots=(_OWN,)),
+    Form("show cert list own", _QUICK, "6.14", parser=parse_certificate_list),
+    Form("show cert list trust", _QUICK, "6.14", parser=parse_certificate_list),
+    Form("show cert own", _QUICK, "6.14", slots=(_OWN,), parser=parse_certificate),
     Form("show cuc cluster status", _SLOW, "6.17"),
     Form(
         "file list",
@@ -199,9 +207,9 @@ FORMS: tuple[Form, ...] = (
     Form("utils network ping", _SLOW, "6.16", slots=(_REMOTE,), more=(_TIMES, _SIZE)),
     Form(texts.RUNTIMESTATE, _SLOW, "6.11", parser=parse_runtimestate),
     Form("utils diagnose test", _MINUTES, "6.4"),
-    Form("utils core active list", _SLOW, "6.15"),
-    Form("utils core inactive list", _SLOW, "6.15"),
-    Form("utils disaster_recovery history backup", _SLOW, "6.13"),
+    Form("utils core active list", _SLOW, "6.15", parser=parse_core_list),
+    Form("utils core inactive list", _SLOW, "6.15", parser=parse_core_list),
+    Form("utils disaster_recovery history backup", _SLOW, "6.13", parser=parse_backup_history),
     Form("utils disaster_recovery status backup", _SLOW, "6.13"),
     Form("utils system upgrade status", _SLOW, "6.16"),
     Form("utils imdb_replication status", _MINUTES, "6.17"),

@@ -21,8 +21,13 @@ from cucmd.vos.services import (
 )
 from cucmd.vos.status import Disk, Machine, parse_machine
 from rig.tries import split_places
+from unit.vos.test_records import SAMPLES as RECORDS
 
-PARSERS = {form.head: form.parser for form in FORMS if form.parser is not None}
+PARSERS = {
+    " ".join([form.head, *("tomcat" for _ in form.slots)]): form.parser
+    for form in FORMS
+    if form.parser is not None
+}
 
 STATUS = """
 Host Name          : ucm-a
@@ -132,6 +137,7 @@ SAMPLES = {
     "utils service list": SERVICES,
     "utils ntp status": NTP,
     "utils dbreplication runtimestate": REPLICATION,
+    **RECORDS,
 }
 UNKNOWN = "a line that no node has printed so far"
 

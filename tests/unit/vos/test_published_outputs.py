@@ -167,8 +167,13 @@ READ: dict[str, dict[str, Any]] = {
         "files.name": ["cdrrepThreadDump.log", "cdrrepmgr.bin", "cdrrepmgr00081.log"],
         "files.size": [0, 36, 1_120_033],
     },
-    "core files": {},  # no parser
-    "diagnosis 11.5": {},
+    "core files": {
+        "files.process": ["ccm", "CTIManager"],
+        "files.modified": ["2017-02-14T04:40:51", "2019-05-02T10:01:33"],
+        "none": False,
+        "others": [],
+    },
+    "diagnosis 11.5": {},  # no parser
 }
 
 

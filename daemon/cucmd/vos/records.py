@@ -1,0 +1,305 @@
+"""PURE. What a node says of its processes, core files, certificates and backups.
+
+These are the answers to `show process ...`, `utils core ... list`, `show cert ...` and `utils
+disaster_recovery history backup`. A line that has not a form of `vos/NODES.md`, sections 6.12 to
+6.15, is kept as it is.
+
+Times are by the node's own clock. Where a zone stands beside one it is an abbreviation, which does
+not name a zone, so it is left out: what is known of such a time is the day.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from cucmd.vos.texts import LONGEST, MONTHS, takes_field, whole
+
+_MOST_COLUMNS = 20
+# A heading of a table of processes -> its field. The last of a table is always what was started.
+_COLUMNS = {
+    "%cpu": "cpu_percent",
+    "pcpu": "cpu_percent",
+    "%mem": "memory_percent",
+    "pmem": "memory_percent",
+    "pid": "pid",
+    "user": "user",
+    "command": "command",
+    "args": "command",
+}
+_PERCENT = re.compile(r"\d{1,6}(?:\.\d{1,3})?")
+_PID = re.compile(r"\d{1,10}")
+
+_CORE = re.compile(
+    r"\s*(?P<size>\d{1,15}) KB\s+(?P<modified>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\s+"
+    r"(?P<name>core\.\S{1,200})"
+)
+_CORE_HEADING = "size date core file name"
+_NO_CORES = re.compile(r"\s*no core files found\.?", re.IGNORECASE)
+_CORE_NAME = re.compile(
+    r"core\.(?P<pid>\d{1,10})\.(?P<signal>\d{1,3})\.(?P<process>\D\S{0,99})\.\d{1,12}"
+)
+
+_LISTED = re.compile(r"\s*(?P<name>[^\s:]{1,250}\.(?:pem|der)):(?P<said>.{0,200})", re.IGNORECASE)
+_CERTIFICATE = {
+    "serial number": "serial",
+    "signaturealgorithm": "signature_algorithm",
+    "issuer name": "issuer",
+    "subject name": "subject",
+    "validity from": "valid_from",
+    "to": "valid_to",
+}
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_TIME = re.compile(r"(\d\d):(\d\d):(\d\d)")
+_DAY_AND_YEAR = re.compile(r"(\d{1,2}) (\d{4})")
+_WORDS_OF_DATE = 6  # `Fri Feb 04 15:31:39 PST 2022`
+_RESULT = re.compile(r"[A-Z]{2,20}")
+_HISTORY_HEADING = "tar filename:"
+
+
+class BusyProcess(msgspec.Struct, frozen=True):
+    """What is None, the table does not have. `command`: with its arguments, as far as it is shown.
+
+    cpu_percent     of one processor: with several it can be more than 100
+    memory_percent  of the memory
+    """
+
+    pid: int
+    command: str
+    cpu_percent: float | None = None
+    memory_percent: float | None = None
+    user: str | None = None
+
+
+class Processes(msgspec.Struct, frozen=True):
+    """In the node's order. `others`: lines in no known form, without the empty ones."""
+
+    processes: tuple[BusyProcess, ...]
+    others: tuple[str, ...] = ()
+
+
+class CoreFile(msgspec.Struct, frozen=True):
+    """The memory of a process that crashed. `size`: bytes, of what the node has counted in KB.
+
+    process, pid, signal   from its name; None: it has another form
+    """
+
+    name: str
+    size: int
+    modified: datetime
+    process: str | None = None
+    pid: int | None = None
+    signal: int | None = None
+
+
+class CoreFiles(msgspec.Struct, frozen=True):
+    """`none`: the node says that it has none. `others`: lines in no known form."""
+
+    files: tuple[CoreFile, ...]
+    none: bool = False
+    others: tuple[str, ...] = ()
+
+
+class ListedCertificate(msgspec.Struct, frozen=True):
+    """`name`: with its folder, as `show cert own` takes it. `said`: by whom it was signed, in the
+    node's words.
+    """
+
+    name: str
+    said: str | None = None
+
+
+class CertificateList(msgspec.Struct, frozen=True):
+    """Without dates, which only `show cert own` has. `others`: lines in no known form."""
+
+    certificates: tuple[ListedCertificate, ...]
+    others: tuple[str, ...] = ()
+
+
+class Certificate(msgspec.Struct, frozen=True):
+    """What is None, the node has not said. `others`: all other lines, with the certificate."""
+
+    subject: str | None = None
+    issuer: str | None = None
+    serial: str | None = None
+    signature_algorithm: str | None = None
+    valid_from: datetime | None = None
+    valid_to: datetime | None = None
+    others: tuple[str, ...] = ()
+
+
+class Backup(msgspec.Struct, frozen=True):
+    """A backup that has ended.
+
+    file      None: there is none, as after most failures
+    result    the node's own word: SUCCESS, ERROR, ...
+    details   what stands behind it: kind, version, features
+    """
+
+    file: str | None
+    device: str
+    completed: datetime
+    result: str
+    details: str | None = None
+
+
+class BackupHistory(msgspec.Struct, frozen=True):
+    """In the node's order. `others`: lines in no known form, without the empty ones."""
+
+    backups: tuple[Backup, ...]
+    others: tuple[str, ...] = ()
+
+
+def parse_processes(lines: Iterable[str]) -> Processes:
+    """Reads the answers to `show process using-most` and `show process load`, by their headings."""
+    columns: Sequence[str | None] = ()
+    found: list[BusyProcess] = []
+    others: list[str] = []
+    for line in lines:
+        if headings := _headings(line):
+            columns = headings
+        elif columns and (process := _process(line, columns)):
+            found.append(process)
+        elif line.strip():
+            others.append(line)
+    return Processes(tuple(found), tuple(others))
+
+
+def _headings(line: str) -> Sequence[str | None]:
+    """The field of each column, None for others; empty: the line is no heading of a table."""
+    if len(line) > LONGEST:
+        return ()
+    fields = [_COLUMNS.get(word) for word in line.lower().split()]
+    known = {field for field in fields if field}
+    if not {"pid", "command"} <= known or fields[-1] != "command" or len(fields) > _MOST_COLUMNS:
+        return ()
+    return fields if len(known) == sum(field is not None for field in fields) else ()
+
+
+def _process(line: str, columns: Sequence[str | None]) -> BusyProcess | None:
+    words = line.split(None, len(columns) - 1) if len(line) <= LONGEST else ()
+    if len(words) < len(columns):
+        return None
+    said = {field: word for field, word in zip(columns, words, strict=True) if field}
+    percents = {name: said.pop(name) for name in ("cpu_percent", "memory_percent") if name in said}
+    pid = said.pop("pid")
+    if not _PID.fullmatch(pid) or not all(map(_PERCENT.fullmatch, percents.values())):
+        return None
+    command = said.pop("command").rstrip()
+    shares = {name: float(text) for name, text in percents.items()}
+    return BusyProcess(int(pid), command, **shares, user=said.get("user"))
+
+
+def parse_core_list(lines: Iterable[str]) -> CoreFiles:
+    """Reads the answers to `utils core active list` and `utils core inactive list`."""
+    files: list[CoreFile] = []
+    none = False
+    others: list[str] = []
+    for line in lines:
+        if not line.strip() or " ".join(line.split()).lower() == _CORE_HEADING:
+            continue
+        if (found := whole(_CORE, line)) and (file := _core(found)):
+            files.append(file)
+        elif not none and whole(_NO_CORES, line):
+            none = True
+        else:
+            others.append(line)
+    return CoreFiles(tuple(files), none, tuple(others))
+
+
+def _core(found: re.Match[str]) -> CoreFile | None:
+    try:
+        modified = datetime.fromisoformat(found["modified"])
+    except ValueError:
+        return None
+    name, size = found["name"], int(found["size"]) * 1024
+    if (parts := _CORE_NAME.fullmatch(name)) is None:
+        return CoreFile(name, size, modified)
+    return CoreFile(name, size, modified, parts["process"], int(parts["pid"]), int(parts["signal"]))
+
+
+def parse_certificate_list(lines: Iterable[str]) -> CertificateList:
+    """Reads the answers to `show cert list own` and `show cert list trust`."""
+    certificates: list[ListedCertificate] = []
+    others: list[str] = []
+    for line in lines:
+        if found := whole(_LISTED, line):
+            certificates.append(ListedCertificate(found["name"], found["said"].strip() or None))
+        elif line.strip():
+            others.append(line)
+    return CertificateList(tuple(certificates), tuple(others))
+
+
+def parse_certificate(lines: Iterable[str]) -> Certificate:
+    """Reads the answer to `show cert own NAME`. Of what comes twice the first counts."""
+    said: dict[str, str] = {}
+    dates: dict[str, datetime] = {}
+    others: list[str] = []
+    for line in lines:
+        if not takes_field(line, _CERTIFICATE, said):
+            if line.strip():
+                others.append(line)
+        elif (name := next(reversed(said))).startswith("valid_"):
+            words = said[name].split()
+            if (date := _date(words)) and len(words) == _WORDS_OF_DATE:
+                dates[name] = date
+            else:
+                del said[name]
+                others.append(line)
+    fields: dict[str, Any] = {**said, **dates}
+    return Certificate(**fields, others=tuple(others))
+
+
+def parse_backup_history(lines: Iterable[str]) -> BackupHistory:
+    """Reads the answer to `utils disaster_recovery history backup`."""
+    backups: list[Backup] = []
+    others: list[str] = []
+    for line in lines:
+        if backup := _backup(line):
+            backups.append(backup)
+        elif line.strip() and not line.strip().lower().startswith(_HISTORY_HEADING):
+            others.append(line)
+    return BackupHistory(tuple(backups), tuple(others))
+
+
+def _backup(line: str) -> Backup | None:
+    """`NAME.tar DEVICE Thu Dec 10 10:35:22 CST 2009 SUCCESS MANUAL CDR_CAR,CCM`. What the columns
+    between the name and the time are differs, so the time is looked for.
+    """
+    words = line.split() if len(line) <= LONGEST else []
+    places = range(1, len(words) - _WORDS_OF_DATE)
+    at = next((place for place in places if words[place].lower() in _DAYS), None)
+    completed = None if at is None else _date(words[at:])
+    if at is None or completed is None:
+        return None
+    result, *details = words[at + _WORDS_OF_DATE :]
+    has_file = words[0].lower().endswith(".tar")
+    if not _RESULT.fullmatch(result) or (at == 1 and has_file):
+        return None
+    return Backup(
+        words[0] if has_file else None,
+        words[at - 1],
+        completed,
+        result,
+        " ".join(details) or None,
+    )
+
+
+def _date(words: Sequence[str]) -> datetime | None:
+    """`Fri Feb 04 15:31:39 PST 2022` at the beginning of the words, without its zone."""
+    if len(words) < _WORDS_OF_DATE or words[0].lower() not in _DAYS:
+        return None
+    _, month, day, time, _, year = words[:_WORDS_OF_DATE]
+    clock, date = _TIME.fullmatch(time), _DAY_AND_YEAR.fullmatch(f"{day} {year}")
+    if clock is None or date is None:
+        return None
+    try:
+        number = MONTHS.index(month.lower()) + 1
+        hour, minute, second = map(int, clock.groups())
+        return datetime(int(date[2]), number, int(date[1]), hour, minute, second)
+    except ValueError:
+        return None
