@@ -31,6 +31,7 @@ from cucmd.vos.cli import NotAtPrompt as NotAtPrompt
 from cucmd.vos.cluster import ActiveVersion as ActiveVersion
 from cucmd.vos.cluster import ClusterTable as ClusterTable
 from cucmd.vos.cluster import ListedNode as ListedNode
+from cucmd.vos.cluster import asked_node as asked_node
 from cucmd.vos.cluster import parse_network_cluster as parse_network_cluster
 from cucmd.vos.cluster import parse_version_active as parse_version_active
 from cucmd.vos.commands import CaptureLine as CaptureLine

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -177,6 +177,23 @@ def _unbroken(lines: Iterable[str]) -> Iterator[str]:
             yield line
     if begun is not None:
         yield begun
+
+
+def asked_node(nodes: Sequence[ListedNode], host: str, peer: str) -> ListedNode | None:
+    """The node that was asked, which keeps the name by which it is known here.
+
+    It is the one at the address to which we are connected, else that of the same name, else the
+    only one without a connection. None: none of these is one node alone.
+    """
+    names = {host.lower(), host.lower().removesuffix(".")}
+    for fits in (
+        [node for node in nodes if node.address in (peer, host)],
+        [node for node in nodes if names & {node.name.lower(), (node.fqdn or "").lower()}],
+        [node for node in nodes if node.here],
+    ):
+        if len(fits) == 1:
+            return fits[0]
+    return None
 
 
 def parse_version_active(lines: Iterable[str]) -> ActiveVersion:

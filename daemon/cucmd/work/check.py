@@ -46,7 +46,6 @@ from cucmd.work.collect import (
     notes_of,
     upload_target,
 )
-from cucmd.work.discover import asked_node
 from cucmd.work.session import answer, logged_in
 
 # Percent of the logging partition that is used. Above its high water mark, which can be set to this
@@ -220,7 +219,7 @@ async def _ask_product(session: NodeSession, seen: _Seen) -> None:
     """Its product, if the table of its cluster has it in a known form. Raises `NodeFailed`."""
     lines = await answer(session, seen.task, vos.SHOW_CLUSTER)
     table = vos.parse_network_cluster(lines)
-    itself = asked_node(table.nodes, seen.task.host, session.shell.peer_address)
+    itself = vos.asked_node(table.nodes, seen.task.host, session.shell.peer_address)
     if itself is not None and itself.product:
         seen.put(product=seen.mask(itself.product))
 

@@ -6,8 +6,6 @@ secrets, and nothing is done with it here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from cucmd import vos
 from cucmd.failure import Code, NodeFailed, fail
 from cucmd.job.discover import Discover, Found, Member
@@ -65,7 +63,7 @@ async def _version(session: NodeSession, task: NodeTask) -> tuple[str | None, tu
 
 def _found(task: NodeTask, table: vos.ClusterTable, peer: str) -> Found:
     mask = Secrets((task.login.password,)).mask
-    asked = asked_node(table.nodes, task.host, peer)
+    asked = vos.asked_node(table.nodes, task.host, peer)
     members = tuple(
         Member(
             node=task.node if node is asked else _name(node, task),
@@ -86,23 +84,6 @@ def _name(node: vos.ListedNode, task: NodeTask) -> str:
     """By its address, with the port of the node that was asked where one was given."""
     _, port = split_address(task.node)
     return node.address if port is None else address(node.address, port)
-
-
-def asked_node(nodes: Sequence[vos.ListedNode], host: str, peer: str) -> vos.ListedNode | None:
-    """The node that was asked, which keeps the name by which it is known here.
-
-    It is the one at the address to which we are connected, else that of the same name, else the
-    only one without a connection. None: none of these is one node alone.
-    """
-    names = {host.lower(), host.lower().removesuffix(".")}
-    for fits in (
-        [node for node in nodes if node.address in (peer, host)],
-        [node for node in nodes if names & {node.name.lower(), (node.fqdn or "").lower()}],
-        [node for node in nodes if node.here],
-    ):
-        if len(fits) == 1:
-            return fits[0]
-    return None
 
 
 def _nothing(found: Found) -> NodeFailed:
