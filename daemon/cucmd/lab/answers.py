@@ -14,6 +14,7 @@ from typing import TypeAlias
 import msgspec
 
 from cucmd.lab import texts
+from cucmd.lab.faults import FaultKind
 from cucmd.lab.files import ROOTS, VirtualFile, blocks
 from cucmd.lab.selection import Get, ListEntry, Unsuccessful
 
@@ -72,7 +73,7 @@ SERVICES = (
     "Cisco CallManager[STARTED]",
     "Cisco CTIManager[STARTED]",
     "Cisco RIS Data Collector[STARTED]",
-    "Cisco HCS Admin UI[STOPPED]  Component is not running",
+    "Cisco SSH Tunnel[STOPPED]  Service Not Activated",
     "Cisco Dialed Number Analyzer[STOPPED]  Service Not Activated ",
     "Primary Node =true",
 )
@@ -259,6 +260,37 @@ def _runtimestate(here: Here, _words: list[str]) -> list[str]:
         "-----------   ----------   ------    -------   -----    -----------    --------------",
         *rows,
     ]
+
+
+# What a node that is not well prints: to which command, in place of what, and what.
+ILL: dict[FaultKind, tuple[str, str, str]] = {
+    FaultKind.SERVICE_STOPPED: (
+        "utils service list",
+        r"CTIManager\[STARTED\]",
+        "CTIManager[STOPPED]  Component is not running",
+    ),
+    FaultKind.NOT_REPLICATED: (
+        "utils dbreplication runtimestate",
+        r"\(2\) Setup Completed",
+        "(4) Setup Failed",
+    ),
+    FaultKind.NO_TIME: ("utils ntp status", "synchronised to NTP server.*", "unsynchronised"),
+    FaultKind.FAR_FROM_TIME: ("utils ntp status", "at stratum .*", "at stratum 9"),
+    FaultKind.OTHER_VERSION: ("show version active", re.escape(VERSION), "12.5.1.11900-146"),
+    FaultKind.CERTIFICATE_ENDED: ("show cert own", r"(To: .*) \d{4}", r"\1 2020"),
+    FaultKind.BACKUP_FAILED: ("utils disaster_recovery history backup", "SUCCESS", "ERROR"),
+    FaultKind.CORE_FILE: (
+        "utils core active list",
+        "No core files found",
+        "340196 KB   {:%Y-%m-%d %H:%M:%S}   core.4560.6.ccm.1453750027",
+    ),
+    FaultKind.BUSY: ("show process using-most cpu", r" 12\.4", " 98.1"),
+    FaultKind.UNKNOWN_TO_OTHERS: (
+        "show network cluster",
+        " authenticated using TCP since",
+        " not authenticated - INITIATOR since",
+    ),
+}
 
 
 # name -> mandatory parameters, all parameters, what it prints

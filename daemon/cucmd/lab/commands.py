@@ -6,6 +6,7 @@ A capture has ended once its session has, however that was, and before the promp
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Sequence
 
 from cucmd.lab import answers, support, texts
@@ -58,7 +59,7 @@ async def plain(session: LabSession, words: list[str]) -> None:
     for name, (least, most, said) in (answers.REPORTS | support.REPORTS).items():
         if (given := _arguments(words, name, least, most)) is not None:
             lines = said(_here(session), given) if callable(said) else said
-            return await _print(session, lines)
+            return await _print(session, _ill(session, name, lines))
     raise CommandRefused(texts.NO_VALID_COMMAND)
 
 
@@ -76,6 +77,15 @@ def _here(session: LabSession) -> answers.Here:
     node = session.node
     zone = node.options.timezone
     return answers.Here(node.here, node.members, node.now(), zone, node.percent_used)
+
+
+def _ill(session: LabSession, name: str, lines: Sequence[str]) -> Sequence[str]:
+    """The same as a node prints it that is not well."""
+    for fault, (command, usual, said) in answers.ILL.items():
+        if command == name and session.node.plan.take(fault):
+            now = session.node.now().astimezone(session.node.options.timezone)
+            lines = [re.sub(usual, said.format(now), line) for line in lines]
+    return lines
 
 
 async def _print(session: LabSession, lines: Sequence[str]) -> None:
@@ -104,7 +114,7 @@ async def _network_cluster(session: LabSession, _words: list[str]) -> None:
         lines = answers.with_strangers(lines, int(strangers.number))
     if node.plan.take(FaultKind.OTHER_TABLE):
         lines = answers.other_table(node.members)
-    await _print(session, lines)
+    await _print(session, _ill(session, "show network cluster", lines))
 
 
 async def _pagination(session: LabSession, words: list[str]) -> None:

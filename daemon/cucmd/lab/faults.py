@@ -150,6 +150,19 @@ class FaultKind(StrEnum):
     PAGER_AGAIN = "pager-again", Rule("a pager in the middle of an answer, though off")
     QUESTION = "question", Rule("a question in the middle of an answer")
     SILENT_ANSWER = "silent-answer", Rule("silence in the middle of an answer")
+    SERVICE_STOPPED = "service-stopped", Rule("an activated service is stopped", counted=False)
+    NOT_REPLICATED = "not-replicated", Rule("no server is (2) in its replication", counted=False)
+    NO_TIME = "no-time", Rule("it follows no server of the time", counted=False)
+    FAR_FROM_TIME = "far-from-time", Rule("it follows a server at stratum 9", counted=False)
+    OTHER_VERSION = "other-version", Rule("an older version is active", counted=False)
+    CERTIFICATE_ENDED = "certificate-ended", Rule("its certificates have ended", counted=False)
+    BACKUP_FAILED = "backup-failed", Rule("no backup has succeeded", counted=False)
+    CORE_FILE = "core-file", Rule("a process has crashed just now", counted=False)
+    BUSY = "busy", Rule("a process uses 98 % of a processor", counted=False)
+    UNKNOWN_TO_OTHERS = (
+        "unknown-to-others",
+        Rule("show network cluster says that no other is authenticated", counted=False),
+    )
     LOW_SPACE = (
         "low-space",
         Rule("the log partition is so full (92); captures: 85", "PERCENT", 92, counted=False),
