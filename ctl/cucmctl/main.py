@@ -16,6 +16,7 @@ VERBS = {
     "start": ("start", "start a job on one or more nodes; prints its id"),
     "run": ("run", "run commands that only read on nodes, and print what they say"),
     "check": ("check", "whether a collection from nodes can be expected to work"),
+    "health": ("health", "whether nodes are well, check by check"),
     "capture": ("capture", "capture packets on several nodes at once; prints the id"),
     "stop": ("change", "end a capture now, and collect its files"),
     "retry": ("start", "try nodes of a job again that did not succeed"),

@@ -343,6 +343,7 @@ class RecordedReport:
         self.last_checked: Checked | None = None
         self.written: list[ReceivedFile] = []
         self.captures: list[Captured] = []
+        self.results: list[Result] = []
 
     def attempt(self, number: int) -> None:
         self.attempts.append(number)
@@ -359,6 +360,7 @@ class RecordedReport:
         pass
 
     def result(self, result: Result) -> None:
+        self.results.append(result)
         match result:
             case Found():
                 self.last_found = result

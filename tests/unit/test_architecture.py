@@ -96,7 +96,8 @@ KINDS = {
     "capture": ("Packets", 10),
     "check": ("Checks", 7),
     "collect": ("Files", 19),
-    "discover": ("Discovery", 11),
+    "discover": ("Discovery", 10),
+    "health": ("HealthChecks", 9),
     "run": ("Commands", 7),
 }
 

@@ -59,7 +59,7 @@ _GIVE = {
     "login": "give --password-file or --credential, or only --user to be asked for the password",
 }
 _SECTIONS = {
-    **dict.fromkeys(("collection", "login", "capture", "check", ""), "--{}"),
+    **dict.fromkeys(("collection", "login", "capture", "check", "health", ""), "--{}"),
     "timeouts": "--{}-timeout",
 }
 

@@ -22,6 +22,7 @@ from cucmd.job.asked import (
     Discovery,
     Estimate,
     Files,
+    HealthChecks,
     How,
     Login,
     Packets,
@@ -134,6 +135,18 @@ class Client(Calls):
     ) -> jobs.Job:
         """Looks whether a collection can be expected to work; each node has what was `checked`."""
         return self.start(nodes, Checks(receiver or None), login=login, how=how)
+
+    def health(
+        self,
+        nodes: Sequence[str],
+        *,
+        login: Login,
+        only: Sequence[str] | None = None,
+        how: How | None = None,
+    ) -> jobs.Job:
+        """Looks whether nodes are well; each has its `health`. `only`: the names of checks."""
+        work = HealthChecks(texts_or_none("only", only))
+        return self.start(nodes, work, login=login, how=how)
 
     def capture(
         self,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import get_args
 
@@ -24,9 +24,9 @@ from cucmctl.cli.options import (
 )
 from cucmctl.cli.times import moment, rfc3339
 from cucmctl.client.client import MOST_LISTED, UNFINISHED, Client
-from cucmctl.text import checked, job_list, render, sized
+from cucmctl.text import checked, job_list, judged, render, sized
 from cucmctl.text.window import window
-from cucmd.protocol.jobs import DEFAULT_LIMIT, JobStatus, JobSummary, ListRequest
+from cucmd.protocol.jobs import DEFAULT_LIMIT, Job, JobStatus, JobSummary, ListRequest
 
 # how many jobs `status` shows without a job: they fit a small terminal
 NEWEST = 10
@@ -60,13 +60,19 @@ def _status(arguments: argparse.Namespace) -> int:
             newest = client.list(limit=NEWEST)
             jobs = [*newest, *older(client, newest, NEWEST)]
             return _show_list(jobs, as_json=arguments.json)
-        job = client.status(arguments.job)
+        job = judged.whole(client.status(arguments.job))
     layout = printer.layout(sys.stdout)
-    about = checked.table if checked.has_checked(job) else sized.sizes
-    found = about(job, **layout)
+    found = _found(job)(job, **layout)
     lines = render.job(job, datetime.now(UTC), **layout, found=found)
     seen = render.first_in_view(lines, printer.rows(sys.stdout), layout["columns"])
     return printer.show(job, seen, as_json=arguments.json)
+
+
+def _found(job: Job) -> Callable[..., Iterable[str]]:
+    """What says what the job has found on its nodes."""
+    if checked.has_checked(job):
+        return checked.table
+    return judged.lines if judged.has_health(job) else sized.sizes
 
 
 def _list_arguments(parser: VerbParser) -> None:
@@ -78,7 +84,7 @@ def _list_arguments(parser: VerbParser) -> None:
     parser.add_argument(
         "--kind",
         metavar="KIND",
-        help="only jobs that do this: collect, dry_run, discover, run, check, capture",
+        help="only jobs that do this: collect, dry_run, discover, run, check, capture, health",
     )
     parser.add_argument(
         "--target", metavar="NAME", help="only started for this cluster, or with this node"

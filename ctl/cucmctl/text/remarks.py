@@ -38,10 +38,10 @@ def remarks(
     missing = [(node, [(GAP + visible(node.coverage or ""), "")]) for node in nodes if node.gaps]
     said = chain(missing, ((node, _of(node, mark)) for node in nodes))
     for line in _grouped(said, all_names=columns is None, marks=(GAP, mark)):
-        yield from [line] if columns is None else _wrapped(line, columns)
+        yield from [line] if columns is None else wrapped(line, columns)
 
 
-def _wrapped(text: str, columns: int) -> Iterator[str]:
+def wrapped(text: str, columns: int) -> Iterator[str]:
     """Broken between words; what follows is indented by two more than the first."""
     indent = (len(text) - len(text.lstrip()) + 2) * " "
     while len(text) > columns and (at := text.rfind(" ", len(indent), columns + 1)) > 0:

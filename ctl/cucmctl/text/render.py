@@ -150,6 +150,14 @@ def first_in_view(lines: Iterable[str], rows: int | None, columns: int | None) -
             yield shown[0]
 
 
+# What a job does whose kind says all of it.
+_DOES = {
+    "discover": "asks a node which nodes its cluster has",
+    "check": "looks whether a collection can be expected to work",
+    "health": "looks whether the nodes are well",
+}
+
+
 def _heading(job: Job, now: datetime, *, colour: bool) -> Iterator[str]:
     status = paint(job.status, job.status) if colour else job.status
     yield f"job {visible(job.job_id)}: {status}, {tally(job)}"
@@ -167,10 +175,8 @@ def _heading(job: Job, now: datetime, *, colour: bool) -> Iterator[str]:
         if job.collection.profile is not None and job.collection.paths:
             # --only and --path may have made others of them than the profile has
             yield f"paths {visible(', '.join(_first(job.collection.paths)))}"
-    elif job.kind == "discover":
-        yield "asks a node which nodes its cluster has"
-    elif job.kind == "check":
-        yield "looks whether a collection can be expected to work"
+    elif job.kind in _DOES:
+        yield _DOES[job.kind]
     elif job.capture is not None:
         yield from captured.asked(job.capture)
     for command in job.commands or ():
@@ -312,6 +318,9 @@ def _came(job: Job) -> str:
         return f"{counting(sum(one.files for one in paths), 'file')}, {whole} would come"
     if job.kind == "check":
         return f"{counting(sum(bool(node.checked) for node in job.nodes), 'node')} checked"
+    if job.kind == "health":
+        of_all = [len(node.health.findings) for node in job.nodes if node.health]
+        return f"{counting(sum(of_all), 'finding')} of {counting(len(of_all), 'node')}"
     files = sum(node.files_received for node in job.nodes)
     received = size(sum(node.bytes_received for node in job.nodes))
     came = f"{counting(files, 'file')}, {received}"

@@ -20,6 +20,7 @@ from cucmd.config.built_in import BUILT_IN
 from cucmd.config.errors import UnknownProfile
 from cucmd.config.keys import Kind, kinds_of, or_empty, text, texts, whole
 from cucmd.config.profiles import Profile
+from cucmd.job.health import Thresholds
 from cucmd.job.job import HostKeyPolicy
 from cucmd.job.timeouts import Timeouts
 from cucmd.node_name import node_key, parse_node, split_address
@@ -71,6 +72,18 @@ class Retention(Struct, frozen=True):
     days: Annotated[int, whole(0, 36_500)] = 0  # since a job has ended
     jobs: Annotated[int, whole(0, 1_000_000)] = 0  # how many stay, the newest
     bytes: int = 0  # what the files of those that stay take together
+
+
+class HealthSettings(Thresholds, frozen=True):
+    """Beyond these a health check is not good."""
+
+    stratum: Annotated[int, whole(1, 15)] = 4  # of the server whose time a node follows
+    clock_seconds: Annotated[int, whole(1, 86_400)] = 120  # that clocks may be off, or apart
+    logging_percent: Annotated[int, whole(1, 100)] = 90  # of the logging partition that is used
+    certificate_days: Annotated[int, whole(0, 3650)] = 30  # until a certificate ends
+    backup_days: Annotated[int, whole(1, 3650)] = 7  # since the last backup
+    core_days: Annotated[int, whole(0, 3650)] = 7  # since a process has left a core file
+    processor_percent: Annotated[int, whole(1, 10_000)] = 90  # of one, that one process uses
 
 
 class RetrySettings(Struct, frozen=True):
@@ -158,6 +171,7 @@ class Config(Struct, frozen=True, dict=True):
     limits: Limits = Limits()
     retention: Retention = Retention()
     retry: RetrySettings = RetrySettings()
+    health: HealthSettings = HealthSettings()
     ssh: SshSettings = SshSettings()
     receiver: ReceiverSettings = ReceiverSettings()
     credentials: CredentialSettings = CredentialSettings()

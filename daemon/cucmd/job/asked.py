@@ -10,6 +10,7 @@ Of this is made what is stored (`work.py`), mostly by `plan/`: paths of a profil
     Checks       Check      whether a collection can be expected to work
     Packets      Capture    a capture on all nodes at once
     Discovery    Discover   which nodes the cluster has
+    HealthChecks HealthCheck  whether nodes are well
 
 These structs travel on the socket as they are, and every caller of the client uses them. Their
 docs and the comments of their fields are those of the interface (api/text.py).
@@ -150,6 +151,16 @@ class Discovery(AskedWork, frozen=True):
 
     def planned(self) -> Discover:
         return Discover()
+
+
+class HealthChecks(AskedWork, frozen=True):
+    """Whether nodes are well: each runs commands that only read, whose output is kept, and each
+    check says what is good, to be looked at, or bad. only has the names of checks; the others are
+    left out. What was found is in the node's field health, also where the node has failed. The
+    limits are those of the configuration.
+    """
+
+    only: tuple[str, ...] | None = None
 
 
 class How(Struct, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ from cucmd.job.asked import (
     Discovery,
     Estimate,
     Files,
+    HealthChecks,
     How,
     Login,
     Packets,
@@ -24,13 +25,14 @@ from cucmd.job.capture import Capture, Captured
 from cucmd.job.check import Check, Checked
 from cucmd.job.collect import Collect, DryRun, Gap, Sizes
 from cucmd.job.discover import Discover, Found
+from cucmd.job.health import Health, HealthCheck
 from cucmd.job.kind import AskedWork, Kind, Result
 from cucmd.job.run import Run
 
 # What a job does on each of its nodes, as it is planned and stored. The structs are told apart by
 # their tags, which are the names of the kinds. They are in databases: a tag is never renamed, and a
 # field that comes later has a default. In this order their types stand in the interface.
-Work: TypeAlias = Discover | Collect | DryRun | Run | Check | Capture
+Work: TypeAlias = Discover | Collect | DryRun | Run | Check | Capture | HealthCheck
 KINDS: tuple[type[Kind], ...] = get_args(Work)
 
 
@@ -46,7 +48,8 @@ class StartRequest(How, frozen=True):
     discovered are those of these names, of clusters or of nodes that were asked, that stand for the
     nodes of the last discovery too. A credential that is tied is sent to such nodes only with
     accept_nodes, and only if it may be sent to the node that has named them.
-    What it does on the nodes is one of collection, commands, check, capture, discovery and dry_run.
+    What it does on the nodes is one of collection, commands, check, capture, discovery, dry_run and
+    health.
     After a restart of the daemon commands and captures that were not done end as interrupted.
     The following four are of a collection alone. only has names of paths of the profile; the others
     are left out: "sdl" and "ccm/sdl" are names of "cm/trace/ccm/sdl". added_paths are collected
@@ -76,6 +79,7 @@ class StartRequest(How, frozen=True):
     # means its publisher. An empty object. What was found is kept as the last of that node.
     discovery: Discovery | None = None
     dry_run: Estimate | None = None
+    health: HealthChecks | None = None
 
     def work(self) -> tuple[str, AskedWork]:
         """What is asked, and the member that has it.
@@ -114,6 +118,8 @@ class Given(Struct, frozen=True, kw_only=True):
     sizes: Sizes | None = None
     # Of a check, also of one that failed.
     checked: Checked | None = None
+    # Of a look at its health, also of one that failed.
+    health: Health | None = None
     # Of a packet capture, once it has begun.
     capture: Captured | None = None
     # In a job that captures: the names of captures that may still run there though they were given

@@ -22,6 +22,7 @@ from cucmd.job import asked
 from cucmd.job.capture import Capture
 from cucmd.job.collect import Collect, DryRun
 from cucmd.job.duration import USUAL_WRITTEN_FOR, parse_last
+from cucmd.job.health import CHECKS, HealthCheck, Thresholds
 from cucmd.job.job import Job
 from cucmd.job.kind import AskedWork
 from cucmd.job.run import Run
@@ -58,6 +59,8 @@ def planned(
             return DryRun(resolve_collection(files, config, now))
         case asked.Commands(lines):
             return Run(resolve_commands(lines), None if timeouts is None else timeouts.command)
+        case asked.HealthChecks(only):
+            return HealthCheck(resolve_checks(only), Thresholds(**asdict(config.health)))
         case asked.Packets():
             return resolve_capture(work, f"{CAPTURE_PREFIX}{job_id}")
         case _:
@@ -261,6 +264,19 @@ def _command(position: int, text: str) -> str:
         return parse_command(text).line
     except InvalidArgument as error:
         raise InvalidValue(f"lines[{position}]", found(text, error.reason)) from None
+
+
+def resolve_checks(only: Sequence[str] | None) -> tuple[str, ...]:
+    """The names of checks, in the order in which they are shown. Raises `InvalidValue`."""
+    if only is None:
+        return ()
+    if not only:
+        raise InvalidValue("only", f"is empty; expected some of {', '.join(CHECKS)}")
+    for position, name in enumerate(only):
+        if name not in CHECKS:
+            reason = f"is no check; expected one of {', '.join(CHECKS)}"
+            raise InvalidValue(f"only[{position}]", found(name, reason))
+    return tuple(name for name in CHECKS if name in only)
 
 
 def resolve_concurrency(request: int | None, base: int) -> int:

@@ -1,0 +1,105 @@
+"""`health`: whether nodes are well, by what every script in the field asks them.
+
+The exit code is 1 where something is bad or a node failed, and 3 where something is to be looked at
+or could not be read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+
+from cucmctl.cli import exits, printer
+from cucmctl.cli.options import Verb, VerbParser, add_targets
+from cucmctl.commands.begin import add_how, add_try_all, begin_on_nodes, followed
+from cucmctl.commands.follow import add_reconnect
+from cucmctl.text import judged, render
+from cucmctl.text.remarks import remarks
+from cucmctl.text.views import Silent
+from cucmd.job.asked import HealthChecks
+from cucmd.job.health import CHECKS
+from cucmd.protocol.jobs import Job
+
+TIMEOUTS = {
+    "connect": "to reach a node",
+    "login": "from connected to the first prompt",
+    "answer": "for each certificate",
+    "node": "for a whole node",
+    "job": "for the whole job",
+}
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
+
+
+def _arguments(parser: VerbParser) -> None:
+    parser.usage = "%(prog)s (TARGET ... | --cluster-of NODE) [--only CHECK,...]"
+    add_targets(parser)
+    parser.add_argument(
+        "--only",
+        metavar="CHECK,...",
+        type=_names,
+        help=f"only these: {', '.join(CHECKS)}",
+    )
+    how = add_how(parser, TIMEOUTS)
+    add_try_all(how)
+    add_reconnect(how)
+
+
+def _health(arguments: argparse.Namespace) -> int:
+    worst: list[int] = []
+    stay = followed(
+        lambda job: f"looks at {render.counting(len(job.nodes), 'node')}",
+        lambda: HealthView(worst, as_json=arguments.json),
+    )
+    only = arguments.only
+    work = HealthChecks(None if only is None else tuple(only))
+    code = begin_on_nodes(arguments, "health", TIMEOUTS, work, stay=stay)
+    return max([code, *worst], key=_SERIOUS.index) if code in _SERIOUS else code
+
+
+# The exit codes of a job that has ended, and of what was found, the worst last.
+_SERIOUS = (exits.DONE, exits.PARTIAL, exits.FAILED)
+
+
+class HealthView(Silent):
+    """Shows at the end what was found, node by node. `worst` gets the exit code of that."""
+
+    def __init__(self, worst: list[int], *, as_json: bool) -> None:
+        super().__init__(sys.stdout, as_json=as_json)
+        self._worst = worst
+
+    def conclude(self, job: Job) -> None:
+        job = judged.whole(job)
+        self._worst.append(judged.exit_code(job))
+        if self._json:
+            for text in remarks(job.nodes):
+                printer.note(text)
+        printer.show(job, _lines(job), as_json=self._json)
+
+
+def _lines(job: Job) -> Iterator[str]:
+    layout = printer.layout(sys.stdout)
+    yield from judged.lines(job, **layout)
+    if said := list(remarks(job.nodes, columns=layout["columns"], ascii_only=layout["ascii_only"])):
+        yield from ("", *said)
+
+
+COMMANDS = {
+    "health": Verb(
+        "Runs commands that only read on every TARGET, and says of each check whether it\n"
+        "is good, to be looked at, or bad, with what to do: versions, the table of the\n"
+        "cluster, clocks, the logging partition, services, the servers of the time,\n"
+        "replication, own certificates, the last backup, core files, processors. What the\n"
+        "nodes said is kept in the job. The exit code is 0 if all is good, 1 if something\n"
+        "is bad or a node failed, and 3 if something is to be looked at or was not read.\n"
+        "It is a job: Ctrl-C leaves it running.",
+        "  cucmctl health berlin\n"
+        "  cucmctl health berlin --only services,replication\n"
+        "  cucmctl --json health berlin | jq '.nodes[].health.findings[]'",
+        _arguments,
+        _health,
+    )
+}

@@ -1,0 +1,90 @@
+"""PURE. The health of nodes, node by node: what is bad, to be looked at, or was not read, each with
+what to do; and in one line what is good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from typing import Unpack
+
+from msgspec.structs import replace
+
+from cucmctl.cli import exits
+from cucmctl.cli.printer import Layout, visible
+from cucmctl.text.remarks import wrapped
+from cucmctl.text.table import paint
+from cucmd.job.health import BAD, GOOD, LOOK, UNREAD, Finding, among
+from cucmd.protocol.jobs import Job, Node
+
+# Their words for people, and the colours of states of jobs.
+_WORDS = {
+    BAD: ("bad", "failed"),
+    LOOK: ("look at it", "partial"),
+    UNREAD: ("not read", "partial"),
+}
+_WIDTH = max(len(word) for word, _ in _WORDS.values())
+
+
+def has_health(job: Job) -> bool:
+    """Whether there is anything to show."""
+    return any(node.health is not None for node in job.nodes)
+
+
+def whole(job: Job) -> Job:
+    """The same job; its nodes have those findings too that only show between nodes."""
+    between: dict[str, list[Finding]] = {}
+    for name, finding in among([(node.node, node.health) for node in job.nodes]):
+        between.setdefault(name, []).append(finding)
+    return replace(job, nodes=tuple(_with(node, between.get(node.node, ())) for node in job.nodes))
+
+
+def _with(node: Node, more: Sequence[Finding]) -> Node:
+    if node.health is None or not more:
+        return node
+    return replace(node, health=replace(node.health, findings=(*node.health.findings, *more)))
+
+
+def _findings(node: Node) -> Sequence[Finding]:
+    return () if node.health is None else node.health.findings
+
+
+def exit_code(job: Job) -> int:
+    """Of a job that is `whole`, and has ended."""
+    states = {one.state for node in job.nodes for one in _findings(node)}
+    if BAD in states or any(node.status == "failed" for node in job.nodes):
+        return exits.FAILED
+    return exits.PARTIAL if states - {GOOD} else exits.DONE
+
+
+def lines(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
+    """Of a job that is `whole`. A node is a heading; nothing is below it that was not reached."""
+    for number, node in enumerate(job.nodes):
+        of_node = _findings(node)
+        if number:
+            yield ""
+        yield visible(" ".join(filter(None, (node.node, *_machine(node)))))
+        wrong = [one for state in _WORDS for one in of_node if one.state == state]
+        for one, after in zip_longest(wrong, wrong[1:]):
+            yield from _one(one, layout)
+            if one.hint and (after is None or after.hint != one.hint):
+                yield from _lines(f"    hint: {visible(one.hint)}", layout)
+        if good := [one.check for one in of_node if one.state == GOOD]:
+            yield from _lines(f"  {'good':{_WIDTH}}  {', '.join(dict.fromkeys(good))}", layout)
+
+
+def _machine(node: Node) -> Sequence[str | None]:
+    return (node.health.product, node.health.version) if node.health else ()
+
+
+def _one(finding: Finding, layout: Layout) -> Iterator[str]:
+    word, status = _WORDS[finding.state]
+    said = visible(f"{finding.check}: {finding.says}")
+    first, *others = _lines(f"  {word:{_WIDTH}}  {said}", layout)
+    yield first.replace(word, paint(word, status), 1) if layout.get("colour") else first
+    yield from others
+
+
+def _lines(text: str, layout: Layout) -> list[str]:
+    columns = layout.get("columns")
+    return [text] if columns is None else list(wrapped(text, columns))

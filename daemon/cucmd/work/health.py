@@ -1,0 +1,145 @@
+"""Whether a node is well: log in, run commands that only read, judge what each prints, close.
+
+What a command prints is kept as `run` keeps it. A command that is refused, or asks something, is
+*unread*, and the next is run. One that does not end fails the node; what was found before it stays.
+
+The table of the cluster is looked at first of all, since it names the product, and not every
+product has every check (`job.health.ONLY_OF`). A node that does not print it is asked everything,
+and a command that it does not know is no finding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from msgspec.structs import replace
+
+from cucmd import vos
+from cucmd.job.health import (
+    CHECKS,
+    OF_PUBLISHER,
+    ONLY_OF,
+    UNREAD,
+    Finding,
+    Health,
+    HealthCheck,
+    Thresholds,
+)
+from cucmd.job.node import Phase
+from cucmd.node.dialogue import NodeSession
+from cucmd.node.ports import NodeTask, Ports, Report
+from cucmd.node.resolver import zone_of
+from cucmd.vos.secrets import Secrets
+from cucmd.work import judged
+from cucmd.work.commands import CommandRuns
+from cucmd.work.session import answer, logged_in
+
+# A cluster has at most 21 nodes; a node that prints thousands must not make the state large.
+_MOST_NAMED = 200
+
+
+async def health(
+    task: NodeTask, what: HealthCheck, ports: Ports, report: Report
+) -> tuple[str, ...]:
+    """Reports what was found, check by check. Returns notes: none. Raises `NodeFailed`."""
+    async with logged_in(task, ports, report) as session:
+        await answer(session, task, vos.PAGER_OFF)
+        report.phase(Phase.COMMAND)
+        runs = CommandRuns(task, what, session, ports, report)
+        looked = _Looked(task, what, session, report)
+        for number, line in enumerate(what.commands_kept, 1):
+            if looked.has(line):
+                refused = await runs.run(number)
+                looked.at(line, runs.said, None if refused is None else refused.message)
+                if line in CHECKS["certificates"] and refused is None:
+                    await _ask_certificates(session, task, what.thresholds, runs.said, looked)
+        report.phase(Phase.CLOSE)
+        return ()
+
+
+async def _ask_certificates(
+    session: NodeSession, task: NodeTask, most: Thresholds, listed: Sequence[str], looked: _Looked
+) -> None:
+    """Each by its name, which is in no list of ours: what is said of it is in the transcript."""
+    for name in judged.own_certificates(listed):
+        try:
+            line = vos.parse_command(f"show cert own {name}").line
+        except vos.InvalidArgument:
+            looked.put(Finding("certificates", UNREAD, f"{name}: no name that is typed"))
+            continue
+        said = await answer(session, task, line)
+        looked.put(judged.certificate(name, said, most, datetime.now(UTC)))
+
+
+class _Looked:
+    """What was found on a node so far. Each change is reported."""
+
+    def __init__(
+        self, task: NodeTask, what: HealthCheck, session: NodeSession, report: Report
+    ) -> None:
+        self._what = what
+        self._host, self._peer = task.host, session.shell.peer_address
+        self._report = report
+        self._mask = Secrets((task.login.password,)).mask
+        self._found = Health()
+
+    def has(self, line: str) -> bool:
+        """Whether a check that this node has reads the answer to this command."""
+        return any(line in CHECKS[name] for name in self._checks())
+
+    def _checks(self) -> list[str]:
+        """Those that were asked for, and that its product and role have, if these are known."""
+        product, role = self._found.product, self._found.role
+        return [
+            name
+            for name in self._what.checks
+            if product in (None, *ONLY_OF.get(name, (product,)))
+            and (name not in OF_PUBLISHER or role in (None, "Publisher"))
+        ]
+
+    def at(self, line: str, said: Sequence[str], refused: str | None) -> None:
+        """Judges the answer to a command. `refused`: why there is none."""
+        now = datetime.now(UTC)
+        if refused is None:
+            self._found = self._facts(self._found, line, said, now)
+        for name in self._checks():
+            if line == CHECKS[name][-1]:
+                if refused is not None:
+                    self.put(Finding(name, UNREAD, refused))
+                else:
+                    most = self._what.thresholds
+                    self.put(*judged.JUDGES[name](said, most, now, zone_of))
+        self._report.result(self._found)
+
+    def put(self, *findings: Finding) -> None:
+        masked = map(self._masked, findings)
+        self._found = replace(self._found, findings=(*self._found.findings, *masked))
+        self._report.result(self._found)
+
+    def _masked(self, one: Finding) -> Finding:
+        """Both texts may have words of the node."""
+        hint = None if one.hint is None else self._mask(one.hint)
+        return replace(one, says=self._mask(one.says), hint=hint)
+
+    def _facts(self, found: Health, line: str, said: Sequence[str], now: datetime) -> Health:
+        """What is compared with other nodes."""
+        if line == vos.SHOW_VERSION:
+            version = vos.parse_version_active(said).version
+            return replace(found, version=version and self._mask(version))
+        if line == vos.SHOW_STATUS:
+            off = vos.parse_show_status(said, zone_of).offset(now)
+            return replace(found, clock_ahead=None if off is None else round(off.total_seconds()))
+        if line == vos.SHOW_CLUSTER:
+            nodes = vos.parse_network_cluster(said).nodes[:_MOST_NAMED]
+            itself = vos.asked_node(nodes, self._host, self._peer)
+            first = sorted(nodes, key=lambda one: one.role != "Publisher")
+            product = None if itself is None else self._mask(itself.product or "") or None
+            return replace(
+                found,
+                product=product,
+                role=itself and itself.role,
+                address=itself and itself.address,
+                named=tuple(one.address for one in first) or None,
+            )
+        return found

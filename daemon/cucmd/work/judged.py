@@ -1,0 +1,250 @@
+"""PURE. What each check of a node's health makes of what the node has printed.
+
+A judge is given the lines, the thresholds, our time, and what gives a zone by its name. What it
+cannot read is `unread`: never good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from cucmd import vos
+from cucmd.job.health import BAD, GOOD, LOOK, UNREAD, Finding, Thresholds
+from cucmd.vos.cluster import parse_runtimestate
+from cucmd.vos.records import (
+    parse_backup_history,
+    parse_certificate,
+    parse_certificate_list,
+    parse_core_list,
+    parse_processes,
+)
+from cucmd.vos.services import Service, parse_ntp_status, parse_service_list
+from cucmd.vos.status import ZoneOf
+
+# Of one kind so many are said one by one.
+_MOST_SAID = 10
+_NOT_ACTIVATED = "service not activated"
+# A node's own words (vos/NODES.md, section 6.4).
+_BY_HAND = "commanded out of service"
+_NO_HISTORY = "no backup history available"
+_BACKUP_IS_GOOD = "SUCCESS"
+# A node has some ten of its own.
+_MOST_CERTIFICATES = 30
+_GOOD_SETUP = 2  # "(2) Setup Completed"
+
+Judge = Callable[[Sequence[str], Thresholds, datetime, ZoneOf], list[Finding]]
+
+
+def _version(lines: Sequence[str], _: Thresholds, now: datetime, zone_of: ZoneOf) -> list[Finding]:
+    said = vos.parse_version_active(lines).version
+    if said is None:
+        return [Finding("version", UNREAD, "no line of its answer names one")]
+    return [Finding("version", GOOD, said)]
+
+
+def _cluster(lines: Sequence[str], _: Thresholds, now: datetime, zone_of: ZoneOf) -> list[Finding]:
+    """Which nodes of its table do not answer is seen by asking them: they are nodes of the job."""
+    table = vos.parse_network_cluster(lines)
+    if not table.nodes:
+        return [Finding("cluster", UNREAD, "no node in a known form is in the table")]
+    apart = [one for one in table.nodes if one.unauthenticated is not None]
+    hint = "is it down, or new? see its services, and the security password of the cluster"
+    found = [
+        Finding("cluster", BAD, f"{one.name} ({one.address}): {one.unauthenticated}", hint)
+        for one in apart
+    ]
+    count = len(table.nodes)
+    of_all = "1 node" if count == 1 else f"{count} nodes"
+    return _first(found) or [Finding("cluster", GOOD, f"{of_all}, each authenticated")]
+
+
+def _clock(lines: Sequence[str], most: Thresholds, now: datetime, zone_of: ZoneOf) -> list[Finding]:
+    off = vos.parse_show_status(lines, zone_of).offset(now)
+    if off is None:
+        return [Finding("clock", UNREAD, "its clock or its time zone is not known")]
+    seconds = round(off.total_seconds())
+    says = f"{abs(seconds):,} s {'behind' if seconds < 0 else 'ahead of'} the daemon's"
+    if abs(seconds) > most.clock_seconds:
+        return [Finding("clock", LOOK, says, "which server each follows: utils ntp status")]
+    return [Finding("clock", GOOD, says)]
+
+
+def _disk(lines: Sequence[str], most: Thresholds, now: datetime, zone_of: ZoneOf) -> list[Finding]:
+    disks = [one for one in vos.parse_machine(lines).disks if one.name == "logging"]
+    if not disks:
+        return [Finding("disk", UNREAD, "how full its logging partition is is not said")]
+    says = f"{disks[0].used_percent} % of the logging partition is used"
+    if disks[0].used_percent > most.logging_percent:
+        hint = "the node deletes its oldest traces to make room: collect, then delete them there"
+        return [Finding("disk", BAD, says, hint)]
+    return [Finding("disk", GOOD, says)]
+
+
+def _services(lines: Sequence[str], _: Thresholds, now: datetime, zone_of: ZoneOf) -> list[Finding]:
+    services = parse_service_list(lines).services
+    if not services:
+        return [Finding("services", UNREAD, "no service in a known form is in the list")]
+    found = [one for one in map(_service, services) if one is not None]
+    running = sum(one.state == "STARTED" for one in services)
+    return _first(found) or [Finding("services", GOOD, f"{running} run")]
+
+
+def _service(one: Service) -> Finding | None:
+    """None: it runs, or is not meant to."""
+    note = (one.note or "").lower()
+    if one.state == "STARTED" or _NOT_ACTIVATED in note:
+        return None
+    says = f"{one.name} is {one.state}{f' ({one.note})' if one.note else ''}"
+    if _BY_HAND in note:
+        hint = f"somebody has stopped it: utils service start {one.name}"
+        return Finding("services", LOOK, says, hint)
+    if one.state != "STOPPED":  # STARTING, STOPPING
+        return Finding("services", LOOK, says, "is it so in a minute, too?")
+    hint = f"it is activated: utils service start {one.name}, and its logs say why it ended"
+    return Finding("services", BAD, says, hint)
+
+
+def _ntp(lines: Sequence[str], most: Thresholds, now: datetime, zone_of: ZoneOf) -> list[Finding]:
+    said = parse_ntp_status(lines)
+    hint = "utils ntp server list, and is the server reached: utils ntp status"
+    if said.synchronised is None:
+        return [Finding("ntp", UNREAD, "whether it follows a server is not said")]
+    if not said.synchronised:
+        return [Finding("ntp", BAD, "it follows no server", hint)]
+    says = f"it follows {said.server} at stratum {said.stratum}"
+    if said.stratum is not None and said.stratum > most.stratum:
+        return [Finding("ntp", BAD, says, f"a server of stratum {most.stratum} or better is meant")]
+    return [Finding("ntp", GOOD, says)]
+
+
+def _replication(
+    lines: Sequence[str], _: Thresholds, now: datetime, zone_of: ZoneOf
+) -> list[Finding]:
+    said = parse_runtimestate(lines)
+    if said.single:
+        return [Finding("replication", GOOD, "one active node: nothing is replicated")]
+    if not said.servers:
+        return [Finding("replication", UNREAD, "no server in a known form is in the table")]
+    hint = "utils dbreplication status on the publisher, then utils dbreplication repair"
+    found = [
+        Finding("replication", BAD, f"{one.name}: ({one.code}) {one.details or ''}".rstrip(), hint)
+        for one in said.servers
+        if one.code != _GOOD_SETUP
+    ]
+    count = len(said.servers)
+    if said.count is not None and said.count != count:
+        says = f"{count} of {said.count} servers could be read"
+        found.append(Finding("replication", UNREAD, says))
+    of_all = "1 server" if count == 1 else f"all {count} servers"
+    return _first(found) or [Finding("replication", GOOD, f"(2) of {of_all}")]
+
+
+def certificate(name: str, lines: Sequence[str], most: Thresholds, now: datetime) -> Finding:
+    """What `show cert own NAME` says. Its dates have the name of a zone, which is not known: a day
+    is all that counts.
+    """
+    said = parse_certificate(lines)
+    if said.valid_to is None:
+        return Finding("certificates", UNREAD, f"{name}: until when it is valid is not said")
+    days = (said.valid_to.date() - now.date()).days
+    says = f"{name}: valid until {said.valid_to:%Y-%m-%d}"
+    if days >= most.certificate_days:
+        return Finding("certificates", GOOD, says)
+    left = f"which is in {days} days" if days >= 0 else f"{-days} days ago"
+    hint = f"renew it before it ends: set cert regen {name}, and restart what uses it"
+    return Finding("certificates", BAD, f"{says}, {left}", hint)
+
+
+def _certificates(
+    lines: Sequence[str], _: Thresholds, now: datetime, zone_of: ZoneOf
+) -> list[Finding]:
+    """The list has no dates: each of `own_certificates` is asked for."""
+    if own_certificates(lines):
+        return []
+    return [Finding("certificates", UNREAD, "no certificate in a known form is in the list")]
+
+
+def own_certificates(lines: Sequence[str]) -> list[str]:
+    """The names in the answer to `show cert list own`, of as many as are asked for."""
+    return [one.name for one in parse_certificate_list(lines).certificates[:_MOST_CERTIFICATES]]
+
+
+def _backup(
+    lines: Sequence[str], most: Thresholds, now: datetime, zone_of: ZoneOf
+) -> list[Finding]:
+    said = parse_backup_history(lines)
+    hint = "make one: utils disaster_recovery backup network, or see its schedule and its device"
+    if not said.backups:
+        if not all(_NO_HISTORY in line.lower() for line in said.others):
+            return [Finding("backup", UNREAD, "no backup in a known form is in its history")]
+        return [Finding("backup", BAD, "its history has none", hint)]
+    last = max(said.backups, key=lambda one: one.completed)
+    days = (now.date() - last.completed.date()).days
+    says = f"the last, of {last.completed:%Y-%m-%d}, ended with {last.result}"
+    if last.result != _BACKUP_IS_GOOD:
+        return [
+            Finding("backup", BAD, says, "why it failed: utils disaster_recovery status backup")
+        ]
+    if days > most.backup_days:
+        return [Finding("backup", BAD, f"{says}, {days} days ago", hint)]
+    return [Finding("backup", GOOD, says)]
+
+
+def _cores(lines: Sequence[str], most: Thresholds, now: datetime, zone_of: ZoneOf) -> list[Finding]:
+    said = parse_core_list(lines)
+    if not said.files and not said.none:
+        return [Finding("cores", UNREAD, "neither core files nor that there are none is said")]
+    recent = [
+        one for one in said.files if (now.date() - one.modified.date()).days <= most.core_days
+    ]
+    hint = "what has crashed: utils core active analyze FILE, and the logs of that time"
+    found = [
+        Finding("cores", BAD, f"{one.process or one.name} of {one.modified:%Y-%m-%d %H:%M}", hint)
+        for one in sorted(recent, key=lambda one: one.modified, reverse=True)
+    ]
+    says = "none"
+    if said.files:
+        newest = max(one.modified for one in said.files)
+        says = f"{len(said.files)}, the newest of {newest:%Y-%m-%d}"
+    return _first(found) or [Finding("cores", GOOD, says)]
+
+
+def _processor(
+    lines: Sequence[str], most: Thresholds, now: datetime, zone_of: ZoneOf
+) -> list[Finding]:
+    said = parse_processes(lines).processes
+    used = [one for one in said if one.cpu_percent is not None]
+    if not used:
+        return [Finding("processor", UNREAD, "no process in a known form is in the list")]
+    first = max(used, key=lambda one: one.cpu_percent or 0.0)
+    name = first.command.split(" ", 1)[0].rsplit("/", 1)[-1]
+    says = f"{name} ({first.pid}) uses {first.cpu_percent:g} % of one processor"
+    if (first.cpu_percent or 0.0) > most.processor_percent:
+        return [Finding("processor", LOOK, says, "is it so in a minute, too? show process load")]
+    return [Finding("processor", GOOD, says)]
+
+
+def _first(found: Sequence[Finding]) -> list[Finding]:
+    """A node that prints thousands has not thousands of findings. The bad ones stay."""
+    ordered = sorted(found, key=lambda one: (BAD, LOOK, UNREAD).index(one.state))
+    shown, more = ordered[:_MOST_SAID], len(ordered) - _MOST_SAID
+    if more > 0:
+        last = shown[-1]
+        shown.append(Finding(last.check, last.state, f"and {more} more", last.hint))
+    return shown
+
+
+JUDGES: dict[str, Judge] = {
+    "version": _version,
+    "cluster": _cluster,
+    "clock": _clock,
+    "disk": _disk,
+    "services": _services,
+    "ntp": _ntp,
+    "replication": _replication,
+    "certificates": _certificates,
+    "backup": _backup,
+    "cores": _cores,
+    "processor": _processor,
+}

@@ -1,0 +1,103 @@
+"""`health` against nodes of the lab that are ill, each in one way, and one that is well."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cucmctl import Login
+from cucmd.job.health import CHECKS, OF_PUBLISHER
+from cucmd.protocol.jobs import Job
+from rig.daemon import Daemon, running_daemon
+from rig.inspection import check_files
+from rig.lab import Lab, running_lab
+
+MakeLab = Callable[..., Lab]
+# The fault of a node -> the checks that are not good there, and their states.
+ILL = {
+    "service-stopped": {("services", "bad")},
+    "not-replicated": {("replication", "bad")},
+    "no-time": {("ntp", "bad")},
+    "far-from-time": {("ntp", "bad")},
+    "other-version": set(),  # by itself it is well: see the test of what shows between nodes
+    "unknown-to-others": {("cluster", "bad")},
+    "low-space": {("disk", "bad")},
+    "certificate-ended": {("certificates", "bad")},
+    "core-file": {("cores", "bad")},
+    "busy": {("processor", "look")},
+    "other-table": {("cluster", "unread")},
+}
+
+
+def looked_at(daemon: Daemon, lab: Lab, **options: object) -> Job:
+    with daemon.client() as client:
+        login = Login(lab.username, lab.password)
+        return client.wait(client.health(lab.nodes, login=login, **options).job_id, timeout=60)
+
+
+def ctl_health(daemon: Daemon, lab: Lab, folder: Path, *options: str):
+    secret = folder / "secret"
+    secret.touch(0o600)
+    secret.write_text(lab.password)
+    login = ("--user", lab.username, "--password-file", str(secret))
+    return daemon.ctl("health", *lab.nodes, *login, *options)
+
+
+def test_nodes_that_are_well_are_nothing_but_good(
+    daemon: Daemon, make_lab: MakeLab, tmp_path: Path
+) -> None:
+    done = ctl_health(daemon, make_lab(2), tmp_path)
+    assert done.returncode == 0, done.stdout
+    states = {line.split()[0] for line in done.stdout.splitlines() if line.startswith(" ")}
+    assert states == {"good"}
+    shown = daemon.ctl("status", "@last").stdout
+    assert done.stdout.strip() in shown
+
+
+@pytest.mark.long
+def test_each_illness_is_found_and_nothing_else(tmp_path: Path) -> None:
+    faults = [word for at, ill in enumerate(ILL, 2) for word in ("--fault", f"{at}={ill}")]
+    faults += ["--fault", "1=backup-failed"]  # which the publisher alone knows
+    with (
+        running_lab(1 + len(ILL), *faults) as lab,
+        running_daemon(tmp_path / "cucmd") as daemon,
+    ):
+        job = looked_at(daemon, lab)
+        assert job.status == "succeeded", [node.error for node in job.nodes]
+        expected = [{("backup", "bad")}, *ILL.values()]
+        for node, states in zip(job.nodes, expected, strict=True):
+            found = {(one.check, one.state) for one in node.health.findings}
+            assert {one for one in found if one[1] != "good"} == states, node.node
+            assert {check for check, _ in found} | OF_PUBLISHER == set(CHECKS)
+        done = ctl_health(daemon, lab, tmp_path)
+        assert done.returncode == 1
+        assert "12.5.1.11900-146, and others of its cluster" in done.stdout
+        check_files(Path(job.directory))
+
+
+@pytest.mark.long
+def test_a_node_that_fails_is_as_bad_as_what_is_bad(
+    daemon: Daemon, make_lab: MakeLab, tmp_path: Path
+) -> None:
+    lab = make_lab(2, "--fault", "2=refuse-login")
+    done = ctl_health(daemon, lab, tmp_path)
+    assert done.returncode == 1
+    assert "auth_failed" in done.stdout
+
+
+@pytest.mark.long
+def test_only_some_checks_and_the_threshold_of_the_configuration(
+    tmp_path: Path, make_lab: MakeLab
+) -> None:
+    lab = make_lab(1)
+    with running_daemon(
+        tmp_path / "cucmd", "[receiver]\nlisten='127.0.0.1:0'\n[health]\nstratum=1\n"
+    ) as daemon:
+        done = ctl_health(daemon, lab, tmp_path, "--only", "ntp,version")
+        assert done.returncode == 1
+        job = looked_at(daemon, lab, only=("version", "ntp"))
+        assert [one.check for one in job.nodes[0].health.findings] == ["version", "ntp"]
+        assert len(list(Path(job.directory).glob("*/output/*.txt"))) == 2
+        wrong = ctl_health(daemon, lab, tmp_path, "--only", "ntp,nix")
+        assert (wrong.returncode, wrong.stdout) == (65, "")
+        assert wrong.stderr.startswith("cucmctl: --only: 'nix': ")

@@ -1,0 +1,48 @@
+"""What only shows between nodes that were looked at together."""
+
+from cucmd.job.health import BAD, LOOK, Health, among
+
+PUB, SUB = "192.0.2.11", "192.0.2.12"
+
+
+def node(address: str, **fields: object) -> tuple[str, Health]:
+    usual = {"address": address, "product": "callmanager", "version": "15", "named": (PUB, SUB)}
+    return address, Health(**usual | fields)
+
+
+def found(*nodes: tuple[str, Health | None], **options: int) -> list[tuple[str, str, str]]:
+    return [(name, one.check, one.state) for name, one in among(nodes, **options)]
+
+
+def test_nodes_that_agree_have_no_finding() -> None:
+    assert found(node(PUB, clock_ahead=-60.0), node(SUB, clock_ahead=60.0)) == []
+    assert found() == []
+
+
+def test_one_of_another_version_than_most_of_its_product() -> None:
+    third = node("192.0.2.13", named=(PUB, SUB, "192.0.2.13"), version="14")
+    assert found(node(PUB), node(SUB), third) == [("192.0.2.13", "version", BAD)]
+    presence = node(SUB, product="cups", version="15.0.1.2")
+    assert found(node(PUB), presence) == []
+
+
+def test_nodes_of_other_clusters_are_not_compared() -> None:
+    other = node("198.51.100.1", named=("198.51.100.1",), version="12", clock_ahead=900.0)
+    assert found(node(PUB, clock_ahead=0.0), node(SUB), other) == []
+
+
+def test_clocks_that_are_apart() -> None:
+    apart = node(PUB, clock_ahead=-70.0), node(SUB, clock_ahead=51.0)
+    assert found(*apart) == [(SUB, "clock", BAD)]
+    assert found(*apart, seconds=200) == []
+
+
+def test_a_node_of_the_table_that_was_not_asked() -> None:
+    assert found(node(PUB)) == [(PUB, "cluster", LOOK)]
+    assert found(node(PUB), (SUB, None)) == [], "it was asked, and has failed"
+    assert found(node(PUB), (f"{SUB}:22", None)) == []
+    assert found(node(PUB), ("sub.example.org", None)) == [], "it may be that one"
+
+
+def test_nodes_without_a_table_are_of_no_cluster() -> None:
+    assert found(node(PUB, named=None), node(SUB, named=None, version="1")) == []

@@ -1,0 +1,121 @@
+"""A node's health is looked at: which commands are run, and what stays when one fails."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from trio.testing import MockClock
+
+from cucmd import vos
+from cucmd.failure import Code, NodeFailed
+from cucmd.job.health import CHECKS, GOOD, UNREAD, Health, HealthCheck
+from cucmd.work.health import health
+from rig.scripted_node import Node, RecordedReport, answers, node_task, scripted
+from unit.work.test_cancel_anywhere import cancel_at_every_step
+from unit.work.test_run_node import hangs
+
+SERVICES, NTP = "utils service list", "utils ntp status"
+REPLICATION = "utils dbreplication runtimestate"
+REFUSED = ["Executed command unsuccessfully", "No valid command entered"]
+
+
+def of_product(product: str) -> list[str]:
+    return [f"192.0.2.9 pub.example.org pub Publisher {product} DBPub authenticated"]
+
+
+async def looked_at(
+    said: dict, folder: Path, *, only: Sequence[str] = (), fails: bool = False
+) -> tuple[Node, Health, RecordedReport]:
+    report = RecordedReport()
+    task = node_task(folder, work=HealthCheck(tuple(only)))
+    async with scripted(answers(said)) as node:
+        if fails:
+            with pytest.raises(NodeFailed) as caught:
+                await health(task, task.work, node, report)
+            assert caught.value.failure.code is Code.COMMAND_TIMEOUT
+        else:
+            assert await health(task, task.work, node, report) == ()
+    assert node.closed == node.opened == 1
+    return node, report.results[-1], report
+
+
+async def test_each_command_is_run_once_and_kept(tmp_path: Path, autojump_clock: MockClock) -> None:
+    said = {vos.SHOW_CLUSTER: of_product("callmanager"), SERVICES: ["A Cisco DB[STARTED]"]}
+    node, found, report = await looked_at(said, tmp_path / "n")
+    assert node.lines == [vos.PAGER_OFF, *HealthCheck().commands_kept, "quit"]
+    assert len(report.written) == len(HealthCheck().commands_kept)
+    assert [one.check for one in found.findings] == list(CHECKS)
+    good = {one.check for one in found.findings if one.state == GOOD}
+    assert good == {"cluster", "services"}
+    assert (found.product, found.address, found.named) == (
+        "callmanager",
+        "192.0.2.9",
+        ("192.0.2.9",),
+    )
+
+
+async def test_a_product_without_replication_is_not_asked_for_it(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    node, found, _ = await looked_at({vos.SHOW_CLUSTER: of_product("uccx")}, tmp_path / "n")
+    assert REPLICATION not in node.lines
+    assert "replication" not in {one.check for one in found.findings}
+    node, found, _ = await looked_at({}, tmp_path / "m")
+    assert REPLICATION in node.lines, "the product is not known"
+
+
+async def test_what_is_refused_is_unread_and_the_next_is_run(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    said = {SERVICES: REFUSED, NTP: ["synchronised to NTP server (192.0.2.1) at stratum 2"]}
+    _, found, _ = await looked_at(said, tmp_path / "n", only=("services", "ntp"))
+    assert [(one.check, one.state) for one in found.findings] == [
+        ("services", UNREAD),
+        ("ntp", GOOD),
+    ]
+
+
+async def test_what_was_found_stays_when_a_command_does_not_end(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    said = {SERVICES: ["A Cisco DB[STARTED]"], NTP: hangs}
+    chosen = ("services", "ntp", "replication")
+    node, found, _ = await looked_at(said, tmp_path / "n", only=chosen, fails=True)
+    assert [(one.check, one.state) for one in found.findings] == [("services", GOOD)]
+    assert REPLICATION not in node.lines
+
+
+async def test_each_certificate_of_the_list_is_asked_for(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    said = {
+        "show cert list own": ["tomcat/tomcat.pem: Self-signed", "x;reboot/x.pem: Self-signed"],
+        "show cert own tomcat/tomcat.pem": [
+            "  Validity From: Wed Feb 04 15:31:39 PST 2022",
+            "           To:   Mon Feb 03 15:31:38 PST 2200",
+        ],
+    }
+    node, found, _ = await looked_at(said, tmp_path / "n", only=("certificates",))
+    assert [line for line in node.lines if line.startswith("show cert own")] == [
+        "show cert own tomcat/tomcat.pem"
+    ]
+    assert [one.state for one in found.findings] == [GOOD, UNREAD]
+
+
+async def test_a_cancel_at_any_step_leaves_nothing_open(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    task = node_task(tmp_path / "n", work=HealthCheck(("cluster", "certificates")))
+    said = {
+        vos.SHOW_CLUSTER: of_product("callmanager"),
+        "show cert list own": ["tomcat/tomcat.pem: Self-signed"],
+    }
+    await cancel_at_every_step(
+        answers(said), lambda node: health(task, task.work, node, RecordedReport())
+    )
+
+
+async def test_no_password_is_in_what_was_found(tmp_path: Path, autojump_clock: MockClock) -> None:
+    said = {SERVICES: ["PlatformSecret[STOPPED]"]}
+    _, found, _ = await looked_at(said, tmp_path / "n", only=("services",))
+    assert "PlatformSecret" not in repr(found)
