@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from _signal import SIG_IGN, SIGINT, signal  # type: ignore[import-not-found]  # not `signal`
 from _thread import start_new_thread
 
 TYPE_CHECKING = False  # to import `typing` for it takes long enough for a Ctrl-C
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 INTERRUPTED = 130  # as in cli/exits.py
-SIGINT = 2  # as in `signal`, which loads more
 
 
 def run() -> int:
@@ -27,9 +27,9 @@ def run() -> int:
         from cucmctl.main import main  # noqa: PLC0415  # see above
 
         code = main()
-        _ignore_ctrl_c()
+        signal(SIGINT, SIG_IGN)
     except KeyboardInterrupt:
-        _ignore_ctrl_c()
+        signal(SIGINT, SIG_IGN)  # people press it twice
         return INTERRUPTED
     return code
 
@@ -48,12 +48,6 @@ def _interrupt_again(unraisable: sys.UnraisableHookArgs) -> None:
 def _interrupt() -> None:
     time.sleep(0.01)
     os.kill(os.getpid(), SIGINT)
-
-
-def _ignore_ctrl_c() -> None:
-    import signal  # noqa: PLC0415  # see above
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def command() -> NoReturn:
