@@ -14,6 +14,7 @@ import fcntl
 import glob
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -28,6 +29,7 @@ _NO_UNNAMED = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)
 # Names of what is not whole: ".", the target's name, ".", so many random characters, and this end.
 _END = ".part"
 _RANDOM = 8
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class TargetExists(Exception):
@@ -141,8 +143,8 @@ def _link(file: IO[bytes], path: Path) -> None:
 @contextmanager
 def _new_named_file(path: Path, whole: Callable[[], None], *, force: bool) -> Iterator[IO[bytes]]:
     name = _beside(path)
-    descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
+        descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         with os.fdopen(descriptor, "w+b") as file:
             _lock(file.fileno())
             yield file
@@ -151,7 +153,7 @@ def _new_named_file(path: Path, whole: Callable[[], None], *, force: bool) -> It
         whole()
         os.replace(name, path)
     except BaseException:
-        name.unlink(missing_ok=True)
+        _remove_unfinished(name)
         raise
 
 
@@ -174,8 +176,8 @@ def _sync(file: IO[bytes]) -> None:
 @contextmanager
 def _new_folder(path: Path, whole: Callable[[], None], *, force: bool) -> Iterator[Path]:
     folder = _beside(path)
-    folder.mkdir()
     try:
+        folder.mkdir()
         with _locked(folder):
             yield folder
             _refuse_existing(path, force=force)
@@ -185,7 +187,7 @@ def _new_folder(path: Path, whole: Callable[[], None], *, force: bool) -> Iterat
             else:
                 folder.rename(path)
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove_unfinished(folder)
         raise
 
 
@@ -216,6 +218,19 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink()
+
+
+def _remove_unfinished(path: Path) -> None:
+    """To its end: people press Ctrl-C twice, or hold it."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _ENDING}
+    try:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 # What a kill leaves

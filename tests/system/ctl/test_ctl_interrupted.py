@@ -1,11 +1,19 @@
 """Ctrl-C at any moment, from our first line on, is no traceback."""
 
+import shutil
+import signal
 import subprocess
 import sys
+import tarfile
+import time
+import zipfile
+from contextlib import suppress
 
 import pytest
 
 from rig.hooks import is_quick
+from rig.jobs import start
+from rig.killed import KILLS, closed, seeded
 
 # Runs `cucmctl`, sends itself SIGINT at the import of that number after its first line, of every
 # second number at all that follow too, and prints how many more there would have had to be.
@@ -67,3 +75,76 @@ def test_ctrl_c_that_python_would_lose_is_not(environ):
         [sys.executable, "-c", program], capture_output=True, text=True, env=environ, check=False
     )
     assert (done.returncode, done.stderr) == (130, "")
+
+
+# Runs `cucmctl`, and says when its first line is run: what comes before it is Python's.
+BEGINS = """
+import os, sys
+from cucmctl.__main__ import command
+def begun(event, arguments):
+    if event == "import" and arguments[0] == "cucmctl.main":
+        os.write(2, b"begun\\n")
+sys.addaudithook(begun)
+command()
+"""
+
+
+FORMATS = ("zip", "tar", "tgz", "dir")
+
+
+@pytest.mark.timeout(120 + 5 * KILLS)
+def test_ctrl_c_at_any_moment_of_an_export(daemon, make_lab, environ, tmp_path, request):
+    """Once, or held. What is at the target is whole, or as it was before."""
+    dice, lab = seeded(), make_lab(1, "--files", "3", "--size", "4000000", "--spread", "0")
+    with daemon.client() as client:
+        job_id = closed(client, start(client, lab).job_id).job_id
+    targets, codes, seconds = tmp_path / "targets", [], 0.0
+    targets.mkdir()
+    for number in range(5 if is_quick(request.config) else 4 * KILLS):
+        form = FORMATS[number % 4]
+        piped = form != "dir" and dice.random() < 0.5
+        out = "-" if piped else targets / f"out.{form}"
+        arguments = ["export", job_id, "--format", form, "-o", out, "--force"]
+        export = subprocess.Popen(
+            [sys.executable, "-c", BEGINS, "--socket", daemon.socket, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            env=environ,
+        )
+        assert export.stderr.read(6) == b"begun\n"
+        began = time.monotonic()
+        wait, held = dice.random() * seconds, dice.random() < 0.5
+        while number and export.poll() is None:  # the first one shows how long it takes
+            with suppress(subprocess.TimeoutExpired):
+                export.communicate(timeout=wait)
+            export.send_signal(signal.SIGINT)
+            wait = 0.003 if held else None
+        streamed, said = export.communicate(timeout=60)
+        seconds = seconds or time.monotonic() - began
+        assert export.returncode in (0, 130), said.decode()
+        assert b"Traceback" not in said, said.decode()
+        assert b"ignored" not in said, said.decode()
+        codes.append(export.returncode)
+        if piped and export.returncode == 0:
+            (tmp_path / "stream").write_bytes(streamed)
+            check_whole(tmp_path / "stream", form)
+        assert {path.name for path in targets.iterdir()} <= {f"out.{one}" for one in FORMATS}
+        for path in targets.iterdir():
+            check_whole(path, path.suffix[1:])
+            if path.is_dir():  # the next one would go into it
+                shutil.rmtree(path)
+    assert codes.count(130)
+
+
+def check_whole(path, form):
+    """Its three logs and transcript, and three documents."""
+    if form == "zip":
+        with zipfile.ZipFile(path) as archive:
+            assert archive.testzip() is None
+            assert len(archive.namelist()) == 7
+    elif form == "dir":
+        assert sum(one.is_file() for one in path.rglob("*")) == 7
+    else:
+        with tarfile.open(path) as tar:
+            assert len([tar.extractfile(member).read() for member in tar]) == 7

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import shutil
+import signal
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
@@ -47,6 +49,21 @@ def test_what_has_a_name_is_hidden_until_it_is_whole(tmp_path: Path, form: Forma
         (name,) = names(tmp_path)
         assert name.startswith(".x.")
     assert names(tmp_path) == {"x"}
+
+
+def test_a_folder_is_removed_although_ctrl_c_is_pressed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove = shutil.rmtree
+
+    def pressed(path: Path, **options: bool) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        remove(path, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", pressed)
+    with pytest.raises(ZeroDivisionError), target(tmp_path / "x", "dir", force=False):
+        raise ZeroDivisionError
+    assert names(tmp_path) == set()
 
 
 @pytest.mark.parametrize("form", FORMATS)
