@@ -110,7 +110,8 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:
         return _output_failed(f"cannot write to standard output: {error.strerror or error}")
     except Exception as error:  # a user cannot use a traceback
-        return _report_defect(error)
+        # Ctrl-C can begin a `finally` that was not made for it, such as those of argparse (3.11).
+        return 130 if isinstance(error.__context__, KeyboardInterrupt) else _report_defect(error)
     return code
 
 

@@ -169,8 +169,15 @@ def test_ctrl_c_anywhere_is_exit_130(monkeypatch, capsys):
     def interrupt(verb, arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command_line, "_dispatch", interrupt)
-    assert main(["status"]) == 130
+    def interrupt_in_argparse(verb, arguments):
+        try:
+            raise KeyboardInterrupt
+        finally:
+            _ = argparse.Action(["--x"], "x").save_nargs
+
+    for one in (interrupt, interrupt_in_argparse):
+        monkeypatch.setattr(command_line, "_dispatch", one)
+        assert main(["status"]) == 130
     assert capsys.readouterr() == ("", "")
 
 
