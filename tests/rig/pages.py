@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import re
+import textwrap
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -116,6 +117,25 @@ def roles() -> str:
         methods = (name for name, needed in ROLES.items() if needed is role and name[:3] != "Get")
         rows.append(f"| {', '.join(f'`{name}`' for name in methods)} | {text} |")
     return "\n".join(rows) + "\n"
+
+
+_FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_INDENTED = re.compile(r"^\n((?:    .*\n)+)", re.MULTILINE)
+
+
+def fenced(page: Path) -> list[tuple[str, str]]:
+    """The blocks of a page between fences: the kind of each, such as `console`, and its text."""
+    return _FENCED.findall(page.read_text())
+
+
+def unfenced(page: Path) -> str:
+    """The page without its blocks between fences."""
+    return _FENCED.sub("", page.read_text())
+
+
+def indented(page: Path) -> list[str]:
+    """The blocks of a page that are indented: lines to type."""
+    return [textwrap.dedent(block) for block in _INDENTED.findall(unfenced(page))]
 
 
 MADE: dict[str, Callable[[], str]] = {

@@ -77,6 +77,12 @@ class Child:
         self.process.wait()
 
 
+def of_session(session: int) -> list[int]:
+    """The pids of a session, as setsid(2) and terminals make them."""
+    pids = (int(name) for name in os.listdir("/proc") if name.isdigit())
+    return [pid for pid in pids if _stat(pid)[3:4] == [str(session)]]
+
+
 def _cpu(pid: int) -> float:
     """Of the process, by its own clock (clock_getcpuclockid(3)), which is finer than /proc; and of
     those children that it has waited for, which only /proc has.

@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from cucmd.demo import folder_for_sockets
+from rig.process import of_session
 from rig.small_disk import small_disk
 
 PATIENCE = 60
@@ -29,18 +30,6 @@ def temporary() -> Iterator[Path]:
 @pytest.fixture
 def environ(temporary: Path) -> dict[str, str]:
     return {**os.environ, "TMPDIR": str(temporary)}
-
-
-def session_of(process: Path) -> str:
-    """The session of a process, as a line of /proc has it; empty if it has gone."""
-    try:
-        return (process / "stat").read_text().rpartition(")")[2].split()[3]
-    except OSError:
-        return ""
-
-
-def left_of(session: int) -> list[Path]:
-    return [one for one in Path("/proc").glob("[0-9]*") if session_of(one) == str(session)]
 
 
 def run_in(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -112,7 +101,7 @@ def test_an_interrupted_demo_removes_everything_and_reports_it(
     what = "interrupted; the job, the daemon and the nodes are stopped and removed again"
     assert said.splitlines()[-1] == f"cucmd demo: {what}"
     assert list(temporary.iterdir()) == []
-    assert left_of(process.pid) == []
+    assert of_session(process.pid) == []
 
 
 @pytest.mark.long

@@ -75,11 +75,11 @@ class Terminal:
 
     def until(self, text: str) -> None:
         """Reads until `text` is on the screen."""
-        self._read(lambda: text in self.screen)
+        self.read_until(lambda: text in self.screen)
 
     def until_again(self, text: str) -> None:
         """Reads until `text` is on the screen a second time."""
-        self._read(lambda: self.screen.count(text) > 1)
+        self.read_until(lambda: self.screen.count(text) > 1)
 
     def interrupt(self) -> None:
         """Types Ctrl-C, and reads until it is echoed.
@@ -88,11 +88,11 @@ class Terminal:
         """
         echoed = self.raw.count("^C")
         self.type("\x03")
-        self._read(lambda: self.raw.count("^C") > echoed)
+        self.read_until(lambda: self.raw.count("^C") > echoed)
 
     def until_frame(self, columns: int, rows: int) -> None:
         """Reads until a full-screen picture is just so large."""
-        self._read(
+        self.read_until(
             lambda: (
                 self.alternate is not None
                 and [len(line) for line in self.alternate] == [columns] * rows
@@ -102,7 +102,7 @@ class Terminal:
     def until_stopped(self) -> None:
         """Reads until the program has been stopped, as by Ctrl-Z, and the first screen is back."""
         state = Path(f"/proc/{self.process.pid}/stat")
-        self._read(
+        self.read_until(
             lambda: (
                 self.alternate is None and state.read_text().rpartition(")")[2].split()[0] == "T"
             )
@@ -110,7 +110,7 @@ class Terminal:
 
     def ended(self) -> int:
         """Reads to the end; returns the exit code as a shell counts it."""
-        self._read(lambda: self._hung_up)
+        self.read_until(lambda: self._hung_up)
         code = self.process.wait(PATIENCE)
         return 128 - code if code < 0 else code
 
@@ -125,7 +125,8 @@ class Terminal:
         self.process.wait()
         os.close(self._fd)
 
-    def _read(self, reached) -> None:
+    def read_until(self, reached) -> None:
+        """Reads until `reached()` is true."""
         deadline = time.monotonic() + PATIENCE
         while not reached():
             assert time.monotonic() < deadline, f"not reached; the screen shows:\n{self.screen}"

@@ -1,0 +1,227 @@
+"""The sessions of the README and of the reference pages, typed as they stand: on a terminal, in an
+empty home, with a PATH of two directories, on a network of its own.
+
+Each is typed, or stands in NOT_RUN with the reason; so do commands in the text of a page that name
+a node, a cluster or a job. What a page shows as printed is printed: ids and numbers are free.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from rig.credentials import named_credential
+from rig.pages import PAGES, ROOT, fenced, indented, unfenced
+from rig.process import of_session
+from rig.quiet import wait_until
+from system.ctl.terminal import Terminal
+
+README = ROOT / "README.md"
+PROGRAMS = ROOT / "ctl/man/cucmctl.3.md"
+# How a session begins -> why it is not typed here.
+NOT_RUN = {
+    "python3 -m venv .venv && .venv/bin/pip install -q . && .venv/bin/cucmd demo": (
+        "downloads packages; test_demo.py runs the demo, and .ci/run installs"
+    ),
+    "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/bin/pytest": (
+        "is this test run; .ci/run types it as it stands"
+    ),
+    "python3 -m venv /opt/cucmd && /opt/cucmd/bin/pip install .": (
+        "needs root and systemd: rig/installed.py types it in a Debian that has booted"
+    ),
+    "cucmctl [--socket PATH] [--json] VERB ...": "is the form of all commands, and none itself",
+    "cucmctl capture berlin --host 10.20.0.1 --port 5060 --duration 2m --watch": (
+        "takes two minutes; the README's capture is cancelled"
+    ),
+    "cucmctl retry 57f3": "needs a node that has failed, as the README's session has one",
+    "cucmctl retry 57f3 cucm-sub1": "likewise",
+}
+PASSWORD = "lab-password"
+ANSWERS = {"Password of": PASSWORD, "[y/N]": "y"}
+# A network of its own, where the ports of the pages are free, and a /run; in it an ordinary user.
+# What MORE has is done before, by the root of that network.
+UNSHARE = ("/usr/bin/unshare", "--user", "--map-root-user", "--net", "--mount")
+ENTER = """
+/usr/sbin/ip link set lo up && mount -t tmpfs none /run
+ln -s "$HOME/.local/state/cucmd/run" /run/cucmd
+cd "$HOME" && eval "$MORE"
+exec unshare --user --map-user=1000 --map-group=1000 "$@"
+"""
+# `\#` is the number of the command, which tells one prompt from the next.
+BASH = (r"PS1=<\# $?> ", "bash", "--noprofile", "--norc", "--noediting", "-i")
+
+
+class Shell:
+    """A shell on a terminal. `type` is what a person does with a line of a page."""
+
+    def __init__(self, home: Path, more: str = "") -> None:
+        self.home = home
+        environ = {
+            "HOME": str(home),
+            "PATH": f"{Path(sys.executable).parent}:/usr/bin",
+            "LC_ALL": "C.UTF-8",
+            "TERM": "xterm",
+            "SYSTEMD_PAGER": "",  # of varlinkctl, which would wait for a key
+        }
+        only = ["env", "-i", *(f"{name}={value}" for name, value in environ.items())]
+        command = [*UNSHARE, "sh", "-c", ENTER, "sh", *only, *BASH]
+        self.terminal = Terminal(command, {**environ, "MORE": more}, 200, 50)
+        self._typed = 0
+        self._prompt()
+
+    def type(self, line: str, shown: str = "") -> str:
+        """Types a line of a page, and returns what is printed. Asserts that this has what the page
+        has as `shown`, and the exit code: 0, or the one that the comment in the line says.
+        """
+        start = len(self.terminal.raw)
+        self.terminal.type(f"{line}\n")
+        code = self._prompt()
+        expected = re.search(r"exit code (\d+)", line)
+        assert code == int(expected[1] if expected else 0), self.terminal.screen[-3000:]
+        self.terminal.read_until(lambda: re.search(pattern(shown), self._since(start)))
+        if "2>cucmd.log" in line:  # a person is slower than its start
+            self.until_written("cucmd.log", "listening at")
+        return self._since(start)
+
+    def until_written(self, file: str, text: str) -> None:
+        found = self.home.glob
+        wait_until(lambda: any(text in one.read_text() for one in found(file)))
+
+    def leave(self) -> None:
+        """Asserts that what is in the background, and has been told to end, ends in order."""
+        said = self.type("wait")
+        assert "Exit" not in said, said
+        self.terminal.type("exit\n")
+        assert self.terminal.ended() == 0
+
+    def _since(self, start: int) -> str:
+        return self.terminal.raw[start:].replace("\r\n", "\n")
+
+    def _prompt(self) -> int:
+        """The exit code that the next prompt shows. Questions before it are answered."""
+        self._typed += 1
+        start = len(self.terminal.raw)
+        prompt = rf"<{self._typed} (\d+)> "
+        question = re.compile("|".join([prompt, *map(re.escape, ANSWERS)]))
+        while True:
+            self.terminal.read_until(lambda at=start: question.search(self.terminal.raw, at))
+            found = question.search(self.terminal.raw, start)
+            if found[1]:
+                return int(found[1])
+            start = found.end()
+            self.terminal.type(f"{ANSWERS[found[0]]}\n")
+
+
+def pattern(shown: str) -> str:
+    """What a page shows, as a regular expression: numbers are any numbers, ids any ids."""
+    lines = []
+    for line in shown.splitlines():
+        words = re.split(r"(\b[0-9a-f]{12}\b|\d+)", line.strip())
+        free = {0: re.escape, 1: lambda one: "[0-9a-f]{12}" if len(one) == 12 else r"\d+"}
+        lines.append("".join(free[place % 2](word) for place, word in enumerate(words)))
+    return ".*".join(["(?s)", *lines])
+
+
+def steps(session: str) -> Iterator[tuple[str, str]]:
+    """What is typed, with lines that go on, and what the page shows as printed."""
+    for step in re.split(r"^\$ ", session, flags=re.MULTILINE)[1:]:
+        typed, shown = re.fullmatch(r"((?:.*\\\n)*.*\n)((?s:.*))", step).groups()
+        yield typed.rstrip("\n"), shown
+
+
+def named(page: Path) -> list[str]:
+    """The commands in the text of a page that name a node, a cluster or a job, and no variable."""
+    commands = re.findall(r"`(cucmctl [^`]*(?:berlin|57f3|cucm-\w+)[^`]*)`", unfenced(page))
+    return [one for one in dict.fromkeys(commands) if not re.search(r"[A-Z[]", one)]
+
+
+def sessions(page: Path) -> list[str]:
+    return [text for kind, text in fenced(page) if kind == "console"]
+
+
+@contextmanager
+def shell(more: str = "") -> Iterator[Shell]:
+    done = subprocess.run(
+        [*UNSHARE, "mount", "-t", "tmpfs", "none", "/run"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        pytest.skip(f"no namespaces: {done.stderr.strip()}")
+    # Shorter than pytest has it: the path of a socket has at most 107 bytes.
+    with TemporaryDirectory(prefix="home-") as folder:
+        one = Shell(Path(folder), more)
+        try:
+            yield one
+        finally:
+            for pid in of_session(one.terminal.process.pid):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            one.terminal.close()
+
+
+def test_every_session_is_typed_or_says_why_not() -> None:
+    pages = (README, *PAGES)
+    others = [one for page in pages if page not in (README, PROGRAMS) for one in sessions(page)]
+    others += [one for page in pages for one in indented(page)]
+    begun = {one.splitlines()[0] for one in others}
+    assert begun <= NOT_RUN.keys()
+    assert len({one for one in others if "/opt/cucmd" in one}) == 1  # which stands in two pages
+    assert NOT_RUN.keys() <= begun | {one for page in pages for one in named(page)}
+    assert {kind for page in pages for kind, _ in fenced(page)} <= {"console", "toml", "python"}
+
+
+@pytest.mark.long
+def test_the_readme_is_typed_from_top_to_bottom() -> None:
+    with shell() as person:
+        for session in sessions(README):
+            for line, shown in steps(session):
+                person.type(line, shown)
+        person.leave()
+
+
+# The cluster of the pages, at the port that a name stands for.
+CLUSTER = """
+echo '127.1.0.1 cucm-pub\n127.1.0.2 cucm-sub1\n127.1.0.3 cucm-sub2' >hosts
+mount --bind hosts /etc/hosts
+cucmd lab --port 22 >lab &
+"""
+CONFIG = """
+[clusters.berlin]
+publisher = "cucm-pub"
+nodes = ["cucm-sub1", "cucm-sub2"]
+credential = "cucmd.berlin"
+"""
+
+
+@pytest.mark.long
+@pytest.mark.skipif(shutil.which("varlinkctl") is None, reason="needs varlinkctl (systemd 255)")
+def test_what_the_reference_pages_type_at_their_own_cluster() -> None:
+    with shell(CLUSTER) as person:
+        person.until_written("lab", "lab-password")
+        credentials = named_credential(
+            person.home / "pw", "cucmd.berlin", "administrator", PASSWORD
+        )
+        (person.home / "cucmd.toml").write_text(CONFIG + credentials)
+        person.type("cucmd serve --config cucmd.toml 2>cucmd.log &")
+        person.type("cucmctl start berlin --path cm/trace/ccm/sdl --last 2h --wait")
+        job = re.search(r"[0-9a-f]{12}", person.type("cucmctl list"))[0]
+        typed = [line for one in sessions(PROGRAMS) for line, _ in steps(one)]
+        for line in (*typed, *(one for page in PAGES for one in named(page))):
+            if line not in NOT_RUN:
+                person.type(line.replace("57f3", job[:8]))
+        for page in (README, PROGRAMS):
+            [program] = [text for kind, text in fenced(page) if kind == "python"]
+            (person.home / "program.py").write_text(program)
+            assert person.type("python program.py").count(" succeeded ") == 2
+        person.type("kill %1")
+        person.leave()
