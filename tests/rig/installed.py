@@ -12,22 +12,13 @@ from cucmctl import Client
 from cucmd.protocol.jobs import Job
 from rig.daemon import CONFIG
 from rig.debian import CannotRun, Debian, python_of, tree_of_packages
+from rig.pages import ROOT, indented
 
-REPOSITORY = Path(__file__).parents[2]
-
-# As the README says it, but for where pip finds the wheels.
-INSTALL = """
-python3 -m venv /opt/cucmd
-/opt/cucmd/bin/pip install --quiet --no-index --find-links /srv/wheels cucmd
-cd /opt/cucmd/share/cucmd/systemd
-install -m 644 -D -t /etc/systemd/system cucmd.service cucmd.socket
-install -m 644 -D cucmd.sysusers.conf /etc/sysusers.d/cucmd.conf
-install -m 644 -D cucmd.tmpfiles.conf /etc/tmpfiles.d/cucmd.conf
-systemd-sysusers
-systemd-tmpfiles --create cucmd.conf
-systemctl daemon-reload
-systemctl enable --quiet --now cucmd.service
-"""
+# As the README says it, but for where pip finds the wheels; each step must succeed.
+(_SHOWN,) = (block for block in indented(ROOT / "README.md") if "/opt/cucmd" in block)
+INSTALL = _SHOWN.replace(
+    "pip install .", "pip install --quiet --no-index --find-links /srv/wheels cucmd"
+).replace(" && ", "\n")
 # People: one may operate, one may look, one is nobody to it.
 PEOPLE = """
 useradd --groups cucm olga
@@ -67,11 +58,11 @@ class Host:
         return self.debian.must("journalctl", "--output=cat", "--unit=cucmd.service")
 
     def ctl(self, user: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        return self.debian.run("/opt/cucmd/bin/cucmctl", *arguments, user=user, stdin=stdin)
+        return self.debian.run("/usr/local/bin/cucmctl", *arguments, user=user, stdin=stdin)
 
     def must_ctl(self, user: str, *arguments: str) -> str:
         """As `ctl`, for what has to succeed: its standard output."""
-        return self.debian.must("/opt/cucmd/bin/cucmctl", *arguments, user=user)
+        return self.debian.must("/usr/local/bin/cucmctl", *arguments, user=user)
 
     def client(self) -> Client:
         return Client(self.socket)
@@ -97,7 +88,7 @@ def refuse_older_systemd(debian: Debian) -> None:
 def collect_wheels(folder: Path, python: str) -> None:
     """Ours, and those of the distributions that it needs, for that version of Python."""
     pip = [sys.executable, "-m", "pip", "--quiet"]
-    wheel = [*pip, "wheel", "--no-deps", f"--wheel-dir={folder}", str(REPOSITORY)]
+    wheel = [*pip, "wheel", "--no-deps", f"--wheel-dir={folder}", str(ROOT)]
     subprocess.run(wheel, check=True, timeout=300)
     others = [*pip, "download", "--only-binary=:all:", f"--python-version={python}"]
     subprocess.run([*others, f"--dest={folder}", *map(str, folder.iterdir())], check=True)

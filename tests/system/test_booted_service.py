@@ -21,9 +21,10 @@ from cucmd.protocol.jobs import Job, Node
 from rig.daemon import CONFIG
 from rig.debian import CannotRun, booted
 from rig.inspection import check_files
-from rig.installed import REPOSITORY, Host, install
+from rig.installed import Host, install
 from rig.jobs import SDL, start, statuses, until
 from rig.lab import Lab, running_lab
+from rig.pages import ROOT
 from rig.quiet import wait_until
 
 # The first one installs a Debian, where no run before has left it.
@@ -54,7 +55,7 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def wheel_before(before: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """As the container sees it. Skipped where the checkout has no history."""
     source = tmp_path_factory.mktemp("source")
-    archive = ["git", "-C", str(REPOSITORY), "archive", VERSION_BEFORE]
+    archive = ["git", "-C", str(ROOT), "archive", VERSION_BEFORE]
     packed = subprocess.run(archive, capture_output=True, check=False)
     if packed.returncode != 0:
         pytest.skip("needs the history of the project, for the version before")
