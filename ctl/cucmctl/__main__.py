@@ -23,15 +23,20 @@ def run() -> int:
     as modules are loaded, in what Python calls without a caller, or once `main` has ended.
     """
     sys.unraisablehook = _interrupt_again
+    code = INTERRUPTED
     try:
         from cucmctl.main import main  # noqa: PLC0415  # see above
 
         code = main()
-        signal(SIGINT, SIG_IGN)
     except KeyboardInterrupt:
-        signal(SIGINT, SIG_IGN)  # people press it twice
-        return INTERRUPTED
-    return code
+        pass
+    while True:
+        try:
+            signal(SIGINT, SIG_IGN)
+        except KeyboardInterrupt:  # of one that came meanwhile: people press it twice
+            code = INTERRUPTED
+        else:
+            return code
 
 
 def _interrupt_again(unraisable: sys.UnraisableHookArgs) -> None:

@@ -77,6 +77,25 @@ def test_ctrl_c_that_python_would_lose_is_not(environ):
     assert (done.returncode, done.stderr) == (130, "")
 
 
+def test_ctrl_c_as_another_is_handled(environ):
+    """`signal` raises it then, before it changes anything."""
+    program = (
+        "import sys, types; from cucmctl import __main__\n"
+        "whole, pressed = __main__.signal, [1]\n"
+        "def interrupted(*arguments):\n"
+        "    if pressed and pressed.pop(): raise KeyboardInterrupt\n"
+        "    whole(*arguments)\n"
+        "def main(): raise KeyboardInterrupt\n"
+        "__main__.signal = interrupted\n"
+        "sys.modules['cucmctl.main'] = types.SimpleNamespace(main=main)\n"
+        "__main__.command()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environ, check=False
+    )
+    assert (done.returncode, done.stderr) == (130, "")
+
+
 # Runs `cucmctl`, and says when its first line is run: what comes before it is Python's.
 BEGINS = """
 import os, sys
