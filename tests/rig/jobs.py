@@ -64,7 +64,7 @@ def as_ended(job: Job) -> Job:
     """Without what is added soon after a job has ended: `closed`, what its files cover, and the
     revisions of both.
     """
-    nodes = tuple(replace(one, coverage=None, gaps=None) for one in job.nodes)
+    nodes = tuple(replace(one, coverage=None, gaps=None, extent=None) for one in job.nodes)
     return replace(job, closed=None, revision=None, nodes=nodes)
 
 

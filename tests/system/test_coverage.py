@@ -83,7 +83,15 @@ def test_a_window_that_is_covered(daemon: Daemon, lab: Lab, tmp_path: Path, comp
     assert said in (folder / "summary.txt").read_text()
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["job"]["nodes"][0]["coverage"] == said
-    assert f"{lab.nodes[0]}: {said}" in daemon.ctl("status", job.job_id).stdout
+    assert f"{lab.nodes[0]}: covers " in daemon.ctl("status", job.job_id).stdout
+    with daemon.client() as client:
+        extent = client.status(job.job_id).nodes[0].extent
+    assert extent is not None
+    assert [str(job.collection.since), str(job.collection.until)] == [
+        moment.isoformat().replace("+00:00", "Z")
+        for moment in (extent.since, extent.until)
+        if moment
+    ]
 
 
 @pytest.mark.long
@@ -98,7 +106,17 @@ def test_traces_that_begin_within_the_window(daemon: Daemon, lab: Lab, tmp_path:
     job = collect(daemon, lab, SDL, minutes=120)
     said = coverage(daemon, job, tmp_path / "out")
     assert said is not None
-    assert re.fullmatch(rf"begins ([\d-]+ )?\d\d:\d\d \({ZONE}\)", said)
+    assert re.fullmatch(rf"begins ([\d-]+ )?\d\d:\d\d, [\dh min]+ missing \({ZONE}\)", said)
+    assert said in (tmp_path / "out/summary.txt").read_text()
+    with daemon.client() as client:
+        (gap,) = client.status(job.job_id).nodes[0].gaps or ()
+    assert job.collection.since is not None
+    since = datetime.fromisoformat(job.collection.since)
+    assert gap.seconds is not None
+    assert gap.at is not None
+    assert timedelta() <= gap.at - since - timedelta(seconds=gap.seconds) < timedelta(seconds=2)
+    line = f"GAP  {lab.nodes[0]}: {SDL} begins "
+    assert any(one.startswith(line) for one in daemon.ctl("status", job.job_id).stdout.splitlines())
 
 
 @pytest.mark.long
@@ -109,7 +127,8 @@ def test_the_trace_that_begins_within_the_window_is_named(
     said = coverage(daemon, job, tmp_path / "out")
     assert said is not None
     assert re.fullmatch(
-        rf"covers [\d: -]+ to [\d: -]+ \({ZONE}\), but {LOG4J}/axl\*\.log begins [\d: -]+; "
+        rf"covers [\d: -]+ to [\d: -]+ \({ZONE}\), but {LOG4J}/axl\*\.log begins [\d: -]+, "
+        r"[\dh min]+ missing; "
         r"\d+ files have no time stamps that are known",
         said,
     )

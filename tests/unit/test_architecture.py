@@ -95,7 +95,7 @@ ONLY = {
 KINDS = {
     "capture": ("Packets", 10),
     "check": ("Checks", 7),
-    "collect": ("Files", 19),
+    "collect": ("Files", 15),
     "discover": ("Discovery", 10),
     "health": ("HealthChecks", 9),
     "run": ("Commands", 7),

@@ -2,7 +2,7 @@
 
 render.py    jobs and nodes as plain text
 table.py     PURE  tables of text, their colours, and the names in them
-remarks.py   PURE  why nodes failed, and their notes; what is equal is said once
+remarks.py   why nodes failed, their notes and gaps; what is equal is said once
 listing.py   the files of a node
 job_list.py  a list of jobs as a table
 captured.py  PURE  what is said of a packet capture
@@ -13,6 +13,6 @@ judged.py    PURE  the health of nodes, node by node
 views.py     shows a job that is followed: as lines, as JSON, or its end alone
 live.py      shows it on a terminal, redrawn
 frame.py     what that shows of a job: lines that fit. Only these two load rich
-window.py    the window of a collection
+window.py    the window of a collection, and what is there of it
 times.py     PURE  how fast nodes send, how long a job has run and will take
 """

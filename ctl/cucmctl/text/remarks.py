@@ -1,4 +1,4 @@
-"""PURE. Why nodes failed, what to do about it, their notes, and what their files cover, as lines.
+"""Why nodes failed, what to do about it, their notes, and what their files cover, as lines.
 
 What is the same for several nodes is one line, and no line says the same words twice: neither the
 name of its node nor the failure's code, which is left out where the message has its words.
@@ -15,6 +15,9 @@ from itertools import chain
 
 from cucmctl.cli.printer import visible
 from cucmctl.text.captured import may_still_run
+from cucmctl.text.window import minute, span
+from cucmd.job.coverage import Gap, missing
+from cucmd.job.duration import longest
 from cucmd.protocol.jobs import Failure, Node
 
 # Of nodes with the same remark so many are named on a terminal; a pipe gets all of them.
@@ -35,9 +38,12 @@ def remarks(
     """
     mark = "" if columns is None else "x " if ascii_only else "✗ "
     nodes = list(nodes)
-    missing = [(node, [(GAP + visible(node.coverage or ""), "")]) for node in nodes if node.gaps]
-    said = chain(missing, ((node, _of(node, mark)) for node in nodes))
-    for line in _grouped(said, all_names=columns is None, marks=(GAP, mark)):
+    all_names = columns is None
+    said = chain(
+        ((node, _gaps_of(node, all_names=all_names)) for node in nodes),
+        ((node, _of(node, mark)) for node in nodes),
+    )
+    for line in _grouped(said, all_names=all_names, marks=(GAP, mark)):
         yield from [line] if columns is None else wrapped(line, columns)
 
 
@@ -100,8 +106,43 @@ def _of(node: Node, mark: str = "") -> Iterator[tuple[str, str]]:
     yield from _notes_of(node)
     for still in may_still_run(node):
         yield still, ""
-    if node.coverage and not node.gaps:
-        yield visible(node.coverage), ""
+    if covers := _covers(node):
+        yield visible(covers), ""
+
+
+def _gaps_of(node: Node, *, all_names: bool) -> Iterator[tuple[str, str]]:
+    """What is missing of the window, a line each, and with the last one what would bring it."""
+    gaps = node.gaps or ()
+    said = [_gap(gap, node.zone) for gap in gaps if gap.missing != "all"]
+    if nothing := [gap.path for gap in gaps if gap.missing == "all"]:
+        said.append(f"nothing came of {named(nothing, all_names=all_names)}")
+    hint = ""
+    if options := [gap.written_for for gap in gaps if gap.written_for is not None]:
+        option = f"start --written-for {longest(options)}"
+        hint = f"files that are written to for longer come with {option}"
+    for at, text in enumerate(said, 1):
+        yield GAP + visible(text), hint if at == len(said) else ""
+
+
+def _gap(gap: Gap, zone: str | None) -> str:
+    """`calllogs begins Fri 27 Nov 23:57 CET (22:57 UTC), 32 min missing`."""
+    verb = "begins" if gap.missing == "begin" else "ends"
+    when = "within the window" if gap.at is None else minute(gap.at, zone)
+    # An older daemon does not say how much.
+    lacks = "" if gap.seconds is None else f", {missing(gap.seconds)} missing"
+    return f"{gap.trace or gap.path} {verb} {when}{lacks}"
+
+
+def _covers(node: Node) -> str:
+    """In the times of whoever reads it; where it is not known which moments these are, in the
+    daemon's words, which have the node's.
+    """
+    extent = node.extent
+    if extent is None:
+        return "" if node.gaps else node.coverage or ""
+    if extent.since is None:
+        return "; ".join(extent.besides)
+    return "; ".join([f"covers {span(extent.since, extent.until, node.zone)}", *extent.besides])
 
 
 def waits(node: Node) -> str:

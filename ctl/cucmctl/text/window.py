@@ -1,4 +1,7 @@
-"""The window of a collection, in the time zone of whoever reads it, and in that of the nodes."""
+"""The window of a collection, and what is there of it, in the time zone of whoever reads it.
+
+That of the nodes is in brackets where it is another: one with other times then.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,41 @@ from datetime import datetime, tzinfo
 
 
 def window(since: str, until: str | None, zone: str | None = None) -> str:
-    """In local time: `Fri 27 Nov 23:25 to Sat 28 Nov 00:25 CET (22:25 to 23:25 UTC)`.
+    """`Fri 27 Nov 23:25 to Sat 28 Nov 00:25 CET (22:25 to 23:25 UTC)`.
 
-    zone  of the nodes, which is in brackets where it is another
+    since, until  as the socket has them
+    zone          of the nodes
     """
-    begin = datetime.fromisoformat(since).astimezone()
-    end = begin if until is None else datetime.fromisoformat(until).astimezone()
+    end = None if until is None else datetime.fromisoformat(until)
+    return span(datetime.fromisoformat(since), end, zone)
+
+
+def span(since: datetime, until: datetime | None, zone: str | None = None) -> str:
+    """The same, of moments."""
+    begin = since.astimezone()
+    end = begin if until is None else until.astimezone()
     text = _span(begin, None if until is None else end)
-    there = None if zone is None else _zone(zone)
-    if there is None or begin.utcoffset() == begin.astimezone(there).utcoffset():
+    there = _other(begin, zone)
+    if there is None:
         return text
     begin, end = begin.astimezone(there), end.astimezone(there)
     theirs = _clock(begin) if until is None else f"{_clock(begin)} to {_clock(end)}"
     return f"{text} ({theirs} {end:%Z})"
+
+
+def minute(at: datetime, zone: str | None = None) -> str:
+    """`Fri 27 Nov 23:57 CET (22:57 UTC)`."""
+    at = at.astimezone()
+    there = _other(at, zone)
+    theirs = "" if there is None else f" ({at.astimezone(there):%H:%M %Z})"
+    return f"{_day(at)} {at:%H:%M %Z}{theirs}"
+
+
+def _other(at: datetime, zone: str | None) -> tzinfo | None:
+    """The zone of the nodes, unless its clocks show the same then."""
+    there = None if zone is None else _zone(zone)
+    same = there is None or at.utcoffset() == at.astimezone(there).utcoffset()
+    return None if same else there
 
 
 def _span(begin: datetime, end: datetime | None) -> str:

@@ -21,7 +21,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from cucmd.api.interface import jobs_interface
-from cucmd.job import asked
+from cucmd.job import asked, coverage
 from cucmd.job.work import KINDS
 from cucmd.protocol import cases, errors, jobs, knowledge
 from cucmd.varlink import Method
@@ -36,7 +36,7 @@ WIDTH = 100
 MODULES: Sequence[ModuleType] = (
     asked,
     *dict.fromkeys(sys.modules[kind.__module__] for kind in KINDS),
-    *(jobs, cases, knowledge),
+    *(coverage, jobs, cases, knowledge),
 )
 _PLAIN = {
     str: "string",

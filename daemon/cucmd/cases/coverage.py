@@ -34,7 +34,8 @@ from msgspec.structs import replace
 
 from cucmd.cases.files import counts, is_gone, is_output, name_of, pages
 from cucmd.failure import Code
-from cucmd.job.collect import MOST_GAPS, Collect, Covered
+from cucmd.job.collect import Collect
+from cucmd.job.coverage import MOST_GAPS, Covered
 from cucmd.job.duration import longer
 from cucmd.job.job import Job
 from cucmd.job.node import SETTLED, Failed, Node, Succeeded
@@ -210,7 +211,8 @@ class Coverage:
                     await worker.send(TracePage(tuple(files)))
             await worker.send(TracePage(()))
             covered = (await worker.receive(_READ)).covered
-        if len(covered.text) > _MOST_TEXT or len(covered.gaps) > MOST_GAPS:
+        words = (covered.text, *(covered.extent.besides if covered.extent else ()))
+        if sum(map(len, words)) > _MOST_TEXT or len(covered.gaps) > MOST_GAPS:
             raise WorkerEnded(How.WRONG, "more was said than can be")
         return covered
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -80,28 +80,6 @@ class Collect(Kind, frozen=True, tag="collect"):
 
 def _rfc3339(time: datetime | None) -> str | None:
     return time.isoformat().replace("+00:00", "Z") if time else None
-
-
-# Of one node: with a thousand nodes of a hundred paths a job would be too large for a reply.
-MOST_GAPS = 20
-
-
-class Gap(msgspec.Struct, frozen=True):
-    """What is not there of the window on one path of a collection, by the time stamps in its files.
-    missing: "all": no file came; "begin", "end": the files begin later, or end earlier.
-    written_for: with which the node would be asked for later files; absent: there are none.
-    """
-
-    path: str
-    missing: Literal["all", "begin", "end"]
-    written_for: str | None = None
-
-
-class Covered(msgspec.Struct, frozen=True):
-    """What the files of a node cover of the window, in words, and what they do not."""
-
-    text: str
-    gaps: tuple[Gap, ...] = ()
 
 
 class PathSize(msgspec.Struct, frozen=True):

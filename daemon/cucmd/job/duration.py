@@ -10,7 +10,7 @@ change, so a file that has the end of a window in it has changed by so much late
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 LENGTHS = {
@@ -64,6 +64,11 @@ def parse_written_for(text: str) -> timedelta | None:
         return parse_last(text)
     except ValueError as error:
         raise ValueError(f'{error}, or "{ALWAYS}"') from None
+
+
+def longest(options: Iterable[str]) -> str:
+    """Of several `written_for`, at least one, that with which all the others come too."""
+    return max(options, key=lambda one: parse_written_for(one) or timedelta.max)
 
 
 def longer(written_for: str, until: datetime, by: datetime) -> str | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, cast
 import msgspec
 
 from cucmd.failure import Failure
-from cucmd.job.collect import Covered, Gap
+from cucmd.job.coverage import Covered, Extent, Gap
 from cucmd.job.kind import Result
 
 NodeStatus = Literal["pending", "running", "succeeded", "failed", "cancelled"]
@@ -87,7 +87,7 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
     was queued last. `attempts_before`: how many attempts it had had by then.
     `zone`, `clock_ahead`: its time zone by name, and seconds by which its clock is ahead of ours.
     `coverage`: what its files cover of the window (cases/coverage.py), in words. None: not looked
-    at. `gaps`: what they do not.
+    at. `gaps`: what they do not. `extent`: from when to when.
     `all_announced`: no more files than those of `files_announced` will be.
     `heard_at`: when the last byte of it came, or the attempt began.
     `named_by`: the node whose discovery has named this one; None: the request or the configuration
@@ -118,6 +118,7 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
     result: R | None = None
     may_run: tuple[str, ...] = ()
     gaps: tuple[Gap, ...] = ()
+    extent: Extent | None = None
 
     @property
     def settled(self) -> bool:
@@ -135,8 +136,8 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
     def begin(self, now: datetime, attempt: int) -> Node[R]:
         started = self.state.started_at or now
         state = Running(started, Phase.CONNECT)
-        fresh = {"coverage": None, "gaps": (), "all_announced": False, "heard_at": now}
-        return self._with(state, attempt=attempt, **fresh)
+        fresh = {"coverage": None, "gaps": (), "extent": None}
+        return self._with(state, attempt=attempt, all_announced=False, heard_at=now, **fresh)
 
     def retry(self, retries: int) -> Node[R]:
         """Pending again, as it was before its first attempt; attempts are counted on. What may
@@ -202,7 +203,8 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
 
     def covers(self, what: Covered) -> Node[R]:
         """The node with what its files cover: they are looked at once it has settled."""
-        return msgspec.structs.replace(self, coverage=what.text, gaps=what.gaps)
+        said = {"coverage": what.text, "gaps": what.gaps, "extent": what.extent}
+        return msgspec.structs.replace(self, **said)
 
     def succeed(self, now: datetime, notes: tuple[str, ...] = ()) -> Node[R]:
         if not isinstance(self.state, Running):

@@ -23,7 +23,8 @@ from cucmd.job.asked import (
 )
 from cucmd.job.capture import Capture, Captured
 from cucmd.job.check import Check, Checked
-from cucmd.job.collect import Collect, DryRun, Gap, Sizes
+from cucmd.job.collect import Collect, DryRun, Sizes
+from cucmd.job.coverage import Extent, Gap
 from cucmd.job.discover import Discover, Found
 from cucmd.job.health import Health, HealthCheck
 from cucmd.job.kind import AskedWork, Kind, Result
@@ -129,6 +130,9 @@ class Given(Struct, frozen=True, kw_only=True):
     # Of a collection, with its coverage: what is not there for certain, the first 20. Absent:
     # nothing.
     gaps: tuple[Gap, ...] | None = None
+    # Of a collection, with its coverage: the same as that says of times, as fields. Absent: it is
+    # not known what its files cover.
+    extent: Extent | None = None
 
 
 T = TypeVar("T", bound=Struct)

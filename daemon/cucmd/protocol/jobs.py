@@ -48,9 +48,10 @@ class Node(Given, frozen=True):
     files_received: int
     bytes_received: int
     # What its files cover of the window, by the time stamps in them: "covers 13:00 to 15:00
-    # (Europe/Berlin)", "begins 14:07 (Europe/Berlin)". Times are those of the node. Absent until
-    # that was looked at, soon after the job is closed. It
-    # names paths of which nothing came, and says if files came that are newer than the window.
+    # (Europe/Berlin)", "begins 14:07, 1 h 07 min missing (Europe/Berlin)". Times are those of the
+    # node; `gaps` and `extent` have them as moments. Absent until that was looked at, soon after
+    # the job is closed. It names paths of which nothing came, and says if files came that are newer
+    # than the window.
     coverage: str | None = None
     # True once the announced numbers are those of all its commands: files and bytes that are still
     # to come are known then. They are those before compression.

@@ -6,7 +6,8 @@
     whole.py     whether a gzip, and the tar in it, is whole: what a third one does
     stamps.py    PURE  time stamps in traces
     unpack.py    PURE  gzip and tar, in pieces
-    covered.py   PURE  what stamps cover of a window, in words
+    covered.py   PURE  what stamps cover of a window, and what they do not
+    in_words.py  PURE  the same as one line
 
 Nothing of it runs in the daemon.
 """

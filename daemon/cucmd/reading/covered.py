@@ -1,4 +1,4 @@
-"""PURE. What the traces of a node cover of the window that was asked for, in words.
+"""PURE. What the traces of a node cover of the window that was asked for.
 
 Never a guess. A time that can be two moments, because the clock was set back or its zone is not
 known, counts as both: what holds for only one of them is unknown.
@@ -13,6 +13,9 @@ Why a trace begins later is not said: the node may have nothing older, or it was
 one ends before the end of the window, or of a path nothing came, the files may have been written to
 for longer than the node was asked for: which `written_for` would bring these is said. Whether
 something is missing in the middle is not looked at.
+
+The words (in_words.py) have the times of the node's clock. Gaps and extent have them as moments,
+for whoever shows them in another zone, where a time is one moment for certain.
 """
 
 from __future__ import annotations
@@ -24,8 +27,7 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
-from cucmd.job.collect import Gap
-from cucmd.job.duration import parse_written_for
+from cucmd.job.coverage import Extent, Gap
 from cucmd.reading.stamps import Stamp
 
 # Nodes are asked for whole minutes.
@@ -36,7 +38,7 @@ _FARTHEST_BEHIND, _FARTHEST_AHEAD = timedelta(hours=12), timedelta(hours=14)
 _SUMMER_TIME = timedelta(hours=1)
 _SUMMER_OR_NOT = (timedelta(), timedelta(minutes=30), _SUMMER_TIME)
 # Traces that are named in one text.
-_MOST_NAMED = 3
+MOST_NAMED = 3
 _LONGEST_NAME = 80
 
 _NUMBERS = re.compile(r"[._-]?\d+(?:[._-]\d+)*")
@@ -127,12 +129,47 @@ def gaps_of(paths: Iterable[PathFound], window: Span, clock: Clock) -> tuple[Gap
         if one.traces is None:
             found.append(Gap(one.path, "all", one.longer))
             continue
-        known = [_judge(trace, window, clock) for trace in one.traces if trace.begin is not None]
-        if any(judged.begins for judged in known):
-            found.append(Gap(one.path, "begin"))
-        if any(judged.ends for judged in known):
-            found.append(Gap(one.path, "end", one.longer))
+        known = judge(one.traces, window, clock)
+        begins = max(known, key=lambda judged: judged.begins, default=None)
+        if begins is not None and begins.begins:
+            at = _moment(begins.first, clock)
+            name = _of_several(begins, one.traces)
+            found.append(Gap(one.path, "begin", None, begins.begins, at, name))
+        ends = max(known, key=lambda judged: judged.ends, default=None)
+        if ends is not None and ends.ends:
+            at = _moment(ends.last, clock)
+            name = _of_several(ends, one.traces)
+            found.append(Gap(one.path, "end", one.longer, ends.ends, at, name))
     return tuple(found)
+
+
+def _of_several(judged: Judged, traces: Sequence[Trace]) -> str | None:
+    return shown_name(judged.name) if len(traces) > 1 else None
+
+
+def extent_of(
+    traces: Sequence[Trace],
+    window: Span,
+    clock: Clock,
+    unread: int = 0,
+    gaps: Sequence[Gap] = (),
+) -> Extent | None:
+    """The same as `describe`, as far as it can be fields; None: what is covered is not known."""
+    known = judge(traces, window, clock)
+    besides = not_known(traces, unread)
+    if any(begin_after(traces, window, clock)):
+        besides.append("newer files came too")
+    if gaps:
+        if unclear := [one.name for one in known if one.unclear]:
+            besides.insert(0, f"what there is of {few(unclear)} is not known")
+        return Extent(besides=tuple(besides))
+    if not known or not all(one.covers for one in known):
+        return None
+    first, last = reach(known)
+    since, until = window.since or _moment(first, clock), window.until or _moment(last, clock)
+    if since is None or until is None:
+        return None
+    return Extent(since, until, tuple(besides))
 
 
 def trace_name(path: str) -> str:
@@ -141,38 +178,16 @@ def trace_name(path: str) -> str:
     return folder + slash + _NUMBERS.sub("*", _ENDING.sub("", name)).rstrip("*")
 
 
-def describe(
-    traces: Sequence[Trace],
-    window: Span,
-    clock: Clock,
-    unread: int = 0,
-    gaps: Sequence[Gap] = (),
-) -> str:
-    """One line about a node: "covers 13:00 to 15:00 (Europe/Berlin)". Empty without files and gaps.
-
-    unread  how many files there are besides, which could not be read
+class Judged(msgspec.Struct, frozen=True):
+    """`begins`, `ends`: seconds of the window that are missing before and behind it, at least; 0:
+    none. `unclear`: cannot be told.
     """
-    unknown = sum(trace.unknown for trace in traces)
-    known = [_judge(trace, window, clock) for trace in traces if trace.begin is not None]
-    parts = [_of_known(known, window, clock)] if known else []
-    if unknown:
-        files = "1 file has" if unknown == 1 else f"{unknown} files have"
-        parts.append(f"{files} no time stamps that are known")
-    if unread:
-        parts.append(f"{'1 file' if unread == 1 else f'{unread} files'} could not be read")
-    if parts and not known:
-        parts[0] = f"unknown: {parts[0]}"
-    return "; ".join([*parts, *_newer(traces, window, clock), *_missing(gaps)])
-
-
-class _Judged(msgspec.Struct, frozen=True):
-    """`begins`, `ends`: within the window, then. `unclear`: cannot be told."""
 
     name: str
-    first: datetime
-    last: datetime
-    begins: bool
-    ends: bool
+    first: Stamp
+    last: Stamp
+    begins: int
+    ends: int
     unclear: bool
 
     @property
@@ -180,20 +195,41 @@ class _Judged(msgspec.Struct, frozen=True):
         return not (self.begins or self.ends or self.unclear)
 
 
-def _judge(trace: Trace, window: Span, clock: Clock) -> _Judged:
-    assert trace.begin is not None
-    last = trace.end or trace.begin
-    begins = ends = unclear = False
+def judge(traces: Iterable[Trace], window: Span, clock: Clock) -> list[Judged]:
+    """Those of which a stamp is known."""
+    return [_judge_one(trace, trace.begin, window, clock) for trace in traces if trace.begin]
+
+
+def _judge_one(trace: Trace, first: Stamp, window: Span, clock: Clock) -> Judged:
+    last = trace.end or first
+    begins = ends = 0
+    unclear = False
     if window.since is not None:
-        late = _is_later(trace.begin, window.since + _MINUTE, clock)
-        begins, unclear = late is True, late is None
+        late = _is_later(first, window.since + _MINUTE, clock)
+        begins = _before(first, window.since, window.until, clock) if late else 0
+        unclear = late is None
     if window.until is not None:
         reached = None if trace.end is None else _is_later(last, window.until - _MINUTE, clock)
-        ends, unclear = reached is False, unclear or reached is None
+        ends = _behind(last, window.since, window.until, clock) if reached is False else 0
+        unclear = unclear or reached is None
     # What is missing may be in the files that could not be read.
     if (trace.unknown or trace.partial) and (begins or ends):
-        begins, ends, unclear = False, False, True
-    return _Judged(trace.name, trace.begin.local, last.local, begins, ends, unclear)
+        begins, ends, unclear = 0, 0, True
+    return Judged(trace.name, first, last, begins, ends, unclear)
+
+
+def _before(first: Stamp, since: datetime, until: datetime | None, clock: Clock) -> int:
+    """Seconds of the window before a stamp that is in it or after it."""
+    earliest, _ = readings(first, clock) or (since, since)
+    end = earliest if until is None else min(earliest, until)
+    return int((end - since).total_seconds())
+
+
+def _behind(last: Stamp, since: datetime | None, until: datetime, clock: Clock) -> int:
+    """Seconds of the window behind a stamp that is in it or before it."""
+    _, latest = readings(last, clock) or (until, until)
+    begin = latest if since is None else max(latest, since)
+    return int((until - begin).total_seconds())
 
 
 def _is_later(stamp: Stamp, than: datetime, clock: Clock) -> bool | None:
@@ -228,6 +264,12 @@ def readings(stamp: Stamp, clock: Clock) -> tuple[datetime, datetime] | None:
     return min(earliest, earliest - clock.ahead), max(latest, latest - clock.ahead)
 
 
+def _moment(stamp: Stamp, clock: Clock) -> datetime | None:
+    """What the stamp means by the node's clock as it is set; None: that is not one moment."""
+    found = set() if clock.zone is None else _in_zone(stamp, clock.zone)
+    return found.pop() if len(found) == 1 else None
+
+
 def _in_zone(stamp: Stamp, zone: tzinfo) -> set[datetime]:
     """The moments at which a clock of that zone shows the time: none, one, or two.
 
@@ -247,116 +289,40 @@ def _fits(shown: datetime, offset: timedelta | None) -> bool:
     return offset is None or (shown.utcoffset() or timedelta()) - offset in _SUMMER_OR_NOT
 
 
-# The words
-
-
-def _of_known(known: Sequence[_Judged], window: Span, clock: Clock) -> str:
-    if window.since is None and window.until is None:
-        span = (min(one.first for one in known), max(one.last for one in known))
-        shown = _Times([*span], clock)
-        return f"from {shown.of(span[0])} to {shown.of(span[1])}{shown.zone}"
-    others = [one for one in known if not one.covers]
-    if all(one.unclear for one in known):
-        return _unclear(known, clock)
-    bounds = _bounds(known, window, clock)
-    named = others[:_MOST_NAMED]
-    moments = [one.first for one in named if one.begins] + [one.last for one in named if one.ends]
-    shown = _Times([*bounds, *moments], clock)
-    said = [_of_one(one, shown, alone=len(known) == 1) for one in named]
-    if len(others) > len(named):
-        said.append(f"and {len(others) - len(named)} more")
-    if len(others) == len(known):
-        return "; ".join(said) + shown.zone
-    covered = _window(bounds, shown, window)
-    return f"covers {covered}, but {'; '.join(said)}" if said else f"covers {covered}"
-
-
-def _newer(traces: Sequence[Trace], window: Span, clock: Clock) -> list[str]:
-    """That files came that begin after the window: they had changed by as much as was asked for."""
+def begin_after(traces: Iterable[Trace], window: Span, clock: Clock) -> list[Stamp]:
+    """The last stamp of each trace whose last file begins after the window."""
     if (until := window.until) is None:
         return []
-    last = [
-        (trace.end or trace.last_begin).local
+    return [
+        trace.end or trace.last_begin
         for trace in traces
         if trace.last_begin is not None and _is_later(trace.last_begin, until + _MINUTE, clock)
     ]
-    if not last:
-        return []
-    bounds = [] if clock.zone is None else [_local(until, clock.zone)]
-    return [f"newer files came too, up to {_Times([max(last), *bounds], clock).of(max(last))}"]
 
 
-def _missing(gaps: Sequence[Gap]) -> list[str]:
-    """Of which paths nothing came, and what would bring an end that is missing."""
+def not_known(traces: Iterable[Trace], unread: int) -> list[str]:
+    """How many files say nothing of what is covered."""
     said = []
-    nothing = [_shown(gap.path) for gap in gaps if gap.missing == "all"]
-    if nothing:
-        more = f" and {len(nothing) - _MOST_NAMED} more" if nothing[_MOST_NAMED:] else ""
-        said.append(f"nothing came of {', '.join(nothing[:_MOST_NAMED])}{more}")
-    if options := [gap.written_for for gap in gaps if gap.written_for is not None]:
-        longest = max(options, key=lambda one: parse_written_for(one) or timedelta.max)
-        said.append(f"files that are written to for longer come with start --written-for {longest}")
+    if unknown := sum(trace.unknown for trace in traces):
+        files = "1 file has" if unknown == 1 else f"{unknown} files have"
+        said.append(f"{files} no time stamps that are known")
+    if unread:
+        said.append(f"{'1 file' if unread == 1 else f'{unread} files'} could not be read")
     return said
 
 
-def _of_one(one: _Judged, shown: _Times, *, alone: bool) -> str:
-    words = [f"begins {shown.of(one.first)}"] if one.begins else []
-    words += [f"ends {shown.of(one.last)}"] if one.ends else []
-    said = ", ".join(words) or "is unclear"
-    return said if alone else f"{_shown(one.name)} {said}"
+def few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if names[MOST_NAMED:] else ""
+    return ", ".join(map(shown_name, names[:MOST_NAMED])) + more
 
 
-def _shown(name: str) -> str:
+def shown_name(name: str) -> str:
     """A name of the node's, which can have any characters, and be of any length."""
     name = name if len(name) <= _LONGEST_NAME else f"...{name[-_LONGEST_NAME:]}"
     return "".join(character if character.isprintable() else "?" for character in name)
 
 
-def _unclear(known: Sequence[_Judged], clock: Clock) -> str:
-    first, last = min(one.first for one in known), max(one.last for one in known)
-    shown = _Times([first, last], clock)
-    why = (
-        "the node's time zone is not known"
-        if clock.zone is None
-        else "a time stamp can be of two moments, or of none, or a file could not be read"
-    )
-    return f"unknown: {why}; time stamps from {shown.of(first)} to {shown.of(last)}{shown.zone}"
-
-
-def _bounds(known: Sequence[_Judged], window: Span, clock: Clock) -> tuple[datetime, ...]:
-    """Both ends of the window by the node's clock; where it has none, how far the stamps reach.
-
-    Empty if the zone is not known.
-    """
-    if clock.zone is None:
-        return ()
-    since = _local(window.since, clock.zone) if window.since else min(one.first for one in known)
-    until = _local(window.until, clock.zone) if window.until else max(one.last for one in known)
-    return since, until
-
-
-def _window(bounds: tuple[datetime, ...], shown: _Times, window: Span) -> str:
-    if not bounds:
-        return "the window, whatever the node's time zone is"
-    since, until = map(shown.of, bounds)
-    if window.until is None:
-        return f"{since} on, the last time stamp is of {until}{shown.zone}"
-    if window.since is None:
-        return f"up to {until}, the first time stamp is of {since}{shown.zone}"
-    return f"{since} to {until}{shown.zone}"
-
-
-class _Times:
-    """Moments of one text: with their dates, unless all are of one day."""
-
-    def __init__(self, moments: Sequence[datetime], clock: Clock) -> None:
-        one_day = len({moment.date() for moment in moments}) == 1
-        self._form = "%H:%M" if one_day else "%Y-%m-%d %H:%M"
-        self.zone = f" ({clock.zone})" if clock.zone is not None else " by the node's clock"
-
-    def of(self, moment: datetime) -> str:
-        return moment.strftime(self._form)
-
-
-def _local(moment: datetime, zone: tzinfo) -> datetime:
-    return moment.astimezone(zone).replace(tzinfo=None, fold=0)
+def reach(known: Sequence[Judged]) -> tuple[Stamp, Stamp]:
+    """The first and the last stamp, by the node's clock."""
+    first = min((one.first for one in known), key=lambda stamp: stamp.local)
+    return first, max((one.last for one in known), key=lambda stamp: stamp.local)

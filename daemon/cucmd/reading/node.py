@@ -10,16 +10,17 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from cucmd.job.collect import MOST_GAPS, Covered
+from cucmd.job.coverage import MOST_GAPS, Covered
 from cucmd.reading.covered import (
     Clock,
     PathFound,
     Paths,
     Span,
-    describe,
+    extent_of,
     gaps_of,
     trace_name,
 )
+from cucmd.reading.in_words import describe
 from cucmd.reading.traces import Traces, last_stamp, look
 from cucmd.worker.forked import Channel
 from cucmd.worker.frames import ReadTraces, TracePage, TracesRead
@@ -91,8 +92,10 @@ class NodeReading:
         window = Span(asked.since, asked.until)
         clock = _clock(asked)
         gaps = gaps_of(self._by_path(), window, clock)
-        said = describe(self._files.all(), window, clock, self._unread, gaps)
-        return Covered(said, gaps[:MOST_GAPS])
+        traces = self._files.all()
+        said = describe(traces, window, clock, self._unread, gaps)
+        extent = extent_of(traces, window, clock, self._unread, gaps)
+        return Covered(said, gaps[:MOST_GAPS], extent)
 
     def _by_path(self) -> Iterator[PathFound]:
         traces = self._files.traces

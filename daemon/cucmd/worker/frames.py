@@ -12,7 +12,7 @@ from typing import Annotated, TypeVar
 import msgspec
 
 from cucmd.failure import Code
-from cucmd.job.collect import Covered
+from cucmd.job.coverage import Covered
 
 # Bytes of one frame of a channel: a page of 1,000 files with long names is 700 KB.
 MOST = 1024 * 1024

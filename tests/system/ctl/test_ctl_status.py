@@ -328,13 +328,15 @@ def test_the_window_is_in_one_zone_with_that_of_the_nodes_in_brackets(
 
 @pytest.mark.parametrize("colour", [True, False])
 def test_what_is_missing_of_the_window_stands_first(canned, terminal, ctl, job, node, colour):
-    gap = {"path": "cm/trace/calllogs", "missing": "begin"}
-    less = node("ccm-pub", coverage="calllogs begins 23:57 (UTC)", gaps=[gap])
+    """How much, too; and below a job that has succeeded."""
+    gap = {"path": "calllogs", "missing": "begin", "at": "2026-03-01T22:57:09Z", "seconds": 1929}
+    less = node("ccm-pub", coverage="begins 22:57 (UTC)", gaps=[gap], zone="UTC")
     whole = node("ccm-sub1", coverage="covers 22:00 to 23:00 (UTC)", notes=["something"])
     canned.on("Status", canned.reply({"job": job("succeeded", whole, less)}))
     said = ctl("status", "3f2a").stdout.partition("\n\n")[2].partition("\n\n")[2].splitlines()
-    assert said[0] == "GAP  ccm-pub: calllogs begins 23:57 (UTC)"
-    assert sum("begins 23:57" in line for line in said) == 1
+    assert said[0].startswith("GAP  ccm-pub: calllogs begins ")
+    assert said[0].endswith(", 32 min missing")
+    assert sum("begins" in line for line in said) == 1
     screen = terminal("status", "3f2a", **({} if colour else {"NO_COLOR": "1"}))
     assert screen.ended() == 0
     assert ("\x1b[33mGAP  ccm-pub" in screen.raw) is colour

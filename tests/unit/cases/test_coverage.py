@@ -15,7 +15,8 @@ import trio
 
 from cucmd.cases.coverage import Coverage, add_coverage, has_coverage
 from cucmd.failure import Code, failure
-from cucmd.job.collect import MOST_GAPS, Collect, Covered, Gap
+from cucmd.job.collect import Collect
+from cucmd.job.coverage import MOST_GAPS, Covered, Extent, Gap
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
@@ -121,7 +122,8 @@ async def test_a_closed_job_is_looked_at(tmp_path: Path) -> None:
         cases.coverage.want("0a1b2c3d4e5f")
         assert await cases.looked_at() == {
             "pub": "covers 13:00 to 15:00 (Europe/Berlin)",
-            "sub1": ("begins 14:07 (Europe/Berlin); 1 file has no time stamps that are known"),
+            "sub1": "begins 14:07, 1 h 07 min missing (Europe/Berlin); 1 file has "
+            "no time stamps that are known",
             "sub2": "",
         }
 
@@ -139,11 +141,14 @@ async def test_each_path_is_judged(tmp_path: Path) -> None:
         await cases.file("pub/syslog/messages.1", log4j("12:00", "15:10"))
         await cases.file("pub/syslog/messages", log4j("15:10", "15:50"))
         assert await cases.looked_at() == {
-            "pub": "covers 13:00 to 15:00 (Europe/Berlin), but cm/trace/ccm/sdl/a*.log ends 14:51; "
-            "newer files came too, up to 15:50; nothing came of audit/vos; "
+            "pub": "covers 13:00 to 15:00 (Europe/Berlin), but cm/trace/ccm/sdl/a*.log ends 14:51, "
+            "9 min missing; newer files came too, up to 15:50; nothing came of audit/vos; "
             "files that are written to for longer come with start --written-for 6h"
         }
-        assert (await cases.load()).nodes[0].gaps == (Gap(SDL, "end", "6h"), Gap(AUDIT, "all"))
+        (pub,) = (await cases.load()).nodes
+        ended = datetime(2026, 11, 25, 13, 51, tzinfo=UTC)
+        assert pub.gaps == (Gap(SDL, "end", "6h", 9 * 60, ended), Gap(AUDIT, "all"))
+        assert pub.extent == Extent(besides=("newer files came too",))
 
 
 async def test_that_nothing_came_of_an_unverified_path_is_not_missed(tmp_path: Path) -> None:
@@ -161,7 +166,8 @@ async def test_of_a_node_that_was_asked_up_to_the_present_no_longer_time_is_said
         await cases.job(succeeded("pub"), paths=(SDL, MESSAGES))
         await cases.file(f"pub/{SDL}/a1.log", log4j("12:00", "14:51"))
         await cases.looked_at()
-        assert (await cases.load()).nodes[0].gaps == (Gap(SDL, "end"), Gap(MESSAGES, "all"))
+        gaps = (await cases.load()).nodes[0].gaps
+        assert [(gap.path, gap.written_for) for gap in gaps] == [(SDL, None), (MESSAGES, None)]
 
 
 async def test_gaps_are_of_limited_number(tmp_path: Path) -> None:
@@ -228,7 +234,7 @@ async def test_files_of_the_attempt_that_succeeded_count(tmp_path: Path) -> None
             await cases.file(f"{node}/a2.log", log4j("14:07", "15:10"), attempt=2)
             await cases.file(f"{node}/a3.log", log4j("11:00"), attempt=2, complete=False)
         assert await cases.looked_at() == {
-            "pub": "begins 14:07 (Europe/Berlin)",
+            "pub": "begins 14:07, 1 h 07 min missing (Europe/Berlin)",
             "sub": "covers 13:00 to 15:00 (Europe/Berlin)",
         }
 
@@ -240,7 +246,7 @@ async def test_more_files_than_a_page(tmp_path: Path, monkeypatch: pytest.Monkey
         for node in ("pub", "sub"):
             for minute in range(10, 20):
                 await cases.file(f"{node}/a{minute}.log", log4j(f"13:{minute}", f"14:{minute}"))
-        said = "begins 13:10, ends 14:19 (Europe/Berlin)"
+        said = "begins 13:10, 10 min missing, ends 14:19, 41 min missing (Europe/Berlin)"
         assert await cases.looked_at() == {"pub": said, "sub": said}
 
 

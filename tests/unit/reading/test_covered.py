@@ -7,18 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.job.collect import Gap
+from cucmd.job.coverage import Extent, Gap
 from cucmd.reading.covered import (
     Clock,
     PathFound,
     Paths,
     Span,
     Trace,
-    describe,
+    extent_of,
     gaps_of,
     readings,
     trace_name,
 )
+from cucmd.reading.in_words import describe
 from cucmd.reading.stamps import Stamp
 
 BERLIN = Clock(ZoneInfo("Europe/Berlin"))
@@ -32,6 +33,10 @@ def at(text: str, offset: float | None = None) -> Stamp:
     return Stamp(local, None if offset is None else timedelta(hours=offset))
 
 
+def utc(text: str) -> datetime:
+    return datetime.fromisoformat(f"2026-11-25 {text}+00:00")
+
+
 def trace(begin: str, end: str | None, name: str = "sdl/SDL", **other: object) -> Trace:
     return Trace(name, at(begin), None if end is None else at(end), **other)
 
@@ -41,10 +46,18 @@ def trace(begin: str, end: str | None, name: str = "sdl/SDL", **other: object) -
     [
         ("12:59:59", "15:00:01", "covers 13:00 to 15:00 (Europe/Berlin)"),
         ("13:00:59", "14:59:01", "covers 13:00 to 15:00 (Europe/Berlin)"),
-        ("14:07:12", "15:10:00", "begins 14:07 (Europe/Berlin)"),
-        ("12:10:00", "14:51:00", "ends 14:51 (Europe/Berlin)"),
-        ("14:07:12", "14:51:00", "begins 14:07, ends 14:51 (Europe/Berlin)"),
-        ("2026-11-23 12:00", "2026-11-24 23:10", "ends 2026-11-24 23:10 (Europe/Berlin)"),
+        ("14:07:12", "15:10:00", "begins 14:07, 1 h 07 min missing (Europe/Berlin)"),
+        ("12:10:00", "14:51:00", "ends 14:51, 9 min missing (Europe/Berlin)"),
+        (
+            "14:07:12",
+            "14:51:00",
+            "begins 14:07, 1 h 07 min missing, ends 14:51, 9 min missing (Europe/Berlin)",
+        ),
+        (
+            "2026-11-23 12:00",
+            "2026-11-24 23:10",
+            "ends 2026-11-24 23:10, 2 h 00 min missing (Europe/Berlin)",
+        ),
     ],
 )
 def test_one_trace(begin: str, end: str, said: str) -> None:
@@ -58,15 +71,15 @@ def test_what_other_traces_lack_is_named() -> None:
         *(trace("12:00", "14:30", f"log{number}") for number in range(4)),
     ]
     assert describe(traces, WINDOW, BERLIN) == (
-        "covers 13:00 to 15:00 (Europe/Berlin), but cti/SDL begins 14:07; log0 ends 14:30; "
-        "log1 ends 14:30; and 2 more"
+        "covers 13:00 to 15:00 (Europe/Berlin), but cti/SDL begins 14:07, 1 h 07 min missing; "
+        "log0 ends 14:30, 30 min missing; log1 ends 14:30, 30 min missing; and 2 more"
     )
 
 
 def test_a_name_is_printable_text_of_limited_length() -> None:
     odd = trace("14:07", "15:30", "x" * 5000 + "\udc80\x1b[2J\n")
     said = describe([odd, trace("12:00", "15:30")], WINDOW, BERLIN)
-    assert said.endswith("xx??[2J? begins 14:07")
+    assert said.endswith("xx??[2J? begins 14:07, 1 h 07 min missing")
     assert said.isprintable()
     assert len(said) < 200
 
@@ -153,18 +166,96 @@ def test_whatever_comes_for_the_only_path_is_of_it() -> None:
 def test_gaps_are_told_path_by_path() -> None:
     found = [
         PathFound("sdl", [trace("12:00", "15:30")], "6h"),
-        PathFound("cti", [trace("13:30", "15:30"), trace("12:00", "14:30")], "6h"),
+        PathFound(
+            "cti",
+            [
+                trace("13:30", "15:30", "cti/1"),
+                trace("13:10", "14:30", "cti/2"),
+                trace("12:00", "14:15", "cti/3"),
+            ],
+            "6h",
+        ),
         PathFound("syslog/m*", None, "6h"),
         PathFound("audit", None),
         PathFound("core", [Trace("core", unknown=1)], "6h"),
         PathFound("log", [trace("14:00", "14:30", unknown=1)], "6h"),  # they may be in that one
+        PathFound("calllogs", [trace("13:32", "15:30", "calllogs/calllogs")]),
     ]
     assert gaps_of(found, WINDOW, BERLIN) == (
-        Gap("cti", "begin"),
-        Gap("cti", "end", "6h"),
+        Gap("cti", "begin", None, 30 * 60, utc("12:30"), "cti/1"),
+        Gap("cti", "end", "6h", 45 * 60, utc("13:15"), "cti/3"),
         Gap("syslog/m*", "all", "6h"),
         Gap("audit", "all"),
+        Gap("calllogs", "begin", None, 32 * 60, utc("12:32")),
     )
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "missing", "minutes"),
+    [
+        ("15:30", "16:00", "begin", 120),  # all of the window, and no more than that
+        ("12:00", "12:30", "end", 120),
+        ("14:59", "15:30", "begin", 119),
+    ],
+)
+def test_no_more_is_missing_than_the_window(
+    begin: str, end: str, missing: str, minutes: int
+) -> None:
+    (gap,) = gaps_of([PathFound("x", [trace(begin, end)])], WINDOW, BERLIN)
+    assert (gap.missing, gap.seconds) == (missing, minutes * 60)
+
+
+def test_of_a_time_that_can_be_two_moments_the_least_is_missing_and_none_is_named() -> None:
+    wrong = Clock(BERLIN.zone, timedelta(minutes=-10))
+    (gap,) = gaps_of([PathFound("x", [trace("13:32", "15:30")])], WINDOW, wrong)
+    assert (gap.seconds, gap.at) == (32 * 60, utc("12:32")), "it is what its clock shows"
+    (gap,) = gaps_of(
+        [PathFound("x", [trace("2026-11-26 09:00", None)])], Span(WINDOW.since), Clock()
+    )
+    assert (gap.seconds, gap.at) == (7 * 3600, None)
+    twice = Span(since=datetime(2026, 10, 24, 12, tzinfo=UTC))
+    (gap,) = gaps_of([PathFound("x", [trace("2026-10-25 02:30", None)])], twice, BERLIN)
+    assert (gap.seconds, gap.at) == (12.5 * 3600, None)
+
+
+@pytest.mark.parametrize(
+    ("window", "since", "until"),
+    [
+        (WINDOW, WINDOW.since, WINDOW.until),
+        (Span(since=WINDOW.since), WINDOW.since, utc("14:30")),
+        (Span(until=WINDOW.until), utc("11:00"), WINDOW.until),
+        (Span(), utc("11:00"), utc("14:30")),
+    ],
+)
+def test_what_is_covered_is_moments_too(window: Span, since: datetime, until: datetime) -> None:
+    traces = [trace("12:00", "15:10"), trace("12:05", "15:30")]
+    assert extent_of(traces, window, BERLIN) == Extent(since, until)
+
+
+def test_an_extent_says_what_is_to_be_said_besides() -> None:
+    newer = trace("12:00", "16:02", last_begin=at("15:40"))
+    found = extent_of([newer, Trace("core", unknown=1)], WINDOW, BERLIN, unread=2)
+    assert found is not None
+    assert found.besides == (
+        "1 file has no time stamps that are known",
+        "2 files could not be read",
+        "newer files came too",
+    )
+    unclear = trace("14:00", "14:30", "log", unknown=1)
+    assert extent_of([newer, unclear], WINDOW, BERLIN, 0, [Gap("a", "all")]) == Extent(
+        besides=(
+            "what there is of log is not known",
+            "1 file has no time stamps that are known",
+            "newer files came too",
+        )
+    )
+
+
+def test_where_it_is_not_known_what_is_covered_there_is_no_extent() -> None:
+    unclear = trace("14:00", "14:30", unknown=1)
+    assert extent_of([trace("12:00", "15:30"), unclear], WINDOW, BERLIN) is None
+    assert extent_of([trace("12:00", "15:30")], Span(WINDOW.since), Clock()) is None
+    assert extent_of([], WINDOW, BERLIN) is None
 
 
 def test_paths_of_which_nothing_came_and_what_would_bring_it_are_said() -> None:
@@ -351,6 +442,7 @@ def test_nothing_raises_and_a_line_is_a_line(
     some: list[Trace], window: Span, clock: Clock, missing: list[Gap]
 ) -> None:
     describe(some, window, clock, 0, missing)
+    extent_of(some, window, clock, 0, missing)
     gaps_of([PathFound("x", some)], window, clock)
 
 
