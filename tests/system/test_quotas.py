@@ -54,7 +54,7 @@ def test_a_node_over_its_quota_fails_alone(make_daemon: MakeDaemon, lab: Lab) ->
     failed = node(job, 1)
     assert failed.failure.code == "quota_exceeded"
     assert failed.bytes_received == 0, "it was declined before the first byte"
-    assert f"{failed.bytes_announced - 1_000_000} bytes more" in failed.failure.message
+    assert f"{failed.bytes_announced - 1_000_000:,} bytes more" in failed.failure.message
     check_files(Path(job.directory))
 
 

@@ -259,7 +259,7 @@ async def _small_file(session: NodeSession, task: NodeTask) -> str:
     looked = " or ".join(FOLDERS)
     raise fail(
         Code.NO_FILES_MATCHED,
-        f"no file of 1 to {MOST_BYTES} bytes is in {looked}: the receiver was not tried",
+        f"no file of 1 to {MOST_BYTES:,} bytes is in {looked}: the receiver was not tried",
         hint="start with a path that the node has, and see whether its files come",
     )
 
@@ -288,7 +288,7 @@ def _with_hint(why: Failure, task: NodeTask) -> Failure:
         return replace(why, hint=_HINTS[why.code])
     if why.code is not Code.QUOTA_EXCEEDED or not _has_room(task):
         return why
-    said = f"{why.message}; a check gets {MOST_BYTES} bytes at most"
+    said = f"{why.message}; a check gets {MOST_BYTES:,} bytes at most"
     hint = "the file has grown, or the node sends another: check again, or start a small job"
     return replace(why, message=said, hint=hint)
 

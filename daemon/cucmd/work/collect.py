@@ -28,6 +28,7 @@ from cucmd.work.run import take_snapshot
 from cucmd.work.session import answer, decline, logged_in, too_much
 from cucmd.work.verdict import (
     Announced,
+    counted,
     judge,
     judge_read,
     surplus,
@@ -292,7 +293,8 @@ class FileGets:
         if wrong is None:
             return
         await decline(self._session, self._task.timeouts.answer)
-        said = f"{path}: {sizes.files} files, {sizes.bytes} bytes were announced"
+        whole = f"{counted(sizes.files, 'file')}, {counted(sizes.bytes, 'byte')}"
+        said = f"{path}: {whole} were announced"
         raise NodeFailed(msgspec.structs.replace(wrong, message=f"{said}, {wrong.message}"))
 
     def _nothing_came(self, why: Failure, arrivals: Arrivals, clock: CommandClock) -> PathResult:
@@ -304,7 +306,7 @@ class FileGets:
         if why.code not in OF_ONE_PATH:
             raise NodeFailed(why)
         if arrivals.any:
-            came = f"{len(arrivals.files())} files came"
+            came = f"{counted(len(arrivals.files()), 'file')} came"
             raise NodeFailed(failure(Code.TRANSFER_INCOMPLETE, f"{why.message}; {came}"))
         if arrivals.refused_login or (clock.can_log_in and arrivals.turned_away):
             raise NodeFailed(self._no_login(why, arrivals))

@@ -122,7 +122,7 @@ class CommandRuns:
         quota = self._task.quota
         for limit, allowance in (("node_bytes", quota.node), ("job_bytes", quota.job)):
             if not allowance.take(size):
-                message = f"limits.{limit} = {allowance.size} bytes are reached"
+                message = f"limits.{limit} = {allowance.size:,} bytes are reached"
                 raise fail(Code.QUOTA_EXCEEDED, message, hint=f"raise limits.{limit}")
 
     def _write(self, path: Path, content: bytes) -> str:

@@ -22,6 +22,7 @@ from cucmd.node.dialogue import NodeSession
 from cucmd.node.login import reach
 from cucmd.node.ports import NodeTask, OpenShell, Ports, Receiver, Report
 from cucmd.node.transcript_file import transcript_of
+from cucmd.work.verdict import counted
 
 # Seconds until the prompt after Ctrl-C; a node may need more than 5 (vos/NODES.md, section 6.5).
 INTERRUPTED_WITHIN = 45.0
@@ -90,12 +91,12 @@ def too_much(task: NodeTask, receiver: Receiver, size: int) -> Failure | None:
     quota = task.quota
     for name, left in (("node_bytes", quota.node.left), ("job_bytes", quota.job.left)):
         if left is not None and size > left:
-            message = f"{size - left} bytes more than limits.{name} leaves ({left})"
+            message = f"{counted(size - left, 'byte')} more than limits.{name} leaves ({left:,})"
             hint = f"narrow the window, or raise limits.{name}"
             return failure(Code.QUOTA_EXCEEDED, message, hint=hint)
     room = disk_room(task, receiver)
     if room is not None and size > room:
-        message = f"{size - room} bytes more than the disk has room for ({room})"
+        message = f"{counted(size - room, 'byte')} more than the disk has room for ({room:,})"
         return failure(Code.DISK_FULL, message)
     return None
 

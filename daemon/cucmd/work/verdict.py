@@ -88,7 +88,8 @@ def judge(
     """
     closed = [file for file in received if file.closed]
     cut = [file.path for file in received if not file.closed]
-    came = f"{len(closed)} files, {sum(file.size for file in closed)} bytes came"
+    size = sum(file.size for file in closed)
+    came = f"{counted(len(closed), 'file')}, {counted(size, 'byte')} came"
     if not completed:
         said = "the node went back to its prompt without 'Transfer completed'"
         return failure(Code.TRANSFER_INCOMPLETE, f"{path}: {said}; {came}")
@@ -99,23 +100,31 @@ def judge(
         return failure(Code.TRANSFER_INCOMPLETE, f"{path}: {what}")
     if compressed:
         return None
-    return _compare(path, announced, closed, came)
-
-
-def _compare(
-    path: str, announced: Announced, closed: Sequence[ReceivedFile], came: str
-) -> Failure | None:
-    files, size = announced.files, announced.size
-    if files is None and not closed:
+    if announced.files is None and not closed:
         nothing = f"{path}: the node announced no number of files, and nothing came"
         return failure(Code.TRANSFER_INCOMPLETE, nothing)
-    total = sum(file.size for file in closed)
-    if (files is None or len(closed) >= files) and (size is None or total >= size):
-        return None
-    said = ", ".join(
-        f"{number} {what}" for number, what in ((files, "files"), (size, "bytes")) if number
+    lacks = _lacks(announced, len(closed), size)
+    return failure(Code.TRANSFER_INCOMPLETE, f"{path}: {lacks}") if lacks else None
+
+
+def _lacks(announced: Announced, files: int, size: int | None) -> str:
+    """What came less than was announced: `1 byte short: 1,799,999 of 1,800,000`; "": nothing.
+
+    size  None: not known
+    """
+    if announced.files and not files:
+        return f"nothing came of {counted(announced.files, 'file')}"
+    compared = ((announced.files, files, "file"), (announced.size, size, "byte"))
+    return ", ".join(
+        f"{counted(most - came, what)} short: {came:,} of {most:,}"
+        for most, came, what in compared
+        if most is not None and came is not None and came < most
     )
-    return failure(Code.TRANSFER_INCOMPLETE, f"{path}: {said} were announced; {came}")
+
+
+def counted(number: int, what: str) -> str:
+    """`1 file`, `1,800,000 bytes`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def uncompared(path: str, announced: Announced, said: Sequence[str]) -> str | None:
@@ -181,15 +190,10 @@ def _compare_contents(
         return failure(Code.TRANSFER_INCOMPLETE, f"{path}: only an empty archive came")
     if announced == Announced() and not any(one.packed for one in contents):
         return failure(Code.TRANSFER_INCOMPLETE, f"{path}: no archive came")
-    enough = announced.files is None or files >= announced.files
-    if announced.size is not None and len(sizes) == len(contents):
-        enough = enough and sum(sizes) >= announced.size
-    if enough:
+    lacks = _lacks(announced, files, sum(sizes) if len(sizes) == len(contents) else None)
+    if not lacks:
         return None
-    known = ((announced.files, "files"), (announced.size, "bytes"))
-    said = ", ".join(f"{count} {what}" for count, what in known if count is not None)
-    inside = f"{files} files, {sum(sizes)} bytes are in the archive"
-    return failure(Code.TRANSFER_INCOMPLETE, f"{path}: {said} were announced; {inside}")
+    return failure(Code.TRANSFER_INCOMPLETE, f"{path}: the archive is {lacks}")
 
 
 def surplus(path: str, announced: Announced, received: Sequence[ReceivedFile]) -> str | None:
@@ -197,9 +201,10 @@ def surplus(path: str, announced: Announced, received: Sequence[ReceivedFile]) -
     files, size = announced.files, announced.size
     total = sum(file.size for file in received)
     if files is not None and len(received) > files:
-        return f"{path}: {len(received)} files came, {files} were announced"
+        return f"{path}: {counted(len(received), 'file')} came, {files:,} were announced"
     if size is not None and total > size:
-        return f"{path}: {total} bytes came, {size} were announced (files grow while collected)"
+        came = f"{counted(total, 'byte')} came, {size:,} were announced"
+        return f"{path}: {came} (files grow while collected)"
     return None
 
 

@@ -137,9 +137,9 @@ async def test_an_archive_that_has_what_was_announced_counts(
         ({"a.tgz": ARCHIVE[:-1]}, (2, SIZE), "a.tgz ends before"),
         ({"a.tgz": ARCHIVE[:1]}, (2, SIZE), "a.tgz ends before"),
         ({"a.tgz": gzip.compress(gzip.decompress(ARCHIVE)[:3000])}, (2, SIZE), "end of its tar"),
-        ({"a.tgz": b"x" * SIZE}, (2, SIZE), "2 files"),
-        (PACKED, (3, SIZE), "2 files, 10000 bytes are in the archive"),
-        (PACKED, (2, SIZE + 1), "2 files, 10000 bytes are in the archive"),
+        ({"a.tgz": b"x" * SIZE}, (2, SIZE), "the archive is 1 file short"),
+        (PACKED, (3, SIZE), "the archive is 1 file short: 2 of 3"),
+        (PACKED, (2, SIZE + 1), "the archive is 1 byte short: 10,000 of 10,001"),
         ({"a.tgz": tgz({})}, (0, 0), "only an empty archive"),
     ],
 )

@@ -56,8 +56,8 @@ async def test_what_does_not_fit_is_declined(
     async with scripted(appliance(declined)) as node:
         failure = await failed(node, too_small(tmp_path, node, what))
         assert failure.code is (Code.DISK_FULL if what == "disk" else Code.QUOTA_EXCEEDED)
-        assert f"{BY[what]} bytes more" in failure.message
-        assert str(SIZE) in failure.message
+        assert f"{BY[what]:,} bytes more" in failure.message
+        assert f"{SIZE:,} byte" in failure.message
         assert node.lines[-2:] == ["n", "quit"], "the node is at its prompt"
         assert (node.closed, node.target.bytes_received) == (1, 0)
 

@@ -8,6 +8,8 @@ import trio
 
 from cucmd.failure import Code, failure
 from cucmd.job.collect import Collect
+from cucmd.received_file import ReceivedFile
+from cucmd.work.verdict import Announced, judge
 from rig.packed import tgz
 from rig.scripted_node import (
     COMPLETED,
@@ -49,6 +51,23 @@ async def test_nothing_passes_as_whole_that_is_not(
     assert why.hint == failure(Code.TRANSFER_INCOMPLETE, "").hint
 
 
+@pytest.mark.parametrize(
+    ("announced", "sizes", "says"),
+    [
+        (Announced(1, 1_800_000), [1_799_999], "1 byte short: 1,799,999 of 1,800,000"),
+        (Announced(None, 1005), [5], "1,000 bytes short: 5 of 1,005"),
+        (Announced(2, 5), [5], "1 file short: 1 of 2"),
+        (Announced(4, 9), [3, 4], "2 files short: 2 of 4, 2 bytes short: 7 of 9"),
+        (Announced(4, 9), [], "nothing came of 4 files"),
+    ],
+)
+def test_how_much_is_missing_can_be_read(announced: Announced, sizes: list[int], says: str) -> None:
+    received = [ReceivedFile("pub", str(at), size, closed=True) for at, size in enumerate(sizes)]
+    wrong = judge("sdl", announced, received, completed=True, compressed=False)
+    assert wrong is not None
+    assert (wrong.code, wrong.message) == (Code.TRANSFER_INCOMPLETE, f"sdl: {says}")
+
+
 async def refuses_after_it_began(node: Node, line: str) -> None:
     await announce(node, 2, 10)
     node.target.store("a", 5)
@@ -57,7 +76,10 @@ async def refuses_after_it_began(node: Node, line: str) -> None:
 
 @pytest.mark.parametrize(
     ("file_get", "says"),
-    [(pushes(0, announced=10**9), "only an empty archive"), (refuses_after_it_began, "1 files")],
+    [
+        (pushes(0, announced=10**9), "only an empty archive"),
+        (refuses_after_it_began, "1 file, 5 b"),
+    ],
     ids=["empty archive", "no match after the first file"],
 )
 async def test_what_came_is_never_more_than_it_is(
@@ -114,9 +136,9 @@ async def test_a_node_that_our_own_limit_kept_out_says_so(
 async def test_more_than_announced_is_a_note(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
-    async with scripted(appliance(pushes(9, announced=5))) as node:
+    async with scripted(appliance(pushes(9000, announced=5000))) as node:
         notes, _ = await collected(node, node_task(tmp_path))
-    assert "9 bytes came, 5 were announced" in notes[0]
+    assert "9,000 bytes came, 5,000 were announced" in notes[0]
 
 
 async def test_a_refused_upload_is_the_reason_that_is_shown(
