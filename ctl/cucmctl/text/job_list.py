@@ -2,7 +2,8 @@
 
 Each job is one line. With a width, the table is the first of these in which WHAT can be read:
 
-    all columns; the last two, TARGET and WHAT, are cut to the width, where a mark stands
+    all columns; the last two, TARGET and WHAT, are cut to the width, where a mark stands: WHAT
+    between words, unless the first alone is too long
     the same without OWNER, where all jobs are of one
     the same without TIME too
     the same without LABELS too, which are there where a job has any
@@ -12,6 +13,7 @@ If it cannot in any of them, WHAT is left out, and TARGET too where it would be 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
@@ -24,6 +26,7 @@ from cucmd.protocol.jobs import JobSummary
 _RECENT = timedelta(days=180)
 # A column that can be cut is left out where it would be shorter.
 _LEAST = 8
+_END_OF_WORD = r"(?<=[ /])|(?=[ ,;])"
 # The name of a profile has about so many characters. Where WHAT would have fewer, other columns
 # are left out for it.
 _LEAST_WHAT = 12
@@ -94,9 +97,10 @@ def _fitting(
         _last_cut(*_without(left_out, headings, rows), short, columns, mark) for left_out in in_turn
     ]
     enough = min(_LEAST_WHAT, max((len(visible(row[-1])) for row in rows), default=0))
-    with_collects = [table for table in tables if _shown(table) >= enough]
+    with_what = [table for table in tables if table[2] >= enough]
     with_target = [table for table in tables if "TARGET" in table[0]]
-    return (with_collects or with_target or tables)[0]
+    headings, rows, _ = (with_what or with_target or tables)[0]
+    return headings, rows
 
 
 def _without(
@@ -106,20 +110,14 @@ def _without(
     return [headings[at] for at in kept], [[visible(row[at]) for at in kept] for row in rows]
 
 
-def _shown(table: tuple[list[str], list[list[str]]]) -> int:
-    """How wide the column is that says what jobs collect."""
-    headings, rows = table
-    return max((len(row[-1]) for row in rows), default=0) if headings[-1] == "WHAT" else 0
-
-
 def _last_cut(
     headings: list[str],
     rows: list[list[str]],
     short: Sequence[tuple[str, str]],
     columns: int,
     mark: str,
-) -> tuple[list[str], list[list[str]]]:
-    """The last two columns cut, or left out, so that a line fits."""
+) -> tuple[list[str], list[list[str]], int]:
+    """The last two columns cut, or left out, so that a line fits; and how wide WHAT can be."""
     widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
     left = columns - sum(widths[:-2]) - 2 * (len(widths) - 3)
     target_width = min(widths[-2], left - 2)
@@ -129,14 +127,23 @@ def _last_cut(
     rest = left - 2 - target_width - 2
     if target_width < min(_LEAST, widths[-2]):
         count = len(headings) - 2
-        return headings[:count], [row[:count] for row in rows]
+        return headings[:count], [row[:count] for row in rows], 0
     for row, (name, more) in zip(rows, short, strict=True):
         if len(row[-2]) > target_width:
             row[-2] = _cut(visible(name), target_width - len(more), mark) + more
-        row[-1] = _cut(row[-1], rest, mark)
-    count = len(headings) if rest >= min(_LEAST, widths[-1]) else len(headings) - 1
-    return headings[:count], [row[:count] for row in rows]
+        row[-1] = _cut_between_words(row[-1], rest, mark)
+    if rest >= min(_LEAST, widths[-1]):
+        return headings, rows, rest
+    return headings[:-1], [row[:-1] for row in rows], 0
 
 
 def _cut(text: str, width: int, mark: str) -> str:
     return text if len(text) <= width else text[: max(0, width - len(mark))] + mark
+
+
+def _cut_between_words(text: str, width: int, mark: str) -> str:
+    """`show status; …`, and of a path `cm/trace/…`: the parts of one are words too."""
+    room = width - len(mark)
+    ends = (found.start() for found in re.finditer(_END_OF_WORD, text))
+    last = max((end for end in ends if 0 < end <= room), default=room)
+    return text if len(text) <= width else _cut(text, last + len(mark), mark)

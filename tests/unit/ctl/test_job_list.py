@@ -54,9 +54,9 @@ def test_an_old_job_has_its_year(summary, began, in_zone):
     ("columns", "shown"),
     [
         (200, "cucm-pub.example.org and 2 more  cm/trace/ccm/sdl, last 2h"),
-        (116, "cucm-pub.example.org and 2 more  cm/trace/ccm/s…"),
-        (106, "cucm-pub.example.org +2  cm/trace/cc…"),
-        (96, "cucm-pub.example.org +2  cm/trace/cc…"),
+        (116, "cucm-pub.example.org and 2 more  cm/trace/ccm/…"),
+        (106, "cucm-pub.example.org +2  cm/trace/…"),
+        (96, "cucm-pub.example.org +2  cm/trace/…"),
         (86, "cucm-pub.examp… +2"),
     ],
 )
@@ -66,6 +66,17 @@ def test_what_is_cut_has_a_mark_and_keeps_the_number_of_nodes(summary, began, co
     assert row[headings.index("TARGET") :] == shown
     *_, row = job_list.jobs([one], began, columns=columns, ascii_only=True)
     assert row.isascii()
+
+
+@pytest.mark.parametrize("columns", range(80, 140, 3))
+def test_what_a_job_was_is_cut_between_words(summary, began, columns):
+    commands = ("show status", "utils service list", "show tech network all", "show version active")
+    one = msgspec.structs.replace(summary, kind="run", commands=commands, targets=("berlin",))
+    _, row = cells(one, began, columns)
+    kept, cut, nothing = row.rpartition("berlin")[2].strip().partition("…")
+    whole = "; ".join(commands)
+    assert (nothing, whole[: len(kept)]) == ("", kept)
+    assert not cut or whole[len(kept) - 1] == " " or whole[len(kept)] in " ;"
 
 
 def test_the_name_of_a_cluster_is_cut_as_one(summary, began):
