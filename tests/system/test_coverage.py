@@ -83,7 +83,7 @@ def test_a_window_that_is_covered(daemon: Daemon, lab: Lab, tmp_path: Path, comp
     assert said in (folder / "summary.txt").read_text()
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["job"]["nodes"][0]["coverage"] == said
-    assert f"{lab.nodes[0]}: covers " in daemon.ctl("status", job.job_id).stdout
+    assert f"{lab.nodes[0]}: covers the window" in daemon.ctl("status", job.job_id).stdout
     with daemon.client() as client:
         extent = client.status(job.job_id).nodes[0].extent
     assert extent is not None

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from functools import lru_cache
 from itertools import chain
 
 from cucmctl.cli.printer import visible
 from cucmctl.text.captured import may_still_run
 from cucmctl.text.window import minute, span
+from cucmd.job.asked import Collection
 from cucmd.job.coverage import Gap, missing
 from cucmd.job.duration import longest
 from cucmd.protocol.jobs import Failure, Node
@@ -29,11 +31,16 @@ SSH_PORT = 22
 
 
 def remarks(
-    nodes: Iterable[Node], *, columns: int | None = None, ascii_only: bool = False
+    nodes: Iterable[Node],
+    *,
+    asked: Collection | None = None,
+    columns: int | None = None,
+    ascii_only: bool = False,
 ) -> Iterator[str]:
     """The lines about these nodes, in the order of the first node that each is about; before all
     others what is missing of the window.
 
+    asked    what was collected: its window is named as such
     columns  of a terminal; None: a line may have any length
     """
     mark = "" if columns is None else "x " if ascii_only else "✗ "
@@ -41,16 +48,16 @@ def remarks(
     all_names = columns is None
     said = chain(
         ((node, _gaps_of(node, all_names=all_names)) for node in nodes),
-        ((node, _of(node, mark)) for node in nodes),
+        ((node, chain(_of(node, mark), _covers(node, asked))) for node in nodes),
     )
     for line in _grouped(said, all_names=all_names, marks=(GAP, mark)):
-        yield from [line] if columns is None else wrapped(line, columns)
+        yield from wrapped(line, columns)
 
 
-def wrapped(text: str, columns: int) -> Iterator[str]:
+def wrapped(text: str, columns: int | None) -> Iterator[str]:
     """Broken between words; what follows is indented by two more than the first."""
     indent = (len(text) - len(text.lstrip()) + 2) * " "
-    while len(text) > columns and (at := text.rfind(" ", len(indent), columns + 1)) > 0:
+    while columns and len(text) > columns and (at := text.rfind(" ", len(indent), columns + 1)) > 0:
         yield text[:at]
         text = indent + text[at + 1 :]
     yield text
@@ -106,8 +113,6 @@ def _of(node: Node, mark: str = "") -> Iterator[tuple[str, str]]:
     yield from _notes_of(node)
     for still in may_still_run(node):
         yield still, ""
-    if covers := _covers(node):
-        yield visible(covers), ""
 
 
 def _gaps_of(node: Node, *, all_names: bool) -> Iterator[tuple[str, str]]:
@@ -133,16 +138,26 @@ def _gap(gap: Gap, zone: str | None) -> str:
     return f"{gap.trace or gap.path} {verb} {when}{lacks}"
 
 
-def _covers(node: Node) -> str:
+def _covers(node: Node, asked: Collection | None) -> Iterator[tuple[str, str]]:
     """In the times of whoever reads it; where it is not known which moments these are, in the
     daemon's words, which have the node's.
     """
     extent = node.extent
-    if extent is None:
-        return "" if node.gaps else node.coverage or ""
-    if extent.since is None:
-        return "; ".join(extent.besides)
-    return "; ".join([f"covers {span(extent.since, extent.until, node.zone)}", *extent.besides])
+    if extent is not None:
+        said = list(extent.besides)
+        if extent.since is not None:
+            ends = (extent.since, extent.until)
+            whole = asked is not None and ends == (_moment(asked.since), _moment(asked.until))
+            of = "the window" if whole else span(*ends, node.zone)
+            said.insert(0, f"covers {of}")
+    else:
+        said = [node.coverage] if node.coverage and not node.gaps else []
+    if said:
+        yield visible("; ".join(said)), ""
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
 
 
 def waits(node: Node) -> str:

@@ -133,7 +133,8 @@ def job(
         yield ""
         yield from table_of_nodes
     columns, ascii_only = layout.get("columns"), layout.get("ascii_only", False)
-    if said := list(remarks(job.nodes, columns=columns, ascii_only=ascii_only)):
+    asked = job.collection
+    if said := list(remarks(job.nodes, asked=asked, columns=columns, ascii_only=ascii_only)):
         yield ""
         for text in said:
             yield paint(text, "partial") if text.startswith(GAP) and layout.get("colour") else text
@@ -305,7 +306,8 @@ def ending(job: Job, *, columns: int | None = None, ascii_only: bool = False) ->
     """How a job ended: a summary, then what is to be said of its nodes."""
     came = _came(job)
     yield f"job {visible(job.job_id)} {job.status}: {tally(job)}; {came}"
-    yield from remarks(job.nodes, columns=columns, ascii_only=ascii_only)
+    asked = job.collection
+    yield from remarks(job.nodes, asked=asked, columns=columns, ascii_only=ascii_only)
 
 
 def _came(job: Job) -> str:

@@ -7,6 +7,7 @@ from typing import Unpack
 
 from cucmctl.cli.printer import Layout, visible
 from cucmctl.text import render
+from cucmctl.text.remarks import wrapped
 from cucmctl.text.table import table
 from cucmctl.text.times import estimated
 from cucmd.job.collect import PathSize, Sizes
@@ -34,7 +35,7 @@ def sizes(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
     for name, found in known:
         if found.why is not None:
             said = "does not fit" if found.fits is False else "may not fit"
-            yield visible(f"{name} {said}: {found.why}")
+            yield from wrapped(visible(f"{name} {said}: {found.why}"), layout.get("columns"))
     room = min((found.room for _, found in known if found.room is not None), default=None)
     if room is not None and whole > room:
         before = " before compression" if job.collection.compress else ""

@@ -1,8 +1,12 @@
 """Why nodes failed and what is noted of them: said once, and no word of it twice in a line."""
 
+from datetime import datetime
+
 import pytest
 
 from cucmctl.text.remarks import folded, remarks, without_name
+from cucmd.job.asked import Collection
+from cucmd.job.coverage import Extent, Gap
 from cucmd.protocol.jobs import Failure
 
 
@@ -93,3 +97,53 @@ def test_a_hint_with_the_name_of_its_node_is_the_same_hint(node):
     ]
     _, hint = remarks([reinstalled("a")])
     assert hint.endswith("hostkeys forget a")
+
+
+WINDOW = Collection(since="2020-11-27T22:25:00Z", until="2020-11-27T23:25:00Z")
+SINCE, UNTIL = datetime.fromisoformat(WINDOW.since), datetime.fromisoformat(WINDOW.until)
+
+
+@pytest.mark.parametrize(
+    ("zone", "asked", "said"),
+    [
+        ("UTC", WINDOW, "covers the window"),
+        ("UTC", Collection(since=WINDOW.since), "23:25 to Sat 28 Nov 2020 00:25 CET (22:25 to "),
+        ("Europe/Rome", Collection(), "covers Fri 27 Nov 2020 23:25 to Sat 28 Nov 2020 00:25 CET"),
+        (None, None, "covers Fri 27 Nov 2020 23:25 to Sat 28 Nov 2020 00:25 CET"),
+    ],
+)
+def test_what_is_covered_is_in_the_zone_of_who_reads_it(node, in_zone, zone, asked, said):
+    in_zone("Europe/Berlin")
+    one = node("a", "succeeded", zone=zone, coverage="x", extent=Extent(SINCE, UNTIL))
+    (line,) = remarks([one], asked=asked)
+    assert said in line
+    assert ("UTC" in line) is ("(" in said)
+
+
+@pytest.mark.parametrize(
+    ("gap", "said"),
+    [
+        (
+            Gap("sdl", "end", None, 32 * 60, UNTIL),
+            "sdl ends Sat 28 Nov 2020 00:25 CET, 32 min missing",
+        ),
+        (Gap("sdl", "begin", None, 4000), "sdl begins within the window, 1 h 06 min missing"),
+        (Gap("sdl", "begin"), "sdl begins within the window"),  # as older daemons say it
+        (
+            Gap("sdl", "begin", None, 27 * 3600, trace="a\x1b"),
+            "a\\x1b begins within the window, 1 day",
+        ),
+        (Gap("sdl", "all"), "nothing came of sdl"),
+    ],
+)
+def test_a_gap_says_how_much_is_missing(node, in_zone, gap, said):
+    in_zone("Europe/Berlin")
+    (line,) = remarks([node("a", "succeeded", coverage="x", gaps=(gap,))])
+    assert line.startswith(f"GAP  a: {said}")
+
+
+def test_the_longest_option_brings_what_all_paths_lack(node):
+    gaps = (Gap("a", "all", "1d"), Gap("b", "end", "6h", 60), Gap("c", "all", "1h"))
+    *lines, hint = remarks([node("a", "succeeded", gaps=gaps)])
+    assert len(lines) == 2
+    assert hint.endswith(" start --written-for 1d")
