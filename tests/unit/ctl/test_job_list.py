@@ -1,7 +1,6 @@
 """A list of jobs as a table: what each job was, in any width."""
 
 import os
-import pwd
 from datetime import timedelta
 
 import msgspec
@@ -9,7 +8,6 @@ import pytest
 
 from cucmctl.text import job_list, render
 from cucmd.job.asked import Collection
-from cucmd.job.capture import CaptureSettings
 
 
 @pytest.fixture
@@ -26,15 +24,6 @@ def summary(job, node, began):
 def cells(summary, began, columns=None):
     headings, row = job_list.jobs([summary], began, columns=columns)
     return headings.split(), row
-
-
-def test_a_job_is_a_line_with_owner_target_and_what_it_collects(summary, began, in_zone):
-    in_zone("UTC")
-    headings, row = cells(summary, began + timedelta(minutes=2))
-    assert headings[4:] == ["NODES", "SIZE", "TIME", "OWNER", "TARGET", "WHAT"]
-    assert " 1/3 " in row
-    assert f" {pwd.getpwuid(os.getuid()).pw_name} " in row
-    assert row.endswith("cucm-pub and 2 more  cm/trace/ccm/sdl, last 2h")
 
 
 @pytest.mark.parametrize("columns", range(20, 140, 7))
@@ -121,29 +110,6 @@ def test_the_time_is_that_of_all_attempts(summary, began):
     tried = msgspec.structs.replace(summary, ran_before=3600.0)
     _, row = cells(tried, began + timedelta(minutes=2))
     assert " 1h02m " in row
-
-
-KINDS = {
-    "collect": ({}, "cm/trace/ccm/sdl, last 2h"),
-    "run": ({"commands": ("show status", "show date")}, "show status; show date"),
-    "capture": (
-        {"capture": CaptureSettings("cucmd_x", host="10.20.0.1", port=5060)},
-        "host 10.20.0.1, port 5060",
-    ),
-    "check": ({"collection": Collection()}, ""),
-}
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("columns", [80, 200, None])
-def test_a_line_says_what_a_job_was(summary, began, kind, columns):
-    """Its kind always, and of what where there is room."""
-    fields, said = KINDS[kind]
-    one = msgspec.structs.replace(summary, kind=kind, **fields, targets=("berlin",))
-    headings, row = cells(one, began, columns)
-    assert row.split()[headings.index("KIND")] == kind
-    shown = row.rpartition("berlin")[2].strip()
-    assert shown == said if columns != 80 else said.startswith(shown.removesuffix("…"))
 
 
 def test_labels_are_there_where_a_job_has_any_and_stay_longer_than_owners(summary, began):
