@@ -35,7 +35,7 @@ from msgspec.structs import replace
 from cucmd.cases.files import counts, is_gone, is_output, name_of, pages
 from cucmd.failure import Code
 from cucmd.job.collect import Collect
-from cucmd.job.coverage import MOST_GAPS, Covered
+from cucmd.job.coverage import MOST_GAPS, Covered, Extent
 from cucmd.job.duration import longer
 from cucmd.job.job import Job
 from cucmd.job.node import SETTLED, Failed, Node, Succeeded
@@ -211,10 +211,23 @@ class Coverage:
                     await worker.send(TracePage(tuple(files)))
             await worker.send(TracePage(()))
             covered = (await worker.receive(_READ)).covered
-        words = (covered.text, *(covered.extent.besides if covered.extent else ()))
-        if sum(map(len, words)) > _MOST_TEXT or len(covered.gaps) > MOST_GAPS:
+        if not can_be(covered):
             raise WorkerEnded(How.WRONG, "more was said than can be")
         return covered
+
+
+def can_be(covered: Covered) -> bool:
+    """Whether a process that reads as it should can have said this: it has read what a node has
+    made, and others store and show it. The first and the last year have moments of no local time.
+    """
+    extent = covered.extent or Extent()
+    words = [covered.text, *extent.besides, *(gap.trace or "" for gap in covered.gaps)]
+    moments = [extent.since, extent.until, *(gap.at for gap in covered.gaps)]
+    return (
+        sum(map(len, words)) <= _MOST_TEXT
+        and len(covered.gaps) <= MOST_GAPS
+        and all(1 < moment.year < 9999 for moment in moments if moment is not None)
+    )
 
 
 def add_coverage(before: Job, coverage: dict[str, Covered], now: Job) -> Job:

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 import trio
 
-from cucmd.cases.coverage import Coverage, add_coverage, has_coverage
+from cucmd.cases.coverage import Coverage, add_coverage, can_be, has_coverage
 from cucmd.failure import Code, failure
 from cucmd.job.collect import Collect
 from cucmd.job.coverage import MOST_GAPS, Covered, Extent, Gap
@@ -362,6 +362,22 @@ async def test_a_defect_in_one_job_does_not_stop_the_next(
             assert await cases.looked_at() == {"pub": None}
             assert await cases.looked_at() == {"pub": None}
         assert await cases.looked_at() == {"pub": "nothing came of x"}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        Covered("x" * 5000),
+        Covered("", extent=Extent(besides=("x" * 5000,))),
+        Covered("", (Gap("x", "begin", trace="x" * 5000),)),
+        Covered("", (Gap("x", "all"),) * (MOST_GAPS + 1)),
+        Covered("", (Gap("x", "begin", at=datetime(1, 1, 1, tzinfo=UTC)),)),
+        Covered("", extent=Extent(NOW, datetime(9999, 12, 31, tzinfo=UTC))),
+    ],
+)
+def test_of_a_process_that_may_be_another_by_now_only_what_can_be_is_taken(said: Covered) -> None:
+    assert not can_be(said)
+    assert can_be(Covered("covers", (Gap("x", "begin", at=NOW),), Extent(NOW, NOW, ("x",))))
 
 
 class ForEver:
