@@ -118,6 +118,9 @@ def _of(node: Node, mark: str = "") -> Iterator[tuple[str, str]]:
 def _gaps_of(node: Node, *, all_names: bool) -> Iterator[tuple[str, str]]:
     """What is missing of the window, a line each, and with the last one what would bring it."""
     gaps = node.gaps or ()
+    if gaps and node.extent is None:  # of an older daemon: only its words have the times
+        yield GAP + visible(node.coverage or ""), ""
+        return
     said = [_gap(gap, node.zone) for gap in gaps if gap.missing != "all"]
     if nothing := [gap.path for gap in gaps if gap.missing == "all"]:
         said.append(f"nothing came of {named(nothing, all_names=all_names)}")
@@ -131,11 +134,11 @@ def _gaps_of(node: Node, *, all_names: bool) -> Iterator[tuple[str, str]]:
 
 def _gap(gap: Gap, zone: str | None) -> str:
     """`calllogs begins Fri 27 Nov 23:57 CET (22:57 UTC), 32 min missing`."""
-    verb = "begins" if gap.missing == "begin" else "ends"
-    when = "within the window" if gap.at is None else minute(gap.at, zone)
-    # An older daemon does not say how much.
-    lacks = "" if gap.seconds is None else f", {missing(gap.seconds)} missing"
-    return f"{gap.trace or gap.path} {verb} {when}{lacks}"
+    what, lacks = gap.trace or gap.path, f"{missing(gap.seconds or 0)} missing"
+    verb, adverb = ("begins", "late") if gap.missing == "begin" else ("ends", "early")
+    if gap.at is None:
+        return f"{what} {verb} {adverb}, at least {lacks}"
+    return f"{what} {verb} {minute(gap.at, zone)}, {lacks}"
 
 
 def _covers(node: Node, asked: Collection | None) -> Iterator[tuple[str, str]]:

@@ -127,23 +127,28 @@ def test_what_is_covered_is_in_the_zone_of_who_reads_it(node, in_zone, zone, ask
             Gap("sdl", "end", None, 32 * 60, UNTIL),
             "sdl ends Sat 28 Nov 2020 00:25 CET, 32 min missing",
         ),
-        (Gap("sdl", "begin", None, 4000), "sdl begins within the window, 1 h 06 min missing"),
-        (Gap("sdl", "begin"), "sdl begins within the window"),  # as older daemons say it
+        (Gap("sdl", "begin", None, 4000), "sdl begins late, at least 1 h 06 min missing"),
         (
             Gap("sdl", "begin", None, 27 * 3600, trace="a\x1b"),
-            "a\\x1b begins within the window, 1 day",
+            "a\\x1b begins late, at least 1 day",
         ),
         (Gap("sdl", "all"), "nothing came of sdl"),
     ],
 )
 def test_a_gap_says_how_much_is_missing(node, in_zone, gap, said):
     in_zone("Europe/Berlin")
-    (line,) = remarks([node("a", "succeeded", coverage="x", gaps=(gap,))])
+    (line,) = remarks([node("a", "succeeded", coverage="x", gaps=(gap,), extent=Extent())])
     assert line.startswith(f"GAP  a: {said}")
+
+
+def test_a_gap_of_an_older_daemon_is_in_its_words(node):
+    said = "begins 23:57 (Europe/Berlin)"
+    one = node("a", "succeeded", coverage=said, gaps=(Gap("sdl", "begin"),))
+    assert list(remarks([one])) == [f"GAP  a: {said}"]
 
 
 def test_the_longest_option_brings_what_all_paths_lack(node):
     gaps = (Gap("a", "all", "1d"), Gap("b", "end", "6h", 60), Gap("c", "all", "1h"))
-    *lines, hint = remarks([node("a", "succeeded", gaps=gaps)])
+    *lines, hint = remarks([node("a", "succeeded", gaps=gaps, extent=Extent())])
     assert len(lines) == 2
     assert hint.endswith(" start --written-for 1d")
