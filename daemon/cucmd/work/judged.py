@@ -27,6 +27,16 @@ _MOST_SAID = 10
 _NOT_ACTIVATED = "service not activated"
 # A node's own words (vos/NODES.md, section 6.4).
 _BY_HAND = "commanded out of service"
+# Those that are commanded so on every node but the publisher (C: a public health script, of
+# subscribers of Unified CM and Unity Connection, which passes over these lines).
+_OF_PUBLISHER = frozenset(
+    {
+        "Cisco CAR DB",
+        "Cisco DRF Master",
+        "Cisco SOAP - CallRecord Service",
+        "Connection HTTPS Directory Feeder",
+    }
+)
 _NO_HISTORY = "no backup history available"
 _BACKUP_IS_GOOD = "SUCCESS"
 # A node has some ten of its own.
@@ -82,21 +92,26 @@ def _disk(lines: Sequence[str], most: Thresholds, now: datetime, zone_of: ZoneOf
 
 
 def _services(lines: Sequence[str], _: Thresholds, now: datetime, zone_of: ZoneOf) -> list[Finding]:
-    services = parse_service_list(lines).services
-    if not services:
+    said = parse_service_list(lines)
+    if not said.services:
         return [Finding("services", UNREAD, "no service in a known form is in the list")]
-    found = [one for one in map(_service, services) if one is not None]
-    running = sum(one.state == "STARTED" for one in services)
+    elsewhere = frozenset[str]() if said.primary else _OF_PUBLISHER
+    found = [one for service in said.services if (one := _service(service, elsewhere))]
+    if odd := sum("[" in line for line in said.others):
+        found.append(Finding("services", UNREAD, f"{odd} more in no known form"))
+    running = sum(one.state == "STARTED" for one in said.services)
     return _first(found) or [Finding("services", GOOD, f"{running} run")]
 
 
-def _service(one: Service) -> Finding | None:
-    """None: it runs, or is not meant to."""
+def _service(one: Service, elsewhere: frozenset[str]) -> Finding | None:
+    """None: it runs, or is not meant to. `elsewhere`: those that run on another node."""
     note = (one.note or "").lower()
     if one.state == "STARTED" or _NOT_ACTIVATED in note:
         return None
     says = f"{one.name} is {one.state}{f' ({one.note})' if one.note else ''}"
     if _BY_HAND in note:
+        if one.name in elsewhere:
+            return None
         hint = f"somebody has stopped it: utils service start {one.name}"
         return Finding("services", LOOK, says, hint)
     if one.state != "STOPPED":  # STARTING, STOPPING

@@ -12,6 +12,7 @@ NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
 ALL = "MANUAL 15.0.1 CDR_CAR,CCM,PLM"
 CORES = "Size         Date            Core File Name"
 TOP = "   PID USER %CPU COMMAND"
+DRF = "Cisco DRF Master[STOPPED]  Commanded Out of Service"
 SUB = "192.0.2.12 sub.example.org sub Subscriber callmanager DBSub"
 
 
@@ -45,7 +46,10 @@ ROWS = (
     ("disk", [], [UNREAD]),
     ("services", ["A Cisco DB[STARTED]", "DNA[STOPPED]  Service Not Activated"], [GOOD]),
     ("services", ["A Cisco DB[STARTED]", "Cisco Tomcat[STOPPED]  Component is not running"], [BAD]),
-    ("services", ["Cisco DRF Master[STOPPED]  Commanded Out of Service"], [LOOK]),
+    ("services", [DRF, "Primary Node =true"], [LOOK]),
+    ("services", [DRF, "Primary Node =false"], [GOOD]),
+    ("services", [DRF.replace("DRF Master", "Tftp"), "Primary Node =false"], [LOOK]),
+    ("services", ["A Cisco DB[STARTED]", "-- Cisco Tomcat[STOPPED]"], [UNREAD]),
     ("services", ["Cisco Tomcat[STARTING]"], [LOOK]),
     ("services", ["Cisco Tomcat[STOPPED]", "DRF[STOPPED]  Commanded Out of Service"], [BAD, LOOK]),
     ("services", ["nothing of the kind"], [UNREAD]),
