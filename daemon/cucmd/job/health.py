@@ -16,14 +16,14 @@ from cucmd.job.kind import Kind, Result
 GOOD, LOOK, BAD, UNREAD = "good", "look", "bad", "unread"
 
 # Check -> the commands that it reads, in the order in which they are run and shown. It judges the
-# last one; what is before that says whether the node has the check.
+# last one; what is before that says whether the node has the check, and what is asked of it.
 CHECKS: dict[str, tuple[str, ...]] = {
     "version": ("show version active",),
     "cluster": ("show network cluster",),
     "clock": ("show status",),
     "disk": ("show status",),
     "services": ("utils service list",),
-    "ntp": ("utils ntp status",),
+    "ntp": ("show network cluster", "utils ntp status"),
     "replication": (
         "show network cluster",
         "utils dbreplication runtimestate",
@@ -45,7 +45,7 @@ OF_PUBLISHER = frozenset({"backup"})
 class Thresholds(Struct, frozen=True):
     """Beyond these something is not good. They are `[health]` of the configuration."""
 
-    stratum: int = 4  # of the server whose time a node follows
+    stratum: int = 4  # of the server whose time a node follows; one more of a subscriber
     clock_seconds: int = 120  # by which a clock is off, or two of one cluster are apart
     logging_percent: int = 90  # of the logging partition that is used
     certificate_days: int = 30  # until a certificate ends

@@ -109,6 +109,8 @@ class _Looked:
                     self.put(Finding(name, UNREAD, refused))
                 else:
                     most = self._what.thresholds
+                    if self._found.role == "Subscriber":  # it follows the publisher
+                        most = replace(most, stratum=most.stratum + 1)
                     self.put(*judged.JUDGES[name](said, most, now, zone_of))
         self._report.result(self._found)
 

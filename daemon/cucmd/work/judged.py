@@ -127,8 +127,10 @@ def _ntp(lines: Sequence[str], most: Thresholds, now: datetime, zone_of: ZoneOf)
         return [Finding("ntp", UNREAD, "whether it follows a server is not said")]
     if not said.synchronised:
         return [Finding("ntp", BAD, "it follows no server", hint)]
-    says = f"it follows {said.server} at stratum {said.stratum}"
-    if said.stratum is not None and said.stratum > most.stratum:
+    # The stratum in its answer is its own, one behind that of the server.
+    stratum = None if said.stratum is None else said.stratum - 1
+    says = f"it follows {said.server}, which is at stratum {stratum}"
+    if stratum is not None and stratum > most.stratum:
         return [Finding("ntp", BAD, says, f"a server of stratum {most.stratum} or better is meant")]
     return [Finding("ntp", GOOD, says)]
 

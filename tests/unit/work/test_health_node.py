@@ -8,7 +8,7 @@ from trio.testing import MockClock
 
 from cucmd import vos
 from cucmd.failure import Code, NodeFailed
-from cucmd.job.health import CHECKS, GOOD, UNREAD, Health, HealthCheck
+from cucmd.job.health import BAD, CHECKS, GOOD, UNREAD, Health, HealthCheck
 from cucmd.work.health import health
 from rig.scripted_node import Node, RecordedReport, answers, node_task, scripted
 from unit.work.test_cancel_anywhere import cancel_at_every_step
@@ -73,6 +73,18 @@ async def test_what_is_refused_is_unread_and_the_next_is_run(
         ("services", UNREAD),
         ("ntp", GOOD),
     ]
+
+
+@pytest.mark.parametrize(("role", "state"), [("Publisher", BAD), ("Subscriber", GOOD)])
+async def test_a_subscriber_may_follow_what_a_publisher_may_be(
+    tmp_path: Path, autojump_clock: MockClock, role: str, state: str
+) -> None:
+    said = {
+        vos.SHOW_CLUSTER: [of_product("callmanager")[0].replace("Publisher", role)],
+        NTP: ["synchronised to NTP server (192.0.2.1) at stratum 6"],
+    }
+    _, found, _ = await looked_at(said, tmp_path / "n", only=("ntp",))
+    assert [one.state for one in found.findings] == [state]
 
 
 async def test_what_was_found_stays_when_a_command_does_not_end(

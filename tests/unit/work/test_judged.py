@@ -53,8 +53,8 @@ ROWS = (
     ("services", ["Cisco Tomcat[STARTING]"], [LOOK]),
     ("services", ["Cisco Tomcat[STOPPED]", "DRF[STOPPED]  Commanded Out of Service"], [BAD, LOOK]),
     ("services", ["nothing of the kind"], [UNREAD]),
-    ("ntp", ["synchronised to NTP server (192.0.2.1) at stratum 4"], [GOOD]),
-    ("ntp", ["synchronised to NTP server (192.0.2.1) at stratum 5"], [BAD]),
+    ("ntp", ["synchronised to NTP server (192.0.2.1) at stratum 5"], [GOOD]),
+    ("ntp", ["synchronised to NTP server (192.0.2.1) at stratum 6"], [BAD]),
     ("ntp", ["unsynchronised", "   polling server every 8 s"], [BAD]),
     ("ntp", ["ntpd (pid 12) is running..."], [UNREAD]),
     ("replication", replication("(2) Setup Completed", "(2) Setup Completed"), [GOOD]),
@@ -104,7 +104,7 @@ def test_what_it_makes_of_an_answer(check: str, lines: list[str], expected: list
 
 
 def test_a_threshold_of_the_configuration_counts() -> None:
-    at_four = ["synchronised to NTP server (192.0.2.1) at stratum 4"]
+    at_four = ["synchronised to NTP server (192.0.2.1) at stratum 5"]
     assert states("ntp", at_four, stratum=3) == [BAD]
     assert states("disk", status(used=80), logging_percent=79) == [BAD]
     assert states("clock", status(ahead=31), clock_seconds=30) == [LOOK]
