@@ -116,10 +116,10 @@ def among(
     nodes     name and health of each; None: nothing is known of it
     seconds   by which clocks may be apart
     """
-    asked = {name.rpartition(":")[0] or name for name, _ in nodes}
-    asked |= {health.address for _, health in nodes if health and health.address}
-    # A node without health has a name that may stand for any address.
-    sure = all(health or _is_address(name) for name, health in nodes)
+    asked = {_address(name, health) for name, health in nodes}
+    listed = {address for _, health in nodes if health for address in health.named or ()}
+    # One that is in no table, by a host name or behind NAT, may be any node of a table.
+    sure = asked <= listed
     for cluster in _clusters(nodes):
         yield from _versions(cluster)
         yield from _clocks(cluster, seconds)
@@ -130,8 +130,13 @@ def among(
 _Cluster = list[tuple[str, Health]]
 
 
-def _is_address(name: str) -> bool:
-    return name.replace(".", "").replace(":", "").isdigit()
+def _address(name: str, health: Health | None) -> str:
+    """As a table has it. Of a node that has not said which it is, that of its name; or the name."""
+    if health is not None and health.address is not None:
+        return health.address
+    if name.startswith("["):
+        return name[1:].partition("]")[0]
+    return name if name.count(":") > 1 else name.partition(":")[0]
 
 
 def _clusters(nodes: Sequence[tuple[str, Health | None]]) -> Iterable[_Cluster]:

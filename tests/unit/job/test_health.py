@@ -1,5 +1,7 @@
 """What only shows between nodes that were looked at together."""
 
+import pytest
+
 from cucmd.job.health import BAD, LOOK, Health, among
 
 PUB, SUB = "192.0.2.11", "192.0.2.12"
@@ -42,6 +44,16 @@ def test_a_node_of_the_table_that_was_not_asked() -> None:
     assert found(node(PUB), (SUB, None)) == [], "it was asked, and has failed"
     assert found(node(PUB), (f"{SUB}:22", None)) == []
     assert found(node(PUB), ("sub.example.org", None)) == [], "it may be that one"
+    assert found(node(PUB), ("sub.example.org", Health(version="15"))) == [], "it has failed early"
+    assert found(node(PUB), ("10.0.0.12", None)) == [], "it may be that one, behind NAT"
+    assert found(node(PUB), (SUB, Health(version="15"))) == []
+
+
+@pytest.mark.parametrize("name", ["2001:db8::12", "2001::12", "[2001:db8::12]:2022"])
+def test_a_node_that_was_asked_by_an_address_of_version_6(name: str) -> None:
+    address = "2001::12" if name == "2001::12" else "2001:db8::12"
+    assert found(node(PUB, named=(PUB, address)), (name, None)) == []
+    assert found(node(PUB, named=(PUB, address, SUB)), (name, None)) == [(PUB, "cluster", LOOK)]
 
 
 def test_nodes_without_a_table_are_of_no_cluster() -> None:
