@@ -67,7 +67,8 @@ class Finding(Struct, frozen=True, omit_defaults=True):
 
 class Health(Result, frozen=True, omit_defaults=True):
     """What was found on a node, in the order of the checks; those that were not reached are
-    missing. clock_ahead is in seconds; negative: behind. named has the addresses of the nodes of
+    missing. clock_ahead is in seconds; negative: behind. clock_within is how many it may be off, or
+    apart from others. named has the addresses of the nodes of
     its cluster, as it says itself, the publisher first; role and address are its own in that table.
     """
 
@@ -75,6 +76,7 @@ class Health(Result, frozen=True, omit_defaults=True):
     product: str | None = None
     version: str | None = None
     clock_ahead: float | None = None
+    clock_within: int | None = None
     role: str | None = None
     address: str | None = None
     named: tuple[str, ...] | None = None
@@ -108,13 +110,10 @@ class HealthCheck(Kind, frozen=True, tag="health"):
         yield "Checks", ", ".join(self.checks)
 
 
-def among(
-    nodes: Sequence[tuple[str, Health | None]], seconds: int = 120
-) -> Iterator[tuple[str, Finding]]:
+def among(nodes: Sequence[tuple[str, Health | None]]) -> Iterator[tuple[str, Finding]]:
     """What only shows between nodes of one job, each with the node that it is about.
 
-    nodes     name and health of each; None: nothing is known of it
-    seconds   by which clocks may be apart
+    nodes: name and health of each; None: nothing is known of it.
     """
     asked = {_address(name, health) for name, health in nodes}
     listed = {address for _, health in nodes if health for address in health.named or ()}
@@ -122,7 +121,7 @@ def among(
     sure = asked <= listed
     for cluster in _clusters(nodes):
         yield from _versions(cluster)
-        yield from _clocks(cluster, seconds)
+        yield from _clocks(cluster)
         if sure:
             yield from _not_asked(cluster, asked)
 
@@ -173,11 +172,20 @@ def _versions(cluster: _Cluster) -> Iterator[tuple[str, Finding]]:
                 yield name, Finding("version", BAD, says, hint)
 
 
-def _clocks(cluster: _Cluster, seconds: int) -> Iterator[tuple[str, Finding]]:
+def an_hour(seconds: float, within: int) -> bool:
+    """Whether a clock that is off by this may be right: the node's rules of daylight saving are as
+    old as its release, and ours are not.
+    """
+    return abs(abs(seconds) - 3600) <= within
+
+
+def _clocks(cluster: _Cluster) -> Iterator[tuple[str, Finding]]:
     ahead = sorted(
         (health.clock_ahead, name) for name, health in cluster if health.clock_ahead is not None
     )
-    if ahead and (apart := ahead[-1][0] - ahead[0][0]) > seconds:
+    within = next((health.clock_within for _, health in cluster if health.clock_within), 120)
+    if ahead and (apart := ahead[-1][0] - ahead[0][0]) > within:
         says = f"its clock is {apart:,.0f} s ahead of that of {ahead[0][1]}"
         hint = "see which server each follows: utils ntp status"
-        yield ahead[-1][1], Finding("clock", BAD, says, hint)
+        state = LOOK if an_hour(apart, within) else BAD
+        yield ahead[-1][1], Finding("clock", state, says, hint)

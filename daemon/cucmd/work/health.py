@@ -82,7 +82,7 @@ class _Looked:
         self._host, self._peer = task.host, session.shell.peer_address
         self._report = report
         self._mask = Secrets((task.login.password,)).mask
-        self._found = Health()
+        self._found = Health(clock_within=what.thresholds.clock_seconds)
 
     def has(self, line: str) -> bool:
         """Whether a check that this node has reads the answer to this command."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from cucmd import vos
-from cucmd.job.health import BAD, GOOD, LOOK, UNREAD, Finding, Thresholds
+from cucmd.job.health import BAD, GOOD, LOOK, UNREAD, Finding, Thresholds, an_hour
 from cucmd.vos.cluster import parse_runtimestate
 from cucmd.vos.records import (
     parse_backup_history,
@@ -76,7 +76,10 @@ def _clock(lines: Sequence[str], most: Thresholds, now: datetime, zone_of: ZoneO
     seconds = round(off.total_seconds())
     says = f"{abs(seconds):,} s {'behind' if seconds < 0 else 'ahead of'} the daemon's"
     if abs(seconds) > most.clock_seconds:
-        return [Finding("clock", LOOK, says, "which server each follows: utils ntp status")]
+        hint = "which server each follows: utils ntp status"
+        if an_hour(seconds, most.clock_seconds):
+            hint = "its rules of daylight saving may be old; the time in UTC is in utils ntp status"
+        return [Finding("clock", LOOK, says, hint)]
     return [Finding("clock", GOOD, says)]
 
 
