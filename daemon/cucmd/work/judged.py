@@ -6,6 +6,7 @@ cannot read is `unread`: never good.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -103,6 +104,8 @@ def _services(lines: Sequence[str], _: Thresholds, now: datetime, zone_of: ZoneO
     if odd := sum("[" in line for line in said.others):
         found.append(Finding("services", UNREAD, f"{odd} more in no known form"))
     running = sum(one.state == "STARTED" for one in said.services)
+    if not running and not found:
+        found.append(Finding("services", UNREAD, "none of the list is STARTED"))
     return _first(found) or [Finding("services", GOOD, f"{running} run")]
 
 
@@ -130,10 +133,12 @@ def _ntp(lines: Sequence[str], most: Thresholds, now: datetime, zone_of: ZoneOf)
         return [Finding("ntp", UNREAD, "whether it follows a server is not said")]
     if not said.synchronised:
         return [Finding("ntp", BAD, "it follows no server", hint)]
-    # The stratum in its answer is its own, one behind that of the server.
-    stratum = None if said.stratum is None else said.stratum - 1
+    # The stratum in its answer is its own, one behind that of the server; whether it is so with
+    # chronyd is not known, so that of the server's line counts too.
+    followed = [peer.stratum for peer in said.peers if peer.tally == "*"]
+    stratum = max((said.stratum or 1) - 1, *followed, 0)
     says = f"it follows {said.server}, which is at stratum {stratum}"
-    if stratum is not None and stratum > most.stratum:
+    if stratum > most.stratum:
         return [Finding("ntp", BAD, says, f"a server of stratum {most.stratum} or better is meant")]
     return [Finding("ntp", GOOD, says)]
 
@@ -152,6 +157,11 @@ def _replication(
         for one in said.servers
         if one.code != _GOOD_SETUP
     ]
+    found += [
+        Finding("replication", LOOK, f"{one.name}: {one.checks} of database, RPC, monitor", hint)
+        for one in said.servers
+        if one.code == _GOOD_SETUP and {"N", "No"} & set(re.split("[/ ]", one.checks))
+    ]
     count = len(said.servers)
     if said.count is not None and said.count != count:
         says = f"{count} of {said.count} servers could be read"
@@ -167,6 +177,9 @@ def certificate(name: str, lines: Sequence[str], most: Thresholds, now: datetime
     said = parse_certificate(lines)
     if said.valid_to is None:
         return Finding("certificates", UNREAD, f"{name}: until when it is valid is not said")
+    if said.valid_from is not None and (said.valid_from.date() - now.date()).days > 1:
+        says = f"{name}: valid from {said.valid_from:%Y-%m-%d} on"
+        return Finding("certificates", BAD, says, "is the clock right: show status")
     days = (said.valid_to.date() - now.date()).days
     says = f"{name}: valid until {said.valid_to:%Y-%m-%d}"
     if days >= most.certificate_days:
@@ -180,14 +193,20 @@ def _certificates(
     lines: Sequence[str], _: Thresholds, now: datetime, zone_of: ZoneOf
 ) -> list[Finding]:
     """The list has no dates: each of `own_certificates` is asked for."""
-    if own_certificates(lines):
-        return []
-    return [Finding("certificates", UNREAD, "no certificate in a known form is in the list")]
+    said = parse_certificate_list(lines)
+    if not said.certificates:
+        return [Finding("certificates", UNREAD, "no certificate in a known form is in the list")]
+    more = len({one.name for one in said.certificates}) - len(own_certificates(lines))
+    more += sum(".pem" in line or ".der" in line for line in said.others)
+    if more:
+        return [Finding("certificates", UNREAD, f"{more} more of the list, not asked for")]
+    return []
 
 
 def own_certificates(lines: Sequence[str]) -> list[str]:
     """The names in the answer to `show cert list own`, of as many as are asked for."""
-    return [one.name for one in parse_certificate_list(lines).certificates[:_MOST_CERTIFICATES]]
+    names = dict.fromkeys(one.name for one in parse_certificate_list(lines).certificates)
+    return list(names)[:_MOST_CERTIFICATES]
 
 
 def _backup(
@@ -196,7 +215,8 @@ def _backup(
     said = parse_backup_history(lines)
     hint = "make one: utils disaster_recovery backup network, or see its schedule and its device"
     if not said.backups:
-        if not all(_NO_HISTORY in line.lower() for line in said.others):
+        says_none = all(_NO_HISTORY in line.lower() for line in said.others)
+        if not says_none or not any(map(str.strip, lines)):
             return [Finding("backup", UNREAD, "no backup in a known form is in its history")]
         return [Finding("backup", BAD, "its history has none", hint)]
     last = max(said.backups, key=lambda one: one.completed)
@@ -206,6 +226,9 @@ def _backup(
         return [
             Finding("backup", BAD, says, "why it failed: utils disaster_recovery status backup")
         ]
+    if days < -1:  # a day may be that of another zone
+        clock = "the clock was wrong then, or is now: show status"
+        return [Finding("backup", LOOK, f"{says}, which is to come", clock)]
     if days > most.backup_days:
         return [Finding("backup", BAD, f"{says}, {days} days ago", hint)]
     return [Finding("backup", GOOD, says)]
