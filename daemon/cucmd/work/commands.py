@@ -26,7 +26,8 @@ _PIECE = 16 * 1024
 
 
 class CommandRuns:
-    """Runs the commands that are kept, on one node. `said`: what the last one has printed.
+    """Runs the commands that are kept, on one node. `said`: what the last one has printed, as far
+    as it is read; `cut`: there is more.
 
     seconds: how long each may take at most; None: as long as its form says.
     """
@@ -42,6 +43,7 @@ class CommandRuns:
         seconds: float | None = None,
     ) -> None:
         self.said: Sequence[str] = ()
+        self.cut = False
         self._task = task
         self._what = what
         self._seconds = seconds
@@ -68,6 +70,7 @@ class CommandRuns:
             match event:
                 case vos.CommandDone(lines=lines):
                     self.said = vos.readable(lines)
+                    self.cut = len(self.said) < len(lines)
                     await self._keep(number, lines, complete=True)
                     return self._refusal(command, lines)
                 case vos.Asked(lines=lines, question=question):

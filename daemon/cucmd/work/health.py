@@ -51,7 +51,8 @@ async def health(
         for number, line in enumerate(what.commands_kept, 1):
             if looked.has(line):
                 refused = await runs.run(number)
-                looked.at(line, runs.said, None if refused is None else refused.message)
+                why = None if refused is None else refused.message
+                looked.at(line, runs.said, why, cut=runs.cut)
                 if line in CHECKS["certificates"] and refused is None:
                     await _ask_certificates(session, task, what.thresholds, runs.said, looked)
         report.phase(Phase.CLOSE)
@@ -98,8 +99,8 @@ class _Looked:
             and (name not in OF_PUBLISHER or role in (None, "Publisher"))
         ]
 
-    def at(self, line: str, said: Sequence[str], refused: str | None) -> None:
-        """Judges the answer to a command. `refused`: why there is none."""
+    def at(self, line: str, said: Sequence[str], refused: str | None, *, cut: bool) -> None:
+        """Judges the answer to a command. refused: why there is none. cut: it has more lines."""
         now = datetime.now(UTC)
         if refused is None:
             self._found = self._facts(self._found, line, said, now)
@@ -111,7 +112,8 @@ class _Looked:
                     most = self._what.thresholds
                     if self._found.role == "Subscriber":  # it follows the publisher
                         most = replace(most, stratum=most.stratum + 1)
-                    self.put(*judged.JUDGES[name](said, most, now, zone_of))
+                    found = judged.JUDGES[name](said, most, now, zone_of)
+                    self.put(*(judged.of_beginning(name, found) if cut else found))
         self._report.result(self._found)
 
     def put(self, *findings: Finding) -> None:

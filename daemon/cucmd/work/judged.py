@@ -268,6 +268,12 @@ def _processor(
     return [Finding("processor", GOOD, says)]
 
 
+def of_beginning(check: str, found: Sequence[Finding]) -> list[Finding]:
+    """What is known by the beginning of an answer: what is good, or the last backup, is not."""
+    stay = [one for one in found if one.state != GOOD and check != "backup"]
+    return [*stay, Finding(check, UNREAD, "its answer is long, and only its beginning was read")]
+
+
 def _first(found: Sequence[Finding]) -> list[Finding]:
     """A node that prints thousands has not thousands of findings. The bad ones stay."""
     ordered = sorted(found, key=lambda one: (BAD, LOOK, UNREAD).index(one.state))

@@ -87,6 +87,21 @@ async def test_a_subscriber_may_follow_what_a_publisher_may_be(
     assert [one.state for one in found.findings] == [state]
 
 
+async def test_an_answer_that_is_not_read_to_its_end_is_not_good(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    old = "2009-12-10.tar TAPE Thu Dec 10 10:35:22 CST 2009 SUCCESS MANUAL CDR_CAR,CCM"
+    said = {
+        SERVICES: ["A Cisco DB[STARTED]"] * 2000 + ["Cisco Tomcat[STOPPED]"],
+        CHECKS["backup"][-1]: [old] * 2000,
+    }
+    _, found, _ = await looked_at(said, tmp_path / "n", only=("services", "backup"))
+    assert [(one.check, one.state) for one in found.findings] == [
+        ("services", UNREAD),
+        ("backup", UNREAD),
+    ]
+
+
 async def test_what_was_found_stays_when_a_command_does_not_end(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
