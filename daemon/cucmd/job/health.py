@@ -111,7 +111,8 @@ class HealthCheck(Kind, frozen=True, tag="health"):
 
 
 def among(nodes: Sequence[tuple[str, Health | None]]) -> Iterator[tuple[str, Finding]]:
-    """What only shows between nodes of one job, each with the node that it is about.
+    """What only shows between nodes of one job, each with the node that it is about. Only of checks
+    that were made: more is known, since one command is read by several.
 
     nodes: name and health of each; None: nothing is known of it.
     """
@@ -119,10 +120,13 @@ def among(nodes: Sequence[tuple[str, Health | None]]) -> Iterator[tuple[str, Fin
     listed = {address for _, health in nodes if health for address in health.named or ()}
     # One that is in no table, by a host name or behind NAT, may be any node of a table.
     sure = asked <= listed
+    made = {one.check for _, health in nodes if health for one in health.findings}
     for cluster in _clusters(nodes):
-        yield from _versions(cluster)
-        yield from _clocks(cluster)
-        if sure:
+        if "version" in made:
+            yield from _versions(cluster)
+        if "clock" in made:
+            yield from _clocks(cluster)
+        if "cluster" in made and sure:
             yield from _not_asked(cluster, asked)
 
 

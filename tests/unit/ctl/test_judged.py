@@ -64,11 +64,15 @@ def test_a_node_that_failed_is_bad(job, node) -> None:
 
 def test_what_shows_between_nodes_is_a_finding_of_one_of_them(job, node) -> None:
     nodes = [
-        node(name, "succeeded", health=Health(product="cups", version=version, named=("a", "b")))
+        node(
+            name,
+            "succeeded",
+            health=Health(FINDINGS[:1], product="cups", version=version, named=("a", "b")),
+        )
         for name, version in (("a", "15"), ("b", "15"), ("c", "14"))
     ]
     found = judged.whole(job(*nodes, status="succeeded", kind="health"))
-    assert [len(one.health.findings) for one in found.nodes] == [0, 0, 1]
-    assert found.nodes[2].health.findings[0].state == BAD
+    assert [len(one.health.findings) for one in found.nodes] == [1, 1, 2]
+    assert found.nodes[2].health.findings[-1].state == BAD
     other = job(node("a", "succeeded"))
     assert judged.whole(other) == other

@@ -2,13 +2,14 @@
 
 import pytest
 
-from cucmd.job.health import BAD, LOOK, Health, among
+from cucmd.job.health import BAD, CHECKS, GOOD, LOOK, Finding, Health, among
 
 PUB, SUB = "192.0.2.11", "192.0.2.12"
 
 
 def node(address: str, **fields: object) -> tuple[str, Health]:
     usual = {"address": address, "product": "callmanager", "version": "15", "named": (PUB, SUB)}
+    usual["findings"] = tuple(Finding(check, GOOD, "-") for check in CHECKS)
     return address, Health(**usual | fields)
 
 
@@ -61,6 +62,13 @@ def test_a_node_that_was_asked_by_an_address_of_version_6(name: str) -> None:
     address = "2001::12" if name == "2001::12" else "2001:db8::12"
     assert found(node(PUB, named=(PUB, address)), (name, None)) == []
     assert found(node(PUB, named=(PUB, address, SUB)), (name, None)) == [(PUB, "cluster", LOOK)]
+
+
+def test_what_was_not_to_be_looked_at_is_no_finding() -> None:
+    only = {"findings": (Finding("ntp", GOOD, "-"),)}
+    assert found(node(PUB, **only, clock_ahead=900.0)) == []
+    others = {"version": "14", "clock_ahead": 0.0}
+    assert found(node(PUB, **only, clock_ahead=900.0), node(SUB, **only, **others)) == []
 
 
 def test_nodes_without_a_table_are_of_no_cluster() -> None:
