@@ -161,10 +161,12 @@ def _not_asked(cluster: _Cluster, asked: set[str]) -> Iterator[tuple[str, Findin
 
 
 def _versions(cluster: _Cluster) -> Iterator[tuple[str, Finding]]:
-    """Of products apart: a server for presence has a version of its own."""
-    by_product: dict[str, dict[str, list[str]]] = {}
+    """Of products apart: a server for presence has a version of its own. In the table of an old
+    release no node has a product.
+    """
+    by_product: dict[str | None, dict[str, list[str]]] = {}
     for name, health in cluster:
-        if health.version and health.product:
+        if health.version and (health.product or health.address):
             of = by_product.setdefault(health.product, {})
             of.setdefault(health.version, []).append(name)
     for versions in by_product.values():

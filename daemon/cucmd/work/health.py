@@ -135,9 +135,9 @@ class _Looked:
             off = vos.parse_show_status(said, zone_of).offset(now)
             return replace(found, clock_ahead=None if off is None else round(off.total_seconds()))
         if line == vos.SHOW_CLUSTER:
-            nodes = vos.parse_network_cluster(said).nodes[:_MOST_NAMED]
+            nodes = vos.parse_network_cluster(said).nodes
             itself = vos.asked_node(nodes, self._host, self._peer)
-            first = sorted(nodes, key=lambda one: one.role != "Publisher")
+            first = sorted(nodes, key=lambda one: one.role != "Publisher")[:_MOST_NAMED]
             product = None if itself is None else self._mask(itself.product or "") or None
             return replace(
                 found,

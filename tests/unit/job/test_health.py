@@ -1,6 +1,7 @@
 """What only shows between nodes that were looked at together."""
 
 import pytest
+from msgspec.structs import replace
 
 from cucmd.job.health import BAD, CHECKS, GOOD, LOOK, Finding, Health, among
 
@@ -25,6 +26,12 @@ def test_nodes_that_agree_have_no_finding() -> None:
 def test_one_of_another_version_than_most_of_its_product() -> None:
     third = node("192.0.2.13", named=(PUB, SUB, "192.0.2.13"), version="14")
     assert found(node(PUB), node(SUB), third) == [("192.0.2.13", "version", BAD)]
+    old = {"product": None}
+    others = node(PUB, **old), node(SUB, **old), node("192.0.2.13", **old, version="7")
+    assert found(*others[:2]) == [], "an old release names no products"
+    assert found(*others) == [("192.0.2.13", "version", BAD)]
+    unknown = SUB, replace(node(SUB, **old, version="7")[1], address=None)
+    assert ("version", BAD) not in [one[1:] for one in found(node(PUB), unknown)]
     presence = node(SUB, product="cups", version="15.0.1.2")
     assert found(node(PUB), presence) == []
 

@@ -87,6 +87,16 @@ async def test_a_subscriber_may_follow_what_a_publisher_may_be(
     assert [one.state for one in found.findings] == [state]
 
 
+async def test_a_table_of_hundreds_names_the_publisher(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    row = "10.0.{}.9 sub{} Subscriber callmanager DBSub authenticated using TCP since Mon"
+    table = [row.format(n, n) for n in range(250)] + of_product("callmanager")
+    _, found, _ = await looked_at({vos.SHOW_CLUSTER: table}, tmp_path / "n", only=("cluster",))
+    assert (found.named[0], len(found.named)) == ("192.0.2.9", 200)
+    assert (found.role, found.address) == ("Publisher", "192.0.2.9")
+
+
 async def test_an_answer_that_is_not_read_to_its_end_is_not_good(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
