@@ -185,7 +185,10 @@ def certificate(name: str, lines: Sequence[str], most: Thresholds, now: datetime
     if days >= most.certificate_days:
         return Finding("certificates", GOOD, says)
     left = f"which is in {days} days" if days >= 0 else f"{-days} days ago"
-    hint = f"renew it before it ends: set cert regen {name}, and restart what uses it"
+    unit = name.rpartition("/")[2].rpartition(".")[0]  # `set cert regen` takes no folder, no ending
+    hint = (
+        f"if it is self-signed: set cert regen {unit}, and restart what uses it; else sign it anew"
+    )
     return Finding("certificates", BAD, f"{says}, {left}", hint)
 
 

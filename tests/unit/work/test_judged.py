@@ -141,6 +141,7 @@ def test_until_when_a_certificate_is_valid(to: str, state: str) -> None:
     found = certificate("tomcat/tomcat.pem", lines, Thresholds(), NOW)
     assert (found.check, found.state) == ("certificates", state)
     assert "tomcat/tomcat.pem" in found.says
+    assert found.hint is None or "set cert regen tomcat," in found.hint
 
 
 def test_a_certificate_that_is_not_valid_yet() -> None:
