@@ -48,13 +48,16 @@ async def health(
         report.phase(Phase.COMMAND)
         runs = CommandRuns(task, what, session, ports, report)
         looked = _Looked(task, what, session, report)
+        mask = Secrets((task.login.password,)).mask
         for number, line in enumerate(what.commands_kept, 1):
             if looked.has(line):
                 refused = await runs.run(number)
                 why = None if refused is None else refused.message
-                looked.at(line, runs.said, why, cut=runs.cut)
+                # Masked before it is read, since a parser may split a password.
+                said = [mask(one) for one in runs.said]
+                looked.at(line, said, why, cut=runs.cut)
                 if line in CHECKS["certificates"] and refused is None:
-                    await _ask_certificates(session, task, what.thresholds, runs.said, looked)
+                    await _ask_certificates(session, task, what.thresholds, said, looked)
         report.phase(Phase.CLOSE)
         return ()
 
@@ -69,8 +72,8 @@ async def _ask_certificates(
         except vos.InvalidArgument:
             looked.put(Finding("certificates", UNREAD, f"{name}: no name that is typed"))
             continue
-        said = await answer(session, task, line)
-        looked.put(judged.certificate(name, said, most, datetime.now(UTC)))
+        said = map(Secrets((task.login.password,)).mask, await answer(session, task, line))
+        looked.put(judged.certificate(name, list(said), most, datetime.now(UTC)))
 
 
 class _Looked:
@@ -82,7 +85,6 @@ class _Looked:
         self._what = what
         self._host, self._peer = task.host, session.shell.peer_address
         self._report = report
-        self._mask = Secrets((task.login.password,)).mask
         self._found = Health(clock_within=what.thresholds.clock_seconds)
 
     def has(self, line: str) -> bool:
@@ -117,20 +119,14 @@ class _Looked:
         self._report.result(self._found)
 
     def put(self, *findings: Finding) -> None:
-        masked = map(self._masked, findings)
-        self._found = replace(self._found, findings=(*self._found.findings, *masked))
+        self._found = replace(self._found, findings=(*self._found.findings, *findings))
         self._report.result(self._found)
-
-    def _masked(self, one: Finding) -> Finding:
-        """Both texts may have words of the node."""
-        hint = None if one.hint is None else self._mask(one.hint)
-        return replace(one, says=self._mask(one.says), hint=hint)
 
     def _facts(self, found: Health, line: str, said: Sequence[str], now: datetime) -> Health:
         """What is compared with other nodes."""
         if line == vos.SHOW_VERSION:
             version = vos.parse_version_active(said).version
-            return replace(found, version=version and self._mask(version))
+            return replace(found, version=version)
         if line == vos.SHOW_STATUS:
             off = vos.parse_show_status(said, zone_of).offset(now)
             return replace(found, clock_ahead=None if off is None else round(off.total_seconds()))
@@ -138,10 +134,9 @@ class _Looked:
             nodes = vos.parse_network_cluster(said).nodes
             itself = vos.asked_node(nodes, self._host, self._peer)
             first = sorted(nodes, key=lambda one: one.role != "Publisher")[:_MOST_NAMED]
-            product = None if itself is None else self._mask(itself.product or "") or None
             return replace(
                 found,
-                product=product,
+                product=(itself and itself.product) or None,
                 role=itself and itself.role,
                 address=itself and itself.address,
                 named=tuple(one.address for one in first) or None,

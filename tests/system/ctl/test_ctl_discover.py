@@ -61,7 +61,8 @@ def test_json_is_the_job(ctl, discovery):
     discovery()
     done = ctl("--json", "discover", "pub")
     (line,) = done.stdout.splitlines()
-    assert json.loads(line)["nodes"][0]["found"]["members"] == [{**MEMBER, "fqdn": None}]
+    (member,) = json.loads(line)["nodes"][0]["found"]["members"]
+    assert member == {**MEMBER, "fqdn": None, "unauthenticated": None}
 
 
 def test_a_block_to_save_is_alone_on_standard_output(ctl, discovery):

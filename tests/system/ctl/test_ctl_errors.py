@@ -144,7 +144,7 @@ def test_something_else_at_the_socket_is_exit_69(canned, ctl, frame):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ("", "no command was given; expected one of start, run, check, capture, stop,"),
+        ("", "no command was given; expected one of start, run, check, health, capture,"),
         ("sttus", "'sttus' is not a command; did you mean status?"),
         ("logs 3f2a", "'logs' is not a command; cucmctl transcript"),
         ("ps", "'ps' is not a command; cucmctl status"),

@@ -153,6 +153,8 @@ async def test_a_cancel_at_any_step_leaves_nothing_open(
 
 
 async def test_no_password_is_in_what_was_found(tmp_path: Path, autojump_clock: MockClock) -> None:
-    said = {SERVICES: ["PlatformSecret[STOPPED]"]}
-    _, found, _ = await looked_at(said, tmp_path / "n", only=("services",))
+    top = ["  PID %CPU COMMAND", "4000 99.0 /bin/xPlatformSecret/y"]
+    said = {SERVICES: ["PlatformSecret[STOPPED]"], "show process using-most cpu": top}
+    _, found, _ = await looked_at(said, tmp_path / "n", only=("services", "processor"))
     assert "PlatformSecret" not in repr(found)
+    assert [one.check for one in found.findings] == ["services", "processor"]
