@@ -152,7 +152,7 @@ class Received:
             if (left := allowance.left) is None:
                 continue
             if left < wanted:
-                said = f"more than {allowance.size} bytes for this {whose}"
+                said = f"more than {allowance.size:,} bytes for this {whose}"
                 self.refuse(Code.QUOTA_EXCEEDED, said)
                 return said
             size = min(size, left // _PART)
