@@ -71,7 +71,11 @@ def test_each_illness_is_found_and_nothing_else(tmp_path: Path) -> None:
             assert {check for check, _ in found} | OF_PUBLISHER == set(CHECKS)
         done = ctl_health(daemon, lab, tmp_path)
         assert done.returncode == 1
-        assert "12.5.1.11900-146, and others of its cluster" in done.stdout
+        between = "12.5.1.11900-146, and others of its cluster"
+        assert between in done.stdout
+        exported = daemon.ctl("export", "@last", "--format", "dir", "-o", str(tmp_path / "case"))
+        assert exported.returncode == 0, exported.stderr
+        assert between in (tmp_path / "case" / "summary.txt").read_text()
         check_files(Path(job.directory))
 
 

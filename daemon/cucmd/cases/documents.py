@@ -156,6 +156,8 @@ def _summary_lines(job: Job, figures: dict[str, Figures]) -> Iterator[str]:
         yield ""
         yield "What the files cover of the window had not been looked at when this was made."
     remarks = [line for node in nodes for line in _remarks(job, node, figures[node.node])]
+    results = [(node.node, node.result) for node in job.nodes]
+    remarks += [f"{name}: {line}" for name, line in job.work.between(results)]
     if remarks:
         yield ""
         yield from remarks

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
 from msgspec import Struct
 
@@ -64,6 +65,10 @@ class Finding(Struct, frozen=True, omit_defaults=True):
     says: str
     hint: str | None = None
 
+    @property
+    def line(self) -> str:
+        return f"{self.state}: {self.check}: {self.says}"
+
 
 class Health(Result, frozen=True, omit_defaults=True):
     """What was found on a node, in the order of the checks; those that were not reached are
@@ -83,7 +88,7 @@ class Health(Result, frozen=True, omit_defaults=True):
 
     def lines(self) -> Iterator[str]:
         for one in self.findings:
-            yield f"{one.state}: {one.check}: {one.says}"
+            yield one.line
 
 
 class HealthCheck(Kind, frozen=True, tag="health"):
@@ -105,6 +110,9 @@ class HealthCheck(Kind, frozen=True, tag="health"):
     @property
     def commands_kept(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(line for name in self.checks for line in CHECKS[name]))
+
+    def between(self, results: Sequence[tuple[str, Any]]) -> Iterator[tuple[str, str]]:
+        yield from ((name, finding.line) for name, finding in among(results))
 
     def facts(self, created_at: datetime) -> Iterator[tuple[str, str]]:
         yield "Checks", ", ".join(self.checks)

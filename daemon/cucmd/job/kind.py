@@ -9,7 +9,7 @@ its name. A kind that needs none of it says nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -110,6 +110,13 @@ class Kind(msgspec.Struct, frozen=True):
     def explained(self, why: Failure, may_run: tuple[str, ...]) -> Failure:
         """Why a node failed, as it is shown. may_run: names of what may still run on it."""
         return why
+
+    def between(self, results: Sequence[tuple[str, Any]]) -> Iterator[tuple[str, str]]:
+        """What the summary of an export says that only shows between nodes: a node, and a line.
+
+        results: the name of each node, and what it has been given; None: nothing.
+        """
+        yield from ()
 
     def facts(self, created_at: datetime) -> Iterator[tuple[str, str]]:
         """What was asked for, in the summary of an export: names and values."""
