@@ -34,6 +34,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     f"start {{nodes}} {LOGIN} --profile sip --last 2h --dry-run": JOB,
     f"run {{nodes}} {LOGIN} -- show status": {"output": "CommandOutput", "job": "Job"},
     f"check berlin {LOGIN} --receiver": JOB,
+    f"health berlin {LOGIN}": JOB,
     f"capture {{nodes}} {LOGIN} --duration 1s --wait": JOB,
     "stop {capture}": {"": "Stop"},
     f"discover {{node}} {LOGIN}": JOB,
