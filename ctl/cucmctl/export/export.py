@@ -9,13 +9,13 @@ of names, a tar the heads of files without content.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import io
 import os
 import tarfile
 import time
 import zipfile
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -229,23 +229,38 @@ class TarSink:
             self._written += len(piece)
 
 
+class _Gzip:
+    """What is written to it, packed. Unlike `gzip.GzipFile` it does nothing when it is destroyed,
+    which after a Ctrl-C may be at any moment.
+    """
+
+    def __init__(self, out: IO[bytes]) -> None:
+        self._out = out
+        # The level of `tar -z`, in the form of gzip. It has no time: what is packed has them, and
+        # the same job gives the same.
+        self._packer = zlib.compressobj(6, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+
+    def write(self, data: bytes) -> int:
+        self._out.write(self._packer.compress(data))
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing: it would cost a packed stream its size."""
+
+    def close(self) -> None:
+        self._out.write(self._packer.flush())
+        self._out.flush()
+
+
 class TgzSink(TarSink):
     """The same, packed. What is abandoned ends within the packed stream, too."""
 
     def __init__(self, out: IO[bytes]) -> None:
-        self._packed = _Written(out)
-        # The level of `tar -z`. No time: what is packed has them, and the same job gives the same.
-        self._gzip = gzip.GzipFile("", "wb", 6, cast(IO[bytes], self._packed), 0)
+        self._gzip = _Gzip(out)
         super().__init__(cast(IO[bytes], self._gzip))
 
     def close(self) -> None:
         super().close()
-        self._gzip.close()
-        self._packed.flush()
-
-    def abandon(self) -> None:
-        """What was written stays as it is: `GzipFile` would write its end when it is destroyed."""
-        self._packed.cut_off()
         self._gzip.close()
 
 

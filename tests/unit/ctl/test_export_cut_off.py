@@ -1,5 +1,7 @@
 """An export that fails on standard output does not look whole, not to `tar` nor to `unzip`."""
 
+import gc
+import gzip
 import hashlib
 import io
 import shutil
@@ -14,7 +16,7 @@ import pytest
 
 from cucmctl.client.errors import ClientError, DaemonUnavailable
 from cucmctl.export import target as export_target
-from cucmctl.export.export import CHECKSUMS, Damaged, Format, save
+from cucmctl.export.export import CHECKSUMS, Damaged, Format, TgzSink, save
 from cucmctl.export.target import target
 
 LONG = "n/" + "folder/" * 30 + "x"  # a name that needs a head of its own
@@ -135,3 +137,15 @@ def test_many_empty_files_are_as_they_came(last: dict[str, bytes], out: Path) ->
     whole = stream({**MANY_EMPTY, **last})
     export(Whole(whole, 1000), "tar", out)
     assert out.read_bytes() == whole
+
+
+def test_a_packed_export_that_is_destroyed_as_it_is_writes_no_end() -> None:
+    """After a Ctrl-C at a bad moment nothing is called any more."""
+    packed = io.BytesIO()
+    sink = TgzSink(packed)
+    sink.raw(b"x" * 1000)
+    sink.add(tarfile.TarInfo("x"), iter((b"x" * 1000,)))
+    del sink
+    gc.collect()
+    with pytest.raises(EOFError):
+        gzip.decompress(packed.getvalue())
