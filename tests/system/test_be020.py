@@ -143,7 +143,8 @@ def test_cancel_during_running_prevents_new_running_nodes(
         until(client, job.job_id, lambda job: statuses(job).count("running") == 2)
         client.cancel(job.job_id)
         wait_until(lambda: lab.report()["connections_now"] == 0)
-        assert statuses(client.status(job.job_id)) == ["cancelled"] * 6
+        job = client.status(job.job_id)
+        assert statuses(job) == ["cancelled"] * 6, [node.error for node in job.nodes]
     contacted = [one["connections_ever"] > 0 for one in lab.report()["nodes"].values()]
     assert contacted.count(True) == 2
 
