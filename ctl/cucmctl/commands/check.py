@@ -6,16 +6,13 @@ Standard output has what was found, and what to do about it, and nothing else.
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Iterator
 
 from cucmctl.cli import printer
 from cucmctl.cli.options import Verb, VerbParser, add_targets
 from cucmctl.commands.begin import COLLECTING, add_how, add_try_all, begin_on_nodes, followed
 from cucmctl.commands.follow import add_reconnect
 from cucmctl.text import checked, render
-from cucmctl.text.remarks import remarks
-from cucmctl.text.views import Silent
+from cucmctl.text.views import TableAtTheEnd
 from cucmd.job.asked import Checks
 from cucmd.protocol.jobs import Job
 
@@ -48,27 +45,17 @@ def _check(arguments: argparse.Namespace) -> int:
     return begin_on_nodes(arguments, "check", TIMEOUTS, work, stay=stay)
 
 
-class CheckTable(Silent):
-    """Shows the table at the end, and below it what failed and what is not as it should be."""
+class CheckTable(TableAtTheEnd):
+    """With a note if the receiver was not tried."""
 
     def __init__(self, *, receiver: bool, as_json: bool) -> None:
-        super().__init__(sys.stdout, as_json=as_json)
+        super().__init__(checked.table, as_json=as_json)
         self._receiver = receiver
 
     def conclude(self, job: Job) -> None:
-        if self._json:
-            for text in remarks(job.nodes):
-                printer.note(text)
-        printer.show(job, _lines(job), as_json=self._json)
+        super().conclude(job)
         if not self._receiver:
             printer.note("whether the nodes reach this host was not looked at: --receiver")
-
-
-def _lines(job: Job) -> Iterator[str]:
-    layout = printer.layout(sys.stdout)
-    yield from checked.table(job, **layout)
-    if said := list(remarks(job.nodes, columns=layout["columns"], ascii_only=layout["ascii_only"])):
-        yield from ("", *said)
 
 
 COMMANDS = {

@@ -7,16 +7,13 @@ or could not be read.
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Iterator
 
-from cucmctl.cli import exits, printer
+from cucmctl.cli import exits
 from cucmctl.cli.options import Verb, VerbParser, add_targets
 from cucmctl.commands.begin import add_how, add_try_all, begin_on_nodes, followed
 from cucmctl.commands.follow import add_reconnect
 from cucmctl.text import judged, render
-from cucmctl.text.remarks import remarks
-from cucmctl.text.views import Silent
+from cucmctl.text.views import TableAtTheEnd
 from cucmd.job.asked import HealthChecks
 from cucmd.job.health import CHECKS
 from cucmd.protocol.jobs import Job
@@ -64,27 +61,17 @@ def _health(arguments: argparse.Namespace) -> int:
 _SERIOUS = (exits.DONE, exits.PARTIAL, exits.FAILED)
 
 
-class HealthView(Silent):
-    """Shows at the end what was found, node by node. `worst` gets the exit code of that."""
+class HealthView(TableAtTheEnd):
+    """`worst` gets the exit code of what was found."""
 
     def __init__(self, worst: list[int], *, as_json: bool) -> None:
-        super().__init__(sys.stdout, as_json=as_json)
+        super().__init__(judged.lines, as_json=as_json)
         self._worst = worst
 
     def conclude(self, job: Job) -> None:
         job = judged.whole(job)
         self._worst.append(judged.exit_code(job))
-        if self._json:
-            for text in remarks(job.nodes):
-                printer.note(text)
-        printer.show(job, _lines(job), as_json=self._json)
-
-
-def _lines(job: Job) -> Iterator[str]:
-    layout = printer.layout(sys.stdout)
-    yield from judged.lines(job, **layout)
-    if said := list(remarks(job.nodes, columns=layout["columns"], ascii_only=layout["ascii_only"])):
-        yield from ("", *said)
+        super().conclude(job)
 
 
 COMMANDS = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -99,6 +99,29 @@ class Silent(View):
         ending = render.ending(job, columns=columns, ascii_only=ascii_only)
         for text in (*ending, *render.where(job)):
             printer.line(text, self._stream)
+
+
+class TableAtTheEnd(Silent):
+    """Shows at the end what the job has found on its nodes, by a function as `checked.table` is,
+    and below it what failed and what is not as it should be.
+    """
+
+    def __init__(self, found: Callable[..., Iterable[str]], *, as_json: bool) -> None:
+        super().__init__(sys.stdout, as_json=as_json)
+        self._found = found
+
+    def conclude(self, job: Job) -> None:
+        if self._json:
+            for text in remarks(job.nodes):
+                printer.note(text)
+        printer.show(job, self._lines(job), as_json=self._json)
+
+    def _lines(self, job: Job) -> Iterator[str]:
+        layout = printer.layout(sys.stdout)
+        yield from self._found(job, **layout)
+        columns, ascii_only = layout["columns"], layout["ascii_only"]
+        if said := list(remarks(job.nodes, columns=columns, ascii_only=ascii_only)):
+            yield from ("", *said)
 
 
 class AtTheEnd(Silent):

@@ -57,23 +57,23 @@ async def health(
                 said = [mask(one) for one in runs.said]
                 looked.at(line, said, why, cut=runs.cut)
                 if line in CHECKS["certificates"] and refused is None:
-                    await _ask_certificates(session, task, what.thresholds, said, looked)
+                    for name in judged.own_certificates(said):
+                        looked.put(await _certificate(session, task, what.thresholds, name))
         report.phase(Phase.CLOSE)
         return ()
 
 
-async def _ask_certificates(
-    session: NodeSession, task: NodeTask, most: Thresholds, listed: Sequence[str], looked: _Looked
-) -> None:
-    """Each by its name, which is in no list of ours: what is said of it is in the transcript."""
-    for name in judged.own_certificates(listed):
-        try:
-            line = vos.parse_command(f"show cert own {name}").line
-        except vos.InvalidArgument:
-            looked.put(Finding("certificates", UNREAD, f"{name}: no name that is typed"))
-            continue
-        said = map(Secrets((task.login.password,)).mask, await answer(session, task, line))
-        looked.put(judged.certificate(name, list(said), most, datetime.now(UTC)))
+async def _certificate(
+    session: NodeSession, task: NodeTask, most: Thresholds, name: str
+) -> Finding:
+    """By its name, which is in no list of ours: what is said of it is in the transcript."""
+    try:
+        line = vos.parse_command(f"show cert own {name}").line
+    except vos.InvalidArgument:
+        return Finding("certificates", UNREAD, f"{name}: no name that is typed")
+    mask = Secrets((task.login.password,)).mask
+    said = [mask(one) for one in await answer(session, task, line)]
+    return judged.certificate(name, said, most, datetime.now(UTC))
 
 
 class _Looked:
