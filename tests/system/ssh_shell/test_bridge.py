@@ -88,16 +88,20 @@ async def test_ping_needs_the_asyncio_loop(bridge):
 
 async def test_cancelled_work_is_over_when_control_comes_back(bridge):
     done = []
+    begun = trio.Event()
 
     async def work():
+        begun.set()
         try:
             await asyncio.Event().wait()
         finally:
             await asyncio.sleep(0)
             done.append("cleaned up")
 
-    with trio.move_on_after(0.01):
-        await on_asyncio(work)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(on_asyncio, work)
+        await begun.wait()
+        nursery.cancel_scope.cancel()
     assert done == ["cleaned up"]
 
 
