@@ -72,13 +72,27 @@ async def test_memory_is_returned_when_the_process_has_grown(nursery, autojump_c
     assert left() is None
 
 
+async def test_memory_in_use_is_not_looked_through(nursery, autojump_clock):
+    size = 50 * GROWTH
+    nursery.start_soon(return_free_memory, lambda: 0, lambda: size)
+    await trio.testing.wait_all_tasks_blocked()
+    left = weakref.ref(Knot())
+    await trio.sleep(EVERY / 2)  # between two looks
+    for _ in range(5):
+        size += GROWTH
+        await trio.sleep(EVERY)
+    assert left() is not None
+    await trio.sleep(EVERY + 1)  # it has grown, and grows no more
+    assert left() is None
+
+
 async def test_what_is_free_later_is_returned_too(nursery, autojump_clock):
     """It was in use when the process had grown."""
     size = 50 * GROWTH
     nursery.start_soon(return_free_memory, lambda: 0, lambda: size)
     await trio.testing.wait_all_tasks_blocked()
     size += GROWTH
-    await trio.sleep(EVERY + 0.5)
+    await trio.sleep(2 * EVERY + 0.5)
     left = weakref.ref(Knot())
     await trio.sleep(EVERY)
     assert left() is None
@@ -117,7 +131,7 @@ async def test_reachable_objects_are_not_freed(nursery, autojump_clock):
 
 
 async def test_startup_objects_are_not_collected_again():
-    before = gc.get_freeze_count()
+    before, thresholds = gc.get_freeze_count(), gc.get_threshold()
     try:
         left = weakref.ref(Knot())
         freeze_startup_objects()  # collects first
@@ -125,6 +139,7 @@ async def test_startup_objects_are_not_collected_again():
         assert gc.get_freeze_count() > before
     finally:
         gc.unfreeze()
+        gc.set_threshold(*thresholds)
 
 
 async def test_a_c_library_without_malloc_trim_is_not_an_error(
