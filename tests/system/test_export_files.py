@@ -402,7 +402,8 @@ def test_a_sink_that_fails_leaves_no_thread_and_no_descriptor(case: Case) -> Non
         pytest.raises(OSError, match="No space"),
     ):
         pack(export, Full())
-    assert (len(os.listdir("/proc/self/fd")), threading.active_count()) == before
+    assert len(os.listdir("/proc/self/fd")) == before[0]
+    assert threading.active_count() <= before[1]  # another test's may have ended meanwhile
 
 
 # Peers
