@@ -29,7 +29,8 @@ node that had succeeded until then fails for that reason; its files follow later
 Who may end what
 ----------------
     cause                       state                           tasks
-    `cancel`                    nodes are cancelled             cancelled, node by node
+    `cancel`                    nodes are cancelled             cancelled, node by node, once that
+                                                                is on record, or 0.1 s later
     job timeout, `end_all`      unfinished nodes fail           cancelled, node by node
     node timeout                the node fails                  the node's own ends
     a defect in a node's work   the node fails as `internal`    the node's own ends
@@ -74,6 +75,9 @@ log = logging.getLogger(__name__)
 
 # How often figures of running transfers are shown to watchers, in seconds.
 TICK = 0.5
+# Seconds that a cancel leaves to its record before it ends the tasks: hundreds of them at once take
+# the processor from it, and its caller waits for it.
+RECORD_FIRST = 0.1
 
 
 class JobRun:
@@ -357,10 +361,17 @@ class JobRun:
         if self.recorder.over and not self.job.ended:
             raise JobStopped
         before = self.refresh()
-        self._end(self.job.cancel(_now(), positions))
-        changed = self.job is not before
+        after = before.cancel(_now(), positions)
+        changed = after is not before
+        if changed:
+            self._change(after)
         with trio.CancelScope(shield=True):  # the cancel holds even if its client disconnects
             try:
+                try:
+                    with trio.move_on_after(RECORD_FIRST):
+                        await self.recorder.durable()
+                finally:
+                    self._end_tasks(before, after)
                 await self.recorder.durable()
             except StoreFailed as error:
                 if self._stopping:  # the next start resumes what the store has
@@ -387,9 +398,11 @@ class JobRun:
 
     def _end(self, after: Job) -> None:
         before = self.job
-        if after is before:
-            return
-        self._change(after)
+        if after is not before:
+            self._change(after)
+            self._end_tasks(before, after)
+
+    def _end_tasks(self, before: Job, after: Job) -> None:
         for position in after.changed_since(before):
             self._scopes[position].cancel()
         if after.ended and not self._began:

@@ -191,6 +191,47 @@ async def test_a_node_that_ends_while_it_is_cancelled_stays_cancelled(tmp_path: 
         assert (statuses(job), job.nodes[0].notes) == (["cancelled"], ())
 
 
+RECORD, TASK = "on record", "the task ended"
+
+
+@pytest.mark.parametrize(
+    ("hangs", "in_turn"), [(False, [RECORD, TASK]), (True, [TASK, RECORD])], ids=["", "hangs"]
+)
+async def test_tasks_end_once_a_cancel_is_on_record_and_soon_if_it_is_not(
+    tmp_path: Path, autojump_clock: MockClock, hangs: bool, in_turn: list[str]
+) -> None:
+    happened: list[str] = []
+    ended = trio.Event()
+
+    async def until_cancelled(task: NodeTask, report: Report) -> tuple[str, ...]:
+        try:
+            await trio.sleep_forever()
+        finally:
+            happened.append(TASK)
+            ended.set()
+        raise AssertionError
+
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours["a"] = until_cancelled
+        job_id = await harness.start("a")
+        await harness.running(job_id)
+        save = harness.store.save
+
+        async def saved(before: Job, after: Job) -> None:
+            if hangs:
+                await ended.wait()
+            await save(before, after)
+            if after.ended:
+                happened.append(RECORD)
+
+        harness.store.save = saved
+        began = trio.current_time()
+        await harness.supervisor.cancel(job_id, None)
+        assert trio.current_time() - began < 1
+        await ended.wait()
+        assert happened[:2] == in_turn
+
+
 async def test_a_state_that_could_not_be_saved_is_not_shown(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path) as harness:
         harness.behaviours["a"] = hang
