@@ -7,6 +7,7 @@ import pytest
 
 from cucmctl import Collection, Login
 from cucmd.job.asked import Files
+from cucmd.job.health import HealthCheck
 from cucmd.vos import SNAPSHOT
 from rig.credentials import named_credential
 from rig.daemon import CONFIG, Daemon, running_daemon
@@ -87,3 +88,38 @@ def test_a_snapshot_that_fails_is_a_note_of_a_node_that_succeeds(tmp_path: Path)
             client.wait(without.job_id, timeout=60)
             assert client.status(without.job_id).commands is None
             assert client.profiles("first")[0].snapshot is True
+
+
+@pytest.mark.long
+def test_a_snapshot_may_be_a_look_at_the_health_of_the_nodes(tmp_path: Path) -> None:
+    with running_lab(2, "--fault", "2=service-stopped", "--fault", "2=other-version") as lab:
+        config = CONFIG + named_credential(tmp_path / "given", "lab", lab.username, lab.password)
+        config += f'[profiles.first]\npaths = ["{SDL}"]\nlast = "2h"\nsnapshot = "health"\n'
+        with running_daemon(tmp_path / "cucmd", config) as daemon, daemon.client() as client:
+            what = ("--profile", "first", "--credential", "lab")
+            done = daemon.ctl("start", *lab.nodes, *what, "--snapshot", "--wait")
+            assert done.returncode == 0, done.stderr
+            assert "2 findings of health not good" in done.stderr
+            job = client.status(done.stdout.strip())
+            assert (job.kind, job.commands) == ("collect", HealthCheck().commands_kept)
+            assert all(node.files_received and not node.notes for node in job.nodes)
+            well, ill = ({one.state for one in node.health.findings} for node in job.nodes)
+            assert (well, ill) == ({"good"}, {"good", "bad"})
+            shown = daemon.ctl("status", job.job_id).stdout
+            between = "others of its cluster"
+            assert "services: " in shown
+            assert between in shown
+            out = tmp_path / "case"
+            exported = daemon.ctl("export", job.job_id, "--format", "dir", "-o", str(out))
+            assert exported.returncode == 0, exported.stderr
+            summary = (out / "summary.txt").read_text()
+            assert f"{lab.nodes[1]}: bad: services: " in summary
+            assert between in summary
+            nodes = json.loads((out / "manifest.json").read_text())["job"]["nodes"]
+            assert all(node["result"]["findings"] for node in nodes)
+            outputs = [one for one in client.output(job.job_id) if one.ended]
+            assert {one.command for one in outputs} == set(HealthCheck().commands_kept)
+            assert client.profiles("first")[0].health is True
+            done = daemon.ctl("start", lab.nodes[0], *what, "--no-snapshot", "--wait")
+            assert client.status(done.stdout.strip()).nodes[0].health is None
+            assert daemon.ctl("retry", job.job_id).returncode == 65

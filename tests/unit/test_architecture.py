@@ -97,7 +97,7 @@ KINDS = {
     "check": ("Checks", 7),
     "collect": ("Files", 15),
     "discover": ("Discovery", 10),
-    "health": ("HealthChecks", 9),
+    "health": ("HealthChecks", 12),
     "run": ("Commands", 7),
 }
 

@@ -130,7 +130,8 @@ def _keys(profile: Profile) -> Iterator[str]:
     if profile.compress:
         yield "packed by the nodes"
     if profile.snapshot:
-        yield "a snapshot at the end (cucmctl start --help)"
+        what = "a look at the health of the node" if profile.health else "a snapshot"
+        yield f"{what} at the end (cucmctl start --help)"
     if profile.leaves_out is not None:
         yield printer.visible(f"not in it: {profile.leaves_out}")
 

@@ -126,7 +126,7 @@ def _what(group: argparse._ArgumentGroup) -> None:
         "--snapshot",
         action=argparse.BooleanOptionalAction,
         help="run show status, show version active, utils service list and utils core active list"
-        " at the end, too",
+        " at the end, too; of a profile that says so, all that health does",
     )
 
 

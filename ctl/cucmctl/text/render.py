@@ -21,6 +21,7 @@ from cucmctl.text.times import NODE_ENDED
 from cucmctl.text.window import window
 from cucmd.job.asked import Collection
 from cucmd.job.discover import Found
+from cucmd.job.health import GOOD, among
 from cucmd.protocol.jobs import Job, JobSummary, Node
 
 JOB_ENDED = ("succeeded", "partial", "failed", "cancelled")
@@ -326,7 +327,16 @@ def _came(job: Job) -> str:
     files = sum(node.files_received for node in job.nodes)
     received = size(sum(node.bytes_received for node in job.nodes))
     came = f"{counting(files, 'file')}, {received}"
+    if wrong := _not_good(job):
+        came += f", {counting(wrong, 'finding')} of health not good"
     return came if job.capture is None else f"{came}, {captured.counted(job)}"
+
+
+def _not_good(job: Job) -> int:
+    """How much is not good that a snapshot has found: `status` shows it."""
+    looked = [(node.node, node.health) for node in job.nodes]
+    found = [one for _, health in looked if health for one in health.findings]
+    return sum(one.state != GOOD for one in (*found, *(one for _, one in among(looked))))
 
 
 def where(job: Job) -> Iterator[str]:

@@ -166,7 +166,8 @@ def _profile(profile: Profile) -> wire.Profile:
         last=profile.last,
         products=profile.products or None,
         leaves_out=profile.leaves_out or None,
-        snapshot=profile.snapshot or None,
+        snapshot=bool(profile.snapshot) or None,
+        health=profile.snapshot == "health" or None,
         written_for=profile.written_for,
         unverified=profile.unverified or None,
     )

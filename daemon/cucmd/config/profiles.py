@@ -7,9 +7,9 @@ one changes only the keys that it gives.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from cucmd.config import rules
 from cucmd.config.keys import or_empty, text, text_or_texts, texts
@@ -24,7 +24,8 @@ class Profile(Struct, frozen=True):
     leaves_out  what a person may expect in it, and where that is
     unverified  those of the paths that nodes need not have; where nothing comes of one, that is no
                 note
-    snapshot    commands are run at the end (`vos.SNAPSHOT`)
+    snapshot    commands are run at the end (`vos.SNAPSHOT`); "health": those of a look at the
+                health of the node, which is judged
     """
 
     name: str
@@ -39,7 +40,9 @@ class Profile(Struct, frozen=True):
     products: Annotated[tuple[str, ...], texts(rules.description)] = ()
     leaves_out: Annotated[str, text(rules.description)] = ""
     unverified: Annotated[tuple[str, ...], texts(rules.path)] = ()
-    snapshot: bool = False
+    snapshot: Annotated[bool | Literal["health"], Meta(description='true, false or "health"')] = (
+        False
+    )
 
 
 # For how long one file is written to, where it is not the usual hour: section 7.2 of vos/NODES.md

@@ -76,7 +76,8 @@ class Files(AskedWork, frozen=True):
     added_paths  collected beside those of the profile
     written_for  for how long one file of a path is written to, "6h" or "always"; None: as the
                  profile says of each path, else an hour
-    snapshot     some commands are run at the end; None: as the profile says
+    snapshot     some commands are run at the end, those of a look at the health where the profile
+                 says so; None: as the profile says
     """
 
     collection: Collection

@@ -1,6 +1,6 @@
 """PURE. Files that are collected, or how much they would be."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -8,6 +8,7 @@ import msgspec
 
 from cucmd.job.asked import Collection
 from cucmd.job.duration import USUAL_WRITTEN_FOR
+from cucmd.job.health import Health, HealthCheck
 from cucmd.job.kind import Kind, Result, utc
 
 
@@ -20,10 +21,12 @@ class Collect(Kind, frozen=True, tag="collect"):
     of the paths: the node is asked for files that were changed so long after the window. A job of
     an earlier version has none.
     `snapshot`: commands that are run after the last path, as `Run` does.
+    `health`: instead of them the health of the node is looked at, and is what a node gives.
     `unverified`: paths that nodes need not have: where nothing comes of one, that is no note.
     """
 
     title = "Logs collected"
+    gives = Health
 
     paths: tuple[str, ...]
     profile: str | None = None
@@ -37,6 +40,7 @@ class Collect(Kind, frozen=True, tag="collect"):
     snapshot: tuple[str, ...] = ()
     written_for: tuple[str, ...] = ()
     unverified: tuple[str, ...] = ()
+    health: HealthCheck | None = None
 
     def written_for_of(self, path: str) -> str:
         """That of one of the paths."""
@@ -44,7 +48,7 @@ class Collect(Kind, frozen=True, tag="collect"):
 
     @property
     def commands_kept(self) -> tuple[str, ...]:
-        return self.snapshot
+        return self.snapshot if self.health is None else self.health.commands_kept
 
     def shown(self) -> dict[str, Any]:
         collection = Collection(
@@ -64,8 +68,12 @@ class Collect(Kind, frozen=True, tag="collect"):
         profile = f" (profile {self.profile})" if self.profile else ""
         yield "Paths", f"{', '.join(self.paths)} below {self.location}{profile}"
         yield "Window", self.window(created_at)
-        for command in self.snapshot:
+        for command in self.commands_kept:
             yield "Command", command
+
+    def between(self, results: Sequence[tuple[str, Any]]) -> Iterator[tuple[str, str]]:
+        if self.health is not None:
+            yield from self.health.between(results)
 
     def window(self, created_at: datetime) -> str:
         """In UTC: `2026-11-25 10:00:00 UTC to 2026-11-25 12:00:00 UTC (last 2h)`."""

@@ -61,7 +61,8 @@ class StartRequest(How, frozen=True):
     Without it paths of the profile have what that says of each, and others "1h".
     With snapshot "show status", "show version active", "utils service list" and "utils core active
     list" are run on a node after its last path, and kept as commands are; if that fails, nothing
-    else does. Without the field it is as the profile says.
+    else does. If the profile says so, its health is looked at instead, and is in its field health.
+    Without the field it is as the profile says.
     With a start_key that this user has used before, the reply has the job that it made then; with
     other parameters it is refused.
     """

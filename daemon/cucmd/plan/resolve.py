@@ -60,11 +60,15 @@ def planned(
         case asked.Commands(lines):
             return Run(resolve_commands(lines), None if timeouts is None else timeouts.command)
         case asked.HealthChecks(only):
-            return HealthCheck(resolve_checks(only), Thresholds(**asdict(config.health)))
+            return _health(config, resolve_checks(only))
         case asked.Packets():
             return resolve_capture(work, f"{CAPTURE_PREFIX}{job_id}")
         case _:
             return cast("Work", work.planned())
+
+
+def _health(config: Config, only: tuple[str, ...] = ()) -> HealthCheck:
+    return HealthCheck(only, Thresholds(**asdict(config.health)))
 
 
 @contextmanager
@@ -87,13 +91,15 @@ def resolve_collection(files: asked.Files, config: Config, now: datetime) -> Col
     `written_for` of all paths those of the profile have what it says, and others the usual.
     Raises `InvalidValue` and `UnknownProfile`.
     """
-    request, snapshot = files.collection, files.snapshot
+    request = files.collection
     if request.profile is not None:
         profile = config.profile(request.profile)
     elif request.paths is not None:
         profile = Profile("")
     else:
         raise InvalidValue("collection", "names neither a profile nor paths; expected one of them")
+    # A request says whether there is one, the profile also which.
+    snapshot = files.snapshot is not False and (profile.snapshot or files.snapshot)
     last, since, until = _window(request, profile, now)
     location, paths = _paths(files, profile)
     of_all = _given(files.written_for, "written_for", rules.written_for)
@@ -109,7 +115,8 @@ def resolve_collection(files: asked.Files, config: Config, now: datetime) -> Col
         last=last,
         since=since,
         until=until,
-        snapshot=SNAPSHOT if (profile.snapshot if snapshot is None else snapshot) else (),
+        snapshot=SNAPSHOT if snapshot is True else (),
+        health=_health(config) if snapshot == "health" else None,
         written_for=tuple(of_all or known.get(path, USUAL_WRITTEN_FOR) for path in paths),
         unverified=()
         if request.paths is not None

@@ -74,6 +74,8 @@ class Profile(Struct, frozen=True):
     written_for: tuple[str, ...] | None = None
     # Paths that no document of the vendor's is known to name: nodes need not have them.
     unverified: tuple[str, ...] | None = None
+    # True: its snapshot is a look at the health of the node, and is judged.
+    health: bool | None = None
 
 
 class ProfilesRequest(Struct, frozen=True):

@@ -5,7 +5,7 @@
     discover.py  asking a node which nodes its cluster has
     check.py     whether a collection can be expected to work
     run.py       running commands that only read; also at the end of a collection
-    health.py    whether a node is well: runs commands, and judges what they print
+    health.py    whether a node is well: runs commands, judges what they print; also at that end
     judged.py    PURE  what each check of that makes of an answer
     capture.py   capturing packets: together with the other nodes, until it is ended
     capture_files.py  its files: counted, and removed from the node if asked for

@@ -101,9 +101,10 @@ async def collect(task: NodeTask, what: Collect, ports: Ports, report: Report) -
         if clock is _NOT_ASKED and what.since is not None:
             await _learn_zone(session, task, report)
         notes: tuple[str, ...] = ()
-        if what.snapshot:
+        if what.commands_kept:
             report.phase(Phase.COMMAND)
-            notes = await take_snapshot(session, task, Run(what.snapshot), ports, report)
+            taken = what.health or Run(what.snapshot)
+            notes = await take_snapshot(session, task, taken, ports, report)
             report.phase(Phase.CLOSE)
         return (*clock.notes(), *notes_of(results, what.unverified), *notes)
 

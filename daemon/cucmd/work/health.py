@@ -47,20 +47,27 @@ async def health(
         await answer(session, task, vos.PAGER_OFF)
         report.phase(Phase.COMMAND)
         runs = CommandRuns(task, what, session, ports, report)
-        looked = _Looked(task, what, session, report)
-        mask = Secrets((task.login.password,)).mask
-        for number, line in enumerate(what.commands_kept, 1):
-            if looked.has(line):
-                refused = await runs.run(number)
-                why = None if refused is None else refused.message
-                # Masked before it is read, since a parser may split a password.
-                said = [mask(one) for one in runs.said]
-                looked.at(line, said, why, cut=runs.cut)
-                if line in CHECKS["certificates"] and refused is None:
-                    for name in judged.own_certificates(said):
-                        looked.put(await _certificate(session, task, what.thresholds, name))
+        await look(task, what, session, runs, report)
         report.phase(Phase.CLOSE)
         return ()
+
+
+async def look(
+    task: NodeTask, what: HealthCheck, session: NodeSession, runs: CommandRuns, report: Report
+) -> None:
+    """Runs the commands on a node that is at its prompt. Raises `NodeFailed`."""
+    looked = _Looked(task, what, session, report)
+    mask = Secrets((task.login.password,)).mask
+    for number, line in enumerate(what.commands_kept, 1):
+        if looked.has(line):
+            refused = await runs.run(number)
+            why = None if refused is None else refused.message
+            # Masked before it is read, since a parser may split a password.
+            said = [mask(one) for one in runs.said]
+            looked.at(line, said, why, cut=runs.cut)
+            if line in CHECKS["certificates"] and refused is None:
+                for name in judged.own_certificates(said):
+                    looked.put(await _certificate(session, task, what.thresholds, name))
 
 
 async def _certificate(

@@ -12,7 +12,7 @@ How a command ends, and what follows
                            that hangs is left alone
 
 At the end of a collection some are run too, its snapshot. All files are here by then, so nothing
-fails any more: what went wrong is a note.
+fails any more: what went wrong is a note. It may be a look at the health of the node.
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ import trio
 
 from cucmd import vos
 from cucmd.failure import Code, Failure, NodeFailed, fail
+from cucmd.job.health import HealthCheck
 from cucmd.job.node import Phase
 from cucmd.job.run import Run
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.ports import NodeTask, Ports, Receiver, Report
 from cucmd.work.commands import CommandRuns
+from cucmd.work.health import look
 from cucmd.work.session import answer, back_at_prompt, logged_in
 
 # Commands that are named in the message of a node that failed.
@@ -49,7 +51,11 @@ async def run(task: NodeTask, what: Run, ports: Ports, report: Report) -> tuple[
 
 
 async def take_snapshot(
-    session: NodeSession, task: NodeTask, what: Run, receiver: Receiver, report: Report
+    session: NodeSession,
+    task: NodeTask,
+    what: Run | HealthCheck,
+    receiver: Receiver,
+    report: Report,
 ) -> tuple[str, ...]:
     """Runs the commands, and keeps what they print. Returns notes.
 
@@ -63,6 +69,9 @@ async def take_snapshot(
             if (late := await back_at_prompt(session)) is not None:
                 raise fail(Code.COMMAND_TIMEOUT, late)
             runs = CommandRuns(task, what, session, receiver, report)
+            if isinstance(what, HealthCheck):
+                await look(task, what, session, runs, report)
+                return ()
             for number in range(1, len(what.commands) + 1):
                 failed = await runs.run(number)
                 wrong += [failed.message] if failed is not None else []

@@ -85,6 +85,13 @@ def test_built_in_profiles_know_what_is_written_all_the_time():
         assert set(BUILT_IN[name].written_for) == {"always"}
 
 
+@pytest.mark.parametrize(("text", "snapshot"), [("'health'", "health"), ("true", True)])
+def test_a_snapshot_may_be_a_look_at_the_health(loaded, text, snapshot):
+    config = loaded(f"[profiles.callmanager]\nsnapshot = {text}")
+    assert config.profile("callmanager").snapshot == snapshot
+    assert config.profile("callmanager").paths == BUILT_IN["callmanager"].paths
+
+
 @pytest.mark.parametrize(
     ("text", "written_for"),
     [
@@ -115,6 +122,7 @@ def test_an_unknown_profile_names_those_there_are():
         (f"[profiles.mine]\npaths = {['a'] * 101}", "profiles.mine.paths", "from 1 to 100"),
         ("[profiles.mine]\npaths = ['ok', 'a b']", "profiles.mine.paths[1]", "'a b': "),
         ("[profiles.sip]\nlocation = 'activlog'", "profiles.sip.location", "expected one of"),
+        ("[profiles.sip]\nsnapshot = 'all'", "profiles.sip.snapshot", '"health"'),
         ("[profiles.sip]\nlast = '2 hours'", "profiles.sip.last", "'2 hours': expected"),
         ("[profiles.sip]\nmatch = 'a?'", "profiles.sip.match", "'?'"),
         ('[profiles.sip]\ndescription = "a\\nb"', "profiles.sip.description", "one line"),

@@ -2,9 +2,10 @@
 
 import re
 
+import msgspec
 import pytest
 
-from cucmctl.text import judged
+from cucmctl.text import judged, render
 from cucmd.job.health import BAD, GOOD, LOOK, UNREAD, Finding, Health
 
 HINT = "utils service start Cisco Tomcat, and see its logs to know why it has ended by itself"
@@ -35,6 +36,12 @@ def test_the_worst_stands_first_and_what_is_good_is_one_line(a_job) -> None:
     assert marks == ["bad", "bad", "hint:", "look", "hint:", "not", "good"]
     assert shown[-3].split()[1:] == ["version,", "disk"]
     assert shown[-1] == "b"
+
+
+def test_of_a_collection_is_said_at_its_end_how_much_is_not_good(a_job) -> None:
+    job = msgspec.structs.replace(a_job(*FINDINGS), kind="collect")
+    assert next(render.ending(job)).endswith("4 findings of health not good")
+    assert "health" not in next(render.ending(msgspec.structs.replace(job, nodes=job.nodes[1:])))
 
 
 @pytest.mark.parametrize("columns", [80, 200])

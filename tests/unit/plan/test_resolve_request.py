@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cucmd.config import Config, InvalidValue, Profile, UnknownProfile
+from cucmd.config.model import HealthSettings
 from cucmd.job import timeouts as in_force
 from cucmd.job.asked import Collection, Files, Timeouts
 from cucmd.job.collect import Collect
+from cucmd.job.health import HealthCheck, Thresholds
 from cucmd.plan.resolve import resolve_collection, resolve_concurrency, resolve_timeouts
 from cucmd.vos import SNAPSHOT, parse_command
 
@@ -140,6 +142,20 @@ def test_a_snapshot_is_taken_if_the_request_or_else_the_profile_says_so():
     assert resolve_collection(Files(asked, snapshot=False), config, NOW).snapshot == ()
     for line in SNAPSHOT:
         assert parse_command(line).line == line
+
+
+@pytest.mark.parametrize("asked", [None, True, False])
+def test_a_profile_says_that_its_snapshot_is_a_look_at_the_health(asked):
+    profile = Profile("p", "", ("a",), snapshot="health")
+    config = Config(profiles={"p": profile}, health=HealthSettings(stratum=7))
+    files = Files(Collection(profile="p"), snapshot=asked)
+    planned = resolve_collection(files, config, NOW)
+    assert planned.snapshot == ()
+    if asked is False:
+        assert planned.commands_kept == ()
+    else:
+        assert planned.health == HealthCheck((), Thresholds(stratum=7))
+        assert planned.commands_kept == HealthCheck().commands_kept
 
 
 def test_paths_alone_have_plain_defaults():

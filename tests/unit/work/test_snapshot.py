@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -12,6 +13,7 @@ from cucmd import vos
 from cucmd.allowance import Allowance, Quota
 from cucmd.failure import Code
 from cucmd.job.collect import Collect
+from cucmd.job.health import BAD, GOOD, UNREAD, HealthCheck
 from cucmd.job.node import Phase
 from cucmd.node.ports import NodeTask
 from rig.scripted_node import (
@@ -156,6 +158,41 @@ async def test_what_came_before_it_and_still_runs_is_ended(
     assert len(report.counted) == 1
 
 
+LOOK = HealthCheck(("disk", "services", "cores"))
+WELL = {
+    STATUS: ["Disk/logging  69234984K  5315340K  60379628K (42%)"],
+    SERVICES: ["A Cisco DB[STARTED]"],
+    CORES: ["No core files found"],
+}
+
+
+@pytest.mark.parametrize(
+    ("said", "found", "noted"),
+    [
+        ({}, [GOOD, GOOD, GOOD], False),
+        ({SERVICES: ["Cisco Tomcat[STOPPED]"]}, [GOOD, BAD, GOOD], False),
+        ({SERVICES: ["% Invalid command"]}, [GOOD, UNREAD, GOOD], False),
+        ({SERVICES: hangs}, [GOOD], True),
+        ({SERVICES: closes}, [GOOD], True),
+    ],
+)
+async def test_it_may_be_a_look_at_the_health_of_which_a_node_does_not_fail(
+    tmp_path: Path,
+    autojump_clock: MockClock,
+    said: Mapping[str, Answer | Sequence[str]],
+    found: Sequence[str],
+    *,
+    noted: bool,
+) -> None:
+    task = snapshot_task(tmp_path, work=Collect((PATH,), health=LOOK))
+    async with scripted(answers({GET: pushes(5), **WELL, **said})) as node:
+        notes, report = await collected(node, task)
+    assert [one.state for one in report.results[-1].findings] == found
+    assert bool(notes) is noted
+    assert len(report.counted) == 1
+    assert node.opened == node.closed == 1
+
+
 class AnyGet(dict):
     """Answers of a node whatever the window of its `file get` is."""
 
@@ -195,8 +232,9 @@ async def test_a_node_without_files_has_one_too_and_fails_as_before(
     assert CORES in node.lines
 
 
+@pytest.mark.parametrize("work", [{"snapshot": vos.SNAPSHOT}, {"health": LOOK}], ids=str)
 async def test_a_cancel_at_any_step_of_it_leaves_nothing_open(
-    tmp_path: Path, autojump_clock: MockClock
+    tmp_path: Path, autojump_clock: MockClock, work: dict[str, Any]
 ) -> None:
-    task = snapshot_task(tmp_path)
+    task = snapshot_task(tmp_path, work=Collect((PATH,), **work))
     await cancel_at_every_step(node_that(), lambda node: collected(node, task, RecordedReport()))
