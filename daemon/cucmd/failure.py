@@ -67,7 +67,7 @@ _ADVICE: dict[Code, tuple[bool, str]] = {
     Code.LOGIN_TIMEOUT: (True, "a busy node's banner can take minutes; raise --login-timeout"),
     Code.COMMAND_TIMEOUT: (True, "narrow the window or the paths, or raise --command-timeout"),
     Code.NODE_TIMEOUT: (True, "narrow the window or the paths, or raise --node-timeout"),
-    Code.JOB_TIMEOUT: (True, "raise --job-timeout, or collect from fewer nodes"),
+    Code.JOB_TIMEOUT: (True, "raise --job-timeout, or give it fewer nodes"),
     Code.STALLED: (True, "the transfer stopped moving; check the network between node and daemon"),
     Code.NO_FILES_MATCHED: (False, "widen the window, or check the paths and --match"),
     Code.INVALID_PATH: (False, "check the path on the node, with file list"),
@@ -94,7 +94,7 @@ _ADVICE: dict[Code, tuple[bool, str]] = {
         False,
         "narrow the window, or raise limits.node_bytes or limits.job_bytes",
     ),
-    Code.INTERRUPTED: (True, "the daemon was stopped meanwhile; collect again"),
+    Code.INTERRUPTED: (True, "the daemon was stopped meanwhile; try again"),
     Code.INTERNAL: (True, "a defect of cucmd; the daemon's log has the details"),
 }
 

@@ -42,6 +42,11 @@ def test_what_has_no_room_names_the_limits():
     assert "limits.job_bytes" in failure(Code.QUOTA_EXCEEDED, "").hint
 
 
+@pytest.mark.parametrize("code", [Code.INTERRUPTED, Code.JOB_TIMEOUT])
+def test_the_hint_of_what_ends_any_kind_of_work_is_not_about_collecting(code):
+    assert "collect" not in failure(code, "").hint
+
+
 @pytest.mark.parametrize("code", [Code.HOST_KEY_CHANGED, Code.HOST_KEY_UNKNOWN])
 def test_the_hint_of_a_host_key_can_be_pasted(code):
     hint = of_node(failure(code, ""), "192.0.2.7:2022").hint

@@ -111,7 +111,7 @@ class FormClock(LineClock):
     """That of a command of `vos/forms.py`."""
 
     def __init__(self, line: str, seconds: float) -> None:
-        hint = "the transcript shows what the node said; for a slow node raise --command-timeout"
+        hint = "the transcript shows what the node said; cucmctl run has --command-timeout"
         super().__init__(seconds, f"in '{line}' (time limit of the command)", hint)
 
 
