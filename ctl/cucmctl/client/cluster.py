@@ -11,7 +11,7 @@ A login that a node has refused is not used again, and nothing is started then.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from cucmctl.client.errors import DiscoveryFailed
@@ -102,7 +102,7 @@ def changes(before: Cluster | None, after: Cluster | None) -> list[str]:
         return []
     then, now = _named(before), _named(after)
     return [
-        f"{what} since {before.discovered_at:%Y-%m-%d %H:%M} UTC: {_some(nodes)}"
+        f"{what} since {before.discovered_at:%Y-%m-%d %H:%M} UTC: {some_of(nodes)}"
         for what, nodes in (
             ("new", [node for node in now if node not in then]),
             ("gone", [node for node in then if node not in now]),
@@ -115,7 +115,8 @@ def _named(cluster: Cluster) -> list[str]:
     return [node.node for node in cluster.nodes or () if node.member is not None]
 
 
-def _some(nodes: list[str]) -> str:
+def some_of(nodes: Sequence[str]) -> str:
+    """The first of these names, and how many more there are."""
     more = len(nodes) - MOST_NAMED
     return ", ".join(nodes[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from cucmctl.cli import printer
 from cucmctl.cli.options import PARTS, near
 from cucmctl.client.client import Client
+from cucmctl.client.cluster import some_of
 from cucmctl.client.errors import (
     CredentialNotFound,
     JobNotFound,
@@ -116,8 +117,8 @@ def only_publishers(client: Client, names: Sequence[str], verb: str = "start") -
     than that is meant.
 
     `verb`: what was typed before. Says what `check_names` does, and raises it; of a node, how many
-    others its cluster has; of a cluster with nodes, how many it has named beside these, and whether
-    it is known which of them are subscribers.
+    others its cluster has; of a cluster with nodes, how many it has named beside these, which of
+    these were not authenticated then, and whether it is known which of them are subscribers.
     """
     bases = list(dict.fromkeys(base_of(name) for name in names))
     by_name = check_names(client, bases)
@@ -129,6 +130,7 @@ def only_publishers(client: Client, names: Sequence[str], verb: str = "start") -
     for base in bases:
         if base in by_name and base in more and base not in asked:
             _say_how_many_are_left_out(base, by_name[base])
+            _say_which_were_apart(client, base, by_name[base])
             if f"{base}:subscribers" in names:
                 _say_if_not_known_which(base, by_name[base])
     return asked
@@ -192,6 +194,25 @@ def _say_how_many_are_left_out(name: str, cluster: Cluster) -> None:
         printer.note(
             f"{left_out} {node} left out, which {name} has named and the configuration has not: "
             f"cucmctl clusters {name}"
+        )
+
+
+def _say_which_were_apart(client: Client, name: str, cluster: Cluster) -> None:
+    """As it was when the cluster was asked last; that may be long ago, so the time is said."""
+    if cluster.discovered_at is None:
+        return
+    found: Sequence[Cluster] = ()
+    with _if_it_can_answer():
+        found = client.clusters(name)
+    nodes = [one for whole in found if whole.name == name for one in whole.nodes or ()]
+    apart = [
+        one.node for one in nodes if one.configured and one.member and one.member.unauthenticated
+    ]
+    if apart:
+        printer.note(
+            f"not authenticated when {cluster.asked} was asked at "
+            f"{cluster.discovered_at:%Y-%m-%d %H:%M} UTC: {some_of(apart)}; "
+            f"down, or new? cucmctl discover {name}"
         )
 
 

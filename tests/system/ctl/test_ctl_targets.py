@@ -159,6 +159,23 @@ def test_nodes_that_the_configuration_has_not_are_not_left_out_without_a_word(
     assert ctl("start", "bern:publisher", *START).stderr == ""
 
 
+def test_who_was_not_authenticated_when_a_configured_cluster_was_asked_is_said_with_the_time(
+    canned, ctl, node, job
+):
+    Cluster(canned, node, job)
+    asked = {**BERN, "asked": "b", "discovered_at": "2026-03-01T08:00:00Z"}
+    nodes = named("b", "c", "d")
+    for one in nodes[1:]:
+        one["configured"] = one["node"] == "c"
+        one["member"]["unauthenticated"] = "not authenticated - INITIATOR"
+    whole = {**asked, "nodes": nodes}
+    canned.on("Clusters", lambda given: {"clusters": [whole if "name" in given else asked]})
+    said = ctl("start", "bern", *START).stderr
+    assert "2026-03-01 08:00 UTC: c;" in said
+    nodes[1]["member"]["unauthenticated"] = None
+    assert ctl("start", "bern", *START).stderr == ""
+
+
 def test_that_it_is_not_known_which_nodes_are_subscribers_is_said(canned, ctl, node, job):
     Cluster(canned, node, job)
     assert "not known" in ctl("start", "bern:subscribers", *START).stderr
