@@ -197,11 +197,15 @@ class Judged(msgspec.Struct, frozen=True):
 
 def judge(traces: Iterable[Trace], window: Span, clock: Clock) -> list[Judged]:
     """Those of which a stamp is known."""
-    return [_judge_one(trace, trace.begin, window, clock) for trace in traces if trace.begin]
+    return [
+        _judge_one(trace, _shown(trace.begin, clock), window, clock)
+        for trace in traces
+        if trace.begin
+    ]
 
 
 def _judge_one(trace: Trace, first: Stamp, window: Span, clock: Clock) -> Judged:
-    last = trace.end or first
+    last = first if trace.end is None else _shown(trace.end, clock)
     begins = ends = 0
     unclear = False
     if window.since is not None:
@@ -216,6 +220,14 @@ def _judge_one(trace: Trace, first: Stamp, window: Span, clock: Clock) -> Judged
     if (trace.unknown or trace.partial) and (begins or ends):
         begins, ends, unclear = 0, 0, True
     return Judged(trace.name, first, last, begins, ends, unclear)
+
+
+def _shown(stamp: Stamp, clock: Clock) -> Stamp:
+    """As the node's clock has it: a process may write the times of another zone."""
+    if stamp.moment is None or clock.zone is None:
+        return stamp
+    shown = stamp.moment.astimezone(clock.zone)
+    return Stamp(shown.replace(tzinfo=None, fold=0), shown.utcoffset(), exact=True)
 
 
 def _before(first: Stamp, since: datetime, until: datetime | None, clock: Clock) -> int:
@@ -249,7 +261,9 @@ def readings(stamp: Stamp, clock: Clock) -> tuple[datetime, datetime] | None:
     None: the clock never shows that time. If the clock is wrong, it may have been right when the
     stamp was written.
     """
-    if clock.zone is not None:
+    if stamp.moment is not None:
+        earliest = latest = stamp.moment
+    elif clock.zone is not None:
         found = _in_zone(stamp, clock.zone)
         if not found:
             return None
@@ -266,6 +280,8 @@ def readings(stamp: Stamp, clock: Clock) -> tuple[datetime, datetime] | None:
 
 def _moment(stamp: Stamp, clock: Clock) -> datetime | None:
     """What the stamp means by the node's clock as it is set; None: that is not one moment."""
+    if stamp.moment is not None:
+        return stamp.moment
     found = set() if clock.zone is None else _in_zone(stamp, clock.zone)
     return found.pop() if len(found) == 1 else None
 
@@ -294,7 +310,7 @@ def begin_after(traces: Iterable[Trace], window: Span, clock: Clock) -> list[Sta
     if (until := window.until) is None:
         return []
     return [
-        trace.end or trace.last_begin
+        _shown(trace.end or trace.last_begin, clock)
         for trace in traces
         if trace.last_begin is not None and _is_later(trace.last_begin, until + _MINUTE, clock)
     ]

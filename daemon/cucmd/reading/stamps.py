@@ -22,7 +22,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
@@ -68,10 +68,19 @@ class Stamp(msgspec.Struct, frozen=True):
 
     local    by the node's clock, without a zone
     offset   of the node's clock from UTC, in the header of a file or the line; None: not there
+    exact    the offset is that of the moment, with summer time
     """
 
     local: datetime
     offset: timedelta | None = None
+    exact: bool = False
+
+    @property
+    def moment(self) -> datetime | None:
+        """In UTC, by the clock that wrote it, where the offset is exact."""
+        if not self.exact or self.offset is None:
+            return None
+        return self.local.replace(tzinfo=UTC) - self.offset
 
 
 class First(msgspec.Struct, frozen=True):
@@ -168,7 +177,7 @@ def _read(form: str, line: re.Match[bytes], by: datetime) -> Stamp | None:
                 return Stamp(_moment(found[:3], found[3:]))
             case "ccbu":
                 date = found[2], _MONTHS.index(found[0]) + 1, found[1]
-                return _with_offset(_moment(date, found[3:6]), *found[6:])
+                return _with_offset(_moment(date, found[3:6]), *found[6:], exact=True)
             case _:
                 return _without_year(found[:2], found[2:], by)
     except ValueError:  # the 31st of November, 25 o'clock
@@ -180,11 +189,13 @@ def _header(found: tuple[bytes, ...]) -> Stamp | None:
     return _with_offset(_moment(found[6:], found[:3]), *found[3:6])
 
 
-def _with_offset(local: datetime, sign: bytes, hours: bytes, minutes: bytes) -> Stamp | None:
+def _with_offset(
+    local: datetime, sign: bytes, hours: bytes, minutes: bytes, *, exact: bool = False
+) -> Stamp | None:
     offset = timedelta(hours=int(hours), minutes=int(minutes))
     if offset > _FARTHEST:
         return None
-    return Stamp(local, -offset if sign == b"-" else offset)
+    return Stamp(local, -offset if sign == b"-" else offset, exact)
 
 
 def _moment(date: Iterable[bytes | int], time: Iterable[bytes]) -> datetime:

@@ -14,6 +14,7 @@ from cucmd.reading.covered import (
     Paths,
     Span,
     Trace,
+    begin_after,
     extent_of,
     gaps_of,
     readings,
@@ -324,6 +325,30 @@ def test_a_header_of_another_zone_makes_the_time_unknown() -> None:
     for offset, known in ((2, True), (1, True), (0, False), (3, False), (-5, False)):
         found = readings(at("2026-07-01 12:00", offset), BERLIN)
         assert found == ((noon, noon) if known else None)
+
+
+SUMMER, WINTER = (Stamp(at("2026-10-25 02:30").local, timedelta(hours=h), True) for h in (2, 1))
+
+
+@pytest.mark.parametrize("clock", [BERLIN, NEW_YORK, Clock()])
+@pytest.mark.parametrize(("stamp", "moment"), [(SUMMER, "00:30"), (WINTER, "01:30")])
+def test_an_offset_of_the_moment_says_which_it_is(stamp: Stamp, moment: str, clock: Clock) -> None:
+    exactly = datetime.fromisoformat(f"2026-10-25 {moment}+00:00")
+    assert readings(stamp, clock) == (exactly, exactly)
+    (gap,) = gaps_of(
+        [PathFound("x", [Trace("x", stamp, stamp)])],
+        Span(since=exactly - timedelta(hours=1)),
+        clock,
+    )
+    assert (gap.seconds, gap.at) == (3600, exactly)
+
+
+def test_times_of_another_zone_are_shown_by_the_clock_of_the_node() -> None:
+    one = Trace("x", Stamp(at("12:30").local, timedelta(), True), None)
+    window = Span(since=utc("12:00"))
+    assert describe([one], window, BERLIN).startswith("begins 13:30, 30 min missing")
+    newer = Trace("x", one.begin, None, last_begin=one.begin)
+    assert begin_after([newer], Span(until=utc("12:00")), BERLIN)[0].local == at("13:30").local
 
 
 # The clock is set forward: in Berlin on 2026-03-29, from 02:00 to 03:00; there is no 02:30.

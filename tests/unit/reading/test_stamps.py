@@ -148,7 +148,7 @@ def test_the_header_of_sdl_has_the_offset_of_the_clock() -> None:
 )
 def test_a_line_of_ccbu_has_the_offset_of_its_moment(name: str, offset: int) -> None:
     text, moment = SAMPLES[name]
-    assert last_of(text, 7) == Stamp(moment, timedelta(minutes=offset))
+    assert last_of(text, 7) == Stamp(moment, timedelta(minutes=offset), exact=True)
 
 
 @pytest.mark.parametrize(
