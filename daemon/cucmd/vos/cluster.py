@@ -1,9 +1,9 @@
-"""PURE. What a node says of its cluster: its nodes, their version, the replication of the database.
+"""PURE. What a node says of its cluster: its nodes, version, replication, high availability.
 
 `show network cluster` lists the nodes, `show version active` has the version of the one asked.
 
 A line that has not a known form is kept as it is, and never half read. The forms, and where they
-were seen, stand in `vos/NODES.md`, sections 6.2, 6.3 and 6.11.
+were seen, stand in `vos/NODES.md`, sections 6.2, 6.3, 6.11 and 6.17.
 """
 
 from __future__ import annotations
@@ -64,6 +64,11 @@ _OLD_SERVER = re.compile(
     _NAMED + r"(?P<rpc>Yes|No)\s+(?P<status>\S{1,20})\s+(?P<queue>\d{1,12}|-{1,3})\s+"
     r"(?P<match>\S{1,12})\s+(?P<loop>Yes|No)\s+" + _SETUP
 )
+# `Node 1 Name : cup1 State: Normal`, `... State: Failed Reason: Critical Service Down`.
+_AVAILABILITY = re.compile(
+    r"(?:^\s*(?:Node\s{1,9}\d{1,4}\s{1,9})?|\s)(?P<label>Name|State|Reason)\s{0,9}:"
+)
+_GROUP = re.compile(r"\s*Subcluster Name\s{0,9}:.*")
 _HEADINGS = ("PING ", "SERVER-NAME ")
 _SHORTEST_RULE = 10
 
@@ -313,3 +318,47 @@ def _number(text: str) -> float | None:
     except ValueError:
         return None
     return number if 0 <= number < 1e9 else None  # neither nan nor inf
+
+
+class AvailableNode(msgspec.Struct, frozen=True):
+    """A node of a group that stands in for each other. What is None, the node has not said."""
+
+    name: str
+    state: str | None = None
+    reason: str | None = None
+
+
+class HighAvailability(msgspec.Struct, frozen=True):
+    """In the node's order. `others`: lines in no known form, without the empty ones."""
+
+    nodes: tuple[AvailableNode, ...]
+    others: tuple[str, ...] = ()
+
+
+def parse_ha_status(lines: Iterable[str]) -> HighAvailability:
+    """Reads the answer to `utils ha status` of IM and Presence. A reason may stand on a line of its
+    own, behind one that ends with `Reason:`.
+    """
+    nodes: list[AvailableNode] = []
+    others: list[str] = []
+    for line in lines:
+        if not line.strip() or whole(_GROUP, line):
+            continue
+        said = _labelled(line)
+        if said.get("name"):
+            nodes.append(AvailableNode(**said))
+        elif nodes and nodes[-1].reason == "" and not said and len(line) <= texts.LONGEST:
+            nodes[-1] = msgspec.structs.replace(nodes[-1], reason=line.strip())
+        else:
+            others.append(line)
+    return HighAvailability(tuple(nodes), tuple(others))
+
+
+def _labelled(line: str) -> dict[str, str]:
+    """`{"name": "cup1", "state": "Normal"}`; empty if the line does not begin with a label."""
+    found = list(_AVAILABILITY.finditer(line)) if len(line) <= texts.LONGEST else []
+    if not found or line[: found[0].start()].strip():
+        return {}
+    ends = [*(one.start() for one in found[1:]), len(line)]
+    values = [line[one.end() : end].strip() for one, end in zip(found, ends, strict=True)]
+    return {one["label"].lower(): value for one, value in zip(found, values, strict=True)}

@@ -25,12 +25,18 @@ import msgspec
 
 from cucmd.vos import texts
 from cucmd.vos.arguments import InvalidArgument, is_path
-from cucmd.vos.cluster import parse_network_cluster, parse_runtimestate, parse_version_active
+from cucmd.vos.cluster import (
+    parse_ha_status,
+    parse_network_cluster,
+    parse_runtimestate,
+    parse_version_active,
+)
 from cucmd.vos.records import (
     parse_backup_history,
     parse_certificate,
     parse_certificate_list,
     parse_core_list,
+    parse_counters,
     parse_processes,
 )
 from cucmd.vos.services import parse_ntp_status, parse_service_list
@@ -169,8 +175,8 @@ FORMS: tuple[Form, ...] = (
     ),
     Form("show process using-most cpu", _QUICK, "6.12", more=(_MOST,), parser=parse_processes),
     Form("show process using-most memory", _QUICK, "6.12", more=(_MOST,), parser=parse_processes),
-    Form("show perf query class Processor", _QUICK, "6.12"),
-    Form("show perf query class Memory", _QUICK, "6.12"),
+    Form("show perf query class Processor", _QUICK, "6.12", parser=parse_counters),
+    Form("show perf query class Memory", _QUICK, "6.12", parser=parse_counters),
     Form("show memory count", _QUICK, "6.9"),
     Form("show memory modules", _QUICK, "6.9"),
     Form("show memory size", _QUICK, "6.9"),
@@ -213,7 +219,7 @@ FORMS: tuple[Form, ...] = (
     Form("utils disaster_recovery status backup", _SLOW, "6.13"),
     Form("utils system upgrade status", _SLOW, "6.16"),
     Form("utils imdb_replication status", _MINUTES, "6.17"),
-    Form("utils ha status", _SLOW, "6.17", more=(_GROUP,)),
+    Form("utils ha status", _SLOW, "6.17", more=(_GROUP,), parser=parse_ha_status),
 )
 
 # Characters of an answer that is read, with some for each line: at most 1,000 lines. Answers that

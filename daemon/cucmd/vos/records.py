@@ -1,8 +1,8 @@
-"""PURE. What a node says of its processes, core files, certificates and backups.
+"""PURE. What a node says of its processes, counters, core files, certificates and backups.
 
-These are the answers to `show process ...`, `utils core ... list`, `show cert ...` and `utils
-disaster_recovery history backup`. A line that has not a form of `vos/NODES.md`, sections 6.12 to
-6.15, is kept as it is.
+These are the answers to `show process ...`, `show perf query class ...`, `utils core ... list`,
+`show cert ...` and `utils disaster_recovery history backup`. A line that has not a form of
+`vos/NODES.md`, sections 6.12 to 6.15, is kept as it is.
 
 Times are by the node's own clock. Where a zone stands beside one it is an abbreviation, which does
 not name a zone, so it is left out: what is known of such a time is the day.
@@ -33,6 +33,12 @@ _COLUMNS = {
 }
 _PERCENT = re.compile(r"\d{1,6}(?:\.\d{1,3})?")
 _PID = re.compile(r"\d{1,10}")
+
+_COUNTER = re.compile(
+    r"\s*(?:(?P<instance>\S{1,60})\s+)?->\s*(?P<name>\S(?:.{0,78}\S)?)\s*=\s*"
+    r"(?P<value>-?\d{1,18}(?:\.\d{1,9})?)"
+)
+_COUNTER_HEADING = re.compile(r"\s*(?:==>query class :|- Perf class \(.{1,60}\) has .{1,60}:)")
 
 _CORE = re.compile(
     r"\s*(?P<size>\d{1,15}) KB\s+(?P<modified>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\s+"
@@ -192,6 +198,33 @@ def _process(line: str, columns: Sequence[str | None]) -> BusyProcess | None:
     command = said.pop("command").rstrip()
     shares = {name: float(text) for name, text in percents.items()}
     return BusyProcess(int(pid), command, **shares, user=said.get("user"))
+
+
+class Counter(msgspec.Struct, frozen=True):
+    """`instance`: None where there is one only."""
+
+    name: str
+    value: float
+    instance: str | None = None
+
+
+class Counters(msgspec.Struct, frozen=True):
+    """In the node's order. `others`: lines in no known form, without the empty ones."""
+
+    counters: tuple[Counter, ...]
+    others: tuple[str, ...] = ()
+
+
+def parse_counters(lines: Iterable[str]) -> Counters:
+    """Reads the answers to `show perf query class`."""
+    counters: list[Counter] = []
+    others: list[str] = []
+    for line in lines:
+        if found := whole(_COUNTER, line):
+            counters.append(Counter(found["name"], float(found["value"]), found["instance"]))
+        elif line.strip() and not whole(_COUNTER_HEADING, line):
+            others.append(line)
+    return Counters(tuple(counters), tuple(others))
 
 
 def parse_core_list(lines: Iterable[str]) -> CoreFiles:

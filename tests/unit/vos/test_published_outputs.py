@@ -173,6 +173,32 @@ READ: dict[str, dict[str, Any]] = {
         "none": False,
         "others": [],
     },
+    "high availability": {
+        "nodes.name": ["imp-one", "imp-two"],
+        "nodes.state": ["Normal", "Normal"],
+        "nodes.reason": [None, None],
+        "others": [],
+    },
+    "high availability, not enabled": {
+        "nodes.state": ["Unknown", "Unknown"],
+        "nodes.reason": ["High Availability Not Enabled"] * 2,
+        "others": [],
+    },
+    "high availability, failed over": {
+        "nodes.name": ["imp-one", "imp-two"],
+        "nodes.state": [
+            "Failed Over with Critical Services not Running",
+            "Running in Backup Mode",
+        ],
+        "nodes.reason": ["Critical Service Down"] * 2,
+        "others": [],
+    },
+    "counters of the memory": {
+        "counters.name": ["% Mem Used", "% VM Used", "Buffers KBytes", "Page Faults Per Sec"],
+        "counters.value": [48, 57, 300128, 0],
+        "counters.instance": [None] * 4,
+        "others": [],
+    },
     "diagnosis 11.5": {},  # no parser
 }
 
