@@ -68,7 +68,8 @@ def test_each_illness_is_found_and_nothing_else(tmp_path: Path) -> None:
         for node, states in zip(job.nodes, expected, strict=True):
             found = {(one.check, one.state) for one in node.health.findings}
             assert {one for one in found if one[1] != "good"} == states, node.node
-            assert {check for check, _ in found} | OF_PUBLISHER == set(CHECKS)
+            has = {check for check, _ in found} | OF_PUBLISHER | {"availability"}
+            assert has == set(CHECKS)
         done = ctl_health(daemon, lab, tmp_path)
         assert done.returncode == 1
         between = "12.5.1.11900-146, and others of its cluster"

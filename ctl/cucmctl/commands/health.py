@@ -79,10 +79,11 @@ COMMANDS = {
         "Runs commands that only read on every TARGET, and says of each check whether it\n"
         "is good, to be looked at, or bad, with what to do: versions, the table of the\n"
         "cluster, clocks, the logging partition, services, the servers of the time,\n"
-        "replication, own certificates, the last backup, core files, processors. What the\n"
-        "nodes said is kept in the job. The exit code is 0 if all is good, 1 if something\n"
-        "is bad or a node failed, and 3 if something is to be looked at or was not read.\n"
-        "It is a job: Ctrl-C leaves it running.",
+        "replication, own certificates, the last backup, core files, processors, and of\n"
+        "IM and Presence high availability. What the nodes said is kept in the job. The\n"
+        "exit code is 0 if all is good, 1 if something is bad or a node failed, and 3 if\n"
+        "something is to be looked at or was not read. It is a job: Ctrl-C leaves it\n"
+        "running.",
         "  cucmctl health berlin\n"
         "  cucmctl health berlin --only services,replication\n"
         "  cucmctl --json health berlin | jq '.nodes[].health.findings[]'",

@@ -36,9 +36,11 @@ CHECKS: dict[str, tuple[str, ...]] = {
     ),
     "cores": ("utils core active list",),
     "processor": ("show process using-most cpu",),
+    "availability": ("show network cluster", "utils ha status"),
 }
 # Words of a node for its product in the table of its cluster, of which only these have the check.
-ONLY_OF = {"replication": ("callmanager", "cups", "cuc")}
+# None: where it says none, it is asked.
+ONLY_OF = {"replication": (None, "callmanager", "cups", "cuc"), "availability": ("cups",)}
 # Only the publisher knows.
 OF_PUBLISHER = frozenset({"backup"})
 

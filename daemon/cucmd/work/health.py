@@ -4,8 +4,8 @@ What a command prints is kept as `run` keeps it. A command that is refused, or a
 *unread*, and the next is run. One that does not end fails the node; what was found before it stays.
 
 The table of the cluster is looked at first of all, since it names the product, and not every
-product has every check (`job.health.ONLY_OF`). A node that does not print it is asked everything,
-and a command that it does not know is no finding.
+product has every check (`job.health.ONLY_OF`). A node that does not print it is asked what most
+products have.
 """
 
 from __future__ import annotations
@@ -93,6 +93,7 @@ class _Looked:
         self._host, self._peer = task.host, session.shell.peer_address
         self._report = report
         self._found = Health(clock_within=what.thresholds.clock_seconds)
+        self._table_seen = False
 
     def has(self, line: str) -> bool:
         """Whether a check that this node has reads the answer to this command."""
@@ -104,13 +105,14 @@ class _Looked:
         return [
             name
             for name in self._what.checks
-            if product in (None, *ONLY_OF.get(name, (product,)))
+            if (not self._table_seen or product in ONLY_OF.get(name, (product,)))
             and (name not in OF_PUBLISHER or role in (None, "Publisher"))
         ]
 
     def at(self, line: str, said: Sequence[str], refused: str | None, *, cut: bool) -> None:
         """Judges the answer to a command. refused: why there is none. cut: it has more lines."""
         now = datetime.now(UTC)
+        self._table_seen = self._table_seen or line == vos.SHOW_CLUSTER
         if refused is None:
             self._found = self._facts(self._found, line, said, now)
         for name in self._checks():

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from cucmd import vos
 from cucmd.job.health import BAD, GOOD, LOOK, UNREAD, Finding, Thresholds, an_hour
-from cucmd.vos.cluster import parse_runtimestate
+from cucmd.vos.cluster import AvailableNode, parse_ha_status, parse_runtimestate
 from cucmd.vos.records import (
     parse_backup_history,
     parse_certificate,
@@ -43,6 +43,8 @@ _BACKUP_IS_GOOD = "SUCCESS"
 # A node has some ten of its own.
 _MOST_CERTIFICATES = 30
 _GOOD_SETUP = 2  # "(2) Setup Completed"
+_AVAILABLE = "normal"
+_NOT_ENABLED = "not enabled"
 
 Judge = Callable[[Sequence[str], Thresholds, datetime, ZoneOf], list[Finding]]
 
@@ -271,6 +273,39 @@ def _processor(
     return [Finding("processor", GOOD, says)]
 
 
+def _availability(
+    lines: Sequence[str], _: Thresholds, now: datetime, zone_of: ZoneOf
+) -> list[Finding]:
+    said = parse_ha_status(lines)
+    if not said.nodes:
+        return [Finding("availability", UNREAD, "no node in a known form is in the answer")]
+    found = [one for node in said.nodes if (one := _available(node))]
+    if odd := sum("state" in line.lower() for line in said.others):
+        found.append(Finding("availability", UNREAD, f"{odd} more in no known form"))
+    states = dict.fromkeys(_NOT_ENABLED if _is_off(one) else one.state for one in said.nodes)
+    of_all = ", ".join(filter(None, states))
+    return _first(found) or [Finding("availability", GOOD, f"{len(said.nodes)} nodes: {of_all}")]
+
+
+def _is_off(node: AvailableNode) -> bool:
+    return _NOT_ENABLED in (node.reason or "").lower()
+
+
+def _available(node: AvailableNode) -> Finding | None:
+    """None: it is as it is meant to be. Where nobody has enabled it, that is so."""
+    if not node.state:
+        return Finding("availability", UNREAD, f"{node.name}: its state is not said")
+    state = node.state.lower()
+    if state == _AVAILABLE or _is_off(node):
+        return None
+    says = f"{node.name} is {node.state}{f' ({node.reason})' if node.reason else ''}"
+    gone_over = "fail" in state or "backup" in state
+    hint = "which services run: utils service list; once all do: utils ha fallback"
+    if not gone_over:  # Initializing, Taking Over
+        hint = "is it so in a minute, too?"
+    return Finding("availability", BAD if gone_over else LOOK, says, hint)
+
+
 def of_beginning(check: str, found: Sequence[Finding]) -> list[Finding]:
     """What is known by the beginning of an answer: what is good, or the last backup, is not."""
     stay = [one for one in found if one.state != GOOD and check != "backup"]
@@ -299,4 +334,5 @@ JUDGES: dict[str, Judge] = {
     "backup": _backup,
     "cores": _cores,
     "processor": _processor,
+    "availability": _availability,
 }

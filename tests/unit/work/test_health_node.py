@@ -16,6 +16,7 @@ from unit.work.test_run_node import hangs
 
 SERVICES, NTP = "utils service list", "utils ntp status"
 REPLICATION = "utils dbreplication runtimestate"
+HA_STATUS = "utils ha status"
 REFUSED = ["Executed command unsuccessfully", "No valid command entered"]
 
 
@@ -42,9 +43,10 @@ async def looked_at(
 async def test_each_command_is_run_once_and_kept(tmp_path: Path, autojump_clock: MockClock) -> None:
     said = {vos.SHOW_CLUSTER: of_product("callmanager"), SERVICES: ["A Cisco DB[STARTED]"]}
     node, found, report = await looked_at(said, tmp_path / "n")
-    assert node.lines == [vos.PAGER_OFF, *HealthCheck().commands_kept, "quit"]
-    assert len(report.written) == len(HealthCheck().commands_kept)
-    assert [one.check for one in found.findings] == list(CHECKS)
+    commands = [line for line in HealthCheck().commands_kept if line != HA_STATUS]
+    assert node.lines == [vos.PAGER_OFF, *commands, "quit"]
+    assert len(report.written) == len(commands)
+    assert [one.check for one in found.findings] == [one for one in CHECKS if one != "availability"]
     good = {one.check for one in found.findings if one.state == GOOD}
     assert good == {"cluster", "services"}
     assert (found.product, found.address, found.named) == (
@@ -62,6 +64,19 @@ async def test_a_product_without_replication_is_not_asked_for_it(
     assert "replication" not in {one.check for one in found.findings}
     node, found, _ = await looked_at({}, tmp_path / "m")
     assert REPLICATION in node.lines, "the product is not known"
+
+
+async def test_only_im_and_presence_is_asked_for_its_high_availability(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    said = {vos.SHOW_CLUSTER: of_product("cups"), HA_STATUS: ["Node 1 Name : a State: Normal"]}
+    _, found, _ = await looked_at(said, tmp_path / "n", only=("availability",))
+    assert [(one.check, one.state) for one in found.findings] == [("availability", GOOD)]
+    for table in (of_product("callmanager"), []):
+        said = {vos.SHOW_CLUSTER: table}
+        node, found, _ = await looked_at(said, tmp_path / f"m{len(table)}", only=("availability",))
+        assert HA_STATUS not in node.lines
+        assert found.findings == ()
 
 
 async def test_what_is_refused_is_unread_and_the_next_is_run(

@@ -34,7 +34,15 @@ def replication(*setups: str, count: int | None = None) -> list[str]:
 
 
 ALL_SET_UP = replication("(2) Setup Completed")
+HA = "Node 1 Name : imp-one State: {}"
 ROWS = (
+    ("availability", ["Subcluster Name: x", HA.format("Normal")], [GOOD]),
+    ("availability", [HA.format("Unknown Reason: High Availability Not Enabled")], [GOOD]),
+    ("availability", [HA.format("Running in Backup Mode Reason:"), "Service Down"], [BAD]),
+    ("availability", [HA.format("Failed"), HA.format("Normal"), HA.format("Failed")], [BAD, BAD]),
+    ("availability", [HA.format("Taking Over")], [LOOK]),
+    ("availability", [HA.format("Normal"), "Node 2 Name : imp-two"], [UNREAD]),
+    ("availability", [HA.format("Normal"), "Node 2 Name imp-two State Failed"], [UNREAD]),
     ("replication", replication("(2) Setup Completed", "(2) Setup Completed"), [GOOD]),
     ("version", ["Active Master Version: 15.0.1.11900-40"], [GOOD]),
     ("version", ["no version here"], [UNREAD]),
