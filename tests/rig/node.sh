@@ -7,6 +7,7 @@
 # While there is a FIFO NODE_ROOT.busy, `file get` gathers until somebody has written to it. The
 # commands in NODE_ROOT.meanwhile run between the sizes and the push, in the folder that is pushed.
 # NODE_SIZES is how it announces the sizes, a format of printf for files, bytes and Kbytes.
+# What it prints of other commands is in files, NODE_ROOT.says/COMMAND.
 # With NODE_EDITS=1 a command line is edited, and wraps at the width of the terminal.
 set -u
 
@@ -206,6 +207,10 @@ while [ -n "${NODE_EDITS-}" ] || printf 'admin:'; do
     # shellcheck disable=SC2086  # the appliance splits at blanks too, and knows no quotes
     set -- $line
     set +f
+    if [ -n "${1-}" ] && [ -f "$NODE_ROOT.says/$*" ]; then
+        cat "$NODE_ROOT.says/$*"
+        continue
+    fi
     case "${1-} ${2-}" in
         'file get') shift 2; file_get "$@" ;;
         'file delete') shift 2; file_delete "$@" ;;

@@ -1,0 +1,101 @@
+"""`health` of nodes without code of ours, which print what real nodes have printed.
+
+OpenSSH's sshd, a shell script, and the published outputs of several releases. What was not
+published of a release the node does not know: it is unread, and nothing else.
+"""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from cucmctl import Login
+from cucmd.job.health import BAD, CHECKS, GOOD, LOOK, UNREAD, Health
+from rig.daemon import Daemon
+from rig.openssh_node import OpenSshNode, openssh_node, why_not
+from unit.vos.test_published_outputs import OUTPUTS
+
+reason = why_not()
+pytestmark = [pytest.mark.long, pytest.mark.skipif(reason is not None, reason=str(reason))]
+
+PASSWORD = "Platform-Secret-1"
+# What a node prints, by the names of the outputs, and what is found there.
+NODES: dict[str, tuple[Sequence[str], dict[str, str]]] = {
+    "15": (
+        (
+            "version 15",
+            "cluster 15, hosted",
+            "replication 15, a status command runs",
+            "ntp 15, chronyd",
+        ),
+        {"version": GOOD, "cluster": GOOD, "replication": BAD, "ntp": GOOD},
+    ),
+    "14": (
+        ("replication 14", "services that were stopped"),
+        {"replication": GOOD, "services": LOOK},
+    ),
+    "12.5": (("status 12.5", "replication of a single node"), {"disk": BAD, "replication": GOOD}),
+    "11.5": (
+        ("ntp 11.5, unsynchronised", "services of HCM-F"),
+        {"ntp": BAD, "services": BAD},
+    ),
+    "10.5": (("cluster 10.5, publisher", "ntp 10.5, publisher"), {"cluster": GOOD, "ntp": GOOD}),
+    "10.0": (
+        ("status 10.0", "replication 10.0", "ntp 10.5, restarting, no table"),
+        {"disk": GOOD, "replication": GOOD, "ntp": BAD},
+    ),
+    # Its core files are of years ago.
+    "an old release": (
+        ("cluster of an old release, one not authenticated", "replication 9", "core files"),
+        {"cluster": BAD, "replication": GOOD, "cores": GOOD},
+    ),
+    "IM and Presence": (
+        (
+            "cluster, asked of IM and Presence",
+            "replication of IM and Presence, the table alone",
+            "high availability, failed over",
+        ),
+        {"cluster": GOOD, "replication": GOOD, "availability": BAD},
+    ),
+}
+# What the script says of itself.
+OTHERWISE = {"disk": GOOD}
+# Only a publisher has backups, and only a node that has printed its cluster is known to be none, or
+# to be one of IM and Presence.
+NOT_OF = {"IM and Presence": "backup"}
+
+
+@pytest.fixture
+def nodes(stack: ExitStack, tmp_path: Path) -> list[OpenSshNode]:
+    made = []
+    for number, (outputs, _) in enumerate(NODES.values(), 1):
+        folder = tmp_path / f"node{number}"
+        node = stack.enter_context(openssh_node(folder, f"127.9.0.{number}", PASSWORD))
+        said = folder / "activelog.says"
+        said.mkdir()
+        for output in map(OUTPUTS.__getitem__, outputs):
+            (said / output.command).write_text("\n".join((*output.lines, "")))
+        made.append(node)
+    return made
+
+
+def test_each_release_is_judged_by_what_it_has_printed(
+    daemon: Daemon, nodes: list[OpenSshNode]
+) -> None:
+    with daemon.client() as client:
+        login = Login(nodes[0].username, PASSWORD)
+        job = client.health([one.address for one in nodes], login=login)
+        job = client.wait(job.job_id, timeout=120)
+        assert job.status == "succeeded", [node.error for node in job.nodes]
+        for (release, (_, states)), node in zip(NODES.items(), job.nodes, strict=True):
+            assert isinstance(node.health, Health)
+            has = [one for one in CHECKS if one != NOT_OF.get(release, "availability")]
+            expected = {check: {(OTHERWISE | states).get(check, UNREAD)} for check in has}
+            found = {check: set[str]() for check in has}
+            for one in node.health.findings:
+                found[one.check].add(one.state)
+            # Those that say their time say it as of years ago, which is off or cannot be.
+            assert found.pop("clock") <= {LOOK, UNREAD}
+            del expected["clock"]
+            assert found == expected, release
