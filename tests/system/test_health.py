@@ -77,6 +77,8 @@ def test_each_illness_is_found_and_nothing_else(tmp_path: Path) -> None:
         exported = daemon.ctl("export", "@last", "--format", "dir", "-o", str(tmp_path / "case"))
         assert exported.returncode == 0, exported.stderr
         assert between in (tmp_path / "case" / "summary.txt").read_text()
+        printed = {path.parts[-3] for path in (tmp_path / "case").rglob("output/*.txt")}
+        assert len(printed) == len(job.nodes)
         check_files(Path(job.directory))
 
 

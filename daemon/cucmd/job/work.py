@@ -120,7 +120,7 @@ class Given(Struct, frozen=True, kw_only=True):
     sizes: Sizes | None = None
     # Of a check, also of one that failed.
     checked: Checked | None = None
-    # Of a look at its health, also of one that failed.
+    # Of a look at its health, also of one that failed, or that was a snapshot of a collection.
     health: Health | None = None
     # Of a packet capture, once it has begun.
     capture: Captured | None = None

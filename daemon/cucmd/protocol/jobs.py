@@ -104,8 +104,9 @@ class Job(Struct, frozen=True):
     files_deleted: bool | None = None
     # True in the last change that a watch of all jobs has of a job: it was deleted.
     deleted: bool | None = None
-    # What it does on its nodes: "collect", "dry_run", "discover", "run", "check" or "capture".
-    # Later versions have more. The collection of other work than "collect" and "dry_run" is empty.
+    # What it does on its nodes: "collect", "dry_run", "discover", "run", "check", "capture" or
+    # "health". Later versions have more. The collection of other work than "collect" and "dry_run"
+    # is empty.
     kind: str | None = None
     # What it runs, where it runs commands, also as a snapshot after it has collected.
     commands: tuple[str, ...] | None = None
