@@ -7,7 +7,7 @@
     discover.py  `discover`
     begin.py     what those verbs share that start something
     lookup.py    what is looked up before anybody is asked for a password
-    follow.py    `watch`, `wait`, `events`, and the rest of `--wait` and `--watch`
+    watch.py     `watch`, `wait`, `events`, and the rest of `--wait` and `--watch`
     show.py      `status` and `list`
     collected.py  `files` and `transcript`
     export.py    `export` and `verify`

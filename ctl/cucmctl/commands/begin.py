@@ -34,7 +34,7 @@ from cucmctl.client.cluster import discover_first
 from cucmctl.client.errors import ClientError, InvalidRequest
 from cucmctl.client.reconnect import watch
 from cucmctl.commands import lookup
-from cucmctl.commands.follow import add_reconnect, follow, report_job_goes_on, view_on
+from cucmctl.commands.watch import add_reconnect, follow, report_job_goes_on, view_on
 from cucmctl.text.views import JsonLines, Silent, View
 from cucmd.job.asked import How, Login, Timeouts
 from cucmd.job.kind import AskedWork

@@ -10,7 +10,7 @@ import argparse
 from cucmctl.cli import printer
 from cucmctl.cli.options import Verb, VerbParser, add_targets
 from cucmctl.commands.begin import COLLECTING, add_how, add_try_all, begin_on_nodes, followed
-from cucmctl.commands.follow import add_reconnect
+from cucmctl.commands.watch import add_reconnect
 from cucmctl.text import checked, render
 from cucmctl.text.views import TableAtTheEnd
 from cucmd.job.asked import Checks

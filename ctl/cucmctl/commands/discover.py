@@ -36,7 +36,7 @@ from cucmctl.commands.begin import (
     login_of,
     timeouts_of,
 )
-from cucmctl.commands.follow import add_reconnect
+from cucmctl.commands.watch import add_reconnect
 from cucmctl.text import found, render
 from cucmctl.text.views import AtTheEnd
 from cucmd.job.asked import How, Login

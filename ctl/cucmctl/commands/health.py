@@ -11,7 +11,7 @@ import argparse
 from cucmctl.cli import exits
 from cucmctl.cli.options import Verb, VerbParser, add_targets
 from cucmctl.commands.begin import add_how, add_try_all, begin_on_nodes, followed
-from cucmctl.commands.follow import add_reconnect
+from cucmctl.commands.watch import add_reconnect
 from cucmctl.text import judged, render
 from cucmctl.text.views import TableAtTheEnd
 from cucmd.job.asked import HealthChecks

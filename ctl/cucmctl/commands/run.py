@@ -27,8 +27,8 @@ from cucmctl.client.client import Client
 from cucmctl.client.errors import DaemonUnavailable, InvalidRequest, ShuttingDown
 from cucmctl.client.reconnect import again
 from cucmctl.commands.begin import add_how, add_try_all, begin_on_nodes
-from cucmctl.commands.follow import add_reconnect, follow
 from cucmctl.commands.lookup import hint
+from cucmctl.commands.watch import add_reconnect, follow
 from cucmctl.text import render
 from cucmctl.text.times import NODE_ENDED
 from cucmctl.text.views import Silent
