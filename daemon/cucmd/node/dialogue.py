@@ -19,8 +19,8 @@ What happens, in order
     login       `wait_for_prompt` returns at the first prompt. After each 5 s of silence an empty
                 line is sent, since some shells print their prompt only then; but only where the
                 last line is finished. One that looks like a question ends the login.
-    at prompt   `command`, `run`, `file_get`, `capture`, `delete_capture` or `ask_for_prompt` sends
-                one line. They may be called only here.
+    at prompt   `command`, `run`, `file_get`, `capture`, `tail`, `delete_capture` or
+                `ask_for_prompt` sends one line. They may be called only here.
     command     `next_event` gives what comes of it, one event a call. Bytes are read only
                 while a caller waits in it.
     questions   The node asks: a pager, yes or no, where the receiver is. `vos.Cli` gives a `Send`
@@ -82,6 +82,7 @@ from cucmd.vos import (
     CommandDone,
     Event,
     FileGet,
+    Printed,
     Prompted,
     ReceiverAddress,
     Send,
@@ -175,6 +176,10 @@ class NodeSession:
     async def capture(self, line: CaptureLine) -> None:
         """Begins a packet capture."""
         await self._send(self._cli.capture(line), line)
+
+    async def tail(self, command: Command) -> None:
+        """Begins a `file tail`."""
+        await self._send(self._cli.tail(command), command.line)
 
     async def ask_for_prompt(self) -> None:
         """Sends an empty line, after which `Prompted` comes if the node is at its prompt."""
@@ -295,11 +300,16 @@ class NodeSession:
         `NodeFailed` (connection_lost).
         """
         await self._interrupt()
-        said = [event.lines for event in self._events if isinstance(event, CommandDone)]
+        said = [
+            line
+            for event in self._events
+            if isinstance(event, (CommandDone, Printed))
+            for line in event.lines
+        ]
         self._events.clear()  # what was said after the Ctrl-C, the prompt among it
         if self._ended:
             raise fail(Code.CONNECTION_LOST, "the node closed the connection after Ctrl-C")
-        return said[-1] if said else ()
+        return tuple(said)
 
     async def _interrupt(self) -> None:
         """Sends Ctrl-C until the prompt is back, and every third time an empty line instead: a node

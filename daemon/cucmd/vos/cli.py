@@ -9,10 +9,11 @@ that the machine is in, which gives events:
 
     state              entered by                       left by
     LoggingIn          the beginning                    a confirmed prompt, or a question
-    AtPrompt           a confirmed prompt               `quit`, or what the next five name
+    AtPrompt           a confirmed prompt               `quit`, or what the next six name
     RunningCommand     `command`                        a confirmed prompt
     RunningForm        `run`, `delete_capture`          a confirmed prompt
     RunningCapture     `capture`                        a confirmed prompt
+    RunningTail        `tail`                           a confirmed prompt
     FileGetDialogue    `file_get`                       a confirmed prompt
     AskedForPrompt     `ask_for_prompt`                 a confirmed prompt
     Recovering         a `Broken` or `Asked` event      a confirmed prompt
@@ -33,7 +34,7 @@ from cucmd.vos.arguments import check_command, typed
 from cucmd.vos.commands import CaptureLine, FileGet, ReceiverAddress, delete_line
 from cucmd.vos.events import Broken, Event
 from cucmd.vos.file_get import FileGetDialogue
-from cucmd.vos.forms import Command, parse_command
+from cucmd.vos.forms import Command, parse_command, parse_tail
 from cucmd.vos.questions import (
     QUIET_KNOWN,
     QUIET_LOGIN,
@@ -53,6 +54,7 @@ from cucmd.vos.states import (
     RunningCapture,
     RunningCommand,
     RunningForm,
+    RunningTail,
     SessionEnded,
     State,
 )
@@ -104,7 +106,9 @@ class Cli:
             return self._state.asks_after if self._state.asks else None
         if not self._state.echoed:
             return QUIET_UNECHOED
-        if not self._prompts.is_known(segment):
+        if self._state.prints_on and not self._prompts.is_known(segment):
+            return None
+        if self._state.prints_on or not self._prompts.is_known(segment):
             return QUIET_UNKNOWN
         return QUIET_LOGIN if isinstance(self._state, LoggingIn) else QUIET_KNOWN
 
@@ -149,6 +153,7 @@ class Cli:
         events = self._state.received()
         for line in self._screen.feed(tokens):
             events += self._process(line)
+        events += self._state.processed()
         self._bytes_left -= len(accepted)
         if too_much and not isinstance(self._state, Recovering):
             events += self._judged([Broken(self._state.too_much_output())])
@@ -164,7 +169,9 @@ class Cli:
 
     def _is_back(self) -> bool:
         """At the prompt after Ctrl-C. The echo of a second Ctrl-C may stand behind it."""
-        return ends_in_prompt(self._screen.ending.replace("^C", ""))
+        ending = self._screen.ending.replace("^C", "")
+        known = not self._state.prints_on or self._prompts.is_known(ending)
+        return known and ends_in_prompt(ending)
 
     def _process(self, line: str | None) -> list[Event]:
         if line is None:
@@ -220,6 +227,15 @@ class Cli:
         """
         return self._type(line, RunningCapture(line, self._secrets))
 
+    def tail(self, command: Command) -> bytes:
+        """Begins a `file tail` of `parse_tail`, which prints until `interrupt` as a rule.
+
+        `Taken` says when the node has taken it, `Printed` what came of it, and `CommandDone` that
+        it is over, without lines.
+        """
+        line = parse_tail(command.line).line  # whoever has made it
+        return self._type(line, RunningTail(line))
+
     def ask_for_prompt(self) -> bytes:
         """Types an empty line.
 
@@ -272,6 +288,6 @@ class Cli:
     def closed(self) -> list[Event]:
         """The node closed its side, or the connection is gone."""
         self._tell(list(self._filter.feed(b"", last=True)))
-        failed = self._state.closed()
+        events, failed = self._state.cut_off(), self._state.closed()
         self._begin(SessionEnded())
-        return [] if failed is None else [Broken(failed)]
+        return events if failed is None else [*events, Broken(failed)]

@@ -24,7 +24,13 @@ class CommandDone(msgspec.Struct, frozen=True):
 
 
 class Taken(msgspec.Struct, frozen=True):
-    """The node has echoed the whole line of a capture: it runs from now on."""
+    """The node has echoed the whole line of a capture, or of a `file tail`: it runs from now on."""
+
+
+class Printed(msgspec.Struct, frozen=True):
+    """Lines that a `file tail` has printed. At most one for each `receive`."""
+
+    lines: tuple[str, ...]
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -104,6 +110,7 @@ Event: TypeAlias = (
     Prompted
     | CommandDone
     | Taken
+    | Printed
     | Asked
     | Send
     | Sized

@@ -1,5 +1,5 @@
-"""PURE. The commands that `run` may type: whole forms with their arguments, as one table; and which
-of their answers can be read.
+"""PURE. The commands that `run` and `follow` may type: whole forms with their arguments, as tables;
+and which of their answers can be read.
 
 A command that is not one of FORMS, word by word, is not typed. `parse_command` makes the line anew
 from the words that it has checked, so nothing can be joined to a form.
@@ -126,6 +126,17 @@ class Command(msgspec.Struct, frozen=True):
 _LOGS, _UNITS = ("activelog", "inactivelog", "install"), ("minutes", "hours", "days")
 _LOG = Slot("LOCATION", _LOGS.__contains__, "activelog, inactivelog or install")
 _SPEC = Slot("PATH", is_path, "a path below the location, `*` in its last component only")
+_ONE_FILE = Slot(
+    "PATH",
+    lambda word: not word.endswith("/") and is_path(word),
+    "the path of a file, or with recent of a folder; `*` in its last component only",
+)
+_FOLDER = Slot(
+    "FOLDER/",
+    lambda word: word.endswith("/") and "*" not in word and is_path(word),
+    "the path of a folder, with / at its end",
+)
+_RECENT = Slot("recent", "recent".__eq__, "recent")
 _REGEX = Slot(
     "REGEX", _PATTERN.fullmatch, "letters, digits and _.:,=/@%+*^[]-, which do not begin with -"
 )
@@ -222,6 +233,15 @@ FORMS: tuple[Form, ...] = (
     Form("utils ha status", _SLOW, "6.17", more=(_GROUP,), parser=parse_ha_status),
 )
 
+# What `follow` types, and `run` does not: it goes on until Ctrl-C; of a folder the newest file.
+# An idle session of a node ends after 30 minutes (section 1), and nothing is typed meanwhile.
+_TAIL, LONGEST_TAIL = "file tail activelog", 1800.0
+_MATCHING = (Option("regexp", (_REGEX,)),)
+TAILS = (
+    Form(_TAIL, LONGEST_TAIL, "6.18", slots=(_ONE_FILE,), options=_MATCHING),
+    Form(_TAIL, LONGEST_TAIL, "6.18", slots=(_FOLDER, _RECENT), options=_MATCHING),
+)
+
 # Characters of an answer that is read, with some for each line: at most 1,000 lines. Answers that
 # have a parser have some 30, a listing has one for each file. Every parser is linear, and reads so
 # much within 5 ms, whatever it is. A process in its place would save little: masking the lines,
@@ -235,9 +255,22 @@ SNAPSHOT = (texts.SHOW_STATUS, texts.SHOW_VERSION, texts.SERVICE_LIST, "utils co
 def parse_command(text: str) -> Command:
     """The command that `text` is, blanks around its words ignored. Raises `InvalidArgument`."""
     words = _words(text)
-    form = _form_of(words)
+    form = _form_of(words, FORMS)
     if form is None:
         raise InvalidArgument("command", text, _unknown(words))
+    return _parsed(form, words, text)
+
+
+def parse_tail(text: str) -> Command:
+    """The `file tail` that `text` is, which goes on until Ctrl-C. Raises `InvalidArgument`."""
+    words = _words(text)
+    form = TAILS[words[4:5] == ["recent"]]
+    if _form_of(words, (form,)) is None:
+        raise InvalidArgument("command", text, f"is not written `{form.usage}`")
+    return _parsed(form, words, text)
+
+
+def _parsed(form: Form, words: Sequence[str], text: str) -> Command:
     rest = words[len(form.head.split()) :]
     slots = (*form.slots, *form.more)[: max(len(form.slots), len(rest))]
     wrong = _wrong_slots(slots, rest) or _wrong_options(form, rest[len(slots) :])
@@ -272,9 +305,9 @@ def _words(text: str) -> list[str]:
     return text.split()
 
 
-def _form_of(words: Sequence[str]) -> Form | None:
+def _form_of(words: Sequence[str], forms: Iterable[Form]) -> Form | None:
     """The form with the most words in common, since one may begin like another."""
-    fitting = (form for form in FORMS if list(words[: len(form.head.split())]) == form.head.split())
+    fitting = (form for form in forms if list(words[: len(form.head.split())]) == form.head.split())
     return max(fitting, key=lambda form: len(form.head), default=None)
 
 

@@ -6,12 +6,13 @@ another state. `cli.py` says which state follows which.
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Iterable
 
 from cucmd.failure import Code, Failure, failure
 from cucmd.vos import texts
-from cucmd.vos.events import Asked, Broken, CommandDone, Event, Prompted, Send, Taken
+from cucmd.vos.events import Asked, Broken, CommandDone, Event, Printed, Prompted, Send, Taken
 from cucmd.vos.questions import (
     PAGERS,
     Ask,
@@ -43,6 +44,7 @@ class State:
     ended: bool = False  # what comes is ignored
     echoed: bool = True  # our command was echoed, or there is none
     interrupted: bool = False  # Ctrl-C was sent
+    prints_on: bool = False  # output may follow that looks like a prompt, after Ctrl-C too
     asks: bool = False  # the last line is not finished, and looks like a question
     # Seconds of silence after which that counts. A login is asked for its own.
     asks_after: float = QUIET_ASKED
@@ -65,6 +67,10 @@ class State:
         """The current segment has grown to `text`. See `Screen` for `number` and `grown_from`."""
         return []
 
+    def processed(self) -> list[Event]:
+        """All of the bytes were given to `segment` and `line`."""
+        return []
+
     def line(self, text: str) -> list[Event]:
         """A line is finished."""
         return []
@@ -76,6 +82,10 @@ class State:
     def prompt(self) -> list[Event]:
         """The prompt is confirmed: the state is left."""
         return [Prompted()]
+
+    def cut_off(self) -> list[Event]:
+        """The node closed the connection: what is to be told before `closed`."""
+        return []
 
     def closed(self) -> Failure | None:
         """The node closed the connection. The failure that this is, or None if it was expected."""
@@ -247,6 +257,47 @@ class RunningCapture(RunningForm):
         before = self.echoed
         events = super().line(text)
         return [*events, Taken()] if self.echoed and not before else events
+
+
+class RunningTail(State):
+    """`file tail`, from its echo until Ctrl-C. What its lines say is of a log, and no question."""
+
+    max_bytes = sys.maxsize
+    prints_on = True
+
+    def __init__(self, text: str) -> None:
+        self.what = f"`{text}`"
+        self.echoed = False
+        self._echo = "".join(text.split())
+        self._lines: list[str] = []
+        self._segment = ""  # the one after them
+
+    def segment(self, text: str, number: int, grown_from: int) -> list[Event]:
+        self._segment = text
+        return []
+
+    def line(self, text: str) -> list[Event]:
+        self._segment = ""
+        if not self.echoed:
+            # What comes before the echo is a prompt that came late.
+            self.echoed = is_echo(text, self._echo)
+            return [Taken()] if self.echoed else []
+        if self.interrupted:
+            text = text.replace("^C", "")
+            if text.strip() in ("", texts.INTERRUPTED):
+                return []
+        self._lines.append(text)
+        return []
+
+    def processed(self) -> list[Event]:
+        lines, self._lines = self._lines, []
+        return [Printed(tuple(lines))] if lines else []
+
+    def cut_off(self) -> list[Event]:
+        return [Printed((self._segment,))] if self.echoed and self._segment else []
+
+    def prompt(self) -> list[Event]:
+        return [*self.processed(), CommandDone(())]
 
 
 def shown_last(secrets: Secrets, unfinished: str, line: str) -> str:
