@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
+from functools import partial
 from typing import TypeVar
 
 import trio
@@ -27,7 +28,13 @@ from cucmd.cases.archive import Archive
 from cucmd.cases.coverage import Coverage
 from cucmd.cases.exported import Opened
 from cucmd.cases.files import folder, is_gone, nodes_by_name, pages
-from cucmd.cases.output import PrintedFile, printed, read_output, read_transcript
+from cucmd.cases.output import (
+    PrintedFile,
+    follow_outputs,
+    printed,
+    read_output,
+    read_transcript,
+)
 from cucmd.cases.verify import Verifier
 from cucmd.config import InvalidValue
 from cucmd.config.errors import found
@@ -57,7 +64,7 @@ from cucmd.protocol.cases import (
 )
 from cucmd.store import Store
 from cucmd.varlink import Batch, BatchUpgrade, Caller, StreamReply, Upgrade
-from cucmd.vos import MOST_READ, parse_answer, parse_command
+from cucmd.vos import MOST_READ, InvalidArgument, parse_answer, parse_command
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -103,7 +110,8 @@ class Cases:
             if not job.work.commands_kept:
                 raise InvalidValue("job_id", found(job.job_id, "is no job that runs commands"))
             nodes = tuple(nodes_by_name(job, names).values())
-            async with aclosing(self._held(job, self._outputs(job, nodes))) as pieces:
+            outputs = self._growing if request.follow else self._outputs
+            async with aclosing(self._held(job, outputs(job, nodes))) as pieces:
                 async for piece in pieces:
                     yield StreamReply(OutputReply(piece))
         yield StreamReply(OutputReply(), continues=False)
@@ -140,8 +148,7 @@ class Cases:
             path = self._supervisor.directory(job.job_id) / folder(node) / "transcript.log"
 
             def grows() -> bool:
-                run = self._supervisor.run_of(job.job_id) if request.follow else None
-                return run is not None and run.works_on(node.node)
+                return bool(request.follow) and self._works_on(job, node.node)
 
             async with aclosing(self._held(job, read_transcript(path, grows))) as pieces:
                 async for text in pieces:
@@ -238,6 +245,32 @@ class Cases:
                     async for piece in pieces:
                         yield piece
 
+    async def _growing(
+        self, job: Job, nodes: Sequence[Node]
+    ) -> AsyncGenerator[CommandOutput, None]:
+        directory, lines = self._supervisor.directory(job.job_id), job.work.commands_kept
+        paths = {
+            (node.node, number): directory / folder(node) / job.work.output_of(number)
+            for node in nodes
+            for number in range(1, len(lines) + 1)
+        }
+        async with aclosing(follow_outputs(paths, partial(self._works_on, job))) as pieces:
+            async for (node, number), text, ended in pieces:
+                complete = ended and await self._is_whole(job.job_id, node, number)
+                line = lines[number - 1]
+                yield CommandOutput(node, number, line, text, ended, complete)
+
+    def _works_on(self, job: Job, node: str) -> bool:
+        run = self._supervisor.run_of(job.job_id)
+        return run is not None and run.works_on(node)
+
+    async def _is_whole(self, job_id: str, node: str, number: int) -> bool:
+        """Whether the command of that number has come to its end on the node, which has ended."""
+        job = await self._supervisor.find(job_id)
+        of_node = nodes_by_name(job, (node,))[node]
+        found = await printed(self._store, job, of_node, self._supervisor.directory(job_id))
+        return any(one.number == number and one.complete for one in found)
+
     async def _whole(self, job_id: str) -> Job:
         """The closed job, if its files were not deleted. Raises `FilesDeleted`, `Busy`."""
         job = await self._supervisor.closed(job_id)
@@ -283,7 +316,8 @@ async def _pieces(job: Job, node: Node, one: PrintedFile) -> AsyncGenerator[Comm
                 whole = whole if sum(map(len, whole)) <= MOST_READ else None
             parsed = None
             if ended and whole is not None:
-                parsed = parse_answer(parse_command(line), "".join(whole).splitlines())
+                with suppress(InvalidArgument):  # `follow` types what `run` may not
+                    parsed = parse_answer(parse_command(line), "".join(whole).splitlines())
             yield CommandOutput(node.node, one.number, line, text, ended, one.complete, parsed)
 
 

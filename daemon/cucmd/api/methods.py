@@ -88,7 +88,7 @@ class Jobs:
             with refusals(caller):
                 job, running = await self._supervisor.stop_together(request.job_id)
             _log(caller, called, job.job_id, f"{job.kind} stopped on {_nodes(running)}")
-            done = f"the {job.kind} on {_nodes(running)} ends, and its files are collected"
+            done = f"the {job.kind} on {_nodes(running)} ends, and its files are kept here"
             left = done if running else f"no {job.kind} runs any more"
             message = f"job {job.job_id}: {left}"
             return wire.StopReply(message, self._wire(job), called)

@@ -2,15 +2,16 @@
 
 It is read in pieces of whole lines, so that no character is cut in two. An output is read once it
 is on record, which it is when its node has ended; and before that, where whoever runs the job says
-that it is whole.
+that it is whole, or where it is followed.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 import trio
@@ -22,6 +23,8 @@ from cucmd.job.node import Node
 from cucmd.received_file import ReceivedFile
 from cucmd.store import Store
 
+# The name of a node, and the number of an output of it.
+Which: TypeAlias = tuple[str, int]
 _PIECE = 128 * 1024
 # Seconds between two looks at a transcript that grows: nobody reads faster.
 _EVERY = 0.25
@@ -34,23 +37,66 @@ async def read_transcript(path: Path, grows: Callable[[], bool]) -> AsyncGenerat
 
     Nothing for a file that does not exist. Raises `OSError`.
     """
-    offset, rest = 0, b""
+    file = _Growing(path)
     while True:
         growing = grows()  # asked before the look: what came before its end is then in it
-        piece = await trio.to_thread.run_sync(_read, path, offset)
-        offset += len(piece)
-        lines, newline, rest = (rest + piece).rpartition(b"\n")
-        if len(rest) > _PIECE:  # a line without end
-            lines, newline, rest = lines + newline + rest, b"", b""
-        if text := (lines + newline).decode(errors="replace"):
+        text = await file.more()
+        if text:
             yield text
-        if piece:
-            continue
-        if not growing:
+        elif text is None and not growing:
             break
-        await trio.sleep(_EVERY)
-    if rest:
-        yield rest.decode(errors="replace")
+        elif text is None:
+            await trio.sleep(_EVERY)
+    if rest := file.rest():
+        yield rest
+
+
+async def follow_outputs(
+    paths: Mapping[Which, Path], grows: Callable[[str], bool]
+) -> AsyncGenerator[tuple[Which, str, bool], None]:
+    """The text of these outputs as they grow, and with each piece whether it is the last of its
+    output; an empty one may be. Raises `OSError`.
+
+    grows: whether the node of that name may still print.
+    """
+    files = {which: _Growing(path) for which, path in paths.items()}
+    while files:
+        quiet = True
+        for which, file in tuple(files.items()):
+            growing = grows(which[0])  # as above
+            text = await file.more()
+            quiet = quiet and text is None
+            if text:
+                yield which, text, False
+            elif text is None and not growing:
+                del files[which]
+                yield which, file.rest(), True
+        if quiet and files:
+            await trio.sleep(_EVERY)
+
+
+class _Growing:
+    """A file that may grow, read in pieces of whole lines."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+        self._rest = b""
+
+    async def more(self) -> str | None:
+        """What came since; "": no whole line. None: nothing. Raises `OSError`."""
+        piece = await trio.to_thread.run_sync(_read, self._path, self._offset)
+        if not piece:
+            return None
+        self._offset += len(piece)
+        lines, newline, self._rest = (self._rest + piece).rpartition(b"\n")
+        if len(self._rest) > _PIECE:  # a line without end
+            lines, newline, self._rest = lines + newline + self._rest, b"", b""
+        return (lines + newline).decode(errors="replace")
+
+    def rest(self) -> str:
+        """The beginning of a line that has no end."""
+        return self._rest.decode(errors="replace")
 
 
 def _read(path: Path, offset: int) -> bytes:

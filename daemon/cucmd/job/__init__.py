@@ -23,6 +23,7 @@ Times are of the wall clock and in UTC. If the clock is set back, nothing ends b
     run.py       commands
     check.py     whether a collection can be expected to work
     capture.py   packets
+    follow.py    a file while it grows
     node.py      a node of a job, and its states
     job.py       a job, its states and its outcome
     duration.py  durations as they are written in a request

@@ -11,6 +11,7 @@ Of this is made what is stored (`work.py`), mostly by `plan/`: paths of a profil
     Packets      Capture    a capture on all nodes at once
     Discovery    Discover   which nodes the cluster has
     HealthChecks HealthCheck  whether nodes are well
+    Tail         Follow     what comes of a file while it grows
 
 These structs travel on the socket as they are, and every caller of the client uses them. Their
 docs and the comments of their fields are those of the interface (api/text.py).
@@ -162,6 +163,21 @@ class HealthChecks(AskedWork, frozen=True):
     """
 
     only: tuple[str, ...] | None = None
+
+
+class Tail(AskedWork, frozen=True):
+    """A file below activelog, on all nodes, while it grows; what is printed of it is kept as the
+    output of a command is, and Output with follow has it as it comes. recent: path is a folder,
+    and its newest file is meant. regexp: only lines in which it is found; one word. duration:
+    seconds after which the daemon ends it, 1 to 1800, 1200 if it is absent; Stop ends it before.
+    Of a node 64 MiB are kept at most. More nodes than concurrency, or the limit of the
+    configuration without it, are refused.
+    """
+
+    path: str
+    recent: bool | None = None
+    regexp: str | None = None
+    duration: float | None = None
 
 
 class How(Struct, frozen=True, kw_only=True):

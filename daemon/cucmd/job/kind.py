@@ -73,7 +73,7 @@ class Kind(msgspec.Struct, frozen=True):
     title       what was done, in the summary of an export
     gives       what a node has as its `result`; None: nothing
     repeatable  it may be done once more after a restart of the daemon
-    together    all nodes begin at the same moment, and one call ends it on all of them (`Stop`)
+    together    all nodes are worked on at once, and one call ends it on all of them (`Stop`)
     """
 
     title: ClassVar[str] = ""

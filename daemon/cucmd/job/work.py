@@ -20,12 +20,14 @@ from cucmd.job.asked import (
     How,
     Login,
     Packets,
+    Tail,
 )
 from cucmd.job.capture import Capture, Captured
 from cucmd.job.check import Check, Checked
 from cucmd.job.collect import Collect, DryRun, Sizes
 from cucmd.job.coverage import Extent, Gap
 from cucmd.job.discover import Discover, Found
+from cucmd.job.follow import Follow
 from cucmd.job.health import Health, HealthCheck
 from cucmd.job.kind import AskedWork, Kind, Result
 from cucmd.job.run import Run
@@ -33,7 +35,7 @@ from cucmd.job.run import Run
 # What a job does on each of its nodes, as it is planned and stored. The structs are told apart by
 # their tags, which are the names of the kinds. They are in databases: a tag is never renamed, and a
 # field that comes later has a default. In this order their types stand in the interface.
-Work: TypeAlias = Discover | Collect | DryRun | Run | Check | Capture | HealthCheck
+Work: TypeAlias = Discover | Collect | DryRun | Run | Check | Capture | HealthCheck | Follow
 KINDS: tuple[type[Kind], ...] = get_args(Work)
 
 
@@ -49,9 +51,10 @@ class StartRequest(How, frozen=True):
     discovered are those of these names, of clusters or of nodes that were asked, that stand for the
     nodes of the last discovery too. A credential that is tied is sent to such nodes only with
     accept_nodes, and only if it may be sent to the node that has named them.
-    What it does on the nodes is one of collection, commands, check, capture, discovery, dry_run and
-    health.
-    After a restart of the daemon commands and captures that were not done end as interrupted.
+    What it does on the nodes is one of collection, commands, check, capture, discovery, dry_run,
+    health and follow.
+    After a restart of the daemon commands, captures and what followed a file end as interrupted
+    where they were not done.
     The following four are of a collection alone. only has names of paths of the profile; the others
     are left out: "sdl" and "ccm/sdl" are names of "cm/trace/ccm/sdl". added_paths are collected
     too, beside those of the profile or the paths.
@@ -82,6 +85,7 @@ class StartRequest(How, frozen=True):
     discovery: Discovery | None = None
     dry_run: Estimate | None = None
     health: HealthChecks | None = None
+    follow: Tail | None = None
 
     def work(self) -> tuple[str, AskedWork]:
         """What is asked, and the member that has it.

@@ -1,4 +1,5 @@
-"""What nodes share that work together: they begin at the same moment, and one call ends all.
+"""What nodes share that work together: they begin at the same moment, and one call ends all. What
+need not begin at the same moment does not call `begin`.
 
 Nobody waits for a node that cannot come any more. A node leaves when its work ends, however that
 ends; one that was cancelled before it began leaves too.
@@ -83,7 +84,7 @@ class Together:
 
     @property
     def begun(self) -> bool:
-        return self._go.is_set()
+        return self._go.is_set() or bool(self._at_it)
 
     def started(self, at: float) -> None:
         """The work on a node began at that time, by trio's clock."""

@@ -133,6 +133,11 @@ class NodeSession:
         """A command runs: the node is not at its prompt."""
         return self.logged_in and not self._cli.at_prompt
 
+    @property
+    def seems_done(self) -> bool:
+        """What has come of a command ends as with the prompt, which is not confirmed yet."""
+        return self.busy and not self._ended and self._cli.quiet_after is not None
+
     async def wait_for_prompt(self) -> None:
         """Reads banner and messages up to the first prompt.
 

@@ -121,22 +121,22 @@ class TranscriptFile:
     def _append(self, descriptor: int, data: bytes) -> None:
         before, self._written = self._written, self._written + len(data)
         if self._written > LIMIT:
-            _write_all(descriptor, _TOO_MUCH)
+            write_all(descriptor, _TOO_MUCH)
             self._end = _End()
             self._end.keep(data)
         elif before // CHECK_EVERY < self._written // CHECK_EVERY and (
             shortage := self._shortage(descriptor)
         ):
-            _write_all(descriptor, f"\n(the transcript ends here: {shortage})\n".encode())
+            write_all(descriptor, f"\n(the transcript ends here: {shortage})\n".encode())
             self._give_up(shortage)
         else:
-            _write_all(descriptor, data)
+            write_all(descriptor, data)
 
     def _write_end(self) -> None:
         if self._fd is None or self._end is None:
             return
         try:
-            _write_all(self._fd, self._end.kept())
+            write_all(self._fd, self._end.kept())
         except OSError as error:
             self._give_up(error.strerror)
 
@@ -154,7 +154,7 @@ class TranscriptFile:
             log.warning("the transcript %s may end early: %s", self._path, error.strerror)
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
+def write_all(descriptor: int, data: bytes) -> None:
     """`os.write` may write a part and say so: on a disk that is nearly full. Raises `OSError`."""
     left = memoryview(data)
     while left:

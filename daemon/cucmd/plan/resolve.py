@@ -22,6 +22,7 @@ from cucmd.job import asked
 from cucmd.job.capture import Capture
 from cucmd.job.collect import Collect, DryRun
 from cucmd.job.duration import USUAL_WRITTEN_FOR, parse_last
+from cucmd.job.follow import Follow
 from cucmd.job.health import CHECKS, HealthCheck, Thresholds
 from cucmd.job.job import Job
 from cucmd.job.kind import AskedWork
@@ -29,7 +30,15 @@ from cucmd.job.run import Run
 from cucmd.job.timeouts import Timeouts
 from cucmd.job.work import Work
 from cucmd.node.ports import NodeTask
-from cucmd.vos import SNAPSHOT, InvalidArgument, capture_line, parse_command
+from cucmd.vos import (
+    LONGEST_TAIL,
+    SNAPSHOT,
+    InvalidArgument,
+    capture_line,
+    check_word,
+    parse_command,
+    parse_tail,
+)
 from cucmd.vos.commands import PREFIX as CAPTURE_PREFIX
 
 MOST_SAID = 8  # paths of a profile in a message
@@ -40,7 +49,7 @@ _RFC3339 = re.compile(
 )
 
 
-def planned(
+def planned(  # noqa: PLR0911  a case for each kind that the configuration decides something of
     work: AskedWork,
     config: Config,
     now: datetime,
@@ -63,6 +72,8 @@ def planned(
             return _health(config, resolve_checks(only))
         case asked.Packets():
             return resolve_capture(work, f"{CAPTURE_PREFIX}{job_id}")
+        case asked.Tail():
+            return resolve_follow(work)
         case _:
             return cast("Work", work.planned())
 
@@ -306,10 +317,7 @@ SHORTEST = 1.0
 def resolve_capture(request: asked.Packets, name: str) -> Capture:
     """What to capture, into a file of that name. Raises `InvalidValue`."""
     default = Capture(name)
-    duration = default.duration if request.duration is None else request.duration
-    if not SHORTEST <= duration <= LONGEST:  # `not` also refuses NaN
-        expected = f"expected {SHORTEST:g} to {LONGEST:g} seconds ({LONGEST / 60:g} minutes)"
-        raise InvalidValue("duration", f"{duration:g} s: {expected}")
+    duration = _duration(request.duration, default.duration, LONGEST)
     what = Capture(
         name=name,
         interface=default.interface if request.interface is None else request.interface,
@@ -327,15 +335,47 @@ def resolve_capture(request: asked.Packets, name: str) -> Capture:
     return what
 
 
+def resolve_follow(request: asked.Tail) -> Follow:
+    """What to follow. A folder need not end in "/". Raises `InvalidValue`."""
+    recent = bool(request.recent)
+    path = request.path.rstrip("/") + "/" if recent else request.path
+    what = Follow(path, recent=recent)
+    what = replace(what, duration=_duration(request.duration, what.duration, LONGEST_TAIL))
+    _check_tail("path", path, what)
+    if request.regexp is None:
+        return what
+    what = replace(what, regexp=request.regexp)
+    _check_tail("regexp", request.regexp, what)
+    return what
+
+
+def _check_tail(field: str, value: str, what: Follow) -> None:
+    """Whether it can be typed with that value. Raises `InvalidValue`."""
+    try:
+        check_word(field, value)
+        parse_tail(what.line)
+    except InvalidArgument as error:
+        raise InvalidValue(field, found(value, error.reason)) from None
+
+
+def _duration(request: float | None, usual: float, longest: float) -> float:
+    """Seconds. Raises `InvalidValue`."""
+    duration = usual if request is None else request
+    if not SHORTEST <= duration <= longest:  # `not` also refuses NaN
+        expected = f"expected {SHORTEST:g} to {longest:g} seconds ({longest / 60:g} minutes)"
+        raise InvalidValue("duration", f"{duration:g} s: {expected}")
+    return duration
+
+
 def check_together(job: Job, tasks: Sequence[NodeTask | None], connections: int) -> None:
-    """All nodes of a capture run at once, and each for all of its duration. Raises `InvalidValue`.
+    """All nodes begin at once, and each may take all of the duration. Raises `InvalidValue`.
 
     connections: to nodes, that the daemon has at once.
     """
     nodes, most = len(job.nodes), min(job.concurrency, connections)
     if nodes > most:
         limit = "concurrency" if most == job.concurrency else "limits.connections"
-        reason = f"{nodes} nodes; a capture runs on all at once, and {limit} is {most}"
+        reason = f"{nodes} nodes; a {job.kind} runs on all at once, and {limit} is {most}"
         raise InvalidValue("nodes", reason)
     duration = job.work.lasts
     limits = [("node", task.timeouts.node) for task in tasks if task is not None]

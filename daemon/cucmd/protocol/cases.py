@@ -30,11 +30,13 @@ class OutputRequest(Struct, frozen=True):
     """What the commands of a job that have ended have printed on its nodes, or on some of them;
     secrets masked. A node need not have ended: files_received and bytes_received of one that
     runs commands grow with each output that can be had. Needs "more". Each reply has the next
-    piece of an output; the last has none.
+    piece of an output; the last has none. With follow the pieces come as they are printed, those
+    of several nodes among each other, until these nodes have ended; parsed is absent then.
     """
 
     job_id: str
     nodes: tuple[str, ...] | None = None
+    follow: bool | None = None
 
 
 class OutputReply(Struct, frozen=True):

@@ -104,9 +104,9 @@ class Job(Struct, frozen=True):
     files_deleted: bool | None = None
     # True in the last change that a watch of all jobs has of a job: it was deleted.
     deleted: bool | None = None
-    # What it does on its nodes: "collect", "dry_run", "discover", "run", "check", "capture" or
-    # "health". Later versions have more. The collection of other work than "collect" and "dry_run"
-    # is empty.
+    # What it does on its nodes: "collect", "dry_run", "discover", "run", "check", "capture",
+    # "health" or "follow". Later versions have more. The collection of other work than
+    # "collect" and "dry_run" is empty.
     kind: str | None = None
     # What it runs, where it runs commands, also as a snapshot after it has collected.
     commands: tuple[str, ...] | None = None
@@ -242,9 +242,9 @@ class CancelReply(Struct, frozen=True):
 
 
 class StopRequest(Struct, frozen=True):
-    """End the capture of a job on all of its nodes now, and collect the files. A job that is no
-    capture, or whose capture has not begun or is over, is refused as InvalidRequest of job_id.
-    Cancel ends a capture too, and collects nothing.
+    """End the capture of a job on all of its nodes now, and collect the files; or what follows a
+    file. A job that does neither, or that has not begun or is over, is refused as InvalidRequest
+    of job_id. Cancel ends a capture too, and collects nothing.
     """
 
     job_id: str

@@ -284,7 +284,7 @@ class RunningTail(State):
             return [Taken()] if self.echoed else []
         if self.interrupted:
             text = text.replace("^C", "")
-            if text.strip() in ("", texts.INTERRUPTED):
+            if text.strip() in ("", texts.INTERRUPTED, texts.PROMPT):
                 return []
         self._lines.append(text)
         return []

@@ -9,8 +9,9 @@
     judged.py    PURE  what each check of that makes of an answer
     capture.py   capturing packets: together with the other nodes, until it is ended
     capture_files.py  its files: counted, and removed from the node if asked for
+    follow.py    following a file while it grows
     session.py   what the kinds share: to the first prompt, an answer, back to it, room for files
-    commands.py  what those share that run commands whose output is kept
+    commands.py  what those share that keep the output of commands
     verdict.py   PURE  what was announced against what came
 
 A kind of work is done by the function of its name, in the file of its name. It takes the task, what

@@ -1,4 +1,4 @@
-"""What kinds of work share that run commands whose output is kept, as `run` does."""
+"""What kinds of work share that keep the output of commands, as `run` does."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cucmd.received_file import ReceivedFile
 from cucmd.vos.secrets import Secrets
 from cucmd.work.session import back_at_prompt, refusal
 
-_MODE = 0o640
+OUTPUT_MODE = 0o640
 # Bytes of an output that are masked at once; a line has 8 KiB at most.
 _PIECE = 16 * 1024
 
@@ -94,7 +94,7 @@ class CommandRuns:
     async def _keep(self, number: int, lines: Sequence[str], *, complete: bool) -> None:
         """Writes what a command has printed. Raises `NodeFailed`, `OSError`."""
         content = await self._content(lines)
-        self._take(len(content))
+        take_quota(self._task, len(content))
         name = self._what.output_of(number)
         path = self._task.folder / name
         digest = await trio.to_thread.run_sync(self._write, path, content)
@@ -121,13 +121,6 @@ class CommandRuns:
                 await trio.lowlevel.checkpoint()
         return bytes(content)
 
-    def _take(self, size: int) -> None:
-        quota = self._task.quota
-        for limit, allowance in (("node_bytes", quota.node), ("job_bytes", quota.job)):
-            if not allowance.take(size):
-                message = f"limits.{limit} = {allowance.size:,} bytes are reached"
-                raise fail(Code.QUOTA_EXCEEDED, message, hint=f"raise limits.{limit}")
-
     def _write(self, path: Path, content: bytes) -> str:
         """In a worker thread. Returns the SHA-256. Raises `NodeFailed`, `OSError`."""
         path.parent.mkdir(mode=0o750, exist_ok=True)
@@ -137,5 +130,13 @@ class CommandRuns:
                 raise fail(Code.DISK_FULL, shortage)
         finally:
             os.close(descriptor)
-        durable.replace_file(path, (content,), _MODE)
+        durable.replace_file(path, (content,), OUTPUT_MODE)
         return hashlib.sha256(content).hexdigest()
+
+
+def take_quota(task: NodeTask, size: int) -> None:
+    """Counts bytes that are to be kept of a node. Raises `NodeFailed` where it may have no more."""
+    for limit, allowance in (("node_bytes", task.quota.node), ("job_bytes", task.quota.job)):
+        if not allowance.take(size):
+            message = f"limits.{limit} = {allowance.size:,} bytes are reached"
+            raise fail(Code.QUOTA_EXCEEDED, message, hint=f"raise limits.{limit}")

@@ -181,6 +181,7 @@ def test_a_node_that_ends_it_by_itself_is_at_its_prompt() -> None:
         (b"one\r\n^CControl-C pressed\r\n\r\nadmin:", ["one"]),
         (b"one\r\n^C\r\nControl-C pressed\r\nadmin:", ["one"]),
         (b"one\r\n^C^Cadmin:", ["one"]),
+        (b"one\r\nadmin:^C\r\nadmin:", ["one"]),
     ],
 )
 def test_after_ctrl_c_what_was_on_its_way_still_counts(said: bytes, lines: list[str]) -> None:

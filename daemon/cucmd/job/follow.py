@@ -1,0 +1,46 @@
+"""PURE. A file of a node that is followed while it grows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from cucmd.job.kind import Kind
+
+
+class Follow(Kind, frozen=True, tag="follow"):
+    """Follows one file on each node, and keeps what is printed of it.
+
+    path: below activelog; of a folder, with recent, which ends in "/", its newest file. regexp:
+    only the lines in which it is found. duration: seconds after which the daemon ends it.
+    """
+
+    title = "Followed"
+    repeatable = False  # what came before a stop would be written over
+    together = True
+
+    path: str
+    recent: bool = False
+    regexp: str | None = None
+    # An idle session of a node ends after 30 minutes (vos/NODES.md, section 1), and nothing is
+    # typed meanwhile.
+    duration: float = 1200.0
+
+    @property
+    def line(self) -> str:
+        """What is typed. `vos.parse_tail` checks it."""
+        words = ["file tail activelog", self.path]
+        words += ["recent"] if self.recent else []
+        words += ["regexp", self.regexp] if self.regexp is not None else []
+        return " ".join(words)
+
+    @property
+    def commands_kept(self) -> tuple[str, ...]:
+        return (self.line,)
+
+    @property
+    def lasts(self) -> float:
+        return self.duration
+
+    def facts(self, created_at: datetime) -> Iterator[tuple[str, str]]:
+        yield "Command", f"{self.line}, for at most {self.duration:g} s"
