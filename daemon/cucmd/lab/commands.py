@@ -6,6 +6,7 @@ A capture has ended once its session has, however that was, and before the promp
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -20,7 +21,9 @@ from cucmd.lab.selection import (
     listing,
     parse_list,
     parse_search,
+    parse_tail,
     select,
+    select_one,
 )
 from cucmd.lab.session import BackToPrompt, LabSession
 from cucmd.lab.terminal import Echo, wait_forever
@@ -28,6 +31,8 @@ from cucmd.lab.terminal import Echo, wait_forever
 # Percent of the common partition in use from which no capture is begun: the low water mark, which
 # is 90 as a rule, less 5 (vos/NODES.md, section 6.5).
 FULL = 85.0
+# How many lines `file tail` prints of what is there, and the seconds between those that follow.
+_LAST_LINES, _A_LINE_EVERY = 10, 0.1
 # What can be wrong with the file of a capture.
 _FILE_FAULTS = (
     FaultKind.CAPTURE_NO_FILE,
@@ -149,6 +154,28 @@ async def _file_search(session: LabSession, words: list[str]) -> None:
     await _print(session, answers.file_search(get, files, pattern, node.index))
 
 
+async def _file_tail(session: LabSession, words: list[str]) -> None:
+    """The last lines of a file, then those that it grows by, until Ctrl-C."""
+    node, terminal = session.node, session.terminal
+    given = parse_tail(words)
+    if node.plan.take(FaultKind.TAIL_REFUSED):
+        raise Unsuccessful(texts.NO_PRIVILEGE)
+    if node.plan.take(FaultKind.INVALID_PATH):
+        raise Unsuccessful(texts.NO_SUCH_FILE)
+    file = select_one(node.files(given.location), given, node.now())
+    first = next(node.blocks(given.location, file), b"").decode(errors="replace")
+    last = first.splitlines()[-_LAST_LINES:]
+    await terminal.lines([line for line in last if re.search(given.pattern, line)])
+    await session.at(Step.TAIL)
+    for number in itertools.count(1):
+        now = node.now().astimezone(node.options.timezone)
+        line = f"{number:08d}|{now:%H:%M:%S.%f} |AppInfo |{file.path}"
+        if re.search(given.pattern, line):
+            terminal.line(line)
+            await terminal.drain()
+        await asyncio.sleep(_A_LINE_EVERY)
+
+
 async def _file_delete(session: LabSession, words: list[str]) -> None:
     node, terminal = session.node, session.terminal
     location, spec, *options = words
@@ -249,6 +276,7 @@ _COMMANDS: dict[str, tuple[int, int, Callable[[LabSession, list[str]], Awaitable
     "set cli pagination": (1, 1, _pagination),
     "file list": (2, 6, _file_list),
     "file search": (3, 7, _file_search),
+    "file tail": (2, 6, _file_tail),
     "file delete": (2, 3, _file_delete),
     "utils network capture": (0, 13, _capture),
 }

@@ -40,6 +40,7 @@ class Step(StrEnum):
     TRANSFER = "transfer", "half of the first file sent, SFTP still open"
     COMPLETED = "completed", "all files sent, 'Transfer completed.' is due"
     CAPTURE = "capture", "a packet capture has begun, and runs on"
+    TAIL = "tail", "file tail has printed the last lines, and goes on"
 
 
 QUESTIONS = frozenset(
@@ -176,6 +177,7 @@ class FaultKind(StrEnum):
     CAPTURE_HEADER = "capture-header", Rule("the file of a capture has no packet")
     CAPTURE_GARBAGE = "capture-garbage", Rule("the file of a capture is noise")
     CAPTURE_CUT = "capture-cut", Rule("the file of a capture lacks its last bytes")
+    TAIL_REFUSED = "tail-refused", Rule("file tail needs another privilege level")
     KEEP_FILES = "keep-files", Rule("file delete deletes nothing")
 
 

@@ -130,6 +130,42 @@ def parse_search(words: list[str], now: datetime, zone: tzinfo) -> tuple[Get, re
     return get, re.compile(_pattern(pattern), flags)
 
 
+class TailArguments(msgspec.Struct, frozen=True):
+    """A valid `file tail`: of one file, or of the newest of a folder."""
+
+    location: str
+    spec: str
+    recent: bool = False
+    pattern: str = ""
+
+
+def parse_tail(words: list[str]) -> TailArguments:
+    """Reads the arguments of `file tail`. Raises CommandRefused.
+
+    Not simulated are `detail`, `hex` and the number of lines.
+    """
+    location, spec, *rest = words
+    if location not in ("activelog", "inactivelog", "install"):
+        raise Unsuccessful(f"Invalid location: {location}")
+    recent = rest[:1] == ["recent"]
+    rest = rest[recent:]
+    if not rest:
+        return TailArguments(location, spec, recent)
+    if rest.pop(0) != "regexp" or len(rest) != 1:
+        raise Unsuccessful(_BAD_LIST_ARITY)
+    return TailArguments(location, spec, recent, _pattern(rest[0]))
+
+
+def select_one(files: Iterable[VirtualFile], tail: TailArguments, now: datetime) -> VirtualFile:
+    """The file that is meant. Raises CommandRefused if that is none, or not one."""
+    found = select(files, Get(tail.location, tail.spec), now)
+    if tail.recent and found:
+        return min(found, key=lambda file: file.age)
+    if len(found) != 1:
+        raise Unsuccessful(texts.NO_SUCH_FILE)
+    return found[0]
+
+
 def select(files: Iterable[VirtualFile], get: Get, now: datetime) -> list[VirtualFile]:
     """The files that match. Raises CommandRefused if there is no such folder."""
     files = tuple(files)

@@ -68,6 +68,9 @@ TRANSFER_COMPLETED = "Transfer completed"  # the final dot is not always there
 EXECUTING = "Executing command with options:"
 NO_SPACE = "Not enough disk space on the common partition: the low water mark is exceeded"
 
+# `file tail`: how a node refuses it is not known (?).
+NO_PRIVILEGE = "This command requires privilege level 1"
+
 # `file delete` (V).
 DELETE = "Delete the File {path}?"
 DELETE_QUESTION = 'Enter "y" followed by return to continue:'

@@ -8,7 +8,16 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from cucmd.lab.files import Shape, VirtualFile, files_of
-from cucmd.lab.selection import CommandRefused, FileList, listing, parse_get, parse_list, select
+from cucmd.lab.selection import (
+    CommandRefused,
+    FileList,
+    listing,
+    parse_get,
+    parse_list,
+    parse_tail,
+    select,
+    select_one,
+)
 
 NOW = datetime(2026, 8, 3, 12, 0, tzinfo=UTC)
 FILES = files_of("activelog", 1, Shape(files=8, every=600))
@@ -93,3 +102,26 @@ UNLIKE = (
 )
 def test_the_order_of_a_listing(options, order):
     assert "".join(listed(f"logs {options}", UNLIKE)) == order
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ("logs/c", "logs/c"),
+        ("/logs/b*", "logs/b"),
+        ("logs/ recent", "logs/a"),
+        ("logs/ recent regexp SIP", "logs/a"),
+    ],
+)
+def test_a_tail_means_one_file(arguments: str, name: str) -> None:
+    tail = parse_tail(["activelog", *arguments.split()])
+    assert select_one(UNLIKE, tail, NOW).path == name
+    assert tail.pattern == ("SIP" if "SIP" in arguments else "")
+
+
+@pytest.mark.parametrize(
+    "arguments", ["logs/x", "logs/*", "logs/", "logs/c 30", "logs/c regexp", "logs/c regexp ("]
+)
+def test_a_tail_of_anything_else_is_refused(arguments: str) -> None:
+    with pytest.raises(CommandRefused):
+        select_one(UNLIKE, parse_tail(["activelog", *arguments.split()]), NOW)
