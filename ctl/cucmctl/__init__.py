@@ -69,6 +69,7 @@ if TYPE_CHECKING:
         How,
         Login,
         Packets,
+        Tail,
         Timeouts,
     )
 
@@ -105,6 +106,7 @@ __all__ = [
     "ScanFailed",
     "ShuttingDown",
     "StorageFailed",
+    "Tail",
     "Timeouts",
 ]
 

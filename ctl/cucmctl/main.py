@@ -18,7 +18,8 @@ VERBS = {
     "check": ("check", "whether a collection from nodes can be expected to work"),
     "health": ("health", "whether nodes are well, check by check"),
     "capture": ("capture", "capture packets on several nodes at once; prints the id"),
-    "stop": ("change", "end a capture now, and collect its files"),
+    "follow": ("follow", "print a file of nodes as it grows, until Ctrl-C"),
+    "stop": ("change", "end a capture now and collect its files, or end a follow"),
     "retry": ("start", "try nodes of a job again that did not succeed"),
     "status": ("show", "a job, node by node; without a job, running jobs and the newest"),
     "list": ("show", "jobs, newest first"),
@@ -46,6 +47,7 @@ LAST = "@last"
 
 # What people type who know other programs -> the verb that is meant.
 MEANT = {
+    "tail": "follow prints a file of a node as it grows",
     "logs": "transcript shows what was said on a node, files what has come",
     "ps": "status shows the jobs that run",
     "ls": "list shows jobs",

@@ -36,6 +36,10 @@ COMMANDS: dict[str, dict[str, str]] = {
     f"check berlin {LOGIN} --receiver": JOB,
     f"health berlin {LOGIN}": JOB,
     f"capture {{nodes}} {LOGIN} --duration 1s --wait": JOB,
+    f"follow {{node}} {LOGIN} syslog/messages --duration 1s": {
+        "output": "CommandOutput",
+        "job": "Job",
+    },
     "stop {capture}": {"": "Stop"},
     f"discover {{node}} {LOGIN}": JOB,
     f"retry {{failed}} {LOGIN} --wait": JOB,

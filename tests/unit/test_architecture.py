@@ -97,6 +97,7 @@ KINDS = {
     "check": ("Checks", 7),
     "collect": ("Files", 15),
     "discover": ("Discovery", 10),
+    "follow": ("Tail", 6),
     "health": ("HealthChecks", 12),
     "run": ("Commands", 7),
 }

@@ -45,6 +45,7 @@ _TYPED = {
     "node": "NODE",
     "publisher": "PUBLISHER",
     "commands.lines": "COMMAND",
+    "follow.path": "PATH",
     "older_than": "--older-than",
     "larger_than": "--larger-than",
     "labels": "KEY=VALUE",
@@ -59,7 +60,7 @@ _GIVE = {
     "login": "give --password-file or --credential, or only --user to be asked for the password",
 }
 _SECTIONS = {
-    **dict.fromkeys(("collection", "login", "capture", "check", "health", ""), "--{}"),
+    **dict.fromkeys(("collection", "login", "capture", "check", "health", "follow", ""), "--{}"),
     "timeouts": "--{}-timeout",
 }
 

@@ -81,3 +81,14 @@ def next_day(at: Moment) -> Moment:
 
 def rfc3339(at: datetime) -> str:
     return at.isoformat().replace("+00:00", "Z")
+
+
+_DURATION = r"(?:(\d{1,3})h)?(?:(\d{1,5})m)?(?:(\d{1,5}(?:\.\d{1,3})?)s?)?"
+
+
+def duration(text: str) -> float:
+    """Seconds of `60s`, `90`, `2m`, `1m30s`, `2h`. The daemon knows how long it may be."""
+    found = re.fullmatch(_DURATION, text, re.ASCII)
+    if not found or not any(found.groups()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 60s, 2m, 1m30s")
+    return 3600.0 * int(found[1] or 0) + 60.0 * int(found[2] or 0) + float(found[3] or 0)

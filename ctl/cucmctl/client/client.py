@@ -26,6 +26,7 @@ from cucmd.job.asked import (
     How,
     Login,
     Packets,
+    Tail,
     Timeouts,
 )
 from cucmd.job.kind import AskedWork
@@ -159,6 +160,12 @@ class Client(Calls):
         """Captures packets on all nodes at the same time; `stop` ends it early."""
         return self.start(nodes, packets or Packets(), login=login, how=how)
 
+    def follow(
+        self, nodes: Sequence[str], tail: Tail, *, login: Login, how: How | None = None
+    ) -> jobs.Job:
+        """Follows a file on all nodes. `output` has its lines as they come; `stop` ends it."""
+        return self.start(nodes, tail, login=login, how=how)
+
     def discover(self, publisher: str, *, login: Login, how: How | None = None) -> jobs.Job:
         """Asks a node, or the publisher of a cluster, which nodes it has: `found` of the node."""
         return self.start([publisher], Discovery(), login=login, how=how)
@@ -231,8 +238,9 @@ class Client(Calls):
 
     def stop(self, job_id: str, *, request_id: str | None = None) -> jobs.StopReply:
         """Ends the packet capture of a job on all of its nodes now; its files are collected then.
+        Or a job of `follow`.
 
-        Raises `JobNotFound`; `InvalidRequest` of `job_id` if it does not capture.
+        Raises `JobNotFound`; `InvalidRequest` of `job_id` if it is neither, or not begun.
         """
         return self.call("Stop", jobs.StopRequest(job_id, request_id), jobs.StopReply)
 
@@ -402,15 +410,15 @@ class Client(Calls):
             raise
 
     def output(
-        self, job_id: str, nodes: Sequence[str] | None = None
+        self, job_id: str, nodes: Sequence[str] | None = None, *, follow: bool = False
     ) -> Iterator[cases.CommandOutput]:
         """What the commands of a job that have ended have printed on its nodes, or on these. Other
-        commands of the same node may still run.
+        commands of the same node may still run. `follow`: as it comes, until the nodes have ended.
 
         An output comes in pieces, the last of which has `ended` and what was `parsed`.
         It has its own connection, as `watch`. Raises `JobNotFound`, `NodeNotFound`.
         """
-        request = cases.OutputRequest(job_id, texts_or_none("nodes", nodes))
+        request = cases.OutputRequest(job_id, texts_or_none("nodes", nodes), follow or None)
         for reply in self._replies("Output", request, cases.OutputReply, None):
             if reply.output is not None:
                 yield reply.output

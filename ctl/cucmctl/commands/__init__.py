@@ -3,7 +3,9 @@
     start.py     `start` and `retry`
     run.py       `run`
     check.py     `check`
+    health.py    `health`
     capture.py   `capture`
+    follow.py    `follow`
     discover.py  `discover`
     begin.py     what those verbs share that start something
     lookup.py    what is looked up before anybody is asked for a password

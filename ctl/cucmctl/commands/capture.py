@@ -6,9 +6,9 @@ What was not given is not sent: the daemon decides it.
 from __future__ import annotations
 
 import argparse
-import re
 
 from cucmctl.cli.options import Once, Verb, VerbParser, add_targets, count
+from cucmctl.cli.times import duration
 from cucmctl.commands.begin import (
     COLLECTING,
     add_how,
@@ -17,16 +17,6 @@ from cucmctl.commands.begin import (
     begin_on_nodes,
 )
 from cucmd.job.asked import Packets
-
-_DURATION = re.compile(r"(?:(\d{1,3})h)?(?:(\d{1,5})m)?(?:(\d{1,5}(?:\.\d{1,3})?)s?)?", re.ASCII)
-
-
-def duration(text: str) -> float:
-    """Seconds of `60s`, `90`, `2m`, `1m30s`, `2h`. The daemon knows how long it may be."""
-    found = _DURATION.fullmatch(text)
-    if not found or not any(found.groups()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 60s, 2m, 1m30s")
-    return 3600.0 * int(found[1] or 0) + 60.0 * int(found[2] or 0) + float(found[3] or 0)
 
 
 def _size(text: str) -> int | None:

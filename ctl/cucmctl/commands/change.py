@@ -64,7 +64,7 @@ COMMANDS = {
     ),
     "stop": Verb(
         "Ends the packet capture of a job on all of its nodes now, and lets it collect\n"
-        "the files. cucmctl cancel ends it too, and collects nothing.",
+        "the files; or a follow. cucmctl cancel ends a capture too, and collects nothing.",
         "  cucmctl stop 3f2a",
         add_job,
         _stop,

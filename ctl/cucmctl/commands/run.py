@@ -31,7 +31,7 @@ from cucmctl.commands.lookup import hint
 from cucmctl.commands.watch import add_reconnect, follow
 from cucmctl.text import render
 from cucmctl.text.times import NODE_ENDED
-from cucmctl.text.views import Silent
+from cucmctl.text.views import AfterOutputs
 from cucmd.job.asked import Commands
 from cucmd.protocol.cases import CommandOutput
 from cucmd.protocol.jobs import Job, Node, WatchReply
@@ -184,13 +184,13 @@ def _stay(client: Client, job: Job, arguments: argparse.Namespace) -> int:
     )
 
 
-class Outputs(Silent):
+class Outputs(AfterOutputs):
     """Prints the outputs on standard output; at the end, why nodes failed, on standard error. A
     node whose outputs cannot be had because the daemon has gone is asked for again later.
     """
 
     def __init__(self, client: Client, *, as_json: bool, reconnect: float) -> None:
-        super().__init__(sys.stderr, as_json=as_json)
+        super().__init__(as_json=as_json)
         self._client = client
         self._reconnect = reconnect  # seconds that the daemon is waited for at the end
         self._done: set[str] = set()  # nodes of which nothing more can come
@@ -208,10 +208,7 @@ class Outputs(Silent):
     def conclude(self, job: Job) -> None:
         # A daemon that is stopped ends the job first, and may be gone before it is asked.
         again(lambda: self._print_rest(job), self, reconnect=self._reconnect)
-        if self._json:
-            printer.json_line({"job": job})
-        for text in render.ending(job):
-            printer.line(text, self._stream)
+        super().conclude(job)
 
     def _print_rest(self, job: Job) -> None:
         for node in job.nodes:

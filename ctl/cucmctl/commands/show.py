@@ -84,7 +84,8 @@ def _list_arguments(parser: VerbParser) -> None:
     parser.add_argument(
         "--kind",
         metavar="KIND",
-        help="only jobs that do this: collect, dry_run, discover, run, check, capture, health",
+        help="only jobs that do this: collect, dry_run, discover, run, check, capture, health, "
+        "follow",
     )
     parser.add_argument(
         "--target", metavar="NAME", help="only started for this cluster, or with this node"

@@ -156,7 +156,9 @@ def report_job_goes_on(job: Job | None, name: str) -> None:
         printer.note(f"job {job.job_id} has ended: {job.status}")
         return
     known = _id(job, name)
-    stop = f"to end and collect it: cucmctl stop {known}; " if job and job.capture else ""
+    stop = ""
+    if job is not None and job.kind in ("capture", "follow"):
+        stop = f"to end it and keep what came: cucmctl stop {known}; "
     printer.note(f"job {known} goes on; {stop}to cancel it: cucmctl cancel {known}")
 
 

@@ -265,7 +265,7 @@ def what(job: JobSummary) -> str:
     """
     if job.capture is not None:
         return captured.packets_of(job.capture)
-    commands = job.commands if job.kind == "run" else None
+    commands = job.commands if job.kind in ("run", "follow") else None
     collection = job.collection or Collection()
     return "; ".join(commands or ()) or collected(collection).removeprefix("profile ")
 

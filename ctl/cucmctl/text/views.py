@@ -101,6 +101,21 @@ class Silent(View):
             printer.line(text, self._stream)
 
 
+class AfterOutputs(Silent):
+    """Beside what nodes print on standard output: says how the job ended on standard error. As JSON
+    both are on standard output, told apart by a key.
+    """
+
+    def __init__(self, *, as_json: bool) -> None:
+        super().__init__(sys.stderr, as_json=as_json)
+
+    def conclude(self, job: Job) -> None:
+        if self._json:
+            printer.json_line({"job": job})
+        for text in render.ending(job):
+            printer.line(text, self._stream)
+
+
 class TableAtTheEnd(Silent):
     """Shows at the end what the job has found on its nodes, by a function as `checked.table` is,
     and below it what failed and what is not as it should be.

@@ -154,7 +154,7 @@ class Canned:
 
 
 def _other_work(parameters: dict) -> str:
-    kinds = ("commands", "check", "capture", "discovery")
+    kinds = ("commands", "check", "capture", "discovery", "follow")
     return "".join(f":{kind}" for kind in kinds if isinstance(parameters.get(kind), dict))
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from cucmctl.commands.capture import duration
+from cucmctl.cli.times import duration
 from cucmctl.text import captured, render
 from cucmctl.text.frame import Frame
 from cucmctl.text.remarks import remarks

@@ -1,0 +1,143 @@
+"""`follow`: prints what comes of a file on nodes while it grows, until Ctrl-C.
+
+Standard output has the lines and nothing else, those of several nodes with their names before them.
+
+    Ctrl-C                  ends it on the nodes, and what is on its way is printed; where no node
+                            has begun, it is cancelled
+    a second one            leaves at once; the job ends by itself
+    a reader that has gone  as Ctrl-C, since nobody sees what comes
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from cucmctl.cli import exits, printer
+from cucmctl.cli.options import Once, Verb, VerbParser, add_targets
+from cucmctl.cli.times import duration
+from cucmctl.client.client import Client
+from cucmctl.client.errors import ClientError, DaemonUnavailable, InvalidRequest, ShuttingDown
+from cucmctl.commands.begin import add_how, add_try_all, begin_on_nodes
+from cucmctl.commands.watch import add_reconnect, follow
+from cucmctl.text import render
+from cucmctl.text.views import AfterOutputs
+from cucmd.job.asked import Tail
+from cucmd.protocol.cases import CommandOutput
+from cucmd.protocol.jobs import Job
+
+TIMEOUTS = {
+    "connect": "to reach a node",
+    "login": "from connected to the first prompt",
+    "answer": "until a node takes the command",
+    "node": "for a whole node",
+    "job": "for the whole job",
+}
+
+
+def _arguments(parser: VerbParser) -> None:
+    parser.usage = (
+        "%(prog)s (TARGET ... | --cluster-of NODE) PATH\n"
+        "                      [--recent] [--regexp REGEX] [--duration TIME]"
+    )
+    add_targets(parser)
+    parser.targets = "TARGET or PATH"
+    add = parser.add_argument
+    add("path", metavar="PATH", help="below activelog, such as syslog/messages")
+    add("--recent", action="store_true", help="PATH is a folder: its newest file")
+    add(
+        "--regexp", metavar="REGEX", action=Once, help="only lines with it; one word: . for a blank"
+    )
+    add(
+        "--duration",
+        metavar="TIME",
+        action=Once,
+        type=duration,
+        help="after which it is ended: 90s, 5m (20m; at most 30m)",
+    )
+    how = add_how(parser, TIMEOUTS)
+    add_try_all(how)
+    add_reconnect(how)
+
+
+def _follow(arguments: argparse.Namespace) -> int:
+    work = Tail(
+        arguments.path, arguments.recent or None, arguments.regexp, duration=arguments.duration
+    )
+    return begin_on_nodes(arguments, "follow", TIMEOUTS, work, stay=_stay)
+
+
+def _stay(client: Client, job: Job, arguments: argparse.Namespace) -> int:
+    of = render.counting(len(job.nodes), "node")
+    path = printer.visible(arguments.path)
+    printer.note(f"job {job.job_id} follows {path} on {of}; Ctrl-C ends it")
+    try:
+        with _ended_by_ctrl_c(client, job):
+            for piece in client.output(job.job_id, follow=True):
+                _print(piece, named=len(job.nodes) > 1, as_json=arguments.json)
+    except (DaemonUnavailable, ShuttingDown):
+        pass  # what has become of the job is said once the daemon is back
+    except OSError:
+        _end(client, job)
+        raise
+    view = partial(AfterOutputs, as_json=arguments.json)
+    return follow(client, job.job_id, view, reconnect=arguments.reconnect, begun=job)
+
+
+def _print(piece: CommandOutput, *, named: bool, as_json: bool) -> None:
+    if as_json:
+        printer.json_line({"output": piece})
+    elif piece.text:
+        before = f"{printer.visible(piece.node)}: " if named else ""
+        lines = piece.text.removesuffix("\n").split("\n")
+        printer.line("\n".join(f"{before}{printer.visible(line)}" for line in lines))
+
+
+@contextmanager
+def _ended_by_ctrl_c(client: Client, job: Job) -> Iterator[None]:
+    """The first Ctrl-C ends the job; a later one is as usual."""
+
+    def end(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # until the daemon knows
+        _end(client, job)
+        signal.signal(signal.SIGINT, before)
+        printer.note("it is ended on the nodes; Ctrl-C again does not wait for that")
+
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:  # as of a program in the background of a script
+        signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _end(client: Client, job: Job) -> None:
+    try:
+        try:
+            client.stop(job.job_id)
+        except InvalidRequest:  # no node has begun, or it has ended
+            client.cancel(job.job_id)
+    except ClientError as error:
+        printer.note(f"it was not ended: {exits.complaint(error)}")
+
+
+COMMANDS = {
+    "follow": Verb(
+        "Prints the last lines of a file on every TARGET, and what is added to it, as it\n"
+        "comes, with the name of the node before each line where there are several.\n"
+        "Ctrl-C ends it on the nodes; so do --duration and cucmctl stop. It is a job:\n"
+        "what came is kept, of a node at most 64 MiB, and cucmctl files and export have\n"
+        "it. The exit code is 0 unless a node failed. The account on the nodes needs\n"
+        "privilege level 1. With --json an object a line: each piece, then the job.",
+        "  cucmctl follow ccm-pub --user administrator syslog/messages\n"
+        "  cucmctl follow berlin --recent cm/trace/cti/sdi --regexp Exception\n"
+        "  cucmctl follow ccm-pub ccm-sub1 syslog/CiscoSyslog | grep Critical",
+        _arguments,
+        _follow,
+    )
+}
