@@ -191,6 +191,21 @@ capture() {
         2>/dev/null
 }
 
+# file_tail LOCATION PATH [recent] [regexp PATTERN]: until Ctrl-C, or the end of the session.
+file_tail() {
+    local path=$NODE_ROOT/${2#/} pattern=
+    shift 2
+    if [ "${1-}" = recent ]; then path=$path$(ls -t -- "$path" | head -n 1); shift; fi
+    [ "${1-}" = regexp ] && pattern=$2
+    if [ ! -f "$path" ]; then
+        printf 'no such file or directory can be found\nExecuted command unsuccessfully\n'
+    elif [ -n "$pattern" ]; then
+        tail -n 10 -f -- "$path" | grep --line-buffered -e "$pattern"
+    else
+        tail -n 10 -f -- "$path"
+    fi
+}
+
 file_delete() { # file_delete LOCATION FILE noconfirm
     [ -f "$NODE_ROOT/$2" ] || { printf 'no such file or directory can be found\n'; return; }
     [ "${3-}" = noconfirm ] || { printf 'Delete the File %s?\n' "$2"; ask 'Enter "y":' answer; return; }
@@ -214,6 +229,7 @@ while [ -n "${NODE_EDITS-}" ] || printf 'admin:'; do
     case "${1-} ${2-}" in
         'file get') shift 2; file_get "$@" ;;
         'file delete') shift 2; file_delete "$@" ;;
+        'file tail') shift 2; file_tail "$@" ;;
         'utils network') [ "$3" = capture ] && { shift 3; capture "$@"; } ;;
         'show status')
             [ -z "${TZ-}" ] || LC_ALL=C date "+Date               : %a %b %d, %Y %H:%M:%S

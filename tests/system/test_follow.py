@@ -1,0 +1,271 @@
+"""`follow` on nodes of the lab: as it is typed, with what can go wrong, and cancelled."""
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from cucmctl import Client, InvalidRequest
+from cucmd.job.asked import How, Login, Tail, Timeouts
+from cucmd.protocol.jobs import Job
+from rig.daemon import CONFIG, Daemon, running_daemon
+from rig.inspection import check_files
+from rig.jobs import until
+from rig.lab import Lab, running_lab
+from rig.process import die_with_parent
+from rig.quiet import assert_nothing_open, wait_until
+
+MakeLab = Callable[..., Lab]
+PATH = "syslog/messages"
+GROWN = f"|AppInfo |{PATH}\n"  # how a line of the lab ends that came meanwhile
+LONG = 600.0  # seconds that no test waits for
+
+
+def begin(client: Client, lab: Lab, path: str = PATH, *, timeouts=None, **fields: object) -> Job:
+    login = Login(lab.username, lab.password)
+    how = How(try_all=True, concurrency=100, timeouts=timeouts and Timeouts(**timeouts))
+    return client.follow(lab.nodes, Tail(path, **fields), login=login, how=how)
+
+
+@contextmanager
+def typed(daemon: Daemon, lab: Lab, folder: Path, *options: str) -> Iterator[subprocess.Popen]:
+    """`cucmctl follow` in a process of its own, with pipes."""
+    secret = folder / "secret"
+    secret.touch(0o600)
+    secret.write_text(lab.password)
+    command = [sys.executable, "-m", "cucmctl", "--socket", str(daemon.socket), "follow"]
+    command += [*lab.nodes, PATH, "--user", lab.username, "--password-file", str(secret), *options]
+    pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
+    process = subprocess.Popen(command, text=True, **pipes, preexec_fn=die_with_parent)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        process.stderr.close()
+
+
+def rest(process: subprocess.Popen) -> tuple[str, str]:
+    """What it still prints. `communicate` passes over what `readline` has taken from the pipe."""
+    out, err = process.stdout.read(), process.stderr.read()
+    process.wait()
+    return out, err
+
+
+def test_ctrl_c_ends_it_on_the_nodes_and_the_exit_code_is_0(
+    daemon: Daemon, make_lab: MakeLab, tmp_path: Path
+) -> None:
+    lab = make_lab(2)
+    before = daemon.descriptors()
+    with typed(daemon, lab, tmp_path) as process:
+        seen = []
+        while {line.split(": ")[0] for line in seen if line.endswith(GROWN)} != set(lab.nodes):
+            seen.append(process.stdout.readline())
+            assert seen[-1], process.stderr.read()
+        process.send_signal(signal.SIGINT)
+        out, err = rest(process)
+    assert process.returncode == 0, err
+    wait_until(lambda: lab.report()["connections_now"] == 0)
+    report = lab.report()
+    assert (report["interrupts"], report["closed_cleanly"], report["dropped"]) == (2, 2, 0)
+    with daemon.client() as client:
+        (summary,) = client.list()
+        job = client.status(summary.job_id)
+        assert (job.status, job.kind) == ("succeeded", "follow")
+        assert [node.notes for node in job.nodes] == [(), ()]
+        for follow in (False, True):
+            for node in lab.nodes:
+                pieces = list(client.output(job.job_id, [node], follow=follow))
+                assert (pieces[-1].ended, pieces[-1].complete) == (True, True)
+                text = "".join(piece.text for piece in pieces)
+                printed = [line for line in [*seen, *out.splitlines(True)] if node in line]
+                assert "".join(printed) == "".join(f"{node}: {x}" for x in text.splitlines(True))
+        check_files(Path(job.directory))
+    assert_nothing_open(daemon, before)
+
+
+@pytest.mark.long
+def test_ctrl_c_before_a_node_has_begun_cancels_it(
+    daemon: Daemon, make_lab: MakeLab, tmp_path: Path
+) -> None:
+    lab = make_lab(1, "--fault", "hang:banner")
+    with typed(daemon, lab, tmp_path) as process:
+        assert "Ctrl-C" in process.stderr.readline()
+        wait_until(lambda: lab.report()["faults_used"] == 1, within=60)
+        process.send_signal(signal.SIGINT)
+        out, _ = rest(process)
+    assert (process.returncode, out) == (4, "")
+    wait_until(lambda: lab.report()["connections_now"] == 0)
+
+
+@pytest.mark.long
+def test_a_second_ctrl_c_does_not_wait(daemon: Daemon, make_lab: MakeLab, tmp_path: Path) -> None:
+    lab = make_lab(1, "--fault", "ignore-ctrl-c")
+    with typed(daemon, lab, tmp_path) as process:
+        while not process.stdout.readline().endswith(GROWN):
+            pass
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.readline()
+        while "again" not in said:
+            said = process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        _, err = rest(process)
+    assert process.returncode == 130
+    assert "goes on" in err
+    with daemon.client() as client:
+        job = client.wait(client.list()[0].job_id)
+        assert job.status == "succeeded", job.nodes[0].error
+
+
+@pytest.mark.long
+def test_it_ends_when_nobody_reads_it_any_more(
+    daemon: Daemon, make_lab: MakeLab, tmp_path: Path
+) -> None:
+    with typed(daemon, make_lab(1), tmp_path) as process:
+        assert process.stdout.readline()
+        process.stdout.close()
+        assert process.wait() == 141
+    with daemon.client() as client:
+        job = client.wait(client.list()[0].job_id)
+        assert job.status == "succeeded", job.nodes[0].error
+
+
+@pytest.mark.long
+def test_another_client_sees_the_same_and_can_stop_it(daemon: Daemon, make_lab: MakeLab) -> None:
+    lab = make_lab(2)
+    with daemon.client() as client:
+        job = begin(client, lab, duration=LONG)
+        first, second = (client.output(job.job_id, follow=True) for _ in range(2))
+        texts = [dict.fromkeys(lab.nodes, "") for _ in range(2)]
+        for pieces, text in zip((first, second), texts, strict=True):
+            while not all(GROWN in one for one in text.values()):
+                piece = next(pieces)
+                text[piece.node] += piece.text
+        assert daemon.ctl("stop", job.job_id).returncode == 0
+        for pieces, text in zip((first, second), texts, strict=True):
+            for piece in pieces:
+                text[piece.node] += piece.text
+        assert texts[0] == texts[1]
+        job = client.wait(job.job_id)
+        assert job.status == "succeeded", [node.error for node in job.nodes]
+        with pytest.raises(InvalidRequest):
+            client.stop(job.job_id)
+
+
+class Row(NamedTuple):
+    """A fault, the code that must come out, and a word of the message, or of the notes."""
+
+    fault: str
+    code: str | None
+    says: str
+
+
+ENDED, LEFT = "as was asked for", "Ctrl-C"
+MATRIX = (
+    Row("silent:tail", None, ENDED),  # a file that rests
+    Row("hang:tail", None, LEFT),
+    Row("ignore-ctrl-c", None, LEFT),
+    Row("ignore-ctrl-c*1", None, ENDED),
+    Row("garbage:tail", None, ENDED),
+    Row("garbage:tail@0", None, ENDED),
+    Row("endless-line:tail", None, ENDED),
+    Row("escape-storm:tail", None, ENDED),
+    Row("prompt-storm:tail", None, ENDED),
+    Row("silent-return:tail", None, "by itself"),
+    Row("drop:tail", "connection_lost", ""),
+    Row("tail-refused", "command_refused", "privilege level 1"),
+    Row("invalid-path", "invalid_path", "no such file"),
+    Row("no-echo", "command_timeout", "file tail"),
+    Row("hang:prepare*1", "command_timeout", ""),
+    Row("refuse-login", "auth_failed", ""),
+)
+
+
+@pytest.mark.long
+def test_each_fault_has_its_outcome(tmp_path: Path) -> None:
+    faults = [word for at, row in enumerate(MATRIX, 1) for word in ("--fault", f"{at}={row.fault}")]
+    with (
+        running_lab(len(MATRIX) + 1, *faults) as lab,
+        running_daemon(tmp_path / "cucmd", CONFIG) as daemon,
+        daemon.client() as client,
+    ):
+        before = daemon.descriptors()
+        job = begin(client, lab, duration=10.0, timeouts={"answer": 20.0, "grace": 1.0})
+        job = client.wait(job.job_id)
+        *of_rows, well = job.nodes
+        wrong = []
+        for row, node in zip(MATRIX, of_rows, strict=True):
+            code = node.failure.code if node.failure else None
+            said = node.failure.message if node.failure else " ".join(node.notes)
+            if code != row.code or row.says not in said:
+                wrong.append((row.fault, code, said))
+        assert wrong == []
+        assert well.status == "succeeded"
+        wait_until(lambda: lab.report()["connections_now"] == 0)
+        assert lab.report()["defects"] == 0
+        wait_until(lambda: client.status(job.job_id).closed)
+        check_files(Path(job.directory))
+        for file in Path(job.directory).glob("*/output/*"):
+            assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", file.read_text())
+        client.close()
+        assert_nothing_open(daemon, before)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "step", ["hang:accept", "hang:login", "hang:banner", "hang:prompt", "hang:prepare", "hang:tail"]
+)
+def test_a_cancel_at_each_step_leaves_nothing_open(
+    daemon: Daemon, make_lab: MakeLab, step: str
+) -> None:
+    lab = make_lab(2, "--fault", f"1={step}")
+    before = daemon.descriptors()
+    with daemon.client() as client:
+        job = begin(client, lab, duration=LONG, timeouts={"grace": 1.0})
+        wait_until(lambda: lab.report()["faults_used"] >= 1, within=60)
+        until(client, job.job_id, lambda job: job.nodes[1].phase == "command")
+        for piece in client.output(job.job_id, [lab.nodes[1]], follow=True):
+            if GROWN in piece.text:
+                break
+        client.cancel(job.job_id)
+        wait_until(lambda: client.status(job.job_id).closed)
+        job = client.status(job.job_id)
+        assert [node.status for node in job.nodes] == ["cancelled", "cancelled"]
+        (file,) = (one for one in client.files(job.job_id) if one.node == lab.nodes[1])
+        assert not file.complete
+        assert file.size > 0
+        check_files(Path(job.directory))
+    wait_until(lambda: lab.report()["connections_now"] == 0)
+    assert_nothing_open(daemon, before)
+
+
+@pytest.mark.long
+def test_what_came_before_a_kill_is_kept_and_it_does_not_go_on(
+    make_lab: MakeLab, tmp_path: Path
+) -> None:
+    lab = make_lab(1)
+    with running_daemon(tmp_path / "cucmd") as daemon:
+        with daemon.client() as client:
+            job = begin(client, lab, duration=LONG)
+            text = ""
+            for piece in client.output(job.job_id, follow=True):
+                text += piece.text
+                if GROWN in text:
+                    break
+        daemon.kill()
+    wait_until(lambda: lab.report()["connections_now"] == 0)
+    with running_daemon(tmp_path / "cucmd") as daemon, daemon.client() as client:
+        job = client.wait(job.job_id)
+        assert job.nodes[0].failure.code == "interrupted"
+        (file,) = client.files(job.job_id)
+        assert not file.complete
+        pieces = list(client.output(job.job_id))
+        assert "".join(piece.text for piece in pieces).startswith(text)
+        assert (pieces[-1].ended, pieces[-1].complete) == (True, False)

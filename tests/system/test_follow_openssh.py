@@ -1,0 +1,195 @@
+"""`follow` on nodes without code of ours: OpenSSH's sshd, and `tail -f` on a file that grows."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from cucmctl import Client
+from cucmd.job.asked import How, Login, Tail, Timeouts
+from cucmd.protocol.jobs import Job
+from rig.daemon import Daemon
+from rig.inspection import check_files
+from rig.jobs import statuses
+from rig.openssh_node import OpenSshNode, openssh_node, why_not
+from rig.quiet import assert_nothing_open, wait_until
+
+reason = why_not()
+pytestmark = [pytest.mark.long, pytest.mark.skipif(reason is not None, reason=str(reason))]
+
+PASSWORD = "Platform-Secret-1"
+PATH = "syslog/messages"
+LONG = 600.0
+MakeNode = Callable[[int], OpenSshNode]
+
+
+@pytest.fixture
+def make_node(stack: ExitStack, tmp_path: Path) -> MakeNode:
+    def make(number: int) -> OpenSshNode:
+        folder = tmp_path / f"node{number}"
+        return stack.enter_context(openssh_node(folder, f"127.5.0.{number}", PASSWORD))
+
+    return make
+
+
+def file_on(node: OpenSshNode) -> Path:
+    path = node.root / PATH
+    path.parent.mkdir(exist_ok=True)
+    return path
+
+
+@contextmanager
+def growing(nodes: list[OpenSshNode]) -> Iterator[None]:
+    """Lines are written to the file of each node until the block ends, the first 20 before it
+    begins. A line has its number, and is written in two parts.
+    """
+    over = threading.Event()
+    files = [file_on(node).open("w") for node in nodes]
+
+    def write(number: int) -> None:
+        for file in files:
+            for part in (f"{number:06} of ", "messages\n"):
+                file.write(part)
+                file.flush()
+
+    def write_on() -> None:
+        number = 20
+        while not over.wait(0.01):
+            write(number := number + 1)
+
+    for number in range(1, 21):
+        write(number)
+    thread = threading.Thread(target=write_on)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        for file in files:
+            file.close()
+
+
+def begin(client: Client, nodes: list[OpenSshNode], path: str = PATH, **fields: object) -> Job:
+    login = Login(nodes[0].username, nodes[0].password)
+    how = How(timeouts=Timeouts(grace=3.0))
+    tail = Tail(path, **{"duration": LONG, **fields})
+    return client.follow([one.address for one in nodes], tail, login=login, how=how)
+
+
+def numbers(text: str) -> list[int]:
+    lines = text.splitlines()
+    assert [line for line in lines if not line.endswith(" of messages")] == []
+    return [int(line.split()[0]) for line in lines]
+
+
+def read_until(client: Client, job: Job, number: int) -> dict[str, str]:
+    """What came until each node has printed the line of that number."""
+    texts = {node.node: "" for node in job.nodes}
+    for piece in client.output(job.job_id, follow=True):
+        texts[piece.node] += piece.text
+        if all(text and numbers(text)[-1] >= number for text in texts.values()):
+            return texts
+    raise AssertionError(f"it ended: {[node.error for node in client.status(job.job_id).nodes]}")
+
+
+def tails(nodes: list[OpenSshNode]) -> list[str]:
+    return [args for one in nodes for args in one.processes() if args.startswith("tail ")]
+
+
+def test_every_line_comes_once_and_in_order(daemon: Daemon, make_node: MakeNode) -> None:
+    nodes = [make_node(1), make_node(2)]
+    before = daemon.descriptors()
+    with daemon.client() as client, growing(nodes):
+        job = begin(client, nodes)
+        came = read_until(client, job, 200)
+        client.stop(job.job_id)
+        job = client.wait(job.job_id)
+        assert statuses(job) == ["succeeded"] * 2, [one.error for one in job.nodes]
+        assert [one.notes for one in job.nodes] == [(), ()]
+        for node in job.nodes:
+            pieces = list(client.output(job.job_id, [node.node]))
+            text = "".join(piece.text for piece in pieces)
+            assert text.startswith(came[node.node])
+            found = numbers(text)
+            assert found == list(range(found[0], found[-1] + 1))
+            assert found[-1] >= 200
+        check_files(Path(job.directory))
+        wait_until(lambda: all(one.processes() == [] for one in nodes))
+    assert_nothing_open(daemon, before)
+
+
+def test_a_pattern_and_the_newest_file_are_the_nodes(daemon: Daemon, make_node: MakeNode) -> None:
+    nodes = [make_node(1)]
+    with daemon.client() as client, growing(nodes):
+        job = begin(client, nodes, "syslog", recent=True, regexp="0.of")
+        read_until(client, job, 100)
+        client.stop(job.job_id)
+        job = client.wait(job.job_id)
+        assert statuses(job) == ["succeeded"], job.nodes[0].error
+        text = "".join(piece.text for piece in client.output(job.job_id))
+        assert {number % 10 for number in numbers(text)} == {0}
+        wait_until(lambda: tails(nodes) == [])
+
+
+def test_a_file_that_rests_and_a_line_without_an_end(daemon: Daemon, make_node: MakeNode) -> None:
+    nodes = [make_node(1)]
+    file_on(nodes[0]).write_text("the only line\nand one without an end")
+    with daemon.client() as client:
+        job = begin(client, nodes)
+        assert next(client.output(job.job_id, follow=True)).text == "the only line\n"
+        client.stop(job.job_id)
+        job = client.wait(job.job_id)
+        assert statuses(job) == ["succeeded"], job.nodes[0].error
+        text = "".join(piece.text for piece in client.output(job.job_id))
+        assert text == "the only line\nand one without an end\n"
+    wait_until(lambda: nodes[0].processes() == [])
+
+
+def test_a_file_that_is_not_there(daemon: Daemon, make_node: MakeNode) -> None:
+    with daemon.client() as client:
+        job = client.wait(begin(client, [make_node(1)], "no/such.log").job_id)
+        assert job.nodes[0].failure.code == "invalid_path"
+
+
+# What is waited for -> whether the node has come so far.
+STEPS: dict[str, Callable[[Client, Job, OpenSshNode], bool]] = {
+    "queued": lambda client, job, node: True,
+    "connected": lambda client, job, node: node.processes() != [],
+    "typed": lambda client, job, node: client.status(job.job_id).nodes[0].phase == "command",
+    "tail": lambda client, job, node: tails([node]) != [],
+    "lines": lambda client, job, node: read_until(client, job, 50) != {},
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_cancel_at_each_step_leaves_nothing_that_runs(
+    daemon: Daemon, make_node: MakeNode, step: str
+) -> None:
+    node = make_node(1)
+    before = daemon.descriptors()
+    with daemon.client() as client, growing([node]):
+        job = begin(client, [node])
+        wait_until(lambda: STEPS[step](client, job, node))
+        client.cancel(job.job_id)
+        wait_until(lambda: client.status(job.job_id).closed)
+        job = client.status(job.job_id)
+        assert statuses(job) == ["cancelled"]
+        files = list(client.files(job.job_id))
+        assert [file.complete for file in files] == [False] * len(files)
+        if step == "lines":
+            numbers("".join(piece.text for piece in client.output(job.job_id)))
+        check_files(Path(job.directory))
+        wait_until(lambda: node.processes() == [])
+    assert_nothing_open(daemon, before)
+
+
+def test_a_daemon_that_is_killed_leaves_no_tail(daemon: Daemon, make_node: MakeNode) -> None:
+    nodes = [make_node(1)]
+    with daemon.client() as client, growing(nodes):
+        read_until(client, begin(client, nodes), 30)
+        assert len(tails(nodes)) == 1
+        daemon.kill()
+        wait_until(lambda: tails(nodes) == [])
