@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import get_args
+from typing import TYPE_CHECKING, Unpack, get_args
 
 import msgspec
 
@@ -24,9 +24,16 @@ from cucmctl.cli.options import (
 )
 from cucmctl.cli.times import moment, rfc3339
 from cucmctl.client.client import MOST_LISTED, UNFINISHED, Client
-from cucmctl.text import checked, job_list, judged, render, sized
+from cucmctl.lean import Later
+from cucmctl.text import render
 from cucmctl.text.window import window
 from cucmd.protocol.jobs import DEFAULT_LIMIT, Job, JobStatus, JobSummary, ListRequest
+
+if TYPE_CHECKING:
+    from cucmctl.text import checked, job_list, judged, sized
+else:  # most jobs need none of them
+    checked, job_list = Later("cucmctl.text.checked"), Later("cucmctl.text.job_list")
+    judged, sized = Later("cucmctl.text.judged"), Later("cucmctl.text.sized")
 
 # how many jobs `status` shows without a job: they fit a small terminal
 NEWEST = 10
@@ -60,19 +67,24 @@ def _status(arguments: argparse.Namespace) -> int:
             newest = client.list(limit=NEWEST)
             jobs = [*newest, *older(client, newest, NEWEST)]
             return _show_list(jobs, as_json=arguments.json)
-        job = judged.whole(client.status(arguments.job))
+        job = client.status(arguments.job)
+    if any(node.health is not None for node in job.nodes):
+        job = judged.whole(job)
     layout = printer.layout(sys.stdout)
-    found = _found(job)(job, **layout)
-    lines = render.job(job, datetime.now(UTC), **layout, found=found)
+    lines = render.job(job, datetime.now(UTC), **layout, found=_found(job, **layout))
     seen = render.first_in_view(lines, printer.rows(sys.stdout), layout["columns"])
     return printer.show(job, seen, as_json=arguments.json)
 
 
-def _found(job: Job) -> Callable[..., Iterable[str]]:
+def _found(job: Job, **layout: Unpack[printer.Layout]) -> Iterable[str]:
     """What says what the job has found on its nodes."""
-    if checked.has_checked(job):
-        return checked.table
-    return judged.lines if judged.has_health(job) else sized.sizes
+    if any(node.checked is not None for node in job.nodes):
+        return checked.table(job, **layout)
+    if any(node.health is not None for node in job.nodes):
+        return judged.lines(job, **layout)
+    if any(node.sizes is not None for node in job.nodes):
+        return sized.sizes(job, **layout)
+    return ()
 
 
 def _list_arguments(parser: VerbParser) -> None:

@@ -21,11 +21,6 @@ MACHINE = ("PRODUCT", "VERSION")
 _RIGHT = "CLOCK"
 
 
-def has_checked(job: Job) -> bool:
-    """Whether there is anything to show."""
-    return any(node.checked is not None for node in job.nodes)
-
-
 def asks_receiver(job: Job) -> bool:
     """Whether any node was looked at beyond its own command line, or would have been."""
     return any(node.checked and node.checked.receiver != "not_asked" for node in job.nodes)

@@ -26,11 +26,6 @@ _WORDS = {
 _WIDTH = max(len(word) for word, _ in _WORDS.values())
 
 
-def has_health(job: Job) -> bool:
-    """Whether there is anything to show."""
-    return any(node.health is not None for node in job.nodes)
-
-
 def whole(job: Job) -> Job:
     """The same job; its nodes have those findings too that only show between nodes."""
     between: dict[str, list[Finding]] = {}

@@ -87,6 +87,8 @@ def test_a_short_command_loads_nothing_that_is_slow_and_not_needed(answering, ar
     modules = loaded(RUN, "--socket", answering, *arguments.split())
     # A bare Python has some of them where site-packages has `.pth` files.
     assert set(UNNEEDED) & (set(modules) - set(loaded("pass"))) == set()
+    shown = {name for name in modules if name.startswith("cucmctl.text.")}
+    assert not shown & {f"cucmctl.text.{name}" for name in ("checked", "judged", "sized")}
 
 
 @pytest.mark.parametrize("arguments", COMMANDS[:-1])
