@@ -21,7 +21,7 @@ from cucmctl import main
 from cucmctl.cli.options import VerbParser
 from cucmd.config.model import Config
 from cucmd.failure import Code, failure
-from cucmd.service.access import ROLES, Role
+from cucmd.service.access import RIGHTS, Right
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((*ROOT.glob("ctl/man/*.md"), *ROOT.glob("daemon/man/*.md")))
@@ -108,13 +108,13 @@ def _toml(value: Any) -> str:
 def roles() -> str:
     """Who may call which method of the socket."""
     who = {
-        Role.VIEW: "`cucm-view` too",
-        Role.READ: "`cucm-view` too where `[access] view_reads_files = true`",
-        Role.OPERATE: "`cucm`",
+        Right.VIEW: "`cucm-view` too",
+        Right.READ: "`cucm-view` too where `[access] view_reads_files = true`",
+        Right.OPERATE: "`cucm`",
     }
     rows = ["| methods of the socket | who may call them |", "| --- | --- |"]
-    for role, text in who.items():
-        methods = (name for name, needed in ROLES.items() if needed is role and name[:3] != "Get")
+    for right, text in who.items():
+        methods = (name for name, needed in RIGHTS.items() if needed is right and name[:3] != "Get")
         rows.append(f"| {', '.join(f'`{name}`' for name in methods)} | {text} |")
     return "\n".join(rows) + "\n"
 

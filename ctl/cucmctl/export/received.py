@@ -31,7 +31,7 @@ _FEWEST = 512
 OpenFile: TypeAlias = tuple[ExportedFile, int | None]
 
 
-class Received:
+class _FromDaemon:
     """What is the same for both. `reply` says how many bytes there are, and of what; `left`: how
     many of these are still to come. To be used as a context manager.
 
@@ -56,7 +56,7 @@ class Received:
         self._connection.close()
 
 
-class Export(Received):
+class Export(_FromDaemon):
     """The bytes of a job's tar."""
 
     def read(self, size: int) -> bytes:
@@ -83,7 +83,7 @@ def may_open_enough() -> bool:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= _FEWEST
 
 
-class OpenExport(Received):
+class OpenExport(_FromDaemon):
     """The files of a job, open. `left` counts bytes of a tar of them."""
 
     # Seconds between two words of ours while we are at work; the daemon waits for 60.

@@ -26,7 +26,7 @@ from cucmd.api.wire import (
 )
 from cucmd.cases.archive import Archive
 from cucmd.cases.coverage import Coverage
-from cucmd.cases.exported import Opened
+from cucmd.cases.exported import OpenedFile
 from cucmd.cases.files import folder, is_gone, nodes_by_name, pages
 from cucmd.cases.output import (
     PrintedFile,
@@ -292,7 +292,7 @@ class Cases:
 
 
 async def _batches(
-    lists: AsyncGenerator[list[Opened], None], archive: Archive | None
+    lists: AsyncGenerator[list[OpenedFile], None], archive: Archive | None
 ) -> AsyncGenerator[Batch, None]:
     """The files in `lists`, then one without. The first has the documents of `archive` too."""
     body = None if archive is None else archive.content_of_documents()

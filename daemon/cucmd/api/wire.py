@@ -10,7 +10,7 @@ from typing import Any
 from msgspec.structs import asdict, replace
 
 from cucmd.cases.documents import moment, shown
-from cucmd.cases.exported import Opened, TarEntry
+from cucmd.cases.exported import OpenedFile, TarEntry
 from cucmd.cases.files import counts, name_of
 from cucmd.cases.verify import CheckedFile
 from cucmd.failure import Failure
@@ -125,7 +125,7 @@ def document_to_wire(entry: TarEntry) -> ExportedFile:
     return ExportedFile(entry.name, entry.size, entry.modified)
 
 
-def opened_to_wire(opened: Opened) -> ExportedFile:
+def opened_to_wire(opened: OpenedFile) -> ExportedFile:
     wanted, entry = opened.wanted, opened.wanted.entry
     return ExportedFile(
         entry.name,

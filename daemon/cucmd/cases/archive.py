@@ -24,13 +24,13 @@ import msgspec
 import trio
 
 from cucmd.cases import documents
-from cucmd.cases.documents import Figures
+from cucmd.cases.documents import ExportedNode
 from cucmd.cases.exported import (
     END,
     GONE,
     MOST_TOGETHER,
     NOT_REGULAR,
-    Opened,
+    OpenedFile,
     TarEntry,
     WantedFile,
     contents,
@@ -48,7 +48,7 @@ from cucmd.store import Store
 class Measured(msgspec.Struct, frozen=True):
     """What a tar will have. `length`, `size`: bytes, of the tar and of the files in it.
 
-    `damaged`: for each node, as `Figures` has them.
+    `damaged`: for each node, as `ExportedNode` has them.
     """
 
     length: int
@@ -91,7 +91,7 @@ class Archive:
         # Of nodes of which all attempts count: what came in each, below the folder of the attempt.
         self._complete: dict[str, set[str]] = {}
         self._cut: dict[str, set[str]] = {}
-        self._figures = {name: Figures() for name in self._nodes}
+        self._figures = {name: ExportedNode() for name in self._nodes}
         self._checksums_length = 0
         self._manifest_length = 0
         self._transcripts: list[WantedFile] = []
@@ -136,7 +136,9 @@ class Archive:
                         yield piece
         yield END
 
-    async def _open(self, wanted: list[WantedFile], opening: trio.CapacityLimiter) -> list[Opened]:
+    async def _open(
+        self, wanted: list[WantedFile], opening: trio.CapacityLimiter
+    ) -> list[OpenedFile]:
         work = partial(open_all, self._directory, wanted, damaged=self._verify)
         return await trio.to_thread.run_sync(work, limiter=opening)
 
@@ -156,7 +158,7 @@ class Archive:
                 async for piece in pieces:
                     yield piece
 
-    async def opened(self, opening: trio.CapacityLimiter) -> AsyncGenerator[list[Opened], None]:
+    async def opened(self, opening: trio.CapacityLimiter) -> AsyncGenerator[list[OpenedFile], None]:
         """The same files, open, from one to `MOST_TOGETHER` in a list. Who takes a list closes
         them.
 

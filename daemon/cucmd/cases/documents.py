@@ -21,7 +21,7 @@ from cucmd.received_file import ReceivedFile
 _encode = msgspec.json.Encoder().encode
 
 
-class Figures(msgspec.Struct):
+class ExportedNode(msgspec.Struct):
     """What is exported of one node. `left_out`: files that are not complete. `damaged`: those that
     are not as they were received, by path, with what is wrong; they are left out too. `renamed`:
     how the node has named a file, and how it is named here.
@@ -45,7 +45,7 @@ def checksum_line(file: ReceivedFile, name: str) -> bytes:
 # manifest.json
 
 
-def manifest_beginning(job: Job, figures: dict[str, Figures]) -> bytes:
+def manifest_beginning(job: Job, figures: dict[str, ExportedNode]) -> bytes:
     head = {
         "job_id": job.job_id,
         "status": job.status,
@@ -64,7 +64,7 @@ def manifest_beginning(job: Job, figures: dict[str, Figures]) -> bytes:
     return b'{"job":' + _encode(head) + b',"files":['
 
 
-def _manifest_node(job: Job, node: Node, figures: Figures) -> dict[str, object]:
+def _manifest_node(job: Job, node: Node, figures: ExportedNode) -> dict[str, object]:
     failed = job.failure_of(node)
     return {
         "node": node.node,
@@ -118,12 +118,12 @@ def shown(path: str) -> str:
 # summary.txt
 
 
-def summary(job: Job, figures: dict[str, Figures]) -> bytes:
+def summary(job: Job, figures: dict[str, ExportedNode]) -> bytes:
     """What a person at the vendor reads first."""
     return ("\n".join(_summary_lines(job, figures)) + "\n").encode("utf-8", "backslashreplace")
 
 
-def _summary_lines(job: Job, figures: dict[str, Figures]) -> Iterator[str]:
+def _summary_lines(job: Job, figures: dict[str, ExportedNode]) -> Iterator[str]:
     yield f"{job.work.title} by cucmd, job {job.job_id}: {job.status}"
     yield ""
     for name, value in _facts(job):
@@ -174,7 +174,7 @@ def _facts(job: Job) -> Iterator[tuple[str, str]]:
     yield "Ended", utc(job.completed_at)
 
 
-def _remarks(job: Job, node: Node, figures: Figures) -> Iterator[str]:
+def _remarks(job: Job, node: Node, figures: ExportedNode) -> Iterator[str]:
     if (failed := job.failure_of(node)) is not None:
         yield f"{node.node}: {failed.code.value}: {failed.message}"
     if node.coverage:

@@ -149,7 +149,7 @@ class WantedFile(msgspec.Struct, frozen=True):
     sha256: str = ""
 
 
-class Opened(msgspec.Struct, frozen=True):
+class OpenedFile(msgspec.Struct, frozen=True):
     """`descriptor`, or `wrong`: why there is none."""
 
     wanted: WantedFile
@@ -159,12 +159,12 @@ class Opened(msgspec.Struct, frozen=True):
 
 def open_all(
     directory: Path, wanted: Sequence[WantedFile], *, damaged: bool = False
-) -> list[Opened]:
+) -> list[OpenedFile]:
     """Each of the files, in their order. With `damaged` one that is not as recorded is no error.
 
     Raises `CannotExport`, `OSError`; nothing is left open then.
     """
-    opened: list[Opened] = []
+    opened: list[OpenedFile] = []
     with _folder(directory) as folder:
         try:
             for one in wanted:
@@ -191,11 +191,11 @@ def _folder(directory: Path) -> Iterator[int | None]:
         os.close(folder)
 
 
-def _opened(folder: int | None, wanted: WantedFile, *, damaged: bool) -> Opened:
+def _opened(folder: int | None, wanted: WantedFile, *, damaged: bool) -> OpenedFile:
     descriptor, wrong = _open(folder, wanted)
     if wrong is not None and not damaged:
         raise CannotExport(f"{shown(wanted.entry.name)} {wrong}")
-    return Opened(wanted, descriptor, wrong)
+    return OpenedFile(wanted, descriptor, wrong)
 
 
 def _open(folder: int | None, wanted: WantedFile) -> tuple[int | None, str | None]:

@@ -18,7 +18,7 @@ from msgspec.structs import asdict
 
 from cucmd.lab.answers import LabMember
 from cucmd.lab.faults import FaultKind, FaultPlan
-from cucmd.lab.node import AllCounters, Counters, LabNode
+from cucmd.lab.node import AllCounters, LabCounters, LabNode
 from cucmd.lab.options import LabOptions
 from cucmd.lab.ssh_server import LabHostKeys, NodeServer, new_host_key
 from cucmd.ssh.bridge import on_asyncio
@@ -46,22 +46,22 @@ class Lab:
         ]
 
     @property
-    def counters(self) -> Counters:
+    def counters(self) -> LabCounters:
         """The sums of all nodes, now."""
         return self._counters.total()
 
-    async def until(self, condition: Callable[[Counters], bool]) -> Counters:
+    async def until(self, condition: Callable[[LabCounters], bool]) -> LabCounters:
         """Waits until the sums meet the condition; returns them. The caller bounds the wait."""
         return await self._counters.until(condition)
 
-    async def idle(self) -> Counters:
+    async def idle(self) -> LabCounters:
         """Waits until no connection and no push is open any more."""
         return await self.until(
             lambda total: total.connections_now == total.sessions_now == total.pushes_now == 0
         )
 
     def report(self) -> dict[str, Any]:
-        """The sums, as in Counters, and below `nodes` the same of each address."""
+        """The sums, as in LabCounters, and below `nodes` the same of each address."""
         nodes = zip(self.addresses, self._counters.nodes, strict=True)
         return {**asdict(self.counters), "nodes": {name: asdict(one) for name, one in nodes}}
 

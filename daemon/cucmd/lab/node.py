@@ -50,7 +50,7 @@ class LabNode:
         return self.members[self.index - 1]
 
     @property
-    def counters(self) -> Counters:
+    def counters(self) -> LabCounters:
         return self._counters.nodes[self.index - 1]
 
     def count(self, name: str, by: int = 1) -> None:
@@ -99,7 +99,7 @@ class LabNode:
         return f"{self._last_stamp.astimezone(self.options.timezone):%Y-%m-%d_%H-%M-%S}"
 
 
-class Counters(msgspec.Struct):
+class LabCounters(msgspec.Struct):
     """Of one node, or of all. `_now`: open at this moment. The others: since the lab began."""
 
     connections_now: int = 0  # TCP connections accepted and not yet closed
@@ -124,7 +124,7 @@ class Counters(msgspec.Struct):
     faults_used: int = 0  # how often a fault had its effect
     defects: int = 0  # exceptions in the lab itself: always 0, unless the lab has a bug
 
-    def add(self, other: Counters) -> None:
+    def add(self, other: LabCounters) -> None:
         for name in self.__struct_fields__:
             value = getattr(other, name)
             mine = getattr(self, name)
@@ -136,11 +136,11 @@ class AllCounters:
     """The counters of all nodes, and a way to wait until they change."""
 
     def __init__(self, nodes: int) -> None:
-        self.nodes = [Counters() for _ in range(nodes)]
+        self.nodes = [LabCounters() for _ in range(nodes)]
         self._watchers = trio.lowlevel.ParkingLot()
 
-    def total(self) -> Counters:
-        total = Counters()
+    def total(self) -> LabCounters:
+        total = LabCounters()
         for node in self.nodes:
             total.add(node)
         return total
@@ -153,7 +153,7 @@ class AllCounters:
             counters.sessions_most = max(counters.sessions_most, counters.sessions_now)
         self._watchers.unpark_all()
 
-    async def until(self, condition: Callable[[Counters], bool]) -> Counters:
+    async def until(self, condition: Callable[[LabCounters], bool]) -> LabCounters:
         """The totals, once they meet the condition. The caller's scope limits the wait."""
         while not condition(total := self.total()):
             await self._watchers.park()

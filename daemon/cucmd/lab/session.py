@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from cucmd.lab import texts
 from cucmd.lab.faults import FaultKind, Step
 from cucmd.lab.node import LabNode
-from cucmd.lab.terminal import Channel, Terminal, wait_forever
+from cucmd.lab.terminal import Terminal, TerminalChannel, wait_forever
 
 T = TypeVar("T")
 # What is printed without end. Each prompt is on its own line; the other texts have no line ends.
@@ -41,7 +41,7 @@ class LabSession:
     interrupted  by Ctrl-C, since what is in the foreground began
     """
 
-    def __init__(self, node: LabNode, channel: Channel, cut: Callable[[], None]) -> None:
+    def __init__(self, node: LabNode, channel: TerminalChannel, cut: Callable[[], None]) -> None:
         self.node = node
         self.terminal = Terminal(channel, self._interrupt)
         self.cut = cut

@@ -55,7 +55,7 @@ class LineEditor:
         return {Echo.PLAIN: bytes([key]), Echo.STARS: b"*", Echo.NONE: b""}[self._echo]
 
 
-class Channel(Protocol):
+class TerminalChannel(Protocol):
     """The part of an SSH channel that is used here."""
 
     def write(self, data: bytes, datatype: Any = None) -> None: ...
@@ -69,7 +69,7 @@ class InputClosed(Exception):
 class Terminal:
     """`on_interrupt` is called when Ctrl-C arrives. What was typed before it is dropped."""
 
-    def __init__(self, channel: Channel, on_interrupt: Callable[[], None]) -> None:
+    def __init__(self, channel: TerminalChannel, on_interrupt: Callable[[], None]) -> None:
         self._channel = channel
         self._on_interrupt = on_interrupt
         self._keys = bytearray()

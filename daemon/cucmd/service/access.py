@@ -1,8 +1,8 @@
 """Who may call which method at the socket, by the credentials of the peer from the kernel.
 
 Root, the daemon's own user and the operate group may call every method; the view group those of its
-roles in ROLES; everybody else gets `PermissionDenied`. Where there is no group, the folder of the
-socket keeps all others out.
+rights in RIGHTS; everybody else gets `PermissionDenied`. Where there is no group, the folder of
+the socket keeps all others out.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from cucmd.varlink import Caller, Method, PermissionDenied
 log = logging.getLogger(__name__)
 
 
-class Role(Enum):
+class Right(Enum):
     """Who may call a method, beside operators, who may call all.
 
     VIEW: the view group. READ: the view group where `[access] view_reads_files` is true.
@@ -36,16 +36,16 @@ class Role(Enum):
 
 
 # The table of cucmd(8) is made from this; a test compares it with the methods that there are.
-ROLES: dict[str, Role] = {
-    **dict.fromkeys(("Status", "List", "Watch", "ListHostKeys"), Role.VIEW),
-    **dict.fromkeys(("Clusters", "Profiles"), Role.VIEW),
-    **dict.fromkeys(("Files", "Output", "Export", "Transcript"), Role.READ),
-    **dict.fromkeys(("Start", "Retry", "Cancel", "Label", "Verify"), Role.OPERATE),
-    **dict.fromkeys(("Stop", "Delete", "Prune"), Role.OPERATE),
-    **dict.fromkeys(("AddHostKey", "ForgetHostKey", "Reload"), Role.OPERATE),
-    **dict.fromkeys(("Credentials", "Configuration"), Role.OPERATE),
+RIGHTS: dict[str, Right] = {
+    **dict.fromkeys(("Status", "List", "Watch", "ListHostKeys"), Right.VIEW),
+    **dict.fromkeys(("Clusters", "Profiles"), Right.VIEW),
+    **dict.fromkeys(("Files", "Output", "Export", "Transcript"), Right.READ),
+    **dict.fromkeys(("Start", "Retry", "Cancel", "Label", "Verify"), Right.OPERATE),
+    **dict.fromkeys(("Stop", "Delete", "Prune"), Right.OPERATE),
+    **dict.fromkeys(("AddHostKey", "ForgetHostKey", "Reload"), Right.OPERATE),
+    **dict.fromkeys(("Credentials", "Configuration"), Right.OPERATE),
     # About the service itself, so that `varlinkctl info` works for the view group too.
-    **dict.fromkeys(("GetInfo", "GetInterfaceDescription"), Role.VIEW),
+    **dict.fromkeys(("GetInfo", "GetInterfaceDescription"), Right.VIEW),
 }
 
 
@@ -72,14 +72,14 @@ class Access(msgspec.Struct, frozen=True):
     def may_view(self, caller: Caller) -> bool:
         return self.may_operate(caller) or _in(caller, self.view_gid)
 
-    def _may(self, caller: Caller, role: Role) -> bool:
-        views = role is Role.VIEW or (role is Role.READ and self.view_reads_files)
+    def _may(self, caller: Caller, right: Right) -> bool:
+        views = right is Right.VIEW or (right is Right.READ and self.view_reads_files)
         return self.may_view(caller) if views else self.may_operate(caller)
 
     def authorize(self, caller: Caller, method: Method | None) -> None:
         """Raises `PermissionDenied`. `method` is None for a name that no method has."""
-        role = Role.VIEW if method is None else ROLES.get(method.name, Role.OPERATE)
-        if not self._may(caller, role):
+        right = Right.VIEW if method is None else RIGHTS.get(method.name, Right.OPERATE)
+        if not self._may(caller, right):
             name = method.name if method else "a call"
             who = caller.uid, caller.pid
             log.warning("refused %s to uid %d, pid %d", name, *who, extra=caller.for_log)
@@ -87,7 +87,7 @@ class Access(msgspec.Struct, frozen=True):
         if method is not None:
             who = caller.uid, caller.pid
             # A script that looks each second would fill the journal.
-            level = logging.DEBUG if role is Role.VIEW else logging.INFO
+            level = logging.DEBUG if right is Right.VIEW else logging.INFO
             log.log(level, "%s by uid %d, pid %d", method.name, *who, extra=caller.for_log)
 
 

@@ -68,7 +68,7 @@ from cucmd.ssh.python314 import import_trio_asyncio
 trio_asyncio = import_trio_asyncio()
 
 T = TypeVar("T")
-Report = Callable[[str, BaseException | None], None]
+OnError = Callable[[str, BaseException | None], None]
 
 # Timers. Up to this many are not swept: that would cost more than they take. asyncio's own figure.
 FEW = 100
@@ -97,7 +97,7 @@ async def _no_work() -> None:
 
 
 @asynccontextmanager
-async def open_bridge(*, on_error: Report = log) -> AsyncIterator[Bridge]:
+async def open_bridge(*, on_error: OnError = log) -> AsyncIterator[Bridge]:
     """An asyncio loop for the body, and for every task that is started in it.
 
     `on_error` gets an exception of a callback, or of a task that is not awaited. Such an exception
@@ -209,7 +209,7 @@ async def run_callbacks() -> None:
         await loop.synchronize()
 
 
-def _handler(report: Report) -> Callable[[Any, dict[str, Any]], None]:
+def _handler(report: OnError) -> Callable[[Any, dict[str, Any]], None]:
     def handle(_loop: Any, context: dict[str, Any]) -> None:
         try:
             report(str(context.get("message") or "unhandled error"), context.get("exception"))

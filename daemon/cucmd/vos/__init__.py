@@ -71,7 +71,7 @@ from cucmd.vos.screen import Token as Token
 from cucmd.vos.services import ListedFile as ListedFile
 from cucmd.vos.services import parse_file_list as parse_file_list
 from cucmd.vos.status import Disk as Disk
-from cucmd.vos.status import NodeStatus as NodeStatus
+from cucmd.vos.status import ShowStatus as ShowStatus
 from cucmd.vos.status import parse_machine as parse_machine
 from cucmd.vos.status import parse_show_status as parse_show_status
 from cucmd.vos.texts import PAGER_OFF as PAGER_OFF

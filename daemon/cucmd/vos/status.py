@@ -91,7 +91,7 @@ class Machine(msgspec.Struct, frozen=True):
     others: tuple[str, ...] = ()
 
 
-class NodeStatus(msgspec.Struct, frozen=True):
+class ShowStatus(msgspec.Struct, frozen=True):
     """What a node says about its time.
 
     zone   None if it named none that is known here
@@ -156,14 +156,14 @@ def _shares(line: str) -> dict[str, float]:
     return {one["name"].lower(): float(one["share"]) for one in _SHARE.finditer(line)}
 
 
-def parse_show_status(lines: Iterable[str], zone_of: ZoneOf) -> NodeStatus:
+def parse_show_status(lines: Iterable[str], zone_of: ZoneOf) -> ShowStatus:
     """Reads the same answer for the node's time alone. Raises only what `zone_of` raises.
 
     What is not certain counts as unknown. A wrong time zone or clock would move the window away
     from the files. An unknown one only widens it.
     """
     said = parse_machine(lines)
-    return NodeStatus(_zone(said.time_zone or "", zone_of), _moment(said.date or ""))
+    return ShowStatus(_zone(said.time_zone or "", zone_of), _moment(said.date or ""))
 
 
 def _moment(text: str) -> datetime | None:

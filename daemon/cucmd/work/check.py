@@ -175,7 +175,7 @@ async def _ask_status(session: NodeSession, seen: _Seen) -> list[str]:
     return [*_clock_notes(status, off), *_logging_notes(logging)]
 
 
-def _clock_notes(status: vos.NodeStatus, off: timedelta | None) -> Iterable[str]:
+def _clock_notes(status: vos.ShowStatus, off: timedelta | None) -> Iterable[str]:
     if status.zone is None:
         yield (
             "its time zone is not known here: a window of hours is widened to fit every zone; "

@@ -8,7 +8,7 @@ import pytest
 
 from cucmd.api.wire import job_to_wire
 from cucmd.cases import documents
-from cucmd.cases.documents import Figures
+from cucmd.cases.documents import ExportedNode
 from cucmd.job.capture import Capture, Captured
 from cucmd.job.collect import Collect
 from cucmd.job.job import Job
@@ -31,7 +31,7 @@ def job_of(coverage: str | None) -> Job:
     ("coverage", "said", "not_yet"), [(SAID, SAID, False), ("", None, False), (None, None, True)]
 )
 def test_what_files_cover(coverage: str | None, said: str | None, not_yet: bool) -> None:
-    job, figures = job_of(coverage), {"pub": Figures()}
+    job, figures = job_of(coverage), {"pub": ExportedNode()}
     summary = documents.summary(job, figures).decode()
     assert (f"pub: {SAID}" in summary) is bool(said)
     assert (NOT_YET in summary) is not_yet
@@ -46,7 +46,7 @@ def test_the_manifest_has_what_other_work_gives_as_the_interface_has_it(
     captured = Captured("cucmd_0a1b2c3d4e5f", NOW, packets=3)
     seen = msgspec.structs.replace(job.nodes[0], result=captured)
     job = msgspec.structs.replace(job, nodes=(seen,), work=Capture("cucmd_0a1b2c3d4e5f"))
-    manifest = documents.manifest_beginning(job, {"pub": Figures()}) + documents.MANIFEST_END
+    manifest = documents.manifest_beginning(job, {"pub": ExportedNode()}) + documents.MANIFEST_END
     in_manifest = json.loads(manifest)["job"]["nodes"][0]
     on_socket = json.loads(msgspec.json.encode(job_to_wire(job, tmp_path).nodes[0]))
     assert in_manifest["result"] == on_socket["capture"]
@@ -55,7 +55,7 @@ def test_the_manifest_has_what_other_work_gives_as_the_interface_has_it(
 def test_captures_before_a_retry_that_may_run_are_named_of_a_node_that_is_cancelled() -> None:
     node = msgspec.structs.replace(Node("pub"), may_run=("cucmd_x", "cucmd_x_2"))
     job = Job("0a1b2c3d4e5f", NOW, Capture("cucmd_x"), Timeouts(), 8, (node,)).cancel(NOW)
-    lines = documents.summary(job, {"pub": Figures()}).decode().splitlines()
+    lines = documents.summary(job, {"pub": ExportedNode()}).decode().splitlines()
     said = [line for line in lines if "may still run" in line]
     assert [line.rpartition("/")[2] for line in said] == ["cucmd_x.cap", "cucmd_x_2.cap"]
 

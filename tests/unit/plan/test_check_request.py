@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from cucmd.api.wire import job_to_wire
-from cucmd.cases.documents import Figures, manifest_beginning, summary
+from cucmd.cases.documents import ExportedNode, manifest_beginning, summary
 from cucmd.config import Config, InvalidValue
 from cucmd.config.model import ClusterSettings
 from cucmd.job.asked import Checks, Collection, Login, Timeouts
@@ -76,7 +76,7 @@ def test_what_was_seen_is_on_the_socket_and_in_the_manifest() -> None:
     assert shown.nodes[0].checked == Checked(
         reachable=True, version="15.0.1", logging_total=9, receiver="not_asked"
     )
-    figures = {"x": Figures()}
+    figures = {"x": ExportedNode()}
     manifest = msgspec.json.decode(manifest_beginning(job, figures) + b"]}")
     assert manifest["job"]["work"] == {"type": "check", "receiver": False}
     assert manifest["job"]["nodes"][0]["result"]["version"] == "15.0.1"

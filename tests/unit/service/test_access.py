@@ -1,9 +1,9 @@
-"""Which role a method needs, and who has it."""
+"""Which right a method needs, and who has it."""
 
 import pytest
 
 from cucmd.api.interface import jobs_interface
-from cucmd.service.access import ROLES, Access, Role
+from cucmd.service.access import RIGHTS, Access, Right
 from cucmd.varlink import Caller, Method, PermissionDenied
 
 OPERATOR, VIEWER, STRANGER = 1001, 1002, 1003
@@ -33,23 +33,23 @@ def may(who: Caller, method: Method | None, *, view_reads_files: bool = False) -
 
 def test_every_method_has_a_role_and_every_role_a_method() -> None:
     service = {"GetInfo", "GetInterfaceDescription"}
-    assert {method.name for method in METHODS} | service == set(ROLES)
+    assert {method.name for method in METHODS} | service == set(RIGHTS)
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 def test_a_method_is_for_those_of_its_role(method: Method) -> None:
-    role = ROLES[method.name]
+    right = RIGHTS[method.name]
     for who in (caller(OPERATOR), caller(STRANGER, uid=0), caller(STRANGER, uid=OURS)):
         assert may(who, method)
-    assert may(caller(VIEWER), method) == (role is Role.VIEW)
-    assert may(caller(VIEWER), method, view_reads_files=True) == (role is not Role.OPERATE)
+    assert may(caller(VIEWER), method) == (right is Right.VIEW)
+    assert may(caller(VIEWER), method, view_reads_files=True) == (right is not Right.OPERATE)
     assert not may(caller(STRANGER), method, view_reads_files=True)
 
 
 def test_a_method_that_changes_something_is_for_operators() -> None:
     for method in METHODS:
         if method.effect:
-            assert ROLES[method.name] is Role.OPERATE, method.name
+            assert RIGHTS[method.name] is Right.OPERATE, method.name
 
 
 def test_a_name_that_is_no_method_is_looked_at_for_viewers_only() -> None:

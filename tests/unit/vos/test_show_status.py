@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cucmd.lab.answers import Here, LabMember, status
 from cucmd.node.resolver import zone_of
-from cucmd.vos import NodeStatus, parse_show_status
+from cucmd.vos import ShowStatus, parse_show_status
 
 
 @pytest.mark.parametrize(
@@ -117,5 +117,5 @@ def test_never_raises(lines):
     st.sampled_from(["Europe/Berlin", "Pacific/Apia", "Etc/UTC", "Pacific/Kiritimati"]),
 )
 def test_no_date_is_too_strange(clock, zone):
-    found = NodeStatus(ZoneInfo(zone), clock)
+    found = ShowStatus(ZoneInfo(zone), clock)
     assert abs(found.ahead(datetime(2026, 11, 25, tzinfo=UTC))) < timedelta(days=3660)
