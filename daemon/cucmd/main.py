@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command. Returns its exit code."""
     try:
         args = _parse(list(sys.argv[1:] if argv is None else argv))
-        return int(_COMMANDS[args.command](args))
+        return int(COMMANDS[args.command](args))
     except KeyboardInterrupt:
         return 130
     except Unwritable as unwritable:
@@ -79,8 +79,8 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     if first.startswith("-") and first not in ("-h", "--help", "--version"):
         first, arguments = "serve", ["serve", *arguments]  # the default, with its own options
     parser = _parser(first)
-    if not first.startswith("-") and first not in _COMMANDS:
-        parser.error(f"{first!r} is not a command; expected one of {', '.join(_COMMANDS)}")
+    if not first.startswith("-") and first not in COMMANDS:
+        parser.error(f"{first!r} is not a command; expected one of {', '.join(COMMANDS)}")
     return parser.parse_args(arguments)
 
 
@@ -171,4 +171,4 @@ def _lab(args: argparse.Namespace) -> int:
     return run(args)
 
 
-_COMMANDS = {"serve": _serve, "check": _check, "demo": _demo, "lab": _lab}
+COMMANDS = {"serve": _serve, "check": _check, "demo": _demo, "lab": _lab}

@@ -156,5 +156,5 @@ if __name__ == "__main__":
     if "CUCMD_TEST_STRUCTS" in os.environ:
         noting_structs(Path(os.environ["CUCMD_TEST_STRUCTS"]))
     if "CUCMD_TEST_DEFECT" in os.environ:
-        service._show_status = failing_with(OSError(os.environ["CUCMD_TEST_DEFECT"]))
+        service.return_free_memory = failing_with(OSError(os.environ["CUCMD_TEST_DEFECT"]))
     raise SystemExit(main())

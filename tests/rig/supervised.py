@@ -94,8 +94,9 @@ class SupervisorHarness:
 
     async def closed(self) -> tuple[str, ...]:
         """Waits until no job is live. Returns those whose files are not on record."""
-        for run in tuple(self.supervisor._live.values()):
-            await run.kept.wait()
+        for job in await self.supervisor.newest(1000):
+            if (run := self.supervisor.run_of(job.job_id)) is not None:
+                await run.kept.wait()
         return await self.store.ended_but_open()
 
 

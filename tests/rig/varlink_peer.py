@@ -64,6 +64,13 @@ class Peer:
         frame, _, self._buffer = self._buffer.partition(b"\0")
         return json.loads(frame)
 
+    async def rest(self) -> bytes:
+        """What follows a reply, until the end."""
+        data, self._buffer = self._buffer, b""
+        while more := await self.stream.receive_some():
+            data += more
+        return data
+
     async def receive_all(self) -> list[dict]:
         replies = []
         while (reply := await self.receive()) is not None:

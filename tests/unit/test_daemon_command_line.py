@@ -7,7 +7,7 @@ import pytest
 
 from cucmd.config import check
 from cucmd.failure import CannotStart
-from cucmd.main import _COMMANDS, main
+from cucmd.main import COMMANDS, main
 from cucmd.service.start_errors import EXIT_UNAVAILABLE
 
 
@@ -51,7 +51,7 @@ def test_what_keeps_a_command_from_starting_is_one_line_and_its_own_exit_code(mo
     def refuse(_args):
         raise CannotStart("the reason")
 
-    monkeypatch.setitem(_COMMANDS, "serve", refuse)
+    monkeypatch.setitem(COMMANDS, "serve", refuse)
     assert main([]) == EXIT_UNAVAILABLE == 69
     assert capsys.readouterr() == ("", "cucmd: the reason\n")
 

@@ -40,7 +40,7 @@ class Events:
 
     def __init__(self, client: EventsClient) -> None:
         self._client = client
-        self._told: dict[str, int] = {}  # revisions; the jobs in the order in which they came
+        self.told: dict[str, int] = {}  # revisions; the jobs in the order in which they came
         self._unfinished: set[str] = set()  # of these, those that have not ended
         self._asked_for: set[str] = set()  # those whose state is not from the watch
         self._begun = False
@@ -48,7 +48,7 @@ class Events:
     def begin(self) -> None:
         """Notes which jobs there are, before a watch of all jobs. Raises `ClientError`."""
         for job in reversed(self._newest()):
-            self._told[job.job_id] = job.revision or 0
+            self.told[job.job_id] = job.revision or 0
 
     def of(self, reply: WatchReply) -> Iterator[Event]:
         """The events of a reply of the watch.
@@ -73,12 +73,12 @@ class Events:
         self._begun = True
 
     def _is_news(self, job: Job | JobSummary) -> bool:
-        return job.revision is None or job.revision != self._told.get(job.job_id)
+        return job.revision is None or job.revision != self.told.get(job.job_id)
 
     def _is_next(self, change: JobChange) -> bool:
         if change.deleted:  # the last one; a damaged record does not tell its revision
             return True
-        told = self._told.get(change.job_id, -1)
+        told = self.told.get(change.job_id, -1)
         if change.job_id in self._asked_for:
             return change.revision > told
         return change.revision >= told  # figures have the same revision
@@ -86,7 +86,7 @@ class Events:
     def _ended_meanwhile(self, running: set[str]) -> Iterator[Event]:
         newest = [job for job in self._newest() if job.job_id not in running]
         listed = {job.job_id for job in newest}
-        is_told = [job.job_id in self._told for job in newest]
+        is_told = [job.job_id in self.told for job in newest]
         new = len(newest) - is_told[::-1].index(True) if any(is_told) else len(newest)
         # What comes behind all that were told is older: others were deleted, and it moved up.
         for job in reversed(newest[:new]):
@@ -94,7 +94,7 @@ class Events:
                 continue  # its row is damaged; or it begins now, and its changes follow
             if self._is_news(job):
                 yield self._ask_for(job.job_id)
-        for job_id in [name for name in self._told if name not in running | listed]:
+        for job_id in [name for name in self.told if name not in running | listed]:
             # The list is of all that there are, or the job ran and is older than those.
             if len(newest) < NEWEST - len(running) or job_id in self._unfinished:
                 yield self._ask_for(job_id)
@@ -118,7 +118,7 @@ class Events:
 
     def _event(self, name: str, job: Job | JobSummary | JobChange) -> Event:
         if job.revision is not None:
-            self._told[job.job_id] = job.revision
+            self.told[job.job_id] = job.revision
         if job.status in UNFINISHED:
             self._unfinished.add(job.job_id)
         else:
@@ -127,13 +127,13 @@ class Events:
         return {"event": name, "job_id": job.job_id, "job": job}
 
     def _forget(self, job_id: str) -> None:
-        self._told.pop(job_id, None)
+        self.told.pop(job_id, None)
         self._unfinished.discard(job_id)
         self._asked_for.discard(job_id)
 
     def _keep_few(self) -> None:
         """It may run for months. The oldest that have ended are not asked for any more."""
-        if len(self._told) <= 3 * NEWEST:
+        if len(self.told) <= 3 * NEWEST:
             return
-        for job_id in [name for name in self._told if name not in self._unfinished][:NEWEST]:
+        for job_id in [name for name in self.told if name not in self._unfinished][:NEWEST]:
             self._forget(job_id)

@@ -49,7 +49,7 @@ class Live(View):
         self._clock = clock
         self._rates = Rates()
         self._job: Job | None = None
-        self._jobs: dict[str, JobSummary] | None = None  # of a watch of all jobs, oldest first
+        self.jobs: dict[str, JobSummary] | None = None  # of a watch of all jobs, oldest first
         self._ended = EndedJobs()
         self._missed = 0
         self._away = ""  # what to show while the daemon is away
@@ -130,17 +130,17 @@ class Live(View):
         self._missed += change.missed
         if change.jobs is not None:
             self._list({job.job_id: job for job in reversed(change.jobs)})
-        if change.job is not None and self._jobs is not None:
+        if change.job is not None and self.jobs is not None:
             if change.job.deleted:
                 self._ended.add(change.job.job_id)
-                left = {name: job for name, job in self._jobs.items() if name != change.job.job_id}
+                left = {name: job for name, job in self.jobs.items() if name != change.job.job_id}
                 self._list(left)
             # A job that is not listed is newer than all others, unless it was removed before; or it
             # had ended before this watch, and somebody labels it or deletes its files.
-            elif change.job.job_id in self._jobs or not (
+            elif change.job.job_id in self.jobs or not (
                 change.job.closed or self._ended.has(change.job)
             ):
-                self._list(self._jobs | {change.job.job_id: render.summary(change.job)})
+                self._list(self.jobs | {change.job.job_id: render.summary(change.job)})
         elif change.job is not None:
             self._rates.observe(change.job, self._clock())
             self._job = change.job
@@ -170,16 +170,16 @@ class Live(View):
         for old in list(islice(jobs, max(0, len(jobs) - MOST_LINES))):
             if old in ended:
                 del jobs[old]
-        self._jobs = jobs
+        self.jobs = jobs
 
     def _last_state(self) -> Iterator[str]:
         columns, rows = self._console.size
         layout = printer.Layout(
             colour=not self._console.no_color, columns=columns, ascii_only=self._ascii_only
         )
-        if self._jobs is not None:
-            unfinished = sum(job.status not in render.JOB_ENDED for job in self._jobs.values())
-            shown, _ = select_jobs(self._jobs.values(), max(NEWEST, unfinished))
+        if self.jobs is not None:
+            unfinished = sum(job.status not in render.JOB_ENDED for job in self.jobs.values())
+            shown, _ = select_jobs(self.jobs.values(), max(NEWEST, unfinished))
             yield from job_list.jobs(shown, datetime.now(UTC), **layout)
         elif self._job is not None:
             lines = render.job(self._job, datetime.now(UTC), **layout)
@@ -187,9 +187,9 @@ class Live(View):
 
     def _screen(self) -> RenderableType:
         width, height = self._console.size
-        if self._jobs is not None:
+        if self.jobs is not None:
             # one line is for the headings, one for the hint
-            shown, hidden = select_jobs(self._jobs.values(), max(0, height - 2))
+            shown, hidden = select_jobs(self.jobs.values(), max(0, height - 2))
             table = job_list.jobs(
                 shown, datetime.now(UTC), columns=width, ascii_only=self._ascii_only
             )

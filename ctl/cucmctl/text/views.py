@@ -39,9 +39,6 @@ class EndedJobs:
             self._ids.pop(job.job_id, None)
         return job.job_id in self._ids
 
-    def __len__(self) -> int:
-        return len(self._ids)
-
     def add(self, job_id: str) -> None:
         self._ids[job_id] = None
         if len(self._ids) > REMEMBERED:

@@ -74,7 +74,7 @@ def open_signals() -> Iterator[Signals]:
 
 # Core dumps
 
-_PR_SET_DUMPABLE = 4  # <linux/prctl.h>
+PR_SET_DUMPABLE = 4  # <linux/prctl.h>
 
 
 def forbid_core_dumps() -> None:
@@ -85,7 +85,7 @@ def forbid_core_dumps() -> None:
     /proc/PID/fd, environ and mem belong to root. Where the kernel refuses, that is logged.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
         _log.warning("cannot forbid core dumps: %s", os.strerror(ctypes.get_errno()))
 
 

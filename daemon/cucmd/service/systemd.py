@@ -13,10 +13,10 @@ import time
 
 _log = logging.getLogger(__name__)
 
-_FIRST_DESCRIPTOR = 3
+FIRST_DESCRIPTOR = 3
 
 # The manager reads at once; the trio loop must not stand still if it does not.
-_NOTIFY_SECONDS = 0.5
+NOTIFY_SECONDS = 0.5
 
 
 def notify(**state: str | int) -> bool:
@@ -34,7 +34,7 @@ def notify(**state: str | int) -> bool:
     lines = [f"{name}={' '.join(str(value).splitlines())}" for name, value in state.items()]
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
-            channel.settimeout(_NOTIFY_SECONDS)
+            channel.settimeout(NOTIFY_SECONDS)
             channel.connect("\0" + address[1:] if address[0] == "@" else address)
             channel.sendall("\n".join(lines).encode("utf-8", "replace"))
     except OSError as error:
@@ -96,7 +96,7 @@ def inherited_sockets() -> list[socket.socket]:
         return []
     sockets = []
     for offset in range(int(count)):
-        descriptor = _FIRST_DESCRIPTOR + offset
+        descriptor = FIRST_DESCRIPTOR + offset
         os.set_inheritable(descriptor, False)
         sockets.append(socket.socket(fileno=descriptor))
     return sockets

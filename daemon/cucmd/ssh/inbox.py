@@ -38,7 +38,7 @@ class Inbox(asyncssh.SSHClientSession[bytes]):
         self._ended = False
         self._reader = trio.lowlevel.ParkingLot()
         self._channel: asyncssh.SSHClientChannel[bytes] | None = None
-        self._unread = 0
+        self.unread = 0
         self._paused = False
         self.lost: str | None = None
         self.closed = trio.Event()
@@ -57,8 +57,8 @@ class Inbox(asyncssh.SSHClientSession[bytes]):
         # A node echoes character by character, so there may be many small chunks.
         data = b"".join(self._chunks)
         self._chunks.clear()
-        self._unread -= len(data)
-        if self._paused and self._unread <= LOW_WATER and self._channel:
+        self.unread -= len(data)
+        if self._paused and self.unread <= LOW_WATER and self._channel:
             self._paused = False
             self._channel.resume_reading()
         return data
@@ -69,10 +69,10 @@ class Inbox(asyncssh.SSHClientSession[bytes]):
         self._channel = chan
 
     def data_received(self, data: bytes, datatype: Any) -> None:
-        self._unread += len(data)
+        self.unread += len(data)
         self._chunks.append(data)
         self._reader.unpark()
-        if self._unread >= HIGH_WATER and self._channel:
+        if self.unread >= HIGH_WATER and self._channel:
             self._paused = True
             self._channel.pause_reading()
 

@@ -48,7 +48,7 @@ from cucmd.ssh.peer import CHECK_EVERY, LIMIT, unread
 # limit of 120 s and long before a command's 600 s. It is sshd that replies, so a command that
 # prints nothing for minutes (vos/NODES.md, section 5.4) is not taken for a dead node.
 # asyncssh is told to ask only while the node is silent: else it would make a timer for every read.
-_KEEPALIVE_SECONDS = 15
+KEEPALIVE_SECONDS = 15
 _KEEPALIVE_COUNT = 3
 
 # Bytes that are read at once. asyncio reads 256 KiB: that may be 16,000 empty packets, which keep
@@ -278,7 +278,7 @@ class Link:
             return
         if self._authenticated and self._asks == connection.heard:
             self._asks = not connection.heard
-            connection.set_keepalive(_KEEPALIVE_SECONDS if self._asks else 0)
+            connection.set_keepalive(KEEPALIVE_SECONDS if self._asks else 0)
         connection.heard = False
 
     async def open_shell(

@@ -18,7 +18,7 @@ from cucmd.store.tables import count_a_change, next_revision, select_readable, u
 BEGUN = "SELECT job_id FROM job WHERE deletion IN ('job', 'files') ORDER BY position"
 
 # Rows of one transaction: a job can have 100,000 files, and other writes must not wait for all.
-_AT_ONCE = 5000
+AT_ONCE = 5000
 
 # What a job has kept is known once it is closed.
 _FIND = """
@@ -78,8 +78,8 @@ def end(connection: sqlite3.Connection, job_id: str) -> int | None:
         connection.execute(done, (position,))
     if deletion != "job":
         return 0
-    values = {"job": position, "limit": _AT_ONCE}
-    if connection.execute(_DELETE_FILES, values).rowcount == _AT_ONCE:
+    values = {"job": position, "limit": AT_ONCE}
+    if connection.execute(_DELETE_FILES, values).rowcount == AT_ONCE:
         return None
     revision = next_revision(connection, job_id)
     connection.execute("DELETE FROM job WHERE position = ?", (position,))

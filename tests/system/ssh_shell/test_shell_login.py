@@ -260,6 +260,10 @@ async def test_a_password_in_a_reason_of_the_node_is_masked(bridge, connect, ssh
         assert ssh.password not in message
 
 
+def is_of_ssh(one):
+    return type(one).__module__.startswith("cucmd.ssh")
+
+
 async def test_password_is_in_no_log_no_error_and_no_repr(
     bridge, connect, ssh, caplog, monkeypatch
 ):
@@ -269,8 +273,13 @@ async def test_password_is_in_no_log_no_error_and_no_repr(
     for methods in (("password",), ("keyboard-interactive",)):
         async with ssh.serve(ssh.node(methods=methods)) as node:
             shell = await connect(node.port)
-            texts += [repr(shell), repr(vars(shell)), repr(vars(shell._link))]
-            texts.append(repr(vars(shell._link._opener)))
+            ours = [shell]
+            for one in ours:  # the list grows in this loop
+                inner = (each for each in vars(one).values() if hasattr(each, "__dict__"))
+                ours += [each for each in inner if is_of_ssh(each) and each not in ours]
+            assert len(ours) > 2
+            texts += [repr(vars(one)) for one in ours]
+            texts.append(repr(shell))
             await shell.aclose()
     monkeypatch.setattr(ssh.server, "validate_password", lambda *_: False)
     async with ssh.serve(ssh.node()) as node:

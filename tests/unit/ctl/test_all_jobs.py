@@ -17,7 +17,8 @@ def shown(change, job, node):
 
     class Shown:
         def __init__(self):
-            self.view = Live(io.StringIO())
+            self.printed = io.StringIO()
+            self.view = Live(self.printed)
             self.view.show(change(jobs=()))
 
         def to(self, number, status, **fields):
@@ -31,7 +32,10 @@ def shown(change, job, node):
             return job(node(status=status), status=status, job_id=f"{number:012}")
 
         def numbers(self):
-            _, *lines = self.view._last_state()
+            self.printed.truncate(0)
+            self.printed.seek(0)
+            self.view.__exit__()
+            _, *lines = self.printed.getvalue().splitlines()
             return [int(line.split()[0]) for line in lines]
 
     return Shown()
@@ -49,7 +53,7 @@ def test_jobs_that_have_ended_are_forgotten_once_no_terminal_can_show_them(shown
     for number in range(most):
         shown.to(number, "running")
         shown.to(number, "succeeded")
-    assert len(shown.view._jobs) == MOST_LINES
+    assert len(shown.view.jobs) == MOST_LINES
     assert shown.numbers() == list(range(most - 1, most - 1 - NEWEST, -1))
 
 
@@ -64,7 +68,7 @@ def test_a_job_that_goes_on_keeps_its_place_however_many_are_newer(shown):
 def test_what_goes_on_has_a_line_before_what_has_ended(shown):
     for number, status in enumerate(("running", "queued", *["succeeded"] * 30, "failed")):
         shown.to(number, status)
-    jobs = shown.view._jobs.values()
+    jobs = shown.view.jobs.values()
     assert [[int(job.job_id) for job in select_jobs(jobs, space)[0]] for space in (0, 1, 2, 4)] == [
         [],
         [1],
@@ -86,7 +90,7 @@ def test_what_comes_of_a_job_that_has_left_does_not_make_it_new(shown):
         shown.to(number, "succeeded")
     for _ in range(2):  # it ends, and as its connections close there are figures once more
         shown.to(0, "succeeded")
-        assert 0 not in map(int, shown.view._jobs)
+        assert 0 not in map(int, shown.view.jobs)
 
 
 def test_after_missed_changes_the_list_is_the_one_that_came(shown):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmctl import main as command_line
+from cucmctl import Client
 from cucmctl.cli import options, times
 from cucmctl.main import VERBS, main, split
 from cucmd.config import rules
@@ -152,10 +152,10 @@ def test_what_is_no_time(text):
 
 
 def test_a_defect_is_one_line_and_exit_70(monkeypatch, capsys):
-    def stumble(verb, arguments):
+    def stumble(*_, **__):
         raise ZeroDivisionError("\x1bby zero")
 
-    monkeypatch.setattr(command_line, "_dispatch", stumble)
+    monkeypatch.setattr(Client, "list", stumble)
     assert main(["status"]) == 70
     said = capsys.readouterr().err
     assert said.startswith("cucmctl: a defect of cucmctl: ZeroDivisionError: \\x1bby zero")
@@ -166,17 +166,17 @@ def test_a_defect_is_one_line_and_exit_70(monkeypatch, capsys):
 
 
 def test_ctrl_c_anywhere_is_exit_130(monkeypatch, capsys):
-    def interrupt(verb, arguments):
+    def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    def interrupt_in_argparse(verb, arguments):
+    def interrupt_in_argparse(*_, **__):
         try:
             raise KeyboardInterrupt
         finally:
             _ = argparse.Action(["--x"], "x").save_nargs
 
     for one in (interrupt, interrupt_in_argparse):
-        monkeypatch.setattr(command_line, "_dispatch", one)
+        monkeypatch.setattr(Client, "list", one)
         assert main(["status"]) == 130
     assert capsys.readouterr() == ("", "")
 

@@ -176,8 +176,8 @@ def test_what_is_kept_is_bounded(daemon, reader):
     for number in range(5 * NEWEST):
         daemon.set(f"n{number}", 3, "succeeded")
         reader.read()
-    assert len(reader.events._told) <= 3 * NEWEST + 1
-    assert "one" in reader.events._told
+    assert len(reader.events.told) <= 3 * NEWEST + 1
+    assert "one" in reader.events.told
     daemon.watch()
     assert reader.told() == []
 

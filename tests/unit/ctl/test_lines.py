@@ -19,14 +19,16 @@ def lines(clock, began):
     """A view, and what it has printed since the last look, without the times. It is a minute after
     a node of the fixtures, if it has ended, did."""
 
+    stream = io.StringIO()
+
     class Printed(Lines):
         def since(self, *, with_times=False):
-            text = self._stream.getvalue()
-            self._stream.seek(0)
-            self._stream.truncate()
+            text = stream.getvalue()
+            stream.seek(0)
+            stream.truncate()
             return [line if with_times else STAMP.sub("", line, 1) for line in text.splitlines()]
 
-    return Printed(io.StringIO(), clock=clock, now=lambda: began + timedelta(seconds=102))
+    return Printed(stream, clock=clock, now=lambda: began + timedelta(seconds=102))
 
 
 def times(lines):
@@ -159,18 +161,26 @@ def test_two_jobs_on_the_same_node_can_be_told_apart(lines, change, job, node):
 
 
 def test_jobs_that_have_ended_are_forgotten(lines, change, job, node):
-    for number in range(REMEMBERED + 50):
+    def end(number):
         one = {"job_id": f"{number:012}"}
-        lines.show(change(job(node(), **one)))
         lines.show(change(job(node(status="succeeded"), status="succeeded", **one)))
-    assert lines._shown == {}
-    assert len(lines._ended) == REMEMBERED
+
+    for number in range(REMEMBERED + 1):
+        end(number)
+    lines.since()
+    end(1)
+    assert lines.since() == []
+    end(0)
+    assert len(lines.since()) == 2, "as one that was never there"
 
 
 def test_a_job_whose_end_was_missed_is_forgotten(lines, change, job, node):
     lines.show(change(job(node())))
+    before = lines.since()
     lines.show(change(jobs=(), missed=200))
-    assert lines._shown == {}
+    lines.since()
+    lines.show(change(job(node())))
+    assert len(lines.since()) == len(before)
 
 
 def test_what_is_left_to_say_of_a_job_that_has_ended_is_nothing(lines, change, job, node):
@@ -187,14 +197,14 @@ def test_what_is_left_to_say_of_a_job_that_has_ended_is_nothing(lines, change, j
 def test_the_conclusion_is_the_ending_and_where_the_files_are(lines, job, node):
     ended = job(node(status="succeeded", files_received=1), status="succeeded")
     lines.conclude(ended)
-    said = lines._stream.getvalue().splitlines()
+    said = lines.since()
     assert said == [*render.ending(ended), *render.where(ended)]
     assert said[-1].endswith("cucmctl export 3f2a00112233")
 
 
 def test_nothing_is_handed_on_of_a_job_that_has_nothing(lines, job, node):
     lines.conclude(job(node(status="failed", error="no route"), status="failed"))
-    assert "export" not in lines._stream.getvalue()
+    assert "export" not in "".join(lines.since())
 
 
 def test_a_job_that_is_tried_again_has_a_second_end(lines, change, job, node):

@@ -49,9 +49,3 @@ def test_the_first_moment_gives_no_huge_rate(rates):
 def test_a_new_attempt_counts_from_the_start(rates):
     assert rates((0, 5000), (1, 0)).of("a", 1) == 0
     assert rates((0, 5000), (1, 0), (2, 300)).of("a", 2) == 300
-
-
-def test_samples_before_the_window_are_forgotten(rates):
-    long = rates(*((second / 10, second) for second in range(10_000)))
-    long.of("a", 1000)
-    assert len(long._seen["a"]) < 10 * WINDOW + 3

@@ -1,5 +1,7 @@
 """What a caller is told of a service that does not answer, from what systemd knows of it."""
 
+import os
+
 import pytest
 
 from cucmctl.client import service
@@ -47,10 +49,15 @@ def test_what_a_daemon_did_before_a_crash_is_no_reason():
 
 
 @pytest.fixture
-def failed(monkeypatch):
+def failed(monkeypatch, tmp_path):
     """systemd runs, and says that the service has failed."""
-    monkeypatch.setattr(service, "_properties", lambda: {**FAILED, **WRONG})
+    systemctl = tmp_path / "systemctl"
+    said = "\n".join(f"{name}={value}" for name, value in {**FAILED, **WRONG}.items())
+    systemctl.write_text(f"#!/bin/sh\ncat <<END\n{said}\nEND\n")
+    systemctl.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setattr(service, "BOOTED", "/")
+    monkeypatch.setattr(service, "PATIENCE", 60.0)  # a machine may be busy
 
 
 @pytest.mark.parametrize("chosen", [True, False])

@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,19 @@ from cucmd.varlink import Caller
 from rig.in_process import InProcess
 from rig.supervised import fails_with, hang
 from unit.jobs.deletions import EVERYTHING, opened
+
+
+def removed_meanwhile(
+    monkeypatch: pytest.MonkeyPatch, change: Callable[[str], Awaitable[None]]
+) -> None:
+    """`change` is called with the id of each job as its folder is about to be removed."""
+    remove = deletion.remove_directory
+
+    def change_and_remove(directory: Path, *more: object) -> None:
+        trio.from_thread.run(change, directory.name)
+        remove(directory, *more)
+
+    monkeypatch.setattr(deletion, "remove_directory", change_and_remove)
 
 
 async def test_a_job_is_deleted_with_its_directory(tmp_path: Path) -> None:
@@ -90,14 +104,14 @@ async def test_a_job_that_is_deleted_is_neither_read_nor_labelled(
         job_id = await harness.job()
         refused: list[str] = []
 
-        async def others(*_: object, **__: object) -> None:
+        async def others() -> None:
             with pytest.raises(Busy), harness.supervisor.holds.reading(job_id):
                 pass
             with pytest.raises(Busy):
                 await harness.supervisor.relabel(job_id, lambda job: job)
             refused.append(job_id)
 
-        monkeypatch.setattr(harness.deletions, "_remove", others)
+        monkeypatch.setattr(deletion, "remove_directory", lambda *_: trio.from_thread.run(others))
         await harness.deletions.delete(job_id, record=True)
         assert refused == [job_id]
 
@@ -110,16 +124,14 @@ async def test_a_job_that_has_changed_since_the_rule_found_it_is_not_deleted(
     async with opened(tmp_path) as harness:
         harness.supervised.behaviours = {"a": fails_with(Code.STALLED)}
         older, newer = await harness.job(), await harness.job()
-        remove = harness.deletions._remove
 
-        async def change_meanwhile(job_id: str, job: Job) -> None:
+        async def change_meanwhile(job_id: str) -> None:
             if job_id == newer and changed == "labelled":
                 await harness.supervisor.relabel(older, lambda job: replace(job, labels={"a": "1"}))
             elif job_id == newer:
                 await harness.try_again(older)
-            await remove(job_id, job)
 
-        monkeypatch.setattr(harness.deletions, "_remove", change_meanwhile)
+        removed_meanwhile(monkeypatch, change_meanwhile)
         gone = [one.job.job_id for one in await harness.deletions.prune(EVERYTHING)]
         monkeypatch.undo()
         assert gone == ([newer, older] if changed == "labelled" else [newer])
@@ -192,13 +204,11 @@ async def test_a_label_that_is_set_while_others_are_pruned_counts(
 ) -> None:
     async with opened(tmp_path) as harness:
         older, newer = await harness.job(), await harness.job()
-        remove = harness.deletions._remove
 
-        async def label_meanwhile(job_id: str, job: Job | None) -> None:
+        async def label_meanwhile(_job_id: str) -> None:
             await harness.supervisor.relabel(older, lambda job: replace(job, labels={"keep": "x"}))
-            await remove(job_id, job)
 
-        monkeypatch.setattr(harness.deletions, "_remove", label_meanwhile)
+        removed_meanwhile(monkeypatch, label_meanwhile)
         assert [one.job.job_id for one in await harness.deletions.prune(EVERYTHING)] == [newer]
         assert await harness.left() == [older]
 

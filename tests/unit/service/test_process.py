@@ -7,6 +7,7 @@ import gc
 import subprocess
 import sys
 import weakref
+from types import SimpleNamespace
 
 import pytest
 import trio
@@ -103,7 +104,8 @@ async def test_a_process_that_stays_large_is_looked_at_once_a_minute(
     nursery, monkeypatch, autojump_clock
 ):
     size, trims = 50 * GROWTH, []
-    monkeypatch.setattr("cucmd.service.process._trim", lambda: trims.append(trio.current_time()))
+    libc = SimpleNamespace(malloc_trim=lambda _: trims.append(trio.current_time()))
+    monkeypatch.setattr("cucmd.service.process.ctypes.CDLL", lambda _: libc)
     nursery.start_soon(return_free_memory, lambda: 0, lambda: size)
     await trio.testing.wait_all_tasks_blocked()
     size += GROWTH
@@ -172,6 +174,6 @@ def test_core_dumps_are_forbidden_by_limit_and_by_flag():
 
 def test_a_kernel_that_does_not_forbid_them_is_a_warning(monkeypatch, caplog):
     monkeypatch.setattr(process.resource, "setrlimit", lambda *_: None)
-    monkeypatch.setattr(process, "_PR_SET_DUMPABLE", -1)
+    monkeypatch.setattr(process, "PR_SET_DUMPABLE", -1)
     forbid_core_dumps()
     assert "cannot forbid core dumps: Invalid argument" in caplog.text

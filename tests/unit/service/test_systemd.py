@@ -71,7 +71,7 @@ def test_a_manager_that_is_gone_is_not_an_error(tmp_path, monkeypatch, caplog):
 
 
 def test_a_manager_that_does_not_read_blocks_nothing(manager, monkeypatch):
-    monkeypatch.setattr(systemd, "_NOTIFY_SECONDS", 0.01)
+    monkeypatch.setattr(systemd, "NOTIFY_SECONDS", 0.01)
     told = takewhile(bool, (systemd.notify(WATCHDOG=1) for _ in range(100_000)))
     assert sum(told) < 100_000
 
@@ -102,7 +102,7 @@ def inherit(monkeypatch):
 
     def make(*names, pid=None):
         first = max(map(int, os.listdir("/proc/self/fd"))) + 1  # beyond it, all are free
-        monkeypatch.setattr(systemd, "_FIRST_DESCRIPTOR", first)
+        monkeypatch.setattr(systemd, "FIRST_DESCRIPTOR", first)
         for number in range(first, first + len(names)):
             with socket.socket(socket.AF_UNIX) as sock:
                 opened.append(os.dup2(sock.fileno(), number))

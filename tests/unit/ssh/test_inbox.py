@@ -58,10 +58,10 @@ async def test_the_reader_waits_for_the_next_byte(inbox):
 async def test_much_output_pauses_the_channel_until_it_is_read(inbox, channel):
     while channel.reading:
         inbox.data_received(b"x" * 1000, None)
-    assert HIGH_WATER <= inbox._unread < HIGH_WATER + 1000
+    assert HIGH_WATER <= inbox.unread < HIGH_WATER + 1000
     assert len(await inbox.take()) >= HIGH_WATER
     assert channel.reading
-    assert inbox._unread <= LOW_WATER
+    assert inbox.unread <= LOW_WATER
 
 
 async def test_many_single_bytes_are_bounded_too(inbox, channel):

@@ -40,14 +40,15 @@ def held(example: Example) -> ServerParts:
 def connect(nursery: trio.Nursery, held: ServerParts) -> Callable[..., Peer]:
     """`connect(authorize=...)`: a peer; the connection has parts of the held replaced.
 
-    `peer.connection` is the server's end, `peer.over` set once that has ended.
+    `peer.connection` is the server's end, on the stream `peer.served`; `peer.over` is set once that
+    has ended.
     """
 
     def connect(caller: Caller = CALLER, **changes: object) -> Peer:
         ours, theirs = trio.testing.memory_stream_pair()
         connection = ServerConnection(ours, caller, msgspec.structs.replace(held, **changes))
         peer = Peer(theirs)
-        peer.connection, peer.over = connection, trio.Event()
+        peer.connection, peer.served, peer.over = connection, ours, trio.Event()
 
         async def run() -> None:
             async with ours:

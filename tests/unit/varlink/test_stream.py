@@ -93,7 +93,7 @@ async def test_a_peer_that_does_not_read_blocks_only_its_own_stream(
             await room.wait()
         sent.append(data)
 
-    peer.connection._stream.send_all = send_all
+    peer.served.send_all = send_all
     await peer.send(call("Count", more=True))
     await example.begun.wait()
     example.gate.set()
@@ -125,7 +125,7 @@ async def test_a_stream_that_keeps_others_waiting_has_to_be_read(
 ) -> None:
     count = Method("Count", Count, Number, example.count, streaming=True, unread=60.0)
     peer = connect(methods=MethodTable([example.interface(methods=(count,))], INFO))
-    peer.connection._stream.send_stream.send_all_hook = trio.sleep_forever
+    peer.served.send_stream.send_all_hook = trio.sleep_forever
     begun = trio.current_time()
     await peer.send(call("Count", {"upto": 5}, more=True))
     await peer.over.wait()

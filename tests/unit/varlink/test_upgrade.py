@@ -65,18 +65,11 @@ def held(raw: Raw) -> ServerParts:
     return ServerParts(table, Users(SocketLimits(streams=1), frozenset()), lambda *_: None)
 
 
-async def rest(peer: object) -> bytes:
-    data = peer._buffer
-    while more := await peer.stream.receive_some():
-        data += more
-    return data
-
-
 async def test_after_the_reply_come_the_bytes_and_the_end(connect: Connect) -> None:
     peer = connect()
     reply = await peer.call("Raw", {"text": "x"}, upgrade=True)
     assert reply == {"parameters": {"number": len(BODY)}}
-    assert await rest(peer) == BODY
+    assert await peer.rest() == BODY
     await peer.over.wait()
 
 
@@ -107,7 +100,7 @@ async def test_bytes_with_the_call_end_the_connection(
 
 async def test_bytes_in_the_middle_end_the_connection(connect: Connect, raw: Raw) -> None:
     peer = connect()
-    peer.connection._stream.send_stream.send_all_hook = trio.sleep_forever
+    peer.served.send_stream.send_all_hook = trio.sleep_forever
     await peer.send({"method": f"{NAME}.Raw", "parameters": {"text": "x"}, "upgrade": True})
     await trio.testing.wait_all_tasks_blocked()
     assert not peer.over.is_set()
@@ -121,7 +114,7 @@ async def test_the_end_of_what_a_peer_sends_ends_nothing(connect: Connect) -> No
     await peer.send({"method": f"{NAME}.Raw", "parameters": {"text": "x"}, "upgrade": True})
     await peer.stream.send_eof()
     assert await peer.receive() == {"parameters": {"number": len(BODY)}}
-    assert await rest(peer) == BODY
+    assert await peer.rest() == BODY
 
 
 async def test_a_body_that_fails_ends_the_connection_early(
@@ -130,7 +123,7 @@ async def test_a_body_that_fails_ends_the_connection_early(
     caplog.set_level("INFO")
     peer = connect()
     await peer.call("Raw", {"text": "fail"}, upgrade=True)
-    assert await rest(peer) == BODY[:1000]
+    assert await peer.rest() == BODY[:1000]
     assert raw.left.is_set()
     assert "a disk" in caplog.text
 
@@ -140,7 +133,7 @@ async def test_a_stream_that_nobody_reads_ends(
 ) -> None:
     peer = connect()
     peer.stream.receive_stream.receive_some_hook = None
-    peer.connection._stream.send_stream.send_all_hook = trio.sleep_forever
+    peer.served.send_stream.send_all_hook = trio.sleep_forever
     begun = trio.current_time()
     await peer.send({"method": f"{NAME}.Raw", "parameters": {"text": "x"}, "upgrade": True})
     await peer.over.wait()
@@ -158,4 +151,4 @@ async def test_a_hang_up_ends_it_and_gives_its_place_back(connect: Connect, raw:
     raw.gate.set()
     other = connect()
     await other.call("Raw", {"text": "x"}, upgrade=True)
-    assert await rest(other) == BODY
+    assert await other.rest() == BODY
