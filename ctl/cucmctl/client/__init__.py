@@ -1,6 +1,7 @@
 """The Python interface to the daemon, over its socket.
 
     client.py    `Client`: a method for each of the daemon's
+    cases.py     those of them about what a job has collected
     calls.py     makes its calls, over one connection; what starts something has one effect
     cluster.py   the nodes of a cluster, before a job is started on them
     reconnect.py  a watch that goes on after a restart of the daemon

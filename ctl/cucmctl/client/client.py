@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec.structs import replace
 
-from cucmctl.client.calls import Calls, texts, texts_or_none
-from cucmctl.client.errors import InvalidRequest, ProtocolError
+from cucmctl.client.calls import texts, texts_or_none
+from cucmctl.client.cases import CaseCalls
+from cucmctl.client.errors import ProtocolError
 from cucmctl.lean import Later
 from cucmd.job.asked import (
     Checks,
@@ -34,17 +35,16 @@ from cucmd.job.work import start_request
 from cucmd.protocol import jobs
 
 if TYPE_CHECKING:
-    from cucmctl.export.received import Export, OpenExport
-    from cucmd.protocol import cases, knowledge
+    from cucmd.protocol import knowledge
 else:
-    cases, knowledge = Later("cucmd.protocol.cases"), Later("cucmd.protocol.knowledge")
+    knowledge = Later("cucmd.protocol.knowledge")
 
 UNFINISHED: tuple[Literal["queued", "running"], ...] = ("queued", "running")
 # Jobs that the daemon lists at once.
 MOST_LISTED = 1000
 
 
-class Client(Calls):
+class Client(CaseCalls):
     """A connection to the daemon, opened by the first call and again after a restart of the daemon.
 
     socket   its path; None: `$CUCMD_SOCKET`, the system's socket or the user's own
@@ -251,35 +251,6 @@ class Client(Calls):
         """
         return self.call("Label", jobs.LabelRequest(job_id, dict(labels)), jobs.JobReply).job
 
-    def delete(self, job_id: str, *, files_only: bool = False) -> cases.DeleteReply:
-        """Deletes a closed job with everything that it collected; with `files_only` its record
-        stays. Returns once that is done, however long it takes. The reply has the job as it was.
-
-        Raises `JobNotFound`, `JobBusy`, `StorageFailed`.
-        """
-        request = cases.DeleteRequest(job_id, files_only or None)
-        return self._call("Delete", request, cases.DeleteReply, None)
-
-    def prune(
-        self,
-        *,
-        older_than: str | None = None,
-        keep: int | None = None,
-        larger_than: int | None = None,
-        labels: Mapping[str, str] | None = None,
-        dry_run: bool = False,
-    ) -> cases.PruneReply:
-        """Deletes closed jobs of which all that is given is true, but none with the label `keep`.
-
-        They ended longer ago than `older_than` ("30d"); `keep` newer ones with these labels stay;
-        their files take more bytes than `larger_than`; they have all of `labels`.
-        The reply has the jobs, the first thousand of them; with `dry_run` they are not deleted.
-        Raises `InvalidRequest`.
-        """
-        chosen = None if labels is None else dict(labels)
-        request = cases.PruneRequest(older_than, keep, larger_than, chosen, dry_run or None)
-        return self._call("Prune", request, cases.PruneReply, None)
-
     def watch(
         self,
         job_id: str | None = None,
@@ -327,101 +298,6 @@ class Client(Calls):
         if job is None or job.status in UNFINISHED:
             raise ProtocolError(f"the watch of job {job_id} ended before the job did")
         return job
-
-    def files(self, job_id: str, nodes: Sequence[str] | None = None) -> Iterator[cases.File]:
-        """The received files of a job, or of some of its nodes, by node and path.
-
-        It has its own connection, as `watch`. Raises `JobNotFound`, `NodeNotFound`.
-        """
-        request = cases.FilesRequest(job_id, texts_or_none("nodes", nodes))
-        for reply in self._replies("Files", request, cases.FilesReply, None):
-            yield from reply.files
-
-    def verify(
-        self, job_id: str, nodes: Sequence[str] | None = None
-    ) -> Iterator[cases.VerifyReply]:
-        """Has the daemon compare each complete file with its checksum. Gives how far it is, and
-        which files are wrong since the last time. Closing the iterator ends it.
-
-        It has its own connection, as `watch`. Raises `JobNotFound`, `NodeNotFound`, `JobBusy`.
-        """
-        request = cases.VerifyRequest(job_id, texts_or_none("nodes", nodes))
-        yield from self._replies("Verify", request, cases.VerifyReply, None)
-
-    def transcript(self, job_id: str, node: str, *, follow: bool = False) -> Iterator[str]:
-        """What was said on a node, in pieces. With `follow` until the node has ended.
-
-        It has its own connection, as `watch`. Raises `JobNotFound`, `NodeNotFound`.
-        """
-        request = cases.TranscriptRequest(job_id, node, follow or None)
-        for reply in self._replies("Transcript", request, cases.TranscriptReply, None):
-            yield reply.text
-
-    def export(
-        self,
-        job_id: str,
-        *,
-        nodes: Sequence[str] | None = None,
-        incomplete: bool = False,
-        wrong: dict[str, str] | None = None,
-    ) -> Export:
-        """All of a job as one tar, as a stream of bytes: use it as a context manager, and `read`.
-
-        It has its own connection. `cucmctl.export.export.save` makes a zip or a folder of it.
-        `wrong`: what it found to be damaged, which is left out then, and named in the summary.
-        Raises `JobNotFound`, `NodeNotFound`, `JobBusy`, `StorageFailed`.
-        """
-        from cucmctl.export.received import Export  # noqa: PLC0415  # only to export
-
-        chosen = texts_or_none("nodes", nodes)
-        request = cases.ExportRequest(job_id, chosen, incomplete or None, wrong=wrong or None)
-        return Export(*self._upgraded("Export", request, cases.ExportReply))
-
-    def export_files(
-        self,
-        job_id: str,
-        *,
-        nodes: Sequence[str] | None = None,
-        incomplete: bool = False,
-        wrong: dict[str, str] | None = None,
-        verify: bool = False,
-    ) -> OpenExport | None:
-        """As `export`, but of open files: what is in them does not pass through the daemon. Use it
-        as a context manager. `cucmctl.export.files.pack` makes a tar, a zip or a folder of it.
-
-        `verify`: only the complete files, also those that are gone or have another size.
-        None if no descriptors are to be had: the daemon is of an earlier version, its socket is
-        forwarded from another host, or this process may open few files. `export` and `verify` work
-        there too.
-        """
-        from cucmctl.export.received import OpenExport, may_open_enough  # noqa: PLC0415  # likewise
-
-        if not may_open_enough():
-            return None
-        chosen = texts_or_none("nodes", nodes)
-        request = cases.ExportRequest(
-            job_id, chosen, incomplete or None, True, verify or None, wrong or None
-        )
-        try:
-            return OpenExport.begin(*self._upgraded("Export", request, cases.ExportReply))
-        except InvalidRequest as error:
-            if error.parameters.parameter in ("descriptors", "verify"):
-                return None
-            raise
-
-    def output(
-        self, job_id: str, nodes: Sequence[str] | None = None, *, follow: bool = False
-    ) -> Iterator[cases.CommandOutput]:
-        """What the commands of a job that have ended have printed on its nodes, or on these. Other
-        commands of the same node may still run. `follow`: as it comes, until the nodes have ended.
-
-        An output comes in pieces, the last of which has `ended` and what was `parsed`.
-        It has its own connection, as `watch`. Raises `JobNotFound`, `NodeNotFound`.
-        """
-        request = cases.OutputRequest(job_id, texts_or_none("nodes", nodes), follow or None)
-        for reply in self._replies("Output", request, cases.OutputReply, None):
-            if reply.output is not None:
-                yield reply.output
 
     def clusters(self, name: str | None = None) -> tuple[knowledge.Cluster, ...]:
         """The clusters that the daemon knows, by the configuration or by a discovery.

@@ -163,7 +163,7 @@ class Supervisor:
         comes too late, since the next start will resume the job.
         """
         job = await self.find(prefix)
-        positions = _positions(job, nodes)
+        positions = None if nodes is None else frozenset(position_of(job, one) for one in nodes)
         run = await self._run_of(job.job_id)
         if run is None:
             job = await self.find(job.job_id)
@@ -380,12 +380,6 @@ def _why_open(run: JobRun | None) -> str:
     if run is not None and not run.over.is_set():
         return "its last connections are being closed"
     return "not all of it is on record; the daemon's log says why"
-
-
-def _positions(job: Job, nodes: Sequence[str] | None) -> frozenset[int] | None:
-    if nodes is None:
-        return None
-    return frozenset(position_of(job, name) for name in nodes)
 
 
 @asynccontextmanager
