@@ -19,7 +19,7 @@ import trio
 from cucmd.config import Limits
 from cucmd.node.ports import NodeTask, Report
 from cucmd.received_file import ReceivedFile
-from rig.scripted_node import Target
+from rig.scripted_target import Target
 from rig.supervised import Behaviour, statuses, supervisor_harness
 
 NAME = "192.0.2.{}/2026-11-25_12-00-00/cm/trace/ccm/sdl/SDL001_100_{:06}.txt.gzo"

@@ -23,12 +23,11 @@ from cucmd.job.node import Phase
 from cucmd.job.timeouts import Timeouts
 from cucmd.node.ports import Credentials, NodeTask, Retry, Session
 from cucmd.node_name import parse_node
-from cucmd.reading.packets import count_or_why
-from cucmd.reading.whole import read_file
-from cucmd.received_file import FileRead, PacketCount, ReceivedFile
+from cucmd.received_file import ReceivedFile
 from cucmd.work.check import check
 from cucmd.work.collect import collect
 from cucmd.work.discover import discover
+from rig.scripted_target import Readers, Target
 
 GREETING = (
     "Command Line Interface is starting up, please wait ...",
@@ -53,86 +52,8 @@ _LINE = re.compile(rb"[^\r\n\x03]*[\r\n\x03]")
 Script = Callable[["Node"], Awaitable[None]]
 
 
-class Readers:
-    """Reads here what processes read for the daemon."""
-
-    async def count_packets(
-        self, folder: Path, paths: Sequence[Path], most: int
-    ) -> list[PacketCount]:
-        await trio.lowlevel.checkpoint()
-        counts: list[PacketCount] = []
-        for path in paths:
-            counts.append(count_or_why(path, most - sum(one.count for one in counts)))
-        return counts
-
-    async def read_to_end(
-        self, folder: Path, files: Sequence[ReceivedFile], *, archives: bool, announced: int
-    ) -> list[FileRead]:
-        await trio.lowlevel.checkpoint()
-        return [read_file(str(folder.parent / file.path), archive=archives) for file in files]
-
-
 class NodeClosed(Exception):
     """The daemon's side has closed the shell. Ends the script."""
-
-
-class Target:
-    """An upload target that a script fills.
-
-    `node` and `prefix`: of the received files, as in the receiver's `Accounting`.
-    """
-
-    username, password, directory = "n0123456789ab", "OneTimeSecret", "/"
-
-    def __init__(self, node: str = "", prefix: str = "") -> None:
-        self._node = node
-        self._prefix = prefix
-        self.came: list[ReceivedFile] = []
-        self.bytes_received = 0
-        self.last_activity = trio.current_time()
-        self.logins = 0
-        self.wrong_logins = 0
-        self.refused = 0
-        self.refused_why = ""
-        self.refusal: Failure | None = None
-        self.revoked = False
-        self.closed = False
-        self.files_closed = trio.Event()
-        self.files_closed.set()
-
-    @property
-    def files_received(self) -> int:
-        return sum(file.closed for file in self.came)
-
-    def files(self) -> tuple[ReceivedFile, ...]:
-        return tuple(self.came)
-
-    def receive(self, size: int) -> None:
-        """A client logs in, and some bytes of a file come in now."""
-        self.logins += 1
-        self.bytes_received += size
-        self.last_activity = trio.current_time()
-
-    def store(self, path: str, size: int, *, closed: bool = True) -> None:
-        self.receive(size)
-        path = self._prefix + path
-        self.came.append(ReceivedFile(self._node, path, size, "0" * 64, closed))
-
-    def put(self, folder: Path, name: str, content: bytes) -> None:
-        """A whole file, which is on the disk. `folder`: that of the node's task."""
-        (folder / name).write_bytes(content)
-        self.store(f"{folder.name}/{name}", len(content))
-
-    async def wait_files_closed(self) -> None:
-        await self.files_closed.wait()
-
-    def revoke(self) -> None:
-        self.revoked = True
-
-    async def aclose(self) -> None:
-        self.revoke()
-        self.closed = True
-        await trio.lowlevel.checkpoint()
 
 
 class Node:

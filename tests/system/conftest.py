@@ -1,5 +1,6 @@
 """A lab and a daemon for a test, and the check that it leaves nothing open."""
 
+import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,6 +9,8 @@ import pytest
 
 from rig import written
 from rig.daemon import CONFIG, Daemon, running_daemon
+from rig.forked import start_fork_server
+from rig.killed import seeded
 from rig.lab import Lab, running_lab
 from rig.leftovers import Holdings, assert_holds_no_more, nothing_left_here
 
@@ -52,6 +55,17 @@ def make_daemon(stack: ExitStack, tmp_path: Path) -> Callable[..., Daemon]:
 @pytest.fixture
 def daemon(make_daemon: Callable[..., Daemon]) -> Daemon:
     return make_daemon()
+
+
+@pytest.fixture(scope="module")
+def forks() -> None:
+    """For tests that start daemons as `rig.forked` does."""
+    start_fork_server()
+
+
+@pytest.fixture
+def dice() -> random.Random:
+    return seeded()
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from cucmctl.client.errors import LimitReached, StorageFailed
 from cucmd.job.asked import Collection, Login, Timeouts
 from cucmd.job.work import StartRequest
 from cucmd.protocol.jobs import Job, Node, StartReply
-from rig.forked import Installation, start_fork_server
+from rig.forked import Installation
 from rig.inspection import check_database, check_files, manifest
 from rig.jobs import SDL
 from rig.killed import let_end, list_all
@@ -26,7 +26,11 @@ from rig.lab import Lab, running_lab
 from rig.small_disk import fill, small_disk
 
 KILLS = int(os.environ.get("CUCMD_KILLS", "100"))
-pytestmark = [pytest.mark.long, pytest.mark.timeout(120 + 10 * KILLS)]
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.timeout(120 + 10 * KILLS),
+    pytest.mark.usefixtures("forks"),
+]
 ENDED = ("succeeded", "partial", "failed", "cancelled")
 SIZE = 20_000  # of each file of the lab
 SETTLED = ("succeeded", "failed", "cancelled")
@@ -86,11 +90,6 @@ class Answered(Installation):
                 check_files(Path(job.directory))
                 for file in manifest(Path(job.directory)):
                     assert file["size"] == SIZE or not file["complete"], "it was cut off"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def forks() -> None:
-    start_fork_server()
 
 
 @pytest.fixture(scope="module")

@@ -24,14 +24,18 @@ import pytest
 
 from cucmctl import Client
 from cucmctl.export.export import Format
-from rig.forked import Installation, start_fork_server
+from rig.forked import Installation
 from rig.inspection import check_database, digest
 from rig.jobs import start
-from rig.killed import KILLS, closed, cucmctl, killed_after, seeded
+from rig.killed import KILLS, closed, cucmctl, killed_after
 from rig.lab import Lab, running_lab
 from rig.quiet import wait_until
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(120 + 20 * KILLS)]
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.timeout(120 + 20 * KILLS),
+    pytest.mark.usefixtures("forks"),
+]
 FORMATS: tuple[Format, ...] = ("zip", "tar", "dir")
 # Programs that read all of a stream, and say whether it is whole.
 TESTS: dict[Format, list[str]] = {"tar": ["tar", "-tf"], "zip": ["unzip", "-tqq"]}
@@ -39,16 +43,6 @@ if not shutil.which("unzip"):  # `.ci/run` has it
     del TESTS["zip"]
 DOCUMENTS = {"summary.txt", "SHA256SUMS", "manifest.json"}
 SIZE = 12_000_000  # bytes of each of the two files: an export takes some tenths of a second
-
-
-@pytest.fixture(scope="module", autouse=True)
-def forks() -> None:
-    start_fork_server()
-
-
-@pytest.fixture
-def dice() -> random.Random:
-    return seeded()
 
 
 @pytest.fixture(scope="module")

@@ -16,25 +16,19 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client, DaemonUnavailable
-from rig.forked import Installation, start_fork_server
+from rig.forked import Installation
 from rig.inspection import check_database
 from rig.jobs import start
-from rig.killed import KILLS, closed, cucmctl, seeded
+from rig.killed import KILLS, closed, cucmctl
 from rig.lab import Lab, running_lab
 from rig.quiet import wait_until
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(120 + 20 * KILLS)]
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.timeout(120 + 20 * KILLS),
+    pytest.mark.usefixtures("forks"),
+]
 SURPLUS = 400  # files of each job besides those that were collected
-
-
-@pytest.fixture(scope="module", autouse=True)
-def forks() -> None:
-    start_fork_server()
-
-
-@pytest.fixture
-def dice() -> random.Random:
-    return seeded()
 
 
 @pytest.fixture(scope="module")

@@ -17,12 +17,16 @@ from cucmd.job import asked
 from cucmd.job.asked import Discovery, How, Login, Timeouts
 from cucmd.job.work import start_request
 from cucmd.protocol.jobs import Job, Node, StartReply
-from rig.forked import Installation, start_fork_server
+from rig.forked import Installation
 from rig.inspection import check_database, check_files, manifest
-from rig.killed import KILLS, closed, let_end, list_all, seeded
+from rig.killed import KILLS, closed, let_end, list_all
 from rig.lab import Lab, running_lab
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(120 + 20 * KILLS)]
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.timeout(120 + 20 * KILLS),
+    pytest.mark.usefixtures("forks"),
+]
 SETTLED = ("succeeded", "failed", "cancelled")
 COMMANDS = ("show status", "utils service list", "show network cluster", "show version active")
 QUICK = Timeouts(connect=2, login=5, answer=2, command=2, stall=2, grace=0.2)
@@ -30,16 +34,6 @@ QUICK = Timeouts(connect=2, login=5, answer=2, command=2, stall=2, grace=0.2)
 OLDER = 30
 # (job, node, number of the command)
 Output = tuple[str, str, int]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def forks() -> None:
-    start_fork_server()
-
-
-@pytest.fixture
-def dice() -> random.Random:
-    return seeded()
 
 
 @pytest.fixture(scope="module")

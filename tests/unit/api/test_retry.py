@@ -19,7 +19,7 @@ from cucmd.protocol.cases import ExportRequest
 from cucmd.protocol.jobs import RetryRequest
 from cucmd.varlink import Caller, VarlinkError
 from rig.in_process import InProcess
-from rig.scripted_node import Target
+from rig.scripted_target import Target
 from rig.supervised import SupervisorHarness, fails_with, statuses, supervisor_harness
 
 CALLER = Caller(uid=1000, gid=1000, groups=frozenset(), pid=4711)

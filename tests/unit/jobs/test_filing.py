@@ -22,7 +22,7 @@ from cucmd.node.ports import NodeTask, Report
 from cucmd.received_file import ReceivedFile
 from cucmd.store import Store, StoreFailed
 from rig import inspection
-from rig.scripted_node import Target
+from rig.scripted_target import Target
 from rig.supervised import Behaviour, SupervisorHarness, hang, statuses, supervisor_harness
 
 

@@ -16,7 +16,7 @@ from cucmd.plan.planner import Planner
 from cucmd.store import open_store
 from rig.asking import plan as planned_by
 from rig.inspection import manifest
-from rig.scripted_node import Target
+from rig.scripted_target import Target
 from rig.supervised import NOW, SupervisorHarness, planned, statuses, supervisor_harness
 
 LOGIN = Login("administrator", "secret")

@@ -26,7 +26,7 @@ from cucmd.received_file import ReceivedFile
 from cucmd.receiver.names import name_cost
 from cucmd.store import StoreFailed, open_store
 from rig.inspection import manifest
-from rig.scripted_node import Target
+from rig.scripted_target import Target
 from rig.supervised import NOW, statuses, supervisor_harness
 
 

@@ -17,7 +17,7 @@ from cucmd.jobs.errors import Busy, Draining
 from cucmd.node.ports import NodeTask, Report
 from cucmd.received_file import ReceivedFile
 from cucmd.store import StartKey, StoreFailed
-from rig.scripted_node import Target
+from rig.scripted_target import Target
 from rig.supervised import (
     SupervisorHarness,
     fails_with,

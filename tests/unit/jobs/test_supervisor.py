@@ -21,7 +21,7 @@ from cucmd.jobs.errors import AmbiguousJob, AtLimit, Draining, UnknownJob, Unkno
 from cucmd.jobs.run import JobRun
 from cucmd.node.ports import NodeTask, Report
 from cucmd.store import StoreFailed
-from rig.scripted_node import Target
+from rig.scripted_target import Target
 from rig.supervised import fails_with, hang, statuses, supervisor_harness
 
 

@@ -18,7 +18,6 @@ from rig.scripted_node import (
     QUESTIONS,
     Answer,
     Node,
-    Readers,
     RecordedReport,
     announce,
     appliance,
@@ -28,6 +27,7 @@ from rig.scripted_node import (
     pushes,
     scripted,
 )
+from rig.scripted_target import Readers
 
 LOG = gzip.compress(random.Random(1).randbytes(5000))
 FILES = {"active/a.log": bytes(3000), "active/b.log": b"a line\n" * 1000}

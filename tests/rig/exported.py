@@ -1,0 +1,55 @@
+"""A daemon with a job that can be exported: files of odd names and sizes, and who holds them."""
+
+import hashlib
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from cucmd.received_file import ReceivedFile
+from rig.collected import JOB_ID, record
+from rig.daemon import CONFIG, Daemon, running_daemon
+
+UNREAD = 2.0  # seconds; 60 in a daemon
+LARGE = 3_000_000
+SMALL = {f"small/{number:04}": number % 7 for number in range(1200)}
+
+
+class Case(NamedTuple):
+    daemon: Daemon
+    folder: Path  # of the job
+
+    def in_use(self) -> bool:
+        """Whether somebody holds the job: a prune leaves it alone."""
+        with self.daemon.client() as client:
+            return client.prune(keep=0, dry_run=True).jobs == ()
+
+    def open_files(self) -> list[str]:
+        """Of the job, in the daemon."""
+        there = self.daemon.descriptors().values()
+        return [path for path in there if path.startswith(str(self.folder))]
+
+
+def make_job(state: Path, sizes: dict[str, int], job_id: str = JOB_ID) -> Path:
+    dice, files = random.Random(17), []
+    folder = state / "jobs" / job_id
+    for name, size in sizes.items():
+        path = f"a/files/{name}"
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        data = dice.randbytes(size)
+        (folder / path).write_bytes(data)
+        digest = hashlib.sha256(data).hexdigest()
+        modified = None if size == 1 else 1_790_000_000 + size
+        files.append(ReceivedFile("a", path, size, digest, True, True, 1, modified))
+    (folder / "a/transcript.log").write_text("admin:\n")
+    record(state, files, job_id)
+    return folder
+
+
+@contextmanager
+def running(folder: Path, sizes: dict[str, int]) -> Iterator[Case]:
+    environ = {"CUCMD_TEST_UNREAD": str(UNREAD)}
+    job = make_job(folder / "cucmd/state", sizes)
+    with running_daemon(folder / "cucmd", CONFIG, environ, module="rig.odd_daemon") as daemon:
+        yield Case(daemon, job)
