@@ -3,8 +3,6 @@
 import gzip
 import logging
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,103 +11,13 @@ import msgspec
 import pytest
 import trio
 
-from cucmd.cases.coverage import Coverage, add_coverage, can_be, has_coverage
+from cucmd.cases.coverage import add_coverage, can_be, has_coverage
 from cucmd.failure import Code, failure
-from cucmd.job.collect import Collect
 from cucmd.job.coverage import MOST_GAPS, Covered, Extent, Gap
 from cucmd.job.job import Job
 from cucmd.job.node import Node
-from cucmd.job.timeouts import Timeouts
-from cucmd.reading.node import NodeReading
-from cucmd.received_file import ReceivedFile
-from cucmd.store import Store, StoreFailed, open_store
-from cucmd.worker.process import How, WorkerEnded
-from rig.in_process import InProcess
-
-NOW = datetime(2026, 11, 25, 15, tzinfo=UTC)
-# 13:00 to 15:00 in Berlin
-SINCE, UNTIL = NOW - timedelta(hours=3), NOW - timedelta(hours=1)
-
-
-def log4j(*times: str) -> bytes:
-    return b"".join(f"2026-11-25 {time}:00,000 INFO  [x] y\n".encode() for time in times)
-
-
-class Cases:
-    """One job with files, and what looks at them."""
-
-    def __init__(self, store: Store, folder: Path) -> None:
-        self.store = store
-        self.folder = folder
-        self.told: list[Job] = []
-        store.tell = self.told.append
-        self.processes = InProcess()
-        self.coverage = Coverage(store, lambda job_id: folder / job_id, self.processes)
-
-    async def job(
-        self,
-        *nodes: Node,
-        job_id: str = "0a1b2c3d4e5f",
-        closed: bool = True,
-        paths: tuple[str, ...] = ("x",),
-        written_for: tuple[str, ...] = (),
-        unverified: tuple[str, ...] = (),
-    ) -> Job:
-        """A job that has ended; of each node its state."""
-        work = Collect(
-            paths, since=SINCE, until=UNTIL, written_for=written_for, unverified=unverified
-        )
-        names = tuple(Node(node.node) for node in nodes)
-        job = Job(job_id, NOW, work, Timeouts(), 8, names)
-        await self.store.add_job(job)
-        ended = job.begin(NOW)
-        for at, node in enumerate(nodes):
-            ended = ended.replace_node(at, node, NOW)
-        await self.store.save(job, ended)
-        if closed:
-            await self.store.close_job(job_id)
-        return ended
-
-    async def file(self, path: str, content: bytes, **fields: object) -> None:
-        """`path`: of a node's push, after its name."""
-        node, _, name = path.partition("/")
-        path = f"{node}/files/192.0.2.9/stamp/{name}"
-        there = self.folder / "0a1b2c3d4e5f" / path
-        there.parent.mkdir(parents=True, exist_ok=True)
-        there.write_bytes(content)
-        values = {"complete": True, "attempt": 1, **fields}
-        file = ReceivedFile(node, path, len(content), **values)
-        await self.store.save_files("0a1b2c3d4e5f", [file])
-
-    async def looked_at(self) -> dict[str, str | None]:
-        """Node -> what its files cover, once that was looked at."""
-        loaded = await self.load()
-        job = await self.coverage.with_coverage(loaded, 30)
-        return {node.node: node.coverage for node in job.nodes}
-
-    async def load(self) -> Job:
-        job = await self.store.load("0a1b2c3d4e5f")
-        assert job is not None
-        return job
-
-
-def begun(name: str, attempt: int = 1) -> Node:
-    node = Node(name).begin(NOW, attempt)
-    return msgspec.structs.replace(node, zone="Europe/Berlin")
-
-
-def succeeded(name: str, attempt: int = 1) -> Node:
-    return begun(name, attempt).succeed(NOW)
-
-
-@asynccontextmanager
-async def opened(folder: Path) -> AsyncIterator[Cases]:
-    (folder / "state").mkdir()
-    async with open_store(folder / "state" / "cucmd.db") as store, trio.open_nursery() as nursery:
-        cases = Cases(store, folder)
-        nursery.start_soon(cases.coverage.run)
-        yield cases
-        nursery.cancel_scope.cancel()
+from cucmd.store import StoreFailed
+from unit.cases.coverages import NOW, ForEver, begun, log4j, opened, succeeded
 
 
 async def test_a_closed_job_is_looked_at(tmp_path: Path) -> None:
@@ -179,20 +87,18 @@ async def test_gaps_are_of_limited_number(tmp_path: Path) -> None:
         assert len((await cases.load()).nodes[0].gaps) == MOST_GAPS
 
 
-async def test_a_file_of_no_known_path_may_be_of_any(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("active_1.tgz", b"no archive"),  # of no known path, so it may be of any
+        ("syslog/messages", b""),
+    ],
+)
+async def test_what_came_is_not_missed(tmp_path: Path, path: str, content: bytes) -> None:
     async with opened(tmp_path) as cases:
         await cases.job(succeeded("pub"), paths=(SDL, MESSAGES))
         await cases.file(f"pub/{SDL}/a1.log", log4j("12:00", "15:51"))
-        await cases.file("pub/active_1.tgz", b"no archive")
-        await cases.looked_at()
-        assert (await cases.load()).nodes[0].gaps == ()
-
-
-async def test_an_empty_file_is_a_file_that_came(tmp_path: Path) -> None:
-    async with opened(tmp_path) as cases:
-        await cases.job(succeeded("pub"), paths=(SDL, MESSAGES))
-        await cases.file(f"pub/{SDL}/a1.log", log4j("12:00", "15:51"))
-        await cases.file("pub/syslog/messages", b"")
+        await cases.file(f"pub/{path}", content)
         await cases.looked_at()
         assert (await cases.load()).nodes[0].gaps == ()
 
@@ -378,118 +284,6 @@ async def test_a_defect_in_one_job_does_not_stop_the_next(
 def test_of_a_process_that_may_be_another_by_now_only_what_can_be_is_taken(said: Covered) -> None:
     assert not can_be(said)
     assert can_be(Covered("covers", (Gap("x", "begin", at=NOW),), Extent(NOW, NOW, ("x",))))
-
-
-class ForEver:
-    """The reading of a file with this name, or of any, never comes to its end."""
-
-    def __init__(self, cases: Cases, name: str = "") -> None:
-        self.begun, self.ended = trio.Event(), trio.Event()
-        self._name = name
-        cases.processes.before = self._read
-
-    async def _read(self, names: list[str]) -> None:
-        if any(self._name in name for name in names):
-            self.begun.set()
-            try:
-                await trio.sleep_forever()
-            finally:
-                self.ended.set()
-
-
-async def test_a_job_that_is_going_to_change_is_read_no_further(tmp_path: Path) -> None:
-    async with opened(tmp_path) as cases:
-        endless = ForEver(cases)
-        await cases.job(succeeded("pub"))
-        await cases.file("pub/a.log", log4j("12:00"))
-        cases.coverage.want("0a1b2c3d4e5f")
-        await endless.begun.wait()
-        job = await cases.load()
-        cases.coverage.drop(job.job_id)
-        await endless.ended.wait()
-        assert await cases.coverage.with_coverage(job, 0) == job
-        cases.coverage.drop("0a1b2c3d4e5f")  # also one that is not read
-
-
-async def test_what_of_one_node_never_ends_holds_up_no_other_node_and_no_other_job(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("cucmd.cases.coverage._SAVED_EVERY", 0.2)
-    names = ("a", "b", "c", "d", "e", "f")
-    async with opened(tmp_path) as cases:
-        await cases.job(succeeded("other"), job_id="ffffffffffff")
-        other = await cases.store.load("ffffffffffff")
-        assert other is not None
-        others_are_known = trio.Event()
-
-        def publish(job: Job) -> None:
-            if job.job_id == "0a1b2c3d4e5f" and sum(n.coverage is not None for n in job.nodes) == 5:
-                others_are_known.set()
-
-        monkeypatch.setattr(cases.store, "tell", publish)
-        ForEver(cases, "hostile")
-        await cases.job(*map(succeeded, names))
-        for node in names:
-            await cases.file(f"{node}/a.log", log4j("12:00", "15:10"))
-        await cases.file("a/hostile.log", log4j("12:00"))
-        cases.coverage.want("0a1b2c3d4e5f")
-        assert has_coverage(await cases.coverage.with_coverage(other, 10))
-        with trio.fail_after(10):
-            await others_are_known.wait()
-        said = {node.node: node.coverage for node in (await cases.load()).nodes}
-    assert said == {"a": None, **dict.fromkeys(names[1:], "covers 13:00 to 15:00 (Europe/Berlin)")}
-
-
-@pytest.mark.parametrize("how", How)
-async def test_a_process_that_ends_costs_no_other_node_its_coverage(
-    tmp_path: Path, how: How
-) -> None:
-    async with opened(tmp_path) as cases:
-
-        async def end(names: list[str]) -> None:
-            if "odd.log" in "".join(names):
-                raise WorkerEnded(how, "it has ended")
-
-        cases.processes.before = end
-        await cases.job(succeeded("odd"), succeeded("pub"), succeeded("sub"))
-        for path in ("odd/odd.log", "pub/a.log", "sub/b.log"):
-            await cases.file(path, log4j("12:00", "15:10"))
-        said = await cases.looked_at()
-        assert said["odd"] is not None
-        assert said["odd"].startswith("unknown: ")
-        assert said["pub"] == said["sub"] == "covers 13:00 to 15:00 (Europe/Berlin)"
-        begun = cases.processes.begun
-        assert begun == (4 if how is How.LOST else 3)
-        assert await cases.looked_at() == said
-        assert cases.processes.begun == begun, "what failed is not read again"
-
-
-async def test_a_process_that_was_killed_is_followed_by_another(tmp_path: Path) -> None:
-    async with opened(tmp_path) as cases:
-
-        async def be_killed(_names: list[str]) -> None:
-            cases.processes.before = None
-            raise WorkerEnded(How.LOST, "its process was ended")
-
-        cases.processes.before = be_killed
-        await cases.job(succeeded("pub"))
-        await cases.file("pub/a.log", log4j("12:00", "15:10"))
-        assert await cases.looked_at() == {"pub": "covers 13:00 to 15:00 (Europe/Berlin)"}
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [Covered("x" * 5000), Covered("x", (Gap("x", "all"),) * (MOST_GAPS + 1))],
-)
-async def test_an_answer_that_is_too_long_is_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Covered
-) -> None:
-    monkeypatch.setattr(NodeReading, "covered", lambda _self: answer)
-    async with opened(tmp_path) as cases:
-        await cases.job(succeeded("pub"))
-        said = (await cases.looked_at())["pub"]
-        assert said is not None
-        assert said.startswith("unknown: ")
 
 
 async def test_files_that_could_not_be_read_may_have_what_is_missing(tmp_path: Path) -> None:

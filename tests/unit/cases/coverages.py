@@ -1,0 +1,120 @@
+"""A job with files, and what looks at what they cover."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import trio
+
+from cucmd.cases.coverage import Coverage
+from cucmd.job.collect import Collect
+from cucmd.job.job import Job
+from cucmd.job.node import Node
+from cucmd.job.timeouts import Timeouts
+from cucmd.received_file import ReceivedFile
+from cucmd.store import Store, open_store
+from rig.in_process import InProcess
+
+NOW = datetime(2026, 11, 25, 15, tzinfo=UTC)
+# 13:00 to 15:00 in Berlin
+SINCE, UNTIL = NOW - timedelta(hours=3), NOW - timedelta(hours=1)
+
+
+def log4j(*times: str) -> bytes:
+    return b"".join(f"2026-11-25 {time}:00,000 INFO  [x] y\n".encode() for time in times)
+
+
+class Cases:
+    """One job with files, and what looks at them."""
+
+    def __init__(self, store: Store, folder: Path) -> None:
+        self.store = store
+        self.folder = folder
+        self.told: list[Job] = []
+        store.tell = self.told.append
+        self.processes = InProcess()
+        self.coverage = Coverage(store, lambda job_id: folder / job_id, self.processes)
+
+    async def job(
+        self,
+        *nodes: Node,
+        job_id: str = "0a1b2c3d4e5f",
+        closed: bool = True,
+        paths: tuple[str, ...] = ("x",),
+        written_for: tuple[str, ...] = (),
+        unverified: tuple[str, ...] = (),
+    ) -> Job:
+        """A job that has ended; of each node its state."""
+        work = Collect(
+            paths, since=SINCE, until=UNTIL, written_for=written_for, unverified=unverified
+        )
+        names = tuple(Node(node.node) for node in nodes)
+        job = Job(job_id, NOW, work, Timeouts(), 8, names)
+        await self.store.add_job(job)
+        ended = job.begin(NOW)
+        for at, node in enumerate(nodes):
+            ended = ended.replace_node(at, node, NOW)
+        await self.store.save(job, ended)
+        if closed:
+            await self.store.close_job(job_id)
+        return ended
+
+    async def file(self, path: str, content: bytes, **fields: object) -> None:
+        """`path`: of a node's push, after its name."""
+        node, _, name = path.partition("/")
+        path = f"{node}/files/192.0.2.9/stamp/{name}"
+        there = self.folder / "0a1b2c3d4e5f" / path
+        there.parent.mkdir(parents=True, exist_ok=True)
+        there.write_bytes(content)
+        values = {"complete": True, "attempt": 1, **fields}
+        file = ReceivedFile(node, path, len(content), **values)
+        await self.store.save_files("0a1b2c3d4e5f", [file])
+
+    async def looked_at(self) -> dict[str, str | None]:
+        """Node -> what its files cover, once that was looked at."""
+        loaded = await self.load()
+        job = await self.coverage.with_coverage(loaded, 30)
+        return {node.node: node.coverage for node in job.nodes}
+
+    async def load(self) -> Job:
+        job = await self.store.load("0a1b2c3d4e5f")
+        assert job is not None
+        return job
+
+
+def begun(name: str, attempt: int = 1) -> Node:
+    node = Node(name).begin(NOW, attempt)
+    return msgspec.structs.replace(node, zone="Europe/Berlin")
+
+
+def succeeded(name: str, attempt: int = 1) -> Node:
+    return begun(name, attempt).succeed(NOW)
+
+
+@asynccontextmanager
+async def opened(folder: Path) -> AsyncIterator[Cases]:
+    (folder / "state").mkdir()
+    async with open_store(folder / "state" / "cucmd.db") as store, trio.open_nursery() as nursery:
+        cases = Cases(store, folder)
+        nursery.start_soon(cases.coverage.run)
+        yield cases
+        nursery.cancel_scope.cancel()
+
+
+class ForEver:
+    """The reading of a file with this name, or of any, never comes to its end."""
+
+    def __init__(self, cases: Cases, name: str = "") -> None:
+        self.begun, self.ended = trio.Event(), trio.Event()
+        self._name = name
+        cases.processes.before = self._read
+
+    async def _read(self, names: list[str]) -> None:
+        if any(self._name in name for name in names):
+            self.begun.set()
+            try:
+                await trio.sleep_forever()
+            finally:
+                self.ended.set()

@@ -1,0 +1,108 @@
+"""Processes that read files for what they cover: one that ends, and one that never does."""
+
+from pathlib import Path
+
+import pytest
+import trio
+
+from cucmd.cases.coverage import has_coverage
+from cucmd.job.coverage import MOST_GAPS, Covered, Gap
+from cucmd.job.job import Job
+from cucmd.reading.node import NodeReading
+from cucmd.worker.process import How, WorkerEnded
+from unit.cases.coverages import ForEver, log4j, opened, succeeded
+
+
+async def test_a_job_that_is_going_to_change_is_read_no_further(tmp_path: Path) -> None:
+    async with opened(tmp_path) as cases:
+        endless = ForEver(cases)
+        await cases.job(succeeded("pub"))
+        await cases.file("pub/a.log", log4j("12:00"))
+        cases.coverage.want("0a1b2c3d4e5f")
+        await endless.begun.wait()
+        job = await cases.load()
+        cases.coverage.drop(job.job_id)
+        await endless.ended.wait()
+        assert await cases.coverage.with_coverage(job, 0) == job
+        cases.coverage.drop("0a1b2c3d4e5f")  # also one that is not read
+
+
+async def test_what_of_one_node_never_ends_holds_up_no_other_node_and_no_other_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cucmd.cases.coverage._SAVED_EVERY", 0.2)
+    names = ("a", "b", "c", "d", "e", "f")
+    async with opened(tmp_path) as cases:
+        await cases.job(succeeded("other"), job_id="ffffffffffff")
+        other = await cases.store.load("ffffffffffff")
+        assert other is not None
+        others_are_known = trio.Event()
+
+        def publish(job: Job) -> None:
+            if job.job_id == "0a1b2c3d4e5f" and sum(n.coverage is not None for n in job.nodes) == 5:
+                others_are_known.set()
+
+        monkeypatch.setattr(cases.store, "tell", publish)
+        ForEver(cases, "hostile")
+        await cases.job(*map(succeeded, names))
+        for node in names:
+            await cases.file(f"{node}/a.log", log4j("12:00", "15:10"))
+        await cases.file("a/hostile.log", log4j("12:00"))
+        cases.coverage.want("0a1b2c3d4e5f")
+        assert has_coverage(await cases.coverage.with_coverage(other, 10))
+        with trio.fail_after(10):
+            await others_are_known.wait()
+        said = {node.node: node.coverage for node in (await cases.load()).nodes}
+    assert said == {"a": None, **dict.fromkeys(names[1:], "covers 13:00 to 15:00 (Europe/Berlin)")}
+
+
+@pytest.mark.parametrize("how", How)
+async def test_a_process_that_ends_costs_no_other_node_its_coverage(
+    tmp_path: Path, how: How
+) -> None:
+    async with opened(tmp_path) as cases:
+
+        async def end(names: list[str]) -> None:
+            if "odd.log" in "".join(names):
+                raise WorkerEnded(how, "it has ended")
+
+        cases.processes.before = end
+        await cases.job(succeeded("odd"), succeeded("pub"), succeeded("sub"))
+        for path in ("odd/odd.log", "pub/a.log", "sub/b.log"):
+            await cases.file(path, log4j("12:00", "15:10"))
+        said = await cases.looked_at()
+        assert said["odd"] is not None
+        assert said["odd"].startswith("unknown: ")
+        assert said["pub"] == said["sub"] == "covers 13:00 to 15:00 (Europe/Berlin)"
+        begun = cases.processes.begun
+        assert begun == (4 if how is How.LOST else 3)
+        assert await cases.looked_at() == said
+        assert cases.processes.begun == begun, "what failed is not read again"
+
+
+async def test_a_process_that_was_killed_is_followed_by_another(tmp_path: Path) -> None:
+    async with opened(tmp_path) as cases:
+
+        async def be_killed(_names: list[str]) -> None:
+            cases.processes.before = None
+            raise WorkerEnded(How.LOST, "its process was ended")
+
+        cases.processes.before = be_killed
+        await cases.job(succeeded("pub"))
+        await cases.file("pub/a.log", log4j("12:00", "15:10"))
+        assert await cases.looked_at() == {"pub": "covers 13:00 to 15:00 (Europe/Berlin)"}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Covered("x" * 5000), Covered("x", (Gap("x", "all"),) * (MOST_GAPS + 1))],
+)
+async def test_an_answer_that_is_too_long_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Covered
+) -> None:
+    monkeypatch.setattr(NodeReading, "covered", lambda _self: answer)
+    async with opened(tmp_path) as cases:
+        await cases.job(succeeded("pub"))
+        said = (await cases.looked_at())["pub"]
+        assert said is not None
+        assert said.startswith("unknown: ")
