@@ -17,7 +17,6 @@ from cucmctl import Client
 from cucmctl.export.export import save
 from cucmctl.export.target import target
 from cucmd.job.asked import Login
-from cucmd.lab.faults import FaultKind, Step
 from cucmd.protocol.jobs import Job, Node
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.inspection import check_files, digest, manifest
@@ -298,15 +297,6 @@ def test_each_fault_came_to_its_effect(matrix: Ended) -> None:
     seen = zip(MATRIX, matrix.report["nodes"].values(), strict=False)
     unused = [row.fault for row, one in seen if one["faults_used"] < len(row.fault.split())]
     assert unused == ["ignore-ctrl-c"]  # no node is interrupted that succeeds
-
-
-def test_the_pages_count_what_is_here() -> None:
-    root = Path(__file__).parents[2]
-    failures = (root / "daemon/man/cucmd-failures.7.md").read_text()
-    assert f"{len(MATRIX)} nodes at once" in failures
-    contributing = (root / ".github/CONTRIBUTING.md").read_text()
-    assert f"{len(FaultKind)} kinds of faults" in contributing
-    assert f"the {len(Step)} steps of a session" in contributing
 
 
 def test_the_other_nodes_finished(matrix: Ended) -> None:

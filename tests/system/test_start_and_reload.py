@@ -139,6 +139,8 @@ def test_the_directory_of_a_job_that_has_ended_may_be_removed(
         assert ended == replace(as_ended(job), files_deleted=None)
         assert "ERROR" not in daemon.log.read_text()
         assert not Path(job.directory).exists()
+        exported = daemon.ctl("export", job.job_id, cwd=tmp_path)
+        assert exported.returncode == 65, "trying later is of no use"
 
 
 def reload(daemon: Daemon, config: str) -> str:
