@@ -15,7 +15,6 @@ import os
 import select
 import signal
 import termios
-from types import TracebackType
 from typing import Any, cast
 
 # They take effect once the settings of the terminal are restored.
@@ -68,12 +67,7 @@ class _SignalWatch:
         }
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *details: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(self._wakeup)

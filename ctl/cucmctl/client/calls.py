@@ -38,7 +38,6 @@ from cucmd.paths import socket_to_call
 from cucmd.protocol.jobs import INTERFACE, Job, RetryRequest, StartReply
 
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import Self
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -67,12 +66,7 @@ class Calls:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *details: object) -> None:
         self.close()
 
     def close(self) -> None:

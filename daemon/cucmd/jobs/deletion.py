@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -33,6 +33,7 @@ from cucmd.store import BegunDeletion, ClosedJob, JobRow, Store, StoreFailed, su
 log = logging.getLogger(__name__)
 
 
+EVERY = 3600.0  # seconds between two looks at what `[retention]` lets stay
 # When a job was created whose row does not tell.
 _UNKNOWN_TIME = datetime.fromtimestamp(0, UTC)
 
@@ -206,6 +207,29 @@ class Deletions:
         if gone:
             revision = max(gone, job.revision + 1)  # a damaged row has not kept that of the begin
             self._store.tell(replace(job.at_end(End.DELETED), revision=revision))
+
+
+class RetentionTask:
+    """Applies `[retention]`: at the start, once an hour, and after each job. What a stop has left
+    of a deletion is finished first. `settings` is called each time, since a reload changes them.
+    """
+
+    def __init__(self, deletions: Deletions, settings: Callable[[], Retention]) -> None:
+        self._deletions = deletions
+        self._settings = settings
+        self._news = trio.Event()
+
+    def job_closed(self) -> None:
+        """Never waits."""
+        self._news.set()
+
+    async def run(self) -> None:
+        while True:
+            self._news = trio.Event()
+            await self._deletions.finish()
+            await self._deletions.retain(self._settings())
+            with trio.move_on_after(EVERY):
+                await self._news.wait()
 
 
 def _for_watchers(row: JobRow) -> Job:

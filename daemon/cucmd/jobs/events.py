@@ -7,7 +7,6 @@ changes that it missed; no other subscriber is affected.
 from __future__ import annotations
 
 from collections import deque
-from types import TracebackType
 
 import msgspec
 import trio
@@ -75,12 +74,7 @@ class Subscription:
         self._feed.add(self)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *details: object) -> None:
         self._feed.remove(self)
 
     def offer(self, job: Job) -> None:

@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
-from types import TracebackType
 
 from cucmd.node.ports import NodeTask
 from cucmd.vos import Token, Transcript
@@ -76,12 +75,7 @@ class TranscriptFile:
             log.warning("no transcript at %s: %s", self._path, error.strerror)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *details: object) -> None:
         self._write(self._transcript.flush())
         self._write_end()
         self._close()

@@ -4,7 +4,6 @@
     in_force.py     the configuration in force, what is derived from it, and a reload
     wiring.py       the SSH client and the receiver, as the work on a node asks for them
     readers.py      has processes read what nodes have made
-    retention.py    when [retention] is applied
     access.py       who may call which method
     process.py      what each signal does; core dumps; memory that is not used any more
     systemd.py      notify, status, watchdog, inherited sockets

@@ -26,7 +26,7 @@ from cucmd.api.methods import Jobs
 from cucmd.cases.coverage import TRACES, Coverage
 from cucmd.config import Config, ConfigError
 from cucmd.failure import CannotStart
-from cucmd.jobs.deletion import Deletions
+from cucmd.jobs.deletion import Deletions, RetentionTask
 from cucmd.jobs.events import JobFeed
 from cucmd.jobs.recovery import drop_half_written
 from cucmd.jobs.services import JobServices, Slots
@@ -48,7 +48,6 @@ from cucmd.service.process import (
     set_signal_defaults,
 )
 from cucmd.service.readers import ROLES, Readers
-from cucmd.service.retention import RetentionTask
 from cucmd.service.start_errors import EXIT_UNAVAILABLE, LISTENING, naming
 from cucmd.service.systemd import StatusLine
 from cucmd.service.wiring import NodePorts, host_key_scan

@@ -14,7 +14,6 @@ import socket
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
 
 import trio
 
@@ -71,12 +70,7 @@ class HangUps:
     def __enter__(self) -> HangUps:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *details: object) -> None:
         self._epoll.close()
 
     @contextmanager

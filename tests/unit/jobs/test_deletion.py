@@ -18,10 +18,10 @@ from cucmd.config import Retention
 from cucmd.failure import Code
 from cucmd.job.job import Job
 from cucmd.jobs import deletion
+from cucmd.jobs.deletion import EVERY, RetentionTask
 from cucmd.jobs.errors import Busy, Draining, FilesDeleted, UnknownJob
 from cucmd.node.ports import NodeTask, Report
 from cucmd.protocol.cases import PruneRequest
-from cucmd.service.retention import EVERY, RetentionTask
 from cucmd.store import JobRow, StoreFailed
 from cucmd.varlink import Caller
 from rig.in_process import InProcess
