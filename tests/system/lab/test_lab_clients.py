@@ -1,4 +1,4 @@
-"""`cucmd lab` with clients that people have: OpenSSH's `ssh` and `sftp`, and paramiko."""
+"""`cucmd lab` with clients that people have: OpenSSH's `ssh` and `sftp`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-import paramiko
 import pytest
 
 from rig.lab import Lab, running_lab
@@ -104,49 +103,3 @@ def test_ssh_in_a_window(lab: Lab, answers: dict[str, str]) -> None:
         terminal.until_again("admin:")
         terminal.type("quit\r")
         assert terminal.ended() == 0
-
-
-@pytest.fixture
-def client(lab: Lab) -> Iterator[paramiko.SSHClient]:
-    host, port = lab.nodes[0].split(":")
-    with paramiko.SSHClient() as client:
-        client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
-        client.connect(
-            *(host, int(port), lab.username, lab.password),
-            allow_agent=False,
-            look_for_keys=False,
-            timeout=30,
-        )
-        yield client
-
-
-def until(channel: paramiko.Channel, text: str) -> str:
-    """What comes, up to its end in `text`."""
-    channel.settimeout(30)
-    shown = b""
-    while not shown.endswith(text.encode()):
-        received = channel.recv(4096)
-        assert received, shown
-        shown += received
-    return shown.decode()
-
-
-def test_paramiko_invokes_a_shell(client: paramiko.SSHClient) -> None:
-    with closing(client.invoke_shell(width=200, height=8)) as shell:
-        assert until(shell, "admin:").startswith(ONE_LINE.decode())
-        shell.sendall(b"show status\n")
-        first = until(shell, f"\x1b[1m{PAGER}\x1b[0m")
-        assert first.count("\r\n") == 1 + 23  # the echo, and a page
-        shell.sendall(b" ")
-        assert "Disk/logging" in until(shell, "admin:")
-        shell.sendall(b"quit\n")
-        assert until(shell, "quit\r\n")
-        assert shell.recv_exit_status() == 0
-
-
-def test_paramiko_without_a_terminal(client: paramiko.SSHClient) -> None:
-    _, shown, problems = client.exec_command("show status", timeout=30)
-    assert (shown.read(), problems.read()) == (ONE_LINE, b"")
-    # It reads the banner as a packet, or finds the channel closed before it has asked anything.
-    with pytest.raises((paramiko.SSHException, paramiko.SFTPError, OSError, EOFError)):
-        client.open_sftp()

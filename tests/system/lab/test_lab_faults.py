@@ -1,45 +1,12 @@
-"""Faults of the lab whose effect the daemon's own tests do not show, as a client without faults."""
+"""Faults of the lab with which a collection succeeds: the fault matrix does not show these."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import trio
-
-from cucmd.lab.faults import FaultKind, Step
 
 pytestmark = pytest.mark.long
-
-
-async def at_step(terminal, inbox, step):
-    """Types what brings the node to the step."""
-    await terminal.expect("admin:")
-    if step is Step.PREPARE:
-        terminal.type("show status\n")
-        return
-    terminal.type("file get activelog syslog/secure\n")
-    for question, answer in inbox.answers() if step is Step.TRANSFER else ():
-        await terminal.expect(question)
-        terminal.type(answer + "\n")
-
-
-@pytest.mark.parametrize("step", [Step.PREPARE, Step.SIZING, Step.PROCEED, Step.TRANSFER])
-async def test_silence_ends_with_ctrl_c_and_hanging_does_not(make_lab, inbox, client, step):
-    for kind in (FaultKind.SILENT, FaultKind.HANG):
-        lab = await make_lab(f"{kind}:{step}")
-        async with client.logged_in(lab) as terminal:
-            await at_step(terminal, inbox, step)
-            await client.within(lab.until(lambda total: total.faults_used == 1))
-            terminal.type("\x03")
-            if kind is FaultKind.SILENT:
-                await terminal.expect("^C\r\nadmin:")
-            else:
-                with trio.move_on_after(0.05) as scope:
-                    await terminal.expect("admin:")
-                assert scope.cancelled_caught
-        total = await client.within(lab.idle())
-        assert (total.closed_cleanly, total.dropped, total.defects) == (1, 0, 0)
 
 
 async def test_ctrl_c_ignored(make_lab, inbox, client):
@@ -56,17 +23,6 @@ async def test_commands_without_an_echo(make_lab, client):
     async with client.prompted(await make_lab("no-echo")) as terminal:
         terminal.type("set cli pagination off\n")
         assert await terminal.expect("off\r\n") == "Automatic pagination is turned off\r\n"
-
-
-async def test_noise_is_one_long_line_of_all_bytes(make_lab, client):
-    async with client.prompted(await make_lab("garbage:prepare@6000")) as terminal:
-        terminal.type("show status\n")
-        with trio.fail_after(20):
-            while len(terminal.received) < 6000:
-                await terminal.more()
-    noise = terminal.received[-5000:]
-    assert b"\n" not in noise
-    assert len(set(noise)) > 200
 
 
 # -- other forms of `file get`, with which a collection succeeds
@@ -104,9 +60,7 @@ async def test_sizes_that_are_announced_twice_and_completed_too_early(make_lab, 
 @pytest.mark.parametrize(
     ("fault", "announced", "whole", "difference"),
     [
-        ("announce-more@2", 4, 2, -40_000),
         ("announce-fewer@3", 2, 5, 60_000),
-        ("upload-short@5", 2, 2, -5),
         ("zero-byte", 2, 2, 0),
         ("duplicate-names", 3, 2, -20_000),
         ("big-file@300000", 2, 2, 0),
@@ -122,15 +76,6 @@ async def test_what_is_announced_and_what_comes(
     size = int(output.partition("Total size in Bytes: ")[2].split()[0])
     assert f"Number of files affected: {announced}\r\n" in output
     assert (len(files), sum(map(len, files.values())) - size) == (whole, difference)
-
-
-async def test_an_archive_that_is_cut_is_closed_all_the_same(make_lab, inbox, client):
-    async with client.prompted(await make_lab("archive-cut@2000*1")) as terminal:
-        for _ in range(2):
-            await client.get(terminal, inbox, "syslog/secure compress")
-            await terminal.expect("Transfer completed")
-    cut, whole = sorted(map(len, inbox.files().values()))
-    assert cut == whole - 2000
 
 
 @pytest.mark.parametrize(("fault", "hours"), [("clock-ahead", 1), ("clock-back@7200", -2)])
