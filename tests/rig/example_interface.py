@@ -87,9 +87,6 @@ class InternalError(msgspec.Struct):
     pass
 
 
-ERRORS = (Invalid, TooMany, NotThere, InternalError)
-
-
 def error(parameters: msgspec.Struct) -> VarlinkError:
     return VarlinkError(f"{NAME}.{type(parameters).__name__}", parameters)
 

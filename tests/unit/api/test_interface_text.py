@@ -6,16 +6,19 @@ be missing or differ; the interface may have more.
 
 import inspect
 import re
+from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
+import msgspec
 import pytest
 
 from cucmd.api import host_keys, knowledge, refusals
 from cucmd.api.interface import jobs_interface
-from cucmd.api.text import made, structs_of
-from cucmd.protocol import errors as wire_errors
+from cucmd.api.text import made
+from cucmd.job.asked import Timeouts
 from cucmd.varlink import Interface
-from rig.interface_text import comments, errors, members, methods_and_types
+from rig.interface_text import comments, members, spelled
 
 FIRST_VERSION = (Path(__file__).parent / "fixtures/io.cucmd.Jobs.first.varlink").read_text()
 
@@ -34,12 +37,27 @@ def test_the_text_is_made_from_the_structs(interface: Interface) -> None:
     assert interface.description == made(), "python -m cucmd.api.text makes it anew"
 
 
-def test_the_text_has_each_struct_with_its_fields_in_their_order(interface: Interface) -> None:
-    ours = methods_and_types(interface) | errors(structs_of(wire_errors))
-    text = members(interface.description)
-    assert text == ours
-    for member, parts in text.items():
-        assert [list(part) for part in parts] == [list(part) for part in ours[member]], "the order"
+class Thing(msgspec.Struct):
+    colour: Literal["red", "green"]
+    seen: datetime
+    parts: tuple[Timeouts, ...] | None = None
+    sizes: dict[str, float] | None = None
+
+
+def test_structs_are_spelled_as_in_an_interface() -> None:
+    assert spelled(Thing) == {
+        "colour": "(red,green)",
+        "seen": "string",
+        "parts": "?[]Timeouts",
+        "sizes": "?[string]float",
+    }
+
+
+@pytest.mark.parametrize("kind", [int | str, bytearray, object])
+def test_a_type_without_a_form_on_the_wire_raises(kind: object) -> None:
+    wrong = msgspec.defstruct("Wrong", [("field", kind)])
+    with pytest.raises(TypeError, match="no form"):
+        spelled(wrong)
 
 
 def test_the_text_of_the_first_version_is_parsed_completely() -> None:
