@@ -19,8 +19,6 @@ from rig.lab import Lab, running_lab
 SHAPE = ("--files", "12", "--every", "300", "--size", "5000")
 ZONE = ZoneInfo("America/St_Johns")
 SDL = "cm/trace/ccm/sdl"
-LOG4J = "tomcat/logs/axl/log4j"  # as many files as a fourth of the traces
-NONE = "platform/log"
 
 
 @pytest.fixture(scope="module")
@@ -117,43 +115,6 @@ def test_traces_that_begin_within_the_window(daemon: Daemon, lab: Lab, tmp_path:
     assert timedelta() <= gap.at - since - timedelta(seconds=gap.seconds) < timedelta(seconds=2)
     line = f"GAP  {lab.nodes[0]}: {SDL} begins "
     assert any(one.startswith(line) for one in daemon.ctl("status", job.job_id).stdout.splitlines())
-
-
-@pytest.mark.long
-def test_the_trace_that_begins_within_the_window_is_named(
-    daemon: Daemon, lab: Lab, tmp_path: Path
-) -> None:
-    job = collect(daemon, lab, SDL, LOG4J, NONE, minutes=30)
-    said = coverage(daemon, job, tmp_path / "out")
-    assert said is not None
-    assert re.fullmatch(
-        rf"covers [\d: -]+ to [\d: -]+ \({ZONE}\), but {LOG4J}/axl\*\.log begins [\d: -]+, "
-        r"[\dh min]+ missing; "
-        r"\d+ files have no time stamps that are known",
-        said,
-    )
-
-
-@pytest.mark.long
-def test_a_log_that_is_still_written_has_a_window_that_has_ended(
-    daemon: Daemon, lab: Lab, tmp_path: Path
-) -> None:
-    """The lab chooses files by their last change, as nodes do."""
-    now = datetime.now(UTC)
-    hours = {"since": now - timedelta(hours=4), "until": now - timedelta(hours=3)}
-    when = {name: moment.isoformat() for name, moment in hours.items()}
-    login = Login(lab.username, lab.password)
-    with daemon.client() as client:
-        for profile, paths in (("event-viewer", None), (None, ("syslog/messages*",))):
-            collection = Collection(profile=profile, paths=paths, **when)
-            job = client.start(lab.nodes, login=login, collection=collection)
-            client.wait(job.job_id)
-            said = coverage(daemon, job, tmp_path / job.job_id)
-            assert said is not None
-            assert said.startswith("covers") == (profile is not None)
-            gaps = client.status(job.job_id).nodes[0].gaps
-            assert (gaps is None) == (profile is not None)
-    assert [(gap.missing, gap.written_for) for gap in gaps or ()] == [("all", "6h")]
 
 
 @pytest.mark.long

@@ -1,12 +1,11 @@
 """The limit of sessions on a node holds over all jobs and for all names of the node."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
 
 import pytest
 
 from rig.daemon import Daemon
-from rig.jobs import in_phase, start, until
+from rig.jobs import start
 from rig.lab import Lab
 
 MakeLab = Callable[..., Lab]
@@ -49,21 +48,3 @@ def test_names_and_spellings_of_a_node_are_one_node(daemon: Daemon, make_lab: Ma
     names = [f"{host}:{port}" for host in ("localhost", "127.0.0.1", "LocalHost", "127.0.0.1")]
     assert run_jobs(daemon, lab, names) == ["succeeded"] * 4
     assert lab.report()["sessions_most"] == 2
-
-
-@pytest.mark.long
-def test_a_cancelled_job_frees_its_session_for_the_next(
-    daemon: Daemon, make_lab: MakeLab, stack: ExitStack
-) -> None:
-    lab = make_lab(1, *QUICK, "--fault", "hang:command*2")
-    client = stack.enter_context(daemon.client())
-    holders = [start(client, lab, grace=0.5) for _ in range(2)]
-    for job in holders:
-        until(client, job.job_id, in_phase("command"))
-    third = start(client, lab)
-    for job in holders:
-        client.cancel(job.job_id)
-    assert client.wait(third.job_id).status == "succeeded"
-    report = lab.report()
-    assert report["sessions_most"] <= 2
-    assert report["connections_now"] == 0

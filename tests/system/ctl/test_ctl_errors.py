@@ -65,6 +65,12 @@ ERRORS = [
         77,
         "the daemon does not permit this user to do that; see the groups under [access]",
     ),
+    (
+        "ScanFailed",
+        {"node": "x", "failure": {"code": "connection_refused", "message": "y", "retryable": True}},
+        1,
+        "x: y",
+    ),
     ("ReloadFailed", {"reason": "x.toml:1: y"}, 1, "not reloaded: x.toml:1: y"),
     ("InternalError", {}, 70, "a defect of the daemon; its log has the details"),
     (

@@ -3,7 +3,6 @@
 import logging
 import os
 import threading
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -26,20 +25,7 @@ from cucmd.store import JobRow, StoreFailed
 from cucmd.varlink import Caller
 from rig.in_process import InProcess
 from rig.supervised import fails_with, hang
-from unit.jobs.deletions import EVERYTHING, opened
-
-
-def removed_meanwhile(
-    monkeypatch: pytest.MonkeyPatch, change: Callable[[str], Awaitable[None]]
-) -> None:
-    """`change` is called with the id of each job as its folder is about to be removed."""
-    remove = deletion.remove_directory
-
-    def change_and_remove(directory: Path, *more: object) -> None:
-        trio.from_thread.run(change, directory.name)
-        remove(directory, *more)
-
-    monkeypatch.setattr(deletion, "remove_directory", change_and_remove)
+from unit.jobs.deletions import EVERYTHING, opened, removed_meanwhile
 
 
 async def test_a_job_is_deleted_with_its_directory(tmp_path: Path) -> None:
