@@ -343,23 +343,6 @@ def test_what_is_refused_reaches_no_node(
     assert lab.report()["connections_ever"] == 0
 
 
-@pytest.mark.long
-def test_a_retry_captures_on_the_nodes_that_failed(daemon: Daemon, make_lab: MakeLab) -> None:
-    lab = make_lab(3, *TRAFFIC, "--fault", "2=drop:capture*1", "--fault", "3=capture-no-file*1")
-    with daemon.client() as client:
-        job = captured(client, lab, count=50)
-        assert statuses(job) == ["succeeded", "failed", "failed"]
-        login = Login(lab.username, lab.password)
-        wait_until(lambda: client.status(job.job_id).closed)
-        client.retry(job.job_id, login=login)
-        again = client.wait(job.job_id, timeout=60)
-        assert statuses(again) == ["succeeded"] * 3, [one.error for one in again.nodes]
-        assert [one.capture.packets for one in again.nodes] == [50] * 3
-        assert lab.report()["captures_ever"] == 5
-        for one in again.nodes:  # the files of the attempt that succeeded
-            assert count_packets(cap_of(client, again, one.node), 100_000).count == 50
-
-
 def test_the_command_from_its_beginning_to_the_bundle(
     tmp_path: Path, daemon: Daemon, make_lab: MakeLab
 ) -> None:

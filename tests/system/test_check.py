@@ -2,13 +2,12 @@
 
 import json
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from cucmctl import Client, InvalidRequest
+from cucmctl import Client
 from cucmd.job.asked import Collection, How, Login, Timeouts
 from cucmd.job.check import Checked
 from cucmd.protocol.jobs import Job
@@ -16,7 +15,6 @@ from rig.asking import with_how
 from rig.credentials import named_credential
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.inspection import check_files
-from rig.jobs import start
 from rig.lab import Lab, running_lab
 from rig.parameters import more
 from rig.quiet import wait_until
@@ -83,19 +81,6 @@ def test_without_the_receiver_nothing_is_fetched(daemon: Daemon) -> None:
 
 
 @pytest.mark.long
-def test_a_key_that_must_be_known_beforehand(make_daemon: Callable[..., Daemon]) -> None:
-    daemon = make_daemon('[ssh]\nhost_keys = "strict"\n')
-    with running_lab(1) as lab, daemon.client() as client:
-        job = checked(client, lab)
-        (node,) = job.nodes
-        assert node.failure.code == "host_key_unknown"
-        assert node.failure.hint.endswith(f"hostkeys add {lab.nodes[0]}")
-        assert node.checked == Checked(reachable=True, host_key="unknown", receiver="not_asked")
-        client.add_host_key(lab.nodes[0])
-        assert without_clock(checked(client, lab)) == [replaced(host_key="known")]
-
-
-@pytest.mark.long
 def test_the_command_prints_what_is_wrong_and_what_to_do(tmp_path: Path, daemon: Daemon) -> None:
     secret = tmp_path / "secret"
     with running_lab(3, "--fault", "2=refuse-login", "--fault", "3=clock-ahead@7200") as lab:
@@ -138,19 +123,6 @@ def test_what_comes_of_it_is_read_as_of_any_job(tmp_path: Path, daemon: Daemon) 
 
 
 @pytest.mark.long
-def test_a_retry_checks_the_nodes_that_failed_anew(daemon: Daemon) -> None:
-    with running_lab(2, "--fault", "2=unreachable*1") as lab, daemon.client() as client:
-        timeouts = Timeouts(stall=3, grace=1)
-        job = checked(client, lab, receiver=True, timeouts=timeouts)
-        assert [node.checked.receiver for node in job.nodes] == ["ok", "failed"]
-        wait_until(lambda: client.status(job.job_id).closed)
-        login = Login(lab.username, lab.password)
-        after = client.wait(client.retry(job.job_id, login=login).job_id, timeout=60)
-        assert (after.status, after.nodes[1].checked.receiver) == ("succeeded", "ok")
-        assert [node.checked.host_key for node in after.nodes] == ["new", "known"]
-
-
-@pytest.mark.long
 @pytest.mark.parametrize("how", [signal.SIGKILL, *more(signal.SIGTERM)])
 @pytest.mark.parametrize("step", ["prepare", "transfer"])
 def test_it_goes_on_after_a_restart(tmp_path: Path, how: signal.Signals, step: str) -> None:
@@ -172,30 +144,3 @@ def test_it_goes_on_after_a_restart(tmp_path: Path, how: signal.Signals, step: s
             assert [node.attempt for node in after.nodes] == [2, 1]
             exported = [file for file in client.files(job.job_id) if file.exported]
             assert [file.node for file in exported] == lab.nodes
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("step", ["prepare", "transfer"])
-def test_a_cancel_ends_it_and_the_session_on_the_node(daemon: Daemon, step: str) -> None:
-    with running_lab(1, "--fault", f"1=silent:{step}*1") as lab, daemon.client() as client:
-        login = Login(lab.username, lab.password)
-        job = client.check(lab.nodes, login=login, receiver=True)
-        wait_until(lambda: lab.report()["faults_used"] == 1)
-        assert client.cancel(job.job_id).cancelled
-        after = client.wait(job.job_id)
-        assert after.status == "cancelled"
-        assert after.nodes[0].checked.prompt
-        with daemon.client() as other:  # a collection works on the same node at once
-            assert other.wait(start(other, lab).job_id, timeout=60).status == "succeeded"
-        assert lab.report()["interrupts"] >= 1
-
-
-@pytest.mark.long
-def test_a_call_with_the_same_key_is_one_job(daemon: Daemon) -> None:
-    with running_lab(1) as lab, daemon.client() as client:
-        login = Login(lab.username, lab.password)
-        first = client.check(lab.nodes, login=login, how=How(start_key="k"))
-        assert client.check(lab.nodes, login=login, how=How(start_key="k")).job_id == first.job_id
-        with pytest.raises(InvalidRequest):
-            client.check(lab.nodes, login=login, receiver=True, how=How(start_key="k"))
-        client.wait(first.job_id, timeout=60)

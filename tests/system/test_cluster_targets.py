@@ -10,13 +10,18 @@ from cucmctl import Client, DiscoveryFailed, InvalidRequest
 from cucmd.job.asked import Collection, Commands, Estimate, How, Login, Timeouts
 from cucmd.protocol.jobs import Job
 from rig.asking import with_how
-from rig.daemon import Daemon, running_daemon
+from rig.credentials import named_credential
+from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.jobs import SDL
 from rig.lab import Lab
-from system.test_discovery import cluster, config_for
+from system.test_discovery import cluster
 
 CREDENTIAL = Login(credential="lab")
 COLLECTION = Collection(paths=(SDL,), last="2h")
+
+
+def config_for(lab: Lab, folder: Path, more: str) -> str:
+    return CONFIG + named_credential(folder, "lab", lab.username, lab.password) + more
 
 
 def only_publisher(lab: Lab, more: str = "") -> str:

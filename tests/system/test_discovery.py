@@ -2,7 +2,6 @@
 
 import json
 import random
-import signal
 import socket
 import tomllib
 from collections.abc import Iterator
@@ -12,15 +11,11 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client, InvalidRequest
-from cucmd.job.asked import Collection, How, Login, Timeouts
+from cucmd.job.asked import Collection, Login
 from cucmd.protocol.jobs import Job
 from rig.asking import with_how
-from rig.credentials import named_credential
-from rig.daemon import CONFIG, Daemon, running_daemon
-from rig.jobs import start
+from rig.daemon import Daemon
 from rig.lab import Lab, running_lab
-from rig.parameters import more
-from rig.quiet import wait_until
 
 NODES = 40
 
@@ -44,10 +39,6 @@ def cluster(nodes: int, *faults: str) -> Iterator[Lab]:
     options = [word for fault in faults for word in ("--fault", fault)]
     with running_lab(nodes, "--port", str(free_port()), *options) as lab:
         yield lab
-
-
-def config_for(lab: Lab, folder: Path, more: str = "") -> str:
-    return CONFIG + named_credential(folder, "lab", lab.username, lab.password) + more
 
 
 def discovered(client: Client, lab: Lab, publisher: str = "", **fields: object) -> Job:
@@ -145,33 +136,3 @@ def test_a_publisher_that_names_strangers_is_believed_in_nothing(
             stranger.settimeout(0)
             with pytest.raises(BlockingIOError):
                 stranger.accept()
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("how", [signal.SIGKILL, *more(signal.SIGTERM)])
-def test_it_goes_on_after_a_restart(tmp_path: Path, how: signal.Signals) -> None:
-    with cluster(2, "1=hang:prepare*1") as lab:
-        config, folder = config_for(lab, tmp_path / "given"), tmp_path / "cucmd"
-        with running_daemon(folder, config) as daemon, daemon.client() as client:
-            login = Login(credential="lab")
-            job = client.discover(lab.nodes[0], login=login, how=How(timeouts=Timeouts(grace=0.5)))
-            wait_until(lambda: lab.report()["faults_used"] == 1)
-            daemon.signal(how)
-            daemon.process.wait(30)
-        with running_daemon(folder, config) as daemon, daemon.client() as client:
-            after = client.wait(job.job_id, timeout=60)
-            assert (after.status, members(after)) == ("succeeded", lab.nodes)
-            assert after.nodes[0].attempt == 2
-
-
-@pytest.mark.long
-def test_a_cancel_ends_it_and_the_session_on_the_node(tmp_path: Path, daemon: Daemon) -> None:
-    with cluster(1, "1=silent:prepare*1") as lab, daemon.client() as client:
-        login = Login(lab.username, lab.password)
-        job = client.discover(lab.nodes[0], login=login)
-        wait_until(lambda: lab.report()["faults_used"] == 1)
-        assert client.cancel(job.job_id).cancelled
-        assert client.wait(job.job_id).status == "cancelled"
-        with daemon.client() as other:  # a collection works on the same node at once
-            assert other.wait(start(other, lab).job_id, timeout=60).status == "succeeded"
-        assert lab.report()["interrupts"] >= 1

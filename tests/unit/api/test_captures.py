@@ -17,7 +17,7 @@ from cucmd.job.asked import Collection, How, Login, Packets
 from cucmd.job.capture import Capture, Captured, CaptureSettings
 from cucmd.job.job import Job
 from cucmd.job.timeouts import Timeouts
-from cucmd.job.work import StartRequest, Work
+from cucmd.job.work import StartRequest
 from cucmd.node.ports import NodeTask, Report
 from cucmd.plan.planner import Planner
 from cucmd.protocol.jobs import RetryRequest, StopRequest
@@ -126,13 +126,6 @@ def test_a_duration_that_no_deadline_leaves_is_refused(name: str) -> None:
 def test_a_capture_does_not_go_on_after_a_restart_though_the_login_is_known() -> None:
     job = msgspec.structs.replace(planned(), resumable=True, credential="ops")
     assert PLANNER.replan(job) is None
-
-
-def test_a_stored_job_is_read_again() -> None:
-    work = Capture("cucmd_x", host="10.0.0.7", duration=5)
-    encoded = msgspec.json.encode(work)
-    assert msgspec.json.decode(encoded, type=Work) == work
-    assert b'"type":"capture"' in encoded
 
 
 def test_what_was_asked_and_what_became_of_it_is_shown() -> None:
@@ -247,11 +240,6 @@ async def test_a_capture_that_is_over_cannot_be_stopped(opened: Opened) -> None:
 
 async def test_a_stop_of_no_job(opened: Opened) -> None:
     assert (await refused(opened, "ffffffffffff")).name.endswith(".JobNotFound")
-
-
-async def test_the_same_call_again_makes_no_second_job(opened: Opened) -> None:
-    first = await opened.start("a", start_key="k")
-    assert await opened.start("a", start_key="k") == first
 
 
 @pytest.mark.parametrize(

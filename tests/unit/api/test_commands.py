@@ -11,10 +11,9 @@ import trio
 from cucmd.api.case_methods import Cases
 from cucmd.api.wire import job_to_wire
 from cucmd.config import Config, InvalidValue
-from cucmd.config.model import ClusterSettings
 from cucmd.job.asked import Collection, Commands, Login, Timeouts
 from cucmd.job.run import Run
-from cucmd.job.work import StartRequest, Work
+from cucmd.job.work import StartRequest
 from cucmd.node.ports import NodeTask, Report
 from cucmd.plan.planner import Planner
 from cucmd.plan.resolve import MOST_COMMANDS
@@ -45,15 +44,6 @@ def test_a_job_that_runs_commands() -> None:
     assert not job.goes_on
 
 
-def test_a_part_of_a_cluster_is_a_target() -> None:
-    config = Config(
-        clusters={"berlin": ClusterSettings("berlin", publisher="p", nodes=("s1", "s2"))}
-    )
-    plan = Planner(config, {}, Path("/x").joinpath)
-    job, _ = planned_by(plan, request("show status", nodes=("berlin:subscribers",)))
-    assert [node.node for node in job.nodes] == ["s1", "s2"]
-
-
 def test_one_time_limit_for_all_commands_is_that_of_the_request() -> None:
     job, _ = planned_by(PLANNER, request("show status", timeouts=Timeouts(command=45)))
     assert job.work == Run(("show status",), 45)
@@ -82,13 +72,6 @@ def test_what_is_no_command_is_refused_before_there_is_a_job(
 def test_commands_do_not_go_on_after_a_restart_though_the_login_is_known() -> None:
     job, _ = planned_by(PLANNER, request("show status"))
     assert PLANNER.replan(msgspec.structs.replace(job, resumable=True, credential="ops")) is None
-
-
-def test_a_stored_job_is_read_again() -> None:
-    work = Run(("show status",), 5)
-    encoded = msgspec.json.encode(work)
-    assert msgspec.json.decode(encoded, type=Work) == work
-    assert b'"type":"run"' in encoded
 
 
 class Opened:

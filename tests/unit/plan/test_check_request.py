@@ -13,7 +13,7 @@ from cucmd.job.asked import Checks, Collection, Login, Timeouts
 from cucmd.job.check import Check, Checked
 from cucmd.job.check import Checked as SeenOnNode
 from cucmd.job.node import Node
-from cucmd.job.work import StartRequest, Work
+from cucmd.job.work import StartRequest
 from cucmd.plan.planner import Planner
 from rig.asking import plan as planned_by
 from rig.credentials import named_credential
@@ -57,14 +57,6 @@ def test_it_goes_on_after_a_restart(tmp_path: Path) -> None:
     tasks = planner.replan(msgspec.structs.replace(job, resumable=True, credential="ops"))
     assert tasks is not None
     assert [task and task.work for task in tasks] == [Check()]
-
-
-def test_a_stored_job_is_read_again() -> None:
-    encoded = msgspec.json.encode(Check(receiver=True))
-    assert msgspec.json.decode(encoded, type=Work) == Check(receiver=True)
-    assert b'"type":"check"' in encoded
-    node = Node("a", result=SeenOnNode(reachable=True, clock_ahead=-3.0, host_key="new"))
-    assert msgspec.json.decode(msgspec.json.encode(node), type=Node[SeenOnNode]) == node
 
 
 def test_what_was_seen_is_on_the_socket_and_in_the_manifest() -> None:
