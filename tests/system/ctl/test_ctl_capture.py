@@ -125,12 +125,7 @@ def test_a_refused_field_is_named_as_its_option(canned, ctl, parameter, named):
     assert f"{named}: is wrong" in done.stderr
 
 
-def test_an_older_daemon_has_no_such_methods(canned, ctl):
-    unknown = canned.error("InvalidRequest", parameter="capture", reason="is unknown")
-    canned.on("Start:capture", unknown)
-    done = ctl("capture", "a", "--credential", "lab")
-    assert done.returncode == 65
-    assert "older" in done.stderr
+def test_an_older_daemon_has_no_stop(canned, ctl):
     full = "io.cucmd.Jobs.Stop"
     canned.on("Stop", canned.error("org.varlink.service.MethodNotFound", method=full))
     done = ctl("stop", "3f2a")

@@ -1,9 +1,5 @@
 """`discover`: its request, what it prints where, and how it ends."""
 
-import json
-import signal
-import threading
-
 import pytest
 
 MEMBER = {
@@ -57,14 +53,6 @@ def test_the_nodes_are_on_standard_output_and_the_job_and_notes_are_not(ctl, dis
     assert "in no known form" in done.stderr
 
 
-def test_json_is_the_job(ctl, discovery):
-    discovery()
-    done = ctl("--json", "discover", "pub")
-    (line,) = done.stdout.splitlines()
-    (member,) = json.loads(line)["nodes"][0]["found"]["members"]
-    assert member == {**MEMBER, "fqdn": None, "unauthenticated": None}
-
-
 def test_a_block_to_save_is_alone_on_standard_output(ctl, discovery):
     discovery()
     done = ctl("discover", "pub", "--save", "berlin", "--credential", "lab")
@@ -76,40 +64,9 @@ def test_a_block_to_save_is_alone_on_standard_output(ctl, discovery):
     assert "NODE" in done.stderr
 
 
-@pytest.mark.parametrize(("status", "code"), [("failed", 1), ("cancelled", 4)])
-def test_the_exit_code_says_how_it_ended(ctl, discovery, status, code):
-    failure = {"code": "auth_failed", "message": "no", "retryable": False}
-    discovery(status, error="no", failure=failure if status == "failed" else None)
-    done = ctl("discover", "pub", "--credential", "lab")
-    assert done.returncode == code
-
-
-def test_an_older_daemon_does_not_know_it(canned, ctl):
-    unknown = canned.error("InvalidRequest", parameter="discovery", reason="is unknown")
-    canned.on("Start:discovery", unknown)
-    done = ctl("discover", "pub", "--credential", "lab")
-    assert (done.returncode, done.stdout) == (65, "")
-    assert "older" in done.stderr
-
-
 def test_a_name_that_cannot_be_is_that_of_the_publisher(canned, ctl):
     wrong = canned.error("InvalidRequest", parameter="nodes[0]", reason="'a b' is no name")
     canned.on("Start:discovery", wrong)
     done = ctl("discover", "a b", "--credential", "lab")
     assert (done.returncode, done.stdout) == (65, "")
     assert "PUBLISHER" in done.stderr
-
-
-def test_after_ctrl_c_the_job_goes_on(canned, node, job, in_shell):
-    held = threading.Event()
-    begun = job("running", node("pub", "running"), kind="discover")
-    canned.on("Start:discovery", canned.reply({"job": begun, "request_id": "r"}))
-    canned.watch(begun, then=held)
-    shell = in_shell("exec $CUCMCTL discover pub --credential lab")
-    canned.until_called("Watch")
-    shell.send_signal(signal.SIGINT)
-    out, error = shell.communicate(timeout=30)
-    held.set()
-    assert shell.returncode == 130
-    assert "3f2a00112233 goes on" in error
-    assert out == ""

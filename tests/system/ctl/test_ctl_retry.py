@@ -58,17 +58,6 @@ def test_the_password_of_the_jobs_user_is_asked_for(canned, terminal, known):
     assert "secret" not in screen.raw
 
 
-def test_ctrl_c_at_the_question_starts_nothing(canned, terminal, known):
-    known()
-    screen = terminal("retry", "3f2a")
-    screen.until(ASKED)
-    screen.type("\x03")
-    assert screen.ended() == 130
-    assert "nothing was started" in screen.screen
-    assert screen.settings == screen.before
-    assert [method for method, _ in canned.calls] == ["Status"]
-
-
 def test_without_a_terminal_the_password_must_be_given(canned, ctl, known, tmp_path):
     known()
     assert ctl("retry", "3f2a").returncode == 2
@@ -122,14 +111,6 @@ def test_nobody_is_asked_for_a_password_that_no_node_would_get(
     assert "Password" not in screen.screen
 
 
-def test_a_job_that_has_succeeded_is_refused_without_a_question(canned, terminal, job):
-    canned.on("Status", canned.reply({"job": job(resumable=False, username="u")}))
-    canned.on("Retry", canned.error("InvalidRequest", parameter="nodes", reason="r"))
-    screen = terminal("retry", "3f2a")
-    assert screen.ended() == 65
-    assert "Password" not in screen.screen
-
-
 def test_of_a_job_whose_files_are_gone_nobody_is_asked_for_a_password(canned, terminal, partial):
     canned.on("Status", canned.reply({"job": partial(files_deleted=True)}))
     canned.on("Retry", canned.error("InvalidRequest", parameter="job_id", reason="r"))
@@ -138,39 +119,9 @@ def test_of_a_job_whose_files_are_gone_nobody_is_asked_for_a_password(canned, te
     assert "Password" not in screen.screen
 
 
-@pytest.mark.long
-@pytest.mark.parametrize(("end", "code"), [("succeeded", 0), ("partial", 3), ("failed", 1)])
-@pytest.mark.parametrize("option", ["--wait", "--watch"])
-def test_it_stays_and_ends_as_the_job_does(canned, ctl, known, job, option, end, code):
-    known(resumable=True)
-    canned.watch(job("running"), job(end))
-    done = ctl("retry", "3f2a", option)
-    assert (done.returncode, done.stdout) == (code, "3f2a00112233\n")
-    assert f"job 3f2a00112233 {end}: 1 node" in done.stderr
-    assert [method for method, _ in canned.calls] == ["Status", "Retry", "Watch"]
-
-
 def test_json_gives_the_job(canned, ctl, known):
     known(resumable=True)
     assert json.loads(ctl("retry", "3f2a", "--json").stdout)["status"] == "queued"
-
-
-def test_a_daemon_without_the_method_says_so(canned, ctl, known):
-    known(resumable=True)
-    name = "org.varlink.service.MethodNotFound"
-    canned.on("Retry", canned.error(name, method="io.cucmd.Jobs.Retry"))
-    done = ctl("retry", "3f2a")
-    assert done.returncode == 70
-    assert "older" in done.stderr
-
-
-def test_a_job_that_cannot_be_followed_is_tried_again_all_the_same(canned, ctl, known):
-    """75 would mean that it may be done again."""
-    known(resumable=True)
-    canned.on("Watch", canned.error("LimitReached", limit="watchers_per_uid", maximum=32))
-    done = ctl("retry", "3f2a", "--wait")
-    assert done.returncode == 69
-    assert "3f2a00112233" in done.stderr.splitlines()[-1]
 
 
 def test_start_can_try_all(canned, ctl, job):

@@ -154,11 +154,3 @@ def test_a_refused_command_is_named(canned, ctl):
     done = ctl("run", "a", "--credential", "lab", "--", "show", "statsu")
     assert done.returncode == 65
     assert f"COMMAND: {reason}" in done.stderr
-
-
-def test_an_older_daemon_has_no_such_method(canned, ctl):
-    unknown = canned.error("InvalidRequest", parameter="commands", reason="is unknown")
-    canned.on("Start:commands", unknown)
-    done = ctl("run", "a", "--credential", "lab", "--", STATUS)
-    assert done.returncode == 65
-    assert "older" in done.stderr
