@@ -118,17 +118,6 @@ async def test_a_hang_up_ends_a_quiet_stream_at_once(path: Path) -> None:
     assert example.done == ["count cancelled"]
 
 
-async def test_a_hang_up_ends_a_long_call_at_once(path: Path) -> None:
-    example = Example()
-    async with serving(path, example):
-        async with connected(path) as peer:
-            await peer.send(request("Wait"))
-            await example.begun.wait()
-        with trio.fail_after(PATIENCE):
-            await example.ended.wait()
-    assert example.done == ["wait cancelled"]
-
-
 async def test_a_hang_up_after_half_a_close_is_noticed_too(path: Path) -> None:
     example = Example()
     async with serving(path, example):
@@ -154,23 +143,6 @@ async def test_what_was_sent_before_a_hang_up_is_done_if_it_changes_something(pa
         with trio.fail_after(PATIENCE):
             await example.until_done(2)
     assert example.done == ["change", "echo bye"]
-
-
-async def test_half_a_close_still_gets_the_replies(path: Path) -> None:
-    example = Example()
-    async with serving(path, example), connected(path) as peer:
-        await peer.send(request("Wait"))
-        await peer.send(request("Count", {"upto": 2}, more=True))
-        await peer.stream.send_eof()
-        await example.begun.wait()
-        example.gate.set()
-        replies = [await peer.receive() for _ in range(4)]
-    assert replies == [
-        {"parameters": {}},
-        {"parameters": {"number": 1}, "continues": True},
-        {"parameters": {"number": 2}},
-        None,
-    ]
 
 
 async def test_a_watcher_that_does_not_read_is_held_back_and_nobody_else(path: Path) -> None:

@@ -23,7 +23,6 @@ from cucmd.jobs.recovery import recover_files
 from cucmd.node.ports import NodeTask, Report
 from cucmd.node_name import InvalidNode
 from cucmd.received_file import ReceivedFile
-from cucmd.receiver.names import name_cost
 from cucmd.store import StoreFailed, open_store
 from rig.inspection import manifest
 from rig.scripted_target import Target
@@ -115,27 +114,6 @@ async def test_what_a_restart_could_not_put_on_record_is_tried_again_at_the_end(
         closed = await harness.supervisor.closed(job.job_id)
     assert (closed.status, closed.closed) == ("succeeded", True)
     assert [file["path"] for file in manifest(folder)] == ["a/files/192.0.2.9/core.1"]
-
-
-async def test_a_restart_takes_no_more_memory_than_the_names_were_allowed(tmp_path: Path) -> None:
-    job = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, (Node("a"),))
-    paths = [f"a/files/{number:06}{'x' * 500}" for number in range(2000)]
-    files = [ReceivedFile("a", path, 4, path[:64], closed=True, complete=True) for path in paths]
-    async with open_store(tmp_path / "cucmd.db") as store:
-        await store.add_job(job)
-        await store.save_files(job.job_id, files)
-        await Manifest(tmp_path).append(files)
-        allowed = sum(name_cost(path) for path in paths)
-        del files, paths
-        gc.collect()
-        tracemalloc.start()
-        try:
-            recovered = await recover_files(store, job, tmp_path)
-            most = tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
-    assert (recovered.received, recovered.recorded) == ({"a": 8000}, True)
-    assert most < allowed
 
 
 @pytest.mark.long
