@@ -83,14 +83,14 @@ class Stamp(msgspec.Struct, frozen=True):
         return self.local.replace(tzinfo=UTC) - self.offset
 
 
-class First(msgspec.Struct, frozen=True):
+class FirstStamp(msgspec.Struct, frozen=True):
     """The first stamp of a file, and the format that all its lines have."""
 
     stamp: Stamp
     form: str
 
 
-def first_stamp(piece: bytes, by: datetime) -> First | None:
+def first_stamp(piece: bytes, by: datetime) -> FirstStamp | None:
     """The first stamp in the beginning of a file; None: it has none that is known.
 
     by   when the file was collected, by the node's clock or in UTC: no stamp is much later
@@ -103,7 +103,7 @@ def first_stamp(piece: bytes, by: datetime) -> First | None:
     form = match.lastgroup
     line = _LINE_OF[form].match(piece, match.start())
     stamp = None if line is None else _read(form, line, by)
-    return None if stamp is None else First(stamp, form)
+    return None if stamp is None else FirstStamp(stamp, form)
 
 
 class LastStamp:
@@ -113,7 +113,7 @@ class LastStamp:
            those of no trace do: it has no last stamp, and need not be read any further
     """
 
-    def __init__(self, first: First, by: datetime) -> None:
+    def __init__(self, first: FirstStamp, by: datetime) -> None:
         self._form = first.form
         self._by = by
         self._rest = b""

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from cucmd.reading.covered import Trace, trace_name
-from cucmd.reading.stamps import First, LastStamp, Stamp, first_stamp
+from cucmd.reading.stamps import FirstStamp, LastStamp, Stamp, first_stamp
 from cucmd.reading.unpack import PIECE, TarMembers, is_tar, unpacked
 
 # Of the beginning of a file, unpacked: the first line with a stamp is in it, or none is.
@@ -35,7 +35,7 @@ class Beginning(msgspec.Struct, frozen=True):
     cannot be read.
     """
 
-    first: First | None = None
+    first: FirstStamp | None = None
     traces: tuple[Trace, ...] | None = None
     empty: bool = False
     unread: bool = False
@@ -55,7 +55,7 @@ def look(path: Path, by: datetime) -> Beginning:
     return Beginning(first_stamp(beginning, by))
 
 
-def last_stamp(path: Path, first: First, by: datetime) -> Stamp | None:
+def last_stamp(path: Path, first: FirstStamp, by: datetime) -> Stamp | None:
     """The last stamp of a file, which is read to its end where it must be.
 
     None: it unpacks to too much, or cannot be read.
@@ -118,7 +118,7 @@ class Traces:
 
     def __init__(self) -> None:
         self.traces: dict[str, Trace] = {}
-        self.newest: dict[str, tuple[str, First]] = {}
+        self.newest: dict[str, tuple[str, FirstStamp]] = {}
         self._left_out = Trace("others")
         self._missed: set[str] = set()
 
@@ -127,7 +127,7 @@ class Traces:
         if len(self._missed) < MOST_TRACES:
             self._missed.add(trace_name(name))
 
-    def add(self, path: str, name: str, first: First | None) -> None:
+    def add(self, path: str, name: str, first: FirstStamp | None) -> None:
         """`path`: by which the file is found again. `name`: below the folders of its push."""
         trace = trace_of(self.traces, trace_name(name))
         if trace is not None:
@@ -180,7 +180,7 @@ def _beginning(content: Iterator[bytes]) -> bytes:
     return bytes(taken[:BEGINNING])
 
 
-def _last(pieces: Iterator[bytes], first: First, by: datetime) -> Stamp | None:
+def _last(pieces: Iterator[bytes], first: FirstStamp, by: datetime) -> Stamp | None:
     last = LastStamp(first, by)
     for piece in pieces:
         last.feed(piece)

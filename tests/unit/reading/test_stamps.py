@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.reading.stamps import First, LastStamp, Stamp, first_stamp
+from cucmd.reading.stamps import FirstStamp, LastStamp, Stamp, first_stamp
 
 BY = datetime(2026, 11, 25, 15, 30)
 SDL = (
@@ -136,7 +136,7 @@ def test_no_stamp_where_none_is_certain(text: bytes) -> None:
 
 def test_the_header_of_sdl_has_the_offset_of_the_clock() -> None:
     found = first_stamp(SDL, BY)
-    assert found == First(Stamp(datetime(2024, 8, 12, 21, 53, 46), -timedelta(hours=5)), "sdl")
+    assert found == FirstStamp(Stamp(datetime(2024, 8, 12, 21, 53, 46), -timedelta(hours=5)), "sdl")
     east = first_stamp(SDL.replace(b"-05:00", b"+05:30"), BY)
     assert east is not None
     assert east.stamp.offset == timedelta(hours=5, minutes=30)
