@@ -14,6 +14,7 @@ import trio
 
 from cucmd.failure import Code
 from cucmd.job.collect import Collect
+from cucmd.job.discover import Discover
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
@@ -26,7 +27,7 @@ from cucmd.received_file import ReceivedFile
 from cucmd.store import StoreFailed, open_store
 from rig.inspection import manifest
 from rig.scripted_target import Target
-from rig.supervised import NOW, statuses, supervisor_harness
+from rig.supervised import NOW, hang, statuses, supervisor_harness
 
 
 async def test_recovery_interrupts_a_job_without_its_password(tmp_path: Path) -> None:
@@ -369,3 +370,24 @@ async def test_a_job_that_cannot_be_planned_ends_as_interrupted(tmp_path: Path) 
         await harness.supervisor.recover(damaged)
         found = await harness.ended(job.job_id)
     assert found.nodes[0].state.failure.code is Code.INTERRUPTED
+
+
+async def test_after_a_restart_each_job_goes_on_with_its_own_kind_of_work(tmp_path: Path) -> None:
+    works: dict[str, object] = {}
+
+    async def note(task: NodeTask, report: Report) -> tuple[str, ...]:
+        works[task.node] = task.work
+        return ()
+
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours = {"a": hang, "b": hang}
+        asking = await harness.start("a", work=Discover(), credential="ops", resumable=True)
+        collecting = await harness.start("b", credential="ops", resumable=True)
+        await harness.running(asking)
+        await harness.running(collecting)
+    async with supervisor_harness(tmp_path) as again:
+        again.behaviours = {"a": note, "b": note}
+        await again.supervisor.recover(again.tasks)
+        assert statuses(await again.ended(asking)) == ["succeeded"]
+        assert statuses(await again.ended(collecting)) == ["succeeded"]
+    assert works == {"a": Discover(), "b": Collect(("syslog",))}

@@ -12,8 +12,6 @@ from trio.testing import MockClock
 
 from cucmd.config import Limits
 from cucmd.failure import Code, failure
-from cucmd.job.collect import Collect
-from cucmd.job.discover import Discover
 from cucmd.job.job import Job
 from cucmd.job.node import Phase
 from cucmd.job.timeouts import Timeouts
@@ -381,24 +379,3 @@ async def test_the_lines_of_a_job_are_those_of_its_user(
     lines = [one for one in caplog.records if one.name == "cucmd.jobs.recorder"]
     assert len(lines) == 2
     assert all(line.uid == 61001 for line in lines)
-
-
-async def test_after_a_restart_each_job_goes_on_with_its_own_kind_of_work(tmp_path: Path) -> None:
-    works: dict[str, object] = {}
-
-    async def note(task: NodeTask, report: Report) -> tuple[str, ...]:
-        works[task.node] = task.work
-        return ()
-
-    async with supervisor_harness(tmp_path) as harness:
-        harness.behaviours = {"a": hang, "b": hang}
-        asking = await harness.start("a", work=Discover(), credential="ops", resumable=True)
-        collecting = await harness.start("b", credential="ops", resumable=True)
-        await harness.running(asking)
-        await harness.running(collecting)
-    async with supervisor_harness(tmp_path) as again:
-        again.behaviours = {"a": note, "b": note}
-        await again.supervisor.recover(again.tasks)
-        assert statuses(await again.ended(asking)) == ["succeeded"]
-        assert statuses(await again.ended(collecting)) == ["succeeded"]
-    assert works == {"a": Discover(), "b": Collect(("syslog",))}
