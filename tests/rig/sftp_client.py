@@ -9,11 +9,12 @@ import msgspec
 
 from cucmd.allowance import Quota
 from cucmd.receiver.accounting import Accounting
-from cucmd.receiver.folder import TargetFolder
+from cucmd.receiver.folder import TargetFolder, open_in
 from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.limits import ReceiverLimits
 from cucmd.receiver.names import Names
 from cucmd.receiver.packets import Kind, PacketBuffer
+from cucmd.receiver.paths import stored_parts
 from cucmd.receiver.received import Received, Side
 from cucmd.receiver.requests import RequestHandler
 from cucmd.worker.frames import Grant, OfLogin, Refuse, packet
@@ -39,6 +40,12 @@ class Pair:
                 self.accounting.refused_by_the_daemon(message)
 
 
+def target_folder(folder: Path) -> TargetFolder:
+    """As a process has it, which asks the daemon to open what is in it."""
+    limits = ReceiverLimits()
+    return TargetFolder(lambda what, path: open_in(folder, what, stored_parts(path, limits)))
+
+
 class Client:
     """Sends one request at a time. All but the handler are those of its login."""
 
@@ -46,7 +53,8 @@ class Client:
         self.folder = folder
         self.accounting = accounting = pair.accounting
         self.received = pair.received
-        self.handler = RequestHandler(TargetFolder(folder), accounting, FreeSpace(0, 0.0), limits)
+        space = FreeSpace(0, 0.0)
+        self.handler = RequestHandler(target_folder(folder), accounting, space, limits)
         self.say(words.init())
 
     def say(self, data: bytes) -> list[Reply]:

@@ -1,5 +1,6 @@
 """What processes of a test do, that are forked for it: each thing that one must not."""
 
+import errno
 import os
 import re
 import signal
@@ -18,13 +19,16 @@ from cucmd.worker.frames import (
     Closed,
     Expect,
     Figures,
+    Forget,
     Forgotten,
+    Open,
     Opened,
     Said,
     Stamped,
     ToReceiving,
     UploadsRefused,
     Wants,
+    What,
 )
 
 
@@ -61,7 +65,57 @@ def lie(channel: Channel) -> None:
             for frame in LIES[told.name](told.login):
                 if isinstance(frame, bytes):
                     send_nonsense("")
-                channel.send(frame)
+                elif isinstance(frame, Open):
+                    os.close(channel.open(frame))
+                else:
+                    channel.send(frame)
+
+
+def reach(channel: Channel) -> None:
+    """Receives nothing: says what comes of its attempts to open something in each login's folder,
+    and in those of the logins before.
+    """
+    channel.receive(msgspec.msgpack.Decoder(Begin))
+    logins = ["of nobody"]
+    while True:
+        told = channel.receive(msgspec.msgpack.Decoder(ToReceiving))
+        if isinstance(told, Forget):
+            channel.send(Said(30, f"forgets: {opened(channel, Open(told.login, 'folder', ''))}"))
+            channel.send(Forgotten(told.login))
+        if isinstance(told, Expect):
+            logins.append(told.login)
+            for login in logins:
+                said = [opened(channel, Open(login, *one)) for one in ATTEMPTS]
+                channel.send(Said(30, f"{told.name}: {' '.join(said)}"))
+
+
+# What and path of `Open`.
+ATTEMPTS: list[tuple[What, str]] = [
+    ("folder", ""),
+    ("new file", "file"),  # which is there
+    ("new file", "link/new"),
+    ("folder", "link"),
+    ("new file", "new"),
+    ("new folder", "below"),
+    ("folder", "below"),
+]
+
+
+def opened(channel: Channel, asked: Open) -> str:
+    """What is at the other end of a descriptor, or the error."""
+    try:
+        descriptor = channel.open(asked)
+    except OSError as error:
+        return errno.errorcode[error.errno]
+    try:
+        os.open("file", os.O_RDONLY, dir_fd=descriptor)
+    except NotADirectoryError:
+        return "file"
+    except (PermissionError, FileNotFoundError):
+        return "folder"
+    finally:
+        os.close(descriptor)
+    return "a file of before"
 
 
 LIES: dict[str, Callable[[str], list[msgspec.Struct | bytes]]] = {
@@ -93,6 +147,9 @@ LIES: dict[str, Callable[[str], list[msgspec.Struct | bytes]]] = {
     "another's failure": lambda login: [UploadsRefused(login, Code.AUTH_FAILED, "x")],
     "an end before the end": lambda login: [Forgotten(login)],
     "more after the last": lambda login: [Forgotten(login), Forgotten(login)],
+    "a way out of its folder": lambda login: [Open(login, "new file", "../x")],
+    "a way to another folder": lambda login: [Open(login, "new file", "/x")],
+    "something else of a folder": lambda login: [Open(login, "remove", "x")],  # type: ignore[arg-type]
     "a frame too long": lambda _: [b""],
     "another frame": lambda _: [Words("x")],
 }

@@ -3,6 +3,7 @@
 import os
 import resource
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -34,8 +35,8 @@ async def workers(tmp_path: Path) -> AsyncIterator[Workers]:
         yield opened
 
 
-async def told(workers: Workers, folder: Path, words: str, *, writes: bool = False) -> str:
-    async with workers.forked("obey", folder / "jobs/this", LIMITS, writes=writes) as worker:
+async def told(workers: Workers, folder: Path, words: str) -> str:
+    async with workers.forked("obey", folder / "jobs/this", LIMITS) as worker:
         await worker.send(Words(words))
         return (await worker.receive(ANSWER)).text
 
@@ -82,39 +83,23 @@ async def test_what_it_may_and_may_not(
     assert said == answer
 
 
-async def test_one_that_writes_does_so_in_its_folder_alone(
-    workers: Workers, tmp_path: Path
+@pytest.mark.parametrize("path", ["jobs/this/file", "jobs/other/file", "known_hosts", "cucmd.db"])
+@pytest.mark.parametrize("what", ["read", "write", "remove", "truncate", "rename", "link"])
+async def test_one_that_takes_connections_reaches_no_file_by_itself(
+    workers: Workers, tmp_path: Path, what: str, path: str
 ) -> None:
-    limits = Limits(memory=LIMITS.memory, seconds=1, file_size=100)
-    async with workers.forked("obey", tmp_path / "jobs/this", limits, writes=True) as worker:
-        await worker.send(Words(f"write {tmp_path}/jobs/this/new"))
-        assert (await worker.receive(ANSWER)).text == "1"
-    said = await told(workers, tmp_path, f"write {tmp_path}/jobs/other/new", writes=True)
-    assert said == "PermissionError"
+    (tmp_path / "cucmd.db").touch()
+    before = contents(tmp_path)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        async with workers.forked("obey", None, LIMITS, theirs) as worker:
+            await worker.send(Words(f"{what} {tmp_path}/{path}"))
+            assert (await worker.receive(ANSWER)).text == "PermissionError"
+    assert contents(tmp_path) == before
 
 
-@pytest.mark.parametrize("what", ["remove", "truncate", "rename", "link"])
-async def test_one_that_writes_spoils_no_file_that_is_there(
-    workers: Workers, tmp_path: Path, what: str
-) -> None:
-    folder = tmp_path / "jobs/this"
-    async with workers.forked("obey", folder, LIMITS, writes=True) as worker:
-        await worker.send(Words(f"{what} {folder}/file"))
-        assert (await worker.receive(ANSWER)).text == "PermissionError"
-    assert (folder / "file").read_text() == "of a job"
-    assert os.listdir(folder) == ["file"]
-
-
-@pytest.mark.parametrize("name", ["known_hosts", "cucmd.db"])
-@pytest.mark.parametrize("what", ["read", "write"])
-async def test_one_that_may_write_for_all_jobs_reaches_nothing_else_of_the_daemon(
-    workers: Workers, tmp_path: Path, name: str, what: str
-) -> None:
-    (tmp_path / name).touch()
-    forked = workers.forked("obey", tmp_path / "jobs", LIMITS, writes=True, takes=True)
-    async with forked as worker:
-        await worker.send(Words(f"{what} {tmp_path}/{name}"))
-        assert (await worker.receive(ANSWER)).text == "PermissionError"
+def contents(folder: Path) -> dict[Path, str]:
+    return {path: path.read_text() for path in folder.rglob("*") if not path.is_dir()}
 
 
 @pytest.mark.parametrize(

@@ -20,12 +20,12 @@ In a process that receives, without trio:
     requests.py     the reply to each request (in the thread, as all below)
     upload.py       one file while it arrives
     written.py      PURE  which bytes of a file were written
-    folder.py       the login's folder on disk, without a way out of it
     accounting.py   what a login may still receive
     free_space.py   how much of the disk must stay free
 
 In both:
 
+    folder.py       a login's folder on disk: what the daemon opens in it, and what the process does
     limits.py       PURE  limits with their reasons; received files; refusals
     paths.py        PURE  a path as the client names it -> plain names
     packets.py      PURE  the protocol on the wire

@@ -1,4 +1,8 @@
-"""A target's folder on disk, without a way out of it. Synchronous: for worker threads.
+"""A target's folder on disk, without a way out of it. Synchronous: for threads.
+
+A process that receives can open nothing (`worker/confine.py`): the daemon makes and opens for it
+what its logins may have, and hands over the descriptors. So all that it can do to a file of another
+login, or to one that was there before, is to see its name.
 
 Every component of a path is opened by itself, below the one before it, with O_NOFOLLOW; and nothing
 that exists is ever opened for writing. So links, hard links and devices, whoever made them, are
@@ -9,13 +13,18 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+import msgspec
+
+from cucmd.receiver.limits import ReceiverLimits, Refused
 from cucmd.receiver.packets import Attrs
-from cucmd.receiver.paths import Parts
+from cucmd.receiver.paths import Parts, stored_parts
+from cucmd.worker.frames import MOST_PACKET, Open, What, WrongFrame, decoded
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -27,48 +36,109 @@ _FILE_MODE = 0o640
 # Entries of a listing; the rest is left out. So a folder of 50,000 files costs a few hundred KB.
 _LISTED = 5_000
 
+_ASKED = msgspec.msgpack.Decoder(Open)
+
+
+# In the daemon.
+
+
+def open_for(
+    process: socket.socket, folder_of: Callable[[str], Path | None], limits: ReceiverLimits
+) -> None:
+    """Answers what a process asks by its socket, until that has ended. In a thread of its own, so
+    that a disk that hangs keeps nobody else waiting.
+
+    folder_of: of a login; None: it is none of that process, or has ended. Raises `WrongFrame` for
+    what no process asks.
+    """
+    with process, suppress(ConnectionError):  # it has ended
+        while content := process.recv(MOST_PACKET):
+            asked = decoded(_ASKED, content)
+            try:
+                parts = stored_parts(asked.path, limits)
+            except Refused as error:
+                raise WrongFrame("a path is wrong") from error
+            try:
+                if (folder := folder_of(asked.login)) is None:
+                    raise PermissionError(errno.EPERM, "of a login that is none of it")
+                descriptor = open_in(folder, asked.what, parts)
+            except OSError as error:
+                process.send((error.errno or errno.EIO).to_bytes(4))
+                continue
+            try:
+                socket.send_fds(process, [bytes(4)], [descriptor])
+            finally:
+                os.close(descriptor)
+
+
+def open_in(folder: Path, what: What, parts: Parts) -> int:
+    """A descriptor: see `Open`. Of a new file, for writing and for reading it back to hash it.
+
+    Raises OSError; FileExistsError where there is anything at all under the name of what is new.
+    Links above the folder are the administrator's.
+    """
+    if not parts and what == "folder":
+        folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+    elif not parts:
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    here = os.open(folder, _DIRECTORY)
+    try:
+        for name in parts if what == "folder" else parts[:-1]:
+            below = os.open(name, _DIRECTORY, dir_fd=here)
+            os.close(here)
+            here = below
+        if what == "folder":
+            return os.dup(here)
+        if what == "new file":
+            return os.open(parts[-1], _NEW_FILE, _FILE_MODE, dir_fd=here)
+        os.mkdir(parts[-1], _FOLDER_MODE, dir_fd=here)
+        return os.open(parts[-1], _DIRECTORY, dir_fd=here)
+    finally:
+        os.close(here)
+
+
+# In a process that receives.
+
 
 class TargetFolder:
-    """One folder, open from the first use until `close`. Raises OSError throughout."""
+    """One folder, open from the first use until `close`. Raises OSError throughout.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._root = -1
+    ask: for a descriptor of what `Open` says, by what and path.
+    """
+
+    def __init__(self, ask: Callable[[What, str], int]) -> None:
+        self._ask = ask
+        self._open: dict[Parts, int] = {}  # the folder itself, and the last one below it
 
     def open(self) -> None:
-        """Makes the folder if there is none. Links above it are the administrator's."""
-        self._path.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
-        self._root = os.open(self._path, _DIRECTORY)
+        """Makes the folder if there is none."""
+        self._directory(())
 
     def close(self) -> None:
-        root, self._root = self._root, -1
-        if root >= 0:
-            os.close(root)
+        kept, self._open = self._open, {}
+        for one in kept.values():
+            os.close(one)
 
     def create_file(self, parts: Parts) -> int:
         """A descriptor of a new file, for writing and for reading it back to hash it.
 
         FileExistsError where there is anything at all under that name.
         """
-        with self._parent(parts) as parent:
-            return os.open(parts[-1], _NEW_FILE, _FILE_MODE, dir_fd=parent)
+        return self._ask("new file", "/".join(parts))
 
     def make_directory(self, parts: Parts) -> None:
-        with self._parent(parts) as parent:
-            os.mkdir(parts[-1], _FOLDER_MODE, dir_fd=parent)
-            os.fsync(parent)
+        os.close(self._ask("new folder", "/".join(parts)))
+        self.sync_directory(parts[:-1])
 
     def sync_directory(self, parts: Parts) -> None:
         """The names in it are on the disk when this returns."""
-        with self._directory(parts) as directory:
-            os.fsync(directory)
+        os.fsync(self._directory(parts))
 
     def look(self, parts: Parts) -> Attrs:
         """Of a file or folder; for anything else FileNotFoundError."""
         if not parts:
-            return _attrs(os.fstat(self._root))
-        with self._parent(parts) as parent:
-            found = os.stat(parts[-1], dir_fd=parent, follow_symlinks=False)
+            return _attrs(os.fstat(self.descriptor()))
+        found = os.stat(parts[-1], dir_fd=self._directory(parts[:-1]), follow_symlinks=False)
         if not _plain(found):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         return _attrs(found)
@@ -76,13 +146,13 @@ class TargetFolder:
     def set_times(self, parts: Parts, times: tuple[int, int]) -> None:
         """Of what `look` has found: a folder, or a file that is closed already."""
         if parts:
-            with self._parent(parts) as parent:
-                os.utime(parts[-1], times, dir_fd=parent, follow_symlinks=False)
+            parent = self._directory(parts[:-1])
+            os.utime(parts[-1], times, dir_fd=parent, follow_symlinks=False)
 
     def entries(self, parts: Parts) -> list[tuple[bytes, Attrs]]:
         """Names and attributes of files and folders, links and the rest left out."""
         found = []
-        with self._directory(parts) as directory, os.scandir(directory) as scan:
+        with os.scandir(self._directory(parts)) as scan:
             for entry in scan:
                 status = entry.stat(follow_symlinks=False)
                 if _plain(status):
@@ -92,27 +162,16 @@ class TargetFolder:
         return sorted(found)
 
     def descriptor(self) -> int:
-        return self._root
+        return self._directory(())
 
-    @contextmanager
-    def _parent(self, parts: Parts) -> Iterator[int]:
-        if not parts:
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        with self._directory(parts[:-1]) as parent:
-            yield parent
-
-    @contextmanager
-    def _directory(self, parts: Parts) -> Iterator[int]:
-        """A descriptor of the folder. O_NOFOLLOW makes a link ELOOP or ENOTDIR."""
-        here = os.open(".", _DIRECTORY, dir_fd=self._root)
-        try:
-            for name in parts:
-                below = os.open(name, _DIRECTORY, dir_fd=here)
-                os.close(here)
-                here = below
-            yield here
-        finally:
-            os.close(here)
+    def _directory(self, parts: Parts) -> int:
+        """A descriptor of the folder, which is kept until another one is used."""
+        if parts not in self._open:
+            opened = self._ask("folder", "/".join(parts))
+            for one in [one for one in self._open if one]:
+                os.close(self._open.pop(one))
+            self._open[parts] = opened
+        return self._open[parts]
 
 
 def attributes_of(descriptor: int) -> Attrs:

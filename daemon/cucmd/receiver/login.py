@@ -10,7 +10,8 @@ import hashlib
 import hmac
 import logging
 import time
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from cucmd.receiver.accounting import Accounting
@@ -19,7 +20,7 @@ from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.limits import ReceiverLimits
 from cucmd.receiver.packets import Malformed
 from cucmd.receiver.requests import RequestHandler
-from cucmd.worker.frames import Expect
+from cucmd.worker.frames import Expect, What
 
 # Seconds between figures, where they change all the time.
 _FIGURES_EVERY = 0.2
@@ -32,13 +33,21 @@ class Connected(Protocol):
 
 
 class Login:
-    """source: the address of its node, as `source_of` has it; "": unknown."""
+    """source: the address of its node, as `source_of` has it; "": unknown. ask: the daemon to open
+    something in the folder of a login: the login, what and path of `Open`.
+    """
 
-    def __init__(self, expect: Expect, accounting: Accounting, limits: ReceiverLimits) -> None:
+    def __init__(
+        self,
+        expect: Expect,
+        accounting: Accounting,
+        limits: ReceiverLimits,
+        ask: Callable[[str, What, str], int],
+    ) -> None:
         self.source = expect.source
         self.accounting = accounting
         self._digest = expect.digest
-        self._folder = Path(expect.folder)
+        self._ask = partial(ask, expect.login)
         self._limits = limits
         self._connections: set[Connected] = set()
         self._handlers: set[RequestHandler] = set()
@@ -84,7 +93,7 @@ class Login:
         """For one more session, until `ended`; None where the login has ended."""
         if self.accounting.revoked:
             return None
-        made = RequestHandler(TargetFolder(self._folder), self.accounting, space, self._limits)
+        made = RequestHandler(TargetFolder(self._ask), self.accounting, space, self._limits)
         self._handlers.add(made)
         return made
 

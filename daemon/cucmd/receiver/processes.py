@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import socket
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +16,8 @@ from pathlib import Path
 import msgspec
 import trio
 
-from cucmd.receiver.limits import MIB
+from cucmd.receiver.folder import open_for
+from cucmd.receiver.limits import MIB, ReceiverLimits
 from cucmd.receiver.received import Side
 from cucmd.worker.frames import (
     NO_LIMIT,
@@ -32,16 +34,16 @@ from cucmd.worker.frames import (
     ToReceiving,
     WrongFrame,
 )
-from cucmd.worker.process import Worker, WorkerEnded
+from cucmd.worker.process import ENDS, Worker, WorkerEnded
 from cucmd.worker.workers import Workers
 
 # What such a process does, by which the first process knows it.
 RECEIVE = "receive"
 
 # What the kernel allows it. Of memory: 448 connections that say little, or 4 that have 4 MiB
-# waiting, with what 20 threads reserve and do not use. Descriptors: one for each connection, and
-# 32 for each login. It uses the processor for as long as nodes send, and files are as large as
-# they are: quotas and free space are its own to keep.
+# waiting, with what 20 threads reserve and do not use. Descriptors: one for each connection, two
+# for each session, and 32 for each login. It uses the processor for as long as nodes send, and
+# files are as large as they are: quotas and free space are its own to keep.
 _LIMITS = Limits(
     memory=2048 * MIB,
     seconds=NO_LIMIT,
@@ -68,12 +70,16 @@ _log = logging.getLogger(__name__)
 class Seat:
     """A login in a process.
 
-    gone: it is not known there any more, and nothing is written. lost: the process has ended before
+    folder: into which its files go. gone: it is not known there any more, and nothing is written.
+    lost: the process has ended before
     that, after it had let the login in. changed: is called when a frame has come.
     """
 
-    def __init__(self, side: Side, process: Process, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, side: Side, folder: Path, process: Process, changed: Callable[[], None]
+    ) -> None:
         self.side = side
+        self.folder = folder
         self.process = process
         self.changed = changed
         self.forgets = False  # it was told to
@@ -97,11 +103,13 @@ class Process:
     Nothing is said to one that has ended.
     """
 
-    def __init__(self, workers: Workers, folder: Path, begin: Begin, *, ends: bool) -> None:
+    def __init__(
+        self, workers: Workers, begin: Begin, limits: ReceiverLimits, *, ends: bool
+    ) -> None:
         self.seats: dict[str, Seat] = {}
         self._workers = workers
-        self._folder = folder
         self._begin = begin
+        self._limits = limits
         self._worker: Worker | None = None
         self._scope = trio.CancelScope()
         self._ends = ends
@@ -151,8 +159,6 @@ class Process:
         try:
             with self._scope:
                 await self._run()
-        except WorkerEnded as error:
-            self._why = str(error)
         finally:
             if self._why:
                 _log.error("a process that receives has ended: %s", self._why)
@@ -163,13 +169,50 @@ class Process:
                 seat.end()
 
     async def _run(self) -> None:
-        forked = self._workers.forked(RECEIVE, self._folder, _LIMITS, writes=True, takes=True)
-        async with forked as worker:
+        try:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        except OSError as error:
+            self._why = f"the daemon has no descriptor left for it: {error}"
+            return
+        patience = trio.CancelScope(shield=True)  # it may be opening a file, the last one
+        async with trio.open_nursery() as opening:
+            opening.start_soon(self._open, ours, patience)
+            try:
+                with theirs:
+                    await self._talk(theirs)
+            except WorkerEnded as error:
+                self._why = str(error)
+            finally:
+                patience.deadline = trio.current_time() + ENDS
+
+    async def _talk(self, opener: socket.socket) -> None:
+        async with self._workers.forked(RECEIVE, None, _LIMITS, opener) as worker:
             await worker.send(self._begin)
             self._worker = worker
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._send, worker)
                 nursery.start_soon(self._listen, worker)
+
+    async def _open(self, opener: socket.socket, patience: trio.CancelScope) -> None:
+        """Opens files for it, in a thread; which is left to itself where a disk hangs."""
+        with patience:
+            try:
+                await trio.to_thread.run_sync(
+                    open_for,
+                    opener,
+                    self._folder_of,
+                    self._limits,
+                    abandon_on_cancel=True,
+                    limiter=trio.CapacityLimiter(1),
+                )
+            except (OSError, RuntimeError, WrongFrame) as error:  # mostly there is no thread left
+                opener.close()
+                self._fail(str(error))
+
+    def _folder_of(self, login: str) -> Path | None:
+        """Of one that it may write for. For any thread."""
+        seat = self.seats.get(login)
+        return None if seat is None or seat.forgets else seat.folder
 
     async def _send(self, worker: Worker) -> None:
         try:

@@ -18,7 +18,7 @@ from cucmd.failure import Code, Failure, failure
 from cucmd.received_file import ReceivedFile
 from cucmd.receiver.limits import CREDIT, MIB, ReceiverLimits, Refused
 from cucmd.receiver.names import Names, name_cost
-from cucmd.receiver.paths import parts_of
+from cucmd.receiver.paths import parts_of, stored_parts
 from cucmd.worker.frames import (
     Closed,
     Figures,
@@ -178,9 +178,6 @@ class Side:
         self.over = False
         self._received = received
         self._limits = limits
-        # A path as long as may be has a number behind it where its name is taken (`numbered`).
-        longest = limits.path_bytes + len(".100")
-        self._stored = msgspec.structs.replace(limits, path_bytes=longest)
         self._positions: list[int] = []  # of its files, by their number
         self._granted = 0
         self._open = 0  # of its files
@@ -194,8 +191,7 @@ class Side:
             case Figures():
                 self._count(frame)
             case Opened(login, number, named, stored):
-                self._check_name(named, self._limits)
-                self._check_name(stored, self._stored)
+                self._check_names(named, stored)
                 # Some threads of it may be between a close and its word of it.
                 self._open += 1
                 most = self._limits.handles + self._limits.threads
@@ -253,12 +249,13 @@ class Side:
         _check(0 <= number < len(self._positions), "a file's number")
         return self._positions[number]
 
-    def _check_name(self, name: str, limits: ReceiverLimits) -> None:
+    def _check_names(self, named: str, stored: str) -> None:
         try:
-            parts = parts_of(name.encode(), limits)
+            parts = parts_of(named.encode(), self._limits)
+            right = "/".join(parts) == named and bool(stored_parts(stored, self._limits))
         except (Refused, UnicodeEncodeError) as error:
             raise WrongFrame("a file's name is wrong") from error
-        _check(bool(parts) and "/".join(parts) == name, "a file's name")
+        _check(bool(parts) and right, "a file's name")
 
 
 def _check(right: bool, what: str) -> None:

@@ -48,9 +48,11 @@ from cucmd.worker.frames import (
     Forget,
     Grant,
     OfLogin,
+    Open,
     Refuse,
     Said,
     ToReceiving,
+    What,
 )
 
 # Accepted connections until they are made, which takes a millisecond or more. It is the oldest that
@@ -135,6 +137,12 @@ class Receiving:
         except DaemonGone:
             _leave()
 
+    def _open(self, login: str, what: What, path: str) -> int:
+        try:
+            return self._channel.open(Open(login, what, path))
+        except DaemonGone:
+            _leave()
+
     # What the daemon says, in a thread of its own.
 
     def listen(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -149,7 +157,7 @@ class Receiving:
         match told:
             case Expect():
                 accounting = Accounting(told.login, told.name, self.limits, self._tell)
-                self._logins[told.login] = Login(told, accounting, self.limits)
+                self._logins[told.login] = Login(told, accounting, self.limits, self._open)
             case Grant(_, size) if login:
                 login.accounting.grant(size)
             case Refuse(_, message) if login:

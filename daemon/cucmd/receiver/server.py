@@ -10,7 +10,8 @@ node is told at its command line; the node's own sftp client then connects and p
                      password                               the name is that of a Login
                      opens SFTP              -> SftpSession  one for each connection
                      OPEN, WRITE, CLOSE      -> RequestHandler -> Upload -> file, Accounting
-    that process     tells the daemon        -> Received: files, bytes
+    that process     asks for a new file     the daemon opens it (folder.py): it can open none
+                     tells the daemon        -> Received: files, bytes
     work on a node   reads the target's counters and files() at any time; aclose() at its end
 
 Which process. One address has one process, as long as it has an upload target; of more than
@@ -85,7 +86,6 @@ class Receiver:
         self,
         limits: ReceiverLimits,
         workers: Workers,
-        folder: Path,
         begin: Begin,
         nursery: trio.Nursery,
     ) -> None:
@@ -95,7 +95,6 @@ class Receiver:
         self.space = FreeSpace(limits.min_free_bytes, limits.min_free_ratio)
         self.names = Names(limits)
         self._workers = workers
-        self._folder = folder
         self._begin = begin
         self._nursery = nursery
         self._targets: dict[str, UploadTarget] = {}
@@ -128,13 +127,13 @@ class Receiver:
         return target
 
     def _seat(self, target: UploadTarget, process: Process) -> None:
-        seat = Seat(Side(target.received, self.limits), process, target.changed)
+        side = Side(target.received, self.limits)
+        seat = Seat(side, target.folder, process, target.changed)
         target.seats.append(seat)
         process.expect(
             Expect(
                 login=target.username,
                 digest=hashlib.sha256(target.password.encode()).digest(),
-                folder=str(target.folder),
                 source=target.source,
                 name=target.name,
             ),
@@ -156,7 +155,7 @@ class Receiver:
         return process
 
     def _new_process(self, *, ends: bool) -> Process:
-        return Process(self._workers, self._folder, self._begin, ends=ends)
+        return Process(self._workers, self._begin, self.limits, ends=ends)
 
     async def _run(self, process: Process) -> None:
         await process.run()
@@ -199,15 +198,14 @@ async def open_receiver(
     listen: tuple[str, int],
     host_key_dir: Path,
     workers: Workers,
-    folder: Path,
     limits: ReceiverLimits | None = None,
     *,
     legacy_algorithms: bool = False,
 ) -> AsyncIterator[Receiver]:
     """The receiver, listening at `listen` (port 0: any free one) while the body runs.
 
-    workers: has the role `RECEIVE`. folder: below which all targets are. Raises OSError where it
-    cannot listen or write `host_key_dir`, and HostKeyUnusable.
+    workers: has the role `RECEIVE`. Raises OSError where it cannot listen or write `host_key_dir`,
+    and HostKeyUnusable.
     """
     limits = limits or ReceiverLimits()
     keys = await trio.to_thread.run_sync(load_host_keys, host_key_dir)
@@ -223,7 +221,7 @@ async def open_receiver(
             sockets.append(stack.enter_context(socket.socket(fileno=one.socket.detach())))
             sockets[-1].setblocking(False)
         async with trio.open_nursery() as nursery:
-            receiver = Receiver(limits, workers, folder, begin, nursery)
+            receiver = Receiver(limits, workers, begin, nursery)
             receiver.address, receiver.port = sockets[0].getsockname()[:2]
             await workers.listen(sockets)
             nursery.start_soon(receiver.run_others)

@@ -136,7 +136,7 @@ async def _daemon(
             _store(config) as store,
             open_bridge() as bridge,
             open_workers(_made(directory), PROCESSES) as workers,
-            _receiver(config, workers, directory) as receiver,
+            _receiver(config, workers) as receiver,
         ):
             known_hosts = KnownHosts(config.daemon.state_directory / "known_hosts")
             work = work_on_node(NodePorts(receiver, known_hosts, store, Readers(workers)))
@@ -208,7 +208,7 @@ async def _store(config: Config) -> AsyncIterator[Store]:
 
 
 @asynccontextmanager
-async def _receiver(config: Config, workers: Workers, directory: Path) -> AsyncIterator[Receiver]:
+async def _receiver(config: Config, workers: Workers) -> AsyncIterator[Receiver]:
     limits = ReceiverLimits(
         processes=config.receiver.processes,
         min_free_bytes=config.limits.free_space_bytes,
@@ -218,7 +218,6 @@ async def _receiver(config: Config, workers: Workers, directory: Path) -> AsyncI
         config.receiver.listen_address,
         config.daemon.state_directory,
         workers,
-        directory,
         limits,
         legacy_algorithms=config.receiver_is_legacy,
     )

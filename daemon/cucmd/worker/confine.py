@@ -26,9 +26,6 @@ _PATH_BENEATH = 1
 _EXECUTE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 2, 1 << 3
 _READ = _EXECUTE | _READ_FILE | _READ_DIR
 _OF_A_FILE = _EXECUTE | _READ_FILE
-# What a receiver of files needs: it removes, renames and truncates nothing, and makes no link.
-_WRITE_FILE, _MAKE_DIR, _MAKE_REG = 1 << 1, 1 << 7, 1 << 8
-_WRITE = _READ_FILE | _READ_DIR | _WRITE_FILE | _MAKE_DIR | _MAKE_REG
 # version of the interface -> what is forbidden of files if no rule allows it: all that it knows
 _FILES = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
 _BIND_AND_CONNECT, _NETWORK = 0b11, 4  # of TCP; since which version
@@ -77,9 +74,10 @@ def landlock() -> int:
     return max(version, 0)
 
 
-def only_below(reads: Iterable[Path | str], writes: Iterable[Path | str] = ()) -> bool:
-    """Files may be read below these folders only, and made and written below `writes` only; no
-    connection may be opened, and no process outside be signalled.
+def only_below(folders: Iterable[Path | str]) -> bool:
+    """Files may be opened below these folders only, and for reading; nothing may be made, removed
+    or renamed, no connection may be opened, and no process outside be signalled. A descriptor that
+    comes from elsewhere is of use all the same, but for opening what is below it.
 
     False: the kernel has no Landlock. Folders that do not exist are left out. Raises OSError.
     """
@@ -95,10 +93,8 @@ def only_below(reads: Iterable[Path | str], writes: Iterable[Path | str] = ()) -
     size = 24 if version >= _SCOPES else 16 if version >= _NETWORK else 8
     rules = _checked(_libc.syscall(_CREATE_RULESET, attributes, ctypes.c_size_t(size), 0))
     try:
-        for folder in reads:
+        for folder in folders:
             _allow(rules, folder, _READ & files)
-        for folder in writes:
-            _allow(rules, folder, _WRITE & files)
         forbid_privileges()
         _checked(_libc.syscall(_RESTRICT_SELF, rules, 0))
     finally:

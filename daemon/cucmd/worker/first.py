@@ -2,8 +2,8 @@
 
     python -m cucmd.worker.first DESCRIPTOR DAEMON FOLDER ROLE=MODULE:FUNCTION ...
 
-DESCRIPTOR is its socket to the daemon, whose process is DAEMON, and FOLDER the only one below which
-files may be written. What does a role gets its end of a channel.
+DESCRIPTOR is its socket to the daemon, whose process is DAEMON, and FOLDER the one below which some
+of those may read files; none may open one to write. What does a role gets its end of a channel.
 
 It also accepts the connections of the receiver's port, and hands each to the process that takes
 those of its address.
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str]) -> None:
     named = dict(one.split("=", 1) for one in roles)
     found = {name: _imported(where) for name, where in named.items()}
     confine.forbid_privileges()
-    confined = confine.only_below([*SYSTEM, *_own_folders(), folder], [folder])
+    confined = confine.only_below([*SYSTEM, *_own_folders(), folder])
     gc.collect()
     gc.freeze()  # a collection in one that was forked would copy all of it
     First(control, found).run(confined=confined)
@@ -134,7 +134,7 @@ class First:
         descriptors = [fd for _, _, data in ancillary for fd in array.array("i", data)]
         match self._asked.decode(content):
             case Fork() as asked:
-                self._fork(asked, socket.socket(fileno=descriptors[0]))
+                self._fork(asked, *(socket.socket(fileno=fd) for fd in descriptors))
             case Listen():
                 for one in self._listening.values():
                     self._poll.unregister(one)
@@ -184,12 +184,14 @@ class First:
 
     # Processes.
 
-    def _fork(self, asked: Fork, channel: socket.socket) -> None:
+    def _fork(
+        self, asked: Fork, channel: socket.socket, opener: socket.socket | None = None
+    ) -> None:
         parent = os.getpid()
         ours, door = (None, None)
         if asked.takes:
             ours, door = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with channel, door or nullcontext():
+        with channel, door or nullcontext(), opener or nullcontext():
             try:
                 pid = os.fork()
             except OSError as error:
@@ -200,7 +202,7 @@ class First:
             if pid == 0:
                 if ours:
                     ours.close()
-                self._be_forked(asked, Channel(channel, door), parent)
+                self._be_forked(asked, Channel(channel, door, opener), parent)
         if ours:
             self._doors[asked.number] = ours
         pidfd = os.pidfd_open(pid)
@@ -240,8 +242,8 @@ class First:
                 with suppress(OSError):  # the filter of systemd/cucmd.service refuses it
                     os.nice(10)  # the dialogue with nodes goes first
             confine.set_limits(asked.limits)
-            reads = [*SYSTEM, *_own_folders(), asked.folder]
-            confine.only_below(reads, [asked.folder] if asked.writes else [])
+            own = [asked.folder] if asked.folder else []
+            confine.only_below([*SYSTEM, *_own_folders(), *own])
             self._roles[asked.role](channel)
             code = 0
         except DaemonGone:

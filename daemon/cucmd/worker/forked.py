@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import threading
 from typing import TypeVar
 
 import msgspec
 
-from cucmd.worker.frames import decoded, framed, length_of
+from cucmd.worker.frames import decoded, framed, length_of, packet
 
 T = TypeVar("T")
 
@@ -18,16 +20,23 @@ class DaemonGone(Exception):
 
 
 class Channel:
-    """Raises `DaemonGone` throughout. `send` may be called by any thread, `receive` by one.
+    """Raises `DaemonGone` throughout. `receive` is for one thread, the others are for any.
 
     door: by which connections come, each in a packet with the address that it is of; None: none
-    do.
+    do. opener: of whom `open` asks.
     """
 
-    def __init__(self, connected: socket.socket, door: socket.socket | None = None) -> None:
+    def __init__(
+        self,
+        connected: socket.socket,
+        door: socket.socket | None = None,
+        opener: socket.socket | None = None,
+    ) -> None:
         self.door = door
         self._socket = connected
+        self._opener = opener
         self._sending = threading.Lock()
+        self._opening = threading.Lock()
 
     def send(self, frame: msgspec.Struct) -> None:
         try:
@@ -39,6 +48,25 @@ class Channel:
     def receive(self, decoder: msgspec.msgpack.Decoder[T]) -> T:
         """Raises `WrongFrame`: the daemon is of another version."""
         return decoded(decoder, self._take(length_of(self._take(4))))
+
+    def open(self, asked: msgspec.Struct) -> int:
+        """A descriptor of what the daemon has opened. Raises OSError, of the daemon's attempt or
+        because this process has no descriptor left.
+        """
+        assert self._opener is not None
+        with self._opening:
+            try:
+                self._opener.send(packet(asked))
+                answer, descriptors, _, _ = socket.recv_fds(self._opener, 4, 1)
+            except OSError as error:
+                raise DaemonGone from error
+        if not answer:
+            raise DaemonGone
+        failed = int.from_bytes(answer)
+        if failed or not descriptors:
+            failed = failed or errno.EMFILE
+            raise OSError(failed, os.strerror(failed))
+        return descriptors[0]
 
     def _take(self, size: int) -> bytes:
         taken = bytearray()

@@ -7,7 +7,7 @@ struct says so. On a channel it is four bytes with its length and then so many, 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
@@ -45,15 +45,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 class Fork(msgspec.Struct, frozen=True, tag=True):
     """To the first process, with its end of the channel: fork one that does `role`.
 
-    folder: below which it may read, and write where `writes`. takes: it takes connections, which
-    come by its door. Answered by `Forked` or `CannotFork`.
+    folder: below which it may read; "": nowhere. takes: it takes connections, which come by its
+    door; then its socket to who opens files for it comes too. Answered by `Forked` or `CannotFork`.
     """
 
     number: int
     role: str
     folder: str
     limits: Limits
-    writes: bool = False
     takes: bool = False
 
 
@@ -168,14 +167,13 @@ class Begin(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
 
 class Expect(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """A login. digest: SHA-256 of its one-time password. folder: into which its files go.
+    """A login. digest: SHA-256 of its one-time password.
 
     source: the address of its node; "": unknown. name: a job and a node, for messages.
     """
 
     login: str
     digest: bytes
-    folder: str
     source: str
     name: str
 
@@ -260,6 +258,22 @@ class UploadsRefused(msgspec.Struct, frozen=True, tag=True):
 
 class Forgotten(msgspec.Struct, frozen=True, tag=True):
     login: str
+
+
+What = Literal["new file", "new folder", "folder"]
+
+
+class Open(msgspec.Struct, frozen=True, tag=True):
+    """Asks for a descriptor of something in the folder of a login, since it may open nothing.
+
+    It is one packet of a socket of its own, and so is the answer: an errno in four bytes, or 0 with
+    the descriptor. what: the first two are made. path: below the login's folder; "": that one
+    itself, which is made if there is none.
+    """
+
+    login: str
+    what: What
+    path: str
 
 
 class Said(msgspec.Struct, frozen=True, tag=True):

@@ -68,7 +68,7 @@ async def open_workers(
 class Workers:
     """Made by `open_workers`.
 
-    folder: below which files may be written. roles: name -> "module:function".
+    folder: below which files may be read. roles: name -> "module:function".
     confined: whether the kernel confines them; None: not known yet.
     """
 
@@ -210,15 +210,14 @@ class Workers:
     async def forked(
         self,
         role: str,
-        folder: Path,
+        folder: Path | None,
         limits: Limits,
-        *,
-        writes: bool = False,
-        takes: bool = False,
+        opener: socket.socket | None = None,
     ) -> AsyncIterator[Worker]:
         """A process that does `role` while the body runs. It is killed at the end of the body.
 
-        takes: it takes connections. Raises `WorkerEnded`, as all methods of the worker do.
+        folder: below which it may read; None: nowhere. opener: of one that takes connections, its
+        socket to who opens files for it. Raises `WorkerEnded`, as all methods of the worker do.
         """
         number, asked = next(self._numbers), Asked()
         try:
@@ -229,8 +228,8 @@ class Workers:
         with ours:
             try:
                 with theirs:
-                    fork = Fork(number, role, str(folder), limits, writes, takes)
-                    await self._ask(fork, asked, theirs)
+                    fork = Fork(number, role, str(folder or ""), limits, opener is not None)
+                    await self._ask(fork, asked, *filter(None, (theirs, opener)))
                 if isinstance(asked.answer, str):
                     raise WorkerEnded(How.LOST, asked.answer)
                 yield Worker(number, ours, asked, limits.seconds)
@@ -241,14 +240,14 @@ class Workers:
                         await trio.lowlevel.wait_readable(pidfd)
                     os.close(pidfd)
 
-    async def _ask(self, fork: Fork, asked: Asked, channel: socket.socket) -> None:
+    async def _ask(self, fork: Fork, asked: Asked, *sockets: socket.socket) -> None:
         with trio.move_on_after(_STARTS) as patience:
             while not self._ready.is_set():  # its wait may return after the end of the process
                 await self._ready.wait()
             patience.deadline = trio.current_time() + _ANSWERS
             self._asked[fork.number] = asked
             try:
-                await self._tell(fork, channel.fileno())
+                await self._tell(fork, *(one.fileno() for one in sockets))
                 await asked.answered.wait()
             finally:
                 if not asked.answered.is_set():

@@ -73,7 +73,7 @@ def open_with(workers: Workers, state: Path, tmp_path: Path) -> Opener:
     async def opener(legacy: bool = False, **limits: Any) -> AsyncIterator[Receiver]:
         allowed = ReceiverLimits(**{"min_free_bytes": 0, "min_free_ratio": 0.0} | limits)
         where = ("127.0.0.1", 0)
-        opened = open_receiver(where, state, workers, tmp_path, allowed, legacy_algorithms=legacy)
+        opened = open_receiver(where, state, workers, allowed, legacy_algorithms=legacy)
         async with opened as receiver:
             yield receiver
 

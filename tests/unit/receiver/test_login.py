@@ -28,8 +28,8 @@ def test_what_happens_again_and_again_is_one_line_of_a_run(
     caplog: pytest.LogCaptureFixture, kind: str, times: int, lines: int
 ) -> None:
     limits = ReceiverLimits()
-    expect = Expect(login="login", digest=b"", folder="/", source="", name="job/node")
-    login = Login(expect, Pair(limits).accounting, limits)
+    expect = Expect(login="login", digest=b"", source="", name="job/node")
+    login = Login(expect, Pair(limits).accounting, limits, lambda *_: -1)
     for _ in range(times):
         HAPPENS[kind](login)
     login.end()

@@ -17,14 +17,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cucmd.allowance import Allowance, Quota
-from cucmd.receiver.folder import TargetFolder
 from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.limits import MIB, ReceiverLimits
 from cucmd.receiver.packets import Kind, Malformed, PacketBuffer
 from cucmd.receiver.received import Received
 from cucmd.receiver.requests import RequestHandler
 from rig import sftp_words as words
-from rig.sftp_client import Pair
+from rig.sftp_client import Pair, target_folder
 
 LIMITS = ReceiverLimits(names=10_000, directories=20, handles=5)
 CORPUS = sorted(Path(__file__).with_name("corpus").joinpath("packets").iterdir())
@@ -68,7 +67,8 @@ def feed(stream: bytes) -> None:
         target.mkdir()
         (target / "trap").symlink_to(outside)
         pair = Pair(LIMITS, Quota(Allowance(MIB)))
-        handler = RequestHandler(TargetFolder(target), pair.accounting, FreeSpace(0, 0.0), LIMITS)
+        space = FreeSpace(0, 0.0)
+        handler = RequestHandler(target_folder(target), pair.accounting, space, LIMITS)
         try:
             packets = deque(PacketBuffer().feed(stream))
             while packets:
