@@ -10,6 +10,7 @@ since a node may come from one that nobody has expected. So its files come from 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import msgspec
 
@@ -161,6 +162,9 @@ class Received:
         quota.job.take(size)
         return size
 
+    def size_of(self, positions: Iterable[int]) -> int:
+        return sum(self._files[position].size for position in positions)
+
     def stored(self, position: int) -> str:
         """The name on the disk, below the login's folder."""
         return self._files[position].path.removeprefix(self._prefix)
@@ -225,9 +229,19 @@ class Side:
                 _check(max(len(message), len(hint or "")) <= _MOST_TEXT, "a text")
                 self._received.refuse(code, message, hint)
             case Forgotten():
-                self._received.give_back(self._granted - self.figures.received)
+                self._give_back(self.figures.received)
                 self.lost()
         return None
+
+    def settle(self) -> None:
+        """Gives back what one that has ended by itself was granted and what has not come, once the
+        files that it left open are measured: of its last bytes it may have said nothing.
+        """
+        self._give_back(max(self.figures.received, self._received.size_of(self._positions)))
+
+    def _give_back(self, came: int) -> None:
+        unused, self._granted = self._granted - came, 0
+        self._received.give_back(max(0, unused))
 
     def lost(self) -> tuple[int, ...]:
         """It says nothing more. Returns where in the list files are that were still open."""

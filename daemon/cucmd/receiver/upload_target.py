@@ -125,13 +125,16 @@ class UploadTarget:
         await trio.lowlevel.checkpoint()
 
     async def _measure(self) -> None:
-        """The files that a process has left open, which it can say nothing of any more."""
+        """The files that a process has left open, which it can say nothing of any more; and what
+        it has not used of what it was granted.
+        """
         for seat in self.seats:
             left, seat.left_open = seat.left_open, ()
             paths = [self.folder / self.received.stored(position) for position in left]
             sizes = await trio.to_thread.run_sync(_sizes_of, paths) if paths else []
             for position, size in zip(left, sizes, strict=True):
                 self.received.change(position, size=size)
+            seat.side.settle()
 
     # For the receiver.
 

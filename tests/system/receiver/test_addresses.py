@@ -8,6 +8,7 @@ from typing import Any
 
 import trio
 
+from cucmd.allowance import Allowance, Quota
 from cucmd.failure import Code
 from rig import sftp_words as words
 
@@ -59,7 +60,9 @@ async def test_what_a_process_served_is_lost_with_it_and_nothing_else(
 ) -> None:
     await until(lambda: len(receiving()) == 2)
     known = set(receiving())
-    lost, stays = open_target(receiver, "lost", address="127.0.0.1"), open_target(receiver, "stays")
+    quota = Quota(node=Allowance(100_000_000), job=Allowance(200_000_000))
+    lost = open_target(receiver, "lost", quota, address="127.0.0.1")
+    stays = open_target(receiver, "stays")
     # Until its process is there, that of all other addresses receives from it.
     await until(lambda: len(receiving()) == 3)
     assert (await openssh.sftp(lost, "ls\n")).returncode == 0
@@ -86,6 +89,7 @@ async def test_what_a_process_served_is_lost_with_it_and_nothing_else(
         ("cut", 5, False),
     ]
     assert stays.target.refusal is None
+    assert (quota.node.left, quota.job.left) == (100_000_000 - 5, 200_000_000 - 5)
 
 
 async def test_without_a_process_connections_wait_for_the_next(
