@@ -71,6 +71,15 @@ def lie(channel: Channel) -> None:
                     channel.send(frame)
 
 
+def forget_nothing(channel: Channel) -> None:
+    """Receives nothing: says that each login was used, and does not answer when it ends."""
+    channel.receive(msgspec.msgpack.Decoder(Begin))
+    while True:
+        told = channel.receive(msgspec.msgpack.Decoder(ToReceiving))
+        if isinstance(told, Expect):
+            channel.send(Figures(login=told.login, logins=1))
+
+
 def reach(channel: Channel) -> None:
     """Receives nothing: says what comes of its attempts to open something in each login's folder,
     and in those of the logins before.

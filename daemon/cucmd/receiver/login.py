@@ -105,10 +105,9 @@ class Login:
         return bool(self._handlers)
 
     def end(self) -> None:
-        """No write begins any more; waits for the last one, and closes all files. May be called by
-        any thread: the event loop may have much to do.
+        """After a revoke, when no write begins any more: waits for the last one, and closes all
+        files. May be called by any thread: the event loop may have much to do.
         """
-        self.accounting.revoke()
         for handler in tuple(self._handlers):
             handler.close()
         self.accounting.forgotten()

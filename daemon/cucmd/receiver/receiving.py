@@ -164,6 +164,7 @@ class Receiving:
                 login.accounting.refused_by_the_daemon(message)
             case Forget(name) if login:
                 del self._logins[name]
+                login.accounting.revoke()  # or a connection might enter after the `abort`
                 if login.is_used:  # a disk that hangs must not keep the others waiting
                     threading.Thread(target=login.end, daemon=True).start()
                 else:

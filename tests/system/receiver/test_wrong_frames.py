@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import trio
 
+from cucmd.failure import Code
 from cucmd.receiver.processes import RECEIVE
 from cucmd.worker.workers import Workers, open_workers
 from rig.worker_roles import LIES
@@ -53,6 +54,24 @@ async def test_what_it_said_before_its_end_is_read_where_a_write_notices_that(
     target.revoke()
     await until(lambda: [file.closed for file in target.received.files()] == [True])
     await target.aclose()
+
+
+@pytest.mark.parametrize("role", ["forget_nothing"])
+async def test_one_that_does_not_end_a_login_is_killed_and_the_others_may_be_tried_again(
+    receiver: Any, tmp_path: Path, until: Any
+) -> None:
+    """As where a disk takes more than a second for the last write."""
+    ended, other = (
+        receiver.open_upload_target(tmp_path / name, name=name, address="127.0.0.1")
+        for name in ("ended", "other")
+    )
+    await until(lambda: ended.logins == other.logins == 2)  # in two processes
+    with trio.fail_after(30):
+        await ended.aclose()
+    assert (other.refusal.code, other.refusal.retryable) == (Code.RECEIVER_LOST, True)
+    assert ended.refusal is None
+    with trio.fail_after(30):
+        await other.aclose()
 
 
 async def wait_for_ever(*_: object) -> None:

@@ -32,6 +32,7 @@ def test_what_happens_again_and_again_is_one_line_of_a_run(
     login = Login(expect, Pair(limits).accounting, limits, lambda *_: -1)
     for _ in range(times):
         HAPPENS[kind](login)
+    login.accounting.revoke()
     login.end()
     assert len(caplog.messages) == lines
     assert all(message.startswith("job/node: ") for message in caplog.messages)
