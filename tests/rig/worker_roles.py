@@ -50,6 +50,7 @@ def end_with_a_file(channel: Channel) -> None:
     """Receives nothing: tells of a file that is whole, with many words, and ends."""
     channel.receive(msgspec.msgpack.Decoder(Begin))
     login = channel.receive(msgspec.msgpack.Decoder(Expect)).login
+    os.close(channel.open(Open(login, "folder", "")))
     for number in range(100):
         channel.send(Said(30, f"word {number}"))
     channel.send(Opened(login, 0, "x", "x"))
@@ -72,11 +73,12 @@ def lie(channel: Channel) -> None:
 
 
 def forget_nothing(channel: Channel) -> None:
-    """Receives nothing: says that each login was used, and does not answer when it ends."""
+    """Receives nothing: uses each login, and does not answer when it ends."""
     channel.receive(msgspec.msgpack.Decoder(Begin))
     while True:
         told = channel.receive(msgspec.msgpack.Decoder(ToReceiving))
         if isinstance(told, Expect):
+            os.close(channel.open(Open(told.login, "folder", "")))
             channel.send(Figures(login=told.login, logins=1))
 
 

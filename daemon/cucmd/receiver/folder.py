@@ -43,13 +43,13 @@ _ASKED = msgspec.msgpack.Decoder(Open)
 
 
 def open_for(
-    process: socket.socket, folder_of: Callable[[str], Path | None], limits: ReceiverLimits
+    process: socket.socket, folder_of: Callable[[str], Path], limits: ReceiverLimits
 ) -> None:
     """Answers what a process asks by its socket, until that has ended. In a thread of its own, so
     that a disk that hangs keeps nobody else waiting.
 
-    folder_of: of a login; None: it is none of that process, or has ended. Raises `WrongFrame` for
-    what no process asks.
+    folder_of: of a login; raises OSError for one that has ended, or is none of that process. Raises
+    `WrongFrame` for what no process asks.
     """
     with process, suppress(ConnectionError):  # it has ended
         while content := process.recv(MOST_PACKET):
@@ -59,9 +59,7 @@ def open_for(
             except Refused as error:
                 raise WrongFrame("a path is wrong") from error
             try:
-                if (folder := folder_of(asked.login)) is None:
-                    raise PermissionError(errno.EPERM, "of a login that is none of it")
-                descriptor = open_in(folder, asked.what, parts)
+                descriptor = open_in(folder_of(asked.login), asked.what, parts)
             except OSError as error:
                 process.send((error.errno or errno.EIO).to_bytes(4))
                 continue

@@ -6,6 +6,7 @@ Used by the event loop, but for `end`.
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import hmac
 import logging
@@ -125,7 +126,8 @@ class Login:
         self.accounting.say("cut off: not SFTP", error)
 
     def cannot_receive(self, error: OSError) -> None:
-        self.accounting.say("cannot receive", error, logging.ERROR)
+        if error.errno != errno.ECANCELED:  # it has ended, and this process is told so soon
+            self.accounting.say("cannot receive", error, logging.ERROR)
 
     # Figures, a few times a second at most.
 

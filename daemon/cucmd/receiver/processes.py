@@ -1,16 +1,19 @@
 """The daemon's side of one process that receives.
 
-It is forked at once and killed at the end, also where it does not answer. What it serves when it
-ends by itself is lost: `Seat.lost`.
+It is forked once there is a connection for it, and killed at the end, also where it does not
+answer. What it serves when it ends by itself is lost: `Seat.lost`.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import math
+import os
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -70,9 +73,9 @@ _log = logging.getLogger(__name__)
 class Seat:
     """A login in a process.
 
-    folder: into which its files go. gone: it is not known there any more, and nothing is written.
-    lost: the process has ended before
-    that, after it had let the login in. changed: is called when a frame has come.
+    folder: into which its files go. used: something was opened in it for that process. gone: it is
+    not known there any more, or was not used, and nothing is written. lost: the process has ended
+    before that, after it had let the login in. changed: is called when a frame has come.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class Seat:
         self.folder = folder
         self.process = process
         self.changed = changed
+        self.used = False
         self.forgets = False  # it was told to
         self.gone = trio.Event()
         self.lost = False
@@ -98,7 +102,7 @@ class Seat:
 
 
 class Process:
-    """seats: of the logins that it knows. ends: once it knows none any more.
+    """seats: of the logins that it knows. ends: once none of them may be used any more.
 
     Nothing is said to one that has ended.
     """
@@ -130,8 +134,13 @@ class Process:
         if (seat := self.seats.get(login)) is not None:
             seat.forgets = True
             self._say(Forget(login))
-            if self._worker is None:  # it knows nothing yet
-                seat.gone.set()
+            if not seat.used:  # by one that may not be forked yet
+                self._gone(seat)
+
+    def _gone(self, seat: Seat) -> None:
+        seat.gone.set()
+        if self._ends and all(one.gone.is_set() for one in self.seats.values()):
+            self._scope.cancel()
 
     async def wait_forgotten(self, seat: Seat) -> None:
         """Returns once nothing is written any more: a process that does not answer is killed."""
@@ -155,7 +164,7 @@ class Process:
         self._scope.cancel()
 
     async def run(self) -> None:
-        """Returns when it has ended: if it `ends`, once it knows no login any more."""
+        """Returns when it has ended."""
         try:
             with self._scope:
                 await self._run()
@@ -186,15 +195,21 @@ class Process:
                 patience.deadline = trio.current_time() + ENDS
 
     async def _talk(self, opener: socket.socket) -> None:
-        async with self._workers.forked(RECEIVE, None, _LIMITS, opener) as worker:
+        async with self._workers.forked(RECEIVE, None, _LIMITS, opener, waits=self._ends) as worker:
             await worker.send(self._begin)
             self._worker = worker
             async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._fail_with, worker.wait_forked)
                 nursery.start_soon(self._send, worker)
-                nursery.start_soon(self._listen, worker)
+                nursery.start_soon(self._fail_with, partial(self._listen, worker))
 
     async def _open(self, opener: socket.socket, patience: trio.CancelScope) -> None:
         """Opens files for it, in a thread; which is left to itself where a disk hangs."""
+        try:
+            await trio.lowlevel.wait_readable(opener)
+        except trio.Cancelled:
+            opener.close()
+            raise
         with patience:
             try:
                 await trio.to_thread.run_sync(
@@ -209,10 +224,15 @@ class Process:
                 opener.close()
                 self._fail(str(error))
 
-    def _folder_of(self, login: str) -> Path | None:
-        """Of one that it may write for. For any thread."""
-        seat = self.seats.get(login)
-        return None if seat is None or seat.forgets else seat.folder
+    def _folder_of(self, login: str) -> Path:
+        """Of one that it may write for. For any thread: either this sees that the login has ended,
+        or `forget` sees that it was used.
+        """
+        if (seat := self.seats.get(login)) is not None:
+            seat.used = True
+        if seat is None or seat.forgets:
+            raise OSError(errno.ECANCELED, os.strerror(errno.ECANCELED))
+        return seat.folder
 
     async def _send(self, worker: Worker) -> None:
         try:
@@ -225,14 +245,17 @@ class Process:
             self.take()  # what it said before its end: of files that are whole
             self._fail(str(error))
 
-    async def _listen(self, worker: Worker) -> None:
+    async def _fail_with(self, what: Callable[[], Awaitable[None]]) -> None:
         try:
-            while True:
-                await worker.wait()
-                self.take()
-                await trio.lowlevel.checkpoint()
+            await what()
         except WorkerEnded as error:
             self._fail(str(error))
+
+    async def _listen(self, worker: Worker) -> None:
+        while True:
+            await worker.wait()
+            self.take()
+            await trio.lowlevel.checkpoint()
 
     def take(self) -> None:
         """What it has said by now. Waits for nothing, and raises nothing."""
@@ -263,6 +286,8 @@ class Process:
             raise WrongFrame("it speaks of a login that is not its own")
         if isinstance(frame, Forgotten) and not seat.forgets:
             raise WrongFrame("it forgets a login that has not ended")
+        if seat.gone.is_set() and not isinstance(frame, Figures | Forgotten):
+            return  # nothing was opened for it
         answer = seat.side.take(frame)
         if isinstance(frame, Figures) and (frame.logins or frame.received):
             seat.heard = max(seat.heard, trio.current_time() - frame.silent)
@@ -270,7 +295,5 @@ class Process:
             self._say(answer)
         if isinstance(frame, Forgotten):
             del self.seats[frame.login]
-            seat.gone.set()
-            if self._ends and not self.seats:
-                self._scope.cancel()
+            self._gone(seat)
         seat.changed()

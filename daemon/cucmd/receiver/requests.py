@@ -357,5 +357,6 @@ _ORDINARY: dict[int, Status] = {
     errno.ELOOP: Status.FAILURE,
     errno.EEXIST: Status.FAILURE,
     errno.EISDIR: Status.FAILURE,
+    errno.ECANCELED: Status.FAILURE,
     errno.ENAMETOOLONG: Status.FAILURE,
 }

@@ -4,8 +4,8 @@ How a transfer goes. There is one target for each run of a node, with a login of
 node is told at its command line; the node's own sftp client then connects and pushes.
 
     work on a node   open_upload_target()    -> UploadTarget: login, folder
-    the daemon       has a process forked for the node's address, and tells it of the login
-    node             connects                the first process hands the connection to that process
+    the daemon       tells a process of the login, which is to be forked for the node's address
+    node             connects                the first process forks that, and hands over
                      key exchange            -> Connection   counted in Unauthenticated
                      password                               the name is that of a Login
                      opens SFTP              -> SftpSession  one for each connection
@@ -14,10 +14,10 @@ node is told at its command line; the node's own sftp client then connects and p
                      tells the daemon        -> Received: files, bytes
     work on a node   reads the target's counters and files() at any time; aclose() at its end
 
-Which process. One address has one process, as long as it has an upload target; of more than
-`processes` addresses some share one. All other addresses have one together, which knows all
-logins: a node may come from an address that nobody expects. So nobody can take more of the machine
-than one process can.
+Which process. One address has one process, as long as it has an upload target, and from its first
+connection on: most nodes are at work for long before they push. Of more than `processes` addresses
+some share one. All other addresses have one together, which knows all logins: a node may come from
+an address that nobody expects. So nobody can take more of the machine than one process can.
 
 Who may end what.
 

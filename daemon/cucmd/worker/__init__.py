@@ -14,8 +14,9 @@ millisecond. The daemon and the one that was forked share a socket pair, the cha
 process has no part in what they say.
 
 What receives files is told of its logins by the daemon for as long as it runs, and gets its
-connections from the first process, which accepts them: the channel says what is done with them. It
-can open no file; the daemon opens them for it, by a socket of its own.
+connections from the first process, which accepts them: the channel says what is done with them.
+For an address it is forked at the first of those, and finds in the channel what it was told before.
+It can open no file; the daemon opens them for it, by a socket of its own.
 
 How they end.
 

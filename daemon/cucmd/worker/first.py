@@ -105,6 +105,8 @@ class First:
         self._children: dict[int, tuple[int, int]] = {}  # pidfd -> (number, pid)
         self._doors: dict[int, socket.socket] = {}  # number -> our end
         self._routes: dict[str, int] = {}  # address, or "" -> number
+        # number -> what is forked at its first connection, with its sockets
+        self._waiting: dict[int, tuple[Fork, list[socket.socket]]] = {}
         self._listening: dict[int, socket.socket] = {}
         self._waits_until = 0.0  # after an error of accept
         self._poll = select.poll()
@@ -119,8 +121,11 @@ class First:
                     self._reap(descriptor)
                 elif descriptor in self._listening:
                     self._accept(self._listening[descriptor])
-                elif not self._take():
-                    return
+                elif descriptor == self._control.fileno():
+                    if not self._take():
+                        return
+                else:
+                    self._drop(descriptor)
             if self._waits_until and time.monotonic() >= self._waits_until:
                 self._waits_until = 0.0
                 self._listen()
@@ -134,7 +139,12 @@ class First:
         descriptors = [fd for _, _, data in ancillary for fd in array.array("i", data)]
         match self._asked.decode(content):
             case Fork() as asked:
-                self._fork(asked, *(socket.socket(fileno=fd) for fd in descriptors))
+                sockets = [socket.socket(fileno=fd) for fd in descriptors]
+                if asked.waits:
+                    self._waiting[asked.number] = asked, sockets
+                    self._poll.register(sockets[0], 0)  # it says nothing but that it was closed
+                else:
+                    self._fork(asked, *sockets)
             case Listen():
                 for one in self._listening.values():
                     self._poll.unregister(one)
@@ -177,7 +187,12 @@ class First:
 
     def _hand_over(self, accepted: socket.socket, source: str) -> None:
         """One that cannot be taken now is closed: its process has more than it can take."""
-        door = self._doors.get(self._routes.get(source, 0)) or self._doors[self._routes[""]]
+        number = self._routes.get(source, 0)
+        if number in self._waiting:
+            asked, sockets = self._waiting.pop(number)
+            self._poll.unregister(sockets[0])
+            self._fork(asked, *sockets)
+        door = self._doors.get(number) or self._doors[self._routes[""]]
         with suppress(OSError):
             fds = [accepted.fileno()]
             socket.send_fds(door, [source.encode()], fds, socket.MSG_DONTWAIT)
@@ -210,15 +225,29 @@ class First:
         self._poll.register(pidfd, select.POLLIN)
         self._send(Forked(asked.number), pidfd)
 
+    def _drop(self, descriptor: int) -> None:
+        """Nobody wants any more what waits with that channel. It may have been forked meanwhile."""
+        for number, (_, sockets) in self._waiting.items():
+            if sockets[0].fileno() == descriptor:
+                del self._waiting[number]
+                self._routes = {at: to for at, to in self._routes.items() if to != number}
+                self._poll.unregister(descriptor)
+                for one in sockets:
+                    one.close()
+                return
+
     def _reap(self, pidfd: int) -> None:
-        number, pid = self._children.pop(pidfd)
+        number, pid = self._children[pidfd]
+        ended, status, used = os.wait4(pid, os.WNOHANG)
+        if not ended:  # the descriptor was another's when there was something to say of it
+            return
+        del self._children[pidfd]
         self._poll.unregister(pidfd)
         os.close(pidfd)
         if number in self._doors:
             self._doors.pop(number).close()
             self._routes = {at: to for at, to in self._routes.items() if to != number}
             self._listen()
-        _, status, used = os.wait4(pid, 0)
         seconds = used.ru_utime + used.ru_stime
         self._send(Ended(number, os.waitstatus_to_exitcode(status), seconds))
 
@@ -236,7 +265,8 @@ class First:
             self._control.close()
             for pidfd in self._children:
                 os.close(pidfd)
-            for one in (*self._listening.values(), *self._doors.values()):
+            of_others = (one for _, sockets in self._waiting.values() for one in sockets)
+            for one in (*self._listening.values(), *self._doors.values(), *of_others):
                 one.close()
             if not asked.takes:  # a node that pushes does not wait for long
                 with suppress(OSError):  # the filter of systemd/cucmd.service refuses it

@@ -46,7 +46,9 @@ class Fork(msgspec.Struct, frozen=True, tag=True):
     """To the first process, with its end of the channel: fork one that does `role`.
 
     folder: below which it may read; "": nowhere. takes: it takes connections, which come by its
-    door; then its socket to who opens files for it comes too. Answered by `Forked` or `CannotFork`.
+    door; then its socket to who opens files for it comes too. waits: until there is a connection
+    for it; where the channel is closed before, it is not forked. Answered by `Forked` or
+    `CannotFork`.
     """
 
     number: int
@@ -54,6 +56,7 @@ class Fork(msgspec.Struct, frozen=True, tag=True):
     folder: str
     limits: Limits
     takes: bool = False
+    waits: bool = False
 
 
 class Listen(msgspec.Struct, frozen=True, tag=True):

@@ -58,6 +58,12 @@ class Worker:
         self._came = bytearray()
         self._at_end = False
 
+    async def wait_forked(self) -> None:
+        """Of one that waits for a connection."""
+        await self._asked.answered.wait()
+        if isinstance(self._asked.answer, str):
+            raise WorkerEnded(How.LOST, self._asked.answer)
+
     async def send(self, frame: msgspec.Struct) -> None:
         try:
             await self._channel.send_all(framed(frame))

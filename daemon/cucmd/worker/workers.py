@@ -213,11 +213,15 @@ class Workers:
         folder: Path | None,
         limits: Limits,
         opener: socket.socket | None = None,
+        *,
+        waits: bool = False,
     ) -> AsyncIterator[Worker]:
         """A process that does `role` while the body runs. It is killed at the end of the body.
 
         folder: below which it may read; None: nowhere. opener: of one that takes connections, its
-        socket to who opens files for it. Raises `WorkerEnded`, as all methods of the worker do.
+        socket to who opens files for it, which is closed here. waits: it is forked at the first of
+        those, and reads then what it was sent. Raises `WorkerEnded`, as all methods of the worker
+        do.
         """
         number, asked = next(self._numbers), Asked()
         try:
@@ -228,12 +232,18 @@ class Workers:
         with ours:
             try:
                 with theirs:
-                    fork = Fork(number, role, str(folder or ""), limits, opener is not None)
+                    path = str(folder or "")
+                    fork = Fork(number, role, path, limits, opener is not None, waits)
                     await self._ask(fork, asked, *filter(None, (theirs, opener)))
-                if isinstance(asked.answer, str):
-                    raise WorkerEnded(How.LOST, asked.answer)
-                yield Worker(number, ours, asked, limits.seconds)
+                if opener is not None:
+                    opener.close()
+                worker = Worker(number, ours, asked, limits.seconds)
+                if not waits:
+                    await worker.wait_forked()
+                yield worker
             finally:
+                if not asked.answered.is_set():
+                    self._asked.pop(number, None)
                 if isinstance(pidfd := asked.answer, int):
                     _kill(pidfd)
                     with trio.move_on_after(ENDS, shield=True):
@@ -246,12 +256,9 @@ class Workers:
                 await self._ready.wait()
             patience.deadline = trio.current_time() + _ANSWERS
             self._asked[fork.number] = asked
-            try:
-                await self._tell(fork, *(one.fileno() for one in sockets))
+            await self._tell(fork, *(one.fileno() for one in sockets))
+            if not fork.waits:
                 await asked.answered.wait()
-            finally:
-                if not asked.answered.is_set():
-                    self._asked.pop(fork.number, None)
         if patience.cancelled_caught:
             self._stuck.set()
             raise WorkerEnded(How.LOST, "no process could be had in time")

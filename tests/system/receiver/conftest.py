@@ -8,7 +8,7 @@ import resource
 import shutil
 import subprocess
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -107,6 +107,22 @@ def receiving() -> list[int]:
 @pytest.fixture(name="receiving")
 def of_receiving() -> Callable[[], list[int]]:
     return receiving
+
+
+@pytest.fixture
+def connect_until_forked() -> Callable[[int], Awaitable[None]]:
+    """`await connect_until_forked(port)`: there is a process for 127.0.0.1, which is expected.
+
+    It is forked at the first connection, and that the address is known is announced by nobody.
+    """
+
+    async def connect(port: int) -> None:
+        before = len(receiving())
+        with trio.fail_after(30):
+            while len(receiving()) == before:
+                await (await trio.open_tcp_stream("127.0.0.1", port)).aclose()
+
+    return connect
 
 
 @pytest.fixture

@@ -25,10 +25,16 @@ async def test_a_node_that_comes_from_another_address_is_received_from_too(
 
 
 async def test_two_nodes_behind_one_address_have_one_process(
-    receiver: Any, open_target: Any, openssh: Any, receiving: Any, until: Any
+    receiver: Any,
+    open_target: Any,
+    openssh: Any,
+    receiving: Any,
+    connect_until_forked: Any,
+    until: Any,
 ) -> None:
     await until(lambda: len(receiving()) == 2)
     one, other = (open_target(receiver, name, address="127.0.0.1") for name in ("one", "other"))
+    await connect_until_forked(receiver.port)
     for target in (one, other):
         assert (await openssh.sftp(target, PUT)).returncode == 0
     assert len(receiving()) == 3
@@ -40,13 +46,19 @@ async def test_two_nodes_behind_one_address_have_one_process(
 
 
 async def test_more_addresses_than_processes_share_them(
-    open_with: Any, open_target: Any, openssh: Any, receiving: Any, until: Any
+    open_with: Any,
+    open_target: Any,
+    openssh: Any,
+    receiving: Any,
+    connect_until_forked: Any,
+    until: Any,
 ) -> None:
     async with open_with(processes=1) as receiver:
         await until(lambda: len(receiving()) == 2)
         targets = [
             open_target(receiver, str(number), address=f"127.0.0.{number}") for number in (3, 2, 1)
         ]
+        await connect_until_forked(receiver.port)
         for target in targets:
             assert (await openssh.sftp(target, PUT)).returncode == 0
         assert len(receiving()) == 3
@@ -56,15 +68,20 @@ async def test_more_addresses_than_processes_share_them(
 
 
 async def test_what_a_process_served_is_lost_with_it_and_nothing_else(
-    receiver: Any, open_target: Any, other: Any, openssh: Any, receiving: Any, until: Any
+    receiver: Any,
+    open_target: Any,
+    other: Any,
+    openssh: Any,
+    receiving: Any,
+    connect_until_forked: Any,
+    until: Any,
 ) -> None:
     await until(lambda: len(receiving()) == 2)
     known = set(receiving())
     quota = Quota(node=Allowance(100_000_000), job=Allowance(200_000_000))
     lost = open_target(receiver, "lost", quota, address="127.0.0.1")
     stays = open_target(receiver, "stays")
-    # Until its process is there, that of all other addresses receives from it.
-    await until(lambda: len(receiving()) == 3)
+    await connect_until_forked(receiver.port)
     assert (await openssh.sftp(lost, "ls\n")).returncode == 0
 
     def push() -> None:
@@ -101,3 +118,18 @@ async def test_without_a_process_connections_wait_for_the_next(
         os.kill(pid, signal.SIGKILL)
     assert (await openssh.sftp(target, PUT)).returncode == 0
     assert target.target.refusal is None
+
+
+async def test_an_address_has_no_process_until_it_connects(
+    receiver: Any, open_target: Any, openssh: Any, receiving: Any, until: Any
+) -> None:
+    stranger = open_target(receiver)
+    assert (await openssh.sftp(stranger, PUT)).returncode == 0
+    before = os.listdir("/proc/self/fd")
+    targets = [open_target(receiver, str(one), address=f"192.0.2.{one}") for one in range(40)]
+    assert (await openssh.sftp(stranger, PUT)).returncode == 0
+    assert len(receiving()) == 2
+    for target in targets:
+        with trio.fail_after(30):
+            await target.target.aclose()
+    await until(lambda: os.listdir("/proc/self/fd") == before)

@@ -10,7 +10,12 @@ from rig import sftp_words as words
 
 
 async def test_nothing_holds_the_files_of_a_target_that_is_closed(
-    receiver: Any, open_target: Any, other: Any, until: Any, receiving: Any
+    receiver: Any,
+    open_target: Any,
+    other: Any,
+    until: Any,
+    receiving: Any,
+    connect_until_forked: Any,
 ) -> None:
     def visit(target: Any) -> None:
         with other.raw_sftp(target) as raw:
@@ -19,8 +24,8 @@ async def test_nothing_holds_the_files_of_a_target_that_is_closed(
 
     await until(lambda: len(receiving()) == 2)
     target = open_target(receiver, address="127.0.0.1")
+    await connect_until_forked(receiver.port)
     await other.run(visit, target)
-    assert len(receiving()) == 3
     await target.target.aclose()
     assert len(target.target.files()) == 1
     held = weakref.ref(target.target.received)

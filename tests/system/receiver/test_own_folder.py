@@ -14,7 +14,7 @@ import pytest
 from cucmd.receiver.processes import RECEIVE
 from cucmd.worker.workers import Workers, open_workers
 
-REFUSED = " ".join(["EPERM"] * 7)
+REFUSED = " ".join(["ECANCELED"] * 7)
 
 
 @pytest.fixture
@@ -44,16 +44,27 @@ async def test_it_opens_what_is_new_and_folders_and_nothing_that_is_there(
     assert (folder / "file").read_text() == "of before"
     assert sorted(path.name for path in folder.iterdir()) == ["below", "file", "link", "new"]
     await target.aclose()
-    assert "forgets: EPERM" in caplog.messages
+    assert "forgets: ECANCELED" in caplog.messages
 
 
 async def test_it_opens_nothing_of_a_login_that_has_ended_nor_of_another_process(
-    receiver: Any, folder: Path, tmp_path: Path, until: Any, caplog: pytest.LogCaptureFixture
+    receiver: Any,
+    folder: Path,
+    tmp_path: Path,
+    until: Any,
+    connect_until_forked: Any,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    others = receiver.open_upload_target(tmp_path / "others", name="first", address="192.0.2.1")
-    await until(lambda: caplog.text.count("first: ") == 4)  # two processes
-    await others.aclose()
+    ended = receiver.open_upload_target(tmp_path / "ended", name="ended")
+    await until(lambda: caplog.text.count("ended: ") == 2)
+    await ended.aclose()
     target = receiver.open_upload_target(folder, name="one", address="127.0.0.1")
-    await until(lambda: caplog.text.count("one: ") == 2 + 3)
+    other = receiver.open_upload_target(tmp_path / "other", name="other", address="192.0.2.9")
+    await connect_until_forked(receiver.port)
+    # Of the first two logins and its own; of its own alone.
+    await until(lambda: caplog.text.count("one: ") == 3 + 2)
     assert caplog.messages.count(f"one: {REFUSED}") == 2 + 1
-    await target.aclose()
+    await until(lambda: caplog.text.count("other: ") == 4)
+    for one in (target, other):
+        await one.aclose()
+    assert caplog.text.count("other: ") == 4, "one process was told of it, that of all addresses"
