@@ -55,9 +55,9 @@ from cucmd.worker.frames import (
     What,
 )
 
-# Accepted connections until they are made, which takes a millisecond or more. It is the oldest that
-# goes then: its peer has waited longest, and may have gone.
-_MOST_WAITING = 128
+# Accepted connections until they are made, which takes a millisecond or more: 200 nodes may come at
+# the same moment. It is the oldest that goes then: its peer has waited longest, and may have gone.
+_MOST_WAITING = 256
 # Those that are taken from the door in one turn of the loop.
 _AT_ONCE = 64
 

@@ -10,6 +10,7 @@ import subprocess
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -67,13 +68,14 @@ async def workers(tmp_path: Path) -> AsyncIterator[Workers]:
 
 @pytest.fixture
 def open_with(workers: Workers, state: Path, tmp_path: Path) -> Opener:
-    """`open_with(legacy=True, handles=3)`: a receiver with these limits."""
+    """`open_with(legacy=True, handles=3)`: a receiver with these limits, at `host`."""
 
     @asynccontextmanager
-    async def opener(legacy: bool = False, **limits: Any) -> AsyncIterator[Receiver]:
+    async def opener(
+        legacy: bool = False, host: str = "127.0.0.1", **limits: Any
+    ) -> AsyncIterator[Receiver]:
         allowed = ReceiverLimits(**{"min_free_bytes": 0, "min_free_ratio": 0.0} | limits)
-        where = ("127.0.0.1", 0)
-        opened = open_receiver(where, state, workers, allowed, legacy_algorithms=legacy)
+        opened = open_receiver((host, 0), state, workers, allowed, legacy_algorithms=legacy)
         async with opened as receiver:
             yield receiver
 
@@ -190,9 +192,10 @@ class OpenSsh:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._numbers = count()  # several may run at once
 
     def environ(self, password: str) -> dict[str, str]:
-        ask = self._folder / "askpass"
+        ask = self._folder / f"askpass{next(self._numbers)}"
         ask.write_text(f"#!/bin/sh\necho '{password}'\n")
         ask.chmod(0o700)
         return os.environ | {"SSH_ASKPASS": str(ask), "SSH_ASKPASS_REQUIRE": "force"}
