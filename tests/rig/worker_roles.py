@@ -5,7 +5,7 @@ import os
 import re
 import signal
 import socket
-import stat
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,6 +51,7 @@ def end_with_a_file(channel: Channel) -> None:
     channel.receive(msgspec.msgpack.Decoder(Begin))
     login = channel.receive(msgspec.msgpack.Decoder(Expect)).login
     os.close(channel.open(Open(login, "folder", "")))
+    os.close(channel.open(Open(login, "new file", "x")))
     for number in range(100):
         channel.send(Said(30, f"word {number}"))
     channel.send(Opened(login, 0, "x", "x"))
@@ -70,6 +71,14 @@ def lie(channel: Channel) -> None:
                     os.close(channel.open(frame))
                 else:
                     channel.send(frame)
+
+
+def end_without_a_word(channel: Channel) -> None:
+    """Receives nothing: has a file made, and ends."""
+    channel.receive(msgspec.msgpack.Decoder(Begin))
+    login = channel.receive(msgspec.msgpack.Decoder(Expect)).login
+    os.close(channel.open(Open(login, "folder", "")))
+    os.write(channel.open(Open(login, "new file", "x")), b"123")
 
 
 def forget_nothing(channel: Channel) -> None:
@@ -112,8 +121,11 @@ ATTEMPTS: list[tuple[What, str]] = [
 ]
 
 
+files: Counter[str] = Counter()  # that it has told of
+
+
 def opened(channel: Channel, asked: Open) -> str:
-    """What is at the other end of a descriptor, or the error."""
+    """What is at the other end of a descriptor, or the error. It tells of a file as it must."""
     try:
         descriptor = channel.open(asked)
     except OSError as error:
@@ -121,6 +133,8 @@ def opened(channel: Channel, asked: Open) -> str:
     try:
         os.open("file", os.O_RDONLY, dir_fd=descriptor)
     except NotADirectoryError:
+        files[asked.login] += 1
+        channel.send(Opened(asked.login, files[asked.login] - 1, asked.path, asked.path))
         return "file"
     except (PermissionError, FileNotFoundError):
         return "folder"
@@ -129,22 +143,34 @@ def opened(channel: Channel, asked: Open) -> str:
     return "a file of before"
 
 
+def own(number: int = 0) -> str:
+    """The name of a file that no process before this one has made."""
+    return f"{os.getpid()}.{number}"
+
+
+def new(login: str, number: int = 0) -> list[Open]:
+    return [Open(login, "folder", ""), Open(login, "new file", own(number))]
+
+
 LIES: dict[str, Callable[[str], list[msgspec.Struct | bytes]]] = {
     "another's login": lambda _: [Figures(login="another")],
-    "a path that leads out": lambda login: [Opened(login, 0, "../x", "../x")],
-    "an absolute path": lambda login: [Opened(login, 0, "/x", "/x")],
-    "no path": lambda login: [Opened(login, 0, "", "")],
-    "a file that it has skipped": lambda login: [Opened(login, 1, "x", "x")],
+    "a path that leads out": lambda login: [*new(login), Opened(login, 0, "../x", own())],
+    "an absolute path": lambda login: [*new(login), Opened(login, 0, "/x", own())],
+    "no path": lambda login: [*new(login), Opened(login, 0, "", own())],
+    "a file that it has skipped": lambda login: [*new(login), Opened(login, 1, "x", own())],
+    "a file that nobody has made": lambda login: [Opened(login, 0, "x", "x")],
     "a file that was not opened": lambda login: [
         Closed(login=login, number=0, size=0, sha256="0" * 64, closed=True)
     ],
     "a file of before": lambda login: [Stamped(login, -1, 0)],
     "a hash that is none": lambda login: [
-        Opened(login, 0, "x", "x"),
+        *new(login),
+        Opened(login, 0, "x", own()),
         Closed(login=login, number=0, size=0, sha256="x", closed=True),
     ],
     "a size beyond all that came": lambda login: [
-        Opened(login, 0, "x", "x"),
+        *new(login),
+        Opened(login, 0, "x", own()),
         Closed(login=login, number=0, size=2**40, sha256="0" * 64, closed=True),
     ],
     "bytes that were not granted": lambda login: [Figures(login=login, received=1)],
@@ -152,7 +178,9 @@ LIES: dict[str, Callable[[str], list[msgspec.Struct | bytes]]] = {
     "a wish for everything": lambda login: [Wants(login, 2**40)],
     "wishes without end, and it reads no answer": lambda login: [Wants(login, 0)] * 20_000,
     "open files without end": lambda login: [
-        Opened(login, number, "x", f"x.{number}") for number in range(1000)
+        one
+        for number in range(1000)
+        for one in (*new(login, number), Opened(login, number, "x", own(number)))
     ],
     "a line without end": lambda _: [Said(40, "x" * 2001)],
     "another's failure": lambda login: [UploadsRefused(login, Code.AUTH_FAILED, "x")],
@@ -176,14 +204,16 @@ def stay_in_a_pattern(_value: str) -> None:
 
 
 def send_nonsense(_: object) -> None:
-    (channel,) = (number for number in range(64) if is_socket(number))
+    (channel,) = (number for number in range(64) if is_stream(number))
     os.write(channel, b"\xff\xff\xff\xff more than can be")
     signal.pause()
 
 
-def is_socket(number: int) -> bool:
+def is_stream(number: int) -> bool:
+    """Others are those by which connections and descriptors come."""
     try:
-        return stat.S_ISSOCK(os.fstat(number).st_mode)
+        with socket.socket(fileno=os.dup(number)) as one:
+            return one.type == socket.SOCK_STREAM
     except OSError:
         return False
 

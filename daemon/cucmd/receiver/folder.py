@@ -43,13 +43,13 @@ _ASKED = msgspec.msgpack.Decoder(Open)
 
 
 def open_for(
-    process: socket.socket, folder_of: Callable[[str], Path], limits: ReceiverLimits
+    process: socket.socket, opened: Callable[[Open, Parts], int], limits: ReceiverLimits
 ) -> None:
     """Answers what a process asks by its socket, until that has ended. In a thread of its own, so
     that a disk that hangs keeps nobody else waiting.
 
-    folder_of: of a login; raises OSError for one that has ended, or is none of that process. Raises
-    `WrongFrame` for what no process asks.
+    opened: the descriptor; raises OSError. Raises `WrongFrame`, as that may, for what no process
+    asks.
     """
     with process, suppress(ConnectionError):  # it has ended
         while content := process.recv(MOST_PACKET):
@@ -59,7 +59,7 @@ def open_for(
             except Refused as error:
                 raise WrongFrame("a path is wrong") from error
             try:
-                descriptor = open_in(folder_of(asked.login), asked.what, parts)
+                descriptor = opened(asked, parts)
             except OSError as error:
                 process.send((error.errno or errno.EIO).to_bytes(4))
                 continue

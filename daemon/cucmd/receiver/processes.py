@@ -19,8 +19,9 @@ from pathlib import Path
 import msgspec
 import trio
 
-from cucmd.receiver.folder import open_for
+from cucmd.receiver.folder import open_for, open_in
 from cucmd.receiver.limits import MIB, ReceiverLimits
+from cucmd.receiver.paths import Parts
 from cucmd.receiver.received import Side
 from cucmd.worker.frames import (
     NO_LIMIT,
@@ -32,6 +33,8 @@ from cucmd.worker.frames import (
     FromReceiving,
     Limits,
     OfLogin,
+    Open,
+    Opened,
     Route,
     Said,
     ToReceiving,
@@ -59,7 +62,7 @@ _LIMITS = Limits(
 _FORGETS = 1.0
 
 # Frames that wait until a process reads them: an honest one is told two of each login that there
-# is, and one for each that it has sent.
+# is, and one for each that it has sent. And files of a login, until the frame about each is read.
 _MOST_WAITING = 10_000
 
 # Lines for the log that it may say in a minute.
@@ -73,9 +76,10 @@ _log = logging.getLogger(__name__)
 class Seat:
     """A login in a process.
 
-    folder: into which its files go. used: something was opened in it for that process. gone: it is
-    not known there any more, or was not used, and nothing is written. lost: the process has ended
-    before that, after it had let the login in. changed: is called when a frame has come.
+    folder: into which its files go. used: something was opened in it for that process. untold: new
+    files of which that process has said nothing yet. gone: it is not known there any more, or was
+    not used, and nothing is written. lost: the process has ended before that, after it had let the
+    login in. changed: is called when a frame has come.
     """
 
     def __init__(
@@ -86,6 +90,7 @@ class Seat:
         self.process = process
         self.changed = changed
         self.used = False
+        self.untold: set[str] = set()
         self.forgets = False  # it was told to
         self.gone = trio.Event()
         self.lost = False
@@ -96,7 +101,7 @@ class Seat:
         """The process has ended."""
         if not self.gone.is_set():
             self.lost = True
-            self.left_open = self.side.lost()
+            self.left_open = self.side.lost(tuple(self.untold))
             self.gone.set()
             self.changed()
 
@@ -215,7 +220,7 @@ class Process:
                 await trio.to_thread.run_sync(
                     open_for,
                     opener,
-                    self._folder_of,
+                    self._opened,
                     self._limits,
                     abandon_on_cancel=True,
                     limiter=trio.CapacityLimiter(1),
@@ -224,15 +229,20 @@ class Process:
                 opener.close()
                 self._fail(str(error))
 
-    def _folder_of(self, login: str) -> Path:
-        """Of one that it may write for. For any thread: either this sees that the login has ended,
-        or `forget` sees that it was used.
+    def _opened(self, asked: Open, parts: Parts) -> int:
+        """What it may have of one of its logins. For the thread: either this sees that the login
+        has ended, or `forget` sees that it was used.
         """
-        if (seat := self.seats.get(login)) is not None:
+        if (seat := self.seats.get(asked.login)) is not None:
             seat.used = True
         if seat is None or seat.forgets:
             raise OSError(errno.ECANCELED, os.strerror(errno.ECANCELED))
-        return seat.folder
+        if len(seat.untold) >= _MOST_WAITING:
+            raise WrongFrame("it says nothing of its files")
+        descriptor = open_in(seat.folder, asked.what, parts)
+        if asked.what == "new file":
+            seat.untold.add(asked.path)
+        return descriptor
 
     async def _send(self, worker: Worker) -> None:
         try:
@@ -288,6 +298,12 @@ class Process:
             raise WrongFrame("it forgets a login that has not ended")
         if seat.gone.is_set() and not isinstance(frame, Figures | Forgotten):
             return  # nothing was opened for it
+        if isinstance(frame, Opened):
+            if frame.stored not in seat.untold:
+                raise WrongFrame("it has a file that was not opened for it")
+            seat.untold.remove(frame.stored)
+        if isinstance(frame, Forgotten) and seat.untold:
+            raise WrongFrame("it says nothing of its files")
         answer = seat.side.take(frame)
         if isinstance(frame, Figures) and (frame.logins or frame.received):
             seat.heard = max(seat.heard, trio.current_time() - frame.silent)

@@ -10,7 +10,8 @@ since a node may come from one that nobody has expected. So its files come from 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -243,9 +244,15 @@ class Side:
         unused, self._granted = self._granted - came, 0
         self._received.give_back(max(0, unused))
 
-    def lost(self) -> tuple[int, ...]:
-        """It says nothing more. Returns where in the list files are that were still open."""
+    def lost(self, untold: Sequence[str] = ()) -> tuple[int, ...]:
+        """It says nothing more. Returns where in the list files are that were still open.
+
+        untold: new files of which it has said nothing.
+        """
         self.over = True
+        with suppress(WrongFrame):  # more names than it may have
+            for stored in untold:
+                self._positions.append(self._received.opened(stored)[0])
         left = tuple(one for one in self._positions if self._received.is_open(one))
         for position in left:
             self._received.ended(position, 0, closed=False)

@@ -36,6 +36,7 @@ async def test_it_is_killed(
 ) -> None:
     target = receiver.open_upload_target(tmp_path / "target", name=lie)
     await until(lambda: caplog.text.count("a process that receives has ended") >= 2)
+    assert "(71)" not in caplog.text, "it was killed, and has not failed by itself"
     assert not any(file.closed for file in target.files())
     assert target.bytes_received == 0
     with trio.fail_after(30):
@@ -71,6 +72,16 @@ async def test_one_that_does_not_end_a_login_is_killed_and_the_others_may_be_tri
     assert ended.refusal is None
     with trio.fail_after(30):
         await other.aclose()
+
+
+@pytest.mark.parametrize("role", ["end_without_a_word"])
+async def test_a_file_of_which_it_said_nothing_before_its_end_is_on_record(
+    receiver: Any, tmp_path: Path, until: Any
+) -> None:
+    target = receiver.open_upload_target(tmp_path / "target", name="x")
+    await until(lambda: len(target.files()) == 1)
+    await target.aclose()
+    assert [(one.path, one.size, one.closed) for one in target.files()] == [("x", 3, False)]
 
 
 async def wait_for_ever(*_: object) -> None:
