@@ -13,7 +13,7 @@ from cucmd.receiver.folder import TargetFolder, open_in
 from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.limits import ReceiverLimits
 from cucmd.receiver.names import Names
-from cucmd.receiver.packets import Kind, PacketBuffer
+from cucmd.receiver.packets import PacketBuffer, PacketType
 from cucmd.receiver.paths import stored_parts
 from cucmd.receiver.received import Received, Side
 from cucmd.receiver.requests import RequestHandler
@@ -77,12 +77,12 @@ class Client:
         return self.ask(words.write(2, handle, offset, block))
 
     def close(self, handle: bytes) -> Reply:
-        return self.ask(words.on_handle(Kind.CLOSE, 3, handle))
+        return self.ask(words.on_handle(PacketType.CLOSE, 3, handle))
 
     def set_times(self, handle: bytes, times: bytes) -> Reply:
-        return self.ask(words.on_handle(Kind.FSETSTAT, 6, handle, times))
+        return self.ask(words.on_handle(PacketType.FSETSTAT, 6, handle, times))
 
-    def on_path(self, kind: Kind, path: bytes, more: bytes = b"") -> Reply:
+    def on_path(self, kind: PacketType, path: bytes, more: bytes = b"") -> Reply:
         return self.ask(words.on_path(kind, 4, path, more))
 
     def mkdir(self, path: bytes) -> Reply:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cucmd.receiver.limits import Status
-from cucmd.receiver.packets import Kind, OpenFlag
+from cucmd.receiver.packets import OpenFlag, PacketType
 
 PUT = OpenFlag.WRITE | OpenFlag.CREATE | OpenFlag.TRUNCATE  # what OpenSSH's `put` asks for
 NO_ATTRIBUTES = bytes(4)
@@ -13,13 +13,15 @@ NO_ATTRIBUTES = bytes(4)
 
 @dataclass
 class Reply:
-    kind: Kind
+    kind: PacketType
     request: int
     rest: bytes
 
     @property
     def status(self) -> Status | None:
-        return Status(int.from_bytes(self.rest[:4], "big")) if self.kind == Kind.STATUS else None
+        return (
+            Status(int.from_bytes(self.rest[:4], "big")) if self.kind == PacketType.STATUS else None
+        )
 
     @property
     def reason(self) -> str:
@@ -27,18 +29,18 @@ class Reply:
 
     @property
     def handle(self) -> bytes:
-        assert self.kind == Kind.HANDLE, (self.status, self.reason)
+        assert self.kind == PacketType.HANDLE, (self.status, self.reason)
         return self.rest[4:]
 
     @property
     def size(self) -> int:
         """The size of a file, from ATTRS."""
-        assert self.kind == Kind.ATTRS, (self.status, self.reason)
+        assert self.kind == PacketType.ATTRS, (self.status, self.reason)
         return int.from_bytes(self.rest[4:12], "big")
 
     @property
     def names(self) -> list[bytes]:
-        assert self.kind == Kind.NAME, (self.status, self.reason)
+        assert self.kind == PacketType.NAME, (self.status, self.reason)
         found, at = [], 4
         for _ in range(int.from_bytes(self.rest[:4], "big")):
             name, at = _string_at(self.rest, at)
@@ -57,7 +59,7 @@ def replies(data: bytes) -> Iterator[Reply]:
     while data:
         body, end = _string_at(data, 0)
         data = data[end:]
-        yield Reply(Kind(body[0]), int.from_bytes(body[1:5], "big"), body[5:])
+        yield Reply(PacketType(body[0]), int.from_bytes(body[1:5], "big"), body[5:])
 
 
 def string(value: bytes) -> bytes:
@@ -69,29 +71,31 @@ def packet(kind: int, request: int, *fields: bytes) -> bytes:
 
 
 def init(version: int = 3) -> bytes:
-    return packet(Kind.INIT, version)
+    return packet(PacketType.INIT, version)
 
 
 def open_file(
     request: int, path: bytes, flags: int = PUT, attributes: bytes = NO_ATTRIBUTES
 ) -> bytes:
-    return packet(Kind.OPEN, request, string(path), struct.pack(">I", flags), attributes)
+    return packet(PacketType.OPEN, request, string(path), struct.pack(">I", flags), attributes)
 
 
 def write(request: int, handle: bytes, offset: int, block: bytes) -> bytes:
-    return packet(Kind.WRITE, request, string(handle), struct.pack(">Q", offset), string(block))
+    return packet(
+        PacketType.WRITE, request, string(handle), struct.pack(">Q", offset), string(block)
+    )
 
 
-def on_handle(kind: Kind, request: int, handle: bytes, more: bytes = b"") -> bytes:
+def on_handle(kind: PacketType, request: int, handle: bytes, more: bytes = b"") -> bytes:
     return packet(kind, request, string(handle), more)
 
 
-def on_path(kind: Kind, request: int, path: bytes, more: bytes = b"") -> bytes:
+def on_path(kind: PacketType, request: int, path: bytes, more: bytes = b"") -> bytes:
     return packet(kind, request, string(path), more)
 
 
 def mkdir(request: int, path: bytes) -> bytes:
-    return on_path(Kind.MKDIR, request, path, NO_ATTRIBUTES)
+    return on_path(PacketType.MKDIR, request, path, NO_ATTRIBUTES)
 
 
 def set_times(atime: int, mtime: int) -> bytes:

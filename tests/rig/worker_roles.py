@@ -21,9 +21,9 @@ from cucmd.worker.frames import (
     Figures,
     Forget,
     Forgotten,
+    LogLine,
     Open,
     Opened,
-    Said,
     Stamped,
     ToReceiving,
     UploadsRefused,
@@ -53,7 +53,7 @@ def end_with_a_file(channel: Channel) -> None:
     os.close(channel.open(Open(login, "folder", "")))
     os.close(channel.open(Open(login, "new file", "x")))
     for number in range(100):
-        channel.send(Said(30, f"word {number}"))
+        channel.send(LogLine(30, f"word {number}"))
     channel.send(Opened(login, 0, "x", "x"))
     channel.send(Closed(login=login, number=0, size=0, sha256="0" * 64, closed=True))
 
@@ -100,13 +100,13 @@ def reach(channel: Channel) -> None:
     while True:
         told = channel.receive(msgspec.msgpack.Decoder(ToReceiving))
         if isinstance(told, Forget):
-            channel.send(Said(30, f"forgets: {opened(channel, Open(told.login, 'folder', ''))}"))
+            channel.send(LogLine(30, f"forgets: {opened(channel, Open(told.login, 'folder', ''))}"))
             channel.send(Forgotten(told.login))
         if isinstance(told, Expect):
             logins.append(told.login)
             for login in logins:
                 said = [opened(channel, Open(login, *one)) for one in ATTEMPTS]
-                channel.send(Said(30, f"{told.name}: {' '.join(said)}"))
+                channel.send(LogLine(30, f"{told.name}: {' '.join(said)}"))
 
 
 # What and path of `Open`.
@@ -182,7 +182,7 @@ LIES: dict[str, Callable[[str], list[msgspec.Struct | bytes]]] = {
         for number in range(1000)
         for one in (*new(login, number), Opened(login, number, "x", own(number)))
     ],
-    "a line without end": lambda _: [Said(40, "x" * 2001)],
+    "a line without end": lambda _: [LogLine(40, "x" * 2001)],
     "another's failure": lambda login: [UploadsRefused(login, Code.AUTH_FAILED, "x")],
     "an end before the end": lambda login: [Forgotten(login)],
     "more after the last": lambda login: [Forgotten(login), Forgotten(login)],

@@ -13,13 +13,13 @@ import pytest
 import trio
 import trio.testing
 
-from cucmd.worker.frames import MOST, Limits, WrongFrame
-from cucmd.worker.workers import How, WorkerEnded, Workers, open_workers
+from cucmd.worker.frames import MOST, ProcessLimits, WrongFrame
+from cucmd.worker.workers import Cause, WorkerEnded, Workers, open_workers
 from rig.quiet import wait_until
 from rig.worker_processes import first_process, forked
 from rig.worker_roles import Words
 
-LIMITS = Limits(memory=512 * 1024**2, seconds=1)
+LIMITS = ProcessLimits(memory=512 * 1024**2, seconds=1)
 ANSWER = msgspec.msgpack.Decoder(Words)
 
 
@@ -105,18 +105,18 @@ def contents(folder: Path) -> dict[Path, str]:
 @pytest.mark.parametrize(
     ("words", "how"),
     [
-        ("spin", How.TIME),
-        ("pattern", How.TIME),
-        ("take 1000000000", How.MEMORY),
-        ("fail", How.WRONG),
-        ("leave 3", How.WRONG),
-        ("leave 0", How.LOST),
-        ("stop", How.LOST),
-        ("nonsense", How.WRONG),
+        ("spin", Cause.TIME),
+        ("pattern", Cause.TIME),
+        ("take 1000000000", Cause.MEMORY),
+        ("fail", Cause.WRONG),
+        ("leave 3", Cause.WRONG),
+        ("leave 0", Cause.LOST),
+        ("stop", Cause.LOST),
+        ("nonsense", Cause.WRONG),
     ],
 )
 async def test_how_it_ended_is_known(
-    workers: Workers, tmp_path: Path, words: str, how: How
+    workers: Workers, tmp_path: Path, words: str, how: Cause
 ) -> None:
     with trio.fail_after(60), pytest.raises(WorkerEnded) as ended:
         await told(workers, tmp_path, words)
@@ -127,7 +127,7 @@ async def test_how_it_ended_is_known(
 async def test_a_cancel_kills_it_whatever_it_does(
     workers: Workers, tmp_path: Path, words: str
 ) -> None:
-    limits = Limits(memory=LIMITS.memory, seconds=1000)
+    limits = ProcessLimits(memory=LIMITS.memory, seconds=1000)
     with trio.move_on_after(0.5):
         async with workers.forked("obey", tmp_path / "jobs/this", limits) as worker:
             await worker.send(Words(words))
@@ -142,7 +142,7 @@ async def test_those_that_were_forked_end_with_the_first_which_is_started_again(
         os.kill(first_process(), signal.SIGKILL)
         with pytest.raises(WorkerEnded) as ended:
             await worker.receive(ANSWER)
-    assert ended.value.how is How.LOST
+    assert ended.value.how is Cause.LOST
     assert await told_by_the_next(workers, tmp_path) == "again"
 
 
@@ -237,7 +237,7 @@ async def test_without_descriptors_one_piece_of_work_fails_and_no_other(
     async with workers.forked("obey", tmp_path / "jobs/this", LIMITS) as worker:
         with descriptors_left(count), pytest.raises(WorkerEnded) as ended:
             await told(workers, tmp_path, "say hello")
-        assert ended.value.how is How.LOST
+        assert ended.value.how is Cause.LOST
         await worker.send(Words("say there"))
         assert (await worker.receive(ANSWER)).text == "there"
     assert await told(workers, tmp_path, "say again") == "again"

@@ -111,8 +111,6 @@ TWO_HOMES = {
     *("Readers", "Receiver", "Shell", "Together", "UploadTarget"),
     # The daemon's errors, which the client raises by their names on the wire.
     *({error.__name__ for error in Refused.__subclasses__()} - {"NotPermitted"}),
-    # Of the receiver and of worker processes, where each means another thing: to be renamed.
-    *("Asked", "How", "Kind", "Limits", "Login", "Refused", "Said"),
 }
 
 EVENT_LOOPS = {"trio", "asyncio", "asyncssh", "trio_asyncio"}

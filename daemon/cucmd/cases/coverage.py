@@ -41,8 +41,8 @@ from cucmd.job.job import Job
 from cucmd.job.node import SETTLED, Failed, Node, Succeeded
 from cucmd.received_file import ReceivedFile
 from cucmd.store import Store, StoreFailed
-from cucmd.worker.frames import Limits, ReadTraces, TracePage, TracesRead
-from cucmd.worker.process import How, WorkerEnded
+from cucmd.worker.frames import ProcessLimits, ReadTraces, TracePage, TracesRead
+from cucmd.worker.process import Cause, WorkerEnded
 from cucmd.worker.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -64,10 +64,10 @@ _SAVED_EVERY = 5.0
 _MOST_WAITING = 1000
 
 _UNKNOWN = {
-    How.LOST: "unknown: the process that was to read its files was killed",
-    How.TIME: "unknown: reading its files takes longer than logs of this size can",
-    How.MEMORY: "unknown: reading its files takes more memory than logs can",
-    How.WRONG: "unknown: reading it has failed, by a defect of cucmd; its log has the details",
+    Cause.LOST: "unknown: the process that was to read its files was killed",
+    Cause.TIME: "unknown: reading its files takes longer than logs of this size can",
+    Cause.MEMORY: "unknown: reading its files takes more memory than logs can",
+    Cause.WRONG: "unknown: reading it has failed, by a defect of cucmd; its log has the details",
 }
 _READ = msgspec.msgpack.Decoder(TracesRead)
 
@@ -189,7 +189,7 @@ class Coverage:
             try:
                 return await self._read_by_a_process(job, node, directory)
             except WorkerEnded as error:
-                if error.how is How.LOST and left:
+                if error.how is Cause.LOST and left:
                     continue
                 said = "job %s, %s: what its files cover is not known: %s"
                 log.warning(said, job.job_id, node.node, error)
@@ -197,7 +197,7 @@ class Coverage:
 
     async def _read_by_a_process(self, job: Job, node: Node, directory: Path) -> Covered:
         seconds = _SECONDS + node.bytes_received // _BYTES_A_SECOND
-        limits = Limits(memory=_MEMORY, seconds=seconds)
+        limits = ProcessLimits(memory=_MEMORY, seconds=seconds)
         of_node = pages(self._store, job.job_id, {node.node: node})
         async with (
             self._room,
@@ -212,7 +212,7 @@ class Coverage:
             await worker.send(TracePage(()))
             covered = (await worker.receive(_READ)).covered
         if not can_be(covered):
-            raise WorkerEnded(How.WRONG, "more was said than can be")
+            raise WorkerEnded(Cause.WRONG, "more was said than can be")
         return covered
 
 

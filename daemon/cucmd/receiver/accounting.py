@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 
 from cucmd.failure import Code
-from cucmd.receiver.limits import CREDIT, MIB, ReceiverLimits, Refused, Status
+from cucmd.receiver.limits import CREDIT, MIB, ReceiverLimits, RequestRefused, Status
 from cucmd.receiver.names import name_cost
 from cucmd.worker.frames import (
     Closed,
@@ -173,14 +173,14 @@ class Accounting:
     def stamp(self, file: OpenFile, seconds: int) -> None:
         self.tell(Stamped(self.login, file.number, seconds))
 
-    # What the client may still do. Raise Refused.
+    # What the client may still do. Raise RequestRefused.
 
     def check_open(self) -> None:
         """Before anything is created or written."""
         if self.revoked:
-            raise Refused(Status.FAILURE, "this login has ended")
+            raise RequestRefused(Status.FAILURE, "this login has ended")
         if self.refusal:
-            raise Refused(Status.FAILURE, self.refusal)
+            raise RequestRefused(Status.FAILURE, self.refusal)
 
     def check_names(self, named: str) -> None:
         """For one file more, of that name."""
@@ -195,11 +195,11 @@ class Accounting:
     def take_handle(self, *, listing: bool = False) -> None:
         with self._lock:
             if listing and self._listings >= self._limits.listings:
-                raise Refused(
+                raise RequestRefused(
                     Status.FAILURE, f"more than {self._limits.listings} folders are open at once"
                 )
             if self._handles >= self._limits.handles:
-                raise Refused(
+                raise RequestRefused(
                     Status.FAILURE, f"more than {self._limits.handles} handles are open at once"
                 )
             self._handles += 1
@@ -251,13 +251,13 @@ class Accounting:
         with self._lock:
             self.received += count
 
-    def refuse(self, code: Code, message: str, hint: str | None = None) -> Refused:
+    def refuse(self, code: Code, message: str, hint: str | None = None) -> RequestRefused:
         """Notes why uploads are refused from now on; the first reason stays. For `raise`."""
         with self._lock:
             if not self.refusal:
                 self.refusal = message
                 self.tell(UploadsRefused(self.login, code, message, hint))
-        return Refused(Status.FAILURE, message)
+        return RequestRefused(Status.FAILURE, message)
 
     def refused_by_the_daemon(self, message: str) -> None:
         with self._lock:

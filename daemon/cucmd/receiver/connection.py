@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import asyncssh
 
 from cucmd.receiver.limits import ReceiverLimits
-from cucmd.receiver.login import Login
+from cucmd.receiver.login import ServedLogin
 from cucmd.receiver.refusals import RefusalLog
 from cucmd.receiver.session import SftpSession
 from cucmd.ssh.peer import LIMIT, unread
@@ -59,10 +59,10 @@ class Host(Protocol):
     def limits(self) -> ReceiverLimits: ...
     @property
     def refusals(self) -> RefusalLog: ...
-    def login(self, username: str) -> Login | None: ...
+    def login(self, username: str) -> ServedLogin | None: ...
     def admit(self, connection: Connection) -> None: ...
     def logged_in(self, connection: Connection) -> None: ...
-    def session(self, login: Login) -> SftpSession | None: ...
+    def session(self, login: ServedLogin) -> SftpSession | None: ...
     def forget(self, connection: Connection) -> None: ...
 
 
@@ -100,7 +100,7 @@ class Connection(asyncssh.SSHServer):
         self._transport: Any = None
         self._wrong = 0
         self._names = 0
-        self._login: Login | None = None
+        self._login: ServedLogin | None = None
         self._channel: asyncssh.SSHServerChannel[bytes] | None = None
 
     def abort(self) -> None:
@@ -155,7 +155,7 @@ class Connection(asyncssh.SSHServer):
             self.abort()
         return False
 
-    def _turned_away(self, login: Login) -> None:
+    def _turned_away(self, login: ServedLogin) -> None:
         """The login is right, and our limit keeps it out: that node is told, and no other."""
         reason = "its login has as many connections as it may have"
         self._host.refusals.add(f"refused because {reason}", self.source)

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import msgspec
 
-from cucmd.receiver.limits import ReceiverLimits, Refused
+from cucmd.receiver.limits import ReceiverLimits, RequestRefused
 from cucmd.receiver.packets import Attrs
 from cucmd.receiver.paths import Parts, stored_parts
 from cucmd.worker.frames import MOST_PACKET, Open, What, WrongFrame, decoded
@@ -56,7 +56,7 @@ def open_for(
             asked = decoded(_ASKED, content)
             try:
                 parts = stored_parts(asked.path, limits)
-            except Refused as error:
+            except RequestRefused as error:
                 raise WrongFrame("a path is wrong") from error
             try:
                 descriptor = opened(asked, parts)

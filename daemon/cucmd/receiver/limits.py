@@ -89,7 +89,7 @@ class Status(IntEnum):
     UNSUPPORTED = 8
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """A request is answered with an error status. `reason` is sent to the client."""
 
     def __init__(self, status: Status, reason: str) -> None:

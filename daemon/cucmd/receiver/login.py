@@ -33,7 +33,7 @@ class Connected(Protocol):
     def abort(self) -> None: ...
 
 
-class Login:
+class ServedLogin:
     """source: the address of its node, as `source_of` has it; "": unknown. ask: the daemon to open
     something in the folder of a login: the login, what and path of `Open`.
     """

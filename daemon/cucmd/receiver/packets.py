@@ -23,7 +23,7 @@ VERSION = 3
 LIMITS = b"limits@openssh.com"
 
 
-class Kind(IntEnum):
+class PacketType(IntEnum):
     INIT = 1
     VERSION = 2
     OPEN = 3
@@ -160,20 +160,24 @@ class Fields:
 
 
 def version_reply() -> bytes:
-    return _framed(struct.pack(">BI", Kind.VERSION, VERSION) + _string(LIMITS) + _string(b"1"))
+    return _framed(
+        struct.pack(">BI", PacketType.VERSION, VERSION) + _string(LIMITS) + _string(b"1")
+    )
 
 
 def status_reply(request: int, status: Status, reason: str = "") -> bytes:
-    head = struct.pack(">BII", Kind.STATUS, request, status)
+    head = struct.pack(">BII", PacketType.STATUS, request, status)
     return _framed(head + _string(reason.encode()) + _string(b""))
 
 
 def handle_reply(request: int, handle: int) -> bytes:
-    return _framed(struct.pack(">BI", Kind.HANDLE, request) + _string(handle.to_bytes(4, "big")))
+    return _framed(
+        struct.pack(">BI", PacketType.HANDLE, request) + _string(handle.to_bytes(4, "big"))
+    )
 
 
 def attrs_reply(request: int, attrs: Attrs) -> bytes:
-    return _framed(struct.pack(">BI", Kind.ATTRS, request) + _attrs(attrs))
+    return _framed(struct.pack(">BI", PacketType.ATTRS, request) + _attrs(attrs))
 
 
 def name_reply(request: int, names: Iterable[tuple[bytes, Attrs | None]]) -> bytes:
@@ -182,12 +186,12 @@ def name_reply(request: int, names: Iterable[tuple[bytes, Attrs | None]]) -> byt
         _string(name) + _string(_long_name(name, attrs)) + (_attrs(attrs) if attrs else bytes(4))
         for name, attrs in names
     ]
-    return _framed(struct.pack(">BII", Kind.NAME, request, len(entries)) + b"".join(entries))
+    return _framed(struct.pack(">BII", PacketType.NAME, request, len(entries)) + b"".join(entries))
 
 
 def limits_reply(request: int, handles: int) -> bytes:
     """limits@openssh.com: longest packet, read and write, most handles at once."""
-    head = struct.pack(">BI", Kind.EXTENDED_REPLY, request)
+    head = struct.pack(">BI", PacketType.EXTENDED_REPLY, request)
     return _framed(head + struct.pack(">QQQQ", MAX_PACKET, MAX_BLOCK, MAX_BLOCK, handles))
 
 

@@ -6,7 +6,7 @@ nothing outside the folder is reached.
 
 from __future__ import annotations
 
-from cucmd.receiver.limits import ReceiverLimits, Refused, Status
+from cucmd.receiver.limits import ReceiverLimits, RequestRefused, Status
 
 _NAME_BYTES = 255  # of one component, on every file system that matters
 _NUMBER = len(".100")  # that `numbered` adds at most
@@ -17,15 +17,16 @@ Parts = tuple[str, ...]
 def parts_of(path: bytes, limits: ReceiverLimits, beyond: int = 0) -> Parts:
     """The components of `path`; () is the target itself. Absolute is relative to the target.
 
-    Raises Refused for `..`, for more than the limits allow, and for a name that is not printable
-    UTF-8: it would reach terminals, JSON and other file systems. A node's log names are ASCII.
+    Raises RequestRefused for `..`, for more than the limits allow, and for a name that is not
+    printable UTF-8: it would reach terminals, JSON and other file systems. A node's log names are
+    ASCII.
     beyond: bytes that it may be longer than the limit.
     """
     if len(path) > limits.path_bytes + beyond:
-        raise Refused(Status.FAILURE, f"path is longer than {limits.path_bytes} bytes")
+        raise RequestRefused(Status.FAILURE, f"path is longer than {limits.path_bytes} bytes")
     names = [name for name in path.split(b"/") if name not in {b"", b"."}]
     if len(names) > limits.path_depth:
-        raise Refused(Status.FAILURE, f"path has more than {limits.path_depth} levels")
+        raise RequestRefused(Status.FAILURE, f"path has more than {limits.path_depth} levels")
     return tuple(_name(name) for name in names)
 
 
@@ -33,11 +34,11 @@ def stored_parts(path: str, limits: ReceiverLimits) -> Parts:
     """Of a path on the disk, below the target's folder, as a process that receives names it. It may
     be longer than a client's by the number that is behind a name which is taken (`numbered`).
 
-    Raises Refused, also where it is not written as one that is made of such parts.
+    Raises RequestRefused, also where it is not written as one that is made of such parts.
     """
     parts = parts_of(path.encode(), limits, _NUMBER)
     if "/".join(parts) != path:
-        raise Refused(Status.FAILURE, "a path is not plain")
+        raise RequestRefused(Status.FAILURE, "a path is not plain")
     return parts
 
 
@@ -57,13 +58,13 @@ def numbered(name: str, number: int) -> str:
 
 def _name(raw: bytes) -> str:
     if raw == b"..":
-        raise Refused(Status.PERMISSION_DENIED, "`..` is not allowed in a path")
+        raise RequestRefused(Status.PERMISSION_DENIED, "`..` is not allowed in a path")
     if len(raw) > _NAME_BYTES:
-        raise Refused(Status.FAILURE, f"a name is longer than {_NAME_BYTES} bytes")
+        raise RequestRefused(Status.FAILURE, f"a name is longer than {_NAME_BYTES} bytes")
     try:
         name = raw.decode()
     except UnicodeDecodeError:
-        raise Refused(Status.FAILURE, "a name is not UTF-8") from None
+        raise RequestRefused(Status.FAILURE, "a name is not UTF-8") from None
     if not name.isprintable():
-        raise Refused(Status.FAILURE, "a name has control or other unprintable characters")
+        raise RequestRefused(Status.FAILURE, "a name has control or other unprintable characters")
     return name

@@ -31,12 +31,12 @@ from cucmd.worker.frames import (
     Forget,
     Forgotten,
     FromReceiving,
-    Limits,
+    LogLine,
     OfLogin,
     Open,
     Opened,
+    ProcessLimits,
     Route,
-    Said,
     ToReceiving,
     WrongFrame,
 )
@@ -50,7 +50,7 @@ RECEIVE = "receive"
 # waiting, with what 20 threads reserve and do not use. Descriptors: one for each connection, two
 # for each session, and 32 for each login. It uses the processor for as long as nodes send, and
 # files are as large as they are: quotas and free space are its own to keep.
-_LIMITS = Limits(
+_LIMITS = ProcessLimits(
     memory=2048 * MIB,
     seconds=NO_LIMIT,
     file_size=NO_LIMIT,
@@ -273,14 +273,14 @@ class Process:
             return
         try:
             for frame in self._worker.take(_FRAMES):
-                if isinstance(frame, Said):
+                if isinstance(frame, LogLine):
                     self._log_said(frame)
                 else:
                     self._take(frame)
         except (WorkerEnded, WrongFrame) as error:
             self._fail(str(error))
 
-    def _log_said(self, said: Said) -> None:
+    def _log_said(self, said: LogLine) -> None:
         if (now := trio.current_time()) >= self._next_lines:
             self._next_lines, self._lines = now + 60.0, 0
         self._lines += 1

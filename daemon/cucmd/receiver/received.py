@@ -18,7 +18,7 @@ import msgspec
 from cucmd.allowance import Quota
 from cucmd.failure import Code, Failure, failure
 from cucmd.received_file import ReceivedFile
-from cucmd.receiver.limits import CREDIT, MIB, ReceiverLimits, Refused
+from cucmd.receiver.limits import CREDIT, MIB, ReceiverLimits, RequestRefused
 from cucmd.receiver.names import Names, name_cost
 from cucmd.receiver.paths import parts_of, stored_parts
 from cucmd.worker.frames import (
@@ -274,7 +274,7 @@ class Side:
         try:
             parts = parts_of(named.encode(), self._limits)
             right = "/".join(parts) == named and bool(stored_parts(stored, self._limits))
-        except (Refused, UnicodeEncodeError) as error:
+        except (RequestRefused, UnicodeEncodeError) as error:
             raise WrongFrame("a file's name is wrong") from error
         _check(bool(parts) and right, "a file's name")
 

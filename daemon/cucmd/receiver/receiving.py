@@ -32,7 +32,7 @@ from cucmd.receiver.connection import Connection, SshConnection
 from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.host_keys import key_pairs
 from cucmd.receiver.limits import ReceiverLimits
-from cucmd.receiver.login import Login
+from cucmd.receiver.login import ServedLogin
 from cucmd.receiver.refusals import RefusalLog
 from cucmd.receiver.requests import RequestHandler
 from cucmd.receiver.session import Backlog, SftpSession
@@ -47,10 +47,10 @@ from cucmd.worker.frames import (
     Expect,
     Forget,
     Grant,
+    LogLine,
     OfLogin,
     Open,
     Refuse,
-    Said,
     ToReceiving,
     What,
 )
@@ -98,7 +98,7 @@ class ToDaemon(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._channel.send(Said(record.levelno, self.format(record)[:MOST_SAID]))
+            self._channel.send(LogLine(record.levelno, self.format(record)[:MOST_SAID]))
         except DaemonGone:
             _leave()
 
@@ -121,7 +121,7 @@ class Receiving:
         self._backlog = Backlog(limits)
         self._threads = ThreadPoolExecutor(limits.threads)
         self._unauthenticated: Unauthenticated[Connection] = Unauthenticated(limits.unauthenticated)
-        self._logins: dict[str, Login] = {}
+        self._logins: dict[str, ServedLogin] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: deque[tuple[str, socket.socket]] = deque()
         self._came = asyncio.Event()
@@ -157,7 +157,7 @@ class Receiving:
         match told:
             case Expect():
                 accounting = Accounting(told.login, told.name, self.limits, self._tell)
-                self._logins[told.login] = Login(told, accounting, self.limits, self._open)
+                self._logins[told.login] = ServedLogin(told, accounting, self.limits, self._open)
             case Grant(_, size) if login:
                 login.accounting.grant(size)
             case Refuse(_, message) if login:
@@ -217,7 +217,7 @@ class Receiving:
                 self._refused(oldest, "too many others are logging in")
             self._came.set()
 
-    def login(self, username: str) -> Login | None:
+    def login(self, username: str) -> ServedLogin | None:
         return self._logins.get(username)
 
     def admit(self, connection: Connection) -> None:
@@ -249,7 +249,7 @@ class Receiving:
 
     # Sessions.
 
-    def session(self, login: Login) -> SftpSession | None:
+    def session(self, login: ServedLogin) -> SftpSession | None:
         handler = login.handler(self._space)
         if handler is None:
             return None
@@ -261,7 +261,7 @@ class Receiving:
 
         return SftpSession(login, handler, self._backlog, start)
 
-    async def _run(self, session: SftpSession, login: Login, handler: RequestHandler) -> None:
+    async def _run(self, session: SftpSession, login: ServedLogin, handler: RequestHandler) -> None:
         try:
             await session.run(self._threads)
         except Exception:

@@ -18,14 +18,14 @@ from cucmd.failure import FULL_DISK, Code
 from cucmd.receiver.accounting import Accounting
 from cucmd.receiver.folder import TargetFolder
 from cucmd.receiver.free_space import FreeSpace
-from cucmd.receiver.limits import ReceiverLimits, Refused, Status
+from cucmd.receiver.limits import ReceiverLimits, RequestRefused, Status
 from cucmd.receiver.packets import (
     LIMITS,
     Attrs,
     Fields,
-    Kind,
     Malformed,
     OpenFlag,
+    PacketType,
     attrs_reply,
     handle_of,
     handle_reply,
@@ -119,7 +119,7 @@ class RequestHandler:
         request = fields.uint32()
         try:
             return _answer_to(kind)(self, request, fields)
-        except Refused as refused:
+        except RequestRefused as refused:
             return status_reply(request, refused.status, refused.reason)
         except Malformed as malformed:
             return status_reply(request, Status.BAD_MESSAGE, str(malformed))
@@ -127,7 +127,7 @@ class RequestHandler:
             return self._os_error(request, error)
 
     def _initialise(self, kind: int) -> bytes:
-        if kind != Kind.INIT:
+        if kind != PacketType.INIT:
             raise Malformed("the first packet is not INIT")
         try:
             self._folder.open()
@@ -160,14 +160,14 @@ class RequestHandler:
     def _release(self, handle: int) -> Upload | Listing:
         opened = self._handles.pop(handle, None)
         if opened is None:
-            raise Refused(Status.FAILURE, "no such handle")
+            raise RequestRefused(Status.FAILURE, "no such handle")
         self._accounting.give_back_handle(listing=isinstance(opened, Listing))
         return opened
 
     def _upload(self, fields: Fields) -> Upload:
         opened = self._handles.get(handle_of(fields.string()))
         if not isinstance(opened, Upload):
-            raise Refused(Status.FAILURE, "no such handle of a file")
+            raise RequestRefused(Status.FAILURE, "no such handle of a file")
         return opened
 
     def _path(self, fields: Fields) -> Parts:
@@ -185,7 +185,9 @@ class RequestHandler:
         flags = fields.uint32()
         wanted = OpenFlag.WRITE | OpenFlag.CREATE
         if flags & wanted != wanted or flags & OpenFlag.APPEND:
-            raise Refused(Status.PERMISSION_DENIED, "a file can only be created and written here")
+            raise RequestRefused(
+                Status.PERMISSION_DENIED, "a file can only be created and written here"
+            )
         self._accounting.check_names("/".join(parts))
         self._accounting.take_handle()
         try:
@@ -216,7 +218,7 @@ class RequestHandler:
         was cut off.
         """
         if not parts:
-            raise Refused(Status.FAILURE, "that is the folder itself")
+            raise RequestRefused(Status.FAILURE, "that is the folder itself")
         shortage = self._space.look(self._folder.descriptor())
         if shortage:
             raise self._accounting.refuse(Code.DISK_FULL, shortage)
@@ -229,7 +231,7 @@ class RequestHandler:
             file = self._accounting.begin("/".join(parts), "/".join(stored))
             sync_name = partial(self._folder.sync_directory, parts[:-1])
             return Upload(descriptor, file, self._accounting, self._space, self._limits, sync_name)
-        raise Refused(Status.FAILURE, "there is a file of that name")
+        raise RequestRefused(Status.FAILURE, "there is a file of that name")
 
     def _close(self, request: int, fields: Fields) -> bytes:
         opened = self._release(handle_of(fields.string()))
@@ -256,7 +258,7 @@ class RequestHandler:
         found = self._folder.look(own or parts)
         _check_size(wanted.size, found.size)
         if wanted.times and own is None and not stat.S_ISDIR(found.mode):
-            raise Refused(Status.PERMISSION_DENIED, "that file came with another login")
+            raise RequestRefused(Status.PERMISSION_DENIED, "that file came with another login")
         if wanted.times:
             self._folder.set_times(own or parts, wanted.times)
             self._accounting.set_modified("/".join(parts), wanted.times[1])
@@ -283,7 +285,7 @@ class RequestHandler:
     def _readdir(self, request: int, fields: Fields) -> bytes:
         listing = self._handles.get(handle_of(fields.string()))
         if not isinstance(listing, Listing):
-            raise Refused(Status.FAILURE, "no such handle of a directory")
+            raise RequestRefused(Status.FAILURE, "no such handle of a directory")
         names = listing.next()
         if not names:
             return status_reply(request, Status.EOF)
@@ -301,14 +303,14 @@ class RequestHandler:
 
     def _extended(self, request: int, fields: Fields) -> bytes:
         if fields.string() != LIMITS:
-            raise Refused(Status.UNSUPPORTED, "not supported here")
+            raise RequestRefused(Status.UNSUPPORTED, "not supported here")
         return limits_reply(request, self._limits.handles)
 
 
 def _answer_to(kind: int) -> Answer:
     answer = _ANSWERS.get(kind)
     if answer is None:
-        raise Refused(*_REFUSALS.get(kind, (Status.UNSUPPORTED, "not supported here")))
+        raise RequestRefused(*_REFUSALS.get(kind, (Status.UNSUPPORTED, "not supported here")))
     return answer
 
 
@@ -318,33 +320,33 @@ def _reason(error: OSError) -> str:
 
 def _check_size(wanted: int | None, size: int) -> None:
     if wanted is not None and wanted != size:
-        raise Refused(Status.PERMISSION_DENIED, "a size cannot be set here")
+        raise RequestRefused(Status.PERMISSION_DENIED, "a size cannot be set here")
 
 
 _ANSWERS: dict[int, Answer] = {
-    Kind.OPEN: RequestHandler._open,
-    Kind.CLOSE: RequestHandler._close,
-    Kind.WRITE: RequestHandler._write,
-    Kind.LSTAT: RequestHandler._stat,
-    Kind.FSTAT: RequestHandler._fstat,
-    Kind.SETSTAT: RequestHandler._setstat,
-    Kind.FSETSTAT: RequestHandler._fsetstat,
-    Kind.OPENDIR: RequestHandler._opendir,
-    Kind.READDIR: RequestHandler._readdir,
-    Kind.MKDIR: RequestHandler._mkdir,
-    Kind.REALPATH: RequestHandler._realpath,
-    Kind.STAT: RequestHandler._stat,
-    Kind.EXTENDED: RequestHandler._extended,
+    PacketType.OPEN: RequestHandler._open,
+    PacketType.CLOSE: RequestHandler._close,
+    PacketType.WRITE: RequestHandler._write,
+    PacketType.LSTAT: RequestHandler._stat,
+    PacketType.FSTAT: RequestHandler._fstat,
+    PacketType.SETSTAT: RequestHandler._setstat,
+    PacketType.FSETSTAT: RequestHandler._fsetstat,
+    PacketType.OPENDIR: RequestHandler._opendir,
+    PacketType.READDIR: RequestHandler._readdir,
+    PacketType.MKDIR: RequestHandler._mkdir,
+    PacketType.REALPATH: RequestHandler._realpath,
+    PacketType.STAT: RequestHandler._stat,
+    PacketType.EXTENDED: RequestHandler._extended,
 }
 
 # Known requests that are denied: they would read, remove, rename or make links.
 _REFUSALS: dict[int, tuple[Status, str]] = {
-    Kind.READ: (Status.PERMISSION_DENIED, "files cannot be read here"),
-    Kind.REMOVE: (Status.PERMISSION_DENIED, "files cannot be removed here"),
-    Kind.RMDIR: (Status.PERMISSION_DENIED, "directories cannot be removed here"),
-    Kind.RENAME: (Status.PERMISSION_DENIED, "nothing can be renamed here"),
-    Kind.READLINK: (Status.PERMISSION_DENIED, "there are no links here"),
-    Kind.SYMLINK: (Status.PERMISSION_DENIED, "links cannot be made here"),
+    PacketType.READ: (Status.PERMISSION_DENIED, "files cannot be read here"),
+    PacketType.REMOVE: (Status.PERMISSION_DENIED, "files cannot be removed here"),
+    PacketType.RMDIR: (Status.PERMISSION_DENIED, "directories cannot be removed here"),
+    PacketType.RENAME: (Status.PERMISSION_DENIED, "nothing can be renamed here"),
+    PacketType.READLINK: (Status.PERMISSION_DENIED, "there are no links here"),
+    PacketType.SYMLINK: (Status.PERMISSION_DENIED, "links cannot be made here"),
 }
 
 # Errors that a client can cause; version 3 has no status for most of them. OpenSSH's `put -r` goes

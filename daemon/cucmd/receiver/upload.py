@@ -26,7 +26,7 @@ from cucmd.failure import FULL_DISK, Code
 from cucmd.receiver.accounting import Accounting, OpenFile
 from cucmd.receiver.folder import attributes_of
 from cucmd.receiver.free_space import FreeSpace
-from cucmd.receiver.limits import MIB, ReceiverLimits, Refused, Status
+from cucmd.receiver.limits import MIB, ReceiverLimits, RequestRefused, Status
 from cucmd.receiver.packets import Attrs
 from cucmd.receiver.written import WrittenBytes
 
@@ -70,7 +70,7 @@ class Upload:
         self._failed = False
 
     def write(self, offset: int, block: memoryview) -> None:
-        """Raises Refused; after that the upload has failed and takes nothing more."""
+        """Raises RequestRefused; after that the upload has failed and takes nothing more."""
         try:
             self._admit(offset, len(block))
             self._write_all(offset, block)
@@ -88,7 +88,7 @@ class Upload:
     def finish(self) -> None:
         """The client closes the file: it is durable on return.
 
-        Raises Refused if not every byte of it is there, and OSError if the last close fails.
+        Raises RequestRefused if not every byte of it is there, and OSError if the last close fails.
         """
         digest = ""
         if self._written.whole < self._file.size:
@@ -105,7 +105,7 @@ class Upload:
             closed = self._end(digest)
         if not closed:
             self._accounting.check_open()
-            raise Refused(Status.FAILURE, "the file did not arrive whole")
+            raise RequestRefused(Status.FAILURE, "the file did not arrive whole")
 
     def abandon(self) -> None:
         """The session ended with the file open. Closes it, also where it raises OSError."""
@@ -128,10 +128,10 @@ class Upload:
 
     def _admit(self, offset: int, count: int) -> None:
         if self._failed:
-            raise Refused(Status.FAILURE, "an earlier write of this file has failed")
+            raise RequestRefused(Status.FAILURE, "an earlier write of this file has failed")
         come = self._written.count
         if offset > come + self._ahead:
-            raise Refused(Status.FAILURE, f"a block at {offset}, {come} bytes have come")
+            raise RequestRefused(Status.FAILURE, f"a block at {offset}, {come} bytes have come")
         if not self._written.fits(offset, offset + count):
             raise self._accounting.refuse(Code.QUOTA_EXCEEDED, _TOO_MANY_GAPS, _IN_ORDER)
         self._accounting.take_bytes(count)
@@ -148,13 +148,13 @@ class Upload:
         except OSError as error:
             raise self._refused(error) from error
 
-    def _refused(self, error: OSError) -> Refused:
+    def _refused(self, error: OSError) -> RequestRefused:
         self._failed = True
         reason = error.strerror or str(error)
         if error.errno in FULL_DISK:
             return self._accounting.refuse(Code.DISK_FULL, f"the disk took no more: {reason}")
         self._accounting.say("the receiver's disk", reason)
-        return Refused(Status.FAILURE, reason)
+        return RequestRefused(Status.FAILURE, reason)
 
     def _account(self, offset: int, block: memoryview) -> None:
         """Counts bytes that are written: part of a block, where the disk took no more."""

@@ -17,8 +17,8 @@ import msgspec
 import trio
 
 from cucmd.received_file import FileRead, PacketCount, ReceivedFile
-from cucmd.worker.frames import CountPackets, Limits, ReadToEnd
-from cucmd.worker.process import How, Worker, WorkerEnded
+from cucmd.worker.frames import CountPackets, ProcessLimits, ReadToEnd
+from cucmd.worker.process import Cause, Worker, WorkerEnded
 from cucmd.worker.workers import Workers
 
 # What such processes do, by which the first process knows it.
@@ -71,7 +71,7 @@ class Readers:
             await worker.send(CountPackets(str(path), left))
             one = await worker.receive(_COUNTED)
             if one.count > left:
-                raise WorkerEnded(How.WRONG, "it counted more packets than it was to")
+                raise WorkerEnded(Cause.WRONG, "it counted more packets than it was to")
             left -= one.count
             return one
 
@@ -115,7 +115,7 @@ class Readers:
         tries = _TRIES
         while files_left := files[len(said) :]:
             tries -= 1
-            limits = Limits(memory=_MEMORY, seconds=seconds(files_left))
+            limits = ProcessLimits(memory=_MEMORY, seconds=seconds(files_left))
             try:
                 async with (
                     self._room[role],
@@ -127,6 +127,6 @@ class Readers:
                 _log.warning("%s: a process that reads its files: %s", folder, error)
                 if not tries:
                     said += [str(error)] * (len(files) - len(said))
-                elif error.how is not How.LOST:
+                elif error.how is not Cause.LOST:
                     said.append(str(error))
         return said

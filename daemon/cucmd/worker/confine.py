@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from cucmd.worker.frames import NO_LIMIT, Limits
+from cucmd.worker.frames import NO_LIMIT, ProcessLimits
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38  # <linux/prctl.h>
 
@@ -48,7 +48,7 @@ def forbid_privileges() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def set_limits(limits: Limits) -> None:
+def set_limits(limits: ProcessLimits) -> None:
     """Root is exempt from the number of processes. After `seconds` comes SIGXCPU, then SIGKILL."""
     used = int(sum(resource.getrusage(resource.RUSAGE_SELF)[:2]))
     at = NO_LIMIT if limits.seconds == NO_LIMIT else used + limits.seconds

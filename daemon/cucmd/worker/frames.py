@@ -27,7 +27,7 @@ NO_LIMIT = -1
 T = TypeVar("T")
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+class ProcessLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What the kernel allows one process. Bytes and seconds; a file size of 0: it writes nothing.
 
     Of the processor time the process is told at `seconds`, and it is killed soon after that.
@@ -54,7 +54,7 @@ class Fork(msgspec.Struct, frozen=True, tag=True):
     number: int
     role: str
     folder: str
-    limits: Limits
+    limits: ProcessLimits
     takes: bool = False
     waits: bool = False
 
@@ -279,7 +279,7 @@ class Open(msgspec.Struct, frozen=True, tag=True):
     path: str
 
 
-class Said(msgspec.Struct, frozen=True, tag=True):
+class LogLine(msgspec.Struct, frozen=True, tag=True):
     """A line for the log, of a level of `logging`."""
 
     level: int
@@ -290,7 +290,7 @@ ToFirst = Fork | Listen | Route
 FromFirst = Ready | Forked | CannotFork | CannotAccept | Ended
 ToReceiving = Expect | Grant | Refuse | Forget
 OfLogin = Figures | Opened | Stamped | Closed | Wants | UploadsRefused | Forgotten
-FromReceiving = OfLogin | Said
+FromReceiving = OfLogin | LogLine
 
 
 class WrongFrame(Exception):

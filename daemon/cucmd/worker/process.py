@@ -19,7 +19,7 @@ ENDS = 1.0
 T = TypeVar("T")
 
 
-class How(StrEnum):
+class Cause(StrEnum):
     """How a process has ended before its work was done."""
 
     LOST = "lost"  # it was killed, or the first process has ended: nothing is known of the work
@@ -31,12 +31,12 @@ class How(StrEnum):
 class WorkerEnded(Exception):
     """A process has ended before its work was done."""
 
-    def __init__(self, how: How, why: str) -> None:
+    def __init__(self, how: Cause, why: str) -> None:
         super().__init__(why)
         self.how = how
 
 
-class Asked:
+class Forking:
     """A process that was asked for. `answer`: its pidfd, or why there is none."""
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Asked:
 class Worker:
     """A process that was forked, as the daemon talks to it. Raises `WorkerEnded` throughout."""
 
-    def __init__(self, number: int, channel: socket.socket, asked: Asked, seconds: int) -> None:
+    def __init__(self, number: int, channel: socket.socket, asked: Forking, seconds: int) -> None:
         self.number = number
         self._socket = channel
         self._channel = trio.SocketStream(trio.socket.from_stdlib_socket(channel))
@@ -62,7 +62,7 @@ class Worker:
         """Of one that waits for a connection."""
         await self._asked.answered.wait()
         if isinstance(self._asked.answer, str):
-            raise WorkerEnded(How.LOST, self._asked.answer)
+            raise WorkerEnded(Cause.LOST, self._asked.answer)
 
     async def send(self, frame: msgspec.Struct) -> None:
         try:
@@ -74,7 +74,7 @@ class Worker:
         try:
             return decoded(decoder, await self._take(length_of(await self._take(4))))
         except WrongFrame as error:
-            raise WorkerEnded(How.WRONG, str(error)) from error
+            raise WorkerEnded(Cause.WRONG, str(error)) from error
 
     async def wait(self) -> None:
         """Returns once something has come."""
@@ -105,7 +105,7 @@ class Worker:
                 frames.append(decoded(decoder, bytes(self._came[4:end])))
                 del self._came[:end]
         except WrongFrame as error:
-            raise WorkerEnded(How.WRONG, str(error)) from error
+            raise WorkerEnded(Cause.WRONG, str(error)) from error
         return frames
 
     async def _take(self, size: int) -> bytes:
@@ -127,9 +127,9 @@ class Worker:
         end = self._asked.end
         told = end is not None and end.code == -signal.SIGXCPU
         if told or (end is not None and self._seconds != NO_LIMIT and end.seconds > self._seconds):
-            return WorkerEnded(How.TIME, f"it took more than {self._seconds} s of the processor")
+            return WorkerEnded(Cause.TIME, f"it took more than {self._seconds} s of the processor")
         if end is not None and end.code == OUT_OF_MEMORY:
-            return WorkerEnded(How.MEMORY, "it took more than its memory")
+            return WorkerEnded(Cause.MEMORY, "it took more than its memory")
         if end is None or end.code in (0, -signal.SIGKILL, -signal.SIGTERM):
-            return WorkerEnded(How.LOST, "its process was ended")
-        return WorkerEnded(How.WRONG, f"its process has failed ({end.code})")
+            return WorkerEnded(Cause.LOST, "its process was ended")
+        return WorkerEnded(Cause.WRONG, f"its process has failed ({end.code})")

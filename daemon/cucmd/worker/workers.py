@@ -25,15 +25,15 @@ from cucmd.worker.frames import (
     Fork,
     Forked,
     FromFirst,
-    Limits,
     Listen,
+    ProcessLimits,
     Ready,
     Route,
     WrongFrame,
     decoded,
     packet,
 )
-from cucmd.worker.process import ENDS, Asked, How, Worker, WorkerEnded
+from cucmd.worker.process import ENDS, Cause, Forking, Worker, WorkerEnded
 
 # Seconds between the end of the first process and its next start.
 AGAIN = 1.0
@@ -78,7 +78,7 @@ class Workers:
         self._roles = roles
         self._environ = environ
         self._numbers = count(1)
-        self._asked: dict[int, Asked] = {}
+        self._asked: dict[int, Forking] = {}
         self._control: trio.socket.SocketType | None = None
         self._ready = trio.Event()
         self._stuck = trio.Event()
@@ -211,7 +211,7 @@ class Workers:
         self,
         role: str,
         folder: Path | None,
-        limits: Limits,
+        limits: ProcessLimits,
         opener: socket.socket | None = None,
         *,
         waits: bool = False,
@@ -223,11 +223,11 @@ class Workers:
         those, and reads then what it was sent. Raises `WorkerEnded`, as all methods of the worker
         do.
         """
-        number, asked = next(self._numbers), Asked()
+        number, asked = next(self._numbers), Forking()
         try:
             ours, theirs = socket.socketpair()
         except OSError as error:
-            raise WorkerEnded(How.LOST, f"{_NO_DESCRIPTOR}: {error.strerror}") from error
+            raise WorkerEnded(Cause.LOST, f"{_NO_DESCRIPTOR}: {error.strerror}") from error
         ours.setblocking(False)
         with ours:
             try:
@@ -250,7 +250,7 @@ class Workers:
                         await trio.lowlevel.wait_readable(pidfd)
                     os.close(pidfd)
 
-    async def _ask(self, fork: Fork, asked: Asked, *sockets: socket.socket) -> None:
+    async def _ask(self, fork: Fork, asked: Forking, *sockets: socket.socket) -> None:
         with trio.move_on_after(_STARTS) as patience:
             while not self._ready.is_set():  # its wait may return after the end of the process
                 await self._ready.wait()
@@ -261,7 +261,7 @@ class Workers:
                 await asked.answered.wait()
         if patience.cancelled_caught:
             self._stuck.set()
-            raise WorkerEnded(How.LOST, "no process could be had in time")
+            raise WorkerEnded(Cause.LOST, "no process could be had in time")
 
 
 def _is_stopped(child: int) -> bool:

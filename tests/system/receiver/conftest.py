@@ -191,11 +191,12 @@ class OpenSsh:
     """Runs OpenSSH's clients with the login of a target, or with another password."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder = folder / "askpass"
+        self._folder.mkdir()
         self._numbers = count()  # several may run at once
 
     def environ(self, password: str) -> dict[str, str]:
-        ask = self._folder / f"askpass{next(self._numbers)}"
+        ask = self._folder / str(next(self._numbers))
         ask.write_text(f"#!/bin/sh\necho '{password}'\n")
         ask.chmod(0o700)
         return os.environ | {"SSH_ASKPASS": str(ask), "SSH_ASKPASS_REQUIRE": "force"}
@@ -301,7 +302,7 @@ def raw_sftp(target: Target) -> Iterator[Raw]:
         channel.settimeout(20)
         channel.invoke_subsystem("sftp")
         raw = Raw(channel)
-        assert raw.ask(words.init()).kind == words.Kind.VERSION
+        assert raw.ask(words.init()).kind == words.PacketType.VERSION
         yield raw
 
 

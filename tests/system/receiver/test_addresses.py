@@ -87,7 +87,7 @@ async def test_what_a_process_served_is_lost_with_it_and_nothing_else(
     def push() -> None:
         with other.raw_sftp(lost) as raw:
             whole = raw.ask(words.open_file(1, b"whole")).handle
-            raw.ask(words.on_handle(words.Kind.CLOSE, 2, whole))
+            raw.ask(words.on_handle(words.PacketType.CLOSE, 2, whole))
             cut = raw.ask(words.open_file(3, b"cut")).handle
             raw.ask(words.write(4, cut, 0, b"12345"))
             [victim] = set(receiving()) - known

@@ -20,7 +20,7 @@ async def test_nothing_holds_the_files_of_a_target_that_is_closed(
     def visit(target: Any) -> None:
         with other.raw_sftp(target) as raw:
             handle = raw.ask(words.open_file(1, b"a")).handle
-            raw.ask(words.on_handle(words.Kind.CLOSE, 2, handle))
+            raw.ask(words.on_handle(words.PacketType.CLOSE, 2, handle))
 
     await until(lambda: len(receiving()) == 2)
     target = open_target(receiver, address="127.0.0.1")

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from rig import sftp_words as words
-from rig.sftp_words import Kind
+from rig.sftp_words import PacketType
 
 pytestmark = pytest.mark.long
 
@@ -72,9 +72,9 @@ async def test_replies_that_are_not_read_are_bounded(
             for number in range(1, 3000):
                 handle = number.to_bytes(4, "big")
                 raw.send(
-                    words.on_path(Kind.OPENDIR, number, b"/")
-                    + words.on_handle(Kind.READDIR, number, handle)
-                    + words.on_handle(Kind.CLOSE, number, handle)
+                    words.on_path(PacketType.OPENDIR, number, b"/")
+                    + words.on_handle(PacketType.READDIR, number, handle)
+                    + words.on_handle(PacketType.CLOSE, number, handle)
                 )
             assert resident() - before < 40_000_000
 

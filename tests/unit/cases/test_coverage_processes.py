@@ -9,7 +9,7 @@ from cucmd.cases.coverage import has_coverage
 from cucmd.job.coverage import MOST_GAPS, Covered, Gap
 from cucmd.job.job import Job
 from cucmd.reading.node import NodeReading
-from cucmd.worker.process import How, WorkerEnded
+from cucmd.worker.process import Cause, WorkerEnded
 from unit.cases.coverages import ForEver, log4j, opened, succeeded
 
 
@@ -56,9 +56,9 @@ async def test_what_of_one_node_never_ends_holds_up_no_other_node_and_no_other_j
     assert said == {"a": None, **dict.fromkeys(names[1:], "covers 13:00 to 15:00 (Europe/Berlin)")}
 
 
-@pytest.mark.parametrize("how", How)
+@pytest.mark.parametrize("how", Cause)
 async def test_a_process_that_ends_costs_no_other_node_its_coverage(
-    tmp_path: Path, how: How
+    tmp_path: Path, how: Cause
 ) -> None:
     async with opened(tmp_path) as cases:
 
@@ -75,7 +75,7 @@ async def test_a_process_that_ends_costs_no_other_node_its_coverage(
         assert said["odd"].startswith("unknown: ")
         assert said["pub"] == said["sub"] == "covers 13:00 to 15:00 (Europe/Berlin)"
         begun = cases.processes.begun
-        assert begun == (4 if how is How.LOST else 3)
+        assert begun == (4 if how is Cause.LOST else 3)
         assert await cases.looked_at() == said
         assert cases.processes.begun == begun, "what failed is not read again"
 
@@ -85,7 +85,7 @@ async def test_a_process_that_was_killed_is_followed_by_another(tmp_path: Path) 
 
         async def be_killed(_names: list[str]) -> None:
             cases.processes.before = None
-            raise WorkerEnded(How.LOST, "its process was ended")
+            raise WorkerEnded(Cause.LOST, "its process was ended")
 
         cases.processes.before = be_killed
         await cases.job(succeeded("pub"))

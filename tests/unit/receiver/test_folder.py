@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cucmd.receiver.limits import Status
-from cucmd.receiver.packets import Kind
+from cucmd.receiver.packets import PacketType
 from rig import sftp_words as words
 
 
@@ -52,8 +52,8 @@ def test_nothing_outside_of_the_target_is_written_created_or_changed(
         assert client.open(trap + below).status in {Status.FAILURE, Status.NO_SUCH_FILE}
     client.mkdir(trap)
     client.mkdir(trap + b"/new")
-    client.on_path(Kind.SETSTAT, trap + b"/secret", words.set_times(1, 1))
-    client.on_path(Kind.OPENDIR, trap)
+    client.on_path(PacketType.SETSTAT, trap + b"/secret", words.set_times(1, 1))
+    client.on_path(PacketType.OPENDIR, trap)
     assert contents(outside) == before
     assert (outside / "secret").stat().st_mtime_ns == times
     # What the client wrote under the name of the trap has a name of its own.
@@ -62,7 +62,7 @@ def test_nothing_outside_of_the_target_is_written_created_or_changed(
 
 def test_times_of_other_files_cannot_be_set(client: Any, outside: Path, trap: bytes) -> None:
     times = (outside / "secret").stat().st_mtime_ns
-    reply = client.on_path(Kind.SETSTAT, trap, words.set_times(1, 1))
+    reply = client.on_path(PacketType.SETSTAT, trap, words.set_times(1, 1))
     assert reply.status in {Status.PERMISSION_DENIED, Status.NO_SUCH_FILE}
     assert (outside / "secret").stat().st_mtime_ns == times
 
@@ -72,16 +72,19 @@ def test_links_and_pipes_are_reported_as_missing(client: Any, outside: Path) -> 
     os.mkfifo(client.folder / "pipe")
     client.put(b"a", b"1")
     for name in (b"link", b"pipe"):
-        assert client.on_path(Kind.LSTAT, name).status == Status.NO_SUCH_FILE
-    handle = client.on_path(Kind.OPENDIR, b"/").handle
-    assert client.ask(words.on_handle(Kind.READDIR, 1, handle)).names == [b"a"]
-    assert client.ask(words.on_handle(Kind.READDIR, 1, handle)).status == Status.EOF
+        assert client.on_path(PacketType.LSTAT, name).status == Status.NO_SUCH_FILE
+    handle = client.on_path(PacketType.OPENDIR, b"/").handle
+    assert client.ask(words.on_handle(PacketType.READDIR, 1, handle)).names == [b"a"]
+    assert client.ask(words.on_handle(PacketType.READDIR, 1, handle)).status == Status.EOF
 
 
 @pytest.mark.parametrize("path", [b"../new", b"/../new", b"a/../../new", b"../outside/secret"])
-@pytest.mark.parametrize("kind", [Kind.MKDIR, Kind.STAT, Kind.LSTAT, Kind.OPENDIR, Kind.REALPATH])
+@pytest.mark.parametrize(
+    "kind",
+    [PacketType.MKDIR, PacketType.STAT, PacketType.LSTAT, PacketType.OPENDIR, PacketType.REALPATH],
+)
 def test_the_parent_is_denied_to_every_request(
-    client: Any, outside: Path, path: bytes, kind: Kind
+    client: Any, outside: Path, path: bytes, kind: PacketType
 ) -> None:
     assert client.on_path(kind, path, words.NO_ATTRIBUTES).status == Status.PERMISSION_DENIED
     assert client.open(path).status == Status.PERMISSION_DENIED
@@ -91,8 +94,8 @@ def test_the_parent_is_denied_to_every_request(
 
 
 def test_an_absolute_path_is_below_the_target(client: Any) -> None:
-    assert client.on_path(Kind.REALPATH, b"/etc/passwd").names == [b"/etc/passwd"]
-    assert client.on_path(Kind.STAT, b"/etc/passwd").status == Status.NO_SUCH_FILE
+    assert client.on_path(PacketType.REALPATH, b"/etc/passwd").names == [b"/etc/passwd"]
+    assert client.on_path(PacketType.STAT, b"/etc/passwd").status == Status.NO_SUCH_FILE
     for folder in (b"/etc", b"/etc/cron.d"):
         assert client.mkdir(folder).status == Status.OK
     client.put(b"/etc/cron.d/job", b"1")
@@ -100,7 +103,7 @@ def test_an_absolute_path_is_below_the_target(client: Any) -> None:
 
 
 def test_the_target_itself_is_a_folder(client: Any) -> None:
-    assert client.on_path(Kind.STAT, b"/").kind == Kind.ATTRS
+    assert client.on_path(PacketType.STAT, b"/").kind == PacketType.ATTRS
     assert client.open(b"/").status == Status.FAILURE
     assert client.mkdir(b"/").status == Status.FAILURE
 
@@ -115,8 +118,10 @@ def test_other_users_cannot_read_received_files(client: Any) -> None:
 def test_a_huge_folder_is_listed_in_part(client: Any) -> None:
     for number in range(5100):
         (client.folder / str(number)).touch()
-    handle = client.on_path(Kind.OPENDIR, b"/").handle
+    handle = client.on_path(PacketType.OPENDIR, b"/").handle
     told = 0
-    while (reply := client.ask(words.on_handle(Kind.READDIR, 1, handle))).kind == Kind.NAME:
+    while (
+        reply := client.ask(words.on_handle(PacketType.READDIR, 1, handle))
+    ).kind == PacketType.NAME:
         told += len(reply.names)
     assert told == 5000

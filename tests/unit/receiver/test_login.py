@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from cucmd.receiver.limits import ReceiverLimits, Status
-from cucmd.receiver.login import Login
+from cucmd.receiver.login import ServedLogin
 from cucmd.receiver.packets import Malformed
 from cucmd.worker.frames import Expect
 from rig.sftp_client import Pair
 
 EIO = OSError(errno.EIO, os.strerror(errno.EIO))
-HAPPENS: dict[str, Callable[[Login], object]] = {
+HAPPENS: dict[str, Callable[[ServedLogin], object]] = {
     "not SFTP": lambda login: login.not_sftp(Malformed("no INIT")),
     "cannot receive": lambda login: login.cannot_receive(EIO),
     "disk": lambda login: login.accounting.say("the disk", "Input/output error"),
@@ -29,7 +29,7 @@ def test_what_happens_again_and_again_is_one_line_of_a_run(
 ) -> None:
     limits = ReceiverLimits()
     expect = Expect(login="login", digest=b"", source="", name="job/node")
-    login = Login(expect, Pair(limits).accounting, limits, lambda *_: -1)
+    login = ServedLogin(expect, Pair(limits).accounting, limits, lambda *_: -1)
     for _ in range(times):
         HAPPENS[kind](login)
     login.accounting.revoke()

@@ -15,9 +15,9 @@ from cucmd.receiver.packets import (
     Attributes,
     Attrs,
     Fields,
-    Kind,
     Malformed,
     PacketBuffer,
+    PacketType,
     attrs_reply,
     handle_of,
     handle_reply,
@@ -111,7 +111,7 @@ def test_a_client_can_parse_the_replies() -> None:
     assert handle_of(handle.handle) == 7
     assert stat.size == 5
     assert names.names == [b"a", b"b"]
-    assert (limits.kind, limits.rest[-1]) == (Kind.EXTENDED_REPLY, 32)
+    assert (limits.kind, limits.rest[-1]) == (PacketType.EXTENDED_REPLY, 32)
 
 
 @pytest.mark.parametrize("kept", CORPUS, ids=lambda path: path.name)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.receiver.limits import ReceiverLimits, Refused, Status
+from cucmd.receiver.limits import ReceiverLimits, RequestRefused, Status
 from cucmd.receiver.paths import numbered, parts_of, shown
 
 LIMITS = ReceiverLimits()
@@ -40,7 +40,7 @@ def test_absolute_is_relative_to_the_target(path: bytes, parts: tuple[str, ...])
 
 @pytest.mark.parametrize("path", [b"..", b"/..", b"a/../b", b"a/..", b"../../etc/passwd"])
 def test_the_parent_is_denied_even_where_it_would_stay_inside(path: bytes) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         parts_of(path, LIMITS)
     assert refused.value.status is Status.PERMISSION_DENIED
 
@@ -58,7 +58,7 @@ def test_the_parent_is_denied_even_where_it_would_stay_inside(path: bytes) -> No
     ],
 )
 def test_unusual_names_are_refused_with_the_reason(path: bytes, reason: str) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         parts_of(path, LIMITS)
     assert refused.value.reason == reason
 
@@ -66,7 +66,7 @@ def test_unusual_names_are_refused_with_the_reason(path: bytes, reason: str) -> 
 def check(path: bytes) -> None:
     try:
         parts = parts_of(path, LIMITS)
-    except Refused:
+    except RequestRefused:
         return
     for name in parts:
         assert name not in {"", ".", ".."}

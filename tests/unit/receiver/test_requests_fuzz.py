@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from cucmd.allowance import Allowance, Quota
 from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.limits import MIB, ReceiverLimits
-from cucmd.receiver.packets import Kind, Malformed, PacketBuffer
+from cucmd.receiver.packets import Malformed, PacketBuffer, PacketType
 from cucmd.receiver.received import Received
 from cucmd.receiver.requests import RequestHandler
 from rig import sftp_words as words
@@ -38,7 +38,7 @@ ATTRIBUTES = st.one_of(
     st.builds(words.set_size, OFFSETS),
     st.binary(max_size=20),
 )
-KINDS = st.sampled_from(Kind)
+KINDS = st.sampled_from(PacketType)
 # Sense, half sense and nonsense, so that deep states are reached and shallow ones not forgotten.
 PACKETS = st.one_of(
     st.builds(words.open_file, NUMBERS, PATHS | st.binary(max_size=300), st.just(words.PUT)),

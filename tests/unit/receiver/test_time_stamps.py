@@ -9,7 +9,7 @@ import pytest
 
 from cucmd.received_file import ReceivedFile
 from cucmd.receiver.limits import Status
-from cucmd.receiver.packets import Kind
+from cucmd.receiver.packets import PacketType
 from rig import sftp_words as words
 
 TIMES = words.set_times(5, 1_700_000_000)
@@ -32,13 +32,13 @@ def by_handle(client: Any) -> None:
 
 def by_path_while_it_is_open(client: Any) -> None:
     handle = client.open(b"/a").handle
-    assert client.on_path(Kind.SETSTAT, b"./a", TIMES).status == Status.OK
+    assert client.on_path(PacketType.SETSTAT, b"./a", TIMES).status == Status.OK
     client.close(handle)
 
 
 def by_path_once_it_is_closed(client: Any) -> None:
     client.put(b"a", b"1")
-    assert client.on_path(Kind.SETSTAT, b"a", TIMES).status == Status.OK
+    assert client.on_path(PacketType.SETSTAT, b"a", TIMES).status == Status.OK
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_of_a_file_that_is_cut_off_too(client: Any) -> None:
 
 def test_without_one_there_is_none(client: Any) -> None:
     client.put(b"a", b"1")
-    reply = client.on_path(Kind.SETSTAT, b"a", words.set_size(1))
+    reply = client.on_path(PacketType.SETSTAT, b"a", words.set_size(1))
     assert reply.status == Status.OK
     assert stamps(client) == {"a": None}
 
@@ -68,7 +68,7 @@ def test_the_last_one_counts_and_nothing_else_of_the_file_changes(client: Any) -
     client.put(b"a", b"123")
     (before,) = client.received.files()
     for seconds in (1, 2):
-        client.on_path(Kind.SETSTAT, b"a", words.set_times(9, seconds))
+        client.on_path(PacketType.SETSTAT, b"a", words.set_times(9, seconds))
     assert client.received.files() == (
         ReceivedFile("", "a", 3, before.sha256, closed=True, modified=2),
     )
@@ -81,7 +81,7 @@ def test_whatever_it_is_the_file_is_whole(client: Any, seconds: int) -> None:
     handle = client.open(b"a", words.PUT, times).handle
     assert client.set_times(handle, times).status == Status.OK
     assert client.close(handle).status == Status.OK
-    assert client.on_path(Kind.SETSTAT, b"a", times).status == Status.OK
+    assert client.on_path(PacketType.SETSTAT, b"a", times).status == Status.OK
     assert stamps(client) == {"a": seconds}
     assert client.received.files_received == 1
 
@@ -95,7 +95,7 @@ def test_attributes_of_an_open_that_end_too_early_prevent_nothing(
 
 
 def test_before_there_is_a_file_nothing_is_kept(client: Any) -> None:
-    assert client.on_path(Kind.SETSTAT, b"a", TIMES).status == Status.NO_SUCH_FILE
+    assert client.on_path(PacketType.SETSTAT, b"a", TIMES).status == Status.NO_SUCH_FILE
     assert client.set_times(bytes(4), TIMES).status == Status.FAILURE
     client.put(b"a", b"1")
     assert stamps(client) == {"a": None}
@@ -105,16 +105,16 @@ def test_each_file_has_its_own(client: Any) -> None:
     client.mkdir(b"d")
     for name in (b"a", b"d/a", b"b"):
         client.put(name, name)
-    client.on_path(Kind.SETSTAT, b"d/a", TIMES)
-    client.on_path(Kind.SETSTAT, b"d", words.set_times(1, 1))
-    client.on_path(Kind.SETSTAT, b"", words.set_times(1, 1))
+    client.on_path(PacketType.SETSTAT, b"d/a", TIMES)
+    client.on_path(PacketType.SETSTAT, b"d", words.set_times(1, 1))
+    client.on_path(PacketType.SETSTAT, b"", words.set_times(1, 1))
     assert stamps(client) == {"a": None, "d/a": 1_700_000_000, "b": None}
 
 
 def test_of_two_files_of_one_name_it_is_that_of_the_last(client: Any) -> None:
     first, second = client.open(b"a").handle, client.open(b"a").handle
     client.set_times(first, words.set_times(1, 1))
-    client.on_path(Kind.SETSTAT, b"a", words.set_times(1, 2))
+    client.on_path(PacketType.SETSTAT, b"a", words.set_times(1, 2))
     client.close(second)
     client.close(first)
     assert stamps(client) == {"a": 1, "a.2": 2}
@@ -123,12 +123,12 @@ def test_of_two_files_of_one_name_it_is_that_of_the_last(client: Any) -> None:
 def test_a_second_session_of_the_login_sets_it(make_client: Callable[..., Any]) -> None:
     make_client().put(b"a", b"1")
     other = make_client()
-    assert other.on_path(Kind.SETSTAT, b"a", TIMES).status == Status.OK
+    assert other.on_path(PacketType.SETSTAT, b"a", TIMES).status == Status.OK
     assert stamps(other) == {"a": 1_700_000_000}
 
 
 def test_after_the_target_is_closed_nothing_changes(client: Any) -> None:
     client.put(b"a", b"1")
     client.accounting.forgotten()
-    client.on_path(Kind.SETSTAT, b"a", TIMES)
+    client.on_path(PacketType.SETSTAT, b"a", TIMES)
     assert stamps(client) == {"a": None}

@@ -9,7 +9,7 @@ from typing import Any
 from cucmd.allowance import Allowance, Quota
 from cucmd.failure import Code
 from cucmd.receiver.limits import MIB, ReceiverLimits, Status
-from cucmd.receiver.packets import Kind, PacketBuffer
+from cucmd.receiver.packets import PacketBuffer, PacketType
 from rig import sftp_words as words
 from rig.sftp_client import Pair
 
@@ -62,28 +62,28 @@ def test_handles_are_limited_over_all_sessions_of_a_target_and_come_back(make_cl
     one, other = make_client(handles=3), make_client(handles=3)
     handles = [one.open(b"a").handle, other.open(b"b").handle, one.open(b"c").handle]
     assert other.open(b"d").status == Status.FAILURE
-    assert other.on_path(Kind.OPENDIR, b"/").status == Status.FAILURE
+    assert other.on_path(PacketType.OPENDIR, b"/").status == Status.FAILURE
     one.close(handles[0])
-    assert other.open(b"d").kind == Kind.HANDLE
+    assert other.open(b"d").kind == PacketType.HANDLE
 
 
 def test_few_folders_are_listed_at_once_over_all_sessions_of_a_target(make_client: Make) -> None:
     """Each open listing keeps the entries that were not sent yet; a client has one open."""
     client, other = make_client(listings=2), make_client(listings=2)
-    first = client.on_path(Kind.OPENDIR, b"/").handle
-    assert client.on_path(Kind.OPENDIR, b"/nothing").status == Status.NO_SUCH_FILE
-    assert client.on_path(Kind.OPENDIR, b"/").handle
-    assert other.on_path(Kind.OPENDIR, b"/").status == Status.FAILURE
+    first = client.on_path(PacketType.OPENDIR, b"/").handle
+    assert client.on_path(PacketType.OPENDIR, b"/nothing").status == Status.NO_SUCH_FILE
+    assert client.on_path(PacketType.OPENDIR, b"/").handle
+    assert other.on_path(PacketType.OPENDIR, b"/").status == Status.FAILURE
     assert other.open(b"a").handle, "files can be opened nevertheless"
     assert client.close(first).status == Status.OK
-    assert other.on_path(Kind.OPENDIR, b"/").handle
+    assert other.on_path(PacketType.OPENDIR, b"/").handle
     client.handler.close()
-    assert other.on_path(Kind.OPENDIR, b"/").handle
+    assert other.on_path(PacketType.OPENDIR, b"/").handle
 
 
 def test_the_number_of_handles_is_limited(client: Any) -> None:
     asked = [words.open_file(number, b"%d" % number) for number in range(3000)]
-    given = [reply for reply in client.say(b"".join(asked)) if reply.kind == Kind.HANDLE]
+    given = [reply for reply in client.say(b"".join(asked)) if reply.kind == PacketType.HANDLE]
     assert len(given) == 32
 
 
@@ -112,16 +112,16 @@ def test_a_long_row_of_listings_is_answered_in_bounded_pieces(client: Any) -> No
         (client.folder / f"{'x' * 200}{number}").touch()
     asked = b""
     for number in range(1, 30):
-        asked += words.on_path(Kind.OPENDIR, number, b"/")
-        asked += words.on_handle(Kind.READDIR, number, number.to_bytes(4, "big"))
-        asked += words.on_handle(Kind.CLOSE, number, number.to_bytes(4, "big"))
+        asked += words.on_path(PacketType.OPENDIR, number, b"/")
+        asked += words.on_handle(PacketType.READDIR, number, number.to_bytes(4, "big"))
+        asked += words.on_handle(PacketType.CLOSE, number, number.to_bytes(4, "big"))
     packets = deque(PacketBuffer().feed(asked))
     pieces = []
     while packets:
         pieces.append(client.handler.answer(packets))
     assert len(pieces) > 1
     assert max(map(len, pieces)) < 512 * 1024
-    names = [reply for reply in words.replies(b"".join(pieces)) if reply.kind == Kind.NAME]
+    names = [reply for reply in words.replies(b"".join(pieces)) if reply.kind == PacketType.NAME]
     assert [len(reply.names) for reply in names] == [100] * 29
 
 

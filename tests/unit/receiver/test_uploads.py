@@ -12,7 +12,7 @@ from cucmd.allowance import Quota
 from cucmd.received_file import ReceivedFile
 from cucmd.receiver.limits import ReceiverLimits, Status
 from cucmd.receiver.names import Names
-from cucmd.receiver.packets import Kind, OpenFlag
+from cucmd.receiver.packets import OpenFlag, PacketType
 from cucmd.receiver.received import Received, Side
 from cucmd.worker.frames import Closed, Opened
 from rig import sftp_words as words
@@ -71,7 +71,9 @@ def test_two_files_of_one_name_are_kept_both(client: Any) -> None:
     client.put(b"a.log", b"second")
     assert [file.path for file in client.received.files()] == ["a.log", "a.log.2"]
     assert (client.folder / "a.log").read_bytes() == b"first"
-    assert client.on_path(Kind.STAT, b"a.log").size == len(b"second"), "the client sees its last"
+    assert client.on_path(PacketType.STAT, b"a.log").size == len(b"second"), (
+        "the client sees its last"
+    )
 
 
 def test_two_files_of_one_path_as_long_as_may_be_are_kept_both(client: Any) -> None:
@@ -119,20 +121,27 @@ def test_appending_to_an_existing_file_is_refused(client: Any, flags: int) -> No
     """OpenSSH's `reput` would write the rest only, into a file of its own."""
     client.write(client.open(b"a").handle, 0, b"half")
     assert client.open(b"a", flags).status == Status.FAILURE
-    assert client.open(b"b", flags).kind == Kind.HANDLE
+    assert client.open(b"b", flags).kind == PacketType.HANDLE
 
 
 def test_files_cannot_be_read(client: Any) -> None:
     handle = client.open(b"a", words.PUT | OpenFlag.READ).handle
     client.write(handle, 0, b"abc")
-    packet = words.packet(Kind.READ, 9, words.string(handle), bytes(8), bytes([0, 0, 0, 3]))
+    packet = words.packet(PacketType.READ, 9, words.string(handle), bytes(8), bytes([0, 0, 0, 3]))
     assert client.ask(packet).status == Status.PERMISSION_DENIED
 
 
 @pytest.mark.parametrize(
-    "kind", [Kind.REMOVE, Kind.RMDIR, Kind.RENAME, Kind.SYMLINK, Kind.READLINK]
+    "kind",
+    [
+        PacketType.REMOVE,
+        PacketType.RMDIR,
+        PacketType.RENAME,
+        PacketType.SYMLINK,
+        PacketType.READLINK,
+    ],
 )
-def test_nothing_can_be_removed_renamed_or_linked(client: Any, kind: Kind) -> None:
+def test_nothing_can_be_removed_renamed_or_linked(client: Any, kind: PacketType) -> None:
     client.put(b"a", b"1")
     reply = client.on_path(kind, b"a", words.string(b"b"))
     assert reply.status == Status.PERMISSION_DENIED
@@ -146,9 +155,9 @@ def test_an_unknown_request_is_unsupported_and_the_session_goes_on(client: Any) 
 
 def test_times_are_kept_and_a_size_cannot_be_set(client: Any) -> None:
     client.put(b"a", b"123")
-    assert client.on_path(Kind.SETSTAT, b"a", words.set_times(5, 7)).status == Status.OK
+    assert client.on_path(PacketType.SETSTAT, b"a", words.set_times(5, 7)).status == Status.OK
     assert (client.folder / "a").stat().st_mtime == 7
-    reply = client.on_path(Kind.SETSTAT, b"a", words.set_size(2**40))
+    reply = client.on_path(PacketType.SETSTAT, b"a", words.set_size(2**40))
     assert reply.status == Status.PERMISSION_DENIED
     assert (client.folder / "a").stat().st_size == 3
 
@@ -157,6 +166,6 @@ def test_times_of_a_file_of_another_login_are_left_alone(client: Any) -> None:
     path = client.folder / "a"
     path.write_bytes(b"of an earlier run")
     os.utime(path, (1, 1))
-    reply = client.on_path(Kind.SETSTAT, b"a", words.set_times(5, 7))
+    reply = client.on_path(PacketType.SETSTAT, b"a", words.set_times(5, 7))
     assert reply.status == Status.PERMISSION_DENIED
     assert path.stat().st_mtime == 1

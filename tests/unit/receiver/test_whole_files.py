@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from cucmd.failure import Code
 from cucmd.received_file import ReceivedFile
 from cucmd.receiver.limits import MIB, ReceiverLimits, Status
-from cucmd.receiver.packets import Kind
+from cucmd.receiver.packets import PacketType
 from rig import sftp_words as words
 from rig.sftp_client import Client, Pair
 
@@ -64,9 +64,12 @@ def test_a_size_that_is_set_fills_no_gap(client: Any) -> None:
     handle = client.open(b"a").handle
     client.write(handle, 4, b"efgh")
     for size, status in ((8, Status.OK), (12, Status.PERMISSION_DENIED)):
-        packet = words.packet(Kind.FSETSTAT, 4, words.string(handle), words.set_size(size))
+        packet = words.packet(PacketType.FSETSTAT, 4, words.string(handle), words.set_size(size))
         assert client.ask(packet).status == status
-    assert client.on_path(Kind.SETSTAT, b"a", words.set_size(12)).status == Status.PERMISSION_DENIED
+    assert (
+        client.on_path(PacketType.SETSTAT, b"a", words.set_size(12)).status
+        == Status.PERMISSION_DENIED
+    )
     assert client.close(handle).status == Status.FAILURE
     assert (client.folder / "a").stat().st_size == 8
     assert not client.received.files()[0].closed
