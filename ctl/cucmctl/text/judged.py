@@ -1,5 +1,5 @@
 """PURE. The health of nodes, node by node: what is bad, to be looked at, or was not read, each with
-what to do; and in one line what is good.
+what to do; then what is good.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ _WORDS = {
     BAD: ("bad", "failed"),
     LOOK: ("look at it", "partial"),
     UNREAD: ("not read", "partial"),
+    GOOD: ("good", "succeeded"),
 }
 _WIDTH = max(len(word) for word, _ in _WORDS.values())
 
@@ -59,13 +60,11 @@ def lines(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
         if number:
             yield ""
         yield visible(" ".join(filter(None, (node.node, *_machine(node)))))
-        wrong = [one for state in _WORDS for one in of_node if one.state == state]
-        for one, after in zip_longest(wrong, wrong[1:]):
+        in_turn = [one for state in _WORDS for one in of_node if one.state == state]
+        for one, after in zip_longest(in_turn, in_turn[1:]):
             yield from _one(one, layout)
             if one.hint and (after is None or after.hint != one.hint):
                 yield from _lines(f"    hint: {visible(one.hint)}", layout)
-        if good := [one.check for one in of_node if one.state == GOOD]:
-            yield from _lines(f"  {'good':{_WIDTH}}  {', '.join(dict.fromkeys(good))}", layout)
 
 
 def _machine(node: Node) -> Sequence[str | None]:

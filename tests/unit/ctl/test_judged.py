@@ -29,12 +29,13 @@ def a_job(job, node):
     return made
 
 
-def test_the_worst_stands_first_and_what_is_good_is_one_line(a_job) -> None:
+def test_each_finding_has_its_figure_and_the_worst_stand_first(a_job) -> None:
     shown = list(judged.lines(a_job(*FINDINGS)))
     assert shown[0] == "a callmanager 15.0.1.11900-40"
     marks = [line.split()[0] for line in shown[1:-2]]
-    assert marks == ["bad", "bad", "hint:", "look", "hint:", "not", "good"]
-    assert shown[-3].split()[1:] == ["version,", "disk"]
+    assert marks == ["bad", "bad", "hint:", "look", "hint:", "not", "good", "good"]
+    assert [line.split()[1] for line in shown[-4:-2]] == ["version:", "disk:"]
+    assert shown[-3].endswith("50 % of the logging partition is used")
     assert shown[-1] == "b"
 
 
