@@ -57,7 +57,8 @@ def test_what_receives_is_killed(daemon: Daemon, make_lab: Callable[..., Lab]) -
 def test_a_node_whose_process_is_killed_or_stopped_fails_as_receiver_lost(
     daemon: Daemon, make_lab: Callable[..., Lab], how: signal.Signals
 ) -> None:
-    lab = make_lab(2, "--files", "3", "--size", "60000000")
+    slow = [word for node in (1, 2) for word in ("--fault", f"{node}=trickle@2000000*1")]
+    lab = make_lab(2, "--files", "3", "--size", "4000000", *slow)
     with daemon.client() as client:
         wait_until(lambda: len(receiving(daemon)) == 2)
         of_strangers = receiving(daemon)[1]
