@@ -63,6 +63,8 @@ Opener = Callable[..., AbstractAsyncContextManager[Receiver]]
 async def workers(tmp_path: Path) -> AsyncIterator[Workers]:
     roles = {RECEIVE: "cucmd.receiver.receiving:receive"}
     async with open_workers(tmp_path, roles) as opened:
+        # Until then it has children for a moment, which look for libraries of asyncssh's.
+        await opened.wait_ready()
         yield opened
 
 
