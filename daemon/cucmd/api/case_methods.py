@@ -209,8 +209,7 @@ class Cases:
             if request.dry_run:
                 deleted = await self._deletions.meant(which)
             else:
-                who = f"by uid {caller.uid}, pid {caller.pid}"
-                deleted = await self._deletions.prune(which, who)
+                deleted = await self._deletions.prune(which, f"by {caller}")
         jobs = tuple(summary_to_wire(one.job) for one in deleted[:MOST_LISTED])
         more = len(deleted) - len(jobs)
         return PruneReply(jobs, sum(one.bytes for one in deleted), more)
@@ -322,5 +321,5 @@ async def _pieces(job: Job, node: Node, one: PrintedFile) -> AsyncGenerator[Comm
 
 
 def _log_deleted(caller: Caller, deleted: Deleted, what: str) -> None:
-    who = deleted.job.job_id, what, caller.uid, caller.pid
-    log.info("job %s: %s deleted by uid %d, pid %d", *who, extra=caller.for_log)
+    job_id = deleted.job.job_id
+    log.info("job %s: %s deleted by %s", job_id, what, caller, extra=caller.for_log)

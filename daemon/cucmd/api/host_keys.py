@@ -78,8 +78,7 @@ class HostKeyMethods:
                 await self._add_shown(request.node)
             else:
                 await self._add_given(request.node, request.key)
-        who = caller.uid, caller.pid
-        log.info("host key of %s added by uid %d, pid %d", request.node, *who, extra=caller.for_log)
+        log.info("host key of %s added by %s", request.node, caller, extra=caller.for_log)
         return HostKeysReply(tuple(key for key in self._keys() if _is(key.node, wanted)))
 
     async def _add_shown(self, node: str) -> None:
@@ -99,10 +98,8 @@ class HostKeyMethods:
         with _refusals(request.node):
             parse_node(request.node)
             count = await trio.to_thread.run_sync(self._known.forget, request.node)
-        log.info(
-            "%d host keys of %s forgotten by uid %d, pid %d",
-            count, request.node, caller.uid, caller.pid, extra=caller.for_log,
-        )  # fmt: skip
+        text = "%d host keys of %s forgotten by %s"
+        log.info(text, count, request.node, caller, extra=caller.for_log)
         return ForgetHostKeyReply(count)
 
     def _keys(self) -> tuple[HostKey, ...]:

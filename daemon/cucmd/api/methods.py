@@ -143,10 +143,9 @@ class Jobs:
                 _check_named(request.nodes, "all")
                 job, changed = await self._supervisor.cancel(request.job_id, request.nodes)
             log.info(
-                "job %s: cancel by uid %d, pid %d, request %s: now %s",
+                "job %s: cancel by %s, request %s: now %s",
                 job.job_id,
-                caller.uid,
-                caller.pid,
+                caller,
                 called,
                 job.status,
                 extra=caller.for_log,
@@ -168,8 +167,8 @@ class Jobs:
 
 def _log(caller: Caller, called: str, job_id: str, what: str) -> None:
     """`called`: the id of the request."""
-    text = "job %s: %s by uid %d, pid %d, request %s"
-    log.info(text, job_id, what, caller.uid, caller.pid, called, extra=caller.for_log)
+    text = "job %s: %s by %s, request %s"
+    log.info(text, job_id, what, caller, called, extra=caller.for_log)
 
 
 def _check_named(nodes: tuple[str, ...] | None, otherwise: str) -> None:

@@ -149,9 +149,8 @@ def _new_id() -> str:
 
 
 def _log(method: str, caller: Caller, called: str, why: str) -> None:
-    who = caller.uid, caller.pid
-    text = "refused %s to uid %d, pid %d, request %s: %s"
-    log.info(text, method, *who, called, why, extra=caller.for_log)
+    text = "refused %s to %s, request %s: %s"
+    log.info(text, method, caller, called, why, extra=caller.for_log)
 
 
 def _with_id(parameters: Struct | None, called: str) -> Struct | None:

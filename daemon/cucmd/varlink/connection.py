@@ -6,7 +6,7 @@ one is read, so that a peer that does not read costs one reply of memory.
 A connection is one task (`run`), which goes round this loop:
 
     the user's turn (limits.py) -> bytes -> a frame -> a call -> is the caller permitted?
-          -> the method -> its request -> the handler
+          -> the method -> its request -> as whom is it made? -> the handler
           -> a reply, or a stream of replies, or an error -> the next frame
 
 Each round has a checkpoint, and so has each reply of a stream, whatever the peer sends or does: to
@@ -94,9 +94,10 @@ class ServerParts(msgspec.Struct, frozen=True):
 
 
 class _Permitted(msgspec.Struct, frozen=True):
-    """A call that is permitted and well-formed."""
+    """A call that is permitted and well-formed. `caller`: as whom it is made."""
 
     entry: MethodEntry
+    caller: Caller
     parameters: msgspec.Struct
     oneway: bool
 
@@ -172,8 +173,7 @@ class ServerConnection:
         self._parts.users.charge(self._caller.uid, PIECE + size * BYTE)
 
     def _log(self, text: str, *values: object) -> None:
-        caller = self._caller
-        log.info(f"uid %d, pid %d: {text}", caller.uid, caller.pid, *values, extra=caller.for_log)
+        log.info(f"%s: {text}", self._caller, *values, extra=self._caller.for_log)
 
     # Bytes
 
@@ -237,14 +237,17 @@ class ServerConnection:
         except Exception as defect:
             return _Refusal(self._defect(entry, defect), oneway)
         try:
-            return _Permitted(entry, _parameters(call, entry), oneway)
+            parameters = _parameters(call, entry)
+            caller = entry.interface.as_whom(self._caller, entry.method, parameters)
+            return _Permitted(entry, caller, parameters, oneway)
         except VarlinkError as error:
             refusal = error
         except BadFrame:
             raise
         except Exception as defect:
             refusal = self._defect(entry, defect)
-        return _Refusal(self._refused(entry, call.parameters, refusal), oneway)
+        refused = entry.interface.refused
+        return _Refusal(refused(self._caller, entry.method, call.parameters, refusal), oneway)
 
     async def _answer(self, call: _Permitted | _Refusal) -> None:
         error = call.error if isinstance(call, _Refusal) else await self._outcome(call)
@@ -267,12 +270,8 @@ class ServerConnection:
             refusal = self._defect(request.entry, defect)
         else:
             return None
-        return self._refused(request.entry, request.parameters, refusal)
-
-    def _refused(
-        self, entry: MethodEntry, request: msgspec.Raw | msgspec.Struct, error: VarlinkError
-    ) -> VarlinkError:
-        return entry.interface.refused(self._caller, entry.method, request, error)
+        refused = request.entry.interface.refused
+        return refused(request.caller, request.entry.method, request.parameters, refusal)
 
     def _defect(self, entry: MethodEntry | None, defect: Exception) -> VarlinkError:
         # Not `log.exception`: the text of an exception can quote the request.
@@ -296,7 +295,7 @@ class ServerConnection:
     async def _reply(self, request: _Permitted) -> None:
         handler = cast(Handler, request.entry.method.handler)
         with self._hold("requests"), self._until_hang_up(unless=request.lasting):
-            reply = await handler(self._caller, request.parameters)
+            reply = await handler(request.caller, request.parameters)
             if not request.oneway:
                 await self._send(encode_reply(reply))
 
@@ -304,7 +303,7 @@ class ServerConnection:
         method = request.entry.method
         handler = cast(StreamHandler, method.handler)
         with self._hold("streams"), self._until_hang_up():
-            async with aclosing(handler(self._caller, request.parameters)) as replies:
+            async with aclosing(handler(request.caller, request.parameters)) as replies:
                 async for reply in replies:
                     await self._turn()
                     frame = encode_reply(reply.parameters, continues=reply.continues)
@@ -323,7 +322,7 @@ class ServerConnection:
         method = request.entry.method
         handler = cast(UpgradeHandler, method.handler)
         with self._hold("streams"), self._until_hang_up():
-            async with handler(self._caller, request.parameters) as upgrade:
+            async with handler(request.caller, request.parameters) as upgrade:
                 if self._frames.begun:
                     raise BadFrame("followed by bytes before the reply to its upgrade")
                 self._stopping = True

@@ -19,12 +19,20 @@ SERVICE = "org.varlink.service"
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """The peer's credentials at the time of its connect. `groups` are the supplementary ones."""
+    """The peer's credentials at the time of its connect. `groups` are the supplementary ones.
+
+    `asked_by`: the name of whom it calls for, as the peer has said; None: for itself.
+    """
 
     uid: int
     gid: int
     groups: frozenset[int]
     pid: int
+    asked_by: str | None = None
+
+    def __str__(self) -> str:  # as a log line has it
+        who = f"uid {self.uid}, pid {self.pid}"
+        return who if self.asked_by is None else f"{who}, asked by '{self.asked_by}'"
 
     @property
     def for_log(self) -> dict[str, int]:
@@ -107,6 +115,10 @@ def _as_it_is(
     return error
 
 
+def _itself(caller: Caller, _method: Method, _request: msgspec.Struct) -> Caller:
+    return caller
+
+
 def _invalid(parameter: str, _reason: str) -> VarlinkError:
     return standard(InvalidParameter(parameter))
 
@@ -123,6 +135,9 @@ class Interface(msgspec.Struct, frozen=True):
     itself has made: for a request that does not fit (then `request` is its parameters as they
     came), for a limit, for a defect. Errors that a handler raises are sent as they are.
 
+    `as_whom(caller, method, request)` gives the caller with which the handler is called: the peer
+    itself, or that with the name of whom it calls for. It may raise `VarlinkError`.
+
     `secrets` are names of request fields: nothing at or below them is ever repeated in a reason.
     """
 
@@ -134,6 +149,7 @@ class Interface(msgspec.Struct, frozen=True):
     refused: Callable[
         [Caller, Method, msgspec.Raw | msgspec.Struct, VarlinkError], VarlinkError
     ] = _as_it_is
+    as_whom: Callable[[Caller, Method, Any], Caller] = _itself
     secrets: frozenset[str] = frozenset()
 
     @property
