@@ -61,7 +61,7 @@ class Places:
         most = self._limits.jobs + self._limits.queued
         if len(self._live) + len(self._beginning) >= most:
             raise AtLimit("jobs", most)
-        waiting = [run.asked_by for run in self._live.values() if run.job.status == "queued"]
+        waiting = [run.queued_by for run in self._live.values() if run.job.status == "queued"]
         waiting += [beginning.uid for beginning in self._beginning.values()]
         if uid is not None and waiting.count(uid) >= self._limits.queued_per_uid:
             raise AtLimit("queued_per_uid", self._limits.queued_per_uid)

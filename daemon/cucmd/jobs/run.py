@@ -85,7 +85,7 @@ class JobRun:
 
     `tasks`: a task for each node; None for one that ended before a restart.
     `recovered`: the files from before the restart; None for a new job.
-    `asked_by`: the user whose call has queued it; of a retry that need not be the job's owner.
+    `queued_by`: the user whose call has queued it; of a retry that need not be the job's owner.
     """
 
     def __init__(
@@ -96,10 +96,10 @@ class JobRun:
         services: JobServices,
         recovered: RecoveredFiles | None = None,
         *,
-        asked_by: int | None = None,
+        queued_by: int | None = None,
     ) -> None:
         self.job = job
-        self.asked_by = asked_by
+        self.queued_by = queued_by
         self.together, self._tasks = together_of(job, tasks)
         self._services = services
         self.recorder = Recorder(job, services.store, services.feed)

@@ -103,11 +103,11 @@ class Supervisor:
             with self._places.one(job.job_id, job.uid):
                 with trio.CancelScope(shield=True):
                     await self._services.store.add_job(job, key)
-                return self._begin(job, tasks, asked_by=job.uid)
+                return self._begin(job, tasks, queued_by=job.uid)
 
-    def _begin(self, job: Job, tasks: Sequence[NodeTask | None], *, asked_by: int | None) -> Job:
+    def _begin(self, job: Job, tasks: Sequence[NodeTask | None], *, queued_by: int | None) -> Job:
         """Runs a job that is durable."""
-        run = self._run_for(job, tasks, asked_by=asked_by)
+        run = self._run_for(job, tasks, queued_by=queued_by)
         self._services.feed.publish(job)
         self._launch(run)
         return run.job
@@ -118,10 +118,10 @@ class Supervisor:
         tasks: Sequence[NodeTask | None],
         recovered: RecoveredFiles | None = None,
         *,
-        asked_by: int | None,
+        queued_by: int | None,
     ) -> JobRun:
         directory = self.directory(job.job_id)
-        run = JobRun(job, tasks, directory, self._services, recovered, asked_by=asked_by)
+        run = JobRun(job, tasks, directory, self._services, recovered, queued_by=queued_by)
         self._live[job.job_id] = run
         return run
 
@@ -229,7 +229,7 @@ class Supervisor:
         with self._places.one(job.job_id, uid):
             with trio.CancelScope(shield=True):
                 after = await self._services.store.reopen_job(job, planned, key)
-            return None if after is None else self._begin(after, tasks, asked_by=uid)
+            return None if after is None else self._begin(after, tasks, queued_by=uid)
 
     async def relabel(self, prefix: str, change: Callable[[Job], Job]) -> Job:
         """The job after a change of its labels, durable. What `change` raises is passed on.
@@ -347,7 +347,7 @@ class Supervisor:
 
     def _resume(self, found: Unfinished) -> None:
         job = found.job
-        run = self._run_for(job, found.tasks or (), found.recovered, asked_by=job.uid)
+        run = self._run_for(job, found.tasks or (), found.recovered, queued_by=job.uid)
         try:
             if found.tasks is None:
                 run.end_all(INTERRUPTED)
