@@ -102,6 +102,8 @@ def _toml(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return f"{value:_}" if isinstance(value, int) else f"{value:g}"
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
     return f'"{"" if value is None else value}"'
 
 

@@ -127,17 +127,18 @@ def test_a_socket_of_our_own_lets_in_both_groups_without_a_unit(tmp_path: Path) 
         assert ctl_as(daemon, SOMEBODY, "list").returncode == 77
 
 
-GET_INFO = """
+CALL = """
 import socket, sys
 peer = socket.socket(socket.AF_UNIX)
 peer.connect(sys.argv[1])
-peer.sendall(b'{"method": "%s"}\\0' % sys.argv[2].encode())
+peer.sendall(sys.argv[2].encode() + b"\\0")
 print(peer.makefile("rb").read1().decode().rstrip("\\0"))
 """
 
 
-def call_as(daemon: Daemon, uid: int, method: str, groups: list[int]) -> str:
-    command = [readable_python().program, "-c", GET_INFO, str(daemon.socket), method]
+def call_as(daemon: Daemon, uid: int, method: str, groups: list[int], **parameters: object) -> str:
+    call = json.dumps({"method": method, "parameters": parameters})
+    command = [readable_python().program, "-c", CALL, str(daemon.socket), call]
     return as_user(uid, command, groups).stdout
 
 
@@ -153,6 +154,35 @@ def test_other_users_get_permission_denied(daemon: Daemon, method: str) -> None:
     told = call_as(daemon, SOMEBODY, method, [])
     assert '"error":"org.varlink.service.PermissionDenied"' in told
     assert "cucmd.Jobs" not in told
+
+
+def test_a_reload_says_who_may_speak_for_others(tmp_path: Path) -> None:
+    asked = {"on_behalf_of": {"name": "alice", "role": "operate"}}
+    start = {
+        "nodes": ["127.0.0.1:1"],
+        "login": {"username": "administrator", "password": "x"},
+        "check": {},
+    }
+    with running_daemon(tmp_path / "cucmd", CONFIG + RULES) as daemon, daemon.client() as client:
+        allow_all_to_connect(daemon)
+
+        def told(groups: list[int], **more: object) -> dict:
+            said = call_as(daemon, SOMEBODY, "io.cucmd.Jobs.Start", groups, **start, **more)
+            return json.loads(said)
+
+        before = told([OPERATE.gr_gid], **asked)
+        listed = f"{CONFIG}{RULES}may_speak_for = ['{SOMEBODY}']\n"
+        (daemon.folder / "cucmd.toml").write_text(listed)
+        assert client.reload().after_restart == ()
+        assert f'may_speak_for = ["{SOMEBODY}"]' in client.configuration().configuration
+        job = told([OPERATE.gr_gid], **asked)["parameters"]["job"]
+        own = told([OPERATE.gr_gid])["parameters"]["job"]
+        of_viewer = told([VIEW.gr_gid], **asked)
+    assert before["error"] == "io.cucmd.Jobs.InvalidRequest"
+    assert before["parameters"]["parameter"] == "on_behalf_of"
+    assert (job["owner"], job["asked_by"]) == (SOMEBODY, "alice")
+    assert (own["owner"], own.get("asked_by")) == (SOMEBODY, None)
+    assert of_viewer["error"] == "org.varlink.service.PermissionDenied"
 
 
 def test_others_exit_77(daemon: Daemon, lab: Lab) -> None:

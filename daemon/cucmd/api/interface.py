@@ -5,23 +5,30 @@ The text of the interface is made from these structs by text.py; a test holds th
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 from cucmd.api.case_methods import Cases
 from cucmd.api.host_keys import HostKeyMethods
 from cucmd.api.knowledge import Knowledge
 from cucmd.api.methods import Jobs
 from cucmd.api.refusals import error, invalid, with_request_id
+from cucmd.job.asked import Request
 from cucmd.job.work import StartRequest
 from cucmd.protocol import cases as of_cases
 from cucmd.protocol import errors
 from cucmd.protocol import jobs as calls
 from cucmd.protocol import knowledge as known
 from cucmd.protocol.jobs import INTERFACE
-from cucmd.varlink import Interface, Method, VarlinkError, read_description
+from cucmd.varlink import Caller, Interface, Method, VarlinkError, read_description
+
+AsWhom: TypeAlias = Callable[[Caller, Method, Request], Caller]
 
 
 def jobs_interface(
-    jobs: Jobs, cases: Cases, keys: HostKeyMethods, knowledge: Knowledge
+    jobs: Jobs, cases: Cases, keys: HostKeyMethods, knowledge: Knowledge, as_whom: AsWhom
 ) -> Interface:
+    """`as_whom`: as in `Interface`, by who may speak for others."""
     methods = (
         Method("Start", StartRequest, calls.StartReply, jobs.start, effect=True),
         Method("Status", calls.StatusRequest, calls.JobReply, jobs.status),
@@ -89,6 +96,7 @@ def jobs_interface(
         invalid=invalid,
         too_many=too_many,
         refused=with_request_id,
+        as_whom=as_whom,
         secrets=frozenset({"login"}),  # a password may be in a wrong field of it
     )
 

@@ -65,12 +65,13 @@ class Jobs:
         with traced("Start", caller, request.request_id) as called:
             with refusals(caller):
                 request = replace(request, request_id=called)
-                plan = partial(self._plan, request, caller.uid)
-                job = await self._supervisor.start(plan, start_key(caller.uid, request))
+                plan = partial(self._plan, request, caller)
+                key = start_key(caller.uid, request, caller.asked_by)
+                job = await self._supervisor.start(plan, key)
             _log(caller, called, job.job_id, f"{job.kind} on {_nodes(len(job.nodes))}")
             return wire.StartReply(self._wire(job), called)
 
-    async def _plan(self, request: StartRequest, uid: int) -> Planned:
+    async def _plan(self, request: StartRequest, caller: Caller) -> Planned:
         try:
             member, work = request.work()
         except ValueError as error:
@@ -81,7 +82,7 @@ class Jobs:
         with below(member, work):
             planner = self._planner()
             job, tasks = planner.plan(request.nodes, request.login, work, request, discoveries)
-            return replace(job, uid=uid), tasks
+            return replace(job, uid=caller.uid, asked_by=caller.asked_by), tasks
 
     async def stop(self, caller: Caller, request: wire.StopRequest) -> wire.StopReply:
         with traced("Stop", caller, request.request_id) as called:
@@ -103,7 +104,7 @@ class Jobs:
                     login=request.login,
                     try_all=bool(request.try_all),
                 )
-                key = start_key(caller.uid, request)
+                key = start_key(caller.uid, request, caller.asked_by)
                 job = await self._supervisor.retry(request.job_id, plan, key, uid=caller.uid)
             _log(caller, called, job.job_id, f"retry {job.retries}")
             return wire.StartReply(self._wire(job), called)

@@ -12,7 +12,7 @@ from msgspec.structs import asdict, replace
 from cucmd.cases.retention import Prune
 from cucmd.config import InvalidValue, rules
 from cucmd.config.errors import found
-from cucmd.job.asked import Login
+from cucmd.job.asked import Login, OnBehalfOf
 from cucmd.job.duration import parse_last
 from cucmd.job.work import KINDS, StartRequest, kind_of
 from cucmd.plan import labels
@@ -26,6 +26,8 @@ _KINDS = tuple(map(kind_of, KINDS))
 MOST_LISTED = 1000
 _NOTHING = "is missing, as are keep, larger_than and labels; expected one of them"
 LONGEST = 128  # characters of a text that a caller has made up
+_LONGEST_NAME = 64
+_QUOTES = "'\"`"
 
 Keyed: TypeAlias = StartRequest | RetryRequest
 
@@ -75,29 +77,43 @@ def _duration(text: str) -> timedelta:
         raise InvalidValue("older_than", found(text, str(error))) from None
 
 
-def short_text(parameter: str, given: str) -> str:
+def short_text(parameter: str, given: str, longest: int = LONGEST) -> str:
     """What a caller has made up to find a call again, as it is. Raises `InvalidValue`."""
-    if not (given.isascii() and given.isprintable() and 1 <= len(given) <= LONGEST):
-        expected = f"expected 1 to {LONGEST} printable ASCII characters"
+    if not (given.isascii() and given.isprintable() and 1 <= len(given) <= longest):
+        expected = f"expected 1 to {longest} printable ASCII characters"
         raise InvalidValue(parameter, f"{given[:40]!a}: {expected}")
     return given
 
 
-def start_key(uid: int, request: Keyed) -> StartKey | None:
-    """The key of a call of that user, if it has one. Raises `InvalidValue`."""
+def name_of(asked: OnBehalfOf) -> str:
+    """The name as it stands in log lines, between quotes. Raises `InvalidValue`."""
+    name = short_text("on_behalf_of.name", asked.name, _LONGEST_NAME)
+    if any(quote in name for quote in _QUOTES):
+        raise InvalidValue("on_behalf_of.name", f"{name[:40]!a}: expected a name without quotes")
+    return name
+
+
+def start_key(uid: int, request: Keyed, asked_by: str | None = None) -> StartKey | None:
+    """The key of a call of that user, if it has one; `asked_by`: of whom the user calls for.
+
+    Raises `InvalidValue`.
+    """
     given = request.start_key
     if given is None:
         return None
-    return StartKey(uid, short_text("start_key", given), _digest(request))
+    key = short_text("start_key", given)
+    # A line break is in neither: no key of one person, nor of the user itself, is another's.
+    own = key if asked_by is None else f"{asked_by}\n{key}"
+    return StartKey(uid, own, _digest(request))
 
 
 def _digest(request: Keyed) -> str:
-    """By which the same request is known again. Its password and request_id do not count, nor does
-    what is not set: a member that a later version adds changes nothing.
+    """By which the same request is known again. Its password and request_id do not count, nor for
+    whom it is, nor what is not set: a member that a later version adds changes nothing.
     """
     given = request.login or Login()
     login = Login(given.username, None, given.credential)
-    counts = replace(request, login=login, request_id=None)
+    counts = replace(request, login=login, request_id=None, on_behalf_of=None)
     given_only = {name: value for name, value in asdict(counts).items() if value is not None}
     what = msgspec.json.encode((type(request).__name__, given_only), order="deterministic")
     return hashlib.sha256(what).hexdigest()

@@ -163,7 +163,7 @@ class _NoMethods:
 def made() -> str:
     """The text of the interface as it is in this version."""
     nothing: Any = _NoMethods()
-    return text(jobs_interface(nothing, nothing, nothing, nothing).methods)
+    return text(jobs_interface(nothing, nothing, nothing, nothing, nothing).methods)
 
 
 if __name__ == "__main__":

@@ -51,6 +51,7 @@ def job_to_wire(
         commands=job.work.commands_kept or None,
         concurrency=job.concurrency,
         ran_before=job.ran_before or None,
+        asked_by=job.asked_by,
         **{"collection": asked.Collection(), **job.work.shown()},
     )
 
@@ -105,6 +106,7 @@ def summary_to_wire(job: Job | JobRow) -> wire.JobSummary:
         ran_before=detail.ran_before or None,
         commands=detail.work.commands_kept[:MOST_COMMANDS] or None,
         capture=shown.get("capture"),
+        asked_by=detail.asked_by,
     )
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import grp
 import os
-from collections.abc import Mapping
+import pwd
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def load(
     sections["daemon"] = _daemon(reader, given["daemon"], environ, socket, state_directory)
     sections["timeouts"] = timeouts.general(given["timeouts"])
     _check_retry(reader, sections["retry"])
-    _check_groups(reader, given["access"])
+    _check_users(reader, given["access"])
     clusters = read_clusters(reader, sections, timeouts)
     config = Config(
         **sections,
@@ -106,22 +107,27 @@ def _check_retry(reader: Reader, retry: RetrySettings) -> None:
         reader.note(("retry",), f"cap ({retry.cap:g} s) is less than base ({retry.base:g} s)")
 
 
-def _check_groups(reader: Reader, given: Mapping[str, Any]) -> None:
-    """Notices for groups of the file that do not exist: a mistyped name would exclude its members.
+def _check_users(reader: Reader, given: Mapping[str, Any]) -> None:
+    """Notices for groups and users of the file that do not exist: a mistyped name would exclude
+    them.
 
-    It is no error, since the group may be created later. The default groups are not checked: they
+    It is no error, since they may be created later. The default groups are not checked: they
     do not exist where an ordinary user runs the daemon.
     """
     for key, then in _WITHOUT_GROUP.items():
         name: str = given.get(key, "")
-        if name and not _group_exists(name):
+        if name and not _exists(grp.getgrnam, name):
             reason = f"there is no such group, so {then}"
             reader.notice(("access", key), found(name, reason))
+    for position, name in enumerate(given.get("may_speak_for", ())):
+        if not name.isdigit() and not _exists(pwd.getpwnam, name):
+            place = ("access", "may_speak_for", position)
+            reader.notice(place, found(name, "there is no such user"))
 
 
-def _group_exists(name: str) -> bool:
+def _exists(look_up: Callable[[str], object], name: str) -> bool:
     try:
-        grp.getgrnam(name)
+        look_up(name)
     except KeyError:
         return False
     return True

@@ -44,6 +44,7 @@ class AccessSettings(Struct, frozen=True):
     operate_group: _Group = "cucm"
     view_group: _Group = "cucm-view"
     view_reads_files: bool = False
+    may_speak_for: Annotated[tuple[str, ...], texts(rules.user)] = ()  # names or uids: cucmd(8)
 
 
 class Limits(Struct, frozen=True):

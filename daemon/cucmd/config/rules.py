@@ -26,6 +26,7 @@ _LONGEST_DESCRIPTION = 500
 _LONGEST_WINDOW = 40
 
 _GROUP_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}")
+_USER = re.compile(r"[0-9]{1,10}|[A-Za-z_][A-Za-z0-9_.-]{0,31}")
 _PROFILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _WITH_LOCATION = re.compile(rf"(?P<location>{'|'.join(LOCATIONS)})(?: +|(?=/))(?P<path>[^ ].*)")
 # As the node's own messages have it, and who was on its disk.
@@ -145,6 +146,12 @@ def is_credential_name(text: str) -> bool:
 def group_name(text: str) -> str:
     if not _GROUP_NAME.fullmatch(text):
         raise ValueError("expected the name of a group")
+    return text
+
+
+def user(text: str) -> str:
+    if not _USER.fullmatch(text):
+        raise ValueError("expected the name of a user, or a uid as a string")
     return text
 
 

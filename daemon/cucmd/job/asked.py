@@ -17,11 +17,32 @@ These structs travel on the socket as they are, and every caller of the client u
 docs and the comments of their fields are those of the interface (api/text.py).
 """
 
+from typing import Literal
+
 from msgspec import Struct
 
 from cucmd.job.check import Check
 from cucmd.job.discover import Discover
 from cucmd.job.kind import AskedWork
+
+
+class OnBehalfOf(Struct, frozen=True):
+    """For whom a program calls that speaks for others. Only those users may set it that are in
+    [access] may_speak_for of the configuration; of others it is refused as InvalidRequest.
+    name: 1 to 64 printable ASCII characters without quotes. It is in the log, in the job that a
+    call has started it is asked_by, and each name has start keys of its own. role: the call has
+    the rights of the view group or of the operate group, and never more than those of the user
+    who makes it.
+    """
+
+    name: str
+    role: Literal["view", "operate"]
+
+
+class Request(Struct, frozen=True, kw_only=True):
+    """What the parameters of every method have."""
+
+    on_behalf_of: OnBehalfOf | None = None
 
 
 class Collection(Struct, frozen=True):
@@ -180,7 +201,7 @@ class Tail(AskedWork, frozen=True):
     duration: float | None = None
 
 
-class How(Struct, frozen=True, kw_only=True):
+class How(Request, frozen=True, kw_only=True):
     """How a job is done, whatever it does. On the socket these are members of Start itself."""
 
     timeouts: Timeouts | None = None

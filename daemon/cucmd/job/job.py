@@ -79,6 +79,7 @@ class Job(msgspec.Struct, frozen=True):
     others are those of the node's cluster. None: it is of a version that did not store them.
     `request_id`: of the call that made it, for whoever traces calls.
     `uid`: of the user who made that call; None in a job of a version that did not store it.
+    `asked_by`: the name of whom that user made it for.
     `targets`: the names of its request, which may be of clusters. `labels`: key to value, for
     people to find it by.
     `accept_nodes`: a credential that may be sent to a node may be sent to those it has named too.
@@ -111,6 +112,7 @@ class Job(msgspec.Struct, frozen=True):
     accept_nodes: bool = False
     first_started_at: datetime | None = None
     ran_before: float = 0.0
+    asked_by: str | None = None
 
     @property
     def kind(self) -> str:

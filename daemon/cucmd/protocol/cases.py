@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from cucmd.job.asked import Request
 from cucmd.protocol.jobs import JobSummary
 
 
@@ -26,7 +27,7 @@ class CommandOutput(Struct, frozen=True):
     parsed: dict[str, Any] | None = None
 
 
-class OutputRequest(Struct, frozen=True):
+class OutputRequest(Request, frozen=True):
     """What the commands of a job that have ended have printed on its nodes, or on some of them;
     secrets masked. A node need not have ended: files_received and bytes_received of one that
     runs commands grow with each output that can be had. Needs "more". Each reply has the next
@@ -60,7 +61,7 @@ class File(Struct, frozen=True):
     modified: datetime | None = None
 
 
-class FilesRequest(Struct, frozen=True):
+class FilesRequest(Request, frozen=True):
     """The files of a job, or of some of its nodes. Needs "more"; each reply has the next of them.
     If the job is deleted between two replies, the last one is an error; so it is of
     Transcript.
@@ -74,7 +75,7 @@ class FilesReply(Struct, frozen=True):
     files: tuple[File, ...]
 
 
-class ExportRequest(Struct, frozen=True):
+class ExportRequest(Request, frozen=True):
     """All files of a job that is closed, with transcripts, checksums, a manifest and a summary.
     Needs "upgrade": after the reply come length bytes, one tar, and then the end of the
     connection. With incomplete, files that did not come completely are in it too; left_out is
@@ -151,7 +152,7 @@ class WrongFile(Struct, frozen=True):
     reason: str
 
 
-class VerifyRequest(Struct, frozen=True):
+class VerifyRequest(Request, frozen=True):
     """Read every complete file of a closed job, and compare it with its checksum. Needs "more".
     Each reply has how many files and bytes were read so far, and which files are wrong since
     the last. It has to be read within 60 s: the next one who verifies waits.
@@ -167,7 +168,7 @@ class VerifyReply(Struct, frozen=True):
     wrong: tuple[WrongFile, ...]
 
 
-class TranscriptRequest(Struct, frozen=True):
+class TranscriptRequest(Request, frozen=True):
     """What was said on a node, secrets masked. Needs "more". With follow it goes on until the
     node ends.
     """
@@ -181,7 +182,7 @@ class TranscriptReply(Struct, frozen=True):
     text: str
 
 
-class DeleteRequest(Struct, frozen=True):
+class DeleteRequest(Request, frozen=True):
     """Delete a closed job with everything that it has collected; with files_only its record
     stays. Neither this nor Prune touches a job that is exported, verified or tried again.
     bytes is what its files took. Both finish what they have begun also if the caller goes away
@@ -197,7 +198,7 @@ class DeleteReply(Struct, frozen=True):
     bytes: int
 
 
-class PruneRequest(Struct, frozen=True):
+class PruneRequest(Request, frozen=True):
     """Delete all closed jobs of which everything given is true, at least one of these: they ended
     longer ago than older_than ("30d"); keep newer ones with these labels stay; their files
     take more bytes than larger_than; they have all of the labels. Jobs with the label keep

@@ -13,7 +13,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from cucmd.job.asked import Collection, Login, Timeouts
+from cucmd.job.asked import Collection, Login, Request, Timeouts
 from cucmd.job.capture import CaptureSettings
 from cucmd.job.work import Given
 
@@ -118,6 +118,8 @@ class Job(Struct, frozen=True):
     written_for: tuple[str, ...] | None = None
     # Of one that was tried again: for how many seconds in all it had run by then.
     ran_before: float | None = None
+    # The name of on_behalf_of in the call that started it.
+    asked_by: str | None = None
 
 
 class JobSummary(Struct, frozen=True):
@@ -144,6 +146,7 @@ class JobSummary(Struct, frozen=True):
     ran_before: float | None = None
     commands: tuple[str, ...] | None = None
     capture: CaptureSettings | None = None
+    asked_by: str | None = None
 
 
 class JobChange(Struct, frozen=True):
@@ -172,7 +175,7 @@ class StartReply(Struct, frozen=True):
     request_id: str | None = None
 
 
-class RetryRequest(Struct, frozen=True):
+class RetryRequest(Request, frozen=True):
     """Try nodes of a closed job again, in the same job and for the same window: those that are
     named, or all that did not succeed. Without a login it is that of the job, if it was a
     credential. try_all: a login that was refused is not held back from the other nodes, as it
@@ -191,11 +194,11 @@ class JobReply(Struct, frozen=True):
     job: Job
 
 
-class StatusRequest(Struct, frozen=True):
+class StatusRequest(Request, frozen=True):
     job_id: str
 
 
-class ListRequest(Struct, frozen=True):
+class ListRequest(Request, frozen=True):
     """Newest first. target is a name of a request, or a node; a job must have all of the labels;
     since is when it was created at the earliest; before is a job, and the list has those that
     came before it. A list may have fewer jobs than limit where they are very large. older is
@@ -216,14 +219,14 @@ class ListReply(Struct, frozen=True):
     older: int | None = None
 
 
-class LabelRequest(Struct, frozen=True):
+class LabelRequest(Request, frozen=True):
     """Change labels of a job. An empty value removes one."""
 
     job_id: str
     labels: dict[str, str]
 
 
-class CancelRequest(Struct, frozen=True):
+class CancelRequest(Request, frozen=True):
     """Cancel a job, or only some of its nodes.
     cancelled says whether the job, or every node named, is now cancelled.
     """
@@ -241,7 +244,7 @@ class CancelReply(Struct, frozen=True):
     request_id: str | None = None
 
 
-class StopRequest(Struct, frozen=True):
+class StopRequest(Request, frozen=True):
     """End the capture of a job on all of its nodes now, and collect the files; or what follows a
     file. A job that does neither, or that has not begun or is over, is refused as InvalidRequest
     of job_id. Cancel ends a capture too, and collects nothing.
@@ -257,7 +260,7 @@ class StopReply(Struct, frozen=True):
     request_id: str | None = None
 
 
-class WatchRequest(Struct, frozen=True):
+class WatchRequest(Request, frozen=True):
     """Follow one job, or all of them. Needs "more". The first reply is the state as it is; each
     later one is a change, with a sequence number that grows by one. A watcher that reads too
     slowly is told how many changes it missed, and gets the state again. A watch of one job

@@ -7,6 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from cucmd.job.asked import Request
 from cucmd.job.discover import Member
 
 
@@ -37,7 +38,7 @@ class Cluster(Struct, frozen=True):
     version: str | None = None
 
 
-class ClustersRequest(Struct, frozen=True):
+class ClustersRequest(Request, frozen=True):
     """What is known of clusters, or of those that have a name: that of a cluster, or of a node of
     one. Only with a name a reply has the nodes. A reply has some of the
     clusters, or none yet: if there are more to look at it has next, which is given as after to the
@@ -78,7 +79,7 @@ class Profile(Struct, frozen=True):
     health: bool | None = None
 
 
-class ProfilesRequest(Struct, frozen=True):
+class ProfilesRequest(Request, frozen=True):
     name: str | None = None
 
 
@@ -97,7 +98,7 @@ class Credential(Struct, frozen=True):
     clusters: tuple[str, ...] | None = None
 
 
-class CredentialsRequest(Struct, frozen=True):
+class CredentialsRequest(Request, frozen=True):
     pass
 
 
@@ -116,7 +117,7 @@ class HostKey(Struct, frozen=True):
     line: str
 
 
-class ListHostKeysRequest(Struct, frozen=True):
+class ListHostKeysRequest(Request, frozen=True):
     pass
 
 
@@ -124,7 +125,7 @@ class ListHostKeysReply(Struct, frozen=True):
     host_keys: tuple[HostKey, ...]
 
 
-class AddHostKeyRequest(Struct, frozen=True):
+class AddHostKeyRequest(Request, frozen=True):
     """Without a key, the node is asked for those that it has, and they are remembered."""
 
     node: str
@@ -135,7 +136,7 @@ class HostKeysReply(Struct, frozen=True):
     host_keys: tuple[HostKey, ...]
 
 
-class ForgetHostKeyRequest(Struct, frozen=True):
+class ForgetHostKeyRequest(Request, frozen=True):
     node: str
 
 
@@ -143,7 +144,7 @@ class ForgetHostKeyReply(Struct, frozen=True):
     forgotten: int
 
 
-class ReloadRequest(Struct, frozen=True):
+class ReloadRequest(Request, frozen=True):
     """Read the configuration and the known host keys again. Names the changed
     settings that only a restart applies.
     """
@@ -166,7 +167,7 @@ class Difference(Struct, frozen=True):
     file: str | None = None
 
 
-class ConfigurationRequest(Struct, frozen=True):
+class ConfigurationRequest(Request, frozen=True):
     """What the daemon runs with, and how its file differs from that now. It is read as for Reload,
     and nothing is changed.
     """

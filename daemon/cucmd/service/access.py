@@ -3,6 +3,10 @@
 Root, the daemon's own user and the operate group may call every method; the view group those of its
 rights in RIGHTS; everybody else gets `PermissionDenied`. Where there is no group, the folder of
 the socket keeps all others out.
+
+A user in `[access] may_speak_for`, such as a program that serves HTTP, may say in a call for whom
+it is made, and with which role. The call needs the right in both: in that role, and as the user
+itself. So there is no other table of who may do what.
 """
 
 from __future__ import annotations
@@ -11,12 +15,17 @@ import errno
 import grp
 import logging
 import os
+import pwd
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from pathlib import Path
 
 import msgspec
 
+from cucmd.api.refusals import invalid, refusals
+from cucmd.api.requests import name_of
 from cucmd.config.model import AccessSettings
+from cucmd.job.asked import Request
 from cucmd.paths import is_private
 from cucmd.varlink import Caller, Method, PermissionDenied
 
@@ -50,12 +59,16 @@ RIGHTS: dict[str, Right] = {
 
 
 class Access(msgspec.Struct, frozen=True):
-    """The rule, with group ids; None for a group that does not exist or is not configured."""
+    """The rule, with group ids; None for a group that does not exist or is not configured.
+
+    `speakers`: the uids of those who may speak for others.
+    """
 
     uid: int
     operate_gid: int | None = None
     view_gid: int | None = None
     view_reads_files: bool = False
+    speakers: frozenset[int] = frozenset()
 
     @classmethod
     def of(cls, settings: AccessSettings) -> Access:
@@ -64,6 +77,7 @@ class Access(msgspec.Struct, frozen=True):
             _gid(settings.operate_group),
             _gid(settings.view_group),
             settings.view_reads_files,
+            frozenset(_uids(settings.may_speak_for)),
         )
 
     def may_operate(self, caller: Caller) -> bool:
@@ -72,23 +86,42 @@ class Access(msgspec.Struct, frozen=True):
     def may_view(self, caller: Caller) -> bool:
         return self.may_operate(caller) or _in(caller, self.view_gid)
 
-    def _may(self, caller: Caller, right: Right) -> bool:
-        views = right is Right.VIEW or (right is Right.READ and self.view_reads_files)
-        return self.may_view(caller) if views else self.may_operate(caller)
+    def _may(self, caller: Caller, right: Right, role: str) -> bool:
+        if right is Right.VIEW or (right is Right.READ and self.view_reads_files):
+            return self.may_view(caller)
+        return role == "operate" and self.may_operate(caller)
 
-    def authorize(self, caller: Caller, method: Method | None) -> None:
-        """Raises `PermissionDenied`. `method` is None for a name that no method has."""
+    def authorize(self, caller: Caller, method: Method | None, role: str = "operate") -> None:
+        """Raises `PermissionDenied`. `method` is None for a name that no method has.
+
+        `role`: of whom the caller speaks for; it gives no right that the caller has not.
+        """
         right = Right.VIEW if method is None else RIGHTS.get(method.name, Right.OPERATE)
-        if not self._may(caller, right):
+        if not self._may(caller, right, role):
             name = method.name if method else "a call"
-            who = caller.uid, caller.pid
-            log.warning("refused %s to uid %d, pid %d", name, *who, extra=caller.for_log)
+            log.warning("refused %s to %s", name, caller, extra=caller.for_log)
             raise PermissionDenied
-        if method is not None:
-            who = caller.uid, caller.pid
-            # A script that looks each second would fill the journal.
-            level = logging.DEBUG if right is Right.VIEW else logging.INFO
-            log.log(level, "%s by uid %d, pid %d", method.name, *who, extra=caller.for_log)
+
+    def as_whom(self, caller: Caller, method: Method, request: Request) -> Caller:
+        """As whom a call is made that its caller may make. Logs it, once for each call.
+
+        Raises `PermissionDenied` where the role of whom it is made for has not the right, which
+        that person should be told. A caller who may not speak for others gets `InvalidRequest` of
+        the field: the configuration has to change, or the program.
+        """
+        asked = request.on_behalf_of
+        if asked is not None:
+            if caller.uid not in self.speakers:
+                why = f"uid {caller.uid} is not in [access] may_speak_for"
+                log.warning("refused %s to %s: %s", method.name, caller, why, extra=caller.for_log)
+                raise invalid("on_behalf_of", why)
+            with refusals(caller):
+                caller = msgspec.structs.replace(caller, asked_by=name_of(asked))
+            self.authorize(caller, method, asked.role)
+        # A script that looks each second would fill the journal.
+        level = logging.DEBUG if RIGHTS.get(method.name) is Right.VIEW else logging.INFO
+        log.log(level, "%s by %s", method.name, caller, extra=caller.for_log)
+        return caller
 
 
 def _in(caller: Caller, gid: int | None) -> bool:
@@ -104,6 +137,14 @@ def _gid(name: str) -> int | None:
         # Usual where the daemon was started by hand; the package's sysusers file makes the groups.
         log.debug("there is no group '%s'", name)
         return None
+
+
+def _uids(users: Iterable[str]) -> Iterator[int]:
+    for user in users:
+        try:
+            yield int(user) if user.isdigit() else pwd.getpwnam(user).pw_uid
+        except KeyError:
+            log.debug("there is no user '%s'", user)
 
 
 def make_private(folder: Path) -> None:

@@ -171,7 +171,7 @@ async def _daemon(
                 knowledge = Knowledge(
                     store, lambda: in_force.config, environ, in_force.reload, in_force.describe
                 )
-                interface = jobs_interface(jobs, cases, keys, knowledge)
+                interface = jobs_interface(jobs, cases, keys, knowledge, in_force.as_whom)
                 async with (
                     _socket(in_force, interface, sockets, environ),
                     trio.open_nursery() as nursery,

@@ -30,6 +30,7 @@ from cucmd.config import (
 )
 from cucmd.config.credentials import credential_names, credentials_directory
 from cucmd.config.rules import is_credential_name
+from cucmd.job.asked import Request
 from cucmd.jobs.supervisor import Supervisor
 from cucmd.node_name import address
 from cucmd.plan.planner import Planner
@@ -101,6 +102,10 @@ class InForce:
     def authorize(self, caller: Caller, method: Method | None) -> None:
         """By the groups of the configuration as it is now. Raises `PermissionDenied`."""
         self.access.authorize(caller, method)
+
+    def as_whom(self, caller: Caller, method: Method, request: Request) -> Caller:
+        """Likewise, by the users who may speak for others. Raises `VarlinkError`."""
+        return self.access.as_whom(caller, method, request)
 
     async def reload(self, extra: Mapping[str, object] | None = None) -> tuple[str, ...]:
         """Reads configuration and known_hosts again; if one cannot be read, both stay as they were.

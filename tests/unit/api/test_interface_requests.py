@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmd.api.interface import jobs_interface, too_many
+from cucmd.job.asked import Request
 from cucmd.protocol import errors as wire_errors
 from cucmd.varlink import VarlinkError
 from cucmd.varlink.requests import decode_request
@@ -27,7 +28,7 @@ class Methods:
         return None
 
 
-INTERFACE = jobs_interface(*(Methods() for _ in range(4)))
+INTERFACE = jobs_interface(*(Methods() for _ in range(5)))
 DECODERS = {one.name: msgspec.json.Decoder(one.request) for one in INTERFACE.methods}
 
 
@@ -69,6 +70,36 @@ def changed(path: str, value: object) -> dict:
 def test_a_wrong_field_is_named(path: str, value: object, parameter: str, named: str) -> None:
     refused = refusal(changed(path, value))
     assert (refused.parameter, named in refused.reason) == (parameter, True)
+
+
+@pytest.mark.parametrize("method", DECODERS)
+def test_every_method_can_be_called_on_behalf_of_somebody(method: str) -> None:
+    request = DECODERS[method].type
+    assert issubclass(request, Request)
+    with pytest.raises(TypeError):  # by its name alone: callers give the others by their places
+        request(*(None for _ in request.__struct_fields__))
+
+
+@pytest.mark.parametrize(
+    ("value", "parameter"),
+    [
+        ("alice", "on_behalf_of"),
+        ({"name": "alice"}, "on_behalf_of.role"),
+        ({"name": "alice", "role": None}, "on_behalf_of.role"),
+        ({"name": "alice", "role": "admin"}, "on_behalf_of.role"),
+        ({"name": 5, "role": "view"}, "on_behalf_of.name"),
+        ({"name": "alice", "role": "view", "uid": 0}, "on_behalf_of.uid"),
+    ],
+)
+@pytest.mark.parametrize("method", ["List", "Reload", "Watch"])
+def test_on_whose_behalf_is_checked(method: str, value: object, parameter: str) -> None:
+    assert refusal({"on_behalf_of": value}, method).parameter == parameter
+
+
+@pytest.mark.parametrize("nobody", [{}, {"on_behalf_of": None}])
+def test_on_nobodys_behalf(nobody: dict) -> None:
+    raw = msgspec.Raw(msgspec.json.encode(nobody))
+    assert decode_request(DECODERS["List"], raw, INTERFACE).on_behalf_of is None
 
 
 def test_a_missing_field_is_named() -> None:

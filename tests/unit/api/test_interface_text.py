@@ -30,7 +30,7 @@ class Methods:
 
 @pytest.fixture
 def interface() -> Interface:
-    return jobs_interface(*(Methods() for _ in range(4)))
+    return jobs_interface(*(Methods() for _ in range(5)))
 
 
 def test_the_text_is_made_from_the_structs(interface: Interface) -> None:

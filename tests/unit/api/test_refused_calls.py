@@ -45,11 +45,15 @@ def allow(*_: object) -> None:
     pass
 
 
+def itself(caller: Caller, *_: object) -> Caller:
+    return caller
+
+
 async def answer(
     method: str, parameters: object, authorize: object = allow, requests: int = 64
 ) -> tuple[str, dict]:
     """The name of the error, and its fields."""
-    interface = jobs_interface(*(Methods() for _ in range(4)))
+    interface = jobs_interface(*(Methods() for _ in range(4)), itself)
     quota = Users(SocketLimits(requests=requests), frozenset())
     ours, theirs = trio.testing.memory_stream_pair()
     parts = ServerParts(MethodTable([interface], INFO), quota, authorize)

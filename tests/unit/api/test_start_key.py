@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from cucmd.api.requests import LONGEST, short_text, start_key
 from cucmd.config import InvalidValue
-from cucmd.job.asked import Collection, Login
+from cucmd.job.asked import Collection, Login, OnBehalfOf
 from cucmd.job.work import StartRequest
 from cucmd.protocol.jobs import RetryRequest
 
@@ -24,6 +24,17 @@ def test_the_digest_of_a_key_leaves_out_password_and_request_id() -> None:
     assert len(same) == 1
     assert start_key(1000, replace(asked, nodes=("b",))) not in same
     assert start_key(1000, RetryRequest("aaaa", start_key="k")) not in same
+
+
+def test_each_person_for_whom_a_user_calls_has_keys_of_its_own() -> None:
+    asked = RetryRequest("aaaa", start_key="k")
+    for_alice = replace(asked, on_behalf_of=OnBehalfOf("alice", "operate"))
+    alice, bob = (start_key(1000, for_alice, name) for name in ("alice", "bob"))
+    names = {(key.owner, key.name) for key in (start_key(1000, asked), alice, bob)}
+    assert len(names) == 3
+    assert start_key(1000, for_alice, "alice") == start_key(1000, asked, "alice")
+    with pytest.raises(InvalidValue):  # as the key of the user itself
+        start_key(1000, replace(asked, start_key=alice.name))
 
 
 def test_a_key_is_short_and_printable() -> None:

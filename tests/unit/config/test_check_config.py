@@ -19,6 +19,8 @@ socket = "/x/a \\"quoted\\" name.sock"
 connect = 12.25
 answer = 61.5
 stall = 100
+[access]
+may_speak_for = ["root", "61001"]
 [limits]
 free_space_percent = 2.5
 [retention]

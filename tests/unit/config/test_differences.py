@@ -18,6 +18,7 @@ from cucmd.config import differences, not_until_restart, running
         ("[access]\noperate_group = 'phones'", ("access.operate_group of the socket",)),
         ("[access]\noperate_group = ''", ("access.operate_group of the socket",)),
         ("[access]\nview_group = 'phones'", ("access.view_group of the socket",)),
+        ("[access]\nmay_speak_for = ['0']", ()),
         ("[ssh]\nlegacy_algorithms = true", ("legacy_algorithms of the receiver",)),
     ],
 )
@@ -48,6 +49,10 @@ CLUSTERS = "[clusters.a]\nnodes = ['10.0.0.1']\n[clusters.'b.1']\nnodes = ['10.0
         (
             CLUSTERS.partition("[clusters.'b")[0],
             (('clusters."b.1"', "reload", '{nodes = ["10.0.0.2"]}', None),),
+        ),
+        (
+            f"[access]\nmay_speak_for = ['root']\n{CLUSTERS}",
+            (("access.may_speak_for", "reload", "[]", '["root"]'),),
         ),
         (
             f"{CLUSTERS}[profiles.sip]\nrecurs = true",

@@ -22,6 +22,12 @@ def test_a_group_that_does_not_exist_is_told(notices):
     ]
 
 
+def test_a_user_that_does_not_exist_is_told(notices):
+    assert notices("[access]\nmay_speak_for = ['root', '61001', 'no.such']\n") == [
+        "2: access.may_speak_for[2]: 'no.such': there is no such user"
+    ]
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -32,6 +32,17 @@ def test_what_a_shell_would_take_for_more_than_a_name_is_refused(path):
         rules.path(path)
 
 
+@pytest.mark.parametrize("user", ["cucmweb", "_apt", "a.b-c_2", "0", "4294967294"])
+def test_a_user_is_a_name_or_a_uid(user):
+    assert rules.user(user) == user
+
+
+@pytest.mark.parametrize("user", ["", "-1", "a b", "2nd", "99999999999", "\u0665", "a:b", "x" * 33])
+def test_what_is_no_user_is_refused(user):
+    with pytest.raises(ValueError, match="expected the name of a user"):
+        rules.user(user)
+
+
 @pytest.mark.parametrize("location", ["activlog", ""])
 def test_a_location_is_one_of_the_nodes(location):
     with pytest.raises(ValueError, match="expected one of") as caught:

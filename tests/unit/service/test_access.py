@@ -1,13 +1,20 @@
 """Which right a method needs, and who has it."""
 
+import logging
+import os
+import pwd
+
 import pytest
 
 from cucmd.api.interface import jobs_interface
+from cucmd.config.model import AccessSettings
+from cucmd.job.asked import OnBehalfOf, Request
+from cucmd.protocol.jobs import INTERFACE
 from cucmd.service.access import RIGHTS, Access, Right
-from cucmd.varlink import Caller, Method, PermissionDenied
+from cucmd.varlink import Caller, Method, PermissionDenied, VarlinkError
 
 OPERATOR, VIEWER, STRANGER = 1001, 1002, 1003
-OURS = 500
+OURS, SPEAKER = 500, 600
 
 
 class Methods:
@@ -15,7 +22,7 @@ class Methods:
         return None
 
 
-METHODS = jobs_interface(*(Methods() for _ in range(4))).methods
+METHODS = jobs_interface(*(Methods() for _ in range(5))).methods
 
 
 def caller(gid: int, uid: int = 2000) -> Caller:
@@ -55,3 +62,101 @@ def test_a_method_that_changes_something_is_for_operators() -> None:
 def test_a_name_that_is_no_method_is_looked_at_for_viewers_only() -> None:
     assert may(caller(VIEWER), None)
     assert not may(caller(STRANGER), None)
+
+
+# On behalf of others
+
+
+ALICE = OnBehalfOf("alice", "operate")
+STATUS, CANCEL = (next(m for m in METHODS if m.name == name) for name in ("Status", "Cancel"))
+
+
+def acting(
+    who: Caller,
+    asked: OnBehalfOf | None,
+    method: Method = CANCEL,
+    *,
+    view_reads_files: bool = False,
+) -> Caller:
+    """As whom the call is made, by both steps in which the server asks."""
+    access = Access(OURS, OPERATOR, VIEWER, view_reads_files, frozenset({SPEAKER}))
+    access.authorize(who, method)
+    return access.as_whom(who, method, Request(on_behalf_of=asked))
+
+
+def may_for(who: Caller, role: str, method: Method, *, view_reads_files: bool = False) -> bool:
+    try:
+        acting(who, OnBehalfOf("alice", role), method, view_reads_files=view_reads_files)
+    except PermissionDenied:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("view_reads_files", [False, True])
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+def test_a_role_has_the_rights_of_its_group_and_no_more_than_the_caller(
+    method: Method, view_reads_files: bool
+) -> None:
+    reads = {"view_reads_files": view_reads_files}
+    of_group = {"operate": OPERATOR, "view": VIEWER, "none": STRANGER}
+    for own, gid in of_group.items():
+        for role in ("operate", "view"):
+            itself = may(caller(gid), method, **reads)
+            member = may(caller(of_group[role]), method, **reads)
+            assert may_for(caller(gid, SPEAKER), role, method, **reads) == (itself and member), own
+
+
+def test_a_speaker_has_the_name_and_its_own_credentials() -> None:
+    who = caller(OPERATOR, SPEAKER)
+    assert acting(who, ALICE) == Caller(SPEAKER, OPERATOR, frozenset(), 1, "alice")
+
+
+def test_a_speaker_that_names_nobody_acts_as_itself() -> None:
+    who = caller(OPERATOR, SPEAKER)
+    assert acting(who, None) == who
+
+
+@pytest.mark.parametrize("uid", [0, OURS, 2000])
+@pytest.mark.parametrize("method", [STATUS, CANCEL], ids=lambda method: method.name)
+def test_whoever_is_not_listed_is_told_the_field_and_warned_of(
+    uid: int, method: Method, caplog: pytest.LogCaptureFixture
+) -> None:
+    who = caller(OPERATOR, uid)
+    with pytest.raises(VarlinkError) as refused:
+        acting(who, ALICE, method)
+    assert refused.value.name == f"{INTERFACE}.InvalidRequest"
+    assert refused.value.parameters.parameter == "on_behalf_of"
+    (line,) = caplog.records
+    assert (line.levelno, line.uid) == (logging.WARNING, uid)
+    assert acting(who, None, method) == who
+
+
+@pytest.mark.parametrize("name", ["", "a" * 65, "a'b", 'a"b', "a`b", "a\nb", "\x7f", "caf\u00e9"])
+def test_a_name_that_does_not_fit_a_log_line_is_refused(name: str) -> None:
+    with pytest.raises(VarlinkError) as refused:
+        acting(caller(OPERATOR, SPEAKER), OnBehalfOf(name, "view"), STATUS)
+    assert refused.value.name == f"{INTERFACE}.InvalidRequest"
+    assert refused.value.parameters.parameter == "on_behalf_of.name"
+
+
+@pytest.mark.parametrize("name", ["a", "A. B. (2nd line) <a.b@example.org>", "~" * 64])
+def test_a_name_is_kept_as_it_is(name: str) -> None:
+    assert acting(caller(OPERATOR, SPEAKER), OnBehalfOf(name, "operate")).asked_by == name
+
+
+def test_a_call_is_logged_once_with_the_name(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    acting(caller(OPERATOR, SPEAKER), ALICE)
+    (line,) = caplog.records
+    assert line.getMessage() == f"Cancel by uid {SPEAKER}, pid 1, asked by 'alice'"
+    with pytest.raises(PermissionDenied):
+        acting(caller(OPERATOR, SPEAKER), OnBehalfOf("bob", "view"))
+    assert "asked by 'bob'" in caplog.records[-1].getMessage()
+    assert caplog.records[-1].levelno == logging.WARNING
+
+
+def test_users_who_may_speak_are_listed_by_name_or_uid_and_unknown_ones_are_left_out() -> None:
+    own = pwd.getpwuid(os.getuid())
+    listed = AccessSettings(may_speak_for=(own.pw_name, "61001", "no-such-user"))
+    assert Access.of(listed).speakers == {own.pw_uid, 61001}
+    assert Access.of(AccessSettings()).speakers == set()
