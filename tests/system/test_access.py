@@ -178,11 +178,13 @@ def test_a_reload_says_who_may_speak_for_others(tmp_path: Path) -> None:
         job = told([OPERATE.gr_gid], **asked)["parameters"]["job"]
         own = told([OPERATE.gr_gid])["parameters"]["job"]
         of_viewer = told([VIEW.gr_gid], **asked)
+        shown = daemon.ctl("status", job["job_id"]).stdout
     assert before["error"] == "io.cucmd.Jobs.InvalidRequest"
     assert before["parameters"]["parameter"] == "on_behalf_of"
     assert (job["owner"], job["asked_by"]) == (SOMEBODY, "alice")
     assert (own["owner"], own.get("asked_by")) == (SOMEBODY, None)
     assert of_viewer["error"] == "org.varlink.service.PermissionDenied"
+    assert f"by {SOMEBODY}, asked by alice" in shown
 
 
 def test_others_exit_77(daemon: Daemon, lab: Lab) -> None:

@@ -202,6 +202,8 @@ def _whose(job: Job) -> str:
         return ""
     first = job.nodes[0].node if job.nodes else None
     text = f"from {target(job.targets, first, len(job.nodes))}, by {user(job.owner)}"
+    if job.asked_by is not None:
+        text += f", asked by {job.asked_by}"
     if job.username is not None:
         text += f", as {job.username}"
     labels = ", ".join(f"{key}={value}" for key, value in sorted((job.labels or {}).items()))

@@ -119,6 +119,16 @@ def test_a_job_says_what_it_collects(job, began, in_zone, collection, said):
     assert list(render.job(one, began))[2] == f"collects {said}"
 
 
+def test_a_job_says_for_whom_it_was_started(job, began):
+    lines = [
+        line
+        for asked_by in ("anna", None)
+        for line in render.job(job(owner=61001, targets=("a",), asked_by=asked_by), began)
+        if line.startswith("from a")
+    ]
+    assert lines == ["from a, by 61001, asked by anna", "from a, by 61001"]
+
+
 def test_a_queued_job_has_not_begun(job, node, began):
     queued = job(node(status="pending"), status="queued", started_at=None, completed_at=None)
     assert "running" not in "\n".join(render.job(queued, began))
