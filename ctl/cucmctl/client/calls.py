@@ -1,15 +1,6 @@
 """`Calls`: makes the calls of `Client`: with one reply, with several, and with one effect.
 
 It knows no method of the daemon.
-
-Whether a call had its effect before the connection broke is not known here. So one that starts
-something has a key: the daemon keeps it with the job, and answers a second call of that key with
-the job of the first.
-
-    answer to the first call      what follows
-    the reply, or a refusal       it is the result
-    the key is refused            an older daemon: the call once more, without a key
-    the connection breaks         the call again with the key, until the deadline
 """
 
 from __future__ import annotations
@@ -20,22 +11,14 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
-from msgspec.structs import replace
 
-from cucmctl.client.errors import (
-    ConnectionLost,
-    DaemonUnavailable,
-    InvalidRequest,
-    NotPermitted,
-    ProtocolError,
-    ShuttingDown,
-    read,
-    refusal,
-)
-from cucmctl.client.wire import CallFrame, ReplyFrame, Wire
+from cucmctl.client.errors import ClientError, ConnectionLost, DaemonUnavailable
+from cucmctl.client.frames import ReplyFrame, call_frame, decoded
+from cucmctl.client.once import Keyed
+from cucmctl.client.wire import Wire
 from cucmd.job.work import StartRequest
 from cucmd.paths import socket_to_call
-from cucmd.protocol.jobs import INTERFACE, Job, RetryRequest, StartReply
+from cucmd.protocol.jobs import Job, RetryRequest, StartReply
 
 if TYPE_CHECKING:
     from typing import Self
@@ -47,8 +30,6 @@ CALL_TIMEOUT = 60.0
 # Seconds without an answer after which systemd is asked whether the service has failed, each time.
 # A call waits at the socket while the service starts, which takes one.
 ASK_EVERY = 1.5
-# Seconds between two calls with a key while the daemon is away.
-PAUSE = 0.2
 
 
 class Calls:
@@ -89,32 +70,21 @@ class Calls:
     def _ask_once(self, method: str, request: StartRequest | RetryRequest) -> Job:
         """The job of the reply. `ConnectionLost` if no later call was answered by the deadline."""
         deadline = self._deadline()
-        keyed = request
-        if request.start_key is None:
-            keyed = replace(request, start_key=os.urandom(16).hex())
-        lost: ConnectionLost | None = None
+        keyed = Keyed(request)
         while True:
             try:
-                return self._call(method, keyed, StartReply, deadline).job
-            except ConnectionLost as error:
-                lost = lost or error
-            except (DaemonUnavailable, ShuttingDown):
-                if lost is None:
-                    raise
-            except InvalidRequest as error:
-                # not after a broken call: that may have reached another daemon, which took the key
-                if keyed is request or lost is not None or not _names_the_key(error):
-                    raise
-                return self._call(method, request, StartReply, deadline).job
-            left = PAUSE if deadline is None else deadline - time.monotonic()
-            if left <= 0:
-                raise lost
-            time.sleep(min(PAUSE, left))
+                return self._call(method, keyed.request, StartReply, deadline).job
+            except ClientError as error:
+                pause = keyed.pause_after(error)
+            left = pause if deadline is None else deadline - time.monotonic()
+            if left <= 0 and keyed.lost is not None:
+                raise keyed.lost
+            time.sleep(min(pause, max(0, left)))
 
     def _call(self, method: str, request: object, reply: type[R], deadline: float | None) -> R:
         try:
             connection = self._connected(deadline)
-            connection.send(_frame(method, request), deadline)
+            connection.send(call_frame(method, request), deadline)
             answer = self._first_reply(connection, deadline)
         except BaseException as error:  # a late reply must not be taken for that of the next call
             self.close()
@@ -167,7 +137,7 @@ class Calls:
         """A connection of its own for what follows the reply, which has no deadline."""
         connection = self._opened(self._deadline())
         try:
-            connection.send(_frame(method, request, upgrade=True), self._deadline())
+            connection.send(call_frame(method, request, upgrade=True), self._deadline())
             return connection, decoded(connection.receive(None), reply, self.socket)
         except BaseException:
             connection.close()
@@ -189,7 +159,7 @@ class Calls:
         try:
             try:
                 connection = self._opened(first)
-                connection.send(_frame(method, request, more=True), first)
+                connection.send(call_frame(method, request, more=True), first)
                 answer = self._first_reply(connection, first)
             except TimeoutError as error:
                 if first == deadline:
@@ -204,19 +174,6 @@ class Calls:
                 connection.close()
 
 
-def decoded(reply: ReplyFrame, kind: type[R], socket: str = "") -> R:
-    if reply.error is not None:
-        error = refusal(reply.error, reply.parameters)
-        if isinstance(error, NotPermitted):
-            error.socket = socket
-        raise error
-    try:
-        return read(reply.parameters, kind)
-    except msgspec.MsgspecError as error:
-        text = f"the daemon's reply is not as agreed, is its version another? {error}"
-        raise ProtocolError(text) from error
-
-
 def texts(name: str, values: Sequence[str]) -> tuple[str, ...]:
     """Refuses one text, which is a sequence too: "berlin" would be the nodes b, e, r, l, i, n."""
     if isinstance(values, str | bytes):
@@ -228,12 +185,3 @@ def texts(name: str, values: Sequence[str]) -> tuple[str, ...]:
 
 def texts_or_none(name: str, values: Sequence[str] | None) -> tuple[str, ...] | None:
     return None if values is None else texts(name, values)
-
-
-def _names_the_key(error: InvalidRequest) -> bool:
-    return error.parameters.parameter.removeprefix("$.") == "start_key"
-
-
-def _frame(method: str, request: object, *, more: bool = False, upgrade: bool = False) -> CallFrame:
-    name = method if "." in method else f"{INTERFACE}.{method}"
-    return CallFrame(name, request, more, upgrade)

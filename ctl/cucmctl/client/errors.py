@@ -46,6 +46,10 @@ class DaemonUnavailable(ClientError):
 class ConnectionLost(DaemonUnavailable):
     """The connection broke in the middle of a call, which may have had an effect."""
 
+    @classmethod
+    def at(cls, socket: str) -> Self:
+        return cls(f"the daemon at {socket} went away in the middle of a call")
+
 
 class ProtocolError(ClientError):
     """What listens at the socket does not follow the protocol: another service or version."""
@@ -217,6 +221,18 @@ class SocketNotPermitted(NotPermitted):
 
     def __str__(self) -> str:
         return self._says
+
+
+def not_connected(path: str, error: OSError | ValueError) -> ClientError:
+    """The error for what the system says of a socket that cannot be connected to. A path may be too
+    long for a Unix socket, or have a NUL byte in it.
+    """
+    if isinstance(error, PermissionError):
+        return SocketNotPermitted(path)
+    if isinstance(error, ValueError):
+        return DaemonUnavailable(f"no daemon at {path!r} ({error})")
+    reason = error.strerror or str(error)
+    return DaemonUnavailable(f"no daemon at {path} ({reason}); does cucmd run?")
 
 
 def _who_has_access(path: str) -> str:

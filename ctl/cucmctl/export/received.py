@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
-from cucmctl.client.calls import decoded
 from cucmctl.client.errors import ConnectionLost, DaemonUnavailable, ProtocolError
+from cucmctl.client.frames import decoded
 from cucmctl.client.wire import Wire
 from cucmd.protocol.cases import ExportedFile, ExportedFiles, ExportReply
 

@@ -277,7 +277,7 @@ def test_what_json_has_no_form_for_is_the_callers_mistake(canned, client):
 
 
 def test_a_reply_without_end_is_not_kept(canned, client, monkeypatch):
-    monkeypatch.setattr("cucmctl.client.wire.LONGEST_REPLY", 100_000)
+    monkeypatch.setattr("cucmctl.client.frames.LONGEST_REPLY", 100_000)
     canned.on("Status", b"x" * 300_000)
     with pytest.raises(cucmctl.ProtocolError, match="without an end"):
         client.status("3f2a")

@@ -11,7 +11,8 @@ import pytest
 
 import cucmctl
 from cucmctl import Client
-from cucmctl.client.wire import CallFrame, Wire
+from cucmctl.client.frames import CallFrame
+from cucmctl.client.wire import Wire
 from rig import structs_0_1_0 as before
 from rig.daemon import Daemon
 from rig.jobs import start

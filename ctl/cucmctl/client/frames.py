@@ -1,0 +1,144 @@
+"""PURE. Calls into frames, and bytes into replies, for the blocking client and for that on trio."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from cucmctl.client.errors import InvalidRequest, NotPermitted, ProtocolError, read, refusal
+from cucmd.protocol.jobs import INTERFACE
+
+R = TypeVar("R", bound=msgspec.Struct)
+
+# Bytes. A reply with a job of some hundred nodes has about 200 KB.
+LONGEST_REPLY = 64 * 1024 * 1024
+# Bytes. The daemon closes the connection without an answer if a request has more.
+LONGEST_REQUEST = 1024 * 1024
+
+
+class CallFrame(msgspec.Struct, omit_defaults=True):
+    method: str
+    parameters: object
+    more: bool = False
+    upgrade: bool = False
+
+
+class ReplyFrame(msgspec.Struct):
+    parameters: msgspec.Raw = msgspec.Raw(b"{}")
+    continues: bool = False
+    error: str | None = None
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(ReplyFrame)
+
+
+class ReplyBuffer:
+    """What has come over one connection: whole replies are taken out of it, or bytes. `path` is
+    that of the socket, for errors.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._buffer = bytearray()
+        self._searched = 0  # no NUL before this, so no byte is looked at twice
+
+    def __len__(self) -> int:
+        return len(self._buffer)
+
+    def feed(self, data: bytes | bytearray) -> None:
+        self._buffer += data
+
+    def take(self) -> ReplyFrame | None:
+        """The next reply; None until more is fed. Raises `ProtocolError` for what is none, and for
+        one that is too long.
+        """
+        end = self._buffer.find(b"\0", self._searched)
+        if end < 0:
+            self._searched = size = len(self._buffer)
+            if size > LONGEST_REPLY:
+                raise ProtocolError(f"{self._path} sent {size} bytes without an end of reply")
+            return None
+        frame = bytes(memoryview(self._buffer)[:end])
+        del self._buffer[: end + 1]
+        self._searched = 0
+        try:
+            return _decoder.decode(frame)
+        except msgspec.MsgspecError as error:
+            text = f"{self._path} is not the socket of a cucmd: {error}"
+            raise ProtocolError(text) from error
+
+    def take_bytes(self, size: int) -> bytes:
+        """What follows the reply to an upgrade, at most `size` bytes; empty if nothing is here."""
+        data = bytes(memoryview(self._buffer)[:size])
+        del self._buffer[:size]
+        return data
+
+
+def call_frame(
+    method: str, request: object, *, more: bool = False, upgrade: bool = False
+) -> CallFrame:
+    """`method` is a name within `io.cucmd.Jobs`, or a full one."""
+    name = method if "." in method else f"{INTERFACE}.{method}"
+    return CallFrame(name, request, more, upgrade)
+
+
+def framed(call: CallFrame) -> bytes:
+    """The call without the fields that nobody has set: a daemon of an older version refuses those
+    that it does not know.
+
+    Raises `InvalidRequest` for text that is not UTF-8, and for one that is too long; `TypeError`
+    for what JSON has no form for.
+    """
+    try:
+        given = _without_none(msgspec.to_builtins(call.parameters))
+        frame = _encoder.encode(CallFrame(call.method, given, call.more, call.upgrade)) + b"\0"
+    except UnicodeEncodeError:  # its text may have a password in it
+        place = _path_of_invalid_text(msgspec.to_builtins(call.parameters))
+        raise InvalidRequest.of(place, "it is not UTF-8") from None
+    if len(frame) > LONGEST_REQUEST:
+        reason = f"it has {len(frame)} bytes; expected at most {LONGEST_REQUEST}"
+        raise InvalidRequest.of("the request", reason)
+    return frame
+
+
+def decoded(reply: ReplyFrame, kind: type[R], socket: str = "") -> R:
+    """The struct of a reply. Raises the error that it is, or `ProtocolError`."""
+    if reply.error is not None:
+        error = refusal(reply.error, reply.parameters)
+        if isinstance(error, NotPermitted):
+            error.socket = socket
+        raise error
+    try:
+        return read(reply.parameters, kind)
+    except msgspec.MsgspecError as error:
+        text = f"the daemon's reply is not as agreed, is its version another? {error}"
+        raise ProtocolError(text) from error
+
+
+def _without_none(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _without_none(one) for name, one in value.items() if one is not None}
+    return value
+
+
+def _path_of_invalid_text(parameters: object) -> str:
+    """Where in the parameters the text that is not UTF-8 is, such as `nodes[2]`."""
+    places: list[tuple[str, object]] = [("", parameters)]
+    for place, value in places:  # the list grows in this loop
+        if isinstance(value, dict):
+            places += [(f"{place}.{name}".lstrip("."), inner) for name, inner in value.items()]
+        elif isinstance(value, list | tuple):
+            places += [(f"{place}[{at}]", inner) for at, inner in enumerate(value)]
+        elif isinstance(value, str) and not _is_utf8(value):
+            return place
+    return "the request"
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
