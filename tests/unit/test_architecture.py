@@ -20,12 +20,15 @@ from packaging.requirements import Requirement
 
 import cucmctl
 import cucmd
+import cucmtrio
 from cucmctl.client.errors import Refused
 from cucmd.job.work import KINDS as WORK
 from cucmd.job.work import kind_of
 
 DAEMON = Path(cucmd.__file__).parent
 CLIENT = Path(cucmctl.__file__).parent
+TRIO_CLIENT = Path(cucmtrio.__file__).parent
+ALL = (DAEMON, CLIENT, TRIO_CLIENT)
 MOST_LOOSE_FILES = 12
 
 # What every part may import. These import at most `failure`.
@@ -111,6 +114,8 @@ TWO_HOMES = {
     *("Readers", "Receiver", "Shell", "Together", "UploadTarget"),
     # The daemon's errors, which the client raises by their names on the wire.
     *({error.__name__ for error in Refused.__subclasses__()} - {"NotPermitted"}),
+    # Blocking, and on trio.
+    *("Calls", "Client", "Wire"),
 }
 
 EVENT_LOOPS = {"trio", "asyncio", "asyncssh", "trio_asyncio"}
@@ -148,7 +153,7 @@ def claims_purity(file: Path) -> bool:
     return docstring(file).startswith("PURE. ")
 
 
-PURE = [file for folder in (DAEMON, CLIENT) for file in files_of(folder) if claims_purity(file)]
+PURE = [file for folder in ALL for file in files_of(folder) if claims_purity(file)]
 
 
 def ours(file: Path) -> Iterator[tuple[str, str]]:
@@ -160,7 +165,7 @@ def ours(file: Path) -> Iterator[tuple[str, str]]:
 
 def file_of(module: str) -> Path | None:
     """The file that an import of `module`, or of a name in it, leads to."""
-    root = {"cucmd": DAEMON, "cucmctl": CLIENT}.get(module.split(".", maxsplit=1)[0])
+    root = {folder.name: folder for folder in ALL}.get(module.split(".", maxsplit=1)[0])
     if root is None:
         return None
     for name in (module, module.rpartition(".")[0]):
@@ -225,7 +230,7 @@ def test_of_some_parts_only_named_modules_are_imported(here: str, there: str) ->
 
 def test_no_files_import_each_other() -> None:
     graph: dict[Path, set[Path]] = {}
-    for file in [*files_of(DAEMON), *files_of(CLIENT)]:
+    for file in [file for folder in ALL for file in files_of(folder)]:
         targets = {file_of(module) for module in imports(file)}
         graph[file] = {target for target in targets if target is not None and target != file}
     assert circles(graph) == []
@@ -240,7 +245,7 @@ def test_no_further_file_knows_a_kind_of_work(kind: str) -> None:
         named = {module, module.rpartition(".")[0]}
         return bool(named & own) or module == f"cucmd.job.asked.{asked}"
 
-    files = [file for folder in (DAEMON, CLIENT) for file in files_of(folder)]
+    files = [file for folder in ALL for file in files_of(folder)]
     found = [file for file in files if any(map(knows, imports(file)))]
     assert len(found) == most, [str(file) for file in found]
 
@@ -256,7 +261,7 @@ def test_few_files_lie_loose_at_the_root() -> None:
 
 def test_a_class_name_means_one_thing() -> None:
     homes: dict[str, list[str]] = {}
-    for file in [*files_of(DAEMON), *files_of(CLIENT)]:
+    for file in [file for folder in ALL for file in files_of(folder)]:
         for node in ast.parse(file.read_text()).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 homes.setdefault(node.name, []).append(str(file.relative_to(DAEMON.parent.parent)))
@@ -276,7 +281,7 @@ def test_what_calls_itself_pure_has_no_clock_and_no_io(file: Path) -> None:
     assert not roots(file) & NO_IO
 
 
-MAPS = [file for folder in (DAEMON, CLIENT) for file in files_of(folder) if file.stem == "__init__"]
+MAPS = [file for folder in ALL for file in files_of(folder) if file.stem == "__init__"]
 ENTRY = re.compile(r"(?<![\w/])(\w+(?:\.py\b|/(?= )))( +PURE\b)?")  # not within a path
 
 
@@ -303,9 +308,21 @@ SHARED = ("cucmd.__version__", "cucmd.paths", "cucmd.protocol", "cucmd.job")
 
 
 def test_the_client_knows_the_structs_of_the_socket_and_nothing_else_of_ours() -> None:
-    for file in files_of(CLIENT):
+    for file in [*files_of(CLIENT), *files_of(TRIO_CLIENT)]:
         for _, module in ours(file):
             assert module.startswith(SHARED)
+
+
+def test_the_client_on_trio_knows_what_is_beneath_the_blocking_one_and_nothing_above() -> None:
+    for file in files_of(TRIO_CLIENT):
+        named = {module for module in imports(file) if module.startswith("cucmctl.")}
+        assert {module for module in named if not module.startswith("cucmctl.client.")} == set()
+        assert not roots(file) & (EVENT_LOOPS - {"trio"})
+
+
+def test_only_the_client_on_trio_knows_itself() -> None:
+    files = [*files_of(DAEMON), *files_of(CLIENT)]
+    assert [file for file in files if "cucmtrio" in roots(file)] == []
 
 
 def test_one_file_of_the_daemon_knows_the_client() -> None:
@@ -316,6 +333,14 @@ def test_one_file_of_the_daemon_knows_the_client() -> None:
 def test_importing_the_client_loads_no_event_loop() -> None:
     heavy = "{'trio', 'asyncio', 'asyncssh', 'trio_asyncio', 'rich', 'cryptography'}"
     program = f"import cucmctl, cucmctl.main, sys; print(sorted({heavy} & set(sys.modules)))"
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_importing_the_client_on_trio_loads_no_other_event_loop() -> None:
+    heavy = "{'asyncio', 'asyncssh', 'trio_asyncio', 'rich', 'cryptography'}"
+    program = f"import cucmtrio, sys; print(sorted({heavy} & set(sys.modules)))"
     command = [sys.executable, "-c", program]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

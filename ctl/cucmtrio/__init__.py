@@ -1,0 +1,22 @@
+"""The client of `cucmd` for programs on trio: `from cucmtrio import open_client`.
+
+    from cucmtrio import open_client
+
+    async with open_client() as client:  # or open_client("/path/of/a/socket")
+        job = await client.start(["ccm-pub"], Commands(("show status",)), login=login)
+        async with client.watch(job.job_id) as changes:
+            async for change in changes:
+                print(change.sequence, change.job.status)
+
+Errors and structs are those of `cucmctl` and `cucmd.protocol`, whose blocking `Client` this is
+beside: what is no I/O is in `cucmctl/client/`, for both. No asyncio, no asyncssh.
+
+    client.py    `Client`: a method for each of the daemon's, and `open_client`
+    calls.py     `Calls`: calls with one reply, with several, and those that leave Varlink
+    pool.py      the connections: kept, used again, closed when what they carry is left early
+    wire.py      one connection: frames out, replies in
+"""
+
+from cucmtrio.client import Client, open_client
+
+__all__ = ["Client", "open_client"]

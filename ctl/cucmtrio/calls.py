@@ -1,0 +1,185 @@
+"""`Calls`: calls of the daemon with one reply, with several, and those that leave Varlink.
+
+It knows no method of the daemon. Every call can be cancelled at any moment; its connection is
+closed then.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import msgspec
+import trio
+
+from cucmctl.client.calls import CALL_TIMEOUT
+from cucmctl.client.errors import ClientError, DaemonUnavailable
+from cucmctl.client.frames import call_frame, decoded, framed
+from cucmctl.client.once import Keyed
+from cucmd.job.work import StartRequest
+from cucmd.paths import socket_to_call
+from cucmd.protocol.jobs import Job, RetryRequest, StartReply
+from cucmtrio.pool import Pool
+from cucmtrio.wire import Wire
+
+if TYPE_CHECKING:
+    from typing import Self
+
+R = TypeVar("R", bound=msgspec.Struct)
+
+# Open at once: half of those that the daemon lets one user have.
+CONNECTIONS = 32
+
+
+class Calls:
+    """Any number of tasks may call at the same time.
+
+    socket       its path; None: `$CUCMD_SOCKET`, the system's socket or the user's own
+    timeout      seconds that one call may take; None: no limit
+    connections  so many are open at most, those of streams among them; who wants another waits
+
+    Every method raises `ClientError`: `DaemonUnavailable`, `ProtocolError`, or a `Refused` with the
+    name of the daemon's error.
+    """
+
+    def __init__(
+        self,
+        socket: str | os.PathLike[str] | None = None,
+        *,
+        timeout: float | None = CALL_TIMEOUT,
+        connections: int = CONNECTIONS,
+    ) -> None:
+        found = socket_to_call(os.environ, os.getuid()) if socket is None else socket
+        self.socket = os.fspath(found)
+        self.timeout = timeout
+        self._pool = Pool(self.socket, connections)
+
+    def close(self) -> None:
+        """Closes the connections. Jobs go on. A stream that is open closes its own as it is left.
+        A later call raises `trio.ClosedResourceError`.
+        """
+        self._pool.close()
+
+    async def call(
+        self, method: str, request: object, reply: type[R], *, limited: bool = True
+    ) -> R:
+        """Calls any method that has one reply. Sends `request` as JSON, returns a struct `reply`.
+
+        `method` is a name within `io.cucmd.Jobs`, or a full one (`org.varlink.service.GetInfo`).
+        Without `limited` it may take longer than `timeout`.
+        """
+        frame = framed(call_frame(method, request))
+        with self._limit(limited=limited):
+            async with self._pool.connection() as connection:
+                await connection.send(frame)
+                answer = await connection.receive()
+        return decoded(answer, reply, self.socket)
+
+    async def ask_once(self, method: str, request: StartRequest | RetryRequest) -> Job:
+        """The job of the reply to what starts something. If the connection breaks, it is asked for
+        again within `timeout`, which makes no second job.
+        """
+        keyed = Keyed(request)
+        try:
+            with self._limit():
+                while True:
+                    try:
+                        reply = await self.call(method, keyed.request, StartReply, limited=False)
+                    except ClientError as error:
+                        await trio.sleep(keyed.pause_after(error))
+                    else:
+                        return reply.job
+        except DaemonUnavailable as error:
+            raise keyed.lost or error from error
+
+    @asynccontextmanager
+    async def replies(
+        self, method: str, request: object, reply: type[R]
+    ) -> AsyncIterator[Replies[R]]:
+        """The replies to a call with `more`. The first step raises what the daemon refuses. To
+        leave the block early ends the call.
+        """
+        frame = framed(call_frame(method, request, more=True))
+        async with self._begun(frame) as connection:
+            replies = Replies(connection, reply, self.socket)
+            yield replies
+            if not replies.ended:
+                connection.close()
+
+    @asynccontextmanager
+    async def upgraded(
+        self, method: str, request: object, reply: type[R]
+    ) -> AsyncIterator[tuple[R, trio.abc.ReceiveStream]]:
+        """The reply to a call with `upgrade`, however long it takes, and the bytes that follow it.
+
+        They end where the daemon closes the connection, and where it dies: the reply says how many
+        there are to be. To leave the block early ends the call.
+        """
+        frame = framed(call_frame(method, request, upgrade=True))
+        async with self._begun(frame) as connection:
+            answer = decoded(await connection.receive(), reply, self.socket)
+            yield answer, Following(connection)
+            connection.close()
+
+    @asynccontextmanager
+    async def _begun(self, frame: bytes) -> AsyncIterator[Wire]:
+        """The connection of a call that has been sent within `timeout`."""
+        async with AsyncExitStack() as stack:
+            with self._limit():
+                connection = await stack.enter_async_context(self._pool.connection())
+                await connection.send(frame)
+            yield connection
+
+    @contextmanager
+    def _limit(self, *, limited: bool = True) -> Iterator[None]:
+        seconds = self.timeout if limited and self.timeout is not None else math.inf
+        try:
+            with trio.fail_after(seconds):
+                yield
+        except trio.TooSlowError as error:
+            why = "; all connections of this client are in use" if self._pool.all_used else ""
+            text = f"the daemon at {self.socket} did not answer within {seconds:g} s{why}"
+            raise DaemonUnavailable(text) from error
+
+
+class Replies(Generic[R]):
+    """The replies to one call, as an asynchronous iterator. A step that is cancelled loses none.
+
+    ended  the last one has come
+    """
+
+    def __init__(self, connection: Wire, reply: type[R], socket: str) -> None:
+        self.ended = False
+        self._connection = connection
+        self._reply = reply
+        self._socket = socket
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> R:
+        if self.ended:
+            await trio.lowlevel.checkpoint()
+            raise StopAsyncIteration
+        answer = await self._connection.receive()
+        self.ended = not answer.continues
+        return decoded(answer, self._reply, self._socket)
+
+
+class Following(trio.abc.ReceiveStream):
+    """The bytes after the reply to an upgrade. Raises `ConnectionLost` where the system says that
+    the connection broke.
+    """
+
+    def __init__(self, connection: Wire) -> None:
+        self._connection = connection
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        return await self._connection.receive_bytes(max_bytes)
+
+    async def aclose(self) -> None:
+        self._connection.close()
+        await trio.lowlevel.checkpoint()
