@@ -7,23 +7,23 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from cucmctl.client.errors import ClientError, ConnectionLost, DaemonUnavailable
 from cucmctl.client.frames import ReplyFrame, call_frame, decoded
+from cucmctl.client.method_call import MethodCall
 from cucmctl.client.once import Keyed
 from cucmctl.client.wire import Wire
-from cucmd.job.work import StartRequest
 from cucmd.paths import socket_to_call
-from cucmd.protocol.jobs import Job, RetryRequest, StartReply
 
 if TYPE_CHECKING:
     from typing import Self
 
 R = TypeVar("R", bound=msgspec.Struct)
+T = TypeVar("T")
 
 # Seconds. The daemon answers within milliseconds, but not if the host swaps or a disk is full.
 CALL_TIMEOUT = 60.0
@@ -67,13 +67,19 @@ class Calls:
         """
         return self._call(method, request, reply, self._deadline())
 
-    def _ask_once(self, method: str, request: StartRequest | RetryRequest) -> Job:
-        """The job of the reply. `ConnectionLost` if no later call was answered by the deadline."""
-        deadline = self._deadline()
-        keyed = Keyed(request)
+    def ask(self, call: MethodCall[T]) -> T:
+        """The result of a call with one reply, as `methods.py` has them."""
+        deadline = self._deadline() if call.limited else None
+        if call.once:
+            return call.taken(self._ask_once(call, deadline))
+        return call.taken(self._call(call.method, call.request, call.reply, deadline))
+
+    def _ask_once(self, call: MethodCall[T], deadline: float | None) -> msgspec.Struct:
+        """`ConnectionLost` if no later call was answered by the deadline."""
+        keyed = Keyed(call.request)
         while True:
             try:
-                return self._call(method, keyed.request, StartReply, deadline).job
+                return self._call(call.method, keyed.request, call.reply, deadline)
             except ClientError as error:
                 pause = keyed.pause_after(error)
             left = pause if deadline is None else deadline - time.monotonic()
@@ -133,55 +139,42 @@ class Calls:
             lost = isinstance(error, ConnectionLost)
             raise (ConnectionLost if lost else DaemonUnavailable)(why) from error
 
-    def _upgraded(self, method: str, request: object, reply: type[R]) -> tuple[Wire, R]:
+    def _upgraded(self, call: MethodCall[T]) -> tuple[Wire, T]:
         """A connection of its own for what follows the reply, which has no deadline."""
         connection = self._opened(self._deadline())
         try:
-            connection.send(call_frame(method, request, upgrade=True), self._deadline())
-            return connection, decoded(connection.receive(None), reply, self.socket)
+            frame = call_frame(call.method, call.request, upgrade=True)
+            connection.send(frame, self._deadline())
+            reply = decoded(connection.receive(None), call.reply, self.socket)
+            return connection, call.taken(reply)
         except BaseException:
             connection.close()
             raise
 
-    def _replies(
+    def _items(
         self,
-        method: str,
-        request: object,
-        reply: type[R],
-        deadline: float | None,
+        call: MethodCall[Iterable[T]],
+        deadline: float | None = None,
         first: float | None = None,
-    ) -> Iterator[R]:
-        """The replies to a call with `more`, on a connection of its own. `first`: an earlier
-        deadline for the first one.
+    ) -> Iterator[T]:
+        """What is in the replies to a call with `more`, on a connection of its own. `first`: an
+        earlier deadline for the first one.
         """
         first = deadline if first is None else first
         connection: Wire | None = None
         try:
             try:
                 connection = self._opened(first)
-                connection.send(call_frame(method, request, more=True), first)
+                connection.send(call_frame(call.method, call.request, more=True), first)
                 answer = self._first_reply(connection, first)
             except TimeoutError as error:
                 if first == deadline:
                     raise
                 raise DaemonUnavailable(f"the daemon at {self.socket} does not answer") from error
-            yield decoded(answer, reply, self.socket)
+            yield from call.taken(decoded(answer, call.reply, self.socket))
             while answer.continues:
                 answer = connection.receive(deadline)
-                yield decoded(answer, reply, self.socket)
+                yield from call.taken(decoded(answer, call.reply, self.socket))
         finally:
             if connection is not None:
                 connection.close()
-
-
-def texts(name: str, values: Sequence[str]) -> tuple[str, ...]:
-    """Refuses one text, which is a sequence too: "berlin" would be the nodes b, e, r, l, i, n."""
-    if isinstance(values, str | bytes):
-        raise TypeError(
-            f"{name}: {values!r} is a single text; expected several, as in [{values!r}]"
-        )
-    return tuple(values)
-
-
-def texts_or_none(name: str, values: Sequence[str] | None) -> tuple[str, ...] | None:
-    return None if values is None else texts(name, values)

@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from cucmctl.client.calls import Calls, texts_or_none
+from cucmctl.client import case_methods
+from cucmctl.client.calls import Calls
 from cucmctl.client.errors import InvalidRequest
-from cucmctl.lean import Later
 
 if TYPE_CHECKING:
     from cucmctl.export.received import Export, OpenExport
     from cucmd.protocol import cases
-else:
-    cases = Later("cucmd.protocol.cases")
 
 
 class CaseCalls(Calls):
@@ -28,9 +26,7 @@ class CaseCalls(Calls):
 
         Raises `JobNotFound`, `NodeNotFound`.
         """
-        request = cases.FilesRequest(job_id, texts_or_none("nodes", nodes))
-        for reply in self._replies("Files", request, cases.FilesReply, None):
-            yield from reply.files
+        return self._items(case_methods.files(job_id, nodes))
 
     def output(
         self, job_id: str, nodes: Sequence[str] | None = None, *, follow: bool = False
@@ -41,19 +37,14 @@ class CaseCalls(Calls):
         An output comes in pieces, the last of which has `ended` and what was `parsed`.
         Raises `JobNotFound`, `NodeNotFound`.
         """
-        request = cases.OutputRequest(job_id, texts_or_none("nodes", nodes), follow or None)
-        for reply in self._replies("Output", request, cases.OutputReply, None):
-            if reply.output is not None:
-                yield reply.output
+        return self._items(case_methods.output(job_id, nodes, follow=follow))
 
     def transcript(self, job_id: str, node: str, *, follow: bool = False) -> Iterator[str]:
         """What was said on a node, in pieces. With `follow` until the node has ended.
 
         Raises `JobNotFound`, `NodeNotFound`.
         """
-        request = cases.TranscriptRequest(job_id, node, follow or None)
-        for reply in self._replies("Transcript", request, cases.TranscriptReply, None):
-            yield reply.text
+        return self._items(case_methods.transcript(job_id, node, follow=follow))
 
     def export(
         self,
@@ -71,9 +62,8 @@ class CaseCalls(Calls):
         """
         from cucmctl.export.received import Export  # noqa: PLC0415  # only to export
 
-        chosen = texts_or_none("nodes", nodes)
-        request = cases.ExportRequest(job_id, chosen, incomplete or None, wrong=wrong or None)
-        return Export(*self._upgraded("Export", request, cases.ExportReply))
+        call = case_methods.export(job_id, nodes=nodes, incomplete=incomplete, wrong=wrong)
+        return Export(*self._upgraded(call))
 
     def export_files(
         self,
@@ -96,12 +86,16 @@ class CaseCalls(Calls):
 
         if not may_open_enough():
             return None
-        chosen = texts_or_none("nodes", nodes)
-        request = cases.ExportRequest(
-            job_id, chosen, incomplete or None, True, verify or None, wrong or None
+        call = case_methods.export(
+            job_id,
+            nodes=nodes,
+            incomplete=incomplete,
+            wrong=wrong,
+            descriptors=True,
+            verify=verify,
         )
         try:
-            return OpenExport.begin(*self._upgraded("Export", request, cases.ExportReply))
+            return OpenExport.begin(*self._upgraded(call))
         except InvalidRequest as error:
             if error.parameters.parameter in ("descriptors", "verify"):
                 return None
@@ -115,8 +109,7 @@ class CaseCalls(Calls):
 
         Raises `JobNotFound`, `NodeNotFound`, `JobBusy`.
         """
-        request = cases.VerifyRequest(job_id, texts_or_none("nodes", nodes))
-        yield from self._replies("Verify", request, cases.VerifyReply, None)
+        return self._items(case_methods.verify(job_id, nodes))
 
     def delete(self, job_id: str, *, files_only: bool = False) -> cases.DeleteReply:
         """Deletes a closed job with everything that it collected; with `files_only` its record
@@ -124,8 +117,7 @@ class CaseCalls(Calls):
 
         Raises `JobNotFound`, `JobBusy`, `StorageFailed`.
         """
-        request = cases.DeleteRequest(job_id, files_only or None)
-        return self._call("Delete", request, cases.DeleteReply, None)
+        return self.ask(case_methods.delete(job_id, files_only=files_only))
 
     def prune(
         self,
@@ -143,6 +135,12 @@ class CaseCalls(Calls):
         The reply has the jobs, the first thousand of them; with `dry_run` they are not deleted.
         Raises `InvalidRequest`.
         """
-        chosen = None if labels is None else dict(labels)
-        request = cases.PruneRequest(older_than, keep, larger_than, chosen, dry_run or None)
-        return self._call("Prune", request, cases.PruneReply, None)
+        return self.ask(
+            case_methods.prune(
+                older_than=older_than,
+                keep=keep,
+                larger_than=larger_than,
+                labels=labels,
+                dry_run=dry_run,
+            )
+        )

@@ -1,47 +1,27 @@
 """`Client`: the daemon's methods as Python methods, blocking, over its Unix socket.
 
-Requests and replies are declared once, in `cucmd.job` and `cucmd.protocol`. Nothing is renamed
-here.
+What each asks is in `methods.py`.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from cucmctl.client.calls import texts, texts_or_none
+from cucmctl.client import methods
 from cucmctl.client.cases import CaseCalls
 from cucmctl.client.errors import ProtocolError
-from cucmctl.lean import Later
-from cucmd.job.asked import (
-    Checks,
-    Collection,
-    Commands,
-    Discovery,
-    Estimate,
-    Files,
-    HealthChecks,
-    How,
-    Login,
-    Packets,
-    Tail,
-    Timeouts,
-)
+from cucmctl.client.method_call import answered
+from cucmctl.client.methods import UNFINISHED
+from cucmd.job.asked import Collection, How, Login, Packets, Tail, Timeouts
 from cucmd.job.kind import AskedWork
-from cucmd.job.work import start_request
 from cucmd.protocol import jobs
 
 if TYPE_CHECKING:
     from cucmd.protocol import knowledge
-else:
-    knowledge = Later("cucmd.protocol.knowledge")
-
-UNFINISHED: tuple[Literal["queued", "running"], ...] = ("queued", "running")
-# Jobs that the daemon lists at once.
-MOST_LISTED = 1000
 
 
 class Client(CaseCalls):
@@ -78,17 +58,17 @@ class Client(CaseCalls):
         Raises `InvalidRequest`, `ProfileNotFound`, `CredentialNotFound`, `LimitReached`,
         `ShuttingDown`; `TypeError` for a text where several are expected.
         """
-        given = [one for one in (work, collection) if one is not None]
-        if len(given) != 1:
-            raise TypeError(f"start takes one of work and collection; {len(given)} were given")
-        what = Files(given[0]) if isinstance(given[0], Collection) else given[0]
-        how = how or How()
-        if timeouts is not None:
-            how = replace(how, timeouts=timeouts)
-        if concurrency is not None:
-            how = replace(how, concurrency=concurrency)
-        _check_texts(what, how)
-        return self._ask_once("Start", start_request(texts("nodes", nodes), login, what, how))
+        return self.ask(
+            methods.start(
+                nodes,
+                work,
+                login=login,
+                how=how,
+                collection=collection,
+                timeouts=timeouts,
+                concurrency=concurrency,
+            )
+        )
 
     def start_cluster(
         self,
@@ -123,8 +103,7 @@ class Client(CaseCalls):
         self, nodes: Sequence[str], commands: Sequence[str], *, login: Login, how: How | None = None
     ) -> jobs.Job:
         """Runs commands that only read, such as "show status"; `output` has what they print."""
-        work = Commands(texts("commands", commands))
-        return self.start(nodes, work, login=login, how=how)
+        return self.ask(methods.run(nodes, commands, login=login, how=how))
 
     def check(
         self,
@@ -135,7 +114,7 @@ class Client(CaseCalls):
         how: How | None = None,
     ) -> jobs.Job:
         """Looks whether a collection can be expected to work; each node has what was `checked`."""
-        return self.start(nodes, Checks(receiver or None), login=login, how=how)
+        return self.ask(methods.check(nodes, login=login, receiver=receiver, how=how))
 
     def health(
         self,
@@ -146,8 +125,7 @@ class Client(CaseCalls):
         how: How | None = None,
     ) -> jobs.Job:
         """Looks whether nodes are well; each has its `health`. `only`: the names of checks."""
-        work = HealthChecks(texts_or_none("only", only))
-        return self.start(nodes, work, login=login, how=how)
+        return self.ask(methods.health(nodes, login=login, only=only, how=how))
 
     def capture(
         self,
@@ -168,7 +146,7 @@ class Client(CaseCalls):
 
     def discover(self, publisher: str, *, login: Login, how: How | None = None) -> jobs.Job:
         """Asks a node, or the publisher of a cluster, which nodes it has: `found` of the node."""
-        return self.start([publisher], Discovery(), login=login, how=how)
+        return self.ask(methods.discover(publisher, login=login, how=how))
 
     def retry(
         self,
@@ -187,16 +165,23 @@ class Client(CaseCalls):
         The others: as for `start`, and it is asked for again in the same way.
         Raises `JobNotFound`, `NodeNotFound`, `JobBusy`, and as `start` does.
         """
-        chosen = texts_or_none("nodes", nodes)
-        request = jobs.RetryRequest(job_id, chosen, login, request_id, start_key, try_all or None)
-        return self._ask_once("Retry", request)
+        return self.ask(
+            methods.retry(
+                job_id,
+                nodes,
+                login=login,
+                request_id=request_id,
+                start_key=start_key,
+                try_all=try_all,
+            )
+        )
 
     def status(self, job_id: str) -> jobs.Job:
         """The job as it is now. `job_id` may be any unambiguous prefix of 4 characters or more.
 
         Raises `JobNotFound`.
         """
-        return self.call("Status", jobs.StatusRequest(job_id), jobs.JobReply).job
+        return self.ask(methods.status(job_id))
 
     def list(
         self,
@@ -215,13 +200,21 @@ class Client(CaseCalls):
         `since`: created then or later, RFC 3339. `before`: older than the job of this id.
         `kind`: what they do, such as "collect".
         """
-        chosen = None if labels is None else dict(labels)
-        request = jobs.ListRequest(status, limit, chosen, target, since, before, kind)
-        return self.list_page(request).jobs
+        return self.ask(
+            methods.list(
+                status=status,
+                limit=limit,
+                labels=labels,
+                target=target,
+                since=since,
+                before=before,
+                kind=kind,
+            )
+        )
 
     def list_page(self, request: jobs.ListRequest) -> jobs.ListReply:
         """As `list`, with how many older jobs there are."""
-        return self.call("List", request, jobs.ListReply)
+        return self.ask(methods.list_page(request))
 
     def cancel(
         self, job_id: str, nodes: Sequence[str] | None = None, *, request_id: str | None = None
@@ -233,8 +226,7 @@ class Client(CaseCalls):
         Idempotent. A job that has ended stays as it is; the reply's `message` says so.
         Raises `JobNotFound`, `NodeNotFound`; `TypeError` for a text where several are expected.
         """
-        request = jobs.CancelRequest(job_id, texts_or_none("nodes", nodes), request_id)
-        return self.call("Cancel", request, jobs.CancelReply)
+        return self.ask(methods.cancel(job_id, nodes, request_id=request_id))
 
     def stop(self, job_id: str, *, request_id: str | None = None) -> jobs.StopReply:
         """Ends the packet capture of a job on all of its nodes now; its files are collected then.
@@ -242,14 +234,14 @@ class Client(CaseCalls):
 
         Raises `JobNotFound`; `InvalidRequest` of `job_id` if it is neither, or not begun.
         """
-        return self.call("Stop", jobs.StopRequest(job_id, request_id), jobs.StopReply)
+        return self.ask(methods.stop(job_id, request_id=request_id))
 
     def label(self, job_id: str, labels: Mapping[str, str]) -> jobs.Job:
         """Adds labels to a job, or changes them; an empty value removes one. Returns the job.
 
         Raises `JobNotFound`, `InvalidRequest`.
         """
-        return self.call("Label", jobs.LabelRequest(job_id, dict(labels)), jobs.JobReply).job
+        return self.ask(methods.label(job_id, labels))
 
     def watch(
         self,
@@ -278,8 +270,7 @@ class Client(CaseCalls):
         first = deadline
         if answer_within is not None and (timeout is None or answer_within < timeout):
             first = now + answer_within
-        request = jobs.WatchRequest(job_id, changes or None)
-        yield from self._replies("Watch", request, jobs.WatchReply, deadline, first)
+        yield from self._items(methods.watch(job_id, changes=changes), deadline, first)
 
     def wait(
         self, job_id: str, *, timeout: float | None = None, reconnect: float | None = None
@@ -304,66 +295,41 @@ class Client(CaseCalls):
 
         With a `name`, of a cluster or of a node, those that it fits, with their nodes.
         """
-        found: list[knowledge.Cluster] = []
-        after: str | None = None
-        while True:
-            request = knowledge.ClustersRequest(name, after)
-            reply = self.call("Clusters", request, knowledge.ClustersReply)
-            found += reply.clusters
-            after = reply.next
-            if after is None:
-                return tuple(found)
+        return tuple(answered(methods.clusters(name), self.ask))
 
     def profiles(self, name: str | None = None) -> tuple[knowledge.Profile, ...]:
         """The profiles, or the one of that name. Raises `ProfileNotFound`."""
-        request = knowledge.ProfilesRequest(name)
-        return self.call("Profiles", request, knowledge.ProfilesReply).profiles
+        return self.ask(methods.profiles(name))
 
     def credentials(self) -> tuple[knowledge.Credential, ...]:
         """The names of the logins that the daemon was given. For operators."""
-        return self.call("Credentials", {}, knowledge.CredentialsReply).credentials
+        return self.ask(methods.credentials())
 
     def host_keys(self) -> tuple[knowledge.HostKey, ...]:
         """The host keys of nodes that the daemon knows."""
-        return self.call("ListHostKeys", {}, knowledge.ListHostKeysReply).host_keys
+        return self.ask(methods.host_keys())
 
     def add_host_key(self, node: str, key: str | None = None) -> tuple[knowledge.HostKey, ...]:
         """Adds a host key of `node`, as `ssh-rsa AAAA...`; without `key`, those that it shows now.
 
         Returns all known keys of the node. Raises `InvalidRequest`, `ScanFailed`.
         """
-        request = knowledge.AddHostKeyRequest(node, key)
-        return self.call("AddHostKey", request, knowledge.HostKeysReply).host_keys
+        return self.ask(methods.add_host_key(node, key))
 
     def forget_host_key(self, node: str) -> knowledge.ForgetHostKeyReply:
         """Removes the host keys of `node`. The reply says how many there were."""
-        request = knowledge.ForgetHostKeyRequest(node)
-        return self.call("ForgetHostKey", request, knowledge.ForgetHostKeyReply)
+        return self.ask(methods.forget_host_key(node))
 
     def configuration(self) -> knowledge.ConfigurationReply:
         """What the daemon runs with, and how its file differs from that now. For operators.
 
         Raises `MethodNotFound` if the daemon is older.
         """
-        return self.call("Configuration", {}, knowledge.ConfigurationReply)
+        return self.ask(methods.configuration())
 
     def reload(self) -> knowledge.ReloadReply:
         """Has the daemon read its configuration and the known host keys again.
 
         The reply names the changed settings that only a restart applies. Raises `ReloadFailed`.
         """
-        return self.call("Reload", {}, knowledge.ReloadReply)
-
-
-def _check_texts(what: AskedWork, how: How) -> None:
-    """Raises `TypeError` for one text where several are expected, and for what is no work."""
-    if not isinstance(what, AskedWork):
-        raise TypeError(f"start takes a kind of work; {what!r} is none")
-    several: dict[str, Sequence[str] | None] = {"discovered": how.discovered}
-    if isinstance(what, Commands):
-        several["lines"] = what.lines
-    if isinstance(what, Files | Estimate):
-        several["collection.paths"] = what.collection.paths
-        several |= {"only": what.only, "added_paths": what.added_paths}
-    for name, values in several.items():
-        texts_or_none(name, values)
+        return self.ask(methods.reload())

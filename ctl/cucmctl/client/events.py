@@ -1,4 +1,5 @@
-"""What happens to jobs, as events, over restarts of the daemon: no change is lost, or told twice.
+"""PURE. What happens to jobs, as events, over restarts of the daemon: no change is lost, or told
+twice.
 
 `Job.revision` counts the changes of a job, also over restarts. Of each job the revision is kept
 that was told last.
@@ -10,54 +11,72 @@ that was told last.
     daemon was away, or changes      ended meanwhile, or changed after their end, are found in the
     were missed                      list of the newest: their state too, or that they are gone
 
-It prints nothing, and after a state of a job nothing older of it follows.
+After a state of a job nothing older of it follows. Where the daemon has to be asked meanwhile, the
+calls are among the events: see `method_call.answered`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+from collections.abc import Generator, Sequence
+from typing import Any, Literal, TypeAlias
 
-from cucmctl.client.client import MOST_LISTED, UNFINISHED
+from msgspec import Struct
+
+from cucmctl.client import methods
 from cucmctl.client.errors import JobNotFound
+from cucmctl.client.method_call import MethodCall, Steps
+from cucmctl.client.methods import MOST_LISTED, UNFINISHED
 from cucmd.protocol.jobs import Job, JobChange, JobSummary, ListReply, ListRequest, WatchReply
-
-Event = dict[str, object]
 
 # Of older jobs it is not asked what was missed, except of those that ran.
 NEWEST = MOST_LISTED
 
 
-class EventsClient(Protocol):
-    """What is needed of a `Client`."""
+class JobEvent(Struct, frozen=True, omit_defaults=True, rename={"name": "event"}):
+    """As JSON it is what `cucmctl events` prints.
 
-    def status(self, job_id: str) -> Job: ...
-    def list_page(self, request: ListRequest) -> ListReply: ...
+    state       the job as it is, all of it or its line of a list
+    change      what has changed
+    gone        the job of this id was deleted while nobody saw
+    missed      `count` changes were left out, because the reader was slow; states follow
+    away        the daemon does not answer, or cannot say what was missed: `why`
+    back        it does again, and what was missed has been told
+
+    The last two are those of `cucmtrio.events`, which waits for the daemon.
+    """
+
+    name: Literal["state", "change", "missed", "gone", "away", "back"]
+    job_id: str | None = None
+    job: Job | JobSummary | JobChange | None = None
+    count: int | None = None
+    why: str | None = None
+
+
+EventSteps: TypeAlias = Steps[JobEvent]
 
 
 class Events:
     """Of one job, or of all jobs."""
 
-    def __init__(self, client: EventsClient) -> None:
-        self._client = client
+    def __init__(self) -> None:
         self.told: dict[str, int] = {}  # revisions; the jobs in the order in which they came
         self._unfinished: set[str] = set()  # of these, those that have not ended
         self._asked_for: set[str] = set()  # those whose state is not from the watch
         self._begun = False
 
-    def begin(self) -> None:
-        """Notes which jobs there are, before a watch of all jobs. Raises `ClientError`."""
-        for job in reversed(self._newest()):
+    def begin(self) -> EventSteps:
+        """Notes which jobs there are, before the first watch of all jobs. Gives no event."""
+        for job in reversed((yield from self._newest())):
             self.told[job.job_id] = job.revision or 0
 
-    def of(self, reply: WatchReply) -> Iterator[Event]:
+    def of(self, reply: WatchReply) -> EventSteps:
         """The events of a reply of the watch.
 
-        Raises `ClientError` where the daemon is asked meanwhile. What is not told then is told once
-        the watch gives the jobs again.
+        If they are not read to their end, what is not told then is told once the watch gives the
+        jobs again.
         """
         if reply.missed:
-            yield {"event": "missed", "count": reply.missed}
+            yield JobEvent("missed", count=reply.missed)
         for job in (reply.job, *(reply.jobs or ())):
             # After missed changes figures may differ that are no revision.
             if job is not None and (reply.missed or not self._begun or self._is_news(job)):
@@ -83,8 +102,8 @@ class Events:
             return change.revision > told
         return change.revision >= told  # figures have the same revision
 
-    def _ended_meanwhile(self, running: set[str]) -> Iterator[Event]:
-        newest = [job for job in self._newest() if job.job_id not in running]
+    def _ended_meanwhile(self, running: set[str]) -> EventSteps:
+        newest = [job for job in (yield from self._newest()) if job.job_id not in running]
         listed = {job.job_id for job in newest}
         is_told = [job.job_id in self.told for job in newest]
         new = len(newest) - is_told[::-1].index(True) if any(is_told) else len(newest)
@@ -93,30 +112,34 @@ class Events:
             if job.revision is None or job.status in UNFINISHED:
                 continue  # its row is damaged; or it begins now, and its changes follow
             if self._is_news(job):
-                yield self._ask_for(job.job_id)
+                yield from self._ask_for(job.job_id)
         for job_id in [name for name in self.told if name not in running | listed]:
             # The list is of all that there are, or the job ran and is older than those.
             if len(newest) < NEWEST - len(running) or job_id in self._unfinished:
-                yield self._ask_for(job_id)
+                yield from self._ask_for(job_id)
 
-    def _ask_for(self, job_id: str) -> Event:
+    def _ask_for(self, job_id: str) -> EventSteps:
         try:
-            job = self._client.status(job_id)
+            job: Job = yield methods.status(job_id)
         except JobNotFound:
             self._forget(job_id)
-            return {"event": "gone", "job_id": job_id}
+            yield JobEvent("gone", job_id)
+            return
         self._asked_for.add(job_id)
-        return self._state(job, from_the_watch=False)
+        yield self._state(job, from_the_watch=False)
 
-    def _newest(self) -> Sequence[JobSummary]:
-        return self._client.list_page(ListRequest(limit=NEWEST)).jobs
+    def _newest(self) -> Generator[MethodCall[ListReply], Any, Sequence[JobSummary]]:
+        reply: ListReply = yield methods.list_page(ListRequest(limit=NEWEST))
+        return reply.jobs
 
-    def _state(self, job: Job | JobSummary, *, from_the_watch: bool = True) -> Event:
+    def _state(self, job: Job | JobSummary, *, from_the_watch: bool = True) -> JobEvent:
         if from_the_watch:
             self._asked_for.discard(job.job_id)
         return self._event("state", job)
 
-    def _event(self, name: str, job: Job | JobSummary | JobChange) -> Event:
+    def _event(
+        self, name: Literal["state", "change"], job: Job | JobSummary | JobChange
+    ) -> JobEvent:
         if job.revision is not None:
             self.told[job.job_id] = job.revision
         if job.status in UNFINISHED:
@@ -124,7 +147,7 @@ class Events:
         else:
             self._unfinished.discard(job.job_id)
         self._keep_few()
-        return {"event": name, "job_id": job.job_id, "job": job}
+        return JobEvent(name, job.job_id, job)
 
     def _forget(self, job_id: str) -> None:
         self.told.pop(job_id, None)

@@ -23,7 +23,8 @@ from cucmctl.cli.options import (
     labels_of,
 )
 from cucmctl.cli.times import moment, rfc3339
-from cucmctl.client.client import MOST_LISTED, UNFINISHED, Client
+from cucmctl.client.client import Client
+from cucmctl.client.methods import MOST_LISTED, UNFINISHED
 from cucmctl.lean import Later
 from cucmctl.text import render
 from cucmctl.text.window import window

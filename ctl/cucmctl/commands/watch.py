@@ -20,13 +20,14 @@ from cucmctl.cli import exits, printer
 from cucmctl.cli.options import Verb, VerbParser, add_job, seconds, seconds_or_none
 from cucmctl.client.client import Client
 from cucmctl.client.errors import DaemonUnavailable, ProtocolError, ShuttingDown, StorageFailed
+from cucmctl.client.method_call import answered
 from cucmctl.client.reconnect import DEFAULT, watch
 from cucmctl.text import render
 from cucmctl.text.views import JsonLines, Lines, Silent, View
 from cucmd.protocol.jobs import DEFAULT_LIMIT, Job, WatchReply
 
 if TYPE_CHECKING:
-    from cucmctl.client.events import Events
+    from cucmctl.client.events import EventSteps
 
 
 def _watch_arguments(parser: VerbParser) -> None:
@@ -172,22 +173,22 @@ def _events(arguments: argparse.Namespace) -> int:
 
     wait = arguments.reconnect
     with Client(arguments.socket) as client:
-        events = Events(client)
+        events = Events()
         if arguments.job is None:
-            events.begin()
+            _print_events(client, events.begin())
         for reply in watch(client, arguments.job, View(), reconnect=wait, changes=True):
-            _print_events(events, reply)
+            try:
+                _print_events(client, events.of(reply))
+            except (DaemonUnavailable, ShuttingDown):
+                pass  # the watch ends too, and what was not told is told once it is back
+            except StorageFailed as error:
+                printer.note(f"what was missed is not known: {exits.complaint(error)}")
     return exits.DONE
 
 
-def _print_events(events: Events, reply: WatchReply) -> None:
-    try:
-        for event in events.of(reply):
-            printer.json_line({"time": datetime.now(UTC), **event})
-    except (DaemonUnavailable, ShuttingDown):
-        pass  # the watch ends too, and what was not told is told once it is back
-    except StorageFailed as error:
-        printer.note(f"what was missed is not known: {exits.complaint(error)}")
+def _print_events(client: Client, steps: EventSteps) -> None:
+    for event in answered(steps, client.ask):
+        printer.json_line({"time": datetime.now(UTC), **msgspec.to_builtins(event)})
 
 
 COMMANDS = {
