@@ -1,5 +1,6 @@
 """The client of `cucmd` for programs on trio: `from cucmtrio import open_client`.
 
+    from cucmctl import Commands
     from cucmtrio import open_client
 
     async with open_client() as client:  # or open_client("/path/of/a/socket")
@@ -12,11 +13,14 @@ Errors and structs are those of `cucmctl` and `cucmd.protocol`, whose blocking `
 beside: what is no I/O is in `cucmctl/client/`, for both. No asyncio, no asyncssh.
 
     client.py    `Client`: a method for each of the daemon's, and `open_client`
+    events.py    `events`: what happens to jobs, over restarts of the daemon
     calls.py     `Calls`: calls with one reply, with several, and those that leave Varlink
     pool.py      the connections: kept, used again, closed when what they carry is left early
     wire.py      one connection: frames out, replies in
 """
 
+from cucmctl.client.events import JobEvent
 from cucmtrio.client import Client, open_client
+from cucmtrio.events import events
 
-__all__ = ["Client", "open_client"]
+__all__ = ["Client", "JobEvent", "events", "open_client"]

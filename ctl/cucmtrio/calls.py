@@ -8,9 +8,17 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Generic, TypeVar
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+)
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 import trio
@@ -18,10 +26,9 @@ import trio
 from cucmctl.client.calls import CALL_TIMEOUT
 from cucmctl.client.errors import ClientError, DaemonUnavailable
 from cucmctl.client.frames import call_frame, decoded, framed
+from cucmctl.client.method_call import MethodCall, Steps
 from cucmctl.client.once import Keyed
-from cucmd.job.work import StartRequest
 from cucmd.paths import socket_to_call
-from cucmd.protocol.jobs import Job, RetryRequest, StartReply
 from cucmtrio.pool import Pool
 from cucmtrio.wire import Wire
 
@@ -29,6 +36,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 R = TypeVar("R", bound=msgspec.Struct)
+T = TypeVar("T")
 
 # Open at once: half of those that the daemon lets one user have.
 CONNECTIONS = 32
@@ -72,28 +80,43 @@ class Calls:
         Without `limited` it may take longer than `timeout`.
         """
         frame = framed(call_frame(method, request))
-        with self._limit(limited=limited):
+        with self.limit() if limited else nullcontext():
             async with self._pool.connection() as connection:
                 await connection.send(frame)
                 answer = await connection.receive()
         return decoded(answer, reply, self.socket)
 
-    async def ask_once(self, method: str, request: StartRequest | RetryRequest) -> Job:
-        """The job of the reply to what starts something. If the connection breaks, it is asked for
-        again within `timeout`, which makes no second job.
-        """
-        keyed = Keyed(request)
+    async def ask(self, call: MethodCall[T]) -> T:
+        """The result of a call with one reply, as `cucmctl/client/methods.py` has them."""
+        if call.once:
+            return call.taken(await self._ask_once(call))
+        return call.taken(
+            await self.call(call.method, call.request, call.reply, limited=call.limited)
+        )
+
+    async def _ask_once(self, call: MethodCall[T]) -> msgspec.Struct:
+        """If the connection breaks, it is asked for again within `timeout`."""
+        keyed = Keyed(call.request)
         try:
-            with self._limit():
+            with self.limit():
                 while True:
                     try:
-                        reply = await self.call(method, keyed.request, StartReply, limited=False)
+                        return await self.call(
+                            call.method, keyed.request, call.reply, limited=False
+                        )
                     except ClientError as error:
-                        await trio.sleep(keyed.pause_after(error))
-                    else:
-                        return reply.job
+                        pause = keyed.pause_after(error)
+                    await trio.sleep(pause)
         except DaemonUnavailable as error:
-            raise keyed.lost or error from error
+            if keyed.lost is None:
+                raise
+            raise keyed.lost from error
+
+    @asynccontextmanager
+    async def items(self, call: MethodCall[Iterable[T]]) -> AsyncIterator[Items[T]]:
+        """What is in the replies to a call with `more`, one after the other; as `replies`."""
+        async with self.replies(call.method, call.request, call.reply) as replies:
+            yield Items(replies, call.taken)
 
     @asynccontextmanager
     async def replies(
@@ -128,20 +151,25 @@ class Calls:
     async def _begun(self, frame: bytes) -> AsyncIterator[Wire]:
         """The connection of a call that has been sent within `timeout`."""
         async with AsyncExitStack() as stack:
-            with self._limit():
+            with self.limit():
                 connection = await stack.enter_async_context(self._pool.connection())
                 await connection.send(frame)
             yield connection
 
     @contextmanager
-    def _limit(self, *, limited: bool = True) -> Iterator[None]:
-        seconds = self.timeout if limited and self.timeout is not None else math.inf
+    def limit(self, until: float | None = None) -> Iterator[None]:
+        """Raises `DaemonUnavailable` where the block takes longer than a call may, or than `until`
+        on trio's clock.
+        """
+        why = "; all connections of this client were in use" if self._pool.all_used else ""
+        begun = trio.current_time()
+        ends = begun + (math.inf if self.timeout is None else self.timeout)
+        ends = ends if until is None else min(ends, until)
         try:
-            with trio.fail_after(seconds):
+            with trio.fail_at(ends):
                 yield
         except trio.TooSlowError as error:
-            why = "; all connections of this client are in use" if self._pool.all_used else ""
-            text = f"the daemon at {self.socket} did not answer within {seconds:g} s{why}"
+            text = f"the daemon at {self.socket} did not answer within {ends - begun:g} s{why}"
             raise DaemonUnavailable(text) from error
 
 
@@ -167,6 +195,47 @@ class Replies(Generic[R]):
         answer = await self._connection.receive()
         self.ended = not answer.continues
         return decoded(answer, self._reply, self._socket)
+
+
+class Items(Generic[T]):
+    """The items of several replies, as an asynchronous iterator. A step that is cancelled loses
+    none.
+    """
+
+    def __init__(self, replies: Replies[Any], taken: Callable[[Any], Iterable[T]]) -> None:
+        self._replies = replies
+        self._taken = taken
+        self._items: Iterator[T] = iter(())
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        await trio.lowlevel.checkpoint()
+        while True:
+            for item in self._items:
+                return item
+            self._items = iter(self._taken(await anext(self._replies)))
+
+
+async def answered(
+    steps: Steps[T], ask: Callable[[MethodCall[Any]], Awaitable[Any]]
+) -> AsyncGenerator[T, None]:
+    """As `cucmctl.client.method_call.answered`."""
+    resume: Callable[[], MethodCall[Any] | T] = partial(next, steps)
+    while True:
+        try:
+            step = resume()
+        except StopIteration:
+            return
+        if not isinstance(step, MethodCall):
+            yield step
+            resume = partial(next, steps)
+            continue
+        try:
+            resume = partial(steps.send, await ask(step))
+        except ClientError as error:
+            resume = partial(steps.throw, error)
 
 
 class Following(trio.abc.ReceiveStream):

@@ -1,19 +1,174 @@
-"""`Client`: the methods of `cucmctl.Client`, on trio."""
+"""`Client`: the methods of `cucmctl.Client`, on trio.
+
+What each asks, and what it makes of the reply, is said for both in `cucmctl/client/methods.py` and
+`case_methods.py`.
+"""
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
+import trio
+
+from cucmctl.client import case_methods, methods
 from cucmctl.client.calls import CALL_TIMEOUT
-from cucmtrio.calls import CONNECTIONS, Calls
+from cucmctl.client.errors import ConnectionLost, DaemonUnavailable, ProtocolError
+from cucmctl.client.method_call import MethodCall
+from cucmctl.client.methods import UNFINISHED
+from cucmctl.client.reconnect import DEFAULT
+from cucmd.protocol.cases import ExportReply
+from cucmd.protocol.jobs import Job
+from cucmd.protocol.knowledge import Cluster
+from cucmtrio.calls import CONNECTIONS, Calls, Items, answered
+from cucmtrio.events import events
+
+P = ParamSpec("P")
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def _asked(
+    make: Callable[P, MethodCall[T]],
+) -> Callable[Concatenate[Calls, P], Coroutine[Any, Any, T]]:
+    """The method that makes this call, and returns what it gives."""
+
+    async def method(self: Calls, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self.ask(make(*args, **kwargs))
+
+    return _named_as(make, method)
+
+
+def _streamed(
+    make: Callable[P, MethodCall[Iterable[T]]],
+) -> Callable[Concatenate[Calls, P], AbstractAsyncContextManager[Items[T]]]:
+    """The method that is a context manager of the items that this call gives."""
+
+    def method(
+        self: Calls, /, *args: P.args, **kwargs: P.kwargs
+    ) -> AbstractAsyncContextManager[Items[T]]:
+        return self.items(make(*args, **kwargs))
+
+    return _named_as(make, method)
+
+
+def _named_as(make: Callable[..., object], method: F) -> F:
+    """With the signature that `make` has, for `help`."""
+    asked = inspect.signature(make)
+    itself = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    method.__name__ = make.__name__
+    method.__qualname__ = f"Client.{make.__name__}"
+    method.__doc__ = f"As `cucmctl.Client.{make.__name__}`."
+    signature = asked.replace(
+        parameters=[itself, *asked.parameters.values()], return_annotation=asked.empty
+    )
+    vars(method)["__signature__"] = signature
+    return method
 
 
 class Client(Calls):
     """As `cucmctl.Client`, with the same methods. Those that give an iterator there are context
-    managers of an asynchronous one here.
+    managers of an asynchronous one here; one that is left ends its call.
     """
+
+    start = _asked(methods.start)
+    run = _asked(methods.run)
+    check = _asked(methods.check)
+    health = _asked(methods.health)
+    discover = _asked(methods.discover)
+    retry = _asked(methods.retry)
+    stop = _asked(methods.stop)
+    cancel = _asked(methods.cancel)
+    status = _asked(methods.status)
+    list = _asked(methods.list)
+    list_page = _asked(methods.list_page)
+    label = _asked(methods.label)
+    watch = _streamed(methods.watch)
+
+    files = _streamed(case_methods.files)
+    output = _streamed(case_methods.output)
+    transcript = _streamed(case_methods.transcript)
+    verify = _streamed(case_methods.verify)
+    delete = _asked(case_methods.delete)
+    prune = _asked(case_methods.prune)
+
+    profiles = _asked(methods.profiles)
+    credentials = _asked(methods.credentials)
+    host_keys = _asked(methods.host_keys)
+    add_host_key = _asked(methods.add_host_key)
+    forget_host_key = _asked(methods.forget_host_key)
+    configuration = _asked(methods.configuration)
+    reload = _asked(methods.reload)
+
+    async def clusters(self, name: str | None = None) -> tuple[Cluster, ...]:
+        """As `cucmctl.Client.clusters`."""
+        return tuple([one async for one in answered(methods.clusters(name), self.ask)])
+
+    async def wait(self, job_id: str, *, reconnect: float = DEFAULT) -> Job:
+        """As `cucmctl.Client.wait`. A timeout is a scope of trio's."""
+        job: Job | None = None
+        async with events(self, job_id, reconnect=reconnect, changes=False) as told:
+            async for event in told:
+                job = event.job if isinstance(event.job, Job) else job
+        if job is None or job.status in UNFINISHED:
+            raise ProtocolError(f"the watch of job {job_id} ended before the job did")
+        return job
+
+    @asynccontextmanager
+    async def export(
+        self,
+        job_id: str,
+        *,
+        nodes: Sequence[str] | None = None,
+        incomplete: bool = False,
+        wrong: dict[str, str] | None = None,
+    ) -> AsyncIterator[tuple[ExportReply, trio.abc.ReceiveStream]]:
+        """All of a job as one tar: what the reply says of it, and its bytes.
+
+        nodes, incomplete, wrong: as for `cucmctl.Client.export`, which raises the same.
+        """
+        call = case_methods.export(job_id, nodes=nodes, incomplete=incomplete, wrong=wrong)
+        async with self.upgraded(call.method, call.request, call.reply) as (answer, stream):
+            reply = call.taken(answer)
+            yield reply, Exported(stream, reply.length)
+
+
+class Exported(trio.abc.ReceiveStream):
+    """The bytes of a tar, as many as there are to be. Raises `DaemonUnavailable` if the daemon goes
+    away before all have come, or is silent for `SILENCE` seconds: an export that was cut off is no
+    end of it.
+    """
+
+    SILENCE = 60.0
+
+    def __init__(self, stream: trio.abc.ReceiveStream, length: int) -> None:
+        self.left = length
+        self._stream = stream
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        if not self.left:
+            await trio.lowlevel.checkpoint()
+            return b""
+        data = b""
+        try:
+            with trio.fail_after(self.SILENCE):
+                data = bytes(await self._stream.receive_some(max_bytes))
+        except trio.TooSlowError as error:
+            text = f"the daemon sent nothing for {self.SILENCE:g} s; {self.left} bytes are missing"
+            raise DaemonUnavailable(text) from error
+        except ConnectionLost:
+            pass  # as if it had ended
+        if not data:
+            raise ConnectionLost(f"the export was cut off, {self.left} bytes are missing")
+        data = data[: self.left]
+        self.left -= len(data)
+        return data
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
 
 
 @asynccontextmanager

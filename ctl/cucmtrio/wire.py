@@ -58,6 +58,7 @@ class Wire:
 
     async def receive(self) -> ReplyFrame:
         """The next reply. Raises `ConnectionLost`, `ProtocolError`."""
+        await trio.lowlevel.checkpoint()
         while (reply := self._came.take()) is None:
             if not (data := await self._read(None)):
                 raise ConnectionLost.at(self._path)

@@ -26,6 +26,7 @@ from system.ctl.terminal import Terminal
 
 README = ROOT / "README.md"
 PROGRAMS = ROOT / "ctl/man/cucmctl.3.md"
+TRIO = ROOT / "ctl/man/cucmtrio.3.md"
 # How a session begins -> why it is not typed here.
 NOT_RUN = {
     "python3 -m venv .venv && .venv/bin/pip install -q . && .venv/bin/cucmd demo": (
@@ -219,7 +220,7 @@ def test_what_the_reference_pages_type_at_their_own_cluster() -> None:
         for line in (*typed, *(one for page in PAGES for one in named(page))):
             if line not in NOT_RUN:
                 person.type(line.replace("57f3", job[:8]))
-        for page in (README, PROGRAMS):
+        for page in (README, PROGRAMS, TRIO):
             [program] = [text for kind, text in fenced(page) if kind == "python"]
             (person.home / "program.py").write_text(program)
             assert person.type("python program.py").count(" succeeded ") == 2
