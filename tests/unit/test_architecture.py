@@ -28,7 +28,8 @@ from cucmd.job.work import kind_of
 DAEMON = Path(cucmd.__file__).parent
 CLIENT = Path(cucmctl.__file__).parent
 TRIO_CLIENT = Path(cucmtrio.__file__).parent
-ALL = (DAEMON, CLIENT, TRIO_CLIENT)
+WEB = CLIENT.parent / "cucmweb"
+ALL = (DAEMON, CLIENT, TRIO_CLIENT, WEB)
 MOST_LOOSE_FILES = 12
 
 # What every part may import. These import at most `failure`.
@@ -305,12 +306,17 @@ def test_a_package_that_calls_itself_pure_is_so_in_every_file(file: Path) -> Non
 
 
 SHARED = ("cucmd.__version__", "cucmd.paths", "cucmd.protocol", "cucmd.job")
+# What a program that serves needs too, and what knows nothing of jobs.
+SERVING = ("cucmd.durable",)
 
 
-def test_the_client_knows_the_structs_of_the_socket_and_nothing_else_of_ours() -> None:
-    for file in [*files_of(CLIENT), *files_of(TRIO_CLIENT)]:
+@pytest.mark.parametrize(("package", "more"), [(CLIENT, ()), (TRIO_CLIENT, ()), (WEB, SERVING)])
+def test_a_client_knows_the_structs_of_the_socket_and_little_else_of_the_daemon(
+    package: Path, more: tuple[str, ...]
+) -> None:
+    for file in files_of(package):
         for _, module in ours(file):
-            assert module.startswith(SHARED)
+            assert module.startswith(SHARED + more)
 
 
 def test_the_client_on_trio_knows_what_is_beneath_the_blocking_one_and_nothing_above() -> None:

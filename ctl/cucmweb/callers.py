@@ -1,0 +1,131 @@
+"""PURE. Who a request is of: the operator at the Unix socket, or a name with a role.
+
+    came by          with                is of
+    anywhere         a bearer token      the token's name and role
+    a trusted peer   the proxy's header  the name in it, with the role that the proxy has or gives
+    the Unix socket  neither             an operator without a name: None
+    TCP              neither             nobody
+
+Where the proxy comes by the Unix socket, who comes by it with neither is nobody too: a proxy that
+has let somebody in without asking would make an operator of them.
+
+What says who somebody is, is never ignored. The proxy's header from another peer, a header that
+stands there twice, a token beside the proxy's header: all these are refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import get_args
+
+from msgspec import Struct
+
+from cucmd.job.asked import OnBehalfOf
+from cucmweb.config import ProxySettings, Role, is_within
+from cucmweb.tokens import NAME, NAME_EXPECTED, Token, matching
+
+# RFC 6750; a scheme's name is in any case (RFC 9110).
+_BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]{1,128}=*)", re.IGNORECASE)
+_ROLES: tuple[Role, ...] = get_args(Role)
+
+
+class Arrival(Struct, frozen=True):
+    """How a request came. `peer`: the address at the other end; None: it came by the Unix socket.
+
+    The headers are as ASGI has them, with names in lower case.
+    """
+
+    peer: str | None
+    headers: Sequence[tuple[bytes, bytes]]
+
+    def values(self, name: str) -> list[str]:
+        """The values of a header. A byte that is not ASCII becomes a character that none is."""
+        wanted = name.lower().encode()
+        return [
+            value.decode("latin-1").strip(" \t") for key, value in self.headers if key == wanted
+        ]
+
+
+class NotLetIn(Exception):
+    """A request of nobody. `status` is that of HTTP, `challenge` what `WWW-Authenticate` says."""
+
+    def __init__(self, status: int, reason: str, challenge: str | None = None) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+        self.challenge = challenge
+
+
+def caller_of(
+    arrival: Arrival, tokens: Iterable[Token], proxy: ProxySettings, now: datetime
+) -> OnBehalfOf | None:
+    """Raises `NotLetIn`. None: the operator at the Unix socket."""
+    given = arrival.values("authorization")
+    if _of_proxy(arrival, proxy):
+        if given:
+            raise _forbidden(
+                "both Authorization and the proxy's header say who this is; the proxy has to clear"
+                " Authorization"
+            )
+        return _named_by_proxy(arrival, proxy)
+    if given:
+        return _bearer(given, tokens, now)
+    if arrival.peer is None and not (proxy.header and proxy.trusts_unix):
+        return None
+    raise _unknown("nothing says who this is: a bearer token is needed")
+
+
+def _of_proxy(arrival: Arrival, proxy: ProxySettings) -> bool:
+    """Whether it has a header of the proxy. Raises `NotLetIn` if that is not the proxy's to set."""
+    names = [name for name in (proxy.header, proxy.role_header) if name]
+    given = next((name for name in names if arrival.values(name)), None)
+    if given is None:
+        return False
+    peer = arrival.peer
+    if not (proxy.trusts_unix if peer is None else is_within(peer, proxy.networks)):
+        raise _forbidden(f"{given} is accepted from the proxy only, and this peer is not it")
+    return True
+
+
+def _named_by_proxy(arrival: Arrival, proxy: ProxySettings) -> OnBehalfOf:
+    name = _once(arrival, proxy.header)
+    if not name:
+        raise _unknown(f"the proxy gives no name in {proxy.header}")
+    if not NAME.fullmatch(name):
+        raise _forbidden(f"the name in {proxy.header} is not {NAME_EXPECTED}")
+    if proxy.role is not None:
+        return OnBehalfOf(name, proxy.role)
+    given = _once(arrival, proxy.role_header)
+    role = next((one for one in _ROLES if one == given), None)
+    if role is None:
+        raise _forbidden(f"{proxy.role_header} is not one of {', '.join(_ROLES)}")
+    return OnBehalfOf(name, role)
+
+
+def _once(arrival: Arrival, header: str) -> str:
+    values = arrival.values(header)
+    if len(values) > 1:
+        raise _forbidden(f"{header} stands there more than once")
+    return values[0] if values else ""
+
+
+def _bearer(given: Sequence[str], tokens: Iterable[Token], now: datetime) -> OnBehalfOf:
+    if len(given) > 1:
+        raise _unknown("Authorization stands there more than once")
+    presented = _BEARER.fullmatch(given[0])
+    if presented is None:
+        raise _unknown("Authorization is not a bearer token")
+    token = matching(presented[1], tokens, now)
+    if token is None:
+        raise _unknown("no such token, or it is over", 'Bearer error="invalid_token"')
+    return OnBehalfOf(token.name, token.role)
+
+
+def _unknown(reason: str, challenge: str = "Bearer") -> NotLetIn:
+    return NotLetIn(401, reason, challenge)
+
+
+def _forbidden(reason: str) -> NotLetIn:
+    return NotLetIn(403, reason)

@@ -1,0 +1,210 @@
+"""The configuration: a file in TOML -> frozen structs, or an error with the key.
+
+A field is a key of the file; cucmweb(8) has them with their defaults and the comments beside them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+from msgspec import Meta, Struct
+from msgspec.structs import replace
+
+from cucmd.paths import LONGEST_SOCKET, socket_to_call
+from cucmweb.reading import UnusableFile, read_toml, wrong
+
+SYSTEM_CONFIG = Path("/etc/cucmweb/cucmweb.toml")
+UNIX = "unix"
+
+Role: TypeAlias = Literal["view", "operate"]
+Network: TypeAlias = IPv4Network | IPv6Network
+# Where it listens: the path of a Unix socket, or (host, port) of TCP.
+Address: TypeAlias = Path | tuple[str, int]
+
+_Amount = Annotated[int, Meta(ge=1, le=1_000_000)]
+_Seconds = Annotated[float, Meta(gt=0, le=3600)]
+_HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")
+_PORT = re.compile(r"[0-9]{1,5}")
+_HOST = re.compile(r"[A-Za-z0-9_.-]{1,255}|[0-9A-Fa-f:.]{2,45}")
+# They stand for all addresses of the machine, and nobody calls it by them.
+_ALL_ADDRESSES = ("0.0.0.0", "::")  # noqa: S104  # refused as a name, not bound to
+
+
+class ProxySettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """A proxy that authenticates people and names them in a header; without `header` there is none.
+
+    Who may set that header is `trusted`; from anybody else it is refused.
+    """
+
+    header: str = ""  # in which the proxy gives the name, such as "X-Remote-User"
+    trusted: tuple[str, ...] = ()  # addresses and networks; "unix": who comes by the Unix socket
+    role: Role | None = None  # of all whom the proxy lets in: "view" or "operate"
+    role_header: str = ""  # or the header in which the proxy gives the role
+
+    def __post_init__(self) -> None:
+        for key in ("header", "role_header"):
+            if (name := getattr(self, key)) and not _HEADER.fullmatch(name):
+                raise wrong(key, name, "the name of a header")
+        if self.header.lower() == "authorization":
+            raise wrong("header", self.header, "a header that only the proxy sets")
+        for one in self.trusted:
+            _network(one)
+        if not self.header:
+            if self.trusted or self.role or self.role_header:
+                raise wrong("header", "", "the header in which the proxy gives the name")
+            return
+        if not self.trusted:
+            raise wrong("trusted", list(self.trusted), f'an address, a network, or "{UNIX}"')
+        if (self.role is None) == (not self.role_header):
+            raise wrong("role", self.role or "", "either role or role_header")
+        if self.role_header.lower() == self.header.lower():
+            raise wrong("role_header", self.role_header, "another header than that of the name")
+
+    @property
+    def trusts_unix(self) -> bool:
+        return UNIX in self.trusted
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """The addresses from which the header is accepted."""
+        return tuple(net for one in self.trusted if (net := _network(one)) is not None)
+
+
+class WebLimits(Struct, frozen=True, forbid_unknown_fields=True):
+    """Beyond these a request is refused, and a client that is too slow is cut off."""
+
+    # The daemon takes no request above 1 MiB.
+    body: Annotated[int, Meta(ge=1024, le=1024**2)] = 1024**2  # bytes of a request's body
+    requests: _Amount = 50  # in a second, of one caller
+    streams: _Amount = 1000  # event streams and downloads at once, of all callers
+    streams_per_caller: _Amount = 100  # of these, those of one caller
+    patience: _Seconds = 30.0  # seconds for a client to send or to take what is due
+
+
+class WebConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole configuration."""
+
+    socket: str = ""  # the daemon's; empty: the one that cucmctl finds
+    listen: str = "unix:/run/cucmweb/http.sock"  # or "HOST:PORT"; not used where systemd listens
+    hosts: tuple[str, ...] = ()  # names in `Host:`; empty: localhost, and the address of `listen`
+    tokens: str = "/etc/cucmweb/tokens.toml"
+    limits: WebLimits = WebLimits()
+    proxy: ProxySettings = ProxySettings()
+
+    def __post_init__(self) -> None:
+        parse_listen(self.listen)
+        for key in ("socket", "tokens"):
+            if (path := getattr(self, key)) and not Path(path).is_absolute():
+                raise wrong(key, path, "an absolute path")
+        for host in self.hosts:
+            if not _HOST.fullmatch(host) or host in _ALL_ADDRESSES:
+                raise wrong("hosts", host, "a name or an address, without a port")
+
+
+def load(
+    file: Path | None,
+    environ: Mapping[str, str],
+    uid: int,
+    *,
+    socket: str | None = None,
+    listen: str | None = None,
+) -> WebConfig:
+    """The configuration as it is used. `file` None: the system's file, which may be missing.
+
+    `socket` and `listen` are those of the command line. Raises `UnusableFile`.
+    """
+    config = _read(file)
+    asked = listen or config.listen
+    try:
+        parse_listen(asked)
+    except ValueError as error:
+        raise UnusableFile("command line", f"--{error}") from None
+    chosen = socket or environ.get("CUCMD_SOCKET") or config.socket or socket_to_call(environ, uid)
+    return replace(config, listen=asked, socket=str(Path(chosen).absolute()))
+
+
+def _read(file: Path | None) -> WebConfig:
+    path = file or SYSTEM_CONFIG
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        if file is None:
+            return WebConfig()
+        raise UnusableFile(str(path), "there is no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnusableFile(str(path), f"cannot be read: {error}") from None
+    return read_toml(text, WebConfig, str(path))
+
+
+def parse_listen(text: str) -> Address:
+    """Raises `ValueError`."""
+    expected = "unix:PATH or HOST:PORT"
+    if text.startswith(f"{UNIX}:"):
+        path = text.removeprefix(f"{UNIX}:")
+        if not Path(path).is_absolute() or "\0" in path:
+            raise wrong("listen", text, f"an absolute path in {expected}")
+        if len(path.encode()) > LONGEST_SOCKET:
+            raise wrong("listen", text, f"a path of at most {LONGEST_SOCKET} bytes")
+        return Path(path)
+    host, colon, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise wrong("listen", text, f"{expected}, with an IPv6 address in brackets")
+    if not (colon and _HOST.fullmatch(host) and _PORT.fullmatch(port) and int(port) < 2**16):
+        raise wrong("listen", text, expected)
+    return host, int(port)
+
+
+def for_addresses(
+    config: WebConfig, addresses: Sequence[Address], *, has_tokens: bool
+) -> WebConfig:
+    """The configuration for the addresses at which it listens, with the `hosts` that count there.
+
+    Raises `UnusableFile` for an address of TCP at which nobody could say who it is, or that has no
+    name of its own.
+    """
+    tcp = [address for address in addresses if not isinstance(address, Path)]
+    if not tcp:
+        return config
+    if not has_tokens and not config.proxy.networks:
+        raise UnusableFile(
+            "listen",
+            f"at {tcp[0][0]} port {tcp[0][1]} anybody could be anyone: make a token (cucmweb token"
+            " add NAME --role view), or name a proxy that authenticates ([proxy] header, trusted)",
+        )
+    if not config.hosts and any(host in _ALL_ADDRESSES for host, _ in tcp):
+        raise UnusableFile("hosts", "expected the names by which it is called, at all addresses")
+    return replace(config, hosts=config.hosts or ("localhost", *(host for host, _ in tcp)))
+
+
+def accepts_host(config: WebConfig, header: str) -> bool:
+    """Whether a request at TCP may have this `Host`: a page of elsewhere cannot choose its own.
+
+    A name that somebody else points to this machine would otherwise make a browser send what it
+    may not send: DNS rebinding. At a Unix socket there is no such browser.
+    """
+    name = header.rpartition(":")[0] if re.search(r":\d*$", header) else header
+    name = name.removeprefix("[").removesuffix("]").removesuffix(".").lower()
+    return name in {host.lower() for host in config.hosts}
+
+
+def _network(text: str) -> Network | None:
+    """None: the Unix socket. Raises `ValueError`."""
+    if text == UNIX:
+        return None
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        raise wrong("trusted", text, f'an address, a network, or "{UNIX}" ({error})') from None
+
+
+def is_within(peer: str, networks: Sequence[Network]) -> bool:
+    """Whether the address of a peer is one of these, also where IPv6 carries an IPv4 address."""
+    address = ip_address(peer)
+    mapped = getattr(address, "ipv4_mapped", None)
+    return any((mapped or address) in network for network in networks)

@@ -1,0 +1,161 @@
+"""Who a request is of, by how it came and what it says of itself."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cucmd.job.asked import OnBehalfOf
+from cucmweb.callers import Arrival, NotLetIn, caller_of
+from cucmweb.config import ProxySettings
+from cucmweb.tokens import Token, hash_of, secret_of
+
+NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
+SECRET, OVER = secret_of("a" * 43), secret_of("b" * 43)
+TOKENS = (
+    Token("page", "view", hash_of(SECRET), NOW),
+    Token("old", "operate", hash_of(OVER), NOW, NOW - timedelta(days=1)),
+)
+BEARER = ("Authorization", f"Bearer {SECRET}")
+USER, ROLE = "X-Remote-User", "X-Remote-Role"
+NONE = ProxySettings()
+BY_UNIX = ProxySettings(USER, ("unix",), "operate")
+BY_TCP = ProxySettings(USER, ("10.0.0.0/24", "fd00::1"), role_header=ROLE)
+UNIX, OTHER, PEER = None, "192.0.2.1", "10.0.0.7"
+
+
+def caller(
+    peer: str | None, *headers: tuple[str, str], proxy: ProxySettings = NONE
+) -> OnBehalfOf | None:
+    sent = [(name.lower().encode(), value.encode()) for name, value in headers]
+    return caller_of(Arrival(peer, sent), TOKENS, proxy, NOW)
+
+
+def refusal(peer: str | None, *headers: tuple[str, str], proxy: ProxySettings = NONE) -> NotLetIn:
+    with pytest.raises(NotLetIn) as raised:
+        caller(peer, *headers, proxy=proxy)
+    error = raised.value
+    assert (error.status == 401) == (error.challenge is not None)
+    return error
+
+
+def test_who_comes_by_the_unix_socket_is_an_operator_without_a_name() -> None:
+    assert caller(UNIX) is None
+    assert caller(UNIX, ("X-Other", "x"), proxy=BY_TCP) is None
+
+
+def test_who_comes_by_tcp_and_says_nothing_is_nobody() -> None:
+    assert refusal(OTHER).status == 401
+    assert refusal(PEER, proxy=BY_TCP).challenge == "Bearer"
+
+
+@pytest.mark.parametrize("peer", [UNIX, OTHER])
+def test_a_token_gives_its_name_and_role_wherever_it_comes(peer: str | None) -> None:
+    assert caller(peer, BEARER) == OnBehalfOf("page", "view")
+    assert caller(peer, ("Authorization", f"bearer  {SECRET}")) == OnBehalfOf("page", "view")
+    assert caller(peer, BEARER, proxy=BY_UNIX) == OnBehalfOf("page", "view")
+
+
+@pytest.mark.parametrize("peer", [UNIX, OTHER])
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        "Bearer",
+        "Bearer ",
+        f"Basic {SECRET}",
+        SECRET,
+        f"Bearer {SECRET} x",
+        f"Bearer {SECRET}, Bearer {SECRET}",
+        f"Bearer {SECRET}\u00e9",
+        f"Bearer {'a' * 100_000}",
+        f"Bearer {SECRET[:-1]}",
+        f"Bearer {OVER}",
+        f"Bearer {TOKENS[0].sha256}",
+    ],
+)
+def test_an_authorization_that_is_no_token_is_refused(peer: str | None, given: str) -> None:
+    assert refusal(peer, ("Authorization", given)).status == 401
+
+
+def test_two_authorizations_are_refused() -> None:
+    assert refusal(UNIX, BEARER, BEARER).status == 401
+
+
+def test_the_proxy_gives_a_name_and_the_configuration_the_role() -> None:
+    assert caller(UNIX, (USER, "olga"), proxy=BY_UNIX) == OnBehalfOf("olga", "operate")
+
+
+@pytest.mark.parametrize("peer", [PEER, f"::ffff:{PEER}", "fd00::1"])
+def test_the_proxy_may_give_the_role_too(peer: str) -> None:
+    found = caller(peer, (USER, "Olga M."), (ROLE, "view"), proxy=BY_TCP)
+    assert found == OnBehalfOf("Olga M.", "view")
+
+
+@pytest.mark.parametrize(
+    ("peer", "proxy"),
+    [(UNIX, BY_TCP), (OTHER, BY_TCP), ("::1", BY_TCP), (OTHER, BY_UNIX), (PEER, BY_UNIX)],
+)
+@pytest.mark.parametrize("header", [(USER, "olga"), (USER, "")])
+def test_the_header_of_the_proxy_from_another_peer_is_refused(
+    peer: str | None, proxy: ProxySettings, header: tuple[str, str]
+) -> None:
+    assert refusal(peer, header, proxy=proxy).status == 403
+    assert refusal(peer, header, BEARER, proxy=proxy).status == 403
+
+
+def test_so_is_the_header_of_the_role() -> None:
+    assert refusal(OTHER, (ROLE, "operate"), BEARER, proxy=BY_TCP).status == 403
+
+
+def test_behind_a_proxy_at_the_unix_socket_nobody_is_the_operator() -> None:
+    """A proxy that has let somebody in without asking sends no header."""
+    assert refusal(UNIX, proxy=BY_UNIX).status == 401
+    assert refusal(UNIX, (USER, ""), proxy=BY_UNIX).status == 401
+
+
+@pytest.mark.parametrize(
+    "name", ["o'lga", 'o"lga', "x" * 65, "é", "\xa0x", "a\tb", "a\0b", "x" * 10_000]
+)
+def test_a_name_that_the_daemon_does_not_take_is_refused(name: str) -> None:
+    assert refusal(UNIX, (USER, name), proxy=BY_UNIX).status == 403
+
+
+@pytest.mark.parametrize("role", ["", "root", "View", "view,operate", "view operate"])
+def test_a_role_that_there_is_not_is_refused(role: str) -> None:
+    assert refusal(PEER, (USER, "olga"), (ROLE, role), proxy=BY_TCP).status == 403
+
+
+def test_a_role_that_is_missing_is_refused() -> None:
+    assert refusal(PEER, (USER, "olga"), proxy=BY_TCP).status == 403
+    assert refusal(PEER, (ROLE, "view"), proxy=BY_TCP).status == 401
+
+
+def test_two_names_or_roles_are_refused() -> None:
+    view = (ROLE, "view")
+    assert refusal(PEER, (USER, "olga"), (USER, "olga"), view, proxy=BY_TCP).status == 403
+    assert refusal(PEER, (USER, "olga"), view, view, proxy=BY_TCP).status == 403
+
+
+def test_a_token_beside_the_name_of_the_proxy_is_refused() -> None:
+    assert refusal(UNIX, (USER, "olga"), BEARER, proxy=BY_UNIX).status == 403
+
+
+headers = st.lists(
+    st.tuples(
+        st.sampled_from([b"authorization", b"x-remote-user", b"x-remote-role", b"host"]),
+        st.binary(max_size=80)
+        | st.sampled_from([b"", b"view", b"olga", f"Bearer {OVER}".encode()]),
+    ),
+    max_size=4,
+)
+
+
+@given(st.sampled_from([OTHER, "::1"]), headers, st.sampled_from([NONE, BY_UNIX, BY_TCP]))
+def test_no_headers_let_a_peer_in_that_is_not_trusted(
+    peer: str, sent: list[tuple[bytes, bytes]], proxy: ProxySettings
+) -> None:
+    with pytest.raises(NotLetIn) as raised:
+        caller_of(Arrival(peer, sent), TOKENS, proxy, NOW)
+    assert SECRET not in str(raised.value)

@@ -1,0 +1,158 @@
+"""The configuration of cucmweb. An error names the key, its value, and what was expected."""
+
+from pathlib import Path
+
+import pytest
+
+from cucmweb.config import (
+    UNIX,
+    ProxySettings,
+    WebConfig,
+    accepts_host,
+    for_addresses,
+    load,
+    parse_listen,
+)
+from cucmweb.reading import UnusableFile, read_toml
+
+PROXY = ProxySettings("X-Remote-User", ("127.0.0.1",), "view")
+
+
+def problem(text: str) -> str:
+    with pytest.raises(UnusableFile) as raised:
+        read_toml(text, WebConfig, "file")
+    return str(raised.value).removeprefix("file: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "value", "expected"),
+    [
+        ("[limits]\nbody = 0", "limits.body", "0", "int >= 1024"),
+        ('[limits]\nbody = "2"', "limits.body", "'2'", "int"),
+        ("limits = 3", "limits", "3", "object"),
+        ("hosts = [1]", "hosts[0]", "1", "str"),
+        ('hosts = ["a", "0.0.0.0"]', "hosts", "'0.0.0.0'", "a name or an address"),
+        ('listen = "x"', "listen", "'x'", "unix:PATH or HOST:PORT"),
+        ('listen = "unix:x"', "listen", "'unix:x'", "an absolute path"),
+        ('listen = "h:65536"', "listen", "'h:65536'", "HOST:PORT"),
+        ('listen = "::1:80"', "listen", "'::1:80'", "in brackets"),
+        (f'listen = "unix:/{"x" * 107}"', "listen", "'unix:/x", "at most 107 bytes"),
+        ('socket = "x"', "socket", "'x'", "an absolute path"),
+        ('tokens = "x"', "tokens", "'x'", "an absolute path"),
+        ('[proxy]\nrole = "x"', "proxy.role", "'x'", "one of operate, view"),
+        ('[proxy]\nheader = "a b"', "proxy.header", "'a b'", "the name of a header"),
+        ('[proxy]\nheader = "Authorization"', "proxy.header", "'Authorization'", "only the proxy"),
+        ('[proxy]\ntrusted = ["unix"]', "proxy.header", "''", "the header"),
+        ('[proxy]\nheader = "X"\nrole = "view"', "proxy.trusted", "[]", "an address"),
+        ('[proxy]\ntrusted = ["x"]', "proxy.trusted", "'x'", "a network"),
+        ('[proxy]\ntrusted = ["10.0.0.1/8"]', "proxy.trusted", "'10.0.0.1/8'", "host bits"),
+        ('[proxy]\nheader = "X"\ntrusted = ["unix"]', "proxy.role", "''", "role_header"),
+        (
+            '[proxy]\nheader = "X"\ntrusted = ["unix"]\nrole = "view"\nrole_header = "Y"',
+            "proxy.role",
+            "'view'",
+            "either role or role_header",
+        ),
+        (
+            '[proxy]\nheader = "X"\ntrusted = ["unix"]\nrole_header = "x"',
+            "proxy.role_header",
+            "'x'",
+            "another header",
+        ),
+    ],
+)
+def test_an_error_has_key_value_and_what_was_expected(
+    text: str, key: str, value: str, expected: str
+) -> None:
+    said = problem(text)
+    assert said.startswith(f"{key}: {value}")
+    assert expected in said.partition(": expected ")[2]
+
+
+@pytest.mark.parametrize(("text", "key"), [("foo = 1", "foo"), ("[limits]\nfoo = 1", "limits.foo")])
+def test_an_unknown_key_is_an_error(text: str, key: str) -> None:
+    assert problem(text) == f"{key}: there is no such key"
+
+
+def test_what_is_no_toml_is_an_error_with_its_line() -> None:
+    assert "line 2" in problem("\nx\n")
+
+
+def test_without_a_file_the_defaults_count() -> None:
+    config = load(None, {"XDG_RUNTIME_DIR": "/run"}, 999)
+    assert config == WebConfig(socket="/run/cucmd/cucmd.sock")
+    assert parse_listen(config.listen) == Path("/run/cucmweb/http.sock")
+
+
+def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(UnusableFile):
+        load(tmp_path / "none", {}, 0)
+
+
+def test_the_command_line_comes_before_the_environment_and_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "cucmweb.toml"
+    file.write_text('socket = "/file"\nlisten = "unix:/file"')
+    assert load(file, {}, 0).socket == "/file"
+    assert load(file, {"CUCMD_SOCKET": "/environment"}, 0).socket == "/environment"
+    given = load(file, {"CUCMD_SOCKET": "/environment"}, 0, socket="/given", listen="[::1]:80")
+    assert (given.socket, given.listen) == ("/given", "[::1]:80")
+
+
+def test_a_wrong_address_of_the_command_line_is_named_as_its_option() -> None:
+    with pytest.raises(UnusableFile, match="--listen"):
+        load(None, {}, 0, listen="x")
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("unix:/a", Path("/a")),
+        ("127.0.0.1:8080", ("127.0.0.1", 8080)),
+        ("[::1]:0", ("::1", 0)),
+        ("localhost:65535", ("localhost", 65535)),
+    ],
+)
+def test_where_it_listens(text: str, address: object) -> None:
+    assert parse_listen(text) == address
+
+
+TCP = ("127.0.0.1", 8080)
+
+
+def test_at_tcp_somebody_must_be_able_to_say_who_they_are() -> None:
+    with pytest.raises(UnusableFile, match="cucmweb token add"):
+        for_addresses(WebConfig(), [Path("/socket"), TCP], has_tokens=False)
+    by_unix = ProxySettings("X-Remote-User", (UNIX,), "view")
+    with pytest.raises(UnusableFile):
+        for_addresses(WebConfig(proxy=by_unix), [TCP], has_tokens=False)
+    for_addresses(WebConfig(), [TCP], has_tokens=True)
+    for_addresses(WebConfig(proxy=PROXY), [TCP], has_tokens=False)
+    for_addresses(WebConfig(), [Path("/socket")], has_tokens=False)
+
+
+def test_at_all_addresses_it_must_be_said_by_which_names_it_is_called() -> None:
+    with pytest.raises(UnusableFile, match="hosts"):
+        for_addresses(WebConfig(), [("::", 80)], has_tokens=True)
+    config = for_addresses(WebConfig(hosts=("web",)), [("::", 80)], has_tokens=True)
+    assert config.hosts == ("web",)
+
+
+@pytest.mark.parametrize(
+    ("host", "accepted"),
+    [
+        ("localhost", True),
+        ("LOCALHOST.:8080", True),
+        ("127.0.0.1:8080", True),
+        ("127.0.0.1:", True),
+        ("[::1]:80", True),
+        ("[::1]", True),
+        ("example.org", False),
+        ("localhost.example.org", False),
+        ("localhost:80:80", False),
+        ("", False),
+        (":80", False),
+    ],
+)
+def test_of_hosts_localhost_and_the_address_are_accepted(host: str, accepted: bool) -> None:
+    config = for_addresses(WebConfig(), [TCP, ("::1", 80)], has_tokens=True)
+    assert accepts_host(config, host) is accepted

@@ -1,0 +1,78 @@
+"""Tokens: only their hashes are kept, an end counts, and a file that is wrong says where."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from cucmweb.reading import UnusableFile
+from cucmweb.tokens import Token, hash_of, matching, read_tokens, secret_of, written_tokens
+
+NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
+SECRET = secret_of("a" * 43)
+VIEW = Token("the page", "view", hash_of(SECRET), NOW)
+OPERATE = Token(r"a\b #=[x]", "operate", hash_of("other"), NOW, NOW + timedelta(days=1))
+
+
+def test_what_is_written_is_read_as_the_same() -> None:
+    text = written_tokens([VIEW, OPERATE])
+    assert read_tokens(text, "file") == (VIEW, OPERATE)
+    assert SECRET not in text
+    assert read_tokens(written_tokens([]), "file") == ()
+
+
+def test_a_token_is_known_by_its_hash() -> None:
+    assert matching(SECRET, [OPERATE, VIEW], NOW) == VIEW
+    assert matching(SECRET[:-1], [OPERATE, VIEW], NOW) is None
+    assert matching(VIEW.sha256, [VIEW], NOW) is None
+    assert matching("", [VIEW], NOW) is None
+
+
+def test_a_token_is_over_at_its_end() -> None:
+    assert OPERATE.ends is not None
+    moment = timedelta(microseconds=1)
+    assert matching("other", [OPERATE], OPERATE.ends - moment) == OPERATE
+    assert matching("other", [OPERATE], OPERATE.ends) is None
+
+
+def table(**changes: str) -> str:
+    keys = {
+        "name": '"x"',
+        "role": '"view"',
+        "sha256": f'"{"0" * 64}"',
+        "created": "2026-11-28T12:00:00Z",
+        **changes,
+    }
+    return "[[token]]\n" + "".join(f"{key} = {value}\n" for key, value in keys.items() if value)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("x\n", "line 1"),
+        ("[token]", "token: a table: expected array"),
+        ("tokens = 1", "tokens: there is no such key"),
+        (table(role='"root"'), "token[0].role: 'root': expected one of operate, view"),
+        (table(role=""), "token[0]: Object missing required field `role`"),
+        (table(sha256='"00"'), "token[0].sha256: '00': expected"),
+        (table(name='"a\'b"'), 'token[0].name: "a\'b": expected 1 to 64'),
+        (table(name=f'"{"x" * 65}"'), "token[0].name: 'xxx"),
+        (table(name='"\u00e9"'), "token[0].name: '\\xe9': expected 1 to 64"),
+        (table(created="2026-11-28"), "token[0].created: datetime.date(2026, 11, 28): expected"),
+        (table(created="2026-11-28T12:00:00"), "token[0].created: "),
+        (table(ends="1"), "token[0].ends: 1: expected"),
+        (table(more="1"), "token[0].more: there is no such key"),
+        (table() + table(), "token: 'x': expected a name for each token"),
+    ],
+)
+def test_a_file_that_is_wrong_says_where(text: str, place: str) -> None:
+    with pytest.raises(UnusableFile) as raised:
+        read_tokens(text, "file")
+    assert place in str(raised.value)
+
+
+def test_a_name_is_printable_ascii_without_quotes() -> None:
+    assert replace(VIEW, name="~ !x").name == "~ !x"
+    for name in ("", "a'b", 'a"b', "a\nb", "\x7f", "é", "x" * 65):
+        with pytest.raises(ValueError, match="name"):
+            replace(VIEW, name=name)
