@@ -14,12 +14,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def replace_file(path: Path, pieces: Iterable[bytes], mode: int) -> None:
+def replace_file(path: Path, pieces: Iterable[bytes], mode: int, group: int | None = None) -> None:
     """Writes the bytes to `path`, in place of what is there. If this raises, that stays.
+
+    With a `group` the file is given to it, and has that mode whatever the umask is.
 
     Raises `OSError`, and what `pieces` raise.
     """
     with _written_beside(path, pieces, mode) as new:
+        if group is not None:
+            os.chown(new, -1, group)
+            new.chmod(mode)
         new.replace(path)
     sync_directory(path.parent)
 

@@ -109,3 +109,14 @@ def test_what_killed_writers_left_is_dropped_and_nothing_else(tmp_path, monkeypa
     assert set(drop_half_written(tmp_path)) == {half_written, *old}
     assert sorted(os.listdir(tmp_path)) == [".a.newer", ".folder.new", ".new", "a.new", "file"]
     assert drop_half_written(tmp_path) == drop_half_written(tmp_path / "gone") == ()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_what_is_given_to_a_group_has_its_mode_whatever_the_umask(tmp_path):
+    before = os.umask(0o077)
+    try:
+        replace_file(tmp_path / "file", [b"x"], 0o640, group=61002)
+    finally:
+        os.umask(before)
+    found = (tmp_path / "file").stat()
+    assert (stat.S_IMODE(found.st_mode), found.st_gid) == (0o640, 61002)
