@@ -71,9 +71,18 @@ async def open_unix_listener(
         with passed[0]:
             yield trio.SocketListener(trio.socket.from_stdlib_socket(passed[0]))
         return
+    with unix_socket(path, mode, group=group, second_group=second_group) as bound:
+        yield trio.SocketListener(trio.socket.from_stdlib_socket(bound))
+
+
+@contextmanager
+def unix_socket(
+    path: Path, mode: int, *, group: str | None = None, second_group: str | None = None
+) -> Iterator[socket.socket]:
+    """Listens at `path`. All this, and what it raises, is as in `open_unix_listener`."""
     _make_folder(path.parent)
     with _lock(path), _bound(path, mode, group, second_group) as bound:
-        yield trio.SocketListener(trio.socket.from_stdlib_socket(bound))
+        yield bound
 
 
 def _listens(candidate: socket.socket) -> bool:
