@@ -118,13 +118,8 @@ def load(
     `socket` and `listen` are those of the command line. Raises `UnusableFile`.
     """
     config = _read(file)
-    asked = listen or config.listen
-    try:
-        parse_listen(asked)
-    except ValueError as error:
-        raise UnusableFile("command line", f"--{error}") from None
     chosen = socket or environ.get("CUCMD_SOCKET") or config.socket or socket_to_call(environ, uid)
-    return replace(config, listen=asked, socket=str(Path(chosen).absolute()))
+    return replace(config, listen=listen or config.listen, socket=str(Path(chosen).absolute()))
 
 
 def _read(file: Path | None) -> WebConfig:

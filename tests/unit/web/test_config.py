@@ -98,11 +98,6 @@ def test_the_command_line_comes_before_the_environment_and_the_file(tmp_path: Pa
     assert (given.socket, given.listen) == ("/given", "[::1]:80")
 
 
-def test_a_wrong_address_of_the_command_line_is_named_as_its_option() -> None:
-    with pytest.raises(UnusableFile, match="--listen"):
-        load(None, {}, 0, listen="x")
-
-
 @pytest.mark.parametrize(
     ("text", "address"),
     [

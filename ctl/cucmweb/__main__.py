@@ -1,0 +1,7 @@
+"""The program `cucmweb`, as `python -m cucmweb`."""
+
+import sys
+
+from cucmweb.main import main
+
+sys.exit(main())

@@ -1,0 +1,167 @@
+"""The command line of `cucmweb`: serve, and the tokens.
+
+What serves is imported only to serve: tokens are made where the web stack is not installed too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import get_args
+
+from cucmctl.cli import exits
+from cucmctl.cli.options import UsageError, VerbParser
+from cucmctl.cli.printer import abandon_stdout, line, visible
+from cucmd import __version__
+from cucmd.stdout import Unwritable, written
+from cucmweb import token_commands
+from cucmweb.config import Role, load, parse_listen
+from cucmweb.listening import CannotListen
+from cucmweb.reading import UnusableFile
+from cucmweb.token_commands import NoSuchToken, TokenExists
+from cucmweb.token_file import read_token_file
+from cucmweb.tokens import NAME, NAME_EXPECTED
+
+EXIT_CONFIG = 78  # EX_CONFIG, as `cucmd` has it
+MOST_DAYS = 36_500
+_STACK = ("hypercorn", "starlette")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command. Returns its exit code."""
+    try:
+        args = _parser().parse_args(argv)
+        run: Callable[[argparse.Namespace], int] = args.run
+        return run(args)
+    except UsageError as error:
+        return _said(str(error), exits.USAGE)
+    except UnusableFile as error:
+        return _said(str(error), EXIT_CONFIG)
+    except Unwritable as error:
+        abandon_stdout()
+        if error.reader_has_gone:  # as in `cucmweb token list | head`: no error for the user
+            return exits.PIPE_CLOSED
+        return _said(str(error), exits.CANNOT_WRITE)
+    except KeyboardInterrupt:
+        return exits.INTERRUPTED
+
+
+def _parser() -> VerbParser:
+    parser = VerbParser(
+        prog="cucmweb", description="The jobs of cucmd over HTTP.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"cucmweb {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    serve = commands.add_parser("serve", help="serve HTTP, in the foreground", allow_abbrev=False)
+    serve.add_argument("--socket", metavar="PATH", help="of the daemon")
+    serve.add_argument("--listen", metavar="ADDRESS", type=_listen, help="unix:PATH or HOST:PORT")
+    _end(serve, _serve)
+    token = commands.add_parser("token", help="tokens of those who call", allow_abbrev=False)
+    verbs = token.add_subparsers(metavar="COMMAND", required=True)
+    add = verbs.add_parser("add", help="make one, and print it once", allow_abbrev=False)
+    add.add_argument("name", metavar="NAME", type=_name, help="who has it, as jobs show it")
+    add.add_argument("--role", required=True, choices=get_args(Role), help="at most")
+    add.add_argument("--days", metavar="N", type=_days, help="after which it ends; else never")
+    _end(add, _add)
+    _end(verbs.add_parser("list", help="show them", allow_abbrev=False), _list)
+    revoke = verbs.add_parser("revoke", help="end one, at once", allow_abbrev=False)
+    revoke.add_argument("name", metavar="NAME", help="whose it is")
+    _end(revoke, _revoke)
+    return parser
+
+
+def _end(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int]) -> None:
+    parser.add_argument("--config", metavar="FILE", type=Path, help="the configuration")
+    parser.set_defaults(run=run)
+
+
+def _name(text: str) -> str:
+    if not NAME.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!a}: expected {NAME_EXPECTED}")
+    return text
+
+
+def _listen(text: str) -> str:
+    try:
+        parse_listen(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("listen: ")) from None
+    return text
+
+
+def _days(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MOST_DAYS):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a whole number of days from 1 to {MOST_DAYS}"
+        )
+    return int(text)
+
+
+def _serve(args: argparse.Namespace) -> int:
+    if missing := [name for name in _STACK if find_spec(name) is None]:
+        text = f"{' and '.join(missing)} not installed: pip install 'cucmd[web]'"
+        return _said(text, exits.UNAVAILABLE)
+    config = load(args.config, os.environ, os.getuid(), socket=args.socket, listen=args.listen)
+    from cucmweb.process import run  # noqa: PLC0415  # see above
+
+    try:
+        run(config)
+    except CannotListen as error:
+        return _said(str(error), exits.UNAVAILABLE)
+    return exits.DONE
+
+
+def _add(args: argparse.Namespace) -> int:
+    file = _file(args)
+    try:
+        secret = token_commands.add(file, args.name, args.role, args.days)
+    except TokenExists:
+        taken = f"NAME: there is a token of {args.name!r}; revoke it, or choose another name"
+        raise UsageError(taken) from None
+    except OSError as error:
+        return _unwritable(file, error)
+    with written():
+        line(secret)
+    return _said("it is not shown again", exits.DONE)
+
+
+def _revoke(args: argparse.Namespace) -> int:
+    file = _file(args)
+    try:
+        token_commands.revoke(file, args.name)
+    except NoSuchToken:
+        return _said(f"there is no token of {args.name!r}", exits.NOT_FOUND)
+    except OSError as error:
+        return _unwritable(file, error)
+    return exits.DONE
+
+
+def _list(args: argparse.Namespace) -> int:
+    lines = token_commands.listed(read_token_file(_file(args)), datetime.now(UTC))
+    with written():
+        for text in lines:
+            line(text)
+    return exits.DONE
+
+
+def _file(args: argparse.Namespace) -> Path:
+    return Path(load(args.config, os.environ, os.getuid()).tokens)
+
+
+def _unwritable(file: Path, error: OSError) -> int:
+    code = exits.NOT_PERMITTED if isinstance(error, PermissionError) else exits.CANNOT_WRITE
+    return _said(f"{file}: cannot be written: {error.strerror or error}", code)
+
+
+def _said(text: str, code: int) -> int:
+    """Prints a message on standard error. The code."""
+    if sys.stderr is not None:  # closed at the start; `print` would take None for standard output
+        with suppress(OSError):  # closed too; the exit code remains
+            print(f"cucmweb: {visible(text)}", file=sys.stderr, flush=True)
+    return code

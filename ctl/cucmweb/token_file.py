@@ -1,0 +1,104 @@
+"""The file of tokens: read again at each change, and written as a whole under a lock."""
+
+from __future__ import annotations
+
+import fcntl
+import grp
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cucmd.durable import replace_file
+from cucmweb.reading import UnusableFile
+from cucmweb.tokens import Token, read_tokens, written_tokens
+
+_log = logging.getLogger(__name__)
+
+GROUP = "cucmweb"  # of the service: it reads the file, and only root writes it
+_WRITABLE_BY_OTHERS = 0o022
+
+
+class TokenFile:
+    """The tokens that count now. A `stat` for each request: the kernel answers it from memory.
+
+    While the file cannot be used no token is accepted, also none that was read before: whoever
+    revoked one meanwhile relies on it. It is logged once.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen: tuple[int, ...] = ()  # which file was read; () as long as none was looked for
+        self._tokens: tuple[Token, ...] = ()
+
+    def tokens(self) -> tuple[Token, ...]:
+        # Before it is read: a file that comes in between is read once more the next time.
+        found = _which(self._path)
+        if found != self._seen:
+            self._seen = found
+            try:
+                self._tokens = read_token_file(self._path)
+            except UnusableFile as error:
+                self._tokens = ()
+                _log.error("no token is accepted: %s", error)
+        return self._tokens
+
+
+def _which(path: Path) -> tuple[int, ...]:
+    """It differs for every change of the file, of its owner or of its mode."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        return (error.errno or 0,)
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size
+
+
+def read_token_file(path: Path) -> tuple[Token, ...]:
+    """None where there is no file. Raises `UnusableFile`."""
+    try:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            text = file.read().decode()
+    except FileNotFoundError:
+        return ()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnusableFile(str(path), f"cannot be read: {error}") from None
+    if status.st_uid not in (0, os.geteuid()) or status.st_mode & _WRITABLE_BY_OTHERS:
+        raise UnusableFile(str(path), "others than root and this user can write to it")
+    return read_tokens(text, str(path))
+
+
+def change_tokens(path: Path, change: Callable[[tuple[Token, ...]], tuple[Token, ...]]) -> None:
+    """Writes what `change` makes of the tokens. Nobody else changes them meanwhile.
+
+    Raises `UnusableFile` where what is there cannot be read, `OSError`, and what `change` raises;
+    then the file is as it was.
+    """
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with _locked(path.parent):
+        text = written_tokens(change(read_token_file(path)))
+        group = _group()
+        mode = 0o600 if group is None else 0o640
+        replace_file(path, [text.encode()], mode, group)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """The folder itself is locked: the file is another one after each change."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _group() -> int | None:
+    """The service's, if this is root, who alone can give a file to it."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        return grp.getgrnam(GROUP).gr_gid
+    except KeyError:
+        return None

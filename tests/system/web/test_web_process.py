@@ -1,0 +1,149 @@
+"""The process `cucmweb serve`: ready, stopped, refused to start, and the sockets of systemd."""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from cucmweb.token_commands import add
+from rig.process import Child, die_with_parent
+from rig.varlink_peer import short_path
+
+pytestmark = pytest.mark.skipif(
+    find_spec("hypercorn") is None or find_spec("starlette") is None,
+    reason="needs the extra web: pip install -e '.[test,web]'",
+)
+
+
+@pytest.fixture
+def path() -> Iterator[Path]:
+    with short_path() as path:
+        path.parent.mkdir()
+        yield path
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    file = tmp_path / "cucmweb.toml"
+    file.write_text(f'tokens = "{tmp_path / "tokens.toml"}"\n')
+    return file
+
+
+@pytest.fixture
+def notices(tmp_path: Path) -> Iterator[socket.socket]:
+    """The manager's end of $NOTIFY_SOCKET."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
+        end.bind(str(tmp_path / "notify"))
+        end.settimeout(30)
+        yield end
+
+
+@contextmanager
+def serving(
+    config: Path, notices: socket.socket, *options: str, environ: Mapping[str, str] | None = None
+) -> Iterator[Child]:
+    """A server that has said READY=1."""
+    command = [sys.executable, "-m", "cucmweb", "serve", "--config", str(config), *options]
+    own = {"NOTIFY_SOCKET": notices.getsockname(), **(environ or {})}
+    process = subprocess.Popen(command, env=os.environ | own, preexec_fn=die_with_parent)
+    child = Child(process)
+    try:
+        assert notices.recv(4096) == b"READY=1"
+        yield child
+    finally:
+        child.stop()
+
+
+def ask(path: Path, **headers: str) -> int:
+    """The status of the reply to a request at a Unix socket."""
+    connection = http.client.HTTPConnection("localhost")
+    connection.sock = socket.socket(socket.AF_UNIX)
+    try:
+        connection.sock.connect(str(path))
+        connection.request("GET", "/", headers=headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_it_says_when_it_is_ready_and_when_it_stops(
+    config: Path, path: Path, notices: socket.socket
+) -> None:
+    with serving(config, notices, "--listen", f"unix:{path}") as child:
+        assert ask(path) == 200
+        child.signal(signal.SIGTERM)
+        assert notices.recv(4096) == b"STOPPING=1"
+        assert child.process.wait(30) == 0
+    assert not path.exists()
+
+
+def test_the_watchdog_hears_of_it(config: Path, path: Path, notices: socket.socket) -> None:
+    environ = {"WATCHDOG_USEC": "200000"}
+    with serving(config, notices, "--listen", f"unix:{path}", environ=environ):
+        assert [notices.recv(4096) for _ in range(3)] == [b"WATCHDOG=1"] * 3
+
+
+def test_a_token_that_is_added_while_it_runs_counts(
+    config: Path, path: Path, notices: socket.socket, tmp_path: Path
+) -> None:
+    with serving(config, notices, "--listen", f"unix:{path}"):
+        assert ask(path, Authorization="Bearer x") == 401
+        secret = add(tmp_path / "tokens.toml", "page", "view", None)
+        assert ask(path, Authorization=f"Bearer {secret}") == 200
+
+
+def test_it_serves_the_socket_of_systemd(config: Path, path: Path, notices: socket.socket) -> None:
+    """$LISTEN_PID has to be that of the process, which only the process knows before it begins."""
+    taken = (
+        "import os, sys; os.environ['LISTEN_PID'] = str(os.getpid()); os.dup2(int(sys.argv[1]), 3)"
+    )
+    started = f"{taken}; os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"
+    command = ["-m", "cucmweb", "serve", "--config", str(config), "--listen", "unix:/not/there"]
+    with socket.socket(socket.AF_UNIX) as passed:
+        passed.bind(str(path))
+        passed.listen()
+        process = subprocess.Popen(
+            [sys.executable, "-c", started, str(passed.fileno()), *command],
+            env=os.environ | {"LISTEN_FDS": "1", "NOTIFY_SOCKET": notices.getsockname()},
+            pass_fds=[passed.fileno()],
+            preexec_fn=die_with_parent,
+        )
+        child = Child(process)
+        try:
+            assert notices.recv(4096) == b"READY=1"
+            assert ask(path) == 200
+            assert child.stop() == 0
+        finally:
+            child.kill()
+        assert path.exists()  # it is systemd's
+
+
+def test_at_tcp_without_tokens_it_does_not_start(config: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "cucmweb", "serve", "--config", str(config)]
+    listen = ["--listen", "127.0.0.1:0"]
+    done = subprocess.run(
+        [*command, *listen], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (78, "")
+    assert "cucmweb token add" in done.stderr
+
+
+def test_where_another_server_listens_it_does_not_start(config: Path, path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(path))
+        other.listen()
+        command = [sys.executable, "-m", "cucmweb", "serve", "--config", str(config)]
+        listen = ["--listen", f"unix:{path}"]
+        done = subprocess.run(
+            [*command, *listen], capture_output=True, text=True, timeout=60, check=False
+        )
+    assert done.returncode == 69
+    assert str(path) in done.stderr

@@ -1,0 +1,139 @@
+"""The command line `cucmweb`: tokens, and what keeps it from serving."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cucmweb import main as command_line
+from cucmweb.main import main
+from cucmweb.token_file import read_token_file
+from cucmweb.tokens import PREFIX, hash_of
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> list[str]:
+    """The option that names a configuration whose tokens are in the test's folder."""
+    file = tmp_path / "cucmweb.toml"
+    file.write_text(f'tokens = "{tmp_path / "tokens.toml"}"\n')
+    return ["--config", str(file)]
+
+
+@pytest.fixture
+def tokens(tmp_path: Path) -> Path:
+    return tmp_path / "tokens.toml"
+
+
+Captured = pytest.CaptureFixture[str]
+
+
+def test_a_token_is_printed_once_and_only_its_hash_is_kept(
+    config: list[str], tokens: Path, capsys: Captured
+) -> None:
+    assert main(["token", "add", "the page", "--role", "view", "--days", "30", *config]) == 0
+    secret = capsys.readouterr().out.strip()
+    assert re.fullmatch(rf"{PREFIX}[\w-]{{43}}", secret)
+    assert secret not in tokens.read_text()
+    (kept,) = read_token_file(tokens)
+    assert (kept.name, kept.role, kept.sha256) == ("the page", "view", hash_of(secret))
+    assert kept.ends is not None
+    assert (kept.ends - kept.created).days == 30
+
+
+def test_the_list_has_all_but_the_secret(config: list[str], tokens: Path, capsys: Captured) -> None:
+    main(["token", "add", "olga", "--role", "operate", *config])
+    main(["token", "add", "page", "--role", "view", "--days", "1", *config])
+    long_ago = tokens.read_text().replace("ends = 20", "ends = 19")
+    tokens.write_text(long_ago)
+    secret = capsys.readouterr().out.split()[0]
+    assert main(["token", "list", *config]) == 0
+    shown = capsys.readouterr().out
+    olga, page = shown.splitlines()[1:]
+    assert olga.split()[:2] == ["olga", "operate"]
+    assert olga.endswith("never")
+    assert page.endswith("(is over)")
+    assert secret not in shown
+    assert hash_of(secret) not in shown
+
+
+def test_a_revoked_token_is_gone(config: list[str], tokens: Path) -> None:
+    main(["token", "add", "olga", "--role", "view", *config])
+    assert main(["token", "revoke", "olga", *config]) == 0
+    assert read_token_file(tokens) == ()
+    assert main(["token", "revoke", "olga", *config]) == 5
+
+
+def test_a_damaged_file_is_named_with_the_place(
+    config: list[str], tokens: Path, capsys: Captured
+) -> None:
+    tokens.write_text("[[token]]\nname = 3\n")
+    for command in (["list"], ["add", "x", "--role", "view"], ["revoke", "x"]):
+        assert main(["token", *command, *config]) == 78
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert f"{tokens}: token[0].name: 3: " in said.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "",
+        "bogus",
+        "token",
+        "token add",
+        "token add olga",
+        "token add olga --role root",
+        "token add o'lga --role view",
+        "token add olga --role view --days 0",
+        "token add olga --role view --days 99999999999",
+        "token add olga --rol view",
+        "serve now",
+        "serve --listen x",
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_2(arguments: str, capsys: Captured) -> None:
+    assert main(arguments.split()) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert said.err.startswith("cucmweb: ")
+
+
+def test_a_second_token_of_a_name_is_wrong_usage(config: list[str]) -> None:
+    assert main(["token", "add", "olga", "--role", "view", *config]) == 0
+    assert main(["token", "add", "olga", "--role", "view", *config]) == 2
+
+
+def test_a_wrong_configuration_is_exit_78(tmp_path: Path, capsys: Captured) -> None:
+    file = tmp_path / "wrong.toml"
+    file.write_text("[limits]\nbody = 0\n")
+    assert main(["token", "list", "--config", str(file)]) == 78
+    assert f"{file}: limits.body: 0: " in capsys.readouterr().err
+
+
+def test_without_the_web_stack_serve_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.setattr(command_line, "find_spec", lambda name: None)
+    assert main(["serve"]) == 69
+    assert "pip install 'cucmd[web]'" in capsys.readouterr().err
+
+
+def test_tokens_are_made_without_the_web_stack() -> None:
+    program = (
+        "import sys; from cucmweb.main import main; main(['token', 'list', '--config=/dev/null'])"
+        "; print(sorted({'hypercorn', 'starlette', 'h11'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["serve", "--help"]])
+def test_help_and_version(arguments: list[str], capsys: Captured) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 0
+    assert "cucmweb" in capsys.readouterr().out
