@@ -30,8 +30,9 @@ _Seconds = Annotated[float, Meta(gt=0, le=3600)]
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")
 _PORT = re.compile(r"[0-9]{1,5}")
 _HOST = re.compile(r"[A-Za-z0-9_.-]{1,255}|[0-9A-Fa-f:.]{2,45}")
+_LOCALHOST = ("localhost", "127.0.0.1", "::1")
 # They stand for all addresses of the machine, and nobody calls it by them.
-_ALL_ADDRESSES = ("0.0.0.0", "::")  # noqa: S104  # refused as a name, not bound to
+_ALL_ADDRESSES = {"0.0.0.0", "::"}  # noqa: S104  # refused as a name, not bound to
 
 
 class ProxySettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,7 +91,7 @@ class WebConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
     socket: str = ""  # the daemon's; empty: the one that cucmctl finds
     listen: str = "unix:/run/cucmweb/http.sock"  # or "HOST:PORT"; not used where systemd listens
-    hosts: tuple[str, ...] = ()  # names in `Host:`; empty: localhost, and the address of `listen`
+    hosts: tuple[str, ...] = ()  # by which it is called, beside localhost and the address of TCP
     tokens: str = "/etc/cucmweb/tokens.toml"
     limits: WebLimits = WebLimits()
     proxy: ProxySettings = ProxySettings()
@@ -158,15 +159,13 @@ def parse_listen(text: str) -> Address:
 def for_addresses(
     config: WebConfig, addresses: Sequence[Address], *, has_tokens: bool
 ) -> WebConfig:
-    """The configuration for the addresses at which it listens, with the `hosts` that count there.
+    """The configuration for the addresses at which it listens, with all `hosts` that count there.
 
     Raises `UnusableFile` for an address of TCP at which nobody could say who it is, or that has no
     name of its own.
     """
     tcp = [address for address in addresses if not isinstance(address, Path)]
-    if not tcp:
-        return config
-    if not has_tokens and not config.proxy.networks:
+    if tcp and not has_tokens and not config.proxy.networks:
         raise UnusableFile(
             "listen",
             f"at {tcp[0][0]} port {tcp[0][1]} anybody could be anyone: make a token (cucmweb token"
@@ -174,18 +173,22 @@ def for_addresses(
         )
     if not config.hosts and any(host in _ALL_ADDRESSES for host, _ in tcp):
         raise UnusableFile("hosts", "expected the names by which it is called, at all addresses")
-    return replace(config, hosts=config.hosts or ("localhost", *(host for host, _ in tcp)))
+    # The kernel gives a link-local address with its interface, as in `fe80::1%eth0`.
+    own = {host.partition("%")[0] for host, _ in tcp} - _ALL_ADDRESSES
+    names = {name.lower() for name in (*_LOCALHOST, *config.hosts, *own)}
+    return replace(config, hosts=tuple(sorted(names)))
 
 
 def accepts_host(config: WebConfig, header: str) -> bool:
-    """Whether a request at TCP may have this `Host`: a page of elsewhere cannot choose its own.
+    """Whether a request may have this `Host`, or come from a page of it (`Origin`, after `//`).
 
-    A name that somebody else points to this machine would otherwise make a browser send what it
-    may not send: DNS rebinding. At a Unix socket there is no such browser.
+    `config` is that of `for_addresses`. A page of elsewhere that points a name of its own to this
+    machine (DNS rebinding) would otherwise have a browser send what it likes. That reaches a Unix
+    socket too: `ssh -L` gives it a port.
     """
     name = header.rpartition(":")[0] if re.search(r":\d*$", header) else header
     name = name.removeprefix("[").removesuffix("]").removesuffix(".").lower()
-    return name in {host.lower() for host in config.hosts}
+    return name in config.hosts
 
 
 def _network(text: str) -> Network | None:

@@ -128,8 +128,8 @@ def test_at_tcp_somebody_must_be_able_to_say_who_they_are() -> None:
 def test_at_all_addresses_it_must_be_said_by_which_names_it_is_called() -> None:
     with pytest.raises(UnusableFile, match="hosts"):
         for_addresses(WebConfig(), [("::", 80)], has_tokens=True)
-    config = for_addresses(WebConfig(hosts=("web",)), [("::", 80)], has_tokens=True)
-    assert config.hosts == ("web",)
+    config = for_addresses(WebConfig(hosts=("Web",)), [("::", 80)], has_tokens=True)
+    assert accepts_host(config, "web:80")
 
 
 @pytest.mark.parametrize(
@@ -137,8 +137,10 @@ def test_at_all_addresses_it_must_be_said_by_which_names_it_is_called() -> None:
     [
         ("localhost", True),
         ("LOCALHOST.:8080", True),
-        ("127.0.0.1:8080", True),
-        ("127.0.0.1:", True),
+        ("192.0.2.1:8080", True),
+        ("192.0.2.1:", True),
+        ("web.example.org", True),
+        ("192.0.2.2", False),
         ("[::1]:80", True),
         ("[::1]", True),
         ("example.org", False),
@@ -148,6 +150,16 @@ def test_at_all_addresses_it_must_be_said_by_which_names_it_is_called() -> None:
         (":80", False),
     ],
 )
-def test_of_hosts_localhost_and_the_address_are_accepted(host: str, accepted: bool) -> None:
-    config = for_addresses(WebConfig(), [TCP, ("::1", 80)], has_tokens=True)
+def test_of_hosts_localhost_the_address_and_those_of_the_file_are_accepted(
+    host: str, accepted: bool
+) -> None:
+    own = WebConfig(hosts=("web.example.org",))
+    config = for_addresses(own, [("192.0.2.1", 8080)], has_tokens=True)
     assert accepts_host(config, host) is accepted
+
+
+def test_at_a_unix_socket_localhost_is_accepted_and_no_other_name() -> None:
+    """`ssh -L` has given it a port, which a page of elsewhere can reach."""
+    config = for_addresses(WebConfig(), [Path("/socket")], has_tokens=False)
+    assert accepts_host(config, "localhost:8080")
+    assert not accepts_host(config, "example.org:8080")
