@@ -16,11 +16,18 @@ import pytest
 from cucmd import paths
 from cucmd.job.timeouts import MOST_GRACE
 from cucmd.receiver.limits import MIB, ReceiverLimits
+from cucmweb.config import WebConfig
+from cucmweb.listening import SOCKET_GROUP
+from cucmweb.token_file import GROUP
 from rig.others import why_not
 from rig.readable_python import readable_python
 
 UNITS = Path(__file__).parents[2] / "systemd"
-PROGRAMS = ("/opt/cucmd/bin/cucmd ", "/opt/cucmd/bin/cucmctl ")  # where the README installs them
+# unit -> the programs in it, where the README installs them
+PROGRAMS = {
+    "cucmd": ("/opt/cucmd/bin/cucmd ", "/opt/cucmd/bin/cucmctl "),
+    "cucmweb": ("/opt/cucmd/bin/cucmweb ",),
+}
 
 needs_analyze = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
@@ -53,8 +60,9 @@ class Unit:
 
 
 @needs_analyze
-def test_exposure_is_at_most_1_1():
-    unit = str(UNITS / "cucmd.service")
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_exposure_is_at_most_1_1(name):
+    unit = str(UNITS / f"{name}.service")
     answer = run(
         "systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=11", unit
     )
@@ -64,15 +72,17 @@ def test_exposure_is_at_most_1_1():
 
 @needs_analyze
 def test_systemd_verifies_the_units_without_a_message(tmp_path):
-    """A copy, with the path of a program that is there: that is not installed is no mistake."""
-    service = (UNITS / "cucmd.service").read_text(encoding="utf-8")
-    for program in PROGRAMS:
-        assert service.count(program) == 1
-        service = service.replace(program, f"{sys.executable} ")
-    copy = tmp_path / "cucmd.service"
-    copy.write_text(service, encoding="utf-8")
-    shutil.copy(UNITS / "cucmd.socket", tmp_path)
-    answer = run("systemd-analyze", "verify", str(copy), str(tmp_path / "cucmd.socket"))
+    """Copies, with the path of a program that is there: that is not installed is no mistake."""
+    copies = []
+    for name, programs in PROGRAMS.items():
+        service = (UNITS / f"{name}.service").read_text(encoding="utf-8")
+        for program in programs:
+            assert service.count(program) == 1
+            service = service.replace(program, f"{sys.executable} ")
+        (tmp_path / f"{name}.service").write_text(service, encoding="utf-8")
+        shutil.copy(UNITS / f"{name}.socket", tmp_path)
+        copies += [str(tmp_path / f"{name}.{kind}") for kind in ("service", "socket")]
+    answer = run("systemd-analyze", "verify", *copies)
     assert (answer.returncode, answer.stdout, answer.stderr) == (0, "", "")
 
 
@@ -96,6 +106,25 @@ def test_units_and_daemon_agree_where_things_are():
     assert listener["ListenStream"] == paths.SYSTEM_SOCKET
     assert f"/var/lib/{service['StateDirectory']}" == paths.SYSTEM_STATE_DIR
     assert (listener["SocketMode"], listener["SocketGroup"]) == ("0660", "cucm")
+
+
+def test_units_and_web_agree_where_things_are():
+    service, listener = Unit("cucmweb.service"), Unit("cucmweb.socket")
+    assert f"unix:{listener['ListenStream']}" == WebConfig().listen
+    assert (listener["SocketMode"], listener["SocketGroup"]) == ("0660", SOCKET_GROUP)
+    variable, _, value = service["Environment"].partition("=")
+    assert paths.default_socket({variable: value}, 999) == paths.SYSTEM_SOCKET
+    assert service["Group"] == GROUP
+
+
+def test_the_user_of_the_web_is_a_member_of_the_group_that_may_operate(host):
+    answer = run("systemd-sysusers", f"--root={host}", str(UNITS / "cucmweb.sysusers.conf"))
+    assert answer.returncode == 0, answer.stderr
+    rows = [line.split(":") for line in (host / "etc/group").read_text().splitlines()]
+    members = {row[0]: row[3] for row in rows}
+    assert members == {"cucm": "cucmweb", "cucm-view": "", "cucmweb": ""}
+    (user,) = (host / "etc/passwd").read_text().splitlines()
+    assert user.split(":")[0] == Unit("cucmweb.service")["User"]
 
 
 def test_the_unit_has_the_settings_that_the_daemon_relies_on():
