@@ -95,7 +95,7 @@ def _named_by_proxy(arrival: Arrival, proxy: ProxySettings) -> OnBehalfOf:
         raise _unknown(f"the proxy gives no name in {proxy.header}")
     if not NAME.fullmatch(name):
         raise _forbidden(f"the name in {proxy.header} is not {NAME_EXPECTED}")
-    if proxy.role is not None:
+    if proxy.role:
         return OnBehalfOf(name, proxy.role)
     given = _once(arrival, proxy.role_header)
     role = next((one for one in _ROLES if one == given), None)

@@ -43,7 +43,7 @@ class ProxySettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     header: str = ""  # in which the proxy gives the name, such as "X-Remote-User"
     trusted: tuple[str, ...] = ()  # addresses and networks; "unix": who comes by the Unix socket
-    role: Role | None = None  # of all whom the proxy lets in: "view" or "operate"
+    role: Literal["", "view", "operate"] = ""  # of all whom the proxy lets in: "view" or "operate"
     role_header: str = ""  # or the header in which the proxy gives the role
 
     def __post_init__(self) -> None:
@@ -60,8 +60,8 @@ class ProxySettings(Struct, frozen=True, forbid_unknown_fields=True):
             return
         if not self.trusted:
             raise wrong("trusted", list(self.trusted), f'an address, a network, or "{UNIX}"')
-        if (self.role is None) == (not self.role_header):
-            raise wrong("role", self.role or "", "either role or role_header")
+        if bool(self.role) == bool(self.role_header):
+            raise wrong("role", self.role, "either role or role_header")
         if self.role_header.lower() == self.header.lower():
             raise wrong("role_header", self.role_header, "another header than that of the name")
 

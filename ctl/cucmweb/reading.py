@@ -59,7 +59,7 @@ def _said(message: str, document: dict[str, Any], struct: type[msgspec.Struct]) 
 
 
 def _choices(struct: type[msgspec.Struct], path: str) -> list[str]:
-    """The values that the field at this path may have, if it may have only these."""
+    """The values that the field at this path may have, if it may have only these (and "")."""
     kind: Any = inspect.type_info(struct)
     for step in _STEP.finditer(path):
         if step["position"]:
@@ -68,7 +68,7 @@ def _choices(struct: type[msgspec.Struct], path: str) -> list[str]:
             kind = next(one.type for one in kind.fields if one.encode_name == step["key"])
     kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
     literals = [one for one in kinds if isinstance(one, inspect.LiteralType)]
-    return [str(value) for one in literals for value in one.values]
+    return [str(value) for one in literals for value in one.values if value]
 
 
 def _at(document: Any, path: str) -> Any:

@@ -10,7 +10,7 @@ import argparse
 import inspect
 import re
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from cucmctl.cli.options import VerbParser
 from cucmd.config.model import Config
 from cucmd.failure import Code, failure
 from cucmd.service.access import RIGHTS, Right
+from cucmweb.config import WebConfig
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((*ROOT.glob("ctl/man/*.md"), *ROOT.glob("daemon/man/*.md")))
@@ -75,17 +76,31 @@ def codes() -> str:
 
 def configuration() -> str:
     """The keys of each section with their defaults, as TOML."""
-    config, lines = Config(), []
-    for section in Config.__struct_fields__:
+    return _as_toml([*_sections(Config())])
+
+
+def web_configuration() -> str:
+    """The same of `cucmweb`, which has keys of no section too."""
+    config = WebConfig()
+    return _as_toml([*_keys(config), "", *_sections(config)])
+
+
+def _as_toml(lines: Sequence[str]) -> str:
+    return "```toml\n" + "\n".join(lines).rstrip() + "\n```\n"
+
+
+def _sections(config: msgspec.Struct) -> Iterator[str]:
+    for section in config.__struct_fields__:
         value = getattr(config, section)
         if isinstance(value, msgspec.Struct):
-            lines += [f"[{section}]", *_keys(value), ""]
-    return "```toml\n" + "\n".join(lines).rstrip() + "\n```\n"
+            yield from (f"[{section}]", *_keys(value), "")
 
 
 def _keys(section: msgspec.Struct) -> Iterator[str]:
     said = dict(_comments(type(section)))
     for key in section.__struct_fields__:
+        if isinstance(getattr(section, key), msgspec.Struct):
+            continue
         value = _toml(getattr(section, key))
         comment = f"  # {said[key]}" if said.get(key) else ""
         yield f"{key} = {value}{comment}"
@@ -121,18 +136,18 @@ def roles() -> str:
     return "\n".join(rows) + "\n"
 
 
-_FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _INDENTED = re.compile(r"^\n((?:    .*\n)+)", re.MULTILINE)
 
 
 def fenced(page: Path) -> list[tuple[str, str]]:
     """The blocks of a page between fences: the kind of each, such as `console`, and its text."""
-    return _FENCED.findall(page.read_text())
+    return FENCED.findall(page.read_text())
 
 
 def unfenced(page: Path) -> str:
     """The page without its blocks between fences."""
-    return _FENCED.sub("", page.read_text())
+    return FENCED.sub("", page.read_text())
 
 
 def indented(page: Path) -> list[str]:
@@ -144,6 +159,7 @@ MADE: dict[str, Callable[[], str]] = {
     "verbs": verbs,
     "codes": codes,
     "configuration": configuration,
+    "web-configuration": web_configuration,
     "roles": roles,
 }
 

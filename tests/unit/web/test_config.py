@@ -14,6 +14,7 @@ from cucmweb.config import (
     parse_listen,
 )
 from cucmweb.reading import UnusableFile, read_toml
+from rig.pages import FENCED, web_configuration
 
 PROXY = ProxySettings("X-Remote-User", ("127.0.0.1",), "view")
 
@@ -82,6 +83,11 @@ def test_without_a_file_the_defaults_count() -> None:
     config = load(None, {"XDG_RUNTIME_DIR": "/run"}, 999)
     assert config == WebConfig(socket="/run/cucmd/cucmd.sock")
     assert parse_listen(config.listen) == Path("/run/cucmweb/http.sock")
+
+
+def test_the_file_that_the_page_shows_is_that_of_the_defaults() -> None:
+    ((_, text),) = FENCED.findall(web_configuration())
+    assert read_toml(text, WebConfig, "page") == WebConfig()
 
 
 def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:

@@ -1,0 +1,149 @@
+"""nginx in front of cucmweb, with the configuration that cucmweb(8) shows."""
+
+import base64
+import http.client
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from cucmweb.config import WebConfig
+from cucmweb.reading import read_toml
+from rig.pages import ROOT, fenced
+from rig.process import Child, die_with_parent
+
+PAGE = ROOT / "ctl/man/cucmweb.8.md"
+SERVER = "cucm-logs.example.org"
+PASSWORD = "Proxy-Secret-1"
+needs_nginx = pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
+
+
+def shown(kind: str, part: str) -> str:
+    """The block of the page of that kind that has that part."""
+    (block,) = (text for name, text in fenced(PAGE) if name == kind and part in text)
+    return block
+
+
+def configuration() -> WebConfig:
+    """Of cucmweb, as the page shows it."""
+    return read_toml(shown("toml", 'trusted = ["unix"]'), WebConfig, str(PAGE))
+
+
+class Proxy:
+    """nginx, at a port of loopback."""
+
+    def __init__(self, port: int, trusted: ssl.SSLContext) -> None:
+        self._port = port
+        self._trusted = trusted
+
+    @contextmanager
+    def asked(
+        self, path: str, user: str = "", headers: Mapping[str, str] | None = None
+    ) -> Iterator[http.client.HTTPResponse]:
+        """The reply to a GET, of a user with the right password if one is named."""
+        sent = {"Host": SERVER, **(headers or {})}
+        if user:
+            known = base64.b64encode(f"{user}:{PASSWORD}".encode()).decode()
+            sent["Authorization"] = f"Basic {known}"
+        connection = http.client.HTTPSConnection(
+            "127.0.0.1", self._port, context=self._trusted, timeout=60
+        )
+        try:
+            connection.request("GET", path, headers=sent)
+            with connection.getresponse() as reply:
+                yield reply
+        finally:
+            connection.close()
+
+
+@contextmanager
+def running_nginx(folder: Path, behind: Path, *, asks: bool = True) -> Iterator[Proxy]:
+    """In front of a server at the Unix socket `behind`; olga and victor have passwords.
+
+    Unless it `asks`, everybody is let in without a name, unlike on the page.
+    """
+    trusted = _certificate(folder)
+    (folder / "cucmweb.htpasswd").write_text(
+        "".join(f"{user}:{{PLAIN}}{PASSWORD}\n" for user in ("olga", "victor"))
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        site = shown("nginx", "proxy_pass")
+        for old, new in {
+            "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
+            "/etc/nginx/": f"{folder}/",
+            "/run/cucmweb/http.sock": str(behind),
+            '"cucmweb"': '"cucmweb"' if asks else "off",
+        }.items():
+            assert old in site
+            site = site.replace(old, new)
+        file = folder / "nginx.conf"
+        file.write_text(_FRAME.format(folder=folder, user=_user(), site=site))
+        process = subprocess.Popen(
+            ["nginx", "-c", str(file), "-e", "stderr"],
+            # By which a running nginx hands its sockets to the next: the port is never free.
+            env={**os.environ, "NGINX": f"{listener.fileno()};"},
+            pass_fds=[listener.fileno()],
+            preexec_fn=die_with_parent,
+        )
+        child = Child(process)
+        try:
+            yield Proxy(port, trusted)
+        finally:
+            child.stop()
+
+
+_FRAME = """\
+daemon off;
+pid {folder}/nginx.pid;
+{user}
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+{site}
+}}
+"""
+
+
+def _user() -> str:
+    return "user root;" if os.geteuid() == 0 else ""
+
+
+def _certificate(folder: Path) -> ssl.SSLContext:
+    """Makes one for SERVER, and the context of a client that trusts it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, SERVER)])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(SERVER)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    own = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    (folder / "cucmweb.key").write_bytes(own)
+    (folder / "cucmweb.crt").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    context = ssl.create_default_context(cafile=str(folder / "cucmweb.crt"))
+    context.check_hostname = False  # it is asked at 127.0.0.1
+    return context

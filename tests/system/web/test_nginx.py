@@ -1,0 +1,117 @@
+"""nginx with the configuration of cucmweb(8): who a request is of behind it.
+
+What it stands before is a small server of this file, which answers by the rule of cucmweb.
+"""
+
+import http.server
+import json
+import socketserver
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cucmweb.admission import Callers
+from cucmweb.callers import NotLetIn
+from cucmweb.config import accepts_host, for_addresses
+from cucmweb.token_file import TokenFile
+from rig.nginx import Proxy, configuration, needs_nginx, running_nginx
+from rig.varlink_peer import short_path
+
+pytestmark = [pytest.mark.long, needs_nginx]
+
+
+class Behind(socketserver.ThreadingUnixStreamServer):
+    """Answers a GET with who it is of. Of `/events` the second half waits until `go_on` is set."""
+
+    def __init__(self, path: Path, folder: Path) -> None:
+        self.config = for_addresses(configuration(), [path], has_tokens=False)
+        self.callers = Callers(TokenFile(folder / "tokens.toml"), self.config.proxy)
+        self.go_on = threading.Event()
+        super().__init__(str(path), Answering)
+
+
+class Answering(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Behind
+
+    def do_GET(self) -> None:
+        headers = [(name.lower().encode(), value.encode()) for name, value in self.headers.items()]
+        try:
+            caller = self.server.callers.of(None, headers)
+        except NotLetIn as refused:
+            self.answer(refused.status, [b""])
+            return
+        host = accepts_host(self.server.config, self.headers["Host"])
+        said = {"name": caller and caller.name, "role": caller and caller.role, "host": host}
+        self.answer(200, self.halves() if self.path == "/events" else [json.dumps(said).encode()])
+
+    def halves(self) -> Iterator[bytes]:
+        yield b"first"
+        assert self.server.go_on.wait(60)
+        yield b"second"
+
+    def answer(self, status: int, pieces: Iterator[bytes] | list[bytes]) -> None:
+        self.close_connection = True
+        self.send_response(status)
+        self.end_headers()
+        for piece in pieces:
+            self.wfile.write(piece)
+
+    def address_string(self) -> str:
+        return "unix"
+
+
+@pytest.fixture
+def behind(tmp_path: Path) -> Iterator[Behind]:
+    with short_path() as path:
+        path.parent.mkdir()
+        with Behind(path, tmp_path) as server:
+            thread = threading.Thread(target=server.serve_forever)
+            thread.start()
+            yield server
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def nginx(behind: Behind, tmp_path: Path) -> Iterator[Proxy]:
+    with running_nginx(tmp_path, Path(str(behind.server_address))) as proxy:
+        yield proxy
+
+
+def test_without_a_password_nobody_gets_in(nginx: Proxy) -> None:
+    with nginx.asked("/") as reply:
+        assert reply.status == 401
+
+
+@pytest.mark.parametrize(("user", "role"), [("olga", "operate"), ("victor", "view")])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"X-Remote-User": "nina", "X-Remote-Role": "operate"},
+        {"x_remote_user": "nina", "x_remote_role": "operate"},
+    ],
+)
+def test_the_name_and_the_role_are_those_of_the_proxy(
+    nginx: Proxy, user: str, role: str, headers: dict[str, str]
+) -> None:
+    with nginx.asked("/", user, headers) as reply:
+        assert (reply.status, json.load(reply)) == (200, {"name": user, "role": role, "host": True})
+
+
+def test_a_proxy_that_does_not_ask_makes_no_operators(behind: Behind, tmp_path: Path) -> None:
+    with running_nginx(tmp_path, Path(str(behind.server_address)), asks=False) as nginx:
+        with nginx.asked("/") as reply:
+            assert reply.status == 401
+        with nginx.asked("/", headers={"X-Remote-User": "olga"}) as reply:
+            assert reply.status == 401
+
+
+def test_events_come_while_the_reply_goes_on(nginx: Proxy, behind: Behind) -> None:
+    with nginx.asked("/events", "victor") as reply:
+        assert reply.read1() == b"first"
+        behind.go_on.set()
+        assert reply.read() == b"second"
