@@ -212,12 +212,14 @@ async def test_what_each_kind_of_work_gives_is_kept(path: Path) -> None:
     assert set(jobs) == {kind_of(kind) for kind in KINDS} - {"health", "follow"}  # younger
     results = {kind: job.nodes[0].result for kind, job in jobs.items()}
     assert results["collect"] is results["run"] is None
-    assert jobs["collect"].work.snapshot == ("show status",)
-    assert (results["dry_run"].bytes, results["dry_run"].fits) == (3000, True)
-    assert [member.node for member in results["discover"].members] == ["10.0.0.2", "b"]
+    assert len(jobs["collect"].work.snapshot) == 4
+    assert (results["dry_run"].bytes, results["dry_run"].fits) == (600, True)
+    assert [member.name for member in results["discover"].members] == [
+        *("cucm-pub", "cucm-sub1", "cucm-sub2")
+    ]
     assert discovery.found == results["discover"]
-    assert (results["check"].host_key, results["check"].receiver) == ("new", "ok")
-    assert (results["capture"].packets, results["capture"].how) == (7, "stop")
+    assert (results["check"].host_key, results["check"].receiver) == ("known", "ok")
+    assert (results["capture"].packets, results["capture"].how) == (61, "duration")
     capture = jobs["capture"]
     assert (capture.work.port, capture.work.delete) == (5060, True)
-    assert capture.may_run(capture.nodes[1]) == ("cucmd_y", "cucmd_x")
+    assert capture.may_run(capture.nodes[1]) == ("cucmd_bad4cf422280",)
