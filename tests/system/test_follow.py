@@ -106,6 +106,24 @@ def test_ctrl_c_before_a_node_has_begun_cancels_it(
 
 
 @pytest.mark.long
+def test_ctrl_c_does_not_wait_for_a_node_that_still_logs_in(
+    daemon: Daemon, make_lab: MakeLab, tmp_path: Path
+) -> None:
+    lab = make_lab(2, "--fault", "2=hang:banner")
+    with typed(daemon, lab, tmp_path, "--login-timeout", "600") as process:
+        wait_until(lambda: lab.report()["faults_used"] == 1, within=60)
+        while not process.stdout.readline().endswith(GROWN):
+            pass
+        process.send_signal(signal.SIGINT)
+        _, err = rest(process)
+    assert process.returncode == 0, err
+    with daemon.client() as client:
+        first, second = client.status(client.list()[0].job_id).nodes
+    assert (first.notes, first.files_received) == ((), 1)
+    assert (len(second.notes), second.files_received) == (1, 0)
+
+
+@pytest.mark.long
 def test_a_second_ctrl_c_does_not_wait(daemon: Daemon, make_lab: MakeLab, tmp_path: Path) -> None:
     lab = make_lab(1, "--fault", "ignore-ctrl-c")
     with typed(daemon, lab, tmp_path) as process:

@@ -40,8 +40,10 @@ class Together:
         self._deadline = trio.current_time() + READY_WITHIN  # meaningful while somebody is ready
         self._go = trio.Event()
         self._started: list[float] = []
+        self._coming: dict[str, trio.CancelScope] = {}
         self._running: set[trio.CancelScope] = set()
         self._at_it: set[str] = set()
+        self._begun = False
         self._names: dict[Address, str] = {}
         self.stopped = False
 
@@ -84,7 +86,8 @@ class Together:
 
     @property
     def begun(self) -> bool:
-        return self._go.is_set() or bool(self._at_it)
+        """On a node at least, which may have ended."""
+        return self._go.is_set() or self._begun
 
     def started(self, at: float) -> None:
         """The work on a node began at that time, by trio's clock."""
@@ -98,8 +101,22 @@ class Together:
         return len(self._started), max(self._started) - min(self._started)
 
     @contextmanager
+    def until_begun(self, node: str) -> Iterator[None]:
+        """What is done before `at_it`: `stop` cancels it, also one that came before."""
+        with trio.CancelScope() as scope:
+            if self.stopped:
+                scope.cancel()
+            self._coming[node] = scope
+            try:
+                yield
+            finally:
+                self._coming.pop(node, None)
+
+    @contextmanager
     def at_it(self, node: str) -> Iterator[None]:
         """While the work is begun on the node, runs or is ended: `stop` counts it."""
+        self._coming.pop(node, None)
+        self._begun = True
         self._at_it.add(node)
         try:
             yield
@@ -121,7 +138,7 @@ class Together:
     def stop(self) -> int:
         """Ends it. Returns on how many nodes it runs, or is ended already."""
         self.stopped = True
-        for scope in self._running:
+        for scope in (*self._coming.values(), *self._running):
             scope.cancel()
         return len(self._at_it)
 

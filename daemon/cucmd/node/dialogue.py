@@ -305,16 +305,17 @@ class NodeSession:
         `NodeFailed` (connection_lost).
         """
         await self._interrupt()
-        said = [
-            line
-            for event in self._events
-            if isinstance(event, (CommandDone, Printed))
-            for line in event.lines
-        ]
-        self._events.clear()  # what was said after the Ctrl-C, the prompt among it
         if self._ended:
             raise fail(Code.CONNECTION_LOST, "the node closed the connection after Ctrl-C")
-        return tuple(said)
+        return self.take_lines()
+
+    def take_lines(self) -> tuple[str, ...]:
+        """What a command has printed that `next_event` has not given, also where `interrupt` did
+        not end. The events are gone then, the prompt among them.
+        """
+        events, self._events = self._events, deque()
+        said = (event.lines for event in events if isinstance(event, (CommandDone, Printed)))
+        return tuple(itertools.chain.from_iterable(said))
 
     async def _interrupt(self) -> None:
         """Sends Ctrl-C until the prompt is back, and every third time an empty line instead: a node

@@ -229,6 +229,10 @@ class Together(Protocol):
     def started(self, at: float) -> None:
         """The work on a node began at that time, by trio's clock."""
 
+    def until_begun(self, node: str) -> AbstractContextManager[None]:
+        """What is done before `at_it`: the call cancels it, also one that came before."""
+        ...
+
     def at_it(self, node: str) -> AbstractContextManager[None]:
         """While the work is begun on the node, runs or is ended: the call counts it."""
         ...

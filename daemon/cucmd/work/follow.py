@@ -5,10 +5,12 @@ How it ends, and what follows
 
     its duration is over        Ctrl-C; the node succeeds, and a note says so
     as much came as is kept     the same
-    `stop` of the job           Ctrl-C; the node succeeds
+    `stop` of the job           Ctrl-C; the node succeeds. One that has not come so far succeeds at
+                                once, with a note
     the prompt comes            after a few lines, or none, they say why the node refuses it, and it
                                 fails; else the node has ended it by itself, which a note says
-    no prompt after Ctrl-C      a note: it ends with its session, and all that was wanted is here
+    no prompt after Ctrl-C      a note: it ends with its session, and all that was wanted is here.
+                                So it is where the connection is lost then
     a cancel, a deadline        what came is kept, and is not whole; the end of the session sends
     the connection is lost      Ctrl-C
 
@@ -20,7 +22,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 import trio
@@ -51,6 +53,7 @@ _CONFIRMED_WITHIN = 5.0
 # without the right is not known (vos/NODES.md, section 6.18).
 _FEW = 5
 
+_NOT_BEGUN = "it was ended before it began on this node"
 _HINT = (
     "file tail needs an account of privilege level 1; if this is one, try the command in the "
     "node's own shell"
@@ -61,16 +64,18 @@ async def follow(task: NodeTask, what: Follow, ports: Ports, report: Report) -> 
     """Follows the file, and keeps what is printed. Returns notes. Raises `NodeFailed`."""
     together = task.together
     assert together is not None, "jobs/together.py gives it to every task of a job to follow"
-    async with logged_in(task, ports, report) as session:
-        await answer(session, task, vos.PAGER_OFF)
-        report.phase(Phase.COMMAND)
-        if together.stopped:
-            return ("it was ended before it began on this node",)
-        with together.at_it(task.node):
-            async with _kept(task, what, ports, report) as output:
-                notes = await _followed(session, task, what, output, together)
-        report.phase(Phase.CLOSE)
-        return notes
+    with together.until_begun(task.node):
+        async with logged_in(task, ports, report) as session:
+            await answer(session, task, vos.PAGER_OFF)
+            if together.stopped:  # by a call that came with the last bytes of the answer
+                return (_NOT_BEGUN,)
+            report.phase(Phase.COMMAND)
+            with together.at_it(task.node):
+                async with _kept(task, what, ports, report) as output:
+                    notes = await _followed(session, task, what, output, together)
+            report.phase(Phase.CLOSE)
+            return notes
+    return (_NOT_BEGUN,)
 
 
 async def _followed(
@@ -92,10 +97,21 @@ async def _followed(
         notes = (f"it was ended, since {MOST // 1024**2} MiB had come: no more is kept",)
     elif not together.stopped:
         notes = (f"it was ended after {what.duration:g} s, as was asked for",)
-    with trio.move_on_after(ENDED_WITHIN) as scope:
-        output.add(await session.interrupt())
-    if scope.cancelled_caught:
-        notes += (f"no prompt came within {ENDED_WITHIN:g} s of Ctrl-C; its session was closed",)
+    return (*notes, *await _ended_by_ctrl_c(session, output))
+
+
+async def _ended_by_ctrl_c(session: NodeSession, output: _Output) -> tuple[str, ...]:
+    """Keeps what comes meanwhile. Returns a note where the node is not at its prompt then."""
+    notes: tuple[str, ...] = ()
+    said: Sequence[str] = ()
+    try:
+        with trio.move_on_after(ENDED_WITHIN) as scope:
+            said = await session.interrupt()
+        if scope.cancelled_caught:
+            notes = (f"no prompt came within {ENDED_WITHIN:g} s of Ctrl-C; its session was closed",)
+    except NodeFailed as error:  # the connection is gone, and what ran with it
+        notes = (error.failure.message,)
+    output.add(said or session.take_lines())
     return notes
 
 

@@ -116,6 +116,36 @@ async def test_a_stop_ends_all_that_run_and_those_that_come_later(
     assert (len(ended), together.stop()) == (3, 0)
 
 
+async def test_a_stop_ends_what_is_done_before_a_node_begins_and_no_other(
+    autojump_clock: MockClock,
+) -> None:
+    together = Together(("a", "b", "c"))
+    done: list[str] = []
+
+    async def come(name: str, seconds: float) -> None:
+        with together.until_begun(name):
+            await trio.sleep(seconds)
+            with together.at_it(name):
+                await trio.sleep(5)
+            done.append(name)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(come, "a", 1)
+        nursery.start_soon(come, "b", 100)
+        await trio.sleep(2)
+        assert together.stop() == 1
+        nursery.start_soon(come, "c", 0)
+    assert done == ["a"]
+
+
+async def test_what_has_ended_on_its_nodes_has_begun() -> None:
+    together = Together(("a",))
+    assert not together.begun
+    with together.at_it("a"):
+        pass
+    assert (together.begun, together.stop()) == (True, 0)
+
+
 async def test_a_scope_is_left_by_its_own_deadline_and_by_a_cancel_from_outside(
     autojump_clock: MockClock,
 ) -> None:

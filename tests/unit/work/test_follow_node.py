@@ -133,15 +133,6 @@ async def test_a_stop_ends_it_at_once_and_nothing_is_said_of_it(
     assert report.written[0].complete
 
 
-async def test_a_stop_before_it_begins_on_a_node_types_nothing(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    task = follow_task(tmp_path)
-    task.together.stop()
-    notes, node, report = await followed(node_that(grows), task)
-    assert (node.lines, report.written, len(notes)) == ([vos.PAGER_OFF, "quit"], [], 1)
-
-
 async def test_what_was_on_its_way_at_ctrl_c_is_kept(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
