@@ -16,7 +16,7 @@ class Follow(Kind, frozen=True, tag="follow"):
     """
 
     title = "Followed"
-    repeatable = False  # what came before a stop would be written over
+    repeatable = False  # who wanted to see it has gone
     together = True
 
     path: str

@@ -8,11 +8,15 @@ How it ends, and what follows
     `stop` of the job           Ctrl-C; the node succeeds. One that has not come so far succeeds at
                                 once, with a note
     the prompt comes            after a few lines, or none, they say why the node refuses it, and it
-                                fails; else the node has ended it by itself, which a note says
+                                fails; so it does after many if the last one is a refusal; else the
+                                node has ended it by itself, which a note says
     no prompt after Ctrl-C      a note: it ends with its session, and all that was wanted is here.
                                 So it is where the connection is lost then
     a cancel, a deadline        what came is kept, and is not whole; the end of the session sends
     the connection is lost      Ctrl-C
+
+Another try in the same job goes on behind what is kept: lines that came during a failure are not
+to be had again.
 
 A file that does not grow says nothing for as long as that lasts, so there is no stall.
 """
@@ -47,12 +51,15 @@ MOST = 64 * 1024 * 1024
 _CHECK_EVERY = 64 * 1024
 # Seconds until the prompt after Ctrl-C. Nobody loses anything by a node that takes longer.
 ENDED_WITHIN = 10.0
+# Seconds by which Ctrl-C comes before the node ends the session as an idle one.
+_BEFORE_IDLE_ENDS = 10.0
 # Seconds within which a prompt is confirmed, or more has come.
 _CONFIRMED_WITHIN = 5.0
 # Lines, at most, that are no log but the words of a node that refuses. How it says so of an account
 # without the right is not known (vos/NODES.md, section 6.18).
 _FEW = 5
 
+_EARLIER = "what an earlier try has kept stands before what this one has"
 _NOT_BEGUN = "it was ended before it began on this node"
 _HINT = (
     "file tail needs an account of privilege level 1; if this is one, try the command in the "
@@ -73,6 +80,7 @@ async def follow(task: NodeTask, what: Follow, ports: Ports, report: Report) -> 
             with together.at_it(task.node):
                 async with _kept(task, what, ports, report) as output:
                     notes = await _followed(session, task, what, output, together)
+            notes += (_EARLIER,) if output.earlier else ()
             report.phase(Phase.CLOSE)
             return notes
     return (_NOT_BEGUN,)
@@ -87,8 +95,8 @@ async def _followed(
         ended = await _until_it_ends(session, task, what, output, scope)
     if not ended and session.seems_done:
         # It may have refused it just now, and that is no end that somebody has wanted.
-        with trio.move_on_after(_CONFIRMED_WITHIN) as scope:
-            ended = await _until_it_ends(session, task, what, output, scope)
+        with trio.move_on_after(_CONFIRMED_WITHIN):
+            ended = await _until_it_ends(session, task, what, output)
     if ended:
         _check_not_refused(output)
         return ("the node ended it by itself",)
@@ -116,17 +124,26 @@ async def _ended_by_ctrl_c(session: NodeSession, output: _Output) -> tuple[str, 
 
 
 async def _until_it_ends(
-    session: NodeSession, task: NodeTask, what: Follow, output: _Output, scope: trio.CancelScope
+    session: NodeSession,
+    task: NodeTask,
+    what: Follow,
+    output: _Output,
+    scope: trio.CancelScope | None = None,
 ) -> bool:
     """Returns once it is to be ended; True: once the node has. Raises `NodeFailed`.
 
-    scope: what a stop cancels; its deadline is set once the node has taken the command.
+    scope: what a stop cancels; its deadline is set once the node has taken the command. None: a
+    stop has come, or the end of it.
     """
     clock: AnswerClock | None = AnswerClock(task.timeouts, what.line)
+    idle_ends = trio.current_time() + vos.LONGEST_TAIL
     while not output.full:
         match await session.next_event(clock):
             case vos.Taken():
-                clock, scope.deadline = None, trio.current_time() + what.duration
+                clock = None
+                if scope is not None:
+                    ends = trio.current_time() + what.duration
+                    scope.deadline = min(ends, idle_ends - _BEFORE_IDLE_ENDS)
             case vos.Printed(lines=lines):
                 output.add(lines)
             case vos.CommandDone():
@@ -137,10 +154,13 @@ async def _until_it_ends(
 
 
 def _check_not_refused(output: _Output) -> None:
+    said = output.first
     if output.lines > _FEW:
-        return
-    message = f"the node did not follow the file; it said: {vos.quoted(output.first) or 'nothing'}"
-    if any(NO_SUCH_FILE in line.lower() for line in output.first):
+        said = [output.last]
+        if not vos.refused_in(said):
+            return
+    message = f"the node did not follow the file; it said: {vos.quoted(said) or 'nothing'}"
+    if any(NO_SUCH_FILE in line.lower() for line in said):
         raise fail(Code.INVALID_PATH, message)
     raise fail(Code.COMMAND_REFUSED, message, hint=_HINT)
 
@@ -166,8 +186,8 @@ async def _kept(
 class _Output:
     """What a node has printed, as it grows on disk, where others read it meanwhile.
 
-    full: no more is kept. lines: how many came that are not empty; first: the first of them, as
-    they may be shown.
+    full: no more is kept. earlier: it begins with what an earlier try has kept. lines: how many
+    came that are not empty; first: the first of them, and last, as they may be shown.
     """
 
     def __init__(self, task: NodeTask, what: Follow, receiver: Receiver) -> None:
@@ -175,6 +195,7 @@ class _Output:
         self.full = False
         self.lines = 0
         self.first: list[str] = []
+        self.last = ""
         self._task = task
         self._receiver = receiver
         self._name = what.output_of(1)
@@ -183,8 +204,20 @@ class _Output:
         self._digest = hashlib.sha256()
         path = task.folder / self._name
         path.parent.mkdir(mode=0o750, exist_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         self._descriptor = os.open(path, flags, OUTPUT_MODE)
+        self._take_earlier()
+        self.earlier = bool(self._size)
+
+    def _take_earlier(self) -> None:
+        """An earlier try has kept it; it may have been killed in the middle of a line."""
+        piece = b""
+        while more := os.pread(self._descriptor, _CHECK_EVERY, self._size):
+            piece = more
+            self._size += len(piece)
+            self._digest.update(piece)
+        if not piece.endswith(b"\n") and self._size:
+            self._write(b"\n")
 
     def add(self, lines: Iterable[str]) -> None:
         """Writes the lines. Raises `NodeFailed`, `OSError`.
@@ -206,6 +239,9 @@ class _Output:
             shortage := self._receiver.shortage(self._descriptor)
         ):
             raise fail(Code.DISK_FULL, shortage)
+        self._write(data)
+
+    def _write(self, data: bytes) -> None:
         try:
             write_all(self._descriptor, data)
         except OSError:
@@ -214,7 +250,8 @@ class _Output:
         self._size += len(data)
         self._digest.update(data)
 
-    def _count(self, masked: Iterable[str]) -> None:
+    def _count(self, masked: Sequence[str]) -> None:
+        self.last = next(filter(str.strip, reversed(masked)), self.last)
         if self.lines <= _FEW:
             said = [line for line in masked if line.strip()]
             self.lines += len(said)

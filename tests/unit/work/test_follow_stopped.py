@@ -10,11 +10,13 @@ from trio.testing import MockClock
 
 from cucmd.job.timeouts import Timeouts
 from cucmd.node.ports import NodeTask
+from cucmd.vos import LONGEST_TAIL
 from cucmd.work.follow import ENDED_WITHIN
 from rig.scripted_node import GREETING, Node, RecordedReport, Script
 from unit.work.capture_node import until_ctrl_c
 from unit.work.test_cancel_anywhere import CancelAtStep
 from unit.work.test_follow_node import (
+    LINE,
     LINES,
     OUTPUT,
     WORK,
@@ -106,6 +108,44 @@ async def test_a_node_that_closes_its_session_at_ctrl_c_has_done_what_was_wanted
     notes, _, report = await stopped_after(60, node_that(act), task)
     assert len(notes) == 1
     assert kept(task) == [*LINES, "late"]
+    assert report.written[0].complete
+
+
+async def test_a_stop_before_the_echo_is_one_though_a_prompt_has_come_late(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async def script(node: Node) -> None:
+        await node.say(*GREETING)
+        await node.prompt()
+        await node.read_line()
+        await node.prompt()
+        await node.read_keys()
+        await node.prompt()
+        await trio.sleep(2)
+        await node.say(LINE, *LINES)
+        await until_ctrl_c(node)
+        await node.prompt()
+        await trio.sleep_forever()
+
+    task = follow_task(tmp_path)
+    await stopped_after(2, script, task)
+    assert trio.current_time() < 30
+
+
+async def test_the_longest_ends_before_the_node_ends_it_as_an_idle_session(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async def act(node: Node) -> None:
+        await node.say(*LINES)
+        with trio.move_on_after(LONGEST_TAIL):
+            await until_ctrl_c(node)
+            return
+        node.hang_up()
+        await trio.sleep_forever()
+
+    task = follow_task(tmp_path, replace(WORK, duration=LONGEST_TAIL))
+    notes, _, report = await followed(node_that(act), task)
+    assert len(notes) == 1
     assert report.written[0].complete
 
 
