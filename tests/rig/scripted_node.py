@@ -263,6 +263,7 @@ class RecordedReport:
         self.last_sizes: Sizes | None = None
         self.last_checked: Checked | None = None
         self.written: list[ReceivedFile] = []
+        self.grown = 0
         self.captures: list[Captured] = []
         self.results: list[Result] = []
 
@@ -304,6 +305,9 @@ class RecordedReport:
     def announced(self, files: int, size: int, *, all_of_them: bool) -> None:
         self.totals = (files, size)
         self.all_announced.append(all_of_them)
+
+    def growing(self, size: int) -> None:
+        self.grown = size
 
     def kept(self, file: ReceivedFile) -> None:
         self.written.append(file)

@@ -166,6 +166,7 @@ def test_another_client_sees_the_same_and_can_stop_it(daemon: Daemon, make_lab: 
             while not all(GROWN in one for one in text.values()):
                 piece = next(pieces)
                 text[piece.node] += piece.text
+        until(client, job.job_id, lambda job: all(node.bytes_received for node in job.nodes))
         assert daemon.ctl("stop", job.job_id).returncode == 0
         for pieces, text in zip((first, second), texts, strict=True):
             for piece in pieces:

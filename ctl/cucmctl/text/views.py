@@ -252,7 +252,7 @@ class Lines(View):
             parts.append(doing)
         if node.attempt > 1:
             parts.append(f"attempt {node.attempt}")
-        if node.files_announced is not None or node.files_received:
+        if node.files_announced is not None or node.files_received or node.bytes_received:
             files, received = render.figures(node, job.collection)
             parts += ["1 file" if files == "1" else f"{files} files", received]
         if node.error:

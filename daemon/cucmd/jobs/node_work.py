@@ -124,6 +124,7 @@ class NodeProgress:
         self._complete: set[str] = set()  # paths
         self._written: list[ReceivedFile] = []  # here, not pushed: what commands have printed
         self._taken = 0  # of these, by `take_files`
+        self._growing = 0  # bytes of one that is still written
         self._ended = False
         self._attempt = 0
         self._phase_began = 0.0  # by trio's clock
@@ -169,7 +170,11 @@ class NodeProgress:
         self._files_announced, self._bytes_announced = files, size
         self._all_announced = all_of_them
 
+    def growing(self, size: int) -> None:
+        self._growing = size
+
     def kept(self, file: ReceivedFile) -> None:
+        self._growing = 0
         self._written.append(msgspec.structs.replace(file, attempt=self._attempt))
 
     @property
@@ -230,13 +235,13 @@ class NodeProgress:
 
     def _with_written(self, node: Node) -> Node:
         """The figures of work that opens no upload target."""
-        if self._taken == len(self._written):
+        if self._taken == len(self._written) and not self._growing:
             return node
         return node.progress(
             files_announced=None,
             bytes_announced=None,
             files_received=sum(file.complete for file in self._written),
-            bytes_received=sum(file.size for file in self._written),
+            bytes_received=sum(file.size for file in self._written) + self._growing,
         )
 
     def _heard_at(self) -> datetime | None:

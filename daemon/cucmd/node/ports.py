@@ -330,6 +330,9 @@ class Report(Protocol):
         all_of_them: no other command will follow.
         """
 
+    def growing(self, size: int) -> None:
+        """A file that we write ourselves, and that `kept` will name, has so many bytes by now."""
+
     def kept(self, file: ReceivedFile) -> None:
         """We have written a file ourselves in the node's folder, durably."""
 

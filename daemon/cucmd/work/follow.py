@@ -170,7 +170,7 @@ async def _kept(
     task: NodeTask, what: Follow, receiver: Receiver, report: Report
 ) -> AsyncIterator[_Output]:
     """The file of what is printed. It is put on record at the end, however that comes."""
-    output = await trio.to_thread.run_sync(_Output, task, what, receiver)
+    output = await trio.to_thread.run_sync(_Output, task, what, receiver, report)
     whole = False
     try:
         yield output
@@ -190,7 +190,7 @@ class _Output:
     came that are not empty; first: the first of them, and last, as they may be shown.
     """
 
-    def __init__(self, task: NodeTask, what: Follow, receiver: Receiver) -> None:
+    def __init__(self, task: NodeTask, what: Follow, receiver: Receiver, report: Report) -> None:
         """In a worker thread. Raises `NodeFailed`, `OSError`."""
         self.full = False
         self.lines = 0
@@ -198,6 +198,7 @@ class _Output:
         self.last = ""
         self._task = task
         self._receiver = receiver
+        self._report = report
         self._name = what.output_of(1)
         self._mask = Secrets((task.login.password,)).mask
         self._size = 0
@@ -240,6 +241,7 @@ class _Output:
         ):
             raise fail(Code.DISK_FULL, shortage)
         self._write(data)
+        self._report.growing(self._size)
 
     def _write(self, data: bytes) -> None:
         try:

@@ -64,6 +64,11 @@ def test_bytes_alone_are_a_line_now_and_then(lines, change, job, node, clock):
     assert len(lines.since()) == 2 + 30 // BYTES_EVERY  # the node's first, the job's, then these
 
 
+def test_what_has_come_of_a_file_that_is_written_here_is_said(lines, change, job, node):
+    lines.show(change(job(node(bytes_received=1_200))))
+    assert "0 files, 1.2 kB" in lines.since()[0]
+
+
 def test_why_changes_cannot_be_stored_is_one_line(lines, change, job):
     lines.show(change(job()))
     lines.since()

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from cucmd.job.node import Node, Phase
 from cucmd.jobs.node_work import NodeProgress
+from cucmd.received_file import ReceivedFile
 
 BEGAN = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
@@ -64,6 +65,17 @@ async def test_a_node_is_heard_by_what_it_says_and_by_what_it_sends(
     session.touch()
     await trio.sleep(7)
     assert watched.look().heard_at == BEGAN + timedelta(seconds=45)
+
+
+async def test_a_file_that_we_write_is_seen_to_grow() -> None:
+    watched = Watched()
+    shown = []
+    for size in (5, 9):
+        watched.progress.growing(size)
+        shown.append((watched.look().files_received, watched.node.bytes_received))
+    watched.progress.kept(ReceivedFile("a", "a/output/1", 9, complete=True))
+    shown.append((watched.look().files_received, watched.node.bytes_received))
+    assert shown == [(0, 5), (0, 9), (1, 9)]
 
 
 async def test_nothing_changes_while_a_node_is_silent(

@@ -29,6 +29,7 @@ async def test_another_try_goes_on_behind_what_an_earlier_one_has_kept(
     assert kept(task) == [*LINES, "killed in the mid", *LINES]
     assert len(notes) == 2
     (file,) = report.written
+    assert report.grown == file.size
     content = (task.folder / OUTPUT).read_bytes()
     assert (file.size, file.sha256) == (len(content), hashlib.sha256(content).hexdigest())
 
