@@ -5,13 +5,15 @@ Standard output has the lines and nothing else, those of several nodes with thei
     Ctrl-C                  ends it on the nodes, and what is on its way is printed; where no node
                             has begun, it is cancelled
     a second one            leaves at once; the job ends by itself
-    a reader that has gone  as Ctrl-C, since nobody sees what comes
+    a reader that has gone, a closed terminal, SIGTERM
+                            as Ctrl-C, since nobody sees what comes, and leaves at once
 """
 
 from __future__ import annotations
 
 import argparse
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -37,6 +39,9 @@ TIMEOUTS = {
     "node": "for a whole node",
     "job": "for the whole job",
 }
+
+# Seconds within which the daemon says that it has ended a job; Ctrl-C is ignored meanwhile.
+_ANSWERS_WITHIN = 5.0
 
 
 def _arguments(parser: VerbParser) -> None:
@@ -76,7 +81,7 @@ def _stay(client: Client, job: Job, arguments: argparse.Namespace) -> int:
     path = printer.visible(arguments.path)
     printer.note(f"job {job.job_id} follows {path} on {of}; Ctrl-C ends it")
     try:
-        with _ended_by_ctrl_c(client, job):
+        with _ended_by_signals(client, job):
             for piece in client.output(job.job_id, follow=True):
                 _print(piece, named=len(job.nodes) > 1, as_json=arguments.json)
     except (DaemonUnavailable, ShuttingDown):
@@ -98,42 +103,62 @@ def _print(piece: CommandOutput, *, named: bool, as_json: bool) -> None:
 
 
 @contextmanager
-def _ended_by_ctrl_c(client: Client, job: Job) -> Iterator[None]:
-    """The first Ctrl-C ends the job; a later one is as usual."""
+def _ended_by_signals(client: Client, job: Job) -> Iterator[None]:
+    """The first Ctrl-C ends the job; a later one is as usual. One that was ignored, as of a program
+    in the background of a script, or under nohup, stays so.
+    """
 
     def end(number: int, frame: Any) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # until the daemon knows
-        _end(client, job)
-        signal.signal(signal.SIGINT, before)
-        printer.note("it is ended on the nodes; Ctrl-C again does not wait for that")
+        ended = _end(client, job)
+        signal.signal(signal.SIGINT, before[signal.SIGINT])
+        printer.note(
+            "it is ended on the nodes; Ctrl-C again does not wait for that"
+            if ended
+            else "Ctrl-C again leaves it running"
+        )
 
-    before = signal.getsignal(signal.SIGINT)
-    if before is not signal.SIG_IGN:  # as of a program in the background of a script
-        signal.signal(signal.SIGINT, end)
+    def leave(number: int, frame: Any) -> None:
+        _end(client, job)
+        sys.exit(128 + number)
+
+    handlers = {signal.SIGINT: end, signal.SIGTERM: leave, signal.SIGHUP: leave}
+    before = {number: signal.getsignal(number) for number in handlers}
+    for number, handler in handlers.items():
+        if before[number] is not signal.SIG_IGN:
+            signal.signal(number, handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number in handlers:
+            signal.signal(number, before[number])
 
 
-def _end(client: Client, job: Job) -> None:
-    try:
+def _end(client: Client, job: Job) -> bool:
+    """Whether the daemon has ended it. On a connection of its own: another call may be under way
+    where a signal comes.
+    """
+    with Client(client.socket, timeout=_ANSWERS_WITHIN) as own:
         try:
-            client.stop(job.job_id)
-        except InvalidRequest:  # no node has begun, or it has ended
-            client.cancel(job.job_id)
-    except ClientError as error:
-        printer.note(f"it was not ended: {exits.complaint(error)}")
+            try:
+                own.stop(job.job_id)
+            except InvalidRequest:  # no node has begun, or it has ended
+                own.cancel(job.job_id)
+        except ClientError as error:
+            printer.note(f"it was not ended: {exits.complaint(error)}")
+            return False
+    return True
 
 
 COMMANDS = {
     "follow": Verb(
         "Prints the last lines of a file on every TARGET, and what is added to it, as it\n"
         "comes, with the name of the node before each line where there are several.\n"
-        "Ctrl-C ends it on the nodes; so do --duration and cucmctl stop. It is a job:\n"
-        "what came is kept, of a node at most 64 MiB, and cucmctl files and export have\n"
-        "it. The exit code is 0 unless a node failed. The account on the nodes needs\n"
-        "privilege level 1. With --json an object a line: each piece, then the job.",
+        "Ctrl-C ends it on the nodes; so do --duration, cucmctl stop, and a terminal that\n"
+        "is closed. It is a job: what came is kept, of a node at most 64 MiB, and cucmctl\n"
+        "files and export have it. The exit code is 0 unless a node failed. The account\n"
+        "on the nodes needs privilege level 1. With --json an object a line: each piece,\n"
+        "then the job.",
         "  cucmctl follow ccm-pub --user administrator syslog/messages\n"
         "  cucmctl follow berlin --recent cm/trace/cti/sdi --regexp Exception\n"
         "  cucmctl follow ccm-pub ccm-sub1 syslog/CiscoSyslog | grep Critical",

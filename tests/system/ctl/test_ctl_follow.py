@@ -1,6 +1,7 @@
 """`follow`: its request, what it prints where, and how it ends."""
 
 import json
+import signal
 import threading
 
 import pytest
@@ -174,6 +175,38 @@ def test_ctrl_c_stops_it_or_cancels_what_has_not_begun(canned, terminal, followi
     assert screen.ended() == 0, screen.screen
     ways = [method for method, _ in canned.calls if method in ("Stop", "Cancel")]
     assert ways == ["Stop"] if begun else ["Stop", "Cancel"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_closed_terminal_and_sigterm_end_it(canned, terminal, following, number):
+    job, over = following(names=("a",)), threading.Event()
+    first = canned.reply({"output": piece("a", "one\n")}, continues=True)
+    canned.on("Output", first, over)
+    canned.on("Stop", canned.reply({"message": "it ends", "job": job, "request_id": "r"}))
+    screen = terminal("follow", "a", "x", "--credential", "lab")
+    screen.until("one")
+    screen.process.send_signal(number)
+    assert screen.ended() == 128 + number
+    over.set()
+    assert "Stop" in [method for method, _ in canned.calls]
+
+
+@pytest.mark.long
+def test_a_second_ctrl_c_leaves_where_the_daemon_does_not_answer(canned, terminal, following):
+    following(names=("a",))
+    over = threading.Event()
+    first = canned.reply({"output": piece("a", "one\n")}, continues=True)
+    canned.on("Output", first, over)
+    canned.on("Stop", over)
+    screen = terminal("follow", "a", "x", "--credential", "lab")
+    screen.until("one")
+    screen.type("\x03")
+    screen.until("not ended")
+    screen.until("again")
+    assert "it is ended" not in screen.screen
+    screen.type("\x03")
+    assert screen.ended() == 130
+    over.set()
 
 
 def test_stop_ends_one_too(canned, ctl, following):
