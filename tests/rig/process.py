@@ -77,6 +77,15 @@ class Child:
         self.process.wait()
 
 
+def command_line(pid: int) -> str:
+    """Its words with blanks between them; empty if it has ended, or is no program."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return ""
+    return words.replace(b"\0", b" ").decode(errors="replace").strip()
+
+
 def of_session(session: int) -> list[int]:
     """The pids of a session, as setsid(2) and terminals make them."""
     pids = (int(name) for name in os.listdir("/proc") if name.isdigit())

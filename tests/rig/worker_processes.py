@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from rig.process import Child
+from rig.process import Child, command_line
 
 
 class _This(Child):
@@ -20,14 +20,7 @@ def processes() -> list[int]:
 
 def first_process() -> int:
     """A test process may have other children. 0: there is none yet."""
-    return next((pid for pid in processes() if b"cucmd.worker.first" in command_of(pid)), 0)
-
-
-def command_of(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except FileNotFoundError:
-        return b""  # it has ended
+    return next((pid for pid in processes() if "cucmd.worker.first" in command_line(pid)), 0)
 
 
 def forked() -> list[int]:

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,8 @@ from cucmd.receiver.server import Receiver, ReceiverLimits, open_receiver
 from cucmd.receiver.upload_target import UploadTarget
 from cucmd.worker.workers import Workers, open_workers
 from rig import sftp_words as words
-from rig.process import Child
+from rig.process import command_line
+from rig.worker_processes import processes
 
 # As OpenSSH needs it to ask a program for a password, and to look at no file of the user's.
 SSH_OPTIONS = (
@@ -95,17 +96,7 @@ def connections(port: int) -> int:
 
 def receiving() -> list[int]:
     """The first process, and those that it has forked."""
-
-    class This(Child):
-        def __init__(self) -> None:
-            self.pid = os.getpid()
-
-    found = []
-    for pid in This().tree()[1:]:
-        with suppress(OSError):
-            if b"cucmd.worker.first" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                found.append(pid)
-    return found
+    return [pid for pid in processes() if "cucmd.worker.first" in command_line(pid)]
 
 
 @pytest.fixture(name="receiving")
