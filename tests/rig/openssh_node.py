@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rig import written
-from rig.process import Child, die_with_parent
+from rig.process import Child, command_line, die_with_parent
 from rig.quiet import wait_until
 
 SSHD = "/usr/sbin/sshd"
@@ -60,16 +60,8 @@ class OpenSshNode(Child):
 
     def processes(self) -> list[str]:
         """Command lines of everything that runs below this node's sshd."""
-        listing = subprocess.run(
-            ["ps", "-e", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
-        ).stdout.splitlines()
-        rows = [line.split(None, 2) for line in listing]
-        below, found = {str(self.pid)}, []
-        for pid, parent, args in sorted(rows, key=lambda row: int(row[0])):
-            if parent in below:
-                below.add(pid)
-                found.append(args)
-        return found
+        lines = map(command_line, self.tree()[1:])
+        return [line for line in lines if line]
 
 
 @contextmanager
