@@ -2,12 +2,13 @@
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rig import written
@@ -42,10 +43,15 @@ class Lab(Child):
 
 
 def free_port() -> str:
-    """For `--port` of labs that come one after the other at the same addresses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
+    """For `--port` of a lab whose nodes have all the same, or which comes after another one.
+
+    Others do not ask for it: it is below those that Linux gives away.
+    """
+    while True:
+        port = random.randint(15_000, 30_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("", port))
+            return str(port)
 
 
 @contextmanager

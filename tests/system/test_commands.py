@@ -17,7 +17,7 @@ from cucmd.vos.forms import FORMS
 from rig.credentials import named_credential
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.jobs import statuses
-from rig.lab import Lab, running_lab
+from rig.lab import Lab, free_port, running_lab
 from rig.parameters import more
 from rig.quiet import wait_until
 
@@ -154,7 +154,7 @@ def test_an_output_is_printed_before_the_next_command_has_ended(
 def test_a_cluster_of_which_only_the_publisher_is_configured_is_asked_first(
     tmp_path: Path,
 ) -> None:
-    with running_lab(3, "--port", "27031") as lab:
+    with running_lab(3, "--port", free_port()) as lab:
         config = CONFIG + named_credential(tmp_path / "given", "lab", lab.username, lab.password)
         config += f'[clusters.lab]\npublisher = "{lab.nodes[0]}"\ncredential = "lab"\n'
         with running_daemon(tmp_path / "cucmd", config) as daemon:

@@ -1,7 +1,6 @@
 """A publisher is asked for its cluster, over real sockets: `discover`, and what is kept of it."""
 
 import json
-import random
 import socket
 import tomllib
 from collections.abc import Iterator
@@ -15,29 +14,15 @@ from cucmd.job.asked import Collection, Login
 from cucmd.protocol.jobs import Job
 from rig.asking import with_how
 from rig.daemon import Daemon
-from rig.lab import Lab, running_lab
+from rig.lab import Lab, free_port, running_lab
 
 NODES = 40
-
-
-def free_port() -> int:
-    """A port for all nodes of a lab, as real nodes have the same. Others do not ask for it: it is
-    below those that Linux gives away.
-    """
-    while True:
-        port = random.randint(15_000, 30_000)
-        with socket.socket() as one:
-            try:
-                one.bind(("127.1.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 @contextmanager
 def cluster(nodes: int, *faults: str) -> Iterator[Lab]:
     options = [word for fault in faults for word in ("--fault", fault)]
-    with running_lab(nodes, "--port", str(free_port()), *options) as lab:
+    with running_lab(nodes, "--port", free_port(), *options) as lab:
         yield lab
 
 

@@ -223,7 +223,7 @@ def test_a_case_from_start_to_delete(daemon: Daemon, lab: Lab) -> None:
 def test_a_cluster_is_asked_and_commands_are_run_on_it(tmp_path: Path) -> None:
     """Every method about what the daemon knows, about commands, and about checks."""
     with ExitStack() as stack:
-        lab = stack.enter_context(running_lab(2, "--port", str(free_port())))
+        lab = stack.enter_context(running_lab(2, "--port", free_port()))
         login = {"username": lab.username, "password": lab.password}
         config = (
             CONFIG
