@@ -27,6 +27,7 @@ async def workers(tmp_path: Path, role: str) -> AsyncIterator[Workers]:
     tests = str(Path(__file__).parents[2])
     roles = {RECEIVE: f"rig.worker_roles:{role}"}
     async with open_workers(tmp_path, roles, more_modules=tests) as opened:
+        await opened.wait_ready()  # see conftest.py
         yield opened
 
 
