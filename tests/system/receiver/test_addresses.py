@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import trio
@@ -115,7 +117,8 @@ async def test_without_a_process_connections_wait_for_the_next(
     await until(lambda: len(receiving()) == 2)
     target = open_target(receiver)
     for pid in receiving():
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has ended with the first one
+            os.kill(pid, signal.SIGKILL)
     assert (await openssh.sftp(target, PUT)).returncode == 0
     assert target.target.refusal is None
 
@@ -125,6 +128,7 @@ async def test_an_address_has_no_process_until_it_connects(
 ) -> None:
     stranger = open_target(receiver)
     assert (await openssh.sftp(stranger, PUT)).returncode == 0
+    await until(lambda: not is_open_here(stranger.folder))
     before = os.listdir("/proc/self/fd")
     targets = [open_target(receiver, str(one), address=f"192.0.2.{one}") for one in range(40)]
     assert (await openssh.sftp(stranger, PUT)).returncode == 0
@@ -133,3 +137,12 @@ async def test_an_address_has_no_process_until_it_connects(
         with trio.fail_after(30):
             await target.target.aclose()
     await until(lambda: os.listdir("/proc/self/fd") == before)
+
+
+def is_open_here(folder: Path) -> bool:
+    """Whether this process has something of the folder open, as a moment after it was handed on."""
+    for descriptor in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):  # that of the listing
+            if os.readlink(f"/proc/self/fd/{descriptor}").startswith(str(folder)):
+                return True
+    return False
