@@ -38,6 +38,7 @@ from pathlib import Path
 import pytest
 
 from cucmctl import JobNotFound
+from cucmd.protocol.jobs import Job
 from rig.daemon import Daemon, running_daemon
 from rig.jobs import as_ended, in_phase, node, start, statuses, until
 from rig.lab import Lab
@@ -140,13 +141,18 @@ def test_cancel_during_running_prevents_new_running_nodes(
     lab = make_lab(6, "--fault", "hang:command")
     with daemon.client() as client:
         job = start(client, lab, concurrency=2)
-        until(client, job.job_id, lambda job: statuses(job).count("running") == 2)
+        # A node runs before it is connected to.
+        until(client, job.job_id, lambda job: phases(job).count("command") == 2)
         client.cancel(job.job_id)
         wait_until(lambda: lab.report()["connections_now"] == 0)
         job = client.status(job.job_id)
         assert statuses(job) == ["cancelled"] * 6, [node.error for node in job.nodes]
     contacted = [one["connections_ever"] > 0 for one in lab.report()["nodes"].values()]
     assert contacted.count(True) == 2
+
+
+def phases(job: Job) -> list[str | None]:
+    return [one.phase for one in job.nodes]
 
 
 def test_cancel_updates_job_status_immediately(daemon: Daemon, make_lab: MakeLab) -> None:
