@@ -103,7 +103,7 @@ def test_all_of_it_is_there_in_batches_and_the_last_is_empty(case: Case) -> None
                 os.close(descriptor)
             if not batch["files"]:
                 break
-            assert case.open_files() == []
+            wait_until(lambda: case.open_files() == [])  # it closes them once they are sent
             count += len(batch["files"])
         assert count == peer.reply["files"] + 1  # the transcript
         assert case.in_use(), "until it hangs up"
