@@ -19,7 +19,7 @@ from rig.daemon import Daemon
 from rig.jobs import start
 from rig.killed import KILLS, closed, seeded, succeeded
 from rig.lab import Lab
-from rig.quiet import wait_until
+from rig.quiet import assert_nothing_open, wait_until
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(120 + 15 * KILLS)]
 NODES = 4
@@ -65,5 +65,5 @@ def test_what_reads_is_killed(daemon: Daemon, make_lab: Callable[..., Lab], what
             succeeded(client, lab, job_id)
             wait_until(lambda: is_known(client, job_id), 90)  # noqa: B023  in this turn
         wait_until(lambda: len(daemon.tree()) == 3)
-        assert len(daemon.descriptors()) <= len(before)
+        assert_nothing_open(daemon, before)
     assert "a defect" not in daemon.log.read_text()

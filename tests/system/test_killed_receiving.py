@@ -16,7 +16,7 @@ from rig.inspection import check_files
 from rig.jobs import start, until
 from rig.killed import KILLS, seeded, succeeded
 from rig.lab import Lab
-from rig.quiet import wait_until
+from rig.quiet import assert_nothing_open, wait_until
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(120 + 20 * KILLS)]
 NODES = 3
@@ -49,7 +49,7 @@ def test_what_receives_is_killed(daemon: Daemon, make_lab: Callable[..., Lab]) -
             succeeded(client, lab, job.job_id)
             check_files(daemon.state / "jobs" / job.job_id)
         wait_until(lambda: len(receiving(daemon)) == 2, 60)
-        assert len(daemon.descriptors()) <= len(before)
+        assert_nothing_open(daemon, before)
     assert "a defect" not in daemon.log.read_text()
 
 
@@ -69,6 +69,6 @@ def test_a_node_whose_process_is_killed_or_stopped_fails_as_receiver_lost(
         job = client.wait(job_id, timeout=60)
         codes = sorted(one.failure.code if one.failure else "" for one in job.nodes)
         assert codes == ["", "receiver_lost"]
-        assert receiving(daemon)[1] == of_strangers, "no other has ended"
+        assert of_strangers in receiving(daemon), "no other has ended"
         succeeded(client, lab, job_id)
         check_files(daemon.state / "jobs" / job_id)
