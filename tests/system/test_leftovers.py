@@ -15,14 +15,18 @@ from rig.leftovers import Holdings, assert_holds_no_more, nothing_left_here
 from rig.quiet import wait_until
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leftovers, "PATIENCE", 0.2)
+@contextmanager
+def finding(what: str) -> Iterator[None]:
+    """For the body: what is left open is waited for no longer than it takes to look."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(leftovers, "PATIENCE", 0.2)
+        with pytest.raises(AssertionError, match=what):
+            yield
 
 
 @contextmanager
 def finds(what: str) -> Iterator[None]:
-    with pytest.raises(AssertionError, match=what), nothing_left_here():
+    with finding(what), nothing_left_here():
         yield
 
 
@@ -53,6 +57,6 @@ def test_a_connection_and_its_tasks_in_the_daemon(daemon: Daemon) -> None:
     before = Holdings.of(daemon)
     with daemon.client() as client:
         client.list()
-        with pytest.raises(AssertionError, match="tasks and holds"):
+        with finding("tasks and holds"):
             assert_holds_no_more(daemon, before)
     assert_holds_no_more(daemon, before)
