@@ -62,15 +62,16 @@ def test_time_amounts_and_silence_are_seen_on_any_screen(
     canned, terminal, job, node, go_on, columns, rows, nodes
 ):
     many = [node(f"ccm-sub{n}", "running", heard_at=ago(0)) for n in range(nodes - 1)]
-    many.append(node("ccm-pub", "running", phase="command", heard_at=ago(100)))
-    canned.watch(job("running", *many, started_at=ago(125)), then=go_on)
+    # Some time passes until it is shown: of these, half a minute may.
+    many.append(node("ccm-pub", "running", phase="command", heard_at=ago(3630)))
+    canned.watch(job("running", *many, started_at=ago(7230)), then=go_on)
     screen = terminal("watch", "3f2a", columns=columns, rows=rows)
     screen.until_frame(columns, rows)
     screen.until("Ctrl-C ends the view")
     head, amounts, *shown = [line.rstrip() for line in screen.screen.splitlines()]
     assert head.startswith(f"job 3f2a00112233 running  {nodes} node")
-    assert re.fullmatch(r"2m\d\ds so far  \d+\.0 MB", amounts)
-    silent = [line for line in shown if "silent 1m4" in line]
+    assert re.fullmatch(r"2h00m so far  \d+\.0 MB", amounts)
+    silent = [line for line in shown if "silent 1h00m" in line]
     assert len(silent) == 1, "the node that hangs has a line, however many there are"
     assert silent[0].startswith("ccm-pub")
     hidden = max(0, nodes - (rows - 4))
