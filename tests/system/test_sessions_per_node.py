@@ -12,7 +12,7 @@ MakeLab = Callable[..., Lab]
 MakeDaemon = Callable[..., Daemon]
 
 # Long enough that all jobs would be on the node at the same time if they could.
-QUICK = ("--files", "1", "--size", "1000", "--sizing-delay", "0.3")
+QUICK = ("--files", "1", "--size", "1000", "--sizing-delay", "1.5")
 
 
 def run_jobs(daemon: Daemon, lab: Lab, names: list[str]) -> list[str]:

@@ -22,7 +22,7 @@ BOTH = pytest.mark.parametrize("how", [signal.SIGTERM, *more(signal.SIGKILL)])
 @pytest.fixture
 def lab() -> Iterator[Lab]:
     """Node 1 is well; 2 is slow and 3 hangs, each in its first session only."""
-    faults = ("--fault", "2=trickle@30000*1", "--fault", "3=hang:command*1")
+    faults = ("--fault", "2=trickle@3000*1", "--fault", "3=hang:command*1")
     with running_lab(3, "--files", "3", "--size", "20000", *faults) as lab:
         yield lab
 
