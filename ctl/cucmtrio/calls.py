@@ -35,7 +35,7 @@ from cucmtrio.wire import Wire
 if TYPE_CHECKING:
     from typing import Self
 
-R = TypeVar("R", bound=msgspec.Struct)
+R = TypeVar("R")
 T = TypeVar("T")
 
 # Open at once: half of those that the daemon lets one user have.

@@ -12,5 +12,15 @@ A program beside `cucmctl`: to the daemon it is one local user, which speaks for
     token_commands.py  `cucmweb token`
     listening.py  the sockets: systemd's, or one of its own
     process.py    the process of `cucmweb serve`: log, systemd, signals
-    serve.py      HTTP; only this one knows the web stack
+    serve.py      HTTP at these sockets, by hypercorn
+    front.py      what every request passes first: its id, whom it is of, limits
+    operations.py  PURE  the paths, each with its method of the daemon: a table
+    application.py  a request at its path
+    exchange.py   one request: what it asks of the daemon, and the reply in pieces
+    asking.py     PURE  a path, a query and a body -> the parameters of a method
+    answers.py    how each form of reply is sent
+    archive.py    an export
+    events.py     server-sent events, of one watch of the daemon
+    problems.py   PURE  what goes wrong, as a problem document
+    openapi.py    PURE  the document of all paths, made from the table and the structs
 """

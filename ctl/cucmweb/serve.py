@@ -1,24 +1,43 @@
-"""Serves HTTP at sockets. So far every reply says only who the request is of."""
+"""Serves HTTP at the sockets that are given, until it is cancelled.
+
+Each connection is hypercorn's, over a stream that has a client take what is sent within some
+seconds: hypercorn sends behind a shield, so that nothing but the end of the stream frees it.
+
+`TCPServer` and `WorkerContext` of hypercorn are not its public interface, which takes no streams of
+ours; with a way to give it those they would not be needed. The dependency is bounded, and a test
+fails where the names change.
+"""
 
 from __future__ import annotations
 
+import logging
+import math
 import socket
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
-from hypercorn.config import Config, Sockets
-from hypercorn.trio.run import worker_serve
-from hypercorn.typing import ASGIFramework
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from hypercorn.config import Config
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
 
+from cucmtrio import open_client
+from cucmtrio.events import events
 from cucmweb.admission import Callers
-from cucmweb.callers import NotLetIn
+from cucmweb.application import Application
 from cucmweb.config import WebConfig
+from cucmweb.events import EventStreams
+from cucmweb.front import Front
+
+# Seconds in which replies that have begun may end, once it is stopped.
+_GRACE = 3.0
+# Connections at once, beside those of event streams.
+_MOST_BESIDE = 200
+# Bytes that are sent under one deadline: what a client that reads slowly, but reads, manages.
+_PIECE = 64 * 1024
+
+_log = logging.getLogger("cucmweb")
 
 
 async def serve(
@@ -28,25 +47,92 @@ async def serve(
     *,
     task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Until it is cancelled."""
-
-    async def answer(request: Request) -> Response:
-        return _answer(callers, request)
-
-    application = Starlette(routes=[Route("/{path:path}", answer)])
-    given = Sockets([], list(sockets), [])
-    await worker_serve(
-        ASGIWrapper(cast(ASGIFramework, application)),
-        Config(),
-        sockets=given,
-        task_status=task_status,
-    )
+    """Until it is cancelled; then replies that have begun have some seconds. Closes the sockets."""
+    limits = config.limits
+    streams = EventStreams(limits)
+    async with open_client(config.socket) as daemon, trio.open_nursery() as nursery:
+        nursery.start_soon(_watch, config, streams)
+        application = Application(daemon, streams.send, limits)
+        front = Front(application, config, callers)
+        server = _Server(front, limits.patience, limits.streams + _MOST_BESIDE)
+        listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(one)) for one in sockets]
+        task_status.started()
+        await server.run(listeners)
 
 
-def _answer(callers: Callers, request: Request) -> Response:
-    try:
-        caller = callers.of(request.scope["client"], request.headers.raw)
-    except NotLetIn as refused:
-        headers = {"WWW-Authenticate": refused.challenge} if refused.challenge else None
-        return JSONResponse({"detail": refused.reason}, refused.status, headers)
-    return JSONResponse({"name": caller and caller.name, "role": caller and caller.role})
+async def _watch(config: WebConfig, streams: EventStreams) -> None:
+    async with open_client(config.socket) as client, events(client, reconnect=math.inf) as told:
+        await streams.run(told)
+
+
+class _Server:
+    def __init__(self, front: Front, patience: float, most: int) -> None:
+        self._front = ASGIWrapper(cast(Any, front))
+        self._patience = patience
+        self._places = trio.CapacityLimiter(most)
+        self._ending = trio.Event()
+        self._context = WorkerContext(None)
+        self._config = Config()
+        self._config.include_server_header = False
+        self._config.keep_alive_timeout = patience
+        self._config.errorlog = logging.getLogger("cucmweb.hypercorn")
+
+    async def run(self, listeners: list[trio.SocketListener]) -> None:
+        async with trio.open_nursery() as nursery:
+            connections = await nursery.start(self._hold)
+            try:
+                await trio.serve_listeners(self._handle, listeners, handler_nursery=connections)
+            finally:
+                self._ending.set()
+
+    async def _hold(
+        self, task_status: trio.TaskStatus[trio.Nursery] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Holds the nursery of the connections, for some seconds longer than the server lives."""
+        async with trio.open_nursery() as connections:
+            connections.cancel_scope.shield = True
+            task_status.started(connections)
+            await self._ending.wait()
+            await self._context.terminated.set()
+            connections.cancel_scope.deadline = trio.current_time() + _GRACE
+
+    async def _handle(self, stream: trio.SocketStream) -> None:
+        async with stream, self._places:
+            patient = PatientStream(stream, self._patience)
+            try:
+                taken = cast(Any, patient)  # of trio's streams it wants one for TLS, by its types
+                await TCPServer(self._front, self._config, self._context, {}, taken)
+            except Exception:
+                _log.exception("a defect in a connection")
+
+
+class PatientStream(trio.abc.Stream):
+    """A connection that ends where its peer does not take what is sent within `patience` seconds:
+    64 KiB each time, which all but the slowest take.
+    """
+
+    def __init__(self, stream: trio.SocketStream, patience: float) -> None:
+        self.socket = stream.socket
+        self._stream = stream
+        self._patience = patience
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        view = memoryview(data)
+        for begin in range(0, len(view), _PIECE):
+            with trio.move_on_after(self._patience) as patience:
+                await self._stream.send_all(view[begin : begin + _PIECE])
+            if patience.cancelled_caught:
+                await trio.aclose_forcefully(self._stream)
+                raise trio.BrokenResourceError("the client does not read")
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def send_eof(self) -> None:
+        await self._stream.send_eof()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        return await self._stream.receive_some(max_bytes)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cucmd.protocol import errors as fields
     from cucmd.protocol.jobs import Job
 
-R = TypeVar("R", bound=msgspec.Struct)
+R = TypeVar("R")
 
 # Characters of a job's id that may stand for it; the daemon wants as many.
 SHORTEST_PREFIX = 4

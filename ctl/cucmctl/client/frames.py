@@ -9,7 +9,7 @@ import msgspec
 from cucmctl.client.errors import InvalidRequest, NotPermitted, ProtocolError, read, refusal
 from cucmd.protocol.jobs import INTERFACE
 
-R = TypeVar("R", bound=msgspec.Struct)
+R = TypeVar("R")
 
 # Bytes. A reply with a job of some hundred nodes has about 200 KB.
 LONGEST_REPLY = 64 * 1024 * 1024
@@ -86,13 +86,15 @@ def call_frame(
 
 def framed(call: CallFrame) -> bytes:
     """The call without the fields that nobody has set: a daemon of an older version refuses those
-    that it does not know.
+    that it does not know. Parameters that are JSON already, as `msgspec.Raw`, stay as they are.
 
     Raises `InvalidRequest` for text that is not UTF-8, and for one that is too long; `TypeError`
     for what JSON has no form for.
     """
     try:
-        given = _without_none(msgspec.to_builtins(call.parameters))
+        given = call.parameters
+        if not isinstance(given, msgspec.Raw):
+            given = _without_none(msgspec.to_builtins(given))
         frame = _encoder.encode(CallFrame(call.method, given, call.more, call.upgrade)) + b"\0"
     except UnicodeEncodeError:  # its text may have a password in it
         place = _path_of_invalid_text(msgspec.to_builtins(call.parameters))

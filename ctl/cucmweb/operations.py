@@ -1,0 +1,231 @@
+"""PURE. The paths, each with its method on the daemon's socket.
+
+Routes, what is read of a request, and the document at /openapi.json are made of this table and of
+the structs that it names. A member of a request comes from the path where that names it, of GET and
+DELETE from the query, else from the body; headers have the rest (asking.py).
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+from cucmd.job.work import StartRequest
+from cucmd.protocol import cases, jobs, knowledge
+
+# How a reply is sent: one object; a list that comes in pieces; an object a line, as it comes; text;
+# an archive; server-sent events.
+Form: TypeAlias = Literal["object", "list", "lines", "text", "zip", "tar", "events"]
+MEDIA: dict[Form, str] = {
+    "object": "application/json",
+    "list": "application/json",
+    "lines": "application/x-ndjson",
+    "text": "text/plain; charset=utf-8",
+    "zip": "application/zip",
+    "tar": "application/x-tar",
+    "events": "text/event-stream",
+}
+
+
+class Operation(Struct, frozen=True):
+    """gives: the member of each reply that is sent, else all of it; of a list the one whose values
+    are joined. takes: the members that a request may have beside those of its path; None: all.
+    """
+
+    verb: Literal["GET", "POST", "PATCH", "DELETE"]
+    path: str
+    says: str
+    method: str
+    request: type[Struct]
+    reply: type[Struct]
+    gives: str | None = None
+    form: Form = "object"
+    status: int = 200
+    takes: frozenset[str] | None = None
+
+    @property
+    def has_body(self) -> bool:
+        return self.verb in ("POST", "PATCH")
+
+    @property
+    def keyed(self) -> bool:
+        """It takes an Idempotency-Key."""
+        return "start_key" in self.request.__struct_fields__
+
+
+JOB = "/jobs/{job_id}"
+NODE = f"{JOB}/nodes/{{node}}"
+_OF_EXPORTS = frozenset({"nodes", "incomplete"})
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        "POST",
+        "/jobs",
+        "Starts a job: a collection, or another kind of work.",
+        "Start",
+        StartRequest,
+        jobs.StartReply,
+        gives="job",
+        status=201,
+    ),
+    Operation(
+        "GET", "/jobs", "The jobs, the newest first.", "List", jobs.ListRequest, jobs.ListReply
+    ),
+    Operation(
+        "GET", JOB, "A job as it is.", "Status", jobs.StatusRequest, jobs.JobReply, gives="job"
+    ),
+    Operation(
+        "PATCH",
+        JOB,
+        "Changes labels of a job.",
+        "Label",
+        jobs.LabelRequest,
+        jobs.JobReply,
+        gives="job",
+    ),
+    Operation(
+        "DELETE",
+        JOB,
+        "Deletes a closed job, or its files only.",
+        "Delete",
+        cases.DeleteRequest,
+        cases.DeleteReply,
+    ),
+    Operation(
+        "POST",
+        f"{JOB}/cancel",
+        "Cancels a job, or some of its nodes.",
+        "Cancel",
+        jobs.CancelRequest,
+        jobs.CancelReply,
+    ),
+    Operation(
+        "POST",
+        f"{NODE}/cancel",
+        "Cancels one node of a job.",
+        "Cancel",
+        jobs.CancelRequest,
+        jobs.CancelReply,
+    ),
+    Operation(
+        "POST",
+        f"{JOB}/retry",
+        "Tries nodes of a closed job again.",
+        "Retry",
+        jobs.RetryRequest,
+        jobs.StartReply,
+        gives="job",
+    ),
+    Operation(
+        "POST",
+        f"{JOB}/stop",
+        "Ends a capture, or what follows a file, and keeps what came.",
+        "Stop",
+        jobs.StopRequest,
+        jobs.StopReply,
+    ),
+    Operation(
+        "GET",
+        f"{JOB}/files",
+        "The files of a job.",
+        "Files",
+        cases.FilesRequest,
+        cases.FilesReply,
+        gives="files",
+        form="list",
+    ),
+    Operation(
+        "GET",
+        f"{JOB}/output",
+        "What the commands of a job have printed.",
+        "Output",
+        cases.OutputRequest,
+        cases.OutputReply,
+        gives="output",
+        form="lines",
+    ),
+    Operation(
+        "GET",
+        f"{NODE}/transcript",
+        "What was said on a node.",
+        "Transcript",
+        cases.TranscriptRequest,
+        cases.TranscriptReply,
+        gives="text",
+        form="text",
+    ),
+    Operation(
+        "GET",
+        f"{JOB}/export.zip",
+        "Everything of a closed job as a zip.",
+        "Export",
+        cases.ExportRequest,
+        cases.ExportReply,
+        form="zip",
+        takes=_OF_EXPORTS,
+    ),
+    Operation(
+        "GET",
+        f"{JOB}/export.tar",
+        "Everything of a closed job as a tar.",
+        "Export",
+        cases.ExportRequest,
+        cases.ExportReply,
+        form="tar",
+        takes=_OF_EXPORTS,
+    ),
+    Operation(
+        "POST",
+        f"{JOB}/verify",
+        "Compares the files of a closed job with their checksums.",
+        "Verify",
+        cases.VerifyRequest,
+        cases.VerifyReply,
+        form="lines",
+    ),
+    Operation(
+        "GET",
+        f"{JOB}/events",
+        "What happens to a job, as it happens.",
+        "Watch",
+        jobs.WatchRequest,
+        jobs.WatchReply,
+        form="events",
+        takes=frozenset(),
+    ),
+    Operation(
+        "GET",
+        "/events",
+        "What happens to all jobs, as it happens.",
+        "Watch",
+        jobs.WatchRequest,
+        jobs.WatchReply,
+        form="events",
+        takes=frozenset(),
+    ),
+    Operation(
+        "GET",
+        "/profiles",
+        "What can be collected.",
+        "Profiles",
+        knowledge.ProfilesRequest,
+        knowledge.ProfilesReply,
+    ),
+    Operation(
+        "GET",
+        "/clusters",
+        "The clusters, a page of them: the next has `next` as its `after`.",
+        "Clusters",
+        knowledge.ClustersRequest,
+        knowledge.ClustersReply,
+    ),
+    Operation(
+        "GET",
+        "/credentials",
+        "The names of the logins that the daemon was given.",
+        "Credentials",
+        knowledge.CredentialsRequest,
+        knowledge.CredentialsReply,
+    ),
+)

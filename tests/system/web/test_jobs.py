@@ -1,0 +1,166 @@
+"""Jobs over HTTP: each path, against a real daemon and simulated nodes."""
+
+import io
+import json
+import tarfile
+import zipfile
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from cucmd.protocol.jobs import Job
+from rig.daemon import Daemon
+from rig.lab import Lab
+from rig.quiet import wait_until
+from rig.web import Web, needs_web
+
+pytestmark = needs_web
+MakeLab = Callable[..., Lab]
+
+
+def request(lab: Lab, **more: object) -> dict[str, object]:
+    return {
+        "nodes": list(lab.nodes),
+        "login": {"username": lab.username, "password": lab.password},
+        "collection": {"paths": ["cm/trace/ccm/sdl"], "last": "2h"},
+        **more,
+    }
+
+
+def ended(web: Web, job_id: str) -> Job:
+    """The job once it is closed."""
+    with web.events(f"/jobs/{job_id}/events") as events:
+        for _ in events:
+            pass
+    return msgspec.json.decode(web.ask("GET", f"/jobs/{job_id}").body, type=Job)
+
+
+@pytest.fixture
+def job(web: Web, make_lab: MakeLab) -> Job:
+    """One that is closed, of two nodes."""
+    answer = web.ask("POST", "/jobs", request(make_lab(2)))
+    assert answer.status == 201
+    assert answer.headers["location"] == f"/jobs/{answer.json()['job_id']}"
+    return ended(web, answer.json()["job_id"])
+
+
+def test_what_a_job_has_is_read(web: Web, job: Job) -> None:
+    assert job.status == "succeeded"
+    [listed] = web.ask("GET", "/jobs?status=succeeded&limit=5").json()["jobs"]
+    assert listed["job_id"] == job.job_id
+    files = web.ask("GET", f"/jobs/{job.job_id}/files").json()["files"]
+    one = [file for file in files if file["node"] == job.nodes[0].node]
+    assert len(files) == 2 * len(one) > 0
+    named = web.ask("GET", f"/jobs/{job.job_id}/files?nodes={job.nodes[0].node}").json()["files"]
+    assert named == one
+    said = web.ask("GET", f"/jobs/{job.job_id}/nodes/{job.nodes[0].node}/transcript")
+    assert b"file get activelog" in said.body
+    verified = web.ask("POST", f"/jobs/{job.job_id}/verify").body.splitlines()
+    assert json.loads(verified[-1])["files"] == len(files)
+
+
+def test_an_export_is_that_of_cucmctl(web: Web, daemon: Daemon, job: Job) -> None:
+    for form in ("zip", "tar"):
+        answer = web.ask("GET", f"/jobs/{job.job_id}/export.{form}")
+        assert answer.headers["content-disposition"].endswith(f'"cucmd-{job.job_id}.{form}"')
+        own = daemon.ctl("export", job.job_id, "--format", form, "-o", "-", text=False)
+        assert answer.body == own.stdout
+    with tarfile.open(fileobj=io.BytesIO(answer.body)) as tar:
+        names = tar.getnames()
+    one = web.ask("GET", f"/jobs/{job.job_id}/export.zip?nodes={job.nodes[0].node}")
+    assert 0 < len(zipfile.ZipFile(io.BytesIO(one.body)).namelist()) < len(names)
+
+
+def test_labels_are_changed_and_a_job_is_deleted(web: Web, job: Job) -> None:
+    path = f"/jobs/{job.job_id}"
+    assert web.ask("PATCH", path, {"labels": {"case": "1"}}).json()["labels"] == {"case": "1"}
+    assert web.ask("GET", "/jobs?labels=case=1").json()["jobs"]
+    assert web.ask("GET", "/jobs?labels=case=2").json()["jobs"] == []
+    assert web.ask("DELETE", f"{path}?files_only=true").json()["bytes"] > 0
+    assert web.ask("GET", path).json()["files_deleted"] is True
+    assert web.ask("DELETE", path).status == 200
+    assert web.ask("GET", path).status == 404
+
+
+def test_a_second_start_with_the_same_key_gives_the_first_job(web: Web, make_lab: MakeLab) -> None:
+    asked, key = request(make_lab(1, "--fault", "hang:command")), {"idempotency-key": "case 1"}
+    first = web.ask("POST", "/jobs", asked, key).json()
+    assert web.ask("POST", "/jobs", asked, key).json()["job_id"] == first["job_id"]
+    other = web.ask("POST", "/jobs", {**asked, "concurrency": 1}, key)
+    assert (other.status, other.json()["field"]) == (400, "start_key")
+    assert web.ask("POST", f"/jobs/{first['job_id']}/cancel").json()["cancelled"] is True
+
+
+def test_commands_print_line_by_line_and_a_retry_goes_on(web: Web, make_lab: MakeLab) -> None:
+    lab = make_lab(2, "--fault", "2=hang:accept")
+    asked = request(lab, commands={"lines": ["show status"]}, timeouts={"connect": 1})
+    del asked["collection"]
+    job = ended(web, web.ask("POST", "/jobs", asked).json()["job_id"])
+    assert [one.status for one in job.nodes] == ["succeeded", "failed"]
+    assert job.nodes[1].error.startswith("TimeoutError: Timed out after 1s")
+    lines = web.ask("GET", f"/jobs/{job.job_id}/output").body.splitlines()
+    assert {json.loads(line)["command"] for line in lines} == {"show status"}
+    again = web.ask("POST", f"/jobs/{job.job_id}/retry", {"login": asked["login"]})
+    assert again.json()["retries"] == 1
+    stopped = web.ask("POST", f"/jobs/{job.job_id}/stop")
+    assert (stopped.status, stopped.json()["field"]) == (400, "job_id")
+    ended(web, job.job_id)
+
+
+def test_a_password_is_in_no_error_and_in_no_log(web: Web, daemon: Daemon) -> None:
+    secret = "Tr0ub4dor-3"
+    wrong = {"nodes": ["a"], "login": {"username": "u", "pasword": secret}, "check": {}}
+    answer = web.ask("POST", "/jobs", wrong)
+    assert (answer.status, answer.json()["field"]) == (400, "login.pasword")
+    for body in ({"nodes": [secret], "login": secret}, {secret: 1}, {"login": {"password": 1}}):
+        answer = web.ask("POST", "/jobs", body)
+        assert answer.status == 400
+        assert secret.encode() not in answer.body or body.get("nodes")
+    assert secret not in web.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "status", "code"),
+    [
+        ("GET", "/jobs/000000000000", 404, "JobNotFound"),
+        ("POST", "/jobs/000000000000/cancel", 404, "JobNotFound"),
+        ("GET", "/jobs/000000000000/events", 404, "JobNotFound"),
+        ("GET", "/jobs/000000000000/files", 404, "JobNotFound"),
+        ("GET", "/jobs/000000000000/export.zip", 404, "JobNotFound"),
+        ("GET", "/profiles?name=none", 404, "ProfileNotFound"),
+        ("GET", "/jobs?limit=0", 400, "InvalidRequest"),
+        ("GET", "/jobs?no=1", 400, "InvalidRequest"),
+        ("POST", "/jobs", 400, "InvalidRequest"),
+        ("PUT", "/jobs", 405, "MethodNotAllowed"),
+        ("GET", "/", 404, "NoSuchPath"),
+        ("GET", "/jobs/", 404, "NoSuchPath"),
+    ],
+)
+def test_an_error_is_a_problem_document(
+    web: Web, verb: str, path: str, status: int, code: str
+) -> None:
+    answer = web.ask(verb, path, headers={"x-request-id": "mine-1"})
+    problem = answer.json()
+    assert (answer.status, problem["status"], problem["code"]) == (status, status, code)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["x-request-id"] == problem["request_id"] == "mine-1"
+
+
+def test_a_request_id_is_in_the_logs_of_both(web: Web, daemon: Daemon, make_lab: MakeLab) -> None:
+    lab = make_lab(1, "--fault", "hang:accept")
+    job = web.ask("POST", "/jobs", request(lab), {"x-request-id": "case-77"}).json()
+    assert job["request_id"] == "case-77"
+    assert "request case-77" in daemon.log.read_text()
+    wait_until(lambda: "request case-77" in web.log.read_text())  # after the reply
+    odd = web.ask("GET", "/jobs", headers={"x-request-id": "a b\tc"})
+    assert odd.headers["x-request-id"] != "a b\tc"
+    web.ask("POST", f"/jobs/{job['job_id']}/cancel")
+
+
+def test_it_is_alive_without_a_daemon_and_ready_with_one(web: Web, daemon: Daemon) -> None:
+    assert web.ask("GET", "/readyz").status == 200
+    daemon.stop()
+    assert web.ask("GET", "/healthz").status == 200
+    answer = web.ask("GET", "/readyz")
+    assert (answer.status, answer.json()["code"]) == (503, "DaemonUnavailable")

@@ -1,0 +1,90 @@
+"""A request of HTTP becomes the parameters of a method."""
+
+import msgspec
+import pytest
+
+from cucmweb.asking import from_body, from_query, members, parameters
+from cucmweb.operations import OPERATIONS, Operation
+from cucmweb.problems import HttpProblem
+
+
+def operation(verb: str, path: str) -> Operation:
+    return next(one for one in OPERATIONS if (one.verb, one.path) == (verb, path))
+
+
+LIST = operation("GET", "/jobs")
+START = operation("POST", "/jobs")
+
+
+def test_a_query_gives_values_of_the_types_of_their_members() -> None:
+    query = [("status", "running"), ("limit", "5"), ("labels", "case=1"), ("labels", "site=b=c")]
+    given = from_query(query, members(LIST))
+    assert given == {"status": "running", "limit": 5, "labels": {"case": "1", "site": "b=c"}}
+
+
+def test_nodes_are_named_one_after_the_other() -> None:
+    files = operation("GET", "/jobs/{job_id}/files")
+    assert from_query([("nodes", "a"), ("nodes", "b")], members(files)) == {"nodes": ["a", "b"]}
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ([("limit", "many")], "limit"),
+        ([("limit", "1"), ("limit", "2")], "limit"),
+        ([("labels", "case")], "labels"),
+        ([("labels", "case=1"), ("labels", "case=2")], "labels"),
+        ([("stauts", "running")], "stauts"),
+        ([("on_behalf_of", "x")], "on_behalf_of"),
+        ([("a" * 100, "x")], "?"),
+        ([("a\nb", "x")], "?"),
+    ],
+)
+def test_a_wrong_query_is_refused_with_its_field(query: list[tuple[str, str]], field: str) -> None:
+    with pytest.raises(HttpProblem) as caught:
+        from_query(query, members(LIST))
+    assert (caught.value.status, caught.value.more["field"]) == (400, field)
+
+
+def test_values_of_a_body_are_passed_on_as_they_came() -> None:
+    body = b'{"nodes": ["a"], "login": {"password": "x", "no such": 1.50}}'
+    given = from_body(body, members(START))
+    assert bytes(given["login"]) == b'{"password": "x", "no such": 1.50}'
+    assert from_body(b" ", members(START)) == {}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[]", b"null", b"{", b"\xff", b'{"nodes": [}', b"[" * 100_000, b'{"a":' * 100_000],
+    ids=lambda body: str(body[:12]),
+)
+def test_a_body_that_is_no_object_is_refused(body: bytes) -> None:
+    with pytest.raises(HttpProblem) as caught:
+        from_body(body, members(START))
+    assert caught.value.more["field"] == "body"
+
+
+@pytest.mark.parametrize("name", ["on_behalf_of", "request_id", "start_key", "nodse"])
+def test_a_body_has_no_members_but_those_of_the_method(name: str) -> None:
+    with pytest.raises(HttpProblem) as caught:
+        from_body(msgspec.json.encode({name: "x"}), members(START))
+    assert caught.value.more["field"] == name
+
+
+def test_a_secret_that_stands_where_a_name_should_is_not_repeated() -> None:
+    with pytest.raises(HttpProblem) as caught:
+        from_body(b'{"Secret 1!": 1}', members(START))
+    assert "Secret" not in caught.value.detail
+
+
+def test_a_path_wins_and_names_one_node_or_a_list_of_one() -> None:
+    path = {"job_id": "1234", "node": "a"}
+    cancel = operation("POST", "/jobs/{job_id}/nodes/{node}/cancel")
+    transcript = operation("GET", "/jobs/{job_id}/nodes/{node}/transcript")
+    assert parameters(cancel, path, {}) == {"job_id": "1234", "nodes": ["a"]}
+    assert parameters(transcript, path, {}) == {"job_id": "1234", "node": "a"}
+    assert members(cancel) == {}
+
+
+def test_no_path_lets_a_request_speak_for_others() -> None:
+    assert all("on_behalf_of" not in members(one) for one in OPERATIONS)

@@ -1,0 +1,47 @@
+"""The document at /openapi.json."""
+
+import json
+from typing import Any
+
+import pytest
+
+from cucmweb.openapi import document
+from cucmweb.operations import OPERATIONS
+
+
+@pytest.fixture(scope="module")
+def described() -> dict[str, Any]:
+    return json.loads(document())
+
+
+def test_every_path_is_in_it(described: dict[str, Any]) -> None:
+    for operation in OPERATIONS:
+        assert operation.verb.lower() in described["paths"][operation.path]
+
+
+def test_every_reference_leads_somewhere(described: dict[str, Any]) -> None:
+    def references(part: Any) -> list[str]:
+        if isinstance(part, dict):
+            own = [part["$ref"]] if "$ref" in part else []
+            return own + [one for value in part.values() for one in references(value)]
+        return (
+            [one for value in part for one in references(value)] if isinstance(part, list) else []
+        )
+
+    known = {f"#/components/schemas/{name}" for name in described["components"]["schemas"]}
+    assert set(references(described)) <= known
+
+
+def test_names_of_operations_are_used_once(described: dict[str, Any]) -> None:
+    names = [one["operationId"] for path in described["paths"].values() for one in path.values()]
+    assert len(names) == len(set(names))
+
+
+def test_nobody_is_asked_on_whose_behalf_it_is(described: dict[str, Any]) -> None:
+    assert "on_behalf_of" not in json.dumps(described)
+
+
+def test_a_start_needs_nodes_and_a_login(described: dict[str, Any]) -> None:
+    body = described["components"]["schemas"]["StartJobs"]
+    assert body["required"] == ["nodes", "login"]
+    assert "start_key" not in body["properties"]
