@@ -1,6 +1,7 @@
 """The client on trio beside a real daemon, which is killed and started again."""
 
 import math
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,6 +76,38 @@ async def test_calls_that_are_cancelled_anywhere_leave_nothing(daemon: Daemon) -
             for number in range(200):
                 nursery.start_soon(cancelled, number % 23)
                 nursery.start_soon(whole, f"{number:012x}")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_start_that_was_cut_off_makes_one_job(
+    tmp_path: Path, path: Path, make_lab: MakeLab, when: str
+) -> None:
+    """The daemon is killed before the job is on disk, or after that and before its reply."""
+    lab = make_lab(1)
+    config = CONFIG + named_credential(tmp_path / "credentials", "lab", lab.username, lab.password)
+    folder, odd = tmp_path / "cucmd", {"CUCMD_TEST_KILLED": f"{when} add_job"}
+    started = []
+
+    async def start_once() -> None:
+        login = Login(credential="lab")
+        started.append(await client.start(lab.nodes, collection(), login=login))
+
+    async with open_client(path) as client:
+        async with trio.open_nursery() as nursery:
+            with running_daemon(folder, config, odd, module="rig.odd_daemon") as daemon:
+                lead_to(daemon, path)
+                nursery.start_soon(start_once)
+                code = await trio.to_thread.run_sync(daemon.process.wait)
+                assert code == -signal.SIGKILL
+            again = running_daemon(folder, config)
+            daemon = await trio.to_thread.run_sync(again.__enter__)
+            lead_to(daemon, path)
+        (job,) = started
+        assert [one.job_id for one in await client.list()] == [job.job_id]
+        assert (await client.wait(job.job_id)).status == "succeeded"
+        client.close()
+    again.__exit__(None, None, None)
 
 
 async def test_streams_that_are_left_end_in_the_daemon(daemon: Daemon) -> None:
