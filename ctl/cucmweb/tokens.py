@@ -23,7 +23,7 @@ from cucmweb.reading import read_toml, wrong
 PREFIX = "cucmweb_"  # by which people, and programs that look for leaked secrets, know one
 RANDOM_BYTES = 32
 # As the daemon takes it in `on_behalf_of`: printable ASCII without quotes.
-NAME = re.compile(r"[ !#-&(-~]{1,64}")
+NAME = re.compile(r"[ !#-&(-_a-~]{1,64}")
 NAME_EXPECTED = "1 to 64 printable ASCII characters without quotes"
 
 _Time = Annotated[datetime, Meta(tz=True)]
