@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from cucmctl import Client
 from cucmd.job.asked import Collection, Login
 from cucmd.protocol.jobs import Job, Node
+from rig import reaching_daemon
 from rig.daemon import CONFIG
 from rig.debian import CannotRun, booted
 from rig.inspection import check_files
@@ -320,6 +321,44 @@ def test_a_collection_works_behind_all_the_hardening(host: Host, lab: Lab) -> No
     assert 61184 <= int(process["Uid"].split()[0]) <= 65519  # a user that exists only while it runs
     assert (process["NoNewPrivs"], process["Seccomp"]) == ("1", "2")
     assert int(process["CapBnd"], 16) == 0
+
+
+RECEIVES, READS = "cucmd.receiver.receiving:receive", "cucmd.reading.node:read_traces"
+REACHING = "/opt/reaching"
+# The same unit, but for what it executes.
+IN_PLACE = f"""\
+[Service]
+ExecStart=
+ExecStart=/opt/cucmd/bin/python -m reaching_daemon serve
+Environment=PYTHONPATH={REACHING}
+"""
+
+
+def test_what_handles_strangers_bytes_reaches_nothing_else(host: Host, lab: Lab) -> None:
+    with host.client() as client:
+        other = client.wait(start(client, lab, lab.nodes[:1]).job_id, timeout=60)
+    host.systemctl("stop", "cucmd.service")
+    state = "/var/lib/cucmd"
+    theirs = [f"{state}/known_hosts", f"{state}/cucmd.db", f"{other.directory}/manifest.jsonl"]
+    forbidden = [*theirs, "/etc/shadow", "/run/cucmd/cucmd.sock"]
+    assert all(host.debian.path(path).exists() for path in forbidden)
+    host.write(f"{REACHING}/paths", "\n".join([*forbidden, "/dev/null"]))
+    host.write(f"{REACHING}/reaching_daemon.py", Path(reaching_daemon.__file__).read_text())
+    host.write("/run/systemd/system/cucmd.service.d/reaching.conf", IN_PLACE)
+    try:
+        host.systemctl("daemon-reload")
+        host.systemctl("start", "cucmd.service")
+        with host.client() as client:
+            job = client.wait(start(client, lab, lab.nodes[:1]).job_id, timeout=60)
+            assert job.status == "succeeded"
+            wait_until(lambda: client.status(job.job_id).nodes[0].coverage is not None)
+    finally:
+        host.debian.must("rm", "-r", "/run/systemd/system/cucmd.service.d")
+        host.systemctl("daemon-reload")
+    said = [line.split()[1:] for line in host.journal().splitlines() if line.startswith("reached ")]
+    assert {role for role, *_ in said} >= {RECEIVES, READS}
+    refused = {(path, "PermissionError") for path in forbidden}
+    assert {(path, what) for _, path, what in said} == refused | {("/dev/null", "done")}
 
 
 def test_no_password_is_in_the_journal_or_the_state(host: Host, lab: Lab) -> None:
