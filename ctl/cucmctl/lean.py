@@ -5,6 +5,8 @@ Only the command line uses this, except `Later`. Programs that import `Client` a
 
 from __future__ import annotations
 
+# The C module that `signal` is made of: that would make enums of its constants.
+import _signal as signal  # type: ignore[import-not-found]
 import gc
 import sys
 from collections.abc import Mapping
@@ -84,8 +86,6 @@ def _load(package: str, stand_ins: Mapping[str, ModuleType | None]) -> None:
     """
     if package in sys.modules or not sys.modules.keys().isdisjoint(stand_ins):
         return
-    import signal  # noqa: PLC0415  # what loads `enum`, as these packages do
-
     # A module in C that a Ctrl-C interrupts as it is loaded can end the process (msgspec, 3.11).
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     sys.modules.update(stand_ins)  # type: ignore[arg-type]  # None: see above

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import stat
-from threading import Lock
+from _thread import allocate_lock  # `threading.Lock`, without all else that `threading` loads
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -29,7 +29,7 @@ R = TypeVar("R")
 SHORTEST_PREFIX = 4
 VARLINK = "org.varlink.service"
 
-_making = Lock()
+_making = allocate_lock()
 
 
 class ClientError(Exception):

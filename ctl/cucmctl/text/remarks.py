@@ -85,7 +85,7 @@ def _grouped(
     for node, of_node in said:
         for text, hint in of_node:
             # A hint may be a command for this node: hostkeys forget NODE.
-            same = text, re.sub(rf"(?<!\S){re.escape(node.node)}(?!\S)", "NODE", hint)
+            same = text, hint and re.sub(rf"(?<!\S){re.escape(node.node)}(?!\S)", "NODE", hint)
             groups.setdefault(same, []).append((visible(node.node), visible(hint)))
     for (text, same_hint), of_nodes in groups.items():
         before = next((mark for mark in marks if text.startswith(mark)), "")

@@ -37,8 +37,8 @@ VOCABULARY = {
 MOST_STRUCTS = 60
 # Of the standard library, and of msgspec: slow to load, and not needed.
 UNNEEDED = (
-    *("_decimal", "gettext", "inspect", "locale", "platform", "selectors"),
-    *("shutil", "socket", "textwrap", "tokenize", "typing_extensions", "uuid", "zoneinfo"),
+    *("_decimal", "gettext", "inspect", "locale", "platform", "selectors", "shutil", "signal"),
+    *("socket", "textwrap", "threading", "tokenize", "typing_extensions", "uuid", "zoneinfo"),
     *("msgspec.inspect", "msgspec.msgpack", "msgspec.toml", "msgspec.yaml"),
     *(() if sys.version_info >= (3, 14) else ("ast",)),  # 3.14: of annotationlib, in 0.3 ms
 )
@@ -62,9 +62,13 @@ COMMANDS = ("status", "status 3f2a", "list", "list --json", "cancel 3f2a", "watc
 
 
 @pytest.fixture
-def answering(canned, job, summary):
+def answering(canned, job, node, summary, monkeypatch):
+    """As most daemons do: the nodes are in the time zone of whoever asks."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    window = {"since": "2026-03-01T06:00:00Z", "until": "2026-03-01T08:00:00Z"}
+    collected = job("succeeded", node(zone="Europe/Berlin"), collection={"paths": ["x"], **window})
     canned.on("List", canned.reply({"jobs": [summary()]}))
-    canned.on("Status", canned.reply({"job": job()}))
+    canned.on("Status", canned.reply({"job": collected}))
     canned.on(
         "Cancel",
         canned.reply({"job_id": "3f2a", "status": "running", "cancelled": True, "message": "yes"}),
