@@ -1,4 +1,4 @@
-"""A tmpfs of a few MiB that a test can fill. Needs root to mount it."""
+"""Disks of a few MiB: one that a test can fill, and one that can hang. Needs root to mount them."""
 
 import os
 import subprocess
@@ -11,20 +11,50 @@ import pytest
 from rig.quiet import wait_until
 
 MIB = 2**20
+MKFS = "/usr/sbin/mkfs.ext4"
 
 
 @contextmanager
 def small_disk(folder: Path, mib: int) -> Iterator[Path]:
-    """Mounted at `folder`, which is made. Skips the test where nothing can be mounted."""
+    """A tmpfs at `folder`, which is made. Skips the test where nothing can be mounted."""
+    with _mounted(folder, "-t", "tmpfs", "-o", f"size={mib}m,mode=700", "none"):
+        yield folder
+
+
+@contextmanager
+def disk_that_can_hang(folder: Path, mib: int) -> Iterator[Path]:
+    """As `small_disk`, for `hanging`: an ext4 in a file beside the folder."""
+    if not Path(MKFS).exists():
+        pytest.skip(f"needs {MKFS}")
+    image = folder.with_suffix(".image")
+    with image.open("wb") as file:
+        file.truncate(mib * MIB)
+    subprocess.run([MKFS, "-q", str(image)], check=True)
+    with _mounted(folder, "-o", "loop", str(image)):
+        yield folder
+
+
+@contextmanager
+def hanging(disk: Path) -> Iterator[None]:
+    """Meanwhile, what writes to the disk waits in the kernel, and no signal ends that."""
+    subprocess.run(["/usr/sbin/fsfreeze", "--freeze", str(disk)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["/usr/sbin/fsfreeze", "--unfreeze", str(disk)], check=True)
+
+
+@contextmanager
+def _mounted(folder: Path, *options: str) -> Iterator[None]:
     if os.geteuid() != 0:
-        pytest.skip("needs root: mounts a small tmpfs")
+        pytest.skip("needs root: mounts a small disk")
     folder.mkdir(parents=True)
-    command = ["mount", "-t", "tmpfs", "-o", f"size={mib}m,mode=700", "none", str(folder)]
+    command = ["mount", *options, str(folder)]
     refused = subprocess.run(command, capture_output=True, text=True, check=False).stderr
     if refused:
-        pytest.skip(f"no tmpfs can be mounted here: {refused.strip()}")
+        pytest.skip(f"no small disk can be mounted here: {refused.strip()}")
     try:
-        yield folder
+        yield
     finally:
         # A daemon that was killed takes what it has forked along, a moment later.
         wait_until(lambda: not subprocess.run(["umount", str(folder)], check=False).returncode)
