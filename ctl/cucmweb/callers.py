@@ -34,7 +34,7 @@ _ROLES: tuple[Role, ...] = get_args(Role)
 class Arrival(Struct, frozen=True):
     """How a request came. `peer`: the address at the other end; None: it came by the Unix socket.
 
-    The headers are as ASGI has them, with names in lower case.
+    The headers are as ASGI has them.
     """
 
     peer: str | None
@@ -44,7 +44,9 @@ class Arrival(Struct, frozen=True):
         """The values of a header. A byte that is not ASCII becomes a character that none is."""
         wanted = name.lower().encode()
         return [
-            value.decode("latin-1").strip(" \t") for key, value in self.headers if key == wanted
+            value.decode("latin-1").strip(" \t")
+            for key, value in self.headers
+            if key.lower() == wanted
         ]
 
 

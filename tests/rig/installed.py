@@ -16,9 +16,8 @@ from rig.pages import ROOT, indented
 
 # As the README says it, but for where pip finds the wheels; each step must succeed.
 (_SHOWN,) = (block for block in indented(ROOT / "README.md") if "/opt/cucmd" in block)
-INSTALL = _SHOWN.replace(
-    "pip install .", "pip install --quiet --no-index --find-links /srv/wheels cucmd"
-).replace(" && ", "\n")
+FROM_WHEELS = "pip install --quiet --no-index --find-links /srv/wheels"
+INSTALL = _SHOWN.replace("pip install .", f"{FROM_WHEELS} cucmd").replace(" && ", "\n")
 # People: one may operate, one may look, one is nobody to it.
 PEOPLE = """
 useradd --groups cucm olga
@@ -85,22 +84,24 @@ def refuse_older_systemd(debian: Debian) -> None:
         raise CannotRun(f"the units need systemd 254; this Debian has {version}")
 
 
-def collect_wheels(folder: Path, python: str) -> None:
-    """Ours, and those of the distributions that it needs, for that version of Python."""
+def collect_wheels(folder: Path, python: str, extra: str = "") -> None:
+    """Ours, and those of the distributions that it and its `extra` need, for that Python."""
     pip = [sys.executable, "-m", "pip", "--quiet"]
     wheel = [*pip, "wheel", "--no-deps", f"--wheel-dir={folder}", str(ROOT)]
     subprocess.run(wheel, check=True, timeout=300)
     others = [*pip, "download", "--only-binary=:all:", f"--python-version={python}"]
-    subprocess.run([*others, f"--dest={folder}", *map(str, folder.iterdir())], check=True)
+    needed = [f"{file}[{extra}]" if extra else str(file) for file in folder.iterdir()]
+    subprocess.run([*others, f"--dest={folder}", *needed], check=True)
 
 
-def install(debian: Debian, wheels: Path) -> Host:
-    """Installs the service, which is down then, and makes PEOPLE. `wheels` is its /srv/wheels.
+def install(debian: Debian, wheels: Path, extra: str = "") -> Host:
+    """Installs the service, which is down then, and makes PEOPLE. `wheels` is its /srv/wheels, in
+    which the wheels of `extra` are too.
 
     Raises `CannotRun` where the units need a later systemd.
     """
     refuse_older_systemd(debian)
-    collect_wheels(wheels, python_of(tree_of_packages()))
+    collect_wheels(wheels, python_of(tree_of_packages()), extra)
     host = Host(debian)
     host.write("/etc/cucmd/cucmd.toml", CONFIG)
     debian.must("sh", "-e", "-c", INSTALL)

@@ -37,7 +37,7 @@ class Answering(http.server.BaseHTTPRequestHandler):
     server: Behind
 
     def do_GET(self) -> None:
-        headers = [(name.lower().encode(), value.encode()) for name, value in self.headers.items()]
+        headers = [(name.encode(), value.encode()) for name, value in self.headers.items()]
         try:
             caller = self.server.callers.of(None, headers)
         except NotLetIn as refused:

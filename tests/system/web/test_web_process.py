@@ -68,7 +68,7 @@ def ask(path: Path, **headers: str) -> int:
     connection.sock = socket.socket(socket.AF_UNIX)
     try:
         connection.sock.connect(str(path))
-        connection.request("GET", "/", headers=headers)
+        connection.request("GET", "/healthz", headers=headers)
         return connection.getresponse().status
     finally:
         connection.close()
