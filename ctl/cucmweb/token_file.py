@@ -75,10 +75,13 @@ def change_tokens(path: Path, change: Callable[[tuple[Token, ...]], tuple[Token,
     Raises `UnusableFile` where what is there cannot be read, `OSError`, and what `change` raises;
     then the file is as it was.
     """
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    group = _group()
+    if not path.parent.is_dir():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if group is not None:
+            path.parent.chmod(0o755)  # whatever the umask: the service has to get to the file
     with _locked(path.parent):
         text = written_tokens(change(read_token_file(path)))
-        group = _group()
         mode = 0o600 if group is None else 0o640
         replace_file(path, [text.encode()], mode, group)
 

@@ -153,3 +153,4 @@ def test_where_the_service_is_installed_its_group_can_read_it(
         os.umask(before)
     found = path.stat()
     assert (stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid) == (0o640, 0, 61002)
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o755
