@@ -22,7 +22,7 @@ from cucmweb.reading import read_toml, wrong
 
 PREFIX = "cucmweb_"  # by which people, and programs that look for leaked secrets, know one
 RANDOM_BYTES = 32
-# As the daemon takes it in `on_behalf_of`: printable ASCII without quotes.
+# As the daemon takes it in `on_behalf_of`: printable ASCII without quotes, of which ` is one.
 NAME = re.compile(r"[ !#-&(-_a-~]{1,64}")
 NAME_EXPECTED = "1 to 64 printable ASCII characters without quotes"
 
