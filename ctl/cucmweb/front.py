@@ -82,8 +82,6 @@ class Front:
             raise HttpProblem(429, "TooManyRequests", most)
 
     def _check_host(self, arrival: Arrival) -> None:
-        if arrival.peer is None:
-            return
         hosts = arrival.values("host")
         if len(hosts) != 1 or not accepts_host(self._config, hosts[0]):
             raise _wrong("host", "WrongHost")
