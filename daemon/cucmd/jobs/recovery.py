@@ -122,6 +122,10 @@ def _planned(replan: Replan, job: Job) -> Sequence[NodeTask | None] | None:
         return None
 
 
+# Of a node: path -> size of a file that is not complete; None: it is.
+_Known: TypeAlias = dict[str, int | None]
+
+
 class RecoveredFiles(NamedTuple):
     """What is known of a job's files.
 
@@ -164,7 +168,8 @@ async def recover_files(store: Store, job: Job, directory: Path) -> RecoveredFil
 
 
 class _Search:
-    """Looks for files on disk that the store does not have, and saves them as incomplete.
+    """Looks for files on disk that the store does not have, and saves them as incomplete. So is an
+    output that has grown since an earlier try put it on record: a later one was writing it.
 
     received   node -> bytes, of the store's files and of those on disk: since it was queued last
     found      how many the store did not have
@@ -190,9 +195,9 @@ class _Search:
                 if node is not None:
                     await self._compare(node, known)
         for node in self._left.values():  # those of which the store has nothing
-            await self._compare(node, set())
+            await self._compare(node, {})
 
-    async def _compare(self, node: Node, known: set[str]) -> None:
+    async def _compare(self, node: Node, known: _Known) -> None:
         look = partial(_not_stored, known, node, self._directory)
         unknown = await trio.to_thread.run_sync(look)
         if not unknown:
@@ -226,22 +231,22 @@ async def _pages(store: Store, job_id: str) -> AsyncGenerator[list[ReceivedFile]
 
 async def _by_node(
     store: Store, job_id: str, count: Callable[[ReceivedFile], None]
-) -> AsyncGenerator[tuple[str, set[str]], None]:
-    """Each node of which the store has files, with their paths; each file is counted.
+) -> AsyncGenerator[tuple[str, _Known], None]:
+    """Each node of which the store has files, with these; each file is counted.
 
     A node is given once the first file of the next one was read, so that what is saved of it
     meanwhile is not read here.
     """
     node: str | None = None
-    known: set[str] = set()
+    known: _Known = {}
     async with aclosing(_pages(store, job_id)) as pages:
         async for page in pages:
             for file in page:
                 if node is not None and file.node != node:
                     yield node, known
-                    known = set()
+                    known = {}
                 node = file.node
-                known.add(file.path)
+                known[file.path] = None if file.complete else file.size
                 count(file)
     if node is not None:
         yield node, known
@@ -271,14 +276,23 @@ def drop_half_written(state: Path) -> None:
         left.unlink(missing_ok=True)
 
 
-def _not_stored(known: set[str], node: Node, directory: Path) -> list[ReceivedFile]:
-    """The files of a node on disk that are not among `known`. Raises `OSError`."""
+def _not_stored(known: _Known, node: Node, directory: Path) -> list[ReceivedFile]:
+    """The files of a node on disk that are not among `known`, and the outputs that have grown.
+
+    Raises `OSError`.
+    """
     folder = folder_of(node.node, marked=node.marked)
     durable.drop_half_written(directory / folder / OUTPUT)
+
+    def is_new(path: str, size: int) -> bool:
+        was = known.get(path)
+        grown = was is not None and size > was and path.startswith(f"{folder}/{OUTPUT}/")
+        return path not in known or grown
+
     return [
         ReceivedFile(node.node, path, size, attempt=node.attempt)
         for path, size in _files_below(directory, folder)
-        if path not in known
+        if is_new(path, size)
     ]
 
 

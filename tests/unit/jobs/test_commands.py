@@ -107,3 +107,22 @@ async def test_after_a_kill_nothing_is_run_again_and_the_output_on_disk_is_on_re
     assert statuses(ended) == ["failed"]
     assert (file.path, file.size, file.complete) == (f"a/{NAME}", 14, False)
     assert [one.name for one in path.parent.iterdir()] == [path.name]
+
+
+async def test_an_output_that_a_later_try_was_writing_at_a_kill_is_on_record_as_it_is(
+    tmp_path: Path,
+) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        job = harness.job("a", "b", work=WORK)
+        await harness.store.add_job(job)
+        before = {"a": False, "b": True}  # whether it was complete then
+        for node, complete in before.items():
+            path = harness.supervisor.directory(job.job_id) / node / NAME
+            path.parent.mkdir(parents=True)
+            path.write_text("more than before\n")
+            file = ReceivedFile(node, f"{node}/{NAME}", 7, "9" * 64, complete=complete, attempt=1)
+            await harness.store.save_files(job.job_id, [file])
+        await harness.supervisor.recover(lambda job: None)
+        await harness.ended(job.job_id)
+        files = await harness.store.files(job.job_id)
+    assert [(file.size, file.complete) for file in files] == [(17, False), (7, True)]
