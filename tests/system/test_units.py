@@ -5,6 +5,7 @@ No manager runs here: what a real one does with them is shown where one can be b
 
 import configparser
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from cucmctl.cli import exits
 from cucmd import paths
 from cucmd.job.timeouts import MOST_GRACE
 from cucmd.receiver.limits import MIB, ReceiverLimits
@@ -84,6 +86,31 @@ def test_systemd_verifies_the_units_without_a_message(tmp_path):
         copies += [str(tmp_path / f"{name}.{kind}") for kind in ("service", "socket")]
     answer = run("systemd-analyze", "verify", *copies)
     assert (answer.returncode, answer.stdout, answer.stderr) == (0, "", "")
+
+
+def nightly() -> dict[str, str]:
+    """The units that the page has, by their names."""
+    text = (UNITS.parent / "daemon/man/cucmd.8.md").read_text(encoding="utf-8")
+    unit = re.compile(r"`/etc/systemd/system/(\S+)`:\n\n```ini\n(.*?)```", re.DOTALL)
+    return dict(unit.findall(text))
+
+
+@needs_analyze
+def test_systemd_verifies_the_timer_of_the_page_without_a_message(tmp_path):
+    for name, text in nightly().items():
+        (tmp_path / name).write_text(text.replace("/usr/local/bin/cucmctl", sys.executable))
+    names = [str(tmp_path / f"cucmd-health@.{kind}") for kind in ("service", "timer")]
+    answer = run("systemd-analyze", "verify", *names)
+    assert (answer.returncode, answer.stdout, answer.stderr) == (0, "", "")
+
+
+def test_the_command_of_the_timer_is_one_and_that_it_is_to_be_looked_at_is_no_failure(tmp_path):
+    service = nightly()["cucmd-health@.service"]
+    (line,) = re.findall(r"^ExecStart=\S+/cucmctl (.*)$", service, re.MULTILINE)
+    words = line.replace("%i", "berlin").split()
+    done = run(sys.executable, "-m", "cucmctl", "--socket", str(tmp_path / "none"), *words)
+    assert done.returncode == exits.UNAVAILABLE, done.stderr
+    assert re.findall(r"^SuccessExitStatus=(.*)$", service, re.MULTILINE) == [str(exits.PARTIAL)]
 
 
 def test_the_stop_timeout_is_longer_than_any_grace_period():
