@@ -54,12 +54,14 @@ def exit_code(job: Job) -> int:
 
 
 def lines(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
-    """Of a job that is `whole`. A node is a heading; nothing is below it that was not reached."""
+    """Of a job that is `whole`. A node is a heading; nothing is below one that was not reached."""
     for number, node in enumerate(job.nodes):
         of_node = _findings(node)
         if number:
             yield ""
         yield visible(" ".join(filter(None, (node.node, *_machine(node)))))
+        if node.health is not None and not of_node and node.status == "succeeded":
+            yield "  none of these checks is made on it"
         in_turn = [one for state in _WORDS for one in of_node if one.state == state]
         for one, after in zip_longest(in_turn, in_turn[1:]):
             yield from _one(one, layout)

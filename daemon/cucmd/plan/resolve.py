@@ -355,7 +355,8 @@ def _check_tail(field: str, value: str, what: Follow) -> None:
         check_word(field, value)
         parse_tail(what.line)
     except InvalidArgument as error:
-        raise InvalidValue(field, found(value, error.reason)) from None
+        reason = error.reason.removeprefix(f"PATH {value!r}: ")
+        raise InvalidValue(field, found(value, reason)) from None
 
 
 def _duration(request: float | None, usual: float, longest: float) -> float:

@@ -70,6 +70,7 @@ def test_what_is_refused_before_there_is_a_job(fields: dict[str, object], wrong:
     with pytest.raises(InvalidValue) as refused:
         planned_by(PLANNER, request(**fields))
     assert refused.value.parameter == wrong
+    assert refused.value.reason.count(repr(fields.get("path"))) <= 1
 
 
 def test_it_does_not_go_on_after_a_restart_though_the_login_is_known() -> None:

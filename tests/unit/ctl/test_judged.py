@@ -39,6 +39,12 @@ def test_each_finding_has_its_figure_and_the_worst_stand_first(a_job) -> None:
     assert shown[-1] == "b"
 
 
+def test_of_a_node_without_any_of_the_checks_that_is_said(a_job, job, node) -> None:
+    assert len(list(judged.lines(a_job(second=Health())))) == 5
+    failed = job(node("a", "failed", health=Health()), node("b", "failed"), kind="health")
+    assert list(judged.lines(failed)) == ["a", "", "b"]
+
+
 def test_of_a_collection_is_said_at_its_end_how_much_is_not_good(a_job) -> None:
     job = msgspec.structs.replace(a_job(*FINDINGS), kind="collect")
     assert next(render.ending(job)).endswith("4 findings of health not good")
