@@ -1,7 +1,8 @@
 """Whether a node is well: log in, run commands that only read, judge what each prints, close.
 
-What a command prints is kept as `run` keeps it. A command that is refused, or asks something, is
-*unread*, and the next is run. One that does not end fails the node; what was found before it stays.
+What a command prints is kept as `run` keeps it. A command that is refused, asks something, or takes
+too long is *unread*, and the next is run: where a node of a cluster is down some take minutes. One
+that Ctrl-C does not end fails the node; what was found before it stays.
 
 The table of the cluster is looked at first of all, since it names the product, and not every
 product has every check (`job.health.ONLY_OF`). A node that does not print it is asked what most
@@ -16,6 +17,7 @@ from datetime import UTC, datetime
 from msgspec.structs import replace
 
 from cucmd import vos
+from cucmd.failure import Code, Failure, NodeFailed
 from cucmd.job.health import (
     CHECKS,
     OF_PUBLISHER,
@@ -33,7 +35,7 @@ from cucmd.node.resolver import zone_of
 from cucmd.vos.secrets import Secrets
 from cucmd.work import judged
 from cucmd.work.commands import CommandRuns
-from cucmd.work.session import answer, logged_in
+from cucmd.work.session import answer, back_at_prompt, logged_in
 
 # A cluster has at most 21 nodes; a node that prints thousands must not make the state large.
 _MOST_NAMED = 200
@@ -60,14 +62,42 @@ async def look(
     mask = Secrets((task.login.password,)).mask
     for number, line in enumerate(what.commands_kept, 1):
         if looked.has(line):
-            refused = await runs.run(number)
+            try:
+                refused = await runs.run(number)
+            except NodeFailed as error:
+                refused = await _given_up(session, error)
             why = None if refused is None else refused.message
             # Masked before it is read, since a parser may split a password.
             said = [mask(one) for one in runs.said]
             looked.at(line, said, why, cut=runs.cut)
             if line in CHECKS["certificates"] and refused is None:
-                for name in judged.own_certificates(said):
-                    looked.put(await _certificate(session, task, what.thresholds, name))
+                await _look_at_certificates(session, task, what, looked, said)
+
+
+async def _given_up(session: NodeSession, why: NodeFailed) -> Failure:
+    """Why a command that has taken too long gave nothing. Raises `why` where Ctrl-C does not end
+    it, and what is no such command.
+    """
+    if why.failure.code is not Code.COMMAND_TIMEOUT or await back_at_prompt(session) is not None:
+        raise why
+    return why.failure
+
+
+async def _look_at_certificates(
+    session: NodeSession,
+    task: NodeTask,
+    what: HealthCheck,
+    looked: _Looked,
+    listed: Sequence[str],
+) -> None:
+    """Those that the list names. After one that takes too long no other is asked for."""
+    for name in judged.own_certificates(listed):
+        try:
+            looked.put(await _certificate(session, task, what.thresholds, name))
+        except NodeFailed as error:
+            gone = await _given_up(session, error)
+            looked.put(Finding("certificates", UNREAD, gone.message))
+            return
 
 
 async def _certificate(

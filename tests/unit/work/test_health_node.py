@@ -11,6 +11,7 @@ from cucmd.failure import Code, NodeFailed
 from cucmd.job.health import BAD, CHECKS, GOOD, UNREAD, Health, HealthCheck
 from cucmd.work.health import health
 from rig.scripted_node import Node, RecordedReport, answers, node_task, scripted
+from unit.work.capture_node import until_ctrl_c
 from unit.work.test_cancel_anywhere import cancel_at_every_step
 from unit.work.test_run_node import hangs
 
@@ -125,6 +126,28 @@ async def test_an_answer_that_is_not_read_to_its_end_is_not_good(
         ("services", UNREAD),
         ("backup", UNREAD),
     ]
+
+
+async def test_a_command_that_hangs_is_unread_where_ctrl_c_ends_it(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async def silent(node: Node, line: str) -> None:
+        await until_ctrl_c(node)
+
+    said = {
+        REPLICATION: silent,
+        "show cert list own": ["a/a.pem: Self-signed", "b/b.pem: Self-signed"],
+        "show cert own a/a.pem": silent,
+        "utils core active list": ["      No core files found"],
+    }
+    chosen = ("replication", "certificates", "cores")
+    node, found, _ = await looked_at(said, tmp_path / "n", only=chosen)
+    assert [(one.check, one.state) for one in found.findings] == [
+        ("replication", UNREAD),
+        ("certificates", UNREAD),
+        ("cores", GOOD),
+    ]
+    assert "show cert own b/b.pem" not in node.lines
 
 
 async def test_what_was_found_stays_when_a_command_does_not_end(
