@@ -170,11 +170,11 @@ def test_an_error_leaves_the_connection_speaking_varlink(case: Case) -> None:
 
 def test_a_reader_that_stops_loses_its_export_and_its_hold(case: Case) -> None:
     with connected(case) as peer:
+        began = time.monotonic()
         peer.sendall(request(case))
         reply = reply_of(peer)
         with case.daemon.client() as client, pytest.raises(JobBusy):
             client.delete(case.job_id)
-        began = time.monotonic()
         wait_until(lambda: not case.in_use())
         assert time.monotonic() - began > UNREAD / 2
         assert len(rest_of(peer)) < reply["parameters"]["length"]
