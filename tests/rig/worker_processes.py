@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import trio
+
+from cucmd.worker.workers import Workers
 from rig.process import Child, command_line
 
 
@@ -21,6 +24,15 @@ def processes() -> list[int]:
 def first_process() -> int:
     """A test process may have other children. 0: there is none yet."""
     return next((pid for pid in processes() if "cucmd.worker.first" in command_line(pid)), 0)
+
+
+async def wait_ready(workers: Workers) -> None:
+    """Until then the first process has children for a moment that look like those it forks: which
+    look for libraries of asyncssh's. `Workers.wait_ready` waits for no longer than a daemon may.
+    """
+    with trio.fail_after(60):
+        while workers.confined is None:
+            await workers.wait_ready()
 
 
 def forked() -> list[int]:

@@ -25,7 +25,7 @@ from cucmd.receiver.upload_target import UploadTarget
 from cucmd.worker.workers import Workers, open_workers
 from rig import sftp_words as words
 from rig.process import command_line
-from rig.worker_processes import processes
+from rig.worker_processes import processes, wait_ready
 
 # As OpenSSH needs it to ask a program for a password, and to look at no file of the user's.
 SSH_OPTIONS = (
@@ -64,8 +64,7 @@ Opener = Callable[..., AbstractAsyncContextManager[Receiver]]
 async def workers(tmp_path: Path) -> AsyncIterator[Workers]:
     roles = {RECEIVE: "cucmd.receiver.receiving:receive"}
     async with open_workers(tmp_path, roles) as opened:
-        # Until then it has children for a moment, which look for libraries of asyncssh's.
-        await opened.wait_ready()
+        await wait_ready(opened)
         yield opened
 
 

@@ -14,6 +14,7 @@ import trio
 from cucmd.failure import Code
 from cucmd.receiver.processes import RECEIVE
 from cucmd.worker.workers import Workers, open_workers
+from rig.worker_processes import wait_ready
 from rig.worker_roles import LIES
 
 
@@ -27,7 +28,7 @@ async def workers(tmp_path: Path, role: str) -> AsyncIterator[Workers]:
     tests = str(Path(__file__).parents[2])
     roles = {RECEIVE: f"rig.worker_roles:{role}"}
     async with open_workers(tmp_path, roles, more_modules=tests) as opened:
-        await opened.wait_ready()  # see conftest.py
+        await wait_ready(opened)
         yield opened
 
 
