@@ -47,19 +47,19 @@ def put(folder: Path, name: str, content: bytes) -> ReceivedFile:
 Read = Callable[[Readers], Awaitable[object]]
 
 
-def packets(folder: Path) -> tuple[Read, object]:
-    paths = [capture_of(folder / "1.cap", 5), capture_of(folder / "2.cap", MANY)]
+def packets(folder: Path, times: int = 1) -> tuple[Read, object]:
+    paths = [capture_of(folder / "1.cap", 5), capture_of(folder / "2.cap", MANY)] * times
     return lambda readers: readers.count_packets(folder, paths, 10 * MANY), [
         PacketCount(5),
         PacketCount(MANY),
     ]
 
 
-def archives(folder: Path) -> tuple[Read, object]:
+def archives(folder: Path, times: int = 1) -> tuple[Read, object]:
     contents = {"small.tgz": tgz({"a": b"x" * 700}), "large.tgz": tgz({"zeros": bytes(10**8)})}
     contents["cut.tgz"] = contents["small.tgz"][:-1]
     contents["other"] = b"a log\n"
-    files = [put(folder, name, content) for name, content in contents.items()]
+    files = [put(folder, name, content) for name, content in contents.items()] * times
     return lambda readers: readers.read_to_end(
         folder / "node", files, archives=True, announced=0
     ), [
@@ -70,8 +70,10 @@ def archives(folder: Path) -> tuple[Read, object]:
     ]
 
 
-# kind -> makes files in a folder; gives what reads them for some tenths of a second, and its answer
+# kind -> makes files in a folder; gives what reads them for some tenths of a second, and the answer
+# of that. What reads them LONG times is at work for as long as it is looked for.
 KINDS = {"packets": packets, "archives": archives}
+LONG = 100
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
@@ -98,7 +100,9 @@ async def test_what_reads_is_killed_or_stopped_and_the_answer_comes_all_the_same
 
 
 async def kill_one(dice: random.Random) -> None:
-    await until(lambda: forked() != [])
+    """Unless all is read before one is seen at work."""
+    while not forked():  # noqa: ASYNC110  another process announces nothing
+        await trio.sleep(0.01)
     await trio.sleep(dice.random() / 5)
     with suppress(ProcessLookupError, IndexError):  # it has ended
         os.kill(dice.choice(forked()), dice.choice((signal.SIGKILL, signal.SIGSTOP)))
@@ -106,7 +110,7 @@ async def kill_one(dice: random.Random) -> None:
 
 @each_kind
 async def test_a_cancel_in_the_middle_leaves_nothing_at_work(tmp_path: Path, kind: str) -> None:
-    read, _ = KINDS[kind](tmp_path)
+    read, _ = KINDS[kind](tmp_path, LONG)
     async with readers_in(tmp_path) as readers, trio.open_nursery() as nursery:
         nursery.start_soon(read, readers)
         await until(lambda: forked() != [])
@@ -119,7 +123,7 @@ async def test_a_cancel_in_the_middle_leaves_nothing_at_work(tmp_path: Path, kin
 @each_kind
 async def test_no_password_is_in_the_memory_of_what_reads(tmp_path: Path, kind: str) -> None:
     password = f"Secret-of-{tmp_path.name}".encode()
-    read, _ = KINDS[kind](tmp_path)
+    read, _ = KINDS[kind](tmp_path, LONG)
     async with readers_in(tmp_path) as readers, trio.open_nursery() as nursery:
         nursery.start_soon(read, readers)
         await until(lambda: forked() != [])
