@@ -27,8 +27,8 @@ def first_process() -> int:
 
 
 async def wait_ready(workers: Workers) -> None:
-    """Until then the first process has children for a moment that look like those it forks: which
-    look for libraries of asyncssh's. `Workers.wait_ready` waits for no longer than a daemon may.
+    """Until then the first process has children for a moment that look like those that it forks: by
+    them asyncssh looks for libraries. `Workers.wait_ready` waits for no longer than a daemon may.
     """
     with trio.fail_after(60):
         while workers.confined is None:
