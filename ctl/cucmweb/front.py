@@ -30,7 +30,7 @@ from cucmweb.problems import HttpProblem
 AsgiApplication: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 # As the daemon takes it for a call's request_id: printable ASCII, short.
-_SANE_ID = re.compile(rb"[!-~]{1,128}")
+_SANE_ID = re.compile(rb"[ -~]{1,128}")
 # Callers whose rates are kept; the one that has not called for longest is forgotten.
 _MOST_CALLERS = 10_000
 

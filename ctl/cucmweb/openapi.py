@@ -187,7 +187,7 @@ _REQUEST_ID = {
     "name": "X-Request-ID",
     "in": "header",
     "required": False,
-    "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
+    "schema": {"type": "string", "pattern": "^[!-~]([ -~]{0,126}[!-~])?$"},
     "description": "Found again in the reply, in the logs, and in the job. One that is not sane is "
     "replaced.",
 }
@@ -195,6 +195,6 @@ _KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
+    "schema": {"type": "string", "pattern": "^[!-~]([ -~]{0,126}[!-~])?$"},
     "description": "A second request with the key of an earlier one is answered with its job.",
 }

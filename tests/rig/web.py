@@ -8,24 +8,27 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import pytest
 
-from cucmctl import Client
 from cucmctl.client import errors
-from cucmd.job.asked import How
+from cucmd.job.asked import Collection, How, Login, Timeouts
 from cucmd.protocol.jobs import CancelReply, Job, WatchReply
+from rig.daemon import Daemon
 from rig.process import Child, die_with_parent
 from rig.quiet import wait_until
 
 needs_web = pytest.mark.skipif(
-    not all(map(__import__("importlib.util").util.find_spec, ("hypercorn", "starlette"))),
-    reason="needs the web stack: pip install -e '.[web]'",
+    find_spec("hypercorn") is None or find_spec("starlette") is None,
+    reason="needs the extra web: pip install -e '.[web]'",
 )
+T = TypeVar("T")
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -58,8 +61,8 @@ class Web(Child):
         self.socket = path
         self.log = log
 
-    def connection(self) -> UnixConnection:
-        return UnixConnection(self.socket)
+    def connection(self, timeout: float = 60) -> UnixConnection:
+        return UnixConnection(self.socket, timeout)
 
     def ask(
         self, verb: str, path: str, body: object = None, headers: dict[str, str] | None = None
@@ -77,9 +80,11 @@ class Web(Child):
             connection.close()
 
     @contextmanager
-    def events(self, path: str, last: str | None = None) -> Iterator[Iterator[dict[str, str]]]:
+    def events(
+        self, path: str, last: str | None = None, timeout: float = 60
+    ) -> Iterator[Iterator[dict[str, str]]]:
         """What a stream of events tells, each as its fields."""
-        connection = self.connection()
+        connection = self.connection(timeout)
         try:
             connection.request("GET", path, headers={"last-event-id": last} if last else {})
             reply = connection.getresponse()
@@ -148,53 +153,77 @@ def refusal(status: int, body: bytes) -> Exception:
     return kind(f"io.cucmd.Jobs.{problem['code']}", fields)
 
 
+class DaemonOverHttp(Daemon):
+    """A daemon that is called over HTTP, by a `cucmweb` that lives as long as its client."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        super().__init__(daemon.process, daemon.folder, daemon.socket)
+
+    @contextmanager
+    def client(self) -> Iterator["WebClient"]:
+        with running_web(self.folder / "web", self.socket) as web:
+            yield WebClient(web)
+
+
 class WebClient:
     """What the tests of BE-020 use of `cucmctl.Client`, over HTTP."""
 
-    def __init__(self, web: Web, socket_client: Client) -> None:
+    def __init__(self, web: Web) -> None:
         self._web = web
-        # Of what HTTP has not: host keys.
-        self.host_keys = socket_client.host_keys
-        self.forget_host_key = socket_client.forget_host_key
 
-    def __enter__(self) -> "WebClient":
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        pass
-
-    def start(self, nodes, *, login, collection, timeouts, concurrency, how: How) -> Job:
+    def start(
+        self,
+        nodes: Sequence[str],
+        *,
+        login: Login,
+        collection: Collection,
+        timeouts: Timeouts,
+        concurrency: int | None,
+        how: How,
+    ) -> Job:
         body = {
-            "nodes": list(nodes),
+            "nodes": nodes,
             "login": login,
             "collection": collection,
             "timeouts": timeouts,
             "concurrency": concurrency,
             "try_all": how.try_all,
         }
-        return self._call("POST", "/jobs", body, how.request_id, Job)
+        return self._call("POST", "/jobs", Job, body, how.request_id)
 
     def status(self, job_id: str) -> Job:
-        return self._call("GET", f"/jobs/{job_id}", None, None, Job)
+        return self._call("GET", f"/jobs/{job_id}", Job)
 
-    def cancel(self, job_id: str, nodes=None, *, request_id: str | None = None) -> CancelReply:
-        path, body = f"/jobs/{job_id}/cancel", {} if nodes is None else {"nodes": nodes}
-        if nodes is not None and len(nodes) == 1:
+    def cancel(
+        self, job_id: str, nodes: Sequence[str] | None = None, *, request_id: str | None = None
+    ) -> CancelReply:
+        if nodes is None:
+            path, body = f"/jobs/{job_id}/cancel", None
+        elif len(nodes) == 1:
             path, body = f"/jobs/{job_id}/nodes/{nodes[0]}/cancel", None
-        return self._call("POST", path, body, request_id, CancelReply)
+        else:
+            path, body = f"/jobs/{job_id}/cancel", {"nodes": nodes}
+        return self._call("POST", path, CancelReply, body, request_id)
 
     def watch(self, job_id: str, *, timeout: float) -> Iterator[WatchReply]:
         """Its state at each event."""
-        with self._web.events(f"/jobs/{job_id}/events") as events:
+        with self._web.events(f"/jobs/{job_id}/events", timeout=timeout) as events:
             for number, _ in enumerate(events):
                 yield WatchReply(number, 0, self.status(job_id))
 
-    def wait(self, job_id: str, timeout: float | None = None) -> Job:
-        for _ in self.watch(job_id, timeout=timeout or 60):
+    def wait(self, job_id: str) -> Job:
+        for _ in self.watch(job_id, timeout=60):
             pass
         return self.status(job_id)
 
-    def _call(self, verb: str, path: str, body, request_id: str | None, kind):
+    def _call(
+        self,
+        verb: str,
+        path: str,
+        kind: type[T],
+        body: object = None,
+        request_id: str | None = None,
+    ) -> T:
         headers = {} if request_id is None else {"x-request-id": request_id}
         answer = self._web.ask(verb, path, body, headers)
         if answer.status >= 400:

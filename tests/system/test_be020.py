@@ -29,7 +29,8 @@ Also required:
   each `file get`, $JOB_COMMAND_TIMEOUT_SEC. Both apply to every node on its own.
 - Cancel can be repeated. Cancel of a job that has ended changes nothing and says so.
 
-Against simulated nodes over real SSH, a real daemon and its real socket.
+Against simulated nodes over real SSH, a real daemon and its real socket; and each row once more over
+HTTP, as `cucmweb` serves it: the paths are those of the specification.
 """  # noqa: E501  a row of the table is one line
 
 from collections.abc import Callable
@@ -44,16 +45,32 @@ from rig.jobs import as_ended, in_phase, node, start, statuses, until
 from rig.lab import Lab
 from rig.parameters import more
 from rig.quiet import assert_nothing_open, wait_until
+from rig.web import DaemonOverHttp, needs_web
 
 MakeLab = Callable[..., Lab]
 MakeDaemon = Callable[..., Daemon]
 
 
+Over = Callable[[Daemon], Daemon]
+
+# Of the rows that are quick, some are so over HTTP too.
+quick_over_both = pytest.mark.parametrize(
+    "over", ["socket", pytest.param("http", marks=needs_web)], indirect=True
+)
+
+
+@pytest.fixture(params=["socket", pytest.param("http", marks=[needs_web, pytest.mark.long])])
+def over(request: pytest.FixtureRequest) -> Over:
+    """Gives the daemon as the test calls it."""
+    return DaemonOverHttp if request.param == "http" else lambda daemon: daemon
+
+
 @pytest.fixture
-def daemon(shared_daemon: Daemon) -> Daemon:
-    return shared_daemon
+def daemon(shared_daemon: Daemon, over: Over) -> Daemon:
+    return over(shared_daemon)
 
 
+@quick_over_both
 def test_cancel_job_not_found(daemon: Daemon) -> None:
     with daemon.client() as client, pytest.raises(JobNotFound) as caught:
         client.cancel("000000000000")
@@ -61,9 +78,9 @@ def test_cancel_job_not_found(daemon: Daemon) -> None:
 
 
 @pytest.mark.long
-def test_cancel_job_queued(make_daemon: MakeDaemon, make_lab: MakeLab) -> None:
+def test_cancel_job_queued(make_daemon: MakeDaemon, over: Over, make_lab: MakeLab) -> None:
     lab = make_lab(2, "--fault", "1=hang:command")
-    daemon = make_daemon("jobs = 1\n")
+    daemon = over(make_daemon("jobs = 1\n"))
     with daemon.client() as client:
         first = start(client, lab, lab.nodes[:1])
         until(client, first.job_id, in_phase("command"))
@@ -78,14 +95,14 @@ def test_cancel_job_queued(make_daemon: MakeDaemon, make_lab: MakeLab) -> None:
 
 
 @pytest.mark.long
-def test_cancel_job_persists_cancelled_state(tmp_path: Path, make_lab: MakeLab) -> None:
+def test_cancel_job_persists_cancelled_state(tmp_path: Path, over: Over, make_lab: MakeLab) -> None:
     lab = make_lab(1, "--fault", "hang:command")
-    with running_daemon(tmp_path / "cucmd") as daemon, daemon.client() as client:
+    with running_daemon(tmp_path / "cucmd") as daemon, over(daemon).client() as client:
         job = start(client, lab)
         until(client, job.job_id, in_phase("command"))
         client.cancel(job.job_id)
         daemon.kill()  # no orderly stop: what was answered must be on disk already
-    with running_daemon(tmp_path / "cucmd") as daemon, daemon.client() as client:
+    with running_daemon(tmp_path / "cucmd") as daemon, over(daemon).client() as client:
         after = client.status(job.job_id)
     assert (after.status, after.cancelled, statuses(after)) == ("cancelled", True, ["cancelled"])
 
@@ -126,6 +143,7 @@ def test_cancel_sets_completed_at_for_nodes(daemon: Daemon, make_lab: MakeLab) -
     assert after.completed_at is not None
 
 
+@quick_over_both
 def test_immediate_cancel_shows_cancelled_immediately(daemon: Daemon, make_lab: MakeLab) -> None:
     lab = make_lab(8, "--banner-delay", "5")
     with daemon.client() as client:
@@ -155,6 +173,7 @@ def phases(job: Job) -> list[str | None]:
     return [one.phase for one in job.nodes]
 
 
+@quick_over_both
 def test_cancel_updates_job_status_immediately(daemon: Daemon, make_lab: MakeLab) -> None:
     lab = make_lab(2, "--fault", "hang:command")
     with daemon.client() as client:
@@ -240,7 +259,7 @@ def test_timeout_error_message_includes_details(daemon: Daemon, make_lab: MakeLa
     assert command.error.startswith("TimeoutError: Timed out after 2.5s")
 
 
-def test_timeout_configuration_values(tmp_path: Path, daemon: Daemon) -> None:
+def test_timeout_configuration_values(tmp_path: Path) -> None:
     import subprocess
     import sys
 
@@ -257,6 +276,7 @@ def test_timeout_configuration_values(tmp_path: Path, daemon: Daemon) -> None:
     assert f"{config}:2" in result.stderr
 
 
+@quick_over_both
 def test_cancel_reply_carries_request_id(daemon: Daemon, make_lab: MakeLab) -> None:
     lab = make_lab(1, "--fault", "hang:command")
     with daemon.client() as client:
