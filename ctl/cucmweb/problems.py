@@ -55,8 +55,8 @@ _HINTS = {
     errors.JobBusy: "try again later",
     errors.LimitReached: "try again later",
     errors.MethodNotFound: "the daemon is older than cucmweb",
-    errors.NotPermitted: "this caller may look, and not change; or cucmweb is not named in"
-    " [access] may_speak_for of the daemon's configuration",
+    errors.NotPermitted: "the caller needs the role operate, and so does cucmweb's own user at the"
+    " daemon; who may view reads files where [access] view_reads_files is true",
     errors.ShuttingDown: "try again later",
 }
 
@@ -95,6 +95,8 @@ def problem_of(error: errors.ClientError) -> HttpProblem:
         if kind is errors.ProtocolError:
             code = "ProtocolError"
         return HttpProblem(status, code, str(error), hint=_HINTS.get(kind) if kind else None)
+    if isinstance(error, errors.InvalidRequest) and error.parameters.parameter == "on_behalf_of":
+        return _may_not_speak(error)
     more = _fields(error)
     more.pop("request_id", None)  # it is that of this request
     field = more.pop("parameter", None)
@@ -102,6 +104,16 @@ def problem_of(error: errors.ClientError) -> HttpProblem:
     hint = _HINTS.get(kind) if kind else None
     code = error.name.rpartition(".")[2]
     return HttpProblem(status, code, _detail(error), field=field, hint=hint, **more)
+
+
+def _may_not_speak(error: errors.InvalidRequest) -> HttpProblem:
+    """cucmweb has set that member, and nobody who has called can mend it."""
+    detail = f"the daemon lets cucmweb speak for nobody: {error.parameters.reason}"
+    hint = (
+        "name the user that cucmweb runs as in [access] may_speak_for of the daemon's"
+        " configuration, then systemctl reload cucmd"
+    )
+    return HttpProblem(503, "MayNotSpeakForOthers", detail, hint=hint)
 
 
 def _fields(error: errors.Refused) -> dict[str, Any]:

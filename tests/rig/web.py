@@ -3,13 +3,14 @@
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
@@ -54,45 +55,56 @@ class Answer(msgspec.Struct):
 
 
 class Web(Child):
-    """`socket` is where it listens, `log` the file of its log."""
+    """`socket` is where it listens, or `port` of 127.0.0.1; `log` is the file of its log."""
 
     def __init__(self, process: subprocess.Popen, path: Path, log: Path) -> None:
         super().__init__(process)
         self.socket = path
+        self.port: int | None = None
         self.log = log
 
-    def connection(self, timeout: float = 60) -> UnixConnection:
-        return UnixConnection(self.socket, timeout)
+    def connection(
+        self, timeout: float = 60, source: str = "127.0.0.1"
+    ) -> http.client.HTTPConnection:
+        """source: of TCP, the address from which it comes."""
+        if self.port is None:
+            return UnixConnection(self.socket, timeout)
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout, (source, 0))
+
+    def asked(
+        self,
+        connection: http.client.HTTPConnection,
+        verb: str,
+        path: str,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> http.client.HTTPResponse:
+        """The reply to a request, whose body is still to be read; that of the request is JSON."""
+        sent = {} if body is None else {"content-type": "application/json"}
+        content = None if body is None else msgspec.json.encode(body)
+        connection.request(verb, path, content, {**sent, **(headers or {})})
+        return connection.getresponse()
 
     def ask(
         self, verb: str, path: str, body: object = None, headers: dict[str, str] | None = None
     ) -> Answer:
-        """One request on a connection of its own; the body as JSON."""
-        sent = {} if body is None else {"content-type": "application/json"}
-        content = None if body is None else msgspec.json.encode(body)
-        connection = self.connection()
-        try:
-            connection.request(verb, path, content, sent | (headers or {}))
-            reply = connection.getresponse()
+        """The whole reply to one request, on a connection of its own."""
+        with closing(self.connection()) as connection:
+            reply = self.asked(connection, verb, path, body, headers)
             named = {name.lower(): value for name, value in reply.getheaders()}
             return Answer(reply.status, named, reply.read())
-        finally:
-            connection.close()
 
     @contextmanager
     def events(
         self, path: str, last: str | None = None, timeout: float = 60
     ) -> Iterator[Iterator[dict[str, str]]]:
         """What a stream of events tells, each as its fields."""
-        connection = self.connection(timeout)
-        try:
-            connection.request("GET", path, headers={"last-event-id": last} if last else {})
-            reply = connection.getresponse()
+        headers = {"last-event-id": last} if last else {}
+        with closing(self.connection(timeout)) as connection:
+            reply = self.asked(connection, "GET", path, None, headers)
             if reply.status != 200:
                 raise refusal(reply.status, reply.read())
             yield events_of(reply)
-        finally:
-            connection.close()
 
 
 def events_of(lines: Iterator[bytes]) -> Iterator[dict[str, str]]:
@@ -109,15 +121,18 @@ def events_of(lines: Iterator[bytes]) -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def running_web(folder: Path, daemon_socket: Path, config: str = "") -> Iterator[Web]:
-    """At a Unix socket, and ready. At its end it has stopped in order."""
+def running_web(
+    folder: Path, daemon_socket: Path, config: str = "", *, tcp: bool = False
+) -> Iterator[Web]:
+    """At a Unix socket, or at a port of its own, and ready. At its end it has stopped in order."""
     folder.mkdir(exist_ok=True)
     file, log = folder / "cucmweb.toml", folder / "cucmweb.log"
     file.write_text(f'tokens = "{folder}/tokens.toml"\n{config}')
     with tempfile.TemporaryDirectory(prefix="cucmweb-") as short:
         path = Path(short, "http.sock")
         command = [sys.executable, "-X", "dev", "-W", "error::ResourceWarning", "-m", "cucmweb"]
-        command += ["serve", "--socket", str(daemon_socket), "--listen", f"unix:{path}"]
+        listen = "127.0.0.1:0" if tcp else f"unix:{path}"
+        command += ["serve", "--socket", str(daemon_socket), "--listen", listen]
         with log.open("ab") as written:
             process = subprocess.Popen(
                 [*command, "--config", str(file)],
@@ -129,7 +144,7 @@ def running_web(folder: Path, daemon_socket: Path, config: str = "") -> Iterator
             )
         web = Web(process, path, log)
         try:
-            wait_until(lambda: path.exists() or process.poll() is not None)
+            wait_until(lambda: _listens(web, tcp=tcp) or process.poll() is not None)
             assert process.poll() is None, log.read_text()
             yield web
         finally:
@@ -139,6 +154,12 @@ def running_web(folder: Path, daemon_socket: Path, config: str = "") -> Iterator
             said = log.read_text()
             assert process.returncode in (0, -signal.SIGTERM, -signal.SIGKILL), said
             assert "Traceback" not in said, said
+
+
+def _listens(web: Web, *, tcp: bool) -> bool:
+    if tcp and (said := re.findall(r"listening at 127\.0\.0\.1:(\d+)", web.log.read_text())):
+        web.port = int(said[-1])
+    return web.port is not None if tcp else web.socket.exists()
 
 
 def refusal(status: int, body: bytes) -> Exception:

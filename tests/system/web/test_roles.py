@@ -1,0 +1,203 @@
+"""Who may use which path: each path with each role, by the daemon's own table of rights."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from msgspec import Struct
+
+from cucmd.service.access import RIGHTS, Right
+from cucmweb.operations import OPERATIONS
+from cucmweb.token_commands import add, revoke
+from cucmweb.token_file import change_tokens
+from cucmweb.tokens import Token, hash_of, secret_of
+from rig.daemon import CONFIG, Daemon, running_daemon
+from rig.web import Answer, Web, needs_web, running_web
+
+pytestmark = needs_web
+
+# Whoever runs the tests speaks for others, and runs the daemon too.
+SPEAKS = f'[access]\nmay_speak_for = ["{os.geteuid()}"]\n'
+# All of 127.0.0.0/8 is this machine, and a client may choose from which address it comes.
+PROXY, ELSEWHERE = "127.0.0.2", "127.0.0.1"
+CONFIGURATION = f"""
+[proxy]
+header = "X-Remote-User"
+role_header = "X-Remote-Role"
+trusted = ["{PROXY}"]
+"""
+ENDED = secret_of("ended")
+
+UNKNOWN = {"{job_id}": "00000000", "{node}": "10.0.0.1"}
+PASSWORD = "Tr0ub4dor-3"
+# Without a node nothing is started; that is looked at once it is known who asks.
+START = {"nodes": [], "login": {"username": "u", "password": PASSWORD}, "check": {}}
+BODIES = {("POST", "/jobs"): START, ("PATCH", "/jobs/{job_id}"): {"labels": {"a": "b"}}}
+
+# What each path needs; None: to be somebody.
+NEEDED: dict[tuple[str, str], Right | None] = {
+    **{(one.verb, one.path): RIGHTS[one.method] for one in OPERATIONS},
+    **{("GET", path): None for path in ("/healthz", "/readyz", "/openapi.json")},
+}
+
+
+class Asking(Struct, frozen=True):
+    """Who asks: by a token of that name, or as a proxy from that address; else with neither."""
+
+    token: str = ""
+    address: str = ELSEWHERE
+    name: str = ""
+    role: str = ""
+    at_unix: bool = False
+
+
+def outcome(right: Right | None, *, role: str) -> int | None:
+    """The status with which that role is refused, or None."""
+    looks_only = role == "view" and right not in (None, Right.VIEW)
+    return 403 if looks_only else None
+
+
+def of_all(refused: Callable[[Right | None], int | None]) -> dict[tuple[str, str], int | None]:
+    return {path: refused(right) for path, right in NEEDED.items()}
+
+
+ALL_401 = of_all(lambda right: 401)
+ALL_403 = of_all(lambda right: 403)
+AS_VIEW = of_all(lambda right: outcome(right, role="view"))
+AS_OPERATE = of_all(lambda right: outcome(right, role="operate"))
+
+
+class Served(Struct):
+    """The same daemon, at TCP and at a Unix socket."""
+
+    daemon: Daemon
+    at_tcp: Web
+    at_unix: Web
+    secrets: dict[str, str]
+
+    def asked(
+        self, who: Asking, verb: str, path: str, body: object = None, **headers: str
+    ) -> Answer:
+        """The reply; of one that is no refusal its head alone, since some never end."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if who.token:
+            sent["authorization"] = f"Bearer {self.secrets[who.token]}"
+        if who.name:
+            sent |= {"x-remote-user": who.name, "x-remote-role": who.role}
+        web = self.at_unix if who.at_unix else self.at_tcp
+        with closing(web.connection(source=who.address)) as connection:
+            reply = web.asked(connection, verb, path, body, sent)
+            content = reply.read() if reply.status >= 400 or reply.status == 201 else b""
+            return Answer(reply.status, dict(reply.getheaders()), content)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("roles")
+    tokens = folder / "tcp" / "tokens.toml"
+    tokens.parent.mkdir()
+    secrets = {role: add(tokens, f"{role} token", role, 30) for role in ("view", "operate")}
+    secrets |= {"revoked": add(tokens, "revoked", "operate", None), "ended": ENDED}
+    secrets["another"] = add(tokens, "another token", "operate", None)
+    now = datetime.now(UTC)
+    old = Token("old", "operate", hash_of(ENDED), now - timedelta(2), now - timedelta(1))
+    change_tokens(tokens, lambda known: (*known, old))
+    with (
+        running_daemon(folder / "cucmd", CONFIG + SPEAKS) as daemon,
+        running_web(tokens.parent, daemon.socket, CONFIGURATION, tcp=True) as at_tcp,
+        running_web(folder / "unix", daemon.socket) as at_unix,
+    ):
+        revoke(tokens, "revoked")
+        yield Served(daemon, at_tcp, at_unix, secrets)
+
+
+@pytest.mark.parametrize(
+    ("who", "refused"),
+    [
+        pytest.param(Asking(), ALL_401, id="nobody"),
+        pytest.param(Asking("ended"), ALL_401, id="an-ended-token"),
+        pytest.param(Asking("revoked"), ALL_401, id="a-revoked-token"),
+        pytest.param(Asking("view"), AS_VIEW, id="a-token-to-view"),
+        pytest.param(Asking("operate"), AS_OPERATE, id="a-token-to-operate"),
+        pytest.param(
+            Asking(address=PROXY, name="victor", role="view"), AS_VIEW, id="a-proxy-says-view"
+        ),
+        pytest.param(
+            Asking(address=PROXY, name="olga", role="operate"),
+            AS_OPERATE,
+            id="a-proxy-says-operate",
+        ),
+        pytest.param(Asking(address=PROXY, name="nina", role="root"), ALL_403, id="no-such-role"),
+        pytest.param(Asking(name="olga", role="operate"), ALL_403, id="no-proxy-of-ours"),
+        pytest.param(Asking(at_unix=True), AS_OPERATE, id="the-operator-at-the-socket"),
+    ],
+)
+def test_each_path_is_for_those_who_have_the_right(
+    served: Served, who: Asking, refused: dict[tuple[str, str], int | None]
+) -> None:
+    found = {}
+    for verb, path in NEEDED:
+        job = path.replace("{job_id}", UNKNOWN["{job_id}"]).replace("{node}", UNKNOWN["{node}"])
+        answer = served.asked(who, verb, job, BODIES.get((verb, path)))
+        assert answer.status < 500, (verb, path, answer.body)
+        found[verb, path] = answer.status if answer.status in (401, 403) else None
+    assert found == refused
+
+
+def started(served: Served, who: Asking, key: str) -> dict[str, object]:
+    """The job of a start: of a node that refuses connections."""
+    body = START | {"nodes": ["127.0.0.1:1"]}
+    answer = served.asked(who, "POST", "/jobs", body, idempotency_key=key)
+    assert answer.status == 201, answer.body
+    job = answer.json()
+    assert isinstance(job, dict)
+    return job
+
+
+def test_a_job_and_the_log_have_the_name(served: Served) -> None:
+    job = started(served, Asking("operate"), "name-1")
+    by_proxy = started(served, Asking(address=PROXY, name="olga", role="operate"), "name-2")
+    unnamed = started(served, Asking(at_unix=True), "name-3")
+    names = [one.get("asked_by") for one in (job, by_proxy, unnamed)]
+    assert names == ["operate token", "olga", None]
+    log = served.daemon.log.read_text()
+    assert "operate token" in log
+    assert "olga" in log
+
+
+def test_start_keys_of_two_names_do_not_meet(served: Served) -> None:
+    everybody = [
+        Asking("operate"),
+        Asking("another"),
+        Asking(address=PROXY, name="olga", role="operate"),
+        Asking(at_unix=True),
+    ]
+    jobs = [started(served, who, "the-same")["job_id"] for who in everybody]
+    assert len(set(jobs)) == len(everybody)
+    assert [started(served, who, "the-same")["job_id"] for who in everybody] == jobs
+
+
+@pytest.mark.parametrize("who", [Asking(), Asking("view"), Asking("operate")], ids=str)
+def test_a_password_is_in_no_log_and_in_no_error(served: Served, who: Asking) -> None:
+    for body in (START, START | {"nodes": 1}, START | {"login": {"password": [PASSWORD]}}):
+        answer = served.asked(who, "POST", "/jobs", body)
+        assert answer.status in (400, 401, 403)
+        assert PASSWORD.encode() not in answer.body
+    for log in (served.daemon.log, served.at_tcp.log):
+        assert PASSWORD not in log.read_text()
+
+
+def test_where_cucmweb_may_not_speak_for_others_it_says_what_to_do(
+    tmp_path: Path, daemon: Daemon
+) -> None:
+    folder = tmp_path / "web"
+    folder.mkdir()
+    secret = add(folder / "tokens.toml", "alice", "view", None)
+    with running_web(folder, daemon.socket, tcp=True) as web:
+        answer = web.ask("GET", "/jobs", headers={"authorization": f"Bearer {secret}"})
+    problem = answer.json()
+    assert (answer.status, problem["code"]) == (503, "MayNotSpeakForOthers")
+    assert "may_speak_for" in problem["hint"]
