@@ -6,7 +6,7 @@ The docs of the structs are those of the socket's interface, and are its texts h
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -15,13 +15,16 @@ import msgspec
 import cucmd
 from cucmd.protocol.jobs import Job
 from cucmweb.asking import kind_of, members
-from cucmweb.operations import MEDIA, OPERATIONS, Operation
+from cucmweb.operations import MEDIA, OPERATIONS, OWN, Operation
 from cucmweb.problems import STATUS
 
 _REF = "#/components/schemas/{name}"
 
-# What can be answered to any request, besides what its operation gives.
-_ALWAYS = (400, 401, 403, 429, 500, 502, 503)
+# What can be answered to any request, besides what its operation gives; to one that goes on to the
+# daemon; to one with a body.
+_ALWAYS = {401, 403, 429, 500}
+_OF_DAEMON = {*STATUS.values(), 400}
+_OF_BODIES = {408, 413, 415}
 
 
 class ProblemDocument(msgspec.Struct, frozen=True):
@@ -48,9 +51,8 @@ def document() -> bytes:
     for operation in OPERATIONS:
         described = _operation(operation, schemas, bodies)
         paths.setdefault(operation.path, {})[operation.verb.lower()] = described
-    for path, says in _OWN.items():
-        replies = {"200": {"description": says}}
-        paths[path] = {"get": {"operationId": path[1:].partition(".")[0], "responses": replies}}
+    for path, says in OWN.items():
+        paths[path] = {"get": _own(path, says)}
     used = {name: one for name, one in schemas.items() if name not in _asked_names()}
     said = {
         "openapi": "3.1.0",
@@ -69,11 +71,6 @@ _ABOUT = (
     "Jobs on the nodes of Cisco Unified CM clusters. What the daemon says on its socket is said "
     "here with the same names."
 )
-_OWN = {
-    "/healthz": "cucmweb serves.",
-    "/readyz": "The daemon answers.",
-    "/openapi.json": "This document.",
-}
 
 
 def _given(operation: Operation) -> Any:
@@ -114,6 +111,8 @@ def _operation(
         }
     if operation.keyed:
         described["parameters"].append(_KEY)
+    if operation.form == "events":
+        described["parameters"].append(_LAST_EVENT)
     return described
 
 
@@ -163,26 +162,51 @@ def _responses(operation: Operation) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": "string"}
     if operation.form in ("object", "list", "lines"):
         [schema] = msgspec.json.schema_components([_given(operation)], ref_template=_REF)[0]
-    good: dict[str, Any] = {
-        "description": operation.says,
+    good = _good(operation.says, media, schema)
+    if operation.status == 201:
+        good["headers"]["Location"] = {"required": True, "schema": {"type": "string"}}
+    if operation.form in ("zip", "tar"):
+        good["headers"]["Content-Disposition"] = {"required": True, "schema": {"type": "string"}}
+    replies = {str(operation.status): good}
+    if operation.form == "events" and "{job_id}" in operation.path:
+        replies["204"] = {"description": "Nothing will come any more."}
+    wrong = _ALWAYS | _OF_DAEMON | (_OF_BODIES if operation.has_body else set())
+    return replies | _problems(wrong)
+
+
+def _own(path: str, says: str) -> dict[str, Any]:
+    wrong = _ALWAYS | (_OF_DAEMON if path == "/readyz" else set())
+    good = _good(says, MEDIA["object"], {"type": "object"})
+    name = path[1:].partition(".")[0]
+    return {
+        "operationId": name,
+        "summary": says,
+        "parameters": [_REQUEST_ID],
+        "responses": {"200": good} | _problems(wrong),
+    }
+
+
+def _good(says: str, media: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "description": says,
         "content": {media: {"schema": schema}},
-        "headers": {"X-Request-ID": {"schema": {"type": "string"}}},
+        "headers": {"X-Request-ID": _ID_OF_REPLY},
     }
-    wrong = {*_ALWAYS, *(status for status in STATUS.values() if "{job_id}" in operation.path)}
-    if operation.has_body:
-        wrong |= {404, 408, 413, 415}
-    else:
-        wrong |= {404}
-    problem = {
-        "application/problem+json": {"schema": {"$ref": _REF.format(name="ProblemDocument")}}
-    }
-    others = {
-        str(status): {"description": HTTPStatus(status).phrase, "content": problem}
-        for status in sorted(wrong)
-    }
-    return {str(operation.status): good, **others}
 
 
+def _problems(statuses: Iterable[int]) -> dict[str, Any]:
+    schema = {"$ref": _REF.format(name="ProblemDocument")}
+    return {
+        str(status): {
+            "description": HTTPStatus(status).phrase,
+            "content": {"application/problem+json": {"schema": schema}},
+            "headers": {"X-Request-ID": _ID_OF_REPLY},
+        }
+        for status in sorted(statuses)
+    }
+
+
+_ID_OF_REPLY = {"required": True, "schema": {"type": "string"}}
 _REQUEST_ID = {
     "name": "X-Request-ID",
     "in": "header",
@@ -197,4 +221,12 @@ _KEY = {
     "required": False,
     "schema": {"type": "string", "pattern": "^[!-~]([ -~]{0,126}[!-~])?$"},
     "description": "A second request with the key of an earlier one is answered with its job.",
+}
+_LAST_EVENT = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "maxLength": 128},
+    "description": "The id of the last event that came: what came after it is sent, or else the "
+    "state as it is.",
 }

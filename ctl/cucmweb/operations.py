@@ -229,3 +229,10 @@ OPERATIONS: tuple[Operation, ...] = (
         knowledge.CredentialsReply,
     ),
 )
+
+# What is about cucmweb itself.
+OWN = {
+    "/healthz": "cucmweb serves.",
+    "/readyz": "The daemon answers.",
+    "/openapi.json": "This document.",
+}

@@ -1,0 +1,143 @@
+"""Every answer is as /openapi.json says: its status, media type, headers and schema.
+
+schemathesis makes the requests of the document, with members that fit and others that do not. Not
+tried are streams of events: they do not end, and no schema says what is in one.
+"""
+
+import os
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings, strategies
+from msgspec import Struct
+
+from cucmweb.operations import OPERATIONS, OWN
+from cucmweb.token_commands import add
+from rig.daemon import CONFIG, running_daemon
+from rig.jobs import start
+from rig.lab import running_lab
+from rig.web import Web, needs_web, running_web
+
+pytestmark = [
+    pytest.mark.long,
+    needs_web,
+    pytest.mark.skipif(
+        find_spec("schemathesis") is None,
+        reason="needs the extra test-web: pip install -e '.[test,web,test-web]'",
+    ),
+    pytest.mark.filterwarnings("default"),  # of what schemathesis imports
+]
+
+TRIED = [
+    *((one.verb, one.path) for one in OPERATIONS if one.form != "events"),
+    *(("GET", path) for path in OWN),
+]
+# Nobody listens there.
+NOBODY = "127.0.0.1:1"
+EXAMPLES = settings(
+    max_examples=10,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+
+
+class Described(Struct):
+    """`schema` is the document, as schemathesis has it; `job_id` is that of a closed job."""
+
+    schema: Any
+    web: Web
+    token: str
+    job_id: str
+    node: str
+
+
+@pytest.fixture(scope="module")
+def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Described]:
+    import schemathesis
+
+    folder = tmp_path_factory.mktemp("described")
+    web_folder = folder / "web"
+    token = add(web_folder / "tokens.toml", "tests", "operate", None)
+    speaks = f'[access]\nmay_speak_for = ["{os.geteuid()}"]\n'
+    with (
+        running_lab(2) as lab,
+        running_daemon(folder / "cucmd", CONFIG + speaks) as daemon,
+        running_web(web_folder, daemon.socket, "[limits]\nrequests = 1_000_000\n", tcp=True) as web,
+    ):
+        with daemon.client() as client:
+            job = client.wait(start(client, lab).job_id)
+        document = web.ask("GET", "/openapi.json", headers=bearer(token)).json()
+        schema = schemathesis.openapi.from_dict(document)
+        schema.config.update(base_url=f"http://127.0.0.1:{web.port}")
+        yield Described(schema, web, token, job.job_id, lab.nodes[0])
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
+
+
+def validate(described: Described, case: Any) -> int:
+    """Makes the request, and compares the answer with the document. Its status."""
+    from schemathesis import checks
+    from schemathesis.specs.openapi import checks as of_openapi
+
+    answer = case.call_and_validate(
+        checks=[
+            checks.not_a_server_error,
+            of_openapi.status_code_conformance,
+            of_openapi.content_type_conformance,
+            of_openapi.response_headers_conformance,
+            of_openapi.response_schema_conformance,
+        ],
+        headers=bearer(described.token),
+        timeout=60,
+    )
+    return int(answer.status_code)
+
+
+def tried(described: Described, verb: str, path: str, *, of_a_job: bool) -> None:
+    from schemathesis.generation import GenerationMode
+
+    found = described.schema[path][verb]
+    any_case = strategies.one_of(*(found.as_strategy(mode) for mode in GenerationMode))
+
+    @EXAMPLES
+    @given(case=any_case)
+    def is_as_described(case: Any) -> None:
+        if of_a_job:
+            known = {"job_id": described.job_id, "node": described.node}
+            case.path_parameters = {name: known[name] for name in case.path_parameters}
+        if path == "/jobs" and isinstance(case.body, dict) and "nodes" in case.body:
+            case.body["nodes"] = [NOBODY]  # no job goes to a machine of a random name
+        validate(described, case)
+
+    is_as_described()
+
+
+@pytest.mark.parametrize(("verb", "path"), TRIED)
+def test_every_answer_is_as_described(described: Described, verb: str, path: str) -> None:
+    tried(described, verb, path, of_a_job=False)
+
+
+# What deletes the job comes last.
+OF_A_JOB = sorted(
+    (one for one in TRIED if "{job_id}" in one[1]), key=lambda one: one[0] == "DELETE"
+)
+
+
+@pytest.mark.parametrize(("verb", "path"), OF_A_JOB)
+def test_every_answer_of_a_job_is_as_described(described: Described, verb: str, path: str) -> None:
+    tried(described, verb, path, of_a_job=True)
+
+
+def test_a_job_that_is_started_is_as_described(described: Described) -> None:
+    """Its request is hardly ever found by chance."""
+    login = {"username": "administrator", "password": "x"}
+    body = {"nodes": [NOBODY], "login": login, "check": {}}
+    case = described.schema["/jobs"]["POST"].Case(body=body, media_type="application/json")
+    assert validate(described, case) == 201
