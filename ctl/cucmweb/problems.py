@@ -117,8 +117,10 @@ def _may_not_speak(error: errors.InvalidRequest) -> HttpProblem:
 
 
 def _fields(error: errors.Refused) -> dict[str, Any]:
+    """Those of Varlink's own errors are empty where an error has not that one."""
     given = error.parameters
-    return asdict(given) if isinstance(given, msgspec.Struct) else {}
+    fields = asdict(given) if isinstance(given, msgspec.Struct) else {}
+    return {name: value for name, value in fields.items() if value != ""}
 
 
 def _detail(error: errors.Refused) -> str:
