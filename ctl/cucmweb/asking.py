@@ -27,11 +27,12 @@ _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 def members(operation: Operation) -> dict[str, Any]:
     """The members that come from the query or the body, with their types."""
     hints = typing.get_type_hints(operation.request)
-    path = operation.path.replace("{node}", "{nodes}")
+    in_path = {"job_id"} if "{job_id}" in operation.path else set()
+    in_path |= {"node", "nodes"} if "{node}" in operation.path else set()
     return {
         name: hints[name]
         for name in operation.request.__struct_fields__
-        if f"{{{name}}}" not in path
+        if name not in in_path
         and name not in OF_HEADERS
         and (operation.takes is None or name in operation.takes)
     }

@@ -10,6 +10,7 @@ import argparse
 import inspect
 import re
 import textwrap
+import typing
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -22,7 +23,9 @@ from cucmctl.cli.options import VerbParser
 from cucmd.config.model import Config
 from cucmd.failure import Code, failure
 from cucmd.service.access import RIGHTS, Right
+from cucmweb.asking import members
 from cucmweb.config import WebConfig
+from cucmweb.operations import MEDIA, OPERATIONS, OWN, Operation
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((*ROOT.glob("ctl/man/*.md"), *ROOT.glob("daemon/man/*.md")))
@@ -136,6 +139,41 @@ def roles() -> str:
     return "\n".join(rows) + "\n"
 
 
+def paths() -> str:
+    """Each path of `cucmweb` with who may use it, what it takes and what it gives."""
+    rows = ["| path | who | takes | gives |", "| --- | --- | --- | --- |"]
+    rows += [f"| {' | '.join(map(_cell, _path(one)))} |" for one in OPERATIONS]
+    rows += [f"| `GET {path}` | `view` | | {says} |" for path, says in OWN.items()]
+    return "\n".join(rows) + "\n"
+
+
+def _path(operation: Operation) -> tuple[str, str, str, str]:
+    who = {Right.VIEW: "`view`", Right.READ: "`view`, if it may read files"}
+    names = [f"`{name}`" for name in members(operation)]
+    names += ["`Idempotency-Key`"] if operation.keyed else []
+    names += ["`Last-Event-ID`"] if operation.form == "events" else []
+    return (
+        f"`{operation.verb} {operation.path}`",
+        who.get(RIGHTS[operation.method], "`operate`"),
+        ", ".join(names),
+        f"{operation.says} {_given(operation)}",
+    )
+
+
+def _given(operation: Operation) -> str:
+    fields = {one.name: one.type for one in msgspec.structs.fields(operation.reply)}
+    one = fields[operation.gives] if operation.gives else operation.reply
+    kinds = [kind for kind in (typing.get_args(one) or (one,)) if isinstance(kind, type)]
+    match operation.form:
+        case "object":
+            return f"`{kinds[0].__name__}`"
+        case "list":
+            return f"`{{{operation.gives}: [{kinds[0].__name__}, ...]}}`"
+        case "lines":
+            return f"`{kinds[0].__name__}`, one a line"
+    return f"`{MEDIA[operation.form]}`"
+
+
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _INDENTED = re.compile(r"^\n((?:    .*\n)+)", re.MULTILINE)
 
@@ -161,6 +199,7 @@ MADE: dict[str, Callable[[], str]] = {
     "configuration": configuration,
     "web-configuration": web_configuration,
     "roles": roles,
+    "paths": paths,
 }
 
 

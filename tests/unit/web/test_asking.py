@@ -86,5 +86,12 @@ def test_a_path_wins_and_names_one_node_or_a_list_of_one() -> None:
     assert members(cancel) == {}
 
 
+def test_what_a_path_names_is_no_member_beside_it() -> None:
+    transcript = operation("GET", "/jobs/{job_id}/nodes/{node}/transcript")
+    cancel = operation("POST", "/jobs/{job_id}/nodes/{node}/cancel")
+    assert list(members(transcript)) == ["follow"]
+    assert list(members(cancel)) == []
+
+
 def test_no_path_lets_a_request_speak_for_others() -> None:
     assert all("on_behalf_of" not in members(one) for one in OPERATIONS)
