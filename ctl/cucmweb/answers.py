@@ -63,13 +63,14 @@ async def _each(
 ) -> None:
     """Sends what each reply of a stream gives. The head of ours is sent before the first."""
     asked = await exchange.parameters(operation)
-    async with exchange.daemon.replies(operation.method, encoded(asked), Members) as replies:
-        begun = False
-        async for reply in replies:
-            if not begun:
-                await exchange.begin(operation)
-                begun = True
-            await send(_given(reply, operation))
+    with exchange.download() as daemon:
+        async with daemon.replies(operation.method, encoded(asked), Members) as replies:
+            begun = False
+            async for reply in replies:
+                if not begun:
+                    await exchange.begin(operation)
+                    begun = True
+                await send(_given(reply, operation))
 
 
 def _given(reply: Members, operation: Operation) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import TypeAlias
 
 import msgspec
@@ -19,6 +20,7 @@ from cucmweb.config import WebLimits
 from cucmweb.exchange import Disconnected, Exchange, Receive, Scope, Send
 from cucmweb.openapi import document
 from cucmweb.operations import OPERATIONS, Form, Operation
+from cucmweb.places import WebPlaces
 from cucmweb.problems import HttpProblem, problem_of
 
 # Seconds for a daemon that is there to say so.
@@ -28,11 +30,16 @@ Own: TypeAlias = Callable[[Exchange], Awaitable[None]]
 
 
 class Application:
-    """An ASGI application, behind front.py. `events` answers the paths of event streams."""
+    """An ASGI application, behind front.py. `events` answers the paths of event streams.
+    `downloads` calls the daemon where its reply comes in pieces, `daemon` for all else.
+    """
 
-    def __init__(self, daemon: Client, events: Answer, limits: WebLimits) -> None:
-        self._daemon = daemon
-        self._limits = limits
+    def __init__(
+        self, daemon: Client, downloads: Client, events: Answer, limits: WebLimits
+    ) -> None:
+        self._exchange = partial(
+            Exchange, daemon=daemon, downloads=downloads, places=WebPlaces(limits), limits=limits
+        )
         self._answers: Mapping[Form, Answer] = {**ANSWERS, "events": events}
         self._document = document()
         at: defaultdict[str, dict[str, Operation]] = defaultdict(dict)
@@ -60,7 +67,7 @@ class Application:
         return self._own(answer)
 
     def _own(self, answer: Own) -> _Endpoint:
-        return _Endpoint(answer, self._daemon, self._limits)
+        return _Endpoint(answer, self._exchange)
 
     async def _openapi(self, exchange: Exchange) -> None:
         await exchange.whole(self._document)
@@ -91,13 +98,12 @@ def _of_router(error: HTTPException) -> HttpProblem:
 class _Endpoint:
     """Answers a request, as long as its client is there."""
 
-    def __init__(self, answer: Own, daemon: Client, limits: WebLimits) -> None:
+    def __init__(self, answer: Own, exchange: Callable[[Scope, Receive, Send], Exchange]) -> None:
         self._answer = answer
-        self._daemon = daemon
-        self._limits = limits
+        self._exchange = exchange
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = Exchange(scope, receive, send, daemon=self._daemon, limits=self._limits)
+        exchange = self._exchange(scope, receive, send)
         raised: Exception | None = None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(exchange.end_with_client, nursery.cancel_scope)

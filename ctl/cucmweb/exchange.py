@@ -8,7 +8,8 @@ wrong after that ends the connection in the middle of the reply: no client takes
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
@@ -20,6 +21,7 @@ from cucmtrio import Client
 from cucmweb import asking
 from cucmweb.config import WebLimits
 from cucmweb.operations import MEDIA, Operation
+from cucmweb.places import WebPlaces
 from cucmweb.problems import HttpProblem
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -44,6 +46,8 @@ class Exchange:
         send: Send,
         *,
         daemon: Client,
+        downloads: Client,
+        places: WebPlaces,
         limits: WebLimits,
     ) -> None:
         self.daemon = daemon
@@ -54,6 +58,9 @@ class Exchange:
         self.client_left = False
         self._receive = receive
         self._body_read = trio.Event()
+        self._ended = False  # the last piece of the reply is sent
+        self._downloads = downloads
+        self._places = places
         self._scope = scope
         self._send = send
         self._limits = limits
@@ -117,30 +124,50 @@ class Exchange:
         return body
 
     async def end_with_client(self, scope: trio.CancelScope) -> None:
-        """Cancels the scope when the client has gone; reads nothing of a body."""
+        """Cancels the scope when the client has gone; reads nothing of a body.
+
+        The server tells the end of the reply in the same way, while it closes the connection.
+        """
         await self._body_read.wait()
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self.client_left = True
-        scope.cancel()
+        if not self._ended:
+            self.client_left = True
+            scope.cancel()
+
+    @contextmanager
+    def stream(self) -> Iterator[None]:
+        """The place of an event stream. Raises `HttpProblem` where there is none."""
+        with self._places.stream(self.who):
+            yield
+
+    @contextmanager
+    def download(self) -> Iterator[Client]:
+        """The place of a reply in pieces, and who asks the daemon for it. Raises `HttpProblem`."""
+        with self._places.download(self.who):
+            yield self._downloads
 
     # How it is answered.
 
     async def begin(self, operation: Operation, **headers: str) -> None:
-        """The head of a reply whose pieces follow."""
+        """The head of a reply whose pieces follow. Raises `HttpProblem`."""
+        if self._scope["http_version"] == "1.0" and "content_length" not in headers:
+            # The end of the connection would be that of the reply, also where it is cut off.
+            raise HttpProblem(505, "Http1Only", "expected HTTP/1.1")
         await self._start(operation.status, {"content-type": MEDIA[operation.form]} | headers)
 
     async def piece(self, data: bytes) -> None:
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
-    async def end(self) -> None:
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+    async def end(self, body: bytes = b"") -> None:
+        self._ended = True
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def whole(self, body: bytes, status: int = 200, **headers: str) -> None:
         """A reply in one piece."""
         said = {"content-type": JSON, "content-length": str(len(body))}
         await self._start(status, said | headers)
-        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+        await self.end(body)
 
     async def _start(self, status: int, headers: Mapping[str, str]) -> None:
         named = [(name.replace("_", "-").encode(), text.encode()) for name, text in headers.items()]

@@ -22,6 +22,7 @@ from hypercorn.config import Config
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 
+from cucmctl.client.errors import ClientError
 from cucmtrio import open_client
 from cucmtrio.events import events
 from cucmweb.admission import Callers
@@ -29,9 +30,12 @@ from cucmweb.application import Application
 from cucmweb.config import WebConfig
 from cucmweb.events import EventStreams
 from cucmweb.front import Front
+from cucmweb.places import DOWNLOADS
 
 # Seconds in which replies that have begun may end, once it is stopped.
 _GRACE = 3.0
+# Seconds until the daemon is asked again for its events, where it has refused.
+_PAUSE = 2.0
 # Connections at once, beside those of event streams.
 _MOST_BESIDE = 200
 # Bytes that are sent under one deadline: what a client that reads slowly, but reads, manages.
@@ -49,10 +53,14 @@ async def serve(
 ) -> None:
     """Until it is cancelled; then replies that have begun have some seconds. Closes the sockets."""
     limits = config.limits
-    streams = EventStreams(limits)
-    async with open_client(config.socket) as daemon, trio.open_nursery() as nursery:
+    streams = EventStreams()
+    async with (
+        open_client(config.socket) as daemon,
+        open_client(config.socket, connections=DOWNLOADS) as downloads,
+        trio.open_nursery() as nursery,
+    ):
         nursery.start_soon(_watch, config, streams)
-        application = Application(daemon, streams.send, limits)
+        application = Application(daemon, downloads, streams.send, limits)
         front = Front(application, config, callers)
         server = _Server(front, limits.patience, limits.streams + _MOST_BESIDE)
         listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(one)) for one in sockets]
@@ -61,8 +69,18 @@ async def serve(
 
 
 async def _watch(config: WebConfig, streams: EventStreams) -> None:
-    async with open_client(config.socket) as client, events(client, reconnect=math.inf) as told:
-        await streams.run(told)
+    """Where the daemon answers with what ends a watch, such as a refusal, it begins anew: all
+    readers are cut off, since nobody knows what it would have told them.
+    """
+    async with open_client(config.socket) as client:
+        while True:
+            try:
+                async with events(client, reconnect=math.inf) as told:
+                    await streams.run(told)
+            except ClientError as error:
+                _log.error("no events come from the daemon: %s", error)
+            streams.cut_off()
+            await trio.sleep(_PAUSE)
 
 
 class _Server:
@@ -98,32 +116,57 @@ class _Server:
 
     async def _handle(self, stream: trio.SocketStream) -> None:
         async with stream, self._places:
-            patient = PatientStream(stream, self._patience)
-            try:
-                taken = cast(Any, patient)  # of trio's streams it wants one for TLS, by its types
-                await TCPServer(self._front, self._config, self._context, {}, taken)
-            except Exception:
-                _log.exception("a defect in a connection")
+            with trio.CancelScope() as scope:
+                patient = PatientStream(stream, self._patience, scope)
+                try:
+                    taken = cast(Any, patient)  # it wants one for TLS, by its types
+                    await _Http1(self._front, self._config, self._context, {}, taken)
+                except Exception:
+                    _log.exception("a defect in a connection")
+
+
+class _Http1(TCPServer):
+    """A connection of HTTP/1.1 only. For who asks for HTTP/2 hypercorn would go on in that, where a
+    connection without a request never ends; and some programs ask with every request (`h2c`).
+    """
+
+    @property
+    def protocol(self) -> Any:
+        return self._http1
+
+    @protocol.setter
+    def protocol(self, wrapper: Any) -> None:
+        self._http1 = wrapper.protocol
+        self._http1._check_protocol = _keep_protocol
+
+
+async def _keep_protocol(_request: object) -> None:
+    pass
 
 
 class PatientStream(trio.abc.Stream):
     """A connection that ends where its peer does not take what is sent within `patience` seconds:
     64 KiB each time, which all but the slowest take.
+
+    scope  what is cancelled where nothing can be sent any more: hypercorn would wait for ever to go
+           on with a request that has come behind the one whose reply was cut off
     """
 
-    def __init__(self, stream: trio.SocketStream, patience: float) -> None:
+    def __init__(self, stream: trio.SocketStream, patience: float, scope: trio.CancelScope) -> None:
         self.socket = stream.socket
         self._stream = stream
         self._patience = patience
+        self._scope = scope
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         view = memoryview(data)
         for begin in range(0, len(view), _PIECE):
-            with trio.move_on_after(self._patience) as patience:
-                await self._stream.send_all(view[begin : begin + _PIECE])
-            if patience.cancelled_caught:
-                await trio.aclose_forcefully(self._stream)
-                raise trio.BrokenResourceError("the client does not read")
+            try:
+                with trio.fail_after(self._patience):
+                    await self._stream.send_all(view[begin : begin + _PIECE])
+            except (trio.TooSlowError, trio.BrokenResourceError) as error:
+                self._scope.cancel()
+                raise trio.BrokenResourceError("the client does not read") from error
 
     async def wait_send_all_might_not_block(self) -> None:
         await self._stream.wait_send_all_might_not_block()

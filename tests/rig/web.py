@@ -85,6 +85,22 @@ class Web(Child):
         connection.request(verb, path, content, {**sent, **(headers or {})})
         return connection.getresponse()
 
+    @contextmanager
+    def raw(self, sent: bytes = b"") -> Iterator[socket.socket]:
+        """A connection over which this was sent."""
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(str(self.socket))  # with a timeout it would not wait for the backlog
+            sock.settimeout(60)
+            sock.sendall(sent)
+            yield sock
+
+    def clients(self) -> int:
+        """How many connections it has, but for those that were accepted by the kernel only."""
+        held = set(self.descriptors().values())
+        lines = Path(f"/proc/{self.pid}/net/unix").read_text().splitlines()[1:]
+        rows = [line.split() for line in lines if line.endswith(f" {self.socket}")]
+        return sum(f"socket:[{row[6]}]" in held and row[5] == "03" for row in rows)
+
     def ask(
         self, verb: str, path: str, body: object = None, headers: dict[str, str] | None = None
     ) -> Answer:

@@ -1,0 +1,319 @@
+"""Clients that are slow, silent, hostile or gone: each gets a reply or is cut off, and leaves
+nothing.
+"""
+
+import resource
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+
+import pytest
+
+from rig.daemon import Daemon
+from rig.quiet import wait_until
+from rig.web import Web, needs_web, running_web
+
+pytestmark = needs_web
+QUICK = "[limits]\npatience = 1\nrequests = 100_000\n"
+NO_JOB = "/jobs/000000000000"
+
+
+@pytest.fixture(scope="module")
+def _web_of_a_module(
+    _daemon_of_a_module: Daemon, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Web]:
+    folder = tmp_path_factory.mktemp("web") / "web"
+    with running_web(folder, _daemon_of_a_module.socket, QUICK) as web:
+        yield web
+
+
+@pytest.fixture
+def web(_web_of_a_module: Web) -> Iterator[Web]:
+    """After the test it has no client any more, and answers."""
+    yield _web_of_a_module
+    wait_until(lambda: _web_of_a_module.clients() == 0)
+    assert _web_of_a_module.ask("GET", "/readyz").status == 200
+
+
+def request(verb: str, path: str, *headers: str, version: str = "1.1") -> bytes:
+    lines = [f"{verb} {path} HTTP/{version}", "host: localhost", *headers]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+def said(sock: socket.socket) -> bytes:
+    """All that comes until the connection is closed."""
+    parts = []
+    with suppress(ConnectionResetError):
+        while part := sock.recv(65536):
+            parts.append(part)
+    return b"".join(parts)
+
+
+def statuses(text: bytes) -> list[int]:
+    """Of the replies, in their order."""
+    heads = text.split(b"HTTP/1.1 ")[1:]
+    return [int(head[:3]) for head in heads]
+
+
+def last(sent: bytes) -> bytes:
+    return sent.replace(b"\r\n", b"\r\nconnection: close\r\n", 1)
+
+
+# What is sent slowly, or without end.
+
+
+def test_a_body_without_end_is_refused(web: Web) -> None:
+    chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
+    head = request("POST", "/jobs", "content-type: application/json", "transfer-encoding: chunked")
+    with web.raw(head) as sock:
+        with suppress(BrokenPipeError, ConnectionResetError):
+            while True:
+                sock.sendall(chunk)
+        assert statuses(said(sock)) == [413]
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "status"), [("POST", "/jobs", 408), ("POST", "/", 404), ("GET", "/jobs", 200)]
+)
+def test_a_body_that_does_not_come_is_waited_for_no_longer(
+    web: Web, verb: str, path: str, status: int
+) -> None:
+    with web.raw(request(verb, path, "content-length: 1000") + b"{") as sock:
+        assert statuses(said(sock)) == [status]
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET /heal", request("GET", "/healthz")[:-2]])
+def test_a_head_that_does_not_come_is_waited_for_no_longer(web: Web, begun: bytes) -> None:
+    with web.raw(begun) as sock:
+        assert said(sock) == b""
+
+
+def test_a_head_that_comes_a_byte_at_a_time_is_waited_for_no_longer(web: Web) -> None:
+    with web.raw() as sock:
+        sock.settimeout(0.1)
+        while True:
+            with suppress(BrokenPipeError, ConnectionResetError):
+                sock.sendall(b"G")
+            with suppress(TimeoutError, ConnectionResetError):
+                assert sock.recv(100) == b""
+                break
+
+
+def test_a_thousand_silent_connections_shut_nobody_out(web: Web) -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 4096), most))
+    with ExitStack() as stack:
+        silent = [stack.enter_context(web.raw()) for _ in range(1000)]
+        with web.raw(request("GET", "/healthz")) as sock:
+            assert statuses(sock.recv(4096)) == [200]
+        assert {said(sock) for sock in silent} == {b""}
+
+
+def test_a_connection_that_is_used_again_is_waited_for_no_longer(web: Web) -> None:
+    with web.raw(request("GET", "/healthz")) as sock:
+        assert statuses(said(sock)) == [200]
+
+
+# Who leaves.
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"GET /jobs HT",
+        request("POST", "/jobs", "content-length: 10") + b"{",
+        request("POST", "/jobs", "transfer-encoding: chunked") + b"5\r\n{",
+        request("GET", "/jobs"),
+        request("GET", "/events"),
+        request("GET", "/jobs") * 50,
+        request("GET", "/events") + request("GET", "/healthz"),
+    ],
+)
+def test_who_leaves_leaves_nothing(web: Web, sent: bytes) -> None:
+    for _ in range(3):
+        with web.raw(sent):
+            pass
+        with web.raw(sent) as sock:
+            sock.shutdown(socket.SHUT_WR)
+
+
+def test_who_leaves_a_stream_with_a_request_behind_it_leaves_nothing(
+    web: Web, shared_daemon: Daemon
+) -> None:
+    """Nothing of it is read any more, so that nothing but the next event finds that it has left."""
+    sent = request("GET", "/events") + request("GET", "/healthz") + request("GET", "/healthz")
+    with web.raw(sent) as sock:
+        assert statuses(sock.recv(4096)) == [200]
+    with shared_daemon.client() as client:
+        job = client.check(["127.0.0.1:1"], login={"username": "u", "password": "p"})
+        client.wait(job.job_id)
+
+
+# What is unusual.
+
+
+def test_pipelined_requests_are_answered_in_their_order(web: Web) -> None:
+    sent = request("GET", "/healthz") + request("GET", NO_JOB) + request("GET", "/readyz")
+    with web.raw(sent) as sock:
+        assert statuses(said(sock)) == [200, 404, 200]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        ("content-length: 2", "content-length: 3"),
+        ("content-length: 2", "transfer-encoding: gzip"),
+        ("content-length: -1",),
+        ("transfer-encoding: gzip, chunked",),
+        ("host: localhost",),
+        (" folded: 1",),
+        ("a\x00b: 1",),
+        ("a: \x00",),
+    ],
+)
+def test_what_is_no_request_is_refused_and_the_connection_closed(
+    web: Web, headers: tuple[str, ...]
+) -> None:
+    with web.raw(request("POST", f"{NO_JOB}/cancel", *headers) + b"{}") as sock:
+        (status,) = statuses(said(sock))
+        assert status in (400, 403, 501)
+
+
+def test_a_body_with_two_lengths_smuggles_no_request(web: Web) -> None:
+    headers = ("content-length: 5", "transfer-encoding: chunked", "content-type: application/json")
+    sent = request("POST", f"{NO_JOB}/cancel", *headers) + b"2\r\n{}\r\n0\r\n\r\n"
+    with web.raw(sent + request("GET", "/healthz")) as sock:
+        assert statuses(said(sock)) in ([400], [404], [404, 200])
+
+
+def test_a_body_in_chunks_is_read(web: Web) -> None:
+    headers = ("transfer-encoding: chunked", "content-type: application/json")
+    sent = (
+        request("POST", f"{NO_JOB}/cancel", *headers) + b"1\r\n{\r\n1;x=y\r\n}\r\n0\r\na: b\r\n\r\n"
+    )
+    with web.raw(sent) as sock:
+        assert statuses(said(sock)) == [404]
+
+
+def test_who_waits_for_100_is_told_to_go_on(web: Web) -> None:
+    headers = ("content-length: 2", "content-type: application/json", "expect: 100-continue")
+    with web.raw(request("POST", f"{NO_JOB}/cancel", *headers)) as sock:
+        assert statuses(sock.recv(4096)) == [100]
+        sock.sendall(b"{}")
+        assert statuses(said(sock)) == [404]
+
+
+def test_http_2_is_not_spoken(web: Web) -> None:
+    upgrade = ("connection: upgrade, http2-settings", "upgrade: h2c", "http2-settings: AAMAAABk")
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"
+    with web.raw(request("GET", "/healthz", *upgrade)) as sock:
+        assert statuses(said(sock)) == [200]
+    with web.raw(preface) as sock:
+        assert statuses(said(sock))[0] == 505
+
+
+def test_a_websocket_is_refused(web: Web) -> None:
+    upgrade = ("connection: upgrade", "upgrade: websocket", "sec-websocket-version: 13")
+    with web.raw(request("GET", "/events", *upgrade, "sec-websocket-key: AAAA")) as sock:
+        (status,) = statuses(said(sock))
+        assert 400 <= status < 500
+
+
+@pytest.mark.parametrize(
+    ("verb", "target", "status"),
+    [
+        ("CONNECT", "localhost:22", 404),
+        ("GET", "http://localhost/healthz", 404),
+        ("GET", "*", 404),
+        ("OPTIONS", "*", 404),
+        ("OPTIONS", "/jobs", 405),
+        ("TRACE", "/jobs", 405),
+        ("BREW", "/jobs", 405),
+        ("HEAD", "/healthz", 200),
+        ("HEAD", "/jobs", 200),
+        ("HEAD", NO_JOB, 404),
+        ("HEAD", "/events", 405),
+        ("GET", "/jobs/%2e%2e/healthz", 404),
+        ("GET", "/jobs/../healthz", 404),
+        ("GET", "//healthz", 404),
+        ("GET", "/jobs/..%2f..%2fetc", 404),
+        ("GET", "/jobs/a%2ffiles", 404),
+        ("GET", "/jobs/%00", 404),
+        ("GET", "/jobs/%ff", 404),
+        ("GET", "/jobs/%", 404),
+        ("GET", "/jobs/%c3%a9", 404),
+        ("GET", "/jobs?limit=%ff", 400),
+        ("GET", "/jobs?status=%00", 400),
+        ("GET", "/jobs?" + "&" * 2000, 400),
+        ("GET", f"{NO_JOB}/events?job_id=1", 400),
+    ],
+)
+def test_an_unusual_target_is_answered(web: Web, verb: str, target: str, status: int) -> None:
+    with web.raw(last(request(verb, target))) as sock:
+        assert statuses(said(sock)) == [status]
+
+
+@pytest.mark.parametrize(
+    "line", ["a: " + "b" * 100_000, "\r\n".join(f"a{n}: b" for n in range(20_000))]
+)
+def test_headers_that_are_too_long_are_refused(web: Web, line: str) -> None:
+    with web.raw() as sock:
+        with suppress(BrokenPipeError, ConnectionResetError):
+            sock.sendall(request("GET", "/healthz", line))
+        assert statuses(said(sock)) == [431]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a",
+        "x-request-id",
+        "last-event-id",
+        "idempotency-key",
+        "content-type",
+        "origin",
+        "authorization",
+    ],
+)
+def test_a_header_that_is_not_ascii_is_no_defect(web: Web, name: str) -> None:
+    for verb, path in (("GET", "/events"), ("POST", f"{NO_JOB}/retry"), ("GET", "/healthz")):
+        with web.raw(last(request(verb, path, f"{name}: \xe9\xff"))) as sock:
+            (status,) = statuses(sock.recv(65536))
+            assert status < 500
+
+
+def test_an_older_client_is_answered(web: Web) -> None:
+    with web.raw(request("GET", "/healthz", version="1.0")) as sock:
+        assert statuses(said(sock)) == [200]
+    with web.raw(b"GET /healthz HTTP/0.9\r\n\r\n") as sock:
+        assert statuses(said(sock)) in ([400], [505])
+
+
+# Too much.
+
+
+def test_a_caller_may_not_ask_too_often(make_web: Callable[..., Web], daemon: Daemon) -> None:
+    web = make_web(daemon, "[limits]\nrequests = 5\n")
+    answers = [web.ask("GET", "/healthz") for _ in range(50)]
+    refused = [answer for answer in answers if answer.status != 200]
+    assert {(one.status, one.json()["code"]) for one in refused} == {(429, "TooManyRequests")}
+    assert all(one.headers["retry-after"].isdecimal() for one in refused)
+    wait_until(lambda: web.ask("GET", "/healthz").status == 200)
+
+
+def test_a_caller_may_not_have_too_many_streams(
+    make_web: Callable[..., Web], daemon: Daemon
+) -> None:
+    web = make_web(daemon, "[limits]\nstreams_per_caller = 2\n")
+    with web.raw(request("GET", "/events")) as one, web.raw(request("GET", "/events")) as two:
+        assert statuses(one.recv(4096)) == statuses(two.recv(4096)) == [200]
+        answer = web.ask("GET", "/events")
+        assert (answer.status, answer.json()["code"]) == (429, "TooManyStreams")
+        assert web.ask("GET", "/jobs").status == 200
+
+    def has_place() -> bool:
+        with web.raw(request("GET", "/events")) as again:
+            return statuses(again.recv(4096)) == [200]
+
+    wait_until(has_place)
