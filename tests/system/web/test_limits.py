@@ -290,6 +290,18 @@ def test_an_older_client_is_answered(web: Web) -> None:
         assert statuses(said(sock)) in ([400], [505])
 
 
+@pytest.mark.parametrize(
+    "headers", [("host: evil.example",), ("host: localhost", "origin: http://evil.example")]
+)
+def test_a_page_of_another_site_reaches_nothing_by_a_forwarded_port(
+    web: Web, headers: tuple[str, ...]
+) -> None:
+    """`ssh -L` gives the Unix socket a port, which a browser calls by any name."""
+    lines = ["GET /jobs HTTP/1.1", *headers, "connection: close", "", ""]
+    with web.raw("\r\n".join(lines).encode()) as sock:
+        assert statuses(said(sock)) == [403]
+
+
 # Too much.
 
 
