@@ -1,0 +1,174 @@
+"""Server-sent events over HTTP, beside a real daemon."""
+
+import http.client
+import io
+import json
+import selectors
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from rig.credentials import named_credential
+from rig.daemon import CONFIG, Daemon, running_daemon
+from rig.jobs import in_phase, start, until
+from rig.lab import Lab
+from rig.quiet import wait_until
+from rig.web import Web, events_of, needs_web, running_web
+from system.test_events import lead_to
+
+pytestmark = needs_web
+MakeLab = Callable[..., Lab]
+
+
+class Listener:
+    """Reads a stream in a thread until it ends; all of it is in `events` then."""
+
+    def __init__(self, web: Web, path: str, last: str | None = None) -> None:
+        self.events: list[dict[str, str]] = []
+        self._thread = threading.Thread(target=self._run, args=(web, path, last))
+        self._begun = threading.Event()
+
+    @contextmanager
+    def listening(self) -> Iterator["Listener"]:
+        self._thread.start()
+        assert self._begun.wait(60)
+        yield self
+        self._thread.join(120)
+        assert not self._thread.is_alive()
+
+    def _run(self, web: Web, path: str, last: str | None) -> None:
+        with web.events(path, last) as events:
+            for event in events:
+                self.events.append(event)
+                self._begun.set()
+
+    @property
+    def revisions(self) -> list[int]:
+        return [int(event["id"]) for event in self.events if "id" in event]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("end", ["kill", "stop"])
+def test_streams_go_on_over_the_end_of_the_daemon(
+    tmp_path: Path, make_lab: MakeLab, end: str
+) -> None:
+    lab = make_lab(2, "--fault", "2=hang:command*1")
+    login = named_credential(tmp_path / "credentials", "lab", lab.username, lab.password)
+    folder, path = tmp_path / "cucmd", tmp_path / "socket"
+    with ExitStack() as stack:
+        web = stack.enter_context(running_web(tmp_path / "web", path))
+        with running_daemon(folder, CONFIG + login) as daemon, daemon.client() as client:
+            lead_to(daemon, path)
+            job_id = start(client, lab, credential="lab").job_id
+            listener = Listener(web, f"/jobs/{job_id}/events")
+            listening = listener.listening()
+            listening.__enter__()
+            until(client, job_id, in_phase("command"))
+            client.close()
+            getattr(daemon, end)()
+        with running_daemon(folder, CONFIG + login) as daemon, daemon.client() as client:
+            lead_to(daemon, path)
+            job = client.wait(job_id, timeout=60)
+            listening.__exit__(None, None, None)
+            assert job.status == "succeeded"
+            revisions = listener.revisions
+            assert revisions == sorted(set(revisions)), "none is told twice"
+            assert json.loads(listener.events[-1]["data"])["closed"] is True
+            again = web.ask("GET", f"/jobs/{job_id}/events", headers={"last-event-id": "1"})
+            known = {event["id"] for event in events_of(io.BytesIO(again.body)) if "id" in event}
+            assert str(client.status(job_id).revision) in known
+            stack.close()  # its connections, before it is looked at what the daemon holds
+
+
+def test_who_comes_again_is_told_what_it_has_not_had(
+    web: Web, daemon: Daemon, make_lab: MakeLab
+) -> None:
+    lab = make_lab(1, "--fault", "hang:accept")
+    with daemon.client() as client:
+        job_id = start(client, lab).job_id
+        path = f"/jobs/{job_id}/events"
+        with Listener(web, path).listening() as first:
+            client.cancel(job_id)
+        have, *rest = first.revisions
+        with Listener(web, path, str(have)).listening() as second:
+            pass
+        assert rest
+        assert second.revisions == sorted(set(second.revisions))
+        assert second.revisions[0] > have
+        assert second.revisions[-1] >= rest[-1]
+
+        def is_told_that_it_is_over() -> bool:
+            headers = {"last-event-id": str(client.status(job_id).revision)}
+            return web.ask("GET", path, headers=headers).status == 204
+
+        wait_until(is_told_that_it_is_over)  # a revision may have come in between
+
+
+@pytest.mark.long
+def test_five_hundred_readers_are_told_the_same(
+    make_web: Callable[..., Web], daemon: Daemon, make_lab: MakeLab
+) -> None:
+    """One of them does not read."""
+    web = make_web(daemon, "[limits]\nstreams_per_caller = 600\nrequests = 1000\n")
+    lab = make_lab(2, "--fault", "hang:accept")
+    with daemon.client() as client:
+        job_id = start(client, lab).job_id
+        with listening_sockets(web, f"/jobs/{job_id}/events", 500) as readers:
+            client.cancel(job_id)
+            told = read_all(readers[1:])
+    assert len(told) == 499
+    revisions = {tuple(event["id"] for event in events if "id" in event) for events in told}
+    longest = max(revisions, key=len)
+    assert all(one == longest[-len(one) :] for one in revisions), "who came later began later"
+    assert all(json.loads(events[-1]["data"])["closed"] for events in told)
+
+
+@contextmanager
+def listening_sockets(web: Web, path: str, number: int) -> Iterator[list[socket.socket]]:
+    """Each has been told the beginning."""
+    asked = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    readers = [socket.socket(socket.AF_UNIX) for _ in range(number)]
+    try:
+        for reader in readers:
+            reader.settimeout(60)
+            reader.connect(str(web.socket))
+            reader.sendall(asked)
+            assert reader.recv(1, socket.MSG_PEEK)
+        yield readers
+    finally:
+        for reader in readers:
+            reader.close()
+
+
+def read_all(readers: list[socket.socket]) -> list[list[dict[str, str]]]:
+    """The events of each, until it ends."""
+    came: dict[socket.socket, bytearray] = {reader: bytearray() for reader in readers}
+    with selectors.DefaultSelector() as selector:
+        for reader in readers:
+            reader.setblocking(False)
+            selector.register(reader, selectors.EVENT_READ)
+        while selector.get_map():
+            ready = selector.select(60)
+            assert ready, "nothing comes any more, and streams are still open"
+            for key, _ in ready:
+                reader = key.fileobj
+                with suppress(BlockingIOError):
+                    data = reader.recv(256 * 1024)
+                    came[reader] += data
+                    if not data or came[reader].endswith(b"\r\n0\r\n\r\n"):
+                        selector.unregister(reader)
+    return [list(events_of(body_of(bytes(one)))) for one in came.values()]
+
+
+def body_of(reply: bytes) -> io.BytesIO:
+    class Came:
+        def makefile(self, _mode: str) -> io.BytesIO:
+            return io.BytesIO(reply)
+
+    response = http.client.HTTPResponse(Came())
+    response.begin()
+    return io.BytesIO(response.read())
