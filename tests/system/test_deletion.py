@@ -88,11 +88,15 @@ def test_a_directory_that_somebody_has_removed_is_told(lab: Lab, daemon: Daemon)
 
 
 @pytest.mark.long
-def test_a_job_that_runs_or_is_exported_stays(lab: Lab, daemon: Daemon) -> None:
+def test_a_job_that_runs_or_is_exported_stays(
+    lab: Lab, make_lab: Callable[..., Lab], daemon: Daemon
+) -> None:
+    # More than a socket holds: what is small is sent, and not read any more, before it is asked.
+    large = make_lab(1, "--files", "1", "--size", "4000000")
     with daemon.client() as client:
         running = start(client, lab, lab.nodes[1:]).job_id
         until(client, running, in_phase("command"))
-        done = collect(client, lab).job_id
+        done = collect(client, large).job_id
         with client.export(done):
             for job_id in (running, done):
                 with pytest.raises(JobBusy):
