@@ -10,8 +10,13 @@ import _signal as signal  # type: ignore[import-not-found]
 import gc
 import sys
 from collections.abc import Mapping
-from importlib import import_module
 from types import ModuleType
+
+
+def load_module(name: str) -> ModuleType:
+    """As `importlib.import_module`, which has to be loaded itself, and loads `warnings`."""
+    __import__(name)
+    return sys.modules[name]
 
 
 class Later(ModuleType):
@@ -25,7 +30,7 @@ class Later(ModuleType):
             raise AttributeError(name)
         if sys.modules.get(self.__name__) is self:
             del sys.modules[self.__name__]
-        value = getattr(import_module(self.__name__), name)
+        value = getattr(load_module(self.__name__), name)
         setattr(self, name, value)
         return value
 
@@ -57,6 +62,8 @@ def load_msgspec() -> None:
     former loads `inspect`, `ast` and `tokenize`. None in `sys.modules` is Python's own way to say
     that a module cannot be imported. What is not used here is imported when it is used.
     """
+    if sys.version_info < (3, 12):  # it is made in Python first there, then once more in C
+        sys.modules.setdefault("datetime", load_module("_datetime"))
     stand_ins: dict[str, ModuleType | None] = {"typing_extensions": None}
     stand_ins |= {name: Later(name) for name in _LATER}
     stand_ins |= {name: _module(name, types) for name, types in _TYPES.items()}
@@ -90,7 +97,7 @@ def _load(package: str, stand_ins: Mapping[str, ModuleType | None]) -> None:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     sys.modules.update(stand_ins)  # type: ignore[arg-type]  # None: see above
     try:
-        import_module(package)
+        load_module(package)
     except Exception:  # whatever it is: the next import of it is the usual one
         for name in [name for name in sys.modules if name.partition(".")[0] == package]:
             del sys.modules[name]

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from cucmctl.lean import collect_garbage_less_often, load_argparse, load_msgspec
+from cucmctl.lean import collect_garbage_less_often, load_argparse, load_module, load_msgspec
 
 # verb -> (module of `commands`, what the overview says)
 VERBS = {
@@ -218,13 +218,11 @@ def _report_defect(error: Exception) -> int:
 
 
 def _dispatch(verb: str, arguments: list[str]) -> int:
-    from importlib import import_module  # noqa: PLC0415  # see the rule above
-
-    from cucmctl.cli.options import parse  # noqa: PLC0415  # likewise
+    from cucmctl.cli.options import parse  # noqa: PLC0415  # see the rule above
 
     if "--version" in arguments:
         return _without_verb(["--version"])
-    command = import_module(f"cucmctl.commands.{VERBS[verb][0]}").COMMANDS[verb]
+    command = load_module(f"cucmctl.commands.{VERBS[verb][0]}").COMMANDS[verb]
     try:
         parsed = parse(verb, command, arguments)
     except SystemExit:  # argparse has printed the help

@@ -37,7 +37,8 @@ VOCABULARY = {
 MOST_STRUCTS = 62
 # Of the standard library, and of msgspec: slow to load, and not needed.
 UNNEEDED = (
-    *("_decimal", "gettext", "inspect", "locale", "platform", "selectors", "shutil", "signal"),
+    *("_decimal", "gettext", "importlib", "inspect", "locale", "math", "platform", "selectors"),
+    *("shutil", "signal"),
     *("socket", "textwrap", "threading", "tokenize", "typing_extensions", "uuid", "zoneinfo"),
     *("msgspec.inspect", "msgspec.msgpack", "msgspec.toml", "msgspec.yaml"),
     *(() if sys.version_info >= (3, 14) else ("ast",)),  # 3.14: of annotationlib, in 0.3 ms
