@@ -59,7 +59,9 @@ class Exported:
         self.targets = folder / "targets"
         self.targets.mkdir()
         with self.installation.daemon(), Client(self.installation.socket) as client:
-            self.job_id = closed(client, start(client, lab, credential="lab").job_id).job_id
+            job = closed(client, start(client, lab, credential="lab").job_id)
+            assert job.status == "succeeded", job.nodes
+            self.job_id = job.job_id
             self.files = {
                 f"{file.node.replace(':', '_')}/{file.path}": file.sha256
                 for file in client.files(self.job_id)
