@@ -46,6 +46,8 @@ FROM json_each(?) WHERE true
 ON CONFLICT (job, position) DO UPDATE SET
     status = excluded.status, bytes_received = excluded.bytes_received, detail = excluded.detail"""
 
+_INSERT_TARGETS = "INSERT INTO target (job, name) SELECT ?, value FROM json_each(?)"
+
 _UPSERT_FILE = """
 INSERT INTO file (job, node, path, size, sha256, complete, attempt, modified)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
@@ -100,8 +102,8 @@ def insert_job(connection: sqlite3.Connection, job: Job, key: StartKey | None = 
     position = cursor.lastrowid
     assert position is not None
     _write_nodes(connection, position, enumerate(job.nodes))
-    names = [(position, name) for name in target_names(job)]
-    connection.executemany("INSERT INTO target (job, name) VALUES (?, ?)", names)
+    names = msgspec.json.encode(target_names(job)).decode()
+    connection.execute(_INSERT_TARGETS, (position, names))
     _write_labels(connection, position, {}, job.labels)
     _write_key(connection, position, key)
 
