@@ -22,7 +22,7 @@ from rig.lab import Lab
 from rig.quiet import assert_nothing_open, wait_until
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(120 + 15 * KILLS)]
-NODES = 4
+NODES = 2
 
 
 def capture(client: Client, lab: Lab) -> Job:
