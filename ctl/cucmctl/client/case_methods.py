@@ -61,6 +61,11 @@ def verify(job_id: str, nodes: Sequence[str] | None = None) -> MethodCall[tuple[
 
 
 def delete(job_id: str, *, files_only: bool = False) -> MethodCall[cases.DeleteReply]:
+    """Deletes a closed job with everything that it collected; with `files_only` its record
+    stays. Returns once that is done, however long it takes. The reply has the job as it was.
+
+    Raises `JobNotFound`, `JobBusy`, `StorageFailed`.
+    """
     request = cases.DeleteRequest(job_id, files_only or None)
     return MethodCall("Delete", request, cases.DeleteReply, itself, limited=False)
 
@@ -73,6 +78,13 @@ def prune(
     labels: Mapping[str, str] | None = None,
     dry_run: bool = False,
 ) -> MethodCall[cases.PruneReply]:
+    """Deletes closed jobs of which all that is given is true, but none with the label `keep`.
+
+    They ended longer ago than `older_than` ("30d"); `keep` newer ones with these labels stay;
+    their files take more bytes than `larger_than`; they have all of `labels`.
+    The reply has the jobs, the first thousand of them; with `dry_run` they are not deleted.
+    Raises `InvalidRequest`.
+    """
     chosen = None if labels is None else dict(labels)
     request = cases.PruneRequest(older_than, keep, larger_than, chosen, dry_run or None)
     return MethodCall("Prune", request, cases.PruneReply, itself, limited=False)

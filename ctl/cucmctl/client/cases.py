@@ -6,10 +6,11 @@ it, so that the client can be used for other calls meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from cucmctl.client import case_methods
+from cucmctl.client.asked import asked
 from cucmctl.client.calls import Calls
 from cucmctl.client.errors import InvalidRequest
 
@@ -111,36 +112,5 @@ class CaseCalls(Calls):
         """
         return self._items(case_methods.verify(job_id, nodes))
 
-    def delete(self, job_id: str, *, files_only: bool = False) -> cases.DeleteReply:
-        """Deletes a closed job with everything that it collected; with `files_only` its record
-        stays. Returns once that is done, however long it takes. The reply has the job as it was.
-
-        Raises `JobNotFound`, `JobBusy`, `StorageFailed`.
-        """
-        return self.ask(case_methods.delete(job_id, files_only=files_only))
-
-    def prune(
-        self,
-        *,
-        older_than: str | None = None,
-        keep: int | None = None,
-        larger_than: int | None = None,
-        labels: Mapping[str, str] | None = None,
-        dry_run: bool = False,
-    ) -> cases.PruneReply:
-        """Deletes closed jobs of which all that is given is true, but none with the label `keep`.
-
-        They ended longer ago than `older_than` ("30d"); `keep` newer ones with these labels stay;
-        their files take more bytes than `larger_than`; they have all of `labels`.
-        The reply has the jobs, the first thousand of them; with `dry_run` they are not deleted.
-        Raises `InvalidRequest`.
-        """
-        return self.ask(
-            case_methods.prune(
-                older_than=older_than,
-                keep=keep,
-                larger_than=larger_than,
-                labels=labels,
-                dry_run=dry_run,
-            )
-        )
+    delete = asked(case_methods.delete)
+    prune = asked(case_methods.prune)

@@ -1,22 +1,23 @@
 """`Client`: the daemon's methods as Python methods, blocking, over its Unix socket.
 
-What each asks is in `methods.py`.
+What those that are `asked` take, do and raise is in `methods.py`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from cucmctl.client import methods
+from cucmctl.client.asked import asked
 from cucmctl.client.cases import CaseCalls
 from cucmctl.client.errors import ProtocolError
 from cucmctl.client.method_call import answered
 from cucmctl.client.methods import UNFINISHED
-from cucmd.job.asked import Collection, How, Login, Packets, Tail, Timeouts
+from cucmd.job.asked import Collection, How, Login, Packets, Tail
 from cucmd.job.kind import AskedWork
 from cucmd.protocol import jobs
 
@@ -35,40 +36,25 @@ class Client(CaseCalls):
     several threads at once.
     """
 
-    def start(
-        self,
-        nodes: Sequence[str],
-        work: AskedWork | Collection | None = None,
-        *,
-        login: Login,
-        how: How | None = None,
-        collection: Collection | None = None,
-        timeouts: Timeouts | None = None,
-        concurrency: int | None = None,
-    ) -> jobs.Job:
-        """Starts a job. Returns once the daemon has it on disk; its nodes run on.
-
-        work   what is done on the nodes: a `Collection`, `Files`, `Estimate`, `Commands`, `Checks`,
-               `Packets` or `Discovery`
-        how    its timeouts, labels and so on
-        collection, timeouts, concurrency  as version 0.1.0 had them, in place of `work` and `how`
-
-        If the connection breaks meanwhile, it is asked for again within `timeout` of the client:
-        that makes no second job.
-        Raises `InvalidRequest`, `ProfileNotFound`, `CredentialNotFound`, `LimitReached`,
-        `ShuttingDown`; `TypeError` for a text where several are expected.
-        """
-        return self.ask(
-            methods.start(
-                nodes,
-                work,
-                login=login,
-                how=how,
-                collection=collection,
-                timeouts=timeouts,
-                concurrency=concurrency,
-            )
-        )
+    start = asked(methods.start)
+    run = asked(methods.run)
+    check = asked(methods.check)
+    health = asked(methods.health)
+    discover = asked(methods.discover)
+    retry = asked(methods.retry)
+    status = asked(methods.status)
+    list = asked(methods.list)
+    list_page = asked(methods.list_page)
+    cancel = asked(methods.cancel)
+    stop = asked(methods.stop)
+    label = asked(methods.label)
+    profiles = asked(methods.profiles)
+    credentials = asked(methods.credentials)
+    host_keys = asked(methods.host_keys)
+    add_host_key = asked(methods.add_host_key)
+    forget_host_key = asked(methods.forget_host_key)
+    configuration = asked(methods.configuration)
+    reload = asked(methods.reload)
 
     def start_cluster(
         self,
@@ -99,34 +85,6 @@ class Client(CaseCalls):
         """Collects files."""
         return self.start(nodes, collection, login=login, how=how)
 
-    def run(
-        self, nodes: Sequence[str], commands: Sequence[str], *, login: Login, how: How | None = None
-    ) -> jobs.Job:
-        """Runs commands that only read, such as "show status"; `output` has what they print."""
-        return self.ask(methods.run(nodes, commands, login=login, how=how))
-
-    def check(
-        self,
-        nodes: Sequence[str],
-        *,
-        login: Login,
-        receiver: bool = False,
-        how: How | None = None,
-    ) -> jobs.Job:
-        """Looks whether a collection can be expected to work; each node has what was `checked`."""
-        return self.ask(methods.check(nodes, login=login, receiver=receiver, how=how))
-
-    def health(
-        self,
-        nodes: Sequence[str],
-        *,
-        login: Login,
-        only: Sequence[str] | None = None,
-        how: How | None = None,
-    ) -> jobs.Job:
-        """Looks whether nodes are well; each has its `health`. `only`: the names of checks."""
-        return self.ask(methods.health(nodes, login=login, only=only, how=how))
-
     def capture(
         self,
         nodes: Sequence[str],
@@ -143,105 +101,6 @@ class Client(CaseCalls):
     ) -> jobs.Job:
         """Follows a file on all nodes. `output` has its lines as they come; `stop` ends it."""
         return self.start(nodes, tail, login=login, how=how)
-
-    def discover(self, publisher: str, *, login: Login, how: How | None = None) -> jobs.Job:
-        """Asks a node, or the publisher of a cluster, which nodes it has: `found` of the node."""
-        return self.ask(methods.discover(publisher, login=login, how=how))
-
-    def retry(
-        self,
-        job_id: str,
-        nodes: Sequence[str] | None = None,
-        *,
-        login: Login | None = None,
-        request_id: str | None = None,
-        start_key: str | None = None,
-        try_all: bool = False,
-    ) -> jobs.Job:
-        """Tries nodes of a closed job again, in the same job: `nodes`, or all that have not
-        succeeded. Returns once that is on disk; they run on.
-
-        `login`: needed if `Job.resumable` is false, since a typed password is not kept.
-        The others: as for `start`, and it is asked for again in the same way.
-        Raises `JobNotFound`, `NodeNotFound`, `JobBusy`, and as `start` does.
-        """
-        return self.ask(
-            methods.retry(
-                job_id,
-                nodes,
-                login=login,
-                request_id=request_id,
-                start_key=start_key,
-                try_all=try_all,
-            )
-        )
-
-    def status(self, job_id: str) -> jobs.Job:
-        """The job as it is now. `job_id` may be any unambiguous prefix of 4 characters or more.
-
-        Raises `JobNotFound`.
-        """
-        return self.ask(methods.status(job_id))
-
-    def list(
-        self,
-        *,
-        status: jobs.JobStatus | None = None,
-        limit: int | None = None,
-        labels: Mapping[str, str] | None = None,
-        target: str | None = None,
-        since: str | None = None,
-        before: str | None = None,
-        kind: str | None = None,
-    ) -> tuple[jobs.JobSummary, ...]:
-        """The newest jobs, newest first; only those that fit everything given.
-
-        `labels`: all of them. `target`: a name that the job was started with, or a node.
-        `since`: created then or later, RFC 3339. `before`: older than the job of this id.
-        `kind`: what they do, such as "collect".
-        """
-        return self.ask(
-            methods.list(
-                status=status,
-                limit=limit,
-                labels=labels,
-                target=target,
-                since=since,
-                before=before,
-                kind=kind,
-            )
-        )
-
-    def list_page(self, request: jobs.ListRequest) -> jobs.ListReply:
-        """As `list`, with how many older jobs there are."""
-        return self.ask(methods.list_page(request))
-
-    def cancel(
-        self, job_id: str, nodes: Sequence[str] | None = None, *, request_id: str | None = None
-    ) -> jobs.CancelReply:
-        """Cancels a job, or only `nodes` of it. Returns once the cancel has happened and is on
-        disk.
-
-        `request_id`: as for `start`; the reply carries it.
-        Idempotent. A job that has ended stays as it is; the reply's `message` says so.
-        Raises `JobNotFound`, `NodeNotFound`; `TypeError` for a text where several are expected.
-        """
-        return self.ask(methods.cancel(job_id, nodes, request_id=request_id))
-
-    def stop(self, job_id: str, *, request_id: str | None = None) -> jobs.StopReply:
-        """Ends the packet capture of a job on all of its nodes now; its files are collected then.
-        Or a job of `follow`.
-
-        Raises `JobNotFound`; `InvalidRequest` of `job_id` if it is neither, or not begun.
-        """
-        return self.ask(methods.stop(job_id, request_id=request_id))
-
-    def label(self, job_id: str, labels: Mapping[str, str]) -> jobs.Job:
-        """Adds labels to a job, or changes them; an empty value removes one. Returns the job.
-
-        Raises `JobNotFound`, `InvalidRequest`.
-        """
-        return self.ask(methods.label(job_id, labels))
 
     def watch(
         self,
@@ -296,40 +155,3 @@ class Client(CaseCalls):
         With a `name`, of a cluster or of a node, those that it fits, with their nodes.
         """
         return tuple(answered(methods.clusters(name), self.ask))
-
-    def profiles(self, name: str | None = None) -> tuple[knowledge.Profile, ...]:
-        """The profiles, or the one of that name. Raises `ProfileNotFound`."""
-        return self.ask(methods.profiles(name))
-
-    def credentials(self) -> tuple[knowledge.Credential, ...]:
-        """The names of the logins that the daemon was given. For operators."""
-        return self.ask(methods.credentials())
-
-    def host_keys(self) -> tuple[knowledge.HostKey, ...]:
-        """The host keys of nodes that the daemon knows."""
-        return self.ask(methods.host_keys())
-
-    def add_host_key(self, node: str, key: str | None = None) -> tuple[knowledge.HostKey, ...]:
-        """Adds a host key of `node`, as `ssh-rsa AAAA...`; without `key`, those that it shows now.
-
-        Returns all known keys of the node. Raises `InvalidRequest`, `ScanFailed`.
-        """
-        return self.ask(methods.add_host_key(node, key))
-
-    def forget_host_key(self, node: str) -> knowledge.ForgetHostKeyReply:
-        """Removes the host keys of `node`. The reply says how many there were."""
-        return self.ask(methods.forget_host_key(node))
-
-    def configuration(self) -> knowledge.ConfigurationReply:
-        """What the daemon runs with, and how its file differs from that now. For operators.
-
-        Raises `MethodNotFound` if the daemon is older.
-        """
-        return self.ask(methods.configuration())
-
-    def reload(self) -> knowledge.ReloadReply:
-        """Has the daemon read its configuration and the known host keys again.
-
-        The reply names the changed settings that only a restart applies. Raises `ReloadFailed`.
-        """
-        return self.ask(methods.reload())

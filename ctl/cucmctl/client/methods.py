@@ -1,6 +1,6 @@
 """PURE. What the methods of a client ask about jobs, and about what the daemon knows.
 
-Each is as the method of `Client` of its name, which says what it does. Requests and replies are
+Each is described as the method of that name which a client has of it. Requests and replies are
 declared once, in `cucmd.job` and `cucmd.protocol`.
 """
 
@@ -49,6 +49,18 @@ def start(
     timeouts: Timeouts | None = None,
     concurrency: int | None = None,
 ) -> MethodCall[jobs.Job]:
+    """Starts a job. Returns once the daemon has it on disk; its nodes run on.
+
+    work   what is done on the nodes: a `Collection`, `Files`, `Estimate`, `Commands`, `Checks`,
+           `Packets` or `Discovery`
+    how    its timeouts, labels and so on
+    collection, timeouts, concurrency  as version 0.1.0 had them, in place of `work` and `how`
+
+    If the connection breaks meanwhile, it is asked for again within `timeout` of the client:
+    that makes no second job.
+    Raises `InvalidRequest`, `ProfileNotFound`, `CredentialNotFound`, `LimitReached`,
+    `ShuttingDown`; `TypeError` for a text where several are expected.
+    """
     given = [one for one in (work, collection) if one is not None]
     if len(given) != 1:
         raise TypeError(f"start takes one of work and collection; {len(given)} were given")
@@ -66,12 +78,14 @@ def start(
 def run(
     nodes: Sequence[str], commands: Sequence[str], *, login: Login, how: How | None = None
 ) -> MethodCall[jobs.Job]:
+    """Runs commands that only read, such as "show status"; `output` has what they print."""
     return start(nodes, Commands(texts("commands", commands)), login=login, how=how)
 
 
 def check(
     nodes: Sequence[str], *, login: Login, receiver: bool = False, how: How | None = None
 ) -> MethodCall[jobs.Job]:
+    """Looks whether a collection can be expected to work; each node has what was `checked`."""
     return start(nodes, Checks(receiver or None), login=login, how=how)
 
 
@@ -82,10 +96,12 @@ def health(
     only: Sequence[str] | None = None,
     how: How | None = None,
 ) -> MethodCall[jobs.Job]:
+    """Looks whether nodes are well; each has its `health`. `only`: the names of checks."""
     return start(nodes, HealthChecks(texts_or_none("only", only)), login=login, how=how)
 
 
 def discover(publisher: str, *, login: Login, how: How | None = None) -> MethodCall[jobs.Job]:
+    """Asks a node, or the publisher of a cluster, which nodes it has: `found` of the node."""
     return start([publisher], Discovery(), login=login, how=how)
 
 
@@ -98,16 +114,28 @@ def retry(
     start_key: str | None = None,
     try_all: bool = False,
 ) -> MethodCall[jobs.Job]:
+    """Tries nodes of a closed job again, in the same job: `nodes`, or all that have not
+    succeeded. Returns once that is on disk; they run on.
+
+    `login`: needed if `Job.resumable` is false, since a typed password is not kept.
+    The others: as for `start`, and it is asked for again in the same way.
+    Raises `JobNotFound`, `NodeNotFound`, `JobBusy`, and as `start` does.
+    """
     chosen = texts_or_none("nodes", nodes)
     request = jobs.RetryRequest(job_id, chosen, login, request_id, start_key, try_all or None)
     return MethodCall("Retry", request, jobs.StartReply, _started, once=True)
 
 
 def status(job_id: str) -> MethodCall[jobs.Job]:
+    """The job as it is now. `job_id` may be any unambiguous prefix of 4 characters or more.
+
+    Raises `JobNotFound`.
+    """
     return MethodCall("Status", jobs.StatusRequest(job_id), jobs.JobReply, _job)
 
 
 def list_page(request: jobs.ListRequest) -> MethodCall[jobs.ListReply]:
+    """As `list`, with how many older jobs there are."""
     return MethodCall("List", request, jobs.ListReply, itself)
 
 
@@ -121,6 +149,12 @@ def list(
     before: str | None = None,
     kind: str | None = None,
 ) -> MethodCall[tuple[jobs.JobSummary, ...]]:
+    """The newest jobs, newest first; only those that fit everything given.
+
+    `labels`: all of them. `target`: a name that the job was started with, or a node.
+    `since`: created then or later, RFC 3339. `before`: older than the job of this id.
+    `kind`: what they do, such as "collect".
+    """
     chosen = None if labels is None else dict(labels)
     request = jobs.ListRequest(status, limit, chosen, target, since, before, kind)
     return MethodCall("List", request, jobs.ListReply, lambda reply: reply.jobs)
@@ -129,15 +163,31 @@ def list(
 def cancel(
     job_id: str, nodes: Sequence[str] | None = None, *, request_id: str | None = None
 ) -> MethodCall[jobs.CancelReply]:
+    """Cancels a job, or only `nodes` of it. Returns once the cancel has happened and is on
+    disk.
+
+    `request_id`: as for `start`; the reply carries it.
+    Idempotent. A job that has ended stays as it is; the reply's `message` says so.
+    Raises `JobNotFound`, `NodeNotFound`; `TypeError` for a text where several are expected.
+    """
     request = jobs.CancelRequest(job_id, texts_or_none("nodes", nodes), request_id)
     return MethodCall("Cancel", request, jobs.CancelReply, itself)
 
 
 def stop(job_id: str, *, request_id: str | None = None) -> MethodCall[jobs.StopReply]:
+    """Ends the packet capture of a job on all of its nodes now; its files are collected then.
+    Or a job of `follow`.
+
+    Raises `JobNotFound`; `InvalidRequest` of `job_id` if it is neither, or not begun.
+    """
     return MethodCall("Stop", jobs.StopRequest(job_id, request_id), jobs.StopReply, itself)
 
 
 def label(job_id: str, labels: Mapping[str, str]) -> MethodCall[jobs.Job]:
+    """Adds labels to a job, or changes them; an empty value removes one. Returns the job.
+
+    Raises `JobNotFound`, `InvalidRequest`.
+    """
     return MethodCall("Label", jobs.LabelRequest(job_id, dict(labels)), jobs.JobReply, _job)
 
 
@@ -159,36 +209,52 @@ def clusters(name: str | None = None) -> Steps[knowledge.Cluster]:
 
 
 def profiles(name: str | None = None) -> MethodCall[tuple[knowledge.Profile, ...]]:
+    """The profiles, or the one of that name. Raises `ProfileNotFound`."""
     request = knowledge.ProfilesRequest(name)
     return MethodCall("Profiles", request, knowledge.ProfilesReply, lambda reply: reply.profiles)
 
 
 def credentials() -> MethodCall[tuple[knowledge.Credential, ...]]:
+    """The names of the logins that the daemon was given. For operators."""
     reply = knowledge.CredentialsReply
     return MethodCall("Credentials", {}, reply, lambda reply: reply.credentials)
 
 
 def host_keys() -> MethodCall[tuple[knowledge.HostKey, ...]]:
+    """The host keys of nodes that the daemon knows."""
     reply = knowledge.ListHostKeysReply
     return MethodCall("ListHostKeys", {}, reply, lambda reply: reply.host_keys)
 
 
 def add_host_key(node: str, key: str | None = None) -> MethodCall[tuple[knowledge.HostKey, ...]]:
+    """Adds a host key of `node`, as `ssh-rsa AAAA...`; without `key`, those that it shows now.
+
+    Returns all known keys of the node. Raises `InvalidRequest`, `ScanFailed`.
+    """
     request = knowledge.AddHostKeyRequest(node, key)
     reply = knowledge.HostKeysReply
     return MethodCall("AddHostKey", request, reply, lambda reply: reply.host_keys)
 
 
 def forget_host_key(node: str) -> MethodCall[knowledge.ForgetHostKeyReply]:
+    """Removes the host keys of `node`. The reply says how many there were."""
     request = knowledge.ForgetHostKeyRequest(node)
     return MethodCall("ForgetHostKey", request, knowledge.ForgetHostKeyReply, itself)
 
 
 def configuration() -> MethodCall[knowledge.ConfigurationReply]:
+    """What the daemon runs with, and how its file differs from that now. For operators.
+
+    Raises `MethodNotFound` if the daemon is older.
+    """
     return MethodCall("Configuration", {}, knowledge.ConfigurationReply, itself)
 
 
 def reload() -> MethodCall[knowledge.ReloadReply]:
+    """Has the daemon read its configuration and the known host keys again.
+
+    The reply names the changed settings that only a restart applies. Raises `ReloadFailed`.
+    """
     return MethodCall("Reload", {}, knowledge.ReloadReply, itself)
 
 
