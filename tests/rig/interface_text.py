@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-from cucmd.api import text
 from cucmd.varlink.requests import field_types
+from rig import interface_maker
 
 Fields = dict[str, str]
 # (kind, name) -> its structs, each field -> type: a method has two, a type or an error one.
@@ -46,7 +46,7 @@ def comments(described: str) -> dict[str, str]:
 def spelled(struct: type[msgspec.Struct]) -> Fields:
     """What the fields of a struct are in an interface, as `members` has them."""
     kinds = field_types(struct).items()
-    return {name: text.spelled(kind).replace(" ", "") for name, kind in kinds}
+    return {name: interface_maker.spelled(kind).replace(" ", "") for name, kind in kinds}
 
 
 class Declared:

@@ -9,7 +9,6 @@
     requests.py    PURE  what requests mean: a list, a prune, the key of a start
     wire.py        PURE  jobs as structs of the socket
     refusals.py    exceptions of the daemon as errors of the socket, with the id of the call
-    text.py        makes the text of the interface from its structs
 
 A reply is given when its effect is durable.
 """

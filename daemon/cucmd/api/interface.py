@@ -1,6 +1,6 @@
 """`io.cucmd.Jobs`: its methods, each with its structs and the function that does it.
 
-The text of the interface is made from these structs by text.py; a test holds the file to it.
+The text of the interface is made from these structs by the tests; one holds the file to it.
 """
 
 from __future__ import annotations

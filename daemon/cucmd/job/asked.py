@@ -14,7 +14,7 @@ Of this is made what is stored (`work.py`), mostly by `plan/`: paths of a profil
     Tail         Follow     what comes of a file while it grows
 
 These structs travel on the socket as they are, and every caller of the client uses them. Their
-docs and the comments of their fields are those of the interface (api/text.py).
+docs and the comments of their fields are those of the interface.
 """
 
 from typing import Literal

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.api.interface import jobs_interface, too_many
+from cucmd.api.interface import too_many
 from cucmd.job.asked import Request
 from cucmd.protocol import errors as wire_errors
 from cucmd.varlink import VarlinkError
 from cucmd.varlink.requests import decode_request
+from rig.interface_maker import interface
 
 PASSWORD = "correct-horse-7731"
 START = {
@@ -23,12 +24,7 @@ START = {
 }
 
 
-class Methods:
-    def __getattr__(self, name: str) -> None:
-        return None
-
-
-INTERFACE = jobs_interface(*(Methods() for _ in range(5)))
+INTERFACE = interface()
 DECODERS = {one.name: msgspec.json.Decoder(one.request) for one in INTERFACE.methods}
 
 

@@ -14,27 +14,22 @@ import msgspec
 import pytest
 
 from cucmd.api import host_keys, knowledge, refusals
-from cucmd.api.interface import jobs_interface
-from cucmd.api.text import made
 from cucmd.job.asked import Timeouts
 from cucmd.varlink import Interface
+from rig import interface_maker
 from rig.interface_text import comments, members, spelled
 
 FIRST_VERSION = (Path(__file__).parent / "fixtures/io.cucmd.Jobs.first.varlink").read_text()
 
 
-class Methods:
-    def __getattr__(self, name: str) -> None:
-        return None
-
-
 @pytest.fixture
 def interface() -> Interface:
-    return jobs_interface(*(Methods() for _ in range(5)))
+    return interface_maker.interface()
 
 
 def test_the_text_is_made_from_the_structs(interface: Interface) -> None:
-    assert interface.description == made(), "python -m cucmd.api.text makes it anew"
+    made = interface_maker.text(interface.methods)
+    assert interface.description == made, "python -m rig.interface_maker makes it anew"
 
 
 class Thing(msgspec.Struct):

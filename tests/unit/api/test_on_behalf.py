@@ -25,6 +25,7 @@ from cucmd.varlink.limits import Users
 from cucmd.varlink.service import MethodTable
 from rig.example_interface import INFO
 from rig.in_process import InProcess
+from rig.interface_maker import NoMethods
 from rig.supervised import SupervisorHarness, fails_with, hang, supervisor_harness
 from rig.varlink_peer import Peer
 
@@ -65,11 +66,6 @@ class Socket:
         ours, theirs = trio.testing.memory_stream_pair()
         self._nursery.start_soon(ServerConnection(ours, caller, self._parts).run)
         return Peer(theirs)
-
-
-class NoMethods:
-    def __getattr__(self, name: str) -> None:
-        return None
 
 
 @asynccontextmanager

@@ -6,23 +6,16 @@ import pwd
 
 import pytest
 
-from cucmd.api.interface import jobs_interface
 from cucmd.config.model import AccessSettings
 from cucmd.job.asked import OnBehalfOf, Request
 from cucmd.protocol.jobs import INTERFACE
 from cucmd.service.access import RIGHTS, Access, Right
 from cucmd.varlink import Caller, Method, PermissionDenied, VarlinkError
+from rig.interface_maker import interface
 
 OPERATOR, VIEWER, STRANGER = 1001, 1002, 1003
 OURS, SPEAKER = 500, 600
-
-
-class Methods:
-    def __getattr__(self, name: str) -> None:
-        return None
-
-
-METHODS = jobs_interface(*(Methods() for _ in range(5))).methods
+METHODS = interface().methods
 
 
 def caller(gid: int, uid: int = 2000) -> Caller:

@@ -1,11 +1,9 @@
-"""Makes the text of the interface from its structs: `python -m cucmd.api.text`.
+"""Makes the text of the interface from its structs.
 
-That writes `protocol/io.cucmd.Jobs.varlink`, which outsiders read from the socket; a test holds the
-file to what is made here. What a struct means is its docstring, what a field means the
-comment before it; a method has those of its request.
+`cd tests && python -m rig.interface_maker` writes `protocol/io.cucmd.Jobs.varlink`, which outsiders
+read from the socket; a test holds the file to what is made here. What a struct means is its
+docstring, what a field means the comment before it; a method has those of its request.
 """
-
-from __future__ import annotations
 
 import inspect
 import re
@@ -24,7 +22,7 @@ from cucmd.api.interface import jobs_interface
 from cucmd.job import asked, coverage
 from cucmd.job.work import KINDS
 from cucmd.protocol import cases, errors, jobs, knowledge
-from cucmd.varlink import Method
+from cucmd.varlink import Interface, Method
 from cucmd.varlink.requests import field_types, without_none
 
 HEAD = """\
@@ -153,18 +151,20 @@ def _within(structs: Iterable[type[Struct]]) -> Iterator[type[Struct]]:
                     yield from _within([one])
 
 
-class _NoMethods:
+class NoMethods:
     """In place of the objects whose methods are called."""
 
     def __getattr__(self, name: str) -> None:
         return None
 
 
-def made() -> str:
-    """The text of the interface as it is in this version."""
-    nothing: Any = _NoMethods()
-    return text(jobs_interface(nothing, nothing, nothing, nothing, nothing).methods)
+def interface() -> Interface:
+    """As it is in this version."""
+    nothing: Any = NoMethods()
+    return jobs_interface(nothing, nothing, nothing, nothing, nothing)
 
 
 if __name__ == "__main__":
-    Path(cases.__file__).with_name(f"{jobs.INTERFACE}.varlink").write_text(made())
+    Path(cases.__file__).with_name(f"{jobs.INTERFACE}.varlink").write_text(
+        text(interface().methods)
+    )
