@@ -1,22 +1,26 @@
 """PURE. Gzip and tar, in pieces: as much of them as is whole, and no more than asked for.
 
-Nothing here raises for what the bytes are, and no piece is larger than `PIECE`, however much a gzip
-unpacks to. What is damaged or cut off ends there.
+Nothing here but `gunzip` raises for what the bytes are, and no piece is larger than `PIECE`,
+however much a gzip unpacks to. What is damaged or cut off ends there.
 """
 
 from __future__ import annotations
 
+import tarfile
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import chain
 
 PIECE = 64 * 1024
-# What zlib gets at once: it copies what it has not used, and a chunk can be of many members.
-_FED = 4 * 1024
-_GZIP = b"\x1f\x8b"
-_BLOCK = 512
+GZIP = b"\x1f\x8b"
+_BLOCK = tarfile.BLOCKSIZE
 # A longer name is not looked at: no path of a node is so long.
 _MOST_NAME = 4096
+
+
+class NotWhole(Exception):
+    """The file is cut off or damaged. The text says where, and follows its name."""
 
 
 def unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -27,25 +31,48 @@ def unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
     chunks = iter(chunks)
     beginning = next(chunks, b"")
     chunks = chain((beginning,), chunks)
-    return _gunzip(chunks) if beginning.startswith(_GZIP) else chunks
+    return _as_far_as_whole(chunks) if beginning.startswith(GZIP) else chunks
 
 
-def _gunzip(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    member = zlib.decompressobj(wbits=31)
+def _as_far_as_whole(packed: Iterable[bytes]) -> Iterator[bytes]:
+    with suppress(NotWhole):
+        yield from gunzip(packed)
+
+
+def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The content, in pieces that may be empty. Raises `NotWhole`."""
+    member: zlib._Decompress | None = None
+    ahead = b""  # the first byte of a member, perhaps
+    for chunk in chunks:
+        left = ahead + chunk
+        ahead = b""
+        while True:
+            if member is None:
+                left = left.lstrip(b"\0")
+                if not left or left == GZIP[:1]:
+                    ahead = left
+                    yield b""
+                    break
+                if not left.startswith(GZIP):
+                    return  # behind a whole member
+                member = zlib.decompressobj(wbits=31)
+            piece = _decompress(member, left)
+            yield piece
+            if member.eof:
+                left, member = member.unused_data, None
+            else:
+                left = member.unconsumed_tail
+                if not left and len(piece) < PIECE:
+                    break
+    if member is not None or ahead:
+        raise NotWhole("ends before the end of its gzip")
+
+
+def _decompress(member: zlib._Decompress, data: bytes) -> bytes:
     try:
-        for chunk in chunks:
-            for at in range(0, len(chunk), _FED):
-                left = chunk[at : at + _FED]
-                while left:
-                    yield member.decompress(left, PIECE)
-                    left = member.unconsumed_tail
-                    if member.eof:  # another may follow
-                        left = member.unused_data
-                        member = zlib.decompressobj(wbits=31)
-        # What was held back at the last piece: less than a window of the compression.
-        yield member.flush()
-    except zlib.error:
-        return
+        return member.decompress(data, PIECE)
+    except zlib.error as error:
+        raise NotWhole(f"is damaged: {error}") from None
 
 
 class TarMembers:
@@ -59,22 +86,22 @@ class TarMembers:
         """(name, content) of each file. What was not read of one is skipped."""
         name = ""
         while (header := self._header()) is not None:
-            kind, size, own_name = header
-            content = _Content(self._source, size)
-            match kind:
-                case b"0" | b"\0":
-                    yield name or own_name, content
+            content = self._source.content(header.size)
+            match header.type:
+                case tarfile.REGTYPE | tarfile.AREGTYPE:
+                    yield name or header.name, content
                     name = ""
-                case b"L" if size <= _MOST_NAME:  # GNU: the name of the next
+                case tarfile.GNUTYPE_LONGNAME if header.size <= _MOST_NAME:
                     name = _text(b"".join(content))
-                case b"x" if size <= _MOST_NAME:  # pax
+                case tarfile.XHDTYPE if header.size <= _MOST_NAME:
                     name = _pax_path(b"".join(content))
                 case _:
                     name = ""
-            content.skip()
-            self._source.take(-size % _BLOCK)
+            for _ in content:
+                pass
+            self._source.take(-header.size % _BLOCK)
 
-    def _header(self) -> tuple[bytes, int, str] | None:
+    def _header(self) -> tarfile.TarInfo | None:
         block = self._source.take(_BLOCK)
         self.whole = block == bytes(_BLOCK)
         return _parse(block)
@@ -108,52 +135,20 @@ class _Source:
             taken += piece
         return bytes(taken)
 
-
-class _Content:
-    """The bytes of one member."""
-
-    def __init__(self, source: _Source, size: int) -> None:
-        self._source = source
-        self._left = size
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        piece = self._source.some(min(self._left, PIECE)) if self._left else b""
-        if not piece:
-            self._left = 0
-            raise StopIteration
-        self._left -= len(piece)
-        return piece
-
-    def skip(self) -> None:
-        for _ in self:
-            pass
+    def content(self, size: int) -> Iterator[bytes]:
+        """The same, in pieces. One that was left can be gone on with."""
+        while size and (piece := self.some(min(size, PIECE))):
+            size -= len(piece)
+            yield piece
 
 
-def _parse(block: bytes) -> tuple[bytes, int, str] | None:
-    """(type, size, name) of a header. None for what is none, as at the end of a tar."""
-    if len(block) < _BLOCK:
-        return None
-    if _number(block[148:156]) != sum(block[:148]) + sum(block[156:]) + 8 * ord(" "):
-        return None
-    size = _number(block[124:136])
-    if size is None or size < 0:
-        return None
-    name, kind, prefix = block[:100], block[156:157], block[345:500]
-    if block[257:263] == b"ustar\0" and prefix[:1] != b"\0":
-        name = prefix.split(b"\0")[0] + b"/" + name
-    return kind, size, _text(name)
-
-
-def _number(field: bytes) -> int | None:
-    if field[:1] == b"\x80":  # GNU: too large for octal digits
-        return int.from_bytes(field[1:])
+def _parse(block: bytes) -> tarfile.TarInfo | None:
+    """None for what is no header, as at the end of a tar."""
     try:
-        return int(field.strip(b" \0"), 8)
-    except ValueError:
+        info = tarfile.TarInfo.frombuf(block, "utf-8", "replace")
+    except tarfile.HeaderError:
         return None
+    return info if info.size >= 0 else None
 
 
 def _pax_path(records: bytes) -> str:

@@ -18,29 +18,23 @@ import errno
 import os
 import re
 import tarfile
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain
 from typing import BinaryIO
 
 import msgspec
 
+from cucmd.reading.unpack import GZIP, NotWhole, gunzip
 from cucmd.received_file import Contents, FileRead
 from cucmd.worker.forked import Channel
 from cucmd.worker.frames import ReadToEnd
 
-_MAGIC = b"\x1f\x8b"
 _CHUNK = 64 * 1024  # that is read at once
-_PIECE = 64 * 1024  # that is unpacked at once
 _BLOCK = tarfile.BLOCKSIZE
 # A pax header that is longer is not looked at; real ones have a name and some times.
 _MOST_PAX = 1024 * 1024
 _PAX_SIZE = re.compile(rb"(?:\A|\n)\d{1,8} size=(\d{1,20})\n")
-
-
-class NotWhole(Exception):
-    """The file is cut off or damaged. The text says where, and follows its name."""
 
 
 _ASKED = msgspec.msgpack.Decoder(ReadToEnd)
@@ -109,43 +103,7 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
 
 def _may_be_gzip(beginning: bytes) -> bool:
     """Also where the file ends within the two bytes that mark a gzip, but not where it is empty."""
-    return beginning.startswith(_MAGIC) or beginning == _MAGIC[:1]
-
-
-def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The content, in pieces that may be empty. Raises `NotWhole`."""
-    member: zlib._Decompress | None = None
-    ahead = b""  # the first byte of a member, perhaps
-    for chunk in chunks:
-        left = ahead + chunk
-        ahead = b""
-        while True:
-            if member is None:
-                left = left.lstrip(b"\0")
-                if not left or left == _MAGIC[:1]:
-                    ahead = left
-                    yield b""
-                    break
-                if not left.startswith(_MAGIC):
-                    return  # behind a whole member
-                member = zlib.decompressobj(wbits=31)
-            piece = _decompress(member, left)
-            yield piece
-            if member.eof:
-                left, member = member.unused_data, None
-            else:
-                left = member.unconsumed_tail
-                if not left and len(piece) < _PIECE:
-                    break
-    if member is not None or ahead:
-        raise NotWhole("ends before the end of its gzip")
-
-
-def _decompress(member: zlib._Decompress, data: bytes) -> bytes:
-    try:
-        return member.decompress(data, _PIECE)
-    except zlib.error as error:
-        raise NotWhole(f"is damaged: {error}") from None
+    return beginning.startswith(GZIP) or beginning == GZIP[:1]
 
 
 class TarReader:
