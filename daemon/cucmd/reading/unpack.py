@@ -79,53 +79,57 @@ class TarMembers:
     """The members of a tar, in their order. `whole`: its end was reached."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
-        self._source = _Source(chunks)
+        self._source = Source(chunks)
         self.whole = False
 
     def __iter__(self) -> Iterator[tuple[str, Iterator[bytes]]]:
         """(name, content) of each file. What was not read of one is skipped."""
         name = ""
-        while (header := self._header()) is not None:
-            content = self._source.content(header.size)
-            match header.type:
+        while (info := self._header()) is not None:
+            content = self._source.content(info.size)
+            match info.type:
                 case tarfile.REGTYPE | tarfile.AREGTYPE:
-                    yield name or header.name, content
+                    yield name or info.name, content
                     name = ""
-                case tarfile.GNUTYPE_LONGNAME if header.size <= _MOST_NAME:
+                case tarfile.GNUTYPE_LONGNAME if info.size <= _MOST_NAME:
                     name = _text(b"".join(content))
-                case tarfile.XHDTYPE if header.size <= _MOST_NAME:
+                case tarfile.XHDTYPE if info.size <= _MOST_NAME:
                     name = _pax_path(b"".join(content))
                 case _:
                     name = ""
             for _ in content:
                 pass
-            self._source.take(-header.size % _BLOCK)
+            self._source.take(-info.size % _BLOCK)
 
     def _header(self) -> tarfile.TarInfo | None:
         block = self._source.take(_BLOCK)
         self.whole = block == bytes(_BLOCK)
-        return _parse(block)
+        return header(block)
 
 
 def is_tar(beginning: bytes) -> bool:
-    return _parse(beginning[:_BLOCK]) is not None
+    return header(beginning[:_BLOCK]) is not None
 
 
-class _Source:
-    """Takes any number of bytes from chunks."""
+class Source:
+    """Takes any number of bytes from chunks. `taken`: how many so far."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
-        self._ahead = b""
+        self._chunk = b""
+        self._at = 0
+        self.taken = 0
 
     def some(self, most: int) -> bytes:
         """At least one byte, and at most `most`; empty at the end."""
-        while not self._ahead:
+        while self._at == len(self._chunk):
             chunk = next(self._chunks, None)
             if chunk is None:
                 return b""
-            self._ahead = chunk
-        piece, self._ahead = self._ahead[:most], self._ahead[most:]
+            self._chunk, self._at = chunk, 0
+        piece = self._chunk[self._at : self._at + most]
+        self._at += len(piece)
+        self.taken += len(piece)
         return piece
 
     def take(self, size: int) -> bytes:
@@ -142,7 +146,7 @@ class _Source:
             yield piece
 
 
-def _parse(block: bytes) -> tarfile.TarInfo | None:
+def header(block: bytes) -> tarfile.TarInfo | None:
     """None for what is no header, as at the end of a tar."""
     try:
         info = tarfile.TarInfo.frombuf(block, "utf-8", "replace")

@@ -18,14 +18,14 @@ import errno
 import os
 import re
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from itertools import chain
 from typing import BinaryIO
 
 import msgspec
 
-from cucmd.reading.unpack import GZIP, NotWhole, gunzip
+from cucmd.reading.unpack import GZIP, PIECE, NotWhole, Source, gunzip, header
 from cucmd.received_file import Contents, FileRead
 from cucmd.worker.forked import Channel
 from cucmd.worker.frames import ReadToEnd
@@ -89,12 +89,13 @@ def read_archive(file: BinaryIO) -> Contents | None:
     if not packed and first[:1] in {b"", b"\0"}:  # a tar begins with a name
         return None
     chunks = chain((first,), chunks)
-    tar = TarReader()
-    for piece in gunzip(chunks) if packed else chunks:
-        tar.feed(piece)
-        if not packed and tar.is_other:
-            return None
-    return tar.end() if packed or tar.began else None
+    source = Source(gunzip(chunks) if packed else chunks)
+    found = TarReader(source).read()
+    if found is None and not packed:
+        return None
+    while source.some(PIECE):
+        pass
+    return found or Contents(1, source.taken)
 
 
 def _chunks(file: BinaryIO) -> Iterator[bytes]:
@@ -107,73 +108,34 @@ def _may_be_gzip(beginning: bytes) -> bool:
 
 
 class TarReader:
-    """Counts the files of a tar, which is fed in pieces of any size.
+    """Counts the files of a tar."""
 
-    is_other   it is no tar
-    began      it is one
-    """
-
-    def __init__(self) -> None:
-        self.is_other = False
-        self.began = False
-        self._ended = False
+    def __init__(self, source: Source) -> None:
+        self._source = source
         self._files = 0
         self._size = 0
         self._sizes_known = True
-        self._fed = 0
-        self._skip = 0
-        self._content = 0  # bytes that follow the headers of a file with holes
-        self._held = bytearray()
-        self._need = _BLOCK
-        # What is done with the block that comes next.
-        self._take: Callable[[bytes], None] = self._header
         self._size_of_next: int | None = None  # by a pax header
 
-    def feed(self, piece: bytes) -> None:
-        """Raises `NotWhole`."""
-        self._fed += len(piece)
-        at = 0
-        while at < len(piece) and not self._ended and not self.is_other:
-            step = min(self._skip or self._need - len(self._held), len(piece) - at)
-            if self._skip:
-                self._skip -= step
-            else:
-                self._held += piece[at : at + step]
-                if len(self._held) == self._need:
-                    block = bytes(self._held)
-                    self._held.clear()
-                    self._take(block)
-            at += step
-
-    def end(self) -> Contents:
-        """There is no more. Raises `NotWhole`."""
-        if not self.began:
-            return Contents(1, self._fed)
-        if not self._ended:
-            raise NotWhole("ends before the end of its tar")
-        return Contents(self._files, self._size if self._sizes_known else None)
-
-    def _header(self, block: bytes) -> None:
-        if block.count(0) == _BLOCK:
-            self.began = self._ended = True
-            return
-        try:
-            # A copy of the block: names of it that are no text are of no interest.
-            info = tarfile.TarInfo.frombuf(block, "latin-1", "replace")
-        except tarfile.HeaderError:
-            info = None
-        if info is None or info.size < 0:
-            if self.began:
+    def read(self) -> Contents | None:
+        """Up to the end of the tar. None: it is none. Raises `NotWhole`."""
+        began = False
+        while (block := self._source.take(_BLOCK)).count(0) < _BLOCK:
+            info = header(block)
+            if info is None and not began:
+                return None
+            if len(block) < _BLOCK:
+                raise NotWhole("ends before the end of its tar")
+            if info is None:
                 raise NotWhole("is damaged: a header of its tar")
-            self.is_other = True
-            return
-        self.began = True
-        if info.type == tarfile.XHDTYPE and 0 < info.size <= _MOST_PAX:
-            self._expect(_padded(info.size), self._pax)
-        elif info.type in _EXTENSIONS:
-            self._skip = _padded(info.size)
-        else:
-            self._member(info, block)
+            began = True
+            if info.type == tarfile.XHDTYPE and 0 < info.size <= _MOST_PAX:
+                self._pax(self._source.take(_padded(info.size)))
+            elif info.type in _EXTENSIONS:
+                self._skip(info.size)
+            else:
+                self._member(info, block)
+        return Contents(self._files, self._size if self._sizes_known else None)
 
     def _member(self, info: tarfile.TarInfo, block: bytes) -> None:
         size = info.size if self._size_of_next is None else self._size_of_next
@@ -186,25 +148,19 @@ class TarReader:
         if info.type in _LINKS or info.type == tarfile.GNUTYPE_SPARSE:
             self._sizes_known = False
         if info.type == tarfile.GNUTYPE_SPARSE and block[482]:
-            self._content = _padded(size)
-            self._expect(_BLOCK, self._more_holes)
-        else:
-            self._skip = _padded(size)
-
-    def _more_holes(self, block: bytes) -> None:
-        if not block[504]:
-            self._expect(_BLOCK, self._header)
-            self._skip = self._content
+            while any(self._source.take(_BLOCK)[504:505]):
+                pass  # more holes
+        self._skip(size)
 
     def _pax(self, records: bytes) -> None:
         if found := _PAX_SIZE.search(records):
             self._size_of_next = int(found[1])
         if b"GNU.sparse." in records:
             self._sizes_known = False
-        self._expect(_BLOCK, self._header)
 
-    def _expect(self, size: int, take: Callable[[bytes], None]) -> None:
-        self._need, self._take = size, take
+    def _skip(self, size: int) -> None:
+        for _ in self._source.content(_padded(size)):
+            pass
 
 
 _EXTENSIONS = frozenset(
