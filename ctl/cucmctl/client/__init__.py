@@ -1,7 +1,6 @@
 """The Python interface to the daemon, over its socket.
 
     client.py    `Client`: a method for each of the daemon's
-    cases.py     those of them about what a job has collected
     methods.py   PURE  what the methods ask, for this client and that on trio
     case_methods.py  PURE  those of them about what a job has collected
     method_call.py  PURE  how they say it
