@@ -139,6 +139,11 @@ class _Http1(TCPServer):
         self._http1 = wrapper.protocol
         self._http1._check_protocol = _keep_protocol
 
+    async def _read_data(self) -> None:
+        """To its end. Who has left is not waited for as one who may ask again."""
+        await super()._read_data()
+        await self.idle_task.stop()
+
 
 async def _keep_protocol(_request: object) -> None:
     pass

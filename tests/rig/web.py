@@ -98,7 +98,8 @@ class Web(Child):
         """How many connections it has, but for those that were accepted by the kernel only."""
         held = set(self.descriptors().values())
         lines = Path(f"/proc/{self.pid}/net/unix").read_text().splitlines()[1:]
-        rows = [line.split() for line in lines if line.endswith(f" {self.socket}")]
+        # Its socket was bound by another name in the same folder, which the kernel keeps.
+        rows = [line.split() for line in lines if f" {self.socket.parent}/" in line]
         return sum(f"socket:[{row[6]}]" in held and row[5] == "03" for row in rows)
 
     def ask(

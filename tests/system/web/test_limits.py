@@ -6,6 +6,7 @@ import resource
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import pytest
 
@@ -136,6 +137,14 @@ def test_who_leaves_leaves_nothing(web: Web, sent: bytes) -> None:
             pass
         with web.raw(sent) as sock:
             sock.shutdown(socket.SHUT_WR)
+
+
+def test_who_leaves_is_not_waited_for(shared_daemon: Daemon, tmp_path: Path) -> None:
+    with running_web(tmp_path / "web", shared_daemon.socket, "[limits]\npatience = 3600\n") as web:
+        for sent in (b"", b"GET /jobs HT", request("GET", "/jobs")):
+            with web.raw(sent):
+                wait_until(lambda: web.clients() == 1)
+            wait_until(lambda: web.clients() == 0)
 
 
 def test_who_leaves_a_stream_with_a_request_behind_it_leaves_nothing(
