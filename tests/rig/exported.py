@@ -1,6 +1,7 @@
 """A daemon with a job that can be exported: files of odd names and sizes, and who holds them."""
 
 import hashlib
+import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,6 +43,22 @@ def make_job(state: Path, sizes: dict[str, int], job_id: str = JOB_ID) -> Path:
         digest = hashlib.sha256(data).hexdigest()
         modified = None if size == 1 else 1_790_000_000 + size
         files.append(ReceivedFile("a", path, size, digest, True, True, 1, modified))
+    (folder / "a/transcript.log").write_text("admin:\n")
+    record(state, files, job_id)
+    return folder
+
+
+def make_sparse_job(state: Path, sizes: dict[str, int], job_id: str = JOB_ID) -> Path:
+    """Of files that are zeros and take no place on the disk: made at once, however large."""
+    files = []
+    folder = state / "jobs" / job_id
+    (folder / "a/files").mkdir(parents=True)
+    for name, size in sizes.items():
+        path = f"a/files/{name}"
+        (folder / path).touch()
+        os.truncate(folder / path, size)
+        digest = hashlib.sha256(bytes(size)).hexdigest()
+        files.append(ReceivedFile("a", path, size, digest, True, True, 1, 1_790_000_000))
     (folder / "a/transcript.log").write_text("admin:\n")
     record(state, files, job_id)
     return folder

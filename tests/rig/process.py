@@ -44,6 +44,11 @@ class Child:
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
+    def most_memory(self) -> int:
+        """The largest resident set that it ever had, in bytes."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
     def tree(self) -> list[int]:
         """Its pid, and those of all that descend from it."""
         children: dict[int, list[int]] = {}

@@ -1,0 +1,215 @@
+"""Downloads, by curl: how much memory they take, and what becomes of one that does not come to its
+end, whoever ends it. None of these is taken for the whole, and none leaves anything.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from cucmweb.places import DOWNLOADS
+from rig.daemon import Daemon, running_daemon
+from rig.exported import Case, make_sparse_job
+from rig.quiet import wait_until
+from rig.web import Web, needs_web, running_web
+
+pytestmark = [
+    needs_web,
+    pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed"),
+    pytest.mark.skipif(shutil.which("unzip") is None, reason="unzip is not installed"),
+]
+MIB = 1 << 20
+# Bytes of a file of which not all waits in pipes and sockets.
+LONG = 8 * MIB
+LARGE, CHANGED = "0a1b2c3d4e5f", "1a1b2c3d4e5f"
+PATHS = {form: f"/jobs/{LARGE}/export.{form}" for form in ("zip", "tar")}
+# Programs that read all of an export, and say whether it is whole: `tar` of a pipe alone, since it
+# skips what is in a file.
+TESTS = {"tar": ["tar", "-tf", "-"], "zip": ["unzip", "-tqq"]}
+CUT_OFF = 18  # curl: less came than there was to be
+forms = pytest.mark.parametrize("form", PATHS)
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
+    """Of a job of 200 MiB."""
+    folder = tmp_path_factory.mktemp("downloads") / "cucmd"
+    job = make_sparse_job(folder / "state", {"one": 100 * MIB, "two": 100 * MIB}, LARGE)
+    make_sparse_job(folder / "state", {"one": LONG, "two": LONG}, CHANGED)
+    with running_daemon(folder) as daemon:
+        yield Case(daemon, job)
+
+
+@pytest.fixture(scope="module")
+def _web_of_a_module(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    folder = tmp_path_factory.mktemp("downloads") / "web"
+    with running_web(folder, case.daemon.socket, "[limits]\nrequests = 1000\n") as web:
+        yield web
+
+
+@pytest.fixture
+def web(_web_of_a_module: Web, case: Case) -> Iterator[Web]:
+    yield _web_of_a_module
+    wait_until_free(_web_of_a_module, case)
+
+
+def wait_until_free(web: Web, case: Case) -> None:
+    """Until it has no client, and nobody reads the job."""
+    wait_until(lambda: web.clients() == 0)
+    wait_until(lambda: case.open_files() == [] and not case.in_use())
+
+
+class Download:
+    """What curl has got so far is read by the test: curl reads no more than that."""
+
+    def __init__(self, process: subprocess.Popen[bytes], request_id: str) -> None:
+        assert process.stdout is not None
+        self.process = process
+        self.request_id = request_id
+        self.stdout = process.stdout
+        self.came = b""
+
+    def read(self, size: int) -> None:
+        self.came += self.stdout.read(size)
+
+    def ended(self) -> int:
+        """curl's exit code, once all that comes has been read."""
+        self.came += self.stdout.read()
+        return self.process.wait(60)
+
+
+@contextmanager
+def download(web: Web, path: str) -> Iterator[Download]:
+    request_id = f"download-{os.urandom(4).hex()}"
+    command = ["curl", "-sS", "--no-buffer", "--unix-socket", str(web.socket)]
+    command += ["-H", f"x-request-id: {request_id}", f"http://localhost{path}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            yield Download(process, request_id)
+        finally:
+            process.kill()
+
+
+def begun(web: Web, path: str, stack: ExitStack) -> Download:
+    one = stack.enter_context(download(web, path))
+    one.read(1000)
+    return one
+
+
+def assert_cut_off(one: Download, web: Web, folder: Path, form: str | None = None) -> None:
+    """By what curl exits with, by what came, and by the log."""
+    assert one.ended() == CUT_OFF
+    if form is not None:
+        assert not looks_whole(one.came, folder, form)
+    wait_until(lambda: f"request {one.request_id} was cut off" in web.log.read_text())
+
+
+def looks_whole(came: bytes, folder: Path, form: str) -> bool:
+    (folder / "export.zip").write_bytes(came)
+    command = [*TESTS[form], *(["export.zip"] if form == "zip" else [])]
+    done = subprocess.run(command, cwd=folder, input=came, capture_output=True, check=False)
+    return done.returncode == 0
+
+
+# Memory.
+
+
+@forms
+def test_memory_is_flat(web: Web, case: Case, form: str) -> None:
+    both: tuple[Web | Daemon, ...] = (web, case.daemon)
+    assert web.ask("GET", "/jobs").status == 200
+    idle = [one.memory() for one in both]
+    with download(web, PATHS[form]) as one:
+        size = 0
+        while piece := one.stdout.read(MIB):
+            size += len(piece)
+        assert one.process.wait(60) == 0
+    assert size > 200 * MIB
+    grown = [one.most_memory() - before for one, before in zip(both, idle, strict=True)]
+    assert max(grown) < 16 * MIB
+
+
+# Who leaves, or does not read.
+
+
+def test_a_place_is_free_once_its_client_has_left(web: Web) -> None:
+    """And the connection to the daemon, and the thread that packs: as many come again."""
+    most = web.threads() + DOWNLOADS
+    request = f"GET {PATHS['zip']} HTTP/1.1\r\nhost: localhost\r\nx-request-id: leaves\r\n\r\n"
+    for times in (1, 2):
+        with ExitStack() as stack:
+            for _ in range(DOWNLOADS):
+                sock = stack.enter_context(web.raw(request.encode()))
+                assert sock.recv(12) == b"HTTP/1.1 200"
+            refused = web.ask("GET", PATHS["zip"])
+            assert (refused.status, refused.json()["code"]) == (429, "TooManyDownloads")
+        ended = times * DOWNLOADS
+        wait_until(lambda: web.log.read_text().count("request leaves") == ended)  # noqa: B023
+        assert web.threads() <= most
+
+
+def test_a_client_that_reads_nothing_is_cut_off(case: Case, tmp_path: Path) -> None:
+    folder, impatient = tmp_path / "web", "[limits]\npatience = 1\n"
+    with running_web(folder, case.daemon.socket, impatient) as web, ExitStack() as stack:
+        downloads = [begun(web, path, stack) for path in PATHS.values()]
+        wait_until_free(web, case)
+        assert [one.ended() for one in downloads] == [CUT_OFF, CUT_OFF]
+
+
+# What is not as it was received.
+
+
+@pytest.fixture
+def changed(case: Case) -> Iterator[Path]:
+    """A file of a job, the second of two."""
+    file = case.folder.with_name(CHANGED) / "a/files/two"
+    yield file
+    file.unlink(missing_ok=True)
+    file.touch()
+    os.truncate(file, LONG)
+
+
+@forms
+def test_an_export_with_a_file_that_is_damaged_is_cut_off(
+    web: Web, changed: Path, tmp_path: Path, form: str
+) -> None:
+    path = f"/jobs/{CHANGED}/export.{form}"
+    with download(web, path) as whole:
+        assert whole.ended() == 0
+        assert looks_whole(whole.came, tmp_path, form)
+    with changed.open("r+b") as file:
+        file.seek(LONG // 2)
+        file.write(b"x")
+    with download(web, path) as one:
+        assert_cut_off(one, web, tmp_path, form)
+
+
+@forms
+@pytest.mark.parametrize("size", [None, LONG - 1], ids=["removed", "cut"])
+def test_an_export_whose_file_goes_meanwhile_is_cut_off(
+    web: Web, changed: Path, tmp_path: Path, form: str, size: int | None
+) -> None:
+    with ExitStack() as stack:
+        one = begun(web, f"/jobs/{CHANGED}/export.{form}", stack)
+        changed.unlink() if size is None else os.truncate(changed, size)
+        assert_cut_off(one, web, tmp_path, form)
+
+
+# A daemon that goes.
+
+
+def test_a_download_whose_daemon_is_killed_is_cut_off(tmp_path: Path) -> None:
+    make_sparse_job(tmp_path / "cucmd/state", {"one": LONG}, LARGE)
+    with (
+        running_daemon(tmp_path / "cucmd") as daemon,
+        running_web(tmp_path / "web", daemon.socket) as web,
+        ExitStack() as stack,
+    ):
+        downloads = {form: begun(web, path, stack) for form, path in PATHS.items()}
+        daemon.kill()
+        for form, one in downloads.items():
+            assert_cut_off(one, web, tmp_path, form)
