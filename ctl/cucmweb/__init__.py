@@ -20,6 +20,7 @@ A program beside `cucmctl`: to the daemon it is one local user, which speaks for
     asking.py     PURE  a path, a query and a body -> the parameters of a method
     answers.py    how each form of reply is sent
     archive.py    an export
+    liveness.py   whether the daemon answers, also while a reply in pieces says nothing
     places.py     how many event streams and downloads may be open
     events.py     server-sent events, of one watch of the daemon
     problems.py   PURE  what goes wrong, as a problem document

@@ -63,14 +63,16 @@ async def _each(
 ) -> None:
     """Sends what each reply of a stream gives. The head of ours is sent before the first."""
     asked = await exchange.parameters(operation)
-    with exchange.download() as daemon:
-        async with daemon.replies(operation.method, encoded(asked), Members) as replies:
-            begun = False
-            async for reply in replies:
-                if not begun:
-                    await exchange.begin(operation)
-                    begun = True
-                await send(_given(reply, operation))
+    async with (
+        exchange.download() as daemon,
+        daemon.replies(operation.method, encoded(asked), Members) as replies,
+    ):
+        begun = False
+        async for reply in replies:
+            if not begun:
+                await exchange.begin(operation)
+                begun = True
+            await send(_given(reply, operation))
 
 
 def _given(reply: Members, operation: Operation) -> bytes:

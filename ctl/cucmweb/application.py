@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TypeAlias
 
-import msgspec
 import trio
 from starlette.exceptions import HTTPException
 from starlette.routing import Route, Router
@@ -18,6 +17,7 @@ from cucmtrio import Client
 from cucmweb.answers import ANSWERS, Answer
 from cucmweb.config import WebLimits
 from cucmweb.exchange import Disconnected, Exchange, Receive, Scope, Send
+from cucmweb.liveness import check_daemon
 from cucmweb.openapi import document
 from cucmweb.operations import OPERATIONS, Form, Operation
 from cucmweb.places import WebPlaces
@@ -78,12 +78,7 @@ async def _healthz(exchange: Exchange) -> None:
 
 
 async def _readyz(exchange: Exchange) -> None:
-    with trio.move_on_after(_READY) as patience:
-        await exchange.daemon.call("org.varlink.service.GetInfo", {}, dict[str, msgspec.Raw])
-    if patience.cancelled_caught:
-        raise HttpProblem(
-            503, "DaemonUnavailable", f"the daemon does not answer within {_READY:g} s"
-        )
+    await check_daemon(exchange.daemon, _READY)
     await exchange.whole(b'{"status":"ready"}')
 
 

@@ -24,16 +24,17 @@ _PIECE = 256 * 1024
 async def send_archive(exchange: Exchange, operation: Operation) -> None:
     """Raises `Damaged` in the middle where a file is not as it was received: the reply is cut."""
     asked = await exchange.parameters(operation)
-    with exchange.download() as daemon:
-        begun = daemon.upgraded(operation.method, encoded(asked), ExportReply)
-        async with begun as (reply, stream):
-            name = f"cucmd-{reply.job_id}.{operation.form}"
-            headers = {"content_disposition": f'attachment; filename="{name}"'}
-            if operation.form == "tar":
-                headers["content_length"] = str(reply.length)
-            await exchange.begin(operation, **headers)
-            source = _Source(Exported(stream, reply.length))
-            await trio.to_thread.run_sync(_pack, source, _Target(exchange), operation.form)
+    async with (
+        exchange.download() as daemon,
+        daemon.upgraded(operation.method, encoded(asked), ExportReply) as (reply, stream),
+    ):
+        name = f"cucmd-{reply.job_id}.{operation.form}"
+        headers = {"content_disposition": f'attachment; filename="{name}"'}
+        if operation.form == "tar":
+            headers["content_length"] = str(reply.length)
+        await exchange.begin(operation, **headers)
+        source = _Source(Exported(stream, reply.length))
+        await trio.to_thread.run_sync(_pack, source, _Target(exchange), operation.form)
     await exchange.end()
 
 

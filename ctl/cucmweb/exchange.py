@@ -8,8 +8,16 @@ wrong after that ends the connection in the middle of the reply: no client takes
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
-from contextlib import contextmanager
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
@@ -20,6 +28,7 @@ from cucmd.job.asked import OnBehalfOf
 from cucmtrio import Client
 from cucmweb import asking
 from cucmweb.config import WebLimits
+from cucmweb.liveness import while_it_answers
 from cucmweb.operations import MEDIA, Operation
 from cucmweb.places import WebPlaces
 from cucmweb.problems import HttpProblem
@@ -141,11 +150,14 @@ class Exchange:
         with self._places.stream(self.who):
             yield
 
-    @contextmanager
-    def download(self) -> Iterator[Client]:
-        """The place of a reply in pieces, and who asks the daemon for it. Raises `HttpProblem`."""
+    @asynccontextmanager
+    async def download(self) -> AsyncIterator[Client]:
+        """The place of a reply in pieces, and who asks the daemon for it. Raises `HttpProblem`, and
+        `DaemonUnavailable` once the daemon does not answer any more.
+        """
         with self._places.download(self.who):
-            yield self._downloads
+            async with while_it_answers(self._downloads):
+                yield self._downloads
 
     # How it is answered.
 

@@ -15,7 +15,8 @@ from cucmd.job.asked import OnBehalfOf
 from cucmweb.config import WebLimits
 from cucmweb.problems import HttpProblem
 
-# Of 64 that the daemon lets one user have, calls may use 32, and the watch has one.
+# Of 64 that the daemon lets one user have, calls may use 32, the watch has one, and by one is asked
+# whether the daemon answers.
 DOWNLOADS = 24
 
 

@@ -56,7 +56,7 @@ async def serve(
     streams = EventStreams()
     async with (
         open_client(config.socket) as daemon,
-        open_client(config.socket, connections=DOWNLOADS) as downloads,
+        open_client(config.socket, connections=DOWNLOADS + 1) as downloads,  # one for liveness.py
         trio.open_nursery() as nursery,
     ):
         nursery.start_soon(_watch, config, streams)

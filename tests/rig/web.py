@@ -139,17 +139,28 @@ def events_of(lines: Iterator[bytes]) -> Iterator[dict[str, str]]:
 
 @contextmanager
 def running_web(
-    folder: Path, daemon_socket: Path, config: str = "", *, tcp: bool = False
+    folder: Path,
+    daemon_socket: Path,
+    config: str = "",
+    *,
+    tcp: bool = False,
+    environ: Mapping[str, str] | None = None,
+    module: str = "cucmweb",
 ) -> Iterator[Web]:
-    """At a Unix socket, or at a port of its own, and ready. At its end it has stopped in order."""
+    """At a Unix socket, or at a port of its own, and ready. At its end it has stopped in order.
+
+    module: what Python runs instead of `cucmweb`.
+    """
     folder.mkdir(exist_ok=True)
     file, log = folder / "cucmweb.toml", folder / "cucmweb.log"
     file.write_text(f'tokens = "{folder}/tokens.toml"\n{config}')
     with tempfile.TemporaryDirectory(prefix="cucmweb-") as short:
         path = Path(short, "http.sock")
-        command = [sys.executable, "-X", "dev", "-W", "error::ResourceWarning", "-m", "cucmweb"]
+        command = [sys.executable, "-X", "dev", "-W", "error::ResourceWarning", "-m", module]
         listen = "127.0.0.1:0" if tcp else f"unix:{path}"
         command += ["serve", "--socket", str(daemon_socket), "--listen", listen]
+        # For `module`.
+        search = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
         with log.open("ab") as written:
             process = subprocess.Popen(
                 [*command, "--config", str(file)],
@@ -157,7 +168,7 @@ def running_web(
                 stderr=written,
                 stdin=subprocess.DEVNULL,
                 preexec_fn=die_with_parent,
-                env={**os.environ, "PYTHONPATH": os.environ.get("PYTHONPATH", "")},
+                env={**os.environ, "PYTHONPATH": search, **(environ or {})},
             )
         web = Web(process, path, log)
         try:

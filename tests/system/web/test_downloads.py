@@ -2,11 +2,13 @@
 end, whoever ends it. None of these is taken for the whole, and none leaves anything.
 """
 
+import json
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -27,18 +29,21 @@ MIB = 1 << 20
 LONG = 8 * MIB
 LARGE, CHANGED = "0a1b2c3d4e5f", "1a1b2c3d4e5f"
 PATHS = {form: f"/jobs/{LARGE}/export.{form}" for form in ("zip", "tar")}
+TRANSCRIPT = f"/jobs/{LARGE}/nodes/a/transcript"
 # Programs that read all of an export, and say whether it is whole: `tar` of a pipe alone, since it
 # skips what is in a file.
 TESTS = {"tar": ["tar", "-tf", "-"], "zip": ["unzip", "-tqq"]}
 CUT_OFF = 18  # curl: less came than there was to be
+SILENCE = 2  # seconds for a daemon to answer; 60 otherwise
 forms = pytest.mark.parametrize("form", PATHS)
 
 
 @pytest.fixture(scope="module")
 def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
-    """Of a job of 200 MiB."""
+    """Of a job of 200 MiB, with a long transcript."""
     folder = tmp_path_factory.mktemp("downloads") / "cucmd"
     job = make_sparse_job(folder / "state", {"one": 100 * MIB, "two": 100 * MIB}, LARGE)
+    (job / "a/transcript.log").write_text("admin:show status\n" * 500_000)
     make_sparse_job(folder / "state", {"one": LONG, "two": LONG}, CHANGED)
     with running_daemon(folder) as daemon:
         yield Case(daemon, job)
@@ -55,6 +60,20 @@ def _web_of_a_module(case: Case, tmp_path_factory: pytest.TempPathFactory) -> It
 def web(_web_of_a_module: Web, case: Case) -> Iterator[Web]:
     yield _web_of_a_module
     wait_until_free(_web_of_a_module, case)
+
+
+@pytest.fixture(scope="module")
+def _hasty_web_of_a_module(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    odd = {"environ": {"CUCMD_TEST_SILENCE": str(SILENCE)}, "module": "rig.odd_web"}
+    with running_web(tmp_path_factory.mktemp("hasty") / "web", case.daemon.socket, **odd) as web:
+        yield web
+
+
+@pytest.fixture
+def hasty(_hasty_web_of_a_module: Web, case: Case) -> Iterator[Web]:
+    """One that waits for the daemon no longer than `SILENCE`."""
+    yield _hasty_web_of_a_module
+    wait_until_free(_hasty_web_of_a_module, case)
 
 
 def wait_until_free(web: Web, case: Case) -> None:
@@ -199,7 +218,16 @@ def test_an_export_whose_file_goes_meanwhile_is_cut_off(
         assert_cut_off(one, web, tmp_path, form)
 
 
-# A daemon that goes.
+# A daemon that goes, or says nothing.
+
+
+@contextmanager
+def stopped(daemon: Daemon) -> Iterator[None]:
+    daemon.process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        daemon.process.send_signal(signal.SIGCONT)
 
 
 def test_a_download_whose_daemon_is_killed_is_cut_off(tmp_path: Path) -> None:
@@ -213,3 +241,30 @@ def test_a_download_whose_daemon_is_killed_is_cut_off(tmp_path: Path) -> None:
         daemon.kill()
         for form, one in downloads.items():
             assert_cut_off(one, web, tmp_path, form)
+
+
+def test_a_download_whose_daemon_stops_is_cut_off(hasty: Web, case: Case, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        downloads = {form: begun(hasty, path, stack) for form, path in PATHS.items()}
+        text = begun(hasty, TRANSCRIPT, stack)
+        with stopped(case.daemon):
+            for form, one in downloads.items():
+                assert_cut_off(one, hasty, tmp_path, form)
+            assert_cut_off(text, hasty, tmp_path)
+
+
+def test_a_download_of_a_daemon_that_has_stopped_is_refused(hasty: Web, case: Case) -> None:
+    """Also what may be silent for long: what follows, and what verifies."""
+    job = f"/jobs/{LARGE}"
+    asked = [("GET", f"{job}/{path}") for path in ("files", "output", "export.zip", "export.tar")]
+    asked += [("GET", f"{TRANSCRIPT}?follow=true"), ("POST", f"{job}/verify")]
+    with ExitStack() as stack, stopped(case.daemon):
+        replies = []
+        for verb, path in asked:
+            connection = stack.enter_context(closing(hasty.connection()))
+            connection.request(verb, path)
+            replies.append(connection)
+        for connection in replies:
+            reply = connection.getresponse()
+            problem = json.load(reply)
+            assert (reply.status, problem["code"]) == (503, "DaemonUnavailable")

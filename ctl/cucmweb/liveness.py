@@ -1,0 +1,64 @@
+"""Whether the daemon answers, also while a reply in pieces says nothing.
+
+Such a reply has no limit of time: one that follows a node is silent for as long as the node is. So
+the daemon is asked something else meanwhile, and where it does not answer that, the reply ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+import trio
+
+from cucmctl.client.calls import CALL_TIMEOUT
+from cucmctl.client.errors import ClientError, DaemonUnavailable
+from cucmtrio import Client
+
+# Seconds after which a daemon that has stopped is given up at the latest, as in a call with one
+# reply: half of them until it is asked, half for its answer.
+SILENCE = CALL_TIMEOUT
+
+
+async def check_daemon(daemon: Client, within: float) -> None:
+    """Raises `DaemonUnavailable` if it does not answer within so many seconds, and other errors of
+    a call.
+    """
+    with daemon.limit(trio.current_time() + within):
+        await daemon.call("org.varlink.service.GetInfo", {}, dict[str, msgspec.Raw])
+
+
+@asynccontextmanager
+async def while_it_answers(daemon: Client) -> AsyncIterator[None]:
+    """Cancels the block once the daemon does not answer, and raises `DaemonUnavailable` then."""
+    raised: Exception | None = None
+
+    async def ask() -> None:
+        nonlocal raised
+        try:
+            while True:
+                await trio.sleep(SILENCE / 2)
+                await _check(daemon)
+        except DaemonUnavailable as error:
+            raised = error
+            nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask)
+        try:
+            yield
+        except Exception as error:  # a nursery would put it into a group
+            raised = raised or error
+        nursery.cancel_scope.cancel()
+    if raised is not None:
+        raise raised
+
+
+async def _check(daemon: Client) -> None:
+    try:
+        await check_daemon(daemon, SILENCE / 2)
+    except DaemonUnavailable:
+        raise
+    except ClientError:
+        pass  # a refusal is an answer

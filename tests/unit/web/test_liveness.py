@@ -1,0 +1,61 @@
+"""A daemon that says nothing for long: whether it is waited for."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from cucmctl.client.errors import ClientError, ConnectionLost, DaemonUnavailable
+from cucmtrio import Client
+from cucmweb import liveness
+from cucmweb.liveness import while_it_answers
+
+HOURS = 10 * 3600
+
+
+class AskedDaemon(Client):
+    """`answer` is what it does when it is asked."""
+
+    def __init__(self, answer: Callable[[], Awaitable[object]]) -> None:
+        super().__init__("/not/there")
+        self.answer = answer
+        self.asked = 0
+
+    async def call(self, *_: object, **__: object) -> Any:
+        self.asked += 1
+        return await self.answer()
+
+
+async def refuse() -> None:
+    raise ClientError
+
+
+async def break_off() -> None:
+    raise ConnectionLost
+
+
+@pytest.mark.parametrize("answer", [trio.lowlevel.checkpoint, refuse])
+async def test_a_daemon_that_answers_is_waited_for(
+    autojump_clock: MockClock, answer: Callable[[], Awaitable[object]]
+) -> None:
+    daemon = AskedDaemon(answer)
+    async with while_it_answers(daemon):
+        await trio.sleep(HOURS)
+    assert daemon.asked > 100
+
+
+@pytest.mark.parametrize("answer", [trio.sleep_forever, break_off])
+async def test_a_daemon_that_does_not_answer_is_given_up(
+    autojump_clock: MockClock, answer: Callable[[], Awaitable[object]]
+) -> None:
+    with trio.fail_after(liveness.SILENCE + 1), pytest.raises(DaemonUnavailable):
+        async with while_it_answers(AskedDaemon(answer)):
+            await trio.sleep_forever()
+
+
+async def test_an_error_of_what_is_waited_for_is_raised_as_it_is(autojump_clock: MockClock) -> None:
+    with pytest.raises(KeyError):
+        async with while_it_answers(AskedDaemon(trio.sleep_forever)):
+            raise KeyError
