@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 import cucmctl
 import cucmd
+import cucmtrio
+import cucmweb
 
 NOBODY = 65534
 # Read now: during a test it is a folder of that test, which is removed at its end.
@@ -86,7 +88,7 @@ def _copy_interpreter(folder: Path) -> None:
 def _copy_packages(folder: Path) -> None:
     for kind in ("purelib", "platlib"):
         _copy(Path(sysconfig.get_path(kind)), folder, _NOT_OF_THE_PACKAGES)
-    for package in (cucmctl, cucmd):
+    for package in (cucmctl, cucmtrio, cucmweb, cucmd):
         source = Path(package.__file__).parent
         _copy(source, folder / source.name, ())
 

@@ -24,7 +24,9 @@ from cucmd.protocol.jobs import CancelReply, Job, WatchReply
 from rig.daemon import Daemon
 from rig.process import Child, die_with_parent
 from rig.quiet import wait_until
+from rig.readable_python import Python, readable_python
 
+RIG = Path(__file__).parent
 needs_web = pytest.mark.skipif(
     find_spec("hypercorn") is None or find_spec("starlette") is None,
     reason="needs the extra web: pip install -e '.[web]'",
@@ -146,21 +148,30 @@ def running_web(
     tcp: bool = False,
     environ: Mapping[str, str] | None = None,
     module: str = "cucmweb",
+    user: int | None = None,
+    groups: Sequence[int] = (),
 ) -> Iterator[Web]:
     """At a Unix socket, or at a port of its own, and ready. At its end it has stopped in order.
 
     module: what Python runs instead of `cucmweb`.
+    user: the uid of the process, which has to be able to read the folder; groups: those it is in.
     """
     folder.mkdir(exist_ok=True)
     file, log = folder / "cucmweb.toml", folder / "cucmweb.log"
     file.write_text(f'tokens = "{folder}/tokens.toml"\n{config}')
     with tempfile.TemporaryDirectory(prefix="cucmweb-") as short:
         path = Path(short, "http.sock")
-        command = [sys.executable, "-X", "dev", "-W", "error::ResourceWarning", "-m", module]
+        python = Python(sys.executable, {}) if user is None else readable_python()
+        command = [python.program, "-X", "dev", "-W", "error::ResourceWarning", "-m", module]
         listen = "127.0.0.1:0" if tcp else f"unix:{path}"
         command += ["serve", "--socket", str(daemon_socket), "--listen", listen]
+        own = {**os.environ, **python.environ, **(environ or {})}
         # For `module`.
-        search = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+        own["PYTHONPATH"] = os.pathsep.join([str(RIG.parent), own.get("PYTHONPATH", "")])
+        if user is not None:
+            os.chown(short, user, -1)
+            # Coverage writes to our working directory, where another user may not write.
+            own.pop("COVERAGE_PROCESS_START", None)
         with log.open("ab") as written:
             process = subprocess.Popen(
                 [*command, "--config", str(file)],
@@ -168,7 +179,10 @@ def running_web(
                 stderr=written,
                 stdin=subprocess.DEVNULL,
                 preexec_fn=die_with_parent,
-                env={**os.environ, "PYTHONPATH": search, **(environ or {})},
+                env=own,
+                user=user,
+                group=user,
+                extra_groups=None if user is None else groups,
             )
         web = Web(process, path, log)
         try:

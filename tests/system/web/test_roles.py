@@ -1,6 +1,8 @@
 """Who may use which path: each path with each role, by the daemon's own table of rights."""
 
+import grp
 import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -9,12 +11,14 @@ from pathlib import Path
 import pytest
 from msgspec import Struct
 
+from cucmd.job.asked import Login
 from cucmd.service.access import RIGHTS, Right
 from cucmweb.operations import OPERATIONS, OWN
 from cucmweb.token_commands import add, revoke
 from cucmweb.token_file import change_tokens
 from cucmweb.tokens import Token, hash_of, secret_of
 from rig.daemon import CONFIG, Daemon, running_daemon
+from rig.others import allow_all_to_connect, folder_of, why_not
 from rig.web import Answer, Web, needs_web, running_web
 
 pytestmark = needs_web
@@ -201,3 +205,36 @@ def test_where_cucmweb_may_not_speak_for_others_it_says_what_to_do(
     problem = answer.json()
     assert (answer.status, problem["code"]) == (503, "MayNotSpeakForOthers")
     assert "may_speak_for" in problem["hint"]
+
+
+# A user that is in no database.
+SOMEBODY = 61001
+
+
+@pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+def test_a_role_gives_no_right_that_the_user_of_cucmweb_has_not(tmp_path: Path) -> None:
+    """It may view alone; who has a token to operate, or opens its socket, can do no more by it."""
+    group = next(one for one in grp.getgrall() if one.gr_gid)
+    access = f'[access]\nview_group = "{group.gr_name}"\nmay_speak_for = ["{SOMEBODY}"]\n'
+    with (
+        running_daemon(tmp_path / "cucmd", CONFIG + access) as daemon,
+        daemon.client() as client,
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        folder_of(SOMEBODY) as folder,
+    ):
+        allow_all_to_connect(daemon)
+        secret = add(folder / "tokens.toml", "olga", "operate", None)
+        os.chown(folder / "tokens.toml", SOMEBODY, -1)
+        node = f"127.0.0.1:{silent.getsockname()[1]}"
+        job_id = client.check([node], login=Login("u", "p")).job_id
+        with running_web(folder, daemon.socket, user=SOMEBODY, groups=[group.gr_gid]) as web:
+            for headers in ({"authorization": f"Bearer {secret}"}, {}):
+                asked = [
+                    web.ask("POST", "/jobs", START | {"nodes": [node]}, headers),
+                    web.ask("POST", f"/jobs/{job_id}/cancel", None, headers),
+                    web.ask("GET", f"/jobs/{job_id}", None, headers),
+                ]
+                assert [one.status for one in asked] == [403, 403, 200]
+        assert [job.status for job in client.list()] == ["running"]
+        client.cancel(job_id)
+        client.wait(job_id)
