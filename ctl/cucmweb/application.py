@@ -78,7 +78,11 @@ async def _healthz(exchange: Exchange) -> None:
 
 
 async def _readyz(exchange: Exchange) -> None:
-    await check_daemon(exchange.daemon, _READY)
+    """Without why it is not: anybody may ask."""
+    try:
+        await check_daemon(exchange.daemon, _READY)
+    except ClientError:
+        raise HttpProblem(503, "DaemonUnavailable", "the daemon does not answer") from None
     await exchange.whole(b'{"status":"ready"}')
 
 

@@ -46,7 +46,9 @@ _LONGEST_KEY = 128
 
 
 class Exchange:
-    """`who`: on whose behalf it is; None: of whoever may open the socket."""
+    """`who`: on whose behalf it is; None: of whoever may open the socket, and where the path is for
+    anybody, of nobody.
+    """
 
     def __init__(
         self,

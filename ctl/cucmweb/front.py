@@ -4,8 +4,8 @@ request id   X-Request-ID where it is sane, else a new one; in the reply, the lo
              daemon's log where it goes there
 Host         a name of the configuration, so that no other site's page reaches a local server
              by a name of its own (DNS rebinding); Origin, where a browser sends it, too
-caller       callers.py
-rate         so many requests a second of each caller
+caller       callers.py; what is for anybody is asked for by nobody, of any host
+rate         so many requests a second of each caller, and of nobody
 patience     seconds in which a client has to take each piece
 """
 
@@ -25,6 +25,7 @@ from cucmweb.admission import Callers
 from cucmweb.callers import Arrival, NotLetIn
 from cucmweb.config import WebConfig, accepts_host
 from cucmweb.exchange import Disconnected, Message, Receive, Scope, Send
+from cucmweb.operations import FOR_ANYBODY
 from cucmweb.problems import HttpProblem
 
 AsgiApplication: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -70,16 +71,21 @@ class Front:
         """Raises `HttpProblem`."""
         if scope["http_version"] not in ("1.0", "1.1"):
             raise HttpProblem(505, "Http1Only", "expected HTTP/1.1")
+        rate_of = None if scope["path"] in FOR_ANYBODY else self._identify(scope)
+        if not self._rates.take(rate_of):
+            most = f"more than {self._config.limits.requests} requests a second"
+            raise HttpProblem(429, "TooManyRequests", most)
+
+    def _identify(self, scope: Scope) -> str:
+        """The name of whom it is of, empty at the Unix socket. Raises `HttpProblem`."""
         arrival = Arrival(scope["client"][0] if scope["client"] else None, scope["headers"])
         self._check_host(arrival)
         try:
             caller = self._callers.of(scope["client"], scope["headers"])
         except NotLetIn as refused:
             raise _not_let_in(refused) from None
-        scope["state"]["who"] = caller
-        if not self._rates.take(caller.name if caller else ""):
-            most = f"more than {self._config.limits.requests} requests a second"
-            raise HttpProblem(429, "TooManyRequests", most)
+        scope["state"] |= {"who": caller, "by": f"'{caller.name}'" if caller else "the socket"}
+        return caller.name if caller else ""
 
     def _check_host(self, arrival: Arrival) -> None:
         hosts = arrival.values("host")
@@ -104,15 +110,16 @@ def _not_let_in(refused: NotLetIn) -> HttpProblem:
 
 
 class RequestRates:
-    """How many requests each caller may make: as many at once as in a second, and so many more
-    each second.
+    """How many requests each caller may make, and nobody, who is None: as many at once as in a
+    second, and so many more each second.
     """
 
     def __init__(self, each_second: float) -> None:
         self._each_second = each_second
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # with when that was
+        # With when that was.
+        self._left: OrderedDict[str | None, tuple[float, float]] = OrderedDict()
 
-    def take(self, caller: str) -> bool:
+    def take(self, caller: str | None) -> bool:
         now = trio.current_time()
         left, at = self._left.pop(caller, (self._each_second, now))
         left = min(self._each_second, left + (now - at) * self._each_second)
@@ -129,7 +136,7 @@ class _Answered:
     def __init__(self, scope: Scope, receive: Receive, send: Send, patience: float) -> None:
         self.request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = self.request_id
-        scope["state"]["who"] = None
+        scope["state"] |= {"who": None, "by": "nobody"}
         self._scope = scope
         self._receive = receive
         self._send = send
@@ -185,13 +192,12 @@ class _Answered:
                 await self.receive()
 
     def log(self) -> None:
-        who = self._scope["state"]["who"]
         status = f"{self._status} {HTTPStatus(self._status).phrase}" if self._status else "no reply"
         _log.info(
             "%s %s by %s: %s, %.3f s, request %s",
             self._scope["method"],
             ascii(self._scope["path"])[1:-1],
-            f"'{who.name}'" if who else "the socket",
+            self._scope["state"]["by"],
             status,
             trio.current_time() - self._began,
             self.request_id,

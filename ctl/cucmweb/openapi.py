@@ -15,7 +15,7 @@ import msgspec
 import cucmd
 from cucmd.protocol.jobs import Job
 from cucmweb.asking import kind_of, members
-from cucmweb.operations import MEDIA, OPERATIONS, OWN, Operation
+from cucmweb.operations import FOR_ANYBODY, MEDIA, OPERATIONS, OWN, Operation
 from cucmweb.problems import STATUS
 
 _REF = "#/components/schemas/{name}"
@@ -175,7 +175,9 @@ def _responses(operation: Operation) -> dict[str, Any]:
 
 
 def _own(path: str, says: str) -> dict[str, Any]:
-    wrong = _ALWAYS | (_OF_DAEMON if path == "/readyz" else set())
+    for_anybody = path in FOR_ANYBODY
+    wrong = _ALWAYS - ({401, 403} if for_anybody else set())
+    wrong |= {503} if path == "/readyz" else set()
     good = _good(says, MEDIA["object"], {"type": "object"})
     name = path[1:].partition(".")[0]
     return {
@@ -183,6 +185,7 @@ def _own(path: str, says: str) -> dict[str, Any]:
         "summary": says,
         "parameters": [_REQUEST_ID],
         "responses": {"200": good} | _problems(wrong),
+        **({"security": []} if for_anybody else {}),
     }
 
 

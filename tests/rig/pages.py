@@ -25,7 +25,7 @@ from cucmd.failure import Code, failure
 from cucmd.service.access import RIGHTS, Right
 from cucmweb.asking import members
 from cucmweb.config import WebConfig
-from cucmweb.operations import MEDIA, OPERATIONS, OWN, Operation
+from cucmweb.operations import FOR_ANYBODY, MEDIA, OPERATIONS, OWN, Operation
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((*ROOT.glob("ctl/man/*.md"), *ROOT.glob("daemon/man/*.md")))
@@ -143,7 +143,9 @@ def paths() -> str:
     """Each path of `cucmweb` with who may use it, what it takes and what it gives."""
     rows = ["| path | who | takes | gives |", "| --- | --- | --- | --- |"]
     rows += [f"| {' | '.join(map(_cell, _path(one)))} |" for one in OPERATIONS]
-    rows += [f"| `GET {path}` | `view` | | {says} |" for path, says in OWN.items()]
+    for path, says in OWN.items():
+        who = "anybody" if path in FOR_ANYBODY else "`view`"
+        rows.append(f"| `GET {path}` | {who} | | {says} |")
     return "\n".join(rows) + "\n"
 
 

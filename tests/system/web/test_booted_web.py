@@ -82,7 +82,7 @@ try:
     connection.sock.connect(path)
 except PermissionError:
     sys.exit("not permitted")
-connection.request("GET", "/healthz", headers=dict(one.split(": ") for one in headers))
+connection.request("GET", "/openapi.json", headers=dict(one.split(": ") for one in headers))
 print(connection.getresponse().status)
 """
 
@@ -183,7 +183,7 @@ def test_at_tcp_it_serves_who_has_a_token(host: Host) -> None:
 
 def at_tcp(headers: dict[str, str]) -> int:
     with closing(http.client.HTTPConnection(*ADDRESS, timeout=60)) as connection:
-        connection.request("GET", "/healthz", headers=headers)
+        connection.request("GET", "/openapi.json", headers=headers)
         return connection.getresponse().status
 
 
@@ -199,5 +199,5 @@ def test_nginx_stands_in_front_as_the_page_says_it(host: Host, tmp_path: Path) -
     assert ask(host, "nina", *named) == "not permitted"
     with running_nginx(tmp_path, host.debian.path(PATH)) as nginx:
         for user, status in (("olga", 200), ("victor", 200), ("", 401)):
-            with nginx.asked("/healthz", user) as reply:
+            with nginx.asked("/openapi.json", user) as reply:
                 assert reply.status == status

@@ -164,3 +164,4 @@ def test_it_is_alive_without_a_daemon_and_ready_with_one(web: Web, daemon: Daemo
     assert web.ask("GET", "/healthz").status == 200
     answer = web.ask("GET", "/readyz")
     assert (answer.status, answer.json()["code"]) == (503, "DaemonUnavailable")
+    assert str(daemon.socket.parent).encode() not in answer.body  # for anybody

@@ -320,6 +320,7 @@ def test_a_caller_may_not_ask_too_often(make_web: Callable[..., Web], daemon: Da
     refused = [answer for answer in answers if answer.status != 200]
     assert {(one.status, one.json()["code"]) for one in refused} == {(429, "TooManyRequests")}
     assert all(one.headers["retry-after"].isdecimal() for one in refused)
+    assert web.ask("GET", "/openapi.json").status == 200  # it is not nobody who asks
     wait_until(lambda: web.ask("GET", "/healthz").status == 200)
 
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from cucmd.job.asked import Login
 from cucmd.service.access import RIGHTS, Right
-from cucmweb.operations import OPERATIONS, OWN
+from cucmweb.operations import FOR_ANYBODY, OPERATIONS, OWN
 from cucmweb.token_commands import add, revoke
 from cucmweb.token_file import change_tokens
 from cucmweb.tokens import Token, hash_of, secret_of
@@ -65,7 +65,10 @@ def outcome(right: Right | None, *, role: str) -> int | None:
 
 
 def of_all(refused: Callable[[Right | None], int | None]) -> dict[tuple[str, str], int | None]:
-    return {path: refused(right) for path, right in NEEDED.items()}
+    return {
+        (verb, path): None if path in FOR_ANYBODY else refused(right)
+        for (verb, path), right in NEEDED.items()
+    }
 
 
 ALL_401 = of_all(lambda right: 401)
@@ -149,6 +152,14 @@ def test_each_path_is_for_those_who_have_the_right(
         assert answer.status < 500, (verb, path, answer.body)
         found[verb, path] = answer.status if answer.status in (401, 403) else None
     assert found == refused
+
+
+@pytest.mark.parametrize("path", sorted(FOR_ANYBODY))
+@pytest.mark.parametrize("headers", [{"authorization": "Bearer x"}, {"host": "192.0.2.1:8080"}])
+def test_what_is_for_anybody_does_not_look_at_who_asks(
+    served: Served, path: str, headers: dict[str, str]
+) -> None:
+    assert served.asked(Asking(), "GET", path, **headers).status == 200
 
 
 def started(served: Served, who: Asking, key: str) -> dict[str, object]:

@@ -68,7 +68,7 @@ def ask(path: Path, **headers: str) -> int:
     connection.sock = socket.socket(socket.AF_UNIX)
     try:
         connection.sock.connect(str(path))
-        connection.request("GET", "/healthz", headers=headers)
+        connection.request("GET", "/openapi.json", headers=headers)
         return connection.getresponse().status
     finally:
         connection.close()

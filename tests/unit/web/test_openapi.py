@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from cucmweb.openapi import document
-from cucmweb.operations import OPERATIONS
+from cucmweb.operations import FOR_ANYBODY, OPERATIONS
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +45,10 @@ def test_a_start_needs_nodes_and_a_login(described: dict[str, Any]) -> None:
     body = described["components"]["schemas"]["StartJobs"]
     assert body["required"] == ["nodes", "login"]
     assert "start_key" not in body["properties"]
+
+
+def test_what_is_for_anybody_needs_no_token(described: dict[str, Any]) -> None:
+    asked = {path: one["get"] for path, one in described["paths"].items() if "get" in one}
+    open_to_all = {path for path, one in asked.items() if one.get("security") == []}
+    assert open_to_all == FOR_ANYBODY
+    assert open_to_all == {path for path, one in asked.items() if "401" not in one["responses"]}
