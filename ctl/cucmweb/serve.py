@@ -14,6 +14,7 @@ import logging
 import math
 import socket
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from typing import Any, cast
 
 import trio
@@ -36,8 +37,9 @@ from cucmweb.places import DOWNLOADS
 _GRACE = 3.0
 # Seconds until the daemon is asked again for its events, where it has refused.
 _PAUSE = 2.0
-# Connections at once, beside those of event streams.
+# Connections at once, beside those of event streams; and those that wait for one of these to end.
 _MOST_BESIDE = 200
+_MOST_WAITING = 200
 # Bytes that are sent under one deadline: what a client that reads slowly, but reads, manages.
 _PIECE = 64 * 1024
 
@@ -115,14 +117,23 @@ class _Server:
             connections.cancel_scope.deadline = trio.current_time() + _GRACE
 
     async def _handle(self, stream: trio.SocketStream) -> None:
-        async with stream, self._places:
-            with trio.CancelScope() as scope:
-                patient = PatientStream(stream, self._patience, scope)
-                try:
-                    taken = cast(Any, patient)  # it wants one for TLS, by its types
-                    await _Http1(self._front, self._config, self._context, {}, taken)
-                except Exception:
-                    _log.exception("a defect in a connection")
+        """Closes it where too many wait for a place, and where none is free within `patience`."""
+        async with stream, AsyncExitStack() as stack:
+            if self._places.statistics().tasks_waiting >= _MOST_WAITING:
+                return
+            with trio.move_on_after(self._patience) as patience:
+                await stack.enter_async_context(self._places)
+            if not patience.cancelled_caught:
+                await self._serve(stream)
+
+    async def _serve(self, stream: trio.SocketStream) -> None:
+        with trio.CancelScope() as scope:
+            patient = PatientStream(stream, self._patience, scope)
+            try:
+                taken = cast(Any, patient)  # it wants one for TLS, by its types
+                await _Http1(self._front, self._config, self._context, {}, taken)
+            except Exception:
+                _log.exception("a defect in a connection")
 
 
 class _Http1(TCPServer):

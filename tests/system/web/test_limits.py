@@ -3,9 +3,10 @@ nothing.
 """
 
 import resource
+import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from rig.web import Web, needs_web, running_web
 pytestmark = needs_web
 QUICK = "[limits]\npatience = 1\nrequests = 100_000\n"
 NO_JOB = "/jobs/000000000000"
+# Where one may be an event stream: the clients that it serves at once, and those that may wait.
+SERVED, WAITING = 201, 200
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +111,43 @@ def test_a_thousand_silent_connections_shut_nobody_out(web: Web) -> None:
         with web.raw(request("GET", "/healthz")) as sock:
             assert statuses(sock.recv(4096)) == [200]
         assert {said(sock) for sock in silent} == {b""}
+
+
+@contextmanager
+def full(daemon: Daemon, folder: Path, patience: int) -> Iterator[Web]:
+    """With as many clients as it serves at once, since its daemon does not answer until the end."""
+    limits = f"[limits]\npatience = {patience}\nrequests = 1000\nstreams = 1\n"
+    with running_web(folder, daemon.socket, limits) as web, ExitStack() as stack:
+        assert web.ask("GET", "/readyz").status == 200
+        daemon.process.send_signal(signal.SIGSTOP)
+        try:
+            asked = last(request("GET", "/jobs"))
+            clients = [stack.enter_context(web.raw(asked)) for _ in range(SERVED)]
+            wait_until(lambda: web.clients() == SERVED)
+            yield web
+        finally:
+            daemon.process.send_signal(signal.SIGCONT)
+        assert [statuses(said(one)) for one in clients] == SERVED * [[200]]
+
+
+def test_who_finds_no_place_is_waited_for_no_longer(shared_daemon: Daemon, tmp_path: Path) -> None:
+    with (
+        full(shared_daemon, tmp_path / "web", 1) as web,
+        web.raw(request("GET", "/healthz")) as sock,
+    ):
+        assert said(sock) == b""
+
+
+def test_where_too_many_wait_for_a_place_another_is_not_let_in(
+    shared_daemon: Daemon, tmp_path: Path
+) -> None:
+    with full(shared_daemon, tmp_path / "web", 3600) as web, ExitStack() as stack:
+        for _ in range(WAITING):
+            stack.enter_context(web.raw())
+        wait_until(lambda: web.clients() == SERVED + WAITING)
+        with web.raw() as sock:
+            assert said(sock) == b""
+        assert web.clients() == SERVED + WAITING
 
 
 def test_a_connection_that_is_used_again_is_waited_for_no_longer(web: Web) -> None:
