@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import resource
 import signal
 import socket
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ _log = logging.getLogger("cucmweb")
 def run(config: WebConfig) -> None:
     """Until SIGTERM or SIGINT. Raises `UnusableFile` and `CannotListen`."""
     set_up_logging(logging.INFO)
+    _allow_all_descriptors()
     tokens = TokenFile(Path(config.tokens))
     with open_sockets(parse_listen(config.listen)) as opened:
         sockets = [bound for bound, _ in opened]
@@ -32,6 +34,13 @@ def run(config: WebConfig) -> None:
         for address in addresses:
             _log.info("listening at %s, for the daemon at %s", written(address), config.socket)
         trio.run(_until_stopped, config, Callers(tokens, config.proxy), sockets)
+
+
+def _allow_all_descriptors() -> None:
+    """A process begins with 1024 mostly, of which a client each would take more."""
+    first, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if first < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _until_stopped(

@@ -113,6 +113,21 @@ def test_a_thousand_silent_connections_shut_nobody_out(web: Web) -> None:
         assert {said(sock) for sock in silent} == {b""}
 
 
+def test_more_clients_than_a_process_may_have_at_first_are_served(
+    shared_daemon: Daemon, tmp_path: Path
+) -> None:
+    first, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with ExitStack() as stack:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (100, most))
+        try:
+            web = stack.enter_context(running_web(tmp_path / "web", shared_daemon.socket))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (first, most))
+        for _ in range(200):
+            stack.enter_context(web.raw())
+        assert web.ask("GET", "/readyz").status == 200
+
+
 @contextmanager
 def full(daemon: Daemon, folder: Path, patience: int) -> Iterator[Web]:
     """With as many clients as it serves at once, since its daemon does not answer until the end."""
