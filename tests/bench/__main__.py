@@ -34,12 +34,19 @@ import receive
 import record
 import starvation
 import status
+import web
 from figures import ALLOWED, Compared, Values, aligned, in_turns, refused, rows_of_one, rows_of_two
 from installed import HERE, CannotInstall, Version, install_checkout, install_commit
 from table import rows_of
 
 # Of any version, from outside.
-FROM_OUTSIDE = {"logins": logins, "receive": receive, "status": status, "client": client}
+FROM_OUTSIDE = {
+    "logins": logins,
+    "receive": receive,
+    "status": status,
+    "client": client,
+    "web": web,
+}
 COMPARED = FROM_OUTSIDE | {"export": export}
 # Of this version, partly from inside.
 OF_THIS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {

@@ -1,4 +1,5 @@
-"""Versions of the project, each installed as users install it: in an environment of its own.
+"""Versions of the project, each installed as users install it, with what `cucmweb` needs: in an
+environment of its own.
 
 A commit is installed once, from what `git archive` gives, and found again in the cache folder; the
 checkout is installed anew each time. Nothing is left in the repository.
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 REPOSITORY = Path(__file__).parents[2]
+WITH = "[web]"  # a version that has no such extra is installed without it
 
 
 class CannotInstall(Exception):
@@ -79,7 +81,7 @@ def _environment(cache: Path, name: str) -> Iterator[tuple[Path, bool]]:
     """
     cache.mkdir(parents=True, exist_ok=True)
     folder, made = cache / name, cache / name / "made-with"
-    python = f"{sys.base_prefix} {sys.version}"
+    python = f"{sys.base_prefix} {sys.version} {WITH}"
     with (cache / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         is_new = not made.exists() or made.read_text() != python
@@ -92,7 +94,7 @@ def _environment(cache: Path, name: str) -> Iterator[tuple[Path, bool]]:
 
 
 def _pip_install(environment: Path, source: Path) -> None:
-    _run(environment / "bin" / "python", "-m", "pip", "install", "--quiet", source)
+    _run(environment / "bin" / "python", "-m", "pip", "install", "--quiet", f"{source}{WITH}")
 
 
 def _run(*command: str | Path) -> None:

@@ -68,16 +68,16 @@ def _measure(
     idle = [_call(wire, job_id) for _ in range(IDLE_CALLS)]
     used = daemon.cpu() - used
     return {
-        Figure("`Status` while bytes come, 99th percentile", "ms", aim="< 50 ms"): _p99(busy),
+        Figure("`Status` while bytes come, 99th percentile", "ms", aim="< 50 ms"): p99(busy),
         Figure("    calls of one client", "/s"): len(busy) / sum(busy),
         Figure("    received meanwhile", "MB/s"): came / sum(busy),
-        Figure("`Status` idle, 99th percentile", "ms", aim="< 5 ms"): _p99(idle),
+        Figure("`Status` idle, 99th percentile", "ms", aim="< 5 ms"): p99(idle),
         Figure("`Status` idle, calls of one client", "/s"): len(idle) / sum(idle),
         Figure("    processor time of a call", "ms", decides=True): used / len(idle),
     }
 
 
-def _p99(took: list[float]) -> float:
+def p99(took: list[float]) -> float:
     """Of at least two."""
     return statistics.quantiles(took, n=100)[98]
 

@@ -149,12 +149,14 @@ def running_web(
     tcp: bool = False,
     environ: Mapping[str, str] | None = None,
     module: str = "cucmweb",
+    program: str | None = None,
     user: int | None = None,
     groups: Sequence[int] = (),
 ) -> Iterator[Web]:
     """At a Unix socket, or at a port of its own, and ready. At its end it has stopped in order.
 
-    module: what Python runs instead of `cucmweb`.
+    module: what Python runs instead of `cucmweb`, with its own checks.
+    program: the installed program, in place of that.
     user: the uid of the process, which has to be able to read the folder; groups: those it is in.
     """
     folder.mkdir(exist_ok=True)
@@ -163,7 +165,8 @@ def running_web(
     with tempfile.TemporaryDirectory(prefix="cucmweb-") as short:
         path = Path(short, "http.sock")
         python = Python(sys.executable, {}) if user is None else readable_python()
-        command = [python.program, "-X", "dev", "-W", "error::ResourceWarning", "-m", module]
+        checked = [python.program, "-X", "dev", "-W", "error::ResourceWarning", "-m", module]
+        command = checked if program is None else [program]
         listen = "127.0.0.1:0" if tcp else f"unix:{path}"
         command += ["serve", "--socket", str(daemon_socket), "--listen", listen]
         own = {**os.environ, **python.environ, **(environ or {})}

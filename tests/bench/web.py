@@ -1,0 +1,142 @@
+"""What `GET /jobs/{id}` costs over HTTP, beside `Status` on the daemon's socket: of a job of two
+nodes that has ended, by one client each, which keeps its connection.
+
+And what 500 open event streams cost, of a job whose nodes send files meanwhile. One of the streams
+is not read; a process of its own reads the others.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import selectors
+import socket
+import subprocess
+import tempfile
+import time
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from figures import Figure, Sample
+from installed import Version
+from rig.lab import Lab, running_lab
+from rig.web import Web, running_web
+from served import Served, Wire, environ, served
+from status import p99
+
+NODES = 2
+STREAMS = 500
+CALLS = 1000  # each way; after so many cucmweb ends a connection
+CONFIG = f"[limits]\nrequests = 1_000_000\nstreams_per_caller = {STREAMS}\n"
+
+
+def why_not(versions: Sequence[Version]) -> str | None:
+    for version in versions:
+        asked = [version.bin / "python", "-c", "import cucmweb.serve"]
+        if subprocess.run(asked, capture_output=True, env=environ(), check=False).returncode:
+            return f"{version.name} has no cucmweb"
+    return None
+
+
+@contextmanager
+def opened(versions: Sequence[Version], options: Namespace) -> Iterator[list[Callable[[], Sample]]]:
+    """Each version has a job that has ended."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cucmd-bench-")))
+        lab = stack.enter_context(running_lab(NODES, "--files", "2", "--size", "1000"))
+        slow = stack.enter_context(running_lab(NODES, "--fault", "trickle@20000"))
+        measures = []
+        for place, version in enumerate(versions):
+            daemon = stack.enter_context(served(version, folder / str(place)))
+            program = str(version.bin / "cucmweb")
+            running = running_web(folder / f"web{place}", daemon.socket, CONFIG, program=program)
+            web = stack.enter_context(running)
+            wire = stack.enter_context(daemon.wire())
+            job_id = wire.start(lab, lab.nodes)
+            assert wire.wait(job_id)["status"] == "succeeded"
+            measures.append(partial(_measure, daemon, web, wire, job_id, slow, options.seconds))
+        yield measures
+
+
+def _measure(
+    daemon: Served, web: Web, wire: Wire, job_id: str, slow: Lab, seconds: float
+) -> Sample:
+    daemon.settle()
+    by_socket = [_timed(partial(wire.job, job_id)) for _ in range(CALLS)]
+    used = web.cpu()
+    with web.raw() as sock:
+        by_http = [_timed(partial(_get, sock, job_id)) for _ in range(CALLS)]
+    used = web.cpu() - used
+    with _streams(web, wire, slow) as running:
+        beside, of_streams = [], web.cpu()
+        ends = time.perf_counter() + seconds
+        while time.perf_counter() < ends:
+            beside.append(_timed(partial(wire.job, running)))
+        of_streams = web.cpu() - of_streams
+        memory = web.memory()
+    streams = f"`Status` on the socket beside {STREAMS} event streams"
+    return {
+        Figure("`Status` on the socket, calls of one client", "/s"): CALLS / sum(by_socket),
+        Figure("`GET /jobs/{id}` over HTTP, calls of one client", "/s"): CALLS / sum(by_http),
+        Figure("`Status` on the socket, 99th percentile", "ms", aim="< 5 ms"): p99(by_socket),
+        Figure("`GET /jobs/{id}` over HTTP, 99th percentile", "ms"): p99(by_http),
+        Figure("    processor time of cucmweb for each", "ms", decides=True): used / CALLS,
+        Figure(f"{streams}, 99th percentile", "ms", aim="< 20 ms"): p99(beside),
+        Figure("    processor time of cucmweb for each second", "s"): of_streams / seconds,
+        Figure("    memory of cucmweb", "MB"): memory,
+    }
+
+
+def _timed(call: Callable[[], object]) -> float:
+    """Seconds."""
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+def _get(sock: socket.socket, job_id: str) -> dict[str, Any]:
+    """The job. As bare as `Wire`: what Python's own client takes is not measured."""
+    sock.sendall(_request(f"/jobs/{job_id}"))
+    reply, whole = b"", None
+    while whole is None or len(reply) < whole.end() + int(whole[1]):
+        data = sock.recv(1 << 20)
+        assert data, reply
+        reply += data
+        whole = re.match(rb"HTTP/1.1 200 .*?content-length: (\d+)\r\n.*?\r\n\r\n", reply, re.DOTALL)
+    return json.loads(reply[whole.end() :])
+
+
+def _request(path: str, *headers: str) -> bytes:
+    return "\r\n".join([f"GET {path} HTTP/1.1", "host: localhost", *headers, "", ""]).encode()
+
+
+@contextmanager
+def _streams(web: Web, wire: Wire, slow: Lab) -> Iterator[str]:
+    """The job that runs, while all its streams are open."""
+    job_id = wire.start(slow, slow.nodes)
+    asked = _request(f"/jobs/{job_id}/events", "connection: close")
+    with ExitStack() as stack:
+        readers = [stack.enter_context(web.raw(asked)) for _ in range(STREAMS)]
+        assert {reader.recv(12) for reader in readers} == {b"HTTP/1.1 200"}
+        reading = get_context("fork").Process(target=_read, args=(readers[1:],))
+        reading.start()
+        yield job_id
+        wire.call("Cancel", job_id=job_id)
+        wire.wait(job_id)
+        reading.join()
+
+
+def _read(readers: Sequence[socket.socket]) -> None:
+    """All of them, until each has ended."""
+    with selectors.DefaultSelector() as selector:
+        for reader in readers:
+            selector.register(reader, selectors.EVENT_READ, reader)
+        while selector.get_map():
+            for key, _ in selector.select():
+                if not key.data.recv(1 << 16):
+                    selector.unregister(key.data)
