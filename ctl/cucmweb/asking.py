@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Mapping, Sequence
+from functools import cache
 from types import UnionType
 from typing import Any
 
@@ -24,6 +25,7 @@ _LONGEST_NAME = 64
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
+@cache
 def members(operation: Operation) -> dict[str, Any]:
     """The members that come from the query or the body, with their types."""
     hints = typing.get_type_hints(operation.request)
