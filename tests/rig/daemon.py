@@ -55,6 +55,12 @@ class Daemon(Child):
     def client(self) -> Client:
         return Client(self.socket)
 
+    def forget_host_keys(self) -> None:
+        """A later lab may get a port that a node of an earlier one had, and has other keys."""
+        with Client(self.socket) as client:
+            for node in {key.node for key in client.host_keys()}:
+                client.forget_host_key(node)
+
     def ctl(self, *arguments: str, **options: object) -> subprocess.CompletedProcess:
         """Runs `cucmctl` against it."""
         command = [sys.executable, "-m", "cucmctl", "--socket", str(self.socket), *arguments]

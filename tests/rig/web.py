@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
@@ -221,14 +221,18 @@ def refusal(status: int, body: bytes) -> Exception:
 
 
 class DaemonOverHttp(Daemon):
-    """A daemon that is called over HTTP, by a `cucmweb` that lives as long as its client."""
+    """A daemon that is called over HTTP, by the `cucmweb` that is given, or else by one that lives
+    as long as its client.
+    """
 
-    def __init__(self, daemon: Daemon) -> None:
+    def __init__(self, daemon: Daemon, web: Web | None = None) -> None:
         super().__init__(daemon.process, daemon.folder, daemon.socket)
+        self._web = web
 
     @contextmanager
     def client(self) -> Iterator["WebClient"]:
-        with running_web(self.folder / "web", self.socket) as web:
+        own = running_web(self.folder / "web", self.socket)
+        with own if self._web is None else nullcontext(self._web) as web:
             yield WebClient(web)
 
 

@@ -79,8 +79,5 @@ def shared_daemon(_daemon_of_a_module: Daemon) -> Iterator[Daemon]:
     """One for all tests of a module; each leaves it as it was."""
     before = Holdings.of(_daemon_of_a_module)
     yield _daemon_of_a_module
-    # A later lab may get a port that a node of an earlier one had, and has other keys.
-    with _daemon_of_a_module.client() as client:
-        for node in {key.node for key in client.host_keys()}:
-            client.forget_host_key(node)
+    _daemon_of_a_module.forget_host_keys()
     assert_holds_no_more(_daemon_of_a_module, before)

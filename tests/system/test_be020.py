@@ -33,7 +33,7 @@ Against simulated nodes over real SSH, a real daemon and its real socket; and ea
 HTTP, as `cucmweb` serves it: the paths are those of the specification.
 """  # noqa: E501  a row of the table is one line
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -45,7 +45,7 @@ from rig.jobs import as_ended, in_phase, node, start, statuses, until
 from rig.lab import Lab
 from rig.parameters import more
 from rig.quiet import assert_nothing_open, wait_until
-from rig.web import DaemonOverHttp, needs_web
+from rig.web import DaemonOverHttp, needs_web, running_web
 
 MakeLab = Callable[..., Lab]
 MakeDaemon = Callable[..., Daemon]
@@ -59,15 +59,37 @@ quick_over_both = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture(params=["socket", pytest.param("http", marks=[needs_web, pytest.mark.long])])
+@pytest.fixture(
+    scope="module", params=["socket", pytest.param("http", marks=[needs_web, pytest.mark.long])]
+)
 def over(request: pytest.FixtureRequest) -> Over:
     """Gives the daemon as the test calls it."""
     return DaemonOverHttp if request.param == "http" else lambda daemon: daemon
 
 
+@pytest.fixture(scope="module")
+def _daemon_of_a_module(over: Over, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """One for all tests at the socket, and one with a `cucmweb` for all of those over HTTP."""
+    folder = tmp_path_factory.mktemp("shared")
+    with running_daemon(folder / "cucmd") as daemon:
+        if over is not DaemonOverHttp:
+            yield daemon
+            return
+        with running_web(folder / "web", daemon.socket) as web:
+            assert web.ask("GET", "/readyz").status == 200  # it has its connections to the daemon
+            yield DaemonOverHttp(daemon, web)
+
+
 @pytest.fixture
-def daemon(shared_daemon: Daemon, over: Over) -> Daemon:
-    return over(shared_daemon)
+def daemon(
+    over: Over, _daemon_of_a_module: Daemon, request: pytest.FixtureRequest
+) -> Iterator[Daemon]:
+    """Over HTTP it is looked at the end of all tests at what the daemon holds."""
+    if over is not DaemonOverHttp:
+        yield request.getfixturevalue("shared_daemon")
+        return
+    yield _daemon_of_a_module
+    _daemon_of_a_module.forget_host_keys()
 
 
 @quick_over_both
@@ -82,7 +104,7 @@ def test_cancel_job_queued(make_daemon: MakeDaemon, over: Over, make_lab: MakeLa
     lab = make_lab(2, "--fault", "1=hang:command")
     daemon = over(make_daemon("jobs = 1\n"))
     with daemon.client() as client:
-        first = start(client, lab, lab.nodes[:1])
+        first = start(client, lab, lab.nodes[:1], grace=1)
         until(client, first.job_id, in_phase("command"))
         queued = start(client, lab, lab.nodes[1:])
         assert queued.status == "queued"
@@ -111,13 +133,13 @@ def test_cancel_job_persists_cancelled_state(tmp_path: Path, over: Over, make_la
 def test_cancel_job_finalizes_status(daemon: Daemon, make_lab: MakeLab) -> None:
     lab = make_lab(2, "--fault", "2=hang:command")
     with daemon.client() as client:
-        some = start(client, lab)
+        some = start(client, lab, grace=1)
         until(client, some.job_id, lambda job: "succeeded" in statuses(job))
         reply = client.cancel(some.job_id)
         assert reply.status == "partial"
         assert some.job_id in reply.message
         assert reply.message.endswith(" partial")
-        none = start(client, lab, lab.nodes[1:])
+        none = start(client, lab, lab.nodes[1:], grace=1)
         until(client, none.job_id, in_phase("command"))
         assert client.cancel(none.job_id).status == "cancelled"
         assert client.status(some.job_id).completed_at is not None
@@ -158,7 +180,7 @@ def test_cancel_during_running_prevents_new_running_nodes(
 ) -> None:
     lab = make_lab(6, "--fault", "hang:command")
     with daemon.client() as client:
-        job = start(client, lab, concurrency=2)
+        job = start(client, lab, concurrency=2, grace=1)
         # A node runs before it is connected to.
         until(client, job.job_id, lambda job: phases(job).count("command") == 2)
         client.cancel(job.job_id)

@@ -20,6 +20,22 @@ def make_web(stack: ExitStack, tmp_path: Path) -> Callable[..., Web]:
     return make
 
 
+@pytest.fixture(scope="module")
+def _web_of_a_module(
+    _daemon_of_a_module: Daemon, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Web]:
+    folder = tmp_path_factory.mktemp("web") / "web"
+    with running_web(folder, _daemon_of_a_module.socket) as web:
+        yield web
+
+
+@pytest.fixture
+def shared_web(_web_of_a_module: Web, _daemon_of_a_module: Daemon) -> Iterator[Web]:
+    """One for all tests of a module. Once it has ended, its daemon holds what it held before it."""
+    yield _web_of_a_module
+    _daemon_of_a_module.forget_host_keys()
+
+
 @pytest.fixture
 def web(make_web: Callable[..., Web], daemon: Daemon) -> Iterator[Web]:
     return make_web(daemon)

@@ -63,7 +63,7 @@ def test_streams_go_on_over_the_end_of_the_daemon(
         web = stack.enter_context(running_web(tmp_path / "web", path))
         with running_daemon(folder, CONFIG + login) as daemon, daemon.client() as client:
             lead_to(daemon, path)
-            job_id = start(client, lab, credential="lab").job_id
+            job_id = start(client, lab, credential="lab", grace=1).job_id
             listener = Listener(web, f"/jobs/{job_id}/events")
             listening = listener.listening()
             listening.__enter__()
@@ -132,17 +132,11 @@ def test_five_hundred_readers_are_told_the_same(
 def listening_sockets(web: Web, path: str, number: int) -> Iterator[list[socket.socket]]:
     """Each has been told the beginning."""
     asked = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
-    readers = [socket.socket(socket.AF_UNIX) for _ in range(number)]
-    try:
+    with ExitStack() as stack:
+        readers = [stack.enter_context(web.raw(asked)) for _ in range(number)]
         for reader in readers:
-            reader.settimeout(60)
-            reader.connect(str(web.socket))
-            reader.sendall(asked)
             assert reader.recv(1, socket.MSG_PEEK)
         yield readers
-    finally:
-        for reader in readers:
-            reader.close()
 
 
 def read_all(readers: list[socket.socket]) -> list[list[dict[str, str]]]:

@@ -19,6 +19,17 @@ pytestmark = needs_web
 MakeLab = Callable[..., Lab]
 
 
+@pytest.fixture
+def web(shared_web: Web) -> Web:
+    return shared_web
+
+
+@pytest.fixture
+def daemon(_daemon_of_a_module: Daemon) -> Daemon:
+    """The one behind it."""
+    return _daemon_of_a_module
+
+
 def request(lab: Lab, **more: object) -> dict[str, object]:
     return {
         "nodes": list(lab.nodes),
@@ -47,7 +58,8 @@ def job(web: Web, make_lab: MakeLab) -> Job:
 
 def test_what_a_job_has_is_read(web: Web, job: Job) -> None:
     assert job.status == "succeeded"
-    [listed] = web.ask("GET", "/jobs?status=succeeded&limit=5").json()["jobs"]
+    path = f"/jobs?status=succeeded&limit=5&target={job.nodes[0].node}"
+    [listed] = web.ask("GET", path).json()["jobs"]
     assert listed["job_id"] == job.job_id
     files = web.ask("GET", f"/jobs/{job.job_id}/files").json()["files"]
     one = [file for file in files if file["node"] == job.nodes[0].node]
@@ -158,7 +170,10 @@ def test_a_request_id_is_in_the_logs_of_both(web: Web, daemon: Daemon, make_lab:
     web.ask("POST", f"/jobs/{job['job_id']}/cancel")
 
 
-def test_it_is_alive_without_a_daemon_and_ready_with_one(web: Web, daemon: Daemon) -> None:
+def test_it_is_alive_without_a_daemon_and_ready_with_one(
+    make_web: Callable[..., Web], make_daemon: Callable[..., Daemon]
+) -> None:
+    web = make_web(daemon := make_daemon())
     assert web.ask("GET", "/readyz").status == 200
     daemon.stop()
     assert web.ask("GET", "/healthz").status == 200

@@ -369,8 +369,10 @@ def test_a_page_of_another_site_reaches_nothing_by_a_forwarded_port(
 # Too much.
 
 
-def test_a_caller_may_not_ask_too_often(make_web: Callable[..., Web], daemon: Daemon) -> None:
-    web = make_web(daemon, "[limits]\nrequests = 5\n")
+def test_a_caller_may_not_ask_too_often(
+    shared_daemon: Daemon, make_web: Callable[..., Web]
+) -> None:
+    web = make_web(shared_daemon, "[limits]\nrequests = 5\n")
     answers = [web.ask("GET", "/healthz") for _ in range(50)]
     refused = [answer for answer in answers if answer.status != 200]
     assert {(one.status, one.json()["code"]) for one in refused} == {(429, "TooManyRequests")}
@@ -380,9 +382,9 @@ def test_a_caller_may_not_ask_too_often(make_web: Callable[..., Web], daemon: Da
 
 
 def test_a_caller_may_not_have_too_many_streams(
-    make_web: Callable[..., Web], daemon: Daemon
+    shared_daemon: Daemon, make_web: Callable[..., Web]
 ) -> None:
-    web = make_web(daemon, "[limits]\nstreams_per_caller = 2\n")
+    web = make_web(shared_daemon, "[limits]\nstreams_per_caller = 2\n")
     with web.raw(request("GET", "/events")) as one, web.raw(request("GET", "/events")) as two:
         assert statuses(one.recv(4096)) == statuses(two.recv(4096)) == [200]
         answer = web.ask("GET", "/events")
