@@ -1,6 +1,7 @@
 """`events`: what happens to jobs, over restarts of the daemon: no change is lost, or told twice.
 
     state      what happens                              next
+    watching   the first reply of the first watch        watching: its states are told, then `begun`
     watching   the daemon goes away, or cannot tell      away: `away` is told
     away       it cannot be asked                        away: asked again after a pause
     away       it gives the state, and what was missed   watching: that is told, then `back`
@@ -12,7 +13,7 @@ Where such a question fails, the watch begins anew.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
 
 import trio
@@ -37,25 +38,25 @@ def events(
     *,
     reconnect: float = DEFAULT,
     changes: bool = True,
+    whole: Callable[[str], bool] = lambda _: False,
 ) -> AbstractAsyncContextManager[AsyncIterator[JobEvent]]:
-    """The state of the jobs that run or wait, or of one job, then each change, and when the daemon
-    went away and came back. Of one job until that ends, of all jobs without end.
+    """The state of the jobs that run or wait, or of one job, `begun`, then each change, and when
+    the daemon went away and came back. Of one job until that ends, of all jobs without end.
 
     reconnect  seconds within which the daemon must answer, also at first; math.inf: it is waited
                for however long it is away
     changes    after the first state only the nodes that differ, in a `change`; else all of the job
+    whole      asked before a state is told: of which jobs that is all of the job, where the watch
+               of all jobs gives a line of a list
 
     What is kept is the same after months. Whoever reads too slowly is told how many changes were
     `missed`, and the states then. The iterator has ended once a step of it was cancelled.
     Raises `ClientError`: `JobNotFound`, and after `reconnect` seconds why the daemon is away.
     """
-    return aclosing(_told(client, job_id, reconnect, changes))
+    return aclosing(_told(_Watching(client, job_id, changes, Events(whole)), reconnect))
 
 
-async def _told(
-    client: Calls, job_id: str | None, reconnect: float, changes: bool
-) -> AsyncGenerator[JobEvent, None]:
-    watching = _Watching(client, job_id, changes)
+async def _told(watching: _Watching, reconnect: float) -> AsyncGenerator[JobEvent, None]:
     back_by: float | None = None  # None: it is not away
     pause = PAUSE
     while True:
@@ -64,7 +65,9 @@ async def _told(
                 async for event in told:
                     if event.name != "back":
                         yield event
-                    elif back_by is not None:
+                    elif back_by is None:
+                        yield JobEvent("begun")
+                    else:
                         back_by, pause = None, PAUSE
                         yield event
         except AWAY as error:
@@ -85,11 +88,11 @@ async def _told(
 class _Watching:
     """One watch after the other, and what was told of them."""
 
-    def __init__(self, client: Calls, job_id: str | None, changes: bool) -> None:
+    def __init__(self, client: Calls, job_id: str | None, changes: bool, events: Events) -> None:
         self._client = client
         self._job_id = job_id
         self._changes = changes
-        self._events = Events()
+        self._events = events
         self._begun = job_id is not None
 
     async def once(self, first_by: float | None) -> AsyncGenerator[JobEvent, None]:

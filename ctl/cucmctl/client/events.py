@@ -7,6 +7,7 @@ that was told last.
     the watch gives                  what is told
     the jobs that run or wait        a state of each
     a change                         the change, unless a state was told that has it in it
+    a line of a list                 the line, or all of the job where `whole` says so
     the jobs once more, because the  a state of those that have another revision now. Jobs that have
     daemon was away, or changes      ended meanwhile, or changed after their end, are found in the
     were missed                      list of the newest: their state too, or that they are gone
@@ -17,7 +18,7 @@ calls are among the events: see `method_call.answered`.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
@@ -39,13 +40,14 @@ class JobEvent(Struct, frozen=True, omit_defaults=True, rename={"name": "event"}
     change      what has changed
     gone        the job of this id was deleted while nobody saw
     missed      `count` changes were left out, because the reader was slow; states follow
+    begun       the states that there were at first have been told
     away        the daemon does not answer, or cannot say what was missed: `why`
     back        it does again, and what was missed has been told
 
-    The last two are those of `cucmtrio.events`, which waits for the daemon.
+    The last three are those of `cucmtrio.events`, which waits for the daemon.
     """
 
-    name: Literal["state", "change", "missed", "gone", "away", "back"]
+    name: Literal["state", "change", "missed", "gone", "begun", "away", "back"]
     job_id: str | None = None
     job: Job | JobSummary | JobChange | None = None
     count: int | None = None
@@ -56,9 +58,12 @@ EventSteps: TypeAlias = Steps[JobEvent]
 
 
 class Events:
-    """Of one job, or of all jobs."""
+    """Of one job, or of all jobs. `whole`: of which of these all of a job is told as its state, and
+    not its line of a list.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, whole: Callable[[str], bool] = lambda _: False) -> None:
+        self._whole = whole
         self.told: dict[str, int] = {}  # revisions; the jobs in the order in which they came
         self._unfinished: set[str] = set()  # of these, those that have not ended
         self._asked_for: set[str] = set()  # those whose state is not from the watch
@@ -80,7 +85,10 @@ class Events:
         for job in (reply.job, *(reply.jobs or ())):
             # After missed changes figures may differ that are no revision.
             if job is not None and (reply.missed or not self._begun or self._is_news(job)):
-                yield self._state(job)
+                if isinstance(job, JobSummary) and self._whole(job.job_id):
+                    yield from self._ask_for(job.job_id)
+                else:
+                    yield self._state(job)
         if reply.jobs is not None:
             running = {job.job_id for job in reply.jobs}
             yield from self._ended_meanwhile(running)  # the first time too: since `begin`
@@ -99,6 +107,9 @@ class Events:
             return True
         told = self.told.get(change.job_id, -1)
         if change.job_id in self._asked_for:
+            # The watch has come as far as the state; what it tells of that revision now is figures.
+            if change.revision >= told:
+                self._asked_for.discard(change.job_id)
             return change.revision > told
         return change.revision >= told  # figures have the same revision
 

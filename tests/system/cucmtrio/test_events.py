@@ -38,9 +38,7 @@ class Jobs:
             elif method == "List":
                 await caller.send(reply({"jobs": self._listed()}))
             else:
-                job_id = asked["job_id"]
-                job = make_job("succeeded", job_id=job_id, revision=self.ended[job_id])
-                await caller.send(reply({"job": job}))
+                await caller.send(reply({"job": self._status(asked["job_id"])}))
 
     async def _watched(self, caller):
         self.watches += 1
@@ -71,6 +69,11 @@ class Jobs:
                 await caller.send(
                     reply({"sequence": 1, "missed": 0, "change": change}, continues=True)
                 )
+
+    def _status(self, job_id):
+        revision = self.revisions.get(job_id) or self.ended[job_id]
+        status = "running" if job_id in self.revisions else "succeeded"
+        return make_job(status, make_node(), job_id=job_id, revision=revision)
 
     def _listed(self):
         all_jobs = {**self.revisions, **self.ended}
@@ -130,7 +133,7 @@ def told():
     return Told()
 
 
-AWAY, BACK = ("away", None, None), ("back", None, None)
+BEGUN, AWAY, BACK = [(name, None, None) for name in ("begun", "away", "back")]
 
 
 async def test_states_then_changes_are_told(jobs, serving, client, told, nursery):
@@ -142,7 +145,17 @@ async def test_states_then_changes_are_told(jobs, serving, client, told, nursery
         await jobs.change("two")
         await told.until("change", "two", 1)
         nursery.cancel_scope.cancel()
-    assert told.seen == [("state", "one", 1), ("change", "one", 2), ("change", "two", 1)]
+    assert told.seen == [("state", "one", 1), BEGUN, ("change", "one", 2), ("change", "two", 1)]
+
+
+async def test_all_of_a_job_is_told_where_that_is_wanted(jobs, serving, client):
+    await jobs.change("one")
+    await jobs.change("two")
+    async with serving(jobs.serve):
+        async with events(client, whole=lambda job_id: job_id == "one") as told:
+            states = [await anext(told), await anext(told)]
+        client.close()
+    assert [hasattr(event.job, "nodes") for event in states] == [True, False]
 
 
 async def test_over_a_restart_nothing_is_lost_or_told_twice(
@@ -234,7 +247,7 @@ async def test_where_it_cannot_tell_what_was_missed_it_is_asked_again(
         jobs.restart()
         await told.until(*BACK)
         nursery.cancel_scope.cancel()
-    assert told.seen[2:] == [AWAY, ("state", "two", 5), BACK]
+    assert told.seen[3:] == [AWAY, ("state", "two", 5), BACK]
     assert jobs.watches == 5
 
 
@@ -256,7 +269,7 @@ async def test_the_events_of_one_job_end_with_it(serving, client, told):
 
     async with serving(serve):
         await told.run(client, job_id="3f2a")
-    assert told.seen == [("state", "3f2a00112233", 4), ("change", "3f2a00112233", 5)]
+    assert told.seen == [("state", "3f2a00112233", 4), BEGUN, ("change", "3f2a00112233", 5)]
 
 
 async def test_a_job_that_is_not_there_is_raised(serving, client, told):
@@ -291,4 +304,4 @@ async def test_what_is_missed_by_a_slow_reader_is_told(jobs, serving, client, to
         nursery.start_soon(told.run, client)
         await told.until("state", "one", 9)
         nursery.cancel_scope.cancel()
-    assert told.seen == [("missed", None, None), ("state", "one", 9)]
+    assert told.seen == [BEGUN, ("missed", None, None), ("state", "one", 9)]

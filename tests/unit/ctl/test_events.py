@@ -64,9 +64,9 @@ class Daemon:
 
 
 class Reader:
-    def __init__(self, daemon):
+    def __init__(self, daemon, **options):
         self.daemon = daemon
-        self.events = Events()
+        self.events = Events(**options)
         assert list(answered(self.events.begin(), daemon.ask)) == []
         daemon.watch()
 
@@ -198,6 +198,36 @@ def test_what_is_kept_is_bounded(daemon, reader):
     assert reader.told() == []
 
 
+@pytest.fixture
+def whole(daemon):
+    """A reader that is told all of `one`, and not its line of a list."""
+    daemon.set("one", 1)
+    daemon.set("two", 1)
+    return Reader(daemon, whole=lambda job_id: job_id == "one")
+
+
+def test_all_of_a_job_is_told_where_that_is_wanted(daemon, whole):
+    assert [hasattr(event.job, "nodes") for event in whole.read()] == [True, False]
+    daemon.set("one", 2)
+    daemon.watch()
+    (event,) = whole.read()
+    assert (event.job.revision, hasattr(event.job, "nodes")) == (2, True)
+
+
+def test_a_job_that_is_asked_for_is_not_told_again_by_the_watch(daemon, whole):
+    daemon.set("one", 2)  # the watch tells it, after its line of the list
+    daemon.set("one", 2)  # figures
+    assert whole.told() == [("state", "one", 2), ("state", "two", 1), ("change", "one", 2)]
+    daemon.set("one", 3)
+    daemon.set("one", 3)
+    assert whole.told() == [("change", "one", 3)] * 2
+
+
+def test_a_job_that_is_deleted_as_it_is_asked_for_is_gone(daemon, whole):
+    daemon.jobs.pop("one")
+    assert whole.told() == [("gone", "one", None), ("state", "two", 1)]
+
+
 def test_a_watch_of_one_job_tells_it_once(daemon):
     events = Events()
 
@@ -223,12 +253,12 @@ STEPS = st.lists(
 )
 
 
-@given(STEPS)
-def test_whoever_adds_up_the_events_knows_the_jobs(steps):
+@given(STEPS, st.booleans())
+def test_whoever_adds_up_the_events_knows_the_jobs(steps, whole):
     daemon = Daemon()
     daemon.set("0", 1, "succeeded", closed=True)
     daemon.set("1", 1)
-    reader = Reader(daemon)
+    reader = Reader(daemon, whole=lambda _: whole)
     known = {"0": 1}
     latest = {"0": 1}
 
