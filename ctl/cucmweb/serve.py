@@ -77,7 +77,7 @@ async def _watch(config: WebConfig, streams: EventStreams) -> None:
     async with open_client(config.socket) as client:
         while True:
             try:
-                async with events(client, reconnect=math.inf) as told:
+                async with events(client, reconnect=math.inf, whole=streams.is_followed) as told:
                     await streams.run(told)
             except ClientError as error:
                 _log.error("no events come from the daemon: %s", error)

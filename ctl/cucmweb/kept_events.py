@@ -1,0 +1,114 @@
+"""PURE. Server-sent events, and the newest of them, which every stream reads from.
+
+An event has the revision of its job as its id, once: what comes of the same revision later, such as
+figures, has none.
+
+    path                  id
+    /jobs/{job_id}/events REVISION
+    /events               JOB_ID/REVISION
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from cucmd.protocol.jobs import Job, JobChange, JobSummary
+
+# Events that are kept, and their bytes at most: some minutes of a job with 400 nodes.
+_MOST_KEPT, _MOST_BYTES = 4_000, 16 * 1024 * 1024
+
+_ENDED = frozenset({"succeeded", "partial", "failed", "cancelled"})
+
+
+class ServerEvent(msgspec.Struct, frozen=True):
+    """An event. is_news: the first of its revision. is_last: of a job that is closed, or is gone.
+    is_gone: the job was deleted. is_short: of a job it has no nodes, as a list has it.
+    """
+
+    name: str
+    job_id: str
+    revision: int | None
+    data: bytes
+    is_news: bool
+    is_last: bool
+    is_gone: bool = False
+    is_short: bool = False
+
+    def frame(self, *, of_all: bool) -> bytes:
+        """As it is sent."""
+        lines = b"event: %s\ndata: %s\n\n" % (self.name.encode(), self.data)
+        return id_line(self.place(of_all=of_all)) + lines if self.is_news else lines
+
+    def place(self, *, of_all: bool) -> str:
+        """The id of what is news."""
+        return f"{self.job_id}/{self.revision}" if of_all else str(self.revision)
+
+
+def id_line(place: str) -> bytes:
+    return b"id: %s\n" % place.encode()
+
+
+def state(job: Job | JobSummary, *, is_news: bool = True) -> ServerEvent:
+    """The event of a job as it is."""
+    data = msgspec.json.encode(job)
+    short = isinstance(job, JobSummary)
+    return ServerEvent(
+        "state", job.job_id, job.revision, data, is_news, is_over(job), is_short=short
+    )
+
+
+def is_over(job: Job | JobSummary | JobChange) -> bool:
+    """Whether nothing more will come of it."""
+    return job.status in _ENDED and bool(getattr(job, "closed", False))
+
+
+class KeptEvents:
+    """The newest events, numbered as they came. `end`: the number that the next one gets."""
+
+    def __init__(self) -> None:
+        self.end = 0
+        self._events: dict[int, ServerEvent] = {}
+        self._bytes = 0
+
+    @property
+    def begin(self) -> int:
+        """The number of the oldest."""
+        return self.end - len(self._events)
+
+    def __getitem__(self, number: int) -> ServerEvent:
+        return self._events[number]
+
+    def add(self, event: ServerEvent) -> None:
+        self._events[self.end] = event
+        self.end += 1
+        self._bytes += len(event.data)
+        while len(self._events) > _MOST_KEPT or self._bytes > _MOST_BYTES:
+            self._bytes -= len(self._events.pop(self.begin).data)
+
+    def clear(self) -> None:
+        self._events.clear()
+        self._bytes = 0
+
+    def since(self, number: int) -> Iterator[ServerEvent]:
+        return (self._events[one] for one in range(number, self.end))
+
+    def after(self, place: str, job_id: str | None) -> int | None:
+        """The number behind the event that has this id, of a job or of all of them. None: it is not
+        kept.
+        """
+        of_all = job_id is None
+        wanted = place.partition("/")[0] if of_all else job_id
+        for number in range(self.begin, self.end):
+            one = self._events[number]
+            if one.job_id == wanted and one.is_news and one.place(of_all=of_all) == place:
+                return number + 1
+        return None
+
+    def newest_place(self) -> str | None:
+        """Of all jobs: the id of the newest one that has any."""
+        for number in range(self.end - 1, self.begin - 1, -1):
+            if self._events[number].is_news:
+                return self._events[number].place(of_all=True)
+        return None

@@ -1,0 +1,174 @@
+"""Event streams of a watch that a test tells of, and readers of them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import trio
+import trio.testing
+
+from cucmctl.client.errors import ClientError
+from cucmctl.client.events import JobEvent
+from cucmd.protocol.jobs import Job, JobChange, JobReply, JobSummary, ListReply
+from cucmweb.config import WebLimits
+from cucmweb.events import EventStreams
+from cucmweb.exchange import Disconnected, Exchange
+from cucmweb.operations import OPERATIONS
+from cucmweb.places import WebPlaces
+from system.ctl.conftest import make_job, make_summary
+
+ONE, OTHER = "0123456789ab", "ba9876543210"
+(OF_JOB, OF_ALL) = (one for one in OPERATIONS if one.form == "events")
+LIMITS = WebLimits()
+
+
+def job(revision: int, status: str = "running", **more: Any) -> Job:
+    made = {"job_id": ONE, "revision": revision, "closed": False, **more}
+    return msgspec.convert(make_job(status, **made), Job)
+
+
+def summary(revision: int, job_id: str = ONE, status: str = "running") -> JobSummary:
+    return msgspec.convert(make_summary(status, job_id=job_id, revision=revision), JobSummary)
+
+
+def change(revision: int, status: str = "running", job_id: str = ONE, **more: Any) -> JobEvent:
+    made = {"closed": False, **more}
+    changed = JobChange(job_id, status, False, None, None, (), revision, **made)
+    return JobEvent("change", job_id, changed)
+
+
+def state(job: Job | JobSummary) -> JobEvent:
+    return JobEvent("state", job.job_id, job)
+
+
+BEGUN, AWAY, BACK = JobEvent("begun"), JobEvent("away", why="it is gone"), JobEvent("back")
+
+
+class Daemon:
+    """As a client of it: `job` is what `Status` gives, or raises; `listed` what `List` gives, by
+    status, the newest first. `meanwhile` is called before each reply. `asked`: how often.
+    """
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.job: Job | ClientError = job(1)
+        self.listed: dict[str, list[JobSummary]] = {}
+        self.meanwhile: Callable[[str], Any] = lambda _: None
+
+    async def call(self, method: str, asked: msgspec.Raw, _reply: type) -> JobReply | ListReply:
+        given = msgspec.json.decode(asked)
+        self.asked += 1
+        await trio.lowlevel.checkpoint()
+        if method == "List" and not isinstance(self.job, ClientError):
+            listed = self.listed.get(given["status"], [])
+            ids = [one.job_id for one in listed]
+            begin = ids.index(given["before"]) + 1 if "before" in given else 0
+            page = tuple(listed[begin : begin + given["limit"]])
+            reply: JobReply | ListReply = ListReply(page, len(listed) - begin - len(page))
+            self.meanwhile(given["status"])
+            await a_while()
+            return reply
+        found = self.job
+        self.meanwhile(method)
+        await a_while()
+        if isinstance(found, ClientError):
+            raise found
+        return JobReply(found)
+
+
+class Reader:
+    """A client of a stream. `status` is that of the reply, `events` what came, each by its fields;
+    `last` is what an EventSource sends when it comes again. It reads only while `reads` is set.
+    """
+
+    def __init__(self, last: str | None) -> None:
+        self.last = last
+        self.status = 0
+        self.events: list[dict[str, str]] = []
+        self.pieces = self.silences = 0
+        self.ended = self.cut_off = False
+        self.raised: Exception | None = None
+        self.reads = trio.Event()
+        self.reads.set()
+
+    async def send(self, message: dict[str, Any]) -> None:
+        await self.reads.wait()
+        await trio.lowlevel.checkpoint()
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            return
+        self.ended = not message["more_body"]
+        self.pieces += 1
+        for part in message["body"].decode().split("\n\n"):
+            fields = dict(line.split(": ", 1) for line in part.splitlines() if line[:1] != ":")
+            self.silences += part == ":"
+            self.last = fields.get("id", self.last)
+            if "event" in fields:
+                self.events.append(fields)
+
+    @property
+    def told(self) -> list[tuple[str, str | None]]:
+        return [(one["event"], one.get("id")) for one in self.events]
+
+
+class Hub:
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self.streams = EventStreams()
+        self.daemon = Daemon()
+        self._nursery = nursery
+        self._to_tell, self._events = trio.open_memory_channel[JobEvent](10_000)
+        nursery.start_soon(self.streams.run, self._events)
+
+    def tell(self, *events: JobEvent) -> None:
+        for event in events:
+            self._to_tell.send_nowait(event)
+
+    async def told(self, *events: JobEvent) -> None:
+        """Once all readers that read have them."""
+        self.tell(*events)
+        await settled()
+
+    async def read(self, path: str = f"/jobs/{ONE}/events", last: str | None = None) -> Reader:
+        reader = Reader(last)
+        self._nursery.start_soon(self._serve, reader, path, last)
+        await settled()
+        return reader
+
+    async def _serve(self, reader: Reader, path: str, last: str | None) -> None:
+        headers = [] if last is None else [(b"last-event-id", last.encode())]
+        job_id = path.removeprefix("/jobs/").removesuffix("/events")
+        of_job = path != "/events"
+        scope = {
+            "method": "GET",
+            "http_version": "1.1",
+            "headers": headers,
+            "query_string": b"",
+            "path_params": {"job_id": job_id} if of_job else {},
+            "state": {"request_id": "r", "who": None},
+        }
+        daemon: Any = self.daemon
+        exchange = Exchange(
+            scope,
+            trio.sleep_forever,  # type: ignore[arg-type]
+            reader.send,  # type: ignore[arg-type]
+            daemon=daemon,
+            downloads=daemon,
+            places=WebPlaces(LIMITS),
+            limits=LIMITS,
+        )
+        try:
+            await self.streams.send(exchange, OF_JOB if of_job else OF_ALL)
+        except Disconnected:
+            reader.cut_off = True
+        except Exception as error:
+            reader.raised = error
+
+
+async def a_while() -> None:
+    """For others to go on."""
+    for _ in range(10):
+        await trio.lowlevel.checkpoint()
+
+
+async def settled() -> None:
+    await trio.testing.wait_all_tasks_blocked()

@@ -1,0 +1,148 @@
+"""Server-sent events while the daemon is away, and while nobody watches it."""
+
+import pytest
+import trio
+import trio.testing
+
+from cucmctl.client.errors import (
+    DaemonUnavailable,
+    JobNotFound,
+    LimitReached,
+    ShuttingDown,
+    StorageFailed,
+)
+from cucmd.protocol import errors
+from unit.web.event_hub import AWAY, BACK, BEGUN, ONE, Hub, change, job, settled, summary
+
+GONE = JobNotFound("JobNotFound", errors.JobNotFound(ONE))
+PATHS = pytest.mark.parametrize("path", [f"/jobs/{ONE}/events", "/events"])
+
+
+@pytest.fixture
+async def beginning(hub: Hub) -> Hub:
+    """Whose watch has not begun."""
+    hub.streams.cut_off()
+    await settled()
+    return hub
+
+
+async def test_streams_go_on_while_there_is_no_daemon(
+    hub: Hub, autojump_clock: trio.testing.MockClock
+) -> None:
+    reader = await hub.read()
+    await hub.told(AWAY)
+    await trio.sleep(3600)
+    await hub.told(BACK, change(2))
+    assert reader.told == [("state", "1"), ("change", "2")]
+
+
+@PATHS
+@pytest.mark.parametrize("last", [None, "1", f"{ONE}/1"])
+async def test_who_comes_while_there_is_no_daemon_is_told_once_it_is_back(
+    hub: Hub, path: str, last: str | None, autojump_clock: trio.testing.MockClock
+) -> None:
+    await hub.told(AWAY)
+    reader = await hub.read(path, last)
+    await trio.sleep(100)
+    assert (reader.status, reader.events, reader.silences) == (200, [], 6)
+    assert hub.daemon.asked == 0
+    hub.daemon.job = job(3)
+    hub.daemon.listed = {"running": [summary(3)]}
+    await hub.told(BACK)
+    await hub.told(change(4))
+    assert [name for name, _ in reader.told if name != "missed"] == ["state", "change"]
+
+
+@PATHS
+async def test_who_comes_before_the_daemon_is_there_is_told_once_it_is(
+    beginning: Hub, path: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    beginning.daemon.job = DaemonUnavailable("no socket")
+    reader = await beginning.read(path)
+    await beginning.told(AWAY)
+    await trio.sleep(100)
+    beginning.daemon.job = job(3)
+    beginning.daemon.listed = {"running": [summary(3)]}
+    await beginning.told(BACK)
+    await beginning.told(change(4))
+    assert (reader.status, [name for name, _ in reader.told]) == (200, ["state", "change"])
+
+
+async def test_what_happens_before_the_watch_begins_is_told(beginning: Hub) -> None:
+    """The watch tells nothing of a job that has ended before it began."""
+    reader = await beginning.read()
+    assert (reader.status, reader.events) == (200, [])
+    beginning.daemon.job = job(2, "succeeded", closed=True)
+    await beginning.told(BEGUN)
+    assert (reader.told, reader.ended) == ([("state", "2")], True)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        DaemonUnavailable("it hangs"),
+        ShuttingDown("ShuttingDown", errors.ShuttingDown()),
+        LimitReached("LimitReached", errors.LimitReached("connections", 64)),
+    ],
+)
+async def test_who_comes_as_the_daemon_goes_is_told_once_it_is_back(
+    hub: Hub, error: Exception, autojump_clock: trio.testing.MockClock
+) -> None:
+    hub.daemon.job = error
+    reader = await hub.read()
+    await trio.sleep(10)
+    assert (reader.status, reader.events) == (200, [])
+    hub.daemon.job = job(3)
+    await trio.sleep(10)
+    assert reader.told == [("state", "3")]
+
+
+@pytest.mark.parametrize("error", [GONE, StorageFailed("S", errors.StorageFailed("damaged"))])
+async def test_what_the_daemon_refuses_is_no_stream(
+    beginning: Hub, error: Exception, autojump_clock: trio.testing.MockClock
+) -> None:
+    for event in (BEGUN, AWAY, BACK):
+        beginning.daemon.job = error
+        reader = await beginning.read()
+        assert (reader.status, reader.raised) == (0, error)
+        beginning.daemon.job = job(3)
+        await beginning.told(event)
+        if event is AWAY:
+            beginning.daemon.job = error
+            reader = await beginning.read()
+            await beginning.told(BACK)
+            assert (reader.status, reader.raised, reader.ended) == (200, error, False)
+
+
+async def test_who_waits_for_what_is_over_is_told_so_as_it_comes_again(hub: Hub) -> None:
+    await hub.told(AWAY)
+    reader = await hub.read(last="4")
+    hub.daemon.job = job(4, "succeeded", closed=True)
+    await hub.told(BACK)
+    assert (reader.status, reader.events, reader.ended) == (200, [], True)
+    assert (await hub.read(last="4")).status == 204
+
+
+async def test_readers_come_again_after_a_watch_that_failed(hub: Hub) -> None:
+    await hub.told(change(2))
+    reader = await hub.read(last="2")
+    hub.streams.cut_off()
+    await settled()
+    assert reader.cut_off
+    hub.daemon.job = job(9)
+    again = await hub.read(last="2")
+    assert (again.status, again.told) == (200, [])
+    await hub.told(BEGUN)
+    assert again.told == [("state", "9")]
+
+
+@PATHS
+async def test_nothing_of_before_a_watch_that_failed_is_gone_on_from(hub: Hub, path: str) -> None:
+    """What has happened in between is not known."""
+    await hub.told(change(2), change(3))
+    hub.streams.cut_off()
+    await hub.told(change(5), BEGUN)
+    hub.daemon.job = job(5)
+    hub.daemon.listed = {"running": [summary(5)]}
+    reader = await hub.read(path, "2" if "jobs" in path else f"{ONE}/2")
+    assert [name for name, _ in reader.told if name != "missed"] == ["state"]
