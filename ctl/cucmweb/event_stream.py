@@ -19,11 +19,12 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import trio
 
-from cucmd.protocol.jobs import Job, JobReply, ListReply
-from cucmweb.exchange import Disconnected, Exchange, encoded
-from cucmweb.kept_events import KeptEvents, ServerEvent, id_line, is_over, state
+from cucmd.protocol.jobs import ListReply
+from cucmweb.exchange import Disconnected, Exchange, Members, encoded
+from cucmweb.kept_events import KeptEvents, ServerEvent, framed, id_line, is_over
 from cucmweb.operations import Operation
 
 # Seconds without an event after which a line is sent that says nothing: a proxy ends a connection
@@ -32,7 +33,7 @@ SILENCE = 15.0
 # Seconds after which a reader comes again. All that were cut off at once, as by a restart of
 # cucmweb, come one after the other: a caller has only so many requests a second.
 _SOONEST, _LATEST = 2.0, 5.0
-# Bytes that are sent at once, of those that wait.
+# Bytes that are sent at once.
 _PIECE = 64 * 1024
 # Jobs that are asked for at once, to begin with.
 _LISTED = 200
@@ -59,6 +60,8 @@ class EventStream:
         self._kept = kept
         self._opened = False
         self._is_over = False
+        self._place: str | None = None  # as it looked
+        self._found, self._listed = msgspec.Raw(), ListReply(())
         self._had: dict[str, int] = {}  # the revision of each job that it has from its beginning
         self._next = kept.end  # the number of the event that it looks at next
         self._news = trio.Event()  # there is something for it at that number, or later
@@ -75,7 +78,10 @@ class EventStream:
         """Asks the daemon what there is. Raises what that refuses."""
         self._next, self._news = self._kept.end, trio.Event()  # what happens meanwhile follows
         self._place = self._kept.newest_place()
-        self._found = await (self._list(_UNFINISHED[0]) if self._of_all else self._status())
+        if self._of_all:
+            self._listed = await self._list(_UNFINISHED[0])
+        else:
+            self._found = await self._status()
 
     async def open(self) -> None:
         """The head of the reply, if it was not sent."""
@@ -90,24 +96,33 @@ class EventStream:
 
     async def tell(self) -> None:
         """From the beginning until the end of its job."""
-        if isinstance(self._found, Job):
-            first = self._first_of_job(self._found, self._last)
-            if self._is_over and not (first or self._opened):
-                await self._exchange.whole(b"", 204)
-                return
-            await self.open()
-            await self._send(first)
-        else:
-            await self.open()
-            await self._begin_with_all(self._found, self._last)
+        if not await self._begin():
+            await self._exchange.whole(b"", 204)
+            return
         while not self._is_over:
             await self._send(await self._waiting())
         await self._exchange.end()
 
-    def _first_of_job(self, job: Job, last: str | None) -> bytes:
+    async def _begin(self) -> bool:
+        """False: there is nothing to begin with, nor will there be."""
+        if self._of_all:
+            await self.open()
+            await self._begin_with_all(self._last)
+            return True
+        first = self._first_of_job(self._last)
+        if self._is_over and not (first or self._opened):
+            return False
+        await self.open()
+        await self._send(first)
+        return True
+
+    def _first_of_job(self, last: str | None) -> bytes:
+        found = self._found
+        self._found = msgspec.Raw()  # of 500 streams it would be much
+        job = msgspec.json.decode(found, type=_JobAsItIs)
         self.job_id = job.job_id
         has_all = last == str(job.revision)
-        if has_all and is_over(job):
+        if has_all and job.is_over:
             self._is_over = True
             return b""
         number = None if last is None else self._kept.after(last, job.job_id)
@@ -117,14 +132,14 @@ class EventStream:
         ):
             self._go_on_from(number)
             return b""
-        if job.revision is not None:
-            self._had[job.job_id] = job.revision
+        self._had[job.job_id] = job.revision
         if has_all:
             return b""
-        self._is_over = is_over(job)
-        return state(job).frame(of_all=False)
+        self._is_over = job.is_over
+        return id_line(str(job.revision)) + _state(found)
 
-    async def _begin_with_all(self, listed: ListReply, last: str | None) -> None:
+    async def _begin_with_all(self, last: str | None) -> None:
+        listed, self._listed = self._listed, ListReply(())
         number = None if last is None else self._kept.after(last, None)
         if number is not None:
             self._go_on_from(number)
@@ -135,11 +150,9 @@ class EventStream:
             if status != _UNFINISHED[0]:
                 listed = await self._list(status)
             while True:
-                states = [state(one, is_news=False) for one in reversed(listed.jobs)]
-                await self._send(b"".join(one.frame(of_all=True) for one in states))
-                self._had |= {
-                    one.job_id: one.revision for one in states if one.revision is not None
-                }
+                states = [_state(msgspec.json.encode(one)) for one in reversed(listed.jobs)]
+                await self._send(b"".join(states))
+                self._had |= {one.job_id: one.revision or 0 for one in listed.jobs}
                 if not listed.older:
                     break
                 listed = await self._list(status, before=listed.jobs[-1].job_id)
@@ -150,9 +163,9 @@ class EventStream:
         self._next = number
         self._news.set()
 
-    async def _status(self) -> Job:
+    async def _status(self) -> msgspec.Raw:
         asked = encoded({"job_id": self.job_id, **self._who})
-        return (await self._exchange.daemon.call("Status", asked, JobReply)).job
+        return (await self._exchange.daemon.call("Status", asked, Members))["job"]
 
     async def _list(self, status: str, **more: str) -> ListReply:
         asked = encoded({"status": status, "limit": _LISTED, **more, **self._who})
@@ -161,8 +174,8 @@ class EventStream:
     # How it goes on.
 
     async def _send(self, data: bytes) -> None:
-        if data:
-            await self._exchange.piece(data)
+        for begin in range(0, len(data), _PIECE):
+            await self._exchange.piece(data[begin : begin + _PIECE])
 
     async def _waiting(self) -> bytes:
         """What is sent next, at least a line that says nothing."""
@@ -193,7 +206,7 @@ class EventStream:
     def _frame(self, one: ServerEvent) -> bytes:
         """Of what it has from its beginning only the place among all."""
         if not self._has(one):
-            return one.frame(of_all=self._of_all)
+            return framed(one, of_all=self._of_all)
         return id_line(one.place(of_all=True)) + b"\n" if one.is_news and self._of_all else b""
 
     def _has(self, one: ServerEvent) -> bool:
@@ -201,3 +214,20 @@ class EventStream:
         if had is None or one.revision is None or one.is_gone:
             return False
         return one.revision < had or (one.revision == had and one.is_news)
+
+
+def _state(job: bytes) -> bytes:
+    return b"event: state\ndata: %s\n\n" % job
+
+
+class _JobAsItIs(msgspec.Struct):
+    """What has to be known of a job: the rest goes on as it came."""
+
+    job_id: str
+    status: str
+    revision: int = 0  # of a daemon that does not count them
+    closed: bool | None = None
+
+    @property
+    def is_over(self) -> bool:
+        return is_over(self.status, closed=self.closed)

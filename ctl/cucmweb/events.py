@@ -94,7 +94,8 @@ class EventStreams:
                 del self._revisions[next(iter(self._revisions))]
         data = msgspec.json.encode(job if job is not None else {"job_id": job_id})
         is_gone = job is None or bool(getattr(job, "deleted", False))
-        is_last = is_gone or (job is not None and is_over(job))
+        closed = getattr(job, "closed", None)
+        is_last = is_gone or (job is not None and is_over(job.status, closed=closed))
         is_short = isinstance(job, JobSummary)
         return ServerEvent(event.name, job_id, revision, data, is_news, is_last, is_gone, is_short)
 

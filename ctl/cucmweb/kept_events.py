@@ -11,10 +11,9 @@ figures, has none.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import msgspec
-
-from cucmd.protocol.jobs import Job, JobChange, JobSummary
 
 # Events that are kept, and their bytes at most: some minutes of a job with 400 nodes.
 _MOST_KEPT, _MOST_BYTES = 4_000, 16 * 1024 * 1024
@@ -36,32 +35,25 @@ class ServerEvent(msgspec.Struct, frozen=True):
     is_gone: bool = False
     is_short: bool = False
 
-    def frame(self, *, of_all: bool) -> bytes:
-        """As it is sent."""
-        lines = b"event: %s\ndata: %s\n\n" % (self.name.encode(), self.data)
-        return id_line(self.place(of_all=of_all)) + lines if self.is_news else lines
-
     def place(self, *, of_all: bool) -> str:
         """The id of what is news."""
         return f"{self.job_id}/{self.revision}" if of_all else str(self.revision)
+
+
+@lru_cache(maxsize=64)
+def framed(event: ServerEvent, *, of_all: bool) -> bytes:
+    """As it is sent, the same bytes to all who read at the same time."""
+    lines = b"event: %s\ndata: %s\n\n" % (event.name.encode(), event.data)
+    return id_line(event.place(of_all=of_all)) + lines if event.is_news else lines
 
 
 def id_line(place: str) -> bytes:
     return b"id: %s\n" % place.encode()
 
 
-def state(job: Job | JobSummary, *, is_news: bool = True) -> ServerEvent:
-    """The event of a job as it is."""
-    data = msgspec.json.encode(job)
-    short = isinstance(job, JobSummary)
-    return ServerEvent(
-        "state", job.job_id, job.revision, data, is_news, is_over(job), is_short=short
-    )
-
-
-def is_over(job: Job | JobSummary | JobChange) -> bool:
-    """Whether nothing more will come of it."""
-    return job.status in _ENDED and bool(getattr(job, "closed", False))
+def is_over(status: str, *, closed: bool | None) -> bool:
+    """Whether nothing more will come of such a job."""
+    return status in _ENDED and bool(closed)
 
 
 class KeptEvents:

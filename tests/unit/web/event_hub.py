@@ -1,7 +1,7 @@
 """Event streams of a watch that a test tells of, and readers of them."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import trio
@@ -17,6 +17,7 @@ from cucmweb.operations import OPERATIONS
 from cucmweb.places import WebPlaces
 from system.ctl.conftest import make_job, make_summary
 
+R = TypeVar("R")
 ONE, OTHER = "0123456789ab", "ba9876543210"
 (OF_JOB, OF_ALL) = (one for one in OPERATIONS if one.form == "events")
 LIMITS = WebLimits()
@@ -55,7 +56,7 @@ class Daemon:
         self.listed: dict[str, list[JobSummary]] = {}
         self.meanwhile: Callable[[str], Any] = lambda _: None
 
-    async def call(self, method: str, asked: msgspec.Raw, _reply: type) -> JobReply | ListReply:
+    async def call(self, method: str, asked: msgspec.Raw, reply: type[R]) -> R:
         given = msgspec.json.decode(asked)
         self.asked += 1
         await trio.lowlevel.checkpoint()
@@ -64,16 +65,21 @@ class Daemon:
             ids = [one.job_id for one in listed]
             begin = ids.index(given["before"]) + 1 if "before" in given else 0
             page = tuple(listed[begin : begin + given["limit"]])
-            reply: JobReply | ListReply = ListReply(page, len(listed) - begin - len(page))
+            older = len(listed) - begin - len(page)
             self.meanwhile(given["status"])
             await a_while()
-            return reply
+            return decoded(ListReply(page, older), reply)
         found = self.job
         self.meanwhile(method)
         await a_while()
         if isinstance(found, ClientError):
             raise found
-        return JobReply(found)
+        return decoded(JobReply(found), reply)
+
+
+def decoded(reply: JobReply | ListReply, kind: type[R]) -> R:
+    """As it comes over a socket."""
+    return msgspec.json.decode(msgspec.json.encode(reply), type=kind)
 
 
 class Reader:
@@ -85,7 +91,9 @@ class Reader:
         self.last = last
         self.status = 0
         self.events: list[dict[str, str]] = []
-        self.pieces = self.silences = 0
+        self.silences = 0
+        self.pieces: list[bytes] = []
+        self._rest = ""  # the beginning of a part
         self.ended = self.cut_off = False
         self.raised: Exception | None = None
         self.reads = trio.Event()
@@ -98,8 +106,9 @@ class Reader:
             self.status = message["status"]
             return
         self.ended = not message["more_body"]
-        self.pieces += 1
-        for part in message["body"].decode().split("\n\n"):
+        self.pieces.append(message["body"])
+        *parts, self._rest = (self._rest + message["body"].decode()).split("\n\n")
+        for part in parts:
             fields = dict(line.split(": ", 1) for line in part.splitlines() if line[:1] != ":")
             self.silences += part == ":"
             self.last = fields.get("id", self.last)

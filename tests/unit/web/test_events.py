@@ -150,11 +150,26 @@ async def test_what_waits_is_sent_in_one_piece(hub: Hub) -> None:
     reader = await hub.read()
     reader.reads = trio.Event()
     await hub.told(*(change(number) for number in range(2, 102)))
-    before = reader.pieces
+    before = len(reader.pieces)
     reader.reads.set()
     await settled()
     assert len(reader.events) == 101
-    assert reader.pieces - before < 4
+    assert len(reader.pieces) - before < 4
+
+
+async def test_what_is_large_is_sent_in_pieces(hub: Hub) -> None:
+    """What a slow reader has not taken of it is kept for each of them."""
+    hub.daemon.job = job(1, labels={"a": "x" * 500_000})
+    reader = await hub.read()
+    await hub.told(change(2, labels={"a": "x" * 500_000}))
+    assert reader.told == [("state", "1"), ("change", "2")]
+    assert max(map(len, reader.pieces)) <= 64 * 1024
+
+
+async def test_readers_share_what_they_are_sent(hub: Hub) -> None:
+    one, other = await hub.read(), await hub.read()
+    await hub.told(change(2))
+    assert one.pieces[-1] is other.pieces[-1]
 
 
 async def test_a_silent_stream_says_so(hub: Hub, autojump_clock: trio.testing.MockClock) -> None:
