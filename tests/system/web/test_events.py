@@ -85,6 +85,45 @@ def test_streams_go_on_over_the_end_of_the_daemon(
             stack.close()  # its connections, before it is looked at what the daemon holds
 
 
+@pytest.mark.long
+def test_who_comes_while_the_daemon_is_away_waits_for_it(tmp_path: Path, make_lab: MakeLab) -> None:
+    lab = make_lab(1, "--fault", "hang:accept")
+    path, unknown = tmp_path / "socket", "/jobs/57f3c2a1/events"
+    with ExitStack() as stack:
+        web = stack.enter_context(running_web(tmp_path / "web", path))
+        everything = stack.enter_context(web.events("/events"))
+        nothing = stack.enter_context(web.events(unknown, "7"))
+        with running_daemon(tmp_path / "cucmd") as daemon, daemon.client() as client:
+            lead_to(daemon, path)
+            assert list(nothing) == []
+            assert web.ask("GET", unknown).status == 404
+            job_id = start(client, lab).job_id
+            assert json.loads(next(everything)["data"])["job_id"] == job_id
+            client.cancel(job_id)
+            stack.close()
+
+
+@pytest.mark.long
+def test_who_was_cut_off_by_a_kill_of_cucmweb_gets_what_it_has_not_had(
+    tmp_path: Path, daemon: Daemon, make_lab: MakeLab
+) -> None:
+    lab = make_lab(1, "--fault", "hang:accept")
+    with daemon.client() as client:
+        job_id = start(client, lab).job_id
+        until(client, job_id, lambda job: job.nodes[0].phase is not None)
+        path = f"/jobs/{job_id}/events"
+        with running_web(tmp_path / "web", daemon.socket) as web, web.events(path) as events:
+            have = int(next(events)["id"])
+            web.kill()
+        client.cancel(job_id)
+        with running_web(tmp_path / "web", daemon.socket) as web:
+            with Listener(web, path, str(have)).listening() as listener:
+                pass
+            assert listener.revisions == sorted(set(listener.revisions))
+            assert listener.revisions[0] > have
+            assert json.loads(listener.events[-1]["data"])["closed"] is True
+
+
 def test_who_comes_again_is_told_what_it_has_not_had(
     web: Web, daemon: Daemon, make_lab: MakeLab
 ) -> None:
