@@ -51,23 +51,27 @@ class EventStreams:
         self._is_away = False
 
     async def run(self, events: AsyncIterator[JobEvent]) -> None:
-        async for event in events:
-            if event.name in ("begun", "back"):
-                self._is_away = False
-                self._watching.set()
-            elif event.name == "away":
-                self._is_away = True
-                self._watching = trio.Event()
-            elif event.job_id:
-                self._tell(event)
+        """At its end, also where it is cancelled, every stream is cut off."""
+        try:
+            async for event in events:
+                if event.name in ("begun", "back"):
+                    self._is_away = False
+                    self._watching.set()
+                elif event.name == "away":
+                    self._is_away = True
+                    self._watching = trio.Event()
+                elif event.job_id:
+                    self._tell(event)
+        finally:
+            self._cut_off()
 
     def is_followed(self, job_id: str) -> bool:
         """Whether a stream is of this job, so that it has to be told with its nodes."""
         return any(one.job_id and job_id.startswith(one.job_id) for one in self._streams)
 
-    def cut_off(self) -> None:
-        """Ends every stream, whose readers come again: nobody knows what they would be told. They
-        are told nothing of before that either.
+    def _cut_off(self) -> None:
+        """Their readers come again: nobody knows what they would be told. They are told nothing of
+        before that either.
         """
         self._kept.clear()
         self._revisions.clear()

@@ -81,7 +81,6 @@ async def _watch(config: WebConfig, streams: EventStreams) -> None:
                     await streams.run(told)
             except ClientError as error:
                 _log.error("no events come from the daemon: %s", error)
-            streams.cut_off()
             await trio.sleep(_PAUSE)
 
 

@@ -126,7 +126,17 @@ class Hub:
         self.daemon = Daemon()
         self._nursery = nursery
         self._to_tell, self._events = trio.open_memory_channel[JobEvent](10_000)
-        nursery.start_soon(self.streams.run, self._events)
+        self._scope = trio.CancelScope()
+        nursery.start_soon(self._watch)
+
+    async def _watch(self) -> None:
+        while True:
+            with trio.CancelScope() as self._scope:
+                await self.streams.run(self._events)
+
+    def fail(self) -> None:
+        """Ends the watch, and begins the next."""
+        self._scope.cancel()
 
     def tell(self, *events: JobEvent) -> None:
         for event in events:

@@ -21,7 +21,7 @@ PATHS = pytest.mark.parametrize("path", [f"/jobs/{ONE}/events", "/events"])
 @pytest.fixture
 async def beginning(hub: Hub) -> Hub:
     """Whose watch has not begun."""
-    hub.streams.cut_off()
+    hub.fail()
     await settled()
     return hub
 
@@ -126,7 +126,7 @@ async def test_who_waits_for_what_is_over_is_told_so_as_it_comes_again(hub: Hub)
 async def test_readers_come_again_after_a_watch_that_failed(hub: Hub) -> None:
     await hub.told(change(2))
     reader = await hub.read(last="2")
-    hub.streams.cut_off()
+    hub.fail()
     await settled()
     assert reader.cut_off
     hub.daemon.job = job(9)
@@ -140,7 +140,8 @@ async def test_readers_come_again_after_a_watch_that_failed(hub: Hub) -> None:
 async def test_nothing_of_before_a_watch_that_failed_is_gone_on_from(hub: Hub, path: str) -> None:
     """What has happened in between is not known."""
     await hub.told(change(2), change(3))
-    hub.streams.cut_off()
+    hub.fail()
+    await settled()
     await hub.told(change(5), BEGUN)
     hub.daemon.job = job(5)
     hub.daemon.listed = {"running": [summary(5)]}

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from unit.web.event_hub import BEGUN, ONE, OTHER, Hub, change, job, summary
+from unit.web.event_hub import BEGUN, ONE, OTHER, Hub, change, job, settled, summary
 
 
 async def test_a_stream_of_all_begins_with_each_job_that_waits_or_runs(hub: Hub) -> None:
@@ -73,7 +73,7 @@ async def test_what_is_in_the_beginning_is_not_told_again_either(hub: Hub) -> No
 async def test_who_is_cut_off_in_the_beginning_gets_all_of_it(hub: Hub) -> None:
     await hub.told(change(1, job_id=OTHER), change(4))
     hub.daemon.listed = {"queued": [summary(4)], "running": [summary(1, OTHER)]}
-    hub.daemon.meanwhile = lambda status: status == "running" and hub.streams.cut_off()
+    hub.daemon.meanwhile = lambda status: status == "running" and hub.fail()
     reader = await hub.read("/events")
     assert (reader.told, reader.last, reader.cut_off) == ([("state", None)], None, True)
 
@@ -83,7 +83,8 @@ async def test_where_nothing_has_happened_yet_who_comes_again_is_told_that_it_ma
 ) -> None:
     reader = await hub.read("/events")
     assert (reader.status, reader.told) == (200, [])
-    hub.streams.cut_off()
+    hub.fail()
+    await settled()
     await hub.told(BEGUN)
     assert (await hub.read("/events", reader.last)).told == [("missed", None)]
 
