@@ -18,6 +18,7 @@ One that has not read what is no longer kept is cut off, and its reader comes ag
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 
@@ -39,6 +40,8 @@ _AWAY = (DaemonUnavailable, ShuttingDown, LimitReached)
 # Seconds until it is asked again, where it is watched all the same.
 _PAUSE = 2.0
 
+_log = logging.getLogger("cucmweb")
+
 
 class EventStreams:
     """All streams. `run` must run while any is served."""
@@ -55,9 +58,11 @@ class EventStreams:
         try:
             async for event in events:
                 if event.name in ("begun", "back"):
+                    _log.info("the daemon is watched")
                     self._is_away = False
                     self._watching.set()
                 elif event.name == "away":
+                    _log.warning("the daemon is away: %s", event.why)
                     self._is_away = True
                     self._watching = trio.Event()
                 elif event.job_id:

@@ -40,7 +40,7 @@ class ServerEvent(msgspec.Struct, frozen=True):
         return f"{self.job_id}/{self.revision}" if of_all else str(self.revision)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def framed(event: ServerEvent, *, of_all: bool) -> bytes:
     """As it is sent, the same bytes to all who read at the same time."""
     lines = b"event: %s\ndata: %s\n\n" % (event.name.encode(), event.data)

@@ -172,6 +172,14 @@ async def test_readers_share_what_they_are_sent(hub: Hub) -> None:
     assert one.pieces[-1] is other.pieces[-1]
 
 
+async def test_who_is_cut_off_with_many_does_not_come_again_with_all_of_them(hub: Hub) -> None:
+    """A caller has only so many requests a second, and an EventSource gives up after a 429."""
+    readers = [await hub.read() for _ in range(20)]
+    pauses = {int(reader.pieces[0].split()[1]) for reader in readers}
+    assert len(pauses) > 10
+    assert 2000 <= min(pauses) <= max(pauses) <= 5000
+
+
 async def test_a_silent_stream_says_so(hub: Hub, autojump_clock: trio.testing.MockClock) -> None:
     reader = await hub.read()
     await trio.sleep(50)

@@ -1,5 +1,7 @@
 """Server-sent events while the daemon is away, and while nobody watches it."""
 
+import logging
+
 import pytest
 import trio
 import trio.testing
@@ -34,6 +36,15 @@ async def test_streams_go_on_while_there_is_no_daemon(
     await trio.sleep(3600)
     await hub.told(BACK, change(2))
     assert reader.told == [("state", "1"), ("change", "2")]
+
+
+async def test_the_log_says_that_the_daemon_is_away(
+    hub: Hub, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Requests do not say so: streams wait."""
+    with caplog.at_level(logging.INFO, "cucmweb"):
+        await hub.told(AWAY, BACK)
+    assert [one.levelname for one in caplog.records] == ["WARNING", "INFO"]
 
 
 @PATHS
