@@ -85,7 +85,9 @@ class Events:
         for job in (reply.job, *(reply.jobs or ())):
             # After missed changes figures may differ that are no revision.
             if job is not None and (reply.missed or not self._begun or self._is_news(job)):
-                if isinstance(job, JobSummary) and self._whole(job.job_id):
+                # Of one whose row is damaged a line is all that there is.
+                is_line = isinstance(job, JobSummary) and job.revision is not None
+                if is_line and self._whole(job.job_id):
                     yield from self._ask_for(job.job_id)
                 else:
                     yield self._state(job)

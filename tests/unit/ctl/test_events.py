@@ -228,6 +228,15 @@ def test_a_job_that_is_deleted_as_it_is_asked_for_is_gone(daemon, whole):
     assert whole.told() == [("gone", "one", None), ("state", "two", 1)]
 
 
+def test_of_a_damaged_job_its_line_is_told(daemon, whole):
+    whole.read()
+    daemon.watch(missed=1)
+    (reply,) = daemon.sent
+    daemon.sent = [replace(reply, jobs=(replace(reply.jobs[0], revision=None),))]
+    daemon.answers = 1  # the list
+    assert whole.told() == [("missed", None, None), ("state", "one", None)]
+
+
 def test_a_watch_of_one_job_tells_it_once(daemon):
     events = Events()
 
