@@ -91,6 +91,7 @@ class Reader:
         self.last = last
         self.status = 0
         self.events: list[dict[str, str]] = []
+        self.ids: list[str] = []
         self.silences = 0
         self.pieces: list[bytes] = []
         self._rest = ""  # the beginning of a part
@@ -111,7 +112,9 @@ class Reader:
         for part in parts:
             fields = dict(line.split(": ", 1) for line in part.splitlines() if line[:1] != ":")
             self.silences += part == ":"
-            self.last = fields.get("id", self.last)
+            if "id" in fields:
+                self.ids.append(fields["id"])
+                self.last = fields["id"]
             if "event" in fields:
                 self.events.append(fields)
 

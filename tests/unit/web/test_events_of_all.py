@@ -70,6 +70,14 @@ async def test_what_is_in_the_beginning_is_not_told_again_either(hub: Hub) -> No
     assert again.told == [("change", f"{ONE}/6")]
 
 
+async def test_what_happens_meanwhile_is_still_to_come_after_the_beginning(hub: Hub) -> None:
+    await hub.told(change(4))
+    hub.daemon.listed = {"running": [summary(4)]}
+    hub.daemon.meanwhile = lambda status: hub.tell(change(5)) if status == "queued" else None
+    reader = await hub.read("/events")
+    assert reader.ids == [f"{ONE}/4", f"{ONE}/5"]
+
+
 async def test_who_is_cut_off_in_the_beginning_gets_all_of_it(hub: Hub) -> None:
     await hub.told(change(1, job_id=OTHER), change(4))
     hub.daemon.listed = {"queued": [summary(4)], "running": [summary(1, OTHER)]}
