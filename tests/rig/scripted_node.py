@@ -27,7 +27,7 @@ from cucmd.received_file import ReceivedFile
 from cucmd.work.check import check
 from cucmd.work.collect import collect
 from cucmd.work.discover import discover
-from rig.scripted_target import Readers, Target
+from rig.scripted_target import Readers, Target, WritesAtOnce
 
 GREETING = (
     "Command Line Interface is starting up, please wait ...",
@@ -66,6 +66,7 @@ class Node:
     readers = Readers()
 
     def __init__(self, script: Script, nursery: trio.Nursery) -> None:
+        self.writer = WritesAtOnce()
         self._script = script
         self._nursery = nursery
         self._to_us, self._from_node = trio.open_memory_channel[bytes](1000)

@@ -1,4 +1,6 @@
-"""Stand-ins for what work on a node gets of the daemon: an upload target, and readers of files."""
+"""Stand-ins for what work on a node gets of the daemon: an upload target, readers of files, and a
+writer of those that grow.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,6 +8,7 @@ from pathlib import Path
 import trio
 
 from cucmd.failure import Failure
+from cucmd.node.ports import AppendedFile
 from cucmd.reading.packets import count_or_why
 from cucmd.reading.whole import read_file
 from cucmd.received_file import FileRead, PacketCount, ReceivedFile
@@ -28,6 +31,34 @@ class Readers:
     ) -> list[FileRead]:
         await trio.lowlevel.checkpoint()
         return [read_file(str(folder.parent / file.path), archive=archives) for file in files]
+
+
+class WritesAtOnce:
+    """A `FileWriter` without a thread, for tests with virtual time.
+
+    waiting: as if so many bytes waited for the disk.
+    """
+
+    def __init__(self) -> None:
+        self.waiting = 0
+        self._errors: dict[AppendedFile, Exception] = {}
+
+    def append(self, file: AppendedFile, data: bytes) -> None:
+        try:
+            file.append(data)
+        except Exception as error:
+            self._errors[file] = error
+
+    async def written(self, file: AppendedFile) -> None:
+        self.append(file, b"")
+        if file in self._errors:
+            raise self._errors.pop(file)
+
+    async def close(self, file: AppendedFile) -> None:
+        try:
+            await self.written(file)
+        finally:
+            file.close()
 
 
 class Target:

@@ -24,6 +24,7 @@ from cucmd.ssh.shell import open_shell
 from cucmd.vos import COLUMNS, Cli, CommandDone
 from rig import openssh_node, unicon_client
 from rig.openssh_node import OpenSshNode
+from rig.scripted_target import WritesAtOnce
 
 reason = openssh_node.why_not() or unicon_client.why_not()
 pytestmark = pytest.mark.skipif(reason is not None, reason=str(reason))
@@ -45,9 +46,10 @@ def mock(tmp_path: Path) -> Iterator[OpenSshNode]:
 async def logged_in(node: OpenSshNode, folder: Path) -> AsyncIterator[NodeSession]:
     host, port = node.address.split(":")
     secrets = (node.password,)
-    transcript = TranscriptFile(folder / "transcript.log", host, secrets, lambda _descriptor: None)
-    async with open_bridge():
-        with trio.fail_after(60), transcript:
+    path = folder / "transcript.log"
+    transcript = TranscriptFile(path, host, secrets, lambda _descriptor: None, WritesAtOnce())
+    with trio.fail_after(60):
+        async with open_bridge(), transcript:
             shell = await open_shell(
                 *(host, int(port), node.username, node.password),
                 *(Policy(), KnownHosts(folder / "known_hosts"), Steps(lambda _phase: None)),

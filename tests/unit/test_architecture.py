@@ -112,7 +112,7 @@ TWO_HOMES = {
     # On the wire as 0.1.0 had them, and as the daemon has them.
     *("Failure", "Job", "Node", "Profile", "Timeouts"),
     # In `node/ports.py`, and where they are made.
-    *("Readers", "Receiver", "Shell", "Together", "UploadTarget"),
+    *("FileWriter", "Readers", "Receiver", "Shell", "Together", "UploadTarget"),
     # The daemon's errors, which the client raises by their names on the wire.
     *({error.__name__ for error in Refused.__subclasses__()} - {"NotPermitted"}),
     # Blocking, and on trio.

@@ -45,9 +45,10 @@ on the exit stack before the first byte is read.
 
 The transcript
 
-What is received is written before `vos.Cli` judges it, and what is sent is written before it is
-sent: whatever a failure says is in the transcript. Secrets are masked on the way. The receiver's
-password is one of them from before the line of `file get` is sent.
+What is received is put into it before `vos.Cli` judges it, and what is sent before it is sent:
+whatever a failure says is in the transcript. Secrets are masked on the way. The receiver's password
+is one of them from before the line of `file get` is sent. The disk is written to a moment later, in
+a thread (`file_writer.py`): no session waits for it before its end.
 
 Closing, within the caller's grace, always in this order
 

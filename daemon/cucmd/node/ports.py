@@ -1,8 +1,8 @@
 """What the work on a node needs of SSH, of the receiver and of the job: protocols and structs.
 
 No protocol is implemented here. One has the name of the class that does: `Shell` of `ssh/`,
-`UploadTarget` and `Receiver` of `receiver/`, `Together` of `jobs/`. `service/wiring.py` connects
-them; tests implement them with scripted nodes.
+`UploadTarget` and `Receiver` of `receiver/`, `Together` of `jobs/`, `FileWriter` of `node/`.
+`service/wiring.py` connects them; tests implement them with scripted nodes.
 """
 
 from __future__ import annotations
@@ -173,11 +173,46 @@ class Readers(Protocol):
         ...
 
 
+class AppendedFile(Protocol):
+    """A file below `jobs/` that grows, in the thread of a `FileWriter`."""
+
+    def append(self, data: bytes) -> None:
+        """Opens the file at the first call, and writes the bytes, if there are any.
+
+        What it raises goes to who waits, if somebody does, and it raises that again at each call.
+        """
+
+    def close(self) -> None: ...
+
+
+class FileWriter(Protocol):
+    """Writes files that grow, in a thread: the loop never waits for their disk.
+
+    waiting: bytes of memory that are taken by what is not written yet.
+    """
+
+    @property
+    def waiting(self) -> int: ...
+    def append(self, file: AppendedFile, data: bytes) -> None:
+        """Writes the bytes soon, behind those that were given before. Never waits."""
+
+    async def written(self, file: AppendedFile) -> None:
+        """Returns once all that was given is written; it is written also if this is cancelled.
+
+        Raises what `AppendedFile.append` has raised.
+        """
+
+    async def close(self, file: AppendedFile) -> None:
+        """As `written`, then closes the file. Nothing cancels it."""
+
+
 class Ports(Receiver, Protocol):
     """All that the daemon offers to the work on a node."""
 
     @property
     def readers(self) -> Readers: ...
+    @property
+    def writer(self) -> FileWriter: ...
     @property
     def open_shell(self) -> OpenShell: ...
 

@@ -1,17 +1,19 @@
 """The transcript of one node, on disk as it happens.
 
-A transcript that cannot be written never disturbs the work that it describes.
+A transcript that cannot be written never disturbs the work that it describes. The session goes on
+while a line is on its way to the disk (`file_writer.py`); it ends once all lines are there, so that
+whoever sees that the work on the node has ended finds all that was said.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from cucmd.node.ports import NodeTask
+from cucmd.node.ports import FileWriter, NodeTask, Ports
 from cucmd.vos import Token, Transcript
 
 log = logging.getLogger(__name__)
@@ -25,7 +27,12 @@ END = 16 * 1024
 # most when the disk is full, and for 400 nodes it is 25 MiB.
 CHECK_EVERY = 64 * 1024
 
+# Bytes that wait for the disk, of all nodes together. Beyond that a disk that hangs would take all
+# memory.
+MOST_WAITING = 16 * 1024 * 1024
+
 _TOO_MUCH = b"\n(the node prints too much: of what follows only the end is kept)\n"
+_TOO_SLOW = b"\n(the disk is too slow: of what was said here some is missing)\n"
 
 Shortage = Callable[[int], str | None]
 
@@ -34,11 +41,10 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def transcript_of(task: NodeTask, shortage: Shortage) -> TranscriptFile:
+def transcript_of(task: NodeTask, ports: Ports) -> TranscriptFile:
     """That of the work on one node, in its folder; the password is masked in it."""
-    return TranscriptFile(
-        task.folder / "transcript.log", task.node, (task.login.password,), shortage
-    )
+    path = task.folder / "transcript.log"
+    return TranscriptFile(path, task.node, (task.login.password,), ports.shortage, ports.writer)
 
 
 class TranscriptFile:
@@ -55,30 +61,27 @@ class TranscriptFile:
         node: str,
         secrets: tuple[str, ...],
         shortage: Shortage,
+        writer: FileWriter,
+        *,
         now: Callable[[], datetime] = _now,
     ) -> None:
-        self._path = path
         self._node = node
         self._now = now
         self._day: date | None = None
         self._transcript = Transcript(secrets)
-        self._shortage = shortage
-        self._written = 0
-        self._end: _End | None = None  # once LIMIT is reached
-        self._fd: int | None = None
+        self._file = _LimitedFile(path, shortage)
+        self._writer = writer
+        self._left_out = False
 
-    def __enter__(self) -> TranscriptFile:
-        try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-            self._fd = os.open(self._path, flags, 0o640)
-        except OSError as error:
-            log.warning("no transcript at %s: %s", self._path, error.strerror)
+    async def __aenter__(self) -> TranscriptFile:
+        self._writer.append(self._file, b"")  # opens it
         return self
 
-    def __exit__(self, *details: object) -> None:
+    async def __aexit__(self, *details: object) -> None:
         self._write(self._transcript.flush())
-        self._write_end()
-        self._close()
+        if self._left_out:
+            self._writer.append(self._file, _TOO_SLOW)
+        await self._writer.close(self._file)
 
     def add_secret(self, secret: str) -> None:
         self._transcript.add_secret(secret)
@@ -101,18 +104,61 @@ class TranscriptFile:
         return now.time().isoformat("milliseconds")
 
     def _write(self, text: str) -> None:
-        if self._fd is None or not text:
+        if not text:
             return
         data = text.encode()
-        if self._end is not None:
-            self._end.keep(data)
+        if self._writer.waiting > MOST_WAITING:
+            self._left_out = True
             return
+        if self._left_out:
+            self._left_out = False
+            data = _TOO_SLOW + data
+        self._writer.append(self._file, data)
+
+
+class _LimitedFile:
+    """The transcript in the thread that writes it. What is wrong is logged, once."""
+
+    def __init__(self, path: Path, shortage: Shortage) -> None:
+        self._path = path
+        self._shortage = shortage
+        self._written = 0
+        self._end: _End | None = None  # once LIMIT is reached
+        self._opened = False
+        self._fd: int | None = None
+
+    def append(self, data: bytes) -> None:
+        if not self._opened:
+            self._opened = True
+            self._open()
         try:
-            self._append(self._fd, data)
+            for piece in _pieces(data):
+                self._append(piece)
         except OSError as error:
             self._give_up(error.strerror)
 
-    def _append(self, descriptor: int, data: bytes) -> None:
+    def close(self) -> None:
+        if self._fd is not None and self._end is not None:
+            try:
+                write_all(self._fd, self._end.kept())
+            except OSError as error:
+                self._give_up(error.strerror)
+        self._close()
+
+    def _open(self) -> None:
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+            self._fd = os.open(self._path, flags, 0o640)
+        except OSError as error:
+            log.warning("no transcript at %s: %s", self._path, error.strerror)
+
+    def _append(self, data: bytes) -> None:
+        descriptor = self._fd
+        if descriptor is None:
+            return
+        if self._end is not None:
+            self._end.keep(data)
+            return
         before, self._written = self._written, self._written + len(data)
         if self._written > LIMIT:
             write_all(descriptor, _TOO_MUCH)
@@ -126,14 +172,6 @@ class TranscriptFile:
         else:
             write_all(descriptor, data)
 
-    def _write_end(self) -> None:
-        if self._fd is None or self._end is None:
-            return
-        try:
-            write_all(self._fd, self._end.kept())
-        except OSError as error:
-            self._give_up(error.strerror)
-
     def _give_up(self, reason: str | None) -> None:
         log.warning("the transcript %s ends early: %s", self._path, reason)
         self._close()
@@ -146,6 +184,17 @@ class TranscriptFile:
             os.close(descriptor)
         except OSError as error:  # possible on network file systems
             log.warning("the transcript %s may end early: %s", self._path, error.strerror)
+
+
+def _pieces(data: bytes) -> Iterator[bytes]:
+    """Of at most CHECK_EVERY bytes, and whole lines: after a time much may come at once."""
+    begin = 0
+    while len(data) - begin > CHECK_EVERY:
+        end = data.rfind(b"\n", begin, begin + CHECK_EVERY) + 1 or begin + CHECK_EVERY
+        yield data[begin:end]
+        begin = end
+    if begin < len(data):
+        yield data[begin:]
 
 
 def write_all(descriptor: int, data: bytes) -> None:

@@ -31,6 +31,7 @@ from cucmd.jobs.events import JobFeed
 from cucmd.jobs.recovery import drop_half_written
 from cucmd.jobs.services import JobServices, Slots
 from cucmd.jobs.supervisor import Supervisor, open_supervisor
+from cucmd.node.file_writer import open_file_writer
 from cucmd.node.resolver import Resolver, locate
 from cucmd.paths import private_socket
 from cucmd.receiver.processes import RECEIVE
@@ -131,7 +132,7 @@ async def _daemon(
     sockets = systemd.inherited_sockets()
     trio.socket.set_custom_hostname_resolver(Resolver())
     directory = config.daemon.state_directory / "jobs"
-    with open_signals() as signals:
+    with open_signals() as signals, open_file_writer() as writer:
         async with (
             _store(config) as store,
             open_bridge() as bridge,
@@ -139,7 +140,8 @@ async def _daemon(
             _receiver(config, workers) as receiver,
         ):
             known_hosts = KnownHosts(config.daemon.state_directory / "known_hosts")
-            work = work_on_node(NodePorts(receiver, known_hosts, store, Readers(workers)))
+            ports = NodePorts(receiver, known_hosts, store, Readers(workers), writer)
+            work = work_on_node(ports)
             slots = Slots(config.limits)
             services = JobServices(store, JobFeed(), slots, work, locate)
             signals.defer_stops()  # from here on nodes are contacted: unfinished jobs go on

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from cucmd.config import ClusterSettings
 from cucmd.job.node import Phase
+from cucmd.node.file_writer import FileWriter
 from cucmd.node.ports import NodeTask, Report, Shell, UploadTarget
 from cucmd.receiver.server import Receiver
 from cucmd.service.readers import Readers
@@ -26,9 +27,15 @@ class NodePorts:
     """Opens shells on nodes and upload targets for them: the `Ports` of node/ports.py."""
 
     def __init__(
-        self, receiver: Receiver, known: KnownHosts, store: Store, readers: Readers
+        self,
+        receiver: Receiver,
+        known: KnownHosts,
+        store: Store,
+        readers: Readers,
+        writer: FileWriter,
     ) -> None:
         self.readers = readers
+        self.writer = writer
         self._receiver = receiver
         self._known = known
         self._store = store

@@ -19,6 +19,9 @@ Another try in the same job goes on behind what is kept: lines that came during 
 to be had again.
 
 A file that does not grow says nothing for as long as that lasts, so there is no stall.
+
+The lines are written in a thread (`node/file_writer.py`). The session is read on once they are on
+disk, so what waits for a disk that hangs is little; the end of the session does not wait for it.
 """
 
 from __future__ import annotations
@@ -26,8 +29,9 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import trio
 
@@ -37,7 +41,7 @@ from cucmd.job.follow import Follow
 from cucmd.job.node import Phase
 from cucmd.node.deadlines import AnswerClock
 from cucmd.node.dialogue import NodeSession
-from cucmd.node.ports import NodeTask, Ports, Receiver, Report, Together
+from cucmd.node.ports import NodeTask, Ports, Report, Together
 from cucmd.node.transcript_file import write_all
 from cucmd.received_file import ReceivedFile
 from cucmd.vos.secrets import Secrets
@@ -72,14 +76,19 @@ async def follow(task: NodeTask, what: Follow, ports: Ports, report: Report) -> 
     together = task.together
     assert together is not None, "jobs/together.py gives it to every task of a job to follow"
     with together.until_begun(task.node):
-        async with logged_in(task, ports, report) as session:
+        # The session is closed before what has come is waited for.
+        async with (
+            _kept(task, what, ports, report) as output,
+            logged_in(task, ports, report) as session,
+        ):
             await answer(session, task, vos.PAGER_OFF)
             if together.stopped:  # by a call that came with the last bytes of the answer
                 return (_NOT_BEGUN,)
             report.phase(Phase.COMMAND)
             with together.at_it(task.node):
-                async with _kept(task, what, ports, report) as output:
-                    notes = await _followed(session, task, what, output, together)
+                await output.open()
+                notes = await _followed(session, task, what, output, together)
+                output.whole = True
             notes += (_EARLIER,) if output.earlier else ()
             report.phase(Phase.CLOSE)
             return notes
@@ -146,6 +155,7 @@ async def _until_it_ends(
                     scope.deadline = min(ends, idle_ends - _BEFORE_IDLE_ENDS)
             case vos.Printed(lines=lines):
                 output.add(lines)
+                await output.written()
             case vos.CommandDone():
                 return True
             case vos.Broken(failure=broken):
@@ -167,64 +177,62 @@ def _check_not_refused(output: _Output) -> None:
 
 @asynccontextmanager
 async def _kept(
-    task: NodeTask, what: Follow, receiver: Receiver, report: Report
+    task: NodeTask, what: Follow, ports: Ports, report: Report
 ) -> AsyncIterator[_Output]:
-    """The file of what is printed. It is put on record at the end, however that comes."""
-    output = await trio.to_thread.run_sync(_Output, task, what, receiver, report)
-    whole = False
+    """What is printed. If its file was opened, it is put on record at the end, however that comes.
+
+    Nothing cancels that: what is on its way to the disk is not lost.
+    """
+    output = _Output(task, what, ports, report)
     try:
         yield output
-        whole = True
     finally:
         with trio.CancelScope(shield=True):
             try:
-                await trio.to_thread.run_sync(output.close)
+                await output.close()
             finally:
-                report.kept(output.record(complete=whole))
+                if (file := output.record()) is not None:
+                    report.kept(file)
 
 
 class _Output:
-    """What a node has printed, as it grows on disk, where others read it meanwhile.
+    """What a node has printed.
 
     full: no more is kept. earlier: it begins with what an earlier try has kept. lines: how many
-    came that are not empty; first: the first of them, and last, as they may be shown.
+    came that are not empty; first: the first of them, and last, as they may be shown. whole: all
+    came that was wanted.
     """
 
-    def __init__(self, task: NodeTask, what: Follow, receiver: Receiver, report: Report) -> None:
-        """In a worker thread. Raises `NodeFailed`, `OSError`."""
+    def __init__(self, task: NodeTask, what: Follow, ports: Ports, report: Report) -> None:
         self.full = False
+        self.whole = False
         self.lines = 0
         self.first: list[str] = []
         self.last = ""
         self._task = task
-        self._receiver = receiver
+        self._writer = ports.writer
         self._report = report
         self._name = what.output_of(1)
         self._mask = Secrets((task.login.password,)).mask
-        self._size = 0
-        self._digest = hashlib.sha256()
-        path = task.folder / self._name
-        path.parent.mkdir(mode=0o750, exist_ok=True)
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._descriptor = os.open(path, flags, OUTPUT_MODE)
-        self._take_earlier()
-        self.earlier = bool(self._size)
+        self._file = _OutputFile(task.folder / self._name, ports.shortage)
+        self._begun = False
+        self._size = 0  # with what is on its way to the disk
 
-    def _take_earlier(self) -> None:
-        """An earlier try has kept it; it may have been killed in the middle of a line."""
-        piece = b""
-        while more := os.pread(self._descriptor, _CHECK_EVERY, self._size):
-            piece = more
-            self._size += len(piece)
-            self._digest.update(piece)
-        if not piece.endswith(b"\n") and self._size:
-            self._write(b"\n")
+    @property
+    def earlier(self) -> bool:
+        return self._file.earlier
+
+    async def open(self) -> None:
+        """Raises `OSError`, `NodeFailed`."""
+        self._begun = True
+        await self.written()
+        self._size = self._file.size
 
     def add(self, lines: Iterable[str]) -> None:
-        """Writes the lines. Raises `NodeFailed`, `OSError`.
+        """Writes the lines soon. Raises `NodeFailed`.
 
-        Here and not in a thread, as the transcript is: nothing may wait between an event of the
-        session and the disk, or a stop would lose it.
+        It does not wait: nothing may between an event of the session and its bytes being given to
+        the writer, or a stop would lose it.
         """
         if self.full:
             return
@@ -235,22 +243,13 @@ class _Output:
             self.full = True
             data = data[: data.rfind(b"\n", 0, MOST - self._size) + 1]
         take_quota(self._task, len(data))
-        before, after = self._size // _CHECK_EVERY, (self._size + len(data)) // _CHECK_EVERY
-        if (not self._size or before < after) and (
-            shortage := self._receiver.shortage(self._descriptor)
-        ):
-            raise fail(Code.DISK_FULL, shortage)
-        self._write(data)
+        self._writer.append(self._file, data)
+        self._size += len(data)
         self._report.growing(self._size)
 
-    def _write(self, data: bytes) -> None:
-        try:
-            write_all(self._descriptor, data)
-        except OSError:
-            os.ftruncate(self._descriptor, self._size)
-            raise
-        self._size += len(data)
-        self._digest.update(data)
+    async def written(self) -> None:
+        """Returns once all lines are on disk. Raises `OSError`, `NodeFailed`."""
+        await self._writer.written(self._file)
 
     def _count(self, masked: Sequence[str]) -> None:
         self.last = next(filter(str.strip, reversed(masked)), self.last)
@@ -259,20 +258,100 @@ class _Output:
             self.lines += len(said)
             self.first += said[:_FEW]
 
-    def close(self) -> None:
-        """In a worker thread. Raises `OSError`."""
+    async def close(self) -> None:
+        """Durable on return. Raises `OSError`, `NodeFailed`."""
+        if not self._begun:
+            return
         try:
-            os.fsync(self._descriptor)
+            await self.written()
         finally:
-            os.close(self._descriptor)
+            # Not in the writer's thread: the transcripts of others would wait for it.
+            await trio.to_thread.run_sync(self._file.close)
 
-    def record(self, *, complete: bool) -> ReceivedFile:
+    def record(self) -> ReceivedFile | None:
+        """Of what is on disk, once it is closed; None: there is no file."""
+        file = self._file
+        if not file.opened:
+            return None
         return ReceivedFile(
             node=self._task.node,
             path=f"{self._task.folder.name}/{self._name}",
-            size=self._size,
-            sha256=self._digest.hexdigest(),
+            size=file.size,
+            sha256=file.digest.hexdigest(),
             closed=True,
-            complete=complete,
+            complete=self.whole and file.error is None,
             modified=int(time.time()),
         )
+
+
+class _OutputFile:
+    """The file of an output, which others read as it grows; in worker threads, one at a time.
+
+    size, digest: of what is on disk. earlier: an earlier try has kept some of it. error: why no
+    more is written.
+    """
+
+    def __init__(self, path: Path, shortage: Callable[[int], str | None]) -> None:
+        self.size = 0
+        self.digest = hashlib.sha256()
+        self.earlier = False
+        self.opened = False
+        self._path = path
+        self._shortage = shortage
+        self._descriptor = -1
+        self.error: OSError | NodeFailed | None = None
+
+    def append(self, data: bytes) -> None:
+        """Raises `OSError`, `NodeFailed`; nothing is written after that."""
+        if self.error is not None:
+            raise self.error
+        try:
+            if not self.opened:
+                self._open()
+            if data:
+                self._write(data)
+        except (OSError, NodeFailed) as error:
+            self.error = error
+            raise
+
+    def _open(self) -> None:
+        self._path.parent.mkdir(mode=0o750, exist_ok=True)
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._descriptor = os.open(self._path, flags, OUTPUT_MODE)
+        self.opened = True
+        self._take_earlier()
+        self.earlier = bool(self.size)
+
+    def _take_earlier(self) -> None:
+        """An earlier try has kept it; it may have been killed in the middle of a line."""
+        piece = b""
+        while more := os.pread(self._descriptor, _CHECK_EVERY, self.size):
+            piece = more
+            self.size += len(piece)
+            self.digest.update(piece)
+        if not piece.endswith(b"\n") and self.size:
+            self._write(b"\n")
+
+    def _write(self, data: bytes) -> None:
+        before, after = self.size // _CHECK_EVERY, (self.size + len(data)) // _CHECK_EVERY
+        if (not self.size or before < after) and (shortage := self._shortage(self._descriptor)):
+            raise fail(Code.DISK_FULL, shortage)
+        try:
+            write_all(self._descriptor, data)
+        except OSError:
+            os.ftruncate(self._descriptor, self.size)
+            raise
+        self.size += len(data)
+        self.digest.update(data)
+
+    def close(self) -> None:
+        """Durable on return. Raises `OSError`."""
+        if not self.opened:
+            return
+        try:
+            os.fsync(self._descriptor)
+        except OSError as error:
+            self.error = error
+            raise
+        finally:
+            os.close(self._descriptor)

@@ -37,12 +37,11 @@ async def logged_in(
 
     open_shell: in place of that of `ports`. Raises `NodeFailed`.
     """
-    with transcript_of(task, ports.shortage) as transcript:
-        async with AsyncExitStack() as stack:
-            opened = open_shell or ports.open_shell
-            session = await reach(stack, task, opened, transcript, report)
-            report.phase(Phase.PREPARE)
-            yield session
+    async with transcript_of(task, ports) as transcript, AsyncExitStack() as stack:
+        opened = open_shell or ports.open_shell
+        session = await reach(stack, task, opened, transcript, report)
+        report.phase(Phase.PREPARE)
+        yield session
 
 
 async def answer(session: NodeSession, task: NodeTask, text: str) -> Sequence[str]:

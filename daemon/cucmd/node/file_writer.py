@@ -1,0 +1,174 @@
+"""A thread that appends to the files that a session leaves on disk while it runs.
+
+The loop gives it bytes and goes on. A disk that hangs keeps the thread in the kernel, and whoever
+waits for `written` or `close`; nobody else.
+
+What comes when
+    1. `append` puts the bytes into the queue. `written` and `close` put themselves there too, so
+       what was appended before is before them.
+    2. The thread takes all that is in the queue, and gives each file its bytes in one call. The
+       bytes of one file stay in their order; a file fails alone.
+    3. Those who wait are answered.
+    4. The thread rests for PAUSE, so that what hundreds of sessions say meanwhile is written
+       together, unless somebody waits. A line that comes alone is written at once.
+
+What is in the queue is lost with the process: of a daemon that is killed, what was said in the last
+PAUSE on a disk that is well.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from queue import Empty, SimpleQueue
+
+import trio
+
+from cucmd.node.ports import AppendedFile
+
+# Seconds. A thread that is woken for each line costs the logins of a large cluster more than all
+# of their writing does.
+PAUSE = 0.05
+# Bytes that a piece takes in memory besides its own: a node may send each of its bytes alone.
+_PIECE = 200
+
+
+class _Piece:
+    """What is in the queue. `answered`: set once it is written, or `error` says why it is not."""
+
+    __slots__ = ("answered", "data", "error", "file", "last")
+
+    def __init__(
+        self,
+        file: AppendedFile,
+        data: bytes,
+        answered: trio.Event | None = None,
+        *,
+        last: bool = False,
+    ) -> None:
+        self.file = file
+        self.data = data
+        self.last = last
+        self.answered = answered
+        self.error: Exception | None = None
+
+
+class FileWriter:
+    """Made by `open_file_writer`."""
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[_Piece | None] = SimpleQueue()
+        self._hurry = threading.Event()  # ends the pause
+        self._given = 0  # bytes; counted in trio's thread
+        self._written = 0  # of these; counted in the thread
+        self._token = trio.lowlevel.current_trio_token()
+        # A daemon thread: one that a disk holds must not keep the process alive.
+        threading.Thread(target=self._run, name="cucmd-files", daemon=True).start()
+
+    @property
+    def waiting(self) -> int:
+        """Bytes of memory, about, that are taken by what is not written yet."""
+        return self._given - self._written
+
+    def append(self, file: AppendedFile, data: bytes) -> None:
+        """Never waits. An error is for whoever waits for `written` next."""
+        self._put(_Piece(file, data))
+
+    async def written(self, file: AppendedFile) -> None:
+        """Returns once all that was appended before is written; nothing is lost by a cancel.
+
+        Raises what `AppendedFile.append` raised.
+        """
+        await self._answer(_Piece(file, b"", trio.Event()))
+
+    async def close(self, file: AppendedFile) -> None:
+        """Closes the file once all is written. Nothing cancels that, and it has no time limit."""
+        with trio.CancelScope(shield=True):
+            await self._answer(_Piece(file, b"", trio.Event(), last=True))
+
+    def stop(self) -> None:
+        """Ends the thread, once all is written. Nobody is to use the writer any more."""
+        self._queue.put(None)
+        self._hurry.set()
+
+    async def _answer(self, piece: _Piece) -> None:
+        assert piece.answered is not None
+        self._put(piece)
+        self._hurry.set()
+        await piece.answered.wait()
+        if piece.error is not None:
+            raise piece.error
+
+    def _put(self, piece: _Piece) -> None:
+        self._given += _PIECE + len(piece.data)
+        self._queue.put(piece)
+
+    # Everything below runs in the thread.
+
+    def _run(self) -> None:
+        while self._write_next():
+            self._hurry.wait(PAUSE)
+            # Before the queue is looked at: who sets it has put something there before.
+            self._hurry.clear()
+
+    def _write_next(self) -> bool:
+        """Returns whether more may follow. Not in the loop above: its variables would hold what was
+        written until there is more.
+        """
+        pieces, last = self._take()
+        of_files: dict[AppendedFile, list[_Piece]] = {}
+        for piece in pieces:
+            of_files.setdefault(piece.file, []).append(piece)
+        for file, its_pieces in of_files.items():
+            _write(file, its_pieces)
+        self._written += sum(_PIECE + len(piece.data) for piece in pieces)
+        if answers := [piece.answered for piece in pieces if piece.answered is not None]:
+            self._run_in_trio(partial(_set_all, answers))
+        return not last
+
+    def _take(self) -> tuple[list[_Piece], bool]:
+        """Waits for one. Returns those that are in the queue, and whether that is all for ever."""
+        pieces: list[_Piece] = []
+        piece = self._queue.get()
+        while piece is not None:
+            pieces.append(piece)
+            try:
+                piece = self._queue.get_nowait()
+            except Empty:
+                return pieces, False
+        return pieces, True
+
+    def _run_in_trio(self, function: partial[None]) -> None:
+        try:
+            self._token.run_sync_soon(function)
+        except trio.RunFinishedError:
+            pass  # trio has ended, and with it everybody who waits
+
+
+def _write(file: AppendedFile, pieces: list[_Piece]) -> None:
+    try:
+        try:
+            file.append(b"".join(piece.data for piece in pieces))
+        finally:
+            if pieces[-1].last:
+                file.close()
+    except Exception as error:  # of any kind: somebody may wait for an answer
+        for piece in pieces:
+            piece.error = error
+
+
+def _set_all(events: list[trio.Event]) -> None:
+    for event in events:
+        event.set()
+
+
+@contextmanager
+def open_file_writer() -> Iterator[FileWriter]:
+    """Opened before all sessions, and closed after them."""
+    writer = FileWriter()
+    try:
+        yield writer
+    finally:
+        writer.stop()
