@@ -26,6 +26,7 @@ def disk_that_can_hang(folder: Path, mib: int) -> Iterator[Path]:
     """As `small_disk`, for `hanging`: an ext4 in a file beside the folder."""
     if not Path(MKFS).exists():
         pytest.skip(f"needs {MKFS}")
+    folder.parent.mkdir(parents=True, exist_ok=True)
     image = folder.with_suffix(".image")
     with image.open("wb") as file:
         file.truncate(mib * MIB)
@@ -42,6 +43,12 @@ def hanging(disk: Path) -> Iterator[None]:
         yield
     finally:
         subprocess.run(["/usr/sbin/fsfreeze", "--unfreeze", str(disk)], check=True)
+
+
+def waits_for_a_disk(pid: int) -> bool:
+    """Whether a thread of the process is in the kernel for one that hangs."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return any(") D " in (task / "stat").read_text() for task in tasks)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import trio
 
-from rig.small_disk import MIB, disk_that_can_hang, hanging
+from rig.small_disk import MIB, disk_that_can_hang, hanging, waits_for_a_disk
 
 pytestmark = pytest.mark.long
 
@@ -19,11 +19,6 @@ def large(tmp_path: Path) -> Path:
     with path.open("wb") as file:
         file.truncate(500 * MIB)
     return path
-
-
-def waits_for_a_disk(pid: int) -> bool:
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return any(") D " in (task / "stat").read_text() for task in tasks)
 
 
 async def test_a_login_can_be_ended_and_other_nodes_push_while_a_disk_hangs(
