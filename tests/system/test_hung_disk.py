@@ -76,6 +76,22 @@ def test_a_cancel_takes_effect_and_no_line_of_a_transcript_is_lost(
         assert lab.report()["dropped"] == 0
 
 
+def test_nodes_that_wait_for_the_disk_take_no_thread_from_others(
+    daemon: Daemon, disk: Path
+) -> None:
+    with running_lab(50) as lab, daemon.client() as client:
+        done = client.wait(start(client, lab, lab.nodes[:1]).job_id)
+        wait_until(lambda: client.status(done.job_id).closed)
+        with hanging(disk):
+            job = start(client, lab, concurrency=50, try_all=True)
+            until(client, job.job_id, lambda job: job.status == "running")
+            wait_until(lambda: waits_for_a_disk(daemon.pid))
+            said = daemon.ctl("transcript", done.job_id, lab.nodes[0], timeout=60)
+            assert "> quit\n" in said.stdout
+            assert client.cancel(job.job_id).cancelled
+        wait_until(lambda: client.status(job.job_id).closed)
+
+
 def begin_to_follow(client: Client, lab: Lab) -> Job:
     login = Login(lab.username, lab.password)
     tail, how = Tail(PATH, duration=600.0), How(try_all=True)

@@ -27,6 +27,9 @@ from cucmd.store import StoreFailed
 
 log = logging.getLogger(__name__)
 
+# Folders that are made at once. A disk that hangs keeps these threads, and takes none from others.
+_FOLDERS = trio.CapacityLimiter(8)
+
 Notes: TypeAlias = tuple[str, ...]
 # Does what a task says on its node, and returns what a person should read of it.
 WorkOnNode: TypeAlias = Callable[[NodeTask, Report], Awaitable[Notes]]
@@ -37,7 +40,7 @@ async def do_work(work: WorkOnNode, task: NodeTask, progress: NodeProgress) -> N
     """The notes of the node, or why it failed. Raises `trio.Cancelled` and `Postponed` only."""
     try:
         with trio.fail_after(task.timeouts.node):
-            await trio.to_thread.run_sync(_make_folder, task.folder)
+            await trio.to_thread.run_sync(_make_folder, task.folder, limiter=_FOLDERS)
             return await work(task, progress)
     except NodeFailed as error:
         return error.failure
