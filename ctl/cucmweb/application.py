@@ -46,7 +46,7 @@ class Application:
         for operation in OPERATIONS:
             at[operation.path][operation.verb] = operation
         routes = [Route(path, self._at(verbs), methods=list(verbs)) for path, verbs in at.items()]
-        own = {"/openapi.json": self._openapi, "/healthz": _healthz, "/readyz": _readyz}
+        own = {"/openapi.json": self._openapi, "/healthz": _healthz, "/readyz": _Readiness().answer}
         routes += [Route(path, self._own(one), methods=["GET"]) for path, one in own.items()]
         self._router = Router(routes, redirect_slashes=False)
 
@@ -77,13 +77,33 @@ async def _healthz(exchange: Exchange) -> None:
     await exchange.whole(b'{"status":"alive"}')
 
 
-async def _readyz(exchange: Exchange) -> None:
-    """Without why it is not: anybody may ask."""
+class _Readiness:
+    """Whether the daemon answers, and not why it does not: anybody may ask. As often as they like,
+    so that those who ask at the same time are told together.
+    """
+
+    def __init__(self) -> None:
+        self._asking = trio.Lock()
+        self._asked = 0
+        self._is_ready = False
+
+    async def answer(self, exchange: Exchange) -> None:
+        before = self._asked
+        async with self._asking:
+            if self._asked == before:  # nobody has asked since this one came
+                self._asked += 1
+                self._is_ready = await _is_ready(exchange.daemon)
+        if not self._is_ready:
+            raise HttpProblem(503, "DaemonUnavailable", "the daemon does not answer")
+        await exchange.whole(b'{"status":"ready"}')
+
+
+async def _is_ready(daemon: Client) -> bool:
     try:
-        await check_daemon(exchange.daemon, _READY)
+        await check_daemon(daemon, _READY)
     except ClientError:
-        raise HttpProblem(503, "DaemonUnavailable", "the daemon does not answer") from None
-    await exchange.whole(b'{"status":"ready"}')
+        return False
+    return True
 
 
 def _of_router(error: HTTPException) -> HttpProblem:

@@ -71,8 +71,11 @@ class Front:
         """Raises `HttpProblem`."""
         if scope["http_version"] not in ("1.0", "1.1"):
             raise HttpProblem(505, "Http1Only", "expected HTTP/1.1")
-        rate_of = None if scope["path"] in FOR_ANYBODY else self._identify(scope)
-        if not self._rates.take(rate_of):
+        if (
+            scope["path"] in FOR_ANYBODY
+        ):  # without a rate, which one of them could use up for others
+            return
+        if not self._rates.take(self._identify(scope)):
             most = f"more than {self._config.limits.requests} requests a second"
             raise HttpProblem(429, "TooManyRequests", most)
 
@@ -110,16 +113,16 @@ def _not_let_in(refused: NotLetIn) -> HttpProblem:
 
 
 class RequestRates:
-    """How many requests each caller may make, and nobody, who is None: as many at once as in a
-    second, and so many more each second.
+    """How many requests each caller may make: as many at once as in a second, and so many more each
+    second.
     """
 
     def __init__(self, each_second: float) -> None:
         self._each_second = each_second
         # With when that was.
-        self._left: OrderedDict[str | None, tuple[float, float]] = OrderedDict()
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def take(self, caller: str | None) -> bool:
+    def take(self, caller: str) -> bool:
         now = trio.current_time()
         left, at = self._left.pop(caller, (self._each_second, now))
         left = min(self._each_second, left + (now - at) * self._each_second)
