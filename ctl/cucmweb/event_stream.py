@@ -187,6 +187,9 @@ class EventStream:
 
     def _taken(self) -> bytes:
         """Of what waits, as much as is sent at once."""
+        if not self._news.is_set():
+            # What others had meanwhile is not looked at, and some of it may not be kept any more.
+            self._next = self._kept.end
         frames: list[bytes] = []
         size = 0
         while self._next < self._kept.end and size < _PIECE and not self._is_over:

@@ -219,6 +219,16 @@ async def test_other_jobs_do_not_make_a_reader_slow(hub: Hub) -> None:
     assert reader.told == [("state", "1"), ("change", "2")]
 
 
+async def test_a_silent_reader_is_not_cut_off_for_what_others_were_told(
+    hub: Hub, autojump_clock: trio.testing.MockClock
+) -> None:
+    reader = await hub.read()
+    await hub.told(*(change(number, job_id=OTHER) for number in range(2, 9002)))
+    await trio.sleep(50)
+    assert not reader.cut_off
+    assert reader.silences == 3
+
+
 async def test_what_is_kept_is_the_same_after_a_million_bytes_more(hub: Hub) -> None:
     text = {"a": "x" * 10_000}
     for first in range(2, 5000, 400):
