@@ -122,6 +122,15 @@ def test_no_bytes_of_a_file_raise(
         span_of(path)
 
 
+def test_of_a_damaged_gzip_what_was_whole_is_given() -> None:
+    content = random.Random(1).randbytes(60_000)
+    damaged = bytearray(gzip.compress(content))
+    damaged[-8] ^= 1  # of its checksum
+    given = b"".join(unpacked([bytes(damaged)]))
+    assert content.startswith(given)
+    assert len(given) > 50_000
+
+
 def test_a_gzip_takes_little_memory_however_much_it_unpacks_to(
     put: Callable[[bytes], Path],
 ) -> None:
