@@ -17,14 +17,11 @@ from cucmtrio import Client
 from cucmweb.answers import ANSWERS, Answer
 from cucmweb.config import WebLimits
 from cucmweb.exchange import Disconnected, Exchange, Receive, Scope, Send
-from cucmweb.liveness import check_daemon
+from cucmweb.liveness import Readiness
 from cucmweb.openapi import document
 from cucmweb.operations import OPERATIONS, Form, Operation
 from cucmweb.places import WebPlaces
 from cucmweb.problems import HttpProblem, problem_of
-
-# Seconds for a daemon that is there to say so.
-_READY = 5.0
 
 Own: TypeAlias = Callable[[Exchange], Awaitable[None]]
 
@@ -46,7 +43,8 @@ class Application:
         for operation in OPERATIONS:
             at[operation.path][operation.verb] = operation
         routes = [Route(path, self._at(verbs), methods=list(verbs)) for path, verbs in at.items()]
-        own = {"/openapi.json": self._openapi, "/healthz": _healthz, "/readyz": _Readiness().answer}
+        self._readiness = Readiness()
+        own = {"/openapi.json": self._openapi, "/healthz": _healthz, "/readyz": self._readyz}
         routes += [Route(path, self._own(one), methods=["GET"]) for path, one in own.items()]
         self._router = Router(routes, redirect_slashes=False)
 
@@ -72,38 +70,15 @@ class Application:
     async def _openapi(self, exchange: Exchange) -> None:
         await exchange.whole(self._document)
 
-
-async def _healthz(exchange: Exchange) -> None:
-    await exchange.whole(b'{"status":"alive"}')
-
-
-class _Readiness:
-    """Whether the daemon answers, and not why it does not: anybody may ask. As often as they like,
-    so that those who ask at the same time are told together.
-    """
-
-    def __init__(self) -> None:
-        self._asking = trio.Lock()
-        self._asked = 0
-        self._is_ready = False
-
-    async def answer(self, exchange: Exchange) -> None:
-        before = self._asked
-        async with self._asking:
-            if self._asked == before:  # nobody has asked since this one came
-                self._asked += 1
-                self._is_ready = await _is_ready(exchange.daemon)
-        if not self._is_ready:
+    async def _readyz(self, exchange: Exchange) -> None:
+        """Without why it is not: anybody may ask."""
+        if not await self._readiness.of(exchange.daemon):
             raise HttpProblem(503, "DaemonUnavailable", "the daemon does not answer")
         await exchange.whole(b'{"status":"ready"}')
 
 
-async def _is_ready(daemon: Client) -> bool:
-    try:
-        await check_daemon(daemon, _READY)
-    except ClientError:
-        return False
-    return True
+async def _healthz(exchange: Exchange) -> None:
+    await exchange.whole(b'{"status":"alive"}')
 
 
 def _of_router(error: HTTPException) -> HttpProblem:

@@ -5,7 +5,7 @@ request id   X-Request-ID where it is sane, else a new one; in the reply, the lo
 Host         a name of the configuration, so that no other site's page reaches a local server
              by a name of its own (DNS rebinding); Origin, where a browser sends it, too
 caller       callers.py; what is for anybody is asked for by nobody, of any host
-rate         so many requests a second of each caller, and of nobody
+rate         so many requests a second of each caller
 patience     seconds in which a client has to take each piece
 """
 
@@ -71,10 +71,8 @@ class Front:
         """Raises `HttpProblem`."""
         if scope["http_version"] not in ("1.0", "1.1"):
             raise HttpProblem(505, "Http1Only", "expected HTTP/1.1")
-        if (
-            scope["path"] in FOR_ANYBODY
-        ):  # without a rate, which one of them could use up for others
-            return
+        if scope["path"] in FOR_ANYBODY:
+            return  # nor has it a rate, which one who asks could use up for all others
         if not self._rates.take(self._identify(scope)):
             most = f"more than {self._config.limits.requests} requests a second"
             raise HttpProblem(429, "TooManyRequests", most)
@@ -113,14 +111,13 @@ def _not_let_in(refused: NotLetIn) -> HttpProblem:
 
 
 class RequestRates:
-    """How many requests each caller may make: as many at once as in a second, and so many more each
-    second.
+    """How many requests each caller may make: as many at once as in a second, and so many more
+    each second.
     """
 
     def __init__(self, each_second: float) -> None:
         self._each_second = each_second
-        # With when that was.
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # with when that was
 
     def take(self, caller: str) -> bool:
         now = trio.current_time()

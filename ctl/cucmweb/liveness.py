@@ -19,6 +19,8 @@ from cucmtrio import Client
 # Seconds after which a daemon that has stopped is given up at the latest, as in a call with one
 # reply: half of them until it is asked, half for its answer.
 SILENCE = CALL_TIMEOUT
+# Seconds for a daemon that is there to say so to who asks whether it is.
+_READY = 5.0
 
 
 async def check_daemon(daemon: Client, within: float) -> None:
@@ -27,6 +29,33 @@ async def check_daemon(daemon: Client, within: float) -> None:
     """
     with daemon.limit(trio.current_time() + within):
         await daemon.call("org.varlink.service.GetInfo", {}, dict[str, msgspec.Raw])
+
+
+class Readiness:
+    """Whether the daemon answers, for anybody, who may ask as often as they like: those who ask at
+    the same time are told together.
+    """
+
+    def __init__(self) -> None:
+        self._asking = trio.Lock()
+        self._known = 0  # how often it has become known
+        self._is_ready = False
+
+    async def of(self, daemon: Client) -> bool:
+        before = self._known
+        async with self._asking:
+            if self._known == before:  # and not since this one came
+                self._is_ready = await _is_ready(daemon)
+                self._known += 1  # not before: whoever asks may leave meanwhile
+            return self._is_ready
+
+
+async def _is_ready(daemon: Client) -> bool:
+    try:
+        await check_daemon(daemon, _READY)
+    except ClientError:
+        return False
+    return True
 
 
 @asynccontextmanager
