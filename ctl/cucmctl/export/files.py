@@ -9,21 +9,25 @@ to `_AHEAD` bytes before they are written, small ones together; so several files
 time, and a large one while it is written. A file is closed as soon as it is read.
 
 The daemon holds the job until we hang up, if it hears from us: `OpenExport.at_work`.
+
+What the handler of a signal raises may come at any moment in the thread of the sink, and then
+leaves a lock locked that is taken in Python, as `threading.Condition` is: whoever waited for it
+would wait for ever. So there is no such lock here: threads and sink meet in `SimpleQueue`s only.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import queue
+import signal
 import tarfile
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from itertools import chain, starmap
+from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
 from cucmctl.export.export import OTHER_CHECKSUM, Damaged, Nowhere, Sink, TarSink, safe
@@ -42,6 +46,7 @@ _TOGETHER = 1024 * 1024
 _MOST_TOGETHER = 32
 _MOST_THREADS = 4
 _BLOCK = tarfile.BLOCKSIZE
+_SIGNALS = signal.valid_signals()
 
 # A piece of a file. None: more follow. At its end what is wrong with all of it, "" for nothing.
 Piece: TypeAlias = tuple[bytes, str | None]
@@ -142,31 +147,52 @@ def _hashed(
 
     keep: without it only the ends come, and the threads have the lowest priority.
     """
-    threads = min(len(os.sched_getaffinity(0)), _MOST_THREADS)
-    pool = ThreadPoolExecutor(threads, "cucmctl-hash", None if keep else _give_way)
-    ended = threading.Event()
+    threads: list[threading.Thread] = []
+    waiting: SimpleQueue[_GroupReader | None] = SimpleQueue()
     begun: deque[_GroupReader] = deque()
     try:
+        _start(threads, waiting, keep=keep)
         for group in _groups(export.files()):
-            begun.append(_GroupReader(group, export.close_file, ended, keep=keep))
-            pool.submit(begun[-1].run)
-            if len(begun) > threads:
+            begun.append(_GroupReader(group, export.close_file, keep=keep))
+            waiting.put(begun[-1])
+            if len(begun) > len(threads):
                 yield from begun[0].results(export.at_work)
                 begun.popleft()
         while begun:
             yield from begun[0].results(export.at_work)
             begun.popleft()
     finally:
-        ended.set()
         for reading in begun:
-            reading.unblock()
-        pool.shutdown()
+            reading.end()
+        for _ in threads:
+            waiting.put(None)
+        for thread in threads:
+            thread.join()
 
 
-def _give_way() -> None:
-    with suppress(OSError):
-        # Linux takes the number of a thread for that of a process here.
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+def _start(
+    threads: list[threading.Thread], waiting: SimpleQueue[_GroupReader | None], *, keep: bool
+) -> None:
+    """No signal comes meanwhile, since `Thread.start` has such locks; and none to the threads."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        for _ in range(min(len(os.sched_getaffinity(0)), _MOST_THREADS)):
+            # Of a process that a second signal ends while they are waited for, none is left.
+            thread = threading.Thread(target=_read, args=(waiting, keep), daemon=True)
+            thread.start()
+            threads.append(thread)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _read(waiting: SimpleQueue[_GroupReader | None], keep: bool) -> None:
+    """What each of the threads does."""
+    if not keep:
+        with suppress(OSError):
+            # Linux takes the number of a thread for that of a process here.
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+    while (group := waiting.get()) is not None:
+        group.run()
 
 
 def _groups(files: Iterable[OpenFile]) -> Iterator[list[OpenFile]]:
@@ -186,20 +212,16 @@ def _groups(files: Iterable[OpenFile]) -> Iterator[list[OpenFile]]:
 class _GroupReader:
     """Of a group of files. `run` in a thread, the others in that of the sink."""
 
-    def __init__(
-        self,
-        files: list[OpenFile],
-        close: Callable[[int], None],
-        ended: threading.Event,
-        *,
-        keep: bool,
-    ) -> None:
+    def __init__(self, files: list[OpenFile], close: Callable[[int], None], *, keep: bool) -> None:
         self._files = files
         self._close = close
-        self._ended = ended
         self._keep = keep
         self._small = len(files) > 1
-        self._ready: queue.Queue[list[Piece] | BaseException] = queue.Queue(_AHEAD // _PIECE)
+        self._ended = False
+        self._ready: SimpleQueue[list[Piece] | BaseException] = SimpleQueue()
+        self._room: SimpleQueue[None] = SimpleQueue()  # one for each piece that may be ready
+        for _ in range(_AHEAD // _PIECE):
+            self._room.put(None)
 
     def run(self) -> None:
         try:
@@ -208,9 +230,16 @@ class _GroupReader:
                 self._ready.put(list(pieces))
             else:
                 for piece in pieces:
+                    self._room.get()
                     self._ready.put([piece])
         except BaseException as defect:
             self._ready.put(defect)
+
+    def end(self) -> None:
+        """Nobody takes what is ready any more: `run` returns soon."""
+        self._ended = True
+        for _ in range(2):  # for the piece that waits for room, and the end that may follow it
+            self._room.put(None)
 
     def _pieces(self, file: ExportedFile, descriptor: int | None) -> Iterator[Piece]:
         if descriptor is None:
@@ -219,7 +248,7 @@ class _GroupReader:
         digest, left = hashlib.sha256(), file.size
         try:
             while left and (piece := os.read(descriptor, min(_PIECE, left))):
-                if self._ended.is_set():
+                if self._ended:
                     return
                 digest.update(piece)
                 left -= len(piece)
@@ -251,18 +280,13 @@ class _GroupReader:
         while True:
             try:
                 ready = self._ready.get(timeout=OpenExport.SAY_EVERY)
-            except queue.Empty:
+            except Empty:
                 waiting()
                 continue
+            self._room.put(None)
             if isinstance(ready, BaseException):
                 raise ready
             yield from ready
-
-    def unblock(self) -> None:
-        """After `ended` was set: lets `run` return if it waits for room."""
-        with suppress(queue.Empty):
-            while True:
-                self._ready.get_nowait()
 
 
 def _up_to_the_end(pieces: Iterator[Piece]) -> Iterator[Piece]:
