@@ -19,7 +19,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from cucmd.api.interface import jobs_interface
-from cucmd.job import asked, coverage
+from cucmd.job import asked, cluster, coverage
 from cucmd.job.work import KINDS
 from cucmd.protocol import cases, errors, jobs, knowledge
 from cucmd.varlink import Interface, Method
@@ -33,6 +33,7 @@ WIDTH = 100
 # Where types are looked for, and so their order.
 MODULES: Sequence[ModuleType] = (
     asked,
+    cluster,
     *dict.fromkeys(sys.modules[kind.__module__] for kind in KINDS),
     *(coverage, jobs, cases, knowledge),
 )

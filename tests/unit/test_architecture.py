@@ -101,7 +101,7 @@ KINDS = {
     "capture": ("Packets", 10),
     "check": ("Checks", 7),
     "collect": ("Files", 15),
-    "discover": ("Discovery", 10),
+    "discover": ("Discovery", 8),
     "follow": ("Tail", 6),
     "health": ("HealthChecks", 12),
     "run": ("Commands", 7),
@@ -110,7 +110,9 @@ KINDS = {
 # Class names that stand in two files, and mean one thing in both.
 TWO_HOMES = {
     # On the wire as 0.1.0 had them, and as the daemon has them.
-    *("Failure", "Job", "Node", "Profile", "Timeouts"),
+    *("Failure", "Job", "Node", "Timeouts"),
+    # In the configuration, with what each key accepts; on the wire, where what is empty is absent.
+    "Profile",
     # In `node/ports.py`, and where they are made.
     *("FileWriter", "Readers", "Receiver", "Shell", "Together", "UploadTarget"),
     # The daemon's errors, which the client raises by their names on the wire.

@@ -14,7 +14,8 @@ from cucmctl.client.errors import ProfileNotFound
 from cucmctl.commands.lookup import hint
 from cucmctl.text import render
 from cucmctl.text.table import mark, table
-from cucmd.protocol.knowledge import Cluster, ClusterNode, Credential, HostKey, Profile
+from cucmd.job.cluster import ClusterNode
+from cucmd.protocol.knowledge import Cluster, Credential, HostKey, Profile
 
 
 def _clusters_arguments(parser: argparse.ArgumentParser) -> None:

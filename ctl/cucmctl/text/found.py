@@ -12,7 +12,8 @@ from datetime import datetime
 import msgspec
 
 from cucmctl.cli.printer import visible
-from cucmd.job.discover import Found, Member
+from cucmd.job.cluster import Member
+from cucmd.job.discover import Found
 
 PUBLISHER = "Publisher"
 

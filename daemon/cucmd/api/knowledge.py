@@ -17,7 +17,6 @@ from cucmd.config.credentials import credential_names, credentials_directory
 from cucmd.config.rules import is_credential_name
 from cucmd.plan.known import (
     KnownCluster,
-    KnownNode,
     Place,
     asked_cluster,
     discoveries_by_key,
@@ -142,16 +141,12 @@ def _cluster(known: KnownCluster, *, nodes: bool = False) -> wire.Cluster:
         nodes_configured=sum(node.configured for node in known.nodes),
         name=known.name,
         publisher=known.publisher,
-        nodes=tuple(map(_node, known.nodes)) if nodes else None,
+        nodes=known.nodes if nodes else None,
         asked=last.asked if last else None,
         discovered_at=last.found_at if last else None,
         job_id=last.job_id if last else None,
         version=last.found.version if last else None,
     )
-
-
-def _node(known: KnownNode) -> wire.ClusterNode:
-    return wire.ClusterNode(known.node, known.configured, known.member)
 
 
 def _profile(profile: Profile) -> wire.Profile:

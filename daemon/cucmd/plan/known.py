@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from cucmd.config import ClusterSettings, Config, InvalidValue
-from cucmd.job.discover import Member
+from cucmd.job.cluster import ClusterNode, Member
 from cucmd.node_name import InvalidNode, node_key, parse_node
 from cucmd.store import StoredDiscovery
 
@@ -21,20 +21,12 @@ PUBLISHER = "Publisher"
 _NAMED, _ASKED = "cluster", "node"
 
 
-class KnownNode(msgspec.Struct, frozen=True):
-    """A node of a cluster. `member` None: the last discovery did not name it, or there is none."""
-
-    node: str
-    configured: bool
-    member: Member | None = None
-
-
 class KnownCluster(msgspec.Struct, frozen=True):
     """`name` None: it is not in the configuration. `discovery` None: nobody has asked for it."""
 
     name: str | None
     publisher: str | None
-    nodes: tuple[KnownNode, ...]
+    nodes: tuple[ClusterNode, ...]
     discovery: StoredDiscovery | None = None
 
 
@@ -101,11 +93,11 @@ def known_cluster(
         for key in _all_keys(member):
             member_of.setdefault(key, member)
     nodes = [
-        KnownNode(name, True, next((member_of[k] for k in keys_of(name) if k in member_of), None))
+        ClusterNode(name, True, next((member_of[k] for k in keys_of(name) if k in member_of), None))
         for name in cluster.members
     ]
     taken = {node.member for node in nodes}
-    nodes += [KnownNode(one.node, False, one) for one in found if one not in taken]
+    nodes += [ClusterNode(one.node, False, one) for one in found if one not in taken]
     return KnownCluster(cluster.name, cluster.publisher, tuple(nodes), last)
 
 
@@ -113,7 +105,7 @@ def asked_cluster(discovery: StoredDiscovery) -> KnownCluster:
     """A cluster that is not in the configuration; its publisher is first, if it names one."""
     members = sorted(discovery.found.members, key=lambda member: member.role != PUBLISHER)
     publisher = members[0].node if members and members[0].role == PUBLISHER else None
-    nodes = tuple(KnownNode(member.node, False, member) for member in members)
+    nodes = tuple(ClusterNode(member.node, False, member) for member in members)
     return KnownCluster(None, publisher, nodes, discovery)
 
 
@@ -133,7 +125,7 @@ def keys_of(name: str) -> tuple[Key, ...]:
         return ()
 
 
-def _of(node: KnownNode) -> set[Key]:
+def _of(node: ClusterNode) -> set[Key]:
     own = set(keys_of(node.node))
     return own if node.member is None else own | set(_all_keys(node.member))
 

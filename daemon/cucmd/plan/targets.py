@@ -17,13 +17,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from cucmd.config import Config, InvalidValue, found
+from cucmd.job.cluster import ClusterNode
 from cucmd.job.node import Node
 from cucmd.node_name import InvalidNode, node_key, parse_node
 from cucmd.plan.known import (
     PUBLISHER,
     Key,
     KnownCluster,
-    KnownNode,
     asked_cluster,
     discoveries_by_key,
     keys_of,
@@ -113,11 +113,11 @@ def _cluster(
     return asked_cluster(asked[0]) if asked else None
 
 
-def _is_known(node: KnownNode, asked: str | None) -> bool:
+def _is_known(node: ClusterNode, asked: str | None) -> bool:
     return node.configured or (asked is not None and keys_of(node.node) == keys_of(asked))
 
 
-def _is_of(part: str, node: KnownNode, cluster: KnownCluster) -> bool:
+def _is_of(part: str, node: ClusterNode, cluster: KnownCluster) -> bool:
     is_publisher = node.node == cluster.publisher or (
         cluster.publisher is None and node.member is not None and node.member.role == PUBLISHER
     )

@@ -26,6 +26,7 @@ JobStatus = Literal["queued", "running", "succeeded", "partial", "failed", "canc
 DEFAULT_LIMIT = 20
 
 
+# Beside that of failure.py, whose codes are an enumeration: a client reads those of later daemons.
 class Failure(Struct, frozen=True):
     code: str
     message: str

@@ -8,17 +8,7 @@ from typing import Literal
 from msgspec import Struct
 
 from cucmd.job.asked import Request
-from cucmd.job.discover import Member
-
-
-class ClusterNode(Struct, frozen=True):
-    """A node of a cluster: member is what the last discovery has said of it. node is its name in
-    the configuration, if it is configured, else that of the member.
-    """
-
-    node: str
-    configured: bool
-    member: Member | None = None
+from cucmd.job.cluster import ClusterNode
 
 
 class Cluster(Struct, frozen=True):

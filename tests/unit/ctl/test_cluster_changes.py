@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 from cucmctl.client.cluster import MOST_NAMED, changes, discover_first
 from cucmd.job.asked import Login
-from cucmd.job.discover import Member
+from cucmd.job.cluster import ClusterNode, Member
 from cucmd.protocol.jobs import Job
-from cucmd.protocol.knowledge import Cluster, ClusterNode
+from cucmd.protocol.knowledge import Cluster
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 
