@@ -12,10 +12,9 @@ from cucmd.receiver.accounting import Accounting
 from cucmd.receiver.folder import TargetFolder, open_in
 from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.limits import ReceiverLimits
-from cucmd.receiver.names import Names
 from cucmd.receiver.packets import PacketBuffer, PacketType
 from cucmd.receiver.paths import stored_parts
-from cucmd.receiver.received import Received, Side
+from cucmd.receiver.received import FileCount, Received, Side
 from cucmd.receiver.requests import RequestHandler
 from cucmd.worker.frames import Grant, OfLogin, Refuse, packet
 from rig import sftp_words as words
@@ -28,7 +27,7 @@ class Pair:
     """A login, in a process that receives and in the daemon, without processes."""
 
     def __init__(self, limits: ReceiverLimits, quota: Quota | None = None) -> None:
-        self.received = Received(limits, quota or Quota(), Names(limits))
+        self.received = Received(limits, quota or Quota(), FileCount())
         self.accounting = Accounting("login", "job/node", limits, self._tell)
         self._side = Side(self.received, limits)
 

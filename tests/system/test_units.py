@@ -123,9 +123,9 @@ def test_the_memory_limit_is_twice_what_all_budgets_together_can_take():
     number, unit = Unit("cucmd.service")["MemoryMax"][:-1], Unit("cucmd.service")["MemoryMax"][-1]
     limits = ReceiverLimits()
     nodes = 400
-    names = limits.names_total + nodes * limits.names_share
+    files = 1300 * (limits.files_total + nodes * limits.files_share)
     received = (limits.processes + 1) * 30 * MIB
-    assert int(number) * {"M": MIB, "G": 1024 * MIB}[unit] >= 2 * (2 * names + received)
+    assert int(number) * {"M": MIB, "G": 1024 * MIB}[unit] >= 2 * (2 * files + received)
 
 
 def test_units_and_daemon_agree_where_things_are():

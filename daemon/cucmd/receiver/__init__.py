@@ -6,7 +6,6 @@ In the daemon:
     upload_target.py  one node run's login and folder, as the work on the node sees it
     processes.py    one process that receives, from its fork to its end
     received.py     what a login has received: checked, as from a stranger
-    names.py        how much memory the names of received files take
     host_keys.py    the server's host keys, made once
 
 In a process that receives, without trio:

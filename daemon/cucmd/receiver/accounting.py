@@ -13,8 +13,7 @@ import time
 from collections.abc import Callable
 
 from cucmd.failure import Code
-from cucmd.receiver.limits import CREDIT, MIB, ReceiverLimits, RequestRefused, Status
-from cucmd.receiver.names import name_cost
+from cucmd.receiver.limits import CREDIT, ReceiverLimits, RequestRefused, Status
 from cucmd.worker.frames import (
     Closed,
     Figures,
@@ -81,7 +80,6 @@ class Accounting:
         self._files = 0
         # As the client named it -> the number of its last file, and that file's name on the disk.
         self._last: dict[str, tuple[int, str]] = {}
-        self._cost = 0  # of the names, in bytes of memory
         self._handles = 0
         self._listings = 0  # of the handles
         self._directories = 0
@@ -136,7 +134,6 @@ class Accounting:
             file = OpenFile(self._files)
             self._files += 1
             self._last[named] = file.number, stored
-            self._cost += name_cost(stored) if named == stored else name_cost(stored, named)
             self.tell(Opened(self.login, file.number, named, stored))
         return file
 
@@ -182,15 +179,11 @@ class Accounting:
         if self.refusal:
             raise RequestRefused(Status.FAILURE, self.refusal)
 
-    def check_names(self, named: str) -> None:
-        """For one file more, of that name."""
+    def check_files(self) -> None:
+        """For one file more."""
         self.check_open()
-        if self._cost + name_cost(named) > self._limits.names:
-            self._quota_exceeded(
-                f"{self._files} files came, and their names take"
-                f" {self._limits.names // MIB} MiB; more are not accepted",
-                IN_PARTS,
-            )
+        if self._files >= self._limits.files:
+            self._quota_exceeded(f"more than {self._limits.files:,} files", IN_PARTS)
 
     def take_handle(self, *, listing: bool = False) -> None:
         with self._lock:

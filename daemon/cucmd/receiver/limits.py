@@ -45,13 +45,13 @@ class ReceiverLimits(msgspec.Struct, frozen=True, kw_only=True):
     listings: int = 2  # of those; a folder of 5,000 long names is 2.6 MB as long as it is open
     directories: int = 5_000
 
-    # Memory for the files of one target, until they are on record: 27,000 files with a path of 90
-    # characters. More are no collection.
-    names: int = 20 * MIB
-    # The same for all targets together: 25 that need all of theirs at once. Beyond it a target has
-    # its share, 1,300 such files, so that an ordinary node does not fail because of others.
-    names_total: int = 512 * MIB
-    names_share: int = MIB
+    # Files of one target, until they are on record. More are no collection. Each takes 800 bytes of
+    # memory with an ordinary path, and 1,300 at most with one of 512 bytes in ASCII, as nodes have.
+    files: int = 27_000
+    # The same for all targets together. Beyond it a target has its share, so that an ordinary node
+    # does not fail because of others.
+    files_total: int = 400_000
+    files_share: int = 1_000
 
     # The path below the target: what follows `activelog` on a node is 3 to 6 levels, less than 200
     # characters. Beyond 1,000 the database takes a page for each path.

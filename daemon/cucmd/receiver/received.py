@@ -18,8 +18,7 @@ import msgspec
 from cucmd.allowance import Quota
 from cucmd.failure import Code, Failure, failure
 from cucmd.received_file import ReceivedFile
-from cucmd.receiver.limits import CREDIT, MIB, ReceiverLimits, RequestRefused
-from cucmd.receiver.names import Names, name_cost
+from cucmd.receiver.limits import CREDIT, ReceiverLimits, RequestRefused
 from cucmd.receiver.paths import parts_of, stored_parts
 from cucmd.worker.frames import (
     Closed,
@@ -45,11 +44,18 @@ _LAST_STAMP = 0xFFFFFFFF
 _FEWER = "collect from fewer nodes at once"
 
 
+class FileCount:
+    """How many files of all logins together are not on record yet."""
+
+    def __init__(self) -> None:
+        self.total = 0
+
+
 class Received:
     """The files of one login.
 
     node: that pushes the files. prefix: stands before a file's path below the login's folder, to
-    make it one below the job's directory. names: the memory for the files of all logins.
+    make it one below the job's directory. together: the files of all logins.
 
     The list of files only ever grows at its end, and of a file in it that is no longer open nothing
     changes but its time stamp. So a caller that noted its length finds exactly the later files
@@ -62,7 +68,7 @@ class Received:
         self,
         limits: ReceiverLimits,
         quota: Quota,
-        names: Names,
+        together: FileCount,
         node: str = "",
         prefix: str = "",
     ) -> None:
@@ -71,12 +77,11 @@ class Received:
         self.sides: list[Side] = []
         self._limits = limits
         self._quota = quota
-        self._names = names
+        self._together = together
         self._node = node
         self._prefix = prefix
         self._files: list[ReceivedFile] = []
         self._open: set[int] = set()  # where in the list
-        self._cost = 0
         self._over = False
 
     def files(self) -> tuple[ReceivedFile, ...]:
@@ -91,12 +96,12 @@ class Received:
         return bool(self._open)
 
     def close(self) -> None:
-        """The names are not counted any more: the caller puts the files on record, or drops them.
-        May be called again.
+        """The files are not counted any more: the caller puts them on record, or drops them. May be
+        called again.
         """
-        self._over = True
-        cost, self._cost = self._cost, 0
-        self._names.count(-cost)
+        if not self._over:
+            self._over = True
+            self._together.total -= len(self._files)
 
     def refuse(self, code: Code, message: str, hint: str | None = None) -> None:
         """The first reason stays."""
@@ -112,27 +117,20 @@ class Received:
         self._open.add(len(self._files) - 1)
         why = None
         if not self._over:
-            cost = name_cost(path)
-            self._cost += cost
-            # A process stops at the budget by itself. What stands before each path it does not
-            # count.
-            _check(self._cost <= 2 * self._limits.names, "the number of files")
+            self._together.total += 1
+            # Each of two processes stops by itself.
+            _check(len(self._files) <= 2 * self._limits.files, "the number of files")
             why = self._too_many()
-            self._names.count(cost)
         return len(self._files) - 1, why
 
     def _too_many(self) -> str | None:
-        limits = self._limits
-        if self._cost > limits.names:
-            said = f"{len(self._files)} files came, and their names take {limits.names // MIB} MiB"
-        elif self._names.full(self._cost):
-            said = (
-                "the names of the files that come from all nodes at this moment take"
-                f" {limits.names_total // MIB} MiB"
-            )
+        limits, count = self._limits, len(self._files)
+        if count > limits.files:
+            said = f"more than {limits.files:,} files"
+        elif count > limits.files_share and self._together.total > limits.files_total:
+            said = f"more than {limits.files_total:,} files from all nodes at this moment"
         else:
             return None
-        said = f"{said}; more are not accepted"
         self.refuse(Code.QUOTA_EXCEEDED, said, _FEWER)
         return said
 

@@ -188,7 +188,7 @@ class RequestHandler:
             raise RequestRefused(
                 Status.PERMISSION_DENIED, "a file can only be created and written here"
             )
-        self._accounting.check_names("/".join(parts))
+        self._accounting.check_files()
         self._accounting.take_handle()
         try:
             # Without TRUNCATE a client means to append to a file that exists, or not to touch

@@ -58,9 +58,8 @@ from cucmd.node_name import source_of
 from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.host_keys import HostKeyUnusable, load_host_keys
 from cucmd.receiver.limits import ReceiverLimits
-from cucmd.receiver.names import Names
 from cucmd.receiver.processes import Process, Seat
-from cucmd.receiver.received import Received, Side
+from cucmd.receiver.received import FileCount, Received, Side
 from cucmd.receiver.upload_target import UploadTarget
 from cucmd.worker.frames import Begin, Expect
 from cucmd.worker.workers import AGAIN, Workers
@@ -93,7 +92,7 @@ class Receiver:
         self.port = 0
         self.limits = limits
         self.space = FreeSpace(limits.min_free_bytes, limits.min_free_ratio)
-        self.names = Names(limits)
+        self.files = FileCount()
         self._workers = workers
         self._begin = begin
         self._nursery = nursery
@@ -117,7 +116,7 @@ class Receiver:
         node's, whose connections have a process until the target is closed; "": unknown. Close the
         target with `aclose`.
         """
-        received = Received(self.limits, quota or Quota(), self.names, node, prefix)
+        received = Received(self.limits, quota or Quota(), self.files, node, prefix)
         source = source_of(address) if address else ""
         target = UploadTarget(folder, received, name, source, self._forget)
         self._targets[target.username] = target

@@ -1,4 +1,4 @@
-"""What a node's visit took is free once it is over: its names above all, and its process."""
+"""What a node's visit took is free once it is over: its files above all, and its process."""
 
 from __future__ import annotations
 
@@ -37,4 +37,4 @@ async def test_nothing_holds_the_files_of_a_target_that_is_closed(
         return held() is None
 
     await until(is_free)
-    assert receiver.names.total == 0
+    assert receiver.files.total == 0

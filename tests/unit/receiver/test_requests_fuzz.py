@@ -25,7 +25,7 @@ from cucmd.receiver.requests import RequestHandler
 from rig import sftp_words as words
 from rig.sftp_client import Pair, target_folder
 
-LIMITS = ReceiverLimits(names=10_000, directories=20, handles=5)
+LIMITS = ReceiverLimits(files=13, directories=20, handles=5)
 CORPUS = sorted(Path(__file__).with_name("corpus").joinpath("packets").iterdir())
 
 NUMBERS = st.integers(0, 2**32 - 1)

@@ -11,9 +11,8 @@ import pytest
 from cucmd.allowance import Quota
 from cucmd.received_file import ReceivedFile
 from cucmd.receiver.limits import ReceiverLimits, Status
-from cucmd.receiver.names import Names
 from cucmd.receiver.packets import OpenFlag, PacketType
-from cucmd.receiver.received import Received, Side
+from cucmd.receiver.received import FileCount, Received, Side
 from cucmd.worker.frames import Closed, Opened
 from rig import sftp_words as words
 
@@ -37,7 +36,7 @@ def test_an_empty_file_is_complete(client: Any) -> None:
 
 def test_the_path_of_a_file_is_relative_to_the_jobs_directory() -> None:
     limits = ReceiverLimits()
-    received = Received(limits, Quota(), Names(limits), "cucm:22", "cucm_22/files/")
+    received = Received(limits, Quota(), FileCount(), "cucm:22", "cucm_22/files/")
     side = Side(received, limits)
     side.take(Opened("login", 0, "a", "a"))
     side.take(Opened("login", 1, "a", "a.2"))
