@@ -1,7 +1,8 @@
 """What the receiver refuses and cuts: counted, and said once a minute.
 
 No peer decides how many lines it gets in the log. The first of a minute is a line, all others of
-that minute are one more.
+that minute are one more, which sums them up. `service/log.py` cannot do that: the process that
+receives counts here, and does not bother the daemon with each.
 """
 
 from __future__ import annotations
