@@ -33,12 +33,12 @@ async def send_archive(exchange: Exchange, operation: Operation) -> None:
         if operation.form == "tar":
             headers["content_length"] = str(reply.length)
         await exchange.begin(operation, **headers)
-        source = _Source(Exported(stream, reply.length))
-        await trio.to_thread.run_sync(_pack, source, _Target(exchange), operation.form)
+        source = _ExportReader(Exported(stream, reply.length))
+        await trio.to_thread.run_sync(_pack, source, _ReplyWriter(exchange), operation.form)
     await exchange.end()
 
 
-def _pack(source: _Source, target: _Target, form: str) -> None:
+def _pack(source: _ExportReader, target: _ReplyWriter, form: str) -> None:
     out = cast(IO[bytes], target)
     sink = ZipSink(out) if form == "zip" else TarSink(out)
     try:
@@ -49,7 +49,7 @@ def _pack(source: _Source, target: _Target, form: str) -> None:
         raise
 
 
-class _Source:
+class _ExportReader:
     """The stream of the daemon, for a thread."""
 
     def __init__(self, stream: Exported) -> None:
@@ -59,7 +59,7 @@ class _Source:
         return trio.from_thread.run(self._stream.receive_some, size) if size else b""
 
 
-class _Target:
+class _ReplyWriter:
     """The body of the reply, for a thread. What is written is sent in pieces of one size."""
 
     def __init__(self, exchange: Exchange) -> None:

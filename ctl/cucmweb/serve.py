@@ -64,7 +64,7 @@ async def serve(
         nursery.start_soon(_watch, config, streams)
         application = Application(daemon, downloads, streams.send, limits)
         front = Front(application, config, callers)
-        server = _Server(front, limits.patience, limits.streams + _MOST_BESIDE)
+        server = _HttpServer(front, limits.patience, limits.streams + _MOST_BESIDE)
         listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(one)) for one in sockets]
         task_status.started()
         await server.run(listeners)
@@ -84,7 +84,7 @@ async def _watch(config: WebConfig, streams: EventStreams) -> None:
             await trio.sleep(_PAUSE)
 
 
-class _Server:
+class _HttpServer:
     def __init__(self, front: Front, patience: float, most: int) -> None:
         self._front = ASGIWrapper(cast(Any, front))
         self._patience = patience

@@ -39,7 +39,7 @@ STOP_WITHIN = 20.0  # seconds; grace periods are far below
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
-class _Interrupted(KeyboardInterrupt):
+class _EndedBySignal(KeyboardInterrupt):
     """A signal ends the demo; `number` says which."""
 
     def __init__(self, number: int) -> None:
@@ -57,7 +57,7 @@ def demo() -> int:
             code = _demonstrate()
         failed = f"Failed: exit code {code}. " if code else ""
         _say(f"{failed}Everything is stopped and removed again.")
-    except _Interrupted as interrupted:
+    except _EndedBySignal as interrupted:
         said = "interrupted; the job, the daemon and the nodes are stopped and removed again"
         print(f"cucmd demo: {said}", file=sys.stderr)
         return 128 + interrupted.number
@@ -83,7 +83,7 @@ def _demonstrate() -> int:
 def _ended_by_signals() -> Iterator[None]:
     def end(number: int, frame: FrameType | None) -> None:
         _ignore(ENDINGS)  # people press it twice
-        raise _Interrupted(number)
+        raise _EndedBySignal(number)
 
     # a signal that was ignored at the start (nohup) stays ignored
     heard = [one for one in ENDINGS if signal.getsignal(one) is not signal.SIG_IGN]

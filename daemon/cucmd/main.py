@@ -48,7 +48,7 @@ class _Parser(argparse.ArgumentParser):
             print(message, end="", file=file)
 
 
-class _Command(_Parser):
+class _CommandParser(_Parser):
     """The parser of one command. It reports unknown arguments itself: argparse would leave that to
     the parser of `cucmd`, whose help does not list the command's options.
     """
@@ -92,7 +92,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"cucmd {__version__}")
     commands = parser.add_subparsers(
-        dest="command", metavar="COMMAND", required=True, parser_class=_Command
+        dest="command", metavar="COMMAND", required=True, parser_class=_CommandParser
     )
     _serve_arguments(commands.add_parser("serve", help="run the daemon in the foreground"))
     check = commands.add_parser("check", help="check the configuration and print it as used")

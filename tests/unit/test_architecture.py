@@ -121,6 +121,7 @@ TWO_HOMES = {
     *("Calls", "Client", "Wire"),
 }
 
+OF_ASYNCIO = {"ssh", "receiver", "lab"}
 EVENT_LOOPS = {"trio", "asyncio", "asyncssh", "trio_asyncio"}
 # zoneinfo reads a file for a name, which a node or a person may have chosen.
 NO_IO = EVENT_LOOPS | {"socket", "subprocess", "tempfile", "threading", "time", "zoneinfo"}
@@ -258,6 +259,13 @@ def test_each_kind_of_work_has_a_function_of_its_name(kind: str) -> None:
     assert inspect.iscoroutinefunction(getattr(import_module(f"cucmd.work.{kind}"), kind))
 
 
+def test_job_imports_msgspec_and_the_standard_library_alone() -> None:
+    known = sys.stdlib_module_names | {"cucmd", "msgspec"}
+    more = {(file.name, root) for file in files_of(DAEMON / "job") for root in roots(file) - known}
+    # Where types are checked: Python has defaults of type variables since 3.13.
+    assert more == {("node.py", "typing_extensions")}
+
+
 def test_few_files_lie_loose_at_the_root() -> None:
     assert len(list(DAEMON.glob("*.py"))) <= MOST_LOOSE_FILES
 
@@ -266,8 +274,9 @@ def test_a_class_name_means_one_thing() -> None:
     homes: dict[str, list[str]] = {}
     for file in [file for folder in ALL for file in files_of(folder)]:
         for node in ast.parse(file.read_text()).body:
-            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                homes.setdefault(node.name, []).append(str(file.relative_to(DAEMON.parent.parent)))
+            if isinstance(node, ast.ClassDef):
+                name = node.name.lstrip("_")
+                homes.setdefault(name, []).append(str(file.relative_to(DAEMON.parent.parent)))
     two = {name: files for name, files in homes.items() if len(files) > 1}
     assert {name: two[name] for name in two.keys() - TWO_HOMES} == {}
     assert sorted(TWO_HOMES - two.keys()) == []
@@ -275,7 +284,7 @@ def test_a_class_name_means_one_thing() -> None:
 
 def test_asyncio_is_known_to_three_parts_alone() -> None:
     for file in files_of(DAEMON):
-        if part(file) not in {"ssh", "receiver", "lab"}:
+        if part(file) not in OF_ASYNCIO:
             assert not roots(file) & (EVENT_LOOPS - {"trio"}), file
 
 
@@ -360,22 +369,40 @@ def test_importing_the_client_on_trio_loads_no_other_event_loop() -> None:
     assert result.stdout.strip() == "[]"
 
 
+def own_names(tree: list[ast.AST]) -> Iterator[str]:
+    """Of functions, and of attributes that a class of the file has or sets of itself."""
+    for node in tree:
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield name
+            case ast.Attribute(attr=name, value=ast.Name("self"), ctx=ast.Store()):
+                yield name
+            case ast.ClassDef(body=body):
+                for one in body:
+                    if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name):
+                        yield one.target.id
+
+
+def private_names(tree: list[ast.AST]) -> Iterator[str]:
+    """Attributes with a private name, and private names that are imported."""
+    for node in tree:
+        match node:
+            case ast.Attribute(attr=name, value=value) if ast.unparse(value) != "os":
+                yield from re.findall("^_[a-z].*[^_]$", name)
+            case ast.ImportFrom(module=module, names=names):
+                for one in [str(module), *(name.name for name in names)]:
+                    yield from re.findall("^_[a-z].*[^_]$", one)
+
+
 @pytest.mark.parametrize(
     "file",
-    [file for file in files_of(DAEMON) if (EVENT_LOOPS - {"trio"}) & roots(file)],
+    [file for file in files_of(DAEMON) if part(file) in OF_ASYNCIO],
     ids=lambda file: str(file.relative_to(DAEMON)),
 )
 def test_private_names_of_asyncio_and_asyncssh_are_named_in_the_opening_page(file: Path) -> None:
     tree = list(ast.walk(ast.parse(file.read_text())))
-    ours = {node.name for node in tree if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
-    private = {
-        node.attr
-        for node in tree
-        if isinstance(node, ast.Attribute)
-        and re.fullmatch("_[a-z].*", node.attr)
-        and ast.unparse(node.value) not in {"self", "cls", "os"}
-    }
-    assert [name for name in private - ours if f"{name}`" not in docstring(file)] == []
+    private = set(private_names(tree)) - set(own_names(tree))
+    assert [name for name in sorted(private) if f"{name}`" not in docstring(file)] == []
 
 
 @pytest.mark.parametrize("library", ["asyncssh", "trio-asyncio"])

@@ -38,7 +38,7 @@ class Verb(NamedTuple):
     run: Callable[[argparse.Namespace], int]
 
 
-class _Layout(argparse.RawDescriptionHelpFormatter):
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str) -> None:
         # With no width given, argparse imports `shutil` for each option that is declared: 5 ms.
         super().__init__(prog, max_help_position=26, width=79)
@@ -211,7 +211,7 @@ def parse(verb: str, command: Verb, arguments: Sequence[str]) -> argparse.Namesp
         prog=f"cucmctl {verb}",
         description=command.summary,
         epilog=f"examples:\n{command.examples}",
-        formatter_class=_Layout,
+        formatter_class=_HelpFormatter,
         add_help=False,
         allow_abbrev=False,
     )

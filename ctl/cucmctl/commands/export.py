@@ -122,7 +122,7 @@ def _save(export: Export | OpenExport, path: Path | None, form: Format, *, force
             signal.signal(number, lambda number, _: sys.exit(128 + number))
     with (
         target(path, form, force=force, whole=_ignore_ctrl_c) as sink,
-        _Progress(export) as progress,
+        _ProgressLine(export) as progress,
     ):
         if isinstance(export, OpenExport):
             pack(export, sink, progress.tell)
@@ -211,7 +211,7 @@ def _fields(export: Export | OpenExport) -> dict[str, object]:
     return {name: getattr(reply, name) for name in reply.__struct_fields__ if name != "length"}
 
 
-class _Progress:
+class _ProgressLine:
     """A line about it on standard error, if that is a terminal."""
 
     def __init__(self, export: Export | OpenExport) -> None:
@@ -219,7 +219,7 @@ class _Progress:
         self._shown = printer.on_terminal(sys.stderr)
         self._began = self._next = time.monotonic()
 
-    def __enter__(self) -> _Progress:
+    def __enter__(self) -> _ProgressLine:
         return self
 
     def __exit__(self, *details: object) -> None:

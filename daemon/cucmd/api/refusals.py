@@ -126,11 +126,11 @@ def with_request_id(
     return VarlinkError(refusal.name, _with_id(parameters, called))
 
 
-class _Given(Struct, frozen=True):
+class _WithRequestId(Struct, frozen=True):
     request_id: msgspec.Raw = msgspec.Raw(b"null")
 
 
-_fields = msgspec.json.Decoder(_Given)
+_fields = msgspec.json.Decoder(_WithRequestId)
 _text: msgspec.json.Decoder[str | None] = msgspec.json.Decoder(str | None)
 
 

@@ -18,7 +18,7 @@ from cucmd.jobs.run import JobRun
 from cucmd.store import StartKey, Store
 
 
-class _Beginning(NamedTuple):
+class _BeingStored(NamedTuple):
     """A job that is being made durable, for the user `uid`."""
 
     uid: int | None
@@ -35,7 +35,7 @@ class Places:
     def __init__(self, limits: Limits, live: Mapping[str, JobRun]) -> None:
         self._limits = limits
         self._live = live
-        self._beginning: dict[str, _Beginning] = {}
+        self._beginning: dict[str, _BeingStored] = {}
         self._refusing = False
 
     def change(self, limits: Limits) -> None:
@@ -48,7 +48,7 @@ class Places:
         Raises `Draining`, `AtLimit`.
         """
         self._check(uid)
-        beginning = self._beginning[job_id] = _Beginning(uid, trio.Event())
+        beginning = self._beginning[job_id] = _BeingStored(uid, trio.Event())
         try:
             yield
         finally:

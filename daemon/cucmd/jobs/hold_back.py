@@ -68,10 +68,10 @@ class HoldBack:
         self, tasks: Sequence[NodeTask | None], trusted: Trusted, *, try_all: bool
     ) -> None:
         self._trusted = trusted
-        self._logins: dict[tuple[str, str], _Login] = {}
+        self._logins: dict[tuple[str, str], _LoginTries] = {}
         for task in tasks:
             if task is not None:
-                login = self._logins.setdefault(_key(task), _Login())
+                login = self._logins.setdefault(_key(task), _LoginTries())
                 login.worked = login.worked or try_all or trusted.has(task)
 
     async def wait(self, task: NodeTask) -> Failure | None:
@@ -128,7 +128,7 @@ class HoldBack:
             login.ask()
 
 
-class _Login:
+class _LoginTries:
     """asked: nodes that were contacted and have not ended, in that order.
     sent: those to which the password was sent. A node stands there twice if it was sent to it in
         two attempts.

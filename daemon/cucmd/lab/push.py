@@ -64,7 +64,7 @@ class Sent(Protocol):
 Trust = Callable[[str, str, str], Awaitable[bool]]
 
 
-class _Client(asyncssh.SSHClient):
+class _PushClient(asyncssh.SSHClient):
     """Checks the receiver's key, and logs in once it is trusted."""
 
     def __init__(self, node: LabNode, receiver: PushTarget, trust: Trust | None) -> None:
@@ -213,7 +213,7 @@ class Push:
             loop.remove_reader(sock)
 
     async def _log_in(self, sock: socket.socket) -> asyncssh.SSHClientConnection:
-        client = _Client(self._node, self._receiver, self._trust)
+        client = _PushClient(self._node, self._receiver, self._trust)
         algorithms = ALGORITHMS[self._node.options.algorithms]
         try:
             return await asyncssh.connect(

@@ -123,7 +123,7 @@ class _LimitedFile:
         self._path = path
         self._shortage = shortage
         self._written = 0
-        self._end: _End | None = None  # once LIMIT is reached
+        self._end: _LastBytes | None = None  # once LIMIT is reached
         self._opened = False
         self._fd: int | None = None
 
@@ -162,7 +162,7 @@ class _LimitedFile:
         before, self._written = self._written, self._written + len(data)
         if self._written > LIMIT:
             write_all(descriptor, _TOO_MUCH)
-            self._end = _End()
+            self._end = _LastBytes()
             self._end.keep(data)
         elif before // CHECK_EVERY < self._written // CHECK_EVERY and (
             shortage := self._shortage(descriptor)
@@ -204,7 +204,7 @@ def write_all(descriptor: int, data: bytes) -> None:
         left = left[os.write(descriptor, left) :]
 
 
-class _End:
+class _LastBytes:
     """The last bytes that were given: END bytes at least, twice as many at most."""
 
     def __init__(self) -> None:

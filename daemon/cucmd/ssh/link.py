@@ -94,7 +94,7 @@ class Opener(asyncssh.SSHClient):
         )
 
 
-class _Connection(asyncssh.SSHClientConnection):
+class _ClientConnection(asyncssh.SSHClientConnection):
     """heard: something came; whoever looks sets it back."""
 
     heard = False
@@ -226,7 +226,7 @@ class Link:
         self.peer_address: str = _peer_address(sock)
         self._socket = sock
         self._opener = opener
-        self._connection: _Connection | None = None
+        self._connection: _ClientConnection | None = None
         self._channel: asyncssh.SSHClientChannel[bytes] | None = None
         self._where = ""
         self._authenticated = False
@@ -252,7 +252,7 @@ class Link:
         mine.host, mine.port, mine.username = host, port, self._opener.username
         mine.protocol_factory = lambda: self._opener
         mine.waiter = loop.create_future()
-        connection = self._connection = _Connection(loop, mine, wait="auth")
+        connection = self._connection = _ClientConnection(loop, mine, wait="auth")
         try:
             await loop.create_connection(lambda: connection, sock=self._socket)
             connection.set_extra_info(host=host, port=port)

@@ -11,7 +11,8 @@ What trio-asyncio 0.16 lacks on Python 3.14:
 - The tasks of 3.14, which are written in C, make a step only in the loop that their thread runs.
   Without that loop every task waits for ever. trio-asyncio replaces the functions of Python that
   name the running loop, but the C code does not call them. So each callback (`Handle._run`) tells
-  the C code its loop (`_set_running_loop`), for as long as it runs.
+  the C code its loop (`Handle._loop`), for as long as it runs: by `_get_running_loop` and
+  `_set_running_loop` of `_asyncio`.
 
 All of this can go with the first release of trio-asyncio that supports Python 3.14, which is its
 issue 160 (https://github.com/python-trio/trio-asyncio/issues/160). Until then it is done on 3.14

@@ -48,7 +48,9 @@ async def serve(
     """
     users = Users(limits, frozenset({0, os.geteuid()}))
     with HangUps() as hang_ups:
-        server = _Server(ServerParts(MethodTable(interfaces, info), users, authorize), hang_ups)
+        server = _VarlinkServer(
+            ServerParts(MethodTable(interfaces, info), users, authorize), hang_ups
+        )
         async with trio.open_nursery() as nursery:
             nursery.start_soon(hang_ups.run)
             connections = await nursery.start(server.hold_connections)
@@ -59,7 +61,7 @@ async def serve(
                 server.ending.set()
 
 
-class _Server:
+class _VarlinkServer:
     def __init__(self, parts: ServerParts, hang_ups: HangUps) -> None:
         self.ending = trio.Event()
         self._parts = parts

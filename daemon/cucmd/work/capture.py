@@ -83,7 +83,7 @@ async def capture(task: NodeTask, what: Capture, ports: Ports, report: Report) -
         if not await together.begin(task.node):
             raise NodeFailed(timed_out(Code.LOGIN_TIMEOUT, READY_WITHIN, _LATE, hint=_ALONE))
         report.phase(Phase.COMMAND)
-        run = _Run(session, task, what, report, together)
+        run = _NodeCapture(session, task, what, report, together)
         said = await run.whole()
         files = CaptureFiles(session, task, what, ports, report)
         notes = await files.get(run.captured, said)
@@ -134,7 +134,7 @@ def _percent_with(disk: vos.Disk, size: int) -> int:
     return 100 if size >= disk.free else (disk.used + size) * 100 // whole
 
 
-class _Run:
+class _NodeCapture:
     """The capture on the node, from its command until the node is at its prompt again."""
 
     def __init__(
