@@ -37,7 +37,7 @@ from cucmd.cases.output import (
 )
 from cucmd.cases.verify import Verifier
 from cucmd.config import InvalidValue
-from cucmd.config.errors import found
+from cucmd.config.errors import wrong_value
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.jobs.deletion import Deleted, Deletions
@@ -108,7 +108,9 @@ class Cases:
         with refusals_of_files():
             job, names = await self._named(request.job_id, request.nodes)
             if not job.work.commands_kept:
-                raise InvalidValue("job_id", found(job.job_id, "is no job that runs commands"))
+                raise InvalidValue(
+                    "job_id", wrong_value(job.job_id, "is no job that runs commands")
+                )
             nodes = tuple(nodes_by_name(job, names).values())
             outputs = self._growing if request.follow else self._outputs
             async with aclosing(self._held(job, outputs(job, nodes))) as pieces:

@@ -11,7 +11,7 @@ from msgspec.structs import asdict, replace
 
 from cucmd.cases.retention import Prune
 from cucmd.config import InvalidValue, rules
-from cucmd.config.errors import found
+from cucmd.config.errors import wrong_value
 from cucmd.job.asked import Login, OnBehalfOf
 from cucmd.job.duration import parse_last
 from cucmd.job.work import KINDS, StartRequest, kind_of
@@ -74,7 +74,7 @@ def _duration(text: str) -> timedelta:
     try:
         return parse_last(rules.last(text))
     except ValueError as error:
-        raise InvalidValue("older_than", found(text, str(error))) from None
+        raise InvalidValue("older_than", wrong_value(text, str(error))) from None
 
 
 def short_text(parameter: str, given: str, longest: int = LONGEST) -> str:

@@ -27,7 +27,7 @@ from cucmd.config.errors import (
     InvalidValue,
     UnknownCredential,
     UnknownProfile,
-    found,
+    wrong_value,
 )
 from cucmd.config.load import load
 from cucmd.config.model import (
@@ -57,10 +57,10 @@ __all__ = [
     "check",
     "differences",
     "document",
-    "found",
     "load",
     "load_credential",
     "not_until_restart",
     "running",
     "unusable_credentials",
+    "wrong_value",
 ]

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from cucmd.config import rules
 from cucmd.config.built_in import BUILT_IN
-from cucmd.config.errors import found
+from cucmd.config.errors import wrong_value
 from cucmd.config.keys import SECONDS, Kind, converted, kinds_of
 from cucmd.config.model import SECTIONS, ClusterSettings, CredentialUse
 from cucmd.config.profiles import Profile, written_for
@@ -143,7 +143,7 @@ def _use(
     use = CredentialUse(name, **given)
     for position, cluster in enumerate(use.clusters):
         if cluster not in clusters:
-            reason = found(cluster, "there is no such cluster")
+            reason = wrong_value(cluster, "there is no such cluster")
             reader.note((*path, "clusters", position), reason)
     if not (use.nodes or use.clusters) and reader.intact(path):
         reader.note(path, "ties it to nothing; expected nodes, or clusters, or both")

@@ -87,7 +87,7 @@ class CredentialRefused(Exception):
         self.reason = reason
 
 
-def found(value: object, reason: str) -> str:
+def wrong_value(value: object, reason: str) -> str:
     """The value, then what is wrong with it: `"abc": expected a number`."""
     return f"{_shown(value)}: {reason}"
 

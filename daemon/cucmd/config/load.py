@@ -15,7 +15,7 @@ from typing import Any
 
 from cucmd.config import rules
 from cucmd.config.clusters import read_clusters, read_credential_uses, read_profiles
-from cucmd.config.errors import ENVIRONMENT, ConfigError, found
+from cucmd.config.errors import ENVIRONMENT, ConfigError, wrong_value
 from cucmd.config.model import SECTIONS, Config, Daemon, RetrySettings
 from cucmd.config.reading import Reader, read_file
 from cucmd.config.timeouts import TimeoutMerger
@@ -118,11 +118,11 @@ def _check_users(reader: Reader, given: Mapping[str, Any]) -> None:
         name: str = given.get(key, "")
         if name and not _exists(grp.getgrnam, name):
             reason = f"there is no such group, so {then}"
-            reader.notice(("access", key), found(name, reason))
+            reader.notice(("access", key), wrong_value(name, reason))
     for position, name in enumerate(given.get("may_speak_for", ())):
         if not name.isdigit() and not _exists(pwd.getpwnam, name):
             place = ("access", "may_speak_for", position)
-            reader.notice(place, found(name, "there is no such user"))
+            reader.notice(place, wrong_value(name, "there is no such user"))
 
 
 def _exists(look_up: Callable[[str], object], name: str) -> bool:

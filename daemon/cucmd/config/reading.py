@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
 
-from cucmd.config.errors import ConfigError, Problem, found
+from cucmd.config.errors import ConfigError, Problem, wrong_value
 from cucmd.config.keys import Kind, WrongElements
 from cucmd.config.model import SECTIONS
 from cucmd.paths import config_places, default_config
@@ -81,7 +81,7 @@ class Reader:
 
     def note_elsewhere(self, place: str, name: str, value: object, reason: str) -> None:
         """Notes a problem outside of the file, such as with a variable."""
-        self.problems.append(Problem(place, None, name, found(value, reason)))
+        self.problems.append(Problem(place, None, name, wrong_value(value, reason)))
 
     def notice(self, path: KeyPath, reason: str) -> None:
         """Notes what is not wrong, but belongs in the log."""
@@ -124,17 +124,17 @@ class Reader:
                 accepted[key] = kinds[key](written)
             except WrongElements as error:
                 for position, element, reason in error.wrong:
-                    self.note((*path, key, position), found(element, reason))
+                    self.note((*path, key, position), wrong_value(element, reason))
             except ValueError as error:
                 # What is no name of a credential may be its password.
                 shown = key != "credential"
-                self.note((*path, key), found(written, str(error)) if shown else str(error))
+                self.note((*path, key), wrong_value(written, str(error)) if shown else str(error))
         return accepted
 
     def _table(self, path: KeyPath, value: object) -> dict[str, object]:
         if isinstance(value, dict):
             return value
-        self.note(path, found(value, "expected a table"))
+        self.note(path, wrong_value(value, "expected a table"))
         return {}
 
     def _refuse_unknown(

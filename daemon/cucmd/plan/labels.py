@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from cucmd.config import InvalidValue, found
+from cucmd.config import InvalidValue, wrong_value
 
 MOST = 32  # of one job
 LONGEST_VALUE = 200
@@ -20,11 +20,11 @@ def checked(labels: Mapping[str, str], *, empty: bool = False) -> dict[str, str]
     """The labels of a request. With `empty` a value may be so. Raises `InvalidValue`."""
     for key, value in labels.items():
         if not _KEY.fullmatch(key):
-            raise InvalidValue("labels", found(key[:80], _KEY_FORM))
+            raise InvalidValue("labels", wrong_value(key[:80], _KEY_FORM))
         shortest = 0 if empty else 1
         if not shortest <= len(value) <= LONGEST_VALUE or not value.isprintable():
             form = f"expected {shortest} to {LONGEST_VALUE} printable characters"
-            raise InvalidValue(f"labels.{key}", found(value[:80], form))
+            raise InvalidValue(f"labels.{key}", wrong_value(value[:80], form))
     if len(labels) > MOST:
         raise InvalidValue("labels", f"are {len(labels)}; at most {MOST} on a job")
     return dict(labels)

@@ -12,8 +12,8 @@ from cucmd.config import (
     Config,
     InvalidValue,
     UnknownCredential,
-    found,
     load_credential,
+    wrong_value,
 )
 from cucmd.job import asked
 from cucmd.job.job import Job
@@ -43,7 +43,7 @@ class Logins:
         name = login.username or ""
         if len(name) > LONGEST_NAME or not name.isprintable():
             expected = f"expected at most {LONGEST_NAME} printable characters"
-            raise InvalidValue("login.username", found(name, expected))
+            raise InvalidValue("login.username", wrong_value(name, expected))
 
     def check_accepted(self, job: Job) -> None:
         """Raises `InvalidValue` that names the nodes to which a credential may not be sent, and
@@ -68,7 +68,7 @@ class Logins:
                 f"is tied to other nodes than {named}{more}, which a discovery has named; "
                 "accept them (--accept-nodes), or put them into the configuration"
             )
-            raise InvalidValue("login.credential", found(name, reason))
+            raise InvalidValue("login.credential", wrong_value(name, reason))
 
     def of(self, node: Node, settings: ClusterSettings, *, accepted: bool) -> Credentials:
         """The login for this node. `accepted`: also for one that was named by a node to which the
@@ -86,7 +86,7 @@ class Logins:
         takers = (node.node, node.named_by if accepted else None)
         if not any(self._config.may_send(name, taker) for taker in takers if taker):
             reason = f"is tied to other nodes than {node.node} by the configuration"
-            raise InvalidValue("login.credential", found(name, reason))
+            raise InvalidValue("login.credential", wrong_value(name, reason))
         if name not in self._read:
             try:
                 directory = self._config.credentials.directory

@@ -16,7 +16,7 @@ from typing import TypeAlias
 from msgspec.structs import asdict, replace
 
 from cucmd.allowance import Allowance, Quota
-from cucmd.config import Config, CredentialRefused, InvalidValue, UnknownCredential, found
+from cucmd.config import Config, CredentialRefused, InvalidValue, UnknownCredential, wrong_value
 from cucmd.job import asked
 from cucmd.job.job import Job
 from cucmd.job.kind import AskedWork
@@ -215,7 +215,9 @@ def _tried_again(job: Job, names: Sequence[str] | None) -> frozenset[int]:
     positions = {name: position_of(job, name) for name in names or ()}
     for name, position in positions.items():
         if job.nodes[position].status == "succeeded":
-            raise InvalidValue("nodes", found(name, "has succeeded; there is nothing to try again"))
+            raise InvalidValue(
+                "nodes", wrong_value(name, "has succeeded; there is nothing to try again")
+            )
     if names is not None:
         return frozenset(positions.values())
     left = [at for at, node in enumerate(job.nodes) if node.status != "succeeded"]

@@ -17,7 +17,7 @@ from typing import cast
 
 from msgspec.structs import asdict, replace
 
-from cucmd.config import Config, InvalidValue, Profile, found, rules
+from cucmd.config import Config, InvalidValue, Profile, rules, wrong_value
 from cucmd.job import asked
 from cucmd.job.capture import Capture
 from cucmd.job.collect import Collect, DryRun
@@ -145,7 +145,7 @@ def _given(text: str | None, field: str, rule: Callable[[str], str]) -> str | No
     try:
         return rule(text)
     except ValueError as error:
-        raise InvalidValue(field, found(text, str(error))) from None
+        raise InvalidValue(field, wrong_value(text, str(error))) from None
 
 
 def _paths(files: asked.Files, profile: Profile) -> tuple[str, tuple[str, ...]]:
@@ -160,7 +160,7 @@ def _paths(files: asked.Files, profile: Profile) -> tuple[str, tuple[str, ...]]:
     location, wrong = rules.one_location(named, profile.location, owns)
     if wrong is not None:
         field, written, *_ = placed[wrong]
-        raise InvalidValue(field, found(written, rules.not_below(location)))
+        raise InvalidValue(field, wrong_value(written, rules.not_below(location)))
     paths = [path for *_, path in placed]
     if request.paths is None:
         paths = [*_chosen(profile, only), *paths]
@@ -185,7 +185,7 @@ def _placed(paths: Sequence[str] | None, field: str) -> Iterator[tuple[str, str,
         try:
             location, path = rules.placed_path(written)
         except ValueError as error:
-            raise InvalidValue(where, found(written, str(error))) from None
+            raise InvalidValue(where, wrong_value(written, str(error))) from None
         yield where, written, location, path
 
 
@@ -200,7 +200,7 @@ def _chosen(profile: Profile, only: Sequence[str] | None) -> Sequence[str]:
             there = ", ".join(profile.paths[:MOST_SAID])
             more = f" and {len(profile.paths) - MOST_SAID} more" * (len(profile.paths) > MOST_SAID)
             reason = f"is in no path of profile {profile.name!r}; it has {there}{more}"
-            raise InvalidValue(f"only[{position}]", found(name, reason))
+            raise InvalidValue(f"only[{position}]", wrong_value(name, reason))
     return [path for path in profile.paths if any(_has_name(path, name) for name in only)]
 
 
@@ -229,9 +229,11 @@ def _window(
     if last is not None and (since or until):
         raise InvalidValue("collection.last", "expected either last, or since and until")
     if since is not None and until is not None and since >= until:
-        raise InvalidValue("collection.until", found(request.until, "is not later than since"))
+        raise InvalidValue(
+            "collection.until", wrong_value(request.until, "is not later than since")
+        )
     if since is not None and since > now:
-        raise InvalidValue("collection.since", found(request.since, "is in the future"))
+        raise InvalidValue("collection.since", wrong_value(request.since, "is in the future"))
     if not (last or since or until):
         last = profile.last
     return (last, since, until) if last is None else (last, now - parse_last(last), now)
@@ -243,15 +245,15 @@ def instant(field: str, text: str | None) -> datetime | None:
         return None
     expected = 'expected a time with its zone, such as "2026-03-01T08:00:00Z"'
     if not _RFC3339.fullmatch(text):
-        raise InvalidValue(field, found(text, expected))
+        raise InvalidValue(field, wrong_value(text, expected))
     try:
         # Out of range in the calendar (ValueError), or only once it is in UTC (OverflowError).
         instant = datetime.fromisoformat(text.upper()).astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise InvalidValue(field, found(text, f"{expected}; {error}")) from None
+        raise InvalidValue(field, wrong_value(text, f"{expected}; {error}")) from None
     # The node takes two digits of the year. There was no node before 2001.
     if not 2001 <= instant.year <= 2099:
-        raise InvalidValue(field, found(text, "expected a year from 2001 to 2099"))
+        raise InvalidValue(field, wrong_value(text, "expected a year from 2001 to 2099"))
     return instant
 
 
@@ -281,7 +283,7 @@ def _command(position: int, text: str) -> str:
     try:
         return parse_command(text).line
     except InvalidArgument as error:
-        raise InvalidValue(f"lines[{position}]", found(text, error.reason)) from None
+        raise InvalidValue(f"lines[{position}]", wrong_value(text, error.reason)) from None
 
 
 def resolve_checks(only: Sequence[str] | None) -> tuple[str, ...]:
@@ -293,7 +295,7 @@ def resolve_checks(only: Sequence[str] | None) -> tuple[str, ...]:
     for position, name in enumerate(only):
         if name not in CHECKS:
             reason = f"is no check; expected one of {', '.join(CHECKS)}"
-            raise InvalidValue(f"only[{position}]", found(name, reason))
+            raise InvalidValue(f"only[{position}]", wrong_value(name, reason))
     return tuple(name for name in CHECKS if name in only)
 
 
@@ -303,7 +305,7 @@ def resolve_concurrency(request: int | None, base: int) -> int:
         return base
     if not 1 <= request <= rules.MOST_AT_ONCE:
         raise InvalidValue(
-            "concurrency", found(request, f"expected a number from 1 to {rules.MOST_AT_ONCE}")
+            "concurrency", wrong_value(request, f"expected a number from 1 to {rules.MOST_AT_ONCE}")
         )
     return request
 
@@ -331,7 +333,7 @@ def resolve_capture(request: asked.Packets, name: str) -> Capture:
     try:
         capture_line(what)
     except InvalidArgument as error:
-        raise InvalidValue(error.field, found(error.value, error.reason)) from None
+        raise InvalidValue(error.field, wrong_value(error.value, error.reason)) from None
     return what
 
 
@@ -356,7 +358,7 @@ def _check_tail(field: str, value: str, what: Follow) -> None:
         parse_tail(what.line)
     except InvalidArgument as error:
         reason = error.reason.removeprefix(f"PATH {value!r}: ")
-        raise InvalidValue(field, found(value, reason)) from None
+        raise InvalidValue(field, wrong_value(value, reason)) from None
 
 
 def _duration(request: float | None, usual: float, longest: float) -> float:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from cucmd.config import Config, InvalidValue, found
+from cucmd.config import Config, InvalidValue, wrong_value
 from cucmd.job.cluster import ClusterNode
 from cucmd.job.node import Node
 from cucmd.node_name import InvalidNode, node_key, parse_node
@@ -61,7 +61,7 @@ def expand(
     bases = {split_part(name)[0] for name in names}
     for position, name in enumerate(discovered):
         if name not in bases:
-            raise InvalidValue(f"discovered[{position}]", found(name, "is not one of nodes"))
+            raise InvalidValue(f"discovered[{position}]", wrong_value(name, "is not one of nodes"))
     by_asked = discoveries_by_key(discoveries)
     nodes: dict[Key, Node] = {}
     for name in dict.fromkeys(names):  # once: to repeat a name must not cost work
@@ -72,7 +72,9 @@ def expand(
                 if before.named_by is not None and node.named_by is None:
                     nodes[key] = node
         except (InvalidNode, _Unknown) as error:
-            raise InvalidValue(f"nodes[{names.index(name)}]", found(name, str(error))) from None
+            raise InvalidValue(
+                f"nodes[{names.index(name)}]", wrong_value(name, str(error))
+            ) from None
     return tuple(nodes.values())
 
 

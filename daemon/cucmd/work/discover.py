@@ -40,7 +40,7 @@ async def discover(task: NodeTask, what: Discover, ports: Ports, report: Report)
         report.phase(Phase.COMMAND)
         lines = await answer(session, task, vos.SHOW_CLUSTER)
         table = vos.parse_network_cluster(lines)
-        found = _found(task, table, session.shell.peer_address)
+        found = _members_in(task, table, session.shell.peer_address)
         # Now, for the second answer may not come.
         report.result(found)
         if not found.members:
@@ -62,7 +62,7 @@ async def _version(session: NodeSession, task: NodeTask) -> tuple[str | None, tu
     return masked, () if masked else ("its version is not known: no line of its answer names one",)
 
 
-def _found(task: NodeTask, table: vos.ClusterTable, peer: str) -> Found:
+def _members_in(task: NodeTask, table: vos.ClusterTable, peer: str) -> Found:
     mask = Secrets((task.login.password,)).mask
     asked = vos.asked_node(table.nodes, task.host, peer)
     members = tuple(
