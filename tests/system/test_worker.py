@@ -158,7 +158,7 @@ async def test_a_first_process_that_somebody_stops_is_killed_and_started_again(
 @pytest.fixture
 def unseen(monkeypatch: pytest.MonkeyPatch) -> None:
     """That the first process is stopped is not noticed: so it is one that hangs."""
-    monkeypatch.setattr("cucmd.worker.workers._is_stopped", lambda _: False)
+    monkeypatch.setattr(os, "waitid", lambda *_: None)
 
 
 @pytest.mark.usefixtures("unseen")
@@ -167,10 +167,10 @@ async def test_a_first_process_that_does_not_answer_is_killed(
 ) -> None:
     assert await told(workers, tmp_path, "say hello") == "hello"
     os.kill(stopped := first_process(), signal.SIGSTOP)
-    monkeypatch.setattr("cucmd.worker.workers._ANSWERS", 0.2)
+    monkeypatch.setattr("cucmd.worker.workers.ANSWERS", 0.2)
     with pytest.raises(WorkerEnded):
         await told(workers, tmp_path, "say hello")
-    monkeypatch.setattr("cucmd.worker.workers._ANSWERS", 5.0)
+    monkeypatch.setattr("cucmd.worker.workers.ANSWERS", 5.0)
     await until(lambda: not Path(f"/proc/{stopped}").exists())
     assert await told_by_the_next(workers, tmp_path) == "again"
 

@@ -39,7 +39,7 @@ from cucmd.worker.process import ENDS, Cause, Forking, Worker, WorkerEnded
 AGAIN = 1.0
 # Seconds in which it starts, which takes one; and in which it answers then: a fork takes a
 # millisecond.
-_STARTS, _ANSWERS = 20.0, 5.0
+_STARTS, ANSWERS = 20.0, 5.0
 
 _NO_DESCRIPTOR = "the daemon has no descriptor left for a process"
 
@@ -89,7 +89,7 @@ class Workers:
 
     async def wait_ready(self) -> None:
         """Returns once connections are accepted and processes can be had; after 10 s anyway."""
-        with trio.move_on_after(2 * _ANSWERS):
+        with trio.move_on_after(2 * ANSWERS):
             await self._ready.wait()
 
     async def run(self) -> None:
@@ -254,7 +254,7 @@ class Workers:
         with trio.move_on_after(_STARTS) as patience:
             while not self._ready.is_set():  # its wait may return after the end of the process
                 await self._ready.wait()
-            patience.deadline = trio.current_time() + _ANSWERS
+            patience.deadline = trio.current_time() + ANSWERS
             self._asked[fork.number] = asked
             await self._tell(fork, *(one.fileno() for one in sockets))
             if not fork.waits:

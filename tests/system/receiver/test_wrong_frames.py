@@ -51,7 +51,7 @@ async def test_it_is_killed(
 async def test_what_it_said_before_its_end_is_read_where_a_write_notices_that(
     receiver: Any, tmp_path: Path, until: Any, receiving: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cucmd.receiver.processes.Process._listen", wait_for_ever)
+    monkeypatch.setattr("cucmd.worker.process.Worker.wait", wait_for_ever)
     await until(lambda: len(receiving()) == 2)
     target = receiver.open_upload_target(tmp_path / "target", name="x")
     await until(lambda: len(receiving()) == 1)

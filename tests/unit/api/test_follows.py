@@ -1,5 +1,6 @@
 """A file that is followed: what is taken for one, the job of it, and its output as it grows."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -9,7 +10,6 @@ import pytest
 import trio
 
 from cucmd.api.case_methods import Cases
-from cucmd.cases import output
 from cucmd.config import Config, InvalidValue
 from cucmd.job.asked import Login, Tail, Timeouts
 from cucmd.job.follow import Follow
@@ -175,14 +175,14 @@ async def test_each_byte_is_read_once(
     following: Following, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []
-    original = output._read
+    pread = os.pread
 
-    def counted(path: Path, offset: int) -> bytes:
-        piece = original(path, offset)
+    def counted(file: int, most: int, offset: int) -> bytes:
+        piece = pread(file, most, offset)
         read.append(len(piece))
         return piece
 
-    monkeypatch.setattr(output, "_read", counted)
+    monkeypatch.setattr(os, "pread", counted)
     job_id = await following.begin("a")
     line = "x" * 1000 + "\n"
     async with following.output(job_id) as replies:

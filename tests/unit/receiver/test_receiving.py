@@ -18,20 +18,19 @@ BEGIN = Begin(host_keys=(KEY,), limits={}, legacy_algorithms=False)
 EXPECT = Expect(login="login", digest=b"", source="", name="job/node")
 
 
-class Told:
-    """The daemon, which says these things, and what it is told."""
+class Daemon:
+    """What a process that receives is told by it."""
 
-    def __init__(self, *frames: ToReceiving) -> None:
-        self._frames = list(frames)
-        self.said: list[object] = []
+    def __init__(self) -> None:
+        self.frames: list[ToReceiving] = []
 
     def receive(self, _: object) -> ToReceiving:
-        if not self._frames:
+        if not self.frames:
             raise EOFError
-        return self._frames.pop(0)
+        return self.frames.pop(0)
 
     def send(self, frame: object) -> None:
-        self.said.append(frame)
+        """Nobody looks at what it is told."""
 
 
 class Loop:
@@ -42,26 +41,35 @@ class Loop:
 
 
 @pytest.fixture
-def receiving() -> Iterator[Receiving]:
-    yield Receiving(cast(Any, Told()), ReceiverLimits(), BEGIN)
+def daemon() -> Daemon:
+    return Daemon()
+
+
+@pytest.fixture
+def receiving(daemon: Daemon) -> Iterator[Receiving]:
+    yield Receiving(cast(Any, daemon), ReceiverLimits(), BEGIN)
     asyncssh.set_default_skip_rsa_key_validation(False)  # for all of this process
 
 
-def told(receiving: Receiving, *frames: ToReceiving) -> None:
-    receiving._channel = cast(Any, Told(*frames))
-    with pytest.raises(EOFError):
-        receiving.listen(cast(Any, Loop()))
+@pytest.fixture
+def tell(daemon: Daemon, receiving: Receiving) -> Callable[[ToReceiving], None]:
+    def tell(frame: ToReceiving) -> None:
+        daemon.frames.append(frame)
+        with pytest.raises(EOFError):
+            receiving.listen(cast(Any, Loop()))
+
+    return tell
 
 
 def test_no_connection_enters_a_login_that_has_ended(
-    receiving: Receiving, monkeypatch: pytest.MonkeyPatch
+    receiving: Receiving, tell: Callable[[ToReceiving], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not even where the thread that ends it is not there yet."""
-    told(receiving, EXPECT)
+    tell(EXPECT)
     login = receiving.login("login")
     assert login is not None
     assert receiving.session(login) is not None, "which is to be ended in a thread"
     monkeypatch.setattr(threading.Thread, "start", lambda _: None)
     assert login.admits()
-    told(receiving, Forget("login"))
+    tell(Forget("login"))
     assert not login.admits()
