@@ -15,7 +15,7 @@ import trio
 import trio.testing
 
 from cucmd.varlink import server
-from cucmd.varlink.peer import caller_of
+from cucmd.varlink.server import caller_of
 from rig.example_interface import NAME, Example
 from rig.others import why_not
 from rig.varlink_peer import Peer, connected, request, serving, short_path

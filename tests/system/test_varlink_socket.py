@@ -11,7 +11,7 @@ import pytest
 import trio
 import trio.testing
 
-from cucmd.varlink.peer import HangUps
+from cucmd.varlink.server import HangUps
 from rig.example_interface import NAME, Example
 from rig.others import why_not
 from rig.readable_python import readable_python

@@ -17,8 +17,7 @@ In a process that receives, without trio:
     connection.py   one SSH connection: its login, and its one SFTP session
     session.py      one SFTP session: event loop <-> a thread that writes
     requests.py     the reply to each request (in the thread, as all below)
-    upload.py       one file while it arrives
-    written.py      PURE  which bytes of a file were written
+    upload.py       one file while it arrives, and which of its bytes were written
     accounting.py   what a login may still receive
     free_space.py   how much of the disk must stay free
 

@@ -4,11 +4,10 @@ framing.py      PURE  bytes -> frames -> calls, replies -> bytes
 interface.py    `Interface`, `Method`, what handlers give and raise, and `Caller`: who calls
 requests.py     PURE  a call's parameters -> the method's struct, or what is wrong with them
 service.py      org.varlink.service, and the table of all methods by full name
-peer.py         the peer's credentials, and its hang-up, from the kernel
 limits.py       what one user may hold at a time, and how fast it may go on
 connection.py   one connection: calls in order, streams, hang-ups
 upgrade.py      a call that leaves Varlink: one reply, then bytes, or descriptors
-server.py       accepts connections
+server.py       accepts connections; a peer's credentials, and its hang-up, from the kernel
 listener.py     a socket at a path, or the one that systemd passed
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.receiver.written import WrittenBytes
+from cucmd.receiver.upload import WrittenBytes
 
 PARTS = 3
 BLOCKS = st.tuples(st.integers(0, 30), st.integers(0, 6))
