@@ -1,4 +1,5 @@
-"""PURE. Jobs and their nodes: what a job does, its states, their transitions, and its outcome.
+"""PURE. Holds jobs and their nodes: what a job does, its states, their transitions, and its
+outcome.
 
 A state is a type with exactly the fields that exist in it, a transition is a method that returns a
 new job, and an impossible transition raises `ImpossibleTransition`.

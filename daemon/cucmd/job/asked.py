@@ -1,4 +1,4 @@
-"""PURE. How work on nodes is asked for: on which nodes, with which login, what, and how.
+"""PURE. Declares how work on nodes is asked for: on which nodes, with which login, what, and how.
 
 Of this is made what is stored (`work.py`), mostly by `plan/`: paths of a profile, hours of a
 `last`, lines of commands. A field that is None is decided there.
@@ -27,12 +27,12 @@ from cucmd.job.kind import AskedWork
 
 
 class OnBehalfOf(Struct, frozen=True):
-    """For whom a program calls that speaks for others. Only those users may set it that are in
+    """Says for whom a program calls that speaks for others. Only those users may set it that are in
     [access] may_speak_for of the configuration; of others it is refused as InvalidRequest.
     name: 1 to 64 printable ASCII characters without quotes. It is in the log, in the job that a
-    call has started it is asked_by, and each name has start keys of its own. role: the call has
-    the rights of the view group or of the operate group, and never more than those of the user
-    who makes it.
+    call has started it is asked_by, and each name has start keys of its own. role: the call has the
+    rights of the view group or of the operate group, and never more than those of the user who
+    makes it.
     """
 
     name: str
@@ -78,7 +78,7 @@ class Login(Struct, frozen=True):
 
 
 class Timeouts(Struct, frozen=True, omit_defaults=True):
-    """Seconds. What is absent is as the configuration says."""
+    """Holds deadlines, in seconds. What is absent is as the configuration says."""
 
     connect: float | None = None
     login: float | None = None
@@ -92,7 +92,7 @@ class Timeouts(Struct, frozen=True, omit_defaults=True):
 
 
 class Files(AskedWork, frozen=True):
-    """What to collect, and what of it. On the socket these are members of Start itself.
+    """Says what to collect, and what of it. On the socket these are members of Start itself.
 
     only         names of paths of the profile, such as "sdl"; the others are left out
     added_paths  collected beside those of the profile
@@ -202,7 +202,7 @@ class Tail(AskedWork, frozen=True):
 
 
 class How(Request, frozen=True, kw_only=True):
-    """How a job is done, whatever it does. On the socket these are members of Start itself."""
+    """Says how a job is done, whatever it does. On the socket these are members of Start itself."""
 
     timeouts: Timeouts | None = None
     # On how many nodes at once.

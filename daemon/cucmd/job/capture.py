@@ -1,4 +1,4 @@
-"""PURE. Packets that are captured on all nodes at the same time."""
+"""PURE. Declares a capture of packets on all nodes at the same time."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -34,8 +34,8 @@ class CaptureSettings(msgspec.Struct, frozen=True):
 
 
 class Captured(Result, frozen=True):
-    """What became of the capture on a node. Unlike the state of the node it may change once that
-    has settled: a capture is ended after that.
+    """Says what became of the capture on a node. Unlike the state of the node it may change once
+    that has settled: a capture is ended after that.
 
     name: of its file there, without what the node puts behind it. started_at: when the node took
     the command, by our clock. running: packets may still be captured: it runs, or nothing has shown
@@ -85,11 +85,13 @@ class Capture(CaptureSettings, Kind, frozen=True, tag="capture"):
         return {"capture": msgspec.convert(self, CaptureSettings, from_attributes=True)}
 
     def name_of(self, first_attempt: int) -> str:
-        """The name for a node. One that is tried again may have the file of an attempt before."""
+        """Returns the name for a node. One that is tried again may have the file of an attempt
+        before.
+        """
         return self.name if first_attempt <= 1 else f"{self.name}_{first_attempt}"
 
     def explained(self, why: "Failure", may_run: tuple[str, ...]) -> "Failure":
-        """With what a person can do if captures may still run there."""
+        """Adds what a person can do if captures may still run there."""
         if not may_run:
             return why
         # That of all of them begins so.
@@ -106,7 +108,7 @@ class Capture(CaptureSettings, Kind, frozen=True, tag="capture"):
         return msgspec.structs.replace(why, message=message, hint=hint)
 
     def facts(self, created_at: datetime) -> Iterator[tuple[str, str]]:
-        """`eth0, host 10.0.0.7, port 5060, 60 s, at most 100000 packets`."""
+        """Yields `eth0, host 10.0.0.7, port 5060, 60 s, at most 100000 packets`."""
         words = [self.interface]
         words += [f"host {self.host}"] if self.host is not None else []
         words += [f"port {self.port}"] if self.port is not None else []

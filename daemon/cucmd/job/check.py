@@ -1,4 +1,5 @@
-"""PURE. A check of nodes before a collection: what is asked for, and what is seen on a node.
+"""PURE. Declares a check of nodes before a collection: what is asked for, and what is seen on a
+node.
 
 What was not reached is None. A step that was tried and failed is False, or a word that says so; why
 it failed is the failure of the node.

@@ -4,10 +4,10 @@ import msgspec
 
 
 class Member(msgspec.Struct, frozen=True):
-    """A node of a cluster as another one names it. node is by what a job can be started on it; role
-    and product are words of the node that was asked. Without a domain it has no fqdn; product is ""
-    where none is said. unauthenticated: what the node that was asked says of it, in its words, if
-    it is down, or new.
+    """Describes a node of a cluster as another one names it. node is by what a job can be started
+    on it; role and product are words of the node that was asked. Without a domain it has no fqdn;
+    product is "" where none is said. unauthenticated: what the node that was asked says of it, in
+    its words, if it is down, or new.
     """
 
     node: str

@@ -1,4 +1,4 @@
-"""PURE. Files that are collected, or how much they would be."""
+"""PURE. Declares the collection of files, and the dry run that says how much they would be."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -43,7 +43,7 @@ class Collect(Kind, frozen=True, tag="collect"):
     health: HealthCheck | None = None
 
     def written_for_of(self, path: str) -> str:
-        """That of one of the paths."""
+        """Returns for how long one file of that path is written to."""
         return dict(zip(self.paths, self.written_for, strict=False)).get(path, USUAL_WRITTEN_FOR)
 
     @property
@@ -76,7 +76,7 @@ class Collect(Kind, frozen=True, tag="collect"):
             yield from self.health.between(results)
 
     def window(self, created_at: datetime) -> str:
-        """In UTC: `2026-11-25 10:00:00 UTC to 2026-11-25 12:00:00 UTC (last 2h)`."""
+        """Returns it in UTC: `2026-11-25 10:00:00 UTC to 2026-11-25 12:00:00 UTC (last 2h)`."""
         if self.last is not None and self.since is None:
             return f"last {self.last} before {utc(created_at)}"
         if self.since is None and self.until is None:

@@ -1,4 +1,4 @@
-"""PURE. What the files of a node cover of the window of a collection, and what they do not."""
+"""PURE. Says what the files of a node cover of the window of a collection, and what they do not."""
 
 from datetime import datetime
 from typing import Literal
@@ -27,8 +27,8 @@ class Gap(msgspec.Struct, frozen=True):
 
 
 class Extent(msgspec.Struct, frozen=True):
-    """From when to when the files of a node cover the window: its ends, and where it has none, the
-    first and the last time stamp by the node's clock as it is set. Absent: there are gaps.
+    """Says from when to when the files of a node cover the window: its ends, and where it has none,
+    the first and the last time stamp by the node's clock as it is set. Absent: there are gaps.
     besides: what else is to be said of the files, such as that one could not be read.
     """
 

@@ -1,4 +1,4 @@
-"""PURE. Which nodes a cluster has, as one of them says."""
+"""PURE. Declares a discovery: which nodes a cluster has, as one of them says."""
 
 from collections.abc import Iterator
 

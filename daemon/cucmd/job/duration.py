@@ -1,4 +1,5 @@
-"""PURE. Durations of a request, as text: `last`, the length of a window, and `written_for`.
+"""PURE. Reads durations of a request, which are text: `last`, the length of a window, and
+`written_for`.
 
 What is refused here is refused with the form that is expected, and without the value.
 
@@ -35,7 +36,7 @@ _LONGER = ("6h", "1d", "1w")
 
 
 def parts_of(text: str) -> Iterator[tuple[int, str]]:
-    """(number, unit) of each part of a duration: of "1h30m" (1, "h") and (30, "m")."""
+    """Yields (number, unit) of each part of a duration: of "1h30m" (1, "h") and (30, "m")."""
     for number, unit in re.findall(_PART, text):
         yield int(number), unit
 
@@ -54,7 +55,7 @@ def parse_last(text: str) -> timedelta:
 
 
 def parse_written_for(text: str) -> timedelta | None:
-    """For how long one file is written to; None: all the time ("always").
+    """Reads for how long one file is written to; None: all the time ("always").
 
     Raises ValueError that says which form is expected.
     """
@@ -67,7 +68,7 @@ def parse_written_for(text: str) -> timedelta | None:
 
 
 def longest(options: Iterable[str]) -> str:
-    """Of several `written_for`, at least one, that with which all the others come too."""
+    """Returns that of several `written_for`, at least one, with which all the others come too."""
     return max(options, key=lambda one: parse_written_for(one) or timedelta.max)
 
 

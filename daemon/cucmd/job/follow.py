@@ -1,4 +1,4 @@
-"""PURE. A file of a node that is followed while it grows."""
+"""PURE. Declares how a file of a node is followed while it grows."""
 
 from __future__ import annotations
 

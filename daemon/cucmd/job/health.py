@@ -1,4 +1,4 @@
-"""PURE. The health of nodes: what is asked for, what is looked at, and what was found.
+"""PURE. Declares the health of nodes: what is asked for, what is looked at, and what was found.
 
 A check has a name and the commands that it reads. What one found is *good*, *look* (at it), *bad*,
 or *unread*: the node said nothing that can be read, or refused the command.
@@ -144,7 +144,9 @@ _Cluster = list[tuple[str, Health]]
 
 
 def _address(name: str, health: Health | None) -> str:
-    """As a table has it. Of a node that has not said which it is, that of its name; or the name."""
+    """Returns the address as a table has it. Of a node that has not said which it is, that of its
+    name; or the name.
+    """
     if health is not None and health.address is not None:
         return health.address
     if name.startswith("["):
@@ -171,8 +173,8 @@ def _not_asked(cluster: _Cluster, asked: set[str]) -> Iterator[tuple[str, Findin
 
 
 def _versions(cluster: _Cluster) -> Iterator[tuple[str, Finding]]:
-    """Of products apart: a server for presence has a version of its own. In the table of an old
-    release no node has a product.
+    """Compares versions, of each product apart: a server for presence has a version of its own. In
+    the table of an old release no node has a product.
     """
     by_product: dict[str | None, dict[str, list[str]]] = {}
     for name, health in cluster:

@@ -1,4 +1,4 @@
-"""PURE. A job: its states, their transitions, and its outcome.
+"""PURE. Declares a job: its states, their transitions, and its outcome.
 
 A job ends when its last node settles, in the same transition.
 """
@@ -25,7 +25,7 @@ HostKeyPolicy = Literal["strict", "accept-new", "off"]
 
 
 class Outcome(StrEnum):
-    """How a job ended."""
+    """Says how a job ended."""
 
     SUCCEEDED = "succeeded"
     PARTIAL = "partial"
@@ -34,7 +34,7 @@ class Outcome(StrEnum):
 
 
 class End(IntEnum):
-    """How far the end of a job has come. Each has what those before it have.
+    """Says how far the end of a job has come. Each has what those before it have.
 
     `OPEN`: its last connections may be open, and files follow.
     `CLOSED`: these are gone, and all files are on record.
@@ -142,7 +142,7 @@ class Job(msgspec.Struct, frozen=True):
 
     @property
     def end(self) -> End:
-        """How far its end has come; `OPEN` as long as it has not ended, too."""
+        """Returns how far its end has come; `OPEN` as long as it has not ended, too."""
         return self.state.end if isinstance(self.state, JobEnded) else End.OPEN
 
     @property
@@ -165,7 +165,7 @@ class Job(msgspec.Struct, frozen=True):
 
     @property
     def started_at(self) -> datetime | None:
-        """When it began to run, since it was queued last. A restart does not change that."""
+        """Returns when it began to run, since it was queued last. No restart changes that."""
         return self.state.started_at
 
     @property
@@ -173,7 +173,7 @@ class Job(msgspec.Struct, frozen=True):
         return self.state.completed_at if isinstance(self.state, JobEnded) else None
 
     def position_of(self, name: str) -> int | None:
-        """Of the node of this name; or of the one node of this host, whatever its port is."""
+        """Finds the node of this name; or the one node of this host, whatever its port is."""
         names = [node.node for node in self.nodes]
         if name in names:
             return names.index(name)
@@ -220,7 +220,7 @@ class Job(msgspec.Struct, frozen=True):
         return node.left_running(given_up=self.closed)
 
     def failure_of(self, node: Node) -> Failure | None:
-        """Why the node has failed, as it is shown; None: it has not failed.
+        """Says why the node has failed, as it is shown; None: it has not failed.
 
         What may still run there is added here, and not when it fails: it is ended on the node after
         that, or given up.

@@ -68,7 +68,7 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """The base of every kind of work.
+    """Declares what every kind of work says of itself.
 
     title       what was done, in the summary of an export
     gives       what a node has as its `result`; None: nothing
@@ -87,7 +87,9 @@ class Kind(msgspec.Struct, frozen=True):
         return ()
 
     def output_of(self, number: int) -> str:
-        """Where the output of the command of that number, from 1, is in the folder of a node."""
+        """Returns where the output of the command of that number, from 1, is in the folder of a
+        node.
+        """
         slug = re.sub(r"[^A-Za-z0-9.]+", "-", self.commands_kept[number - 1]).strip("-.")
         return f"{OUTPUT}/{number:03}-{slug[:_LONGEST_SLUG]}.txt"
 
@@ -108,7 +110,7 @@ class Kind(msgspec.Struct, frozen=True):
         return 0 if earlier else received
 
     def explained(self, why: Failure, may_run: tuple[str, ...]) -> Failure:
-        """Why a node failed, as it is shown. may_run: names of what may still run on it."""
+        """Says why a node failed, as it is shown. may_run: names of what may still run on it."""
         return why
 
     def between(self, results: Sequence[tuple[str, Any]]) -> Iterator[tuple[str, str]]:

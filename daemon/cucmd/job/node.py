@@ -1,4 +1,4 @@
-"""PURE. A node of a job: its states and their transitions.
+"""PURE. Declares a node of a job: its states and their transitions.
 
 A settled node never changes its state again.
 """
@@ -19,7 +19,7 @@ NodeStatus = Literal["pending", "running", "succeeded", "failed", "cancelled"]
 
 
 class Phase(StrEnum):
-    """How far the work on a node is. Each phase has its own deadline."""
+    """Says how far the work on a node is. Each phase has its own deadline."""
 
     CONNECT = "connect"
     LOGIN = "login"
@@ -80,7 +80,7 @@ else:
 
 
 class Node(msgspec.Struct, Generic[R], frozen=True):
-    """One node of one job. `node` is its name in the request: a host, or host:port.
+    """Holds one node of one job. `node` is its name in the request: a host, or host:port.
 
     `marked`: its folder is (`node_name.folder_of`). Older versions marked none.
     `revision`, `retries`: those of its job when the state of this node changed last, and when it
@@ -162,7 +162,9 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
         return self.may_run if name is None else (*self.may_run, name)
 
     def abandoned(self) -> Node[R]:
-        """After a stop of the daemon: nobody here will see the end of what was begun on it."""
+        """Gives up what was begun on the node, as after a stop of the daemon nobody here will see
+        its end.
+        """
         if self.settled or self.result is None:
             return self
         return msgspec.structs.replace(self, result=self.result.abandoned())
@@ -192,7 +194,7 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
         files_received: int,
         bytes_received: int,
     ) -> Node[R]:
-        """The node with the figures so far. A settled node takes them too: its last ones."""
+        """Returns the node with these figures. A settled node takes them too: its last ones."""
         return msgspec.structs.replace(
             self,
             files_announced=files_announced,

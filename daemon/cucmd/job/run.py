@@ -1,4 +1,4 @@
-"""PURE. Commands whose output is kept."""
+"""PURE. Declares commands whose output is kept."""
 
 from __future__ import annotations
 

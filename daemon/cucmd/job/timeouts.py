@@ -1,4 +1,4 @@
-"""PURE. The deadlines of a job, in seconds."""
+"""PURE. Declares the deadlines of a job, in seconds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     grace: float = 5.0
 
     def problem(self) -> tuple[str, str] | None:
-        """(field, reason) for the first wrong field, or None."""
+        """Returns (field, reason) for the first wrong field, or None."""
         for name in self.__struct_fields__:
             value = getattr(self, name)
             if not 0 < value <= MOST_SECONDS:  # `not` also refuses NaN

@@ -1,4 +1,5 @@
-"""PURE. The kinds of work, each once: what is asked, what is planned and stored, what is given.
+"""PURE. Lists the kinds of work, each once: what is asked, what is planned and stored, what is
+given.
 
 Another kind of work is a file in this folder, and here three lines: a member of `StartRequest`, one
 of `Work`, and one of `Given` if it gives something. The rest is found by these.
@@ -40,7 +41,7 @@ KINDS: tuple[type[Kind], ...] = get_args(Work)
 
 
 def kind_of(work: Kind | type[Kind]) -> str:
-    """The name of the kind: its tag."""
+    """Returns the name of the kind: its tag."""
     return str(work.__struct_config__.tag)
 
 
