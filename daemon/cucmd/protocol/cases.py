@@ -28,11 +28,11 @@ class CommandOutput(Struct, frozen=True):
 
 
 class OutputRequest(Request, frozen=True):
-    """What the commands of a job that have ended have printed on its nodes, or on some of them;
-    secrets masked. A node need not have ended: files_received and bytes_received of one that
-    runs commands grow with each output that can be had. Needs "more". Each reply has the next
-    piece of an output; the last has none. With follow the pieces come as they are printed, those
-    of several nodes among each other, until these nodes have ended; parsed is absent then.
+    """Show what the commands of a job that have ended have printed on its nodes, or on some of
+    them; secrets masked. A node need not have ended: files_received and bytes_received of one that
+    runs commands grow with each output that can be had. Needs "more". Each reply has the next piece
+    of an output; the last has none. With follow the pieces come as they are printed, those of
+    several nodes among each other, until these nodes have ended; parsed is absent then.
     """
 
     job_id: str
@@ -62,8 +62,8 @@ class File(Struct, frozen=True):
 
 
 class FilesRequest(Request, frozen=True):
-    """The files of a job, or of some of its nodes. Needs "more"; each reply has the next of them.
-    If the job is deleted between two replies, the last one is an error; so it is of
+    """List the files of a job, or of some of its nodes. Needs "more"; each reply has the next of
+    them. If the job is deleted between two replies, the last one is an error; so it is of
     Transcript.
     """
 
@@ -76,20 +76,20 @@ class FilesReply(Struct, frozen=True):
 
 
 class ExportRequest(Request, frozen=True):
-    """All files of a job that is closed, with transcripts, checksums, a manifest and a summary.
-    Needs "upgrade": after the reply come length bytes, one tar, and then the end of the
-    connection. With incomplete, files that did not come completely are in it too; left_out is
-    how many are not. A file that is gone by then, or has another size, is left out, and the summary
+    """Export all files of a job that is closed, with transcripts, checksums, a manifest and a
+    summary. Needs "upgrade": after the reply come length bytes, one tar, and then the end of the
+    connection. With incomplete, files that did not come completely are in it too; left_out is how
+    many are not. A file that is gone by then, or has another size, is left out, and the summary
     names it; so is each of wrong: a name in the archive, and what is wrong with it, for who has
     found that as the files passed. damaged is how many these are, and wrong has the first 20.
-    With descriptors no tar follows the reply. For each byte 0x01 that the client sends, once it
-    has read all that came before, comes one batch: a reply with the parameters ExportedFiles, and
-    with it as control data (SCM_RIGHTS) 64 descriptors at most. The last batch has no files. The
-    client makes of it what it likes, and should compare size and sha256. Until it hangs up the
-    job is not deleted; if it sends nothing for 60 s, not even a byte 0x00 by which it says that
-    it is still at work, the connection ends. Descriptors cannot pass a socket that is forwarded
-    from another host. With verify, which needs descriptors, only the complete files come, also
-    those that are gone, or have another size.
+    With descriptors no tar follows the reply. For each byte 0x01 that the client sends, once it has
+    read all that came before, comes one batch: a reply with the parameters ExportedFiles, and with
+    it as control data (SCM_RIGHTS) 64 descriptors at most. The last batch has no files. The client
+    makes of it what it likes, and should compare size and sha256. Until it hangs up the job is not
+    deleted; if it sends nothing for 60 s, not even a byte 0x00 by which it says that it is still at
+    work, the connection ends. Descriptors cannot pass a socket that is forwarded from another host.
+    With verify, which needs descriptors, only the complete files come, also those that are gone, or
+    have another size.
     """
 
     job_id: str
@@ -128,7 +128,7 @@ class ExportedFile(Struct, frozen=True, omit_defaults=True):
 
     @property
     def path(self) -> str:
-        """The name, of any bytes, in the form of `os.fsdecode` for UTF-8."""
+        """Returns the name, of any bytes, in the form of `os.fsdecode` for UTF-8."""
         if self.raw_name is None:
             return self.name
         return self.raw_name.decode("utf-8", "surrogateescape")
@@ -169,7 +169,7 @@ class VerifyReply(Struct, frozen=True):
 
 
 class TranscriptRequest(Request, frozen=True):
-    """What was said on a node, secrets masked. Needs "more". With follow it goes on until the
+    """Show what was said on a node, secrets masked. Needs "more". With follow it goes on until the
     node ends.
     """
 

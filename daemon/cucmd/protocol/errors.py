@@ -77,4 +77,4 @@ class ReloadFailed(Struct, frozen=True):
 
 
 class InternalError(_OfCall, frozen=True):
-    """A defect of the daemon. Its log has the trace; the daemon goes on."""
+    """The daemon has a defect. Its log has the trace; the daemon goes on."""

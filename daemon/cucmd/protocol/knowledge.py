@@ -29,10 +29,9 @@ class Cluster(Struct, frozen=True):
 
 
 class ClustersRequest(Request, frozen=True):
-    """What is known of clusters, or of those that have a name: that of a cluster, or of a node of
-    one. Only with a name a reply has the nodes. A reply has some of the
-    clusters, or none yet: if there are more to look at it has next, which is given as after to the
-    next call.
+    """Show what is known of clusters, or of those that have a name: that of a cluster, or of a node
+    of one. Only with a name a reply has the nodes. A reply has some of the clusters, or none yet:
+    if there are more to look at it has next, which is given as after to the next call.
     """
 
     name: str | None = None
@@ -158,8 +157,8 @@ class Difference(Struct, frozen=True):
 
 
 class ConfigurationRequest(Request, frozen=True):
-    """What the daemon runs with, and how its file differs from that now. It is read as for Reload,
-    and nothing is changed.
+    """Show what the daemon runs with, and how its file differs from that now. It is read as for
+    Reload, and nothing is changed.
     """
 
 
