@@ -1,4 +1,4 @@
-"""The methods of the socket, one function a method.
+"""Holds the methods of the socket, one function a method.
 
     interface.py   `io.cucmd.Jobs`: its methods, each with its structs and its function
     methods.py     those about jobs

@@ -295,7 +295,9 @@ class Cases:
 async def _batches(
     lists: AsyncGenerator[list[OpenedFile], None], archive: Archive | None
 ) -> AsyncGenerator[Batch, None]:
-    """The files in `lists`, then one without. The first has the documents of `archive` too."""
+    """Yields the files in `lists`, then a batch without any. The first batch has the documents of
+    `archive` too.
+    """
     body = None if archive is None else archive.content_of_documents()
     documents = None if archive is None else tuple(map(document_to_wire, archive.documents()))
     async with aclosing(lists):

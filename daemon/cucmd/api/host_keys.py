@@ -45,7 +45,7 @@ class KeyStore(Protocol):
     """The keys of nodes that the daemon remembers."""
 
     def entries(self) -> Sequence[tuple[str, Key]]:
-        """Each with a name of its node, or a pattern."""
+        """Returns each key with a name of its node, or with a pattern."""
 
     def trusted(self, host: str, port: int) -> Sequence[Key]:
         """The keys by which a node is known, under its own name or by a pattern."""
@@ -62,7 +62,7 @@ Scan: TypeAlias = Callable[[str, int], Awaitable[Sequence[Key]]]
 
 
 class HostKeyMethods:
-    """The three methods."""
+    """Answers the calls that list, add and forget host keys."""
 
     def __init__(self, known: KeyStore, scan: Scan) -> None:
         self._known = known

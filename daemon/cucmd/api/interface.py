@@ -111,5 +111,5 @@ _LIMITS = {
 
 
 def too_many(limit: str, maximum: int) -> VarlinkError:
-    """For a user at a limit of the socket."""
+    """Returns the error for a user at a limit of the socket."""
     return error(errors.LimitReached(_LIMITS[limit], maximum))

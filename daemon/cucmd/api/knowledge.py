@@ -35,7 +35,7 @@ _MOST_NODES = 1000
 
 
 class CannotReload(Exception):
-    """Why the files are not used. The text is one line."""
+    """Says why the files are not used. The text is one line."""
 
 
 # Reads configuration and known host keys again; called with the `extra` of log records that this

@@ -1,4 +1,4 @@
-"""The methods of `io.cucmd.Jobs` about jobs, one function for each.
+"""Answers the calls of `io.cucmd.Jobs` about jobs, with one function for each.
 
 A reply is sent when its effect is durable. A refusal is an error of the interface.
 """
@@ -39,7 +39,7 @@ async def _none() -> Sequence[StoredDiscovery]:
 
 
 class Jobs:
-    """The methods.
+    """Answers the calls about jobs.
 
     planner   called for each request, since a reload replaces the planner
     asked     called with each job whose state was asked for
@@ -126,7 +126,7 @@ class Jobs:
         return wire.ListReply(tuple(summary_to_wire(job) for job in found), older)
 
     async def _older(self, job_id: str, which: JobFilter) -> int | None:
-        """How many jobs of a list are older than this one. None: the store cannot be read."""
+        """Returns how many jobs of a list are older than this. None: the store cannot be read."""
         with suppress(StoreFailed):
             return await self._supervisor.count(replace(which, before=job_id))
         return None
@@ -167,7 +167,7 @@ class Jobs:
 
 
 def _log(caller: Caller, called: str, job_id: str, what: str) -> None:
-    """`called`: the id of the request."""
+    """Logs what was done to a job, and by whom. `called`: the id of the request."""
     text = "job %s: %s by %s, request %s"
     log.info(text, job_id, what, caller, called, extra=caller.for_log)
 

@@ -74,7 +74,7 @@ def refusals(caller: Caller | None = None) -> Iterator[None]:
 
 @contextmanager
 def refusals_of_files() -> Iterator[None]:
-    """As `refusals`, where files of a job are read or deleted."""
+    """Does what `refusals` does, where files of a job are read or deleted."""
     with refusals():
         try:
             yield
@@ -109,7 +109,7 @@ def traced(method: str, caller: Caller, given: str | None) -> Iterator[str]:
 def with_request_id(
     caller: Caller, method: Method, request: msgspec.Raw | Struct, refusal: VarlinkError
 ) -> VarlinkError:
-    """As `traced`, for what the server has refused itself: `Interface.refused`.
+    """Does what `traced` does, for what the server has refused itself: `Interface.refused`.
 
     A request that does not fit can still have an id that can be read.
     """

@@ -1,4 +1,4 @@
-"""PURE. What requests mean: which jobs a list and a prune are about, and the texts of callers."""
+"""PURE. Says what requests mean: which jobs a list or a prune is about, and texts of callers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Keyed: TypeAlias = StartRequest | RetryRequest
 
 
 def list_filter(request: ListRequest) -> tuple[int, JobFilter]:
-    """(how many jobs at most, which). Raises `InvalidValue`."""
+    """Returns (how many jobs at most, which). Raises `InvalidValue`."""
     limit = DEFAULT_LIMIT if request.limit is None else request.limit
     if not 1 <= limit <= MOST_LISTED:
         raise InvalidValue("limit", f"{limit} is not one of 1 to {MOST_LISTED}")
@@ -108,8 +108,9 @@ def start_key(uid: int, request: Keyed, asked_by: str | None = None) -> StartKey
 
 
 def _digest(request: Keyed) -> str:
-    """By which the same request is known again. Its password and request_id do not count, nor for
-    whom it is, nor what is not set: a member that a later version adds changes nothing.
+    """Returns that by which the same request is known again. Its password and request_id do not
+    count, nor for whom it is, nor what is not set: a member that a later version adds changes
+    nothing.
     """
     given = request.login or Login()
     login = Login(given.username, None, given.credential)

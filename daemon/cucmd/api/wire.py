@@ -1,4 +1,4 @@
-"""PURE. Jobs as structs of the socket: `cucmd.job` as `cucmd.protocol` has it."""
+"""PURE. Makes the structs of the socket, those of `cucmd.protocol`, from those of `cucmd.job`."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def wrong_to_wire(checked: CheckedFile) -> wire_cases.WrongFile:
 def damaged_to_wire(
     damaged: Mapping[str, Mapping[str, str]],
 ) -> tuple[int | None, tuple[wire_cases.WrongFile, ...] | None]:
-    """How many there are, and the first of them."""
+    """Returns how many there are, and the first of them."""
     files = (
         wire_cases.WrongFile(node, path, wrong)
         for node, of_node in damaged.items()
@@ -193,6 +193,6 @@ def _node(job: Job, node: Node) -> wire.Node:
 
 
 def _timeouts(timeouts: Timeouts) -> asked.Timeouts:
-    """Without `answer`, which is in requests only."""
+    """Leaves out `answer`, which is in requests only."""
     fields = (name for name in Timeouts.__struct_fields__ if name != "answer")
     return asked.Timeouts(**{name: getattr(timeouts, name) for name in fields})
