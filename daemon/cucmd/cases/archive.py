@@ -59,7 +59,8 @@ class Measured(msgspec.Struct, frozen=True):
 
 
 class Archive:
-    """Of one job, which must be closed. `nodes`: only these. `incomplete`: such files too.
+    """Exports one job, which must be closed. `nodes`: only these. `incomplete`: such files
+    too.
 
     `measure` first, then `stream`, or `opened` for who makes the tar from open files.
     What is gone by then, or has another size, is left out, and named in the summary; so is what the
@@ -121,7 +122,9 @@ class Archive:
         )
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
-        """The bytes of the tar. Raises `CannotExport`, `OSError`, `StoreFailed` in the middle."""
+        """Yields the bytes of the tar. Raises `CannotExport`, `OSError`, `StoreFailed` in the
+        middle.
+        """
         for entry, content in zip(self.documents(), self._contents(), strict=True):
             yield entry.header()
             async with aclosing(content) as pieces:
@@ -143,7 +146,9 @@ class Archive:
         return await trio.to_thread.run_sync(work, limiter=opening)
 
     def documents(self) -> tuple[TarEntry, TarEntry, TarEntry]:
-        """Those that come before the files. `content_of_documents` gives the bytes of all."""
+        """Returns the documents, which come before the files. `content_of_documents` gives the
+        bytes of all.
+        """
         summary = len(documents.summary(self._job, self._figures))
         return (
             TarEntry("summary.txt", summary, self._modified),

@@ -78,7 +78,9 @@ def has_coverage(job: Job) -> bool:
 
 
 class Coverage:
-    """Of the daemon. `run` is to be started in a task of its own."""
+    """Reads the traces of closed jobs, see the top of this file. `run` is to be started in a task
+    of its own.
+    """
 
     def __init__(self, store: Store, directory: Callable[[str], Path], workers: Workers) -> None:
         self._store = store
@@ -182,7 +184,7 @@ class Coverage:
             await self._store.change(job.job_id, partial(add_coverage, job, dict(said)))
 
     async def _of_node(self, job: Job, node: Node, directory: Path) -> Covered:
-        """What the traces of a node cover. Raises `StoreFailed`."""
+        """Returns what the traces of a node cover. Raises `StoreFailed`."""
         left = _TRIES
         while True:
             left -= 1
@@ -246,7 +248,7 @@ def add_coverage(before: Job, coverage: dict[str, Covered], now: Job) -> Job:
 
 
 class _JobReading:
-    """Of one job. `ended`: it was read, or is read no more."""
+    """Stands for the reading of one job. `ended`: it was read, or is read no more."""
 
     def __init__(self) -> None:
         self.ended = trio.Event()

@@ -1,4 +1,4 @@
-"""PURE. The documents beside the files of a case: summary.txt, SHA256SUMS, manifest.json.
+"""PURE. Makes the documents beside the files of a case: summary.txt, SHA256SUMS, manifest.json.
 
 They are made of pieces, so that none is in memory as a whole but the summary, and the same job
 gives the same bytes each time.
@@ -38,7 +38,9 @@ class ExportedNode(msgspec.Struct):
 
 
 def checksum_line(file: ReceivedFile, name: str) -> bytes:
-    """As `sha256sum` writes it. `name`: that in the archive, with nothing that is to be escaped."""
+    """Writes a line as `sha256sum` does. `name`: that in the archive, with nothing that is to be
+    escaped.
+    """
     return f"{file.sha256}  {name}\n".encode()
 
 
@@ -82,8 +84,8 @@ def _manifest_node(job: Job, node: Node, figures: ExportedNode) -> dict[str, obj
 
 
 def manifest_files(files: Sequence[tuple[ReceivedFile, Node, str]], *, first: bool) -> bytes:
-    """A piece of the list of files, each with its name in the archive. `first`: no piece with a
-    file came before it.
+    """Returns a piece of the list of files, each with its name in the archive. `first`: no piece
+    with a file came before it.
     """
     lines = b",\n".join(_encode(_manifest_file(*one)) for one in files)
     return (b"\n" if first else b",\n") + lines if lines else b""

@@ -46,14 +46,16 @@ class CannotExport(Exception):
 
 
 class TarEntry(msgspec.Struct, frozen=True):
-    """`name`: the path in the tar. `size`: bytes. `modified`: seconds since 1970."""
+    """Describes a file in the tar. `name`: the path in the tar. `size`: bytes. `modified`: seconds
+    since 1970.
+    """
 
     name: str
     size: int
     modified: int
 
     def header(self) -> bytes:
-        """In the pax format, which has no limit for names and sizes."""
+        """Writes the header in the pax format, which has no limit for names and sizes."""
         info = tarfile.TarInfo(self.name)
         info.size, info.mtime, info.mode = self.size, self.modified, 0o640
         return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
@@ -62,7 +64,7 @@ class TarEntry(msgspec.Struct, frozen=True):
         return bytes(-self.size % _BLOCK)
 
     def length(self) -> int:
-        """Of header, content and padding."""
+        """Counts the bytes of header, content and padding."""
         return len(self.header()) + self.size + len(self.padding())
 
 
@@ -72,7 +74,7 @@ OnDisk: TypeAlias = tuple[TarEntry, Path]
 
 
 async def contents(items: Iterable[OnDisk]) -> AsyncGenerator[bytes, None]:
-    """These files, one after the other, each with header and padding.
+    """Yields these files, one after the other, each with header and padding.
 
     A piece is at most a little more than `CHUNK`. Small files share one, and a change of threads,
     which takes longer than to read one of them. Raises `CannotExport`, `OSError`.
@@ -97,7 +99,7 @@ async def contents(items: Iterable[OnDisk]) -> AsyncGenerator[bytes, None]:
 
 
 def batches(items: Iterable[OnDisk]) -> Iterator[list[OnDisk]]:
-    """Those that are read together: they have `CHUNK` bytes at most, or are a single file."""
+    """Yields those that are read together: with `CHUNK` bytes at most, or a single file."""
     batch: list[OnDisk] = []
     size = 0
     for item in items:
@@ -128,7 +130,9 @@ def _read_all(batch: list[OnDisk]) -> bytes:
 
 
 def _read(descriptor: int, entry: TarEntry, size: int) -> bytes:
-    """At most so many bytes, and at least one. Raises `CannotExport` at the end of the file."""
+    """Returns at most so many bytes, and at least one. Raises `CannotExport` at the end of the
+    file.
+    """
     chunk = os.read(descriptor, size)
     if not chunk:
         raise CannotExport(f"{shown(entry.name)} was cut while it was read")
@@ -139,8 +143,8 @@ def _read(descriptor: int, entry: TarEntry, size: int) -> bytes:
 
 
 class WantedFile(msgspec.Struct, frozen=True):
-    """A file of a job. `entry`: as what it is exported. `path`: below the directory of the job.
-    `sha256`: in hex; empty where it is not known, as of a transcript.
+    """Describes a file of a job that is exported. `entry`: as what it is exported. `path`: below
+    the directory of the job. `sha256`: in hex; empty where it is not known, as of a transcript.
     """
 
     entry: TarEntry
@@ -160,7 +164,8 @@ class OpenedFile(msgspec.Struct, frozen=True):
 def open_all(
     directory: Path, wanted: Sequence[WantedFile], *, damaged: bool = False
 ) -> list[OpenedFile]:
-    """Each of the files, in their order. With `damaged` one that is not as recorded is no error.
+    """Opens each of the files, in their order. With `damaged` one that is not as recorded is no
+    error.
 
     Raises `CannotExport`, `OSError`; nothing is left open then.
     """

@@ -69,7 +69,7 @@ def is_output(file: ReceivedFile, node: Node) -> bool:
 
 
 async def pages(store: Store, job_id: str, nodes: Mapping[str, Node]) -> AsyncGenerator[Page, None]:
-    """All files of these nodes, by node and path, with their nodes. Raises `StoreFailed`."""
+    """Yields all files of these nodes, by node and path, with their nodes. Raises `StoreFailed`."""
     one_node = len(nodes) == 1
     after = (next(iter(nodes)) if one_node else "", "")
     while page := await store.files(job_id, after, PAGE, one_node=one_node):

@@ -1,4 +1,4 @@
-r"""PURE. The names in an export, which any system can unpack: the vendor does it on Windows.
+r"""PURE. Makes names for an export that any system can unpack: the vendor does it on Windows.
 
 `..\..\x` is one name here, and leads out of the folder there; `C:\x`, `x:ads`, `CON` and `a.` are
 no names of files there at all, and of two names that differ in case alone one is lost.
@@ -26,7 +26,9 @@ _ESCAPED_ALIKE = re.compile(f"{_HARMFUL}|{_DEVICE}|[A-Z]")
 
 
 def portable(name: str, *, alike: bool = False) -> str:
-    """The name by this table. `alike`: another one differs from it in case alone."""
+    """Returns the name by the table at the top of this file. `alike`: another one differs from it
+    in case alone.
+    """
     pattern = _ESCAPED_ALIKE if alike else _ESCAPED
     return "/".join(pattern.sub(_escape, part) for part in name.split("/"))
 

@@ -111,7 +111,7 @@ def _read(path: Path, offset: int) -> bytes:
 
 
 class PrintedFile(msgspec.Struct, frozen=True):
-    """The output of one command on one node. `path`: of the file; its text is masked.
+    """Describes the output of one command on one node. `path`: of the file; its text is masked.
 
     `complete`: the command came to its end.
     """

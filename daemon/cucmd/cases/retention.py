@@ -49,7 +49,7 @@ def beyond(
     most: int = 0,
     most_bytes: int = 0,
 ) -> list[ClosedJob]:
-    """Those of the closed `jobs`, newest first, that are beyond a limit; 0: no limit.
+    """Returns those of the closed `jobs`, newest first, that are beyond a limit; 0: no limit.
 
     elapsed     that of the store, in seconds
     held        of an id, whether somebody reads or changes that job
@@ -76,7 +76,9 @@ def beyond(
 def pruned(
     which: Prune, jobs: Iterable[ClosedJob], now: datetime, held: Callable[[str], bool]
 ) -> list[ClosedJob]:
-    """Those of the closed `jobs`, newest first, that are to be pruned. `held`: as in `beyond`."""
+    """Returns those of the closed `jobs`, newest first, that are to be pruned. `held`: as in
+    `beyond`.
+    """
     labelled = [job for job in _deletable(jobs) if which.labels.items() <= job.labels.items()]
     return [
         job

@@ -35,7 +35,7 @@ class CheckedFile(msgspec.Struct, frozen=True):
 
 
 class Verifier:
-    """Of the daemon: jobs are verified one after the other."""
+    """Verifies the files of jobs, one job after the other."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -44,7 +44,7 @@ class Verifier:
     async def verify(
         self, job_id: str, directory: Path, nodes: Mapping[str, Node]
     ) -> AsyncGenerator[CheckedFile, None]:
-        """Each complete file that counts. Raises `StoreFailed`."""
+        """Verifies each complete file that counts. Raises `StoreFailed`."""
         async with self._turn, aclosing(pages(self._store, job_id, nodes)) as all_pages:
             async for page in all_pages:
                 for file, node in page:
@@ -70,7 +70,7 @@ def _what_is_wrong(path: Path, file: ReceivedFile) -> str | None:
 
 
 def _read(path: Path) -> tuple[int, str]:
-    """Size and checksum. Raises `OSError`; after a cancel, what the rest raises."""
+    """Returns size and checksum. Raises `OSError`; after a cancel, what the rest raises."""
     digest, size = hashlib.sha256(), 0
     descriptor = os.open(path, _FLAGS)
     try:
