@@ -1,4 +1,4 @@
-"""TOML and environment -> frozen structs, every error with its key and its line.
+"""Makes frozen structs of TOML and environment, with every error by its key and its line.
 
 Every setting is checked here. Other parts use it without asking where it came from.
 

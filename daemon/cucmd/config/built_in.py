@@ -1,4 +1,4 @@
-"""PURE. The built-in profiles: which paths to collect for which kind of problem.
+"""PURE. Declares the built-in profiles: which paths to collect for which kind of problem.
 
 All paths are below `activelog` unless the profile says otherwise. A path that no document of the
 vendor's is known to name is `unverified` (vos/NODES.md, section 7).

@@ -52,8 +52,8 @@ def check(path: Path | None, environ: Mapping[str, str], out: TextIO, err: TextI
 
 
 def unusable_credentials(config: Config, environ: Mapping[str, str]) -> list[str]:
-    """Why credentials that the configuration names cannot be used, a line for each. None where no
-    directory of credentials is known.
+    """Says why credentials that the configuration names cannot be used, a line for each. None where
+    no directory of credentials is known.
     """
     if credentials_directory(config.credentials.directory, environ) is None:
         return []

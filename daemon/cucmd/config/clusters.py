@@ -47,7 +47,7 @@ _PROFILE = kinds_of(Profile)
 def read_clusters(
     reader: Reader, general: Mapping[str, Any], timeouts: TimeoutMerger
 ) -> dict[str, ClusterSettings]:
-    """Every cluster of the file; `general` are the sections that a cluster overrides."""
+    """Reads every cluster of the file; `general` are the sections that a cluster overrides."""
     tables = reader.named("clusters", rules.profile_name)
     clusters = {
         name: _cluster(reader, name, table, general, timeouts) for name, table in tables.items()

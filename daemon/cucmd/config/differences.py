@@ -1,4 +1,4 @@
-"""PURE. How what runs differs from the file, and what brings that of the file in.
+"""PURE. Says how what runs differs from the file, and what brings that of the file in.
 
 A reload takes all of a new configuration. The settings that `service` reads only when it starts
 stay as they were then, until a restart.

@@ -1,4 +1,4 @@
-"""File and environment -> `Config`, or every problem at once with its key and line.
+"""Makes a `Config` of file and environment, or reports every problem at once, with key and line.
 
 The order of precedence is command line, environment, file, default. A cluster's own keys are part
 of the file, so the environment's timeouts override them too.
@@ -72,7 +72,7 @@ def _daemon(
     socket: Path | None,
     state_directory: Path | None,
 ) -> Daemon:
-    """Where the daemon listens and keeps its state: each by the order of precedence."""
+    """Says where the daemon listens and keeps its state: each by the order of precedence."""
     uid = os.getuid()
     # The default is the value of the variable, if that is set.
     choices = {

@@ -1,4 +1,4 @@
-"""PURE. The configuration as frozen structs, after file and environment were read.
+"""PURE. Declares the configuration as frozen structs, as it is once file and environment were read.
 
 Every value here has been checked. `Config()` is the configuration of a service that has no file.
 Times are in seconds, sizes in bytes. A field is a key of the file, and its type is what the key
@@ -88,7 +88,9 @@ class HealthSettings(Thresholds, frozen=True):
 
 
 class RetrySettings(Struct, frozen=True):
-    """Of connection failures. The delays grow from `base` to `cap` seconds, with a random part."""
+    """Sets how failures of connections are tried again. The delays grow from `base` to `cap`
+    seconds, with a random part.
+    """
 
     attempts: Annotated[int, whole(1, 100)] = 3
     base: float = 1.0
@@ -115,7 +117,7 @@ class ReceiverSettings(Struct, frozen=True):
 
 
 class CredentialSettings(Struct, frozen=True):
-    """Where named credentials are. None: in `$CREDENTIALS_DIRECTORY`."""
+    """Says where named credentials are. None: in `$CREDENTIALS_DIRECTORY`."""
 
     directory: Annotated[Path | None, text(or_empty(rules.absolute, None))] = None
 
@@ -154,13 +156,13 @@ class ClusterSettings(Struct, frozen=True):
 
     @property
     def members(self) -> tuple[str, ...]:
-        """The publisher, then the nodes in the order of the file."""
+        """Returns the publisher, then the nodes in the order of the file."""
         return (self.publisher, *self.nodes) if self.publisher else self.nodes
 
 
 # `dict`: likewise.
 class Config(Struct, frozen=True, dict=True):
-    """The whole configuration.
+    """Holds the whole configuration.
 
     origin   which file was read, as a line for the log
     notices  lines for the log about what is not wrong, but probably not meant

@@ -75,7 +75,7 @@ def written_for(paths: Iterable[str]) -> tuple[str, ...]:
 
 
 def _written_for(path: str) -> str:
-    """That of the path, else of its folder."""
+    """Returns that of the path, else that of its folder."""
     path = path.strip("/")
     folder = path.rpartition("/")[0]
     seldom = path.endswith("/log4j")  # of what happens seldom, until a file has its size

@@ -69,7 +69,9 @@ class Reader:
         return key_lines(self._text)
 
     def _problem(self, path: KeyPath, reason: str) -> Problem:
-        """With the line of the key, or of the innermost table around it that is in the file."""
+        """Makes a problem with the line of the key, or of the innermost table around it that is in
+        the file.
+        """
         places = (path[:end] for end in range(len(path), 0, -1))
         line = next((self._lines[place] for place in places if place in self._lines), None)
         return Problem(self._file, line, _dotted(path), reason)
@@ -95,7 +97,7 @@ class Reader:
         return all(wrong[: len(path)] != path for wrong in self._wrong)
 
     def sections(self) -> dict[str, dict[str, object]]:
-        """The values of every section without a name."""
+        """Returns the values of every section without a name."""
         self._refuse_unknown((), self._top, (*SECTIONS, *NAMED))
         return {
             name: self.values((name,), self._top.get(name, {}), kinds)
@@ -214,7 +216,7 @@ def _unusable(file: Path, line: int | None, reason: str) -> ConfigError:
 
 
 def key_lines(text: str) -> dict[KeyPath, int]:
-    """On which line (from 1) of a TOML document each table and key begins.
+    """Says on which line (from 1) of a TOML document each table and key begins.
 
     tomllib gives no line numbers. But it also reads a header or an assignment alone, so the
     document is read again by as many lines as make one. A list of several lines is one assignment,
@@ -245,7 +247,7 @@ def key_lines(text: str) -> dict[KeyPath, int]:
 
 
 def _paths(value: object) -> Iterator[KeyPath]:
-    """The keys of a table and of those in it."""
+    """Yields the keys of a table and of those in it."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield (key,)

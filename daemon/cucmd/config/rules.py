@@ -35,7 +35,7 @@ _CREDENTIAL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}")
 
 
 def argument(text: str) -> str:
-    """One word of a command to the node, such as a pattern for file names (`match`)."""
+    """Checks one word of a command to the node, such as a pattern for file names (`match`)."""
     try:
         return check_word("", text)
     except InvalidArgument as error:
@@ -74,7 +74,8 @@ def placed_path(text: str) -> tuple[str | None, str]:
 def one_location(
     named: str | None, usual: str, owns: Sequence[str | None]
 ) -> tuple[str, int | None]:
-    """Below what all paths are, and the position of the first one that is not; None: all are.
+    """Returns the location of all paths, and the position of the first one that is elsewhere; None:
+    none is.
 
     named  as it was given for all of them
     usual  where paths are if nothing else was given
@@ -86,7 +87,7 @@ def one_location(
 
 
 def not_below(location: str) -> str:
-    """Why a path is refused that `one_location` has found."""
+    """Says why a path is refused that `one_location` has found."""
     return (
         f"is not below {location}, where the others are; all are below one location"
         " (a folder of such a name is written with '/' before it)"
@@ -94,7 +95,7 @@ def not_below(location: str) -> str:
 
 
 def distinct(paths: Iterable[str]) -> tuple[str, ...]:
-    """Each path once, in its first spelling. To the node `X`, `/X` and `X/` are the same."""
+    """Returns each path once, as spelt first. To the node `X`, `/X` and `X/` are the same."""
     first: dict[str, str] = {}
     for written in paths:
         first.setdefault("/".join(part for part in written.split("/") if part), written)
@@ -114,7 +115,7 @@ def last(text: str) -> str:
 
 
 def written_for(text: str) -> str:
-    """For how long one file is written to: "1h", "2d", or "always"."""
+    """Checks for how long one file is written to: "1h", "2d", or "always"."""
     parse_written_for(_short(text))
     return text
 
@@ -126,7 +127,7 @@ def _short(text: str) -> str:
 
 
 def profile_name(text: str) -> str:
-    """The name of a profile or a cluster."""
+    """Checks the name of a profile or a cluster."""
     if not _PROFILE_NAME.fullmatch(text):
         raise ValueError("expected a name of letters, digits, '-', '_' and '.' (64 at most)")
     return text

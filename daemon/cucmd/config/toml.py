@@ -1,4 +1,4 @@
-"""PURE. The configuration as tables of texts that can be compared, and as a file of these.
+"""PURE. Writes the configuration as tables of texts that can be compared, and as a file of these.
 
 Each value is written as TOML. There is no secret in a configuration, and none here.
 """
@@ -49,7 +49,7 @@ def document(made: Tables) -> str:
 
 
 def inline(keys: Mapping[str, str]) -> str:
-    """A table as one value."""
+    """Writes a table as one value."""
     return f"{{{', '.join(_assignments(keys))}}}"
 
 
@@ -58,7 +58,7 @@ def dotted(path: Iterable[str]) -> str:
 
 
 def value(one: object) -> str:
-    """A value of a setting as TOML."""
+    """Writes a value of a setting as TOML."""
     match one:
         case bool():
             return "true" if one else "false"
