@@ -51,7 +51,7 @@ class Deleted(NamedTuple):
 
 
 class Deletions:
-    """Of the daemon."""
+    """Deletes jobs and their files, one directory at a time."""
 
     def __init__(self, supervisor: Supervisor, store: Store) -> None:
         self._supervisor = supervisor
@@ -99,7 +99,7 @@ class Deletions:
         return row or JobRow(job_id, "failed", _UNKNOWN_TIME, None, 0, 0, 0, 0, 0, None, None)
 
     async def meant(self, which: retention.Prune) -> list[Deleted]:
-        """What `prune` would delete now, newest first. Raises `StoreFailed`."""
+        """Returns what `prune` would delete now, newest first. Raises `StoreFailed`."""
         found: list[Deleted] = []
         for one in await self._meant(which):
             with suppress(StoreFailed):  # its row is damaged, so that it cannot be deleted either

@@ -1,4 +1,4 @@
-"""Why a call for a job is refused.
+"""Says why a call for a job is refused.
 
 What a caller sent is repeated shortened.
 """
@@ -31,7 +31,9 @@ class UnknownNode(Exception):
 
 
 def position_of(job: Job, name: str) -> int:
-    """Of the node of this name, or of the one node of this host. Raises `UnknownNode`."""
+    """Finds the position of the node of this name, or of the one node of this host. Raises
+    `UnknownNode`.
+    """
     if (position := job.position_of(name)) is None:
         raise UnknownNode(job.job_id, name)
     return position

@@ -31,7 +31,7 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class JobFeed:
-    """Where changes are published. Lives in the trio thread."""
+    """Publishes changes. Lives in the trio thread."""
 
     def __init__(self) -> None:
         # By job; None: those for every job. A publish looks at these two sets only.

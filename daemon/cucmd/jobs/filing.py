@@ -141,7 +141,7 @@ class Filing:
 
 
 class Manifest:
-    """The manifest of the job in `directory`. One call at a time."""
+    """Writes the manifest of the job in `directory`. It takes one call at a time."""
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / "manifest.jsonl"

@@ -62,7 +62,7 @@ def _name(task: NodeTask) -> tuple[str, str] | None:
 
 
 class HoldBack:
-    """Of one job. `try_all`: nothing is held back."""
+    """Decides when a node of one job may be contacted. `try_all`: nothing is held back."""
 
     def __init__(
         self, tasks: Sequence[NodeTask | None], trusted: Trusted, *, try_all: bool
@@ -123,7 +123,7 @@ class HoldBack:
         return tuple(login.asked) if login.is_waiting(task.node) else ()
 
     def look(self) -> None:
-        """To be called now and then: asks the next nodes if it is time to."""
+        """Asks the next nodes if it is time to; to be called now and then."""
         for login in self._logins.values():
             login.ask()
 

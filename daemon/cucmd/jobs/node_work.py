@@ -182,7 +182,7 @@ class NodeProgress:
 
     @property
     def written(self) -> Sequence[ReceivedFile]:
-        """Those that were kept, so far."""
+        """Returns those that were kept, so far."""
         return tuple(self._written)
 
     def complete(self, files: Sequence[ReceivedFile]) -> None:
@@ -190,7 +190,7 @@ class NodeProgress:
 
     @property
     def refusal(self) -> Failure | None:
-        """Why the upload target refused an upload; None: it refused none."""
+        """Says why the upload target refused an upload; None: it refused none."""
         return self._target.refusal if self._target is not None else None
 
     def at_end(self) -> None:
@@ -248,8 +248,8 @@ class NodeProgress:
         )
 
     def _heard_at(self) -> datetime | None:
-        """When the node was heard last. It stays the same, to the digit, while the node is silent:
-        every difference is sent to watchers.
+        """Returns when the node was heard last. It stays the same, to the digit, while the node is
+        silent: every difference is sent to watchers.
         """
         if self._heard is None:
             return None

@@ -52,7 +52,7 @@ GATHER = 0.05
 
 
 class Recorder:
-    """Of one job. `run` is to be started in a task of its own."""
+    """Saves and publishes the changes of one job. `run` is to be started in a task of its own."""
 
     def __init__(self, job: Job, store: Store, feed: JobFeed) -> None:
         self._store = store
@@ -86,7 +86,7 @@ class Recorder:
 
     @property
     def save_error(self) -> str | None:
-        """Why the last try to save failed; None: it did not."""
+        """Says why the last try to save failed; None: it did not."""
         return None if self._failed is None else str(self._failed)
 
     def visible_state(self, job: Job) -> Job:

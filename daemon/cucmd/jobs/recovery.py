@@ -1,4 +1,5 @@
-"""After a restart: the jobs that a stop left unfinished, and those that have ended unclosed.
+"""Takes up, after a restart, the jobs that a stop left unfinished, and those that have ended
+unclosed.
 
 The files that a stop left on disk are put on record before a job is resumed. A file that the store
 does not call complete is recorded as incomplete. It is never deleted: it may be the only copy, if
@@ -88,8 +89,8 @@ async def _close(store: Store, job_id: str, directory: Path) -> None:
 
 
 async def _recovered(store: Store, job: Job, directory: Path) -> RecoveredFiles | None:
-    """As `recover_files`, tried again where the store cannot be read. None: it is of no use, and
-    the next start looks at the files.
+    """Does what `recover_files` does, and tries again where the store cannot be read. None: it is
+    of no use, and the next start looks at the files.
     """
     for pause in (*PAUSES, None):
         try:
@@ -232,7 +233,7 @@ async def _pages(store: Store, job_id: str) -> AsyncGenerator[list[ReceivedFile]
 async def _by_node(
     store: Store, job_id: str, count: Callable[[ReceivedFile], None]
 ) -> AsyncGenerator[tuple[str, _Known], None]:
-    """Each node of which the store has files, with these; each file is counted.
+    """Yields each node of which the store has files, with these; each file is counted.
 
     A node is given once the first file of the next one was read, so that what is saved of it
     meanwhile is not read here.
@@ -308,7 +309,7 @@ def _files_below(directory: Path, folder: str) -> Iterator[tuple[str, int]]:
 
 
 def _with_text(file: ReceivedFile) -> ReceivedFile:
-    """Mostly the same object: of a job with 100,000 files there is no second copy."""
+    """Returns mostly the same object: of a job with 100,000 files there is no second copy."""
     path = _text(os.fsencode(file.path))
     return file if path == file.path else replace(file, path=path)
 
@@ -319,6 +320,8 @@ def _text(path: bytes) -> str:
 
 
 def _raise_unless_missing(error: OSError) -> None:
-    """For `os.walk`. A node that never began has no folder; one that cannot be read is an error."""
+    """Raises the error of `os.walk`, unless a folder is missing. A node that never began has no
+    folder; one that cannot be read is an error.
+    """
     if not isinstance(error, FileNotFoundError):
         raise error

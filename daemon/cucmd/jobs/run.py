@@ -81,7 +81,7 @@ RECORD_FIRST = 0.1
 
 
 class JobRun:
-    """One job, see the top of this file.
+    """Runs one job, see the top of this file.
 
     `tasks`: a task for each node; None for one that ended before a restart.
     `recovered`: the files from before the restart; None for a new job.
@@ -137,7 +137,7 @@ class JobRun:
         return cast("NodeTask", self._tasks[position])
 
     def _now(self) -> datetime:
-        """Not before the job's start, even if somebody sets the clock back."""
+        """Returns no time before the job's start, even if somebody sets the clock back."""
         now = _now()
         return max(now, self.job.started_at or now)
 
@@ -316,7 +316,7 @@ class JobRun:
                 self.recorder.changed(self.job)
 
     def refresh(self) -> Job:
-        """The job with the figures of this moment."""
+        """Returns the job with the figures of this moment."""
         for position, node in enumerate(self.job.nodes):
             if not node.settled:
                 self._show_figures(position)

@@ -84,7 +84,7 @@ class Supervisor:
 
     @property
     def not_resumable(self) -> int:
-        """How many of these a stop would end: the next start cannot go on with them."""
+        """Returns how many of these a stop would end: the next start cannot go on with them."""
         return sum(not run.job.goes_on for run in self._live.values())
 
     # Work
@@ -263,7 +263,7 @@ class Supervisor:
         return await self._load(await self.find_id(prefix))
 
     async def find_id(self, prefix: str) -> str:
-        """As `find`; of a job that cannot be read too."""
+        """Does what `find` does, for a job that cannot be read too."""
         if prefix in self._live:
             return prefix
         if not 4 <= len(prefix) <= LONGEST_ID:
@@ -317,7 +317,7 @@ class Supervisor:
         return job
 
     def unsaved(self, job_id: str) -> str | None:
-        """Why `find` gives a state older than the newest; None: it gives the newest."""
+        """Says why `find` gives a state older than the newest; None: it gives the newest."""
         run = self._live.get(job_id)
         return None if run is None else run.recorder.save_error
 
@@ -336,7 +336,7 @@ class Supervisor:
         return [self._live[row.job_id].shown() if row.job_id in self._live else row for row in rows]
 
     async def count(self, which: JobFilter) -> int:
-        """How many jobs there are. Raises `StoreFailed`."""
+        """Returns how many jobs there are. Raises `StoreFailed`."""
         return await self._services.store.count(which)
 
     # Restart and stop
@@ -376,7 +376,7 @@ class Supervisor:
 
 
 def _why_open(run: JobRun | None) -> str:
-    """Of a job that has ended and is not closed."""
+    """Says why a job that has ended is not closed."""
     if run is not None and not run.over.is_set():
         return "its last connections are being closed"
     return "not all of it is on record; the daemon's log says why"

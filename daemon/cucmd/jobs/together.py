@@ -32,7 +32,7 @@ from cucmd.node.ports import READY_WITHIN, NodeTask
 
 
 class Together:
-    """Of one run of one job. `nodes`: those that are expected."""
+    """Lets the nodes of one run of one job begin together. `nodes`: those that are expected."""
 
     def __init__(self, nodes: Iterable[str]) -> None:
         self._expected = set(nodes)
@@ -48,7 +48,7 @@ class Together:
         self.stopped = False
 
     def twice(self, node: str, address: Address) -> Failure | None:
-        """Why the node at `address` may not work under that name; None: it may."""
+        """Says why the node at `address` may not work under that name; None: it may."""
         first = self._names.setdefault(address, node)
         if first == node:
             return None
@@ -86,7 +86,7 @@ class Together:
 
     @property
     def begun(self) -> bool:
-        """On a node at least, which may have ended."""
+        """Says whether it has begun on a node at least, which may have ended."""
         return self._go.is_set() or self._begun
 
     def started(self, at: float) -> None:
@@ -95,7 +95,7 @@ class Together:
 
     @property
     def spread(self) -> tuple[int, float]:
-        """How many nodes have begun so far, and the seconds between the first and the last."""
+        """Returns how many nodes have begun so far, and the seconds from the first to the last."""
         if not self._started:
             return 0, 0.0
         return len(self._started), max(self._started) - min(self._started)
@@ -146,7 +146,8 @@ class Together:
 def together_of(
     job: Job, tasks: Sequence[NodeTask | None]
 ) -> tuple[Together | None, Sequence[NodeTask | None]]:
-    """For one run of a job: what its nodes share, and the tasks with it. None: they share nothing.
+    """Makes for one run of a job what its nodes share, and the tasks with it. None: they share
+    nothing.
 
     A node without a task has ended before.
     """
