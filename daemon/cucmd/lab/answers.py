@@ -1,4 +1,5 @@
-"""PURE. What the node prints for commands other than `file get`, but for those of `support.py`.
+"""PURE. Makes what the node prints for commands other than `file get`, but for those of
+`support.py`.
 
 The texts are those of `vos/NODES.md`, sections 6.1 to 6.11. Where that says "unknown", they are
 plausible.
@@ -105,7 +106,9 @@ _ROUTE = (
 
 
 def network_cluster(members: Sequence[LabMember], here: LabMember) -> list[str]:
-    """`show network cluster` on the node `here`. Only the publisher prints the second table."""
+    """Makes the lines of `show network cluster` on the node `here`. Only the publisher prints the
+    second table.
+    """
     lines = [_cluster_line(member, member == here) for member in members]
     if here.number != 1:
         return [*lines, ""]
@@ -325,7 +328,9 @@ REPORTS: dict[str, tuple[int, int, Reporter | Sequence[str]]] = {
 def file_search(
     get: Get, files: Sequence[VirtualFile], pattern: re.Pattern[str], node: int
 ) -> list[str]:
-    """As vos/NODES.md, section 6.9, says it: with several files each line has its file's name."""
+    """Prints what vos/NODES.md, section 6.9, says: with several files each line has its file's
+    name.
+    """
     root = ROOTS[get.location]
     lines = [texts.SEARCHING_PATH.format(root=root, path=get.spec.strip("/"))]
     for file in files:

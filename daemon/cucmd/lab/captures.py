@@ -32,7 +32,7 @@ _ARITY = texts.WRONG_ARITY.format(mandatory=0, more=13)
 
 
 class CaptureArguments(msgspec.Struct, frozen=True):
-    """A valid `utils network capture` into a file. The defaults are the node's own.
+    """Holds a valid `utils network capture` into a file. The defaults are the node's own.
 
     size: bytes of a packet that are kept; None: all of it.
     """
@@ -130,7 +130,7 @@ FLOWS = (
 
 
 class Traffic(msgspec.Struct, frozen=True):
-    """Those packets of a node that a capture takes.
+    """Makes those packets of a node that a capture takes.
 
     address  of the node
     rate     packets a second of all of them; 0: there are none
@@ -159,7 +159,7 @@ class Traffic(msgspec.Struct, frozen=True):
         return self.rate * len(self._chosen) / len(FLOWS)
 
     def count_within(self, seconds: float) -> int:
-        """How many packets are taken in so many seconds."""
+        """Returns how many packets are taken in so many seconds."""
         return int(max(0.0, seconds) * self._taken)
 
     def seconds_until(self, count: int) -> float | None:
@@ -167,7 +167,7 @@ class Traffic(msgspec.Struct, frozen=True):
         return count / self._taken if self._taken else None
 
     def bytes_of(self, count: int) -> int:
-        """The size of a file with so many packets."""
+        """Returns the size of a file with so many packets."""
         sizes = [_RECORD + min(self.size, len(self._packet(flow, 0))) for flow in self._chosen]
         if not sizes:
             return HEADER
@@ -210,7 +210,7 @@ def _checksum(header: bytes) -> int:
 
 
 class LabCapture:
-    """One capture, and its file.
+    """Simulates one capture, and its file.
 
     packets  None while it runs; then how many there are
     fault    what is wrong with its file, if anything

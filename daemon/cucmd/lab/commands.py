@@ -57,7 +57,7 @@ async def execute(session: LabSession, words: list[str]) -> None:
 
 
 async def plain(session: LabSession, words: list[str]) -> None:
-    """Any command but `file get`. Raises CommandRefused."""
+    """Runs any command but `file get`. Raises CommandRefused."""
     for name, (least, most, command) in _COMMANDS.items():
         if (given := _arguments(words, name, least, most)) is not None:
             return await command(session, given)
@@ -147,7 +147,7 @@ async def _file_list(session: LabSession, words: list[str]) -> None:
 
 
 async def _file_search(session: LabSession, words: list[str]) -> None:
-    """Of each file only the beginning is searched: a trace of the lab is the same all over."""
+    """Searches only the beginning of each file: a trace of the lab is the same all over."""
     node = session.node
     get, pattern = parse_search(words, node.now(), node.options.timezone)
     files = select(node.files(get.location), get, node.now())
@@ -237,7 +237,7 @@ def _options(wanted: CaptureArguments) -> list[str]:
 
 
 async def _until_it_ends(session: LabSession, running: LabCapture) -> None:
-    """Until it has all its packets, or ends by itself."""
+    """Waits until it has all its packets, or ends by itself."""
     take = session.node.plan.take
     if question := take(FaultKind.CAPTURE_QUESTION):
         await asyncio.sleep(question.number)
@@ -254,7 +254,7 @@ async def _until_it_ends(session: LabSession, running: LabCapture) -> None:
 
 
 async def _stop(session: LabSession) -> None:
-    """After Ctrl-C: more of them shorten nothing."""
+    """Takes the time that a capture needs to stop after Ctrl-C: more of them shorten nothing."""
     terminal = session.terminal
     terminal.line("^C")
     slow = session.node.plan.take(FaultKind.CAPTURE_SLOW)

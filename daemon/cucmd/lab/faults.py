@@ -1,4 +1,4 @@
-"""PURE. What can go wrong with a simulated node: kinds, steps, and the words for them.
+"""PURE. Declares what can go wrong with a simulated node: kinds, steps, and the words for them.
 
 A fault is looked up at the moment when it would have its effect. A look-up that finds one uses it
 up once (`*TIMES`), so that "fails twice, then works" needs no code elsewhere.
@@ -15,7 +15,7 @@ import msgspec
 
 
 class Step(StrEnum):
-    """Where a node can hang, drop the connection or print noise, in their order."""
+    """Says where a node can hang, drop the connection or print noise, in their order."""
 
     help: str
 
@@ -53,7 +53,7 @@ _AFTER_COMMAND = _PRINTING - {Step.BANNER, Step.PROMPT, Step.PREPARE}
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """How a fault of one kind is written, and its line of help.
+    """Says how a fault of one kind is written, and its line of help.
 
     unit     of its number; empty: it takes no number
     number   the default of the number; None: one must be given
@@ -186,7 +186,9 @@ _MOST = {"PERCENT": 100, "S": 10**9, "N": 10**4, "BYTES": 10**15, "BYTES_PER_S":
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """One fault. `node` None: every node. `times` None: always. `number`: in its kind's unit."""
+    """Describes one fault. `node` None: every node. `times` None: always. `number`: in its kind's
+    unit.
+    """
 
     kind: FaultKind
     step: Step | None = None

@@ -1,4 +1,4 @@
-"""PURE. The files of a simulated node: names, ages, sizes and content, all of them computed.
+"""PURE. Computes the files of a simulated node: names, ages, sizes and content.
 
 A file is a function of (node, path). So a file of 5 GB costs nothing until it is read, and a test
 can compute what a node must have sent. `stamped` writes times over the first and the last line of
@@ -24,7 +24,7 @@ _DAY = 86_400
 
 
 class VirtualFile(msgspec.Struct, frozen=True):
-    """One file.
+    """Describes one file of a node.
 
     path   relative to the location's root
     age    seconds before now, of its last line
@@ -49,7 +49,7 @@ class VirtualFile(msgspec.Struct, frozen=True):
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
-    """How many files there are, and how large.
+    """Says how many files there are, and how large.
 
     files   traces in a folder; with a day between them, the oldest of 10000 is of 27 years ago
     size    bytes of each
@@ -152,7 +152,7 @@ ROOTS = {
 
 
 def files_of(location: str, node: int, shape: Shape) -> tuple[VirtualFile, ...]:
-    """All files of a location of node number `node`, oldest first within a folder."""
+    """Returns all files of a location of node number `node`, oldest first within a folder."""
     if location == "activelog":
         kinds = (*_TRACES, *_LOGS)
         grown = [file for kind in kinds for file in _numbered_files(kind, node, shape)]
@@ -197,7 +197,7 @@ def _digest(node: int, path: str) -> bytes:
 
 
 def _pattern(node: int, path: str) -> bytes:
-    """One block of log lines. `blocks` writes the number of the block over its beginning."""
+    """Makes one block of log lines. `blocks` writes the number of the block over its beginning."""
     seed = _digest(node, path).hex()
     lines: list[bytes] = []
     length = 0

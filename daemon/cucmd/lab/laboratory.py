@@ -47,7 +47,7 @@ class Lab:
 
     @property
     def counters(self) -> LabCounters:
-        """The sums of all nodes, now."""
+        """Returns the sums of all nodes, now."""
         return self._counters.total()
 
     async def until(self, condition: Callable[[LabCounters], bool]) -> LabCounters:
@@ -113,7 +113,9 @@ def _host_key(pem: bytes | None) -> asyncssh.SSHKey:
 
 
 def _listen(options: LabOptions, index: int, queued: list[socket.socket]) -> socket.socket:
-    """The socket of node number `index`. 250 nodes to a network of 256, from .1 on."""
+    """Binds the socket of node number `index`. A network of 256 addresses has 250 nodes, from .1
+    on.
+    """
     offset = (index - 1) // 250 * 256 + (index - 1) % 250
     address = (str(options.address + offset), options.port)
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)

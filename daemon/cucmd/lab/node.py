@@ -58,7 +58,7 @@ class LabNode:
         self._counters.count(self.index - 1, name, by)
 
     def files(self, location: str) -> list[VirtualFile]:
-        """Those that were there from the beginning, and the captures; not those removed."""
+        """Returns those that were there from the beginning, and the captures; not those removed."""
         found = [*files_of(location, self.index, self.options)]
         if location == LOCATION:
             found += self.captures.files()
@@ -84,7 +84,7 @@ class LabNode:
         return True
 
     def now(self) -> datetime:
-        """By the node's own clock."""
+        """Returns the time by the node's own clock."""
         return datetime.now(UTC) + self._clock_offset
 
     def move_clock(self, by: timedelta) -> None:
@@ -100,7 +100,9 @@ class LabNode:
 
 
 class LabCounters(msgspec.Struct):
-    """Of one node, or of all. `_now`: open at this moment. The others: since the lab began."""
+    """Counts what happens on one node, or on all. `_now`: open at this moment. The others: since
+    the lab began.
+    """
 
     connections_now: int = 0  # TCP connections accepted and not yet closed
     connections_ever: int = 0

@@ -18,7 +18,7 @@ from cucmd.lab.files import Shape
 
 
 class Extra(StrEnum):
-    """Where `file get` asks another yes/no question."""
+    """Says where `file get` asks another yes/no question."""
 
     NO = "no"
     BEFORE = "before"  # the sizing

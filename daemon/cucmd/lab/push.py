@@ -111,7 +111,7 @@ class _PushClient(asyncssh.SSHClient):
 
 
 class Push:
-    """One push.
+    """Pushes files to a receiver, over one connection.
 
     trust    asks about an unknown host key; None: it is accepted without a question
     halfway  is awaited once, in the middle of the first file

@@ -1,4 +1,4 @@
-"""PURE. Which files a `file get` or `file list` means.
+"""PURE. Decides which files a `file get` or `file list` means.
 
 Arguments are read as the appliance reads them: words are split at blanks only, and the window is in
 the node's own time zone.
@@ -30,14 +30,14 @@ class CommandRefused(Exception):
 
 
 class Unsuccessful(CommandRefused):
-    """As most refusals end."""
+    """Ends as most refusals end."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason, texts.UNSUCCESSFUL)
 
 
 class Get(msgspec.Struct, frozen=True):
-    """A valid `file get`. `oldest` and `newest` limit the modification time."""
+    """Holds a valid `file get`. `oldest` and `newest` limit the modification time."""
 
     location: str
     spec: str
@@ -131,7 +131,7 @@ def parse_search(words: list[str], now: datetime, zone: tzinfo) -> tuple[Get, re
 
 
 class TailArguments(msgspec.Struct, frozen=True):
-    """A valid `file tail`: of one file, or of the newest of a folder."""
+    """Holds a valid `file tail`: of one file, or of the newest of a folder."""
 
     location: str
     spec: str
@@ -167,7 +167,7 @@ def select_one(files: Iterable[VirtualFile], tail: TailArguments, now: datetime)
 
 
 def select(files: Iterable[VirtualFile], get: Get, now: datetime) -> list[VirtualFile]:
-    """The files that match. Raises CommandRefused if there is no such folder."""
+    """Returns the files that match. Raises CommandRefused if there is no such folder."""
     files = tuple(files)
     folder, pattern = _place(files, get.location, get.spec)
     inside = [file for file in files if _below(file, folder, recurs=get.recurs)]
@@ -220,7 +220,7 @@ def _within(file: VirtualFile, get: Get, now: datetime) -> bool:
 
 
 class FileList(msgspec.Struct, frozen=True):
-    """A valid `file list`. Files come in the order of their names unless `order` is given."""
+    """Holds a valid `file list`. Files come in the order of their names unless `order` is given."""
 
     location: str
     spec: str
@@ -250,7 +250,7 @@ def _list_option(word: str) -> dict[str, bool | str]:
 
 
 class ListEntry(msgspec.Struct, frozen=True):
-    """One line of a `file list`: a file, or a folder (`size` None)."""
+    """Describes one line of a `file list`: a file, or a folder (`size` None)."""
 
     name: str
     size: int | None
@@ -278,7 +278,7 @@ def listing(files: Iterable[VirtualFile], given: FileList, now: datetime) -> lis
 
 
 def _sorted(entries: Iterable[ListEntry], given: FileList) -> list[ListEntry]:
-    """In the order that was asked for; equal ones by name. See vos/NODES.md, section 6.1."""
+    """Sorts in the order that was asked for; equal ones by name. See vos/NODES.md, section 6.1."""
     keys: dict[str, Callable[[ListEntry], Any]] = {
         "name": lambda entry: entry.name,
         "date": lambda entry: (entry.modified, entry.name),

@@ -175,7 +175,7 @@ class NodeServer:
 
 
 class NodeConnection(asyncssh.SSHServer):
-    """One SSH connection to a node."""
+    """Serves one SSH connection to a node."""
 
     def __init__(self, node: LabNode, server: NodeServer, sock: socket.socket) -> None:
         self.node = node

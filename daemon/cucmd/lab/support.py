@@ -1,4 +1,4 @@
-"""PURE. What the node prints for the commands that support asks for first.
+"""PURE. Makes what the node prints for the commands that support asks for first.
 
 The texts are those of `vos/NODES.md`, sections 6.12 to 6.17. Where that says "unknown", they are
 plausible. A node of the lab answers for every product.

@@ -153,7 +153,7 @@ class Terminal:
             await self.drain()
 
     async def more(self) -> int:
-        """How many lines the key at the pager asks for."""
+        """Returns how many lines the key at the pager asks for."""
         self.write(texts.PAGER)
         while (key := await self.read_key()) not in b" \r\nq":
             pass

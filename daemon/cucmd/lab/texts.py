@@ -1,4 +1,4 @@
-"""PURE. What the appliance prints, word for word.
+"""PURE. Holds what the appliance prints, word for word.
 
 Written from `vos/NODES.md` and not from the code of `vos`, so that a wrong word there is noticed
 here. V, C, I and ? are the tags of that file.
