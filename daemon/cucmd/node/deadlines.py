@@ -91,7 +91,7 @@ class LineClock:
         self._expired = timed_out(Code.COMMAND_TIMEOUT, seconds, what, hint=hint)
 
     def deadline(self) -> float:
-        """When the command has failed."""
+        """Returns when the command has failed."""
         return self._deadline
 
     def failure(self) -> Failure:
@@ -100,7 +100,7 @@ class LineClock:
 
 
 class AnswerClock(LineClock):
-    """That of a plain command: `timeouts.answer`."""
+    """Sets the deadline of a plain command: `timeouts.answer`."""
 
     def __init__(self, timeouts: Timeouts, text: str) -> None:
         what = f"waiting for the answer to '{text}' (answer timeout)"
@@ -108,7 +108,7 @@ class AnswerClock(LineClock):
 
 
 class FormClock(LineClock):
-    """That of a command of `vos/forms.py`."""
+    """Sets the deadline of a command of `vos/forms.py`."""
 
     def __init__(self, line: str, seconds: float) -> None:
         hint = "the transcript shows what the node said; cucmctl run has --command-timeout"
@@ -134,7 +134,7 @@ class Arrivals:
 
     @property
     def last(self) -> float | None:
-        """When the last login or byte came, by trio's clock. None: nothing has come."""
+        """Returns when the last login or byte came, by trio's clock. None: nothing has come."""
         return self._target.last_activity if self.any else None
 
     @property
@@ -144,14 +144,14 @@ class Arrivals:
 
     @property
     def turned_away(self) -> int:
-        """How many connections of the node's address the receiver has refused or cut."""
+        """Returns how many connections of the node's address the receiver has refused or cut."""
         return self._target.refused - self._refused
 
     def files(self) -> Sequence[ReceivedFile]:
         return self._target.files()[self._files :]
 
     def why_none(self) -> Failure:
-        """Why nothing came of a node that can log in."""
+        """Says why nothing came of a node that can log in."""
         target = self._target
         if self.refused_login:
             wrong = "the node logged in to the receiver with a wrong password"
@@ -169,7 +169,7 @@ class Arrivals:
 
 
 class CommandClock:
-    """The deadline of one `file get`.
+    """Sets the deadline of one `file get`.
 
         from                                   the command has failed
         the command was sent                   `timeouts.command` after it
@@ -214,13 +214,13 @@ class CommandClock:
         self._shown = trio.current_time()
 
     def _last_moved(self) -> float | None:
-        """When the transfer last moved, or None: it has not begun."""
+        """Returns when the transfer last moved, or None: it has not begun."""
         return max(
             (time for time in (self._arrivals.last, self._shown) if time is not None), default=None
         )
 
     def _stalls(self) -> float:
-        """When the stall timeout ends the command; infinite if it does not count."""
+        """Returns when the stall timeout ends the command; infinite if it does not count."""
         last = self._last_moved()
         if self._packs and not self._arrivals.any:
             ends = -math.inf if last is None else last + self._stall
@@ -231,8 +231,9 @@ class CommandClock:
         return math.inf if last is None else last + self._stall
 
     def deadline(self) -> float:
-        """When the command has failed, if nothing happens until then; sooner while a node packs:
-        its first login wakes nobody who waits for its words, and the stall counts from there.
+        """Returns when the command has failed, if nothing happens until then; sooner while a node
+        packs: its first login wakes nobody who waits for its words, and the stall counts from
+        there.
         """
         stalls = self._stalls()
         if stalls < math.inf:

@@ -104,7 +104,7 @@ PIECE = 8 * 1024  # bytes that are processed before the other nodes have their t
 
 
 class Deadline(Protocol):
-    """Until when to wait for the node. Asked again each time something happens."""
+    """Says until when to wait for the node. It is asked again each time something happens."""
 
     def deadline(self) -> float:
         """The time at which the wait ends, by trio's clock."""
@@ -232,7 +232,7 @@ class NodeSession:
                 raise NodeFailed(self._expired(deadline.failure()))
 
     def _expired(self, why: Failure) -> Failure:
-        """With the node's last line, which may be a question that nobody knows."""
+        """Adds the node's last line, which may be a question that nobody knows."""
         quotes = why.code is Code.COMMAND_TIMEOUT
         return with_last_line(why, self._cli.last_line) if quotes else why
 
@@ -264,7 +264,7 @@ class NodeSession:
             self._events.extend(self._cli.quiet())
 
     async def _receive(self) -> bytes:
-        """At most `PIECE` bytes, so that the other nodes have their turn in between."""
+        """Returns at most `PIECE` bytes, so that the other nodes have their turn in between."""
         if self._unread:
             await trio.lowlevel.checkpoint()
         else:
@@ -369,6 +369,6 @@ class RateLimit:
         return self._full_at - BURST / RATE > trio.current_time()
 
     async def wait(self) -> None:
-        """Until more may be read. No checkpoint where that is now."""
+        """Waits until more may be read. It is no checkpoint where that is now."""
         if self.reached:
             await trio.sleep_until(self._full_at - BURST / RATE)

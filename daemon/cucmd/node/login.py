@@ -1,4 +1,5 @@
-"""From nothing to the node's first prompt: connect, authenticate, wait for it, with retries.
+"""Leads from nothing to the node's first prompt: connects, authenticates, waits for it, with
+retries.
 
 Only a failure before the first prompt is retried, and never a login that the node has refused:
 three wrong passwords may lock the account (vos/NODES.md, section 6.7).

@@ -32,7 +32,7 @@ READY_WITHIN = 90.0
 
 
 class Shell(Protocol):
-    """A login shell on a node, over SSH."""
+    """Carries the bytes of a login shell on a node, over SSH."""
 
     @property
     def local_address(self) -> str:
@@ -83,7 +83,7 @@ class Postponed(Exception):
 
 
 class UploadTarget(Protocol):
-    """Where the node pushes its files during one attempt, with a login of its own.
+    """Receives what the node pushes during one attempt, with a login of its own.
 
     directory: the directory that the node is given for its uploads.
     last_activity: when the last login or byte came, by trio's clock.
@@ -144,10 +144,10 @@ class Receiver(Protocol):
         ...
 
     def shortage(self, descriptor: int) -> str | None:
-        """Why no more may be written to the disk that `descriptor` is on; None: it may."""
+        """Says why no more may be written to the disk that `descriptor` is on; None: it may."""
 
     def room(self, descriptor: int) -> int:
-        """How many bytes more may be written to the disk that `descriptor` is on."""
+        """Returns how many bytes more may be written to the disk that `descriptor` is on."""
         ...
 
 
@@ -157,7 +157,7 @@ class Readers(Protocol):
     async def count_packets(
         self, folder: Path, paths: Sequence[Path], most: int
     ) -> Sequence[PacketCount]:
-        """Of each file of a capture, in their order.
+        """Counts the packets in each file of a capture, in their order.
 
         folder: that they are in. most: packets that are counted, of all files together.
         """
@@ -203,7 +203,7 @@ class FileWriter(Protocol):
         """
 
     async def close(self, file: AppendedFile) -> None:
-        """As `written`, then closes the file. Nothing cancels it."""
+        """Does what `written` does, then closes the file. Nothing cancels it."""
 
 
 class Ports(Receiver, Protocol):
@@ -225,7 +225,7 @@ class Ports(Receiver, Protocol):
 
 
 class Credentials(msgspec.Struct, frozen=True):
-    """A login on a node. In memory only, never stored."""
+    """Holds a login on a node, in memory only: it is never stored."""
 
     username: str
     password: str
@@ -235,7 +235,7 @@ class Credentials(msgspec.Struct, frozen=True):
 
 
 class Retry(msgspec.Struct, frozen=True):
-    """How often to try to reach a node, and how long to wait in between.
+    """Says how often to try to reach a node, and how long to wait in between.
 
     The delay begins at `base` seconds and doubles up to `cap` seconds, with a random part. The
     defaults are in the configuration (`RetrySettings`).
@@ -360,7 +360,7 @@ class Report(Protocol):
         """The target is open. The job may read its figures from now on."""
 
     def announced(self, files: int, size: int, *, all_of_them: bool) -> None:
-        """How many files and bytes the node has announced, over all commands so far.
+        """Notes how many files and bytes the node has announced, over all commands so far.
 
         all_of_them: no other command will follow.
         """

@@ -42,7 +42,7 @@ def _now() -> datetime:
 
 
 def transcript_of(task: NodeTask, ports: Ports) -> TranscriptFile:
-    """That of the work on one node, in its folder; the password is masked in it."""
+    """Makes the transcript of the work on one node, in its folder; the password is masked in it."""
     path = task.folder / "transcript.log"
     return TranscriptFile(path, task.node, (task.login.password,), ports.shortage, ports.writer)
 
@@ -187,7 +187,9 @@ class _LimitedFile:
 
 
 def _pieces(data: bytes) -> Iterator[bytes]:
-    """Of at most CHECK_EVERY bytes, and whole lines: after a time much may come at once."""
+    """Yields pieces of at most CHECK_EVERY bytes, and whole lines: after a time much may come at
+    once.
+    """
     begin = 0
     while len(data) - begin > CHECK_EVERY:
         end = data.rfind(b"\n", begin, begin + CHECK_EVERY) + 1 or begin + CHECK_EVERY
