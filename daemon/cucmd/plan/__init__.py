@@ -1,4 +1,4 @@
-"""From a request to a job, and to a task for each of its nodes.
+"""Makes a job of a request, and a task for each of its nodes.
 
     planner.py     the job and its tasks; what can be refused is refused here
     targets.py     PURE  what the names of a request stand for

@@ -1,4 +1,4 @@
-"""PURE. What is known of clusters: the configuration, and what their nodes have said last.
+"""PURE. Says what is known of clusters: the configuration, and what their nodes have said last.
 
 The configuration names nodes, and a discovery adds to it. A node that is in both has the name that
 the configuration has for it.
@@ -31,7 +31,7 @@ class KnownCluster(msgspec.Struct, frozen=True):
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where a cluster stands among those that are known. `name` None: it is not in the
+    """Says where a cluster stands among those that are known. `name` None: it is not in the
     configuration. `asked`: the nodes whose discoveries may say what it is, the newest first.
     """
 
@@ -45,7 +45,7 @@ class Place(msgspec.Struct, frozen=True):
 
 
 def places(config: Config, asked: Sequence[str], after: str | None = None) -> list[Place]:
-    """Those of the configuration, then those that were only asked for, by the names of their nodes.
+    """Returns those of the configuration, then those only asked for, by the names of their nodes.
 
     asked  the nodes that were asked, the last one first
     after  the text of a place: only those behind it. Raises `InvalidValue` for what is none, and
@@ -72,7 +72,9 @@ def places(config: Config, asked: Sequence[str], after: str | None = None) -> li
 
 
 def discoveries_by_key(discoveries: Iterable[StoredDiscovery]) -> dict[Key, StoredDiscovery]:
-    """By the node that was asked, in the same order; of two of one node the first."""
+    """Sorts them by the node that was asked, in the same order; of two of one node the first
+    counts.
+    """
     by_asked: dict[Key, StoredDiscovery] = {}
     for discovery in discoveries:
         for key in keys_of(discovery.asked):

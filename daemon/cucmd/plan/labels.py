@@ -1,4 +1,4 @@
-"""PURE. The labels of a job: what they may be, and how a change applies.
+"""PURE. Checks what the labels of a job may be, and applies a change to them.
 
 A label can be typed as one word `KEY=VALUE`, and shown on one line.
 """
@@ -31,6 +31,8 @@ def checked(labels: Mapping[str, str], *, empty: bool = False) -> dict[str, str]
 
 
 def changed(labels: Mapping[str, str], change: Mapping[str, str]) -> dict[str, str]:
-    """`labels` with those of `change`. An empty value removes. Raises `InvalidValue`."""
+    """Returns `labels` with those of `change`. An empty value removes a label. Raises
+    `InvalidValue`.
+    """
     after = {**labels, **checked(change, empty=True)}
     return checked({key: value for key, value in after.items() if value})

@@ -71,8 +71,8 @@ class Logins:
             raise InvalidValue("login.credential", wrong_value(name, reason))
 
     def of(self, node: Node, settings: ClusterSettings, *, accepted: bool) -> Credentials:
-        """The login for this node. `accepted`: also for one that was named by a node to which the
-        credential may be sent.
+        """Returns the login for this node. `accepted`: also for one that was named by a node to
+        which the credential may be sent.
 
         Raises `InvalidValue`, `UnknownCredential`, `CredentialRefused`.
         """

@@ -1,4 +1,4 @@
-"""From a request to a job, and to a task for each of its nodes.
+"""Makes a job of a request, and a task for each of its nodes.
 
 Whatever can be refused is refused here, before the job exists. Passwords are put into the tasks and
 nowhere else.

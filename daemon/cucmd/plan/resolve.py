@@ -1,4 +1,5 @@
-"""PURE. The fields of a request, checked, with what profile and configuration say for the others.
+"""PURE. Checks the fields of a request, and takes from profile and configuration what it leaves
+open.
 
 The request comes before the profile, and the profile before the defaults. Whichever of them a value
 is from, it has been checked.
@@ -149,7 +150,7 @@ def _given(text: str | None, field: str, rule: Callable[[str], str]) -> str | No
 
 
 def _paths(files: asked.Files, profile: Profile) -> tuple[str, tuple[str, ...]]:
-    """(location, paths). Raises `InvalidValue`."""
+    """Returns (location, paths). Raises `InvalidValue`."""
     request, only, added = files.collection, files.only, files.added_paths
     named = _given(request.location, "collection.location", rules.location)
     placed = list(_placed(request.paths, "collection.paths"))
@@ -215,14 +216,14 @@ def _has_name(path: str, name: str) -> bool:
 
 
 def _parts(path: str) -> list[str]:
-    """Of `install` the one path is `*`, which is its own name."""
+    """Splits a path; of `install` the one path is `*`, which is its own name."""
     return [part.rstrip("*") or part for part in path.lower().split("/") if part]
 
 
 def _window(
     request: asked.Collection, profile: Profile, now: datetime
 ) -> tuple[str | None, datetime | None, datetime | None]:
-    """(last, since, until)."""
+    """Returns (last, since, until)."""
     last = _given(request.last, "collection.last", rules.last)
     since = instant("collection.since", request.since)
     until = instant("collection.until", request.until)
@@ -240,7 +241,7 @@ def _window(
 
 
 def instant(field: str, text: str | None) -> datetime | None:
-    """An RFC 3339 time as a datetime in UTC."""
+    """Reads an RFC 3339 time as a datetime in UTC."""
     if text is None:
         return None
     expected = 'expected a time with its zone, such as "2026-03-01T08:00:00Z"'
@@ -273,7 +274,7 @@ MOST_COMMANDS = 20
 
 
 def resolve_commands(lines: Sequence[str]) -> tuple[str, ...]:
-    """The lines to type. Raises `InvalidValue` for `lines`, or one of them."""
+    """Returns the lines to type. Raises `InvalidValue` for `lines`, or one of them."""
     if not 1 <= len(lines) <= MOST_COMMANDS:
         raise InvalidValue("lines", f"has {len(lines)} commands; expected 1 to {MOST_COMMANDS}")
     return tuple(_command(position, text) for position, text in enumerate(lines))
@@ -300,7 +301,7 @@ def resolve_checks(only: Sequence[str] | None) -> tuple[str, ...]:
 
 
 def resolve_concurrency(request: int | None, base: int) -> int:
-    """How many nodes of the job at once. Raises `InvalidValue`."""
+    """Returns how many nodes of the job may be worked on at once. Raises `InvalidValue`."""
     if request is None:
         return base
     if not 1 <= request <= rules.MOST_AT_ONCE:
@@ -317,7 +318,7 @@ SHORTEST = 1.0
 
 
 def resolve_capture(request: asked.Packets, name: str) -> Capture:
-    """What to capture, into a file of that name. Raises `InvalidValue`."""
+    """Returns what to capture, into a file of that name. Raises `InvalidValue`."""
     default = Capture(name)
     duration = _duration(request.duration, default.duration, LONGEST)
     what = Capture(
@@ -362,7 +363,7 @@ def _check_tail(field: str, value: str, what: Follow) -> None:
 
 
 def _duration(request: float | None, usual: float, longest: float) -> float:
-    """Seconds. Raises `InvalidValue`."""
+    """Returns the duration in seconds. Raises `InvalidValue`."""
     duration = usual if request is None else request
     if not SHORTEST <= duration <= longest:  # `not` also refuses NaN
         expected = f"expected {SHORTEST:g} to {longest:g} seconds ({longest / 60:g} minutes)"

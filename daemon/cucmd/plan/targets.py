@@ -1,4 +1,4 @@
-"""PURE. What the names of a request stand for: nodes, clusters, and parts of clusters.
+"""PURE. Says what the names of a request stand for: nodes, clusters, and parts of clusters.
 
     name              stands for
     a node            itself
@@ -36,7 +36,7 @@ CUPS = "cups"  # IM and Presence, in the word of a node
 
 
 def split_part(name: str) -> tuple[str, str | None]:
-    """(cluster, part of it), or (name, None). No port is such a word."""
+    """Returns (cluster, part of it), or (name, None). No port is such a word."""
     cluster, _, part = name.rpartition(":")
     return (cluster, part) if part in PARTS else (name, None)
 
@@ -52,7 +52,7 @@ def expand(
     names: Sequence[str],
     discovered: Sequence[str] = (),
 ) -> tuple[Node, ...]:
-    """The nodes of a request, each once, in the order of the names. Raises `InvalidValue`.
+    """Returns the nodes of a request, each once, in the order of the names. Raises `InvalidValue`.
 
     `discoveries`: the newest first. Only those of the clusters that are named are looked at.
     """
@@ -79,7 +79,7 @@ def expand(
 
 
 class _Unknown(Exception):
-    """Why nothing is known that the name could stand for."""
+    """Says why nothing is known that the name could stand for."""
 
 
 def _nodes(
