@@ -1,6 +1,6 @@
-"""PURE. What the traces of a node cover of the window that was asked for.
+"""PURE. Says what the traces of a node cover of the window that was asked for.
 
-Never a guess. A time that can be two moments, because the clock was set back or its zone is not
+It never guesses. A time that can be two moments, because the clock was set back or its zone is not
 known, counts as both: what holds for only one of them is unknown.
 
     first stamp     at or before the start of the window    covers it
@@ -60,7 +60,8 @@ class Clock(msgspec.Struct, frozen=True):
 
 
 class Trace(msgspec.Struct):
-    """The files of one trace, such as all SDL files of a service. `begin` to `end` is in them.
+    """Holds the files of one trace, such as all SDL files of a service. `begin` to `end` is in
+    them.
 
     unknown     how many of them have no stamp that is known
     partial     more of them may be in what could not be read
@@ -196,7 +197,7 @@ class Judged(msgspec.Struct, frozen=True):
 
 
 def judge(traces: Iterable[Trace], window: Span, clock: Clock) -> list[Judged]:
-    """Those of which a stamp is known."""
+    """Judges those of which a stamp is known."""
     return [
         _judge_one(trace, _shown(trace.begin, clock), window, clock)
         for trace in traces
@@ -223,7 +224,7 @@ def _judge_one(trace: Trace, first: Stamp, window: Span, clock: Clock) -> Judged
 
 
 def _shown(stamp: Stamp, clock: Clock) -> Stamp:
-    """As the node's clock has it: a process may write the times of another zone."""
+    """Returns it as the node's clock has it: a process may write the times of another zone."""
     if stamp.moment is None or clock.zone is None:
         return stamp
     shown = stamp.moment.astimezone(clock.zone)
@@ -317,7 +318,7 @@ def begin_after(traces: Iterable[Trace], window: Span, clock: Clock) -> list[Sta
 
 
 def not_known(traces: Iterable[Trace], unread: int) -> list[str]:
-    """How many files say nothing of what is covered."""
+    """Says how many files say nothing of what is covered."""
     said = []
     if unknown := sum(trace.unknown for trace in traces):
         files = "1 file has" if unknown == 1 else f"{unknown} files have"

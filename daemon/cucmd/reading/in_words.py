@@ -1,4 +1,4 @@
-"""PURE. What the traces of a node cover of the window, as one line, in the times of its clock."""
+"""PURE. Says what the traces of a node cover of the window, in one line and by its clock."""
 
 from __future__ import annotations
 
@@ -64,7 +64,9 @@ def _of_known(known: Sequence[Judged], window: Span, clock: Clock) -> str:
 
 
 def _newer(traces: Sequence[Trace], window: Span, clock: Clock) -> list[str]:
-    """That files came that begin after the window: they had changed by as much as was asked for."""
+    """Says that files came that begin after the window: they had changed by as much as was asked
+    for.
+    """
     last = [stamp.local for stamp in begin_after(traces, window, clock)]
     if not last or (until := window.until) is None:
         return []
@@ -73,7 +75,7 @@ def _newer(traces: Sequence[Trace], window: Span, clock: Clock) -> list[str]:
 
 
 def _missing(gaps: Sequence[Gap]) -> list[str]:
-    """Of which paths nothing came, and what would bring an end that is missing."""
+    """Says of which paths nothing came, and what would bring an end that is missing."""
     said = []
     if nothing := [gap.path for gap in gaps if gap.missing == "all"]:
         said.append(f"nothing came of {few(nothing)}")

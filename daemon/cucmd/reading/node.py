@@ -56,7 +56,7 @@ class NodeReading:
         self._strange = False
 
     def look(self, path: str, name: str) -> None:
-        """At the beginning of one file."""
+        """Reads the beginning of one file."""
         name = _below_the_push(name)
         found = look(self._directory / path, self._asked.by)
         if found.traces is not None:
@@ -108,7 +108,7 @@ class NodeReading:
 
 
 def _below_the_push(name: str) -> str:
-    """Without the two folders that a node makes for each push (vos/NODES.md, section 5.6)."""
+    """Leaves out the two folders that a node makes for each push (vos/NODES.md, section 5.6)."""
     return name.split("/", 2)[-1]
 
 

@@ -105,7 +105,9 @@ def count_packets(path: Path, most: int) -> PacketCount:
 
 
 def count_in(file: BinaryIO, size: int, most: int) -> PacketCount:
-    """As `count_packets`, of `size` bytes from the beginning of `file`. Raises `NotPcap`."""
+    """Counts as `count_packets` does, in `size` bytes from the beginning of `file`. Raises
+    `NotPcap`.
+    """
     header = read_header(file.read(min(size, HEADER)))
     record = struct.Struct(f"{header.order}8xI4x")
     count, at = 0, HEADER

@@ -1,4 +1,4 @@
-"""PURE. Time stamps in traces: the first one of a file, and the last one.
+"""PURE. Reads time stamps in traces: the first one of a file, and the last one.
 
 What is not certain is no stamp. A line without a date gets one only from the header of its file,
 and a line without a year only where a single year is possible.
@@ -77,7 +77,7 @@ class Stamp(msgspec.Struct, frozen=True):
 
     @property
     def moment(self) -> datetime | None:
-        """In UTC, by the clock that wrote it, where the offset is exact."""
+        """Returns the time in UTC, by the clock that wrote it, where the offset is exact."""
         if not self.exact or self.offset is None:
             return None
         return self.local.replace(tzinfo=UTC) - self.offset
@@ -185,7 +185,7 @@ def _read(form: str, line: re.Match[bytes], by: datetime) -> Stamp | None:
 
 
 def _header(found: tuple[bytes, ...]) -> Stamp | None:
-    """Of the header of an SDL file. Raises `ValueError`."""
+    """Reads the stamp in the header of an SDL file. Raises `ValueError`."""
     return _with_offset(_moment(found[6:], found[:3]), *found[3:6])
 
 
@@ -223,7 +223,7 @@ def _without_year(date: tuple[bytes, ...], time: tuple[bytes, ...], by: datetime
 
 
 def _following(before: datetime, time: timedelta) -> datetime:
-    """The moment at that time of day, on the day of the line before or on the next."""
+    """Returns the moment at that time of day, on the day of the line before or on the next."""
     midnight = before.replace(hour=0, minute=0, second=0)
     passed = before - midnight
     if passed - time > _SET_BACK:

@@ -143,7 +143,7 @@ class Traces:
             trace.last_begin = first.stamp
 
     def add_trace(self, one: Trace) -> None:
-        """A trace of an archive."""
+        """Adds a trace of an archive."""
         trace = trace_of(self.traces, one.name)
         if trace is None:
             self._left_out.unknown += 1
@@ -191,7 +191,7 @@ def _last(pieces: Iterator[bytes], first: FirstStamp, by: datetime) -> Stamp | N
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[int, int]]:
-    """Its descriptor and size. Raises `OSError`.
+    """Yields its descriptor and size. Raises `OSError`.
 
     It is closed here and by no generator: where the reading is ended by an exception, that would
     keep one alive.

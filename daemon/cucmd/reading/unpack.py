@@ -1,4 +1,4 @@
-"""PURE. Gzip and tar, in pieces: as much of them as is whole, and no more than asked for.
+"""PURE. Reads gzip and tar, in pieces: as much of them as is whole, and no more than asked for.
 
 Nothing here but `gunzip` raises for what the bytes are, and no piece is larger than `PIECE`,
 however much a gzip unpacks to. What is damaged or cut off ends there.
@@ -86,7 +86,7 @@ class TarMembers:
         self.whole = False
 
     def __iter__(self) -> Iterator[tuple[str, Iterator[bytes]]]:
-        """(name, content) of each file. What was not read of one is skipped."""
+        """Yields (name, content) of each file. What was not read of one is skipped."""
         name = ""
         while (info := self._header()) is not None:
             content = self._source.content(info.size)
@@ -124,7 +124,7 @@ class Source:
         self.taken = 0
 
     def some(self, most: int) -> bytes:
-        """At least one byte, and at most `most`; empty at the end."""
+        """Returns at least one byte, and at most `most`; empty at the end."""
         while self._at == len(self._chunk):
             chunk = next(self._chunks, None)
             if chunk is None:

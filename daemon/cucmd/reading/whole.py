@@ -103,7 +103,9 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _may_be_gzip(beginning: bytes) -> bool:
-    """Also where the file ends within the two bytes that mark a gzip, but not where it is empty."""
+    """Says so also where the file ends within the two bytes that mark a gzip, but not where it is
+    empty.
+    """
     return beginning.startswith(GZIP) or beginning == GZIP[:1]
 
 
