@@ -1,4 +1,4 @@
-"""The SFTP server that nodes push their files to.
+"""Receives, as an SFTP server, the files that nodes push.
 
 In the daemon:
 

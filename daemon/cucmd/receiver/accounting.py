@@ -42,7 +42,7 @@ class OpenFile:
 
 
 class Accounting:
-    """The files of one login.
+    """Counts what comes of one login, and keeps it within its limits.
 
     name: a job and a node, for messages. tell: sends the daemon a frame.
 
@@ -106,7 +106,7 @@ class Accounting:
             )
 
     def say(self, what: str, reason: object, level: int = logging.WARNING) -> None:
-        """In the log, once of each kind: no node decides how many lines it gets."""
+        """Logs it, once of each kind: no node decides how many lines it gets."""
         with self._lock:
             if what not in self._said:
                 self._said.add(what)
@@ -157,7 +157,7 @@ class Accounting:
         return closed
 
     def stored(self, named: str) -> str | None:
-        """Where the last file is that came under that name; None: none has come."""
+        """Returns where the last file is that came under that name; None: none has come."""
         last = self._last.get(named)
         return None if last is None else last[1]
 
@@ -173,14 +173,14 @@ class Accounting:
     # What the client may still do. Raise RequestRefused.
 
     def check_open(self) -> None:
-        """Before anything is created or written."""
+        """Refuses once the login has ended or nothing more is taken, before anything is made."""
         if self.revoked:
             raise RequestRefused(Status.FAILURE, "this login has ended")
         if self.refusal:
             raise RequestRefused(Status.FAILURE, self.refusal)
 
     def check_files(self) -> None:
-        """For one file more."""
+        """Checks that one file more may come."""
         self.check_open()
         if self._files >= self._limits.files:
             self._quota_exceeded(f"more than {self._limits.files:,} files", IN_PARTS)
@@ -213,8 +213,8 @@ class Accounting:
             self._directories += 1
 
     def take_bytes(self, count: int) -> None:
-        """Before they are written, so that a quota is never passed, only reached. Waits for the
-        daemon where they are not granted yet; mostly it is asked in time.
+        """Takes bytes before they are written, so that a quota is never passed, only reached. Waits
+        for the daemon where they are not granted yet; mostly it is asked in time.
         """
         with self._lock:
             self.check_open()

@@ -185,7 +185,7 @@ class Connection(asyncssh.SSHServer):
         return self._channel, session
 
     def excess(self) -> str | None:
-        """Why it is to be cut: what it makes asyncssh hold without a limit; or None."""
+        """Says why it is to be cut: what it makes asyncssh hold without a limit; or None."""
         if self._channel and len(self._channel.get_environment_bytes()) > 100:
             return "it sets environment variables without end"
         if self._connection and unread(self._connection) > LIMIT:

@@ -70,7 +70,8 @@ def open_for(
 
 
 def open_in(folder: Path, what: What, parts: Parts) -> int:
-    """A descriptor: see `Open`. Of a new file, for writing and for reading it back to hash it.
+    """Returns a descriptor: see `Open`. That of a new file is for writing and for reading it back
+    to hash it.
 
     Raises OSError; FileExistsError where there is anything at all under the name of what is new.
     Links above the folder are the administrator's.
@@ -118,9 +119,9 @@ class TargetFolder:
             os.close(one)
 
     def create_file(self, parts: Parts) -> int:
-        """A descriptor of a new file, for writing and for reading it back to hash it.
+        """Returns a descriptor of a new file, for writing and for reading it back to hash it.
 
-        FileExistsError where there is anything at all under that name.
+        Raises FileExistsError where there is anything at all under that name.
         """
         return self._ask("new file", "/".join(parts))
 
@@ -133,7 +134,7 @@ class TargetFolder:
         os.fsync(self._directory(parts))
 
     def look(self, parts: Parts) -> Attrs:
-        """Of a file or folder; for anything else FileNotFoundError."""
+        """Returns the attributes of a file or folder. Raises FileNotFoundError for all else."""
         if not parts:
             return _attrs(os.fstat(self.descriptor()))
         found = os.stat(parts[-1], dir_fd=self._directory(parts[:-1]), follow_symlinks=False)
@@ -142,7 +143,7 @@ class TargetFolder:
         return _attrs(found)
 
     def set_times(self, parts: Parts, times: tuple[int, int]) -> None:
-        """Of what `look` has found: a folder, or a file that is closed already."""
+        """Sets the times of what `look` has found: a folder, or a file that is closed already."""
         if parts:
             parent = self._directory(parts[:-1])
             os.utime(parts[-1], times, dir_fd=parent, follow_symlinks=False)

@@ -1,4 +1,4 @@
-"""How much of the disk must stay free. For worker threads.
+"""Watches how much of the disk must stay free. For worker threads.
 
 It is asked before the bytes are written. The disk is looked at when the bytes that were free above
 the minimum the last time may be used up, and once in 16 MiB at least, since other programs write
@@ -28,7 +28,7 @@ class FreeSpace:
         self._lock = threading.Lock()
 
     def shortage(self, descriptor: int, count: int) -> str | None:
-        """Why `count` bytes more are too many for the disk that `descriptor` is on, or None.
+        """Says why `count` bytes more are too many for the disk that `descriptor` is on, or None.
 
         Below the minimum every call looks again: space may have been freed.
         """
@@ -42,16 +42,18 @@ class FreeSpace:
             return None
 
     def look(self, descriptor: int) -> str | None:
-        """Why nothing at all may be written now, or None. For a file that is to be opened."""
+        """Says why nothing at all may be written now, or None. For a file that is to be opened."""
         return self._look(descriptor, 0)[0]
 
     def room(self, descriptor: int) -> int:
-        """How many bytes may be written to the disk that `descriptor` is on, by its own figures."""
+        """Returns how many bytes may be written to the disk that `descriptor` is on, by its own
+        figures.
+        """
         free, floor = self._figures(descriptor)
         return max(0, free - floor)
 
     def _look(self, descriptor: int, count: int) -> tuple[str | None, int]:
-        """A shortage, and the bytes above the minimum."""
+        """Returns a shortage, and the bytes above the minimum."""
         free, floor = self._figures(descriptor)
         if free - count >= floor:
             return None, free - floor

@@ -1,4 +1,4 @@
-"""PURE. What the receiver allows, and how it refuses.
+"""PURE. Declares what the receiver allows, and how it refuses.
 
 Every limit stands here, with its reason beside the number.
 """
@@ -78,7 +78,7 @@ class ReceiverLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Status(IntEnum):
-    """The SSH_FX_... that are sent (draft-ietf-secsh-filexfer-02, section 7)."""
+    """Lists the SSH_FX_... that are sent (draft-ietf-secsh-filexfer-02, section 7)."""
 
     OK = 0
     EOF = 1

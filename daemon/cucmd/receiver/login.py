@@ -91,7 +91,7 @@ class ServedLogin:
     # Sessions.
 
     def handler(self, space: FreeSpace) -> RequestHandler | None:
-        """For one more session, until `ended`; None where the login has ended."""
+        """Makes a handler for one more session, until `ended`; None where the login has ended."""
         if self.accounting.revoked:
             return None
         made = RequestHandler(TargetFolder(self._ask), self.accounting, space, self._limits)
@@ -106,7 +106,7 @@ class ServedLogin:
         return bool(self._handlers)
 
     def end(self) -> None:
-        """After a revoke, when no write begins any more: waits for the last one, and closes all
+        """Waits, after a revoke, when no write begins any more, for the last one, and closes all
         files. May be called by any thread: the event loop may have much to do.
         """
         for handler in tuple(self._handlers):

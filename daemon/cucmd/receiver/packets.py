@@ -1,4 +1,4 @@
-"""PURE. SFTP version 3 on the wire: frames, requests, replies (draft-ietf-secsh-filexfer-02).
+"""PURE. Reads and writes SFTP version 3: frames, requests, replies (draft-ietf-secsh-filexfer-02).
 
 Nothing here knows what a request does to the disk; and a packet is never longer than MAX_PACKET,
 whatever its length field says.
@@ -82,7 +82,7 @@ class Attrs(NamedTuple):
 
 
 class PacketBuffer:
-    """Bytes in, whole packets out, without their length field."""
+    """Takes bytes, and gives whole packets without their length field."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []

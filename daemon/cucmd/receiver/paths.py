@@ -1,4 +1,4 @@
-"""PURE. A path as an SFTP client sends it, and the names below the target that it stands for.
+"""PURE. Turns a path as an SFTP client sends it into the names below the target that it stands for.
 
 The result is a tuple of plain names. If they are opened one by one, without following a link,
 nothing outside the folder is reached.
@@ -31,8 +31,8 @@ def parts_of(path: bytes, limits: ReceiverLimits, beyond: int = 0) -> Parts:
 
 
 def stored_parts(path: str, limits: ReceiverLimits) -> Parts:
-    """Of a path on the disk, below the target's folder, as a process that receives names it. It may
-    be longer than a client's by the number that is behind a name which is taken (`numbered`).
+    """Splits a path on the disk, below the target's folder, as a process that receives names it. It
+    may be longer than a client's by the number that is behind a name which is taken (`numbered`).
 
     Raises RequestRefused, also where it is not written as one that is made of such parts.
     """
@@ -48,7 +48,7 @@ def shown(parts: Parts) -> bytes:
 
 
 def numbered(name: str, number: int) -> str:
-    """`name` for the first file of that name, then `name.2`, `name.3`, within 255 bytes."""
+    """Returns `name` for the first file of that name, then `name.2`, `name.3`, within 255 bytes."""
     if number == 1:
         return name
     suffix = f".{number}"

@@ -52,7 +52,7 @@ class FileCount:
 
 
 class Received:
-    """The files of one login.
+    """Holds what one login has received.
 
     node: that pushes the files. prefix: stands before a file's path below the login's folder, to
     make it one below the job's directory. together: the files of all logins.
@@ -111,7 +111,7 @@ class Received:
     # For one of the sides.
 
     def opened(self, stored: str) -> tuple[int, str | None]:
-        """Where in the list the new file is, and why no more are taken."""
+        """Returns where in the list the new file is, and why no more are taken."""
         path = self._prefix + stored
         self._files.append(ReceivedFile(self._node, path, 0))
         self._open.add(len(self._files) - 1)

@@ -85,7 +85,7 @@ async def _receive(channel: Channel, begin: Begin) -> None:
 
 
 def _log_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Of one callback: it belongs to one connection, and ends no other."""
+    """Logs the error of one callback: it belongs to one connection, and ends no other."""
     _log.error("asyncio: %s", context.get("message"), exc_info=context.get("exception"))
 
 
@@ -297,7 +297,7 @@ class Receiving:
 def options_for(
     keys: list[asyncssh.SSHKey], limits: ReceiverLimits, *, legacy: bool
 ) -> asyncssh.SSHServerConnectionOptions:
-    """Every option that a client could make use of, set here and not left to a default."""
+    """Sets every option that a client could make use of, and leaves none to a default."""
     algorithms = usual_algorithms(legacy=legacy)
     options: dict[str, Any] = {
         **algorithms.options(),

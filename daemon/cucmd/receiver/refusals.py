@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 class RefusalLog:
-    """`now`: seconds by any clock."""
+    """Counts refusals, and logs them once a minute. `now`: seconds by any clock."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now

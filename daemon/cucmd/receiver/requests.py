@@ -64,7 +64,9 @@ class Listing:
 
 
 class RequestHandler:
-    """One SFTP session of one login. `answer` is never called twice at once."""
+    """Answers the requests of one SFTP session of one login. `answer` is never called twice at
+    once.
+    """
 
     def __init__(
         self, folder: TargetFolder, accounting: Accounting, space: FreeSpace, limits: ReceiverLimits
@@ -202,7 +204,9 @@ class RequestHandler:
         return handle_reply(request, handle)
 
     def _note_times(self, parts: Parts, fields: Fields) -> None:
-        """Of the attributes of an OPEN. On the disk the first write would change them again."""
+        """Notes the times among the attributes of an OPEN. On the disk the first write would change
+        them again.
+        """
         try:
             times = fields.attributes().times
         except Malformed:

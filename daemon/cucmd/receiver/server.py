@@ -110,7 +110,7 @@ class Receiver:
         quota: Quota | None = None,
         address: str = "",
     ) -> UploadTarget:
-        """A target with a login of its own. `folder` is made when the first client logs in.
+        """Opens a target with a login of its own. `folder` is made when the first client logs in.
 
         `name`: a job and a node, for messages. `node`, `prefix`: see `Received`. `address`: the
         node's, whose connections have a process until the target is closed; "": unknown. Close the
@@ -140,7 +140,7 @@ class Receiver:
         )
 
     def _process_of(self, source: str) -> Process:
-        """That which takes the connections of an address."""
+        """Returns the process that takes the connections of an address."""
         process = self._processes.get(source)
         if process is None:
             running = set(self._processes.values())

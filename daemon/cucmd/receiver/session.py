@@ -144,7 +144,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._channel = chan
 
     def subsystem_requested(self, subsystem: str) -> bool:
-        """Only this: no shell, no command, no PTY; those are refused by default."""
+        """Takes only this: no shell, no command, no PTY; those are refused by default."""
         return subsystem == "sftp"
 
     def session_started(self) -> None:

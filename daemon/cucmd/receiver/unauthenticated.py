@@ -1,4 +1,4 @@
-"""PURE. Connections that have not logged in yet: how many there may be, and which are cut.
+"""PURE. Holds connections that have not logged in yet: how many there may be, and which are cut.
 
 What is cut for a newcomer is the oldest connection of the address that has most: a login takes a
 key exchange, and who holds a connection for longer does not mean to log in. It is cut at random
@@ -19,7 +19,9 @@ Connection = TypeVar("Connection")
 
 
 class Unauthenticated(Generic[Connection]):
-    """Not for threads. `source` is what `source_of` returns; `limit` is for all together."""
+    """Counts connections that have not logged in, and is not for threads. `source` is what
+    `source_of` returns; `limit` is for all together.
+    """
 
     def __init__(self, limit: int, chance: Callable[[], float] = random.random) -> None:
         self.total = 0
@@ -45,7 +47,7 @@ class Unauthenticated(Generic[Connection]):
             self._waiting.pop(source, None)
 
     def _remove_oldest(self) -> Connection:
-        """Of the address that has most. There is one."""
+        """Removes the oldest of the address that has most. There is one."""
         most = max(self._waiting, key=lambda one: len(self._waiting[one]))
         oldest = next(iter(self._waiting[most]))
         self.leave(most, oldest)

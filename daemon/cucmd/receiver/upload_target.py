@@ -26,7 +26,7 @@ _PASSWORD_LENGTH = 30
 
 
 class UploadTarget:
-    """Where one run of one node pushes its files: the `UploadTarget` of `node/ports.py`, where its
+    """Takes what one run of one node pushes: the `UploadTarget` of `node/ports.py`, where its
     methods are described. Made by `Receiver.open_upload_target`.
 
     name: a job and a node, for messages. source: the node's address, as `source_of` has it; "":
@@ -90,12 +90,14 @@ class UploadTarget:
 
     @property
     def refusal(self) -> Failure | None:
-        """Why uploads were refused: disk_full, quota_exceeded, or receiver_lost."""
+        """Says why uploads were refused: disk_full, quota_exceeded, or receiver_lost."""
         self._hear()
         return self.received.refusal
 
     def files(self) -> tuple[ReceivedFile, ...]:
-        """In the order in which they were opened. The list only ever grows at its end."""
+        """Returns the files in the order in which they were opened. The list only ever grows at its
+        end.
+        """
         self._hear()
         return self.received.files()
 
