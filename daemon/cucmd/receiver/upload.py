@@ -193,7 +193,7 @@ class Upload:
 
 
 class WrittenBytes:
-    """Which bytes of a file were written, each counted once.
+    """Notes which bytes of a file were written, each counted once.
 
     `whole`: so many bytes from the start have no gap.
     `count`: all bytes that were written. Equal to `whole` if there is no gap.

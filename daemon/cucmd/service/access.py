@@ -103,7 +103,7 @@ class Access(msgspec.Struct, frozen=True):
             raise PermissionDenied
 
     def as_whom(self, caller: Caller, method: Method, request: Request) -> Caller:
-        """As whom a call is made that its caller may make. Logs it, once for each call.
+        """Says as whom a call is made that its caller may make. Logs it, once for each call.
 
         Raises `PermissionDenied` where the role of whom it is made for has not the right, which
         that person should be told. A caller who may not speak for others gets `InvalidRequest` of

@@ -292,7 +292,7 @@ async def _answer(requests: AsyncIterator[int], in_force: InForce, supervisor: S
 
 
 def _log_holdings(supervisor: Supervisor) -> None:
-    """On SIGUSR1: figures in which a leak would show."""
+    """Logs, on SIGUSR1, figures in which a leak would show."""
     tasks = trio.lowlevel.current_statistics().tasks_living
     objects = sys.getallocatedblocks()
     log.info("holding %d tasks, %d jobs, %d objects", tasks, supervisor.live, objects)

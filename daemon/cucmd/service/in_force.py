@@ -49,7 +49,7 @@ T = TypeVar("T")
 
 
 class Options(msgspec.Struct, frozen=True):
-    """The options of the command line; they override environment and file."""
+    """Holds the options of the command line; they override environment and file."""
 
     config: Path | None = None
     socket: Path | None = None
@@ -100,7 +100,7 @@ class InForce:
         return self.config.for_node(address(host, port))
 
     def authorize(self, caller: Caller, method: Method | None) -> None:
-        """By the groups of the configuration as it is now. Raises `PermissionDenied`."""
+        """Decides by the groups of the configuration as it is now. Raises `PermissionDenied`."""
         self.access.authorize(caller, method)
 
     def as_whom(self, caller: Caller, method: Method, request: Request) -> Caller:

@@ -22,7 +22,7 @@ MOST_RECORDS = 300
 def set_up_logging(
     level: int, limit: logging.Filter | None = None, stream: TextIO | None = None
 ) -> None:
-    """Every log record to standard error: with priorities for the journal, else with a time."""
+    """Sends log records to standard error: with priorities for the journal, else with a time."""
     stream = stream or sys.stderr
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JournalFormatter() if is_journal(stream) else PlainFormatter())
@@ -71,14 +71,14 @@ def _visible(text: str) -> str:
 
 
 def _priority(level: int) -> int:
-    """syslog(3): 7 debug, 6 info, 4 warning, 3 error, 2 critical."""
+    """Returns the priority of syslog(3): 7 debug, 6 info, 4 warning, 3 error, 2 critical."""
     steps = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
     return next((priority for at_least, priority in steps if level >= at_least), 7)
 
 
 class LogLimit(logging.Filter):
-    """For the handler: how many records one user of the socket, or one process that handles what
-    others have made, can cause in a minute. What was left out is counted.
+    """Limits, for the handler, how many records one user of the socket, or one process that handles
+    what others have made, can cause in a minute. What was left out is counted.
 
     Only records with a `uid` (`Caller.for_log`) or a `worker` are limited, and those of each level
     on their own: no user takes room from another, the nodes of a large job (warnings) hide no call,
@@ -113,7 +113,7 @@ class LogLimit(logging.Filter):
             _log.warning("%s: %d log records of the last minute left out", cause, count)
 
     async def run(self) -> None:
-        """Until cancelled. What the last minute has left out is logged at the end."""
+        """Runs until cancelled. What the last minute has left out is logged at the end."""
         try:
             while True:
                 await trio.sleep(MINUTE)

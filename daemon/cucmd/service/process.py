@@ -67,7 +67,7 @@ class Signals:
 
 @contextmanager
 def open_signals() -> Iterator[Signals]:
-    """Inside `trio.run`, in its main thread."""
+    """Yields the signals while the body runs, inside `trio.run`, in its main thread."""
     with ExitStack() as stack:
         yield Signals(stack)
 

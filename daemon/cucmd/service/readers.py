@@ -55,7 +55,7 @@ F = TypeVar("F")
 
 
 class Readers:
-    """Of the daemon. What a cancel finds at work is killed by it."""
+    """Has processes read files of nodes. What a cancel finds at work is killed by it."""
 
     def __init__(self, workers: Workers) -> None:
         self._workers = workers

@@ -68,7 +68,7 @@ class NodePorts:
         return bool(self._known.trusted(task.host, task.port))
 
     async def rate_of(self, node: str) -> float | None:
-        """For an estimate: what the store cannot say now is not known."""
+        """Returns the rate for an estimate: what the store cannot say now is not known."""
         with suppress(StoreFailed):
             return await self._store.rate(node)
         return None
