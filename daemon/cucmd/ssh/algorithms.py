@@ -10,7 +10,7 @@ import msgspec
 
 
 class Algorithms(msgspec.Struct, frozen=True):
-    """Names as on the wire, in order of preference."""
+    """Holds names as on the wire, in order of preference."""
 
     kex: tuple[str, ...]
     ciphers: tuple[str, ...]

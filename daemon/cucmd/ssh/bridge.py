@@ -85,7 +85,7 @@ def log(message: str, error: BaseException | None) -> None:
 
 
 class Bridge:
-    """A running asyncio loop. Work gets into it by `on_asyncio`."""
+    """Stands for a running asyncio loop. Work gets into it by `on_asyncio`."""
 
     async def ping(self) -> None:
         """Returns once a task has run in the asyncio loop; so the loop makes progress."""

@@ -1,4 +1,4 @@
-"""Why a connection failed: an error of the system or of asyncssh -> a node's failure.
+"""Says why a connection failed: makes a node's failure of an error of the system or of asyncssh.
 
 Every message names host:port and the reason. Text that a node sent goes through a `Mask` and then
 through `printable` before it is used in a message. In that order: `printable` cuts long text, and a
@@ -37,7 +37,7 @@ _NOTHING_IN_COMMON = ("No matching", "Unable to find compatible")
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """How far a connection came before it failed."""
+    """Says how far a connection came before it failed."""
 
     version_received: bool  # the peer has sent its SSH version
     hash_prefix: bytes  # SSHConnection.get_hash_prefix(): both sides' offers
@@ -58,7 +58,7 @@ def printable(text: str, limit: int = 300) -> str:
 
 
 def unreachable(host: str, port: int, error: OSError | UnicodeError) -> NodeFailed:
-    """For what `trio.open_tcp_stream` raises."""
+    """Returns the failure for what `trio.open_tcp_stream` raises."""
     if isinstance(error, socket.gaierror | UnicodeError):
         reason = getattr(error, "strerror", None) or "not a valid host name"
         return fail(
@@ -83,7 +83,7 @@ def _leaves(error: BaseException) -> Iterator[OSError]:
 
 
 def lost(error: BaseException | None, mask: Mask) -> str:
-    """Why a connection ended, for a message that begins with "host:port: "."""
+    """Says why a connection ended, for a message that begins with "host:port: "."""
     match error:
         case None:
             return "the connection was closed"
@@ -102,7 +102,7 @@ def lost(error: BaseException | None, mask: Mask) -> str:
 def failed_login(
     node: tuple[str, int], username: str, error: Exception, progress: Progress, mask: Mask
 ) -> NodeFailed:
-    """For what asyncssh raises between an open socket and an open shell."""
+    """Returns the failure for what asyncssh raises between an open socket and an open shell."""
     where, said = address(*node), lost(error, mask)
     if not progress.version_received:
         return _no_version(where, error, said)
@@ -168,7 +168,8 @@ def _refused(
 
 
 def no_common(hash_prefix: bytes, mask: Mask) -> str | None:
-    """For which purpose the two sides share no algorithm, with both offers; None: they share all.
+    """Says for which purpose the two sides share no algorithm, with both offers; None: they share
+    all.
 
     `hash_prefix` is two version strings and the two KEXINIT packets (RFC 4253, 7.1), the
     client's first. OpenSSH closes without a message when it finds no common host key type, so
@@ -200,7 +201,7 @@ def _authenticates(cipher: str) -> bool:
 
 
 def _offers(packet: bytes) -> dict[str, list[str]]:
-    """Name lists of a KEXINIT packet: one byte of type, 16 of cookie, then ten lists.
+    """Returns the name lists of a KEXINIT packet: one byte of type, 16 of cookie, then ten lists.
 
     Ciphers and MACs of one direction stand for both: servers do not configure them apart.
     """

@@ -49,7 +49,7 @@ class Policy(msgspec.Struct, frozen=True):
 
 
 class KnownHosts:
-    """The keys of all nodes. All methods may be called from any thread.
+    """Holds the keys of all nodes. All methods may be called from any thread.
 
     `accept` only changes memory, because it runs during a login, on the event loop; `flush` then
     writes the file. `add` and `forget` are durable on return, so they block.
@@ -175,7 +175,7 @@ class KnownHosts:
         return count
 
     def entries(self) -> tuple[tuple[str, HostLine], ...]:
-        """Every line of the file, once for each of its names, in the order of the file.
+        """Returns every line of the file, once for each of its names, in the order of the file.
 
         The name is that of a node as we write it, or a pattern or a hash as the file has it.
         """
@@ -221,7 +221,7 @@ class KnownHosts:
         self._replace_lines(change(self._lines))
 
     def _remember(self, host: str, port: int, key: PublicKey) -> None:
-        """As `_change` does, of a line that is not there: without a look at all others."""
+        """Does what `_change` does, of a line that is not there: without a look at all others."""
         change, text = _adding(host, port, key), _line_of(host, port, key)
         self._unsaved.append(change)
         self._lines = [*self._lines, text]

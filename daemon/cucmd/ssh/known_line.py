@@ -1,4 +1,4 @@
-"""PURE. The lines of a known_hosts file, as sshd(8) describes them under SSH_KNOWN_HOSTS.
+"""PURE. Reads the lines of a known_hosts file, as sshd(8) describes them under SSH_KNOWN_HOSTS.
 
 A line that cannot be parsed is None, never an error.
 """
@@ -34,7 +34,7 @@ class PublicKey(msgspec.Struct, frozen=True):
 
 
 class HostLine(PublicKey, frozen=True, kw_only=True):
-    """A key of one host or of several. `hosts` is the first field as it stands in the file."""
+    """Holds a key of one or several hosts. `hosts` is the first field as it stands in the file."""
 
     hosts: str
     revoked: bool = False
@@ -69,7 +69,7 @@ class HostLines:
             self.add(line)
 
     def add(self, line: HostLine) -> None:
-        """At the end."""
+        """Adds the line at the end."""
         position, hosts = len(self.all), line.hosts
         self.all.append(line)
         if any(sign in hosts for sign in "*?!|"):
@@ -79,14 +79,14 @@ class HostLines:
             self._named.setdefault(name, []).append(position)
 
     def about(self, names: tuple[str, ...]) -> tuple[HostLine, ...]:
-        """Those about a host with one of these names."""
+        """Returns those about a host with one of these names."""
         found = {position for name in names for position in self._named.get(name, ())}
         found |= {position for position in self._others if self.all[position].matches(names)}
         return tuple(self.all[position] for position in sorted(found))
 
 
 def host_name(host: str, port: int) -> str:
-    """How a known_hosts file writes that host: `[host]:port`, or `host` for port 22."""
+    """Writes that host as a known_hosts file does: `[host]:port`, or `host` for port 22."""
     host, port = node_key(host, port)
     return host if port == SSH_PORT else f"[{host}]:{port}"
 
@@ -124,7 +124,7 @@ def parse_key(text: str) -> PublicKey:
 # Cached: every change of the file parses all its lines again.
 @functools.lru_cache(maxsize=8192)
 def parse_line(text: str) -> HostLine | None:
-    """The line, or None for a comment, a blank, a @cert-authority, or anything unknown."""
+    """Returns the line, or None for a comment, a blank, a @cert-authority, or anything unknown."""
     fields = text.split() if len(text) <= _LINE_LIMIT else []
     revoked = fields[:1] == ["@revoked"]
     if revoked:
@@ -182,7 +182,9 @@ def _is_name(pattern: str, names: tuple[str, ...]) -> bool:
 
 
 def _hash_fits(pattern: str, name: str) -> bool:
-    """`|1|salt|hash`: base64 of a salt, and of the HMAC-SHA1 of the name with it."""
+    """Compares a name with `|1|salt|hash`: base64 of a salt, and of the HMAC-SHA1 of the name with
+    it.
+    """
     parts = pattern.split("|")
     salt, digest = (_decoded(part) for part in (parts[2:4] if len(parts) == 4 else ("-", "-")))
     if salt is None or digest is None:

@@ -1,4 +1,4 @@
-"""How asyncssh is set up in a process that uses it: the daemon, and what receives files.
+"""Says how asyncssh is set up in a process that uses it: the daemon, and what receives files.
 
 One private name of it is needed, `_dh_gex_groups`: to be replaced by an option for the largest
 group that a server answers with. A test of the receiver fails if the name changes.
@@ -21,7 +21,7 @@ _LARGEST_GROUP = 2048
 
 
 def prepare() -> None:
-    """To be called once in the process, before the first connection."""
+    """Is to be called once in the process, before the first connection."""
     _silence()
     _accept_old_key_exchange()
     _answer_with_the_smallest_group()

@@ -85,7 +85,7 @@ class Opener(asyncssh.SSHClient):
         self.transport = private._transport
 
     def progress(self) -> Progress:
-        """How far the connection came, to explain a failure."""
+        """Says how far the connection came, to explain a failure."""
         connection = self.connection
         return Progress(
             version_received=bool(connection and connection.get_extra_info("server_version")),
@@ -166,7 +166,7 @@ def options(
 
 
 class _Links:
-    """Those from `authenticate` to `wait_closed`, looked at once a second by one timer.
+    """Holds those from `authenticate` to `wait_closed`, looked at once a second by one timer.
 
     A timer for each was a turn of both loops for each node and second.
     """
@@ -176,7 +176,7 @@ class _Links:
         self._next: asyncio.TimerHandle | None = None
 
     def add(self, link: Link) -> None:
-        """To be called in asyncio."""
+        """Is to be called in asyncio."""
         self._links[link] = None
         if self._next is None:
             self._wait(asyncio.get_running_loop())
@@ -200,7 +200,7 @@ _LINKS: trio.lowlevel.RunVar[_Links] = trio.lowlevel.RunVar("links")
 
 
 def _links() -> _Links:
-    """Of this run of trio."""
+    """Returns those of this run of trio."""
     try:
         return _LINKS.get()
     except LookupError:
@@ -234,7 +234,7 @@ class Link:
 
     @property
     def verdict(self) -> Exception | None:
-        """Why this side ended the connection; None: it did not."""
+        """Says why this side ended the connection; None: it did not."""
         return self._opener.verdict
 
     async def authenticate(
@@ -289,7 +289,7 @@ class Link:
         inbox: Inbox,
         columns: int,
     ) -> None:
-        """`authenticate`, then PTY and shell."""
+        """Does what `authenticate` does, then opens a PTY and a shell."""
         connection = await self.authenticate(host, port, settings)
         self._channel, _ = await connection.create_session(
             lambda: inbox,

@@ -72,7 +72,7 @@ class Steps(msgspec.Struct, frozen=True):
 
 
 class NodeLogin(Opener):
-    """One login. All methods but `forget` and `progress` are asyncssh's callbacks."""
+    """Logs in once. All methods but `forget` and `progress` are asyncssh's callbacks."""
 
     def __init__(  # noqa: PLR0917  # called in one place only, `open_shell`
         self,
@@ -152,14 +152,14 @@ class NodeLogin(Opener):
             raise
 
     def _announce(self) -> None:
-        """To be called before the password is given to asyncssh."""
+        """Is to be called before the password is given to asyncssh."""
         if not self._announced:
             self._announced = True
             with self._ending():
                 self._steps.password()
 
     def password_auth_requested(self) -> str | None:
-        """The password, once. None: another method is to be tried, if any is left."""
+        """Returns the password, once. None: another method is to be tried, if any is left."""
         if not self._begin(_PASSWORD):
             return None
         self._announce()
@@ -167,7 +167,7 @@ class NodeLogin(Opener):
         return self._password
 
     def _begin(self, method: str) -> bool:
-        """Whether to use `method` now: see the top of this file."""
+        """Says whether to use `method` now: see the top of this file."""
         self._refused = self._refused or bool(self._sent_by)
         self._judged = self._judged or bool(self._sent_by & self._offered())
         if self._judged or method in self._tried:

@@ -43,7 +43,9 @@ def _load() -> ModuleType:
 def import_trio_asyncio(
     load: Callable[[], ModuleType] = _load, version: tuple[int, ...] = sys.version_info[:2]
 ) -> ModuleType:
-    """The module. Raises `CannotStart` where no way is known to make it work on this Python."""
+    """Returns the module. Raises `CannotStart` where no way is known to make it work on this
+    Python.
+    """
     with warnings.catch_warnings():
         # Of the same classes, from 3.12 on, each time that it is imported.
         warnings.simplefilter("ignore", DeprecationWarning)

@@ -22,7 +22,8 @@ from cucmd.ssh.link import Link, Opener, connect, options, public_key
 async def scan_host_keys(
     host: str, port: int, *, seconds: float, legacy_algorithms: bool = False
 ) -> tuple[PublicKey, ...]:
-    """Every host key of the node of a type that we accept; first the one that a login would get.
+    """Returns every host key of the node of a type that we accept; first the one that a login would
+    get.
 
     A node shows one key on each connection, so there are as many connections as keys, one after
     another; `seconds` are for all of them. Below `open_bridge` only. Raises NodeFailed with

@@ -136,7 +136,9 @@ def _explained(node: tuple[str, int], login: NodeLogin, error: Exception, mask: 
 
 
 async def _flush(known: KnownHosts) -> None:
-    """Also if the login was cancelled: a key in memory alone is forgotten by a restart."""
+    """Writes the keys also if the login was cancelled: one in memory alone is forgotten by a
+    restart.
+    """
     try:
         with trio.CancelScope(shield=True):
             await known.flush()
