@@ -140,7 +140,7 @@ def _if_full(directory: Path) -> str:
 
 
 def _damage(path: Path) -> str | None:
-    """Why the file cannot be used. None if it can, or if there is no file.
+    """Says why the file cannot be used. None if it can, or if there is no file.
 
     integrity_check reads the whole file, at half a GB a second: damage is found at the start, and
     not in the middle of a job. quick_check does not compare indexes with their tables; the first

@@ -101,7 +101,7 @@ def select_closed(connection: sqlite3.Connection) -> tuple[list[ClosedJob], list
 
 
 def select_seconds(connection: sqlite3.Connection) -> float:
-    """How many have passed for sure, when that was saved last."""
+    """Returns how many have passed for sure, when that was saved last."""
     found = connection.execute("SELECT seconds FROM elapsed").fetchone()
     return float(found[0]) if found else 0.0
 

@@ -1,4 +1,4 @@
-"""The SQL of lists of jobs, with what they leave out.
+"""Makes the SQL of lists of jobs, with what they leave out.
 
 A list reads the rows that it shows, and no nodes but the first of each job.
 """

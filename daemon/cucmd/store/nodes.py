@@ -95,7 +95,7 @@ def select_asked(connection: sqlite3.Connection) -> tuple[str, ...]:
 def select_discovery(
     connection: sqlite3.Connection, asked: str
 ) -> tuple[list[StoredDiscovery], list[str]]:
-    """As `select_discoveries`, of one node, spelled as `select_asked` has it."""
+    """Does what `select_discoveries` does, of one node, spelled as `select_asked` has it."""
     return _read(connection.execute(_DISCOVERY, (asked,)).fetchall())
 
 
@@ -111,6 +111,6 @@ def _read(rows: Iterable[tuple[str, str]]) -> tuple[list[StoredDiscovery], list[
 
 
 def select_rate(connection: sqlite3.Connection, node: str) -> float | None:
-    """Bytes per second."""
+    """Returns the bytes per second at which its files came last."""
     row = connection.execute(_RATE, (node_text(node),)).fetchone()
     return None if row is None else float(row[0])

@@ -1,4 +1,4 @@
-"""PURE. Jobs, nodes and files as rows, and back.
+"""PURE. Turns jobs, nodes and files into rows, and back.
 
 A job that is written and read is equal to what it was. Times are text of one length, in UTC, so
 that their order as text is their order in time.
@@ -108,7 +108,7 @@ def target_names(job: Job) -> list[str]:
 
 
 def summarise(job: Job) -> JobRow:
-    """The row of a job in memory. The store has the same for it."""
+    """Makes the row of a job in memory. The store has the same for it."""
     return JobRow(
         job_id=job.job_id,
         status=job.status,
@@ -176,8 +176,8 @@ for _row in (JobRow, ClosedJob):
 
 
 def changed_nodes(before: Job, after: Job) -> list[tuple[int, Node]]:
-    """(position, node) of those that differ. Both jobs share the unchanged ones, so comparing
-    them is mostly a comparison of identity.
+    """Returns (position, node) of those that differ. Both jobs share the unchanged ones, so
+    comparing them is mostly a comparison of identity.
     """
     changed = after.changed_since(before)
     return [(at, after.nodes[at]) for at in changed if after.nodes[at] != before.nodes[at]]
@@ -225,6 +225,6 @@ def file_from(row: Row) -> ReceivedFile:
 
 
 def _without_nodes(job: Job) -> Job:
-    """As the row of a job has it: how far its end has come is in columns of their own."""
+    """Makes of a job what its row has: how far its end has come is in columns of their own."""
     job = msgspec.structs.replace(job, nodes=())
     return job.at_end(End.OPEN) if job.ended else job

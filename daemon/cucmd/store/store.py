@@ -124,8 +124,8 @@ class Store:
         return await self._writer.run(close, on_answer=self._tell)
 
     async def elapsed(self) -> float:
-        """How many seconds a daemon has had this database open, whatever was done to the wall
-        clock: less than have passed, and never more. They are counted here and when a job is
+        """Returns how many seconds a daemon has had this database open, whatever was done to the
+        wall clock: less than have passed, and never more. They are counted here and when a job is
         closed; those since then are lost in a stop.
         """
         return await self._writer.run(self._elapsed)
@@ -192,7 +192,7 @@ class Store:
         return await self._reader.run(select)
 
     async def alike(self, job_id: str) -> frozenset[bytes]:
-        """The paths, in lower case, of files whose paths differ in case alone."""
+        """Returns the paths, in lower case, of files whose paths differ in case alone."""
         return await self._reader.run(partial(tables.select_alike, job_id=job_id))
 
     async def find(self, prefix: str) -> tuple[str, ...]:
@@ -202,7 +202,7 @@ class Store:
         return await self._ids(tables.FIND, prefix, prefix + _LAST_CHARACTER)
 
     async def newest(self, limit: int, which: JobFilter = EVERY_JOB) -> tuple[JobRow, ...]:
-        """At most `limit` jobs, newest first; fewer where they are very large."""
+        """Returns at most `limit` jobs, newest first; fewer where they are very large."""
         select = partial(lists.select_rows, limit=limit, which=which)
         rows, problems = await self._reader.run(select)
         self._log(problems)
@@ -213,7 +213,7 @@ class Store:
         return await self._reader.run(partial(lists.select_row, job_id=job_id))
 
     async def count(self, which: JobFilter) -> int:
-        """How many jobs there are."""
+        """Returns how many jobs there are."""
         return await self._reader.run(partial(lists.count_rows, which=which))
 
     async def called_with(self, key: StartKey) -> tuple[str, str] | None:
@@ -233,8 +233,8 @@ class Store:
         return await self._reader.run(nodes.select_asked)
 
     async def discovery(self, asked: str) -> StoredDiscovery | None:
-        """That of one node, spelled as `asked` has it. None: it is gone, or cannot be read, which
-        is logged.
+        """Returns that of one node, spelled as `asked` has it. None: it is gone, or cannot be read,
+        which is logged.
         """
         found, problems = await self._reader.run(partial(nodes.select_discovery, asked=asked))
         self._log(problems)
@@ -251,7 +251,7 @@ class Store:
         return tuple(jobs)
 
     def _log(self, problems: Sequence[str]) -> None:
-        """Each of them once, however often it is read."""
+        """Logs each of them once, however often it is read."""
         for problem in problems:
             if problem not in self._logged:
                 self._logged.add(problem)
@@ -281,7 +281,7 @@ def boottime() -> float:
 async def open_store(
     path: Path, *, connect: Connect = connect, clock: Callable[[], float] = boottime
 ) -> AsyncIterator[Store]:
-    """The store at `path`. Its directory is locked while the body runs.
+    """Opens the store at `path`. Its directory is locked while the body runs.
 
     The database is made if there is none. `connect` makes every connection but those that check
     the file. `clock` gives seconds; it is never set. Raises `StateInUse`, `StoreTooNew`,
