@@ -1,4 +1,4 @@
-"""A Varlink server over Unix sockets. It knows nothing of jobs.
+"""Serves Varlink over Unix sockets. It knows nothing of jobs.
 
 framing.py      PURE  bytes -> frames -> calls, replies -> bytes
 interface.py    `Interface`, `Method`, what handlers give and raise, and `Caller`: who calls

@@ -86,7 +86,7 @@ class NoLastReply(Exception):
 
 
 class ServerParts(msgspec.Struct, frozen=True):
-    """What all connections of a server share."""
+    """Holds what all connections of a server share."""
 
     methods: MethodTable
     users: Users

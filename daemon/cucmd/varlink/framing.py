@@ -1,4 +1,4 @@
-"""PURE. Bytes into frames, frames into calls, replies into bytes.
+"""PURE. Turns bytes into frames, frames into calls, and replies into bytes.
 
 Whatever comes in costs time in proportion to its length, whichever way it is cut, and what is not a
 call ends in `BadFrame` or `BadCall`, nothing else.
@@ -18,7 +18,7 @@ UNREADABLE = (msgspec.DecodeError, RecursionError)
 
 
 class BadFrame(Exception):
-    """Not a frame: what follows cannot be told apart any more, so the connection has to end."""
+    """It is no frame: what follows cannot be told apart any more, so the connection has to end."""
 
 
 class BadCall(Exception):
@@ -40,7 +40,7 @@ class Frames:
 
     @property
     def begun(self) -> int:
-        """How many bytes are here of frames that have not been taken."""
+        """Returns how many bytes are here of frames that have not been taken."""
         return len(self._buffer)
 
     def feed(self, data: bytes | bytearray) -> None:
@@ -139,7 +139,7 @@ def safe_name(name: str) -> str:
 
 
 def wrong_field(error: msgspec.ValidationError) -> tuple[str, str]:
-    """Where, as a user would write it (`timeouts.connect`, `nodes[2]`), and what is wrong there.
+    """Returns where, as a user would write it (`timeouts.connect`, `nodes[2]`), and what is wrong.
 
     What is wrong is "missing", "unknown", or msgspec's own words. The place is empty for the whole.
     """

@@ -41,7 +41,7 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 class StreamReply(msgspec.Struct, frozen=True):
-    """One reply of a stream. `continues` is False for the last one, and for no other."""
+    """Holds one reply of a stream. `continues` is False for the last one, and for no other."""
 
     parameters: msgspec.Struct
     continues: bool = True
@@ -158,7 +158,7 @@ class Interface(msgspec.Struct, frozen=True):
 
 
 def read_description(package: str, name: str) -> str:
-    """The text of interface `name`: the file `NAME.varlink` of that package."""
+    """Reads the text of interface `name`: the file `NAME.varlink` of that package."""
     return resources.files(package).joinpath(f"{name}.varlink").read_text("utf-8")
 
 
@@ -166,7 +166,7 @@ def read_description(package: str, name: str) -> str:
 
 
 class VarlinkError(Exception):
-    """An error reply: its full name (`io.example.NotFound`), and its fields."""
+    """Holds an error reply: its full name (`io.example.NotFound`), and its fields."""
 
     def __init__(self, name: str, parameters: msgspec.Struct | None = None) -> None:
         super().__init__(name)

@@ -35,7 +35,9 @@ _SOME_VALUE = "[...]"
 def decode_request(
     decoder: msgspec.json.Decoder[Any], parameters: msgspec.Raw, interface: Interface
 ) -> msgspec.Struct:
-    """The request. Raises the interface's error for an invalid one, `BadFrame` for invalid JSON."""
+    """Returns the request. Raises the interface's error for an invalid one, `BadFrame` for invalid
+    JSON.
+    """
     unknown = _unknown_field(parameters, decoder.type)
     if unknown is not None:
         path, struct = unknown
@@ -105,8 +107,8 @@ def _twin_kind(kind: Any) -> Any:
 
 
 def _named(path: str, interface: Interface) -> str:
-    """The path of an unknown field. Below a secret the name is repeated only if it looks like a
-    field's name: it may be the secret itself.
+    """Returns the path of an unknown field. Below a secret the name is repeated only if it looks
+    like a field's name: it may be the secret itself.
     """
     section, _, name = path.partition(".")
     if section not in interface.secrets or not name or _FIELD_NAME.fullmatch(name):

@@ -1,4 +1,4 @@
-"""`org.varlink.service`, and the table of all methods by full name.
+"""Answers the calls of `org.varlink.service`, and finds every method by its full name.
 
 That interface is one like any other, with structs and handlers.
 """

@@ -46,8 +46,8 @@ class NobodyReads(Exception):
 
 
 async def send_upgraded(stream: trio.abc.Stream, upgrade: Upgrade) -> None:
-    """The reply and the bytes. Raises `BadFrame`, `NobodyReads`, `trio.BrokenResourceError`, and
-    what the body raises.
+    """Sends the reply and the bytes. Raises `BadFrame`, `NobodyReads`, `trio.BrokenResourceError`,
+    and what the body raises.
     """
     heard = False
     failed: Exception | None = None  # raised below: a nursery would put it into a group
