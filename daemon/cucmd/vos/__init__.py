@@ -1,7 +1,7 @@
-"""PURE. The node's command line: bytes in, events and answers out.
+"""PURE. Speaks the node's command line: bytes go in, events and answers come out.
 
-No clock, no I/O, no trio. The same bytes give the same events however they were split, and memory
-stays bounded whatever a node sends. What is known of real nodes is in `vos/NODES.md`.
+It has no clock, no I/O and no trio. The same bytes give the same events however they were split,
+and memory stays bounded whatever a node sends. What is known of real nodes is in `vos/NODES.md`.
 
     cli.py           the state machine that a driver uses; read this first
     events.py        what it tells its driver

@@ -1,4 +1,5 @@
-"""PURE. What the questions of `file get` are answered, and what the node has shown by taking it.
+"""PURE. Decides what the questions of `file get` are answered, and what the node has shown by
+taking it.
 
 Without a receiver nothing is answered that lets a transfer begin.
 
@@ -67,7 +68,7 @@ NEXT: dict[tuple[Stage, Evidence], Stage] = {
 
 
 class Standing(Enum):
-    """How our last answer stands.
+    """Says how our last answer stands.
 
     DUE        the node has shown nothing of it
     IN_DOUBT   it was taken, but what the node said after that may be a refusal
@@ -132,7 +133,7 @@ class Answer:
             self._standing = Standing.TAKEN
 
     def echo_in(self, rest: str) -> int:
-        """How many characters at the beginning of `rest` are its echo; 0 without one."""
+        """Returns how many characters at the beginning of `rest` are its echo; 0 without one."""
         if self.ask is Ask.PASSWORD and (stars := len(rest) - len(rest.lstrip("*"))):
             return stars
         return len(self._text) if rest.startswith(self._text) else 0
@@ -220,7 +221,7 @@ class Answers:
         return _endless() if self._asked.total() > MAX_QUESTIONS else answer
 
     def next_page(self) -> Failure | None:
-        """Why the dialogue has failed with one more pager, or None."""
+        """Says why the dialogue has failed with one more pager, or None."""
         self._pages += 1
         return _endless() if self._pages > MAX_PAGERS else None
 

@@ -1,4 +1,4 @@
-"""PURE. Which words of a request may be typed to a node, and with which keys.
+"""PURE. Says which words of a request may be typed to a node, and with which keys.
 
 A word that could become a second word, a second command or a key is refused here, with field, value
 and reason. TAB and `?` are keys even inside an argument, and quotes do not group words

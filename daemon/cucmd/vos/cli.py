@@ -1,4 +1,5 @@
-"""PURE. The command line of one node as a state machine: bytes in, events and answers out.
+"""PURE. Runs the command line of one node as a state machine: bytes go in, events and answers come
+out.
 
 `receive` never confirms a prompt. It notes that what has arrived ends in one. Then `quiet_after`
 says how many seconds of silence confirm it, and the driver calls `quiet` after them.
@@ -168,7 +169,9 @@ class Cli:
             self.heard(tokens)
 
     def _is_back(self) -> bool:
-        """At the prompt after Ctrl-C. The echo of a second Ctrl-C may stand behind it."""
+        """Says whether the node is at its prompt after Ctrl-C. The echo of a second Ctrl-C may
+        stand behind it.
+        """
         ending = self._screen.ending.replace("^C", "")
         known = not self._state.prints_on or self._prompts.is_known(ending)
         return known and ends_in_prompt(ending)
@@ -275,7 +278,9 @@ class Cli:
         return typed(line)
 
     def interrupt(self) -> bytes:
-        """Ctrl-C. From now on no question is answered, and the next `admin:` counts at once."""
+        """Returns Ctrl-C. From now on no question is answered, and the next `admin:` counts at
+        once.
+        """
         if not self._idle:
             self._state.interrupted = True
         return b"\x03"

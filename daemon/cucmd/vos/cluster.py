@@ -1,4 +1,4 @@
-"""PURE. What a node says of its cluster: its nodes, version, replication, high availability.
+"""PURE. Reads what a node says of its cluster: its nodes, version, replication, high availability.
 
 `show network cluster` lists the nodes, `show version active` has the version of the one asked.
 
@@ -99,14 +99,16 @@ class ClusterTable(msgspec.Struct, frozen=True):
 
 
 class ActiveVersion(msgspec.Struct, frozen=True):
-    """`version` None: no line names it. `others`: all other lines, without the empty ones."""
+    """Holds what `show version active` says. `version` None: no line names it. `others`: all other
+    lines, without the empty ones.
+    """
 
     version: str | None
     others: tuple[str, ...]
 
 
 class ReplicationServer(msgspec.Struct, frozen=True):
-    """A line of the table.
+    """Holds a line of the table.
 
     ping_ms  None: no number stands there
     checks   the node's own words: `Y/Y/Y` of database, RPC and monitor; of an old release the
@@ -288,7 +290,7 @@ def _are_names(*names: str | None) -> bool:
 
 
 def _is_heading(line: str) -> bool:
-    """Of the table, or the dashes below."""
+    """Says whether it is a heading of the table, or the dashes below."""
     return line.lstrip().startswith(_HEADINGS) or (
         len(line) >= _SHORTEST_RULE and not line.strip("- \t")
     )
@@ -329,7 +331,9 @@ class AvailableNode(msgspec.Struct, frozen=True):
 
 
 class HighAvailability(msgspec.Struct, frozen=True):
-    """In the node's order. `others`: lines in no known form, without the empty ones."""
+    """Holds the nodes in the node's order. `others`: lines in no known form, without the empty
+    ones.
+    """
 
     nodes: tuple[AvailableNode, ...]
     others: tuple[str, ...] = ()

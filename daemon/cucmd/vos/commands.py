@@ -1,4 +1,4 @@
-"""PURE. The command lines that we make from checked words: `file get`, and those of a capture.
+"""PURE. Makes the command lines of checked words: `file get`, and those of a capture.
 
 Beside them stand the answers that a `file get` gets, and where the files of a capture are.
 `delete_line` is the only command of ours that changes anything on a node. It takes the name of a
@@ -34,7 +34,7 @@ _INTERFACE = re.compile(r"[a-z][a-z0-9]{0,14}")
 
 
 class FileGet(msgspec.Struct, frozen=True):
-    """One `file get`: which files of the node, and from which window of time."""
+    """Describes one `file get`: which files of the node, and from which window of time."""
 
     location: str
     path: str
@@ -44,7 +44,7 @@ class FileGet(msgspec.Struct, frozen=True):
     compress: bool = False
 
     def command_line(self) -> str:
-        """The line to type. Raises InvalidArgument."""
+        """Returns the line to type. Raises InvalidArgument."""
         if self.location not in LOCATIONS:
             raise InvalidArgument(
                 "location", self.location, f"expected one of {', '.join(LOCATIONS)}"
@@ -62,7 +62,7 @@ class FileGet(msgspec.Struct, frozen=True):
 
 
 class ReceiverAddress(msgspec.Struct, frozen=True):
-    """Where the node is to push its files: what `file get` asks for that."""
+    """Says where the node is to push its files: what `file get` asks for that."""
 
     host: str
     port: int
@@ -149,7 +149,7 @@ def _is_of_options(line: str) -> bool:
 
 
 def capture_path(name: str) -> str:
-    """Where the files of a capture are below `activelog`, as `file get` takes it."""
+    """Returns where the files of a capture are below `activelog`, as `file get` takes it."""
     return f"{_FOLDER}/{_capture_name(name)}*.cap*"
 
 

@@ -1,4 +1,4 @@
-"""PURE. What the state machine tells its driver.
+"""PURE. Declares what the state machine tells its driver.
 
 An event is a fact about the dialogue, and they come in order. No event has a secret in it except
 `Send.data`, which its `repr` hides.
@@ -14,7 +14,9 @@ from cucmd.failure import Failure
 
 
 class Prompted(msgspec.Struct, frozen=True):
-    """At the prompt with no command in progress: after login, or after a failed dialogue."""
+    """The node is at its prompt with no command in progress: after login, or after a failed
+    dialogue.
+    """
 
 
 class CommandDone(msgspec.Struct, frozen=True):
@@ -78,7 +80,7 @@ class Moving(msgspec.Struct, frozen=True):
 
 
 class FileGetDone(msgspec.Struct, frozen=True, repr_omit_defaults=True):
-    """Back at the prompt after a `file get`.
+    """The node is back at its prompt after a `file get`.
 
     `completed`: the node said "Transfer completed". The announced numbers are None if it did not
     say them. `notes` are lines that a dialogue does not usually have; `sizes_unread` others, with a

@@ -1,4 +1,4 @@
-"""PURE. The dialogue of `file get`, in the forms of all releases.
+"""PURE. Leads the dialogue of `file get`, in the forms of all releases.
 
 Only the prompt ends it. "done." and "Transfer completed" do not: what they mean is decided when the
 prompt is back.
@@ -86,7 +86,7 @@ MAX_WORDS = 512
 
 
 class FileGetDialogue(State):
-    """One `file get`, from its echo to the prompt. `to` None: only its sizes are wanted."""
+    """Leads one `file get`, from its echo to the prompt. `to` None: only its sizes are wanted."""
 
     # A path of 70 characters for each of 200,000 files, or 500 GB of one dot a block of 32 KiB.
     max_bytes = 16 * MIB
@@ -336,7 +336,9 @@ class FileGetDialogue(State):
         return [send, Agreed()] if self._stage is Stage.AGREED else [send]
 
     def decline(self, *, unanswered: bool) -> list[Event]:
-        """From now on nothing is pushed. The events in place of an answer that was not sent."""
+        """Lets nothing be pushed from now on. Returns the events in place of an answer that was not
+        sent.
+        """
         self._answers.receiver = None
         ask = self._answer.ask
         if not unanswered or ask is None or self._answer.echoed:

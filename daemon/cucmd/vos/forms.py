@@ -1,5 +1,5 @@
-"""PURE. The commands that `run` and `follow` may type: whole forms with their arguments, as tables;
-and which of their answers can be read.
+"""PURE. Lists the commands that `run` and `follow` may type: whole forms with their arguments, as
+tables; and which of their answers can be read.
 
 A command that is not one of FORMS, word by word, is not typed. `parse_command` makes the line anew
 from the words that it has checked, so nothing can be joined to a form.
@@ -101,7 +101,7 @@ class Form(msgspec.Struct, frozen=True):
 
     @property
     def usage(self) -> str:
-        """How it is written: `show process load [noidle] [num N] [cpu|memory|time]`,
+        """Says how it is written: `show process load [noidle] [num N] [cpu|memory|time]`,
         `utils network ping HOST [COUNT [SIZE]]`.
         """
         more = " ".join(f"[{slot.name}" for slot in self.more) + "]" * len(self.more)
@@ -280,7 +280,7 @@ def _parsed(form: Form, words: Sequence[str], text: str) -> Command:
 
 
 def readable(lines: Sequence[str]) -> Sequence[str]:
-    """Those at the beginning of an answer that are read."""
+    """Returns those at the beginning of an answer that are read."""
     ends = accumulate(len(line) + _OF_A_LINE for line in lines)
     return lines[: sum(1 for _ in takewhile(MOST_READ.__ge__, ends))]
 
@@ -312,7 +312,7 @@ def _form_of(words: Sequence[str], forms: Iterable[Form]) -> Form | None:
 
 
 def _unknown(words: Sequence[str]) -> str:
-    """Why the words are no form, with the forms that they are like."""
+    """Says why the words are no form, with the forms that they are like."""
     reason = "is not one of the commands that may be run, which only read and are written in full"
     heads = [form.head for form in FORMS]
     near = difflib.get_close_matches(" ".join(words[:4]), heads, n=3, cutoff=0.6)

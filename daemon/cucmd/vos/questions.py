@@ -1,4 +1,4 @@
-"""PURE. A node's questions and pagers, the usual lines of a `file get`, and the prompt.
+"""PURE. Recognises a node's questions and pagers, the usual lines of a `file get`, and the prompt.
 
 A question is recognised at the character that completes it, whatever follows. So the events do not
 depend on how the bytes were split. No answer is decided here.
@@ -34,7 +34,7 @@ class Ask(Enum):
 
 
 class Question(msgspec.Struct, frozen=True):
-    """A question, from `begin` to `end` of the segment; a yes/no one with the text before it."""
+    """Holds a question, `begin` to `end` of the segment; a yes/no one with the text before it."""
 
     ask: Ask
     begin: int

@@ -1,4 +1,4 @@
-"""PURE. What a node says of its processes, counters, core files, certificates and backups.
+"""PURE. Reads what a node says of its processes, counters, core files, certificates and backups.
 
 These are the answers to `show process ...`, `show perf query class ...`, `utils core ... list`,
 `show cert ...` and `utils disaster_recovery history backup`. A line that has not a form of
@@ -82,7 +82,9 @@ class BusyProcess(msgspec.Struct, frozen=True):
 
 
 class Processes(msgspec.Struct, frozen=True):
-    """In the node's order. `others`: lines in no known form, without the empty ones."""
+    """Holds the processes in the node's order. `others`: lines in no known form, without the empty
+    ones.
+    """
 
     processes: tuple[BusyProcess, ...]
     others: tuple[str, ...] = ()
@@ -120,7 +122,9 @@ class ListedCertificate(msgspec.Struct, frozen=True):
 
 
 class CertificateList(msgspec.Struct, frozen=True):
-    """Without dates, which only `show cert own` has. `others`: lines in no known form."""
+    """Lists certificates without dates, which only `show cert own` has. `others`: lines in no known
+    form.
+    """
 
     certificates: tuple[ListedCertificate, ...]
     others: tuple[str, ...] = ()
@@ -154,7 +158,9 @@ class Backup(msgspec.Struct, frozen=True):
 
 
 class BackupHistory(msgspec.Struct, frozen=True):
-    """In the node's order. `others`: lines in no known form, without the empty ones."""
+    """Holds the backups in the node's order. `others`: lines in no known form, without the empty
+    ones.
+    """
 
     backups: tuple[Backup, ...]
     others: tuple[str, ...] = ()
@@ -209,7 +215,9 @@ class Counter(msgspec.Struct, frozen=True):
 
 
 class Counters(msgspec.Struct, frozen=True):
-    """In the node's order. `others`: lines in no known form, without the empty ones."""
+    """Holds the counters in the node's order. `others`: lines in no known form, without the empty
+    ones.
+    """
 
     counters: tuple[Counter, ...]
     others: tuple[str, ...] = ()
@@ -300,8 +308,8 @@ def parse_backup_history(lines: Iterable[str]) -> BackupHistory:
 
 
 def _backup(line: str) -> Backup | None:
-    """`NAME.tar DEVICE Thu Dec 10 10:35:22 CST 2009 SUCCESS MANUAL CDR_CAR,CCM`. What the columns
-    between the name and the time are differs, so the time is looked for.
+    """Reads `NAME.tar DEVICE Thu Dec 10 10:35:22 CST 2009 SUCCESS MANUAL CDR_CAR,CCM`. What the
+    columns between the name and the time are differs, so the time is looked for.
     """
     words = line.split() if len(line) <= LONGEST else []
     places = range(1, len(words) - _WORDS_OF_DATE)
@@ -323,7 +331,7 @@ def _backup(line: str) -> Backup | None:
 
 
 def _date(words: Sequence[str]) -> datetime | None:
-    """`Fri Feb 04 15:31:39 PST 2022` at the beginning of the words, without its zone."""
+    """Reads `Fri Feb 04 15:31:39 PST 2022` at the beginning of the words, without its zone."""
     if len(words) < _WORDS_OF_DATE or words[0].lower() not in _DAYS:
         return None
     _, month, day, time, _, year = words[:_WORDS_OF_DATE]

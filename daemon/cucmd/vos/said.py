@@ -1,4 +1,4 @@
-"""PURE. What a node says of its `file get`: the sizes that it announces, and why it refuses.
+"""PURE. Reads what a node says of its `file get`: the sizes that it announces, and why it refuses.
 
 What was not read as a size is unknown, never a smaller one. Of sizes that are announced twice the
 larger ones count, so that less never passes as all. `Total size in Kbytes` is rounded to some

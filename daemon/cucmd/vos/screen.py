@@ -1,4 +1,5 @@
-"""PURE. A terminal's bytes as text: UTF-8 decoded, escape sequences removed, then its lines.
+"""PURE. Turns a terminal's bytes into text: decodes UTF-8, removes escape sequences, then finds its
+lines.
 
 Every byte goes through `EscapeFilter` first, once; both `Screen` and `transcript.py` are given what
 comes out. That has no control character but those named at `Token`. Neither the tokens nor what is
@@ -60,7 +61,7 @@ class EscapeFilter:
         self._length = 0
 
     def feed(self, data: bytes, *, last: bool = False) -> Iterator[Token]:
-        """The tokens of `data`. With `last` also a character whose bytes have not all come."""
+        """Yields the tokens of `data`; with `last` also a character that has not come whole."""
         text = self._decoder.decode(data, last)
         position = 0
         while position < len(text):
@@ -136,7 +137,8 @@ class EscapeFilter:
 
 
 class Screen:
-    """The current line. Takes tokens; gives each finished line, and None whenever it has grown.
+    """Holds the current line. Takes tokens; gives each finished line, and None whenever it has
+    grown.
 
     segment         the text since the last newline, carriage return or erase-line; questions and
                     prompts stand at the start of a segment

@@ -1,4 +1,4 @@
-"""PURE. The secrets of one session, and how they are kept out of what people read.
+"""PURE. Holds the secrets of one session, and keeps them out of what people read.
 
 Secrets are looked for in visible characters only, and every place of one is masked, overlapping
 ones too. Nothing here ever shows a secret.
@@ -66,7 +66,9 @@ class Secrets:
         return "".join([*parts, text[done:]])
 
     def writable(self, text: str) -> int:
-        """How many characters of `text` cannot belong to a secret that goes on in what follows."""
+        """Returns how many characters of `text` cannot belong to a secret that goes on in what
+        follows.
+        """
         text = _alike(text)
         longest = max(map(len, self._words), default=0)
         for start in range(max(0, len(text) - longest + 1), len(text)):

@@ -1,4 +1,4 @@
-"""PURE. What a node says of its services, its clock's servers, and the files of a folder.
+"""PURE. Reads what a node says of its services, its clock's servers, and the files of a folder.
 
 These are the answers to `utils service list`, `utils ntp status` and `file list ... detail`. A line
 that has not a form of `vos/NODES.md`, sections 6.4, 6.10 and 6.1, is kept as it is; in a list of
@@ -128,7 +128,7 @@ class NtpStatus(msgspec.Struct, frozen=True):
 
 
 class ListedFile(msgspec.Struct, frozen=True):
-    """A file of a folder. `size`: in bytes. `modified`: by the node's own clock."""
+    """Describes a file of a folder. `size`: in bytes. `modified`: by the node's own clock."""
 
     name: str
     size: int
@@ -151,8 +151,8 @@ def parse_service_list(lines: Iterable[str]) -> ServiceList:
 
 
 def _service(line: str) -> Service | None:
-    """`Cisco Tomcat[STARTED]`, `Cisco DirSync[STOPPED]  Service Not Activated`. A blank before the
-    bracket is not always there.
+    """Reads `Cisco Tomcat[STARTED]`, `Cisco DirSync[STOPPED]  Service Not Activated`. A blank
+    before the bracket is not always there.
     """
     if len(line) > LONGEST:
         return None

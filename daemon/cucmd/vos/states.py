@@ -1,4 +1,4 @@
-"""PURE. The states of a node's command line, except `file get`: one class for each.
+"""PURE. Holds the states of a node's command line, except `file get`: one class for each.
 
 A state is given lines and segments and gives events. It never touches the screen, the machine or
 another state. `cli.py` says which state follows which.
@@ -97,7 +97,7 @@ class State:
 
 
 class LoggingIn(State):
-    """From the open shell to the first prompt. 1 MiB is more than any logon message has."""
+    """Leads from the open shell to the first prompt. 1 MiB is more than any logon message has."""
 
     what = "login"
 
@@ -148,7 +148,7 @@ class LoggingIn(State):
 
 
 class AtPrompt(State):
-    """At the prompt. What still comes (a second prompt, a broadcast) is ignored."""
+    """Waits at the prompt. What still comes (a second prompt, a broadcast) is ignored."""
 
     at_prompt = True
     what = "the wait at the prompt"
@@ -184,7 +184,7 @@ class SessionEnded(State):
 
 
 class RunningCommand(State):
-    """A plain command, from its echo to the prompt. Keeps its lines.
+    """Reads the answer to a plain command, from its echo to the prompt. Keeps its lines.
 
     Answers each pager once, with one key and no newline.
     """
@@ -251,7 +251,7 @@ class RunningForm(RunningCommand):
 
 
 class RunningCapture(RunningForm):
-    """A packet capture. It says nothing as a rule, and ends by itself only at its count."""
+    """Awaits a packet capture. It says nothing as a rule, and ends by itself only at its count."""
 
     def line(self, text: str) -> list[Event]:
         before = self.echoed
@@ -260,7 +260,9 @@ class RunningCapture(RunningForm):
 
 
 class RunningTail(State):
-    """`file tail`, from its echo until Ctrl-C. What its lines say is of a log, and no question."""
+    """Reads a `file tail`, from its echo until Ctrl-C. What its lines say is of a log, and no
+    question.
+    """
 
     max_bytes = sys.maxsize
     prints_on = True

@@ -1,4 +1,4 @@
-"""PURE. What `show status` says of a node: of its machine, its time zone and its clock.
+"""PURE. Reads what `show status` says of a node: of its machine, its time zone and its clock.
 
 A line that has not a form of `vos/NODES.md`, section 6.3, is kept as it is.
 """
@@ -102,7 +102,9 @@ class ShowStatus(msgspec.Struct, frozen=True):
     clock: datetime | None = None
 
     def offset(self, now: datetime) -> timedelta | None:
-        """How far the node's clock is ahead of `now` (aware); negative: behind. None: not known."""
+        """Returns how far the node's clock is ahead of `now` (aware); negative: behind. None: not
+        known.
+        """
         if self.zone is None or self.clock is None:
             return None
         # In the hour that a clock shows twice, the reading that is nearer to our time.
@@ -111,7 +113,9 @@ class ShowStatus(msgspec.Struct, frozen=True):
         return off if abs(off) < _PLAUSIBLE else None
 
     def ahead(self, now: datetime) -> timedelta:
-        """As `offset`, in whole minutes, rounded away from zero. Zero if it is not known."""
+        """Returns `offset` in whole minutes, rounded away from zero. It is zero if that is not
+        known.
+        """
         off = self.offset(now)
         if off is None:
             return timedelta()

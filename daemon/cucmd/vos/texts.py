@@ -1,4 +1,5 @@
-"""PURE. What the appliance prints, word for word, what is typed to it, and how a line is compared.
+"""PURE. Holds what the appliance prints, word for word, what is typed to it, and how a line is
+compared.
 
 A literal text that `vos` compares with or types stands here, once. Patterns that allow for
 differences stand beside the code that uses them. V, C, I and ? are the tags of `vos/NODES.md`.

@@ -1,4 +1,4 @@
-"""PURE. What was sent in both directions of a session, as lines for a person.
+"""PURE. Writes what was sent in both directions of a session, as lines for a person.
 
 No secret and no control character leaves this file, however the bytes were split.
 
@@ -79,7 +79,7 @@ class Transcript:
     # What is received
 
     def _texts(self, tokens: Iterable[Token]) -> Iterator[str]:
-        """The visible text in them. Notes where its lines end."""
+        """Yields the visible text in them. Notes where its lines end."""
         offset = len(self._held)
         for token in tokens:
             if token == RETURN:

@@ -1,4 +1,4 @@
-"""PURE. The time window of a collection, as `file get` takes it.
+"""PURE. Makes the time window of a collection, as `file get` takes it.
 
 A window is never narrower than what was asked for. The node counts in its own time zone and in
 whole minutes: a start is rounded down, an end up, and what is unknown widens it.
@@ -62,7 +62,7 @@ class RelTime(msgspec.Struct, frozen=True):
 
 
 class AbsTime(msgspec.Struct, frozen=True):
-    """From `start` to `end`, whole minutes as the node's own clock shows them."""
+    """Goes from `start` to `end`, whole minutes as the node's own clock shows them."""
 
     start: datetime
     end: datetime
@@ -97,7 +97,7 @@ def window_for(
     *,
     written_for: str = USUAL_WRITTEN_FOR,
 ) -> Window:
-    """The window of `collection`, or None for every file. Raises InvalidArgument.
+    """Returns the window of `collection`, or None for every file. Raises InvalidArgument.
 
     now        aware
     node_zone  the node's time zone; None: not known, or not asked for. An absolute window is then
@@ -123,7 +123,7 @@ def window_for(
 
 
 def _last_change(asked: datetime, latest: datetime, written_for: str) -> datetime:
-    """When a file that was being written at `asked` was changed last, at the latest."""
+    """Returns when a file that was being written at `asked` was changed last, at the latest."""
     try:
         length = parse_written_for(written_for)
     except ValueError as error:
@@ -176,7 +176,7 @@ def _whole_minute(moment: datetime) -> datetime:
 
 
 def _shown_twice(local: datetime) -> timedelta:
-    """By how much the clock is set back, if it shows `local` twice; else zero."""
+    """Returns by how much the clock is set back, if it shows `local` twice; else zero."""
     first, second = local.replace(fold=0).utcoffset(), local.replace(fold=1).utcoffset()
     if first is None or second is None or first <= second:
         return timedelta()
