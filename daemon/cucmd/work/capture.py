@@ -67,7 +67,9 @@ _ALONE = (
 
 
 def stop_seconds(grace: float) -> float:
-    """How long a node has until it is at its prompt again. grace: for the close of its session."""
+    """Returns how long a node has until it is at its prompt again. grace: for the close of its
+    session.
+    """
     return min(STOP_WITHIN, max(_SHORTEST_STOP, _STOP_AND_GRACE - grace))
 
 
@@ -104,7 +106,7 @@ def _spread(together: Together) -> tuple[str, ...]:
 
 
 def no_room(status: Iterable[str], what: Capture) -> Failure | None:
-    """Why nothing is captured on a node that answers `show status` so. None: it has room.
+    """Says why nothing is captured on a node that answers `show status` so. None: it has room.
 
     In doubt there is none. A capture that fills the partition makes the node delete its traces,
     which may be the evidence that somebody is after (vos/NODES.md, section 6.5).
@@ -123,13 +125,13 @@ def no_room(status: Iterable[str], what: Capture) -> Failure | None:
 
 
 def largest(what: Capture) -> int:
-    """Bytes of the file of a capture, as a rule at most."""
+    """Returns the bytes that the file of a capture has at most, as a rule."""
     kept = _PACKET if what.size is None else min(what.size, _PACKET)
     return what.count * (kept + _HEADER)
 
 
 def _percent_with(disk: vos.Disk, size: int) -> int:
-    """As the node counts it: what is kept for the system is neither used nor free."""
+    """Counts as the node does: what is kept for the system is neither used nor free."""
     whole = disk.used + disk.free
     return 100 if size >= disk.free else (disk.used + size) * 100 // whole
 
@@ -179,7 +181,7 @@ class _NodeCapture:
         return vos.without_options(both_ends(self._said))
 
     async def _wait(self) -> str:
-        """Why it is to end, or has ended. Raises `NodeFailed`."""
+        """Waits, and says why it is to end, or has ended. Raises `NodeFailed`."""
         sent = trio.current_time()
         try:
             with self._together.until_stopped() as scope:

@@ -39,7 +39,7 @@ _NO_CAPTURE = "what came is kept; look at it, and at what the node says to the c
 
 
 class CaptureFiles:
-    """Of one node, which is at its prompt."""
+    """Collects the files of a capture on one node, which is at its prompt."""
 
     def __init__(
         self,
@@ -104,7 +104,7 @@ class CaptureFiles:
         return f"; the node said: {vos.quoted(lines)}" if lines else ""
 
     async def _count(self, files: Sequence[ReceivedFile]) -> dict[str, PacketCount]:
-        """By name."""
+        """Counts the packets in each file, by its name."""
         paths = [self._task.folder.parent / file.path for file in files]
         most = self._what.count + _MORE
         counts = await self._ports.readers.count_packets(self._task.folder, paths, most)

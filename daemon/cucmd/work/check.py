@@ -143,7 +143,7 @@ class _Seen:
         return "known" if self._knew_key else "new"
 
     def _failed(self, code: Code) -> None:
-        """Before the first prompt."""
+        """Notes which step has failed before the first prompt."""
         if self._checked.login:
             self.put(prompt=False)
         elif code is Code.HOST_KEY_CHANGED:
@@ -160,7 +160,7 @@ class _Seen:
 
 
 async def _ask_status(session: NodeSession, seen: _Seen) -> list[str]:
-    """Its clock and its logging partition. Returns notes. Raises `NodeFailed`."""
+    """Asks for its clock and its logging partition. Returns notes. Raises `NodeFailed`."""
     lines = await answer(session, seen.task, vos.SHOW_STATUS)
     status = vos.parse_show_status(lines, zone_of)
     off = status.offset(datetime.now(UTC))
@@ -206,7 +206,7 @@ def _logging_notes(disk: vos.Disk | None) -> Iterable[str]:
 
 
 async def _ask_version(session: NodeSession, seen: _Seen) -> list[str]:
-    """Its version. Returns notes. Raises `NodeFailed`."""
+    """Asks for its version. Returns notes. Raises `NodeFailed`."""
     lines = await answer(session, seen.task, vos.SHOW_VERSION)
     said = vos.parse_version_active(lines)
     if said.version is None:
@@ -276,7 +276,7 @@ def smallest(files: Iterable[vos.ListedFile]) -> str | None:
 
 
 def _small(quota: Quota) -> Quota:
-    """The same with at most MOST_BYTES for the node."""
+    """Returns the same with at most MOST_BYTES for the node."""
     left = quota.node.left
     most = MOST_BYTES if left is None else min(MOST_BYTES, left)
     return Quota(Allowance(max(most, 1)), quota.job)  # 0 would be no limit
@@ -294,6 +294,6 @@ def _with_hint(why: Failure, task: NodeTask) -> Failure:
 
 
 def _has_room(task: NodeTask) -> bool:
-    """For a small file: it was no quota of the configuration that ended it."""
+    """Says whether a small file has room: it was no quota of the configuration that ended it."""
     left = (task.quota.node.left, task.quota.job.left)
     return all(one is None or one >= MOST_BYTES for one in left)

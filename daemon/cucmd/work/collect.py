@@ -69,7 +69,7 @@ class NodeClock(msgspec.Struct, frozen=True):
 
 
 def how_far(ahead: timedelta) -> str:
-    """`7 minutes ahead of ours`, `3 days behind ours`."""
+    """Returns `7 minutes ahead of ours`, `3 days behind ours`."""
     minutes = round(abs(ahead) / timedelta(minutes=1))
     off = f"{minutes} minutes" if minutes < 2880 else f"{minutes // 1440} days"
     return f"{off} {'ahead of' if ahead > timedelta() else 'behind'} ours"
@@ -79,7 +79,7 @@ _NOT_ASKED = NodeClock()
 
 
 class PathResult(msgspec.Struct, frozen=True):
-    """How one `file get` ended.
+    """Says how one `file get` ended.
 
     nothing   why there is no file of it
     cut       which of its files are cut off, where the others are complete
@@ -287,7 +287,9 @@ class FileGets:
         )
 
     async def _check_room(self, path: str, sizes: vos.Sized) -> None:
-        """Before the first byte. Raises `NodeFailed` (disk_full, quota_exceeded)."""
+        """Checks before the first byte whether all that was announced has room. Raises `NodeFailed`
+        (disk_full, quota_exceeded).
+        """
         if self._what.compress:
             return
         wrong = too_much(self._task, self._ports, sizes.bytes)

@@ -122,7 +122,7 @@ class CommandRuns:
         return bytes(content)
 
     def _write(self, path: Path, content: bytes) -> str:
-        """In a worker thread. Returns the SHA-256. Raises `NodeFailed`, `OSError`."""
+        """Writes it in a worker thread. Returns the SHA-256. Raises `NodeFailed`, `OSError`."""
         path.parent.mkdir(mode=0o750, exist_ok=True)
         descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

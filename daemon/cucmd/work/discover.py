@@ -82,7 +82,7 @@ def _members_in(task: NodeTask, table: vos.ClusterTable, peer: str) -> Found:
 
 
 def _name(node: vos.ListedNode, task: NodeTask) -> str:
-    """By its address, with the port of the node that was asked where one was given."""
+    """Names a node by its address, with the port of the node that was asked where one was given."""
     _, port = split_address(task.node)
     return node.address if port is None else address(node.address, port)
 

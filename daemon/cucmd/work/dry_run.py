@@ -79,8 +79,8 @@ async def _ask(
 
 
 def _judged(task: NodeTask, receiver: Receiver, found: Sizes, *, compress: bool) -> Sizes:
-    """The sizes, with whether they fit. What would come is taken from the quota of the job, so that
-    the nodes that are asked later have the rest.
+    """Returns the sizes, with whether they fit. What would come is taken from the quota of the job,
+    so that the nodes that are asked later have the rest.
     """
     wrong, of_job = too_much(task, receiver, found.bytes), task.quota.job
     found = replace(found, room=disk_room(task, receiver))

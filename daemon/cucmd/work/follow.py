@@ -259,7 +259,7 @@ class _Output:
             self.first += said[:_FEW]
 
     async def close(self) -> None:
-        """Durable on return. Raises `OSError`, `NodeFailed`."""
+        """Closes the file, which is durable on return. Raises `OSError`, `NodeFailed`."""
         if not self._begun:
             return
         try:
@@ -269,7 +269,7 @@ class _Output:
             await trio.to_thread.run_sync(self._file.close)
 
     def record(self) -> ReceivedFile | None:
-        """Of what is on disk, once it is closed; None: there is no file."""
+        """Returns the record of what is on disk, once it is closed; None: there is no file."""
         file = self._file
         if not file.opened:
             return None
@@ -345,7 +345,7 @@ class _OutputFile:
         self.digest.update(data)
 
     def close(self) -> None:
-        """Durable on return. Raises `OSError`."""
+        """Closes the file, which is durable on return. Raises `OSError`."""
         if not self.opened:
             return
         try:

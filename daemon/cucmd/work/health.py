@@ -75,8 +75,8 @@ async def look(
 
 
 async def _given_up(session: NodeSession, why: NodeFailed) -> Failure:
-    """Why a command that has taken too long gave nothing. Raises `why` where Ctrl-C does not end
-    it, and what is no such command.
+    """Says why a command that has taken too long gave nothing. Raises `why` where Ctrl-C does not
+    end it, and what is no such command.
     """
     if why.failure.code is not Code.COMMAND_TIMEOUT or await back_at_prompt(session) is not None:
         raise why
@@ -90,7 +90,9 @@ async def _look_at_certificates(
     looked: _Looked,
     listed: Sequence[str],
 ) -> None:
-    """Those that the list names. After one that takes too long no other is asked for."""
+    """Looks at the certificates that the list names. After one that takes too long no other is
+    asked for.
+    """
     for name in judged.own_certificates(listed):
         try:
             looked.put(await _certificate(session, task, what.thresholds, name))
@@ -103,7 +105,9 @@ async def _look_at_certificates(
 async def _certificate(
     session: NodeSession, task: NodeTask, most: Thresholds, name: str
 ) -> Finding:
-    """By its name, which is in no list of ours: what is said of it is in the transcript."""
+    """Asks for a certificate by its name, which is in no list of ours: what is said of it is in the
+    transcript.
+    """
     try:
         line = vos.parse_command(f"show cert own {name}").line
     except vos.InvalidArgument:
@@ -130,7 +134,9 @@ class _Looked:
         return any(line in CHECKS[name] for name in self._checks())
 
     def _checks(self) -> list[str]:
-        """Those that were asked for, and that its product and role have, if these are known."""
+        """Returns those that were asked for, and that its product and role have, if these are
+        known.
+        """
         product, role = self._found.product, self._found.role
         return [
             name

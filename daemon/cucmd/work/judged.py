@@ -1,4 +1,4 @@
-"""PURE. What each check of a node's health makes of what the node has printed.
+"""PURE. Says what each check of a node's health makes of what the node has printed.
 
 A judge is given the lines, the thresholds, our time, and what gives a zone by its name. What it
 cannot read is `unread`: never good.

@@ -66,7 +66,7 @@ def refusal(mask: Callable[[str], str], lines: Sequence[str]) -> str | None:
 
 
 def both_ends(lines: Sequence[str]) -> Sequence[str]:
-    """Of many lines those at either end: more than are ever quoted."""
+    """Returns of many lines those at either end: more than are ever quoted."""
     return lines if len(lines) <= 2 * _AT_AN_END else (*lines[:_AT_AN_END], *lines[-_AT_AN_END:])
 
 
@@ -83,7 +83,7 @@ async def back_at_prompt(session: NodeSession) -> str | None:
 
 
 def too_much(task: NodeTask, receiver: Receiver, size: int) -> Failure | None:
-    """Why `size` bytes more of the node do not fit; None: they do.
+    """Says why `size` bytes more of the node do not fit; None: they do.
 
     What other nodes have announced and not yet sent is not known here.
     """

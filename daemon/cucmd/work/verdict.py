@@ -1,4 +1,4 @@
-"""PURE. What a node announced against what came in, for one `file get`.
+"""PURE. Compares what a node announced with what came in, for one `file get`.
 
 A command succeeds only if the client closed every file that it opened, the node said that the
 command is completed, and no fewer files and bytes came than it announced. More than announced is
@@ -69,7 +69,9 @@ class Announced(msgspec.Struct, frozen=True):
 
 
 def to_read(files: Sequence[ReceivedFile], *, compressed: bool) -> list[ReceivedFile]:
-    """Those of the files that are read: all of a command that packs, else those named as gzip."""
+    """Returns those of the files that are read: all of a command that packs, else those named as
+    gzip.
+    """
     return [file for file in files if compressed or file.path.lower().endswith(_GZIP)]
 
 
@@ -123,7 +125,7 @@ def _lacks(announced: Announced, files: int, size: int | None) -> str:
 
 
 def counted(number: int, what: str) -> str:
-    """`1 file`, `1,800,000 bytes`."""
+    """Returns `1 file`, `1,800,000 bytes`."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
