@@ -91,7 +91,7 @@ def _imported(where: str) -> Role:
 
 
 def _own_folders() -> set[str]:
-    """Where Python and its packages are."""
+    """Returns where Python and its packages are."""
     here = os.path.dirname(os.path.dirname(__file__))
     return {here, sys.prefix, sys.base_prefix, *filter(os.path.isdir, sys.path)}
 
@@ -131,7 +131,7 @@ class First:
                 self._listen()
 
     def _take(self) -> bool:
-        """One request. False: the daemon has gone."""
+        """Does what one request asks for. False: the daemon has gone."""
         space = socket.CMSG_SPACE(4 * MOST_LISTENING)
         content, ancillary, _, _ = self._control.recvmsg(MOST_PACKET, space)
         if not content:

@@ -1,4 +1,4 @@
-"""PURE. What the daemon, the first process and those that it forks say to each other.
+"""PURE. Declares what the daemon, the first process and those that it forks say to each other.
 
 With the first process a frame is one packet of a SOCK_SEQPACKET socket, with a descriptor where its
 struct says so. On a channel it is four bytes with its length and then so many, at most `MOST`.
@@ -43,7 +43,7 @@ class ProcessLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fork(msgspec.Struct, frozen=True, tag=True):
-    """To the first process, with its end of the channel: fork one that does `role`.
+    """Asks the first process, with its end of the channel, to fork one that does `role`.
 
     folder: below which it may read; "": nowhere. takes: it takes connections, which come by its
     door; then its socket to who opens files for it comes too. waits: until there is a connection
@@ -60,11 +60,11 @@ class Fork(msgspec.Struct, frozen=True, tag=True):
 
 
 class Listen(msgspec.Struct, frozen=True, tag=True):
-    """To the first process, with the listening sockets: it accepts from now on."""
+    """Gives the first process the listening sockets: it accepts from now on."""
 
 
 class Route(msgspec.Struct, frozen=True, tag=True):
-    """To the first process: who takes the connections of that address (`node_name.source_of`).
+    """Tells the first process who takes the connections of that address (`node_name.source_of`).
 
     source: "" is every address that has no route. number: of the process; 0: there is no route.
     """
@@ -80,7 +80,7 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
 
 
 class Forked(msgspec.Struct, frozen=True, tag=True):
-    """With the pidfd of the process."""
+    """Comes with the pidfd of the process."""
 
     number: int
 
@@ -91,7 +91,7 @@ class CannotFork(msgspec.Struct, frozen=True, tag=True):
 
 
 class CannotAccept(msgspec.Struct, frozen=True, tag=True):
-    """Of connections. It keeps trying."""
+    """The first process cannot accept connections. It keeps trying."""
 
     why: str
 
@@ -108,7 +108,7 @@ class Ended(msgspec.Struct, frozen=True, tag=True):
 
 
 class ReadTraces(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """First. What `TracesRead` is to say, of the files whose pages follow.
+    """Comes first, and asks for what `TracesRead` is to say of the files whose pages follow.
 
     directory: of the job, below which the files are.
     by: no stamp is later, by the node's clock. zone: its name; None: not known. ahead: of our
@@ -132,7 +132,9 @@ class ReadTraces(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
 
 class TracePage(msgspec.Struct, frozen=True, tag=True):
-    """files: (path below the directory of the job, name on the node). An empty page is the last."""
+    """Gives some of the files. files: (path below the directory of the job, name on the node). An
+    empty page is the last.
+    """
 
     files: tuple[tuple[str, str], ...]
 
@@ -162,7 +164,7 @@ class ReadToEnd(msgspec.Struct, frozen=True, tag=True):
 
 
 class Begin(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """First. host_keys: the receiver's own, as OpenSSH writes them. limits: `ReceiverLimits`."""
+    """Comes first. host_keys: the receiver's own, as OpenSSH has them. limits: `ReceiverLimits`."""
 
     host_keys: tuple[bytes, ...]
     limits: dict[str, int | float]
@@ -170,7 +172,7 @@ class Begin(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
 
 class Expect(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """A login. digest: SHA-256 of its one-time password.
+    """Announces a login. digest: SHA-256 of its one-time password.
 
     source: the address of its node; "": unknown. name: a job and a node, for messages.
     """
@@ -202,7 +204,8 @@ class Forget(msgspec.Struct, frozen=True, tag=True):
 
 
 class Figures(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """All so far. received: bytes of files. silent: seconds since the last login or byte.
+    """Tells all figures of a login so far. received: bytes of files. silent: seconds since the last
+    login or byte.
 
     refused: connections of the node's address that a limit of ours has ended before a login.
     """
@@ -217,7 +220,9 @@ class Figures(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
 
 class Opened(msgspec.Struct, frozen=True, tag=True):
-    """A new file: the next number, from 0. named: by the client; stored: the name on the disk."""
+    """Announces a new file: the next number, from 0. named: by the client; stored: the name on the
+    disk.
+    """
 
     login: str
     number: int
@@ -244,14 +249,14 @@ class Closed(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
 
 class Wants(msgspec.Struct, frozen=True, tag=True):
-    """Bytes more, at least so many."""
+    """Asks for more bytes, at least so many."""
 
     login: str
     size: int
 
 
 class UploadsRefused(msgspec.Struct, frozen=True, tag=True):
-    """Why nothing more of the login is taken. code: disk_full or quota_exceeded."""
+    """Says why nothing more of the login is taken. code: disk_full or quota_exceeded."""
 
     login: str
     code: Code
@@ -280,7 +285,7 @@ class Open(msgspec.Struct, frozen=True, tag=True):
 
 
 class LogLine(msgspec.Struct, frozen=True, tag=True):
-    """A line for the log, of a level of `logging`."""
+    """Carries a line for the log, of a level of `logging`."""
 
     level: int
     text: Annotated[str, msgspec.Meta(max_length=MOST_SAID)]
@@ -305,13 +310,13 @@ def packet(frame: msgspec.Struct) -> bytes:
 
 
 def framed(frame: msgspec.Struct) -> bytes:
-    """For a channel. Raises `WrongFrame` where it is too long."""
+    """Makes the bytes for a channel. Raises `WrongFrame` where it is too long."""
     content = _encoder.encode(frame)
     return _checked(len(content)).to_bytes(4) + content
 
 
 def length_of(head: bytes | bytearray) -> int:
-    """Of the frame that begins with these four bytes. Raises `WrongFrame`."""
+    """Reads the length of the frame that begins with these four bytes. Raises `WrongFrame`."""
     return _checked(int.from_bytes(head))
 
 

@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class Cause(StrEnum):
-    """How a process has ended before its work was done."""
+    """Says how a process has ended before its work was done."""
 
     LOST = "lost"  # it was killed, or the first process has ended: nothing is known of the work
     TIME = "time"  # more than its processor time
@@ -59,7 +59,7 @@ class Worker:
         self._at_end = False
 
     async def wait_forked(self) -> None:
-        """Of one that waits for a connection."""
+        """Waits until a process is forked that waits for a connection."""
         await self._asked.answered.wait()
         if isinstance(self._asked.answer, str):
             raise WorkerEnded(Cause.LOST, self._asked.answer)

@@ -121,7 +121,7 @@ class Workers:
                 process.kill()
 
             async def end_when_stopped() -> None:
-                """By SIGSTOP: it accepts no connection then."""
+                """Ends a process that is stopped by SIGSTOP: it accepts no connection then."""
                 with trio.open_signal_receiver(signal.SIGCHLD) as signals:
                     async for _ in signals:
                         if _is_stopped(process.pid):
@@ -193,7 +193,7 @@ class Workers:
         self._listening = ()
 
     async def route(self, source: str, number: int) -> None:
-        """See `Route`. Of a process that has ended there is none."""
+        """Sends a `Route`. Of a process that has ended there is none."""
         if self._ready.is_set():
             await self._tell(Route(source, number))
 
