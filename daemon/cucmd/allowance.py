@@ -1,4 +1,4 @@
-"""How many bytes may still be received: of a node, and of all nodes of a job together.
+"""Says how many bytes may still be received: of a node, and of all nodes of a job together.
 
 A limit is never passed, only reached. Safe from any thread, since files are written by several.
 """
@@ -33,7 +33,7 @@ class Allowance:
 
     @property
     def left(self) -> int | None:
-        """How many more bytes may come; None: as many as there are."""
+        """Returns how many more bytes may come; None: as many as there are."""
         with self._lock:
             return max(0, self.size - self._used) if self.size else None
 

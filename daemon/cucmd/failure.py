@@ -1,4 +1,4 @@
-"""PURE. What went wrong on a node: a code, a message, whether a retry can help, what to do.
+"""PURE. Says what went wrong on a node: a code, a message, whether a retry can help, what to do.
 
 Every failure of a node has one of these codes.
 """
@@ -104,7 +104,7 @@ FULL_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Failure(msgspec.Struct, frozen=True, omit_defaults=False):
-    """Why a node failed.
+    """Says why a node failed.
 
     `message` is one line for a person, without secrets.
     `retryable`: the same request can succeed later, with nothing changed.
@@ -118,7 +118,7 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=False):
 
 
 def failure(code: Code, message: str, *, hint: str | None = None) -> Failure:
-    """A failure with the advice for its code. `hint` replaces the advice."""
+    """Makes a failure with the advice for its code. `hint` replaces the advice."""
     retryable, advice = _ADVICE[code]
     return Failure(code, message, retryable, hint or advice)
 
@@ -131,7 +131,8 @@ def of_node(failure: Failure, node: str) -> Failure:
 
 
 def timed_out(code: Code, seconds: float, what: str, *, hint: str | None = None) -> Failure:
-    """A failure for a deadline of `seconds`. `what` follows "Timed out after 600s" in its message.
+    """Makes a failure for a deadline of `seconds`. `what` follows "Timed out after 600s" in its
+    message.
 
     The form is fixed: `TimeoutError: Timed out after 600s` (tests/system/test_be020.py, row 13).
     """
@@ -147,5 +148,5 @@ class NodeFailed(Exception):
 
 
 def fail(code: Code, message: str, *, hint: str | None = None) -> NodeFailed:
-    """The exception for `raise fail(Code.X, "...")`."""
+    """Makes the exception for `raise fail(Code.X, "...")`."""
     return NodeFailed(failure(code, message, hint=hint))

@@ -40,7 +40,7 @@ class _Parser(argparse.ArgumentParser):
         self.exit(EXIT_USAGE, f"{self.prog}: {text} (see {self.prog} --help)\n")
 
     def _print_message(self, message: str, file: Any = None) -> None:
-        """As argparse's own, which hides it if a help or a version could not be written."""
+        """Prints as argparse does, which hides it if a help or a version could not be written."""
         if file is None or file is not sys.stdout:
             super()._print_message(message, file)
             return
@@ -49,8 +49,8 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _CommandParser(_Parser):
-    """The parser of one command. It reports unknown arguments itself: argparse would leave that to
-    the parser of `cucmd`, whose help does not list the command's options.
+    """Parses the arguments of one command. It reports unknown arguments itself: argparse would
+    leave that to the parser of `cucmd`, whose help does not list the command's options.
     """
 
     def parse_known_args(self, *given: Any, **more: Any) -> Any:

@@ -1,5 +1,5 @@
-"""PURE. How a node is named: `host`, `host:port`, `[v6]:port`, or a bare IPv6 address; and its
-folder.
+"""PURE. Reads how a node is named: `host`, `host:port`, `[v6]:port`, or a bare IPv6 address; and
+names its folder.
 
 A name that is valid here is safe as a folder's name, in a log line and on a terminal. No other part
 checks it again.
@@ -146,8 +146,8 @@ def folder_of(node: str, *, marked: bool) -> str:
 
 
 def marked_nodes(nodes: Sequence[str]) -> frozenset[str]:
-    """Those of a job's nodes whose folders must be marked: the plain one would be that of another
-    node of the job, or could be something of ours.
+    """Returns those of a job's nodes whose folders must be marked: the plain one would be that of
+    another node of the job, or could be something of ours.
     """
     plain = {node: folder_of(node, marked=False).rstrip(".").lower() for node in nodes}
     count = Counter(plain.values())

@@ -1,4 +1,4 @@
-"""Default paths: the socket, the state, the configuration.
+"""Finds the default paths of the socket, the state and the configuration.
 
 Only the standard library, and no `pathlib`, because every `cucmctl` imports this. All functions
 take the environment and the uid, so that daemon and client agree and tests can set them.
@@ -21,7 +21,7 @@ LONGEST_SOCKET = 107
 
 
 def default_socket(environ: Mapping[str, str], uid: int) -> str:
-    """Where the daemon listens.
+    """Says where the daemon listens.
 
     `$CUCMD_SOCKET`; else the system's socket for root and for a service, which has a state
     directory of systemd's and no `$XDG_RUNTIME_DIR`; else the user's own.
@@ -37,10 +37,10 @@ def default_socket(environ: Mapping[str, str], uid: int) -> str:
 
 
 def private_socket(environ: Mapping[str, str]) -> str:
-    """The socket of a user without `$XDG_RUNTIME_DIR`, as after `su` or in a cron job.
+    """Returns the socket of a user without `$XDG_RUNTIME_DIR`, as after `su` or in a cron job.
 
-    Below the home directory and not in /tmp, where another user could be first with a folder of
-    that name. Daemon and client use it only if its folder `is_private`.
+    It is below the home directory and not in /tmp, where another user could be first with a folder
+    of that name. Daemon and client use it only if its folder `is_private`.
     """
     return os.path.join(_xdg(environ, "XDG_STATE_HOME", ".local/state"), "cucmd/run/cucmd.sock")
 
@@ -86,7 +86,7 @@ def default_config(environ: Mapping[str, str], uid: int) -> str:
 
 
 def config_places(environ: Mapping[str, str], uid: int) -> tuple[str, ...]:
-    """Where a configuration is looked for, in this order: the user's own file, the system's.
+    """Says where a configuration is looked for, in this order: the user's own file, the system's.
 
     Root has the system's alone; a service under `DynamicUser` is not root and still reads `/etc`.
     """

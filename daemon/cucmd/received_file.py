@@ -1,4 +1,5 @@
-"""PURE. One received file, from the upload to the store and the manifest; and what reading shows.
+"""PURE. Declares one received file, from the upload to the store and the manifest; and what reading
+shows.
 
 It never changes. What is learned later, the node's word, makes a new one. What is read of it, a
 process has read that is not believed more than a node (`worker/`): so it has limits.
@@ -43,7 +44,7 @@ class ReceivedFile(msgspec.Struct, frozen=True):
 
 
 class PacketCount(msgspec.Struct, frozen=True, tag=True):
-    """How many packets a file of a capture has whole.
+    """Says how many packets a file of a capture has whole.
 
     truncated  it ends in the middle of a packet
     uncounted  why the rest of it was not counted; None: it was

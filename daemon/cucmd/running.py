@@ -126,8 +126,8 @@ def _of_credentials(runs: ConfigurationReply, stored: Mapping[str, Path]) -> Ite
 
 
 def _touched(password: Path) -> float:
-    """When a credential was last written or put there. The time of the inode: a file that was moved
-    or copied can have an older time of its content.
+    """Returns when a credential was last written or put there. The time of the inode: a file that
+    was moved or copied can have an older time of its content.
     """
     times = [0.0]
     for file in (password, password.with_suffix(".username")):
