@@ -1,4 +1,4 @@
-"""The client of `cucmd`, for programs: `from cucmctl import Client`.
+"""Gives programs the client of `cucmd`: `from cucmctl import Client`.
 
     from cucmctl import Client, Collection, LimitReached, Login
 

@@ -14,7 +14,7 @@ from types import ModuleType
 
 
 def load_module(name: str) -> ModuleType:
-    """As `importlib.import_module`, which has to be loaded itself, and loads `warnings`."""
+    """Does what `importlib.import_module` does, which must be loaded and loads `warnings`."""
     __import__(name)
     return sys.modules[name]
 

@@ -71,7 +71,7 @@ def of_job(job: Job) -> int:
 
 
 def of_error(error: ClientError) -> int:
-    """The exit code of an error. 69 if it is not in the table: then no cucmd has answered."""
+    """Returns the exit code of an error: 69 for one not in the table, as no cucmd answered."""
     if isinstance(error, DiscoveryFailed):
         return of_job(error.job) or FAILED
     for kinds, code in _OF_ERROR:
@@ -81,7 +81,7 @@ def of_error(error: ClientError) -> int:
 
 
 def complaint(error: ClientError) -> str:
-    """The error in one line. A wrong field is named as the argument that was given."""
+    """Says the error in one line. A wrong field is named as the argument that was given."""
     if isinstance(error, InvalidRequest):
         part, reason = error.parameters.parameter, error.parameters.reason
         if part in MEMBERS.values():  # of a start, that 0.1.0 does not know

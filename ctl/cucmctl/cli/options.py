@@ -94,7 +94,7 @@ _WITHOUT_VALUE = r"(--[\w-]+): expected (?:at least )?one argument"
 
 
 def _missing_value(option: str, arguments: Sequence[str]) -> str:
-    """The error for an option without a value.
+    """Returns the error for an option without a value.
 
     argparse does not say that `-x` is no value for it.
     """
@@ -178,7 +178,7 @@ def add_label(parser: argparse._ActionsContainer, help_: str) -> None:
 def add_targets(
     parser: VerbParser, name: str = "TARGET", help_: str = "a host, or host:port; or a cluster"
 ) -> None:
-    """`nodes` or `cluster_of`, exactly one of them."""
+    """Declares `nodes` and `cluster_of`, of which exactly one is given."""
     parser.targets = name
     parser.add_argument("nodes", metavar=name, nargs="*", help=help_)
     parser.add_argument(
@@ -274,14 +274,14 @@ _ADDRESS = (
 
 
 def path_on_node(text: str) -> str:
-    """A path. Refuses what looks like a node: `--path` takes all words that follow it."""
+    """Reads a path. Refuses what looks like a node: `--path` takes all words that follow it."""
     if re.fullmatch(_ADDRESS, text, re.ASCII | re.IGNORECASE):
         raise argparse.ArgumentTypeError(f"{text!r} looks like a node; {NODES_FIRST}")
     return text
 
 
 def names_of_paths(text: str) -> tuple[str, ...]:
-    """`sdl,syslog`. The daemon knows which paths have these names."""
+    """Reads the names of paths, `sdl,syslog`. The daemon knows which paths have these names."""
     names = tuple(name.strip() for name in text.split(","))
     if not all(names):
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME,NAME")
@@ -289,7 +289,7 @@ def names_of_paths(text: str) -> tuple[str, ...]:
 
 
 def label(text: str) -> tuple[str, str]:
-    """`KEY=VALUE` as (key, value). The daemon knows what they may be."""
+    """Reads `KEY=VALUE` as (key, value). The daemon knows what they may be."""
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
@@ -306,7 +306,7 @@ def labels_of(option: str, given: Sequence[tuple[str, str]]) -> dict[str, str]:
 
 
 def job_id(text: str) -> str:
-    """An id or its beginning, in lower case; or @last."""
+    """Reads an id or its beginning, in lower case; or @last."""
     return text.lower()
 
 
@@ -325,7 +325,7 @@ def seconds(text: str) -> float:
 
 
 def seconds_or_none(text: str) -> float:
-    """As `seconds`, or 0."""
+    """Reads what `seconds` reads, or 0."""
     return 0.0 if text.strip("0") in ("", ".") and "0" in text else seconds(text)
 
 
@@ -336,7 +336,7 @@ def count(text: str) -> int:
 
 
 def whole_number(text: str) -> int:
-    """From 0 up."""
+    """Reads a whole number from 0 up."""
     return 0 if text == "0" else count(text)
 
 

@@ -91,12 +91,12 @@ def columns(stream: object) -> int | None:
 
 
 def rows(stream: object) -> int | None:
-    """The height, likewise."""
+    """Returns the height, likewise."""
     return _size(stream)[1] or None
 
 
 def _size(stream: object) -> tuple[int, int]:
-    """Not `shutil.get_terminal_size`, which takes $COLUMNS first: that may be old."""
+    """Does not use `shutil.get_terminal_size`, which takes $COLUMNS first: that may be old."""
     if not (isatty := getattr(stream, "isatty", None)) or not isatty():
         return 0, 0
     try:
@@ -111,7 +111,7 @@ def ascii_only(stream: object) -> bool:
 
 
 class Layout(TypedDict, total=False):
-    """How tables are made for a stream; `table` has what is meant where a key is missing.
+    """Says how tables are made for a stream; `table` has what is meant where a key is missing.
 
     columns     the width into which lines should fit; None: they may have any length
     ascii_only  marks are made of ASCII

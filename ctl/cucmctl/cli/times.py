@@ -74,7 +74,7 @@ def _moment(at: datetime) -> Moment:
 
 
 def next_day(at: Moment) -> Moment:
-    """The same time of day, of the day after."""
+    """Returns the same time of day, of the day after."""
     local = at.first.astimezone().replace(tzinfo=None) + timedelta(days=1)
     return _moment(local)
 
@@ -87,7 +87,7 @@ _DURATION = r"(?:(\d{1,3})h)?(?:(\d{1,5})m)?(?:(\d{1,5}(?:\.\d{1,3})?)s?)?"
 
 
 def duration(text: str) -> float:
-    """Seconds of `60s`, `90`, `2m`, `1m30s`, `2h`. The daemon knows how long it may be."""
+    """Reads `60s`, `90`, `2m`, `1m30s`, `2h` as seconds. The daemon knows how long it may be."""
     found = re.fullmatch(_DURATION, text, re.ASCII)
     if not found or not any(found.groups()):
         raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 60s, 2m, 1m30s")

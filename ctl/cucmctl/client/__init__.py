@@ -1,4 +1,4 @@
-"""The Python interface to the daemon, over its socket.
+"""Gives Python programs the methods of the daemon, over its socket.
 
     client.py    `Client`: a method for each of the daemon's
     methods.py   PURE  what the methods ask, for this client and that on trio

@@ -118,7 +118,7 @@ class Calls:
             raise
 
     def _first_reply(self, connection: Wire, deadline: float | None) -> ReplyFrame:
-        """As `Wire.receive`, but does not wait for a service that has failed."""
+        """Does what `Wire.receive` does, but does not wait for a service that has failed."""
         while True:
             ask = time.monotonic() + ASK_EVERY
             ask = ask if deadline is None else min(ask, deadline)

@@ -1,4 +1,4 @@
-"""PURE. What the methods of a client ask about what a job has collected, as in `methods.py`."""
+"""PURE. Says what a client's methods ask about what a job has collected, as in `methods.py`."""
 
 from __future__ import annotations
 

@@ -187,7 +187,8 @@ class Client(Calls):
         incomplete: bool = False,
         wrong: dict[str, str] | None = None,
     ) -> Export:
-        """All of a job as one tar, as a stream of bytes: use it as a context manager, and `read`.
+        """Returns all of a job as one tar, as a stream of bytes: use it as a context manager, and
+        `read`.
 
         `cucmctl.export.export.save` makes a zip or a folder of it.
         `wrong`: what it found to be damaged, which is left out then, and named in the summary.
@@ -207,8 +208,9 @@ class Client(Calls):
         wrong: dict[str, str] | None = None,
         verify: bool = False,
     ) -> OpenExport | None:
-        """As `export`, but of open files: what is in them does not pass through the daemon. Use it
-        as a context manager. `cucmctl.export.files.pack` makes a tar, a zip or a folder of it.
+        """Exports as `export` does, but gives open files: what is in them does not pass through the
+        daemon. Use it as a context manager. `cucmctl.export.files.pack` makes a tar, a zip or a
+        folder of it.
 
         `verify`: only the complete files, also those that are gone or have another size.
         None if no descriptors are to be had: the daemon is of an earlier version, its socket is

@@ -197,7 +197,7 @@ class MethodNotFound(Refused):
 
 
 class InvalidParameter(Refused):
-    """The error of the Varlink protocol itself for a wrong field. It has no reason."""
+    """Stands for the error of the Varlink protocol itself for a wrong field. It has no reason."""
 
     says = "the daemon does not take {0.parameter!r} as it was sent"
 
@@ -275,7 +275,7 @@ def read(parameters: msgspec.Raw, kind: type[R]) -> R:
 
 
 def refusal(name: str, parameters: msgspec.Raw) -> Refused:
-    """The exception for an error reply. `Refused` itself for a name that is not known here."""
+    """Returns the exception for an error reply: `Refused` itself for an unknown name."""
     if (exception := _BY_NAME.get(name)) is not None:
         fields_of_it = _fields(name.rpartition(".")[2])
         try:
@@ -293,7 +293,9 @@ _BY_NAME = {f"{INTERFACE}.{one.__name__}": one for one in Refused.__subclasses__
 
 
 def _fields(error: str) -> Any:
-    """The struct of an error; for those of the Varlink protocol itself, one with their fields."""
+    """Returns the struct of an error; for those of the Varlink protocol itself, one with their
+    fields.
+    """
     from cucmd.protocol import errors  # noqa: PLC0415  # see above
 
     of_varlink = [("method", str, ""), ("parameter", str, "")]

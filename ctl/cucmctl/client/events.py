@@ -1,5 +1,5 @@
-"""PURE. What happens to jobs, as events, over restarts of the daemon: no change is lost, or told
-twice.
+"""PURE. Tells what happens to jobs, as events, over restarts of the daemon: no change is lost, or
+told twice.
 
 `Job.revision` counts the changes of a job, also over restarts. Of each job the revision is kept
 that was told last.
@@ -58,8 +58,8 @@ EventSteps: TypeAlias = Steps[JobEvent]
 
 
 class Events:
-    """Of one job, or of all jobs. `whole`: of which of these all of a job is told as its state, and
-    not its line of a list.
+    """Makes the events of one job, or of all jobs. `whole`: of which of these all of a job is told
+    as its state, and not its line of a list.
     """
 
     def __init__(self, whole: Callable[[str], bool] = lambda _: False) -> None:

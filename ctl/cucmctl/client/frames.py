@@ -1,4 +1,4 @@
-"""PURE. Calls into frames, and bytes into replies, for the blocking client and for that on trio."""
+"""PURE. Makes frames of calls, and replies of bytes, for the blocking and for the trio client."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def framed(call: CallFrame) -> bytes:
 
 
 def decoded(reply: ReplyFrame, kind: type[R], socket: str = "") -> R:
-    """The struct of a reply. Raises the error that it is, or `ProtocolError`."""
+    """Returns the struct of a reply. Raises the error that it is, or `ProtocolError`."""
     if reply.error is not None:
         error = refusal(reply.error, reply.parameters)
         if isinstance(error, NotPermitted):
@@ -126,7 +126,7 @@ def _without_none(value: object) -> object:
 
 
 def _path_of_invalid_text(parameters: object) -> str:
-    """Where in the parameters the text that is not UTF-8 is, such as `nodes[2]`."""
+    """Says where in the parameters the text that is not UTF-8 is, such as `nodes[2]`."""
     places: list[tuple[str, object]] = [("", parameters)]
     for place, value in places:  # the list grows in this loop
         if isinstance(value, dict):

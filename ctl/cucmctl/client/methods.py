@@ -1,4 +1,4 @@
-"""PURE. What the methods of a client ask about jobs, and about what the daemon knows.
+"""PURE. Says what the methods of a client ask about jobs, and about what the daemon knows.
 
 Each is described as the method of that name which a client has of it. Requests and replies are
 declared once, in `cucmd.job` and `cucmd.protocol`.
@@ -135,7 +135,7 @@ def status(job_id: str) -> MethodCall[jobs.Job]:
 
 
 def list_page(request: jobs.ListRequest) -> MethodCall[jobs.ListReply]:
-    """As `list`, with how many older jobs there are."""
+    """Lists as `list` does, with how many older jobs there are."""
     return MethodCall("List", request, jobs.ListReply, itself)
 
 
@@ -149,7 +149,7 @@ def list(
     before: str | None = None,
     kind: str | None = None,
 ) -> MethodCall[tuple[jobs.JobSummary, ...]]:
-    """The newest jobs, newest first; only those that fit everything given.
+    """Returns the newest jobs, newest first; only those that fit everything given.
 
     `labels`: all of them. `target`: a name that the job was started with, or a node.
     `since`: created then or later, RFC 3339. `before`: older than the job of this id.

@@ -22,7 +22,7 @@ _LONGEST_WAIT = 1.0
 
 
 class Wire:
-    """One connection to the daemon. Raises the errors of `errors.py`, and `TimeoutError`;
+    """Holds one connection to the daemon. Raises the errors of `errors.py`, and `TimeoutError`;
     `TypeError` for a call that JSON has no form for.
     """
 
@@ -61,7 +61,9 @@ class Wire:
             raise self._closed_by_daemon() from error
 
     def send_byte(self, byte: bytes, deadline: float) -> None:
-        """Within an upgrade. If the daemon has gone, the next one who receives is told."""
+        """Sends a byte within an upgrade. If the daemon has gone, the next one who receives is
+        told.
+        """
         self._expire_at(deadline)
         try:
             self._socket.send(byte)
@@ -69,7 +71,7 @@ class Wire:
             pass
 
     def receive(self, deadline: float | None) -> ReplyFrame:
-        """The next reply. `deadline` is on the clock of `time.monotonic`."""
+        """Returns the next reply. `deadline` is on the clock of `time.monotonic`."""
         while (reply := self._came.take()) is None:
             self._came.feed(self._read(deadline))
         return reply

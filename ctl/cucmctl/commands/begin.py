@@ -97,7 +97,7 @@ def add_how(
 
 
 def timeouts_of(arguments: argparse.Namespace, names: Iterable[str]) -> Timeouts | None:
-    """Those that were given; None: none of them was."""
+    """Returns those that were given; None: none of them was."""
     given = {name: getattr(arguments, f"{name}_timeout") for name in names}
     return Timeouts(**given) if any(value is not None for value in given.values()) else None
 

@@ -1,4 +1,4 @@
-"""`capture`: packets on several nodes at the same time.
+"""`capture`: takes packets on several nodes at the same time.
 
 What was not given is not sent: the daemon decides it.
 """

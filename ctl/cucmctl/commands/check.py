@@ -46,7 +46,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 class CheckTable(TableAtTheEnd):
-    """With a note if the receiver was not tried."""
+    """Adds a note if the receiver was not tried."""
 
     def __init__(self, *, receiver: bool, as_json: bool) -> None:
         super().__init__(checked.table, as_json=as_json)

@@ -125,14 +125,16 @@ def _stay(before: Cluster | None, client: Client, job: Job, arguments: argparse.
 
 
 def _last_named(client: Client, name: str) -> Cluster | None:
-    """As `cluster.last_named`; None also if the daemon cannot say, which hinders no discovery."""
+    """Does what `cluster.last_named` does; None also if the daemon cannot say, which hinders no
+    discovery.
+    """
     with suppress(MethodNotFound, NotPermitted, StorageFailed, DaemonUnavailable, ShuttingDown):
         return last_named(client, name)
     return None
 
 
 def _lines(arguments: argparse.Namespace, job: Job) -> Iterator[str]:
-    """The table; with --save the block, and the table on standard error."""
+    """Prints the table; with --save yields the block, and prints the table on standard error."""
     name, credential = arguments.save, arguments.credential
     out = sys.stdout if name is None else sys.stderr
     for node in job.nodes:

@@ -1,4 +1,5 @@
-"""`export`: a job as one file to hand on. `verify`: its files are compared with their checksums.
+"""`export`: makes one file of a job, to hand on. `verify`: its files are compared with their
+checksums.
 
 What is on standard output is the export alone, or a line for each file that is wrong, as it is
 found; everything else is on standard error.
@@ -131,8 +132,8 @@ def _save(export: Export | OpenExport, path: Path | None, form: Format, *, force
 
 
 def _ignore_ctrl_c() -> None:
-    """Until the end of the process. What was interrupted is not whole, so what is whole cannot be
-    interrupted: the last bytes are written, and what has become of it is said.
+    """Ignores Ctrl-C until the end of the process. What was interrupted is not whole, so what is
+    whole cannot be interrupted: the last bytes are written, and what has become of it is said.
 
     Not by a handler: Python restores the default when it ends, and is killed by a late one.
     """
@@ -176,7 +177,7 @@ def _path(output: str | None, job: str, form: Format) -> Path | None:
 
 
 def _is_special(path: Path) -> bool:
-    """Such as /dev/null."""
+    """Says whether there is something that is no file and no link, such as /dev/null."""
     return os.path.lexists(path) and not path.is_symlink() and not path.is_file()
 
 

@@ -138,7 +138,7 @@ def _keys(profile: Profile) -> Iterator[str]:
 
 
 def _written(length: str | None) -> str:
-    """For how long a file is; nothing of a daemon that does not say it."""
+    """Says for how long a file is written to; nothing of a daemon that does not say it."""
     if length is None:
         return ""
     return ", written all the time" if length == "always" else f", each written for {length}"
@@ -176,7 +176,7 @@ def _hostkeys_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def host_keys(keys: Iterable[HostKey], *, colour: bool = False) -> Iterator[str]:
-    """A table of them."""
+    """Makes a table of them."""
     rows = ((key.node, key.algorithm, key.fingerprint) for key in keys)
     return table(("NODE", "KEY", "FINGERPRINT"), rows, right="", colour=colour)
 

@@ -96,8 +96,9 @@ def _check_known(
 
 
 def check_names(client: Client, names: Iterable[str]) -> dict[str, Cluster]:
-    """The clusters of the configuration, by name. Says what a person may have meant by a name that
-    is like one of them; raises `UnknownTarget` if it cannot be a host, or is no part of a cluster.
+    """Returns the clusters of the configuration, by name. Says what a person may have meant by a
+    name that is like one of them; raises `UnknownTarget` if it cannot be a host, or is no part of a
+    cluster.
 
     `names`: without the part that was meant of a cluster, see `base_of`.
     """
@@ -113,8 +114,8 @@ def check_names(client: Client, names: Iterable[str]) -> dict[str, Cluster]:
 
 
 def only_publishers(client: Client, names: Sequence[str], verb: str = "start") -> list[str]:
-    """Those of the targets that are clusters of which only the publisher is configured, and more
-    than that is meant.
+    """Returns those of the targets that are clusters of which only the publisher is configured, and
+    more than that is meant.
 
     `verb`: what was typed before. Says what `check_names` does, and raises it; of a node, how many
     others its cluster has; of a cluster with nodes, how many it has named beside these, which of
@@ -146,7 +147,9 @@ def _check_part(name: str, clusters: Iterable[str]) -> None:
 
 
 def _check_misspelt(client: Client, name: str, clusters: Iterable[str]) -> None:
-    """Not of a node that is known: many have names that are like that of their cluster."""
+    """Refuses, or notes, a name that is like that of a cluster; not that of a node that is known:
+    many have names like their cluster's.
+    """
     alike = near(name, clusters)
     if not alike or client.clusters(name):
         return
@@ -167,7 +170,7 @@ def _is_host(name: str) -> bool:
 
 
 def base_of(name: str) -> str:
-    """The cluster in `NAME:publisher`; else the name itself."""
+    """Returns the cluster in `NAME:publisher`; else the name itself."""
     base, _, part = name.rpartition(":")
     return base if part in PARTS else name
 
@@ -198,7 +201,7 @@ def _say_how_many_are_left_out(name: str, cluster: Cluster) -> None:
 
 
 def _say_which_were_apart(client: Client, name: str, cluster: Cluster) -> None:
-    """As it was when the cluster was asked last; that may be long ago, so the time is said."""
+    """Says it as of when the cluster was asked last, with the time: that may be long ago."""
     if cluster.discovered_at is None:
         return
     found: Sequence[Cluster] = ()

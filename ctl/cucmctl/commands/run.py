@@ -106,7 +106,7 @@ def _arguments(parser: VerbParser) -> None:
 
 
 def _commands(arguments: argparse.Namespace) -> list[str]:
-    """The commands, in their order. The daemon knows which there are."""
+    """Returns the commands, in their order. The daemon knows which there are."""
     if arguments.file is not None and arguments.rest is not None:
         raise UsageError("--file: has the commands; there are more after --")
     if arguments.file is not None:
@@ -265,7 +265,7 @@ class Outputs(AfterOutputs):
 
 
 def _whole(pieces: Iterator[CommandOutput]) -> Iterator[CommandOutput]:
-    """Each output as one, with all of its text."""
+    """Yields each output as one, with all of its text."""
     texts: list[str] = []
     for piece in pieces:
         texts.append(piece.text)

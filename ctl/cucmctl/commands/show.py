@@ -197,7 +197,7 @@ def _show_list(
 
 
 def _none(request: ListRequest) -> str:
-    """Why the list is empty."""
+    """Says why the list is empty."""
     if request.labels or request.target or request.since:
         return "no job fits; without options cucmctl list shows the newest"
     if request.status is not None:

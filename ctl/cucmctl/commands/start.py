@@ -1,4 +1,5 @@
-"""`start`: what to collect, on which nodes and with which login. `retry`: once more, in that job.
+"""`start`: says what to collect, on which nodes and with which login. `retry`: tries nodes again,
+in that job.
 
 What was not given is not sent: profile, cluster and configuration decide it.
 """
@@ -131,7 +132,7 @@ def _what(group: argparse._ArgumentGroup) -> None:
 
 
 def _paths(words: list[str]) -> tuple[str, ...]:
-    """The paths of the words behind --path. `activelog /cm/trace` is one, as after `file get`."""
+    """Returns the paths behind --path. `activelog /cm/trace` is one, as after `file get`."""
     paths: list[str] = []
     left = list(words)
     while left:

@@ -50,7 +50,7 @@ class ByteStream(Protocol):
 
 
 class Sink(Protocol):
-    """Where the parts go. `raw` is given the stream as it is, `add` each file of it."""
+    """Takes the parts. `raw` is given the stream as it is, `add` each file of it."""
 
     def raw(self, data: bytes) -> None: ...
     def add(self, member: tarfile.TarInfo, content: Iterator[bytes]) -> None: ...

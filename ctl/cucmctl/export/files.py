@@ -53,7 +53,8 @@ Piece: TypeAlias = tuple[bytes, str | None]
 
 
 def pack(export: OpenExport, sink: Sink, tell: Callable[[], None] = lambda: None) -> None:
-    """As `cucmctl.export.export.save`, with the same result. `tell` is called after each piece.
+    """Packs as `cucmctl.export.export.save` does, with the same result. `tell` is called after each
+    piece.
 
     Raises `Damaged` once all files are read, `ProtocolError`, `OSError`, and as `OpenExport` does.
     """
@@ -74,7 +75,7 @@ def pack(export: OpenExport, sink: Sink, tell: Callable[[], None] = lambda: None
 
 
 def verified(export: OpenExport) -> Generator[VerifyReply, None, None]:
-    """As `Client.verify`, of an export that was begun to `verify`; with low priority."""
+    """Does what `Client.verify` does, of an export begun to `verify`; with low priority."""
     count = size = 0
     told = time.monotonic()
     with closing(_hashed(export, keep=False)) as files:
@@ -196,7 +197,7 @@ def _read(waiting: SimpleQueue[_GroupReader | None], keep: bool) -> None:
 
 
 def _groups(files: Iterable[OpenFile]) -> Iterator[list[OpenFile]]:
-    """Those that are read together: few with `_TOGETHER` bytes at most, or a single file."""
+    """Yields those that are read together: few with `_TOGETHER` bytes at most, or a single file."""
     group: list[OpenFile] = []
     size = 0
     for one in files:
@@ -210,7 +211,7 @@ def _groups(files: Iterable[OpenFile]) -> Iterator[list[OpenFile]]:
 
 
 class _GroupReader:
-    """Of a group of files. `run` in a thread, the others in that of the sink."""
+    """Reads a group of files. `run` is called in a thread, the others in that of the sink."""
 
     def __init__(self, files: list[OpenFile], close: Callable[[int], None], *, keep: bool) -> None:
         self._files = files

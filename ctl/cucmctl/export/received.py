@@ -60,7 +60,7 @@ class Export(_FromDaemon):
     """The bytes of a job's tar."""
 
     def read(self, size: int) -> bytes:
-        """At most `size` bytes, and b"" at the end of the tar only."""
+        """Returns at most `size` bytes, and b"" at the end of the tar only."""
         if not self.left or not size:
             return b""
         deadline = time.monotonic() + self.SILENCE
@@ -138,7 +138,9 @@ class OpenExport(_FromDaemon):
             yield document, self._content(document.size)
 
     def files(self) -> Iterator[OpenFile]:
-        """Then these. Each is to be closed with `close_file`, soon, since the next ones come."""
+        """The files come after the documents. Each is to be closed with `close_file`, soon, since
+        the next ones come.
+        """
         while self._files:
             self._ask()  # for the next, while these are read
             while self._files:

@@ -1,4 +1,4 @@
-"""Where an export goes: a file, a folder, or standard output.
+"""Says where an export goes: a file, a folder, or standard output.
 
 What is not whole never has the name of the target. A file has no name at all until it is whole, so
 that not even a kill leaves anything of it. A folder is made beside the target, under a name that
@@ -221,7 +221,7 @@ def _remove(path: Path) -> None:
 
 
 def _remove_unfinished(path: Path) -> None:
-    """To its end: people press Ctrl-C twice, or hold it."""
+    """Removes it to the end: people press Ctrl-C twice, or hold it."""
     before = {number: signal.signal(number, signal.SIG_IGN) for number in _ENDING}
     try:
         if path.is_dir():
@@ -241,7 +241,7 @@ def _beside(path: Path) -> Path:
 
 
 def _lock(descriptor: int) -> None:
-    """Until it is closed: what is locked is being written."""
+    """Locks it until it is closed: what is locked is being written."""
     with suppress(OSError):  # a file system without locks
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 

@@ -1,4 +1,4 @@
-"""PURE. What is said of a packet capture: what was asked for, what a node does, what came of it.
+"""PURE. Says of a packet capture what was asked for, what a node does, and what came of it.
 
 A node captures from the moment at which it took the command until it is known to have ended.
 """
@@ -15,7 +15,7 @@ from cucmd.protocol.jobs import Job, Node
 
 
 def asked(settings: CaptureSettings) -> Iterator[str]:
-    """`captures packets of eth0 for 60 s, host 10.20.0.1, port 5060; at most 100000 of a node`."""
+    """Yields `captures packets of eth0 for 60 s, port 5060; at most 100000 of a node`."""
     parts = [f"captures packets of {settings.interface} for {settings.duration:g} s"]
     if of := packets_of(settings):
         parts.append(of)
@@ -27,7 +27,7 @@ def asked(settings: CaptureSettings) -> Iterator[str]:
 
 
 def packets_of(settings: CaptureSettings) -> str:
-    """`host 10.20.0.1, port 5060`; empty: all packets."""
+    """Returns `host 10.20.0.1, port 5060`; empty: all packets."""
     chosen = {"host": settings.host, "port": settings.port}
     return ", ".join(f"{name} {value}" for name, value in chosen.items() if value is not None)
 
@@ -46,8 +46,8 @@ def phase(node: Node) -> str:
 
 
 def seconds_left(job: Job, node: Node, at: datetime) -> float | None:
-    """Until its capture is ended by its duration: 0 while that takes its time; None: it does not
-    capture. It may end before that: by its count, or by `stop`.
+    """Returns the seconds until its capture is ended by its duration: 0 while that takes its time;
+    None: it does not capture. It may end before that: by its count, or by `stop`.
     """
     if job.capture is None or node.capture is None or not captures(node):
         return None
@@ -55,7 +55,9 @@ def seconds_left(job: Job, node: Node, at: datetime) -> float | None:
 
 
 def longest_left(job: Job, at: datetime) -> float | None:
-    """Until the last of the captures that run is ended by its duration; None: none runs."""
+    """Returns the seconds until the last of the captures that run is ended by its duration; None:
+    none runs.
+    """
     left = (seconds_left(job, node, at) for node in job.nodes)
     return max((seconds for seconds in left if seconds is not None), default=None)
 

@@ -1,4 +1,4 @@
-"""PURE. What a check has seen on nodes, as a table.
+"""PURE. Shows what a check has seen on nodes, as a table.
 
 A cell is empty where a step was not reached. Why one failed is not in the table: that is said below
 it, as of any job.
@@ -27,8 +27,8 @@ def asks_receiver(job: Job) -> bool:
 
 
 def table(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
-    """A line a node. In fewer `columns` than that takes, product and version stand below it, once
-    for all nodes that have the same.
+    """Yields a line a node. In fewer `columns` than that takes, product and version stand below it,
+    once for all nodes that have the same.
     """
     steps = STEPS if asks_receiver(job) else STEPS[:-1]
     rows = [_steps(node)[: len(steps)] for node in job.nodes]
@@ -66,7 +66,7 @@ def _done(step: bool | None) -> str:
 
 
 def _clock(ahead: float | None) -> str:
-    """By how much it is ahead of ours: `+7m00s`, `-3s`."""
+    """Says by how much it is ahead of ours: `+7m00s`, `-3s`."""
     return "" if ahead is None else f"{'-' if ahead < 0 else '+'}{render.duration(abs(ahead))}"
 
 
@@ -83,7 +83,7 @@ def _width(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
 
 
 def _by_machine(nodes: Sequence[Node], machines: Sequence[tuple[str, str]]) -> Iterator[str]:
-    """`callmanager 15.0.1.11900-40: cucm-pub, cucm-sub1`."""
+    """Yields `callmanager 15.0.1.11900-40: cucm-pub, cucm-sub1`."""
     of: dict[str, list[str]] = {}
     for node, machine in zip(nodes, machines, strict=True):
         if text := " ".join(filter(None, machine)):

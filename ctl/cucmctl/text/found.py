@@ -1,4 +1,5 @@
-"""PURE. What a discovery has found: its order, and a block for the daemon's configuration.
+"""PURE. Says what a discovery has found: in its order, and as a block for the daemon's
+configuration.
 
 Names and products are words of a node: they are made `visible`, and cannot end the comment or the
 text that they stand in.

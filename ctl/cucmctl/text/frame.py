@@ -1,4 +1,4 @@
-"""The live view of a job as lines of text, for a width and a height.
+"""Makes the live view of a job as lines of text, for a width and a height.
 
     job 3f2a00112233 running  3 nodes: 2 running, 1 failed
     1m20s so far  4.1/45.6 MB  1.2 MB/s  34s left
@@ -128,7 +128,7 @@ class Frame:
             line.append(self._mark)
 
     def _head(self) -> Text:
-        """The first line. If it is too long, counts are left out first, then the job's id."""
+        """Makes the first line. If it is too long, counts are left out first, then the job's id."""
         job = self._job
         name = f"job {printer.visible(job.job_id)} "
         if len(name) + len(job.status) > self._width:
@@ -141,7 +141,7 @@ class Frame:
         return text
 
     def _amounts(self) -> Text:
-        """The second line. If it is too long, the pace is left out first, then what has come."""
+        """Makes the second line. If too long, the pace is left out first, then what has come."""
         job = self._job
         parts = [
             f"{render.duration(times.elapsed(job, self._at))} so far",

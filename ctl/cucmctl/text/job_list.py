@@ -1,4 +1,4 @@
-"""A list of jobs as a table.
+"""Makes a table of a list of jobs.
 
 Each job is one line. With a width, the table is the first of these in which WHAT can be read:
 

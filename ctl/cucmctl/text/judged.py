@@ -1,5 +1,5 @@
-"""PURE. The health of nodes, node by node: what is bad, to be looked at, or was not read, each with
-what to do; then what is good.
+"""PURE. Shows the health of nodes, node by node: what is bad, to be looked at, or was not read,
+each with what to do; then what is good.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _findings(node: Node) -> Sequence[Finding]:
 
 
 def exit_code(job: Job) -> int:
-    """Of a job that is `whole`, and has ended."""
+    """Returns the exit code of a job that is `whole`, and has ended."""
     states = {one.state for node in job.nodes for one in _findings(node)}
     if BAD in states or any(node.status == "failed" for node in job.nodes):
         return exits.FAILED
@@ -54,7 +54,9 @@ def exit_code(job: Job) -> int:
 
 
 def lines(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
-    """Of a job that is `whole`. A node is a heading; nothing is below one that was not reached."""
+    """Yields the lines of a job that is `whole`. A node is a heading; nothing is below one that was
+    not reached.
+    """
     for number, node in enumerate(job.nodes):
         of_node = _findings(node)
         if number:

@@ -1,4 +1,4 @@
-"""Why nodes failed, what to do about it, their notes, and what their files cover, as lines.
+"""Says why nodes failed, what to do about it, their notes, and what their files cover, as lines.
 
 What is the same for several nodes is one line, and no line says the same words twice: neither the
 name of its node nor the failure's code, which is left out where the message has its words.
@@ -97,7 +97,7 @@ def _grouped(
 
 
 def _of(node: Node, mark: str = "") -> Iterator[tuple[str, str]]:
-    """Each remark about a node without its name, and the hint that goes with it, or none.
+    """Yields each remark about a node without its name, and the hint that goes with it, or none.
 
     mark  stands before a failure, which is one clause then
     """
@@ -133,7 +133,7 @@ def _gaps_of(node: Node, *, all_names: bool) -> Iterator[tuple[str, str]]:
 
 
 def _gap(gap: Gap, zone: str | None) -> str:
-    """`calllogs begins Fri 27 Nov 23:57 CET (22:57 UTC), 32 min missing`."""
+    """Returns `calllogs begins Fri 27 Nov 23:57 CET (22:57 UTC), 32 min missing`."""
     what, lacks = gap.trace or gap.path, f"{missing(gap.seconds or 0)} missing"
     verb, adverb = ("begins", "late") if gap.missing == "begin" else ("ends", "early")
     if gap.at is None:
@@ -142,8 +142,8 @@ def _gap(gap: Gap, zone: str | None) -> str:
 
 
 def _covers(node: Node, asked: Collection | None) -> Iterator[tuple[str, str]]:
-    """In the times of whoever reads it; where it is not known which moments these are, in the
-    daemon's words, which have the node's.
+    """Says it in the times of whoever reads it; where it is not known which moments these are, in
+    the daemon's words, which have the node's.
     """
     extent = node.extent
     if extent is not None:
@@ -175,7 +175,7 @@ def _notes_of(node: Node) -> Iterator[tuple[str, str]]:
 
 
 def _first_path(text: str) -> str:
-    """Of `PATH: why; PATH: why` the first, and how many more there are."""
+    """Returns of `PATH: why; PATH: why` the first, and how many more there are."""
     first, *others = text.split("; ")
     if not others or not all(re.match(r"\S+: ", part) for part in (first, *others)):
         return text

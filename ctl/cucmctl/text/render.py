@@ -51,7 +51,7 @@ def progress(received: int, announced: int | None) -> str:
 
 
 def figures(node: Node, collection: Collection) -> tuple[str, str]:
-    """Files and bytes of a node: `4/27`, `4.1/45.6 MB`.
+    """Returns files and bytes of a node: `4/27`, `4.1/45.6 MB`.
 
     With `compress` the announced numbers are left out: they are those before compression. Of a node
     that was cancelled too: no file counts as complete without the node's word.
@@ -71,7 +71,7 @@ def counted(received: int, announced: int | None) -> str:
 
 
 def counting(count: int, what: str) -> str:
-    """`1 file`, `2 files`."""
+    """Returns `1 file`, `2 files`."""
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
@@ -195,8 +195,8 @@ def _heading(job: Job, now: datetime, *, colour: bool) -> Iterator[str]:
 
 
 def _whose(job: Job) -> str:
-    """`from berlin, by anna, as administrator; case=698123456`. An older daemon tells nothing
-    of it.
+    """Returns `from berlin, by anna, as administrator; case=698123456`. An older daemon tells
+    nothing of it.
     """
     if job.targets is None or job.owner is None:
         return ""
@@ -294,7 +294,7 @@ def members(found: Found, **layout: Unpack[Layout]) -> Iterator[str]:
 
 
 def tally(job: Job, *, without: Sequence[str] = ()) -> str:
-    """`3 nodes: 2 succeeded, 1 failed`."""
+    """Returns `3 nodes: 2 succeeded, 1 failed`."""
     counts: dict[str, int] = {}
     for node in job.nodes:
         counts[node.status] = counts.get(node.status, 0) + 1
@@ -306,7 +306,7 @@ def tally(job: Job, *, without: Sequence[str] = ()) -> str:
 
 
 def ending(job: Job, *, columns: int | None = None, ascii_only: bool = False) -> Iterator[str]:
-    """How a job ended: a summary, then what is to be said of its nodes."""
+    """Says how a job ended: a summary, then what is to be said of its nodes."""
     came = _came(job)
     yield f"job {visible(job.job_id)} {job.status}: {tally(job)}; {came}"
     asked = job.collection
@@ -335,20 +335,20 @@ def _came(job: Job) -> str:
 
 
 def _not_good(job: Job) -> int:
-    """How much is not good that a snapshot has found: `status` shows it."""
+    """Returns how much is not good that a snapshot has found: `status` shows it."""
     looked = [(node.node, node.health) for node in job.nodes]
     found = [one for _, health in looked if health for one in health.findings]
     return sum(one.state != GOOD for one in (*found, *(one for _, one in among(looked))))
 
 
 def where(job: Job) -> Iterator[str]:
-    """Where the files of a job are that has ended, and what can be done next."""
+    """Says where the files of a job are that has ended, and what can be done next."""
     yield from on_disk(job)
     yield from next_commands(job)
 
 
 def on_disk(job: Job) -> Iterator[str]:
-    """Where its files are; nothing for somebody who cannot open them there."""
+    """Says where its files are; nothing for somebody who cannot open them there."""
     readable = True
     try:
         os.stat(job.directory)
@@ -371,7 +371,7 @@ def next_commands(job: Job) -> Iterator[str]:
 
 
 def summary(job: Job) -> JobSummary:
-    """The summary of a job, as in a list of jobs."""
+    """Returns the summary of a job, as in a list of jobs."""
     ended = [node for node in job.nodes if node.status in NODE_ENDED]
     return JobSummary(
         job_id=job.job_id,

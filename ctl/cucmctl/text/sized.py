@@ -1,4 +1,4 @@
-"""PURE. What a dry run has found, as a table."""
+"""PURE. Shows what a dry run has found, as a table."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _sizes_of(node: Node, *, several: bool) -> Iterator[tuple[str, ...]]:
 
 
 def _time_of(path: PathSize, found: Sizes) -> str:
-    """The share of a path in the time of its node."""
+    """Returns the share of a path in the time of its node."""
     whole = sum(one.bytes for one in found.paths)
     return _estimate(found.seconds and found.seconds * path.bytes / whole)
 

@@ -1,4 +1,4 @@
-"""PURE. Tables of text, their colours, and the names in them, cut so that they still differ.
+"""PURE. Makes tables of text, their colours, and the names in them, cut so that they still differ.
 
 Every cell is made `visible`; colours count for no width. A mark stands where something of a name is
 left out, and no two names become the same.
@@ -27,7 +27,7 @@ def table(
     columns: int | None = None,
     ascii_only: bool = False,
 ) -> Iterator[str]:
-    """Lines of a table.
+    """Yields the lines of a table.
 
     right       names the columns that are aligned to the right
     columns     the width into which the first cells, the names, are cut; None: they are not. Lines
@@ -145,7 +145,7 @@ def _candidates(names: Sequence[str], space: int, mark: str) -> Iterator[list[st
 
 
 def _shared(names: Sequence[str]) -> int:
-    """How many characters all names have in common at their beginning."""
+    """Returns how many characters all names have in common at their beginning."""
     alike = (len(set(characters)) == 1 for characters in zip(*names, strict=False))
     return sum(takewhile(bool, alike))
 

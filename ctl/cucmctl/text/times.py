@@ -1,6 +1,6 @@
-"""PURE. How fast nodes send, how long a job has run and will take, how long a node is silent.
+"""PURE. Says how fast nodes send, how long a job has run and will take, how long a node is silent.
 
-What is not known is None, and never a guess. Seconds, all of them. The caller gives the time.
+What is not known is None, and never a guess. All values are seconds. The caller gives the time.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ def elapsed(job: Job, at: datetime) -> float:
 
 
 def left_of_node(node: Node, collection: Collection, rate: float) -> float | None:
-    """Until the last of its bytes has come, at this rate (bytes per second).
+    """Returns the seconds until the last of its bytes has come, at this rate (bytes per second).
 
-    None while it has not announced all of its files, while nothing comes, and where it packs them:
-    what it has announced is their size before.
+    It is None while it has not announced all of its files, while nothing comes, and where it packs
+    them: what it has announced is their size before.
     """
     if node.status in NODE_ENDED:
         return 0.0
@@ -41,7 +41,8 @@ def left_of_node(node: Node, collection: Collection, rate: float) -> float | Non
 
 
 def left_of_job(job: Job, rate_of: Callable[[str], float]) -> float | None:
-    """Until the last node has sent all: None while that is not known of one of them.
+    """Returns the seconds until the last node has sent all: None while that is not known of one of
+    them.
 
     rate_of  a node's name -> its bytes per second
     """
@@ -55,8 +56,8 @@ def left_of_job(job: Job, rate_of: Callable[[str], float]) -> float | None:
 
 
 def estimated(job: Job) -> float | None:
-    """For all that a dry run has found, with as many nodes at once as the job has: None if it is
-    not known of one of them.
+    """Returns the seconds for all that a dry run has found, with as many nodes at once as the job
+    has: None if it is not known of one of them.
     """
     free_at = [0.0] * (job.concurrency or len(job.nodes))
     for node in job.nodes:
@@ -82,7 +83,7 @@ def silence(node: Node, at: datetime) -> float | None:
 
 
 class Rates:
-    """For each node, how many bytes it had at which time."""
+    """Keeps, for each node, how many bytes it had at which time."""
 
     def __init__(self) -> None:
         self._seen: dict[str, deque[tuple[float, int]]] = {}

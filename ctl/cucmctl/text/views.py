@@ -99,8 +99,8 @@ class Silent(View):
 
 
 class AfterOutputs(Silent):
-    """Beside what nodes print on standard output: says how the job ended on standard error. As JSON
-    both are on standard output, told apart by a key.
+    """Stands beside what nodes print on standard output: says how the job ended on standard error.
+    As JSON both are on standard output, told apart by a key.
     """
 
     def __init__(self, *, as_json: bool) -> None:
@@ -202,7 +202,9 @@ class Lines(View):
             self._show_unsaved(change.job)
 
     def _is_news(self, job: Job) -> bool:
-        """Not what becomes of a job after its end: it is closed, labelled, or read once more."""
+        """Leaves out what becomes of a job after its end: it is closed, labelled, or read once
+        more.
+        """
         if job.closed and job.job_id not in self._shown and self._of_all_jobs:
             return False
         return not self._ended.has(job)

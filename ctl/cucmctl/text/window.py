@@ -11,7 +11,7 @@ from datetime import datetime, tzinfo
 
 
 def window(since: str, until: str | None, zone: str | None = None) -> str:
-    """`Fri 27 Nov 23:25 to Sat 28 Nov 00:25 CET (22:25 to 23:25 UTC)`.
+    """Returns `Fri 27 Nov 23:25 to Sat 28 Nov 00:25 CET (22:25 to 23:25 UTC)`.
 
     since, until  as the socket has them
     zone          of the nodes
@@ -21,7 +21,7 @@ def window(since: str, until: str | None, zone: str | None = None) -> str:
 
 
 def span(since: datetime, until: datetime | None, zone: str | None = None) -> str:
-    """The same, of moments."""
+    """Returns the same, of moments."""
     begin = since.astimezone()
     end = begin if until is None else until.astimezone()
     text = _span(begin, None if until is None else end)
@@ -34,7 +34,7 @@ def span(since: datetime, until: datetime | None, zone: str | None = None) -> st
 
 
 def minute(at: datetime, zone: str | None = None) -> str:
-    """`Fri 27 Nov 23:57 CET (22:57 UTC)`."""
+    """Returns `Fri 27 Nov 23:57 CET (22:57 UTC)`."""
     at = at.astimezone()
     there = _other(at, zone)
     theirs = "" if there is None else f" ({at.astimezone(there):%H:%M %Z})"
