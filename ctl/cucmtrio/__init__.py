@@ -1,4 +1,4 @@
-"""The client of `cucmd` for programs on trio: `from cucmtrio import open_client`.
+"""Gives programs on trio the client of `cucmd`: `from cucmtrio import open_client`.
 
     from cucmctl import Commands
     from cucmtrio import open_client
@@ -10,7 +10,7 @@
                 print(change.sequence, change.job.status)
 
 Errors and structs are those of `cucmctl` and `cucmd.protocol`, whose blocking `Client` this is
-beside: what is no I/O is in `cucmctl/client/`, for both. No asyncio, no asyncssh.
+beside: what is no I/O is in `cucmctl/client/`, for both. It needs no asyncio and no asyncssh.
 
     client.py    `Client`: a method for each of the daemon's, and `open_client`
     events.py    `events`: what happens to jobs, over restarts of the daemon

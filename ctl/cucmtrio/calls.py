@@ -221,7 +221,7 @@ class Items(Generic[T]):
 async def answered(
     steps: Steps[T], ask: Callable[[MethodCall[Any]], Awaitable[Any]]
 ) -> AsyncGenerator[T, None]:
-    """As `cucmctl.client.method_call.answered`."""
+    """Does what `cucmctl.client.method_call.answered` does, on trio."""
     resume: Callable[[], MethodCall[Any] | T] = partial(next, steps)
     while True:
         try:
@@ -239,8 +239,8 @@ async def answered(
 
 
 class Following(trio.abc.ReceiveStream):
-    """The bytes after the reply to an upgrade. Raises `ConnectionLost` where the system says that
-    the connection broke.
+    """Receives the bytes after the reply to an upgrade. Raises `ConnectionLost` where the system
+    says that the connection broke.
     """
 
     def __init__(self, connection: Wire) -> None:

@@ -1,4 +1,4 @@
-"""`Client`: the methods of `cucmctl.Client`, on trio.
+"""Gives `Client` the methods of `cucmctl.Client`, on trio.
 
 What each asks, and what it makes of the reply, is said for both in `cucmctl/client/methods.py` and
 `case_methods.py`.
@@ -56,12 +56,12 @@ def _streamed(
 
 
 def _named_as(make: Callable[..., object], method: F) -> F:
-    """With the signature that `make` has, for `help`."""
+    """Gives the method the name and signature that `make` has, for `help`."""
     asked = inspect.signature(make)
     itself = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
     method.__name__ = make.__name__
     method.__qualname__ = f"Client.{make.__name__}"
-    method.__doc__ = f"As `cucmctl.Client.{make.__name__}`."
+    method.__doc__ = f"Does what `cucmctl.Client.{make.__name__}` does."
     signature = asked.replace(
         parameters=[itself, *asked.parameters.values()], return_annotation=asked.empty
     )
@@ -70,8 +70,8 @@ def _named_as(make: Callable[..., object], method: F) -> F:
 
 
 class Client(Calls):
-    """As `cucmctl.Client`, with the same methods. Those that give an iterator there are context
-    managers of an asynchronous one here; one that is left ends its call.
+    """Does what `cucmctl.Client` does, with the same methods. Those that give an iterator there are
+    context managers of an asynchronous one here; one that is left ends its call.
     """
 
     start = _asked(methods.start)
@@ -104,11 +104,11 @@ class Client(Calls):
     reload = _asked(methods.reload)
 
     async def clusters(self, name: str | None = None) -> tuple[Cluster, ...]:
-        """As `cucmctl.Client.clusters`."""
+        """Does what `cucmctl.Client.clusters` does."""
         return tuple([one async for one in answered(methods.clusters(name), self.ask)])
 
     async def wait(self, job_id: str, *, reconnect: float = DEFAULT) -> Job:
-        """As `cucmctl.Client.wait`. A timeout is a scope of trio's."""
+        """Does what `cucmctl.Client.wait` does. A timeout is a scope of trio's."""
         job: Job | None = None
         async with events(self, job_id, reconnect=reconnect, changes=False) as told:
             async for event in told:

@@ -29,8 +29,8 @@ class Pool:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Wire]:
-        """A connection. It is closed if the block raises; else the block has left nothing in it
-        that is still to come, or has closed it.
+        """Yields a connection. It is closed if the block raises; else the block has left nothing in
+        it that is still to come, or has closed it.
         """
         async with self._free:
             wire = await self._taken()

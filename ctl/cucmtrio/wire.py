@@ -1,4 +1,6 @@
-"""One connection to the daemon, on trio: frames out, replies in. It knows nothing of jobs."""
+"""Holds one connection to the daemon, on trio: frames go out, replies come in. It knows nothing of
+jobs.
+"""
 
 from __future__ import annotations
 
@@ -34,13 +36,13 @@ class Wire:
         return cls(path, trio.SocketStream(trio.socket.from_stdlib_socket(sock)))
 
     def close(self) -> None:
-        """At once, with no checkpoint. What has come and was not taken is gone."""
+        """Closes at once, with no checkpoint. What has come and was not taken is gone."""
         self._stream.socket.close()
         self._came = ReplyBuffer(self._path)
 
     @property
     def closed(self) -> bool:
-        """By us."""
+        """Says whether we have closed it."""
         return self._stream.socket.fileno() < 0
 
     @property
@@ -57,7 +59,7 @@ class Wire:
             pass  # it may have sent an error before it closed: `receive` reads that, or raises
 
     async def receive(self) -> ReplyFrame:
-        """The next reply. Raises `ConnectionLost`, `ProtocolError`."""
+        """Returns the next reply. Raises `ConnectionLost`, `ProtocolError`."""
         await trio.lowlevel.checkpoint()
         while (reply := self._came.take()) is None:
             if not (data := await self._read(None)):
