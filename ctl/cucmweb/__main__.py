@@ -1,4 +1,4 @@
-"""The program `cucmweb`, as `python -m cucmweb`."""
+"""Runs the program `cucmweb`, as `python -m cucmweb`."""
 
 import sys
 

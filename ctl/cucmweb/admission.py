@@ -19,6 +19,6 @@ class Callers:
     def of(
         self, client: tuple[str, int] | None, headers: Sequence[tuple[bytes, bytes]]
     ) -> OnBehalfOf | None:
-        """As `callers.caller_of`. `client` and `headers` are those of ASGI."""
+        """Does what `callers.caller_of` does. `client` and `headers` are those of ASGI."""
         arrival = Arrival(client[0] if client else None, headers)
         return caller_of(arrival, self._tokens.tokens(), self._proxy, datetime.now(UTC))

@@ -1,4 +1,4 @@
-"""How each form of reply is sent, from the replies of the daemon."""
+"""Says how each form of reply is sent, from the replies of the daemon."""
 
 from __future__ import annotations
 

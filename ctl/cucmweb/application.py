@@ -27,8 +27,8 @@ Own: TypeAlias = Callable[[Exchange], Awaitable[None]]
 
 
 class Application:
-    """An ASGI application, behind front.py. `events` answers the paths of event streams.
-    `downloads` calls the daemon where its reply comes in pieces, `daemon` for all else.
+    """Answers requests as an ASGI application, behind front.py. `events` answers the paths of event
+    streams. `downloads` calls the daemon where its reply comes in pieces, `daemon` for all else.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Application:
         await exchange.whole(self._document)
 
     async def _readyz(self, exchange: Exchange) -> None:
-        """Without why it is not: anybody may ask."""
+        """Does not say why it is not: anybody may ask."""
         if not await self._readiness.of(exchange.daemon):
             raise HttpProblem(503, "DaemonUnavailable", "the daemon does not answer")
         await exchange.whole(b'{"status":"ready"}')

@@ -50,7 +50,7 @@ def _pack(source: _ExportReader, target: _ReplyWriter, form: str) -> None:
 
 
 class _ExportReader:
-    """The stream of the daemon, for a thread."""
+    """Reads the stream of the daemon, in a thread."""
 
     def __init__(self, stream: Exported) -> None:
         self._stream = stream
@@ -60,7 +60,7 @@ class _ExportReader:
 
 
 class _ReplyWriter:
-    """The body of the reply, for a thread. What is written is sent in pieces of one size."""
+    """Writes the body of the reply, in a thread. What is written is sent in pieces of one size."""
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange

@@ -1,4 +1,4 @@
-"""PURE. A request of HTTP becomes the parameters of a method: of its path, query and body.
+"""PURE. Turns a request of HTTP into the parameters of a method: those of its path, query and body.
 
 Values of a body go on to the daemon as they came, and it says what is wrong with them: it alone
 knows, and a password that stands in a wrong place is looked at by nobody else.
@@ -43,7 +43,7 @@ def members(operation: Operation) -> dict[str, Any]:
 def parameters(
     operation: Operation, path: Mapping[str, str], given: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Those of the method, but for what headers say."""
+    """Returns those of the method, but for what headers say."""
     in_path: dict[str, Any] = dict(path)
     if "node" in in_path:
         node = in_path.pop("node")
@@ -91,7 +91,7 @@ def from_body(body: bytes, known: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def kind_of(hint: Any) -> Any:
-    """`tuple` of `tuple[str, ...] | None`."""
+    """Returns a type without None and what is in it: `tuple` of `tuple[str, ...] | None`."""
     if typing.get_origin(hint) in (typing.Union, UnionType):
         hint = next(one for one in typing.get_args(hint) if one is not type(None))
     return typing.get_origin(hint) or hint

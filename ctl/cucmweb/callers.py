@@ -1,4 +1,4 @@
-"""PURE. Who a request is of: the operator at the Unix socket, or a name with a role.
+"""PURE. Says who a request is of: the operator at the Unix socket, or a name with a role.
 
     came by          with                is of
     anywhere         a bearer token      the token's name and role
@@ -32,7 +32,8 @@ _ROLES: tuple[Role, ...] = get_args(Role)
 
 
 class Arrival(Struct, frozen=True):
-    """How a request came. `peer`: the address at the other end; None: it came by the Unix socket.
+    """Says how a request came. `peer`: the address at the other end; None: it came by the Unix
+    socket.
 
     The headers are as ASGI has them.
     """
@@ -41,7 +42,9 @@ class Arrival(Struct, frozen=True):
     headers: Sequence[tuple[bytes, bytes]]
 
     def values(self, name: str) -> list[str]:
-        """The values of a header. A byte that is not ASCII becomes a character that none is."""
+        """Returns the values of a header. A byte that is not ASCII becomes a character that none
+        is.
+        """
         wanted = name.lower().encode()
         return [
             value.decode("latin-1").strip(" \t")
@@ -51,7 +54,7 @@ class Arrival(Struct, frozen=True):
 
 
 class NotLetIn(Exception):
-    """A request of nobody. `status` is that of HTTP, `challenge` what `WWW-Authenticate` says."""
+    """Nobody asks. `status` is that of HTTP, `challenge` what `WWW-Authenticate` says."""
 
     def __init__(self, status: int, reason: str, challenge: str | None = None) -> None:
         super().__init__(reason)

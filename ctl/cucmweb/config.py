@@ -1,4 +1,4 @@
-"""The configuration: a file in TOML -> frozen structs, or an error with the key.
+"""Makes frozen structs of the configuration, a file in TOML, or an error with the key.
 
 A field is a key of the file; cucmweb(8) has them with their defaults and the comments beside them.
 """
@@ -87,7 +87,7 @@ class WebLimits(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class WebConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """The whole configuration."""
+    """Holds the whole configuration."""
 
     socket: str = ""  # the daemon's; empty: the one that cucmctl finds
     listen: str = "unix:/run/cucmweb/http.sock"  # or "HOST:PORT"; not used where systemd listens
@@ -192,7 +192,7 @@ def accepts_host(config: WebConfig, header: str) -> bool:
 
 
 def _network(text: str) -> Network | None:
-    """None: the Unix socket. Raises `ValueError`."""
+    """Reads an address or a network; None: the Unix socket. Raises `ValueError`."""
     if text == UNIX:
         return None
     try:

@@ -95,7 +95,7 @@ class EventStream:
         await self._exchange.piece(_SILENT)
 
     async def tell(self) -> None:
-        """From the beginning until the end of its job."""
+        """Tells what happens from the beginning until the end of its job."""
         if not await self._begin():
             await self._exchange.whole(b"", 204)
             return
@@ -186,7 +186,7 @@ class EventStream:
         return _SILENT
 
     def _taken(self) -> bytes:
-        """Of what waits, as much as is sent at once."""
+        """Takes of what waits as much as is sent at once."""
         if not self._news.is_set():
             # What others had meanwhile is not looked at, and some of it may not be kept any more.
             self._next = self._kept.end
@@ -207,7 +207,7 @@ class EventStream:
         return b"".join(frames)
 
     def _frame(self, one: ServerEvent) -> bytes:
-        """Of what it has from its beginning only the place among all."""
+        """Gives of what it has from its beginning only the place among all."""
         if not self._has(one):
             return framed(one, of_all=self._of_all)
         return id_line(one.place(of_all=True)) + b"\n" if one.is_news and self._of_all else b""

@@ -54,7 +54,7 @@ class EventStreams:
         self._is_away = False
 
     async def run(self, events: AsyncIterator[JobEvent]) -> None:
-        """At its end, also where it is cancelled, every stream is cut off."""
+        """Cuts off every stream at its end, also where it is cancelled."""
         try:
             async for event in events:
                 if event.name in ("begun", "back"):

@@ -79,7 +79,7 @@ class Exchange:
     # What is asked.
 
     async def parameters(self, operation: Operation) -> dict[str, Any]:
-        """Of the method. Raises `HttpProblem`."""
+        """Returns the parameters of the method. Raises `HttpProblem`."""
         known = asking.members(operation)
         given = asking.from_query(self._query(), {} if operation.has_body else known)
         if operation.has_body:
@@ -148,7 +148,7 @@ class Exchange:
 
     @contextmanager
     def stream(self) -> Iterator[None]:
-        """The place of an event stream. Raises `HttpProblem` where there is none."""
+        """Holds the place of an event stream. Raises `HttpProblem` where there is none."""
         with self._places.stream(self.who):
             yield
 
@@ -178,7 +178,7 @@ class Exchange:
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def whole(self, body: bytes, status: int = 200, **headers: str) -> None:
-        """A reply in one piece."""
+        """Sends a reply in one piece."""
         said = {"content-type": JSON, "content-length": str(len(body))}
         await self._start(status, said | headers)
         await self.end(body)

@@ -39,7 +39,7 @@ _log = logging.getLogger("cucmweb")
 
 
 class Front:
-    """An ASGI application around another one."""
+    """Stands before another ASGI application."""
 
     def __init__(self, inner: AsgiApplication, config: WebConfig, callers: Callers) -> None:
         self._inner = inner
@@ -111,8 +111,8 @@ def _not_let_in(refused: NotLetIn) -> HttpProblem:
 
 
 class RequestRates:
-    """How many requests each caller may make: as many at once as in a second, and so many more
-    each second.
+    """Limits how many requests each caller may make: as many at once as in a second, and so many
+    more each second.
     """
 
     def __init__(self, each_second: float) -> None:

@@ -1,4 +1,4 @@
-"""PURE. Server-sent events, and the newest of them, which every stream reads from.
+"""PURE. Makes server-sent events, and keeps the newest of them, which every stream reads from.
 
 An event has the revision of its job as its id, once: what comes of the same revision later, such as
 figures, has none.
@@ -22,8 +22,8 @@ _ENDED = frozenset({"succeeded", "partial", "failed", "cancelled"})
 
 
 class ServerEvent(msgspec.Struct, frozen=True):
-    """An event. is_news: the first of its revision. is_last: of a job that is closed, or is gone.
-    is_gone: the job was deleted. is_short: of a job it has no nodes, as a list has it.
+    """Holds an event. is_news: the first of its revision. is_last: of a job that is closed, or is
+    gone. is_gone: the job was deleted. is_short: of a job it has no nodes, as a list has it.
     """
 
     name: str
@@ -42,7 +42,7 @@ class ServerEvent(msgspec.Struct, frozen=True):
 
 @lru_cache(maxsize=16)
 def framed(event: ServerEvent, *, of_all: bool) -> bytes:
-    """As it is sent, the same bytes to all who read at the same time."""
+    """Writes it as it is sent, the same bytes to all who read at the same time."""
     lines = b"event: %s\ndata: %s\n\n" % (event.name.encode(), event.data)
     return id_line(event.place(of_all=of_all)) + lines if event.is_news else lines
 
@@ -66,7 +66,7 @@ class KeptEvents:
 
     @property
     def begin(self) -> int:
-        """The number of the oldest."""
+        """Returns the number of the oldest."""
         return self.end - len(self._events)
 
     def __getitem__(self, number: int) -> ServerEvent:
@@ -99,7 +99,7 @@ class KeptEvents:
         return None
 
     def newest_place(self) -> str | None:
-        """Of all jobs: the id of the newest one that has any."""
+        """Returns of all jobs the id of the newest one that has any."""
         for number in range(self.end - 1, self.begin - 1, -1):
             if self._events[number].is_news:
                 return self._events[number].place(of_all=True)

@@ -22,7 +22,8 @@ class CannotListen(Exception):
 
 @contextmanager
 def open_sockets(listen: Address) -> Iterator[list[tuple[socket.socket, Address]]]:
-    """Those of systemd, or one at `listen`, each with its address; they are closed at the end.
+    """Opens those of systemd, or one at `listen`, each with its address; they are closed at the
+    end.
 
     Call it once: the environment that names systemd's is cleared. Raises `CannotListen`.
     """

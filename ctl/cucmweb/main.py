@@ -1,4 +1,4 @@
-"""The command line of `cucmweb`: serve, and the tokens.
+"""Runs the command line of `cucmweb`: serve, and the tokens.
 
 What serves is imported only to serve: tokens are made where the web stack is not installed too.
 """

@@ -1,4 +1,4 @@
-"""PURE. The document at /openapi.json (OpenAPI 3.1), made from the table of paths and the structs.
+"""PURE. Makes the document at /openapi.json (OpenAPI 3.1) from the table of paths and the structs.
 
 The docs of the structs are those of the socket's interface, and are its texts here too.
 """
@@ -41,7 +41,7 @@ class ProblemDocument(msgspec.Struct, frozen=True):
 
 
 def document() -> bytes:
-    """As JSON."""
+    """Returns it as JSON."""
     structs = [_given(operation) for operation in OPERATIONS]
     asked = [operation.request for operation in OPERATIONS]
     kinds = [*structs, *asked, ProblemDocument]
@@ -149,7 +149,7 @@ def _without_null(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _body(operation: Operation, schema: Mapping[str, Any]) -> dict[str, Any]:
-    """That of the request, without what the path and the headers say."""
+    """Describes the body of the request, without what the path and the headers say."""
     known = members(operation)
     body = {**schema, "title": _name(operation), "additionalProperties": False}
     body["properties"] = {k: v for k, v in schema["properties"].items() if k in known}

@@ -1,4 +1,4 @@
-"""PURE. The paths, each with its method on the daemon's socket.
+"""PURE. Lists the paths, each with its method on the daemon's socket.
 
 Routes, what is read of a request, and the document at /openapi.json are made of this table and of
 the structs that it names. A member of a request comes from the path where that names it, of GET and

@@ -1,4 +1,5 @@
-"""PURE. What goes wrong, as a problem document (RFC 9457): one status for each error of the socket.
+"""PURE. Makes problem documents (RFC 9457) of what goes wrong: one status for each error of the
+socket.
 
     type       "about:blank": the status says what kind of problem it is
     title      the words of the status
@@ -75,7 +76,7 @@ class HttpProblem(Exception):
             self.headers["retry-after"] = RETRY_AFTER[status]
 
     def document(self, request_id: str) -> bytes:
-        """The body, as `application/problem+json`."""
+        """Returns the body, as `application/problem+json`."""
         said = {
             "type": "about:blank",
             "title": HTTPStatus(self.status).phrase,
@@ -87,7 +88,7 @@ class HttpProblem(Exception):
 
 
 def problem_of(error: errors.ClientError) -> HttpProblem:
-    """How an error of a call to the daemon is told."""
+    """Says how an error of a call to the daemon is told."""
     kind = next((one for one in type(error).__mro__ if one in STATUS), None)
     status = 502 if kind is None else STATUS[kind]
     if not isinstance(error, errors.Refused):
@@ -124,7 +125,7 @@ def _fields(error: errors.Refused) -> dict[str, Any]:
 
 
 def _detail(error: errors.Refused) -> str:
-    """Without what the client's text says of its own verbs."""
+    """Leaves out what the client's text says of its own verbs."""
     if isinstance(error, errors.JobNotFound):
         return f"no job {error.parameters.job_id!r}"
     if isinstance(error, errors.NodeNotFound):

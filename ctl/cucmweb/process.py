@@ -23,7 +23,7 @@ _log = logging.getLogger("cucmweb")
 
 
 def run(config: WebConfig) -> None:
-    """Until SIGTERM or SIGINT. Raises `UnusableFile` and `CannotListen`."""
+    """Serves until SIGTERM or SIGINT. Raises `UnusableFile` and `CannotListen`."""
     set_up_logging(logging.INFO)
     _allow_all_descriptors()
     tokens = TokenFile(Path(config.tokens))

@@ -1,4 +1,6 @@
-"""PURE. A file in TOML -> a struct, or what is wrong: the key, its value, what was expected."""
+"""PURE. Makes a struct of a file in TOML, or says what is wrong: the key, its value, what was
+expected.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +80,7 @@ def _at(document: Any, path: str) -> Any:
 
 
 def _shown(value: object) -> str:
-    """On one line, short, and without the content of tables."""
+    """Writes it on one line, short, and without the content of tables."""
     if isinstance(value, dict):
         return "a table"
     text = ascii(value)

@@ -53,7 +53,9 @@ async def serve(
     *,
     task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Until it is cancelled; then replies that have begun have some seconds. Closes the sockets."""
+    """Serves until it is cancelled; then replies that have begun have some seconds. Closes the
+    sockets.
+    """
     limits = config.limits
     streams = EventStreams()
     async with (
@@ -136,8 +138,9 @@ class _HttpServer:
 
 
 class _Http1(TCPServer):
-    """A connection of HTTP/1.1 only. For who asks for HTTP/2 hypercorn would go on in that, where a
-    connection without a request never ends; and some programs ask with every request (`h2c`).
+    """Serves a connection of HTTP/1.1 only. For who asks for HTTP/2 hypercorn would go on in that,
+    where a connection without a request never ends; and some programs ask with every request
+    (`h2c`).
     """
 
     @property
@@ -150,7 +153,7 @@ class _Http1(TCPServer):
         self._http1._check_protocol = _keep_protocol
 
     async def _read_data(self) -> None:
-        """To its end. Who has left is not waited for as one who may ask again."""
+        """Reads to its end. Who has left is not waited for as one who may ask again."""
         await super()._read_data()
         await self.idle_task.stop()
 

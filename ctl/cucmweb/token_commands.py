@@ -1,4 +1,4 @@
-"""`cucmweb token add`, `list` and `revoke`."""
+"""Does what `cucmweb token add`, `list` and `revoke` say."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def revoke(path: Path, name: str) -> None:
 
 
 def listed(tokens: Iterable[Token], now: datetime) -> Iterator[str]:
-    """The lines of `token list`."""
+    """Yields the lines of `token list`."""
     rows = [(one.name, one.role, _day(one.created), _end(one, now)) for one in tokens]
     return table(("NAME", "ROLE", "CREATED", "ENDS"), rows, right="")
 

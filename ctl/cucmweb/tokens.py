@@ -1,4 +1,4 @@
-"""PURE. Bearer tokens: how one looks, how the file keeps it, and whether that of a request is one.
+"""PURE. Says how a bearer token looks, how the file keeps it, and whether that of a request is one.
 
 The file has the SHA-256 of a token and not the token. A slow hash, as for passwords, would protect
 nothing more: a token is 256 random bits, which no list of likely ones holds, and nobody can try
@@ -80,7 +80,7 @@ def read_tokens(text: str, file: str) -> tuple[Token, ...]:
 
 
 def written_tokens(tokens: Iterable[Token]) -> str:
-    """The text of the file with these tokens."""
+    """Returns the text of the file with these tokens."""
     return "# Made by `cucmweb token`.\n" + "".join(map(_written, tokens))
 
 
