@@ -99,7 +99,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _measure(args: argparse.Namespace, results: dict[str, Any]) -> int:
-    """Of this version only, as it runs here."""
+    """Measures this version only, as it runs here."""
     rows = []
     for name in args.only or ALL:
         if name in OF_THIS:

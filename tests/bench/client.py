@@ -70,7 +70,7 @@ def _measure(daemon: Served, job_id: str, calls: int) -> Sample:
 
 
 def _run(daemon: Served, command: list[str]) -> tuple[float, float]:
-    """Seconds, and seconds of the processor."""
+    """Returns the seconds, and the seconds of the processor."""
     used, began = cpu_of_children(), time.perf_counter()
     silent, environment = subprocess.DEVNULL, environ(CUCMD_SOCKET=str(daemon.socket))
     subprocess.run(command, stdout=silent, stderr=silent, env=environment, check=True)

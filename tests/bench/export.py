@@ -1,4 +1,5 @@
-"""How fast a job is exported, and in how much memory, beside `tar | tee >(sha256sum)` of the files.
+"""Measures how fast a job is exported, and in how much memory, beside `tar | tee >(sha256sum)` of
+the files.
 
 The files are sparse, so that no disk is measured; both sides read every byte, and hash it. On a
 machine that does other work too, the processor's time is what can be compared.
@@ -87,7 +88,7 @@ def _make_job(state: Path, files: int) -> None:
 
 
 def _export(daemon: Daemon) -> tuple[float, tuple[int, int]]:
-    """Seconds, and the most memory of daemon and client meanwhile."""
+    """Returns the seconds, and the most memory of daemon and client meanwhile."""
     options = ["--socket", str(daemon.socket), "export", JOB_ID, "--format", "tar", "-o", "-"]
     began = time.perf_counter()
     client = subprocess.Popen(
@@ -117,13 +118,15 @@ def _cpu_of(daemon: Daemon) -> float:
 
 
 def _cpu_of_children() -> float:
-    """Of those that have ended."""
+    """Returns the seconds of those that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def _tar(folder: Path) -> float:
-    """Seconds of `tar -c | tee >(sha256sum) | cat`. Without `--sparse` tar reads the holes too."""
+    """Returns the seconds of `tar -c | tee >(sha256sum) | cat`. Without `--sparse` tar reads the
+    holes too.
+    """
     began = time.perf_counter()
     pipe, silent = subprocess.PIPE, subprocess.DEVNULL
     with (
@@ -187,7 +190,7 @@ def opened(versions: Sequence[Version], options: Namespace) -> Iterator[list[Cal
 
 
 def _measure(daemon: Served, job_id: str, directory: Path, size: int) -> Sample:
-    """Of a file of zeros, which is in memory."""
+    """Measures a file of zeros, which is in memory."""
     before, began, bare = daemon.cpu(), time.perf_counter(), cpu_of_children()
     program = [daemon.version.bin / "cucmctl", "export", job_id, "--format", "tar", "-o", "-"]
     environment = environ(CUCMD_SOCKET=str(daemon.socket))

@@ -1,4 +1,4 @@
-"""PURE. Figures, their ratios and their tables, and when another version has become slower.
+"""PURE. Makes tables of figures and their ratios, and says when another version has become slower.
 
 A figure has one or more values of each version, one a round, which were measured in turns. The
 best value of a side is the one that the machine's other work disturbed least.
@@ -56,7 +56,7 @@ class Compared(NamedTuple):
         return _ratio(statistics.median(self.present[figure]), statistics.median(self.base[figure]))
 
     def best_ratio(self, figure: Figure) -> float:
-        """The least of the present beside the least of the base."""
+        """Returns the ratio of the least of the present to the least of the base."""
         return _ratio(min(self.present[figure]), min(self.base[figure]))
 
     def slower(self) -> list[Figure]:

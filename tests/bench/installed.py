@@ -29,7 +29,9 @@ class CannotInstall(Exception):
 
 
 class Version(NamedTuple):
-    """name: for a table. bin: the folder of `cucmd`, `cucmctl` and their `python`."""
+    """Names an installed version. name: for a table. bin: the folder of `cucmd`, `cucmctl` and
+    their `python`.
+    """
 
     name: str
     bin: Path
@@ -40,7 +42,7 @@ HERE = Version("here", Path(sys.executable).parent)
 
 
 def commit_of(name: str, repository: Path = REPOSITORY) -> str:
-    """The whole id. Raises `CannotInstall` where there is no such commit."""
+    """Returns the whole id. Raises `CannotInstall` where there is no such commit."""
     found = _git(repository, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
     if found.returncode == 0:
         return found.stdout.decode().strip()

@@ -52,8 +52,8 @@ _numbers = count()
 
 
 class Server(NamedTuple):
-    """Where to push: `login` are options and destination of `sftp`, `prefix` goes before names.
-    Files appear somewhere below `folder`.
+    """Says where to push: `login` are options and destination of `sftp`, `prefix` goes before
+    names. Files appear somewhere below `folder`.
     """
 
     login: list[str]
@@ -141,7 +141,7 @@ def _fill(path: Path, size: int) -> None:
 
 
 def _push(server: Server, source: Path) -> float:
-    """Seconds for a whole `sftp` with one `put`, login and all."""
+    """Returns the seconds for a whole `sftp` with one `put`, login and all."""
     began = time.perf_counter()
     pushing, name = push(server, source)
     assert pushing.wait() == 0
@@ -179,7 +179,7 @@ def push(server: Server, source: Path) -> tuple[subprocess.Popen, str]:
 
 @contextmanager
 def receiving(daemon: Served, folder: Path, number: int) -> Iterator[tuple[Server, str]]:
-    """Where the only node of a job was told to push, and the job, until the caller has done.
+    """Yields where the only node of a job was told to push, and the job, until the caller has done.
 
     number: of the node's address, which is its own.
     """
@@ -223,7 +223,7 @@ def _server(daemon: Served, node: OpenSshNode, folder: Path, told: Path) -> Serv
 
 @contextmanager
 def _openssh(home: Path) -> Iterator[Server]:
-    """sshd for our own user, with a key for the login."""
+    """Runs sshd for our own user, with a key for the login."""
     home.mkdir()
     for name in ("host", "login"):
         key = ["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", str(home / name)]

@@ -70,7 +70,9 @@ class Wire:
         return self.call("Status", job_id=job_id)["job"]
 
     def start(self, login: Any, nodes: Sequence[str]) -> str:
-        """A job without a window on all the nodes at once. `login`: a lab, or a node. Its id."""
+        """Starts a job without a window on all the nodes at once. `login`: a lab, or a node.
+        Returns its id.
+        """
         job = self.call(
             "Start",
             nodes=list(nodes),
@@ -124,7 +126,7 @@ class Served(Child):
 
 @contextmanager
 def served(version: Version, folder: Path, connections: int = 8) -> Iterator[Served]:
-    """A daemon that answers. `folder` is made for it."""
+    """Runs a daemon, and waits until it answers. `folder` is made for it."""
     folder.mkdir(parents=True)
     config = folder / "cucmd.toml"
     config.write_text(CONFIG.format(connections=connections))
@@ -151,7 +153,7 @@ def served(version: Version, folder: Path, connections: int = 8) -> Iterator[Ser
 
 
 def environ(**more: str) -> dict[str, str]:
-    """Ours, without what would lead Python or the programs elsewhere."""
+    """Returns our environment, without what would lead Python or the programs elsewhere."""
     ours = {
         name: value
         for name, value in os.environ.items()

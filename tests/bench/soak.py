@@ -97,7 +97,7 @@ class Soak:
         return rows
 
     def _batch(self, count: int) -> int:
-        """How many were started: fewer than `count` after Ctrl-C."""
+        """Starts some, and returns how many: fewer than `count` after Ctrl-C."""
         self._left = count
         self._starts.clear()
         threads = [threading.Thread(target=self._work) for _ in range(self._at_once)]

@@ -1,4 +1,4 @@
-"""How long a fixed job takes alone, and while one machine attacks the daemon.
+"""Measures how long a fixed job takes alone, and while one machine attacks the daemon.
 
 The job runs alone before each attack and once more after it, in one run, so that whatever else the
 machine does hits both. An attacker is a process of its own; what it costs stands beside the
@@ -47,8 +47,9 @@ VIEW = next(group for group in grp.getgrall() if group.gr_gid)
 
 
 def run(rounds: int = 3) -> dict[str, Any]:
-    """For each attack: seconds `alone` and `under`, medians; `ratio`, the median over the pairs;
-    `ended`, how many of the jobs under attack succeeded; `attacker`, its share of a processor.
+    """Returns for each attack: seconds `alone` and `under`, medians; `ratio`, the median over the
+    pairs; `ended`, how many of the jobs under attack succeeded; `attacker`, its share of a
+    processor.
     """
     config = f"{CONFIG}[ssh]\nhost_keys = 'off'\n[access]\nview_group = '{VIEW.gr_name}'\n"
     with (

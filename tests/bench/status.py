@@ -1,4 +1,4 @@
-"""How quickly the daemon answers `Status` while it idles, and while its receiver is busy."""
+"""Measures how fast the daemon answers `Status` while it idles, and while its receiver is busy."""
 
 from __future__ import annotations
 
@@ -78,12 +78,12 @@ def _measure(
 
 
 def p99(took: list[float]) -> float:
-    """Of at least two."""
+    """Returns the 99th percentile of at least two."""
     return statistics.quantiles(took, n=100)[98]
 
 
 def _call(wire: Wire, job_id: str) -> float:
-    """Seconds."""
+    """Returns the seconds that a call takes."""
     began = time.perf_counter()
     wire.job(job_id)
     return time.perf_counter() - began

@@ -1,4 +1,4 @@
-"""PURE. What is measured from inside, as lines for a person: what, how much, and the aim."""
+"""PURE. Makes lines for a person of what is measured from inside: what, how much, and the aim."""
 
 from __future__ import annotations
 

@@ -93,14 +93,14 @@ def _measure(
 
 
 def _timed(call: Callable[[], object]) -> float:
-    """Seconds."""
+    """Returns the seconds that a call takes."""
     began = time.perf_counter()
     call()
     return time.perf_counter() - began
 
 
 def _get(sock: socket.socket, job_id: str) -> dict[str, Any]:
-    """The job. As bare as `Wire`: what Python's own client takes is not measured."""
+    """Returns the job. As bare as `Wire`: what Python's own client takes is not measured."""
     sock.sendall(_request(f"/jobs/{job_id}"))
     reply, whole = b"", None
     while whole is None or len(reply) < whole.end() + int(whole[1]):

@@ -42,7 +42,7 @@ _PAUSE = 0.02  # seconds after a connection that was refused or cut at once
 
 
 def packet(payload: bytes) -> bytes:
-    """As it is on the wire before the first key exchange."""
+    """Makes the packet as it is on the wire before the first key exchange."""
     padding = 8 - (5 + len(payload)) % 8
     padding += 8 if padding < 4 else 0
     length = 1 + len(payload) + padding
@@ -71,7 +71,7 @@ WITH_GROUP_16 = packet(b"\x1e" + string(b"\x02"))
 
 
 class Peer:
-    """One connection of an attacker. `say` is sent again and again; `answered` ends it."""
+    """Holds one connection of an attacker. `say` is sent again and again; `answered` ends it."""
 
     def __init__(self, port: int, source: str, first: bytes, say: bytes) -> None:
         self.socket = socket.socket()
@@ -304,7 +304,7 @@ def _say(one: Any, left: list[memoryview], *, leaves: bool) -> bool:
 
 
 def become(uid: int, gid: int) -> None:
-    """After the imports: others may not be able to read them."""
+    """Is to be called after the imports: others may not be able to read them."""
     os.setgroups([])
     os.setgid(gid)
     os.setuid(uid)

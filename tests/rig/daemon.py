@@ -39,7 +39,7 @@ class Daemon(Child):
         self._stop_requested = False
 
     def descriptors(self) -> dict[str, str]:
-        """Without the store's connections: they are opened by the first job, and stay."""
+        """Leaves out the store's connections: they are opened by the first job, and stay."""
         database = str(self.state / "cucmd.db")
         return {fd: to for fd, to in super().descriptors().items() if not to.startswith(database)}
 

@@ -31,7 +31,7 @@ SCRIPT = "/usr/share/debootstrap/scripts/sid"
 
 
 class CannotRun(Exception):
-    """Why no such container can run on this machine."""
+    """Says why no such container can run on this machine."""
 
 
 class Debian:
@@ -56,13 +56,15 @@ class Debian:
         )
 
     def must(self, *command: str, **options: object) -> str:
-        """As `run`, for what has to succeed: its standard output."""
+        """Does what `run` does, for what has to succeed, and returns its standard output."""
         answer = self.run(*command, **options)
         assert answer.returncode == 0, f"{command}: {answer.stdout}{answer.stderr}"
         return answer.stdout
 
     def path(self, inside: str) -> Path:
-        """A path of the container, as seen from this machine. No link in it may be absolute."""
+        """Returns a path of the container, as seen from this machine. No link in it may be
+        absolute.
+        """
         return Path(f"/proc/{self.leader}/root") / inside.lstrip("/")
 
 
@@ -105,7 +107,7 @@ def tree_of_packages(suite: str | None = None, packages: tuple[str, ...] = PACKA
 
 
 def python_of(tree: Path) -> str:
-    """The version of its Python: `3.13`."""
+    """Returns the version of its Python: `3.13`."""
     return os.readlink(tree / "usr/bin/python3").removeprefix("python")
 
 
@@ -143,7 +145,7 @@ def _mirror(suite: str) -> str:
 
 
 def _make_tree(tree: Path, mirror: str, suite: str, packages: tuple[str, ...]) -> None:
-    """In a mount namespace, so that debootstrap's mounts are gone even if it is killed."""
+    """Makes it in a mount namespace, so that debootstrap's mounts are gone even if it is killed."""
     new = Path(tempfile.mkdtemp(prefix=".new-", dir=tree.parent))
     new.chmod(0o755)  # it becomes the root folder of all users in the container
     command = [*_UNSHARE, "debootstrap", "--variant=minbase"]

@@ -27,7 +27,7 @@ class Case(NamedTuple):
             return client.prune(keep=0, dry_run=True).jobs == ()
 
     def open_files(self) -> list[str]:
-        """Of the job, in the daemon."""
+        """Returns those of the job, in the daemon."""
         there = self.daemon.descriptors().values()
         return [path for path in there if path.startswith(str(self.folder))]
 
@@ -49,7 +49,7 @@ def make_job(state: Path, sizes: dict[str, int], job_id: str = JOB_ID) -> Path:
 
 
 def make_sparse_job(state: Path, sizes: dict[str, int], job_id: str = JOB_ID) -> Path:
-    """Of files that are zeros and take no place on the disk: made at once, however large."""
+    """Makes a job of files that are zeros and take no place on the disk: at once, however large."""
     files = []
     folder = state / "jobs" / job_id
     (folder / "a/files").mkdir(parents=True)

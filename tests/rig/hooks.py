@@ -124,7 +124,7 @@ OF_A_TERMINAL = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 
 @contextmanager
 def not_ignored_by_children() -> Iterator[None]:
-    """For the body: what this process ignores, it still ignores, and its children do not.
+    """In the body this process still ignores what it ignores, and its children do not.
 
     A handler that does nothing is not inherited: a new program begins with the default.
     """

@@ -41,11 +41,11 @@ class Host:
         return self.systemctl("show", "--value", f"--property={name}", unit).strip()
 
     def main_pid(self) -> int:
-        """As the container counts."""
+        """Returns it as the container counts."""
         return int(self.show("MainPID"))
 
     def signal(self, number: signal.Signals) -> None:
-        """To the daemon's process and no other."""
+        """Sends it to the daemon's process and no other."""
         self.systemctl("kill", "--kill-whom=main", f"--signal={number.name}", "cucmd.service")
 
     def status_of(self, pid: int) -> dict[str, str]:
@@ -60,7 +60,7 @@ class Host:
         return self.debian.run("/usr/local/bin/cucmctl", *arguments, user=user, stdin=stdin)
 
     def must_ctl(self, user: str, *arguments: str) -> str:
-        """As `ctl`, for what has to succeed: its standard output."""
+        """Does what `ctl` does, for what has to succeed, and returns its standard output."""
         return self.debian.must("/usr/local/bin/cucmctl", *arguments, user=user)
 
     def client(self) -> Client:

@@ -153,14 +153,14 @@ def _within(structs: Iterable[type[Struct]]) -> Iterator[type[Struct]]:
 
 
 class NoMethods:
-    """In place of the objects whose methods are called."""
+    """Stands for the objects whose methods are called."""
 
     def __getattr__(self, name: str) -> None:
         return None
 
 
 def interface() -> Interface:
-    """As it is in this version."""
+    """Returns it as it is in this version."""
     nothing: Any = NoMethods()
     return jobs_interface(nothing, nothing, nothing, nothing, nothing)
 

@@ -57,8 +57,8 @@ class Declared:
         self._types = {name: parts[-1] for (_, name), parts in declared.items()}
 
     def wrong(self, value: object, kind: str) -> str | None:
-        """Where `value` is not of that type, or None. The name of a method is that of its reply.
-        What may be left out may be null too.
+        """Says where `value` is not of that type, or None. The name of a method is that of its
+        reply. What may be left out may be null too.
         """
         if kind.startswith("?"):
             return None if value is None else self.wrong(value, kind[1:])

@@ -28,7 +28,7 @@ def start(
     try_all: bool = False,
     **timeouts: float,
 ) -> Job:
-    """With the lab's own login, unless a credential is named."""
+    """Starts a job with the lab's own login, unless a credential is named."""
     if credential is None:
         login = Login(lab.username, password or lab.password)
     else:
@@ -61,7 +61,7 @@ def in_phase(*phases: str) -> Callable[[Job], bool]:
 
 
 def as_ended(job: Job) -> Job:
-    """Without what is added soon after a job has ended: `closed`, what its files cover, and the
+    """Leaves out what is added soon after a job has ended: `closed`, what its files cover, and the
     revisions of both.
     """
     nodes = tuple(replace(one, coverage=None, gaps=None, extent=None) for one in job.nodes)

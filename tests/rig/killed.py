@@ -68,7 +68,7 @@ def let_end(client: Client) -> None:
 
 
 def list_all(client: Client) -> list[JobSummary]:
-    """Page by page: the daemon lists at most a thousand at once."""
+    """Reads the list page by page: the daemon lists at most a thousand at once."""
     listed = list(client.list(limit=1000))
     while more := client.list(limit=1000, before=listed[-1].job_id if listed else None):
         listed += more

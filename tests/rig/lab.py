@@ -31,7 +31,9 @@ class Lab(Child):
         return json.loads(self.process.stdout.readline())
 
     def stop(self, within: float = 30.0) -> int:
-        """As `Child.stop`, but reads the last report, which may be larger than a pipe's buffer."""
+        """Does what `Child.stop` does, but reads the last report, which may be larger than a pipe's
+        buffer.
+        """
         if self.process.poll() is None:
             self.process.terminate()
         try:
@@ -43,7 +45,8 @@ class Lab(Child):
 
 
 def free_port() -> str:
-    """For `--port` of a lab whose nodes have all the same, or which comes after another one.
+    """Finds a port for `--port` of a lab whose nodes have all the same, or which comes after
+    another one.
 
     Others do not ask for it: it is below those that Linux gives away.
     """

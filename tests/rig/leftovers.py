@@ -57,7 +57,7 @@ class Held(NamedTuple):
 
 @contextmanager
 def nothing_left_here() -> Iterator[None]:
-    """For the body: no descriptor, child process or temporary file of ours outlives it."""
+    """Asserts that no descriptor, child process or temporary file of ours outlives the body."""
     before, usual = Held.by_us(), tempfile.tempdir
     with tempfile.TemporaryDirectory(prefix="cucmd-t-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o711)  # as /tmp: some tests are other users
@@ -82,7 +82,7 @@ def _wait_for_nothing(left: Callable[[], list[str]]) -> None:
 
 
 class Daemon(Protocol):
-    """As `rig.daemon` has it."""
+    """Has what `rig.daemon` has."""
 
     pid: int
     log: Path

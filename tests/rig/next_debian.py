@@ -1,4 +1,4 @@
-"""A command in the next release of Debian: `python -m rig.next_debian VERSION COMMAND ...`.
+"""Runs a command in the next release of Debian: `python -m rig.next_debian VERSION COMMAND ...`.
 
 VERSION is the Python that the command needs. The command runs as root, in a chroot, in the
 checkout. The chroot has this machine's network, devices and pip configuration. What the command

@@ -35,12 +35,12 @@ def shown(kind: str, part: str) -> str:
 
 
 def configuration() -> WebConfig:
-    """Of cucmweb, as the page shows it."""
+    """Reads that of cucmweb, as the page shows it."""
     return read_toml(shown("toml", 'trusted = ["unix"]'), WebConfig, str(PAGE))
 
 
 class Proxy:
-    """nginx, at a port of loopback."""
+    """Calls nginx, at a port of loopback."""
 
     def __init__(self, port: int, trusted: ssl.SSLContext) -> None:
         self._port = port
@@ -68,7 +68,7 @@ class Proxy:
 
 @contextmanager
 def running_nginx(folder: Path, behind: Path, *, asks: bool = True) -> Iterator[Proxy]:
-    """In front of a server at the Unix socket `behind`; olga and victor have passwords.
+    """Runs nginx in front of a server at the Unix socket `behind`; olga and victor have passwords.
 
     Unless it `asks`, everybody is let in without a name, unlike on the page.
     """

@@ -29,7 +29,7 @@ NO_PAM = "UsePAM no\nPasswordAuthentication yes\nKbdInteractiveAuthentication no
 
 
 def why_not() -> str | None:
-    """Why no such node can run here, or None."""
+    """Says why no such node can run here, or None."""
     if os.geteuid() != 0:
         return "needs root: sshd checks passwords in a mount namespace of its own"
     for program in (SSHD, "unshare", "sftp", "ssh-keygen"):
@@ -51,7 +51,8 @@ class OpenSshNode(Child):
         written.PASSWORDS.add(password)
 
     def refused_logins(self) -> int:
-        """How many refusals PAM has counted since the last login. At three it locks the account.
+        """Returns how many refusals PAM has counted since the last login. At three it locks the
+        account.
 
         The file has a record of 64 bytes for each. `faillock` would read it for users of this
         machine only.

@@ -12,7 +12,7 @@ from rig.readable_python import readable_python
 
 
 def why_not() -> str | None:
-    """Why no program can be run as somebody else, or None."""
+    """Says why no program can be run as somebody else, or None."""
     return None if os.geteuid() == 0 else "needs root: runs clients as other users"
 
 

@@ -1,4 +1,4 @@
-"""Archives as nodes pack them."""
+"""Packs archives as nodes do."""
 
 import gzip
 import io
@@ -6,7 +6,7 @@ import tarfile
 
 
 def tar_of(files: dict[str, bytes], form: int = tarfile.GNU_FORMAT) -> bytes:
-    """With a folder before the files."""
+    """Packs the files, with a folder before them."""
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w", format=form) as tar:
         folder = tarfile.TarInfo("active")

@@ -34,7 +34,7 @@ _FIELD = re.compile(r"    (\w+): [^=]*=[^#]*(?:# (.*))?")
 
 
 def verbs() -> str:
-    """Each verb with its arguments, as its parser has them."""
+    """Lists each verb with its arguments, as its parser has them."""
     return "\n".join(f"### {verb}\n\n{_verb(verb)}" for verb in main.VERBS)
 
 
@@ -69,7 +69,7 @@ def _cell(text: str) -> str:
 
 
 def codes() -> str:
-    """Each failure code: whether a retry can help with nothing changed, and what can be done."""
+    """Lists each code: whether a retry can help with nothing changed, and what can be done."""
     rows = ["| code | again? | what to do |", "| --- | --- | --- |"]
     for code in Code:
         one = failure(code, "")
@@ -140,7 +140,7 @@ def roles() -> str:
 
 
 def paths() -> str:
-    """Each path of `cucmweb` with who may use it, what it takes and what it gives."""
+    """Lists each path of `cucmweb` with who may use it, what it takes and what it gives."""
     rows = ["| path | who | takes | gives |", "| --- | --- | --- | --- |"]
     rows += [f"| {' | '.join(map(_cell, _path(one)))} |" for one in OPERATIONS]
     for path, says in OWN.items():

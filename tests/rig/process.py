@@ -11,7 +11,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent() -> None:
-    """For `preexec_fn`: the child is killed when the test run ends, and gets no Ctrl-C.
+    """Is for `preexec_fn`: the child is killed when the test run ends, and gets no Ctrl-C.
 
     Ctrl-C ends the test run, which then stops its children in order.
     """
@@ -50,7 +50,7 @@ class Child:
         return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
     def tree(self) -> list[int]:
-        """Its pid, and those of all that descend from it."""
+        """Returns its pid, and those of all that descend from it."""
         children: dict[int, list[int]] = {}
         for name in os.listdir("/proc"):
             if name.isdigit() and (fields := _stat(int(name))):
@@ -68,7 +68,7 @@ class Child:
         self.process.send_signal(number)
 
     def stop(self, within: float = 30.0) -> int:
-        """SIGTERM, and its exit code. Raises if it had to be killed."""
+        """Sends SIGTERM, and returns its exit code. Raises if it had to be killed."""
         if self.process.poll() is None:
             self.process.terminate()
         try:
@@ -98,8 +98,8 @@ def of_session(session: int) -> list[int]:
 
 
 def _cpu(pid: int) -> float:
-    """Of the process, by its own clock (clock_getcpuclockid(3)), which is finer than /proc; and of
-    those children that it has waited for, which only /proc has.
+    """Returns the seconds of the process, by its own clock (clock_getcpuclockid(3)), which is finer
+    than /proc; and of those children that it has waited for, which only /proc has.
     """
     fields = _stat(pid)
     try:
@@ -110,7 +110,7 @@ def _cpu(pid: int) -> float:
 
 
 def _stat(pid: int) -> list[str]:
-    """From the state on; empty if it has ended."""
+    """Returns the fields from the state on; none if it has ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -11,7 +11,7 @@ import sys
 
 
 def keys(terminal: int) -> bytes:
-    """The next keys, without LF. b"" once the client has closed."""
+    """Returns the next keys, without LF. b"" once the client has closed."""
     while data := os.read(terminal, 1024):
         if kept := data.replace(b"\n", b""):
             return kept

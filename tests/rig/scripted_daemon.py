@@ -24,7 +24,7 @@ def refusal(name: str, **parameters: object) -> bytes:
 
 
 class Caller:
-    """One connection of a client."""
+    """Holds one connection of a client."""
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self.stream = stream

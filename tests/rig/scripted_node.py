@@ -57,7 +57,7 @@ class NodeClosed(Exception):
 
 
 class Node:
-    """The node. It is also the shell, and the ports that the work on it is given."""
+    """Plays the node. It is also the shell, and the ports that the work on it is given."""
 
     local_address = "192.0.2.1"
     peer_address = "192.0.2.9"
@@ -172,7 +172,7 @@ class Node:
         return self.knew_key
 
     async def rate_of(self, node: str) -> float | None:
-        """That of the only node that has one."""
+        """Returns that of the only node that has one."""
         await trio.lowlevel.checkpoint()
         return {"cucm-pub": self.rate}[node]
 
@@ -227,7 +227,7 @@ def appliance(file_get: Answer, *, date: str = "", status: Answer | None = None)
 
 
 async def announce(node: Node, files: int, size: int, questions: Sequence[str] = QUESTIONS) -> None:
-    """From the echo of `file get` to the last answer about the receiver."""
+    """Says everything from the echo of `file get` to the last answer about the receiver."""
     await node.say(GATHERING, "done.", "Sub-directories were not traversed.")
     await node.say(f"Number of files affected: {files}", f"Total size in Bytes: {size}")
     for question in questions:

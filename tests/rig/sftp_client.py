@@ -40,7 +40,7 @@ class Pair:
 
 
 def target_folder(folder: Path) -> TargetFolder:
-    """As a process has it, which asks the daemon to open what is in it."""
+    """Opens it as a process does, which asks the daemon to open what is in it."""
     limits = ReceiverLimits()
     return TargetFolder(lambda what, path: open_in(folder, what, stored_parts(path, limits)))
 

@@ -23,7 +23,7 @@ def small_disk(folder: Path, mib: int) -> Iterator[Path]:
 
 @contextmanager
 def disk_that_can_hang(folder: Path, mib: int) -> Iterator[Path]:
-    """As `small_disk`, for `hanging`: an ext4 in a file beside the folder."""
+    """Does what `small_disk` does, for `hanging`: an ext4 in a file beside the folder."""
     if not Path(MKFS).exists():
         pytest.skip(f"needs {MKFS}")
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -25,7 +25,9 @@ Behaviour = Callable[[NodeTask, Report], Awaitable[tuple[str, ...]]]
 
 
 class SupervisorHarness:
-    """A supervisor with a real store. Nodes behave as `behaviours` says; others succeed at once."""
+    """Runs a supervisor with a real store. Nodes behave as `behaviours` says; others succeed at
+    once.
+    """
 
     def __init__(self, supervisor: Supervisor, services: JobServices, tmp_path: Path) -> None:
         self.supervisor = supervisor

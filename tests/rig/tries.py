@@ -1,4 +1,4 @@
-"""How much is tried in a test: examples of hypothesis, and places where bytes are split.
+"""Says how much is tried in a test: examples of hypothesis, and places where bytes are split.
 
 The profile of hypothesis decides, and no test sets a fixed number: a quick run tries less than
 `pytest --all`, and `--hypothesis-profile=long` more.
@@ -16,7 +16,7 @@ def tries(usual: int) -> settings:
 
 
 def split_places(length: int) -> range:
-    """Where `length` bytes are split in two: at every place, or at some in a quick run."""
+    """Says where `length` bytes are split in two: at every place, or at some in a quick run."""
     return range(1, length, 1 if _times() >= 1 else _STRIDE)
 
 

@@ -17,7 +17,7 @@ from types import ModuleType
 
 
 def why_not() -> str | None:
-    """Why unicon cannot be used here, or None."""
+    """Says why unicon cannot be used here, or None."""
     if find_spec("unicon") is None:
         return "needs unicon: pip install -e '.[unicon]'"
     return None if shutil.which("ssh") else "needs OpenSSH's ssh"

@@ -92,7 +92,7 @@ def short_path() -> Iterator[Path]:
 
 @asynccontextmanager
 async def serving(path: Path, example: Example, **limits: int) -> AsyncIterator[None]:
-    """A server at the path, for anybody. At its end no descriptor may be left."""
+    """Serves at the path, for anybody. At its end no descriptor may be left."""
     before = len(os.listdir("/proc/self/fd"))
     with trio.fail_after(LASTS_AT_MOST):
         async with (

@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 class UnixConnection(http.client.HTTPConnection):
-    """A connection to a server at a Unix socket."""
+    """Connects to a server at a Unix socket."""
 
     def __init__(self, path: Path, timeout: float = 60) -> None:
         super().__init__("localhost", timeout=timeout)
@@ -98,7 +98,7 @@ class Web(Child):
             yield sock
 
     def clients(self) -> int:
-        """How many connections it has, but for those that were accepted by the kernel only."""
+        """Returns how many connections it has, without those that the kernel alone accepted."""
         held = set(self.descriptors().values())
         lines = Path(f"/proc/{self.pid}/net/unix").read_text().splitlines()[1:]
         # Its socket was bound by another name in the same folder, which the kernel keeps.
@@ -108,7 +108,7 @@ class Web(Child):
     def ask(
         self, verb: str, path: str, body: object = None, headers: dict[str, str] | None = None
     ) -> Answer:
-        """The whole reply to one request, on a connection of its own."""
+        """Returns the whole reply to one request, on a connection of its own."""
         with closing(self.connection()) as connection:
             reply = self.asked(connection, verb, path, body, headers)
             named = {name.lower(): value for name, value in reply.getheaders()}
@@ -153,7 +153,8 @@ def running_web(
     user: int | None = None,
     groups: Sequence[int] = (),
 ) -> Iterator[Web]:
-    """At a Unix socket, or at a port of its own, and ready. At its end it has stopped in order.
+    """Runs it at a Unix socket, or at a port of its own, and waits until it is ready. At its end it
+    has stopped in order.
 
     module: what Python runs instead of `cucmweb`, with its own checks.
     program: the installed program, in place of that.
@@ -277,7 +278,7 @@ class WebClient:
         return self._call("POST", path, CancelReply, body, request_id)
 
     def watch(self, job_id: str, *, timeout: float) -> Iterator[WatchReply]:
-        """Its state at each event."""
+        """Yields its state at each event."""
         with self._web.events(f"/jobs/{job_id}/events", timeout=timeout) as events:
             for number, _ in enumerate(events):
                 yield WatchReply(number, 0, self.status(job_id))

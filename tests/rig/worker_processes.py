@@ -17,7 +17,7 @@ class _This(Child):
 
 
 def processes() -> list[int]:
-    """Those that this one has started, and all below them."""
+    """Returns those that this one has started, and all below them."""
     return _This().tree()[1:]
 
 

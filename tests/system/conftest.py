@@ -38,7 +38,7 @@ def stack() -> Iterator[ExitStack]:
 
 @pytest.fixture
 def make_lab(stack: ExitStack) -> Callable[..., Lab]:
-    """`make_lab(3, "--fault", "2=hang:command")`."""
+    """Runs a lab: `make_lab(3, "--fault", "2=hang:command")`."""
     return lambda nodes, *options: stack.enter_context(running_lab(nodes, *options))
 
 
@@ -59,7 +59,7 @@ def daemon(make_daemon: Callable[..., Daemon]) -> Daemon:
 
 @pytest.fixture(scope="module")
 def forks() -> None:
-    """For tests that start daemons as `rig.forked` does."""
+    """Is for tests that start daemons as `rig.forked` does."""
     start_fork_server()
 
 

@@ -124,7 +124,9 @@ def test_an_operator_has_what_was_collected_in_hand(host: Host, lab: Lab, hand: 
 
 
 def test_who_may_look_is_refused_what_the_table_says(host: Host, lab: Lab) -> None:
-    """Of the view group, once without and once with `view_reads_files`; and somebody of neither."""
+    """Asks as one of the view group, once without and once with `view_reads_files`; and as somebody
+    of neither.
+    """
     job = ("start", lab.nodes[0], "--path", SDL, "--last=2h", f"--credential={CREDENTIAL}")
     job_id = host.must_ctl("olga", *job, "--wait").split()[0]
     login = f"--credential={CREDENTIAL}"

@@ -1,4 +1,4 @@
-"""As a real service that cannot start, or cannot reload: who is told, and what happens then.
+"""A real service cannot start, or cannot reload: it is seen who is told, and what happens then.
 
 One container for all tests; each begins with the socket up and the service down.
 """

@@ -1,4 +1,4 @@
-"""As a real service: the wheel and the units, installed in a Debian that has booted its systemd.
+"""Runs a real service: the wheel and the units, installed in a Debian that has booted its systemd.
 
 One container for all tests; each begins with the socket up and the service down. The nodes are a
 lab on this machine's loopback, which is the container's too.
@@ -54,7 +54,7 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def wheel_before(before: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As the container sees it. Skipped where the checkout has no history."""
+    """Returns its path in the container. Skips the test where the checkout has no history."""
     source = tmp_path_factory.mktemp("source")
     archive = ["git", "-C", str(ROOT), "archive", VERSION_BEFORE]
     packed = subprocess.run(archive, capture_output=True, check=False)
@@ -277,7 +277,7 @@ def test_a_running_job_goes_on_after_an_upgrade(
 
 
 def as_said_before(job: Job, before: Job) -> Job:
-    """Without the fields that the version before did not know."""
+    """Leaves out the fields that the version before did not know."""
     pairs = zip(job.nodes, before.nodes, strict=True)
     nodes = tuple(replace(one, **unknown_to(known)) for one, known in pairs)
     return replace(job, **{**unknown_to(before), "nodes": nodes})

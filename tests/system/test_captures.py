@@ -47,13 +47,15 @@ def captured(client: Client, lab: Lab, nodes=None, **fields) -> Job:
 
 
 def until_all_capture(client: Client, lab: Lab, job_id: str) -> None:
-    """Until the nodes have begun: the daemon says that they capture before it types the command."""
+    """Waits until the nodes have begun: the daemon says that they capture before it types the
+    command.
+    """
     until(client, job_id, lambda job: all(one.capture for one in job.nodes))
     wait_until(lambda: lab.report()["captures_now"] == len(lab.nodes))
 
 
 def files_of(client: Client, job: Job, node: str) -> list[Path]:
-    """Those that came whole in its last attempt."""
+    """Returns those that came whole in its last attempt."""
     folder = Path(job.directory, node.replace(":", "_"), "files")
     return [folder / one.path for one in client.files(job.job_id, [node]) if one.exported]
 

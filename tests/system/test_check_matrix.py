@@ -1,4 +1,5 @@
-"""How far a check with `--receiver` comes at the faults of a lab node, and what it says is wrong.
+"""Tries how far a check with `--receiver` comes at the faults of a lab node, and what it says is
+wrong.
 
 A fault or two for each step of a check; `test_fault_matrix.py` has them all, by the same dialogue.
 All at once, each on a node of its own, beside one that is well.
@@ -56,7 +57,7 @@ def first_missing(checked: Checked | None) -> str | None:
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Node]]:
-    """By their faults; "" is well."""
+    """Yields the nodes by their faults; "" is well."""
     options = ["--files", "3", "--size", "20000"]
     for number, fault in enumerate(ROWS, 1):
         options += ["--fault", f"{number}={fault}"]

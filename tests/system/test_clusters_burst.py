@@ -1,4 +1,6 @@
-"""As many clusters as are kept, of as many nodes as are kept of one, and many who ask for them."""
+"""There are as many clusters as are kept, of as many nodes as are kept of one, and many who ask for
+them.
+"""
 
 import threading
 from datetime import UTC, datetime, timedelta

@@ -50,7 +50,7 @@ def collect(daemon: Daemon, lab: Lab, *paths: str, minutes: int, compress: bool 
 
 
 def exported(daemon: Daemon, job: Job, folder: Path) -> Path:
-    """The job as a folder. An export waits until its files have been looked at."""
+    """Exports the job as a folder. An export waits until its files have been looked at."""
     done = daemon.ctl("export", job.job_id, "-o", str(folder), "--format", "dir")
     assert done.returncode == 0, done.stderr
     return folder

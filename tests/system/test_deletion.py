@@ -132,7 +132,7 @@ def test_retention_is_applied_after_each_job(lab: Lab, make_daemon: MakeDaemon) 
 
 
 def left(directory: Path) -> int:
-    """How many of the files of `fill` there still are."""
+    """Returns how many of the files of `fill` there still are."""
     count = 0
     for folder in (directory / "more" / "files").glob("*"):
         with suppress(FileNotFoundError):

@@ -22,7 +22,7 @@ DEMO = [sys.executable, "-m", "cucmd", "demo"]
 
 @pytest.fixture
 def temporary() -> Iterator[Path]:
-    """Where the demo makes its folder, shorter than pytest has it."""
+    """Yields where the demo makes its folder, shorter than pytest has it."""
     with TemporaryDirectory(prefix="cucmd-") as folder:
         yield Path(folder)
 

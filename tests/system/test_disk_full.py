@@ -26,7 +26,7 @@ def lab() -> Iterator[Lab]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """Of a daemon whose state is on a disk of 16 MiB, and its log on a large one."""
+    """Yields that of a daemon whose state is on a disk of 16 MiB, and its log on a large one."""
     with small_disk(tmp_path / "cucmd" / "state", 16):
         yield tmp_path / "cucmd"
 

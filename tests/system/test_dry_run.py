@@ -1,4 +1,4 @@
-"""`start --dry-run` over real sockets: the sizes of every node and path, and no file."""
+"""`start --dry-run` gives, over real sockets, the sizes of every node and path, and no file."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -45,7 +45,7 @@ def as_json(reply: object) -> object:
 
 
 def as_before(value: object, before: object) -> object:
-    """Without the fields that have come since."""
+    """Leaves out the fields that have come since."""
     if isinstance(before, dict) and isinstance(value, dict):
         return {name: as_before(value.get(name), old) for name, old in before.items()}
     if isinstance(before, list) and isinstance(value, list) and len(value) == len(before):

@@ -1,4 +1,6 @@
-"""Every command of `cucmctl`, on a terminal of 80 columns and as JSON, with a daemon and a lab."""
+"""Runs every command of `cucmctl`, on a terminal of 80 columns and as JSON, with a daemon and a
+lab.
+"""
 
 import os
 import sys

@@ -166,7 +166,7 @@ def test_a_client_asks_an_earlier_daemon_for_the_stream(
 
 
 def test_where_descriptors_cannot_pass_the_stream_is_taken(case: Case, tmp_path: Path) -> None:
-    """As through `ssh -L`."""
+    """Descriptors cannot pass `ssh -L`."""
     with forwarded(case, tmp_path, lambda _: None) as path:
         assert exported(path, tmp_path) == exported(case.daemon.socket, tmp_path)
         assert verified(path) == 0

@@ -151,7 +151,7 @@ STEPS = ("command", "sizing", "proceed", "address", "port", "user", "password")
 
 
 def hang_drop_and_garbage() -> Iterator[Row]:
-    """Each of the three at every step."""
+    """Yields each of the three at every step."""
     yield Row("hang:accept", "connect_timeout", "waiting for SSH on an open connection", CONNECT)
     for step in ("login", "banner", "prompt"):
         yield Row(f"hang:{step}", "login_timeout", "logging in", LOGIN)
@@ -231,7 +231,7 @@ class Ended(NamedTuple):
         return self.jobs[0].nodes[-HEALTHY:]
 
     def outcomes(self) -> list[Outcome]:
-        """In the order of the rows."""
+        """Returns the outcomes in the order of the rows."""
         found = {
             number: node
             for numbers, job in zip(JOBS, self.jobs, strict=True)

@@ -112,7 +112,7 @@ def opened(daemon: Daemon) -> list[str]:
 
 
 def assert_nothing_at_work(daemon: Daemon, job: Job) -> None:
-    """From a second on."""
+    """Asserts it from a second on."""
     time.sleep(1)
     before = daemon.cpu()
     time.sleep(1)

@@ -106,7 +106,9 @@ class Round:
                     client.prune(keep=KEPT)
 
     def check(self, watcher: Watcher) -> None:
-        """Of others may be left too: a label that comes while they are deleted is too late."""
+        """Checks what is left. Some of the others may be, too: a label that comes while they are
+        deleted is too late.
+        """
         kept = {name for name, labels in self.labelled.items() if "keep" in labels}
         with self.daemon.client() as client:
             wait_until(lambda: self.settled(client.list(limit=100)))
@@ -127,7 +129,7 @@ class Round:
 
 
 def deleted(client: Client, job_id: str) -> bool:
-    """Not while it is read."""
+    """Deletes the job; not while it is read."""
     try:
         client.delete(job_id)
     except JobBusy:

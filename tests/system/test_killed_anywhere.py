@@ -37,7 +37,7 @@ SETTLED = ("succeeded", "failed", "cancelled")
 
 
 class Answered(Installation):
-    """With the replies that a client got so far."""
+    """Keeps the replies that a client got so far."""
 
     def __init__(self, folder: Path, lab: Lab) -> None:
         super().__init__(folder, lab)
@@ -81,7 +81,7 @@ class Answered(Installation):
                 assert node.completed_at == before.completed_at
 
     def examine(self, client: Client) -> None:
-        """After a start: every job that was answered for is there, with its files."""
+        """Asserts after a start that every job that was answered for is there, with its files."""
         let_end(client)
         for job_id in sorted(self.answered):
             job = client.status(job_id)

@@ -80,7 +80,7 @@ class Exported:
     def begin_on_standard_output(
         self, form: Format, out: IO[bytes], said: int = subprocess.PIPE
     ) -> subprocess.Popen[bytes]:
-        """With Python's own checks, which show what a destructor does."""
+        """Begins with Python's own checks, which show what a destructor does."""
         python = [sys.executable, "-X", "dev", "-W", "error", "-m", "cucmctl"]
         arguments = ("export", self.job_id, "--format", form, "-o", "-")
         socket = str(self.installation.socket)

@@ -80,7 +80,9 @@ class Tried:
         return job
 
     def examine(self, client: Client) -> None:
-        """After a start: what was answered is so, and what was asked is whole or was not begun."""
+        """Asserts after a start that what was answered is so, and what was asked is whole or was
+        not begun.
+        """
         for job_id, before in self.jobs.items():
             job = client.status(job_id)
             asked = self.asked is not None and self.asked[0] == job_id
@@ -102,7 +104,7 @@ class Tried:
         self.asked = None
 
     def ask_again(self, client: Client, job_id: str) -> None:
-        """By the key of the call that was cut off: in all it has tried the job again once."""
+        """Asks by the key of the call that was cut off: in all it has tried the job again once."""
         before = closed(client, job_id)
         job = client.call("Retry", self.asked[1], StartReply).job
         assert job.retries == before.retries + (not self.begun)

@@ -44,7 +44,7 @@ def lab() -> Iterator[Lab]:
 
 
 class Killed(Installation, ABC):
-    """With what a client was told of jobs and nodes. `most`: seconds until a kill."""
+    """Keeps what a client was told of jobs and nodes. `most`: seconds until a kill."""
 
     most = 0.8
 
@@ -68,7 +68,7 @@ class Killed(Installation, ABC):
                 assert (node.completed_at, node.found) == (before.completed_at, before.found)
 
     def look_at(self, client: Client, job_ids: Iterable[str]) -> None:
-        """After a start."""
+        """Looks at the jobs after a start."""
         for job_id in job_ids:
             self.look(client.status(job_id))
 
@@ -178,7 +178,7 @@ class Commands(Killed):
         self.printed.update(now)
 
     def look_at(self, client: Client, job_ids: Iterable[str]) -> None:
-        """After a start: no command goes on."""
+        """Asserts after a start that no command goes on."""
         for job_id in job_ids:
             job = closed(client, job_id)
             assert all(node.attempt <= 1 for node in job.nodes), "nothing is run twice"
@@ -189,7 +189,7 @@ class Commands(Killed):
             check_outputs(Path(job.directory))
 
     def kill_once_it_has_printed(self) -> None:
-        """At random moments it may never have."""
+        """Kills it then, since at random moments it may never have printed."""
         with self.daemon() as process, Client(self.socket) as client:
             self.begin(client)
             job_id = list(self.answered)[-1]

@@ -17,7 +17,9 @@ from rig.quiet import wait_until
 
 @contextmanager
 def finding(what: str) -> Iterator[None]:
-    """For the body: what is left open is waited for no longer than it takes to look."""
+    """Expects leftovers of the body: what is left open is waited for no longer than it takes to
+    look.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(leftovers, "PATIENCE", 0.2)
         with pytest.raises(AssertionError, match=what):

@@ -26,7 +26,7 @@ Call = Callable[[Client], Job]
 
 @pytest.fixture
 def address(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the daemon is called; `reachable` leads it to the one that runs."""
+    """Returns where the daemon is called; `reachable` leads it to the one that runs."""
     return tmp_path_factory.mktemp("s") / "sock"
 
 

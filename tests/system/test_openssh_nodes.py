@@ -71,7 +71,7 @@ def endless(root: Path) -> None:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """SHA-256 by path below the folder."""
+    """Returns SHA-256 by path below the folder."""
     found = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file():

@@ -32,7 +32,7 @@ async def readers_in(folder: Path, **roles: str) -> AsyncIterator[Readers]:
 
 
 def capture_of(path: Path, packets: int) -> Path:
-    """Of packets of one byte."""
+    """Writes a capture of packets of one byte."""
     record = struct.pack("<IIII", 1, 2, 1, 60) + b"x"
     path.write_bytes(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1) + record * packets)
     return path

@@ -61,7 +61,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory, target_passwords: Path) -> 
 
 @pytest.fixture(scope="module")
 def labs() -> Iterator[dict[str, Lab]]:
-    """For each password a lab whose nodes show it."""
+    """Yields for each password a lab whose nodes show it."""
     faults = [
         word
         for number, fault in enumerate(NODES[1:], start=2)
@@ -168,8 +168,9 @@ def test_no_password_is_in_the_process_arguments_or_environment(daemon: Daemon, 
 def test_no_password_is_in_the_memory_of_what_reads_and_receives_files_of_nodes(
     daemon: Daemon, jobs: list, target_passwords: Path
 ) -> None:
-    """Of nodes. Whatever is forked for that begins with the memory of the first process; what
-    receives knows the logins of the receiver, with which only its own files can be sent.
+    """The passwords are those of nodes. Whatever is forked for that begins with the memory of the
+    first process; what receives knows the logins of the receiver, with which only its own files can
+    be sent.
     """
     first, *forked = daemon.tree()[1:]
     assert forked

@@ -72,7 +72,7 @@ BASH = (r"PS1=<\# $?> ", "bash", "--noprofile", "--norc", "--noediting", "-i")
 
 
 class Shell:
-    """A shell on a terminal. `type` is what a person does with a line of a page."""
+    """Runs a shell on a terminal. `type` is what a person does with a line of a page."""
 
     def __init__(self, home: Path, more: str = "") -> None:
         self.home = home
@@ -150,7 +150,9 @@ def steps(session: str) -> Iterator[tuple[str, str]]:
 
 
 def named(page: Path) -> list[str]:
-    """The commands in the text of a page that name a node, a cluster or a job, and no variable."""
+    """Returns the commands in the text of a page that name a node, a cluster or a job, and no
+    variable.
+    """
     commands = re.findall(r"`(cucmctl [^`]*(?:berlin|57f3|cucm-\w+)[^`]*)`", unfenced(page))
     return [one for one in dict.fromkeys(commands) if not re.search(r"[A-Z[]", one)]
 

@@ -34,7 +34,7 @@ CORPUS = Path(__file__).parents[1] / "unit" / "varlink" / "corpus"
 
 
 def calls(job_id: str) -> list[dict]:
-    """Every method of the interface, as it is meant."""
+    """Makes a call of every method of the interface, as it is meant."""
     collection = {"paths": ["syslog/*"], "last": "2h", "compress": False}
     start = {"nodes": [NODE], "collection": collection, "timeouts": {"connect": 5, "node": 60.5}}
     parameters = [
@@ -74,7 +74,7 @@ class Peer(NamedTuple):
     ending: str
 
     def __repr__(self) -> str:
-        """Such that a report of megabytes can be read."""
+        """Is short, so that a report of megabytes can be read."""
         return f"Peer({len(self.data)} bytes: {self.data[:500]!r}..., {self.ending!r})"
 
 
@@ -98,7 +98,7 @@ SIZES = [1000, LONGEST - 30, LONGEST, LONGEST + 1, 3 * LONGEST]
 
 
 def places(value: object) -> Iterator[tuple[dict | list, object]]:
-    """Every field and item in it, by what holds it and the key or index there."""
+    """Yields every field and item in it, by what holds it and the key or index there."""
     keys = value if isinstance(value, dict) else range(len(value) if isinstance(value, list) else 0)
     for key in keys:
         yield value, key

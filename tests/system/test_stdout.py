@@ -21,7 +21,7 @@ def environ(request: pytest.FixtureRequest) -> dict[str, str]:
 
 
 def cucmd(folder: Path, environ: dict[str, str], *arguments: str, stdout: int) -> tuple[int, str]:
-    """Exit code and standard error."""
+    """Returns exit code and standard error."""
     (folder / "cucmd.toml").touch()
     command = [sys.executable, "-m", "cucmd", *arguments]
     done = subprocess.run(

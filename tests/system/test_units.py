@@ -202,7 +202,7 @@ def test_both_groups_reach_the_socket_and_nobody_else(host):
 
 
 def listening(path: Path, group: int) -> socket.socket:
-    """As systemd does it for SocketMode=0660 and SocketGroup=."""
+    """Listens as systemd does for SocketMode=0660 and SocketGroup=."""
     listener = socket.socket(socket.AF_UNIX)
     before = os.umask(0o777 & ~0o660)
     try:

@@ -1,4 +1,4 @@
-"""The limits of the Varlink server on real Unix sockets, for each user and in all."""
+"""The limits of the Varlink server hold on real Unix sockets, for each user and in all."""
 
 import errno
 import json
@@ -82,7 +82,7 @@ async def test_only_a_unix_socket_has_credentials() -> None:
 
 @contextmanager
 def acting_as(uid: int) -> Iterator[None]:
-    """For what is connected by the body, without a checkpoint in it."""
+    """Is for what is connected by the body, without a checkpoint in it."""
     os.seteuid(uid)
     try:
         yield

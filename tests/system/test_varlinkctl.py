@@ -147,7 +147,7 @@ class Varlinkctl:
 
 
 def reply_in(lines: IO[str]) -> dict:
-    """The next one."""
+    """Returns the next one."""
     return json.loads(lines.readline().replace("\x1e", ""))
 
 

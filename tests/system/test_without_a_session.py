@@ -1,4 +1,4 @@
-"""A daemon of an ordinary user without $XDG_RUNTIME_DIR, as after `su` or in a cron job."""
+"""An ordinary user runs a daemon without $XDG_RUNTIME_DIR, as after `su` or in a cron job."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ from rig.readable_python import NOBODY, readable_python
 
 
 class User:
-    """A user with a home directory and no session: a daemon and a client agree where to meet."""
+    """Plays a user with a home and no session: daemon and client agree where to meet."""
 
     def __init__(self, home: Path, uid: int) -> None:
         self.home = home

@@ -42,7 +42,7 @@ async def told(workers: Workers, folder: Path, words: str) -> str:
 
 
 async def told_by_the_next(workers: Workers, folder: Path) -> str:
-    """By the next first process: what is asked in the moment of an end is lost with that."""
+    """Asks the next first process: what is asked in the moment of an end is lost with that."""
     with trio.fail_after(60):
         while True:
             try:
@@ -157,7 +157,7 @@ async def test_a_first_process_that_somebody_stops_is_killed_and_started_again(
 
 @pytest.fixture
 def unseen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That the first process is stopped is not noticed: so it is one that hangs."""
+    """Lets nobody notice that the first process is stopped: so it is one that hangs."""
     monkeypatch.setattr(os, "waitid", lambda *_: None)
 
 

@@ -128,7 +128,7 @@ NO_IO = EVENT_LOOPS | {"socket", "subprocess", "tempfile", "threading", "time", 
 
 
 def imports(file: Path) -> Iterator[str]:
-    """Every module that the file names, `from a import b` as `a.b`."""
+    """Yields every module that the file names, `from a import b` as `a.b`."""
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
@@ -161,7 +161,7 @@ PURE = [file for folder in ALL for file in files_of(folder) if claims_purity(fil
 
 
 def ours(file: Path) -> Iterator[tuple[str, str]]:
-    """(part, module) of each import from the daemon."""
+    """Yields (part, module) of each import from the daemon."""
     for module in imports(file):
         if module.startswith("cucmd."):
             yield module.split(".")[1], module
@@ -181,7 +181,7 @@ def file_of(module: str) -> Path | None:
 
 
 def circles(graph: dict[Path, set[Path]]) -> list[list[str]]:
-    """Every group of files that import each other (Tarjan's strongly connected components)."""
+    """Finds all groups of files that import each other (Tarjan's strongly connected components)."""
     index: dict[Path, int] = {}
     low: dict[Path, int] = {}
     stack: list[Path] = []

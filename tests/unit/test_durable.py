@@ -13,13 +13,13 @@ WRITERS = [replace_file, make_file]
 
 
 def mine(path: Path) -> Path:
-    """Where this thread writes what is to stand at `path`."""
+    """Returns where this thread writes what is to stand at `path`."""
     return path.with_name(f".{path.name}.{threading.get_native_id()}.new")
 
 
 @pytest.fixture
 def synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str | None]]:
-    """At each fsync: of what, and what `file` held at that moment."""
+    """Notes at each fsync of what it is, and what `file` held at that moment."""
     said = []
     fsync = os.fsync
 

@@ -56,7 +56,7 @@ def patterns_in(value: object) -> Iterator[re.Pattern]:
 
 
 def all_patterns() -> dict[str, re.Pattern]:
-    """By where each was found; one that is found again only once."""
+    """Finds all patterns, by where each was found; one that is found again only once."""
     found: dict[re.Pattern, str] = {}
     for module in modules(vos, reading, work, node_name, login):
         for name, value in vars(module).items():
@@ -79,8 +79,8 @@ def all_parsers() -> dict[str, Callable[..., object]]:
 
 
 def uses(place: str, pattern: re.Pattern) -> list[Callable[[Text], object]]:
-    """How its module uses it: a pattern that is matched from the beginning need not be quick to
-    search for. All ways, if that is not seen.
+    """Says how its module uses it: a pattern that is matched from the beginning need not be quick
+    to search for. All ways, if that is not seen.
     """
     module, name = re.fullmatch(r"(.+)\.([A-Za-z_]+)(?:\.\d+)?", place).groups()
     source = inspect.getsource(importlib.import_module(f"cucmd.{module}"))
@@ -93,7 +93,7 @@ def uses(place: str, pattern: re.Pattern) -> list[Callable[[Text], object]]:
 
 
 class Piece:
-    """A part of a short text that fits a pattern. `again`: what may stand there many times."""
+    """Holds a part of a text that fits a pattern. `again`: what may stand there many times."""
 
     def __init__(self, text: str, again: str = "") -> None:
         self.text, self.again = text, again

@@ -40,7 +40,7 @@ def test_where_the_socket_is(environ, uid, expected):
 
 @pytest.fixture
 def places(tmp_path, monkeypatch):
-    """Where the sockets of a user and of the system would be; none is there."""
+    """Says where the sockets of a user and of the system would be; none is there."""
     monkeypatch.setattr(paths, "SYSTEM_SOCKET", str(tmp_path / "system.sock"))
     monkeypatch.setattr(paths, "RUNTIME_DIRS", str(tmp_path / "user"))
     return tmp_path
@@ -53,7 +53,7 @@ def listening(path):
 
 
 def listening_in_private(environ, uid, mode=0o700):
-    """At `private_socket`, in a folder of that user's."""
+    """Listens at `private_socket`, in a folder of that user's."""
     path = Path(private_socket(environ))
     listening(path)
     if os.getuid() == 0:

@@ -284,7 +284,7 @@ def in_shell(canned, environ):
 
 @pytest.fixture
 def terminal(canned, environ):
-    """`terminal("watch", columns=80)`: `cucmctl` on a terminal, or `within` a shell on one."""
+    """Runs `cucmctl` on a terminal, or `within` a shell on one: `terminal("watch", columns=80)`."""
     opened = []
 
     def _terminal(*arguments, columns=80, rows=24, within=(), **more):

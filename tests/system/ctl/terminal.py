@@ -1,4 +1,4 @@
-"""A terminal with a program on it, and what a person would see there.
+"""Runs a program on a terminal, and holds what a person would see there.
 
 It knows the sequences that a full-screen view needs; any other is kept as `unknown`.
 """
@@ -115,7 +115,7 @@ class Terminal:
         return 128 - code if code < 0 else code
 
     def hang_up(self) -> None:
-        """As when its window is closed. Nothing can be read any more."""
+        """Hangs up as when its window is closed. Nothing can be read any more."""
         os.close(self._fd)
         self._fd = os.open(os.devnull, os.O_RDWR)
 

@@ -1,4 +1,4 @@
-"""`cucmd check --running` at the socket of something else: a daemon of before, another program."""
+"""`cucmd check --running` asks what is not its daemon: one of before, another program."""
 
 import io
 

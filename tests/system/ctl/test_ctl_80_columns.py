@@ -38,8 +38,8 @@ PROFILE = {
 
 
 def clean(screen, *, wide=()):
-    """The lines. None is wider than the terminal, but those that begin with one of `wide`: texts of
-    people, which the terminal breaks. Nothing is left of what was set up.
+    """Returns the lines. None is wider than the terminal, but those that begin with one of `wide`:
+    texts of people, which the terminal breaks. Nothing is left of what was set up.
     """
     assert screen.unknown == []
     assert screen.cursor_shown

@@ -64,7 +64,7 @@ COMMANDS = ("status", "status 3f2a", "list", "list --json", "cancel 3f2a", "watc
 
 @pytest.fixture
 def answering(canned, job, node, summary, monkeypatch):
-    """As most daemons do: the nodes are in the time zone of whoever asks."""
+    """Answers as most daemons do: the nodes are in the time zone of whoever asks."""
     monkeypatch.setenv("TZ", "Europe/Berlin")
     window = {"since": "2026-03-01T06:00:00Z", "until": "2026-03-01T08:00:00Z"}
     collected = job("succeeded", node(zone="Europe/Berlin"), collection={"paths": ["x"], **window})

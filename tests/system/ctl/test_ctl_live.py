@@ -20,7 +20,7 @@ def go_on():
 
 @pytest.fixture
 def cluster(job, node):
-    """A job on three nodes, half-way."""
+    """Makes a job on three nodes, half-way."""
     return job(
         "running",
         node("ccm-pub", "running"),

@@ -43,7 +43,7 @@ ARGUMENTS = ("start", "a", "--path", "x", "--user", "u")
 
 @pytest.fixture
 def asked(terminal):
-    """A terminal at the prompt."""
+    """Opens a terminal at the prompt."""
     screen = terminal(*ARGUMENTS)
     screen.until(QUESTION)
     assert not echo(screen)

@@ -120,7 +120,7 @@ def test_the_window_that_was_understood_is_said_with_its_zone(canned, terminal, 
 
 
 def test_an_end_without_a_day_is_behind_the_beginning(started):
-    """`--since -1h --until 00:00` and so on: at any time of the day."""
+    """`--since -1h --until 00:00` and so on work at any time of the day."""
     login = ("a", "--path", "x", "--credential", "lab", "--since")
     for since, until in (("-20h", "12:00"), ("-3h", "00:00"), ("yesterday 22:00", "06:00")):
         collection = started(*login, since, "--until", until)["collection"]

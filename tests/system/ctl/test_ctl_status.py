@@ -104,7 +104,9 @@ def test_a_transcript_without_a_node_lists_them(canned, ctl, job, node):
 
 
 def test_where_files_are_is_not_shown_to_who_cannot_open_it(canned, ctl, job, tmp_path):
-    """As below the state directory of the service. A path that is not there is on another host."""
+    """Files below the state directory of the service are such. A path that is not there is on
+    another host.
+    """
     shut = tmp_path / "jobs"
     shut.mkdir()
     canned.on("Status", lambda _: {"job": job(directory=str(shut))})

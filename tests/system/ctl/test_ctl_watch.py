@@ -149,7 +149,7 @@ def test_ctrl_c_leaves_the_job_and_prints_how_to_cancel_it(canned, environ, job,
 
 @pytest.mark.parametrize(("columns", "encoding"), [(80, "utf-8"), (200, "utf-8"), (80, "ascii")])
 def test_failures_are_of_a_persons_size(canned, terminal, job, node, columns, encoding):
-    """A mark, the node, one clause, the code; the hint below it; no break in a word."""
+    """A failure has a mark, the node, a clause, the code; the hint below it; no word is broken."""
     said = "cm/trace/sdl: the node went back to its prompt and gave no reason; cm/x: it did so too"
     hint = "the node's transcript shows all that it said; try the command in its own shell"
     failure = {"code": "command_refused", "message": said, "retryable": True, "hint": hint}

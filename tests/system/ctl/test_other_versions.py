@@ -132,7 +132,7 @@ def test_a_client_of_0_1_0_gets_the_reason_of_a_refusal(daemon: Daemon) -> None:
 
 
 def with_more(value: object) -> object:
-    """The same with a field more in every object of it."""
+    """Returns the same with a field more in every object of it."""
     if isinstance(value, dict):
         more = {name: with_more(inner) for name, inner in value.items()}
         return {**more, "since_version_9": {"of": ["any", {"kind": None}]}}

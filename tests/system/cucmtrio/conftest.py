@@ -26,7 +26,7 @@ async def echo(caller: Caller) -> None:
 
 @pytest.fixture
 def serving(path: Path) -> Callable[[Serve], AbstractAsyncContextManager[ScriptedDaemon]]:
-    """`async with serving(serve) as daemon`"""
+    """Runs a scripted daemon: `async with serving(serve) as daemon`."""
     return lambda serve: scripted_daemon(path, serve)
 
 

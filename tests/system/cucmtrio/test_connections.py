@@ -1,4 +1,4 @@
-"""How many connections there are, and who gets one."""
+"""Says how many connections there are, and who gets one."""
 
 import socket
 

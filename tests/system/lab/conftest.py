@@ -103,7 +103,7 @@ async def connect(lab: Lab, number: int = 1, **given: Any) -> asyncssh.SSHClient
 
 @asynccontextmanager
 async def logged_in(lab: Lab, number: int = 1, **given: Any) -> AsyncIterator[Terminal]:
-    """A terminal of a node, before the greeting."""
+    """Opens a terminal of a node, before the greeting."""
     connection = await connect(lab, number, **given)
     try:
         _, terminal = await on_asyncio(
@@ -117,14 +117,14 @@ async def logged_in(lab: Lab, number: int = 1, **given: Any) -> AsyncIterator[Te
 
 @asynccontextmanager
 async def prompted(lab: Lab, number: int = 1) -> AsyncIterator[Terminal]:
-    """A terminal of a node, at the first prompt."""
+    """Opens a terminal of a node, at the first prompt."""
     async with logged_in(lab, number) as terminal:
         await terminal.expect("admin:")
         yield terminal
 
 
 class Inbox:
-    """Where nodes push to: an SFTP server of asyncssh, `folder` is its root."""
+    """Takes what nodes push: an SFTP server of asyncssh, `folder` is its root."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -252,7 +252,7 @@ async def lab(make_lab: MakeLab) -> Lab:
 
 @pytest.fixture
 async def terminal(lab: Lab) -> AsyncIterator[Terminal]:
-    """At the first prompt of the only node."""
+    """Opens a terminal at the first prompt of the only node."""
     async with prompted(lab) as terminal:
         yield terminal
 
@@ -267,7 +267,7 @@ def client() -> Any:
 
         @staticmethod
         async def reopen(inbox: Inbox) -> None:
-            """The same target at the same port, with another host key."""
+            """Opens the same target at the same port, with another host key."""
             await on_asyncio(inbox.close)
             inbox.key = Inbox(inbox.folder).key
             await on_asyncio(inbox.listen)

@@ -40,7 +40,9 @@ def nothing_stays_open(lab: Lab) -> Iterator[None]:
 
 
 def openssh(lab: Lab, program: str, *options: str) -> list[str]:
-    """A command line, up to the host. OpenSSH's own configuration of this machine is left out."""
+    """Returns a command line, up to the host. OpenSSH's own configuration of this machine is left
+    out.
+    """
     host, port = lab.nodes[0].split(":")
     return [
         *(str(shutil.which(program)), *options, "-F", "none", "-P" if program == "sftp" else "-p"),

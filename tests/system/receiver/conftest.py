@@ -37,7 +37,7 @@ SSH_OPTIONS = (
 
 @pytest.fixture(scope="session")
 def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the host keys are: made by the first test, for all of them."""
+    """Returns where the host keys are: made by the first test, for all of them."""
     return tmp_path_factory.mktemp("receiver")
 
 
@@ -70,7 +70,7 @@ async def workers(tmp_path: Path) -> AsyncIterator[Workers]:
 
 @pytest.fixture
 def open_with(workers: Workers, state: Path, tmp_path: Path) -> Opener:
-    """`open_with(legacy=True, handles=3)`: a receiver with these limits, at `host`."""
+    """Opens a receiver with these limits, at `host`: `open_with(legacy=True, handles=3)`."""
 
     @asynccontextmanager
     async def opener(
@@ -85,7 +85,7 @@ def open_with(workers: Workers, state: Path, tmp_path: Path) -> Opener:
 
 
 def connections(port: int) -> int:
-    """That are open at the port, accepted or not."""
+    """Counts those that are open at the port, accepted or not."""
     found = 0
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         _, local, _, state, *_ = line.split()
@@ -121,7 +121,7 @@ def connect_until_forked() -> Callable[[int], Awaitable[None]]:
 
 @pytest.fixture
 def resident() -> Callable[[], int]:
-    """Bytes of memory of those."""
+    """Counts the bytes of memory of those."""
 
     def of_all() -> int:
         statm = [Path(f"/proc/{pid}/statm").read_text() for pid in receiving()]
@@ -247,7 +247,7 @@ class Raw:
         self.channel.sendall(data)
 
     def reply(self) -> words.Reply:
-        """The next one. Raises EOFError at the end."""
+        """Returns the next one. Raises EOFError at the end."""
         while len(self._received) < 4 or len(self._received) < 4 + int.from_bytes(
             self._received[:4], "big"
         ):

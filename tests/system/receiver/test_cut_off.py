@@ -43,7 +43,7 @@ def pushing(target: Any, openssh: Any, large: Path, until: Any) -> Any:
 
 
 def kill_children(pid: int) -> None:
-    """Of sftp: its ssh, so that the connection just ends."""
+    """Kills the ssh of sftp, so that the connection just ends."""
     for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
         os.kill(int(child), signal.SIGKILL)
 

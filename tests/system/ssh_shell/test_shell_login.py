@@ -73,7 +73,7 @@ async def test_one_wrong_password_costs_one_attempt(bridge, connect, ssh, method
 
 
 def attempts(node):
-    """How often the node was given a password."""
+    """Returns how often the node was given a password."""
     return node.events.count("password") + len(node.answers)
 
 

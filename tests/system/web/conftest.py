@@ -1,4 +1,4 @@
-"""A `cucmweb` in front of a daemon."""
+"""Runs a `cucmweb` in front of a daemon."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -12,7 +12,7 @@ from rig.web import Web, running_web
 
 @pytest.fixture
 def make_web(stack: ExitStack, tmp_path: Path) -> Callable[..., Web]:
-    """`make_web(daemon, 'hosts = ["a"]')`."""
+    """Runs a `cucmweb`: `make_web(daemon, 'hosts = ["a"]')`."""
 
     def make(daemon: Daemon, config: str = "") -> Web:
         return stack.enter_context(running_web(tmp_path / "web", daemon.socket, config))

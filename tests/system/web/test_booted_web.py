@@ -151,7 +151,7 @@ def test_a_wrong_configuration_keeps_it_down_until_it_is_mended(host: Host) -> N
 
 
 def token(host: Host, *arguments: str) -> tuple[int, str]:
-    """As root: the exit code, and what is printed."""
+    """Runs it as root, and returns the exit code, and what is printed."""
     done = host.debian.run("/usr/local/bin/cucmweb", "token", *arguments)
     return done.returncode, (done.stdout or done.stderr).strip()
 

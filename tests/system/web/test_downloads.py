@@ -40,7 +40,7 @@ forms = pytest.mark.parametrize("form", PATHS)
 
 @pytest.fixture(scope="module")
 def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
-    """Of a job of 200 MiB, with a long transcript."""
+    """Runs a daemon with a job of 200 MiB, which has a long transcript."""
     folder = tmp_path_factory.mktemp("downloads") / "cucmd"
     job = make_sparse_job(folder / "state", {"one": 100 * MIB, "two": 100 * MIB}, LARGE)
     (job / "a/transcript.log").write_text("admin:show status\n" * 500_000)
@@ -77,7 +77,7 @@ def hasty(_hasty_web_of_a_module: Web, case: Case) -> Iterator[Web]:
 
 
 def wait_until_free(web: Web, case: Case) -> None:
-    """Until it has no client, and nobody reads the job."""
+    """Waits until it has no client, and nobody reads the job."""
     wait_until(lambda: web.clients() == 0)
     wait_until(lambda: case.open_files() == [] and not case.in_use())
 
@@ -120,7 +120,7 @@ def begun(web: Web, path: str, stack: ExitStack) -> Download:
 
 
 def assert_cut_off(one: Download, web: Web, folder: Path, form: str | None = None) -> None:
-    """By what curl exits with, by what came, and by the log."""
+    """Asserts it by what curl exits with, by what came, and by the log."""
     assert one.ended() == CUT_OFF
     if form is not None:
         assert not looks_whole(one.came, folder, form)
@@ -184,7 +184,7 @@ def test_a_client_that_reads_nothing_is_cut_off(case: Case, tmp_path: Path) -> N
 
 @pytest.fixture
 def changed(case: Case) -> Iterator[Path]:
-    """A file of a job, the second of two."""
+    """Yields a file of a job, the second of two, and puts it back."""
     file = case.folder.with_name(CHANGED) / "a/files/two"
     yield file
     file.unlink(missing_ok=True)

@@ -120,7 +120,7 @@ async def refuse(caller: Caller) -> None:
 
 @contextmanager
 def daemon_that_refuses(path: Path) -> Iterator[threading.Event]:
-    """In a thread, since it is there for all tests of this file. The event: it is watched."""
+    """Serves in a thread, as it is there for all tests of this file. The event: it is watched."""
     listens, watched = threading.Event(), threading.Event()
     tokens: list[trio.lowlevel.TrioToken] = []
     scope = trio.CancelScope()

@@ -169,7 +169,7 @@ def test_five_hundred_readers_are_told_the_same(
 
 @contextmanager
 def listening_sockets(web: Web, path: str, number: int) -> Iterator[list[socket.socket]]:
-    """Each has been told the beginning."""
+    """Yields sockets, each of which has been told the beginning."""
     asked = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
     with ExitStack() as stack:
         readers = [stack.enter_context(web.raw(asked)) for _ in range(number)]

@@ -26,7 +26,7 @@ def web(shared_web: Web) -> Web:
 
 @pytest.fixture
 def daemon(_daemon_of_a_module: Daemon) -> Daemon:
-    """The one behind it."""
+    """Returns the one behind it."""
     return _daemon_of_a_module
 
 

@@ -33,7 +33,7 @@ def _web_of_a_module(
 
 @pytest.fixture
 def web(_web_of_a_module: Web) -> Iterator[Web]:
-    """After the test it has no client any more, and answers."""
+    """Yields it, and asserts after the test that it has no client any more, and answers."""
     yield _web_of_a_module
     wait_until(lambda: _web_of_a_module.clients() == 0)
     assert _web_of_a_module.ask("GET", "/readyz").status == 200
@@ -54,7 +54,7 @@ def said(sock: socket.socket) -> bytes:
 
 
 def statuses(text: bytes) -> list[int]:
-    """Of the replies, in their order."""
+    """Returns those of the replies, in their order."""
     heads = text.split(b"HTTP/1.1 ")[1:]
     return [int(head[:3]) for head in heads]
 
@@ -130,7 +130,7 @@ def test_more_clients_than_a_process_may_have_at_first_are_served(
 
 @contextmanager
 def full(daemon: Daemon, folder: Path, patience: int) -> Iterator[Web]:
-    """With as many clients as it serves at once, since its daemon does not answer until the end."""
+    """Has as many clients as it serves at once, since its daemon does not answer until the end."""
     limits = f"[limits]\npatience = {patience}\nrequests = 1000\nstreams = 1\n"
     with running_web(folder, daemon.socket, limits) as web, ExitStack() as stack:
         assert web.ask("GET", "/readyz").status == 200

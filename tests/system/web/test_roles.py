@@ -78,7 +78,7 @@ AS_OPERATE = of_all(lambda right: outcome(right, role="operate"))
 
 
 class Served(Struct):
-    """The same daemon, at TCP and at a Unix socket."""
+    """Serves the same daemon at TCP and at a Unix socket."""
 
     daemon: Daemon
     at_tcp: Web

@@ -163,7 +163,7 @@ async def opened(tmp_path: Path) -> AsyncIterator[Opened]:
 
 
 async def captures(task: NodeTask, report: Report) -> tuple[str, ...]:
-    """As `work/capture.py` does, in short."""
+    """Does in short what `work/capture.py` does."""
     assert task.together is not None
     assert await task.together.begin(task.node)
     now = NOW

@@ -95,7 +95,7 @@ class Opened:
 
 
 async def prints(task: NodeTask, report: Report) -> tuple[str, ...]:
-    """As `work/run.py` does, in short."""
+    """Does in short what `work/run.py` does."""
     assert isinstance(task.work, Run)
     for number, text in ((1, f"it is {task.node}\n" * 20_000), (2, SERVICES)):
         name = task.work.output_of(number)

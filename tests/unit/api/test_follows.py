@@ -106,7 +106,7 @@ class Following:
         await self._more[node].aclose()
 
     async def _follow(self, task: NodeTask, report: Report) -> tuple[str, ...]:
-        """As `work/follow.py` does, in short."""
+        """Does in short what `work/follow.py` does."""
         report.attempt(1)
         name = WORK.output_of(1)
         path = task.folder / name

@@ -20,7 +20,7 @@ def jobs(harness: SupervisorHarness) -> Jobs:
 
 
 async def stored(harness: SupervisorHarness, count: int, targets: int = 1) -> list[str]:
-    """Ids, newest first."""
+    """Returns ids, newest first."""
     names = tuple(f"n{number}" for number in range(targets))
     made = [harness.job(*names, targets=names) for _ in range(count)]
     for job in made:

@@ -52,7 +52,7 @@ def itself(caller: Caller, *_: object) -> Caller:
 async def answer(
     method: str, parameters: object, authorize: object = allow, requests: int = 64
 ) -> tuple[str, dict]:
-    """The name of the error, and its fields."""
+    """Returns the name of the error, and its fields."""
     interface = jobs_interface(*(Methods() for _ in range(4)), itself)
     quota = Users(SocketLimits(requests=requests), frozenset())
     ours, theirs = trio.testing.memory_stream_pair()

@@ -1,4 +1,4 @@
-"""`Watch` with `changes`: the nodes that differ, and not the whole job again."""
+"""`Watch` with `changes` gives the nodes that differ, and not the whole job again."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -175,7 +175,7 @@ class Watched:
 
 
 def save_slowly(harness: SupervisorHarness) -> None:
-    """Each state is saved once nothing else happens: the states that follow it come meanwhile."""
+    """Saves each state once nothing else happens: the states that follow it come meanwhile."""
     save = harness.store.save
 
     async def late(before: Job, after: Job) -> None:

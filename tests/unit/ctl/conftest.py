@@ -61,7 +61,7 @@ def job():
 
 @pytest.fixture
 def change():
-    """A reply of a watch."""
+    """Makes a reply of a watch."""
     return lambda job=None, jobs=None, missed=0: WatchReply(0, missed, job, jobs)
 
 

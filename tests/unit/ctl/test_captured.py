@@ -20,7 +20,7 @@ SETTINGS = CaptureSettings("cucmd_3f2a00112233")
 
 @pytest.fixture
 def capturing(job, began):
-    """A job that captures, for 60 s."""
+    """Makes a job that captures, for 60 s."""
     return lambda *nodes, **more: job(*nodes, kind="capture", **{"capture": SETTINGS, **more})
 
 

@@ -71,7 +71,7 @@ class Reader:
         daemon.watch()
 
     def read(self):
-        """Until the daemon is away."""
+        """Reads until the daemon is away."""
         replies, self.daemon.sent = self.daemon.sent, []
         told = []
         with suppress(ConnectionLost):

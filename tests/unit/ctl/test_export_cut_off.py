@@ -28,7 +28,9 @@ forms = pytest.mark.parametrize("form", ["tar", "tgz", pytest.param("zip", marks
 
 
 def stream(files: dict[str, bytes] = FILES, **changed: bytes) -> bytes:
-    """As the daemon sends it. `changed`: what was made of the content of a file since."""
+    """Makes the stream as the daemon sends it. `changed`: what was made of the content of a file
+    since.
+    """
     sums = "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in files.items())
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as tar:
@@ -60,7 +62,7 @@ class Whole(CutOff):
 
 @pytest.fixture
 def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where standard output goes."""
+    """Returns where standard output goes."""
     path = tmp_path / "out"
     path.touch()
     monkeypatch.setattr(export_target, "sys", SimpleNamespace(stdout=SimpleNamespace()))

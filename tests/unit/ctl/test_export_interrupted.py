@@ -31,7 +31,7 @@ class Signalled(Exception):
 
 
 class Files:
-    """What `pack` uses of an `OpenExport`."""
+    """Has what `pack` uses of an `OpenExport`."""
 
     def __init__(self, path: Path) -> None:
         self.left = 0

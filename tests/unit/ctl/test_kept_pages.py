@@ -88,7 +88,7 @@ def job(status: str, *nodes: Node, **fields: Any) -> Job:
 
 
 def status(**layout: Any) -> Iterator[str]:
-    """With gaps and failures."""
+    """Shows gaps and failures."""
     came = {"files_announced": 27, "files_received": 27, "bytes_received": 45_600_000}
     late = timedelta(minutes=32, seconds=9)
     begins = Gap("cm/trace/ccm/calllogs", "begin", None, 1929, SINCE + late)
@@ -118,7 +118,7 @@ def status(**layout: Any) -> Iterator[str]:
 
 
 def failed_start(**layout: Any) -> Iterator[str]:
-    """How `start --wait` ends where no node took the login."""
+    """Shows how `start --wait` ends where no node took the login."""
     one = job(
         "failed",
         failed("cucm-pub", Code.AUTH_FAILED, "cucm-pub.example.org refused the login"),
@@ -136,7 +136,7 @@ def failed_start(**layout: Any) -> Iterator[str]:
 
 
 def dry_run(**layout: Any) -> Iterator[str]:
-    """With a node that refused, and one that does not fit."""
+    """Shows a node that refused, and one that does not fit."""
 
     def sized(name: str, size: int, **fields: object) -> Node:
         paths = (PathSize("cm/trace/ccm/sdl", 24, size), PathSize("cm/trace/ccm/calllogs", 3, 9000))
@@ -192,7 +192,7 @@ FORMS = {"80 columns": 80, "200 columns": 200, "a pipe": None}
 
 
 def text_of(page: Callable[..., Iterable[str]]) -> str:
-    """The page in each form, without colour."""
+    """Writes the page in each form, without colour."""
     forms = ([f"--- {name}", *page(columns=width)] for name, width in FORMS.items())
     return "\n\n".join("\n".join(lines) for lines in forms) + "\n"
 

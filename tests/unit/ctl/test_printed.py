@@ -12,7 +12,7 @@ from cucmd.protocol.jobs import Job, WatchReply
 
 
 class Daemon:
-    """As much of a client as is needed. `kept`: how many outputs a node has by now."""
+    """Has as much of a client as is needed. `kept`: how many outputs a node has by now."""
 
     def __init__(self) -> None:
         self.kept: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Bytes per second over the last few seconds."""
+"""Bytes per second are counted over the last few seconds."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from cucmctl.text.times import WINDOW, Rates
 
 @pytest.fixture
 def rates(job, node):
-    """`rates((0, 0), (1, 500))`: having seen so many bytes at these times."""
+    """Makes `Rates` that have seen so many bytes at these times: `rates((0, 0), (1, 500))`."""
 
     def _rates(*seen):
         rates = Rates()

@@ -18,7 +18,9 @@ FILE = f"files/192.0.2.9/1/platform/cli/{NAME}.cap"
 
 
 def ready_after(seconds: float, *, stops_within: float = 0.0, ignores: bool = False) -> Behaviour:
-    """As work/capture.py: begins with the others, and ends the capture also if cancelled."""
+    """Does what work/capture.py does: begins with the others, and ends the capture also if
+    cancelled.
+    """
 
     async def behaviour(task: NodeTask, report: Report) -> tuple[str, ...]:
         assert task.together is not None
@@ -51,7 +53,7 @@ def still_running(job: Job) -> list[bool]:
 
 
 def failed(job: Job) -> Failure:
-    """Why its first node has failed, as it is shown."""
+    """Says why its first node has failed, as it is shown."""
     shown = job.failure_of(job.nodes[0])
     assert shown is not None
     return shown

@@ -17,7 +17,7 @@ R = TypeVar("R")
 
 @pytest.fixture
 def autojump_clock(monkeypatch: pytest.MonkeyPatch) -> MockClock:
-    """In place of pytest-trio's: it does not jump while somebody waits for a thread, however long
+    """Stands for pytest-trio's: it does not jump while somebody waits for a thread, however long
     that takes. The store has threads of its own, and other files are written in trio's.
     """
     clock = MockClock(autojump_threshold=0)

@@ -66,7 +66,7 @@ async def test_a_stop_of_the_daemon_ends_it_and_says_what_is_known(
 
 
 def killed(job: Job, captured: Captured | None) -> Job:
-    """As the store has it after a kill."""
+    """Makes the job as the store has it after a kill."""
     job = job.begin(NOW)
     node = job.nodes[0].begin(NOW, 1)
     fields = {name: getattr(node, name) for name in node.__struct_fields__}

@@ -21,7 +21,7 @@ FRAME = 24 + PAGE  # of the journal, behind its header of 32 bytes
 
 
 def damage(path: Path) -> None:
-    """Every page of the database, and every page in its journal, is overwritten with other bytes.
+    """Overwrites every page of the database, and every page in its journal, with other bytes.
 
     The headers stay, so that SQLite reads the pages and does not take the journal for an empty one.
     """

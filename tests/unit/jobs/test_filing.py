@@ -43,7 +43,7 @@ def brings(files: int, ends: trio.Event | None = None) -> Behaviour:
 
 
 def listed(harness: SupervisorHarness, job_id: str) -> list[str]:
-    """The nodes that the manifest names."""
+    """Returns the nodes that the manifest names."""
     found = inspection.manifest(harness.tmp_path / "jobs" / job_id)
     return sorted({file["node"] for file in found})
 
@@ -101,7 +101,7 @@ class Appends:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Those that are made meanwhile wait until its end, also where a test fails."""
+        """Lets those that are made meanwhile wait until its end, also where a test fails."""
         self.go, self.waiting = trio.Event(), trio.Event()
         try:
             yield

@@ -211,7 +211,7 @@ KINDS = ("hangs before", "hangs after", "refuses", "dead", "healthy")
 
 
 class Account:
-    """What nodes see of one login. `right`: whether its password is."""
+    """Notes what nodes see of one login. `right`: whether its password is."""
 
     def __init__(self, kinds: Sequence[str], *, right: bool) -> None:
         self.tasks = [_task("secret", node) for node in map(str, range(len(kinds)))]

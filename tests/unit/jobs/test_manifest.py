@@ -40,7 +40,7 @@ LINES = {file: line(file) for file in (A, B, C)}
 
 
 def written(*files: ReceivedFile) -> bytes:
-    """The content of a manifest of these files."""
+    """Returns the content of a manifest of these files."""
     return b"".join(LINES[file] for file in files)
 
 

@@ -1,4 +1,4 @@
-"""Clusters, as the configuration and their nodes name them."""
+"""Clusters are as the configuration and their nodes name them."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -54,7 +54,7 @@ def config(tmp_path: Path, more: str = "") -> Config:
 
 
 def known(tmp_path: Path, *discoveries: StoredDiscovery) -> list[KnownCluster]:
-    """`discoveries`: the newest first."""
+    """Returns the known clusters. `discoveries`: the newest first."""
     settings, by_asked = config(tmp_path), {one.asked: one for one in discoveries}
     found = []
     for place in places(settings, tuple(by_asked)):
@@ -121,12 +121,12 @@ def test_a_cluster_is_found_by_any_name_of_its_nodes(tmp_path: Path, name: str) 
 
 
 async def unused(extra: object) -> tuple[str, ...]:
-    """In place of a reload."""
+    """Stands for a reload, which must not be asked for."""
     raise AssertionError
 
 
 class Discoveries:
-    """In place of the store."""
+    """Stands for the store."""
 
     def __init__(self, *kept: StoredDiscovery, error: Exception | None = None) -> None:
         self.kept, self.error = kept, error
@@ -161,7 +161,9 @@ async def test_a_reply_has_nodes_only_with_a_name(tmp_path: Path) -> None:
 
 
 def large(number: int) -> StoredDiscovery:
-    """Of a cluster of 400 nodes, each of which has the same name as one of every other cluster."""
+    """Makes that of a cluster of 400 nodes, each of which has the same name as one of every other
+    cluster.
+    """
     members = (
         Member(f"10.{number}.{i // 250}.{i % 250}", f"10.{number}.0.1", f"sub{i}", None, "S", "x")
         for i in range(400)

@@ -84,7 +84,9 @@ command = 900
 
 @pytest.fixture
 def two_clusters(tmp_path: Path) -> Planner:
-    """Of nodes a and b, each with the credential of its cluster: a file below `tmp_path`."""
+    """Returns a planner of two clusters, of nodes a and b, each with the credential of its cluster:
+    a file below `tmp_path`.
+    """
     for name in ("berlin", "bern"):
         named_credential(tmp_path, name, "administrator", f"secret of {name}")
     return planner(tmp_path)

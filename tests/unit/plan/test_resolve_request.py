@@ -200,7 +200,7 @@ def test_options_of_the_request_win_over_the_profile():
 
 
 def written_for(of_all=None, *, added=None, only=None, **request):
-    """Of each path."""
+    """Returns that of each path."""
     found = resolve_collection(Files(Collection(**request), only, added, of_all), WRITTEN, NOW)
     return dict(zip(found.paths, found.written_for, strict=True))
 

@@ -128,7 +128,7 @@ def test_what_stands_for_nothing_is_refused(
 
 
 def planner(folder: Path, *tied: str) -> Planner:
-    """With a credential of the cluster `berlin`, tied by these lines."""
+    """Returns a planner with a credential of the cluster `berlin`, tied by these lines."""
     more = named_credential(folder, "ops", "administrator", "secret of ops")
     text = f'{ONLY_PUBLISHER}credential = "ops"\nanswer = 9\n{more}'
     if tied:

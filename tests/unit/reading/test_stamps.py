@@ -117,7 +117,7 @@ def last_of(text: bytes, size: int, by: datetime = BY) -> Stamp | None:
 
 
 def times_of(head: bytes, *times: str) -> bytes:
-    """An SDL file with a line at each of these times."""
+    """Makes an SDL file with a line at each of these times."""
     lines = (b"00000001.000 |%s.000 |AppInfo  |x\n" % time.encode() for time in times)
     return head.split(b"\n")[0] + b"\n" + b"".join(lines)
 

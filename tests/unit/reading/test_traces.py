@@ -26,7 +26,7 @@ FIRST, LAST = datetime(2026, 11, 25, 13), datetime(2026, 11, 25, 14, 39, 59)
 
 
 def log4j(lines: int = 6000) -> bytes:
-    """A line a second from 13:00 on."""
+    """Writes a line a second from 13:00 on."""
     return b"".join(
         b"2026-11-25 %02d:%02d:%02d,001 INFO  [x] %d\n"
         % (13 + n // 3600, n // 60 % 60, n % 60, n * n)

@@ -38,7 +38,7 @@ def archive(content: bytes) -> Contents | None:
 
 
 def is_whole(content: bytes) -> bool:
-    """Of a gzip."""
+    """Says whether a gzip is whole."""
     try:
         read_gzip(io.BytesIO(content))
     except NotWhole:

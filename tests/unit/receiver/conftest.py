@@ -15,7 +15,7 @@ from rig.sftp_client import Client, Pair
 
 @pytest.fixture
 def make_client(tmp_path: Path) -> Iterator[Callable[..., Client]]:
-    """`make_client(quota, handles=3)`: a session of a login with these limits.
+    """Opens a session of a login with these limits: `make_client(quota, handles=3)`.
 
     Called again, it makes another session of the same login.
     """

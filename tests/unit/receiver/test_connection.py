@@ -1,4 +1,4 @@
-"""Limits of a connection beyond those of asyncssh."""
+"""A connection has limits beyond those of asyncssh."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def fill(side: Side, name: Callable[[int], str] = str) -> int:
 
 
 def told(side: Side, frame: OfLogin) -> Grant | Refuse | None:
-    """As it comes from another process: with texts of its own."""
+    """Tells it as it comes from another process: with texts of its own."""
     return side.take(DECODER.decode(packet(frame)))
 
 

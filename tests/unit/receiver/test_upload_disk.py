@@ -52,7 +52,7 @@ def test_a_disk_that_fails_to_keep_the_file_leaves_it_incomplete(
 
 @pytest.fixture
 def late_error(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """After the call, the next close fails as if an earlier write was not stored."""
+    """Lets the next close after the call fail as if an earlier write was not stored."""
     close = os.close
 
     def fails_once(descriptor: int) -> None:

@@ -71,7 +71,7 @@ def acting(
     *,
     view_reads_files: bool = False,
 ) -> Caller:
-    """As whom the call is made, by both steps in which the server asks."""
+    """Says as whom the call is made, by both steps in which the server asks."""
     access = Access(OURS, OPERATOR, VIEWER, view_reads_files, frozenset({SPEAKER}))
     access.authorize(who, method)
     return access.as_whom(who, method, Request(on_behalf_of=asked))

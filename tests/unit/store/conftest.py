@@ -36,8 +36,9 @@ class WatchedConnection:
 
 
 class Disk:
-    """`connect` for a store. Faults and the gate concern commits of writes, unless
-    `good_statements` says which of a write's statements is the first that fails."""
+    """Gives a store its `connect`. Faults and the gate concern commits of writes, unless
+    `good_statements` says which of a write's statements is the first that fails.
+    """
 
     def __init__(self) -> None:
         self.error: str | None = None

@@ -18,7 +18,7 @@ MakeJob = Callable[..., Job]
 
 
 async def wait_for(event) -> None:
-    """Until the store's thread has set a `threading.Event`."""
+    """Waits until the store's thread has set a `threading.Event`."""
     await trio.to_thread.run_sync(event.wait, 10)
     assert event.is_set()
 

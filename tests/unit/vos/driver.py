@@ -114,7 +114,7 @@ def in_file_get(split: Split = whole, request: vos.FileGet = REQUEST) -> Driver:
 
 
 def failed(events: Iterable[vos.Event]) -> list[tuple[str, str]]:
-    """Code and message of each failure."""
+    """Returns code and message of each failure."""
     return [
         (event.failure.code.value, event.failure.message)
         for event in events

@@ -205,7 +205,7 @@ def test_only_words_name_a_cause() -> None:
 
 
 def reads(*pieces: str) -> list[int]:
-    """How many `Moving` each piece gives after the last answer."""
+    """Returns how many `Moving` each piece gives after the last answer."""
     driver = typed()
     driver.feed(said(NORMAL[:-2]).removesuffix(b"\r\nadmin:"))
     given = [driver.feed(piece.encode()) for piece in pieces]

@@ -1,4 +1,4 @@
-"""The answer to `file list ... detail`: its files, and nothing else."""
+"""The answer to `file list ... detail` gives its files, and nothing else."""
 
 from datetime import datetime
 from zoneinfo import ZoneInfo

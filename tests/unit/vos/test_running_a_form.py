@@ -11,7 +11,7 @@ PAGER = b"\x1b[1mPress <enter> for 1 line, <space> for one page, or <q> to quit\
 
 
 def running(command: vos.Command = COMMAND) -> vos.Cli:
-    """At its echo."""
+    """Returns it at its echo."""
     cli = vos.Cli((ADMIN_PASSWORD,))
     cli.receive(BANNER + b"admin:")
     cli.quiet()

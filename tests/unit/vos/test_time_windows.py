@@ -16,7 +16,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
 
 
 def window(zone=BERLIN, now=NOW, *, written_for="1s", ahead=timedelta(), **fields):
-    """Of a file that is written at once, unless `written_for` is given."""
+    """Makes the window of a file that is written at once, unless `written_for` is given."""
     collection = Collect(paths=("x",), **fields)
     return window_for(collection, now, zone, ahead, written_for=written_for)
 

@@ -46,8 +46,8 @@ BEGUN, AWAY, BACK = JobEvent("begun"), JobEvent("away", why="it is gone"), JobEv
 
 
 class Daemon:
-    """As a client of it: `job` is what `Status` gives, or raises; `listed` what `List` gives, by
-    status, the newest first. `meanwhile` is called before each reply. `asked`: how often.
+    """Is the daemon for a client: `job` is what `Status` gives, or raises; `listed` what `List`
+    gives, by status, the newest first. `meanwhile` is called before each reply. `asked`: how often.
     """
 
     def __init__(self) -> None:
@@ -78,13 +78,14 @@ class Daemon:
 
 
 def decoded(reply: JobReply | ListReply, kind: type[R]) -> R:
-    """As it comes over a socket."""
+    """Decodes it as it comes over a socket."""
     return msgspec.json.decode(msgspec.json.encode(reply), type=kind)
 
 
 class Reader:
-    """A client of a stream. `status` is that of the reply, `events` what came, each by its fields;
-    `last` is what an EventSource sends when it comes again. It reads only while `reads` is set.
+    """Plays a client of a stream. `status` is that of the reply, `events` what came, each by its
+    fields; `last` is what an EventSource sends when it comes again. It reads only while `reads` is
+    set.
     """
 
     def __init__(self, last: str | None) -> None:
@@ -187,7 +188,7 @@ class Hub:
 
 
 async def a_while() -> None:
-    """For others to go on."""
+    """Lets others go on."""
     for _ in range(10):
         await trio.lowlevel.checkpoint()
 

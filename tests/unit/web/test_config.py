@@ -1,4 +1,4 @@
-"""The configuration of cucmweb. An error names the key, its value, and what was expected."""
+"""cucmweb reads its configuration. An error names the key, its value, and what was expected."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The document at /openapi.json."""
+"""The document at /openapi.json describes every path."""
 
 import json
 from typing import Any

@@ -134,7 +134,9 @@ async def test_one_that_ends_by_itself_before_its_count_is_noted(
 
 
 def prints_a_prompt(seconds: float) -> Act:
-    """As output, after which it says nothing and captures on, for so long or until Ctrl-C."""
+    """Prints it as output, after which it says nothing and captures on, for so long or until
+    Ctrl-C.
+    """
 
     async def act(node: Node) -> None:
         await trio.sleep(5)

@@ -146,7 +146,9 @@ async def test_the_paths_of_a_node_must_fit_together(
 async def test_the_nodes_of_a_job_must_fit_its_quota_together(
     tmp_path: Path, autojump_clock: trio.testing.MockClock, compress: bool, fits: list[bool | None]
 ) -> None:
-    """25 bytes each, and 10. Those of a node that is turned away do not come, so the last fits."""
+    """Two nodes have 25 bytes each, the last has 10. Those of a node that is turned away do not
+    come, so the last fits.
+    """
     of_job, found = Allowance(40), []
     for number, paths in enumerate([("syslog", "core"), ("syslog", "core"), ("core", "core")]):
         async with scripted(appliance(BOTH)) as node:

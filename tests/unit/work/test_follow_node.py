@@ -40,7 +40,7 @@ def node_that(act: Act, line: str = LINE) -> Script:
 
 
 async def grows(node: Node) -> None:
-    """A line a minute, until Ctrl-C."""
+    """Prints a line a minute, until Ctrl-C."""
     await node.say(*LINES)
     async with trio.open_nursery() as nursery:
 
