@@ -371,7 +371,10 @@ class JobRun:
                     with trio.move_on_after(RECORD_FIRST):
                         await self.recorder.durable()
                 finally:
-                    self._end_tasks(before, after)
+                    # In the next turn of the loop: that takes a while for hundreds of nodes, and
+                    # the reply, which is all that is left to do in this turn, need not wait for it.
+                    soon = trio.lowlevel.current_trio_token().run_sync_soon
+                    soon(self._end_tasks, before, after)
                 await self.recorder.durable()
             except StoreFailed as error:
                 if self._stopping:  # the next start resumes what the store has
