@@ -1,7 +1,6 @@
 """Gives `Client` the methods of `cucmctl.Client`, on trio.
 
-What each asks, and what it makes of the reply, is said for both in `cucmctl/client/methods.py` and
-`case_methods.py`.
+What each asks, and what it makes of the reply, is said for both in `cucmctl/client/methods.py`.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import trio
 
-from cucmctl.client import case_methods, methods
+from cucmctl.client import methods
 from cucmctl.client.calls import CALL_TIMEOUT
 from cucmctl.client.errors import ConnectionLost, DaemonUnavailable, ProtocolError
 from cucmctl.client.method_call import MethodCall
@@ -75,9 +74,12 @@ class Client(Calls):
     """
 
     start = _asked(methods.start)
+    collect = _asked(methods.collect)
     run = _asked(methods.run)
     check = _asked(methods.check)
     health = _asked(methods.health)
+    capture = _asked(methods.capture)
+    follow = _asked(methods.follow)
     discover = _asked(methods.discover)
     retry = _asked(methods.retry)
     stop = _asked(methods.stop)
@@ -88,12 +90,12 @@ class Client(Calls):
     label = _asked(methods.label)
     watch = _streamed(methods.watch)
 
-    files = _streamed(case_methods.files)
-    output = _streamed(case_methods.output)
-    transcript = _streamed(case_methods.transcript)
-    verify = _streamed(case_methods.verify)
-    delete = _asked(case_methods.delete)
-    prune = _asked(case_methods.prune)
+    files = _streamed(methods.files)
+    output = _streamed(methods.output)
+    transcript = _streamed(methods.transcript)
+    verify = _streamed(methods.verify)
+    delete = _asked(methods.delete)
+    prune = _asked(methods.prune)
 
     profiles = _asked(methods.profiles)
     credentials = _asked(methods.credentials)
@@ -130,7 +132,7 @@ class Client(Calls):
 
         nodes, incomplete, wrong: as for `cucmctl.Client.export`, which raises the same.
         """
-        call = case_methods.export(job_id, nodes=nodes, incomplete=incomplete, wrong=wrong)
+        call = methods.export(job_id, nodes=nodes, incomplete=incomplete, wrong=wrong)
         async with self.upgraded(call.method, call.request, call.reply) as (answer, stream):
             reply = call.taken(answer)
             yield reply, Exported(stream, reply.length)

@@ -1,8 +1,8 @@
-"""Plans what a request of the socket asks for, as its method does."""
+"""Plans what a request of the socket asks for, as its method does; and how clients ask for it."""
 
 from collections.abc import Sequence
 
-from cucmd.job.asked import How
+from cucmd.job.asked import Collection, How, Packets, Tail
 from cucmd.job.job import Job
 from cucmd.job.work import StartRequest
 from cucmd.plan.planner import Planned, Planner
@@ -28,3 +28,17 @@ def with_how(fields: dict[str, object]) -> dict[str, object]:
     how = {name: value for name, value in fields.items() if name in How.__struct_fields__}
     others = {name: value for name, value in fields.items() if name not in how}
     return {**others, "how": How(**how)} if how else others
+
+
+# The methods of a client that start one kind of work: each with the nodes and an argument of it,
+# and the member of `Start` that this makes.
+SHORT_FORMS = [
+    ("collect", [["a"], Collection(paths=("x",))], ("collection", {"paths": ["x"]})),
+    ("run", [["a"], ["show status"]], ("commands", {"lines": ["show status"]})),
+    ("check", [["a"]], ("check", {})),
+    ("health", [["a"]], ("health", {})),
+    ("capture", [["a"]], ("capture", {})),
+    ("capture", [["a"], Packets(port=5060)], ("capture", {"port": 5060})),
+    ("follow", [["a"], Tail("syslog/messages")], ("follow", {"path": "syslog/messages"})),
+    ("discover", ["a"], ("discovery", {})),
+]

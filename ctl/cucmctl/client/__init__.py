@@ -2,9 +2,7 @@
 
     client.py    `Client`: a method for each of the daemon's
     methods.py   PURE  what the methods ask, for this client and that on trio
-    case_methods.py  PURE  those of them about what a job has collected
     method_call.py  PURE  how they say it
-    asked.py     makes a method of `Client` of it
     calls.py     makes its calls, over one connection
     once.py      PURE  what starts something has one effect
     cluster.py   the nodes of a cluster, before a job is started on them

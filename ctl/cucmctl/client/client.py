@@ -1,6 +1,6 @@
 """`Client`: the daemon's methods as Python methods, blocking, over its Unix socket.
 
-What those that are `asked` take, do and raise is in `methods.py` and `case_methods.py`. Each that
+What those that are `asked` take, do and raise is in `methods.py` and `methods.py`. Each that
 gives an iterator has its own connection, opened at the first step and closed with it, so that the
 client can be used for other calls meanwhile.
 """
@@ -9,23 +9,57 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from msgspec.structs import replace
 
-from cucmctl.client import case_methods, methods
-from cucmctl.client.asked import asked
+from cucmctl.client import methods
 from cucmctl.client.calls import Calls
 from cucmctl.client.errors import InvalidRequest, ProtocolError
-from cucmctl.client.method_call import answered
+from cucmctl.client.method_call import MethodCall, answered
 from cucmctl.client.methods import UNFINISHED
-from cucmd.job.asked import Collection, How, Login, Packets, Tail
+from cucmd.job.asked import Collection, How, Login
 from cucmd.job.kind import AskedWork
 from cucmd.protocol import jobs
 
 if TYPE_CHECKING:
+    from inspect import Signature
+
     from cucmctl.export.received import Export, OpenExport
     from cucmd.protocol import cases, knowledge
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def asked(make: Callable[P, MethodCall[T]]) -> Callable[Concatenate[Calls, P], T]:
+    """Makes a method that makes this call, and returns what it gives. `help` shows it as `make`."""
+
+    def method(self: Calls, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self.ask(make(*args, **kwargs))
+
+    method.__name__ = make.__name__
+    method.__qualname__ = f"Client.{make.__name__}"
+    method.__doc__ = make.__doc__
+    vars(method)["__wrapped__"] = _Described(make)
+    return method
+
+
+class _Described:
+    """Makes the signature of a method for `inspect`, and only then, as that takes long to load."""
+
+    def __init__(self, make: Callable[..., object]) -> None:
+        self._make = make
+
+    @property
+    def __signature__(self) -> Signature:
+        from inspect import Parameter, signature  # noqa: PLC0415  # only for `help`
+
+        of = signature(self._make)
+        itself = Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)
+        result = of.return_annotation.removeprefix("MethodCall[").removesuffix("]")
+        return of.replace(parameters=[itself, *of.parameters.values()], return_annotation=result)
 
 
 class Client(Calls):
@@ -40,9 +74,12 @@ class Client(Calls):
     """
 
     start = asked(methods.start)
+    collect = asked(methods.collect)
     run = asked(methods.run)
     check = asked(methods.check)
     health = asked(methods.health)
+    capture = asked(methods.capture)
+    follow = asked(methods.follow)
     discover = asked(methods.discover)
     retry = asked(methods.retry)
     status = asked(methods.status)
@@ -51,8 +88,8 @@ class Client(Calls):
     cancel = asked(methods.cancel)
     stop = asked(methods.stop)
     label = asked(methods.label)
-    delete = asked(case_methods.delete)
-    prune = asked(case_methods.prune)
+    delete = asked(methods.delete)
+    prune = asked(methods.prune)
     profiles = asked(methods.profiles)
     credentials = asked(methods.credentials)
     host_keys = asked(methods.host_keys)
@@ -83,29 +120,6 @@ class Client(Calls):
         discover_first(self, cluster, login=login, timeouts=how.timeouts, tell=tell)
         how = replace(how, discovered=(cluster,))
         return self.start([cluster], work, login=login, how=how)
-
-    def collect(
-        self, nodes: Sequence[str], collection: Collection, *, login: Login, how: How | None = None
-    ) -> jobs.Job:
-        """Collects files."""
-        return self.start(nodes, collection, login=login, how=how)
-
-    def capture(
-        self,
-        nodes: Sequence[str],
-        packets: Packets | None = None,
-        *,
-        login: Login,
-        how: How | None = None,
-    ) -> jobs.Job:
-        """Captures packets on all nodes at the same time; `stop` ends it early."""
-        return self.start(nodes, packets or Packets(), login=login, how=how)
-
-    def follow(
-        self, nodes: Sequence[str], tail: Tail, *, login: Login, how: How | None = None
-    ) -> jobs.Job:
-        """Follows a file on all nodes. `output` has its lines as they come; `stop` ends it."""
-        return self.start(nodes, tail, login=login, how=how)
 
     def watch(
         self,
@@ -159,7 +173,7 @@ class Client(Calls):
 
         Raises `JobNotFound`, `NodeNotFound`.
         """
-        return self._items(case_methods.files(job_id, nodes))
+        return self._items(methods.files(job_id, nodes))
 
     def output(
         self, job_id: str, nodes: Sequence[str] | None = None, *, follow: bool = False
@@ -170,14 +184,14 @@ class Client(Calls):
         An output comes in pieces, the last of which has `ended` and what was `parsed`.
         Raises `JobNotFound`, `NodeNotFound`.
         """
-        return self._items(case_methods.output(job_id, nodes, follow=follow))
+        return self._items(methods.output(job_id, nodes, follow=follow))
 
     def transcript(self, job_id: str, node: str, *, follow: bool = False) -> Iterator[str]:
         """What was said on a node, in pieces. With `follow` until the node has ended.
 
         Raises `JobNotFound`, `NodeNotFound`.
         """
-        return self._items(case_methods.transcript(job_id, node, follow=follow))
+        return self._items(methods.transcript(job_id, node, follow=follow))
 
     def export(
         self,
@@ -196,7 +210,7 @@ class Client(Calls):
         """
         from cucmctl.export.received import Export  # noqa: PLC0415  # only to export
 
-        call = case_methods.export(job_id, nodes=nodes, incomplete=incomplete, wrong=wrong)
+        call = methods.export(job_id, nodes=nodes, incomplete=incomplete, wrong=wrong)
         return Export(*self._upgraded(call))
 
     def export_files(
@@ -221,7 +235,7 @@ class Client(Calls):
 
         if not may_open_enough():
             return None
-        call = case_methods.export(
+        call = methods.export(
             job_id,
             nodes=nodes,
             incomplete=incomplete,
@@ -244,7 +258,7 @@ class Client(Calls):
 
         Raises `JobNotFound`, `NodeNotFound`, `JobBusy`.
         """
-        return self._items(case_methods.verify(job_id, nodes))
+        return self._items(methods.verify(job_id, nodes))
 
     def clusters(self, name: str | None = None) -> tuple[knowledge.Cluster, ...]:
         """The clusters that the daemon knows, by the configuration or by a discovery.

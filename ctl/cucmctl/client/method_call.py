@@ -1,9 +1,8 @@
 """PURE. Declares `MethodCall`: what a method of a client asks the daemon, and what it makes of the
 reply.
 
-The methods are in `methods.py` and `case_methods.py`, once for all clients. What has to ask the
-daemon in its middle is a generator, `Steps`: it gives items, and calls, of which it is sent the
-results.
+The methods are in `methods.py`, once for all clients. What has to ask the daemon in its middle is a
+generator, `Steps`: it gives items, and calls, of which it is sent the results.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""PURE. Says what the methods of a client ask about jobs, and about what the daemon knows.
+"""PURE. Says what the methods of a client ask the daemon.
 
 Each is described as the method of that name which a client has of it. Requests and replies are
-declared once, in `cucmd.job` and `cucmd.protocol`.
+declared once, in `cucmd.job` and `cucmd.protocol`. Of a method that is not made of it alone, the
+description is that of the client.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from cucmd.job.asked import (
     HealthChecks,
     How,
     Login,
+    Packets,
+    Tail,
     Timeouts,
 )
 from cucmd.job.kind import AskedWork
@@ -30,9 +33,9 @@ from cucmd.job.work import start_request
 from cucmd.protocol import jobs
 
 if TYPE_CHECKING:
-    from cucmd.protocol import knowledge
+    from cucmd.protocol import cases, knowledge
 else:
-    knowledge = Later("cucmd.protocol.knowledge")
+    cases, knowledge = Later("cucmd.protocol.cases"), Later("cucmd.protocol.knowledge")
 
 UNFINISHED: tuple[Literal["queued", "running"], ...] = ("queued", "running")
 # Jobs that the daemon lists at once.
@@ -75,6 +78,13 @@ def start(
     return MethodCall("Start", request, jobs.StartReply, _started, once=True)
 
 
+def collect(
+    nodes: Sequence[str], collection: Collection, *, login: Login, how: How | None = None
+) -> MethodCall[jobs.Job]:
+    """Collects files."""
+    return start(nodes, collection, login=login, how=how)
+
+
 def run(
     nodes: Sequence[str], commands: Sequence[str], *, login: Login, how: How | None = None
 ) -> MethodCall[jobs.Job]:
@@ -98,6 +108,24 @@ def health(
 ) -> MethodCall[jobs.Job]:
     """Looks whether nodes are well; each has its `health`. `only`: the names of checks."""
     return start(nodes, HealthChecks(texts_or_none("only", only)), login=login, how=how)
+
+
+def capture(
+    nodes: Sequence[str],
+    packets: Packets | None = None,
+    *,
+    login: Login,
+    how: How | None = None,
+) -> MethodCall[jobs.Job]:
+    """Captures packets on all nodes at the same time; `stop` ends it early."""
+    return start(nodes, packets or Packets(), login=login, how=how)
+
+
+def follow(
+    nodes: Sequence[str], tail: Tail, *, login: Login, how: How | None = None
+) -> MethodCall[jobs.Job]:
+    """Follows a file on all nodes. `output` has its lines as they come; `stop` ends it."""
+    return start(nodes, tail, login=login, how=how)
 
 
 def discover(publisher: str, *, login: Login, how: How | None = None) -> MethodCall[jobs.Job]:
@@ -195,6 +223,82 @@ def watch(
     job_id: str | None = None, *, changes: bool = False
 ) -> MethodCall[tuple[jobs.WatchReply]]:
     return MethodCall("Watch", jobs.WatchRequest(job_id, changes or None), jobs.WatchReply, alone)
+
+
+def files(job_id: str, nodes: Sequence[str] | None = None) -> MethodCall[tuple[cases.File, ...]]:
+    request = cases.FilesRequest(job_id, texts_or_none("nodes", nodes))
+    return MethodCall("Files", request, cases.FilesReply, lambda reply: reply.files)
+
+
+def output(
+    job_id: str, nodes: Sequence[str] | None = None, *, follow: bool = False
+) -> MethodCall[tuple[cases.CommandOutput, ...]]:
+    request = cases.OutputRequest(job_id, texts_or_none("nodes", nodes), follow or None)
+    return MethodCall("Output", request, cases.OutputReply, _outputs)
+
+
+def _outputs(reply: cases.OutputReply) -> tuple[cases.CommandOutput, ...]:
+    return () if reply.output is None else (reply.output,)
+
+
+def transcript(job_id: str, node: str, *, follow: bool = False) -> MethodCall[tuple[str]]:
+    request = cases.TranscriptRequest(job_id, node, follow or None)
+    return MethodCall("Transcript", request, cases.TranscriptReply, lambda reply: (reply.text,))
+
+
+def export(
+    job_id: str,
+    *,
+    nodes: Sequence[str] | None = None,
+    incomplete: bool = False,
+    wrong: dict[str, str] | None = None,
+    descriptors: bool = False,
+    verify: bool = False,
+) -> MethodCall[cases.ExportReply]:
+    request = cases.ExportRequest(
+        job_id,
+        texts_or_none("nodes", nodes),
+        incomplete or None,
+        descriptors or None,
+        verify or None,
+        wrong or None,
+    )
+    return MethodCall("Export", request, cases.ExportReply, itself)
+
+
+def verify(job_id: str, nodes: Sequence[str] | None = None) -> MethodCall[tuple[cases.VerifyReply]]:
+    request = cases.VerifyRequest(job_id, texts_or_none("nodes", nodes))
+    return MethodCall("Verify", request, cases.VerifyReply, alone)
+
+
+def delete(job_id: str, *, files_only: bool = False) -> MethodCall[cases.DeleteReply]:
+    """Deletes a closed job with everything that it collected; with `files_only` its record
+    stays. Returns once that is done, however long it takes. The reply has the job as it was.
+
+    Raises `JobNotFound`, `JobBusy`, `StorageFailed`.
+    """
+    request = cases.DeleteRequest(job_id, files_only or None)
+    return MethodCall("Delete", request, cases.DeleteReply, itself, limited=False)
+
+
+def prune(
+    *,
+    older_than: str | None = None,
+    keep: int | None = None,
+    larger_than: int | None = None,
+    labels: Mapping[str, str] | None = None,
+    dry_run: bool = False,
+) -> MethodCall[cases.PruneReply]:
+    """Deletes closed jobs of which all that is given is true, but none with the label `keep`.
+
+    They ended longer ago than `older_than` ("30d"); `keep` newer ones with these labels stay;
+    their files take more bytes than `larger_than`; they have all of `labels`.
+    The reply has the jobs, the first thousand of them; with `dry_run` they are not deleted.
+    Raises `InvalidRequest`.
+    """
+    chosen = None if labels is None else dict(labels)
+    request = cases.PruneRequest(older_than, keep, larger_than, chosen, dry_run or None)
+    return MethodCall("Prune", request, cases.PruneReply, itself, limited=False)
 
 
 def clusters(name: str | None = None) -> Steps[knowledge.Cluster]:

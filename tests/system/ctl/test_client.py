@@ -19,6 +19,7 @@ from cucmctl import Client, Collection, Login, Timeouts
 from cucmd.job.work import StartRequest
 from cucmd.protocol import errors as wire_errors
 from cucmd.protocol.jobs import CancelReply, JobReply
+from rig.asking import SHORT_FORMS
 from rig.quiet import wait_until
 
 JOB_ID = "3f2a00112233"
@@ -42,6 +43,15 @@ def test_start_gives_the_job(canned, client, job):
     assert (started.job_id, started.nodes[0].status) == (JOB_ID, "running")
     assert canned.calls[0][1]["timeouts"]["command"] == 60
     assert canned.calls[0][1]["concurrency"] == 2
+
+
+@pytest.mark.parametrize(("name", "arguments", "asked"), SHORT_FORMS)
+def test_a_short_form_starts_its_kind_of_work(canned, client, job, name, arguments, asked):
+    for method in ("Start", f"Start:{asked[0]}"):
+        canned.on(method, canned.reply({"job": job("running")}))
+    assert getattr(client, name)(*arguments, login=Login(credential="lab")).job_id == JOB_ID
+    [(_, sent)] = canned.calls
+    assert (sent["nodes"], sent.get(asked[0])) == (["a"], asked[1])
 
 
 ONE_TEXT = r"{}: 'berlin' is a single text; expected several, as in \['berlin'\]"

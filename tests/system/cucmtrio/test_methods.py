@@ -9,16 +9,15 @@ import trio
 import cucmctl
 import cucmtrio
 from cucmctl import Collection, Commands, ConnectionLost, DaemonUnavailable, JobNotFound, Login
-from cucmctl.client import case_methods, methods
+from cucmctl.client import methods
 from cucmtrio import open_client
+from rig.asking import SHORT_FORMS
 from rig.pages import ROOT
 from rig.scripted_daemon import refusal, reply
 from system.ctl.conftest import make_job, make_node, make_summary
 
 LOGIN = Login(credential="lab")
-# What `start` is given by one struct has no short form here, and trio has scopes for a timeout.
-ONLY_BLOCKING = {"call", "capture", "close", "collect", "connect", "export_files", "follow"}
-ONLY_BLOCKING |= {"start_cluster"}
+ONLY_BLOCKING = {"call", "close", "connect", "export_files", "start_cluster"}
 OWN_ARGUMENTS = {"wait", "watch"}
 PAGE = ROOT / "ctl/man/cucmtrio.3.md"
 
@@ -43,7 +42,7 @@ def test_it_has_the_methods_of_the_blocking_client():
 def test_each_method_has_the_arguments_of_the_blocking_one(name):
     blocking = arguments(getattr(cucmctl.Client, name))
     assert arguments(getattr(cucmtrio.Client, name)) == blocking
-    made_by = getattr(methods, name, None) or getattr(case_methods, name, None)
+    made_by = getattr(methods, name, None)
     if made_by is not None and name != "export":  # which asks for open files too
         assert arguments(made_by) == blocking
 
@@ -89,6 +88,16 @@ async def test_a_start_that_is_cut_off_is_made_again_with_its_key(serving, clien
     keys = [call["parameters"]["start_key"] for call in serve.calls]
     assert len(keys) == 3
     assert len({*keys}) == 1
+
+
+@pytest.mark.parametrize(("name", "arguments", "asked"), SHORT_FORMS)
+async def test_a_short_form_starts_its_kind_of_work(serving, client, name, arguments, asked):
+    serve = answering(STARTED)
+    async with serving(serve):
+        job = await getattr(client, name)(*arguments, login=LOGIN)
+    assert job.job_id == "3f2a00112233"
+    sent = serve.calls[0]["parameters"]
+    assert (sent["nodes"], sent.get(asked[0])) == (["a"], asked[1])
 
 
 async def test_a_retry_is_made_again_while_the_daemon_is_away(
