@@ -11,7 +11,7 @@ from cucmctl.cli import printer
 from cucmctl.cli.options import Verb, VerbParser, add_targets
 from cucmctl.commands.begin import COLLECTING, add_how, add_try_all, begin_on_nodes, followed
 from cucmctl.commands.watch import add_reconnect
-from cucmctl.text import checked, render
+from cucmctl.text import check, render
 from cucmctl.text.views import TableAtTheEnd
 from cucmd.job.asked import Checks
 from cucmd.protocol.jobs import Job
@@ -49,7 +49,7 @@ class CheckTable(TableAtTheEnd):
     """Adds a note if the receiver was not tried."""
 
     def __init__(self, *, receiver: bool, as_json: bool) -> None:
-        super().__init__(checked.table, as_json=as_json)
+        super().__init__(check.table, as_json=as_json)
         self._receiver = receiver
 
     def conclude(self, job: Job) -> None:

@@ -37,7 +37,7 @@ from cucmctl.commands.begin import (
     timeouts_of,
 )
 from cucmctl.commands.watch import add_reconnect
-from cucmctl.text import found, render
+from cucmctl.text import discover, render
 from cucmctl.text.views import AtTheEnd
 from cucmd.job.asked import How, Login
 from cucmd.protocol.jobs import Job
@@ -144,7 +144,7 @@ def _lines(arguments: argparse.Namespace, job: Job) -> Iterator[str]:
             printer.line(text, out)
         if name is not None:
             at = node.completed_at or datetime.now(UTC)
-            yield from found.block(name, node.node, node.found, credential=credential, at=at)
+            yield from discover.block(name, node.node, node.found, credential=credential, at=at)
             printer.note("nothing is saved: put this into the daemon's cucmd.toml, cucmctl reload")
 
 

@@ -12,7 +12,7 @@ from cucmctl.cli import exits
 from cucmctl.cli.options import Verb, VerbParser, add_targets
 from cucmctl.commands.begin import add_how, add_try_all, begin_on_nodes, followed
 from cucmctl.commands.watch import add_reconnect
-from cucmctl.text import judged, render
+from cucmctl.text import health, render
 from cucmctl.text.views import TableAtTheEnd
 from cucmd.job.asked import HealthChecks
 from cucmd.job.health import CHECKS
@@ -65,12 +65,12 @@ class HealthView(TableAtTheEnd):
     """`worst` gets the exit code of what was found."""
 
     def __init__(self, worst: list[int], *, as_json: bool) -> None:
-        super().__init__(judged.lines, as_json=as_json)
+        super().__init__(health.lines, as_json=as_json)
         self._worst = worst
 
     def conclude(self, job: Job) -> None:
-        job = judged.whole(job)
-        self._worst.append(judged.exit_code(job))
+        job = health.whole(job)
+        self._worst.append(health.exit_code(job))
         super().conclude(job)
 
 

@@ -31,10 +31,10 @@ from cucmctl.text.window import window
 from cucmd.protocol.jobs import DEFAULT_LIMIT, Job, JobStatus, JobSummary, ListRequest
 
 if TYPE_CHECKING:
-    from cucmctl.text import checked, job_list, judged, sized
+    from cucmctl.text import check, dry_run, health, job_list
 else:  # most jobs need none of them
-    checked, job_list = Later("cucmctl.text.checked"), Later("cucmctl.text.job_list")
-    judged, sized = Later("cucmctl.text.judged"), Later("cucmctl.text.sized")
+    check, job_list = Later("cucmctl.text.check"), Later("cucmctl.text.job_list")
+    health, dry_run = Later("cucmctl.text.health"), Later("cucmctl.text.dry_run")
 
 # how many jobs `status` shows without a job: they fit a small terminal
 NEWEST = 10
@@ -70,7 +70,7 @@ def _status(arguments: argparse.Namespace) -> int:
             return _show_list(jobs, as_json=arguments.json)
         job = client.status(arguments.job)
     if any(node.health is not None for node in job.nodes):
-        job = judged.whole(job)
+        job = health.whole(job)
     layout = printer.layout(sys.stdout)
     lines = render.job(job, datetime.now(UTC), **layout, found=_found(job, **layout))
     seen = render.first_in_view(lines, printer.rows(sys.stdout), layout["columns"])
@@ -80,11 +80,11 @@ def _status(arguments: argparse.Namespace) -> int:
 def _found(job: Job, **layout: Unpack[printer.Layout]) -> Iterable[str]:
     """What says what the job has found on its nodes."""
     if any(node.checked is not None for node in job.nodes):
-        return checked.table(job, **layout)
+        return check.table(job, **layout)
     if any(node.health is not None for node in job.nodes):
-        return judged.lines(job, **layout)
+        return health.lines(job, **layout)
     if any(node.sizes is not None for node in job.nodes):
-        return sized.sizes(job, **layout)
+        return dry_run.sizes(job, **layout)
     return ()
 
 

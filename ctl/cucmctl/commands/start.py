@@ -37,7 +37,7 @@ from cucmctl.commands.begin import (
     followed,
     login_of,
 )
-from cucmctl.text import render, sized
+from cucmctl.text import dry_run, render
 from cucmctl.text.views import AtTheEnd
 from cucmctl.text.window import window
 from cucmd.job.asked import Collection, Estimate, Files, Login
@@ -192,7 +192,7 @@ def _start(arguments: argparse.Namespace) -> int:
 
 
 def _sizes(job: Job) -> Iterator[str]:
-    return sized.sizes(job, **printer.layout(sys.stdout))
+    return dry_run.sizes(job, **printer.layout(sys.stdout))
 
 
 def _retry_arguments(parser: VerbParser) -> None:

@@ -23,7 +23,7 @@ from rich.cells import set_cell_size
 from rich.text import Text
 
 from cucmctl.cli import printer
-from cucmctl.text import captured, render, times
+from cucmctl.text import capture, render, times
 from cucmctl.text.remarks import folded, waits, without_name
 from cucmctl.text.table import LEAST_NAME, distinct_names, mark
 from cucmctl.text.times import Rates
@@ -156,7 +156,7 @@ class Frame:
     def _left(self) -> str:
         if self._job.capture is None:
             return _left(times.left_of_job(self._job, self._rate))
-        left = captured.longest_left(self._job, self._at) if self._current else None
+        left = capture.longest_left(self._job, self._at) if self._current else None
         return _left_of_capture(left)
 
     def _received(self) -> str:
@@ -170,7 +170,7 @@ class Frame:
         return self._rates.of(node, self._now) if self._current else 0.0
 
     def _silence(self, node: Node) -> float:
-        if not self._current or captured.captures(node):  # a node says nothing in a capture
+        if not self._current or capture.captures(node):  # a node says nothing in a capture
             return 0.0
         return times.silence(node, self._at) or 0.0
 
@@ -194,8 +194,8 @@ class Frame:
 
     def _node(self, node: Node, others: int = 0) -> Text:
         """`others`: how many nodes have failed in the same way and have no line."""
-        left = captured.seconds_left(self._job, node, self._at) if self._current else None
-        phase = captured.phase(node) if left is None or left >= 1 else "ending"
+        left = capture.seconds_left(self._job, node, self._at) if self._current else None
+        phase = capture.phase(node) if left is None or left >= 1 else "ending"
         status = printer.visible(phase or node.status)
         line = Text(set_cell_size(self._names[node.node], self._name_width) + " ")
         line.append(f"{status:9.9} ", STYLES.get(node.status, ""))
@@ -203,7 +203,7 @@ class Frame:
             if others:
                 line.append(f"and {others} more: ", STYLES["failed"])
             return line.append(printer.visible(without_name(node, node.error)))
-        if captured.captures(node):
+        if capture.captures(node):
             return line.append(_left_of_capture(left))
         if node.status != "pending":
             self._append_figures(line, node)

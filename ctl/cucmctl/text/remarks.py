@@ -15,7 +15,7 @@ from functools import lru_cache
 from itertools import chain
 
 from cucmctl.cli.printer import visible
-from cucmctl.text.captured import may_still_run
+from cucmctl.text.capture import may_still_run
 from cucmctl.text.window import minute, span
 from cucmd.job.asked import Collection
 from cucmd.job.coverage import Gap, missing

@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import Unpack
 
 from cucmctl.cli.printer import Layout, visible
-from cucmctl.text import captured
-from cucmctl.text.found import in_order
+from cucmctl.text import capture
+from cucmctl.text.discover import in_order
 from cucmctl.text.remarks import GAP, remarks
 from cucmctl.text.table import paint, table
 from cucmctl.text.times import NODE_ENDED
@@ -111,7 +111,7 @@ def job(
         (
             node.node,
             node.status,
-            captured.phase(node) or ("waits" if node.waits_for else ""),
+            capture.phase(node) or ("waits" if node.waits_for else ""),
             *figures(node, job.collection),
             # A node that is pending again after a stop of the daemon has started, but does not run.
             took(
@@ -122,7 +122,7 @@ def job(
         )
         for node in job.nodes
     ]
-    headings, rows = captured.with_packets(
+    headings, rows = capture.with_packets(
         job, ("NODE", "STATUS", "PHASE", "FILES", "SIZE", "TIME"), rows
     )
     yield from table(headings, rows, right="PACKETS FILES SIZE TIME", **layout)
@@ -180,7 +180,7 @@ def _heading(job: Job, now: datetime, *, colour: bool) -> Iterator[str]:
     elif job.kind in _DOES:
         yield _DOES[job.kind]
     elif job.capture is not None:
-        yield from captured.asked(job.capture)
+        yield from capture.asked(job.capture)
     for command in job.commands or ():
         yield f"runs {visible(command)}"
     if whose := _whose(job):
@@ -266,7 +266,7 @@ def what(job: JobSummary) -> str:
     Without the word "profile", so that more of its name can be seen.
     """
     if job.capture is not None:
-        return captured.packets_of(job.capture)
+        return capture.packets_of(job.capture)
     commands = job.commands if job.kind in ("run", "follow") else None
     collection = job.collection or Collection()
     return "; ".join(commands or ()) or collected(collection).removeprefix("profile ")
@@ -331,7 +331,7 @@ def _came(job: Job) -> str:
     came = f"{counting(files, 'file')}, {received}"
     if wrong := _not_good(job):
         came += f", {counting(wrong, 'finding')} of health not good"
-    return came if job.capture is None else f"{came}, {captured.counted(job)}"
+    return came if job.capture is None else f"{came}, {capture.counted(job)}"
 
 
 def _not_good(job: Job) -> int:

@@ -14,7 +14,7 @@ from typing import TextIO
 
 from cucmctl.cli import printer
 from cucmctl.client.reconnect import Told
-from cucmctl.text import captured, render
+from cucmctl.text import capture, render
 from cucmctl.text.remarks import remarks, waiting, without_name
 from cucmctl.text.times import NODE_ENDED
 from cucmd.protocol.jobs import Job, JobSummary, Node, WatchReply
@@ -114,7 +114,7 @@ class AfterOutputs(Silent):
 
 
 class TableAtTheEnd(Silent):
-    """Shows at the end what the job has found on its nodes, by a function as `checked.table` is,
+    """Shows at the end what the job has found on its nodes, by a function as `check.table` is,
     and below it what failed and what is not as it should be.
     """
 
@@ -242,7 +242,7 @@ class Lines(View):
                 self._print(f"{of_job}{text}")
 
     def _show_node(self, job: Job, node: Node) -> None:
-        doing = captured.phase(node)
+        doing = capture.phase(node)
         state = (node.status, doing, node.attempt, node.files_received, node.error)
         if node.status == "pending" or not self._has_changed(
             job.job_id, node.node, state, node.bytes_received

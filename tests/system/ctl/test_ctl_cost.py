@@ -93,7 +93,7 @@ def test_a_short_command_loads_nothing_that_is_slow_and_not_needed(answering, ar
     # A bare Python has some of them where site-packages has `.pth` files.
     assert set(UNNEEDED) & (set(modules) - set(loaded("pass"))) == set()
     shown = {name for name in modules if name.startswith("cucmctl.text.")}
-    assert not shown & {f"cucmctl.text.{name}" for name in ("checked", "judged", "sized")}
+    assert not shown & {f"cucmctl.text.{name}" for name in ("check", "dry_run", "health")}
 
 
 @pytest.mark.parametrize("arguments", COMMANDS[:-1])

@@ -15,7 +15,7 @@ import pytest
 from msgspec.structs import replace
 
 from cucmctl.text import job_list, listing, render
-from cucmctl.text.sized import sizes
+from cucmctl.text.dry_run import sizes
 from cucmd.failure import Code, failure
 from cucmd.job.asked import Collection, Timeouts
 from cucmd.job.capture import CaptureSettings

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cucmctl.commands.known import host_keys
 from cucmctl.text import job_list, render
-from cucmctl.text.sized import sizes
+from cucmctl.text.dry_run import sizes
 from cucmd.job.asked import Collection, Timeouts
 from cucmd.job.collect import PathSize, Sizes
 from cucmd.protocol.jobs import Failure, Job, Node

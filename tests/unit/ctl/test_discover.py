@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmctl.main import main
-from cucmctl.text import found, job_list, render
+from cucmctl.text import discover, job_list, render
 from cucmd.job.cluster import Member
 from cucmd.job.discover import Found
 
@@ -20,7 +20,7 @@ FOUND = Found((SUB, IMP, PUB), "15.0.1.11900-40")
 
 
 def block(what: Found, name: str = "berlin", credential: str | None = None) -> str:
-    lines = found.block(name, "pub:2022", what, credential=credential, at=NOW)
+    lines = discover.block(name, "pub:2022", what, credential=credential, at=NOW)
     return "\n".join(lines)
 
 
@@ -68,7 +68,7 @@ _MEMBERS = st.builds(Member, _WORDS, _WORDS, _WORDS, _WORDS, _WORDS, unauthentic
 
 @given(st.lists(_MEMBERS, max_size=3), _WORDS)
 def test_words_of_a_node_cannot_leave_their_place(members: list[Member], asked: str) -> None:
-    text = "\n".join(found.block("x", asked, Found(tuple(members)), credential=None, at=NOW))
+    text = "\n".join(discover.block("x", asked, Found(tuple(members)), credential=None, at=NOW))
     (cluster,) = tomllib.loads(text)["clusters"].values()
     assert set(cluster) <= {"publisher", "nodes"}
     for line in (*text.splitlines(), *render.members(Found(tuple(members)))):

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from cucmctl.cli.times import duration
-from cucmctl.text import captured, render
+from cucmctl.text import capture, render
 from cucmctl.text.frame import Frame
 from cucmctl.text.remarks import remarks
 from cucmctl.text.times import Rates
@@ -84,7 +84,7 @@ def test_nothing_is_promised_while_the_daemon_is_away(frame, capturing, node):
 def test_before_and_after_a_capture_the_phase_is_shown(frame, capturing, node):
     one = node(capture=None, phase="login")
     assert frame(capturing(one))[2].split()[:2] == ["ccm-pub", "login"]
-    assert captured.phase(node("a", "succeeded", lasted=1)) == ""
+    assert capture.phase(node("a", "succeeded", lasted=1)) == ""
 
 
 @pytest.mark.parametrize("width", [80, 44])

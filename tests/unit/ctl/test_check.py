@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from cucmctl.text import checked, job_list, render
+from cucmctl.text import check, job_list, render
 from cucmd.job.check import Checked
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
@@ -33,7 +33,7 @@ def lines(job, node):
         nodes = [
             node(name, "succeeded", checked=one) for name, one in zip(names, seen, strict=True)
         ]
-        return list(checked.table(job(*nodes, status="succeeded"), columns=columns))
+        return list(check.table(job(*nodes, status="succeeded"), columns=columns))
 
     return _lines
 
@@ -80,7 +80,7 @@ def test_words_of_a_node_cannot_control_the_terminal(lines):
 
 def test_status_and_the_end_of_a_job_say_that_it_is_a_check(job, node, lines):
     one = job(node("a", "succeeded", checked=WHOLE), status="succeeded", kind="check")
-    shown = "\n".join(render.job(one, NOW, found=checked.table(one)))
+    shown = "\n".join(render.job(one, NOW, found=check.table(one)))
     assert "looks whether a collection can be expected to work" in shown
     assert "callmanager" in shown
     assert "1 node checked" in next(iter(render.ending(one)))
