@@ -184,8 +184,8 @@ def _remarks(job: Job, node: Node, figures: ExportedNode) -> Iterator[str]:
     for line in node.result.lines() if node.result is not None else ():
         yield f"{node.node}: {line}"
     if isinstance(node.state, Cancelled):  # else its failure or its notes have them
-        for name in node.may_run:
-            yield f"{node.node}: a capture may still run there, into platform/cli/{name}.cap"
+        for line in job.work.unended(node.may_run):
+            yield f"{node.node}: {line}"
     for note in node.notes:
         yield f"{node.node}: note: {note}"
     if figures.left_out:

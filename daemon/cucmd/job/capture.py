@@ -1,6 +1,6 @@
 """PURE. Declares a capture of packets on all nodes at the same time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,13 @@ if TYPE_CHECKING:
 
 # Stored in the message of a failure by versions that did not add it when it is shown.
 _NAMED_BEFORE = "; the capture may still run there"
+
+
+def may_still_run(names: Sequence[str]) -> str:
+    """Says of a node that captures of these names may still run there."""
+    captures = "a capture" if len(names) == 1 else "captures"
+    files = " and ".join(f"platform/cli/{name}.cap" for name in names)
+    return f"{captures} may still run there, into {files}"
 
 
 class CaptureSettings(msgspec.Struct, frozen=True):
@@ -101,11 +108,12 @@ class Capture(CaptureSettings, Kind, frozen=True, tag="capture"):
             f"{self.count} packets; if 'file list activelog platform/cli/{name}* detail' "
             "on the node shows another size each time, it runs"
         )
-        captures = "a capture" if len(may_run) == 1 else "captures"
-        files = " and ".join(f"platform/cli/{one}.cap" for one in may_run)
-        message = why.message.removesuffix(_NAMED_BEFORE)
-        message = f"{message}; {captures} may still run there, into {files}"
+        message = f"{why.message.removesuffix(_NAMED_BEFORE)}; {may_still_run(may_run)}"
         return msgspec.structs.replace(why, message=message, hint=hint)
+
+    def unended(self, may_run: tuple[str, ...]) -> Iterator[str]:
+        for name in may_run:
+            yield may_still_run((name,))
 
     def facts(self, created_at: datetime) -> Iterator[tuple[str, str]]:
         """Yields `eth0, host 10.0.0.7, port 5060, 60 s, at most 100000 packets`."""

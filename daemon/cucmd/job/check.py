@@ -77,5 +77,6 @@ class Check(Kind, frozen=True, tag="check"):
 
     title = "Nodes checked"
     gives = Checked
+    prepares = True
 
     receiver: bool = False

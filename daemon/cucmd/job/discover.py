@@ -25,3 +25,4 @@ class Discover(Kind, frozen=True, tag="discover"):
 
     title = "A cluster asked for its nodes"
     gives = Found
+    prepares = True

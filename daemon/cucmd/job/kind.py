@@ -74,12 +74,14 @@ class Kind(msgspec.Struct, frozen=True):
     gives       what a node has as its `result`; None: nothing
     repeatable  it may be done once more after a restart of the daemon
     together    all nodes are worked on at once, and one call ends it on all of them (`Stop`)
+    prepares    it is done before other work: nobody looks for one of yesterday in a list of jobs
     """
 
     title: ClassVar[str] = ""
     gives: ClassVar[type[Result] | None] = None
     repeatable: ClassVar[bool] = True
     together: ClassVar[bool] = False
+    prepares: ClassVar[bool] = False
 
     @property
     def commands_kept(self) -> tuple[str, ...]:
@@ -112,6 +114,10 @@ class Kind(msgspec.Struct, frozen=True):
     def explained(self, why: Failure, may_run: tuple[str, ...]) -> Failure:
         """Says why a node failed, as it is shown. may_run: names of what may still run on it."""
         return why
+
+    def unended(self, may_run: tuple[str, ...]) -> Iterator[str]:
+        """What the summary of an export says of a node that was cancelled. may_run: as above."""
+        yield from ()
 
     def between(self, results: Sequence[tuple[str, Any]]) -> Iterator[tuple[str, str]]:
         """What the summary of an export says that only shows between nodes: a node, and a line.
