@@ -22,6 +22,7 @@ import cucmctl
 import cucmd
 import cucmtrio
 from cucmctl.client.errors import Refused
+from cucmctl.text.kind import KindText
 from cucmd.job.work import KINDS as WORK
 from cucmd.job.work import kind_of
 
@@ -95,13 +96,14 @@ ONLY = {
     ("receiver", "ssh"): {f"cucmd.ssh.{name}" for name in ("algorithms", "library", "peer")},
 }
 
-# kind of work -> the struct that asks for it, and how many files import that, its structs or what
-# does it. Another file is a reason to look for the row of a table that would do.
+# kind of work -> the struct that asks for it, and how many files import that, its structs, its text
+# or what does it. Another file is a reason to look for the row of a table that would do.
 KINDS = {
     "capture": ("Packets", 10),
     "check": ("Checks", 7),
     "collect": ("Files", 15),
     "discover": ("Discovery", 8),
+    "dry_run": ("Estimate", 6),
     "follow": ("Tail", 6),
     "health": ("HealthChecks", 12),
     "run": ("Commands", 7),
@@ -240,23 +242,60 @@ def test_no_files_import_each_other() -> None:
     assert circles(graph) == []
 
 
+def names_of(kind: str) -> set[str]:
+    """Returns the modules of a kind of work, and its structs where they have none of their own."""
+    asked, _ = KINDS[kind]
+    (planned,) = (one for one in WORK if kind_of(one) == kind)
+    return {
+        f"cucmd.job.asked.{asked}",
+        *(f"cucmd.{part}.{kind}" for part in ("job", "work")),
+        *(f"cucmctl.{part}.{kind}" for part in ("commands", "text")),
+        f"{planned.__module__}.{planned.__name__}",
+    }
+
+
+def knows(file: Path, names: set[str]) -> bool:
+    """Says whether the file imports one of these or a name in it, or takes it from `asked`."""
+    modules = set(imports(file))
+    if "cucmd.job.asked" in modules:
+        attributes = (
+            node
+            for node in ast.walk(ast.parse(file.read_text()))
+            if isinstance(node, ast.Attribute)
+        )
+        modules |= {f"cucmd.job.asked.{node.attr}" for node in attributes}
+    return any(names & {module, module.rpartition(".")[0]} for module in modules)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_further_file_knows_a_kind_of_work(kind: str) -> None:
-    asked, most = KINDS[kind]
-    own = {f"cucmd.job.{kind}", f"cucmd.work.{kind}", f"cucmctl.commands.{kind}"}
-
-    def knows(module: str) -> bool:
-        named = {module, module.rpartition(".")[0]}
-        return bool(named & own) or module == f"cucmd.job.asked.{asked}"
-
+    names, (_, most) = names_of(kind), KINDS[kind]
     files = [file for folder in ALL for file in files_of(folder)]
-    found = [file for file in files if any(map(knows, imports(file)))]
-    assert len(found) == most, [str(file) for file in found]
+    found = [str(file) for file in files if knows(file, names)]
+    assert len(found) == most, found
+
+
+@pytest.mark.parametrize("folder", ALL, ids=lambda folder: folder.name)
+def test_what_a_kind_of_work_has_of_its_own_is_not_asked_for_by_its_name(folder: Path) -> None:
+    """No `job.kind == "capture"`: what stands in its place is an attribute that every kind has."""
+    compared = [
+        f"{file}: {ast.unparse(node)}"
+        for file in files_of(folder)
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Compare)
+        and isinstance(node.left, ast.Attribute)
+        and node.left.attr == "kind"
+        and any(
+            isinstance(one, ast.Constant) and isinstance(one.value, str) for one in ast.walk(node)
+        )
+    ]
+    assert compared == []
 
 
 @pytest.mark.parametrize("kind", [kind_of(kind) for kind in WORK])
-def test_each_kind_of_work_has_a_function_of_its_name(kind: str) -> None:
+def test_each_kind_of_work_has_a_function_and_a_text_of_its_name(kind: str) -> None:
     assert inspect.iscoroutinefunction(getattr(import_module(f"cucmd.work.{kind}"), kind))
+    assert isinstance(import_module(f"cucmctl.text.{kind}").TEXT, KindText)
 
 
 def test_job_imports_msgspec_and_the_standard_library_alone() -> None:

@@ -60,7 +60,7 @@ _GIVE = {
     "login": "give --password-file or --credential, or only --user to be asked for the password",
 }
 _SECTIONS = {
-    **dict.fromkeys(("collection", "login", "capture", "check", "health", "follow", ""), "--{}"),
+    **dict.fromkeys(("collection", "login", *MEMBERS.values(), ""), "--{}"),
     "timeouts": "--{}-timeout",
 }
 

@@ -26,6 +26,7 @@ from cucmctl.cli.options import (
 from cucmctl.client.client import Client
 from cucmctl.client.errors import ClientError, StorageFailed
 from cucmctl.text import job_list, render
+from cucmctl.text.kind import text_of
 from cucmd.protocol.cases import PruneReply
 from cucmd.protocol.jobs import Job
 
@@ -86,7 +87,7 @@ def _agreed(jobs: Mapping[str, Job | None], *, files_only: bool) -> bool:
     for name, job in jobs.items():
         line = f"  {name}  its record is damaged"
         if job is not None:
-            text = render.collected(job.collection)
+            text = text_of(job).what(job)
             line = f"  {name}  {job.status}  {render.local(job.created_at)}  {text}"
         printer.line(printer.visible(line), sys.stderr)
     number = render.counting(len(jobs), "job")

@@ -37,7 +37,7 @@ from cucmctl.commands.begin import (
     timeouts_of,
 )
 from cucmctl.commands.watch import add_reconnect
-from cucmctl.text import discover, render
+from cucmctl.text import discover
 from cucmctl.text.views import AtTheEnd
 from cucmd.job.asked import How, Login
 from cucmd.protocol.jobs import Job
@@ -140,7 +140,7 @@ def _lines(arguments: argparse.Namespace, job: Job) -> Iterator[str]:
     for node in job.nodes:
         if node.found is None or not node.found.members:
             continue
-        for text in render.members(node.found, **printer.layout(out, colour=name is None)):
+        for text in discover.members(node.found, **printer.layout(out, colour=name is None)):
             printer.line(text, out)
         if name is not None:
             at = node.completed_at or datetime.now(UTC)

@@ -26,6 +26,7 @@ from cucmctl.client.errors import (
     UnknownTarget,
 )
 from cucmctl.text import render
+from cucmctl.text.kind import text_of
 from cucmd.protocol.jobs import JobSummary, ListRequest
 from cucmd.protocol.knowledge import Cluster, Credential, Profile
 
@@ -50,7 +51,7 @@ def name_last(arguments: argparse.Namespace) -> None:
     """Puts the id of the newest job of this user in place of `@last`. Raises `JobNotFound`."""
     with Client(arguments.socket) as client:
         job = _newest(client)
-    said = " ".join(filter(None, (job.kind, render.what(job))))
+    said = " ".join(filter(None, (job.kind, text_of(job).what(job))))
     printer.note(f"@last is job {job.job_id}: {said}, {render.local(job.created_at)}")
     for name in ("job", "jobs"):
         given = getattr(arguments, name, None)

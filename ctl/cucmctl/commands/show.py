@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Unpack, get_args
+from typing import TYPE_CHECKING, get_args
 
 import msgspec
 
@@ -27,19 +27,20 @@ from cucmctl.client.client import Client
 from cucmctl.client.methods import MOST_LISTED, UNFINISHED
 from cucmctl.lean import Later
 from cucmctl.text import render
+from cucmctl.text.kind import text_of
 from cucmctl.text.window import window
-from cucmd.protocol.jobs import DEFAULT_LIMIT, Job, JobStatus, JobSummary, ListRequest
+from cucmd.job.work import KINDS, kind_of
+from cucmd.protocol.jobs import DEFAULT_LIMIT, JobStatus, JobSummary, ListRequest
 
 if TYPE_CHECKING:
-    from cucmctl.text import check, dry_run, health, job_list
-else:  # most jobs need none of them
-    check, job_list = Later("cucmctl.text.check"), Later("cucmctl.text.job_list")
-    health, dry_run = Later("cucmctl.text.health"), Later("cucmctl.text.dry_run")
+    from cucmctl.text import job_list
+else:
+    job_list = Later("cucmctl.text.job_list")
 
 # how many jobs `status` shows without a job: they fit a small terminal
 NEWEST = 10
-# Kinds of jobs that a list leaves out: nobody looks for one of yesterday.
-PREPARATIONS = ("check", "discover")
+# Kinds of jobs that a list leaves out.
+PREPARATIONS = frozenset(kind_of(kind) for kind in KINDS if kind.prepares)
 _EVERY_JOB = ListRequest()
 
 
@@ -69,23 +70,10 @@ def _status(arguments: argparse.Namespace) -> int:
             jobs = [*newest, *older(client, newest, NEWEST)]
             return _show_list(jobs, as_json=arguments.json)
         job = client.status(arguments.job)
-    if any(node.health is not None for node in job.nodes):
-        job = health.whole(job)
     layout = printer.layout(sys.stdout)
-    lines = render.job(job, datetime.now(UTC), **layout, found=_found(job, **layout))
+    lines = render.job(job, datetime.now(UTC), **layout)
     seen = render.first_in_view(lines, printer.rows(sys.stdout), layout["columns"])
-    return printer.show(job, seen, as_json=arguments.json)
-
-
-def _found(job: Job, **layout: Unpack[printer.Layout]) -> Iterable[str]:
-    """What says what the job has found on its nodes."""
-    if any(node.checked is not None for node in job.nodes):
-        return check.table(job, **layout)
-    if any(node.health is not None for node in job.nodes):
-        return health.lines(job, **layout)
-    if any(node.sizes is not None for node in job.nodes):
-        return dry_run.sizes(job, **layout)
-    return ()
+    return printer.show(text_of(job).whole(job), seen, as_json=arguments.json)
 
 
 def _list_arguments(parser: VerbParser) -> None:
@@ -97,8 +85,7 @@ def _list_arguments(parser: VerbParser) -> None:
     parser.add_argument(
         "--kind",
         metavar="KIND",
-        help="only jobs that do this: collect, dry_run, discover, run, check, capture, health, "
-        "follow",
+        help=f"only jobs that do this: {', '.join(map(kind_of, KINDS))}",
     )
     parser.add_argument(
         "--target", metavar="NAME", help="only started for this cluster, or with this node"

@@ -24,10 +24,15 @@ from cucmctl.client.method_call import answered
 from cucmctl.client.reconnect import DEFAULT, watch
 from cucmctl.text import render
 from cucmctl.text.views import JsonLines, Lines, Silent, View
+from cucmd.job.work import KINDS, kind_of
 from cucmd.protocol.jobs import DEFAULT_LIMIT, Job, WatchReply
 
 if TYPE_CHECKING:
     from cucmctl.client.events import EventSteps
+
+
+# The kinds of work that `stop` ends with what has come.
+_STOPPED = frozenset(kind_of(kind) for kind in KINDS if kind.together)
 
 
 def _watch_arguments(parser: VerbParser) -> None:
@@ -158,7 +163,7 @@ def report_job_goes_on(job: Job | None, name: str) -> None:
         return
     known = _id(job, name)
     stop = ""
-    if job is not None and job.kind in ("capture", "follow"):
+    if job is not None and job.kind in _STOPPED:
         stop = f"to end it and keep what came: cucmctl stop {known}; "
     printer.note(f"job {known} goes on; {stop}to cancel it: cucmctl cancel {known}")
 

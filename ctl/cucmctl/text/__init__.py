@@ -1,15 +1,11 @@
 """What people read of jobs.
 
 render.py    jobs and nodes as plain text
+kind.py      what of that depends on what a job does: each kind of work has a file of its name
 table.py     PURE  tables of text, their colours, and the names in them
 remarks.py   why nodes failed, their notes and gaps; what is equal is said once
 listing.py   the files of a node
 job_list.py  a list of jobs as a table
-capture.py   PURE  what is said of a packet capture
-discover.py  PURE  what a discovery has found, and a block of it for the configuration
-dry_run.py   PURE  what a dry run has found, as a table
-check.py     PURE  what a check has seen, as a table
-health.py    PURE  the health of nodes, node by node
 views.py     shows a job that is followed: as lines, as JSON, or its end alone
 live.py      shows it on a terminal, redrawn
 frame.py     what that shows of a job: lines that fit. Only these two load rich

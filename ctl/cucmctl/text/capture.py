@@ -5,13 +5,82 @@ A node captures from the moment at which it took the command until it is known t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from typing import ClassVar
 
 from cucmctl.cli.printer import visible
+from cucmctl.text.kind import KindText, Rows
 from cucmctl.text.times import NODE_ENDED
-from cucmd.job.capture import CaptureSettings
-from cucmd.protocol.jobs import Job, Node
+from cucmd.job.capture import CaptureSettings, may_still_run
+from cucmd.protocol.jobs import Job, JobSummary, Node
+
+
+class CaptureText(KindText):
+    left: ClassVar[str] = "of the capture left"  # how long its files then take is not known before
+
+    def does(self, job: Job) -> Iterator[str]:
+        if job.capture is not None:
+            yield from asked(job.capture)
+
+    def what(self, job: Job | JobSummary) -> str:
+        return "" if job.capture is None else packets_of(job.capture)
+
+    def columns(
+        self, job: Job, headings: tuple[str, ...], rows: Rows
+    ) -> tuple[tuple[str, ...], Rows]:
+        """Adds one, PACKETS, before FILES."""
+        at = headings.index("FILES")
+        cells = [_packets(node) for node in job.nodes]
+        return (*headings[:at], "PACKETS", *headings[at:]), [
+            (*row[:at], cell, *row[at:]) for row, cell in zip(rows, cells, strict=True)
+        ]
+
+    def came(self, job: Job, files: str) -> str:
+        return f"{files}, {_counted(job)}"
+
+    def phase(self, node: Node, left: float | None = None) -> str:
+        if not captures(node):
+            return super().phase(node, left)
+        return "capturing" if left is None or left >= 1 else "ending"
+
+    def silent(self, node: Node) -> bool:
+        return captures(node)
+
+    def left_of_node(self, job: Job, node: Node, at: datetime | None, rate: float) -> float | None:
+        """Returns the seconds until its capture is ended by its duration: 0 while that takes its
+        time. It may end before that: by its count, or by `stop`. Then until its files have come.
+        """
+        if not captures(node):
+            return super().left_of_node(job, node, at, rate)
+        return None if at is None else _seconds_left(job, node, at)
+
+    def left_of_job(
+        self, job: Job, at: datetime | None, rate_of: Callable[[str], float]
+    ) -> float | None:
+        """Returns the seconds until the last of the captures that run is ended by its duration;
+        None: none runs.
+        """
+        left = [] if at is None else [_seconds_left(job, node, at) for node in job.nodes]
+        return max((seconds for seconds in left if seconds is not None), default=None)
+
+    def may_still_run(self, node: Node) -> Iterator[str]:
+        """Names captures that were given up, of a cancelled node: of others a failure or the notes
+        do. Such a node has ended before its capture, which takes up to 45 s more; so has one that
+        failed at the job's deadline.
+        """
+        if node.status not in NODE_ENDED:
+            return
+        given_up = node.may_run or ()
+        if given_up and node.status == "cancelled":
+            yield visible(may_still_run(given_up))
+        capture = node.capture
+        if capture is not None and capture.running and capture.name not in given_up:
+            name = visible(f"platform/cli/{capture.name}")
+            yield f"it is not known yet that its capture has ended ({name}.cap)"
+
+
+TEXT = CaptureText()
 
 
 def asked(settings: CaptureSettings) -> Iterator[str]:
@@ -38,41 +107,10 @@ def captures(node: Node) -> bool:
     return node.status == "running" and capture is not None and capture.ended_at is None
 
 
-def phase(node: Node) -> str:
-    """What a running node does, in a word; empty of others."""
-    if node.status != "running":
-        return ""
-    return "capturing" if captures(node) else node.phase or ""
-
-
-def seconds_left(job: Job, node: Node, at: datetime) -> float | None:
-    """Returns the seconds until its capture is ended by its duration: 0 while that takes its time;
-    None: it does not capture. It may end before that: by its count, or by `stop`.
-    """
+def _seconds_left(job: Job, node: Node, at: datetime) -> float | None:
     if job.capture is None or node.capture is None or not captures(node):
         return None
     return max(0.0, job.capture.duration - (at - node.capture.started_at).total_seconds())
-
-
-def longest_left(job: Job, at: datetime) -> float | None:
-    """Returns the seconds until the last of the captures that run is ended by its duration; None:
-    none runs.
-    """
-    left = (seconds_left(job, node, at) for node in job.nodes)
-    return max((seconds for seconds in left if seconds is not None), default=None)
-
-
-def with_packets(
-    job: Job, headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]
-) -> tuple[tuple[str, ...], Sequence[tuple[str, ...]]]:
-    """A table of the job's nodes, of a capture with a column more: PACKETS, before FILES."""
-    if job.capture is None:
-        return headings, rows
-    at = headings.index("FILES")
-    cells = [_packets(node) for node in job.nodes]
-    return (*headings[:at], "PACKETS", *headings[at:]), [
-        (*row[:at], cell, *row[at:]) for row, cell in zip(rows, cells, strict=True)
-    ]
 
 
 def _packets(node: Node) -> str:
@@ -81,31 +119,9 @@ def _packets(node: Node) -> str:
     return str(node.capture.packets)
 
 
-def counted(job: Job) -> str:
+def _counted(job: Job) -> str:
     """`1 packet`, `312 packets, not all counted`: in all files that came."""
     found = [(node.status, node.capture.packets) for node in job.nodes if node.capture]
     count = sum(packets or 0 for _, packets in found)
     said = "1 packet" if count == 1 else f"{count} packets"
     return f"{said}, not all counted" if ("succeeded", None) in found else said
-
-
-def may_still_run(node: Node) -> Iterator[str]:
-    """What is to be said of a node that has ended, and on which captures may not have.
-
-    Of those that were given up, a failure or the notes say it, which a cancelled node has not. It
-    has ended before its capture, which takes up to 45 s more; so has one that failed at the job's
-    deadline.
-    """
-    if node.status not in NODE_ENDED:
-        return
-    given_up = node.may_run or ()
-    if given_up and node.status == "cancelled":
-        captures = "a capture" if len(given_up) == 1 else "captures"
-        yield f"{captures} may still run there, into {' and '.join(map(_file, given_up))}"
-    capture = node.capture
-    if capture is not None and capture.running and capture.name not in given_up:
-        yield f"it is not known yet that its capture has ended ({_file(capture.name)})"
-
-
-def _file(name: str) -> str:
-    return f"platform/cli/{visible(name)}.cap"

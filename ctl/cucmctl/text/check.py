@@ -6,11 +6,12 @@ it, as of any job.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Unpack
 
 from cucmctl.cli.printer import Layout, visible
 from cucmctl.text import render
+from cucmctl.text.kind import KindText
 from cucmctl.text.remarks import named
 from cucmctl.text.table import table as text_table
 from cucmd.job.check import Checked
@@ -19,6 +20,20 @@ from cucmd.protocol.jobs import Job, Node
 STEPS = ("NODE", "PORT", "KEY", "LOGIN", "PROMPT", "CLOCK", "LOGS FREE", "RECEIVER")
 MACHINE = ("PRODUCT", "VERSION")
 _RIGHT = "CLOCK"
+
+
+class CheckText(KindText):
+    def does(self, job: Job) -> Iterator[str]:
+        yield "looks whether a collection can be expected to work"
+
+    def found(self, job: Job, **layout: Unpack[Layout]) -> Iterable[str]:
+        return table(job, **layout) if any(node.checked is not None for node in job.nodes) else ()
+
+    def came(self, job: Job, files: str) -> str:
+        return f"{render.counting(sum(bool(node.checked) for node in job.nodes), 'node')} checked"
+
+
+TEXT = CheckText()
 
 
 def asks_receiver(job: Job) -> bool:

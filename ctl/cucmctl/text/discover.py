@@ -1,4 +1,4 @@
-"""PURE. Says what a discovery has found: in its order, and as a block for the daemon's
+"""PURE. Says what a discovery has found: as a table, and as a block for the daemon's
 configuration.
 
 Names and products are words of a node: they are made `visible`, and cannot end the comment or the
@@ -9,14 +9,45 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import Unpack
 
 import msgspec
 
-from cucmctl.cli.printer import visible
+from cucmctl.cli.printer import Layout, visible
+from cucmctl.text import render
+from cucmctl.text.kind import KindText
+from cucmctl.text.table import table
 from cucmd.job.cluster import Member
 from cucmd.job.discover import Found
+from cucmd.protocol.jobs import Job
 
 PUBLISHER = "Publisher"
+
+
+class DiscoverText(KindText):
+    def does(self, job: Job) -> Iterator[str]:
+        yield "asks a node which nodes its cluster has"
+
+    def found(self, job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
+        for node in job.nodes:  # there is one
+            if node.found is not None and node.found.members:
+                yield from members(node.found, **layout)
+
+    def came(self, job: Job, files: str) -> str:
+        found = [len(node.found.members) for node in job.nodes if node.found]
+        return f"{render.counting(sum(found), 'node')} found" if found else files
+
+
+TEXT = DiscoverText()
+
+
+def members(found: Found, **layout: Unpack[Layout]) -> Iterator[str]:
+    """Yields a table of the nodes of a cluster, and the version of the one that was asked."""
+    rows = [(one.node, one.name, one.role, one.product, one.address) for one in in_order(found)]
+    headings = ("NODE", "NAME", "ROLE", "PRODUCT", "ADDRESS")
+    yield from table(headings, rows, right="", **layout)
+    if found.version is not None:
+        yield f"version {visible(found.version)}"
 
 
 def in_order(found: Found) -> list[Member]:
@@ -34,12 +65,12 @@ def block(
     """
     yield f"# as {visible(asked)} named its nodes, {at.astimezone():%Y-%m-%d %H:%M}"
     yield f"[clusters.{_key(name)}]"
-    members = in_order(found)
-    publishers = [member for member in members if member.role == PUBLISHER]
+    named = in_order(found)
+    publishers = [member for member in named if member.role == PUBLISHER]
     first = publishers[0] if publishers else None
     if first is not None:
         yield f"publisher = {_text(first.node)}  # {_about(first)}"
-    yield from _list([member for member in members if member is not first])
+    yield from _list([member for member in named if member is not first])
     if credential is not None:
         yield f"credential = {_text(credential)}"
 

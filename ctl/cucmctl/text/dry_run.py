@@ -1,17 +1,32 @@
-"""PURE. Shows what a dry run has found, as a table."""
+"""Shows what a dry run has found, as a table."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Unpack
+from typing import ClassVar, Unpack
 
 from cucmctl.cli.printer import Layout, visible
 from cucmctl.text import render
+from cucmctl.text.collect import CollectText
 from cucmctl.text.remarks import wrapped
 from cucmctl.text.table import table
-from cucmctl.text.times import estimated
 from cucmd.job.collect import PathSize, Sizes
 from cucmd.protocol.jobs import Job, Node
+
+
+class DryRunText(CollectText):
+    verb: ClassVar[str] = "asks for the sizes of"
+
+    def found(self, job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
+        return sizes(job, **layout)
+
+    def came(self, job: Job, files: str) -> str:
+        paths = [one for node in job.nodes if node.sizes for one in node.sizes.paths]
+        whole = render.size(sum(one.bytes for one in paths))
+        return f"{render.counting(sum(one.files for one in paths), 'file')}, {whole} would come"
+
+
+TEXT = DryRunText()
 
 
 def sizes(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
@@ -27,7 +42,7 @@ def sizes(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
         return
     rows = [row for node in job.nodes for row in _sizes_of(node, several=len(job.nodes) > 1)]
     files, whole = sum(one.files for one in paths), sum(one.bytes for one in paths)
-    rows.append(("total", "", str(files), render.size(whole), _estimate(estimated(job))))
+    rows.append(("total", "", str(files), render.size(whole), _in_words(estimated(job))))
     count = 4 if all(found.seconds is None for _, found in known) else 5
     headings = ("NODE", "PATH", "FILES", "SIZE", "TIME")[:count]
     shown = [row[:count] for row in rows]
@@ -49,11 +64,26 @@ def sizes(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
             yield "each node fits disk and quotas"
 
 
+def estimated(job: Job) -> float | None:
+    """Returns the seconds for all that a dry run has found, with as many nodes at once as the job
+    has: None if it is not known of one of them.
+    """
+    free_at = [0.0] * (job.concurrency or len(job.nodes))
+    for node in job.nodes:
+        if node.sizes is None:
+            continue
+        if node.sizes.seconds is None:
+            return None
+        first = free_at.index(min(free_at))
+        free_at[first] += node.sizes.seconds
+    return max(free_at)
+
+
 def _sizes_of(node: Node, *, several: bool) -> Iterator[tuple[str, ...]]:
     """The rows of a node: each path, and their sum where there are several nodes and paths."""
     if node.sizes is None:
         why = node.failure.code if node.failure else node.status
-        yield node.node, f"({why})", "-", "-", _estimate(None)
+        yield node.node, f"({why})", "-", "-", _in_words(None)
         return
     paths = node.sizes.paths
     for one in paths:
@@ -65,15 +95,15 @@ def _sizes_of(node: Node, *, several: bool) -> Iterator[tuple[str, ...]]:
             "(all)",
             files,
             render.size(node.sizes.bytes),
-            _estimate(node.sizes.seconds),
+            _in_words(node.sizes.seconds),
         )
 
 
 def _time_of(path: PathSize, found: Sizes) -> str:
     """Returns the share of a path in the time of its node."""
     whole = sum(one.bytes for one in found.paths)
-    return _estimate(found.seconds and found.seconds * path.bytes / whole)
+    return _in_words(found.seconds and found.seconds * path.bytes / whole)
 
 
-def _estimate(seconds: float | None) -> str:
+def _in_words(seconds: float | None) -> str:
     return "unknown" if seconds is None else render.duration(seconds)

@@ -23,7 +23,8 @@ from rich.cells import set_cell_size
 from rich.text import Text
 
 from cucmctl.cli import printer
-from cucmctl.text import capture, render, times
+from cucmctl.text import render, times
+from cucmctl.text.kind import KindText, text_of
 from cucmctl.text.remarks import folded, waits, without_name
 from cucmctl.text.table import LEAST_NAME, distinct_names, mark
 from cucmctl.text.times import Rates
@@ -82,10 +83,12 @@ class Frame:
         current: bool = True,
     ) -> None:
         self._job = job
+        self._text = text_of(job)
         self._rates = rates
         self._now = now
         self._at = at
         self._current = current
+        self._heard = at if current else None
         self._width = width
         self._bar_characters = ("#", "-") if ascii_only else ("━", "╌")
         self._mark = mark(ascii_only=ascii_only)
@@ -154,10 +157,8 @@ class Frame:
         return Text(_in_order(parts))
 
     def _left(self) -> str:
-        if self._job.capture is None:
-            return _left(times.left_of_job(self._job, self._rate))
-        left = capture.longest_left(self._job, self._at) if self._current else None
-        return _left_of_capture(left)
+        left = self._text.left_of_job(self._job, self._heard, self._rate)
+        return _left(left, self._text.left)
 
     def _received(self) -> str:
         job = self._job
@@ -170,7 +171,7 @@ class Frame:
         return self._rates.of(node, self._now) if self._current else 0.0
 
     def _silence(self, node: Node) -> float:
-        if not self._current or capture.captures(node):  # a node says nothing in a capture
+        if not self._current or self._text.silent(node):
             return 0.0
         return times.silence(node, self._at) or 0.0
 
@@ -194,29 +195,28 @@ class Frame:
 
     def _node(self, node: Node, others: int = 0) -> Text:
         """`others`: how many nodes have failed in the same way and have no line."""
-        left = capture.seconds_left(self._job, node, self._at) if self._current else None
-        phase = capture.phase(node) if left is None or left >= 1 else "ending"
-        status = printer.visible(phase or node.status)
+        rate = self._rate(node.node) if node.status == "running" else 0.0
+        left = self._text.left_of_node(self._job, node, self._heard, rate)
+        status = printer.visible(self._text.phase(node, left) or node.status)
         line = Text(set_cell_size(self._names[node.node], self._name_width) + " ")
         line.append(f"{status:9.9} ", STYLES.get(node.status, ""))
         if node.status == "failed" and node.error:
             if others:
                 line.append(f"and {others} more: ", STYLES["failed"])
             return line.append(printer.visible(without_name(node, node.error)))
-        if capture.captures(node):
-            return line.append(_left_of_capture(left))
+        if self._text.silent(node):
+            return line.append(_left(left, self._text.left))
         if node.status != "pending":
-            self._append_figures(line, node)
+            self._append_figures(line, node, rate, left)
         elif node.waits_for:
             waited = render.duration(times.waiting(node, self._at))
             line.append(f"{waits(node)} ({waited})", STYLES["pending"])
         return line
 
-    def _append_figures(self, line: Text, node: Node) -> None:
+    def _append_figures(self, line: Text, node: Node, rate: float, left: float | None) -> None:
         files, size = render.figures(node, self._job.collection)
-        rate = self._rate(node.node) if node.status == "running" else 0.0
-        left = times.left_of_node(node, self._job.collection, rate) if rate else None
-        values = {"files": files, "size": size, "pace": self._pace(rate), "left": _left(left)}
+        pace = self._pace(rate)
+        values = {"files": files, "size": size, "pace": pace, "left": _left(left, KindText.left)}
         silence = self._silence(node)
         silent = silence >= SILENT and "pace" in self._figures
         shown = [name for name in self._figures if not silent or name in ("files", "size")]
@@ -274,16 +274,9 @@ def select(
     return shown, [node for i, node in enumerate(nodes) if i not in chosen]
 
 
-def _left(seconds: float | None) -> str:
-    """Empty if it is not known, or nothing is left."""
-    return f"{render.duration(seconds)} left" if seconds is not None and seconds >= 1 else ""
-
-
-def _left_of_capture(seconds: float | None) -> str:
-    """The files are collected afterwards, and how long that takes is not known before."""
-    if seconds is None or seconds < 1:
-        return ""
-    return f"{render.duration(seconds)} of the capture left"
+def _left(seconds: float | None, of: str) -> str:
+    """Empty if it is not known, or nothing is left. `of`: as `KindText.left`."""
+    return f"{render.duration(seconds)} {of}" if seconds is not None and seconds >= 1 else ""
 
 
 def _in_order(parts: Sequence[str]) -> str:

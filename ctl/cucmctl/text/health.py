@@ -4,7 +4,7 @@ each with what to do; then what is good.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import Unpack
 
@@ -12,6 +12,8 @@ from msgspec.structs import replace
 
 from cucmctl.cli import exits
 from cucmctl.cli.printer import Layout, visible
+from cucmctl.text import render
+from cucmctl.text.kind import KindText
 from cucmctl.text.remarks import wrapped
 from cucmctl.text.table import paint
 from cucmd.job.health import BAD, GOOD, LOOK, UNREAD, Finding, among
@@ -25,6 +27,25 @@ _WORDS = {
     GOOD: ("good", "succeeded"),
 }
 _WIDTH = max(len(word) for word, _ in _WORDS.values())
+
+
+class HealthText(KindText):
+    def does(self, job: Job) -> Iterator[str]:
+        yield "looks whether the nodes are well"
+
+    def whole(self, job: Job) -> Job:
+        return whole(job)
+
+    def found(self, job: Job, **layout: Unpack[Layout]) -> Iterable[str]:
+        return lines(job, **layout) if any(node.health is not None for node in job.nodes) else ()
+
+    def came(self, job: Job, files: str) -> str:
+        of_all = [len(node.health.findings) for node in job.nodes if node.health]
+        found, nodes = sum(of_all), len(of_all)
+        return f"{render.counting(found, 'finding')} of {render.counting(nodes, 'node')}"
+
+
+TEXT = HealthText()
 
 
 def whole(job: Job) -> Job:
@@ -43,6 +64,11 @@ def _with(node: Node, more: Sequence[Finding]) -> Node:
 
 def _findings(node: Node) -> Sequence[Finding]:
     return () if node.health is None else node.health.findings
+
+
+def not_good(job: Job) -> int:
+    """Counts the findings of a job that is `whole` that are not good."""
+    return sum(one.state != GOOD for node in job.nodes for one in _findings(node))
 
 
 def exit_code(job: Job) -> int:

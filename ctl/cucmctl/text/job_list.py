@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 
 from cucmctl.cli.printer import visible
 from cucmctl.text import render
+from cucmctl.text.kind import text_of
 from cucmctl.text.table import mark, table
 from cucmd.protocol.jobs import JobSummary
 
@@ -66,7 +67,7 @@ def _row(job: JobSummary, now: datetime) -> list[str]:
         ", ".join(f"{key}={value}" for key, value in sorted((job.labels or {}).items())),
         "" if job.owner is None else render.user(job.owner),
         render.target(job.targets, job.first_node, job.nodes_total),
-        render.what(job),
+        text_of(job).what(job),
     ]
 
 

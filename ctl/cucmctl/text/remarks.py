@@ -15,12 +15,12 @@ from functools import lru_cache
 from itertools import chain
 
 from cucmctl.cli.printer import visible
-from cucmctl.text.capture import may_still_run
+from cucmctl.text.kind import KindText, text_of
 from cucmctl.text.window import minute, span
 from cucmd.job.asked import Collection
 from cucmd.job.coverage import Gap, missing
 from cucmd.job.duration import longest
-from cucmd.protocol.jobs import Failure, Node
+from cucmd.protocol.jobs import Failure, Job, Node
 
 # Of nodes with the same remark so many are named on a terminal; a pipe gets all of them.
 NAMED = 3
@@ -30,25 +30,18 @@ GAP = "GAP  "
 SSH_PORT = 22
 
 
-def remarks(
-    nodes: Iterable[Node],
-    *,
-    asked: Collection | None = None,
-    columns: int | None = None,
-    ascii_only: bool = False,
-) -> Iterator[str]:
-    """The lines about these nodes, in the order of the first node that each is about; before all
-    others what is missing of the window.
+def remarks(job: Job, *, columns: int | None = None, ascii_only: bool = False) -> Iterator[str]:
+    """Yields the lines about the nodes of a job, in the order of the first node that each is about;
+    before all others what is missing of the window.
 
-    asked    what was collected: its window is named as such
     columns  of a terminal; None: a line may have any length
     """
     mark = "" if columns is None else "x " if ascii_only else "✗ "
-    nodes = list(nodes)
     all_names = columns is None
+    asked, text = job.collection, text_of(job)
     said = chain(
-        ((node, _gaps_of(node, all_names=all_names)) for node in nodes),
-        ((node, chain(_of(node, mark), _covers(node, asked))) for node in nodes),
+        ((node, _gaps_of(node, all_names=all_names)) for node in job.nodes),
+        ((node, chain(_of(node, text, mark), _covers(node, asked))) for node in job.nodes),
     )
     for line in _grouped(said, all_names=all_names, marks=(GAP, mark)):
         yield from wrapped(line, columns)
@@ -96,7 +89,7 @@ def _grouped(
             yield f"  hint: {hint}"
 
 
-def _of(node: Node, mark: str = "") -> Iterator[tuple[str, str]]:
+def _of(node: Node, kind: KindText, mark: str) -> Iterator[tuple[str, str]]:
     """Yields each remark about a node without its name, and the hint that goes with it, or none.
 
     mark  stands before a failure, which is one clause then
@@ -111,7 +104,7 @@ def _of(node: Node, mark: str = "") -> Iterator[tuple[str, str]]:
     if waiting := waits(node):
         yield waiting, ""
     yield from _notes_of(node)
-    for still in may_still_run(node):
+    for still in kind.may_still_run(node):
         yield still, ""
 
 
@@ -141,7 +134,7 @@ def _gap(gap: Gap, zone: str | None) -> str:
     return f"{what} {verb} {minute(gap.at, zone)}, {lacks}"
 
 
-def _covers(node: Node, asked: Collection | None) -> Iterator[tuple[str, str]]:
+def _covers(node: Node, asked: Collection) -> Iterator[tuple[str, str]]:
     """Says it in the times of whoever reads it; where it is not known which moments these are, in
     the daemon's words, which have the node's.
     """
@@ -150,7 +143,7 @@ def _covers(node: Node, asked: Collection | None) -> Iterator[tuple[str, str]]:
         said = list(extent.besides)
         if extent.since is not None:
             ends = (extent.since, extent.until)
-            whole = asked is not None and ends == (_moment(asked.since), _moment(asked.until))
+            whole = ends == (_moment(asked.since), _moment(asked.until))
             of = "the window" if whole else span(*ends, node.zone)
             said.insert(0, f"covers {of}")
     else:

@@ -13,20 +13,14 @@ from datetime import datetime
 from typing import Unpack
 
 from cucmctl.cli.printer import Layout, visible
-from cucmctl.text import capture
-from cucmctl.text.discover import in_order
+from cucmctl.text.kind import text_of
 from cucmctl.text.remarks import GAP, remarks
 from cucmctl.text.table import paint, table
 from cucmctl.text.times import NODE_ENDED
-from cucmctl.text.window import window
 from cucmd.job.asked import Collection
-from cucmd.job.discover import Found
-from cucmd.job.health import GOOD, among
 from cucmd.protocol.jobs import Job, JobSummary, Node
 
 JOB_ENDED = ("succeeded", "partial", "failed", "cancelled")
-
-PATHS_SHOWN = 3
 
 
 def size(count: int) -> str:
@@ -96,22 +90,20 @@ def took(
     return duration(((completed or now) - started).total_seconds() + (before or 0))
 
 
-def job(
-    job: Job, now: datetime, *, found: Iterable[str] = (), **layout: Unpack[Layout]
-) -> Iterator[str]:
-    """The job, node by node, and below the table failures and notes; before these what it has
-    `found` on the nodes, as lines.
+def job(job: Job, now: datetime, **layout: Unpack[Layout]) -> Iterator[str]:
+    """Shows the job, node by node, what it has found on the nodes, and failures and notes.
 
     With `columns` names are cut so that no line of the table is longer, and of nodes with the same
     failure only some are named.
     """
+    text = text_of(job)
     yield from _heading(job, now, colour=layout.get("colour", False))
     yield ""
     rows: Sequence[tuple[str, ...]] = [
         (
             node.node,
             node.status,
-            capture.phase(node) or ("waits" if node.waits_for else ""),
+            text.phase(node) or ("waits" if node.waits_for else ""),
             *figures(node, job.collection),
             # A node that is pending again after a stop of the daemon has started, but does not run.
             took(
@@ -122,23 +114,16 @@ def job(
         )
         for node in job.nodes
     ]
-    headings, rows = capture.with_packets(
-        job, ("NODE", "STATUS", "PHASE", "FILES", "SIZE", "TIME"), rows
-    )
+    headings, rows = text.columns(job, ("NODE", "STATUS", "PHASE", "FILES", "SIZE", "TIME"), rows)
     yield from table(headings, rows, right="PACKETS FILES SIZE TIME", **layout)
-    for node in job.nodes:
-        if node.found is not None and node.found.members:
-            yield ""
-            yield from members(node.found, **layout)
-    if table_of_nodes := list(found):
+    if found := list(text.found(text.whole(job), **layout)):
         yield ""
-        yield from table_of_nodes
+        yield from found
     columns, ascii_only = layout.get("columns"), layout.get("ascii_only", False)
-    asked = job.collection
-    if said := list(remarks(job.nodes, asked=asked, columns=columns, ascii_only=ascii_only)):
+    if said := list(remarks(job, columns=columns, ascii_only=ascii_only)):
         yield ""
-        for text in said:
-            yield paint(text, "partial") if text.startswith(GAP) and layout.get("colour") else text
+        for line in said:
+            yield paint(line, "partial") if line.startswith(GAP) and layout.get("colour") else line
 
 
 def first_in_view(lines: Iterable[str], rows: int | None, columns: int | None) -> Iterator[str]:
@@ -152,14 +137,6 @@ def first_in_view(lines: Iterable[str], rows: int | None, columns: int | None) -
             yield shown[0]
 
 
-# What a job does whose kind says all of it.
-_DOES = {
-    "discover": "asks a node which nodes its cluster has",
-    "check": "looks whether a collection can be expected to work",
-    "health": "looks whether the nodes are well",
-}
-
-
 def _heading(job: Job, now: datetime, *, colour: bool) -> Iterator[str]:
     status = paint(job.status, job.status) if colour else job.status
     yield f"job {visible(job.job_id)}: {status}, {tally(job)}"
@@ -170,17 +147,7 @@ def _heading(job: Job, now: datetime, *, colour: bool) -> Iterator[str]:
         verb = "took" if job.completed_at else "running for"
         begun += f", {verb} {took(job.started_at, job.completed_at, now, job.ran_before)}"
     yield begun
-    if what := collected(job.collection):
-        verb = "asks for the sizes of" if job.kind == "dry_run" else "collects"
-        yield f"{verb} {visible(what)}"
-        yield from _window(job)
-        if job.collection.profile is not None and job.collection.paths:
-            # --only and --path may have made others of them than the profile has
-            yield f"paths {visible(', '.join(_first(job.collection.paths)))}"
-    elif job.kind in _DOES:
-        yield _DOES[job.kind]
-    elif job.capture is not None:
-        yield from capture.asked(job.capture)
+    yield from text_of(job).does(job)
     for command in job.commands or ():
         yield f"runs {visible(command)}"
     if whose := _whose(job):
@@ -239,60 +206,6 @@ def packed(job: Job) -> str:
     return "packed by the nodes" + (f", from {counting(files, 'file')}, {whole}" if files else "")
 
 
-def collected(collection: Collection) -> str:
-    """What a job collects: `cm/trace/ccm/sdl, last 2h`. Of many paths the first few.
-
-    If there is no window it says so, because such a job may take hours.
-    """
-    parts = _first(collection.paths or ())
-    if collection.profile is not None:
-        parts = [f"profile {collection.profile}"]
-    if collection.match is not None:
-        parts.append(f"names that match {collection.match}")
-    if collection.last is not None:
-        parts.append(f"last {collection.last}")
-    if collection.since is not None and collection.last is None:
-        parts.append(f"since {local(datetime.fromisoformat(collection.since))}")
-    if collection.until is not None and collection.last is None:
-        parts.append(f"until {local(datetime.fromisoformat(collection.until))}")
-    if parts and not (collection.last or collection.since or collection.until):
-        parts.append("all of it (no window)")
-    return ", ".join(parts)
-
-
-def what(job: JobSummary) -> str:
-    """What a job of its kind does: `callmanager, last 2h`, `show status`, `port 5060`.
-
-    Without the word "profile", so that more of its name can be seen.
-    """
-    if job.capture is not None:
-        return capture.packets_of(job.capture)
-    commands = job.commands if job.kind in ("run", "follow") else None
-    collection = job.collection or Collection()
-    return "; ".join(commands or ()) or collected(collection).removeprefix("profile ")
-
-
-def _first(paths: Sequence[str]) -> list[str]:
-    more = len(paths) - PATHS_SHOWN
-    return [*paths[:PATHS_SHOWN], *([f"{more} more paths"] if more > 0 else [])]
-
-
-def _window(job: Job) -> Iterator[str]:
-    if job.collection.since is not None:
-        zones = {node.zone for node in job.nodes if node.zone is not None}
-        zone = zones.pop() if len(zones) == 1 else None
-        yield f"window  {window(job.collection.since, job.collection.until, zone)}"
-
-
-def members(found: Found, **layout: Unpack[Layout]) -> Iterator[str]:
-    """The nodes of a cluster, and the version of the one that was asked."""
-    rows = [(one.node, one.name, one.role, one.product, one.address) for one in in_order(found)]
-    headings = ("NODE", "NAME", "ROLE", "PRODUCT", "ADDRESS")
-    yield from table(headings, rows, right="", **layout)
-    if found.version is not None:
-        yield f"version {visible(found.version)}"
-
-
 def tally(job: Job, *, without: Sequence[str] = ()) -> str:
     """Returns `3 nodes: 2 succeeded, 1 failed`."""
     counts: dict[str, int] = {}
@@ -307,38 +220,11 @@ def tally(job: Job, *, without: Sequence[str] = ()) -> str:
 
 def ending(job: Job, *, columns: int | None = None, ascii_only: bool = False) -> Iterator[str]:
     """Says how a job ended: a summary, then what is to be said of its nodes."""
-    came = _came(job)
-    yield f"job {visible(job.job_id)} {job.status}: {tally(job)}; {came}"
-    asked = job.collection
-    yield from remarks(job.nodes, asked=asked, columns=columns, ascii_only=ascii_only)
-
-
-def _came(job: Job) -> str:
-    if any(node.found for node in job.nodes):
-        members = sum(len(node.found.members) for node in job.nodes if node.found)
-        return f"{counting(members, 'node')} found"
-    if job.kind == "dry_run":
-        paths = [one for node in job.nodes if node.sizes for one in node.sizes.paths]
-        whole = size(sum(one.bytes for one in paths))
-        return f"{counting(sum(one.files for one in paths), 'file')}, {whole} would come"
-    if job.kind == "check":
-        return f"{counting(sum(bool(node.checked) for node in job.nodes), 'node')} checked"
-    if job.kind == "health":
-        of_all = [len(node.health.findings) for node in job.nodes if node.health]
-        return f"{counting(sum(of_all), 'finding')} of {counting(len(of_all), 'node')}"
     files = sum(node.files_received for node in job.nodes)
     received = size(sum(node.bytes_received for node in job.nodes))
-    came = f"{counting(files, 'file')}, {received}"
-    if wrong := _not_good(job):
-        came += f", {counting(wrong, 'finding')} of health not good"
-    return came if job.capture is None else f"{came}, {capture.counted(job)}"
-
-
-def _not_good(job: Job) -> int:
-    """Returns how much is not good that a snapshot has found: `status` shows it."""
-    looked = [(node.node, node.health) for node in job.nodes]
-    found = [one for _, health in looked if health for one in health.findings]
-    return sum(one.state != GOOD for one in (*found, *(one for _, one in among(looked))))
+    came = text_of(job).came(job, f"{counting(files, 'file')}, {received}")
+    yield f"job {visible(job.job_id)} {job.status}: {tally(job)}; {came}"
+    yield from remarks(job, columns=columns, ascii_only=ascii_only)
 
 
 def where(job: Job) -> Iterator[str]:

@@ -55,21 +55,6 @@ def left_of_job(job: Job, rate_of: Callable[[str], float]) -> float | None:
     return longest
 
 
-def estimated(job: Job) -> float | None:
-    """Returns the seconds for all that a dry run has found, with as many nodes at once as the job
-    has: None if it is not known of one of them.
-    """
-    free_at = [0.0] * (job.concurrency or len(job.nodes))
-    for node in job.nodes:
-        if node.sizes is None:
-            continue
-        if node.sizes.seconds is None:
-            return None
-        first = free_at.index(min(free_at))
-        free_at[first] += node.sizes.seconds
-    return max(free_at)
-
-
 def waiting(node: Node, at: datetime) -> float:
     """Since when a node waits for a login on others, in seconds; 0: it does not."""
     return 0.0 if node.waits_since is None else max(0.0, (at - node.waits_since).total_seconds())

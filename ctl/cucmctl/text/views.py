@@ -14,7 +14,8 @@ from typing import TextIO
 
 from cucmctl.cli import printer
 from cucmctl.client.reconnect import Told
-from cucmctl.text import capture, render
+from cucmctl.text import render
+from cucmctl.text.kind import text_of
 from cucmctl.text.remarks import remarks, waiting, without_name
 from cucmctl.text.times import NODE_ENDED
 from cucmd.protocol.jobs import Job, JobSummary, Node, WatchReply
@@ -124,7 +125,7 @@ class TableAtTheEnd(Silent):
 
     def conclude(self, job: Job) -> None:
         if self._json:
-            for text in remarks(job.nodes):
+            for text in remarks(job):
                 printer.note(text)
         printer.show(job, self._lines(job), as_json=self._json)
 
@@ -132,7 +133,7 @@ class TableAtTheEnd(Silent):
         layout = printer.layout(sys.stdout)
         yield from self._found(job, **layout)
         columns, ascii_only = layout["columns"], layout["ascii_only"]
-        if said := list(remarks(job.nodes, columns=columns, ascii_only=ascii_only)):
+        if said := list(remarks(job, columns=columns, ascii_only=ascii_only)):
             yield from ("", *said)
 
 
@@ -146,7 +147,7 @@ class AtTheEnd(Silent):
         self._lines = lines
 
     def conclude(self, job: Job) -> None:
-        for text in remarks(job.nodes):
+        for text in remarks(job):
             printer.note(text)
         printer.show(job, self._lines(job), as_json=self._json)
 
@@ -242,7 +243,7 @@ class Lines(View):
                 self._print(f"{of_job}{text}")
 
     def _show_node(self, job: Job, node: Node) -> None:
-        doing = capture.phase(node)
+        doing = text_of(job).phase(node)
         state = (node.status, doing, node.attempt, node.files_received, node.error)
         if node.status == "pending" or not self._has_changed(
             job.job_id, node.node, state, node.bytes_received

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from cucmd.job.work import KINDS
+from cucmd.job.work import KINDS, kind_of
 
 HEAVY = ("trio", "trio_asyncio", "asyncio", "asyncssh", "cryptography", "rich", "sqlite3", "ssl")
 
@@ -93,7 +93,8 @@ def test_a_short_command_loads_nothing_that_is_slow_and_not_needed(answering, ar
     # A bare Python has some of them where site-packages has `.pth` files.
     assert set(UNNEEDED) & (set(modules) - set(loaded("pass"))) == set()
     shown = {name for name in modules if name.startswith("cucmctl.text.")}
-    assert not shown & {f"cucmctl.text.{name}" for name in ("check", "dry_run", "health")}
+    others = {kind_of(kind) for kind in KINDS} - {"collect"}
+    assert not shown & {f"cucmctl.text.{kind}" for kind in others}
 
 
 @pytest.mark.parametrize("arguments", COMMANDS[:-1])

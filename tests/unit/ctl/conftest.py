@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from cucmctl.text.remarks import remarks
 from cucmd.job.asked import Collection, Timeouts
 from cucmd.protocol.jobs import Job, Node, WatchReply
 
@@ -42,6 +43,11 @@ def make_job(*nodes, status="running", **fields):
     }
     nodes = nodes or (make_node(),)
     return Job(status=status, nodes=nodes, **{**values, **fields})
+
+
+def remarks_of(*nodes, columns=None, **fields):
+    """Returns what is said below the table of a job with these nodes and fields."""
+    return list(remarks(make_job(*nodes, **fields), columns=columns))
 
 
 @pytest.fixture

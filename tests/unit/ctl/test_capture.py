@@ -9,11 +9,11 @@ import pytest
 from cucmctl.cli.times import duration
 from cucmctl.text import capture, render
 from cucmctl.text.frame import Frame
-from cucmctl.text.remarks import remarks
 from cucmctl.text.times import Rates
 from cucmctl.text.views import Lines
 from cucmd.job.capture import Captured, CaptureSettings
 from cucmd.protocol.jobs import Failure
+from unit.ctl.conftest import remarks_of
 
 SETTINGS = CaptureSettings("cucmd_3f2a00112233")
 
@@ -84,7 +84,7 @@ def test_nothing_is_promised_while_the_daemon_is_away(frame, capturing, node):
 def test_before_and_after_a_capture_the_phase_is_shown(frame, capturing, node):
     one = node(capture=None, phase="login")
     assert frame(capturing(one))[2].split()[:2] == ["ccm-pub", "login"]
-    assert capture.phase(node("a", "succeeded", lasted=1)) == ""
+    assert capture.TEXT.phase(node("a", "succeeded", lasted=1)) == ""
 
 
 @pytest.mark.parametrize("width", [80, 44])
@@ -135,6 +135,10 @@ GIVEN_UP = "a capture may still run there, into platform/cli/{}.cap"
 NOT_YET = "it is not known yet that its capture has ended (platform/cli/{}.cap)"
 
 
+def said_of(*nodes):
+    return remarks_of(*nodes, kind="capture")
+
+
 @pytest.fixture
 def still(node):
     """A node whose capture is not known to have ended; `lasted` None: and is not given up."""
@@ -149,31 +153,29 @@ def still(node):
 
 def test_captures_that_may_still_run_are_said_of_a_node_that_was_cancelled(still, node):
     nodes = still("a", "cancelled", NAME), still("b", "cancelled", NAME), still("c", "running")
-    assert list(remarks(nodes)) == [f"a, b: {GIVEN_UP.format(NAME)}"]
-    (said,) = remarks([still("a", "cancelled", NAME, f"{NAME}_2")])
+    assert said_of(*nodes) == [f"a, b: {GIVEN_UP.format(NAME)}"]
+    (said,) = said_of(still("a", "cancelled", NAME, f"{NAME}_2"))
     assert all(f"/{name}.cap" in said for name in (NAME, f"{NAME}_2"))
     # Before it came to capture in the second try, and while it is being ended there.
-    (said,) = remarks([node("a", "cancelled", capture=None, may_run=(NAME,))])
+    (said,) = said_of(node("a", "cancelled", capture=None, may_run=(NAME,)))
     assert said == f"a: {GIVEN_UP.format(NAME)}"
-    assert list(remarks([still("a", "cancelled", "cucmd_x", lasted=None)])) == [
+    assert said_of(still("a", "cancelled", "cucmd_x", lasted=None)) == [
         f"a: {GIVEN_UP.format('cucmd_x')}",
         f"a: {NOT_YET.format(NAME)}",
     ]
     # A capture that was cut off by a kill while it was being ended.
-    assert list(remarks([still("a", "cancelled", NAME, lasted=None)])) == [
-        f"a: {GIVEN_UP.format(NAME)}"
-    ]
+    assert said_of(still("a", "cancelled", NAME, lasted=None)) == [f"a: {GIVEN_UP.format(NAME)}"]
     ended = node("a", "cancelled", lasted=45, may_run=(), of_capture={"running": False})
-    assert list(remarks([ended])) == []
+    assert said_of(ended) == []
 
 
 def test_what_a_failure_and_notes_say_is_not_said_again_whatever_their_words(still):
     failure = Failure("interrupted", "it was stopped", True)
     more = {"error": failure.message, "failure": failure}
-    (said,) = remarks([still("a", "failed", NAME, **more)])
+    (said,) = said_of(still("a", "failed", NAME, **more))
     assert failure.message in said
-    assert list(remarks([still("a", "succeeded", NAME, notes=("x",))])) == ["a: note: x"]
-    _, said = remarks([still("a", "failed", lasted=None, **more)])  # the job's deadline
+    assert said_of(still("a", "succeeded", NAME, notes=("x",))) == ["a: note: x"]
+    _, said = said_of(still("a", "failed", lasted=None, **more))  # the job's deadline
     assert said == f"a: {NOT_YET.format(NAME)}"
 
 

@@ -25,7 +25,7 @@ def block(what: Found, name: str = "berlin", credential: str | None = None) -> s
 
 
 def test_the_publisher_is_first_in_the_table() -> None:
-    headings, *rows, version = render.members(FOUND)
+    headings, *rows, version = discover.members(FOUND)
     assert headings.split() == ["NODE", "NAME", "ROLE", "PRODUCT", "ADDRESS"]
     assert [row.split()[0] for row in rows] == ["pub:2022", "10.0.0.2:2022", "10.0.0.3:2022"]
     assert "15.0.1.11900-40" in version
@@ -71,7 +71,7 @@ def test_words_of_a_node_cannot_leave_their_place(members: list[Member], asked: 
     text = "\n".join(discover.block("x", asked, Found(tuple(members)), credential=None, at=NOW))
     (cluster,) = tomllib.loads(text)["clusters"].values()
     assert set(cluster) <= {"publisher", "nodes"}
-    for line in (*text.splitlines(), *render.members(Found(tuple(members)))):
+    for line in (*text.splitlines(), *discover.members(Found(tuple(members)))):
         assert line.isprintable()
 
 

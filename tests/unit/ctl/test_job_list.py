@@ -113,7 +113,8 @@ def test_the_time_is_that_of_all_attempts(summary, began):
 
 
 def test_labels_are_there_where_a_job_has_any_and_stay_longer_than_owners(summary, began):
-    labelled = msgspec.structs.replace(summary, labels={"site": "bern", "case": "69"}, kind="check")
+    labels = {"site": "bern", "case": "69"}
+    labelled = msgspec.structs.replace(summary, labels=labels, kind="collect")
     headings, row = cells(labelled, began)
     assert headings.index("LABELS") < headings.index("OWNER")
     assert " case=69, site=bern " in row

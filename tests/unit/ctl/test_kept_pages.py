@@ -15,7 +15,6 @@ import pytest
 from msgspec.structs import replace
 
 from cucmctl.text import job_list, listing, render
-from cucmctl.text.dry_run import sizes
 from cucmd.failure import Code, failure
 from cucmd.job.asked import Collection, Timeouts
 from cucmd.job.capture import CaptureSettings
@@ -150,7 +149,7 @@ def dry_run(**layout: Any) -> Iterator[str]:
         refused("cucm-sub2"),
         kind="dry_run",
     )
-    yield from render.job(one, NOW, found=sizes(one, **layout), **layout)
+    yield from render.job(one, NOW, **layout)
 
 
 def files(**layout: Any) -> Iterator[str]:

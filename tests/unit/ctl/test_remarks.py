@@ -4,10 +4,11 @@ from datetime import datetime
 
 import pytest
 
-from cucmctl.text.remarks import folded, remarks, without_name
+from cucmctl.text.remarks import folded, without_name
 from cucmd.job.asked import Collection
 from cucmd.job.coverage import Extent, Gap
 from cucmd.protocol.jobs import Failure
+from unit.ctl.conftest import remarks_of
 
 
 def failure(code="auth_failed", message="refused the login", *, retryable=False, hint=None):
@@ -43,17 +44,17 @@ def test_a_message_without_the_name_of_its_node(node, said, left):
 def test_what_is_equal_of_many_nodes_is_one_line(node):
     names = [f"127.1.0.{n}:2022" for n in range(12)]
     nodes = [failed(node, name, f"{name} refused the login", hint="check it") for name in names]
-    assert list(remarks(nodes)) == [
+    assert remarks_of(*nodes) == [
         f"{', '.join(names)}: refused the login (auth_failed)",
         "  hint: check it",
     ]
-    first, _ = remarks(nodes, columns=200)
+    first, _ = remarks_of(*nodes, columns=200)
     assert first == f"✗ {', '.join(names[:3])} and 9 more: refused the login (auth_failed)"
 
 
 def test_equal_notes_are_one_line_and_different_ones_are_not(node):
     nodes = [node(name, "succeeded", notes=("x: no files", name)) for name in "abc"]
-    lines = list(remarks(nodes))
+    lines = remarks_of(*nodes)
     assert lines == ["a, b, c: note: x: no files", "a: note: a", "b: note: b", "c: note: c"]
 
 
@@ -71,12 +72,12 @@ def test_equal_notes_are_one_line_and_different_ones_are_not(node):
     ],
 )
 def test_no_words_stand_twice_in_a_line(node, code, retryable, said, line):
-    assert list(remarks([failed(node, "a", said, code=code, retryable=retryable)])) == [line]
+    assert remarks_of(failed(node, "a", said, code=code, retryable=retryable)) == [line]
 
 
 def test_a_failure_without_a_text_still_has_its_code(node):
-    assert list(remarks([failed(node, "a", "")])) == ["a: (auth_failed)"]
-    assert list(remarks([node("a", "failed", error="gone")])) == ["a: gone"]
+    assert remarks_of(failed(node, "a", "")) == ["a: (auth_failed)"]
+    assert remarks_of(node("a", "failed", error="gone")) == ["a: gone"]
 
 
 def test_of_nodes_that_failed_alike_the_first_stands_for_all(node):
@@ -91,11 +92,11 @@ def test_a_hint_with_the_name_of_its_node_is_the_same_hint(node):
         hint = f"forget its old key: cucmctl hostkeys forget {name}"
         return failed(node, name, f"the host key of {name} has changed", hint=hint)
 
-    assert list(remarks([reinstalled("a"), reinstalled("b")])) == [
+    assert remarks_of(reinstalled("a"), reinstalled("b")) == [
         "a, b: the host key has changed (auth_failed)",
         "  hint: forget its old key: cucmctl hostkeys forget NODE",
     ]
-    _, hint = remarks([reinstalled("a")])
+    _, hint = remarks_of(reinstalled("a"))
     assert hint.endswith("hostkeys forget a")
 
 
@@ -109,13 +110,13 @@ SINCE, UNTIL = datetime.fromisoformat(WINDOW.since), datetime.fromisoformat(WIND
         ("UTC", WINDOW, "covers the window"),
         ("UTC", Collection(since=WINDOW.since), "23:25 to Sat 28 Nov 2020 00:25 CET (22:25 to "),
         ("Europe/Rome", Collection(), "covers Fri 27 Nov 2020 23:25 to Sat 28 Nov 2020 00:25 CET"),
-        (None, None, "covers Fri 27 Nov 2020 23:25 to Sat 28 Nov 2020 00:25 CET"),
+        (None, Collection(), "covers Fri 27 Nov 2020 23:25 to Sat 28 Nov 2020 00:25 CET"),
     ],
 )
 def test_what_is_covered_is_in_the_zone_of_who_reads_it(node, in_zone, zone, asked, said):
     in_zone("Europe/Berlin")
     one = node("a", "succeeded", zone=zone, coverage="x", extent=Extent(SINCE, UNTIL))
-    (line,) = remarks([one], asked=asked)
+    (line,) = remarks_of(one, collection=asked)
     assert said in line
     assert ("UTC" in line) is ("(" in said)
 
@@ -137,18 +138,18 @@ def test_what_is_covered_is_in_the_zone_of_who_reads_it(node, in_zone, zone, ask
 )
 def test_a_gap_says_how_much_is_missing(node, in_zone, gap, said):
     in_zone("Europe/Berlin")
-    (line,) = remarks([node("a", "succeeded", coverage="x", gaps=(gap,), extent=Extent())])
+    (line,) = remarks_of(node("a", "succeeded", coverage="x", gaps=(gap,), extent=Extent()))
     assert line.startswith(f"GAP  a: {said}")
 
 
 def test_a_gap_of_an_older_daemon_is_in_its_words(node):
     said = "begins 23:57 (Europe/Berlin)"
     one = node("a", "succeeded", coverage=said, gaps=(Gap("sdl", "begin"),))
-    assert list(remarks([one])) == [f"GAP  a: {said}"]
+    assert remarks_of(one) == [f"GAP  a: {said}"]
 
 
 def test_the_longest_option_brings_what_all_paths_lack(node):
     gaps = (Gap("a", "all", "1d"), Gap("b", "end", "6h", 60), Gap("c", "all", "1h"))
-    *lines, hint = remarks([node("a", "succeeded", gaps=gaps, extent=Extent())])
+    *lines, hint = remarks_of(node("a", "succeeded", gaps=gaps, extent=Extent()))
     assert len(lines) == 2
     assert hint.endswith(" start --written-for 1d")

@@ -208,6 +208,13 @@ def test_the_target_of_a_job(targets, first, nodes, shown):
     assert render.target(targets, first, nodes) == shown
 
 
+def test_work_that_only_a_newer_daemon_knows_is_shown_as_a_job_is(job, node, began):
+    one = job(node("a", "succeeded", files_received=2), kind="sweep", status="succeeded")
+    assert any(line.startswith("a ") for line in render.job(one, began))
+    assert "2 files" in next(render.ending(one))
+    assert "  sweep" in "\n".join(job_list.jobs([render.summary(one)], began))
+
+
 def test_a_user_without_a_name_is_a_number():
     assert render.user(4_000_000_000) == "4000000000"
 

@@ -1,0 +1,90 @@
+"""Says what a collection collects, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, ClassVar, Unpack
+
+from cucmctl.cli.printer import Layout, visible
+from cucmctl.lean import Later
+from cucmctl.text import render
+from cucmctl.text.kind import KindText
+from cucmctl.text.window import window
+from cucmd.job.asked import Collection
+from cucmd.protocol.jobs import Job, JobSummary
+
+if TYPE_CHECKING:
+    from cucmctl.text import health
+else:  # most collections have no snapshot of it
+    health = Later("cucmctl.text.health")
+
+PATHS_SHOWN = 3
+
+
+class CollectText(KindText):
+    verb: ClassVar[str] = "collects"
+
+    def does(self, job: Job) -> Iterator[str]:
+        if what := collected(job.collection):
+            yield f"{self.verb} {visible(what)}"
+            yield from _window(job)
+            if job.collection.profile is not None and job.collection.paths:
+                # --only and --path may have made others of them than the profile has
+                yield f"paths {visible(', '.join(_first(job.collection.paths)))}"
+
+    def what(self, job: Job | JobSummary) -> str:
+        """Leaves out the word "profile", so that more of its name can be seen."""
+        return collected(job.collection or Collection()).removeprefix("profile ")
+
+    def whole(self, job: Job) -> Job:
+        return health.whole(job) if _has_snapshot(job) else job
+
+    def found(self, job: Job, **layout: Unpack[Layout]) -> Iterable[str]:
+        return health.lines(job, **layout) if _has_snapshot(job) else ()
+
+    def came(self, job: Job, files: str) -> str:
+        wrong = health.not_good(health.whole(job)) if _has_snapshot(job) else 0
+        return (
+            f"{files}, {render.counting(wrong, 'finding')} of health not good" if wrong else files
+        )
+
+
+TEXT = CollectText()
+
+
+def collected(collection: Collection) -> str:
+    """Says what a job collects: `cm/trace/ccm/sdl, last 2h`. Of many paths the first few.
+
+    If there is no window it says so, because such a job may take hours.
+    """
+    parts = _first(collection.paths or ())
+    if collection.profile is not None:
+        parts = [f"profile {collection.profile}"]
+    if collection.match is not None:
+        parts.append(f"names that match {collection.match}")
+    if collection.last is not None:
+        parts.append(f"last {collection.last}")
+    if collection.since is not None and collection.last is None:
+        parts.append(f"since {render.local(datetime.fromisoformat(collection.since))}")
+    if collection.until is not None and collection.last is None:
+        parts.append(f"until {render.local(datetime.fromisoformat(collection.until))}")
+    if parts and not (collection.last or collection.since or collection.until):
+        parts.append("all of it (no window)")
+    return ", ".join(parts)
+
+
+def _first(paths: Sequence[str]) -> list[str]:
+    more = len(paths) - PATHS_SHOWN
+    return [*paths[:PATHS_SHOWN], *([f"{more} more paths"] if more > 0 else [])]
+
+
+def _window(job: Job) -> Iterator[str]:
+    if job.collection.since is not None:
+        zones = {node.zone for node in job.nodes if node.zone is not None}
+        zone = zones.pop() if len(zones) == 1 else None
+        yield f"window  {window(job.collection.since, job.collection.until, zone)}"
+
+
+def _has_snapshot(job: Job) -> bool:
+    return any(node.health is not None for node in job.nodes)

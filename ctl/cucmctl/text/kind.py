@@ -1,0 +1,98 @@
+"""Finds what people read of a job that depends on what the job does.
+
+    KIND.py, a file for each kind of work, has a subclass of `KindText`, and one of it as `TEXT`
+    `text_of` finds it by the name of the kind, and loads it only then
+
+Views and tables ask what stands here, and know no kind by its name. A kind that needs none of it
+says nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import ClassVar, Unpack
+
+from cucmctl.cli.printer import Layout
+from cucmctl.lean import load_module
+from cucmctl.text import times
+from cucmd.job.work import KINDS, kind_of
+from cucmd.protocol.jobs import Job, JobSummary, Node
+
+Rows = Sequence[tuple[str, ...]]
+
+
+class KindText:
+    """Is the base of what is said of a kind of work.
+
+    left  what stands behind the time that is left of the job, and of a node that is `silent`
+    """
+
+    left: ClassVar[str] = "left"
+
+    def does(self, job: Job) -> Iterator[str]:
+        """Says what the job does, as lines below the first of `status`."""
+        yield from ()
+
+    def what(self, job: Job | JobSummary) -> str:
+        """Says it in a list of jobs: `callmanager, last 2h`, `show status`, `port 5060`."""
+        return ""
+
+    def columns(
+        self, job: Job, headings: tuple[str, ...], rows: Rows
+    ) -> tuple[tuple[str, ...], Rows]:
+        """Adds columns of its own to the table of its nodes."""
+        return headings, rows
+
+    def whole(self, job: Job) -> Job:
+        """Adds what only shows between the nodes of the job."""
+        return job
+
+    def found(self, job: Job, **layout: Unpack[Layout]) -> Iterable[str]:
+        """Shows what a job that is `whole` has found on its nodes, as lines."""
+        return ()
+
+    def came(self, job: Job, files: str) -> str:
+        """Says what came of it, in the line of its end. files: `4 files, 3.1 MB`."""
+        return files
+
+    def phase(self, node: Node, left: float | None = None) -> str:
+        """Says what a running node does, in a word; nothing of others. left: as `left_of_node`."""
+        return (node.phase or "") if node.status == "running" else ""
+
+    def silent(self, node: Node) -> bool:
+        """Says whether nothing is to come from the node at this moment."""
+        return False
+
+    def left_of_node(self, job: Job, node: Node, at: datetime | None, rate: float) -> float | None:
+        """Returns the seconds until a node has done its part; None: it is not known.
+
+        at    now; None: nothing is heard of the job
+        rate  bytes per second that come of the node
+        """
+        return times.left_of_node(node, job.collection, rate) if rate else None
+
+    def left_of_job(
+        self, job: Job, at: datetime | None, rate_of: Callable[[str], float]
+    ) -> float | None:
+        """Returns the same of its last node. rate_of: a node's name -> its bytes per second."""
+        return times.left_of_job(job, rate_of)
+
+    def may_still_run(self, node: Node) -> Iterator[str]:
+        """Says what is to be known of a node that has ended, and on which the work may not have."""
+        yield from ()
+
+
+_PLAIN = KindText()
+_NAMES = frozenset(map(kind_of, KINDS))
+
+
+def text_of(job: Job | JobSummary) -> KindText:
+    """Returns the text of its kind. A daemon of version 0.1.0 says none, and only collects; of one
+    that is newer than this client the kind may be unknown.
+    """
+    kind = job.kind or "collect"
+    if kind not in _NAMES:
+        return _PLAIN
+    text: KindText = load_module(f"cucmctl.text.{kind}").TEXT
+    return text

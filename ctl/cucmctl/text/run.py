@@ -1,0 +1,12 @@
+"""PURE. Says which commands were run. Their output is printed as it is."""
+
+from cucmctl.text.kind import KindText
+from cucmd.protocol.jobs import Job, JobSummary
+
+
+class RunText(KindText):
+    def what(self, job: Job | JobSummary) -> str:
+        return "; ".join(job.commands or ())
+
+
+TEXT = RunText()
