@@ -11,12 +11,13 @@
         for change in client.watch(job.job_id):
             print(change.sequence, change.job.status)
 
-`Client` has the methods `start`, `start_cluster`, `collect`, `run`, `check`, `capture`, `discover`,
-`output`, `stop`, `retry`, `status`, `list`, `label`, `files`, `export`, `export_files`, `verify`,
-`transcript`, `cancel`, `delete`, `prune`, `watch`, `wait`, `clusters`, `profiles`, `credentials`,
-`host_keys`, `add_host_key`, `forget_host_key` and `reload`, as the command line has. They return
-structs of `cucmd.protocol`. They raise `ClientError` (each error of the daemon has a class of its
-own), `TimeoutError`, or `TypeError` for a wrong call, such as one text where several are expected.
+`Client` has the methods `start`, `start_cluster`, `collect`, `run`, `check`, `health`, `capture`,
+`follow`, `discover`, `output`, `stop`, `retry`, `status`, `list`, `list_page`, `label`, `files`,
+`export`, `export_files`, `verify`, `transcript`, `cancel`, `delete`, `prune`, `watch`, `wait`,
+`clusters`, `profiles`, `credentials`, `host_keys`, `add_host_key`, `forget_host_key`,
+`configuration` and `reload`. They return structs of `cucmd.protocol`. They raise `ClientError`
+(each error of the daemon has a class of its own), `TimeoutError`, or `TypeError` for a wrong call,
+such as one text where several are expected.
 
     main.py      finds the verb, runs it, and exits with the right code
     lean.py      makes the start of the command quick

@@ -55,7 +55,7 @@ def start(
     """Starts a job. Returns once the daemon has it on disk; its nodes run on.
 
     work   what is done on the nodes: a `Collection`, `Files`, `Estimate`, `Commands`, `Checks`,
-           `Packets` or `Discovery`
+           `HealthChecks`, `Packets`, `Tail` or `Discovery`
     how    its timeouts, labels and so on
     collection, timeouts, concurrency  as version 0.1.0 had them, in place of `work` and `how`
 

@@ -2,6 +2,8 @@
 
 import _socket
 import _thread
+import inspect
+import re
 import signal
 import socket
 import stat
@@ -295,6 +297,13 @@ def test_a_reply_without_end_is_not_kept(canned, client, monkeypatch):
 
 def test_a_password_is_in_no_repr():
     assert "secret" not in repr(StartRequest(("a",), Login("u", "secret"), Collection()))
+
+
+def test_the_opening_page_names_every_method():
+    named = set(re.findall(r"`(\w+)`", inspect.getdoc(cucmctl).partition("They return")[0]))
+    assert named - {"Client", "cucmd"} == {
+        name for name in vars(Client) if not name.startswith("_")
+    }
 
 
 def test_all_that_is_exported_is_there():
