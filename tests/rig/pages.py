@@ -18,7 +18,10 @@ from typing import Any
 
 import msgspec
 
+import cucmctl
+import cucmtrio
 from cucmctl import main
+from cucmctl.cli import exits
 from cucmctl.cli.options import VerbParser
 from cucmd.config.model import Config
 from cucmd.failure import Code, failure
@@ -75,6 +78,40 @@ def codes() -> str:
         one = failure(code, "")
         rows.append(f"| `{code}` | {'yes' if one.retryable else 'no'} | {_cell(one.hint or '')} |")
     return "\n".join(rows) + "\n"
+
+
+_EXIT = re.compile(r"((?:^# .*\n)+)^[A-Z_]+ = (\d+)\b", re.MULTILINE)
+
+
+def exit_codes() -> str:
+    """Lists each exit code of `cucmctl`, and what it means."""
+    rows = ["| code | meaning |", "| --- | --- |"]
+    for comment, code in _EXIT.findall(inspect.getsource(exits)):
+        meaning = " ".join(line.removeprefix("# ") for line in comment.splitlines())
+        rows.append(f"| {code} | {_cell(meaning)} |")
+    return "\n".join(rows) + "\n"
+
+
+def trio_methods() -> str:
+    """Lists the methods of `cucmtrio.Client` by how they are called."""
+    rows: dict[str, list[str]] = {}
+    for name, method in _methods(cucmtrio.Client).items():
+        form = "`async with`, then `async for`"
+        if inspect.iscoroutinefunction(method):
+            form = "`await`"
+        elif inspect.isasyncgenfunction(inspect.unwrap(method)):  # by `asynccontextmanager`
+            form = "`async with`"
+        rows.setdefault(form, []).append(name)
+    missing = _methods(cucmctl.Client).keys() - _methods(cucmtrio.Client).keys()
+    rows["nothing of its own"] = sorted(missing)
+    table = [
+        f"| {form} | {', '.join(f'`{name}`' for name in names)} |" for form, names in rows.items()
+    ]
+    return "\n".join(["| called with | methods |", "| --- | --- |", *table]) + "\n"
+
+
+def _methods(client: type) -> dict[str, Callable[..., object]]:
+    return {name: method for name, method in vars(client).items() if name[0] != "_"}
 
 
 def configuration() -> str:
@@ -198,6 +235,8 @@ def indented(page: Path) -> list[str]:
 MADE: dict[str, Callable[[], str]] = {
     "verbs": verbs,
     "codes": codes,
+    "exit-codes": exit_codes,
+    "trio-methods": trio_methods,
     "configuration": configuration,
     "web-configuration": web_configuration,
     "roles": roles,

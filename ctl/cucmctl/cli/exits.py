@@ -1,6 +1,6 @@
 """Exit codes. Their meanings are fixed, since scripts depend on them.
 
-Every exit code of `cucmctl` has a name here.
+Every exit code of `cucmctl` has a name here, below what it means: cucmctl(1) is made of that.
 """
 
 from __future__ import annotations
@@ -10,22 +10,39 @@ from cucmctl.client.errors import ClientError, DiscoveryFailed, InvalidParameter
 from cucmd.job.work import MEMBERS
 from cucmd.protocol.jobs import Job
 
+# done; the job succeeded
 DONE = 0
+# the job failed; `verify` has found files that differ; `reload`, or a key that was to be fetched,
+# failed; `delete` or `prune` was answered no
 FAILED = 1
+# wrong usage
 USAGE = 2
+# the job ended partial; `export` has left out files that are damaged or gone
 PARTIAL = 3
+# the job was cancelled
+CANCELLED = 4
+# no such job, node, cluster, profile, credential or host key
 NOT_FOUND = 5
+# the wait timed out; the job goes on
 WAIT_TIMED_OUT = 6
+# the request is invalid
 INVALID = 65
+# no daemon at the socket, or it went away and did not come back
 UNAVAILABLE = 69
-DEFECT = 70  # EX_SOFTWARE: a defect of the daemon or of cucmctl
-CANNOT_WRITE = 74  # EX_IOERR: standard output is full or broken
+# a defect of `cucmd` or `cucmctl`
+DEFECT = 70  # EX_SOFTWARE
+# the output cannot be written
+CANNOT_WRITE = 74  # EX_IOERR
+# a limit is reached, the daemon is stopping, or the job still runs or is in use: try again later
 TRY_LATER = 75
+# not permitted
 NOT_PERMITTED = 77
+# Ctrl-C; the job goes on
 INTERRUPTED = 130  # 128 + SIGINT
-PIPE_CLOSED = 141  # 128 + SIGPIPE: the reader has closed
+# whoever read the output has closed it, as in `cucmctl list | head`
+PIPE_CLOSED = 141  # 128 + SIGPIPE
 
-_OF_STATUS = {"succeeded": 0, "failed": 1, "partial": 3, "cancelled": 4}
+_OF_STATUS = {"succeeded": DONE, "failed": FAILED, "partial": PARTIAL, "cancelled": CANCELLED}
 
 _OF_ERROR: tuple[tuple[tuple[type[ClientError], ...], int], ...] = (
     ((errors.JobNotFound, errors.NodeNotFound, errors.ProfileNotFound), NOT_FOUND),

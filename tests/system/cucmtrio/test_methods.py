@@ -1,7 +1,6 @@
 """The methods of `Client` on trio: those of the blocking one, with its arguments and results."""
 
 import inspect
-import re
 
 import pytest
 import trio
@@ -12,14 +11,12 @@ from cucmctl import Collection, Commands, ConnectionLost, DaemonUnavailable, Job
 from cucmctl.client import methods
 from cucmtrio import open_client
 from rig.asking import SHORT_FORMS
-from rig.pages import ROOT
 from rig.scripted_daemon import refusal, reply
 from system.ctl.conftest import make_job, make_node, make_summary
 
 LOGIN = Login(credential="lab")
 ONLY_BLOCKING = {"call", "close", "connect", "export_files", "start_cluster"}
 OWN_ARGUMENTS = {"wait", "watch"}
-PAGE = ROOT / "ctl/man/cucmtrio.3.md"
 
 
 def methods_of(client):
@@ -45,18 +42,6 @@ def test_each_method_has_the_arguments_of_the_blocking_one(name):
     made_by = getattr(methods, name, None)
     if made_by is not None and name != "export":  # which asks for open files too
         assert arguments(made_by) == blocking
-
-
-def test_the_page_names_every_method():
-    rows = re.findall(r"^\| (`a|nothing).*? \| (.*) \|$", PAGE.read_text(), re.MULTILINE)
-    named = {name: kind for kind, text in rows[:4] for name in re.findall(r"`(\w+)`", text)}
-    general = {"ask", "call", "close", "items", "limit", "replies", "socket", "upgraded"}
-    assert {name for name, kind in named.items() if kind == "`a"} == (
-        methods_of(cucmtrio.Client) - general
-    )
-    assert {name for name, kind in named.items() if kind == "nothing"} == (
-        ONLY_BLOCKING - {"call", "close", "connect"}
-    )
 
 
 def answering(*replies):
