@@ -4,8 +4,12 @@ Each connection is hypercorn's, over a stream that has a client take what is sen
 seconds: hypercorn sends behind a shield, so that nothing but the end of the stream frees it.
 
 `TCPServer` and `WorkerContext` of hypercorn are not its public interface, which takes no streams of
-ours; with a way to give it those they would not be needed. The dependency is bounded, and a test
-fails where the names change.
+ours; with a way to give it those they would not be needed. Two private names of it are replaced,
+each until hypercorn offers what stands beside it. The dependency is bounded at the minor version
+that was tried, and a test fails where a name changes.
+
+    `_check_protocol` of H11Protocol  a setting for HTTP/1.1 alone
+    `_read_data` of TCPServer         the idle timer is stopped where the client has left
 """
 
 from __future__ import annotations
