@@ -10,8 +10,7 @@ import pytest
 import trio
 
 from cucmctl import Client
-from cucmd.job.cluster import Member
-from cucmd.job.discover import Discover, Found
+from cucmd.job.discover import Discover, Found, Member
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts

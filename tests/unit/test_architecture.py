@@ -102,7 +102,7 @@ KINDS = {
     "capture": ("Packets", 10),
     "check": ("Checks", 7),
     "collect": ("Files", 15),
-    "discover": ("Discovery", 8),
+    "discover": ("Discovery", 10),
     "dry_run": ("Estimate", 6),
     "follow": ("Tail", 6),
     "health": ("HealthChecks", 12),

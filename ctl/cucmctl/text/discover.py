@@ -17,8 +17,7 @@ from cucmctl.cli.printer import Layout, visible
 from cucmctl.text import render
 from cucmctl.text.kind import KindText
 from cucmctl.text.table import table
-from cucmd.job.cluster import Member
-from cucmd.job.discover import Found
+from cucmd.job.discover import Found, Member
 from cucmd.protocol.jobs import Job
 
 PUBLISHER = "Publisher"

@@ -20,7 +20,7 @@ Times are of the wall clock and in UTC. If the clock is set back, nothing ends b
     asked.py     how work on nodes is asked for, which also travels on the socket
     collect.py   files that are collected, or how much they would be
     coverage.py  what files cover of a window
-    cluster.py   the nodes of a cluster
+    cluster.py   what is known of a node of a cluster
     discover.py  which nodes a cluster has
     run.py       commands
     check.py     whether a collection can be expected to work

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from cucmd.config import ClusterSettings, Config, InvalidValue
-from cucmd.job.cluster import ClusterNode, Member
+from cucmd.job.cluster import ClusterNode
+from cucmd.job.discover import Member
 from cucmd.node_name import InvalidNode, node_key, parse_node
 from cucmd.store import StoredDiscovery
 

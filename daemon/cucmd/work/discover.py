@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from cucmd import vos
 from cucmd.failure import Code, NodeFailed, fail
-from cucmd.job.cluster import Member
-from cucmd.job.discover import Discover, Found
+from cucmd.job.discover import Discover, Found, Member
 from cucmd.job.node import Phase
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.ports import NodeTask, Ports, Report

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 from cucmctl.client.cluster import MOST_NAMED, changes, discover_first
 from cucmd.job.asked import Login
-from cucmd.job.cluster import ClusterNode, Member
+from cucmd.job.cluster import ClusterNode
+from cucmd.job.discover import Member
 from cucmd.protocol.jobs import Job
 from cucmd.protocol.knowledge import Cluster
 

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from cucmctl.main import main
 from cucmctl.text import discover, job_list, render
-from cucmd.job.cluster import Member
-from cucmd.job.discover import Found
+from cucmd.job.discover import Found, Member
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 SUB = Member("10.0.0.2:2022", "10.0.0.2", "sub1", "Subscriber", "callmanager")

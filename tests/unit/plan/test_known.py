@@ -9,8 +9,7 @@ import trio.testing
 
 from cucmd.api.knowledge import Knowledge
 from cucmd.config import Config, load
-from cucmd.job.cluster import Member
-from cucmd.job.discover import Found
+from cucmd.job.discover import Found, Member
 from cucmd.plan.known import (
     KnownCluster,
     asked_cluster,

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from cucmd.config import Config, InvalidValue, load
 from cucmd.job.asked import Collection, Login
-from cucmd.job.cluster import Member
+from cucmd.job.discover import Member
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.work import StartRequest

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from cucmd.failure import Code, failure
-from cucmd.job.cluster import Member
 from cucmd.job.collect import Collect
-from cucmd.job.discover import Discover, Found
+from cucmd.job.discover import Discover, Found, Member
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts

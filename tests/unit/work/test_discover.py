@@ -8,8 +8,7 @@ from trio.testing import MockClock
 
 from cucmd import vos
 from cucmd.failure import Code, Failure, NodeFailed, failure
-from cucmd.job.cluster import Member
-from cucmd.job.discover import Found
+from cucmd.job.discover import Found, Member
 from cucmd.job.node import Phase
 from cucmd.job.timeouts import Timeouts
 from cucmd.node.ports import NodeTask
