@@ -8,7 +8,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import pytest
 from cucmctl import Client
 from cucmd.job.asked import Login, Packets
 from cucmd.protocol.jobs import Job
+from cucmd.vos.forms import FORMS
 from rig.daemon import Daemon
 from rig.jobs import in_phase, until
 from rig.lab import Lab, running_lab
@@ -29,42 +30,33 @@ WORST = 1.5  # seconds that a call of another client may take
 WATCHDOG = 5.0
 TICKS = os.sysconf("SC_CLK_TCK")
 
-Begin = Callable[[Client, Lab], Job]
-
-
-def login(lab: Lab) -> Login:
-    return Login(lab.username, lab.password)
+Begin = Callable[[Client, Sequence[str], Login], Job]
 
 
 def running(command: str) -> Begin:
-    return lambda client, lab: client.run(lab.nodes, [command], login=login(lab))
+    return lambda client, nodes, login: client.run(nodes, [command], login=login)
 
+
+PARSED = [" ".join((form.head, *("tomcat" for _ in form.slots))) for form in FORMS if form.parser]
+NOT_PARSED = ["utils diagnose test", "file list activelog syslog detail"]
 
 BEGIN: dict[str, Begin] = {
-    "check": lambda client, lab: client.check(lab.nodes, login=login(lab), receiver=True),
-    "discovery": lambda client, lab: client.discover(lab.nodes[0], login=login(lab)),
-    "capture": lambda client, lab: client.capture(lab.nodes, Packets(duration=1), login=login(lab)),
-    **{
-        command: running(command)
-        for command in (
-            "show status",
-            "show version active",
-            "show network cluster",
-            "utils service list",
-            "utils ntp status",
-            "utils dbreplication runtimestate",
-            "utils core active list",
-            "utils diagnose test",
-            "file list activelog syslog detail",
-        )
-    },
+    "check": lambda client, nodes, login: client.check(nodes, login=login, receiver=True),
+    "discovery": lambda client, nodes, login: client.discover(nodes[0], login=login),
+    "health": lambda client, nodes, login: client.health(nodes, login=login),
+    "capture": lambda client, nodes, login: client.capture(nodes, Packets(duration=1), login=login),
+    **{command: running(command) for command in PARSED + NOT_PARSED},
 }
 
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    with running_lab(1, module="rig.hostile_lab") as lab:
+    with running_lab(2, module="rig.hostile_lab") as lab:
         yield lab
+
+
+def login(lab: Lab) -> Login:
+    return Login(lab.username, lab.password)
 
 
 def lists(client: Client) -> object:
@@ -80,18 +72,22 @@ def processor_seconds(daemon: Daemon) -> float:
 @pytest.mark.parametrize("what", mostly_more(BEGIN))
 def test_others_are_answered_while_it_is_read(shared_daemon: Daemon, lab: Lab, what: str) -> None:
     with another_client(shared_daemon, lists, WORST), shared_daemon.client() as client:
-        job = client.wait(BEGIN[what](client, lab).job_id, timeout=120)
+        job = client.wait(BEGIN[what](client, lab.nodes, login(lab)).job_id, timeout=120)
         if job.kind == "run":
             assert job.status == "succeeded", job
-            outputs = list(client.output(job.job_id))
-            assert outputs[-1].ended
+        if job.kind in ("run", "health"):
+            ends = [one for one in client.output(job.job_id) if one.ended]
+            assert {one.node for one in ends} == set(lab.nodes)
+            for one in ends:
+                is_parsed = one.node == lab.nodes[0] and one.command in PARSED
+                assert (one.parsed is not None) == is_parsed, (one.node, one.command)
 
 
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("what", mostly_more(BEGIN))
 def test_a_cancel_is_heard_and_nothing_works_on(shared_daemon: Daemon, lab: Lab, what: str) -> None:
     with another_client(shared_daemon, lists, WORST), shared_daemon.client() as client:
-        job_id = BEGIN[what](client, lab).job_id
+        job_id = BEGIN[what](client, lab.nodes, login(lab)).job_id
         until(client, job_id, in_phase("prepare" if what == "capture" else "command"))
         began = time.monotonic()
         assert client.cancel(job_id).cancelled
@@ -129,7 +125,8 @@ def test_the_watchdog_is_fed_meanwhile(lab: Lab) -> None:
             try:
                 with Client(manager.path) as client:
                     for what in ("check", "discovery", "utils service list"):
-                        client.wait(BEGIN[what](client, lab).job_id, timeout=120)
+                        job = BEGIN[what](client, lab.nodes[1:], login(lab))
+                        client.wait(job.job_id, timeout=120)
             finally:
                 ended.set()
                 thread.join()
