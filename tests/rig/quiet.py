@@ -1,7 +1,10 @@
-"""Waits for changes in other processes, by polling."""
+"""Waits for changes in other processes, by polling, and looks whether they are at rest."""
 
+import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 from rig.process import Child
 
@@ -25,3 +28,25 @@ def assert_nothing_open(child: Child, before: dict[str, str]) -> None:
     except AssertionError:
         left = set(child.descriptors().items()) - set(before.items())
         raise AssertionError(f"left open: {sorted(left)}") from None
+
+
+def opened(child: Child) -> list[str]:
+    """Lists what the process and all that descend from it have open."""
+    paths = []
+    for pid in child.tree():
+        with suppress(FileNotFoundError):  # it has ended, or closed one
+            paths += [os.readlink(one) for one in Path(f"/proc/{pid}/fd").iterdir()]
+    return paths
+
+
+def assert_nothing_at_work(child: Child, job_id: str) -> None:
+    """Asserts it from a second on, of the process and all that descend from it.
+
+    A node is left in order, which may take longer: until then the transcript is open.
+    """
+    time.sleep(1)
+    before = child.cpu()
+    time.sleep(1)
+    assert child.cpu() - before < 0.1
+    left = [path for path in opened(child) if job_id in path]
+    assert all(path.endswith("/transcript.log") for path in left), left

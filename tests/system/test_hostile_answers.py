@@ -4,7 +4,6 @@ Seconds of others are bounded generously: on a quiet machine their worst call ta
 milliseconds meanwhile, and before answers were read in proportion to their length it took 25 s.
 """
 
-import os
 import tempfile
 import threading
 import time
@@ -24,11 +23,10 @@ from rig.lab import Lab, running_lab
 from rig.manager import Manager
 from rig.meanwhile import another_client
 from rig.parameters import mostly_more
-from rig.quiet import wait_until
+from rig.quiet import assert_nothing_at_work, wait_until
 
 WORST = 1.5  # seconds that a call of another client may take
 WATCHDOG = 5.0
-TICKS = os.sysconf("SC_CLK_TCK")
 
 Begin = Callable[[Client, Sequence[str], Login], Job]
 
@@ -63,11 +61,6 @@ def lists(client: Client) -> object:
     return client.list(limit=1)
 
 
-def processor_seconds(daemon: Daemon) -> float:
-    fields = Path(f"/proc/{daemon.process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
-
-
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("what", mostly_more(BEGIN))
 def test_others_are_answered_while_it_is_read(shared_daemon: Daemon, lab: Lab, what: str) -> None:
@@ -86,23 +79,15 @@ def test_others_are_answered_while_it_is_read(shared_daemon: Daemon, lab: Lab, w
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("what", mostly_more(BEGIN))
 def test_a_cancel_is_heard_and_nothing_works_on(shared_daemon: Daemon, lab: Lab, what: str) -> None:
-    with another_client(shared_daemon, lists, WORST), shared_daemon.client() as client:
-        job_id = BEGIN[what](client, lab.nodes, login(lab)).job_id
-        until(client, job_id, in_phase("prepare" if what == "capture" else "command"))
-        began = time.monotonic()
-        assert client.cancel(job_id).cancelled
-        assert time.monotonic() - began < WORST
-    wait_until(lambda: client.status(job_id).closed)
-    before = processor_seconds(shared_daemon)
-
-    def is_at_rest() -> bool:
-        nonlocal before
-        time.sleep(0.3)  # over which it is measured
-        last, before = before, processor_seconds(shared_daemon)
-        return before - last <= 0.05
-
-    wait_until(is_at_rest, within=3.0)
-    client.close()
+    with shared_daemon.client() as client:
+        with another_client(shared_daemon, lists, WORST):
+            job_id = BEGIN[what](client, lab.nodes, login(lab)).job_id
+            until(client, job_id, in_phase("prepare" if what == "capture" else "command"))
+            began = time.monotonic()
+            assert client.cancel(job_id).cancelled
+            assert time.monotonic() - began < WORST
+        assert_nothing_at_work(shared_daemon, job_id)
+        wait_until(lambda: client.status(job_id).closed)
 
 
 @pytest.mark.timeout(180)

@@ -9,7 +9,7 @@ import os
 import struct
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
@@ -23,7 +23,7 @@ from rig.daemon import Daemon
 from rig.jobs import statuses
 from rig.meanwhile import another_client
 from rig.openssh_node import SCRIPT, OpenSshNode, openssh_node, why_not
-from rig.quiet import wait_until
+from rig.quiet import assert_nothing_at_work, opened, wait_until
 
 pytestmark = [pytest.mark.long, pytest.mark.skipif(why_not() is not None, reason=str(why_not()))]
 
@@ -75,12 +75,22 @@ def exploding(node: OpenSshNode) -> None:
     put(node, gzip.compress(log4j(180) + b" " * 100_000) + part * 10, names)
 
 
-def wrapping(node: OpenSshNode) -> None:
-    """It passes midnight three million times."""
+def put_sdl(node: OpenSshNode, *times: str) -> None:
+    """Puts a trace there with lines of these times of day, three million times."""
     now = datetime.now(UTC)
     head = f"28131994.000 |{now:%H:%M:%S}.000 |FileHead |UTC:+00:00,Date: {now:%Y/%m/%d}, x\n"
-    day = b"28131995.000 |00:00:00.000 |\n28131995.000 |12:00:00.000 |\n"
-    put(node, gzip.compress(head.encode() + day * 3_000_000, 1), ["SDL.txt.gz"])
+    lines = "".join(f"28131995.000 |{time}.000 |\n" for time in times)
+    put(node, gzip.compress(head.encode() + lines.encode() * 3_000_000, 1), ["SDL.txt.gz"])
+
+
+def wrapping(node: OpenSshNode) -> None:
+    """It passes midnight three million times."""
+    put_sdl(node, "00:00:00", "12:00:00")
+
+
+def out_of_order(node: OpenSshNode) -> None:
+    """Its lines are of both sides of one midnight, in turns: all of it is read."""
+    put_sdl(node, "00:00:30", "23:59:30")
 
 
 def collect(client: Client, *nodes: OpenSshNode) -> Job:
@@ -98,26 +108,13 @@ def coverages(client: Client, job: Job) -> list[str | None]:
     return [node.coverage for node in client.status(job.job_id).nodes]
 
 
+def until_a_file_is_open(daemon: Daemon) -> None:
+    """Waits for one that a node has made: it comes, or it is read."""
+    wait_until(lambda: any("/files/" in path for path in opened(daemon)))
+
+
 def status_of(job: Job) -> Callable[[Client], object]:
     return lambda client: client.status(job.job_id)
-
-
-def opened(daemon: Daemon) -> list[str]:
-    """What the daemon's processes have open."""
-    paths = []
-    for pid in daemon.tree():
-        with suppress(FileNotFoundError):  # it has ended, or closed one
-            paths += [os.readlink(one) for one in Path(f"/proc/{pid}/fd").iterdir()]
-    return paths
-
-
-def assert_nothing_at_work(daemon: Daemon, job: Job) -> None:
-    """Asserts it from a second on."""
-    time.sleep(1)
-    before = daemon.cpu()
-    time.sleep(1)
-    assert daemon.cpu() - before < 0.1
-    assert not [path for path in opened(daemon) if job.job_id in path]
 
 
 def test_exploding_traces_hold_up_no_other_node_job_or_client(
@@ -139,7 +136,7 @@ def test_exploding_traces_hold_up_no_other_node_job_or_client(
             assert all(READ in one for one in said[1:])
             assert said[0] is None, "its reading is not at its end yet"
         client.delete(hostile.job_id)
-        assert_nothing_at_work(daemon, hostile)
+        assert_nothing_at_work(daemon, hostile.job_id)
 
 
 def test_a_stop_does_not_wait_for_exploding_traces(daemon: Daemon, make_node: MakeNode) -> None:
@@ -147,7 +144,7 @@ def test_a_stop_does_not_wait_for_exploding_traces(daemon: Daemon, make_node: Ma
     exploding(odd)
     with daemon.client() as client:
         collect(client, odd)
-        wait_until(lambda: any("/files/" in path for path in opened(daemon)))
+        until_a_file_is_open(daemon)
     began = time.monotonic()
     assert daemon.stop() == 0
     assert time.monotonic() - began < 5
@@ -167,32 +164,68 @@ def test_a_trace_that_passes_midnight_again_and_again_is_read_once(
         assert said[0].startswith("unknown")
         assert READ in said[1]
         revision = client.status(job.job_id).revision
-        assert_nothing_at_work(daemon, job)  # though it was asked for by `Status`
+        assert_nothing_at_work(daemon, job.job_id)  # though it was asked for by `Status`
         assert client.status(job.job_id).revision == revision
     assert "a defect" not in daemon.log.read_text()
+
+
+def test_a_trace_is_read_no_further_once_its_job_is_deleted(
+    daemon: Daemon, make_node: MakeNode
+) -> None:
+    odd = make_node(1)
+    out_of_order(odd)
+    with daemon.client() as client:
+        job = collect(client, odd)
+        until_a_file_is_open(daemon)
+        assert coverages(client, job) == [None]
+        client.delete(job.job_id)
+        assert_nothing_at_work(daemon, job.job_id)
+
+
+def capturing(make_node: MakeNode, folder: Path, length: int) -> OpenSshNode:
+    """Makes a node whose capture has a hundred megabytes of records of this length: of 0, six
+    million.
+    """
+    header = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)
+    record = struct.pack("<IIII", 1, 2, length, 60) + bytes(length)
+    (folder / "crafted").write_bytes(header + record * (100 * 1000**2 // len(record)))
+    (folder / "bin").mkdir()
+    fake = folder / "bin" / "tcpdump"
+    fake.write_text(
+        f'#!/bin/bash\nwhile [ "$1" != -w ]; do shift; done; cp "{folder}/crafted" "$2"\n'
+    )
+    fake.chmod(0o755)
+    return make_node(1, command=f"env PATH={folder}/bin:/usr/bin:/bin {SCRIPT}")
+
+
+def capture(client: Client, node: OpenSshNode) -> Job:
+    login = Login(node.username, node.password)
+    return client.capture([node.address], Packets(duration=60, count=1000), login=login)
 
 
 @pytest.mark.parametrize("length", [0, 1])
 def test_a_capture_of_records_that_cost_more_than_packets(
     daemon: Daemon, make_node: MakeNode, tmp_path: Path, length: int
 ) -> None:
-    """A hundred megabytes of them: six million records."""
-    header = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)
-    record = struct.pack("<IIII", 1, 2, length, 60) + bytes(length)
-    (tmp_path / "crafted").write_bytes(header + record * (100 * 1000**2 // len(record)))
-    (tmp_path / "bin").mkdir()
-    fake = tmp_path / "bin" / "tcpdump"
-    fake.write_text(
-        f'#!/bin/bash\nwhile [ "$1" != -w ]; do shift; done; cp "{tmp_path}/crafted" "$2"\n'
-    )
-    fake.chmod(0o755)
-    node = make_node(1, command=f"env PATH={tmp_path}/bin:/usr/bin:/bin {SCRIPT}")
+    node = capturing(make_node, tmp_path, length)
     with daemon.client() as client:
-        login = Login(node.username, node.password)
-        job = client.capture([node.address], Packets(duration=60, count=1000), login=login)
+        job = capture(client, node)
         with another_client(daemon, status_of(job), WORST):
             job = client.wait(job.job_id, timeout=120)
         assert statuses(job) == ["succeeded"], job.nodes[0].error
         assert job.nodes[0].capture.packets is None
         assert any("packets it has is not known" in note for note in job.nodes[0].notes)
-        assert_nothing_at_work(daemon, job)
+        assert_nothing_at_work(daemon, job.job_id)
+
+
+@pytest.mark.parametrize("length", [0, 1])
+def test_a_capture_is_received_and_read_no_further_once_it_is_cancelled(
+    daemon: Daemon, make_node: MakeNode, tmp_path: Path, length: int
+) -> None:
+    node = capturing(make_node, tmp_path, length)
+    with daemon.client() as client:
+        job = capture(client, node)
+        until_a_file_is_open(daemon)
+        assert client.cancel(job.job_id).cancelled
+        assert_nothing_at_work(daemon, job.job_id)
+        assert statuses(client.wait(job.job_id)) == ["cancelled"]

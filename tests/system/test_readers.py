@@ -77,8 +77,8 @@ LONG = 100
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    await trio.to_thread.run_sync(wait_until, condition)
+async def until(condition: Callable[[], bool], within: float = 20.0) -> None:
+    await trio.to_thread.run_sync(wait_until, condition, within)
 
 
 @each_kind
@@ -116,7 +116,7 @@ async def test_a_cancel_in_the_middle_leaves_nothing_at_work(tmp_path: Path, kin
         await until(lambda: forked() != [])
         nursery.cancel_scope.cancel()
         with trio.CancelScope(shield=True):
-            await until(lambda: forked() == [])
+            await until(lambda: forked() == [], within=1)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may read its memory")
