@@ -156,6 +156,37 @@ async def test_labels_that_are_set_at_once_are_all_kept(tmp_path: Path) -> None:
         assert await harness.store.count(JobFilter(labels=labels)) == 1
 
 
+@pytest.mark.parametrize("stored", [False, True])
+async def test_a_label_that_is_set_while_a_job_is_closed_is_kept_and_the_job_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stored: bool
+) -> None:
+    """`stored`: whether the mark of its close is on disk when the label comes."""
+    async with supervisor_harness(tmp_path) as harness:
+        close, closing, go_on = harness.store.close_job, trio.Event(), trio.Event()
+
+        async def close_late(job_id: str, ended_at: float | None) -> Job | None:
+            job = await close(job_id, ended_at) if stored else None
+            closing.set()
+            await go_on.wait()
+            return job if stored else await close(job_id, ended_at)
+
+        async def label() -> None:
+            await harness.supervisor.relabel(job_id, lambda job: replace(job, labels={"a": "1"}))
+
+        monkeypatch.setattr(harness.store, "close_job", close_late)
+        job_id = await harness.start("a")
+        await closing.wait()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(label)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            go_on.set()
+        job = await harness.supervisor.closed(job_id)
+        assert (job.labels, job.closed) == ({"a": "1"}, True)
+        (listed,) = await harness.store.closed_jobs()
+        assert listed.labels == {"a": "1"}
+        assert await harness.store.ended_but_open() == ()
+
+
 async def test_a_job_whose_end_could_not_be_saved_is_closed_once_it_can(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """Changes of a job that has ended: each of what is in the store then, told in their order."""
 
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -39,43 +40,69 @@ async def cover(store: Store, job: Job) -> None:
     await store.change(job.job_id, partial(add_coverage, job, covered))
 
 
+async def close(store: Store, job: Job) -> None:
+    await store.close_job(job.job_id)
+
+
 async def begin_deletion(store: Store, job: Job) -> None:
     await store.begin_deletion(job.job_id, record=False)
 
 
 @asynccontextmanager
-async def ended(path: Path, job: Job) -> AsyncIterator[tuple[Store, Job, list[Job]]]:
-    """A closed job in a store, and what is told of it from then on."""
+async def ended(
+    path: Path, job: Job, *, closed: bool = True
+) -> AsyncIterator[tuple[Store, Job, list[Job]]]:
+    """Gives a store with a job that has ended, and what is told of that from then on."""
     async with open_store(path) as store:
         await store.add_job(job)
         await store.save(job, job.cancel(NOW).revised(job))
-        closed = await store.close_job(job.job_id)
-        assert closed is not None
+        if closed:
+            await close(store, job)
+        now = await store.load(job.job_id)
+        assert now is not None
         told: list[Job] = []
         store.tell = told.append
-        yield store, closed, told
+        yield store, now, told
 
 
-@pytest.mark.parametrize("changes", list(permutations([label, keep, cover])))
+@pytest.mark.parametrize("changes", list(permutations([label, keep, cover, close])))
 @pytest.mark.parametrize("at_once", [True, False])
 async def test_whatever_the_order_no_change_takes_back_another(
     path: Path, make_job: MakeJob, changes: tuple[Change, ...], at_once: bool
 ) -> None:
-    """All of them began with the same state. In one transaction, or one after the other."""
-    async with ended(path, make_job()) as (store, job, told):
+    """All of them began with the same state. One transaction has all that have come while the
+    writer was busy, or each has its own. What the files of a job cover is not said before it is
+    closed, since more may come.
+    """
+    async with ended(path, make_job(), closed=False) as (store, job, told):
+        begun, goes_on = threading.Event(), threading.Event()
+
+        def wait(now: Job) -> Job:
+            begun.set()
+            goes_on.wait()
+            return now
+
         async with trio.open_nursery() as nursery:
+            if at_once:
+                nursery.start_soon(store.change, job.job_id, wait)
+                await trio.to_thread.run_sync(begun.wait)
             for change in changes:
                 nursery.start_soon(change, store, job)
-                if not at_once:
-                    await trio.testing.wait_all_tasks_blocked(0.01)
+                await trio.testing.wait_all_tasks_blocked(0.01)
+            goes_on.set()
         now = await store.load(job.job_id)
         assert now.labels == {"case": "1", "keep": "yes"}
-        assert {node.coverage for node in now.nodes} == {"covers it"}
-        assert now.revision == job.revision + 3
-        assert [one.revision for one in told] == [job.revision + count for count in (1, 2, 3)]
+        assert now.closed
+        said = {node.coverage for node in now.nodes}
+        assert said == {"covers it" if changes.index(cover) > changes.index(close) else None}
+        made = 3 if said == {None} else 4
+        assert now.revision == job.revision + made
+        assert [one.revision - job.revision for one in told] == list(range(1, made + 1))
         assert told[-1] == now
         (row,) = await store.newest(1)
         assert (row.job.revision, row.job.labels) == (now.revision, now.labels)
+        (listed,) = await store.closed_jobs()
+        assert listed.labels == now.labels
 
 
 async def test_many_changes_at_once_are_told_in_the_order_in_which_they_are_stored(
