@@ -8,19 +8,27 @@ from typing import Any
 import trio
 
 from cucmd.reading.node import NodeReading
-from cucmd.worker.frames import ReadTraces, TracePage, TracesRead
+from cucmd.worker.frames import ProcessLimits, ReadTraces, TracePage, TracesRead
 
 
 class InProcess:
-    """`before`: called with the names of all files before the answer is given."""
+    """`before`: called with the names of all files before the answer is given. `limits`: of each
+    that was begun.
+    """
 
     def __init__(self) -> None:
         self.before: Callable[[list[str]], Awaitable[None]] | None = None
-        self.begun = 0
+        self.limits: list[ProcessLimits] = []
+
+    @property
+    def begun(self) -> int:
+        return len(self.limits)
 
     @asynccontextmanager
-    async def forked(self, _role: str, _folder: Path, _limits: Any) -> AsyncIterator["_Worker"]:
-        self.begun += 1
+    async def forked(
+        self, _role: str, _folder: Path, limits: ProcessLimits
+    ) -> AsyncIterator["_Worker"]:
+        self.limits.append(limits)
         yield _Worker(self)
 
 

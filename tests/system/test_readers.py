@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from cucmd.cases.coverage import TRACES
 from cucmd.received_file import Contents, FileRead, PacketCount, ReceivedFile
 from cucmd.service.readers import ROLES, Readers
 from cucmd.worker.workers import open_workers
@@ -19,6 +20,7 @@ from rig.killed import KILLS, seeded
 from rig.packed import tgz
 from rig.quiet import wait_until
 from rig.worker_processes import forked, memory
+from unit.cases.coverages import NOW, log4j, opened, succeeded
 
 TESTS = str(Path(__file__).parents[1])
 MANY = 300_000
@@ -175,6 +177,25 @@ async def test_a_gzip_that_takes_too_long_is_not_read_and_the_others_are(
     assert read[0] == FileRead()
     assert read[1].unread
     assert read[2].wrong
+
+
+async def test_traces_that_take_too_long_are_unknown_and_the_neighbours_are_covered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lines of both sides of one midnight, in turns: all of them are read, which takes 10 s."""
+    monkeypatch.setattr("cucmd.cases.coverage._SECONDS", 1)
+    head = f"28131994.000 |{NOW:%H:%M:%S}.000 |FileHead |UTC:+00:00,Date: {NOW:%Y/%m/%d}, x\n"
+    lines = b"28131995.000 |00:00:30.000 |\n28131995.000 |23:59:30.000 |\n" * 3_000_000
+    traces = {TRACES: "cucmd.reading.node:read_traces"}
+    async with open_workers(tmp_path, traces) as workers, opened(tmp_path, workers) as cases:
+        await cases.job(succeeded("odd"), succeeded("pub"))
+        await cases.file("odd/SDL.txt.gz", gzip.compress(head.encode() + lines, 1))
+        await cases.file("pub/a.log", log4j("12:00", "15:10"))
+        said = await cases.looked_at()
+    assert said["pub"] == "covers 13:00 to 15:00 (Europe/Berlin)"
+    assert said["odd"] is not None
+    assert said["odd"].startswith("unknown")
+    assert "takes longer" in said["odd"]
 
 
 async def test_a_file_that_is_gone_or_is_a_link_fails_and_is_no_success(tmp_path: Path) -> None:

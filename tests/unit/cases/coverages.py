@@ -15,6 +15,7 @@ from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
 from cucmd.received_file import ReceivedFile
 from cucmd.store import Store, open_store
+from cucmd.worker.workers import Workers
 from rig.in_process import InProcess
 
 NOW = datetime(2026, 11, 25, 15, tzinfo=UTC)
@@ -29,13 +30,13 @@ def log4j(*times: str) -> bytes:
 class Cases:
     """One job with files, and what looks at them."""
 
-    def __init__(self, store: Store, folder: Path) -> None:
+    def __init__(self, store: Store, folder: Path, workers: Workers | None) -> None:
         self.store = store
         self.folder = folder
         self.told: list[Job] = []
         store.tell = self.told.append
         self.processes = InProcess()
-        self.coverage = Coverage(store, lambda job_id: folder / job_id, self.processes)
+        self.coverage = Coverage(store, lambda job_id: folder / job_id, workers or self.processes)
 
     async def job(
         self,
@@ -94,10 +95,11 @@ def succeeded(name: str, attempt: int = 1) -> Node:
 
 
 @asynccontextmanager
-async def opened(folder: Path) -> AsyncIterator[Cases]:
+async def opened(folder: Path, workers: Workers | None = None) -> AsyncIterator[Cases]:
+    """Gives what looks at files. `workers`: they read in place of this process."""
     (folder / "state").mkdir()
     async with open_store(folder / "state" / "cucmd.db") as store, trio.open_nursery() as nursery:
-        cases = Cases(store, folder)
+        cases = Cases(store, folder, workers)
         nursery.start_soon(cases.coverage.run)
         yield cases
         nursery.cancel_scope.cancel()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from msgspec.structs import replace
 
 from cucmd.cases.coverage import has_coverage
 from cucmd.job.coverage import MOST_GAPS, Covered, Gap
@@ -78,6 +79,19 @@ async def test_a_process_that_ends_costs_no_other_node_its_coverage(
         assert begun == (4 if how is Cause.LOST else 3)
         assert await cases.looked_at() == said
         assert cases.processes.begun == begun, "what failed is not read again"
+
+
+async def test_a_process_may_take_time_in_proportion_to_what_its_node_has_sent(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as cases:
+        sizes = {"a": 0, "b": 10**9, "c": 2 * 10**9}
+        nodes = [replace(succeeded(name), bytes_received=size) for name, size in sizes.items()]
+        await cases.job(*nodes)
+        await cases.looked_at()
+        none, once, twice = sorted(one.seconds for one in cases.processes.limits)
+    assert 0 < none < once < twice
+    assert twice - once == once - none
 
 
 async def test_a_process_that_was_killed_is_followed_by_another(tmp_path: Path) -> None:
