@@ -279,19 +279,23 @@ class Receiving:
 
     def _look(self) -> None:
         self._next_look = None
-        self.refusals.say()
-        for connection in tuple(self.connections):
-            try:
-                reason = connection.excess()
-            except Exception:
-                # A defect that one connection shows must not end the others.
-                _log.exception("%s: the check of a connection failed", connection.source)
-                reason = "its check failed"
-            if reason:
-                self.refusals.add(f"cut because {reason}", connection.source)
-                connection.abort()
         if self.connections or self.refusals.waiting:
             self._look_later()
+        # Each in a callback of its own: what one raises is logged, and neither ends the looks nor
+        # any other connection.
+        loop = asyncio.get_running_loop()
+        loop.call_soon(self.refusals.say)
+        for connection in self.connections:
+            loop.call_soon(self._check, connection)
+
+    def _check(self, connection: Connection) -> None:
+        reason: str | None = "its check failed"
+        try:
+            reason = connection.excess()
+        finally:
+            if reason:
+                connection.abort()
+                self.refusals.add(f"cut because {reason}", connection.source)
 
 
 def options_for(

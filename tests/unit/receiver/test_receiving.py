@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, cast
@@ -40,6 +41,31 @@ class Loop:
         function()
 
 
+class Peer:
+    """A connection that is looked at again and again, and stays when it is aborted."""
+
+    source = "192.0.2.9"
+
+    def __init__(self, *, excess: str | Exception | None = None, fails: bool = False) -> None:
+        self._excess = excess
+        self._fails = fails
+        self.looks = self.aborts = 0
+        self.looked_at_again = asyncio.Event()
+
+    def excess(self) -> str | None:
+        self.looks += 1
+        if self.looks == 3:
+            self.looked_at_again.set()
+        if isinstance(self._excess, Exception):
+            raise self._excess
+        return self._excess
+
+    def abort(self) -> None:
+        self.aborts += 1
+        if self._fails:
+            raise RuntimeError("a defect")
+
+
 @pytest.fixture
 def daemon() -> Daemon:
     return Daemon()
@@ -73,3 +99,41 @@ def test_no_connection_enters_a_login_that_has_ended(
     assert login.admits()
     tell(Forget("login"))
     assert not login.admits()
+
+
+DEFECT = RuntimeError("a defect")
+
+
+@pytest.mark.parametrize("odd", [{"excess": DEFECT}, {"excess": "it is odd", "fails": True}])
+def test_a_check_of_a_connection_that_fails_ends_that_connection_alone(
+    receiving: Receiving, monkeypatch: pytest.MonkeyPatch, odd: dict[str, Any]
+) -> None:
+    monkeypatch.setattr("cucmd.receiver.receiving.CHECK_EVERY", 0)
+
+    async def look() -> None:
+        peers = [Peer(), Peer(**odd), Peer()]
+        for peer in peers:
+            receiving.admit(cast(Any, peer))
+        for peer in peers:
+            await asyncio.wait_for(peer.looked_at_again.wait(), 10)
+        assert [bool(peer.aborts) for peer in peers] == [False, True, False]
+
+    asyncio.run(look())
+
+
+def test_what_was_refused_and_cannot_be_said_ends_no_look(
+    receiving: Receiving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise DEFECT
+
+    monkeypatch.setattr("cucmd.receiver.receiving.CHECK_EVERY", 0)
+    monkeypatch.setattr(receiving.refusals, "say", fail)
+
+    async def look() -> None:
+        peer = Peer()
+        receiving.admit(cast(Any, peer))
+        await asyncio.wait_for(peer.looked_at_again.wait(), 10)
+        assert not peer.aborts
+
+    asyncio.run(look())
