@@ -65,6 +65,9 @@ _FORGETS = 1.0
 # is, and one for each that it has sent. And files of a login, until the frame about each is read.
 _MOST_WAITING = 10_000
 
+# Lines for the log that it may say in a minute.
+_MOST_LINES = 30
+
 _FRAMES = msgspec.msgpack.Decoder(FromReceiving)
 
 _log = logging.getLogger(__name__)
@@ -120,6 +123,8 @@ class Process:
         self._scope = trio.CancelScope()
         self._ends = ends
         self._why = ""  # it has ended otherwise
+        self._lines = 0  # of the log, that it has said up to `_next_lines`
+        self._next_lines = -math.inf
         self._to_send, self._sent = trio.open_memory_channel[ToReceiving | Route](_MOST_WAITING)
 
     def expect(self, expect: Expect, seat: Seat) -> None:
@@ -269,12 +274,24 @@ class Process:
         try:
             for frame in self._worker.take(_FRAMES):
                 if isinstance(frame, LogLine):
-                    level = logging.ERROR if frame.level >= logging.ERROR else logging.WARNING
-                    _log.log(level, "%s", frame.text, extra={"worker": self._worker.number})
+                    self._log_said(frame)
                 else:
                     self._take(frame)
         except (WorkerEnded, WrongFrame) as error:
             self._fail(str(error))
+
+    def _log_said(self, said: LogLine) -> None:
+        """Logs it, unless it is one of too many. `LogLimit` would be too late: the record costs the
+        loop more than the frame, and the process may say thousands in a turn.
+        """
+        if (now := trio.current_time()) >= self._next_lines:
+            self._next_lines, self._lines = now + 60.0, 0
+        self._lines += 1
+        if self._lines <= _MOST_LINES:
+            serious = said.level >= logging.ERROR
+            _log.log(logging.ERROR if serious else logging.WARNING, "%s", said.text)
+        elif self._lines == _MOST_LINES + 1:
+            _log.error("a process that receives says too much: the rest of the minute is left out")
 
     def _take(self, frame: OfLogin) -> None:
         seat = self.seats.get(frame.login)

@@ -7,7 +7,7 @@
     access.py       who may call which method
     process.py      what each signal does; core dumps; memory that is not used any more
     systemd.py      notify, status, watchdog, inherited sockets
-    log.py          the lines of the log, and how many of them one user or process can cause
+    log.py          the lines of the log, and how many of them one user can cause
     start_errors.py errors at the start, with the setting that they come from
 
 Only the command line imports this.

@@ -1,4 +1,4 @@
-"""The log: lines for the journal or a terminal, and how many a minute one user or process has."""
+"""The log: lines for the journal or a terminal, and so many a minute of what one user causes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import trio
 _log = logging.getLogger(__name__)
 
 MINUTE = 60.0
-# Records of one level of each user or process in a minute. A script that asks for a status each
-# second causes 60.
+# Records of one level of each user in a minute. A script that asks for a status each second causes
+# 60.
 MOST_RECORDS = 300
 
 
@@ -77,40 +77,38 @@ def _priority(level: int) -> int:
 
 
 class LogLimit(logging.Filter):
-    """Limits, for the handler, how many records one user of the socket, or one process that handles
-    what others have made, can cause in a minute. What was left out is counted.
+    """Limits, for the handler, how many records one user of the socket can cause in a minute. What
+    was left out is counted.
 
-    Only records with a `uid` (`Caller.for_log`) or a `worker` are limited, and those of each level
-    on their own: no user takes room from another, the nodes of a large job (warnings) hide no call,
-    and a flood of calls hides no defect.
+    Only records with a `uid` are limited (`Caller.for_log`), and those of each level on their own:
+    no user takes room from another, the nodes of a large job (warnings) hide no call, and a flood
+    of calls hides no defect.
 
     The journal has a limit for the service as a whole: one user who reached that would silence the
     log about all others.
     """
 
-    def __init__(self, most: int = MOST_RECORDS) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._most = most
-        self._count: Counter[tuple[str, int]] = Counter()
-        self._left_out: Counter[str] = Counter()
+        self._count: Counter[tuple[int, int]] = Counter()
+        self._left_out: Counter[int] = Counter()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        said = vars(record)
-        cause = next((f"{name} {said[name]}" for name in ("uid", "worker") if name in said), None)
-        if cause is None:
+        uid: int | None = getattr(record, "uid", None)
+        if uid is None:
             return True
-        self._count[cause, record.levelno] += 1
-        if self._count[cause, record.levelno] <= self._most:
+        self._count[uid, record.levelno] += 1
+        if self._count[uid, record.levelno] <= MOST_RECORDS:
             return True
-        self._left_out[cause] += 1
+        self._left_out[uid] += 1
         return False
 
     def next_minute(self) -> None:
-        """Logs for each of them how many records were left out, and counts from 0 again."""
+        """Logs for each user how many records were left out, and counts from 0 again."""
         left_out, self._left_out = self._left_out, Counter()
         self._count.clear()
-        for cause, count in left_out.items():
-            _log.warning("%s: %d log records of the last minute left out", cause, count)
+        for uid, count in left_out.items():
+            _log.warning("uid %d: %d log records of the last minute left out", uid, count)
 
     async def run(self) -> None:
         """Runs until cancelled. What the last minute has left out is logged at the end."""

@@ -10,6 +10,7 @@ import pytest
 import trio
 import trio.testing
 
+from cucmd.service import log as service_log
 from cucmd.service.log import (
     MINUTE,
     JournalFormatter,
@@ -97,8 +98,9 @@ MOST = 3
 
 
 @pytest.fixture
-def limit() -> LogLimit:
-    return LogLimit(MOST)
+def limit(monkeypatch: pytest.MonkeyPatch) -> LogLimit:
+    monkeypatch.setattr(service_log, "MOST_RECORDS", MOST)
+    return LogLimit()
 
 
 @pytest.fixture
