@@ -175,8 +175,9 @@ def _start(
     threads: list[threading.Thread], waiting: SimpleQueue[_GroupReader | None], *, keep: bool
 ) -> None:
     """No signal comes meanwhile, since `Thread.start` has such locks; and none to the threads."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         for _ in range(min(len(os.sched_getaffinity(0)), _MOST_THREADS)):
             # Of a process that a second signal ends while they are waited for, none is left.
             thread = threading.Thread(target=_read, args=(waiting, keep), daemon=True)
