@@ -46,7 +46,7 @@ class ReceiverLimits(msgspec.Struct, frozen=True, kw_only=True):
     directories: int = 5_000
 
     # Files of one target, until they are on record. More are no collection. Each takes 800 bytes of
-    # memory with an ordinary path, and 1,300 at most with one of 512 bytes in ASCII, as nodes have.
+    # memory with an ordinary path, and 1,300 at most.
     files: int = 27_000
     # The same for all targets together. Beyond it a target has its share, so that an ordinary node
     # does not fail because of others.
@@ -54,7 +54,7 @@ class ReceiverLimits(msgspec.Struct, frozen=True, kw_only=True):
     files_share: int = 1_000
 
     # The path below the target: what follows `activelog` on a node is 3 to 6 levels, less than 200
-    # characters. Beyond 1,000 the database takes a page for each path.
+    # characters. Beyond 1,000 the database takes a page for each path. A fifth, if it is not ASCII.
     path_bytes: int = 512
     path_depth: int = 32
 

@@ -19,11 +19,13 @@ def parts_of(path: bytes, limits: ReceiverLimits, beyond: int = 0) -> Parts:
 
     Raises RequestRefused for `..`, for more than the limits allow, and for a name that is not
     printable UTF-8: it would reach terminals, JSON and other file systems. A node's log names are
-    ASCII.
+    ASCII; of others a path may have a fifth of the length, since Python may keep five bytes for
+    each.
     beyond: bytes that it may be longer than the limit.
     """
-    if len(path) > limits.path_bytes + beyond:
-        raise RequestRefused(Status.FAILURE, f"path is longer than {limits.path_bytes} bytes")
+    most = limits.path_bytes if path.isascii() else limits.path_bytes // 5
+    if len(path) > most + beyond:
+        raise RequestRefused(Status.FAILURE, f"path is longer than {most} bytes")
     names = [name for name in path.split(b"/") if name not in {b"", b"."}]
     if len(names) > limits.path_depth:
         raise RequestRefused(Status.FAILURE, f"path has more than {limits.path_depth} levels")

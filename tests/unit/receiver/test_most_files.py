@@ -38,6 +38,11 @@ def longest(number: int) -> str:
     return f"{'x' * 250}/{'x' * 254}/{number:06}"
 
 
+def widest(number: int) -> str:
+    """Returns the longest path that is not ASCII; each of its characters takes four bytes."""
+    return f"{'x' * 90}/{number:06}\N{PILE OF POO}"
+
+
 def fill(side: Side, name: Callable[[int], str] = str) -> int:
     """Files of these names until no more is accepted; how many."""
     for number in itertools.count():
@@ -78,8 +83,9 @@ def traced() -> Iterator[Callable[[], int]]:
     tracemalloc.stop()
 
 
+@pytest.mark.parametrize("name", [longest, widest])
 async def test_a_file_with_the_longest_path_takes_little_memory_until_it_is_on_record(
-    tmp_path: Path, traced: Callable[[], int]
+    name: Callable[[int], str], tmp_path: Path, traced: Callable[[], int]
 ) -> None:
     limits = ReceiverLimits(files=1500)
     job = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 1, (Node("cucm-pub"),))
@@ -87,7 +93,7 @@ async def test_a_file_with_the_longest_path_takes_little_memory_until_it_is_on_r
         await store.add_job(job)
         before = traced()
         received = Received(limits, Quota(), FileCount(), "cucm-pub", "cucm-pub/files/")
-        assert fill(Side(received, limits), longest) == limits.files
+        assert fill(Side(received, limits), name) == limits.files
         progress = NodeProgress(lambda change: None, lambda: NOW)
         progress.upload_target(OneTarget(received))
         progress.complete(received.files())
