@@ -34,8 +34,10 @@ def opened(child: Child) -> list[str]:
     """Lists what the process and all that descend from it have open."""
     paths = []
     for pid in child.tree():
-        with suppress(FileNotFoundError):  # it has ended, or closed one
-            paths += [os.readlink(one) for one in Path(f"/proc/{pid}/fd").iterdir()]
+        with suppress(FileNotFoundError):  # it has ended
+            for one in Path(f"/proc/{pid}/fd").iterdir():
+                with suppress(FileNotFoundError):  # it was closed
+                    paths.append(os.readlink(one))
     return paths
 
 
