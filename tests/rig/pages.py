@@ -86,7 +86,11 @@ _EXIT = re.compile(r"((?:^# .*\n)+)^[A-Z_]+ = (\d+)\b", re.MULTILINE)
 def exit_codes() -> str:
     """Lists each exit code of `cucmctl`, and what it means."""
     rows = ["| code | meaning |", "| --- | --- |"]
-    for comment, code in _EXIT.findall(inspect.getsource(exits)):
+    said = _EXIT.findall(inspect.getsource(exits))
+    assert {int(code) for _, code in said} == {
+        value for name, value in vars(exits).items() if name.isupper() and isinstance(value, int)
+    }, "one has no comment"
+    for comment, code in said:
         meaning = " ".join(line.removeprefix("# ") for line in comment.splitlines())
         rows.append(f"| {code} | {_cell(meaning)} |")
     return "\n".join(rows) + "\n"

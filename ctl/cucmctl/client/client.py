@@ -1,8 +1,8 @@
 """`Client`: the daemon's methods as Python methods, blocking, over its Unix socket.
 
-What those that are `asked` take, do and raise is in `methods.py` and `methods.py`. Each that
-gives an iterator has its own connection, opened at the first step and closed with it, so that the
-client can be used for other calls meanwhile.
+What those that are `asked` take, do and raise is in `methods.py`. Each that gives an iterator has
+its own connection, opened at the first step and closed with it, so that the client can be used for
+other calls meanwhile.
 """
 
 from __future__ import annotations

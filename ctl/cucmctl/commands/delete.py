@@ -87,8 +87,8 @@ def _agreed(jobs: Mapping[str, Job | None], *, files_only: bool) -> bool:
     for name, job in jobs.items():
         line = f"  {name}  its record is damaged"
         if job is not None:
-            text = text_of(job).what(job)
-            line = f"  {name}  {job.status}  {render.local(job.created_at)}  {text}"
+            does = f"{job.kind or 'collect'} {text_of(job).what(job)}".rstrip()
+            line = f"  {name}  {job.status}  {render.local(job.created_at)}  {does}"
         printer.line(printer.visible(line), sys.stderr)
     number = render.counting(len(jobs), "job")
     return _says_yes(f"delete {what} {number}" if files_only else f"delete {number} {what}")

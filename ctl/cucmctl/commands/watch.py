@@ -23,6 +23,7 @@ from cucmctl.client.errors import DaemonUnavailable, ProtocolError, ShuttingDown
 from cucmctl.client.method_call import answered
 from cucmctl.client.reconnect import DEFAULT, watch
 from cucmctl.text import render
+from cucmctl.text.kind import text_of
 from cucmctl.text.views import JsonLines, Lines, Silent, View
 from cucmd.job.work import KINDS, kind_of
 from cucmd.protocol.jobs import DEFAULT_LIMIT, Job, WatchReply
@@ -135,6 +136,8 @@ def follow(
         )
         with view:
             for change in changes:
+                if change.job is not None and (job is None or job is begun):
+                    text_of(change.job)  # it is loaded now: an upgrade may replace it meanwhile
                 job = change.job or job
                 view.show(change)
     except KeyboardInterrupt:

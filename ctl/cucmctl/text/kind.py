@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import ClassVar, Unpack
 
-from cucmctl.cli.printer import Layout
+from cucmctl.cli.printer import Layout, visible
 from cucmctl.lean import load_module
 from cucmctl.text import times
 from cucmd.job.work import KINDS, kind_of
@@ -80,7 +80,8 @@ class KindText:
 
     def may_still_run(self, node: Node) -> Iterator[str]:
         """Says what is to be known of a node that has ended, and on which the work may not have."""
-        yield from ()
+        if node.may_run:
+            yield visible(f"{', '.join(node.may_run)} may still run there")
 
 
 _PLAIN = KindText()
