@@ -44,11 +44,16 @@ def opened(child: Child) -> list[str]:
 def assert_nothing_at_work(child: Child, job_id: str) -> None:
     """Asserts it from a second on, of the process and all that descend from it.
 
-    A node is left in order, which may take longer: until then the transcript is open.
+    A node is left in order, which may take longer: until then the transcript is open. In one of two
+    seconds there may be work: once a job has ended, the daemon collects its garbage.
     """
     time.sleep(1)
-    before = child.cpu()
-    time.sleep(1)
-    assert child.cpu() - before < 0.1
+    assert min(_worked_in_a_second(child), _worked_in_a_second(child)) < 0.1
     left = [path for path in opened(child) if job_id in path]
     assert all(path.endswith("/transcript.log") for path in left), left
+
+
+def _worked_in_a_second(child: Child) -> float:
+    before = child.cpu()
+    time.sleep(1)
+    return child.cpu() - before

@@ -216,16 +216,3 @@ def test_a_capture_of_records_that_cost_more_than_packets(
         assert job.nodes[0].capture.packets is None
         assert any("packets it has is not known" in note for note in job.nodes[0].notes)
         assert_nothing_at_work(daemon, job.job_id)
-
-
-@pytest.mark.parametrize("length", [0, 1])
-def test_a_capture_is_received_and_read_no_further_once_it_is_cancelled(
-    daemon: Daemon, make_node: MakeNode, tmp_path: Path, length: int
-) -> None:
-    node = capturing(make_node, tmp_path, length)
-    with daemon.client() as client:
-        job = capture(client, node)
-        until_a_file_is_open(daemon)
-        assert client.cancel(job.job_id).cancelled
-        assert_nothing_at_work(daemon, job.job_id)
-        assert statuses(client.wait(job.job_id)) == ["cancelled"]
