@@ -9,28 +9,30 @@ import inspect
 import re
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
 
-import cucmctl
-import cucmd
-import cucmtrio
 from cucmctl.client.errors import Refused
 from cucmctl.text.kind import KindText
 from cucmd.job.work import KINDS as WORK
 from cucmd.job.work import kind_of
+from rig.sources import (
+    ALL,
+    CLIENT,
+    DAEMON,
+    OF_ASYNCIO,
+    TRIO_CLIENT,
+    WEB,
+    docstring,
+    files_of,
+    imports,
+    part,
+    roots,
+)
 
-DAEMON = Path(cucmd.__file__).parent
-CLIENT = Path(cucmctl.__file__).parent
-TRIO_CLIENT = Path(cucmtrio.__file__).parent
-WEB = CLIENT.parent / "cucmweb"
-ALL = (DAEMON, CLIENT, TRIO_CLIENT, WEB)
 MOST_LOOSE_FILES = 12
 
 # What every part may import. These import at most `failure`.
@@ -123,36 +125,9 @@ TWO_HOMES = {
     *("Calls", "Client", "Wire"),
 }
 
-OF_ASYNCIO = {"ssh", "receiver", "lab"}
 EVENT_LOOPS = {"trio", "asyncio", "asyncssh", "trio_asyncio"}
 # zoneinfo reads a file for a name, which a node or a person may have chosen.
 NO_IO = EVENT_LOOPS | {"socket", "subprocess", "tempfile", "threading", "time", "zoneinfo"}
-
-
-def imports(file: Path) -> Iterator[str]:
-    """Yields every module that the file names, `from a import b` as `a.b`."""
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (name.name for name in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{file}: a relative import hides where it leads"
-            yield from (f"{node.module}.{name.name}" for name in node.names)
-
-
-def roots(file: Path) -> set[str]:
-    return {module.split(".")[0] for module in imports(file)}
-
-
-def part(file: Path) -> str:
-    return file.relative_to(DAEMON).parts[0].removesuffix(".py")
-
-
-def files_of(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("*.py"))
-
-
-def docstring(file: Path) -> str:
-    return ast.get_docstring(ast.parse(file.read_text())) or ""
 
 
 def claims_purity(file: Path) -> bool:
@@ -406,65 +381,3 @@ def test_importing_the_client_on_trio_loads_no_other_event_loop() -> None:
     command = [sys.executable, "-c", program]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
-
-
-def own_names(tree: list[ast.AST]) -> Iterator[str]:
-    """Of functions, and of attributes that a class of the file has or sets of itself."""
-    for node in tree:
-        match node:
-            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
-                yield name
-            case ast.Attribute(attr=name, value=ast.Name("self"), ctx=ast.Store()):
-                yield name
-            case ast.ClassDef(body=body):
-                for one in body:
-                    if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name):
-                        yield one.target.id
-
-
-def private_names(tree: list[ast.AST]) -> Iterator[str]:
-    """Attributes with a private name, and private names that are imported."""
-    for node in tree:
-        match node:
-            case ast.Attribute(attr=name, value=value) if ast.unparse(value) != "os":
-                yield from re.findall("^_[a-z].*[^_]$", name)
-            case ast.ImportFrom(module=module, names=names):
-                for one in [str(module), *(name.name for name in names)]:
-                    yield from re.findall("^_[a-z].*[^_]$", one)
-
-
-def names_of_bases(tree: list[ast.AST]) -> Iterator[str]:
-    """Yields private names that a class of the file has in place of those of its base."""
-    for node in tree:
-        match node:
-            case ast.Attribute(attr=name, value=ast.Call(func=ast.Name("super"))):
-                yield from re.findall("^_[a-z].*[^_]$", name)
-
-
-@pytest.mark.parametrize(
-    "file",
-    [
-        *(file for file in files_of(DAEMON) if part(file) in OF_ASYNCIO),
-        *(file for file in files_of(WEB) if "hypercorn" in roots(file)),
-    ],
-    ids=lambda file: f"{file.parent.name}/{file.name}",
-)
-def test_private_names_of_libraries_are_named_in_the_opening_page(file: Path) -> None:
-    tree = list(ast.walk(ast.parse(file.read_text())))
-    private = (set(private_names(tree)) - set(own_names(tree))) | set(names_of_bases(tree))
-    assert [name for name in sorted(private) if f"{name}`" not in docstring(file)] == []
-
-
-@pytest.mark.parametrize("library", ["asyncssh", "trio-asyncio", "hypercorn"])
-def test_of_a_library_whose_private_parts_are_used_one_minor_version_is_let_in(
-    library: str,
-) -> None:
-    project = tomllib.loads((DAEMON.parent.parent / "pyproject.toml").read_text())["project"]
-    needed = [*project["dependencies"], *project["optional-dependencies"]["web"]]
-    bounds = {one.name: one.specifier for one in map(Requirement, needed)}
-    if library == "hypercorn":
-        pytest.importorskip(library)
-    major, minor, *_ = map(int, version(library).split("."))
-    assert version(library) in bounds[library]
-    assert f"{major}.{minor + 1}.0" not in bounds[library]
-    assert f"{major}.{minor - 1}.99" not in bounds[library]
