@@ -41,16 +41,20 @@ def opened(child: Child) -> list[str]:
     return paths
 
 
-def assert_nothing_at_work(child: Child, job_id: str) -> None:
+def assert_nothing_at_work(child: Child, job_id: str, *, just_ended: bool = False) -> None:
     """Asserts it from a second on, of the process and all that descend from it.
 
-    A node is left in order, which may take longer: until then the transcript is open. In one of two
-    seconds there may be work: once a job has ended, the daemon collects its garbage.
+    just_ended: the daemon collects the job's garbage in one of two seconds, and its nodes are left
+    in order, until when their transcripts are open.
     """
     time.sleep(1)
-    assert min(_worked_in_a_second(child), _worked_in_a_second(child)) < 0.1
+    worked = _worked_in_a_second(child)
     left = [path for path in opened(child) if job_id in path]
-    assert all(path.endswith("/transcript.log") for path in left), left
+    if just_ended:
+        worked = min(worked, _worked_in_a_second(child))
+        left = [path for path in left if not path.endswith("/transcript.log")]
+    assert worked < 0.1
+    assert left == []
 
 
 def _worked_in_a_second(child: Child) -> float:

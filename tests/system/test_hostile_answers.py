@@ -86,7 +86,7 @@ def test_a_cancel_is_heard_and_nothing_works_on(shared_daemon: Daemon, lab: Lab,
             began = time.monotonic()
             assert client.cancel(job_id).cancelled
             assert time.monotonic() - began < WORST
-        assert_nothing_at_work(shared_daemon, job_id)
+        assert_nothing_at_work(shared_daemon, job_id, just_ended=True)
         wait_until(lambda: client.status(job_id).closed)
 
 

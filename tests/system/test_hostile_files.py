@@ -179,7 +179,7 @@ def test_a_trace_is_read_no_further_once_its_job_is_deleted(
         until_a_file_is_open(daemon)
         assert coverages(client, job) == [None]
         client.delete(job.job_id)
-        assert_nothing_at_work(daemon, job.job_id)
+        assert_nothing_at_work(daemon, job.job_id, just_ended=True)
 
 
 def capturing(make_node: MakeNode, folder: Path, length: int) -> OpenSshNode:
