@@ -114,7 +114,7 @@ class Answer:
         return self._standing is Standing.IN_DOUBT
 
     def take(self, *, in_doubt: bool = False) -> Evidence | None:
-        """The node has taken it, if it was due. What that shows of the stage.
+        """Notes that the node has taken it, if it was due. Returns what that shows of the stage.
 
         in_doubt: it said words that may be a refusal. Those after a directory are none: a login
         does not need it.
@@ -139,7 +139,7 @@ class Answer:
         return len(self._text) if rest.startswith(self._text) else 0
 
     def without_echo(self, rest: str, *, finished: bool = False) -> str:
-        """What stands behind a question without the echo, once that was seen.
+        """Returns what stands behind a question without the echo, once that was seen.
 
         finished: the line has ended.
         """
@@ -154,7 +154,7 @@ class Answer:
         return behind
 
     def meet_prompt(self, behind: str, *, node_echoes: bool, finished: bool) -> bool:
-        """A prompt has come, with these words behind it. Whether the answer has met it.
+        """Notes a prompt with these words behind it. Says whether the answer has met it.
 
         finished: the line has ended.
         """
@@ -181,7 +181,7 @@ class Answers:
         self._pages = 0
 
     def to(self, ask: Ask, *, sized: bool) -> str | None:
-        """The answer, or None: there is none. `sized`: the sizes are known."""
+        """Returns the answer, or None: there is none. `sized`: the sizes are known."""
         receiver = self.receiver
         if receiver is None:
             # A yes/no question may also come before the sizes (vos/NODES.md, section 5.2).
@@ -198,11 +198,11 @@ class Answers:
         return answers.get(ask, "y")
 
     def were_given(self, ask: Ask) -> bool:
-        """Whether a question of that kind was answered, other than a yes/no one."""
+        """Says whether a question of that kind was answered, other than a yes/no one."""
         return self._asked[ask.value] > 0
 
     def next(self, ask: Ask, asked: str, *, sized: bool) -> str | Failure:
-        """The answer to one more question, or why the dialogue has failed with it.
+        """Answers one more question, or says why the dialogue has failed with it.
 
         asked: what may be shown of it
         """

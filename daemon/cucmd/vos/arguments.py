@@ -46,7 +46,7 @@ def check_word(field: str, value: str) -> str:
 
 
 def is_path(text: str) -> bool:
-    """Whether it is a path below a location; `*` in its last component only, as the node has it."""
+    """Says whether it is a path below a location; as on a node, `*` in the last component only."""
     *folders, last = text.rstrip("/").split("/")
     if "*" in last:  # the rest of the name is checked without it
         text = "/".join([*folders, last.replace("*", "x")])
@@ -77,7 +77,7 @@ def check_command(text: str) -> str:
 
 
 def typed(line: str) -> bytes:
-    """The keys for a line, Enter included."""
+    """Returns the keys for a line, Enter included."""
     return f"{line}{ENTER}".encode()
 
 

@@ -133,7 +133,7 @@ class Cli:
         return self._state.at_prompt or self._state.ended
 
     def mask(self, text: str) -> str:
-        """What may be shown of a text that the node sent in another way, such as an SSH banner."""
+        """Masks a text that the node sent in another way, such as an SSH banner, to be shown."""
         return self._secrets.mask(text)
 
     def receive(self, data: bytes) -> list[Event]:
@@ -185,7 +185,7 @@ class Cli:
         return self._judged(events)
 
     def _judged(self, events: list[Event]) -> list[Event]:
-        """The same, but the state is left if the dialogue has failed with them."""
+        """Leaves the state if the dialogue has failed with these events, and returns them."""
         if events and isinstance(events[-1], Broken):
             self._begin(Recovering())
         return events
@@ -208,7 +208,7 @@ class Cli:
         return events
 
     def empty_line(self) -> bytes:
-        """An empty line, for a node that prints its prompt only after one."""
+        """Returns an empty line, for a node that prints its prompt only after one."""
         return typed("")
 
     # What is typed at the prompt. Each method gives the bytes to send. Raises NotAtPrompt, and
@@ -261,7 +261,7 @@ class Cli:
         return self._type(request.command_line(), dialogue)
 
     def decline(self, *, unanswered: bool) -> list[Event]:
-        """Nothing of the running `file get` is to be pushed: its questions are answered `n`.
+        """Lets nothing of the running `file get` be pushed: its questions are answered `n`.
 
         unanswered: the last answer that `receive` gave was not sent. What is given takes its place.
         """

@@ -169,7 +169,7 @@ def parse_network_cluster(lines: Iterable[str]) -> ClusterTable:
 
 
 def _unbroken(lines: Iterable[str]) -> Iterator[str]:
-    """The lines, with those as one that a narrow terminal has broken before the state of a node."""
+    """Yields the lines, those as one that a narrow terminal has broken before a node's state."""
     begun: str | None = None
     for line in lines:
         if begun is not None and whole(_STATE, line):
@@ -187,7 +187,7 @@ def _unbroken(lines: Iterable[str]) -> Iterator[str]:
 
 
 def asked_node(nodes: Sequence[ListedNode], host: str, peer: str) -> ListedNode | None:
-    """The node that was asked, which keeps the name by which it is known here.
+    """Finds the node that was asked, which keeps the name by which it is known here.
 
     It is the one at the address to which we are connected, else that of the same name, else the
     only one without a connection. None: none of these is one node alone.
@@ -272,7 +272,7 @@ def _node(line: str) -> ListedNode | None:
 
 
 def _address(text: str) -> str | None:
-    """The address in its usual spelling; None for one at which no node can be."""
+    """Returns the address in its usual spelling; None for one at which no node can be."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:

@@ -94,7 +94,7 @@ CaptureLine = NewType("CaptureLine", str)
 
 
 def capture_line(what: CaptureSettings) -> CaptureLine:
-    """The line that begins a capture, into a file of that name. Raises InvalidArgument."""
+    """Returns the line that begins a capture, into a file of that name. Raises InvalidArgument."""
     words = ["utils network capture"]
     words += [_checked("interface", what.interface, _INTERFACE, "expected a name such as eth0")]
     words += ["file", _capture_name(what.name)]
@@ -118,7 +118,7 @@ def _capture_name(name: str) -> str:
 
 
 def _ipv4(address: str) -> str:
-    """What the node takes for another address is not known."""
+    """Refuses all but IPv4: what the node takes for another address is not known."""
     try:
         return str(ipaddress.IPv4Address(address))
     except ValueError:
@@ -132,9 +132,9 @@ def _number(field: str, number: int, most: int) -> str:
 
 
 def without_options(lines: Iterable[str]) -> tuple[str, ...]:
-    """What a node has said to a capture, without the options that it prints before it begins (V):
-    `Executing command with options:` and lines of ` size=ALL  count=1000  interface=eth0`; and
-    without the echo of Ctrl-C and what the shell says to it.
+    """Drops from what a node has said to a capture the options that it prints before it begins (V):
+    `Executing command with options:` and lines of ` size=ALL  count=1000  interface=eth0`; also
+    the echo of Ctrl-C and what the shell says to it.
     """
     return tuple(line for line in lines if not _is_of_options(line))
 
@@ -154,11 +154,11 @@ def capture_path(name: str) -> str:
 
 
 def is_file_of(file: str, name: str) -> bool:
-    """Whether a file of the node can be one that the capture of that name has written."""
+    """Says whether a file of the node can be one that the capture of that name has written."""
     return file.startswith(name) and _BEHIND.fullmatch(file[len(name) :]) is not None
 
 
 def delete_line(file: str) -> str:
-    """The line that removes one file of a capture of ours. Raises InvalidArgument."""
+    """Returns the line that removes one file of a capture of ours. Raises InvalidArgument."""
     checked = _checked("file", file, _FILE, "is no file of a capture of ours")
     return f"file delete activelog {_FOLDER}/{checked} noconfirm"

@@ -159,11 +159,11 @@ class FileGetDialogue(State):
         return (not self.echoed and "file get " in text) or bool(QUOTED.match(text))
 
     def _unanswered(self, text: str) -> str:
-        """The beginning of what stands behind the last answered question of the segment."""
+        """Returns the beginning of what stands behind the last answered question of the segment."""
         return text[self._answered : self._answered + MAX_WORDS].lstrip()
 
     def _words(self, rest: str) -> list[Event]:
-        """What the segment says besides its questions: an echo, dots, or the end."""
+        """Reads what the segment says besides its questions: an echo, dots, or the end."""
         events: list[Event] = []
         if self._answer.is_due and self._answered and self._answer.echo_in(rest):
             events += self._echo()
@@ -227,7 +227,7 @@ class FileGetDialogue(State):
         return self._secrets.mask(text.strip())[:MAX_NOTE]
 
     def _facts(self, words: str, note: str) -> list[Event]:
-        """What they say of sizes, and of how the command ends. No new sizes come after a login."""
+        """Reads what they say of sizes and the command's end. No new sizes come after a login."""
         begun = self._stage is not Stage.TYPED
         self._said.line(words, note, begun=begun, asked=bool(self._answers.last_asked))
         early = self._stage in (Stage.TYPED, Stage.ASKED)
@@ -282,7 +282,7 @@ class FileGetDialogue(State):
         return self._take()
 
     def _has_met_prompt(self, rest: str, *, finished: bool = False) -> bool:
-        """Whether `rest` begins with a prompt that our answer has met.
+        """Says whether `rest` begins with a prompt that our answer has met.
 
         finished: the line has ended.
         """
@@ -320,11 +320,11 @@ class FileGetDialogue(State):
         return events
 
     def _shown(self, text: str, question: Question) -> str:
-        """What may be shown of a question."""
+        """Returns what may be shown of a question."""
         return " ".join(self._secrets.mask(text[: question.end], question.begin).split())
 
     def _reply(self, ask: Ask, asked: str) -> list[Event]:
-        """The events for one question."""
+        """Returns the events for one question."""
         if key := PAGER_KEYS.get(ask):
             endless = self._answers.next_page()
             return [Broken(endless) if endless else Send(key, key.decode())]
@@ -368,7 +368,7 @@ class FileGetDialogue(State):
         return [FileGetDone(self._completed, sizes.files, sizes.bytes, notes, unread)]
 
     def _not_agreed(self) -> Event:
-        """What it means that the prompt is back before the node could log in to the receiver."""
+        """Says what it means that the prompt came before the node could log in to the receiver."""
         files = self._sizes.files
         nothing = files == 0 or (self._said.nothing_matched and files is None)
         if nothing and self._stage is Stage.TYPED:

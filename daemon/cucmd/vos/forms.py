@@ -254,7 +254,7 @@ SNAPSHOT = (texts.SHOW_STATUS, texts.SHOW_VERSION, texts.SERVICE_LIST, "utils co
 
 
 def parse_command(text: str) -> Command:
-    """The command that `text` is, blanks around its words ignored. Raises `InvalidArgument`."""
+    """Parses `text` as a command, blanks around its words ignored. Raises `InvalidArgument`."""
     words = _words(text)
     form = _form_of(words, FORMS)
     if form is None:
@@ -263,7 +263,7 @@ def parse_command(text: str) -> Command:
 
 
 def parse_tail(text: str) -> Command:
-    """The `file tail` that `text` is, which goes on until Ctrl-C. Raises `InvalidArgument`."""
+    """Parses `text` as a `file tail`, which goes on until Ctrl-C. Raises `InvalidArgument`."""
     words = _words(text)
     form = TAILS[words[4:5] == ["recent"]]
     if _form_of(words, (form,)) is None:
@@ -287,7 +287,7 @@ def readable(lines: Sequence[str]) -> Sequence[str]:
 
 
 def parse_answer(command: Command, lines: Sequence[str]) -> dict[str, Any] | None:
-    """The fields of the answer, as JSON has them; None: nothing reads it, or it is too long."""
+    """Reads the answer's fields, as JSON has them; None: nothing reads it, or it is too long."""
     if command.parser is None or len(readable(lines)) < len(lines):
         return None
     fields: dict[str, Any] = msgspec.to_builtins(command.parser(lines))
@@ -307,7 +307,7 @@ def _words(text: str) -> list[str]:
 
 
 def _form_of(words: Sequence[str], forms: Iterable[Form]) -> Form | None:
-    """The form with the most words in common, since one may begin like another."""
+    """Finds the form with the most words in common, since one may begin like another."""
     fitting = (form for form in forms if list(words[: len(form.head.split())]) == form.head.split())
     return max(fitting, key=lambda form: len(form.head), default=None)
 

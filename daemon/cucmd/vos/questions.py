@@ -50,7 +50,7 @@ _ENDINGS = re.compile(r"[:?t]")  # the last character of every pattern ("t": of 
 
 
 def _literal(text: str) -> str:
-    """A pattern for `text` with any number of blanks between its words and before the colon."""
+    """Makes `text` a pattern with any number of blanks between its words and before the colon."""
     return (
         BLANKS.join(re.escape(word) for word in text.split()).removesuffix(":") + MAY_BLANKS + ":"
     )
@@ -155,7 +155,7 @@ _SECRET = re.compile(
 
 
 def may_be_question(line: str) -> bool:
-    """Whether a line of a login looks like a question. So does a banner that stops at a colon."""
+    """Says whether a line of a login looks like a question. A banner that stops at a colon does."""
     return (
         len(line) <= MAX_QUESTION
         and any(char.isalpha() for char in line)
@@ -164,14 +164,14 @@ def may_be_question(line: str) -> bool:
 
 
 def asks_in_command(line: str) -> bool:
-    """Whether the last line of a command that only reads, not finished, is a question."""
+    """Says whether the last line of a command that only reads, not finished, is a question."""
     return len(line) <= MAX_QUESTION and (
         _IN_COMMAND.search(line.rstrip()) is not None or asks_for_secret(line)
     )
 
 
 def asks_for_secret(line: str) -> bool:
-    """Whether a line ends in the question for a password or a code."""
+    """Says whether a line ends in the question for a password or a code."""
     return len(line) <= MAX_QUESTION and _SECRET.search(line.rstrip()) is not None
 
 
@@ -184,7 +184,7 @@ class Questions:
         self.answered = 0  # where in the segment the last question that was answered ends
 
     def in_segment(self, segment: str, number: int, grown_from: int) -> Iterator[Question]:
-        """The questions that are complete now and were not before.
+        """Yields the questions that are complete now and were not before.
 
         See `Screen` for the arguments.
         """
@@ -213,13 +213,13 @@ class Questions:
 
 
 def without_pagers(line: str) -> str | None:
-    """A finished line without the pagers in it, or None if nothing else is in it."""
+    """Takes the pagers out of a finished line; None if nothing else is in it."""
     rest = _PAGER_TEXT.sub("", line)
     return None if rest != line and not rest.strip() else rest
 
 
 def ends_in_prompt(text: str) -> bool:
-    """Whether `admin:` is the last thing in it, with or without blanks after it.
+    """Says whether `admin:` is the last thing in it, with or without blanks after it.
 
     `Password for admin:` is none: a command would be typed into it.
     """
@@ -234,14 +234,14 @@ class Prompts:
 
     @staticmethod
     def is_candidate(segment: str) -> bool:
-        """Whether the segment may be a prompt: `...admin:`, and not much before it."""
+        """Says whether the segment may be a prompt: `...admin:`, and not much before it."""
         return len(segment) <= MAX_PROMPT and ends_in_prompt(segment)
 
     def is_known(self, segment: str) -> bool:
         return _shape(segment) in self._shapes
 
     def learn(self, segment: str) -> None:
-        """The segment was confirmed as a prompt.
+        """Learns the form of a segment that was confirmed as a prompt.
 
         At most 8 forms are kept; nodes have one or two.
         """

@@ -182,7 +182,7 @@ def parse_processes(lines: Iterable[str]) -> Processes:
 
 
 def _headings(line: str) -> Sequence[str | None]:
-    """The field of each column, None for others; empty: the line is no heading of a table."""
+    """Returns the field of each column, None for others; empty: it is no heading of a table."""
     if len(line) > LONGEST:
         return ()
     fields = [_COLUMNS.get(word) for word in line.lower().split()]

@@ -58,7 +58,7 @@ MOST_UNREAD = 5
 
 
 def quoted(notes: Collection[str]) -> str:
-    """What the node said, in one line of limited length. `notes` are masked already."""
+    """Quotes what the node said, in one line of limited length. `notes` are masked already."""
     said = " / ".join(" ".join(note.split()) for note in notes)
     if len(said) <= MAX_BEGINNING + MAX_END:
         return said
@@ -66,7 +66,7 @@ def quoted(notes: Collection[str]) -> str:
 
 
 def refused_in(lines: Sequence[str]) -> bool:
-    """Whether the answer to a plain command is that the node refuses it.
+    """Says whether the answer to a plain command is that the node refuses it.
 
     A file that is searched may have the same words, so only a short answer counts, or the last
     line alone.
@@ -102,7 +102,7 @@ class Said:
         self.cause: Failure | None = None
 
     def line(self, line: str, note: str, *, begun: bool, asked: bool) -> None:
-        """A line that is no question.
+        """Reads a line that is no question.
 
         note   what may be shown of it
         begun  the node has taken an answer about the receiver: it has not refused the command
@@ -120,7 +120,7 @@ class Said:
 
 
 def _known_refusal(lowered: str, note: str, request: FileGet, *, asked: bool) -> Failure | None:
-    """The failure that a line of the node means by itself, or None."""
+    """Returns the failure that a line of the node means by itself, or None."""
     if texts.NO_SUCH_FILE in lowered:
         return failure(Code.INVALID_PATH, f"the node says: {note}", hint=_check_path(request))
     if texts.WRONG_ARITY in lowered:
@@ -134,7 +134,7 @@ def _known_refusal(lowered: str, note: str, request: FileGet, *, asked: bool) ->
 
 
 def unknown_refusal(request: FileGet, notes: Collection[str], question: str) -> Failure:
-    """The failure for a prompt that came before a transfer, for no reason that is known.
+    """Returns the failure for a prompt that came before a transfer, for no reason that is known.
 
     notes     what the node said since it took the command
     question  the last question that it asked before, or ""
@@ -153,18 +153,18 @@ def unknown_refusal(request: FileGet, notes: Collection[str], question: str) -> 
 
 
 def refuses_password(line: str) -> bool:
-    """Whether a line after a password says that it was refused."""
+    """Says whether a line after a password says that it was refused."""
     return _PASSWORD_REFUSED.search(line) is not None
 
 
 def password_refused(said: str) -> Failure:
-    """The failure for a node that says so. It is not typed again."""
+    """Returns the failure for a node that refuses the password, which is not typed again."""
     message = f"the node does not accept the receiver's password; it said: {said[:MAX_SAID]!r}"
     return failure(Code.RECEIVER_REJECTED, message)
 
 
 def directory_refused(where: str | None) -> Failure:
-    """The failure for a node that refuses the directory. `where`: the one that we answered."""
+    """Returns the failure for a node that refuses the directory. `where`: the one we answered."""
     message = f"{texts.INVALID_DIRECTORY} (we answered {where!r} to Download directory)"
     return failure(Code.RECEIVER_REJECTED, message)
 
@@ -176,7 +176,7 @@ def _check_path(request: FileGet) -> str:
 
 
 def _check_words(request: FileGet, said: str) -> str:
-    """A hint for a refusal that does not say which word of the command it means."""
+    """Returns a hint for a refusal that does not say which word of the command it means."""
     if request.match is None:
         return _check_path(request)
     check_match = f"check --match {request.match!r}, a regular expression"

@@ -41,7 +41,7 @@ class Secrets:
         self._words.update(filter(None, map(visible, _forms(secret))))
 
     def mask(self, text: str, since: int = 0) -> str:
-        """The visible part of `text`, each secret in it replaced by `MASK`.
+        """Returns the visible part of `text`, each secret in it replaced by `MASK`.
 
         Only the part from the character `since` on. Cutting before masking would show the rest of a
         secret that lies across the cut.

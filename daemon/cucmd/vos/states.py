@@ -76,7 +76,7 @@ class State:
         return []
 
     def asked(self) -> Event:
-        """What the question means, after which the node has been silent: the state is left."""
+        """Says what the question means, after which the node has been silent: the state is left."""
         return Broken(failure(Code.COMMAND_REFUSED, f"the node asked a question in {self.what}"))
 
     def prompt(self) -> list[Event]:
@@ -84,11 +84,11 @@ class State:
         return [Prompted()]
 
     def cut_off(self) -> list[Event]:
-        """The node closed the connection: what is to be told before `closed`."""
+        """Returns what is to be told before `closed`: the node closed the connection."""
         return []
 
     def closed(self) -> Failure | None:
-        """The node closed the connection. The failure that this is, or None if it was expected."""
+        """Returns the failure that the closed connection is, or None if that was expected."""
         return failure(Code.CONNECTION_LOST, f"the node closed the connection during {self.what}")
 
     def too_much_output(self) -> Failure:
@@ -303,13 +303,13 @@ class RunningTail(State):
 
 
 def shown_last(secrets: Secrets, unfinished: str, line: str) -> str:
-    """What may be shown of what a node has said last: its unfinished line, or the one before."""
+    """Masks what a node has said last, to be shown: its unfinished line, or the one before."""
     # A question stands at the end of its line, a finished line tells most at its beginning.
     return secrets.mask(unfinished.strip())[-MAX_LAST_LINE:] or secrets.mask(line)[:MAX_LAST_LINE]
 
 
 def is_echo(line: str, command: str) -> bool:
-    """Whether `line` is the echo of `command`, both compared without blanks.
+    """Says whether `line` is the echo of `command`, both compared without blanks.
 
     A prompt that came late may stand before it on the line.
     """
@@ -317,7 +317,7 @@ def is_echo(line: str, command: str) -> bool:
 
 
 def trimmed(lines: Iterable[str]) -> tuple[str, ...]:
-    """The lines without the empty ones at both ends."""
+    """Returns the lines without the empty ones at both ends."""
     kept = deque(line.rstrip() for line in lines)
     while kept and not kept[0]:
         kept.popleft()

@@ -62,12 +62,12 @@ MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", 
 
 
 def whole(pattern: re.Pattern[str], line: str) -> re.Match[str] | None:
-    """The match of the whole line but for the blanks at its end, or None."""
+    """Returns the match of the whole line but for the blanks at its end, or None."""
     return pattern.fullmatch(line.rstrip()) if len(line) <= LONGEST else None
 
 
 def takes_field(line: str, names: dict[str, str], fields: dict[str, str]) -> bool:
-    """Whether the line is `Label : value`, with a label that has a name in `names`, in lower case.
+    """Says whether the line is `Label : value`, with a label that `names` has, in lower case.
 
     Adds the value to `fields` by that name; where there is one already, the line is none.
     """

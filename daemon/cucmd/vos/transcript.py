@@ -54,7 +54,7 @@ class Transcript:
         self._secrets.add(secret)
 
     def received(self, tokens: Iterable[Token], stamp: str) -> str:
-        """The node sent these at `stamp`."""
+        """Takes what the node sent at `stamp`. Returns what can be written of it by now."""
         self._stamp = stamp
         self._held += "".join(self._texts(tokens))
         return self._write(self._secrets.writable(self._held))
@@ -73,7 +73,7 @@ class Transcript:
         return self._write(self._secrets.writable(self._held))
 
     def flush(self) -> str:
-        """What was held back, and the end of the line. Called when nothing more comes."""
+        """Returns what was held back, and the end of the line. Called when nothing more comes."""
         return self._write(len(self._held)) + self._end_line()
 
     # What is received
@@ -106,7 +106,7 @@ class Transcript:
     # What is written
 
     def _write(self, count: int) -> str:
-        """The first `count` characters of what is held back, with the marks among them."""
+        """Takes the first `count` characters of what is held back, with the marks among them."""
         text = self._secrets.cover(self._held, self._known_secret)
         parts = []
         position = 0

@@ -75,7 +75,7 @@ Window: TypeAlias = RelTime | AbsTime | None
 
 
 def needs_zone(collection: Collect, waited: timedelta = timedelta()) -> bool:
-    """Whether `window_for` uses the node's time zone. `waited`: since the job was requested."""
+    """Says whether `window_for` uses the node's time zone. `waited`: since the job's request."""
     return _is_absolute(collection, waited, _LAST_COUNTS_FOR)
 
 
@@ -132,7 +132,7 @@ def _last_change(asked: datetime, latest: datetime, written_for: str) -> datetim
 
 
 def _relative(text: str, waited: timedelta) -> RelTime:
-    """The window of `last`, in the smallest unit of `text`; seconds are rounded up to minutes."""
+    """Returns the window of `last` in `text`'s smallest unit; seconds are rounded up to minutes."""
     try:
         total = parse_last(text)
     except ValueError as error:
@@ -151,7 +151,7 @@ def _aware(field: str, moment: datetime | None) -> datetime | None:
 
 
 def _absolute(start: datetime, end: datetime, zone: tzinfo | None) -> AbsTime:
-    """The same window by the node's own clock.
+    """Returns the same window by the node's own clock.
 
     In the hour that a clock shows twice, the node cannot be told which of the two is meant: the
     window begins before the first and ends after the second. Its end is rounded up to a minute
