@@ -116,13 +116,13 @@ def network_cluster(members: Sequence[LabMember], here: LabMember) -> list[str]:
 
 
 def with_strangers(lines: Sequence[str], count: int) -> list[str]:
-    """The answer of a publisher that names machines which are not of its cluster."""
+    """Adds to the answer of a publisher machines that are not of its cluster."""
     strangers = [LabMember(number + 900, f"127.66.0.{number}") for number in range(1, count + 1)]
     return [*(_cluster_line(one, False) for one in strangers), *lines]
 
 
 def other_table(members: Sequence[LabMember]) -> list[str]:
-    """The same nodes in a form that is not known (vos/NODES.md, section 6.2), with noise in it."""
+    """Lists the nodes in a form that is not known (vos/NODES.md, section 6.2), with noise in it."""
     rows = [f"{one.number}     {one.host}     {one.address}      Hub" for one in members]
     return ["ID    Hostname      IPv4          Hub/Spoke", "==    ========", *rows, "\x1b[31m#\x07"]
 
@@ -201,7 +201,7 @@ def _load(here: Here, words: list[str]) -> list[str]:
 
 
 def _no_hardware_memory(_here: Here, _words: list[str]) -> list[str]:
-    """The lab's nodes are virtual machines."""
+    """Raises Unsuccessful, since the lab's nodes are virtual machines."""
     raise Unsuccessful("The command is not supported on this platform")
 
 

@@ -175,7 +175,7 @@ class Traffic(msgspec.Struct, frozen=True):
         return HEADER + rounds * sum(sizes) + sum(sizes[:rest])
 
     def blocks(self, count: int, began: datetime) -> Iterator[bytes]:
-        """A file with so many packets, of a capture that began then, in blocks of 32 KiB."""
+        """Yields a file with so many packets, of a capture that began then, in blocks of 32 KiB."""
         return in_blocks(self._pieces(count, began))
 
     def _pieces(self, count: int, began: datetime) -> Iterator[bytes]:
@@ -188,7 +188,7 @@ class Traffic(msgspec.Struct, frozen=True):
             yield struct.pack("<IIII", seconds, when.microsecond, len(kept), len(packet)) + kept
 
     def _packet(self, flow: Flow, number: int) -> bytes:
-        """Every second one goes from the node to its peer."""
+        """Makes one packet. Every second one goes from the node to its peer."""
         source, target = IPv4Address(flow.peer), IPv4Address(self.address)
         if number % 2:
             source, target = target, source
@@ -247,7 +247,7 @@ class LabCapture:
         return min(self._traffic.count_within(self._seconds), self._count)
 
     def file(self, now: datetime) -> VirtualFile | None:
-        """The file as it is now; None: there is none."""
+        """Returns the file as it is now, or None if there is none."""
         if self._fault is FaultKind.CAPTURE_NO_FILE:
             return None
         packets = 0 if self._fault is FaultKind.CAPTURE_HEADER else self._so_far()
@@ -259,7 +259,7 @@ class LabCapture:
         return VirtualFile(self.path, size, (now - modified).total_seconds(), lasted)
 
     def blocks(self, size: int) -> Iterator[bytes]:
-        """The first `size` bytes of the file: while it runs there may be more by now."""
+        """Yields the first `size` bytes of the file: while it runs there may be more by now."""
         if self._fault is FaultKind.CAPTURE_GARBAGE:
             blocks = iter(lambda: os.urandom(BLOCK), b"")
         else:
@@ -280,7 +280,7 @@ class Captures:
         self._all: dict[str, LabCapture] = {}
 
     def begin(self, wanted: CaptureArguments, fault: FaultKind | None) -> LabCapture:
-        """A capture that runs from now on, with a number behind its name if that was used."""
+        """Begins a capture that runs from now on; a number follows its name if that was used."""
         number = ""
         while (path := f"{FOLDER}/{wanted.file}{number}.cap") in self._all:
             number = str(int(number or 0) + 1)

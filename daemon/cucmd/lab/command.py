@@ -34,7 +34,7 @@ _IN_USE = 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `cucmd lab`, named as in `LabOptions`; every fault is listed in `--help`."""
+    """Adds the options of `cucmd lab`, named as in `LabOptions`; `--help` lists every fault."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = (
         "Simulated nodes on loopback addresses, in the foreground. Once they listen,\n"
@@ -160,7 +160,7 @@ def _options(args: argparse.Namespace) -> LabOptions:
 
 
 def _host_key(path: str | None) -> bytes | None:
-    """The private key in the file, which is made if it is not there. Raises ValueError."""
+    """Reads the private key in the file, which is made if it is not there. Raises ValueError."""
     if path is None:
         return None
     file = Path(path)
@@ -180,7 +180,7 @@ def _host_key(path: str | None) -> bytes | None:
 
 
 def _raise_descriptor_limit() -> None:
-    """Each node listens, and has connections: 1024 descriptors are too few for 400 nodes."""
+    """Raises it to the most: 1024 descriptors are too few for 400 nodes and their connections."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

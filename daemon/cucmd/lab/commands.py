@@ -69,7 +69,7 @@ async def plain(session: LabSession, words: list[str]) -> None:
 
 
 def _arguments(words: list[str], name: str, least: int, most: int) -> list[str] | None:
-    """What follows the name of the command; None: it is another one. Raises CommandRefused."""
+    """Returns what follows the command's name; None: it is another one. Raises CommandRefused."""
     length = len(name.split())
     if words[:length] != name.split():
         return None
@@ -85,7 +85,7 @@ def _here(session: LabSession) -> answers.Here:
 
 
 def _ill(session: LabSession, name: str, lines: Sequence[str]) -> Sequence[str]:
-    """The same as a node prints it that is not well."""
+    """Returns the lines as a node prints them that is not well."""
     for fault, (command, usual, said) in answers.ILL.items():
         if command == name and session.node.plan.take(fault):
             now = session.node.now().astimezone(session.node.options.timezone)
@@ -94,7 +94,7 @@ def _ill(session: LabSession, name: str, lines: Sequence[str]) -> Sequence[str]:
 
 
 async def _print(session: LabSession, lines: Sequence[str]) -> None:
-    """An answer, page by page, with what can go wrong in the middle of it."""
+    """Prints an answer, page by page, with what can go wrong in the middle of it."""
     plan, terminal, half = session.node.plan, session.terminal, len(lines) // 2
     if plan.take(FaultKind.PAGER_AGAIN):
         await terminal.page(lines[:half])
@@ -155,7 +155,7 @@ async def _file_search(session: LabSession, words: list[str]) -> None:
 
 
 async def _file_tail(session: LabSession, words: list[str]) -> None:
-    """The last lines of a file, then those that it grows by, until Ctrl-C."""
+    """Prints the last lines of a file, then those that it grows by, until Ctrl-C."""
     node, terminal = session.node, session.terminal
     given = parse_tail(words)
     if node.plan.take(FaultKind.TAIL_REFUSED):

@@ -83,7 +83,7 @@ class NodeChannel(asyncssh.SSHServerSession[bytes]):
             self._session.terminal.typed(data)
 
     def eof_received(self) -> bool:
-        """The channel stays open for what the commands that were typed still print."""
+        """Keeps the channel open for what the commands that were typed still print."""
         if self._session is not None:
             self._session.terminal.input_closed()
         return True

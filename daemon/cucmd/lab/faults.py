@@ -212,7 +212,7 @@ _FORM = "[NODE=]KIND[:STEP][@NUMBER][*TIMES], such as hang:command or 2=drop:tra
 
 
 def parse_fault(spec: str) -> Fault:
-    """The fault that SPEC means. Raises FaultSpecError."""
+    """Returns the fault that SPEC means. Raises FaultSpecError."""
     found = _SPEC.fullmatch(spec)
     if found is None:
         raise FaultSpecError(spec, _FORM)
@@ -285,7 +285,7 @@ class FaultPlan:
         self._left: list[tuple[Fault, list[int | None]]] = [(f, [f.times]) for f in mine]
 
     def take(self, kind: FaultKind, step: Step | None = None) -> Fault | None:
-        """The fault of that kind (at that step) that happens now, or None. Uses it up once."""
+        """Takes the fault of that kind (and step) that happens now, or None. Uses it up once."""
         for fault, left in self._left:
             if fault.kind is kind and fault.step == step and left[0] != 0:
                 if left[0] is not None:
@@ -296,7 +296,7 @@ class FaultPlan:
 
 
 def help_lines() -> list[str]:
-    """One line for each kind and each step, at most 80 columns."""
+    """Returns one line for each kind and each step, at most 80 columns."""
     kinds = [f"  {_written(kind):<30} {kind.rule.help}" for kind in FaultKind]
     steps = [f"  {step:<12} {step.help}" for step in Step]
     return ["faults:", *kinds, "", "steps:", *steps]

@@ -213,7 +213,7 @@ def _pattern(node: int, path: str) -> bytes:
 
 
 def blocks(node: int, path: str, size: int, block: int = BLOCK) -> Iterator[bytes]:
-    """The whole content, block by block: always the same, and different in every 64 KiB.
+    """Yields the whole content, block by block: always the same, and different in every 64 KiB.
 
     `block` divides 64 KiB.
     """
@@ -243,7 +243,7 @@ _FORMS = {
 def stamped(
     blocks: Iterator[bytes], file: VirtualFile, now: datetime, zone: tzinfo
 ) -> Iterator[bytes]:
-    """The blocks of a file, the first and the last line written over."""
+    """Yields the blocks of a file, the first and the last line written over."""
     lines = _lines(file, now, zone)
     if lines is None or file.size < sum(map(len, lines)):
         yield from blocks
@@ -303,7 +303,7 @@ def in_blocks(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def without_last(blocks: Iterable[bytes], count: int) -> Iterator[bytes]:
-    """All but the last `count` bytes, which are held in memory."""
+    """Yields all but the last `count` bytes, which are held in memory."""
     held = bytearray()
     for block in blocks:
         held += block

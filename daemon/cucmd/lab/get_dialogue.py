@@ -74,7 +74,7 @@ class GetDialogue:
     # -- what is announced, what is sent
 
     def _plan(self, matched: list[VirtualFile]) -> tuple[list[VirtualFile], list[VirtualFile]]:
-        """What is announced, and what is sent."""
+        """Decides what is announced, and what is sent."""
         take = self._faults.take
         if take(FaultKind.ZERO_BYTE):
             matched = [msgspec.structs.replace(file, size=0) for file in matched]
@@ -163,7 +163,7 @@ class GetDialogue:
             raise BackToPrompt
 
     async def _trust(self, address: str, algorithm: str, fingerprint: str) -> bool:
-        """The question that OpenSSH asks about an unknown host key. True: the key is accepted."""
+        """Asks what OpenSSH asks about an unknown host key. True: the key is accepted."""
         self._terminal.line(texts.HOST_KEY_UNKNOWN.format(host=address))
         self._terminal.line(
             texts.HOST_KEY_FINGERPRINT.format(algorithm=algorithm, fingerprint=fingerprint)

@@ -61,7 +61,7 @@ class Lab:
         )
 
     def report(self) -> dict[str, Any]:
-        """The sums, as in LabCounters, and below `nodes` the same of each address."""
+        """Returns the sums, as in LabCounters, and below `nodes` the same of each address."""
         nodes = zip(self.addresses, self._counters.nodes, strict=True)
         return {**asdict(self.counters), "nodes": {name: asdict(one) for name, one in nodes}}
 

@@ -65,7 +65,7 @@ class LabNode:
         return [file for file in found if (location, file.path) not in self._removed]
 
     def blocks(self, location: str, file: VirtualFile) -> Iterator[bytes]:
-        """The content of a file as it was when `files` gave it, in blocks of 32 KiB."""
+        """Returns the content of a file as it was when `files` gave it, in blocks of 32 KiB."""
         capture = self.captures.get(file.path) if location == LOCATION else None
         if capture is None:
             return blocks(self.index, file.path, file.size)
@@ -93,7 +93,7 @@ class LabNode:
         self._last_stamp = _LONG_AGO
 
     def next_stamp(self) -> str:
-        """The name of the next push's folder, in the node's own time. No name comes twice."""
+        """Names the next push's folder, in the node's own time. No name comes twice."""
         now = self.now().replace(microsecond=0)
         self._last_stamp = max(now, self._last_stamp + timedelta(seconds=1))
         return f"{self._last_stamp.astimezone(self.options.timezone):%Y-%m-%d_%H-%M-%S}"
@@ -156,7 +156,7 @@ class AllCounters:
         self._watchers.unpark_all()
 
     async def until(self, condition: Callable[[LabCounters], bool]) -> LabCounters:
-        """The totals, once they meet the condition. The caller's scope limits the wait."""
+        """Returns the totals, once they meet the condition. The caller's scope limits the wait."""
         while not condition(total := self.total()):
             await self._watchers.park()
         return total

@@ -167,7 +167,7 @@ class Push:
             raise
 
     async def _reach(self) -> socket.socket:
-        """A connected socket.
+        """Connects a socket.
 
         A node that cannot connect prints nothing, and gives up in the end.
         """

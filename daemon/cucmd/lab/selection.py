@@ -76,7 +76,7 @@ def parse_get(words: list[str], now: datetime, zone: tzinfo) -> Get:
 def _option(
     word: str, rest: list[str], now: datetime, zone: tzinfo
 ) -> dict[str, datetime | str | bool]:
-    """One option of the command; takes its arguments off `rest`."""
+    """Reads one option of the command; takes its arguments off `rest`."""
     if word in ("recurs", "compress"):
         return {word: True}
     if word == "match":
@@ -157,7 +157,7 @@ def parse_tail(words: list[str]) -> TailArguments:
 
 
 def select_one(files: Iterable[VirtualFile], tail: TailArguments, now: datetime) -> VirtualFile:
-    """The file that is meant. Raises CommandRefused if that is none, or not one."""
+    """Selects the file that is meant. Raises CommandRefused if that is none, or not one."""
     found = select(files, Get(tail.location, tail.spec), now)
     if tail.recent and found:
         return min(found, key=lambda file: file.age)
@@ -181,7 +181,7 @@ def select(files: Iterable[VirtualFile], get: Get, now: datetime) -> list[Virtua
 
 
 def _place(files: tuple[VirtualFile, ...], location: str, spec: str) -> tuple[str, str]:
-    """The folder and the pattern for names that a file-spec stands for."""
+    """Returns the folder and the pattern for names that a file-spec stands for."""
     path = spec.strip("/")
     known = folders(files, location)
     if path in known:
@@ -195,7 +195,7 @@ def _place(files: tuple[VirtualFile, ...], location: str, spec: str) -> tuple[st
 
 
 def folders(files: Iterable[VirtualFile], location: str) -> set[str]:
-    """All folders of a location, the root ("") included."""
+    """Returns all folders of a location, the root ("") included."""
     found = {""}
     leaves = {file.folder for file in files}
     if location == EMPTY_FOLDER[0]:
@@ -258,7 +258,7 @@ class ListEntry(msgspec.Struct, frozen=True):
 
 
 def listing(files: Iterable[VirtualFile], given: FileList, now: datetime) -> list[ListEntry]:
-    """What `file list` shows, folders first. Raises CommandRefused if that is nothing."""
+    """Returns what `file list` shows, folders first. Raises CommandRefused if that is nothing."""
     files = tuple(files)
     folder, pattern = _place(files, given.location, given.spec)
     inner = {

@@ -83,7 +83,7 @@ class LabSession:
     # -- faults
 
     async def at(self, step: Step) -> None:
-        """The session is at `step`: the faults of this step happen now."""
+        """Lets the faults of `step` happen, at which the session is now."""
         plan = self.node.plan
         if plan.take(FaultKind.SILENT, step):
             await wait_forever()

@@ -38,7 +38,7 @@ class LabHostKeys:
 
 
 def new_host_key() -> asyncssh.SSHKey:
-    """A host key as an appliance has it. Making one takes up to a second."""
+    """Makes a host key as an appliance has it, which takes up to a second."""
     return asyncssh.generate_private_key("ssh-rsa", key_size=2048)
 
 
@@ -260,7 +260,7 @@ class NodeConnection(asyncssh.SSHServer):
 
 
 def _closed_in_order(exc: Exception | None, *, logged_in: bool) -> bool:
-    """Whether the client has closed the connection in an orderly way.
+    """Says whether the client has closed the connection in an orderly way.
 
     asyncssh gives None after a disconnect "by application", an error of its own for each other
     reason, and ConnectionLost where the bytes just ended. That is orderly only before the login, as

@@ -98,7 +98,7 @@ class Terminal:
         self._arrived.set()
 
     def pause(self) -> None:
-        """The client does not read: `drain` waits."""
+        """Makes `drain` wait: the client does not read."""
         self._writable.clear()
 
     def resume(self) -> None:
