@@ -35,7 +35,7 @@ _STILL_PACKS = (
 
 
 def with_last_line(expired: Failure, line: str) -> Failure:
-    """The same failure, with what the node has said last; "" if that tells nothing."""
+    """Adds to the failure what the node has said last; "" if that tells nothing."""
     if not line:
         return expired
     return replace(expired, message=f"{expired.message}; the node's last line: {line!r}")
@@ -53,7 +53,7 @@ class PhaseClock:
         self._expired: Failure | None = None
 
     def start(self, code: Code, seconds: float, what: str) -> None:
-        """The next phase begins: it may take `seconds`; `what` says what is done in it."""
+        """Begins the next phase: it may take `seconds`; `what` says what is done in it."""
         if self._scope.cancel_called:  # the deadline of the phase before has expired already
             return
         self._scope.deadline = trio.current_time() + seconds
@@ -95,7 +95,7 @@ class LineClock:
         return self._deadline
 
     def failure(self) -> Failure:
-        """What the expiry of `deadline` means."""
+        """Returns what the expiry of `deadline` means."""
         return self._expired
 
 
@@ -242,7 +242,7 @@ class CommandClock:
         return min(self._command_ends, again)
 
     def failure(self) -> Failure:
-        """What the expiry of `deadline` means."""
+        """Returns what the expiry of `deadline` means."""
         none = None if self._arrivals.any else self._arrivals.why_none()
         if self._stalls() == math.inf:
             what, seconds = f"{self._what} (command timeout)", self._timeouts.command

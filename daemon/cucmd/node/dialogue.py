@@ -107,10 +107,10 @@ class Deadline(Protocol):
     """Says until when to wait for the node. It is asked again each time something happens."""
 
     def deadline(self) -> float:
-        """The time at which the wait ends, by trio's clock."""
+        """Returns the time at which the wait ends, by trio's clock."""
 
     def failure(self) -> Failure:
-        """What it means that the deadline has passed."""
+        """Returns what it means that the deadline has passed."""
 
 
 class NodeSession:
@@ -153,7 +153,7 @@ class NodeSession:
                     raise NodeFailed(broken)
 
     async def _next_or_empty_line(self) -> Event | None:
-        """The next event, or None: the node was silent, and an empty line was sent.
+        """Waits for the next event, or gives None: the node was silent, and was sent an empty line.
 
         None is sent where the last line is not finished: it may be a question, for a password even.
         """
@@ -209,7 +209,7 @@ class NodeSession:
         return self._cli.output
 
     def decline(self) -> None:
-        """Nothing of the running `file get` is to be pushed: its questions are answered `n`.
+        """Lets nothing of the running `file get` be pushed: its questions are answered `n`.
 
         An answer that was not sent yet is replaced. `next_event` gives what comes of it.
         """
@@ -218,7 +218,7 @@ class NodeSession:
         self._events = deque([*others, *self._cli.decline(unanswered=unanswered)])
 
     async def next_event(self, deadline: Deadline | None = None) -> Event:
-        """The next event that needs a decision.
+        """Waits for the next event that needs a decision.
 
         Raises `NodeFailed`: that of `deadline` when it has passed, or connection_lost. If it is
         cancelled, no event is lost: the next call gives it.
@@ -237,7 +237,7 @@ class NodeSession:
         return with_last_line(why, self._cli.last_line) if quotes else why
 
     async def _step(self, ends: float) -> Event | None:
-        """The next event that needs a decision, or None: an answer was sent, or `ends` has come."""
+        """Waits for an event that needs a decision. None: an answer was sent, or `ends` came."""
         if not self._events:
             if self._ended:
                 raise fail(Code.CONNECTION_LOST, "the node has closed the connection")
@@ -311,8 +311,8 @@ class NodeSession:
         return self.take_lines()
 
     def take_lines(self) -> tuple[str, ...]:
-        """What a command has printed that `next_event` has not given, also where `interrupt` did
-        not end. The events are gone then, the prompt among them.
+        """Takes what a command has printed that `next_event` has not given, also where `interrupt`
+        did not end. The events are gone then, the prompt among them.
         """
         events, self._events = self._events, deque()
         said = (event.lines for event in events if isinstance(event, (CommandDone, Printed)))

@@ -43,7 +43,7 @@ class Shell(Protocol):
         """The node's; "" where it has reset the connection."""
 
     async def receive(self) -> bytes:
-        """The next bytes from the node; b"" once it has closed.
+        """Waits for the next bytes from the node; b"" once it has closed.
 
         Raises `NodeFailed` (connection_lost) if this side ended the connection.
         """
@@ -117,7 +117,7 @@ class UploadTarget(Protocol):
     @property
     def refusal(self) -> Failure | None: ...
     def files(self) -> Sequence[ReceivedFile]:
-        """The files, in the order in which they were opened. New ones are added at the end."""
+        """Returns the files in the order in which they were opened. New ones come at the end."""
         ...
 
     async def wait_files_closed(self) -> None:
@@ -166,7 +166,7 @@ class Readers(Protocol):
     async def read_to_end(
         self, folder: Path, files: Sequence[ReceivedFile], *, archives: bool, announced: int
     ) -> Sequence[FileRead]:
-        """Whether gzip files, or archives, are whole, in their order. Raises `OSError`.
+        """Reads gzip files, or archives, and says in their order which are whole. Raises `OSError`.
 
         folder: of the node. announced: bytes that the node has said it would pack.
         """
@@ -217,7 +217,7 @@ class Ports(Receiver, Protocol):
     def open_shell(self) -> OpenShell: ...
 
     def knows_host_key(self, task: NodeTask) -> bool:
-        """Whether a host key of the node is known by now, so that it can be compared."""
+        """Says whether a host key of the node is known by now, so that it can be compared."""
         ...
 
     async def rate_of(self, node: str) -> float | None:
@@ -265,7 +265,7 @@ class Together(Protocol):
         """The work on a node began at that time, by trio's clock."""
 
     def until_begun(self, node: str) -> AbstractContextManager[None]:
-        """What is done before `at_it`: the call cancels it, also one that came before."""
+        """Covers what is done before `at_it`: the call cancels it, also one that came before."""
         ...
 
     def at_it(self, node: str) -> AbstractContextManager[None]:
@@ -273,7 +273,7 @@ class Together(Protocol):
         ...
 
     def until_stopped(self) -> AbstractContextManager[trio.CancelScope]:
-        """A scope that is cancelled by that call, also by one that came before."""
+        """Opens a scope that is cancelled by that call, also by one that came before."""
         ...
 
 
@@ -338,15 +338,15 @@ class Report(Protocol):
         """The node has accepted the login."""
 
     def clock(self, zone: str | None, ahead: float) -> None:
-        """What the node says about its clock: the name of its zone, None where it is not known,
-        and how many seconds it is ahead of ours.
+        """Reports what the node says about its clock: the name of its zone, None where it is not
+        known, and how many seconds it is ahead of ours.
         """
 
     def session(self, session: Session) -> None:
         """The session is open. The job may ask it from now on."""
 
     def result(self, result: Result) -> None:
-        """What the work has given for the node so far; also once the node has settled."""
+        """Reports what the work has given for the node so far; also once the node has settled."""
 
     async def saved(self) -> None:
         """Returns once what was reported is in the store. Raises `NodeFailed`: it takes nothing."""

@@ -55,7 +55,7 @@ class Resolver(trio.abc.HostnameResolver):
 
 
 async def locate(host: str, port: int) -> tuple[str, int]:
-    """What all names of one node have in common: its address; its name if none is to be had.
+    """Finds what all names of a node have in common: its address; its name if none is to be had.
 
     Of several addresses the first in order, IPv4 before IPv6: any choice would do that is the
     same each time. Never raises: whatever is wrong, connecting meets it too, and says it.
@@ -70,7 +70,7 @@ async def locate(host: str, port: int) -> tuple[str, int]:
 
 
 def _without_prefix(host: str) -> str:
-    """The IPv4 address of one such as ::ffff:192.0.2.9, which reaches the same node."""
+    """Returns the IPv4 address of one such as ::ffff:192.0.2.9, which reaches the same node."""
     mapped = ipaddress.IPv6Address(host).ipv4_mapped if ":" in host and "%" not in host else None
     return host if mapped is None else str(mapped)
 
@@ -84,7 +84,7 @@ def _is_address(host: str) -> bool:
 
 
 def zone_of(name: str) -> tzinfo | None:
-    """The time zone of that name; None where the zone database of this machine does not have it."""
+    """Returns the time zone of that name; None where this machine's zone database has none such."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a folder, as America/Indiana

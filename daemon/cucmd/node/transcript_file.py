@@ -220,6 +220,6 @@ class _LastBytes:
             self._cut = True
 
     def kept(self) -> bytes:
-        """The kept bytes, from the beginning of a line on if there is one."""
+        """Returns the kept bytes, from the beginning of a line on if there is one."""
         begin = self._kept.find(b"\n") + 1 if self._cut else 0
         return bytes(self._kept[begin:])
