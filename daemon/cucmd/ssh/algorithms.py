@@ -18,7 +18,7 @@ class Algorithms(msgspec.Struct, frozen=True):
     host_keys: tuple[str, ...]  # signature algorithms of host keys
 
     def options(self) -> dict[str, list[str]]:
-        """What `asyncssh.connect` and `asyncssh.listen` take alike.
+        """Returns what `asyncssh.connect` and `asyncssh.listen` take alike.
 
         A client passes `server_host_key_algs=list(host_keys)` besides; a server's are given by
         its keys and `signature_algs`. Compression is off: it costs CPU on the node, and logs
@@ -96,7 +96,7 @@ _ALL = Algorithms(
 
 
 def usual_algorithms(*, legacy: bool = False) -> Algorithms:
-    """What we offer to a node's SSH server, and what the receiver accepts from its SFTP client.
+    """Returns what we offer to a node's SSH server, and the receiver accepts from its SFTP client.
 
     A node has the same libraries in both directions, and in SSH the client's order decides.
     """
@@ -104,7 +104,7 @@ def usual_algorithms(*, legacy: bool = False) -> Algorithms:
 
 
 def host_key_order(algorithms: Algorithms, known: frozenset[str]) -> list[str]:
-    """The host key algorithms, those of key types that are known for a node first.
+    """Orders the host key algorithms, those of key types that are known for a node first.
 
     As in OpenSSH: a node with several keys then shows the one that can be compared.
     """
@@ -112,5 +112,5 @@ def host_key_order(algorithms: Algorithms, known: frozenset[str]) -> list[str]:
 
 
 def key_type(signature: str) -> str:
-    """The type that a known_hosts line gives to keys which sign so."""
+    """Returns the type that a known_hosts line gives to keys which sign so."""
     return "ssh-rsa" if signature.startswith("rsa-sha2-") else signature

@@ -80,7 +80,7 @@ _log = logging.getLogger(__name__)
 
 
 def log(message: str, error: BaseException | None) -> None:
-    """The default report of something that went wrong in an asyncio callback."""
+    """Logs what went wrong in an asyncio callback: the default report."""
     _log.error("asyncio: %s", message, exc_info=error)
 
 
@@ -98,7 +98,7 @@ async def _no_work() -> None:
 
 @asynccontextmanager
 async def open_bridge(*, on_error: OnError = log) -> AsyncIterator[Bridge]:
-    """An asyncio loop for the body, and for every task that is started in it.
+    """Opens an asyncio loop for the body, and for every task that is started in it.
 
     `on_error` gets an exception of a callback, or of a task that is not awaited. Such an exception
     belongs to one connection. Without a handler of our own trio-asyncio would raise it here, and

@@ -49,7 +49,7 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 def printable(text: str, limit: int = 300) -> str:
-    """A node's text for a message: one line, no controls, at most `limit` characters.
+    """Makes a node's text fit for a message: one line, no controls, at most `limit` characters.
 
     A message is shown on a terminal.
     """
@@ -141,7 +141,7 @@ def _finds_nothing_in_common(error: Exception) -> bool:
 
 
 def _counts_as_refusal(error: Exception, progress: Progress) -> bool:
-    """Whether a connection that ended while logging in was a refused login.
+    """Says whether a connection that ended while logging in was a refused login.
 
     OpenSSH sends "Too many authentication failures" as a protocol error; others close after the
     last refusal. Neither may be tried again, because that can lock the account.
@@ -191,7 +191,7 @@ def no_common(hash_prefix: bytes, mask: Mask) -> str | None:
 
 
 def both_offers(hash_prefix: bytes) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Our offer and the node's, by purpose; empty for one that was not sent (yet)."""
+    """Returns our offer and the node's, by purpose; empty for one that was not sent (yet)."""
     strings = [*_strings(hash_prefix), b"", b"", b"", b""]
     return _offers(strings[2]), _offers(strings[3])
 

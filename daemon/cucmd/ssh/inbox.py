@@ -46,7 +46,7 @@ class Inbox(asyncssh.SSHClientSession[bytes]):
         self.writable.set()
 
     async def take(self) -> bytes:
-        """All bytes that have come; waits if there are none. b"" at the end.
+        """Takes all bytes that have come; waits if there are none. b"" at the end.
 
         If it is cancelled, no bytes are lost.
         """

@@ -78,13 +78,13 @@ class KnownHosts:
                 self._replace_lines(self._apply(self._unsaved, lines))
 
     def lookup(self, host: str, port: int) -> tuple[HostLine, ...]:
-        """The lines about a node, in the order of the file; @revoked ones included."""
+        """Returns the lines about a node, in the order of the file; @revoked ones included."""
         names = host_names(host, port)
         with self._lock:
             return self._hosts.about(names)
 
     def trusted(self, host: str, port: int) -> tuple[HostLine, ...]:
-        """The keys by which a node is known, @revoked ones left out."""
+        """Returns the keys by which a node is known, @revoked ones left out."""
         return tuple(line for line in self.lookup(host, port) if not line.revoked)
 
     def check(self, host: str, port: int, key: PublicKey, policy: Policy) -> None:
@@ -259,7 +259,7 @@ def _adding(host: str, port: int, key: PublicKey) -> Change:
 
 
 def _without(text: str, names: tuple[str, ...]) -> str | None:
-    """The line without these names, and else as it is; None if no other name is left."""
+    """Returns the line without these names, and else as it is; None if no other name is left."""
     line = parse_line(text)
     if line is None or line.revoked:
         return text

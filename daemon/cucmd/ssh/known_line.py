@@ -43,14 +43,14 @@ class HostLine(PublicKey, frozen=True, kw_only=True):
         return " ".join([*["@revoked"] * self.revoked, self.hosts, self.algorithm, self.key])
 
     def matches(self, names: tuple[str, ...]) -> bool:
-        """Whether this line is about a host with one of these names; `!pattern` excludes."""
+        """Says whether this line is about a host with one of these names; `!pattern` excludes."""
         patterns = self.hosts.split(",")
         if any(_matches(one[1:], names) for one in patterns if one.startswith("!")):
             return False
         return any(_matches(one, names) for one in patterns if not one.startswith("!"))
 
     def hosts_without(self, names: tuple[str, ...]) -> str:
-        """The first field without exactly these names; "" if no other is left."""
+        """Returns the first field without exactly these names; "" if no other is left."""
         return ",".join(one for one in self.hosts.split(",") if not _is_name(one, names))
 
 
@@ -92,7 +92,7 @@ def host_name(host: str, port: int) -> str:
 
 
 def node_name(pattern: str) -> str:
-    """The node that a name in a known_hosts file means, as we write nodes; a pattern as it is."""
+    """Returns the node that a name in known_hosts means, as we write nodes; a pattern as it is."""
     host, bracket, port = pattern.removeprefix("[").rpartition("]:")
     if not bracket or not pattern.startswith("["):
         return pattern
@@ -100,7 +100,7 @@ def node_name(pattern: str) -> str:
 
 
 def host_names(host: str, port: int) -> tuple[str, ...]:
-    """The names under which a host is looked up.
+    """Returns the names under which a host is looked up.
 
     OpenSSH takes a plain `host` for any port as second best; we do not, because the lab and
     port forwards put many nodes on one address.
@@ -109,7 +109,7 @@ def host_names(host: str, port: int) -> tuple[str, ...]:
 
 
 def parse_key(text: str) -> PublicKey:
-    """A key from `TYPE BASE64`, from a .pub file, or from a line of known_hosts or ssh-keyscan.
+    """Reads a key from `TYPE BASE64`, from a .pub file, or a line of known_hosts or ssh-keyscan.
 
     Raises ValueError with what was expected, without the 500 characters of the key.
     """
@@ -147,7 +147,7 @@ def _decoded(text: str) -> bytes | None:
 
 
 def _is_whole(blob: bytes) -> bool:
-    """Whether it is strings from end to end, two at least: a key that was cut off is not."""
+    """Says whether it is strings from end to end, two at least: a key that was cut off is not."""
     strings = 0
     while blob:
         size = int.from_bytes(blob[:4], "big")

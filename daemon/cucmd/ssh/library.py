@@ -46,7 +46,7 @@ def _accept_old_key_exchange() -> None:
 
 
 def _answer_with_the_smallest_group() -> None:
-    """In a group exchange our servers answer with 2048 bits, whatever size a client prefers.
+    """Lets our servers answer a group exchange with 2048 bits, whatever size a client prefers.
 
     asyncssh would take the size that the client prefers, up to 8192 bits: 21 ms in place of 1 ms.
     Clients accept any size from their minimum on, which is 2048 or less (OpenSSH: 1024 before 7.3,

@@ -110,7 +110,7 @@ class _ClientConnection(asyncssh.SSHClientConnection):
 
 
 async def connect(host: str, port: int) -> socket.socket:
-    """A connected socket. No await follows the connect, because a cancel there would leak it.
+    """Connects a socket. No await follows the connect, because a cancel there would leak it.
 
     Raises NodeFailed.
     """
@@ -133,7 +133,7 @@ def _peer_address(sock: socket.socket) -> str:
 def options(
     algorithms: Algorithms, host_keys: tuple[str, ...]
 ) -> asyncssh.SSHClientConnectionOptions:
-    """What is the same for all connections with these algorithms. Made once.
+    """Returns what is the same for all connections with these algorithms. Made once.
 
     Every option is given that asyncssh would otherwise read from a home directory or set by itself.
     """

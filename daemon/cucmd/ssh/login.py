@@ -144,7 +144,7 @@ class NodeLogin(Opener):
 
     @contextmanager
     def _ending(self) -> Iterator[None]:
-        """What is raised in the body is why this side ends the connection."""
+        """Keeps what is raised in the body as the verdict: why this side ends the connection."""
         try:
             yield
         except Exception as error:
@@ -176,7 +176,7 @@ class NodeLogin(Opener):
         return True
 
     def _offered(self) -> set[str]:
-        """The methods that the server can continue with, without those that were given up.
+        """Returns the methods that the server can continue with, without those that were given up.
 
         Both where that is not known: a second attempt would be worse than none.
         """
@@ -196,7 +196,7 @@ class NodeLogin(Opener):
     def kbdint_challenge_received(
         self, name: str, instructions: str, lang: str, prompts: Sequence[tuple[str, bool]]
     ) -> list[str] | None:
-        """One answer for each prompt; None gives up this method.
+        """Returns one answer for each prompt; None gives up this method.
 
         A challenge without a prompt is a message, to be acknowledged. The same question again, or
         one with words such as "Sorry, try again", means that the answer was refused.
@@ -214,7 +214,7 @@ class NodeLogin(Opener):
         return answers
 
     def _answers(self, prompts: Sequence[tuple[str, bool]]) -> list[str] | None:
-        """The password for the first prompt that does not echo, unless that asks for a second
+        """Gives the password for the first prompt that does not echo, unless that asks for a second
         factor; for a later one only if it asks for the current password. None if there is a prompt
         that has no answer.
         """
@@ -255,12 +255,12 @@ def _wants_current(prompt: str) -> bool:
 
 
 def _wants_other(prompt: str) -> bool:
-    """Whether it asks for a second factor, in so many words."""
+    """Says whether it asks for a second factor, in so many words."""
     return _SECOND_FACTOR.search(prompt) is not None
 
 
 def _checked(node: tuple[str, int], username: str, password: str) -> str:
-    """The name as it is sent. What cannot be sent fails here, without being quoted."""
+    """Returns the name as it is sent. What cannot be sent fails here, without being quoted."""
     try:
         prepared = saslprep(username)
         password.encode()

@@ -78,7 +78,7 @@ def _with_what_it_lacks(load: Callable[[], ModuleType]) -> ModuleType:
 
 @contextmanager
 def _removed_names() -> Iterator[None]:
-    """The names that trio-asyncio derives from. Raises AttributeError where 3.14's is gone."""
+    """Adds the names that trio-asyncio derives from. Raises AttributeError where 3.14's is gone."""
     events: Any = asyncio.events
     package: Any = asyncio
     events.BaseDefaultEventLoopPolicy = events._BaseDefaultEventLoopPolicy
