@@ -32,7 +32,7 @@ _Do: TypeAlias = Callable[[NodeTask, Any, Ports, Report], Awaitable[Notes]]
 
 
 def work_on_node(ports: Ports) -> Callable[[NodeTask, Report], Awaitable[Notes]]:
-    """The function that does what a task says."""
+    """Returns the function that does what a task says."""
     do: dict[str, _Do] = {}
     for name in map(kind_of, KINDS):
         do[name] = getattr(import_module(f"{__name__}.{name}"), name)

@@ -216,7 +216,7 @@ async def _ask_version(session: NodeSession, seen: _Seen) -> list[str]:
 
 
 async def _ask_product(session: NodeSession, seen: _Seen) -> None:
-    """Its product, if the table of its cluster has it in a known form. Raises `NodeFailed`."""
+    """Finds its product, if its cluster's table has it in a known form. Raises `NodeFailed`."""
     lines = await answer(session, seen.task, vos.SHOW_CLUSTER)
     table = vos.parse_network_cluster(lines)
     itself = vos.asked_node(table.nodes, seen.task.host, session.shell.peer_address)
@@ -251,7 +251,7 @@ async def _get_a_file(
 
 
 async def _small_file(session: NodeSession, task: NodeTask) -> str:
-    """The path of the file to get. Raises `NodeFailed` if there is none."""
+    """Finds the path of the file to get. Raises `NodeFailed` if there is none."""
     for folder in FOLDERS:
         lines = await answer(session, task, f"file list activelog {folder} detail")
         if name := smallest(vos.parse_file_list(lines)):
@@ -265,7 +265,7 @@ async def _small_file(session: NodeSession, task: NodeTask) -> str:
 
 
 def smallest(files: Iterable[vos.ListedFile]) -> str | None:
-    """The name of the smallest file that can be got; of equal ones the first. None: there is none.
+    """Finds the name of the smallest file that can be got, of equal ones the first. None: no file.
 
     Not the newest, unless it is the only one: one that is written now may be gone under its name.
     """
@@ -283,7 +283,7 @@ def _small(quota: Quota) -> Quota:
 
 
 def _with_hint(why: Failure, task: NodeTask) -> Failure:
-    """The failure, with a hint about one small file where the usual one is about a collection."""
+    """Gives the failure a hint about one small file where the usual one is about a collection."""
     if why.code in _HINTS:
         return replace(why, hint=_HINTS[why.code])
     if why.code is not Code.QUOTA_EXCEEDED or not _has_room(task):

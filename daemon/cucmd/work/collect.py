@@ -113,7 +113,7 @@ async def collect(task: NodeTask, what: Collect, ports: Ports, report: Report) -
 async def upload_target(
     receiver: Receiver, task: NodeTask, session: NodeSession, report: Report
 ) -> AsyncIterator[UploadTarget]:
-    """An upload target that is revoked before the session is closed.
+    """Opens an upload target that is revoked before the session is closed.
 
     If it has refused an upload, that is the failure of the node, whatever the node does then: it
     may hang, or close the connection.
@@ -168,8 +168,8 @@ async def _ask_for_time(session: NodeSession, task: NodeTask, report: Report) ->
 
 
 def notes_of(results: Mapping[str, PathResult], unverified: Sequence[str]) -> tuple[str, ...]:
-    """The notes of a node, of its paths. Of an `unverified` one that has no file there is none; one
-    that is refused in words that are not known fails nothing, for it may be that there is none.
+    """Returns the notes on a node's paths. Of an `unverified` one that has no file there is none;
+    one refused in words that are not known fails nothing, for it may be that there is none.
 
     Raises `NodeFailed` if a path was refused, a file is cut off, or no path matched anything.
     """
@@ -301,7 +301,7 @@ class FileGets:
         raise NodeFailed(msgspec.structs.replace(wrong, message=f"{said}, {wrong.message}"))
 
     def _nothing_came(self, why: Failure, arrivals: Arrivals, clock: CommandClock) -> PathResult:
-        """The failure of a path that does not stop the others; raises any other.
+        """Returns the failure of a path that does not stop the others; raises any other.
 
         What has come nevertheless is not complete, whatever the node said; and a node that has
         tried to log in to the receiver, or was turned away there, has not refused the command.
@@ -381,13 +381,13 @@ def nothing_matched(path: str) -> Failure:
 
 
 def of_path(path: str, broken: Failure) -> Failure:
-    """The same failure; its message begins with the path, if the others can still be got."""
+    """Puts the path before the message of the failure, if the others can still be got."""
     if broken.code not in OF_ONE_PATH:
         return broken
     return msgspec.structs.replace(broken, message=f"{path}: {broken.message}")
 
 
 def _with_words(wrong: Failure, notes: tuple[str, ...]) -> Failure:
-    """The same failure, with what the node said."""
+    """Adds to the failure what the node said."""
     said = f"; the node said: {vos.quoted(notes)}" if notes else ""
     return msgspec.structs.replace(wrong, message=wrong.message + said)

@@ -111,7 +111,7 @@ class CommandRuns:
         )
 
     async def _content(self, lines: Sequence[str]) -> bytes:
-        """The text of the output, masked. Others have their turn in between."""
+        """Returns the text of the output, masked. Others have their turn in between."""
         content = bytearray()
         turn = 0
         for line in lines:

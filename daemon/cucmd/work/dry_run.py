@@ -53,7 +53,7 @@ async def dry_run(task: NodeTask, what: DryRun, ports: Ports, report: Report) ->
 async def _ask(
     session: NodeSession, task: NodeTask, what: Collect, path: str, node_clock: NodeClock
 ) -> PathSize | PathResult:
-    """The sizes of one path, or why there are none. Raises `NodeFailed`."""
+    """Asks for the sizes of one path, or says why there are none. Raises `NodeFailed`."""
     request = request_for(task, what, path, node_clock)
     clock = FormClock(request.command_line(), task.timeouts.command)
     sizes: vos.Sized | None = None

@@ -179,7 +179,7 @@ def _check_not_refused(output: _Output) -> None:
 async def _kept(
     task: NodeTask, what: Follow, ports: Ports, report: Report
 ) -> AsyncIterator[_Output]:
-    """What is printed. If its file was opened, it is put on record at the end, however that comes.
+    """Keeps what is printed. Its file, if opened, is put on record at the end, however that comes.
 
     Nothing cancels that: what is on its way to the disk is not lost.
     """
@@ -323,7 +323,7 @@ class _OutputFile:
         self.earlier = bool(self.size)
 
     def _take_earlier(self) -> None:
-        """An earlier try has kept it; it may have been killed in the middle of a line."""
+        """Takes what an earlier try has kept; it may have been killed in the middle of a line."""
         piece = b""
         while more := os.pread(self._descriptor, _CHECK_EVERY, self.size):
             piece = more

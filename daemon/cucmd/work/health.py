@@ -130,7 +130,7 @@ class _Looked:
         self._table_seen = False
 
     def has(self, line: str) -> bool:
-        """Whether a check that this node has reads the answer to this command."""
+        """Says whether a check that this node has reads the answer to this command."""
         return any(line in CHECKS[name] for name in self._checks())
 
     def _checks(self) -> list[str]:
@@ -168,7 +168,7 @@ class _Looked:
         self._report.result(self._found)
 
     def _facts(self, found: Health, line: str, said: Sequence[str], now: datetime) -> Health:
-        """What is compared with other nodes."""
+        """Reads what is compared with other nodes."""
         if line == vos.SHOW_VERSION:
             version = vos.parse_version_active(said).version
             return replace(found, version=version)

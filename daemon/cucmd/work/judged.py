@@ -57,7 +57,7 @@ def _version(lines: Sequence[str], _: Thresholds, now: datetime, zone_of: ZoneOf
 
 
 def _cluster(lines: Sequence[str], _: Thresholds, now: datetime, zone_of: ZoneOf) -> list[Finding]:
-    """Which nodes of its table do not answer is seen by asking them: they are nodes of the job."""
+    """Does not judge which nodes of its table answer: they are nodes of the job, and are asked."""
     table = vos.parse_network_cluster(lines)
     if not table.nodes:
         return [Finding("cluster", UNREAD, "no node in a known form is in the table")]
@@ -173,8 +173,8 @@ def _replication(
 
 
 def certificate(name: str, lines: Sequence[str], most: Thresholds, now: datetime) -> Finding:
-    """What `show cert own NAME` says. Its dates have the name of a zone, which is not known: a day
-    is all that counts.
+    """Judges what `show cert own NAME` says. Its dates have the name of a zone, which is not known:
+    a day is all that counts.
     """
     said = parse_certificate(lines)
     if said.valid_to is None:
@@ -197,7 +197,7 @@ def certificate(name: str, lines: Sequence[str], most: Thresholds, now: datetime
 def _certificates(
     lines: Sequence[str], _: Thresholds, now: datetime, zone_of: ZoneOf
 ) -> list[Finding]:
-    """The list has no dates: each of `own_certificates` is asked for."""
+    """Judges the list alone, which has no dates: each of `own_certificates` is asked for."""
     said = parse_certificate_list(lines)
     if not said.certificates:
         return [Finding("certificates", UNREAD, "no certificate in a known form is in the list")]
@@ -209,7 +209,7 @@ def _certificates(
 
 
 def own_certificates(lines: Sequence[str]) -> list[str]:
-    """The names in the answer to `show cert list own`, of as many as are asked for."""
+    """Returns the names in the answer to `show cert list own`, of as many as are asked for."""
     names = dict.fromkeys(one.name for one in parse_certificate_list(lines).certificates)
     return list(names)[:_MOST_CERTIFICATES]
 
@@ -307,13 +307,13 @@ def _available(node: AvailableNode) -> Finding | None:
 
 
 def of_beginning(check: str, found: Sequence[Finding]) -> list[Finding]:
-    """What is known by the beginning of an answer: what is good, or the last backup, is not."""
+    """Keeps what an answer's beginning tells: what is good, or the last backup, it does not."""
     stay = [one for one in found if one.state != GOOD and check != "backup"]
     return [*stay, Finding(check, UNREAD, "its answer is long, and only its beginning was read")]
 
 
 def _first(found: Sequence[Finding]) -> list[Finding]:
-    """A node that prints thousands has not thousands of findings. The bad ones stay."""
+    """Keeps few of the findings of a node that prints thousands. The bad ones stay."""
     ordered = sorted(found, key=lambda one: (BAD, LOOK, UNREAD).index(one.state))
     shown, more = ordered[:_MOST_SAID], len(ordered) - _MOST_SAID
     if more > 0:

@@ -33,7 +33,7 @@ _AT_AN_END = 100  # lines
 async def logged_in(
     task: NodeTask, ports: Ports, report: Report, open_shell: OpenShell | None = None
 ) -> AsyncIterator[NodeSession]:
-    """A session at the node's first prompt, in phase `prepare`. It is closed at the end.
+    """Opens a session at the node's first prompt, in phase `prepare`. It is closed at the end.
 
     open_shell: in place of that of `ports`. Raises `NodeFailed`.
     """
@@ -59,7 +59,7 @@ async def answer(session: NodeSession, task: NodeTask, text: str) -> Sequence[st
 
 
 def refusal(mask: Callable[[str], str], lines: Sequence[str]) -> str | None:
-    """What the node has said to a command, masked and quoted, if it refuses it."""
+    """Returns what the node has said to a command, masked and quoted, if it refuses it."""
     if not vos.refused_in(lines):
         return None
     return vos.quoted([mask(line) for line in both_ends(lines) if line.strip()])
@@ -101,7 +101,7 @@ def too_much(task: NodeTask, receiver: Receiver, size: int) -> Failure | None:
 
 
 def disk_room(task: NodeTask, receiver: Receiver) -> int | None:
-    """The bytes that may be written to the disk; None: it does not say."""
+    """Returns the bytes that may be written to the disk; None: it does not say."""
     try:
         descriptor = os.open(task.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:

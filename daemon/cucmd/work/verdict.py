@@ -83,7 +83,7 @@ def judge(
     completed: bool,
     compressed: bool,
 ) -> Failure | None:
-    """The failure of one command, or None if everything came.
+    """Returns the failure of one command, or None if everything came.
 
     `received`: the files that came since the command was typed.
     `completed`: the node said 'Transfer completed'.
@@ -110,7 +110,7 @@ def judge(
 
 
 def _lacks(announced: Announced, files: int, size: int | None) -> str:
-    """What came less than was announced: `1 byte short: 1,799,999 of 1,800,000`; "": nothing.
+    """Says what came less than was announced: `1 byte short: 1,799,999 of 1,800,000`; "": nothing.
 
     size  None: not known
     """
@@ -130,8 +130,8 @@ def counted(number: int, what: str) -> str:
 
 
 def uncompared(path: str, announced: Announced, said: Sequence[str]) -> str | None:
-    """A note where a size was not announced, or in words that are not known: what was not announced
-    was not compared. None if both were.
+    """Returns a note where a size was not announced, or in words that are not known: what was not
+    announced was not compared. None if both were.
 
     said: lines of the node in which it may stand, masked.
     """
@@ -151,7 +151,7 @@ def judge_read(
     *,
     compressed: bool,
 ) -> tuple[Failure | None, frozenset[str]]:
-    """The failure that reading has shown, and the paths of the files that are incomplete for it.
+    """Returns the failure that reading has shown, and the paths of the files incomplete for it.
 
     `received`: the files of one command, of which `judge` has said that everything came.
     """
@@ -178,7 +178,7 @@ def _not_whole(path: str, wrong: Mapping[str, str], hint: str) -> Failure:
 
 
 def _hint(announced: Announced, received: Sequence[ReceivedFile]) -> str:
-    """What to do about a gzip that is cut."""
+    """Says what to do about a gzip that is cut."""
     came = Announced(len(received), sum(file.size for file in received))
     return _CUT_ON_THE_NODE if came == announced else _CUT_HINT
 
@@ -199,7 +199,7 @@ def _compare_contents(
 
 
 def surplus(path: str, announced: Announced, received: Sequence[ReceivedFile]) -> str | None:
-    """A note where more came than was announced, or None."""
+    """Returns a note where more came than was announced, or None."""
     files, size = announced.files, announced.size
     total = sum(file.size for file in received)
     if files is not None and len(received) > files:
@@ -211,7 +211,7 @@ def surplus(path: str, announced: Announced, received: Sequence[ReceivedFile]) -
 
 
 def unread_notes(path: str, read: Mapping[ReceivedFile, FileRead]) -> list[str]:
-    """A note of each gzip that was not read to its end."""
+    """Returns a note of each gzip that was not read to its end."""
     return [
         f"{path}: {PurePosixPath(file.path).name} {_unread(one)}"
         for file, one in read.items()
