@@ -164,8 +164,8 @@ class Archive:
                     yield piece
 
     async def opened(self, opening: trio.CapacityLimiter) -> AsyncGenerator[list[OpenedFile], None]:
-        """The same files, open, from one to `MOST_TOGETHER` in a list. Who takes a list closes
-        them.
+        """Opens the same files, and yields them in lists of one to `MOST_TOGETHER`. Who takes a
+        list closes them.
 
         `opening` limits how many lists are opened at a time.
         Raises `CannotExport`, `OSError`, `StoreFailed`.
@@ -183,7 +183,7 @@ class Archive:
     # What is in it
 
     async def _pages(self) -> AsyncGenerator[Page, None]:
-        """The files that are exported."""
+        """Yields the files that are exported."""
         async with aclosing(pages(self._store, self._job.job_id, self._nodes)) as all_pages:
             async for page in all_pages:
                 yield [(file, node) for file, node in page if self._is_exported(file, node)]
@@ -203,7 +203,7 @@ class Archive:
         return f"{portable(folder(node))}/{portable(name_of(file, node), alike=alike)}"
 
     async def _wanted(self) -> AsyncGenerator[list[WantedFile], None]:
-        """All that comes behind the documents."""
+        """Yields all that comes behind the documents."""
         if not self._verify:
             yield self._transcripts
         async with aclosing(self._pages()) as all_pages:
@@ -214,7 +214,7 @@ class Archive:
                 ]
 
     def _find_transcripts(self) -> list[WantedFile]:
-        """A node that was never reached has none."""
+        """Finds the transcripts of the nodes. A node that was never reached has none."""
         found = []
         for node in self._nodes.values():
             path = f"{folder(node)}/transcript.log"
@@ -311,6 +311,6 @@ class Archive:
 
 
 def _without_attempt(name: str) -> str:
-    """A node makes a folder `IP/DATE` for each command, in which it pushes its own folders."""
+    """Cuts off `IP/DATE`: a node makes that folder for each command, and pushes its own into it."""
     parts = name.split("/", 2)
     return parts[-1] if len(parts) == 3 else name

@@ -73,7 +73,7 @@ _READ = msgspec.msgpack.Decoder(TracesRead)
 
 
 def has_coverage(job: Job) -> bool:
-    """Whether the time stamps of all its nodes have been looked at. Other work has no traces."""
+    """Says whether the time stamps of all nodes have been looked at. Other work has no traces."""
     return not isinstance(job.work, Collect) or all(node.coverage is not None for node in job.nodes)
 
 
@@ -93,7 +93,7 @@ class Coverage:
         self._news = trio.Event()
 
     def want(self, job_id: str) -> None:
-        """The job is closed. Never waits."""
+        """Queues the job, which is closed. Never waits."""
         if job_id not in self._waiting and len(self._waiting) < _MOST_WAITING:
             self._waiting[job_id] = _JobReading()
             self._news.set()
@@ -112,7 +112,7 @@ class Coverage:
             self.want(job.job_id)
 
     async def with_coverage(self, job: Job, seconds: float) -> Job:
-        """The closed job with what its traces cover, as far as that is known by then.
+        """Waits for what the closed job's traces cover; returns it with what is known by then.
 
         Raises `StoreFailed`.
         """
@@ -219,8 +219,8 @@ class Coverage:
 
 
 def can_be(covered: Covered) -> bool:
-    """Whether a process that reads as it should can have said this: it has read what a node has
-    made, and others store and show it. The first and the last year have moments of no local time.
+    """Says whether a process that reads as it should can say this: it has read what a node made,
+    and others store and show it. The first and the last year have moments of no local time.
     """
     extent = covered.extent or Extent()
     words = [covered.text, *extent.besides, *(gap.trace or "" for gap in covered.gaps)]
@@ -233,7 +233,7 @@ def can_be(covered: Covered) -> bool:
 
 
 def add_coverage(before: Job, coverage: dict[str, Covered], now: Job) -> Job:
-    """The job with what the nodes' traces cover, of each node that is still as it was.
+    """Adds to the job what the nodes' traces cover, of each node that is still as it was.
 
     Nothing is said of a job that is tried again, nor of files that were deleted meanwhile: some of
     them could not be read any more.
@@ -298,7 +298,7 @@ def _is_read(file: ReceivedFile, node: Node) -> bool:
 
 
 def _was_asked(node: Node) -> bool:
-    """Whether it was asked for every path, and has sent what it has of them."""
+    """Says whether it was asked for every path, and has sent what it has of them."""
     state = node.state
     return isinstance(state, Succeeded) or (
         isinstance(state, Failed) and state.failure.code is Code.NO_FILES_MATCHED

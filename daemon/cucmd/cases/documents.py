@@ -113,7 +113,7 @@ def moment(seconds: int | None) -> datetime | None:
 
 
 def shown(path: str) -> str:
-    """A path as text of UTF-8, which a path on disk need not be."""
+    """Returns a path as text of UTF-8, which a path on disk need not be."""
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
@@ -121,7 +121,7 @@ def shown(path: str) -> str:
 
 
 def summary(job: Job, figures: dict[str, ExportedNode]) -> bytes:
-    """What a person at the vendor reads first."""
+    """Returns what a person at the vendor reads first."""
     return ("\n".join(_summary_lines(job, figures)) + "\n").encode("utf-8", "backslashreplace")
 
 

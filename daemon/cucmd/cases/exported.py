@@ -184,7 +184,7 @@ def open_all(
 
 @contextmanager
 def _folder(directory: Path) -> Iterator[int | None]:
-    """Its descriptor, by which files are opened; None if it is gone."""
+    """Yields the directory's descriptor, by which files are opened; None if it is gone."""
     try:
         folder = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -204,7 +204,7 @@ def _opened(folder: int | None, wanted: WantedFile, *, damaged: bool) -> OpenedF
 
 
 def _open(folder: int | None, wanted: WantedFile) -> tuple[int | None, str | None]:
-    """The descriptor, or what is wrong. Raises `OSError` where that is not the file's fault."""
+    """Opens the file, or says what is wrong. Raises `OSError` where that is not its fault."""
     if folder is None:
         return None, GONE
     try:

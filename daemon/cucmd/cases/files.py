@@ -28,12 +28,12 @@ Page: TypeAlias = list[tuple[ReceivedFile, Node]]
 
 
 def nodes_by_name(job: Job, names: Sequence[str] | None) -> dict[str, Node]:
-    """The nodes of a job, or those of them that are named."""
+    """Returns the nodes of a job by name, or those of them that are named."""
     return {node.node: node for node in job.nodes if names is None or node.node in names}
 
 
 def counts(file: ReceivedFile, node: Node) -> bool:
-    """Whether the file belongs to what was collected from the node.
+    """Says whether the file belongs to what was collected from the node.
 
     The attempt is not known (0) of files that came before attempts were stored.
     """
@@ -41,7 +41,7 @@ def counts(file: ReceivedFile, node: Node) -> bool:
 
 
 def is_gone(job: Job, directory: Path) -> bool:
-    """Whether somebody has removed what a closed job collected, and not by a call.
+    """Says whether somebody has removed what a closed job collected, and not by a call.
 
     Asked at each `Status`. A thread for it would cost ten times as much as the kernel's answer,
     which is from memory mostly.
@@ -52,19 +52,19 @@ def is_gone(job: Job, directory: Path) -> bool:
 
 
 def folder(node: Node) -> str:
-    """The node's folder, in the directory of the job and in an export."""
+    """Returns the node's folder, in the directory of the job and in an export."""
     return folder_of(node.node, marked=node.marked)
 
 
 def name_of(file: ReceivedFile, node: Node) -> str:
-    """The file's path below the folder of the node: as the node named it, or what a command has
-    printed as `output/001-show-status.txt`.
+    """Returns the file's path below the folder of the node: as the node named it, or what a command
+    has printed as `output/001-show-status.txt`.
     """
     return file.path.removeprefix(f"{folder(node)}/").removeprefix("files/")
 
 
 def is_output(file: ReceivedFile, node: Node) -> bool:
-    """Whether a command has printed it; the others were pushed."""
+    """Says whether a command has printed it; the others were pushed."""
     return file.path.startswith(f"{folder(node)}/{OUTPUT}/")
 
 

@@ -33,7 +33,7 @@ _MOST = 100
 
 
 async def read_transcript(path: Path, grows: Callable[[], bool]) -> AsyncGenerator[str, None]:
-    """Its text, piece by piece, until its end; and on as long as `grows()`.
+    """Yields its text, piece by piece, until its end; and on as long as `grows()`.
 
     Nothing for a file that does not exist. Raises `OSError`.
     """
@@ -54,8 +54,8 @@ async def read_transcript(path: Path, grows: Callable[[], bool]) -> AsyncGenerat
 async def follow_outputs(
     paths: Mapping[Which, Path], grows: Callable[[str], bool]
 ) -> AsyncGenerator[tuple[Which, str, bool], None]:
-    """The text of these outputs as they grow, and with each piece whether it is the last of its
-    output; an empty one may be. Raises `OSError`.
+    """Yields the text of these outputs as they grow, and with each piece whether it is the last of
+    its output; an empty one may be. Raises `OSError`.
 
     grows: whether the node of that name may still print.
     """
@@ -84,7 +84,7 @@ class _Growing:
         self._rest = b""
 
     async def more(self) -> str | None:
-        """What came since; "": no whole line. None: nothing. Raises `OSError`."""
+        """Reads what came since; "": no whole line. None: nothing. Raises `OSError`."""
         piece = await trio.to_thread.run_sync(_read, self._path, self._offset)
         if not piece:
             return None
@@ -95,7 +95,7 @@ class _Growing:
         return (lines + newline).decode(errors="replace")
 
     def rest(self) -> str:
-        """The beginning of a line that has no end."""
+        """Returns the beginning of a line that has no end."""
         return self._rest.decode(errors="replace")
 
 
@@ -129,7 +129,7 @@ async def printed(
     *,
     written: Sequence[ReceivedFile] = (),
 ) -> list[PrintedFile]:
-    """The outputs of a node, in the order of its commands. Raises `StoreFailed`.
+    """Lists the outputs of a node, in the order of its commands. Raises `StoreFailed`.
 
     `written`: those that are whole on disk, and need not be on record.
     """
@@ -150,7 +150,7 @@ async def printed(
 
 
 async def read_output(path: Path) -> AsyncGenerator[tuple[str, bool], None]:
-    """Its text, in pieces of whole lines, and with each whether it is the last.
+    """Yields its text, in pieces of whole lines, and with each whether it is the last.
 
     One piece at least; an empty one for a file that is gone. Raises `OSError`.
     """
