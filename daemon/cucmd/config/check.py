@@ -61,7 +61,7 @@ def unusable_credentials(config: Config, environ: Mapping[str, str]) -> list[str
 
 
 def _named(config: Config) -> dict[str, str]:
-    """The credentials that the configuration names -> where it does."""
+    """Finds the credentials that the configuration names -> where it does."""
     of_clusters = {
         cluster.credential: f"clusters.{cluster.name}.credential"
         for cluster in config.clusters.values()
@@ -109,7 +109,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def credentials_of_service() -> dict[str, Path]:
-    """The credentials that systemd would give the service if it started now, as
+    """Finds the credentials that systemd would give the service if it started now, as
     `ImportCredential=` of its unit says: their names, and the files of their passwords. Root alone
     can see them.
     """

@@ -78,7 +78,7 @@ def _cluster(
 
 
 def _check_members(reader: Reader, clusters: Mapping[str, ClusterSettings]) -> None:
-    """A node may be in one cluster only. In two, the settings would be ambiguous."""
+    """Notes each node that is in two clusters, where its settings would be ambiguous."""
     cluster_of: dict[tuple[str, int], str] = {}
     for cluster in clusters.values():
         for path, member in _places(cluster):
@@ -118,7 +118,7 @@ def _check_name(
 def read_credential_uses(
     reader: Reader, clusters: Mapping[str, ClusterSettings]
 ) -> dict[str, CredentialUse]:
-    """The nodes and clusters to which credentials are tied."""
+    """Reads the nodes and clusters to which credentials are tied."""
     tables = reader.named("credential", rules.credential_name)
     uses = {name: _use(reader, name, table, clusters) for name, table in tables.items()}
     for cluster in clusters.values():
@@ -151,7 +151,7 @@ def _use(
 
 
 def _check_use(reader: Reader, cluster: ClusterSettings, use: CredentialUse) -> None:
-    """A cluster's own credential must be allowed on all of its nodes."""
+    """Checks that a cluster's own credential is allowed on all of its nodes."""
     for member in cluster.members:
         if not use.allows(member, cluster.name):
             reason = (
@@ -162,7 +162,7 @@ def _check_use(reader: Reader, cluster: ClusterSettings, use: CredentialUse) -> 
 
 
 def read_profiles(reader: Reader) -> dict[str, Profile]:
-    """The built-in profiles, with those of the file in their place."""
+    """Reads the profiles: the built-in ones, with those of the file in their place."""
     tables = reader.named("profiles", rules.profile_name)
     return {
         **BUILT_IN,

@@ -20,7 +20,7 @@ _LARGEST = 4096  # bytes: far more than a node accepts, and less than most other
 
 
 def credentials_directory(directory: Path | None, environ: Mapping[str, str]) -> Path | None:
-    """The configured directory, else systemd's, else None."""
+    """Returns the configured directory, else systemd's, else None."""
     given = environ.get(_VARIABLE)
     return directory or (Path(given) if given else None)
 
@@ -47,7 +47,7 @@ def load_credential(name: str, directory: Path | None, environ: Mapping[str, str
 
 
 def credential_names(directory: Path) -> tuple[str, ...]:
-    """The names for which there is a password file. Raises `OSError`."""
+    """Lists the names for which there is a password file. Raises `OSError`."""
     return tuple(
         sorted(
             entry.removesuffix(".password")

@@ -33,7 +33,7 @@ _GROUPS_OF_SOCKET = ("operate_group", "view_group")
 
 
 def running(at_start: Config, now: Config) -> Tables:
-    """What runs: `now`, which was read last, with what was read when the daemon started."""
+    """Returns what runs: `now`, which was read last, with what was read when the daemon started."""
     begun, made = tables(at_start), tables(now)
     for path, keys in _AT_START.items():
         made[path] |= {key: begun[path][key] for key in keys}
@@ -67,7 +67,7 @@ def differences(
 
 
 def _used(made: Tables, path: tuple[str, ...], key: str) -> str | None:
-    """The value in that table; of a cluster that has none, the general one."""
+    """Returns the value in that table; of a cluster that has none, the general one."""
     general = ((section,) for section in OF_CLUSTERS if path[0] == "clusters")
     return next((made[place][key] for place in (path, *general) if key in made[place]), None)
 
@@ -75,13 +75,13 @@ def _used(made: Tables, path: tuple[str, ...], key: str) -> str | None:
 def not_until_restart(
     at_start: Config, now: Config, *, socket_is_given: bool = False
 ) -> tuple[str, ...]:
-    """The names of the changed settings that need a restart, once `now` is in force."""
+    """Names the changed settings that need a restart, once `now` is in force."""
     left = differences(at_start, now, now, socket_is_given=socket_is_given)
     return tuple(name for name, *_ in left)
 
 
 def _made_of_several(config: Config, *, socket_is_given: bool) -> dict[str, str]:
-    """What is made at the start of settings that otherwise take effect with a reload."""
+    """Returns what is made at the start of settings that otherwise take effect with a reload."""
     made = {"legacy_algorithms of the receiver": value(config.receiver_is_legacy)}
     if not socket_is_given:
         for name in _GROUPS_OF_SOCKET:

@@ -39,7 +39,7 @@ class ConfigError(Exception):
         self.problems = tuple(problems)
 
     def in_one_line(self) -> str:
-        """The first problems, and how many more there are: for a status, or a line of the log."""
+        """Names the first problems and how many more there are: for a status or a log line."""
         first = "; ".join(map(str, self.problems[:_MOST_IN_A_LINE]))
         if len(first) > _LONGEST_LINE:
             first = f"{first[:_LONGEST_LINE]}..."
@@ -48,7 +48,7 @@ class ConfigError(Exception):
 
 
 def shortened(text: str) -> str:
-    """A text that somebody sent, as an error may repeat it: its beginning, if it is long."""
+    """Cuts a text that somebody sent to what an error may repeat: its beginning, if it is long."""
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 
@@ -88,12 +88,12 @@ class CredentialRefused(Exception):
 
 
 def wrong_value(value: object, reason: str) -> str:
-    """The value, then what is wrong with it: `"abc": expected a number`."""
+    """Puts the value before what is wrong with it: `"abc": expected a number`."""
     return f"{_shown(value)}: {reason}"
 
 
 def _shown(value: object) -> str:
-    """A value as a message may show it: on one line, short, and without the content of tables."""
+    """Shows a value as a message may: on one line, short, and without the content of tables."""
     match value:
         case bool():
             return "true" if value else "false"

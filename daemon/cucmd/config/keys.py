@@ -32,7 +32,7 @@ class WrongElements(ValueError):
 
 
 def whole(least: int, most: int = 2**53) -> Meta:
-    """The default maximum is the largest that JSON numbers keep exact."""
+    """Bounds a whole number; the default maximum is the largest that JSON numbers keep exact."""
     return Meta(ge=least, le=most, description=f"a whole number from {least} to {most}")
 
 
@@ -47,7 +47,7 @@ _PLAIN: dict[Any, Any] = {
 
 
 def text(rule: Rule) -> Kind:
-    """A string that the rule accepts."""
+    """Makes the kind of a string that the rule accepts."""
 
     def accept(value: object) -> object:
         if not isinstance(value, str):
@@ -58,7 +58,7 @@ def text(rule: Rule) -> Kind:
 
 
 def texts(rule: Rule) -> Kind:
-    """A list of strings, each of which the rule accepts."""
+    """Makes the kind of a list of strings, each of which the rule accepts."""
     element = text(rule)
 
     def accept(value: object) -> object:
@@ -79,18 +79,18 @@ def texts(rule: Rule) -> Kind:
 
 
 def text_or_texts(rule: Rule) -> Kind:
-    """A string that the rule accepts, or a list of them."""
+    """Makes the kind of a string that the rule accepts, or of a list of them."""
     one, several = text(rule), texts(rule)
     return lambda value: several(value) if isinstance(value, list) else one(value)
 
 
 def or_empty(rule: Rule, empty: object = "") -> Rule:
-    """The rule, for a key where "" stands for the default behaviour."""
+    """Extends the rule for a key where "" stands for the default behaviour."""
     return lambda value: rule(value) if value else empty
 
 
 def kinds_of(struct: type[Struct]) -> dict[str, Kind]:
-    """The keys that a table for this struct has, with what each accepts.
+    """Returns the keys that a table for this struct has, with what each accepts.
 
     A field of another type, such as the name of the table, has no key.
     """
@@ -99,7 +99,7 @@ def kinds_of(struct: type[Struct]) -> dict[str, Kind]:
 
 
 def kind_of(hint: Any) -> Kind | None:
-    """The kind that a field of this type accepts. None: it has no key."""
+    """Returns the kind that a field of this type accepts. None: it has no key."""
     if get_origin(hint) is Literal:
         hint = Annotated[hint, Meta(description=f"one of {', '.join(get_args(hint))}")]
     hint = _PLAIN.get(hint, hint)
@@ -108,7 +108,7 @@ def kind_of(hint: Any) -> Kind | None:
 
 
 def converted(hint: Any, expected: str | None) -> Kind:
-    """What msgspec takes for that type."""
+    """Makes the kind that accepts what msgspec takes for that type."""
 
     def accept(value: object) -> object:
         try:

@@ -34,7 +34,7 @@ def load(
     socket: Path | None = None,
     state_directory: Path | None = None,
 ) -> Config:
-    """The configuration as it is used. `path` None: the default file, which may be missing.
+    """Reads the configuration as it is used. `path` None: the default file, which may be missing.
 
     `socket` and `state_directory` are those of the command line.
     Raises `ConfigError` with everything that is wrong.

@@ -131,7 +131,7 @@ class CredentialUse(Struct, frozen=True, dict=True):
     clusters: Annotated[tuple[str, ...], texts(rules.profile_name)] = ()
 
     def allows(self, node: str, cluster: str) -> bool:
-        """Whether it may be sent to that node, which is one of the cluster of that name."""
+        """Says whether it may be sent to that node, which is one of the cluster of that name."""
         return cluster in self.clusters or node_key(*parse_node(node)) in self._keys
 
     @cached_property
@@ -206,19 +206,19 @@ class Config(Struct, frozen=True, dict=True):
         return ClusterSettings(ssh=self.ssh, timeouts=self.timeouts, limits=self.limits)
 
     def for_node(self, node: str, named_by: str | None = None) -> ClusterSettings:
-        """The settings of one node: those of its cluster, if it belongs to one, else those of the
-        node that has named it.
+        """Returns the settings of one node: those of its cluster, if it belongs to one, else those
+        of the node that has named it.
         """
         own = self._cluster_of.get(node_key(*parse_node(node)), self._general)
         return own if own.name or named_by is None else self.for_node(named_by)
 
     def may_send(self, credential: str, node: str) -> bool:
-        """Whether a named credential may be sent to that node: one that is not tied may."""
+        """Says whether a named credential may be sent to that node: one that is not tied may."""
         use = self.credential_uses.get(credential)
         return use is None or use.allows(node, self.for_node(node).name)
 
     def for_job(self, nodes: Sequence[str]) -> ClusterSettings:
-        """The settings of a job as a whole (`timeouts.job`, `limits.concurrency`).
+        """Returns the settings of a job as a whole (`timeouts.job`, `limits.concurrency`).
 
         They are those of a cluster only if every node belongs to it.
         """

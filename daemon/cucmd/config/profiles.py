@@ -70,7 +70,7 @@ _WRITTEN_FOR = {
 
 
 def written_for(paths: Iterable[str]) -> tuple[str, ...]:
-    """What the built-in profiles say of these paths of a profile."""
+    """Returns what the built-in profiles say of these paths of a profile."""
     return tuple(map(_written_for, paths))
 
 

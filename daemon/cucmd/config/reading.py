@@ -90,7 +90,7 @@ class Reader:
         self.notices.append(str(self._problem(path, reason)))
 
     def intact(self, path: KeyPath) -> bool:
-        """Whether no problem was noted at or below a key so far.
+        """Says whether no problem was noted at or below a key so far.
 
         A refused value is missing from its table. That must not be noted as a second problem.
         """
@@ -105,7 +105,7 @@ class Reader:
         }
 
     def named(self, section: str, rule: Callable[[str], str]) -> dict[str, object]:
-        """The tables below `[section.NAME]` whose names the rule accepts."""
+        """Reads the tables below `[section.NAME]` whose names the rule accepts."""
         accepted: dict[str, object] = {}
         for name, value in self._table((section,), self._top.get(section, {})).items():
             try:
@@ -115,7 +115,7 @@ class Reader:
         return accepted
 
     def values(self, path: KeyPath, value: object, kinds: Mapping[str, Kind]) -> dict[str, object]:
-        """The values of a table, converted by their kinds. Refused ones are noted and left out."""
+        """Converts the values of a table by their kinds. Refused ones are noted and left out."""
         table = self._table(path, value)
         self._refuse_unknown(path, table, tuple(kinds))
         accepted: dict[str, object] = {}
@@ -160,7 +160,7 @@ def _advice(key: str, known: tuple[str, ...]) -> str:
 
 
 def _dotted(path: KeyPath) -> str:
-    """A key as a person writes it: `clusters.lab.nodes[2]`."""
+    """Writes a key as a person does: `clusters.lab.nodes[2]`."""
     written = ""
     for part in path:
         if isinstance(part, int):

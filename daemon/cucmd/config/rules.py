@@ -43,7 +43,7 @@ def argument(text: str) -> str:
 
 
 def path(text: str) -> str:
-    """A path below a location; `*` stands for any text in its last component."""
+    """Checks a path below a location; `*` stands for any text in its last component."""
     argument(text)
     if not text.strip("/"):
         raise ValueError("expected a path below the location")
@@ -109,7 +109,7 @@ def location(text: str) -> str:
 
 
 def last(text: str) -> str:
-    """A window that ends now: "30m", "2h", "3d" or "1w"."""
+    """Checks a window that ends now: "30m", "2h", "3d" or "1w"."""
     parse_last(_short(text))
     return text
 
@@ -134,7 +134,7 @@ def profile_name(text: str) -> str:
 
 
 def credential_name(text: str) -> str:
-    """The name of a credential: the start of a file name, so no `/` and no leading dot."""
+    """Checks the name of a credential: the start of a file name, so no `/` and no leading dot."""
     if not is_credential_name(text):
         raise ValueError("expected a name of letters, digits, '-', '_', '.' and '@' (64 at most)")
     return text

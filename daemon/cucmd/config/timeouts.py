@@ -42,11 +42,11 @@ class TimeoutMerger:
                 reader.note_elsewhere(ENVIRONMENT, variable, text, str(error))
 
     def general(self, own: Mapping[str, Any]) -> Timeouts:
-        """The timeouts of `[timeouts]`, whose values are `own`."""
+        """Merges the timeouts of `[timeouts]`, whose values are `own`."""
         return self._over(Timeouts(), ("timeouts",), own, self._given.keys())
 
     def of_cluster(self, base: Timeouts, table: KeyPath, own: Mapping[str, Any]) -> Timeouts:
-        """The timeouts of a cluster's table."""
+        """Merges the timeouts of a cluster's table."""
         # A variable that conflicts with the defaults was reported before, by `general`.
         return self._over(base, table, own, frozenset())
 

@@ -24,8 +24,8 @@ OF_CLUSTERS = ("ssh", "timeouts", "limits")
 
 
 def tables(config: Config) -> Tables:
-    """The whole configuration, so that it can be read and used again as the same. Clusters have
-    only the keys that differ from the general ones.
+    """Returns the whole configuration, so that it can be read and used again as the same. Clusters
+    have only the keys that differ from the general ones.
     """
     made: dict[tuple[str, ...], Iterable[tuple[str, object]]] = {}
     for name in SECTIONS:
@@ -41,7 +41,7 @@ def tables(config: Config) -> Tables:
 
 
 def document(made: Tables) -> str:
-    """The file with these tables."""
+    """Returns the text of the file with these tables."""
     lines: list[str] = []
     for path, keys in made.items():
         lines += [f"[{dotted(path)}]", *_assignments(keys), ""]
