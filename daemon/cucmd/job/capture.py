@@ -69,7 +69,7 @@ class Captured(Result, frozen=True):
         yield f"{text}; the capture may still run there" if self.running else text
 
     def abandoned(self) -> "Captured":
-        """The same, given up: the daemon was stopped while it ran, it is not known when."""
+        """Returns the same, given up: the daemon was stopped while it ran, it is not known when."""
         return msgspec.structs.replace(self, ended_at=self.ended_at or self.started_at)
 
     def may_run(self, *, given_up: bool) -> str | None:

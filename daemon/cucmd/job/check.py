@@ -40,9 +40,9 @@ class Checked(Result, frozen=True):
     receiver: str | None = None
 
     def after(self, before: Result | None) -> "Checked":
-        """The same, where `before` was seen earlier in the same job: a key that the job has made
-        known itself still was new. It is kept from the first step of an attempt on, which may be
-        cut off by a stop of the daemon.
+        """Returns the same, where `before` was seen earlier in the same job: a key that the job has
+        made known itself still was new. It is kept from the first step of an attempt on, which may
+        be cut off by a stop of the daemon.
         """
         seen = before.host_key if isinstance(before, Checked) else None
         if seen != "new" or self.reachable is False:

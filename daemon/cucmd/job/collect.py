@@ -133,5 +133,5 @@ class DryRun(Kind, frozen=True, tag="dry_run"):
         return self.of.shown()
 
     def counted(self, received: int, result: Result | None, *, earlier: bool) -> int:
-        """What would come, unless it is known not to fit."""
+        """Counts what would come, unless it is known not to fit."""
         return result.bytes if isinstance(result, Sizes) and result.fits is not False else 0

@@ -42,7 +42,7 @@ def parts_of(text: str) -> Iterator[tuple[int, str]]:
 
 
 def parse_last(text: str) -> timedelta:
-    """The duration that `text` means: "90s", "30m", "2h", "3d", "1w", "1mo", "1h30m".
+    """Returns the duration that `text` means: "90s", "30m", "2h", "3d", "1w", "1mo", "1h30m".
 
     Raises ValueError that says which form is expected.
     """
@@ -73,7 +73,7 @@ def longest(options: Iterable[str]) -> str:
 
 
 def longer(written_for: str, until: datetime, by: datetime) -> str | None:
-    """The next longer `written_for`, with which later files come.
+    """Returns the next longer `written_for`, with which later files come.
 
     None: whatever had changed by then was asked for.
 

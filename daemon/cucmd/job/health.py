@@ -121,8 +121,8 @@ class HealthCheck(Kind, frozen=True, tag="health"):
 
 
 def among(nodes: Sequence[tuple[str, Health | None]]) -> Iterator[tuple[str, Finding]]:
-    """What only shows between nodes of one job, each with the node that it is about. Only of checks
-    that were made: more is known, since one command is read by several.
+    """Yields what only shows between nodes of one job, each with the node that it is about. Only of
+    checks that were made: more is known, since one command is read by several.
 
     nodes: name and health of each; None: nothing is known of it.
     """
@@ -191,8 +191,8 @@ def _versions(cluster: _Cluster) -> Iterator[tuple[str, Finding]]:
 
 
 def an_hour(seconds: float, within: int) -> bool:
-    """Whether a clock that is off by this may be right: the node's rules of daylight saving are as
-    old as its release, and ours are not.
+    """Says whether a clock that is off by this may be right: the node's rules of daylight saving
+    are as old as its release, and ours are not.
     """
     return abs(abs(seconds) - 3600) <= within
 

@@ -187,7 +187,7 @@ class Job(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, state=JobRunning(started))
 
     def replace_node(self, position: int, node: Node, now: datetime) -> Job:
-        """The job with one node replaced. It ends if that was the last one to settle."""
+        """Returns the job with one node replaced. It ends if that was the last one to settle."""
         nodes = (*self.nodes[:position], node, *self.nodes[position + 1 :])
         return msgspec.structs.replace(self, nodes=nodes)._ended_if_settled(now)
 
@@ -216,7 +216,7 @@ class Job(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, nodes=nodes)._ended_if_settled(now)
 
     def may_run(self, node: Node) -> tuple[str, ...]:
-        """The names of what was given up on the node, and may still run there."""
+        """Names what was given up on the node, and may still run there."""
         return node.left_running(given_up=self.closed)
 
     def failure_of(self, node: Node) -> Failure | None:
@@ -264,7 +264,7 @@ class Job(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, state=msgspec.structs.replace(self.state, end=end))
 
     def revised(self, before: Job, changed: Sequence[int] | None = None) -> Job:
-        """The job with the next revision after `before`, as have the nodes that differ.
+        """Gives the next revision after `before` to the job and to the nodes that differ.
 
         changed: their positions, where they are known; to look for them takes longer than all else.
         """
@@ -274,7 +274,7 @@ class Job(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, nodes=tuple(nodes), revision=revision)
 
     def changed_since(self, before: Job) -> list[int]:
-        """The positions of the nodes that are not the same objects as in `before`."""
+        """Finds the positions of the nodes that are not the same objects as in `before`."""
         return list(compress(count(), map(is_not, before.nodes, self.nodes)))
 
     def _ended_if_settled(self, now: datetime) -> Job:
@@ -288,7 +288,7 @@ class Job(msgspec.Struct, frozen=True):
 
 
 def outcome(nodes: tuple[Node, ...], *, cancelled: bool) -> Outcome:
-    """The outcome of a job once every node has settled (tests/system/test_be020.py, row 4)."""
+    """Decides a job's outcome once every node has settled (tests/system/test_be020.py, row 4)."""
     succeeded = sum(isinstance(node.state, Succeeded) for node in nodes)
     if succeeded == len(nodes):
         return Outcome.SUCCEEDED

@@ -33,8 +33,8 @@ class AskedWork(msgspec.Struct, frozen=True):
     one_node: ClassVar[bool] = False
 
     def planned(self) -> Kind:
-        """The same as it is stored, for a kind of which the configuration decides nothing. Of the
-        others plan/resolve.py makes it.
+        """Returns the same as it is stored, for a kind of which the configuration decides nothing.
+        Of the others plan/resolve.py makes it.
         """
         raise NotImplementedError
 
@@ -48,22 +48,22 @@ class Result(msgspec.Struct, frozen=True):
     late: ClassVar[bool] = False
 
     def after(self, before: Result | None) -> Result:
-        """The same, in place of what was given earlier for the node, in the same job."""
+        """Returns the same, in place of what was given earlier for the node, in the same job."""
         return self
 
     def abandoned(self) -> Result:
-        """The same, after a stop of the daemon that nobody here has seen the end of."""
+        """Returns the same, after a stop of the daemon that nobody here has seen the end of."""
         return self
 
     def may_run(self, *, given_up: bool) -> str | None:
-        """The name of what may still run on the node; None: nothing does.
+        """Names what may still run on the node; None: nothing does.
 
         given_up: the job is over; without it, what is not given up yet is not named.
         """
         return None
 
     def lines(self) -> Iterator[str]:
-        """What the summary of an export says of it."""
+        """Yields what the summary of an export says of it."""
         yield from ()
 
 
@@ -101,7 +101,7 @@ class Kind(msgspec.Struct, frozen=True):
         return 0.0
 
     def shown(self) -> dict[str, Any]:
-        """What a job has on the socket for it: members of the wire's `Job`, and their values."""
+        """Returns what a job has on the socket for it: members of the wire's `Job`, with values."""
         return {}
 
     def counted(self, received: int, result: Result | None, *, earlier: bool) -> int:
@@ -116,23 +116,23 @@ class Kind(msgspec.Struct, frozen=True):
         return why
 
     def unended(self, may_run: tuple[str, ...]) -> Iterator[str]:
-        """What the summary of an export says of a node that was cancelled. may_run: as above."""
+        """Yields what an export's summary says of a node that was cancelled. may_run: as above."""
         yield from ()
 
     def between(self, results: Sequence[tuple[str, Any]]) -> Iterator[tuple[str, str]]:
-        """What the summary of an export says that only shows between nodes: a node, and a line.
+        """Yields what an export's summary says that only shows between nodes: a node, and a line.
 
         results: the name of each node, and what it has been given; None: nothing.
         """
         yield from ()
 
     def facts(self, created_at: datetime) -> Iterator[tuple[str, str]]:
-        """What was asked for, in the summary of an export: names and values."""
+        """Yields what was asked for, in the summary of an export: names and values."""
         yield from ()
 
 
 def utc(moment: datetime | None) -> str:
-    """A time in UTC as the summary of an export has it, to the nearest second."""
+    """Writes a time in UTC as the summary of an export has it, to the nearest second."""
     if moment is None:
         return "-"
     whole = moment.astimezone(UTC) + timedelta(microseconds=500_000)

@@ -157,7 +157,7 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
         )
 
     def left_running(self, *, given_up: bool) -> tuple[str, ...]:
-        """The names of what may still run there. given_up: the job is over."""
+        """Names what may still run there. given_up: the job is over."""
         name = None if self.result is None else self.result.may_run(given_up=given_up)
         return self.may_run if name is None else (*self.may_run, name)
 
@@ -174,7 +174,7 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
         return self._with(Pending(self.state.started_at))
 
     def waiting(self, now: datetime, nodes: tuple[str, ...]) -> Node[R]:
-        """The node as one that waits for the login on these nodes; none: not for that."""
+        """Returns the node as one that waits for the login on these nodes; none: not for that."""
         state = self.state
         if not isinstance(state, Pending) or state.waits_for == nodes:
             return self
@@ -204,7 +204,7 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
         )
 
     def covers(self, what: Covered) -> Node[R]:
-        """The node with what its files cover: they are looked at once it has settled."""
+        """Adds to the node what its files cover: they are looked at once it has settled."""
         said = {"coverage": what.text, "gaps": what.gaps, "extent": what.extent}
         return msgspec.structs.replace(self, **said)
 

@@ -89,7 +89,7 @@ class StartRequest(How, frozen=True):
     follow: Tail | None = None
 
     def work(self) -> tuple[str, AskedWork]:
-        """What is asked, and the member that has it.
+        """Finds what is asked, and the member that has it.
 
         Raises `ValueError` unless that is one, or for a part of a collection without that: its
         arguments are the member and the reason.
@@ -111,7 +111,7 @@ class StartRequest(How, frozen=True):
 
 
 def start_request(nodes: tuple[str, ...], login: Login, work: AskedWork, how: How) -> StartRequest:
-    """The request to do that work. The inverse of `StartRequest.work`."""
+    """Makes the request to do that work: the inverse of `StartRequest.work`."""
     what = asdict(work) if isinstance(work, Files) else {MEMBERS[type(work)]: work}
     return StartRequest(nodes, login, **what, **asdict(how))
 
@@ -145,7 +145,7 @@ T = TypeVar("T", bound=Struct)
 
 
 def _members(struct: type[Struct], base: type[T]) -> dict[type[T], str]:
-    """The members of `struct` that hold a struct of that base, by the struct."""
+    """Returns the members of `struct` that hold a struct of that base, by the struct."""
     return {
         kind: name
         for name, hint in struct.__annotations__.items()

@@ -72,7 +72,7 @@ class Places:
             await beginning.over.wait()
 
     async def refuse_more(self) -> None:
-        """The daemon stops. Waits until no job is being made durable."""
+        """Refuses more jobs, since the daemon stops. Waits until no job is being made durable."""
         self._refusing = True
         for beginning in list(self._beginning.values()):
             await beginning.over.wait()
@@ -91,7 +91,7 @@ class StartKeys:
 
     @asynccontextmanager
     async def job_of(self, key: StartKey | None) -> AsyncIterator[str | None]:
-        """The id of the job that an earlier call with that key was about; None: there was none.
+        """Yields the id of the job that an earlier call with that key was about; None: none was.
 
         Another call with the key waits until the body has ended.
         Raises `KeyReused`, `StoreFailed`.
@@ -132,7 +132,7 @@ class Holds:
         self.on_changing: Callable[[str], None] = lambda job_id: None
 
     def held(self, job_id: str) -> bool:
-        """Whether anybody reads or changes the job."""
+        """Says whether anybody reads or changes the job."""
         return job_id in self._readers or job_id in self._changing
 
     @contextmanager

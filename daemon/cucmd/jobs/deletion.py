@@ -79,7 +79,7 @@ class Deletions:
         return await self._delete_damaged(job_id, record=record)
 
     async def _delete_damaged(self, job_id: str, *, record: bool) -> Deleted:
-        """What is left of the job, as far as it can be read."""
+        """Deletes the job, and returns what is left of it, as far as it can be read."""
         with self._supervisor.holds.changing(job_id):
             row = await self._row_of_damaged(job_id)
             if self._stopped.is_set():
@@ -148,7 +148,7 @@ class Deletions:
         return _for_watchers(await self._row_of_damaged(job_id))
 
     async def _delete_all(self, jobs: Iterable[ClosedJob], why: str) -> list[Deleted]:
-        """One that cannot be deleted does not keep the others: the first error is raised at last.
+        """Deletes all that it can, and raises the first error at last.
 
         Only that one is in the log: of a disk that is broken there may be thousands. But each job
         that is deleted is, as soon as it is: what the caller gets at last may be an error.
@@ -196,7 +196,7 @@ class Deletions:
         return job
 
     async def _remove(self, job_id: str, job: Job) -> None:
-        """The files of a marked job, and its record if it is marked so. `job`: for watchers."""
+        """Removes the files of a marked job, and its record if marked so. `job`: for watchers."""
         remove = partial(remove_directory, self._supervisor.directory(job_id), self._stopped)
         with trio.CancelScope(shield=True):
             try:
@@ -233,7 +233,7 @@ class RetentionTask:
 
 
 def _for_watchers(row: JobRow) -> Job:
-    """A job whose rows are damaged: what can be read of it, without nodes. It runs no more."""
+    """Returns what can be read of a job whose rows are damaged, without nodes. It runs no more."""
     completed = row.completed_at or row.created_at
     known = {one.value: one for one in Outcome}
     ended = JobEnded(None, completed, known.get(row.status, Outcome.FAILED), End.CLOSED)

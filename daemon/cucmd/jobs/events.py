@@ -93,7 +93,7 @@ class Subscription:
         self._news.set()
 
     async def next(self) -> Change:
-        """The next change; waits for one. Nothing is lost if the wait is cancelled."""
+        """Waits for the next change, and returns it. Nothing is lost if the wait is cancelled."""
         await self._news.wait()
         if self._missed:
             job, missed = None, self._missed

@@ -83,7 +83,7 @@ class Filing:
         return not self._unsaved and not self._unlisted
 
     async def put_on_record(self, files: Sequence[ReceivedFile] = ()) -> None:
-        """The files of a node that has ended, and all of which an earlier try has failed.
+        """Records the files of a node that has ended, and all for which an earlier try has failed.
 
         Raises `StoreFailed`, `OSError`.
         """
@@ -205,7 +205,7 @@ def _append(path: Path, files: Sequence[ReceivedFile]) -> None:
 
 
 def _end_of_lines(descriptor: int) -> int:
-    """The bytes up to the end of the last line."""
+    """Counts the bytes up to the end of the last line."""
     if os.fstat(descriptor).st_size == 0:  # nothing can be mapped
         return 0
     with mmap.mmap(descriptor, 0, prot=mmap.PROT_READ) as content:

@@ -85,7 +85,7 @@ class HoldBack:
         return None if login.worked or task.node in login.asked else login.not_tried(task)
 
     def password(self, task: NodeTask) -> None:
-        """The password is to be sent to the node now. Raises `NodeFailed` or `Postponed`."""
+        """Lets the password be sent to the node now, or raises `NodeFailed` or `Postponed`."""
         login = self._logins[_key(task)]
         if login.worked:
             return
@@ -118,7 +118,7 @@ class HoldBack:
         login.ask()
 
     def waits_for(self, task: NodeTask) -> tuple[str, ...]:
-        """The nodes on which the login is being tried, while this one waits for that."""
+        """Names the nodes on which the login is being tried, while this one waits for that."""
         login = self._logins[_key(task)]
         return tuple(login.asked) if login.is_waiting(task.node) else ()
 
@@ -151,7 +151,7 @@ class _LoginTries:
         return self.worked or self.decided_without("")
 
     def decided_without(self, node: str) -> bool:
-        """Whether it must not be tried any more, whatever becomes of its attempt on `node`."""
+        """Says whether it must not be tried any more, whatever becomes of the attempt on `node`."""
         return len(self.sent) >= _MOST and not (self.asked.keys() - {node}).intersection(self.sent)
 
     def refused(self, node: str) -> None:

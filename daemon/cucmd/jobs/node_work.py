@@ -37,7 +37,7 @@ ChangeNode: TypeAlias = Callable[[Callable[[Node], Node]], None]
 
 
 async def do_work(work: WorkOnNode, task: NodeTask, progress: NodeProgress) -> Notes | Failure:
-    """The notes of the node, or why it failed. Raises `trio.Cancelled` and `Postponed` only."""
+    """Gets the node's notes, or why it failed. Raises `trio.Cancelled` and `Postponed` only."""
     try:
         with trio.fail_after(task.timeouts.node):
             await trio.to_thread.run_sync(_make_folder, task.folder, limiter=_FOLDERS)
@@ -198,8 +198,8 @@ class NodeProgress:
         self._ended = True
 
     def take_files(self) -> Sequence[ReceivedFile]:
-        """The files of the upload target, marked as complete or not, and those that were written;
-        without those that `filed` has put on record.
+        """Returns the files of the upload target, marked as complete or not, and those that were
+        written; without those that `filed` has put on record.
 
         Empty at the second call.
         """
@@ -217,7 +217,7 @@ class NodeProgress:
         ]
 
     def figures(self, node: Node) -> Node:
-        """The node with the figures of this moment; `node` itself where nothing has changed."""
+        """Returns the node with its present figures; `node` itself where nothing has changed."""
         after = node
         if not node.settled:
             after = msgspec.structs.replace(node, heard_at=self._heard_at() or node.heard_at)
@@ -237,7 +237,7 @@ class NodeProgress:
         return node if after == node else after
 
     def _with_written(self, node: Node) -> Node:
-        """The figures of work that opens no upload target."""
+        """Adds the figures of work that opens no upload target."""
         if self._taken == len(self._written) and not self._growing:
             return node
         return node.progress(

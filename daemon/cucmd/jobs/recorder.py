@@ -108,7 +108,7 @@ class Recorder:
                 raise self._failed
 
     def finish(self) -> None:
-        """No more changes: `run` returns once the last one is saved."""
+        """Says that no more changes come: `run` returns once the last one is saved."""
         self._finishing = True
         self._changed.set()
         self._wanted.set()

@@ -139,7 +139,7 @@ class RecoveredFiles(NamedTuple):
 
 
 async def recover_files(store: Store, job: Job, directory: Path) -> RecoveredFiles:
-    """The files of a job that was live: those that the store has, and the others as incomplete.
+    """Finds the files of a job that was live: those in the store, and the others as incomplete.
 
     The others are saved, and the manifest is made again. If that fails, it is logged and `recorded`
     is False. Raises `StoreFailed` if the store cannot be read.
@@ -223,7 +223,7 @@ async def _any(store: Store, job_id: str) -> bool:
 
 
 async def _pages(store: Store, job_id: str) -> AsyncGenerator[list[ReceivedFile], None]:
-    """The files that the store has, ordered by node. Raises `StoreFailed`."""
+    """Yields the files that the store has, ordered by node. Raises `StoreFailed`."""
     after = "", ""
     while page := await store.files(job_id, after, PAGE):
         yield [_with_text(file) for file in page]
@@ -254,7 +254,7 @@ async def _by_node(
 
 
 def with_received(job: Job, received: Mapping[str, int]) -> Job:
-    """The job with the bytes that have come (node -> bytes).
+    """Returns the job with the bytes that have come (node -> bytes).
 
     Figures are not saved while a transfer runs, and quotas count what came before the stop.
     """
@@ -278,7 +278,7 @@ def drop_half_written(state: Path) -> None:
 
 
 def _not_stored(known: _Known, node: Node, directory: Path) -> list[ReceivedFile]:
-    """The files of a node on disk that are not among `known`, and the outputs that have grown.
+    """Finds a node's files on disk that are not among `known`, and the outputs that have grown.
 
     Raises `OSError`.
     """
@@ -315,7 +315,7 @@ def _with_text(file: ReceivedFile) -> ReceivedFile:
 
 
 def _text(path: bytes) -> str:
-    """A path that is not UTF-8 did not come through the receiver. It must not prevent a start."""
+    """Decodes a path; one that is not UTF-8, not from the receiver, must not prevent a start."""
     return path.decode(errors="backslashreplace")
 
 

@@ -158,7 +158,7 @@ class JobRun:
             self.over.set()
 
     async def _without_defect(self, step: Callable[[], Awaitable[None]]) -> None:
-        """A defect in `step` ends this job, and no other."""
+        """Runs `step`: a defect in it ends this job, and no other."""
         try:
             await step()
         except Exception:
@@ -247,7 +247,7 @@ class JobRun:
             self.together.leave(self.job.nodes[position].node)
 
     async def _contact(self, task: NodeTask, report: NodeProgress) -> Notes | Failure:
-        """The work on the node, once a session on it is free."""
+        """Does the work on the node, once a session on it is free."""
         ending: Notes | Failure | None = None  # None: cancelled
         try:
             address = await self._services.locate(task.host, task.port)
@@ -323,18 +323,18 @@ class JobRun:
         return self.job
 
     def works_on(self, name: str) -> bool:
-        """Whether the node of that name has not ended, or its connection is being closed."""
+        """Says whether the node of that name has not ended, or its connection is being closed."""
         return any(
             node.node == name and (not node.settled or position in self._at_work)
             for position, node in enumerate(self.job.nodes)
         )
 
     def written(self, position: int) -> Sequence[ReceivedFile]:
-        """What commands have printed so far on a node."""
+        """Returns what commands have printed so far on a node."""
         return self._reports[position].written
 
     def shown(self) -> Job:
-        """The job as clients may see it: the newest state that is durable."""
+        """Returns the job as clients may see it: the newest state that is durable."""
         return self.recorder.visible_state(self.refresh())
 
     async def relabel(self, change: Callable[[Job], Job]) -> bool:

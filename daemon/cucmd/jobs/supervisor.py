@@ -157,7 +157,7 @@ class Supervisor:
             self.on_closed(run.job.job_id)
 
     async def cancel(self, prefix: str, nodes: Sequence[str] | None) -> tuple[Job, bool]:
-        """The job after the cancel, durable, and whether this call changed anything.
+        """Cancels a job or nodes of it; returns it, durable, and whether this changed anything.
 
         Raises `UnknownJob`, `AmbiguousJob`, `UnknownNode`, `StoreFailed`; and `Draining` if it
         comes too late, since the next start will resume the job.
@@ -232,7 +232,7 @@ class Supervisor:
             return None if after is None else self._begin(after, tasks, queued_by=uid)
 
     async def relabel(self, prefix: str, change: Callable[[Job], Job]) -> Job:
-        """The job after a change of its labels, durable. What `change` raises is passed on.
+        """Changes the job's labels, and returns it, durable. What `change` raises is passed on.
 
         Raises `Busy`, `UnknownJob`, `AmbiguousJob`, `StoreFailed`.
         """
@@ -250,7 +250,7 @@ class Supervisor:
     # Queries
 
     async def find(self, prefix: str) -> Job:
-        """The job of that id, or of the only id that begins so (4 characters or more).
+        """Finds the job of that id, or of the only id that begins so (4 characters or more).
 
         Live jobs are searched first. If the store cannot be read, only they are found: a damaged
         database must not prevent that a running job is found and cancelled.
@@ -284,7 +284,7 @@ class Supervisor:
         return candidates[0]
 
     async def closed(self, job_id: str) -> Job:
-        """The job, once its last connection is gone and its files are on record.
+        """Returns the job, once its last connection is gone and its files are on record.
 
         Of a job that has ended that is soon, and is waited for: within the grace, at most.
         Raises `Busy`, `UnknownJob`, `StoreFailed`.
@@ -301,11 +301,11 @@ class Supervisor:
         return job
 
     def run_of(self, job_id: str) -> JobRun | None:
-        """The run of a job that runs or waits."""
+        """Returns the run of a job that runs or waits."""
         return self._live.get(job_id)
 
     async def _run_of(self, job_id: str) -> JobRun | None:
-        """The run of a job that runs; one that is being started or tried again is waited for."""
+        """Returns the run of a job that runs; waits for one being started or tried again."""
         await self._places.begun(job_id)
         return self._live.get(job_id)
 
@@ -386,7 +386,7 @@ def _why_open(run: JobRun | None) -> str:
 async def open_supervisor(
     services: JobServices, jobs_directory: Path, limits: Limits
 ) -> AsyncIterator[Supervisor]:
-    """A supervisor, and the nursery in which its jobs run. Drains on exit."""
+    """Opens a supervisor, and the nursery in which its jobs run. Drains on exit."""
     async with trio.open_nursery() as nursery:
         supervisor = Supervisor(services, jobs_directory, limits, nursery)
         try:

@@ -102,7 +102,7 @@ class Together:
 
     @contextmanager
     def until_begun(self, node: str) -> Iterator[None]:
-        """What is done before `at_it`: `stop` cancels it, also one that came before."""
+        """Wraps what is done before `at_it`: `stop` cancels it, also one that came before."""
         with trio.CancelScope() as scope:
             if self.stopped:
                 scope.cancel()
@@ -125,7 +125,7 @@ class Together:
 
     @contextmanager
     def until_stopped(self) -> Iterator[trio.CancelScope]:
-        """A scope that is cancelled by `stop`, also by one that came before."""
+        """Yields a scope that is cancelled by `stop`, also by one that came before."""
         with trio.CancelScope() as scope:
             if self.stopped:
                 scope.cancel()

@@ -86,7 +86,7 @@ def discoveries_by_key(discoveries: Iterable[StoredDiscovery]) -> dict[Key, Stor
 def known_cluster(
     cluster: ClusterSettings, by_asked: Mapping[Key, StoredDiscovery]
 ) -> KnownCluster:
-    """A cluster of the configuration, with the newest of what its nodes have said."""
+    """Returns a cluster of the configuration, with the newest of what its nodes have said."""
     keys = [key for name in cluster.members for key in keys_of(name)]
     mine = [by_asked[key] for key in keys if key in by_asked]
     last = max(mine, key=lambda one: one.found_at, default=None)
@@ -105,7 +105,7 @@ def known_cluster(
 
 
 def asked_cluster(discovery: StoredDiscovery) -> KnownCluster:
-    """A cluster that is not in the configuration; its publisher is first, if it names one."""
+    """Makes a cluster that is not in the configuration; its publisher is first, if it names one."""
     members = sorted(discovery.found.members, key=lambda member: member.role != PUBLISHER)
     publisher = members[0].node if members and members[0].role == PUBLISHER else None
     nodes = tuple(ClusterNode(member.node, False, member) for member in members)
@@ -113,7 +113,7 @@ def asked_cluster(discovery: StoredDiscovery) -> KnownCluster:
 
 
 def has_node(cluster: KnownCluster, name: str) -> bool:
-    """Whether it has a node of that name, in any spelling, or was asked by it."""
+    """Says whether it has a node of that name, in any spelling, or was asked by it."""
     wanted = set(keys_of(name))
     if cluster.discovery and not wanted.isdisjoint(keys_of(cluster.discovery.asked)):
         return True
@@ -121,7 +121,7 @@ def has_node(cluster: KnownCluster, name: str) -> bool:
 
 
 def keys_of(name: str) -> tuple[Key, ...]:
-    """The key of a node's name; none for a text that is no name of a node."""
+    """Returns the key of a node's name; none for a text that is no name of a node."""
     try:
         return (node_key(*parse_node(name)),)
     except InvalidNode:
@@ -134,7 +134,7 @@ def _of(node: ClusterNode) -> set[Key]:
 
 
 def _all_keys(member: Member) -> Iterator[Key]:
-    """The keys of a member by each of its names, all with the port by which it was named."""
+    """Yields the keys of a member by each of its names, all with the port by which it was named."""
     yield from keys_of(member.node)
     port = next((port for _, port in keys_of(member.node)), None)
     for name in (member.address, member.fqdn, member.name):

@@ -17,7 +17,7 @@ _KEY_FORM = "expected a key of 1 to 63 letters, digits and _ . / -, beginning wi
 
 
 def checked(labels: Mapping[str, str], *, empty: bool = False) -> dict[str, str]:
-    """The labels of a request. With `empty` a value may be so. Raises `InvalidValue`."""
+    """Checks the labels of a request. With `empty` a value may be so. Raises `InvalidValue`."""
     for key, value in labels.items():
         if not _KEY.fullmatch(key):
             raise InvalidValue("labels", wrong_value(key[:80], _KEY_FORM))

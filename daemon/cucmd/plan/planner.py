@@ -60,7 +60,7 @@ class Planner:
         how: asked.How,
         discoveries: Sequence[StoredDiscovery] = (),
     ) -> Planned:
-        """The job that is asked for, and the tasks of its nodes in the order of the nodes.
+        """Plans the job that is asked for, and the tasks of its nodes in the order of the nodes.
 
         `names`: of nodes and clusters. `discoveries`: the newest first; needed where
         `needs_discoveries` says so.
@@ -101,7 +101,7 @@ class Planner:
         how: asked.How,
         discoveries: Sequence[StoredDiscovery],
     ) -> tuple[Node, ...]:
-        """The nodes that the names stand for. Raises `InvalidValue`."""
+        """Finds the nodes that the names stand for. Raises `InvalidValue`."""
         if len(names) > MOST_NODES:
             raise InvalidValue("nodes", f"{len(names)} names; at most {MOST_NODES} in a job")
         if work.one_node:
@@ -126,8 +126,8 @@ class Planner:
         login: asked.Login | None,
         try_all: bool,
     ) -> Planned:
-        """The job, tried again, and the tasks of the nodes that are tried: those of these names, or
-        all that did not succeed.
+        """Plans another try of the job, and the tasks of the nodes that are tried: those of these
+        names, or all that did not succeed.
 
         Raises as `plan`, and `UnknownNode`.
         """
@@ -148,7 +148,7 @@ class Planner:
         return again, self._tasks(again, login)
 
     def replan(self, job: Job) -> tuple[NodeTask | None, ...] | None:
-        """The tasks of a job that was not finished before a restart. None if it cannot go on.
+        """Plans the tasks of a job that was not finished before a restart. None if it cannot go on.
 
         A settled node has no task. The credential that it used need not be there any more.
         """
@@ -162,7 +162,7 @@ class Planner:
             return None
 
     def _tasks(self, job: Job, login: asked.Login) -> tuple[NodeTask | None, ...]:
-        """The tasks in the order of the nodes; None for one that has settled."""
+        """Makes the tasks in the order of the nodes; None for one that has settled."""
         logins = Logins(self._config, self._environ, login)
         logins.check_accepted(job)
         whole = self._config.for_job([node.named_by or node.node for node in job.nodes])
@@ -208,7 +208,7 @@ class Planner:
 
 
 def _tried_again(job: Job, names: Sequence[str] | None) -> frozenset[int]:
-    """The positions of the nodes that are named, or of all that did not succeed.
+    """Finds the positions of the nodes that are named, or of all that did not succeed.
 
     Raises `UnknownNode`; `InvalidValue` if there is nothing to try again.
     """
@@ -228,7 +228,7 @@ def _tried_again(job: Job, names: Sequence[str] | None) -> frozenset[int]:
 
 
 def _asked_timeouts(job: Job, whole: Timeouts) -> asked.Timeouts:
-    """The timeouts of the request, which hold on every node.
+    """Returns the timeouts of the request, which hold on every node.
 
     A job that was stored without their names has had those that differ from `whole`, the timeouts
     that the configuration of today has for the job. `answer` is younger than such jobs.

@@ -57,7 +57,7 @@ def planned(  # noqa: PLR0911  a case for each kind that the configuration decid
     job_id: str,
     timeouts: asked.Timeouts | None = None,
 ) -> Work:
-    """What is done on the nodes of the job of that id, as it is stored.
+    """Resolves what is done on the nodes of the job of that id, as it is stored.
 
     Raises `InvalidValue` with the field of `work` that is wrong, and `UnknownProfile`.
     """
@@ -96,7 +96,7 @@ def below(member: str, work: AskedWork) -> Iterator[None]:
 
 
 def resolve_collection(files: asked.Files, config: Config, now: datetime) -> Collect:
-    """What to collect, from request, profile and defaults.
+    """Resolves what to collect, from request, profile and defaults.
 
     The window of the profile is used only if the request has no part of one. A `last` is given the
     hours before `now` (aware), so that the job can ask for them again later. Without a
@@ -137,7 +137,7 @@ def resolve_collection(files: asked.Files, config: Config, now: datetime) -> Col
 
 
 def _given(text: str | None, field: str, rule: Callable[[str], str]) -> str | None:
-    """A field of the request, checked and in the form that `rule` gives it, or None.
+    """Checks a field of the request, and returns it in the form that `rule` gives it, or None.
 
     Raises `InvalidValue`.
     """
@@ -191,7 +191,7 @@ def _placed(paths: Sequence[str] | None, field: str) -> Iterator[tuple[str, str,
 
 
 def _chosen(profile: Profile, only: Sequence[str] | None) -> Sequence[str]:
-    """The paths of the profile that have one of the names, in their order."""
+    """Chooses the paths of the profile that have one of the names, in their order."""
     if only is None:
         return profile.paths
     if not 1 <= len(only) <= rules.MOST_PATHS:
@@ -206,8 +206,8 @@ def _chosen(profile: Profile, only: Sequence[str] | None) -> Sequence[str]:
 
 
 def _has_name(path: str, name: str) -> bool:
-    """Whether the name is a part of the path: `sdl`, `ccm/sdl` and `cm/trace/ccm/sdl` are names of
-    `cm/trace/ccm/sdl`. A `*` at the end of the path does not count, nor does case.
+    """Says whether the name is a part of the path: `sdl`, `ccm/sdl` and `cm/trace/ccm/sdl` are
+    names of `cm/trace/ccm/sdl`. A `*` at the end of the path does not count, nor does case.
     """
     parts = _parts(path)
     wanted = _parts(name)
@@ -288,7 +288,7 @@ def _command(position: int, text: str) -> str:
 
 
 def resolve_checks(only: Sequence[str] | None) -> tuple[str, ...]:
-    """The names of checks, in the order in which they are shown. Raises `InvalidValue`."""
+    """Puts the names of checks in the order in which they are shown. Raises `InvalidValue`."""
     if only is None:
         return ()
     if not only:
@@ -339,7 +339,7 @@ def resolve_capture(request: asked.Packets, name: str) -> Capture:
 
 
 def resolve_follow(request: asked.Tail) -> Follow:
-    """What to follow. A folder need not end in "/". Raises `InvalidValue`."""
+    """Resolves what to follow. A folder need not end in "/". Raises `InvalidValue`."""
     recent = bool(request.recent)
     path = request.path.rstrip("/") + "/" if recent else request.path
     what = Follow(path, recent=recent)
@@ -353,7 +353,7 @@ def resolve_follow(request: asked.Tail) -> Follow:
 
 
 def _check_tail(field: str, value: str, what: Follow) -> None:
-    """Whether it can be typed with that value. Raises `InvalidValue`."""
+    """Checks that it can be typed with that value. Raises `InvalidValue`."""
     try:
         check_word(field, value)
         parse_tail(what.line)
@@ -372,7 +372,7 @@ def _duration(request: float | None, usual: float, longest: float) -> float:
 
 
 def check_together(job: Job, tasks: Sequence[NodeTask | None], connections: int) -> None:
-    """All nodes begin at once, and each may take all of the duration. Raises `InvalidValue`.
+    """Checks that all nodes can begin at once and take the whole duration. Raises `InvalidValue`.
 
     connections: to nodes, that the daemon has at once.
     """

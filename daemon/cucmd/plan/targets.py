@@ -42,7 +42,7 @@ def split_part(name: str) -> tuple[str, str | None]:
 
 
 def needs_discoveries(names: Sequence[str], discovered: Sequence[str] | None) -> bool:
-    """Whether what nodes have said of their clusters decides what the names stand for."""
+    """Says whether what nodes have said of their clusters decides what the names stand for."""
     return bool(discovered) or any(split_part(name)[1] for name in names)
 
 
