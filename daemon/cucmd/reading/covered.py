@@ -95,7 +95,7 @@ class Paths:
         self._deepest = max((folder.count("/") + 1 for folder in self._in), default=0)
 
     def of(self, file: str) -> set[int]:
-        """Their positions; none if the node has other names than is known (vos/NODES.md, 5.6)."""
+        """Finds their positions; none if a node has other names than known (vos/NODES.md, 5.6)."""
         if self._count == 1:
             return {0}
         folder, _, name = file.rpartition("/")
@@ -124,7 +124,7 @@ class PathFound(msgspec.Struct, frozen=True):
 
 
 def gaps_of(paths: Iterable[PathFound], window: Span, clock: Clock) -> tuple[Gap, ...]:
-    """What is not there for certain, in the order of the paths."""
+    """Finds what is not there for certain, in the order of the paths."""
     found: list[Gap] = []
     for one in paths:
         if one.traces is None:
@@ -155,7 +155,7 @@ def extent_of(
     unread: int = 0,
     gaps: Sequence[Gap] = (),
 ) -> Extent | None:
-    """The same as `describe`, as far as it can be fields; None: what is covered is not known."""
+    """Says the same as `describe`, as far as fields can; None: what is covered is not known."""
     known = judge(traces, window, clock)
     besides = not_known(traces, unread)
     if any(begin_after(traces, window, clock)):
@@ -174,7 +174,7 @@ def extent_of(
 
 
 def trace_name(path: str) -> str:
-    """What the files of one trace have in common: folder and name without numbers."""
+    """Returns what the files of one trace have in common: folder and name without numbers."""
     folder, slash, name = path.rpartition("/")
     return folder + slash + _NUMBERS.sub("*", _ENDING.sub("", name)).rstrip("*")
 
@@ -246,7 +246,7 @@ def _behind(last: Stamp, since: datetime | None, until: datetime, clock: Clock) 
 
 
 def _is_later(stamp: Stamp, than: datetime, clock: Clock) -> bool | None:
-    """Whether the stamp is at `than` or later; None: it can be both."""
+    """Says whether the stamp is at `than` or later; None: it can be both."""
     possible = readings(stamp, clock)
     if possible is None:
         return None
@@ -257,7 +257,7 @@ def _is_later(stamp: Stamp, than: datetime, clock: Clock) -> bool | None:
 
 
 def readings(stamp: Stamp, clock: Clock) -> tuple[datetime, datetime] | None:
-    """The earliest and the latest moment that a stamp can mean, in UTC.
+    """Returns the earliest and the latest moment that a stamp can mean, in UTC.
 
     None: the clock never shows that time. If the clock is wrong, it may have been right when the
     stamp was written.
@@ -280,7 +280,7 @@ def readings(stamp: Stamp, clock: Clock) -> tuple[datetime, datetime] | None:
 
 
 def _moment(stamp: Stamp, clock: Clock) -> datetime | None:
-    """What the stamp means by the node's clock as it is set; None: that is not one moment."""
+    """Says what the stamp means by the node's clock as it is set; None: that is not one moment."""
     if stamp.moment is not None:
         return stamp.moment
     found = set() if clock.zone is None else _in_zone(stamp, clock.zone)
@@ -288,7 +288,7 @@ def _moment(stamp: Stamp, clock: Clock) -> datetime | None:
 
 
 def _in_zone(stamp: Stamp, zone: tzinfo) -> set[datetime]:
-    """The moments at which a clock of that zone shows the time: none, one, or two.
+    """Finds the moments at which a clock of that zone shows the time: none, one, or two.
 
     The offset in a header does not tell which of two: it may be without summer time. None of them
     where it is of another zone, as in a file from before the node's zone was changed.
@@ -307,7 +307,7 @@ def _fits(shown: datetime, offset: timedelta | None) -> bool:
 
 
 def begin_after(traces: Iterable[Trace], window: Span, clock: Clock) -> list[Stamp]:
-    """The last stamp of each trace whose last file begins after the window."""
+    """Returns the last stamp of each trace whose last file begins after the window."""
     if (until := window.until) is None:
         return []
     return [
@@ -334,12 +334,12 @@ def few(names: Sequence[str]) -> str:
 
 
 def shown_name(name: str) -> str:
-    """A name of the node's, which can have any characters, and be of any length."""
+    """Shows a name of the node's, which can have any characters, and be of any length."""
     name = name if len(name) <= _LONGEST_NAME else f"...{name[-_LONGEST_NAME:]}"
     return "".join(character if character.isprintable() else "?" for character in name)
 
 
 def reach(known: Sequence[Judged]) -> tuple[Stamp, Stamp]:
-    """The first and the last stamp, by the node's clock."""
+    """Finds the first and the last stamp, by the node's clock."""
     first = min((one.first for one in known), key=lambda stamp: stamp.local)
     return first, max((one.last for one in known), key=lambda stamp: stamp.local)

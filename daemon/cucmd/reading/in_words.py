@@ -29,7 +29,7 @@ def describe(
     unread: int = 0,
     gaps: Sequence[Gap] = (),
 ) -> str:
-    """One line about a node: "covers 13:00 to 15:00 (Europe/Berlin)". Empty without files and gaps.
+    """Writes a node's line: "covers 13:00 to 15:00 (Europe/Berlin)". Empty without files and gaps.
 
     unread  how many files there are besides, which could not be read
     """
@@ -107,7 +107,7 @@ def _unclear(known: Sequence[Judged], clock: Clock) -> str:
 
 
 def _bounds(known: Sequence[Judged], window: Span, clock: Clock) -> tuple[datetime, ...]:
-    """Both ends of the window by the node's clock; where it has none, how far the stamps reach.
+    """Returns the window's ends by the node's clock; where it has none, how far the stamps reach.
 
     Empty if the zone is not known.
     """
@@ -143,7 +143,7 @@ class _Times:
         return moment.strftime(self._form)
 
     def missing(self, seconds: int) -> str:
-        """Nothing where the zone is not known: it may be hours more."""
+        """Says how much is missing; nothing where the zone is not known: it may be hours more."""
         return f", {missing(seconds)} missing" if self._exact else ""
 
 

@@ -30,7 +30,7 @@ _PAGE = msgspec.msgpack.Decoder(TracePage)
 
 
 def read_traces(channel: Channel) -> None:
-    """What the process does."""
+    """Runs as a process that reads the traces of one node, and sends what they cover."""
     reading = NodeReading(channel.receive(_ASKED))
     while files := channel.receive(_PAGE).files:
         for path, name in files:

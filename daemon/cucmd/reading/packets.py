@@ -40,7 +40,7 @@ _ASKED = msgspec.msgpack.Decoder(CountPackets)
 
 
 def count_all(channel: Channel) -> None:
-    """What a process does that counts the packets of one node."""
+    """Runs as a process that counts the packets of one node."""
     while True:
         asked = channel.receive(_ASKED)
         channel.send(count_or_why(Path(asked.path), asked.most))

@@ -91,7 +91,7 @@ class FirstStamp(msgspec.Struct, frozen=True):
 
 
 def first_stamp(piece: bytes, by: datetime) -> FirstStamp | None:
-    """The first stamp in the beginning of a file; None: it has none that is known.
+    """Finds the first stamp in the beginning of a file; None: it has none that is known.
 
     by   when the file was collected, by the node's clock or in UTC: no stamp is much later
     """
@@ -127,7 +127,7 @@ class LastStamp:
         self._rest = rest[:_LINE]
 
     def end(self) -> Stamp | None:
-        """The last stamp; None: there was none in what was read. The last line may be cut off."""
+        """Finds the last stamp; None: none was in what was read. The last line may be cut off."""
         self._scan(self._rest)
         return self._last if self._seen and not self.lost else None
 

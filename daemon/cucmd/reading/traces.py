@@ -56,7 +56,7 @@ def look(path: Path, by: datetime) -> Beginning:
 
 
 def last_stamp(path: Path, first: FirstStamp, by: datetime) -> Stamp | None:
-    """The last stamp of a file, which is read to its end where it must be.
+    """Finds the last stamp of a file, which is read to its end where it must be.
 
     None: it unpacks to too much, or cannot be read.
     """
@@ -104,7 +104,7 @@ def _each_member(file: int, size: int, use: Callable[[str, Iterator[bytes]], Non
 
 
 def trace_of(traces: dict[str, Trace], name: str) -> Trace | None:
-    """The trace of that name; None: there are too many."""
+    """Finds or makes the trace of that name; None: there are too many."""
     if name not in traces and len(traces) >= MOST_TRACES:
         return None
     return traces.setdefault(name, Trace(name))
@@ -123,7 +123,7 @@ class Traces:
         self._missed: set[str] = set()
 
     def miss(self, name: str) -> None:
-        """A file that could not be read: what its trace lacks may be in there."""
+        """Notes a file that could not be read: what its trace lacks may be in there."""
         if len(self._missed) < MOST_TRACES:
             self._missed.add(trace_name(name))
 
@@ -204,7 +204,7 @@ def _opened(path: Path) -> Iterator[tuple[int, int]]:
 
 
 def _chunks(file: int, at: int, end: int) -> Iterator[bytes]:
-    """The bytes of a file from `at` to `end`, or to where it ends before. Raises `OSError`."""
+    """Yields a file's bytes from `at` to `end`, or to where it ends before. Raises `OSError`."""
     while at < end:
         chunk = os.pread(file, min(PIECE, end - at), at)
         if not chunk:

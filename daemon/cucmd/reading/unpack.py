@@ -25,7 +25,7 @@ class NotWhole(Exception):
 
 
 def unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The content of a gzip, or the bytes themselves where they are none.
+    """Yields the content of a gzip, or the bytes themselves where they are none.
 
     A piece may be empty: what reads it can stop at any of them.
     """
@@ -43,7 +43,7 @@ def _as_far_as_whole(packed: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The content, in pieces that may be empty. Raises `NotWhole`."""
+    """Yields the content, in pieces that may be empty. Raises `NotWhole`."""
     member: zlib._Decompress | None = None
     ahead = b""  # the first byte of a member, perhaps
     for chunk in chunks:
@@ -143,7 +143,7 @@ class Source:
         return bytes(taken)
 
     def content(self, size: int) -> Iterator[bytes]:
-        """The same, in pieces. One that was left can be gone on with."""
+        """Yields the same, in pieces. One that was left can be gone on with."""
         while size and (piece := self.some(min(size, PIECE))):
             size -= len(piece)
             yield piece

@@ -43,7 +43,7 @@ _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 def read_files(channel: Channel) -> None:
-    """What a process does that reads the files of one node to their end."""
+    """Runs as a process that reads the files of one node to their end."""
     while True:
         asked = channel.receive(_ASKED)
         channel.send(read_file(asked.path, archive=asked.archive))
