@@ -127,8 +127,8 @@ class Accounting:
     # Files, from open to their end.
 
     def begin(self, named: str, stored: str) -> OpenFile:
-        """A file that exists on disk now. Both names are below the login's folder: `named` is the
-        client's, `stored` the one on disk.
+        """Begins the account of a file that exists on disk now. Both names are below the login's
+        folder: `named` is the client's, `stored` the one on disk.
         """
         with self._lock:
             file = OpenFile(self._files)

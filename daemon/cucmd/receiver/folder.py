@@ -164,7 +164,7 @@ class TargetFolder:
         return self._directory(())
 
     def _directory(self, parts: Parts) -> int:
-        """A descriptor of the folder, which is kept until another one is used."""
+        """Opens the folder, and keeps its descriptor until another one is used."""
         if parts not in self._open:
             opened = self._ask("folder", "/".join(parts))
             for one in [one for one in self._open if one]:

@@ -60,7 +60,7 @@ class FreeSpace:
         return f"{free // MIB} MiB of the disk are free, {floor // MIB} MiB must stay free", 0
 
     def _figures(self, descriptor: int) -> tuple[int, int]:
-        """The bytes that are free, and those that must stay free."""
+        """Counts the bytes that are free, and those that must stay free."""
         disk = os.fstatvfs(descriptor)
         floor = max(self._min_bytes, int(self._min_ratio * disk.f_blocks * disk.f_frsize))
         return disk.f_bavail * disk.f_frsize, floor

@@ -33,7 +33,7 @@ class HostKeyUnusable(Exception):
 
 
 def load_host_keys(directory: Path) -> list[asyncssh.SSHKey]:
-    """The keys, made first where there are none. Takes a second then: for a worker thread.
+    """Loads the keys, made first where there are none. Takes a second then: for a worker thread.
 
     Raises HostKeyUnusable, or OSError where the directory cannot be written.
     """
@@ -41,7 +41,7 @@ def load_host_keys(directory: Path) -> list[asyncssh.SSHKey]:
 
 
 def key_pairs(keys: list[asyncssh.SSHKey], allowed: list[str]) -> list[asyncssh.SSHKeyPair]:
-    """The keys for `asyncssh.listen`: a pair for each signature algorithm that is allowed.
+    """Makes the keys for `asyncssh.listen`: a pair for each signature algorithm that is allowed.
 
     One pair for a whole RSA key would also sign with SHA-1, and the algorithm that the last
     connection had asked for would hold for all of them.
@@ -75,7 +75,7 @@ def _load(path: Path, algorithm: str, size: dict[str, int]) -> asyncssh.SSHKey:
 
 
 def _make(path: Path, algorithm: str, size: dict[str, int]) -> None:
-    """A crash leaves either no key or a whole one. Of two daemons, the first makes it."""
+    """Makes a key. A crash leaves none or a whole one. Of two daemons, the first makes it."""
     key = asyncssh.generate_private_key(algorithm, comment="cucmd receiver", **size)
     if not make_file(path, [key.export_private_key("openssh")], 0o600):
         _log.info("%s was made by another process meanwhile", path)

@@ -144,7 +144,7 @@ class Fields:
         return bytes(self.block())
 
     def block(self) -> memoryview:
-        """A string without a copy; keeps the packet alive."""
+        """Reads a string without a copy; keeps the packet alive."""
         return self._take(self.uint32())
 
     def attributes(self) -> Attributes:
@@ -196,7 +196,7 @@ def limits_reply(request: int, handles: int) -> bytes:
 
 
 def handle_of(raw: bytes) -> int:
-    """The number in a handle, or -1, which no handle has."""
+    """Returns the number in a handle, or -1, which no handle has."""
     return int.from_bytes(raw, "big") if len(raw) == 4 else -1
 
 
@@ -214,7 +214,7 @@ def _attrs(attrs: Attrs) -> bytes:
 
 
 def _long_name(name: bytes, attrs: Attrs | None) -> bytes:
-    """The `ls -l` line that version 3 wants; some clients look at its first letter."""
+    """Writes the `ls -l` line that version 3 wants; some clients look at its first letter."""
     if attrs is None:
         return name
     return f"{modes.filemode(attrs.mode)} 1 node node {attrs.size} ".encode() + name

@@ -15,7 +15,7 @@ Parts = tuple[str, ...]
 
 
 def parts_of(path: bytes, limits: ReceiverLimits, beyond: int = 0) -> Parts:
-    """The components of `path`; () is the target itself. Absolute is relative to the target.
+    """Splits `path` into parts; () is the target itself. Absolute is relative to the target.
 
     Raises RequestRefused for `..`, for more than the limits allow, and for a name that is not
     printable UTF-8: it would reach terminals, JSON and other file systems. A node's log names are
@@ -45,7 +45,7 @@ def stored_parts(path: str, limits: ReceiverLimits) -> Parts:
 
 
 def shown(parts: Parts) -> bytes:
-    """The canonical form for the client: absolute, as if the target were the root."""
+    """Returns the canonical form for the client: absolute, as if the target were the root."""
     return ("/" + "/".join(parts)).encode()
 
 

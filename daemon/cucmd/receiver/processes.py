@@ -230,8 +230,8 @@ class Process:
                 self._fail(str(error))
 
     def _opened(self, asked: Open, parts: Parts) -> int:
-        """What it may have of one of its logins. For the thread: either this sees that the login
-        has ended, or `forget` sees that it was used.
+        """Opens what it may have of one of its logins. For the thread: either this sees that the
+        login has ended, or `forget` sees that it was used.
         """
         if (seat := self.seats.get(asked.login)) is not None:
             seat.used = True
@@ -268,7 +268,7 @@ class Process:
             await trio.lowlevel.checkpoint()
 
     def take(self) -> None:
-        """What it has said by now. Waits for nothing, and raises nothing."""
+        """Takes what it has said by now. Waits for nothing, and raises nothing."""
         if self._worker is None or self._scope.cancel_called:
             return
         try:

@@ -104,7 +104,7 @@ class Received:
             self._together.total -= len(self._files)
 
     def refuse(self, code: Code, message: str, hint: str | None = None) -> None:
-        """The first reason stays."""
+        """Keeps the first reason."""
         if self.refusal is None:
             self.refusal = failure(code, message, hint=hint)
 
@@ -165,7 +165,7 @@ class Received:
         return sum(self._files[position].size for position in positions)
 
     def stored(self, position: int) -> str:
-        """The name on the disk, below the login's folder."""
+        """Returns the name on the disk, below the login's folder."""
         return self._files[position].path.removeprefix(self._prefix)
 
     def give_back(self, size: int) -> None:

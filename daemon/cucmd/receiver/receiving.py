@@ -68,7 +68,7 @@ _log = logging.getLogger(__name__)
 
 
 def receive(channel: Channel) -> None:
-    """What the process does."""
+    """Runs as a process that receives."""
     begin = channel.receive(_BEGIN)
     logging.getLogger().handlers[:] = [ToDaemon(channel)]
     prepare()
@@ -104,7 +104,7 @@ class ToDaemon(logging.Handler):
 
 
 def _leave() -> NoReturn:
-    """The daemon or the first process has gone: nobody waits for anything."""
+    """Ends the process: the daemon or the first process has gone, and nobody waits for anything."""
     os._exit(0)
 
 
@@ -174,7 +174,7 @@ class Receiving:
     # Connections.
 
     async def make_connections(self) -> None:
-        """One after the other, as they come by the door. Does not return."""
+        """Makes them one after the other, as they come by the door. Does not return."""
         door = self._channel.door
         assert door is not None
         door.setblocking(False)

@@ -42,13 +42,13 @@ class RefusalLog:
         return self._said_at is not None
 
     def say(self) -> None:
-        """What was counted, once a minute is over; to be called now and then."""
+        """Logs what was counted, once a minute is over; to be called now and then."""
         if self._said_at is None or self._now() - self._said_at < EVERY:
             return
         self.flush()
 
     def flush(self) -> None:
-        """What was counted, now."""
+        """Logs what was counted, now."""
         if not self._counts:
             self._said_at = None
             return

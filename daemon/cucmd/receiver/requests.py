@@ -107,7 +107,7 @@ class RequestHandler:
             self._close_one(self._folder.close)
 
     def _close_one(self, close: Callable[[], None]) -> None:
-        """An error of one must not keep the others open."""
+        """Closes one, whose error must not keep the others open."""
         try:
             close()
         except OSError as error:
@@ -154,7 +154,7 @@ class RequestHandler:
     # Handles.
 
     def _hold(self, opened: Upload | Listing) -> int:
-        """The number of a handle that `take_handle` has counted."""
+        """Numbers a handle that `take_handle` has counted."""
         self._next_handle = (self._next_handle + 1) & 0x7FFFFFFF
         self._handles[self._next_handle] = opened
         return self._next_handle
@@ -176,7 +176,7 @@ class RequestHandler:
         return parts_of(fields.string(), self._limits)
 
     def _stored(self, parts: Parts) -> Parts | None:
-        """The path of the file that this login has sent under that name, or None."""
+        """Finds the path of the file that this login has sent under that name, or None."""
         stored = self._accounting.stored("/".join(parts))
         return tuple(stored.split("/")) if stored else None
 
@@ -215,7 +215,7 @@ class RequestHandler:
             self._accounting.set_modified("/".join(parts), times[1])
 
     def _create(self, parts: Parts, names: int) -> Upload:
-        """A new file under that name or, where that exists, under `name.2`, `name.3`, ...
+        """Creates a file under that name or, where that exists, under `name.2`, `name.3`, ...
 
         `names` is how many of these are tried. An existing file is never written over: not the
         first of two files of one name, not one of an earlier run of the node, not even one that

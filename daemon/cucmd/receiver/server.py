@@ -171,13 +171,13 @@ class Receiver:
             self._processes.pop(source).take_all_of(source, it_does=False)
 
     def expects(self, source: str) -> bool:
-        """Whether a node of that address has an upload target."""
+        """Says whether a node of that address has an upload target."""
         return any(target.source == source for target in self._targets.values())
 
     # For open_receiver.
 
     async def run_others(self) -> None:
-        """The process for all addresses that are not expected; again whenever it has ended."""
+        """Runs the process for all addresses that are not expected; again whenever it has ended."""
         while True:
             began = trio.current_time()
             self._others.take_all_of("")
@@ -201,7 +201,7 @@ async def open_receiver(
     *,
     legacy_algorithms: bool = False,
 ) -> AsyncIterator[Receiver]:
-    """The receiver, listening at `listen` (port 0: any free one) while the body runs.
+    """Opens the receiver, which listens at `listen` (port 0: any free one) while the body runs.
 
     workers: has the role `RECEIVE`. Raises OSError where it cannot listen or write `host_key_dir`,
     and HostKeyUnusable.

@@ -110,7 +110,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             self._exit()
 
     async def _next_batch(self) -> deque[memoryview]:
-        """What has come, once there is anything; empty at the end."""
+        """Returns what has come, once there is anything; empty at the end."""
         while not self._packets and not self._ended:
             self._arrived = asyncio.Event()
             await self._arrived.wait()

@@ -54,7 +54,7 @@ class Unauthenticated(Generic[Connection]):
         return oldest
 
     def _is_crowded(self) -> bool:
-        """Whether one has to go for another one."""
+        """Says whether one has to go for another one."""
         if self.total >= self._limit:
             return True
         if self.total < self._crowded:

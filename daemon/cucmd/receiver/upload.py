@@ -214,7 +214,7 @@ class WrittenBytes:
         self._ends: list[int] = []
 
     def fits(self, start: int, end: int) -> bool:
-        """Whether `add` stays within the parts that may be."""
+        """Says whether `add` stays within the parts that may be."""
         if start <= self.whole or start >= end or len(self._starts) < self._parts:
             return True
         first, last = self._touched(start, end)
@@ -240,7 +240,7 @@ class WrittenBytes:
             self.whole = end
 
     def _touched(self, start: int, end: int) -> tuple[int, int]:
-        """The parts that overlap with these bytes or touch them: from the one, to before the
+        """Finds the parts that overlap with these bytes or touch them: from the one, to before the
         other.
         """
         return bisect_left(self._ends, start), bisect_right(self._starts, end)

@@ -127,8 +127,8 @@ class UploadTarget:
         await trio.lowlevel.checkpoint()
 
     async def _measure(self) -> None:
-        """The files that a process has left open, which it can say nothing of any more; and what
-        it has not used of what it was granted.
+        """Measures the files that a process has left open, which it can say nothing of any more;
+        and settles what it has not used of what it was granted.
         """
         for seat in self.seats:
             left, seat.left_open = seat.left_open, ()
@@ -153,7 +153,7 @@ class UploadTarget:
         return sum(getattr(seat.side.figures, name) for seat in self.seats)
 
     def _hear(self) -> None:
-        """What its processes have said by now: the node may have said already what came of it."""
+        """Takes what its processes said by now: the node may have said already what came of it."""
         for seat in self.seats:
             seat.process.take()
 
