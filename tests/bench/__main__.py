@@ -147,7 +147,7 @@ def _compare(args: argparse.Namespace, results: dict[str, Any]) -> int:
 def _of_each(
     name: str, versions: Sequence[Version], args: argparse.Namespace
 ) -> list[Values] | str:
-    """The values of each version, or why there are none."""
+    """Measures the versions; returns the values of each, or why there are none."""
     if reason := COMPARED[name].why_not(versions):
         return reason
     with COMPARED[name].opened(versions, args) as measures:

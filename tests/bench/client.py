@@ -26,7 +26,7 @@ def why_not(_versions: Sequence[Version]) -> str | None:
 
 @contextmanager
 def opened(versions: Sequence[Version], options: Namespace) -> Iterator[list[Callable[[], Sample]]]:
-    """Each version has a job that has ended."""
+    """Gives each version a job that has ended."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cucmd-bench-")))
         lab = stack.enter_context(running_lab(NODES, "--files", "2", "--size", "1000"))

@@ -72,7 +72,7 @@ def run(gigabytes: int = 6, rounds: int = 1) -> dict[str, Any]:
 
 
 def _make_job(state: Path, files: int) -> None:
-    """A closed job of one node with sparse files of a GiB."""
+    """Makes a closed job of one node with sparse files of a GiB."""
     folder = state / "jobs" / JOB_ID / "a/files"
     folder.mkdir(parents=True)
     digest = hashlib.sha256()

@@ -52,7 +52,7 @@ class Compared(NamedTuple):
     present: Values
 
     def ratio(self, figure: Figure) -> float:
-        """The present's median beside the base's."""
+        """Divides the present's median by the base's."""
         return _ratio(statistics.median(self.present[figure]), statistics.median(self.base[figure]))
 
     def best_ratio(self, figure: Figure) -> float:
@@ -60,7 +60,7 @@ class Compared(NamedTuple):
         return _ratio(min(self.present[figure]), min(self.base[figure]))
 
     def slower(self) -> list[Figure]:
-        """The figures that decide, and for which the present takes more than ALLOWED."""
+        """Returns the figures that decide, and for which the present takes more than ALLOWED."""
         return [one for one in self.base if one.decides and self.best_ratio(one) > ALLOWED]
 
 
@@ -81,7 +81,7 @@ def in_turns(measures: Sequence[Callable[[], Sample]], rounds: int) -> list[Valu
 
 
 def refused(first: Compared, again: Callable[[], Sequence[Values]]) -> list[Figure]:
-    """The figures for which the present is slower, and is so when measured once more.
+    """Returns the figures for which the present is slower, and is so when measured once more.
 
     again: gives the values of both as `in_turns` does; called only where it has to decide.
     """

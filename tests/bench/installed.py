@@ -69,7 +69,7 @@ def install_commit(name: str, cache: Path, repository: Path = REPOSITORY) -> Ver
 
 
 def install_checkout(cache: Path) -> Version:
-    """The files as they are now, committed or not. Raises `CannotInstall`."""
+    """Installs the files as they are now, committed or not. Raises `CannotInstall`."""
     name = f"checkout-{hashlib.sha256(bytes(REPOSITORY)).hexdigest()[:12]}"
     with _environment(cache, name) as (folder, _):
         _pip_install(folder, REPOSITORY)
@@ -78,8 +78,8 @@ def install_checkout(cache: Path) -> Version:
 
 @contextmanager
 def _environment(cache: Path, name: str) -> Iterator[tuple[Path, bool]]:
-    """A folder with an environment, and whether it was made just now; it counts as made once the
-    caller has not raised. One process at a time.
+    """Yields a folder with an environment, and whether it was made just now; it counts as made once
+    the caller has not raised. One process at a time has it.
     """
     cache.mkdir(parents=True, exist_ok=True)
     folder, made = cache / name, cache / name / "made-with"

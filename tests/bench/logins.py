@@ -27,7 +27,7 @@ def why_not(_versions: Sequence[Version]) -> str | None:
 
 @contextmanager
 def opened(versions: Sequence[Version], options: Namespace) -> Iterator[list[Callable[[], Sample]]]:
-    """The same nodes for all versions."""
+    """Starts a daemon of each version, and the same nodes for all of them."""
     most = max(options.nodes)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cucmd-bench-")))

@@ -153,7 +153,7 @@ def _push(server: Server, source: Path) -> float:
 
 
 def push(server: Server, source: Path) -> tuple[subprocess.Popen, str]:
-    """An `sftp` that puts the file, and the name that it gets there."""
+    """Starts an `sftp` that puts the file; returns it, and the name that the file gets there."""
     name = f"pushed{next(_numbers)}.log"
     command = [
         "sftp", "-q", "-F", "none", "-oBatchMode=no", "-b", "-", f"-oCiphers={CIPHER}",

@@ -84,7 +84,7 @@ class Wire:
         return job["job_id"]
 
     def wait(self, job_id: str, within: float = 600) -> dict[str, Any]:
-        """The job once it has ended."""
+        """Waits until the job has ended, and returns it."""
         ends = time.monotonic() + within
         while (job := self.job(job_id))["status"] in ("queued", "running"):
             assert time.monotonic() < ends, f"the job did not end within {within:g} s"
@@ -120,7 +120,7 @@ class Served(Child):
             before = now
 
     def why(self) -> str:
-        """The end of its log."""
+        """Returns the end of its log."""
         return self._log.read_text()[-2000:]
 
 

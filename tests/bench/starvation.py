@@ -99,7 +99,7 @@ def _job(client: Client, lab: Lab) -> tuple[float, str]:
 
 @contextmanager
 def _attack(name: str, daemon: Daemon, client: Client) -> Iterator[int]:
-    """The process that attacks, once its attack has begun."""
+    """Yields the pid of the process that attacks, once its attack has begun."""
     if name in LOCAL:
         with attacker(name, daemon.socket, UID, VIEW.gr_gid) as facts:
             time.sleep(1)

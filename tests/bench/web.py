@@ -45,7 +45,7 @@ def why_not(versions: Sequence[Version]) -> str | None:
 
 @contextmanager
 def opened(versions: Sequence[Version], options: Namespace) -> Iterator[list[Callable[[], Sample]]]:
-    """Each version has a job that has ended."""
+    """Gives each version a job that has ended."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cucmd-bench-")))
         lab = stack.enter_context(running_lab(NODES, "--files", "2", "--size", "1000"))
@@ -117,7 +117,7 @@ def _request(path: str, *headers: str) -> bytes:
 
 @contextmanager
 def _streams(web: Web, wire: Wire, slow: Lab) -> Iterator[str]:
-    """The job that runs, while all its streams are open."""
+    """Yields the id of the job that runs, while all its streams are open."""
     job_id = wire.start(slow, slow.nodes)
     asked = _request(f"/jobs/{job_id}/events", "connection: close")
     with ExitStack() as stack:
@@ -132,7 +132,7 @@ def _streams(web: Web, wire: Wire, slow: Lab) -> Iterator[str]:
 
 
 def _read(readers: Sequence[socket.socket]) -> None:
-    """All of them, until each has ended."""
+    """Reads all of them, until each has ended."""
     with selectors.DefaultSelector() as selector:
         for reader in readers:
             selector.register(reader, selectors.EVENT_READ, reader)

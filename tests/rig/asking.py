@@ -24,7 +24,7 @@ def plan_retry(planner: Planner, job: Job, request: RetryRequest) -> Planned:
 
 
 def with_how(fields: dict[str, object]) -> dict[str, object]:
-    """The arguments of a method of `Client`, with those of `How` in their struct."""
+    """Returns the arguments of a method of `Client`, with those of `How` in their struct."""
     how = {name: value for name, value in fields.items() if name in How.__struct_fields__}
     others = {name: value for name, value in fields.items() if name not in how}
     return {**others, "how": How(**how)} if how else others

@@ -312,7 +312,7 @@ def become(uid: int, gid: int) -> None:
 
 @contextmanager
 def attacker(kind: str, *arguments: object) -> Iterator[dict[str, Any]]:
-    """The process; `yield`s what it has printed."""
+    """Runs the process; yields what it has printed."""
     command = [sys.executable, __file__, kind, *map(str, arguments)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
@@ -328,7 +328,7 @@ def attacker(kind: str, *arguments: object) -> Iterator[dict[str, Any]]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """What a process has used of a processor so far."""
+    """Returns what a process has used of a processor so far."""
     with open(f"/proc/{pid}/stat", encoding="ascii") as file:
         fields = file.read().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -56,7 +56,7 @@ class Daemon(Child):
         return Client(self.socket)
 
     def forget_host_keys(self) -> None:
-        """A later lab may get a port that a node of an earlier one had, and has other keys."""
+        """Forgets all: a later lab may have a port of a node of an earlier one, and other keys."""
         with Client(self.socket) as client:
             for node in {key.node for key in client.host_keys()}:
                 client.forget_host_key(node)
@@ -79,7 +79,7 @@ def running_daemon(
     options: Sequence[str] = (),
     user: int | None = None,
 ) -> Iterator[Daemon]:
-    """A daemon that is ready; started again on the same folder, it finds its state.
+    """Yields a daemon that is ready; started again on the same folder, it finds its state.
 
     checks: Python's own checks: any warning, such as a socket left open, is an error.
     module: what Python runs instead of `cucmd`.

@@ -70,7 +70,7 @@ class Debian:
 
 @contextmanager
 def booted(binds: Mapping[Path, str]) -> Iterator[Debian]:
-    """A fresh container, booted. `binds`: folders of this machine -> where it can read them.
+    """Boots a fresh container. `binds`: folders of this machine -> where it can read them.
 
     What it writes is in memory only, and is gone at its end. Raises `CannotRun`.
     """
@@ -88,7 +88,7 @@ def booted(binds: Mapping[Path, str]) -> Iterator[Debian]:
 
 
 def tree_of_packages(suite: str | None = None, packages: tuple[str, ...] = PACKAGES) -> Path:
-    """A folder with an installed Debian, made once and kept. Raises `CannotRun`.
+    """Returns a folder with an installed Debian, made once and kept. Raises `CannotRun`.
 
     `suite` is the code name of a release: this machine's own, or another one of the same mirror.
     """
@@ -120,7 +120,7 @@ def _refuse_without(programs: tuple[str, ...]) -> None:
 
 
 def _release() -> str:
-    """The code name of this machine's release: `trixie`."""
+    """Returns the code name of this machine's release: `trixie`."""
     release = platform.freedesktop_os_release()
     suite = release.get("VERSION_CODENAME", "")
     if release["ID"] != "debian" or not suite:
@@ -129,7 +129,7 @@ def _release() -> str:
 
 
 def _mirror(suite: str) -> str:
-    """The mirror that this machine's apt uses. Works before the first `apt-get update`."""
+    """Returns the mirror that this machine's apt uses. Works before the first `apt-get update`."""
     columns = "$(REPO_URI) $(RELEASE) $(COMPONENT)"
     listed = subprocess.run(
         ["apt-get", "indextargets", "--no-release-info", "--format", columns],
@@ -188,7 +188,7 @@ _PID_NAMESPACE = ("--pid", "--fork", "--kill-child", "--mount-proc")
 def _nspawn(
     tree: Path, binds: Mapping[Path, str], short: Path
 ) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """The process, and the socket to which it sends READY=1 once the container has booted."""
+    """Starts it; returns the process, and the socket to which that sends READY=1 once booted."""
     notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     notices.bind(str(short / "notify"))
     notices.settimeout(0.5)
@@ -231,7 +231,7 @@ def _until_booted(process: subprocess.Popen[bytes], notices: socket.socket, log:
 
 
 def _leader_below(pid: int) -> int:
-    """The first process below this one that is number 1 of a namespace, two levels down."""
+    """Finds the first process below this one that is number 1 of a namespace, two levels down."""
     for child in _children(pid):
         for one in _children(child):
             status = Path(f"/proc/{one}/status").read_text().splitlines()

@@ -146,7 +146,7 @@ class Example:
             yield StreamReply(Number(number))
 
     async def falter(self, _caller: Caller, request: Text) -> AsyncGenerator[StreamReply, None]:
-        """One number, then what `text` says: `fail`, `return` without a last reply, else refuse."""
+        """Yields 1, then does as `text` says: `fail`, `return` with no last reply, else refuse."""
         yield StreamReply(Number(1))
         if request.text == "fail":
             raise ValueError

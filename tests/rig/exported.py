@@ -22,7 +22,7 @@ class Case(NamedTuple):
     folder: Path  # of the job
 
     def in_use(self) -> bool:
-        """Whether somebody holds the job: a prune leaves it alone."""
+        """Says whether somebody holds the job: a prune leaves it alone."""
         with self.daemon.client() as client:
             return client.prune(keep=0, dry_run=True).jobs == ()
 

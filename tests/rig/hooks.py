@@ -39,7 +39,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def is_quick(config: pytest.Config) -> bool:
-    """Whether the line of the README, or a folder, is run: no test is asked for by itself."""
+    """Says whether the line of the README, or a folder, is run: no test is asked for by itself."""
     return not (_all_are_asked_for(config) or _named_files(config))
 
 
@@ -64,7 +64,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 
 def _named_files(config: pytest.Config) -> set[Path]:
-    """The files that the command line names, with or without a test of theirs."""
+    """Finds the files that the command line names, with or without a test of theirs."""
     named = (config.invocation_params.dir / arg.partition("::")[0] for arg in config.args)
     return {path.resolve() for path in named if path.is_file()}
 
@@ -86,7 +86,7 @@ def pytest_timeout_set_timer() -> Generator[None, object, object]:
 
 
 def through_trio(fails: Any) -> Any:
-    """A handler for SIGALRM that lets trio end the test where trio runs; else as `fails` does."""
+    """Makes a SIGALRM handler that lets trio end the test where trio runs; else as `fails` does."""
     cancelled = False
 
     def expire(number: int, frame: FrameType | None) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def manifest(folder: Path) -> list[dict]:
-    """The files in the manifest of a job; none if there is no manifest.
+    """Reads the files in the manifest of a job; none if there is no manifest.
 
     Of a path the last line counts; a last line without its end is still being written.
     """
@@ -26,7 +26,7 @@ def check_database(path: Path) -> None:
 
 
 def check_files(folder: Path) -> None:
-    """Each file in the manifest exists with its checksum, and each file that exists is in it."""
+    """Asserts that each file in the manifest exists with its checksum, and that no other exists."""
     named = {}
     for file in manifest(folder):
         path = folder / file["path"]

@@ -48,7 +48,7 @@ _PLAIN = {
 
 
 def text(methods: Iterable[Method]) -> str:
-    """The interface with these methods, the types that they need, and all errors."""
+    """Describes the interface with these methods, the types that they need, and all errors."""
     methods = tuple(methods)
     used = set(_within(part for method in methods for part in (method.request, method.reply)))
     batches = [method.batch for method in methods if method.batch is not None]
@@ -64,7 +64,7 @@ def text(methods: Iterable[Method]) -> str:
 
 
 def structs_of(module: ModuleType) -> list[type[Struct]]:
-    """The structs that a module declares, in its order."""
+    """Returns the structs that a module declares, in its order."""
     declared = [one for one in vars(module).values() if isinstance(one, type)]
     return [
         one
@@ -102,7 +102,7 @@ def _fields(struct: type[Struct]) -> str:
 
 
 def _field_comments(struct: type[Struct]) -> Iterator[tuple[str, list[str]]]:
-    """The comments before the fields, those of its bases too."""
+    """Yields the comments before the fields, those of its bases too."""
     for base in reversed(struct.__mro__):
         if not issubclass(base, Struct) or not base.__module__.startswith("cucmd."):
             continue
@@ -117,7 +117,7 @@ def _field_comments(struct: type[Struct]) -> Iterator[tuple[str, list[str]]]:
 
 
 def spelled(kind: Any) -> str:
-    """A type as the interface has it. Raises `TypeError` for one that has no form on the wire."""
+    """Spells a type as the interface has it. Raises `TypeError` if it has no form on the wire."""
     kind, nullable = without_none(kind)
     return "?" * nullable + _spelled(kind)
 
@@ -142,7 +142,7 @@ def _spelled(kind: Any) -> str:
 
 
 def _within(structs: Iterable[type[Struct]]) -> Iterator[type[Struct]]:
-    """The structs that their fields hold, however deep."""
+    """Yields the structs that their fields hold, however deep."""
     for struct in structs:
         for kind in field_types(struct).values():
             inner, _ = without_none(kind)

@@ -19,7 +19,7 @@ _OF_JSON: dict[str, Any] = {
 
 
 def members(described: str) -> Members:
-    """What the text of an interface declares, in its order."""
+    """Reads what the text of an interface declares, in its order."""
     bare = re.sub(r"#.*", "", described)
     _, _, body = re.sub(r"\s+", " ", bare).partition(" interface ")
     return {
@@ -36,7 +36,7 @@ def _fields(part: str) -> Fields:
 
 
 def comments(described: str) -> dict[str, str]:
-    """The comment of the interface, and of each type, method and error that has one."""
+    """Reads the comment of the interface, and of each type, method and error that has one."""
     found = re.findall(
         r"((?:^#.*\n)+)((?:interface|type|method|error) [\w.]+)", described, re.MULTILINE
     )
@@ -44,7 +44,7 @@ def comments(described: str) -> dict[str, str]:
 
 
 def spelled(struct: type[msgspec.Struct]) -> Fields:
-    """What the fields of a struct are in an interface, as `members` has them."""
+    """Returns what the fields of a struct are in an interface, as `members` has them."""
     kinds = field_types(struct).items()
     return {name: interface_maker.spelled(kind).replace(" ", "") for name, kind in kinds}
 

@@ -44,7 +44,7 @@ def start(
 
 
 def until(client: Client, job_id: str, reached: Callable[[Job], bool], within: float = 60) -> Job:
-    """The first state of the job for which `reached` holds."""
+    """Waits for the first state of the job for which `reached` holds, and returns it."""
     seen = None
     for change in client.watch(job_id, timeout=within):
         seen = change.job or seen
@@ -54,7 +54,7 @@ def until(client: Client, job_id: str, reached: Callable[[Job], bool], within: f
 
 
 def in_phase(*phases: str) -> Callable[[Job], bool]:
-    """Every node that has not ended is in one of these phases."""
+    """Holds for a job in which every node that has not ended is in one of these phases."""
     return lambda job: all(
         node.phase in phases for node in job.nodes if node.status in ("pending", "running")
     )

@@ -30,7 +30,7 @@ _SEED = int(os.environ.get("CUCMD_SEED", random.randrange(1_000_000)))
 
 
 def seeded() -> random.Random:
-    """The same for each test, so that one can be run alone. pytest shows the seed of a failure."""
+    """Returns the same for each test: one can be run alone. pytest shows the seed of a failure."""
     print(f"CUCMD_SEED={_SEED}")
     return random.Random(_SEED)
 
@@ -83,7 +83,7 @@ def cucmctl(installation: Installation, *arguments: str) -> subprocess.Popen[byt
 
 
 def killed_after(process: subprocess.Popen[bytes], seconds: float, number: signal.Signals) -> int:
-    """Its exit code; it may have ended before."""
+    """Signals the process, and returns its exit code; it may have ended before."""
     with suppress(subprocess.TimeoutExpired):
         process.wait(seconds)
     process.send_signal(number)

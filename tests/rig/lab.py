@@ -26,7 +26,7 @@ class Lab(Child):
         written.PASSWORDS.add(self.password)
 
     def report(self) -> dict:
-        """The lab's own count: connections open now and ever, sessions that ended cleanly, ..."""
+        """Reads the lab's count: connections open now and ever, sessions that ended cleanly, ..."""
         self.signal(signal.SIGUSR1)
         return json.loads(self.process.stdout.readline())
 

@@ -50,7 +50,7 @@ class Held(NamedTuple):
         return cls(targets, frozenset(children))
 
     def beyond(self, before: "Held") -> list[str]:
-        """What is open now and was not in `before`."""
+        """Returns what is open now and was not in `before`."""
         opened = self.descriptors - before.descriptors
         return [*opened.elements(), *(f"process {pid}" for pid in self.children - before.children)]
 
@@ -155,7 +155,7 @@ def assert_holds_no_more(daemon: Daemon, before: Holdings) -> None:
 
 
 def _has_unfinished_job(daemon: Daemon) -> bool:
-    """Whether a job has not ended. True also if that cannot be read."""
+    """Says whether a job has not ended. True also if that cannot be read."""
     try:
         with daemon.client() as client:
             return any(job.status in ("queued", "running") for job in client.list(limit=1000))

@@ -65,7 +65,7 @@ exec chroot "$root" sh -c 'cd /srv/checkout && exec "$@"' sh "$@"
 
 
 def run(version: str, command: Sequence[str]) -> int:
-    """The command's exit code. Raises `CannotRun`."""
+    """Runs the command; returns its exit code. Raises `CannotRun`."""
     tree = _tree(version)
     environ = {name: value for name, value in os.environ.items() if PASSED_ON.fullmatch(name)}
     paths = "".join(f"{path}\n" for path in _paths(environ))

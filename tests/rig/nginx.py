@@ -29,7 +29,7 @@ needs_nginx = pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is
 
 
 def shown(kind: str, part: str) -> str:
-    """The block of the page of that kind that has that part."""
+    """Returns the block of the page of that kind that has that part."""
     (block,) = (text for name, text in fenced(PAGE) if name == kind and part in text)
     return block
 
@@ -50,7 +50,7 @@ class Proxy:
     def asked(
         self, path: str, user: str = "", headers: Mapping[str, str] | None = None
     ) -> Iterator[http.client.HTTPResponse]:
-        """The reply to a GET, of a user with the right password if one is named."""
+        """Yields the reply to a GET, of a user with the right password if one is named."""
         sent = {"Host": SERVER, **(headers or {})}
         if user:
             known = base64.b64encode(f"{user}:{PASSWORD}".encode()).decode()

@@ -55,7 +55,7 @@ def allow_all_to_connect(daemon: Daemon) -> None:
 
 @contextmanager
 def folder_of(uid: int) -> Iterator[Path]:
-    """A folder that belongs to that user. Those of pytest are closed to other users."""
+    """Yields a folder that belongs to that user. Those of pytest are closed to other users."""
     with tempfile.TemporaryDirectory(prefix="cucmd-") as folder:
         os.chown(folder, uid, uid)
         yield Path(folder)

@@ -119,12 +119,12 @@ def _methods(client: type) -> dict[str, Callable[..., object]]:
 
 
 def configuration() -> str:
-    """The keys of each section with their defaults, as TOML."""
+    """Lists the keys of each section with their defaults, as TOML."""
     return _as_toml([*_sections(Config())])
 
 
 def web_configuration() -> str:
-    """The same of `cucmweb`, which has keys of no section too."""
+    """Lists the same of `cucmweb`, which has keys of no section too."""
     config = WebConfig()
     return _as_toml([*_keys(config), "", *_sections(config)])
 
@@ -167,7 +167,7 @@ def _toml(value: Any) -> str:
 
 
 def roles() -> str:
-    """Who may call which method of the socket."""
+    """Lists who may call which method of the socket."""
     who = {
         Right.VIEW: "`cucm-view` too",
         Right.READ: "`cucm-view` too where `[access] view_reads_files = true`",
@@ -222,17 +222,17 @@ _INDENTED = re.compile(r"^\n((?:    .*\n)+)", re.MULTILINE)
 
 
 def fenced(page: Path) -> list[tuple[str, str]]:
-    """The blocks of a page between fences: the kind of each, such as `console`, and its text."""
+    """Finds the blocks of a page between fences: of each its kind, such as `console`, and text."""
     return FENCED.findall(page.read_text())
 
 
 def unfenced(page: Path) -> str:
-    """The page without its blocks between fences."""
+    """Returns the page without its blocks between fences."""
     return FENCED.sub("", page.read_text())
 
 
 def indented(page: Path) -> list[str]:
-    """The blocks of a page that are indented: lines to type."""
+    """Finds the blocks of a page that are indented: lines to type."""
     return [textwrap.dedent(block) for block in _INDENTED.findall(unfenced(page))]
 
 
@@ -249,7 +249,7 @@ MADE: dict[str, Callable[[], str]] = {
 
 
 def with_parts(text: str) -> str:
-    """The page with each made part as it is to be."""
+    """Returns the page with each made part as it is to be."""
     return PART.sub(lambda part: f"{part[1]}{MADE[part[2]]()}{part[4]}", text)
 
 

@@ -15,6 +15,6 @@ def more(*values: Any) -> list[Any]:
 
 
 def mostly_more(values: Iterable[Any]) -> list[Any]:
-    """The first of them always, the others in a long run only."""
+    """Returns the first of them always, the others in a long run only."""
     first, *others = values
     return [first, *more(*others)]

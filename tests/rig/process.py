@@ -45,7 +45,7 @@ class Child:
         return pages * os.sysconf("SC_PAGE_SIZE")
 
     def most_memory(self) -> int:
-        """The largest resident set that it ever had, in bytes."""
+        """Reads the largest resident set that it ever had, in bytes."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
@@ -83,7 +83,7 @@ class Child:
 
 
 def command_line(pid: int) -> str:
-    """Its words with blanks between them; empty if it has ended, or is no program."""
+    """Reads its words, with blanks between them; empty if it has ended, or is no program."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
@@ -92,7 +92,7 @@ def command_line(pid: int) -> str:
 
 
 def of_session(session: int) -> list[int]:
-    """The pids of a session, as setsid(2) and terminals make them."""
+    """Finds the pids of a session, as setsid(2) and terminals make them."""
     pids = (int(name) for name in os.listdir("/proc") if name.isdigit())
     return [pid for pid in pids if _stat(pid)[3:4] == [str(session)]]
 

@@ -19,7 +19,7 @@ PATHS = Path(__file__).with_name("paths")
 
 
 def __getattr__(role: str) -> Callable[[Channel], None]:
-    """A role by its own place, "module:function", as the first process looks it up here."""
+    """Finds a role by its own place, "module:function", as the first process looks it up here."""
     if ":" not in role:
         raise AttributeError(role)
     return partial(reach_and_do, role)

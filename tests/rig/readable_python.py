@@ -33,7 +33,7 @@ class Python(NamedTuple):
 
 @functools.cache
 def readable_python() -> Python:
-    """The Python for the whole test run."""
+    """Returns the Python for the whole test run."""
     ours = Python(sys.executable, {})
     return ours if runs_for_nobody(ours) else copied_python()
 
@@ -53,7 +53,7 @@ def copied_python() -> Python:
 
 
 def runs_for_nobody(python: Python) -> bool:
-    """Whether the user nobody can run it and import the project."""
+    """Says whether the user nobody can run it and import the project."""
     try:
         done = subprocess.run(
             [python.program, "-c", "import cucmctl.main, cucmd.main"],

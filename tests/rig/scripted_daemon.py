@@ -31,7 +31,7 @@ class Caller:
         self._buffer = b""
 
     async def call(self) -> dict | None:
-        """The next call; None once the client has closed the connection."""
+        """Reads the next call; None once the client has closed the connection."""
         while b"\0" not in self._buffer:
             try:
                 data = await self.stream.receive_some()
@@ -104,7 +104,7 @@ class ScriptedDaemon:
 
 @asynccontextmanager
 async def scripted_daemon(path: Path, serve: Serve) -> AsyncIterator[ScriptedDaemon]:
-    """Its connections are served until the end of the block, and closed then."""
+    """Serves its connections until the end of the block, and closes them then."""
     daemon = ScriptedDaemon(path, serve)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as bound:
         bound.bind(str(path))

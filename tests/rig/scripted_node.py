@@ -99,14 +99,14 @@ class Node:
         return await self.read_line()
 
     async def read_keys(self) -> bytes:
-        """The next that is typed, as it comes."""
+        """Reads the next that is typed, as it comes."""
         return await self._received.receive()
 
     def hang_up(self) -> None:
         self._to_us.close()
 
     async def read_line(self) -> str:
-        """The next line that is typed, echoed. Ctrl-C is a line of its own.
+        """Reads the next line that is typed, and echoes it. Ctrl-C is a line of its own.
 
         Enter is CR; LF is too, as on a terminal that is not in raw mode.
         """
@@ -193,7 +193,7 @@ class Node:
 
 @asynccontextmanager
 async def scripted(script: Script) -> AsyncIterator[Node]:
-    """A node that plays `script`, for as long as the body runs."""
+    """Yields a node that plays `script`, for as long as the body runs."""
     async with trio.open_nursery() as nursery:
         yield Node(script, nursery)
         nursery.cancel_scope.cancel()
@@ -235,7 +235,7 @@ async def announce(node: Node, files: int, size: int, questions: Sequence[str] =
 
 
 def pushes(*sizes: int, announced: int | None = None) -> Answer:
-    """A `file get` that pushes whole files of these sizes, and reports its end."""
+    """Makes a `file get` that pushes whole files of these sizes, and reports its end."""
 
     async def file_get(node: Node, line: str) -> None:
         await announce(node, len(sizes), sum(sizes) if announced is None else announced)
@@ -383,7 +383,7 @@ async def failed(node: Node, task: NodeTask) -> Failure:
 
 
 def by_path(**answers: Answer) -> Answer:
-    """A `file get` whose answer depends on its path."""
+    """Makes a `file get` whose answer depends on its path."""
 
     async def file_get(node: Node, line: str) -> None:
         await answers[line.split()[3]](node, line)

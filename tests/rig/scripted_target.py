@@ -104,7 +104,7 @@ class Target:
         self.came.append(ReceivedFile(self._node, path, size, "0" * 64, closed))
 
     def put(self, folder: Path, name: str, content: bytes) -> None:
-        """A whole file, which is on the disk. `folder`: that of the node's task."""
+        """Stores a whole file, which is on the disk. `folder`: that of the node's task."""
         (folder / name).write_bytes(content)
         self.store(f"{folder.name}/{name}", len(content))
 

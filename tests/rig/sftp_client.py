@@ -88,7 +88,7 @@ class Client:
         return self.ask(words.mkdir(5, path))
 
     def put(self, path: bytes, content: bytes) -> Reply:
-        """A whole file; the reply is that to the close."""
+        """Sends a whole file; the reply is that to the close."""
         handle = self.open(path).handle
         for at in range(0, len(content), 1000):
             self.write(handle, at, content[at : at + 1000])

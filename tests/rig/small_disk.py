@@ -16,7 +16,7 @@ MKFS = "/usr/sbin/mkfs.ext4"
 
 @contextmanager
 def small_disk(folder: Path, mib: int) -> Iterator[Path]:
-    """A tmpfs at `folder`, which is made. Skips the test where nothing can be mounted."""
+    """Mounts a tmpfs at `folder`, which is made. Skips the test where nothing can be mounted."""
     with _mounted(folder, "-t", "tmpfs", "-o", f"size={mib}m,mode=700", "none"):
         yield folder
 
@@ -46,7 +46,7 @@ def hanging(disk: Path) -> Iterator[None]:
 
 
 def waits_for_a_disk(pid: int) -> bool:
-    """Whether a thread of the process is in the kernel for one that hangs."""
+    """Says whether a thread of the process is in the kernel for one that hangs."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return any(") D " in (task / "stat").read_text() for task in tasks)
 

@@ -11,7 +11,7 @@ import coverage
 
 @contextmanager
 def uncovered() -> Iterator[None]:
-    """The body is not in the branch coverage of `.ci/run`. Without coverage nothing changes."""
+    """Keeps the body out of the branch coverage of `.ci/run`. Without coverage nothing changes."""
     measuring = coverage.Coverage.current()
     if measuring is None:
         yield

@@ -28,7 +28,7 @@ print(data[:-1].decode())
 
 
 def request(method: str, parameters: object = None, **flags: bool) -> dict:
-    """A call; without a dot, of a method of the example."""
+    """Makes a call; without a dot, of a method of the example."""
     name = method if "." in method else f"{NAME}.{method}"
     return {"method": name, "parameters": {} if parameters is None else parameters, **flags}
 
@@ -54,7 +54,7 @@ class Peer:
         return await self.receive()
 
     async def receive(self) -> dict | None:
-        """The next reply; None at the end."""
+        """Reads the next reply; None at the end."""
         while b"\0" not in self._buffer:
             data = await self.stream.receive_some()
             if not data:
@@ -65,7 +65,7 @@ class Peer:
         return json.loads(frame)
 
     async def rest(self) -> bytes:
-        """What follows a reply, until the end."""
+        """Reads what follows a reply, until the end."""
         data, self._buffer = self._buffer, b""
         while more := await self.stream.receive_some():
             data += more
@@ -85,7 +85,7 @@ class Peer:
 
 @contextmanager
 def short_path() -> Iterator[Path]:
-    """A path for a socket, which has at most 107 bytes; pytest's folders can be longer."""
+    """Yields a path for a socket, which has at most 107 bytes; pytest's folders can be longer."""
     with tempfile.TemporaryDirectory(prefix="varlink-") as folder:
         yield Path(folder) / "run" / "test.sock"
 

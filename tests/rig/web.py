@@ -81,7 +81,7 @@ class Web(Child):
         body: object = None,
         headers: Mapping[str, str] | None = None,
     ) -> http.client.HTTPResponse:
-        """The reply to a request, whose body is still to be read; that of the request is JSON."""
+        """Sends a request, its body as JSON; returns the reply, whose body is still to be read."""
         sent = {} if body is None else {"content-type": "application/json"}
         content = None if body is None else msgspec.json.encode(body)
         connection.request(verb, path, content, {**sent, **(headers or {})})
@@ -89,7 +89,7 @@ class Web(Child):
 
     @contextmanager
     def raw(self, sent: bytes = b"") -> Iterator[socket.socket]:
-        """A connection over which this was sent, unless the other side has closed it at once."""
+        """Yields a connection that this was sent over, unless the other side closed it at once."""
         with socket.socket(socket.AF_UNIX) as sock:
             sock.connect(str(self.socket))  # with a timeout it would not wait for the backlog
             sock.settimeout(60)
@@ -118,7 +118,7 @@ class Web(Child):
     def events(
         self, path: str, last: str | None = None, timeout: float = 60
     ) -> Iterator[Iterator[dict[str, str]]]:
-        """What a stream of events tells, each as its fields."""
+        """Yields what a stream of events tells, each as its fields."""
         headers = {"last-event-id": last} if last else {}
         with closing(self.connection(timeout)) as connection:
             reply = self.asked(connection, "GET", path, None, headers)
@@ -210,7 +210,7 @@ def _listens(web: Web, *, tcp: bool) -> bool:
 
 
 def refusal(status: int, body: bytes) -> Exception:
-    """The error of the socket that a problem document tells."""
+    """Makes the error of the socket that a problem document tells."""
     problem = json.loads(body)
     assert problem["status"] == status
     kind = getattr(errors, problem["code"], None)

@@ -22,7 +22,7 @@ def processes() -> list[int]:
 
 
 def first_process() -> int:
-    """A test process may have other children. 0: there is none yet."""
+    """Finds its pid: a test process may have other children. 0: there is none yet."""
     return next((pid for pid in processes() if "cucmd.worker.first" in command_line(pid)), 0)
 
 
@@ -36,7 +36,7 @@ async def wait_ready(workers: Workers) -> None:
 
 
 def forked() -> list[int]:
-    """What is below the first process."""
+    """Finds what is below the first process."""
     first = first_process()
     return [pid for pid in processes() if f"PPid:\t{first}\n" in status_of(pid)]
 
@@ -49,7 +49,7 @@ def status_of(pid: int) -> str:
 
 
 def memory(pid: int) -> Iterator[bytes]:
-    """What it may write to, part by part. Only root may read it."""
+    """Yields what it may write to, part by part. Only root may read it."""
     with (
         Path(f"/proc/{pid}/maps").open() as maps,
         Path(f"/proc/{pid}/mem").open("rb", 0) as content,

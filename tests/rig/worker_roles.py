@@ -125,7 +125,7 @@ files: Counter[str] = Counter()  # that it has told of
 
 
 def opened(channel: Channel, asked: Open) -> str:
-    """What is at the other end of a descriptor, or the error. It tells of a file as it must."""
+    """Says what is at the other end of a descriptor, or the error. Tells of a file as it must."""
     try:
         descriptor = channel.open(asked)
     except OSError as error:
@@ -144,7 +144,7 @@ def opened(channel: Channel, asked: Open) -> str:
 
 
 def own(number: int = 0) -> str:
-    """The name of a file that no process before this one has made."""
+    """Returns the name of a file that no process before this one has made."""
     return f"{os.getpid()}.{number}"
 
 

@@ -15,7 +15,7 @@ PASSWORDS: set[str] = set()
 
 
 def spellings(password: str) -> set[bytes]:
-    """The password in clear, and as it is within JSON, `repr`, a URL, hex or base64."""
+    """Spells the password in clear, and as it is within JSON, `repr`, a URL, hex or base64."""
     texts = {
         password,
         json.dumps(password)[1:-1],
@@ -29,14 +29,14 @@ def spellings(password: str) -> set[bytes]:
 
 
 def _base64(clear: bytes) -> Iterator[bytes]:
-    """Its base64 as part of a longer text, for each of the three places where it may begin."""
+    """Yields its base64 within a longer text, for each of the three places where it may begin."""
     for before in range(3):
         whole = base64.b64encode(b"\0" * before + clear)
         yield whole[-(-before * 4 // 3) :].rstrip(b"=")[:-1]
 
 
 def found_in(data: bytes, passwords: Iterable[str] | None = None) -> list[str]:
-    """The passwords that are in `data`, in any spelling."""
+    """Finds the passwords that are in `data`, in any spelling."""
     used = PASSWORDS if passwords is None else passwords
     return [one for one in sorted(used) if any(word in data for word in spellings(one))]
 
@@ -47,7 +47,7 @@ def passwords_in(folder: Path) -> list[str]:
 
 
 def passwords_of_the_run(base: Path) -> list[str]:
-    """The same for every daemon that ever had its state below `base`."""
+    """Finds the same for every daemon that ever had its state below `base`."""
     states = sorted({database.parent for database in base.rglob("cucmd.db")})
     return [finding for state in states for finding in _passwords_of(state)]
 
@@ -61,7 +61,7 @@ def _passwords_of(state: Path) -> list[str]:
 
 
 def _ours(state: Path) -> Iterator[Path]:
-    """The files of a daemon: its logs, and its state without what nodes pushed."""
+    """Yields the files of a daemon: its logs, and its state without what nodes pushed."""
     yield from (path for path in state.parent.glob("*log") if path.is_file())
     for path in state.rglob("*"):
         pushed = path.relative_to(state).parts[3:4] == ("files",)
