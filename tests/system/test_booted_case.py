@@ -65,7 +65,7 @@ def hand(host: Host) -> Iterator[str]:
 
 
 def test_an_operator_has_what_was_collected_in_hand(host: Host, lab: Lab, hand: str) -> None:
-    """From the start to the vendor's file, with nothing but the socket."""
+    """The operator gets from the start to the vendor's file with nothing but the socket."""
     asked = ("--path", SDL, "--last=2h", "--label=case=698123456", f"--credential={CREDENTIAL}")
     started = host.ctl("olga", "start", *lab.nodes, *asked, "--wait")
     assert started.returncode == 3, started.stderr

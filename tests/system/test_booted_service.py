@@ -375,7 +375,7 @@ def test_no_password_is_in_the_journal_or_the_state(host: Host, lab: Lab) -> Non
 
 
 def in_state(host: Host, text: str) -> bool:
-    """Whether any file below the state directory, the database too, has it."""
+    """Says whether any file below the state directory, the database too, has it."""
     search = host.debian.run("grep", "--recursive", "--quiet", "-F", "--", text, "/var/lib/cucmd/")
     assert search.returncode in (0, 1), search.stderr
     return search.returncode == 0

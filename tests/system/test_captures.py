@@ -66,7 +66,7 @@ def cap_of(client: Client, job: Job, node: str) -> Path:
 
 
 def left_on(client: Client, lab: Lab, node: str) -> list[str]:
-    """The captures that are on a node now."""
+    """Lists the captures that are on a node now."""
     login = Login(lab.username, lab.password)
     job = client.run([node], ["file list activelog platform/cli/*"], login=login)
     client.wait(job.job_id, timeout=60)

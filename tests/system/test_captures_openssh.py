@@ -70,7 +70,7 @@ def tcpdumps(nodes: list[OpenSshNode]) -> list[str]:
 
 
 def read(path: Path) -> list[str]:
-    """A line a packet, as tcpdump reads the file."""
+    """Returns a line a packet, as tcpdump reads the file."""
     command = ["tcpdump", "-n", "-t", "-r", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return [line for line in done.stdout.splitlines() if line.startswith("IP ")]
@@ -165,7 +165,7 @@ def test_stop_gets_the_files_and_cancel_leaves_nothing_that_runs(
 
 
 def stop_at_once(client: Client, job: Job) -> bool:
-    """Whether the stop was taken: it is refused until the nodes begin."""
+    """Stops the job; says whether the stop was taken: it is refused until the nodes begin."""
     try:
         client.stop(job.job_id)
     except InvalidRequest:

@@ -67,7 +67,7 @@ def named(file: File) -> str:
 
 
 def left_in(folder: Path) -> set[str]:
-    """What a client has left there, but for the coverage that it measured of itself."""
+    """Lists what a client has left there, but for the coverage that it measured of itself."""
     return {path.name for path in folder.iterdir() if not path.name.startswith(".coverage.")}
 
 

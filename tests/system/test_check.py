@@ -41,7 +41,7 @@ def checked(client: Client, lab: Lab, nodes: list[str] | None = None, **fields: 
 
 
 def without_clock(job: Job) -> list[Checked]:
-    """What was seen, with a clock that is right by a few seconds as if by none."""
+    """Returns what was seen, with a clock that is right by a few seconds as if by none."""
     seen = [node.checked or Checked() for node in job.nodes]
     assert all(one.clock_ahead is None or abs(one.clock_ahead) <= 5 for one in seen), seen
     return [

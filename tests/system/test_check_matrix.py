@@ -42,7 +42,7 @@ TIMEOUTS = Timeouts(connect=10.0, login=15.0, answer=20.0, command=30.0, stall=2
 
 
 def first_missing(checked: Checked | None) -> str | None:
-    """The first step that a node has not passed; None: all are passed."""
+    """Names the first step that a node has not passed; None: all are passed."""
     seen = checked or Checked()
     passed = {
         "reachable": seen.reachable,

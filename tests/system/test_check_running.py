@@ -31,7 +31,7 @@ as_root = pytest.mark.skipif(reason is not None, reason=str(reason))
 
 
 def asked(daemon: Daemon) -> tuple[int, str]:
-    """The exit code, and what was printed."""
+    """Asks the daemon; returns the exit code, and what was printed."""
     out, err = io.StringIO(), io.StringIO()
     code = check_running(daemon.socket, out, err)
     assert err.getvalue() == ""
@@ -39,7 +39,7 @@ def asked(daemon: Daemon) -> tuple[int, str]:
 
 
 def found(said: str) -> list[str]:
-    """The comments after the configuration, each up to its first colon."""
+    """Returns the comments after the configuration, each up to its first colon."""
     comments = said.rpartition("\n\n")[2]
     return [line.removeprefix("# ").partition(":")[0] for line in comments.splitlines()]
 

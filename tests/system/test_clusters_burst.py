@@ -28,7 +28,7 @@ pytestmark = pytest.mark.long
 
 
 async def known(store: Store, number: int) -> None:
-    """A cluster that its first node has told of."""
+    """Stores a cluster that its first node has told of."""
     members = tuple(
         Member(f"node{n}", f"10.{number // 250}.{number % 250}.{n}", f"node{n}", "Subscriber", "cm")
         for n in range(MOST_MEMBERS)

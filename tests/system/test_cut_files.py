@@ -42,7 +42,7 @@ def one(tmp_path: Path) -> Iterator[OpenSshNode]:
 
 
 def meanwhile(one: OpenSshNode, *commands: str) -> None:
-    """The node runs them between the sizes and the push."""
+    """Has the node run them between the sizes and the push."""
     Path(f"{one.root}.meanwhile").write_text("\n".join(commands) + "\n")
 
 
@@ -53,7 +53,7 @@ def job_of(client: Client, one: OpenSshNode, **options: bool) -> Job:
 
 
 def exported(client: Client, job: Job, folder: Path, *, incomplete: bool = False) -> set:
-    """The names of the files that the node pushed."""
+    """Exports the job; returns the names of the files that the node pushed."""
     with (
         client.export(job.job_id, incomplete=incomplete) as export,
         target(folder, "dir", force=False) as sink,

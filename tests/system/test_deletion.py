@@ -141,7 +141,7 @@ def left(directory: Path) -> int:
 
 
 def mark_of(daemon: Daemon, job_id: str) -> str | None:
-    """What the database says of the deletion of a job that is in it."""
+    """Reads what the database says of the deletion of a job that is in it."""
     with closing(sqlite3.connect(daemon.state / "cucmd.db")) as raw:
         row = raw.execute("SELECT deletion FROM job WHERE job_id = ?", (job_id,)).fetchone()
     return row[0]

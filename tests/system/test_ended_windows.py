@@ -31,7 +31,7 @@ LENGTH = 20 * MINUTE
 
 
 def stamps(begin: datetime, end: datetime, form: str) -> str:
-    """A line a minute, by the node's clock."""
+    """Writes a line a minute, by the node's clock."""
     lines = int((end - begin) / MINUTE)
     moments = (begin + number * MINUTE for number in range(lines + 1))
     return "".join(f"{moment.astimezone(ZONE):{form}}\n" for moment in moments)
@@ -43,8 +43,9 @@ LOG4J_FORM = "%Y-%m-%d %H:%M:%S,000 INFO  [main] a line"
 
 @contextmanager
 def busy_node(folder: Path, now: datetime) -> Iterator[OpenSshNode]:
-    """Its system log goes back for five hours and is written all the time; the last of its rotated
-    ones ends where it begins. Its traces are files of 20 minutes, of the last six hours.
+    """Yields a node whose system log goes back for five hours and is written all the time; the last
+    of its rotated ones ends where it begins. Its traces are files of 20 minutes, of the last six
+    hours.
     """
     with openssh_node(folder, "127.3.0.31", zone=str(ZONE)) as one:
         syslog, traces = one.root / "syslog", one.root / LOG4J
@@ -105,7 +106,7 @@ def collected(
     tmp_path: Path,
     **request: object,
 ) -> tuple[Node, list[str], Path]:
-    """The node once its files have been looked at, the names of the files, and the export."""
+    """Collects; returns the node once its files were looked at, their names, and the export."""
     written_for, only = request.pop("written_for", None), request.pop("only", None)
     collection = Collection(since=since.isoformat(), until=until.isoformat(), **request)
     login = Login(busy.username, busy.password)
@@ -180,7 +181,7 @@ def test_nothing_comes_for_a_path_alone(
 def test_traces_do_not_come_up_to_the_present(
     daemon: Daemon, busy: OpenSshNode, now: datetime, tmp_path: Path
 ) -> None:
-    """The files of the window, and those of an hour after it, which is said."""
+    """The files of the window come, and those of an hour after it, which is said."""
     since, until = now - 190 * MINUTE, now - 170 * MINUTE
     one, files, _ = collected(daemon, busy, since, until, tmp_path, paths=(LOG4J,))
     assert files == [f"cdrrep{number:05}.log" for number in range(8, 12)]

@@ -157,7 +157,7 @@ def test_the_daemon_reads_no_file(case: Case, tmp_path: Path, verb: tuple[str, .
 def test_a_client_asks_an_earlier_daemon_for_the_stream(
     case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Which refuses the field that it does not know, by its name."""
+    """An earlier one refuses the field that it does not know, by its name."""
     answer = {"error": "io.cucmd.Jobs.InvalidRequest"}
     answer["parameters"] = {"parameter": "descriptors", "reason": "is unknown"}
     with forwarded(case, tmp_path, lambda call: answer if "descriptors" in call else None) as path:
@@ -202,7 +202,7 @@ def cucmctl(socket_path: Path, *arguments: str) -> int:
 
 @contextmanager
 def forwarded(case: Case, folder: Path, answer) -> Iterator[Path]:
-    """A socket whose bytes are passed on, without descriptors; but a call that has an `answer`."""
+    """Passes on the bytes of a socket, without descriptors; but not a call that has an `answer`."""
     path = folder / "forwarded"
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))

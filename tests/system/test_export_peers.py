@@ -55,7 +55,7 @@ class Peer:
         self.socket.close()
 
     def receive(self) -> tuple[dict, list[int]]:
-        """A frame, with its descriptors. Read byte by byte: bytes may follow."""
+        """Reads a frame, with its descriptors. Does so byte by byte: bytes may follow."""
         frame, descriptors = b"", []
         while not frame.endswith(b"\0"):
             byte, came, _, _ = socket.recv_fds(self.socket, 1, BATCH)

@@ -37,7 +37,7 @@ class Case(NamedTuple):
     job_id: str
 
     def in_use(self) -> bool:
-        """Whether somebody holds the job: a prune leaves it alone."""
+        """Says whether somebody holds the job: a prune leaves it alone."""
         with self.daemon.client() as client:
             return client.prune(keep=0, dry_run=True).jobs == ()
 
@@ -182,7 +182,7 @@ def test_a_reader_that_stops_loses_its_export_and_its_hold(case: Case) -> None:
 
 
 def test_a_reader_that_takes_its_time_gets_all_of_it(case: Case) -> None:
-    """For longer than one that reads nothing may take."""
+    """It takes longer than one that reads nothing may."""
     pace = threading.Event()  # never set
     with connected(case) as peer:
         peer.sendall(request(case))

@@ -116,7 +116,7 @@ def rows() -> Iterator[Row]:
 
 
 def of_archives() -> Iterator[Row]:
-    """What is packed by the node: one file comes, and must have all in it."""
+    """Yields those of what the node packs: one file comes, and must have all in it."""
     yield Row("archive-cut", "transfer_incomplete", "ends before", packs=True)
     yield Row("archive-cut@2000", "transfer_incomplete", "ends before", packs=True)
     yield Row("upload-short", "transfer_incomplete", "the archive is", packs=True)
@@ -187,7 +187,7 @@ class Outcome(NamedTuple):
         return (self.node.completed_at - self.node.started_at).total_seconds()
 
     def wrong(self) -> str | None:
-        """What of the row is not so."""
+        """Says what of the row is not so."""
         code = self.node.failure.code if self.node.failure else None
         status = "failed" if self.row.code else "succeeded"
         if (self.node.status, code) != (status, self.row.code):
@@ -271,7 +271,7 @@ def matrix(unmeasured: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def start_rows(client: Client, lab: Lab, numbers: list[int]) -> Job:
-    """One job; of its timeouts only that of its rows is short."""
+    """Starts one job; of its timeouts only that of its rows is short."""
     after, packs = MATRIX[numbers[0]].after, MATRIX[numbers[0]].packs
     nodes = [lab.nodes[number] for number in numbers]
     timeouts = {"grace": GRACE}

@@ -53,7 +53,7 @@ def typed(daemon: Daemon, lab: Lab, folder: Path, *options: str) -> Iterator[sub
 
 
 def rest(process: subprocess.Popen) -> tuple[str, str]:
-    """What it still prints. `communicate` passes over what `readline` has taken from the pipe."""
+    """Reads what it still prints. `communicate` passes over what `readline` took from the pipe."""
     out, err = process.stdout.read(), process.stderr.read()
     process.wait()
     return out, err

@@ -86,7 +86,7 @@ def numbers(text: str) -> list[int]:
 
 
 def read_until(client: Client, job: Job, number: int) -> dict[str, str]:
-    """What came until each node has printed the line of that number."""
+    """Reads until each node has printed the line of that number; returns what came."""
     texts = {node.node: "" for node in job.nodes}
     for piece in client.output(job.job_id, follow=True):
         texts[piece.node] += piece.text

@@ -49,7 +49,7 @@ def make_node(stack: ExitStack, tmp_path: Path) -> MakeNode:
 
 
 def log4j(*ago: int) -> bytes:
-    """A line for each, so many minutes ago."""
+    """Writes a line for each, so many minutes ago."""
     now = datetime.now(UTC)
     moments = [now - timedelta(minutes=minutes) for minutes in ago]
     return b"".join(f"{one:%Y-%m-%d %H:%M:%S},001 INFO  [x] y\n".encode() for one in moments)
@@ -69,7 +69,7 @@ def honest(node: OpenSshNode) -> None:
 
 
 def exploding(node: OpenSshNode) -> None:
-    """A hundred traces of half a megabyte, each of which unpacks to 540 MB."""
+    """Puts a hundred traces of half a megabyte there, each of which unpacks to 540 MB."""
     part = gzip.compress(b" " * 54 * 1000**2)
     names = [f"{a}{b}.log.gz" for a, b in product("abcdefghij", repeat=2)]
     put(node, gzip.compress(log4j(180) + b" " * 100_000) + part * 10, names)
@@ -89,7 +89,7 @@ def wrapping(node: OpenSshNode) -> None:
 
 
 def out_of_order(node: OpenSshNode) -> None:
-    """Its lines are of both sides of one midnight, in turns: all of it is read."""
+    """Puts a trace there with lines of both sides of one midnight, in turns: all of it is read."""
     put_sdl(node, "00:00:30", "23:59:30")
 
 

@@ -43,7 +43,7 @@ def transcripts(job: Job) -> list[str]:
 
 
 def answers(client: Client, job: Job) -> Job:
-    """The job, and that the daemon answers what does not need the disk."""
+    """Asserts that the daemon answers what does not need the disk; returns the job."""
     assert job.job_id in [one.job_id for one in client.list()]
     client.clusters()
     return client.status(job.job_id)

@@ -99,7 +99,7 @@ class Round:
                 self.labelled[job_id] = labels
 
     def prune(self) -> None:
-        """The same rule, by a call, again and again while the jobs end."""
+        """Applies the same rule, by a call, again and again while the jobs end."""
         with self.daemon.client() as client:
             while not self.over.is_set():
                 with suppress(JobBusy):
@@ -123,7 +123,7 @@ class Round:
                 wait_until(lambda job_id=job_id: deleted(client, job_id))
 
     def settled(self, listed: tuple[JobSummary, ...]) -> bool:
-        """All have ended, and the rule has left as many as it says."""
+        """Says whether all have ended, and the rule has left as many as it says."""
         unkept = [one for one in listed if "keep" not in (one.labels or {})]
         return all(one.status in ENDED for one in listed) and len(unkept) <= KEPT
 

@@ -73,7 +73,7 @@ class Answered(Installation):
         return job.job_id
 
     def look(self, job: Job) -> None:
-        """A node that was once seen settled is so for ever, to the letter."""
+        """Asserts that a node that was once seen settled is so for ever, to the letter."""
         for node in job.nodes:
             if node.status in SETTLED:
                 before = self.settled.setdefault((job.job_id, node.node), node)

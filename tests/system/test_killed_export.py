@@ -100,7 +100,7 @@ class Exported:
         shutil.rmtree(path) if form == "dir" else path.unlink()
 
     def check_daemon(self, client: Client) -> None:
-        """The job is as it was, and whole, and nobody holds it."""
+        """Asserts that the job is as it was, and whole, and that nobody holds it."""
         assert client.status(self.job_id) == self.job
         wait_until(lambda: client.prune(keep=0, dry_run=True).jobs != ())
         assert [one for reply in client.verify(self.job_id) for one in reply.wrong] == []

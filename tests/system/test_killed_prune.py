@@ -56,7 +56,7 @@ def begun_deletions(installation: Installation) -> int:
 
 
 def check_whole_or_gone(installation: Installation, client: Client) -> set[str]:
-    """The jobs that are left, each of them whole. What was begun is finished first."""
+    """Returns the jobs that are left, each of them whole. What was begun is finished first."""
     wait_until(lambda: begun_deletions(installation) == 0)
     left = {job.job_id for job in client.list(limit=1000)}
     assert left == {path.name for path in (installation.state / "jobs").iterdir()}

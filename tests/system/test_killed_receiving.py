@@ -23,7 +23,7 @@ NODES = 3
 
 
 def receiving(daemon: Daemon) -> list[int]:
-    """The first process, that of strangers, and those of nodes."""
+    """Finds the first process, that of strangers, and those of nodes."""
     return daemon.tree()[1:]
 
 

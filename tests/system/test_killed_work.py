@@ -60,7 +60,7 @@ class Killed(Installation, ABC):
         return Login(self.lab.username, self.lab.password), False
 
     def look(self, job: Job) -> None:
-        """A node that was once seen settled is so for ever, with what it has found."""
+        """Asserts that a node that was once seen settled is so for ever, with what it has found."""
         for node in job.nodes:
             if node.status in SETTLED:
                 before = self.settled.setdefault((job.job_id, node.node), node)
@@ -201,7 +201,7 @@ class Commands(Killed):
 
 
 def check_outputs(folder: Path) -> None:
-    """The manifest names each output on disk, and each is as it says."""
+    """Asserts that the manifest names each output on disk, and each is as it says."""
     check_files(folder)
     named = {folder / file["path"] for file in manifest(folder)}
     assert set(folder.glob("*/output/*")) <= named

@@ -17,7 +17,7 @@ MakeLab = Callable[..., Lab]
 def test_a_transfer_that_is_longer_than_the_command_timeout(
     daemon: Daemon, make_lab: MakeLab
 ) -> None:
-    """Of a node that never asks for the directory. The command alone takes less than 4 s."""
+    """The node never asks for the directory. The command alone takes less than 4 s."""
     faults = ("--fault", "omit:directory", "--fault", "trickle@3000")
     lab = make_lab(1, "--files", "1", "--size", "30000", *faults)
     with daemon.client() as client:

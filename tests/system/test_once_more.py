@@ -51,7 +51,7 @@ def config_with(tmp_path: Path, lab: Lab) -> str:
 def killed_in(
     folder: Path, config: str, moment: str, address: Path, call: Call
 ) -> Iterator[tuple[Daemon, Job]]:
-    """The daemon that came after the one that was killed, and what the caller was given."""
+    """Yields the daemon that came after the one that was killed, and what the caller was given."""
     odd = {"environ": {"CUCMD_TEST_KILLED": moment}, "module": "rig.odd_daemon"}
     with Client(address) as caller, ThreadPoolExecutor(1) as thread:
         with running_daemon(folder, config, **odd) as daemon:

@@ -48,7 +48,7 @@ def make_node(stack: ExitStack, tmp_path: Path) -> MakeNode:
 
 
 def real_logs(root: Path) -> None:
-    """What this machine has below /var/log, as it is now, and a file of more than 100 MB."""
+    """Copies what this machine has below /var/log now, and makes a file of more than 100 MB."""
     for source in Path("/var/log").rglob("*"):
         if source.is_file() and os.access(source, os.R_OK) and '"' not in source.name:
             target = root / "log" / source.relative_to("/var/log")
@@ -61,7 +61,7 @@ def real_logs(root: Path) -> None:
 
 
 def endless(root: Path) -> None:
-    """A file that no test will see the end of; sparse, so that it costs nothing here.
+    """Makes a file that no test will see the end of; sparse, so that it costs nothing here.
 
     There is room for it: else the node would be refused before its first byte.
     """
@@ -82,7 +82,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def received(job_folder: Path, address: str) -> Path:
-    """The one <ip>/<timestamp>/ folder that the node made."""
+    """Finds the one <ip>/<timestamp>/ folder that the node made."""
     host, folder = address.split(":", maxsplit=1)[0], address.replace(":", "_")
     (stamp,) = (job_folder / folder / "files" / host).iterdir()
     return stamp

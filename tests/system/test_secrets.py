@@ -190,7 +190,7 @@ def test_no_password_is_in_the_memory_of_what_reads_and_receives_files_of_nodes(
 
 
 def wrong_requests(password: str) -> Iterator[dict]:
-    """A password where it belongs, and where it does not, in requests that cannot be right."""
+    """Yields requests that cannot be right: a password where it belongs, and where it does not."""
     login = {"username": "administrator", "password": password}
     right = {"nodes": ["127.1.7.1:1"], "login": login, "collection": {"paths": ["cm/trace"]}}
     for wrong in (

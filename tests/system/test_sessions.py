@@ -118,7 +118,7 @@ class Shell:
         return self.terminal.raw[start:].replace("\r\n", "\n")
 
     def _prompt(self) -> int:
-        """The exit code that the next prompt shows. Questions before it are answered."""
+        """Reads the exit code that the next prompt shows. Questions before it are answered."""
         self._typed += 1
         start = len(self.terminal.raw)
         prompt = rf"<{self._typed} (\d+)> "
@@ -133,7 +133,7 @@ class Shell:
 
 
 def pattern(shown: str) -> str:
-    """What a page shows, as a regular expression: numbers are any numbers, ids any ids."""
+    """Writes what a page shows as a regular expression: numbers are any numbers, ids any ids."""
     lines = []
     for line in shown.splitlines():
         words = re.split(r"(\b[0-9a-f]{12}\b|\d+)", line.strip())
@@ -143,7 +143,7 @@ def pattern(shown: str) -> str:
 
 
 def steps(session: str) -> Iterator[tuple[str, str]]:
-    """What is typed, with lines that go on, and what the page shows as printed."""
+    """Yields what is typed, with lines that go on, and what the page shows as printed."""
     for step in re.split(r"^\$ ", session, flags=re.MULTILINE)[1:]:
         typed, shown = re.fullmatch(r"((?:.*\\\n)*.*\n)((?s:.*))", step).groups()
         yield typed.rstrip("\n"), shown

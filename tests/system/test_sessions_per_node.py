@@ -16,7 +16,7 @@ QUICK = ("--files", "1", "--size", "1000", "--sizing-delay", "1.5")
 
 
 def run_jobs(daemon: Daemon, lab: Lab, names: list[str]) -> list[str]:
-    """A job for each name, all at once; their outcomes."""
+    """Runs a job for each name, all at once; returns their outcomes."""
     with daemon.client() as client:
         jobs = [start(client, lab, [name]) for name in names]
         return [client.wait(job.job_id).status for job in jobs]

@@ -26,7 +26,7 @@ def test_signals_during_the_start_are_handled_after_it(tmp_path: Path) -> None:
 
 
 def serve(folder: Path, **environ: str) -> subprocess.CompletedProcess:
-    """An odd daemon that ends by itself."""
+    """Runs an odd daemon that ends by itself."""
     (folder / "cucmd.toml").write_text(CONFIG)
     command = [sys.executable, "-m", "rig.odd_daemon", "serve"]
     command += ["--config", str(folder / "cucmd.toml"), "--socket", str(folder / "s")]
@@ -66,7 +66,7 @@ def test_an_os_error_after_the_start_is_a_defect(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_at_once_holds_up_the_reload_alone(daemon: Daemon) -> None:
-    """As one on a file server that does not answer: here a pipe that nobody has written to."""
+    """One on a file server may not answer: here it is a pipe that nobody has written to."""
     config = daemon.folder / "cucmd.toml"
     config.unlink()
     os.mkfifo(config)
@@ -81,7 +81,7 @@ def test_a_file_that_cannot_be_read_at_once_holds_up_the_reload_alone(daemon: Da
 
 @contextmanager
 def draining(folder: Path) -> Iterator[Daemon]:
-    """A daemon that waits for a node that ignores Ctrl-C: until its grace is over, or not."""
+    """Yields a daemon that waits for a node that ignores Ctrl-C: until its grace is over or not."""
     faulty = running_lab(1, "--fault", "1=hang:command")
     with faulty as lab, running_daemon(folder) as daemon, daemon.client() as client:
         job = start(client, lab, grace=5)

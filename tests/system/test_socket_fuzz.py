@@ -107,7 +107,7 @@ def places(value: object) -> Iterator[tuple[dict | list, object]]:
 
 @st.composite
 def wrong(draw: st.DrawFn, job_id: str) -> bytes:
-    """A whole call with flags of any kind, and up to two fields that are not as they should be."""
+    """Draws a whole call, with flags of any kind and up to two fields not as they should be."""
     call = copy.deepcopy(draw(st.sampled_from(calls(job_id))))
     call |= draw(
         st.dictionaries(st.sampled_from([*["more", "oneway"] * 3, "upgrade"]), st.booleans())
@@ -120,7 +120,7 @@ def wrong(draw: st.DrawFn, job_id: str) -> bytes:
 
 @st.composite
 def broken(draw: st.DrawFn, job_id: str) -> bytes:
-    """A call of which some bytes are others; none that names a node, lest it name another."""
+    """Draws a call of which some bytes are others; none that names a node, lest it name another."""
     harmless = [data for data in map(encode, calls(job_id)) if NODE.encode() not in data]
     data = draw(st.sampled_from(harmless))
     for _ in range(draw(st.integers(1, 3))):
@@ -137,7 +137,7 @@ def huge(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def peers(draw: st.DrawFn, job_id: str) -> Peer:
-    """What may get it dropped comes last."""
+    """Draws a peer. What may get it dropped comes last."""
     ending = draw(st.sampled_from(["reads", "reads", "leaves", "never reads"]))
     data = b"".join(draw(st.lists(wrong(job_id), min_size=1, max_size=5)))
     last = [st.just(b""), broken(job_id), st.binary(max_size=60), st.sampled_from(KEPT)]
@@ -216,7 +216,7 @@ def unfinished(client: Client) -> int:
 
 
 def wait_until_all_have_ended(client: Client) -> None:
-    """Any number of peers; each has its own time limit."""
+    """Waits for any number of peers; each has its own time limit."""
     while left := unfinished(client):
         wait_until(lambda left=left: unfinished(client) < left, within=PATIENCE)
 

@@ -27,7 +27,7 @@ MakeLab = Callable[..., Lab]
 
 
 def serve(folder: Path, config: str, *options: str) -> subprocess.CompletedProcess:
-    """A `cucmd serve` that is expected to end by itself."""
+    """Runs a `cucmd serve` that is expected to end by itself."""
     file = folder / "cucmd.toml"
     file.write_text(config)
     command = [sys.executable, "-m", "cucmd", "serve", "--config", str(file), *options]
@@ -144,7 +144,7 @@ def test_the_directory_of_a_job_that_has_ended_may_be_removed(
 
 
 def reload(daemon: Daemon, config: str) -> str:
-    """What the log says of it."""
+    """Reloads the configuration; returns what the log says of it."""
     before = len(daemon.log.read_text())
     (daemon.folder / "cucmd.toml").write_text(config)
     daemon.signal(signal.SIGHUP)

@@ -89,7 +89,7 @@ def test_systemd_verifies_the_units_without_a_message(tmp_path):
 
 
 def nightly() -> dict[str, str]:
-    """The units that the page has, by their names."""
+    """Reads the units that the page has, by their names."""
     text = (UNITS.parent / "daemon/man/cucmd.8.md").read_text(encoding="utf-8")
     unit = re.compile(r"`/etc/systemd/system/(\S+)`:\n\n```ini\n(.*?)```", re.DOTALL)
     return dict(unit.findall(text))
@@ -230,7 +230,7 @@ class in_folder:  # noqa: N801  reads as the statement that it is
 
 
 def connects_as(group: int | None, path: Path) -> bool:
-    """Whether a user with no rights but this group's can connect."""
+    """Says whether a user with no rights but this group's can connect."""
     script = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
     python = readable_python()
     answer = subprocess.run(

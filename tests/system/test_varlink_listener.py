@@ -36,7 +36,7 @@ def names_in(folder: Path) -> list[str]:
 
 
 def can_connect(path: Path, gid: int) -> bool:
-    """Whether a user of that group alone is let in by the kernel."""
+    """Says whether a user of that group alone is let in by the kernel."""
     command = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
     python = readable_python()
     done = subprocess.run(

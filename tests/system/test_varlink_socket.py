@@ -197,7 +197,7 @@ async def test_a_server_that_ends_does_not_wait_for_the_idle(
 async def connected_through(
     path: Path, example: Example
 ) -> AsyncIterator[tuple[Peer, Callable[[], None]]]:
-    """A peer, and what cancels the server while the peer stays."""
+    """Yields a peer, and what cancels the server while the peer stays."""
     async with trio.open_nursery() as nursery:
         scope = trio.CancelScope()
 

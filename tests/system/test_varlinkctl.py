@@ -131,7 +131,7 @@ class Varlinkctl:
         return done.stdout + done.stderr
 
     def begin(self, method: str, **parameters: object) -> subprocess.Popen[str]:
-        """A stream without an end."""
+        """Starts a stream without an end."""
         call = ("call", self._address, f"io.cucmd.Jobs.{method}", json.dumps(parameters))
         command = ["varlinkctl", "--no-pager", "--json=short", "-E", *call]
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ENVIRON)
@@ -159,7 +159,7 @@ def lab() -> Iterator[Lab]:
 
 
 def ended(call: Varlinkctl, job_id: str) -> dict:
-    """The last change of a watch of the job."""
+    """Returns the last change of a watch of the job."""
     first, *later = call.more("Watch", job_id=job_id, changes=True)
     assert first["job"]["job_id"] == job_id
     assert [reply.get("job") for reply in later] == [None] * len(later)
@@ -183,7 +183,7 @@ def request_of(lab: Lab, nodes: list[str]) -> dict:
 
 @pytest.mark.long
 def test_a_case_from_start_to_delete(daemon: Daemon, lab: Lab) -> None:
-    """Every method about what a job has collected."""
+    """It calls every method about what a job has collected."""
     call = Varlinkctl(daemon)
     request = {**request_of(lab, lab.nodes), "labels": {"case": "1"}, "start_key": "k"}
     job_id = call("Start", **request)["job"]["job_id"]
@@ -221,7 +221,7 @@ def test_a_case_from_start_to_delete(daemon: Daemon, lab: Lab) -> None:
 
 @pytest.mark.long
 def test_a_cluster_is_asked_and_commands_are_run_on_it(tmp_path: Path) -> None:
-    """Every method about what the daemon knows, about commands, and about checks."""
+    """It calls every method about what the daemon knows, about commands, and about checks."""
     with ExitStack() as stack:
         lab = stack.enter_context(running_lab(2, "--port", free_port()))
         login = {"username": lab.username, "password": lab.password}

@@ -211,7 +211,7 @@ async def test_a_frame_that_is_too_long_is_not_sent(workers: Workers, tmp_path: 
 
 @contextmanager
 def descriptors_left(count: int) -> Iterator[None]:
-    """This process can open so many more, and no others."""
+    """Lets this process open so many more, and no others."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     room = [os.open(os.devnull, os.O_RDONLY) for _ in range(count)]
     full = max(map(int, os.listdir("/proc/self/fd"))) + 1

@@ -62,7 +62,7 @@ class Canned:
         self.on_each(method, steps)
 
     def on_each(self, method: str, *calls: tuple) -> None:
-        """The steps of the first call, of the second, and so on; those of the last stay."""
+        """Sets the steps of the first call, of the second, and so on; those of the last stay."""
         self._steps[method if "." in method else f"io.cucmd.Jobs.{method}"] = list(calls)
 
     def on_list(self, by_status: dict[str | None, list]) -> None:
@@ -72,7 +72,7 @@ class Canned:
         )
 
     def watch(self, *jobs: dict, then: threading.Event | None = None) -> None:
-        """A watch that shows these states and, unless there is an event to wait for, ends."""
+        """Sets a watch that shows these states and, unless there is an event to wait for, ends."""
         changes = [
             self.reply(
                 {"sequence": number, "missed": 0, "job": job},

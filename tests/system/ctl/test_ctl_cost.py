@@ -13,7 +13,7 @@ HEAVY = ("trio", "trio_asyncio", "asyncio", "asyncssh", "cryptography", "rich", 
 
 
 def loaded(program: str, *arguments: str) -> list[str]:
-    """The modules that a program has loaded by its end, beyond those of a bare Python."""
+    """Lists the modules that a program has loaded by its end, beyond those of a bare Python."""
     # Coverage measures every child, and loads what it needs for that.
     environ = {name: value for name, value in os.environ.items() if "COVERAGE" not in name}
     report = "; import sys, json; print(json.dumps(sorted(sys.modules)), file=sys.stderr)"

@@ -59,7 +59,7 @@ def interrupted(canned, environ, number):
 
 
 def test_ctrl_c_that_python_would_lose_is_not(environ):
-    """In a destructor; it is printed there, and forgotten."""
+    """It comes in a destructor; it is printed there, and forgotten."""
     program = (
         "import os, signal, sys, time, types; from cucmctl.__main__ import command\n"
         "class Late:\n"
@@ -159,7 +159,7 @@ def test_ctrl_c_at_any_moment_of_an_export(daemon, make_lab, environ, tmp_path, 
 
 
 def check_whole(path, form):
-    """Its three logs and transcript, and three documents."""
+    """Asserts that its three logs and transcript, and three documents, are there."""
     if form == "zip":
         with zipfile.ZipFile(path) as archive:
             assert archive.testzip() is None

@@ -30,7 +30,7 @@ def cluster(job, node):
 
 
 def assert_clean(screen):
-    """The terminal has its own screen, its cursor and its settings back."""
+    """Asserts that the terminal has its own screen, its cursor and its settings back."""
     assert screen.alternate is None
     assert screen.cursor_shown
     assert screen.settings == screen.before

@@ -35,7 +35,7 @@ COMMANDS = {"commands": [STATUS, SERVICES]}
 
 
 def asked(canned):
-    """The request, after what is looked up before it."""
+    """Returns the request, which comes after what is looked up first."""
     (request,) = [parameters for method, parameters in canned.calls if method == "Start:commands"]
     return request
 

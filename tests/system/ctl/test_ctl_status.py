@@ -330,7 +330,7 @@ def test_the_window_is_in_one_zone_with_that_of_the_nodes_in_brackets(
 
 @pytest.mark.parametrize("colour", [True, False])
 def test_what_is_missing_of_the_window_stands_first(canned, terminal, ctl, job, node, colour):
-    """How much, too; and below a job that has succeeded."""
+    """It says how much, too, and stands so below a job that has succeeded."""
     gap = {"path": "calllogs", "missing": "begin", "at": "2026-03-01T22:57:09Z", "seconds": 1929}
     less = node(
         "ccm-pub", coverage="begins 22:57 (UTC)", gaps=[gap], extent={"besides": []}, zone="UTC"

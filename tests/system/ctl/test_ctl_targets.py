@@ -285,7 +285,7 @@ def test_a_misspelt_command_is_refused_before_the_password_is_asked_for(canned, 
 
 
 def knows(canned, cluster):
-    """A daemon that has this cluster, and none else that was asked."""
+    """Gives the daemon this cluster, and none else that it is asked for."""
     known = [{**BERN, "name": cluster}]
     canned.on("Clusters", lambda asked: {"clusters": [] if "name" in asked else known})
 

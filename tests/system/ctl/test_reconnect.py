@@ -84,7 +84,7 @@ def test_the_end_of_the_wait_is_exit_69(canned, ctl, job):
 
 @pytest.mark.long
 def test_a_daemon_that_accepts_and_says_nothing_is_not_back(canned, job):
-    """As while systemd holds the socket, and the service does not start."""
+    """It is so while systemd holds the socket, and the service does not start."""
     silence = threading.Event()
     canned.on_each("Watch", (state(canned, job("running")), None), (silence,))
     told = Told()

@@ -211,7 +211,7 @@ async def test_after_its_time_the_error_is_raised(client, told, reconnect, autoj
 async def test_a_daemon_that_accepts_and_says_nothing_is_not_back(
     serving, client, told, autojump_clock
 ):
-    """As while systemd holds the socket, and the service does not start."""
+    """It is so while systemd holds the socket, and the service does not start."""
 
     async def silent(caller):
         await caller.left_after(1)

@@ -56,7 +56,7 @@ async def test_a_job_from_its_start_to_its_deletion(daemon: Daemon, make_lab: Ma
 
 
 async def test_calls_that_are_cancelled_anywhere_leave_nothing(daemon: Daemon) -> None:
-    """Each after other steps of the loop, beside calls that are not cancelled."""
+    """Each is cancelled after other steps of the loop, beside calls that are not."""
     async with open_client(daemon.socket, connections=4) as client:
 
         async def cancelled(after: int) -> None:

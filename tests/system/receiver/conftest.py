@@ -94,7 +94,7 @@ def connections(port: int) -> int:
 
 
 def receiving() -> list[int]:
-    """The first process, and those that it has forked."""
+    """Finds the first process, and those that it has forked."""
     return [pid for pid in processes() if "cucmd.worker.first" in command_line(pid)]
 
 
@@ -267,7 +267,7 @@ class Raw:
 
 @contextmanager
 def transport_of(port: int, source: str = "127.0.0.1") -> Iterator[paramiko.Transport]:
-    """A connection that has not logged in."""
+    """Opens a connection that has not logged in."""
     import socket
 
     with socket.create_connection(("127.0.0.1", port), 10, (source, 0)) as connection:

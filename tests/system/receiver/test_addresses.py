@@ -140,7 +140,7 @@ async def test_an_address_has_no_process_until_it_connects(
 
 
 def is_open_here(folder: Path) -> bool:
-    """Whether this process has something of the folder open, as a moment after it was handed on."""
+    """Says whether this process has something of the folder open, as just after handing it on."""
     for descriptor in os.listdir("/proc/self/fd"):
         with suppress(FileNotFoundError):  # that of the listing
             if os.readlink(f"/proc/self/fd/{descriptor}").startswith(str(folder)):

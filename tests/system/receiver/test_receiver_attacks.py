@@ -61,7 +61,7 @@ async def test_an_ssh_packet_that_is_too_long_cuts_the_connection_off(
 async def test_replies_that_are_not_read_are_bounded(
     target: Any, other: Any, until: Any, connected: Any, resident: Any
 ) -> None:
-    """A thousand times: open a listing of 60 KB, read it, close it; and never take a reply."""
+    """It opens a listing of 60 KB, reads it, closes it, a thousand times; and takes no reply."""
     target.folder.mkdir()
     for number in range(200):
         (target.folder / f"{'x' * 250}{number}").touch()

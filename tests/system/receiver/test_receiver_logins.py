@@ -17,7 +17,7 @@ pytestmark = pytest.mark.long
 
 
 def wrong(other: Any, port: int, username: str) -> None:
-    """A connection with a wrong login, until that is refused."""
+    """Connects with a wrong login, until that is refused."""
     with (
         other.transport_of(port) as transport,
         pytest.raises(paramiko.AuthenticationException),
@@ -190,7 +190,7 @@ class Strangers:
         return self._stack.enter_context(socket.create_connection(peer, 5, (source, 0)))
 
     async def greeted(self, source: str = "127.0.0.9") -> bool:
-        """Whether one more is let in."""
+        """Says whether one more is let in."""
         with suppress(ConnectionResetError):
             return bool(await trio.to_thread.run_sync(self.connect(source).recv, 100))
         return False

@@ -24,7 +24,7 @@ def stranger(port: int) -> Iterator[socket.socket]:
 
 
 def read_until(connection: socket.socket, done: Callable[[bytes], bool]) -> bytes:
-    """What it says, until `done` or the end."""
+    """Reads what it says, until `done` or the end."""
     heard = b""
     while not done(heard):
         try:

@@ -63,7 +63,7 @@ async def test_what_it_said_before_its_end_is_read_where_a_write_notices_that(
 async def test_one_that_does_not_end_a_login_is_killed_and_the_others_may_be_tried_again(
     receiver: Any, tmp_path: Path, until: Any
 ) -> None:
-    """As where a disk takes more than a second for the last write."""
+    """It is so where a disk takes more than a second for the last write."""
     ended, other = (
         receiver.open_upload_target(tmp_path / name, name=name) for name in ("ended", "other")
     )

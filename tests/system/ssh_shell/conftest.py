@@ -136,7 +136,7 @@ def host_key(algorithm: str = "ecdsa-sha2-nistp256") -> asyncssh.SSHKey:
 async def serve(
     node: Node, keys: Sequence[asyncssh.SSHKey] = (), port: int = 0, **options: Any
 ) -> AsyncIterator[Node]:
-    """A node that listens on a free port of loopback."""
+    """Lets the node listen on a free port of loopback."""
     keys = keys or [host_key()]
     merged = {**usual_algorithms(legacy=True).options(), **options}
 
@@ -166,7 +166,7 @@ async def serve(
 
 @asynccontextmanager
 async def raw_peer(handler: Callable[[trio.SocketStream], Awaitable[None]]) -> AsyncIterator[int]:
-    """A TCP server that is no SSH server; yields its port."""
+    """Runs a TCP server that is no SSH server; yields its port."""
     async with trio.open_nursery() as nursery:
         listeners = await nursery.start(trio.serve_tcp, handler, 0)
         yield listeners[0].socket.getsockname()[1]

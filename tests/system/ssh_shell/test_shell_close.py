@@ -27,7 +27,7 @@ async def test_closing_again_does_no_harm(node, connect):
 async def test_node_that_stops_reading_is_cut_when_the_grace_is_over(
     node, connect, ssh, mock_clock
 ):
-    """In virtual time, which does not go on by itself: who waits for longer waits for ever."""
+    """Virtual time does not go on by itself: who waits for longer waits for ever."""
     before = ssh.open_sockets()
     shell = await connect(node.port)
     transport = node.sessions[0].channel.get_connection()._transport

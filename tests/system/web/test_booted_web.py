@@ -88,7 +88,7 @@ print(connection.getresponse().status)
 
 
 def ask(host: Host, user: str, *headers: str) -> str:
-    """The status of a reply to that user, or `not permitted` where the kernel says so."""
+    """Returns the status of a reply to that user, or `not permitted` where the kernel says so."""
     done = host.debian.run("/opt/cucmd/bin/python", "-c", _ASK, PATH, *headers, user=user)
     return (done.stdout or done.stderr).strip()
 

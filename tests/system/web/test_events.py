@@ -179,7 +179,7 @@ def listening_sockets(web: Web, path: str, number: int) -> Iterator[list[socket.
 
 
 def read_all(readers: list[socket.socket]) -> list[list[dict[str, str]]]:
-    """The events of each, until it ends."""
+    """Reads the events of each, until it ends."""
     came: dict[socket.socket, bytearray] = {reader: bytearray() for reader in readers}
     with selectors.DefaultSelector() as selector:
         for reader in readers:

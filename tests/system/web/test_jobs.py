@@ -40,7 +40,7 @@ def request(lab: Lab, **more: object) -> dict[str, object]:
 
 
 def ended(web: Web, job_id: str) -> Job:
-    """The job once it is closed."""
+    """Waits until the job is closed, and returns it."""
     with web.events(f"/jobs/{job_id}/events") as events:
         for _ in events:
             pass

@@ -45,7 +45,7 @@ def request(verb: str, path: str, *headers: str, version: str = "1.1") -> bytes:
 
 
 def said(sock: socket.socket) -> bytes:
-    """All that comes until the connection is closed."""
+    """Reads all that comes until the connection is closed."""
     parts = []
     with suppress(ConnectionResetError):
         while part := sock.recv(65536):

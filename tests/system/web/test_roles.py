@@ -59,7 +59,7 @@ class Asking(Struct, frozen=True):
 
 
 def outcome(right: Right | None, *, role: str) -> int | None:
-    """The status with which that role is refused, or None."""
+    """Returns the status with which that role is refused, or None."""
     looks_only = role == "view" and right not in (None, Right.VIEW)
     return 403 if looks_only else None
 
@@ -88,7 +88,7 @@ class Served(Struct):
     def asked(
         self, who: Asking, verb: str, path: str, body: object = None, **headers: str
     ) -> Answer:
-        """The reply; of one that is no refusal its head alone, since some never end."""
+        """Returns the reply; of one that is no refusal its head alone, since some never end."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if who.token:
             sent["authorization"] = f"Bearer {self.secrets[who.token]}"
@@ -163,7 +163,7 @@ def test_what_is_for_anybody_does_not_look_at_who_asks(
 
 
 def started(served: Served, who: Asking, key: str) -> dict[str, object]:
-    """The job of a start: of a node that refuses connections."""
+    """Starts a job of a node that refuses connections, and returns it."""
     body = START | {"nodes": ["127.0.0.1:1"]}
     answer = served.asked(who, "POST", "/jobs", body, idempotency_key=key)
     assert answer.status == 201, answer.body

@@ -50,7 +50,7 @@ def notices(tmp_path: Path) -> Iterator[socket.socket]:
 def serving(
     config: Path, notices: socket.socket, *options: str, environ: Mapping[str, str] | None = None
 ) -> Iterator[Child]:
-    """A server that has said READY=1."""
+    """Yields a server that has said READY=1."""
     command = [sys.executable, "-m", "cucmweb", "serve", "--config", str(config), *options]
     own = {"NOTIFY_SOCKET": notices.getsockname(), **(environ or {})}
     process = subprocess.Popen(command, env=os.environ | own, preexec_fn=die_with_parent)
@@ -63,7 +63,7 @@ def serving(
 
 
 def ask(path: Path, **headers: str) -> int:
-    """The status of the reply to a request at a Unix socket."""
+    """Returns the status of the reply to a request at a Unix socket."""
     connection = http.client.HTTPConnection("localhost")
     connection.sock = socket.socket(socket.AF_UNIX)
     try:
