@@ -145,7 +145,7 @@ def ours(file: Path) -> Iterator[tuple[str, str]]:
 
 
 def file_of(module: str) -> Path | None:
-    """The file that an import of `module`, or of a name in it, leads to."""
+    """Finds the file that an import of `module`, or of a name in it, leads to."""
     root = {folder.name: folder for folder in ALL}.get(module.split(".", maxsplit=1)[0])
     if root is None:
         return None

@@ -52,7 +52,7 @@ def all_patterns() -> dict[str, re.Pattern]:
 
 
 def all_parsers() -> dict[str, Callable[..., object]]:
-    """The functions of `vos` that are given the lines of an answer."""
+    """Finds the functions of `vos` that are given the lines of an answer."""
     found: dict[str, Callable[..., object]] = {}
     for module in modules(vos):
         for name, value in vars(module).items():

@@ -46,6 +46,6 @@ def test_every_link_leads_to_a_file_and_its_heading(page: Path) -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """The names of its headings, as GitHub makes them."""
+    """Lists the names of its headings, as GitHub makes them."""
     headings = HEADING.findall(page.read_text())
     return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}

@@ -14,7 +14,7 @@ from rig.sources import DAEMON, OF_ASYNCIO, WEB, docstring, files_of, part, root
 
 
 def own_names(tree: list[ast.AST]) -> Iterator[str]:
-    """Of functions, and of attributes that a class of the file has or sets of itself."""
+    """Yields those of functions, and of attributes that a class of it has or sets of itself."""
     for node in tree:
         match node:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):

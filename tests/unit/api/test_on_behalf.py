@@ -77,7 +77,7 @@ async def opened(tmp_path: Path, limits: Limits | None = None) -> AsyncIterator[
 
 
 async def call(peer: Peer, method: str, *parameters: dict, **flags: bool) -> dict:
-    """The parameters of the reply."""
+    """Returns the parameters of the reply."""
     merged = {name: value for part in parameters for name, value in part.items()}
     reply = await peer.call(f"{INTERFACE}.{method}", merged, **flags)
     assert "error" not in reply, reply
@@ -85,7 +85,7 @@ async def call(peer: Peer, method: str, *parameters: dict, **flags: bool) -> dic
 
 
 async def refusal(peer: Peer, method: str, *parameters: dict, **flags: bool) -> tuple[str, dict]:
-    """The error's name without that of its interface, and its fields."""
+    """Returns the error's name without that of its interface, and its fields."""
     merged = {name: value for part in parameters for name, value in part.items()}
     reply = await peer.call(f"{INTERFACE}.{method}", merged, **flags)
     return reply["error"].rpartition(".")[2], reply["parameters"]

@@ -35,7 +35,7 @@ async def sends(task: NodeTask, report: Report) -> tuple[str, ...]:
 
 
 async def partial_job(harness: SupervisorHarness) -> str:
-    """A closed job: a has succeeded with a file, b has failed. It would succeed now."""
+    """Makes a closed job: a has succeeded with a file, b has failed. It would succeed now."""
     harness.behaviours = {"a": sends, "b": fails_with(Code.STALLED)}
     job_id = await harness.start("a", "b")
     await harness.ended(job_id)

@@ -33,7 +33,7 @@ class Harness(msgspec.Struct):
 
 @asynccontextmanager
 async def opened(tmp_path: Path) -> AsyncIterator[Harness]:
-    """A job of more files, and with a longer transcript, than are in one reply."""
+    """Makes a job of more files, and with a longer transcript, than are in one reply."""
     async with supervisor_harness(tmp_path) as harness:
         job_id = await harness.start("a")
         await harness.ended(job_id)

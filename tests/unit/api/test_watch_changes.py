@@ -152,7 +152,8 @@ class Watched:
         self._closed: set[str] = set()
 
     async def next(self) -> JobChange | ShownJob:
-        """The next change; once a job is closed, its revisions are those that follow each other.
+        """Reads the next change; once a job is closed, its revisions are those that follow each
+        other.
 
         While it runs, states that follow each other during a save are one change.
         """

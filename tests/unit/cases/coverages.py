@@ -47,7 +47,7 @@ class Cases:
         written_for: tuple[str, ...] = (),
         unverified: tuple[str, ...] = (),
     ) -> Job:
-        """A job that has ended; of each node its state."""
+        """Makes a job that has ended, with each node in its state."""
         work = Collect(
             paths, since=SINCE, until=UNTIL, written_for=written_for, unverified=unverified
         )

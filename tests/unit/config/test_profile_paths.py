@@ -131,7 +131,7 @@ def test_a_profile_says_which_of_its_paths_no_document_has(name: str) -> None:
 
 
 def rows(section: str) -> list[list[str]]:
-    """The cells of the tables of a section of the notes."""
+    """Reads the cells of the tables of a section of the notes."""
     text = NOTES.partition(f"# {section} ")[2].partition("\n#")[0]
     return [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
 
@@ -151,7 +151,7 @@ def test_the_notes_say_which_document_has_a_path(profile: Profile, path: str) ->
 
 
 def collected(profile: Profile, path: str) -> list[str]:
-    """The files of a node of the lab that `file get` of the path means, whatever their age."""
+    """Lists the files of a node of the lab that `file get` of the path means, of whatever age."""
     files = files_of(profile.location, 1, Shape())
     try:
         found = select(files, Get(profile.location, path, recurs=profile.recurs), NOW)

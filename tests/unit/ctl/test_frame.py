@@ -19,7 +19,7 @@ STATUSES = st.lists(st.sampled_from(list(URGENCY)), max_size=60)
 @pytest.fixture
 def frame():
     def _frame(job, width=80, height=24, rates=None, now=0.0, **more):
-        """The first two lines are the heading, then each node has one."""
+        """Returns the lines: the first two are the heading, then each node has one."""
         at = BEGAN + timedelta(seconds=now)
         lines = Frame(job, rates or Rates(), now, at, width, **more).lines(height)
         return [line.plain.rstrip() for line in lines]

@@ -26,7 +26,7 @@ class Harness:
         self.deletions = Deletions(self.supervisor, self.store)
 
     async def job(self, **fields: object) -> str:
-        """A closed job with a file."""
+        """Makes a closed job with a file."""
         job_id = await self.supervised.start("a", **fields)
         await self.supervised.ended(job_id)
         await self.supervisor.closed(job_id)

@@ -16,7 +16,7 @@ from rig.supervised import SupervisorHarness, fails_with, hang, supervisor_harne
 
 
 async def failed_job(harness: SupervisorHarness, **fields: object) -> str:
-    """A closed job of one node, which would hang at the next try."""
+    """Makes a closed job of one node, which would hang at the next try."""
     harness.behaviours = {"a": fails_with(Code.CONNECTION_LOST)}
     job_id = await harness.start("a", **fields)
     await harness.ended(job_id)

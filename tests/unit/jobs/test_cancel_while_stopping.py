@@ -14,7 +14,7 @@ STEPS = 60  # a stop of a job without connections has about 40
 
 
 async def closes_slowly(task: NodeTask, report: Report) -> tuple[str, ...]:
-    """A connection that needs its grace period."""
+    """Behaves as a connection that needs its grace period."""
     try:
         await trio.sleep_forever()
     finally:

@@ -102,7 +102,7 @@ async def test_after_a_kill_a_node_on_which_it_may_run_is_named(
 
 
 async def retried(harness: SupervisorHarness, job_id: str, behaviour: Behaviour) -> Job:
-    """The job once its only node was tried again, as the store has it."""
+    """Tries the only node of the job again; returns the job as the store has it then."""
     harness.behaviours["a"] = behaviour
     await harness.supervisor.retry(
         job_id, lambda job: (after := job.retry(frozenset({0})), harness.tasks(after))
@@ -114,7 +114,7 @@ async def retried(harness: SupervisorHarness, job_id: str, behaviour: Behaviour)
 
 
 def ends_as(name: str, *, running: bool) -> Behaviour:
-    """The node fails, with a capture of that name; `running`: nothing shows that it has ended."""
+    """Lets the node fail, with a capture of that name; `running`: nothing shows that it ended."""
 
     async def behaviour(task: NodeTask, report: Report) -> tuple[str, ...]:
         report.attempt(task.first_attempt)
@@ -185,7 +185,7 @@ def test_a_failure_names_a_capture_once_it_is_given_up() -> None:
 
 
 def job_with(captured: Captured, said: str = "late") -> Job:
-    """A job whose node has failed, and that was not closed."""
+    """Makes a job whose node has failed, and that was not closed."""
     job = Job("0a1b2c3d4e5f", NOW, WORK, Timeouts(), 1, (Node("a"),))
     return killed(job, captured).fail_unsettled(NOW, failure(Code.JOB_TIMEOUT, said))
 

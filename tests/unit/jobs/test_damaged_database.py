@@ -37,7 +37,7 @@ def damage(path: Path) -> None:
 
 @asynccontextmanager
 async def three_jobs(tmp_path: Path) -> AsyncIterator[SupervisorHarness]:
-    """One that has ended, one that runs, one that waits for it."""
+    """Makes one job that has ended, one that runs, and one that waits for it."""
     async with supervisor_harness(tmp_path, Limits(jobs=1)) as harness:
         harness.behaviours["a"] = hang
         await harness.ended(await harness.start("c", job_id=ENDED))

@@ -27,7 +27,7 @@ from rig.supervised import Behaviour, SupervisorHarness, hang, statuses, supervi
 
 
 def brings(files: int, ends: trio.Event | None = None) -> Behaviour:
-    """A node that pushes so many files, and ends once `ends` is set."""
+    """Lets a node push so many files, and end once `ends` is set."""
 
     async def behaviour(task: NodeTask, report: Report) -> tuple[str, ...]:
         target = Target(task.node, f"{task.folder.name}/files/")

@@ -31,7 +31,7 @@ async def brings_one(task: NodeTask, report: Report) -> tuple[str, ...]:
 
 
 async def collected(harness: SupervisorHarness, *nodes: str) -> Job:
-    """A job over these nodes that has ended, as a request plans it. Each brings one file."""
+    """Runs a job over these nodes to its end, as a request plans it. Each brings one file."""
     planner = Planner(Config(), {}, harness.supervisor.directory)
     request = StartRequest(nodes, LOGIN, Collection(paths=("x",)))
     job, tasks = planned_by(planner, request)
@@ -71,7 +71,7 @@ async def test_nodes_whose_names_differ_only_in_a_colon_have_folders_of_their_ow
 async def test_a_restart_finds_the_folder_where_the_version_that_began_the_job_made_it(
     tmp_path: Path,
 ) -> None:
-    """Of a job of an older version, which gave no node a marked folder, and of one of today."""
+    """One job is of an older version, which gave no node a marked folder, one of today."""
     marked = Node("output", marked=True)
     for job_id, nodes in (("0a1b2c3d4e5f", (Node("output"),)), ("1a1b2c3d4e5f", (marked,))):
         job = Job(job_id, NOW, Collect(("x",)), Timeouts(), 8, nodes)

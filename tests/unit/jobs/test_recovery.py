@@ -119,7 +119,7 @@ async def test_what_a_restart_could_not_put_on_record_is_tried_again_at_the_end(
 
 @pytest.mark.long
 async def test_a_restart_has_one_page_and_one_node_in_memory(tmp_path: Path) -> None:
-    """Of a job of 25 nodes; all names together were 2 GB for a large one."""
+    """The job has 25 nodes; all names together were 2 GB for a large one."""
     nodes = tuple(Node(f"n{number:02}") for number in range(25))
     job = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, nodes)
 
@@ -248,7 +248,7 @@ def forbid_looking(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def cut_off(tmp_path: Path) -> str:
-    """A job that was stopped with its end saved and a file that is not on record."""
+    """Stores a job that was stopped with its end saved and a file that is not on record."""
     job = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, (Node("a"),))
     async with open_store(tmp_path / "cucmd.db") as store:
         await store.add_job(job)

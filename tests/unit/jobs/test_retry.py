@@ -28,7 +28,7 @@ from rig.supervised import (
 
 
 async def failed_job(harness: SupervisorHarness, **fields: object) -> str:
-    """A job in which a has succeeded and b has failed."""
+    """Makes a job in which a has succeeded and b has failed."""
     harness.behaviours = {"b": fails_with(Code.CONNECTION_LOST)}
     job_id = await harness.start("a", "b", **fields)
     job = await harness.ended(job_id)

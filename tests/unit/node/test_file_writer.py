@@ -53,7 +53,7 @@ def disk() -> Iterator[threading.Event]:
 
 
 async def held(writer: FileWriter, disk: threading.Event) -> File:
-    """A file, once the thread waits for its disk."""
+    """Appends to a file, and returns it once the thread waits for its disk."""
     file = File(disk)
     writer.append(file, b"held")
     await trio.to_thread.run_sync(file.reached.wait)

@@ -73,7 +73,7 @@ async def test_an_empty_line_is_typed_after_each_5_s_of_silence(
 async def test_a_banner_that_stops_for_seconds_in_the_middle_of_a_line(
     tmp_path: Path, autojump_clock: Clock
 ) -> None:
-    """As on a busy node of release 11.5, and with a resolver that does not answer."""
+    """It stops so on a busy node of release 11.5, and with a resolver that does not answer."""
 
     async def slow(node: Node) -> None:
         for piece in ("Checking DNS:", " none", "\r\nVMware Installation:", "\r\n"):

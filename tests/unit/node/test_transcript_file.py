@@ -113,7 +113,7 @@ async def test_a_session_that_goes_past_midnight_says_that_a_day_begins(tmp_path
 
 
 async def test_of_much_that_comes_at_once_the_beginning_is_kept(tmp_path: Path) -> None:
-    """As after a time in which the disk did not answer."""
+    """It comes so after a time in which the disk did not answer."""
 
     class Gathered(WritesAtOnce):
         async def close(self, file: AppendedFile) -> None:

@@ -118,7 +118,7 @@ def test_the_credential_of_a_settled_node_is_not_needed_for_a_resume(
 def test_what_nodes_would_send_counts_against_the_quota_of_a_resumed_dry_run(
     two_clusters: Planner, tmp_path: Path, fits: bool | None, left: int
 ) -> None:
-    """Of those that have ended. One that was at work is asked again."""
+    """Those that have ended count. One that was at work is asked again."""
     estimate = Estimate(Collection(paths=("x",)))
     asked = StartRequest(("a", "b"), Login(), dry_run=estimate)
     job, _ = planned_by(two_clusters, asked)

@@ -107,7 +107,7 @@ NO_STAMPS = {
 
 
 def last_of(text: bytes, size: int, by: datetime = BY) -> Stamp | None:
-    """The last stamp, read in pieces of `size`."""
+    """Finds the last stamp, read in pieces of `size`."""
     first = first_stamp(text, by)
     assert first is not None
     last = LastStamp(first, by)

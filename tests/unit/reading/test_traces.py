@@ -35,7 +35,7 @@ def log4j(lines: int = 6000) -> bytes:
 
 
 def span_of(path: Path) -> tuple[datetime | None, datetime | None]:
-    """The first and the last stamp of a file, by the node's clock."""
+    """Finds the first and the last stamp of a file, by the node's clock."""
     first = look(path, BY).first
     if first is None:
         return None, None

@@ -82,7 +82,7 @@ def test_a_gzip_that_is_cut_anywhere_is_found(name: str) -> None:
 
 
 def whole_at(name: str, cut: bytes) -> bool:
-    """Where the cut is between two members, nothing in the file shows it."""
+    """Says whether it passes for whole: where the cut is between two members, nothing shows it."""
     try:
         gzip.decompress(cut)
     except (EOFError, gzip.BadGzipFile, zlib.error):
@@ -233,7 +233,7 @@ class Repeated(io.RawIOBase):
 
 
 def packed(beginning: bytes, piece: bytes) -> Repeated:
-    """A gzip whose content is `beginning` and then `piece` without end, packed as small as can be.
+    """Packs a gzip whose content is `beginning` and then `piece` without end, as small as can be.
 
     Each piece is packed without reference to the one before it.
     """

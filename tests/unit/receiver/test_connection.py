@@ -9,7 +9,7 @@ from cucmd.receiver.limits import MIB, ReceiverLimits
 
 
 async def connection(unread: int = 0, deferred: int = 0, variables: int = 0) -> Connection:
-    """One that has logged in and has opened its session, with asyncssh's side of it."""
+    """Makes one that has logged in and has opened its session, with asyncssh's side of it."""
     made = Connection(Mock(limits=ReceiverLimits()), "192.0.2.5")
     ssh = Mock(_deferred_packets=[b""] * deferred)
     ssh._transport.get_write_buffer_size.return_value = unread

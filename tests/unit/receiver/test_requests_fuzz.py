@@ -56,7 +56,7 @@ def tree(folder: Path) -> list[tuple[str, bytes]]:
 
 
 def feed(stream: bytes) -> None:
-    """One session with these bytes, in a target with a link that leads out."""
+    """Runs one session with these bytes, in a target with a link that leads out."""
     before = os.listdir("/proc/self/fd")
     with tempfile.TemporaryDirectory() as name:
         outside = Path(name) / "outside"

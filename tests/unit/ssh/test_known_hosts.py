@@ -136,7 +136,7 @@ def test_forget_returns_how_many_keys_and_leaves_the_others(known, make_key):
 
 
 def test_forget_changes_nothing_but_the_name(known, make_key):
-    """As a person or another program writes such lines: comments, TABs, CRLF, no end of line."""
+    """A person or another program writes such lines: comments, TABs, CRLF, no end of line."""
     before, after = (
         f"# by hand\r\n\nnode.example,{name}other.example\t{make_key(1)} of Anna, 2024 \r\n"
         f"  [10.0.0.1]:2022,third.example  {make_key(2)} pub\n@cert-authority * {make_key(3)} ca"

@@ -67,7 +67,7 @@ def test_another_key_remembered_by_another_connection_meanwhile_ends_the_login(
 
 
 def offer(login: NodeLogin, *methods: str) -> None:
-    """What the server can continue with, by its last USERAUTH_FAILURE."""
+    """Sets what the server can continue with, by its last USERAUTH_FAILURE."""
     login.connection = SimpleNamespace(
         get_server_auth_methods=lambda: list(methods),
         get_extra_info={}.get,

@@ -22,7 +22,7 @@ BOTH = Found((PUB, SUB), "15.0.1", ("Successful",))
 
 
 async def begun(store: Store, node: str, found: Found | None, number: int = 1) -> Job:
-    """A discovery that runs, with what the node has said so far."""
+    """Stores a discovery that runs, with what the node has said so far."""
     job = Job(f"{number:012x}", NOW, Discover(), Timeouts(), 8, (Node(node),))
     await store.add_job(job)
     running = job.begin(NOW)

@@ -30,7 +30,7 @@ async def sent(
     work: Work = COLLECT,
     fails: bool = False,
 ) -> Job:
-    """A job whose node has sent so many bytes in so many seconds, and ends `after` seconds."""
+    """Stores a job whose node sent `size` bytes in `seconds`, and ends `after` seconds past NOW."""
     then = NOW + timedelta(seconds=after)
     job = Job(f"{number:012x}", NOW, work, Timeouts(), 8, (Node(name),))
     await store.add_job(job)

@@ -55,7 +55,7 @@ def damage_pages(path: Path) -> None:
 
 
 def damage_a_trigger(path: Path) -> None:
-    """No damage to SQLite, before the first write."""
+    """Does damage that is none to SQLite, before the first write."""
     content = path.read_bytes()
     assert b"WHERE position = NEW.job" in content
     path.write_bytes(content.replace(b"WHERE position = NEW.job", b"WHERE positinn = NEW.job", 1))

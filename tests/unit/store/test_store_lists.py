@@ -18,7 +18,7 @@ MakeJob = Callable[..., Job]
 
 
 def jobs(make_job: MakeJob) -> list[Job]:
-    """One of each combination of labels, targets and age."""
+    """Makes one of each combination of labels, targets and age."""
     labels = ({}, {"case": "1"}, {"case": "2"}, {"case": "1", "site": "bern"})
     asked = (("berlin",), ("a",), ())
     made = []

@@ -33,7 +33,7 @@ def load(dump: Path, path: Path) -> None:
 
 
 def jobs_of_every_state() -> list[Job]:
-    """A job of each state, with nodes of each state, and collections with every field."""
+    """Makes a job of each state, with nodes of each state, and collections with every field."""
     plain = Collect(("syslog/*",))
     full = Collect(
         ("cm/trace/ccm/sdl/*", 'say "it"\\n'), "sdl", "inactivelog", "ä.*", True, True, **WINDOW

@@ -53,7 +53,7 @@ class Steps(trio.abc.Instrument):
 async def steps_for(
     frames: list[dict | bytes], *, gone: bool, authorize: Callable[..., None], requests: int
 ) -> int:
-    """The steps of a connection that finds all of these in its socket, and then the end."""
+    """Counts the steps of a connection that finds all of these in its socket, and then the end."""
     ours, theirs = trio.testing.memory_stream_pair()
     steps = Steps()
     methods = MethodTable([Example().interface()], INFO)

@@ -308,7 +308,7 @@ async def test_a_stream_does_not_keep_its_frame(connect: Connect, call: Callable
 
 
 def held_by_frames(connection: object) -> list[bytes]:
-    """The bytes in local variables of the coroutines that serve the connection."""
+    """Finds the bytes in local variables of the coroutines that serve the connection."""
     found: list[bytes] = []
     for coroutine in (one for one in gc.get_objects() if inspect.iscoroutine(one)):
         frame = coroutine.cr_frame

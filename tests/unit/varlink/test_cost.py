@@ -17,7 +17,7 @@ MOST_TIMES = 40
 
 
 def filled(before: bytes, part: bytes, after: bytes) -> bytes:
-    """A frame of almost the full length: one call of Echo, with so many parts in its parameters."""
+    """Fills a frame to almost full length: a call of Echo with so many parts in its parameters."""
     begin = b'{"method":"io.example.Test.Echo","parameters":' + before
     count = (LONGEST_FRAME - len(begin) - len(after) - 1) // len(part)
     return begin + part * count + after + b"}"
@@ -43,7 +43,7 @@ HOSTILE = {
 
 
 def seconds(frame: bytes) -> float:
-    """The least processor time of three tries, from the bytes to the request or the error."""
+    """Measures the least processor time of three tries, from the bytes to the request or error."""
     return min(_once(frame) for _ in range(3))
 
 

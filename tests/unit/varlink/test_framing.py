@@ -14,7 +14,7 @@ from rig.example_interface import Nothing, Number
 
 
 def taken(frames: Frames, pieces: list[bytes]) -> list[bytes | str]:
-    """All frames of what is fed in pieces; at the end the text of the error, if it came to one."""
+    """Takes all frames of what is fed in pieces, then the text of the error, if it came to one."""
     found = []
     try:
         for piece in pieces:
@@ -64,7 +64,7 @@ def test_a_frame_has_begun_while_bytes_of_it_are_waiting() -> None:
 
 
 def seconds(size: int) -> float:
-    """The processor's time for a frame of that size that comes a few bytes at a time."""
+    """Measures the processor's time for a frame of that size that comes a few bytes at a time."""
     frames = Frames(longest=size)
     begun = time.thread_time()
     for _ in range(size // 16):

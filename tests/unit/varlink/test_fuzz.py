@@ -29,7 +29,7 @@ LASTING = {"Wait", "Change", "Count"}
 
 
 def answers(pieces: list[bytes]) -> list[dict]:
-    """All replies to one peer's bytes. Raises what the connection raises."""
+    """Returns all replies to one peer's bytes. Raises what the connection raises."""
 
     async def main() -> bytes:
         whole = Example().interface()
@@ -100,7 +100,7 @@ odd = st.sampled_from([*PIECES, b"[" * 40]) | st.binary(max_size=4)
 
 @st.composite
 def mutated(draw: st.DrawFn) -> bytes:
-    """A valid request of which some spans were replaced."""
+    """Draws a valid request of which some spans were replaced."""
     data = json.dumps(draw(st.sampled_from(VALID))).encode() + b"\0"
     for _ in range(draw(st.integers(0, 4))):
         begin = draw(st.integers(0, len(data)))

@@ -35,7 +35,7 @@ ANSWERS = {
 
 
 def said(parts: Iterable[str], *, echo: bool = True) -> bytes:
-    """What a node prints, from the echo of the command to its prompt."""
+    """Returns what a node prints, from the echo of the command to its prompt."""
     text = "file get activelog cm/trace/ccm/sdl reltime hours 2\r\n" if echo else ""
     for part in parts:
         answer = "*" * len(PASSWORD) if part == PASS else ANSWERS.get(part, "")
@@ -51,7 +51,7 @@ def typed() -> Driver:
 
 
 def played(raw: bytes, cuts: Iterable[int] = ()) -> list[vos.Event]:
-    """The events of a `file get` for which `raw` comes in pieces."""
+    """Returns the events of a `file get` for which `raw` comes in pieces."""
     driver = typed()
     places = [0, *sorted(cuts), len(raw)]
     for begin, end in pairwise(places):
@@ -63,7 +63,7 @@ def played(raw: bytes, cuts: Iterable[int] = ()) -> list[vos.Event]:
 
 
 def at_every_split(raw: bytes) -> list[vos.Event]:
-    """The events of `raw`, which must be the same in two pieces at every place, and by byte."""
+    """Returns the events of `raw`, which must be the same at every split in two, and by byte."""
     events = played(raw)
     assert played(raw, range(1, len(raw))) == events
     for place in split_places(len(raw)):

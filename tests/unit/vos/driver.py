@@ -33,7 +33,7 @@ class Driver:
         self._request = request
 
     def feed(self, data: bytes) -> list[vos.Event]:
-        """The events of `data`, `Moving` among them once for each read."""
+        """Returns the events of `data`, `Moving` among them once for each read."""
         heard = [event for part in self._split(data) for event in self.cli.receive(part)]
         self._note(heard)
         return heard
@@ -75,7 +75,7 @@ class Terminal(Screen):
         self._filter = EscapeFilter()
 
     def show(self, data: bytes) -> list[str]:
-        """The lines that are finished now."""
+        """Returns the lines that are finished now."""
         return [line for line in self.feed(self._filter.feed(data)) if line is not None]
 
 
@@ -106,7 +106,7 @@ def at_prompt(split: Split = whole, request: vos.FileGet = REQUEST) -> Driver:
 
 
 def in_file_get(split: Split = whole, request: vos.FileGet = REQUEST) -> Driver:
-    """A `file get` is typed and echoed."""
+    """Makes a driver whose `file get` is typed and echoed."""
     driver = at_prompt(split, request)
     driver.feed(driver.type(request.command_line()))
     driver.events.clear()

@@ -162,7 +162,7 @@ TYPED = vos.SHOW_CLUSTER.encode()
 
 
 def answer_in_parts(*cuts: int) -> tuple[str, ...]:
-    """The lines of the answer, whose bytes come in the parts between the cuts."""
+    """Reads the lines of the answer, whose bytes come in the parts between the cuts."""
     cli = vos.Cli()
     cli.receive(BANNER + b"admin:")
     cli.quiet()

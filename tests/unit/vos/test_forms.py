@@ -80,7 +80,7 @@ def test_the_forms_are_those_that_were_asked_for_and_no_other() -> None:
 
 
 def sections() -> set[str]:
-    """The numbers of the sections of vos/NODES.md, in which the sources of the forms stand."""
+    """Lists the numbers of the sections of vos/NODES.md, where the sources of the forms stand."""
     notes = NODES.read_text()
     return set(re.findall(r"^### (\d+\.\d+) ", notes, re.MULTILINE))
 

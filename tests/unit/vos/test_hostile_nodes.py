@@ -37,7 +37,7 @@ def flood(driver: Driver, chunk: bytes, size: int) -> None:
 
 
 def memory_of_flood(driver: Driver, chunk: bytes, size: int) -> int:
-    """The most bytes that were held meanwhile."""
+    """Measures the most bytes that were held meanwhile."""
     tracemalloc.start()
     try:
         flood(driver, chunk, size)

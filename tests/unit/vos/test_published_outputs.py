@@ -222,7 +222,7 @@ OUTPUTS = dict(published())
 
 
 def fields_of(command: str, lines: tuple[str, ...] | list[str]) -> dict[str, Any]:
-    """What is read of the lines, as JSON has it; nothing without a parser."""
+    """Returns what is read of the lines, as JSON has it; nothing without a parser."""
     if command.startswith("file list"):
         read: object = {"files": vos.parse_file_list(lines)}
     else:
@@ -241,7 +241,7 @@ def facts(fields: dict[str, Any], names: list[str]) -> dict[str, Any]:
 
 
 def run(output: Output, *parts: bytes) -> tuple[list[vos.Event], list[float | None]]:
-    """The events of a node that sends these parts, and the silences that count after each."""
+    """Gives the events of a node that sends these parts, and the silences that count after each."""
     cli = vos.Cli()
     cli.receive(b"admin:")
     cli.quiet()

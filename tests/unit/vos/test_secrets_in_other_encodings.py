@@ -30,7 +30,7 @@ WRITTEN = {
 
 
 def transcript(secret: str, *parts: bytes) -> str:
-    """What the node has said, without the times."""
+    """Returns what the node has said, without the times."""
     log = Log((secret,))
     text = "".join(log.received(part, "1") for part in parts) + log.flush()
     return text.removeprefix("1 < ").removesuffix("\n")

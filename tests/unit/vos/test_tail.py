@@ -110,7 +110,7 @@ def tailing() -> vos.Cli:
 
 
 def told(events: list[vos.Event]) -> list[str | vos.Event]:
-    """The lines that were printed, and all other events."""
+    """Returns the lines that were printed, and all other events."""
     found: list[str | vos.Event] = []
     for event in events:
         found += event.lines if isinstance(event, vos.Printed) else [event]

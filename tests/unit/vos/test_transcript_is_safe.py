@@ -27,7 +27,7 @@ def transcript(*steps: bytes | str, secrets: tuple[str, ...] = (SECRET,)) -> str
 
 
 def heard(text: str) -> str:
-    """What the node said, lines joined."""
+    """Returns what the node said, lines joined."""
     return "".join(line[5:] for line in text.splitlines() if line[3:4] == "<")
 
 

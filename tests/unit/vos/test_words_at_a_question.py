@@ -38,7 +38,7 @@ IN_DOUBT = [
 
 
 def refused_at(question: str, words: str, before: Iterable[str], *, echo: bool) -> str:
-    """The message for a node that says these words at a question, and nothing else."""
+    """Returns the message for a node that says these words at a question, and nothing else."""
     raw = said(before, echo=echo).removesuffix(b"\r\nadmin:")
     raw += words.format(question=question).encode() + b"admin:"
     events = at_every_split(raw)

@@ -47,7 +47,7 @@ async def until_ctrl_c(node: Node) -> None:
 
 
 async def ctrl_c(node: Node, times: int) -> None:
-    """The prompt comes after so many Ctrl-C."""
+    """Waits for so many Ctrl-C, after which the prompt comes."""
     while times:
         line = await node.read_line()
         assert line in ("^C", ""), f"{line!r} was typed into a capture"
@@ -55,7 +55,7 @@ async def ctrl_c(node: Node, times: int) -> None:
 
 
 async def until_enter(node: Node) -> None:
-    """The prompt comes after Ctrl-C and an empty line."""
+    """Waits for Ctrl-C and an empty line, after which the prompt comes."""
     await until_ctrl_c(node)
     while await node.read_line() != "":
         pass
@@ -167,7 +167,7 @@ async def failed(
 async def cancelled_after(
     here: CaptureNode, seconds: float, **fields: object
 ) -> tuple[Node, RecordedReport, float]:
-    """The seconds are those from the cancel to the end."""
+    """Cancels it after so many seconds; those of the result are from the cancel to the end."""
     task = here.task(**fields)
     async with scripted(here.script) as node:
         report = RecordedReport()

@@ -40,7 +40,7 @@ Work = Callable[[Node], Awaitable[object]]
 
 
 async def run_and_cancel(script: Script, work: Work, step: int) -> tuple[Node, bool, float]:
-    """The node afterwards, whether the cancel came in time, and the seconds from it to the end."""
+    """Returns the node, whether the cancel came in time, and the seconds from it to the end."""
     async with trio.open_nursery() as nursery:
         node = Node(script, nursery)
         with trio.CancelScope() as scope:

@@ -191,7 +191,7 @@ async def test_a_stop_at_its_beginning_waits_for_the_file(
     here = CaptureNode(tmp_path, {})
 
     async def makes_its_file(node: Node) -> None:
-        """A Ctrl-C before it is made ends the capture without one."""
+        """Makes its file, unless a Ctrl-C comes before, which ends the capture without one."""
         with trio.move_on_after(0.5):
             await until_ctrl_c(node)
             return

@@ -200,7 +200,7 @@ async def test_what_is_seen_is_that_of_the_last_attempt(
 
 
 async def attempted(folder: Path, codes: Sequence[Code]) -> tuple[Code, Checked | None]:
-    """A node of which the first attempt comes to the login, and each fails with its code."""
+    """Checks a node of which the first attempt comes to the login, and each fails with its code."""
     task = replace(check_task(folder, receiver=True), retry=Retry(len(codes), 1, 15))
     left, report = list(codes), RecordedReport()
 

@@ -64,7 +64,7 @@ async def test_a_stop_before_a_node_is_contacted_opens_no_connection(
 
 
 async def test_a_stop_at_any_step_is_a_success(tmp_path: Path, autojump_clock: MockClock) -> None:
-    """With a whole file, or with a note that it has not begun."""
+    """It has a whole file, or a note that it has not begun."""
     step, stopped = 0, True
     while stopped:
         step += 1

@@ -27,7 +27,7 @@ PACKED = Collect(("cm/trace/ccm/sdl",), compress=True)
 async def test_a_node_may_pack_for_longer_than_the_stall_timeout(
     tmp_path: Path, autojump_clock: trio.testing.MockClock, dots: bool
 ) -> None:
-    """With dots even for longer than that of the command: it shows that it is at work."""
+    """With dots it may even for longer than that of the command: it shows that it is at work."""
 
     async def packs(node: Node, line: str) -> None:
         await announce(node, 1, 5)

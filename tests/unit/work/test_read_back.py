@@ -39,7 +39,7 @@ Clock = trio.testing.MockClock
 def sends(
     folder: Path, files: dict[str, bytes], announced: tuple[int, int] | None = None
 ) -> Answer:
-    """A `file get` that pushes these files. `announced`: files and bytes; None: as they are."""
+    """Makes a `file get` that pushes these. `announced`: files and bytes; None: as they are."""
 
     async def file_get(node: Node, line: str) -> None:
         count, size = announced or (len(files), sum(map(len, files.values())))

@@ -56,7 +56,7 @@ async def test_a_node_that_refuses_is_not_called_unable_to_reach_the_receiver(
 
 
 def gives_up_at_the_password(*words: str, turned_away: int = 0, logins: int = 0) -> Answer:
-    """All of it in one write: nothing of it answers what is typed at the question."""
+    """Writes all of it at once: nothing of it answers what is typed at the question."""
 
     async def file_get(node: Node, line: str) -> None:
         await announce(node, 1, 5, QUESTIONS[:4])
@@ -171,7 +171,7 @@ async def test_what_comes_of_a_node_that_refuses_is_incomplete(
 async def test_a_wrong_login_is_the_cause_where_the_dialogue_does_not_show_one(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
-    """A node that echoes no password and asks for no directory: nothing says that it read it."""
+    """The node echoes no password and asks for no directory: nothing says that it read it."""
 
     async def logs_in_wrongly(node: Node, line: str) -> None:
         await announce(node, 1, 5, QUESTIONS[:4])

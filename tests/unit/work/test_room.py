@@ -29,7 +29,7 @@ BY = {"disk": 1000, "node": 2000, "job": 3000}
 
 
 def too_small(folder: Path, node: Node, what: str) -> object:
-    """A task whose `what` is smaller than SIZE by so much as BY has."""
+    """Makes a task whose `what` is smaller than SIZE by so much as BY has."""
     left = SIZE - BY[what]
     if what == "disk":
         node.disk_room = left
