@@ -19,7 +19,7 @@ class Allowance:
         self._lock = threading.Lock()
 
     def take(self, count: int) -> bool:
-        """Whether `count` more bytes may come. They are counted if so."""
+        """Says whether `count` more bytes may come, and counts them if so."""
         with self._lock:
             if self.size and self._used + count > self.size:
                 return False

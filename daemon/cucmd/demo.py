@@ -182,7 +182,7 @@ def _serve_command(folder: Path, sockets: Path) -> list[str]:
 
 
 def _environment(sockets: Path) -> dict[str, str]:
-    """Our environment without a service manager's variables, and with a socket for READY=1."""
+    """Copies our environment without a service manager's variables, with a socket for READY=1."""
     service = ("LISTEN_", "WATCHDOG_", "JOURNAL_STREAM", "STATE_DIRECTORY", "JOB_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(service)}
     return {**kept, "NOTIFY_SOCKET": str(sockets / "notify")}

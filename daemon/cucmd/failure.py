@@ -124,7 +124,7 @@ def failure(code: Code, message: str, *, hint: str | None = None) -> Failure:
 
 
 def of_node(failure: Failure, node: str) -> Failure:
-    """The same failure with the node's name in its hint, where that ends with NODE."""
+    """Returns the failure with the node's name in its hint, where that ends with NODE."""
     if failure.hint is None or not failure.hint.endswith(" NODE"):
         return failure
     return msgspec.structs.replace(failure, hint=failure.hint.removesuffix("NODE") + node)

@@ -127,7 +127,7 @@ def address(host: str, port: int | str) -> str:
 
 
 def node_key(host: str, port: int) -> tuple[str, int]:
-    """The same value for every spelling of a node: case, a final dot and `::` do not count."""
+    """Makes one value of every spelling of a node: case, a final dot and `::` do not count."""
     if ":" in host:
         address, percent, zone = host.partition("%")
         return f"{ipaddress.IPv6Address(address)}{percent}{zone}", port
@@ -135,7 +135,7 @@ def node_key(host: str, port: int) -> tuple[str, int]:
 
 
 def folder_of(node: str, *, marked: bool) -> str:
-    """The name of the node's folder in its job's directory.
+    """Returns the name of the node's folder in its job's directory.
 
     `host:2022` is `host_2022`, or `@host@2022` if marked. `:` is a character that some file
     systems do not take. Different names have different marked folders, but can share a plain one.
@@ -159,7 +159,7 @@ def _ours(name: str) -> bool:
 
 
 def source_of(peer: str) -> str:
-    """What counts as one address: an IPv4 address, or the IPv6 network of one link.
+    """Returns what counts as one address: an IPv4 address, or the IPv6 network of one link.
 
     One machine has 2^64 addresses of IPv6, and may use a new one for each connection. Whoever
     limits or shares something by address, asks here.

@@ -46,7 +46,7 @@ def private_socket(environ: Mapping[str, str]) -> str:
 
 
 def is_private(folder: str, uid: int) -> bool:
-    """Whether it is there, no link, that user's own, and closed to everybody else."""
+    """Says whether the folder is there, no link, that user's own, and closed to everybody else."""
     try:
         found = os.lstat(folder)
     except OSError:
@@ -55,7 +55,7 @@ def is_private(folder: str, uid: int) -> bool:
 
 
 def socket_to_call(environ: Mapping[str, str], uid: int) -> str:
-    """The socket of a client: `default_socket`, or another one at which there is a daemon.
+    """Finds the socket of a client: `default_socket`, or another one at which there is a daemon.
 
     The user's daemon may have been started in a session that has `$XDG_RUNTIME_DIR`, and the client
     not, or the other way round. The last is the system's.
@@ -80,7 +80,7 @@ def default_state_dir(environ: Mapping[str, str], uid: int) -> str:
 
 
 def default_config(environ: Mapping[str, str], uid: int) -> str:
-    """The first of `config_places` that exists, or the last of them."""
+    """Returns the first of `config_places` that exists, or the last of them."""
     *before, last = config_places(environ, uid)
     return next(filter(os.path.exists, before), last)
 

@@ -76,7 +76,7 @@ def _info(client: Client) -> _Info:
 
 
 def _print(runs: ConfigurationReply, version: str, out: TextIO) -> int:
-    """What differs stands last, where a person sees it."""
+    """Prints what the daemon runs with, and last, where a person sees it, what differs."""
     print(f"# since {runs.started_at.astimezone():%Y-%m-%d %H:%M:%S %Z}", file=out)
     print(f"# {visible(runs.origin)}", file=out)
     print(f"# credentials: {', '.join(map(ascii, runs.credentials)) or 'none'}\n", file=out)
@@ -112,8 +112,8 @@ def _of_setting(one: Difference) -> str:
 
 
 def _of_credentials(runs: ConfigurationReply, stored: Mapping[str, Path]) -> Iterator[str]:
-    """What systemd would do otherwise at a start now. A credential of another name, which the unit
-    loads by itself, is not looked for.
+    """Yields what systemd would do otherwise at a start now. A credential of another name, which
+    the unit loads by itself, is not looked for.
     """
     has = {name for name in runs.credentials if name.startswith(IMPORTED)}
     for name in sorted(has | stored.keys()):

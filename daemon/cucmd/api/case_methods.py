@@ -266,14 +266,14 @@ class Cases:
         return run is not None and run.works_on(node)
 
     async def _is_whole(self, job_id: str, node: str, number: int) -> bool:
-        """Whether the command of that number has come to its end on the node, which has ended."""
+        """Says whether the command of that number came to its end on the node, which has ended."""
         job = await self._supervisor.find(job_id)
         of_node = nodes_by_name(job, (node,))[node]
         found = await printed(self._store, job, of_node, self._supervisor.directory(job_id))
         return any(one.number == number and one.complete for one in found)
 
     async def _whole(self, job_id: str) -> Job:
-        """The closed job, if its files were not deleted. Raises `FilesDeleted`, `Busy`."""
+        """Returns the closed job, if its files were not deleted. Raises `FilesDeleted`, `Busy`."""
         job = await self._supervisor.closed(job_id)
         if job.files_deleted:
             raise FilesDeleted(job_id)
@@ -282,7 +282,7 @@ class Cases:
     async def _named(
         self, job_id: str, nodes: tuple[str, ...] | None
     ) -> tuple[Job, tuple[str, ...] | None]:
-        """The job, and the nodes as it has them.
+        """Finds the job, and returns it with the nodes as it has them.
 
         Raises `UnknownJob`, `AmbiguousJob`, `UnknownNode`, `StoreFailed`.
         """

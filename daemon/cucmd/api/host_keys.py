@@ -48,7 +48,7 @@ class KeyStore(Protocol):
         """Returns each key with a name of its node, or with a pattern."""
 
     def trusted(self, host: str, port: int) -> Sequence[Key]:
-        """The keys by which a node is known, under its own name or by a pattern."""
+        """Returns the keys by which a node is known, under its own name or by a pattern."""
 
     def add(self, node: str, key: str) -> object:
         """Blocks; durable on return. Raises `ValueError` for a key that is none, and `OSError`."""
@@ -110,7 +110,7 @@ class HostKeyMethods:
 
 
 def _refuse_a_change(node: str, trusted: Sequence[Key], shown: Sequence[Key]) -> None:
-    """A person who gets host_key_changed and types `add` for `forget` must not trust both keys.
+    """Refuses a change: who gets host_key_changed and types `add` for `forget` must not trust both.
 
     A key of another type is accepted beside a known one if the node shows that one too. Alone it
     proves nothing: an attacker in between can choose the type.

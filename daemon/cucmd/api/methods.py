@@ -61,7 +61,7 @@ class Jobs:
         self._asked = asked
 
     async def start(self, caller: Caller, request: StartRequest) -> wire.StartReply:
-        """The job that was planned and is started, or that of an earlier call with the same key."""
+        """Plans and starts a job, and returns it, or that of an earlier call with the same key."""
         with traced("Start", caller, request.request_id) as called:
             with refusals(caller):
                 request = replace(request, request_id=called)
@@ -173,7 +173,7 @@ def _log(caller: Caller, called: str, job_id: str, what: str) -> None:
 
 
 def _check_named(nodes: tuple[str, ...] | None, otherwise: str) -> None:
-    """The nodes of a cancel or a retry; without the field they are `otherwise`.
+    """Checks the nodes of a cancel or a retry; without the field they are `otherwise`.
 
     Raises `InvalidValue`.
     """

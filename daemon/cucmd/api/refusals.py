@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 def error(parameters: Struct) -> VarlinkError:
-    """The error of the interface that has the name of the struct."""
+    """Makes the error of the interface that has the name of the struct."""
     return VarlinkError(f"{INTERFACE}.{type(parameters).__name__}", parameters)
 
 

@@ -78,7 +78,7 @@ def _duration(text: str) -> timedelta:
 
 
 def short_text(parameter: str, given: str, longest: int = LONGEST) -> str:
-    """What a caller has made up to find a call again, as it is. Raises `InvalidValue`."""
+    """Checks what a caller made up to find a call again, and returns it. Raises `InvalidValue`."""
     if not (given.isascii() and given.isprintable() and 1 <= len(given) <= longest):
         expected = f"expected 1 to {longest} printable ASCII characters"
         raise InvalidValue(parameter, f"{given[:40]!a}: {expected}")
@@ -86,7 +86,7 @@ def short_text(parameter: str, given: str, longest: int = LONGEST) -> str:
 
 
 def name_of(asked: OnBehalfOf) -> str:
-    """The name as it stands in log lines, between quotes. Raises `InvalidValue`."""
+    """Returns the name as it stands in log lines, between quotes. Raises `InvalidValue`."""
     name = short_text("on_behalf_of.name", asked.name, _LONGEST_NAME)
     if any(quote in name for quote in _QUOTES):
         raise InvalidValue("on_behalf_of.name", f"{name[:40]!a}: expected a name without quotes")
@@ -94,7 +94,7 @@ def name_of(asked: OnBehalfOf) -> str:
 
 
 def start_key(uid: int, request: Keyed, asked_by: str | None = None) -> StartKey | None:
-    """The key of a call of that user, if it has one; `asked_by`: of whom the user calls for.
+    """Makes the key of a call of that user, if it has one; `asked_by`: of whom the user calls for.
 
     Raises `InvalidValue`.
     """

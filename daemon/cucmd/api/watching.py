@@ -122,7 +122,7 @@ class _SentJobs:
         self._nodes_of_ended = 0
 
     def replace(self, job: Job) -> Job | None:
-        """The job as it was sent before; None: it was not, or that was long ago."""
+        """Keeps the job and returns what was sent of it before; None: nothing, or long ago."""
         before = self._live.pop(job.job_id, None) or self._forget(job.job_id)
         if not job.ended:
             self._live[job.job_id] = job

@@ -57,7 +57,7 @@ def job_to_wire(
 
 
 def changed_to_wire(before: Job | None, job: Job, unsaved: str | None) -> wire.JobChange:
-    """What differs from `before`; without it, all nodes."""
+    """Returns what differs from `before`; without it, all nodes."""
     known = () if before is None else before.nodes
     nodes = [
         node
@@ -70,7 +70,7 @@ def changed_to_wire(before: Job | None, job: Job, unsaved: str | None) -> wire.J
 def _state(
     job: Job, nodes: Iterable[Node], unsaved: str | None, *, gone: bool = False
 ) -> dict[str, Any]:
-    """What both a job and a change of it have."""
+    """Returns the fields that both a job and a change of it have."""
     return {
         "job_id": job.job_id,
         "status": job.status,

@@ -83,7 +83,7 @@ INFO = ServiceInfo(vendor="cucmd", product="cucmd", version=__version__, url="")
 
 
 def run(options: Options, environ: Mapping[str, str]) -> int:
-    """The daemon, until a signal ends it; the exit code of the process."""
+    """Runs the daemon until a signal ends it, and returns the exit code of the process."""
     set_signal_defaults()
     forbid_core_dumps()  # they would hold passwords
     log_limit = LogLimit()
@@ -115,7 +115,7 @@ def _unavailable(reasons: Sequence[BaseException]) -> int:
 
 
 def _leaves(error: BaseException) -> list[BaseException]:
-    """The errors that nurseries have put into groups."""
+    """Returns the errors that nurseries have put into groups."""
     if not isinstance(error, BaseExceptionGroup):
         return [error]
     return [leaf for one in error.exceptions for leaf in _leaves(one)]
@@ -239,7 +239,7 @@ async def _socket(
     inherited: list[socket.socket],
     environ: Mapping[str, str],
 ) -> AsyncIterator[None]:
-    """The socket, served while the body runs."""
+    """Serves the socket while the body runs."""
     limits = in_force.config.limits
     path = in_force.config.daemon.socket
     access = in_force.config.access

@@ -146,7 +146,7 @@ class InForce:
         return waiting
 
     async def describe(self) -> wire.ConfigurationReply:
-        """What runs, and what a reload or a restart would make of the file as it is now."""
+        """Describes what runs, and what a reload or restart would make of the file as it is now."""
         file: Config | None = None
         try:
             file, _, refused = await self._read_again()
@@ -174,7 +174,7 @@ class InForce:
     def _compared(
         self, now: Config, file: Config | None
     ) -> tuple[str, tuple[wire.Difference, ...], tuple[str, ...]]:
-        """What runs, how the file differs, if it can be read, and the names of the credentials."""
+        """Returns what runs, how the file differs if it can be read, and the credentials' names."""
         start, given = self._at_start, self._socket_is_given
         differing = differences(start, now, file, socket_is_given=given) if file else ()
         directory = credentials_directory(now.credentials.directory, self._environ)
@@ -189,8 +189,8 @@ class InForce:
         )
 
     async def _read_again(self) -> tuple[Config, Access, str | None]:
-        """The configuration as it is in the file, the access by it, and why a reload refuses it
-        nevertheless. Raises `CannotReload` if it cannot be read.
+        """Reads the file, and returns its configuration, the access by it, and why a reload refuses
+        it nevertheless. Raises `CannotReload` if it cannot be read.
         """
         try:
             config, access, unusable = await read_in_thread(self._read, self._threads)
@@ -209,7 +209,7 @@ class InForce:
         return config, Access.of(config.access), unusable_credentials(config, self._environ)
 
     def _of_systemd(self, config: Config) -> str:
-        """What to do about a credential that has come since the start, as the end of a message."""
+        """Ends a message with what to do about a credential that has come since the start."""
         if config.credentials.directory is not None:
             return ""
         jobs = "1 job" if self._supervisor.live == 1 else f"{self._supervisor.live} jobs"
@@ -220,7 +220,7 @@ class InForce:
 
 
 async def read_in_thread(read: Callable[[], T], threads: trio.CapacityLimiter) -> T:
-    """What `read` gives. Raises what it raises, and `CannotReload` after `READ_SECONDS`.
+    """Returns what `read` gives. Raises what it raises, and `CannotReload` after `READ_SECONDS`.
 
     A file or the database of groups can be somewhere on the network, and somebody can have put a
     pipe in the place of a file. A thread that waits for it cannot be ended, and without a limit of

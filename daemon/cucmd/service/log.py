@@ -34,7 +34,7 @@ def set_up_logging(
 
 
 def is_journal(stream: TextIO) -> bool:
-    """Whether the stream is the one that $JOURNAL_STREAM means: a child's pipe is not."""
+    """Says whether the stream is the one that $JOURNAL_STREAM means: a child's pipe is not."""
     try:
         status = os.fstat(stream.fileno())
     except (OSError, ValueError):  # ValueError: a stream without a descriptor

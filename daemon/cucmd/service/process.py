@@ -32,7 +32,7 @@ STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
 def set_signal_defaults() -> None:
-    """What signals do while no receiver is open: before the daemon is up, and as it ends.
+    """Sets what signals do while no receiver is open: before the daemon is up, and as it ends.
 
     Call it once, before anything else. SIGINT then ends the process as SIGTERM does, without
     Python's traceback.
@@ -54,7 +54,7 @@ class Signals:
         self._stop: AsyncIterator[int] | None = None
 
     def defer_stops(self) -> None:
-        """From now on stops are queued for `stop`. Call it before the first node is contacted."""
+        """Queues stops for `stop` from now on. Call it before the first node is contacted."""
         self._stop = self._stops.enter_context(trio.open_signal_receiver(*STOPS))
 
     async def stop(self) -> str:
@@ -78,7 +78,7 @@ PR_SET_DUMPABLE = 4  # <linux/prctl.h>
 
 
 def forbid_core_dumps() -> None:
-    """No image of the memory, which holds passwords, reaches a disk.
+    """Lets no image of the memory, which holds passwords, reach a disk.
 
     More than LimitCORE=0 in the unit: where core_pattern is a pipe, the kernel ignores the limit.
     A process that cannot be dumped cannot be traced by others of its user either, and

@@ -107,7 +107,7 @@ class Readers:
         seconds: Callable[[Sequence[F]], int],
         read: Callable[[Worker, F], Awaitable[T]],
     ) -> list[T | str]:
-        """What `read` gives for each file, or why there is nothing.
+        """Returns what `read` gives for each file, or why there is nothing.
 
         seconds: of the processor, for files that are to be read.
         """

@@ -46,8 +46,8 @@ def naming(
 
 
 def _reason(error: OSError) -> str:
-    """The text for the error's number, since asyncio's own repeats the address. Not for a path, and
-    not for the DNS, whose numbers are below 0: there the error's own text says more.
+    """Returns the text for the error's number, since asyncio's own repeats the address. Not for a
+    path, and not for the DNS, whose numbers are below 0: there the error's own text says more.
     """
     if error.errno and error.errno > 0 and error.filename is None:
         return os.strerror(error.errno)
@@ -55,7 +55,7 @@ def _reason(error: OSError) -> str:
 
 
 def _only(error: Exception) -> Exception:
-    """The error that nurseries have wrapped, if it is a single one."""
+    """Returns the error that nurseries have wrapped, if it is a single one."""
     while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error

@@ -59,7 +59,7 @@ class StatusLine:
         self._send()
 
     def show_reload(self, failure: str = "") -> None:
-        """A reload has ended. `failure` is why it failed; empty if it succeeded."""
+        """Shows that a reload has ended. `failure` is why it failed; empty if it succeeded."""
         self._not_reloaded = f"not reloaded: {failure}" if failure else ""
         self._send()
 
@@ -84,7 +84,7 @@ def watchdog_interval() -> float | None:
 
 
 def inherited_sockets() -> list[socket.socket]:
-    """The sockets that systemd has opened for this process.
+    """Takes the sockets that systemd has opened for this process.
 
     Call it once: the environment is cleared, so that no child takes them for its own.
     """
