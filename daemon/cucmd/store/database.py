@@ -79,7 +79,7 @@ def _lock(descriptor: int, directory: Path) -> None:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A connection to a database that exists. One that has vanished is an error, and not made anew.
+    """Connects to a database that exists. One that has vanished is an error, and not made anew.
 
     synchronous=FULL: in WAL mode anything less loses the last commits in a power cut.
     """
@@ -104,8 +104,8 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def _text(stored: bytes) -> str:
-    """Text that is not UTF-8 shows U+FFFD in its place. By default sqlite3 raises for it, and then
-    none of the rows of the query can be read.
+    """Decodes text, with U+FFFD in the place of what is not UTF-8. By default sqlite3 raises for
+    that, and then none of the rows of the query can be read.
     """
     return stored.decode(errors="replace")
 
@@ -174,7 +174,7 @@ def _damage(path: Path) -> str | None:
 
 
 def _cut_off(path: Path, connection: sqlite3.Connection) -> str | None:
-    """What integrity_check does not find: it reads a truncated page as if zeros followed.
+    """Finds what integrity_check does not: that reads a truncated page as if zeros followed.
 
     With a journal, the page may be in there, and SQLite writes it back.
     """
@@ -188,7 +188,7 @@ def _cut_off(path: Path, connection: sqlite3.Connection) -> str | None:
 
 
 def _read_only(path: Path) -> sqlite3.Connection:
-    """A connection that cannot change the file, not even with a checkpoint when it closes."""
+    """Opens a connection that cannot change the file, not even with a checkpoint when it closes."""
     uri = f"{path.absolute().as_uri()}?mode=ro"
     connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
     connection.text_factory = _text

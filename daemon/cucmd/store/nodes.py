@@ -88,7 +88,7 @@ def select_discoveries(connection: sqlite3.Connection) -> tuple[list[StoredDisco
 
 
 def select_asked(connection: sqlite3.Connection) -> tuple[str, ...]:
-    """The nodes, each in one spelling, the one that was asked last first."""
+    """Returns the nodes, each in one spelling, the one that was asked last first."""
     return tuple(asked for (asked,) in connection.execute(_ASKED))
 
 

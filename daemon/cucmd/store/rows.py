@@ -89,7 +89,7 @@ class JobFilter(msgspec.Struct, frozen=True):
     before: str | None = None
 
     def fits(self, job: Job) -> bool:
-        """Whether the job is in the list, `before` left aside."""
+        """Says whether the job is in the list, `before` left aside."""
         return (
             self.status in (None, job.status)
             and self.kind in (None, job.kind)
@@ -103,7 +103,7 @@ EVERY_JOB = JobFilter()
 
 
 def target_names(job: Job) -> list[str]:
-    """The names by which a job is found, each once."""
+    """Returns the names by which a job is found, each once."""
     return list(dict.fromkeys((*job.targets, *(node.node for node in job.nodes))))
 
 
@@ -129,7 +129,7 @@ def moment_text(moment: datetime) -> str:
 
 
 def node_text(node: str) -> str:
-    """The same text for every spelling of a node's name."""
+    """Gives the same text for every spelling of a node's name."""
     return address(*node_key(*parse_node(node)))
 
 
@@ -184,7 +184,7 @@ def changed_nodes(before: Job, after: Job) -> list[tuple[int, Node]]:
 
 
 def changed_itself(before: Job, after: Job) -> bool:
-    """Whether anything but the nodes differs. The revision is in the rows of the nodes too."""
+    """Says whether anything but the nodes differs. The revision is in the rows of the nodes too."""
     same_revision = msgspec.structs.replace(before, revision=after.revision)
     return _without_nodes(same_revision) != _without_nodes(after)
 
@@ -217,7 +217,7 @@ def file_columns(file: ReceivedFile) -> Row:
 
 
 def file_from(row: Row) -> ReceivedFile:
-    """Whether a file was closed that is not complete is not stored."""
+    """Reads a file from its row. Whether one was closed that is not complete is not stored."""
     node, path, size, sha256, complete, attempt, modified = row
     closed = complete = bool(complete)
     path = os.fsdecode(path)

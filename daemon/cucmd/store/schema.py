@@ -233,7 +233,7 @@ def version_of(connection: sqlite3.Connection) -> int:
 
 
 def wrong_schema(connection: sqlite3.Connection) -> str | None:
-    """Which table, index or trigger is not as its version has it, or None.
+    """Returns which table, index or trigger is not as its version has it, or None.
 
     SQLite does not find a changed letter in a trigger before the first write. Tables that somebody
     has added are not looked at.

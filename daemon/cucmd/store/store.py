@@ -139,7 +139,7 @@ class Store:
         return (now if at is None else at) - self._zero
 
     async def closed_jobs(self) -> tuple[ClosedJob, ...]:
-        """All of them, those that ended last first. Unreadable ones are logged."""
+        """Returns all of them, those that ended last first. Unreadable ones are logged."""
         jobs, problems = await self._reader.run(deletions.select_closed)
         self._log(problems)
         return tuple(jobs)
@@ -156,7 +156,7 @@ class Store:
         return await self._writer.run(begin)
 
     async def end_deletion(self, job_id: str) -> int:
-        """The files of a marked job are gone. So is the job then, if it was marked so.
+        """Notes that the files of a marked job are gone. So is the job then, if it was marked so.
 
         Gives the revision of that; 0: the job is still there.
         """
@@ -182,7 +182,7 @@ class Store:
         *,
         one_node: bool = False,
     ) -> tuple[ReceivedFile, ...]:
-        """The next files after (node, path), ordered by these; none for an unknown job.
+        """Returns the next files after (node, path), ordered by these; none for an unknown job.
 
         one_node  only those of that node
         """
@@ -209,7 +209,7 @@ class Store:
         return tuple(rows)
 
     async def row(self, job_id: str) -> JobRow | None:
-        """A job as lists show it. Of one whose rows are damaged this may be all that there is."""
+        """Returns a job as lists show it: of one whose rows are damaged maybe all that there is."""
         return await self._reader.run(partial(lists.select_row, job_id=job_id))
 
     async def count(self, which: JobFilter) -> int:
@@ -221,15 +221,15 @@ class Store:
         return await self._reader.run(partial(tables.select_by_key, key=key))
 
     async def discoveries(self) -> tuple[StoredDiscovery, ...]:
-        """What each node that was asked for its cluster has said last, the newest first. Unreadable
-        ones are logged.
+        """Returns what each node that was asked for its cluster has said last, the newest first.
+        Unreadable ones are logged.
         """
         found, problems = await self._reader.run(nodes.select_discoveries)
         self._log(problems)
         return tuple(found)
 
     async def asked(self) -> tuple[str, ...]:
-        """The nodes of these, each in one spelling, the one that was asked last first."""
+        """Returns the nodes of these, each in one spelling, the one that was asked last first."""
         return await self._reader.run(nodes.select_asked)
 
     async def discovery(self, asked: str) -> StoredDiscovery | None:

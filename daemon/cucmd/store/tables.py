@@ -249,7 +249,7 @@ def select_files(
 
 
 def select_alike(connection: sqlite3.Connection, job_id: str) -> frozenset[bytes]:
-    """The paths, in lower case, of files whose paths differ in case alone; of letters in ASCII."""
+    """Returns, in lower case, the paths of files that differ in case alone; of letters in ASCII."""
     return frozenset(path for (path,) in connection.execute(_ALIKE, (job_id,)))
 
 
@@ -289,14 +289,13 @@ def _write_labels(
 
 
 def next_revision(connection: sqlite3.Connection, job_id: str) -> int:
-    """The revision of the next change."""
     row = connection.execute(_REVISION, (job_id,)).fetchone()
     return 1 + int(row[0]) if row else 1
 
 
 def count_a_change(connection: sqlite3.Connection, job_id: str) -> int:
-    """A change that is made while the job does not run is counted in its own transaction, since
-    others may change the job at the same time. A job that runs counts by itself (jobs/run.py).
+    """Counts a change of a job that does not run, in the transaction of the change, since others
+    may change the job at the same time. A job that runs counts by itself (jobs/run.py).
 
     Gives the revision that the job has then. A row that is damaged stays as it is.
     """
