@@ -159,7 +159,7 @@ class ServerConnection:
         self._read_scope.cancel()
 
     def hang_up(self) -> None:
-        """The peer has closed its socket: nothing that is sent will be read.
+        """Gives up the peer, which has closed its socket: nothing that is sent will be read.
 
         Calls that it sent before are still carried out if they have an effect or are `oneway`.
         """
@@ -178,7 +178,7 @@ class ServerConnection:
     # Bytes
 
     async def _next_frame(self, large: ExitStack) -> bytes | None:
-        """The next frame, in the user's turn. Enters into `large` what a large one holds."""
+        """Takes the next frame, in the user's turn. Enters into `large` what a large one holds."""
         holding = False
         await self._turn()
         while (frame := self._frames.take()) is None:

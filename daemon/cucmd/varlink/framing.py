@@ -47,7 +47,7 @@ class Frames:
         self._buffer += data
 
     def take(self) -> bytes | None:
-        """The next frame without its NUL, or None until more is fed. Raises `BadFrame`."""
+        """Takes the next frame without its NUL, or None until more is fed. Raises `BadFrame`."""
         # One byte beyond the longest is the place of its NUL.
         end = self._buffer.find(0, self._searched, self._longest + 1)
         if end >= 0:
@@ -105,7 +105,7 @@ def decode_call(frame: bytes) -> Call:
 
 
 def _wrong(frame: bytes, error: msgspec.ValidationError) -> BadFrame | BadCall:
-    """The decoder stops at the first error; what follows may not even be JSON."""
+    """Says what is wrong. The decoder stops at the first error: the rest may not even be JSON."""
     try:
         oneway = bytes(_oneway.decode(frame).oneway) == b"true"
     except msgspec.ValidationError:
@@ -134,7 +134,7 @@ _LONGEST_NAME = 64
 
 
 def safe_name(name: str) -> str:
-    """A field's name that somebody sent, as it can be repeated: short, and printable ASCII."""
+    """Makes a field's name that somebody sent fit to be repeated: short, and printable ASCII."""
     return _NO_TEXT.sub("?", name[:_LONGEST_NAME])
 
 

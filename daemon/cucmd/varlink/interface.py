@@ -201,12 +201,12 @@ class ExpectedMore(msgspec.Struct, frozen=True):
 
 
 def standard(parameters: msgspec.Struct) -> VarlinkError:
-    """The standard error that is named like the struct."""
+    """Makes the standard error that is named like the struct."""
     return VarlinkError(f"{SERVICE}.{type(parameters).__name__}", parameters)
 
 
 def trace(defect: BaseException) -> str:
-    """The tracebacks of an exception, of its cause and of the members of a group, for the log.
+    """Writes for the log the tracebacks of an exception, its cause and the members of a group.
 
     They say where a defect is, never what an exception says: that can quote a request.
     """

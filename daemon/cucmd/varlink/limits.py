@@ -120,7 +120,7 @@ class Users:
             user.free_at = max(user.free_at, trio.current_time()) + price
 
     def refuses(self, uid: int) -> bool:
-        """Whether a new connection of that user is to be closed at once."""
+        """Says whether a new connection of that user is to be closed at once."""
         return self._user(uid).owed > MOST_OWED
 
     def _user(self, uid: int) -> _User:

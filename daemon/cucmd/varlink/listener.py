@@ -94,7 +94,7 @@ def _listens(candidate: socket.socket) -> bool:
 
 
 def _make_folder(folder: Path) -> None:
-    """A folder made by root is open to all: the socket's own mode decides who may connect."""
+    """Makes the folder, as root open to all: the socket's own mode decides who may connect."""
     if folder.is_dir():
         return
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -167,7 +167,7 @@ def _bound(
 
 
 def _cannot_listen(error: OSError, path: Path) -> OSError:
-    """The error with the path that was asked for, not that of the lock or of a temporary file."""
+    """Makes an error with the path that was asked for, not that of the lock or a temporary file."""
     return OSError(error.errno, f"cannot listen: {error.strerror or error}", str(path))
 
 
@@ -194,8 +194,8 @@ def _give(new: Path, mode: int, group: str | None, second_group: str | None) -> 
 
 
 def _with_group(gid: int, mode: int) -> bytes:
-    """The access list that grants group `gid` what `mode` grants the owning group, and everybody
-    else what it grants them.
+    """Makes the access list that grants group `gid` what `mode` grants the owning group, and
+    everybody else what it grants them.
     """
     owner, group, others = mode >> 6 & 7, mode >> 3 & 7, mode & 7
     entries = (

@@ -62,8 +62,8 @@ def decode_request(
 
 
 def _unknown_field(value: msgspec.Raw, struct: type[msgspec.Struct]) -> tuple[str, Any] | None:
-    """The first field in `value` that `struct` has not: its path, and the struct that has no such
-    field. None without one, and for what is wrong otherwise: the decoder says what.
+    """Finds the first field in `value` that `struct` has not: its path, and the struct that has no
+    such field. None without one, and for what is wrong otherwise: the decoder says what.
     """
     try:
         _names_only(struct).decode(value)
@@ -83,7 +83,7 @@ def _unknown_field(value: msgspec.Raw, struct: type[msgspec.Struct]) -> tuple[st
 
 @functools.cache
 def _names_only(struct: type[msgspec.Struct]) -> msgspec.json.Decoder[Any]:
-    """A decoder that refuses unknown fields and skips the values of the others."""
+    """Makes a decoder that refuses unknown fields and skips the values of the others."""
     return msgspec.json.Decoder(_twin(struct))
 
 
@@ -94,7 +94,7 @@ def _twin(struct: type[msgspec.Struct]) -> type[msgspec.Struct]:
 
 
 def _twin_kind(kind: Any) -> Any:
-    """The type of a field of the twin: structs stay structs, everything else is not looked into."""
+    """Makes the type of a field of the twin: structs stay structs, nothing else is looked into."""
     kind, optional = without_none(kind)
     of = (*typing.get_args(kind), None)[0]
     if _is_struct(kind):
@@ -131,7 +131,7 @@ def _reason(what: str, kind: Any) -> str:
 
 
 def _value_at(parameters: msgspec.Raw, steps: tuple[str | int, ...]) -> str:
-    """The value, as the beginning of a reason; "" where there is none to show."""
+    """Shows the value, as the beginning of a reason; "" where there is none to show."""
     if len(bytes(parameters)) > _LONGEST_SEARCHED:
         return ""
     try:
@@ -171,7 +171,7 @@ def field_types(struct: type[msgspec.Struct]) -> dict[str, Any]:
 
 
 def without_none(kind: Any) -> tuple[Any, bool]:
-    """A type without its `| None`, and whether it had one."""
+    """Returns a type without its `| None`, and whether it had one."""
     if typing.get_origin(kind) not in (Union, UnionType):
         return kind, False
     kinds = typing.get_args(kind)
@@ -186,7 +186,7 @@ def _is_struct(kind: Any) -> bool:
 
 
 def _kind_at(struct: type[msgspec.Struct], steps: tuple[str | int, ...]) -> Any:
-    """The type at that place; None where the structs know of no such place."""
+    """Returns the type at that place; None where the structs know of no such place."""
     kind: Any = struct
     for step in steps:
         if step == _SOME_VALUE:

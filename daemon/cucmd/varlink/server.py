@@ -195,7 +195,7 @@ def _groups(peer: socket.socket) -> Iterator[int]:
 
 
 def _long_option(descriptor: int, option: int) -> bytes:
-    """An option longer than Python reads: users of a directory service have hundreds of groups."""
+    """Reads an option too long for Python: users of a directory service have hundreds of groups."""
     size = ctypes.c_uint32(65536 * _GID.size)  # NGROUPS_MAX
     value = array.array("B", bytes(size.value))
     address, _ = value.buffer_info()

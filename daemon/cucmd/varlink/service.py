@@ -87,14 +87,14 @@ class MethodTable:
         return self._methods.get(name)
 
     def missing(self, name: str) -> VarlinkError:
-        """The error for a name that `find` does not know."""
+        """Makes the error for a name that `find` does not know."""
         interface = name.rpartition(".")[0]
         if interface in self._names:
             return standard(MethodNotFound(name[:_LONGEST_NAME]))
         return standard(InterfaceNotFound(interface[:_LONGEST_NAME]))
 
     def too_many(self, over: OverLimit) -> VarlinkError | None:
-        """The error for a caller over a limit; None if no interface has one."""
+        """Makes the error for a caller over a limit; None if no interface has one."""
         return self._too_many[0](over.limit, over.maximum) if self._too_many else None
 
 

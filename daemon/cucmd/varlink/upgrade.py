@@ -77,7 +77,7 @@ async def send_upgraded(stream: trio.abc.Stream, upgrade: Upgrade) -> None:
 
 
 async def send_batches(stream: trio.SocketStream, upgrade: BatchUpgrade) -> None:
-    """The reply, and each batch that the peer asks for. Returns when the peer has finished.
+    """Sends the reply, and each batch that the peer asks for. Returns when the peer has finished.
 
     Raises as `send_upgraded`, and what the batches raise.
     """

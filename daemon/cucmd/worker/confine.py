@@ -35,7 +35,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def die_with(parent: int) -> None:
-    """The process is killed when that one ends, which has started it. Where it has already, now."""
+    """Has this process killed when `parent` ends, which has started it; now, if it has already."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -69,7 +69,7 @@ def set_limits(limits: ProcessLimits) -> None:
 
 
 def landlock() -> int:
-    """The version of its interface that the kernel has; 0: it has none."""
+    """Returns the version of its interface that the kernel has; 0: it has none."""
     version: int = _libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _VERSION)
     return max(version, 0)
 

@@ -78,7 +78,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _kill_what_is_stopped(*_: object) -> None:
-    """What waits for a process that somebody has stopped would wait for ever."""
+    """Kills what somebody has stopped: what waits for it would wait for ever."""
     with suppress(ChildProcessError):  # there is none
         while stopped := os.waitid(os.P_ALL, 0, os.WSTOPPED | os.WNOHANG):
             os.kill(stopped.si_pid, signal.SIGKILL)
@@ -186,7 +186,7 @@ class First:
                 self._hand_over(accepted, source_of(peer[0]))
 
     def _hand_over(self, accepted: socket.socket, source: str) -> None:
-        """One that cannot be taken now is closed: its process has more than it can take."""
+        """Sends a connection to its process, or closes it where that has more than it can take."""
         number = self._routes.get(source, 0)
         if number in self._waiting:
             asked, sockets = self._waiting.pop(number)

@@ -50,8 +50,8 @@ class Channel:
         return decoded(decoder, self._take(length_of(self._take(4))))
 
     def open(self, asked: msgspec.Struct) -> int:
-        """A descriptor of what the daemon has opened. Raises OSError, of the daemon's attempt or
-        because this process has no descriptor left.
+        """Has the daemon open what is asked for, and returns a descriptor of it. Raises OSError, of
+        the daemon's attempt or because this process has no descriptor left.
         """
         assert self._opener is not None
         with self._opening:

@@ -83,7 +83,7 @@ class Worker:
         await trio.lowlevel.wait_readable(self._socket)
 
     def take(self, decoder: msgspec.msgpack.Decoder[T]) -> list[T]:
-        """The frames that have come by now: all that it had sent, but for more than a megabyte.
+        """Takes the frames that have come by now: all that it had sent, but at most a megabyte.
 
         Waits for nothing.
         """

@@ -50,7 +50,7 @@ _log = logging.getLogger(__name__)
 async def open_workers(
     folder: Path, roles: Mapping[str, str], *, more_modules: str = ""
 ) -> AsyncIterator[Workers]:
-    """The first process runs while the body does. Does not wait until it is ready.
+    """Runs the first process while the body runs. Does not wait until it is ready.
 
     more_modules: where roles are that are not installed, as those of a test.
     """
@@ -181,15 +181,15 @@ class Workers:
             asked.ended.set()
 
     async def listen(self, sockets: Sequence[socket.socket]) -> None:
-        """The first process, and each after it, accepts at these from now on, once there is a route
-        of all addresses. They stay the caller's, who closes them after `stop_listening`.
+        """Has the first process, and each after it, accept at these from now on, once there is a
+        route of all addresses. They stay the caller's, who closes them after `stop_listening`.
         """
         self._listening = tuple(sockets)
         if self._ready.is_set():
             await self._tell(Listen(), *(one.fileno() for one in sockets))
 
     def stop_listening(self) -> None:
-        """No first process that is started later is given the sockets."""
+        """Gives the sockets to no first process that is started later."""
         self._listening = ()
 
     async def route(self, source: str, number: int) -> None:
@@ -216,7 +216,7 @@ class Workers:
         *,
         waits: bool = False,
     ) -> AsyncIterator[Worker]:
-        """A process that does `role` while the body runs. It is killed at the end of the body.
+        """Forks a process that does `role` while the body runs. At the end of that it is killed.
 
         folder: below which it may read; None: nowhere. opener: of one that takes connections, its
         socket to who opens files for it, which is closed here. waits: it is forked at the first of
