@@ -40,7 +40,7 @@ def run() -> int:
 
 
 def _interrupt_again(unraisable: sys.UnraisableHookArgs) -> None:
-    """A Ctrl-C in a destructor, or as a weak reference goes, is printed and lost without this.
+    """Raises again a Ctrl-C in a destructor, or as a weak reference goes, else printed and lost.
 
     By a thread, a moment later: what is raised in here would be lost too.
     """
@@ -56,7 +56,7 @@ def _interrupt() -> None:
 
 
 def command() -> NoReturn:
-    """The script `cucmctl`: `run`, and the end of the process.
+    """Does what the script `cucmctl` does: calls `run`, and ends the process.
 
     Python would take its modules apart first: a seventh of the time of `cucmctl status`. Nothing
     waits for that: files, terminals and threads are closed by their blocks, and `main` has written

@@ -118,7 +118,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def split(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
-    """The verb and all other arguments. Global options may be before the verb or after it."""
+    """Takes the verb out of all arguments. Global options may be before the verb or after it."""
     position = 0
     while position < len(arguments):
         word = arguments[position]
@@ -146,7 +146,7 @@ def _without_verb(arguments: list[str]) -> int:
 
 
 def _unknown_option(arguments: Sequence[str]) -> str | None:
-    """What is wrong with an option before the verb: the word after it is taken for the verb."""
+    """Says what is wrong with an option before the verb, as the word after it is taken for that."""
     for word in arguments:
         if word.startswith("-") and word.partition("=")[0] not in ANYWHERE:
             expected = "--socket PATH or --json (see cucmctl --help)"

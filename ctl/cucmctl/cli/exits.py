@@ -83,7 +83,7 @@ _SECTIONS = {
 
 
 def of_job(job: Job) -> int:
-    """The exit code for a job that has ended."""
+    """Returns the exit code for a job that has ended."""
     return _OF_STATUS[job.status]
 
 
@@ -112,7 +112,7 @@ def complaint(error: ClientError) -> str:
 
 
 def hint(error: ClientError) -> str | None:
-    """What to do about an error, where that is known of the node that has failed."""
+    """Says what to do about an error, where that is known of the node that has failed."""
     return error.hint if isinstance(error, DiscoveryFailed) else None
 
 

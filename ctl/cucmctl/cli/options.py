@@ -138,7 +138,7 @@ ALIKE = 0.7
 
 
 def near(name: str, known: Iterable[str]) -> list[str]:
-    """The known names that are like `name`; case does not count."""
+    """Finds the known names that are like `name`; case does not count."""
     from difflib import get_close_matches  # noqa: PLC0415  # only after a misspelt name
 
     spelled = {one.lower(): one for one in known}
@@ -297,7 +297,7 @@ def label(text: str) -> tuple[str, str]:
 
 
 def labels_of(option: str, given: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """The labels of an option that may be repeated. Raises `UsageError` for two of one key."""
+    """Takes labels of an option that may be repeated. Raises `UsageError` for two of one key."""
     labels: dict[str, str] = {}
     for key, value in given:
         if labels.setdefault(key, value) != value:

@@ -18,7 +18,7 @@ LONGEST = 1024
 
 
 def from_file(name: str, username: str) -> str:
-    """The first line of a file that only its owner can read; `-` is standard input."""
+    """Reads the first line of a file that only its owner can read; `-` is standard input."""
     if name == "-":
         return _from_stdin(username)
     try:

@@ -73,12 +73,12 @@ def note(text: str) -> None:
 
 
 def in_colour(stream: object) -> bool:
-    """Whether to use colours: on a terminal that has them, without $NO_COLOR (no-color.org)."""
+    """Says whether to use colours: on a terminal with them, without $NO_COLOR (no-color.org)."""
     return on_terminal(stream) and not os.environ.get("NO_COLOR")
 
 
 def on_terminal(stream: object) -> bool:
-    """Whether `stream` is a terminal that can do more than print lines."""
+    """Says whether `stream` is a terminal that can do more than print lines."""
     isatty = getattr(stream, "isatty", None)  # sys.stdout is None when it was closed at the start
     if isatty is None or not isatty():
         return False
@@ -86,7 +86,7 @@ def on_terminal(stream: object) -> bool:
 
 
 def columns(stream: object) -> int | None:
-    """The width of the terminal `stream`, or None if it is no terminal or the width is unknown."""
+    """Returns the width of the terminal `stream`, or None if it is none or the width is unknown."""
     return _size(stream)[0] or None
 
 
@@ -106,7 +106,7 @@ def _size(stream: object) -> tuple[int, int]:
 
 
 def ascii_only(stream: object) -> bool:
-    """Whether `stream` can show ASCII only, because its encoding is not a UTF."""
+    """Says whether `stream` can show ASCII only, because its encoding is not a UTF."""
     return not (getattr(stream, "encoding", None) or "").lower().startswith("utf")
 
 
@@ -123,7 +123,7 @@ class Layout(TypedDict, total=False):
 
 
 def layout(stream: object, *, colour: bool = True) -> Layout:
-    """What the stream can show; without `colour` never in colour."""
+    """Says what the stream can show; without `colour` never in colour."""
     return Layout(
         colour=colour and in_colour(stream),
         columns=columns(stream),

@@ -27,7 +27,7 @@ Settings = list[Any]
 
 
 def ask(question: str) -> bytes:
-    """What is typed up to the end of the line; empty for Ctrl-D. For the main thread only.
+    """Reads what is typed up to the end of the line; empty for Ctrl-D. For the main thread only.
 
     The cursor is at the beginning of a line afterwards. Raises OSError if there is no terminal, and
     what the handler of a signal raises, such as KeyboardInterrupt.
@@ -87,7 +87,7 @@ class _SignalWatch:
 
 
 def _unseen(terminal: int, question: bytes, signals: _SignalWatch) -> bytes | None:
-    """The answer, or None if a signal came before it."""
+    """Reads the answer, or returns None if a signal came before it."""
     before = termios.tcgetattr(terminal)
     try:
         return _asked(terminal, question, _without_echo(before), signals)

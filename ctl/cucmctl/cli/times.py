@@ -27,7 +27,7 @@ _DAYS = {"today": 0, "yesterday": 1}
 
 
 def moment(text: str, now: datetime | None = None) -> Moment:
-    """A time as `journalctl` takes it, local, or one in RFC 3339.
+    """Reads a time as `journalctl` takes it, local, or one in RFC 3339.
 
     A time of day that is not there yet is meant of yesterday.
     """
@@ -68,7 +68,7 @@ def _of_a_day(day: str | None, clock: str | None, now: datetime) -> Moment:
 
 
 def _moment(at: datetime) -> Moment:
-    """A time without a zone is local; `fold` selects one of two moments."""
+    """Takes a time without a zone as local; `fold` selects one of two moments."""
     meanings = [at.replace(fold=fold).astimezone(UTC) for fold in (0, 1)]
     return Moment(min(meanings), max(meanings))
 

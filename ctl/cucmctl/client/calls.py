@@ -68,7 +68,7 @@ class Calls:
         return self._call(method, request, reply, self._deadline())
 
     def ask(self, call: MethodCall[T]) -> T:
-        """The result of a call with one reply, as `methods.py` has them."""
+        """Returns the result of a call with one reply, as `methods.py` has them."""
         deadline = self._deadline() if call.limited else None
         if call.once:
             return call.taken(self._ask_once(call, deadline))
@@ -140,7 +140,7 @@ class Calls:
             raise (ConnectionLost if lost else DaemonUnavailable)(why) from error
 
     def _upgraded(self, call: MethodCall[T]) -> tuple[Wire, T]:
-        """A connection of its own for what follows the reply, which has no deadline."""
+        """Opens a connection of its own for what follows the reply, which has no deadline."""
         connection = self._opened(self._deadline())
         try:
             frame = call_frame(call.method, call.request, upgrade=True)
@@ -157,8 +157,8 @@ class Calls:
         deadline: float | None = None,
         first: float | None = None,
     ) -> Iterator[T]:
-        """What is in the replies to a call with `more`, on a connection of its own. `first`: an
-        earlier deadline for the first one.
+        """Yields what is in the replies to a call with `more`, on a connection of its own. `first`:
+        an earlier deadline for the first one.
         """
         first = deadline if first is None else first
         connection: Wire | None = None

@@ -129,7 +129,7 @@ class Client(Calls):
         changes: bool = False,
         answer_within: float | None = None,
     ) -> Iterator[jobs.WatchReply]:
-        """The state as it is now, then every change, until the job ends. All jobs: without end.
+        """Yields the state now, then every change, until the job ends. All jobs: without end.
 
         With `changes` the replies after the first have `change`, the nodes that differ, and not the
         whole job; and all jobs begin with those that run or wait.
@@ -169,7 +169,7 @@ class Client(Calls):
         return job
 
     def files(self, job_id: str, nodes: Sequence[str] | None = None) -> Iterator[cases.File]:
-        """The received files of a job, or of some of its nodes, by node and path.
+        """Yields the received files of a job, or of some of its nodes, by node and path.
 
         Raises `JobNotFound`, `NodeNotFound`.
         """
@@ -178,7 +178,7 @@ class Client(Calls):
     def output(
         self, job_id: str, nodes: Sequence[str] | None = None, *, follow: bool = False
     ) -> Iterator[cases.CommandOutput]:
-        """What the commands of a job that have ended have printed on its nodes, or on these. Other
+        """Yields what the ended commands of a job have printed on its nodes, or on these. Other
         commands of the same node may still run. `follow`: as it comes, until the nodes have ended.
 
         An output comes in pieces, the last of which has `ended` and what was `parsed`.
@@ -187,7 +187,7 @@ class Client(Calls):
         return self._items(methods.output(job_id, nodes, follow=follow))
 
     def transcript(self, job_id: str, node: str, *, follow: bool = False) -> Iterator[str]:
-        """What was said on a node, in pieces. With `follow` until the node has ended.
+        """Yields what was said on a node, in pieces. With `follow` until the node has ended.
 
         Raises `JobNotFound`, `NodeNotFound`.
         """
@@ -261,7 +261,7 @@ class Client(Calls):
         return self._items(methods.verify(job_id, nodes))
 
     def clusters(self, name: str | None = None) -> tuple[knowledge.Cluster, ...]:
-        """The clusters that the daemon knows, by the configuration or by a discovery.
+        """Returns the clusters that the daemon knows, by the configuration or by a discovery.
 
         With a `name`, of a cluster or of a node, those that it fits, with their nodes.
         """

@@ -80,7 +80,7 @@ def discover_first(
 
 
 def last_named(client: ClusterClient, name: str) -> Cluster | None:
-    """What is known of a cluster, or of the cluster of a node that was asked by this name.
+    """Returns what is known of a cluster, or of the cluster of a node that was asked by this name.
 
     None: nobody has asked it.
     """
@@ -116,7 +116,7 @@ def _named(cluster: Cluster) -> list[str]:
 
 
 def some_of(nodes: Sequence[str]) -> str:
-    """The first of these names, and how many more there are."""
+    """Names the first of these, and says how many more there are."""
     more = len(nodes) - MOST_NAMED
     return ", ".join(nodes[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 

@@ -96,7 +96,7 @@ class Refused(ClientError):
 
     @classmethod
     def of(cls, *values: str) -> Self:
-        """The error that the daemon would give, where it is not asked. `values`: of its fields."""
+        """Makes the error as the daemon would, where it is not asked. `values`: of its fields."""
         return cls(f"{INTERFACE}.{cls.__name__}", _fields(cls.__name__)(*values))
 
 
@@ -224,8 +224,8 @@ class SocketNotPermitted(NotPermitted):
 
 
 def not_connected(path: str, error: OSError | ValueError) -> ClientError:
-    """The error for what the system says of a socket that cannot be connected to. A path may be too
-    long for a Unix socket, or have a NUL byte in it.
+    """Makes the error for what the system says of a socket that cannot be connected to. A path may
+    be too long for a Unix socket, or have a NUL byte in it.
     """
     if isinstance(error, PermissionError):
         return SocketNotPermitted(path)
@@ -236,8 +236,8 @@ def not_connected(path: str, error: OSError | ValueError) -> ClientError:
 
 
 def _who_has_access(path: str) -> str:
-    """Which group may use the socket, and which ones the caller has, as the end of a message. Empty
-    if that is not known.
+    """Says, as the end of a message, which group may use the socket, and which ones the caller has.
+    Empty if that is not known.
     """
     import grp  # noqa: PLC0415  # only for this message
 
@@ -264,7 +264,7 @@ def _group_name(gid: int) -> str:
 
 
 def read(parameters: msgspec.Raw, kind: type[R]) -> R:
-    """What a reply says. Raises `msgspec.MsgspecError`.
+    """Decodes what a reply says. Raises `msgspec.MsgspecError`.
 
     Any thread of a program may call, each with a `Client` of its own. What msgspec has to know of a
     struct is made by one at a time: two that make it at once end the process (msgspec 0.22).

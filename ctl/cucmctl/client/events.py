@@ -75,7 +75,7 @@ class Events:
             self.told[job.job_id] = job.revision or 0
 
     def of(self, reply: WatchReply) -> EventSteps:
-        """The events of a reply of the watch.
+        """Makes the events of a reply of the watch.
 
         If they are not read to their end, what is not told then is told once the watch gives the
         jobs again.

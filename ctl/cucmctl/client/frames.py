@@ -51,8 +51,8 @@ class ReplyBuffer:
         self._buffer += data
 
     def take(self) -> ReplyFrame | None:
-        """The next reply; None until more is fed. Raises `ProtocolError` for what is none, and for
-        one that is too long.
+        """Takes the next reply; None until more is fed. Raises `ProtocolError` for what is none,
+        and for one that is too long.
         """
         end = self._buffer.find(b"\0", self._searched)
         if end < 0:
@@ -70,7 +70,7 @@ class ReplyBuffer:
             raise ProtocolError(text) from error
 
     def take_bytes(self, size: int) -> bytes:
-        """What follows the reply to an upgrade, at most `size` bytes; empty if nothing is here."""
+        """Takes up to `size` bytes that follow the reply to an upgrade; empty if none is here."""
         data = bytes(memoryview(self._buffer)[:size])
         del self._buffer[:size]
         return data
@@ -85,8 +85,8 @@ def call_frame(
 
 
 def framed(call: CallFrame) -> bytes:
-    """The call without the fields that nobody has set: a daemon of an older version refuses those
-    that it does not know. Parameters that are JSON already, as `msgspec.Raw`, stay as they are.
+    """Encodes the call without fields that nobody has set: an older daemon refuses those that it
+    does not know. Parameters that are JSON already, as `msgspec.Raw`, stay as they are.
 
     Raises `InvalidRequest` for text that is not UTF-8, and for one that is too long; `TypeError`
     for what JSON has no form for.

@@ -57,7 +57,7 @@ Steps: TypeAlias = Generator[MethodCall[Any] | T, Any, None]
 
 
 def answered(steps: Steps[T], ask: Callable[[MethodCall[Any]], Any]) -> Iterator[T]:
-    """The items. `ask` makes the calls; the error of one is raised where the steps have asked."""
+    """Yields the items. `ask` makes the calls; an error of one is raised where the steps asked."""
     resume: Callable[[], MethodCall[Any] | T] = partial(next, steps)
     while True:
         try:

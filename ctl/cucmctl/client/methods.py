@@ -155,7 +155,7 @@ def retry(
 
 
 def status(job_id: str) -> MethodCall[jobs.Job]:
-    """The job as it is now. `job_id` may be any unambiguous prefix of 4 characters or more.
+    """Returns the job as it is now. `job_id` may be any unambiguous prefix of 4 characters or more.
 
     Raises `JobNotFound`.
     """
@@ -313,19 +313,19 @@ def clusters(name: str | None = None) -> Steps[knowledge.Cluster]:
 
 
 def profiles(name: str | None = None) -> MethodCall[tuple[knowledge.Profile, ...]]:
-    """The profiles, or the one of that name. Raises `ProfileNotFound`."""
+    """Returns the profiles, or the one of that name. Raises `ProfileNotFound`."""
     request = knowledge.ProfilesRequest(name)
     return MethodCall("Profiles", request, knowledge.ProfilesReply, lambda reply: reply.profiles)
 
 
 def credentials() -> MethodCall[tuple[knowledge.Credential, ...]]:
-    """The names of the logins that the daemon was given. For operators."""
+    """Returns the names of the logins that the daemon was given. For operators."""
     reply = knowledge.CredentialsReply
     return MethodCall("Credentials", {}, reply, lambda reply: reply.credentials)
 
 
 def host_keys() -> MethodCall[tuple[knowledge.HostKey, ...]]:
-    """The host keys of nodes that the daemon knows."""
+    """Returns the host keys of nodes that the daemon knows."""
     reply = knowledge.ListHostKeysReply
     return MethodCall("ListHostKeys", {}, reply, lambda reply: reply.host_keys)
 
@@ -347,7 +347,7 @@ def forget_host_key(node: str) -> MethodCall[knowledge.ForgetHostKeyReply]:
 
 
 def configuration() -> MethodCall[knowledge.ConfigurationReply]:
-    """What the daemon runs with, and how its file differs from that now. For operators.
+    """Returns what the daemon runs with, and how its file differs from that now. For operators.
 
     Raises `MethodNotFound` if the daemon is older.
     """

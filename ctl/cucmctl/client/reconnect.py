@@ -60,7 +60,7 @@ def watch(
     known: bool = False,
     changes: bool = False,
 ) -> Iterator[WatchReply]:
-    """The changes, as `Client.watch` gives and raises them. After a restart the state comes again.
+    """Yields and raises what `Client.watch` does. After a restart the state comes again.
 
     timeout    seconds for all of it; then `TimeoutError`
     reconnect  seconds within which the daemon must answer again; 0: its end is raised at once
@@ -102,8 +102,8 @@ def watch(
 
 
 def again(call: Callable[[], R], told: Told, *, reconnect: float = DEFAULT) -> R:
-    """What `call` gives. While the daemon is away it is called again: what it does, it must be able
-    to do twice.
+    """Returns what `call` gives. While the daemon is away it is called again: what it does, it must
+    be able to do twice.
 
     `reconnect`: as for `watch`. Raises what `call` raises.
     """

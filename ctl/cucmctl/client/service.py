@@ -25,8 +25,8 @@ PATIENCE = 1.0
 
 
 def why_it_does_not_start(socket: str, *, chosen: bool) -> str | None:
-    """The reason in one line, with what to do. None if the service runs, starts, or was stopped by
-    a person, if another daemon was called, and if systemd cannot be asked.
+    """Returns the reason in one line, with what to do. None if the service runs, starts, or was
+    stopped by a person, if another daemon was called, and if systemd cannot be asked.
 
     socket  where nobody answered
     chosen  by a person. If not, and none is there, the service's would have been called: that of a
@@ -37,7 +37,7 @@ def why_it_does_not_start(socket: str, *, chosen: bool) -> str | None:
 
 
 def failure(unit: Mapping[str, str]) -> str | None:
-    """The same, from the properties of the unit."""
+    """Reads the same from the properties of the unit."""
     if unit.get("Result", "success") == "success":
         return None
     # A daemon that crashed has left the status of one that ran.

@@ -77,7 +77,7 @@ class Wire:
         return reply
 
     def receive_bytes(self, size: int, deadline: float | None) -> bytes:
-        """What follows the reply to an upgrade: at least one byte, at most `size`."""
+        """Receives what follows the reply to an upgrade: at least one byte, at most `size`."""
         if not len(self._came):  # not through it: an export is gigabytes
             return self._read(deadline, min(size, _PIECE))
         return self._came.take_bytes(size)

@@ -82,7 +82,7 @@ def add_timeouts(group: argparse._ActionsContainer, timeouts: Mapping[str, str])
 def add_how(
     parser: argparse.ArgumentParser, timeouts: Mapping[str, str]
 ) -> argparse._ArgumentGroup:
-    """What `begin_on_nodes` takes, beside the targets."""
+    """Adds what `begin_on_nodes` takes, beside the targets."""
     add_login_options(parser)
     group = parser.add_argument_group("how")
     add_timeouts(group, timeouts)
@@ -223,7 +223,7 @@ def begin(
 
 
 def _as_typed(error: InvalidRequest, arguments: argparse.Namespace) -> InvalidRequest:
-    """The error, with the cluster's credential named as such if the user has not given one."""
+    """Names the cluster's credential as such in the error, if the user has not given one."""
     wrong = error.parameters
     if wrong.parameter != "login.credential" or arguments.credential is not None:
         return error

@@ -57,7 +57,7 @@ def _delete(arguments: argparse.Namespace) -> int:
 
 
 def _found(client: Client, name: str) -> tuple[str, Job | None]:
-    """The job and its id; None and the name, if its record is damaged: it can be deleted."""
+    """Finds the id and the job; the name and None, if its record is damaged: it can be deleted."""
     try:
         job = client.status(name)
     except StorageFailed as error:
@@ -67,7 +67,7 @@ def _found(client: Client, name: str) -> tuple[str, Job | None]:
 
 
 def _delete_each(client: Client, ids: Sequence[str], arguments: argparse.Namespace) -> int:
-    """One that cannot be deleted does not keep the others; the code is that of the first."""
+    """Deletes each that can be deleted, and returns the code of the first that cannot."""
     code = exits.DONE
     for one in ids:
         try:

@@ -102,7 +102,7 @@ def _discover(arguments: argparse.Namespace) -> int:
 
 
 def _ask(client: Client, publisher: str, login: Login, how: How) -> Job:
-    """A wrong name is named as the argument that was given."""
+    """Asks the publisher; a wrong name is named as the argument that was given."""
     try:
         return client.discover(publisher, login=login, how=how)
     except InvalidRequest as error:

@@ -89,7 +89,7 @@ def _made(
     form: Format,
     wrong: dict[str, str] | None = None,
 ) -> tuple[Export | OpenExport, Path | None]:
-    """The export, which is there by then, and where.
+    """Makes the export, and returns it and where it is.
 
     A file that turns out to be damaged as it passes has been written before that is known, and the
     summary before it. So all of it is made once more, without those that are `wrong`; on standard
@@ -141,7 +141,7 @@ def _ignore_ctrl_c() -> None:
 
 
 def _format(given: Format | None, output: str | None) -> Format:
-    """The format that the name says, or the one that was `given`: of a name that says none."""
+    """Returns the format that the name says; `given` for a name that says none."""
     if output is None or output == "-":
         return given or ("zip" if output is None else "tar")
     named = next((SUFFIXES[end] for end in SUFFIXES if output.lower().endswith(end)), None)
@@ -271,7 +271,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 def _replies(
     client: Client, job: str, nodes: Sequence[str] | None, stack: ExitStack
 ) -> Iterator[VerifyReply]:
-    """The daemon reads the files where they cannot be had."""
+    """Verifies the files here, or lets the daemon read them where they cannot be had."""
     export = client.export_files(job, nodes=nodes, verify=True)
     if export is None:
         return client.verify(job, nodes)

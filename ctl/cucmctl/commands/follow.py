@@ -104,8 +104,8 @@ def _print(piece: CommandOutput, *, named: bool, as_json: bool) -> None:
 
 @contextmanager
 def _ended_by_signals(client: Client, job: Job) -> Iterator[None]:
-    """The first Ctrl-C ends the job; a later one is as usual. One that was ignored, as of a program
-    in the background of a script, or under nohup, stays so.
+    """Has the first Ctrl-C end the job; a later one is as usual. One that was ignored, as of a
+    program in the background of a script, or under nohup, stays so.
     """
 
     def end(number: int, frame: Any) -> None:
@@ -135,8 +135,8 @@ def _ended_by_signals(client: Client, job: Job) -> Iterator[None]:
 
 
 def _end(client: Client, job: Job) -> bool:
-    """Whether the daemon has ended it. On a connection of its own: another call may be under way
-    where a signal comes.
+    """Asks the daemon to end the job, and says whether it did. On a connection of its own: another
+    call may be under way where a signal comes.
     """
     with Client(client.socket, timeout=_ANSWERS_WITHIN) as own:
         try:

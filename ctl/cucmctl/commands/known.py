@@ -103,7 +103,7 @@ def _profile_list(profiles: Sequence[Profile]) -> list[str]:
 
 
 def _cut(lines: list[str]) -> list[str]:
-    """The lines, cut to the width of a terminal, and marked where they are."""
+    """Cuts the lines to the width of a terminal, and marks where they are cut."""
     if (columns := printer.columns(sys.stdout)) is None:
         return lines
     end = mark(ascii_only=printer.ascii_only(sys.stdout))

@@ -32,7 +32,7 @@ from cucmd.protocol.knowledge import Cluster, Credential, Profile
 
 
 def hint(name: str, known: Iterable[str]) -> str:
-    """The end of a message: `; did you mean berlin?`, or which names there are, or nothing."""
+    """Ends a message: with `; did you mean berlin?`, or which names there are, or nothing."""
     names = sorted(known)
     if alike := near(name, names):
         return f"; did you mean {' or '.join(alike)}?"
@@ -161,7 +161,7 @@ def _check_misspelt(client: Client, name: str, clusters: Iterable[str]) -> None:
 
 
 def _is_host(name: str) -> bool:
-    """Whether it has an address. May take as long as a name server that does not answer."""
+    """Says whether it has an address. May take as long as a name server that does not answer."""
     import socket  # noqa: PLC0415  # only of a name that may be misspelt
 
     try:

@@ -153,7 +153,7 @@ def _check_commands(commands: Sequence[str]) -> None:
 
 
 def head_of(form: str) -> list[str]:
-    """The fixed words that it begins with."""
+    """Returns the fixed words that the form begins with."""
     return list(takewhile(lambda word: not word.isupper() and word[0] != "[", form.split()))
 
 
@@ -235,7 +235,7 @@ class Outputs(AfterOutputs):
             self._begun = None
 
     def _show_running(self, job: Job, node: Node) -> None:
-        """Its figures grow with each output that is whole."""
+        """Prints what is new of a node. Its figures grow with each output that is whole."""
         figures = node.files_received, node.bytes_received
         if figures != self._seen.get(node.node, (0, 0)):
             self._print_new(job, node)

@@ -149,7 +149,7 @@ def _pages(
 def _hidden(
     client: Client, request: ListRequest, found: Sequence[JobSummary]
 ) -> Sequence[JobSummary]:
-    """The jobs that have not ended and that a plain `--limit` leaves out."""
+    """Finds the jobs that have not ended and that a plain `--limit` leaves out."""
     if request.limit in (None, MOST_LISTED) or request != ListRequest(limit=request.limit):
         return ()
     return older(client, found, request.limit)

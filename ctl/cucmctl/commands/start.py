@@ -224,7 +224,7 @@ def _retry(arguments: argparse.Namespace) -> int:
 
 
 def _login(arguments: argparse.Namespace, job: Job) -> Login | None:
-    """What was given; the password of the job's user where it has to be typed again; else None."""
+    """Takes what was given; the password of the job's user if it must be typed again; else None."""
     given = {arguments.user, arguments.password_file, arguments.credential} != {None}
     if not given and (job.resumable or not _can_be_retried(job, arguments.nodes)):
         return None

@@ -68,7 +68,7 @@ def _watch(arguments: argparse.Namespace) -> int:
 
 
 def _with_older(client: Client, changes: Iterator[WatchReply]) -> Iterator[WatchReply]:
-    """The same changes. To each list the older jobs that have not ended are added."""
+    """Yields the same changes, and adds to each list the older jobs that have not ended."""
     from cucmctl.commands.show import older  # noqa: PLC0415  # `start` needs none of it
 
     for change in changes:
@@ -105,7 +105,7 @@ def _wait(arguments: argparse.Namespace) -> int:
 
 
 def view_on(stream: TextIO) -> View:
-    """The live view on a terminal, else a line for each change."""
+    """Chooses the live view on a terminal, else a line for each change."""
     if not printer.on_terminal(stream):
         return Lines(stream)
     from cucmctl.text.live import Live  # noqa: PLC0415  # loads rich, which only this view needs
@@ -176,7 +176,7 @@ def _id(job: Job | None, name: str) -> str:
 
 
 def _events(arguments: argparse.Namespace) -> int:
-    """A line is complete when it is printed, and says by itself what it is about."""
+    """Prints lines, each complete when printed, that say by themselves what they are about."""
     from cucmctl.client.events import Events  # noqa: PLC0415  # likewise
 
     wait = arguments.reconnect

@@ -131,7 +131,7 @@ class _Checksums:
         self._next: tuple[str, str] | None = None
 
     def checked(self, name: str, content: Iterator[bytes]) -> Iterator[bytes]:
-        """The pieces; at their end raises `Damaged` if the file differs from its checksum."""
+        """Yields the pieces; at the end raises `Damaged` if the file differs from its checksum."""
         if name == CHECKSUMS:
             for piece in content:
                 self._kept.write(piece)
@@ -217,7 +217,7 @@ class TarSink:
         self._out.flush()
 
     def abandon(self) -> None:
-        """What was written stays as it is."""
+        """Leaves what was written as it is."""
 
     def _write_up_to(self, end: int) -> None:
         while (size := end - self._written) > 0:
@@ -295,7 +295,7 @@ class ZipSink:
                 raise
 
     def abandon(self) -> None:
-        """What was written stays as it is."""
+        """Leaves what was written as it is."""
         self._out.cut_off()
         with suppress(ValueError):  # interrupted as it opened an entry
             self._zip.close()

@@ -144,7 +144,7 @@ class _Writer:
 def _hashed(
     export: OpenExport, *, keep: bool = True
 ) -> Generator[tuple[ExportedFile, Iterator[Piece]], None, None]:
-    """The files in their order, with their pieces, which are to be taken before the next file.
+    """Yields the files in order, with their pieces, which are to be taken before the next file.
 
     keep: without it only the ends come, and the threads have the lowest priority.
     """
@@ -174,7 +174,7 @@ def _hashed(
 def _start(
     threads: list[threading.Thread], waiting: SimpleQueue[_GroupReader | None], *, keep: bool
 ) -> None:
-    """No signal comes meanwhile, since `Thread.start` has such locks; and none to the threads."""
+    """Starts threads that get no signals. Nor do we meanwhile: `Thread.start` has such locks."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
@@ -188,7 +188,7 @@ def _start(
 
 
 def _read(waiting: SimpleQueue[_GroupReader | None], keep: bool) -> None:
-    """What each of the threads does."""
+    """Runs in each of the threads."""
     if not keep:
         with suppress(OSError):
             # Linux takes the number of a thread for that of a process here.

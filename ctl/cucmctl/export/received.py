@@ -79,7 +79,7 @@ class Export(_FromDaemon):
 
 
 def may_open_enough() -> bool:
-    """Whether this process may have all the descriptors that come at a time."""
+    """Says whether this process may have all the descriptors that come at a time."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= _FEWEST
 
 
@@ -138,8 +138,8 @@ class OpenExport(_FromDaemon):
             yield document, self._content(document.size)
 
     def files(self) -> Iterator[OpenFile]:
-        """The files come after the documents. Each is to be closed with `close_file`, soon, since
-        the next ones come.
+        """Yields the files, which come after the documents. Each is to be closed with `close_file`,
+        soon, since the next ones come.
         """
         while self._files:
             self._ask()  # for the next, while these are read
@@ -150,7 +150,7 @@ class OpenExport(_FromDaemon):
                 raise ProtocolError(text)
 
     def _receive_batch(self) -> bool:
-        """Whether all of its descriptors came."""
+        """Receives a batch, and says whether all of its descriptors came."""
         with self._cut_off():
             reply = self._connection.receive(time.monotonic() + self.SILENCE)
         batch = decoded(reply, ExportedFiles)

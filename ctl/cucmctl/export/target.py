@@ -40,7 +40,7 @@ class TargetExists(Exception):
 def target(
     path: Path | None, form: Format, *, force: bool, whole: Callable[[], None] = lambda: None
 ) -> Iterator[Sink]:
-    """A sink for `path`, or for standard output if that is None. `path` is there at the end.
+    """Yields a sink for `path`, or for standard output if that is None. `path` is there at the end.
 
     whole  is called once, when all of it has gone into the sink: before the last bytes are written
            to standard output, or before the path gets its name
@@ -109,7 +109,7 @@ def _new_file(path: Path, whole: Callable[[], None], *, force: bool) -> Iterator
 
 
 def _open_unnamed(folder: Path) -> int | None:
-    """A file that goes with its last descriptor; None where there are no such files."""
+    """Opens a file that goes with its last descriptor; None where there are no such files."""
     try:
         descriptor = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o666)
     except OSError as error:
@@ -192,7 +192,7 @@ def _new_folder(path: Path, whole: Callable[[], None], *, force: bool) -> Iterat
 
 
 def _exchange(folder: Path, path: Path) -> None:
-    """The folder in place of what is there, which is never seen half-removed."""
+    """Puts the folder in place of what is there, which is never seen half-removed."""
     aside = _beside(path)
     path.rename(aside)
     try:

@@ -102,7 +102,7 @@ def packets_of(settings: CaptureSettings) -> str:
 
 
 def captures(node: Node) -> bool:
-    """Whether it captures at this moment, as far as it is known."""
+    """Says whether it captures at this moment, as far as it is known."""
     capture = node.capture
     return node.status == "running" and capture is not None and capture.ended_at is None
 

@@ -37,7 +37,7 @@ TEXT = CheckText()
 
 
 def asks_receiver(job: Job) -> bool:
-    """Whether any node was looked at beyond its own command line, or would have been."""
+    """Says whether any node was looked at beyond its own command line, or would have been."""
     return any(node.checked and node.checked.receiver != "not_asked" for node in job.nodes)
 
 

@@ -50,7 +50,7 @@ def members(found: Found, **layout: Unpack[Layout]) -> Iterator[str]:
 
 
 def in_order(found: Found) -> list[Member]:
-    """The publisher first, then the others as the node has them."""
+    """Puts the publisher first, then the others as the node has them."""
     return sorted(found.members, key=lambda member: member.role != PUBLISHER)
 
 
@@ -87,10 +87,10 @@ def _about(member: Member) -> str:
 
 
 def _key(name: str) -> str:
-    """A name with dots would be a table in a table."""
+    """Quotes a name with dots, which would be a table in a table."""
     return _text(name) if "." in name else name
 
 
 def _text(value: str) -> str:
-    """What JSON takes for a text, TOML does too."""
+    """Writes a text as JSON does: what that takes for one, TOML does too."""
     return msgspec.json.encode(visible(value)).decode()

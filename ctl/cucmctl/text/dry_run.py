@@ -30,7 +30,7 @@ TEXT = DryRunText()
 
 
 def sizes(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
-    """What a dry run has found: a line a node and path, the sum of each node, the total, and
+    """Yields what a dry run has found: a line a node and path, the sum of each node, the total, and
     whether it fits. A node of which nothing is known is there, too.
 
     With the times, where they are known of a node: that of the total is less than their sum, since
@@ -80,7 +80,7 @@ def estimated(job: Job) -> float | None:
 
 
 def _sizes_of(node: Node, *, several: bool) -> Iterator[tuple[str, ...]]:
-    """The rows of a node: each path, and their sum where there are several nodes and paths."""
+    """Yields the rows of a node: each path, and their sum if there are several nodes and paths."""
     if node.sizes is None:
         why = node.failure.code if node.failure else node.status
         yield node.node, f"({why})", "-", "-", _in_words(None)

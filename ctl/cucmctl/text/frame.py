@@ -183,7 +183,7 @@ class Frame:
         return f"{render.size(int(rate))}/s" if rate else ""
 
     def _tally(self, space: int) -> str:
-        """The counts of nodes that fit; empty if not even the number of nodes does."""
+        """Writes the counts of nodes that fit; empty if not even the number of nodes does."""
         whole = render.tally(self._job)
         if len(whole) <= space:
             return whole
@@ -243,7 +243,7 @@ class Frame:
 
 
 def figures_beside(longest: int, width: int) -> dict[str, int]:
-    """Which figures fit beside names of up to `longest` characters, and their widths.
+    """Says which figures fit beside names of up to `longest` characters, and their widths.
 
     The size is kept as long as at least a shortened name fits beside it.
     """
@@ -257,7 +257,7 @@ def figures_beside(longest: int, width: int) -> dict[str, int]:
 def select(
     nodes: Sequence[Node], space: int, first: Container[str] = ()
 ) -> tuple[list[Node], list[Node]]:
-    """The nodes that get a line, in their order, and those that are only counted.
+    """Parts the nodes that get a line, in their order, from those that are only counted.
 
     first  names of nodes that come before others of the same status
     """
@@ -280,7 +280,7 @@ def _left(seconds: float | None, of: str) -> str:
 
 
 def _in_order(parts: Sequence[str]) -> str:
-    """The parts of the second line, which are given by their importance."""
+    """Joins the parts of the second line, which are given by their importance."""
     places = (0, 2, 3, 1)  # time, what has come, pace, time left
     return "  ".join(parts[place] for place in places if place < len(parts) and parts[place])
 

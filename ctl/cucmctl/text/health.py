@@ -49,7 +49,7 @@ TEXT = HealthText()
 
 
 def whole(job: Job) -> Job:
-    """The same job; its nodes have those findings too that only show between nodes."""
+    """Adds to the nodes of a job those findings that only show between nodes."""
     between: dict[str, list[Finding]] = {}
     for name, finding in among([(node.node, node.health) for node in job.nodes]):
         between.setdefault(name, []).append(finding)

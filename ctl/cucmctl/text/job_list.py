@@ -54,7 +54,7 @@ def jobs(
 
 
 def _row(job: JobSummary, now: datetime) -> list[str]:
-    """The cells of a job. An older daemon tells neither owner nor target."""
+    """Writes the cells of a job. An older daemon tells neither owner nor target."""
     done = job.nodes_done - job.nodes_failed if job.nodes_succeeded is None else job.nodes_succeeded
     return [
         job.job_id,
@@ -77,7 +77,7 @@ def _moment(at: datetime, now: datetime) -> str:
 
 
 def _short_target(job: JobSummary) -> tuple[str, str]:
-    """A target in short: its first name, and how many more nodes there are, `+8`."""
+    """Shortens a target to its first name, and how many more nodes there are, `+8`."""
     if job.targets and len(job.targets) == 1:
         return job.targets[0], ""
     return job.first_node or "", f" +{job.nodes_total - 1}" if job.nodes_total > 1 else ""
@@ -90,7 +90,7 @@ def _fitting(
     columns: int,
     mark: str,
 ) -> tuple[list[str], list[list[str]]]:
-    """The headings and rows that fit in this width. `short`: for each row, as `_short_target`."""
+    """Fits headings and rows into this width. `short`: for each row, as `_short_target`."""
     owners = {row[headings.index("OWNER")] for row in rows}
     less = ["OWNER", "TIME", "LABELS"] if len(owners) == 1 else ["TIME", "LABELS"]
     in_turn = [less[:count] for count in range(len(less) + 1)]
@@ -118,7 +118,7 @@ def _last_cut(
     columns: int,
     mark: str,
 ) -> tuple[list[str], list[list[str]], int]:
-    """The last two columns cut, or left out, so that a line fits; and how wide WHAT can be."""
+    """Cuts or leaves out the last two columns, so that a line fits; says how wide WHAT can be."""
     widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
     left = columns - sum(widths[:-2]) - 2 * (len(widths) - 3)
     target_width = min(widths[-2], left - 2)

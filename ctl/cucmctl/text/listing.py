@@ -52,5 +52,5 @@ def _without_attempt(path: str) -> str:
 
 
 def _shortened(name: str, space: int, mark: str) -> str:
-    """Its end says which file it is."""
+    """Cuts a name to its end, which says which file it is."""
     return name if len(name) <= space else mark + name[len(name) - space + len(mark) :]

@@ -213,7 +213,7 @@ class Live(View):
 
 
 def select_jobs(oldest_first: Iterable[JobSummary], space: int) -> tuple[list[JobSummary], int]:
-    """The jobs that get a line, newest first, and how many others have not ended.
+    """Chooses the jobs that get a line, newest first, and says how many others have not ended.
 
     Jobs that have not ended are preferred, however old they are.
     """

@@ -57,12 +57,12 @@ def wrapped(text: str, columns: int | None) -> Iterator[str]:
 
 
 def notes(nodes: Iterable[Node]) -> Iterator[str]:
-    """The notes alone."""
+    """Yields the notes alone."""
     yield from _grouped(((node, _notes_of(node)) for node in nodes), all_names=True)
 
 
 def waiting(nodes: Iterable[Node]) -> Iterator[str]:
-    """Which of them wait for a login on others."""
+    """Says which of them wait for a login on others."""
     said = ((node, [(waits(node), "")] if node.waits_for else []) for node in nodes)
     yield from _grouped(said, all_names=False)
 
@@ -109,7 +109,7 @@ def _of(node: Node, kind: KindText, mark: str) -> Iterator[tuple[str, str]]:
 
 
 def _gaps_of(node: Node, *, all_names: bool) -> Iterator[tuple[str, str]]:
-    """What is missing of the window, a line each, and with the last one what would bring it."""
+    """Yields what is missing of the window, a line each, with the last one what would bring it."""
     gaps = node.gaps or ()
     if gaps and node.extent is None:  # of an older daemon: only its words have the times
         yield GAP + visible(node.coverage or ""), ""
@@ -214,7 +214,7 @@ def _patterns(name: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
 
 
 def folded(nodes: Iterable[Node]) -> tuple[list[Node], dict[str, int]]:
-    """The nodes, but of those that failed in the same way only the first.
+    """Returns the nodes, but of those that failed in the same way only the first.
 
     Also, by the name of each first one, how many others it stands for.
     """

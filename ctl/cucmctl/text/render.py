@@ -127,7 +127,7 @@ def job(job: Job, now: datetime, **layout: Unpack[Layout]) -> Iterator[str]:
 
 
 def first_in_view(lines: Iterable[str], rows: int | None, columns: int | None) -> Iterator[str]:
-    """The lines; on a terminal that cannot show all of them, the first once more at the end."""
+    """Yields the lines; on a terminal that cannot show all of them, the first again at the end."""
     shown = list(lines)
     yield from shown
     if rows and columns:
@@ -178,7 +178,7 @@ def _whose(job: Job) -> str:
 
 
 def target(targets: Sequence[str] | None, first_node: str | None, nodes: int) -> str:
-    """What a job was started for: `berlin`, `cucm-pub and 8 more`."""
+    """Says what a job was started for: `berlin`, `cucm-pub and 8 more`."""
     if targets and len(targets) == 1:
         return targets[0]
     if first_node is None:
@@ -194,13 +194,13 @@ def user(uid: int) -> str:
 
 
 def unsaved(job: Job) -> Iterator[str]:
-    """A line that says why the shown state is old, if it is."""
+    """Says in a line why the shown state is old, if it is."""
     if job.unsaved is not None:
         yield f"later changes cannot be stored, and are not shown: {visible(job.unsaved)}"
 
 
 def packed(job: Job) -> str:
-    """What is in the archives: `packed by the nodes, from 27 files, 5.2 MB`."""
+    """Says what is in the archives: `packed by the nodes, from 27 files, 5.2 MB`."""
     files = sum(node.files_announced or 0 for node in job.nodes)
     whole = size(sum(node.bytes_announced or 0 for node in job.nodes))
     return "packed by the nodes" + (f", from {counting(files, 'file')}, {whole}" if files else "")
@@ -248,7 +248,7 @@ def on_disk(job: Job) -> Iterator[str]:
 
 
 def next_commands(job: Job) -> Iterator[str]:
-    """What can be done next: the others once more, and what has come can be handed on."""
+    """Says what can be done next: the others once more, and what has come can be handed on."""
     if job.status in ("failed", "partial"):
         which = "the others" if job.status == "partial" else "it"
         yield f"to try {which} again: cucmctl retry {visible(job.job_id)}"

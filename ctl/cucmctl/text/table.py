@@ -49,7 +49,7 @@ def table(
 def _fitting(
     rows: Sequence[Sequence[str]], headings: Sequence[str], columns: int, *, ascii_only: bool
 ) -> list[Sequence[str]]:
-    """The rows with their first cells, the names, cut so that each line fits into `columns`."""
+    """Cuts the first cells of the rows, the names, so that each line fits into `columns`."""
     cells = [headings, *([visible(cell) for cell in row] for row in rows)]
     others = sum(2 + max(map(len, column)) for column in list(zip(*cells, strict=True))[1:])
     space = max(LEAST_NAME, columns - others)
@@ -80,7 +80,7 @@ def mark(*, ascii_only: bool) -> str:
 
 @lru_cache(maxsize=4)  # the live view asks for the same names four times a second
 def distinct_names(names: tuple[str, ...], width: int, mark: str = "…") -> tuple[str, ...]:
-    """The names cut to `width`, or to the least greater width at which all of them differ."""
+    """Cuts the names to `width`, or to the least greater width at which all of them differ."""
     different = len(set(names))
     longest = max(map(len, names), default=0)
     for space in range(width, longest):
@@ -91,7 +91,7 @@ def distinct_names(names: tuple[str, ...], width: int, mark: str = "…") -> tup
 
 
 def shortened(names: Sequence[str], width: int, mark: str = "…") -> list[str]:
-    """The names, those longer than `width` cut to it.
+    """Cuts the names that are longer than `width` to it.
 
     They may differ at their beginning (`ccm-sub1.example.org`), at their end (addresses) or
     between. The cut is made where the fewest names become the same; if that is equal, at the end.
@@ -112,7 +112,7 @@ def _different(cut: Sequence[str]) -> int:
 
 
 def _by_groups(names: Sequence[str], cut: Sequence[str], space: int, mark: str) -> list[str]:
-    """The same cut, but names that became the same lose the beginning that these have in common.
+    """Takes from names that the cut has made the same the beginning that these have in common.
 
     Only if the rest is part of no other name: `…1.example.org` could be a node of Berlin or
     Hamburg.
@@ -134,7 +134,7 @@ def _by_groups(names: Sequence[str], cut: Sequence[str], space: int, mark: str) 
 
 
 def _candidates(names: Sequence[str], space: int, mark: str) -> Iterator[list[str]]:
-    """All names cut in one way, for each way, the most readable first.
+    """Yields all names cut in one way, for each way, the most readable first.
 
     `space` is without the mark.
     """
@@ -157,6 +157,6 @@ def _without_middle(name: str, head: int, space: int, mark: str) -> str:
 
 
 def _without_ends(name: str, shared: int, space: int, mark: str) -> str:
-    """The name without its first `shared` characters, and without its end if that is too long."""
+    """Cuts off the first `shared` characters of the name, and its end if that is too long."""
     rest = (mark if shared else "") + name[shared:]
     return rest if len(rest) <= space + len(mark) else rest[:space] + mark

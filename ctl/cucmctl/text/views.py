@@ -56,10 +56,10 @@ class View(Told):
         pass
 
     def show(self, change: WatchReply) -> None:
-        """The first state, or a change."""
+        """Shows the first state, or a change."""
 
     def went_away(self, why: str, seconds: float) -> None:
-        """The daemon is gone, and is waited for."""
+        """Says that the daemon is gone, and is waited for."""
         printer.note(f"{why}; waiting {seconds:g} s for it to come back")
 
     def came_back(self) -> None:
@@ -67,7 +67,7 @@ class View(Told):
         printer.note("the daemon is back")
 
     def conclude(self, job: Job) -> None:
-        """The job has ended; called after `__exit__`."""
+        """Shows how the job has ended; called after `__exit__`."""
 
 
 class Silent(View):

@@ -42,15 +42,15 @@ def minute(at: datetime, zone: str | None = None) -> str:
 
 
 def _other(at: datetime, zone: str | None) -> tzinfo | None:
-    """The zone of the nodes, unless its clocks show the same then."""
+    """Returns the zone of the nodes, unless its clocks show the same then."""
     there = None if zone is None or _is_own(zone) else _zone(zone)
     same = there is None or at.utcoffset() == at.astimezone(there).utcoffset()
     return None if same else there
 
 
 def _is_own(zone: str) -> bool:
-    """Whether this machine is in it, as most are. `zoneinfo` would say so too, but to load it takes
-    a fifth of the time of a bare Python.
+    """Says whether this machine is in it, as most are. `zoneinfo` would say so too, but to load it
+    takes a fifth of the time of a bare Python.
     """
     if (own := os.environ.get("TZ")) is not None:
         return own == zone
