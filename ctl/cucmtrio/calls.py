@@ -87,7 +87,7 @@ class Calls:
         return decoded(answer, reply, self.socket)
 
     async def ask(self, call: MethodCall[T]) -> T:
-        """The result of a call with one reply, as `cucmctl/client/methods.py` has them."""
+        """Returns the result of a call with one reply, as `cucmctl/client/methods.py` has them."""
         if call.once:
             return call.taken(await self._ask_once(call))
         return call.taken(
@@ -114,7 +114,7 @@ class Calls:
 
     @asynccontextmanager
     async def items(self, call: MethodCall[Iterable[T]]) -> AsyncIterator[Items[T]]:
-        """What is in the replies to a call with `more`, one after the other; as `replies`."""
+        """Yields what is in the replies to a call with `more`, one by one; as `replies`."""
         async with self.replies(call.method, call.request, call.reply) as replies:
             yield Items(replies, call.taken)
 
@@ -122,8 +122,8 @@ class Calls:
     async def replies(
         self, method: str, request: object, reply: type[R]
     ) -> AsyncIterator[Replies[R]]:
-        """The replies to a call with `more`. The first step raises what the daemon refuses. To
-        leave the block early ends the call.
+        """Makes a call with `more`, and yields the replies. The first step raises what the daemon
+        refuses. To leave the block early ends the call.
         """
         frame = framed(call_frame(method, request, more=True))
         async with self._begun(frame) as connection:
@@ -136,7 +136,7 @@ class Calls:
     async def upgraded(
         self, method: str, request: object, reply: type[R]
     ) -> AsyncIterator[tuple[R, trio.abc.ReceiveStream]]:
-        """The reply to a call with `upgrade`, however long it takes, and the bytes that follow it.
+        """Yields the reply to a call with `upgrade`, whenever it comes, and the bytes behind it.
 
         They end where the daemon closes the connection, and where it dies: the reply says how many
         there are to be. To leave the block early ends the call.
@@ -149,7 +149,7 @@ class Calls:
 
     @asynccontextmanager
     async def _begun(self, frame: bytes) -> AsyncIterator[Wire]:
-        """The connection of a call that has been sent within `timeout`."""
+        """Sends a call within `timeout`, and yields its connection."""
         async with AsyncExitStack() as stack:
             with self.limit():
                 connection = await stack.enter_async_context(self._pool.connection())

@@ -33,7 +33,7 @@ F = TypeVar("F", bound=Callable[..., object])
 def _asked(
     make: Callable[P, MethodCall[T]],
 ) -> Callable[Concatenate[Calls, P], Coroutine[Any, Any, T]]:
-    """The method that makes this call, and returns what it gives."""
+    """Makes the method that makes this call, and returns what it gives."""
 
     async def method(self: Calls, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await self.ask(make(*args, **kwargs))
@@ -44,7 +44,7 @@ def _asked(
 def _streamed(
     make: Callable[P, MethodCall[Iterable[T]]],
 ) -> Callable[Concatenate[Calls, P], AbstractAsyncContextManager[Items[T]]]:
-    """The method that is a context manager of the items that this call gives."""
+    """Makes the method that is a context manager of the items that this call gives."""
 
     def method(
         self: Calls, /, *args: P.args, **kwargs: P.kwargs
@@ -128,7 +128,7 @@ class Client(Calls):
         incomplete: bool = False,
         wrong: dict[str, str] | None = None,
     ) -> AsyncIterator[tuple[ExportReply, trio.abc.ReceiveStream]]:
-        """All of a job as one tar: what the reply says of it, and its bytes.
+        """Exports all of a job as one tar: yields what the reply says of it, and its bytes.
 
         nodes, incomplete, wrong: as for `cucmctl.Client.export`, which raises the same.
         """
@@ -180,7 +180,7 @@ async def open_client(
     timeout: float | None = CALL_TIMEOUT,  # noqa: ASYNC109  # of each call; scopes do it too
     connections: int = CONNECTIONS,
 ) -> AsyncIterator[Client]:
-    """A `Client`, which opens its connections as they are needed, and is closed at the end."""
+    """Yields a `Client`, which opens connections as they are needed, and is closed at the end."""
     client = Client(socket, timeout=timeout, connections=connections)
     try:
         yield client

@@ -40,8 +40,8 @@ def events(
     changes: bool = True,
     whole: Callable[[str], bool] = lambda _: False,
 ) -> AbstractAsyncContextManager[AsyncIterator[JobEvent]]:
-    """The state of the jobs that run or wait, or of one job, `begun`, then each change, and when
-    the daemon went away and came back. Of one job until that ends, of all jobs without end.
+    """Tells the state of the jobs that run or wait, or of one job, `begun`, then each change, and
+    when the daemon went away and came back. Of one job until that ends, of all jobs without end.
 
     reconnect  seconds within which the daemon must answer, also at first; math.inf: it is waited
                for however long it is away
@@ -96,7 +96,7 @@ class _Watching:
         self._begun = job_id is not None
 
     async def once(self, first_by: float | None) -> AsyncGenerator[JobEvent, None]:
-        """The events of a watch, with `back` once all that was missed before is told.
+        """Yields the events of a watch, with `back` once all that was missed before is told.
 
         first_by  when its first reply must be there; None: within the time of a call
         """

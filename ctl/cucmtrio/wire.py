@@ -68,7 +68,7 @@ class Wire:
         return reply
 
     async def receive_bytes(self, most: int | None) -> bytes:
-        """What follows the reply to an upgrade, as much as is there; b"" at its end."""
+        """Receives what follows the reply to an upgrade, as much as is there; b"" at its end."""
         if len(self._came):
             await trio.lowlevel.checkpoint()
             return self._came.take_bytes(len(self._came) if most is None else most)
@@ -82,7 +82,7 @@ class Wire:
 
 
 def _connected(path: str) -> socket.socket | None:
-    """A connected socket; None if the queue of the listener is full.
+    """Connects a socket; None if the queue of the listener is full.
 
     Of a Unix socket `connect` never waits for the other side. trio's own takes a full queue for a
     connection that is being made, and the first use of it fails.

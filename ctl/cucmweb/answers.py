@@ -27,7 +27,7 @@ async def send_object(exchange: Exchange, operation: Operation) -> None:
 
 
 async def send_list(exchange: Exchange, operation: Operation) -> None:
-    """One object, whose list is written as it comes."""
+    """Sends one object, whose list is written as it comes."""
     between = f'{{"{operation.gives}":['.encode()
 
     async def send(piece: bytes) -> None:

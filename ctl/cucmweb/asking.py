@@ -27,7 +27,7 @@ _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 @cache
 def members(operation: Operation) -> dict[str, Any]:
-    """The members that come from the query or the body, with their types."""
+    """Returns the members that come from the query or the body, with their types."""
     hints = typing.get_type_hints(operation.request)
     in_path = {"job_id"} if "{job_id}" in operation.path else set()
     in_path |= {"node", "nodes"} if "{node}" in operation.path else set()
@@ -53,7 +53,7 @@ def parameters(
 
 
 def from_query(query: Sequence[tuple[str, str]], known: Mapping[str, Any]) -> dict[str, Any]:
-    """The members that a query gives. Raises `HttpProblem`.
+    """Reads the members that a query gives. Raises `HttpProblem`.
 
     nodes=a&nodes=b are several; labels=case=1 is one of some with names.
     """
@@ -77,7 +77,7 @@ def from_query(query: Sequence[tuple[str, str]], known: Mapping[str, Any]) -> di
 
 
 def from_body(body: bytes, known: Mapping[str, Any]) -> dict[str, Any]:
-    """The members that a body gives. An empty one gives none. Raises `HttpProblem`."""
+    """Reads the members that a body gives. An empty one gives none. Raises `HttpProblem`."""
     if not body.strip():
         return {}
     try:

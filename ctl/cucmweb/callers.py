@@ -83,7 +83,7 @@ def caller_of(
 
 
 def _of_proxy(arrival: Arrival, proxy: ProxySettings) -> bool:
-    """Whether it has a header of the proxy. Raises `NotLetIn` if that is not the proxy's to set."""
+    """Says whether it has a header of the proxy. Raises `NotLetIn` if another peer has set that."""
     names = [name for name in (proxy.header, proxy.role_header) if name]
     given = next((name for name in names if arrival.values(name)), None)
     if given is None:

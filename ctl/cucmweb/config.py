@@ -114,7 +114,7 @@ def load(
     socket: str | None = None,
     listen: str | None = None,
 ) -> WebConfig:
-    """The configuration as it is used. `file` None: the system's file, which may be missing.
+    """Reads the configuration as it is used. `file` None: the system's file, which may be missing.
 
     `socket` and `listen` are those of the command line. Raises `UnusableFile`.
     """
@@ -159,7 +159,7 @@ def parse_listen(text: str) -> Address:
 def for_addresses(
     config: WebConfig, addresses: Sequence[Address], *, has_tokens: bool
 ) -> WebConfig:
-    """The configuration for the addresses at which it listens, with all `hosts` that count there.
+    """Adds to the configuration all `hosts` that count at the addresses at which it listens.
 
     Raises `UnusableFile` for an address of TCP at which nobody could say who it is, or that has no
     name of its own.
@@ -180,7 +180,7 @@ def for_addresses(
 
 
 def accepts_host(config: WebConfig, header: str) -> bool:
-    """Whether a request may have this `Host`, or come from a page of it (`Origin`, after `//`).
+    """Says whether a request may have this `Host`, or be from a page of it (`Origin`, after `//`).
 
     `config` is that of `for_addresses`. A page of elsewhere that points a name of its own to this
     machine (DNS rebinding) would otherwise have a browser send what it likes. That reaches a Unix
@@ -202,7 +202,7 @@ def _network(text: str) -> Network | None:
 
 
 def is_within(peer: str, networks: Sequence[Network]) -> bool:
-    """Whether the address of a peer is one of these, also where IPv6 carries an IPv4 address."""
+    """Says whether a peer's address is one of these, also where IPv6 carries an IPv4 address."""
     address = ip_address(peer)
     mapped = getattr(address, "ipv4_mapped", None)
     return any((mapped or address) in network for network in networks)

@@ -84,7 +84,7 @@ class EventStream:
             self._found = await self._status()
 
     async def open(self) -> None:
-        """The head of the reply, if it was not sent."""
+        """Sends the head of the reply, if it was not sent."""
         if not self._opened:
             self._opened = True
             await self._exchange.begin(self._operation)
@@ -178,7 +178,7 @@ class EventStream:
             await self._exchange.piece(data[begin : begin + _PIECE])
 
     async def _waiting(self) -> bytes:
-        """What is sent next, at least a line that says nothing."""
+        """Waits for what is sent next, at least a line that says nothing."""
         with trio.move_on_after(SILENCE):
             while not (taken := self._taken()):
                 await self._news.wait()

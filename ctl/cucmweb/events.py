@@ -71,12 +71,12 @@ class EventStreams:
             self._cut_off()
 
     def is_followed(self, job_id: str) -> bool:
-        """Whether a stream is of this job, so that it has to be told with its nodes."""
+        """Says whether a stream is of this job, so that it has to be told with its nodes."""
         return any(one.job_id and job_id.startswith(one.job_id) for one in self._streams)
 
     def _cut_off(self) -> None:
-        """Their readers come again: nobody knows what they would be told. They are told nothing of
-        before that either.
+        """Ends all streams. Their readers come again: nobody knows what they would be told. They
+        are told nothing of before that either.
         """
         self._kept.clear()
         self._revisions.clear()
@@ -131,7 +131,7 @@ class EventStreams:
             raise Disconnected
 
     async def _looked(self, stream: EventStream) -> bool:
-        """Whether it knows how things are, and is told whatever happens after that."""
+        """Has the stream look. Says whether it knows how things are and is told all that comes."""
         if self._is_away:
             return False
         is_watched = self._watching.is_set()  # before it looks

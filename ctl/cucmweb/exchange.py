@@ -154,8 +154,8 @@ class Exchange:
 
     @asynccontextmanager
     async def download(self) -> AsyncIterator[Client]:
-        """The place of a reply in pieces, and who asks the daemon for it. Raises `HttpProblem`, and
-        `DaemonUnavailable` once the daemon does not answer any more.
+        """Holds the place of a reply in pieces, and yields who asks the daemon for it. Raises
+        `HttpProblem`, and `DaemonUnavailable` once the daemon does not answer any more.
         """
         with self._places.download(self.who):
             async with while_it_answers(self._downloads):
@@ -164,7 +164,7 @@ class Exchange:
     # How it is answered.
 
     async def begin(self, operation: Operation, **headers: str) -> None:
-        """The head of a reply whose pieces follow. Raises `HttpProblem`."""
+        """Sends the head of a reply whose pieces follow. Raises `HttpProblem`."""
         if self._scope["http_version"] == "1.0" and "content_length" not in headers:
             # The end of the connection would be that of the reply, also where it is cut off.
             raise HttpProblem(505, "Http1Only", "expected HTTP/1.1")
@@ -189,7 +189,7 @@ class Exchange:
 
 
 def encoded(asked: Mapping[str, Any]) -> msgspec.Raw:
-    """The parameters of a call: what came as JSON goes on as it came."""
+    """Encodes the parameters of a call: what came as JSON goes on as it came."""
     return msgspec.Raw(msgspec.json.encode(asked))
 
 

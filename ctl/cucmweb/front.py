@@ -78,7 +78,7 @@ class Front:
             raise HttpProblem(429, "TooManyRequests", most)
 
     def _identify(self, scope: Scope) -> str:
-        """The name of whom it is of, empty at the Unix socket. Raises `HttpProblem`."""
+        """Finds out who asks. Returns the name, empty at the Unix socket. Raises `HttpProblem`."""
         arrival = Arrival(scope["client"][0] if scope["client"] else None, scope["headers"])
         self._check_host(arrival)
         try:

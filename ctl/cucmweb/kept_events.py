@@ -36,7 +36,7 @@ class ServerEvent(msgspec.Struct, frozen=True):
     is_short: bool = False
 
     def place(self, *, of_all: bool) -> str:
-        """The id of what is news."""
+        """Returns the id of what is news."""
         return f"{self.job_id}/{self.revision}" if of_all else str(self.revision)
 
 
@@ -52,7 +52,7 @@ def id_line(place: str) -> bytes:
 
 
 def is_over(status: str, *, closed: bool | None) -> bool:
-    """Whether nothing more will come of such a job."""
+    """Says whether nothing more will come of such a job."""
     return status in _ENDED and bool(closed)
 
 
@@ -87,8 +87,8 @@ class KeptEvents:
         return (self._events[one] for one in range(number, self.end))
 
     def after(self, place: str, job_id: str | None) -> int | None:
-        """The number behind the event that has this id, of a job or of all of them. None: it is not
-        kept.
+        """Returns the number behind the event that has this id, of a job or of all of them. None:
+        it is not kept.
         """
         of_all = job_id is None
         wanted = place.partition("/")[0] if of_all else job_id

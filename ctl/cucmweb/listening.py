@@ -62,7 +62,7 @@ def _address_of(bound: socket.socket) -> Address:
 
 
 def written(address: Address) -> str:
-    """An address as `listen` of the configuration has it."""
+    """Writes an address as `listen` of the configuration has it."""
     if isinstance(address, Path):
         return f"unix:{address}"
     host, port = address

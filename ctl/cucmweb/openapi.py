@@ -74,7 +74,7 @@ _ABOUT = (
 
 
 def _given(operation: Operation) -> Any:
-    """The type that a reply has, or each line of it."""
+    """Returns the type that a reply has, or each line of it."""
     if operation.form == "events":
         return Job
     if operation.gives is None or operation.form == "list":
@@ -141,7 +141,7 @@ def _in_query(operation: Operation, properties: Mapping[str, Any]) -> list[dict[
 
 
 def _without_null(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """What is absent in a query is not there."""
+    """Takes null out of a schema: what is absent in a query is not there."""
     kinds = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
     return (
         dict(kinds[0]) if len(kinds) == 1 else {k: v for k, v in schema.items() if k != "default"}

@@ -118,7 +118,7 @@ def _may_not_speak(error: errors.InvalidRequest) -> HttpProblem:
 
 
 def _fields(error: errors.Refused) -> dict[str, Any]:
-    """Those of Varlink's own errors are empty where an error has not that one."""
+    """Returns the fields of an error but those that Varlink's own errors leave empty."""
     given = error.parameters
     fields = asdict(given) if isinstance(given, msgspec.Struct) else {}
     return {name: value for name, value in fields.items() if value != ""}

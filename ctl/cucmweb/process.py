@@ -37,7 +37,7 @@ def run(config: WebConfig) -> None:
 
 
 def _allow_all_descriptors() -> None:
-    """A process begins with 1024 mostly, of which a client each would take more."""
+    """Raises the limit of descriptors, mostly 1024 at first: a client each would take more."""
     first, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if first < most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

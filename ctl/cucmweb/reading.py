@@ -38,7 +38,7 @@ def read_toml(text: str, struct: type[_Struct], file: str) -> _Struct:
 
 
 def wrong(key: str, value: object, expected: str) -> ValueError:
-    """What a struct raises in `__post_init__` for what msgspec's constraints let through."""
+    """Makes what a struct raises in `__post_init__` for what msgspec's constraints let through."""
     return ValueError(f"{key}: {_shown(value)}: expected {expected}")
 
 
@@ -61,7 +61,7 @@ def _said(message: str, document: dict[str, Any], struct: type[msgspec.Struct]) 
 
 
 def _choices(struct: type[msgspec.Struct], path: str) -> list[str]:
-    """The values that the field at this path may have, if it may have only these (and "")."""
+    """Lists the values that the field at this path may have, if it may have only these (and "")."""
     kind: Any = inspect.type_info(struct)
     for step in _STEP.finditer(path):
         if step["position"]:

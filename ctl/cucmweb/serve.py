@@ -77,8 +77,8 @@ async def serve(
 
 
 async def _watch(config: WebConfig, streams: EventStreams) -> None:
-    """Where the daemon answers with what ends a watch, such as a refusal, it begins anew: all
-    readers are cut off, since nobody knows what it would have told them.
+    """Watches the daemon. Where that answers with what ends a watch, such as a refusal, it begins
+    anew: all readers are cut off, since nobody knows what it would have told them.
     """
     async with open_client(config.socket) as client:
         while True:

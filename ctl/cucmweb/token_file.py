@@ -88,7 +88,7 @@ def change_tokens(path: Path, change: Callable[[tuple[Token, ...]], tuple[Token,
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """The folder itself is locked: the file is another one after each change."""
+    """Locks the folder itself: the file is another one after each change."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -98,7 +98,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _group() -> int | None:
-    """The service's, if this is root, who alone can give a file to it."""
+    """Returns the service's, if this is root, who alone can give a file to it."""
     if os.geteuid() != 0:
         return None
     try:

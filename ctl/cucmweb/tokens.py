@@ -56,7 +56,7 @@ class _Tokens(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def secret_of(random: str) -> str:
-    """The token itself, made of 256 random bits in a form for a header."""
+    """Makes the token itself, of 256 random bits in a form for a header."""
     return f"{PREFIX}{random}"
 
 
@@ -65,7 +65,7 @@ def hash_of(secret: str) -> str:
 
 
 def matching(secret: str, tokens: Iterable[Token], now: datetime) -> Token | None:
-    """The token that a request has, unless it is over.
+    """Finds the token that a request has, unless it is over.
 
     All are compared, each in constant time, so that the time says nothing about any of them.
     """
@@ -75,7 +75,7 @@ def matching(secret: str, tokens: Iterable[Token], now: datetime) -> Token | Non
 
 
 def read_tokens(text: str, file: str) -> tuple[Token, ...]:
-    """The tokens of the file's text. Raises `UnusableFile`; `file` is its name, for that."""
+    """Reads the tokens of the file's text. Raises `UnusableFile`; `file` is its name, for that."""
     return read_toml(text, _Tokens, file).token
 
 
