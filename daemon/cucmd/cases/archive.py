@@ -271,7 +271,7 @@ class Archive:
         return None if found.st_size == file.size else other_size(found.st_size, file.size)
 
     def _note_whether_whole(self, file: ReceivedFile, node: Node) -> None:
-        """So that a file of two attempts is left out once, and not at all if one has all of it."""
+        """Lets a file of two attempts be left out once, and not at all if one has all of it."""
         name = _without_attempt(name_of(file, node))
         if not file.complete and not self._incomplete:
             self._cut.setdefault(file.node, set()).add(name)

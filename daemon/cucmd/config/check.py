@@ -71,8 +71,8 @@ def _named(config: Config) -> dict[str, str]:
 
 
 def _credentials(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
-    """Lines about credentials: which exist, which of these cannot be used, and which can be sent to
-    any node.
+    """Yields lines about credentials: which exist, which of these cannot be used, and which can be
+    sent to any node.
     """
     directory = credentials_directory(config.credentials.directory, environ)
     present: set[str] = set()
@@ -128,7 +128,7 @@ def _stores() -> list[Path]:
 def _not_usable(
     names: Mapping[str, str], config: Config, environ: Mapping[str, str]
 ) -> Iterator[tuple[str, Exception]]:
-    """names: with what is given back for each of them."""
+    """Yields what `names` has for each one that is not usable, and why it is not."""
     for name, what in sorted(names.items()):
         try:
             load_credential(name, config.credentials.directory, environ)

@@ -71,7 +71,7 @@ def refuse_open_directory(name: str, directory: Path) -> None:
 
 
 def _owners() -> tuple[int, ...]:
-    """Whose files are used: root's, and those of the daemon's own user."""
+    """Returns whose files are used: root's, and those of the daemon's own user."""
     return 0, os.geteuid()
 
 

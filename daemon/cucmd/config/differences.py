@@ -43,8 +43,8 @@ def running(at_start: Config, now: Config) -> Tables:
 def differences(
     at_start: Config, now: Config, file: Config, *, socket_is_given: bool = False
 ) -> Iterator[Differing]:
-    """Between what runs and what is in the file, by the names in the file. A table with a name that
-    is on one side only is one difference.
+    """Yields what differs between what runs and what is in the file, by the names in the file. A
+    table with a name that is on one side only is one difference.
 
     at_start, now    as for `running`
     socket_is_given  systemd has made the socket; a restart does not change its groups then

@@ -47,7 +47,7 @@ class Reader:
     """
 
     def __init__(self, file: str, text: str = "", looked_for: Sequence[str] = ()) -> None:
-        """`looked_for`: the names that were tried, if there is no file. Raises as `tomllib`."""
+        """`looked_for` has the names that were tried, if there is no file. Raises as `tomllib`."""
         self.problems: list[Problem] = []
         self.notices: list[str] = []
         self._file = file

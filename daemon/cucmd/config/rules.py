@@ -58,7 +58,7 @@ def path(text: str) -> str:
 
 
 def placed_path(text: str) -> tuple[str | None, str]:
-    """(location, path) of a path that is written as after `file get`: `activelog cm/trace`,
+    """Reads (location, path) from a path that is written as after `file get`: `activelog cm/trace`,
     `activelog /cm/trace` or `activelog/cm/trace`; or as on the disk of the node, which is
     `/var/log/active/cm/trace`. The location of other paths is None: one that begins with `/` does
     not name it.
@@ -203,7 +203,7 @@ def advertise(text: str) -> str:
 
 
 def wrong_timeout(timeouts: Timeouts, given: Container[str]) -> tuple[str, str] | None:
-    """(field, reason) of the first rule that the timeouts break, or None.
+    """Returns (field, reason) of the first rule that the timeouts break, or None.
 
     The field is one that was given. If `connect` is above the default of `command`, the mistake is
     reported for `connect`, since `command` was not given.

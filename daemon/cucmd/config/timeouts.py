@@ -53,7 +53,7 @@ class TimeoutMerger:
     def _over(
         self, base: Timeouts, table: KeyPath, own: Mapping[str, Any], variables: Set[str]
     ) -> Timeouts:
-        """`variables`: the fields of which the variable is reported if it is wrong."""
+        """Merges timeouts over `base`; reports a wrong variable if its field is in `variables`."""
         for field, value in self._given.items():
             if own.get(field, value) != value:
                 self._reader.notice((*table, field), f"is overridden by ${VARIABLES[field]}")

@@ -48,7 +48,7 @@ class Covered(msgspec.Struct, frozen=True):
 
 
 def missing(seconds: float) -> str:
-    """So much of a window, for people, in whole minutes: "32 min", "1 h 05 min", "3 days 4 h"."""
+    """Shows people so much of a window, in whole minutes: "32 min", "1 h 05 min", "3 days 4 h"."""
     minutes = int(seconds // 60)
     hours, days = minutes // 60, minutes // 1440
     if days:

@@ -155,7 +155,7 @@ def _address(name: str, health: Health | None) -> str:
 
 
 def _clusters(nodes: Sequence[tuple[str, Health | None]]) -> Iterable[_Cluster]:
-    """Nodes whose tables have the same publisher; one without a table is in none."""
+    """Groups the nodes whose tables have the same publisher; one without a table is in none."""
     found: dict[str, _Cluster] = {}
     for name, health in nodes:
         if health is not None and health.named:

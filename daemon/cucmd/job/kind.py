@@ -105,7 +105,7 @@ class Kind(msgspec.Struct, frozen=True):
         return {}
 
     def counted(self, received: int, result: Result | None, *, earlier: bool) -> int:
-        """Bytes of a node that count against the quota of its job.
+        """Returns the bytes of a node that count against the quota of its job.
 
         received: of its files. result: of a node that has ended. earlier: of a try before the last.
         """

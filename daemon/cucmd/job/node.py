@@ -140,8 +140,8 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
         return self._with(state, attempt=attempt, all_announced=False, heard_at=now, **fresh)
 
     def retry(self, retries: int) -> Node[R]:
-        """Pending again, as it was before its first attempt; attempts are counted on. What may
-        still run there stays named.
+        """Returns the node, pending again as it was before its first attempt; attempts are counted
+        on. What may still run there stays named.
         """
         if not self.settled or isinstance(self.state, Succeeded):
             raise ImpossibleTransition(f"{self.node} is {self.status}, not failed or cancelled")
@@ -170,7 +170,7 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
         return msgspec.structs.replace(self, result=self.result.abandoned())
 
     def wait_again(self) -> Node[R]:
-        """Pending again after a restart, with the time at which it first began."""
+        """Returns it, pending again after a restart, with the time at which it first began."""
         return self._with(Pending(self.state.started_at))
 
     def waiting(self, now: datetime, nodes: tuple[str, ...]) -> Node[R]:

@@ -172,7 +172,7 @@ class Deletions:
     async def _delete(
         self, job_id: str, *, record: bool, listed: ClosedJob | None = None
     ) -> Deleted:
-        """`listed`: as a rule has found it; None: it was named."""
+        """Deletes a closed job. `listed`: as a rule has found it; None: it was named."""
         with self._supervisor.holds.changing(job_id):
             job = await self._supervisor.closed(job_id)
             # What has become of it since the list was made: others were deleted before it.

@@ -43,9 +43,10 @@ class JobFeed:
                 subscription.offer(job)
 
     def subscribe(self, job_id: str | None = None) -> Subscription:
-        """Changes of one job, or of all. Use it as a context manager: it counts from `with`.
+        """Makes a subscription to the changes of one job, or of all.
 
-        Enter it before the first state is read, so that no change falls between the two.
+        Use it as a context manager: it counts from `with`. Enter it before the first state is read,
+        so that no change falls between the two.
         """
         return Subscription(self, job_id)
 
@@ -78,7 +79,7 @@ class Subscription:
         self._feed.remove(self)
 
     def offer(self, job: Job) -> None:
-        """Called by the feed.
+        """Takes a change from the feed.
 
         Once a change is missed, all later ones count as missed too, until `next` is called: the
         state that the subscriber reads then includes them, and they must not follow it.

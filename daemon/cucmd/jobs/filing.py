@@ -148,7 +148,7 @@ class Manifest:
         self._exists = False
 
     async def append(self, files: Sequence[ReceivedFile]) -> None:
-        """Durable on return, and then the file exists, also where there are no files.
+        """Appends durably: on return the file exists, also where there are no files.
 
         Raises `OSError`; then none of the files counts as appended.
         """

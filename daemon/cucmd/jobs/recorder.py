@@ -90,7 +90,7 @@ class Recorder:
         return None if self._failed is None else str(self._failed)
 
     def visible_state(self, job: Job) -> Job:
-        """`job`, the newest state, if it is durable; else the last one that is."""
+        """Returns `job`, the newest state, if it is durable; else the last one that is."""
         return job if self._durable == self._version else self._saved
 
     async def durable(self) -> None:

@@ -298,8 +298,8 @@ def _not_stored(known: _Known, node: Node, directory: Path) -> list[ReceivedFile
 
 
 def _files_below(directory: Path, folder: str) -> Iterator[tuple[str, int]]:
-    """Path relative to the job's directory, and size, of every file that a node pushed, or that
-    the output of a command was written to.
+    """Yields the path relative to the job's directory, and the size, of every file that a node
+    pushed, or that the output of a command was written to.
     """
     for within in ("files", OUTPUT):
         for parent, _, names in os.walk(directory / folder / within, onerror=_raise_unless_missing):

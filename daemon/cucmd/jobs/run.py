@@ -286,7 +286,7 @@ class JobRun:
     # State
 
     def _change(self, job: Job, changed: Sequence[int] | None = None) -> None:
-        """changed: the positions of the nodes that differ, where they are known."""
+        """Revises the job. changed: the positions of nodes that differ, where they are known."""
         if job.ended and not self.job.ended:
             self.ended_at = self._services.store.clock()
         self.job = job.revised(self.job, changed)

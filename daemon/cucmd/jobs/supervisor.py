@@ -221,7 +221,7 @@ class Supervisor:
     async def _retry(
         self, job: Job, plan: PlanRetry, key: StartKey | None, uid: int | None
     ) -> Job | None:
-        """None: the job has changed since it was read, since what its files cover is known now."""
+        """Reopens the job; None: what its files cover has become known since the job was read."""
         # Of the nodes that have succeeded nothing is left.
         if job.files_deleted or is_gone(job, self.directory(job.job_id)):
             raise FilesDeleted(job.job_id)
@@ -322,7 +322,7 @@ class Supervisor:
         return None if run is None else run.recorder.save_error
 
     async def newest(self, limit: int, which: JobFilter = EVERY_JOB) -> Sequence[JobRow | Job]:
-        """Newest first; live jobs as they are at this moment. Raises `StoreFailed`.
+        """Lists jobs, newest first; live ones as they are at this moment. Raises `StoreFailed`.
 
         With a status of queued or running the store is not needed: such jobs are all live.
         """

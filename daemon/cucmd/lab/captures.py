@@ -163,7 +163,7 @@ class Traffic(msgspec.Struct, frozen=True):
         return int(max(0.0, seconds) * self._taken)
 
     def seconds_until(self, count: int) -> float | None:
-        """Seconds until so many packets are taken; None: that never happens."""
+        """Returns the seconds until so many packets are taken; None: that never happens."""
         return count / self._taken if self._taken else None
 
     def bytes_of(self, count: int) -> int:
@@ -274,7 +274,7 @@ class Captures:
     """The captures of one node since the lab began, of which the files are still there."""
 
     def __init__(self, address: str, rate: float) -> None:
-        """`rate`: packets on the node's network, a second."""
+        """`rate` is the number of packets on the node's network, a second."""
         self._address = address
         self._rate = rate
         self._all: dict[str, LabCapture] = {}

@@ -43,7 +43,7 @@ class GetDialogue:
         self._unshown = 0  # bytes sent since the last dot
 
     async def run(self, words: list[str]) -> None:
-        """`words`: the arguments of `file get`. Raises CommandRefused, BackToPrompt."""
+        """Runs `file get` with the arguments `words`. Raises CommandRefused, BackToPrompt."""
         options = self._node.options
         await self._session.at(Step.COMMAND)
         if self._faults.take(FaultKind.REFUSE_COMMAND):

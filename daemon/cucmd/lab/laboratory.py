@@ -85,7 +85,7 @@ class Lab:
 
 @asynccontextmanager
 async def open_lab(options: LabOptions) -> AsyncIterator[Lab]:
-    """Nodes that listen while the body runs. Call it below `open_bridge()`.
+    """Opens nodes that listen while the body runs. Call it below `open_bridge()`.
 
     Raises OSError if an address cannot be listened on.
     """

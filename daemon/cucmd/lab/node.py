@@ -54,7 +54,7 @@ class LabNode:
         return self._counters.nodes[self.index - 1]
 
     def count(self, name: str, by: int = 1) -> None:
-        """Add to one of this node's counters."""
+        """Adds to one of this node's counters."""
         self._counters.count(self.index - 1, name, by)
 
     def files(self, location: str) -> list[VirtualFile]:
@@ -148,7 +148,7 @@ class AllCounters:
         return total
 
     def count(self, node: int, name: str, by: int = 1) -> None:
-        """Add to a counter of node `node` (from 0)."""
+        """Adds to a counter of node `node` (from 0)."""
         counters = self.nodes[node]
         setattr(counters, name, getattr(counters, name) + by)
         if name == "sessions_now":

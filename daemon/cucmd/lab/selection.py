@@ -109,7 +109,7 @@ def _pattern(text: str) -> str:
 
 
 def _moment(text: str, zone: tzinfo) -> datetime:
-    """`hh:mm:MM/DD/YY` in the node's own zone."""
+    """Reads `hh:mm:MM/DD/YY` in the node's own zone."""
     try:
         local = datetime.strptime(text, "%H:%M:%m/%d/%y").replace(tzinfo=zone)
     except ValueError:

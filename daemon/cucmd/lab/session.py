@@ -102,7 +102,7 @@ class LabSession:
             await self._garbage(int(garbage.number))
 
     async def _garbage(self, size: int) -> None:
-        """Random bytes without line ends: they are one long line too. 0: without end."""
+        """Writes random bytes without line ends: they are one long line too. 0: without end."""
         left = size
         while left > 0 or not size:
             noise = os.urandom(min(left or 4096, 4096)).translate(_NO_LINE_ENDS)

@@ -166,7 +166,7 @@ def _set_all(events: list[trio.Event]) -> None:
 
 @contextmanager
 def open_file_writer() -> Iterator[FileWriter]:
-    """Opened before all sessions, and closed after them."""
+    """Opens a writer: call it before all sessions, so that it is closed after them."""
     writer = FileWriter()
     try:
         yield writer

@@ -30,7 +30,7 @@ _NO_SSH = "the port answers, but not as SSH: check address and port, and whether
 
 
 def retry_delay(retry: Retry, failed_attempts: int, fraction: float) -> float:
-    """Seconds to wait: doubled each time up to the cap, spread over 50 % to 150 %.
+    """Returns the seconds to wait: doubled each time up to the cap, spread over 50 % to 150 %.
 
     `fraction` is a random number from 0 to 1. Without the spread all jobs would connect to a
     cluster that comes back at the same moment.

@@ -140,7 +140,7 @@ class Receiver(Protocol):
     def port(self) -> int: ...
 
     def open_upload_target(self, task: NodeTask, address: str) -> UploadTarget:
-        """`address`: the node's, from which its uploads are expected; "": unknown."""
+        """Opens a target for uploads expected from the node's `address`; "": it is unknown."""
         ...
 
     def shortage(self, descriptor: int) -> str | None:
@@ -221,7 +221,7 @@ class Ports(Receiver, Protocol):
         ...
 
     async def rate_of(self, node: str) -> float | None:
-        """Bytes per second with which it has sent its files last; None: that is not known."""
+        """Returns the bytes a second with which it sent its files last; None: that is not known."""
 
 
 class Credentials(msgspec.Struct, frozen=True):

@@ -176,7 +176,7 @@ def _paths(files: asked.Files, profile: Profile) -> tuple[str, tuple[str, ...]]:
 
 
 def _placed(paths: Sequence[str] | None, field: str) -> Iterator[tuple[str, str, str | None, str]]:
-    """(field, as it was written, location that it names, path) of each."""
+    """Yields (field, as it was written, location that it names, path) of each."""
     if paths is None:
         return
     if not 1 <= len(paths) <= rules.MOST_PATHS:
@@ -259,7 +259,7 @@ def instant(field: str, text: str | None) -> datetime | None:
 
 
 def resolve_timeouts(request: asked.Timeouts | None, base: Timeouts) -> Timeouts:
-    """`base` with the timeouts of the request. Raises `InvalidValue` for `timeouts.FIELD`."""
+    """Merges timeouts of the request over `base`. Raises `InvalidValue` for `timeouts.FIELD`."""
     if request is None:
         return base
     own = {field: seconds for field, seconds in asdict(request).items() if seconds is not None}

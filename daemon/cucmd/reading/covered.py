@@ -232,14 +232,14 @@ def _shown(stamp: Stamp, clock: Clock) -> Stamp:
 
 
 def _before(first: Stamp, since: datetime, until: datetime | None, clock: Clock) -> int:
-    """Seconds of the window before a stamp that is in it or after it."""
+    """Counts the seconds of the window before a stamp that is in it or after it."""
     earliest, _ = readings(first, clock) or (since, since)
     end = earliest if until is None else min(earliest, until)
     return int((end - since).total_seconds())
 
 
 def _behind(last: Stamp, since: datetime | None, until: datetime, clock: Clock) -> int:
-    """Seconds of the window behind a stamp that is in it or before it."""
+    """Counts the seconds of the window behind a stamp that is in it or before it."""
     _, latest = readings(last, clock) or (until, until)
     begin = latest if since is None else max(latest, since)
     return int((until - begin).total_seconds())

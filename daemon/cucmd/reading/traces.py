@@ -95,7 +95,7 @@ def _of_archive(file: int, size: int, by: datetime) -> tuple[Trace, ...]:
 
 
 def _each_member(file: int, size: int, use: Callable[[str, Iterator[bytes]], None]) -> bool:
-    """False: the archive was cut off."""
+    """Calls `use` with each member. False: the archive was cut off."""
     archive = unpacked(_chunks(file, 0, size))
     tar = TarMembers(archive)
     for name, content in tar:
@@ -128,7 +128,7 @@ class Traces:
             self._missed.add(trace_name(name))
 
     def add(self, path: str, name: str, first: FirstStamp | None) -> None:
-        """`path`: by which the file is found again. `name`: below the folders of its push."""
+        """Adds a file. `path`: by which it is found again. `name`: below its push's folders."""
         trace = trace_of(self.traces, trace_name(name))
         if trace is not None:
             trace.file = trace.file or name
@@ -171,7 +171,7 @@ class Traces:
 
 
 def _beginning(content: Iterator[bytes]) -> bytes:
-    """Unpacked."""
+    """Unpacks the beginning of a file."""
     taken = bytearray()
     for piece in unpacked(content):
         taken += piece

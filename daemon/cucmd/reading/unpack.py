@@ -136,7 +136,7 @@ class Source:
         return piece
 
     def take(self, size: int) -> bytes:
-        """`size` bytes, or what is left."""
+        """Takes `size` bytes, or what is left."""
         taken = bytearray()
         while len(taken) < size and (piece := self.some(size - len(taken))):
             taken += piece
@@ -150,7 +150,7 @@ class Source:
 
 
 def header(block: bytes) -> tarfile.TarInfo | None:
-    """None for what is no header, as at the end of a tar."""
+    """Reads a header; None for what is none, as at the end of a tar."""
     try:
         info = tarfile.TarInfo.frombuf(block, "utf-8", "replace")
     except tarfile.HeaderError:

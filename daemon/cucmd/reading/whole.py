@@ -120,7 +120,7 @@ class TarReader:
         self._size_of_next: int | None = None  # by a pax header
 
     def read(self) -> Contents | None:
-        """Up to the end of the tar. None: it is none. Raises `NotWhole`."""
+        """Reads up to the end of the tar. None: it is none. Raises `NotWhole`."""
         began = False
         while (block := self._source.take(_BLOCK)).count(0) < _BLOCK:
             info = header(block)

@@ -149,7 +149,7 @@ class TargetFolder:
             os.utime(parts[-1], times, dir_fd=parent, follow_symlinks=False)
 
     def entries(self, parts: Parts) -> list[tuple[bytes, Attrs]]:
-        """Names and attributes of files and folders, links and the rest left out."""
+        """Lists names and attributes of files and folders, links and the rest left out."""
         found = []
         with os.scandir(self._directory(parts)) as scan:
             for entry in scan:

@@ -181,7 +181,7 @@ def attrs_reply(request: int, attrs: Attrs) -> bytes:
 
 
 def name_reply(request: int, names: Iterable[tuple[bytes, Attrs | None]]) -> bytes:
-    """Names with their attributes; a realpath has none."""
+    """Makes a reply of names with their attributes; a realpath has none."""
     entries = [
         _string(name) + _string(_long_name(name, attrs)) + (_attrs(attrs) if attrs else bytes(4))
         for name, attrs in names
@@ -190,7 +190,7 @@ def name_reply(request: int, names: Iterable[tuple[bytes, Attrs | None]]) -> byt
 
 
 def limits_reply(request: int, handles: int) -> bytes:
-    """limits@openssh.com: longest packet, read and write, most handles at once."""
+    """Answers limits@openssh.com: longest packet, read and write, most handles at once."""
     head = struct.pack(">BI", PacketType.EXTENDED_REPLY, request)
     return _framed(head + struct.pack(">QQQQ", MAX_PACKET, MAX_BLOCK, MAX_BLOCK, handles))
 

@@ -146,7 +146,7 @@ class Received:
         self.files_received += closed
 
     def grant(self, wanted: int) -> int | str:
-        """Bytes that may come now, at least so many; or why there are not so many."""
+        """Grants bytes that may come now, at least so many; or says why there are not so many."""
         quota, size = self._quota, CREDIT
         for whose, allowance in (("node", quota.node), ("job", quota.job)):
             if (left := allowance.left) is None:

@@ -205,7 +205,7 @@ class WrittenBytes:
     __slots__ = ("_ends", "_parts", "_starts", "count", "whole")
 
     def __init__(self, parts: int) -> None:
-        """`parts`: how many parts beyond a gap there may be."""
+        """`parts` is how many parts beyond a gap there may be."""
         self.whole = 0
         self.count = 0
         self._parts = parts

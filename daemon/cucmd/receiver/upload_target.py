@@ -115,8 +115,8 @@ class UploadTarget:
             self._forget(self)
 
     async def aclose(self) -> None:
-        """`revoke`, and waits for the last write; also if cancelled. A process that does not say
-        that it was the last is killed. After that `files` changes no more.
+        """Calls `revoke`, and waits for the last write; also if cancelled. A process that does not
+        say that it was the last is killed. After that `files` changes no more.
         """
         self.revoke()
         with trio.CancelScope(shield=True):

@@ -134,7 +134,7 @@ def _no_key_exchange(where: str, error: Exception, progress: Progress, mask: Mas
 
 
 def _finds_nothing_in_common(error: Exception) -> bool:
-    """False for other failures of a key exchange, such as a wrong signature."""
+    """Tells this from other failures of a key exchange, such as a wrong signature."""
     return isinstance(error, asyncssh.KeyExchangeFailed) and error.reason.startswith(
         _NOTHING_IN_COMMON
     )

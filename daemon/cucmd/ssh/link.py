@@ -122,7 +122,7 @@ async def connect(host: str, port: int) -> socket.socket:
 
 
 def _peer_address(sock: socket.socket) -> str:
-    """ "": the node has reset the connection already."""
+    """Returns the address; "": the node has reset the connection already."""
     try:
         return str(sock.getpeername()[0])
     except OSError:
@@ -209,7 +209,7 @@ def _links() -> _Links:
 
 
 def public_key(key: asyncssh.SSHKey) -> PublicKey:
-    """asyncssh's key as a `PublicKey`."""
+    """Converts asyncssh's key to a `PublicKey`."""
     return parse_key(key.export_public_key("openssh").decode("ascii"))
 
 
@@ -240,7 +240,7 @@ class Link:
     async def authenticate(
         self, host: str, port: int, settings: asyncssh.SSHClientConnectionOptions
     ) -> asyncssh.SSHClientConnection:
-        """Key exchange and authentication, unless the opener ends it.
+        """Exchanges keys and authenticates, unless the opener ends it.
 
         As `asyncssh.connect` does it, which would make the options again, in a thread, for each
         connection.

@@ -22,7 +22,7 @@ _ANSWER_COST = 256
 
 
 def unread(connection: Any) -> int:
-    """Bytes of ours that the peer has not taken yet, on an asyncssh connection of either side.
+    """Counts our bytes that the peer has not taken yet, on an asyncssh connection of either side.
 
     Packets that may not be sent during a key exchange count: a peer can begin one and not finish.
     """

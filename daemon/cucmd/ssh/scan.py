@@ -55,7 +55,7 @@ async def _scan(
 async def _probe_key(
     host: str, port: int, algorithms: Algorithms, names: Sequence[str], *, legacy: bool
 ) -> tuple[PublicKey, frozenset[str]]:
-    """(the key that is shown for these algorithms, all host key algorithms of the node)."""
+    """Returns (the key that is shown for these algorithms, all host key algorithms of the node)."""
     probe = _Probe("", legacy=legacy)
     link = Link(await connect(host, port), probe)
     try:

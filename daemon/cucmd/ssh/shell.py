@@ -64,7 +64,9 @@ class Shell:
             raise fail(Code.CONNECTION_LOST, reason) from None
 
     async def aclose(self) -> None:
-        """EOF, channel, disconnect, socket; the last two take 1 s at most. May be called again."""
+        """Closes the shell: EOF, channel, disconnect, socket; the last two take 1 s at most. May be
+        called again.
+        """
         try:
             self._link.end_session()
             await self._inbox.closed.wait()

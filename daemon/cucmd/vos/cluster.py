@@ -359,7 +359,7 @@ def parse_ha_status(lines: Iterable[str]) -> HighAvailability:
 
 
 def _labelled(line: str) -> dict[str, str]:
-    """`{"name": "cup1", "state": "Normal"}`; empty if the line does not begin with a label."""
+    """Reads `{"name": "cup1", "state": "Normal"}`; empty if the line begins with no label."""
     found = list(_AVAILABILITY.finditer(line)) if len(line) <= texts.LONGEST else []
     if not found or line[: found[0].start()].strip():
         return {}

@@ -199,7 +199,7 @@ class FileGetDialogue(State):
         return self._hear(words, rest)
 
     def _hear(self, words: str, line: str) -> list[Event]:
-        """`words`: the beginning of the line, by which it is known what kind of line it is."""
+        """Reads a line. `words`: its beginning, by which it is known what kind of line it is."""
         if not words:
             return []
         if self._answers.were_given(Ask.PASSWORD) and said.refuses_password(words):
@@ -234,7 +234,7 @@ class FileGetDialogue(State):
         return [*self._sizes.words(words, note if early else None)]
 
     def _is_expected(self, line: str) -> bool:
-        """Usual lines, and prompts that came late."""
+        """Says whether it is a usual line, or a prompt that came late."""
         return self._is_usual(line) or self._prompts.is_known(line.strip())
 
     def _is_usual(self, line: str) -> bool:

@@ -206,7 +206,7 @@ class Screen:
 
 
 def _without_long_dots(text: str, *, before: int) -> str:
-    """`text` with every run of dots cut to MAX_DOTS, of which `before` came earlier."""
+    """Cuts every run of dots in `text` to MAX_DOTS, of which `before` came earlier."""
     if "." not in text or (before + text.count(".")) <= MAX_DOTS:
         return text
     kept = []

@@ -53,7 +53,7 @@ class Secrets:
         return masked(covered[len(visible(text[:since])) :])
 
     def cover(self, text: str, known: int = 0) -> str:
-        """`text` with `COVER` for every character of a secret; its length does not change.
+        """Puts `COVER` for every character of a secret; the length of `text` does not change.
 
         The first `known` characters belong to a secret whose beginning was given before.
         """
@@ -87,12 +87,12 @@ class Secrets:
 
 
 def _alike(text: str) -> str:
-    """`text` with `OTHER` for each character beyond ASCII; its length does not change."""
+    """Puts `OTHER` for each character beyond ASCII; the length of `text` does not change."""
     return text if text.isascii() else _BEYOND_ASCII.sub(OTHER, text)
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """`secret` as it may be found in a text that `_alike` has made."""
+    """Yields `secret` as it may be found in a text that `_alike` has made."""
     if secret.isascii():
         yield secret
         return
@@ -113,12 +113,12 @@ def _forms(secret: str) -> Iterator[str]:
 
 
 def masked(text: str) -> str:
-    """`text` with one mask for each run of `COVER`, so that its length is not shown either."""
+    """Puts one mask for each run of `COVER`, so that its length is not shown either."""
     return _COVERED.sub(MASK, text)
 
 
 def visible(text: str) -> str:
-    """`text` without control characters and direction marks; TAB stays."""
+    """Removes control characters and direction marks; TAB stays."""
     if text.isprintable():
         return text
     return "".join(char for char in text if char.isprintable() or char == "\t")

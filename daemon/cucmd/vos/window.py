@@ -170,7 +170,7 @@ def _absolute(start: datetime, end: datetime, zone: tzinfo | None) -> AbsTime:
 
 
 def _whole_minute(moment: datetime) -> datetime:
-    """`moment` itself if it is a whole minute, else the next one."""
+    """Rounds `moment` up to a whole minute, unless it is one."""
     whole = moment.replace(second=0, microsecond=0)
     return whole if whole == moment else whole + _MINUTE
 

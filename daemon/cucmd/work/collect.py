@@ -279,7 +279,7 @@ class FileGets:
                     return await self._compare(path, done, arrivals, clock)
 
     def _announce(self, sizes: vos.Sized, before: vos.Sized | None) -> None:
-        """`before`: the sizes that were announced before for the same command."""
+        """Reports the sums. `before`: the sizes announced before for the same command."""
         self._files_announced += sizes.files - (before.files if before else 0)
         self._bytes_announced += sizes.bytes - (before.bytes if before else 0)
         self._report.announced(

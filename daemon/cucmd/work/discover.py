@@ -51,7 +51,7 @@ async def discover(task: NodeTask, what: Discover, ports: Ports, report: Report)
 
 
 async def _version(session: NodeSession, task: NodeTask) -> tuple[str | None, tuple[str, ...]]:
-    """(version, notes). The nodes are known by now: without a version nothing has failed."""
+    """Asks for (version, notes). The nodes are known by now: nothing fails without a version."""
     try:
         lines = await answer(session, task, vos.SHOW_VERSION)
     except NodeFailed as error:

@@ -112,7 +112,7 @@ def _services(lines: Sequence[str], _: Thresholds, now: datetime, zone_of: ZoneO
 
 
 def _service(one: Service, elsewhere: frozenset[str]) -> Finding | None:
-    """None: it runs, or is not meant to. `elsewhere`: those that run on another node."""
+    """Judges it; None: it runs, or is not meant to. `elsewhere`: those that run on another node."""
     note = (one.note or "").lower()
     if one.state == "STARTED" or _NOT_ACTIVATED in note:
         return None
@@ -292,7 +292,7 @@ def _is_off(node: AvailableNode) -> bool:
 
 
 def _available(node: AvailableNode) -> Finding | None:
-    """None: it is as it is meant to be. Where nobody has enabled it, that is so."""
+    """Judges it; None: it is as it is meant to be. Where nobody has enabled it, that is so."""
     if not node.state:
         return Finding("availability", UNREAD, f"{node.name}: its state is not said")
     state = node.state.lower()
