@@ -27,7 +27,7 @@ class Allowance:
             return True
 
     def give_back(self, count: int) -> None:
-        """Bytes that were taken and have not come."""
+        """Gives back bytes that were taken and have not come."""
         with self._lock:
             self._used -= count
 

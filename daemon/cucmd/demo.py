@@ -120,7 +120,7 @@ def _temporary_folder(below: str | None = None) -> Iterator[Path]:
 
 @contextmanager
 def folder_for_sockets(folder: Path) -> Iterator[Path]:
-    """`folder`, or one in /tmp if $TMPDIR is too long for the path of a socket."""
+    """Yields `folder`, or one in /tmp if $TMPDIR is too long for the path of a socket."""
     if len(os.fsencode(folder / "cucmd.sock")) <= LONGEST_SOCKET:
         yield folder
         return

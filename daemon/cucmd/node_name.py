@@ -45,7 +45,7 @@ class InvalidNode(ValueError):
 
 
 def parse_node(text: str) -> tuple[str, int]:
-    """(host, port) of a node's name; the port is 22 unless given. Raises `InvalidNode`."""
+    """Splits a node's name into (host, port); the port is 22 unless given. Raises `InvalidNode`."""
     host, port = split_address(text)
     if len(text) > _LONGEST_NAME:
         raise InvalidNode(f"a node's name has at most {_LONGEST_NAME} characters, not {len(text)}")
@@ -55,7 +55,7 @@ def parse_node(text: str) -> tuple[str, int]:
 
 
 def split_address(text: str) -> tuple[str, int | None]:
-    """(host, port or None) of an address, port 0 allowed. Raises `InvalidNode`.
+    """Splits an address into (host, port or None), port 0 allowed. Raises `InvalidNode`.
 
     More than one `:` outside of brackets can only be an IPv6 address, so `fe80::1:2022` has no
     port: with one it is written `[fe80::1]:2022`.
@@ -78,7 +78,7 @@ def _split_bracketed(text: str) -> tuple[str, int | None]:
 
 
 def check_host(host: str) -> str:
-    """`host` if it is a host name or an IP address. Raises `InvalidNode`."""
+    """Returns `host` if it is a host name or an IP address. Raises `InvalidNode`."""
     if ":" in host:
         return _v6(host)
     labels = host.removesuffix(".").split(".")
@@ -122,7 +122,7 @@ def _port(text: str) -> int:
 
 
 def address(host: str, port: int | str) -> str:
-    """`host:port`, with brackets round an IPv6 address."""
+    """Returns `host:port`, with brackets round an IPv6 address."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

@@ -71,7 +71,7 @@ def socket_to_call(environ: Mapping[str, str], uid: int) -> str:
 
 
 def default_state_dir(environ: Mapping[str, str], uid: int) -> str:
-    """`$STATE_DIRECTORY` (the first, if systemd lists several), else root's or the user's own."""
+    """Takes `$STATE_DIRECTORY` (if systemd lists several, the first), else root's or the user's."""
     if chosen := environ.get("STATE_DIRECTORY", "").split(":")[0]:
         return chosen
     if uid == 0:

@@ -217,8 +217,8 @@ class Cases:
         return PruneReply(jobs, sum(one.bytes for one in deleted), more)
 
     async def _held(self, job: Job, parts: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
-        """`parts`, with the job held while each is read, and not while it is sent: a peer may take
-        hours to read it.
+        """Yields `parts`, with the job held while each is read, and not while it is sent: a peer
+        may take hours to read it.
 
         Raises `UnknownJob`, `FilesDeleted` if that was done in between, and `Busy` while it is.
         """

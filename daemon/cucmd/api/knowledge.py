@@ -90,7 +90,7 @@ class Knowledge:
         return wire.ClustersReply(tuple(found))
 
     async def _known(self, config: Config, place: Place) -> KnownCluster | None:
-        """None: what a node has said cannot be read, and nothing else is known of its cluster."""
+        """Gives None if what a node has said is unreadable, and its cluster not known otherwise."""
         last = None
         for node in place.asked:
             if (last := await self._store.discovery(node)) is not None:

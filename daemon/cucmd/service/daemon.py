@@ -299,7 +299,7 @@ def _log_holdings(supervisor: Supervisor) -> None:
 
 
 async def _feed_watchdog(bridge: Bridge) -> None:
-    """Twice in each watchdog interval: reports that the loops of trio and asyncio make progress."""
+    """Reports twice in each watchdog interval that the loops of trio and asyncio make progress."""
     interval = systemd.watchdog_interval()
     while interval is not None:
         await bridge.ping()

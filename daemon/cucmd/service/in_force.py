@@ -104,7 +104,7 @@ class InForce:
         self.access.authorize(caller, method)
 
     def as_whom(self, caller: Caller, method: Method, request: Request) -> Caller:
-        """Likewise, by the users who may speak for others. Raises `VarlinkError`."""
+        """Decides for whom a call is, by who may speak for others now. Raises `VarlinkError`."""
         return self.access.as_whom(caller, method, request)
 
     async def reload(self, extra: Mapping[str, object] | None = None) -> tuple[str, ...]:

@@ -143,7 +143,7 @@ async def return_free_memory(
 
 
 def resident_bytes() -> int:
-    """0 where there is no /proc."""
+    """Returns 0 where there is no /proc."""
     try:
         return int(_STATM.read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:

@@ -71,7 +71,7 @@ class StatusLine:
 
 
 def watchdog_interval() -> float | None:
-    """Seconds in which the next `notify(WATCHDOG=1)` is due each time; None: no watchdog.
+    """Returns the seconds in which each next `notify(WATCHDOG=1)` is due; None: no watchdog.
 
     sd_watchdog_enabled(3) advises to send one in half of that.
     """

@@ -220,7 +220,7 @@ def _free_name(path: Path, now: datetime) -> Path:
 
 
 def _make(path: Path, connect: Connect) -> None:
-    """Made under another name and renamed: at `path` there is a complete database or none."""
+    """Makes it under another name and renames it: `path` is a complete database or none."""
     new = path.with_name(f"{path.name}.new")
     for leftover in (new, *_named_companions(new)):
         leftover.unlink(missing_ok=True)

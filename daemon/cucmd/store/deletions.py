@@ -87,7 +87,7 @@ def end(connection: sqlite3.Connection, job_id: str) -> int | None:
 
 
 def select_closed(connection: sqlite3.Connection) -> tuple[list[ClosedJob], list[str]]:
-    """(jobs, messages about those that cannot be read), those that ended last first."""
+    """Returns (jobs, messages about those that cannot be read), those that ended last first."""
     jobs: list[ClosedJob] = []
     problems: list[str] = []
     for row in connection.execute(_CLOSED):

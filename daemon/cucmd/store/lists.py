@@ -59,7 +59,7 @@ def parameters_of(which: JobFilter, limit: int = 0) -> dict[str, str | int | Non
 def select_rows(
     connection: sqlite3.Connection, limit: int, which: JobFilter
 ) -> tuple[list[JobRow], list[str]]:
-    """(rows, messages about those that cannot be read), newest first.
+    """Returns (rows, messages about those that cannot be read), newest first.
 
     At most `limit`, and fewer where they are so large that together they would take much memory.
     """

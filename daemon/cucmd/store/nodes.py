@@ -83,7 +83,7 @@ def remember(connection: sqlite3.Connection, job: Job, nodes: Sequence[Node]) ->
 
 
 def select_discoveries(connection: sqlite3.Connection) -> tuple[list[StoredDiscovery], list[str]]:
-    """(discoveries, messages about those that cannot be read), the newest first."""
+    """Returns (discoveries, messages about those that cannot be read), the newest first."""
     return _read(connection.execute(_DISCOVERIES).fetchall())
 
 

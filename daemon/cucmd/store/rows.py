@@ -204,7 +204,7 @@ def _detail_or_none(detail: str) -> Job | None:
 
 
 def file_columns(file: ReceivedFile) -> Row:
-    """node, path, size, sha256, complete, attempt, modified."""
+    """Returns node, path, size, sha256, complete, attempt, modified."""
     return (
         file.node,
         os.fsencode(file.path),

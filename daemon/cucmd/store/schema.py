@@ -250,7 +250,7 @@ def wrong_schema(connection: sqlite3.Connection) -> str | None:
 
 
 def _texts(connection: sqlite3.Connection) -> dict[str, str]:
-    """name -> statement of each table, index and trigger, with single blanks."""
+    """Returns name -> statement of each table, index and trigger, with single blanks."""
     rows = connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
     return {name: " ".join(sql.split()) for name, sql in rows}
 

@@ -217,7 +217,7 @@ class Store:
         return await self._reader.run(partial(lists.count_rows, which=which))
 
     async def called_with(self, key: StartKey) -> tuple[str, str] | None:
-        """(job id, digest) of the call that this user has made with that key, or None."""
+        """Returns (job id, digest) of the call that this user has made with that key, or None."""
         return await self._reader.run(partial(tables.select_by_key, key=key))
 
     async def discoveries(self) -> tuple[StoredDiscovery, ...]:
@@ -241,11 +241,11 @@ class Store:
         return found[0] if found else None
 
     async def rate(self, node: str) -> float | None:
-        """Bytes per second with which the node has sent its files last. None: it is not known."""
+        """Returns the bytes per second at which the node's files came last. None: not known."""
         return await self._reader.run(partial(nodes.select_rate, node=node))
 
     async def unfinished(self) -> tuple[Job, ...]:
-        """Jobs that are queued or running, oldest first. Unreadable ones are logged."""
+        """Returns the jobs that are queued or running, oldest first. Logs unreadable ones."""
         jobs, problems = await self._reader.run(tables.select_unfinished)
         self._log(problems)
         return tuple(jobs)
@@ -273,7 +273,7 @@ class Store:
 
 
 def boottime() -> float:
-    """Seconds by a clock that nobody can set, and that goes on while the machine sleeps."""
+    """Reads, in seconds, a clock that nobody can set, and that goes on while the machine sleeps."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 

@@ -198,7 +198,7 @@ def select_job(connection: sqlite3.Connection, job_id: str) -> Job | None:
 
 
 def select_readable(connection: sqlite3.Connection, job_id: str) -> Job | None:
-    """None also if its rows are damaged."""
+    """Returns None also if its rows are damaged."""
     try:
         return select_job(connection, job_id)
     except msgspec.MsgspecError:
@@ -206,7 +206,7 @@ def select_readable(connection: sqlite3.Connection, job_id: str) -> Job | None:
 
 
 def select_unfinished(connection: sqlite3.Connection) -> tuple[list[Job], list[str]]:
-    """(jobs, messages about those that cannot be read). One bad row must not hide the others."""
+    """Returns (jobs, messages about unreadable ones). One bad row must not hide the others."""
     jobs: list[Job] = []
     problems: list[str] = []
     for (job_id,) in connection.execute(UNFINISHED).fetchall():
@@ -227,7 +227,7 @@ def unreadable(job_id: object, reason: object) -> str:
 
 
 def select_by_key(connection: sqlite3.Connection, key: StartKey) -> tuple[str, str] | None:
-    """(job id, digest) of the call that this user made with this key, or None."""
+    """Returns (job id, digest) of the call that this user made with this key, or None."""
     row = connection.execute(_BY_START_KEY, (key.owner, key.name)).fetchone()
     return None if row is None else (str(row[0]), str(row[1]))
 

@@ -195,7 +195,7 @@ class ServerConnection:
         return frame
 
     async def _receive(self) -> bytes | bytearray:
-        """Bytes; b"" at the end of the stream, after `stop`, and after a silence."""
+        """Receives bytes; b"" at the end of the stream, after `stop`, and after a silence."""
         if self._stopping:
             return b""
         timeout = SILENCE if self._frames.begun else math.inf

@@ -148,8 +148,8 @@ def wrong_field(error: msgspec.ValidationError) -> tuple[str, str]:
 
 
 def field_of(error: msgspec.ValidationError) -> tuple[str, str | None, str]:
-    """(the place of an object, the name of a field in it, "missing" or "unknown"), or (the place of
-    a value, None, msgspec's own words).
+    """Returns (the place of an object, the name of a field in it, "missing" or "unknown"), or (the
+    place of a value, None, msgspec's own words).
     """
     what, _, path = str(error).rpartition(" - at `$")
     what, path = (what, path[:-1].removeprefix(".")) if what else (path, "")

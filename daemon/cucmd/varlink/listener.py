@@ -172,7 +172,7 @@ def _cannot_listen(error: OSError, path: Path) -> OSError:
 
 
 def _give(new: Path, mode: int, group: str | None, second_group: str | None) -> None:
-    """Group, mode, ACL, in this order: each of them can be changed by the one before."""
+    """Sets group, mode, ACL, in this order: each of them can be changed by the one before."""
     gid, second = _gid(group), _gid(second_group)
     if gid is not None:
         try:

@@ -165,7 +165,7 @@ def _shown(value: object) -> str:
 
 @functools.cache
 def field_types(struct: type[msgspec.Struct]) -> dict[str, Any]:
-    """Field -> its type, as the struct was written and in its order."""
+    """Returns field -> its type, as the struct was written and in its order."""
     hints = typing.get_type_hints(struct)
     return {name: hints[name] for name in struct.__struct_fields__}
 

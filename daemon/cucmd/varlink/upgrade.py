@@ -105,7 +105,7 @@ async def _asks(stream: trio.SocketStream) -> bool:
 
 
 def _unread(sock: trio.socket.SocketType) -> int:
-    """Bytes of the kernel's memory that hold what the peer has not read."""
+    """Returns how many bytes of the kernel's memory hold what the peer has not read."""
     (size,) = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))
     return int(size)
 

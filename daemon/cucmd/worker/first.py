@@ -168,7 +168,7 @@ class First:
         return self._routes.get("") in self._doors and not self._waits_until
 
     def _accept(self, listening: socket.socket) -> None:
-        """Some: whatever else is to be done waits for no more than a millisecond of these."""
+        """Accepts some: all else that is to be done waits no more than a millisecond for these."""
         if not self._are_taken():  # their process has ended in this turn
             return
         for _ in range(AT_ONCE):

@@ -280,7 +280,7 @@ def _kill(pidfd: int) -> None:
 async def _first_process(
     folder: Path, roles: Mapping[str, str], environ: Mapping[str, str]
 ) -> AsyncIterator[tuple[subprocess.Popen[bytes], trio.socket.SocketType]]:
-    """Started by exec, since a fork of the daemon would have its passwords. Killed at the end."""
+    """Starts it by exec, as a fork of the daemon would have its passwords. Kills it at the end."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours:
         with theirs:
