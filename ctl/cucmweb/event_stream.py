@@ -104,7 +104,7 @@ class EventStream:
         await self._exchange.end()
 
     async def _begin(self) -> bool:
-        """False: there is nothing to begin with, nor will there be."""
+        """Returns False if there is nothing to begin with, nor will there be."""
         if self._of_all:
             await self.open()
             await self._begin_with_all(self._last)

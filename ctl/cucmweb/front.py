@@ -165,7 +165,7 @@ class _Answered:
             raise Disconnected
 
     async def refuse(self, problem: HttpProblem) -> None:
-        """Or ends the connection, where a reply has begun."""
+        """Replies with it, or ends the connection, where a reply has begun."""
         if self._status:
             _log.warning("request %s was cut off: %s", self.request_id, problem)
             return

@@ -117,7 +117,7 @@ def _operation(
 
 
 def _name(operation: Operation) -> str:
-    """`startJobs`: the method, and where it stands."""
+    """Joins the method and the place of an operation: `postJobs`."""
     parts = re.findall(r"[a-z]+", operation.path.replace("{job_id}", "").replace("{node}", ""))
     return operation.method.lower() + "".join(part.capitalize() for part in parts)
 

@@ -58,7 +58,7 @@ async def _until_stopped(
 
 
 async def _feed_watchdog() -> None:
-    """Twice in each interval of systemd's watchdog: as long as trio's loop makes progress."""
+    """Notifies twice in each interval of systemd's watchdog, while trio's loop makes progress."""
     interval = systemd.watchdog_interval()
     while interval is not None:
         systemd.notify(WATCHDOG=1)

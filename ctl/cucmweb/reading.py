@@ -43,7 +43,7 @@ def wrong(key: str, value: object, expected: str) -> ValueError:
 
 
 def _said(message: str, document: dict[str, Any], struct: type[msgspec.Struct]) -> str:
-    """msgspec's message with the key before it, with the value, and with what was expected."""
+    """Says msgspec's message with the key before it, the value, and what was expected."""
     place = _PLACE.search(message)
     reason = message[: place.start()] if place else message
     path = place["path"] if place else ""

@@ -55,7 +55,7 @@ def _which(path: Path) -> tuple[int, ...]:
 
 
 def read_token_file(path: Path) -> tuple[Token, ...]:
-    """None where there is no file. Raises `UnusableFile`."""
+    """Reads its tokens; none where there is no file. Raises `UnusableFile`."""
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())

@@ -234,7 +234,7 @@ def parse(verb: str, command: Verb, arguments: Sequence[str]) -> argparse.Namesp
 
 
 def _joined(arguments: Sequence[str]) -> Iterator[str]:
-    """`--since -2h` as `--since=-2h`: argparse would take the time for an option."""
+    """Joins `--since -2h` to `--since=-2h`: argparse would take the time for an option."""
     words = iter(arguments)
     for word in words:
         if word in ("--since", "--until") and (value := next(words, None)) is not None:
@@ -344,7 +344,7 @@ _SIZE = r"([0-9]{1,12})([kMGT]?)B?"
 
 
 def size_in_bytes(text: str) -> int:
-    """`500M`, `10G`: as sizes are shown, in thousands."""
+    """Reads `500M`, `10G`: as sizes are shown, in thousands."""
     if not (found := re.fullmatch(_SIZE, text, re.IGNORECASE)):
         raise argparse.ArgumentTypeError(f"{text!r} is not a size; expected one such as 500M, 10G")
     power = " kmgt".index(found[2].lower() or " ")

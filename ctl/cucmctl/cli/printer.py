@@ -15,7 +15,7 @@ import msgspec
 
 
 def visible(text: str) -> str:
-    """`text` with escapes for everything that could control a terminal.
+    """Escapes everything in `text` that could control a terminal.
 
     That is: control characters (C0, C1, DEL), line and paragraph separators, direction marks, lone
     surrogates.

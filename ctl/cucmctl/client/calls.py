@@ -75,7 +75,7 @@ class Calls:
         return call.taken(self._call(call.method, call.request, call.reply, deadline))
 
     def _ask_once(self, call: MethodCall[T], deadline: float | None) -> msgspec.Struct:
-        """`ConnectionLost` if no later call was answered by the deadline."""
+        """Raises `ConnectionLost` if no later call was answered by the deadline."""
         keyed = Keyed(call.request)
         while True:
             try:

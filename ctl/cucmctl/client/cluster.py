@@ -97,7 +97,7 @@ def _spelled(node: str) -> str:
 
 
 def changes(before: Cluster | None, after: Cluster | None) -> list[str]:
-    """Lines about the nodes that are new, and those that are gone."""
+    """Returns lines about the nodes that are new, and those that are gone."""
     if before is None or after is None:
         return []
     then, now = _named(before), _named(after)

@@ -45,7 +45,7 @@ class Keyed:
             self.request = replace(request, start_key=os.urandom(16).hex())
 
     def pause_after(self, error: ClientError) -> float:
-        """Seconds after which it is to be asked again. Raises `error` if it is the result."""
+        """Says after how many seconds to ask it again. Raises `error` if it is the result."""
         if isinstance(error, ConnectionLost) and self._has_key:
             self.lost = self.lost or error
             return PAUSE

@@ -126,7 +126,7 @@ def again(call: Callable[[], R], told: Told, *, reconnect: float = DEFAULT) -> R
 
 
 def _left(deadline: float | None) -> float | None:
-    """Seconds; never 0, so that what has just begun is not called late."""
+    """Returns seconds, never 0, so that what has just begun is not called late."""
     return None if deadline is None else max(0.001, deadline - time.monotonic())
 
 

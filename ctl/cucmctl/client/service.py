@@ -54,7 +54,7 @@ def failure(unit: Mapping[str, str]) -> str | None:
 
 
 def _properties() -> dict[str, str]:
-    """Empty if there is no answer."""
+    """Asks systemctl for them; empty if there is no answer."""
     command = ["systemctl", "show", f"--property={','.join(PROPERTIES)}", UNIT]
     try:
         done = subprocess.run(

@@ -293,7 +293,7 @@ def begin_on_nodes(
 def _targets_of(
     client: Client, arguments: argparse.Namespace, verb: str
 ) -> tuple[list[str], list[str]]:
-    """(the names to start on, those of them that are asked for their nodes first)."""
+    """Returns (the names to start on, those of them that are asked for their nodes first)."""
     if arguments.cluster_of is not None:
         lookup.check_names(client, [arguments.cluster_of])
         return [arguments.cluster_of], [arguments.cluster_of]

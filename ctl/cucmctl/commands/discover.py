@@ -112,7 +112,7 @@ def _ask(client: Client, publisher: str, login: Login, how: How) -> Job:
 
 
 def _stay(before: Cluster | None, client: Client, job: Job, arguments: argparse.Namespace) -> int:
-    """`before`: the cluster as it was known."""
+    """Follows the job, and says what has changed since `before`, the cluster as it was known."""
     stay = followed(
         lambda job: f"asks {job.nodes[0].node}",
         lambda: AtTheEnd(partial(_lines, arguments), as_json=arguments.json),

@@ -45,7 +45,7 @@ _EVERY_JOB = ListRequest()
 
 
 def older(client: Client, newest: Sequence[JobSummary], limit: int) -> list[JobSummary]:
-    """Jobs that have not ended and are not in `newest`, a list of at most `limit` jobs."""
+    """Lists jobs that have not ended and are not in `newest`, a list of at most `limit` jobs."""
     if len(newest) < limit:  # those are all there are
         return []
     # in this order: a job that starts between the two calls is in both answers, not in none
@@ -127,7 +127,7 @@ def _list(arguments: argparse.Namespace) -> int:
 def _pages(
     client: Client, request: ListRequest, arguments: argparse.Namespace
 ) -> tuple[list[JobSummary], int, int]:
-    """(the jobs to show, how many older ones there are, how many were passed over)."""
+    """Returns (the jobs to show, how many older ones there are, how many were passed over)."""
     everything = arguments.all or arguments.json or arguments.kind is not None
     limit = request.limit or DEFAULT_LIMIT
     found: list[JobSummary] = []

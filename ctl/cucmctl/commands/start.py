@@ -234,7 +234,7 @@ def _login(arguments: argparse.Namespace, job: Job) -> Login | None:
 
 
 def _can_be_retried(job: Job, names: Sequence[str]) -> bool:
-    """False: the daemon refuses it, whatever the login is, and says why."""
+    """Returns False if the daemon refuses it, whatever the login is, and says why."""
     if job.status not in render.JOB_ENDED or job.files_deleted:
         return False
     left = {node.node for node in job.nodes if node.status != "succeeded"}

@@ -245,7 +245,7 @@ class _Gzip:
         return len(data)
 
     def flush(self) -> None:
-        """Nothing: it would cost a packed stream its size."""
+        """Does nothing: it would cost a packed stream its size."""
 
     def close(self) -> None:
         self._out.write(self._packer.flush())

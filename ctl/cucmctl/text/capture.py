@@ -120,7 +120,7 @@ def _packets(node: Node) -> str:
 
 
 def _counted(job: Job) -> str:
-    """`1 packet`, `312 packets, not all counted`: in all files that came."""
+    """Counts those in all files that came: `1 packet`, `312 packets, not all counted`."""
     found = [(node.status, node.capture.packets) for node in job.nodes if node.capture]
     count = sum(packets or 0 for _, packets in found)
     said = "1 packet" if count == 1 else f"{count} packets"

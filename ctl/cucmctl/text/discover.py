@@ -57,7 +57,7 @@ def in_order(found: Found) -> list[Member]:
 def block(
     name: str, asked: str, found: Found, *, credential: str | None, at: datetime
 ) -> Iterator[str]:
-    """`[clusters.NAME]` with these nodes, to be put into the configuration.
+    """Yields `[clusters.NAME]` with these nodes, to be put into the configuration.
 
     asked       the node that was asked
     credential  the name of the login that was used, if it has one

@@ -194,7 +194,7 @@ class Frame:
         return ""
 
     def _node(self, node: Node, others: int = 0) -> Text:
-        """`others`: how many nodes have failed in the same way and have no line."""
+        """Makes its line. `others`: how many nodes have failed in the same way and have no line."""
         rate = self._rate(node.node) if node.status == "running" else 0.0
         left = self._text.left_of_node(self._job, node, self._heard, rate)
         status = printer.visible(self._text.phase(node, left) or node.status)
@@ -275,7 +275,7 @@ def select(
 
 
 def _left(seconds: float | None, of: str) -> str:
-    """Empty if it is not known, or nothing is left. `of`: as `KindText.left`."""
+    """Returns "" if it is not known, or nothing is left. `of`: as `KindText.left`."""
     return f"{render.duration(seconds)} {of}" if seconds is not None and seconds >= 1 else ""
 
 
@@ -286,7 +286,7 @@ def _in_order(parts: Sequence[str]) -> str:
 
 
 def _counted(nodes: Sequence[Node], others: Mapping[str, int]) -> str:
-    """`20 more: 8 running, 12 pending`; `others`: nodes that one of these stands for."""
+    """Says `20 more: 8 running, 12 pending`; `others`: nodes that one of these stands for."""
     counts = dict.fromkeys(URGENCY, 0)
     for node in nodes:
         counts[node.status] += 1 + others.get(node.node, 0)

@@ -143,7 +143,7 @@ def _cut(text: str, width: int, mark: str) -> str:
 
 
 def _cut_between_words(text: str, width: int, mark: str) -> str:
-    """`show status; …`, and of a path `cm/trace/…`: the parts of one are words too."""
+    """Cuts to `show status; …`, and a path to `cm/trace/…`: the parts of one are words too."""
     room = width - len(mark)
     ends = (found.start() for found in re.finditer(_END_OF_WORD, text))
     last = max((end for end in ends if 0 < end <= room), default=room)

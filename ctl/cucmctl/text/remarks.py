@@ -48,7 +48,7 @@ def remarks(job: Job, *, columns: int | None = None, ascii_only: bool = False) -
 
 
 def wrapped(text: str, columns: int | None) -> Iterator[str]:
-    """Broken between words; what follows is indented by two more than the first."""
+    """Breaks it between words; what follows is indented by two more than the first."""
     indent = (len(text) - len(text.lstrip()) + 2) * " "
     while columns and len(text) > columns and (at := text.rfind(" ", len(indent), columns + 1)) > 0:
         yield text[:at]
@@ -73,7 +73,7 @@ def _grouped(
     all_names: bool,
     marks: tuple[str, ...] = (),
 ) -> Iterator[str]:
-    """`marks`: where a text begins with one, the line does."""
+    """Says each text once, for its nodes. `marks`: where a text begins with one, the line does."""
     groups: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for node, of_node in said:
         for text, hint in of_node:
@@ -158,7 +158,7 @@ def _moment(text: str | None) -> datetime | None:
 
 
 def waits(node: Node) -> str:
-    """`waits for the login on 127.1.1.1`; "" if it waits for none. An older daemon does not say."""
+    """Says `waits for the login on 127.1.1.1`; "" if it does not. An older daemon does not say."""
     names = [visible(name) for name in node.waits_for or ()]
     return f"waits for the login on {named(names, all_names=False)}" if names else ""
 
@@ -184,15 +184,15 @@ def _code(failure: Failure, text: str) -> str:
 
 
 def named(names: list[str], *, all_names: bool) -> str:
-    """`a, b, c`; unless `all_names`, of many the first few: `a, b, c and 5 more`."""
+    """Joins to `a, b, c`; unless `all_names`, of many the first few: `a, b, c and 5 more`."""
     if all_names or len(names) <= NAMED + 1:  # `and 1 more` would be as long as the name
         return ", ".join(names)
     return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"
 
 
 def without_name(node: Node, text: str) -> str:
-    """`text` without the node's name at its beginning, or behind a preposition, and without the
-    name of an exception, which is for programs.
+    """Takes out of `text` the node's name at its beginning, or behind a preposition, and the name
+    of an exception, which is for programs.
 
     `ccm-pub refused ...` is `refused ...`; `cannot connect to ccm-pub: ...` is `cannot connect:
     ...`.

@@ -35,7 +35,7 @@ def size(count: int) -> str:
 
 
 def progress(received: int, announced: int | None) -> str:
-    """Received and announced bytes: `4.1/45.6 MB`."""
+    """Says how many bytes are received, and announced: `4.1/45.6 MB`."""
     if announced is None or announced == received:
         return size(received)
     so_far, total = size(received), size(announced)

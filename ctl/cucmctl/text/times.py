@@ -18,7 +18,7 @@ WINDOW = 5.0
 
 
 def elapsed(job: Job, at: datetime) -> float:
-    """Since it began; since it was made, if it waits for its turn for the first time."""
+    """Counts since it began; since it was made, if it waits for its turn for the first time."""
     return max(0.0, ((job.completed_at or at) - (job.started_at or job.created_at)).total_seconds())
 
 
@@ -56,12 +56,12 @@ def left_of_job(job: Job, rate_of: Callable[[str], float]) -> float | None:
 
 
 def waiting(node: Node, at: datetime) -> float:
-    """Since when a node waits for a login on others, in seconds; 0: it does not."""
+    """Says for how many seconds a node has waited for a login on others; 0: it does not wait."""
     return 0.0 if node.waits_since is None else max(0.0, (at - node.waits_since).total_seconds())
 
 
 def silence(node: Node, at: datetime) -> float | None:
-    """Since the last byte of a node that is at work. An older daemon does not tell it."""
+    """Counts since the last byte of a node that is at work. An older daemon does not tell it."""
     if node.status != "running" or node.heard_at is None:
         return None
     return max(0.0, (at - node.heard_at).total_seconds())
@@ -82,7 +82,7 @@ class Rates:
                 seen.append((now, node.bytes_received))
 
     def of(self, node: str, now: float) -> float:
-        """Bytes per second of a node; 0 if nothing came within the window."""
+        """Returns the bytes per second of a node; 0 if nothing came within the window."""
         seen = self._seen.get(node)
         if not seen:
             return 0.0
