@@ -10,6 +10,7 @@ import trio
 
 from cucmd.cases.coverage import Coverage
 from cucmd.job.collect import Collect
+from cucmd.job.coverage import Extent
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
@@ -21,6 +22,8 @@ from rig.in_process import InProcess
 NOW = datetime(2026, 11, 25, 15, tzinfo=UTC)
 # 13:00 to 15:00 in Berlin
 SINCE, UNTIL = NOW - timedelta(hours=3), NOW - timedelta(hours=1)
+# What the files of a node that lacks nothing of it cover
+WHOLE = Extent(SINCE, UNTIL)
 
 
 def log4j(*times: str) -> bytes:
@@ -73,11 +76,11 @@ class Cases:
         file = ReceivedFile(node, path, len(content), **values)
         await self.store.save_files("0a1b2c3d4e5f", [file])
 
-    async def looked_at(self) -> dict[str, str | None]:
-        """Node -> what its files cover, once that was looked at."""
+    async def looked_at(self) -> dict[str, Node]:
+        """Returns name -> node, once it was looked at what its files cover."""
         loaded = await self.load()
         job = await self.coverage.with_coverage(loaded, 30)
-        return {node.node: node.coverage for node in job.nodes}
+        return {node.node: node for node in job.nodes}
 
     async def load(self) -> Job:
         job = await self.store.load("0a1b2c3d4e5f")

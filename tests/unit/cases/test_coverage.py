@@ -16,8 +16,9 @@ from cucmd.failure import Code, failure
 from cucmd.job.coverage import MOST_GAPS, Covered, Extent, Gap
 from cucmd.job.job import Job
 from cucmd.job.node import Node
+from cucmd.reading.covered import MOST_NAMED
 from cucmd.store import StoreFailed
-from unit.cases.coverages import NOW, ForEver, begun, log4j, opened, succeeded
+from unit.cases.coverages import NOW, SINCE, UNTIL, WHOLE, ForEver, begun, log4j, opened, succeeded
 
 
 async def test_a_closed_job_is_looked_at(tmp_path: Path) -> None:
@@ -28,7 +29,8 @@ async def test_a_closed_job_is_looked_at(tmp_path: Path) -> None:
         await cases.file("sub1/a1.log", log4j("14:07", "15:10"))
         await cases.file("sub1/core", b"\0\1")
         cases.coverage.want("0a1b2c3d4e5f")
-        assert await cases.looked_at() == {
+        nodes = await cases.looked_at()
+        assert {name: node.coverage for name, node in nodes.items()} == {
             "pub": "covers 13:00 to 15:00 (Europe/Berlin)",
             "sub1": "begins 14:07, 1 h 07 min missing (Europe/Berlin); 1 file has "
             "no time stamps that are known",
@@ -48,12 +50,7 @@ async def test_each_path_is_judged(tmp_path: Path) -> None:
         await cases.file(f"pub/{SDL}/a1.log", log4j("12:00", "14:51"))
         await cases.file("pub/syslog/messages.1", log4j("12:00", "15:10"))
         await cases.file("pub/syslog/messages", log4j("15:10", "15:50"))
-        assert await cases.looked_at() == {
-            "pub": "covers 13:00 to 15:00 (Europe/Berlin), but cm/trace/ccm/sdl/a*.log ends 14:51, "
-            "9 min missing; newer files came too, up to 15:50; nothing came of audit/vos; "
-            "files that are written to for longer come with start --written-for 6h"
-        }
-        (pub,) = (await cases.load()).nodes
+        pub = (await cases.looked_at())["pub"]
         ended = datetime(2026, 11, 25, 13, 51, tzinfo=UTC)
         assert pub.gaps == (Gap(SDL, "end", "6h", 9 * 60, ended), Gap(AUDIT, "all"))
         assert pub.extent == Extent(besides=("newer files came too",))
@@ -63,8 +60,8 @@ async def test_that_nothing_came_of_an_unverified_path_is_not_missed(tmp_path: P
     async with opened(tmp_path) as cases:
         await cases.job(succeeded("pub"), paths=(SDL, AUDIT), unverified=(AUDIT,))
         await cases.file(f"pub/{SDL}/a1.log", log4j("12:00", "15:10"))
-        assert await cases.looked_at() == {"pub": "covers 13:00 to 15:00 (Europe/Berlin)"}
-        assert (await cases.load()).nodes[0].gaps == ()
+        pub = (await cases.looked_at())["pub"]
+        assert (pub.extent, pub.gaps) == (WHOLE, ())
 
 
 async def test_of_a_node_that_was_asked_up_to_the_present_no_longer_time_is_said(
@@ -82,9 +79,10 @@ async def test_gaps_are_of_limited_number(tmp_path: Path) -> None:
     async with opened(tmp_path) as cases:
         paths = tuple(f"path{number}" for number in range(MOST_GAPS + 5))
         await cases.job(succeeded("pub"), paths=paths)
-        said = (await cases.looked_at())["pub"]
-        assert said == f"nothing came of path0, path1, path2 and {MOST_GAPS + 2} more"
-        assert len((await cases.load()).nodes[0].gaps) == MOST_GAPS
+        pub = (await cases.looked_at())["pub"]
+        assert len(pub.gaps) == MOST_GAPS
+        more = len(paths) - MOST_NAMED
+        assert f" {more} more" in (pub.coverage or ""), "all of them are counted"
 
 
 @pytest.mark.parametrize(
@@ -139,10 +137,10 @@ async def test_files_of_the_attempt_that_succeeded_count(tmp_path: Path) -> None
             await cases.file(f"{node}/a1.log", log4j("12:00", "15:10"), attempt=1)
             await cases.file(f"{node}/a2.log", log4j("14:07", "15:10"), attempt=2)
             await cases.file(f"{node}/a3.log", log4j("11:00"), attempt=2, complete=False)
-        assert await cases.looked_at() == {
-            "pub": "begins 14:07, 1 h 07 min missing (Europe/Berlin)",
-            "sub": "covers 13:00 to 15:00 (Europe/Berlin)",
-        }
+        nodes = await cases.looked_at()
+        begins = SINCE + timedelta(minutes=67)
+        assert nodes["pub"].gaps == (Gap("x", "begin", seconds=67 * 60, at=begins),)
+        assert nodes["sub"].extent == WHOLE
 
 
 async def test_more_files_than_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,8 +150,9 @@ async def test_more_files_than_a_page(tmp_path: Path, monkeypatch: pytest.Monkey
         for node in ("pub", "sub"):
             for minute in range(10, 20):
                 await cases.file(f"{node}/a{minute}.log", log4j(f"13:{minute}", f"14:{minute}"))
-        said = "begins 13:10, 10 min missing, ends 14:19, 41 min missing (Europe/Berlin)"
-        assert await cases.looked_at() == {"pub": said, "sub": said}
+        lacks = [("begin", 10 * 60), ("end", 41 * 60)]
+        for node in (await cases.looked_at()).values():
+            assert [(gap.missing, gap.seconds) for gap in node.gaps] == lacks
 
 
 async def test_files_that_are_gone_are_not_taken_for_files_without_time_stamps(
@@ -169,11 +168,13 @@ async def test_files_that_are_gone_are_not_taken_for_files_without_time_stamps(
         pushed = "files/192.0.2.9/stamp"
         for gone in (f"pub/{pushed}/a1.log", f"pub/{pushed}/a2.log", f"sub/{pushed}/a3.log"):
             (tmp_path / "0a1b2c3d4e5f" / gone).unlink()
-        assert await cases.looked_at() == {
-            "pub": "unknown: 2 files could not be read",
-            "sub": "covers 13:00 to 15:00 (Europe/Berlin); 1 file has no time stamps that are known"
-            "; 1 file could not be read",
-        }
+        nodes = await cases.looked_at()
+        assert (nodes["pub"].extent, nodes["pub"].gaps) == (None, ())
+        assert "2 files could not be read" in (nodes["pub"].coverage or "")
+        sub = nodes["sub"].extent
+        assert sub is not None
+        assert (sub.since, sub.until) == (SINCE, UNTIL)
+        assert [said.split()[0] for said in sub.besides] == ["1", "1"], "one without, one unread"
 
 
 @pytest.mark.parametrize("by_a_call", [True, False])
@@ -187,8 +188,8 @@ async def test_nothing_is_said_of_a_job_whose_files_were_deleted(
             await cases.store.begin_deletion("0a1b2c3d4e5f", record=False)
         shutil.rmtree(tmp_path / "0a1b2c3d4e5f")
         cases.coverage.want("0a1b2c3d4e5f")
-        assert await cases.looked_at() == {"pub": None}
-        assert await cases.looked_at() == {"pub": None}
+        for _ in range(2):
+            assert (await cases.looked_at())["pub"].coverage is None
 
 
 async def test_nothing_is_said_of_files_that_are_deleted_while_they_are_read(
@@ -265,9 +266,9 @@ async def test_a_defect_in_one_job_does_not_stop_the_next(
         monkeypatch.setattr(cases.store, "change", fails)
         await cases.job(succeeded("pub"))
         with caplog.at_level(logging.CRITICAL):
-            assert await cases.looked_at() == {"pub": None}
-            assert await cases.looked_at() == {"pub": None}
-        assert await cases.looked_at() == {"pub": "nothing came of x"}
+            for _ in range(2):
+                assert (await cases.looked_at())["pub"].coverage is None
+        assert (await cases.looked_at())["pub"].gaps == (Gap("x", "all"),)
 
 
 @pytest.mark.parametrize(
@@ -292,6 +293,6 @@ async def test_files_that_could_not_be_read_may_have_what_is_missing(tmp_path: P
         await cases.file("pub/a1.log", log4j("12:00"))
         await cases.file("pub/a2.log", log4j("14:07", "15:10"))
         (tmp_path / "0a1b2c3d4e5f/pub/files/192.0.2.9/stamp/a1.log").unlink()
-        said = (await cases.looked_at())["pub"]
+        said = (await cases.looked_at())["pub"].coverage
         assert said is not None
         assert said.startswith("unknown: ")
