@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import sys
 import tomllib
 from pathlib import Path
@@ -77,7 +78,7 @@ def test_the_environment_is_part_of_what_is_printed(write, checked):
     _, out, err = checked(write(FILE), environ)
     assert "connect = 7\n" in out
     assert 'socket = "/env.sock"\n' in out
-    assert "daemon.socket: is overridden by $CUCMD_SOCKET" in err
+    assert any("daemon.socket: " in told and "$CUCMD_SOCKET" in told for told in err.splitlines())
 
 
 def test_a_path_that_is_not_utf_8_leaves_a_valid_file(write, checked):
@@ -90,11 +91,11 @@ def test_what_is_wrong_goes_to_standard_error(write, checked):
     path = write("[timeouts]\nconnect = 0\nx = 1\n")
     code, out, err = checked(path)
     assert (code, out) == (78, "")
-    assert err.splitlines() == [
-        f"{path}:2: timeouts.connect: 0: expected a positive number of seconds (at most a year)",
-        f"{path}:3: timeouts.x: is not known; "
-        "known are connect, login, answer, command, stall, node, job, grace",
-    ]
+    first, second = err.splitlines()
+    assert first.startswith(f"{path}:2: timeouts.connect: 0: ")
+    assert second.startswith(f"{path}:3: timeouts.x: ")
+    known = ("connect", "login", "answer", "command", "stall", "node", "job", "grace")
+    assert second.endswith(f" {', '.join(known)}")
 
 
 def test_credentials_are_named_but_not_shown(write, checked, tmp_path):
@@ -147,7 +148,7 @@ def test_the_first_line_says_where_no_file_was_found(checked, monkeypatch, tmp_p
     environ = {"XDG_CONFIG_HOME": str(tmp_path / "own")}
     own, system = tmp_path / "own" / "cucmd" / "cucmd.toml", tmp_path / "system.toml"
     said = checked(None, environ)[1].splitlines()
-    assert said[0] == f"# no configuration file; there is neither '{own}' nor '{system}'"
+    assert re.findall("'(.+?)'", said[0]) == [str(own), str(system)]
     system.touch()
     assert checked(None, environ)[1].startswith(f"# configuration from '{system}'\n")
 
@@ -181,5 +182,6 @@ def test_root_sees_what_the_service_gets(write, checked, tmp_path, monkeypatch):
     clusters = [one + f"credential = 'cucmd.{one[10]}'\n" for one in clusters]
     _, out, _ = checked(write("".join(clusters)))
     said = [line for line in out.splitlines() if line.startswith("#")]
-    assert f"# the service gets those of {tmp_path}: 'cucmd.c', 'cucmd.d'" in said
-    assert "# not there, so that its unit has to load it: 'cucmd.e'" in said
+    at = next(at for at, line in enumerate(said) if f" {tmp_path}: " in line)
+    gets, misses = (re.findall("'(.+?)'", line) for line in said[at : at + 2])
+    assert (gets, misses) == (["cucmd.c", "cucmd.d"], ["cucmd.e"])

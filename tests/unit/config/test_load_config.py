@@ -76,7 +76,8 @@ def test_default_file_may_be_missing(tmp_path):
 def test_named_file_must_exist(tmp_path):
     with pytest.raises(ConfigError) as caught:
         load(tmp_path / "none.toml", {})
-    assert str(caught.value) == f"{tmp_path}/none.toml: cannot be read: No such file or directory"
+    assert str(caught.value).startswith(f"{tmp_path}/none.toml: ")
+    assert str(caught.value).endswith(": No such file or directory")
 
 
 def test_directory_is_no_configuration(tmp_path):
@@ -184,7 +185,9 @@ def test_a_secret_in_the_file_is_not_repeated(write):
     with pytest.raises(ConfigError) as caught:
         load(write(text), {})
     assert "hunter2" not in str(caught.value)
-    assert str(caught.value).count("secrets do not belong in this file") == 2
+    told = [line.split(": ") for line in str(caught.value).splitlines()]
+    assert [key for _, key, _ in told] == ["password", "clusters.lab.admin_password"]
+    assert all("[credentials]" in advice for _, _, advice in told)
 
 
 def test_a_password_in_the_place_of_a_credential_is_not_repeated(problems):
@@ -285,9 +288,10 @@ def test_environment_overrides_the_file(loaded):
     config = loaded(text, environ)
     assert (config.timeouts.connect, config.timeouts.command) == (12.5, 90.0)
     assert config.clusters["lab"].timeouts == Timeouts(connect=12.5, command=90.0, login=9.0)
-    assert [notice.split(": ", 1)[1] for notice in config.notices] == [
-        "timeouts.connect: is overridden by $JOB_CONNECT_TIMEOUT_SEC",
-        "clusters.lab.command: is overridden by $JOB_COMMAND_TIMEOUT_SEC",
+    told = [(notice.split(": ")[1], notice.rpartition("$")[2]) for notice in config.notices]
+    assert told == [
+        ("timeouts.connect", "JOB_CONNECT_TIMEOUT_SEC"),
+        ("clusters.lab.command", "JOB_COMMAND_TIMEOUT_SEC"),
     ]
 
 
