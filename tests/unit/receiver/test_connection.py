@@ -26,16 +26,16 @@ async def test_a_connection_within_the_limits_stays() -> None:
 
 
 async def test_a_client_that_reads_no_reply_is_cut_off() -> None:
-    assert (await connection(unread=MIB + 1)).excess() == "it does not read its replies"
+    assert "replies" in ((await connection(unread=MIB + 1)).excess() or "")
 
 
 async def test_a_client_that_reads_no_reply_in_an_endless_key_exchange_is_cut_off() -> None:
     assert (await connection(deferred=100)).excess() is None
-    assert (await connection(deferred=5000)).excess() == "it does not read its replies"
+    assert "replies" in ((await connection(deferred=5000)).excess() or "")
 
 
 async def test_a_client_that_sets_too_many_variables_is_cut_off() -> None:
-    assert (await connection(variables=101)).excess() == "it sets environment variables without end"
+    assert "environment variables" in ((await connection(variables=101)).excess() or "")
 
 
 def test_a_new_connection_stays() -> None:

@@ -37,7 +37,8 @@ def test_what_came_before_a_restart_counts_and_the_limit_is_named_as_configured(
     handle = client.open(b"a").handle
     assert client.write(handle, 0, b"12").status == Status.OK
     assert client.write(handle, 2, b"3").status == Status.FAILURE
-    assert client.received.refusal.message == "more than 10 bytes for this node"
+    assert client.received.refusal.code is Code.QUOTA_EXCEEDED
+    assert "10 bytes" in client.received.refusal.message
 
 
 def test_the_quota_of_a_job_is_shared_by_its_targets(make_client: Make) -> None:
@@ -47,7 +48,9 @@ def test_the_quota_of_a_job_is_shared_by_its_targets(make_client: Make) -> None:
     handle = client.open(b"a").handle
     assert client.write(handle, 0, b"1234").status == Status.OK
     assert client.write(handle, 4, b"5").status == Status.FAILURE
-    assert client.received.refusal.message == "more than 10 bytes for this job"
+    assert client.received.refusal.code is Code.QUOTA_EXCEEDED
+    assert "10 bytes" in client.received.refusal.message
+    assert client.received.refusal.message.endswith(" job"), "not that of the node"
 
 
 def test_nodes_that_stay_within_the_quota_of_their_job_are_not_refused() -> None:
