@@ -83,7 +83,7 @@ async def test_a_key_in_place_of_a_known_one_is_not_added(trusted, shown, named)
     assert refused.parameter == "node"
     every = (RSA, OTHER_RSA, ECDSA, OTHER_ECDSA)
     assert {key for key in every if key.fingerprint in refused.reason} == set(named)
-    assert refused.reason.endswith("forget it first if the node was reinstalled")
+    assert "forget it" in refused.reason
     assert known.added == []
 
 

@@ -67,7 +67,7 @@ def test_without_systemd_nothing_is_sent(monkeypatch, address):
 def test_a_manager_that_is_gone_is_not_an_error(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
     assert not systemd.notify(READY=1)
-    assert "cannot notify the service manager of READY" in caplog.text
+    assert "READY" in caplog.text
 
 
 def test_a_manager_that_does_not_read_blocks_nothing(manager, monkeypatch):

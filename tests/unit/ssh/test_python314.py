@@ -163,4 +163,5 @@ def test_the_commands_print_it_in_one_line(tmp_path: Path, command: tuple[str, .
     assert done.returncode == EXIT_UNAVAILABLE
     assert done.stdout == ""
     [line] = done.stderr.splitlines()
-    assert line.startswith("cucmd: trio-asyncio does not support Python 3.")
+    assert line.startswith("cucmd: trio-asyncio ")
+    assert "'Another'" in line

@@ -209,7 +209,5 @@ async def test_a_state_directory_that_cannot_be_written_is_explained(
         with pytest.raises(StoreFailed) as caught:
             async with open_store(tmp_path / "cucmd.db"):
                 pass
-    assert str(caught.value) == (
-        f"cannot use the state directory {tmp_path}: Read-only file system; "
-        "another is given by --state-dir"
-    )
+    for named in (str(tmp_path), os.strerror(errno.EROFS), "--state-dir"):
+        assert named in str(caught.value)

@@ -258,7 +258,7 @@ async def test_one_unreadable_job_does_not_hide_the_others(
     async with open_store(path) as store:
         for _ in range(2):
             assert [job.job_id for job in await store.unfinished()] == ["good"]
-        assert caplog.text.count("job bad cannot be read") == 1
+        assert len([said for said in caplog.messages if "job bad " in said]) == 1
         with pytest.raises(StoreFailed):
             await store.load("bad")
         assert len(await store.newest(9)) == 2
@@ -279,7 +279,7 @@ async def test_one_unreadable_row_does_not_hide_the_others(
     async with open_store(path) as store:
         for _ in range(2):
             assert [row.job_id for row in await store.newest(9)] == ["good"]
-    assert caplog.text.count("job bad cannot be read") == 1
+    assert len([said for said in caplog.messages if "job bad " in said]) == 1
 
 
 async def test_a_damaged_character_does_not_hide_a_job(path: Path, make_job: MakeJob) -> None:

@@ -72,7 +72,7 @@ def test_an_error_has_key_value_and_what_was_expected(
 
 @pytest.mark.parametrize(("text", "key"), [("foo = 1", "foo"), ("[limits]\nfoo = 1", "limits.foo")])
 def test_an_unknown_key_is_an_error(text: str, key: str) -> None:
-    assert problem(text) == f"{key}: there is no such key"
+    assert problem(text).startswith(f"{key}: ")
 
 
 def test_what_is_no_toml_is_an_error_with_its_line() -> None:
