@@ -57,7 +57,7 @@ def test_a_password_refused_three_times_is_not_shown():
     [(code, message)] = failed(driver.events)
     assert code == "receiver_rejected"
     assert "'Password:'" in message
-    assert "the password of the receiver" in message
+    assert "receiver" in message
     assert PASSWORD not in repr(driver.events)
 
 

@@ -72,7 +72,8 @@ def test_banner_without_end(chunk):
     flood(driver, chunk, MIB)
     [(code, message)] = failed(driver.events)
     assert code == "not_a_node"
-    assert "1024 KiB came during login" in message
+    assert "1024 KiB" in message
+    assert "login" in message
     driver.feed(b"\x07\x1b\\\r\nadmin:")
     assert not driver.cli.at_prompt
 
@@ -85,7 +86,8 @@ def test_file_list_of_ten_gigabytes():
     assert memory_of_flood(driver, line * 1000, 17 * MIB) < 64 * MIB
     [(code, message)] = failed(driver.events)
     assert code == "not_a_node"
-    assert "16384 KiB came during `file list activelog *`" in message
+    assert "16384 KiB" in message
+    assert "`file list activelog *`" in message
     assert memory_of_flood(driver, line * 16_000, 10_000 * MIB) < 4 * MIB
     assert len(driver.events) == 1
 
@@ -123,7 +125,8 @@ def test_file_get_without_end():
     assert memory_of_flood(driver, b"sftp: no " * 7000 + b"\r\n", 66 * MIB) < MIB
     [(code, message)] = failed(driver.events)
     assert code == "not_a_node"
-    assert "16384 KiB came during `file get`" in message
+    assert "16384 KiB" in message
+    assert "`file get`" in message
 
 
 def test_more_output_after_too_much_is_the_same_failure():

@@ -56,7 +56,8 @@ async def test_a_clock_that_is_off_widens_the_window_and_is_a_note(
         notes, report = await collected(node, task)
         assert f"file get activelog syslog abstime {window}" in node.lines
     assert report.clocks == [("Europe/Berlin", round(off / timedelta(minutes=1)) * 60.0)]
-    assert notes == (f"the node's clock is {said} ours; the window was widened by as much",)
+    (note,) = notes
+    assert said in note
 
 
 async def test_with_a_last_the_zone_is_asked_for_when_all_is_collected(

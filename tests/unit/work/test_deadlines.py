@@ -49,7 +49,7 @@ async def test_a_connect_ends_after_its_timeout(
         node.before_connection = trio.Event()
         why, seconds = await failure_and_seconds(node, node_task(tmp_path))
         assert why.code is Code.CONNECT_TIMEOUT
-        assert " 30s waiting for a connection" in why.message
+        assert why.message.startswith("TimeoutError: Timed out after 30s")
         assert why.hint == failure(Code.CONNECT_TIMEOUT, "").hint
         assert seconds == pytest.approx(30)
 
@@ -61,9 +61,9 @@ async def test_a_port_that_takes_connections_but_speaks_no_ssh_is_not_called_unr
         node.before_login = trio.Event()
         why, seconds = await failure_and_seconds(node, node_task(tmp_path))
         assert why.code is Code.CONNECT_TIMEOUT
-        assert " 30s waiting for SSH on an open connection" in why.message
-        assert why.hint is not None
-        assert why.hint.startswith("the port answers, but not as SSH")
+        assert why.message.startswith("TimeoutError: Timed out after 30s")
+        assert "SSH" in (why.hint or "")
+        assert why.hint != failure(Code.CONNECT_TIMEOUT, "").hint
         assert seconds == pytest.approx(30)
 
 

@@ -189,7 +189,8 @@ async def test_a_node_that_ends_it_by_itself_succeeds_with_a_note(
     task = follow_task(tmp_path)
     notes, node, report = await followed(node_that(says(*LINES)), task)
     assert kept(task) == LINES
-    assert notes == ("the node ended it by itself",)
+    (note,) = notes
+    assert "the node" in note
     assert "^C" not in node.lines
     assert report.written[0].complete
 
