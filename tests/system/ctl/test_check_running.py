@@ -1,9 +1,11 @@
 """`cucmd check --running` asks what is not its daemon: one of before, another program."""
 
 import io
+import re
 
 import pytest
 
+from cucmd import __version__
 from cucmd.running import check_running
 
 GET_INFO = "org.varlink.service.GetInfo"
@@ -36,7 +38,7 @@ def test_a_daemon_of_before_that_cannot_say_it_differs_by_its_version(canned, as
     canned.on("Configuration", canned.error(unknown, method="io.cucmd.Jobs.Configuration"))
     code, out, err = ask()
     assert (code, err) == (1, "")
-    assert "# cucmd: runs with 0.1.0, " in out
+    assert any("0.1.0" in line and __version__ in line for line in out.splitlines())
 
 
 def test_another_version_that_says_it_needs_a_restart(canned, ask):
@@ -44,7 +46,7 @@ def test_another_version_that_says_it_needs_a_restart(canned, ask):
     canned.on("Configuration", canned.reply(RUNS))
     code, out, _ = ask()
     assert code == 1
-    assert out.endswith("# a restart interrupts 3 jobs, and 1 cannot go on\n")
+    assert re.findall(r"\d+", out.splitlines()[-1]) == ["3", "1"]
 
 
 @pytest.mark.parametrize(

