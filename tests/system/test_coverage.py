@@ -1,7 +1,6 @@
 """What a job has covered of its window, from the time stamps in the files that a node pushed."""
 
 import json
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from cucmd.job.asked import Collection, Login
-from cucmd.protocol.jobs import Job
+from cucmd.job.coverage import Extent
+from cucmd.protocol.jobs import Job, Node
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.jobs import start
 from rig.lab import Lab, running_lab
@@ -56,17 +56,19 @@ def exported(daemon: Daemon, job: Job, folder: Path) -> Path:
     return folder
 
 
-def coverage(daemon: Daemon, job: Job, folder: Path) -> str | None:
+def looked_at(daemon: Daemon, job: Job, folder: Path) -> Node:
     exported(daemon, job, folder)
     with daemon.client() as client:
-        return client.status(job.job_id).nodes[0].coverage
+        return client.status(job.job_id).nodes[0]
 
 
-def window(job: Job) -> str:
-    bounds = [
-        datetime.fromisoformat(text).astimezone(ZONE)
-        for text in (job.collection.since, job.collection.until)
-    ]
+def window(job: Job) -> Extent:
+    since, until = str(job.collection.since), str(job.collection.until)
+    return Extent(datetime.fromisoformat(since), datetime.fromisoformat(until))
+
+
+def in_words(job: Job) -> str:
+    bounds = [bound.astimezone(ZONE) for bound in (window(job).since, window(job).until) if bound]
     form = "%H:%M" if bounds[0].date() == bounds[1].date() else "%Y-%m-%d %H:%M"
     return " to ".join(bound.strftime(form) for bound in bounds)
 
@@ -75,39 +77,31 @@ def window(job: Job) -> str:
 @pytest.mark.parametrize("compress", [False, True])
 def test_a_window_that_is_covered(daemon: Daemon, lab: Lab, tmp_path: Path, compress: bool) -> None:
     job = collect(daemon, lab, SDL, minutes=30, compress=compress)
-    said = f"covers {window(job)} ({ZONE})"
+    said = f"covers {in_words(job)} ({ZONE})"
     folder = tmp_path / "out"
-    assert coverage(daemon, job, folder) == said
+    node = looked_at(daemon, job, folder)
+    assert (node.coverage, node.extent) == (said, window(job))
     assert said in (folder / "summary.txt").read_text()
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["job"]["nodes"][0]["coverage"] == said
     assert f"{lab.nodes[0]}: covers the window" in daemon.ctl("status", job.job_id).stdout
-    with daemon.client() as client:
-        extent = client.status(job.job_id).nodes[0].extent
-    assert extent is not None
-    assert [str(job.collection.since), str(job.collection.until)] == [
-        moment.isoformat().replace("+00:00", "Z")
-        for moment in (extent.since, extent.until)
-        if moment
-    ]
 
 
 @pytest.mark.long
 def test_the_window_of_a_last(daemon: Daemon, lab: Lab, tmp_path: Path) -> None:
     with daemon.client() as client:
         job = client.wait(start(client, lab, last="30m").job_id)
-    assert coverage(daemon, job, tmp_path / "out") == f"covers {window(job)} ({ZONE})"
+    assert looked_at(daemon, job, tmp_path / "out").extent == window(job)
 
 
 @pytest.mark.long
 def test_traces_that_begin_within_the_window(daemon: Daemon, lab: Lab, tmp_path: Path) -> None:
     job = collect(daemon, lab, SDL, minutes=120)
-    said = coverage(daemon, job, tmp_path / "out")
-    assert said is not None
-    assert re.fullmatch(rf"begins ([\d-]+ )?\d\d:\d\d, [\dh min]+ missing \({ZONE}\)", said)
-    assert said in (tmp_path / "out/summary.txt").read_text()
-    with daemon.client() as client:
-        (gap,) = client.status(job.job_id).nodes[0].gaps or ()
+    node = looked_at(daemon, job, tmp_path / "out")
+    assert node.coverage
+    assert node.coverage in (tmp_path / "out/summary.txt").read_text()
+    (gap,) = node.gaps or ()
+    assert (gap.path, gap.missing) == (SDL, "begin")
     assert job.collection.since is not None
     since = datetime.fromisoformat(job.collection.since)
     assert gap.seconds is not None
@@ -124,4 +118,4 @@ def test_what_a_stop_has_interrupted_is_read_once_it_is_asked_for(lab: Lab, tmp_
         job = collect(daemon, lab, SDL, minutes=30)
         daemon.kill()
     with running_daemon(home, CONFIG) as daemon:
-        assert coverage(daemon, job, tmp_path / "out") == f"covers {window(job)} ({ZONE})"
+        assert looked_at(daemon, job, tmp_path / "out").extent == window(job)
