@@ -80,7 +80,8 @@ def test_every_form_is_answered_by_a_node(daemon: Daemon) -> None:
         job = run(client, lab, *sorted(REFUSED))
         failure = job.nodes[0].failure
         assert (job.status, failure.code) == ("failed", "command_refused")
-        assert failure.message.startswith("3 of 3 commands: 'show memory count': the node said: ")
+        assert failure.message.startswith("3 of 3 ")
+        assert "'show memory count'" in failure.message
 
 
 def test_the_command_prints_what_nodes_say_and_keeps_it(tmp_path: Path, daemon: Daemon) -> None:
@@ -164,7 +165,8 @@ def test_a_cluster_of_which_only_the_publisher_is_configured_is_asked_first(
             assert sorted(ran) == [f"=== {node}: show date" for node in lab.nodes]
             one = daemon.ctl("run", lab.nodes[1], "--credential", "lab", "--", "show", "date")
             assert one.returncode == 0
-            assert "2 other nodes in its cluster; for all of them: cucmctl run lab" in one.stderr
+            assert "2 other nodes" in one.stderr
+            assert "cucmctl run lab" in one.stderr
 
 
 @pytest.mark.long

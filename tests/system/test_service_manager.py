@@ -73,7 +73,7 @@ def test_no_notice_about_the_group_of_an_inherited_socket(manager):
     manager.until("READY=1")
     assert manager.stop() == 0
     said = (manager.folder / "log").read_text()
-    assert "not until a restart: limits.watchers_per_uid\n" in said
+    assert "restart: limits.watchers_per_uid\n" in said
 
 
 def test_a_reload_of_a_wrong_file_is_reported_and_changes_nothing(manager):

