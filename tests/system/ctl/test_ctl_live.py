@@ -42,7 +42,7 @@ def test_watch_shows_a_line_a_node(canned, terminal, cluster, go_on):
     screen = terminal("watch", "3f2a")
     screen.until("Ctrl-C ends the view; the job goes on")
     head, amounts, first, second, third = [line.rstrip() for line in screen.screen.splitlines()[:5]]
-    assert head.startswith("job 3f2a00112233 running  3 nodes: ")
+    assert head == "job 3f2a00112233 running  3 nodes: 1 running, 1 pending, 1 failed"
     assert amounts.endswith(" so far  5.0 MB")
     assert first.startswith("ccm-pub  transfer  ━━╌")
     assert first.split()[-3:] == ["1/4", "1.0/4.0", "MB"]

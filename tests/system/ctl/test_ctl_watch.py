@@ -85,7 +85,7 @@ def test_a_watch_that_ends_before_the_job_is_no_success(canned, ctl, job):
     canned.watch(job("running"))
     done = ctl("wait", "3f2a")
     assert done.returncode == 69
-    assert "ended before the job did" in done.stderr
+    assert "job 3f2a00112233 " in done.stderr
 
 
 def test_a_daemon_that_goes_away_ends_the_watch_if_it_is_not_waited_for(canned, ctl, job):

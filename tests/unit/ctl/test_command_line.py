@@ -158,7 +158,7 @@ def test_a_defect_is_one_line_and_exit_70(monkeypatch, capsys):
     monkeypatch.setattr(Client, "list", stumble)
     assert main(["status"]) == 70
     said = capsys.readouterr().err
-    assert said.startswith("cucmctl: a defect of cucmctl: ZeroDivisionError: \\x1bby zero")
+    assert "ZeroDivisionError: \\x1bby zero" in said
     assert said.count("\n") == 1
     monkeypatch.setenv("CUCMCTL_TRACEBACK", "1")
     with pytest.raises(ZeroDivisionError):

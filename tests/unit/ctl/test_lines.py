@@ -196,7 +196,8 @@ def test_what_is_left_to_say_of_a_job_that_has_ended_is_nothing(lines, change, j
     late = node(status="succeeded", files_received=1, bytes_received=9)  # came as it was closed
     lines.show(change(job(late, status="succeeded")))
     lines.show(change(jobs=(render.summary(ended),), missed=200))
-    assert lines.since() == ["missed 200 changes; the state as it is now:"]
+    (line,) = lines.since()
+    assert "missed 200 changes" in line
 
 
 def test_the_conclusion_is_the_ending_and_where_the_files_are(lines, job, node):
