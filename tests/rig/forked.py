@@ -82,6 +82,12 @@ class Installation:
             process.join()
             process.close()
 
+    def clients(self) -> int:
+        """Returns how many connections its socket has, also those that are not accepted yet."""
+        lines = Path("/proc/net/unix").read_text().splitlines()[1:]
+        rows = [line.split() for line in lines if f" {self.folder}/" in line]
+        return sum(row[5] != "01" for row in rows)  # which is the one that listens
+
     def listens(self) -> bool:
         try:
             with Client(self.socket) as client:
