@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import trio
 
 from cucmd.lab.faults import parse_fault
 from cucmd.lab.laboratory import Lab, open_lab
+from cucmd.lab.node import LabCounters
 from cucmd.lab.options import LabOptions
 from cucmd.ssh.bridge import on_asyncio, open_bridge
 
@@ -23,13 +24,15 @@ PATIENCE = 20  # seconds that anything may take; none of it does
 class Terminal(asyncssh.SSHClientSession[bytes]):
     """The client's end of a terminal: what has arrived, and waiting for more."""
 
-    def __init__(self) -> None:
+    channel: asyncssh.SSHClientChannel[bytes]
+
+    def __init__(self, lab: Lab, connection: asyncssh.SSHClientConnection) -> None:
+        self.lab = lab
+        self.connection = connection
         self.received = b""
         self.packets: list[bytes] = []
         self.closed = False
         self._news = trio.lowlevel.ParkingLot()
-        self.connection: asyncssh.SSHClientConnection | None = None
-        self.channel: asyncssh.SSHClientChannel[bytes] | None = None
 
     def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
         self.channel = chan
@@ -44,20 +47,15 @@ class Terminal(asyncssh.SSHClientSession[bytes]):
         self._news.unpark_all()
 
     def type(self, keys: str) -> None:
-        assert self.channel is not None
         self.channel.write(keys.encode())
-
-    async def more(self) -> None:
-        """Something more has arrived, or the end."""
-        assert not self.closed, self.received[-300:]
-        await self._news.park()
 
     async def expect(self, text: str) -> str:
         """Waits for `text`; returns what was received up to its end, and keeps the rest."""
         wanted = text.encode()
         with trio.fail_after(PATIENCE):
             while wanted not in self.received:
-                await self.more()
+                assert not self.closed, self.received[-300:]
+                await self._news.park()
         before, _, self.received = self.received.partition(wanted)
         return (before + wanted).decode("utf-8", "replace")
 
@@ -67,149 +65,86 @@ class Terminal(asyncssh.SSHClientSession[bytes]):
         await self.expect(command + "\r\n")
         return (await self.expect("admin:")).removesuffix("admin:").replace("\r\n", "\n")
 
-    async def ends(self) -> None:
+    async def until(self, condition: Callable[[LabCounters], bool]) -> LabCounters:
+        """Waits until what the lab has counted meets the condition; returns it."""
         with trio.fail_after(PATIENCE):
-            while not self.closed:
-                await self._news.park()
-
-    def disconnect(self) -> None:
-        assert self.connection is not None
-        self.connection.close()
-
-    def abort(self) -> None:
-        assert self.connection is not None
-        self.connection.abort()
+            return await self.lab.until(condition)
 
 
-async def connect(lab: Lab, number: int = 1, **given: Any) -> asyncssh.SSHClientConnection:
-    """A connection to a node as its only client would make it."""
-    host, port = lab.addresses[number - 1].split(":")
-    options = {
-        "username": lab.username,
-        "password": lab.password,
-        "known_hosts": None,
-        "client_keys": None,
-        "agent_path": None,
-        "config": None,
-        **given,
-    }
-
-    async def opener() -> asyncssh.SSHClientConnection:
-        return await asyncssh.connect(host, int(port), **options)
-
-    with trio.fail_after(PATIENCE):
-        return await on_asyncio(opener)
-
-
-@asynccontextmanager
-async def logged_in(lab: Lab, number: int = 1, **given: Any) -> AsyncIterator[Terminal]:
-    """Opens a terminal of a node, before the greeting."""
-    connection = await connect(lab, number, **given)
-    try:
-        _, terminal = await on_asyncio(
-            lambda: connection.create_session(Terminal, term_type="vt100", encoding=None)
-        )
-        terminal.connection = connection
-        yield terminal
-    finally:
-        connection.close()
-
-
-@asynccontextmanager
-async def prompted(lab: Lab, number: int = 1) -> AsyncIterator[Terminal]:
-    """Opens a terminal of a node, at the first prompt."""
-    async with logged_in(lab, number) as terminal:
-        await terminal.expect("admin:")
-        yield terminal
-
-
-class Inbox:
+class Inbox(asyncssh.SSHServer):
     """Takes what nodes push: an SFTP server of asyncssh, `folder` is its root."""
+
+    key: asyncssh.SSHKey
+    username, password = "in-target", "Drop-%s-here"
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.port = 0
-        self.username, self.password = "in-target", "Drop-%s-here"
-        self.key = asyncssh.generate_private_key("ssh-rsa", key_size=2048)
-        self.acceptor: asyncssh.SSHAcceptor | None = None
-        self.connections: set[Any] = set()
+        self._acceptor: asyncssh.SSHAcceptor | None = None
+        self._connections: list[asyncssh.SSHServerConnection] = []
 
     async def listen(self) -> None:
-        self.acceptor = await asyncssh.listen(
+        """Opens it with a new host key; at the same port, if it has been open before."""
+        self.key = asyncssh.generate_private_key("ssh-rsa", key_size=2048)
+        self._acceptor = await asyncssh.listen(
             "127.0.0.1",
             self.port,
-            server_factory=lambda: _Connection(self),
+            server_factory=lambda: self,
             server_host_keys=[self.key],
             sftp_factory=lambda chan: asyncssh.SFTPServer(chan, chroot=str(self.folder).encode()),
             config=None,
             gss_host=None,
         )
-        self.port = self.acceptor.get_port()
+        self.port = self._acceptor.get_port()
 
     async def close(self) -> None:
         """No new connection, and the ones there are cut, down to their last task."""
-        assert self.acceptor is not None
-        self.acceptor.close()
-        await self.acceptor.wait_closed()
-        for connection in tuple(self.connections):
+        assert self._acceptor is not None
+        self._acceptor.close()
+        await self._acceptor.wait_closed()
+        for connection in self._connections:
             connection.abort()
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         if tasks:
             await asyncio.wait(tasks, timeout=1)
 
-    def files(self) -> dict[str, bytes]:
-        found = (path for path in self.folder.rglob("*") if path.is_file())
-        return {str(path.relative_to(self.folder)): path.read_bytes() for path in found}
-
-    def answers(self, directory: str = "/") -> Sequence[tuple[str, str]]:
-        """The questions of `file get` in their order, each with its answer."""
-        return (
-            ("proceed [y/n]? ", "y"),
-            ("SFTP server IP: ", "127.0.0.1"),
-            ("SFTP server port [22]: ", str(self.port)),
-            ("User ID: ", self.username),
-            ("Password: ", self.password),
-            ("Download directory: ", directory),
-        )
-
-
-class _Connection(asyncssh.SSHServer):
-    def __init__(self, inbox: Inbox) -> None:
-        self._inbox = inbox
-        self._connection: Any = None
-
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
-        self._connection = conn
-        self._inbox.connections.add(conn)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._inbox.connections.discard(self._connection)
+        self._connections.append(conn)
 
     def password_auth_supported(self) -> bool:
         return True
 
     def validate_password(self, username: str, password: str) -> bool:
-        return (username, password) == (self._inbox.username, self._inbox.password)
+        return (username, password) == (self.username, self.password)
 
+    def files(self) -> dict[str, bytes]:
+        found = (path for path in self.folder.rglob("*") if path.is_file())
+        return {str(path.relative_to(self.folder)): path.read_bytes() for path in found}
 
-async def get(
-    terminal: Terminal, inbox: Inbox, command: str = "cm/trace/ccm/sdl", directory: str = "/"
-) -> str:
-    """Types a `file get activelog` and all answers; returns what was received meanwhile."""
-    terminal.type(f"file get activelog {command}\n")
-    output = ""
-    for question, answer in inbox.answers(directory):
-        output += await terminal.expect(question)
-        terminal.type(answer + "\n")
-    return output
+    def answers(self) -> list[tuple[str, str]]:
+        """The questions of `file get` in their order, each with its answer."""
+        return [
+            ("proceed [y/n]? ", "y"),
+            ("SFTP server IP: ", "127.0.0.1"),
+            ("SFTP server port [22]: ", str(self.port)),
+            ("User ID: ", self.username),
+            ("Password: ", self.password),
+            ("Download directory: ", "/"),
+        ]
 
-
-async def within(awaited: Awaitable[Any]) -> Any:
-    with trio.fail_after(PATIENCE):
-        return await awaited
+    async def get(self, terminal: Terminal, command: str = "cm/trace/ccm/sdl") -> str:
+        """Types a `file get activelog` and all answers; returns what was received meanwhile."""
+        terminal.type(f"file get activelog {command}\n")
+        output = ""
+        for question, answer in self.answers():
+            output += await terminal.expect(question)
+            terminal.type(answer + "\n")
+        return output
 
 
 MakeLab = Callable[..., Awaitable[Lab]]
+OpenTerminal = Callable[..., Awaitable[Terminal]]
+Connect = Callable[..., Awaitable[asyncssh.SSHClientConnection]]
 
 
 @pytest.fixture
@@ -219,20 +154,54 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
 
 
 @pytest.fixture
-def host_key() -> bytes:
-    return asyncssh.generate_private_key("ssh-rsa", key_size=1024).export_private_key()
-
-
-@pytest.fixture
-async def make_lab(stack: AsyncExitStack, host_key: bytes) -> MakeLab:
+async def make_lab(stack: AsyncExitStack) -> MakeLab:
     """`await make_lab("hang:command", nodes=2)`: faults, then options."""
 
     async def make(*faults: str, **options: Any) -> Lab:
-        given = {"nodes": 1, "port": 0, "host_key": host_key, **options}
+        key = asyncssh.generate_private_key("ssh-rsa", key_size=1024).export_private_key()
+        given = {"nodes": 1, "port": 0, "host_key": key, **options}
         parsed = tuple(parse_fault(fault) for fault in faults)
         return await stack.enter_async_context(open_lab(LabOptions(faults=parsed, **given)))
 
     return make
+
+
+@pytest.fixture
+def connect() -> Connect:
+    """`await connect(lab, address)`: a connection to a node as its only client would make it."""
+
+    async def opener(lab: Any, address: str, **given: Any) -> asyncssh.SSHClientConnection:
+        host, port = address.split(":")
+        alone = {"known_hosts": None, "client_keys": None, "agent_path": None, "config": None}
+        login = {"username": lab.username, "password": lab.password, **given}
+        with trio.fail_after(PATIENCE):
+            return await on_asyncio(lambda: asyncssh.connect(host, int(port), **alone, **login))
+
+    return opener
+
+
+@pytest.fixture
+def open_terminal(stack: AsyncExitStack, make_lab: MakeLab, connect: Connect) -> OpenTerminal:
+    """`await open_terminal("no-echo", number=2, nodes=2)`: of a new lab, at the first prompt."""
+
+    async def opener(*faults: str, number: int = 1, **options: Any) -> Terminal:
+        lab = await make_lab(*faults, **options)
+        connection = await connect(lab, lab.addresses[number - 1])
+        stack.callback(connection.close)
+        _, terminal = await on_asyncio(
+            lambda: connection.create_session(
+                lambda: Terminal(lab, connection), term_type="vt100", encoding=None
+            )
+        )
+        await terminal.expect("admin:")
+        return terminal
+
+    return opener
+
+
+@pytest.fixture
+async def terminal(open_terminal: OpenTerminal) -> Terminal:
+    return await open_terminal()
 
 
 @pytest.fixture
@@ -243,33 +212,3 @@ async def inbox(stack: AsyncExitStack, tmp_path: Path) -> Inbox:
     await on_asyncio(inbox.listen)
     stack.push_async_callback(on_asyncio, inbox.close)
     return inbox
-
-
-@pytest.fixture
-async def lab(make_lab: MakeLab) -> Lab:
-    return await make_lab()
-
-
-@pytest.fixture
-async def terminal(lab: Lab) -> AsyncIterator[Terminal]:
-    """Opens a terminal at the first prompt of the only node."""
-    async with prompted(lab) as terminal:
-        yield terminal
-
-
-@pytest.fixture
-def client() -> Any:
-    """What this file offers besides fixtures."""
-
-    class Offer:
-        logged_in, prompted = staticmethod(logged_in), staticmethod(prompted)
-        connect, get, within = staticmethod(connect), staticmethod(get), staticmethod(within)
-
-        @staticmethod
-        async def reopen(inbox: Inbox) -> None:
-            """Opens the same target at the same port, with another host key."""
-            await on_asyncio(inbox.close)
-            inbox.key = Inbox(inbox.folder).key
-            await on_asyncio(inbox.listen)
-
-    return Offer

@@ -24,26 +24,10 @@ def lab(*options: str, **given: object) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, **given)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_in_order(number):
+def test_ctrl_c_ends_it_in_order():
     with running_lab(1) as nodes:
-        host, port = nodes.nodes[0].split(":")
-        with socket.create_connection((host, int(port)), timeout=5):  # even with somebody there
-            nodes.signal(number)
-            assert nodes.process.wait(20) == 0
-
-
-def test_the_report_counts_for_each_node():
-    with running_lab(2, "--fault", "1=close-after-accept") as nodes:
-        first, second = nodes.nodes
-        host, port = first.split(":")
-        socket.create_connection((host, int(port)), timeout=5).close()
-        wait_until(lambda: nodes.report()["cut_by_node"] == 1)
-        report = nodes.report()
-    assert (report["connections_now"], report["connections_ever"]) == (0, 1)
-    assert report["nodes"][first]["connections_ever"] == 1
-    assert report["nodes"][second]["connections_ever"] == 0
-    assert report["closed_cleanly"] == report["dropped"] == report["defects"] == 0
+        nodes.signal(signal.SIGINT)
+        assert nodes.process.wait(20) == 0
 
 
 def test_an_address_in_use_is_named():
@@ -60,8 +44,6 @@ def test_an_address_in_use_is_named():
     [
         (["--fault", "hang:coffee"], "'hang:coffee': expected a step of hang: accept, login"),
         (["--fault", "4=no-files"], "fault for node 4: there are 3"),
-        (["--files", "1000000"], "--files: Expected `int` <= 10000"),
-        (["--port", "9" * 5000], "--port: Integer value out of range"),
         (["--sizing-delay", "-1"], "--sizing-delay: Expected `float` >= 0"),
         (["--address", "192.0.2.1"], "'192.0.2.1': expected an address in 127.0.0.0/8"),
         (["--timezone", "Mars/Base"], "'Mars/Base': expected a time zone"),
@@ -80,20 +62,19 @@ def test_wrong_options_are_named(capsys, options, output):
     assert shown.count("\n") == 1
 
 
-async def test_the_end_comes_in_the_middle_of_logins(client):
+async def test_the_end_comes_in_the_middle_of_logins(connect):
     """Cut in the middle of its login, asyncssh has work in a thread that must not outlive us."""
     with running_lab(30) as nodes:
-        nodes.addresses = nodes.nodes
 
-        async def log_in(number: int) -> None:
+        async def log_in(address: str) -> None:
             try:
-                (await client.connect(nodes, number)).abort()
+                (await connect(nodes, address)).abort()
             except (OSError, asyncssh.DisconnectError):
                 pass  # that is the point
 
         async with open_bridge(), trio.open_nursery() as nursery:
-            for number in range(1, 31):
-                nursery.start_soon(log_in, number)
+            for address in nodes.nodes:
+                nursery.start_soon(log_in, address)
             await trio.to_thread.run_sync(
                 lambda: wait_until(lambda: nodes.report()["connections_ever"] > 0)
             )
