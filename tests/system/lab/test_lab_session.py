@@ -1,4 +1,4 @@
-"""Echo and answers of a lab node, its algorithms, and how a session ends."""
+"""Echo and answers of a lab node, its algorithms and channels, and how a session ends."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncssh
 import pytest
 
 from cucmd.lab.options import ALGORITHMS
+from cucmd.ssh.bridge import on_asyncio
 
 
 async def test_only_the_algorithms_of_a_node(make_lab, connect):
@@ -22,6 +23,16 @@ async def test_only_the_algorithms_of_a_node(make_lab, connect):
     for name, unknown in (("kex_algs", "curve25519-sha256"), ("encryption_algs", "arcfour")):
         with pytest.raises(asyncssh.KeyExchangeFailed):
             await connect(lab, lab.addresses[0], **{**taken, name: [unknown]})
+
+
+@pytest.mark.parametrize("asked", [{}, {"command": "show status"}, {"subsystem": "sftp"}])
+async def test_a_channel_without_a_terminal_gets_one_line(make_lab, connect, asked):
+    lab = await make_lab()
+    connection = await connect(lab, lab.addresses[0])
+    done = await on_asyncio(lambda: connection.run(**asked))
+    assert done.stdout == "Command Line Interface is starting up, please wait ...\r\n\r\n"
+    assert (done.stderr, done.exit_status) == ("", 1)
+    connection.close()
 
 
 async def test_every_character_is_echoed_in_a_packet_of_its_own(terminal):
