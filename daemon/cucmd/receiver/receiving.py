@@ -79,8 +79,8 @@ async def _receive(channel: Channel, begin: Begin) -> None:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_log_error)
     limits = msgspec.convert(begin.limits, ReceiverLimits)
-    receiving = Receiving(channel, limits, begin)
-    threading.Thread(target=receiving.listen, args=(loop,), daemon=True).start()
+    receiving = Receiving(channel, limits, begin, loop)
+    threading.Thread(target=receiving.listen, daemon=True).start()
     await receiving.make_connections()
 
 
@@ -111,11 +111,19 @@ def _leave() -> NoReturn:
 class Receiving:
     """connections: those that are open, logged in or not."""
 
-    def __init__(self, channel: Channel, limits: ReceiverLimits, begin: Begin) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        limits: ReceiverLimits,
+        begin: Begin,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
         self.limits = limits
         self.refusals = RefusalLog()
         self.connections: set[Connection] = set()
         self._channel = channel
+        self._loop = loop
+        self._taking = threading.Lock()  # what the daemon says
         processes = limits.processes + 1
         self._space = FreeSpace(limits.min_free_bytes, limits.min_free_ratio, processes)
         self._backlog = Backlog(limits)
@@ -145,14 +153,21 @@ class Receiving:
 
     # What the daemon says, in a thread of its own.
 
-    def listen(self, loop: asyncio.AbstractEventLoop) -> None:
+    def listen(self) -> None:
+        while True:
+            self._channel.wait()
+            self._take_all()
+
+    def _take_all(self) -> None:
+        """Takes what has come by now."""
         try:
-            while True:
-                self._take(self._channel.receive(_TOLD), loop)
+            with self._taking:
+                while self._channel.has_more():
+                    self._take(self._channel.receive(_TOLD))
         except DaemonGone:
             _leave()
 
-    def _take(self, told: ToReceiving, loop: asyncio.AbstractEventLoop) -> None:
+    def _take(self, told: ToReceiving) -> None:
         login = self._logins.get(told.login)
         match told:
             case Expect():
@@ -169,7 +184,7 @@ class Receiving:
                     threading.Thread(target=login.end, daemon=True).start()
                 else:
                     login.end()
-                loop.call_soon_threadsafe(login.abort)
+                self._loop.call_soon_threadsafe(login.abort)
 
     # Connections.
 
@@ -218,6 +233,11 @@ class Receiving:
             self._came.set()
 
     def login(self, username: str) -> ServedLogin | None:
+        """Returns the login of that name. What the daemon has said of it before has come, but on a
+        busy machine the thread that listens may not have had its turn since.
+        """
+        if username not in self._logins:
+            self._take_all()
         return self._logins.get(username)
 
     def admit(self, connection: Connection) -> None:

@@ -121,7 +121,9 @@ class Receiver:
         target = UploadTarget(folder, received, name, source, self._forget)
         self._targets[target.username] = target
         if source:
-            self._seat(target, self._process_of(source))
+            process = self._process_of(source)
+            self._seat(target, process)
+            process.take_all_of(source)  # once it knows the login
         self._seat(target, self._others)
         return target
 
@@ -150,7 +152,6 @@ class Receiver:
                 process = self._new_process(ends=True)
                 self._nursery.start_soon(self._run, process)
             self._processes[source] = process
-            process.take_all_of(source)
         return process
 
     def _new_process(self, *, ends: bool) -> Process:

@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import threading
+from contextlib import suppress
 from typing import TypeVar
 
 import msgspec
@@ -20,7 +21,7 @@ class DaemonGone(Exception):
 
 
 class Channel:
-    """Raises `DaemonGone` throughout. `receive` is for one thread, the others are for any.
+    """Raises `DaemonGone` throughout. `receive` is for one thread at a time, the others for any.
 
     door: by which connections come, each in a packet with the address that it is of; None: none
     do. opener: of whom `open` asks.
@@ -44,6 +45,21 @@ class Channel:
                 self._socket.sendall(framed(frame))
         except OSError as error:
             raise DaemonGone from error
+
+    def wait(self) -> None:
+        """Returns once there is something to receive, or the end."""
+        with suppress(OSError):
+            self._socket.recv(1, socket.MSG_PEEK)
+
+    def has_more(self) -> bool:
+        """Says whether there is something to receive, or the end."""
+        try:
+            self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:  # which `receive` says
+            return True
+        return True
 
     def receive(self, decoder: msgspec.msgpack.Decoder[T]) -> T:
         """Raises `WrongFrame`: the daemon is of another version."""

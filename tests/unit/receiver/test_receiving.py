@@ -25,9 +25,14 @@ class Daemon:
     def __init__(self) -> None:
         self.frames: list[ToReceiving] = []
 
-    def receive(self, _: object) -> ToReceiving:
+    def wait(self) -> None:
         if not self.frames:
             raise EOFError
+
+    def has_more(self) -> bool:
+        return bool(self.frames)
+
+    def receive(self, _: object) -> ToReceiving:
         return self.frames.pop(0)
 
     def send(self, frame: object) -> None:
@@ -73,7 +78,7 @@ def daemon() -> Daemon:
 
 @pytest.fixture
 def receiving(daemon: Daemon) -> Iterator[Receiving]:
-    yield Receiving(cast(Any, daemon), ReceiverLimits(), BEGIN)
+    yield Receiving(cast(Any, daemon), ReceiverLimits(), BEGIN, cast(Any, Loop()))
     asyncssh.set_default_skip_rsa_key_validation(False)  # for all of this process
 
 
@@ -82,7 +87,7 @@ def tell(daemon: Daemon, receiving: Receiving) -> Callable[[ToReceiving], None]:
     def tell(frame: ToReceiving) -> None:
         daemon.frames.append(frame)
         with pytest.raises(EOFError):
-            receiving.listen(cast(Any, Loop()))
+            receiving.listen()
 
     return tell
 
@@ -99,6 +104,14 @@ def test_no_connection_enters_a_login_that_has_ended(
     assert login.admits()
     tell(Forget("login"))
     assert not login.admits()
+
+
+def test_a_login_is_known_before_the_thread_that_listens_has_had_its_turn(
+    daemon: Daemon, receiving: Receiving
+) -> None:
+    daemon.frames.append(EXPECT)
+    assert receiving.login("login") is not None
+    assert receiving.login("another") is None
 
 
 DEFECT = RuntimeError("a defect")
