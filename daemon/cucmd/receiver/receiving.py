@@ -263,6 +263,7 @@ class Receiving:
         """
         self.refusals.add(f"refused because {reason}", source)
         self._look_later()
+        self._take_all()  # as in `login`
         for login in tuple(self._logins.values()):
             if login.source == source:
                 login.turned_away(reason)

@@ -121,9 +121,11 @@ class Receiver:
         target = UploadTarget(folder, received, name, source, self._forget)
         self._targets[target.username] = target
         if source:
+            is_new = source not in self._processes
             process = self._process_of(source)
             self._seat(target, process)
-            process.take_all_of(source)  # once it knows the login
+            if is_new:
+                process.take_all_of(source)  # once it knows the login
         self._seat(target, self._others)
         return target
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import asyncssh
+import msgspec
 import pytest
 
 from cucmd.receiver.limits import ReceiverLimits
 from cucmd.receiver.receiving import Receiving
-from cucmd.worker.frames import Begin, Expect, Forget, ToReceiving
+from cucmd.worker.forked import Channel, DaemonGone
+from cucmd.worker.frames import Begin, Expect, Forget, ToReceiving, framed
 
 KEY = asyncssh.generate_private_key("ssh-ed25519").export_private_key("openssh")
 BEGIN = Begin(host_keys=(KEY,), limits={}, legacy_algorithms=False)
@@ -150,3 +153,20 @@ def test_what_was_refused_and_cannot_be_said_ends_no_look(
         assert not peer.aborts
 
     asyncio.run(look())
+
+
+def test_a_channel_says_whether_there_is_something_to_receive_or_the_end() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        channel = Channel(theirs)
+        assert not channel.has_more()
+        ours.sendall(framed(EXPECT))
+        channel.wait()
+        assert channel.has_more()
+        assert channel.receive(msgspec.msgpack.Decoder(ToReceiving)) == EXPECT
+        assert not channel.has_more()
+        ours.close()
+        channel.wait()
+        assert channel.has_more()
+        with pytest.raises(DaemonGone):
+            channel.receive(msgspec.msgpack.Decoder(ToReceiving))
