@@ -161,7 +161,7 @@ def test_a_trace_that_passes_midnight_again_and_again_is_read_once(
         with another_client(daemon, status_of(job), WORST):
             wait_until(lambda: None not in coverages(client, job), WITHIN)
         said = coverages(client, job)
-        assert said[0].startswith("unknown")
+        assert said[0].startswith("coverage unknown")
         assert READ in said[1]
         revision = client.status(job.job_id).revision
         assert_nothing_at_work(daemon, job.job_id)  # though it was asked for by `Status`

@@ -194,7 +194,7 @@ async def test_traces_that_take_too_long_are_unknown_and_the_neighbours_are_cove
         said = await cases.looked_at()
     assert said["pub"].extent == WHOLE
     assert said["odd"].coverage is not None
-    assert said["odd"].coverage.startswith("unknown")
+    assert said["odd"].coverage.startswith("coverage unknown")
     assert "takes longer" in said["odd"].coverage
 
 

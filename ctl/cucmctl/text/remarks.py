@@ -148,7 +148,6 @@ def _covers(node: Node, asked: Collection) -> Iterator[tuple[str, str]]:
             said.insert(0, f"covers {of}")
     else:
         said = [node.coverage] if node.coverage and not node.gaps else []
-        said = [f"coverage {one}" if one.startswith("unknown") else one for one in said]
     if said:
         yield visible("; ".join(said)), ""
 

@@ -64,10 +64,10 @@ _SAVED_EVERY = 5.0
 _MOST_WAITING = 1000
 
 _UNKNOWN = {
-    Cause.LOST: "unknown: the process that was to read its files was killed",
-    Cause.TIME: "unknown: reading its files takes longer than logs of this size can",
-    Cause.MEMORY: "unknown: reading its files takes more memory than logs can",
-    Cause.WRONG: "unknown: reading it has failed, by a defect of cucmd; its log has the details",
+    Cause.LOST: "coverage unknown: the process that was to read its files was killed",
+    Cause.TIME: "coverage unknown: reading its files takes longer than logs of this size can",
+    Cause.MEMORY: "coverage unknown: reading its files takes more memory than logs can",
+    Cause.WRONG: "coverage unknown: a defect of cucmd; its log has the details",
 }
 _READ = msgspec.msgpack.Decoder(TracesRead)
 

@@ -37,7 +37,7 @@ def describe(
     parts = [_of_known(known, window, clock)] if known else []
     parts += not_known(traces, unread)
     if parts and not known:
-        parts[0] = f"unknown: {parts[0]}"
+        parts[0] = f"coverage unknown: {parts[0]}"
     return "; ".join([*parts, *_newer(traces, window, clock), *_missing(gaps)])
 
 
@@ -103,7 +103,8 @@ def _unclear(known: Sequence[Judged], clock: Clock) -> str:
         if clock.zone is None
         else "a time stamp can be of two moments, or of none, or a file could not be read"
     )
-    return f"unknown: {why}; time stamps from {shown.of(first)} to {shown.of(last)}{shown.zone}"
+    seen = f"time stamps from {shown.of(first)} to {shown.of(last)}{shown.zone}"
+    return f"coverage unknown: {why}; {seen}"
 
 
 def _bounds(known: Sequence[Judged], window: Span, clock: Clock) -> tuple[datetime, ...]:

@@ -295,4 +295,4 @@ async def test_files_that_could_not_be_read_may_have_what_is_missing(tmp_path: P
         (tmp_path / "0a1b2c3d4e5f/pub/files/192.0.2.9/stamp/a1.log").unlink()
         said = (await cases.looked_at())["pub"].coverage
         assert said is not None
-        assert said.startswith("unknown: ")
+        assert said.startswith("coverage unknown: ")

@@ -73,7 +73,7 @@ async def test_a_process_that_ends_costs_no_other_node_its_coverage(
         for path in ("odd/odd.log", "pub/a.log", "sub/b.log"):
             await cases.file(path, log4j("12:00", "15:10"))
         said = await cases.looked_at()
-        assert (said["odd"].coverage or "").startswith("unknown: ")
+        assert (said["odd"].coverage or "").startswith("coverage unknown: ")
         assert said["pub"].extent == said["sub"].extent == WHOLE
         begun = cases.processes.begun
         assert begun == (4 if how is Cause.LOST else 3)
@@ -119,4 +119,4 @@ async def test_an_answer_that_is_too_long_is_none(
         await cases.job(succeeded("pub"))
         said = (await cases.looked_at())["pub"].coverage
         assert said is not None
-        assert said.startswith("unknown: ")
+        assert said.startswith("coverage unknown: ")

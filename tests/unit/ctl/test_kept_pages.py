@@ -100,7 +100,7 @@ def status(**layout: Any) -> Iterator[str]:
         node("cucm-sub2", extent=Extent(), gaps=(Gap("cm/trace/ccm/sdl", "all"),)),
         node("cucm-sub3", extent=Extent(SINCE, UNTIL), **came),
         node("cucm-sub4", extent=Extent(SINCE, UNTIL), notes=("28 files came",), **came),
-        node("cucm-sub5", coverage="unknown: 27 files could not be read", **came),
+        node("cucm-sub5", coverage="coverage unknown: 27 files could not be read", **came),
         refused("cucm-sub6"),
         refused("cucm-sub7"),
         failed(

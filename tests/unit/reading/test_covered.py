@@ -111,7 +111,8 @@ def test_a_window_without_one_of_its_ends(window: Span, said: str) -> None:
 
 def test_files_without_stamps_are_counted() -> None:
     none = [Trace("a", unknown=2), Trace("b", unknown=1)]
-    assert describe(none, WINDOW, BERLIN) == "unknown: 3 files have no time stamps that are known"
+    said = describe(none, WINDOW, BERLIN)
+    assert said == "coverage unknown: 3 files have no time stamps that are known"
     assert describe([trace("12:00", "15:30"), Trace("b", unknown=1)], WINDOW, BERLIN) == (
         "covers 13:00 to 15:00 (Europe/Berlin); 1 file has no time stamps that are known"
     )
@@ -120,12 +121,14 @@ def test_files_without_stamps_are_counted() -> None:
 
 @pytest.mark.parametrize("lack", [{"unknown": 1}, {"partial": True}])
 def test_what_may_be_in_files_that_cannot_be_read_is_not_missing(lack: dict) -> None:
-    assert describe([trace("14:07", "15:30", **lack)], WINDOW, BERLIN).startswith("unknown: ")
+    assert describe([trace("14:07", "15:30", **lack)], WINDOW, BERLIN).startswith(
+        "coverage unknown"
+    )
     assert describe([trace("12:00", "15:30", **lack)], WINDOW, BERLIN).startswith("covers 13:00")
 
 
 def test_an_end_that_was_not_read_is_unknown() -> None:
-    assert describe([trace("12:00", None)], WINDOW, BERLIN).startswith("unknown: ")
+    assert describe([trace("12:00", None)], WINDOW, BERLIN).startswith("coverage unknown")
 
 
 # Path by path

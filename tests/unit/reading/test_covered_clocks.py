@@ -33,7 +33,7 @@ def test_a_time_that_comes_twice_is_both() -> None:
     ("since", "said"),
     [
         ("01:45", "covers"),  # after both
-        ("00:45", "unknown"),  # between them
+        ("00:45", "coverage unknown"),  # between them
         ("00:00", "begins"),  # before both
     ],
 )
@@ -45,7 +45,7 @@ def test_a_begin_in_the_hour_that_comes_twice(since: str, said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("until", "said"), [("00:15", "covers"), ("00:45", "unknown"), ("02:00", "ends")]
+    ("until", "said"), [("00:15", "covers"), ("00:45", "coverage unknown"), ("02:00", "ends")]
 )
 def test_an_end_in_the_hour_that_comes_twice(until: str, said: str) -> None:
     hours, minutes = map(int, until.split(":"))
@@ -92,7 +92,7 @@ def test_a_time_that_never_comes_is_none() -> None:
     assert readings(at("2026-03-29 02:30"), BERLIN) is None
     window = Span(since=datetime(2026, 3, 29, 1, tzinfo=UTC))
     one = trace("2026-03-29 02:30", "2026-03-29 09:00")
-    assert describe([one], window, BERLIN).startswith("unknown")
+    assert describe([one], window, BERLIN).startswith("coverage unknown")
 
 
 def test_both_sides_of_the_hour_that_never_comes() -> None:
@@ -115,7 +115,7 @@ def test_without_a_zone_only_what_holds_in_every_zone_is_said() -> None:
         "covers the window, whatever the node's time zone is"
     )
     assert describe([trace("12:00", "15:30")], WINDOW, unknown) == (
-        "unknown: the node's time zone is not known; "
+        "coverage unknown: the node's time zone is not known; "
         "time stamps from 12:00 to 15:30 by the node's clock"
     )
     late = Span(WINDOW.since - timedelta(days=2), WINDOW.until - timedelta(days=1))
@@ -136,10 +136,10 @@ def test_without_a_zone_the_header_of_a_file_narrows_it() -> None:
 @pytest.mark.parametrize(
     ("ahead", "begin", "said"),
     [
-        (30, "13:10", "unknown"),  # it may be 12:40
+        (30, "13:10", "coverage unknown"),  # it may be 12:40
         (30, "12:50", "covers"),
         (30, "13:40", "begins"),
-        (-30, "12:40", "unknown"),  # it may be 13:10
+        (-30, "12:40", "coverage unknown"),  # it may be 13:10
         (-30, "12:20", "covers"),
     ],
 )
