@@ -105,7 +105,7 @@ def test_prune_says_what_is_asked_for(canned, ctl, summary):
 
 def test_prune_counts_the_jobs_that_the_reply_leaves_out(canned, ctl, summary):
     canned.on("Prune", canned.reply({"jobs": [summary()], "bytes": 5_000_000, "more": 7}))
-    assert "8 jobs, 5.0 MB" in ctl("prune", "--keep", "3", "--yes").stderr
+    assert "8 jobs, 5.0 MB deleted" in ctl("prune", "--keep", "3", "--yes").stderr
 
 
 @pytest.mark.parametrize(("answer", "code"), [("y", 0), ("", 1)])

@@ -190,7 +190,7 @@ async def test_a_node_that_ends_it_by_itself_succeeds_with_a_note(
     notes, node, report = await followed(node_that(says(*LINES)), task)
     assert kept(task) == LINES
     (note,) = notes
-    assert "the node" in note
+    assert "ended it by itself" in note
     assert "^C" not in node.lines
     assert report.written[0].complete
 
