@@ -140,8 +140,8 @@ class Workers:
         match decoded(self._decoder, content) if content else None:
             case Ready(confined):
                 self.confined = confined
+                self._ready.set()  # first: who listens from now on tells it so
                 await self._tell(Listen(), *(one.fileno() for one in self._listening))
-                self._ready.set()
             case Forked(number):
                 # Without it where the daemon has no descriptor left: the process ends by itself.
                 self._answer(number, descriptors[0] if descriptors else _NO_DESCRIPTOR)
