@@ -2,8 +2,9 @@
 writer of those that grow.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import trio
 
@@ -13,9 +14,20 @@ from cucmd.reading.packets import count_or_why
 from cucmd.reading.whole import read_file
 from cucmd.received_file import FileRead, PacketCount, ReceivedFile
 
+T = TypeVar("T")
+
 
 class Readers:
     """Reads here what processes read for the daemon."""
+
+    async def read_answer(
+        self,
+        parser: Callable[[Sequence[str]], T],
+        lines: Sequence[str],
+        mask: Callable[[str], str] = str,
+    ) -> T | None:
+        await trio.lowlevel.checkpoint()
+        return parser(lines)
 
     async def count_packets(
         self, folder: Path, paths: Sequence[Path], most: int

@@ -15,12 +15,17 @@ import trio
 from cucmd.cases.coverage import TRACES
 from cucmd.received_file import Contents, FileRead, PacketCount, ReceivedFile
 from cucmd.service.readers import ROLES, Readers
+from cucmd.vos.cluster import parse_network_cluster
+from cucmd.vos.secrets import Secrets
+from cucmd.vos.status import parse_machine
 from cucmd.worker.workers import open_workers
 from rig.killed import KILLS, seeded
 from rig.packed import tgz
 from rig.quiet import wait_until
 from rig.worker_processes import forked, memory
 from unit.cases.coverages import NOW, WHOLE, log4j, opened, succeeded
+from unit.vos.test_answers import PARSERS
+from unit.vos.test_answers import SAMPLES as ANSWERS
 
 TESTS = str(Path(__file__).parents[1])
 MANY = 300_000
@@ -72,9 +77,21 @@ def archives(folder: Path, times: int = 1) -> tuple[Read, object]:
     ]
 
 
+def answers(folder: Path, times: int = 1) -> tuple[Read, object]:
+    row = "192.0.2.{0} n{0}.example.org n{0} Subscriber callmanager DBSub authenticated"
+    lines = [row.format(number) for number in range(500)]
+    table = parse_network_cluster(lines)
+    assert len(table.nodes) > 200
+
+    async def read(readers: Readers) -> object:
+        return [await readers.read_answer(parse_network_cluster, lines) for _ in range(20 * times)]
+
+    return read, [table] * 20 * times
+
+
 # kind -> makes files in a folder; gives what reads them for some tenths of a second, and the answer
 # of that. What reads them LONG times is at work for as long as it is looked for.
-KINDS = {"packets": packets, "archives": archives}
+KINDS = {"packets": packets, "archives": archives, "answers": answers}
 LONG = 100
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
@@ -122,7 +139,7 @@ async def test_a_cancel_in_the_middle_leaves_nothing_at_work(tmp_path: Path, kin
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may read its memory")
-@each_kind
+@pytest.mark.parametrize("kind", ["packets", "archives"])
 async def test_no_password_is_in_the_memory_of_what_reads(tmp_path: Path, kind: str) -> None:
     password = f"Secret-of-{tmp_path.name}".encode()
     read, _ = KINDS[kind](tmp_path, LONG)
@@ -136,6 +153,23 @@ async def test_no_password_is_in_the_memory_of_what_reads(tmp_path: Path, kind: 
     assert any(password in part for part in memory(os.getpid()))
 
 
+@pytest.mark.parametrize("head", ANSWERS)
+async def test_a_long_answer_is_read_as_a_short_one(
+    tmp_path: Path, head: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parser, lines = PARSERS[head], [*ANSWERS[head], "a line of no known form"]
+    monkeypatch.setattr("cucmd.service.readers.is_short", lambda _: False)
+    async with readers_in(tmp_path) as readers:
+        assert await readers.read_answer(parser, lines) == parser(lines)
+
+
+async def test_a_password_in_an_answer_is_masked_before_a_process_has_it(tmp_path: Path) -> None:
+    async with readers_in(tmp_path) as readers:
+        lines = ["it is Secret-1"] * 500
+        read = await readers.read_answer(parse_machine, lines, Secrets(("Secret-1",)).mask)
+    assert read.others == ("it is *****",) * 500
+
+
 @pytest.mark.parametrize("lie", ["send_nonsense", "say_words"])
 async def test_a_wrong_frame_is_no_answer_and_why(tmp_path: Path, lie: str) -> None:
     async with readers_in(tmp_path, **dict.fromkeys(ROLES, f"rig.worker_roles:{lie}")) as readers:
@@ -144,6 +178,7 @@ async def test_a_wrong_frame_is_no_answer_and_why(tmp_path: Path, lie: str) -> N
         log = put(tmp_path, "a.gz", b"")
         (read,) = await readers.read_to_end(tmp_path / "node", [log], archives=False, announced=0)
         assert read.unread
+        assert await readers.read_answer(parse_machine, ["x"] * 500) is None
 
 
 async def test_more_packets_than_were_asked_for_are_no_answer(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "protocol": set(),
     "plan": {"config", "jobs", "node", "store", "vos"},
     "cases": {"store", "worker"},
-    "reading": {"worker"},
+    "reading": {"vos", "worker"},
     "jobs": {"cases", "config", "node", "store"},
     "work": {"node", "vos"},
     "node": {"vos"},
@@ -94,6 +94,7 @@ ONLY = {
     ("plan", "jobs"): {"cucmd.jobs.errors"},
     ("jobs", "node"): {"cucmd.node.ports"},
     ("lab", "ssh"): {"cucmd.ssh.bridge"},
+    ("reading", "vos"): {"cucmd.vos.forms", "cucmd.vos.services"},
     ("reading", "worker"): {"cucmd.worker.frames", "cucmd.worker.forked"},
     ("receiver", "ssh"): {f"cucmd.ssh.{name}" for name in ("algorithms", "library", "peer")},
 }

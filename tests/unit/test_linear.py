@@ -137,11 +137,10 @@ def test_a_parser_costs_no_more_than_the_number_of_its_lines(name: str) -> None:
 
 
 def parsed(name: str, lines: Sequence[str]) -> object:
-    others = [lambda zone: None] if name == "parse_show_status" else []
-    return PARSERS[name](lines, *others)
+    return PARSERS[name](lines)
 
 
 def test_all_parsers_of_answers_are_among_them() -> None:
-    assert {"parse_machine", "parse_service_list", "parse_show_status"} <= PARSERS.keys()
+    assert {"parse_machine", "parse_service_list", "parse_file_list"} <= PARSERS.keys()
     named = {"vos.services._PEER", "reading.stamps._ANY_LINE", "work.check._NAME"}
     assert named <= PATTERNS.keys()

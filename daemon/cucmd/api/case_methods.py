@@ -7,11 +7,12 @@ refused before it is closed.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import msgspec
 import trio
 
 from cucmd.api.refusals import refusals, refusals_of_files
@@ -64,10 +65,11 @@ from cucmd.protocol.cases import (
 )
 from cucmd.store import Store
 from cucmd.varlink import Batch, BatchUpgrade, Caller, StreamReply, Upgrade
-from cucmd.vos import MOST_READ, InvalidArgument, parse_answer, parse_command
+from cucmd.vos import MOST_READ, InvalidArgument, Parser, parse_command, readable
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+ReadAnswer = Callable[[Parser, Sequence[str]], Awaitable[msgspec.Struct | None]]
 
 # Seconds between two replies of a verification that finds nothing wrong.
 _TELL_EVERY = 1.0
@@ -79,13 +81,19 @@ _MOST_OPENING = 2
 
 class Cases:
     def __init__(
-        self, supervisor: Supervisor, store: Store, coverage: Coverage, deletions: Deletions
+        self,
+        supervisor: Supervisor,
+        store: Store,
+        coverage: Coverage,
+        deletions: Deletions,
+        read_answer: ReadAnswer,
     ) -> None:
         self._supervisor = supervisor
         self._store = store
         self._holds = supervisor.holds
         self._coverage = coverage
         self._deletions = deletions
+        self._read_answer = read_answer
         self._verifier = Verifier(store)
         self._opening = trio.CapacityLimiter(_MOST_OPENING)
 
@@ -242,9 +250,37 @@ class Cases:
             run = self._supervisor.run_of(job.job_id)
             written = () if run is None else run.written(positions[node.node])
             for one in await printed(self._store, job, node, directory, written=written):
-                async with aclosing(_pieces(job, node, one)) as pieces:
+                async with aclosing(self._pieces(job, node, one)) as pieces:
                     async for piece in pieces:
                         yield piece
+
+    async def _pieces(
+        self, job: Job, node: Node, one: PrintedFile
+    ) -> AsyncGenerator[CommandOutput, None]:
+        line = job.work.commands_kept[one.number - 1]
+        whole: list[str] | None = []
+        async with aclosing(read_output(one.path)) as pieces:
+            async for text, ended in pieces:
+                if whole is not None:
+                    whole.append(text)
+                    whole = whole if sum(map(len, whole)) <= MOST_READ else None
+                parsed = None
+                if ended and whole is not None:
+                    parsed = await self._parsed(line, "".join(whole).splitlines())
+                yield CommandOutput(node.node, one.number, line, text, ended, one.complete, parsed)
+
+    async def _parsed(self, line: str, said: Sequence[str]) -> dict[str, Any] | None:
+        """Returns the fields of an answer, as JSON has them; None: nothing reads it, or it is too
+        long.
+        """
+        try:
+            parser = parse_command(line).parser
+        except InvalidArgument:  # `follow` types what `run` may not
+            return None
+        if parser is None or len(readable(said)) < len(said):
+            return None
+        read = await self._read_answer(parser, said)
+        return None if read is None else msgspec.to_builtins(read)
 
     async def _growing(
         self, job: Job, nodes: Sequence[Node]
@@ -307,21 +343,6 @@ async def _batches(
             yield Batch(files, tuple(fd for fd in descriptors if fd is not None), body)
             body = documents = None
     yield Batch(ExportedFiles((), documents), (), body)
-
-
-async def _pieces(job: Job, node: Node, one: PrintedFile) -> AsyncGenerator[CommandOutput, None]:
-    line = job.work.commands_kept[one.number - 1]
-    whole: list[str] | None = []
-    async with aclosing(read_output(one.path)) as pieces:
-        async for text, ended in pieces:
-            if whole is not None:
-                whole.append(text)
-                whole = whole if sum(map(len, whole)) <= MOST_READ else None
-            parsed = None
-            if ended and whole is not None:
-                with suppress(InvalidArgument):  # `follow` types what `run` may not
-                    parsed = parse_answer(parse_command(line), "".join(whole).splitlines())
-            yield CommandOutput(node.node, one.number, line, text, ended, one.complete, parsed)
 
 
 def _log_deleted(caller: Caller, deleted: Deleted, what: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 import trio
@@ -29,6 +29,8 @@ from cucmd.received_file import FileRead, PacketCount, ReceivedFile
 # Mostly the others log in only once the login has worked on the first (jobs/hold_back.py), and a
 # login takes 8 to 20 s, at times more than 60 s (vos/NODES.md, section 1).
 READY_WITHIN = 90.0
+
+T = TypeVar("T")
 
 
 class Shell(Protocol):
@@ -153,6 +155,19 @@ class Receiver(Protocol):
 
 class Readers(Protocol):
     """Processes that read what the node has made. A cancel kills them."""
+
+    async def read_answer(
+        self,
+        parser: Callable[[Sequence[str]], T],
+        lines: Sequence[str],
+        mask: Callable[[str], str] = str,
+    ) -> T | None:
+        """Parses the answer to a command, a short one here. None: it cannot be read, and the log
+        says why.
+
+        mask: what a process is given has passed it.
+        """
+        ...
 
     async def count_packets(
         self, folder: Path, paths: Sequence[Path], most: int

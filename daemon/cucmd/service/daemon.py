@@ -169,7 +169,7 @@ async def _daemon(
                     coverage.want_if_missing,
                     store.discoveries,
                 )
-                cases = Cases(supervisor, store, coverage, deletions)
+                cases = Cases(supervisor, store, coverage, deletions, ports.readers.read_answer)
                 knowledge = Knowledge(
                     store, lambda: in_force.config, environ, in_force.reload, in_force.describe
                 )

@@ -11,22 +11,32 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_type_hints
 
 import msgspec
 import trio
 
 from cucmd.received_file import FileRead, PacketCount, ReceivedFile
-from cucmd.worker.frames import CountPackets, ProcessLimits, ReadToEnd
+from cucmd.vos import is_short
+from cucmd.worker.frames import (
+    AnswerParsed,
+    CountPackets,
+    ParseAnswer,
+    ProcessLimits,
+    ReadToEnd,
+    WrongFrame,
+    decoded,
+)
 from cucmd.worker.process import Cause, Worker, WorkerEnded
 from cucmd.worker.workers import Workers
 
 # What such processes do, by which the first process knows it.
-PACKETS, FILES = "packets", "files"
+PACKETS, FILES, ANSWERS = "packets", "files", "answers"
 # role -> what does it, as `open_workers` takes it
 ROLES = {
     PACKETS: "cucmd.reading.packets:count_all",
     FILES: "cucmd.reading.whole:read_files",
+    ANSWERS: "cucmd.reading.answers:parse_answers",
 }
 
 # Processes at a time of each role: a few that take long do not keep the others waiting.
@@ -47,6 +57,7 @@ _PACKED_A_SECOND, _UNPACKED_A_SECOND = 5_000_000, 50_000_000
 _MOST_ANNOUNCED = 16 * 1024**3
 
 _COUNTED = msgspec.msgpack.Decoder(PacketCount)
+_PARSED = msgspec.msgpack.Decoder(AnswerParsed)
 _READ = msgspec.msgpack.Decoder(FileRead)
 
 _log = logging.getLogger(__name__)
@@ -55,11 +66,34 @@ F = TypeVar("F")
 
 
 class Readers:
-    """Has processes read files of nodes. What a cancel finds at work is killed by it."""
+    """Has processes read what nodes have made. What a cancel finds at work is killed by it."""
 
     def __init__(self, workers: Workers) -> None:
         self._workers = workers
         self._room = {role: trio.CapacityLimiter(_AT_ONCE) for role in ROLES}
+
+    async def read_answer(
+        self,
+        parser: Callable[[Sequence[str]], T],
+        lines: Sequence[str],
+        mask: Callable[[str], str] = str,
+    ) -> T | None:
+        if is_short(lines):
+            return parser(lines)
+        decoder: msgspec.msgpack.Decoder[T]
+        decoder = msgspec.msgpack.Decoder(get_type_hints(parser)["return"])
+        masked = tuple(map(mask, lines))
+
+        async def read(worker: Worker, name: str) -> T:
+            await worker.send(ParseAnswer(name, masked))
+            parsed = await worker.receive(_PARSED)
+            try:
+                return decoded(decoder, bytes(parsed.said))
+            except WrongFrame as error:
+                raise WorkerEnded(Cause.WRONG, str(error)) from error
+
+        (said,) = await self._each(ANSWERS, None, [parser.__name__], lambda _: _SPARE, read)
+        return None if isinstance(said, str) else said
 
     async def count_packets(
         self, folder: Path, paths: Sequence[Path], most: int
@@ -102,7 +136,7 @@ class Readers:
     async def _each(
         self,
         role: str,
-        folder: Path,
+        folder: Path | None,
         files: Sequence[F],
         seconds: Callable[[Sequence[F]], int],
         read: Callable[[Worker, F], Awaitable[T]],
@@ -124,7 +158,7 @@ class Readers:
                     for file in files_left:
                         said.append(await read(worker, file))  # noqa: PERF401  kept at its end
             except WorkerEnded as error:
-                _log.warning("%s: a process that reads its files: %s", folder, error)
+                _log.warning("%s: a process that reads %s: %s", folder or files[0], role, error)
                 if not tries:
                     said += [str(error)] * (len(files) - len(said))
                 elif error.how is not Cause.LOST:

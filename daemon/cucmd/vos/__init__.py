@@ -60,7 +60,8 @@ from cucmd.vos.forms import LONGEST_TAIL as LONGEST_TAIL
 from cucmd.vos.forms import MOST_READ as MOST_READ
 from cucmd.vos.forms import SNAPSHOT as SNAPSHOT
 from cucmd.vos.forms import Command as Command
-from cucmd.vos.forms import parse_answer as parse_answer
+from cucmd.vos.forms import Parser as Parser
+from cucmd.vos.forms import is_short as is_short
 from cucmd.vos.forms import parse_command as parse_command
 from cucmd.vos.forms import parse_tail as parse_tail
 from cucmd.vos.forms import readable as readable
@@ -71,9 +72,10 @@ from cucmd.vos.screen import Token as Token
 from cucmd.vos.services import ListedFile as ListedFile
 from cucmd.vos.services import parse_file_list as parse_file_list
 from cucmd.vos.status import Disk as Disk
+from cucmd.vos.status import Machine as Machine
 from cucmd.vos.status import ShowStatus as ShowStatus
 from cucmd.vos.status import parse_machine as parse_machine
-from cucmd.vos.status import parse_show_status as parse_show_status
+from cucmd.vos.status import time_of as time_of
 from cucmd.vos.texts import PAGER_OFF as PAGER_OFF
 from cucmd.vos.texts import SHOW_CLUSTER as SHOW_CLUSTER
 from cucmd.vos.texts import SHOW_STATUS as SHOW_STATUS

@@ -19,7 +19,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate, takewhile
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
@@ -243,11 +243,10 @@ TAILS = (
 )
 
 # Characters of an answer that is read, with some for each line: at most 1,000 lines. Answers that
-# have a parser have some 30, a listing has one for each file. Every parser is linear: measured, so
-# much took one 8 ms at most, for 700 rows of a cluster, and 5 ms for lines that fit nothing. A
-# process in its place would save little: masking the lines, sending them and reading what it says
-# takes the daemon 1 to 2 ms.
+# have a parser have some 30, a listing has one for each file.
 MOST_READ, _OF_A_LINE = 64 * 1024, 64
+# Those of a short one: every parser is linear, and the slowest takes a millisecond for so many.
+_SHORT = 8 * 1024
 
 # What anybody looks at first on a case. None of them loads a node.
 SNAPSHOT = (texts.SHOW_STATUS, texts.SHOW_VERSION, texts.SERVICE_LIST, "utils core active list")
@@ -280,18 +279,15 @@ def _parsed(form: Form, words: Sequence[str], text: str) -> Command:
     return Command(" ".join((form.head, *rest)), form.seconds, form.parser)
 
 
-def readable(lines: Sequence[str]) -> Sequence[str]:
+def readable(lines: Sequence[str], most: int = MOST_READ) -> Sequence[str]:
     """Returns those at the beginning of an answer that are read."""
     ends = accumulate(len(line) + _OF_A_LINE for line in lines)
-    return lines[: sum(1 for _ in takewhile(MOST_READ.__ge__, ends))]
+    return lines[: sum(1 for _ in takewhile(most.__ge__, ends))]
 
 
-def parse_answer(command: Command, lines: Sequence[str]) -> dict[str, Any] | None:
-    """Reads the answer's fields, as JSON has them; None: nothing reads it, or it is too long."""
-    if command.parser is None or len(readable(lines)) < len(lines):
-        return None
-    fields: dict[str, Any] = msgspec.to_builtins(command.parser(lines))
-    return fields
+def is_short(lines: Sequence[str]) -> bool:
+    """Says whether an answer takes no more time to parse than the loop has for it."""
+    return len(readable(lines, _SHORT)) == len(lines)
 
 
 def _words(text: str) -> list[str]:

@@ -160,13 +160,12 @@ def _shares(line: str) -> dict[str, float]:
     return {one["name"].lower(): float(one["share"]) for one in _SHARE.finditer(line)}
 
 
-def parse_show_status(lines: Iterable[str], zone_of: ZoneOf) -> ShowStatus:
-    """Reads the same answer for the node's time alone. Raises only what `zone_of` raises.
+def time_of(said: Machine, zone_of: ZoneOf) -> ShowStatus:
+    """Returns the node's time in it. Raises only what `zone_of` raises.
 
     What is not certain counts as unknown. A wrong time zone or clock would move the window away
     from the files. An unknown one only widens it.
     """
-    said = parse_machine(lines)
     return ShowStatus(_zone(said.time_zone or "", zone_of), _moment(said.date or ""))
 
 

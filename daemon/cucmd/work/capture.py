@@ -21,7 +21,7 @@ How a capture ends, and what follows
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import trio
@@ -35,7 +35,7 @@ from cucmd.node.dialogue import NodeSession
 from cucmd.node.ports import READY_WITHIN, NodeTask, Ports, Report, Together
 from cucmd.vos.secrets import Secrets
 from cucmd.work.capture_files import CaptureFiles
-from cucmd.work.session import answer, both_ends, logged_in, refusal
+from cucmd.work.session import answer, ask, both_ends, logged_in, refusal
 
 # Seconds until the prompt after Ctrl-C: others allow up to 90, and a stop of the daemon waits for
 # this and the grace of the session, before systemd kills it after 60 (systemd/cucmd.service).
@@ -79,7 +79,7 @@ async def capture(task: NodeTask, what: Capture, ports: Ports, report: Report) -
     assert together is not None, "jobs/together.py gives it to every task of a capture"
     async with logged_in(task, ports, report) as session:
         await answer(session, task, vos.PAGER_OFF)
-        status = await answer(session, task, vos.SHOW_STATUS)
+        status = await ask(session, task, ports.readers, vos.SHOW_STATUS, vos.parse_machine)
         if full := no_room(status, what):
             raise NodeFailed(full)
         if not await together.begin(task.node):
@@ -105,13 +105,13 @@ def _spread(together: Together) -> tuple[str, ...]:
     return (f"the captures of {nodes} nodes began within {seconds:.3f} s",)
 
 
-def no_room(status: Iterable[str], what: Capture) -> Failure | None:
+def no_room(status: vos.Machine, what: Capture) -> Failure | None:
     """Says why nothing is captured on a node that answers `show status` so. None: it has room.
 
     In doubt there is none. A capture that fills the partition makes the node delete its traces,
     which may be the evidence that somebody is after (vos/NODES.md, section 6.5).
     """
-    disks = [disk for disk in vos.parse_machine(status).disks if disk.name == PARTITION]
+    disks = [disk for disk in status.disks if disk.name == PARTITION]
     if not disks:
         message = f"its answer to 'show status' does not say how full {PARTITION} is"
         return failure(Code.COMMAND_REFUSED, message)

@@ -22,9 +22,10 @@ the job as any file that was collected. More than MOST_BYTES are never taken: it
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -46,7 +47,9 @@ from cucmd.work.collect import (
     notes_of,
     upload_target,
 )
-from cucmd.work.session import answer, logged_in
+from cucmd.work.session import answer, ask, logged_in
+
+T = TypeVar("T")
 
 # Percent of the logging partition that is used. Above its high water mark, which can be set to this
 # at most, a node deletes traces (vos/NODES.md, section 6.5).
@@ -113,6 +116,9 @@ class _Seen:
         self.put(prompt=True)
         return opened
 
+    async def ask(self, session: NodeSession, text: str, parser: Callable[[Sequence[str]], T]) -> T:
+        return await ask(session, self.task, self._ports.readers, text, parser)
+
     async def _open(
         self,
         task: NodeTask,
@@ -161,11 +167,10 @@ class _Seen:
 
 async def _ask_status(session: NodeSession, seen: _Seen) -> list[str]:
     """Asks for its clock and its logging partition. Returns notes. Raises `NodeFailed`."""
-    lines = await answer(session, seen.task, vos.SHOW_STATUS)
-    status = vos.parse_show_status(lines, zone_of)
+    said = await seen.ask(session, vos.SHOW_STATUS, vos.parse_machine)
+    status = vos.time_of(said, zone_of)
     off = status.offset(datetime.now(UTC))
-    disks = vos.parse_machine(lines).disks
-    logging = next((disk for disk in disks if disk.name == "logging"), None)
+    logging = next((disk for disk in said.disks if disk.name == "logging"), None)
     seen.put(
         zone=None if status.zone is None else str(status.zone),
         clock_ahead=None if off is None else float(round(off.total_seconds())),
@@ -207,8 +212,7 @@ def _logging_notes(disk: vos.Disk | None) -> Iterable[str]:
 
 async def _ask_version(session: NodeSession, seen: _Seen) -> list[str]:
     """Asks for its version. Returns notes. Raises `NodeFailed`."""
-    lines = await answer(session, seen.task, vos.SHOW_VERSION)
-    said = vos.parse_version_active(lines)
+    said = await seen.ask(session, vos.SHOW_VERSION, vos.parse_version_active)
     if said.version is None:
         return ["its version is not known: no line of its answer names one"]
     seen.put(version=seen.mask(said.version))
@@ -217,8 +221,7 @@ async def _ask_version(session: NodeSession, seen: _Seen) -> list[str]:
 
 async def _ask_product(session: NodeSession, seen: _Seen) -> None:
     """Finds its product, if its cluster's table has it in a known form. Raises `NodeFailed`."""
-    lines = await answer(session, seen.task, vos.SHOW_CLUSTER)
-    table = vos.parse_network_cluster(lines)
+    table = await seen.ask(session, vos.SHOW_CLUSTER, vos.parse_network_cluster)
     itself = vos.asked_node(table.nodes, seen.task.host, session.shell.peer_address)
     if itself is not None and itself.product:
         seen.put(product=seen.mask(itself.product))
@@ -233,7 +236,7 @@ async def _get_a_file(
     """Gets one small file. Returns notes. Raises `NodeFailed`."""
     task = seen.task
     try:
-        path = await _small_file(session, task)
+        path = await _small_file(session, seen)
     except NodeFailed:
         seen.put(receiver="failed")
         raise
@@ -250,11 +253,11 @@ async def _get_a_file(
     return notes
 
 
-async def _small_file(session: NodeSession, task: NodeTask) -> str:
+async def _small_file(session: NodeSession, seen: _Seen) -> str:
     """Finds the path of the file to get. Raises `NodeFailed` if there is none."""
     for folder in FOLDERS:
-        lines = await answer(session, task, f"file list activelog {folder} detail")
-        if name := smallest(vos.parse_file_list(lines)):
+        listing = f"file list activelog {folder} detail"
+        if name := smallest(await seen.ask(session, listing, vos.parse_file_list)):
             return f"{folder}/{name}"
     looked = " or ".join(FOLDERS)
     raise fail(

@@ -25,7 +25,7 @@ from cucmd.node.resolver import zone_of
 from cucmd.node_name import address
 from cucmd.received_file import FileRead, ReceivedFile
 from cucmd.work.run import take_snapshot
-from cucmd.work.session import answer, decline, logged_in, too_much
+from cucmd.work.session import answer, ask, decline, logged_in, too_much
 from cucmd.work.verdict import (
     Announced,
     counted,
@@ -93,13 +93,13 @@ class PathResult(msgspec.Struct, frozen=True):
 async def collect(task: NodeTask, what: Collect, ports: Ports, report: Report) -> tuple[str, ...]:
     """Collects `what` from one node. Returns notes for the user. Raises `NodeFailed`."""
     async with logged_in(task, ports, report) as session:
-        clock = await prepare(session, task, what, report)
+        clock = await prepare(session, task, what, ports, report)
         async with upload_target(ports, task, session, report) as target:
             gets = FileGets(task, what, session, target, report, ports=ports)
             results = {path: await gets.get(path, clock) for path in what.paths}
         report.phase(Phase.CLOSE)
         if clock is _NOT_ASKED and what.since is not None:
-            await _learn_zone(session, task, report)
+            await _learn_zone(session, task, ports, report)
         notes: tuple[str, ...] = ()
         if what.commands_kept:
             report.phase(Phase.COMMAND)
@@ -132,16 +132,18 @@ async def upload_target(
             await target.aclose()
 
 
-async def prepare(session: NodeSession, task: NodeTask, what: Collect, report: Report) -> NodeClock:
+async def prepare(
+    session: NodeSession, task: NodeTask, what: Collect, ports: Ports, report: Report
+) -> NodeClock:
     """Turns the pager off. Asks for the node's time if the window is in absolute times."""
     await answer(session, task, vos.PAGER_OFF)
     waited = datetime.now(UTC) - (task.asked_at or datetime.now(UTC))
     if not vos.needs_zone(what, waited):
         return _NOT_ASKED
-    return await _ask_for_time(session, task, report)
+    return await _ask_for_time(session, task, ports, report)
 
 
-async def _learn_zone(session: NodeSession, task: NodeTask, report: Report) -> None:
+async def _learn_zone(session: NodeSession, task: NodeTask, ports: Ports, report: Report) -> None:
     """Asks for the node's time where the window did not need it: its time stamps are read later.
 
     At the end, and for a limited time, which ends before the node's deadline: all files are here,
@@ -152,14 +154,16 @@ async def _learn_zone(session: NodeSession, task: NodeTask, report: Report) -> N
         return
     with trio.move_on_after(min(_ZONE_SECONDS, left)):
         try:
-            await _ask_for_time(session, task, report)
+            await _ask_for_time(session, task, ports, report)
         except NodeFailed:
             pass
 
 
-async def _ask_for_time(session: NodeSession, task: NodeTask, report: Report) -> NodeClock:
-    lines = await answer(session, task, vos.SHOW_STATUS)
-    status = vos.parse_show_status(lines, zone_of)
+async def _ask_for_time(
+    session: NodeSession, task: NodeTask, ports: Ports, report: Report
+) -> NodeClock:
+    said = await ask(session, task, ports.readers, vos.SHOW_STATUS, vos.parse_machine)
+    status = vos.time_of(said, zone_of)
     clock = NodeClock(status.zone, status.ahead(datetime.now(UTC)))
     name = None if clock.zone is None else str(clock.zone)
     # By less than is worth a note it is taken for right: two minutes decide nothing in a trace.

@@ -11,10 +11,10 @@ from cucmd.failure import Code, NodeFailed, fail
 from cucmd.job.discover import Discover, Found, Member
 from cucmd.job.node import Phase
 from cucmd.node.dialogue import NodeSession
-from cucmd.node.ports import NodeTask, Ports, Report
+from cucmd.node.ports import NodeTask, Ports, Readers, Report
 from cucmd.node_name import address, split_address
 from cucmd.vos.secrets import Secrets
-from cucmd.work.session import answer, logged_in
+from cucmd.work.session import answer, ask, logged_in
 
 # A cluster has at most 21 nodes. All of them are in the state of a job, which is sent at each
 # change; a node that prints 100,000 must not make that too large.
@@ -37,26 +37,27 @@ async def discover(task: NodeTask, what: Discover, ports: Ports, report: Report)
     async with logged_in(task, ports, report) as session:
         await answer(session, task, vos.PAGER_OFF)
         report.phase(Phase.COMMAND)
-        lines = await answer(session, task, vos.SHOW_CLUSTER)
-        table = vos.parse_network_cluster(lines)
+        parse = vos.parse_network_cluster
+        table = await ask(session, task, ports.readers, vos.SHOW_CLUSTER, parse)
         found = _members_in(task, table, session.shell.peer_address)
         # Now, for the second answer may not come.
         report.result(found)
         if not found.members:
             raise _nothing(found)
-        version, notes = await _version(session, task)
+        version, notes = await _version(session, task, ports.readers)
         report.result(Found(found.members, version, found.unread))
         report.phase(Phase.CLOSE)
         return (*_left_out(table), *_unauthenticated(found), *notes)
 
 
-async def _version(session: NodeSession, task: NodeTask) -> tuple[str | None, tuple[str, ...]]:
+async def _version(
+    session: NodeSession, task: NodeTask, readers: Readers
+) -> tuple[str | None, tuple[str, ...]]:
     """Asks for (version, notes). The nodes are known by now: nothing fails without a version."""
     try:
-        lines = await answer(session, task, vos.SHOW_VERSION)
+        said = await ask(session, task, readers, vos.SHOW_VERSION, vos.parse_version_active)
     except NodeFailed as error:
         return None, (f"its version is not known: {error.failure.message}",)
-    said = vos.parse_version_active(lines)
     masked = None if said.version is None else Secrets((task.login.password,)).mask(said.version)
     return masked, () if masked else ("its version is not known: no line of its answer names one",)
 
@@ -88,7 +89,8 @@ def _name(node: vos.ListedNode, task: NodeTask) -> str:
 
 def _nothing(found: Found) -> NodeFailed:
     if not found.unread:
-        return fail(Code.COMMAND_REFUSED, f"the node answered nothing to '{vos.SHOW_CLUSTER}'")
+        said = f"the node answered nothing that can be read to '{vos.SHOW_CLUSTER}'"
+        return fail(Code.COMMAND_REFUSED, said)
     said = f"no node in a known form in the answer to '{vos.SHOW_CLUSTER}'"
     said += f"; the node said: {vos.quoted(found.unread)}"
     return fail(Code.COMMAND_REFUSED, said, hint=_OTHER_FORM)

@@ -11,9 +11,9 @@ products have.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import msgspec
 from msgspec.structs import replace
 
 from cucmd import vos
@@ -30,12 +30,13 @@ from cucmd.job.health import (
 )
 from cucmd.job.node import Phase
 from cucmd.node.dialogue import NodeSession
-from cucmd.node.ports import NodeTask, Ports, Report
+from cucmd.node.ports import NodeTask, Ports, Readers, Report
 from cucmd.node.resolver import zone_of
+from cucmd.vos.records import CertificateList, parse_certificate
 from cucmd.vos.secrets import Secrets
 from cucmd.work import judged
 from cucmd.work.commands import CommandRuns
-from cucmd.work.session import answer, back_at_prompt, logged_in
+from cucmd.work.session import answer, ask, back_at_prompt, logged_in
 
 # A cluster has at most 21 nodes; a node that prints thousands must not make the state large.
 _MOST_NAMED = 200
@@ -48,16 +49,20 @@ async def health(
     async with logged_in(task, ports, report) as session:
         await answer(session, task, vos.PAGER_OFF)
         report.phase(Phase.COMMAND)
-        runs = CommandRuns(task, what, session, ports, report)
-        await look(task, what, session, runs, report)
+        await look(task, what, session, ports, report)
         report.phase(Phase.CLOSE)
         return ()
 
 
 async def look(
-    task: NodeTask, what: HealthCheck, session: NodeSession, runs: CommandRuns, report: Report
+    task: NodeTask,
+    what: HealthCheck,
+    session: NodeSession,
+    ports: Ports,
+    report: Report,
 ) -> None:
     """Runs the commands on a node that is at its prompt. Raises `NodeFailed`."""
+    runs = CommandRuns(task, what, session, ports, report)
     looked = _Looked(task, what, session, report)
     mask = Secrets((task.login.password,)).mask
     for number, line in enumerate(what.commands_kept, 1):
@@ -67,11 +72,13 @@ async def look(
             except NodeFailed as error:
                 refused = await _given_up(session, error)
             why = None if refused is None else refused.message
-            # Masked before it is read, since a parser may split a password.
-            said = [mask(one) for one in runs.said]
+            parser, said = vos.parse_command(line).parser, None
+            if parser and refused is None and any(map(str.strip, runs.said)):
+                # Masked before it is read, since a parser may split a password.
+                said = await ports.readers.read_answer(parser, [mask(one) for one in runs.said])
             looked.at(line, said, why, cut=runs.cut)
-            if line in CHECKS["certificates"] and refused is None:
-                await _look_at_certificates(session, task, what, looked, said)
+            if isinstance(said, CertificateList):
+                await _look_at_certificates(session, task, ports.readers, looked, said)
 
 
 async def _given_up(session: NodeSession, why: NodeFailed) -> Failure:
@@ -86,16 +93,16 @@ async def _given_up(session: NodeSession, why: NodeFailed) -> Failure:
 async def _look_at_certificates(
     session: NodeSession,
     task: NodeTask,
-    what: HealthCheck,
+    readers: Readers,
     looked: _Looked,
-    listed: Sequence[str],
+    listed: CertificateList,
 ) -> None:
     """Looks at the certificates that the list names. After one that takes too long no other is
     asked for.
     """
     for name in judged.own_certificates(listed):
         try:
-            looked.put(await _certificate(session, task, what.thresholds, name))
+            looked.put(await _certificate(session, task, readers, looked.thresholds, name))
         except NodeFailed as error:
             gone = await _given_up(session, error)
             looked.put(Finding("certificates", UNREAD, gone.message))
@@ -103,7 +110,7 @@ async def _look_at_certificates(
 
 
 async def _certificate(
-    session: NodeSession, task: NodeTask, most: Thresholds, name: str
+    session: NodeSession, task: NodeTask, readers: Readers, most: Thresholds, name: str
 ) -> Finding:
     """Asks for a certificate by its name, which is in no list of ours: what is said of it is in the
     transcript.
@@ -112,8 +119,7 @@ async def _certificate(
         line = vos.parse_command(f"show cert own {name}").line
     except vos.InvalidArgument:
         return Finding("certificates", UNREAD, f"{name}: no name that is typed")
-    mask = Secrets((task.login.password,)).mask
-    said = [mask(one) for one in await answer(session, task, line)]
+    said = await ask(session, task, readers, line, parse_certificate)
     return judged.certificate(name, said, most, datetime.now(UTC))
 
 
@@ -123,6 +129,7 @@ class _Looked:
     def __init__(
         self, task: NodeTask, what: HealthCheck, session: NodeSession, report: Report
     ) -> None:
+        self.thresholds = what.thresholds
         self._what = what
         self._host, self._peer = task.host, session.shell.peer_address
         self._report = report
@@ -145,21 +152,22 @@ class _Looked:
             and (name not in OF_PUBLISHER or role in (None, "Publisher"))
         ]
 
-    def at(self, line: str, said: Sequence[str], refused: str | None, *, cut: bool) -> None:
-        """Judges the answer to a command. refused: why there is none. cut: it has more lines."""
+    def at(self, line: str, said: msgspec.Struct | None, refused: str | None, *, cut: bool) -> None:
+        """Judges the answer to a command. said: what was read of it; None: nothing. refused: why
+        there is none. cut: it has more lines.
+        """
         now = datetime.now(UTC)
         self._table_seen = self._table_seen or line == vos.SHOW_CLUSTER
-        if refused is None:
-            self._found = self._facts(self._found, line, said, now)
+        self._found = self._facts(self._found, said, now)
         for name in self._checks():
             if line == CHECKS[name][-1]:
                 if refused is not None:
                     self.put(Finding(name, UNREAD, refused))
                 else:
-                    most = self._what.thresholds
+                    most = self.thresholds
                     if self._found.role == "Subscriber":  # it follows the publisher
                         most = replace(most, stratum=most.stratum + 1)
-                    found = judged.JUDGES[name](said, most, now, zone_of)
+                    found = judged.judge(name, said, most, now, zone_of)
                     self.put(*(judged.of_beginning(name, found) if cut else found))
         self._report.result(self._found)
 
@@ -167,23 +175,23 @@ class _Looked:
         self._found = replace(self._found, findings=(*self._found.findings, *findings))
         self._report.result(self._found)
 
-    def _facts(self, found: Health, line: str, said: Sequence[str], now: datetime) -> Health:
-        """Reads what is compared with other nodes."""
-        if line == vos.SHOW_VERSION:
-            version = vos.parse_version_active(said).version
-            return replace(found, version=version)
-        if line == vos.SHOW_STATUS:
-            off = vos.parse_show_status(said, zone_of).offset(now)
-            return replace(found, clock_ahead=None if off is None else round(off.total_seconds()))
-        if line == vos.SHOW_CLUSTER:
-            nodes = vos.parse_network_cluster(said).nodes
-            itself = vos.asked_node(nodes, self._host, self._peer)
-            first = sorted(nodes, key=lambda one: one.role != "Publisher")[:_MOST_NAMED]
-            return replace(
-                found,
-                product=(itself and itself.product) or None,
-                role=itself and itself.role,
-                address=itself and itself.address,
-                named=tuple(one.address for one in first) or None,
-            )
+    def _facts(self, found: Health, said: msgspec.Struct | None, now: datetime) -> Health:
+        """Takes what is compared with other nodes."""
+        match said:
+            case vos.ActiveVersion(version=version):
+                return replace(found, version=version)
+            case vos.Machine():
+                off = vos.time_of(said, zone_of).offset(now)
+                seconds = None if off is None else round(off.total_seconds())
+                return replace(found, clock_ahead=seconds)
+            case vos.ClusterTable(nodes=nodes):
+                itself = vos.asked_node(nodes, self._host, self._peer)
+                first = sorted(nodes, key=lambda one: one.role != "Publisher")[:_MOST_NAMED]
+                return replace(
+                    found,
+                    product=(itself and itself.product) or None,
+                    role=itself and itself.role,
+                    address=itself and itself.address,
+                    named=tuple(one.address for one in first) or None,
+                )
         return found

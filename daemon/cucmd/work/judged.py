@@ -1,7 +1,7 @@
 """PURE. Says what each check of a node's health makes of what the node has printed.
 
-A judge is given the lines, the thresholds, our time, and what gives a zone by its name. What it
-cannot read is `unread`: never good.
+A judge is given what was read of an answer, the thresholds, our time, and what gives a zone by its
+name. What could not be read is `unread`: never good.
 """
 
 from __future__ import annotations
@@ -9,18 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Any
 
 from cucmd import vos
 from cucmd.job.health import BAD, GOOD, LOOK, UNREAD, Finding, Thresholds, an_hour
-from cucmd.vos.cluster import AvailableNode, parse_ha_status, parse_runtimestate
-from cucmd.vos.records import (
-    parse_backup_history,
-    parse_certificate,
-    parse_certificate_list,
-    parse_core_list,
-    parse_processes,
-)
-from cucmd.vos.services import Service, parse_ntp_status, parse_service_list
+from cucmd.vos.cluster import AvailableNode, HighAvailability, ReplicationState
+from cucmd.vos.records import BackupHistory, Certificate, CertificateList, CoreFiles, Processes
+from cucmd.vos.services import NtpStatus, Service, ServiceList
 from cucmd.vos.status import ZoneOf
 
 # Of one kind so many are said one by one.
@@ -46,34 +41,36 @@ _GOOD_SETUP = 2  # "(2) Setup Completed"
 _AVAILABLE = "normal"
 _NOT_ENABLED = "not enabled"
 
-Judge = Callable[[Sequence[str], Thresholds, datetime, ZoneOf], list[Finding]]
+Judge = Callable[[Any, Thresholds, datetime, ZoneOf], list[Finding]]
 
 
-def _version(lines: Sequence[str], _: Thresholds, now: datetime, zone_of: ZoneOf) -> list[Finding]:
-    said = vos.parse_version_active(lines).version
-    if said is None:
+def _version(
+    said: vos.ActiveVersion, _: Thresholds, now: datetime, zone_of: ZoneOf
+) -> list[Finding]:
+    if said.version is None:
         return [Finding("version", UNREAD, "no line of its answer names one")]
-    return [Finding("version", GOOD, said)]
+    return [Finding("version", GOOD, said.version)]
 
 
-def _cluster(lines: Sequence[str], _: Thresholds, now: datetime, zone_of: ZoneOf) -> list[Finding]:
+def _cluster(
+    said: vos.ClusterTable, _: Thresholds, now: datetime, zone_of: ZoneOf
+) -> list[Finding]:
     """Does not judge which nodes of its table answer: they are nodes of the job, and are asked."""
-    table = vos.parse_network_cluster(lines)
-    if not table.nodes:
+    if not said.nodes:
         return [Finding("cluster", UNREAD, "no node in a known form is in the table")]
-    apart = [one for one in table.nodes if one.unauthenticated is not None]
+    apart = [one for one in said.nodes if one.unauthenticated is not None]
     hint = "is it down, or new? see its services, and the security password of the cluster"
     found = [
         Finding("cluster", BAD, f"{one.name} ({one.address}): {one.unauthenticated}", hint)
         for one in apart
     ]
-    count = len(table.nodes)
+    count = len(said.nodes)
     of_all = "1 node" if count == 1 else f"{count} nodes"
     return _first(found) or [Finding("cluster", GOOD, f"{of_all}, each authenticated")]
 
 
-def _clock(lines: Sequence[str], most: Thresholds, now: datetime, zone_of: ZoneOf) -> list[Finding]:
-    off = vos.parse_show_status(lines, zone_of).offset(now)
+def _clock(said: vos.Machine, most: Thresholds, now: datetime, zone_of: ZoneOf) -> list[Finding]:
+    off = vos.time_of(said, zone_of).offset(now)
     if off is None:
         return [Finding("clock", UNREAD, "its clock or its time zone is not known")]
     seconds = round(off.total_seconds())
@@ -86,8 +83,8 @@ def _clock(lines: Sequence[str], most: Thresholds, now: datetime, zone_of: ZoneO
     return [Finding("clock", GOOD, says)]
 
 
-def _disk(lines: Sequence[str], most: Thresholds, now: datetime, zone_of: ZoneOf) -> list[Finding]:
-    disks = [one for one in vos.parse_machine(lines).disks if one.name == "logging"]
+def _disk(said: vos.Machine, most: Thresholds, now: datetime, zone_of: ZoneOf) -> list[Finding]:
+    disks = [one for one in said.disks if one.name == "logging"]
     if not disks:
         return [Finding("disk", UNREAD, "how full its logging partition is is not said")]
     says = f"{disks[0].used_percent} % of the logging partition is used"
@@ -97,8 +94,7 @@ def _disk(lines: Sequence[str], most: Thresholds, now: datetime, zone_of: ZoneOf
     return [Finding("disk", GOOD, says)]
 
 
-def _services(lines: Sequence[str], _: Thresholds, now: datetime, zone_of: ZoneOf) -> list[Finding]:
-    said = parse_service_list(lines)
+def _services(said: ServiceList, _: Thresholds, now: datetime, zone_of: ZoneOf) -> list[Finding]:
     if not said.services:
         return [Finding("services", UNREAD, "no service in a known form is in the list")]
     elsewhere = frozenset[str]() if said.primary else _OF_PUBLISHER
@@ -128,8 +124,7 @@ def _service(one: Service, elsewhere: frozenset[str]) -> Finding | None:
     return Finding("services", BAD, says, hint)
 
 
-def _ntp(lines: Sequence[str], most: Thresholds, now: datetime, zone_of: ZoneOf) -> list[Finding]:
-    said = parse_ntp_status(lines)
+def _ntp(said: NtpStatus, most: Thresholds, now: datetime, zone_of: ZoneOf) -> list[Finding]:
     hint = "utils ntp server list, and is the server reached: utils ntp status"
     if said.synchronised is None:
         return [Finding("ntp", UNREAD, "whether it follows a server is not said")]
@@ -146,9 +141,8 @@ def _ntp(lines: Sequence[str], most: Thresholds, now: datetime, zone_of: ZoneOf)
 
 
 def _replication(
-    lines: Sequence[str], _: Thresholds, now: datetime, zone_of: ZoneOf
+    said: ReplicationState, _: Thresholds, now: datetime, zone_of: ZoneOf
 ) -> list[Finding]:
-    said = parse_runtimestate(lines)
     if said.single:
         return [Finding("replication", GOOD, "one active node: nothing is replicated")]
     if not said.servers:
@@ -172,11 +166,10 @@ def _replication(
     return _first(found) or [Finding("replication", GOOD, f"(2) of {of_all}")]
 
 
-def certificate(name: str, lines: Sequence[str], most: Thresholds, now: datetime) -> Finding:
+def certificate(name: str, said: Certificate, most: Thresholds, now: datetime) -> Finding:
     """Judges what `show cert own NAME` says. Its dates have the name of a zone, which is not known:
     a day is all that counts.
     """
-    said = parse_certificate(lines)
     if said.valid_to is None:
         return Finding("certificates", UNREAD, f"{name}: until when it is valid is not said")
     if said.valid_from is not None and (said.valid_from.date() - now.date()).days > 1:
@@ -195,33 +188,28 @@ def certificate(name: str, lines: Sequence[str], most: Thresholds, now: datetime
 
 
 def _certificates(
-    lines: Sequence[str], _: Thresholds, now: datetime, zone_of: ZoneOf
+    said: CertificateList, _: Thresholds, now: datetime, zone_of: ZoneOf
 ) -> list[Finding]:
     """Judges the list alone, which has no dates: each of `own_certificates` is asked for."""
-    said = parse_certificate_list(lines)
     if not said.certificates:
         return [Finding("certificates", UNREAD, "no certificate in a known form is in the list")]
-    more = len({one.name for one in said.certificates}) - len(own_certificates(lines))
+    more = len({one.name for one in said.certificates}) - len(own_certificates(said))
     more += sum(".pem" in line or ".der" in line for line in said.others)
     if more:
         return [Finding("certificates", UNREAD, f"{more} more of the list, not asked for")]
     return []
 
 
-def own_certificates(lines: Sequence[str]) -> list[str]:
+def own_certificates(said: CertificateList) -> list[str]:
     """Returns the names in the answer to `show cert list own`, of as many as are asked for."""
-    names = dict.fromkeys(one.name for one in parse_certificate_list(lines).certificates)
+    names = dict.fromkeys(one.name for one in said.certificates)
     return list(names)[:_MOST_CERTIFICATES]
 
 
-def _backup(
-    lines: Sequence[str], most: Thresholds, now: datetime, zone_of: ZoneOf
-) -> list[Finding]:
-    said = parse_backup_history(lines)
+def _backup(said: BackupHistory, most: Thresholds, now: datetime, zone_of: ZoneOf) -> list[Finding]:
     hint = "make one: utils disaster_recovery backup network, or see its schedule and its device"
     if not said.backups:
-        says_none = all(_NO_HISTORY in line.lower() for line in said.others)
-        if not says_none or not any(map(str.strip, lines)):
+        if not all(_NO_HISTORY in line.lower() for line in said.others):
             return [Finding("backup", UNREAD, "no backup in a known form is in its history")]
         return [Finding("backup", BAD, "its history has none", hint)]
     last = max(said.backups, key=lambda one: one.completed)
@@ -239,8 +227,7 @@ def _backup(
     return [Finding("backup", GOOD, says)]
 
 
-def _cores(lines: Sequence[str], most: Thresholds, now: datetime, zone_of: ZoneOf) -> list[Finding]:
-    said = parse_core_list(lines)
+def _cores(said: CoreFiles, most: Thresholds, now: datetime, zone_of: ZoneOf) -> list[Finding]:
     if not said.files and not said.none:
         return [Finding("cores", UNREAD, "neither core files nor that there are none is said")]
     recent = [
@@ -258,11 +245,8 @@ def _cores(lines: Sequence[str], most: Thresholds, now: datetime, zone_of: ZoneO
     return _first(found) or [Finding("cores", GOOD, says)]
 
 
-def _processor(
-    lines: Sequence[str], most: Thresholds, now: datetime, zone_of: ZoneOf
-) -> list[Finding]:
-    said = parse_processes(lines).processes
-    used = [one for one in said if one.cpu_percent is not None]
+def _processor(said: Processes, most: Thresholds, now: datetime, zone_of: ZoneOf) -> list[Finding]:
+    used = [one for one in said.processes if one.cpu_percent is not None]
     if not used:
         return [Finding("processor", UNREAD, "no process in a known form is in the list")]
     first = max(used, key=lambda one: one.cpu_percent or 0.0)
@@ -274,9 +258,8 @@ def _processor(
 
 
 def _availability(
-    lines: Sequence[str], _: Thresholds, now: datetime, zone_of: ZoneOf
+    said: HighAvailability, _: Thresholds, now: datetime, zone_of: ZoneOf
 ) -> list[Finding]:
-    said = parse_ha_status(lines)
     if not said.nodes:
         return [Finding("availability", UNREAD, "no node in a known form is in the answer")]
     found = [one for node in said.nodes if (one := _available(node))]
@@ -304,6 +287,15 @@ def _available(node: AvailableNode) -> Finding | None:
     if not gone_over:  # Initializing, Taking Over
         hint = "is it so in a minute, too?"
     return Finding("availability", BAD if gone_over else LOOK, says, hint)
+
+
+def judge(
+    check: str, said: object, most: Thresholds, now: datetime, zone_of: ZoneOf
+) -> list[Finding]:
+    """said: what was read of the answer to its last command; None: nothing could be."""
+    if said is None:
+        return [Finding(check, UNREAD, "there is nothing in its answer that can be read")]
+    return JUDGES[check](said, most, now, zone_of)
 
 
 def of_beginning(check: str, found: Sequence[Finding]) -> list[Finding]:

@@ -27,7 +27,7 @@ from cucmd.job.health import HealthCheck
 from cucmd.job.node import Phase
 from cucmd.job.run import Run
 from cucmd.node.dialogue import NodeSession
-from cucmd.node.ports import NodeTask, Ports, Receiver, Report
+from cucmd.node.ports import NodeTask, Ports, Report
 from cucmd.work.commands import CommandRuns
 from cucmd.work.health import look
 from cucmd.work.session import answer, back_at_prompt, logged_in
@@ -54,7 +54,7 @@ async def take_snapshot(
     session: NodeSession,
     task: NodeTask,
     what: Run | HealthCheck,
-    receiver: Receiver,
+    ports: Ports,
     report: Report,
 ) -> tuple[str, ...]:
     """Runs the commands, and keeps what they print. Returns notes.
@@ -68,10 +68,10 @@ async def take_snapshot(
         try:
             if (late := await back_at_prompt(session)) is not None:
                 raise fail(Code.COMMAND_TIMEOUT, late)
-            runs = CommandRuns(task, what, session, receiver, report)
             if isinstance(what, HealthCheck):
-                await look(task, what, session, runs, report)
+                await look(task, what, session, ports, report)
                 return ()
+            runs = CommandRuns(task, what, session, ports, report)
             for number in range(1, len(what.commands) + 1):
                 failed = await runs.run(number)
                 wrong += [failed.message] if failed is not None else []

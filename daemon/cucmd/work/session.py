@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import TypeVar
 
 import trio
 
@@ -20,9 +21,12 @@ from cucmd.job.node import Phase
 from cucmd.node.deadlines import AnswerClock
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.login import reach
-from cucmd.node.ports import NodeTask, OpenShell, Ports, Receiver, Report
+from cucmd.node.ports import NodeTask, OpenShell, Ports, Readers, Receiver, Report
 from cucmd.node.transcript_file import transcript_of
+from cucmd.vos.secrets import Secrets
 from cucmd.work.verdict import counted
+
+T = TypeVar("T")
 
 # Seconds until the prompt after Ctrl-C; a node may need more than 5 (vos/NODES.md, section 6.5).
 INTERRUPTED_WITHIN = 45.0
@@ -56,6 +60,21 @@ async def answer(session: NodeSession, task: NodeTask, text: str) -> Sequence[st
                 return vos.readable(lines)
             case vos.Broken(failure=broken):
                 raise NodeFailed(broken)
+
+
+async def ask(
+    session: NodeSession,
+    task: NodeTask,
+    readers: Readers,
+    text: str,
+    parser: Callable[[Sequence[str]], T],
+) -> T:
+    """Runs a plain command, as `answer` does, and reads what the node printed. Where it cannot be
+    read, nothing is in it. Raises `NodeFailed`.
+    """
+    lines = await answer(session, task, text)
+    said = await readers.read_answer(parser, lines, Secrets((task.login.password,)).mask)
+    return parser(()) if said is None else said
 
 
 def refusal(mask: Callable[[str], str], lines: Sequence[str]) -> str | None:

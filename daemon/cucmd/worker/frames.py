@@ -160,6 +160,19 @@ class ReadToEnd(msgspec.Struct, frozen=True, tag=True):
     archive: bool
 
 
+class ParseAnswer(msgspec.Struct, frozen=True, tag=True):
+    """Gives the lines of an answer, and names a function of `vos/`. Answered by `AnswerParsed`."""
+
+    parser: str
+    lines: tuple[str, ...]
+
+
+class AnswerParsed(msgspec.Struct, frozen=True, tag=True):
+    """said: what that function has returned, packed."""
+
+    said: msgspec.Raw
+
+
 # What a process that receives is told, and what it says. `login` is a name that the daemon made.
 
 

@@ -1,6 +1,6 @@
 """`Run` and `Output`: what is taken for a command, the job of it, and what comes back."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
@@ -20,7 +20,9 @@ from cucmd.plan.resolve import MOST_COMMANDS
 from cucmd.protocol.cases import CommandOutput, OutputRequest
 from cucmd.received_file import ReceivedFile
 from cucmd.varlink import Caller, VarlinkError
+from cucmd.vos import Parser
 from rig.asking import plan as planned_by
+from rig.scripted_target import Readers
 from rig.supervised import SupervisorHarness, supervisor_harness
 
 LOGIN = Login(username="administrator", password="secret")
@@ -77,7 +79,12 @@ def test_commands_do_not_go_on_after_a_restart_though_the_login_is_known() -> No
 class Opened:
     def __init__(self, harness: SupervisorHarness) -> None:
         self.harness = harness
-        self.cases = Cases(harness.supervisor, harness.store, None, None)
+        self.cases = Cases(harness.supervisor, harness.store, None, None, self._read_answer)
+        self.nothing_is_read = False
+
+    async def _read_answer(self, parser: Parser, lines: Sequence[str]) -> object:
+        said = await Readers().read_answer(parser, lines)
+        return None if self.nothing_is_read else said
 
     async def job(self, *nodes: str, work: object = None) -> str:
         work = work or Run(("show date", "utils service list"))
@@ -140,6 +147,25 @@ async def test_the_output_comes_node_by_node_in_pieces_and_parsed(opened: Opened
         "primary": None,
         "others": ("Requesting service status, please wait...",),
     }
+
+
+async def test_what_is_too_long_or_cannot_be_read_has_no_fields(opened: Opened) -> None:
+    async def prints_much(task: NodeTask, report: Report) -> tuple[str, ...]:
+        for number, lines in ((1, 5), (2, 1025)):
+            name = task.work.output_of(number)
+            (task.folder / name).parent.mkdir(exist_ok=True)
+            (task.folder / name).write_text("x\n" * lines)
+            path = f"{task.folder.name}/{name}"
+            report.kept(ReceivedFile(task.node, path, 2 * lines, "0" * 64, complete=True))
+        return ()
+
+    opened.harness.behaviours["a"] = prints_much
+    work = Run(("show status", "utils service list"))
+    job_id = (await opened.harness.ended(await opened.harness.start("a", work=work))).job_id
+    first, second = await opened.output(job_id)
+    assert (first.parsed is None, second.parsed) == (False, None)
+    opened.nothing_is_read = True
+    assert [one.parsed for one in await opened.output(job_id)] == [None, None]
 
 
 async def test_what_was_printed_can_be_had_while_the_next_command_runs(opened: Opened) -> None:

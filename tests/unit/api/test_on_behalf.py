@@ -54,7 +54,7 @@ class Socket:
         planner = Planner(Config(), {}, supervisor.directory)
         jobs = Jobs(supervisor, harness.feed, lambda: planner)
         coverage = Coverage(store, supervisor.directory, InProcess())
-        cases = Cases(supervisor, store, coverage, Deletions(supervisor, store))
+        cases = Cases(supervisor, store, coverage, Deletions(supervisor, store), None)
         others = NoMethods()
         interface = jobs_interface(jobs, cases, others, others, ACCESS.as_whom)
         users = Users(SocketLimits(), frozenset())

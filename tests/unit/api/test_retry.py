@@ -53,7 +53,7 @@ def jobs(harness: SupervisorHarness) -> Jobs:
 def cases(harness: SupervisorHarness) -> Cases:
     supervisor, store = harness.supervisor, harness.store
     coverage = Coverage(store, supervisor.directory, InProcess())
-    return Cases(supervisor, store, coverage, Deletions(supervisor, store))
+    return Cases(supervisor, store, coverage, Deletions(supervisor, store), None)
 
 
 async def refused(call: Callable[[], Awaitable[None]]) -> tuple[str, str, str]:

@@ -48,7 +48,7 @@ async def opened(tmp_path: Path) -> AsyncIterator[Harness]:
         (directory / "a" / "transcript.log").write_text(LINE * 10_000)
         deletions = Deletions(harness.supervisor, harness.store)
         coverage = cast(Any, None)  # for exports only
-        cases = Cases(harness.supervisor, harness.store, coverage, deletions)
+        cases = Cases(harness.supervisor, harness.store, coverage, deletions, None)
         yield Harness(job_id, cases, deletions)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cucmd.lab.answers import Here, LabMember, status
 from cucmd.node.resolver import zone_of
-from cucmd.vos import ShowStatus, parse_show_status
+from cucmd.vos import ShowStatus, parse_machine, time_of
 
 
 @pytest.mark.parametrize(
@@ -25,19 +25,22 @@ from cucmd.vos import ShowStatus, parse_show_status
 )
 def test_a_zone_by_its_name(said, zone):
     lines = ["Host Name          : cucm-pub", f"Time Zone          : {said}", "Uptime:"]
-    assert parse_show_status(lines, zone_of).zone == ZoneInfo(zone)
+    assert time_of(parse_machine(lines), zone_of).zone == ZoneInfo(zone)
 
 
 def test_a_zone_by_an_old_name():
     pacific = ZoneInfo("America/Los_Angeles")
     # Debian has these names in a package of their own, which is not everywhere: tzdata-legacy.
     legacy = {"US/Pacific": pacific}
-    assert parse_show_status(["Time Zone : US/Pacific"], legacy.get).zone is pacific
+    assert time_of(parse_machine(["Time Zone : US/Pacific"]), legacy.get).zone is pacific
 
 
 def test_utc_by_itself():
-    assert parse_show_status(["Time Zone : Coordinated Universal Time (UTC)"], zone_of).zone is UTC
-    assert parse_show_status(["Time Zone : UTC"], zone_of).zone is UTC
+    assert (
+        time_of(parse_machine(["Time Zone : Coordinated Universal Time (UTC)"]), zone_of).zone
+        is UTC
+    )
+    assert time_of(parse_machine(["Time Zone : UTC"]), zone_of).zone is UTC
 
 
 @pytest.mark.parametrize(
@@ -59,7 +62,7 @@ def test_utc_by_itself():
     ],
 )
 def test_what_is_not_certain_is_not_known(lines):
-    assert parse_show_status(lines, zone_of).zone is None
+    assert time_of(parse_machine(lines), zone_of).zone is None
 
 
 @pytest.mark.parametrize("name", ["Europe/Berlin", "America/St_Johns", "Asia/Kolkata", "Etc/UTC"])
@@ -67,9 +70,9 @@ def test_as_the_lab_says_it(name):
     member = LabMember(1, "127.1.0.1")
     here = Here(member, [member], datetime(2026, 11, 25, tzinfo=UTC), ZoneInfo(name), used=63)
     lines = status(here, [])
-    assert parse_show_status(lines, zone_of).zone == ZoneInfo(name)
+    assert time_of(parse_machine(lines), zone_of).zone == ZoneInfo(name)
     now = datetime(2026, 11, 25, 2, tzinfo=UTC)
-    assert parse_show_status(lines, zone_of).ahead(now) == timedelta(hours=-2)
+    assert time_of(parse_machine(lines), zone_of).ahead(now) == timedelta(hours=-2)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +97,7 @@ def test_as_the_lab_says_it(name):
 )
 def test_how_far_the_clock_is_off(said, zone, off):
     now = datetime(2026, 11, 25, 9, 15, 59, tzinfo=UTC)
-    found = parse_show_status([f"Date               : {said}", f"Time Zone : {zone}"], zone_of)
+    found = time_of(parse_machine([f"Date               : {said}", f"Time Zone : {zone}"]), zone_of)
     assert found.ahead(now) == off
 
 
@@ -102,14 +105,14 @@ def test_the_hour_that_is_shown_twice_is_no_hour_off():
     lines = ["Date : Sun Oct 25, 2026 02:30:00", "Time Zone : Europe/Berlin"]
     for hour in (0, 1):
         now = datetime(2026, 10, 25, hour, 30, tzinfo=UTC)
-        assert parse_show_status(lines, zone_of).ahead(now) == timedelta()
+        assert time_of(parse_machine(lines), zone_of).ahead(now) == timedelta()
 
 
 @given(
     st.lists(st.one_of(st.text(), st.text().map(lambda text: f"Time Zone : {text}")), max_size=4)
 )
 def test_never_raises(lines):
-    parse_show_status(lines, zone_of)
+    time_of(parse_machine(lines), zone_of)
 
 
 @given(

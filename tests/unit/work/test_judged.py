@@ -4,9 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cucmd.job.health import BAD, CHECKS, GOOD, LOOK, ONLY_OF, UNREAD, Thresholds
+from cucmd.job.health import BAD, CHECKS, GOOD, LOOK, ONLY_OF, UNREAD, Finding, Thresholds
 from cucmd.node.resolver import zone_of
-from cucmd.work.judged import JUDGES, certificate
+from cucmd.vos import parse_command
+from cucmd.vos.records import parse_certificate
+from cucmd.work.judged import JUDGES, certificate, judge
 
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
 ALL = "MANUAL 15.0.1 CDR_CAR,CCM,PLM"
@@ -109,8 +111,16 @@ ROWS = (
 )
 
 
+def findings(check: str, lines: list[str], **most: int) -> list[Finding]:
+    """Judges the answer to the last command of the check, read as a look at a node reads it."""
+    parser = parse_command(CHECKS[check][-1]).parser
+    assert parser is not None
+    said = parser(lines) if lines else None
+    return judge(check, said, Thresholds(**most), NOW, zone_of)
+
+
 def states(check: str, lines: list[str], **most: int) -> list[str]:
-    found = JUDGES[check](lines, Thresholds(**most), NOW, zone_of)
+    found = findings(check, lines, **most)
     assert all(one.check == check for one in found)
     assert all(one.hint for one in found if one.state in (BAD, LOOK))
     return [one.state for one in found]
@@ -129,10 +139,9 @@ def test_a_threshold_of_the_configuration_counts() -> None:
 
 
 def test_nothing_that_is_not_read_is_good() -> None:
-    for check, judge in JUDGES.items():
+    for check in JUDGES:
         for lines in (["?"], ["\0" * 100], ["x" * 10_000], ["Executed command unsuccessfully"]):
-            found = judge(lines, Thresholds(), NOW, zone_of)
-            assert [one.state for one in found] == [UNREAD], check
+            assert states(check, lines) == [UNREAD], check
 
 
 @pytest.mark.parametrize(
@@ -146,7 +155,7 @@ def test_nothing_that_is_not_read_is_good() -> None:
 )
 def test_until_when_a_certificate_is_valid(to: str, state: str) -> None:
     lines = ["  Validity From: Wed Feb 04 15:31:39 PST 2022", f"           To:   {to}"]
-    found = certificate("tomcat/tomcat.pem", lines, Thresholds(), NOW)
+    found = certificate("tomcat/tomcat.pem", parse_certificate(lines), Thresholds(), NOW)
     assert (found.check, found.state) == ("certificates", state)
     assert "tomcat/tomcat.pem" in found.says
     assert found.hint is None or "set cert regen tomcat," in found.hint
@@ -157,13 +166,15 @@ def test_a_certificate_that_is_not_valid_yet() -> None:
         "  Validity From: Wed Feb 04 15:31:39 PST 2032",
         "  To:   Mon Feb 04 15:31:39 PST 2036",
     ]
-    assert certificate("tomcat/tomcat.pem", lines, Thresholds(), NOW).state == BAD
+    assert (
+        certificate("tomcat/tomcat.pem", parse_certificate(lines), Thresholds(), NOW).state == BAD
+    )
 
 
 def test_thousands_of_bad_lines_are_few_findings() -> None:
     stopped = [f"Cisco {n}[STOPPED]" for n in range(5000)]
     by_hand = [f"Other {n}[STOPPED]  Commanded Out of Service" for n in range(5000)]
-    found = JUDGES["services"]([*by_hand, *stopped], Thresholds(), NOW, zone_of)
+    found = findings("services", [*by_hand, *stopped])
     assert len(found) == 11
     assert found[0].state == BAD, "the worst stay"
     assert found[-1].says == "and 9990 more"

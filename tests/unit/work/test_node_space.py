@@ -4,19 +4,21 @@ import pytest
 
 from cucmd.failure import Code
 from cucmd.job.capture import Capture
+from cucmd.vos import Machine, parse_machine
 from cucmd.work.capture import FULL, largest, no_room
 
 MIB = 1024 * 1024
 
 
-def status(used_percent: int, *, gib: int = 60, name: str = "logging") -> list[str]:
+def status(used_percent: int, *, gib: int = 60, name: str = "logging") -> Machine:
     whole = gib * MIB  # KiB
     used = whole * used_percent // 100
-    return [
+    lines = [
         "Host Name    : cucm-pub",
         "Disk/active         19813288K        1234567K       18370776K (94%)",
         f"Disk/{name}       {whole + 3 * MIB}K  {whole - used}K  {used}K ({used_percent}%)",
     ]
+    return parse_machine(lines)
 
 
 @pytest.mark.parametrize("percent", [0, 61, FULL - 1])
@@ -49,8 +51,8 @@ def test_the_largest_file() -> None:
     assert largest(Capture("x", count=10, size=9000)) == 10 * (1514 + 16)
 
 
-@pytest.mark.parametrize("lines", [[], ["Disk/logging full"], status(10, name="common")])
-def test_a_node_that_does_not_say_how_full_it_is(lines: list[str]) -> None:
-    failure = no_room(lines, Capture("cucmd_x"))
+@pytest.mark.parametrize("said", [Machine(), status(10, name="common")])
+def test_a_node_that_does_not_say_how_full_it_is(said: Machine) -> None:
+    failure = no_room(said, Capture("cucmd_x"))
     assert failure is not None
     assert failure.code is Code.COMMAND_REFUSED
