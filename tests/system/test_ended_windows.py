@@ -4,9 +4,11 @@ The node chooses files by their last change (vos/NODES.md, section 5.1): a log t
 written at the end of the window has changed since.
 """
 
+import re
+import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from os import utime
 from pathlib import Path
@@ -16,7 +18,7 @@ import pytest
 
 from cucmd.job.asked import Collection, Files, Login
 from cucmd.protocol.jobs import Node
-from rig.daemon import Daemon
+from rig.daemon import Daemon, running_daemon
 from rig.jobs import node
 from rig.openssh_node import OpenSshNode, openssh_node, why_not
 
@@ -24,7 +26,8 @@ reason = why_not()
 pytestmark = [pytest.mark.long, pytest.mark.skipif(reason is not None, reason=str(reason))]
 
 ZONE = ZoneInfo("Asia/Kolkata")  # half an hour off, and its clock is never changed
-MINUTE = timedelta(minutes=1)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+ISO = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)")
 MESSAGES, LOG4J = "syslog/messages*", "cm/trace/cdrrep/log4j"
 # Files of LOG4J: one is written for so long.
 LENGTH = 20 * MINUTE
@@ -199,3 +202,37 @@ def test_the_end_of_a_trace_is_in_a_file_that_changes_after_the_window(
     )
     assert files == ["cdrrep00008.log"]
     assert gaps(one) == [(LOG4J, "end", "6h")]
+
+
+def test_a_retry_of_the_last_minutes_hours_later_is_of_the_same_minutes(
+    busy: OpenSshNode, now: datetime, tmp_path: Path
+) -> None:
+    """Hours later: all times that the store has of the job are moved back by as much."""
+    state = tmp_path / "cucmd"
+    files = Files(Collection(profile="event-viewer", last="30m"), only=["messages"])
+    with running_daemon(state) as daemon, daemon.client() as client:
+        wrong = Login(busy.username, "wrong")
+        job = client.wait(client.start([busy.address], files, login=wrong).job_id)
+        assert node(job, 0).failure.code == "auth_failed"
+    move_back(daemon.state / "cucmd.db", 2 * HOUR)
+    with running_daemon(state) as daemon, daemon.client() as client:
+        login = Login(busy.username, busy.password)
+        client.wait(client.retry(job.job_id, login=login).job_id)
+        assert daemon.ctl("export", job.job_id, "-o", str(tmp_path / "out")).returncode == 0
+        job = client.status(job.job_id)
+        (file,) = client.files(job.job_id)
+    assert Path(file.path).name == "messages", "it has changed since the window"
+    one = node(job, 0)
+    assert abs(datetime.fromisoformat(job.collection.until) - (now - 2 * HOUR)) < 10 * MINUTE
+    assert one.coverage.startswith("covers ")
+    assert gaps(one) == []
+
+
+def move_back(database: Path, by: timedelta) -> None:
+    def moved(text: str) -> str:
+        return ISO.sub(lambda one: (datetime.fromisoformat(one[0]) - by).isoformat(), text)
+
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.create_function("moved", 1, moved)
+        for table in ("job", "node"):
+            connection.execute(f"UPDATE {table} SET detail = moved(detail)")
