@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, cast
 
 import asyncssh
@@ -115,6 +117,30 @@ def test_a_login_is_known_before_the_thread_that_listens_has_had_its_turn(
     daemon.frames.append(EXPECT)
     assert receiving.login("login") is not None
     assert receiving.login("another") is None
+
+
+def test_no_frame_is_lost_between_the_thread_that_listens_and_who_looks_for_a_login(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("cucmd.receiver.receiving._leave", sys.exit)  # of the thread alone
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        told = Receiving(Channel(theirs), ReceiverLimits(), BEGIN, cast(Any, Loop()))
+
+        def listen() -> None:
+            with suppress(SystemExit):
+                told.listen()
+
+        listening = threading.Thread(target=listen)
+        listening.start()
+        try:
+            for number in range(2000):
+                expect = msgspec.structs.replace(EXPECT, login=str(number))
+                ours.sendall(framed(expect))
+                assert told.login(expect.login) is not None
+        finally:
+            ours.close()
+            listening.join()
 
 
 DEFECT = RuntimeError("a defect")
