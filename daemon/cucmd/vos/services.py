@@ -57,7 +57,7 @@ _RULE = re.compile(r"\s*={10,}")
 _FILE = re.compile(
     r"\s{0,8}(?P<day>[0-9]{2}) (?P<month>[A-Z][a-z]{2}),(?P<year>[0-9]{4}) "
     r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})\s*"
-    r"(?P<size>[0-9][0-9,]{0,20})  (?P<name>\S.*)"
+    r"(?P<size>(?:[0-9],?){1,18})  (?P<name>\S.*)"
 )
 
 
