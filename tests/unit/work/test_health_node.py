@@ -91,6 +91,30 @@ async def test_what_is_refused_is_unread_and_the_next_is_run(
     ]
 
 
+@pytest.mark.parametrize("lines", [[], ["", "  ", "\t"]])
+async def test_where_nothing_is_printed_everything_is_unread(
+    tmp_path: Path, autojump_clock: MockClock, lines: list[str]
+) -> None:
+    said = {line: lines for of_check in CHECKS.values() for line in of_check}
+    _, found, _ = await looked_at(said, tmp_path / "n")
+    assert {one.check: one.state for one in found.findings} == dict.fromkeys(
+        set(CHECKS) - {"availability"}, UNREAD
+    )
+
+
+async def test_nothing_is_taken_from_what_a_node_says_before_it_refuses(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    said = {
+        vos.SHOW_VERSION: ["Active Master Version: 14.0.1.13900-155", *REFUSED],
+        CHECKS["certificates"][0]: ["tomcat/tomcat.pem: Self-signed certificate", *REFUSED],
+    }
+    node, found, _ = await looked_at(said, tmp_path / "n", only=("version", "certificates"))
+    assert found.version is None
+    assert [one.state for one in found.findings] == [UNREAD, UNREAD]
+    assert not [line for line in node.lines if line.startswith("show cert own")]
+
+
 @pytest.mark.parametrize(("role", "state"), [("Publisher", BAD), ("Subscriber", GOOD)])
 async def test_a_subscriber_may_follow_what_a_publisher_may_be(
     tmp_path: Path, autojump_clock: MockClock, role: str, state: str
