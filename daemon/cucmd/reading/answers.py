@@ -21,7 +21,7 @@ _ASKED = msgspec.msgpack.Decoder(ParseAnswer)
 
 
 def parse_answers(channel: Channel) -> None:
-    """Runs as a process that parses the answers of one node."""
+    """Runs as a process that parses what it is given."""
     while True:
         asked = channel.receive(_ASKED)
         said = PARSERS[asked.parser](asked.lines)

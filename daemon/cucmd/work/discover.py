@@ -89,7 +89,7 @@ def _name(node: vos.ListedNode, task: NodeTask) -> str:
 
 def _nothing(found: Found) -> NodeFailed:
     if not found.unread:
-        said = f"the node answered nothing that can be read to '{vos.SHOW_CLUSTER}'"
+        said = f"nothing could be read of the node's answer to '{vos.SHOW_CLUSTER}'"
         return fail(Code.COMMAND_REFUSED, said)
     said = f"no node in a known form in the answer to '{vos.SHOW_CLUSTER}'"
     said += f"; the node said: {vos.quoted(found.unread)}"

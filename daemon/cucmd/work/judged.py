@@ -292,9 +292,9 @@ def _available(node: AvailableNode) -> Finding | None:
 def judge(
     check: str, said: object, most: Thresholds, now: datetime, zone_of: ZoneOf
 ) -> list[Finding]:
-    """said: what was read of the answer to its last command; None: nothing could be."""
+    """Judges `said`: what was read of the answer to its last command; None: nothing could be."""
     if said is None:
-        return [Finding(check, UNREAD, "there is nothing in its answer that can be read")]
+        return [Finding(check, UNREAD, "nothing of its answer could be read")]
     return JUDGES[check](said, most, now, zone_of)
 
 
