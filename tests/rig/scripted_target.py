@@ -24,6 +24,7 @@ class Readers:
         self,
         parser: Callable[[Sequence[str]], T],
         lines: Sequence[str],
+        where: Path,
         mask: Callable[[str], str] = str,
     ) -> T | None:
         await trio.lowlevel.checkpoint()

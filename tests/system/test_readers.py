@@ -84,7 +84,10 @@ def answers(folder: Path, times: int = 1) -> tuple[Read, object]:
     assert len(table.nodes) > 200
 
     async def read(readers: Readers) -> object:
-        return [await readers.read_answer(parse_network_cluster, lines) for _ in range(20 * times)]
+        return [
+            await readers.read_answer(parse_network_cluster, lines, folder)
+            for _ in range(20 * times)
+        ]
 
     return read, [table] * 20 * times
 
@@ -160,25 +163,31 @@ async def test_a_long_answer_is_read_as_a_short_one(
     parser, lines = PARSERS[head], [*ANSWERS[head], "a line of no known form"]
     monkeypatch.setattr("cucmd.service.readers.is_short", lambda _: False)
     async with readers_in(tmp_path) as readers:
-        assert await readers.read_answer(parser, lines) == parser(lines)
+        assert await readers.read_answer(parser, lines, tmp_path) == parser(lines)
 
 
 async def test_a_password_in_an_answer_is_masked_before_a_process_has_it(tmp_path: Path) -> None:
     async with readers_in(tmp_path) as readers:
         lines = ["it is Secret-1"] * 500
-        read = await readers.read_answer(parse_machine, lines, Secrets(("Secret-1",)).mask)
+        mask = Secrets(("Secret-1",)).mask
+        read = await readers.read_answer(parse_machine, lines, tmp_path, mask)
     assert read.others == ("it is *****",) * 500
 
 
 @pytest.mark.parametrize("lie", ["send_nonsense", "say_words"])
-async def test_a_wrong_frame_is_no_answer_and_why(tmp_path: Path, lie: str) -> None:
+async def test_a_wrong_frame_is_no_answer_and_why(
+    tmp_path: Path, lie: str, caplog: pytest.LogCaptureFixture
+) -> None:
     async with readers_in(tmp_path, **dict.fromkeys(ROLES, f"rig.worker_roles:{lie}")) as readers:
         (one,) = await readers.count_packets(tmp_path, [tmp_path / "x"], 1000)
         assert one.uncounted
         log = put(tmp_path, "a.gz", b"")
         (read,) = await readers.read_to_end(tmp_path / "node", [log], archives=False, announced=0)
         assert read.unread
-        assert await readers.read_answer(parse_machine, ["x"] * 500) is None
+        caplog.clear()
+        assert await readers.read_answer(parse_machine, ["x"] * 500, tmp_path / "node") is None
+    (said,) = caplog.messages
+    assert str(tmp_path / "node") in said
 
 
 async def test_more_packets_than_were_asked_for_are_no_answer(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -69,7 +70,7 @@ from cucmd.vos import MOST_READ, InvalidArgument, Parser, parse_command, readabl
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-ReadAnswer = Callable[[Parser, Sequence[str]], Awaitable[msgspec.Struct | None]]
+ReadAnswer = Callable[[Parser, Sequence[str], Path], Awaitable[msgspec.Struct | None]]
 
 # Seconds between two replies of a verification that finds nothing wrong.
 _TELL_EVERY = 1.0
@@ -266,12 +267,12 @@ class Cases:
                     whole = whole if sum(map(len, whole)) <= MOST_READ else None
                 parsed = None
                 if ended and whole is not None:
-                    parsed = await self._parsed(line, "".join(whole).splitlines())
+                    parsed = await self._parsed(line, "".join(whole).splitlines(), one.path)
                 yield CommandOutput(node.node, one.number, line, text, ended, one.complete, parsed)
 
-    async def _parsed(self, line: str, said: Sequence[str]) -> dict[str, Any] | None:
-        """Returns the fields of an answer, as JSON has them; None: nothing reads it, or it is too
-        long.
+    async def _parsed(self, line: str, said: Sequence[str], where: Path) -> dict[str, Any] | None:
+        """Returns the fields of an answer, as JSON has them; None: nothing reads it, it is too
+        long, or it could not be read.
         """
         try:
             parser = parse_command(line).parser
@@ -279,7 +280,7 @@ class Cases:
             return None
         if parser is None or len(readable(said)) < len(said):
             return None
-        read = await self._read_answer(parser, said)
+        read = await self._read_answer(parser, said, where)
         return None if read is None else msgspec.to_builtins(read)
 
     async def _growing(

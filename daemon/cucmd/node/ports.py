@@ -160,12 +160,14 @@ class Readers(Protocol):
         self,
         parser: Callable[[Sequence[str]], T],
         lines: Sequence[str],
+        where: Path,
         mask: Callable[[str], str] = str,
     ) -> T | None:
         """Parses the answer to a command, a short one here. None: it cannot be read, and the log
         says why.
 
-        mask: what a process is given has passed it.
+        where: what the log calls it: the folder of its node, or the file that has it. mask: what a
+        process is given has passed it.
         """
         ...
 

@@ -76,6 +76,7 @@ class Readers:
         self,
         parser: Callable[[Sequence[str]], T],
         lines: Sequence[str],
+        where: Path,
         mask: Callable[[str], str] = str,
     ) -> T | None:
         if is_short(lines):
@@ -84,15 +85,15 @@ class Readers:
         decoder = msgspec.msgpack.Decoder(get_type_hints(parser)["return"])
         masked = tuple(map(mask, lines))
 
-        async def read(worker: Worker, name: str) -> T:
-            await worker.send(ParseAnswer(name, masked))
+        async def read(worker: Worker, _: Path) -> T:
+            await worker.send(ParseAnswer(parser.__name__, masked))
             parsed = await worker.receive(_PARSED)
             try:
                 return decoded(decoder, bytes(parsed.said))
             except WrongFrame as error:
                 raise WorkerEnded(Cause.WRONG, str(error)) from error
 
-        (said,) = await self._each(ANSWERS, None, [parser.__name__], lambda _: _SPARE, read)
+        (said,) = await self._each(ANSWERS, None, [where], lambda _: _SPARE, read)
         return None if isinstance(said, str) else said
 
     async def count_packets(

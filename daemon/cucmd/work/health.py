@@ -75,7 +75,8 @@ async def look(
             parser, said = vos.parse_command(line).parser, None
             if parser and refused is None and any(map(str.strip, runs.said)):
                 # Masked before it is read, since a parser may split a password.
-                said = await ports.readers.read_answer(parser, [mask(one) for one in runs.said])
+                lines = [mask(one) for one in runs.said]
+                said = await ports.readers.read_answer(parser, lines, task.folder)
             looked.at(line, said, why, cut=runs.cut)
             if isinstance(said, CertificateList):
                 await _look_at_certificates(session, task, ports.readers, looked, said)

@@ -73,7 +73,8 @@ async def ask(
     read, nothing is in it. Raises `NodeFailed`.
     """
     lines = await answer(session, task, text)
-    said = await readers.read_answer(parser, lines, Secrets((task.login.password,)).mask)
+    mask = Secrets((task.login.password,)).mask
+    said = await readers.read_answer(parser, lines, task.folder, mask)
     return parser(()) if said is None else said
 
 

@@ -82,8 +82,8 @@ class Opened:
         self.cases = Cases(harness.supervisor, harness.store, None, None, self._read_answer)
         self.nothing_is_read = False
 
-    async def _read_answer(self, parser: Parser, lines: Sequence[str]) -> object:
-        said = await Readers().read_answer(parser, lines)
+    async def _read_answer(self, parser: Parser, lines: Sequence[str], where: Path) -> object:
+        said = await Readers().read_answer(parser, lines, where)
         return None if self.nothing_is_read else said
 
     async def job(self, *nodes: str, work: object = None) -> str:

@@ -44,6 +44,7 @@ class Unread(Readers):
         self,
         parser: Callable[[Sequence[str]], Any],
         lines: Sequence[str],
+        where: Path,
         mask: Callable[[str], str] = str,
     ) -> None:
         await trio.lowlevel.checkpoint()
