@@ -245,8 +245,9 @@ TAILS = (
 # Characters of an answer that is read, with some for each line: at most 1,000 lines. Answers that
 # have a parser have some 30, a listing has one for each file.
 MOST_READ, _OF_A_LINE = 64 * 1024, 64
-# Those of a short one: every parser is linear, and the slowest takes a millisecond for so many.
-_SHORT = 8 * 1024
+# Those of a short one, which has some 5 KB in lines of a service list. Every parser is linear, and
+# the slowest takes 2 ms for so many.
+_SHORT = 16 * 1024
 
 # What anybody looks at first on a case. None of them loads a node.
 SNAPSHOT = (texts.SHOW_STATUS, texts.SHOW_VERSION, texts.SERVICE_LIST, "utils core active list")

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from cucmd.vos.texts import MONTHS, takes_field, whole
+from cucmd.vos.texts import LONGEST, MONTHS, takes_field, whole
 
 # A name of the zone database -> the zone, or None. Looking it up reads files, so the caller does
 # it.
@@ -181,6 +181,8 @@ def _moment(text: str) -> datetime | None:
 
 
 def _zone(text: str, zone_of: ZoneOf) -> tzinfo | None:
+    if len(text) > LONGEST:  # a parser keeps none, and a process that parses is not trusted
+        return None
     names = _ZONE.findall(text)
     if not names and _UTC.search(text):
         return UTC
