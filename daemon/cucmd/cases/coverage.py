@@ -173,9 +173,11 @@ class Coverage:
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(read_all)
-            while not ended.is_set():
+            over = False
+            while not over:
                 with trio.move_on_after(_SAVED_EVERY):
                     await ended.wait()
+                over = ended.is_set()  # before the save: a node that is read meanwhile is not in it
                 with _logged(job_id):
                     await self._save(job, said)
 

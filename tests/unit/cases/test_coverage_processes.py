@@ -1,9 +1,11 @@
 """Processes that read files for what they cover: one that ends, and one that never does."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
+import trio.testing
 from msgspec.structs import replace
 
 from cucmd.cases.coverage import has_coverage
@@ -56,6 +58,35 @@ async def test_what_of_one_node_never_ends_holds_up_no_other_node_and_no_other_j
         hostile, *others = (await cases.load()).nodes
     assert hostile.coverage is None
     assert [node.extent for node in others] == [WHOLE] * 5
+
+
+async def test_the_last_node_is_known_too_where_it_was_read_while_the_others_were_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cucmd.cases.coverage._SAVED_EVERY", 0.01)
+    async with opened(tmp_path) as cases:
+        saving, last_was_read = trio.Event(), trio.Event()
+
+        async def read(names: list[str]) -> None:
+            if "last.log" in names[0]:
+                await saving.wait()
+                last_was_read.set()
+
+        change = cases.store.change
+
+        async def change_once_the_last_was_read(*arguments: Any) -> Job | None:
+            saving.set()
+            await last_was_read.wait()
+            await trio.testing.wait_all_tasks_blocked()
+            return await change(*arguments)
+
+        cases.processes.before = read
+        monkeypatch.setattr(cases.store, "change", change_once_the_last_was_read)
+        await cases.job(succeeded("first"), succeeded("last"))
+        for name in ("first", "last"):
+            await cases.file(f"{name}/{name}.log", log4j("12:00", "15:10"))
+        said = await cases.looked_at()
+    assert [node.extent for node in said.values()] == [WHOLE] * 2
 
 
 @pytest.mark.parametrize("how", Cause)
