@@ -191,7 +191,7 @@ class First:
         if number in self._waiting:
             asked, sockets = self._waiting.pop(number)
             self._poll.unregister(sockets[0])
-            self._fork(asked, *sockets)
+            self._fork(asked, *sockets, accepted=accepted)
         door = self._doors.get(number) or self._doors[self._routes[""]]
         with suppress(OSError):
             fds = [accepted.fileno()]
@@ -200,8 +200,16 @@ class First:
     # Processes.
 
     def _fork(
-        self, asked: Fork, channel: socket.socket, opener: socket.socket | None = None
+        self,
+        asked: Fork,
+        channel: socket.socket,
+        opener: socket.socket | None = None,
+        *,
+        accepted: socket.socket | None = None,
     ) -> None:
+        """`accepted`: the connection for which it is forked. It comes by the door, as all do: one
+        that the process had twice would stay open after its close.
+        """
         parent = os.getpid()
         ours, door = (None, None)
         if asked.takes:
@@ -215,8 +223,8 @@ class First:
                     ours.close()
                 return
             if pid == 0:
-                if ours:
-                    ours.close()
+                for one in filter(None, (ours, accepted)):
+                    one.close()
                 self._be_forked(asked, Channel(channel, door, opener), parent)
         if ours:
             self._doors[asked.number] = ours

@@ -146,3 +146,15 @@ def is_open_here(folder: Path) -> bool:
             if os.readlink(f"/proc/self/fd/{descriptor}").startswith(str(folder)):
                 return True
     return False
+
+
+async def test_the_connection_at_which_a_process_is_forked_is_cut_as_any_other(
+    open_with: Any, open_target: Any
+) -> None:
+    async with open_with(login_timeout=0.1) as receiver:
+        open_target(receiver, address="127.0.0.1")
+        with trio.fail_after(30):
+            for _ in range(2):  # the first of them, and one that came to a process
+                async with await trio.open_tcp_stream("127.0.0.1", receiver.port) as stream:
+                    while await stream.receive_some():
+                        pass
