@@ -129,6 +129,11 @@ class Node:
         except trio.EndOfChannel:
             return b""
 
+    @property
+    def has_come(self) -> bool:
+        statistics = self._from_node.statistics()
+        return statistics.current_buffer_used > 0 or not statistics.open_send_channels
+
     async def send(self, data: bytes) -> None:
         await self._to_node.send(data)
 

@@ -50,6 +50,10 @@ class Shell(Protocol):
         Raises `NodeFailed` (connection_lost) if this side ended the connection.
         """
 
+    @property
+    def has_come(self) -> bool:
+        """Whether `receive` has something to return, and would not wait."""
+
     async def send(self, data: bytes) -> None:
         """Waits while the node does not read. Raises `NodeFailed` (connection_lost)."""
 

@@ -22,7 +22,7 @@ WINDOW = 64 * 1024
 class Inbox(asyncssh.SSHClientSession[bytes]):
     """The output of one shell, standard error included.
 
-    `take` is for the reader. All other methods are callbacks of asyncssh.
+    `take` and `has_come` are for the reader. All other methods are callbacks of asyncssh.
 
     closed: set once the channel is closed.
     writable: set unless asyncssh has too many bytes to send.
@@ -45,12 +45,17 @@ class Inbox(asyncssh.SSHClientSession[bytes]):
         self.writable = trio.Event()
         self.writable.set()
 
+    @property
+    def has_come(self) -> bool:
+        """Whether `take` would not wait."""
+        return bool(self._chunks) or self._ended
+
     async def take(self) -> bytes:
         """Takes all bytes that have come; waits if there are none. b"" at the end.
 
         If it is cancelled, no bytes are lost.
         """
-        if self._chunks or self._ended:
+        if self.has_come:
             await trio.lowlevel.checkpoint()
         else:
             await self._reader.park()

@@ -52,6 +52,10 @@ class Shell:
             raise self._link.verdict
         return data
 
+    @property
+    def has_come(self) -> bool:
+        return self._inbox.has_come
+
     async def send(self, data: bytes) -> None:
         await trio.lowlevel.checkpoint()
         await self._inbox.writable.wait()

@@ -72,6 +72,20 @@ async def test_reason_of_a_disconnect_is_shown_without_its_control_characters(no
     await shell.aclose()
 
 
+async def test_what_has_come_is_known_before_it_is_received(node, connect):
+    shell = await connect(node.port)
+    assert await shell.receive() == b"admin:"
+    assert not shell.has_come
+    node.sessions[0].send(b"more")
+    for _ in range(20):  # it is in the kernel already, and has to be read
+        await run_callbacks()
+    assert shell.has_come
+    assert await shell.receive() == b"more"
+    assert not shell.has_come
+    await shell.aclose()
+    assert shell.has_come  # the end
+
+
 async def test_sending_into_an_ended_session_fails(node, connect):
     shell = await connect(node.port)
     assert await shell.receive() == b"admin:"

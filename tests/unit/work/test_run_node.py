@@ -13,6 +13,7 @@ from cucmd.failure import Code, Failure, NodeFailed
 from cucmd.job.node import Phase
 from cucmd.job.run import Run
 from cucmd.node.ports import NodeTask
+from cucmd.vos.questions import QUIET_KNOWN
 from cucmd.work.run import run
 from rig.scripted_node import Answer, Node, RecordedReport, Script, answers, node_task, scripted
 from unit.work.test_cancel_anywhere import CancelAtStep
@@ -60,6 +61,21 @@ async def hangs(node: Node, line: str) -> None:
 
 def kept(report: RecordedReport) -> list[tuple[str, bool]]:
     return [(file.path, file.complete) for file in report.written]
+
+
+async def test_what_came_while_the_loop_stood_still_is_no_silence_behind_a_prompt(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async def prints_a_log_of_commands(node: Node, line: str) -> None:
+        await node.say("admin:", end="")
+        await trio.sleep(QUIET_KNOWN)  # the loop finds both in one turn: this, and that it is over
+        await node.say("set cli pagination off", "the end")
+
+    async with scripted(answers({STATUS: prints_a_log_of_commands})) as node:
+        report = await ran(node, run_task(tmp_path / "cucm-pub", STATUS, SERVICES))
+    said = (tmp_path / "cucm-pub/output/001-show-status.txt").read_text()
+    assert said == "admin:set cli pagination off\nthe end\n"
+    assert [complete for _, complete in kept(report)] == [True, True]
 
 
 async def test_each_command_is_run_in_its_turn_and_its_output_is_kept(
