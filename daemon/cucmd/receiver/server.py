@@ -123,9 +123,11 @@ class Receiver:
         if source:
             is_new = source not in self._processes
             process = self._process_of(source)
-            self._seat(target, process)
+            # One that comes after another that has ended is to know all logins of the address.
+            for one in self._targets_of(source) if is_new else (target,):
+                self._seat(one, process)
             if is_new:
-                process.take_all_of(source)  # once it knows the login
+                process.take_all_of(source)  # once it knows the logins
         self._seat(target, self._others)
         return target
 
@@ -175,7 +177,10 @@ class Receiver:
 
     def expects(self, source: str) -> bool:
         """Says whether a node of that address has an upload target."""
-        return any(target.source == source for target in self._targets.values())
+        return bool(self._targets_of(source))
+
+    def _targets_of(self, source: str) -> list[UploadTarget]:
+        return [target for target in self._targets.values() if target.source == source]
 
     # For open_receiver.
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 
 from cucmd.allowance import Allowance, Quota
@@ -109,6 +110,29 @@ async def test_what_a_process_served_is_lost_with_it_and_nothing_else(
     ]
     assert stays.target.refusal is None
     assert (quota.node.left, quota.job.left) == (100_000_000 - 5, 200_000_000 - 5)
+
+
+async def test_the_next_process_of_an_address_knows_all_of_its_logins(
+    receiver: Any,
+    open_target: Any,
+    openssh: Any,
+    receiving: Any,
+    connect_until_forked: Any,
+    until: Any,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await until(lambda: len(receiving()) == 2)
+    known = set(receiving())
+    before = open_target(receiver, "before", address="127.0.0.1")
+    await connect_until_forked(receiver.port)
+    [victim] = set(receiving()) - known
+    os.kill(victim, signal.SIGKILL)
+    await until(lambda: "a process that receives has ended" in caplog.text)
+    after = open_target(receiver, "after", address="127.0.0.1")
+    await connect_until_forked(receiver.port)
+    for target in (before, after):
+        assert (await openssh.sftp(target, PUT)).returncode == 0
+    assert before.target.refusal is None
 
 
 async def test_without_a_process_connections_wait_for_the_next(
