@@ -151,6 +151,7 @@ class Process:
         """Returns once nothing is written any more: a process that does not answer is killed."""
         with trio.move_on_after(_FORGETS):
             await seat.gone.wait()
+        self.take()  # it may have answered in time, where the loop has stood still
         if not seat.gone.is_set():
             self._fail("it does not answer")
             with trio.move_on_after(_FORGETS):

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import trio
 
+from cucmd.worker.process import Worker
+
 
 @pytest.fixture
 def large(tmp_path: Path) -> Path:
@@ -116,3 +118,26 @@ async def test_a_push_that_moves_keeps_the_target_active(target: Any, pushing: A
         await pushing(nursery)
         assert target.target.last_activity > opened
         await target.target.aclose()
+
+
+async def test_an_answer_that_waits_for_its_turn_in_the_daemon_is_one(
+    receiver: Any, open_target: Any, openssh: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the loop has stood still for as long as the process has to answer."""
+    turn = trio.Event()
+    turn.set()
+    wait = Worker.wait
+
+    async def wait_for_its_turn(worker: Worker) -> None:
+        await wait(worker)
+        await turn.wait()
+
+    monkeypatch.setattr(Worker, "wait", wait_for_its_turn)
+    ends, stays = (open_target(receiver, name) for name in ("ends", "stays"))
+    for target in (ends, stays):
+        assert (await openssh.sftp(target, "put /etc/hostname a\n")).returncode == 0
+    turn = trio.Event()
+    await ends.target.aclose()
+    turn.set()
+    assert (await openssh.sftp(stays, "put /etc/hostname a\n")).returncode == 0
+    assert stays.target.refusal is None
