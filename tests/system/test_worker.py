@@ -175,6 +175,40 @@ async def test_a_first_process_that_does_not_answer_is_killed(
     assert await told_by_the_next(workers, tmp_path) == "again"
 
 
+async def test_a_first_process_that_does_not_start_in_time_is_killed(
+    workers: Workers,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert await told(workers, tmp_path, "say hello") == "hello"
+    with monkeypatch.context() as patch:
+        patch.setattr("cucmd.worker.workers._STARTS", 0.01)
+        os.kill(first_process(), signal.SIGKILL)
+        await until(lambda: "does not answer" in caplog.text)
+    assert await told_by_the_next(workers, tmp_path) == "again"
+
+
+async def test_a_first_process_has_its_time_to_start_whoever_has_waited_for_the_one_before(
+    workers: Workers,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert await told(workers, tmp_path, "say hello") == "hello"
+    monkeypatch.setattr("cucmd.worker.workers.AGAIN", 3.0)  # the next one starts after all of this
+    os.kill(first_process(), signal.SIGKILL)
+    with trio.fail_after(20):
+        while "it is started again" not in caplog.text:
+            await trio.lowlevel.checkpoint()
+    with monkeypatch.context() as patch:
+        patch.setattr("cucmd.worker.workers._STARTS", 0.01)
+        with pytest.raises(WorkerEnded):
+            await told(workers, tmp_path, "say hello")
+    assert await told_by_the_next(workers, tmp_path) == "again"
+    assert "does not answer" not in caplog.text
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root: looks into a process that forbids it")
 async def test_no_descriptor_is_left(workers: Workers, tmp_path: Path) -> None:
     await told(workers, tmp_path, "say hello")

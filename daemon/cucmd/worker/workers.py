@@ -116,7 +116,10 @@ class Workers:
         async with trio.open_nursery() as nursery:
 
             async def end_when_stuck() -> None:
-                await self._stuck.wait()
+                with trio.move_on_after(_STARTS) as starting:
+                    await self._ready.wait()
+                if not starting.cancelled_caught:
+                    await self._stuck.wait()
                 _log.error("the process that others are forked from does not answer: it is killed")
                 process.kill()
 
@@ -260,7 +263,8 @@ class Workers:
             if not fork.waits:
                 await asked.answered.wait()
         if patience.cancelled_caught:
-            self._stuck.set()
+            if self._ready.is_set():  # one that starts has a time of its own for that
+                self._stuck.set()
             raise WorkerEnded(Cause.LOST, "no process could be had in time")
 
 
