@@ -133,7 +133,7 @@ class Process:
 
     def take_all_of(self, source: str, *, it_does: bool = True) -> None:
         """Connections of that address come to it from now on, or do not any more."""
-        self._say(Route(source, 1 if it_does else 0))
+        self._say(Route(source, 1 if it_does else -1))
 
     def forget(self, login: str) -> None:
         if (seat := self.seats.get(login)) is not None:
@@ -249,7 +249,7 @@ class Process:
         try:
             async for frame in self._sent:
                 if isinstance(frame, Route):
-                    await self._workers.route(frame.source, frame.number and worker.number)
+                    await self._workers.route(frame.source, frame.number * worker.number)
                 else:
                     await worker.send(frame)
         except WorkerEnded as error:

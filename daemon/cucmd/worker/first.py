@@ -150,10 +150,11 @@ class First:
                     self._poll.unregister(one)
                     one.close()
                 self._listening = {fd: socket.socket(fileno=fd) for fd in descriptors}
-            case Route(source, 0):
-                self._routes.pop(source, None)
-            case Route(source, number):
+            case Route(source, number) if number > 0:
                 self._routes[source] = number
+            case Route(source, number):
+                if self._routes.get(source) == -number:
+                    del self._routes[source]
         self._listen()
         return True
 

@@ -66,7 +66,8 @@ class Listen(msgspec.Struct, frozen=True, tag=True):
 class Route(msgspec.Struct, frozen=True, tag=True):
     """Tells the first process who takes the connections of that address (`node_name.source_of`).
 
-    source: "" is every address that has no route. number: of the process; 0: there is no route.
+    source: "" is every address that has no route. number: of the process; negative: of one that
+    takes them no more, where another may take them by now.
     """
 
     source: str

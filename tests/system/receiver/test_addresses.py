@@ -135,6 +135,38 @@ async def test_the_next_process_of_an_address_knows_all_of_its_logins(
     assert before.target.refusal is None
 
 
+async def test_a_process_that_is_done_with_an_address_takes_it_from_no_other(
+    workers: Any,
+    receiver: Any,
+    open_target: Any,
+    openssh: Any,
+    receiving: Any,
+    connect_until_forked: Any,
+    until: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await until(lambda: len(receiving()) == 2)
+    route, next_was_told = workers.route, trio.Event()
+
+    async def route_late(source: str, number: int) -> None:
+        if number <= 0:  # it takes them no more
+            with trio.CancelScope(shield=True):
+                await next_was_told.wait()
+        await route(source, number)
+        if number > 0:
+            next_was_told.set()
+
+    target = open_target(receiver, "done", address="127.0.0.1")
+    await connect_until_forked(receiver.port)
+    assert (await openssh.sftp(target, PUT)).returncode == 0
+    monkeypatch.setattr(workers, "route", route_late)
+    target.target.revoke()
+    open_target(receiver, "next", address="127.0.0.1")
+    await target.target.aclose()
+    await until(lambda: len(receiving()) == 2)
+    await connect_until_forked(receiver.port)
+
+
 async def test_without_a_process_connections_wait_for_the_next(
     receiver: Any, open_target: Any, openssh: Any, receiving: Any, until: Any
 ) -> None:
