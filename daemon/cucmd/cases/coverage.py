@@ -119,7 +119,7 @@ class Coverage:
         self.want_if_missing(job)
         if (waiting := self._waiting.pop(job.job_id, None)) is not None:  # it is the next one
             self._waiting = {job.job_id: waiting, **self._waiting}
-        known = {**self._waiting, **self._reading}
+        known = {**self._reading, **self._waiting}  # of a job in both, the reading was ended
         if has_coverage(job) or job.job_id not in known:
             return job
         with trio.move_on_after(seconds):

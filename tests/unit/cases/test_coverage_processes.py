@@ -30,6 +30,21 @@ async def test_a_job_that_is_going_to_change_is_read_no_further(tmp_path: Path) 
         cases.coverage.drop("0a1b2c3d4e5f")  # also one that is not read
 
 
+async def test_a_job_that_stays_as_it_was_after_all_is_waited_for_anew(tmp_path: Path) -> None:
+    async with opened(tmp_path) as cases:
+        endless = ForEver(cases)
+        await cases.job(succeeded("pub"))
+        await cases.file("pub/a.log", log4j("12:00", "15:10"))
+        cases.coverage.want("0a1b2c3d4e5f")
+        await endless.begun.wait()
+        job = await cases.load()
+        cases.processes.before = None
+        cases.coverage.drop(job.job_id)
+        cases.coverage.want(job.job_id)
+        after = await cases.coverage.with_coverage(job, 30)
+    assert after.nodes[0].extent == WHOLE
+
+
 async def test_what_of_one_node_never_ends_holds_up_no_other_node_and_no_other_job(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
