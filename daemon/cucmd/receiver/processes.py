@@ -154,7 +154,8 @@ class Process:
         self.take()  # it may have answered in time, where the loop has stood still
         if not seat.gone.is_set():
             self._fail("it does not answer")
-            with trio.move_on_after(_FORGETS):
+            # Longer than `run` takes to end: the kernel, and then the thread that opens for it.
+            with trio.move_on_after(2 * ENDS + _FORGETS):
                 await seat.gone.wait()
 
     def _say(self, frame: ToReceiving | Route) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,11 @@ from typing import Any
 import pytest
 import trio
 
+from cucmd.receiver import folder as folders
+from cucmd.receiver.paths import Parts
+from cucmd.worker.frames import What
 from cucmd.worker.process import Worker
+from rig import sftp_words as words
 
 
 @pytest.fixture
@@ -141,3 +147,35 @@ async def test_an_answer_that_waits_for_its_turn_in_the_daemon_is_one(
     turn.set()
     assert (await openssh.sftp(stays, "put /etc/hostname a\n")).returncode == 0
     assert stays.target.refusal is None
+
+
+async def test_what_came_of_a_file_is_known_though_a_disk_hangs_as_its_login_ends(
+    receiver: Any, open_target: Any, other: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It hangs the daemon too, which makes the next file for the process that is killed."""
+    hangs, goes_on = trio.Event(), threading.Event()
+    token = trio.lowlevel.current_trio_token()
+
+    def open_in(folder: Path, what: What, parts: Parts) -> int:
+        if parts == ("next",):
+            token.run_sync_soon(hangs.set)
+            goes_on.wait(60)
+        return folders.open_in(folder, what, parts)
+
+    monkeypatch.setattr("cucmd.receiver.processes.open_in", open_in)
+    opened = open_target(receiver)
+    target = opened.target
+
+    def push() -> None:
+        with suppress(Exception), other.raw_sftp(opened) as raw:
+            cut = raw.ask(words.open_file(1, b"cut")).handle
+            raw.ask(words.write(2, cut, 0, b"12345"))
+            raw.ask(words.open_file(3, b"next"))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(other.run, push)
+        await hangs.wait()
+        await target.aclose()
+        files = target.files()
+        goes_on.set()
+    assert [(file.path, file.size, file.closed) for file in files] == [("cut", 5, False)]
