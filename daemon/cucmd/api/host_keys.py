@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Protocol, TypeAlias
 
 import trio
@@ -47,11 +48,15 @@ class KeyStore(Protocol):
     def entries(self) -> Sequence[tuple[str, Key]]:
         """Returns each key with a name of its node, or with a pattern."""
 
-    def trusted(self, host: str, port: int) -> Sequence[Key]:
-        """Returns the keys by which a node is known, under its own name or by a pattern."""
+    def add(
+        self, node: str, *keys: str, check: Callable[[Sequence[Key]], None] | None = None
+    ) -> object:
+        """Adds all or none. Blocks; durable on return.
 
-    def add(self, node: str, key: str) -> object:
-        """Blocks; durable on return. Raises `ValueError` for a key that is none, and `OSError`."""
+        check: is given the keys by which the node is known, under its own name or by a pattern,
+        while nobody else can add one. Raises what it raises, `ValueError` for a key that is none,
+        and `OSError`.
+        """
 
     def forget(self, node: str) -> int:
         """Blocks; durable on return. How many there were. Raises `OSError`."""
@@ -82,11 +87,10 @@ class HostKeyMethods:
         return HostKeysReply(tuple(key for key in self._keys() if _is(key.node, wanted)))
 
     async def _add_shown(self, node: str) -> None:
-        host, port = parse_node(node)
-        shown = await self._scan(host, port)
-        _refuse_a_change(node, self._known.trusted(host, port), shown)
-        for key in shown:
-            await trio.to_thread.run_sync(self._known.add, node, str(key))
+        shown = await self._scan(*parse_node(node))
+        check = partial(_refuse_a_change, node, shown)
+        add = partial(self._known.add, node, *map(str, shown), check=check)
+        await trio.to_thread.run_sync(add)
 
     async def _add_given(self, node: str, key: str) -> None:
         try:
@@ -109,7 +113,7 @@ class HostKeyMethods:
         )
 
 
-def _refuse_a_change(node: str, trusted: Sequence[Key], shown: Sequence[Key]) -> None:
+def _refuse_a_change(node: str, shown: Sequence[Key], trusted: Sequence[Key]) -> None:
     """Refuses a change: who gets host_key_changed and types `add` for `forget` must not trust both.
 
     A key of another type is accepted beside a known one if the node shows that one too. Alone it

@@ -32,6 +32,7 @@ from cucmd.ssh.known_line import (
 
 Lines: TypeAlias = list[str]
 Change: TypeAlias = Callable[[Lines], Lines]
+Check: TypeAlias = Callable[[tuple[HostLine, ...]], None]
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -129,24 +130,29 @@ class KnownHosts:
             if policy.host_keys == "accept-new" and not self._has(host, port, key):
                 self._remember(host, port, key)
 
-    def add(self, node: str, key: str) -> bool:
-        """Trusts a key, as `parse_key` takes it, as that node's. Durable on return.
+    def add(self, node: str, *keys: str, check: Check | None = None) -> bool:
+        """Trusts keys, as `parse_key` takes them, as that node's: all or none. Durable on return.
 
-        False if it was trusted before. Raises InvalidNode, ValueError for a key that is none, and
-        OSError if the file cannot be written: then it is not trusted.
+        check: is given the keys by which the node is known, while nobody else can add one, and
+        raises if these may not stand beside them.
+
+        False if all were trusted before. Raises InvalidNode, ValueError for a key that is none,
+        what `check` raises, and OSError if the file cannot be written: then none is trusted.
         """
         host, port = parse_node(node)
-        parsed = parse_key(key)
-        change = _adding(host, port, parsed)
+        parsed = [parse_key(key) for key in keys]
         with self._lock:
-            new = not self._has(host, port, parsed)
-            if new:
+            if check is not None:
+                check(self.trusted(host, port))
+            missing = [key for key in parsed if not self._has(host, port, key)]
+            change = _adding(host, port, *missing)
+            if missing:
                 self._change(change)
-        if new:
+        if missing:
             self._save_or_undo(change)
         else:
-            self.save()  # it may be in memory alone
-        return new
+            self.save()  # they may be in memory alone
+        return bool(missing)
 
     def _has(self, host: str, port: int, key: PublicKey) -> bool:
         return key.fingerprint in {line.fingerprint for line in self.trusted(host, port)}
@@ -253,9 +259,9 @@ def _line_of(host: str, port: int, key: PublicKey) -> str:
     return f"{host_name(host, port)} {key}"
 
 
-def _adding(host: str, port: int, key: PublicKey) -> Change:
-    line = _line_of(host, port, key)
-    return lambda lines: [*(text for text in lines if text != line), line]
+def _adding(host: str, port: int, *keys: PublicKey) -> Change:
+    new = [_line_of(host, port, key) for key in keys]
+    return lambda lines: [*(text for text in lines if text not in new), *new]
 
 
 def _without(text: str, names: tuple[str, ...]) -> str | None:

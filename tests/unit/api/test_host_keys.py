@@ -29,23 +29,26 @@ class Known:
     """What is remembered of one node; `add` notes what it is given."""
 
     def __init__(self, trusted):
-        self._trusted = trusted
+        self.trusted = trusted
         self.added = []
 
     def entries(self):
         return ()
 
-    def trusted(self, host, port):
-        return self._trusted
+    def add(self, node, *keys, check=None):
+        if check is not None:
+            check(self.trusted)
+        self.added += keys
 
-    def add(self, node, key):
-        self.added.append(key)
 
-
-async def add(known, shown, key=None):
+def showing(*keys):
     async def scan(host, port):
-        return shown
+        return keys
 
+    return scan
+
+
+async def add(known, scan, key=None):
     caller = Caller(uid=0, gid=0, groups=frozenset(), pid=1)
     await HostKeyMethods(known, scan).add(caller, AddHostKeyRequest("ccm-pub", key))
 
@@ -61,7 +64,7 @@ async def add(known, shown, key=None):
 )
 async def test_the_key_that_the_node_shows_is_added(trusted, shown):
     known = Known(trusted)
-    await add(known, shown)
+    await add(known, showing(*shown))
     assert known.added == [str(key) for key in shown]
 
 
@@ -78,7 +81,7 @@ async def test_the_key_that_the_node_shows_is_added(trusted, shown):
 async def test_a_key_in_place_of_a_known_one_is_not_added(trusted, shown, named):
     known = Known(trusted)
     with pytest.raises(VarlinkError) as raised:
-        await add(known, shown)
+        await add(known, showing(*shown))
     refused = raised.value.parameters
     assert refused.parameter == "node"
     every = (RSA, OTHER_RSA, ECDSA, OTHER_ECDSA)
@@ -87,7 +90,19 @@ async def test_a_key_in_place_of_a_known_one_is_not_added(trusted, shown, named)
     assert known.added == []
 
 
+async def test_a_key_is_not_added_beside_one_that_a_login_has_remembered_meanwhile():
+    known = Known([])
+
+    async def scan(host, port):
+        known.trusted = [RSA]
+        return [OTHER_RSA]
+
+    with pytest.raises(VarlinkError):
+        await add(known, scan)
+    assert known.added == []
+
+
 async def test_a_key_that_a_person_gives_is_added():
     known = Known([RSA])
-    await add(known, [], str(OTHER_RSA))
+    await add(known, showing(), str(OTHER_RSA))
     assert known.added == [str(OTHER_RSA)]

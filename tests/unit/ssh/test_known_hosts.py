@@ -3,6 +3,8 @@
 import errno
 import os
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import trio
@@ -110,6 +112,32 @@ def test_adding_again_changes_nothing(known, make_key):
     assert not known.add("NODE.example.:22", str(make_key(1)))
     assert known.path.stat().st_mtime_ns == before
     assert known.add("node.example", str(make_key(2, "ssh-rsa")))
+    assert [line.algorithm for _, line in known.entries()] == ["ssh-ed25519", "ssh-rsa"]
+
+
+def test_no_login_comes_between_the_check_and_the_adding(known, make_key):
+    with ThreadPoolExecutor() as others:
+        begun = threading.Event()
+
+        def login():
+            begun.set()
+            return refused(known.accept, *NODE, make_key(2), ACCEPT)
+
+        def check(trusted):
+            assert trusted == ()
+            logins.append(others.submit(login))
+            begun.wait()
+
+        logins = []
+        known.add("node.example", str(make_key(1)), check=check)
+        assert logins[0].result().code == "host_key_changed"
+
+
+def test_of_several_keys_all_are_added_or_none(known, make_key):
+    with pytest.raises(ValueError, match="ssh-rsa"):
+        known.add("node.example", str(make_key(1)), "ssh-rsa none")
+    assert known.entries() == ()
+    assert known.add("node.example", str(make_key(1)), str(make_key(2, "ssh-rsa")))
     assert [line.algorithm for _, line in known.entries()] == ["ssh-ed25519", "ssh-rsa"]
 
 
