@@ -16,7 +16,7 @@ import trio.testing
 from cucmd.worker.frames import MOST, ProcessLimits, WrongFrame
 from cucmd.worker.workers import Cause, WorkerEnded, Workers, open_workers
 from rig.quiet import wait_until
-from rig.worker_processes import first_process, forked
+from rig.worker_processes import first_process, forked, wait_ready
 from rig.worker_roles import Words
 
 LIMITS = ProcessLimits(memory=512 * 1024**2, seconds=1)
@@ -173,6 +173,32 @@ async def test_a_first_process_that_does_not_answer_is_killed(
     monkeypatch.setattr("cucmd.worker.workers.ANSWERS", 5.0)
     await until(lambda: not Path(f"/proc/{stopped}").exists())
     assert await told_by_the_next(workers, tmp_path) == "again"
+
+
+@pytest.mark.usefixtures("unseen")
+async def test_an_answer_that_came_while_the_daemon_stood_still_is_in_time(
+    workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await wait_ready(workers)
+    monkeypatch.setattr("cucmd.worker.workers.ANSWERS", 1.0)
+    first, had = first_process(), trio.Event()
+    os.kill(first, signal.SIGSTOP)
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def ask() -> None:
+            async with workers.forked("obey", tmp_path / "jobs/this", LIMITS):
+                had.set()
+                await trio.sleep_forever()
+
+        await trio.testing.wait_all_tasks_blocked()
+        asked = trio.current_time()
+        os.kill(first, signal.SIGCONT)
+        # In this thread: the loop stands still.
+        wait_until(lambda: bool(forked()) and trio.current_time() > asked + 1)
+        await had.wait()
+        nursery.cancel_scope.cancel()
+    assert first_process() == first
 
 
 async def test_a_first_process_that_does_not_start_in_time_is_killed(

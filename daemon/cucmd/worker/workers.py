@@ -40,6 +40,8 @@ AGAIN = 1.0
 # Seconds in which it starts, which takes one; and in which it answers then: a fork takes a
 # millisecond.
 _STARTS, ANSWERS = 20.0, 5.0
+# Seconds more in which its answer is read: the daemon may have stood still while it came.
+_READS = 0.5
 
 _NO_DESCRIPTOR = "the daemon has no descriptor left for a process"
 
@@ -263,6 +265,9 @@ class Workers:
             if not fork.waits:
                 await asked.answered.wait()
         if patience.cancelled_caught:
+            with trio.move_on_after(_READS):
+                await asked.answered.wait()
+                return
             if self._ready.is_set():  # one that starts has a time of its own for that
                 self._stuck.set()
             raise WorkerEnded(Cause.LOST, "no process could be had in time")
