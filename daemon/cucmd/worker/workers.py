@@ -247,13 +247,13 @@ class Workers:
                     await worker.wait_forked()
                 yield worker
             finally:
-                if not asked.answered.is_set():
-                    self._asked.pop(number, None)
                 if isinstance(pidfd := asked.answer, int):
                     _kill(pidfd)
                     with trio.move_on_after(ENDS, shield=True):
                         await trio.lowlevel.wait_readable(pidfd)
                     os.close(pidfd)
+                else:  # none was forked, or it is killed as soon as it is announced
+                    self._asked.pop(number, None)
 
     async def _ask(self, fork: Fork, asked: Forking, *sockets: socket.socket) -> None:
         with trio.move_on_after(_STARTS) as patience:
