@@ -13,7 +13,7 @@ import pytest
 import trio
 import trio.testing
 
-from cucmd.worker.frames import MOST, ProcessLimits, WrongFrame
+from cucmd.worker.frames import MOST, ProcessLimits
 from cucmd.worker.workers import Cause, WorkerEnded, Workers, open_workers
 from rig.quiet import wait_until
 from rig.worker_processes import first_process, forked, wait_ready
@@ -265,8 +265,9 @@ async def test_a_cancel_at_any_moment_leaves_no_descriptor(
 
 async def test_a_frame_that_is_too_long_is_not_sent(workers: Workers, tmp_path: Path) -> None:
     async with workers.forked("obey", tmp_path / "jobs/this", LIMITS) as worker:
-        with pytest.raises(WrongFrame):
+        with pytest.raises(WorkerEnded) as ended:
             await worker.send(Words("x" * MOST))
+    assert ended.value.how is Cause.WRONG
 
 
 @contextmanager

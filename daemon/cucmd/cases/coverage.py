@@ -55,6 +55,8 @@ _JOBS, _NODES, _PROCESSES = 8, 2, max(2, os.cpu_count() or 1)
 # unpacked twice. A hundred files of half a megabyte that unpack to 540 MB each would take a minute.
 _SECONDS, _BYTES_A_SECOND = 10, 5_000_000
 _MEMORY = 512 * 1024**2
+# Files in one frame, of which each has its path twice: less than MOST also with the longest.
+_IN_A_FRAME = 500
 # How often a node is read whose process was killed, by whom ever.
 _TRIES = 2
 _MOST_TEXT = 4000
@@ -211,8 +213,8 @@ class Coverage:
             await worker.send(_asked(job, node, directory))
             async for page in all_pages:
                 files = [(one.path, name_of(one, node)) for one, _ in page if _is_read(one, node)]
-                if files:
-                    await worker.send(TracePage(tuple(files)))
+                for first in range(0, len(files), _IN_A_FRAME):
+                    await worker.send(TracePage(tuple(files[first : first + _IN_A_FRAME])))
             await worker.send(TracePage(()))
             covered = (await worker.receive(_READ)).covered
         if not can_be(covered):

@@ -14,7 +14,7 @@ import msgspec
 from cucmd.failure import Code
 from cucmd.job.coverage import Covered
 
-# Bytes of one frame of a channel: a page of 1,000 files with long names is 700 KB.
+# Bytes of one frame of a channel: 500 files with the longest names are 650 KB.
 MOST = 1024 * 1024
 # Bytes of one frame with the first process.
 MOST_PACKET = 16 * 1024

@@ -67,6 +67,8 @@ class Worker:
     async def send(self, frame: msgspec.Struct) -> None:
         try:
             await self._channel.send_all(framed(frame))
+        except WrongFrame as error:  # it is too long
+            raise WorkerEnded(Cause.WRONG, str(error)) from error
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             raise await self._ended() from None
 

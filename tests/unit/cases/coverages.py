@@ -1,6 +1,6 @@
 """A job with files, and what looks at what they cover."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -67,14 +67,19 @@ class Cases:
 
     async def file(self, path: str, content: bytes, **fields: object) -> None:
         """`path`: of a node's push, after its name."""
-        node, _, name = path.partition("/")
-        path = f"{node}/files/192.0.2.9/stamp/{name}"
-        there = self.folder / "0a1b2c3d4e5f" / path
-        there.parent.mkdir(parents=True, exist_ok=True)
-        there.write_bytes(content)
-        values = {"complete": True, "attempt": 1, **fields}
-        file = ReceivedFile(node, path, len(content), **values)
-        await self.store.save_files("0a1b2c3d4e5f", [file])
+        await self.files([path], content, **fields)
+
+    async def files(self, paths: Iterable[str], content: bytes, **fields: object) -> None:
+        saved = []
+        for given in paths:
+            node, _, name = given.partition("/")
+            path = f"{node}/files/192.0.2.9/stamp/{name}"
+            there = self.folder / "0a1b2c3d4e5f" / path
+            there.parent.mkdir(parents=True, exist_ok=True)
+            there.write_bytes(content)
+            values = {"complete": True, "attempt": 1, **fields}
+            saved.append(ReceivedFile(node, path, len(content), **values))
+        await self.store.save_files("0a1b2c3d4e5f", saved)
 
     async def looked_at(self) -> dict[str, Node]:
         """Returns name -> node, once it was looked at what its files cover."""

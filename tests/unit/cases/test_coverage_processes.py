@@ -140,6 +140,18 @@ async def test_a_process_may_take_time_in_proportion_to_what_its_node_has_sent(
     assert twice - once == once - none
 
 
+async def test_many_files_with_the_longest_names_are_read_as_others_are(tmp_path: Path) -> None:
+    async with opened(tmp_path) as cases:
+        node = f"{'n' * 63}.{'e' * 63}.example"
+        longest = "/".join(("x" * 200, "y" * 200, "z" * 70))
+        await cases.job(succeeded(node), succeeded("sub"))
+        many = (f"{node}/{longest}{number:04}.log" for number in range(1000))
+        await cases.files(many, log4j("12:00", "15:10"))
+        await cases.file("sub/b.log", log4j("12:00", "15:10"))
+        said = await cases.looked_at()
+    assert said[node].extent == said["sub"].extent == WHOLE
+
+
 async def test_a_process_that_was_killed_is_followed_by_another(tmp_path: Path) -> None:
     async with opened(tmp_path) as cases:
 
