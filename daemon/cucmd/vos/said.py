@@ -186,7 +186,7 @@ def _check_words(request: FileGet, said: str) -> str:
 class AnnouncedSizes:
     """`files` and `bytes` are None until the node has said them.
 
-    unread  lines with a number in which no size was found, the first few, as they may be shown:
+    unread  lines with a number that was not read as a size, the first few, as they may be shown:
             the sizes in words that are not known, perhaps
     """
 
@@ -212,7 +212,7 @@ class AnnouncedSizes:
             self.files = _larger(self.files, files[1])
         if size:
             self.bytes = _larger(self.bytes, size[1])
-        if note and not (files or size) and _DIGIT.search(note):
+        if note and _DIGIT.search(_BYTES.sub("", _FILES.sub("", note))):
             self._keep(note)
         now = self.known
         return [] if now is None or now == before else [now]

@@ -85,6 +85,11 @@ UNREAD = {
         (2, None),
         ("Total size in MB: 2.4",),
     ),
+    "another unit on the same line": (
+        f"{FILES} Total size in MB: 2.4\r\n",
+        (2, None),
+        (f"{FILES} Total size in MB: 2.4",),
+    ),
     "no whole number": (
         f"{FILES}\r\nTotal size in Bytes: 2.43445E6\r\n",
         (2, None),
