@@ -31,10 +31,10 @@ from cucmd.work.verdict import (
     counted,
     judge,
     judge_read,
+    reading_notes,
     surplus,
     to_read,
     uncompared,
-    unread_notes,
 )
 
 # A clock that is off by less is no note: so much is the time of the answer, or does not matter.
@@ -363,7 +363,7 @@ class FileGets:
             read = dict(zip(files, said, strict=True))
         cut, incomplete = judge_read(path, announced, received, read, compressed=compressed)
         self._report.complete([file for file in received if file.path not in incomplete])
-        return cut, unread_notes(path, read) if cut is None else []
+        return cut, reading_notes(path, announced, read) if cut is None else []
 
     async def _wait_files_closed(self, clock: CommandClock) -> None:
         """Waits: the node may say that it is done before its SFTP client has closed a file."""

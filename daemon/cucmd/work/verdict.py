@@ -9,6 +9,7 @@ noted and not refused: trace files grow while they are collected.
     a file that was not closed            transfer_incomplete
     compressed: no archive, or an empty   transfer_incomplete
     compressed: an archive that is cut    transfer_incomplete, whatever the sizes are
+      or is none
     compressed: fewer files or bytes in   transfer_incomplete (the sizes announced are those before
       the archives than announced         compression)
     a gzip that is cut                    transfer_incomplete; the other files count
@@ -72,7 +73,12 @@ def to_read(files: Sequence[ReceivedFile], *, compressed: bool) -> list[Received
     """Returns those of the files that are read: all of a command that packs, else those named as
     gzip.
     """
-    return [file for file in files if compressed or file.path.lower().endswith(_GZIP)]
+    return [file for file in files if compressed or _is_gzip(file)]
+
+
+def _is_gzip(file: ReceivedFile) -> bool:
+    """Says whether it is named as one."""
+    return file.path.lower().endswith(_GZIP)
 
 
 def judge(
@@ -155,7 +161,7 @@ def judge_read(
 
     `received`: the files of one command, of which `judge` has said that everything came.
     """
-    wrong = {file.path: one.wrong for file, one in read.items() if one.wrong is not None}
+    wrong = {file.path: why for file, one in read.items() if (why := _wrong(file, one, compressed))}
     unread = {file.path: _unread(one) for file, one in read.items() if one.unread is not None}
     if wrong:
         hint = _PACKED_HINT if compressed else _hint(announced, received)
@@ -168,6 +174,14 @@ def judge_read(
     contents = [one.contents or Contents(1, file.size, packed=False) for file, one in read.items()]
     lacking = _compare_contents(path, announced, contents)
     return lacking, everything if lacking else frozenset()
+
+
+def _wrong(file: ReceivedFile, one: FileRead, compressed: bool) -> str | None:
+    """Says why a file that was read is not whole. Of a node that packs, one that is named as an
+    archive and is none was cut before its first byte, or is damaged there.
+    """
+    is_none = compressed and one.contents is None and one.unread is None
+    return one.wrong or ("is no archive" if is_none and _is_gzip(file) else None)
 
 
 def _not_whole(path: str, wrong: Mapping[str, str], hint: str) -> Failure:
@@ -210,13 +224,25 @@ def surplus(path: str, announced: Announced, received: Sequence[ReceivedFile]) -
     return None
 
 
-def unread_notes(path: str, read: Mapping[ReceivedFile, FileRead]) -> list[str]:
-    """Returns a note of each gzip that was not read to its end."""
+def reading_notes(
+    path: str, announced: Announced, read: Mapping[ReceivedFile, FileRead]
+) -> list[str]:
+    """Returns a note of each file that was not read to its end, and of each archive with whose
+    bytes the size that was announced could not be compared.
+    """
     return [
-        f"{path}: {PurePosixPath(file.path).name} {_unread(one)}"
+        f"{path}: {PurePosixPath(file.path).name} {why}"
         for file, one in read.items()
-        if one.unread is not None
+        if (why := _not_shown(announced, one))
     ]
+
+
+def _not_shown(announced: Announced, one: FileRead) -> str | None:
+    if one.unread is not None:
+        return _unread(one)
+    if one.contents is not None and one.contents.size is None and announced.size is not None:
+        return "has links, or files with holes: its bytes were not compared with those announced"
+    return None
 
 
 def _unread(one: FileRead) -> str:

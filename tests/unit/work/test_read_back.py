@@ -2,6 +2,7 @@
 
 import gzip
 import random
+import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -137,7 +138,9 @@ async def test_an_archive_that_has_what_was_announced_counts(
         ({"a.tgz": ARCHIVE[:-1]}, (2, SIZE), "a.tgz ends before"),
         ({"a.tgz": ARCHIVE[:1]}, (2, SIZE), "a.tgz ends before"),
         ({"a.tgz": gzip.compress(gzip.decompress(ARCHIVE)[:3000])}, (2, SIZE), "end of its tar"),
-        ({"a.tgz": b"x" * SIZE}, (2, SIZE), "the archive is 1 file short"),
+        ({"packed": b"x" * SIZE}, (2, SIZE), "the archive is 1 file short"),
+        ({"a.tgz": b"x" * SIZE}, (1, SIZE), "a.tgz is no archive"),
+        ({"a.tgz": bytes(SIZE)}, (1, SIZE), "a.tgz is no archive"),
         (PACKED, (3, SIZE), "the archive is 1 file short: 2 of 3"),
         (PACKED, (2, SIZE + 1), "the archive is 1 byte short: 10,000 of 10,001"),
         ({"a.tgz": tgz({})}, (0, 0), "only an empty archive"),
@@ -155,6 +158,31 @@ async def test_an_archive_that_lacks_something_does_not_count(
     assert wrong is not None
     assert (wrong.code, complete) == (Code.TRANSFER_INCOMPLETE, [])
     assert says in wrong.message
+
+
+async def test_an_archive_of_no_bytes_does_not_count_beside_a_whole_one(
+    tmp_path: Path, autojump_clock: Clock
+) -> None:
+    task = node_task(tmp_path, work=Collect(("x",), compress=True))
+    files = PACKED | {"active_2.tgz": b""}
+    wrong, _, complete = await outcome(task, sends(tmp_path, files, (3, SIZE)))
+    assert wrong is not None
+    assert (wrong.code, complete) == (Code.TRANSFER_INCOMPLETE, list(PACKED))
+    assert "active_2.tgz is no archive" in wrong.message
+
+
+async def test_an_archive_that_does_not_tell_its_size_is_not_compared_and_says_so(
+    tmp_path: Path, autojump_clock: Clock
+) -> None:
+    link = tarfile.TarInfo("active/latest.log")
+    link.type, link.linkname = tarfile.SYMTYPE, "a.log"
+    archive = gzip.compress(link.tobuf() + bytes(1024))
+    task = node_task(tmp_path, work=Collect(("x",), compress=True))
+    files = {"active_1.tgz": archive}
+    wrong, (note,), complete = await outcome(task, sends(tmp_path, files, (1, SIZE)))
+    assert (wrong, complete) == (None, list(files))
+    assert "active_1.tgz" in note
+    assert "not compared" in note
 
 
 @pytest.mark.parametrize(("content", "counts"), [(ARCHIVE, True), (ARCHIVE[:-9], False)])
