@@ -11,11 +11,11 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, TypeVar
 
 import trio
 from msgspec.structs import replace
@@ -32,6 +32,8 @@ from cucmd.received_file import ReceivedFile
 from cucmd.store import Store, StoreFailed
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 PAGE = 2_000  # files that are read at a time: a megabyte
 
@@ -65,8 +67,8 @@ async def recover_jobs(
     A cancelled job ends at once; its connections close and its files are put on record after that,
     within the grace period. A stop in between leaves it unclosed.
     """
-    ended = await store.ended_but_open()  # and not those that end in the meantime
-    for found in await store.unfinished():
+    ended = await _read(store.ended_but_open)  # and not those that end in the meantime
+    for found in await _read(store.unfinished):
         with _logged_for(found.job_id):
             job = replace(found, nodes=tuple(node.abandoned() for node in found.nodes))
             recovered = await _recovered(store, job, directory(job.job_id))
@@ -82,26 +84,30 @@ async def recover_jobs(
 
 async def _close(store: Store, job_id: str, directory: Path) -> None:
     """Puts the files on record that a job has left on disk, and closes it."""
-    job = await store.load(job_id)
+    job = await _read(partial(store.load, job_id))
     recovered = None if job is None else await _recovered(store, job, directory)
     if recovered is not None and recovered.recorded:
         await store.close_job(job_id)
 
 
 async def _recovered(store: Store, job: Job, directory: Path) -> RecoveredFiles | None:
-    """Does what `recover_files` does, and tries again where the store cannot be read. None: it is
-    of no use, and the next start looks at the files.
-    """
-    for pause in (*PAUSES, None):
+    """Does what `recover_files` does. None: it is of no use; the next start looks at the files."""
+    try:
+        return await _read(partial(recover_files, store, job, directory))
+    except StoreFailed as error:
+        text = "job %s: its files are looked at by the next start: %s"
+        log.error(text, job.job_id, error)  # noqa: TRY400  of the disk, not a defect
+        return None
+
+
+async def _read(read: Callable[[], Awaitable[T]]) -> T:
+    """Tries again where the store cannot be read. Raises `StoreFailed` if it never can."""
+    for pause in PAUSES:
         try:
-            return await recover_files(store, job, directory)
-        except StoreFailed as error:
-            if pause is None:
-                text = "job %s: its files are looked at by the next start: %s"
-                log.error(text, job.job_id, error)  # noqa: TRY400  of the disk, not a defect
-            else:
-                await trio.sleep(pause)
-    return None
+            return await read()
+        except StoreFailed:
+            await trio.sleep(pause)
+    return await read()
 
 
 @contextmanager

@@ -51,6 +51,7 @@ LONGEST = 200  # characters of a command; a path and a pattern fit
 _PATTERN = re.compile(r"[A-Za-z0-9_.:,=/@%+*^\[\]][A-Za-z0-9_.:,=/@%+*^\[\]-]*")
 _NAME = re.compile(r"\*|[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")
 _NUMBER = re.compile(r"[1-9][0-9]{0,3}")
+_NUMBER_OR_ALL = re.compile(f"all|{_NUMBER.pattern}")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _FEW = re.compile(r"[1-9][0-9]?")
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,252}")  # of a service record it begins with _
@@ -142,9 +143,7 @@ _REGEX = Slot(
 )
 _UNIT = Slot("UNIT", _UNITS.__contains__, "minutes, hours or days")
 _AMOUNT = Slot("N", _NUMBER.fullmatch, "a number from 1 to 9999")
-_COUNT = Slot(
-    "N", re.compile(f"all|{_NUMBER.pattern}").fullmatch, "a number from 1 to 9999, or all"
-)
+_COUNT = Slot("N", _NUMBER_OR_ALL.fullmatch, "a number from 1 to 9999, or all")
 _PACKAGE = Slot("NAME", _NAME.fullmatch, "the name of a package, or *")
 _MOST = Slot("N", _FEW.fullmatch, "a number of processes from 1 to 99")
 _OWN = Slot(

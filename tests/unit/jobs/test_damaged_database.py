@@ -1,4 +1,6 @@
-"""Jobs are found by a prefix of their id; live ones also when the database is damaged."""
+"""Jobs are found by a prefix of their id; live ones also when the database is damaged. An error
+that passes as the daemon starts leaves no job behind.
+"""
 
 import os
 from collections.abc import AsyncIterator
@@ -10,10 +12,13 @@ import trio
 import trio.testing
 
 from cucmd.config import Limits
+from cucmd.job.collect import Collect
 from cucmd.job.job import Job
+from cucmd.job.node import Node
+from cucmd.job.timeouts import Timeouts
 from cucmd.jobs.errors import AmbiguousJob, UnknownJob
-from cucmd.store import JobFilter, StoreFailed
-from rig.supervised import SupervisorHarness, hang, statuses, supervisor_harness
+from cucmd.store import JobFilter, StoreFailed, open_store
+from rig.supervised import NOW, SupervisorHarness, hang, statuses, supervisor_harness
 
 ENDED, RUNNING, QUEUED = "aaaa00000001", "aaaa00000002", "bbbb00000003"
 PAGE = 4096
@@ -122,3 +127,30 @@ async def test_a_prefix_of_several_live_jobs_is_ambiguous_in_a_damaged_database_
         await harness.start("c", job_id="bbbb00000004")
         with pytest.raises(AmbiguousJob):
             await harness.supervisor.cancel("bbbb", None)
+
+
+@pytest.mark.parametrize("method", ["unfinished", "ended_but_open", "load"])
+async def test_a_read_error_that_passes_while_the_daemon_starts_leaves_no_job_behind(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, method: str
+) -> None:
+    unfinished = Job(RUNNING, NOW, Collect(("x",)), Timeouts(), 8, (Node("a"),))
+    ended = Job(ENDED, NOW, Collect(("x",)), Timeouts(), 8, (Node("a"),))
+    async with open_store(tmp_path / "cucmd.db") as store:
+        await store.add_job(unfinished)
+        await store.add_job(ended)
+        await store.save(ended, ended.cancel(NOW))  # and not closed
+    async with supervisor_harness(tmp_path) as harness:
+        read, failures = getattr(harness.store, method), [StoreFailed("disk I/O error")] * 2
+
+        async def fails(*arguments: object) -> object:
+            if failures:
+                raise failures.pop()
+            return await read(*arguments)
+
+        setattr(harness.store, method, fails)
+        await harness.supervisor.recover(harness.tasks)
+        assert statuses(await harness.ended(RUNNING)) == ["succeeded"]
+        while harness.supervisor.live:
+            await trio.testing.wait_all_tasks_blocked(0.01)
+        assert failures == []
+        assert await harness.store.ended_but_open() == ()

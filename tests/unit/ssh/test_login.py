@@ -122,7 +122,7 @@ def test_a_question_again_is_a_refusal_by_every_method(login):
         ("", "Sorry, try again.\nPassword for admin: "),
         ("Sorry, try again.", "Password (2): "),
         ("Permission denied, please try again.", "admin's password: "),
-        ("", "NodeLogin incorrect\nCurrent password: "),
+        ("", "Login incorrect\nCurrent password: "),
     ],
 )
 def test_words_of_a_refusal_before_another_question_are_a_refusal(login, instructions, prompt):
