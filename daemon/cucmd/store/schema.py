@@ -209,12 +209,14 @@ WHERE CASE WHEN json_valid(detail) THEN coalesce(json_type(detail, '$.found'),
 
 # `elapsed` has one row: how many seconds have passed for sure (cases/retention.py). `ended_after`
 # is how many had at the end of a job that is closed. It was in `detail`, by the name of
-# `closed_after`, and the count in a file of its own.
+# `closed_after`, and the count in a file of its own. A job without it counts as the youngest: it is
+# not the first to be deleted.
 _ELAPSED = """
 ALTER TABLE job ADD COLUMN ended_after REAL NOT NULL DEFAULT 0;
 UPDATE job SET ended_after = json_extract(detail, '$.closed_after')
 WHERE CASE WHEN json_valid(detail) THEN
     json_type(detail, '$.closed_after') IN ('integer', 'real') END;
+UPDATE job SET ended_after = (SELECT max(ended_after) FROM job) WHERE ended_after = 0;
 CREATE TABLE elapsed (seconds REAL NOT NULL) STRICT;
 INSERT INTO elapsed SELECT coalesce(max(ended_after), 0) FROM job;
 """

@@ -202,6 +202,21 @@ async def test_the_count_of_seconds_goes_on(path: Path, dump: str, mark: float |
         assert await store.elapsed() == (mark or 0)
 
 
+async def test_a_job_without_its_mark_counts_as_the_youngest(path: Path) -> None:
+    load(FIXTURES / "v6-every-kind.sql", path)
+    with closing(sqlite3.connect(path)) as raw, raw:
+        marked = "json_set(detail, '$.closed_after', 100 + position)"
+        raw.execute(f"UPDATE job SET closed = 1, detail = {marked} WHERE position > 1")
+        unmarked = "json_remove(detail, '$.closed_after')"
+        raw.execute(f"UPDATE job SET closed = 1, detail = {unmarked} WHERE position = 1")
+        last = raw.execute("SELECT max(position) FROM job").fetchone()[0]
+        (job_id,) = raw.execute("SELECT job_id FROM job WHERE position = 1").fetchone()
+    async with open_store(path) as store:
+        ended_after = {one.job_id: one.ended_after for one in await store.closed_jobs()}
+    assert last > 1
+    assert ended_after[job_id] == max(ended_after.values()) == 100 + last
+
+
 async def test_what_each_kind_of_work_gives_is_kept(path: Path) -> None:
     load(FIXTURES / "v6-every-kind.sql", path)
     async with open_store(path) as store:
