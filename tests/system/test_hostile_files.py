@@ -169,11 +169,12 @@ def test_a_trace_that_passes_midnight_again_and_again_is_read_once(
     assert "a defect" not in daemon.log.read_text()
 
 
+@pytest.mark.parametrize("made", [exploding, out_of_order])
 def test_a_trace_is_read_no_further_once_its_job_is_deleted(
-    daemon: Daemon, make_node: MakeNode
+    daemon: Daemon, make_node: MakeNode, made: Callable[[OpenSshNode], None]
 ) -> None:
     odd = make_node(1)
-    out_of_order(odd)
+    made(odd)
     with daemon.client() as client:
         job = collect(client, odd)
         until_a_file_is_open(daemon)
@@ -216,3 +217,17 @@ def test_a_capture_of_records_that_cost_more_than_packets(
         assert job.nodes[0].capture.packets is None
         assert any("packets" in note for note in job.nodes[0].notes)
         assert_nothing_at_work(daemon, job.job_id)
+
+
+@pytest.mark.parametrize("length", [0, 1])
+def test_a_capture_is_cancelled_while_its_file_comes_or_is_read(
+    daemon: Daemon, make_node: MakeNode, tmp_path: Path, length: int
+) -> None:
+    node = capturing(make_node, tmp_path, length)
+    with daemon.client() as client:
+        job = capture(client, node)
+        until_a_file_is_open(daemon)
+        client.cancel(job.job_id)
+        job = client.wait(job.job_id, timeout=120)
+        assert statuses(job) == ["cancelled"]
+        assert_nothing_at_work(daemon, job.job_id, just_ended=True)
