@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from datetime import timedelta
-from typing import TypeAlias, get_args
+from typing import Any, TypeAlias, get_args
 
 import msgspec
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 
 from cucmd.cases.retention import Prune
 from cucmd.config import InvalidValue, rules
@@ -115,6 +115,12 @@ def _digest(request: Keyed) -> str:
     given = request.login or Login()
     login = Login(given.username, None, given.credential)
     counts = replace(request, login=login, request_id=None, on_behalf_of=None)
-    given_only = {name: value for name, value in asdict(counts).items() if value is not None}
+    given_only = _without_null(msgspec.to_builtins(counts))
     what = msgspec.json.encode((type(request).__name__, given_only), order="deterministic")
     return hashlib.sha256(what).hexdigest()
+
+
+def _without_null(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {name: _without_null(one) for name, one in value.items() if one is not None}

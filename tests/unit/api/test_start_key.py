@@ -1,5 +1,6 @@
 """The key and the id of a call: the caller's own, fit for a log line, and what a key means."""
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -24,6 +25,15 @@ def test_the_digest_of_a_key_leaves_out_password_and_request_id() -> None:
     assert len(same) == 1
     assert start_key(1000, replace(asked, nodes=("b",))) not in same
     assert start_key(1000, RetryRequest("aaaa", start_key="k")) not in same
+
+
+def test_a_member_that_a_later_version_adds_changes_no_digest() -> None:
+    later = msgspec.defstruct(
+        "Collection", [("added", int | None, None)], bases=(Collection,), frozen=True
+    )
+    now = StartRequest(("a",), Login("administrator"), Collection(paths=("x",)), start_key="k")
+    unset, is_set = (replace(now, collection=later(paths=("x",), added=one)) for one in (None, 1))
+    assert start_key(1000, unset) == start_key(1000, now) != start_key(1000, is_set)
 
 
 def test_each_person_for_whom_a_user_calls_has_keys_of_its_own() -> None:
