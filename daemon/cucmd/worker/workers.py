@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import logging
+import math
 import os
 import signal
 import socket
@@ -40,6 +41,8 @@ AGAIN = 1.0
 # Seconds in which it starts, which takes one; and in which it answers then: a fork takes a
 # millisecond.
 _STARTS, ANSWERS = 20.0, 5.0
+# Seconds without an error of accept, after which the next one is said again.
+_SAID = 60.0
 # Seconds more in which its answer is read: the daemon may have stood still while it came.
 _READS = 0.5
 
@@ -87,7 +90,7 @@ class Workers:
         self._telling = trio.Lock()  # of two that wait for one socket, trio refuses the second
         self._decoder = msgspec.msgpack.Decoder(FromFirst)
         self._listening: tuple[socket.socket, ...] = ()
-        self._cannot_accept = False  # and it was said
+        self._cannot_accept = -math.inf  # when it was told so last
 
     async def wait_ready(self) -> None:
         """Returns once connections are accepted and processes can be had; after 10 s anyway."""
@@ -153,9 +156,10 @@ class Workers:
             case CannotFork(number, why):
                 self._answer(number, why)
             case CannotAccept(why):
-                if not self._cannot_accept:
+                now = trio.current_time()
+                if now > self._cannot_accept + _SAID:
                     _log.error("receiver: cannot accept connections, keeps trying: %s", why)
-                self._cannot_accept = True
+                self._cannot_accept = now
             case Ended(number) as end:
                 if (asked := self._asked.pop(number, None)) is not None:
                     asked.end = end

@@ -147,3 +147,27 @@ async def test_connections_beyond_its_descriptors_do_not_end_the_process(
     resource.prlimit(process, resource.RLIMIT_NOFILE, limit)
     assert (await openssh.sftp(target, "pwd")).returncode == 0
     assert receiving()[1:] == [process]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: looks into a process that forbids it")
+async def test_that_no_connection_can_be_accepted_is_said_whenever_it_begins(
+    receiver: Any,
+    receiving: Callable[[], list[int]],
+    until: Any,
+    target: Any,
+    openssh: Any,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert (await openssh.sftp(target, "pwd")).returncode == 0
+    first = receiving()[0]
+    limit = resource.prlimit(first, resource.RLIMIT_NOFILE)
+    for seconds in (60.0, 0.0):  # without such an error; of the second time it is over
+        monkeypatch.setattr("cucmd.worker.workers._SAID", seconds)
+        caplog.clear()
+        taken = set(map(int, os.listdir(f"/proc/{first}/fd")))
+        resource.prlimit(first, resource.RLIMIT_NOFILE, (min(set(range(999)) - taken), limit[1]))
+        with socket.create_connection(("127.0.0.1", receiver.port), 10):
+            await until(lambda: "cannot accept connections" in caplog.text)
+            resource.prlimit(first, resource.RLIMIT_NOFILE, limit)
+        assert (await openssh.sftp(target, "pwd")).returncode == 0
