@@ -3,6 +3,7 @@
 import ast
 import re
 import tomllib
+from asyncio import selector_events
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -73,3 +74,8 @@ def test_of_a_library_whose_private_parts_are_used_one_minor_version_is_let_in(
     assert version(library) in bounds[library]
     assert f"{major}.{minor + 1}.0" not in bounds[library]
     assert f"{major}.{minor - 1}.99" not in bounds[library]
+
+
+def test_how_much_asyncio_reads_at_once_has_the_name_that_is_set() -> None:
+    """It is not documented, and another name would be set without an error."""
+    assert selector_events._SelectorSocketTransport.max_size > 0

@@ -9,9 +9,8 @@ another job, not another node.
     tried again
     a restart           what it has interrupted is read once somebody asks for the job
 
-Some jobs are read at a time, and some nodes of each, each by a process of its own (`reading/`),
-which has the lowest claim to the processor. It may take processor time in proportion to what the
-node has sent, and a cancel kills it.
+Some jobs are read at a time, and some nodes of each, each by a process of its own (`reading/`). It
+may take processor time in proportion to what the node has sent, and a cancel kills it.
 
 Files that are complete and count are read (`files.py`): the beginning of each, and of each trace
 the last file to its end. The result is one line for each node, in the store; of what could not be

@@ -19,7 +19,8 @@ the reason, and takes precedence over any error of asyncssh.
 
 One private name of asyncssh is needed, `_transport`: `abort` drops that reference before asyncio
 has closed it. Tests of the shell fail if it changes. It can go once asyncssh waits for the close.
-So is `max_size` of asyncio's transport, which is not documented.
+So is `max_size` of asyncio's transport, which is not documented: it can go once one may say how
+much is read at once.
 `authenticate` makes the connection as `asyncssh.connect` does, by a constructor that is not
 documented. It can be a call once asyncssh takes options that are made already.
 """
