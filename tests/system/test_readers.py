@@ -156,6 +156,24 @@ async def test_no_password_is_in_the_memory_of_what_reads(tmp_path: Path, kind: 
     assert any(password in part for part in memory(os.getpid()))
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may read its memory")
+async def test_no_password_is_in_the_memory_of_what_is_given_an_answer(tmp_path: Path) -> None:
+    password, beside = f"Secret-of-{tmp_path.name}", f"beside-{tmp_path.name}"
+    lines, mask = [f"{beside} {password}"] * 500, Secrets((password,)).mask
+
+    def has(text: str) -> bool:
+        return any(text.encode() in part for pid in forked() for part in memory(pid))
+
+    async with (
+        readers_in(tmp_path, answers="rig.worker_roles:keep") as readers,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(readers.read_answer, parse_machine, lines, tmp_path, mask)
+        await until(lambda: has(beside))
+        assert not has(password)
+        nursery.cancel_scope.cancel()
+
+
 @pytest.mark.parametrize("head", ANSWERS)
 async def test_a_long_answer_is_read_as_a_short_one(
     tmp_path: Path, head: str, monkeypatch: pytest.MonkeyPatch
