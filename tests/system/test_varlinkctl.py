@@ -182,6 +182,21 @@ def request_of(lab: Lab, nodes: list[str]) -> dict:
 
 
 @pytest.mark.long
+def test_a_running_job_is_watched_and_cancelled(daemon: Daemon) -> None:
+    call = Varlinkctl(daemon)
+    with running_lab(1, "--fault", "silent:command") as silent:
+        job_id = call("Start", **request_of(silent, silent.nodes))["job"]["job_id"]
+        with call.begin("Watch", job_id=job_id, changes=True) as watch:
+            assert watch.stdout is not None
+            assert reply_in(watch.stdout)["job"]["job_id"] == job_id
+            wait_until(lambda: call("Status", job_id=job_id)["job"]["status"] == "running")
+            call("Cancel", job_id=job_id)
+            *_, last = watch.stdout
+    assert json.loads(last.replace("\x1e", ""))["change"]["status"] == "cancelled"
+    assert watch.returncode == 0
+
+
+@pytest.mark.long
 def test_a_case_from_start_to_delete(daemon: Daemon, lab: Lab) -> None:
     """It calls every method about what a job has collected."""
     call = Varlinkctl(daemon)
