@@ -12,7 +12,8 @@ from contextlib import suppress
 
 from cucmctl import Client
 from cucmd.job.asked import Login
-from cucmd.protocol.jobs import Job, JobStatus, JobSummary
+from cucmd.job.status import JobStatus
+from cucmd.protocol.jobs import Job, JobSummary
 from rig.forked import Installation
 from rig.lab import Lab
 from rig.quiet import wait_until

@@ -29,6 +29,7 @@ from cucmd.job.asked import (
     Timeouts,
 )
 from cucmd.job.kind import AskedWork
+from cucmd.job.status import JobStatus
 from cucmd.job.work import start_request
 from cucmd.protocol import jobs
 
@@ -169,7 +170,7 @@ def list_page(request: jobs.ListRequest) -> MethodCall[jobs.ListReply]:
 
 def list(
     *,
-    status: jobs.JobStatus | None = None,
+    status: JobStatus | None = None,
     limit: int | None = None,
     labels: Mapping[str, str] | None = None,
     target: str | None = None,

@@ -29,8 +29,9 @@ from cucmctl.lean import Later
 from cucmctl.text import render
 from cucmctl.text.kind import text_of
 from cucmctl.text.window import window
+from cucmd.job.status import JobStatus
 from cucmd.job.work import KINDS, kind_of
-from cucmd.protocol.jobs import DEFAULT_LIMIT, JobStatus, JobSummary, ListRequest
+from cucmd.protocol.jobs import DEFAULT_LIMIT, JobSummary, ListRequest
 
 if TYPE_CHECKING:
     from cucmctl.text import job_list

@@ -14,11 +14,12 @@ from cucmd.config import InvalidValue, rules
 from cucmd.config.errors import wrong_value
 from cucmd.job.asked import Login, OnBehalfOf
 from cucmd.job.duration import parse_last
+from cucmd.job.status import JobStatus
 from cucmd.job.work import KINDS, StartRequest, kind_of
 from cucmd.plan import labels
 from cucmd.plan.resolve import instant
 from cucmd.protocol.cases import PruneRequest
-from cucmd.protocol.jobs import DEFAULT_LIMIT, JobStatus, ListRequest, RetryRequest
+from cucmd.protocol.jobs import DEFAULT_LIMIT, ListRequest, RetryRequest
 from cucmd.store import JobFilter, StartKey
 
 STATUSES = get_args(JobStatus)

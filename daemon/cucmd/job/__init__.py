@@ -28,6 +28,7 @@ Times are of the wall clock and in UTC. If the clock is set back, nothing ends b
     follow.py    a file while it grows
     node.py      a node of a job, and its states
     job.py       a job, its states and its outcome
+    status.py    the names of these states
     duration.py  durations as they are written in a request
     timeouts.py  its deadlines
 

@@ -16,10 +16,10 @@ import msgspec
 
 from cucmd.failure import Failure
 from cucmd.job.node import SETTLED, Cancelled, Failed, ImpossibleTransition, Node, Succeeded
+from cucmd.job.status import JobStatus
 from cucmd.job.timeouts import Timeouts
 from cucmd.job.work import Work, kind_of
 
-JobStatus = Literal["queued", "running", "succeeded", "partial", "failed", "cancelled"]
 # How strict a job is with the host key of a node. ssh/known_hosts.py explains each.
 HostKeyPolicy = Literal["strict", "accept-new", "off"]
 

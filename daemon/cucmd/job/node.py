@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Generic, TypeAlias, cast
 
 import msgspec
 
 from cucmd.failure import Failure
 from cucmd.job.coverage import Covered, Extent, Gap
 from cucmd.job.kind import Result
+from cucmd.job.status import NodeStatus
 
-NodeStatus = Literal["pending", "running", "succeeded", "failed", "cancelled"]
+# What a person should read of the work on a node.
+Notes: TypeAlias = tuple[str, ...]
 
 
 class Phase(StrEnum):
@@ -99,7 +101,7 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
     node: str
     state: NodeState = Pending()
     attempt: int = 0
-    notes: tuple[str, ...] = ()
+    notes: Notes = ()
     files_announced: int | None = None
     bytes_announced: int | None = None
     files_received: int = 0

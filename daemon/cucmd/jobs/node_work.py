@@ -18,7 +18,7 @@ import trio
 
 from cucmd.failure import FULL_DISK, Code, Failure, NodeFailed, failure, timed_out
 from cucmd.job.kind import Result
-from cucmd.job.node import Node, Phase
+from cucmd.job.node import Node, Notes, Phase
 from cucmd.jobs.filing import Filing
 from cucmd.jobs.recorder import Recorder
 from cucmd.node.ports import NodeTask, Postponed, Report, Session, UploadTarget
@@ -30,7 +30,6 @@ log = logging.getLogger(__name__)
 # Folders that are made at once. A disk that hangs keeps these threads, and takes none from others.
 _FOLDERS = trio.CapacityLimiter(8)
 
-Notes: TypeAlias = tuple[str, ...]
 # Does what a task says on its node, and returns what a person should read of it.
 WorkOnNode: TypeAlias = Callable[[NodeTask, Report], Awaitable[Notes]]
 ChangeNode: TypeAlias = Callable[[Callable[[Node], Node]], None]

@@ -58,11 +58,11 @@ import trio
 
 from cucmd.failure import Code, Failure, NodeFailed, failure, timed_out
 from cucmd.job.job import Job
-from cucmd.job.node import Node
+from cucmd.job.node import Node, Notes
 from cucmd.jobs.errors import JobStopped
 from cucmd.jobs.filing import Filing, Manifest
 from cucmd.jobs.hold_back import HoldBack
-from cucmd.jobs.node_work import NodeProgress, Notes, do_work, filed, saved
+from cucmd.jobs.node_work import NodeProgress, do_work, filed, saved
 from cucmd.jobs.recorder import Recorder
 from cucmd.jobs.recovery import RecoveredFiles, recover_files
 from cucmd.jobs.services import JobServices

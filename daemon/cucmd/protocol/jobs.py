@@ -9,18 +9,15 @@ request the daemon refuses them (`varlink/requests.py`).
 """
 
 from datetime import datetime
-from typing import Literal
 
 from msgspec import Struct
 
 from cucmd.job.asked import Collection, Login, Request, Timeouts
 from cucmd.job.capture import CaptureSettings
+from cucmd.job.status import JobStatus, NodeStatus
 from cucmd.job.work import Given
 
 INTERFACE = "io.cucmd.Jobs"
-
-NodeStatus = Literal["pending", "running", "succeeded", "failed", "cancelled"]
-JobStatus = Literal["queued", "running", "succeeded", "partial", "failed", "cancelled"]
 
 # Jobs that a list holds where its request has no limit.
 DEFAULT_LIMIT = 20

@@ -18,9 +18,10 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from cucmd.job.job import End, Job, JobStatus
+from cucmd.job.job import End, Job
 from cucmd.job.kind import Result
 from cucmd.job.node import Failed, Node, Succeeded
+from cucmd.job.status import JobStatus
 from cucmd.job.work import KINDS
 from cucmd.node_name import address, node_key, parse_node
 from cucmd.received_file import ReceivedFile

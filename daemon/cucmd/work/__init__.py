@@ -24,10 +24,10 @@ from collections.abc import Awaitable, Callable
 from importlib import import_module
 from typing import Any, TypeAlias
 
+from cucmd.job.node import Notes
 from cucmd.job.work import KINDS, kind_of
 from cucmd.node.ports import NodeTask, Ports, Report
 
-Notes: TypeAlias = tuple[str, ...]
 _Do: TypeAlias = Callable[[NodeTask, Any, Ports, Report], Awaitable[Notes]]
 
 

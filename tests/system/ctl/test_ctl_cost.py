@@ -30,7 +30,7 @@ def loaded(program: str, *arguments: str) -> list[str]:
 # What is loaded of the daemon for every command: its vocabulary and its paths.
 VOCABULARY = {
     *("cucmd", "cucmd.job", "cucmd.paths", "cucmd.protocol", "cucmd.protocol.jobs"),
-    *(f"cucmd.job.{name}" for name in ("asked", "coverage", "duration", "kind", "work")),
+    *(f"cucmd.job.{name}" for name in ("asked", "coverage", "duration", "kind", "status", "work")),
     *(kind.__module__ for kind in KINDS),
 }
 # Structs of all of that; one more costs each command about 20 us.
