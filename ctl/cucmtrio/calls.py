@@ -26,7 +26,7 @@ import trio
 from cucmctl.client.calls import CALL_TIMEOUT
 from cucmctl.client.errors import ClientError, DaemonUnavailable
 from cucmctl.client.frames import call_frame, decoded, framed
-from cucmctl.client.method_call import MethodCall, Steps
+from cucmctl.client.method_call import CallSteps, MethodCall
 from cucmctl.client.once import Keyed
 from cucmd.paths import socket_to_call
 from cucmtrio.pool import Pool
@@ -219,7 +219,7 @@ class Items(Generic[T]):
 
 
 async def answered(
-    steps: Steps[T], ask: Callable[[MethodCall[Any]], Awaitable[Any]]
+    steps: CallSteps[T], ask: Callable[[MethodCall[Any]], Awaitable[Any]]
 ) -> AsyncGenerator[T, None]:
     """Does what `cucmctl.client.method_call.answered` does, on trio."""
     resume: Callable[[], MethodCall[Any] | T] = partial(next, steps)

@@ -25,7 +25,7 @@ from msgspec import Struct
 
 from cucmctl.client import methods
 from cucmctl.client.errors import JobNotFound
-from cucmctl.client.method_call import MethodCall, Steps
+from cucmctl.client.method_call import CallSteps, MethodCall
 from cucmctl.client.methods import MOST_LISTED, UNFINISHED
 from cucmd.protocol.jobs import Job, JobChange, JobSummary, ListReply, ListRequest, WatchReply
 
@@ -54,7 +54,7 @@ class JobEvent(Struct, frozen=True, omit_defaults=True, rename={"name": "event"}
     why: str | None = None
 
 
-EventSteps: TypeAlias = Steps[JobEvent]
+EventSteps: TypeAlias = CallSteps[JobEvent]
 
 
 class Events:

@@ -2,7 +2,7 @@
 reply.
 
 The methods are in `methods.py`, once for all clients. What has to ask the daemon in its middle is a
-generator, `Steps`: it gives items, and calls, of which it is sent the results.
+generator, `CallSteps`: it gives items, and calls, of which it is sent the results.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ def alone(reply: R) -> tuple[R]:
     return (reply,)
 
 
-Steps: TypeAlias = Generator[MethodCall[Any] | T, Any, None]
+CallSteps: TypeAlias = Generator[MethodCall[Any] | T, Any, None]
 
 
-def answered(steps: Steps[T], ask: Callable[[MethodCall[Any]], Any]) -> Iterator[T]:
+def answered(steps: CallSteps[T], ask: Callable[[MethodCall[Any]], Any]) -> Iterator[T]:
     """Yields the items. `ask` makes the calls; an error of one is raised where the steps asked."""
     resume: Callable[[], MethodCall[Any] | T] = partial(next, steps)
     while True:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec.structs import replace
 
-from cucmctl.client.method_call import MethodCall, Steps, alone, itself, texts, texts_or_none
+from cucmctl.client.method_call import CallSteps, MethodCall, alone, itself, texts, texts_or_none
 from cucmctl.lean import Later
 from cucmd.job.asked import (
     Checks,
@@ -302,7 +302,7 @@ def prune(
     return MethodCall("Prune", request, cases.PruneReply, itself, limited=False)
 
 
-def clusters(name: str | None = None) -> Steps[knowledge.Cluster]:
+def clusters(name: str | None = None) -> CallSteps[knowledge.Cluster]:
     after: str | None = None
     while True:
         request = knowledge.ClustersRequest(name, after)
