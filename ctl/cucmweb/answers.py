@@ -9,9 +9,9 @@ import msgspec
 
 from cucmweb.archive import send_archive
 from cucmweb.exchange import Exchange, Members, encoded
-from cucmweb.operations import Form, Operation
+from cucmweb.operations import Operation, ReplyForm
 
-Answer: TypeAlias = Callable[[Exchange, Operation], Awaitable[None]]
+SendReply: TypeAlias = Callable[[Exchange, Operation], Awaitable[None]]
 
 NULL = b"null"
 
@@ -85,7 +85,7 @@ class _JobId(msgspec.Struct):
     job_id: str
 
 
-ANSWERS: dict[Form, Answer] = {
+ANSWERS: dict[ReplyForm, SendReply] = {
     "object": send_object,
     "list": send_list,
     "lines": send_lines,

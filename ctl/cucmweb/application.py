@@ -14,12 +14,12 @@ from starlette.routing import Route, Router
 from cucmctl.client.errors import ClientError
 from cucmctl.export.export import Damaged
 from cucmtrio import Client
-from cucmweb.answers import ANSWERS, Answer
+from cucmweb.answers import ANSWERS, SendReply
 from cucmweb.config import WebLimits
-from cucmweb.exchange import Disconnected, Exchange, Receive, Scope, Send
+from cucmweb.exchange import AsgiReceive, AsgiSend, Disconnected, Exchange, Scope
 from cucmweb.liveness import Readiness
 from cucmweb.openapi import document
-from cucmweb.operations import OPERATIONS, Form, Operation
+from cucmweb.operations import OPERATIONS, Operation, ReplyForm
 from cucmweb.places import WebPlaces
 from cucmweb.problems import HttpProblem, problem_of
 
@@ -32,12 +32,12 @@ class Application:
     """
 
     def __init__(
-        self, daemon: Client, downloads: Client, events: Answer, limits: WebLimits
+        self, daemon: Client, downloads: Client, events: SendReply, limits: WebLimits
     ) -> None:
         self._exchange = partial(
             Exchange, daemon=daemon, downloads=downloads, places=WebPlaces(limits), limits=limits
         )
-        self._answers: Mapping[Form, Answer] = {**ANSWERS, "events": events}
+        self._answers: Mapping[ReplyForm, SendReply] = {**ANSWERS, "events": events}
         self._document = document()
         at: defaultdict[str, dict[str, Operation]] = defaultdict(dict)
         for operation in OPERATIONS:
@@ -48,7 +48,7 @@ class Application:
         routes += [Route(path, self._own(one), methods=["GET"]) for path, one in own.items()]
         self._router = Router(routes, redirect_slashes=False)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: AsgiReceive, send: AsgiSend) -> None:
         scope["app"] = self  # the router raises then, and answers nothing itself
         try:
             await self._router(scope, receive, send)
@@ -92,11 +92,13 @@ def _of_router(error: HTTPException) -> HttpProblem:
 class _Endpoint:
     """Answers a request, as long as its client is there."""
 
-    def __init__(self, answer: Own, exchange: Callable[[Scope, Receive, Send], Exchange]) -> None:
+    def __init__(
+        self, answer: Own, exchange: Callable[[Scope, AsgiReceive, AsgiSend], Exchange]
+    ) -> None:
         self._answer = answer
         self._exchange = exchange
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: AsgiReceive, send: AsgiSend) -> None:
         exchange = self._exchange(scope, receive, send)
         raised: Exception | None = None
         async with trio.open_nursery() as nursery:

@@ -23,7 +23,7 @@ UNIX = "unix"
 Role: TypeAlias = Literal["view", "operate"]
 Network: TypeAlias = IPv4Network | IPv6Network
 # Where it listens: the path of a Unix socket, or (host, port) of TCP.
-Address: TypeAlias = Path | tuple[str, int]
+ListenAddress: TypeAlias = Path | tuple[str, int]
 
 _Amount = Annotated[int, Meta(ge=1, le=1_000_000)]
 _Seconds = Annotated[float, Meta(gt=0, le=3600)]
@@ -136,7 +136,7 @@ def _read(file: Path | None) -> WebConfig:
     return read_toml(text, WebConfig, str(path))
 
 
-def parse_listen(text: str) -> Address:
+def parse_listen(text: str) -> ListenAddress:
     """Raises `ValueError`."""
     expected = "unix:PATH or HOST:PORT"
     if text.startswith(f"{UNIX}:"):
@@ -157,7 +157,7 @@ def parse_listen(text: str) -> Address:
 
 
 def for_addresses(
-    config: WebConfig, addresses: Sequence[Address], *, has_tokens: bool
+    config: WebConfig, addresses: Sequence[ListenAddress], *, has_tokens: bool
 ) -> WebConfig:
     """Adds to the configuration all `hosts` that count at the addresses at which it listens.
 

@@ -35,8 +35,8 @@ from cucmweb.problems import HttpProblem
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
+AsgiReceive: TypeAlias = Callable[[], Awaitable[Message]]
+AsgiSend: TypeAlias = Callable[[Message], Awaitable[None]]
 
 # A reply of the daemon: what is in a member goes on as it came.
 Members: TypeAlias = dict[str, msgspec.Raw]
@@ -53,8 +53,8 @@ class Exchange:
     def __init__(
         self,
         scope: Scope,
-        receive: Receive,
-        send: Send,
+        receive: AsgiReceive,
+        send: AsgiSend,
         *,
         daemon: Client,
         downloads: Client,

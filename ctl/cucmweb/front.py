@@ -24,11 +24,11 @@ import trio
 from cucmweb.admission import Callers
 from cucmweb.callers import Arrival, NotLetIn
 from cucmweb.config import WebConfig, accepts_host
-from cucmweb.exchange import Disconnected, Message, Receive, Scope, Send
+from cucmweb.exchange import AsgiReceive, AsgiSend, Disconnected, Message, Scope
 from cucmweb.operations import FOR_ANYBODY
 from cucmweb.problems import HttpProblem
 
-AsgiApplication: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+AsgiApplication: TypeAlias = Callable[[Scope, AsgiReceive, AsgiSend], Awaitable[None]]
 
 # As the daemon takes it for a call's request_id: printable ASCII, short.
 _SANE_ID = re.compile(rb"[ -~]{1,128}")
@@ -47,7 +47,7 @@ class Front:
         self._callers = callers
         self._rates = RequestRates(config.limits.requests)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: AsgiReceive, send: AsgiSend) -> None:
         if scope["type"] != "http":
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close"})
@@ -133,7 +133,7 @@ class RequestRates:
 class _Answered:
     """The two ends of a request, with what is known of its reply."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, patience: float) -> None:
+    def __init__(self, scope: Scope, receive: AsgiReceive, send: AsgiSend, patience: float) -> None:
         self.request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = self.request_id
         scope["state"] |= {"who": None, "by": "nobody"}

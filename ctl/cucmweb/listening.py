@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cucmd.service.systemd import inherited_sockets
 from cucmd.varlink.listener import unix_socket
-from cucmweb.config import Address
+from cucmweb.config import ListenAddress
 
 SOCKET_MODE = 0o660
 SOCKET_GROUP = "cucm"  # whose members are operators at the daemon's own socket too
@@ -21,7 +21,7 @@ class CannotListen(Exception):
 
 
 @contextmanager
-def open_sockets(listen: Address) -> Iterator[list[tuple[socket.socket, Address]]]:
+def open_sockets(listen: ListenAddress) -> Iterator[list[tuple[socket.socket, ListenAddress]]]:
     """Opens those of systemd, or one at `listen`, each with its address; they are closed at the
     end.
 
@@ -41,7 +41,7 @@ def open_sockets(listen: Address) -> Iterator[list[tuple[socket.socket, Address]
 
 
 @contextmanager
-def _socket_at(listen: Address) -> Iterator[socket.socket]:
+def _socket_at(listen: ListenAddress) -> Iterator[socket.socket]:
     if isinstance(listen, Path):
         with unix_socket(listen, SOCKET_MODE, group=SOCKET_GROUP) as bound:
             yield bound
@@ -56,12 +56,12 @@ def _socket_at(listen: Address) -> Iterator[socket.socket]:
         yield bound
 
 
-def _address_of(bound: socket.socket) -> Address:
+def _address_of(bound: socket.socket) -> ListenAddress:
     name = bound.getsockname()
     return Path(name) if bound.family == socket.AF_UNIX else (name[0], name[1])
 
 
-def written(address: Address) -> str:
+def written(address: ListenAddress) -> str:
     """Writes an address as `listen` of the configuration has it."""
     if isinstance(address, Path):
         return f"unix:{address}"

@@ -16,8 +16,8 @@ from cucmd.protocol import cases, jobs, knowledge
 
 # How a reply is sent: one object; a list that comes in pieces; an object a line, as it comes; text;
 # an archive; server-sent events.
-Form: TypeAlias = Literal["object", "list", "lines", "text", "zip", "tar", "events"]
-MEDIA: dict[Form, str] = {
+ReplyForm: TypeAlias = Literal["object", "list", "lines", "text", "zip", "tar", "events"]
+MEDIA: dict[ReplyForm, str] = {
     "object": "application/json",
     "list": "application/json",
     "lines": "application/x-ndjson",
@@ -40,7 +40,7 @@ class Operation(Struct, frozen=True):
     request: type[Struct]
     reply: type[Struct]
     gives: str | None = None
-    form: Form = "object"
+    form: ReplyForm = "object"
     status: int = 200
     takes: frozenset[str] | None = None
 
