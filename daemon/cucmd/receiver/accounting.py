@@ -31,7 +31,7 @@ IN_PARTS = "narrow the window, or collect path by path"
 _log = logging.getLogger(__name__)
 
 
-class OpenFile:
+class ArrivingFile:
     """A file while it arrives. `size`, in bytes, is changed by its upload alone."""
 
     __slots__ = ("number", "size")
@@ -126,18 +126,18 @@ class Accounting:
 
     # Files, from open to their end.
 
-    def begin(self, named: str, stored: str) -> OpenFile:
+    def begin(self, named: str, stored: str) -> ArrivingFile:
         """Begins the account of a file that exists on disk now. Both names are below the login's
         folder: `named` is the client's, `stored` the one on disk.
         """
         with self._lock:
-            file = OpenFile(self._files)
+            file = ArrivingFile(self._files)
             self._files += 1
             self._last[named] = file.number, stored
             self.tell(Opened(self.login, file.number, named, stored))
         return file
 
-    def end(self, file: OpenFile, sha256: str, *, closed: bool) -> bool:
+    def end(self, file: ArrivingFile, sha256: str, *, closed: bool) -> bool:
         """The file is not open any more; called once for each.
 
         Returns whether it counts as closed: not where the login was revoked meanwhile.
@@ -167,7 +167,7 @@ class Accounting:
             if (last := self._last.get(named)) is not None:
                 self.tell(Stamped(self.login, last[0], seconds))
 
-    def stamp(self, file: OpenFile, seconds: int) -> None:
+    def stamp(self, file: ArrivingFile, seconds: int) -> None:
         self.tell(Stamped(self.login, file.number, seconds))
 
     # What the client may still do. Raise RequestRefused.

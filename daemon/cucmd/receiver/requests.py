@@ -49,7 +49,7 @@ _REPLY_BYTES = 256 * 1024
 
 _ANEW = OpenFlag.TRUNCATE | OpenFlag.EXCLUSIVE
 
-Answer = Callable[["RequestHandler", int, Fields], bytes]
+AnswerRequest = Callable[["RequestHandler", int, Fields], bytes]
 
 
 class Listing:
@@ -311,7 +311,7 @@ class RequestHandler:
         return limits_reply(request, self._limits.handles)
 
 
-def _answer_to(kind: int) -> Answer:
+def _answer_to(kind: int) -> AnswerRequest:
     answer = _ANSWERS.get(kind)
     if answer is None:
         raise RequestRefused(*_REFUSALS.get(kind, (Status.UNSUPPORTED, "not supported here")))
@@ -327,7 +327,7 @@ def _check_size(wanted: int | None, size: int) -> None:
         raise RequestRefused(Status.PERMISSION_DENIED, "a size cannot be set here")
 
 
-_ANSWERS: dict[int, Answer] = {
+_ANSWERS: dict[int, AnswerRequest] = {
     PacketType.OPEN: RequestHandler._open,
     PacketType.CLOSE: RequestHandler._close,
     PacketType.WRITE: RequestHandler._write,

@@ -15,10 +15,10 @@ import random
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-Connection = TypeVar("Connection")
+T = TypeVar("T")
 
 
-class Unauthenticated(Generic[Connection]):
+class Unauthenticated(Generic[T]):
     """Counts connections that have not logged in, and is not for threads. `source` is what
     `source_of` returns; `limit` is for all together.
     """
@@ -28,16 +28,16 @@ class Unauthenticated(Generic[Connection]):
         self._limit = limit
         self._crowded = limit // 2
         self._chance = chance
-        self._waiting: dict[str, dict[Connection, None]] = {}  # source -> the oldest first
+        self._waiting: dict[str, dict[T, None]] = {}  # source -> the oldest first
 
-    def enter(self, source: str, connection: Connection) -> Connection | None:
+    def enter(self, source: str, connection: T) -> T | None:
         """Counts a new connection. Returns the one that must be cut for it, if any."""
         displaced = self._remove_oldest() if self._is_crowded() else None
         self._waiting.setdefault(source, {})[connection] = None
         self.total += 1
         return displaced
 
-    def leave(self, source: str, connection: Connection) -> None:
+    def leave(self, source: str, connection: T) -> None:
         """It has logged in, or has ended. Does nothing for one that is not counted."""
         waiting = self._waiting.get(source, {})
         if connection in waiting:
@@ -46,7 +46,7 @@ class Unauthenticated(Generic[Connection]):
         if not waiting:
             self._waiting.pop(source, None)
 
-    def _remove_oldest(self) -> Connection:
+    def _remove_oldest(self) -> T:
         """Removes the oldest of the address that has most. There is one."""
         most = max(self._waiting, key=lambda one: len(self._waiting[one]))
         oldest = next(iter(self._waiting[most]))

@@ -24,7 +24,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 
 from cucmd.failure import FULL_DISK, Code
-from cucmd.receiver.accounting import Accounting, OpenFile
+from cucmd.receiver.accounting import Accounting, ArrivingFile
 from cucmd.receiver.folder import attributes_of
 from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.limits import MIB, ReceiverLimits, RequestRefused, Status
@@ -50,7 +50,7 @@ class Upload:
     def __init__(  # noqa: PLR0917  # made in one place, by the handler
         self,
         descriptor: int,
-        file: OpenFile,
+        file: ArrivingFile,
         accounting: Accounting,
         space: FreeSpace,
         limits: ReceiverLimits,
