@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from cucmd.config import rules
 from cucmd.config.built_in import BUILT_IN
 from cucmd.config.errors import wrong_value
-from cucmd.config.keys import SECONDS, Kind, converted, kinds_of
+from cucmd.config.keys import SECONDS, ValueKind, converted, kinds_of
 from cucmd.config.model import SECTIONS, ClusterSettings, CredentialUse
 from cucmd.config.profiles import Profile, written_for
 from cucmd.config.reading import KeyPath, Reader
@@ -27,13 +27,13 @@ _LIMITS = ("concurrency", "connections", "jobs", "sessions_per_node", "job_bytes
 # The three sections that a cluster overrides, with the keys of each. In the cluster's table they
 # have no section of their own: no two have the same name. (`node` is a timeout and `nodes` the
 # nodes; `job` is a timeout and `jobs` a limit.)
-OVERRIDES: dict[str, dict[str, Kind]] = {
+OVERRIDES: dict[str, dict[str, ValueKind]] = {
     "ssh": SECTIONS["ssh"][1],
     "timeouts": SECTIONS["timeouts"][1],
     "limits": {name: SECTIONS["limits"][1][name] for name in _LIMITS},
 }
 _IS_NO_LIST = f"{SECONDS.description}; the nodes are in 'nodes'"
-CLUSTER: dict[str, Kind] = {
+CLUSTER: dict[str, ValueKind] = {
     **kinds_of(ClusterSettings),
     **OVERRIDES["ssh"],
     **OVERRIDES["timeouts"],

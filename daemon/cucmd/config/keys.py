@@ -19,8 +19,8 @@ from msgspec import Meta, Struct
 
 from cucmd.job.timeouts import MOST_SECONDS
 
-Kind: TypeAlias = Callable[[object], object]
-Rule: TypeAlias = Callable[[str], object]
+ValueKind: TypeAlias = Callable[[object], object]
+TextRule: TypeAlias = Callable[[str], object]
 
 
 class WrongElements(ValueError):
@@ -46,7 +46,7 @@ _PLAIN: dict[Any, Any] = {
 }
 
 
-def text(rule: Rule) -> Kind:
+def text(rule: TextRule) -> ValueKind:
     """Makes the kind of a string that the rule accepts."""
 
     def accept(value: object) -> object:
@@ -57,7 +57,7 @@ def text(rule: Rule) -> Kind:
     return accept
 
 
-def texts(rule: Rule) -> Kind:
+def texts(rule: TextRule) -> ValueKind:
     """Makes the kind of a list of strings, each of which the rule accepts."""
     element = text(rule)
 
@@ -78,18 +78,18 @@ def texts(rule: Rule) -> Kind:
     return accept
 
 
-def text_or_texts(rule: Rule) -> Kind:
+def text_or_texts(rule: TextRule) -> ValueKind:
     """Makes the kind of a string that the rule accepts, or of a list of them."""
     one, several = text(rule), texts(rule)
     return lambda value: several(value) if isinstance(value, list) else one(value)
 
 
-def or_empty(rule: Rule, empty: object = "") -> Rule:
+def or_empty(rule: TextRule, empty: object = "") -> TextRule:
     """Extends the rule for a key where "" stands for the default behaviour."""
     return lambda value: rule(value) if value else empty
 
 
-def kinds_of(struct: type[Struct]) -> dict[str, Kind]:
+def kinds_of(struct: type[Struct]) -> dict[str, ValueKind]:
     """Returns the keys that a table for this struct has, with what each accepts.
 
     A field of another type, such as the name of the table, has no key.
@@ -98,7 +98,7 @@ def kinds_of(struct: type[Struct]) -> dict[str, Kind]:
     return {name: kind for name, hint in hints.items() if (kind := kind_of(hint)) is not None}
 
 
-def kind_of(hint: Any) -> Kind | None:
+def kind_of(hint: Any) -> ValueKind | None:
     """Returns the kind that a field of this type accepts. None: it has no key."""
     if get_origin(hint) is Literal:
         hint = Annotated[hint, Meta(description=f"one of {', '.join(get_args(hint))}")]
@@ -107,7 +107,7 @@ def kind_of(hint: Any) -> Kind | None:
     return converted(hint, said.description) if isinstance(said, Meta) else said
 
 
-def converted(hint: Any, expected: str | None) -> Kind:
+def converted(hint: Any, expected: str | None) -> ValueKind:
     """Makes the kind that accepts what msgspec takes for that type."""
 
     def accept(value: object) -> object:

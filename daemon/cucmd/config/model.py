@@ -18,7 +18,7 @@ from msgspec.structs import asdict
 from cucmd.config import rules
 from cucmd.config.built_in import BUILT_IN
 from cucmd.config.errors import UnknownProfile
-from cucmd.config.keys import Kind, kinds_of, or_empty, text, texts, whole
+from cucmd.config.keys import ValueKind, kinds_of, or_empty, text, texts, whole
 from cucmd.config.profiles import Profile
 from cucmd.job.health import Thresholds
 from cucmd.job.job import HostKeyPolicy
@@ -234,7 +234,7 @@ class Config(Struct, frozen=True, dict=True):
 
 
 # By the names of their tables: the struct, and what each of its keys accepts.
-SECTIONS: dict[str, tuple[type[Struct], dict[str, Kind]]] = {
+SECTIONS: dict[str, tuple[type[Struct], dict[str, ValueKind]]] = {
     name: (type(value), kinds_of(type(value)))
     for name, value in asdict(Config()).items()
     if isinstance(value, Struct)

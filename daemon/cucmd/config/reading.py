@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from cucmd.config.errors import ConfigError, Problem, wrong_value
-from cucmd.config.keys import Kind, WrongElements
+from cucmd.config.keys import ValueKind, WrongElements
 from cucmd.config.model import SECTIONS
 from cucmd.paths import config_places, default_config
 
@@ -114,7 +114,9 @@ class Reader:
                 self.note((section, name), str(error))
         return accepted
 
-    def values(self, path: KeyPath, value: object, kinds: Mapping[str, Kind]) -> dict[str, object]:
+    def values(
+        self, path: KeyPath, value: object, kinds: Mapping[str, ValueKind]
+    ) -> dict[str, object]:
         """Converts the values of a table by their kinds. Refused ones are noted and left out."""
         table = self._table(path, value)
         self._refuse_unknown(path, table, tuple(kinds))

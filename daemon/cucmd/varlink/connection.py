@@ -60,7 +60,7 @@ from cucmd.varlink.interface import (
     standard,
     trace,
 )
-from cucmd.varlink.limits import BYTE, PIECE, Kind, OverLimit, Users
+from cucmd.varlink.limits import BYTE, PIECE, Held, OverLimit, Users
 from cucmd.varlink.requests import decode_request
 from cucmd.varlink.service import MethodEntry, MethodTable
 from cucmd.varlink.upgrade import UNREAD, NobodyReads, send_batches, send_upgraded
@@ -349,7 +349,7 @@ class ServerConnection:
         with trio.CancelScope() as self._call_scope:
             yield
 
-    def _hold(self, kind: Kind) -> AbstractContextManager[None]:
+    def _hold(self, kind: Held) -> AbstractContextManager[None]:
         return self._parts.users.hold(self._caller.uid, kind)
 
 

@@ -40,7 +40,7 @@ CREDIT = 0.02
 # To start a job of a thousand nodes and to list a thousand jobs together costs less.
 MOST_OWED = 1.0
 
-Kind: TypeAlias = Literal["connections", "requests", "streams", "large", "refused"]
+Held: TypeAlias = Literal["connections", "requests", "streams", "large", "refused"]
 
 
 class SocketLimits(msgspec.Struct, frozen=True):
@@ -69,7 +69,7 @@ class OverLimit(Exception):
 
 class _User:
     def __init__(self) -> None:
-        self.held: Counter[Kind] = Counter()
+        self.held: Counter[Held] = Counter()
         self.turn = trio.Lock()  # waited for in order
         self.free_at = -math.inf  # by the clock of trio
 
@@ -92,7 +92,7 @@ class Users:
         self._users: dict[int, _User] = {}
 
     @contextmanager
-    def hold(self, uid: int, kind: Kind) -> Iterator[None]:
+    def hold(self, uid: int, kind: Held) -> Iterator[None]:
         """Raises `OverLimit` instead of being entered."""
         maximum: int = getattr(self._limits, kind)
         held = self._user(uid).held
