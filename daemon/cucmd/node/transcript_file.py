@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from cucmd.node.ports import FileWriter, NodeTask, Ports
-from cucmd.vos import Token, Transcript
+from cucmd.vos import TerminalToken, Transcript
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class TranscriptFile:
         """What follows belongs to another attempt."""
         self._day = None
 
-    def received(self, tokens: list[Token]) -> None:
+    def received(self, tokens: list[TerminalToken]) -> None:
         self._write(self._transcript.received(tokens, self._stamp()))
 
     def sent(self, shown: str) -> None:

@@ -68,7 +68,7 @@ from cucmd.vos.forms import readable as readable
 from cucmd.vos.questions import QUIET_QUESTION as QUIET_QUESTION
 from cucmd.vos.said import quoted as quoted
 from cucmd.vos.said import refused_in as refused_in
-from cucmd.vos.screen import Token as Token
+from cucmd.vos.screen import TerminalToken as TerminalToken
 from cucmd.vos.services import ListedFile as ListedFile
 from cucmd.vos.services import parse_file_list as parse_file_list
 from cucmd.vos.status import Disk as Disk

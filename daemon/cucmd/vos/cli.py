@@ -45,7 +45,7 @@ from cucmd.vos.questions import (
     Prompts,
     ends_in_prompt,
 )
-from cucmd.vos.screen import EscapeFilter, Screen, Token
+from cucmd.vos.screen import EscapeFilter, Screen, TerminalToken
 from cucmd.vos.secrets import Secrets
 from cucmd.vos.states import (
     AskedForPrompt,
@@ -81,7 +81,7 @@ class Cli:
 
         question_after: seconds of silence after which a login counts as stopped at a question.
         """
-        self.heard: Callable[[list[Token]], None] | None = None
+        self.heard: Callable[[list[TerminalToken]], None] | None = None
         self._secrets = Secrets(secrets)
         self._filter = EscapeFilter()
         self._screen = Screen()
@@ -164,7 +164,7 @@ class Cli:
             events += self._confirm()
         return events
 
-    def _tell(self, tokens: list[Token]) -> None:
+    def _tell(self, tokens: list[TerminalToken]) -> None:
         if tokens and self.heard is not None:
             self.heard(tokens)
 

@@ -83,17 +83,17 @@ _PAGER_TEXT = re.compile("|".join(_PAGERS.values()))
 # echoed, the next question follows on the same line: so after an answer no pattern must stand
 # there. Each pattern ends in one way only: with alternatives that end differently the result would
 # depend on the split.
-_Row = tuple[Ask, re.Pattern[str], bool]
+_QuestionRow = tuple[Ask, re.Pattern[str], bool]
 
 
-def _row(ask: Ask, text: str, *, at_start: bool = False) -> _Row:
+def _row(ask: Ask, text: str, *, at_start: bool = False) -> _QuestionRow:
     return ask, re.compile(text, re.IGNORECASE), at_start
 
 
 _INDENT = re.compile(r"\s{0,40}")
 
-PAGERS: tuple[_Row, ...] = tuple(_row(ask, text) for ask, text in _PAGERS.items())
-DIALOGUE: tuple[_Row, ...] = (
+PAGERS: tuple[_QuestionRow, ...] = tuple(_row(ask, text) for ask, text in _PAGERS.items())
+DIALOGUE: tuple[_QuestionRow, ...] = (
     *PAGERS,
     _row(Ask.PASSWORD_AGAIN, _AGAIN),  # before the other one, which it may end in
     *(_row(ask, text, at_start=True) for ask, text in _FIXED.items()),
@@ -178,7 +178,7 @@ def asks_for_secret(line: str) -> bool:
 class Questions:
     """Finds each question of a segment once, while the segment grows."""
 
-    def __init__(self, rows: tuple[_Row, ...]) -> None:
+    def __init__(self, rows: tuple[_QuestionRow, ...]) -> None:
         self._rows = rows
         self._number = 0
         self.answered = 0  # where in the segment the last question that was answered ends

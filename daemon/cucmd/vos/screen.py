@@ -2,9 +2,9 @@
 lines.
 
 Every byte goes through `EscapeFilter` first, once; both `Screen` and `transcript.py` are given what
-comes out. That has no control character but those named at `Token`. Neither the tokens nor what is
-kept of them depend on how the bytes were split, and never more is kept than one line of limited
-length.
+comes out. That has no control character but those named at `TerminalToken`. Neither the tokens nor
+what is kept of them depend on how the bytes were split, and never more is kept than one line of
+limited length.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from enum import Enum, auto
 from typing import TypeAlias
 
 # A run of printable text (TAB included), or exactly one of the four below.
-Token: TypeAlias = str
+TerminalToken: TypeAlias = str
 NEWLINE = "\n"
 RETURN = "\r"
 BACKSPACE = "\b"
@@ -60,7 +60,7 @@ class EscapeFilter:
         self._parameters = ""
         self._length = 0
 
-    def feed(self, data: bytes, *, last: bool = False) -> Iterator[Token]:
+    def feed(self, data: bytes, *, last: bool = False) -> Iterator[TerminalToken]:
         """Yields the tokens of `data`; with `last` also a character that has not come whole."""
         text = self._decoder.decode(data, last)
         position = 0
@@ -74,7 +74,7 @@ class EscapeFilter:
                 if token is not None:
                     yield token
 
-    def _control(self, char: str) -> Token | None:
+    def _control(self, char: str) -> TerminalToken | None:
         match self._state:
             case _In.TEXT:
                 return self._plain(char)
@@ -90,7 +90,7 @@ class EscapeFilter:
         self._parameters = ""
         self._length = 0
 
-    def _plain(self, char: str) -> Token | None:
+    def _plain(self, char: str) -> TerminalToken | None:
         self._enter(_In.TEXT)
         if char == _ESCAPE:
             self._enter(_In.ESCAPE)
@@ -100,7 +100,7 @@ class EscapeFilter:
             return char
         return None
 
-    def _after_escape(self, char: str) -> Token | None:
+    def _after_escape(self, char: str) -> TerminalToken | None:
         self._length += 1
         if char == "[" and self._length == 1:
             self._enter(_In.CSI)
@@ -114,7 +114,7 @@ class EscapeFilter:
             return self._plain(char)
         return None
 
-    def _in_csi(self, char: str) -> Token | None:
+    def _in_csi(self, char: str) -> TerminalToken | None:
         if "@" <= char <= "~":
             erases = char == "K" and self._parameters in ("", "0", "1", "2")
             self._enter(_In.TEXT)
@@ -124,7 +124,7 @@ class EscapeFilter:
             return None
         return self._plain(char)
 
-    def _in_string(self, char: str) -> Token | None:
+    def _in_string(self, char: str) -> TerminalToken | None:
         self._length += 1
         if char == _ESCAPE:  # ESC \ ends the string; any other sequence ends it too
             self._enter(_In.ESCAPE)
@@ -163,7 +163,7 @@ class Screen:
         self._shortest = 0  # the least length that the segment had since the last None
         self._returned = False
 
-    def feed(self, tokens: Iterable[Token]) -> Iterator[str | None]:
+    def feed(self, tokens: Iterable[TerminalToken]) -> Iterator[str | None]:
         for token in tokens:
             if token == NEWLINE:
                 line = self._kept + self.segment

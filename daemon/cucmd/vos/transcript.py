@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from cucmd.vos.screen import BACKSPACE, ERASE_LINE, NEWLINE, RETURN, Token
+from cucmd.vos.screen import BACKSPACE, ERASE_LINE, NEWLINE, RETURN, TerminalToken
 from cucmd.vos.secrets import COVER, Secrets, masked, visible
 
 # At most one empty line in a row is written: a node may send them without end.
@@ -53,7 +53,7 @@ class Transcript:
         """From now on `secret` is masked in both directions."""
         self._secrets.add(secret)
 
-    def received(self, tokens: Iterable[Token], stamp: str) -> str:
+    def received(self, tokens: Iterable[TerminalToken], stamp: str) -> str:
         """Takes what the node sent at `stamp`. Returns what can be written of it by now."""
         self._stamp = stamp
         self._held += "".join(self._texts(tokens))
@@ -78,7 +78,7 @@ class Transcript:
 
     # What is received
 
-    def _texts(self, tokens: Iterable[Token]) -> Iterator[str]:
+    def _texts(self, tokens: Iterable[TerminalToken]) -> Iterator[str]:
         """Yields the visible text in them. Notes where its lines end."""
         offset = len(self._held)
         for token in tokens:

@@ -6,7 +6,7 @@
 from collections.abc import Callable, Iterable
 
 from cucmd import vos
-from cucmd.vos.screen import EscapeFilter, Screen, Token
+from cucmd.vos.screen import EscapeFilter, Screen, TerminalToken
 
 PASSWORD = "hunter2*+"  # the receiver's: known from `file get` on
 ADMIN_PASSWORD = "admin's own"
@@ -63,7 +63,7 @@ class Driver:
         self.events += [event for event in events if not isinstance(event, vos.Moving)]
 
 
-def tokens(data: bytes) -> list[Token]:
+def tokens(data: bytes) -> list[TerminalToken]:
     return list(EscapeFilter().feed(data))
 
 
