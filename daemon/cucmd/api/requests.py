@@ -30,7 +30,7 @@ LONGEST = 128  # characters of a text that a caller has made up
 _LONGEST_NAME = 64
 _QUOTES = "'\"`"
 
-Keyed: TypeAlias = StartRequest | RetryRequest
+KeyedRequest: TypeAlias = StartRequest | RetryRequest
 
 
 def list_filter(request: ListRequest) -> tuple[int, JobFilter]:
@@ -94,7 +94,7 @@ def name_of(asked: OnBehalfOf) -> str:
     return name
 
 
-def start_key(uid: int, request: Keyed, asked_by: str | None = None) -> StartKey | None:
+def start_key(uid: int, request: KeyedRequest, asked_by: str | None = None) -> StartKey | None:
     """Makes the key of a call of that user, if it has one; `asked_by`: of whom the user calls for.
 
     Raises `InvalidValue`.
@@ -108,7 +108,7 @@ def start_key(uid: int, request: Keyed, asked_by: str | None = None) -> StartKey
     return StartKey(uid, own, _digest(request))
 
 
-def _digest(request: Keyed) -> str:
+def _digest(request: KeyedRequest) -> str:
     """Returns that by which the same request is known again. Its password and request_id do not
     count, nor for whom it is, nor what is not set: a member that a later version adds changes
     nothing.

@@ -21,7 +21,7 @@ from cucmd.protocol import jobs as wire
 from cucmd.store import JobFilter
 from cucmd.varlink import StreamReply
 
-Replies: TypeAlias = AsyncGenerator[StreamReply, None]
+StreamReplies: TypeAlias = AsyncGenerator[StreamReply, None]
 
 # As many as a list has at most; unless it is configured so, no more jobs run and wait.
 _MOST = 1000
@@ -41,13 +41,13 @@ class WatchStreams:
         self._feed = feed
         self._wire = wire
 
-    def watch(self, request: wire.WatchRequest) -> Replies:
+    def watch(self, request: wire.WatchRequest) -> StreamReplies:
         changes = bool(request.changes)
         if request.job_id is not None:
             return self._job(request.job_id, changes=changes)
         return self._changes_of_all() if changes else self._all()
 
-    async def _job(self, prefix: str, *, changes: bool) -> Replies:
+    async def _job(self, prefix: str, *, changes: bool) -> StreamReplies:
         job_id = (await self._find(prefix)).job_id
         with self._feed.subscribe(job_id) as feed:
             job = await self._find(job_id)
@@ -69,7 +69,7 @@ class WatchStreams:
         reply = wire.WatchReply(change.sequence, change.missed, change=changed)
         return StreamReply(reply, continues=not job.ended)
 
-    async def _all(self) -> Replies:
+    async def _all(self) -> StreamReplies:
         with self._feed.subscribe(None) as feed:
             yield StreamReply(wire.WatchReply(0, 0, jobs=await self._newest()))
             while True:
@@ -79,7 +79,7 @@ class WatchStreams:
                 reply = wire.WatchReply(change.sequence, change.missed, job=job, jobs=state)
                 yield StreamReply(reply)
 
-    async def _changes_of_all(self) -> Replies:
+    async def _changes_of_all(self) -> StreamReplies:
         sent = _SentJobs()
         with self._feed.subscribe(None) as feed:
             yield StreamReply(wire.WatchReply(0, 0, jobs=await self._unfinished()))

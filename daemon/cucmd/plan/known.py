@@ -17,7 +17,7 @@ from cucmd.node_name import InvalidNode, node_key, parse_node
 from cucmd.store import StoredDiscovery
 
 # (host, port), the same for every spelling
-Key = tuple[str, int]
+NodeKey = tuple[str, int]
 PUBLISHER = "Publisher"
 _NAMED, _ASKED = "cluster", "node"
 
@@ -72,11 +72,11 @@ def places(config: Config, asked: Sequence[str], after: str | None = None) -> li
     return found[texts.index(after) + 1 :]
 
 
-def discoveries_by_key(discoveries: Iterable[StoredDiscovery]) -> dict[Key, StoredDiscovery]:
+def discoveries_by_key(discoveries: Iterable[StoredDiscovery]) -> dict[NodeKey, StoredDiscovery]:
     """Sorts them by the node that was asked, in the same order; of two of one node the first
     counts.
     """
-    by_asked: dict[Key, StoredDiscovery] = {}
+    by_asked: dict[NodeKey, StoredDiscovery] = {}
     for discovery in discoveries:
         for key in keys_of(discovery.asked):
             by_asked.setdefault(key, discovery)
@@ -84,14 +84,14 @@ def discoveries_by_key(discoveries: Iterable[StoredDiscovery]) -> dict[Key, Stor
 
 
 def known_cluster(
-    cluster: ClusterSettings, by_asked: Mapping[Key, StoredDiscovery]
+    cluster: ClusterSettings, by_asked: Mapping[NodeKey, StoredDiscovery]
 ) -> KnownCluster:
     """Returns a cluster of the configuration, with the newest of what its nodes have said."""
     keys = [key for name in cluster.members for key in keys_of(name)]
     mine = [by_asked[key] for key in keys if key in by_asked]
     last = max(mine, key=lambda one: one.found_at, default=None)
     found = () if last is None else last.found.members
-    member_of: dict[Key, Member] = {}
+    member_of: dict[NodeKey, Member] = {}
     for member in found:
         for key in _all_keys(member):
             member_of.setdefault(key, member)
@@ -120,7 +120,7 @@ def has_node(cluster: KnownCluster, name: str) -> bool:
     return any(not wanted.isdisjoint(_of(node)) for node in cluster.nodes)
 
 
-def keys_of(name: str) -> tuple[Key, ...]:
+def keys_of(name: str) -> tuple[NodeKey, ...]:
     """Returns the key of a node's name; none for a text that is no name of a node."""
     try:
         return (node_key(*parse_node(name)),)
@@ -128,12 +128,12 @@ def keys_of(name: str) -> tuple[Key, ...]:
         return ()
 
 
-def _of(node: ClusterNode) -> set[Key]:
+def _of(node: ClusterNode) -> set[NodeKey]:
     own = set(keys_of(node.node))
     return own if node.member is None else own | set(_all_keys(node.member))
 
 
-def _all_keys(member: Member) -> Iterator[Key]:
+def _all_keys(member: Member) -> Iterator[NodeKey]:
     """Yields the keys of a member by each of its names, all with the port by which it was named."""
     yield from keys_of(member.node)
     port = next((port for _, port in keys_of(member.node)), None)

@@ -22,8 +22,8 @@ from cucmd.job.node import Node
 from cucmd.node_name import InvalidNode, node_key, parse_node
 from cucmd.plan.known import (
     PUBLISHER,
-    Key,
     KnownCluster,
+    NodeKey,
     asked_cluster,
     discoveries_by_key,
     keys_of,
@@ -63,7 +63,7 @@ def expand(
         if name not in bases:
             raise InvalidValue(f"discovered[{position}]", wrong_value(name, "is not one of nodes"))
     by_asked = discoveries_by_key(discoveries)
-    nodes: dict[Key, Node] = {}
+    nodes: dict[NodeKey, Node] = {}
     for name in dict.fromkeys(names):  # once: to repeat a name must not cost work
         try:
             for node in _nodes(config, by_asked, name, discovered):
@@ -83,7 +83,10 @@ class _Unknown(Exception):
 
 
 def _nodes(
-    config: Config, by_asked: Mapping[Key, StoredDiscovery], name: str, discovered: Sequence[str]
+    config: Config,
+    by_asked: Mapping[NodeKey, StoredDiscovery],
+    name: str,
+    discovered: Sequence[str],
 ) -> Sequence[Node]:
     base, part = split_part(name)
     with_found = base in discovered

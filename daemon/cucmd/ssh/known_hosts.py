@@ -30,9 +30,7 @@ from cucmd.ssh.known_line import (
     parse_line,
 )
 
-Lines: TypeAlias = list[str]
-Change: TypeAlias = Callable[[Lines], Lines]
-Check: TypeAlias = Callable[[tuple[HostLine, ...]], None]
+ChangeLines: TypeAlias = Callable[[list[str]], list[str]]
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -61,10 +59,10 @@ class KnownHosts:
         self.path = path
         self._lock = threading.RLock()
         self._writing = threading.Lock()
-        self._saved: Lines = []  # as the file had it when it was last read or written
-        self._lines: Lines = []  # the same with `_unsaved`
+        self._saved: list[str] = []  # as the file had it when it was last read or written
+        self._lines: list[str] = []  # the same with `_unsaved`
         self._hosts = HostLines()
-        self._unsaved: list[Change] = []
+        self._unsaved: list[ChangeLines] = []
         self.load()
 
     def load(self) -> None:
@@ -130,7 +128,9 @@ class KnownHosts:
             if policy.host_keys == "accept-new" and not self._has(host, port, key):
                 self._remember(host, port, key)
 
-    def add(self, node: str, *keys: str, check: Check | None = None) -> bool:
+    def add(
+        self, node: str, *keys: str, check: Callable[[tuple[HostLine, ...]], None] | None = None
+    ) -> bool:
         """Trusts keys, as `parse_key` takes them, as that node's: all or none. Durable on return.
 
         check: is given the keys by which the node is known, while nobody else can add one, and
@@ -168,7 +168,7 @@ class KnownHosts:
         names = host_names(*parse_node(node))
         self.load()  # a line may have been added by hand
 
-        def change(lines: Lines) -> Lines:
+        def change(lines: list[str]) -> list[str]:
             kept = (_without(line, names) for line in lines)
             return [line for line in kept if line is not None]
 
@@ -212,7 +212,7 @@ class KnownHosts:
                 self._saved = lines
                 self._replace_lines(self._apply(self._unsaved, lines))
 
-    def _save_or_undo(self, change: Change) -> None:
+    def _save_or_undo(self, change: ChangeLines) -> None:
         try:
             self.save()
         except OSError:
@@ -222,7 +222,7 @@ class KnownHosts:
                     self._replace_lines(self._apply(self._unsaved, self._saved))
                     raise
 
-    def _change(self, change: Change) -> None:
+    def _change(self, change: ChangeLines) -> None:
         self._unsaved.append(change)
         self._replace_lines(change(self._lines))
 
@@ -234,19 +234,19 @@ class KnownHosts:
         if (line := parse_line(text)) is not None:
             self._hosts.add(line)
 
-    def _replace_lines(self, lines: Lines) -> None:
+    def _replace_lines(self, lines: list[str]) -> None:
         if lines != self._lines:
             parsed = (parse_line(line) for line in lines)
             self._hosts = HostLines(line for line in parsed if line is not None)
         self._lines = lines
 
     @staticmethod
-    def _apply(changes: Iterable[Change], lines: Lines) -> Lines:
+    def _apply(changes: Iterable[ChangeLines], lines: list[str]) -> list[str]:
         for change in changes:
             lines = change(lines)
         return lines
 
-    def _read(self) -> Lines:
+    def _read(self) -> list[str]:
         try:
             # Not as text: the line ends of other lines would change.
             text = self.path.read_bytes().decode("utf-8", "surrogateescape")
@@ -259,7 +259,7 @@ def _line_of(host: str, port: int, key: PublicKey) -> str:
     return f"{host_name(host, port)} {key}"
 
 
-def _adding(host: str, port: int, *keys: PublicKey) -> Change:
+def _adding(host: str, port: int, *keys: PublicKey) -> ChangeLines:
     new = [_line_of(host, port, key) for key in keys]
     return lambda lines: [*(text for text in lines if text not in new), *new]
 
