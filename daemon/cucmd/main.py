@@ -26,7 +26,7 @@ NO_LANDLOCK = (
 )
 
 
-class _Parser(argparse.ArgumentParser):
+class _ArgumentParser(argparse.ArgumentParser):
     """Reports an error in one line: argparse prints the usage too, which for `lab` fills a screen.
 
     Options cannot be abbreviated: an abbreviation would change its meaning with a new option.
@@ -48,7 +48,7 @@ class _Parser(argparse.ArgumentParser):
             print(message, end="", file=file)
 
 
-class _CommandParser(_Parser):
+class _CommandParser(_ArgumentParser):
     """Parses the arguments of one command. It reports unknown arguments itself: argparse would
     leave that to the parser of `cucmd`, whose help does not list the command's options.
     """
@@ -85,7 +85,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def _parser(command: str) -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = _ArgumentParser(
         prog="cucmd",
         description="Collects the logs of every node of a Cisco Unified CM cluster at once.",
         epilog="Without a command: serve. Jobs are started with cucmctl.",

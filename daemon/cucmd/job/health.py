@@ -140,7 +140,7 @@ def among(nodes: Sequence[tuple[str, Health | None]]) -> Iterator[tuple[str, Fin
             yield from _not_asked(cluster, asked)
 
 
-_Cluster = list[tuple[str, Health]]
+_ClusterHealth = list[tuple[str, Health]]
 
 
 def _address(name: str, health: Health | None) -> str:
@@ -154,16 +154,16 @@ def _address(name: str, health: Health | None) -> str:
     return name if name.count(":") > 1 else name.partition(":")[0]
 
 
-def _clusters(nodes: Sequence[tuple[str, Health | None]]) -> Iterable[_Cluster]:
+def _clusters(nodes: Sequence[tuple[str, Health | None]]) -> Iterable[_ClusterHealth]:
     """Groups the nodes whose tables have the same publisher; one without a table is in none."""
-    found: dict[str, _Cluster] = {}
+    found: dict[str, _ClusterHealth] = {}
     for name, health in nodes:
         if health is not None and health.named:
             found.setdefault(health.named[0], []).append((name, health))
     return found.values()
 
 
-def _not_asked(cluster: _Cluster, asked: set[str]) -> Iterator[tuple[str, Finding]]:
+def _not_asked(cluster: _ClusterHealth, asked: set[str]) -> Iterator[tuple[str, Finding]]:
     name, health = max(cluster, key=lambda one: len(one[1].named or ()))
     if others := [address for address in health.named or () if address not in asked]:
         more = f" and {len(others) - 3} more" if len(others) > 4 else ""
@@ -172,7 +172,7 @@ def _not_asked(cluster: _Cluster, asked: set[str]) -> Iterator[tuple[str, Findin
         yield name, Finding("cluster", LOOK, says, "give them too, or the name of the cluster")
 
 
-def _versions(cluster: _Cluster) -> Iterator[tuple[str, Finding]]:
+def _versions(cluster: _ClusterHealth) -> Iterator[tuple[str, Finding]]:
     """Compares versions, of each product apart: a server for presence has a version of its own. In
     the table of an old release no node has a product.
     """
@@ -197,7 +197,7 @@ def an_hour(seconds: float, within: int) -> bool:
     return abs(abs(seconds) - 3600) <= within
 
 
-def _clocks(cluster: _Cluster) -> Iterator[tuple[str, Finding]]:
+def _clocks(cluster: _ClusterHealth) -> Iterator[tuple[str, Finding]]:
     ahead = sorted(
         (health.clock_ahead, name) for name, health in cluster if health.clock_ahead is not None
     )

@@ -72,7 +72,7 @@ ALGORITHMS = {
 UNCOMMON_KEX = "ecdh-sha2-1.3.132.0.10"
 
 
-Seconds: TypeAlias = Annotated[float, Meta(ge=0, le=86_400)]
+Delay: TypeAlias = Annotated[float, Meta(ge=0, le=86_400)]
 
 
 class LabOptions(Shape, frozen=True, kw_only=True):
@@ -89,10 +89,10 @@ class LabOptions(Shape, frozen=True, kw_only=True):
     algorithms: str = "current"
     host_key: bytes | None = None  # a private key (PEM); None: a new one
     logon_message: str = ""
-    banner_delay: Seconds = 0.0
+    banner_delay: Delay = 0.0
     extra_question: Extra = Extra.NO
     ask_host_key: bool = False
-    sizing_delay: Seconds = 0.0
+    sizing_delay: Delay = 0.0
     timezone: ZoneInfo = ZoneInfo("UTC")
     packets: Annotated[int, Meta(ge=0, le=100_000)] = 40  # a second, on the network of a node
     stamps: bool = False  # real times in the first and the last line of traces

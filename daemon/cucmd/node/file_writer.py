@@ -35,7 +35,7 @@ PAUSE = 0.05
 _PIECE = 200
 
 
-class _Piece:
+class _QueuedPiece:
     """What is in the queue. `answered`: set once it is written, or `error` says why it is not."""
 
     __slots__ = ("answered", "data", "error", "file", "last")
@@ -59,7 +59,7 @@ class FileWriter:
     """Made by `open_file_writer`."""
 
     def __init__(self) -> None:
-        self._queue: SimpleQueue[_Piece | None] = SimpleQueue()
+        self._queue: SimpleQueue[_QueuedPiece | None] = SimpleQueue()
         self._hurry = threading.Event()  # ends the pause
         self._given = 0  # bytes; counted in trio's thread
         self._written = 0  # of these; counted in the thread
@@ -74,26 +74,26 @@ class FileWriter:
 
     def append(self, file: AppendedFile, data: bytes) -> None:
         """Never waits. An error is for whoever waits for `written` next."""
-        self._put(_Piece(file, data))
+        self._put(_QueuedPiece(file, data))
 
     async def written(self, file: AppendedFile) -> None:
         """Returns once all that was appended before is written; nothing is lost by a cancel.
 
         Raises what `AppendedFile.append` raised.
         """
-        await self._answer(_Piece(file, b"", trio.Event()))
+        await self._answer(_QueuedPiece(file, b"", trio.Event()))
 
     async def close(self, file: AppendedFile) -> None:
         """Closes the file once all is written. Nothing cancels that, and it has no time limit."""
         with trio.CancelScope(shield=True):
-            await self._answer(_Piece(file, b"", trio.Event(), last=True))
+            await self._answer(_QueuedPiece(file, b"", trio.Event(), last=True))
 
     def stop(self) -> None:
         """Ends the thread, once all is written. Nobody is to use the writer any more."""
         self._queue.put(None)
         self._hurry.set()
 
-    async def _answer(self, piece: _Piece) -> None:
+    async def _answer(self, piece: _QueuedPiece) -> None:
         assert piece.answered is not None
         self._put(piece)
         self._hurry.set()
@@ -101,7 +101,7 @@ class FileWriter:
         if piece.error is not None:
             raise piece.error
 
-    def _put(self, piece: _Piece) -> None:
+    def _put(self, piece: _QueuedPiece) -> None:
         self._given += _PIECE + len(piece.data)
         self._queue.put(piece)
 
@@ -118,7 +118,7 @@ class FileWriter:
         written until there is more.
         """
         pieces, last = self._take()
-        of_files: dict[AppendedFile, list[_Piece]] = {}
+        of_files: dict[AppendedFile, list[_QueuedPiece]] = {}
         for piece in pieces:
             of_files.setdefault(piece.file, []).append(piece)
         for file, its_pieces in of_files.items():
@@ -128,9 +128,9 @@ class FileWriter:
             self._run_in_trio(partial(_set_all, answers))
         return not last
 
-    def _take(self) -> tuple[list[_Piece], bool]:
+    def _take(self) -> tuple[list[_QueuedPiece], bool]:
         """Waits for one. Returns those that are in the queue, and whether that is all for ever."""
-        pieces: list[_Piece] = []
+        pieces: list[_QueuedPiece] = []
         piece = self._queue.get()
         while piece is not None:
             pieces.append(piece)
@@ -147,7 +147,7 @@ class FileWriter:
             pass  # trio has ended, and with it everybody who waits
 
 
-def _write(file: AppendedFile, pieces: list[_Piece]) -> None:
+def _write(file: AppendedFile, pieces: list[_QueuedPiece]) -> None:
     try:
         try:
             file.append(b"".join(piece.data for piece in pieces))

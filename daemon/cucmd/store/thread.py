@@ -57,7 +57,7 @@ import trio
 from cucmd.store.errors import StoreFailed
 
 T = TypeVar("T")
-Operation = Callable[[sqlite3.Connection], T]
+DatabaseOperation = Callable[[sqlite3.Connection], T]
 
 # Errors of SQLite that are about the values of one operation.
 _OF_ONE_OPERATION = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
@@ -66,7 +66,7 @@ _OF_ONE_OPERATION = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.I
 class _Queued(Generic[T]):
     """An operation with its answer: `result` or `error`, valid once `answered` is set."""
 
-    def __init__(self, operation: Operation[T], on_answer: Callable[[T], None]) -> None:
+    def __init__(self, operation: DatabaseOperation[T], on_answer: Callable[[T], None]) -> None:
         self.operation = operation
         self.on_answer = on_answer
         self.answered = trio.Event()
@@ -105,7 +105,7 @@ class DatabaseThread:
         self._thread.start()
 
     async def run(
-        self, operation: Operation[T], *, on_answer: Callable[[T], None] = lambda _: None
+        self, operation: DatabaseOperation[T], *, on_answer: Callable[[T], None] = lambda _: None
     ) -> T:
         """Runs `operation` in the thread, in a transaction, and returns its result.
 

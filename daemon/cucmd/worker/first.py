@@ -57,7 +57,7 @@ MOST_LISTENING = 16
 # What Python reads once it runs: modules that are imported late, encodings, time zones.
 SYSTEM = ("/usr", "/lib", "/lib64", "/etc/localtime", "/dev/urandom", "/dev/null")
 
-Role = Callable[[Channel], None]
+EntryPoint = Callable[[Channel], None]
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -84,9 +84,9 @@ def _kill_what_is_stopped(*_: object) -> None:
             os.kill(stopped.si_pid, signal.SIGKILL)
 
 
-def _imported(where: str) -> Role:
+def _imported(where: str) -> EntryPoint:
     module, _, name = where.partition(":")
-    role: Role = getattr(import_module(module), name)
+    role: EntryPoint = getattr(import_module(module), name)
     return role
 
 
@@ -99,7 +99,7 @@ def _own_folders() -> set[str]:
 class First:
     """`run` returns when the daemon has gone."""
 
-    def __init__(self, control: socket.socket, roles: Mapping[str, Role]) -> None:
+    def __init__(self, control: socket.socket, roles: Mapping[str, EntryPoint]) -> None:
         self._control = control
         self._roles = roles
         self._children: dict[int, tuple[int, int]] = {}  # pidfd -> (number, pid)
