@@ -112,7 +112,7 @@ KINDS = {
     "run": ("Commands", 7),
 }
 
-# Class names that stand in two files, and mean one thing in both.
+# Names of types that stand in two files, and mean one thing in both.
 TWO_HOMES = {
     # On the wire as 0.1.0 had them, and as the daemon has them.
     *("Failure", "Job", "Node", "Timeouts"),
@@ -125,6 +125,8 @@ TWO_HOMES = {
     # Blocking, and on trio.
     *("Calls", "Client", "Wire"),
 }
+
+CAMEL_CASE = re.compile("_*[A-Z][A-Za-z0-9]*[a-z][A-Za-z0-9]*")
 
 EVENT_LOOPS = {"trio", "asyncio", "asyncssh", "trio_asyncio"}
 # zoneinfo reads a file for a name, which a node or a person may have chosen.
@@ -285,13 +287,25 @@ def test_few_files_lie_loose_at_the_root() -> None:
     assert len(list(DAEMON.glob("*.py"))) <= MOST_LOOSE_FILES
 
 
-def test_a_class_name_means_one_thing() -> None:
+def types_at_the_top(file: Path) -> Iterator[str]:
+    """Yields the names of its classes, of its aliases of types, and of type variables but `T` and
+    the like.
+    """
+    for node in ast.parse(file.read_text()).body:
+        match node:
+            case ast.ClassDef(name=name):
+                yield name
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                if CAMEL_CASE.fullmatch(name):
+                    yield name
+
+
+def test_the_name_of_a_type_means_one_thing() -> None:
     homes: dict[str, list[str]] = {}
     for file in [file for folder in ALL for file in files_of(folder)]:
-        for node in ast.parse(file.read_text()).body:
-            if isinstance(node, ast.ClassDef):
-                name = node.name.lstrip("_")
-                homes.setdefault(name, []).append(str(file.relative_to(DAEMON.parent.parent)))
+        for name in types_at_the_top(file):
+            where = str(file.relative_to(DAEMON.parent.parent))
+            homes.setdefault(name.lstrip("_"), []).append(where)
     two = {name: files for name, files in homes.items() if len(files) > 1}
     assert {name: two[name] for name in two.keys() - TWO_HOMES} == {}
     assert sorted(TWO_HOMES - two.keys()) == []
