@@ -103,9 +103,14 @@ def _new_file(path: Path, whole: Callable[[], None], *, force: bool) -> Iterator
         if not force:
             _link(file, path)
             return
+        _lock(file.fileno())  # before it has a name: one without a lock is taken for a leftover
         name = _beside(path)
-        _link(file, name)
-        _rename_file(name, path)
+        try:
+            _link(file, name)
+            os.replace(name, path)
+        except BaseException:
+            name.unlink(missing_ok=True)
+            raise
 
 
 def _open_unnamed(folder: Path) -> int | None:
@@ -154,14 +159,6 @@ def _new_named_file(path: Path, whole: Callable[[], None], *, force: bool) -> It
         os.replace(name, path)
     except BaseException:
         _remove_unfinished(name)
-        raise
-
-
-def _rename_file(name: Path, path: Path) -> None:
-    try:
-        os.replace(name, path)
-    except BaseException:
-        name.unlink(missing_ok=True)
         raise
 
 

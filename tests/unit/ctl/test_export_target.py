@@ -6,7 +6,7 @@ import shutil
 import signal
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -158,6 +158,42 @@ def test_an_export_that_goes_on_is_left_alone_by_another_to_the_same_target(
             raise ZeroDivisionError
         assert names(tmp_path) == {going_on}
     assert names(tmp_path) == {"x"}
+
+
+def failed_export(path: Path, form: Format) -> None:
+    with suppress(ZeroDivisionError), target(path, form, force=True):
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("form", ["zip", "tar", "tgz"])
+def test_a_file_that_is_about_to_replace_another_is_left_alone_by_an_export_that_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: Format
+) -> None:
+    replace = os.replace
+
+    def meanwhile(name: Path, path: Path) -> None:
+        failed_export(path, form)
+        replace(name, path)
+
+    monkeypatch.setattr(os, "replace", meanwhile)
+    with target(tmp_path / "x", form, force=True):
+        pass
+    assert names(tmp_path) == {"x"}
+
+
+def test_a_signal_leaves_no_second_name_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = os.link
+
+    def ended(*arguments: Any, **options: Any) -> NoReturn:
+        link(*arguments, **options)
+        raise SystemExit
+
+    monkeypatch.setattr(os, "link", ended)
+    with pytest.raises(SystemExit), target(tmp_path / "x", "tar", force=True):
+        pass
+    assert names(tmp_path) == set()
 
 
 def test_a_link_with_such_a_name_is_not_followed(tmp_path: Path) -> None:
