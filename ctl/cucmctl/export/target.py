@@ -158,7 +158,7 @@ def _new_named_file(path: Path, whole: Callable[[], None], *, force: bool) -> It
         whole()
         os.replace(name, path)
     except BaseException:
-        _remove_unfinished(name)
+        _remove_to_the_end(name)
         raise
 
 
@@ -179,25 +179,30 @@ def _new_folder(path: Path, whole: Callable[[], None], *, force: bool) -> Iterat
             yield folder
             _refuse_existing(path, force=force)
             whole()
-            if os.path.lexists(path):
+            if force and os.path.lexists(path):
                 _exchange(folder, path)
-            else:
+                return
+            try:
                 folder.rename(path)
+            except OSError:
+                _refuse_existing(path, force=force)
+                raise
     except BaseException:
-        _remove_unfinished(folder)
+        _remove_to_the_end(folder)
         raise
 
 
 def _exchange(folder: Path, path: Path) -> None:
     """Puts the folder in place of what is there, which is never seen half-removed."""
     aside = _beside(path)
-    path.rename(aside)
     try:
+        path.rename(aside)
         folder.rename(path)
-    except BaseException:
-        aside.rename(path)
-        raise
-    _remove(aside)
+    finally:
+        if os.path.lexists(path):
+            _remove_to_the_end(aside)  # or another export does: it looks like what a kill leaves
+        else:
+            aside.rename(path)
 
 
 @contextmanager
@@ -211,20 +216,18 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _remove(path: Path) -> None:
+    """Removes what can be removed of it."""
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
+        shutil.rmtree(path, ignore_errors=True)
     else:
-        path.unlink()
+        path.unlink(missing_ok=True)
 
 
-def _remove_unfinished(path: Path) -> None:
+def _remove_to_the_end(path: Path) -> None:
     """Removes it to the end: people press Ctrl-C twice, or hold it."""
     before = {number: signal.signal(number, signal.SIG_IGN) for number in _ENDING}
     try:
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+        _remove(path)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

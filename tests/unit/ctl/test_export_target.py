@@ -181,6 +181,34 @@ def test_a_file_that_is_about_to_replace_another_is_left_alone_by_an_export_that
     assert names(tmp_path) == {"x"}
 
 
+def test_a_folder_that_was_replaced_may_be_removed_by_an_export_that_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove = shutil.rmtree
+
+    def meanwhile(path: Path, **options: bool) -> None:
+        monkeypatch.setattr(shutil, "rmtree", remove)
+        failed_export(tmp_path / "x", "dir")
+        remove(path, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", meanwhile)
+    (tmp_path / "x" / "old").mkdir(parents=True)
+    with target(tmp_path / "x", "dir", force=True):
+        pass
+    assert names(tmp_path) == {"x"}
+    assert names(tmp_path / "x") == set()
+
+
+def test_a_folder_that_comes_last_of_all_is_not_replaced_either(tmp_path: Path) -> None:
+    def whole() -> None:
+        (tmp_path / "x" / "of somebody else").mkdir(parents=True)
+
+    with pytest.raises(TargetExists), target(tmp_path / "x", "dir", force=False, whole=whole):
+        pass
+    assert names(tmp_path) == {"x"}
+    assert names(tmp_path / "x") == {"of somebody else"}
+
+
 def test_a_signal_leaves_no_second_name_of_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,6 +222,24 @@ def test_a_signal_leaves_no_second_name_of_a_file(
     with pytest.raises(SystemExit), target(tmp_path / "x", "tar", force=True):
         pass
     assert names(tmp_path) == set()
+
+
+def test_a_signal_leaves_the_folder_that_was_to_be_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+
+    def ended(path: Path, to: Path) -> NoReturn:
+        monkeypatch.setattr(Path, "rename", rename)
+        path.rename(to)
+        raise SystemExit
+
+    monkeypatch.setattr(Path, "rename", ended)
+    (tmp_path / "x" / "old").mkdir(parents=True)
+    with pytest.raises(SystemExit), target(tmp_path / "x", "dir", force=True):
+        pass
+    assert names(tmp_path) == {"x"}
+    assert names(tmp_path / "x") == {"old"}
 
 
 def test_a_link_with_such_a_name_is_not_followed(tmp_path: Path) -> None:
