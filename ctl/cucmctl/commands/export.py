@@ -224,22 +224,28 @@ class _ProgressLine:
         return self
 
     def __exit__(self, *details: object) -> None:
-        if self._shown:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        self._print("")
 
     def tell(self) -> None:
         if self._shown and (now := time.monotonic()) >= self._next:
             self._next = now + _EVERY
-            self._show(now)
+            self._print(self._text(now))
 
-    def _show(self, now: float) -> None:
+    def _text(self, now: float) -> str:
         whole = self._export.reply.length
         done = whole - self._export.left
         rate = done / max(now - self._began, 0.001)
         left = render.duration(self._export.left / rate) if rate else "-"
         text = f"{render.progress(done, whole)}  {100 * done // whole}%"
         text += f"  {render.size(int(rate))}/s  {left} left"
-        print(f"\r\x1b[K{text[:79]}", end="", file=sys.stderr, flush=True)
+        return text[:79]
+
+    def _print(self, text: str) -> None:
+        if self._shown:
+            try:
+                print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+            except OSError:
+                self._shown = False  # the terminal was closed, and the export goes on
 
 
 def _verify_arguments(parser: VerbParser) -> None:
