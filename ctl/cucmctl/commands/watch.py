@@ -140,15 +140,15 @@ def follow(
                     text_of(change.job)  # it is loaded now: an upgrade may replace it meanwhile
                 job = change.job or job
                 view.show(change)
+        if job is None or job.status not in render.JOB_ENDED:
+            raise ProtocolError(f"the watch of job {_id(job, name)} ended before the job did")
+        view.conclude(job)
     except KeyboardInterrupt:
         report_job_goes_on(job, name)
         return exits.INTERRUPTED
     except TimeoutError:
         printer.note(f"job {_id(job, name)} has not ended within {timeout:g} s; it goes on")
         return exits.WAIT_TIMED_OUT
-    if job is None or job.status not in render.JOB_ENDED:
-        raise ProtocolError(f"the watch of job {_id(job, name)} ended before the job did")
-    view.conclude(job)
     return exits.of_job(job)
 
 

@@ -1,6 +1,9 @@
 """`run`: its request, what it prints where, and how it ends."""
 
 import json
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -143,6 +146,27 @@ def test_the_exit_code_and_the_reason_of_a_node_that_failed(ctl, running):
     done = ctl("run", "a", "b", "--credential", "lab", "--", STATUS)
     assert done.returncode == 3
     assert "b: it said no" in done.stderr
+
+
+def test_ctrl_c_while_the_rest_is_waited_for_does_not_say_that_the_job_goes_on(
+    canned, environ, running
+):
+    running()
+    canned.on("Output", None)  # the daemon is stopped as the job ends
+    command = [sys.executable, "-m", "cucmctl", "--socket", str(canned.path), "run", "a", "b"]
+    with subprocess.Popen(
+        [*command, "--credential", "lab", "--", *STATUS.split()],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environ,
+    ) as process:
+        while "went away" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        stderr = process.communicate()[1]
+    assert process.returncode == 130
+    assert stderr == "cucmctl: job 3f2a00112233 has ended: succeeded\n"
 
 
 def test_a_refused_command_is_named(canned, ctl):
