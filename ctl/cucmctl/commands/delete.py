@@ -134,11 +134,16 @@ def _prune(arguments: argparse.Namespace) -> int:
             larger_than=arguments.larger_than,
             labels=labels,
         )
-        if not arguments.dry_run and not arguments.yes:
-            meant = prune(dry_run=True)
-            if meant.jobs and not _agreed_to_prune(meant):
+        ask = not (arguments.dry_run or arguments.yes)
+        reply = prune(dry_run=ask or arguments.dry_run)
+        while ask and reply.jobs:
+            if not _agreed_to_prune(reply):
                 return _nothing_deleted()
-        reply = prune(dry_run=arguments.dry_run)
+            shown, reply = _ids(reply), prune(dry_run=True)
+            if _ids(reply) <= shown:
+                reply = prune(dry_run=False)
+                break
+            printer.note("by now these would be deleted:")
     if arguments.json:
         printer.json_line(reply)
         return exits.DONE
@@ -150,6 +155,10 @@ def _prune(arguments: argparse.Namespace) -> int:
 def _agreed_to_prune(meant: PruneReply) -> bool:
     _show(meant, sys.stderr)
     return _says_yes(f"delete {_sum(meant)}")
+
+
+def _ids(reply: PruneReply) -> set[str]:
+    return {job.job_id for job in reply.jobs}
 
 
 def _show(reply: PruneReply, stream: TextIO) -> None:

@@ -117,15 +117,42 @@ def test_prune_shows_what_it_would_delete_and_asks(canned, terminal, summary, an
     assert [asked.get("dry_run") for _, asked in canned.calls] == [True]
     screen.type(f"{answer}\n")
     assert screen.ended() == code
-    assert len(canned.calls) == (2 if answer else 1)
-    assert canned.calls[-1][1].get("dry_run", False) is not bool(answer)
+    dry_runs = [asked.get("dry_run", False) for _, asked in canned.calls]
+    assert dry_runs == ([True, True, False] if answer else [True])
 
 
-def test_where_nothing_would_be_pruned_nobody_is_asked(canned, terminal):
+def test_prune_asks_again_where_another_job_has_ended_before_the_answer(canned, terminal, summary):
+    one, other = summary(), summary(job_id=OTHER)
+    later = canned.reply({"jobs": [other, one], "bytes": 9_000_000})
+    canned.on_each("Prune", (canned.reply({"jobs": [one], "bytes": 5_000_000}),), (later,))
+    screen = terminal("prune", "--label", "case=1")
+    screen.until("delete 1 job, 5.0 MB? [y/N]")
+    assert OTHER not in screen.screen
+    screen.type("y\n")
+    screen.until("delete 2 jobs, 9.0 MB? [y/N]")
+    assert OTHER in screen.screen
+    assert all(asked.get("dry_run") for _, asked in canned.calls)
+    screen.type("y\n")
+    assert screen.ended() == 0
+    assert [asked.get("dry_run", False) for _, asked in canned.calls] == [True, True, True, False]
+
+
+def test_prune_does_not_ask_again_where_a_job_has_gone_before_the_answer(canned, terminal, summary):
+    both = canned.reply({"jobs": [summary(job_id=OTHER), summary()], "bytes": 9_000_000})
+    canned.on_each("Prune", (both,), (canned.reply({"jobs": [summary()], "bytes": 5_000_000}),))
+    screen = terminal("prune", "--label", "case=1")
+    screen.until("delete 2 jobs, 9.0 MB? [y/N]")
+    screen.type("y\n")
+    assert screen.ended() == 0
+    assert len(canned.calls) == 3
+
+
+def test_where_nothing_would_be_pruned_nobody_is_asked_and_nothing_is(canned, terminal):
     canned.on("Prune", canned.reply({"jobs": [], "bytes": 0}))
     screen = terminal("prune", "--keep", "3")
     assert screen.ended() == 0
     assert "[y/N]" not in screen.screen
+    assert [asked.get("dry_run") for _, asked in canned.calls] == [True]
 
 
 def test_prune_in_json_is_the_reply(canned, ctl, summary):
