@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from typing import TypeAlias
 
 import msgspec
 
 from cucmweb.archive import send_archive
 from cucmweb.exchange import Exchange, Members, encoded
+from cucmweb.liveness import while_it_answers
 from cucmweb.operations import Operation, ReplyForm
 
 SendReply: TypeAlias = Callable[[Exchange, Operation], Awaitable[None]]
@@ -18,7 +20,9 @@ NULL = b"null"
 
 async def send_object(exchange: Exchange, operation: Operation) -> None:
     asked = await exchange.parameters(operation)
-    reply = await exchange.daemon.call(operation.method, encoded(asked), Members)
+    daemon, limited = exchange.daemon, operation.limited
+    async with nullcontext() if limited else while_it_answers(daemon):
+        reply = await daemon.call(operation.method, encoded(asked), Members, limited=limited)
     given = _given(reply, operation)
     headers = {}
     if operation.status == 201:

@@ -1,4 +1,4 @@
-"""Whether the daemon answers, also while a reply in pieces says nothing.
+"""Whether the daemon answers, also while a reply in pieces, or a long call, says nothing.
 
 Such a reply has no limit of time: one that follows a node is silent for as long as the node is. So
 the daemon is asked something else meanwhile, and where it does not answer that, the reply ends.

@@ -31,6 +31,7 @@ MEDIA: dict[ReplyForm, str] = {
 class Operation(Struct, frozen=True):
     """gives: the member of each reply that is sent, else all of it; of a list the one whose values
     are joined. takes: the members that a request may have beside those of its path; None: all.
+    limited: to the time of a call; else it takes as long as it takes, while the daemon answers.
     """
 
     verb: Literal["GET", "POST", "PATCH", "DELETE"]
@@ -43,6 +44,7 @@ class Operation(Struct, frozen=True):
     form: ReplyForm = "object"
     status: int = 200
     takes: frozenset[str] | None = None
+    limited: bool = True
 
     @property
     def has_body(self) -> bool:
@@ -91,6 +93,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Delete",
         cases.DeleteRequest,
         cases.DeleteReply,
+        limited=False,
     ),
     Operation(
         "POST",
