@@ -81,7 +81,7 @@ def from_body(body: bytes, known: Mapping[str, Any]) -> dict[str, Any]:
     if not body.strip():
         return {}
     try:
-        given = _MEMBERS.decode(body)
+        given = _MEMBERS.decode(body.decode())  # of values that go on it checks no text itself
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise invalid("body", "expected an object of JSON") from None
     for name in given:

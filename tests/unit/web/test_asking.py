@@ -55,8 +55,11 @@ def test_values_of_a_body_are_passed_on_as_they_came() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"[]", b"null", b"{", b"\xff", b'{"nodes": [}', b"[" * 100_000, b'{"a":' * 100_000],
-    ids=lambda body: str(body[:12]),
+    [
+        *(b"[]", b"null", b"{", b"\xff", b'{"nodes": [}', b'{"nodes": ["\xff"]}'),
+        *(b"[" * 100_000, b'{"a":' * 100_000),
+    ],
+    ids=lambda body: str(body[:16]),
 )
 def test_a_body_that_is_no_object_is_refused(body: bytes) -> None:
     with pytest.raises(HttpProblem) as caught:
