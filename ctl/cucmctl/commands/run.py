@@ -130,6 +130,8 @@ def _split(words: Sequence[str]) -> Iterator[list[str]]:
 def _from_file(name: str, password_file: str | None) -> list[str]:
     if name == password_file == "-":
         raise UsageError("--file and --password-file: only one of them can be standard input")
+    if name == "-" and sys.stdin is None:
+        raise UsageError("--file: -: standard input is closed")
     try:
         text = sys.stdin.read() if name == "-" else Path(name).read_text()
     except (OSError, UnicodeDecodeError) as error:

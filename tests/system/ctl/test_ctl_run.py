@@ -90,6 +90,12 @@ def test_commands_of_a_file(canned, ctl, running, tmp_path):
     assert asked(canned)["commands"] == {"lines": [STATUS, "utils ntp status"]}
 
 
+def test_standard_input_that_is_closed_has_no_commands(canned, in_shell):
+    process = in_shell("$CUCMCTL run a --credential lab --file - <&-")
+    assert "--file: -: " in process.communicate()[1]
+    assert (process.returncode, canned.calls) == (2, [])
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
