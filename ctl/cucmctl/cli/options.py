@@ -244,6 +244,7 @@ def _joined(arguments: Sequence[str]) -> Iterator[str]:
 
 
 _POSITIONAL = {"job": "JOB", "node": "NODE", "nodes": "NODE"}
+_LOCAL_PATHS = ("socket", "password_file", "file", "output")
 
 
 def _refuse_invalid_text(parsed: argparse.Namespace) -> None:
@@ -251,7 +252,7 @@ def _refuse_invalid_text(parsed: argparse.Namespace) -> None:
     for name, value in vars(parsed).items():
         texts = value if isinstance(value, list) else [value]
         for text in texts:
-            if isinstance(text, str) and name not in ("socket", "password_file"):
+            if isinstance(text, str) and name not in _LOCAL_PATHS:
                 try:
                     text.encode()
                 except UnicodeEncodeError:

@@ -191,7 +191,8 @@ def _check_standard_output(form: Format) -> None:
 def _report(export: Export | OpenExport, path: Path | None, *, as_json: bool) -> None:
     reply = export.reply
     if path is not None and as_json:
-        printer.json_line({"path": str(path.absolute()), **_fields(export)})
+        shown = os.fsencode(path.absolute()).decode("utf-8", "backslashreplace")
+        printer.json_line({"path": shown, **_fields(export)})
     elif path is not None:
         printer.line(printer.visible(str(path)))
     count = render.counting(reply.files, "file")

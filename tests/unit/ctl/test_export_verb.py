@@ -1,0 +1,100 @@
+"""The verb `export`: how it ends, whatever its terminal and its target are."""
+
+import gc
+import io
+import json
+import os
+import signal
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cucmctl import Client
+from cucmctl.export.received import Export
+from cucmctl.main import main
+from cucmd.protocol.cases import ExportReply
+
+JOB_ID = "3f2a00112233"
+ODD = os.fsdecode(b"caf\xe9")
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was() -> Iterator[None]:
+    """`main` is meant to be called once in a process."""
+    threshold, blocked = gc.get_threshold(), signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    gc.set_threshold(*threshold)
+
+
+class Daemon:
+    """Sends a tar with one file, `a`. `begun` is called as the first bytes are read."""
+
+    def __init__(self) -> None:
+        with tarfile.open(fileobj=(tar := io.BytesIO()), mode="w") as packed:
+            packed.addfile(tarfile.TarInfo("a"))
+        self.length = len(tar.getvalue())
+        self._bytes = io.BytesIO(tar.getvalue())
+        self.begun: Callable[[], None] = lambda: None
+
+    def receive_bytes(self, size: int, deadline: float) -> bytes:
+        if not self._bytes.tell():
+            self.begun()
+        return self._bytes.read(size)
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture
+def daemon(monkeypatch: pytest.MonkeyPatch) -> Daemon:
+    daemon: Any = Daemon()
+    export = Export(daemon, ExportReply(JOB_ID, daemon.length, 1, 0, 0))
+    monkeypatch.setattr(Client, "export_files", lambda *_, **__: None)
+    monkeypatch.setattr(Client, "export", lambda *_, **__: export)
+    whole: Daemon = daemon
+    return whole
+
+
+def names_in(path: Path) -> list[str]:
+    with zipfile.ZipFile(path) as archive:
+        return archive.namelist()
+
+
+def test_a_terminal_that_is_closed_does_not_end_it(
+    daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where its shell has let it go on: no signal comes."""
+    master, slave = os.openpty()
+    daemon.begun = lambda: os.close(master)
+    terminal = os.fdopen(slave, "w")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("sys.stderr", terminal)
+    assert main(["export", "3f2a", "-o", str(tmp_path / "x.zip")]) == 0
+    with suppress(OSError):
+        terminal.close()
+    assert names_in(tmp_path / "x.zip") == ["a"]
+
+
+@pytest.mark.usefixtures("daemon")
+@pytest.mark.parametrize("output", [[], ["-o", f"{ODD}.zip"]])
+def test_names_of_files_here_may_be_of_any_bytes(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    output: list[str],
+) -> None:
+    (tmp_path / ODD).mkdir()
+    monkeypatch.chdir(tmp_path / ODD)
+    assert main(["--json", "export", "3f2a", *output]) == 0
+    (made,) = Path().iterdir()
+    assert names_in(made) == ["a"]
+    said = json.loads(capsys.readouterr().out)["path"]
+    assert said == str(made.absolute()).replace("\udce9", "\\xe9")
