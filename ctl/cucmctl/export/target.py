@@ -147,19 +147,17 @@ def _link(file: IO[bytes], path: Path) -> None:
 
 @contextmanager
 def _new_named_file(path: Path, whole: Callable[[], None], *, force: bool) -> Iterator[IO[bytes]]:
-    name = _beside(path)
-    try:
-        descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        with os.fdopen(descriptor, "w+b") as file:
-            _lock(file.fileno())
+    with _unfinished(path, _make_file) as (name, descriptor):
+        with os.fdopen(descriptor, "w+b", closefd=False) as file:
             yield file
             _sync(file)
         _refuse_existing(path, force=force)
         whole()
         os.replace(name, path)
-    except BaseException:
-        _remove_to_the_end(name)
-        raise
+
+
+def _make_file(name: Path) -> int:
+    return os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
 
 
 def _sync(file: IO[bytes]) -> None:
@@ -172,24 +170,26 @@ def _sync(file: IO[bytes]) -> None:
 
 @contextmanager
 def _new_folder(path: Path, whole: Callable[[], None], *, force: bool) -> Iterator[Path]:
-    folder = _beside(path)
-    try:
-        folder.mkdir()
-        with _locked(folder):
-            yield folder
+    with _unfinished(path, _make_folder) as (folder, _):
+        yield folder
+        _refuse_existing(path, force=force)
+        whole()
+        if force and os.path.lexists(path):
+            _exchange(folder, path)
+            return
+        try:
+            folder.rename(path)
+        except OSError:
             _refuse_existing(path, force=force)
-            whole()
-            if force and os.path.lexists(path):
-                _exchange(folder, path)
-                return
-            try:
-                folder.rename(path)
-            except OSError:
-                _refuse_existing(path, force=force)
-                raise
-    except BaseException:
-        _remove_to_the_end(folder)
-        raise
+            raise
+
+
+def _make_folder(name: Path) -> int | None:
+    name.mkdir()
+    try:
+        return os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
 
 
 def _exchange(folder: Path, path: Path) -> None:
@@ -203,16 +203,6 @@ def _exchange(folder: Path, path: Path) -> None:
             _remove_to_the_end(aside)  # or another export does: it looks like what a kill leaves
         else:
             aside.rename(path)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        _lock(descriptor)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _remove(path: Path) -> None:
@@ -236,14 +226,49 @@ def _remove_to_the_end(path: Path) -> None:
 # What a kill leaves
 
 
+@contextmanager
+def _unfinished(path: Path, make: Callable[[Path], int | None]) -> Iterator[tuple[Path, int]]:
+    """Makes what has a name before it is whole, and locks it. Yields the name, and the descriptor;
+    it is removed where the block raises.
+
+    Until it is locked another export may take it for what a kill has left, and remove it. Then it
+    is made once more.
+    """
+    name = _beside(path)
+    try:
+        while (descriptor := _made(name, make)) is None:
+            name = _beside(path)
+        try:
+            yield name, descriptor
+        finally:
+            os.close(descriptor)
+    except BaseException:
+        _remove_to_the_end(name)
+        raise
+
+
+def _made(name: Path, make: Callable[[Path], int | None]) -> int | None:
+    """Makes and locks it. None: another export has it."""
+    descriptor = make(name)
+    if descriptor is not None and not (_lock(descriptor) and os.path.lexists(name)):
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
 def _beside(path: Path) -> Path:
     return path.parent / f".{path.name}.{os.urandom(_RANDOM // 2).hex()}{_END}"
 
 
-def _lock(descriptor: int) -> None:
-    """Locks it until it is closed: what is locked is being written."""
-    with suppress(OSError):  # a file system without locks
+def _lock(descriptor: int) -> bool:
+    """Locks it until it is closed: what is locked is being written. False: another export has."""
+    try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # a file system without locks
+    return True
 
 
 def _remove_leftovers(path: Path) -> None:

@@ -1,6 +1,7 @@
 """Where an export goes: what is not whole has no name there, whoever else writes to the same."""
 
 import errno
+import fcntl
 import os
 import shutil
 import signal
@@ -178,6 +179,49 @@ def test_a_file_that_is_about_to_replace_another_is_left_alone_by_an_export_that
     monkeypatch.setattr(os, "replace", meanwhile)
     with target(tmp_path / "x", form, force=True):
         pass
+    assert names(tmp_path) == {"x"}
+
+
+@pytest.mark.usefixtures("named")
+@pytest.mark.parametrize("form", FORMATS)
+def test_what_is_whole_and_has_no_name_yet_is_left_alone_by_an_export_that_begins(
+    tmp_path: Path, form: Format
+) -> None:
+    with target(
+        tmp_path / "x", form, force=False, whole=lambda: failed_export(tmp_path / "x", form)
+    ):
+        pass
+    assert names(tmp_path) == {"x"}
+
+
+@pytest.mark.usefixtures("named")
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("removing", [False, True])
+def test_what_is_removed_as_it_is_made_is_made_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: Format, removing: bool
+) -> None:
+    """An export that begins takes it for a leftover before it is locked. `removing`: that has it
+    locked, and goes on then.
+    """
+    lock = fcntl.flock
+    others: list[int] = []
+
+    def meanwhile(descriptor: int, operation: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", lock)
+        if removing:
+            (name,) = tmp_path.iterdir()
+            others.append(os.open(name, os.O_RDONLY))
+            lock(others[0], operation)
+        else:
+            failed_export(tmp_path / "x", form)
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", meanwhile)
+    with target(tmp_path / "x", form, force=False):
+        for one in others:
+            os.close(one)
+        failed_export(tmp_path / "x", form)
+        assert len(names(tmp_path)) == 1
     assert names(tmp_path) == {"x"}
 
 
