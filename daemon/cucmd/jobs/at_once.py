@@ -6,7 +6,7 @@ All of it lives in the trio thread.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import NamedTuple
 
@@ -128,8 +128,6 @@ class Holds:
     def __init__(self) -> None:
         self._readers: Counter[str] = Counter()
         self._changing: set[str] = set()
-        # Called with each job that is going to be changed: what reads it without a hold ends.
-        self.on_changing: Callable[[str], None] = lambda job_id: None
 
     def held(self, job_id: str) -> bool:
         """Says whether anybody reads or changes the job."""
@@ -156,7 +154,6 @@ class Holds:
         if job_id in self._readers:
             raise Busy(job_id, "it is being exported, verified or listed")
         self._changing.add(job_id)
-        self.on_changing(job_id)
         try:
             yield
         finally:

@@ -182,6 +182,7 @@ class Deletions:
                 raise Busy(job_id, "it was tried again")
             if self._stopped.is_set():
                 raise Draining
+            self._supervisor.on_changing(job_id)
             with trio.CancelScope(shield=True):
                 begun = await self._store.begin_deletion(job_id, record=record)
                 await self._remove(job_id, self._tell_begun(job, begun))

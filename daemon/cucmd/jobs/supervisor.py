@@ -66,6 +66,9 @@ class Supervisor:
         self._places = Places(limits, self._live)
         self.ended = 0  # jobs whose last connection has closed, since the start
         self.on_closed: Callable[[str], None] = lambda job_id: None  # called with each such job
+        # Called with each of them that is going to be changed: what reads it without a hold ends.
+        # Not before it is closed, since that may begin to read it.
+        self.on_changing: Callable[[str], None] = lambda job_id: None
         self._start_keys = StartKeys(services.store)
         self.holds = Holds()
         self._draining = False
@@ -227,6 +230,7 @@ class Supervisor:
             raise FilesDeleted(job.job_id)
         planned, tasks = plan(job)
         with self._places.one(job.job_id, uid):
+            self.on_changing(job.job_id)
             with trio.CancelScope(shield=True):
                 after = await self._services.store.reopen_job(job, planned, key)
             return None if after is None else self._begin(after, tasks, queued_by=uid)

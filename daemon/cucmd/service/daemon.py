@@ -161,7 +161,7 @@ async def _daemon(
                     retention.job_closed()
 
                 supervisor.on_closed = closed
-                supervisor.holds.on_changing = coverage.drop
+                supervisor.on_changing = coverage.drop
                 jobs = Jobs(
                     supervisor,
                     services.feed,

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from cucmd.config import Limits
 from cucmd.failure import Code
 from cucmd.job.job import Job
+from cucmd.jobs.deletion import Deletions
 from cucmd.jobs.errors import AtLimit, Busy
 from cucmd.node.ports import NodeTask
 from cucmd.store import JobFilter, StoreFailed
@@ -185,6 +186,38 @@ async def test_a_label_that_is_set_while_a_job_is_closed_is_kept_and_the_job_is_
         (listed,) = await harness.store.closed_jobs()
         assert listed.labels == {"a": "1"}
         assert await harness.store.ended_but_open() == ()
+
+
+@pytest.mark.parametrize("change", ["retry", "delete"])
+async def test_what_reads_a_job_once_it_is_closed_is_told_of_a_change_that_waits_for_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        close, closing, go_on = harness.store.close_job, trio.Event(), trio.Event()
+        told: list[str] = []
+
+        async def close_late(job_id: str, ended_at: float | None) -> Job | None:
+            closing.set()
+            await go_on.wait()
+            return await close(job_id, ended_at)
+
+        async def change_it() -> None:
+            if change == "retry":
+                await retry(harness, job_id)
+            else:
+                await Deletions(harness.supervisor, harness.store).delete(job_id, record=True)
+
+        monkeypatch.setattr(harness.store, "close_job", close_late)
+        harness.supervisor.on_closed = lambda job_id: told.append("closed")
+        harness.supervisor.on_changing = lambda job_id: told.append("changing")
+        harness.behaviours = {"a": fails_with(Code.CONNECTION_LOST)}
+        job_id = await harness.start("a")
+        await closing.wait()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(change_it)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            go_on.set()
+        assert told[:2] == ["closed", "changing"]
 
 
 async def test_a_job_whose_end_could_not_be_saved_is_closed_once_it_can(

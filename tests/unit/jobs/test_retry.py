@@ -128,7 +128,7 @@ async def test_what_reads_a_job_without_a_hold_is_told_of_a_retry(tmp_path: Path
         job_id = await failed_job(harness)
         await harness.supervisor.closed(job_id)
         told: list[str] = []
-        harness.supervisor.holds.on_changing = told.append
+        harness.supervisor.on_changing = told.append
         with harness.supervisor.holds.reading(job_id), pytest.raises(Busy):
             await retry(harness, job_id)
         assert told == []
