@@ -137,8 +137,10 @@ class Supervisor:
         job_id = run.job.job_id
         try:
             await run.run()
-            if run.job.ended and run.recorded:
-                await self._close(run)
+            store, draining = self._services.store, lambda: self._draining
+            done = run.job.ended and run.recorded
+            if done and await close_job(store, job_id, run.ended_at, draining):
+                self.on_closed(job_id)
         except Exception:
             log.exception("job %s: a defect", job_id)
         finally:
@@ -153,11 +155,6 @@ class Supervisor:
         """
         self._live.pop(job.job_id, None)
         self._services.feed.publish(job)
-
-    async def _close(self, run: JobRun) -> None:
-        store, draining = self._services.store, lambda: self._draining
-        if await close_job(store, run.job.job_id, run.ended_at, draining):
-            self.on_closed(run.job.job_id)
 
     async def cancel(self, prefix: str, nodes: Sequence[str] | None) -> tuple[Job, bool]:
         """Cancels a job or nodes of it; returns it, durable, and whether this changed anything.
@@ -244,7 +241,10 @@ class Supervisor:
         while (run := await self._run_of(job.job_id)) is not None:
             if await run.relabel(change):
                 return run.shown()
-            await run.kept.wait()
+            with trio.move_on_after(run.job.timeouts.grace):  # as `closed` does
+                await run.kept.wait()
+                continue
+            raise Busy(job.job_id, _why_open(run))
         # Not while it is deleted: one that is to be kept from that must hear that it is too late.
         with self.holds.reading(job.job_id):
             with trio.CancelScope(shield=True):

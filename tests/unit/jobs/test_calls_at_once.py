@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import trio
 from msgspec.structs import replace
+from trio.testing import MockClock
 
 from cucmd.config import Limits
 from cucmd.failure import Code
@@ -186,6 +187,23 @@ async def test_a_label_that_is_set_while_a_job_is_closed_is_kept_and_the_job_is_
         (listed,) = await harness.store.closed_jobs()
         assert listed.labels == {"a": "1"}
         assert await harness.store.ended_but_open() == ()
+
+
+async def test_a_label_waits_no_longer_for_a_close_than_a_grace_lasts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        refused = trio.Event()
+
+        async def refuse(job_id: str, ended_at: float | None) -> Job | None:
+            refused.set()
+            raise StoreFailed("the disk is full")
+
+        monkeypatch.setattr(harness.store, "close_job", refuse)
+        job_id = await harness.start("a")
+        await refused.wait()
+        with trio.fail_after(600), pytest.raises(Busy):
+            await harness.supervisor.relabel(job_id, lambda job: job)
 
 
 @pytest.mark.parametrize("change", ["retry", "delete"])
