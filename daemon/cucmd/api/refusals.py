@@ -18,6 +18,7 @@ from msgspec import Struct
 from cucmd.api.requests import short_text
 from cucmd.cases.exported import CannotExport
 from cucmd.config import CredentialRefused, InvalidValue, UnknownCredential, UnknownProfile
+from cucmd.config.rules import is_credential_name
 from cucmd.jobs import errors as jobs
 from cucmd.protocol import errors as wire_errors
 from cucmd.protocol.jobs import INTERFACE
@@ -46,8 +47,9 @@ def refusals(caller: Caller | None = None) -> Iterator[None]:
     except UnknownProfile as e:
         raise error(wire_errors.ProfileNotFound(e.name)) from None
     except UnknownCredential as e:
-        # Only the log says where it was looked for.
-        log.warning("%s", e, extra=caller.for_log if caller else None)
+        # Only the log says where it was looked for. What is no name may be the password.
+        said = e if is_credential_name(e.name) else f"no credential: {e.reason}"
+        log.warning("%s", said, extra=caller.for_log if caller else None)
         raise error(wire_errors.CredentialNotFound(e.name, e.cluster)) from None
     except CredentialRefused as e:
         raise invalid("login.credential", str(e)) from None

@@ -93,6 +93,17 @@ async def test_a_refused_start_has_its_id(
     assert_refused(caught.value, name, given, caplog)
 
 
+@pytest.mark.parametrize(("given", "logged"), [("cucmd.berlin", True), ("pass word!", False)])
+async def test_what_is_no_name_of_a_credential_is_not_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, given: str, logged: bool
+) -> None:
+    async with api(tmp_path) as a:
+        with pytest.raises(VarlinkError) as caught:
+            await a.start(login=Login(credential=given))
+    assert isinstance(caught.value.parameters, wire_errors.CredentialNotFound)
+    assert (given in caplog.text) == logged
+
+
 @pytest.mark.parametrize("given", ["case 1/2", None])
 @pytest.mark.parametrize("name", ["JobNotFound", "NodeNotFound", "InvalidRequest"])
 async def test_a_refused_cancel_has_its_id(
