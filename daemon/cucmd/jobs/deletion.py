@@ -175,11 +175,8 @@ class Deletions:
         """Deletes a closed job. `listed`: as a rule has found it; None: it was named."""
         with self._supervisor.holds.changing(job_id):
             job = await self._supervisor.closed(job_id)
-            # What has become of it since the list was made: others were deleted before it.
-            if listed is not None and retention.KEEP in job.labels:
-                raise Busy(job_id, "it is kept")
-            if listed is not None and summarise(job).completed_at != listed.completed_at:
-                raise Busy(job_id, "it was tried again")
+            if listed is not None and not _is_as_listed(job, listed):
+                raise Busy(job_id, "the rule may not mean it any more")
             if self._stopped.is_set():
                 raise Draining
             self._supervisor.on_changing(job_id)
@@ -231,6 +228,18 @@ class RetentionTask:
             await self._deletions.retain(self._settings())
             with trio.move_on_after(EVERY):
                 await self._news.wait()
+
+
+def _is_as_listed(job: Job, listed: ClosedJob) -> bool:
+    """Says whether that for which a rule has meant the job is still so: others were deleted since
+    the list was made.
+    """
+    return (
+        retention.KEEP not in job.labels
+        and listed.labels.items() <= job.labels.items()
+        and job.completed_at == listed.completed_at
+        and not (listed.bytes and job.files_deleted)
+    )
 
 
 def _for_watchers(row: JobRow) -> Job:

@@ -17,10 +17,11 @@ from cucmd.config import Retention
 from cucmd.failure import Code
 from cucmd.job.job import Job
 from cucmd.jobs import deletion
-from cucmd.jobs.deletion import EVERY, RetentionTask
+from cucmd.jobs.deletion import EVERY, Deletions, RetentionTask
 from cucmd.jobs.errors import Busy, Draining, FilesDeleted, UnknownJob
 from cucmd.node.ports import NodeTask, Report
 from cucmd.protocol.cases import PruneRequest
+from cucmd.received_file import ReceivedFile
 from cucmd.store import JobRow, StoreFailed
 from cucmd.varlink import Caller
 from rig.in_process import InProcess
@@ -200,6 +201,30 @@ async def test_a_label_that_is_set_while_others_are_pruned_counts(
         removed_meanwhile(monkeypatch, label_meanwhile)
         assert [one.job.job_id for one in await harness.deletions.prune(EVERYTHING)] == [newer]
         assert await harness.left() == [older]
+
+
+@pytest.mark.parametrize("changed", ["labelled", "without files"])
+async def test_a_job_that_the_rule_means_no_more_stays_though_others_were_deleted_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    async def work(task: NodeTask, report: Report) -> tuple[str, ...]:
+        report.kept(ReceivedFile("a", "a/files/x.txt", 1))
+        return ()
+
+    async with opened(tmp_path) as harness:
+        harness.supervised.behaviours = {"a": work}
+        older, newer = [await harness.job(labels={"case": "1"}) for _ in range(2)]
+
+        async def change_meanwhile(job_id: str) -> None:
+            if job_id == newer and changed == "labelled":
+                await harness.supervisor.relabel(older, lambda job: replace(job, labels={}))
+            elif job_id == newer:  # others are deleted between the two
+                await Deletions(harness.supervisor, harness.store).delete(older, record=False)
+
+        removed_meanwhile(monkeypatch, change_meanwhile)
+        rule = Prune(labels={"case": "1"}, larger_than=0)
+        assert [one.job.job_id for one in await harness.deletions.prune(rule)] == [newer]
+        assert (await harness.supervisor.find(older)).job_id == older
 
 
 async def test_a_dry_run_deletes_nothing(tmp_path: Path) -> None:
