@@ -8,6 +8,7 @@ the node has removed the file meanwhile. What is wrong with one job is logged, a
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 from collections import Counter
@@ -129,8 +130,8 @@ def _planned(replan: Replan, job: Job) -> Sequence[NodeTask | None] | None:
         return None
 
 
-# Of a node: path -> size of a file that is not complete; None: it is.
-_Known: TypeAlias = dict[str, int | None]
+# Of a node: path -> what the store has of an output; None: it is another file.
+_Known: TypeAlias = dict[str, ReceivedFile | None]
 
 
 class RecoveredFiles(NamedTuple):
@@ -176,7 +177,7 @@ async def recover_files(store: Store, job: Job, directory: Path) -> RecoveredFil
 
 class _Search:
     """Looks for files on disk that the store does not have, and saves them as incomplete. So is an
-    output that has grown since an earlier try put it on record: a later one was writing it.
+    output that was written since an earlier try put it on record: a later one has done that.
 
     received   node -> bytes, of the store's files and of those on disk: since it was queued last
     found      how many the store did not have
@@ -253,7 +254,7 @@ async def _by_node(
                     yield node, known
                     known = {}
                 node = file.node
-                known[file.path] = None if file.complete else file.size
+                known[file.path] = file if file.path.split("/")[1:2] == [OUTPUT] else None
                 count(file)
     if node is not None:
         yield node, known
@@ -284,7 +285,8 @@ def drop_half_written(state: Path) -> None:
 
 
 def _not_stored(known: _Known, node: Node, directory: Path) -> list[ReceivedFile]:
-    """Finds a node's files on disk that are not among `known`, and the outputs that have grown.
+    """Finds a node's files on disk that are not among `known`, and the outputs that were written
+    since they were put on record.
 
     Raises `OSError`.
     """
@@ -293,14 +295,26 @@ def _not_stored(known: _Known, node: Node, directory: Path) -> list[ReceivedFile
 
     def is_new(path: str, size: int) -> bool:
         was = known.get(path)
-        grown = was is not None and size > was and path.startswith(f"{folder}/{OUTPUT}/")
-        return path not in known or grown
+        written = was is not None and _differs(directory / path, size, was, node)
+        return path not in known or written
 
     return [
         ReceivedFile(node.node, path, size, attempt=node.attempt)
         for path, size in _files_below(directory, folder)
         if is_new(path, size)
     ]
+
+
+def _differs(path: Path, size: int, was: ReceivedFile, node: Node) -> bool:
+    """Says whether an output is not as the store has it, where a later try may have written it: the
+    name is the same in each. Raises `OSError`.
+    """
+    if was.complete and was.attempt > node.attempts_before:
+        return False
+    if size != was.size or not was.sha256:
+        return size != was.size
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() != was.sha256
 
 
 def _files_below(directory: Path, folder: str) -> Iterator[tuple[str, int]]:

@@ -1,8 +1,11 @@
 """A job that runs commands: its output is on record, and a restart does not run them twice."""
 
+import hashlib
 from pathlib import Path
 
 import msgspec
+import pytest
+from msgspec.structs import replace
 
 from cucmd.cases.archive import Archive
 from cucmd.failure import Code
@@ -126,3 +129,27 @@ async def test_an_output_that_a_later_try_was_writing_at_a_kill_is_on_record_as_
         await harness.ended(job.job_id)
         files = await harness.store.files(job.job_id)
     assert [(file.size, file.complete) for file in files] == [(17, False), (7, True)]
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [("before\n", (7, True, 1)), ("after!\n", (7, False, 2)), ("now\n", (4, False, 2))],
+    ids=["not yet", "as long", "shorter"],
+)
+async def test_an_output_that_a_retry_had_written_again_at_a_kill_is_on_record_as_it_is(
+    tmp_path: Path, now: str, expected: tuple[int, bool, int]
+) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        job = harness.job("a", work=WORK, retries=1)
+        tried = replace(job.nodes[0], attempt=2, attempts_before=1, retries=1)
+        await harness.store.add_job(replace(job, nodes=(tried,)))
+        path = harness.supervisor.directory(job.job_id) / "a" / NAME
+        path.parent.mkdir(parents=True)
+        path.write_text(now)
+        digest = hashlib.sha256(b"before\n").hexdigest()
+        file = ReceivedFile("a", f"a/{NAME}", 7, digest, complete=True, attempt=1)
+        await harness.store.save_files(job.job_id, [file])
+        await harness.supervisor.recover(lambda job: None)
+        await harness.ended(job.job_id)
+        (found,) = await harness.store.files(job.job_id)
+    assert (found.size, found.complete, found.attempt) == expected
