@@ -158,7 +158,8 @@ class NodeSession:
     async def _next_or_empty_line(self) -> Event | None:
         """Waits for the next event, or gives None: the node was silent, and was sent an empty line.
 
-        None is sent where the last line is not finished: it may be a question, for a password even.
+        None is sent where the last line is not finished, or more has come by now: it may be a
+        question, for a password even.
         """
         self._silent_since = trio.current_time()
         while True:
@@ -168,7 +169,8 @@ class NodeSession:
             if event is not None:
                 return event
             if trio.current_time() >= ends:
-                await self._send(self._cli.empty_line(), "")
+                if await self._is_silent():
+                    await self._send(self._cli.empty_line(), "")
                 return None
 
     # One line at the prompt. Each method raises `InvalidArgument` for what must not be typed, and

@@ -7,6 +7,7 @@ import trio
 
 from cucmd.failure import Code
 from cucmd.job.timeouts import Timeouts
+from cucmd.node.dialogue import EMPTY_LINE_AFTER
 from rig.scripted_node import GREETING, Node, Script, appliance, failed, node_task, scripted
 from rig.scripted_node import matches_nothing as file_get
 
@@ -85,3 +86,18 @@ async def test_a_banner_that_stops_for_seconds_in_the_middle_of_a_line(
         why = await failed(node, node_task(tmp_path))
         assert why.code is Code.NO_FILES_MATCHED
         assert "" not in node.lines
+
+
+async def test_a_question_that_came_while_the_loop_stood_still_is_given_no_empty_line(
+    tmp_path: Path, autojump_clock: Clock
+) -> None:
+    async def asks_late(node: Node) -> None:
+        await node.say(*GREETING)
+        await trio.sleep(EMPTY_LINE_AFTER)  # the loop finds both in one turn: this, and the silence
+        await node.say("Current password: ", end="")
+        await hang(node)
+
+    async with scripted(asks_late) as node:
+        why = await failed(node, node_task(tmp_path))
+        assert why.code is Code.LOGIN_QUESTION
+        assert node.lines == []
