@@ -351,8 +351,9 @@ class FileGetDialogue(State):
         words, prompt, _ = (self._growing or self._behind).rpartition(texts.PROMPT)
         if words.strip() and not self._prompts.is_known(words + prompt) and not self.interrupted:
             self._interpret(words)  # the node did not end the line
-        if self._answers.receiver is None and self._sizes.files and not self.interrupted:
-            return [Declined()]
+        sized = self._sizes.known
+        if self._answers.receiver is None and sized and not self.interrupted:
+            return [Declined() if sized.files else NothingMatched()]
         proven = self._stage is Stage.AGREED and self._said.unreachable
         if self._answer.is_missing and not proven:
             self._show(Evidence.PROMPT_BEFORE_ANSWER)

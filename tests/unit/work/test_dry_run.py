@@ -10,6 +10,7 @@ from cucmd.failure import Code, NodeFailed
 from cucmd.job.collect import Collect, DryRun, PathSize, Sizes
 from cucmd.work.dry_run import dry_run
 from rig.scripted_node import (
+    COMPLETED,
     QUESTIONS,
     Answer,
     Node,
@@ -68,6 +69,11 @@ async def asks_unsized(node: Node, line: str) -> None:
         pass
 
 
+async def goes_back_unsized(node: Node, line: str) -> None:
+    await node.say("Number of files affected: 3", "40 bytes in all")
+    await node.ask(QUESTIONS[0])
+
+
 async def is_silent(node: Node, line: str) -> None:
     while await node.read_line() != "^C":
         pass
@@ -108,10 +114,16 @@ async def test_an_unverified_path_without_files_is_no_note(
     assert notes == ()
 
 
+async def announces_nothing(node: Node, line: str) -> None:
+    await announce(node, 0, 0, ())
+    await node.say(COMPLETED)
+
+
+@pytest.mark.parametrize("answer", [matches_nothing, announces_nothing])
 async def test_no_path_with_files_fails_as_a_collection_does(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, answer: Answer
 ) -> None:
-    async with scripted(appliance(matches_nothing)) as node:
+    async with scripted(appliance(answer)) as node:
         with pytest.raises(NodeFailed) as caught:
             await sized(node, tmp_path, "syslog")
     assert caught.value.failure.code is Code.NO_FILES_MATCHED
@@ -189,7 +201,11 @@ async def test_a_node_that_asks_for_a_receiver_at_once_is_given_ctrl_c(
 
 @pytest.mark.parametrize(
     ("answer", "code"),
-    [(asks_unsized, Code.COMMAND_REFUSED), (is_silent, Code.COMMAND_TIMEOUT)],
+    [
+        (asks_unsized, Code.COMMAND_REFUSED),
+        (goes_back_unsized, Code.COMMAND_REFUSED),
+        (is_silent, Code.COMMAND_TIMEOUT),
+    ],
 )
 async def test_without_sizes_the_node_fails_and_is_closed(
     tmp_path: Path, autojump_clock: trio.testing.MockClock, answer: Answer, code: Code
