@@ -338,10 +338,13 @@ class FileGets:
             raise NodeFailed(self._no_login(wrong, arrivals) if no_login else wrong)
         if announced.files == 0 and not received:
             return PathResult(nothing_matched(path))
+        unknown = uncompared(path, announced, done.sizes_unread)
+        if unknown and self._target.refusal is not None:
+            raise NodeFailed(self._target.refusal)
         cut, notes = await self._read_back(path, announced, received)
         if not self._what.compress and (extra := surplus(path, announced, received)):
             notes.insert(0, extra)
-        if unknown := uncompared(path, announced, done.sizes_unread):
+        if unknown:
             notes.insert(0, unknown)
         return PathResult(cut=cut, notes=(*done.notes, *notes))
 

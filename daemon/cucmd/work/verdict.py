@@ -15,7 +15,8 @@ noted and not refused: trace files grow while they are collected.
     a gzip that is cut                    transfer_incomplete; the other files count
     fewer files or bytes than announced   transfer_incomplete
     nothing came, no number announced     transfer_incomplete
-    a size that was not announced         not compared, and `uncompared` says so
+    a size that was not announced         not compared, and `uncompared` says so; where an upload
+                                          was refused, why it was (`collect.py`)
     0 files announced, nothing came       no failure here; `collect.py` says no_files_matched
 
 Where no login came of a node that could log in, `collect.py` makes of any of these

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from cucmd.failure import Code, failure
+from cucmd.failure import Code, NodeFailed, failure
 from cucmd.job.collect import Collect
 from cucmd.received_file import ReceivedFile
 from cucmd.work.verdict import Announced, judge
@@ -16,6 +16,7 @@ from rig.scripted_node import (
     QUESTIONS,
     Answer,
     Node,
+    RecordedReport,
     announce,
     appliance,
     by_path,
@@ -266,6 +267,22 @@ async def test_a_size_that_was_not_announced_is_a_note_that_it_was_not_compared(
     assert all(words in note for words in named)
     came = [path.rpartition("/")[2] for path in report.counted]
     assert came == (["a.tgz"] if compress else ["a", "b"])
+
+
+@pytest.mark.parametrize("sizes", [(), (FILES,), (BYTES,)])
+async def test_a_file_that_was_refused_is_missed_though_no_size_tells_so(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, sizes: tuple[str, ...]
+) -> None:
+    async def refused(node: Node, line: str) -> None:
+        await says_sizes(*sizes, came=40)(node, line)
+        node.target.refusal = failure(Code.DISK_FULL, "less than 1 GiB is free")
+
+    report = RecordedReport()
+    async with scripted(appliance(refused)) as node:
+        with pytest.raises(NodeFailed) as caught:
+            await collected(node, node_task(tmp_path), report)
+    assert caught.value.failure == node.target.refusal
+    assert report.counted == []
 
 
 @pytest.mark.parametrize(
