@@ -103,7 +103,7 @@ ONLY = {
 # or what does it. Another file is a reason to look for the row of a table that would do.
 KINDS = {
     "capture": ("Packets", 10),
-    "check": ("Checks", 7),
+    "check": ("Checks", 6),
     "collect": ("Files", 15),
     "discover": ("Discovery", 10),
     "dry_run": ("Estimate", 6),

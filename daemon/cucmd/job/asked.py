@@ -1,7 +1,7 @@
 """PURE. Declares how work on nodes is asked for: on which nodes, with which login, what, and how.
 
-Of this is made what is stored (`work.py`), mostly by `plan/`: paths of a profile, hours of a
-`last`, lines of commands. A field that is None is decided there.
+Of this `plan/` makes what is stored (`work.py`): paths of a profile, hours of a `last`, lines of
+commands. A field that is None is decided there.
 
     asked        becomes
     Files        Collect    files of the paths of a profile, or of these
@@ -21,8 +21,6 @@ from typing import Literal
 
 from msgspec import Struct
 
-from cucmd.job.check import Check
-from cucmd.job.discover import Discover
 from cucmd.job.kind import AskedWork
 
 
@@ -140,9 +138,6 @@ class Checks(AskedWork, frozen=True):
 
     receiver: bool | None = None
 
-    def planned(self) -> Check:
-        return Check(bool(self.receiver))
-
 
 class Packets(AskedWork, frozen=True):
     """Packets on all nodes at the same time; the files are collected. A node whose logging
@@ -171,9 +166,6 @@ class Discovery(AskedWork, frozen=True):
     """
 
     one_node = True
-
-    def planned(self) -> Discover:
-        return Discover()
 
 
 class HealthChecks(AskedWork, frozen=True):

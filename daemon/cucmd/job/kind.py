@@ -32,12 +32,6 @@ class AskedWork(msgspec.Struct, frozen=True):
 
     one_node: ClassVar[bool] = False
 
-    def planned(self) -> Kind:
-        """Returns the same as it is stored, for a kind of which the configuration decides nothing.
-        Of the others plan/resolve.py makes it.
-        """
-        raise NotImplementedError
-
 
 class Result(msgspec.Struct, frozen=True):
     """The base of what a kind gives for a node beside its files.

@@ -22,6 +22,7 @@ from cucmd.config import Config, InvalidValue, Profile, rules, wrong_value
 from cucmd.job import asked
 from cucmd.job.capture import Capture
 from cucmd.job.collect import Collect, DryRun
+from cucmd.job.discover import Discover
 from cucmd.job.duration import USUAL_WRITTEN_FOR, parse_last
 from cucmd.job.follow import Follow
 from cucmd.job.health import CHECKS, HealthCheck, Thresholds
@@ -29,7 +30,7 @@ from cucmd.job.job import Job
 from cucmd.job.kind import AskedWork
 from cucmd.job.run import Run
 from cucmd.job.timeouts import Timeouts
-from cucmd.job.work import Work
+from cucmd.job.work import KINDS, MEMBERS, Work, kind_of
 from cucmd.node.ports import NodeTask
 from cucmd.vos import (
     LONGEST_TAIL,
@@ -75,8 +76,17 @@ def planned(  # noqa: PLR0911  a case for each kind that the configuration decid
             return resolve_capture(work, f"{CAPTURE_PREFIX}{job_id}")
         case asked.Tail():
             return resolve_follow(work)
-        case _:
-            return cast("Work", work.planned())
+        case asked.Discovery():
+            return Discover()
+        case _:  # the configuration decides nothing of it
+            return _as_asked(work)
+
+
+def _as_asked(work: AskedWork) -> Work:
+    """Returns the kind that is named as the request names `work`, with the fields that are set."""
+    (kind,) = (one for one in KINDS if kind_of(one) == MEMBERS[type(work)])
+    given = {name: value for name, value in asdict(work).items() if value is not None}
+    return cast("Work", kind(**given))
 
 
 def _health(config: Config, only: tuple[str, ...] = ()) -> HealthCheck:
