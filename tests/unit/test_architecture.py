@@ -104,7 +104,7 @@ ONLY = {
 KINDS = {
     "capture": ("Packets", 10),
     "check": ("Checks", 6),
-    "collect": ("Files", 15),
+    "collect": ("Files", 14),
     "discover": ("Discovery", 10),
     "dry_run": ("Estimate", 6),
     "follow": ("Tail", 6),

@@ -23,9 +23,9 @@ from msgspec.structs import replace
 from cucmd.cases import retention
 from cucmd.cases.files import Stopped, remove_directory
 from cucmd.config import Retention
-from cucmd.job.collect import Collect
 from cucmd.job.job import End, Job, JobEnded, Outcome
 from cucmd.job.timeouts import Timeouts
+from cucmd.job.work import UNKNOWN_WORK
 from cucmd.jobs.errors import Busy, Draining, UnknownJob
 from cucmd.jobs.supervisor import Supervisor
 from cucmd.store import BegunDeletion, ClosedJob, JobRow, Store, StoreFailed, summarise
@@ -248,7 +248,7 @@ def _for_watchers(row: JobRow) -> Job:
     known = {one.value: one for one in Outcome}
     ended = JobEnded(None, completed, known.get(row.status, Outcome.FAILED), End.CLOSED)
     if row.job is None:
-        return Job(row.job_id, row.created_at, Collect(()), Timeouts(), 1, (), ended)
+        return Job(row.job_id, row.created_at, UNKNOWN_WORK, Timeouts(), 1, (), ended)
     state = row.job.at_end(End.CLOSED).state if row.job.ended else ended
     return replace(row.job, job_id=row.job_id, nodes=(), state=state)
 
