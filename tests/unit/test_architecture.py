@@ -271,9 +271,17 @@ def test_what_a_kind_of_work_has_of_its_own_is_not_asked_for_by_its_name(folder:
 
 
 @pytest.mark.parametrize("kind", [kind_of(kind) for kind in WORK])
-def test_each_kind_of_work_has_a_function_and_a_text_of_its_name(kind: str) -> None:
+def test_each_kind_of_work_has_a_function_of_its_name(kind: str) -> None:
     assert inspect.iscoroutinefunction(getattr(import_module(f"cucmd.work.{kind}"), kind))
-    assert isinstance(import_module(f"cucmctl.text.{kind}").TEXT, KindText)
+
+
+def test_each_text_of_a_kind_of_work_has_its_name() -> None:
+    modules = [
+        import_module(f"cucmctl.text.{file.stem}") for file in (CLIENT / "text").glob("[!_]*.py")
+    ]
+    texts = {one.__name__: one.TEXT for one in modules if hasattr(one, "TEXT")}
+    assert texts.keys() <= {f"cucmctl.text.{kind_of(kind)}" for kind in WORK}
+    assert [name for name, text in texts.items() if not isinstance(text, KindText)] == []
 
 
 def test_job_imports_msgspec_and_the_standard_library_alone() -> None:

@@ -1,7 +1,7 @@
 """What people read of jobs.
 
 render.py    jobs and nodes as plain text
-kind.py      what of that depends on what a job does: each kind of work has a file of its name
+kind.py      what of that depends on what a job does, or else a file of the name of its kind
 table.py     PURE  tables of text, their colours, and the names in them
 remarks.py   why nodes failed, their notes and gaps; what is equal is said once
 listing.py   the files of a node

@@ -5,11 +5,11 @@ A node captures from the moment at which it took the command until it is known t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
-from cucmctl.cli.printer import visible
+from cucmctl.cli.printer import Layout, visible
 from cucmctl.text.kind import KindText, Rows
 from cucmctl.text.times import NODE_ENDED
 from cucmd.job.capture import CaptureSettings, may_still_run
@@ -35,6 +35,9 @@ class CaptureText(KindText):
         return (*headings[:at], "PACKETS", *headings[at:]), [
             (*row[:at], cell, *row[at:]) for row, cell in zip(rows, cells, strict=True)
         ]
+
+    def found(self, job: Job, **layout: Unpack[Layout]) -> Iterable[str]:
+        return ()  # the table of its nodes has the packets
 
     def came(self, job: Job, files: str) -> str:
         return f"{files}, {_counted(job)}"

@@ -17,7 +17,7 @@ from cucmctl.text.kind import KindText
 from cucmctl.text.remarks import wrapped
 from cucmctl.text.table import paint
 from cucmd.job.health import BAD, GOOD, LOOK, UNREAD, Finding, among
-from cucmd.protocol.jobs import Job, Node
+from cucmd.protocol.jobs import Job, JobSummary, Node
 
 # Their words for people, and the colours of states of jobs.
 _WORDS = {
@@ -32,6 +32,9 @@ _WIDTH = max(len(word) for word, _ in _WORDS.values())
 class HealthText(KindText):
     def does(self, job: Job) -> Iterator[str]:
         yield "looks whether the nodes are well"
+
+    def what(self, job: Job | JobSummary) -> str:
+        return ""  # its commands are always the same
 
     def whole(self, job: Job) -> Job:
         return whole(job)

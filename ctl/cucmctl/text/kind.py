@@ -1,25 +1,28 @@
 """Finds what people read of a job that depends on what the job does.
 
-    KIND.py, a file for each kind of work, has a subclass of `KindText`, and one of it as `TEXT`
-    `text_of` finds it by the name of the kind, and loads it only then
+    KIND.py, a file of the name of a kind of work, has a subclass of `KindText`, one of it as `TEXT`
+    `text_of` finds it by that name, and loads it only then
 
-Views and tables ask what stands here, and know no kind by its name. A kind that needs none of it
-says nothing.
+Views and tables ask what stands here, and know no kind by its name. A kind of which this says
+enough has no file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import cache
 from typing import ClassVar, Unpack
 
 from cucmctl.cli.printer import Layout, visible
 from cucmctl.lean import load_module
 from cucmctl.text import times
-from cucmd.job.work import KINDS, kind_of
+from cucmctl.text.table import table
+from cucmd.job.work import GIVEN, KINDS, kind_of
 from cucmd.protocol.jobs import Job, JobSummary, Node
 
 Rows = Sequence[tuple[str, ...]]
+_SHOWN = 3  # commands; as many as a list has of them
 
 
 class KindText:
@@ -36,7 +39,7 @@ class KindText:
 
     def what(self, job: Job | JobSummary) -> str:
         """Says it in a list of jobs: `callmanager, last 2h`, `show status`, `port 5060`."""
-        return ""
+        return "; ".join((job.commands or ())[:_SHOWN])
 
     def columns(
         self, job: Job, headings: tuple[str, ...], rows: Rows
@@ -49,8 +52,12 @@ class KindText:
         return job
 
     def found(self, job: Job, **layout: Unpack[Layout]) -> Iterable[str]:
-        """Shows what a job that is `whole` has found on its nodes, as lines."""
-        return ()
+        """Shows what a job that is `whole` has found on its nodes, as lines: those that the summary
+        of an export has.
+        """
+        given = [(node.node, getattr(node, name)) for node in job.nodes for name in GIVEN.values()]
+        rows = [(name, line) for name, result in given if result for line in result.lines()]
+        return table(("NODE", "FOUND"), rows, right="", **layout) if rows else ()
 
     def came(self, job: Job, files: str) -> str:
         """Says what came of it, in the line of its end. files: `4 files, 3.1 MB`."""
@@ -93,7 +100,16 @@ def text_of(job: Job | JobSummary) -> KindText:
     that is newer than this client the kind may be unknown.
     """
     kind = job.kind or "collect"
-    if kind not in _NAMES:
+    return _text_of_kind(kind) if kind in _NAMES else _PLAIN
+
+
+@cache
+def _text_of_kind(kind: str) -> KindText:
+    name = f"cucmctl.text.{kind}"
+    try:
+        text: KindText = load_module(name).TEXT
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
         return _PLAIN
-    text: KindText = load_module(f"cucmctl.text.{kind}").TEXT
     return text

@@ -12,6 +12,7 @@ from cucmctl.commands.known import host_keys
 from cucmctl.text import job_list, render
 from cucmctl.text.dry_run import sizes
 from cucmd.job.asked import Collection, Timeouts
+from cucmd.job.check import Checked
 from cucmd.job.collect import PathSize, Sizes
 from cucmd.protocol.jobs import Failure, Job, Node
 from cucmd.protocol.knowledge import HostKey
@@ -65,6 +66,12 @@ def test_what_a_node_packed_is_no_part_of_what_it_announced(job, node, began):
 def test_packed_files_that_no_node_has_announced_are_not_counted(job, node, began):
     one = job(node(), collection=Collection(paths=("x",), compress=True))
     assert list(render.job(one, began))[3] == "packed by the nodes"
+
+
+def test_what_work_without_a_text_of_its_own_gives_is_a_line_a_node(job, node, began):
+    nodes = node("a", "succeeded", checked=Checked(prompt=True)), node("b", "failed")
+    lines = list(render.job(job(*nodes, status="partial", kind="later"), began))
+    assert [line.split() for line in lines[-2:]] == [["NODE", "FOUND"], ["a", "prompt:", "yes"]]
 
 
 @pytest.mark.parametrize(
