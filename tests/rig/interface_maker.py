@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from cucmd.api.interface import jobs_interface
 from cucmd.job import asked, cluster, coverage
-from cucmd.job.work import KINDS
+from cucmd.job.work import KINDS, kind_of
 from cucmd.protocol import cases, errors, jobs, knowledge
 from cucmd.varlink import Interface, Method
 from cucmd.varlink.requests import field_types, without_none
@@ -37,6 +37,7 @@ MODULES: Sequence[ModuleType] = (
     *dict.fromkeys(sys.modules[kind.__module__] for kind in KINDS),
     *(coverage, jobs, cases, knowledge),
 )
+_NAMES = ", ".join(f'"{kind_of(kind)}"' for kind in KINDS)
 _PLAIN = {
     str: "string",
     bytes: "string",
@@ -112,7 +113,8 @@ def _field_comments(struct: type[Struct]) -> Iterator[tuple[str, list[str]]]:
                 pending.append(comment[1])
                 continue
             if pending and (field := re.match(r"    (\w+): ", line)):
-                yield field[1], textwrap.wrap(" ".join(pending), WIDTH - 4)
+                said = " ".join(pending).replace("{kinds}", _NAMES)
+                yield field[1], textwrap.wrap(said, WIDTH - 4)
             pending = []
 
 

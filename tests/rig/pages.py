@@ -25,6 +25,7 @@ from cucmctl.cli import exits
 from cucmctl.cli.options import VerbParser
 from cucmd.config.model import Config
 from cucmd.failure import Code, failure
+from cucmd.job.work import MEMBERS
 from cucmd.service.access import RIGHTS, Right
 from cucmweb.asking import members
 from cucmweb.config import WebConfig
@@ -93,6 +94,16 @@ def exit_codes() -> str:
     for comment, code in said:
         meaning = " ".join(line.removeprefix("# ") for line in comment.splitlines())
         rows.append(f"| {code} | {_cell(meaning)} |")
+    return "\n".join(rows) + "\n"
+
+
+def kinds() -> str:
+    """Lists what can be asked of nodes: its struct, its member of `Start`, and what it is."""
+    rows = ["| struct | member of `Start` | what is asked for |", "| --- | --- | --- |"]
+    rows.append("| `Collection`, or `Files` around it | `collection` | What to collect |")
+    for struct, member in MEMBERS.items():
+        first = re.split(r"[.:;]", inspect.getdoc(struct) or "", maxsplit=1)[0]
+        rows.append(f"| `{struct.__name__}` | `{member}` | {_cell(' '.join(first.split()))} |")
     return "\n".join(rows) + "\n"
 
 
@@ -240,6 +251,7 @@ MADE: dict[str, Callable[[], str]] = {
     "verbs": verbs,
     "codes": codes,
     "exit-codes": exit_codes,
+    "kinds": kinds,
     "trio-methods": trio_methods,
     "configuration": configuration,
     "web-configuration": web_configuration,

@@ -54,8 +54,7 @@ class StartRequest(How, frozen=True):
     discovered are those of these names, of clusters or of nodes that were asked, that stand for the
     nodes of the last discovery too. A credential that is tied is sent to such nodes only with
     accept_nodes, and only if it may be sent to the node that has named them.
-    What it does on the nodes is one of collection, commands, check, capture, discovery, dry_run,
-    health and follow.
+    What it does on the nodes is collection, or one of the members from commands on.
     After a restart of the daemon commands, captures and what followed a file end as interrupted
     where they were not done.
     The following four are of a collection alone. only has names of paths of the profile; the others

@@ -2,7 +2,8 @@
 
 `Collection`, `Timeouts`, `Node`, `Job` and `JobSummary` are as version 0.1.0 has them, whose client
 is strict in the first two; what came later is optional. What a job is asked (`StartRequest`) and
-what a kind of work gives for a node (`Given`) are declared in job/work.py.
+what a kind of work gives for a node (`Given`) are declared in job/work.py; the names of the kinds
+are put into the text of the interface in place of `{kinds}`.
 
 No struct forbids fields that it does not know: a client reads past those of a later daemon. In a
 request the daemon refuses them (`varlink/requests.py`).
@@ -102,9 +103,8 @@ class Job(Struct, frozen=True):
     files_deleted: bool | None = None
     # True in the last change that a watch of all jobs has of a job: it was deleted.
     deleted: bool | None = None
-    # What it does on its nodes: "collect", "dry_run", "discover", "run", "check", "capture",
-    # "health" or "follow". Later versions have more. The collection of other work than
-    # "collect" and "dry_run" is empty.
+    # What it does on its nodes, one of {kinds}; later versions have more. The collection of other
+    # work than "collect" and "dry_run" is empty.
     kind: str | None = None
     # What it runs, where it runs commands, also as a snapshot after it has collected.
     commands: tuple[str, ...] | None = None
