@@ -38,7 +38,8 @@ def decode_request(
     """Returns the request. Raises the interface's error for an invalid one, `BadFrame` for invalid
     JSON.
     """
-    unknown = _unknown_field(parameters, decoder.type)
+    asked: Any = decoder.type
+    unknown = _unknown_field(parameters, asked)
     if unknown is not None:
         path, struct = unknown
         names = ", ".join(field_types(struct))
@@ -55,7 +56,7 @@ def decode_request(
     if not where:
         raise interface.invalid("parameters", "expected an object")
     steps = tuple(_steps(where))
-    reason = _reason(what, _kind_at(decoder.type, steps))
+    reason = _reason(what, _kind_at(asked, steps))
     if what != "missing" and steps[0] not in interface.secrets:
         reason = _value_at(parameters, steps) + reason
     raise interface.invalid(where, reason)
