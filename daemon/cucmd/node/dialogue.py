@@ -102,9 +102,6 @@ BURST = 1024 * 1024
 RATE = 128 * 1024  # bytes a second, beyond the burst
 PIECE = 8 * 1024  # bytes that are processed before the other nodes have their turn
 
-# Turns of the loop until what is in the kernel has come to the shell. Measured: two at most.
-_TURNS = 4
-
 
 class Deadline(Protocol):
     """Says until when to wait for the node. It is asked again each time something happens."""
@@ -270,13 +267,10 @@ class NodeSession:
 
     async def _is_silent(self) -> bool:
         """Says whether nothing has come. Where the loop has stood still for longer than a silence
-        takes, what came meanwhile is in the kernel, and is read in the next turns.
+        takes, what came meanwhile was not read yet.
         """
-        for _ in range(_TURNS):
-            await trio.lowlevel.checkpoint()
-            if self._unread or self.shell.has_come:
-                return False
-        return True
+        await trio.lowlevel.checkpoint()
+        return not (self._unread or self.shell.has_come)
 
     async def _receive(self) -> bytes:
         """Returns at most `PIECE` bytes, so that the other nodes have their turn in between."""

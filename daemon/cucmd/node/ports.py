@@ -52,7 +52,7 @@ class Shell(Protocol):
 
     @property
     def has_come(self) -> bool:
-        """Whether `receive` has something to return, and would not wait."""
+        """Whether something has come that `receive` has not returned, read by the loop or not."""
 
     async def send(self, data: bytes) -> None:
         """Waits while the node does not read. Raises `NodeFailed` (connection_lost)."""

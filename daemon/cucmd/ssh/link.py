@@ -302,6 +302,17 @@ class Link:
             window=WINDOW,
         )
 
+    @property
+    def has_come(self) -> bool:
+        """Whether something has come, the end perhaps, that asyncio has not read yet."""
+        try:
+            self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:  # it is lost, or closed
+            return True
+        return True
+
     def write(self, data: bytes) -> None:
         """Raises BrokenPipeError if the session has ended."""
         if self._channel is None:

@@ -54,7 +54,8 @@ class Shell:
 
     @property
     def has_come(self) -> bool:
-        return self._inbox.has_come
+        # A packet is read in many turns of the loop, and is in the inbox only once it is whole.
+        return self._inbox.has_come or self._link.has_come
 
     async def send(self, data: bytes) -> None:
         await trio.lowlevel.checkpoint()

@@ -1,6 +1,7 @@
 """A shell on a node: bytes arrive both ways, and a quit is distinguished from a lost connection."""
 
 import socket
+import time
 
 import asyncssh
 import pytest
@@ -84,6 +85,21 @@ async def test_what_has_come_is_known_before_it_is_received(node, connect):
     assert not shell.has_come
     await shell.aclose()
     assert shell.has_come  # the end
+
+
+async def test_what_has_come_is_known_before_the_loop_has_read_it(node, connect, ssh):
+    shell = await connect(node.port)
+    assert await shell.receive() == b"admin:"
+    more = b"x" * 30_000  # one packet of SSH, which is read in many turns
+    node.sessions[0].send(more)
+    in_the_kernel = time.monotonic() + 10
+    while not shell.has_come and time.monotonic() < in_the_kernel:
+        pass  # and the loop stands still
+    assert shell.has_come
+    assert await shell.receive() == more
+    assert not shell.has_come
+    await shell.aclose()
+    await ssh.until(lambda: node.connections == 0)
 
 
 async def test_sending_into_an_ended_session_fails(node, connect):
