@@ -29,7 +29,7 @@ pytestmark = [
 ]
 SETTLED = ("succeeded", "failed", "cancelled")
 COMMANDS = ("show status", "utils service list", "show network cluster", "show version active")
-QUICK = Timeouts(connect=2, login=5, answer=2, command=2, stall=2, grace=0.2)
+QUICK = Timeouts(connect=20, login=20, answer=2, command=2, stall=2, grace=0.2)
 # Jobs from before the last start that are looked at after a start; all of them are at the end.
 OLDER = 30
 # (job, node, number of the command)
