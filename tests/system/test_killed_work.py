@@ -29,7 +29,9 @@ pytestmark = [
 ]
 SETTLED = ("succeeded", "failed", "cancelled")
 COMMANDS = ("show status", "utils service list", "show network cluster", "show version active")
-QUICK = Timeouts(connect=20, login=20, answer=2, command=2, stall=2, grace=0.2)
+QUICK = Timeouts(connect=2, login=5, answer=2, command=2, stall=2, grace=0.2)
+# An honest node of a discovery has to be connected to, however busy the machine is.
+PATIENT = Timeouts(connect=5, login=5, answer=2, command=5, stall=2, grace=0.2)
 # Jobs from before the last start that are looked at after a start; all of them are at the end.
 OLDER = 30
 # (job, node, number of the command)
@@ -104,7 +106,7 @@ class Killed(Installation, ABC):
 class Discoveries(Killed):
     def begin(self, client: Client) -> None:
         login, known = self.login()
-        node, how = self.dice.choice(self.lab.nodes), How(timeouts=QUICK)
+        node, how = self.dice.choice(self.lab.nodes), How(timeouts=PATIENT)
         request = start_request((node,), login, Discovery(), how)
         # not `Client.discover`, which would wait for the daemon to come back
         job = client.call("Start", request, StartReply).job
