@@ -24,6 +24,7 @@ class Inbox(asyncssh.SSHClientSession[bytes]):
 
     `take` and `has_come` are for the reader. All other methods are callbacks of asyncssh.
 
+    came: how many bytes have come in all.
     closed: set once the channel is closed.
     writable: set unless asyncssh has too many bytes to send.
     lost: why the connection broke; None if it did not.
@@ -38,6 +39,7 @@ class Inbox(asyncssh.SSHClientSession[bytes]):
         self._ended = False
         self._reader = trio.lowlevel.ParkingLot()
         self._channel: asyncssh.SSHClientChannel[bytes] | None = None
+        self.came = 0
         self.unread = 0
         self._paused = False
         self.lost: str | None = None
@@ -74,6 +76,7 @@ class Inbox(asyncssh.SSHClientSession[bytes]):
         self._channel = chan
 
     def data_received(self, data: bytes, datatype: Any) -> None:
+        self.came += len(data)
         self.unread += len(data)
         self._chunks.append(data)
         self._reader.unpark()

@@ -14,8 +14,9 @@ From connect to close:
 
 A cancel from trio may end `authenticate` or `open_shell` at any await. They clean up nothing. Their
 caller does, always: `abort` (or `disconnect`), then `wait_closed`. This side ends a connection by
-itself if the opener refuses it (a changed host key) or if the peer reads nothing. `verdict` is then
-the reason, and takes precedence over any error of asyncssh.
+itself if the opener refuses it (a changed host key), or if the peer reads nothing, or sends packets
+without end in which there is nothing. `verdict` is then the reason, and takes precedence over any
+error of asyncssh.
 
 One private name of asyncssh is needed, `_transport`: `abort` drops that reference before asyncio
 has closed it. Tests of the shell fail if it changes. It can go once asyncssh waits for the close.
@@ -57,6 +58,12 @@ _KEEPALIVE_COUNT = 3
 # 1.22 times as long with 2 KiB, 1.18 with 1 KiB, 1.17 with 512.
 _READ = 1024
 
+# Bytes that may come beside what a shell prints: a login takes some KB, and what waits in asyncssh
+# is a window at most. And for each byte that is printed: a node may echo it in a packet of its own,
+# which has some 80.
+BESIDE = 256 * 1024
+BESIDE_EACH = 200
+
 # vos/NODES.md, section 1: a PTY always.
 _TERMINAL = "vt100"
 _ROWS = 24
@@ -97,9 +104,10 @@ class Opener(asyncssh.SSHClient):
 
 
 class _ClientConnection(asyncssh.SSHClientConnection):
-    """heard: something came; whoever looks sets it back."""
+    """heard: something came; whoever looks sets it back. came: bytes, as they are on the wire."""
 
     heard = False
+    came = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         selected: Any = transport
@@ -108,6 +116,7 @@ class _ClientConnection(asyncssh.SSHClientConnection):
 
     def data_received(self, data: bytes, datatype: asyncssh.DataType = None) -> None:
         self.heard = True
+        self.came += len(data)
         super().data_received(data, datatype)
 
 
@@ -230,6 +239,7 @@ class Link:
         self._opener = opener
         self._connection: _ClientConnection | None = None
         self._channel: asyncssh.SSHClientChannel[bytes] | None = None
+        self._inbox: Inbox | None = None
         self._where = ""
         self._authenticated = False
         self._asks = False  # for a sign of life
@@ -267,14 +277,15 @@ class Link:
         return connection
 
     def look(self) -> None:
-        """Once a second: aborts if the node reads nothing, and has a silent one asked for a sign of
-        life. asyncssh ends the connection if the last `_KEEPALIVE_COUNT` were not answered.
+        """Once a second: aborts if the node reads nothing, or sends what says nothing, and has a
+        silent one asked for a sign of life. asyncssh ends the connection if the last
+        `_KEEPALIVE_COUNT` were not answered.
         """
         connection = self._connection
         if connection is None or self._opener.connection is None or self.verdict is not None:
             return
-        if unread(connection) > LIMIT:
-            said = f"{self._where} sends requests without end and reads no reply"
+        if excess := self._excess(connection):
+            said = f"{self._where} sends {excess}"
             self._opener.verdict = fail(Code.CONNECTION_LOST, said)
             connection.abort()
             return
@@ -282,6 +293,14 @@ class Link:
             self._asks = not connection.heard
             connection.set_keepalive(KEEPALIVE_SECONDS if self._asks else 0)
         connection.heard = False
+
+    def _excess(self, connection: _ClientConnection) -> str | None:
+        if unread(connection) > LIMIT:
+            return "requests without end and reads no reply"
+        printed = self._inbox.came if self._inbox else 0
+        if connection.came > BESIDE + BESIDE_EACH * printed:
+            return "packets without end in which there is nothing"
+        return None
 
     async def open_shell(
         self,
@@ -292,6 +311,7 @@ class Link:
         columns: int,
     ) -> None:
         """Does what `authenticate` does, then opens a PTY and a shell."""
+        self._inbox = inbox
         connection = await self.authenticate(host, port, settings)
         self._channel, _ = await connection.create_session(
             lambda: inbox,

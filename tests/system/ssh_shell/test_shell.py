@@ -6,7 +6,7 @@ import time
 import asyncssh
 import pytest
 import trio
-from asyncssh.constants import MSG_GLOBAL_REQUEST
+from asyncssh.constants import MSG_GLOBAL_REQUEST, MSG_IGNORE
 from asyncssh.packet import String
 
 from cucmd.failure import NodeFailed
@@ -172,6 +172,59 @@ async def test_a_node_that_reads_no_reply_is_cut_off(node, connect, ssh, monkeyp
     transport.resume_reading()
     await shell.aclose()
     await ssh.until(lambda: node.connections == 0 and ssh.open_sockets() == before)
+
+
+async def test_a_node_that_sends_empty_packets_without_end_is_cut_off(
+    node, connect, ssh, monkeypatch
+):
+    monkeypatch.setattr(link, "CHECK_EVERY", 0.01)
+    monkeypatch.setattr(link, "BESIDE", 8 * 1024)
+    shell = await connect(node.port)
+    node.sessions[0].send(b"x" * 100)
+    said = b""
+    while said != b"admin:" + b"x" * 100:
+        said += await shell.receive()
+    connection = node.sessions[0].channel.get_connection()
+
+    async def send_nothing_without_end():
+        while not connection.is_closed():
+            connection.send_packet(MSG_IGNORE, String(b""))
+            await run_callbacks()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(send_nothing_without_end)
+        with trio.fail_after(30), pytest.raises(NodeFailed, match="nothing") as caught:
+            await shell.receive()
+        nursery.cancel_scope.cancel()
+    assert caught.value.failure.code == "connection_lost"
+    await shell.aclose()
+    await ssh.until(lambda: node.connections == 0)
+
+
+async def test_a_node_may_print_each_character_in_a_packet_of_its_own(
+    node, connect, ssh, monkeypatch
+):
+    looks = []
+
+    def look(connection):
+        looks.append(unread(connection))
+        return looks[-1]
+
+    monkeypatch.setattr(link, "CHECK_EVERY", 0.001)
+    monkeypatch.setattr(link, "BESIDE", 8 * 1024)  # what a login takes
+    monkeypatch.setattr(link, "unread", look)
+    shell = await connect(node.port)
+    for _ in range(1000):
+        node.sessions[0].send(b"x")
+        await run_callbacks()
+    said = b""
+    while said != b"admin:" + b"x" * 1000:
+        said += await shell.receive()
+    count = len(looks)
+    await ssh.until(lambda: len(looks) > count + 1)
+    node.sessions[0].send(b"more")
+    assert await shell.receive() == b"more"
+    await shell.aclose()
 
 
 async def test_a_frozen_node_is_noticed_by_its_silence(node, connect, ssh, monkeypatch):
