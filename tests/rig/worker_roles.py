@@ -36,6 +36,13 @@ class Words(msgspec.Struct, tag=True):
     text: str
 
 
+made_in: list[int] = []  # processes that have done what comes before forks
+
+
+def before_forks() -> None:
+    made_in.append(os.getpid())
+
+
 def obey(channel: Channel) -> None:
     """Does what it is told in two words; answers with an error's name, or "done"."""
     what, _, value = channel.receive(msgspec.msgpack.Decoder(Words)).text.partition(" ")
@@ -259,6 +266,7 @@ WHAT = {
     "list": lambda path: " ".join(os.listdir(path)),
     "connect": connect,
     "nonsense": send_nonsense,
+    "made": lambda _: str(made_in == [os.getppid()]),
     "environ": lambda _: " ".join(sorted(os.environ)),
     "stop": lambda _: os.kill(os.getpid(), signal.SIGSTOP),
     "daemon": lambda pid: os.kill(int(pid), 0),

@@ -60,6 +60,12 @@ async def test_it_does_what_it_is_forked_for(workers: Workers, tmp_path: Path) -
     assert workers.confined
 
 
+async def test_what_comes_before_forks_is_done_once_by_the_first_process(
+    workers: Workers, tmp_path: Path
+) -> None:
+    assert [await told(workers, tmp_path, "made") for _ in range(2)] == ["True", "True"]
+
+
 @pytest.mark.parametrize(
     ("words", "answer"),
     [

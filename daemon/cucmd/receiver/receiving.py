@@ -67,11 +67,24 @@ _TOLD = msgspec.msgpack.Decoder(ToReceiving)
 _log = logging.getLogger(__name__)
 
 
+def before_forks() -> None:
+    """Makes keys and options, as each process that receives does for itself.
+
+    What the libraries load and keep for that is shared then: 1.1 MB of each.
+    """
+    prepare()
+    made = [
+        asyncssh.generate_private_key("ssh-rsa", key_size=1024),
+        asyncssh.generate_private_key("ecdsa-sha2-nistp256"),
+    ]
+    keys = [asyncssh.import_private_key(key.export_private_key("openssh")) for key in made]
+    options_for(keys, ReceiverLimits(), legacy=True)
+
+
 def receive(channel: Channel) -> None:
     """Runs as a process that receives."""
     begin = channel.receive(_BEGIN)
     logging.getLogger().handlers[:] = [ToDaemon(channel)]
-    prepare()
     asyncio.run(_receive(channel, begin))
 
 

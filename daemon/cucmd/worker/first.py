@@ -7,6 +7,8 @@ of those may read files; none may open one to write. What does a role gets its e
 
 It also accepts the connections of the receiver's port, and hands each to the process that takes
 those of its address.
+
+The module of a role may have a function `before_forks`: what that loads and makes is shared by all.
 """
 
 from __future__ import annotations
@@ -86,7 +88,10 @@ def _kill_what_is_stopped(*_: object) -> None:
 
 def _imported(where: str) -> EntryPoint:
     module, _, name = where.partition(":")
-    role: EntryPoint = getattr(import_module(module), name)
+    imported = import_module(module)
+    if before_forks := getattr(imported, "before_forks", None):
+        before_forks()
+    role: EntryPoint = getattr(imported, name)
     return role
 
 
