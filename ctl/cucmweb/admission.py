@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from cucmd.job.asked import OnBehalfOf
+from cucmd.job.request import OnBehalfOf
 from cucmweb.callers import Arrival, caller_of
 from cucmweb.config import ProxySettings
 from cucmweb.token_file import TokenFile

@@ -22,7 +22,7 @@ from typing import get_args
 
 from msgspec import Struct
 
-from cucmd.job.asked import OnBehalfOf
+from cucmd.job.request import OnBehalfOf
 from cucmweb.config import ProxySettings, Role, is_within
 from cucmweb.tokens import NAME, NAME_EXPECTED, Token, matching
 

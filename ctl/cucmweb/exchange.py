@@ -24,7 +24,7 @@ from urllib.parse import parse_qsl
 import msgspec
 import trio
 
-from cucmd.job.asked import OnBehalfOf
+from cucmd.job.request import OnBehalfOf
 from cucmtrio import Client
 from cucmweb import asking
 from cucmweb.config import WebLimits

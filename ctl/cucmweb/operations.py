@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 from cucmd.job.work import StartRequest
-from cucmd.protocol import cases, jobs, knowledge
+from cucmd.protocol import cases, jobs, knowledge, requests
 
 # How a reply is sent: one object; a list that comes in pieces; an object a line, as it comes; text;
 # an archive; server-sent events.
@@ -72,17 +72,17 @@ OPERATIONS: tuple[Operation, ...] = (
         status=201,
     ),
     Operation(
-        "GET", "/jobs", "The jobs, the newest first.", "List", jobs.ListRequest, jobs.ListReply
+        "GET", "/jobs", "The jobs, the newest first.", "List", requests.ListRequest, jobs.ListReply
     ),
     Operation(
-        "GET", JOB, "A job as it is.", "Status", jobs.StatusRequest, jobs.JobReply, gives="job"
+        "GET", JOB, "A job as it is.", "Status", requests.StatusRequest, jobs.JobReply, gives="job"
     ),
     Operation(
         "PATCH",
         JOB,
         "Changes labels of a job.",
         "Label",
-        jobs.LabelRequest,
+        requests.LabelRequest,
         jobs.JobReply,
         gives="job",
     ),
@@ -100,16 +100,16 @@ OPERATIONS: tuple[Operation, ...] = (
         f"{JOB}/cancel",
         "Cancels a job, or some of its nodes.",
         "Cancel",
-        jobs.CancelRequest,
-        jobs.CancelReply,
+        requests.CancelRequest,
+        requests.CancelReply,
     ),
     Operation(
         "POST",
         f"{NODE}/cancel",
         "Cancels one node of a job.",
         "Cancel",
-        jobs.CancelRequest,
-        jobs.CancelReply,
+        requests.CancelRequest,
+        requests.CancelReply,
     ),
     Operation(
         "POST",
@@ -125,7 +125,7 @@ OPERATIONS: tuple[Operation, ...] = (
         f"{JOB}/stop",
         "Ends a capture, or what follows a file, and keeps what came.",
         "Stop",
-        jobs.StopRequest,
+        requests.StopRequest,
         jobs.StopReply,
     ),
     Operation(
@@ -192,7 +192,7 @@ OPERATIONS: tuple[Operation, ...] = (
         f"{JOB}/events",
         "What happens to a job, as it happens.",
         "Watch",
-        jobs.WatchRequest,
+        requests.WatchRequest,
         jobs.WatchReply,
         form="events",
         takes=frozenset(),
@@ -202,7 +202,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "/events",
         "What happens to all jobs, as it happens.",
         "Watch",
-        jobs.WatchRequest,
+        requests.WatchRequest,
         jobs.WatchReply,
         form="events",
         takes=frozenset(),

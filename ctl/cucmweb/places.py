@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cucmd.job.asked import OnBehalfOf
+from cucmd.job.request import OnBehalfOf
 from cucmweb.config import WebLimits
 from cucmweb.problems import HttpProblem
 

@@ -19,9 +19,9 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from cucmd.api.interface import jobs_interface
-from cucmd.job import asked, cluster, coverage
+from cucmd.job import asked, cluster, coverage, request
 from cucmd.job.work import KINDS, kind_of
-from cucmd.protocol import cases, errors, jobs, knowledge
+from cucmd.protocol import cases, errors, jobs, knowledge, requests
 from cucmd.varlink import Interface, Method
 from cucmd.varlink.requests import field_types, without_none
 
@@ -32,10 +32,11 @@ HEAD = """\
 WIDTH = 100
 # Where types are looked for, and so their order.
 MODULES: Sequence[ModuleType] = (
+    request,
     asked,
     cluster,
     *dict.fromkeys(sys.modules[kind.__module__] for kind in KINDS),
-    *(coverage, jobs, cases, knowledge),
+    *(coverage, jobs, requests, cases, knowledge),
 )
 _NAMES = ", ".join(f'"{kind_of(kind)}"' for kind in KINDS)
 _PLAIN = {
@@ -57,7 +58,7 @@ def text(methods: Iterable[Method]) -> str:
     used |= set(_within(structs_of(errors)))
     known = (one for module in MODULES for one in structs_of(module))
     types = [one for one in known if one in used and one.__struct_fields__]
-    pieces = [f"{HEAD}interface {jobs.INTERFACE}\n"]
+    pieces = [f"{HEAD}interface {requests.INTERFACE}\n"]
     pieces += [_declared("type", one.__name__, one) for one in types]
     pieces += [_method(method) for method in methods]
     pieces += [_declared("error", one.__name__, one) for one in structs_of(errors)]
@@ -168,6 +169,6 @@ def interface() -> Interface:
 
 
 if __name__ == "__main__":
-    Path(cases.__file__).with_name(f"{jobs.INTERFACE}.varlink").write_text(
+    Path(cases.__file__).with_name(f"{requests.INTERFACE}.varlink").write_text(
         text(interface().methods)
     )

@@ -20,7 +20,8 @@ import pytest
 
 from cucmctl.client import errors
 from cucmd.job.asked import Collection, How, Login, Timeouts
-from cucmd.protocol.jobs import CancelReply, Job, WatchReply
+from cucmd.protocol.jobs import Job, WatchReply
+from cucmd.protocol.requests import CancelReply
 from rig.daemon import Daemon
 from rig.process import Child, die_with_parent
 from rig.quiet import wait_until

@@ -16,7 +16,8 @@ import pytest
 
 from cucmctl import Client, JobBusy
 from cucmd.protocol.cases import File
-from cucmd.protocol.jobs import Job, JobSummary, ListReply, ListRequest
+from cucmd.protocol.jobs import Job, JobSummary, ListReply
+from cucmd.protocol.requests import ListRequest
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.jobs import in_phase, start, until
 from rig.lab import Lab, running_lab

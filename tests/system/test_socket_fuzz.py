@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from cucmctl import Client
 from cucmd.job.asked import Collection, Login
-from cucmd.protocol.jobs import INTERFACE
+from cucmd.protocol.requests import INTERFACE
 from rig import written
 from rig.daemon import Daemon
 from rig.quiet import wait_until

@@ -5,10 +5,17 @@ Every exit code of `cucmctl` has a name here, below what it means: cucmctl(1) is
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from cucmctl.client import errors
 from cucmctl.client.errors import ClientError, DiscoveryFailed, InvalidParameter, InvalidRequest
-from cucmd.job.work import MEMBERS
-from cucmd.protocol.jobs import Job
+from cucmctl.lean import Later
+
+if TYPE_CHECKING:
+    from cucmd.job import work
+    from cucmd.protocol.jobs import Job
+else:
+    work = Later("cucmd.job.work")
 
 # done; the job succeeded
 DONE = 0
@@ -76,10 +83,6 @@ _GIVE = {
     "collection": "give --profile or --path",
     "login": "give --password-file or --credential, or only --user to be asked for the password",
 }
-_SECTIONS = {
-    **dict.fromkeys(("collection", "login", *MEMBERS.values(), ""), "--{}"),
-    "timeouts": "--{}-timeout",
-}
 
 
 def of_job(job: Job) -> int:
@@ -101,7 +104,7 @@ def complaint(error: ClientError) -> str:
     """Says the error in one line. A wrong field is named as the argument that was given."""
     if isinstance(error, InvalidRequest):
         part, reason = error.parameters.parameter, error.parameters.reason
-        if part in MEMBERS.values():  # of a start, that 0.1.0 does not know
+        if part in work.MEMBERS.values():  # of a start, that 0.1.0 does not know
             return f"the daemon knows no {part}; is it older than cucmctl? {reason}"
         if part in _GIVE:
             return f"{_GIVE[part]}: the {part} {reason}"
@@ -119,6 +122,11 @@ def hint(error: ClientError) -> str | None:
 def _typed(parameter: str) -> str:
     path = parameter.removeprefix("$.").removeprefix("dry_run.").partition("[")[0]
     section, _, name = path.rpartition(".")
-    if path in _TYPED or section not in _SECTIONS:
-        return _TYPED.get(path, path)
-    return _SECTIONS[section].format(name.replace("_", "-")) if name else "the request"
+    if path in _TYPED:
+        return _TYPED[path]
+    if section not in ("", "timeouts", "collection", "login", *work.MEMBERS.values()):
+        return path
+    option = f"--{name.replace('_', '-')}"
+    if section == "timeouts":
+        option += "-timeout"
+    return option if name else "the request"

@@ -18,15 +18,14 @@ from cucmctl.client.calls import Calls
 from cucmctl.client.errors import InvalidRequest, ProtocolError
 from cucmctl.client.method_call import MethodCall, answered
 from cucmctl.client.methods import UNFINISHED
-from cucmd.job.asked import Collection, How, Login
-from cucmd.job.kind import AskedWork
-from cucmd.protocol import jobs
 
 if TYPE_CHECKING:
     from inspect import Signature
 
     from cucmctl.export.received import Export, OpenExport
-    from cucmd.protocol import cases, knowledge
+    from cucmd.job.asked import Collection, How, Login
+    from cucmd.job.kind import AskedWork
+    from cucmd.protocol import cases, jobs, knowledge
 
 
 P = ParamSpec("P")
@@ -115,6 +114,7 @@ class Client(Calls):
         Raises as these do, and `DiscoveryFailed`.
         """
         from cucmctl.client.cluster import discover_first  # noqa: PLC0415  # only for clusters
+        from cucmd.job.asked import How  # noqa: PLC0415  # likewise
 
         how = how or How()
         discover_first(self, cluster, login=login, timeouts=how.timeouts, tell=tell)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from cucmd.protocol.jobs import INTERFACE
+from cucmd.protocol.requests import INTERFACE
 
 if TYPE_CHECKING:
     from typing import Self

@@ -27,7 +27,8 @@ from cucmctl.client import methods
 from cucmctl.client.errors import JobNotFound
 from cucmctl.client.method_call import CallSteps, MethodCall
 from cucmctl.client.methods import MOST_LISTED, UNFINISHED
-from cucmd.protocol.jobs import Job, JobChange, JobSummary, ListReply, ListRequest, WatchReply
+from cucmd.protocol.jobs import Job, JobChange, JobSummary, ListReply, WatchReply
+from cucmd.protocol.requests import ListRequest
 
 # Of older jobs it is not asked what was missed, except of those that ran.
 NEWEST = MOST_LISTED

@@ -7,7 +7,7 @@ from typing import TypeVar
 import msgspec
 
 from cucmctl.client.errors import InvalidRequest, NotPermitted, ProtocolError, read, refusal
-from cucmd.protocol.jobs import INTERFACE
+from cucmd.protocol.requests import INTERFACE
 
 R = TypeVar("R")
 

@@ -14,29 +14,21 @@ from msgspec.structs import replace
 
 from cucmctl.client.method_call import CallSteps, MethodCall, alone, itself, texts, texts_or_none
 from cucmctl.lean import Later
-from cucmd.job.asked import (
-    Checks,
-    Collection,
-    Commands,
-    Discovery,
-    Estimate,
-    Files,
-    HealthChecks,
-    How,
-    Login,
-    Packets,
-    Tail,
-    Timeouts,
-)
-from cucmd.job.kind import AskedWork
-from cucmd.job.status import JobStatus
-from cucmd.job.work import start_request
-from cucmd.protocol import jobs
+from cucmd.protocol import requests
 
 if TYPE_CHECKING:
-    from cucmd.protocol import cases, knowledge
+    from cucmd.job import asked
+    from cucmd.job import kind as bases
+    from cucmd.job import work as kinds
+    from cucmd.job.asked import Collection, How, Login, Packets, Tail, Timeouts
+    from cucmd.job.kind import AskedWork
+    from cucmd.job.status import JobStatus
+    from cucmd.protocol import cases, jobs, knowledge
 else:
-    cases, knowledge = Later("cucmd.protocol.cases"), Later("cucmd.protocol.knowledge")
+    asked, bases = Later("cucmd.job.asked"), Later("cucmd.job.kind")
+    kinds = Later("cucmd.job.work")
+    cases, jobs = Later("cucmd.protocol.cases"), Later("cucmd.protocol.jobs")
+    knowledge = Later("cucmd.protocol.knowledge")
 
 UNFINISHED: tuple[Literal["queued", "running"], ...] = ("queued", "running")
 # Jobs that the daemon lists at once.
@@ -68,14 +60,14 @@ def start(
     given = [one for one in (work, collection) if one is not None]
     if len(given) != 1:
         raise TypeError(f"start takes one of work and collection; {len(given)} were given")
-    what = Files(given[0]) if isinstance(given[0], Collection) else given[0]
-    how = how or How()
+    what = asked.Files(given[0]) if isinstance(given[0], asked.Collection) else given[0]
+    how = how or asked.How()
     if timeouts is not None:
         how = replace(how, timeouts=timeouts)
     if concurrency is not None:
         how = replace(how, concurrency=concurrency)
     _check_texts(what, how)
-    request = start_request(texts("nodes", nodes), login, what, how)
+    request = kinds.start_request(texts("nodes", nodes), login, what, how)
     return MethodCall("Start", request, jobs.StartReply, _started, once=True)
 
 
@@ -90,14 +82,14 @@ def run(
     nodes: Sequence[str], commands: Sequence[str], *, login: Login, how: How | None = None
 ) -> MethodCall[jobs.Job]:
     """Runs commands that only read, such as "show status"; `output` has what they print."""
-    return start(nodes, Commands(texts("commands", commands)), login=login, how=how)
+    return start(nodes, asked.Commands(texts("commands", commands)), login=login, how=how)
 
 
 def check(
     nodes: Sequence[str], *, login: Login, receiver: bool = False, how: How | None = None
 ) -> MethodCall[jobs.Job]:
     """Looks whether a collection can be expected to work; each node has what was `checked`."""
-    return start(nodes, Checks(receiver or None), login=login, how=how)
+    return start(nodes, asked.Checks(receiver or None), login=login, how=how)
 
 
 def health(
@@ -108,7 +100,7 @@ def health(
     how: How | None = None,
 ) -> MethodCall[jobs.Job]:
     """Looks whether nodes are well; each has its `health`. `only`: the names of checks."""
-    return start(nodes, HealthChecks(texts_or_none("only", only)), login=login, how=how)
+    return start(nodes, asked.HealthChecks(texts_or_none("only", only)), login=login, how=how)
 
 
 def capture(
@@ -119,7 +111,7 @@ def capture(
     how: How | None = None,
 ) -> MethodCall[jobs.Job]:
     """Captures packets on all nodes at the same time; `stop` ends it early."""
-    return start(nodes, packets or Packets(), login=login, how=how)
+    return start(nodes, packets or asked.Packets(), login=login, how=how)
 
 
 def follow(
@@ -131,7 +123,7 @@ def follow(
 
 def discover(publisher: str, *, login: Login, how: How | None = None) -> MethodCall[jobs.Job]:
     """Asks a node, or the publisher of a cluster, which nodes it has: `found` of the node."""
-    return start([publisher], Discovery(), login=login, how=how)
+    return start([publisher], asked.Discovery(), login=login, how=how)
 
 
 def retry(
@@ -160,10 +152,10 @@ def status(job_id: str) -> MethodCall[jobs.Job]:
 
     Raises `JobNotFound`.
     """
-    return MethodCall("Status", jobs.StatusRequest(job_id), jobs.JobReply, _job)
+    return MethodCall("Status", requests.StatusRequest(job_id), jobs.JobReply, _job)
 
 
-def list_page(request: jobs.ListRequest) -> MethodCall[jobs.ListReply]:
+def list_page(request: requests.ListRequest) -> MethodCall[jobs.ListReply]:
     """Lists as `list` does, with how many older jobs there are."""
     return MethodCall("List", request, jobs.ListReply, itself)
 
@@ -185,13 +177,13 @@ def list(
     `kind`: what they do, such as "collect".
     """
     chosen = None if labels is None else dict(labels)
-    request = jobs.ListRequest(status, limit, chosen, target, since, before, kind)
+    request = requests.ListRequest(status, limit, chosen, target, since, before, kind)
     return MethodCall("List", request, jobs.ListReply, lambda reply: reply.jobs)
 
 
 def cancel(
     job_id: str, nodes: Sequence[str] | None = None, *, request_id: str | None = None
-) -> MethodCall[jobs.CancelReply]:
+) -> MethodCall[requests.CancelReply]:
     """Cancels a job, or only `nodes` of it. Returns once the cancel has happened and is on
     disk.
 
@@ -199,8 +191,8 @@ def cancel(
     Idempotent. A job that has ended stays as it is; the reply's `message` says so.
     Raises `JobNotFound`, `NodeNotFound`; `TypeError` for a text where several are expected.
     """
-    request = jobs.CancelRequest(job_id, texts_or_none("nodes", nodes), request_id)
-    return MethodCall("Cancel", request, jobs.CancelReply, itself)
+    request = requests.CancelRequest(job_id, texts_or_none("nodes", nodes), request_id)
+    return MethodCall("Cancel", request, requests.CancelReply, itself)
 
 
 def stop(job_id: str, *, request_id: str | None = None) -> MethodCall[jobs.StopReply]:
@@ -209,7 +201,7 @@ def stop(job_id: str, *, request_id: str | None = None) -> MethodCall[jobs.StopR
 
     Raises `JobNotFound`; `InvalidRequest` of `job_id` if it is neither, or not begun.
     """
-    return MethodCall("Stop", jobs.StopRequest(job_id, request_id), jobs.StopReply, itself)
+    return MethodCall("Stop", requests.StopRequest(job_id, request_id), jobs.StopReply, itself)
 
 
 def label(job_id: str, labels: Mapping[str, str]) -> MethodCall[jobs.Job]:
@@ -217,13 +209,15 @@ def label(job_id: str, labels: Mapping[str, str]) -> MethodCall[jobs.Job]:
 
     Raises `JobNotFound`, `InvalidRequest`.
     """
-    return MethodCall("Label", jobs.LabelRequest(job_id, dict(labels)), jobs.JobReply, _job)
+    return MethodCall("Label", requests.LabelRequest(job_id, dict(labels)), jobs.JobReply, _job)
 
 
 def watch(
     job_id: str | None = None, *, changes: bool = False
 ) -> MethodCall[tuple[jobs.WatchReply]]:
-    return MethodCall("Watch", jobs.WatchRequest(job_id, changes or None), jobs.WatchReply, alone)
+    return MethodCall(
+        "Watch", requests.WatchRequest(job_id, changes or None), jobs.WatchReply, alone
+    )
 
 
 def files(job_id: str, nodes: Sequence[str] | None = None) -> MethodCall[tuple[cases.File, ...]]:
@@ -373,12 +367,12 @@ def _job(reply: jobs.JobReply) -> jobs.Job:
 
 def _check_texts(what: AskedWork, how: How) -> None:
     """Raises `TypeError` for one text where several are expected, and for what is no work."""
-    if not isinstance(what, AskedWork):
+    if not isinstance(what, bases.AskedWork):
         raise TypeError(f"start takes a kind of work; {what!r} is none")
     several: dict[str, Sequence[str] | None] = {"discovered": how.discovered}
-    if isinstance(what, Commands):
+    if isinstance(what, asked.Commands):
         several["lines"] = what.lines
-    if isinstance(what, Files | Estimate):
+    if isinstance(what, asked.Files | asked.Estimate):
         several["collection.paths"] = what.collection.paths
         several |= {"only": what.only, "added_paths": what.added_paths}
     for name, values in several.items():

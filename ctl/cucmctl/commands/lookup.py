@@ -27,8 +27,9 @@ from cucmctl.client.errors import (
 )
 from cucmctl.text import render
 from cucmctl.text.kind import text_of
-from cucmd.protocol.jobs import JobSummary, ListRequest
+from cucmd.protocol.jobs import JobSummary
 from cucmd.protocol.knowledge import Cluster, Credential, Profile
+from cucmd.protocol.requests import ListRequest
 
 
 def hint(name: str, known: Iterable[str]) -> str:

@@ -31,7 +31,8 @@ from cucmctl.text.kind import text_of
 from cucmctl.text.window import window
 from cucmd.job.status import JobStatus
 from cucmd.job.work import KINDS, kind_of
-from cucmd.protocol.jobs import DEFAULT_LIMIT, JobSummary, ListRequest
+from cucmd.protocol.jobs import JobSummary
+from cucmd.protocol.requests import DEFAULT_LIMIT, ListRequest
 
 if TYPE_CHECKING:
     from cucmctl.text import job_list

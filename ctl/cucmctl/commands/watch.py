@@ -26,7 +26,8 @@ from cucmctl.text import render
 from cucmctl.text.kind import text_of
 from cucmctl.text.views import JsonLines, Lines, Silent, View
 from cucmd.job.work import KINDS, kind_of
-from cucmd.protocol.jobs import DEFAULT_LIMIT, Job, WatchReply
+from cucmd.protocol.jobs import Job, WatchReply
+from cucmd.protocol.requests import DEFAULT_LIMIT
 
 if TYPE_CHECKING:
     from cucmctl.client.events import EventSteps

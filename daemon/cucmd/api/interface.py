@@ -13,13 +13,14 @@ from cucmd.api.host_keys import HostKeyMethods
 from cucmd.api.knowledge import Knowledge
 from cucmd.api.methods import Jobs
 from cucmd.api.refusals import error, invalid, with_request_id
-from cucmd.job.asked import Request
+from cucmd.job.request import Request
 from cucmd.job.work import StartRequest
 from cucmd.protocol import cases as of_cases
 from cucmd.protocol import errors
 from cucmd.protocol import jobs as calls
 from cucmd.protocol import knowledge as known
-from cucmd.protocol.jobs import INTERFACE
+from cucmd.protocol import requests as asked
+from cucmd.protocol.requests import INTERFACE
 from cucmd.varlink import Caller, Interface, Method, VarlinkError, read_description
 
 AsWhom: TypeAlias = Callable[[Caller, Method, Request], Caller]
@@ -31,10 +32,10 @@ def jobs_interface(
     """`as_whom`: as in `Interface`, by who may speak for others."""
     methods = (
         Method("Start", StartRequest, calls.StartReply, jobs.start, effect=True),
-        Method("Status", calls.StatusRequest, calls.JobReply, jobs.status),
-        Method("List", calls.ListRequest, calls.ListReply, jobs.list),
+        Method("Status", asked.StatusRequest, calls.JobReply, jobs.status),
+        Method("List", asked.ListRequest, calls.ListReply, jobs.list),
         Method("Retry", calls.RetryRequest, calls.StartReply, jobs.retry, effect=True),
-        Method("Stop", calls.StopRequest, calls.StopReply, jobs.stop, effect=True),
+        Method("Stop", asked.StopRequest, calls.StopReply, jobs.stop, effect=True),
         Method(
             "Output", of_cases.OutputRequest, of_cases.OutputReply, cases.output, streaming=True
         ),
@@ -62,11 +63,11 @@ def jobs_interface(
             cases.transcript,
             streaming=True,
         ),
-        Method("Label", calls.LabelRequest, calls.JobReply, jobs.label, effect=True),
+        Method("Label", asked.LabelRequest, calls.JobReply, jobs.label, effect=True),
         Method("Delete", of_cases.DeleteRequest, of_cases.DeleteReply, cases.delete, effect=True),
         Method("Prune", of_cases.PruneRequest, of_cases.PruneReply, cases.prune, effect=True),
-        Method("Cancel", calls.CancelRequest, calls.CancelReply, jobs.cancel, effect=True),
-        Method("Watch", calls.WatchRequest, calls.WatchReply, jobs.watch, streaming=True),
+        Method("Cancel", asked.CancelRequest, asked.CancelReply, jobs.cancel, effect=True),
+        Method("Watch", asked.WatchRequest, calls.WatchReply, jobs.watch, streaming=True),
         Method("ListHostKeys", known.ListHostKeysRequest, known.ListHostKeysReply, keys.list),
         Method("AddHostKey", known.AddHostKeyRequest, known.HostKeysReply, keys.add, effect=True),
         Method(

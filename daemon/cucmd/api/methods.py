@@ -28,6 +28,15 @@ from cucmd.plan.planner import MOST_NODES, Planned, Planner
 from cucmd.plan.resolve import below
 from cucmd.plan.targets import needs_discoveries
 from cucmd.protocol import jobs as wire
+from cucmd.protocol.requests import (
+    CancelReply,
+    CancelRequest,
+    LabelRequest,
+    ListRequest,
+    StatusRequest,
+    StopRequest,
+    WatchRequest,
+)
 from cucmd.store import JobFilter, StoredDiscovery, StoreFailed
 from cucmd.varlink import Caller, StreamReply
 
@@ -84,7 +93,7 @@ class Jobs:
             job, tasks = planner.plan(request.nodes, request.login, work, request, discoveries)
             return replace(job, uid=caller.uid, asked_by=caller.asked_by), tasks
 
-    async def stop(self, caller: Caller, request: wire.StopRequest) -> wire.StopReply:
+    async def stop(self, caller: Caller, request: StopRequest) -> wire.StopReply:
         with traced("Stop", caller, request.request_id) as called:
             with refusals(caller):
                 job, running = await self._supervisor.stop_together(request.job_id)
@@ -109,14 +118,14 @@ class Jobs:
             _log(caller, called, job.job_id, f"retry {job.retries}")
             return wire.StartReply(self._wire(job), called)
 
-    async def status(self, caller: Caller, request: wire.StatusRequest) -> wire.JobReply:
+    async def status(self, caller: Caller, request: StatusRequest) -> wire.JobReply:
         with refusals():
             job = await self._supervisor.find(request.job_id)
         self._asked(job)
         gone = is_gone(job, self._supervisor.directory(job.job_id))
         return wire.JobReply(self._wire(job, gone=gone))
 
-    async def list(self, caller: Caller, request: wire.ListRequest) -> wire.ListReply:
+    async def list(self, caller: Caller, request: ListRequest) -> wire.ListReply:
         with refusals():
             limit, which = list_filter(request)
             if which.before is not None:
@@ -131,14 +140,14 @@ class Jobs:
             return await self._supervisor.count(replace(which, before=job_id))
         return None
 
-    async def label(self, caller: Caller, request: wire.LabelRequest) -> wire.JobReply:
+    async def label(self, caller: Caller, request: LabelRequest) -> wire.JobReply:
         def change(job: Job) -> Job:
             return replace(job, labels=labels.changed(job.labels, request.labels))
 
         with refusals(caller):
             return wire.JobReply(self._wire(await self._supervisor.relabel(request.job_id, change)))
 
-    async def cancel(self, caller: Caller, request: wire.CancelRequest) -> wire.CancelReply:
+    async def cancel(self, caller: Caller, request: CancelRequest) -> CancelReply:
         with traced("Cancel", caller, request.request_id) as called:
             with refusals(caller):
                 _check_named(request.nodes, "all")
@@ -154,9 +163,7 @@ class Jobs:
             reply = _cancel_reply(job, request.nodes, changed=changed)
             return replace(reply, request_id=called)
 
-    def watch(
-        self, caller: Caller, request: wire.WatchRequest
-    ) -> AsyncGenerator[StreamReply, None]:
+    def watch(self, caller: Caller, request: WatchRequest) -> AsyncGenerator[StreamReply, None]:
         """Returns the generator and is none itself: closing it ends the subscription at once."""
         return self._watching.watch(request)
 
@@ -185,16 +192,16 @@ def _check_named(nodes: tuple[str, ...] | None, otherwise: str) -> None:
         raise InvalidValue("nodes", f"{len(nodes)} names; a job has at most {MOST_NODES}")
 
 
-def _cancel_reply(job: Job, nodes: tuple[str, ...] | None, *, changed: bool) -> wire.CancelReply:
+def _cancel_reply(job: Job, nodes: tuple[str, ...] | None, *, changed: bool) -> CancelReply:
     if nodes is None:
-        return wire.CancelReply(
+        return CancelReply(
             job.job_id, job.status, job.cancelled, _cancel_message(job, changed=changed)
         )
     named = [job.nodes[position] for position in sorted({position_of(job, name) for name in nodes})]
     cancelled = all(node.status == "cancelled" for node in named)
     states = ", ".join(f"{node.node} is {node.status}" for node in named)
     done = "" if changed else "nothing changed: "
-    return wire.CancelReply(job.job_id, job.status, cancelled, f"{done}{states}")
+    return CancelReply(job.job_id, job.status, cancelled, f"{done}{states}")
 
 
 def _cancel_message(job: Job, *, changed: bool) -> str:

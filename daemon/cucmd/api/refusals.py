@@ -21,7 +21,7 @@ from cucmd.config import CredentialRefused, InvalidValue, UnknownCredential, Unk
 from cucmd.config.rules import is_credential_name
 from cucmd.jobs import errors as jobs
 from cucmd.protocol import errors as wire_errors
-from cucmd.protocol.jobs import INTERFACE
+from cucmd.protocol.requests import INTERFACE
 from cucmd.store import StoreFailed
 from cucmd.varlink import Caller, Method, VarlinkError, trace
 

@@ -12,14 +12,16 @@ from msgspec.structs import replace
 from cucmd.cases.retention import Prune
 from cucmd.config import InvalidValue, rules
 from cucmd.config.errors import wrong_value
-from cucmd.job.asked import Login, OnBehalfOf
+from cucmd.job.asked import Login
 from cucmd.job.duration import parse_last
+from cucmd.job.request import OnBehalfOf
 from cucmd.job.status import JobStatus
 from cucmd.job.work import KINDS, StartRequest, kind_of
 from cucmd.plan import labels
 from cucmd.plan.resolve import instant
 from cucmd.protocol.cases import PruneRequest
-from cucmd.protocol.jobs import DEFAULT_LIMIT, ListRequest, RetryRequest
+from cucmd.protocol.jobs import RetryRequest
+from cucmd.protocol.requests import DEFAULT_LIMIT, ListRequest
 from cucmd.store import JobFilter, StartKey
 
 STATUSES = get_args(JobStatus)

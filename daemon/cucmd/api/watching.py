@@ -18,6 +18,7 @@ from cucmd.job.job import Job
 from cucmd.jobs.events import Change, JobFeed
 from cucmd.jobs.supervisor import Supervisor
 from cucmd.protocol import jobs as wire
+from cucmd.protocol.requests import DEFAULT_LIMIT, WatchRequest
 from cucmd.store import JobFilter
 from cucmd.varlink import StreamReply
 
@@ -41,7 +42,7 @@ class WatchStreams:
         self._feed = feed
         self._wire = wire
 
-    def watch(self, request: wire.WatchRequest) -> StreamReplies:
+    def watch(self, request: WatchRequest) -> StreamReplies:
         changes = bool(request.changes)
         if request.job_id is not None:
             return self._job(request.job_id, changes=changes)
@@ -100,7 +101,7 @@ class WatchStreams:
 
     async def _newest(self) -> tuple[wire.JobSummary, ...]:
         with refusals():
-            found = await self._supervisor.newest(wire.DEFAULT_LIMIT)
+            found = await self._supervisor.newest(DEFAULT_LIMIT)
         return tuple(summary_to_wire(job) for job in found)
 
     async def _unfinished(self) -> tuple[wire.JobSummary, ...]:

@@ -1,6 +1,7 @@
 """What travels on the socket as `io.cucmd.Jobs`. Of the daemon and `cucmctl`.
 
-    jobs.py        jobs: started, asked for, followed, cancelled
+    jobs.py        jobs, in full and in lists, and how they change
+    requests.py    what is asked about jobs
     cases.py       what a job has collected: files, output, exports, and their end
     knowledge.py   clusters, profiles, credentials, host keys
     errors.py      the fields of each error

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from cucmd.job.asked import Request
+from cucmd.job.request import Request
 from cucmd.protocol.jobs import JobSummary
 
 

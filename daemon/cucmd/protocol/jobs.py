@@ -1,9 +1,10 @@
-"""What travels about jobs: started, asked for, followed, cancelled.
+"""What travels about jobs: as they are, in full and in lists, and as they change.
 
 `Collection`, `Timeouts`, `Node`, `Job` and `JobSummary` are as version 0.1.0 has them, whose client
 is strict in the first two; what came later is optional. What a job is asked (`StartRequest`) and
-what a kind of work gives for a node (`Given`) are declared in job/work.py; the names of the kinds
-are put into the text of the interface in place of `{kinds}`.
+what a kind of work gives for a node (`Given`) are declared in job/work.py, the requests of other
+methods in requests.py; the names of the kinds are put into the text of the interface in place of
+`{kinds}`.
 
 No struct forbids fields that it does not know: a client reads past those of a later daemon. In a
 request the daemon refuses them (`varlink/requests.py`).
@@ -13,15 +14,11 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from cucmd.job.asked import Collection, Login, Request, Timeouts
+from cucmd.job.asked import Collection, Login, Timeouts
 from cucmd.job.capture import CaptureSettings
+from cucmd.job.request import Request
 from cucmd.job.status import JobStatus, NodeStatus
 from cucmd.job.work import Given
-
-INTERFACE = "io.cucmd.Jobs"
-
-# Jobs that a list holds where its request has no limit.
-DEFAULT_LIMIT = 20
 
 
 # Beside that of failure.py, whose codes are an enumeration: a client reads those of later daemons.
@@ -192,85 +189,15 @@ class JobReply(Struct, frozen=True):
     job: Job
 
 
-class StatusRequest(Request, frozen=True):
-    job_id: str
-
-
-class ListRequest(Request, frozen=True):
-    """Newest first. target is a name of a request, or a node; a job must have all of the labels;
-    since is when it was created at the earliest; before is a job, and the list has those that
-    came before it. A list may have fewer jobs than limit where they are very large. older is
-    how many more there are.
-    """
-
-    status: str | None = None
-    limit: int | None = None
-    labels: dict[str, str] | None = None
-    target: str | None = None
-    since: str | None = None
-    before: str | None = None
-    kind: str | None = None
-
-
 class ListReply(Struct, frozen=True):
     jobs: tuple[JobSummary, ...]
     older: int | None = None
-
-
-class LabelRequest(Request, frozen=True):
-    """Change labels of a job. An empty value removes one."""
-
-    job_id: str
-    labels: dict[str, str]
-
-
-class CancelRequest(Request, frozen=True):
-    """Cancel a job, or only some of its nodes.
-    cancelled says whether the job, or every node named, is now cancelled.
-    """
-
-    job_id: str
-    nodes: tuple[str, ...] | None = None
-    request_id: str | None = None
-
-
-class CancelReply(Struct, frozen=True):
-    job_id: str
-    status: JobStatus
-    cancelled: bool
-    message: str
-    request_id: str | None = None
-
-
-class StopRequest(Request, frozen=True):
-    """End the capture of a job on all of its nodes now, and collect the files; or what follows a
-    file. A job that does neither, or that has not begun or is over, is refused as InvalidRequest
-    of job_id. Cancel ends a capture too, and collects nothing.
-    """
-
-    job_id: str
-    request_id: str | None = None
 
 
 class StopReply(Struct, frozen=True):
     message: str
     job: Job
     request_id: str | None = None
-
-
-class WatchRequest(Request, frozen=True):
-    """Follow one job, or all of them. Needs "more". The first reply is the state as it is; each
-    later one is a change, with a sequence number that grows by one. A watcher that reads too
-    slowly is told how many changes it missed, and gets the state again. A watch of one job
-    ends when the job does. With changes, the later replies have a change instead of the job,
-    and a watch of all jobs begins with those that run or wait, and not with the newest. What
-    becomes of a job after its end is told to those who watch all jobs: it is closed, its
-    coverage is known, its labels change, its files are deleted, or the job is. A watch of a
-    job that was deleted is refused with JobNotFound.
-    """
-
-    job_id: str | None = None
-    changes: bool | None = None
 
 
 class WatchReply(Struct, frozen=True):

@@ -7,8 +7,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from cucmd.job.asked import Request
 from cucmd.job.cluster import ClusterNode
+from cucmd.job.request import Request
 
 
 class Cluster(Struct, frozen=True):

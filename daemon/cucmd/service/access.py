@@ -25,7 +25,7 @@ import msgspec
 from cucmd.api.refusals import invalid, refusals
 from cucmd.api.requests import name_of
 from cucmd.config.model import AccessSettings
-from cucmd.job.asked import Request
+from cucmd.job.request import Request
 from cucmd.paths import is_private
 from cucmd.varlink import Caller, Method, PermissionDenied
 

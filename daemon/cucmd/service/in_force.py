@@ -30,7 +30,7 @@ from cucmd.config import (
 )
 from cucmd.config.credentials import credential_names, credentials_directory
 from cucmd.config.rules import is_credential_name
-from cucmd.job.asked import Request
+from cucmd.job.request import Request
 from cucmd.jobs.supervisor import Supervisor
 from cucmd.node_name import address
 from cucmd.plan.planner import Planner

@@ -20,7 +20,8 @@ import cucmctl
 from cucmctl import Client, Collection, Login, Timeouts
 from cucmd.job.work import StartRequest
 from cucmd.protocol import errors as wire_errors
-from cucmd.protocol.jobs import CancelReply, JobReply
+from cucmd.protocol.jobs import JobReply
+from cucmd.protocol.requests import CancelReply
 from rig.asking import SHORT_FORMS
 from rig.quiet import wait_until
 

@@ -166,7 +166,7 @@ def test_no_jobs_of_a_status_is_not_reported_as_no_jobs(canned, ctl, status, mes
 
 
 def test_help_states_how_many_jobs_are_listed(ctl):
-    from cucmd.protocol.jobs import DEFAULT_LIMIT
+    from cucmd.protocol.requests import DEFAULT_LIMIT
 
     shown = " ".join(ctl("list", "--help").stdout.split())
     assert f"default: {DEFAULT_LIMIT}, and all that have not ended" in shown

@@ -12,7 +12,7 @@ from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
 from cucmd.jobs.events import JobFeed
-from cucmd.protocol.jobs import CancelReply, CancelRequest
+from cucmd.protocol.requests import CancelReply, CancelRequest
 from cucmd.varlink import Caller
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)

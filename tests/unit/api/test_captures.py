@@ -20,7 +20,8 @@ from cucmd.job.timeouts import Timeouts
 from cucmd.job.work import StartRequest
 from cucmd.node.ports import NodeTask, Report
 from cucmd.plan.planner import Planner
-from cucmd.protocol.jobs import RetryRequest, StopRequest
+from cucmd.protocol.jobs import RetryRequest
+from cucmd.protocol.requests import StopRequest
 from cucmd.varlink import Caller, VarlinkError
 from rig.asking import plan as planned_by
 from rig.asking import plan_retry

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmd.api.interface import too_many
-from cucmd.job.asked import Request
+from cucmd.job.request import Request
 from cucmd.protocol import errors as wire_errors
 from cucmd.varlink import VarlinkError
 from cucmd.varlink.requests import decode_request

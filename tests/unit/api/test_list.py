@@ -7,7 +7,7 @@ import pytest
 
 from cucmd.api.methods import Jobs
 from cucmd.api.wire import MOST_TARGETS, summary_to_wire
-from cucmd.protocol.jobs import ListRequest
+from cucmd.protocol.requests import ListRequest
 from cucmd.store import JobRow, StoreFailed, lists
 from cucmd.varlink import Caller
 from rig.supervised import NOW, SupervisorHarness, hang, supervisor_harness

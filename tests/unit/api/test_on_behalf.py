@@ -17,7 +17,7 @@ from cucmd.config import Config, Limits
 from cucmd.failure import Code
 from cucmd.jobs.deletion import Deletions
 from cucmd.plan.planner import Planner
-from cucmd.protocol.jobs import INTERFACE
+from cucmd.protocol.requests import INTERFACE
 from cucmd.service.access import Access
 from cucmd.varlink import Caller, SocketLimits
 from cucmd.varlink.connection import ServerConnection, ServerParts

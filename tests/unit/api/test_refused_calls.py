@@ -8,7 +8,7 @@ import trio
 import trio.testing
 
 from cucmd.api.interface import jobs_interface
-from cucmd.protocol.jobs import INTERFACE
+from cucmd.protocol.requests import INTERFACE
 from cucmd.varlink import Caller, PermissionDenied, SocketLimits
 from cucmd.varlink.connection import ServerConnection, ServerParts
 from cucmd.varlink.limits import Users

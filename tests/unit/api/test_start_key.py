@@ -6,7 +6,8 @@ from msgspec.structs import replace
 
 from cucmd.api.requests import LONGEST, short_text, start_key
 from cucmd.config import InvalidValue
-from cucmd.job.asked import Collection, Login, OnBehalfOf
+from cucmd.job.asked import Collection, Login
+from cucmd.job.request import OnBehalfOf
 from cucmd.job.work import StartRequest
 from cucmd.protocol.jobs import RetryRequest
 

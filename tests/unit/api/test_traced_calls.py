@@ -14,7 +14,8 @@ from cucmd.job.asked import Checks, Collection, Discovery, Login
 from cucmd.job.work import StartRequest
 from cucmd.plan.planner import Planner
 from cucmd.protocol import errors as wire_errors
-from cucmd.protocol.jobs import INTERFACE, CancelReply, CancelRequest, StartReply
+from cucmd.protocol.jobs import StartReply
+from cucmd.protocol.requests import INTERFACE, CancelReply, CancelRequest
 from cucmd.varlink import Caller, VarlinkError
 from rig.supervised import SupervisorHarness, hang, supervisor_harness
 

@@ -11,7 +11,7 @@ import pytest
 from cucmd.api.case_methods import Cases
 from cucmd.jobs.deletion import Deletions
 from cucmd.protocol.cases import FilesRequest, TranscriptRequest
-from cucmd.protocol.jobs import INTERFACE
+from cucmd.protocol.requests import INTERFACE
 from cucmd.received_file import ReceivedFile
 from cucmd.varlink import Caller, StreamReply, VarlinkError
 from rig.supervised import supervisor_harness

@@ -15,7 +15,7 @@ from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
 from cucmd.jobs.events import CAPACITY, JobFeed, Subscription
-from cucmd.protocol.jobs import WatchRequest
+from cucmd.protocol.requests import WatchRequest
 from cucmd.store import EVERY_JOB, JobFilter
 from cucmd.varlink import Caller, StreamReply
 

@@ -20,7 +20,8 @@ from cucmd.job.node import Phase
 from cucmd.jobs.deletion import Deletions
 from cucmd.jobs.events import CAPACITY
 from cucmd.protocol.jobs import Job as ShownJob
-from cucmd.protocol.jobs import JobChange, WatchRequest
+from cucmd.protocol.jobs import JobChange
+from cucmd.protocol.requests import WatchRequest
 from cucmd.varlink import Caller, StreamReply, VarlinkError
 from rig.in_process import InProcess
 from rig.supervised import SupervisorHarness, hang, supervisor_harness

@@ -16,7 +16,8 @@ from cucmd.jobs import deletion
 from cucmd.jobs.deletion import Deletions
 from cucmd.jobs.errors import Busy, Draining
 from cucmd.protocol.cases import DeleteReply
-from cucmd.protocol.jobs import Job, JobChange, WatchRequest
+from cucmd.protocol.jobs import Job, JobChange
+from cucmd.protocol.requests import WatchRequest
 from cucmd.store import StoreFailed
 from cucmd.varlink import Caller, StreamReply
 from rig.supervised import SupervisorHarness, hang, supervisor_harness

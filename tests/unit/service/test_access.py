@@ -7,8 +7,8 @@ import pwd
 import pytest
 
 from cucmd.config.model import AccessSettings
-from cucmd.job.asked import OnBehalfOf, Request
-from cucmd.protocol.jobs import INTERFACE
+from cucmd.job.request import OnBehalfOf, Request
+from cucmd.protocol.requests import INTERFACE
 from cucmd.service.access import RIGHTS, Access, Right
 from cucmd.varlink import Caller, Method, PermissionDenied, VarlinkError
 from rig.interface_maker import interface

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.job.asked import OnBehalfOf
+from cucmd.job.request import OnBehalfOf
 from cucmweb.callers import Arrival, NotLetIn, caller_of
 from cucmweb.config import ProxySettings
 from cucmweb.tokens import Token, hash_of, secret_of

@@ -4,7 +4,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from cucmd.job.asked import OnBehalfOf
+from cucmd.job.request import OnBehalfOf
 from cucmweb.config import WebLimits
 from cucmweb.places import DOWNLOADS, WebPlaces
 from cucmweb.problems import HttpProblem
