@@ -1,4 +1,4 @@
-"""The program `cucmctl`; also as `python -m cucmctl`, for where the script is not on the path.
+"""Runs the program `cucmctl`, also as `python -m cucmctl`, where the script is not on the path.
 
 Nothing is imported, but what Python has loaded itself, before Ctrl-C is taken.
 """

@@ -1,4 +1,4 @@
-"""What the verbs share of the command line.
+"""Holds what the verbs share of the command line.
 
 options.py   arguments and their values
 times.py     times that are typed

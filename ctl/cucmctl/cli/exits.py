@@ -1,4 +1,4 @@
-"""Exit codes. Their meanings are fixed, since scripts depend on them.
+"""Lists the exit codes. Their meanings are fixed, since scripts depend on them.
 
 Every exit code of `cucmctl` has a name here, below what it means: cucmctl(1) is made of that.
 """

@@ -1,4 +1,4 @@
-"""The arguments of the command line: a parser for each verb, and the values of options.
+"""Parses the command line: makes a parser for each verb, and reads the values of options.
 
 An error is one line that names the option, the value and what was expected. It is raised as
 `UsageError`, and `main` exits with 2.
@@ -26,7 +26,7 @@ NODES_FIRST = "nodes go before --path"
 
 
 class UsageError(Exception):
-    """Wrong arguments. The text is one line."""
+    """The arguments are wrong. The text is one line."""
 
 
 class Verb(NamedTuple):

@@ -1,4 +1,4 @@
-"""The password of a login: from a file, from standard input, or typed at the terminal.
+"""Takes the password of a login from a file or standard input, or asks for it at the terminal.
 
 Never from the command line, which every user of the machine can read, and never in a message.
 """

@@ -1,4 +1,4 @@
-"""Standard output and standard error: data on the one, messages on the other.
+"""Prints on standard output and standard error: data on the one, messages on the other.
 
 Text from the daemon or from a user is printed only after `visible`.
 """

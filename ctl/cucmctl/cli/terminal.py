@@ -1,4 +1,4 @@
-"""Settings of the terminal: while a password is typed, and while the live view draws on it.
+"""Changes the settings of the terminal while a password is typed or the live view draws on it.
 
 They are changed only while we are in the foreground, or the kernel would stop us.
 

@@ -1,4 +1,4 @@
-"""Times that are typed, as `journalctl` takes them, or in RFC 3339."""
+"""Reads times that are typed, as `journalctl` takes them, or in RFC 3339."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Moment(NamedTuple):
-    """A time that was typed, in UTC. `clock`: without a day.
+    """Holds a time that was typed, in UTC. `clock`: without a day.
 
     Where clocks are changed a local time may mean two moments: it comes twice in autumn, and not at
     all in spring. A window begins at the `first` and ends at the `last` of them, so that nothing is

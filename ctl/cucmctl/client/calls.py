@@ -33,7 +33,7 @@ ASK_EVERY = 1.5
 
 
 class Calls:
-    """A connection to the daemon, opened by the first call."""
+    """Calls the daemon over a connection, opened by the first call."""
 
     def __init__(
         self, socket: str | os.PathLike[str] | None = None, *, timeout: float | None = CALL_TIMEOUT

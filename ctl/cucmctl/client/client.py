@@ -1,4 +1,4 @@
-"""`Client`: the daemon's methods as Python methods, blocking, over its Unix socket.
+"""`Client`: has the daemon's methods as Python methods, blocking, over its Unix socket.
 
 What those that are `asked` take, do and raise is in `methods.py`. Each that gives an iterator has
 its own connection, opened at the first step and closed with it, so that the client can be used for
@@ -62,7 +62,7 @@ class _Described:
 
 
 class Client(Calls):
-    """A connection to the daemon, opened by the first call and again after a restart of the daemon.
+    """Calls the daemon over a connection, opened by the first call and again after its restart.
 
     socket   its path; None: `$CUCMD_SOCKET`, the system's socket or the user's own
     timeout  seconds that one call may take; None: no limit. `watch` has its own.

@@ -1,4 +1,4 @@
-"""The nodes of a cluster before a job is started on them: asked for, or as they were last named.
+"""Finds the nodes of a cluster before a job is started on them: asked for, or as last named.
 
 A login that a node has refused is not used again, and nothing is started then.
 
@@ -32,7 +32,7 @@ Tell = Callable[[str], None]
 
 
 class ClusterClient(Protocol):
-    """What is needed of a `Client`, which uses this file itself."""
+    """Declares what is needed of a `Client`, which uses this file itself."""
 
     def discover(self, publisher: str, *, login: Login, how: How | None = None) -> Job: ...
 

@@ -1,4 +1,4 @@
-"""The errors of a call: one exception class for each error of the socket's interface.
+"""Declares the errors of a call: one exception class for each error of the socket's interface.
 
 An exception has the fields of the error, as the struct of its name in `cucmd.protocol.errors`. Its
 text is one line that says what to do.
@@ -33,7 +33,7 @@ _making = allocate_lock()
 
 
 class ClientError(Exception):
-    """The base of all errors of a call. Some methods also raise `TimeoutError`.
+    """Is the base of all errors of a call. Some methods also raise `TimeoutError`.
 
     A call with arguments of the wrong type raises `TypeError`.
     """
@@ -184,7 +184,7 @@ class ReloadFailed(Refused):
 
 
 class InternalError(Refused):
-    """A defect of the daemon; the call may have had an effect."""
+    """The daemon has a defect; the call may have had an effect."""
 
     parameters: fields.InternalError
     says = "a defect of the daemon; its log has the details"

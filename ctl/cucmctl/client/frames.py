@@ -35,8 +35,8 @@ _decoder = msgspec.json.Decoder(ReplyFrame)
 
 
 class ReplyBuffer:
-    """What has come over one connection: whole replies are taken out of it, or bytes. `path` is
-    that of the socket, for errors.
+    """Holds what has come over one connection: whole replies are taken out of it, or bytes. `path`
+    is that of the socket, for errors.
     """
 
     def __init__(self, path: str) -> None:

@@ -28,7 +28,7 @@ R = TypeVar("R")
 
 
 class WatchClient(Protocol):
-    """What is needed of a `Client`, which uses this file itself."""
+    """Declares what is needed of a `Client`, which uses this file itself."""
 
     def watch(
         self,
@@ -41,7 +41,7 @@ class WatchClient(Protocol):
 
 
 class Told:
-    """Who is told about it. This one does nothing."""
+    """Is told about it. This one does nothing."""
 
     def went_away(self, why: str, seconds: float) -> None:
         """It is waited for, for so many seconds."""

@@ -1,4 +1,4 @@
-"""What systemd knows of the service `cucmd`, to tell a caller why nobody answers at its socket.
+"""Asks systemd about the service `cucmd`, to tell a caller why nobody answers at its socket.
 
 It is asked only after a call had no answer, and not if a person has chosen another socket than the
 service's.

@@ -1,4 +1,4 @@
-"""Varlink calls over one blocking Unix socket: frames out, replies in.
+"""Makes Varlink calls over one blocking Unix socket: frames go out, replies come in.
 
 It knows nothing of jobs, and leaves no descriptor open when a connect fails.
 """

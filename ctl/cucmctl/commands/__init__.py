@@ -1,4 +1,4 @@
-"""The verbs of `cucmctl`, one file a group; each file has `COMMANDS`, from verb to `Verb`.
+"""Holds the verbs of `cucmctl`, one file a group; each file has `COMMANDS`, from verb to `Verb`.
 
     start.py     `start` and `retry`
     run.py       `run`

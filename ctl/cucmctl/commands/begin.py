@@ -1,4 +1,4 @@
-"""What the verbs share that start something: options, and how a job on nodes is begun.
+"""Holds what the verbs share that start something: options, and how a job on nodes is begun.
 
 Nobody is asked for a password before it is known that there is a daemon, and that it knows the
 names that were given. Once the daemon has answered, no message and no exit code asks to do it
@@ -174,7 +174,9 @@ def followed(said: Callable[[Job], str], view: Callable[[], View]) -> Stay:
 
 
 class AskingInterrupted(KeyboardInterrupt):
-    """Ctrl-C while a cluster is asked for its nodes. What goes on was said; nothing has begun."""
+    """Ctrl-C came while a cluster was asked for its nodes. What goes on was said; nothing has
+    begun.
+    """
 
 
 def begin(

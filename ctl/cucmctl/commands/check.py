@@ -1,4 +1,4 @@
-"""`check`: whether a collection from nodes can be expected to work, before it is needed.
+"""`check`: says whether a collection from nodes can be expected to work, before it is needed.
 
 Standard output has what was found, and what to do about it, and nothing else.
 """

@@ -1,4 +1,4 @@
-"""`files` and `transcript`: what a job has collected, and what was said on a node.
+"""`files` and `transcript`: show what a job has collected, and what was said on a node.
 
 It is printed as it comes, the files of a node at once, after `visible`.
 """

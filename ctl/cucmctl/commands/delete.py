@@ -1,4 +1,4 @@
-"""`delete` and `prune`: jobs and what they have collected are deleted.
+"""`delete` and `prune`: delete jobs and what they have collected.
 
 Nothing is deleted before a person has said yes, at the terminal or by `--yes`.
 """

@@ -214,7 +214,7 @@ def _fields(export: Export | OpenExport) -> dict[str, object]:
 
 
 class _ProgressLine:
-    """A line about it on standard error, if that is a terminal."""
+    """Shows how far an export is, in a line on standard error, if that is a terminal."""
 
     def __init__(self, export: Export | OpenExport) -> None:
         self._export = export

@@ -1,4 +1,4 @@
-"""`health`: whether nodes are well, by what every script in the field asks them.
+"""`health`: says whether nodes are well, by what every script in the field asks them.
 
 The exit code is 1 where something is bad or a node failed, and 3 where something is to be looked at
 or could not be read.

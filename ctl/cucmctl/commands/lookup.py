@@ -1,4 +1,4 @@
-"""What is looked up before anybody is asked for a password: do the names mean what was meant?
+"""Looks up, before anybody is asked for a password, whether the names mean what was meant.
 
 A daemon that does not know the calls, or cannot answer them now, is not asked again: it says by
 itself what it does not take.

@@ -1,4 +1,4 @@
-"""`status` and `list`: jobs and their states.
+"""`status` and `list`: show jobs and their states.
 
 A list of the newest jobs does not show every running job, so older ones are asked for too.
 """

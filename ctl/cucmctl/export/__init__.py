@@ -1,4 +1,4 @@
-"""A job's files as one file to hand on, or a folder.
+"""Exports a job's files as one file to hand on, or as a folder.
 
     export.py    a job's tar into a tar, a zip or a folder
     received.py  the tar of a job, or its files as descriptors, as they come

@@ -1,4 +1,4 @@
-"""A job's tar, as it comes from the daemon, into a tar, packed or not, a zip or a folder.
+"""Turns a job's tar, as it comes from the daemon, into a tar, packed or not, a zip or a folder.
 
 A part goes on to its target as it passes, and is compared with its checksum there.
 
@@ -124,7 +124,7 @@ class _Tee:
 
 
 class _Checksums:
-    """The lines of SHA256SUMS, compared one after the other."""
+    """Compares files with the lines of SHA256SUMS, one after the other."""
 
     def __init__(self) -> None:
         self._kept = io.BytesIO()
@@ -171,7 +171,7 @@ def _unescaped(name: str) -> str:
 
 
 class _Written:
-    """A file of which nothing is changed any more after `cut_off`."""
+    """Writes a file of which nothing is changed any more after `cut_off`."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -230,7 +230,7 @@ class TarSink:
 
 
 class _Gzip:
-    """What is written to it, packed. Unlike `gzip.GzipFile` it does nothing when it is destroyed,
+    """Packs what is written to it. Unlike `gzip.GzipFile` it does nothing when it is destroyed,
     which after a Ctrl-C may be at any moment.
     """
 
@@ -253,7 +253,7 @@ class _Gzip:
 
 
 class TgzSink(TarSink):
-    """The same, packed. What is abandoned ends within the packed stream, too."""
+    """Writes a packed tar. What is abandoned ends within the packed stream, too."""
 
     def __init__(self, out: IO[bytes]) -> None:
         self._gzip = _Gzip(out)
@@ -265,7 +265,7 @@ class TgzSink(TarSink):
 
 
 class ZipSink:
-    """Stored, not compressed: the logs are compressed already, mostly.
+    """Stores files, and does not compress them: most logs are compressed already.
 
     After an error it must be abandoned: `ZipFile` would write its directory when it is destroyed,
     and without that it is no zip.

@@ -1,4 +1,4 @@
-"""The files of a job, open, as descriptors from the daemon: hashed and packed here.
+"""Hashes and packs the files of a job, which come from the daemon open, as descriptors.
 
 What is written is what was hashed: each byte is read once.
 

@@ -1,4 +1,4 @@
-"""A job as it comes from the daemon: `Export`, the bytes of a tar, or `OpenExport`, open files.
+"""Receives a job from the daemon: as `Export`, the bytes of a tar, or `OpenExport`, open files.
 
 One that is cut off is an error, never an end.
 """
@@ -32,8 +32,8 @@ OpenFile: TypeAlias = tuple[ExportedFile, int | None]
 
 
 class _FromDaemon:
-    """What is the same for both. `reply` says how many bytes there are, and of what; `left`: how
-    many of these are still to come. To be used as a context manager.
+    """Does what is the same for both. `reply` says how many bytes there are, and of what; `left`:
+    how many of these are still to come. To be used as a context manager.
 
     Every method raises `DaemonUnavailable` if the daemon goes away before all of it has come, or is
     silent for `SILENCE` seconds: then it is not whole.
@@ -57,7 +57,7 @@ class _FromDaemon:
 
 
 class Export(_FromDaemon):
-    """The bytes of a job's tar."""
+    """Receives the bytes of a job's tar."""
 
     def read(self, size: int) -> bytes:
         """Returns at most `size` bytes, and b"" at the end of the tar only."""
@@ -84,7 +84,7 @@ def may_open_enough() -> bool:
 
 
 class OpenExport(_FromDaemon):
-    """The files of a job, open. `left` counts bytes of a tar of them."""
+    """Receives the files of a job, open. `left` counts bytes of a tar of them."""
 
     # Seconds between two words of ours while we are at work; the daemon waits for 60.
     SAY_EVERY = 15.0

@@ -1,4 +1,4 @@
-"""What people read of jobs.
+"""Makes what people read of jobs.
 
 render.py    jobs and nodes as plain text
 kind.py      what of that depends on what a job does, or else a file of the name of its kind

@@ -65,7 +65,7 @@ LEAST_HEIGHT = 7
 
 
 class Frame:
-    """The live view of a job at one moment, `width` cells wide.
+    """Makes the live view of a job at one moment, `width` cells wide.
 
     now      by the clock of `rates`; `at` is the same moment by the wall clock
     current  False: nothing is heard of the job, so that no pace and no silence is known

@@ -1,4 +1,4 @@
-"""The files of a node as people read them: a heading with their sum, and a line a file.
+"""Shows the files of a node to people: a heading with their sum, and a line a file.
 
 What is equal in all of them, and in the way at 80 columns, is in `long` alone: checksums, and the
 folders that a node makes for each command (`IP/DATE`).

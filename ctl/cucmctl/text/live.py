@@ -1,4 +1,4 @@
-"""The live view of a job on a terminal: a line for each node, redrawn as changes come.
+"""Draws the live view of a job on a terminal: a line for each node, redrawn as changes come.
 
 Only this file and `frame.py` load rich. It draws on the alternate screen. So a resize leaves no
 broken lines, and the terminal is as before when the view ends, however it ends. Then the last state

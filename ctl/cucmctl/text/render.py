@@ -1,4 +1,4 @@
-"""Jobs and nodes as plain text for people: tables, lines, sizes, times in local time.
+"""Shows jobs and nodes as plain text for people: tables, lines, sizes, times in local time.
 
 Functions take structs and return text; nothing is printed here. Every text of a node or of the
 daemon is made `visible`.

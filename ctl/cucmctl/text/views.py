@@ -1,4 +1,4 @@
-"""Views of a job that is followed, except the live one: silent, JSON, lines.
+"""Declares the views of a job that is followed, except the live one: silent, JSON, lines.
 
 A view is a context manager. It is given every change, and `conclude` once the job has ended. It
 never calls the daemon.
@@ -27,9 +27,9 @@ REMEMBERED = 1000
 
 
 class EndedJobs:
-    """The jobs that ended last. Changes of a job after its end are not shown: they are the figures
-    when its connections have closed, or a list with the job in it. A job that is tried again has
-    not ended any more.
+    """Keeps the jobs that ended last. Changes of a job after its end are not shown: they are the
+    figures when its connections have closed, or a list with the job in it. A job that is tried
+    again has not ended any more.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class EndedJobs:
 
 
 class View(Told):
-    """The base of all views. Shows nothing."""
+    """Is the base of all views. Shows nothing."""
 
     def __enter__(self) -> View:
         return self

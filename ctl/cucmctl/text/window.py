@@ -1,4 +1,4 @@
-"""The window of a collection, and what is there of it, in the time zone of whoever reads it.
+"""Shows the window of a collection, and what is there of it, in the time zone of its reader.
 
 That of the nodes is in brackets where it is another: one with other times then.
 """
