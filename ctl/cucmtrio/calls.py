@@ -1,4 +1,4 @@
-"""`Calls`: calls of the daemon with one reply, with several, and those that leave Varlink.
+"""`Calls`: calls the daemon for one reply, for several, and with calls that leave Varlink.
 
 It knows no method of the daemon. Every call can be cancelled at any moment; its connection is
 closed then.
@@ -174,7 +174,7 @@ class Calls:
 
 
 class Replies(Generic[R]):
-    """The replies to one call, as an asynchronous iterator. A step that is cancelled loses none.
+    """Gives the replies to one call, as an asynchronous iterator. A cancelled step loses none.
 
     ended  the last one has come
     """
@@ -198,8 +198,8 @@ class Replies(Generic[R]):
 
 
 class Items(Generic[T]):
-    """The items of several replies, as an asynchronous iterator. A step that is cancelled loses
-    none.
+    """Gives the items of several replies, as an asynchronous iterator. A step that is cancelled
+    loses none.
     """
 
     def __init__(self, replies: Replies[Any], taken: Callable[[Any], Iterable[T]]) -> None:

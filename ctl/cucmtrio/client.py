@@ -139,9 +139,9 @@ class Client(Calls):
 
 
 class Exported(trio.abc.ReceiveStream):
-    """The bytes of a tar, as many as there are to be. Raises `DaemonUnavailable` if the daemon goes
-    away before all have come, or is silent for `SILENCE` seconds: an export that was cut off is no
-    end of it.
+    """Receives the bytes of a tar, as many as there are to be. Raises `DaemonUnavailable` if the
+    daemon goes away before all have come, or is silent for `SILENCE` seconds: an export that was
+    cut off is no end of it.
     """
 
     SILENCE = 60.0

@@ -86,7 +86,7 @@ async def _told(watching: _Watching, reconnect: float) -> AsyncGenerator[JobEven
 
 
 class _Watching:
-    """One watch after the other, and what was told of them."""
+    """Makes one watch after the other, and keeps what was told of them."""
 
     def __init__(self, client: Calls, job_id: str | None, changes: bool, events: Events) -> None:
         self._client = client

@@ -1,4 +1,4 @@
-"""`Pool`: the connections of a client, each used by one call at a time.
+"""`Pool`: keeps the connections of a client, each used by one call at a time.
 
     a connection        is                      then
     opened              if none is idle         used

@@ -1,4 +1,4 @@
-"""cucmweb: the daemon's jobs over HTTP, for programs on other machines.
+"""Gives programs on other machines the daemon's jobs, over HTTP.
 
 A program beside `cucmctl`: to the daemon it is one local user, which speaks for others.
 

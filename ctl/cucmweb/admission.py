@@ -1,4 +1,4 @@
-"""Who a request is of, by the tokens and the time of that moment."""
+"""Says who a request is of, by the tokens and the time of that moment."""
 
 from __future__ import annotations
 

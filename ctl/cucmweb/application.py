@@ -1,4 +1,4 @@
-"""The paths as an application: each operation at its path, and what is about cucmweb itself."""
+"""Makes the paths an application: each operation at its path, and what is about cucmweb itself."""
 
 from __future__ import annotations
 

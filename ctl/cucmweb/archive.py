@@ -1,4 +1,4 @@
-"""An export over HTTP: the daemon's tar, checked and packed as `cucmctl export` does it.
+"""Sends an export over HTTP: the daemon's tar, checked and packed as `cucmctl export` does it.
 
 What packs runs in a thread, which reads from the daemon and writes to the client through the loop,
 a piece at a time: nothing is kept but what a zip has to know of each file.

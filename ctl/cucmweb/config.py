@@ -36,9 +36,10 @@ _ALL_ADDRESSES = {"0.0.0.0", "::"}  # noqa: S104  # refused as a name, not bound
 
 
 class ProxySettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """A proxy that authenticates people and names them in a header; without `header` there is none.
+    """Describes a proxy that authenticates people and names them in a header.
 
-    Who may set that header is `trusted`; from anybody else it is refused.
+    Without `header` there is none. Who may set that header is `trusted`; from anybody else it is
+    refused.
     """
 
     header: str = ""  # in which the proxy gives the name, such as "X-Remote-User"

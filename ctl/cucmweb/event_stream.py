@@ -1,4 +1,4 @@
-"""One stream of events: how it begins, and how it goes on.
+"""Sends one stream of events: what it begins with, and how it goes on.
 
     path                  begins with                     with the `Last-Event-ID` of an event
     /jobs/{job_id}/events the job                         that is kept: what came after it
@@ -45,7 +45,7 @@ _SILENT = b":\n\n"
 
 
 class EventStream:
-    """job_id: the beginning of those of which it is told. `look` comes before `tell`."""
+    """Is told of the jobs whose ids begin with `job_id`. `look` comes before `tell`."""
 
     def __init__(
         self, exchange: Exchange, operation: Operation, asked: dict[str, Any], kept: KeptEvents
@@ -224,7 +224,7 @@ def _state(job: bytes) -> bytes:
 
 
 class _JobAsItIs(msgspec.Struct):
-    """What has to be known of a job: the rest goes on as it came."""
+    """Holds what has to be known of a job: the rest goes on as it came."""
 
     job_id: str
     status: str

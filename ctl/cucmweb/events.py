@@ -1,4 +1,4 @@
-"""Server-sent events: one watch of the daemon, told to all who listen.
+"""Sends server-sent events: one watch of the daemon is told to all who listen.
 
     the daemon -> cucmtrio's events -> `EventStreams.run` -> the newest events -> each stream
 
@@ -44,7 +44,7 @@ _log = logging.getLogger("cucmweb")
 
 
 class EventStreams:
-    """All streams. `run` must run while any is served."""
+    """Holds all streams. `run` must run while any is served."""
 
     def __init__(self) -> None:
         self._streams: set[EventStream] = set()

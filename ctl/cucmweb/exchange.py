@@ -1,4 +1,4 @@
-"""A request over HTTP: what it asks of the daemon, and how its reply is sent.
+"""Answers a request over HTTP: asks the daemon for what it wants, and sends the reply.
 
     request -> front.py -> the router -> answer -> the daemon -> reply
 

@@ -1,4 +1,4 @@
-"""What every request passes first: its id, whom it is of, limits; and how its end is told.
+"""Holds what every request passes first: its id, whom it is of, limits; and how its end is told.
 
 request id   X-Request-ID where it is sane, else a new one; in the reply, the log, and the
              daemon's log where it goes there
@@ -131,7 +131,7 @@ class RequestRates:
 
 
 class _Answered:
-    """The two ends of a request, with what is known of its reply."""
+    """Holds the two ends of a request, with what is known of its reply."""
 
     def __init__(self, scope: Scope, receive: AsgiReceive, send: AsgiSend, patience: float) -> None:
         self.request_id = _request_id(scope)

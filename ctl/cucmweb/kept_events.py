@@ -57,7 +57,7 @@ def is_over(status: str, *, closed: bool | None) -> bool:
 
 
 class KeptEvents:
-    """The newest events, numbered as they came. `end`: the number that the next one gets."""
+    """Keeps the newest events, numbered as they came. `end`: the number that the next one gets."""
 
     def __init__(self) -> None:
         self.end = 0

@@ -1,4 +1,4 @@
-"""The sockets that it listens at: those that systemd has opened, else one of its own."""
+"""Gives the sockets that it listens at: those that systemd has opened, else one of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the daemon answers, also while a reply in pieces, or a long call, says nothing.
+"""Says whether the daemon answers, also while a reply in pieces, or a long call, says nothing.
 
 Such a reply has no limit of time: one that follows a node is silent for as long as the node is. So
 the daemon is asked something else meanwhile, and where it does not answer that, the reply ends.
@@ -32,8 +32,8 @@ async def check_daemon(daemon: Client, within: float) -> None:
 
 
 class Readiness:
-    """Whether the daemon answers, for anybody, who may ask as often as they like: those who ask at
-    the same time are told together.
+    """Says whether the daemon answers, for anybody, who may ask as often as they like: those who
+    ask at the same time are told together.
     """
 
     def __init__(self) -> None:

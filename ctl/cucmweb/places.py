@@ -1,4 +1,4 @@
-"""Event streams and downloads: how many may be open, of all callers and of one.
+"""Limits how many event streams and downloads may be open, of all callers and of one.
 
 A download keeps a connection to the daemon for as long as its client reads. These are connections
 of their own, and who comes when all are in use is refused at once: else some slow clients would

@@ -63,7 +63,7 @@ _HINTS = {
 
 
 class HttpProblem(Exception):
-    """A refusal of cucmweb's own, or an error of the daemon as one. Nothing secret is in it."""
+    """Is a refusal of cucmweb's own, or an error of the daemon as one. Nothing secret is in it."""
 
     def __init__(self, status: int, code: str, detail: str, **more: Any) -> None:
         super().__init__(detail)

@@ -1,4 +1,4 @@
-"""The process of `cucmweb serve`: its sockets, its log, systemd, and its end at a signal."""
+"""Runs the process of `cucmweb serve`: its sockets, its log, systemd, and its end at a signal."""
 
 from __future__ import annotations
 

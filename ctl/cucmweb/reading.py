@@ -20,7 +20,7 @@ _STEP = re.compile(r"\.?(?:\[(?P<position>\d+)\]|(?P<key>[^.\[]+))")
 
 
 class UnusableFile(Exception):
-    """A file that cannot be used. The text names the file, and what is wrong in it."""
+    """A file cannot be used. The text names the file, and what is wrong in it."""
 
     def __init__(self, file: str, reason: str) -> None:
         super().__init__(f"{file}: {reason}")

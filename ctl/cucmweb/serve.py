@@ -167,7 +167,7 @@ async def _keep_protocol(_request: object) -> None:
 
 
 class PatientStream(trio.abc.Stream):
-    """A connection that ends where its peer does not take what is sent within `patience` seconds:
+    """Ends a connection where its peer does not take what is sent within `patience` seconds:
     64 KiB each time, which all but the slowest take.
 
     scope  what is cancelled where nothing can be sent any more: hypercorn would wait for ever to go

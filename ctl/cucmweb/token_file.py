@@ -1,4 +1,4 @@
-"""The file of tokens: read again at each change, and written as a whole under a lock."""
+"""Reads the file of tokens again at each change, and writes it as a whole under a lock."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WRITABLE_BY_OTHERS = 0o022
 
 
 class TokenFile:
-    """The tokens that count now. A `stat` for each request: the kernel answers it from memory.
+    """Has the tokens that count now. A `stat` for each request: the kernel answers it from memory.
 
     While the file cannot be used no token is accepted, also none that was read before: whoever
     revoked one meanwhile relies on it. It is logged once.

@@ -30,7 +30,7 @@ _Time = Annotated[datetime, Meta(tz=True)]
 
 
 class Token(Struct, frozen=True, forbid_unknown_fields=True):
-    """What the file keeps of one. `ends` None: never."""
+    """Holds what the file keeps of one. `ends` None: never."""
 
     name: str
     role: Role
