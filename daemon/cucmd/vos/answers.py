@@ -29,7 +29,7 @@ _NEEDED = frozenset({Ask.HOST, Ask.PORT, Ask.USER, Ask.PASSWORD})
 
 
 class Stage(Enum):
-    """What a node has shown in a `file get`."""
+    """Says what a node has shown in a `file get`."""
 
     TYPED = auto()  # nothing about a receiver
     ASKED = auto()  # it took an answer to a question about the receiver
@@ -39,7 +39,7 @@ class Stage(Enum):
 
 
 class Evidence(Enum):
-    """What leads from one stage to another."""
+    """Says what leads from one stage to another."""
 
     ANSWER_TAKEN = auto()
     LOGIN_TAKEN = auto()  # the answer was a password or a directory
@@ -83,7 +83,7 @@ class Standing(Enum):
 
 
 class Answer:
-    """Our last answer, and how it stands. `ask` None: nothing was answered so far.
+    """Holds our last answer, and how it stands. `ask` None: nothing was answered so far.
 
     echoed  its echo was seen, which may come after it was taken
     """

@@ -23,7 +23,7 @@ _PATH = re.compile(r"/?[A-Za-z0-9_.][A-Za-z0-9_.+-]*(?:/[A-Za-z0-9_.][A-Za-z0-9_
 
 
 class InvalidArgument(ValueError):
-    """A value that must not be typed. `value` is empty where it is secret."""
+    """A value must not be typed. `value` is empty where it is secret."""
 
     def __init__(self, field: str, value: str, reason: str) -> None:
         shown = f" {value[:MAX_WORD]!r}" if value else ""

@@ -69,7 +69,7 @@ class NotAtPrompt(Exception):
 
 
 class Cli:
-    """One node's command line. Memory is bounded whatever the node sends.
+    """Runs one node's command line. Memory is bounded whatever the node sends.
 
     heard: is given all that the node has sent as text, before it is judged. None: nobody listens.
     """

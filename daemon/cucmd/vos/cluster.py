@@ -74,7 +74,7 @@ _SHORTEST_RULE = 10
 
 
 class ListedNode(msgspec.Struct, frozen=True):
-    """A node as the table has it. `role` and `product` are the node's own words.
+    """Describes a node as the table has it. `role` and `product` are the node's own words.
 
     fqdn     None where the node has no domain
     product  "" where the node does not say it
@@ -323,7 +323,7 @@ def _number(text: str) -> float | None:
 
 
 class AvailableNode(msgspec.Struct, frozen=True):
-    """A node of a group that stands in for each other. What is None, the node has not said."""
+    """Is a node of a group that stands in for each other. What is None, the node has not said."""
 
     name: str
     state: str | None = None

@@ -30,7 +30,7 @@ class Taken(msgspec.Struct, frozen=True):
 
 
 class Printed(msgspec.Struct, frozen=True):
-    """Lines that a `file tail` has printed. At most one for each `receive`."""
+    """A `file tail` has printed lines. At most one for each `receive`."""
 
     lines: tuple[str, ...]
 
@@ -59,7 +59,7 @@ class Send(msgspec.Struct, frozen=True):
 
 
 class Sized(msgspec.Struct, frozen=True):
-    """What the node will send, by its own word: number of files, and bytes before compression.
+    """The node has said what it will send: number of files, and bytes before compression.
 
     Given again if the node announces more.
     """

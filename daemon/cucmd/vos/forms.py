@@ -58,7 +58,7 @@ _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,252}")  # of a service record 
 
 
 class Slot(msgspec.Struct, frozen=True):
-    """One word that a form leaves open. `name`: as it stands in the usage.
+    """Describes one word that a form leaves open. `name`: as it stands in the usage.
 
     accepts: gives what is true for a word that may stand there.
     """
@@ -69,7 +69,7 @@ class Slot(msgspec.Struct, frozen=True):
 
 
 class Option(msgspec.Struct, frozen=True):
-    """A keyword with the words that must follow it. Of a `group`, at most one may be given."""
+    """Has a keyword with the words that must follow it. Of a `group`, at most one may be given."""
 
     keyword: str
     slots: tuple[Slot, ...] = ()
@@ -81,7 +81,7 @@ class Option(msgspec.Struct, frozen=True):
 
 
 class Form(msgspec.Struct, frozen=True):
-    """A command with all that may be typed after it.
+    """Describes a command with all that may be typed after it.
 
     head     the fixed words that it begins with
     seconds  how long it may take, unless the request says otherwise
@@ -114,7 +114,7 @@ class Form(msgspec.Struct, frozen=True):
 
 
 class Command(msgspec.Struct, frozen=True):
-    """A command that may be typed. Only `parse_command` makes one.
+    """Holds a command that may be typed. Only `parse_command` makes one.
 
     `line`: what is typed. `seconds`, `parser`: see `Form`.
     """

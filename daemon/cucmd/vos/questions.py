@@ -19,7 +19,7 @@ from cucmd.vos import texts
 
 
 class Ask(Enum):
-    """The kinds of questions."""
+    """Lists the kinds of questions."""
 
     PAGE = "page"  # comes although `set cli pagination off` was sent
     VIEW_PAGE = "view page"  # the pager of `file view`, which cannot be turned off
@@ -227,7 +227,7 @@ def ends_in_prompt(text: str) -> bool:
 
 
 class Prompts:
-    """The forms of prompt that this node has shown: at first only the plain one."""
+    """Holds the forms of prompt that this node has shown: at first only the plain one."""
 
     def __init__(self) -> None:
         self._shapes = {texts.PROMPT}

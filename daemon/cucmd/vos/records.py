@@ -91,7 +91,7 @@ class Processes(msgspec.Struct, frozen=True):
 
 
 class CoreFile(msgspec.Struct, frozen=True):
-    """The memory of a process that crashed. `size`: bytes, of what the node has counted in KB.
+    """Is the memory of a process that crashed. `size`: bytes, of what the node has counted in KB.
 
     process, pid, signal   from its name; None: it has another form
     """
@@ -143,7 +143,7 @@ class Certificate(msgspec.Struct, frozen=True):
 
 
 class Backup(msgspec.Struct, frozen=True):
-    """A backup that has ended.
+    """Describes a backup that has ended.
 
     file      None: there is none, as after most failures
     result    the node's own word: SUCCESS, ERROR, ...

@@ -87,7 +87,7 @@ def _is_refusal(line: str) -> bool:
 
 
 class Said:
-    """What the node has said of its command so far, apart from sizes and questions.
+    """Keeps what the node has said of its command so far, apart from sizes and questions.
 
     notes        lines that a dialogue does not usually have, masked
     unreachable  one of them says that a server could not be reached

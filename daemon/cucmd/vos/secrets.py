@@ -27,7 +27,7 @@ _ENCODINGS = ("latin-1", "cp1252", "iso8859-15", "ascii")
 
 
 class Secrets:
-    """A few words that must not be shown. More may be added at any time."""
+    """Holds a few words that must not be shown. More may be added at any time."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._words: set[str] = set()

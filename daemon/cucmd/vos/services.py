@@ -81,7 +81,8 @@ class ServiceList(msgspec.Struct, frozen=True):
 
 
 class NtpPeer(msgspec.Struct, frozen=True):
-    """A line of the table of `ntpq -p`, or of `chronyc sources`, which has no refid, delay, jitter.
+    """Holds a line of the table of `ntpq -p`, or of `chronyc sources`, which has no refid, delay,
+    jitter.
 
     tally    the character before it: `*` is the server that the node follows; "" is none
     type     as it stands there: `u` or, of chronyd, `^` is a server

@@ -35,7 +35,7 @@ PAGER_KEYS = {Ask.PAGE: b" ", Ask.VIEW_PAGE: b"q"}
 
 
 class State:
-    """What all states have. By itself it ignores what comes, until a prompt is confirmed."""
+    """Has what all states have. By itself it ignores what comes, until a prompt is confirmed."""
 
     # The most bytes that may come in it, so that a node cannot hold the session for ever.
     max_bytes: int = MIB
@@ -220,7 +220,9 @@ class RunningCommand(State):
 
 
 class RunningForm(RunningCommand):
-    """A command of forms.py, or of a capture. A question is not answered; it ends the command."""
+    """Reads the answer to a command of forms.py, or of a capture. A question is not answered; it
+    ends the command.
+    """
 
     # All nodes may run one at once, and its lines are in memory.
     max_bytes = 4 * MIB

@@ -58,7 +58,7 @@ _PLAUSIBLE = timedelta(days=3660)
 
 
 class Disk(msgspec.Struct, frozen=True):
-    """A partition: sizes in bytes, and the share in percent that the node calls used."""
+    """Describes a partition: sizes in bytes, and the share in percent that the node calls used."""
 
     name: str
     total: int
@@ -92,7 +92,7 @@ class Machine(msgspec.Struct, frozen=True):
 
 
 class ShowStatus(msgspec.Struct, frozen=True):
-    """What a node says about its time.
+    """Holds what a node says about its time.
 
     zone   None if it named none that is known here
     clock  what its own clock showed, without a zone, or None

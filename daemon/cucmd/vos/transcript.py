@@ -23,7 +23,7 @@ _MAX_LINE_ENDS = 2
 
 
 class _Mark(msgspec.Struct, frozen=True):
-    """What stands before this character of the text that is held back.
+    """Says what stands before this character of the text that is held back.
 
     text: NEWLINE; RETURN, where a terminal would write over the line; or a line of ours, which has
     its place there though text is held back when it is written.

@@ -52,7 +52,7 @@ _LAST_COUNTS_WITHOUT_ZONE = _FARTHEST_BEHIND + _FARTHEST_AHEAD
 
 
 class RelTime(msgspec.Struct, frozen=True):
-    """The last `n` units before now, by the node's clock."""
+    """Covers the last `n` units before now, by the node's clock."""
 
     unit: Unit
     n: int
