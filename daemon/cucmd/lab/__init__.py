@@ -1,4 +1,4 @@
-"""Simulated nodes that behave as `vos/NODES.md` says, faults included; real SSH both ways.
+"""Simulates nodes that behave as `vos/NODES.md` says, faults included; real SSH both ways.
 
     command.py       `cucmd lab`: options, the JSON line, signals, the report
     laboratory.py    open_lab: listeners, connections, who is still connected

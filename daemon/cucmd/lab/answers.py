@@ -26,7 +26,7 @@ _PROCESSES = ("ccm", "RisDC", "java", "cmoninit", "servM", "snmpdm", "tomcat", "
 
 
 class LabMember(msgspec.Struct, frozen=True):
-    """A node as its cluster knows it; number 1 is the publisher."""
+    """Describes a node as its cluster knows it; number 1 is the publisher."""
 
     number: int
     address: str
@@ -37,7 +37,7 @@ class LabMember(msgspec.Struct, frozen=True):
 
 
 class Here(msgspec.Struct, frozen=True):
-    """The node that is asked, its cluster, its clock, and percent of its partition for logs."""
+    """Has the node that is asked, its cluster, its clock, and percent of its partition for logs."""
 
     member: LabMember
     members: Sequence[LabMember]

@@ -1,4 +1,4 @@
-"""What a simulated node has captured: the command's arguments, the packets, and their files.
+"""Makes what a simulated node has captured: the command's arguments, the packets, and their files.
 
 A capture is one entry from its first packet to the removal of its file, and whether it runs is told
 by `packets` alone. A packet is a function of (node, its number) and comes at a time that its number
@@ -107,7 +107,7 @@ _VALUES: dict[str, Callable[[str], str | int | None]] = {
 
 
 class Flow(msgspec.Struct, frozen=True):
-    """UDP between the node and another address. The port is the same on both sides."""
+    """Describes UDP between the node and another address. The port is the same on both sides."""
 
     peer: str
     port: int
@@ -271,7 +271,7 @@ class LabCapture:
 
 
 class Captures:
-    """The captures of one node since the lab began, of which the files are still there."""
+    """Keeps the captures of one node since the lab began, of which the files are still there."""
 
     def __init__(self, address: str, rate: float) -> None:
         """`rate` is the number of packets on the node's network, a second."""

@@ -1,4 +1,4 @@
-"""`cucmd lab`: simulated nodes in the foreground.
+"""`cucmd lab`: runs simulated nodes in the foreground.
 
 Standard output carries JSON lines only: where the nodes are, and the report.
 """

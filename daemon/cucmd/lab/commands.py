@@ -1,4 +1,4 @@
-"""What a simulated node does at a command: the reports, files, captures and settings.
+"""Does what a simulated node does at a command: the reports, files, captures and settings.
 
 A capture has ended once its session has, however that was, and before the prompt comes.
 """

@@ -1,4 +1,4 @@
-"""One channel of a simulated node: the command line if it has a terminal, else one line.
+"""Serves one channel of a simulated node: the command line if it has a terminal, else one line.
 
 A shell, a command and a subsystem are all the same to a node: the account has one program.
 """

@@ -198,7 +198,7 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class FaultSpecError(ValueError):
-    """A SPEC that is not valid. The text has the SPEC and what was expected."""
+    """A SPEC is not valid. The text has the SPEC and what was expected."""
 
     def __init__(self, spec: str, expected: str) -> None:
         super().__init__(f"fault {spec!r}: expected {expected}")
@@ -272,7 +272,7 @@ def _positive(spec: str, what: str, text: str | None) -> int | None:
 
 
 class FaultPlan:
-    """The faults of one node (`index` from 1), and how often each may still happen.
+    """Holds the faults of one node (`index` from 1), and how often each may still happen.
 
     `on_use` is called whenever one happens.
     """

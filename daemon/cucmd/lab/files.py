@@ -64,7 +64,10 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NumberedFiles(msgspec.Struct, frozen=True):
-    """Numbered files in one folder. `name` has {node} and {n}; `share` divides their number."""
+    """Describes numbered files in one folder.
+
+    `name` has {node} and {n}; `share` divides their number.
+    """
 
     folder: str
     name: str

@@ -1,4 +1,4 @@
-"""The `file get` dialogue of a simulated node: gathering, sizes, questions, the push, the end.
+"""Leads the `file get` of a simulated node: gathering, sizes, questions, the push, the end.
 
 What is announced and what is sent are two lists, made once, here. Every fault about files is a
 difference between them.

@@ -1,4 +1,4 @@
-"""open_lab: many simulated nodes in this process, below a bridge.
+"""open_lab: runs many simulated nodes in this process, below a bridge.
 
 An idle node costs a listening socket and a few hundred bytes, and has no task and no host key of
 its own. When `open_lab` ends, nothing of the lab is left.
@@ -28,7 +28,7 @@ _CLOSING = 2.0
 
 
 class Lab:
-    """Simulated nodes that listen. `addresses` are `host:port`, in the nodes' order."""
+    """Holds simulated nodes that listen. `addresses` are `host:port`, in the nodes' order."""
 
     def __init__(
         self, options: LabOptions, sockets: list[socket.socket], keys: LabHostKeys

@@ -1,4 +1,4 @@
-"""One simulated node without its connections: what it remembers, and what was seen on its side.
+"""Holds a simulated node without its connections: what it remembers, what was seen on its side.
 
 All sessions of a node share a `LabNode`. Nodes share only the options and the counters. Everything
 is counted where it happens and never corrected later, so that the numbers can prove that nothing
@@ -25,7 +25,7 @@ _LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 
 class LabNode:
-    """Node number `index` (from 1) of a lab; `members` is its cluster, itself included."""
+    """Is node number `index` (from 1) of a lab; `members` is its cluster, itself included."""
 
     def __init__(
         self, index: int, options: LabOptions, members: Sequence[LabMember], counters: AllCounters
@@ -135,7 +135,7 @@ class LabCounters(msgspec.Struct):
 
 
 class AllCounters:
-    """The counters of all nodes, and a way to wait until they change."""
+    """Holds the counters of all nodes, and waits until they change."""
 
     def __init__(self, nodes: int) -> None:
         self.nodes = [LabCounters() for _ in range(nodes)]

@@ -1,4 +1,4 @@
-"""What can be set for simulated nodes, and their algorithms.
+"""Lists what can be set for simulated nodes, and their algorithms.
 
 The defaults make a healthy node of release 12.5 to 15. Everything unusual is an option.
 """
@@ -26,7 +26,7 @@ class Extra(StrEnum):
 
 
 class NodeAlgorithms(msgspec.Struct, frozen=True):
-    """Names as on the wire, for both directions. `host_keys`: a node has an RSA key only."""
+    """Holds names as on the wire, for both directions. `host_keys`: a node has an RSA key only."""
 
     kex: tuple[str, ...]
     ciphers: tuple[str, ...]

@@ -40,7 +40,7 @@ class PushTarget(msgspec.Struct, frozen=True):
 
 
 class PushedFile(msgspec.Struct, frozen=True):
-    """A file to send. `path` is below the directory. `size` is that before compression."""
+    """Holds a file to send. `path` is below the directory. `size` is that before compression."""
 
     path: str
     size: int
@@ -351,7 +351,7 @@ def _unless_cancelled(conn: asyncssh.SSHClientConnection) -> asyncssh.SSHClientC
 
 
 class _BlockReader:
-    """The blocks of a file with their offsets, read up to a limit of bytes."""
+    """Reads the blocks of a file with their offsets, up to a limit of bytes."""
 
     def __init__(self, blocks: Iterator[bytes]) -> None:
         self._blocks = blocks

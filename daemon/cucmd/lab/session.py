@@ -1,4 +1,4 @@
-"""What runs at a node's command line: a terminal, a foreground that Ctrl-C ends, and its faults.
+"""Runs what a node's command line runs: a terminal, a foreground that Ctrl-C ends, and faults.
 
 Ctrl-C ends what runs in the foreground, entirely, before the next prompt comes.
 """

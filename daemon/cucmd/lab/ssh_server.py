@@ -27,7 +27,7 @@ _MOST_SESSIONS = 10
 
 
 class LabHostKeys:
-    """The host keys of the lab: one for all nodes, and one for nodes whose key changes."""
+    """Holds the host keys of the lab: one for all nodes, and one for nodes whose key changes."""
 
     def __init__(self, usual: asyncssh.SSHKey) -> None:
         self.usual = usual
@@ -43,7 +43,7 @@ def new_host_key() -> asyncssh.SSHKey:
 
 
 class NodeServer:
-    """A node's listening socket and the connections that it has accepted."""
+    """Holds a node's listening socket and the connections that it has accepted."""
 
     def __init__(self, node: LabNode, sock: socket.socket, keys: LabHostKeys) -> None:
         self._node = node

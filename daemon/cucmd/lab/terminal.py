@@ -1,4 +1,4 @@
-"""One terminal of a simulated node, on an SSH channel: echo, questions, the pager, Ctrl-C.
+"""Simulates one terminal of a node, on an SSH channel: echo, questions, the pager, Ctrl-C.
 
 A key is echoed when it is read, on its own, because a node sends every character in its own packet
 (vos/NODES.md, section 2). Ctrl-C has its effect when it arrives, whatever runs. A frozen terminal
@@ -31,7 +31,7 @@ class Echo(Enum):
 
 
 class LineEditor:
-    """One line being typed."""
+    """Edits one line while it is typed."""
 
     def __init__(self, echo: Echo = Echo.PLAIN) -> None:
         self._echo = echo
@@ -56,7 +56,7 @@ class LineEditor:
 
 
 class TerminalChannel(Protocol):
-    """The part of an SSH channel that is used here."""
+    """Is the part of an SSH channel that is used here."""
 
     def write(self, data: bytes, datatype: Any = None) -> None: ...
     def is_closing(self) -> bool: ...
