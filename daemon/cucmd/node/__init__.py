@@ -1,4 +1,4 @@
-"""A session on one node, from the first SYN to the closed connection.
+"""Leads a session on one node, from the first SYN to the closed connection.
 
     dialogue.py      the session: bytes in, events out, answers back; read this first
     login.py         from nothing to the first prompt, with retries

@@ -1,4 +1,4 @@
-"""Deadlines: which one applies in which phase, and what its expiry means.
+"""Sets deadlines: which one applies in which phase, and what its expiry means.
 
 `Arrivals` is what has come to an upload target since one command was typed. Several commands of a
 node share its target, so what came of an earlier one is no evidence for a later one.
@@ -42,7 +42,7 @@ def with_last_line(expired: Failure, line: str) -> Failure:
 
 
 class PhaseClock:
-    """A deadline that moves from one phase to the next inside a single block.
+    """Sets a deadline that moves from one phase to the next inside a single block.
 
     Connecting and logging in are one call into `ssh/`, but have two deadlines. If one expires, the
     block raises `NodeFailed` with the failure of the phase that it belongs to.
@@ -81,7 +81,7 @@ class PhaseClock:
 
 
 class LineClock:
-    """The deadline of one command that moves no files: `seconds` from now on.
+    """Sets the deadline of one command that moves no files: `seconds` from now on.
 
     what, hint: for the failure, what was waited for and what may be done.
     """
@@ -116,7 +116,7 @@ class FormClock(LineClock):
 
 
 class Arrivals:
-    """What has come to an upload target since this was made, when the command was typed."""
+    """Says what has come to an upload target since this was made, when the command was typed."""
 
     def __init__(self, target: UploadTarget) -> None:
         self._target = target

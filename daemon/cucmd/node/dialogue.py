@@ -1,4 +1,4 @@
-"""A session on one node: the bytes of its shell in, events out, answers back.
+"""Leads a session on one node: bytes of its shell come in, events go out, answers go back.
 
 Every byte that is received or sent passes through here, and into the transcript.
 
@@ -114,7 +114,7 @@ class Deadline(Protocol):
 
 
 class NodeSession:
-    """One session on one node, from the open shell to its end; see the top of this file."""
+    """Leads one session on one node, from the open shell to its end; see the top of this file."""
 
     def __init__(self, shell: Shell, transcript: TranscriptFile, cli: Cli) -> None:
         self.shell = shell
@@ -359,7 +359,7 @@ async def close_session(session: NodeSession, grace: float) -> None:
 
 
 class RateLimit:
-    """A token bucket of `BURST` bytes that fills at `RATE`, by trio's clock.
+    """Is a token bucket of `BURST` bytes that fills at `RATE`, by trio's clock.
 
     It keeps a node that prints without end from taking the other nodes' time. A node that prints
     what nodes print never waits.

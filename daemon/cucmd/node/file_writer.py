@@ -1,4 +1,4 @@
-"""A thread that appends to the files that a session leaves on disk while it runs.
+"""Has a thread append to the files that a session leaves on disk while it runs.
 
 The loop gives it bytes and goes on. A disk that hangs keeps the thread in the kernel, and whoever
 waits for `written` or `close`; nobody else.
@@ -36,7 +36,7 @@ _PIECE = 200
 
 
 class _QueuedPiece:
-    """What is in the queue. `answered`: set once it is written, or `error` says why it is not."""
+    """Is in the queue. `answered`: set once it is written, or `error` says why it is not."""
 
     __slots__ = ("answered", "data", "error", "file", "last")
 
@@ -56,7 +56,7 @@ class _QueuedPiece:
 
 
 class FileWriter:
-    """Made by `open_file_writer`."""
+    """Appends to files in its thread. `open_file_writer` makes it."""
 
     def __init__(self) -> None:
         self._queue: SimpleQueue[_QueuedPiece | None] = SimpleQueue()

@@ -1,4 +1,4 @@
-"""What the work on a node needs of SSH, of the receiver and of the job: protocols and structs.
+"""Declares what the work on a node needs of SSH, the receiver and the job: protocols and structs.
 
 No protocol is implemented here. One has the name of the class that does: `Shell` of `ssh/`,
 `UploadTarget` and `Receiver` of `receiver/`, `Together` of `jobs/`, `FileWriter` of `node/`.
@@ -140,7 +140,7 @@ class UploadTarget(Protocol):
 
 
 class Receiver(Protocol):
-    """The daemon's SFTP receiver, as far as a node's run needs it."""
+    """Is the daemon's SFTP receiver, as far as a node's run needs it."""
 
     @property
     def port(self) -> int: ...
@@ -158,7 +158,7 @@ class Receiver(Protocol):
 
 
 class Readers(Protocol):
-    """Processes that read what the node has made. A cancel kills them."""
+    """Has processes read what the node has made. A cancel kills them."""
 
     async def read_answer(
         self,
@@ -195,7 +195,7 @@ class Readers(Protocol):
 
 
 class AppendedFile(Protocol):
-    """A file below `jobs/` that grows, in the thread of a `FileWriter`."""
+    """Appends to a file below `jobs/`, in the thread of a `FileWriter`."""
 
     def append(self, data: bytes) -> None:
         """Opens the file at the first call, and writes the bytes, if there are any.
@@ -228,7 +228,7 @@ class FileWriter(Protocol):
 
 
 class Ports(Receiver, Protocol):
-    """All that the daemon offers to the work on a node."""
+    """Has all that the daemon offers to the work on a node."""
 
     @property
     def readers(self) -> Readers: ...
@@ -299,7 +299,7 @@ class Together(Protocol):
 
 
 class NodeTask(msgspec.Struct, frozen=True):
-    """One node of one job, with everything that is decided before it is contacted.
+    """Describes one node of one job, with everything that is decided before it is contacted.
 
     work: what to do on the node, with the fields that only this kind of work needs.
     folder: has `files/` and `transcript.log`.
@@ -335,7 +335,7 @@ class NodeTask(msgspec.Struct, frozen=True):
 
 
 class Session(Protocol):
-    """A session on a node, as far as its job looks at it.
+    """Is a session on a node, as far as its job looks at it.
 
     last_heard: when the last bytes came, by trio's clock.
     """
@@ -345,7 +345,7 @@ class Session(Protocol):
 
 
 class Report(Protocol):
-    """What the work on a node reports to its job. It waits only in `saved` and `filed`."""
+    """Takes what the work on a node reports to its job. It waits only in `saved` and `filed`."""
 
     def attempt(self, number: int) -> None: ...
     def phase(self, phase: Phase) -> None: ...

@@ -1,4 +1,4 @@
-"""Names that are looked up outside: those of nodes in the DNS, and those of time zones.
+"""Looks up names outside: those of nodes in the DNS, and those of time zones.
 
 A DNS that answers late, or never, delays the nodes that are named in it, and nothing else of the
 daemon. Which names mean one node, `locate` says.
@@ -29,7 +29,7 @@ THREADS = 1024
 
 
 class Resolver(trio.abc.HostnameResolver):
-    """Lookups in threads of their own.
+    """Looks names up in threads of its own.
 
     trio would take them from the 40 that write files and ask the disk for all jobs, and a cancel
     would wait for the answer. Equal questions are not put together: one name is asked for by 16

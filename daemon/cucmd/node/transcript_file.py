@@ -1,4 +1,4 @@
-"""The transcript of one node, on disk as it happens.
+"""Writes the transcript of one node to disk, as it happens.
 
 A transcript that cannot be written never disturbs the work that it describes. The session goes on
 while a line is on its way to the disk (`file_writer.py`); it ends once all lines are there, so that
@@ -117,7 +117,7 @@ class TranscriptFile:
 
 
 class _LimitedFile:
-    """The transcript in the thread that writes it. What is wrong is logged, once."""
+    """Writes the transcript, in a thread. What is wrong is logged, once."""
 
     def __init__(self, path: Path, shortage: Shortage) -> None:
         self._path = path
@@ -207,7 +207,7 @@ def write_all(descriptor: int, data: bytes) -> None:
 
 
 class _LastBytes:
-    """The last bytes that were given: END bytes at least, twice as many at most."""
+    """Keeps the last bytes that were given: END bytes at least, twice as many at most."""
 
     def __init__(self) -> None:
         self._kept = bytearray()

@@ -1,4 +1,4 @@
-"""The algorithms that we offer to nodes, and accept from them as SFTP clients, best first.
+"""Lists the algorithms that we offer to nodes, and accept from them as SFTP clients, best first.
 
 SHA-1 in key exchange or signatures, CBC, and the group exchange only where the configuration opts
 in.

@@ -1,4 +1,4 @@
-"""The asyncio loop inside trio, and how work crosses between the two.
+"""Runs the asyncio loop inside trio, and lets work cross between the two.
 
 An error in an asyncio callback is reported and ends only that callback.
 
@@ -135,7 +135,7 @@ async def _end_tasks(loop: Any, handle: Callable[[Any, dict[str, Any]], None]) -
 
 
 class _TimerSweep:
-    """What a trio-asyncio loop calls whenever one of its timers is cancelled.
+    """Is called by a trio-asyncio loop whenever one of its timers is cancelled.
 
     trio-asyncio 0.16 keeps a cancelled timer until its time, with all objects that it refers to.
     asyncssh starts one to ask a silent node for a sign of life, and cancels it at each answer: all
@@ -177,7 +177,7 @@ async def _awaited(proc: Callable[..., Awaitable[T]], args: tuple[Any, ...]) -> 
 
 
 class _Persistent:
-    """A task whose cancel is repeated until it ends.
+    """Repeats the cancel of a task until it ends.
 
     trio-asyncio cancels it once. If the task waits for a thread at that moment, the cancel is lost
     with the thread's result, and what the task waits for next may never come. Our connections to

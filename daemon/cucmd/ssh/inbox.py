@@ -1,4 +1,4 @@
-"""The output of a node's shell, from asyncssh's callbacks to its reader in trio.
+"""Takes the output of a node's shell, from asyncssh's callbacks to its reader in trio.
 
 It is bounded in bytes. If the reader is slow, the SSH channel is paused.
 """
@@ -20,7 +20,7 @@ WINDOW = 64 * 1024
 
 
 class Inbox(asyncssh.SSHClientSession[bytes]):
-    """The output of one shell, standard error included.
+    """Takes the output of one shell, standard error included.
 
     `take` and `has_come` are for the reader. All other methods are callbacks of asyncssh.
 

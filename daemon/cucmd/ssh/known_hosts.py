@@ -1,4 +1,4 @@
-"""Nodes' host keys, in a file that OpenSSH can read too: remembered, compared, forgotten.
+"""Remembers, compares and forgets nodes' host keys, in a file that OpenSSH can read too.
 
 Keys are compared with those in memory, and the file is written after a change there. So two
 connections to one node at the same time see the same key. Lines that cannot be parsed stay in the
@@ -34,7 +34,7 @@ ChangeLines: TypeAlias = Callable[[list[str]], list[str]]
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """Which host keys and algorithms of a node are accepted.
+    """Says which host keys and algorithms of a node are accepted.
 
     host_keys:
         "strict": the node's key must be known beforehand.

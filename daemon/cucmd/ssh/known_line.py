@@ -23,7 +23,7 @@ _LINE_LIMIT = 16_384
 
 
 class PublicKey(msgspec.Struct, frozen=True):
-    """A public key, as OpenSSH writes it. `fingerprint` is what `ssh-keygen -l` shows of it."""
+    """Is a public key, as OpenSSH writes it. `fingerprint` is what `ssh-keygen -l` shows of it."""
 
     algorithm: str
     key: str  # base64
@@ -55,7 +55,7 @@ class HostLine(PublicKey, frozen=True, kw_only=True):
 
 
 class HostLines:
-    """Lines in the order of a file, found by the names that they are about.
+    """Holds lines in the order of a file, found by the names that they are about.
 
     Most lines have plain names: every login looks for its node several times, and looked through
     all lines that would cost as much for a thousand nodes as the rest of it.

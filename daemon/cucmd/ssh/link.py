@@ -1,4 +1,4 @@
-"""The socket to a node, the SSH connection on it, and how both end.
+"""Opens the socket to a node and the SSH connection on it, and ends both.
 
 Every socket has one owner from the moment it is connected, and the owner waits until it is closed.
 
@@ -75,7 +75,7 @@ _LAST_WAIT_SECONDS = 1
 
 
 class Opener(asyncssh.SSHClient):
-    """What asyncssh calls back while a connection is opened.
+    """Is called back by asyncssh while a connection is opened.
 
     connection: None before there is one; until then the link closes the socket itself.
     verdict: why this side ended the connection; None: it did not.
@@ -225,7 +225,7 @@ def public_key(key: asyncssh.SSHKey) -> PublicKey:
 
 
 class Link:
-    """The socket, and the SSH connection on it once there is one; owned by exactly one caller.
+    """Has the socket, and the SSH connection on it once there is one; owned by exactly one caller.
 
     `authenticate` and `open_shell` run in asyncio, and clean up nothing: `wait_closed` does. From
     `authenticate` on, the connection to a node that reads nothing is aborted.

@@ -1,4 +1,4 @@
-"""The login at a node's SSH server: the check of its host key, and the password.
+"""Logs in at a node's SSH server: checks its host key, and sends the password.
 
 The password is sent only after the host key was checked and only to a prompt that does not echo.
 One that was refused is not sent again in another way, because three refusals may lock the account.
@@ -54,7 +54,7 @@ _PASSWORD, _INTERACTIVE = "password", "keyboard-interactive"
 
 
 class Steps(msgspec.Struct, frozen=True):
-    """What is called as a login comes further. But for `connected` it runs on the event loop, not
+    """Is called as a login comes further. But for `connected` it runs on the event loop, not
     in the caller's task, so it must not block; what it raises ends the connection, and is raised by
     `open_shell`.
 

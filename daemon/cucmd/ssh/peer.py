@@ -1,4 +1,4 @@
-"""What a connection's peer has not read, on either side.
+"""Says what a connection's peer has not read, on either side.
 
 It needs two private names of asyncssh, `_transport` and `_deferred_packets`. They can go once
 asyncssh says how many bytes it holds for a peer, or holds a limited number of them.

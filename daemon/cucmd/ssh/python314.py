@@ -1,4 +1,4 @@
-"""trio-asyncio, imported so that it works on Python 3.14 too.
+"""Imports trio-asyncio so that it works on Python 3.14 too.
 
 Nothing of asyncio changes before 3.14, nor where trio-asyncio imports as it is.
 

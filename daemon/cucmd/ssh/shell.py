@@ -1,4 +1,4 @@
-"""A node's command line over SSH: opened, read, written and closed from trio.
+"""Opens, reads, writes and closes a node's command line over SSH, from trio.
 
 `open_shell` returns an open shell, or raises and leaves no connection.
 """
@@ -25,8 +25,8 @@ _log = logging.getLogger(__name__)
 
 
 class Shell:
-    """An open command line: the `Shell` of `node/ports.py`, where its methods are described. Only
-    for one reader at a time.
+    """Is an open command line: the `Shell` of `node/ports.py`, where its methods are described.
+    Only for one reader at a time.
 
     lost: why the connection broke, once `receive` has returned b""; None if the node ended the
         session in order.

@@ -1,4 +1,4 @@
-"""What is done on one node, one file a kind of work. Each reads from top to bottom.
+"""Holds what is done on one node, one file a kind of work. Each reads from top to bottom.
 
     collect.py   collecting log files: `file get` for each path
     dry_run.py   asks for the sizes of a collection

@@ -1,5 +1,5 @@
-"""Capturing packets on one node: log in, look for room, begin together with the other nodes, end
-it, get the files, count their packets, and remove them from the node if that was asked for.
+"""Captures packets on one node: logs in, looks for room, begins together with the other nodes, ends
+it, gets the files, counts their packets, and removes them from the node if that was asked for.
 
 A capture that began is ended on the node before anything else happens, and where nothing shows that
 it has ended, that is reported.
@@ -137,7 +137,7 @@ def _percent_with(disk: vos.Disk, size: int) -> int:
 
 
 class _NodeCapture:
-    """The capture on the node, from its command until the node is at its prompt again."""
+    """Leads the capture on the node, from its command until the node is at its prompt again."""
 
     def __init__(
         self,

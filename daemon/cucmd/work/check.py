@@ -1,4 +1,4 @@
-"""Whether a collection from a node can be expected to work: log in, ask, get one file, close.
+"""Says whether a collection from a node is expected to work: logs in, asks, gets a file, closes.
 
 Whatever is seen is reported at once, so that it stays when a later step fails.
 
@@ -90,7 +90,7 @@ async def check(task: NodeTask, what: Check, ports: Ports, report: Report) -> tu
 
 
 class _Seen:
-    """What was seen on a node. Each change is reported."""
+    """Keeps what was seen on a node. Each change is reported."""
 
     def __init__(self, task: NodeTask, what: Check, report: Report, ports: Ports) -> None:
         self.task = task

@@ -1,4 +1,4 @@
-"""What is done on one node, step by step: log in, prepare, get each path, compare, close. A
+"""Collects files from a node, step by step: logs in, prepares, gets each path, compares, closes. A
 snapshot, where one was asked for, is taken before the close.
 
 It reads from top to bottom. Each step either succeeds or raises `NodeFailed`.
@@ -57,7 +57,7 @@ MOST_PATHS_SAID = 5
 
 
 class NodeClock(msgspec.Struct, frozen=True):
-    """What is known of the node's clock. `ahead`: of ours; negative if behind."""
+    """Holds what is known of the node's clock. `ahead`: of ours; negative if behind."""
 
     zone: tzinfo | None = None
     ahead: timedelta = timedelta()

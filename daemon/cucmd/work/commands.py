@@ -1,4 +1,4 @@
-"""What kinds of work share that keep the output of commands, as `run` does."""
+"""Holds what kinds of work share that keep the output of commands, as `run` does."""
 
 from __future__ import annotations
 

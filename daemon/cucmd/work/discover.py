@@ -1,4 +1,4 @@
-"""Asking a node which nodes its cluster has: log in, ask, close.
+"""Asks a node which nodes its cluster has: logs in, asks, closes.
 
 What a node says of others is a claim. It is kept in its own words, in limited length and without
 secrets, and nothing is done with it here.

@@ -1,4 +1,4 @@
-"""Asking a node for the sizes of a collection: log in, prepare, size each path, close.
+"""Asks a node for the sizes of a collection: logs in, prepares, sizes each path, closes.
 
 No `file get` here has a receiver, so nothing can be pushed.
 """

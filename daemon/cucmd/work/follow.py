@@ -1,5 +1,5 @@
-"""Following a file on one node while it grows: log in, begin `file tail`, keep its lines as they
-come, and end it with Ctrl-C.
+"""Follows a file on one node while it grows: logs in, begins `file tail`, keeps its lines as they
+come, and ends it with Ctrl-C.
 
 How it ends, and what follows
 
@@ -196,7 +196,7 @@ async def _kept(
 
 
 class _Output:
-    """What a node has printed.
+    """Keeps what a node has printed.
 
     full: no more is kept. earlier: it begins with what an earlier try has kept. lines: how many
     came that are not empty; first: the first of them, and last, as they may be shown. whole: all
@@ -285,7 +285,7 @@ class _Output:
 
 
 class _OutputFile:
-    """The file of an output, which others read as it grows; in worker threads, one at a time.
+    """Writes an output, whose file others read as it grows; in worker threads, one at a time.
 
     size, digest: of what is on disk. earlier: an earlier try has kept some of it. error: why no
     more is written.

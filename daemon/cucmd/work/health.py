@@ -1,4 +1,4 @@
-"""Whether a node is well: log in, run commands that only read, judge what each prints, close.
+"""Says whether a node is well: logs in, runs commands that only read, judges their output, closes.
 
 What a command prints is kept as `run` keeps it. A command that is refused, asks something, or takes
 too long is *unread*, and the next is run: where a node of a cluster is down some take minutes. One
@@ -125,7 +125,7 @@ async def _certificate(
 
 
 class _Looked:
-    """What was found on a node so far. Each change is reported."""
+    """Keeps what was found on a node so far. Each change is reported."""
 
     def __init__(
         self, task: NodeTask, what: HealthCheck, session: NodeSession, report: Report

@@ -1,4 +1,4 @@
-"""Running commands that only read on a node: log in, run one after the other, close.
+"""Runs commands that only read on a node: logs in, runs one after the other, closes.
 
 Nothing is typed but a form of `vos/forms.py`, and no question is answered.
 

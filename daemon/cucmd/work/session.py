@@ -1,5 +1,5 @@
-"""What kinds of work share: they come to a node's first prompt, ask, come back to the prompt, and
-look whether what a node announces fits here.
+"""Does what kinds of work share: comes to a node's first prompt, asks, comes back to the prompt,
+and looks whether what a node announces fits here.
 
 An answer is whole, but for lines that nothing reads (`vos.readable`), or it is `NodeFailed`. Of
 what is announced nothing is refused that may fit: with `compress` a node announces the sizes before

@@ -64,7 +64,7 @@ _CUT_ON_THE_NODE = (
 
 
 class Announced(msgspec.Struct, frozen=True):
-    """What the node said it would send for one command: files, and bytes before compression."""
+    """Holds what the node said it would send for a command: files, and bytes before compression."""
 
     files: int | None = None
     size: int | None = None
