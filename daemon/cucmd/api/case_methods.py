@@ -1,4 +1,4 @@
-"""The methods of `io.cucmd.Jobs` about what a job has collected, one function for each.
+"""Answers the calls of `io.cucmd.Jobs` about what a job has collected, one function for each.
 
 A job is held while it is read, and not while a reply waits for its peer; what needs all of a job is
 refused before it is closed.

@@ -1,4 +1,4 @@
-"""The host keys of nodes, over the socket: shown, added, forgotten.
+"""Shows, adds and forgets the host keys of nodes, over the socket.
 
 A key that came over the network is remembered only if a person asked for exactly that node, and
 never beside a different one; the reply comes when the change is durable.
@@ -43,7 +43,7 @@ class Key(Protocol):
 
 
 class KeyStore(Protocol):
-    """The keys of nodes that the daemon remembers."""
+    """Keeps the keys of nodes that the daemon remembers."""
 
     def entries(self) -> Sequence[tuple[str, Key]]:
         """Returns each key with a name of its node, or with a pattern."""

@@ -1,4 +1,4 @@
-"""`io.cucmd.Jobs`: its methods, each with its structs and the function that does it.
+"""Lists the methods of `io.cucmd.Jobs`, each with its structs and the function that does it.
 
 The text of the interface is made from these structs by the tests; one holds the file to it.
 """

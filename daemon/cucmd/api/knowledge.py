@@ -1,5 +1,5 @@
-"""The methods of `io.cucmd.Jobs` about what the daemon knows: clusters, profiles, credentials, its
-configuration, and the one that has it read that again.
+"""Answers the calls of `io.cucmd.Jobs` about what the daemon knows: clusters, profiles,
+credentials, its configuration, and the call that has it read that again.
 
 Names only. No password is read here, and no method contacts a node.
 """
@@ -46,7 +46,7 @@ Describe: TypeAlias = Callable[[], Awaitable[wire.ConfigurationReply]]
 
 
 class Knowledge:
-    """`config`: called for each request, since a reload replaces it. `environ`: the daemon's."""
+    """`config` is called for each request, since a reload replaces it. `environ`: the daemon's."""
 
     def __init__(
         self,

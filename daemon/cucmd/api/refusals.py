@@ -1,4 +1,4 @@
-"""Exceptions of the daemon as errors of the interface, and the id by which a call is found again.
+"""Turns exceptions into errors of the interface, and gives each call the id by which it is found.
 
 Every refusal is one of the errors that the interface names, and is made here. The id of a call is
 in its reply or error, in the log, and in the job; what stands in a log line is printable ASCII and

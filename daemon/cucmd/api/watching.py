@@ -1,4 +1,4 @@
-"""The streams of `Watch`: of one job or of all, whole or as changes.
+"""Gives the streams of `Watch`: of one job or of all, whole or as changes.
 
 The first reply is the state after the subscription began, so that no change is lost between the
 two; and a watcher that missed some gets the state again.
@@ -33,7 +33,7 @@ _UNFINISHED = ("running", "queued")
 
 
 class WatchStreams:
-    """`wire`: a job as it is sent as a whole."""
+    """Gives the streams of `Watch`. `wire`: a job as it is sent as a whole."""
 
     def __init__(
         self, supervisor: Supervisor, feed: JobFeed, wire: Callable[[Job], wire.Job]
@@ -115,7 +115,7 @@ class WatchStreams:
 
 
 class _SentJobs:
-    """What a watcher was sent last: of jobs that have not ended, and of those that ended last."""
+    """Keeps what a watcher was sent last: of jobs that have not ended, and of the last that did."""
 
     def __init__(self) -> None:
         self._live: dict[str, Job] = {}

@@ -1,4 +1,4 @@
-"""What travels on the socket as `io.cucmd.Jobs`. Of the daemon and `cucmctl`.
+"""Declares what travels on the socket as `io.cucmd.Jobs`. Of the daemon and `cucmctl`.
 
     jobs.py        jobs, in full and in lists, and how they change
     requests.py    what is asked about jobs

@@ -1,4 +1,4 @@
-"""What travels about what a job has collected: files, output, exports, and their end."""
+"""Declares what travels about what a job has collected: files, output, exports, and their end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fields of each error of the interface; a struct is named as its error is on the wire."""
+"""Declares the fields of each error of the interface; a struct is named as its error is there."""
 
 from __future__ import annotations
 

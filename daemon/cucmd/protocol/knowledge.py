@@ -1,4 +1,4 @@
-"""What travels about what the daemon knows: clusters, profiles, credentials, host keys."""
+"""Declares what travels about what the daemon knows: clusters, profiles, credentials, host keys."""
 
 from __future__ import annotations
 

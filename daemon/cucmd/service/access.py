@@ -1,4 +1,4 @@
-"""Who may call which method at the socket, by the credentials of the peer from the kernel.
+"""Says who may call which method at the socket, by the credentials of the peer from the kernel.
 
 Root, the daemon's own user and the operate group may call every method; the view group those of its
 rights in RIGHTS; everybody else gets `PermissionDenied`. Where there is no group, the folder of
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 class Right(Enum):
-    """Who may call a method, beside operators, who may call all.
+    """Says who may call a method, beside operators, who may call all.
 
     VIEW: the view group. READ: the view group where `[access] view_reads_files` is true.
     OPERATE: nobody else.
@@ -59,7 +59,7 @@ RIGHTS: dict[str, Right] = {
 
 
 class Access(msgspec.Struct, frozen=True):
-    """The rule, with group ids; None for a group that does not exist or is not configured.
+    """Holds the rule, with group ids; None for a group that does not exist or is not configured.
 
     `speakers`: the uids of those who may speak for others.
     """

@@ -1,4 +1,4 @@
-"""The configuration in force, what is derived from it, and how a reload replaces both.
+"""Holds the configuration in force, and what is derived from it: a reload replaces both.
 
 A reload takes all of the new configuration and of known_hosts, or nothing.
 """
@@ -62,7 +62,7 @@ class Options(msgspec.Struct, frozen=True):
 
 
 class InForce:
-    """What a reload changes: the configuration, and what is derived from it."""
+    """Holds what a reload changes: the configuration, and what is derived from it."""
 
     def __init__(
         self,

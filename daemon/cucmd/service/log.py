@@ -1,4 +1,4 @@
-"""The log: lines for the journal or a terminal, and so many a minute of what one user causes."""
+"""Writes the log: lines for the journal or a terminal, so many a minute of what one user causes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the daemon does with its own process: signals, core dumps, memory.
+"""Does what the daemon does with its own process: signals, core dumps, memory.
 
 A request (SIGHUP, SIGUSR1) never ends the process; a stop (SIGTERM, SIGINT) ends it at once while
 no node has been contacted.

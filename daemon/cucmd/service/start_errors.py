@@ -1,4 +1,4 @@
-"""Errors at the start, with the setting of the configuration that they come from.
+"""Turns errors at the start into ones that name the setting of the configuration at fault.
 
 An error of the system names that setting, and what to do about it.
 """

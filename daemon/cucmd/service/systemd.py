@@ -1,4 +1,4 @@
-"""systemd's protocols for a service, without libsystemd.
+"""Speaks systemd's protocols for a service, without libsystemd.
 
 Without systemd nothing is sent and nothing fails; with it, no error here ends the daemon.
 Protocols: sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3), sd-daemon(3).
@@ -44,8 +44,8 @@ def notify(**state: str | int) -> bool:
 
 
 class StatusLine:
-    """What `systemctl status` shows in its line `Status:`: the number of jobs, and why the last
-    reload failed, if it did. It is sent only when it differs from what was sent last.
+    """Sends what `systemctl status` shows in its line `Status:`: the number of jobs, and why the
+    last reload failed, if it did. It is sent only when it differs from what was sent last.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The SSH client and the receiver, in the form that `node/ports.py` and `api/host_keys.py` ask for.
+"""Gives the SSH client and the receiver as `node/ports.py` and `api/host_keys.py` ask for them.
 
 Little more than arguments is passed on here; what is decided, is decided on either side.
 """

@@ -1,4 +1,4 @@
-"""Jobs, their nodes and the received files, in SQLite: what survives a restart.
+"""Keeps jobs, their nodes and the received files in SQLite: what survives a restart.
 
 A write that was answered is on the disk, and survives a crash and a power cut.
 

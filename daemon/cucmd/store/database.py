@@ -1,4 +1,4 @@
-"""The database file: made, checked at every start, moved aside when it is damaged.
+"""Makes the database file, checks it at every start, and moves it aside when it is damaged.
 
 A database that was there at the start is never overwritten and never deleted. One daemon works in
 a state directory: it has a lock that the kernel releases when the process ends, and takes it before

@@ -1,4 +1,4 @@
-"""The SQL of jobs that are deleted, with what they have collected or without.
+"""Has the SQL of jobs that are deleted, with what they have collected or without.
 
 A job is marked before the first of its files is deleted, and its row goes last. So a stop in the
 middle is known, and is finished later.

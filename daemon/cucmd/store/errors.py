@@ -1,4 +1,4 @@
-"""The exceptions of the store, each with a message for the person who runs the daemon.
+"""Declares the exceptions of the store, each with a message for the person who runs the daemon.
 
 The store raises nothing else. An error of SQLite is in the message, and the cause.
 """
@@ -12,7 +12,7 @@ import msgspec
 
 
 class StoreError(Exception):
-    """Base class."""
+    """Is the base of the exceptions of the store."""
 
 
 class StoreFailed(StoreError):

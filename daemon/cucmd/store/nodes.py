@@ -1,4 +1,4 @@
-"""The SQL of what is known of nodes: what they have said of their clusters, and how fast they send.
+"""Has the SQL of what is known of nodes: what they have said of their clusters, how fast they send.
 
 It is written with the end of a node, in one transaction, and stays when the job is deleted.
 """
@@ -49,7 +49,7 @@ _RATE = "SELECT bytes / seconds FROM rate WHERE node = ? AND seconds > 0"
 
 
 class StoredDiscovery(msgspec.Struct, frozen=True):
-    """What the node `asked` has said of its cluster, and when."""
+    """Holds what the node `asked` has said of its cluster, and when."""
 
     asked: str
     found_at: datetime

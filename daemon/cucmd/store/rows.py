@@ -31,7 +31,7 @@ Row: TypeAlias = tuple[Any, ...]
 
 
 class JobRow(msgspec.Struct, frozen=True):
-    """A job as lists show it. `nodes_done` counts every node that has ended, in any way.
+    """Describes a job as lists show it. `nodes_done` counts every node that has ended, in any way.
 
     `first_node` is the name of its first node. `job` has everything but nodes. Both are None where
     the row is damaged there.
@@ -51,7 +51,7 @@ class JobRow(msgspec.Struct, frozen=True):
 
 
 class StartKey(msgspec.Struct, frozen=True):
-    """A key that a user has given a call, so that the same call made twice has one effect.
+    """Holds a key that a user has given a call, so that the same call made twice has one effect.
 
     `digest`: of what was requested; that of another request differs.
     """
@@ -62,7 +62,7 @@ class StartKey(msgspec.Struct, frozen=True):
 
 
 class ClosedJob(msgspec.Struct, frozen=True):
-    """A closed job, as far as it matters for which of them are deleted.
+    """Describes a closed job, as far as it matters for which of them are deleted.
 
     `bytes`: of its files that are still there. `ended_after`: how many seconds had passed for sure
     at its end (`Store.elapsed`).
@@ -76,7 +76,7 @@ class ClosedJob(msgspec.Struct, frozen=True):
 
 
 class JobFilter(msgspec.Struct, frozen=True):
-    """Which jobs a list holds; a field that is None or empty leaves none out.
+    """Says which jobs a list holds; a field that is None or empty leaves none out.
 
     `target`: a name of the request, or a node. `labels`: all of them. `since`: created then or
     later. `before`: older than the job of this id. `kind`: of its work.

@@ -1,4 +1,4 @@
-"""The tables, and what makes an older database one of today.
+"""Declares the tables, and makes an older database one of today.
 
     version  of
     2        0.1.0, the only one that was handed out

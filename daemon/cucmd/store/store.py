@@ -38,8 +38,8 @@ _LAST_CHARACTER = "\U0010ffff"
 
 
 class Store:
-    """Made by `open_store`. Every method raises `StoreFailed`, and works again once the cause is
-    gone.
+    """Writes and reads jobs and files. `open_store` makes it. Every method raises `StoreFailed`,
+    and works again once the cause is gone.
 
     A cancelled write is applied all the same, only the answer is lost. A caller that has to know,
     because it acts on the answer, shields the call. See thread.py.

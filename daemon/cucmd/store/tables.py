@@ -1,4 +1,6 @@
-"""The SQL statements. Each function takes a connection with an open transaction (thread.py).
+"""Runs the SQL statements of one job.
+
+Each function takes a connection with an open transaction (thread.py).
 
 A write costs as much as the rows that differ, whatever else is in the database.
 """

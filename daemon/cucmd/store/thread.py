@@ -1,4 +1,4 @@
-"""A thread that owns one SQLite connection and runs operations on it, in the order of the calls.
+"""Has a thread own one SQLite connection and run operations on it, in the order of the calls.
 
 A caller is answered after the transaction of its operation has ended, never before.
 
@@ -64,7 +64,7 @@ _OF_ONE_OPERATION = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.I
 
 
 class _Queued(Generic[T]):
-    """An operation with its answer: `result` or `error`, valid once `answered` is set."""
+    """Holds an operation with its answer: `result` or `error`, valid once `answered` is set."""
 
     def __init__(self, operation: DatabaseOperation[T], on_answer: Callable[[T], None]) -> None:
         self.operation = operation

@@ -1,4 +1,4 @@
-"""One connection: its calls in order, a reply to each, streams, and what a hang-up ends.
+"""Serves one connection: its calls in order, a reply to each, streams, and what a hang-up ends.
 
 Whatever a peer sends or does ends this connection at most; and a call is answered before the next
 one is read, so that a peer that does not read costs one reply of memory.
@@ -94,7 +94,7 @@ class ServerParts(msgspec.Struct, frozen=True):
 
 
 class _Permitted(msgspec.Struct, frozen=True):
-    """A call that is permitted and well-formed. `caller`: as whom it is made."""
+    """Holds a call that is permitted and well-formed. `caller`: as whom it is made."""
 
     entry: MethodEntry
     caller: Caller
@@ -108,7 +108,7 @@ class _Permitted(msgspec.Struct, frozen=True):
 
 
 class _Refusal(msgspec.Struct, frozen=True):
-    """A call that is answered with an error."""
+    """Holds a call that is answered with an error."""
 
     error: VarlinkError
     oneway: bool

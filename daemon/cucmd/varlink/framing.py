@@ -22,7 +22,7 @@ class BadFrame(Exception):
 
 
 class BadCall(Exception):
-    """A JSON object that is not a call. `parameter` is the wrong field. The connection goes on."""
+    """A JSON object is not a call. `parameter` is the wrong field. The connection goes on."""
 
     def __init__(self, parameter: str, *, oneway: bool) -> None:
         super().__init__(parameter)
@@ -62,7 +62,7 @@ class Frames:
 
 
 class Call(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A request as it travels; its parameters are decoded once it is known for which method."""
+    """Holds a request as it travels. Its parameters are decoded once its method is known."""
 
     method: str
     parameters: msgspec.Raw = msgspec.Raw(b"{}")

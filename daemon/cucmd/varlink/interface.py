@@ -1,4 +1,4 @@
-"""What a server is made of: interfaces, with their methods and their text, and errors.
+"""Declares what a server is made of: interfaces, with their methods and their text, and errors.
 
 A handler gets a valid request, and the caller's credentials from the kernel. An error that it
 raises is sent to the peer as it is, so nothing secret goes into it.
@@ -19,7 +19,7 @@ SERVICE = "org.varlink.service"
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """The peer's credentials at the time of its connect. `groups` are the supplementary ones.
+    """Holds the peer's credentials at the time of its connect. `groups` are the supplementary ones.
 
     `asked_by`: the name of whom it calls for, as the peer has said; None: for itself.
     """
@@ -48,15 +48,15 @@ class StreamReply(msgspec.Struct, frozen=True):
 
 
 class Upgrade(msgspec.Struct, frozen=True):
-    """The one reply to a call that leaves Varlink, and the bytes that follow it."""
+    """Holds the one reply to a call that leaves Varlink, and the bytes that follow it."""
 
     parameters: msgspec.Struct
     body: AsyncGenerator[bytes, None]
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """A further reply within an upgrade, for which the peer has asked: with descriptors, which the
-    server closes as soon as they are sent, and bytes that follow it.
+    """Holds a further reply within an upgrade, for which the peer has asked: with descriptors,
+    which the server closes as soon as they are sent, and bytes that follow it.
     """
 
     parameters: msgspec.Struct
@@ -65,7 +65,7 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 class BatchUpgrade(msgspec.Struct, frozen=True):
-    """The one reply to a call that leaves Varlink, and what the peer can ask for after it."""
+    """Holds the one reply to a call that leaves Varlink, and what the peer can ask for after it."""
 
     parameters: msgspec.Struct
     batches: AsyncGenerator[Batch, None]
@@ -124,7 +124,7 @@ def _invalid(parameter: str, _reason: str) -> VarlinkError:
 
 
 class Interface(msgspec.Struct, frozen=True):
-    """A named set of methods. `description` is its text in the interface language.
+    """Describes a named set of methods. `description` is its text in the interface language.
 
     `invalid(parameter, reason)` makes the error for a request that does not fit its struct;
     `too_many(limit, maximum)` that for a caller over one of its limits (without it, the

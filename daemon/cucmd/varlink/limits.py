@@ -1,4 +1,4 @@
-"""What one user of the socket may hold at a time, and how fast it may go on.
+"""Says what one user of the socket may hold at a time, and how fast it may go on.
 
 What one user holds or does never counts against another. Root and the server's own user may hold as
 much as others, and go as fast as they can.
@@ -44,7 +44,7 @@ Held: TypeAlias = Literal["connections", "requests", "streams", "large", "refuse
 
 
 class SocketLimits(msgspec.Struct, frozen=True):
-    """connections, requests, streams: of each user (uid), at the same time.
+    """connections, requests, streams are those of each user (uid), at the same time.
     large: large frames of each user, from where they count as large until they are answered.
     refused: connections of each user beyond its limit that are told so, at the same time.
 
@@ -84,7 +84,7 @@ class _User:
 
 
 class Users:
-    """What each user holds at the moment, and owes. `privileged`: the uids that never wait."""
+    """Has what each user holds at the moment, and owes. `privileged`: the uids that never wait."""
 
     def __init__(self, limits: SocketLimits, privileged: frozenset[int]) -> None:
         self._limits = limits

@@ -1,4 +1,4 @@
-"""A listening Unix socket: the one that systemd passed, or one at a path.
+"""Gives a listening Unix socket: the one that systemd passed, or one at a path.
 
 A socket never exists with another mode than its own, is never taken from a server that runs, and is
 removed only by the process that made it.

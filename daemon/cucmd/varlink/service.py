@@ -55,7 +55,7 @@ class DescriptionReply(msgspec.Struct, frozen=True):
 
 
 class MethodEntry(msgspec.Struct, frozen=True):
-    """A method with what is needed to call it."""
+    """Holds a method with what is needed to call it."""
 
     interface: Interface
     method: Method
@@ -64,7 +64,7 @@ class MethodEntry(msgspec.Struct, frozen=True):
 
 
 class MethodTable:
-    """All methods of a server by full name, those of `org.varlink.service` included."""
+    """Holds all methods of a server by full name, those of `org.varlink.service` included."""
 
     def __init__(self, interfaces: Sequence[Interface], info: ServiceInfo) -> None:
         service = _service(interfaces, info)

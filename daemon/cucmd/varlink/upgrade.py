@@ -1,5 +1,5 @@
-"""A call that leaves Varlink: one reply, then bytes, then the end of the connection; or one reply,
-then batches of descriptors.
+"""Answers a call that leaves Varlink: one reply, then bytes, then the end of the connection; or one
+reply, then batches of descriptors.
 
 The peer has to read, and sends nothing but what it is asked to. One that sends other bytes, before
 the reply or after it, does not speak Varlink any more, or expects another protocol.
