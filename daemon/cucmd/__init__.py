@@ -1,4 +1,4 @@
-"""cucmd: the logs of every node of a Cisco Unified CM cluster, at once.
+"""Collects the logs of every node of a Cisco Unified CM cluster, at once.
 
 The map of the daemon. Imports nothing heavy, because `cucmctl` imports it too.
 

@@ -1,4 +1,4 @@
-"""`python -m cucmd`, for whoever has the package but not its scripts on the path."""
+"""Runs `python -m cucmd`, for whoever has the package but not its scripts on the path."""
 
 import sys
 

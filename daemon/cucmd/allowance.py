@@ -39,7 +39,7 @@ class Allowance:
 
 
 class Quota(msgspec.Struct, frozen=True):
-    """What one node may send, in bytes of its files: `node` is its own, `job` is shared by all
+    """Says what one node may send, in bytes of its files: `node` is its own, `job` is shared by all
     nodes of the job. Made with the task of the node, and handed to the receiver as it is.
     """
 

@@ -12,11 +12,11 @@ import msgspec
 
 
 class CannotStart(Exception):
-    """What keeps the process from doing what it was started for; one line for a person."""
+    """Says what keeps the process from doing what it was started for; one line for a person."""
 
 
 class Code(StrEnum):
-    """The codes as the socket shows them and the database stores them. Never rename one."""
+    """Lists the codes as the socket shows them and the database stores them. Never rename one."""
 
     CONNECT_TIMEOUT = "connect_timeout"
     CONNECTION_REFUSED = "connection_refused"

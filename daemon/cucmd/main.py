@@ -1,4 +1,4 @@
-"""The command line of the daemon: serve (the default), check, demo, lab.
+"""Runs the command line of the daemon: serve (the default), check, demo, lab.
 
 The part that a command needs is imported only when that command runs.
 """

@@ -41,7 +41,7 @@ _MARK = "@"
 
 
 class InvalidNode(ValueError):
-    """A text that is not a node's name. `str()` is the reason, without the text."""
+    """A text is not a node's name. `str()` is the reason, without the text."""
 
 
 def parse_node(text: str) -> tuple[str, int]:

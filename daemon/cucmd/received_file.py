@@ -16,7 +16,7 @@ Why: TypeAlias = Annotated[str, msgspec.Meta(max_length=200)]
 
 
 class ReceivedFile(msgspec.Struct, frozen=True):
-    """A file that a node pushed.
+    """Describes a file that a node pushed.
 
     `node`: the node's name, as its job has it.
     `path`: relative to the job's directory.
@@ -58,7 +58,7 @@ class PacketCount(msgspec.Struct, frozen=True, tag=True):
 
 
 class Contents(msgspec.Struct, frozen=True):
-    """What is in a file of a command that packs.
+    """Says what is in a file of a command that packs.
 
     size     bytes of all files; None: it does not tell
     packed   it is an archive, or a gzip; else a file by itself

@@ -1,4 +1,4 @@
-"""`cucmd check --running`: what the daemon runs with, and what a reload or a restart would change.
+"""`cucmd check --running`: shows what the daemon runs with, and what a reload or restart changes.
 
 The daemon compares itself with its file, since its options, environment and credentials are those
 of its own process. What it cannot see is compared here: the version that is installed, and the

@@ -1,4 +1,4 @@
-"""Standard output, and what a command does if it cannot write to it.
+"""Says what a command does if it cannot write to standard output.
 
 A command succeeds only if what it printed was written. Python flushes standard output when it
 exits, which is too late for the exit code.

@@ -1,4 +1,4 @@
-"""A job as one tar: what is in it, how long it will be, and its bytes.
+"""Makes one tar of a job: says what is in it and how long it will be, and gives its bytes.
 
 The length is told before the first byte, and a tar that is not whole never has it. So the files are
 looked at twice, a page at a time: `measure` adds up, and finds what is missing or has another size
@@ -46,7 +46,7 @@ from cucmd.store import Store
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """What a tar will have. `length`, `size`: bytes, of the tar and of the files in it.
+    """Says what a tar will have. `length`, `size`: bytes, of the tar and of the files in it.
 
     `damaged`: for each node, as `ExportedNode` has them.
     """

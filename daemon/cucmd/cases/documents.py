@@ -22,9 +22,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 class ExportedNode(msgspec.Struct):
-    """What is exported of one node. `left_out`: files that are not complete. `damaged`: those that
-    are not as they were received, by path, with what is wrong; they are left out too. `renamed`:
-    how the node has named a file, and how it is named here.
+    """Says what is exported of one node. `left_out`: files that are not complete. `damaged`: those
+    that are not as they were received, by path, with what is wrong; they are left out too.
+    `renamed`: how the node has named a file, and how it is named here.
     """
 
     files: int = 0

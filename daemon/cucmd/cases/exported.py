@@ -1,4 +1,4 @@
-"""The files of an export: as pieces of its tar, or open, for a client that makes the tar.
+"""Gives the files of an export: as pieces of its tar, or open, for a client that makes the tar.
 
 The length that is told before the first byte is that of what follows. So everything in a header is
 known before, and a file must have the size that was recorded.

@@ -1,4 +1,4 @@
-"""The files of a job: a page at a time, which of them count, and how all of them are removed.
+"""Lists the files of a job, a page at a time, says which of them count, and removes them all.
 
 Of a node that succeeded, the files of its last attempt count; of another node all. An attempt that
 failed left files behind that the one after it has collected again, under other paths, since a node

@@ -1,4 +1,4 @@
-"""What was said on a node, and what its commands have printed, as it is on disk and while it grows.
+"""Reads what was said on a node, and what its commands have printed, on disk and while it grows.
 
 It is read in pieces of whole lines, so that no character is cut in two. An output is read once it
 is on record, which it is when its node has ended; and before that, where whoever runs the job says
@@ -76,7 +76,7 @@ async def follow_outputs(
 
 
 class _Growing:
-    """A file that may grow, read in pieces of whole lines."""
+    """Reads a file that may grow, in pieces of whole lines."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -1,4 +1,4 @@
-"""PURE. Which jobs are deleted: by `[retention]` of the configuration, or by a request to prune.
+"""PURE. Says which jobs are deleted: by `[retention]` of the configuration, or by a request.
 
 A job with the label `keep` never is, nor one that somebody holds. It does not count either: the
 limits are for the others.

@@ -27,7 +27,7 @@ _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class CheckedFile(msgspec.Struct, frozen=True):
-    """One file; `wrong`: what is wrong with it, None: nothing."""
+    """Describes one file; `wrong`: what is wrong with it, None: nothing."""
 
     file: ReceivedFile
     node: Node

@@ -1,4 +1,4 @@
-"""The tables with names: `[clusters.NAME]`, `[profiles.NAME]` and `[credential."NAME"]`.
+"""Reads the tables with names: `[clusters.NAME]`, `[profiles.NAME]` and `[credential."NAME"]`.
 
 A cluster has the settings that are used on its nodes: the general ones, with the cluster's own keys
 in their place. Nothing is merged later.

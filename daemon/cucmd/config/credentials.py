@@ -1,4 +1,4 @@
-"""Named credentials: `NAME.password` and `NAME.username` in one directory.
+"""Reads named credentials: `NAME.password` and `NAME.username` in one directory.
 
 A password that other users can read, or could have written, is not used, and nothing outside of the
 directory is. No `repr` and no error has a password in it.

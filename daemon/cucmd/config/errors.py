@@ -1,4 +1,4 @@
-"""What can be wrong with a configuration, and with a request that is checked against it.
+"""Says what can be wrong with a configuration, and with a request that is checked against it.
 
 Every error says which key or parameter, what was found and what was expected. A value that may be a
 secret is never repeated.
@@ -19,7 +19,7 @@ _LONGEST_LINE = 4000
 
 
 class Problem(Struct, frozen=True):
-    """One thing that is wrong. `line` is None outside of the file, as in the environment."""
+    """Says one thing that is wrong. `line` is None outside of the file, as in the environment."""
 
     file: str
     line: int | None
@@ -32,7 +32,7 @@ class Problem(Struct, frozen=True):
 
 
 class ConfigError(Exception):
-    """A configuration that cannot be used, with everything that is wrong with it."""
+    """The configuration cannot be used; `problems` has everything that is wrong with it."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("\n".join(map(str, problems)))
@@ -53,7 +53,7 @@ def shortened(text: str) -> str:
 
 
 class InvalidValue(Exception):
-    """A parameter of a request that cannot be accepted; the path is as in `timeouts.command`."""
+    """A parameter of a request cannot be accepted; the path is as in `timeouts.command`."""
 
     def __init__(self, parameter: str, reason: str) -> None:
         super().__init__(f"{parameter}: {reason}")

@@ -1,4 +1,4 @@
-"""PURE. What a key of the file accepts: a type of msgspec with its limits, or rules for texts.
+"""PURE. Says what a key of the file accepts: a type of msgspec with its limits, or rules for texts.
 
 A struct of the configuration says beside each field what its key accepts. A *kind* is that as a
 function: it is given a value of TOML and returns the value of the configuration, or raises
@@ -24,7 +24,7 @@ TextRule: TypeAlias = Callable[[str], object]
 
 
 class WrongElements(ValueError):
-    """Elements of a list that are wrong: (position, element, reason) each."""
+    """Elements of a list are wrong: (position, element, reason) each."""
 
     def __init__(self, wrong: Sequence[tuple[int, object, str]]) -> None:
         super().__init__("has wrong elements")

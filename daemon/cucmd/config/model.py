@@ -36,7 +36,7 @@ class Daemon(Struct, frozen=True):
 
 
 class AccessSettings(Struct, frozen=True):
-    """Names of groups; empty: no group, so only root and the daemon's own user.
+    """Has the names of groups; empty: no group, so only root and the daemon's own user.
 
     `view_reads_files`: the view group may read collected files and transcripts.
     """
@@ -124,7 +124,7 @@ class CredentialSettings(Struct, frozen=True):
 
 # `dict`: for the cached property below. The fields stay frozen.
 class CredentialUse(Struct, frozen=True, dict=True):
-    """The nodes to which a named credential may be sent: `nodes`, and all nodes of `clusters`."""
+    """Names the nodes to which a credential may be sent: `nodes`, and all nodes of `clusters`."""
 
     name: str
     nodes: Annotated[tuple[str, ...], texts(rules.node)] = ()
@@ -141,7 +141,7 @@ class CredentialUse(Struct, frozen=True, dict=True):
 
 
 class ClusterSettings(Struct, frozen=True):
-    """A publisher and its nodes, with the settings that are used on them.
+    """Describes a publisher and its nodes, with the settings that are used on them.
 
     `name` "": the settings for nodes that are in no cluster.
     """

@@ -1,4 +1,4 @@
-"""PURE. What a profile is, and for how long the files of a path are written to.
+"""PURE. Says what a profile is, and for how long the files of a path are written to.
 
 Those that are built in are in `built_in.py`. A profile of the configuration that has the name of
 one changes only the keys that it gives.
@@ -17,7 +17,7 @@ from cucmd.job.duration import ALWAYS, USUAL_WRITTEN_FOR
 
 
 class Profile(Struct, frozen=True):
-    """A named collection. `last` ("2h") is the window if the request has none.
+    """Describes a named collection. `last` ("2h") is the window if the request has none.
 
     written_for for how long one file of each path is written to, in their order ("1h", "always")
     products    which it fits, in the vendor's words; none: any with the same appliance shell

@@ -1,4 +1,4 @@
-"""The configuration file: read, and its tables taken key by key, with a note of what is wrong.
+"""Reads the configuration file: takes its tables key by key, with a note of what is wrong.
 
 Nothing stops at the first wrong key. It is noted with its line and left out, so that a person sees
 all mistakes of a file at once. `msgspec.convert` of a whole table would stop there.
@@ -40,7 +40,7 @@ _MOST_TRIED = 1000
 
 
 class Reader:
-    """A file, and what was found wrong in it so far.
+    """Holds a file, and what was found wrong in it so far.
 
     problems    what is wrong, in the order in which it was found
     notices     what is not wrong, but belongs in the log

@@ -1,4 +1,4 @@
-"""PURE. Which paths, patterns, locations, windows, names and addresses are valid.
+"""PURE. Says which paths, patterns, locations, windows, names and addresses are valid.
 
 Each rule returns its value, or raises `ValueError` with what was expected and without the value.
 Configuration and requests are both checked here. What may be typed to a node as one word is checked

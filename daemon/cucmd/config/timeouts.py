@@ -1,4 +1,4 @@
-"""The timeouts of file and environment, and the rule that holds between them.
+"""Merges the timeouts of file and environment, by the rule that holds between them.
 
 A broken rule is reported for a value that was given, never for a default.
 """

@@ -38,8 +38,8 @@ class Extent(msgspec.Struct, frozen=True):
 
 
 class Covered(msgspec.Struct, frozen=True):
-    """What the files of a node cover of the window, in words, and what they do not. extent: absent
-    where it is not known, which only the words say.
+    """Says what the files of a node cover of the window, in words, and what they do not. extent:
+    absent where it is not known, which only the words say.
     """
 
     text: str

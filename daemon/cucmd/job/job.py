@@ -69,7 +69,7 @@ JobState: TypeAlias = JobQueued | JobRunning | JobEnded
 
 
 class Job(msgspec.Struct, frozen=True):
-    """A job as it is at one moment. It never has a password in it.
+    """Describes a job as it is at one moment. It never has a password in it.
 
     `work` is what it does on each node, `concurrency` on how many nodes at once.
     `cancelled`: the job as a whole was cancelled, and not only some of its nodes.

@@ -1,4 +1,4 @@
-"""PURE. What every kind of work says of itself: how it is asked for, what it does, what it gives.
+"""PURE. Declares what every kind of work says of itself: what it is asked, does and gives.
 
 A kind has three structs: a subclass of `AskedWork`, which is what a request has, in its own file or
 in asked.py; one of `Kind`, which is what is planned and stored; and one of `Result`, if it gives
@@ -25,7 +25,7 @@ _LONGEST_SLUG = 60
 
 
 class AskedWork(msgspec.Struct, frozen=True):
-    """The base of what is asked for.
+    """Is the base of what is asked for.
 
     one_node  it is about one node: of a cluster, about its publisher
     """
@@ -34,7 +34,7 @@ class AskedWork(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """The base of what a kind gives for a node beside its files.
+    """Is the base of what a kind gives for a node beside its files.
 
     late  it may change once the node has settled
     """

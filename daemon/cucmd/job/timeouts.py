@@ -12,7 +12,7 @@ MOST_GRACE = 45.0
 
 
 class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Deadlines in seconds. All are positive, and `command` is not less than `connect`."""
+    """Holds deadlines, in seconds. All are positive, and `command` is not less than `connect`."""
 
     connect: float = 30.0
     login: float = 120.0

@@ -118,7 +118,7 @@ def start_request(nodes: tuple[str, ...], login: Login, work: AskedWork, how: Ho
 
 
 class Given(Struct, frozen=True, kw_only=True):
-    """What kinds of work give for a node, by the members of the socket's `Node` that have it."""
+    """Holds what kinds of work give for a node, by the members of the socket's `Node`."""
 
     # Of a discovery.
     found: Found | None = None

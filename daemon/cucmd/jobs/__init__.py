@@ -1,4 +1,4 @@
-"""Jobs, from the request to the record that survives it.
+"""Runs jobs, from the request to the record that survives it.
 
     supervisor.py   accepts jobs, finds them, cancels them, resumes them after a restart
     errors.py       why a call for a job is refused

@@ -1,4 +1,4 @@
-"""What keeps calls that come at once from getting in each other's way: places, keys, holds.
+"""Keeps calls that come at once from getting in each other's way: places, keys, holds.
 
 All of it lives in the trio thread.
 """
@@ -19,14 +19,14 @@ from cucmd.store import StartKey, Store
 
 
 class _BeingStored(NamedTuple):
-    """A job that is being made durable, for the user `uid`."""
+    """Stands for a job that is being made durable, for the user `uid`."""
 
     uid: int | None
     over: trio.Event
 
 
 class Places:
-    """The places for jobs: how many may be there, and how many of one user may wait.
+    """Gives jobs their places: says how many may be there, and how many of one user may wait.
 
     A place is taken before the first await of a start or a retry, so that many calls at once get no
     more than one. `live`: the jobs that run or wait, by their ids, as the supervisor has them.
@@ -79,7 +79,7 @@ class Places:
 
 
 class StartKeys:
-    """One effect for each start key of a user, however often and by whom it is sent at once.
+    """Gives each start key of a user one effect, however often and by whom it is sent at once.
 
     Calls with the same key follow each other, so that the second finds on disk what the first has
     done.
@@ -119,7 +119,7 @@ class StartKeys:
 
 
 class Holds:
-    """Which jobs are being read, and which are being changed, so that nobody does both.
+    """Notes which jobs are being read, and which are being changed, so that nobody does both.
 
     A hold is of one call, and ends with it. Many may read a job at once; one that deletes it, or
     tries it again, is alone.

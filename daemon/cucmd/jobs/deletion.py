@@ -39,8 +39,8 @@ _UNKNOWN_TIME = datetime.fromtimestamp(0, UTC)
 
 
 class Deleted(NamedTuple):
-    """A job as it was, and the bytes that its files took. Of many jobs each is without its nodes:
-    together they could take all memory.
+    """Holds a job as it was, and the bytes that its files took. Of many jobs each is without its
+    nodes: together they could take all memory.
     """
 
     job: Job | JobRow

@@ -18,7 +18,7 @@ class UnknownJob(Exception):
 
 
 class AmbiguousJob(Exception):
-    """A prefix that fits several jobs; `candidates` are some of them."""
+    """A prefix fits several jobs; `candidates` are some of them."""
 
     def __init__(self, prefix: str, candidates: Sequence[str]) -> None:
         super().__init__(f"'{prefix}' fits several jobs: {', '.join(candidates)}")

@@ -1,4 +1,4 @@
-"""Changes of jobs, numbered, to subscribers that may be slow.
+"""Publishes changes of jobs, numbered, to subscribers that may be slow.
 
 Publishing never waits, and memory is bounded. A subscriber that falls behind gets the number of
 changes that it missed; no other subscriber is affected.
@@ -61,7 +61,7 @@ class JobFeed:
 
 
 class Subscription:
-    """Made by `JobFeed.subscribe`; for one task."""
+    """Gives one task the changes of jobs. `JobFeed.subscribe` makes it."""
 
     def __init__(self, feed: JobFeed, job_id: str | None) -> None:
         self.job_id = job_id

@@ -175,7 +175,7 @@ class Manifest:
 
 
 class _Entry(msgspec.Struct):
-    """The fields of a line: the facts about a file that do not change later."""
+    """Has the fields of a line: the facts about a file that do not change later."""
 
     node: str
     path: str

@@ -38,7 +38,7 @@ _HINT = "check the password before the account is locked; --try-all tries it on 
 
 
 class Trusted:
-    """Which logins have worked on which clusters, since the daemon began. In memory only."""
+    """Notes which logins have worked on which clusters, since the daemon began. In memory only."""
 
     def __init__(self) -> None:
         self._worked: dict[tuple[str, str], str] = {}  # (credential, cluster) -> password

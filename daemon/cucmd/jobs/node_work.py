@@ -1,4 +1,4 @@
-"""The work on one node: what it reports to its job, and what its end means, notes or a failure.
+"""Does the work on one node: passes on to its job what it reports, and what its end means.
 
 Only a cancel and `Postponed` come out of it as exceptions; whatever else goes wrong on a node is
 that node's failure, and no other's. Of its progress transitions are passed on at once, figures only
@@ -89,7 +89,7 @@ def _make_folder(folder: Path) -> None:
 
 
 class NodeProgress:
-    """The progress of the work on one node: its `Report`, and the upload target.
+    """Keeps the progress of the work on one node: its `Report`, and the upload target.
 
     `change`: applies a transition to the node, unless it has ended meanwhile.
     `now`: the time of a transition.

@@ -50,7 +50,7 @@ PAUSES = (0.1, 1.0)
 
 
 class Unfinished(NamedTuple):
-    """A job that was queued or was running. `tasks`: as `Replan` gives them."""
+    """Describes a job that was queued or was running. `tasks`: as `Replan` gives them."""
 
     job: Job
     tasks: Sequence[NodeTask | None] | None
@@ -135,7 +135,7 @@ _Known: TypeAlias = dict[str, ReceivedFile | None]
 
 
 class RecoveredFiles(NamedTuple):
-    """What is known of a job's files.
+    """Says what is known of a job's files.
 
     received     node -> bytes of its files, of those that came since it was queued last
     recorded     all of them are on record, in store and manifest

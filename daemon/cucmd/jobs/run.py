@@ -1,4 +1,4 @@
-"""One job, from its acceptance until its last connection has closed.
+"""Runs one job, from its acceptance until its last connection has closed.
 
 The job's state changes in memory first, at once and in one place (`_change`). Then it is made
 durable, then it is published to watchers.

@@ -1,4 +1,4 @@
-"""What every job needs of the daemon, and its slots for what runs at once."""
+"""Holds what every job needs of the daemon, and its slots for what runs at once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Address: TypeAlias = tuple[str, int]
 
 
 class Slots:
-    """The daemon's slots for jobs, connections to nodes and sessions on a node.
+    """Holds the daemon's slots for jobs, connections to nodes and sessions on a node.
 
     They are given in the order of the requests, and one is free again only after its connection has
     closed. Limits can change while jobs run. A lower one ends nothing: it applies as jobs end.
@@ -67,7 +67,7 @@ Locate: TypeAlias = Callable[[str, int], Awaitable[Address]]
 
 
 class JobServices(msgspec.Struct, frozen=True):
-    """What every job needs of the daemon; the same for all, and never changed."""
+    """Holds what every job needs of the daemon; the same for all, and never changed."""
 
     store: Store
     feed: JobFeed

@@ -54,7 +54,7 @@ LONGEST_ID = 64
 
 
 class Supervisor:
-    """Made by `open_supervisor`."""
+    """Accepts and runs jobs. `open_supervisor` makes it."""
 
     def __init__(
         self, services: JobServices, jobs_directory: Path, limits: Limits, nursery: trio.Nursery

@@ -1,4 +1,4 @@
-"""Which login is sent to a node: that of the request, or the credential of the node's cluster.
+"""Says which login is sent to a node: that of the request, or the credential of the node's cluster.
 
 A credential is not sent to a node that it may not be sent to.
 """
@@ -26,7 +26,7 @@ MOST_NAMED = 10  # nodes in a message
 
 
 class Logins:
-    """The login for each node: that of the request, or the credential of the node's cluster.
+    """Finds the login for each node: that of the request, or the credential of the node's cluster.
 
     Raises `InvalidValue` if the request has none that could be used.
     """
