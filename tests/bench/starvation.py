@@ -119,7 +119,7 @@ def _attack(name: str, daemon: Daemon, client: Client) -> Iterator[int]:
         yield facts["pid"]
         node = client.wait(job_id).nodes[0]
         assert node.failure is not None
-        assert node.failure.code == "connection_lost", "it was cut off"
+        assert node.failure.code == "connection_lost", node.failure
 
 
 class _Hostile:

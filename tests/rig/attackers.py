@@ -26,7 +26,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 IGNORE_CONNECTIONS = 16
@@ -217,7 +217,7 @@ async def upload(port: int, username: str, password: str) -> None:
 async def node(address: str) -> None:
     import asyncssh
 
-    over: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    opened: asyncio.Queue[Any] = asyncio.Queue()
 
     class Terminal(asyncssh.SSHServerSession[bytes]):
         def pty_requested(self, *_: Any) -> bool:
@@ -240,7 +240,7 @@ async def node(address: str) -> None:
             return True
 
         def session_requested(self) -> Any:
-            asyncio.get_running_loop().call_later(0.1, over.set_result, self.connection)
+            asyncio.get_running_loop().call_later(0.1, opened.put_nowait, self.connection)
             return Terminal()
 
     key = asyncssh.generate_private_key("ecdsa-sha2-nistp256")
@@ -249,7 +249,11 @@ async def node(address: str) -> None:
     )
     where = f"{address}:{server.sockets[0].getsockname()[1]}"
     print(json.dumps({"attack": "node", "address": where}), flush=True)
-    flood(await over)
+    while True:
+        connection = await opened.get()
+        with suppress(OSError):  # it was cut off
+            flood(connection)
+        connection.abort()
 
 
 # Local users, at the socket of the daemon.

@@ -32,6 +32,7 @@ import asyncio
 import copy
 import functools
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import asyncssh
@@ -104,10 +105,15 @@ class Opener(asyncssh.SSHClient):
 
 
 class _ClientConnection(asyncssh.SSHClientConnection):
-    """heard: something came; whoever looks sets it back. came: bytes, as they are on the wire."""
+    """heard: something came; whoever looks sets it back. came: bytes, as they are on the wire.
+
+    `much_came` is called if these are more than `may_come`, which it may raise.
+    """
 
     heard = False
     came = 0
+    may_come = BESIDE
+    much_came: Callable[[], None]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         selected: Any = transport
@@ -117,6 +123,8 @@ class _ClientConnection(asyncssh.SSHClientConnection):
     def data_received(self, data: bytes, datatype: asyncssh.DataType = None) -> None:
         self.heard = True
         self.came += len(data)
+        if self.came > self.may_come:
+            self.much_came()
         super().data_received(data, datatype)
 
 
@@ -265,6 +273,7 @@ class Link:
         mine.protocol_factory = lambda: self._opener
         mine.waiter = loop.create_future()
         connection = self._connection = _ClientConnection(loop, mine, wait="auth")
+        connection.much_came = self._cut_if_it_says_nothing
         try:
             await loop.create_connection(lambda: connection, sock=self._socket)
             connection.set_extra_info(host=host, port=port)
@@ -277,30 +286,31 @@ class Link:
         return connection
 
     def look(self) -> None:
-        """Once a second: aborts if the node reads nothing, or sends what says nothing, and has a
-        silent one asked for a sign of life. asyncssh ends the connection if the last
-        `_KEEPALIVE_COUNT` were not answered.
+        """Once a second: aborts if the node reads nothing, and has a silent one asked for a sign of
+        life. asyncssh ends the connection if the last `_KEEPALIVE_COUNT` were not answered.
         """
         connection = self._connection
         if connection is None or self._opener.connection is None or self.verdict is not None:
             return
-        if excess := self._excess(connection):
-            said = f"{self._where} sends {excess}"
-            self._opener.verdict = fail(Code.CONNECTION_LOST, said)
-            connection.abort()
+        if unread(connection) > LIMIT:
+            self._cut(connection, "requests without end and reads no reply")
             return
         if self._authenticated and self._asks == connection.heard:
             self._asks = not connection.heard
             connection.set_keepalive(KEEPALIVE_SECONDS if self._asks else 0)
         connection.heard = False
 
-    def _excess(self, connection: _ClientConnection) -> str | None:
-        if unread(connection) > LIMIT:
-            return "requests without end and reads no reply"
+    def _cut_if_it_says_nothing(self) -> None:
+        connection = self._connection
+        assert connection is not None
         printed = self._inbox.came if self._inbox else 0
-        if connection.came > BESIDE + BESIDE_EACH * printed:
-            return "packets without end in which there is nothing"
-        return None
+        connection.may_come = BESIDE + BESIDE_EACH * printed
+        if connection.came > connection.may_come and self.verdict is None:
+            self._cut(connection, "packets without end in which there is nothing")
+
+    def _cut(self, connection: _ClientConnection, what: str) -> None:
+        self._opener.verdict = fail(Code.CONNECTION_LOST, f"{self._where} sends {what}")
+        connection.abort()
 
     async def open_shell(
         self,
