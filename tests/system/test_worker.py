@@ -19,6 +19,7 @@ from rig.quiet import wait_until
 from rig.worker_processes import first_process, forked, wait_ready
 from rig.worker_roles import Words
 
+TESTS = str(Path(__file__).parents[1])
 LIMITS = ProcessLimits(memory=512 * 1024**2, seconds=1)
 ANSWER = msgspec.msgpack.Decoder(Words)
 
@@ -30,8 +31,7 @@ async def workers(tmp_path: Path) -> AsyncIterator[Workers]:
         (tmp_path / name / "file").write_text("of a job")
     (tmp_path / "known_hosts").write_text("of the daemon")
     roles = {"obey": "rig.worker_roles:obey"}
-    tests = str(Path(__file__).parents[1])
-    async with open_workers(tmp_path / "jobs", roles, more_modules=tests) as opened:
+    async with open_workers(tmp_path / "jobs", roles, more_modules=TESTS) as opened:
         yield opened
 
 
@@ -295,6 +295,38 @@ def descriptors_left(count: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, limit)
         for one in (*filled, *room):
             os.close(one)
+
+
+@pytest.mark.parametrize("takes", [False, True])
+async def test_a_first_process_without_descriptors_refuses_to_fork_one_and_goes_on(
+    workers: Workers, tmp_path: Path, takes: bool
+) -> None:
+    assert await told(workers, tmp_path, "say hello") == "hello"
+    first, answers = first_process(), []
+    usual = resource.prlimit(first, resource.RLIMIT_NOFILE)
+    for count in range(3, 16):  # the first three are always open
+        resource.prlimit(first, resource.RLIMIT_NOFILE, (count, usual[1]))
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with ours, theirs, suppress(WorkerEnded):
+            opener = theirs if takes else None
+            async with workers.forked("obey", None, LIMITS, opener) as worker:
+                await worker.send(Words("say hello"))
+                answers.append((count, (await worker.receive(ANSWER)).text))
+    assert (3, "hello") not in answers
+    assert (15, "hello") in answers
+    assert first_process() == first
+
+
+async def test_a_process_that_cannot_be_watched_is_killed_and_no_other(tmp_path: Path) -> None:
+    roles = {"obey": "rig.worker_shortage:obey"}
+    async with open_workers(tmp_path, roles, more_modules=TESTS) as workers:
+        await wait_ready(workers)
+        first = first_process()
+        with pytest.raises(WorkerEnded):
+            await told(workers, tmp_path, "say hello")
+        await until(lambda: forked() == [])
+        assert await told(workers, tmp_path, "say again") == "again"
+        assert first_process() == first
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])

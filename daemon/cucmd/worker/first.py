@@ -14,6 +14,7 @@ The module of a role may have a function `before_forks`: what that loads and mak
 from __future__ import annotations
 
 import array
+import errno
 import gc
 import os
 import select
@@ -23,7 +24,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from importlib import import_module
 
 import msgspec
@@ -145,7 +146,9 @@ class First:
         match self._asked.decode(content):
             case Fork() as asked:
                 sockets = [socket.socket(fileno=fd) for fd in descriptors]
-                if asked.waits:
+                if len(sockets) < 1 + asked.takes:  # the kernel has cut them
+                    self._refuse(asked, os.strerror(errno.EMFILE), *sockets)
+                elif asked.waits:
                     self._waiting[asked.number] = asked, sockets
                     self._poll.register(sockets[0], 0)  # it says nothing but that it was closed
                 else:
@@ -216,28 +219,33 @@ class First:
         """`accepted`: the connection for which it is forked. It comes by the door, as all do: one
         that the process had twice would stay open after its close.
         """
-        parent = os.getpid()
-        ours, door = (None, None)
-        if asked.takes:
-            ours, door = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with channel, door or nullcontext(), opener or nullcontext():
-            try:
-                pid = os.fork()
-            except OSError as error:
-                self._send(CannotFork(asked.number, error.strerror or str(error)))
-                if ours:
-                    ours.close()
-                return
-            if pid == 0:
-                for one in filter(None, (ours, accepted)):
-                    one.close()
-                self._be_forked(asked, Channel(channel, door, opener), parent)
+        parent, pid = os.getpid(), 0
+        ours, door = None, None
+        try:
+            if asked.takes:
+                ours, door = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            if (pid := os.fork()) == 0:
+                self._be_forked(asked, Channel(channel, door, opener), parent, ours, accepted)
+            pidfd = os.pidfd_open(pid)
+        except OSError as error:  # mostly there is no process left, or no descriptor
+            if pid:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+            self._refuse(asked, error.strerror or str(error), *filter(None, (ours,)))
+            return
+        finally:
+            for one in filter(None, (channel, door, opener)):
+                one.close()
         if ours:
             self._doors[asked.number] = ours
-        pidfd = os.pidfd_open(pid)
         self._children[pidfd] = asked.number, pid
         self._poll.register(pidfd, select.POLLIN)
         self._send(Forked(asked.number), pidfd)
+
+    def _refuse(self, asked: Fork, why: str, *sockets: socket.socket) -> None:
+        for one in sockets:
+            one.close()
+        self._send(CannotFork(asked.number, why))
 
     def _drop(self, descriptor: int) -> None:
         """Nobody wants any more what waits with that channel. It may have been forked meanwhile."""
@@ -271,7 +279,9 @@ class First:
         except OSError:
             sys.exit()  # the daemon has gone
 
-    def _be_forked(self, asked: Fork, channel: Channel, parent: int) -> None:
+    def _be_forked(
+        self, asked: Fork, channel: Channel, parent: int, *not_its: socket.socket | None
+    ) -> None:
         """Does not return."""
         code = DEFECT
         try:
@@ -280,7 +290,8 @@ class First:
             for pidfd in self._children:
                 os.close(pidfd)
             of_others = (one for _, sockets in self._waiting.values() for one in sockets)
-            for one in (*self._listening.values(), *self._doors.values(), *of_others):
+            listening, doors = self._listening.values(), self._doors.values()
+            for one in filter(None, (*listening, *doors, *of_others, *not_its)):
                 one.close()
             if not asked.takes:  # a node that pushes does not wait for long
                 with suppress(OSError):  # the filter of systemd/cucmd.service refuses it

@@ -154,7 +154,7 @@ class Workers:
                 # Without it where the daemon has no descriptor left: the process ends by itself.
                 self._answer(number, descriptors[0] if descriptors else _NO_DESCRIPTOR)
             case CannotFork(number, why):
-                self._answer(number, why)
+                self._answer(number, f"no process could be forked: {why}")
             case CannotAccept(why):
                 now = trio.current_time()
                 if now > self._cannot_accept + _SAID:
