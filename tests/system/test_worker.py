@@ -161,6 +161,18 @@ async def test_a_first_process_that_somebody_stops_is_killed_and_started_again(
     assert await told_by_the_next(workers, tmp_path) == "again"
 
 
+async def test_a_first_process_ends_where_no_thread_is_left(
+    workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def start(*_: object, **__: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    assert await told(workers, tmp_path, "say hello") == "hello"
+    monkeypatch.setattr(trio.to_thread, "run_sync", start)
+    os.kill(first_process(), signal.SIGKILL)
+    assert await told_by_the_next(workers, tmp_path) == "again"
+
+
 @pytest.fixture
 def unseen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets nobody notice that the first process is stopped: so it is one that hangs."""

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -293,9 +293,12 @@ def _kill(pidfd: int) -> None:
 async def _first_process(
     folder: Path, roles: Mapping[str, str], environ: Mapping[str, str]
 ) -> AsyncIterator[tuple[subprocess.Popen[bytes], trio.socket.SocketType]]:
-    """Starts it by exec, as a fork of the daemon would have its passwords. Kills it at the end."""
+    """Starts it by exec, as a fork of the daemon would have its passwords. Kills it at the end, and
+    waits for that in no thread: there may be none left. Raises `OSError`.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with ours:
+    with ExitStack() as stack:
+        stack.enter_context(ours)
         with theirs:
             number = theirs.fileno()
             named = [f"{name}={where}" for name, where in roles.items()]
@@ -309,10 +312,14 @@ async def _first_process(
                 stdout=subprocess.DEVNULL,
                 start_new_session=True,
             )
+        stack.callback(process.wait)
+        stack.callback(process.kill)
+        pidfd = os.pidfd_open(process.pid)
+        stack.callback(os.close, pidfd)
         ours.setblocking(False)
         try:
             yield process, trio.socket.from_stdlib_socket(ours)
         finally:
             process.kill()
             with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(process.wait)
+                await trio.lowlevel.wait_readable(pidfd)
