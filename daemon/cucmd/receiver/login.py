@@ -91,12 +91,14 @@ class ServedLogin:
     # Sessions.
 
     def handler(self, space: FreeSpace) -> RequestHandler | None:
-        """Makes a handler for one more session, until `ended`; None where the login has ended."""
+        """Makes a handler for one more session; None where the login has ended."""
         if self.accounting.revoked:
             return None
-        made = RequestHandler(TargetFolder(self._ask), self.accounting, space, self._limits)
-        self._handlers.add(made)
-        return made
+        return RequestHandler(TargetFolder(self._ask), self.accounting, space, self._limits)
+
+    def began(self, handler: RequestHandler) -> None:
+        """Its session has begun: it may open files until `ended`."""
+        self._handlers.add(handler)
 
     def ended(self, handler: RequestHandler) -> None:
         self._handlers.discard(handler)

@@ -289,6 +289,7 @@ class Receiving:
             return None
 
         def start(session: SftpSession) -> None:
+            login.began(handler)  # now: a client may open sessions and never ask for SFTP
             task = asyncio.get_running_loop().create_task(self._run(session, login, handler))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

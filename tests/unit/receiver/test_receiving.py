@@ -104,11 +104,23 @@ def test_no_connection_enters_a_login_that_has_ended(
     tell(EXPECT)
     login = receiving.login("login")
     assert login is not None
-    assert receiving.session(login) is not None, "which is to be ended in a thread"
+    handler = login.handler(cast(Any, None))
+    assert handler is not None
+    login.began(handler)  # so that it is to be ended in a thread
     monkeypatch.setattr(threading.Thread, "start", lambda _: None)
     assert login.admits()
     tell(Forget("login"))
     assert not login.admits()
+
+
+def test_nothing_is_kept_of_a_session_that_never_asks_for_sftp(
+    receiving: Receiving, tell: Callable[[ToReceiving], None]
+) -> None:
+    tell(EXPECT)
+    login = receiving.login("login")
+    assert login is not None
+    assert receiving.session(login) is not None
+    assert not login.is_used
 
 
 def test_a_login_is_known_before_the_thread_that_listens_has_had_its_turn(
