@@ -5,12 +5,14 @@ import os
 import random
 import signal
 import struct
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 
 from cucmd.cases.coverage import TRACES
 from cucmd.received_file import Contents, FileRead, PacketCount, ReceivedFile
@@ -206,6 +208,19 @@ async def test_a_wrong_frame_is_no_answer_and_why(
         assert await readers.read_answer(parse_machine, ["x"] * 500, tmp_path / "node") is None
     (said,) = caplog.messages
     assert str(tmp_path / "node") in said
+
+
+async def test_who_asks_while_no_process_can_be_started_does_not_wait_for_one_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "none"))
+    async with readers_in(tmp_path) as readers:
+        (first,) = await readers.count_packets(tmp_path, [tmp_path / "x"], 1000)
+        known = trio.current_time()
+        (second,) = await readers.count_packets(tmp_path, [tmp_path / "x"], 1000)
+        assert trio.current_time() - known < 5, "by the clock of the test"
+    assert first.uncounted
+    assert second.uncounted
 
 
 async def test_more_packets_than_were_asked_for_are_no_answer(tmp_path: Path) -> None:

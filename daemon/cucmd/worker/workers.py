@@ -86,6 +86,7 @@ class Workers:
         self._asked: dict[int, Forking] = {}
         self._control: trio.socket.SocketType | None = None
         self._ready = trio.Event()
+        self._none_since = math.inf  # when a start has failed, and none has succeeded since
         self._stuck = trio.Event()
         self._telling = trio.Lock()  # of two that wait for one socket, trio refuses the second
         self._decoder = msgspec.msgpack.Decoder(FromFirst)
@@ -148,6 +149,7 @@ class Workers:
         match decoded(self._decoder, content) if content else None:
             case Ready(confined):
                 self.confined = confined
+                self._none_since = math.inf
                 self._ready.set()  # first: who listens from now on tells it so
                 await self._tell(Listen(), *(one.fileno() for one in self._listening))
             case Forked(number):
@@ -182,6 +184,8 @@ class Workers:
         self._stuck = trio.Event()
         if self._ready.is_set():  # else there may be some that wait for the next one
             self._ready = trio.Event()
+        else:
+            self._none_since = min(self._none_since, trio.current_time())
         lost, self._asked = self._asked, {}
         for asked in lost.values():
             if not asked.answered.is_set():
@@ -260,7 +264,10 @@ class Workers:
                     self._asked.pop(number, None)
 
     async def _ask(self, fork: Fork, asked: Forking, *sockets: socket.socket) -> None:
-        with trio.move_on_after(_STARTS) as patience:
+        since = trio.current_time()
+        if not fork.takes:  # that waits for its nodes anyway
+            since = min(since, self._none_since)
+        with trio.CancelScope(deadline=since + _STARTS) as patience:
             while not self._ready.is_set():  # its wait may return after the end of the process
                 await self._ready.wait()
             patience.deadline = trio.current_time() + ANSWERS
