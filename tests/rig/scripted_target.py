@@ -26,7 +26,7 @@ class Readers:
         lines: Sequence[str],
         where: Path,
         mask: Callable[[str], str] = str,
-    ) -> T | None:
+    ) -> T | str:
         await trio.lowlevel.checkpoint()
         return parser(lines)
 

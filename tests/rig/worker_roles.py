@@ -245,6 +245,10 @@ def keep(channel: Channel) -> None:
     del kept
 
 
+def never_end(_: Channel) -> None:
+    spin("")
+
+
 def exaggerate(channel: Channel) -> None:
     channel.send(PacketCount(10**12))
     signal.pause()

@@ -205,9 +205,19 @@ async def test_a_wrong_frame_is_no_answer_and_why(
         (read,) = await readers.read_to_end(tmp_path / "node", [log], archives=False, announced=0)
         assert read.unread
         caplog.clear()
-        assert await readers.read_answer(parse_machine, ["x"] * 500, tmp_path / "node") is None
+        why = await readers.read_answer(parse_machine, ["x"] * 500, tmp_path / "node")
+        assert isinstance(why, str)
     (said,) = caplog.messages
     assert str(tmp_path / "node") in said
+
+
+async def test_an_answer_that_takes_too_long_is_not_read_and_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cucmd.service.readers._SPARE", 1)
+    async with readers_in(tmp_path, answers="rig.worker_roles:never_end") as readers:
+        why = await readers.read_answer(parse_machine, ["x"] * 500, tmp_path)
+    assert "more than 1 s" in str(why)
 
 
 async def test_who_asks_while_no_process_can_be_started_does_not_wait_for_one_again(

@@ -70,7 +70,7 @@ from cucmd.vos import MOST_READ, InvalidArgument, Parser, parse_command, readabl
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-ReadAnswer = Callable[[Parser, Sequence[str], Path], Awaitable[msgspec.Struct | None]]
+ReadAnswer = Callable[[Parser, Sequence[str], Path], Awaitable[msgspec.Struct | str]]
 
 # Seconds between two replies of a verification that finds nothing wrong.
 _TELL_EVERY = 1.0
@@ -281,7 +281,7 @@ class Cases:
         if parser is None or len(readable(said)) < len(said):
             return None
         read = await self._read_answer(parser, said, where)
-        return None if read is None else msgspec.to_builtins(read)
+        return None if isinstance(read, str) else msgspec.to_builtins(read)
 
     async def _growing(
         self, job: Job, nodes: Sequence[Node]

@@ -166,9 +166,8 @@ class Readers(Protocol):
         lines: Sequence[str],
         where: Path,
         mask: Callable[[str], str] = str,
-    ) -> T | None:
-        """Parses the answer to a command, a short one here. None: it cannot be read, and the log
-        says why.
+    ) -> T | str:
+        """Parses the answer to a command, a short one here; or says that it was not read, and why.
 
         where: what the log calls it: the folder of its node, or the file that has it. mask: what a
         process is given has passed it.

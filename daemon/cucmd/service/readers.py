@@ -43,6 +43,8 @@ ROLES = {
 _AT_ONCE = 8
 # Processes that are tried for the files of one node.
 _TRIES = 3
+# Characters of why a file was not read, as `received_file.Why` has them.
+_MOST_WHY = 200
 # Bytes; each takes 10 MB, beside what it shares with the first process.
 _MEMORY = 256 * 1024**2
 # Seconds of the processor that are always given: a process waits for a disk in none of them.
@@ -78,7 +80,7 @@ class Readers:
         lines: Sequence[str],
         where: Path,
         mask: Callable[[str], str] = str,
-    ) -> T | None:
+    ) -> T | str:
         if is_short(lines):
             return parser(lines)
         decoder: msgspec.msgpack.Decoder[T]
@@ -94,7 +96,7 @@ class Readers:
                 raise WorkerEnded(Cause.WRONG, str(error)) from error
 
         (said,) = await self._each(ANSWERS, None, [where], lambda _: _SPARE, read)
-        return None if isinstance(said, str) else said
+        return f"its answer was not read: {said}" if isinstance(said, str) else said
 
     async def count_packets(
         self, folder: Path, paths: Sequence[Path], most: int
@@ -159,9 +161,10 @@ class Readers:
                     for file in files_left:
                         said.append(await read(worker, file))  # noqa: PERF401  kept at its end
             except WorkerEnded as error:
-                _log.warning("%s: a process that reads %s: %s", folder or files[0], role, error)
+                why = str(error)[:_MOST_WHY]
+                _log.warning("%s: a process that reads %s: %s", folder or files[0], role, why)
                 if not tries:
-                    said += [str(error)] * (len(files) - len(said))
+                    said += [why] * (len(files) - len(said))
                 elif error.how is not Cause.LOST:
-                    said.append(str(error))
+                    said.append(why)
         return said

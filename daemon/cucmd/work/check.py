@@ -81,8 +81,11 @@ async def check(task: NodeTask, what: Check, ports: Ports, report: Report) -> tu
         session = await seen.log_in(stack)
         await answer(session, task, vos.PAGER_OFF)
         report.phase(Phase.COMMAND)
-        notes = [*await _ask_status(session, seen), *await _ask_version(session, seen)]
-        await _ask_product(session, seen)
+        notes = [
+            *await _ask_status(session, seen),
+            *await _ask_version(session, seen),
+            *await _ask_product(session, seen),
+        ]
         if what.receiver:
             notes += await _get_a_file(session, seen, ports, report)
         report.phase(Phase.CLOSE)
@@ -116,7 +119,9 @@ class _Seen:
         self.put(prompt=True)
         return opened
 
-    async def ask(self, session: NodeSession, text: str, parser: Callable[[Sequence[str]], T]) -> T:
+    async def ask(
+        self, session: NodeSession, text: str, parser: Callable[[Sequence[str]], T]
+    ) -> T | str:
         return await ask(session, self.task, self._ports.readers, text, parser)
 
     async def _open(
@@ -168,6 +173,9 @@ class _Seen:
 async def _ask_status(session: NodeSession, seen: _Seen) -> list[str]:
     """Asks for its clock and its logging partition. Returns notes. Raises `NodeFailed`."""
     said = await seen.ask(session, vos.SHOW_STATUS, vos.parse_machine)
+    if isinstance(said, str):
+        what = "its time zone, its clock and the free space of its logging partition"
+        return [f"{what} are not known: {said}; a window of hours is widened to fit every zone"]
     status = vos.time_of(said, zone_of)
     off = status.offset(datetime.now(UTC))
     logging = next((disk for disk in said.disks if disk.name == "logging"), None)
@@ -213,18 +221,25 @@ def _logging_notes(disk: vos.Disk | None) -> Iterable[str]:
 async def _ask_version(session: NodeSession, seen: _Seen) -> list[str]:
     """Asks for its version. Returns notes. Raises `NodeFailed`."""
     said = await seen.ask(session, vos.SHOW_VERSION, vos.parse_version_active)
+    if isinstance(said, str):
+        return [f"its version is not known: {said}"]
     if said.version is None:
         return ["its version is not known: no line of its answer names one"]
     seen.put(version=seen.mask(said.version))
     return []
 
 
-async def _ask_product(session: NodeSession, seen: _Seen) -> None:
-    """Finds its product, if its cluster's table has it in a known form. Raises `NodeFailed`."""
+async def _ask_product(session: NodeSession, seen: _Seen) -> list[str]:
+    """Finds its product, if its cluster's table has it in a known form. Returns notes. Raises
+    `NodeFailed`.
+    """
     table = await seen.ask(session, vos.SHOW_CLUSTER, vos.parse_network_cluster)
+    if isinstance(table, str):
+        return [f"its product is not known: {table}"]
     itself = vos.asked_node(table.nodes, seen.task.host, session.shell.peer_address)
     if itself is not None and itself.product:
         seen.put(product=seen.mask(itself.product))
+    return []
 
 
 # Whether the node reaches the receiver
@@ -255,14 +270,18 @@ async def _get_a_file(
 
 async def _small_file(session: NodeSession, seen: _Seen) -> str:
     """Finds the path of the file to get. Raises `NodeFailed` if there is none."""
+    unread = ""
     for folder in FOLDERS:
         listing = f"file list activelog {folder} detail"
-        if name := smallest(await seen.ask(session, listing, vos.parse_file_list)):
+        listed = await seen.ask(session, listing, vos.parse_file_list)
+        if isinstance(listed, str):
+            unread += f"; {folder}: {listed}"
+        elif name := smallest(listed):
             return f"{folder}/{name}"
-    looked = " or ".join(FOLDERS)
+    looked = f"no file of 1 to {MOST_BYTES:,} bytes was found in {' or '.join(FOLDERS)}"
     raise fail(
         Code.NO_FILES_MATCHED,
-        f"no file of 1 to {MOST_BYTES:,} bytes is in {looked}: the receiver was not tried",
+        f"{looked}: the receiver was not tried{unread}",
         hint="start with a path that the node has, and see whether its files come",
     )
 

@@ -57,12 +57,18 @@ MOST_PATHS_SAID = 5
 
 
 class NodeClock(msgspec.Struct, frozen=True):
-    """Holds what is known of the node's clock. `ahead`: of ours; negative if behind."""
+    """Holds what is known of the node's clock. `ahead`: of ours; negative if behind. `unread`: why
+    nothing is.
+    """
 
     zone: tzinfo | None = None
     ahead: timedelta = timedelta()
+    unread: str = ""
 
     def notes(self) -> tuple[str, ...]:
+        if self.unread:
+            widened = "the window was widened to fit every zone"
+            return (f"the node's time zone is not known: {self.unread}; {widened}",)
         if abs(self.ahead) <= WORTH_A_NOTE:
             return ()
         return (f"the node's clock is {how_far(self.ahead)}; the window was widened by as much",)
@@ -163,8 +169,11 @@ async def _ask_for_time(
     session: NodeSession, task: NodeTask, ports: Ports, report: Report
 ) -> NodeClock:
     said = await ask(session, task, ports.readers, vos.SHOW_STATUS, vos.parse_machine)
-    status = vos.time_of(said, zone_of)
-    clock = NodeClock(status.zone, status.ahead(datetime.now(UTC)))
+    if isinstance(said, str):
+        clock = NodeClock(unread=said)
+    else:
+        status = vos.time_of(said, zone_of)
+        clock = NodeClock(status.zone, status.ahead(datetime.now(UTC)))
     name = None if clock.zone is None else str(clock.zone)
     # By less than is worth a note it is taken for right: two minutes decide nothing in a trace.
     report.clock(name, clock.ahead.total_seconds() if clock.notes() else 0.0)

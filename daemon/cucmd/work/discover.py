@@ -39,6 +39,8 @@ async def discover(task: NodeTask, what: Discover, ports: Ports, report: Report)
         report.phase(Phase.COMMAND)
         parse = vos.parse_network_cluster
         table = await ask(session, task, ports.readers, vos.SHOW_CLUSTER, parse)
+        if isinstance(table, str):
+            raise fail(Code.COMMAND_REFUSED, f"its cluster is not known: {table}")
         found = _members_in(task, table, session.shell.peer_address)
         # Now, for the second answer may not come.
         report.result(found)
@@ -58,6 +60,8 @@ async def _version(
         said = await ask(session, task, readers, vos.SHOW_VERSION, vos.parse_version_active)
     except NodeFailed as error:
         return None, (f"its version is not known: {error.failure.message}",)
+    if isinstance(said, str):
+        return None, (f"its version is not known: {said}",)
     masked = None if said.version is None else Secrets((task.login.password,)).mask(said.version)
     return masked, () if masked else ("its version is not known: no line of its answer names one",)
 

@@ -72,7 +72,8 @@ async def look(
             except NodeFailed as error:
                 refused = await _given_up(session, error)
             why = None if refused is None else refused.message
-            parser, said = vos.parse_command(line).parser, None
+            parser = vos.parse_command(line).parser
+            said: msgspec.Struct | str | None = None
             if parser and refused is None and any(map(str.strip, runs.said)):
                 # Masked before it is read, since a parser may split a password.
                 lines = [mask(one) for one in runs.said]
@@ -121,6 +122,8 @@ async def _certificate(
     except vos.InvalidArgument:
         return Finding("certificates", UNREAD, f"{name}: no name that is typed")
     said = await ask(session, task, readers, line, parse_certificate)
+    if isinstance(said, str):
+        return Finding("certificates", UNREAD, f"{name}: {said}")
     return judged.certificate(name, said, most, datetime.now(UTC))
 
 
@@ -153,9 +156,11 @@ class _Looked:
             and (name not in OF_PUBLISHER or role in (None, "Publisher"))
         ]
 
-    def at(self, line: str, said: msgspec.Struct | None, refused: str | None, *, cut: bool) -> None:
-        """Judges the answer to a command. said: what was read of it; None: nothing. refused: why
-        there is none. cut: it has more lines.
+    def at(
+        self, line: str, said: msgspec.Struct | str | None, refused: str | None, *, cut: bool
+    ) -> None:
+        """Judges the answer to a command. said: what was read of it, or why nothing was; None: it
+        is empty. refused: why there is none. cut: it has more lines.
         """
         now = datetime.now(UTC)
         self._table_seen = self._table_seen or line == vos.SHOW_CLUSTER
@@ -176,7 +181,7 @@ class _Looked:
         self._found = replace(self._found, findings=(*self._found.findings, *findings))
         self._report.result(self._found)
 
-    def _facts(self, found: Health, said: msgspec.Struct | None, now: datetime) -> Health:
+    def _facts(self, found: Health, said: msgspec.Struct | str | None, now: datetime) -> Health:
         """Takes what is compared with other nodes."""
         match said:
             case vos.ActiveVersion(version=version):

@@ -292,9 +292,11 @@ def _available(node: AvailableNode) -> Finding | None:
 def judge(
     check: str, said: object, most: Thresholds, now: datetime, zone_of: ZoneOf
 ) -> list[Finding]:
-    """Judges `said`: what was read of the answer to its last command; None: nothing could be."""
-    if said is None:
-        return [Finding(check, UNREAD, "nothing of its answer could be read")]
+    """Judges `said`: what was read of the answer to its last command, or why nothing was; None: it
+    is empty.
+    """
+    if said is None or isinstance(said, str):
+        return [Finding(check, UNREAD, said or "nothing of its answer could be read")]
     return JUDGES[check](said, most, now, zone_of)
 
 

@@ -68,14 +68,13 @@ async def ask(
     readers: Readers,
     text: str,
     parser: Callable[[Sequence[str]], T],
-) -> T:
-    """Runs a plain command, as `answer` does, and reads what the node printed. Where it cannot be
-    read, nothing is in it. Raises `NodeFailed`.
+) -> T | str:
+    """Runs a plain command, as `answer` does, and reads what the node printed; or says that it was
+    not read, and why. Raises `NodeFailed`.
     """
     lines = await answer(session, task, text)
     mask = Secrets((task.login.password,)).mask
-    said = await readers.read_answer(parser, lines, task.folder, mask)
-    return parser(()) if said is None else said
+    return await readers.read_answer(parser, lines, task.folder, mask)
 
 
 def refusal(mask: Callable[[str], str], lines: Sequence[str]) -> str | None:

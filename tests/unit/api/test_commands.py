@@ -84,7 +84,7 @@ class Opened:
 
     async def _read_answer(self, parser: Parser, lines: Sequence[str], where: Path) -> object:
         said = await Readers().read_answer(parser, lines, where)
-        return None if self.nothing_is_read else said
+        return "it was not read" if self.nothing_is_read else said
 
     async def job(self, *nodes: str, work: object = None) -> str:
         work = work or Run(("show date", "utils service list"))
