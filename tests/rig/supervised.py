@@ -15,7 +15,7 @@ from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
 from cucmd.jobs.events import JobFeed
 from cucmd.jobs.services import JobServices, Locate, Slots
-from cucmd.jobs.supervisor import Plan, PlannedJob, Supervisor, open_supervisor
+from cucmd.jobs.supervisor import Plan, PlannedJob, PlanRetry, Supervisor, open_supervisor
 from cucmd.node.ports import Credentials, NodeTask, Report, Retry
 from cucmd.node_name import folder_of
 from cucmd.store import Store, open_store
@@ -72,6 +72,16 @@ class SupervisorHarness:
             self.tmp_path / "jobs" / job.job_id / folder_of(node.node, marked=node.marked),
             first_attempt=node.attempt + 1,
         )
+
+    def again(self, *positions: int) -> PlanRetry:
+        """Gives a plan of another try of the nodes at these positions."""
+
+        async def plan(job: Job) -> PlannedJob:
+            await trio.lowlevel.checkpoint()
+            after = job.retry(frozenset(positions))
+            return after, self.tasks(after)
+
+        return plan
 
     async def start(self, *nodes: str, **fields: object) -> str:
         job = self.job(*nodes, **fields)

@@ -7,6 +7,7 @@ Names only. No password is read here, and no method contacts a node.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import TypeAlias
 
 import trio
@@ -14,6 +15,7 @@ import trio
 from cucmd.api.refusals import error, refusals, refusals_of_files
 from cucmd.config import Config, Profile
 from cucmd.config.credentials import credential_names, credentials_directory
+from cucmd.config.in_thread import ConfigThread
 from cucmd.config.rules import is_credential_name
 from cucmd.plan.known import (
     KnownCluster,
@@ -62,6 +64,7 @@ class Knowledge:
         self._config = config
         self._environ = environ
         self._asked: dict[int, trio.Lock] = {}  # by the uid
+        self._thread = ConfigThread()
 
     async def clusters(self, caller: Caller, request: wire.ClustersRequest) -> wire.ClustersReply:
         # One of a user at a time: others have their turn after each.
@@ -117,7 +120,7 @@ class Knowledge:
         names: tuple[str, ...] = ()
         if directory is not None:
             with refusals_of_files():
-                names = await trio.to_thread.run_sync(credential_names, directory)
+                names = await self._thread.read(partial(credential_names, directory))
         return wire.CredentialsReply(
             tuple(_credential(name, config) for name in names if is_credential_name(name))
         )

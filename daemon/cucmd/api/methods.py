@@ -18,6 +18,8 @@ from cucmd.api.watching import WatchStreams
 from cucmd.api.wire import job_to_wire, summary_to_wire
 from cucmd.cases.files import is_gone
 from cucmd.config import InvalidValue
+from cucmd.config.in_thread import ConfigThread
+from cucmd.job.asked import Login
 from cucmd.job.job import Job
 from cucmd.job.work import StartRequest
 from cucmd.jobs.errors import position_of
@@ -64,6 +66,7 @@ class Jobs:
         discoveries: Callable[[], Awaitable[Sequence[StoredDiscovery]]] = _none,
     ) -> None:
         self._discoveries = discoveries
+        self._thread = ConfigThread()
         self._supervisor = supervisor
         self._planner = planner
         self._watching = WatchStreams(supervisor, feed, self._wire)
@@ -89,9 +92,15 @@ class Jobs:
         if needs_discoveries(request.nodes, request.discovered):
             discoveries = await self._discoveries()
         with below(member, work):
-            planner = self._planner()
-            job, tasks = planner.plan(request.nodes, request.login, work, request, discoveries)
+            names, login = request.nodes, request.login
+            plan = partial(self._planner().plan, names, login, work, request, discoveries)
+            job, tasks = await self._with_login(login, plan)
             return replace(job, uid=caller.uid, asked_by=caller.asked_by), tasks
+
+    async def _with_login(self, login: Login | None, plan: Callable[[], Planned]) -> Planned:
+        """Plans in a thread if credentials are read for it. Raises `ReadTimeout`."""
+        typed_in = login is not None and login.password is not None
+        return plan() if typed_in else await self._thread.read(plan)
 
     async def stop(self, caller: Caller, request: StopRequest) -> wire.StopReply:
         with traced("Stop", caller, request.request_id) as called:
@@ -107,16 +116,16 @@ class Jobs:
         with traced("Retry", caller, request.request_id) as called:
             with refusals(caller):
                 _check_named(request.nodes, "all that did not succeed")
-                plan = partial(
-                    self._planner().plan_retry,
-                    names=request.nodes,
-                    login=request.login,
-                    try_all=bool(request.try_all),
-                )
+                plan = partial(self._plan_retry, self._planner(), request)
                 key = start_key(caller.uid, request, caller.asked_by)
                 job = await self._supervisor.retry(request.job_id, plan, key, uid=caller.uid)
             _log(caller, called, job.job_id, f"retry {job.retries}")
             return wire.StartReply(self._wire(job), called)
+
+    async def _plan_retry(self, planner: Planner, request: wire.RetryRequest, job: Job) -> Planned:
+        names, login, try_all = request.nodes, request.login, bool(request.try_all)
+        plan = partial(planner.plan_retry, job, names=names, login=login, try_all=try_all)
+        return await self._with_login(login, plan)
 
     async def status(self, caller: Caller, request: StatusRequest) -> wire.JobReply:
         with refusals():

@@ -18,6 +18,7 @@ from msgspec import Struct
 from cucmd.api.requests import short_text
 from cucmd.cases.exported import CannotExport
 from cucmd.config import CredentialRefused, InvalidValue, UnknownCredential, UnknownProfile
+from cucmd.config.in_thread import ReadTimeout
 from cucmd.config.rules import is_credential_name
 from cucmd.jobs import errors as jobs
 from cucmd.protocol import errors as wire_errors
@@ -67,11 +68,10 @@ def refusals(caller: Caller | None = None) -> Iterator[None]:
         raise error(wire_errors.LimitReached(e.limit, e.maximum)) from None
     except jobs.Draining:
         raise error(wire_errors.ShuttingDown()) from None
-    except StoreFailed as e:
-        damaged = (
-            "the job's record is damaged, and it can only be deleted: " if e.damaged_row else ""
-        )
-        raise error(wire_errors.StorageFailed(f"{damaged}{e}")) from None
+    except (StoreFailed, ReadTimeout) as e:
+        damaged = isinstance(e, StoreFailed) and e.damaged_row
+        what = "the job's record is damaged, and it can only be deleted: " if damaged else ""
+        raise error(wire_errors.StorageFailed(f"{what}{e}")) from None
 
 
 @contextmanager

@@ -12,6 +12,7 @@ Every setting is checked here. Other parts use it without asking where it came f
     clusters.py     clusters, profiles, and the nodes to which credentials are tied
     load.py         file and environment -> `Config`
     credentials.py  named credentials
+    in_thread.py    files are read in a thread, with a deadline
     toml.py         PURE  the configuration as TOML
     differences.py  PURE  how what runs differs from the file, and what a restart is needed for
     check.py        `cucmd check`

@@ -22,6 +22,7 @@ import trio
 from msgspec.structs import replace
 
 from cucmd import durable
+from cucmd.config.in_thread import ConfigThread, ReadTimeout
 from cucmd.failure import Code, failure
 from cucmd.job.job import Job
 from cucmd.job.kind import OUTPUT
@@ -39,7 +40,7 @@ T = TypeVar("T")
 PAGE = 2_000  # files that are read at a time: a megabyte
 
 # Makes the tasks of a job that a restart found unfinished, None for a node that has ended. None for
-# the whole job if its password is not available.
+# the whole job if its password is not available. Reads credentials, so it is called in a thread.
 Replan: TypeAlias = Callable[[Job], Sequence[NodeTask | None] | None]
 
 # Of the nodes of a job that cannot go on.
@@ -68,6 +69,7 @@ async def recover_jobs(
     A cancelled job ends at once; its connections close and its files are put on record after that,
     within the grace period. A stop in between leaves it unclosed.
     """
+    thread = ConfigThread()
     ended = await _read(store.ended_but_open)  # and not those that end in the meantime
     for found in await _read(store.unfinished):
         with _logged_for(found.job_id):
@@ -77,7 +79,7 @@ async def recover_jobs(
                 resume(Unfinished(job, None, RecoveredFiles(Counter(), recorded=False)))
                 continue
             job = with_received(job, recovered.received)
-            resume(Unfinished(job, _planned(replan, job), recovered))
+            resume(Unfinished(job, await _planned(thread, replan, job), recovered))
     for job_id in ended:
         with _logged_for(job_id):
             await _close(store, job_id, directory(job_id))
@@ -122,9 +124,15 @@ def _logged_for(job_id: str) -> Iterator[None]:
         log.exception("job %s is left as it is: a defect", job_id)
 
 
-def _planned(replan: Replan, job: Job) -> Sequence[NodeTask | None] | None:
+async def _planned(
+    thread: ConfigThread, replan: Replan, job: Job
+) -> Sequence[NodeTask | None] | None:
     try:
-        return replan(job)
+        return await thread.read(partial(replan, job))
+    except ReadTimeout as error:
+        text = "job %s cannot go on: %s"
+        log.error(text, job.job_id, error)  # noqa: TRY400  of the disk, not a defect
+        return None
     except Exception:
         log.exception("job %s: a defect; it cannot go on", job.job_id)
         return None

@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 # A job, and the tasks of its nodes in the order of the nodes.
 PlannedJob: TypeAlias = tuple[Job, Sequence[NodeTask | None]]
 Plan: TypeAlias = Callable[[], Awaitable[PlannedJob]]
-PlanRetry: TypeAlias = Callable[[Job], PlannedJob]
+PlanRetry: TypeAlias = Callable[[Job], Awaitable[PlannedJob]]
 
 # Characters of an id; ours have 12. No longer text is looked for in the store.
 LONGEST_ID = 64
@@ -225,7 +225,7 @@ class Supervisor:
         # Of the nodes that have succeeded nothing is left.
         if job.files_deleted or is_gone(job, self.directory(job.job_id)):
             raise FilesDeleted(job.job_id)
-        planned, tasks = plan(job)
+        planned, tasks = await plan(job)
         with self._places.one(job.job_id, uid):
             self.on_changing(job.job_id)
             with trio.CancelScope(shield=True):

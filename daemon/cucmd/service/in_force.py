@@ -6,12 +6,11 @@ A reload takes all of the new configuration and of known_hosts, or nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 import trio
@@ -29,6 +28,7 @@ from cucmd.config import (
     unusable_credentials,
 )
 from cucmd.config.credentials import credential_names, credentials_directory
+from cucmd.config.in_thread import ConfigThread, ReadTimeout
 from cucmd.config.rules import is_credential_name
 from cucmd.job.request import Request
 from cucmd.jobs.supervisor import Supervisor
@@ -42,10 +42,6 @@ from cucmd.ssh.known_hosts import KnownHosts
 from cucmd.varlink import Caller, Method
 
 log = logging.getLogger(__name__)
-
-READ_SECONDS = 20.0  # a client waits for a minute
-
-T = TypeVar("T")
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -82,7 +78,7 @@ class InForce:
         self._at_start = config  # for settings that only a restart changes
         self._started_at = datetime.now(UTC)
         self._reloading = trio.Lock()  # by SIGHUP or by a call
-        self._threads = trio.CapacityLimiter(1)
+        self._thread = ConfigThread()
         self.status = StatusLine()
         self.apply(config, Access.of(config.access))
 
@@ -136,9 +132,11 @@ class InForce:
         look = partial(not_until_restart, self._at_start, config, socket_is_given=given)
         waiting = await trio.to_thread.run_sync(look)
         try:
-            await read_in_thread(self._known_hosts.load, self._threads)
+            await self._thread.read(self._known_hosts.load)
         except OSError as error:
             raise CannotReload(f"{error.filename}: {error.strerror}") from None
+        except ReadTimeout as error:
+            raise CannotReload(str(error)) from None
         if waiting:
             log.warning("not until a restart: %s", ", ".join(waiting), extra=extra)
         self.apply(config, access, extra)
@@ -153,9 +151,12 @@ class InForce:
         except CannotReload as reason:
             refused = str(reason)
         now = self.config
-        configuration, differing, credentials = await trio.to_thread.run_sync(
-            self._compared, now, file
-        )
+        configuration, differing = await trio.to_thread.run_sync(self._compared, now, file)
+        directory = credentials_directory(now.credentials.directory, self._environ)
+        credentials: tuple[str, ...] = ()
+        if directory is not None:
+            with suppress(OSError, ReadTimeout):
+                credentials = await self._thread.read(partial(credential_names, directory))
         by_systemd = now.credentials.directory is None and (
             self._socket_is_given or credentials_directory(None, self._environ) is not None
         )
@@ -164,7 +165,7 @@ class InForce:
             configuration=configuration,
             origin=(file or now).origin,
             differences=differing,
-            credentials=credentials,
+            credentials=tuple(filter(is_credential_name, credentials)),
             credentials_by_systemd=by_systemd,
             live=self._supervisor.live,
             not_resumable=self._supervisor.not_resumable,
@@ -173,31 +174,22 @@ class InForce:
 
     def _compared(
         self, now: Config, file: Config | None
-    ) -> tuple[str, tuple[wire.Difference, ...], tuple[str, ...]]:
-        """Returns what runs, how the file differs if it can be read, and the credentials' names."""
+    ) -> tuple[str, tuple[wire.Difference, ...]]:
+        """Returns what runs, and how the file differs if it can be read."""
         start, given = self._at_start, self._socket_is_given
         differing = differences(start, now, file, socket_is_given=given) if file else ()
-        directory = credentials_directory(now.credentials.directory, self._environ)
-        names: tuple[str, ...] = ()
-        if directory is not None:
-            with suppress(OSError):
-                names = credential_names(directory)
-        return (
-            document(running(start, now)),
-            tuple(wire.Difference(*one) for one in differing),
-            tuple(filter(is_credential_name, names)),
-        )
+        return document(running(start, now)), tuple(wire.Difference(*one) for one in differing)
 
     async def _read_again(self) -> tuple[Config, Access, str | None]:
         """Reads the file, and returns its configuration, the access by it, and why a reload refuses
         it nevertheless. Raises `CannotReload` if it cannot be read.
         """
         try:
-            config, access, unusable = await read_in_thread(self._read, self._threads)
+            config, access, unusable = await self._thread.read(self._read)
         except ConfigError as error:
             raise CannotReload(error.in_one_line()) from None
-        except CannotReload:
-            raise
+        except ReadTimeout as error:
+            raise CannotReload(str(error)) from None
         except Exception:  # a defect in reading a file must not end the jobs that run
             log.exception("a defect in reading the configuration")
             raise CannotReload("a defect; the log has the details") from None
@@ -217,15 +209,3 @@ class InForce:
             "; systemd gives a service its credentials when it starts, so that a new one needs a "
             f"restart: it interrupts {jobs}, and {self._supervisor.not_resumable} cannot go on"
         )
-
-
-async def read_in_thread(read: Callable[[], T], threads: trio.CapacityLimiter) -> T:
-    """Returns what `read` gives. Raises what it raises, and `CannotReload` after `READ_SECONDS`.
-
-    A file or the database of groups can be somewhere on the network, and somebody can have put a
-    pipe in the place of a file. A thread that waits for it cannot be ended, and without a limit of
-    their own these would take all of trio's threads, which write the files of jobs too.
-    """
-    with trio.move_on_after(READ_SECONDS):
-        return await trio.to_thread.run_sync(read, abandon_on_cancel=True, limiter=threads)
-    raise CannotReload(f"the files could not be read within {READ_SECONDS:g} s")

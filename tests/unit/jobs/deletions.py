@@ -9,10 +9,8 @@ import pytest
 import trio
 
 from cucmd.cases.retention import Prune
-from cucmd.job.job import Job
 from cucmd.jobs import deletion
 from cucmd.jobs.deletion import Deletions
-from cucmd.node.ports import NodeTask
 from rig.supervised import SupervisorHarness, supervisor_harness
 
 EVERYTHING = Prune(keep=0)
@@ -37,12 +35,7 @@ class Harness:
 
     async def try_again(self, job_id: str) -> None:
         """It succeeds once more, and is closed."""
-
-        def plan(job: Job) -> tuple[Job, list[NodeTask | None]]:
-            again = job.retry(frozenset({0}))
-            return again, self.supervised.tasks(again)
-
-        await self.supervisor.retry(job_id, plan)
+        await self.supervisor.retry(job_id, self.supervised.again(0))
         await self.supervised.ended(job_id)
         await self.supervisor.closed(job_id)
 

@@ -12,7 +12,6 @@ from cucmd.failure import Code
 from cucmd.job.job import Job
 from cucmd.jobs.deletion import Deletions
 from cucmd.jobs.errors import AtLimit, Busy
-from cucmd.node.ports import NodeTask
 from cucmd.store import JobFilter, StoreFailed
 from rig.supervised import SupervisorHarness, fails_with, hang, supervisor_harness
 
@@ -28,11 +27,7 @@ async def failed_job(harness: SupervisorHarness, **fields: object) -> str:
 
 
 async def retry(harness: SupervisorHarness, job_id: str, uid: int | None = None) -> Job:
-    def plan(job: Job) -> tuple[Job, list[NodeTask | None]]:
-        again = job.retry(frozenset({0}))
-        return again, harness.tasks(again)
-
-    return await harness.supervisor.retry(job_id, plan, uid=uid)
+    return await harness.supervisor.retry(job_id, harness.again(0), uid=uid)
 
 
 class HeldWrite:

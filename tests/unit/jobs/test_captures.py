@@ -185,9 +185,7 @@ async def test_a_retry_captures_anew_on_the_nodes_that_failed(
         job_id = await start(harness, "a", "b")
         await closed(harness, job_id)
         harness.behaviours["b"] = ready_after(3)
-        again = await harness.supervisor.retry(
-            job_id, lambda job: (after := job.retry(frozenset({1})), harness.tasks(after))
-        )
+        again = await harness.supervisor.retry(job_id, harness.again(1))
         assert again.nodes[1].result is None
         job = await closed(harness, job_id)
         attempts = [node.attempt for node in job.nodes]

@@ -104,9 +104,7 @@ async def test_after_a_kill_a_node_on_which_it_may_run_is_named(
 async def retried(harness: SupervisorHarness, job_id: str, behaviour: Behaviour) -> Job:
     """Tries the only node of the job again; returns the job as the store has it then."""
     harness.behaviours["a"] = behaviour
-    await harness.supervisor.retry(
-        job_id, lambda job: (after := job.retry(frozenset({0})), harness.tasks(after))
-    )
+    await harness.supervisor.retry(job_id, harness.again(0))
     await closed(harness, job_id)
     stored = await harness.store.load(job_id)
     assert stored is not None

@@ -44,7 +44,7 @@ async def test_the_record_stays_where_only_files_are_deleted(tmp_path: Path) -> 
 
 
 async def test_a_job_without_files_is_not_tried_again(tmp_path: Path) -> None:
-    def plan(job: Job) -> tuple[Job, list]:
+    async def plan(job: Job) -> tuple[Job, list]:
         raise AssertionError(job)
 
     async with opened(tmp_path) as harness:

@@ -39,11 +39,7 @@ async def failed_job(harness: SupervisorHarness, **fields: object) -> str:
 async def retry(
     harness: SupervisorHarness, job_id: str, *positions: int, key: StartKey | None = None
 ) -> Job:
-    def plan(job: Job) -> tuple[Job, list[NodeTask | None]]:
-        again = job.retry(frozenset(positions or (1,)))
-        return again, harness.tasks(again)
-
-    return await harness.supervisor.retry(job_id, plan, key)
+    return await harness.supervisor.retry(job_id, harness.again(*positions or (1,)), key)
 
 
 async def test_what_failed_is_tried_again_and_what_succeeded_is_not(tmp_path: Path) -> None:

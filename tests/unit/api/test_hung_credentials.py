@@ -1,0 +1,91 @@
+"""The disk of the credentials hangs: what needs one of them is refused, and all else goes on."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from cucmd.api.methods import Jobs
+from cucmd.config import Config
+from cucmd.config.in_thread import READ_SECONDS
+from cucmd.failure import Code
+from cucmd.job.asked import Collection, Login
+from cucmd.job.work import StartRequest
+from cucmd.plan.planner import Planner
+from cucmd.protocol.jobs import RetryRequest
+from cucmd.protocol.requests import INTERFACE
+from cucmd.varlink import Caller, VarlinkError
+from rig.supervised import SupervisorHarness, fails_with, hang, statuses, supervisor_harness
+
+CALLER = Caller(uid=1000, gid=1000, groups=frozenset(), pid=4711)
+NAMED = {"credential": "ops", "resumable": True}
+
+
+class Hanging(dict[str, str]):
+    """Says where the credentials are, as an environment, once the test is over."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.over = threading.Event()
+        self._loop = threading.current_thread()
+
+    def get(self, name: str, default: object = None) -> object:
+        assert threading.current_thread() is not self._loop, f"{name} is looked for on the loop"
+        self.over.wait()
+        return default
+
+
+@pytest.fixture
+def environ() -> Iterator[Hanging]:
+    environ = Hanging()
+    yield environ
+    environ.over.set()
+
+
+def planner(harness: SupervisorHarness, environ: Hanging) -> Planner:
+    return Planner(Config(), environ, harness.supervisor.directory)
+
+
+async def refused(jobs: Jobs, request: StartRequest | RetryRequest) -> str:
+    call = jobs.start if isinstance(request, StartRequest) else jobs.retry
+    with pytest.raises(VarlinkError) as caught:
+        await call(CALLER, request)
+    return caught.value.name.removeprefix(f"{INTERFACE}.")
+
+
+async def test_a_start_and_a_retry_are_refused_and_one_with_a_password_is_not(
+    tmp_path: Path, environ: Hanging, autojump_clock: MockClock
+) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours = {"a": fails_with(Code.CONNECTION_LOST)}
+        job_id = await harness.start("a", **NAMED)
+        await harness.ended(job_id)
+        before = await harness.supervisor.closed(job_id)
+        jobs = Jobs(harness.supervisor, harness.feed, lambda: planner(harness, environ))
+        asked = StartRequest(("a",), Login(credential="ops"), Collection(paths=("x",)))
+        assert await refused(jobs, asked) == "StorageFailed"
+        assert await refused(jobs, RetryRequest(job_id)) == "StorageFailed"
+        assert await harness.supervisor.closed(job_id) == before
+        assert [job.job_id for job in await harness.supervisor.newest(9)] == [job_id]
+        again = await jobs.retry(CALLER, RetryRequest(job_id, login=Login("admin", "secret")))
+        assert again.job.job_id == job_id
+
+
+async def test_jobs_that_a_restart_cannot_plan_end_after_one_wait_for_all_of_them(
+    tmp_path: Path, environ: Hanging, autojump_clock: MockClock
+) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours = {"a": hang}
+        ids = [await harness.start("a", **NAMED) for _ in range(5)]
+        for job_id in ids:
+            await harness.running(job_id)
+    async with supervisor_harness(tmp_path) as again:
+        before = trio.current_time()
+        await again.supervisor.recover(planner(again, environ).replan)
+        assert trio.current_time() - before < 2 * READ_SECONDS
+        jobs = [await again.ended(job_id) for job_id in ids]
+    assert [statuses(job) for job in jobs] == [["failed"]] * 5
+    assert {job.nodes[0].state.failure.code for job in jobs} == {Code.INTERRUPTED}
