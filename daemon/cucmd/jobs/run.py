@@ -55,6 +55,7 @@ from pathlib import Path
 from typing import cast
 
 import trio
+from msgspec.structs import replace
 
 from cucmd.failure import Code, Failure, NodeFailed, failure, timed_out
 from cucmd.job.job import Job
@@ -117,6 +118,7 @@ class JobRun:
         self._concurrency = trio.Semaphore(job.concurrency)
         # Positions of nodes with a connection, or about to open one.
         self._at_work: set[int] = set()
+        self._relabelling = trio.Lock()
         self.ended_at: float | None = None  # by the clock of the store
         self.over = trio.Event()
         self.kept = trio.Event()  # set by the supervisor, when it holds the job no longer
@@ -340,14 +342,20 @@ class JobRun:
     async def relabel(self, change: Callable[[Job], Job]) -> bool:
         """Applies a change of labels: durable on return. False: it is too late for a change here.
 
-        Raises `StoreFailed`.
+        One after the other, since a change that is not saved is taken back. Raises `StoreFailed`.
         """
-        if self.recorder.over:
-            return False
-        self._change(change(self.refresh()))
-        with trio.CancelScope(shield=True):
-            await self.recorder.durable()
-        return True
+        async with self._relabelling:
+            if self.recorder.over:
+                return False
+            before = self.refresh()
+            self._change(change(before))
+            try:
+                with trio.CancelScope(shield=True):
+                    await self.recorder.durable()
+            except StoreFailed:
+                self._change(replace(self.job, labels=before.labels))
+                raise
+            return True
 
     # Cancel and stop
 

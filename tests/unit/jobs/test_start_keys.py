@@ -10,7 +10,7 @@ import trio.testing
 
 from cucmd.job.job import Job
 from cucmd.jobs.errors import KeyReused
-from cucmd.store import StartKey
+from cucmd.store import StartKey, StoreFailed
 from rig.supervised import SupervisorHarness, hang, planned, supervisor_harness
 
 
@@ -87,3 +87,33 @@ async def test_labels_of_a_running_job_and_of_an_ended_one_are_changed(tmp_path:
             assert await harness.store.load(job_id) == await harness.supervisor.find(job_id)
             assert after.revision > before.revision or job_id == ended
         await harness.supervisor.cancel(running, None)
+
+
+async def test_a_label_that_was_refused_is_not_set_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And one that is set in the turn after the refusal is kept."""
+
+    async def label(name: str) -> None:
+        def change(job: Job) -> Job:
+            return msgspec.structs.replace(job, labels={**job.labels, name: "1"})
+
+        await harness.supervisor.relabel(job_id, change)
+
+    async def refuse(before: Job, after: Job) -> None:
+        monkeypatch.setattr(harness.store, "save", save)
+        nursery.start_soon(label, "b")
+        await trio.testing.wait_all_tasks_blocked()
+        raise StoreFailed("a full disk")
+
+    async with supervisor_harness(tmp_path) as harness, trio.open_nursery() as nursery:
+        harness.behaviours["a"] = hang
+        job_id = await harness.start("a", labels={"case": "1"})
+        await harness.running(job_id)
+        save = harness.store.save
+        monkeypatch.setattr(harness.store, "save", refuse)
+        with pytest.raises(StoreFailed):
+            await label("a")
+        await harness.until(job_id, lambda job: "b" in job.labels)
+        await harness.supervisor.cancel(job_id, None)
+        assert (await harness.supervisor.closed(job_id)).labels == {"case": "1", "b": "1"}
