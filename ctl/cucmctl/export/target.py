@@ -2,9 +2,9 @@
 
 What is not whole never has the name of the target. A file has no name at all until it is whole, so
 that not even a kill leaves anything of it. A folder is made beside the target, under a name that
-begins with a dot, and so is a file where the file system must have a name; both are renamed at the
-end, and whatever goes wrong removes them. What a kill leaves there is removed by the next export to
-the same target.
+begins with a dot, and so is a file where the file system must have a name; both get their own name
+at the end, and whatever goes wrong removes them. What a kill leaves there is removed by the next
+export to the same target.
 """
 
 from __future__ import annotations
@@ -26,9 +26,12 @@ from cucmctl.export.export import FolderSink, Format, Sink, TarSink, TgzSink, Zi
 _SINKS: dict[Format, type[ZipSink | TarSink]] = {"zip": ZipSink, "tar": TarSink, "tgz": TgzSink}
 # How a file system says that it has no files without a name, or a kernel that it knows none.
 _NO_UNNAMED = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)
+# How it says that a file cannot have two names.
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 # Names of what is not whole: ".", the target's name, ".", so many random characters, and this end.
 _END = ".part"
 _RANDOM = 8
+_LONGEST_NAME = 255  # bytes, on Linux
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -74,7 +77,9 @@ def _sink(out: IO[bytes], form: Format, whole: Callable[[], None] = lambda: None
 
 
 def _refuse_existing(path: Path, *, force: bool) -> None:
-    if not os.path.lexists(path):
+    try:
+        path.lstat()  # raises what the end would: a name can be too long
+    except FileNotFoundError:
         return
     if not force:
         raise _exists(path)
@@ -153,7 +158,24 @@ def _new_named_file(path: Path, whole: Callable[[], None], *, force: bool) -> It
             _sync(file)
         _refuse_existing(path, force=force)
         whole()
-        os.replace(name, path)
+        if force or not _linked(name, path):
+            os.replace(name, path)
+
+
+def _linked(name: Path, path: Path) -> bool:
+    """Gives the file its name, and takes the other away: a rename would replace what is there.
+    False: the file system has no links. Raises `TargetExists`.
+    """
+    try:
+        os.link(name, path)
+    except FileExistsError:
+        raise _exists(path) from None
+    except OSError as error:
+        if error.errno in _NO_LINKS:
+            return False
+        raise
+    name.unlink()
+    return True
 
 
 def _make_file(name: Path) -> int:
@@ -257,7 +279,15 @@ def _made(name: Path, make: Callable[[Path], int | None]) -> int | None:
 
 
 def _beside(path: Path) -> Path:
-    return path.parent / f".{path.name}.{os.urandom(_RANDOM // 2).hex()}{_END}"
+    return path.parent / f"{_beginning(path)}{os.urandom(_RANDOM // 2).hex()}{_END}"
+
+
+def _beginning(path: Path) -> str:
+    """Returns how names of what is not whole begin: with the target's, as far as there is room."""
+    name = path.name
+    while len(os.fsencode(f".{name}.{_END}")) + _RANDOM > _LONGEST_NAME:
+        name = name[:-1]
+    return f".{name}."
 
 
 def _lock(descriptor: int) -> bool:
@@ -273,7 +303,7 @@ def _lock(descriptor: int) -> bool:
 
 def _remove_leftovers(path: Path) -> None:
     """Removes what an export to `path` has left that was killed. One that goes on is left alone."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.{_RANDOM * '[0-9a-f]'}{_END}"):
+    for left in path.parent.glob(f"{glob.escape(_beginning(path))}{_RANDOM * '[0-9a-f]'}{_END}"):
         with suppress(OSError):
             descriptor = os.open(left, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
             try:

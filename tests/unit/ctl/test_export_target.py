@@ -91,6 +91,60 @@ def test_what_came_meanwhile_is_not_overwritten(tmp_path: Path, form: Format) ->
     assert (tmp_path / "x").read_text() == "of somebody else"
 
 
+@pytest.mark.usefixtures("named")
+@pytest.mark.parametrize("form", ["zip", "tar", "tgz"])
+def test_what_came_last_of_all_is_not_overwritten_either(tmp_path: Path, form: Format) -> None:
+    def whole() -> None:
+        (tmp_path / "x").write_text("of somebody else")
+
+    with pytest.raises(TargetExists), target(tmp_path / "x", form, force=False, whole=whole):
+        pass
+    assert names(tmp_path) == {"x"}
+    assert (tmp_path / "x").read_text() == "of somebody else"
+
+
+@pytest.mark.usefixtures("named")
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_file_system_need_not_have_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: Any) -> NoReturn:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", refuse)
+    with target(tmp_path / "x", "tar", force=False) as sink:
+        sink.raw(b"data")
+    assert names(tmp_path) == {"x"}
+    with pytest.raises(TargetExists):
+        exported_meanwhile(tmp_path / "y", "tar", force=False)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("name", [255 * "x", 127 * "é"])
+def test_a_name_may_be_as_long_as_names_can_be(
+    tmp_path: Path, form: Format, name: str, force: bool
+) -> None:
+    exported_meanwhile(tmp_path / name, form, force=True)
+    if force:
+        with target(tmp_path / name, form, force=True):
+            pass
+    assert names(tmp_path) == {name}
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("force", [False, True])
+def test_a_name_that_is_too_long_is_refused_before_anything_is_exported(
+    tmp_path: Path, form: Format, force: bool
+) -> None:
+    with (
+        pytest.raises(OSError, match="too long"),
+        target(tmp_path / (256 * "x"), form, force=force),
+    ):
+        raise ZeroDivisionError
+    assert names(tmp_path) == set()
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_what_came_meanwhile_is_replaced_by_force(tmp_path: Path, form: Format) -> None:
     exported_meanwhile(tmp_path / "x", form, force=True)
