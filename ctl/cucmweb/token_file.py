@@ -80,16 +80,19 @@ def change_tokens(path: Path, change: Callable[[tuple[Token, ...]], tuple[Token,
         path.parent.mkdir(parents=True, exist_ok=True)
         if group is not None:
             path.parent.chmod(0o755)  # whatever the umask: the service has to get to the file
-    with _locked(path.parent):
+    with _locked(path.with_name(f".{path.name}.lock")):
         text = written_tokens(change(read_token_file(path)))
         mode = 0o600 if group is None else 0o640
         replace_file(path, [text.encode()], mode, group)
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Locks the folder itself: the file is another one after each change."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _locked(path: Path) -> Iterator[None]:
+    """Locks a file of its own, which is left there: that of the tokens is another one after each
+    change. Whoever can open it could lock it without end, so that nobody else can.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

@@ -1,5 +1,6 @@
 """The file of tokens: what counts at each moment, what stands in the log, and who can read it."""
 
+import fcntl
 import grp
 import logging
 import os
@@ -129,7 +130,26 @@ def test_changes_at_the_same_time_are_all_kept(path: Path) -> None:
     for thread in threads:
         thread.join()
     assert sorted(one.name for one in read_token_file(path)) == wanted
-    assert os.listdir(path.parent) == ["tokens.toml"]
+    assert sorted(os.listdir(path.parent)) == [".tokens.toml.lock", "tokens.toml"]
+
+
+def test_only_the_owner_can_open_what_a_change_locks(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever can open a file can lock it, and hold up each change for ever."""
+    lock, locked = fcntl.flock, []
+
+    def look(descriptor: int, operation: int) -> None:
+        locked.append(os.fstat(descriptor))
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", look)
+    before = os.umask(0)
+    try:
+        add(path, "olga", "view", None)
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE(found.st_mode) & 0o077 for found in locked] == [0]
 
 
 def test_others_cannot_read_it(path: Path) -> None:
