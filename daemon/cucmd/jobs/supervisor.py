@@ -83,12 +83,12 @@ class Supervisor:
 
     @property
     def live(self) -> int:
-        return len(self._live)
+        return len(self._live)  # of these some have ended, and are being closed
 
     @property
-    def not_resumable(self) -> int:
-        """Returns how many of these a stop would end: the next start cannot go on with them."""
-        return sum(not run.job.goes_on for run in self._live.values())
+    def unfinished(self) -> list[Job]:
+        """Returns the jobs that wait or run: a stop interrupts them."""
+        return [run.job for run in self._live.values() if not run.job.ended]
 
     # Work
 

@@ -309,5 +309,5 @@ async def _feed_watchdog(bridge: Bridge) -> None:
 
 async def _show_status(supervisor: Supervisor, status: StatusLine) -> None:
     while True:
-        status.show_jobs(supervisor.live)
+        status.show_jobs(len(supervisor.unfinished))
         await trio.sleep(STATUS_EVERY)

@@ -160,6 +160,7 @@ class InForce:
         by_systemd = now.credentials.directory is None and (
             self._socket_is_given or credentials_directory(None, self._environ) is not None
         )
+        live, not_resumable = self._interrupted_by_a_stop()
         return wire.ConfigurationReply(
             started_at=self._started_at,
             configuration=configuration,
@@ -167,8 +168,8 @@ class InForce:
             differences=differing,
             credentials=tuple(filter(is_credential_name, credentials)),
             credentials_by_systemd=by_systemd,
-            live=self._supervisor.live,
-            not_resumable=self._supervisor.not_resumable,
+            live=live,
+            not_resumable=not_resumable,
             refused=refused,
         )
 
@@ -204,8 +205,14 @@ class InForce:
         """Ends a message with what to do about a credential that has come since the start."""
         if config.credentials.directory is not None:
             return ""
-        jobs = "1 job" if self._supervisor.live == 1 else f"{self._supervisor.live} jobs"
+        live, not_resumable = self._interrupted_by_a_stop()
+        jobs = "1 job" if live == 1 else f"{live} jobs"
         return (
             "; systemd gives a service its credentials when it starts, so that a new one needs a "
-            f"restart: it interrupts {jobs}, and {self._supervisor.not_resumable} cannot go on"
+            f"restart: it interrupts {jobs}, and {not_resumable} cannot go on"
         )
+
+    def _interrupted_by_a_stop(self) -> tuple[int, int]:
+        """Returns how many jobs these are, and with how many of them no next start can go on."""
+        jobs = self._supervisor.unfinished
+        return len(jobs), sum(not job.goes_on for job in jobs)

@@ -253,6 +253,23 @@ async def test_a_state_that_could_not_be_saved_is_not_shown(tmp_path: Path) -> N
         assert statuses(await harness.ended(job_id)) == ["cancelled"]
 
 
+async def test_a_job_that_is_being_closed_is_none_that_a_stop_interrupts(tmp_path: Path) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        close, go_on = harness.store.close_job, trio.Event()
+
+        async def close_late(job_id: str, ended_at: float | None) -> Job | None:
+            await go_on.wait()
+            return await close(job_id, ended_at)
+
+        harness.store.close_job = close_late
+        harness.behaviours = {"b": hang, "c": hang}
+        await harness.ended(await harness.start("a"))
+        running = [await harness.start("b"), await harness.start("c")]
+        assert [job.job_id for job in harness.supervisor.unfinished] == running
+        assert harness.supervisor.live == 3
+        go_on.set()
+
+
 async def test_unknown_jobs_and_nodes_are_named(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path) as harness:
         with pytest.raises(UnknownJob) as unknown:
