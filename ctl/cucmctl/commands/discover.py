@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 
-from cucmctl.cli import exits, printer
+from cucmctl.cli import printer
 from cucmctl.cli.options import Once, UsageError, Verb, VerbParser, add_label, labels_of
 from cucmctl.client.client import Client
 from cucmctl.client.cluster import changes, last_named
@@ -97,7 +97,10 @@ def _discover(arguments: argparse.Namespace) -> int:
                 login,
                 How(timeouts=timeouts_of(arguments, TIMEOUTS), labels=labels or None),
             ),
-            stay=partial(_stay, before),
+            stay=followed(
+                lambda job: f"asks {job.nodes[0].node}",
+                lambda: FoundNodes(client, before, arguments),
+            ),
         )
 
 
@@ -111,17 +114,22 @@ def _ask(client: Client, publisher: str, login: Login, how: How) -> Job:
         raise InvalidRequest.of("publisher", error.parameters.reason) from None
 
 
-def _stay(before: Cluster | None, client: Client, job: Job, arguments: argparse.Namespace) -> int:
-    """Follows the job, and says what has changed since `before`, the cluster as it was known."""
-    stay = followed(
-        lambda job: f"asks {job.nodes[0].node}",
-        lambda: AtTheEnd(partial(_lines, arguments), as_json=arguments.json),
-    )
-    code = stay(client, job, arguments)
-    if before is not None and code == exits.DONE:
-        for text in changes(before, _last_named(client, arguments.publisher)):
-            printer.note(text)
-    return code
+class FoundNodes(AtTheEnd):
+    """Adds what has changed since `before`, the cluster as it was known."""
+
+    def __init__(
+        self, client: Client, before: Cluster | None, arguments: argparse.Namespace
+    ) -> None:
+        super().__init__(partial(_lines, arguments), as_json=arguments.json)
+        self._client = client
+        self._before = before
+        self._publisher = arguments.publisher
+
+    def conclude(self, job: Job) -> None:
+        super().conclude(job)
+        if self._before is not None and job.status == "succeeded":
+            for text in changes(self._before, _last_named(self._client, self._publisher)):
+                printer.note(text)
 
 
 def _last_named(client: Client, name: str) -> Cluster | None:

@@ -1,5 +1,8 @@
 """`discover`: its request, what it prints where, and how it ends."""
 
+import signal
+import threading
+
 import pytest
 
 MEMBER = {
@@ -70,3 +73,34 @@ def test_a_name_that_cannot_be_is_that_of_the_publisher(canned, ctl):
     done = ctl("discover", "a b", "--credential", "lab")
     assert (done.returncode, done.stdout) == (65, "")
     assert "PUBLISHER" in done.stderr
+
+
+def test_after_ctrl_c_in_the_look_up_that_follows_it_is_said_that_it_has_ended(
+    canned, discovery, in_shell
+):
+    looked_up, held = threading.Event(), threading.Event()
+    known = {
+        "nodes_total": 1,
+        "nodes_configured": 0,
+        "publisher": "pub",
+        "asked": "pub",
+        "discovered_at": "2026-03-01T08:00:00Z",
+        "nodes": [],
+    }
+
+    def clusters(asked):
+        if "Start:discovery" in [method for method, _ in canned.calls]:
+            looked_up.set()
+            held.wait(30)
+        return {"clusters": [known] if "name" in asked else []}
+
+    discovery()
+    canned.on("Clusters", clusters)
+    shell = in_shell("exec $CUCMCTL discover pub --credential lab")
+    assert looked_up.wait(30)
+    shell.send_signal(signal.SIGINT)
+    error = shell.communicate(timeout=30)[1]
+    held.set()
+    assert shell.returncode == 130
+    assert "3f2a00112233 has ended: succeeded" in error
+    assert "goes on" not in error
