@@ -1,9 +1,10 @@
 """One wrong password must not lock the account on every node of a cluster.
 
 Logins of a job that were refused, and those whose password was sent and that are not judged, are
-two together at most. Where account locking is on, three refused logins lock an account
-(vos/NODES.md, section 6.7). A node may count an attempt before it has judged it, so one that hangs
-after the password, or ends without an answer, counts as one that was refused.
+two together at most, but for a credential that has worked before (at the end). Where account
+locking is on, three refused logins lock an account (vos/NODES.md, section 6.7). A node may count an
+attempt before it has judged it, so one that hangs after the password, or ends without an answer,
+counts as one that was refused.
 
     a node that wants the login         what becomes of it
     the login is undecided              waits for its turn to be asked
@@ -19,6 +20,9 @@ only. Nodes that wait have no deadline but their job's: none of the node's clock
 contacted.
 
 A named credential that has worked on a cluster is not held back there again, until it is refused.
+So where the password was changed on the nodes alone, the next job sends the old one to each of its
+nodes, once, and the job after that to two. One that was changed in the credential, too, has not
+worked yet.
 """
 
 from __future__ import annotations
