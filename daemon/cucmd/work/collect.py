@@ -7,7 +7,7 @@ It reads from top to bottom. Each step either succeeds or raises `NodeFailed`.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta, tzinfo
 
 import msgspec
@@ -57,21 +57,17 @@ MOST_PATHS_SAID = 5
 
 
 class NodeClock(msgspec.Struct, frozen=True):
-    """Holds what is known of the node's clock. `ahead`: of ours; negative if behind. `unread`: why
-    nothing is.
-    """
+    """Holds what is known of the node's clock, `ahead` of ours or behind, or why nothing is."""
 
     zone: tzinfo | None = None
     ahead: timedelta = timedelta()
     unread: str = ""
 
     def notes(self) -> tuple[str, ...]:
-        if self.unread:
-            widened = "the window was widened to fit every zone"
-            return (f"the node's time zone is not known: {self.unread}; {widened}",)
-        if abs(self.ahead) <= WORTH_A_NOTE:
-            return ()
-        return (f"the node's clock is {how_far(self.ahead)}; the window was widened by as much",)
+        if abs(self.ahead) > WORTH_A_NOTE:
+            off = how_far(self.ahead)
+            return (f"the node's clock is {off}; the window was widened by as much",)
+        return (f"the node's time zone is not known: {self.unread}",) if self.unread else ()
 
 
 def how_far(ahead: timedelta) -> str:
@@ -152,17 +148,12 @@ async def prepare(
 async def _learn_zone(session: NodeSession, task: NodeTask, ports: Ports, report: Report) -> None:
     """Asks for the node's time where the window did not need it: its time stamps are read later.
 
-    At the end, and for a limited time, which ends before the node's deadline: all files are here,
-    so nothing fails any more.
+    All files are here: it ends before the node's deadline, and nothing fails any more.
     """
     left = trio.current_effective_deadline() - trio.current_time() - _LEFT_OF_NODE
-    if left <= 0:
-        return
-    with trio.move_on_after(min(_ZONE_SECONDS, left)):
-        try:
+    if left > 0:
+        with trio.move_on_after(min(_ZONE_SECONDS, left)), suppress(NodeFailed):
             await _ask_for_time(session, task, ports, report)
-        except NodeFailed:
-            pass
 
 
 async def _ask_for_time(
@@ -170,10 +161,10 @@ async def _ask_for_time(
 ) -> NodeClock:
     said = await ask(session, task, ports.readers, vos.SHOW_STATUS, vos.parse_machine)
     if isinstance(said, str):
-        clock = NodeClock(unread=said)
-    else:
-        status = vos.time_of(said, zone_of)
-        clock = NodeClock(status.zone, status.ahead(datetime.now(UTC)))
+        report.clock(None, 0.0)
+        return NodeClock(unread=said)
+    status = vos.time_of(said, zone_of)
+    clock = NodeClock(status.zone, status.ahead(datetime.now(UTC)))
     name = None if clock.zone is None else str(clock.zone)
     # By less than is worth a note it is taken for right: two minutes decide nothing in a trace.
     report.clock(name, clock.ahead.total_seconds() if clock.notes() else 0.0)
