@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,24 +26,32 @@ NAMED = {"credential": "ops", "resumable": True}
 
 
 class Hanging(dict[str, str]):
-    """Says where the credentials are, as an environment, once the test is over."""
+    """Says where the credentials are, as an environment, once the test is over. Whoever asks has
+    waited for longer than a read may take.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: MockClock) -> None:
         super().__init__()
         self.over = threading.Event()
+        self._clock = clock
         self._loop = threading.current_thread()
+        self._soon = trio.lowlevel.current_trio_token().run_sync_soon
 
     def get(self, name: str, default: object = None) -> object:
         assert threading.current_thread() is not self._loop, f"{name} is looked for on the loop"
+        self._soon(self._clock.jump, READ_SECONDS + 1)
         self.over.wait()
         return default
 
 
-@pytest.fixture
-def environ() -> Iterator[Hanging]:
-    environ = Hanging()
-    yield environ
-    environ.over.set()
+@contextmanager
+def hanging_disk(clock: MockClock) -> Iterator[Hanging]:
+    """Gives such an environment. Whatever has read of it goes on after the block."""
+    environ = Hanging(clock)
+    try:
+        yield environ
+    finally:
+        environ.over.set()
 
 
 def planner(harness: SupervisorHarness, environ: Hanging) -> Planner:
@@ -57,35 +66,39 @@ async def refused(jobs: Jobs, request: StartRequest | RetryRequest) -> str:
 
 
 async def test_a_start_and_a_retry_are_refused_and_one_with_a_password_is_not(
-    tmp_path: Path, environ: Hanging, autojump_clock: MockClock
+    tmp_path: Path, mock_clock: MockClock
 ) -> None:
+    mock_clock.rate = 1
     async with supervisor_harness(tmp_path) as harness:
         harness.behaviours = {"a": fails_with(Code.CONNECTION_LOST)}
         job_id = await harness.start("a", **NAMED)
         await harness.ended(job_id)
         before = await harness.supervisor.closed(job_id)
-        jobs = Jobs(harness.supervisor, harness.feed, lambda: planner(harness, environ))
-        asked = StartRequest(("a",), Login(credential="ops"), Collection(paths=("x",)))
-        assert await refused(jobs, asked) == "StorageFailed"
-        assert await refused(jobs, RetryRequest(job_id)) == "StorageFailed"
-        assert await harness.supervisor.closed(job_id) == before
-        assert [job.job_id for job in await harness.supervisor.newest(9)] == [job_id]
-        again = await jobs.retry(CALLER, RetryRequest(job_id, login=Login("admin", "secret")))
-        assert again.job.job_id == job_id
+        with hanging_disk(mock_clock) as environ:
+            jobs = Jobs(harness.supervisor, harness.feed, lambda: planner(harness, environ))
+            asked = StartRequest(("a",), Login(credential="ops"), Collection(paths=("x",)))
+            assert await refused(jobs, asked) == "StorageFailed"
+            assert await refused(jobs, RetryRequest(job_id)) == "StorageFailed"
+            assert await harness.supervisor.closed(job_id) == before
+            assert [job.job_id for job in await harness.supervisor.newest(9)] == [job_id]
+            again = await jobs.retry(CALLER, RetryRequest(job_id, login=Login("admin", "secret")))
+            assert again.job.job_id == job_id
 
 
 async def test_jobs_that_a_restart_cannot_plan_end_after_one_wait_for_all_of_them(
-    tmp_path: Path, environ: Hanging, autojump_clock: MockClock
+    tmp_path: Path, mock_clock: MockClock
 ) -> None:
+    mock_clock.rate = 1
     async with supervisor_harness(tmp_path) as harness:
-        harness.behaviours = {"a": hang}
-        ids = [await harness.start("a", **NAMED) for _ in range(5)]
+        harness.behaviours = dict.fromkeys("abc", hang)
+        ids = [await harness.start(node, **NAMED) for node in "abc"]
         for job_id in ids:
             await harness.running(job_id)
     async with supervisor_harness(tmp_path) as again:
-        before = trio.current_time()
-        await again.supervisor.recover(planner(again, environ).replan)
-        assert trio.current_time() - before < 2 * READ_SECONDS
+        with hanging_disk(mock_clock) as environ:
+            mock_clock.rate = 0  # a second wait would not end
+            await again.supervisor.recover(planner(again, environ).replan)
+            mock_clock.rate = 1
         jobs = [await again.ended(job_id) for job_id in ids]
-    assert [statuses(job) for job in jobs] == [["failed"]] * 5
+    assert [statuses(job) for job in jobs] == [["failed"]] * 3
     assert {job.nodes[0].state.failure.code for job in jobs} == {Code.INTERRUPTED}
