@@ -82,9 +82,10 @@ def before_forks() -> None:
 
 
 def receive(channel: Channel) -> None:
-    """Runs as a process that receives."""
+    """Runs as a process that receives, also where nothing was done before the fork."""
     begin = channel.receive(_BEGIN)
     logging.getLogger().handlers[:] = [ToDaemon(channel)]
+    prepare()
     asyncio.run(_receive(channel, begin))
 
 
