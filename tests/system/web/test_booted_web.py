@@ -57,7 +57,9 @@ def steps(host: Host, lines: str) -> None:
 def host(installed: Host) -> Iterator[Host]:
     installed.systemctl("restart", SOCKET)
     yield installed
-    installed.systemctl("stop", SOCKET, SERVICE, "cucmd.service")
+    installed.systemctl("stop", SOCKET, SERVICE)
+    # Only now: it connects whenever the daemon is not there, and what starts cancels what stops.
+    installed.systemctl("stop", "cucmd.service")
     installed.systemctl("reset-failed")
     installed.debian.must("rm", "-rf", *MADE)
     installed.systemctl("daemon-reload")
