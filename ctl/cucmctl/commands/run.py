@@ -21,6 +21,8 @@ from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from cucmctl.cli import printer
 from cucmctl.cli.options import Once, UsageError, Verb, VerbParser, add_targets
 from cucmctl.client.client import Client
@@ -272,15 +274,7 @@ def _whole(pieces: Iterator[CommandOutput]) -> Iterator[CommandOutput]:
     for piece in pieces:
         texts.append(piece.text)
         if piece.ended:
-            yield CommandOutput(
-                piece.node,
-                piece.number,
-                piece.command,
-                "".join(texts),
-                ended=True,
-                complete=piece.complete,
-                parsed=piece.parsed,
-            )
+            yield replace(piece, text="".join(texts))
             texts = []
 
 

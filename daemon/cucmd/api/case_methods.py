@@ -11,10 +11,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 import trio
+from msgspec.structs import replace
 
 from cucmd.api.refusals import refusals, refusals_of_files
 from cucmd.api.requests import MOST_LISTED, prune_rule
@@ -76,6 +77,8 @@ ReadAnswer = Callable[[Parser, Sequence[str], Path], Awaitable[msgspec.Struct | 
 _TELL_EVERY = 1.0
 # Seconds that an export waits until the time stamps have been looked at.
 _WAIT_FOR_COVERAGE = 30.0
+# Why an answer has no fields, for one of which no more is read than its beginning.
+_TOO_LONG = "its answer is too long to be read"
 # Exports whose files are opened at the same time, 64 of each.
 _MOST_OPENING = 2
 
@@ -265,23 +268,28 @@ class Cases:
                 if whole is not None:
                     whole.append(text)
                     whole = whole if sum(map(len, whole)) <= MOST_READ else None
-                parsed = None
-                if ended and whole is not None:
-                    parsed = await self._parsed(line, "".join(whole).splitlines(), one.path)
-                yield CommandOutput(node.node, one.number, line, text, ended, one.complete, parsed)
+                piece = CommandOutput(node.node, one.number, line, text, ended, one.complete)
+                yield await self._parsed(piece, whole, one.path) if ended else piece
 
-    async def _parsed(self, line: str, said: Sequence[str], where: Path) -> dict[str, Any] | None:
-        """Returns the fields of an answer, as JSON has them; None: nothing reads it, it is too
-        long, or it could not be read.
+    async def _parsed(
+        self, piece: CommandOutput, whole: list[str] | None, where: Path
+    ) -> CommandOutput:
+        """Returns the last piece of an answer with its fields, as JSON has them, or why it has none
+        though such an answer has. `whole` is the answer; None: it is too long.
         """
         try:
-            parser = parse_command(line).parser
+            parser = parse_command(piece.command).parser
         except InvalidArgument:  # `follow` types what `run` may not
-            return None
-        if parser is None or len(readable(said)) < len(said):
-            return None
+            return piece
+        if parser is None:
+            return piece
+        said = "".join(whole or ()).splitlines()
+        if whole is None or len(readable(said)) < len(said):
+            return replace(piece, unparsed=_TOO_LONG)
         read = await self._read_answer(parser, said, where)
-        return None if isinstance(read, str) else msgspec.to_builtins(read)
+        if isinstance(read, str):
+            return replace(piece, unparsed=read)
+        return replace(piece, parsed=msgspec.to_builtins(read))
 
     async def _growing(
         self, job: Job, nodes: Sequence[Node]

@@ -15,7 +15,8 @@ class CommandOutput(Struct, frozen=True):
     """A piece of what a command has printed on a node. number is that of the command in its job,
     from 1. ended: it was the last piece. complete: the command has come to its end on the
     node. parsed has the fields that were read of it, with the last piece, where the daemon can
-    read such an answer: lines in no known form are in its field others.
+    read such an answer: lines in no known form are in its field others. unparsed says why there
+    is no parsed where such an answer can be read, and this one was not.
     """
 
     node: str
@@ -25,6 +26,7 @@ class CommandOutput(Struct, frozen=True):
     ended: bool
     complete: bool
     parsed: dict[str, Any] | None = None
+    unparsed: str | None = None
 
 
 class OutputRequest(Request, frozen=True):

@@ -135,7 +135,7 @@ async def test_the_output_comes_node_by_node_in_pieces_and_parsed(opened: Opened
     assert "".join(one.text for one in first) == "it is b\n" * 20_000
     assert [one.ended for one in first] == [False] * (len(first) - 1) + [True]
     assert {one.complete for one in first} == {False}
-    assert {one.parsed is None for one in first} == {True}
+    assert {(one.parsed, one.unparsed) for one in first} == {(None, None)}
     (services,) = [one for one in pieces if (one.node, one.number) == ("a", 2)]
     assert (services.command, services.complete, services.text) == (
         "utils service list",
@@ -149,7 +149,7 @@ async def test_the_output_comes_node_by_node_in_pieces_and_parsed(opened: Opened
     }
 
 
-async def test_what_is_too_long_or_cannot_be_read_has_no_fields(opened: Opened) -> None:
+async def test_what_is_too_long_or_cannot_be_read_says_why_it_has_no_fields(opened: Opened) -> None:
     async def prints_much(task: NodeTask, report: Report) -> tuple[str, ...]:
         for number, lines in ((1, 5), (2, 1025)):
             name = task.work.output_of(number)
@@ -163,9 +163,11 @@ async def test_what_is_too_long_or_cannot_be_read_has_no_fields(opened: Opened) 
     work = Run(("show status", "utils service list"))
     job_id = (await opened.harness.ended(await opened.harness.start("a", work=work))).job_id
     first, second = await opened.output(job_id)
-    assert (first.parsed is None, second.parsed) == (False, None)
+    assert (first.parsed is None, first.unparsed) == (False, None)
+    assert (second.parsed, second.unparsed) == (None, "its answer is too long to be read")
     opened.nothing_is_read = True
-    assert [one.parsed for one in await opened.output(job_id)] == [None, None]
+    first, _ = await opened.output(job_id)
+    assert (first.parsed, first.unparsed) == (None, "it was not read")
 
 
 async def test_what_was_printed_can_be_had_while_the_next_command_runs(opened: Opened) -> None:
