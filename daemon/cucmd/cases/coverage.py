@@ -65,7 +65,7 @@ _SAVED_EVERY = 5.0
 _MOST_WAITING = 1000
 
 _UNKNOWN = {
-    Cause.LOST: "coverage unknown: the process that was to read its files was killed",
+    Cause.LOST: "coverage unknown: no process could be had to read its files, or it was killed",
     Cause.TIME: "coverage unknown: reading its files takes longer than logs of this size can",
     Cause.MEMORY: "coverage unknown: reading its files takes more memory than logs can",
     Cause.WRONG: "coverage unknown: a defect of cucmd; its log has the details",
