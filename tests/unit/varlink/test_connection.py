@@ -11,7 +11,7 @@ import pytest
 import trio
 import trio.testing
 
-from cucmd.varlink import Caller, Method, PermissionDenied, SocketLimits, framing
+from cucmd.varlink import Caller, SocketLimits, framing
 from cucmd.varlink.limits import Users
 from cucmd.varlink.service import MethodTable
 from rig.example_interface import INFO, NAME, Example
@@ -131,92 +131,6 @@ async def test_a_defect_is_answered_and_logged_without_the_parameters(
     assert "raise ValueError(request.text)" in record.getMessage()
     assert "hunter2" not in caplog.text
     assert "error" not in await peer.call("Who")
-
-
-# Permission
-
-
-async def test_a_refused_caller_gets_permission_denied_for_everything(
-    connect: Connect, example: Example
-) -> None:
-    def nobody(caller: Caller, method: Method | None) -> None:
-        raise PermissionDenied
-
-    peer = connect(authorize=nobody)
-    for method in ("Echo", "Nonsense", "org.varlink.service.GetInfo"):
-        reply = await peer.call(method, {"text": "x"})
-        assert reply == {"error": f"{SERVICE}.PermissionDenied", "parameters": {}}
-    assert example.done == []
-
-
-async def test_authorize_gets_the_caller_and_the_method(connect: Connect) -> None:
-    asked = []
-
-    def authorize(caller: Caller, method: Method | None) -> None:
-        asked.append((caller.uid, method and method.name))
-
-    peer = connect(authorize=authorize)
-    await peer.call("Who")
-    await peer.call("org.varlink.service.GetInfo")
-    await peer.call("Nonsense")
-    assert asked == [(1000, "Who"), (1000, "GetInfo"), (1000, None)]
-
-
-async def test_a_defect_in_authorize_permits_nothing(connect: Connect, example: Example) -> None:
-    def broken(caller: Caller, method: Method | None) -> None:
-        raise RuntimeError
-
-    peer = connect(authorize=broken)
-    assert (await peer.call("Echo", {"text": "x"}))["error"] == f"{NAME}.InternalError"
-    assert (await peer.call("Nonsense"))["error"] == f"{NAME}.InternalError"
-    assert example.done == []
-
-
-# As whom a call is made
-
-
-def as_alice(caller: Caller, method: Method, request: msgspec.Struct) -> Caller:
-    return msgspec.structs.replace(caller, uid=7)
-
-
-async def test_a_handler_gets_the_caller_that_the_interface_gives(
-    connect: Connect, example: Example
-) -> None:
-    peer = connect(methods=MethodTable([example.interface(as_whom=as_alice)], INFO))
-    assert (await peer.call("Who"))["parameters"]["uid"] == 7
-
-
-async def test_what_the_interface_refuses_is_answered_as_a_refusal_of_the_server(
-    connect: Connect, call: Callable, example: Example
-) -> None:
-    """Also of a call with a stream, and of one whose caller does not wait."""
-
-    def nobody(caller: Caller, method: Method, request: msgspec.Struct) -> Caller:
-        raise PermissionDenied
-
-    seen = []
-
-    def refused(caller: Caller, method: Method, request: object, error: Exception) -> Exception:
-        seen.append((caller.uid, method.name))
-        return error
-
-    peer = connect(methods=MethodTable([example.interface(as_whom=nobody, refused=refused)], INFO))
-    await peer.send(call("Change", oneway=True), call("Count", {"upto": 2}, more=True))
-    assert await peer.receive() == {"error": f"{SERVICE}.PermissionDenied", "parameters": {}}
-    assert "error" not in await peer.call("org.varlink.service.GetInfo")
-    assert seen == [(1000, "Change"), (1000, "Count")]
-    assert example.done == []
-
-
-async def test_a_defect_in_the_choice_of_the_caller_permits_nothing(
-    connect: Connect, example: Example
-) -> None:
-    def broken(caller: Caller, method: Method, request: msgspec.Struct) -> Caller:
-        raise RuntimeError
-
-    peer = connect(methods=MethodTable([example.interface(as_whom=broken)], INFO))
-    assert (await peer.call("Echo", {"text": "x"}))["error"] == f"{NAME}.InternalError"
-    assert example.done == []
 
 
 # Limits of each user
