@@ -18,8 +18,7 @@ A program beside `cucmctl`: to the daemon it is one local user, which speaks for
     application.py  a request at its path
     exchange.py   one request: what it asks of the daemon, and the reply in pieces
     asking.py     PURE  a path, a query and a body -> the parameters of a method
-    answers.py    how each form of reply is sent
-    archive.py    an export
+    answers.py    how each form of reply is sent, an export among them
     liveness.py   whether the daemon answers, also while a reply in pieces says nothing
     places.py     how many event streams and downloads may be open
     events.py     server-sent events, of one watch of the daemon
