@@ -11,8 +11,7 @@ A program beside `cucmctl`: to the daemon it is one local user, which speaks for
     token_file.py      the file: read again at each change, written under a lock
     token_commands.py  `cucmweb token`
     listening.py  the sockets: systemd's, or one of its own
-    process.py    the process of `cucmweb serve`: log, systemd, signals
-    serve.py      HTTP at these sockets, by hypercorn
+    serve.py      `cucmweb serve`: systemd, signals, and HTTP at these sockets, by hypercorn
     front.py      what every request passes first: its id, whom it is of, limits
     operations.py  PURE  the paths, each with its method of the daemon: a table
     application.py  a request at its path

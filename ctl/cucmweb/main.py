@@ -108,7 +108,7 @@ def _serve(args: argparse.Namespace) -> int:
         text = f"{' and '.join(missing)} not installed: pip install 'cucmd[web]'"
         return _said(text, exits.UNAVAILABLE)
     config = load(args.config, os.environ, os.getuid(), socket=args.socket, listen=args.listen)
-    from cucmweb.process import run  # noqa: PLC0415  # see above
+    from cucmweb.serve import run  # noqa: PLC0415  # see above
 
     try:
         run(config)
