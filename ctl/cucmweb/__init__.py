@@ -8,8 +8,7 @@ A program beside `cucmctl`: to the daemon it is one local user, which speaks for
     callers.py    PURE  the rule of who a request is of
     admission.py  the same, by the tokens and the time of that moment
     tokens.py     PURE  bearer tokens, and the file of them as text
-    token_file.py      the file: read again at each change, written under a lock
-    token_commands.py  `cucmweb token`
+    token_file.py  the file: read again at each change, written under a lock
     listening.py  the sockets: systemd's, or one of its own
     serve.py      `cucmweb serve`: systemd, signals, and HTTP at these sockets, by hypercorn
     front.py      what every request passes first: its id, whom it is of, limits

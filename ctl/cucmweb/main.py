@@ -18,15 +18,15 @@ from typing import get_args
 from cucmctl.cli import exits
 from cucmctl.cli.options import UsageError, VerbParser
 from cucmctl.cli.printer import abandon_stdout, line, visible
+from cucmctl.text.table import table
 from cucmd import __version__
 from cucmd.stdout import Unwritable, written
-from cucmweb import token_commands
+from cucmweb import token_file
 from cucmweb.config import Role, load, parse_listen
 from cucmweb.listening import CannotListen
 from cucmweb.reading import UnusableFile
-from cucmweb.token_commands import NoSuchToken, TokenExists
-from cucmweb.token_file import read_token_file
-from cucmweb.tokens import NAME, NAME_EXPECTED
+from cucmweb.token_file import NoSuchToken, TokenExists, read_token_file
+from cucmweb.tokens import NAME, NAME_EXPECTED, Token
 
 EXIT_CONFIG = 78  # EX_CONFIG, as `cucmd` has it
 MOST_DAYS = 36_500
@@ -120,7 +120,7 @@ def _serve(args: argparse.Namespace) -> int:
 def _add(args: argparse.Namespace) -> int:
     file = _file(args)
     try:
-        secret = token_commands.add(file, args.name, args.role, args.days)
+        secret = token_file.add(file, args.name, args.role, args.days)
     except TokenExists:
         taken = f"NAME: there is a token of {args.name!r}; revoke it, or choose another name"
         raise UsageError(taken) from None
@@ -134,7 +134,7 @@ def _add(args: argparse.Namespace) -> int:
 def _revoke(args: argparse.Namespace) -> int:
     file = _file(args)
     try:
-        token_commands.revoke(file, args.name)
+        token_file.revoke(file, args.name)
     except NoSuchToken:
         return _said(f"there is no token of {args.name!r}", exits.NOT_FOUND)
     except OSError as error:
@@ -143,11 +143,23 @@ def _revoke(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
-    lines = token_commands.listed(read_token_file(_file(args)), datetime.now(UTC))
+    now = datetime.now(UTC)
+    tokens = read_token_file(_file(args))
+    rows = [(one.name, one.role, _minute(one.created), _end_of(one, now)) for one in tokens]
     with written():
-        for text in lines:
+        for text in table(("NAME", "ROLE", "CREATED", "ENDS"), rows, right=""):
             line(text)
     return exits.DONE
+
+
+def _end_of(token: Token, now: datetime) -> str:
+    if token.ends is None:
+        return "never"
+    return f"{_minute(token.ends)}{' (is over)' if token.is_over(now) else ''}"
+
+
+def _minute(time: datetime) -> str:
+    return time.astimezone(UTC).strftime("%Y-%m-%d %H:%MZ")
 
 
 def _file(args: argparse.Namespace) -> Path:

@@ -1,4 +1,7 @@
-"""Reads the file of tokens again at each change, and writes it as a whole under a lock."""
+"""Reads the file of tokens again at each change; adds tokens to it and revokes them, under a lock.
+
+It is written as a whole, so that who reads it needs no lock.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,29 @@ import fcntl
 import grp
 import logging
 import os
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cucmd.durable import replace_file
+from cucmweb.config import Role
 from cucmweb.reading import UnusableFile
-from cucmweb.tokens import Token, read_tokens, written_tokens
+from cucmweb.tokens import RANDOM_BYTES, Token, hash_of, read_tokens, secret_of, written_tokens
 
 _log = logging.getLogger(__name__)
 
 GROUP = "cucmweb"  # of the service: it reads the file, and only root writes it
 _WRITABLE_BY_OTHERS = 0o022
+
+
+class TokenExists(Exception):
+    """There is a token of that name."""
+
+
+class NoSuchToken(Exception):
+    """There is no token of that name."""
 
 
 class TokenFile:
@@ -67,6 +81,34 @@ def read_token_file(path: Path) -> tuple[Token, ...]:
     if status.st_uid not in (0, os.geteuid()) or status.st_mode & _WRITABLE_BY_OTHERS:
         raise UnusableFile(str(path), "others than root and this user can write to it")
     return read_tokens(text, str(path))
+
+
+def add(path: Path, name: str, role: Role, days: int | None) -> str:
+    """Makes a token, and returns it: it cannot be shown again. Raises `TokenExists`."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    ends = None if days is None else now + timedelta(days=days)
+    secret = secret_of(secrets.token_urlsafe(RANDOM_BYTES))
+    made = Token(name, role, hash_of(secret), now, ends)
+
+    def with_it(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
+        if any(one.name == name for one in tokens):
+            raise TokenExists
+        return (*tokens, made)
+
+    change_tokens(path, with_it)
+    return secret
+
+
+def revoke(path: Path, name: str) -> None:
+    """Raises `NoSuchToken`."""
+
+    def without_it(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
+        left = tuple(one for one in tokens if one.name != name)
+        if len(left) == len(tokens):
+            raise NoSuchToken
+        return left
+
+    change_tokens(path, without_it)
 
 
 def change_tokens(path: Path, change: Callable[[tuple[Token, ...]], tuple[Token, ...]]) -> None:

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings, strategies
 from msgspec import Struct
 
 from cucmweb.operations import OPERATIONS, OWN
-from cucmweb.token_commands import add
+from cucmweb.token_file import add
 from rig.daemon import CONFIG, running_daemon
 from rig.jobs import start
 from rig.lab import running_lab

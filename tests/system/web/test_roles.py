@@ -14,8 +14,7 @@ from msgspec import Struct
 from cucmd.job.asked import Login
 from cucmd.service.access import RIGHTS, Right
 from cucmweb.operations import FOR_ANYBODY, OPERATIONS, OWN
-from cucmweb.token_commands import add, revoke
-from cucmweb.token_file import change_tokens
+from cucmweb.token_file import add, change_tokens, revoke
 from cucmweb.tokens import Token, hash_of, secret_of
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.others import allow_all_to_connect, folder_of, why_not

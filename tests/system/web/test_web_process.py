@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from cucmweb.token_commands import add
+from cucmweb.token_file import add
 from rig.process import Child, die_with_parent
 from rig.varlink_peer import short_path
 

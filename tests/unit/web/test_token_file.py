@@ -12,8 +12,16 @@ from pathlib import Path
 import pytest
 
 from cucmweb.reading import UnusableFile
-from cucmweb.token_commands import NoSuchToken, TokenExists, add, revoke
-from cucmweb.token_file import GROUP, TokenFile, change_tokens, read_token_file
+from cucmweb.token_file import (
+    GROUP,
+    NoSuchToken,
+    TokenExists,
+    TokenFile,
+    add,
+    change_tokens,
+    read_token_file,
+    revoke,
+)
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 
