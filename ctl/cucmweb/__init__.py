@@ -19,8 +19,7 @@ A program beside `cucmctl`: to the daemon it is one local user, which speaks for
     answers.py    how each form of reply is sent, an export among them
     liveness.py   whether the daemon answers, also while a reply in pieces says nothing
     places.py     how many event streams and downloads may be open
-    events.py     server-sent events, of one watch of the daemon
-    event_stream.py  one stream of them, to one reader
+    events.py     server-sent events: one watch of the daemon, and a stream to each reader
     kept_events.py  PURE  the newest of them, from which every stream reads
     problems.py   PURE  what goes wrong, as a problem document
     openapi.py    PURE  the document of all paths, made from the table and the structs

@@ -14,31 +14,59 @@ and is the answer once its reader comes again.
 
 Each stream reads from the same newest events, so that what is kept does not grow with their number.
 One that has not read what is no longer kept is cut off, and its reader comes again.
+
+    path                  begins with                     with the `Last-Event-ID` of an event
+    /jobs/{job_id}/events the job                         that is kept: what came after it
+                                                          else: the job, if that is another by now
+    /events               each job that runs or waits     that is kept: what came after it
+                                                          else: `missed`, then as without
+
+The jobs of which `/events` begins have no id, and then comes one without an event: who is cut off
+in between has the id of before, or none.
+
+A stream of a job ends once that is closed; who asks for what comes after its end gets 204, after
+which no EventSource comes again.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterator
+import random
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import msgspec
 import trio
 
 from cucmctl.client.errors import DaemonUnavailable, LimitReached, ShuttingDown
 from cucmctl.client.events import JobEvent
-from cucmd.protocol.jobs import JobSummary
-from cucmweb.event_stream import SILENCE, EventStream
-from cucmweb.exchange import Disconnected, Exchange
-from cucmweb.kept_events import KeptEvents, ServerEvent, is_over
+from cucmd.protocol.jobs import JobSummary, ListReply
+from cucmweb.exchange import Disconnected, Exchange, Members, encoded
+from cucmweb.kept_events import KeptEvents, ServerEvent, framed, id_line, is_over
 from cucmweb.operations import Operation
 
 # Jobs whose revision is known: as many as are known by those events come from.
 _MOST_JOBS = 3_000
 # After these the same question has an answer once the daemon is there again.
 _AWAY = (DaemonUnavailable, ShuttingDown, LimitReached)
-# Seconds until it is asked again, where it is watched all the same.
+# Seconds until the daemon is asked again, where it is watched all the same.
 _PAUSE = 2.0
+# Seconds without an event after which a line is sent that says nothing: a proxy ends a connection
+# that is silent for a minute.
+_SILENCE = 15.0
+# Seconds after which a reader comes again. All that were cut off at once, as by a restart of
+# cucmweb, come one after the other: a caller has only so many requests a second.
+_SOONEST, _LATEST = 2.0, 5.0
+# Bytes that are sent at once.
+_PIECE = 64 * 1024
+# Jobs that are asked for at once, to begin with.
+_LISTED = 200
+# In this order none that starts meanwhile is missed.
+_UNFINISHED = ("queued", "running")
+
+_MISSED = b"event: missed\ndata: {}\n\n"
+_SILENT = b":\n\n"
 
 _log = logging.getLogger("cucmweb")
 
@@ -142,7 +170,199 @@ class EventStreams:
         return is_watched
 
     async def _wait(self) -> None:
-        with trio.move_on_after(SILENCE):
+        with trio.move_on_after(_SILENCE):
             if self._watching.is_set():
                 await trio.sleep(_PAUSE)
             await self._watching.wait()
+
+
+class EventStream:
+    """Is told of the jobs whose ids begin with `job_id`. `look` comes before `tell`."""
+
+    def __init__(
+        self, exchange: Exchange, operation: Operation, asked: dict[str, Any], kept: KeptEvents
+    ) -> None:
+        self.job_id: str = asked.pop("job_id", "")
+        self.scope = trio.CancelScope()
+        self._exchange = exchange
+        self._last = exchange.header("last-event-id")
+        self._operation = operation
+        self._who: Mapping[str, Any] = asked
+        self._of_all = not self.job_id
+        self._kept = kept
+        self._opened = False
+        self._is_over = False
+        self._place: str | None = None  # as it looked
+        self._found, self._listed = msgspec.Raw(), ListReply(())
+        self._had: dict[str, int] = {}  # the revision of each job that it has from its beginning
+        self._next = kept.end  # the number of the event that it looks at next
+        self._news = trio.Event()  # there is something for it at that number, or later
+
+    def wake(self, number: int) -> None:
+        """There is an event for it."""
+        if not self._news.is_set():
+            self._next = number
+            self._news.set()
+
+    # How it begins.
+
+    async def look(self) -> None:
+        """Asks the daemon what there is. Raises what that refuses."""
+        self._next, self._news = self._kept.end, trio.Event()  # what happens meanwhile follows
+        self._place = self._kept.newest_place()
+        if self._of_all:
+            self._listed = await self._list(_UNFINISHED[0])
+        else:
+            self._found = await self._status()
+
+    async def open(self) -> None:
+        """Sends the head of the reply, if it was not sent."""
+        if not self._opened:
+            self._opened = True
+            await self._exchange.begin(self._operation)
+            pause = random.uniform(_SOONEST, _LATEST)  # noqa: S311  # no secret
+            await self._exchange.piece(b"retry: %d\n\n" % (1000 * pause))
+
+    async def say_nothing(self) -> None:
+        await self._exchange.piece(_SILENT)
+
+    async def tell(self) -> None:
+        """Tells what happens from the beginning until the end of its job."""
+        if not await self._begin():
+            await self._exchange.whole(b"", 204)
+            return
+        while not self._is_over:
+            await self._send(await self._waiting())
+        await self._exchange.end()
+
+    async def _begin(self) -> bool:
+        """Returns False if there is nothing to begin with, nor will there be."""
+        if self._of_all:
+            await self.open()
+            await self._begin_with_all(self._last)
+            return True
+        first = self._first_of_job(self._last)
+        if self._is_over and not (first or self._opened):
+            return False
+        await self.open()
+        await self._send(first)
+        return True
+
+    def _first_of_job(self, last: str | None) -> bytes:
+        found = self._found
+        self._found = msgspec.Raw()  # of 500 streams it would be much
+        job = msgspec.json.decode(found, type=_JobAsItIs)
+        self.job_id = job.job_id
+        has_all = last == str(job.revision)
+        if has_all and job.is_over:
+            self._is_over = True
+            return b""
+        number = None if last is None else self._kept.after(last, job.job_id)
+        # Of a job that ran on over a restart there may be a line of a list, which has no nodes.
+        if number is not None and not any(
+            one.is_short for one in self._kept.since(number) if one.job_id == job.job_id
+        ):
+            self._go_on_from(number)
+            return b""
+        self._had[job.job_id] = job.revision
+        if has_all:
+            return b""
+        self._is_over = job.is_over
+        return id_line(str(job.revision)) + _state(found)
+
+    async def _begin_with_all(self, last: str | None) -> None:
+        listed, self._listed = self._listed, ListReply(())
+        number = None if last is None else self._kept.after(last, None)
+        if number is not None:
+            self._go_on_from(number)
+            return
+        if last is not None:
+            await self._send(_MISSED)
+        for status in _UNFINISHED:
+            if status != _UNFINISHED[0]:
+                listed = await self._list(status)
+            while True:
+                states = [_state(msgspec.json.encode(one)) for one in reversed(listed.jobs)]
+                await self._send(b"".join(states))
+                self._had |= {one.job_id: one.revision or 0 for one in listed.jobs}
+                if not listed.older:
+                    break
+                listed = await self._list(status, before=listed.jobs[-1].job_id)
+        # Where there was no event yet it is an id that none has: who comes with it has missed some.
+        await self._send(id_line(self._place or "-") + b"\n")
+
+    def _go_on_from(self, number: int) -> None:
+        self._next = number
+        self._news.set()
+
+    async def _status(self) -> msgspec.Raw:
+        asked = encoded({"job_id": self.job_id, **self._who})
+        return (await self._exchange.daemon.call("Status", asked, Members))["job"]
+
+    async def _list(self, status: str, **more: str) -> ListReply:
+        asked = encoded({"status": status, "limit": _LISTED, **more, **self._who})
+        return await self._exchange.daemon.call("List", asked, ListReply)
+
+    # How it goes on.
+
+    async def _send(self, data: bytes) -> None:
+        for begin in range(0, len(data), _PIECE):
+            await self._exchange.piece(data[begin : begin + _PIECE])
+
+    async def _waiting(self) -> bytes:
+        """Waits for what is sent next, at least a line that says nothing."""
+        with trio.move_on_after(_SILENCE):
+            while not (taken := self._taken()):
+                await self._news.wait()
+            return taken
+        return _SILENT
+
+    def _taken(self) -> bytes:
+        """Takes of what waits as much as is sent at once."""
+        if not self._news.is_set():
+            # What others had meanwhile is not looked at, and some of it may not be kept any more.
+            self._next = self._kept.end
+        frames: list[bytes] = []
+        size = 0
+        while self._next < self._kept.end and size < _PIECE and not self._is_over:
+            if self._next < self._kept.begin:
+                raise Disconnected  # it is too slow, and comes again
+            one = self._kept[self._next]
+            self._next += 1
+            # Another job may have begun with what was asked for, before its whole id was known.
+            if one.job_id.startswith(self.job_id):
+                frames.append(frame := self._frame(one))
+                size += len(frame)
+                self._is_over = bool(frame) and one.is_last and not self._of_all
+        if self._next == self._kept.end:
+            self._news = trio.Event()
+        return b"".join(frames)
+
+    def _frame(self, one: ServerEvent) -> bytes:
+        """Gives of what it has from its beginning only the place among all."""
+        if not self._has(one):
+            return framed(one, of_all=self._of_all)
+        return id_line(one.place(of_all=True)) + b"\n" if one.is_news and self._of_all else b""
+
+    def _has(self, one: ServerEvent) -> bool:
+        had = self._had.get(one.job_id)
+        if had is None or one.revision is None or one.is_gone:
+            return False
+        return one.revision < had or (one.revision == had and one.is_news)
+
+
+def _state(job: bytes) -> bytes:
+    return b"event: state\ndata: %s\n\n" % job
+
+
+class _JobAsItIs(msgspec.Struct):
+    """Holds what has to be known of a job: the rest goes on as it came."""
+
+    job_id: str
+    status: str
+    revision: int = 0  # of a daemon that does not count them
+    closed: bool | None = None
+
+    @property
+    def is_over(self) -> bool:
+        return is_over(self.status, closed=self.closed)
