@@ -14,8 +14,8 @@ beside: what is no I/O is in `cucmctl/client/`, for both. It needs no asyncio an
 
     client.py    `Client`: a method for each of the daemon's, and `open_client`
     events.py    `events`: what happens to jobs, over restarts of the daemon
-    calls.py     `Calls`: calls with one reply, with several, and those that leave Varlink
-    pool.py      the connections: kept, used again, closed when what they carry is left early
+    calls.py     `Calls`: calls with one reply, with several, and those that leave Varlink, over
+                 connections that are kept, used again, and closed when a call is left early
     wire.py      one connection: frames out, replies in
 """
 

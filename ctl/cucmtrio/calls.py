@@ -1,7 +1,16 @@
 """`Calls`: calls the daemon for one reply, for several, and with calls that leave Varlink.
 
 It knows no method of the daemon. Every call can be cancelled at any moment; its connection is
-closed then.
+closed then. Each connection of the `Pool` is used by one call at a time:
+
+    a connection        is                      then
+    opened              if none is idle         used
+    used                by one call             idle, if the call came to its end
+                                                closed, if it was cancelled, failed or was left
+    idle                kept                    used again; closed if the daemon has closed it
+
+So a late reply never meets the next call, and never more than `most` connections are open. Who
+wants one while all are used waits, and gets one in the order of asking.
 """
 
 from __future__ import annotations
@@ -29,7 +38,6 @@ from cucmctl.client.frames import call_frame, decoded, framed
 from cucmctl.client.method_call import CallSteps, MethodCall
 from cucmctl.client.once import Keyed
 from cucmd.paths import socket_to_call
-from cucmtrio.pool import Pool
 from cucmtrio.wire import Wire
 
 if TYPE_CHECKING:
@@ -252,3 +260,48 @@ class Following(trio.abc.ReceiveStream):
     async def aclose(self) -> None:
         self._connection.close()
         await trio.lowlevel.checkpoint()
+
+
+class Pool:
+    def __init__(self, path: str, most: int) -> None:
+        self._path = path
+        self._free = trio.Semaphore(most, max_value=most)
+        self._idle: list[Wire] = []
+        self._closed = False
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Wire]:
+        """Yields a connection. It is closed if the block raises; else the block has left nothing in
+        it that is still to come, or has closed it.
+        """
+        async with self._free:
+            wire = await self._taken()
+            try:
+                yield wire
+            except BaseException:
+                wire.close()
+                raise
+            if self._closed:
+                wire.close()
+            elif not wire.closed:
+                self._idle.append(wire)
+
+    @property
+    def all_used(self) -> bool:
+        return self._free.value == 0
+
+    async def _taken(self) -> Wire:
+        if self._closed:
+            raise trio.ClosedResourceError("this client has been closed")
+        while self._idle:
+            wire = self._idle.pop()
+            if not wire.spent:
+                return wire
+            wire.close()
+        return await Wire.connected(self._path)
+
+    def close(self) -> None:
+        """Closes what is idle now, and what is used as soon as it is not used any more."""
+        self._closed = True
+        while self._idle:
+            self._idle.pop().close()
