@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from cucmd.api import watching
+from cucmd.api import methods
 from cucmd.api.methods import Jobs
 from cucmd.api.wire import changed_to_wire, job_to_wire
 from cucmd.cases.coverage import Coverage
@@ -109,7 +109,7 @@ async def test_a_job_is_closed_in_a_change_of_its_own(tmp_path: Path) -> None:
 async def test_of_some_ended_jobs_only_the_nodes_that_differ_come(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, known: bool
 ) -> None:
-    monkeypatch.setattr(watching, "MOST_OF_ENDED", most)
+    monkeypatch.setattr(methods, "MOST_OF_ENDED", most)
     async with supervisor_harness(tmp_path) as harness:
         first, second = harness.job("a", "b").cancel(NOW), harness.job("c", "d").cancel(NOW)
         covered = replace(first, nodes=(replace(first.nodes[0], coverage="all"), first.nodes[1]))
