@@ -9,8 +9,8 @@ Every setting is checked here. Other parts use it without asking where it came f
     built_in.py     PURE  the built-in profiles
     reading.py      the file, read key by key, with a note of every problem and its line
     timeouts.py     timeouts of file and environment
-    clusters.py     clusters, profiles, and the nodes to which credentials are tied
-    load.py         file and environment -> `Config`
+    load.py         file and environment -> `Config`: the sections, then clusters, profiles, and
+                    the nodes to which credentials are tied
     credentials.py  named credentials
     in_thread.py    files are read in a thread, with a deadline
     toml.py         PURE  the configuration as TOML

@@ -7,9 +7,9 @@ import pytest
 from msgspec.structs import replace
 
 from cucmd.config import Config, ConfigError, load
-from cucmd.config.clusters import CLUSTER, OVERRIDES
 from cucmd.config.errors import Problem
 from cucmd.config.keys import kinds_of
+from cucmd.config.load import CLUSTER, OVERRIDES
 from cucmd.config.model import SECTIONS, ReceiverSettings
 from cucmd.config.profiles import Profile
 from cucmd.job.timeouts import Timeouts
