@@ -6,7 +6,6 @@ A program beside `cucmctl`: to the daemon it is one local user, which speaks for
     config.py     its configuration
     reading.py    PURE  TOML -> a struct, or what is wrong with it
     callers.py    PURE  the rule of who a request is of
-    admission.py  the same, by the tokens and the time of that moment
     tokens.py     PURE  bearer tokens, and the file of them as text
     token_file.py  the file: read again at each change, written under a lock
     listening.py  the sockets: systemd's, or one of its own

@@ -4,7 +4,7 @@ request id   X-Request-ID where it is sane, else a new one; in the reply, the lo
              daemon's log where it goes there
 Host         a name of the configuration, so that no other site's page reaches a local server
              by a name of its own (DNS rebinding); Origin, where a browser sends it, too
-caller       callers.py; what is for anybody is asked for by nobody, of any host
+caller       by the rule of callers.py; what is for anybody is asked for by nobody, of any host
 rate         so many requests a second of each caller
 patience     seconds in which a client has to take each piece
 """
@@ -15,18 +15,20 @@ import logging
 import re
 import secrets
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TypeAlias
 
 import trio
 
-from cucmweb.admission import Callers
-from cucmweb.callers import Arrival, NotLetIn
-from cucmweb.config import WebConfig, accepts_host
+from cucmd.job.request import OnBehalfOf
+from cucmweb.callers import Arrival, NotLetIn, caller_of
+from cucmweb.config import ProxySettings, WebConfig, accepts_host
 from cucmweb.exchange import AsgiReceive, AsgiSend, Disconnected, Message, Scope
 from cucmweb.operations import FOR_ANYBODY
 from cucmweb.problems import HttpProblem
+from cucmweb.token_file import TokenFile
 
 AsgiApplication: TypeAlias = Callable[[Scope, AsgiReceive, AsgiSend], Awaitable[None]]
 
@@ -108,6 +110,21 @@ def _not_let_in(refused: NotLetIn) -> HttpProblem:
     if refused.challenge:
         problem.headers["www-authenticate"] = refused.challenge
     return problem
+
+
+class Callers:
+    """Says who a request is of, by the tokens and the time of that moment."""
+
+    def __init__(self, tokens: TokenFile, proxy: ProxySettings) -> None:
+        self._tokens = tokens
+        self._proxy = proxy
+
+    def of(
+        self, client: tuple[str, int] | None, headers: Sequence[tuple[bytes, bytes]]
+    ) -> OnBehalfOf | None:
+        """Does what `callers.caller_of` does. `client` and `headers` are those of ASGI."""
+        arrival = Arrival(client[0] if client else None, headers)
+        return caller_of(arrival, self._tokens.tokens(), self._proxy, datetime.now(UTC))
 
 
 class RequestRates:

@@ -35,11 +35,10 @@ from cucmd.service import systemd
 from cucmd.service.log import set_up_logging
 from cucmtrio import open_client
 from cucmtrio.events import events
-from cucmweb.admission import Callers
 from cucmweb.application import Application
 from cucmweb.config import WebConfig, for_addresses, parse_listen
 from cucmweb.events import EventStreams
-from cucmweb.front import Front
+from cucmweb.front import Callers, Front
 from cucmweb.listening import open_sockets, written
 from cucmweb.places import DOWNLOADS
 from cucmweb.token_file import TokenFile

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from cucmweb.admission import Callers
 from cucmweb.callers import NotLetIn
 from cucmweb.config import accepts_host, for_addresses
+from cucmweb.front import Callers
 from cucmweb.token_file import TokenFile
 from rig.nginx import Proxy, configuration, needs_nginx, running_nginx
 from rig.varlink_peer import short_path
