@@ -46,14 +46,14 @@ _ENDING = re.compile(r"\.gzo?$")
 
 
 class Span(msgspec.Struct, frozen=True):
-    """What was asked for; None: from the beginning, or to the end."""
+    """Says what was asked for; None: from the beginning, or to the end."""
 
     since: datetime | None = None
     until: datetime | None = None
 
 
 class Clock(msgspec.Struct, frozen=True):
-    """The node's clock. `zone` None: not known. `ahead`: of ours."""
+    """Describes the node's clock. `zone` None: not known. `ahead`: of ours."""
 
     zone: tzinfo | None = None
     ahead: timedelta = timedelta()
@@ -79,7 +79,7 @@ class Trace(msgspec.Struct):
 
 
 class Paths:
-    """The paths of a collection: finds those that a file was got for."""
+    """Holds the paths of a collection, and finds those that a file was got for."""
 
     def __init__(self, paths: Sequence[str], *, recurs: bool = False) -> None:
         self._count = len(paths)
@@ -112,7 +112,7 @@ class Paths:
 
 
 class PathFound(msgspec.Struct, frozen=True):
-    """What has come of one path.
+    """Says what has come of one path.
 
     traces  None: no file
     longer  the `written_for` with which later files come; None: there are none
@@ -180,8 +180,8 @@ def trace_name(path: str) -> str:
 
 
 class Judged(msgspec.Struct, frozen=True):
-    """`begins`, `ends`: seconds of the window that are missing before and behind it, at least; 0:
-    none. `unclear`: cannot be told.
+    """Says how much of the window a trace lacks. `begins`, `ends`: seconds of it that are missing
+    before and behind the trace, at least; 0: none. `unclear`: cannot be told.
     """
 
     name: str

@@ -132,7 +132,7 @@ def _window(bounds: tuple[datetime, ...], shown: _Times, window: Span) -> str:
 
 
 class _Times:
-    """Moments of one text: with their dates, unless all are of one day."""
+    """Writes the moments of one text: with their dates, unless all are of one day."""
 
     def __init__(self, moments: Sequence[datetime], clock: Clock) -> None:
         one_day = len({moment.date() for moment in moments}) == 1

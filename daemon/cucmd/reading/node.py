@@ -1,4 +1,4 @@
-"""What the files of one node cover of the window: what a process does that reads its traces."""
+"""Says what the files of one node cover of the window, in a process that reads its traces."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def read_traces(channel: Channel) -> None:
 
 
 class NodeReading:
-    """What was found in the files of one node so far.
+    """Holds what was found in the files of one node so far.
 
     unread   how many could not be read
     came     position of a path -> the traces that its files are of

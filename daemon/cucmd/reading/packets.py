@@ -64,7 +64,7 @@ class NotPcap(Exception):
 
 
 class Pcap(msgspec.Struct, frozen=True):
-    """What the header of a capture says.
+    """Holds what the header of a capture says.
 
     order    the byte order, as struct writes it
     longest  bytes that are kept of a packet at most

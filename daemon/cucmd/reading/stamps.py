@@ -64,7 +64,7 @@ _ANY_LINE = re.compile(
 
 
 class Stamp(msgspec.Struct, frozen=True):
-    """A time as a file has it.
+    """Holds a time as a file has it.
 
     local    by the node's clock, without a zone
     offset   of the node's clock from UTC, in the header of a file or the line; None: not there
@@ -84,7 +84,7 @@ class Stamp(msgspec.Struct, frozen=True):
 
 
 class FirstStamp(msgspec.Struct, frozen=True):
-    """The first stamp of a file, and the format that all its lines have."""
+    """Holds the first stamp of a file, and the format that all its lines have."""
 
     stamp: Stamp
     form: str

@@ -29,7 +29,7 @@ MOST_TRACES = 200
 
 
 class Beginning(msgspec.Struct, frozen=True):
-    """What the beginning of a file shows: a first stamp, or, of an archive, its traces.
+    """Says what the beginning of a file shows: a first stamp, or, of an archive, its traces.
 
     Both None: no stamp that is known. `empty`: there is nothing in it. `unread`: it is gone, or
     cannot be read.
@@ -111,7 +111,7 @@ def trace_of(traces: dict[str, Trace], name: str) -> Trace | None:
 
 
 class Traces:
-    """What was found in the files of one node, or of one archive, so far.
+    """Holds what was found in the files of one node, or of one archive, so far.
 
     newest   of each trace the file with the last of the first stamps
     """

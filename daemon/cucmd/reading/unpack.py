@@ -79,7 +79,7 @@ def _decompress(member: zlib._Decompress, data: bytes) -> bytes:
 
 
 class TarMembers:
-    """The members of a tar, in their order. `whole`: its end was reached."""
+    """Reads the members of a tar, in their order. `whole`: its end was reached."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._source = Source(chunks)
