@@ -1,4 +1,4 @@
-"""What one login has received here, and what it may still receive. Safe from any thread.
+"""Counts what one login has received here, and what it may still receive. Safe from any thread.
 
 The daemon is told of every file; what of it outlives the login is the daemon's (`received.py`). The
 bytes that may come are granted by the daemon, some megabytes at a time, since quotas belong to
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 class ArrivingFile:
-    """A file while it arrives. `size`, in bytes, is changed by its upload alone."""
+    """Describes a file while it arrives. `size`, in bytes, is changed by its upload alone."""
 
     __slots__ = ("number", "size")
 

@@ -1,4 +1,4 @@
-"""One SSH connection to the receiver: its login, and the one SFTP session that it may open.
+"""Serves one SSH connection to the receiver: its login, and the one SFTP session that it may open.
 
 A right login opens one SFTP session in one folder. Every other request of SSH (a command, a shell,
 a PTY, forwarding of any kind) is refused, by asyncssh's defaults and the options in receiving.py.
@@ -55,7 +55,7 @@ def set_keepalive(peer: socket.socket) -> None:
 
 
 class Host(Protocol):
-    """What receives, as far as one connection needs it."""
+    """Is what receives, as far as one connection needs it."""
 
     @property
     def limits(self) -> ReceiverLimits: ...

@@ -1,4 +1,4 @@
-"""A target's folder on disk, without a way out of it. Synchronous: for threads.
+"""Opens what is in a target's folder on disk, and gives no way out of it. Synchronous: for threads.
 
 A process that receives can open nothing (`worker/confine.py`): the daemon makes and opens for it
 what its logins may have, and hands over the descriptors. So all that it can do to a file of another
@@ -100,7 +100,7 @@ def open_in(folder: Path, what: What, parts: Parts) -> int:
 
 
 class TargetFolder:
-    """One folder, open from the first use until `close`. Raises OSError throughout.
+    """Has one folder open, from the first use until `close`. Raises OSError throughout.
 
     ask: for a descriptor of what `Open` says, by what and path.
     """

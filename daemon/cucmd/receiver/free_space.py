@@ -16,8 +16,9 @@ _LOOK_EVERY = 16 * MIB  # of all uploads of a process, so that it costs little
 
 
 class FreeSpace:
-    """One for each process that receives. processes: so many fill the same disk, and none of them
-    writes more than its part of what is free before it looks again.
+    """Says whether the disk has room; there is one for each process that receives. processes: so
+    many fill the same disk, and none of them writes more than its part of what is free before it
+    looks again.
     """
 
     def __init__(self, min_bytes: int, min_ratio: float, processes: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""The receiver's own host keys: made once, kept for ever.
+"""Loads the receiver's own host keys, which are made once and kept for ever.
 
 A key that is there is never replaced. Nodes remember it by address and port, and a node that meets
 another one stalls (vos/NODES.md, section 5.3).

@@ -17,7 +17,7 @@ CREDIT = 16 * MIB
 
 
 class ReceiverLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What the receiver allows. Times in seconds, sizes in bytes."""
+    """Says what the receiver allows. Times in seconds, sizes in bytes."""
 
     # The greater of the two is the space on the disk that stays free.
     min_free_bytes: int = 1024 * MIB

@@ -1,4 +1,4 @@
-"""A one-time login in the process that receives for it: its connections, its sessions, its figures.
+"""Serves a one-time login in its process: its connections, its sessions, its figures.
 
 Used by the event loop, but for `end`.
 """
@@ -28,14 +28,14 @@ _FIGURES_EVERY = 0.2
 
 
 class Connected(Protocol):
-    """A connection, as far as a login has to do with it."""
+    """Is a connection, as far as a login has to do with it."""
 
     def abort(self) -> None: ...
 
 
 class ServedLogin:
-    """source: the address of its node, as `source_of` has it; "": unknown. ask: the daemon to open
-    something in the folder of a login: the login, what and path of `Open`.
+    """Serves a one-time login. source: the address of its node, as `source_of` has it; "": unknown.
+    ask: the daemon to open something in the folder of a login: the login, what and path of `Open`.
     """
 
     def __init__(

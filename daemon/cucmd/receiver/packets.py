@@ -62,18 +62,18 @@ class OpenFlag(IntEnum):
 
 
 class Malformed(Exception):
-    """Bytes that are not an SFTP packet."""
+    """What came is not an SFTP packet."""
 
 
 class Attributes(NamedTuple):
-    """What a client wants set; None where it says nothing."""
+    """Holds what a client wants set; None where it says nothing."""
 
     size: int | None = None
     times: tuple[int, int] | None = None  # access, modification; seconds
 
 
 class Attrs(NamedTuple):
-    """What a reply says of a file or folder."""
+    """Holds what a reply says of a file or folder."""
 
     size: int
     mode: int
@@ -117,7 +117,7 @@ class PacketBuffer:
 
 
 class Fields:
-    """The fields of one packet, read in order. Raises Malformed past the end."""
+    """Reads the fields of one packet, in order. Raises Malformed past the end."""
 
     def __init__(self, packet: memoryview) -> None:
         self._packet = packet

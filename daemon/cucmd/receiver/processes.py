@@ -1,4 +1,4 @@
-"""The daemon's side of one process that receives.
+"""Has one process receive: tells it of logins, and takes what it says of them.
 
 It is forked once there is a connection for it, and killed at the end, also where it does not
 answer. What it serves when it ends by itself is lost: `Seat.lost`.
@@ -74,7 +74,7 @@ _log = logging.getLogger(__name__)
 
 
 class Seat:
-    """A login in a process.
+    """Stands for a login in a process.
 
     folder: into which its files go. used: something was opened in it for that process. untold: new
     files of which that process has said nothing yet. gone: it is not known there any more, or was
@@ -107,7 +107,8 @@ class Seat:
 
 
 class Process:
-    """seats: of the logins that it knows. ends: once none of them may be used any more.
+    """Has one process receive. seats: of the logins that it knows. ends: once none of them may be
+    used any more.
 
     Nothing is said to one that has ended.
     """

@@ -1,4 +1,4 @@
-"""What a login has received, as the daemon knows it. No I/O.
+"""Holds what a login has received, as the daemon knows it. No I/O.
 
 It comes from processes that handle what strangers have made, so each frame is checked as if a
 stranger had made it: a wrong one raises `WrongFrame`.
@@ -45,7 +45,7 @@ _FEWER = "collect from fewer nodes at once"
 
 
 class FileCount:
-    """How many files of all logins together are not on record yet."""
+    """Counts the files of all logins together that are not on record yet."""
 
     def __init__(self) -> None:
         self.total = 0
@@ -174,7 +174,7 @@ class Received:
 
 
 class Side:
-    """What one process says of a login. figures: the last ones. over: it says nothing more."""
+    """Has what one process says of a login. figures: the last ones. over: it says nothing more."""
 
     def __init__(self, received: Received, limits: ReceiverLimits) -> None:
         self.figures = Figures(login="")

@@ -1,4 +1,4 @@
-"""A process that receives: what it does from its first frame to its end.
+"""Runs a process that receives, from its first frame to its end.
 
 Three kinds of threads:
 
@@ -123,7 +123,7 @@ def _leave() -> NoReturn:
 
 
 class Receiving:
-    """connections: those that are open, logged in or not."""
+    """Receives, in its process. connections: those that are open, logged in or not."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What the receiver refuses and cuts: counted, and said once a minute.
+"""Counts what the receiver refuses and cuts, and logs it once a minute.
 
 No peer decides how many lines it gets in the log. The first of a minute is a line, all others of
 that minute are one more, which sums them up. `service/log.py` cannot do that: the process that
@@ -38,7 +38,7 @@ class RefusalLog:
 
     @property
     def waiting(self) -> bool:
-        """Whether there is something to say, at the end of the minute."""
+        """Says whether there is something to say, at the end of the minute."""
         return self._said_at is not None
 
     def say(self) -> None:

@@ -1,4 +1,4 @@
-"""The replies to SFTP requests. Synchronous: one batch at a time, in a worker thread.
+"""Answers SFTP requests. Synchronous: one batch at a time, in a worker thread.
 
 Only what an OpenSSH `put` needs has an effect: make a directory, create a file, write it, set its
 times, close it, list and stat in the target's own folder. The rest is refused.
@@ -53,7 +53,7 @@ AnswerRequest = Callable[["RequestHandler", int, Fields], bytes]
 
 
 class Listing:
-    """An open directory handle: the entries that READDIR has not returned yet."""
+    """Is an open directory handle: has the entries that READDIR has not returned yet."""
 
     def __init__(self, entries: list[tuple[bytes, Attrs]]) -> None:
         self._entries = entries

@@ -1,4 +1,4 @@
-"""The SFTP server that nodes push their files to: open an upload target, watch it, close it.
+"""Runs the SFTP server that nodes push their files to: opens upload targets, and closes them.
 
 How a transfer goes. There is one target for each run of a node, with a login of its own that the
 node is told at its command line; the node's own sftp client then connects and pushes.
@@ -79,7 +79,7 @@ _log = logging.getLogger(__name__)
 
 
 class Receiver:
-    """The server while it runs. `address` and `port` are where it listens."""
+    """Is the server while it runs. `address` and `port` are where it listens."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""One SFTP session: from asyncssh's callbacks to a worker thread, and the replies back.
+"""Serves one SFTP session: from asyncssh's callbacks to a worker thread, and the replies back.
 
 The event loop only splits bytes into packets; every access to the disk is in a thread, one batch at
 a time, in the order in which the client sent the requests.
@@ -27,7 +27,7 @@ _PACKET_COST = 256
 
 
 class Target(Protocol):
-    """The login of a session, as far as the session needs it."""
+    """Is the login of a session, as far as the session needs it."""
 
     def touch(self) -> None:
         """A byte has come."""
@@ -43,7 +43,7 @@ class Target(Protocol):
 
 
 class Backlog:
-    """Bytes that wait for the disk, of all sessions of the process together."""
+    """Counts the bytes that wait for the disk, of all sessions of the process together."""
 
     def __init__(self, limits: ReceiverLimits) -> None:
         self.limits = limits

@@ -1,4 +1,4 @@
-"""One file while it arrives: written, counted, hashed, closed. Synchronous: for worker threads.
+"""Writes, counts, hashes and closes one file that arrives. Synchronous: for worker threads.
 
 A file counts as closed only if the client closed it and everything before that worked, the fsync
 included. If anything else ends it, it stays on disk and does not count as closed.
@@ -42,7 +42,7 @@ _IN_ORDER = "the node's SFTP client must write its files more or less in order"
 
 
 class Upload:
-    """An open handle. Owns the descriptor from the moment it is made.
+    """Is an open handle. Owns the descriptor from the moment it is made.
 
     `sync_name`: makes the file's name durable, as fsync does its bytes.
     """

@@ -1,4 +1,4 @@
-"""An upload target: a random one-time login, the folder that it gives access to, and its files.
+"""Is an upload target: a random one-time login, the folder that it gives access to, and its files.
 
 The login is valid from the opening of the target until `revoke`, and no write begins after that. A
 write that is in the kernel at that moment, of one block at most, is the last.
@@ -59,12 +59,12 @@ class UploadTarget:
 
     @property
     def files_received(self) -> int:
-        """Files that the client closed."""
+        """Counts the files that the client closed."""
         return self.received.files_received
 
     @property
     def bytes_received(self) -> int:
-        """Bytes of payload so far, of closed files and of others."""
+        """Counts the bytes of payload so far, of closed files and of others."""
         return self.received.bytes_received
 
     @property
