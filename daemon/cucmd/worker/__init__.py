@@ -1,4 +1,4 @@
-"""Processes for bytes that a node or a stranger has made.
+"""Has processes handle bytes that a node or a stranger has made.
 
     frames.py    PURE  what the daemon, the first process and those that it forks say to each other
     confine.py   what the kernel allows them

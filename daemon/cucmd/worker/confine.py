@@ -1,4 +1,4 @@
-"""What the kernel allows a process that handles what others have made.
+"""Has the kernel limit a process that handles what others have made.
 
 Nothing of it can be undone by the process, nor by what it forks or executes.
 """

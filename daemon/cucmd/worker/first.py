@@ -1,4 +1,4 @@
-"""The first process: imports what the others need, and forks them. It has one thread.
+"""Runs the first process, which imports what the others need, and forks them. It has one thread.
 
     python -m cucmd.worker.first DESCRIPTOR DAEMON FOLDER ROLE=MODULE:FUNCTION ...
 
@@ -216,8 +216,9 @@ class First:
         *,
         accepted: socket.socket | None = None,
     ) -> None:
-        """`accepted`: the connection for which it is forked. It comes by the door, as all do: one
-        that the process had twice would stay open after its close.
+        """Forks what was asked for, and says so. `accepted`: the connection for which it is forked.
+        It comes by the door, as all do: one that the process had twice would stay open after its
+        close.
         """
         parent, pid = os.getpid(), 0
         ours, door = None, None

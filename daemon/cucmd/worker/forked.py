@@ -1,4 +1,4 @@
-"""A process that was forked: its end of the channel to the daemon. It blocks, as is plain there."""
+"""Gives a forked process its end of the channel to the daemon. It blocks, as is plain there."""
 
 from __future__ import annotations
 

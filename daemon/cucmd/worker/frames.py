@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class ProcessLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What the kernel allows one process. Bytes and seconds; a file size of 0: it writes nothing.
+    """Limits one process, by the kernel. Bytes and seconds; a file size of 0: it writes nothing.
 
     Of the processor time the process is told at `seconds`, and it is killed soon after that.
     `processes` counts threads too, and all that its user runs anywhere. `NO_LIMIT`: so many as
@@ -148,14 +148,14 @@ class TracesRead(msgspec.Struct, frozen=True, tag=True):
 
 
 class CountPackets(msgspec.Struct, frozen=True, tag=True):
-    """Answered by a `PacketCount`. most: packets that are counted."""
+    """Asks for a `PacketCount`. most: packets that are counted."""
 
     path: str
     most: int
 
 
 class ReadToEnd(msgspec.Struct, frozen=True, tag=True):
-    """Answered by a `FileRead`. archive: it is one, or is to be one; else perhaps a gzip."""
+    """Asks for a `FileRead`. archive: it is one, or is to be one; else perhaps a gzip."""
 
     path: str
     archive: bool
@@ -169,7 +169,7 @@ class ParseAnswer(msgspec.Struct, frozen=True, tag=True):
 
 
 class AnswerParsed(msgspec.Struct, frozen=True, tag=True):
-    """said: what that function has returned, packed."""
+    """Answers `ParseAnswer`. said: what that function has returned, packed."""
 
     said: msgspec.Raw
 

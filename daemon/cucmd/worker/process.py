@@ -1,4 +1,4 @@
-"""A process that was forked, as the daemon talks to it."""
+"""Lets the daemon talk to a process that was forked."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class WorkerEnded(Exception):
 
 
 class Forking:
-    """A process that was asked for. `answer`: its pidfd, or why there is none."""
+    """Stands for a process that was asked for. `answer`: its pidfd, or why there is none."""
 
     def __init__(self) -> None:
         self.answered = trio.Event()
@@ -47,7 +47,7 @@ class Forking:
 
 
 class Worker:
-    """A process that was forked, as the daemon talks to it. Raises `WorkerEnded` throughout."""
+    """Talks to a process that was forked. Raises `WorkerEnded` throughout."""
 
     def __init__(self, number: int, channel: socket.socket, asked: Forking, seconds: int) -> None:
         self.number = number

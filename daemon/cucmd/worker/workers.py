@@ -1,4 +1,4 @@
-"""The daemon's side: keeps the first process, and has one forked for each piece of work."""
+"""Keeps the first process for the daemon, and has one forked for each piece of work."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ async def open_workers(
 
 
 class Workers:
-    """Made by `open_workers`.
+    """Has the first process fork others. `open_workers` makes it.
 
     folder: below which files may be read. roles: name -> "module:function".
     confined: whether the kernel confines them; None: not known yet.
