@@ -88,7 +88,7 @@ class Files(AskedWork, frozen=True):
 
 
 class Estimate(AskedWork, frozen=True):
-    """The nodes are asked for the sizes of what would be collected, and nothing is.
+    """Asks the nodes for the sizes of what would be collected, and collects nothing.
     only, added_paths and written_for are as in Start.
     """
 
@@ -99,35 +99,33 @@ class Estimate(AskedWork, frozen=True):
 
 
 class Commands(AskedWork, frozen=True):
-    """Commands that only read, which are run one after the other on each node, such as "show
-    status"; up to 20. timeouts.command is for each of them; else each has its own time. Only
-    whole forms of a fixed list are taken, which read and change nothing; an error names those
-    that are near.
+    """Runs commands that only read, one after the other on each node, such as "show status"; up to
+    20. timeouts.command is for each of them; else each has its own time. Only whole forms of a
+    fixed list are taken, which read and change nothing; an error names those that are near.
     """
 
     lines: tuple[str, ...]
 
 
 class Checks(AskedWork, frozen=True):
-    """Whether a collection from each node can be expected to work: the daemon connects, logs in,
-    and runs "show status", "show version active" and "show network cluster". receiver: one
-    small file is got too, which proves that the node reaches the receiver. A node fails as in
-    a collection; what it has shown before that is in its field checked, and what is not as it
-    should be, and fails no collection, in its notes.
+    """Looks whether a collection from each node can be expected to work: the daemon connects, logs
+    in, and runs "show status", "show version active" and "show network cluster". receiver: one
+    small file is got too, which proves that the node reaches the receiver. A node fails as in a
+    collection; what it has shown before that is in its field checked, and what is not as it should
+    be, and fails no collection, in its notes.
     """
 
     receiver: bool | None = None
 
 
 class Packets(AskedWork, frozen=True):
-    """Packets on all nodes at the same time; the files are collected. A node whose logging
-    partition is nearly full is left out, since a capture there can cost it its traces; so is
-    one that is not ready within 90 s of the first. host is an IPv4 address. count: packets of
-    a node after which its capture ends, at most 100000. size: bytes that are kept of a packet;
-    absent: all. duration: seconds after which the daemon ends it, 1 to 1200, 60 if it is
-    absent. More nodes than concurrency, or the limit of the configuration without it, are
-    refused. delete: the files of this job are removed from a node once they are safe here, and
-    nothing else.
+    """Captures packets on all nodes at the same time; the files are collected. A node whose logging
+    partition is nearly full is left out, since a capture there can cost it its traces; so is one
+    that is not ready within 90 s of the first. host is an IPv4 address. count: packets of a node
+    after which its capture ends, at most 100000. size: bytes that are kept of a packet; absent:
+    all. duration: seconds after which the daemon ends it, 1 to 1200, 60 if it is absent. More nodes
+    than concurrency, or the limit of the configuration without it, are refused. delete: the files
+    of this job are removed from a node once they are safe here, and nothing else.
     """
 
     interface: str | None = None
@@ -140,18 +138,18 @@ class Packets(AskedWork, frozen=True):
 
 
 class Discovery(AskedWork, frozen=True):
-    """Which nodes the cluster has, as one node says: of nodes there is one, or a cluster of the
-    configuration, which means its publisher. What was found is in the node of the job, and is
-    kept as the last of that node.
+    """Asks one node which nodes its cluster has: of nodes there is one, or a cluster of the
+    configuration, which means its publisher. What was found is in the node of the job, and is kept
+    as the last of that node.
     """
 
     one_node = True
 
 
 class HealthChecks(AskedWork, frozen=True):
-    """Whether nodes are well: each runs commands that only read, whose output is kept, and each
-    check says what is good, to be looked at, or bad. only has the names of checks; the others are
-    left out. What was found is in the node's field health, also where the node has failed. The
+    """Looks whether nodes are well: each runs commands that only read, whose output is kept, and
+    each check says what is good, to be looked at, or bad. only has the names of checks; the others
+    are left out. What was found is in the node's field health, also where the node has failed. The
     limits are those of the configuration.
     """
 
@@ -159,11 +157,11 @@ class HealthChecks(AskedWork, frozen=True):
 
 
 class Tail(AskedWork, frozen=True):
-    """A file below activelog, on all nodes, while it grows; what is printed of it is kept as the
-    output of a command is, and Output with follow has it as it comes. recent: path is a folder,
-    and its newest file is meant. regexp: only lines in which it is found; one word. duration:
-    seconds after which the daemon ends it, 1 to 1800, 1200 if it is absent; Stop ends it before.
-    Of a node 64 MiB are kept at most. More nodes than concurrency, or the limit of the
+    """Follows a file below activelog, on all nodes, while it grows; what is printed of it is kept
+    as the output of a command is, and Output with follow has it as it comes. recent: path is a
+    folder, and its newest file is meant. regexp: only lines in which it is found; one word.
+    duration: seconds after which the daemon ends it, 1 to 1800, 1200 if it is absent; Stop ends it
+    before. Of a node 64 MiB are kept at most. More nodes than concurrency, or the limit of the
     configuration without it, are refused.
     """
 

@@ -23,8 +23,8 @@ def may_still_run(names: Sequence[str]) -> str:
 
 
 class CaptureSettings(msgspec.Struct, frozen=True):
-    """What a job was asked to capture. name: of the file on the nodes, without a dot: of this job
-    and no other. host, an IPv4 address, and port: only packets from or to these; absent: all.
+    """Says what a job was asked to capture. name: of the file on the nodes, without a dot: of this
+    job and no other. host, an IPv4 address, and port: only packets from or to these; absent: all.
     count: packets of a node after which its capture ends by itself. size: bytes that are kept of a
     packet; absent: all. duration: seconds after which the daemon ends it. delete: the file is
     removed from a node once it is safe here.

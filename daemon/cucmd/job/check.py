@@ -13,7 +13,7 @@ from cucmd.job.kind import Kind, Result
 
 
 class Checked(Result, frozen=True):
-    """What a check has seen on a node, in the order of the steps.
+    """Says what a check has seen on a node, in the order of the steps.
 
     reachable      a TCP connection was opened
     host_key       known, new (no key was known before, this one is remembered now), changed,

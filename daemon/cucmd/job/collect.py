@@ -91,7 +91,7 @@ def _rfc3339(time: datetime | None) -> str | None:
 
 
 class PathSize(msgspec.Struct, frozen=True):
-    """What a node has announced for one path: files, and bytes before compression."""
+    """Says what a node has announced for one path: files, and bytes before compression."""
 
     path: str
     files: int
@@ -99,10 +99,10 @@ class PathSize(msgspec.Struct, frozen=True):
 
 
 class Sizes(Result, frozen=True):
-    """What a dry run has found on a node. room: bytes that the disk had room for, if it said so.
-    fits: whether all of it is within disk and quotas, with what counts against the job's quota of
-    the nodes that were asked before it; absent: it is not known, since the node packs it. why: why
-    it does not fit, or is not known to. seconds: for the transfer, as fast as the node has sent
+    """Says what a dry run has found on a node. room: bytes that the disk had room for, if it said
+    so. fits: whether all of it is within disk and quotas, with what counts against the job's quota
+    of the nodes that were asked before it; absent: it is not known, since the node packs it. why:
+    why it does not fit, or is not known to. seconds: for the transfer, as fast as the node has sent
     last; absent: that is not known, or how much will come, since the node packs it.
     """
 

@@ -10,8 +10,8 @@ MOST_GAPS = 20
 
 
 class Gap(msgspec.Struct, frozen=True):
-    """What is not there of the window on one path of a collection, by the time stamps in its files.
-    missing: "all": no file came; "begin", "end": the files begin later, or end earlier.
+    """Says what is not there of the window on one path of a collection, by the time stamps in its
+    files. missing: "all": no file came; "begin", "end": the files begin later, or end earlier.
     written_for: with which the node would be asked for later files; absent: there are none.
     seconds: of the window that are missing, at least; absent: no file came. at: when the files
     begin or end, by the node's clock as it is set; absent: it can be more than one moment. trace:

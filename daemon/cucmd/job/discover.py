@@ -24,13 +24,13 @@ class Member(msgspec.Struct, frozen=True):
 
     @property
     def about(self) -> str:
-        """Its role and product, and what is wrong with it."""
+        """Says its role and product, and what is wrong with it."""
         words = (self.role, self.product, self.unauthenticated)
         return ", ".join(word for word in words if word)
 
 
 class Found(Result, frozen=True):
-    """What a discovery has found. version: of the node that was asked. unread: lines about the
+    """Says what a discovery has found. version: of the node that was asked. unread: lines about the
     cluster in no known form, masked, some of them if they are many.
     """
 

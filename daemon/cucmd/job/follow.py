@@ -28,7 +28,7 @@ class Follow(Kind, frozen=True, tag="follow"):
 
     @property
     def line(self) -> str:
-        """What is typed. `vos.parse_tail` checks it."""
+        """Returns what is typed. `vos.parse_tail` checks it."""
         words = ["file tail activelog", self.path]
         words += ["recent"] if self.recent else []
         words += ["regexp", self.regexp] if self.regexp is not None else []

@@ -58,8 +58,8 @@ class Thresholds(Struct, frozen=True):
 
 
 class Finding(Struct, frozen=True, omit_defaults=True):
-    """What one check has found on a node. state is good, look (at it), bad, or unread; says has the
-    figure, hint what to do.
+    """Says what one check has found on a node. state is good, look (at it), bad, or unread; says
+    has the figure, hint what to do.
     """
 
     check: str
@@ -73,7 +73,7 @@ class Finding(Struct, frozen=True, omit_defaults=True):
 
 
 class Health(Result, frozen=True, omit_defaults=True):
-    """What was found on a node, in the order of the checks; those that were not reached are
+    """Says what was found on a node, in the order of the checks; those that were not reached are
     missing. clock_ahead is in seconds; negative: behind. clock_within is how many it may be off, or
     apart from others. named has the addresses of the nodes of its cluster, as it says itself, the
     publisher first; role and address are its own in that table.

@@ -116,12 +116,12 @@ class Job(msgspec.Struct, frozen=True):
 
     @property
     def kind(self) -> str:
-        """Which kind of work it does: the tag of `work`."""
+        """Says which kind of work it does: the tag of `work`."""
         return kind_of(self.work)
 
     @property
     def bytes_counted(self) -> int:
-        """What counts against its quota: as a rule what has come since it was tried last."""
+        """Returns what counts against its quota: as a rule what came since it was tried last."""
         return sum(
             self.work.counted(
                 node.bytes_received,
@@ -133,7 +133,7 @@ class Job(msgspec.Struct, frozen=True):
 
     @property
     def goes_on(self) -> bool:
-        """Whether it goes on after a restart."""
+        """Says whether it goes on after a restart."""
         return self.resumable and self.work.repeatable
 
     @property

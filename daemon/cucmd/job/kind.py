@@ -79,7 +79,7 @@ class Kind(msgspec.Struct, frozen=True):
 
     @property
     def commands_kept(self) -> tuple[str, ...]:
-        """The commands whose output is kept, whatever else is done."""
+        """Returns the commands whose output is kept, whatever else is done."""
         return ()
 
     def output_of(self, number: int) -> str:
@@ -91,7 +91,7 @@ class Kind(msgspec.Struct, frozen=True):
 
     @property
     def lasts(self) -> float:
-        """The seconds that it takes on each node at least."""
+        """Returns the seconds that it takes on each node at least."""
         return 0.0
 
     def shown(self) -> dict[str, Any]:

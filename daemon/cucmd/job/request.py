@@ -19,6 +19,6 @@ class OnBehalfOf(Struct, frozen=True):
 
 
 class Request(Struct, frozen=True, kw_only=True):
-    """What the parameters of every method have."""
+    """Holds what the parameters of every method have."""
 
     on_behalf_of: OnBehalfOf | None = None
