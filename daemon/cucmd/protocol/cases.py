@@ -12,11 +12,11 @@ from cucmd.protocol.jobs import JobSummary
 
 
 class CommandOutput(Struct, frozen=True):
-    """A piece of what a command has printed on a node. number is that of the command in its job,
-    from 1. ended: it was the last piece. complete: the command has come to its end on the
-    node. parsed has the fields that were read of it, with the last piece, where the daemon can
-    read such an answer: lines in no known form are in its field others. unparsed says why there
-    is no parsed where such an answer can be read, and this one was not.
+    """Holds a piece of what a command has printed on a node. number is that of the command in its
+    job, from 1. ended: it was the last piece. complete: the command has come to its end on the
+    node. parsed has the fields that were read of it, with the last piece, where the daemon can read
+    such an answer: lines in no known form are in its field others. unparsed says why there is no
+    parsed where such an answer can be read, and this one was not.
     """
 
     node: str
@@ -47,10 +47,10 @@ class OutputReply(Struct, frozen=True):
 
 
 class File(Struct, frozen=True):
-    """One received file. path is as the node named it, or output/NNN-COMMAND.txt of what a
-    command has printed; an export has it below a folder for the node. exported says whether an
-    export has it: it is complete, and of the attempt that succeeded. modified is the time
-    stamp that the node gave it.
+    """Describes one received file. path is as the node named it, or output/NNN-COMMAND.txt of what
+    a command has printed; an export has it below a folder for the node. exported says whether an
+    export has it: it is complete, and of the attempt that succeeded. modified is the time stamp
+    that the node gave it.
     """
 
     node: str
@@ -113,11 +113,11 @@ class ExportReply(Struct, frozen=True):
 
 
 class ExportedFile(Struct, frozen=True, omit_defaults=True):
-    """A file of an export with descriptors. name is that in the export: as the node named it, but
-    %XX for each byte that is not in a name everywhere. raw_name, of an earlier daemon: its bytes,
-    in base64, where they are no UTF-8. modified: seconds since 1970. sha256: of the size bytes that
-    were received; absent where it is not known, and of transcripts and documents. wrong: only with
-    verify, why there is no descriptor.
+    """Describes a file of an export with descriptors. name is that in the export: as the node named
+    it, but %XX for each byte that is not in a name everywhere. raw_name, of an earlier daemon: its
+    bytes, in base64, where they are no UTF-8. modified: seconds since 1970. sha256: of the size
+    bytes that were received; absent where it is not known, and of transcripts and documents. wrong:
+    only with verify, why there is no descriptor.
     """
 
     name: str
@@ -137,7 +137,7 @@ class ExportedFile(Struct, frozen=True, omit_defaults=True):
 
 
 class ExportedFiles(Struct, frozen=True):
-    """What comes in one batch of an export with descriptors: one for each of files that is not
+    """Says which descriptors come in one batch of an export: one for each of files that is not
     wrong, in their order. They are open for reading. documents come before all files, and only in
     the first batch: their contents, one after the other, follow it.
     """
@@ -147,7 +147,7 @@ class ExportedFiles(Struct, frozen=True):
 
 
 class WrongFile(Struct, frozen=True):
-    """A file that is gone, or is not as it was received."""
+    """Names a file that is gone, or is not as it was received."""
 
     node: str
     path: str

@@ -8,7 +8,7 @@ from cucmd.protocol.jobs import Failure
 
 
 class _OfCall(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """An error of a call that has an id: `request_id` is that of the call."""
+    """Is an error of a call that has an id: `request_id` is that of the call."""
 
     request_id: str | None = None
 

@@ -1,4 +1,4 @@
-"""What travels about jobs: as they are, in full and in lists, and as they change.
+"""Declares what travels about jobs: as they are, in full and in lists, and as they change.
 
 `Collection`, `Timeouts`, `Node`, `Job` and `JobSummary` are as version 0.1.0 has them, whose client
 is strict in the first two; what came later is optional. What a job is asked (`StartRequest`) and
@@ -145,8 +145,8 @@ class JobSummary(Struct, frozen=True):
 
 
 class JobChange(Struct, frozen=True):
-    """What a change of a job has changed: nodes are those that differ, or all of them where it is
-    the first change of the job in a watch of all jobs, or where the one before was long after
+    """Says what a change of a job has changed: nodes are those that differ, or all of them where it
+    is the first change of the job in a watch of all jobs, or where the one before was long after
     its end.
     """
 

@@ -12,9 +12,9 @@ from cucmd.job.request import Request
 
 
 class Cluster(Struct, frozen=True):
-    """A cluster of the configuration; without a name one that is known by a discovery only. asked
-    is the node that has named the nodes last, in the job of that id; version is that of this
-    node.
+    """Describes a cluster of the configuration; without a name one that is known by a discovery
+    only. asked is the node that has named the nodes last, in the job of that id; version is that of
+    this node.
     """
 
     nodes_total: int
@@ -44,7 +44,7 @@ class ClustersReply(Struct, frozen=True):
 
 
 class Profile(Struct, frozen=True):
-    """What is collected for a kind of trouble. products are those that it fits; absent: any.
+    """Says what is collected for a kind of trouble. products are those that it fits; absent: any.
     leaves_out is what a person may expect in it and does not get, with where that is.
     """
 
@@ -77,8 +77,8 @@ class ProfilesReply(Struct, frozen=True):
 
 
 class Credential(Struct, frozen=True):
-    """The name of a login that the daemon was given. If it is tied, it is sent only to these
-    nodes, and to those of these clusters.
+    """Names a login that the daemon was given. If it is tied, it is sent only to these nodes, and
+    to those of these clusters.
     """
 
     name: str
@@ -96,8 +96,8 @@ class CredentialsReply(Struct, frozen=True):
 
 
 class HostKey(Struct, frozen=True):
-    """A key by which a node is known. fingerprint is as ssh shows it, "SHA256:...";
-    line is the line of known_hosts.
+    """Holds a key by which a node is known. fingerprint is as ssh shows it, "SHA256:..."; line is
+    the line of known_hosts.
     """
 
     node: str
@@ -146,8 +146,8 @@ class ReloadReply(Struct, frozen=True):
 
 
 class Difference(Struct, frozen=True):
-    """A setting that differs between what the daemon runs with and its file: the values as TOML,
-    absent where there is none. needs is what brings that of the file in.
+    """Names a setting that differs between what the daemon runs with and its file: the values as
+    TOML, absent where there is none. needs is what brings that of the file in.
     """
 
     name: str

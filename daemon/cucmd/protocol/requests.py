@@ -1,4 +1,4 @@
-"""What is asked about jobs, and the reply that holds none.
+"""Declares what is asked about jobs, and the reply that holds none.
 
 What a job is asked (`StartRequest`) is in job/work.py. Apart from jobs.py, since a client that
 cancels a job needs no struct of one.
