@@ -29,7 +29,7 @@ AsWhom: TypeAlias = Callable[[Caller, Method, Request], Caller]
 def jobs_interface(
     jobs: Jobs, cases: Cases, keys: HostKeyMethods, knowledge: Knowledge, as_whom: AsWhom
 ) -> Interface:
-    """`as_whom`: as in `Interface`, by who may speak for others."""
+    """Returns the interface. `as_whom`: as in `Interface`, by who may speak for others."""
     methods = (
         Method("Start", StartRequest, calls.StartReply, jobs.start, effect=True),
         Method("Status", asked.StatusRequest, calls.JobReply, jobs.status),
