@@ -1,4 +1,4 @@
-"""What becomes of a job that has ended: its files are listed, exported, checked.
+"""Lists, exports, checks and deletes the files of jobs that have ended.
 
     files.py      the files of a job: a page at a time, which of them count, their removal
     verify.py     the files on disk, compared with their checksums

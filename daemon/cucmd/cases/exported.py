@@ -154,7 +154,7 @@ class WantedFile(msgspec.Struct, frozen=True):
 
 
 class OpenedFile(msgspec.Struct, frozen=True):
-    """`descriptor`, or `wrong`: why there is none."""
+    """Has `descriptor`, or `wrong`: why there is none."""
 
     wanted: WantedFile
     descriptor: int | None
