@@ -110,7 +110,7 @@ class ReceiverSettings(Struct, frozen=True):
 
     @property
     def listen_address(self) -> tuple[str, int]:
-        """(host, port); port 0 is any free one."""
+        """Returns (host, port); port 0 is any free one."""
         host, port = split_address(self.listen)
         assert port is not None, "checked when it was loaded"
         return host, port
@@ -136,7 +136,7 @@ class CredentialUse(Struct, frozen=True, dict=True):
 
     @cached_property
     def _keys(self) -> frozenset[tuple[str, int]]:
-        """Once for all nodes of a job, which may be a thousand."""
+        """Makes the keys of `nodes` once for all nodes of a job, which may be a thousand."""
         return frozenset(node_key(*parse_node(node)) for node in self.nodes)
 
 
@@ -186,7 +186,7 @@ class Config(Struct, frozen=True, dict=True):
 
     @property
     def receiver_is_legacy(self) -> bool:
-        """Whether the receiver offers the old algorithms: it does if any cluster needs them.
+        """Says whether the receiver offers the old algorithms: it does if any cluster needs them.
 
         The receiver is one for all nodes, and knows only after the key exchange which node came.
         """

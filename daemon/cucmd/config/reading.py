@@ -58,7 +58,7 @@ class Reader:
 
     @property
     def origin(self) -> str:
-        """Which file was read, as one line for the log."""
+        """Says which file was read, as one line for the log."""
         if not self._looked_for:
             return f"configuration from {str(Path(self._file).absolute())!a}"
         there = "there is neither " if len(self._looked_for) > 1 else "there is no "
