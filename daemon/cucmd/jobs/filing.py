@@ -79,7 +79,7 @@ class Filing:
 
     @property
     def recorded(self) -> bool:
-        """Whether every file is on record. Meaningful while no call is under way."""
+        """Says whether every file is on record. Meaningful while no call is under way."""
         return not self._unsaved and not self._unlisted
 
     async def put_on_record(self, files: Sequence[ReceivedFile] = ()) -> None:

@@ -133,7 +133,9 @@ class HoldBack:
 
 
 class _LoginTries:
-    """asked: nodes that were contacted and have not ended, in that order.
+    """Holds the tries of one login.
+
+    asked: nodes that were contacted and have not ended, in that order.
     sent: those to which the password was sent. A node stands there twice if it was sent to it in
         two attempts.
     not_sent: those that came so far after two had failed.

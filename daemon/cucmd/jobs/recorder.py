@@ -81,7 +81,7 @@ class Recorder:
 
     @property
     def over(self) -> bool:
-        """Whether `run` has ended, so that no state is saved any more."""
+        """Says whether `run` has ended, so that no state is saved any more."""
         return self._over
 
     @property

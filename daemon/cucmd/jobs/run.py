@@ -282,7 +282,7 @@ class JobRun:
 
     @property
     def recorded(self) -> bool:
-        """Whether all received files are on record. Meaningful once `over` is set."""
+        """Says whether all received files are on record. Meaningful once `over` is set."""
         return self._all_known and self._filing.recorded
 
     # State

@@ -1,5 +1,5 @@
-"""What nodes share that work together: they begin at the same moment, and one call ends all. What
-need not begin at the same moment does not call `begin`.
+"""Lets nodes work together: they begin at the same moment, and one call ends all. What need not
+begin at the same moment does not call `begin`.
 
 Nobody waits for a node that cannot come any more. A node leaves when its work ends, however that
 ends; one that was cancelled before it began leaves too.
