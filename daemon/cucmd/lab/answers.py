@@ -342,8 +342,8 @@ def file_search(
 
 
 def file_list(entries: Sequence[ListEntry], zone: tzinfo, *, detail: bool) -> list[str]:
-    """Columns as in vos/NODES.md, section 6.1: with `detail` the name starts in column 35, else at
-    0 and 40.
+    """Returns the columns as in vos/NODES.md, section 6.1: with `detail` the name starts in column
+    35, else at 0 and 40.
     """
     folders = sum(entry.size is None for entry in entries)
     footer = texts.LIST_FOOTER.format(directories=folders, files=len(entries) - folders)

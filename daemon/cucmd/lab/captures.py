@@ -155,7 +155,7 @@ class Traffic(msgspec.Struct, frozen=True):
 
     @property
     def _taken(self) -> float:
-        """Packets that are taken, a second."""
+        """Returns how many packets are taken, a second."""
         return self.rate * len(self._chosen) / len(FLOWS)
 
     def count_within(self, seconds: float) -> int:
@@ -228,7 +228,7 @@ class LabCapture:
 
     @property
     def seconds_to_its_end(self) -> float | None:
-        """Seconds from its beginning until it has all packets that it may have; None: never."""
+        """Returns the seconds from its beginning to all packets that it may have; None: never."""
         return self._traffic.seconds_until(self._count)
 
     def end(self, *, full: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""The simulated node as SFTP client: it logs in to the receiver and pushes files.
+"""Logs in to the receiver as the SFTP client of a simulated node, and pushes files.
 
 When `Push.run` has ended, the connection to the receiver is closed. If it was cancelled, the
 connection was cut.

@@ -1,4 +1,4 @@
-"""One simulated node at TCP and SSH: accepts connections, checks logins, opens terminals.
+"""Runs one simulated node at TCP and SSH: accepts connections, checks logins, opens terminals.
 
 Every accepted connection is counted when it is accepted and when it is closed. The counters tell
 apart an orderly close by the client, any other close by it, and a cut by the node.
