@@ -207,7 +207,7 @@ class NodeSession:
 
     @property
     def output(self) -> tuple[str, ...]:
-        """What has come so far of the command that `run` has sent. Not masked."""
+        """Returns what has come so far of the command that `run` has sent. Not masked."""
         return self._cli.output
 
     def decline(self) -> None:
@@ -374,7 +374,7 @@ class RateLimit:
 
     @property
     def reached(self) -> bool:
-        """Whether more may be read only later."""
+        """Says whether more may be read only later."""
         return self._full_at - BURST / RATE > trio.current_time()
 
     async def wait(self) -> None:

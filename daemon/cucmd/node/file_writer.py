@@ -69,7 +69,7 @@ class FileWriter:
 
     @property
     def waiting(self) -> int:
-        """Bytes of memory, about, that are taken by what is not written yet."""
+        """Returns the bytes of memory, about, that are taken by what is not written yet."""
         return self._given - self._written
 
     def append(self, file: AppendedFile, data: bytes) -> None:

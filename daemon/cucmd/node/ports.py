@@ -38,11 +38,11 @@ class Shell(Protocol):
 
     @property
     def local_address(self) -> str:
-        """Our own address on the connection to the node."""
+        """Returns our own address on the connection to the node."""
 
     @property
     def peer_address(self) -> str:
-        """The node's; "" where it has reset the connection."""
+        """Returns the address of the node; "" where it has reset the connection."""
 
     async def receive(self) -> bytes:
         """Waits for the next bytes from the node; b"" once it has closed.
@@ -52,7 +52,7 @@ class Shell(Protocol):
 
     @property
     def has_come(self) -> bool:
-        """Whether something has come that `receive` has not returned, read by the loop or not."""
+        """Says whether there is more than `receive` has returned, read by the loop or not."""
 
     async def send(self, data: bytes) -> None:
         """Waits while the node does not read. Raises `NodeFailed` (connection_lost)."""
@@ -267,7 +267,7 @@ class Retry(msgspec.Struct, frozen=True):
 
 
 class Together(Protocol):
-    """What nodes share that work together: they begin at the same moment, and one call ends all.
+    """Lets nodes work together: they begin at the same moment, and one call ends all.
 
     stopped: that call has come.
     spread: how many nodes have begun so far, and the seconds between the first and the last.
