@@ -41,7 +41,7 @@ class Place(msgspec.Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        """What `places` takes as `after`."""
+        """Returns what `places` takes as `after`."""
         return f"{_NAMED} {self.name}" if self.name is not None else f"{_ASKED} {self.asked[0]}"
 
 
