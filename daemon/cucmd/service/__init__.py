@@ -1,4 +1,4 @@
-"""The process: it opens everything from the bottom up and closes it in the opposite order.
+"""Runs the process: opens everything from the bottom up and closes it in the opposite order.
 
     daemon.py       the order in which the parts are opened; watchdog
     in_force.py     the configuration in force, what is derived from it, and a reload
