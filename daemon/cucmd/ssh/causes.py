@@ -217,7 +217,7 @@ def _offers(packet: bytes) -> dict[str, list[str]]:
 
 
 def _strings(data: bytes) -> Iterator[bytes]:
-    """Strings with four bytes of length before each, as long as they are whole."""
+    """Yields the strings with four bytes of length before each, as long as they are whole."""
     while len(data) >= 4:
         size = int.from_bytes(data[:4], "big")
         if len(data) < 4 + size:

@@ -49,7 +49,7 @@ class Inbox(asyncssh.SSHClientSession[bytes]):
 
     @property
     def has_come(self) -> bool:
-        """Whether `take` would not wait."""
+        """Says whether `take` would not wait."""
         return bool(self._chunks) or self._ended
 
     async def take(self) -> bytes:

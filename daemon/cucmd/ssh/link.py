@@ -333,7 +333,7 @@ class Link:
 
     @property
     def has_come(self) -> bool:
-        """Whether something has come, the end perhaps, that asyncio has not read yet."""
+        """Says whether something has come, the end perhaps, that asyncio has not read yet."""
         try:
             self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
