@@ -45,8 +45,9 @@ ORDER BY json_valid(detail) DESC, ended_after DESC, completed_at DESC, position 
 
 
 class BegunDeletion(NamedTuple):
-    """bytes: what the files of the job take. revision: of the job then; None: its files were being
-    deleted before, so that nothing has changed. job: as it is then; None: it cannot be read.
+    """Describes a deletion that has begun. bytes: what the files of the job take. revision: of the
+    job then; None: its files were being deleted before, so that nothing has changed. job: as it is
+    then; None: it cannot be read.
     """
 
     bytes: int

@@ -20,13 +20,13 @@ class StoreFailed(StoreError):
 
     @property
     def disk_full(self) -> bool:
-        """Whether the disk was full."""
+        """Says whether the disk was full."""
         code: int = getattr(self.__cause__, "sqlite_errorcode", 0)
         return code & 0xFF == sqlite3.SQLITE_FULL
 
     @property
     def damaged_row(self) -> bool:
-        """Whether the rows of one job are damaged. Other jobs can be read."""
+        """Says whether the rows of one job are damaged. Other jobs can be read."""
         return isinstance(self.__cause__, msgspec.MsgspecError)
 
 

@@ -166,7 +166,7 @@ class Store:
         return revision
 
     async def begun_deletions(self) -> tuple[str, ...]:
-        """Ids of the jobs of which files are left that are to be deleted, oldest first."""
+        """Returns ids of jobs of which files are left that are to be deleted, oldest first."""
         return await self._ids(deletions.BEGUN)
 
     async def load(self, job_id: str) -> Job | None:
@@ -196,7 +196,7 @@ class Store:
         return await self._reader.run(partial(tables.select_alike, job_id=job_id))
 
     async def find(self, prefix: str) -> tuple[str, ...]:
-        """Ids that begin with `prefix`, at most 3: that is enough to call it ambiguous."""
+        """Returns up to 3 ids that begin with `prefix`: that is enough to call it ambiguous."""
         if not prefix.isascii():
             return ()
         return await self._ids(tables.FIND, prefix, prefix + _LAST_CHARACTER)
@@ -258,7 +258,7 @@ class Store:
                 log.error("%s", problem)
 
     async def ended_but_open(self) -> tuple[str, ...]:
-        """Ids of jobs that have ended and are not closed (`close_job`), oldest first."""
+        """Returns ids of jobs that have ended and are not closed (`close_job`), oldest first."""
         return await self._ids(tables.ENDED_BUT_OPEN)
 
     async def _ids(self, statement: str, *parameters: object) -> tuple[str, ...]:
