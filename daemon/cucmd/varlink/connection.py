@@ -103,7 +103,7 @@ class _Permitted(msgspec.Struct, frozen=True):
 
     @property
     def lasting(self) -> bool:
-        """Whether it is carried out even if its caller has hung up."""
+        """Says whether it is carried out even if its caller has hung up."""
         return self.entry.method.effect or self.oneway
 
 

@@ -36,7 +36,7 @@ class Caller(msgspec.Struct, frozen=True):
 
     @property
     def for_log(self) -> dict[str, int]:
-        """The `extra` of a log record that this user has caused: a handler can limit these."""
+        """Returns the `extra` of a log record that this user caused: handlers can limit these."""
         return {"uid": self.uid}
 
 

@@ -75,7 +75,7 @@ class _User:
 
     @property
     def owed(self) -> float:
-        """Seconds until it is free."""
+        """Returns the seconds until it is free."""
         return self.free_at - trio.current_time()
 
     @property

@@ -1,4 +1,4 @@
-"""A server: accepts connections and serves each in its own task, within the limits of its user.
+"""Accepts connections and serves each in its own task, within the limits of its user.
 
 Nothing that a peer does ends the server; only its own cancellation does. Of a peer is believed what
 the kernel says: its credentials when it connected, and that it has hung up.
