@@ -108,7 +108,7 @@ class Answer:
 
     @property
     def is_missing(self) -> bool:
-        """Whether a prompt that comes now means that the node has not what a login needs."""
+        """Says whether a prompt that comes now means that the node has not what a login needs."""
         if self.is_due or self.met_prompt:
             return self.ask in _NEEDED
         return self._standing is Standing.IN_DOUBT
@@ -169,7 +169,8 @@ class Answer:
 
 
 class Answers:
-    """`receiver`: where the node is to push. None: nowhere, only the sizes are wanted.
+    """Answers a node's questions. `receiver`: where the node is to push. None: nowhere, only the
+    sizes are wanted.
 
     last_asked  the question that was answered last, or ""
     """

@@ -99,7 +99,7 @@ class Cli:
 
     @property
     def quiet_after(self) -> float | None:
-        """Seconds of silence after which `quiet` must be called, or None if it need not be."""
+        """Returns the seconds of silence after which `quiet` must be called; None: it need not."""
         segment = self._screen.segment
         if self._idle:
             return None
@@ -115,17 +115,17 @@ class Cli:
 
     @property
     def may_type_empty_line(self) -> bool:
-        """Whether the login has stopped at the end of a line, where an empty line does no harm."""
+        """Says whether the login stopped at the end of a line, where an empty line does no harm."""
         return isinstance(self._state, LoggingIn) and self._state.at_line_end
 
     @property
     def last_line(self) -> str:
-        """What the node has said last in a login, a `file get` or a form, as it may be shown."""
+        """Returns what the node said last in a login, `file get` or form, as it may be shown."""
         return self._state.last_line
 
     @property
     def output(self) -> tuple[str, ...]:
-        """What has come so far of the command that `run` began. Not masked."""
+        """Returns what has come so far of the command that `run` began. Not masked."""
         return self._state.output
 
     @property

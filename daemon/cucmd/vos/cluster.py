@@ -92,7 +92,9 @@ class ListedNode(msgspec.Struct, frozen=True):
 
 
 class ClusterTable(msgspec.Struct, frozen=True):
-    """`others`: lines that are no node, up to the second table, without the empty ones."""
+    """Holds the table. `others`: lines that are no node, up to the second table, without the empty
+    ones.
+    """
 
     nodes: tuple[ListedNode, ...]
     others: tuple[str, ...]

@@ -113,8 +113,8 @@ class CoreFiles(msgspec.Struct, frozen=True):
 
 
 class ListedCertificate(msgspec.Struct, frozen=True):
-    """`name`: with its folder, as `show cert own` takes it. `said`: by whom it was signed, in the
-    node's words.
+    """Names a certificate. `name`: with its folder, as `show cert own` takes it. `said`: by whom it
+    was signed, in the node's words.
     """
 
     name: str
@@ -207,7 +207,7 @@ def _process(line: str, columns: Sequence[str | None]) -> BusyProcess | None:
 
 
 class Counter(msgspec.Struct, frozen=True):
-    """`instance`: None where there is one only."""
+    """Holds a counter. `instance`: None where there is one only."""
 
     name: str
     value: float

@@ -62,7 +62,9 @@ _FILE = re.compile(
 
 
 class Service(msgspec.Struct, frozen=True):
-    """`state`: the node's own word (STARTED, STOPPED, ...). `note`: what stands behind it."""
+    """Describes a service. `state`: the node's own word (STARTED, STOPPED, ...). `note`: what
+    stands behind it.
+    """
 
     name: str
     state: str
@@ -70,7 +72,8 @@ class Service(msgspec.Struct, frozen=True):
 
 
 class ServiceList(msgspec.Struct, frozen=True):
-    """`primary`: whether the node calls itself the primary one; None: it does not say.
+    """Lists the services. `primary`: whether the node calls itself the primary one; None: it does
+    not say.
 
     `others`: lines in no known form, without the empty ones.
     """

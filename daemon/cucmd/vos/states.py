@@ -51,12 +51,12 @@ class State:
 
     @property
     def last_line(self) -> str:
-        """What the node has said last, if that may tell why it is silent; as it may be shown."""
+        """Returns what the node said last if that may tell why it is silent, as it may be shown."""
         return ""
 
     @property
     def output(self) -> tuple[str, ...]:
-        """The lines of a command that runs, so far. Not masked."""
+        """Returns the lines of a command that runs, so far. Not masked."""
         return ()
 
     def received(self) -> list[Event]:
