@@ -1,4 +1,4 @@
-"""The files of a packet capture: gets them, counts their packets, and removes them from the node.
+"""Gets the files of a packet capture, counts their packets, and removes them from the node.
 
 Nothing is removed but files that came in this session, under the name of this capture, that are
 whole here, can be read as captures to their end, and are on record: a daemon that is killed then
