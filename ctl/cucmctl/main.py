@@ -1,4 +1,4 @@
-"""The command line `cucmctl`: finds the verb, runs it, and exits with the right code.
+"""Runs the command line `cucmctl`: finds the verb, runs it, and exits with the right code.
 
 Nothing is imported before it is known to be needed; see `lean`.
 """

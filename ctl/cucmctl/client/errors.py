@@ -66,7 +66,7 @@ class DiscoveryFailed(ClientError):
 
     @property
     def hint(self) -> str | None:
-        """What to do about it."""
+        """Says what to do about it."""
         failure = self.job.nodes[0].failure
         return failure.hint if failure else None
 

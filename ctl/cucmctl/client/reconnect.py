@@ -1,4 +1,5 @@
-"""`watch`: as `Client.watch`, but it outlives a restart of the daemon. `again`: so does one call.
+"""`watch`: does what `Client.watch` does, but outlives a restart of the daemon. `again`: so does
+one call.
 
     state           what happens               next
     watching        the connection breaks      away, and the view is told

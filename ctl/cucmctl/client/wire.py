@@ -38,7 +38,7 @@ class Wire:
 
     @property
     def gone(self) -> bool:
-        """Whether the daemon has closed this connection while it was idle, as in a restart."""
+        """Says whether the daemon has closed this connection while it was idle, as in a restart."""
         # MSG_DONTWAIT is not enough: with a timeout, Python waits before it calls the kernel.
         self._socket.settimeout(0)
         try:

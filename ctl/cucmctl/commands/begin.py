@@ -74,7 +74,7 @@ def add_login_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_timeouts(group: argparse._ActionsContainer, timeouts: Mapping[str, str]) -> None:
-    """`timeouts`: the names of those that such a job has, and what each is for."""
+    """Adds options for `timeouts`: the names of those that such a job has, and what each is for."""
     for name, meaning in timeouts.items():
         group.add_argument(f"--{name}-timeout", metavar="S", type=seconds, help=meaning)
 

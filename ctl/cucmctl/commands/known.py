@@ -1,4 +1,4 @@
-"""`clusters`, `profiles`, `credentials` and `hostkeys`: what the daemon knows by name."""
+"""`clusters`, `profiles`, `credentials` and `hostkeys`: show what the daemon knows by name."""
 
 from __future__ import annotations
 

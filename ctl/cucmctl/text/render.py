@@ -84,7 +84,7 @@ def duration(seconds: float) -> str:
 def took(
     started: datetime | None, completed: datetime | None, now: datetime, before: float | None = None
 ) -> str:
-    """`before`: seconds that it ran before it was tried again."""
+    """Says how long it took. `before`: seconds that it ran before it was tried again."""
     if started is None:
         return duration(before) if before else ""
     return duration(((completed or now) - started).total_seconds() + (before or 0))
