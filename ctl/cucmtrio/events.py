@@ -1,4 +1,4 @@
-"""`events`: what happens to jobs, over restarts of the daemon: no change is lost, or told twice.
+"""`events`: tells what happens to jobs, over restarts of the daemon: once, and without a gap.
 
     state      what happens                              next
     watching   the first reply of the first watch        watching: its states are told, then `begun`

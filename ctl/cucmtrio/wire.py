@@ -47,8 +47,8 @@ class Wire:
 
     @property
     def spent(self) -> bool:
-        """Whether no call can be made over it while it is idle: the daemon has closed it, as in a
-        restart, or has sent what nobody has asked for.
+        """Says whether no call can be made over it while it is idle: the daemon has closed it, as
+        in a restart, or has sent what nobody has asked for.
         """
         return bool(len(self._came)) or self._stream.socket.is_readable()
 
