@@ -72,7 +72,7 @@ class ProxySettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def networks(self) -> tuple[Network, ...]:
-        """The addresses from which the header is accepted."""
+        """Returns the addresses from which the header is accepted."""
         return tuple(net for one in self.trusted if (net := _network(one)) is not None)
 
 

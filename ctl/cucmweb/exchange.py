@@ -46,8 +46,8 @@ _LONGEST_KEY = 128
 
 
 class Exchange:
-    """`who`: on whose behalf it is; None: of whoever may open the socket, and where the path is for
-    anybody, of nobody.
+    """Answers one request. `who`: on whose behalf it is; None: of whoever may open the socket, and
+    where the path is for anybody, of nobody.
     """
 
     def __init__(

@@ -28,7 +28,7 @@ _OF_BODIES = {408, 413, 415}
 
 
 class ProblemDocument(msgspec.Struct, frozen=True):
-    """What went wrong (RFC 9457). An error of the daemon may have more members."""
+    """Says what went wrong (RFC 9457). An error of the daemon may have more members."""
 
     type: str
     title: str
@@ -87,7 +87,7 @@ def _index(operation: Operation) -> int:
 
 
 def _asked_names() -> set[str]:
-    """Schemas of requests whose members are parameters or bodies here."""
+    """Names the schemas of requests whose members are parameters or bodies here."""
     return {operation.request.__name__ for operation in OPERATIONS}
 
 

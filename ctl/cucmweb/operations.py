@@ -29,9 +29,10 @@ MEDIA: dict[ReplyForm, str] = {
 
 
 class Operation(Struct, frozen=True):
-    """gives: the member of each reply that is sent, else all of it; of a list the one whose values
-    are joined. takes: the members that a request may have beside those of its path; None: all.
-    limited: to the time of a call; else it takes as long as it takes, while the daemon answers.
+    """Describes an operation. gives: the member of each reply that is sent, else all of it; of a
+    list the one whose values are joined. takes: the members that a request may have beside those of
+    its path; None: all. limited: to the time of a call; else it takes as long as it takes, while
+    the daemon answers.
     """
 
     verb: Literal["GET", "POST", "PATCH", "DELETE"]
