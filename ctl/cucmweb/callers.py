@@ -9,8 +9,8 @@
 Where the proxy comes by the Unix socket, who comes by it with neither is nobody too: a proxy that
 has let somebody in without asking would make an operator of them.
 
-What says who somebody is, is never ignored. The proxy's header from another peer, a header that
-stands there twice, a token beside the proxy's header: all these are refused.
+These are refused, and not ignored: the proxy's header from another peer, a header that stands there
+twice, a token beside the proxy's header.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Says how many bytes may still be received: of a node, and of all nodes of a job together.
 
-A limit is never passed, only reached. Safe from any thread, since files are written by several.
+Bytes beyond a limit are refused. Safe from any thread, since files are written by several.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Deletes jobs: those that are named, those that a rule means, and those that a stop has left.
 
-Files first, the record last. A job is marked in the store before its first file is removed, and
-what a stop or an error leaves of it is removed by `finish`.
+The files are deleted first, the record last. A job is marked in the store before its first file is
+removed, and what a stop or an error leaves of it is removed by `finish`.
 
 Nobody reads or changes a job meanwhile (jobs/at_once.py). A caller that goes away does not end what
 was begun; `stop` does, within a file.

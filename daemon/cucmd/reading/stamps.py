@@ -1,7 +1,7 @@
 """PURE. Reads time stamps in traces: the first one of a file, and the last one.
 
-What is not certain is no stamp. A line without a date gets one only from the header of its file,
-and a line without a year only where a single year is possible.
+A stamp that is not certain is left out. A line without a date gets one only from the header of its
+file, and a line without a year only where a single year is possible.
 
     format      a line                                               (vos/NODES.md, section 7.1)
     SDL         28131995.000 |21:53:46.259 |SdlSig   |...            date and offset: in the header

@@ -1,7 +1,7 @@
 """Asks a node which nodes its cluster has: logs in, asks, closes.
 
-What a node says of others is a claim. It is kept in its own words, in limited length and without
-secrets, and nothing is done with it here.
+What a node says of others is not checked. It is kept in its own words, in limited length and
+without secrets, and nothing is done with it here.
 """
 
 from __future__ import annotations
