@@ -4,6 +4,7 @@ import os
 import resource
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -171,6 +172,38 @@ async def test_a_first_process_ends_where_no_thread_is_left(
     monkeypatch.setattr(trio.to_thread, "run_sync", start)
     os.kill(first_process(), signal.SIGKILL)
     assert await told_by_the_next(workers, tmp_path) == "again"
+
+
+async def test_who_asked_too_early_ends_no_first_process_that_is_ready_since(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    mock_clock: trio.testing.MockClock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    python = sys.executable
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "none"))
+    roles = {"obey": "rig.worker_roles:obey"}
+    async with open_workers(tmp_path, roles, more_modules=TESTS) as workers:
+        await trio.testing.wait_all_tasks_blocked()
+        mock_clock.jump(25)  # another start fails; the next one is in a second
+        await trio.testing.wait_all_tasks_blocked()
+        mock_clock.jump(0.9)
+        async with trio.open_nursery() as nursery:
+
+            @nursery.start_soon
+            async def ask() -> None:
+                with pytest.raises(WorkerEnded):
+                    await told(workers, tmp_path, "say hello")
+
+            await trio.testing.wait_all_tasks_blocked()
+            monkeypatch.setattr(sys, "executable", python)
+            mock_clock.jump(0.2)
+            await wait_ready(workers)
+            caplog.clear()
+            mock_clock.jump(0.4)
+        await trio.testing.wait_all_tasks_blocked()
+        assert caplog.messages == []
+        assert await told(workers, tmp_path, "say hello") == "hello"
 
 
 @pytest.fixture

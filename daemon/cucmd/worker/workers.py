@@ -47,6 +47,7 @@ _SAID = 60.0
 _READS = 0.5
 
 _NO_DESCRIPTOR = "the daemon has no descriptor left for a process"
+_NOT_IN_TIME = "no process could be had in time"
 
 _log = logging.getLogger(__name__)
 
@@ -267,10 +268,12 @@ class Workers:
         since = trio.current_time()
         if not fork.takes:  # that waits for its nodes anyway
             since = min(since, self._none_since)
-        with trio.CancelScope(deadline=since + _STARTS) as patience:
+        with trio.CancelScope(deadline=since + _STARTS):
             while not self._ready.is_set():  # its wait may return after the end of the process
                 await self._ready.wait()
-            patience.deadline = trio.current_time() + ANSWERS
+        if not self._ready.is_set():  # one that starts has a time of its own for that
+            raise WorkerEnded(Cause.LOST, _NOT_IN_TIME)
+        with trio.move_on_after(ANSWERS) as patience:
             self._asked[fork.number] = asked
             await self._tell(fork, *(one.fileno() for one in sockets))
             if not fork.waits:
@@ -279,9 +282,8 @@ class Workers:
             with trio.move_on_after(_READS):
                 await asked.answered.wait()
                 return
-            if self._ready.is_set():  # one that starts has a time of its own for that
-                self._stuck.set()
-            raise WorkerEnded(Cause.LOST, "no process could be had in time")
+            self._stuck.set()
+            raise WorkerEnded(Cause.LOST, _NOT_IN_TIME)
 
 
 def _is_stopped(child: int) -> bool:
