@@ -60,9 +60,11 @@ _READ = 1024
 
 # Bytes that may come beside what a shell prints: a login takes some KB, and what waits in asyncssh
 # is a window at most. And for each byte that is printed: a node may echo it in a packet of its own,
-# which has some 80.
+# which has some 80. And for each second: keepalives, ours answered and its own, and new keys every
+# hour are 20 at most; but a command may print nothing for as many hours as its timeout has.
 BESIDE = 256 * 1024
 BESIDE_EACH = 200
+BESIDE_SECOND = 50
 
 # vos/NODES.md, section 1: a PTY always.
 _TERMINAL = "vt100"
@@ -104,7 +106,8 @@ class Opener(asyncssh.SSHClient):
 
 
 class _ClientConnection(asyncssh.SSHClientConnection):
-    """heard: something came; whoever looks sets it back. came: bytes, as they are on the wire.
+    """heard: something came; whoever looks sets it back. came: bytes, as they are on the wire, less
+    those that may come in each second.
 
     `much_came` is called if these are more than `may_come`, which it may raise.
     """
@@ -291,6 +294,7 @@ class Link:
         connection = self._connection
         if connection is None or self._opener.connection is None or self.verdict is not None:
             return
+        connection.came = max(0, connection.came - BESIDE_SECOND)
         if unread(connection) > LIMIT:
             self._cut(connection, "requests without end and reads no reply")
             return

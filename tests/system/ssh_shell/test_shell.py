@@ -213,6 +213,30 @@ async def test_a_node_may_print_each_character_in_a_packet_of_its_own(node, conn
     await shell.aclose()
 
 
+async def test_what_comes_of_itself_in_many_hours_is_not_too_much(node, connect, ssh, monkeypatch):
+    looks = []
+
+    def look(connection):
+        looks.append(unread(connection))
+        return looks[-1]
+
+    monkeypatch.setattr(link, "CHECK_EVERY", 0.001)
+    monkeypatch.setattr(link, "BESIDE_SECOND", BESIDE // 8)
+    monkeypatch.setattr(link, "unread", look)
+    shell = await connect(node.port)
+    assert await shell.receive() == b"admin:"
+    for _ in range(32):
+        node.sessions[0].channel.get_connection().send_packet(
+            MSG_IGNORE, String(bytes(BESIDE // 16))
+        )
+        node.sessions[0].send(b"x")
+        assert await shell.receive() == b"x"
+        looks.clear()
+        await ssh.until(lambda: len(looks) > 1)
+    await shell.send(b"show status\n")
+    await shell.aclose()
+
+
 async def test_a_frozen_node_is_noticed_by_its_silence(node, connect, ssh, monkeypatch):
     monkeypatch.setattr(link, "CHECK_EVERY", 0.01)
     monkeypatch.setattr(link, "KEEPALIVE_SECONDS", 0.02)
