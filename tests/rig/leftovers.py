@@ -105,8 +105,8 @@ class Holdings(NamedTuple):
         """Tasks and descriptors for the process that receives, where that was not there yet: the
         daemon is ready before.
         """
-        is_there = any("pidfd" in target for _, target in self.descriptors)
-        return (0, 0) if is_there else (2, 2)
+        processes = sum("pidfd" in target for _, target in self.descriptors)
+        return (0, 0) if processes > 1 else (2, 2)  # the first process has one, too
 
     @classmethod
     def of(cls, daemon: Daemon) -> "Holdings":
