@@ -16,7 +16,7 @@ from cucmctl import Client, InvalidRequest, JobNotFound
 from cucmd.job import asked
 from cucmd.job.asked import Login, Timeouts
 from cucmd.protocol.jobs import Job
-from cucmd.reading.packets import count_packets
+from cucmd.reading.packets import count_or_why
 from cucmd.received_file import PacketCount
 from rig.asking import with_how
 from rig.credentials import named_credential
@@ -92,7 +92,7 @@ def test_two_nodes_capture_together_until_the_duration_is_over(
             path = cap_of(client, job, one.node)
             assert path.name == f"{job.capture.name}.cap"
             assert "." not in job.capture.name
-            assert count_packets(path, 100_000) == PacketCount(end.packets)
+            assert count_or_why(path, 100_000) == PacketCount(end.packets)
             assert end.packets > 100
         wait_until(lambda: lab.report()["connections_now"] == 0)
         report = lab.report()
@@ -130,9 +130,7 @@ def test_stop_ends_it_on_all_nodes_and_the_files_come(daemon: Daemon, make_lab: 
         assert job.status == "succeeded", job.nodes[0].error
         assert [one.capture.how for one in job.nodes] == ["stop"] * 2
         for one in job.nodes:
-            assert (
-                count_packets(cap_of(client, job, one.node), 100_000).count == one.capture.packets
-            )
+            assert count_or_why(cap_of(client, job, one.node), 100_000).count == one.capture.packets
         with pytest.raises(InvalidRequest) as refused:
             client.stop(job.job_id)
         assert refused.value.parameters.parameter == "job_id"
@@ -185,7 +183,7 @@ def test_only_the_files_of_the_job_are_removed(daemon: Daemon, make_lab: MakeLab
         assert any(f"{name} was not removed" in note for note in job.nodes[1].notes)
         assert lab.report()["files_deleted"] == 1
         for one in job.nodes:
-            assert count_packets(cap_of(client, job, one.node), 100_000).count == 5
+            assert count_or_why(cap_of(client, job, one.node), 100_000).count == 5
         typed = "".join(client.transcript(job.job_id, lab.nodes[0]))
         deletes = re.findall(r" > (file delete .*)", typed)
         assert deletes == [f"file delete activelog platform/cli/{name} noconfirm"]
@@ -370,7 +368,7 @@ def test_the_command_from_its_beginning_to_the_bundle(
     out = tmp_path / "x"
     exported = daemon.ctl("export", job_id, "--format", "dir", "-o", str(out))
     assert exported.returncode == 0, exported.stderr
-    assert [count_packets(path, 100_000).count for path in sorted(out.rglob("*.cap"))] == [40, 40]
+    assert [count_or_why(path, 100_000).count for path in sorted(out.rglob("*.cap"))] == [40, 40]
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["job"]["work"]["name"] == as_json["capture"]["name"]
     listed = json.loads(daemon.ctl("--json", "list", "--kind", "capture").stdout)

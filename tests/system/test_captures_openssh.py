@@ -14,7 +14,7 @@ import pytest
 from cucmctl import Client, InvalidRequest
 from cucmd.job.asked import Login, Packets
 from cucmd.protocol.jobs import Job
-from cucmd.reading.packets import count_packets
+from cucmd.reading.packets import count_or_why
 from cucmd.received_file import PacketCount as Counted
 from rig.daemon import Daemon
 from rig.jobs import statuses, until
@@ -95,7 +95,7 @@ def test_two_nodes_together_and_tcpdump_reads_what_came(
             packets = read(path)
             assert len(packets) > 10
             assert all(f"127.0.0.1.{port}: UDP, length 560" in line for line in packets)
-            assert count_packets(path, 100_000) == Counted(len(packets))
+            assert count_or_why(path, 100_000) == Counted(len(packets))
             assert one.capture.packets == len(packets)
         for one in nodes:  # and the file has gone from the node
             assert list((one.root / "platform" / "cli").iterdir()) == []
@@ -181,7 +181,7 @@ def test_a_stop_at_its_beginning_has_a_file(daemon: Daemon, make_node: MakeNode)
         job = client.wait(job.job_id, timeout=60)
         assert statuses(job) == ["succeeded"], job.nodes[0].error
         assert (job.nodes[0].capture.how, job.nodes[0].capture.running) == ("stop", False)
-        count_packets(cap_of(client, job, nodes[0].address), 100_000)
+        assert count_or_why(cap_of(client, job, nodes[0].address), 100_000).wrong is None
         assert list((nodes[0].root / "platform" / "cli").iterdir()) == []
 
 
@@ -199,7 +199,7 @@ def test_a_node_under_two_names_captures_once(daemon: Daemon, make_node: MakeNod
         assert failed.capture is None
         packets = succeeded.capture.packets
         path = cap_of(client, job, succeeded.node)
-        assert count_packets(path, 100_000) == Counted(packets)
+        assert count_or_why(path, 100_000) == Counted(packets)
 
 
 def test_a_daemon_that_is_killed_leaves_no_capture(daemon: Daemon, make_node: MakeNode) -> None:

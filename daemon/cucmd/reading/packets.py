@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import struct
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 import msgspec
 
@@ -21,16 +21,10 @@ from cucmd.received_file import PacketCount
 from cucmd.worker.forked import Channel
 from cucmd.worker.frames import CountPackets
 
-HEADER = 24
+_HEADER = 24
 _RECORD_HEADER = 16
-# The magic as it is read in big-endian order: the byte order for struct, and whether times are in
-# nanoseconds.
-_MAGIC: dict[int, tuple[Literal["<", ">"], bool]] = {
-    0xA1B2C3D4: (">", False),
-    0xD4C3B2A1: ("<", False),
-    0xA1B23C4D: (">", True),
-    0x4D3CB2A1: ("<", True),
-}
+# The magic as it is read in big-endian order: the byte order for struct.
+_MAGIC = {0xA1B2C3D4: ">", 0xD4C3B2A1: "<", 0xA1B23C4D: ">", 0x4D3CB2A1: "<"}
 _MAJOR_VERSION = 2
 # Bytes of one packet: libpcap refuses more for every kind of link but USB and D-Bus, and takes
 # this for a header that has none, or more.
@@ -48,35 +42,23 @@ def count_all(channel: Channel) -> None:
 
 def count_or_why(path: Path, most: int) -> PacketCount:
     try:
-        return count_packets(path, most)
+        with path.open("rb") as file:
+            return count_packets(file, most)
     except NotPcap as error:
-        return PacketCount(0, wrong=error.reason)
+        return PacketCount(0, wrong=str(error))
     except OSError as error:
         return PacketCount(0, uncounted=f"it cannot be read: {error.strerror}")
 
 
 class NotPcap(Exception):
-    """The file is no packet capture. `reason` begins with a small letter, for a sentence."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    """The file is no packet capture. The text begins with a small letter, for a sentence."""
 
 
-class Pcap(msgspec.Struct, frozen=True):
-    """Holds what the header of a capture says.
+def _read_header(first: bytes) -> tuple[str, int]:
+    """Reads the beginning of a file: 24 bytes, or all of it if it is shorter. Raises `NotPcap`.
 
-    order    the byte order, as struct writes it
-    longest  bytes that are kept of a packet at most
+    Returns the byte order, as struct writes it, and the bytes that are kept of a packet at most.
     """
-
-    order: Literal["<", ">"]
-    nanoseconds: bool
-    longest: int
-
-
-def read_header(first: bytes) -> Pcap:
-    """Reads the beginning of a file: 24 bytes, or all of it if it is shorter. Raises `NotPcap`."""
     if not first:
         raise NotPcap("it is empty")
     if len(first) < 4:
@@ -84,41 +66,36 @@ def read_header(first: bytes) -> Pcap:
     (magic,) = struct.unpack_from(">I", first)
     if magic not in _MAGIC:
         raise NotPcap(f"it begins with the bytes {first[:4].hex(' ')}, as no capture does")
-    if len(first) < HEADER:
-        raise NotPcap(f"its header ends after {len(first)} of {HEADER} bytes")
-    order, nanoseconds = _MAGIC[magic]
+    if len(first) < _HEADER:
+        raise NotPcap(f"its header ends after {len(first)} of {_HEADER} bytes")
+    order = _MAGIC[magic]
     major, longest = struct.unpack_from(f"{order}H10xI", first, 4)
     if major != _MAJOR_VERSION:
         raise NotPcap(f"it is of version {major} of the format, and not {_MAJOR_VERSION}")
     if not 0 < longest <= _LARGEST_PACKET:
         longest = _LARGEST_PACKET
-    return Pcap(order, nanoseconds, longest)
+    return order, longest
 
 
-def count_packets(path: Path, most: int) -> PacketCount:
+def count_packets(file: BinaryIO, most: int) -> PacketCount:
     """Counts the packets of a file, `most` of them at most: it reads all but their bytes.
 
     Raises `NotPcap`, `OSError`.
     """
-    with path.open("rb") as file:
-        return count_in(file, os.fstat(file.fileno()).st_size, most)
-
-
-def count_in(file: BinaryIO, size: int, most: int) -> PacketCount:
-    """Counts as `count_packets` does, in `size` bytes from the beginning of `file`. Raises
-    `NotPcap`.
-    """
-    header = read_header(file.read(min(size, HEADER)))
-    record = struct.Struct(f"{header.order}8xI4x")
-    count, at = 0, HEADER
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    order, longest = _read_header(file.read(_HEADER))
+    record = struct.Struct(f"{order}8xI4x")
+    count, at = 0, _HEADER
     while at < size:
         file.seek(at)
         head = file.read(_RECORD_HEADER)
         if len(head) < _RECORD_HEADER:
             return PacketCount(count, truncated=True)
         (length,) = record.unpack(head)
-        if not 0 < length <= header.longest:
-            return PacketCount(count, uncounted=_impossible(count, length, header.longest))
+        if not 0 < length <= longest:
+            said = f"after {count} comes one of {length:,} bytes, and each has 1 to {longest:,}"
+            return PacketCount(count, uncounted=said)
         at += _RECORD_HEADER + length
         if at > size:
             return PacketCount(count, truncated=True)
@@ -126,7 +103,3 @@ def count_in(file: BinaryIO, size: int, most: int) -> PacketCount:
             return PacketCount(count, uncounted="more than were asked for")
         count += 1
     return PacketCount(count)
-
-
-def _impossible(count: int, length: int, longest: int) -> str:
-    return f"after {count} comes one of {length:,} bytes, and each has 1 to {longest:,}"

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.reading.packets import NotPcap, Pcap, count_in, count_packets, read_header
+from cucmd.reading.packets import NotPcap, count_or_why, count_packets
 from cucmd.received_file import PacketCount
 
 MICRO, NANO = 0xA1B2C3D4, 0xA1B23C4D
@@ -29,16 +29,14 @@ def pcap(packets: list[bytes], order: str = "<", magic: int = MICRO, longest: in
 
 
 def count(content: bytes) -> PacketCount:
-    return count_in(io.BytesIO(content), len(content), MOST)
+    return count_packets(io.BytesIO(content), MOST)
 
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("magic", [MICRO, NANO])
 @pytest.mark.parametrize("packets", [0, 1, 3])
 def test_pcap_of_both_byte_orders_and_resolutions(order: str, magic: int, packets: int) -> None:
-    content = pcap([FRAME] * packets, order, magic)
-    assert read_header(content[:24]) == Pcap(order, magic == NANO, 65535)
-    assert count(content) == PacketCount(packets)
+    assert count(pcap([FRAME] * packets, order, magic)) == PacketCount(packets)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +55,7 @@ def test_pcap_of_both_byte_orders_and_resolutions(order: str, magic: int, packet
 def test_what_is_no_capture_says_why(content: bytes, reason: str) -> None:
     with pytest.raises(NotPcap) as caught:
         count(content)
-    assert reason in caught.value.reason
+    assert reason in str(caught.value)
 
 
 @pytest.mark.parametrize("content", [pcap([FRAME] * 3), pcap([FRAME] * 3, ">", NANO)])
@@ -93,9 +91,9 @@ def test_a_packet_that_is_kept_whole_may_have_all_of_its_bytes() -> None:
 
 
 def test_no_more_is_read_than_the_packets_that_were_asked_for() -> None:
-    assert count_in(*counted([FRAME] * 5), 5) == PacketCount(5)
-    file, size = counted([b"x"] * 100_000)
-    found = count_in(file, size, 5)
+    assert count_packets(counted([FRAME] * 5), 5) == PacketCount(5)
+    file = counted([b"x"] * 100_000)
+    found = count_packets(file, 5)
     assert (found.count, bool(found.uncounted)) == (5, True)
     assert file.read_bytes == 24 + 6 * 16
 
@@ -140,14 +138,13 @@ class Counted(io.BytesIO):
         return got
 
 
-def counted(packets: list[bytes]) -> tuple[Counted, int]:
-    content = pcap(packets)
-    return Counted(content), len(content)
+def counted(packets: list[bytes]) -> Counted:
+    return Counted(pcap(packets))
 
 
 def test_the_bytes_of_packets_are_not_read() -> None:
-    file, size = counted([bytes(60_000)] * 50)
-    assert count_in(file, size, MOST).count == 50
+    file = counted([bytes(60_000)] * 50)
+    assert count_packets(file, MOST).count == 50
     assert file.most <= 24
     assert file.read_bytes < 50 * 16 + 100
 
@@ -165,7 +162,7 @@ def test_the_bytes_of_packets_are_not_read() -> None:
 def test_tcpdump_counts_the_same(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.cap"
     path.write_bytes(content)
-    ours = count_packets(path, MOST)
+    ours = count_or_why(path, MOST)
     done = subprocess.run(
         ["tcpdump", "-n", "-t", "-r", str(path)], capture_output=True, text=True, check=False
     )
@@ -179,5 +176,4 @@ def test_tcpdump_refuses_the_same(tmp_path: Path) -> None:
     path.write_bytes(b"No such file or directory\n" * 10)
     done = subprocess.run(["tcpdump", "-r", str(path)], capture_output=True, check=False)
     assert done.returncode != 0
-    with pytest.raises(NotPcap):
-        count_packets(path, MOST)
+    assert count_or_why(path, MOST).wrong is not None
