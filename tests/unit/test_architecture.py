@@ -102,7 +102,7 @@ TWO_HOMES = {
     # In the configuration, with what each key accepts; on the wire, where what is empty is absent.
     "Profile",
     # In `node/ports.py`, and where they are made.
-    *("FileWriter", "Readers", "Receiver", "Shell", "Together", "UploadTarget"),
+    *("Readers", "Receiver", "Shell", "Together", "UploadTarget"),
     # The daemon's errors, which the client raises by their names on the wire.
     *({error.__name__ for error in Refused.__subclasses__()} - {"NotPermitted"}),
     # Blocking, and on trio.

@@ -35,8 +35,8 @@ What happens, in order
 
 Deadlines and cancellation
 
-This file has no deadline of its own for a command. `next_event` takes a `Deadline`, which it asks
-for the time again before each read, since the deadline of a transfer moves on with its bytes. Its
+This file has no deadline of its own for a command. `next_event` takes a clock, which it asks for
+the time again before each read, since the deadline of a transfer moves on with its bytes. Its
 expiry raises `NodeFailed`. The login is bounded by its caller.
 The task may be cancelled at any await: by a cancel of the job or the node, by a deadline of either,
 or by a stop of the daemon. Nothing that was received is lost then: events stay queued. The
@@ -67,12 +67,11 @@ from __future__ import annotations
 import itertools
 import math
 from collections import deque
-from typing import Protocol
 
 import trio
 
 from cucmd.failure import Code, Failure, NodeFailed, fail
-from cucmd.node.deadlines import with_last_line
+from cucmd.node.deadlines import CommandClock, LineClock, with_last_line
 from cucmd.node.ports import Shell
 from cucmd.node.transcript_file import TranscriptFile
 from cucmd.vos import (
@@ -101,16 +100,6 @@ INTERRUPT_AGAIN_AFTER = 1.0
 BURST = 1024 * 1024
 RATE = 128 * 1024  # bytes a second, beyond the burst
 PIECE = 8 * 1024  # bytes that are processed before the other nodes have their turn
-
-
-class Deadline(Protocol):
-    """Says until when to wait for the node. It is asked again each time something happens."""
-
-    def deadline(self) -> float:
-        """Returns the time at which the wait ends, by trio's clock."""
-
-    def failure(self) -> Failure:
-        """Returns what it means that the deadline has passed."""
 
 
 class NodeSession:
@@ -219,19 +208,19 @@ class NodeSession:
         unanswered = len(others) < len(self._events)
         self._events = deque([*others, *self._cli.decline(unanswered=unanswered)])
 
-    async def next_event(self, deadline: Deadline | None = None) -> Event:
+    async def next_event(self, clock: LineClock | CommandClock | None = None) -> Event:
         """Waits for the next event that needs a decision.
 
-        Raises `NodeFailed`: that of `deadline` when it has passed, or connection_lost. If it is
-        cancelled, no event is lost: the next call gives it.
+        Raises `NodeFailed`: that of `clock` when its deadline has passed, or connection_lost. If it
+        is cancelled, no event is lost: the next call gives it.
         """
         while True:
-            event = await self._step(deadline.deadline() if deadline else math.inf)
+            event = await self._step(clock.deadline() if clock else math.inf)
             if event is not None:
                 return event
             # Asked again: the deadline of a transfer moves on as its bytes do.
-            if deadline and not self._events and trio.current_time() >= deadline.deadline():
-                raise NodeFailed(self._expired(deadline.failure()))
+            if clock and not self._events and trio.current_time() >= clock.deadline():
+                raise NodeFailed(self._expired(clock.failure()))
 
     def _expired(self, why: Failure) -> Failure:
         """Adds the node's last line, which may be a question that nobody knows."""

@@ -23,10 +23,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from queue import Empty, SimpleQueue
+from typing import Protocol
 
+import msgspec
 import trio
-
-from cucmd.node.ports import AppendedFile
 
 # Seconds. A thread that is woken for each line costs the logins of a large cluster more than all
 # of their writing does.
@@ -35,24 +35,26 @@ PAUSE = 0.05
 _PIECE = 200
 
 
-class _QueuedPiece:
+class AppendedFile(Protocol):
+    """Appends to a file below `jobs/`, in the thread of a `FileWriter`."""
+
+    def append(self, data: bytes) -> None:
+        """Opens the file at the first call, and writes the bytes, if there are any.
+
+        What it raises goes to who waits, if somebody does, and it raises that again at each call.
+        """
+
+    def close(self) -> None: ...
+
+
+class _QueuedPiece(msgspec.Struct):
     """Is in the queue. `answered`: set once it is written, or `error` says why it is not."""
 
-    __slots__ = ("answered", "data", "error", "file", "last")
-
-    def __init__(
-        self,
-        file: AppendedFile,
-        data: bytes,
-        answered: trio.Event | None = None,
-        *,
-        last: bool = False,
-    ) -> None:
-        self.file = file
-        self.data = data
-        self.last = last
-        self.answered = answered
-        self.error: Exception | None = None
+    file: AppendedFile
+    data: bytes
+    answered: trio.Event | None = None
+    last: bool = False
+    error: Exception | None = None
 
 
 class FileWriter:

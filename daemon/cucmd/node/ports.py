@@ -1,7 +1,7 @@
 """Declares what the work on a node needs of SSH, the receiver and the job: protocols and structs.
 
 No protocol is implemented here. One has the name of the class that does: `Shell` of `ssh/`,
-`UploadTarget` and `Receiver` of `receiver/`, `Together` of `jobs/`, `FileWriter` of `node/`.
+`UploadTarget` and `Receiver` of `receiver/`, `Together` of `jobs/`.
 `service/wiring.py` connects them; tests implement them with scripted nodes.
 """
 
@@ -23,6 +23,7 @@ from cucmd.job.kind import Result
 from cucmd.job.node import Phase
 from cucmd.job.timeouts import Timeouts
 from cucmd.job.work import Work
+from cucmd.node.file_writer import FileWriter
 from cucmd.received_file import FileRead, PacketCount, ReceivedFile
 
 # Seconds after the first node was ready at which nodes that begin together do so at the latest.
@@ -191,39 +192,6 @@ class Readers(Protocol):
         folder: of the node. announced: bytes that the node has said it would pack.
         """
         ...
-
-
-class AppendedFile(Protocol):
-    """Appends to a file below `jobs/`, in the thread of a `FileWriter`."""
-
-    def append(self, data: bytes) -> None:
-        """Opens the file at the first call, and writes the bytes, if there are any.
-
-        What it raises goes to who waits, if somebody does, and it raises that again at each call.
-        """
-
-    def close(self) -> None: ...
-
-
-class FileWriter(Protocol):
-    """Writes files that grow, in a thread: the loop never waits for their disk.
-
-    waiting: bytes of memory that are taken by what is not written yet.
-    """
-
-    @property
-    def waiting(self) -> int: ...
-    def append(self, file: AppendedFile, data: bytes) -> None:
-        """Writes the bytes soon, behind those that were given before. Never waits."""
-
-    async def written(self, file: AppendedFile) -> None:
-        """Returns once all that was given is written; it is written also if this is cancelled.
-
-        Raises what `AppendedFile.append` has raised.
-        """
-
-    async def close(self, file: AppendedFile) -> None:
-        """Does what `written` does, then closes the file. Nothing cancels it."""
 
 
 class Ports(Receiver, Protocol):

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from cucmd.node.ports import FileWriter, NodeTask, Ports
+from cucmd.node.file_writer import FileWriter
+from cucmd.node.ports import NodeTask, Ports
 from cucmd.vos import TerminalToken, Transcript
 
 log = logging.getLogger(__name__)

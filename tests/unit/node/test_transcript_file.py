@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cucmd.node.ports import AppendedFile
+from cucmd.node.file_writer import AppendedFile
 from cucmd.node.transcript_file import CHECK_EVERY, END, LIMIT, MOST_WAITING, TranscriptFile
 from rig.scripted_target import WritesAtOnce
 from unit.vos.driver import tokens
