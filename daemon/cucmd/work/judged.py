@@ -1,7 +1,7 @@
 """PURE. Says what each check of a node's health makes of what the node has printed.
 
-A judge is given what was read of an answer, the thresholds, our time, and what gives a zone by its
-name. What could not be read is `unread`: never good.
+A judge is given what was read of an answer, the thresholds, and our time. What could not be read is
+`unread`: never good.
 """
 
 from __future__ import annotations
@@ -41,20 +41,16 @@ _GOOD_SETUP = 2  # "(2) Setup Completed"
 _AVAILABLE = "normal"
 _NOT_ENABLED = "not enabled"
 
-Judge = Callable[[Any, Thresholds, datetime, ZoneOf], list[Finding]]
+Judge = Callable[[Any, Thresholds, datetime], list[Finding]]
 
 
-def _version(
-    said: vos.ActiveVersion, _: Thresholds, now: datetime, zone_of: ZoneOf
-) -> list[Finding]:
+def _version(said: vos.ActiveVersion, _: Thresholds, now: datetime) -> list[Finding]:
     if said.version is None:
         return [Finding("version", UNREAD, "no line of its answer names one")]
     return [Finding("version", GOOD, said.version)]
 
 
-def _cluster(
-    said: vos.ClusterTable, _: Thresholds, now: datetime, zone_of: ZoneOf
-) -> list[Finding]:
+def _cluster(said: vos.ClusterTable, _: Thresholds, now: datetime) -> list[Finding]:
     """Does not judge which nodes of its table answer: they are nodes of the job, and are asked."""
     if not said.nodes:
         return [Finding("cluster", UNREAD, "no node in a known form is in the table")]
@@ -69,8 +65,8 @@ def _cluster(
     return _first(found) or [Finding("cluster", GOOD, f"{of_all}, each authenticated")]
 
 
-def _clock(said: vos.Machine, most: Thresholds, now: datetime, zone_of: ZoneOf) -> list[Finding]:
-    off = vos.time_of(said, zone_of).offset(now)
+def _clock(said: vos.ShowStatus, most: Thresholds, now: datetime) -> list[Finding]:
+    off = said.offset(now)
     if off is None:
         return [Finding("clock", UNREAD, "its clock or its time zone is not known")]
     seconds = round(off.total_seconds())
@@ -83,7 +79,7 @@ def _clock(said: vos.Machine, most: Thresholds, now: datetime, zone_of: ZoneOf) 
     return [Finding("clock", GOOD, says)]
 
 
-def _disk(said: vos.Machine, most: Thresholds, now: datetime, zone_of: ZoneOf) -> list[Finding]:
+def _disk(said: vos.Machine, most: Thresholds, now: datetime) -> list[Finding]:
     disks = [one for one in said.disks if one.name == "logging"]
     if not disks:
         return [Finding("disk", UNREAD, "how full its logging partition is is not said")]
@@ -94,7 +90,7 @@ def _disk(said: vos.Machine, most: Thresholds, now: datetime, zone_of: ZoneOf) -
     return [Finding("disk", GOOD, says)]
 
 
-def _services(said: ServiceList, _: Thresholds, now: datetime, zone_of: ZoneOf) -> list[Finding]:
+def _services(said: ServiceList, _: Thresholds, now: datetime) -> list[Finding]:
     if not said.services:
         return [Finding("services", UNREAD, "no service in a known form is in the list")]
     elsewhere = frozenset[str]() if said.primary else _OF_PUBLISHER
@@ -124,7 +120,7 @@ def _service(one: Service, elsewhere: frozenset[str]) -> Finding | None:
     return Finding("services", BAD, says, hint)
 
 
-def _ntp(said: NtpStatus, most: Thresholds, now: datetime, zone_of: ZoneOf) -> list[Finding]:
+def _ntp(said: NtpStatus, most: Thresholds, now: datetime) -> list[Finding]:
     hint = "utils ntp server list, and is the server reached: utils ntp status"
     if said.synchronised is None:
         return [Finding("ntp", UNREAD, "whether it follows a server is not said")]
@@ -140,9 +136,7 @@ def _ntp(said: NtpStatus, most: Thresholds, now: datetime, zone_of: ZoneOf) -> l
     return [Finding("ntp", GOOD, says)]
 
 
-def _replication(
-    said: ReplicationState, _: Thresholds, now: datetime, zone_of: ZoneOf
-) -> list[Finding]:
+def _replication(said: ReplicationState, _: Thresholds, now: datetime) -> list[Finding]:
     if said.single:
         return [Finding("replication", GOOD, "one active node: nothing is replicated")]
     if not said.servers:
@@ -187,9 +181,7 @@ def certificate(name: str, said: Certificate, most: Thresholds, now: datetime) -
     return Finding("certificates", BAD, f"{says}, {left}", hint)
 
 
-def _certificates(
-    said: CertificateList, _: Thresholds, now: datetime, zone_of: ZoneOf
-) -> list[Finding]:
+def _certificates(said: CertificateList, _: Thresholds, now: datetime) -> list[Finding]:
     """Judges the list alone, which has no dates: each of `own_certificates` is asked for."""
     if not said.certificates:
         return [Finding("certificates", UNREAD, "no certificate in a known form is in the list")]
@@ -206,7 +198,7 @@ def own_certificates(said: CertificateList) -> list[str]:
     return list(names)[:_MOST_CERTIFICATES]
 
 
-def _backup(said: BackupHistory, most: Thresholds, now: datetime, zone_of: ZoneOf) -> list[Finding]:
+def _backup(said: BackupHistory, most: Thresholds, now: datetime) -> list[Finding]:
     hint = "make one: utils disaster_recovery backup network, or see its schedule and its device"
     if not said.backups:
         if not all(_NO_HISTORY in line.lower() for line in said.others):
@@ -227,7 +219,7 @@ def _backup(said: BackupHistory, most: Thresholds, now: datetime, zone_of: ZoneO
     return [Finding("backup", GOOD, says)]
 
 
-def _cores(said: CoreFiles, most: Thresholds, now: datetime, zone_of: ZoneOf) -> list[Finding]:
+def _cores(said: CoreFiles, most: Thresholds, now: datetime) -> list[Finding]:
     if not said.files and not said.none:
         return [Finding("cores", UNREAD, "neither core files nor that there are none is said")]
     recent = [
@@ -245,7 +237,7 @@ def _cores(said: CoreFiles, most: Thresholds, now: datetime, zone_of: ZoneOf) ->
     return _first(found) or [Finding("cores", GOOD, says)]
 
 
-def _processor(said: Processes, most: Thresholds, now: datetime, zone_of: ZoneOf) -> list[Finding]:
+def _processor(said: Processes, most: Thresholds, now: datetime) -> list[Finding]:
     used = [one for one in said.processes if one.cpu_percent is not None]
     if not used:
         return [Finding("processor", UNREAD, "no process in a known form is in the list")]
@@ -257,9 +249,7 @@ def _processor(said: Processes, most: Thresholds, now: datetime, zone_of: ZoneOf
     return [Finding("processor", GOOD, says)]
 
 
-def _availability(
-    said: HighAvailability, _: Thresholds, now: datetime, zone_of: ZoneOf
-) -> list[Finding]:
+def _availability(said: HighAvailability, _: Thresholds, now: datetime) -> list[Finding]:
     if not said.nodes:
         return [Finding("availability", UNREAD, "no node in a known form is in the answer")]
     found = [one for node in said.nodes if (one := _available(node))]
@@ -297,7 +287,9 @@ def judge(
     """
     if said is None or isinstance(said, str):
         return [Finding(check, UNREAD, said or "nothing of its answer could be read")]
-    return JUDGES[check](said, most, now, zone_of)
+    if check == "clock" and isinstance(said, vos.Machine):
+        said = vos.time_of(said, zone_of)
+    return JUDGES[check](said, most, now)
 
 
 def of_beginning(check: str, found: Sequence[Finding]) -> list[Finding]:
