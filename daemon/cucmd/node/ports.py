@@ -25,6 +25,7 @@ from cucmd.job.timeouts import Timeouts
 from cucmd.job.work import Work
 from cucmd.node.file_writer import FileWriter
 from cucmd.received_file import FileRead, PacketCount, ReceivedFile
+from cucmd.vos.secrets import Secrets
 
 # Seconds after the first node was ready at which nodes that begin together do so at the latest.
 # Mostly the others log in only once the login has worked on the first (jobs/hold_back.py), and a
@@ -299,6 +300,11 @@ class NodeTask(msgspec.Struct, frozen=True):
     cluster: str | None = None
     together: Together | None = None
     may_run: tuple[str, ...] = ()
+
+    @property
+    def mask(self) -> Callable[[str], str]:
+        """Returns what removes the password from the node's text, before it is shown or kept."""
+        return Secrets((self.login.password,)).mask
 
 
 class Session(Protocol):

@@ -33,7 +33,6 @@ from cucmd.job.capture import Capture, Captured
 from cucmd.job.node import Phase
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.ports import READY_WITHIN, NodeTask, Ports, Report, Together
-from cucmd.vos.secrets import Secrets
 from cucmd.work.capture_files import CaptureFiles
 from cucmd.work.session import answer, ask, both_ends, logged_in, refusal
 
@@ -155,7 +154,7 @@ class _NodeCapture:
         self._what = what
         self._report = report
         self._together = together
-        self._mask = Secrets((task.login.password,)).mask
+        self._mask = task.mask
         self._said: Sequence[str] = ()
         self._began: float | None = None  # when the node took the command, by trio's clock
         name = what.name_of(task.first_attempt)

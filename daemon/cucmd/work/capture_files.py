@@ -22,7 +22,6 @@ from cucmd.node.deadlines import AnswerClock
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.ports import NodeTask, Ports, Report
 from cucmd.received_file import PacketCount, ReceivedFile
-from cucmd.vos.secrets import Secrets
 from cucmd.work.collect import FileGets, NodeClock, at_most_notes, upload_target
 from cucmd.work.session import back_at_prompt, both_ends
 
@@ -54,7 +53,7 @@ class CaptureFiles:
         self._what = what
         self._ports = ports
         self._report = report
-        self._mask = Secrets((task.login.password,)).mask
+        self._mask = task.mask
 
     async def get(self, captured: Captured, said: Sequence[str]) -> tuple[str, ...]:
         """Gets the files, and reports their packets. Returns notes. Raises `NodeFailed`.
@@ -119,8 +118,7 @@ class CaptureFiles:
         """Removes the files that are whole from the node. Returns notes: nothing fails any more."""
         whole = [name for name, one in found.items() if one == PacketCount(one.count)]
         notes = [f"{name} stays on the node" for name in found if name not in whole]
-        left = trio.current_effective_deadline() - trio.current_time() - _LEFT
-        with trio.move_on_after(max(left, 0.0)):
+        with trio.move_on_at(trio.current_effective_deadline() - _LEFT):
             unrecorded = await self._file() if whole else None
             while whole:
                 if wrong := unrecorded or await self._delete_one(whole[0]):

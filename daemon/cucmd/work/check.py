@@ -38,7 +38,6 @@ from cucmd.job.node import Phase
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.ports import NodeTask, Ports, Report, Shell
 from cucmd.node.resolver import zone_of
-from cucmd.vos.secrets import Secrets
 from cucmd.work.collect import (
     WORTH_A_NOTE,
     FileGets,
@@ -97,7 +96,7 @@ class _Seen:
 
     def __init__(self, task: NodeTask, what: Check, report: Report, ports: Ports) -> None:
         self.task = task
-        self.mask = Secrets((task.login.password,)).mask
+        self.mask = task.mask
         self._report = report
         self._ports = ports
         self._knew_key = ports.knows_host_key(task)  # before the first attempt

@@ -28,6 +28,7 @@ from cucmd.work.run import take_snapshot
 from cucmd.work.session import answer, ask, decline, logged_in, too_much
 from cucmd.work.verdict import (
     Announced,
+    at_most,
     counted,
     judge,
     judge_read,
@@ -184,7 +185,7 @@ def notes_of(results: Mapping[str, PathResult], unverified: Sequence[str]) -> tu
     worst = min(wrong, key=lambda one: _GRAVEST.index(one.code), default=None)
     if worst and (worst.code in _FAILS_NODE or nothing):
         others = [one.message for one in wrong if one is not worst]
-        said = "; ".join(_at_most(MOST_PATHS_SAID, [worst.message, *others], "paths"))
+        said = "; ".join(at_most(MOST_PATHS_SAID, [worst.message, *others], "paths"))
         raise NodeFailed(msgspec.structs.replace(worst, message=said))
     notes = [
         gone.message
@@ -195,13 +196,8 @@ def notes_of(results: Mapping[str, PathResult], unverified: Sequence[str]) -> tu
     return at_most_notes(notes)
 
 
-def at_most_notes(notes: list[str]) -> tuple[str, ...]:
-    return tuple(_at_most(MOST_NOTES, notes, "notes; the transcript has all that the node said"))
-
-
-def _at_most(count: int, texts: list[str], what: str) -> list[str]:
-    left_out = len(texts) - count
-    return [*texts[:count], f"and {left_out} more {what}"] if left_out > 0 else texts
+def at_most_notes(notes: Sequence[str]) -> tuple[str, ...]:
+    return tuple(at_most(MOST_NOTES, notes, "notes; the transcript has all that the node said"))
 
 
 def request_for(task: NodeTask, what: Collect, path: str, clock: NodeClock) -> vos.FileGet:

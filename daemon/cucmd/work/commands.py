@@ -17,7 +17,6 @@ from cucmd.node.deadlines import FormClock
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.ports import NodeTask, Receiver, Report
 from cucmd.received_file import ReceivedFile
-from cucmd.vos.secrets import Secrets
 from cucmd.work.session import back_at_prompt, refusal
 
 OUTPUT_MODE = 0o640
@@ -50,7 +49,7 @@ class CommandRuns:
         self._session = session
         self._receiver = receiver
         self._report = report
-        self._mask = Secrets((task.login.password,)).mask
+        self._mask = task.mask
 
     async def run(self, number: int) -> Failure | None:
         """Runs the command of that number. Returns why it failed, if others may still be run.

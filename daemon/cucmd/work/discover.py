@@ -13,8 +13,8 @@ from cucmd.job.node import Phase
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.ports import NodeTask, Ports, Readers, Report
 from cucmd.node_name import address, split_address
-from cucmd.vos.secrets import Secrets
 from cucmd.work.session import answer, ask, logged_in
+from cucmd.work.verdict import counted
 
 # A cluster has at most 21 nodes. All of them are in the state of a job, which is sent at each
 # change; a node that prints 100,000 must not make that too large.
@@ -62,12 +62,12 @@ async def _version(
         return None, (f"its version is not known: {error.failure.message}",)
     if isinstance(said, str):
         return None, (f"its version is not known: {said}",)
-    masked = None if said.version is None else Secrets((task.login.password,)).mask(said.version)
+    masked = None if said.version is None else task.mask(said.version)
     return masked, () if masked else ("its version is not known: no line of its answer names one",)
 
 
 def _members_in(task: NodeTask, table: vos.ClusterTable, peer: str) -> Found:
-    mask = Secrets((task.login.password,)).mask
+    mask = task.mask
     asked = vos.asked_node(table.nodes, task.host, peer)
     members = tuple(
         Member(
@@ -120,6 +120,6 @@ def _left_out(table: vos.ClusterTable) -> list[str]:
     if (more := len(table.nodes) - MOST_MEMBERS) > 0:
         notes.append(f"{more} more nodes were named; the first {MOST_MEMBERS} are kept")
     if table.others:
-        lines = "1 line" if len(table.others) == 1 else f"{len(table.others)} lines"
+        lines = counted(len(table.others), "line")
         notes.append(f"{lines} about the cluster in no known form; the transcript has all of them")
     return notes

@@ -44,7 +44,6 @@ from cucmd.node.dialogue import NodeSession
 from cucmd.node.ports import NodeTask, Ports, Report, Together
 from cucmd.node.transcript_file import write_all
 from cucmd.received_file import ReceivedFile
-from cucmd.vos.secrets import Secrets
 from cucmd.vos.texts import NO_SUCH_FILE
 from cucmd.work.commands import OUTPUT_MODE, take_quota
 from cucmd.work.session import answer, logged_in
@@ -213,7 +212,7 @@ class _Output:
         self._writer = ports.writer
         self._report = report
         self._name = what.output_of(1)
-        self._mask = Secrets((task.login.password,)).mask
+        self._mask = task.mask
         self._file = _OutputFile(task.folder / self._name, ports.shortage)
         self._begun = False
         self._size = 0  # with what is on its way to the disk

@@ -33,7 +33,6 @@ from cucmd.node.dialogue import NodeSession
 from cucmd.node.ports import NodeTask, Ports, Readers, Report
 from cucmd.node.resolver import zone_of
 from cucmd.vos.records import CertificateList, parse_certificate
-from cucmd.vos.secrets import Secrets
 from cucmd.work import judged
 from cucmd.work.commands import CommandRuns
 from cucmd.work.session import answer, ask, back_at_prompt, logged_in
@@ -64,7 +63,7 @@ async def look(
     """Runs the commands on a node that is at its prompt. Raises `NodeFailed`."""
     runs = CommandRuns(task, what, session, ports, report)
     looked = _Looked(task, what, session, report)
-    mask = Secrets((task.login.password,)).mask
+    mask = task.mask
     for number, line in enumerate(what.commands_kept, 1):
         if looked.has(line):
             try:

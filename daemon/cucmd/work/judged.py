@@ -17,6 +17,7 @@ from cucmd.vos.cluster import AvailableNode, HighAvailability, ReplicationState
 from cucmd.vos.records import BackupHistory, Certificate, CertificateList, CoreFiles, Processes
 from cucmd.vos.services import NtpStatus, Service, ServiceList
 from cucmd.vos.status import ZoneOf
+from cucmd.work.verdict import counted
 
 # Of one kind so many are said one by one.
 _MOST_SAID = 10
@@ -60,8 +61,7 @@ def _cluster(said: vos.ClusterTable, _: Thresholds, now: datetime) -> list[Findi
         Finding("cluster", BAD, f"{one.name} ({one.address}): {one.unauthenticated}", hint)
         for one in apart
     ]
-    count = len(said.nodes)
-    of_all = "1 node" if count == 1 else f"{count} nodes"
+    of_all = counted(len(said.nodes), "node")
     return _first(found) or [Finding("cluster", GOOD, f"{of_all}, each authenticated")]
 
 

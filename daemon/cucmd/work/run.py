@@ -31,6 +31,7 @@ from cucmd.node.ports import NodeTask, Ports, Report
 from cucmd.work.commands import CommandRuns
 from cucmd.work.health import look
 from cucmd.work.session import answer, back_at_prompt, logged_in
+from cucmd.work.verdict import at_most
 
 # Commands that are named in the message of a node that failed.
 _MOST_SAID = 5
@@ -63,8 +64,7 @@ async def take_snapshot(
     its end none is.
     """
     wrong: list[str] = []
-    left = trio.current_effective_deadline() - trio.current_time() - _LEFT
-    with trio.move_on_after(max(left, 0.0)) as time_left:
+    with trio.move_on_at(trio.current_effective_deadline() - _LEFT) as time_left:
         try:
             if (late := await back_at_prompt(session)) is not None:
                 raise fail(Code.COMMAND_TIMEOUT, late)
@@ -85,10 +85,7 @@ async def take_snapshot(
 
 
 def _raise_failed(failed: Sequence[Failure], commands: int) -> None:
-    if not failed:
-        return
-    said = [one.message for one in failed[:_MOST_SAID]]
-    if more := len(failed) - len(said):
-        said.append(f"and {more} more")
-    count = f"{len(failed)} of {commands} commands: " if commands > 1 else ""
-    raise fail(Code.COMMAND_REFUSED, count + "; ".join(said))
+    if failed:
+        said = at_most(_MOST_SAID, [one.message for one in failed])
+        count = f"{len(failed)} of {commands} commands: " if commands > 1 else ""
+        raise fail(Code.COMMAND_REFUSED, count + "; ".join(said))

@@ -23,7 +23,6 @@ from cucmd.node.dialogue import NodeSession
 from cucmd.node.login import reach
 from cucmd.node.ports import NodeTask, OpenShell, Ports, Readers, Receiver, Report
 from cucmd.node.transcript_file import transcript_of
-from cucmd.vos.secrets import Secrets
 from cucmd.work.verdict import counted
 
 T = TypeVar("T")
@@ -73,8 +72,7 @@ async def ask(
     not read, and why. Raises `NodeFailed`.
     """
     lines = await answer(session, task, text)
-    mask = Secrets((task.login.password,)).mask
-    return await readers.read_answer(parser, lines, task.folder, mask)
+    return await readers.read_answer(parser, lines, task.folder, task.mask)
 
 
 def refusal(mask: Callable[[str], str], lines: Sequence[str]) -> str | None:

@@ -136,6 +136,12 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
+def at_most(count: int, texts: Sequence[str], what: str = "") -> list[str]:
+    """Returns so many of the texts, and behind them how many `what` more there are."""
+    left_out = len(texts) - count
+    return [*texts[:count], *([f"and {left_out} more {what}".rstrip()] if left_out > 0 else ())]
+
+
 def uncompared(path: str, announced: Announced, said: Sequence[str]) -> str | None:
     """Returns a note where a size was not announced, or in words that are not known: what was not
     announced was not compared. None if both were.
@@ -186,10 +192,9 @@ def _wrong(file: ReceivedFile, one: FileRead, compressed: bool) -> str | None:
 
 
 def _not_whole(path: str, wrong: Mapping[str, str], hint: str) -> Failure:
-    first = [f"{PurePosixPath(file).name} {why}" for file, why in wrong.items()][:_MOST_NAMED]
-    if len(wrong) > len(first):
-        first.append(f"and {len(wrong) - len(first)} more")
-    return failure(Code.TRANSFER_INCOMPLETE, f"{path}: {'; '.join(first)}", hint=hint)
+    said = [f"{PurePosixPath(file).name} {why}" for file, why in wrong.items()]
+    message = f"{path}: {'; '.join(at_most(_MOST_NAMED, said))}"
+    return failure(Code.TRANSFER_INCOMPLETE, message, hint=hint)
 
 
 def _hint(announced: Announced, received: Sequence[ReceivedFile]) -> str:
