@@ -45,7 +45,7 @@ class Case(NamedTuple):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
     odd = {"environ": {"CUCMD_TEST_UNREAD": str(UNREAD)}, "module": "rig.odd_daemon"}
-    options = ("--files", str(FILES), "--size", str(SIZE), "--spread", "0")
+    options = ("--files", str(FILES), "--size", str(SIZE))
     with (
         running_lab(1, *options) as lab,
         running_daemon(tmp_path_factory.mktemp("export") / "cucmd", CONFIG, **odd) as daemon,

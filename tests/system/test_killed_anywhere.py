@@ -96,7 +96,7 @@ class Answered(Installation):
 def lab() -> Iterator[Lab]:
     faults = ("3=trickle@30000", "4=hang:command", "5=drop:transfer")
     options = [word for fault in faults for word in ("--fault", fault)]
-    sizes = ("--files", "3", "--size", str(SIZE), "--spread", "0")
+    sizes = ("--files", "3", "--size", str(SIZE))
     with running_lab(5, *sizes, *options) as lab:
         yield lab
 

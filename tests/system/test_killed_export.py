@@ -47,7 +47,7 @@ SIZE = 12_000_000  # bytes of each of the two files: an export takes some tenths
 
 @pytest.fixture(scope="module")
 def large() -> Iterator[Lab]:
-    with running_lab(1, "--files", "2", "--size", str(SIZE), "--spread", "0") as lab:
+    with running_lab(1, "--files", "2", "--size", str(SIZE)) as lab:
         yield lab
 
 

@@ -21,7 +21,7 @@ MakeDaemon = Callable[..., Daemon]
 def lab() -> Iterator[Lab]:
     """Three files of 100 kB on nodes 1 and 3; the first file of node 2 is large."""
     big = ("--fault", "2=big-file@40000000")
-    with running_lab(3, "--files", "3", "--size", "100000", "--spread", "0", *big) as lab:
+    with running_lab(3, "--files", "3", "--size", "100000", *big) as lab:
         yield lab
 
 
@@ -84,7 +84,7 @@ def test_a_clusters_quota_is_that_of_its_jobs(make_daemon: MakeDaemon, lab: Lab)
 def test_a_quota_counts_what_came_before_a_restart(tmp_path: Path, quota: str) -> None:
     """500 kB are within it; with the 300 kB of the first try they are not."""
     folder = tmp_path / "cucmd"
-    options = ("--files", "1", "--size", "500000", "--spread", "0", "--fault", "trickle@500000")
+    options = ("--files", "1", "--size", "500000", "--fault", "trickle@500000")
     with running_lab(1, *options) as lab:
         named = named_credential(tmp_path / "given", "lab", lab.username, lab.password)
         config = f"{CONFIG}{quota} = 700000\n{named}"

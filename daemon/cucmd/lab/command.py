@@ -88,7 +88,6 @@ def _add_files(add: Callable[..., Any]) -> None:
     add("--stamps", action="store_true", help="traces begin and end with lines that have times")
     add("--files", metavar="N", help="SDL traces (12)")
     add("--size", metavar="BYTES", help="of a trace (200000)")
-    add("--spread", metavar="PERCENT", help="sizes differ so much")
     add("--every", metavar="S", help="a trace each S (420)")
     add(
         "--packets",

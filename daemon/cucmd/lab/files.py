@@ -51,15 +51,13 @@ class VirtualFile(msgspec.Struct, frozen=True):
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """Says how many files there are, and how large.
 
-    files   traces in a folder; with a day between them, the oldest of 10000 is of 27 years ago
-    size    bytes of each
-    spread  percent by which the sizes differ, up and down
-    every   seconds between two traces
+    files  traces in a folder; with a day between them, the oldest of 10000 is of 27 years ago
+    size   bytes of each
+    every  seconds between two traces
     """
 
     files: Annotated[int, Meta(ge=1, le=10_000)] = 12
     size: Annotated[int, Meta(ge=0, le=10**15)] = 200_000
-    spread: Annotated[int, Meta(ge=0, le=100)] = 0
     every: Annotated[float, Meta(ge=0, le=86_400)] = 420.0
 
 
@@ -176,13 +174,8 @@ def _numbered_files(kind: NumberedFiles, node: int, shape: Shape) -> Iterator[Vi
         if from_end == 0 and name.endswith(".gz"):
             name = name.removesuffix(".gz") + ".gzo"
         path = f"{kind.folder}/{name}"
-        size = _size(path, node, shape) if kind.trace else min(_SMALL, shape.size)
+        size = shape.size if kind.trace else min(_SMALL, shape.size)
         yield VirtualFile(path, size, 20.0 + from_end * shape.every, shape.every)
-
-
-def _size(path: str, node: int, shape: Shape) -> int:
-    number = int.from_bytes(_digest(node, path)[:4]) % 2001 - 1000  # -1000 .. 1000
-    return shape.size + shape.size * shape.spread * number // 100_000
 
 
 def _single_files(
@@ -195,13 +188,9 @@ def _single_files(
         yield VirtualFile(path, size, age)
 
 
-def _digest(node: int, path: str) -> bytes:
-    return blake2b(f"{node}:{path}".encode(), digest_size=32).digest()
-
-
 def _pattern(node: int, path: str) -> bytes:
     """Makes one block of log lines. `blocks` writes the number of the block over its beginning."""
-    seed = _digest(node, path).hex()
+    seed = blake2b(f"{node}:{path}".encode(), digest_size=32).hexdigest()
     lines: list[bytes] = []
     length = 0
     while length < _PATTERN:
@@ -215,15 +204,12 @@ def _pattern(node: int, path: str) -> bytes:
     return b"".join(lines)[:_PATTERN]
 
 
-def blocks(node: int, path: str, size: int, block: int = BLOCK) -> Iterator[bytes]:
-    """Yields the whole content, block by block: always the same, and different in every 64 KiB.
-
-    `block` divides 64 KiB.
-    """
+def blocks(node: int, path: str, size: int) -> Iterator[bytes]:
+    """Yields the whole content, block by block: always the same, and different in every 64 KiB."""
     pattern = _pattern(node, path)
-    for offset in range(0, size, block):
+    for offset in range(0, size, BLOCK):
         number, start = divmod(offset, _PATTERN)
-        piece = pattern[start : min(start + block, start + size - offset)]
+        piece = pattern[start : min(start + BLOCK, start + size - offset)]
         yield (b"%016d" % number + piece[16:])[: len(piece)] if start == 0 else piece
 
 

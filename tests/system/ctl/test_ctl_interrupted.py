@@ -114,7 +114,7 @@ FORMATS = ("zip", "tar", "tgz", "dir")
 @pytest.mark.timeout(120 + 5 * KILLS)
 def test_ctrl_c_at_any_moment_of_an_export(daemon, make_lab, environ, tmp_path, request):
     """Once, or held. What is at the target is whole, or as it was before."""
-    dice, lab = seeded(), make_lab(1, "--files", "3", "--size", "4000000", "--spread", "0")
+    dice, lab = seeded(), make_lab(1, "--files", "3", "--size", "4000000")
     with daemon.client() as client:
         job_id = closed(client, start(client, lab).job_id).job_id
     targets, codes, seconds = tmp_path / "targets", [], 0.0
