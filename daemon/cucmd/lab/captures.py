@@ -25,7 +25,7 @@ from cucmd.lab.selection import CommandRefused, Unsuccessful
 LOCATION, FOLDER = "activelog", "platform/cli"
 HEADER = 24  # bytes of a capture without a packet (vos/NODES.md, section 6.5)
 _MOST_PACKETS = 100_000
-_LARGEST = 65535  # bytes of a packet: what `size all` means
+LARGEST = 65535  # bytes of a packet: what `size all` means
 _RECORD = 16
 _IPV4, _UDP = 20, 8
 _ARITY = texts.WRONG_ARITY.format(mandatory=0, more=13)
@@ -87,7 +87,7 @@ def _within(name: str, most: int, text: str) -> int:
 
 
 def _size(text: str) -> int | None:
-    return None if text.lower() == "all" else _within("size", _LARGEST, text)
+    return None if text.lower() == "all" else _within("size", LARGEST, text)
 
 
 def _host(text: str) -> str:
@@ -143,7 +143,7 @@ class Traffic(msgspec.Struct, frozen=True):
     rate: float
     host: str | None = None
     port: int | None = None
-    size: int = _LARGEST
+    size: int = LARGEST
 
     @property
     def _chosen(self) -> list[Flow]:
@@ -268,34 +268,3 @@ class LabCapture:
             block = next(blocks)[:size]
             size -= len(block)
             yield block
-
-
-class Captures:
-    """Keeps the captures of one node since the lab began, of which the files are still there."""
-
-    def __init__(self, address: str, rate: float) -> None:
-        """`rate` is the number of packets on the node's network, a second."""
-        self._address = address
-        self._rate = rate
-        self._all: dict[str, LabCapture] = {}
-
-    def begin(self, wanted: CaptureArguments, fault: FaultKind | None) -> LabCapture:
-        """Begins a capture that runs from now on; a number follows its name if that was used."""
-        number = ""
-        while (path := f"{FOLDER}/{wanted.file}{number}.cap") in self._all:
-            number = str(int(number or 0) + 1)
-        size = wanted.size or _LARGEST
-        traffic = Traffic(self._address, self._rate, wanted.host, wanted.port, size)
-        self._all[path] = LabCapture(path, wanted.count, traffic, fault)
-        return self._all[path]
-
-    def files(self) -> list[VirtualFile]:
-        now = datetime.now(UTC)
-        found = (capture.file(now) for capture in self._all.values())
-        return [file for file in found if file is not None]
-
-    def get(self, path: str) -> LabCapture | None:
-        return self._all.get(path)
-
-    def remove(self, path: str) -> None:
-        self._all.pop(path, None)

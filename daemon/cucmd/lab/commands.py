@@ -204,7 +204,7 @@ async def _capture(session: LabSession, words: list[str]) -> None:
     if node.percent_used > FULL or node.plan.take(FaultKind.CAPTURE_REFUSED):
         raise Unsuccessful(texts.NO_SPACE)
     fault = next((kind for kind in _FILE_FAULTS if node.plan.take(kind)), None)
-    running = node.captures.begin(wanted, fault)
+    running = node.begin_capture(wanted, fault)
     node.count("captures_ever")
     node.count("captures_now")
     try:

@@ -20,7 +20,7 @@ from cucmd.lab.answers import LabMember
 from cucmd.lab.faults import FaultKind, FaultPlan
 from cucmd.lab.node import AllCounters, LabCounters, LabNode
 from cucmd.lab.options import LabOptions
-from cucmd.lab.ssh_server import LabHostKeys, NodeServer, new_host_key
+from cucmd.lab.ssh_server import NodeServer, new_host_key
 from cucmd.ssh.bridge import on_asyncio
 
 _BACKLOG = 128
@@ -31,7 +31,7 @@ class Lab:
     """Holds simulated nodes that listen. `addresses` are `host:port`, in the nodes' order."""
 
     def __init__(
-        self, options: LabOptions, sockets: list[socket.socket], keys: LabHostKeys
+        self, options: LabOptions, sockets: list[socket.socket], key: asyncssh.SSHKey
     ) -> None:
         self.username = options.user
         self.password = options.password
@@ -41,7 +41,7 @@ class Lab:
         self._before: set[asyncio.Task[Any]] = set()
         members = [LabMember(index, host) for index, (host, _) in enumerate(names, start=1)]
         self._servers = [
-            NodeServer(LabNode(index, options, members, self._counters), sock, keys)
+            NodeServer(LabNode(index, options, members, self._counters), sock, key)
             for index, sock in enumerate(sockets, start=1)
         ]
 
@@ -95,7 +95,7 @@ async def open_lab(options: LabOptions) -> AsyncIterator[Lab]:
     try:
         for index in range(1, options.nodes + 1):
             sockets.append(_listen(options, index, queued))  # noqa: PERF401  each is closed below
-        lab = Lab(options, sockets, LabHostKeys(key))
+        lab = Lab(options, sockets, key)
         await on_asyncio(lab._open)
         try:
             yield lab

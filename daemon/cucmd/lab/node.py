@@ -15,7 +15,14 @@ import msgspec
 import trio
 
 from cucmd.lab.answers import LabMember
-from cucmd.lab.captures import LOCATION, Captures
+from cucmd.lab.captures import (
+    FOLDER,
+    LARGEST,
+    LOCATION,
+    CaptureArguments,
+    LabCapture,
+    Traffic,
+)
 from cucmd.lab.faults import FaultKind, FaultPlan
 from cucmd.lab.files import VirtualFile, blocks, files_of
 from cucmd.lab.options import LabOptions
@@ -40,7 +47,7 @@ class LabNode:
         self.refused_logins = 0
         # (host, port) -> fingerprint: a node remembers receivers, and stalls if a key changes.
         self.known_receivers: dict[tuple[str, int], str] = {}
-        self.captures = Captures(members[index - 1].address, options.packets)
+        self._captures: dict[str, LabCapture] = {}  # by path; those whose files are still there
         self._removed: set[tuple[str, str]] = set()  # location, path
         self._clock_offset = timedelta()
         self._last_stamp = _LONG_AGO
@@ -57,29 +64,40 @@ class LabNode:
         """Adds to one of this node's counters."""
         self._counters.count(self.index - 1, name, by)
 
+    def begin_capture(self, wanted: CaptureArguments, fault: FaultKind | None) -> LabCapture:
+        """Begins a capture that runs from now on; a number follows its name if that was used."""
+        number = ""
+        while (path := f"{FOLDER}/{wanted.file}{number}.cap") in self._captures:
+            number = str(int(number or 0) + 1)
+        size, rate = wanted.size or LARGEST, self.options.packets
+        traffic = Traffic(self.here.address, rate, wanted.host, wanted.port, size)
+        self._captures[path] = LabCapture(path, wanted.count, traffic, fault)
+        return self._captures[path]
+
     def files(self, location: str) -> list[VirtualFile]:
         """Returns those that were there from the beginning, and the captures; not those removed."""
         found = [*files_of(location, self.index, self.options)]
         if location == LOCATION:
-            found += self.captures.files()
+            now = datetime.now(UTC)
+            found += filter(None, (capture.file(now) for capture in self._captures.values()))
         return [file for file in found if (location, file.path) not in self._removed]
 
     def blocks(self, location: str, file: VirtualFile) -> Iterator[bytes]:
         """Returns the content of a file as it was when `files` gave it, in blocks of 32 KiB."""
-        capture = self.captures.get(file.path) if location == LOCATION else None
+        capture = self._captures.get(file.path) if location == LOCATION else None
         if capture is None:
             return blocks(self.index, file.path, file.size)
         return capture.blocks(file.size)
 
     def remove(self, location: str, path: str) -> bool:
         """Removes a file. False: it is in use, and stays."""
-        capture = self.captures.get(path) if location == LOCATION else None
+        capture = self._captures.get(path) if location == LOCATION else None
         if capture is None:
             self._removed.add((location, path))
         elif capture.packets is None:
             return False
         else:
-            self.captures.remove(path)
+            del self._captures[path]
         self.count("files_deleted")
         return True
 

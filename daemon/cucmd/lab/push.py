@@ -7,11 +7,13 @@ connection was cut.
 from __future__ import annotations
 
 import asyncio
+import math
 import posixpath
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from ipaddress import ip_address
+from itertools import groupby
 from typing import Protocol
 
 import asyncssh
@@ -280,12 +282,12 @@ class Push:
     async def _push(self, sftp: asyncssh.SFTPClient, file: PushedFile, path: str) -> None:
         # Block size 0: a write is one request; asyncssh's own splitting costs a task a block.
         handle = await sftp.open(path, "wb", block_size=0)
-        feed = _BlockReader(file.blocks())
-        while True:
+        mark = math.inf if self._mark is None else self._mark - self._written  # in this file
+        pieces = _divided(file.blocks(), mark)
+        for _, part in groupby(pieces, key=lambda piece: piece[0] >= mark):
             await self._interrupt_if_due()
-            limit = None if self._mark is None else self._mark - self._written
-            if not await self._write(handle, feed.take(limit), file.size):
-                break
+            await self._write(handle, part, file.size)
+        await self._interrupt_if_due()
         stamp = int(file.modified.timestamp())
         await handle.setstat(asyncssh.SFTPAttrs(permissions=0o644, atime=stamp, mtime=stamp))
         await handle.close()
@@ -307,9 +309,8 @@ class Push:
         handle: asyncssh.SFTPClientFile,
         blocks: Iterator[tuple[int, bytes]],
         size: int,
-    ) -> bool:
-        """Writes the blocks, many at once; whether there were any."""
-        before = self._written
+    ) -> None:
+        """Writes the blocks, many at once."""
         outstanding = 1 if self._rate else min(_OUTSTANDING, -(-size // BLOCK) or 1)
 
         async def write_some() -> None:
@@ -324,7 +325,6 @@ class Push:
             for writer in writers:
                 writer.cancel()
             await asyncio.gather(*writers, return_exceptions=True)
-        return self._written > before
 
     async def _write_block(
         self, handle: asyncssh.SFTPClientFile, offset: int, block: bytes
@@ -350,26 +350,14 @@ def _unless_cancelled(conn: asyncssh.SSHClientConnection) -> asyncssh.SSHClientC
     return conn
 
 
-class _BlockReader:
-    """Reads the blocks of a file with their offsets, up to a limit of bytes."""
-
-    def __init__(self, blocks: Iterator[bytes]) -> None:
-        self._blocks = blocks
-        self._rest = b""
-        self._offset = 0
-
-    def take(self, limit: int | None) -> Iterator[tuple[int, bytes]]:
-        """Stops after `limit` bytes. The next `take` continues there."""
-        while limit is None or limit > 0:
-            block = self._rest or next(self._blocks, b"")
-            if not block:
-                return
-            taken = block if limit is None else block[:limit]
-            self._rest = block[len(taken) :]
-            offset = self._offset
-            self._offset += len(taken)
-            limit = None if limit is None else limit - len(taken)
-            yield offset, taken
+def _divided(blocks: Iterable[bytes], mark: float) -> Iterator[tuple[int, bytes]]:
+    """Yields the blocks of a file with their offsets. The one that goes over `mark` is two."""
+    offset = 0
+    for block in blocks:
+        before = int(min(max(mark - offset, 0), len(block)))
+        for piece in filter(None, (block[:before], block[before:])):
+            yield offset, piece
+            offset += len(piece)
 
 
 def _cut_after(conn: asyncssh.SSHClientConnection) -> Callable[[], Awaitable[None]]:

@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Coroutine
-from functools import cached_property, partial
+from functools import cache, partial
 from typing import Any
 
 import asyncssh
@@ -26,29 +26,24 @@ _log = logging.getLogger(__name__)
 _MOST_SESSIONS = 10
 
 
-class LabHostKeys:
-    """Holds the host keys of the lab: one for all nodes, and one for nodes whose key changes."""
-
-    def __init__(self, usual: asyncssh.SSHKey) -> None:
-        self.usual = usual
-
-    @cached_property
-    def other(self) -> asyncssh.SSHKey:
-        return new_host_key()
-
-
 def new_host_key() -> asyncssh.SSHKey:
     """Makes a host key as an appliance has it, which takes up to a second."""
     return asyncssh.generate_private_key("ssh-rsa", key_size=2048)
 
 
+@cache
+def _other_host_key() -> asyncssh.SSHKey:
+    """Returns the key of nodes whose key has changed."""
+    return new_host_key()
+
+
 class NodeServer:
     """Holds a node's listening socket and the connections that it has accepted."""
 
-    def __init__(self, node: LabNode, sock: socket.socket, keys: LabHostKeys) -> None:
+    def __init__(self, node: LabNode, sock: socket.socket, key: asyncssh.SSHKey) -> None:
         self._node = node
         self._sock = sock
-        self._keys = keys
+        self._key = key
         self.key_shown = False  # to a client that has sent something
         self._closed = False
         self._unserved: set[socket.socket] = set()  # accepted, and no protocol has them yet
@@ -144,7 +139,7 @@ class NodeServer:
             await asyncssh.run_server(
                 sock,
                 server_factory=lambda: connection,
-                server_host_keys=[self._keys.other if changed else self._keys.usual],
+                server_host_keys=[_other_host_key() if changed else self._key],
                 server_version=algorithms.banner,
                 kex_algs=list(kex),
                 encryption_algs=list(algorithms.ciphers),

@@ -21,38 +21,13 @@ _PAGE = 23  # lines; whether a terminal of other than 24 rows has others is unkn
 _ENTER = b"\r\n"
 _BACKSPACE = b"\b\x7f"
 # A longer line is cut. The appliance's own limit is unknown; this one keeps memory bounded.
-LONGEST_LINE = 4096
+_LONGEST_LINE = 4096
 
 
 class Echo(Enum):
     PLAIN = auto()
     STARS = auto()  # a password: one star a character
     NONE = auto()
-
-
-class LineEditor:
-    """Edits one line while it is typed."""
-
-    def __init__(self, echo: Echo = Echo.PLAIN) -> None:
-        self._echo = echo
-        self._typed = bytearray()
-        self.line: str | None = None  # set by Enter
-
-    def key(self, key: int) -> bytes:
-        """Takes one key. Returns what the terminal shows for it."""
-        if key in _ENTER:
-            self.line = self._typed.decode("utf-8", "replace")
-            return b"" if self._echo is Echo.NONE else b"\r\n"
-        if key in _BACKSPACE:
-            erased = b"\b \b" if self._typed else b""
-            del self._typed[-1:]
-            return b"" if self._echo is Echo.NONE else erased
-        if key < 0x20:
-            return b""
-        if len(self._typed) >= LONGEST_LINE:
-            return b"\a"
-        self._typed.append(key)
-        return {Echo.PLAIN: bytes([key]), Echo.STARS: b"*", Echo.NONE: b""}[self._echo]
 
 
 class TerminalChannel(Protocol):
@@ -127,12 +102,21 @@ class Terminal:
         return self._keys.pop(0)
 
     async def read_line(self, echo: Echo = Echo.PLAIN) -> str:
-        editor = LineEditor(echo if self.echo else Echo.NONE)
-        while editor.line is None:
-            shown = editor.key(await self.read_key())
-            if shown:
+        echo = echo if self.echo else Echo.NONE
+        typed = bytearray()
+        while (key := await self.read_key()) not in _ENTER:
+            shown = b""
+            if key in _BACKSPACE:
+                shown = b"\b \b" if typed else b""
+                del typed[-1:]
+            elif key >= 0x20 and len(typed) < _LONGEST_LINE:
+                shown = b"*" if echo is Echo.STARS else bytes([key])
+                typed.append(key)
+            if shown and echo is not Echo.NONE:
                 self.write(shown)
-        return editor.line
+        if echo is not Echo.NONE:
+            self.line()
+        return typed.decode("utf-8", "replace")
 
     async def lines(self, lines: Sequence[str]) -> None:
         """Prints lines without a pager."""
