@@ -60,27 +60,17 @@ async def locate(host: str, port: int) -> tuple[str, int]:
     Of several addresses the first in order, IPv4 before IPv6: any choice would do that is the
     same each time. Never raises: whatever is wrong, connecting meets it too, and says it.
     """
-    if _is_address(host):
-        return node_key(_without_prefix(host), port)
+    try:
+        # ::ffff:192.0.2.9 reaches the node at 192.0.2.9.
+        mapped = getattr(ipaddress.ip_address(host), "ipv4_mapped", None)
+        return node_key(str(mapped or host), port)
+    except ValueError:
+        pass  # it is a name
     with trio.move_on_after(WITHIN), suppress(Exception):
         found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         order = min((family != socket.AF_INET, str(address[0])) for family, *_, address in found)
         return node_key(order[1], port)
     return node_key(host, port)
-
-
-def _without_prefix(host: str) -> str:
-    """Returns the IPv4 address of one such as ::ffff:192.0.2.9, which reaches the same node."""
-    mapped = ipaddress.IPv6Address(host).ipv4_mapped if ":" in host and "%" not in host else None
-    return host if mapped is None else str(mapped)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    return True
 
 
 def zone_of(name: str) -> tzinfo | None:
