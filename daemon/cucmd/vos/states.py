@@ -261,20 +261,13 @@ class RunningCapture(RunningForm):
         return [*events, Taken()] if self.echoed and not before else events
 
 
-class RunningTail(State):
+class RunningTail(RunningCommand):
     """Reads a `file tail`, from its echo until Ctrl-C. What its lines say is of a log, and no
     question.
     """
 
     max_bytes = sys.maxsize
     prints_on = True
-
-    def __init__(self, text: str) -> None:
-        self.what = f"`{text}`"
-        self.echoed = False
-        self._echo = "".join(text.split())
-        self._lines: list[str] = []
-        self._segment = ""  # the one after them
 
     def segment(self, text: str, number: int, grown_from: int) -> list[Event]:
         self._segment = text
