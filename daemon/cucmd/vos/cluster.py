@@ -2,8 +2,9 @@
 
 `show network cluster` lists the nodes, `show version active` has the version of the one asked.
 
-A line that has not a known form is kept as it is, and never half read. The forms, and where they
-were seen, stand in `vos/NODES.md`, sections 6.2, 6.3, 6.11 and 6.17.
+A line that has not a known form is kept as it is, and never half read: in `others`, without the
+empty ones. The forms, and where they were seen, stand in `vos/NODES.md`, sections 6.2, 6.3, 6.11
+and 6.17.
 """
 
 from __future__ import annotations
@@ -92,18 +93,14 @@ class ListedNode(msgspec.Struct, frozen=True):
 
 
 class ClusterTable(msgspec.Struct, frozen=True):
-    """Holds the table. `others`: lines that are no node, up to the second table, without the empty
-    ones.
-    """
+    """Holds the table. `others`: lines that are no node, up to the second table."""
 
     nodes: tuple[ListedNode, ...]
     others: tuple[str, ...]
 
 
 class ActiveVersion(msgspec.Struct, frozen=True):
-    """Holds what `show version active` says. `version` None: no line names it. `others`: all other
-    lines, without the empty ones.
-    """
+    """Holds what `show version active` says. `version` None: no line names it."""
 
     version: str | None
     others: tuple[str, ...]
@@ -136,7 +133,6 @@ class ReplicationState(msgspec.Struct, frozen=True):
     single   it says that its cluster has one active node, itself, and nothing else
     details  the indented lines below `state`
     seen_from, count  whose view the table is, and how many servers it is said to have
-    others   lines in no known form, without the empty ones
     """
 
     single: bool = False
@@ -333,9 +329,7 @@ class AvailableNode(msgspec.Struct, frozen=True):
 
 
 class HighAvailability(msgspec.Struct, frozen=True):
-    """Holds the nodes in the node's order. `others`: lines in no known form, without the empty
-    ones.
-    """
+    """Holds the nodes in the node's order."""
 
     nodes: tuple[AvailableNode, ...]
     others: tuple[str, ...] = ()

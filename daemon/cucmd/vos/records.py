@@ -2,7 +2,7 @@
 
 These are the answers to `show process ...`, `show perf query class ...`, `utils core ... list`,
 `show cert ...` and `utils disaster_recovery history backup`. A line that has not a form of
-`vos/NODES.md`, sections 6.12 to 6.15, is kept as it is.
+`vos/NODES.md`, sections 6.12 to 6.15, is kept as it is: in `others`, without the empty ones.
 
 Times are by the node's own clock. Where a zone stands beside one it is an abbreviation, which does
 not name a zone, so it is left out: what is known of such a time is the day.
@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from cucmd.vos.texts import LONGEST, MONTHS, takes_field, whole
+from cucmd.vos.texts import LONGEST, moment, takes_field, whole
 
 _MOST_COLUMNS = 20
 # A heading of a table of processes -> its field. The last of a table is always what was started.
@@ -82,9 +82,7 @@ class BusyProcess(msgspec.Struct, frozen=True):
 
 
 class Processes(msgspec.Struct, frozen=True):
-    """Holds the processes in the node's order. `others`: lines in no known form, without the empty
-    ones.
-    """
+    """Holds the processes in the node's order."""
 
     processes: tuple[BusyProcess, ...]
     others: tuple[str, ...] = ()
@@ -105,7 +103,7 @@ class CoreFile(msgspec.Struct, frozen=True):
 
 
 class CoreFiles(msgspec.Struct, frozen=True):
-    """`none`: the node says that it has none. `others`: lines in no known form."""
+    """Lists core files. `none`: the node says that it has none."""
 
     files: tuple[CoreFile, ...]
     none: bool = False
@@ -122,9 +120,7 @@ class ListedCertificate(msgspec.Struct, frozen=True):
 
 
 class CertificateList(msgspec.Struct, frozen=True):
-    """Lists certificates without dates, which only `show cert own` has. `others`: lines in no known
-    form.
-    """
+    """Lists certificates without dates, which only `show cert own` has."""
 
     certificates: tuple[ListedCertificate, ...]
     others: tuple[str, ...] = ()
@@ -158,9 +154,7 @@ class Backup(msgspec.Struct, frozen=True):
 
 
 class BackupHistory(msgspec.Struct, frozen=True):
-    """Holds the backups in the node's order. `others`: lines in no known form, without the empty
-    ones.
-    """
+    """Holds the backups in the node's order."""
 
     backups: tuple[Backup, ...]
     others: tuple[str, ...] = ()
@@ -215,9 +209,7 @@ class Counter(msgspec.Struct, frozen=True):
 
 
 class Counters(msgspec.Struct, frozen=True):
-    """Holds the counters in the node's order. `others`: lines in no known form, without the empty
-    ones.
-    """
+    """Holds the counters in the node's order."""
 
     counters: tuple[Counter, ...]
     others: tuple[str, ...] = ()
@@ -338,9 +330,4 @@ def _date(words: Sequence[str]) -> datetime | None:
     clock, date = _TIME.fullmatch(time), _DAY_AND_YEAR.fullmatch(f"{day} {year}")
     if clock is None or date is None:
         return None
-    try:
-        number = MONTHS.index(month.lower()) + 1
-        hour, minute, second = map(int, clock.groups())
-        return datetime(int(date[2]), number, int(date[1]), hour, minute, second)
-    except ValueError:
-        return None
+    return moment(date[2], month, date[1], *clock.groups())

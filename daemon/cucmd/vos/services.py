@@ -1,8 +1,8 @@
 """PURE. Reads what a node says of its services, its clock's servers, and the files of a folder.
 
 These are the answers to `utils service list`, `utils ntp status` and `file list ... detail`. A line
-that has not a form of `vos/NODES.md`, sections 6.4, 6.10 and 6.1, is kept as it is; in a list of
-files it is no file.
+that has not a form of `vos/NODES.md`, sections 6.4, 6.10 and 6.1, is kept as it is: in `others`,
+without the empty ones; in a list of files it is no file.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from cucmd.vos.texts import LONGEST, MONTHS, whole
+from cucmd.vos.texts import LONGEST, moment, whole
 
 _NAME = re.compile(r"[A-Za-z0-9][^\]]{0,99}")
 _STATE = re.compile(r"[A-Z][A-Z ]{0,30}")
@@ -72,11 +72,7 @@ class Service(msgspec.Struct, frozen=True):
 
 
 class ServiceList(msgspec.Struct, frozen=True):
-    """Lists the services. `primary`: whether the node calls itself the primary one; None: it does
-    not say.
-
-    `others`: lines in no known form, without the empty ones.
-    """
+    """Lists the services. `primary`: whether the node calls itself so; None: it does not say."""
 
     services: tuple[Service, ...]
     primary: bool | None = None
@@ -116,7 +112,6 @@ class NtpStatus(msgspec.Struct, frozen=True):
     restarting    it says that its time server is: for some minutes it follows nothing
     within_ms     how far its time may be off, in milliseconds
     times         the time in each zone that it names, in its words
-    others        lines in no known form, without the empty ones
     """
 
     pid: int | None = None
@@ -239,12 +234,7 @@ def _file(line: str) -> ListedFile | None:
     found = whole(_FILE, line)
     if found is None:
         return None
-    year, day, hour, minute, second = (
-        int(found[name]) for name in ("year", "day", "hour", "minute", "second")
-    )
-    try:
-        month = MONTHS.index(found["month"].lower()) + 1
-        modified = datetime(year, month, day, hour, minute, second)
-    except ValueError:
+    modified = moment(*found.group("year", "month", "day", "hour", "minute", "second"))
+    if modified is None:
         return None
     return ListedFile(found["name"].rstrip(), int(found["size"].replace(",", "")), modified)

@@ -1,6 +1,7 @@
 """PURE. Reads what `show status` says of a node: of its machine, its time zone and its clock.
 
-A line that has not a form of `vos/NODES.md`, section 6.3, is kept as it is.
+A line that has not a form of `vos/NODES.md`, section 6.3, is kept as it is: in `others`, without
+the empty ones.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from cucmd.vos.texts import LONGEST, MONTHS, takes_field, whole
+from cucmd.vos.texts import LONGEST, moment, takes_field, whole
 
 # A name of the zone database -> the zone, or None. Looking it up reads files, so the caller does
 # it.
@@ -74,7 +75,6 @@ class Machine(msgspec.Struct, frozen=True):
     load     averages of 1, 5 and 15 minutes
     cpu      percent by its name in lower case: idle, system, user, iowait, irq, soft
     memory   bytes by its name: total, free, used, cached, shared, buffers
-    others   lines in no known form, without the empty ones
     """
 
     host: str | None = None
@@ -166,18 +166,9 @@ def time_of(said: Machine, zone_of: ZoneOf) -> ShowStatus:
     What is not certain counts as unknown. A wrong time zone or clock would move the window away
     from the files. An unknown one only widens it.
     """
-    return ShowStatus(_zone(said.time_zone or "", zone_of), _moment(said.date or ""))
-
-
-def _moment(text: str) -> datetime | None:
-    found = _DATE.fullmatch(text)
-    if found is None:
-        return None
-    day, year, hour, minute, second = map(int, found.groups()[1:])
-    try:
-        return datetime(year, MONTHS.index(found[1].lower()) + 1, day, hour, minute, second)
-    except ValueError:
-        return None
+    date = _DATE.fullmatch(said.date or "")
+    clock = None if date is None else moment(*date.group(3, 1, 2, 4, 5, 6))
+    return ShowStatus(_zone(said.time_zone or "", zone_of), clock)
 
 
 def _zone(text: str, zone_of: ZoneOf) -> tzinfo | None:

@@ -12,6 +12,7 @@ length take the same characters (`tests/unit/test_linear.py` tries all of them).
 from __future__ import annotations
 
 import re
+from datetime import datetime
 
 # Login (V). A custom logon message may come before it, and warning lines within it.
 STARTING_UP = "Command Line Interface"
@@ -58,12 +59,22 @@ LOCATIONS = ("activelog", "inactivelog", "install", "tftp", "salog", "partBsalog
 
 LONGEST = 512  # characters of a line that has a form; the longest that was seen has 230
 _LONGEST_VALUE = 300
-MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 
 def whole(pattern: re.Pattern[str], line: str) -> re.Match[str] | None:
     """Returns the match of the whole line but for the blanks at its end, or None."""
     return pattern.fullmatch(line.rstrip()) if len(line) <= LONGEST else None
+
+
+def moment(year: str, month: str, day: str, *time: str) -> datetime | None:
+    """Returns the time in these words, the month by three letters of its name; None: it is none."""
+    try:
+        number = _MONTHS.index(month.lower()) + 1
+        hour, minute, second = map(int, time)
+        return datetime(int(year), number, int(day), hour, minute, second)
+    except ValueError:
+        return None
 
 
 def takes_field(line: str, names: dict[str, str], fields: dict[str, str]) -> bool:
