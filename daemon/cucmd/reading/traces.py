@@ -7,7 +7,7 @@ neither raises. How long it may take is for the kernel to say (`worker/confine.p
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -76,31 +76,19 @@ def last_stamp(path: Path, first: FirstStamp, by: datetime) -> Stamp | None:
 def _of_archive(file: int, size: int, by: datetime) -> tuple[Trace, ...]:
     """It is read twice: which file of a trace is the last one is known only at its end."""
     files = Traces()
-
-    def begin(name: str, content: Iterator[bytes]) -> None:
+    tar = TarMembers(unpacked(_chunks(file, 0, size)))
+    for name, content in tar:
         if beginning := _beginning(content):
             files.add(name, name.partition("/")[2] or name, first_stamp(beginning, by))
-
-    def end(name: str, content: Iterator[bytes]) -> None:
+    if not tar.whole:
+        for one in files.traces.values():
+            one.partial = True
+        return files.all()
+    for name, content in TarMembers(unpacked(_chunks(file, 0, size))):
         for trace, (last, first) in files.newest.items():
             if last == name:
                 files.traces[trace].end = _last(unpacked(content), first, by)
-
-    whole = _each_member(file, size, begin)
-    if whole:
-        _each_member(file, size, end)
-    for trace in files.traces.values():
-        trace.partial = not whole
     return files.all()
-
-
-def _each_member(file: int, size: int, use: Callable[[str, Iterator[bytes]], None]) -> bool:
-    """Calls `use` with each member. False: the archive was cut off."""
-    archive = unpacked(_chunks(file, 0, size))
-    tar = TarMembers(archive)
-    for name, content in tar:
-        use(name, content)
-    return tar.whole
 
 
 def trace_of(traces: dict[str, Trace], name: str) -> Trace | None:
