@@ -159,28 +159,25 @@ class Coverage:
             return
         said: dict[str, Covered] = {}
         left = iter([node for node in job.nodes if node.coverage is None])
-        ended = trio.Event()
 
         async def read_nodes() -> None:
             with _logged(job_id):
                 for node in left:
                     said[node.node] = await self._of_node(job, node, directory)
 
-        async def read_all() -> None:
+        async def save_meanwhile() -> None:
+            while True:
+                await trio.sleep(_SAVED_EVERY)
+                with _logged(job_id):
+                    await self._save(job, said)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(save_meanwhile)
             async with trio.open_nursery() as readers:
                 for _ in range(min(_NODES, len(job.nodes))):
                     readers.start_soon(read_nodes)
-            ended.set()
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(read_all)
-            over = False
-            while not over:
-                with trio.move_on_after(_SAVED_EVERY):
-                    await ended.wait()
-                over = ended.is_set()  # before the save: a node that is read meanwhile is not in it
-                with _logged(job_id):
-                    await self._save(job, said)
+            nursery.cancel_scope.cancel()
+        await self._save(job, said)
 
     async def _save(self, job: Job, said: dict[str, Covered]) -> None:
         if said:
