@@ -37,18 +37,10 @@ async def read_transcript(path: Path, grows: Callable[[], bool]) -> AsyncGenerat
 
     Nothing for a file that does not exist. Raises `OSError`.
     """
-    file = _Growing(path)
-    while True:
-        growing = grows()  # asked before the look: what came before its end is then in it
-        text = await file.more()
-        if text:
-            yield text
-        elif text is None and not growing:
-            break
-        elif text is None:
-            await trio.sleep(_EVERY)
-    if rest := file.rest():
-        yield rest
+    async with aclosing(follow_outputs({("", 0): path}, lambda _: grows())) as pieces:
+        async for _, text, _ in pieces:
+            if text:
+                yield text
 
 
 async def follow_outputs(
@@ -63,7 +55,8 @@ async def follow_outputs(
     while files:
         quiet = True
         for which, file in tuple(files.items()):
-            growing = grows(which[0])  # as above
+            # Asked before the look: what came before its end is then in it.
+            growing = grows(which[0])
             text = await file.more()
             quiet = quiet and text is None
             if text:
