@@ -213,15 +213,10 @@ class CommandClock:
         """The node showed progress of the transfer."""
         self._shown = trio.current_time()
 
-    def _last_moved(self) -> float | None:
-        """Returns when the transfer last moved, or None: it has not begun."""
-        return max(
-            (time for time in (self._arrivals.last, self._shown) if time is not None), default=None
-        )
-
     def _stalls(self) -> float:
         """Returns when the stall timeout ends the command; infinite if it does not count."""
-        last = self._last_moved()
+        moved = [time for time in (self._arrivals.last, self._shown) if time is not None]
+        last = max(moved, default=None)  # None: the transfer has not begun
         if self._packs and not self._arrivals.any:
             ends = -math.inf if last is None else last + self._stall
             return ends if ends > self._command_ends else math.inf

@@ -102,12 +102,10 @@ class UploadTarget(Protocol):
     refusal: disk_full or quota_exceeded, once an upload was refused.
     """
 
-    @property
-    def username(self) -> str: ...
-    @property
-    def password(self) -> str: ...
-    @property
-    def directory(self) -> str: ...
+    username: str
+    password: str
+    directory: str
+
     @property
     def files_received(self) -> int: ...
     @property
@@ -242,8 +240,8 @@ class Together(Protocol):
     spread: how many nodes have begun so far, and the seconds between the first and the last.
     """
 
-    @property
-    def stopped(self) -> bool: ...
+    stopped: bool
+
     @property
     def spread(self) -> tuple[int, float]: ...
     async def begin(self, node: str) -> bool:
