@@ -39,11 +39,6 @@ The order of closing a connection (`shell.py` and `link.py` do it)
     The loop itself ends with `open_bridge`, so everything that has a connection is opened below it
     and is closed before it.
 
-What is private in the libraries, and what they would have to offer in its place
-    `_timers`, `_timer_handle_cancelled` of trio-asyncio: to drop cancelled timers, as asyncio's own
-    loop does (`_TimerSweep`).
-    Tests of the bridge and of the receiver fail if one of the names changes.
-
 What was measured (2 cores, loopback, Python 3.13, trio 0.35, trio-asyncio 0.16, asyncssh 2.24)
     a call across (`on_asyncio` of an empty coroutine)      50 us; a trio checkpoint takes 3 us
     400 nodes connected at once                             1.6 s
@@ -53,7 +48,6 @@ What was measured (2 cores, loopback, Python 3.13, trio 0.35, trio-asyncio 0.16,
 from __future__ import annotations
 
 import asyncio
-import heapq
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -69,9 +63,6 @@ trio_asyncio = import_trio_asyncio()
 
 T = TypeVar("T")
 OnError = Callable[[str, BaseException | None], None]
-
-# Timers. Up to this many are not swept: that would cost more than they take. asyncio's own figure.
-FEW = 100
 
 # Seconds. Longer than a task needs to end after one cancel, so that this is not disturbed.
 _CANCEL_AGAIN = 0.1
@@ -108,7 +99,6 @@ async def open_bridge(*, on_error: OnError = log) -> AsyncIterator[Bridge]:
     async with trio_asyncio.open_loop() as loop:
         handle = _handler(on_error)
         loop.set_exception_handler(handle)
-        loop._timer_handle_cancelled = _TimerSweep(loop)
         try:
             yield Bridge()
         finally:
@@ -132,29 +122,6 @@ async def _end_tasks(loop: Any, handle: Callable[[Any, dict[str, Any]], None]) -
         for result in results:
             if isinstance(result, Exception):
                 handle(loop, {"message": "a task failed at the end", "exception": result})
-
-
-class _TimerSweep:
-    """Is called by a trio-asyncio loop whenever one of its timers is cancelled.
-
-    trio-asyncio 0.16 keeps a cancelled timer until its time, with all objects that it refers to.
-    asyncssh starts one to ask a silent node for a sign of life, and cancels it at each answer: all
-    of these would stay in memory until their time.
-
-    At most twice as many timers are kept as were not cancelled at the last sweep, plus `FEW`. A
-    timer that is cancelled in the step of the loop that made it is not in the loop's list yet. So a
-    sweep depends on the length of the list, and not on the number of cancels.
-    """
-
-    def __init__(self, loop: Any) -> None:
-        self._timers: list[asyncio.TimerHandle] = loop._timers
-        self._most = FEW
-
-    def __call__(self, _handle: asyncio.TimerHandle) -> None:
-        if len(self._timers) > self._most:
-            self._timers[:] = [timer for timer in self._timers if not timer.cancelled()]
-            heapq.heapify(self._timers)
-            self._most = 2 * len(self._timers) + FEW
 
 
 async def on_asyncio(proc: Callable[..., Awaitable[T]], *args: Any) -> T:
