@@ -52,7 +52,7 @@ from cucmd.service.readers import ROLES, Readers
 from cucmd.service.start_errors import EXIT_UNAVAILABLE, LISTENING, naming
 from cucmd.service.systemd import StatusLine
 from cucmd.service.wiring import NodePorts, host_key_scan
-from cucmd.ssh.bridge import Bridge, open_bridge
+from cucmd.ssh.bridge import open_bridge, ping
 from cucmd.ssh.known_hosts import KnownHosts
 from cucmd.store import Store, StoreError, open_store
 from cucmd.varlink import (
@@ -135,7 +135,7 @@ async def _daemon(
     with open_signals() as signals, open_file_writer() as writer:
         async with (
             _store(config) as store,
-            open_bridge() as bridge,
+            open_bridge(),
             open_workers(_made(directory), PROCESSES) as workers,
             _receiver(config, workers) as receiver,
         ):
@@ -179,7 +179,7 @@ async def _daemon(
                     trio.open_nursery() as nursery,
                 ):
                     nursery.start_soon(log_limit.run)
-                    nursery.start_soon(_feed_watchdog, bridge)
+                    nursery.start_soon(_feed_watchdog)
                     nursery.start_soon(coverage.run)
                     nursery.start_soon(retention.run)
                     nursery.start_soon(_answer, signals.requests, in_force, supervisor)
@@ -298,11 +298,11 @@ def _log_holdings(supervisor: Supervisor) -> None:
     log.info("holding %d tasks, %d jobs, %d objects", tasks, supervisor.live, objects)
 
 
-async def _feed_watchdog(bridge: Bridge) -> None:
+async def _feed_watchdog() -> None:
     """Reports twice in each watchdog interval that the loops of trio and asyncio make progress."""
     interval = systemd.watchdog_interval()
     while interval is not None:
-        await bridge.ping()
+        await ping()
         systemd.notify(WATCHDOG=1)
         await trio.sleep(interval / 2)
 

@@ -1,6 +1,6 @@
 """Runs the asyncio loop inside trio, and lets work cross between the two.
 
-An error in an asyncio callback is reported and ends only that callback.
+An error in an asyncio callback is logged and ends only that callback.
 
 Why there are two loops
     The daemon runs on trio, asyncssh on asyncio. `open_bridge` runs an asyncio loop as a task of
@@ -17,8 +17,8 @@ What crosses, and how
                 reader that is slow pauses the SSH channel. So a read costs no call across, and a
                 deadline on a read is an ordinary deadline of trio.
     writes      and disconnect, abort, close are synchronous in asyncssh: trio calls them directly.
-    errors      of a coroutine are raised by `on_asyncio`. An error in a callback has no caller:
-                `on_error` of `open_bridge` gets it.
+    errors      of a coroutine are raised by `on_asyncio`. An error in a callback has no caller: it
+                is logged.
 
 Who may cancel what
     A trio scope around `on_asyncio` may be cancelled at any time. That cancels the asyncio task,
@@ -62,7 +62,6 @@ from cucmd.ssh.python314 import import_trio_asyncio
 trio_asyncio = import_trio_asyncio()
 
 T = TypeVar("T")
-OnError = Callable[[str, BaseException | None], None]
 
 # Seconds. Longer than a task needs to end after one cancel, so that this is not disturbed.
 _CANCEL_AGAIN = 0.1
@@ -70,42 +69,28 @@ _CANCEL_AGAIN = 0.1
 _log = logging.getLogger(__name__)
 
 
-def log(message: str, error: BaseException | None) -> None:
-    """Logs what went wrong in an asyncio callback: the default report."""
-    _log.error("asyncio: %s", message, exc_info=error)
-
-
-class Bridge:
-    """Stands for a running asyncio loop. Work gets into it by `on_asyncio`."""
-
-    async def ping(self) -> None:
-        """Returns once a task has run in the asyncio loop; so the loop makes progress."""
-        await on_asyncio(_no_work)
-
-
-async def _no_work() -> None:
-    pass
-
-
 @asynccontextmanager
-async def open_bridge(*, on_error: OnError = log) -> AsyncIterator[Bridge]:
-    """Opens an asyncio loop for the body, and for every task that is started in it.
-
-    `on_error` gets an exception of a callback, or of a task that is not awaited. Such an exception
-    belongs to one connection. Without a handler of our own trio-asyncio would raise it here, and
-    end the work on every node.
-    """
+async def open_bridge() -> AsyncIterator[None]:
+    """Opens an asyncio loop for the body, and for every task that is started in it."""
     prepare()
     async with trio_asyncio.open_loop() as loop:
-        handle = _handler(on_error)
-        loop.set_exception_handler(handle)
+        loop.set_exception_handler(_log_error)
         try:
-            yield Bridge()
+            yield
         finally:
-            await _end_tasks(loop, handle)
+            await _end_tasks(loop)
 
 
-async def _end_tasks(loop: Any, handle: Callable[[Any, dict[str, Any]], None]) -> None:
+def _log_error(_loop: Any, context: dict[str, Any]) -> None:
+    """Logs an exception of a callback, or of a task that is not awaited: it belongs to one
+    connection. Without a handler trio-asyncio would raise it in `open_bridge`, and end the work on
+    every node.
+    """
+    message = context.get("message") or "unhandled error"
+    _log.error("asyncio: %s", message, exc_info=context.get("exception"))
+
+
+async def _end_tasks(loop: Any) -> None:
     """Cancels what still runs, and waits for it: asyncssh's tasks of connections that are closed.
 
     trio-asyncio does the same after this, and raises what such a task fails with; asyncssh's login
@@ -121,7 +106,7 @@ async def _end_tasks(loop: Any, handle: Callable[[Any, dict[str, Any]], None]) -
             )
         for result in results:
             if isinstance(result, Exception):
-                handle(loop, {"message": "a task failed at the end", "exception": result})
+                _log.error("asyncio: a task failed at the end", exc_info=result)
 
 
 async def on_asyncio(proc: Callable[..., Awaitable[T]], *args: Any) -> T:
@@ -163,6 +148,15 @@ class _Persistent:
             self._loop.call_later(_CANCEL_AGAIN, self.cancel)
 
 
+async def ping() -> None:
+    """Returns once a task has run in the asyncio loop; so the loop makes progress."""
+    await on_asyncio(_no_work)
+
+
+async def _no_work() -> None:
+    pass
+
+
 async def run_callbacks() -> None:
     """Returns when every asyncio callback that was due has run.
 
@@ -174,14 +168,3 @@ async def run_callbacks() -> None:
         raise RuntimeError("not below open_bridge()")
     if not loop.is_closed():
         await loop.synchronize()
-
-
-def _handler(report: OnError) -> Callable[[Any, dict[str, Any]], None]:
-    def handle(_loop: Any, context: dict[str, Any]) -> None:
-        try:
-            report(str(context.get("message") or "unhandled error"), context.get("exception"))
-        except Exception:
-            # An error of the report itself must not end the loop either.
-            _log.exception("the report of an asyncio error failed")
-
-    return handle

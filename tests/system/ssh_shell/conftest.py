@@ -14,7 +14,7 @@ import pytest
 import trio
 
 from cucmd.ssh.algorithms import usual_algorithms
-from cucmd.ssh.bridge import Bridge, on_asyncio, open_bridge, run_callbacks
+from cucmd.ssh.bridge import on_asyncio, open_bridge, run_callbacks
 from cucmd.ssh.known_hosts import KnownHosts, Policy
 from cucmd.ssh.login import Steps
 from cucmd.ssh.shell import Shell, open_shell
@@ -199,13 +199,13 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-async def bridge() -> AsyncIterator[Bridge]:
-    async with open_bridge() as opened:
-        yield opened
+async def bridge() -> AsyncIterator[None]:
+    async with open_bridge():
+        yield
 
 
 @pytest.fixture
-async def node(bridge: Bridge) -> AsyncIterator[Node]:
+async def node(bridge: None) -> AsyncIterator[Node]:
     async with serve(Node()) as listening:
         yield listening
 
