@@ -21,8 +21,8 @@ class ReceivedFile(msgspec.Struct, frozen=True):
     `node`: the node's name, as its job has it.
     `path`: relative to the job's directory.
     `size`: bytes on the disk.
-    `sha256`: of these bytes, in hex. Empty where it is not known: the file is still open, or was
-    cut off while its blocks were out of order, or was found by a restart.
+    `sha256`: of these bytes, in hex. Empty where it is not known: the file is still open, or its
+    process has ended, or it was found by a restart.
     `closed`: the client closed it, every write had succeeded, and the bytes are durable.
     `complete`: closed, and the node has said that the command which sent it is completed.
     `attempt`: in which attempt of its node it came, from 1. 0: it is not known.

@@ -27,7 +27,7 @@ from cucmd.receiver.paths import Parts, stored_parts
 from cucmd.worker.frames import MOST_PACKET, Open, What, WrongFrame, decoded
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 # The service's umask is applied to these; logs are for the service and its group.
 _FOLDER_MODE = 0o750
@@ -70,8 +70,7 @@ def open_for(
 
 
 def open_in(folder: Path, what: What, parts: Parts) -> int:
-    """Returns a descriptor: see `Open`. That of a new file is for writing and for reading it back
-    to hash it.
+    """Returns a descriptor: see `Open`. That of a new file is for writing.
 
     Raises OSError; FileExistsError where there is anything at all under the name of what is new.
     Links above the folder are the administrator's.
@@ -119,7 +118,7 @@ class TargetFolder:
             os.close(one)
 
     def create_file(self, parts: Parts) -> int:
-        """Returns a descriptor of a new file, for writing and for reading it back to hash it.
+        """Returns a descriptor of a new file, for writing.
 
         Raises FileExistsError where there is anything at all under that name.
         """

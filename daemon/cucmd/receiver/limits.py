@@ -58,15 +58,6 @@ class ReceiverLimits(msgspec.Struct, frozen=True, kw_only=True):
     path_bytes: int = 512
     path_depth: int = 32
 
-    # How far a block may lie beyond as many bytes as were written of its file. OpenSSH's sftp keeps
-    # at most 64 blocks of 255 KB under way and sends them in order, so no ordinary client goes
-    # further. A file is never larger than the bytes that were counted for it plus this.
-    ahead: int = 16 * MIB
-
-    # Parts of a file with a gap before them. A client with 512 blocks of 32 KiB under way, in the
-    # worst of all orders, makes 256 of them. Each costs 80 bytes as long as the file is open.
-    parts: int = 256
-
     # Bytes that wait for the disk: of one connection, and of all of one process together. Beyond
     # the latter a connection is paused at `backlog_share` already.
     backlog: int = 4 * MIB

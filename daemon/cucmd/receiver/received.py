@@ -210,8 +210,7 @@ class Side:
             case Closed():
                 position = self._position(frame.number)
                 _check(self._received.is_open(position), "a file that is not open")
-                most = self.figures.received + self._limits.ahead
-                _check(0 <= frame.size <= most, "a file's size")
+                _check(0 <= frame.size <= self.figures.received, "a file's size")
                 _check(_SHA256.fullmatch(frame.sha256) is not None, "a file's hash")
                 self._open -= 1
                 _check(bool(frame.sha256) or not frame.closed, "a file without a hash")

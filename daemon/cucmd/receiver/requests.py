@@ -234,7 +234,7 @@ class RequestHandler:
                 continue
             file = self._accounting.begin("/".join(parts), "/".join(stored))
             sync_name = partial(self._folder.sync_directory, parts[:-1])
-            return Upload(descriptor, file, self._accounting, self._space, self._limits, sync_name)
+            return Upload(descriptor, file, self._accounting, self._space, sync_name)
         raise RequestRefused(Status.FAILURE, "there is a file of that name")
 
     def _close(self, request: int, fields: Fields) -> bytes:

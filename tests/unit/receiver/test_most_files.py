@@ -21,10 +21,21 @@ from cucmd.job.timeouts import Timeouts
 from cucmd.jobs.filing import Manifest
 from cucmd.jobs.node_work import NodeProgress
 from cucmd.received_file import ReceivedFile
-from cucmd.receiver.limits import ReceiverLimits, Status
+from cucmd.receiver.limits import MIB, ReceiverLimits, Status
 from cucmd.receiver.received import FileCount, Received, Side
 from cucmd.store import open_store
-from cucmd.worker.frames import Closed, Grant, OfLogin, Opened, Refuse, Stamped, WrongFrame, packet
+from cucmd.worker.frames import (
+    Closed,
+    Figures,
+    Grant,
+    OfLogin,
+    Opened,
+    Refuse,
+    Stamped,
+    Wants,
+    WrongFrame,
+    packet,
+)
 from rig.sftp_client import DECODER
 from rig.supervised import NOW
 
@@ -45,6 +56,8 @@ def widest(number: int) -> str:
 
 def fill(side: Side, name: Callable[[int], str] = str) -> int:
     """Files of these names until no more is accepted; how many."""
+    told(side, Wants("login", 0))
+    told(side, Figures(login="login", received=MIB))  # more than the size of any
     for number in itertools.count():
         named = name(number)
         if isinstance(told(side, Opened("login", number, named, named)), Refuse):

@@ -40,10 +40,10 @@ def test_the_path_of_a_file_is_relative_to_the_jobs_directory() -> None:
     side = Side(received, limits)
     side.take(Opened("login", 0, "a", "a"))
     side.take(Opened("login", 1, "a", "a.2"))
-    side.take(Closed(login="login", number=1, size=7, sha256=sha(b""), closed=True))
+    side.take(Closed(login="login", number=1, size=0, sha256=sha(b""), closed=True))
     assert received.files() == (
         ReceivedFile("cucm:22", "cucm_22/files/a", 0),
-        ReceivedFile("cucm:22", "cucm_22/files/a.2", 7, sha(b""), closed=True),
+        ReceivedFile("cucm:22", "cucm_22/files/a.2", 0, sha(b""), closed=True),
     )
 
 
