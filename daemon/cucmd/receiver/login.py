@@ -115,19 +115,19 @@ class ServedLogin:
             handler.close()
         self.accounting.forgotten()
 
-    # What a session tells: see `session.Target`.
+    # What a session tells.
 
     def touch(self) -> None:
+        """A byte has come."""
         self.accounting.last_activity = time.monotonic()
         self.change()
 
-    def answered(self) -> None:
-        self.change()
-
     def not_sftp(self, error: Malformed) -> None:
+        """A session is cut off because of what the client has sent."""
         self.accounting.say("cut off: not SFTP", error)
 
     def cannot_receive(self, error: OSError) -> None:
+        """A session is cut off because of our disk."""
         if error.errno != errno.ECANCELED:  # it has ended, and this process is told so soon
             self.accounting.say("cannot receive", error, logging.ERROR)
 

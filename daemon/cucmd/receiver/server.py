@@ -172,12 +172,8 @@ class Receiver:
         for seat in target.seats:
             seat.process.forget(target.username)
         source = target.source
-        if source in self._processes and not self.expects(source):
+        if source in self._processes and not self._targets_of(source):
             self._processes.pop(source).take_all_of(source, it_does=False)
-
-    def expects(self, source: str) -> bool:
-        """Says whether a node of that address has an upload target."""
-        return bool(self._targets_of(source))
 
     def _targets_of(self, source: str) -> list[UploadTarget]:
         return [target for target in self._targets.values() if target.source == source]

@@ -14,32 +14,17 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import Any, Protocol
+from typing import Any
 
 import asyncssh
 
 from cucmd.receiver.limits import ReceiverLimits
+from cucmd.receiver.login import ServedLogin
 from cucmd.receiver.packets import Malformed, PacketBuffer
 from cucmd.receiver.requests import RequestHandler
 
 # What a packet costs besides its bytes; else a backlog in bytes could hold a million STATs.
 _PACKET_COST = 256
-
-
-class Target(Protocol):
-    """Is the login of a session, as far as the session needs it."""
-
-    def touch(self) -> None:
-        """A byte has come."""
-
-    def answered(self) -> None:
-        """Requests have been answered: bytes may have been written."""
-
-    def not_sftp(self, error: Malformed) -> None:
-        """A session is cut off because of what the client has sent."""
-
-    def cannot_receive(self, error: OSError) -> None:
-        """A session is cut off because of our disk."""
 
 
 class Backlog:
@@ -61,12 +46,12 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
 
     def __init__(
         self,
-        target: Target,
+        login: ServedLogin,
         handler: RequestHandler,
         backlog: Backlog,
         start: Callable[[SftpSession], None],
     ) -> None:
-        self._target = target
+        self._login = login
         self._handler = handler
         self._backlog = backlog
         self._start = start
@@ -90,14 +75,14 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
                 while batch:
                     answer = self._handler.answer
                     replies = await loop.run_in_executor(threads, answer, batch)
-                    self._target.answered()
+                    self._login.change()  # bytes may have been written
                     self._send(replies)
                     await self._writable.wait()
                 self._done(held)
         except Malformed as error:
-            self._target.not_sftp(error)
+            self._login.not_sftp(error)
         except OSError as error:
-            self._target.cannot_receive(error)
+            self._login.cannot_receive(error)
         finally:
             # First of all: after a resume of reading, what asyncssh has kept meanwhile would be
             # counted in the backlog for ever, since nothing takes it out any more.
@@ -151,13 +136,13 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._start(self)
 
     def data_received(self, data: bytes, datatype: Any) -> None:
-        self._target.touch()
+        self._login.touch()
         if self._ended:
             return
         try:
             packets = self._buffer.feed(data)
         except Malformed as error:
-            self._target.not_sftp(error)
+            self._login.not_sftp(error)
             self._end()
             return
         if not packets:

@@ -52,14 +52,14 @@ class RequestHandler:
         self.closed += 1
 
 
-class Target:
+class Login:
     def __init__(self) -> None:
         self.errors: list[OSError] = []
 
     def touch(self) -> None:
         pass
 
-    def answered(self) -> None:
+    def change(self) -> None:
         pass
 
     def not_sftp(self, error: Malformed) -> None:
@@ -99,14 +99,14 @@ class Channel:
 
 class Rig:
     def __init__(self) -> None:
-        self.target = Target()
+        self.login = Login()
         self.handler, self.channel, self.backlog = RequestHandler(), Channel(), Backlog(LIMITS)
         self.threads = ThreadPoolExecutor(1)
         self.session = self.channel.session = self.new()
 
     def new(self) -> SftpSession:
         session = SftpSession(
-            cast(Any, self.target), cast(Any, self.handler), self.backlog, lambda _: None
+            cast(Any, self.login), cast(Any, self.handler), self.backlog, lambda _: None
         )
         session.connection_made(cast(Any, self.channel))
         return session
@@ -201,7 +201,7 @@ async def test_a_session_with_an_error_is_ended_and_closed(rig: Rig, defect: Exc
     rig.hear(b"a")
     await rig.run()
     assert (rig.channel.exited, rig.handler.closed, rig.backlog.total) == (0, 1, 0)
-    assert rig.target.errors == ([defect] if isinstance(defect, OSError) else [])
+    assert rig.login.errors == ([defect] if isinstance(defect, OSError) else [])
 
 
 @pytest.mark.parametrize("defect", [Malformed("no INIT"), OSError(5, "disk")])
