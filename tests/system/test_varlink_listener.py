@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import fcntl
 import grp
 import os
 import socket
@@ -149,7 +148,6 @@ async def test_a_socket_of_an_ended_server_is_replaced(path: Path) -> None:
     path.parent.mkdir()
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
-    write(path.parent / f"{path.name}.lock", "")
     write(path.parent / f".{os.getpid()}", "")
     async with serving(path, Example()), connected(path) as peer:
         assert "error" not in await peer.call("Who")
@@ -186,39 +184,6 @@ async def test_a_failure_to_bind_names_the_path_and_leaves_nothing(path: Path) -
     folder = path.parent.parent / ("x" * (107 - len(str(path.parent.parent)) - 3))
     await cannot_open(folder / "s", OSError, f"{folder}/s")
     assert names_in(folder) == []
-
-
-async def test_a_lock_that_was_removed_meanwhile_is_not_relied_on(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A server that ends may remove the file between our opening and our locking it."""
-    lock, flock, seen = path.parent / f"{path.name}.lock", fcntl.flock, []
-
-    def removed_at_first(descriptor: int, operation: int) -> None:
-        if not seen:
-            lock.unlink()
-        seen.append(descriptor)
-        flock(descriptor, operation)
-
-    monkeypatch.setattr("fcntl.flock", removed_at_first)
-    async with open_unix_listener(path, 0o660, []):
-        assert names_in(path.parent) == [path.name, lock.name]
-    assert len(seen) == 2
-
-
-async def test_a_file_system_without_locks_is_named(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    locked = []
-
-    def fails(descriptor: int, _operation: int) -> None:
-        locked.append(descriptor)
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
-
-    monkeypatch.setattr("fcntl.flock", fails)
-    await cannot_open(path, OSError, str(path))
-    with pytest.raises(OSError, match=f"Errno {errno.EBADF}"):
-        os.fstat(locked[0])
 
 
 async def test_an_inherited_socket_is_used_and_stays_when_we_go(path: Path) -> None:

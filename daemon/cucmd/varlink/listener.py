@@ -7,7 +7,6 @@ removed only by the process that made it.
 from __future__ import annotations
 
 import errno
-import fcntl
 import grp
 import logging
 import os
@@ -20,10 +19,9 @@ from pathlib import Path
 
 import trio
 
+from cucmd.paths import LONGEST_SOCKET
+
 log = logging.getLogger(__name__)
-
-_LONGEST_PATH = 107  # unix(7): sun_path, less the NUL
-
 
 # Connections that the kernel holds until they are accepted. The units have the same. It is short,
 # since a user who connects and leaves fills it: others would wait behind thousands, for a second.
@@ -36,8 +34,6 @@ _ACL = "system.posix_acl_access"
 _ACL_VERSION = 2
 _OWNER, _OWNING_GROUP, _GROUP, _MOST, _OTHERS = 0x01, 0x04, 0x08, 0x10, 0x20
 _NO_ID = 0xFFFFFFFF
-
-_LOCK_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class SocketInUse(OSError):
@@ -81,8 +77,28 @@ def unix_socket(
 ) -> Iterator[socket.socket]:
     """Listens at `path`. All this, and what it raises, is as in `open_unix_listener`."""
     _make_folder(path.parent)
-    with _lock(path), _bound(path, mode, group, second_group) as bound:
-        yield bound
+    if len(os.fsencode(path)) > LONGEST_SOCKET:  # a rename would allow it, but no connect
+        raise OSError(errno.ENAMETOOLONG, f"longer than {LONGEST_SOCKET} bytes", str(path))
+    _check_free(path)
+    new = path.with_name(f".{os.getpid()}")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as bound:
+        try:
+            new.unlink(missing_ok=True)  # left by a dead process with the same id
+            bound.bind(str(new))
+            _give(new, mode, group, second_group)
+            bound.listen(_BACKLOG)  # after this a client can connect
+            new.rename(path)
+        except OSError as error:
+            new.unlink(missing_ok=True)
+            # With the path that was asked for, not that of the temporary file.
+            reason = f"cannot listen: {error.strerror or error}"
+            raise OSError(error.errno, reason, str(path)) from error
+        ours = path.lstat()
+        try:
+            yield bound
+        finally:
+            if _is_at(path, ours):
+                path.unlink()
 
 
 def _listens(candidate: socket.socket) -> bool:
@@ -102,73 +118,12 @@ def _make_folder(folder: Path) -> None:
         folder.chmod(0o755)  # whatever the umask
 
 
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Keeps other servers from that path. The kernel releases it if the process dies.
-
-    Without it, two servers that find a dead socket at the same time replace each other's.
-    """
-    name = path.with_name(f"{path.name}.lock")
-    while True:
-        try:
-            descriptor = os.open(name, _LOCK_FLAGS, 0o600)
-        except OSError as error:
-            raise _cannot_listen(error, path) from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            raise SocketInUse(path) from None
-        except OSError as error:  # a file system without locks
-            os.close(descriptor)
-            raise _cannot_listen(error, path) from error
-        if _is_at(name, os.fstat(descriptor)):
-            break
-        os.close(descriptor)  # removed in between: what we locked is no longer at the path
-    try:
-        yield
-    finally:
-        name.unlink(missing_ok=True)
-        os.close(descriptor)
-
-
 def _is_at(path: Path, status: os.stat_result) -> bool:
     try:
         found = path.lstat()
     except FileNotFoundError:
         return False
     return (found.st_dev, found.st_ino) == (status.st_dev, status.st_ino)
-
-
-@contextmanager
-def _bound(
-    path: Path, mode: int, group: str | None, second_group: str | None
-) -> Iterator[socket.socket]:
-    if len(os.fsencode(path)) > _LONGEST_PATH:  # a rename would allow it, but no connect
-        raise OSError(errno.ENAMETOOLONG, f"longer than {_LONGEST_PATH} bytes", str(path))
-    _check_free(path)
-    new = path.with_name(f".{os.getpid()}")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as bound:
-        try:
-            new.unlink(missing_ok=True)  # left by a dead process with the same id
-            bound.bind(str(new))
-            _give(new, mode, group, second_group)
-            bound.listen(_BACKLOG)  # after this a client can connect
-            new.rename(path)
-        except OSError as error:
-            new.unlink(missing_ok=True)
-            raise _cannot_listen(error, path) from error
-        ours = path.lstat()
-        try:
-            yield bound
-        finally:
-            if _is_at(path, ours):
-                path.unlink()
-
-
-def _cannot_listen(error: OSError, path: Path) -> OSError:
-    """Makes an error with the path that was asked for, not that of the lock or a temporary file."""
-    return OSError(error.errno, f"cannot listen: {error.strerror or error}", str(path))
 
 
 def _give(new: Path, mode: int, group: str | None, second_group: str | None) -> None:
