@@ -91,6 +91,10 @@ def error(parameters: msgspec.Struct) -> VarlinkError:
     return VarlinkError(f"{NAME}.{type(parameters).__name__}", parameters)
 
 
+def too_many(limit: str, maximum: int) -> VarlinkError:
+    return error(TooMany(limit, maximum))
+
+
 class Example:
     """Notes its calls in `done`. `wait`, `change` and an endless `count` wait for `gate`."""
 
@@ -181,7 +185,7 @@ class Example:
             "description": TEXT,
             "methods": methods,
             "invalid": lambda parameter, reason: error(Invalid(parameter, reason)),
-            "too_many": lambda limit, maximum: error(TooMany(limit, maximum)),
+            "too_many": too_many,
             "secrets": frozenset({"secret"}),
         }
         return Interface(**{**parts, **changes})

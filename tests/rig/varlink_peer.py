@@ -110,7 +110,7 @@ async def served(
     async def run(task_status: trio.TaskStatus[None]) -> None:
         await serve(
             listener,
-            [example.interface()],
+            example.interface(),
             INFO,
             SocketLimits(**limits),
             authorize=lambda *_: None,

@@ -64,14 +64,6 @@ async def test_refused_peers_cannot_pile_up(path: Path) -> None:
         assert "error" not in await first.call("Who")
 
 
-async def test_without_an_error_for_it_one_connection_too_many_is_closed(path: Path) -> None:
-    example = Example()
-    without_error = example.interface(too_many=None)
-    example.interface = lambda: without_error
-    async with serving(path, example, connections=0), connected(path) as peer:
-        assert await peer.receive() is None
-
-
 async def test_only_a_unix_socket_has_credentials() -> None:
     with trio.socket.socket() as tcp, pytest.raises(OSError, match=rf"Errno {errno.ENODATA}\b"):
         caller_of(tcp)

@@ -261,9 +261,7 @@ async def _socket(
                 make_private(path.parent)
             listener = await stack.enter_async_context(opened)
         nursery = await stack.enter_async_context(trio.open_nursery())
-        serving = partial(
-            serve, listener, [interface], INFO, per_user, authorize=in_force.authorize
-        )
+        serving = partial(serve, listener, interface, INFO, per_user, authorize=in_force.authorize)
         await nursery.start(serving)
         log.info("listening at %s", path)
         yield

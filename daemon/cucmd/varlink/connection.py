@@ -30,7 +30,7 @@ What goes wrong, and what it ends:
 
     a wrong request, a refusal    the call: the error is the reply
     a defect in the handler       the call: InternalError, and a traceback in the log
-    over a limit of the user      the call; the connection, if no interface has an error for it
+    over a limit of the user      the call
     too many large frames         the connection, after an error
     no JSON, too long, too deep   the connection: nothing after it can be trusted
 """
@@ -135,10 +135,10 @@ class ServerConnection:
                 pass
         except BadFrame as reason:
             self._log("dropped: a frame is %s", reason)
-        except OverLimit as over:  # of large frames, or no interface has an error for it
+        except OverLimit as over:  # of large frames
             self._log("dropped: over its limit of %s", over)
-            if refusal := self._parts.methods.too_many(over):
-                await self._send(encode_reply(refusal.parameters, error=refusal.name))
+            refusal = self._parts.methods.too_many(over)
+            await self._send(encode_reply(refusal.parameters, error=refusal.name))
 
     async def _serve_frame(self) -> bool:
         """Answers the next frame; False if there is none."""
@@ -264,8 +264,6 @@ class ServerConnection:
             raise
         except OverLimit as over:
             refusal = self._parts.methods.too_many(over)
-            if refusal is None:
-                raise
         except Exception as defect:
             refusal = self._defect(request.entry, defect)
         else:
@@ -277,7 +275,7 @@ class ServerConnection:
         # Not `log.exception`: the text of an exception can quote the request.
         name = entry and entry.method.name
         log.error("a defect in %s:\n%s", name, trace(defect), extra=self._caller.for_log)
-        return VarlinkError((entry or self._parts.methods).internal_error)
+        return VarlinkError(self._parts.methods.internal_error)
 
     async def _perform(self, request: _Permitted) -> None:
         if self._gone and not request.lasting:

@@ -127,9 +127,9 @@ class Interface(msgspec.Struct, frozen=True):
     """Describes a named set of methods. `description` is its text in the interface language.
 
     `invalid(parameter, reason)` makes the error for a request that does not fit its struct;
-    `too_many(limit, maximum)` that for a caller over one of its limits (without it, the
-    connection ends). A handler that fails otherwise is answered with `InternalError` of this
-    interface, which its text therefore must name.
+    `too_many(limit, maximum)` that for a caller over one of its limits. A handler that fails
+    otherwise is answered with `InternalError` of this interface, which its text therefore must
+    name.
 
     `refused(caller, method, request, error)` gives the error that is sent for one that the server
     itself has made: for a request that does not fit (then `request` is its parameters as they
@@ -144,8 +144,8 @@ class Interface(msgspec.Struct, frozen=True):
     name: str
     description: str
     methods: tuple[Method, ...]
+    too_many: Callable[[str, int], VarlinkError]
     invalid: Callable[[str, str], VarlinkError] = _invalid
-    too_many: Callable[[str, int], VarlinkError] | None = None
     refused: Callable[
         [Caller, Method, msgspec.Raw | msgspec.Struct, VarlinkError], VarlinkError
     ] = _as_it_is

@@ -14,7 +14,7 @@ import os
 import select
 import socket
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import trio
@@ -47,7 +47,7 @@ _MOST_PYTHON_READS = 1024  # bytes of an option; 256 groups
 
 async def serve(
     listener: trio.SocketListener,
-    interfaces: Sequence[Interface],
+    interface: Interface,
     info: ServiceInfo,
     limits: SocketLimits,
     *,
@@ -61,7 +61,7 @@ async def serve(
     users = Users(limits, frozenset({0, os.geteuid()}))
     with HangUps() as hang_ups:
         server = _VarlinkServer(
-            ServerParts(MethodTable(interfaces, info), users, authorize), hang_ups
+            ServerParts(MethodTable(interface, info), users, authorize), hang_ups
         )
         async with trio.open_nursery() as nursery:
             nursery.start_soon(hang_ups.run)
@@ -160,8 +160,6 @@ class _VarlinkServer:
     async def _refuse(self, stream: trio.SocketStream, caller: Caller, over: OverLimit) -> None:
         """Sends the reason, then waits for the peer to close: else the reason could be lost."""
         error = self._parts.methods.too_many(over)
-        if error is None:
-            return
         try:
             with self._users.hold(caller.uid, "refused"), trio.move_on_after(_TOLD_SECONDS):
                 await stream.send_all(encode_reply(error.parameters, error=error.name))

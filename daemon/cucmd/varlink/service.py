@@ -5,7 +5,6 @@ That interface is one like any other, with structs and handlers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -60,27 +59,23 @@ class MethodEntry(msgspec.Struct, frozen=True):
     interface: Interface
     method: Method
     decoder: msgspec.json.Decoder[Any]
-    internal_error: str
 
 
 class MethodTable:
-    """Holds all methods of a server by full name, those of `org.varlink.service` included."""
+    """Holds all methods of a server by full name: of its interface, and `org.varlink.service`."""
 
-    def __init__(self, interfaces: Sequence[Interface], info: ServiceInfo) -> None:
-        service = _service(interfaces, info)
-        self._names = {service.name, *(interface.name for interface in interfaces)}
-        # The standard interface has no error for a defect: that of the first interface is used.
-        self.internal_error = (*interfaces, service)[0].internal_error
-        self._too_many = [one.too_many for one in interfaces if one.too_many]
+    def __init__(self, interface: Interface, info: ServiceInfo) -> None:
+        both = (_service(interface, info), interface)
+        self._names = {one.name for one in both}
+        # The standard interface has no error for a defect, and none for a limit.
+        self.internal_error = interface.internal_error
+        self._too_many = interface.too_many
         self._methods = {
-            f"{interface.name}.{method.name}": MethodEntry(
-                interface,
-                method,
-                msgspec.json.Decoder(method.request),
-                self.internal_error if interface is service else interface.internal_error,
+            f"{one.name}.{method.name}": MethodEntry(
+                one, method, msgspec.json.Decoder(method.request)
             )
-            for interface in (service, *interfaces)
-            for method in interface.methods
+            for one in both
+            for method in one.methods
         }
 
     def find(self, name: str) -> MethodEntry | None:
@@ -93,16 +88,15 @@ class MethodTable:
             return standard(MethodNotFound(name[:_LONGEST_NAME]))
         return standard(InterfaceNotFound(interface[:_LONGEST_NAME]))
 
-    def too_many(self, over: OverLimit) -> VarlinkError | None:
-        """Makes the error for a caller over a limit; None if no interface has one."""
-        return self._too_many[0](over.limit, over.maximum) if self._too_many else None
+    def too_many(self, over: OverLimit) -> VarlinkError:
+        """Makes the error for a caller over a limit."""
+        return self._too_many(over.limit, over.maximum)
 
 
-def _service(interfaces: Sequence[Interface], info: ServiceInfo) -> Interface:
-    names = (SERVICE, *(interface.name for interface in interfaces))
+def _service(interface: Interface, info: ServiceInfo) -> Interface:
+    names = (SERVICE, interface.name)
     description = read_description("cucmd.varlink", SERVICE)
-    texts = {interface.name: interface.description for interface in interfaces}
-    texts[SERVICE] = description
+    texts = {interface.name: interface.description, SERVICE: description}
 
     async def get_info(_caller: Caller, _request: GetInfoRequest) -> GetInfoReply:
         return GetInfoReply(info.vendor, info.product, info.version, info.url, names)
@@ -116,4 +110,4 @@ def _service(interfaces: Sequence[Interface], info: ServiceInfo) -> Interface:
         Method("GetInfo", GetInfoRequest, GetInfoReply, get_info),
         Method("GetInterfaceDescription", DescriptionRequest, DescriptionReply, get_description),
     )
-    return Interface(SERVICE, description, methods)
+    return Interface(SERVICE, description, methods, interface.too_many)

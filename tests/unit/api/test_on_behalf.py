@@ -58,7 +58,7 @@ class Socket:
         others = NoMethods()
         interface = jobs_interface(jobs, cases, others, others, ACCESS.as_whom)
         users = Users(SocketLimits(), frozenset())
-        self._parts = ServerParts(MethodTable([interface], INFO), users, ACCESS.authorize)
+        self._parts = ServerParts(MethodTable(interface, INFO), users, ACCESS.authorize)
         self._nursery = nursery
         self.harness = harness
 

@@ -56,7 +56,7 @@ async def answer(
     interface = jobs_interface(*(Methods() for _ in range(4)), itself)
     quota = Users(SocketLimits(requests=requests), frozenset())
     ours, theirs = trio.testing.memory_stream_pair()
-    parts = ServerParts(MethodTable([interface], INFO), quota, authorize)
+    parts = ServerParts(MethodTable(interface, INFO), quota, authorize)
     peer = Peer(theirs)
     raw = parameters if isinstance(parameters, bytes) else json.dumps(parameters).encode()
     await peer.send(

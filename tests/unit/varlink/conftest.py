@@ -30,7 +30,7 @@ def example() -> Example:
 @pytest.fixture
 def held(example: Example) -> ServerParts:
     return ServerParts(
-        MethodTable([example.interface()], INFO),
+        MethodTable(example.interface(), INFO),
         Users(SocketLimits(), frozenset({0})),
         lambda *_: None,
     )

@@ -56,7 +56,7 @@ async def steps_for(
     """Counts the steps of a connection that finds all of these in its socket, and then the end."""
     ours, theirs = trio.testing.memory_stream_pair()
     steps = Steps()
-    methods = MethodTable([Example().interface()], INFO)
+    methods = MethodTable(Example().interface(), INFO)
     parts = ServerParts(methods, Users(SocketLimits(requests=requests), frozenset()), authorize)
     connection = ServerConnection(ours, CALLER, parts)
     await Peer(theirs).send(*frames)

@@ -13,8 +13,7 @@ import trio.testing
 
 from cucmd.varlink import Caller, SocketLimits, framing
 from cucmd.varlink.limits import Users
-from cucmd.varlink.service import MethodTable
-from rig.example_interface import INFO, NAME, Example
+from rig.example_interface import NAME, Example
 
 Connect = Callable[..., object]
 SERVICE = "org.varlink.service"
@@ -165,14 +164,6 @@ async def test_streams_are_limited_and_are_not_calls_in_flight(connect: Connect)
     assert (await watching.call("Count", more=True))["continues"]
     assert (await other.call("Count", more=True))["error"] == f"{NAME}.TooMany"
     assert "error" not in await other.call("Who")
-
-
-async def test_without_an_error_for_it_a_limit_ends_the_connection(
-    connect: Connect, example: Example
-) -> None:
-    methods = MethodTable([example.interface(too_many=None)], INFO)
-    peer = connect(methods=methods, users=only(requests=0))
-    assert await peer.call("Who") is None
 
 
 # Large frames

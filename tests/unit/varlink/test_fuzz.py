@@ -34,7 +34,7 @@ def answers(pieces: list[bytes]) -> list[dict]:
     async def main() -> bytes:
         whole = Example().interface()
         methods = tuple(one for one in whole.methods if one.name not in LASTING)
-        table = MethodTable([msgspec.structs.replace(whole, methods=methods)], INFO)
+        table = MethodTable(msgspec.structs.replace(whole, methods=methods), INFO)
         held = ServerParts(table, Users(SocketLimits(), frozenset()), lambda *_: None)
         ours, theirs = trio.testing.memory_stream_pair()
         received = bytearray()

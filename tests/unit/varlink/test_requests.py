@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from cucmd.varlink import VarlinkError
 from cucmd.varlink.framing import BadFrame
 from cucmd.varlink.requests import decode_request
-from rig.example_interface import Echo, Example, Inner, Number
+from rig.example_interface import Echo, Example, Inner, Number, too_many
 
 DECODER = msgspec.json.Decoder(Echo)
 WHICH = "is unknown; expected one of text, numbers, inner, secret, labels"
@@ -123,7 +123,9 @@ def test_without_an_error_of_its_own_an_interface_has_the_standard_one() -> None
     from cucmd.varlink import Interface
 
     with pytest.raises(VarlinkError) as caught:
-        decode_request(msgspec.json.Decoder(Number), msgspec.Raw(b"{}"), Interface("a.b", "", ()))
+        decode_request(
+            msgspec.json.Decoder(Number), msgspec.Raw(b"{}"), Interface("a.b", "", (), too_many)
+        )
     assert caught.value.name == "org.varlink.service.InvalidParameter"
     assert caught.value.parameters.parameter == "number"
 

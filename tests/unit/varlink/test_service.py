@@ -65,7 +65,7 @@ async def test_a_wrong_parameter_is_named(connect: Callable, parameters: dict) -
     }
 
 
-async def test_too_many_is_the_error_of_the_first_interface_that_has_one(
+async def test_too_many_is_an_error_of_the_other_interface(
     connect: Callable,
 ) -> None:
     from cucmd.varlink import SocketLimits

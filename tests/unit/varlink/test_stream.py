@@ -61,7 +61,7 @@ async def test_nothing_follows_the_last_reply(connect: Connect, example: Example
             closed.append(True)
 
     example.count = never_returns
-    peer = connect(methods=MethodTable([example.interface()], INFO))
+    peer = connect(methods=MethodTable(example.interface(), INFO))
     assert await peer.call("Count", more=True) == {"parameters": {"number": 1}}
     assert "error" not in await peer.call("Who")
     assert closed == [True]
@@ -124,7 +124,7 @@ async def test_a_stream_that_keeps_others_waiting_has_to_be_read(
     connect: Connect, call: Callable, example: Example, autojump_clock: MockClock
 ) -> None:
     count = Method("Count", Count, Number, example.count, streaming=True, unread=60.0)
-    peer = connect(methods=MethodTable([example.interface(methods=(count,))], INFO))
+    peer = connect(methods=MethodTable(example.interface(methods=(count,)), INFO))
     peer.served.send_stream.send_all_hook = trio.sleep_forever
     begun = trio.current_time()
     await peer.send(call("Count", {"upto": 5}, more=True))

@@ -12,7 +12,7 @@ from cucmd.varlink.connection import ServerParts
 from cucmd.varlink.limits import SocketLimits, Users
 from cucmd.varlink.service import MethodTable
 from cucmd.varlink.upgrade import UNREAD
-from rig.example_interface import INFO, NAME, Nothing, NotThere, Number, Text, error
+from rig.example_interface import INFO, NAME, Nothing, NotThere, Number, Text, error, too_many
 
 Connect = Callable[..., object]
 BODY = b"\0not JSON" * 40_000
@@ -61,7 +61,7 @@ def held(raw: Raw) -> ServerParts:
         Method("Echo", Text, Text, raw.echo),
     )
     text = f"interface {NAME}\nmethod Raw(text: string) -> (number: int)\n"
-    table = MethodTable([Interface(NAME, text, methods)], INFO)
+    table = MethodTable(Interface(NAME, text, methods, too_many), INFO)
     return ServerParts(table, Users(SocketLimits(streams=1), frozenset()), lambda *_: None)
 
 
