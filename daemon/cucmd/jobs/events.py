@@ -7,6 +7,8 @@ changes that it missed; no other subscriber is affected.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import msgspec
 import trio
@@ -42,41 +44,31 @@ class JobFeed:
             for subscription in self._subscriptions.get(watched, ()):
                 subscription.offer(job)
 
-    def subscribe(self, job_id: str | None = None) -> Subscription:
-        """Makes a subscription to the changes of one job, or of all.
+    @contextmanager
+    def subscribe(self, job_id: str | None = None) -> Iterator[Subscription]:
+        """Gives the changes of one job, or of all, while the body runs.
 
-        Use it as a context manager: it counts from `with`. Enter it before the first state is read,
-        so that no change falls between the two.
+        Enter it before the first state is read, so that no change falls between the two.
         """
-        return Subscription(self, job_id)
-
-    def add(self, subscription: Subscription) -> None:
-        self._subscriptions.setdefault(subscription.job_id, set()).add(subscription)
-
-    def remove(self, subscription: Subscription) -> None:
-        group = self._subscriptions[subscription.job_id]
-        group.remove(subscription)
-        if not group:
-            del self._subscriptions[subscription.job_id]
+        subscription = Subscription()
+        group = self._subscriptions.setdefault(job_id, set())
+        group.add(subscription)
+        try:
+            yield subscription
+        finally:
+            group.remove(subscription)
+            if not group:
+                del self._subscriptions[job_id]
 
 
 class Subscription:
     """Gives one task the changes of jobs. `JobFeed.subscribe` makes it."""
 
-    def __init__(self, feed: JobFeed, job_id: str | None) -> None:
-        self.job_id = job_id
-        self._feed = feed
+    def __init__(self) -> None:
         self._waiting: deque[Job] = deque()
         self._missed = 0
         self._sequence = 0
         self._news = trio.Event()
-
-    def __enter__(self) -> Subscription:
-        self._feed.add(self)
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        self._feed.remove(self)
 
     def offer(self, job: Job) -> None:
         """Takes a change from the feed.

@@ -46,9 +46,9 @@ async def test_a_watcher_of_one_job_gets_no_change_of_another(feed: JobFeed) -> 
 
 
 async def test_a_subscription_counts_from_its_with_statement(feed: JobFeed) -> None:
-    subscription = feed.subscribe()
+    subscribing = feed.subscribe()
     feed.publish(job("before"))
-    with subscription:
+    with subscribing as subscription:
         feed.publish(job("after"))
         change = await subscription.next()
     assert change.job is not None
