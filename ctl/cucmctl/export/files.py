@@ -111,7 +111,7 @@ class _Writer:
         self._offset = 0
 
     def add(self, file: ExportedFile, content: Iterator[bytes]) -> None:
-        member = tarfile.TarInfo(safe(file.path))
+        member = tarfile.TarInfo(safe(file.name))
         member.size, member.mtime, member.mode = file.size, file.modified, 0o640
         if self._tar:
             self._raw(member.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape"))

@@ -114,10 +114,9 @@ class ExportReply(Struct, frozen=True):
 
 class ExportedFile(Struct, frozen=True, omit_defaults=True):
     """Describes a file of an export with descriptors. name is that in the export: as the node named
-    it, but %XX for each byte that is not in a name everywhere. raw_name, of an earlier daemon: its
-    bytes, in base64, where they are no UTF-8. modified: seconds since 1970. sha256: of the size
-    bytes that were received; absent where it is not known, and of transcripts and documents. wrong:
-    only with verify, why there is no descriptor.
+    it, but %XX for each byte that is not in a name everywhere. modified: seconds since 1970.
+    sha256: of the size bytes that were received; absent where it is not known, and of transcripts
+    and documents. wrong: only with verify, why there is no descriptor.
     """
 
     name: str
@@ -125,15 +124,7 @@ class ExportedFile(Struct, frozen=True, omit_defaults=True):
     modified: int
     node: str | None = None
     sha256: str | None = None
-    raw_name: bytes | None = None
     wrong: str | None = None
-
-    @property
-    def path(self) -> str:
-        """Returns the name, of any bytes, in the form of `os.fsdecode` for UTF-8."""
-        if self.raw_name is None:
-            return self.name
-        return self.raw_name.decode("utf-8", "surrogateescape")
 
 
 class ExportedFiles(Struct, frozen=True):
