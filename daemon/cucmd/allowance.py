@@ -1,11 +1,9 @@
 """Says how many bytes may still be received: of a node, and of all nodes of a job together.
 
-Bytes beyond a limit are refused. Safe from any thread, since files are written by several.
+Bytes beyond a limit are refused. It is counted in the thread of the loop.
 """
 
 from __future__ import annotations
-
-import threading
 
 import msgspec
 
@@ -16,26 +14,22 @@ class Allowance:
     def __init__(self, size: int = 0, used: int = 0) -> None:
         self.size = size
         self._used = used
-        self._lock = threading.Lock()
 
     def take(self, count: int) -> bool:
         """Says whether `count` more bytes may come, and counts them if so."""
-        with self._lock:
-            if self.size and self._used + count > self.size:
-                return False
-            self._used += count
-            return True
+        if self.size and self._used + count > self.size:
+            return False
+        self._used += count
+        return True
 
     def give_back(self, count: int) -> None:
         """Gives back bytes that were taken and have not come."""
-        with self._lock:
-            self._used -= count
+        self._used -= count
 
     @property
     def left(self) -> int | None:
         """Returns how many more bytes may come; None: as many as there are."""
-        with self._lock:
-            return max(0, self.size - self._used) if self.size else None
+        return max(0, self.size - self._used) if self.size else None
 
 
 class Quota(msgspec.Struct, frozen=True):
