@@ -12,7 +12,6 @@ itself. So there is no other table of who may do what.
 from __future__ import annotations
 
 import errno
-import grp
 import logging
 import os
 import pwd
@@ -28,6 +27,7 @@ from cucmd.config.model import AccessSettings
 from cucmd.job.request import Request
 from cucmd.paths import is_private
 from cucmd.varlink import Caller, Method, PermissionDenied
+from cucmd.varlink.listener import gid_of
 
 log = logging.getLogger(__name__)
 
@@ -74,8 +74,8 @@ class Access(msgspec.Struct, frozen=True):
     def of(cls, settings: AccessSettings) -> Access:
         return cls(
             os.geteuid(),
-            _gid(settings.operate_group),
-            _gid(settings.view_group),
+            gid_of(settings.operate_group),
+            gid_of(settings.view_group),
             settings.view_reads_files,
             frozenset(_uids(settings.may_speak_for)),
         )
@@ -126,17 +126,6 @@ class Access(msgspec.Struct, frozen=True):
 
 def _in(caller: Caller, gid: int | None) -> bool:
     return gid is not None and (caller.gid == gid or gid in caller.groups)
-
-
-def _gid(name: str) -> int | None:
-    if not name:
-        return None
-    try:
-        return grp.getgrnam(name).gr_gid
-    except KeyError:
-        # Usual where the daemon was started by hand; the package's sysusers file makes the groups.
-        log.debug("there is no group '%s'", name)
-        return None
 
 
 def _uids(users: Iterable[str]) -> Iterator[int]:

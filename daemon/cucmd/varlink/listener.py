@@ -128,7 +128,7 @@ def _is_at(path: Path, status: os.stat_result) -> bool:
 
 def _give(new: Path, mode: int, group: str | None, second_group: str | None) -> None:
     """Sets group, mode, ACL, in this order: each of them can be changed by the one before."""
-    gid, second = _gid(group), _gid(second_group)
+    gid, second = gid_of(group), gid_of(second_group)
     if gid is not None:
         try:
             os.chown(new, -1, gid)
@@ -163,13 +163,15 @@ def _with_group(gid: int, mode: int) -> bytes:
     return struct.pack("<I", _ACL_VERSION) + b"".join(struct.pack("<HHI", *one) for one in entries)
 
 
-def _gid(group: str | None) -> int | None:
+def gid_of(group: str | None) -> int | None:
+    """Returns the id of that group, if there is one."""
     if not group:
         return None
     try:
         return grp.getgrnam(group).gr_gid
     except KeyError:
-        log.debug("there is no group '%s' that may connect", group)
+        # Usual where the daemon was started by hand; the package's sysusers file makes the groups.
+        log.debug("there is no group '%s'", group)
         return None
 
 
