@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -21,28 +20,22 @@ def replace_file(path: Path, pieces: Iterable[bytes], mode: int, group: int | No
 
     Raises `OSError`, and what `pieces` raise.
     """
-    with _written_beside(path, pieces, mode) as new:
+    new = path.with_name(f".{path.name}.{threading.get_native_id()}.new")
+    new.unlink(missing_ok=True)  # of a writer that was killed and had the same thread id
+    # O_EXCL: never writes through a link that somebody else made.
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.writelines(pieces)
+            file.flush()
+            os.fsync(descriptor)
         if group is not None:
             os.chown(new, -1, group)
             new.chmod(mode)
         new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
     sync_directory(path.parent)
-
-
-def make_file(path: Path, pieces: Iterable[bytes], mode: int) -> bool:
-    """Writes the bytes to `path` if it does not exist; else returns False.
-
-    Raises as `replace_file` does.
-    """
-    with _written_beside(path, pieces, mode) as new:
-        # Unlike a rename, a link never replaces a file that another process has just made.
-        try:
-            os.link(new, path)
-            made = True
-        except FileExistsError:
-            made = False
-    sync_directory(path.parent)  # also for a file of another process: the caller relies on it
-    return made
 
 
 def sync_directory(directory: Path) -> None:
@@ -64,20 +57,3 @@ def drop_half_written(directory: Path) -> tuple[Path, ...]:
     for path in found:
         path.unlink(missing_ok=True)
     return found
-
-
-@contextmanager
-def _written_beside(path: Path, pieces: Iterable[bytes], mode: int) -> Iterator[Path]:
-    """Writes the bytes durably under a temporary name of this thread. Removes that at the end."""
-    new = path.with_name(f".{path.name}.{threading.get_native_id()}.new")
-    new.unlink(missing_ok=True)  # of a writer that was killed and had the same thread id
-    # O_EXCL: never writes through a link that somebody else made.
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.writelines(pieces)
-            file.flush()
-            os.fsync(descriptor)
-        yield new
-    finally:
-        new.unlink(missing_ok=True)

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cucmd.durable import drop_half_written, make_file, replace_file
-
-WRITERS = [replace_file, make_file]
+from cucmd.durable import drop_half_written, replace_file
 
 
 def mine(path: Path) -> Path:
@@ -36,22 +34,20 @@ def synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, s
 def test_the_bytes_are_on_the_disk_before_the_name_and_the_name_before_the_return(
     tmp_path: Path, synced: list[tuple[str, str | None]]
 ) -> None:
-    make_file(tmp_path / "file", [b"old"], 0o600)
+    replace_file(tmp_path / "file", [b"old"], 0o600)
     replace_file(tmp_path / "file", [b"n", b"ew"], 0o600)
     assert synced == [("file", None), ("folder", "old"), ("file", "old"), ("folder", "new")]
     assert os.listdir(tmp_path) == ["file"]
 
 
-@pytest.mark.parametrize("write", WRITERS)
 @pytest.mark.parametrize("mode", [0o600, 0o640])
-def test_it_is_for_those_whom_the_mode_names(tmp_path, write, mode):
-    write(tmp_path / "file", [b"x"], mode)
+def test_it_is_for_those_whom_the_mode_names(tmp_path, mode):
+    replace_file(tmp_path / "file", [b"x"], mode)
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == mode
 
 
-@pytest.mark.parametrize("write", WRITERS)
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_what_fails_leaves_all_as_it_was(tmp_path, monkeypatch, write, error):
+def test_what_fails_leaves_all_as_it_was(tmp_path, monkeypatch, error):
     (tmp_path / "file").write_text("old")
 
     def fails(descriptor):
@@ -59,7 +55,7 @@ def test_what_fails_leaves_all_as_it_was(tmp_path, monkeypatch, write, error):
 
     monkeypatch.setattr(os, "fsync", fails)
     with pytest.raises(type(error)):
-        write(tmp_path / "file", [b"new"], 0o600)
+        replace_file(tmp_path / "file", [b"new"], 0o600)
     assert (tmp_path / "file").read_text() == "old"
     assert os.listdir(tmp_path) == ["file"]
 
@@ -71,37 +67,27 @@ def test_a_name_that_cannot_be_taken_leaves_nothing_beside_it(tmp_path):
     assert os.listdir(tmp_path) == ["file"]
 
 
-def test_what_is_there_is_not_made_again(tmp_path):
-    assert make_file(tmp_path / "file", [b"first"], 0o600)
-    assert not make_file(tmp_path / "file", [b"second"], 0o600)
-    assert (tmp_path / "file").read_bytes() == b"first"
-    assert os.listdir(tmp_path) == ["file"]
-
-
-@pytest.mark.parametrize("write", WRITERS)
-def test_a_symbolic_link_is_not_followed(tmp_path, write):
+def test_a_symbolic_link_is_not_followed(tmp_path):
     (tmp_path / "other").write_text("theirs")
     (tmp_path / "file").symlink_to("other")
     mine(tmp_path / "file").symlink_to("other")
-    written = write(tmp_path / "file", [b"ours"], 0o600)
+    replace_file(tmp_path / "file", [b"ours"], 0o600)
     assert (tmp_path / "other").read_text() == "theirs"
-    assert (tmp_path / "file").is_symlink() == (written is False)
+    assert not (tmp_path / "file").is_symlink()
     assert sorted(os.listdir(tmp_path)) == ["file", "other"]
 
 
-@pytest.mark.parametrize("write", WRITERS)
-def test_what_a_killed_writer_left_is_in_nobodys_way(tmp_path, write):
+def test_what_a_killed_writer_left_is_in_nobodys_way(tmp_path):
     mine(tmp_path / "file").write_text("longer than what comes now")
-    write(tmp_path / "file", [b"x"], 0o600)
+    replace_file(tmp_path / "file", [b"x"], 0o600)
     assert (tmp_path / "file").read_bytes() == b"x"
     assert os.listdir(tmp_path) == ["file"]
 
 
-def test_what_killed_writers_left_is_dropped_and_nothing_else(tmp_path, monkeypatch):
-    with monkeypatch.context() as patched:
-        patched.setattr(Path, "unlink", lambda path, missing_ok: None)
-        make_file(tmp_path / "file", [b"x"], 0o600)
+def test_what_killed_writers_left_is_dropped_and_nothing_else(tmp_path):
+    replace_file(tmp_path / "file", [b"x"], 0o600)
     half_written = mine(tmp_path / "file")
+    half_written.write_text("x")
     old = [tmp_path / ".manifest.json.new", tmp_path / ".receiver_host_key_rsa.4711.new"]
     for path in (*old, tmp_path / "a.new", tmp_path / ".new", tmp_path / ".a.newer"):
         path.write_text("x")

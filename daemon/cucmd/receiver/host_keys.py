@@ -12,7 +12,7 @@ from pathlib import Path
 
 import asyncssh
 
-from cucmd.durable import make_file
+from cucmd.durable import replace_file
 
 # Every node's client has RSA; ECDSA is quicker for those that have it.
 KEYS: tuple[tuple[str, str, dict[str, int]], ...] = (
@@ -58,8 +58,9 @@ def key_pairs(keys: list[asyncssh.SSHKey], allowed: list[str]) -> list[asyncssh.
 
 
 def _load(path: Path, algorithm: str, size: dict[str, int]) -> asyncssh.SSHKey:
-    if not os.path.lexists(path):
-        _make(path, algorithm, size)
+    if not os.path.lexists(path):  # nobody else makes one: the state directory is locked
+        key = asyncssh.generate_private_key(algorithm, comment="cucmd receiver", **size)
+        replace_file(path, [key.export_private_key("openssh")], 0o600)
     try:
         _tighten(path)
         key = asyncssh.read_private_key(path)
@@ -72,13 +73,6 @@ def _load(path: Path, algorithm: str, size: dict[str, int]) -> asyncssh.SSHKey:
         said = f"{path} has a key of type {key.get_algorithm()}, not {algorithm}"
         raise HostKeyUnusable(f"{said}; {_ADVICE}")
     return key
-
-
-def _make(path: Path, algorithm: str, size: dict[str, int]) -> None:
-    """Makes a key. A crash leaves none or a whole one. Of two daemons, the first makes it."""
-    key = asyncssh.generate_private_key(algorithm, comment="cucmd receiver", **size)
-    if not make_file(path, [key.export_private_key("openssh")], 0o600):
-        _log.info("%s was made by another process meanwhile", path)
 
 
 def _tighten(path: Path) -> None:

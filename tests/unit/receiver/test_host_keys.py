@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from pathlib import Path
 
 import asyncssh
@@ -78,22 +77,6 @@ def test_a_key_of_the_wrong_type_is_named(made: Path, tmp_path: Path) -> None:
     path.write_bytes((made / RSA).read_bytes())
     with pytest.raises(HostKeyUnusable, match="has a key of type ssh-rsa"):
         load_host_keys(tmp_path)
-
-
-def test_two_daemons_that_start_at_once_agree_on_one_key(made: Path, tmp_path: Path) -> None:
-    copy(made, tmp_path)
-    (tmp_path / ECDSA).unlink()
-    found: list[list[str]] = []
-    threads = [
-        threading.Thread(target=lambda: found.append(fingerprints(load_host_keys(tmp_path))))
-        for _ in range(2)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert found[0] == found[1]
-    assert sorted(os.listdir(tmp_path)) == [ECDSA, RSA]
 
 
 @pytest.mark.parametrize("legacy", [False, True])
