@@ -24,7 +24,6 @@ from cucmd.ssh.known_line import (
     HostLines,
     PublicKey,
     host_name,
-    host_names,
     node_name,
     parse_key,
     parse_line,
@@ -78,9 +77,9 @@ class KnownHosts:
 
     def lookup(self, host: str, port: int) -> tuple[HostLine, ...]:
         """Returns the lines about a node, in the order of the file; @revoked ones included."""
-        names = host_names(host, port)
+        name = host_name(host, port)
         with self._lock:
-            return self._hosts.about(names)
+            return self._hosts.about(name)
 
     def trusted(self, host: str, port: int) -> tuple[HostLine, ...]:
         """Returns the keys by which a node is known, @revoked ones left out."""
@@ -165,15 +164,15 @@ class KnownHosts:
         with a wildcard and @revoked lines stay. Raises InvalidNode, and OSError if the file cannot
         be read or written: then the keys stay known.
         """
-        names = host_names(*parse_node(node))
+        name = host_name(*parse_node(node))
         self.load()  # a line may have been added by hand
 
         def change(lines: list[str]) -> list[str]:
-            kept = (_without(line, names) for line in lines)
+            kept = (_without(line, name) for line in lines)
             return [line for line in kept if line is not None]
 
         with self._lock:
-            count = sum(_without(line, names) != line for line in self._lines)
+            count = sum(_without(line, name) != line for line in self._lines)
             if count:
                 self._change(change)
         if count:
@@ -264,10 +263,10 @@ def _adding(host: str, port: int, *keys: PublicKey) -> ChangeLines:
     return lambda lines: [*(text for text in lines if text not in new), *new]
 
 
-def _without(text: str, names: tuple[str, ...]) -> str | None:
-    """Returns the line without these names, and else as it is; None if no other name is left."""
+def _without(text: str, name: str) -> str | None:
+    """Returns the line without that name, and else as it is; None if no other name is left."""
     line = parse_line(text)
     if line is None or line.revoked:
         return text
-    hosts = line.hosts_without(names)
+    hosts = line.hosts_without(name)
     return text.replace(line.hosts, hosts, 1) if hosts else None

@@ -42,16 +42,16 @@ class HostLine(PublicKey, frozen=True, kw_only=True):
     def __str__(self) -> str:
         return " ".join([*["@revoked"] * self.revoked, self.hosts, self.algorithm, self.key])
 
-    def matches(self, names: tuple[str, ...]) -> bool:
-        """Says whether this line is about a host with one of these names; `!pattern` excludes."""
+    def matches(self, name: str) -> bool:
+        """Says whether this line is about the host of that name; `!pattern` excludes."""
         patterns = self.hosts.split(",")
-        if any(_matches(one[1:], names) for one in patterns if one.startswith("!")):
+        if any(_matches(one[1:], name) for one in patterns if one.startswith("!")):
             return False
-        return any(_matches(one, names) for one in patterns if not one.startswith("!"))
+        return any(_matches(one, name) for one in patterns if not one.startswith("!"))
 
-    def hosts_without(self, names: tuple[str, ...]) -> str:
-        """Returns the first field without exactly these names; "" if no other is left."""
-        return ",".join(one for one in self.hosts.split(",") if not _is_name(one, names))
+    def hosts_without(self, name: str) -> str:
+        """Returns the first field without exactly this name; "" if no other is left."""
+        return ",".join(one for one in self.hosts.split(",") if not _is_name(one, name))
 
 
 class HostLines:
@@ -78,15 +78,19 @@ class HostLines:
         for name in set(hosts.lower().split(",")):
             self._named.setdefault(name, []).append(position)
 
-    def about(self, names: tuple[str, ...]) -> tuple[HostLine, ...]:
-        """Returns those about a host with one of these names."""
-        found = {position for name in names for position in self._named.get(name, ())}
-        found |= {position for position in self._others if self.all[position].matches(names)}
-        return tuple(self.all[position] for position in sorted(found))
+    def about(self, name: str) -> tuple[HostLine, ...]:
+        """Returns those about the host of that name."""
+        others = (position for position in self._others if self.all[position].matches(name))
+        found = sorted((*self._named.get(name, ()), *others))
+        return tuple(self.all[position] for position in found)
 
 
 def host_name(host: str, port: int) -> str:
-    """Writes that host as a known_hosts file does: `[host]:port`, or `host` for port 22."""
+    """Writes that host as a known_hosts file does: `[host]:port`, or `host` for port 22.
+
+    OpenSSH takes a plain `host` for any port as second best; we do not, because the lab and
+    port forwards put many nodes on one address.
+    """
     host, port = node_key(host, port)
     return host if port == SSH_PORT else f"[{host}]:{port}"
 
@@ -97,15 +101,6 @@ def node_name(pattern: str) -> str:
     if not bracket or not pattern.startswith("["):
         return pattern
     return address(host, port)
-
-
-def host_names(host: str, port: int) -> tuple[str, ...]:
-    """Returns the names under which a host is looked up.
-
-    OpenSSH takes a plain `host` for any port as second best; we do not, because the lab and
-    port forwards put many nodes on one address.
-    """
-    return (host_name(host, port),)
 
 
 def parse_key(text: str) -> PublicKey:
@@ -167,18 +162,16 @@ def _fingerprint(blob: bytes) -> str:
     return f"SHA256:{digest.rstrip('=')}"
 
 
-def _matches(pattern: str, names: tuple[str, ...]) -> bool:
+def _matches(pattern: str, name: str) -> bool:
     if "*" in pattern or "?" in pattern:
         # Not fnmatch: a bracket is part of the name here.
         form = re.escape(pattern.lower()).replace(r"\*", ".*").replace(r"\?", ".")
-        return any(re.fullmatch(form, name) for name in names)
-    return _is_name(pattern, names)
+        return re.fullmatch(form, name) is not None
+    return _is_name(pattern, name)
 
 
-def _is_name(pattern: str, names: tuple[str, ...]) -> bool:
-    if pattern.startswith("|1|"):
-        return any(_hash_fits(pattern, name) for name in names)
-    return pattern.lower() in names
+def _is_name(pattern: str, name: str) -> bool:
+    return _hash_fits(pattern, name) if pattern.startswith("|1|") else pattern.lower() == name
 
 
 def _hash_fits(pattern: str, name: str) -> bool:

@@ -12,7 +12,6 @@ from cucmd.ssh.known_line import (
     HostLine,
     HostLines,
     host_name,
-    host_names,
     node_name,
     parse_key,
     parse_line,
@@ -62,7 +61,7 @@ def test_a_line_names_its_hosts_and_its_key():
 def test_a_line_matches_a_host(hosts, host, port, expected):
     line = parse_line(f"{hosts} ssh-ed25519 {KEY}")
     assert line is not None
-    assert line.matches(host_names(host, port)) is expected
+    assert line.matches(host_name(host, port)) is expected
 
 
 @pytest.mark.parametrize(
@@ -147,7 +146,7 @@ def test_a_key_that_was_cut_off_is_refused(length):
 def test_no_text_breaks_the_parser(text):
     line = parse_line(text)
     if line is not None:
-        line.matches(host_names("node.example", 22))
+        line.matches(host_name("node.example", 22))
 
 
 @given(
@@ -157,7 +156,7 @@ def test_no_text_breaks_the_parser(text):
 def test_no_pattern_breaks_the_comparison(first, second):
     line = parse_line(f"{first},{second} ssh-ed25519 {KEY}")
     if line is not None:
-        assert line.matches(host_names("node.example", 22)) in (True, False)
+        assert line.matches(host_name("node.example", 22)) in (True, False)
 
 
 HOSTS = ("a.example", "b.example", "*.example", "!a.example", "A.example", digest("b.example"))
@@ -167,10 +166,10 @@ HOSTS = ("a.example", "b.example", "*.example", "!a.example", "A.example", diges
 def test_lines_about_a_host_are_those_that_match_in_their_order(hosts: list[list[str]]):
     parsed = (parse_line(f"{','.join(names)} ssh-ed25519 {KEY}") for names in hosts)
     lines = [line for line in parsed if line is not None]
-    for name in ("a.example", "b.example", "c.example", "other"):
-        names = host_names(name, 22)
-        expected = tuple(line for line in lines if line.matches(names))
-        assert HostLines(lines).about(names) == expected
+    for host in ("a.example", "b.example", "c.example", "other"):
+        name = host_name(host, 22)
+        expected = tuple(line for line in lines if line.matches(name))
+        assert HostLines(lines).about(name) == expected
 
 
 def test_a_host_among_many_with_plain_names_is_found_without_a_look_at_each(
@@ -179,5 +178,5 @@ def test_a_host_among_many_with_plain_names_is_found_without_a_look_at_each(
     parsed = (parse_line(f"node{number} ssh-ed25519 {KEY}") for number in range(1000))
     lines = HostLines(line for line in parsed if line is not None)
     monkeypatch.setattr(HostLine, "matches", None)
-    (found,) = lines.about(host_names("node500", 22))
+    (found,) = lines.about(host_name("node500", 22))
     assert found.hosts == "node500"
