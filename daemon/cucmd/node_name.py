@@ -24,17 +24,9 @@ _LONGEST_HOST = 253  # what DNS can carry
 _LONGEST_LABEL = 63  # RFC 1035
 _LONGEST_NAME = 255  # what a file system takes as the name of the node's folder
 
-# Names in a job's directory that are ours, or may become ours: the words, and whatever has one of
-# the endings. Case does not count, since files are copied to systems where it does not.
-_OUR_WORDS = frozenset(
-    {"capture", "coverage", "export", "manifest", "output", "report", "summary", "transcripts"}
-    | {"md5sums", "sha1sums", "sha256sums", "sha512sums"}
-)
-_OUR_ENDINGS = (
-    *(".csv", ".db", ".html", ".json", ".jsonl", ".log", ".new", ".part", ".pdf", ".sha256"),
-    *(".asc", ".sig", ".tmp", ".txt", ".xml", ".yaml"),
-    *(".bz2", ".gz", ".tar", ".tgz", ".xz", ".zip", ".zst"),
-)
+# Names in a job's directory, or in its export, that are ours. Case does not count, since files are
+# copied to systems where it does not.
+_OURS = frozenset({"manifest.json", "manifest.jsonl", "sha256sums", "summary.txt", "transcripts"})
 # Before a folder's name. It is in no node's name, and nothing of ours begins with it. A name of 255
 # characters has a port, and is never marked: a host without one has 253 at most.
 _MARK = "@"
@@ -147,15 +139,11 @@ def folder_of(node: str, *, marked: bool) -> str:
 
 def marked_nodes(nodes: Sequence[str]) -> frozenset[str]:
     """Returns those of a job's nodes whose folders must be marked: the plain one would be that of
-    another node of the job, or could be something of ours.
+    another node of the job, or something of ours.
     """
     plain = {node: folder_of(node, marked=False).rstrip(".").lower() for node in nodes}
     count = Counter(plain.values())
-    return frozenset(node for node, name in plain.items() if count[name] > 1 or _ours(name))
-
-
-def _ours(name: str) -> bool:
-    return name in _OUR_WORDS or name.endswith(_OUR_ENDINGS)
+    return frozenset(node for node, name in plain.items() if count[name] > 1 or name in _OURS)
 
 
 def source_of(peer: str) -> str:

@@ -125,11 +125,11 @@ def folders(*nodes):
         ("output.example.com", "output.example.com"),
         ("manifest.json", "@manifest.json"),
         ("Manifest.JSONL.", "@Manifest.JSONL."),
-        ("output", "@output"),
+        ("transcripts", "@transcripts"),
         ("SHA256SUMS", "@SHA256SUMS"),
     ],
 )
-def test_a_folder_is_the_nodes_name_unless_that_could_be_ours(node, folder):
+def test_a_folder_is_the_nodes_name_unless_that_is_ours(node, folder):
     assert folders(node) == [folder]
 
 
