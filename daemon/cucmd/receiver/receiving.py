@@ -133,7 +133,7 @@ class Receiving:
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.limits = limits
-        self.refusals = RefusalLog()
+        self.refusals = RefusalLog(loop.call_later)
         self.connections: set[Connection] = set()
         self._channel = channel
         self._loop = loop
@@ -276,7 +276,6 @@ class Receiving:
         Each node of that address learns of it: which one it was, nobody can know.
         """
         self.refusals.add(f"refused because {reason}", source)
-        self._look_later()
         self._take_all()  # as in `login`
         for login in tuple(self._logins.values()):
             if login.source == source:
@@ -315,12 +314,11 @@ class Receiving:
 
     def _look(self) -> None:
         self._next_look = None
-        if self.connections or self.refusals.waiting:
+        if self.connections:
             self._look_later()
         # Each in a callback of its own: what one raises is logged, and neither ends the looks nor
         # any other connection.
         loop = asyncio.get_running_loop()
-        loop.call_soon(self.refusals.say)
         for connection in self.connections:
             loop.call_soon(self._check, connection)
 

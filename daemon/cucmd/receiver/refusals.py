@@ -8,7 +8,6 @@ receives counts here, and does not bother the daemon with each.
 from __future__ import annotations
 
 import logging
-import time
 from collections import Counter
 from collections.abc import Callable
 
@@ -20,37 +19,30 @@ _log = logging.getLogger(__name__)
 
 
 class RefusalLog:
-    """Counts refusals, and logs them once a minute. `now`: seconds by any clock."""
+    """Counts refusals, and logs them once a minute.
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
-        self._now = now
-        self._said_at: float | None = None
+    later: calls a function once so many seconds have passed.
+    """
+
+    def __init__(self, later: Callable[[float, Callable[[], None]], object]) -> None:
+        self._later = later
         self._counts: Counter[str] = Counter()
+        self._counts_them = False
 
     def add(self, reason: str, source: str) -> None:
-        if self._said_at is None:
-            self._said_at = self._now()
+        if not self._counts_them:
+            self._counts_them = True
+            self._later(EVERY, self._say)
             _log.warning("receiver: connection from %s: %s", source, reason)
             return
         text = f"{source}: {reason}"
         named = text in self._counts or len(self._counts) < _MOST_COUNTED
         self._counts[text if named else "other addresses"] += 1
 
-    @property
-    def waiting(self) -> bool:
-        """Says whether there is something to say, at the end of the minute."""
-        return self._said_at is not None
-
-    def say(self) -> None:
-        """Logs what was counted, once a minute is over; to be called now and then."""
-        if self._said_at is None or self._now() - self._said_at < EVERY:
-            return
-        self.flush()
-
-    def flush(self) -> None:
-        """Logs what was counted, now."""
+    def _say(self) -> None:
+        """Logs what was counted: the minute is over."""
         if not self._counts:
-            self._said_at = None
+            self._counts_them = False
             return
         named = self._counts.most_common(_MOST_NAMED)
         texts = [f"{text} ({count})" for text, count in named]
@@ -59,4 +51,4 @@ class RefusalLog:
         total = self._counts.total()
         _log.warning("receiver: %d more connections refused or cut: %s", total, "; ".join(texts))
         self._counts.clear()
-        self._said_at = self._now()
+        self._later(EVERY, self._say)

@@ -50,6 +50,9 @@ class Loop:
     def call_soon_threadsafe(self, function: Callable[[], None]) -> None:
         function()
 
+    def call_later(self, seconds: float, function: Callable[[], None]) -> None:
+        """No time passes."""
+
 
 class Peer:
     """A connection that is looked at again and again, and stays when it is aborted."""
@@ -171,24 +174,6 @@ def test_a_check_of_a_connection_that_fails_ends_that_connection_alone(
         for peer in peers:
             await asyncio.wait_for(peer.looked_at_again.wait(), 10)
         assert [bool(peer.aborts) for peer in peers] == [False, True, False]
-
-    asyncio.run(look())
-
-
-def test_what_was_refused_and_cannot_be_said_ends_no_look(
-    receiving: Receiving, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail() -> None:
-        raise DEFECT
-
-    monkeypatch.setattr("cucmd.receiver.receiving.CHECK_EVERY", 0)
-    monkeypatch.setattr(receiving.refusals, "say", fail)
-
-    async def look() -> None:
-        peer = Peer()
-        receiving.admit(cast(Any, peer))
-        await asyncio.wait_for(peer.looked_at_again.wait(), 10)
-        assert not peer.aborts
 
     asyncio.run(look())
 
