@@ -97,27 +97,22 @@ class Filing:
         """Returns once every file is on record, or after a failed try once the daemon stops."""
         with trio.CancelScope(shield=True):
             logged = ""
-            while not self.recorded and (error := await self._try()) is not None:
-                if isinstance(error, DIRECTORY_GONE):
-                    log.error("job %s: files cannot be put on record: %s", self._job_id, error)
-                    return
-                if str(error) != logged:  # each error once, not at each try
-                    log.error("job %s: files are not on record: %s", self._job_id, error)
-                logged = str(error)
-                if self._stopping:
-                    return
-                await trio.sleep(CATCH_UP_AFTER)
+            while not self.recorded:
+                try:
+                    await self.put_on_record()
+                except (StoreFailed, OSError) as error:
+                    gone = isinstance(error, DIRECTORY_GONE)
+                    if str(error) != logged:  # each error once, not at each try
+                        what = "cannot be put" if gone else "are not"
+                        log.error("job %s: files %s on record: %s", self._job_id, what, error)  # noqa: TRY400  of the disk
+                    logged = str(error)
+                    if gone or self._stopping:
+                        return
+                    await trio.sleep(CATCH_UP_AFTER)
 
     def stop(self) -> None:
         """The daemon stops: `catch_up` waits no longer. The next start accounts for the files."""
         self._stopping = True
-
-    async def _try(self) -> StoreFailed | OSError | None:
-        try:
-            await self.put_on_record()
-        except (StoreFailed, OSError) as error:
-            return error
-        return None
 
     async def _save(self, files: Sequence[ReceivedFile]) -> None:
         # While this waits the files are in no list: nodes that end together would save each
