@@ -178,7 +178,7 @@ class JobRun:
 
     async def _wait_and_work(self) -> None:
         with self._scope:
-            async with self._services.slots.job():
+            async with self._services.slots.jobs:
                 if self.job.ended:  # cancelled after the slot was given, before this task ran
                     return
                 self._began = True

@@ -27,18 +27,13 @@ class Slots:
     """
 
     def __init__(self, limits: Limits) -> None:
-        self._jobs = trio.CapacityLimiter(limits.jobs)
+        self.jobs = trio.CapacityLimiter(limits.jobs)
         self._connections = trio.CapacityLimiter(limits.connections)
         self._sessions: dict[Address, trio.CapacityLimiter] = {}
 
     def change(self, limits: Limits) -> None:
-        self._jobs.total_tokens = limits.jobs
+        self.jobs.total_tokens = limits.jobs
         self._connections.total_tokens = limits.connections
-
-    @asynccontextmanager
-    async def job(self) -> AsyncIterator[None]:
-        async with self._jobs:
-            yield
 
     @asynccontextmanager
     async def session(self, address: Address, most: int) -> AsyncIterator[None]:

@@ -99,10 +99,10 @@ async def test_limits_can_change_while_jobs_run() -> None:
     entered = trio.Event()
 
     async def second() -> None:
-        async with slots.job():
+        async with slots.jobs:
             entered.set()
 
-    async with trio.open_nursery() as nursery, slots.job():
+    async with trio.open_nursery() as nursery, slots.jobs:
         nursery.start_soon(second)
         await wait_all_tasks_blocked()
         assert not entered.is_set()
