@@ -31,7 +31,6 @@ import client
 import export
 import logins
 import receive
-import record
 import starvation
 import status
 import web
@@ -50,7 +49,6 @@ FROM_OUTSIDE = {
 COMPARED = FROM_OUTSIDE | {"export": export}
 # Of this version, partly from inside.
 OF_THIS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
-    "record": lambda _: record.run(),
     "starvation": lambda _: starvation.run(),
     "export": lambda args: export.run(args.gigabytes, args.exports),
 }

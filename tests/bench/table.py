@@ -18,16 +18,6 @@ def rows_of(results: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
             yield from rows(figures)
 
 
-def _record(figures: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    for how in ("together", "apart"):
-        found = figures[how]
-        yield f"{figures['nodes']} nodes of {figures['files']} files on record, {how}", "", ""
-        yield "    from the first end to the job's", f"{found['took']:.1f} s", ""
-        yield "    manifest, written in all", f"{found['written'] / MB:.0f} MB", ""
-        yield "    times that it was written", f"{found['writes']}", ""
-        yield "    longest gap of the loop", f"{found['gap'] * 1000:.0f} ms", ""
-
-
 def _starvation(figures: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     for found in figures.values():
         yield found["attack"], "", ""
@@ -54,6 +44,5 @@ def _export(figures: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 _ROWS = {
     "export": _export,
-    "record": _record,
     "starvation": _starvation,
 }
