@@ -36,7 +36,6 @@ import status
 import web
 from figures import ALLOWED, Compared, Values, aligned, in_turns, refused, rows_of_one, rows_of_two
 from installed import HERE, CannotInstall, Version, install_checkout, install_commit
-from table import rows_of
 
 # Of any version, from outside.
 FROM_OUTSIDE = {
@@ -45,14 +44,10 @@ FROM_OUTSIDE = {
     "status": status,
     "client": client,
     "web": web,
+    "export": export,
 }
-COMPARED = FROM_OUTSIDE | {"export": export}
-# Of this version, partly from inside.
-OF_THIS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
-    "starvation": lambda _: starvation.run(),
-    "export": lambda args: export.run(args.gigabytes, args.exports),
-}
-ALL = [*FROM_OUTSIDE, *OF_THIS]
+IN_SHORT = [name for name in FROM_OUTSIDE if name != "export"]
+ALL = [*FROM_OUTSIDE, "starvation"]
 
 SHORT = {"nodes": [200], "size": 256, "rounds": 3, "seconds": 1.5, "calls": 5}
 LONG = {"nodes": [300, 900], "size": 512, "rounds": 5, "seconds": 5.0, "calls": 15}
@@ -79,8 +74,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, default=Path("bench.json"), metavar="FILE")
     parser.add_argument("--nodes", type=int, nargs="+", metavar="N", help="of each login figure")
     parser.add_argument("--size", type=int, metavar="MB", help="of what is received or exported")
-    parser.add_argument("--gigabytes", type=int, default=6, help="of the export alone")
-    parser.add_argument("--exports", type=int, default=1, help="how often that is done")
     parser.add_argument("--rounds", type=int, metavar="N", help="how often each is measured")
     parser.add_argument("--seconds", type=float, help="of status calls, each way")
     parser.add_argument("--calls", type=int, help="of a verb of the client, in each round")
@@ -88,8 +81,8 @@ def _arguments() -> argparse.Namespace:
     args = parser.parse_args()
     if args.short and not args.against:
         parser.error("--short compares: it needs --against")
-    if args.against and (apart := set(args.only or ()) - set(COMPARED)):
-        parser.error(f"measured from inside, and of no other version: {', '.join(sorted(apart))}")
+    if args.against and "starvation" in (args.only or ()):
+        parser.error("starvation is measured from inside, and of no other version")
     for name, value in (SHORT if args.short else LONG).items():
         if getattr(args, name) is None:
             setattr(args, name, value)
@@ -98,10 +91,12 @@ def _arguments() -> argparse.Namespace:
 
 def _measure(args: argparse.Namespace, results: dict[str, Any]) -> int:
     """Measures this version only, as it runs here."""
-    rows = []
+    size = "{cores} cores, {memory_gib} GiB, Python {python}".format(**results["machine"])
+    rows = [(f"machine: {size}", "", "aim")]
     for name in args.only or ALL:
-        if name in OF_THIS:
-            results[name] = _announced(name, partial(OF_THIS[name], args))
+        if name == "starvation":
+            results[name] = _announced(name, starvation.run)
+            rows += starvation.rows_of(results[name])
             continue
         found = _announced(name, partial(_of_each, name, [HERE], args))
         if isinstance(found, str):
@@ -109,8 +104,7 @@ def _measure(args: argparse.Namespace, results: dict[str, Any]) -> int:
             continue
         rows += rows_of_one(found[0])
         results[name] = {figure.label: values for figure, values in found[0].items()}
-    inside = {name: found for name, found in results.items() if name not in FROM_OUTSIDE}
-    print(*aligned([*rows_of(inside), *rows]), sep="\n")
+    print(*aligned(rows), sep="\n")
     return 0
 
 
@@ -119,7 +113,7 @@ def _compare(args: argparse.Namespace, results: dict[str, Any]) -> int:
     versions = [install_commit(args.against, args.cache), install_checkout(args.cache)]
     rows = [("", *(version.name for version in versions), "ratio", "of the best")]
     slower: list[str] = []
-    for name in args.only or (FROM_OUTSIDE if args.short else COMPARED):
+    for name in args.only or (IN_SHORT if args.short else FROM_OUTSIDE):
         measure = partial(_of_each, name, versions, args)
         found = _announced(name, measure)
         if isinstance(found, str):
@@ -146,9 +140,9 @@ def _of_each(
     name: str, versions: Sequence[Version], args: argparse.Namespace
 ) -> list[Values] | str:
     """Measures the versions; returns the values of each, or why there are none."""
-    if reason := COMPARED[name].why_not(versions):
+    if reason := FROM_OUTSIDE[name].why_not(versions):
         return reason
-    with COMPARED[name].opened(versions, args) as measures:
+    with FROM_OUTSIDE[name].opened(versions, args) as measures:
         return in_turns(measures, args.rounds)
 
 

@@ -122,6 +122,18 @@ def _attack(name: str, daemon: Daemon, client: Client) -> Iterator[int]:
         assert node.failure.code == "connection_lost", node.failure
 
 
+def rows_of(figures: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Makes lines for a person: what, how much, and the aim."""
+    for found in figures.values():
+        yield found["attack"], "", ""
+        yield "    a fixed job, alone", f"{found['alone']:.1f} s", ""
+        yield "    under attack", f"{found['under']:.1f} s", ""
+        yield "    ratio, median of pairs", f"{found['ratio']:.2f}", "<= 2"
+        ended = f"{found['succeeded']} of {found['rounds']}"
+        yield "    jobs under attack that succeeded", ended, "all"
+        yield "    the attacker's share of a processor", f"{found['attacker']:.0%}", ""
+
+
 class _Hostile:
     """The login at the attacker's node, which takes any."""
 
