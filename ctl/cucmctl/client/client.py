@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from cucmctl.client import methods
 from cucmctl.client.calls import Calls
-from cucmctl.client.errors import InvalidRequest, ProtocolError
+from cucmctl.client.errors import ProtocolError
 from cucmctl.client.method_call import MethodCall, answered
 from cucmctl.client.methods import UNFINISHED
 
@@ -227,9 +227,8 @@ class Client(Calls):
         folder of it.
 
         `verify`: only the complete files, also those that are gone or have another size.
-        None if no descriptors are to be had: the daemon is of an earlier version, its socket is
-        forwarded from another host, or this process may open few files. `export` and `verify` work
-        there too.
+        None if no descriptors are to be had: the daemon's socket is forwarded from another host, or
+        this process may open few files. `export` and `verify` work there too.
         """
         from cucmctl.export.received import OpenExport, may_open_enough  # noqa: PLC0415  # likewise
 
@@ -243,12 +242,7 @@ class Client(Calls):
             descriptors=True,
             verify=verify,
         )
-        try:
-            return OpenExport.begin(*self._upgraded(call))
-        except InvalidRequest as error:
-            if error.parameters.parameter in ("descriptors", "verify"):
-                return None
-            raise
+        return OpenExport.begin(*self._upgraded(call))
 
     def verify(
         self, job_id: str, nodes: Sequence[str] | None = None

@@ -19,7 +19,6 @@ from pathlib import Path
 from cucmctl.cli import exits, printer
 from cucmctl.cli.options import Once, UsageError, Verb, VerbParser, add_job, add_nodes_of_job
 from cucmctl.client.client import Client
-from cucmctl.client.errors import InvalidRequest
 from cucmctl.export.export import Damaged, Format, save
 from cucmctl.export.files import pack, verified
 from cucmctl.export.received import Export, OpenExport
@@ -107,13 +106,10 @@ def _made(
         except Damaged as error:
             if path is None or wrong is not None:
                 raise
-            damaged = error
+            damaged = error.wrong
         else:
             return export, path
-    try:
-        return _made(client, arguments, form, damaged.wrong)
-    except InvalidRequest as error:  # of a daemon that does not know how to leave them out
-        raise damaged if error.parameters.parameter == "wrong" else error from None
+    return _made(client, arguments, form, damaged)
 
 
 def _save(export: Export | OpenExport, path: Path | None, form: Format, *, force: bool) -> None:

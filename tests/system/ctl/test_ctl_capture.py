@@ -125,14 +125,6 @@ def test_a_refused_field_is_named_as_its_option(canned, ctl, parameter, named):
     assert f"{named}: is wrong" in done.stderr
 
 
-def test_an_older_daemon_has_no_stop(canned, ctl):
-    full = "io.cucmd.Jobs.Stop"
-    canned.on("Stop", canned.error("org.varlink.service.MethodNotFound", method=full))
-    done = ctl("stop", "3f2a")
-    assert done.returncode == 70
-    assert full in done.stderr
-
-
 def test_wait_says_how_it_ended_and_how_many_packets_came(canned, ctl, started, capturing):
     canned.watch(started, capturing("succeeded"))
     done = ctl("capture", "ccm-pub", "ccm-sub1", "--credential", "lab", "--wait")
