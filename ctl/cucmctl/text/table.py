@@ -70,9 +70,6 @@ def _painted(cells: list[str]) -> list[str]:
 
 # Names
 
-# Cutting names group by group compares each with each, which takes seconds for a thousand.
-_FEW = 100
-
 
 def mark(*, ascii_only: bool) -> str:
     return "~" if ascii_only else "…"
@@ -95,42 +92,11 @@ def shortened(names: Sequence[str], width: int, mark: str = "…") -> list[str]:
 
     They may differ at their beginning (`ccm-sub1.example.org`), at their end (addresses) or
     between. The cut is made where the fewest names become the same; if that is equal, at the end.
-    Names that still become the same are then cut as a group of their own.
     """
     if all(len(name) <= width for name in names):
         return list(names)
     space = max(1, width - len(mark))
-    best = max(_candidates(names, space, mark), key=_different)
-    if len(names) <= _FEW:
-        while _different(better := _by_groups(names, best, space, mark)) > _different(best):
-            best = better
-    return best
-
-
-def _different(cut: Sequence[str]) -> int:
-    return len(set(cut))
-
-
-def _by_groups(names: Sequence[str], cut: Sequence[str], space: int, mark: str) -> list[str]:
-    """Takes from names that the cut has made the same the beginning that these have in common.
-
-    Only if the rest is part of no other name: `…1.example.org` could be a node of Berlin or
-    Hamburg.
-    """
-    groups: dict[str, set[str]] = {}
-    for name, short in zip(names, cut, strict=True):
-        groups.setdefault(short, set()).add(name)
-    shared = {short: _shared(tuple(group)) for short, group in groups.items() if len(group) > 1}
-    different = set(names)
-
-    def better(name: str, short: str) -> str:
-        own = _without_ends(name, shared[short], space, mark)
-        return own if sum(own.strip(mark) in one for one in different) == 1 else short
-
-    return [
-        better(name, short) if short in shared else short
-        for name, short in zip(names, cut, strict=True)
-    ]
+    return max(_candidates(names, space, mark), key=lambda cut: len(set(cut)))
 
 
 def _candidates(names: Sequence[str], space: int, mark: str) -> Iterator[list[str]]:
