@@ -34,9 +34,9 @@ def json_line(value: object) -> None:
     """Prints one JSON value as a line, safe on a terminal too."""
     text = msgspec.json.encode(value).decode()
     if not text.isprintable():
-        # JSON escapes C0 itself. Other unprintable characters are within strings, where a JSON
-        # escape means the same.
-        text = "".join(c if c.isprintable() else _json_escape(c) for c in text)
+        import json  # noqa: PLC0415  # msgspec does not escape what is unprintable beyond C0
+
+        text = json.dumps(json.loads(text), separators=(",", ":"))
     print(text, file=standard_output(), flush=True)
 
 
@@ -143,11 +143,3 @@ def abandon_stdout() -> None:
     """Discards what is buffered for standard output, which is broken, without an error."""
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), 1)
-
-
-def _json_escape(character: str) -> str:
-    point = ord(character)
-    if point > 0xFFFF:  # JSON writes these as a surrogate pair
-        point -= 0x10000
-        return f"\\u{0xD800 + (point >> 10):04x}\\u{0xDC00 + (point & 0x3FF):04x}"
-    return f"\\u{point:04x}"
