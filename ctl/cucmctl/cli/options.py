@@ -281,8 +281,8 @@ def path_on_node(text: str) -> str:
     return text
 
 
-def names_of_paths(text: str) -> tuple[str, ...]:
-    """Reads the names of paths, `sdl,syslog`. The daemon knows which paths have these names."""
+def comma_separated(text: str) -> tuple[str, ...]:
+    """Reads names, `sdl,syslog`. The daemon knows which there are."""
     names = tuple(name.strip() for name in text.split(","))
     if not all(names):
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME,NAME")

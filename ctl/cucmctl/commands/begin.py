@@ -31,7 +31,7 @@ from cucmctl.cli.options import (
 )
 from cucmctl.client.client import Client
 from cucmctl.client.cluster import discover_first
-from cucmctl.client.errors import ClientError, InvalidRequest
+from cucmctl.client.errors import ClientError, CredentialNotFound, InvalidRequest
 from cucmctl.client.reconnect import watch
 from cucmctl.commands import lookup
 from cucmctl.commands.watch import add_reconnect, follow, report_job_goes_on, view_on
@@ -93,6 +93,7 @@ def add_how(
         action="store_true",
         help="send a credential that is tied to a cluster to the nodes that it has named, too",
     )
+    add_try_all(group)
     return group
 
 
@@ -257,7 +258,7 @@ def begin_on_nodes(
     check_early: Callable[[], None] = lambda: None,
     stay: Stay | None = None,
 ) -> int:
-    """Starts a job with the options of `add_targets`, `add_how` and `add_try_all`. The exit code.
+    """Starts a job with the options of `add_targets` and `add_how`. The exit code.
 
     timeouts     the names of those that the verb has
     work         what is done on the nodes
@@ -271,7 +272,7 @@ def begin_on_nodes(
     with Client(arguments.socket) as client:
         client.connect()
         check(client)
-        lookup.check_credential(client, arguments.credential)
+        lookup.check_known(arguments.credential, client.credentials, CredentialNotFound)
         targets, discovered = _targets_of(client, arguments, verb)
         if discovered or arguments.user is not None:
             check_early()

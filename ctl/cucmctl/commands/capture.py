@@ -13,7 +13,6 @@ from cucmctl.commands.begin import (
     COLLECTING,
     add_how,
     add_stay_options,
-    add_try_all,
     begin_on_nodes,
 )
 from cucmd.job.asked import Packets
@@ -56,7 +55,6 @@ def _arguments(parser: VerbParser) -> None:
         "Otherwise, and after a cancel, they stay there",
     )
     how = add_how(parser, COLLECTING)
-    add_try_all(how)
     add_stay_options(how)
 
 

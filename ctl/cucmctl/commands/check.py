@@ -9,7 +9,7 @@ import argparse
 
 from cucmctl.cli import printer
 from cucmctl.cli.options import Verb, VerbParser, add_targets
-from cucmctl.commands.begin import COLLECTING, add_how, add_try_all, begin_on_nodes, followed
+from cucmctl.commands.begin import COLLECTING, add_how, begin_on_nodes, followed
 from cucmctl.commands.watch import add_reconnect
 from cucmctl.text import check, render
 from cucmctl.text.views import TableAtTheEnd
@@ -32,7 +32,6 @@ def _arguments(parser: VerbParser) -> None:
         help="get one small file of each node too, which proves that it reaches this host",
     )
     how = add_how(parser, TIMEOUTS)
-    add_try_all(how)
     add_reconnect(how)
 
 

@@ -18,6 +18,7 @@ from cucmctl.cli.options import Once, UsageError, Verb, VerbParser, add_label, l
 from cucmctl.client.client import Client
 from cucmctl.client.cluster import changes, last_named
 from cucmctl.client.errors import (
+    CredentialNotFound,
     DaemonUnavailable,
     InvalidRequest,
     MethodNotFound,
@@ -84,7 +85,7 @@ def _discover(arguments: argparse.Namespace) -> int:
     check_user(arguments)
     with Client(arguments.socket) as client:
         client.connect()  # before the password is asked for
-        lookup.check_credential(client, arguments.credential)
+        lookup.check_known(arguments.credential, client.credentials, CredentialNotFound)
         lookup.check_names(client, [arguments.publisher])
         before = _last_named(client, arguments.publisher)
         return begin(

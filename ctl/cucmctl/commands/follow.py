@@ -24,7 +24,7 @@ from cucmctl.cli.options import Once, Verb, VerbParser, add_targets
 from cucmctl.cli.times import duration
 from cucmctl.client.client import Client
 from cucmctl.client.errors import ClientError, DaemonUnavailable, InvalidRequest, ShuttingDown
-from cucmctl.commands.begin import add_how, add_try_all, begin_on_nodes
+from cucmctl.commands.begin import add_how, begin_on_nodes
 from cucmctl.commands.watch import add_reconnect, follow
 from cucmctl.text import render
 from cucmctl.text.views import AfterOutputs
@@ -65,7 +65,6 @@ def _arguments(parser: VerbParser) -> None:
         help="after which it is ended: 90s, 5m (20m; at most 30m)",
     )
     how = add_how(parser, TIMEOUTS)
-    add_try_all(how)
     add_reconnect(how)
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 
 from cucmctl.cli import exits
-from cucmctl.cli.options import Verb, VerbParser, add_targets
-from cucmctl.commands.begin import add_how, add_try_all, begin_on_nodes, followed
+from cucmctl.cli.options import Verb, VerbParser, add_targets, comma_separated
+from cucmctl.commands.begin import add_how, begin_on_nodes, followed
 from cucmctl.commands.watch import add_reconnect
 from cucmctl.text import health, render
 from cucmctl.text.views import TableAtTheEnd
@@ -27,21 +27,16 @@ TIMEOUTS = {
 }
 
 
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",")]
-
-
 def _arguments(parser: VerbParser) -> None:
     parser.usage = "%(prog)s (TARGET ... | --cluster-of NODE) [--only CHECK,...]"
     add_targets(parser)
     parser.add_argument(
         "--only",
         metavar="CHECK,...",
-        type=_names,
+        type=comma_separated,
         help=f"only these: {', '.join(CHECKS)}",
     )
     how = add_how(parser, TIMEOUTS)
-    add_try_all(how)
     add_reconnect(how)
 
 
@@ -51,9 +46,7 @@ def _health(arguments: argparse.Namespace) -> int:
         lambda job: f"looks at {render.counting(len(job.nodes), 'node')}",
         lambda: HealthView(worst, as_json=arguments.json),
     )
-    only = arguments.only
-    work = HealthChecks(None if only is None else tuple(only))
-    code = begin_on_nodes(arguments, "health", TIMEOUTS, work, stay=stay)
+    code = begin_on_nodes(arguments, "health", TIMEOUTS, HealthChecks(arguments.only), stay=stay)
     return max([code, *worst], key=_SERIOUS.index) if code in _SERIOUS else code
 
 

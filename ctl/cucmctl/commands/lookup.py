@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 from cucmctl.cli import printer
 from cucmctl.cli.options import PARTS, near
 from cucmctl.client.client import Client
 from cucmctl.client.cluster import some_of
 from cucmctl.client.errors import (
-    CredentialNotFound,
     JobNotFound,
     MethodNotFound,
     NotPermitted,
-    ProfileNotFound,
     Refused,
     StorageFailed,
     UnknownTarget,
@@ -42,10 +40,7 @@ def hint(name: str, known: Iterable[str]) -> str:
     return f"; there are {', '.join(names)}"
 
 
-@contextmanager
-def _if_it_can_answer() -> Iterator[None]:
-    with suppress(MethodNotFound, NotPermitted, StorageFailed):
-        yield
+_CANNOT_ANSWER = (MethodNotFound, NotPermitted, StorageFailed)
 
 
 def name_last(arguments: argparse.Namespace) -> None:
@@ -72,24 +67,15 @@ def _newest(client: Client) -> JobSummary:
     raise JobNotFound.of("@last")
 
 
-def check_profile(client: Client, name: str | None) -> None:
-    """Raises `ProfileNotFound` with the names that are near."""
-    _check_known(name, client.profiles, ProfileNotFound)
-
-
-def check_credential(client: Client, name: str | None) -> None:
-    """Raises `CredentialNotFound` with the names that are near."""
-    _check_known(name, client.credentials, CredentialNotFound)
-
-
-def _check_known(
+def check_known(
     name: str | None,
     ask: Callable[[], Iterable[Profile | Credential]],
     unknown: type[Refused],
 ) -> None:
+    """Raises `unknown` with the names that are near. `ask` gives what the daemon has."""
     if name is None:
         return
-    with _if_it_can_answer():
+    with suppress(*_CANNOT_ANSWER):
         known = [one.name for one in ask()]
         if name not in known:
             error = unknown.of(name)
@@ -105,7 +91,7 @@ def check_names(client: Client, names: Iterable[str]) -> dict[str, Cluster]:
     `names`: without the part that was meant of a cluster, see `base_of`.
     """
     clusters: Iterable[Cluster] = ()
-    with _if_it_can_answer():
+    with suppress(*_CANNOT_ANSWER):
         clusters = client.clusters()
     by_name = {cluster.name: cluster for cluster in clusters if cluster.name is not None}
     for name in names:
@@ -126,7 +112,7 @@ def only_publishers(client: Client, names: Sequence[str], verb: str = "start") -
     bases = list(dict.fromkeys(base_of(name) for name in names))
     by_name = check_names(client, bases)
     if len(names) == 1 and names[0] not in by_name:
-        with _if_it_can_answer():
+        with suppress(*_CANNOT_ANSWER):
             _say_how_many_others(names[0], client.clusters(names[0]), verb)
     more = {base_of(name) for name in names if not name.endswith(":publisher")}
     asked = [base for base in bases if base in more and _has_only_publisher(by_name.get(base))]
@@ -207,7 +193,7 @@ def _say_which_were_apart(client: Client, name: str, cluster: Cluster) -> None:
     if cluster.discovered_at is None:
         return
     found: Sequence[Cluster] = ()
-    with _if_it_can_answer():
+    with suppress(*_CANNOT_ANSWER):
         found = client.clusters(name)
     nodes = [one for whole in found if whole.name == name for one in whole.nodes or ()]
     apart = [

@@ -28,7 +28,7 @@ from cucmctl.cli.options import Once, UsageError, Verb, VerbParser, add_targets
 from cucmctl.client.client import Client
 from cucmctl.client.errors import DaemonUnavailable, InvalidRequest, ShuttingDown
 from cucmctl.client.reconnect import again
-from cucmctl.commands.begin import add_how, add_try_all, begin_on_nodes
+from cucmctl.commands.begin import add_how, begin_on_nodes
 from cucmctl.commands.lookup import hint
 from cucmctl.commands.watch import add_reconnect, follow
 from cucmctl.text import render
@@ -103,7 +103,6 @@ def _arguments(parser: VerbParser) -> None:
         help="a command a line, # begins a comment; - is standard input",
     )
     how = add_how(parser, TIMEOUTS)
-    add_try_all(how)
     add_reconnect(how)
 
 

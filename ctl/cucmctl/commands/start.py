@@ -19,11 +19,12 @@ from cucmctl.cli.options import (
     VerbParser,
     add_job,
     add_targets,
-    names_of_paths,
+    comma_separated,
     path_on_node,
 )
 from cucmctl.cli.times import moment, next_day, rfc3339
 from cucmctl.client.client import Client
+from cucmctl.client.errors import ProfileNotFound
 from cucmctl.commands import lookup
 from cucmctl.commands.begin import (
     COLLECTING,
@@ -68,7 +69,6 @@ def _start_arguments(parser: VerbParser) -> None:
         action="store_true",
         help="ask the nodes for the sizes, print them at the end, and collect nothing",
     )
-    add_try_all(how)
     add_stay_options(how)
 
 
@@ -80,7 +80,7 @@ def _what(group: argparse._ArgumentGroup) -> None:
         "--only",
         metavar="NAMES",
         action=Once,
-        type=names_of_paths,
+        type=comma_separated,
         help="only these paths of the profile, by parts of their names: sdl,syslog",
     )
     group.add_argument(
@@ -177,7 +177,7 @@ def _start(arguments: argparse.Namespace) -> int:
         printer.note(f"window  {window(collection.since, collection.until)}")
 
     def check(client: Client) -> None:
-        lookup.check_profile(client, arguments.profile)
+        lookup.check_known(arguments.profile, client.profiles, ProfileNotFound)
 
     parts = arguments.only, added, arguments.written_for
     work: AskedWork = Files(collection, *parts, arguments.snapshot)
