@@ -7,79 +7,27 @@ import pytest
 
 from cucmctl.main import VERBS
 
+VARLINK = "org.varlink.service"
+UNREACHED = {"code": "connection_refused", "message": "refused", "retryable": True}
+# The error, its fields, the exit code, and what the message says of the fields.
 ERRORS = [
-    (
-        "JobNotFound",
-        {"job_id": "beef"},
-        5,
-        "no job 'beef'; cucmctl list shows those that there are",
-    ),
-    (
-        "JobNotFound",
-        {"job_id": "2cf"},
-        5,
-        "no job '2cf': the beginning of an id needs at least 4 characters",
-    ),
-    (
-        "NodeNotFound",
-        {"job_id": "3f2a", "node": "berlin"},
-        5,
-        "job 3f2a has no node 'berlin'; cucmctl status 3f2a names those that it has",
-    ),
-    ("ProfileNotFound", {"profile": "x"}, 5, "no profile 'x' in the daemon's configuration"),
-    ("CredentialNotFound", {"credential": "x"}, 5, "no credential 'x' was given to the daemon"),
-    (
-        "CredentialNotFound",
-        {"credential": "x", "cluster": "b"},
-        5,
-        "no credential 'x', which cluster 'b' has in the configuration, was given to the daemon",
-    ),
-    (
-        "InvalidRequest",
-        {"parameter": "timeouts.command", "reason": "5 is less than connect, 30"},
-        65,
-        "--command-timeout: 5 is less than connect, 30",
-    ),
-    (
-        "org.varlink.service.InvalidParameter",
-        {"parameter": "job_id"},
-        65,
-        "JOB: the daemon does not take 'job_id' as it was sent",
-    ),
-    (
-        "LimitReached",
-        {"limit": "jobs", "maximum": 16},
-        75,
-        "the daemon's limit on jobs is reached (16); try later",
-    ),
-    ("ShuttingDown", {}, 75, "the daemon is shutting down; try later"),
-    (
-        "StorageFailed",
-        {"reason": "disk full"},
-        75,
-        "the daemon cannot store or read that now: disk full",
-    ),
-    (
-        "org.varlink.service.PermissionDenied",
-        {},
-        77,
-        "the daemon does not permit this user to do that; see the groups under [access]",
-    ),
-    (
-        "ScanFailed",
-        {"node": "x", "failure": {"code": "connection_refused", "message": "y", "retryable": True}},
-        1,
-        "x: y",
-    ),
-    ("ReloadFailed", {"reason": "x.toml:1: y"}, 1, "not reloaded: x.toml:1: y"),
-    ("InternalError", {}, 70, "a defect of the daemon; its log has the details"),
-    (
-        "org.varlink.service.MethodNotFound",
-        {"method": "io.cucmd.Jobs.Status"},
-        70,
-        "the daemon knows no io.cucmd.Jobs.Status; is it older than cucmctl?",
-    ),
-    ("Newer", {"why": "x"}, 70, "the daemon answered io.cucmd.Jobs.Newer {'why': 'x'}"),
+    ("JobNotFound", {"job_id": "beef"}, 5, "no job 'beef'; cucmctl list"),
+    ("JobNotFound", {"job_id": "2cf"}, 5, "no job '2cf': the beginning of an id needs at least 4"),
+    ("NodeNotFound", {"job_id": "3f2a", "node": "x"}, 5, "'x'; cucmctl status 3f2a"),
+    ("ProfileNotFound", {"profile": "x"}, 5, "no profile 'x'"),
+    ("CredentialNotFound", {"credential": "x"}, 5, "no credential 'x'"),
+    ("CredentialNotFound", {"credential": "x", "cluster": "b"}, 5, "cluster 'b'"),
+    ("InvalidRequest", {"parameter": "timeouts.job", "reason": "why"}, 65, "--job-timeout: why\n"),
+    (f"{VARLINK}.InvalidParameter", {"parameter": "job_id"}, 65, "JOB: "),
+    ("LimitReached", {"limit": "jobs", "maximum": 16}, 75, "jobs is reached (16); try later"),
+    ("ShuttingDown", {}, 75, "try later"),
+    ("StorageFailed", {"reason": "disk full"}, 75, "disk full"),
+    (f"{VARLINK}.PermissionDenied", {}, 77, "[access]"),
+    ("ScanFailed", {"node": "x", "failure": UNREACHED}, 1, "x: refused\n"),
+    ("ReloadFailed", {"reason": "x.toml:1: y"}, 1, "x.toml:1: y\n"),
+    ("InternalError", {}, 70, "a defect of the daemon"),
+    (f"{VARLINK}.MethodNotFound", {"method": "X.Y"}, 70, "no X.Y; is it older than cucmctl?"),
+    ("Newer", {"why": "x"}, 70, "io.cucmd.Jobs.Newer {'why': 'x'}\n"),
 ]
 
 
@@ -87,7 +35,10 @@ ERRORS = [
 def test_each_refusal_has_its_exit_code(canned, ctl, name, parameters, code, text):
     canned.on("Status", canned.error(name, **parameters))
     done = ctl("status", "beef", "--json")
-    assert (done.returncode, done.stdout, done.stderr) == (code, "", f"cucmctl: {text}\n")
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.startswith("cucmctl: ")
+    assert done.stderr.count("\n") == 1
+    assert text in done.stderr
 
 
 def test_an_error_whose_fields_are_not_as_agreed_is_shown_as_it_came(canned, ctl):
@@ -152,39 +103,22 @@ def test_something_else_at_the_socket_is_exit_69(canned, ctl, frame):
         ("", "no command was given; expected one of start, run, check, health, capture,"),
         ("sttus", "'sttus' is not a command; did you mean status?"),
         ("logs 3f2a", "'logs' is not a command; cucmctl transcript"),
-        ("ps", "'ps' is not a command; cucmctl status"),
-        ("rm 3f2a", "'rm' is not a command; cucmctl delete"),
         ("frobnicate", "'frobnicate' is not a command; cucmctl --help"),
         ("--sockt x list", "--sockt: no such option before the command; expected --socket PATH or"),
         ("--socket /x --jsn list", "--jsn: no such option; did you mean --json? (see"),
-        ("--verison", "--verison: no such option before the command; expected --socket PATH or"),
         ("list --limit 0", "--limit: '0' is not a whole number from 1 up (see"),
         ("list --status done", "--status: invalid choice: 'done' (choose from"),
         ("wait 3f2a --timeout -1", "--timeout: '-1' is not a positive number of seconds (at most"),
-        (
-            "wait 3f2a --timeout nan",
-            "--timeout: 'nan' is not a positive number of seconds (at most",
-        ),
         ("wait", "JOB is missing (see cucmctl wait --help)"),
-        ("transcript", "JOB is missing (see"),
         ("start", "NODE is missing (see cucmctl start --help)"),
-        ("retry", "JOB is missing (see"),
         ("status a b", "'b' is one argument too many (see"),
         ("status --sock x", "--sock: no such option; did you mean --socket? (see"),
         ("start n --since soon", "--since: 'soon' is not a time; expected local"),
         ("start n --since today --until yesterday --path x", "--until: "),
         ("start n --frobnicate", "--frobnicate: no such option (see"),
         ("start a@n -u b --path x", "a@n: another user than 'b'; a job has one"),
-        ("start n --connect-timeout 1e9", "--connect-timeout: '1e9' is not a positive number of"),
-        (
-            "start n --concurrency 1001",
-            "--concurrency: '1001' is not a whole number from 1 to 1000",
-        ),
-        (
-            "start n --profile -sdl",
-            "--profile: expected a value, but '-sdl' begins with '-', as options do; if it is the "
-            "value: --profile=-sdl (see cucmctl start --help)",
-        ),
+        ("start n --concurrency 1001", "--concurrency: '1001' is not a whole number from 1 to"),
+        ("start n --profile -sdl", "--profile: expected a value, but '-sdl' begins with '-'"),
         ("start n --profile --watch", "--profile: expected a value before '--watch' (see"),
         ("start n --watch --path", "--path: expected a value (see cucmctl start --help)"),
         ("start n --until 2026-03-01T08:00Z", "--until: needs --since, the time to begin at"),
@@ -193,19 +127,9 @@ def test_something_else_at_the_socket_is_exit_69(canned, ctl, frame):
         ("start n --last 1h --since 2026-03-01T08:00Z", "--since: not allowed with argument"),
         ("start n --wait --watch", "--watch: not allowed with argument --wait"),
         ("start n --user u", "nothing to collect: give --profile or --path"),
-        (
-            "start n --path p --user u --password-file /none",
-            "--password-file: '/none': cannot be read: No such",
-        ),
-        (
-            "start n --path a 127.0.0.2:22 --wait",
-            "--path: '127.0.0.2:22' looks like a node; nodes go",
-        ),
+        ("start n --path a 127.0.0.2:22 --wait", "--path: '127.0.0.2:22' looks like a node; nodes"),
         ("start --path a n", "NODE is missing; nodes go before --path (see"),
-        (
-            "start n --profile a --profile b",
-            "--profile: was given twice, 'a' and 'b'; expected one of them (see cucmctl start",
-        ),
+        ("start n --profile a --profile b", "--profile: was given twice, 'a' and 'b'; expected"),
         (
             "start n --path p --since 2026-03-01T08:00Z --since 2026-03-01T09:00Z",
             "--since: was given twice, 2026-03-01T08:00:00Z and 2026-03-01T09:00:00Z; expected",

@@ -260,11 +260,6 @@ def test_what_is_missing_is_reported_before_a_password_is_asked_for(terminal, ar
     assert screen.screen.splitlines() == [f"cucmctl: {why}"]
 
 
-def test_help_states_that_all_files_come_without_a_window(ctl):
-    shown = " ".join(ctl("start", "--help").stdout.split())
-    assert "All files of a --path are collected, unless --last or --since" in shown
-
-
 def test_help_names_the_locations_that_the_daemon_takes(ctl):
     from cucmd.vos.texts import LOCATIONS
 

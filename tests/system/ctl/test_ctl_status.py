@@ -165,13 +165,6 @@ def test_no_jobs_of_a_status_is_not_reported_as_no_jobs(canned, ctl, status, mes
     assert (done.returncode, done.stdout, done.stderr) == (0, "", f"cucmctl: {message}\n")
 
 
-def test_help_states_how_many_jobs_are_listed(ctl):
-    from cucmd.protocol.requests import DEFAULT_LIMIT
-
-    shown = " ".join(ctl("list", "--help").stdout.split())
-    assert f"default: {DEFAULT_LIMIT}, and all that have not ended" in shown
-
-
 @pytest.fixture
 def many(canned, summary):
     """Lists as the daemon has them, of an old job that hangs, one that waits and 24 that ended."""
