@@ -107,24 +107,6 @@ def test_wrong_usage(canned, ctl, words):
     assert canned.calls == []
 
 
-@pytest.mark.parametrize(
-    ("parameter", "named"),
-    [
-        ("capture.duration", "--duration"),
-        ("capture.host", "--host"),
-        ("nodes", "NODE"),
-        ("capture.count", "--count"),
-    ],
-)
-def test_a_refused_field_is_named_as_its_option(canned, ctl, parameter, named):
-    canned.on(
-        "Start:capture", canned.error("InvalidRequest", parameter=parameter, reason="is wrong")
-    )
-    done = ctl("capture", "a", "--credential", "lab")
-    assert done.returncode == 65
-    assert f"{named}: is wrong" in done.stderr
-
-
 def test_wait_says_how_it_ended_and_how_many_packets_came(canned, ctl, started, capturing):
     canned.watch(started, capturing("succeeded"))
     done = ctl("capture", "ccm-pub", "ccm-sub1", "--credential", "lab", "--wait")
@@ -175,23 +157,3 @@ def test_on_a_terminal_of_80_columns(canned, terminal, started):
     assert screen.ended() == 130
     assert "cucmctl stop 3f2a00112233" in screen.screen
     assert "cucmctl cancel 3f2a00112233" in screen.screen
-
-
-def test_status_on_a_terminal_of_80_columns(canned, terminal, capturing):
-    canned.on("Status", canned.reply({"job": capturing("succeeded")}))
-    screen = terminal("status", "3f2a")
-    assert screen.ended() == 0
-    row = next(line for line in screen.screen.splitlines() if line.startswith("ccm-sub1"))
-    assert row.split()[:3] == ["ccm-sub1", "succeeded", "312"]
-    assert len(row.rstrip()) <= 80
-
-
-def test_a_longer_capture_is_told_the_limit(canned, ctl):
-    """The daemon knows it; the form of the time is right."""
-    reason = "7200 s: expected 1 to 1200 seconds (20 minutes)"
-    canned.on(
-        "Start:capture", canned.error("InvalidRequest", parameter="capture.duration", reason=reason)
-    )
-    done = ctl("capture", "a", "--duration", "2h", "--credential", "lab")
-    assert (done.returncode, done.stderr) == (65, f"cucmctl: --duration: {reason}\n")
-    assert canned.calls[-1][1]["capture"]["duration"] == 7200

@@ -140,22 +140,3 @@ def test_after_ctrl_c_the_job_goes_on(canned, node, job, in_shell):
     assert shell.returncode == 130
     assert "3f2a00112233 goes on" in error
     assert out == ""
-
-
-def test_on_a_terminal_of_80_columns_no_line_of_the_table_wraps(canned, terminal, checking):
-    failing(checking)
-    screen = terminal("check", "a", "b", "--receiver", "--credential", "lab")
-    assert screen.ended() == 3
-    lines = screen.screen.splitlines()
-    at = next(number for number, line in enumerate(lines) if line.startswith("NODE"))
-    table = lines[at : at + 4]
-    assert max(map(len, table)) <= 80
-    assert "RECEIVER" in table[0]
-    assert table[3] == "callmanager 15.0.1.11900-40: a"
-
-
-def test_status_shows_it_too(canned, ctl, node, job):
-    one = job("succeeded", node("a", "succeeded", checked=SEEN), kind="check")
-    canned.on("Status", canned.reply({"job": one}))
-    done = ctl("status", "3f2a")
-    assert "15.0.1.11900-40" in done.stdout

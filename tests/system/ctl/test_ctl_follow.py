@@ -126,24 +126,6 @@ def test_a_node_that_failed_is_named_and_the_exit_code_says_so(ctl, following):
     assert "level 1" in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("parameter", "named"),
-    [
-        ("follow.path", "PATH"),
-        ("follow.regexp", "--regexp"),
-        ("follow.duration", "--duration"),
-        ("nodes", "NODE"),
-    ],
-)
-def test_a_refused_field_is_named_as_its_argument(canned, ctl, parameter, named):
-    canned.on(
-        "Start:follow", canned.error("InvalidRequest", parameter=parameter, reason="is wrong")
-    )
-    done = ctl("follow", "a", "x", "--credential", "lab")
-    assert done.returncode == 65
-    assert f"{named}: is wrong" in done.stderr
-
-
 def test_a_daemon_that_goes_away_is_waited_for(canned, ctl, following):
     following(names=("a",))
     canned.on("Output", canned.reply({"output": piece("a", "one\n")}, continues=True), None)

@@ -173,14 +173,3 @@ def test_ctrl_c_while_the_rest_is_waited_for_does_not_say_that_the_job_goes_on(
         stderr = process.communicate()[1]
     assert process.returncode == 130
     assert stderr == "cucmctl: job 3f2a00112233 has ended: succeeded\n"
-
-
-def test_a_refused_command_is_named(canned, ctl):
-    reason = '"show statsu": is not one of the commands'
-    canned.on(
-        "Start:commands",
-        canned.error("InvalidRequest", parameter="commands.lines[0]", reason=reason),
-    )
-    done = ctl("run", "a", "--credential", "lab", "--", "show", "statsu")
-    assert done.returncode == 65
-    assert f"COMMAND: {reason}" in done.stderr
