@@ -104,19 +104,6 @@ def test_a_discovery_by_itself_says_which_nodes_are_new_and_gone(canned, ctl, no
     assert "Start:discovery" in failed.methods
 
 
-@pytest.mark.parametrize("targets", [["berlin"], ["--cluster-of", "somewhere"]])
-def test_commands_are_run_on_all_of_a_cluster_that_was_asked_first(canned, ctl, node, job, targets):
-    cluster = Cluster(canned, node, job)
-    begun = job("running", node("pub", "running"), kind="run", commands=["show status"])
-    canned.on("Start:commands", canned.reply({"job": begun}))
-    canned.on("Output", canned.reply({"output": None}))
-    done = ctl("run", *targets, "--credential", "lab", "--", "show", "status")
-    assert done.returncode == 0, done.stderr
-    assert cluster.methods.index("Start:discovery") < cluster.methods.index("Start:commands")
-    (asked,) = [asked for method, asked in canned.calls if method == "Start:commands"]
-    assert asked["nodes"] == asked["discovered"] == targets[-1:]
-
-
 def test_no_cluster_is_asked_for_a_command_that_is_none(canned, ctl, node, job):
     cluster = Cluster(canned, node, job)
     words = ("show", "status", "--then", "show", "tech", "network")
@@ -126,15 +113,30 @@ def test_no_cluster_is_asked_for_a_command_that_is_none(canned, ctl, node, job):
     assert not {"Start:discovery", "Start:commands"} & set(cluster.methods)
 
 
+@pytest.fixture
+def other_work(canned, node, job):
+    """A verb -> its method, which the daemon answers now, and the words behind the nodes."""
+
+    def begin(verb):
+        method = {"run": "Start:commands"}.get(verb, f"Start:{verb}")
+        fields = {"commands": ["show status"]} if verb == "run" else {}
+        begun = job("running", node("pub", "running"), kind=verb, **fields)
+        canned.on(method, canned.reply({"job": begun}))
+        canned.on("Output", canned.reply({"output": None}))
+        login = ("--credential", "lab")
+        return method, (*login, "--", "show", "status") if verb == "run" else login
+
+    return begin
+
+
 @pytest.mark.parametrize("targets", [["berlin"], ["--cluster-of", "somewhere"]])
-@pytest.mark.parametrize("verb", ["capture", "check"])
-def test_a_cluster_is_asked_first_before_packets_are_captured_and_before_a_check(
-    canned, ctl, node, job, targets, verb
+@pytest.mark.parametrize("verb", ["run", "capture", "check"])
+def test_a_cluster_is_asked_first_before_any_other_work(
+    canned, ctl, node, job, other_work, targets, verb
 ):
     cluster = Cluster(canned, node, job)
-    method = f"Start:{verb}"
-    canned.on(method, canned.reply({"job": job(kind=verb)}))
-    done = ctl(verb, *targets, "--credential", "lab")
+    method, words = other_work(verb)
+    done = ctl(verb, *targets, *words)
     assert done.returncode == 0, done.stderr
     assert cluster.methods.index("Start:discovery") < cluster.methods.index(method)
     (asked,) = [asked for called, asked in canned.calls if called == method]
@@ -254,22 +256,14 @@ def test_of_one_node_of_several_the_others_are_counted(canned, ctl, node, job):
 
 
 @pytest.mark.parametrize("verb", ["start", "run", "capture", "check"])
-def test_each_verb_says_how_all_of_a_cluster_without_a_name_is_meant(canned, ctl, node, job, verb):
+def test_each_verb_says_how_all_of_a_cluster_without_a_name_is_meant(
+    canned, ctl, node, job, other_work, verb
+):
     Cluster(canned, node, job)
     nameless = {**SEEN, "name": None, "nodes": named("pub", "10.0.0.2", "10.0.0.4")}
-    canned.on(
-        "Clusters",
-        lambda asked: {"clusters": [nameless] if "name" in asked else []},
-    )
-    begun = job("running", node("pub", "running"), kind="run", commands=["show status"])
-    canned.on("Start:commands", canned.reply({"job": begun}))
-    canned.on("Output", canned.reply({"output": None}))
-    canned.on("Start:capture", canned.reply({"job": begun}))
-    canned.on("Start:check", canned.reply({"job": begun}))
-    rest = {"start": START, "run": ("--credential", "lab", "--", "show status")}.get(
-        verb, ("--credential", "lab")
-    )
-    assert f"cucmctl {verb} --cluster-of pub" in ctl(verb, "10.0.0.2", *rest).stderr
+    canned.on("Clusters", lambda asked: {"clusters": [nameless] if "name" in asked else []})
+    words = START if verb == "start" else other_work(verb)[1]
+    assert f"cucmctl {verb} --cluster-of pub" in ctl(verb, "10.0.0.2", *words).stderr
 
 
 def test_a_known_node_with_a_name_like_its_cluster_is_not_called_misspelt(canned, ctl, node, job):
