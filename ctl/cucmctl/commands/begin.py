@@ -40,15 +40,17 @@ from cucmd.job.asked import How, Login, Timeouts
 from cucmd.job.kind import AskedWork
 from cucmd.protocol.jobs import Job
 
-# The timeouts of a job that collects files, and what each is for.
-COLLECTING = {
+# The timeouts of any job on nodes, and of one that collects files, with what each is for.
+ON_NODES = {
     "connect": "to reach a node",
     "login": "from connected to the first prompt",
+    "node": "for a whole node",
+    "job": "for the whole job",
+}
+COLLECTING = ON_NODES | {
     "answer": "for a plain command such as show status",
     "command": "for each file get",
     "stall": "without a byte of a transfer",
-    "node": "for a whole node",
-    "job": "for the whole job",
 }
 FOUND_BY = "to find the job by, as case=698123456"
 

@@ -24,7 +24,7 @@ from cucmctl.cli.options import Once, Verb, VerbParser, add_targets
 from cucmctl.cli.times import duration
 from cucmctl.client.client import Client
 from cucmctl.client.errors import ClientError, DaemonUnavailable, InvalidRequest, ShuttingDown
-from cucmctl.commands.begin import add_how, begin_on_nodes
+from cucmctl.commands.begin import ON_NODES, add_how, begin_on_nodes
 from cucmctl.commands.watch import add_reconnect, follow
 from cucmctl.text import render
 from cucmctl.text.views import AfterOutputs
@@ -32,13 +32,7 @@ from cucmd.job.asked import Tail
 from cucmd.protocol.cases import CommandOutput
 from cucmd.protocol.jobs import Job
 
-TIMEOUTS = {
-    "connect": "to reach a node",
-    "login": "from connected to the first prompt",
-    "answer": "until a node takes the command",
-    "node": "for a whole node",
-    "job": "for the whole job",
-}
+TIMEOUTS = ON_NODES | {"answer": "until a node takes the command"}
 
 # Seconds within which the daemon says that it has ended a job; Ctrl-C is ignored meanwhile.
 _ANSWERS_WITHIN = 5.0

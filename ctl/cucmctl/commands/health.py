@@ -10,7 +10,7 @@ import argparse
 
 from cucmctl.cli import exits
 from cucmctl.cli.options import Verb, VerbParser, add_targets, comma_separated
-from cucmctl.commands.begin import add_how, begin_on_nodes, followed
+from cucmctl.commands.begin import ON_NODES, add_how, begin_on_nodes, followed
 from cucmctl.commands.watch import add_reconnect
 from cucmctl.text import health, render
 from cucmctl.text.views import TableAtTheEnd
@@ -18,13 +18,7 @@ from cucmd.job.asked import HealthChecks
 from cucmd.job.health import CHECKS
 from cucmd.protocol.jobs import Job
 
-TIMEOUTS = {
-    "connect": "to reach a node",
-    "login": "from connected to the first prompt",
-    "answer": "for each certificate",
-    "node": "for a whole node",
-    "job": "for the whole job",
-}
+TIMEOUTS = ON_NODES | {"answer": "for each certificate"}
 
 
 def _arguments(parser: VerbParser) -> None:

@@ -28,7 +28,7 @@ from cucmctl.cli.options import Once, UsageError, Verb, VerbParser, add_targets
 from cucmctl.client.client import Client
 from cucmctl.client.errors import DaemonUnavailable, InvalidRequest, ShuttingDown
 from cucmctl.client.reconnect import again
-from cucmctl.commands.begin import add_how, begin_on_nodes
+from cucmctl.commands.begin import ON_NODES, add_how, begin_on_nodes
 from cucmctl.commands.lookup import hint
 from cucmctl.commands.watch import add_reconnect, follow
 from cucmctl.text import render
@@ -38,13 +38,7 @@ from cucmd.job.asked import Commands
 from cucmd.protocol.cases import CommandOutput
 from cucmd.protocol.jobs import Job, Node, WatchReply
 
-TIMEOUTS = {
-    "connect": "to reach a node",
-    "login": "from connected to the first prompt",
-    "command": "for each command; without it each has its own",
-    "node": "for a whole node",
-    "job": "for the whole job",
-}
+TIMEOUTS = ON_NODES | {"command": "for each command; without it each has its own"}
 THEN = "--then"
 # The forms of the daemon, which would take too long to import. A test compares them.
 FORMS = (
