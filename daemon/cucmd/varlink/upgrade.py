@@ -1,10 +1,10 @@
 """Answers a call that leaves Varlink: one reply, then bytes, then the end of the connection; or one
 reply, then batches of descriptors.
 
-The peer has to read. One that sends bytes before the reply does not speak Varlink any more, or
-expects another protocol.
+The peer has to read, and sends nothing but what it is asked to. One that sends other bytes, before
+the reply or after it, does not speak Varlink any more, or expects another protocol.
 
-`send_upgraded` sends bytes. What the peer sends meanwhile is not read.
+`send_upgraded` sends bytes. The peer may send nothing after its call.
 
 `send_batches` sends replies, each with the descriptors of files. After its call the peer sends
 
@@ -26,7 +26,7 @@ import socket
 import struct
 import termios
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 
 import trio
 
@@ -46,17 +46,40 @@ class NobodyReads(Exception):
 
 
 async def send_upgraded(stream: trio.abc.Stream, upgrade: Upgrade) -> None:
-    """Sends the reply and the bytes. Raises `NobodyReads`, `trio.BrokenResourceError`, and what the
-    body raises.
+    """Sends the reply and the bytes. Raises `BadFrame`, `NobodyReads`, `trio.BrokenResourceError`,
+    and what the body raises.
     """
-    await _send(stream, encode_reply(upgrade.parameters))
-    await _send_body(stream, upgrade.body)
+    heard = False
+    failed: Exception | None = None  # raised below: a nursery would put it into a group
+
+    async def listen() -> None:
+        """Ends the upgrade if the peer sends bytes: a flood of them would cost the other
+        connections their time. The end of what it sends is none of them.
+        """
+        nonlocal heard
+        with suppress(trio.BrokenResourceError):  # the sending side finds it too
+            heard = bool(await stream.receive_some(_PIECE))
+        if heard:
+            nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(listen)
+        try:
+            await _send(stream, encode_reply(upgrade.parameters))
+            await _send_body(stream, upgrade.body)
+        except Exception as error:
+            failed = error
+        nursery.cancel_scope.cancel()
+    if heard:
+        raise BadFrame("followed by bytes, and its call was an upgrade")
+    if failed is not None:
+        raise failed
 
 
 async def send_batches(stream: trio.SocketStream, upgrade: BatchUpgrade) -> None:
     """Sends the reply, and each batch that the peer asks for. Returns when the peer has finished.
 
-    Raises as `send_upgraded`, what the batches raise, and `BadFrame` for what asks for nothing.
+    Raises as `send_upgraded`, and what the batches raise.
     """
     await _send(stream, encode_reply(upgrade.parameters))
     async with aclosing(upgrade.batches) as batches:

@@ -98,6 +98,17 @@ async def test_bytes_with_the_call_end_the_connection(
     await peer.over.wait()
 
 
+async def test_bytes_in_the_middle_end_the_connection(connect: Connect, raw: Raw) -> None:
+    peer = connect()
+    peer.served.send_stream.send_all_hook = trio.sleep_forever
+    await peer.send({"method": f"{NAME}.Raw", "parameters": {"text": "x"}, "upgrade": True})
+    await trio.testing.wait_all_tasks_blocked()
+    assert not peer.over.is_set()
+    await peer.send(b"x")
+    await peer.over.wait()
+    assert raw.left.is_set()
+
+
 async def test_the_end_of_what_a_peer_sends_ends_nothing(connect: Connect) -> None:
     peer = connect()
     await peer.send({"method": f"{NAME}.Raw", "parameters": {"text": "x"}, "upgrade": True})
