@@ -112,9 +112,17 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:
         return _output_failed(f"cannot write to standard output: {error.strerror or error}")
     except Exception as error:  # a user cannot use a traceback
-        # Ctrl-C can begin a `finally` that was not made for it, such as those of argparse (3.11).
-        return 130 if isinstance(error.__context__, KeyboardInterrupt) else _report_defect(error)
+        return 130 if _is_of_interrupt(error) else _report_defect(error)
     return code
+
+
+def _is_of_interrupt(error: Exception) -> bool:
+    """Says whether it is what has become of a Ctrl-C: it can begin a `finally` that was not made
+    for it, such as those of argparse (3.11); and Python drops it for an error of its own where it
+    comes as one of the modules within Python is read (import.c, `unmarshal_frozen_code`).
+    """
+    frozen = isinstance(error, ImportError) and str(error).startswith("Frozen object named ")
+    return frozen or isinstance(error.__context__, KeyboardInterrupt)
 
 
 def split(arguments: Sequence[str]) -> tuple[str | None, list[str]]:

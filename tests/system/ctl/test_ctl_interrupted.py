@@ -77,6 +77,21 @@ def test_ctrl_c_that_python_would_lose_is_not(environ):
     assert (done.returncode, done.stderr) == (130, "")
 
 
+def test_ctrl_c_that_python_drops_for_an_error_of_its_own(environ):
+    """Python says this where it comes as a module that is part of it is read."""
+    program = (
+        "import sys; from cucmctl.__main__ import command\n"
+        "def dropped(event, arguments):\n"
+        "    if event == 'import' and arguments[0] == 'cucmctl.commands.export':\n"
+        "        raise ImportError(\"Frozen object named 'ntpath' is invalid\")\n"
+        "sys.addaudithook(dropped)\n"
+        "command()"
+    )
+    command = [sys.executable, "-c", program, "export", "3f2a"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environ, check=False)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
 def test_ctrl_c_as_another_is_handled(environ):
     """`signal` raises it then, before it changes anything."""
     program = (
