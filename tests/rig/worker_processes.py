@@ -1,14 +1,22 @@
-"""The first process that a test has started, and what that has forked."""
+"""The first process that a test has started, what it has forked, and what does as it is told."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 import trio
 
-from cucmd.worker.workers import Workers
+from cucmd.worker.frames import ProcessLimits
+from cucmd.worker.workers import WorkerEnded, Workers
 from rig.process import Child, command_line
+from rig.quiet import wait_until
+from rig.worker_roles import Words
+
+TESTS = str(Path(__file__).parents[1])  # where a process finds this package
+LIMITS = ProcessLimits(memory=512 * 1024**2, seconds=1)
+ANSWER = msgspec.msgpack.Decoder(Words)
 
 
 class _This(Child):
@@ -33,6 +41,26 @@ async def wait_ready(workers: Workers) -> None:
     with trio.fail_after(60):
         while workers.confined is None:
             await workers.wait_ready()
+
+
+async def told(workers: Workers, folder: Path, words: str) -> str:
+    async with workers.forked("obey", folder / "jobs/this", LIMITS) as worker:
+        await worker.send(Words(words))
+        return (await worker.receive(ANSWER)).text
+
+
+async def told_by_the_next(workers: Workers, folder: Path) -> str:
+    """Asks the next first process: what is asked in the moment of an end is lost with that."""
+    with trio.fail_after(60):
+        while True:
+            try:
+                return await told(workers, folder, "say again")
+            except WorkerEnded:
+                await trio.sleep(0.05)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    await trio.to_thread.run_sync(wait_until, condition)
 
 
 def forked() -> list[int]:

@@ -1,15 +1,13 @@
 """Processes for bytes that others have made: what they cannot do, and how they end."""
 
 import os
-import resource
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
-import msgspec
 import pytest
 import trio
 import trio.testing
@@ -17,12 +15,18 @@ import trio.testing
 from cucmd.worker.frames import MOST, ProcessLimits
 from cucmd.worker.workers import Cause, WorkerEnded, Workers, open_workers
 from rig.quiet import wait_until
-from rig.worker_processes import first_process, forked, wait_ready
+from rig.worker_processes import (
+    ANSWER,
+    LIMITS,
+    TESTS,
+    first_process,
+    forked,
+    told,
+    told_by_the_next,
+    until,
+    wait_ready,
+)
 from rig.worker_roles import Words
-
-TESTS = str(Path(__file__).parents[1])
-LIMITS = ProcessLimits(memory=512 * 1024**2, seconds=1)
-ANSWER = msgspec.msgpack.Decoder(Words)
 
 
 @pytest.fixture
@@ -34,26 +38,6 @@ async def workers(tmp_path: Path) -> AsyncIterator[Workers]:
     roles = {"obey": "rig.worker_roles:obey"}
     async with open_workers(tmp_path / "jobs", roles, more_modules=TESTS) as opened:
         yield opened
-
-
-async def told(workers: Workers, folder: Path, words: str) -> str:
-    async with workers.forked("obey", folder / "jobs/this", LIMITS) as worker:
-        await worker.send(Words(words))
-        return (await worker.receive(ANSWER)).text
-
-
-async def told_by_the_next(workers: Workers, folder: Path) -> str:
-    """Asks the next first process: what is asked in the moment of an end is lost with that."""
-    with trio.fail_after(60):
-        while True:
-            try:
-                return await told(workers, folder, "say again")
-            except WorkerEnded:
-                await trio.sleep(0.05)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    await trio.to_thread.run_sync(wait_until, condition)
 
 
 async def test_it_does_what_it_is_forked_for(workers: Workers, tmp_path: Path) -> None:
@@ -286,117 +270,11 @@ async def test_a_first_process_has_its_time_to_start_whoever_has_waited_for_the_
     assert "does not answer" not in caplog.text
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: looks into a process that forbids it")
-async def test_no_descriptor_is_left(workers: Workers, tmp_path: Path) -> None:
-    await told(workers, tmp_path, "say hello")
-    await until(lambda: forked() == [])  # the first has taken note of its end
-    before, first = os.listdir("/proc/self/fd"), f"/proc/{first_process()}/fd"
-    theirs = os.listdir(first)
-    for words in ("say hello", "fail", "leave 3") * 5:
-        try:
-            await told(workers, tmp_path, words)
-        except WorkerEnded:
-            pass
-    await until(lambda: os.listdir(first) == theirs)
-    assert os.listdir("/proc/self/fd") == before
-
-
-async def test_a_cancel_at_any_moment_leaves_no_descriptor(
-    workers: Workers, tmp_path: Path
-) -> None:
-    await told(workers, tmp_path, "say hello")
-    await until(lambda: forked() == [])
-    before = os.listdir("/proc/self/fd")
-    for moment in range(100):
-        with trio.move_on_after(moment / 10_000):
-            await told(workers, tmp_path, "say hello")
-    await told(workers, tmp_path, "say hello")  # all that was asked before is answered
-    assert os.listdir("/proc/self/fd") == before
-
-
 async def test_a_frame_that_is_too_long_is_not_sent(workers: Workers, tmp_path: Path) -> None:
     async with workers.forked("obey", tmp_path / "jobs/this", LIMITS) as worker:
         with pytest.raises(WorkerEnded) as ended:
             await worker.send(Words("x" * MOST))
     assert ended.value.how is Cause.WRONG
-
-
-@contextmanager
-def descriptors_left(count: int) -> Iterator[None]:
-    """Lets this process open so many more, and no others."""
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
-    room = [os.open(os.devnull, os.O_RDONLY) for _ in range(count)]
-    full = max(map(int, os.listdir("/proc/self/fd"))) + 1
-    filled = []
-    resource.setrlimit(resource.RLIMIT_NOFILE, (full, limit[1]))
-    try:
-        with suppress(OSError):
-            while True:
-                filled.append(os.open(os.devnull, os.O_RDONLY))
-        while room:
-            os.close(room.pop())
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
-        for one in (*filled, *room):
-            os.close(one)
-
-
-@pytest.mark.parametrize("takes", [False, True])
-async def test_a_first_process_without_descriptors_refuses_to_fork_one_and_goes_on(
-    workers: Workers, tmp_path: Path, takes: bool
-) -> None:
-    assert await told(workers, tmp_path, "say hello") == "hello"
-    first, answers = first_process(), []
-    usual = resource.prlimit(first, resource.RLIMIT_NOFILE)
-    for count in range(3, 16):  # the first three are always open
-        resource.prlimit(first, resource.RLIMIT_NOFILE, (count, usual[1]))
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with ours, theirs, suppress(WorkerEnded):
-            opener = theirs if takes else None
-            async with workers.forked("obey", None, LIMITS, opener) as worker:
-                await worker.send(Words("say hello"))
-                answers.append((count, (await worker.receive(ANSWER)).text))
-    assert (3, "hello") not in answers
-    assert (15, "hello") in answers
-    assert first_process() == first
-
-
-async def test_a_process_that_cannot_be_watched_is_killed_and_no_other(tmp_path: Path) -> None:
-    roles = {"obey": "rig.worker_shortage:obey"}
-    async with open_workers(tmp_path, roles, more_modules=TESTS) as workers:
-        await wait_ready(workers)
-        first = first_process()
-        with pytest.raises(WorkerEnded):
-            await told(workers, tmp_path, "say hello")
-        await until(lambda: forked() == [])
-        assert await told(workers, tmp_path, "say again") == "again"
-        assert first_process() == first
-
-
-@pytest.mark.parametrize("count", [0, 1, 2])
-async def test_without_descriptors_one_piece_of_work_fails_and_no_other(
-    workers: Workers, tmp_path: Path, count: int
-) -> None:
-    async with workers.forked("obey", tmp_path / "jobs/this", LIMITS) as worker:
-        with descriptors_left(count), pytest.raises(WorkerEnded) as ended:
-            await told(workers, tmp_path, "say hello")
-        assert ended.value.how is Cause.LOST
-        await worker.send(Words("say there"))
-        assert (await worker.receive(ANSWER)).text == "there"
-    assert await told(workers, tmp_path, "say again") == "again"
-
-
-async def test_where_the_first_process_cannot_be_started_it_is_tried_again(
-    workers: Workers, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    assert await told(workers, tmp_path, "say hello") == "hello"
-    with descriptors_left(1):
-        os.kill(first_process(), signal.SIGKILL)
-        with trio.fail_after(20):
-            while "cannot be started" not in caplog.text:  # noqa: ASYNC110  nobody announces it
-                await trio.sleep(0.05)
-    assert await told_by_the_next(workers, tmp_path) == "again"
 
 
 async def test_what_is_asked_in_the_moment_of_its_end_fails_alone(
