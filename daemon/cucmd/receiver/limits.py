@@ -58,11 +58,9 @@ class ReceiverLimits(msgspec.Struct, frozen=True, kw_only=True):
     path_bytes: int = 512
     path_depth: int = 32
 
-    # Bytes that wait for the disk: of one connection, and of all of one process together. Beyond
-    # the latter a connection is paused at `backlog_share` already.
-    backlog: int = 4 * MIB
-    backlog_total: int = 64 * MIB
-    backlog_share: int = 256 * 1024
+    # Bytes of one connection that wait for the disk, beyond which it is paused. With what comes
+    # until its client knows of that, it holds two windows of 2 MiB more at most.
+    backlog: int = 512 * 1024
 
     # Threads of one process that write.
     threads: int = 16

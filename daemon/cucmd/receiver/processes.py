@@ -46,10 +46,10 @@ from cucmd.worker.workers import Workers
 # What such a process does, by which the first process knows it.
 RECEIVE = "receive"
 
-# What the kernel allows it. Of memory: 448 connections that say little, or 4 that have 4 MiB
-# waiting, with what 20 threads reserve and do not use. Descriptors: one for each connection, two
-# for each session, and 32 for each login. It uses the processor for as long as nodes send, and
-# files are as large as they are: quotas and free space are its own to keep.
+# What the kernel allows it. Of memory: 448 connections that say little, or 200 of far nodes that
+# have 4.5 MiB waiting, with what 20 threads reserve and do not use. Descriptors: one for each
+# connection, two for each session, and 32 for each login. It uses the processor for as long as
+# nodes send, and files are as large as they are: quotas and free space are its own to keep.
 _LIMITS = ProcessLimits(
     memory=2048 * MIB,
     seconds=NO_LIMIT,

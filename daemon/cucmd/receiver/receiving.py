@@ -35,7 +35,7 @@ from cucmd.receiver.limits import ReceiverLimits
 from cucmd.receiver.login import ServedLogin
 from cucmd.receiver.refusals import RefusalLog
 from cucmd.receiver.requests import RequestHandler
-from cucmd.receiver.session import Backlog, SftpSession
+from cucmd.receiver.session import SftpSession
 from cucmd.receiver.unauthenticated import Unauthenticated
 from cucmd.ssh.algorithms import usual_algorithms
 from cucmd.ssh.library import prepare
@@ -140,7 +140,6 @@ class Receiving:
         self._taking = threading.Lock()  # what the daemon says
         processes = limits.processes + 1
         self._space = FreeSpace(limits.min_free_bytes, limits.min_free_ratio, processes)
-        self._backlog = Backlog(limits)
         self._threads = ThreadPoolExecutor(limits.threads)
         self._unauthenticated: Unauthenticated[Connection] = Unauthenticated(limits.unauthenticated)
         self._logins: dict[str, ServedLogin] = {}
@@ -294,7 +293,7 @@ class Receiving:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-        return SftpSession(login, handler, self._backlog, start)
+        return SftpSession(login, handler, self.limits, start)
 
     async def _run(self, session: SftpSession, login: ServedLogin, handler: RequestHandler) -> None:
         try:

@@ -23,22 +23,9 @@ from cucmd.receiver.login import ServedLogin
 from cucmd.receiver.packets import Malformed, PacketBuffer
 from cucmd.receiver.requests import RequestHandler
 
-# What a packet costs besides its bytes; else a backlog in bytes could hold a million STATs.
+# What a packet costs besides its bytes: a backlog in bytes alone could be STATs without end. (The
+# window that comes at a resume can be 400,000 of these, in 80 MB.)
 _PACKET_COST = 256
-
-
-class Backlog:
-    """Counts the bytes that wait for the disk, of all sessions of the process together."""
-
-    def __init__(self, limits: ReceiverLimits) -> None:
-        self.limits = limits
-        self.total = 0
-
-    def full(self, own: int) -> bool:
-        limits = self.limits
-        return own >= limits.backlog or (
-            own >= limits.backlog_share and self.total >= limits.backlog_total
-        )
 
 
 class SftpSession(asyncssh.SSHServerSession[bytes]):
@@ -48,12 +35,12 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self,
         login: ServedLogin,
         handler: RequestHandler,
-        backlog: Backlog,
+        limits: ReceiverLimits,
         start: Callable[[SftpSession], None],
     ) -> None:
         self._login = login
         self._handler = handler
-        self._backlog = backlog
+        self._backlog = limits.backlog
         self._start = start
         self._channel: asyncssh.SSHServerChannel[bytes] | None = None
         self._buffer = PacketBuffer()
@@ -84,11 +71,9 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         except OSError as error:
             self._login.cannot_receive(error)
         finally:
-            # First of all: after a resume of reading, what asyncssh has kept meanwhile would be
-            # counted in the backlog for ever, since nothing takes it out any more.
+            # First of all: nothing takes any more what asyncssh has kept meanwhile.
             self._ended = True
             self._packets.clear()
-            self._done(self._held)
             # It waits for a thread, as every batch does: that is long while a disk that hangs holds
             # them.
             await loop.run_in_executor(threads, self._handler.close)
@@ -104,12 +89,11 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
 
     def _done(self, held: int) -> None:
         self._held -= held
-        self._backlog.total -= held
-        if self._ended or not self._channel:
-            return
-        if self._paused and not self._backlog.full(self._held):
-            self._paused = False
+        if self._paused and self._held < self._backlog and self._channel:
+            # It hands over all that it has kept, and only what comes after that may pause it again:
+            # at the first piece it opens the whole window, and would keep more each time.
             self._channel.resume_reading()
+            self._paused = False
 
     def _send(self, replies: bytes) -> None:
         if self._channel and replies:
@@ -151,8 +135,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._packets += packets
         self._queued += cost
         self._held += cost
-        self._backlog.total += cost
-        if not self._paused and self._backlog.full(self._held) and self._channel:
+        if not self._paused and self._held >= self._backlog and self._channel:
             self._paused = True
             self._channel.pause_reading()
         self._arrived.set()

@@ -10,14 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
 from typing import Any, cast
 
+import asyncssh
 import pytest
 
 from cucmd.receiver.limits import ReceiverLimits
 from cucmd.receiver.packets import Malformed
-from cucmd.receiver.session import Backlog, SftpSession
+from cucmd.receiver.session import SftpSession
 from rig import sftp_words as words
 
-LIMITS = ReceiverLimits(backlog=10_000, backlog_share=1_000, backlog_total=50_000)
+LIMITS = ReceiverLimits(backlog=10_000)
+WINDOW = 64 * 1024
 
 
 def in_asyncio(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
@@ -70,11 +72,7 @@ class Login:
 
 
 class Channel:
-    """`held_back` is what came while reading was paused; asyncssh hands it over on resuming."""
-
     def __init__(self) -> None:
-        self.held_back: list[bytes] = []
-        self.session: SftpSession | None = None
         self.paused = False
         self.said = b""
         self.exited: int | None = None
@@ -84,8 +82,6 @@ class Channel:
 
     def resume_reading(self) -> None:
         self.paused = False
-        while self.held_back and self.session and not self.paused:
-            self.session.data_received(self.held_back.pop(0), None)
 
     def write(self, data: bytes) -> None:
         self.said += data
@@ -100,13 +96,16 @@ class Channel:
 class Rig:
     def __init__(self) -> None:
         self.login = Login()
-        self.handler, self.channel, self.backlog = RequestHandler(), Channel(), Backlog(LIMITS)
+        self.handler, self.channel = RequestHandler(), Channel()
         self.threads = ThreadPoolExecutor(1)
-        self.session = self.channel.session = self.new()
+        self.session = self.new()
 
     def new(self) -> SftpSession:
         session = SftpSession(
-            cast(Any, self.login), cast(Any, self.handler), self.backlog, lambda _: None
+            cast(Any, self.login),
+            cast(Any, self.handler),
+            LIMITS,
+            lambda _: None,
         )
         session.connection_made(cast(Any, self.channel))
         return session
@@ -132,23 +131,24 @@ async def test_packets_are_answered_in_order_and_then_the_server_exits(rig: Rig)
     rig.session.eof_received()
     await rig.run()
     assert rig.channel.said == b"0123456789012345678901234"
-    assert (rig.channel.exited, rig.handler.closed, rig.backlog.total) == (0, 1, 0)
+    assert (rig.channel.exited, rig.handler.closed) == (0, 1)
 
 
 @in_asyncio
 async def test_reading_is_paused_while_the_disk_is_slow(rig: Rig) -> None:
     rig.handler.works.clear()
     running = asyncio.create_task(rig.run())
+    heard = 0
     while not rig.channel.paused:
         rig.hear(bytes(3000))
-    held = rig.backlog.total
-    assert 10_000 <= held < 14_000
+        heard += 1
+    assert heard == 4
     rig.handler.works.set()
     while rig.channel.paused:  # noqa: ASYNC110
         await asyncio.sleep(0)
     rig.session.eof_received()
     await running
-    assert rig.backlog.total == 0
+    assert len(rig.handler.seen) == heard
 
 
 def test_small_packets_count_more_than_their_bytes(rig: Rig) -> None:
@@ -158,14 +158,6 @@ def test_small_packets_count_more_than_their_bytes(rig: Rig) -> None:
         rig.hear(b"x")
         heard += 1
     assert heard < 50
-
-
-def test_a_large_total_backlog_lowers_the_limit_of_each_session() -> None:
-    backlog = Backlog(LIMITS)
-    assert not backlog.full(5_000)
-    backlog.total = 50_000
-    assert backlog.full(5_000)
-    assert not backlog.full(500), "a little goes through always"
 
 
 @in_asyncio
@@ -200,22 +192,8 @@ async def test_a_session_with_an_error_is_ended_and_closed(rig: Rig, defect: Exc
     rig.handler.defect = defect
     rig.hear(b"a")
     await rig.run()
-    assert (rig.channel.exited, rig.handler.closed, rig.backlog.total) == (0, 1, 0)
+    assert (rig.channel.exited, rig.handler.closed) == (0, 1)
     assert rig.login.errors == ([defect] if isinstance(defect, OSError) else [])
-
-
-@pytest.mark.parametrize("defect", [Malformed("no INIT"), OSError(5, "disk")])
-@in_asyncio
-async def test_what_came_while_reading_was_paused_is_not_counted_once_the_session_is_over(
-    rig: Rig, defect: Exception
-) -> None:
-    rig.handler.defect = defect
-    while not rig.channel.paused:
-        rig.hear(bytes(3000))
-    rig.channel.held_back = [words.string(bytes(3000))] * 9
-    await rig.run()
-    rig.hear(bytes(3000))
-    assert rig.backlog.total == 0
 
 
 @in_asyncio
@@ -225,3 +203,75 @@ async def test_invalid_bytes_end_the_session_after_earlier_requests(rig: Rig) ->
     rig.hear(b"b")
     await rig.run()
     assert rig.handler.seen == [b"a"]
+
+
+class Taken:
+    """A disk that takes one packet at a time, and each once no more comes meanwhile. `most`: what
+    a client has sent, and it has not taken.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, count: int) -> None:
+        self.client: asyncssh.SSHClientChannel[bytes] | None = None
+        self.most = 0
+        self._loop = loop
+        self._left = count
+
+    def answer(self, packets: deque[memoryview]) -> bytes:
+        unsent = asyncio.run_coroutine_threadsafe(self._unsent(), self._loop).result(60)
+        self.most = max(self.most, self._left - unsent)
+        self._left -= 4 + len(packets.popleft())
+        return b""
+
+    async def _unsent(self) -> int:
+        assert self.client
+        unsent, turns = self.client.get_write_buffer_size(), 0
+        while turns < 20:
+            await asyncio.sleep(0)
+            turns += 1
+            if (now := self.client.get_write_buffer_size()) != unsent:
+                unsent, turns = now, 0
+        return unsent
+
+    def close(self) -> None:
+        pass
+
+
+@in_asyncio
+async def test_a_client_is_never_let_send_more_than_two_windows_beyond_the_backlog() -> None:
+    """Of asyncssh's own channel: it opens the window whenever it hands over a piece."""
+    packets = words.string(bytes(3_000)) * 500
+    loop = asyncio.get_running_loop()
+    disk, threads = Taken(loop, len(packets)), ThreadPoolExecutor(1)
+    running: list[asyncio.Task[None]] = []
+
+    class Server(asyncssh.SSHServer):
+        def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+            self.connection = conn
+
+        def begin_auth(self, username: str) -> bool:
+            return False
+
+        def session_requested(self) -> Any:
+            def start(session: SftpSession) -> None:
+                running.append(loop.create_task(session.run(threads)))
+
+            channel = self.connection.create_server_channel(encoding=None, window=WINDOW)
+            return channel, SftpSession(cast(Any, Login()), cast(Any, disk), LIMITS, start)
+
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    with threads:
+        async with (
+            asyncssh.listen("127.0.0.1", 0, server_factory=Server, server_host_keys=[key]) as port,
+            asyncssh.connect(
+                "127.0.0.1", port.get_port(), known_hosts=None, config=None, client_keys=None
+            ) as client,
+        ):
+            disk.client, _ = await client.create_session(
+                asyncssh.SSHClientSession[bytes], subsystem="sftp", encoding=None
+            )
+            disk.client.write(packets)
+            disk.client.write_eof()
+            while not running:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+            await running[0]
+    assert WINDOW < disk.most < LIMITS.backlog + 2 * WINDOW
