@@ -16,7 +16,7 @@ In a process that receives, without trio:
     refusals.py     what was refused: counted, and said once a minute
     connection.py   one SSH connection: its login, and its one SFTP session
     session.py      one SFTP session: event loop <-> a thread that writes
-    requests.py     the reply to each request (in the thread, as all below)
+    requests.py     the reply to each request (mostly in the thread, as all below)
     upload.py       one file while it arrives, and which of its bytes were written
     accounting.py   what a login may still receive
     free_space.py   how much of the disk must stay free

@@ -5,7 +5,8 @@ Three kinds of threads:
     the event loop       asyncio, with asyncssh: connections, logins, sessions
     one that listens     to the daemon: grants bytes, and ends a login however much the loop has to
                          do at that moment
-    those that write     `limits.threads` at most, one batch of a session at a time
+    those that write     `limits.threads` at most, one batch of a session at a time; but the writes
+                         of one session of one login are the event loop's
 
 Connections come by the door, from the first process. What is said to the daemon is sent by whoever
 has it to say, before the client is answered: so the daemon knows of a file before its node can.
@@ -293,7 +294,11 @@ class Receiving:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-        return SftpSession(login, handler, self.limits, start)
+        return SftpSession(login, handler, self.limits, start, self.has_one)
+
+    def has_one(self) -> bool:
+        """Says whether it has one session, and no other node may log in here."""
+        return len(self._tasks) == len(self._logins) == 1
 
     async def _run(self, session: SftpSession, login: ServedLogin, handler: RequestHandler) -> None:
         try:

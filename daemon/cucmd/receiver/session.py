@@ -1,11 +1,13 @@
 """Serves one SFTP session: from asyncssh's callbacks to a worker thread, and the replies back.
 
-The event loop only splits bytes into packets; every access to the disk is in a thread, one batch at
-a time, in the order in which the client sent the requests.
+The event loop splits bytes into packets, and what these ask for is done in a thread, one batch at a
+time, in the order in which the client sent the requests. But where there is no other session and no
+other login, as in the process of one node, its writes are done in the event loop: nobody waits for
+them, and with threads they would take a sixth more of the processor and a backlog of megabytes.
 
-Why not asyncssh's own SFTP server: it makes a coroutine and a packet of each 32 KiB block and
-writes in the event loop. Here what arrived while the disk was busy is one batch with one piece of
-replies; the busier the disk, the larger the batch.
+Why not asyncssh's own SFTP server: it makes a coroutine and a packet of each 32 KiB block. Here
+what arrived while the disk was busy is one batch with one piece of replies; the busier the disk,
+the larger the batch.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import asyncssh
 
 from cucmd.receiver.limits import ReceiverLimits
 from cucmd.receiver.login import ServedLogin
-from cucmd.receiver.packets import Malformed, PacketBuffer
+from cucmd.receiver.packets import Malformed, PacketBuffer, PacketType
 from cucmd.receiver.requests import RequestHandler
 
 # What a packet costs besides its bytes: a backlog in bytes alone could be STATs without end. (The
@@ -37,11 +39,13 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         handler: RequestHandler,
         limits: ReceiverLimits,
         start: Callable[[SftpSession], None],
+        is_alone: Callable[[], bool],
     ) -> None:
         self._login = login
         self._handler = handler
         self._backlog = limits.backlog
         self._start = start
+        self._is_alone = is_alone
         self._channel: asyncssh.SSHServerChannel[bytes] | None = None
         self._buffer = PacketBuffer()
         self._packets: deque[memoryview] = deque()
@@ -59,12 +63,19 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         try:
             while batch := await self._next_batch():
                 held, self._queued = self._queued, 0
+                # What may take long is for a thread always: an fsync, what the daemon has to open.
+                here = self._is_alone() and all(one[0] == PacketType.WRITE for one in batch)
                 while batch:
-                    answer = self._handler.answer
-                    replies = await loop.run_in_executor(threads, answer, batch)
+                    if here:
+                        replies = self._handler.answer(batch)
+                    else:
+                        answer = self._handler.answer
+                        replies = await loop.run_in_executor(threads, answer, batch)
                     self._login.change()  # bytes may have been written
                     self._send(replies)
                     await self._writable.wait()
+                    if batch:
+                        await asyncio.sleep(0)
                 self._done(held)
         except Malformed as error:
             self._login.not_sftp(error)
@@ -80,7 +91,11 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             self._exit()
 
     async def _next_batch(self) -> deque[memoryview]:
-        """Returns what has come, once there is anything; empty at the end."""
+        """Returns what has come, once there is anything; empty at the end. All else has its turn
+        first.
+        """
+        if self._packets:
+            await asyncio.sleep(0)
         while not self._packets and not self._ended:
             self._arrived = asyncio.Event()
             await self._arrived.wait()

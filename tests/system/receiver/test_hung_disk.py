@@ -48,3 +48,27 @@ async def test_a_login_can_be_ended_and_other_nodes_push_while_a_disk_hangs(
         assert [file.closed for file in files] == [False]
         assert target.target.files() == files
         assert [file.closed for file in neighbour.target.files()] == [True]
+
+
+async def test_another_node_of_the_same_process_pushes_while_a_disk_hangs(
+    receiver: Any,
+    open_target: Any,
+    openssh: Any,
+    until: Any,
+    receiving: Any,
+    large: Path,
+    tmp_path: Path,
+) -> None:
+    """Both come from addresses that nobody expects."""
+    with disk_that_can_hang(tmp_path / "hangs", 64) as disk:
+        target = open_target(receiver, "hangs/target")
+        neighbour = open_target(receiver, "neighbour")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(openssh.sftp, target, f"put {large} a\n", "-l", "8000")
+            await until(lambda: target.target.bytes_received > 0)
+            with hanging(disk):
+                await until(lambda: any(map(waits_for_a_disk, receiving())))
+                done = await openssh.sftp(neighbour, "put /etc/hostname a\n")
+                assert done.returncode == 0, done.stderr
+                assert len(receiving()) == 2
+            nursery.cancel_scope.cancel()

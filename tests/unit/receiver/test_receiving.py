@@ -126,6 +126,21 @@ def test_nothing_is_kept_of_a_session_that_never_asks_for_sftp(
     assert not login.is_used
 
 
+def test_a_session_is_alone_only_where_there_is_no_other_and_no_other_login(
+    receiving: Receiving, tell: Callable[[ToReceiving], None]
+) -> None:
+    """It keeps all others waiting while it writes."""
+    receiving._tasks.add(cast(Any, "one"))
+    tell(EXPECT)
+    assert receiving.has_one()
+    tell(msgspec.structs.replace(EXPECT, login="another"))
+    assert not receiving.has_one()
+    tell(Forget("another"))
+    assert receiving.has_one()
+    receiving._tasks.add(cast(Any, "another"))
+    assert not receiving.has_one()
+
+
 def test_a_login_is_known_before_the_thread_that_listens_has_had_its_turn(
     daemon: Daemon, receiving: Receiving
 ) -> None:

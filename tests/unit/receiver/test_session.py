@@ -39,11 +39,13 @@ class RequestHandler:
         self.works = threading.Event()
         self.works.set()
         self.seen: list[bytes] = []
+        self.threads: list[bool] = []  # whether it was in one of the pool
         self.closed = 0
         self.defect: Exception | None = None
 
     def answer(self, packets: deque[memoryview]) -> bytes:
         assert self.works.wait(10)
+        self.threads.append(threading.current_thread() is not threading.main_thread())
         if self.defect:
             raise self.defect
         batch = [bytes(packets.popleft()) for _ in range(min(len(packets), 3))]
@@ -94,6 +96,8 @@ class Channel:
 
 
 class Rig:
+    is_alone = False
+
     def __init__(self) -> None:
         self.login = Login()
         self.handler, self.channel = RequestHandler(), Channel()
@@ -106,6 +110,7 @@ class Rig:
             cast(Any, self.handler),
             LIMITS,
             lambda _: None,
+            lambda: self.is_alone,
         )
         session.connection_made(cast(Any, self.channel))
         return session
@@ -149,6 +154,27 @@ async def test_reading_is_paused_while_the_disk_is_slow(rig: Rig) -> None:
     rig.session.eof_received()
     await running
     assert len(rig.handler.seen) == heard
+
+
+@pytest.mark.parametrize(
+    ("is_alone", "packets", "in_a_thread"),
+    [
+        (True, [words.write(1, b"x", 0, b"1"), words.write(2, b"x", 1, b"2")], False),
+        (False, [words.write(1, b"x", 0, b"1")], True),
+        (True, [words.on_handle(words.PacketType.CLOSE, 1, b"x")], True),
+        (True, [words.write(1, b"x", 0, b"1"), words.open_file(2, b"y")], True),
+    ],
+)
+@in_asyncio
+async def test_only_writes_of_one_session_alone_are_done_in_the_event_loop(
+    rig: Rig, is_alone: bool, packets: list[bytes], in_a_thread: bool
+) -> None:
+    """An fsync may take seconds, and an open waits for the daemon."""
+    rig.is_alone = is_alone
+    rig.session.data_received(b"".join(packets), None)
+    rig.session.eof_received()
+    await rig.run()
+    assert (len(rig.handler.seen), rig.handler.threads) == (len(packets), [in_a_thread])
 
 
 def test_small_packets_count_more_than_their_bytes(rig: Rig) -> None:
@@ -256,7 +282,9 @@ async def test_a_client_is_never_let_send_more_than_two_windows_beyond_the_backl
                 running.append(loop.create_task(session.run(threads)))
 
             channel = self.connection.create_server_channel(encoding=None, window=WINDOW)
-            return channel, SftpSession(cast(Any, Login()), cast(Any, disk), LIMITS, start)
+            return channel, SftpSession(
+                cast(Any, Login()), cast(Any, disk), LIMITS, start, lambda: False
+            )
 
     key = asyncssh.generate_private_key("ssh-ed25519")
     with threads:
