@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import grp
 import os
-import re
 import statistics
 import tempfile
 import time
@@ -106,9 +105,7 @@ def _attack(name: str, daemon: Daemon, client: Client) -> Iterator[int]:
             yield facts["pid"]
         return
     if name != "node":
-        port = re.search(r"receiving at \S+ port (\d+)", daemon.log.read_text())
-        assert port is not None
-        with attacker(name, port[1]) as facts:
+        with attacker(name, daemon.receiver_port) as facts:
             time.sleep(1)  # its first connections, which are cheaper than what follows
             yield facts["pid"]
         return

@@ -1,13 +1,14 @@
 """A real `cucmd serve` in a process of its own, with state below a folder."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cucmctl import Client
@@ -51,6 +52,15 @@ class Daemon(Child):
     def in_service(self) -> bool:
         """Whether it runs, and the test has not sent a signal that stops it."""
         return not self._stop_requested and self.process.poll() is None
+
+    @property
+    def receiver_port(self) -> int:
+        return int(re.findall(r"receiving at \S+ port (\d+)", self.log.read_text())[-1])
+
+    def meet_a_stranger(self) -> None:
+        """Has the process for addresses that nobody expects forked, if there is none: it stays."""
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.receiver_port), 10):
+            pass
 
     def client(self) -> Client:
         return Client(self.socket)

@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 
 from cucmctl import Client
 from cucmctl.client.errors import Refused
-from rig.quiet import wait_until
+from rig.quiet import to_come, wait_until
 
 # What Python, pytest and its plugins open once and keep.
 _KEPT = re.compile(r"/dev/(null|urandom)|.*\.coverage.*|.*/\.hypothesis/.*")
@@ -100,14 +100,6 @@ class Holdings(NamedTuple):
     objects: int  # of Python, of any kind
     descriptors: frozenset[tuple[str, str]]
 
-    @property
-    def coming(self) -> tuple[int, int]:
-        """Tasks and descriptors for the process that receives, where that was not there yet: the
-        daemon is ready before.
-        """
-        processes = sum("pidfd" in target for _, target in self.descriptors)
-        return (0, 0) if processes > 1 else (2, 2)  # the first process has one, too
-
     @classmethod
     def of(cls, daemon: Daemon) -> "Holdings":
         try:
@@ -140,9 +132,9 @@ def assert_holds_no_more(daemon: Daemon, before: Holdings) -> None:
     def holds_no_more() -> bool:
         nonlocal now
         now = Holdings.of(daemon)
-        tasks, descriptors = before.coming
-        fewer = len(now.descriptors) <= len(before.descriptors) + descriptors
-        return not now.jobs and now.tasks <= before.tasks + tasks and fewer
+        coming = to_come(target for _, target in before.descriptors)
+        fewer = len(now.descriptors) <= len(before.descriptors) + coming
+        return not now.jobs and now.tasks <= before.tasks and fewer
 
     try:
         wait_until(holds_no_more, within=PATIENCE)

@@ -6,7 +6,7 @@ import re
 import signal
 import socket
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -53,10 +53,16 @@ def obey(channel: Channel) -> None:
     channel.send(Words(str(said or "done")))
 
 
+def told(channel: Channel) -> Iterator[ToReceiving]:
+    """Yields what the daemon says: first of the logins that there are at the fork."""
+    yield from channel.receive(msgspec.msgpack.Decoder(Begin)).expected
+    while True:
+        yield channel.receive(msgspec.msgpack.Decoder(ToReceiving))
+
+
 def end_with_a_file(channel: Channel) -> None:
     """Receives nothing: tells of a file that is whole, with many words, and ends."""
-    channel.receive(msgspec.msgpack.Decoder(Begin))
-    login = channel.receive(msgspec.msgpack.Decoder(Expect)).login
+    login = next(told(channel)).login
     os.close(channel.open(Open(login, "folder", "")))
     os.close(channel.open(Open(login, "new file", "x")))
     for number in range(100):
@@ -67,11 +73,9 @@ def end_with_a_file(channel: Channel) -> None:
 
 def lie(channel: Channel) -> None:
     """Receives nothing: tells of each login what its name asks for, which is never true."""
-    channel.receive(msgspec.msgpack.Decoder(Begin))
-    while True:
-        told = channel.receive(msgspec.msgpack.Decoder(ToReceiving))
-        if isinstance(told, Expect):
-            for frame in LIES[told.name](told.login):
+    for one in told(channel):
+        if isinstance(one, Expect):
+            for frame in LIES[one.name](one.login):
                 if isinstance(frame, bytes):
                     send_nonsense("")
                 elif isinstance(frame, Open):
@@ -82,38 +86,33 @@ def lie(channel: Channel) -> None:
 
 def end_without_a_word(channel: Channel) -> None:
     """Receives nothing: has a file made, and ends."""
-    channel.receive(msgspec.msgpack.Decoder(Begin))
-    login = channel.receive(msgspec.msgpack.Decoder(Expect)).login
+    login = next(told(channel)).login
     os.close(channel.open(Open(login, "folder", "")))
     os.write(channel.open(Open(login, "new file", "x")), b"123")
 
 
 def forget_nothing(channel: Channel) -> None:
     """Receives nothing: uses each login, and does not answer when it ends."""
-    channel.receive(msgspec.msgpack.Decoder(Begin))
-    while True:
-        told = channel.receive(msgspec.msgpack.Decoder(ToReceiving))
-        if isinstance(told, Expect):
-            os.close(channel.open(Open(told.login, "folder", "")))
-            channel.send(Figures(login=told.login, logins=1))
+    for one in told(channel):
+        if isinstance(one, Expect):
+            os.close(channel.open(Open(one.login, "folder", "")))
+            channel.send(Figures(login=one.login, logins=1))
 
 
 def reach(channel: Channel) -> None:
     """Receives nothing: says what comes of its attempts to open something in each login's folder,
     and in those of the logins before.
     """
-    channel.receive(msgspec.msgpack.Decoder(Begin))
     logins = ["of nobody"]
-    while True:
-        told = channel.receive(msgspec.msgpack.Decoder(ToReceiving))
-        if isinstance(told, Forget):
-            channel.send(LogLine(30, f"forgets: {opened(channel, Open(told.login, 'folder', ''))}"))
-            channel.send(Forgotten(told.login))
-        if isinstance(told, Expect):
-            logins.append(told.login)
+    for one in told(channel):
+        if isinstance(one, Forget):
+            channel.send(LogLine(30, f"forgets: {opened(channel, Open(one.login, 'folder', ''))}"))
+            channel.send(Forgotten(one.login))
+        if isinstance(one, Expect):
+            logins.append(one.login)
             for login in logins:
-                said = [opened(channel, Open(login, *one)) for one in ATTEMPTS]
-                channel.send(LogLine(30, f"{told.name}: {' '.join(said)}"))
+                said = [opened(channel, Open(login, *attempt)) for attempt in ATTEMPTS]
+                channel.send(LogLine(30, f"{one.name}: {' '.join(said)}"))
 
 
 # What and path of `Open`.

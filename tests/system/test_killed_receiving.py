@@ -32,9 +32,15 @@ def test_what_receives_is_killed(daemon: Daemon, make_lab: Callable[..., Lab]) -
     lab = make_lab(NODES, "--files", "6", "--size", "4000000")
     with daemon.client() as client:
         job = succeeded(client, lab, start(client, lab).job_id)
-        wait_until(lambda: len(receiving(daemon)) == 2)
+
+        def are_two() -> bool:
+            daemon.meet_a_stranger()
+            return len(receiving(daemon)) == 2
+
+        wait_until(are_two)
         before = daemon.descriptors()
         for _ in range(KILLS):
+            daemon.meet_a_stranger()
             job = start(client, lab, stall=5)
             # Or it has failed, since nothing was there yet to receive after the kill before.
             until(
@@ -49,7 +55,7 @@ def test_what_receives_is_killed(daemon: Daemon, make_lab: Callable[..., Lab]) -
             succeeded(client, lab, job.job_id)
             check_files(daemon.state / "jobs" / job.job_id)
             client.delete(job.job_id)  # a thousand of them are 48 GB
-        wait_until(lambda: len(receiving(daemon)) == 2, 60)
+        wait_until(are_two, 60)
         assert_nothing_open(daemon, before)
     assert "a defect" not in daemon.log.read_text()
 
@@ -61,6 +67,7 @@ def test_a_node_whose_process_is_killed_or_stopped_fails_as_receiver_lost(
     slow = [word for node in (1, 2) for word in ("--fault", f"{node}=trickle@2000000*1")]
     lab = make_lab(2, "--files", "3", "--size", "4000000", *slow)
     with daemon.client() as client:
+        daemon.meet_a_stranger()
         wait_until(lambda: len(receiving(daemon)) == 2)
         of_strangers = receiving(daemon)[1]
         job_id = start(client, lab).job_id

@@ -20,6 +20,7 @@ from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.jobs import SDL, in_phase, node, start, until
 from rig.lab import Lab, running_lab
 from rig.parameters import mostly_more
+from rig.quiet import wait_until
 from rig.worker_processes import memory
 
 UNUSUAL = {
@@ -172,8 +173,9 @@ def test_no_password_is_in_the_memory_of_what_reads_and_receives_files_of_nodes(
     first process; what receives knows the logins of the receiver, with which only its own files can
     be sent.
     """
+    daemon.meet_a_stranger()
+    wait_until(lambda: len(daemon.tree()) > 2)
     first, *forked = daemon.tree()[1:]
-    assert forked
 
     def found(pid: int, passwords: Collection[str]) -> list[str]:
         return [one for part in memory(pid) for one in written.found_in(part, passwords)]

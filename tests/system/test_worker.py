@@ -82,8 +82,11 @@ async def test_one_that_takes_connections_reaches_no_file_by_itself(
     (tmp_path / "cucmd.db").touch()
     before = contents(tmp_path)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with ours, theirs:
+    with ours, theirs, socket.create_server(("127.0.0.1", 0)) as listening:
         async with workers.forked("obey", None, LIMITS, theirs) as worker:
+            await workers.listen([listening])
+            await workers.route("", worker.number)
+            socket.create_connection(listening.getsockname()).close()
             await worker.send(Words(f"{what} {tmp_path}/{path}"))
             assert (await worker.receive(ANSWER)).text == "PermissionError"
     assert contents(tmp_path) == before

@@ -5,7 +5,7 @@ import resource
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -88,7 +88,7 @@ async def test_a_first_process_without_descriptors_refuses_to_fork_one_and_goes_
     workers: Workers, tmp_path: Path, takes: bool
 ) -> None:
     assert await told(workers, tmp_path, "say hello") == "hello"
-    first, answers = first_process(), []
+    first, went_well = first_process(), []
     usual = resource.prlimit(first, resource.RLIMIT_NOFILE)
     for count in range(3, 16):  # the first three are always open
         resource.prlimit(first, resource.RLIMIT_NOFILE, (count, usual[1]))
@@ -96,10 +96,17 @@ async def test_a_first_process_without_descriptors_refuses_to_fork_one_and_goes_
         with ours, theirs, suppress(WorkerEnded):
             opener = theirs if takes else None
             async with workers.forked("obey", None, LIMITS, opener) as worker:
-                await worker.send(Words("say hello"))
-                answers.append((count, (await worker.receive(ANSWER)).text))
-    assert (3, "hello") not in answers
-    assert (15, "hello") in answers
+                if takes:  # that it is forked later is not said; that it cannot be, is
+                    with suppress(WorkerEnded):  # it answers in turn
+                        await told(workers, tmp_path, "say hello")
+                    with trio.move_on_after(0.05):
+                        await worker.wait_forked()
+                else:
+                    await worker.send(Words("say hello"))
+                    assert (await worker.receive(ANSWER)).text == "hello"
+                went_well.append(count)
+    assert 3 not in went_well
+    assert 15 in went_well
     assert first_process() == first
 
 
@@ -113,6 +120,34 @@ async def test_a_process_that_cannot_be_watched_is_killed_and_no_other(tmp_path:
         await until(lambda: forked() == [])
         assert await told(workers, tmp_path, "say again") == "again"
         assert first_process() == first
+
+
+async def test_where_none_can_be_forked_for_a_connection_the_next_ones_wait_for_the_next_process(
+    tmp_path: Path,
+) -> None:
+    roles = {"obey": "rig.worker_shortage:obey"}
+
+    async def wait_forked(workers: Workers) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with ours, theirs:
+            async with workers.forked("obey", None, LIMITS, theirs) as worker:
+                await workers.route("", worker.number)
+                with trio.fail_after(30):
+                    await worker.wait_forked()
+
+    with ExitStack() as stack:
+        listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        listening.setblocking(False)
+        address = listening.getsockname()
+        clients = [stack.enter_context(socket.create_connection(address)) for _ in range(3)]
+        async with open_workers(tmp_path, roles, more_modules=TESTS) as workers:
+            await wait_ready(workers)
+            await workers.listen([listening])
+            with pytest.raises(WorkerEnded):
+                await wait_forked(workers)
+            assert clients[0].recv(1) == b""
+            await wait_forked(workers)
+            workers.stop_listening()
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])

@@ -76,15 +76,21 @@ _log = logging.getLogger(__name__)
 class Seat:
     """Stands for a login in a process.
 
-    folder: into which its files go. used: something was opened in it for that process. untold: new
-    files of which that process has said nothing yet. gone: it is not known there any more, or was
-    not used, and nothing is written. lost: the process has ended before that, after it had let the
-    login in. changed: is called when a frame has come.
+    expect: what the process is told of it. folder: into which its files go. used: something was
+    opened in it for that process. untold: new files of which that process has said nothing yet.
+    gone: it is not known there any more, or was not used, and nothing is written. lost: the process
+    has ended before that, after it had let the login in. changed: is called when a frame has come.
     """
 
     def __init__(
-        self, side: Side, folder: Path, process: Process, changed: Callable[[], None]
+        self,
+        expect: Expect,
+        side: Side,
+        folder: Path,
+        process: Process,
+        changed: Callable[[], None],
     ) -> None:
+        self.expect = expect
         self.side = side
         self.folder = folder
         self.process = process
@@ -107,8 +113,8 @@ class Seat:
 
 
 class Process:
-    """Has one process receive. seats: of the logins that it knows. ends: once none of them may be
-    used any more.
+    """Has one process receive. seats: of the logins that it knows, or will know once it is forked.
+    ends: once none of them may be used any more.
 
     Nothing is said to one that has ended.
     """
@@ -123,14 +129,18 @@ class Process:
         self._worker: Worker | None = None
         self._scope = trio.CancelScope()
         self._ends = ends
+        self._is_forked = False
         self._why = ""  # it has ended otherwise
         self._lines = 0  # of the log, that it has said up to `_next_lines`
         self._next_lines = -math.inf
-        self._to_send, self._sent = trio.open_memory_channel[ToReceiving | Route](_MOST_WAITING)
+        self._to_send, self._sent = trio.open_memory_channel[Begin | ToReceiving | Route](
+            _MOST_WAITING
+        )
 
-    def expect(self, expect: Expect, seat: Seat) -> None:
-        self.seats[expect.login] = seat
-        self._say(expect)
+    def expect(self, seat: Seat) -> None:
+        self.seats[seat.expect.login] = seat
+        if self._is_forked:
+            self._say(seat.expect)
 
     def take_all_of(self, source: str, *, it_does: bool = True) -> None:
         """Connections of that address come to it from now on, or do not any more."""
@@ -139,8 +149,11 @@ class Process:
     def forget(self, login: str) -> None:
         if (seat := self.seats.get(login)) is not None:
             seat.forgets = True
-            self._say(Forget(login))
-            if not seat.used:  # by one that may not be forked yet
+            if self._is_forked:
+                self._say(Forget(login))
+            else:
+                del self.seats[login]
+            if not seat.used:
                 self._gone(seat)
 
     def _gone(self, seat: Seat) -> None:
@@ -159,7 +172,7 @@ class Process:
             with trio.move_on_after(2 * ENDS + _FORGETS):
                 await seat.gone.wait()
 
-    def _say(self, frame: ToReceiving | Route) -> None:
+    def _say(self, frame: Begin | ToReceiving | Route) -> None:
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             try:
                 self._to_send.send_nowait(frame)
@@ -203,13 +216,21 @@ class Process:
                 patience.deadline = trio.current_time() + ENDS
 
     async def _talk(self, opener: socket.socket) -> None:
-        async with self._workers.forked(RECEIVE, None, _LIMITS, opener, waits=self._ends) as worker:
-            await worker.send(self._begin)
+        async with self._workers.forked(RECEIVE, None, _LIMITS, opener) as worker:
             self._worker = worker
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._fail_with, worker.wait_forked)
+                nursery.start_soon(self._fail_with, partial(self._begin_with, worker))
                 nursery.start_soon(self._send, worker)
                 nursery.start_soon(self._fail_with, partial(self._listen, worker))
+
+    async def _begin_with(self, worker: Worker) -> None:
+        """Tells it of the logins that there are, before it takes a connection: it lets in whoever
+        has one of them.
+        """
+        await worker.wait_forked()
+        self._is_forked = True
+        expected = tuple(seat.expect for seat in self.seats.values())
+        self._say(msgspec.structs.replace(self._begin, expected=expected))
 
     async def _open(self, opener: socket.socket, patience: trio.CancelScope) -> None:
         """Opens files for it, in a thread; which is left to itself where a disk hangs."""

@@ -152,6 +152,8 @@ class Receiving:
         asyncssh.set_default_skip_rsa_key_validation(True)
         keys = [asyncssh.import_private_key(key) for key in begin.host_keys]
         self._options = options_for(keys, limits, legacy=begin.legacy_algorithms)
+        for expect in begin.expected:
+            self._take(expect)
 
     def _tell(self, frame: OfLogin) -> None:
         try:

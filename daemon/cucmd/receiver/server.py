@@ -16,8 +16,9 @@ node is told at its command line; the node's own sftp client then connects and p
 
 Which process. One address has one process, as long as it has an upload target, and from its first
 connection on: most nodes are at work for long before they push. Of more than `processes` addresses
-some share one. All other addresses have one together, which knows all logins: a node may come from
-an address that nobody expects. So nobody can take more of the machine than one process can.
+some share one. All other addresses have one together, from their first connection to the end, which
+knows all logins: a node may come from an address that nobody expects. So nobody can take more of
+the machine than one process can.
 
 Who may end what.
 
@@ -132,18 +133,16 @@ class Receiver:
         return target
 
     def _seat(self, target: UploadTarget, process: Process) -> None:
-        side = Side(target.received, self.limits)
-        seat = Seat(side, target.folder, process, target.changed)
-        target.seats.append(seat)
-        process.expect(
-            Expect(
-                login=target.username,
-                digest=hashlib.sha256(target.password.encode()).digest(),
-                source=target.source,
-                name=target.name,
-            ),
-            seat,
+        expect = Expect(
+            login=target.username,
+            digest=hashlib.sha256(target.password.encode()).digest(),
+            source=target.source,
+            name=target.name,
         )
+        side = Side(target.received, self.limits)
+        seat = Seat(expect, side, target.folder, process, target.changed)
+        target.seats.append(seat)
+        process.expect(seat)
 
     def _process_of(self, source: str) -> Process:
         """Returns the process that takes the connections of an address."""

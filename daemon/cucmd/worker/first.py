@@ -148,7 +148,7 @@ class First:
                 sockets = [socket.socket(fileno=fd) for fd in descriptors]
                 if len(sockets) < 1 + asked.takes:  # the kernel has cut them
                     self._refuse(asked, os.strerror(errno.EMFILE), *sockets)
-                elif asked.waits:
+                elif asked.takes:
                     self._waiting[asked.number] = asked, sockets
                     self._poll.register(sockets[0], 0)  # it says nothing but that it was closed
                 else:
@@ -174,13 +174,14 @@ class First:
             self._poll.register(one, select.POLLIN if self._are_taken() else 0)
 
     def _are_taken(self) -> bool:
-        return self._routes.get("") in self._doors and not self._waits_until
+        number = self._routes.get("")
+        return (number in self._doors or number in self._waiting) and not self._waits_until
 
     def _accept(self, listening: socket.socket) -> None:
         """Accepts some: all else that is to be done waits no more than a millisecond for these."""
-        if not self._are_taken():  # their process has ended in this turn
-            return
         for _ in range(AT_ONCE):
+            if not self._are_taken():  # their process has ended in this turn, or cannot be forked
+                return
             try:
                 accepted, peer = listening.accept()
             except (BlockingIOError, ConnectionAbortedError):
@@ -195,16 +196,21 @@ class First:
                 self._hand_over(accepted, source_of(peer[0]))
 
     def _hand_over(self, accepted: socket.socket, source: str) -> None:
-        """Sends a connection to its process, or closes it where that has more than it can take."""
-        number = self._routes.get(source, 0)
-        if number in self._waiting:
-            asked, sockets = self._waiting.pop(number)
-            self._poll.unregister(sockets[0])
-            self._fork(asked, *sockets, accepted=accepted)
-        door = self._doors.get(number) or self._doors[self._routes[""]]
-        with suppress(OSError):
-            fds = [accepted.fileno()]
-            socket.send_fds(door, [source.encode()], fds, socket.MSG_DONTWAIT)
+        """Sends a connection to its process, or to that of all others where none can be forked.
+
+        Closes it where that has more than it can take, or cannot be forked either.
+        """
+        for number in (self._routes.get(source, 0), self._routes[""]):
+            if number in self._waiting:
+                asked, sockets = self._waiting.pop(number)
+                self._poll.unregister(sockets[0])
+                self._fork(asked, *sockets, accepted=accepted)
+            if door := self._doors.get(number):
+                with suppress(OSError):
+                    fds = [accepted.fileno()]
+                    socket.send_fds(door, [source.encode()], fds, socket.MSG_DONTWAIT)
+                return
+        self._listen()  # none could be forked: others wait in the kernel
 
     # Processes.
 
@@ -257,6 +263,7 @@ class First:
                 self._poll.unregister(descriptor)
                 for one in sockets:
                     one.close()
+                self._listen()
                 return
 
     def _reap(self, pidfd: int) -> None:

@@ -46,9 +46,8 @@ class Fork(msgspec.Struct, frozen=True, tag=True):
     """Asks the first process, with its end of the channel, to fork one that does `role`.
 
     folder: below which it may read; "": nowhere. takes: it takes connections, which come by its
-    door; then its socket to who opens files for it comes too. waits: until there is a connection
-    for it; where the channel is closed before, it is not forked. Answered by `Forked` or
-    `CannotFork`.
+    door; its socket to who opens files for it comes too, and it is forked once there is a
+    connection for it, if the channel is not closed before. Answered by `Forked` or `CannotFork`.
     """
 
     number: int
@@ -56,7 +55,6 @@ class Fork(msgspec.Struct, frozen=True, tag=True):
     folder: str
     limits: ProcessLimits
     takes: bool = False
-    waits: bool = False
 
 
 class Listen(msgspec.Struct, frozen=True, tag=True):
@@ -178,11 +176,15 @@ class AnswerParsed(msgspec.Struct, frozen=True, tag=True):
 
 
 class Begin(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """Comes first. host_keys: the receiver's own, as OpenSSH has them. limits: `ReceiverLimits`."""
+    """Comes first. host_keys: the receiver's own, as OpenSSH has them. limits: `ReceiverLimits`.
+
+    expected: the logins that there are at the fork.
+    """
 
     host_keys: tuple[bytes, ...]
     limits: dict[str, int | float]
     legacy_algorithms: bool
+    expected: tuple[Expect, ...] = ()
 
 
 class Expect(msgspec.Struct, frozen=True, tag=True, kw_only=True):

@@ -227,15 +227,12 @@ class Workers:
         folder: Path | None,
         limits: ProcessLimits,
         opener: socket.socket | None = None,
-        *,
-        waits: bool = False,
     ) -> AsyncIterator[Worker]:
         """Forks a process that does `role` while the body runs. At the end of that it is killed.
 
         folder: below which it may read; None: nowhere. opener: of one that takes connections, its
-        socket to who opens files for it, which is closed here. waits: it is forked at the first of
-        those, and reads then what it was sent. Raises `WorkerEnded`, as all methods of the worker
-        do.
+        socket to who opens files for it, which is closed here; it is forked at the first of those,
+        and reads then what it was sent. Raises `WorkerEnded`, as all methods of the worker do.
         """
         number, asked = next(self._numbers), Forking()
         try:
@@ -247,12 +244,12 @@ class Workers:
             try:
                 with theirs:
                     path = str(folder or "")
-                    fork = Fork(number, role, path, limits, opener is not None, waits)
+                    fork = Fork(number, role, path, limits, opener is not None)
                     await self._ask(fork, asked, *filter(None, (theirs, opener)))
                 if opener is not None:
                     opener.close()
                 worker = Worker(number, ours, asked, limits.seconds)
-                if not waits:
+                if opener is None:
                     await worker.wait_forked()
                 yield worker
             finally:
@@ -276,7 +273,7 @@ class Workers:
         with trio.move_on_after(ANSWERS) as patience:
             self._asked[fork.number] = asked
             await self._tell(fork, *(one.fileno() for one in sockets))
-            if not fork.waits:
+            if not fork.takes:
                 await asked.answered.wait()
         if patience.cancelled_caught:
             with trio.move_on_after(_READS):

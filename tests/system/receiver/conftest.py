@@ -105,7 +105,8 @@ def of_receiving() -> Callable[[], list[int]]:
 
 @pytest.fixture
 def connect_until_forked() -> Callable[[int], Awaitable[None]]:
-    """`await connect_until_forked(port)`: there is a process for 127.0.0.1, which is expected.
+    """`await connect_until_forked(port)`: there is a process for 127.0.0.1, or if that is not
+    expected, for all others.
 
     It is forked at the first connection, and that the address is known is announced by nobody.
     """

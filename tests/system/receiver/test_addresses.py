@@ -35,7 +35,7 @@ async def test_two_nodes_behind_one_address_have_one_process(
     connect_until_forked: Any,
     until: Any,
 ) -> None:
-    await until(lambda: len(receiving()) == 2)
+    await connect_until_forked(receiver.port)  # for all others
     one, other = (open_target(receiver, name, address="127.0.0.1") for name in ("one", "other"))
     await connect_until_forked(receiver.port)
     for target in (one, other):
@@ -57,7 +57,7 @@ async def test_more_addresses_than_processes_share_them(
     until: Any,
 ) -> None:
     async with open_with(processes=1) as receiver:
-        await until(lambda: len(receiving()) == 2)
+        await connect_until_forked(receiver.port)  # for all others
         targets = [
             open_target(receiver, str(number), address=f"127.0.0.{number}") for number in (3, 2, 1)
         ]
@@ -79,7 +79,7 @@ async def test_what_a_process_served_is_lost_with_it_and_nothing_else(
     connect_until_forked: Any,
     until: Any,
 ) -> None:
-    await until(lambda: len(receiving()) == 2)
+    await connect_until_forked(receiver.port)  # for all others
     known = set(receiving())
     quota = Quota(node=Allowance(100_000_000), job=Allowance(200_000_000))
     lost = open_target(receiver, "lost", quota, address="127.0.0.1")
@@ -121,7 +121,7 @@ async def test_the_next_process_of_an_address_knows_all_of_its_logins(
     until: Any,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    await until(lambda: len(receiving()) == 2)
+    await connect_until_forked(receiver.port)  # for all others
     known = set(receiving())
     before = open_target(receiver, "before", address="127.0.0.1")
     await connect_until_forked(receiver.port)
@@ -145,7 +145,7 @@ async def test_a_process_that_is_done_with_an_address_takes_it_from_no_other(
     until: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    await until(lambda: len(receiving()) == 2)
+    await connect_until_forked(receiver.port)  # for all others
     route, next_was_told = workers.route, trio.Event()
 
     async def route_late(source: str, number: int) -> None:
@@ -168,9 +168,9 @@ async def test_a_process_that_is_done_with_an_address_takes_it_from_no_other(
 
 
 async def test_without_a_process_connections_wait_for_the_next(
-    receiver: Any, open_target: Any, openssh: Any, receiving: Any, until: Any
+    receiver: Any, open_target: Any, openssh: Any, receiving: Any, connect_until_forked: Any
 ) -> None:
-    await until(lambda: len(receiving()) == 2)
+    await connect_until_forked(receiver.port)
     target = open_target(receiver)
     for pid in receiving():
         with suppress(ProcessLookupError):  # it has ended with the first one

@@ -6,6 +6,8 @@ import gc
 import weakref
 from typing import Any
 
+import trio
+
 from rig import sftp_words as words
 
 
@@ -22,7 +24,7 @@ async def test_nothing_holds_the_files_of_a_target_that_is_closed(
             handle = raw.ask(words.open_file(1, b"a")).handle
             raw.ask(words.on_handle(words.PacketType.CLOSE, 2, handle))
 
-    await until(lambda: len(receiving()) == 2)
+    await connect_until_forked(receiver.port)  # for all others
     target = open_target(receiver, address="127.0.0.1")
     await connect_until_forked(receiver.port)
     await other.run(visit, target)
@@ -38,3 +40,22 @@ async def test_nothing_holds_the_files_of_a_target_that_is_closed(
 
     await until(is_free)
     assert receiver.files.total == 0
+
+
+async def test_nothing_is_held_of_logins_that_ended_before_the_first_connection(
+    receiver: Any, open_target: Any, openssh: Any, receiving: Any
+) -> None:
+    """Nobody comes from an address that is not expected, for as many jobs as there are."""
+    last = open_target(receiver, "last", address="192.0.2.9")
+    held = []
+    for number in range(500):
+        target = open_target(receiver, str(number), address="192.0.2.10")
+        held.append(weakref.ref(target.target.received))
+        await target.target.aclose()
+        del target
+    gc.collect()
+    assert not any(one() for one in held)
+    assert len(receiving()) == 1
+    with trio.fail_after(30):
+        done = await openssh.sftp(last, "put /etc/hostname a\n")
+    assert done.returncode == 0, done.stderr

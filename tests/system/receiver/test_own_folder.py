@@ -35,9 +35,14 @@ def folder(tmp_path: Path) -> Path:
 
 
 async def test_it_opens_what_is_new_and_folders_and_nothing_that_is_there(
-    receiver: Any, folder: Path, until: Any, caplog: pytest.LogCaptureFixture
+    receiver: Any,
+    folder: Path,
+    until: Any,
+    connect_until_forked: Any,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     target = receiver.open_upload_target(folder, name="one")
+    await connect_until_forked(receiver.port)
     await until(lambda: caplog.text.count("one: ") == 2)
     said = "folder EEXIST ENOTDIR ENOTDIR file folder folder"
     assert caplog.messages == [f"one: {REFUSED}", f"one: {said}"]
@@ -56,6 +61,7 @@ async def test_it_opens_nothing_of_a_login_that_has_ended_nor_of_another_process
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     ended = receiver.open_upload_target(tmp_path / "ended", name="ended")
+    await connect_until_forked(receiver.port)
     await until(lambda: caplog.text.count("ended: ") == 2)
     await ended.aclose()
     target = receiver.open_upload_target(folder, name="one", address="127.0.0.1")

@@ -124,18 +124,11 @@ class Entered:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root: looks into a process that forbids it")
 async def test_connections_beyond_its_descriptors_do_not_end_the_process(
-    receiver: Any, receiving: Callable[[], list[int]], until: Any, target: Any, openssh: Any
+    receiver: Any, receiving: Callable[[], list[int]], target: Any, openssh: Any
 ) -> None:
-    found: list[int] = []
-
-    def is_there() -> bool:
-        found[:] = receiving()[1:]
-        return len(found) == 1
-
-    await until(is_there)
-    (process,) = found
     # One that serves has set its own limits already; those of before it may not be set again.
     assert (await openssh.sftp(target, "pwd")).returncode == 0
+    (process,) = receiving()[1:]
     room = len(os.listdir(f"/proc/{process}/fd")) + 4
     limit = resource.prlimit(process, resource.RLIMIT_NOFILE)
     resource.prlimit(process, resource.RLIMIT_NOFILE, (room, limit[1]))

@@ -4,7 +4,8 @@ has said before its end is.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,23 @@ async def workers(tmp_path: Path, role: str) -> AsyncIterator[Workers]:
         yield opened
 
 
+async def connect_until(receiver: Any, condition: Callable[[], object]) -> None:
+    """Its process is forked at the first connection, and so is the next one."""
+    with trio.fail_after(30):
+        while not condition():
+            async with await trio.open_tcp_stream("127.0.0.1", receiver.port) as stream:
+                with trio.move_on_after(0.1), suppress(trio.BrokenResourceError):
+                    await stream.receive_some(1)  # its end, if it ends
+
+
 @pytest.mark.parametrize("lie", LIES)
 async def test_it_is_killed(
-    receiver: Any, tmp_path: Path, until: Any, caplog: pytest.LogCaptureFixture, lie: str
+    receiver: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture, lie: str
 ) -> None:
     target = receiver.open_upload_target(tmp_path / "target", name=lie)
-    await until(lambda: caplog.text.count("a process that receives has ended") >= 2)
+    await connect_until(
+        receiver, lambda: caplog.text.count("a process that receives has ended") >= 2
+    )
     assert "(71)" not in caplog.text, "it was killed, and has not failed by itself"
     assert not any(file.closed for file in target.files())
     assert target.bytes_received == 0
@@ -51,7 +63,7 @@ async def test_what_it_said_before_its_end_is_read_where_a_write_notices_that(
     receiver: Any, tmp_path: Path, until: Any, receiving: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cucmd.worker.process.Worker.wait", wait_for_ever)
-    await until(lambda: len(receiving()) == 2)
+    await connect_until(receiver, lambda: len(receiving()) == 2)
     target = receiver.open_upload_target(tmp_path / "target", name="x")
     await until(lambda: len(receiving()) == 1)
     target.revoke()
@@ -61,13 +73,13 @@ async def test_what_it_said_before_its_end_is_read_where_a_write_notices_that(
 
 @pytest.mark.parametrize("role", ["forget_nothing"])
 async def test_one_that_does_not_end_a_login_is_killed_and_the_others_may_be_tried_again(
-    receiver: Any, tmp_path: Path, until: Any
+    receiver: Any, tmp_path: Path
 ) -> None:
     """It is so where a disk takes more than a second for the last write."""
     ended, other = (
         receiver.open_upload_target(tmp_path / name, name=name) for name in ("ended", "other")
     )
-    await until(lambda: ended.logins == other.logins == 1)
+    await connect_until(receiver, lambda: ended.logins == other.logins == 1)
     with trio.fail_after(30):
         await ended.aclose()
     assert (other.refusal.code, other.refusal.retryable) == (Code.RECEIVER_LOST, True)
@@ -78,10 +90,10 @@ async def test_one_that_does_not_end_a_login_is_killed_and_the_others_may_be_tri
 
 @pytest.mark.parametrize("role", ["end_without_a_word"])
 async def test_a_file_of_which_it_said_nothing_before_its_end_is_on_record(
-    receiver: Any, tmp_path: Path, until: Any
+    receiver: Any, tmp_path: Path
 ) -> None:
     target = receiver.open_upload_target(tmp_path / "target", name="x")
-    await until(lambda: len(target.files()) == 1)
+    await connect_until(receiver, lambda: len(target.files()) == 1)
     await target.aclose()
     assert [(one.path, one.size, one.closed) for one in target.files()] == [("x", 3, False)]
 
@@ -92,9 +104,9 @@ async def wait_for_ever(*_: object) -> None:
 
 @pytest.mark.parametrize("role", ["end_with_a_file"])
 async def test_it_does_not_decide_how_many_lines_it_gets_in_the_log(
-    receiver: Any, tmp_path: Path, until: Any, caplog: pytest.LogCaptureFixture
+    receiver: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     target = receiver.open_upload_target(tmp_path / "target", name="x")
-    await until(lambda: len(target.files()) == 1)
+    await connect_until(receiver, lambda: len(target.files()) == 1)
     await target.aclose()
     assert caplog.text.count("word ") == 30
