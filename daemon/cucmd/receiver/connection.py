@@ -80,7 +80,10 @@ class SshConnection(asyncssh.SSHServerConnection):
     def data_received(self, data: bytes, datatype: asyncssh.DataType = None) -> None:
         self.before_login -= len(data)
         if self.before_login < 0:
-            self.abort()
+            # Who is cut comes again at once, and begins anew: its login timeout ends this one.
+            private: Any = self
+            if private._transport is not None:  # it is not being cut
+                private._transport.pause_reading()
             return
         if len(data) <= _PIECE:
             super().data_received(data, datatype)
@@ -165,8 +168,10 @@ class Connection(asyncssh.SSHServer):
 
     def auth_completed(self) -> None:
         self._host.logged_in(self)
-        # The login may have been revoked, or have filled up, since the password was checked.
-        if self._login is None or not self._login.entered(self):
+        # Since the password was checked the login may have been revoked, or have filled up; or more
+        # may have come than is read.
+        is_read = self._connection is not None and self._connection.before_login >= 0
+        if not is_read or self._login is None or not self._login.entered(self):
             self.abort()
         elif self._transport is not None and self._connection is not None:
             self._transport.max_size = _READ

@@ -30,7 +30,8 @@ Who may end what.
                     fails (receiver_lost). After it, files() changes no more.
     a process       cuts a connection that has not logged in within `login_timeout`, whose place
                     another one needs, that has tried three wrong passwords, or that makes it keep
-                    replies which it does not read. If it ends, what it serves fails.
+                    replies which it does not read. Of one that sends more than a login takes it
+                    reads no more. If it ends, what it serves fails.
     the daemon      leaves `open_receiver`: kills them all.
 
 What is durable when.

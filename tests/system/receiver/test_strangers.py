@@ -6,7 +6,7 @@ import os
 import resource
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,27 @@ async def test_the_largest_group_is_not_computed_even_where_group_exchange_is_al
         assert await other.run(ask, receiver.port) == 2048
 
 
+async def test_who_sends_more_than_a_login_takes_is_read_no_more_until_its_time_is_over(
+    open_with: Any, open_target: Any, openssh: Any, other: Any, until: Any, connected: Any
+) -> None:
+    def flood(connection: socket.socket) -> None:
+        connection.setblocking(False)
+        with suppress(BlockingIOError):  # then as much as both kernels hold is not read
+            while True:
+                connection.send(attackers.IGNORE * 5000)
+
+    async with open_with() as receiver:
+        with stranger(receiver.port) as connection:
+            await other.run(flood, connection)
+            target = open_target(receiver)
+            assert (await openssh.sftp(target, "pwd\n")).returncode == 0
+            await until(lambda: connected(receiver.port) == 1)
+    async with open_with(login_timeout=0.5) as receiver:
+        with stranger(receiver.port) as connection:
+            await other.run(flood, connection)
+            await until(lambda: not connected(receiver.port))
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("kind", ["ignore", "exchange", "idle", "crowd"])
 async def test_an_attack_before_the_login_fails_no_push(
@@ -85,7 +106,8 @@ async def test_an_attack_before_the_login_fails_no_push(
             assert done.returncode == 0, done.stderr
     assert [(file.size, file.closed) for file in target.target.files()] == [(2_000_000, True)] * 3
     assert target.target.refused == 0
-    await until(lambda: not connected(receiver.port))
+    # The kernel holds what is not read, and the end behind it: until the login timeout.
+    await until(lambda: not connected(receiver.port), receiver.limits.login_timeout + 10)
 
 
 @pytest.mark.long
