@@ -89,7 +89,8 @@ def _load(package: str, stand_ins: Mapping[str, ModuleType | None]) -> None:
     """Imports a package while others stand in for modules that it loads.
 
     They are removed at once, so that others import these modules as usual. Should another version
-    of the package not import in this way, it is imported as usual.
+    of the package not import in this way, it is imported as usual; but for Python 3.12, which does
+    not import a module in C whose first import has failed.
     """
     if package in sys.modules or not sys.modules.keys().isdisjoint(stand_ins):
         return

@@ -129,6 +129,10 @@ def test_what_stood_in_for_modules_has_gone_and_they_work_later(answering):
     loaded(RUN + later, "--socket", answering, "status")
 
 
+@pytest.mark.skipif(
+    sys.version_info[:2] == (3, 12),
+    reason="3.12 never imports a module in C whose first import has failed (seen with 3.12.1)",
+)
 def test_if_a_package_does_not_import_in_a_quick_way_it_does_as_usual():
     program = (
         "from cucmctl import lean; lean._TYPES['decimal'].clear(); lean.load_msgspec()"
