@@ -1,4 +1,4 @@
-"""Watches how much of the disk must stay free. For worker threads.
+"""Watches how much of the disk must stay free. For any thread.
 
 It is asked before the bytes are written. The disk is looked at when the bytes that were free above
 the minimum the last time may be used up, and once in 16 MiB at least, since other programs write

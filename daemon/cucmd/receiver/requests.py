@@ -1,4 +1,4 @@
-"""Answers SFTP requests. Synchronous: one batch at a time, in a worker thread.
+"""Answers SFTP requests. Synchronous: one batch at a time, for session.py to say in which thread.
 
 Only what an OpenSSH `put` needs has an effect: make a directory, create a file, write it, set its
 times, close it, list and stat in the target's own folder. The rest is refused.

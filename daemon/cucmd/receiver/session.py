@@ -1,4 +1,4 @@
-"""Serves one SFTP session: from asyncssh's callbacks to a worker thread, and the replies back.
+"""Serves one SFTP session: from asyncssh's callbacks to what answers, and the replies back.
 
 The event loop splits bytes into packets, and what these ask for is done in a thread, one batch at a
 time, in the order in which the client sent the requests. But where there is no other session and no

@@ -1,4 +1,4 @@
-"""Writes, counts, hashes and closes one file that arrives. Synchronous: for worker threads.
+"""Writes, counts, hashes and closes one file that arrives. Synchronous, as requests.py is.
 
 A file counts as closed only if the client closed it and everything before that worked, the fsync
 included. If anything else ends it, it stays on disk and does not count as closed.
