@@ -14,7 +14,7 @@ from typing import NamedTuple
 UNITS = {
     "s": (1.0, 2),
     "ms": (1e3, 2),
-    "MB": (1e-6, 0),
+    "MB": (1e-6, 1),
     "MB/s": (1e-6, 0),
     "/s": (1.0, 0),
     "of them": (1.0, 0),

@@ -3,9 +3,6 @@
 All servers get the same file from the same client with the same cipher, in turns. The receiver is
 the daemon's, in a job whose node was told where to push and does not: what it was told is used
 here. Unlike OpenSSH's server it hashes what comes and puts it on the disk (fsync).
-
-Then PUSHING nodes push at once and without end, each from its own address, to a daemon that has
-done nothing before: the most memory of all its processes together, beyond that at rest.
 """
 
 from __future__ import annotations
@@ -44,10 +41,6 @@ mv "$root.telling" "$root.told"
 cat "$root.end"
 """
 
-PUSHING = 4
-SAMPLED = 3.0  # seconds, in which what waits for the disk has grown
-ENDLESS = 1 << 40  # sparse: what the sender reads costs it nothing
-
 _numbers = count()
 
 
@@ -70,10 +63,8 @@ def why_not(_versions: Sequence[Version]) -> str | None:
 def opened(versions: Sequence[Version], options: Namespace) -> Iterator[list[Callable[[], Sample]]]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cucmd-bench-")))
-        source, endless = folder / "source.log", folder / "endless.log"
+        source = folder / "source.log"
         _fill(source, options.size * MB)
-        with endless.open("wb") as file:
-            file.truncate(ENDLESS)
         theirs = stack.enter_context(_openssh(folder / "theirs"))
         _push(theirs, source)  # not counted: caches
         measures = []
@@ -82,21 +73,7 @@ def opened(versions: Sequence[Version], options: Namespace) -> Iterator[list[Cal
             ours, _ = stack.enter_context(receiving(daemon, folder / f"node{place}", place + 1))
             _push(ours, source)
             measures.append(partial(_measure, daemon, ours, theirs, source))
-        for place, version in enumerate(versions):
-            daemon = stack.enter_context(served(version, folder / f"pushing{place}"))
-            daemon.settle()
-            rest = daemon.memory()
-            servers = [
-                stack.enter_context(receiving(daemon, folder / f"pushes{number}", number))[0]
-                for number in range(PUSHING * (place + 1), PUSHING * (place + 2))
-            ]
-            memory = partial(_memory, daemon, rest, servers, endless)
-            measures[place] = partial(_both, measures[place], memory)
         yield measures
-
-
-def _both(*measures: Callable[[], Sample]) -> Sample:
-    return {figure: value for measure in measures for figure, value in measure().items()}
 
 
 def _measure(daemon: Served, ours: Server, theirs: Server, source: Path) -> Sample:
@@ -112,24 +89,6 @@ def _measure(daemon: Served, ours: Server, theirs: Server, source: Path) -> Samp
         Figure("    processor time for each GiB", "s", decides=True): used / size * GIB,
         Figure("    processor time of the sender", "s"): sending / size * GIB,
     }
-
-
-def _memory(daemon: Served, rest: int, servers: Sequence[Server], source: Path) -> Sample:
-    pushing = [push(server, source) for server in servers]
-    most, ends = 0, time.monotonic() + SAMPLED
-    while time.monotonic() < ends:
-        most = max(most, daemon.memory())
-        time.sleep(0.05)
-    for process, _ in pushing:
-        assert process.poll() is None, "sftp ended"
-        process.terminate()
-        process.wait()
-    daemon.settle()
-    for _, name in pushing:
-        for arrived in daemon.state.rglob(f"*{name}*"):
-            arrived.unlink()
-    of_each = Figure(f"    memory for each of {PUSHING} nodes that push", "MB", aim="<= 10 MB")
-    return {of_each: (most - rest) / len(servers)}
 
 
 def _fill(path: Path, size: int) -> None:
