@@ -112,6 +112,24 @@ async def test_legacy_algorithms_only_where_they_were_opted_in(
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("cipher", "says_them"), [("aes128-gcm@openssh.com", False), ("aes128-cbc", True)]
+)
+async def test_only_ciphers_that_chain_packets_get_some_without_content(
+    open_with: Any, open_target: Any, openssh: Any, log: Path, cipher: str, says_them: bool
+) -> None:
+    async with open_with(legacy=True) as receiver:
+        verbose = ["-v"] * 9  # the first ones lift it from QUIET
+        done = await openssh.sftp(
+            open_target(receiver), f"put {log} a\n", f"-oCiphers={cipher}", *verbose
+        )
+    assert done.returncode == 0, done.stderr
+    packets = [line for line in done.stderr.splitlines() if "receive packet: type" in line]
+    assert any(line.endswith("type 99") for line in packets)  # a success, of the channel
+    assert any(line.endswith("type 2") for line in packets) == says_them
+
+
 async def test_the_host_keys_are_the_same_after_a_restart(
     open_with: Any, openssh: Any, open_target: Any
 ) -> None:
