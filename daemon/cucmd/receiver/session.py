@@ -29,6 +29,10 @@ from cucmd.receiver.requests import RequestHandler
 # window that comes at a resume can be 400,000 of these, in 80 MB.)
 _PACKET_COST = 256
 
+# Bytes of requests whose replies are sent together while more of them come: each piece of replies
+# wakes the client and its `ssh`. It is half of the window, so that the client is not kept waiting.
+_TOGETHER = 1024 * 1024
+
 
 class SftpSession(asyncssh.SSHServerSession[bytes]):
     """All methods but `run` are asyncssh's callbacks. `start` starts `run` as a task."""
@@ -51,6 +55,9 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._packets: deque[memoryview] = deque()
         self._held = 0  # bytes that are queued or at the disk, with their cost
         self._queued = 0
+        self._replies = b""  # that are not sent yet
+        self._answered = 0  # bytes of what they answer, with its cost
+        self._comes = False  # bytes have come in this turn of the loop
         self._paused = False
         self._ended = False  # the client sends nothing more, or nothing more is read
         self._arrived = asyncio.Event()
@@ -63,16 +70,19 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         try:
             while batch := await self._next_batch():
                 held, self._queued = self._queued, 0
+                self._answered += held
                 # What may take long is for a thread always: an fsync, what the daemon has to open.
                 here = self._is_alone() and all(one[0] == PacketType.WRITE for one in batch)
                 while batch:
                     if here:
-                        replies = self._handler.answer(batch)
+                        self._replies += self._handler.answer(batch)
                     else:
+                        self._send()  # what is asked for now may take long
                         answer = self._handler.answer
-                        replies = await loop.run_in_executor(threads, answer, batch)
+                        self._replies += await loop.run_in_executor(threads, answer, batch)
                     self._login.change()  # bytes may have been written
-                    self._send(replies)
+                    if batch or not here:
+                        self._send()
                     await self._writable.wait()
                     if batch:
                         await asyncio.sleep(0)
@@ -85,6 +95,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             # First of all: nothing takes any more what asyncssh has kept meanwhile.
             self._ended = True
             self._packets.clear()
+            self._send()
             # It waits for a thread, as every batch does: that is long while a disk that hangs holds
             # them.
             await loop.run_in_executor(threads, self._handler.close)
@@ -92,15 +103,20 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
 
     async def _next_batch(self) -> deque[memoryview]:
         """Returns what has come, once there is anything; empty at the end. All else has its turn
-        first.
+        first. Sends what was answered, where nothing more comes in that turn.
         """
-        if self._packets:
-            await asyncio.sleep(0)
-        while not self._packets and not self._ended:
-            self._arrived = asyncio.Event()
-            await self._arrived.wait()
-        batch, self._packets = self._packets, deque()
-        return batch
+        while True:
+            if self._packets or self._replies:
+                self._comes = False
+                await asyncio.sleep(0)
+            if not self._comes or self._answered >= _TOGETHER:
+                self._send()
+            if self._packets or self._ended:
+                batch, self._packets = self._packets, deque()
+                return batch
+            if not self._replies:
+                self._arrived = asyncio.Event()
+                await self._arrived.wait()
 
     def _done(self, held: int) -> None:
         self._held -= held
@@ -110,7 +126,8 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             self._channel.resume_reading()
             self._paused = False
 
-    def _send(self, replies: bytes) -> None:
+    def _send(self) -> None:
+        replies, self._replies, self._answered = self._replies, b"", 0
         if self._channel and replies:
             try:
                 self._channel.write(replies)
@@ -136,6 +153,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
 
     def data_received(self, data: bytes, datatype: Any) -> None:
         self._login.touch()
+        self._comes = True
         if self._ended:
             return
         try:

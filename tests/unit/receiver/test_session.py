@@ -33,7 +33,7 @@ def in_asyncio(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
 
 
 class RequestHandler:
-    """A disk that works when the test allows it, and answers each packet with its first byte."""
+    """A disk that works when the test allows it, and answers each packet with its last byte."""
 
     def __init__(self) -> None:
         self.works = threading.Event()
@@ -50,7 +50,7 @@ class RequestHandler:
             raise self.defect
         batch = [bytes(packets.popleft()) for _ in range(min(len(packets), 3))]
         self.seen += batch
-        return b"".join(packet[:1] for packet in batch)
+        return b"".join(packet[-1:] for packet in batch)
 
     def close(self) -> None:
         self.closed += 1
@@ -177,6 +177,54 @@ async def test_only_writes_of_one_session_alone_are_done_in_the_event_loop(
     assert (len(rig.handler.seen), rig.handler.threads) == (len(packets), [in_a_thread])
 
 
+@in_asyncio
+async def test_replies_to_writes_are_sent_together_while_more_comes(rig: Rig) -> None:
+    rig.is_alone = True
+    running = asyncio.create_task(rig.run())
+    block, come = words.write(1, b"x", 0, bytes(50_000)), 0
+    while not rig.channel.said:
+        rig.session.data_received(block, None)
+        come += 1
+        await asyncio.sleep(0)
+    assert come * len(block) >= 1 << 20
+    rig.session.data_received(block, None)
+    while len(rig.channel.said) <= come:  # noqa: ASYNC110  nothing more comes
+        await asyncio.sleep(0)
+    rig.session.eof_received()
+    await running
+    assert len(rig.channel.said) == come + 1
+
+
+@in_asyncio
+async def test_what_was_answered_is_sent_where_the_session_ends(rig: Rig) -> None:
+    rig.is_alone = True
+    running = asyncio.create_task(rig.run())
+    rig.session.data_received(words.write(1, b"x", 0, b"1"), None)
+    while not rig.handler.seen:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    rig.session.data_received(words.string(b"")[:2], None)
+    rig.session.eof_received()
+    await running
+    assert len(rig.channel.said) == 1
+
+
+@in_asyncio
+async def test_what_was_answered_does_not_wait_for_what_may_take_long(rig: Rig) -> None:
+    rig.is_alone = True
+    running = asyncio.create_task(rig.run())
+    rig.session.data_received(words.write(1, b"x", 0, b"1"), None)
+    while not rig.handler.seen:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    rig.handler.works.clear()
+    rig.session.data_received(words.on_handle(words.PacketType.CLOSE, 2, b"x"), None)
+    while not rig.channel.said:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    assert (rig.channel.said, running.done()) == (b"1", False)
+    rig.handler.works.set()
+    rig.session.eof_received()
+    await running
+
+
 def test_small_packets_count_more_than_their_bytes(rig: Rig) -> None:
     """A limit in bytes alone would allow millions of them."""
     heard = 0
@@ -195,9 +243,11 @@ async def test_what_came_before_the_connection_broke_is_still_written(rig: Rig) 
     assert rig.channel.said == b""
 
 
+@pytest.mark.parametrize("is_alone", [True, False])
 @in_asyncio
-async def test_replies_wait_until_the_client_reads(rig: Rig) -> None:
-    rig.hear(*[b"%d" % number for number in range(9)])
+async def test_replies_wait_until_the_client_reads(rig: Rig, is_alone: bool) -> None:
+    rig.is_alone = is_alone
+    rig.hear(*[bytes([words.PacketType.WRITE]) + b"%d" % number for number in range(9)])
     rig.session.pause_writing()
     running = asyncio.create_task(rig.run())
     while not rig.channel.said:  # noqa: ASYNC110
