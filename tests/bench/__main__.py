@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # for `rig`
 import client
 import export
 import logins
-import memory
+import pushes
 import receive
 import starvation
 import status
@@ -42,13 +42,13 @@ from installed import HERE, CannotInstall, Version, install_checkout, install_co
 FROM_OUTSIDE = {
     "logins": logins,
     "receive": receive,
-    "memory": memory,
+    "pushes": pushes,
     "status": status,
     "client": client,
     "web": web,
     "export": export,
 }
-IN_SHORT = [name for name in FROM_OUTSIDE if name not in ("memory", "export")]
+IN_SHORT = [name for name in FROM_OUTSIDE if name not in ("pushes", "export")]
 ALL = [*FROM_OUTSIDE, "starvation"]
 
 SHORT = {"nodes": [200], "size": 256, "rounds": 3, "seconds": 1.5, "calls": 5}

@@ -64,8 +64,8 @@ def opened(versions: Sequence[Version], options: Namespace) -> Iterator[list[Cal
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cucmd-bench-")))
         source = folder / "source.log"
-        _fill(source, options.size * MB)
-        theirs = stack.enter_context(_openssh(folder / "theirs"))
+        fill(source, options.size * MB)
+        theirs = stack.enter_context(openssh(folder / "theirs"))
         _push(theirs, source)  # not counted: caches
         measures = []
         for place, version in enumerate(versions):
@@ -91,7 +91,7 @@ def _measure(daemon: Served, ours: Server, theirs: Server, source: Path) -> Samp
     }
 
 
-def _fill(path: Path, size: int) -> None:
+def fill(path: Path, size: int) -> None:
     """Writes random bytes, which like gzipped logs cannot be compressed."""
     piece = os.urandom(MB)
     with path.open("wb") as file:
@@ -181,7 +181,7 @@ def _server(daemon: Served, node: OpenSshNode, folder: Path, told: Path) -> Serv
 
 
 @contextmanager
-def _openssh(home: Path) -> Iterator[Server]:
+def openssh(home: Path) -> Iterator[Server]:
     """Runs sshd for our own user, with a key for the login."""
     home.mkdir()
     for name in ("host", "login"):

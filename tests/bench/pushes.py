@@ -1,0 +1,116 @@
+"""Measures PUSHING nodes that push at once, each from its own address: memory, and how quick.
+
+Every daemon is alone then. /proc counts a page that n processes share as an nth of each: a second
+daemon's would take their part of the libraries, the larger the fewer processes the first has.
+
+What they push is then on the disk, and its SHA-256 is known. OpenSSH's server does neither, so
+`sha256sum` and `sync` of its files are counted there.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+import time
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from itertools import count
+from pathlib import Path
+
+from figures import Figure, Sample
+from installed import Version
+from receive import MB, Server, fill, openssh, push, receiving
+from receive import why_not as why_not  # noqa: PLC0414 - the same is needed
+from served import Served, served
+
+PUSHING = 4
+SAMPLED = 3.0  # seconds, in which what waits for the disk has grown
+ENDLESS = 1 << 40  # sparse: what the sender reads costs it nothing
+
+_numbers = count()
+
+
+@contextmanager
+def opened(versions: Sequence[Version], options: Namespace) -> Iterator[list[Callable[[], Sample]]]:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cucmd-bench-")))
+        endless, source = folder / "endless.log", folder / "source.log"
+        with endless.open("wb") as file:
+            file.truncate(ENDLESS)
+        fill(source, options.size * MB)
+        theirs = stack.enter_context(openssh(folder / "theirs"))
+        yield [partial(_measure, version, folder, theirs, endless, source) for version in versions]
+
+
+def _measure(version: Version, folder: Path, theirs: Server, endless: Path, source: Path) -> Sample:
+    own = folder / str(next(_numbers))
+    with served(version, own / "daemon") as daemon, ExitStack() as stack:
+        daemon.settle()
+        rest = daemon.memory()
+        servers = [
+            stack.enter_context(receiving(daemon, own / f"node{number}", number))[0]
+            for number in range(PUSHING)
+        ]
+        most = _most_memory(daemon, servers, endless)
+        _push_all(servers, source)  # not counted: caches
+        daemon.settle()
+        took, theirs_took = _push_all(servers, source), _push_to_openssh(theirs, source)
+    size = PUSHING * source.stat().st_size
+    return {
+        Figure("memory at rest", "MB", aim="<= 90 MB"): rest,
+        Figure(f"    for each of {PUSHING} nodes that push", "MB", aim="<= 10 MB"): (
+            (most - rest) / PUSHING
+        ),
+        Figure(f"received from {PUSHING} nodes at once", "MB/s"): size / took,
+        Figure("    beside OpenSSH's, sha256sum and sync", aim=">= 1.3"): theirs_took / took,
+    }
+
+
+def _most_memory(daemon: Served, servers: Sequence[Server], source: Path) -> int:
+    pushing = [push(server, source) for server in servers]
+    most, ends = 0, time.monotonic() + SAMPLED
+    while time.monotonic() < ends:
+        most = max(most, daemon.memory())
+        time.sleep(0.05)
+    for process, _ in pushing:
+        assert process.poll() is None, "sftp ended"
+        process.terminate()
+        process.wait()
+    daemon.settle()
+    _remove(servers, [name for _, name in pushing])
+    return most
+
+
+def _push_all(servers: Sequence[Server], source: Path) -> float:
+    """Returns the seconds, logins and all."""
+    took, names = _pushed(servers, source)
+    _remove(servers, names)
+    return took
+
+
+def _push_to_openssh(theirs: Server, source: Path) -> float:
+    took, names = _pushed([theirs] * PUSHING, source)
+    began = time.perf_counter()
+    files = [theirs.folder / name for name in names]
+    hashing = [subprocess.Popen(["sha256sum", one], stdout=subprocess.DEVNULL) for one in files]
+    assert not any(process.wait() for process in hashing)
+    subprocess.run(["sync", *files], check=True)
+    took += time.perf_counter() - began
+    _remove([theirs], names)
+    return took
+
+
+def _pushed(servers: Sequence[Server], source: Path) -> tuple[float, list[str]]:
+    began = time.perf_counter()
+    pushing = [push(server, source) for server in servers]
+    assert not any(process.wait() for process, _ in pushing)
+    return time.perf_counter() - began, [name for _, name in pushing]
+
+
+def _remove(servers: Sequence[Server], names: Sequence[str]) -> None:
+    """With the files go the pages that would be written back during the next round."""
+    for name in names:
+        for arrived in servers[0].folder.rglob(f"*{name}*"):
+            arrived.unlink()
