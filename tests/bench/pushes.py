@@ -79,14 +79,14 @@ def _most_memory(daemon: Served, servers: Sequence[Server], source: Path) -> int
         process.terminate()
         process.wait()
     daemon.settle()
-    _remove(servers, [name for _, name in pushing])
+    _remove(servers[0].folder, [name for _, name in pushing])
     return most
 
 
 def _push_all(servers: Sequence[Server], source: Path) -> float:
     """Returns the seconds, logins and all."""
     took, names = _pushed(servers, source)
-    _remove(servers, names)
+    _remove(servers[0].folder, names)
     return took
 
 
@@ -98,7 +98,7 @@ def _push_to_openssh(theirs: Server, source: Path) -> float:
     assert not any(process.wait() for process in hashing)
     subprocess.run(["sync", *files], check=True)
     took += time.perf_counter() - began
-    _remove([theirs], names)
+    _remove(theirs.folder, names)
     return took
 
 
@@ -109,8 +109,8 @@ def _pushed(servers: Sequence[Server], source: Path) -> tuple[float, list[str]]:
     return time.perf_counter() - began, [name for _, name in pushing]
 
 
-def _remove(servers: Sequence[Server], names: Sequence[str]) -> None:
+def _remove(folder: Path, names: Sequence[str]) -> None:
     """With the files go the pages that would be written back during the next round."""
     for name in names:
-        for arrived in servers[0].folder.rglob(f"*{name}*"):
+        for arrived in folder.rglob(f"*{name}*"):
             arrived.unlink()

@@ -73,8 +73,7 @@ class SshConnection(asyncssh.SSHServerConnection):
     """Hands asyncssh little at a time, and before the login no more than a login needs.
 
     Of what it has not used yet it makes two copies for each SSH packet: with the 256 KiB that
-    asyncio reads at once, a third of all the time would go into that. And lets it say no more than
-    there is to say.
+    asyncio reads at once, a third of all the time would go into that.
     """
 
     before_login: float = _BEFORE_LOGIN  # bytes that are left

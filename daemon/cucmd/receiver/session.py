@@ -7,7 +7,7 @@ them, and with threads they would take a sixth more of the processor and a backl
 
 Why not asyncssh's own SFTP server: it makes a coroutine and a packet of each 32 KiB block. Here
 what arrived while the disk was busy is one batch with one piece of replies; the busier the disk,
-the larger the batch.
+the larger the batch. Where writes are done in the event loop, their replies wait while more comes.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
                         answer = self._handler.answer
                         self._replies += await loop.run_in_executor(threads, answer, batch)
                     self._login.change()  # bytes may have been written
-                    if batch or not here:
+                    if batch or not here:  # left over: these replies are many already
                         self._send()
                     await self._writable.wait()
                     if batch:
