@@ -3,7 +3,7 @@
     supervisor.py   accepts jobs, finds them, cancels them, resumes them after a restart
     errors.py       why a call for a job is refused
     at_once.py      what keeps calls at once apart: places for jobs, start keys, holds
-    hold_back.py    a login is tried on two nodes at most before it has worked on one
+    hold_back.py    a login is tried on two nodes of a cluster at most before it has worked on one
     run.py          one job, from its acceptance to its last closed connection
     services.py     what every job needs of the daemon; limits for what runs at once
     together.py     what nodes share that work together: they begin at the same moment

@@ -1,10 +1,14 @@
 """One wrong password must not lock the account on every node of a cluster.
 
-Logins of a job that were refused, and those whose password was sent and that are not judged, are
-two together at most, but for a credential that has worked before (at the end). Where account
-locking is on, three refused logins lock an account (vos/NODES.md, section 6.7). A node may count an
-attempt before it has judged it, so one that hangs after the password, or ends without an answer,
-counts as one that was refused.
+Each cluster has its own accounts, so a job tries a login on each of its clusters anew. What one
+cluster answers decides nothing about another one. All nodes of a job whose cluster is not known
+count as one cluster, because they may well be one.
+
+The logins of a job on one cluster that were refused, and those whose password was sent and that are
+not judged, are two together at most, but for a credential that has worked before (at the end).
+Where account locking is on, three refused logins lock an account (vos/NODES.md, section 6.7). A
+node may count an attempt before it has judged it, so one that hangs after the password, or ends
+without an answer, counts as one that was refused.
 
     a node that wants the login         what becomes of it
     the login is undecided              waits for its turn to be asked
@@ -72,7 +76,7 @@ class HoldBack:
         self, tasks: Sequence[NodeTask | None], trusted: Trusted, *, try_all: bool
     ) -> None:
         self._trusted = trusted
-        self._logins: dict[tuple[str, str], _LoginTries] = {}
+        self._logins: dict[tuple[str | None, str, str], _LoginTries] = {}
         for task in tasks:
             if task is not None:
                 login = self._logins.setdefault(_key(task), _LoginTries())
@@ -133,7 +137,7 @@ class HoldBack:
 
 
 class _LoginTries:
-    """Holds the tries of one login.
+    """Holds the tries of one login on one cluster.
 
     asked: nodes that were contacted and have not ended, in that order.
     sent: those to which the password was sent. A node stands there twice if it was sent to it in
@@ -204,5 +208,5 @@ class _LoginTries:
         return failure(Code.AUTH_FAILED, f"not tried: {', '.join(said)}", hint=_HINT)
 
 
-def _key(task: NodeTask) -> tuple[str, str]:
-    return task.login.username, task.login.password
+def _key(task: NodeTask) -> tuple[str | None, str, str]:
+    return task.cluster, task.login.username, task.login.password

@@ -182,6 +182,45 @@ async def test_each_login_is_tried_for_itself(tmp_path: Path) -> None:
         assert [name for name in harness.contacted if int(name[1:]) % 2] == ["n1", "n3"]
 
 
+# The cluster of the last six nodes. None: they are given by address, and not in the configuration.
+OTHERS = pytest.mark.parametrize("others", ["paris", None])
+
+
+def _of_two_clusters(harness: SupervisorHarness, others: str | None) -> None:
+    _each(
+        harness,
+        lambda task: replace(task, cluster="berlin" if task.node in MANY[:6] else others),
+    )
+
+
+@OTHERS
+@pytest.mark.parametrize("concurrency", [1, 8, 40])
+async def test_a_login_is_guarded_on_each_cluster(
+    tmp_path: Path, concurrency: int, others: str | None, autojump_clock: MockClock
+) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        _of_two_clusters(harness, others)
+        harness.behaviours = dict.fromkeys(MANY[:6], logs_in)
+        harness.behaviours |= dict.fromkeys(MANY[6:], fails_with(Code.AUTH_FAILED))
+        job = await run(harness, concurrency)
+        assert codes(job) == [None] * 6 + ["auth_failed"] * 6
+        assert sorted(set(harness.contacted)) == sorted(MANY[:8])
+
+
+@OTHERS
+@pytest.mark.parametrize("concurrency", [1, 8, 40])
+async def test_refusals_fail_no_other_cluster(
+    tmp_path: Path, concurrency: int, others: str | None, autojump_clock: MockClock
+) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        _of_two_clusters(harness, others)
+        harness.behaviours = dict.fromkeys(MANY[:6], fails_with(Code.AUTH_FAILED))
+        harness.behaviours |= dict.fromkeys(MANY[6:], logs_in)
+        job = await run(harness, concurrency)
+        assert codes(job) == ["auth_failed"] * 6 + [None] * 6
+        assert sorted(set(harness.contacted)) == sorted([*MANY[:2], *MANY[6:]])
+
+
 async def test_a_credential_that_has_worked_on_the_cluster_is_not_held_back(
     tmp_path: Path,
 ) -> None:
