@@ -19,9 +19,7 @@ The map of the daemon. Imports nothing heavy, because `cucmctl` imports it too.
     ssh/            the SSH client: bridge to asyncio, link, shell, known hosts
     vos/            PURE  the node's command line: bytes in, events out
     store/          SQLite: what survives a restart
-    lab/            simulated nodes, faults included
     job/            PURE  job and node states, transitions, the outcome of a job
-    demo.py         all of it once, against the lab
     running.py      `cucmd check --running`; the one part that calls the client
     failure.py      PURE  what went wrong, and what to do about it
     node_name.py    PURE  how a node is named
@@ -31,7 +29,9 @@ The map of the daemon. Imports nothing heavy, because `cucmctl` imports it too.
     paths.py        where files are by default; `cucmctl` asks it too
     stdout.py       what becomes of a command that cannot write to standard output
 
-Only `ssh/`, `receiver/` and `lab/` know asyncio and asyncssh. No import points up:
+The simulated nodes and the demo are a package of their own, `cucmlab`, which only `main.py` loads.
+
+Only `ssh/` and `receiver/` know asyncio and asyncssh. No import points up:
 `tests/unit/test_architecture.py` holds this map against the imports.
 """
 

@@ -105,7 +105,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
     commands.add_parser("demo", help="three simulated nodes, a daemon and one job, on loopback")
     lab = commands.add_parser("lab", help="simulated nodes, faults included")
     if command == "lab":
-        from cucmd.lab.command import add_arguments  # noqa: PLC0415  heavy, and only for this one
+        from cucmlab.command import add_arguments  # noqa: PLC0415  heavy, and only for this one
 
         add_arguments(lab)
     return parser
@@ -160,13 +160,13 @@ def _check_file(file: Path | None, out: io.StringIO, err: io.StringIO) -> int:
 
 
 def _demo(_args: argparse.Namespace) -> int:
-    from cucmd.demo import demo  # noqa: PLC0415  only for this one
+    from cucmlab.demo import demo  # noqa: PLC0415  only for this one
 
     return demo()
 
 
 def _lab(args: argparse.Namespace) -> int:
-    from cucmd.lab.command import run  # noqa: PLC0415  heavy, and only for this one
+    from cucmlab.command import run  # noqa: PLC0415  heavy, and only for this one
 
     return run(args)
 

@@ -10,10 +10,10 @@ from functools import cache
 from itertools import cycle, islice
 from time import thread_time
 
-from cucmd.lab import commands
-from cucmd.lab.session import LabSession
 from cucmd.main import main
 from cucmd.vos.forms import FORMS, readable
+from cucmlab import commands
+from cucmlab.session import LabSession
 from rig.hostile_texts import lines_for
 
 LINES = 1500

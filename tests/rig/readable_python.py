@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import cucmctl
 import cucmd
+import cucmlab
 import cucmtrio
 import cucmweb
 
@@ -88,7 +89,7 @@ def _copy_interpreter(folder: Path) -> None:
 def _copy_packages(folder: Path) -> None:
     for kind in ("purelib", "platlib"):
         _copy(Path(sysconfig.get_path(kind)), folder, _NOT_OF_THE_PACKAGES)
-    for package in (cucmctl, cucmtrio, cucmweb, cucmd):
+    for package in (cucmctl, cucmtrio, cucmweb, cucmd, cucmlab):
         source = Path(package.__file__).parent
         _copy(source, folder / source.name, ())
 

@@ -6,15 +6,17 @@ from pathlib import Path
 
 import cucmctl
 import cucmd
+import cucmlab
 import cucmtrio
 
 DAEMON = Path(cucmd.__file__).parent
+LAB = Path(cucmlab.__file__).parent
 CLIENT = Path(cucmctl.__file__).parent
 TRIO_CLIENT = Path(cucmtrio.__file__).parent
 WEB = CLIENT.parent / "cucmweb"
-ALL = (DAEMON, CLIENT, TRIO_CLIENT, WEB)
+ALL = (DAEMON, LAB, CLIENT, TRIO_CLIENT, WEB)
 # The parts of the daemon that know asyncio.
-OF_ASYNCIO = {"ssh", "receiver", "lab"}
+OF_ASYNCIO = {"ssh", "receiver"}
 
 
 def imports(file: Path) -> Iterator[str]:

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from cucmd.demo import folder_for_sockets
+from cucmlab.demo import folder_for_sockets
 from rig.process import of_session
 from rig.small_disk import small_disk
 

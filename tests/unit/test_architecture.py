@@ -19,6 +19,7 @@ from rig.sources import (
     ALL,
     CLIENT,
     DAEMON,
+    LAB,
     OF_ASYNCIO,
     TRIO_CLIENT,
     WEB,
@@ -46,8 +47,7 @@ COMMON = {
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "__main__": {"main"},
-    "main": {"config", "demo", "lab", "running", "service", "stdout", "worker"},
-    "demo": {"stdout"},
+    "main": {"config", "running", "service", "stdout", "worker"},
     "running": {"config", "protocol"},
     "stdout": set(),
     "service": {
@@ -81,7 +81,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     "store": set(),
     "worker": set(),
     "varlink": set(),
-    "lab": {"ssh", "stdout"},
     **{name: {"failure"} if name == "job" else set() for name in COMMON},
 }
 # Only these modules of another part.
@@ -89,7 +88,6 @@ ONLY = {
     ("plan", "node"): {"cucmd.node.ports"},
     ("plan", "jobs"): {"cucmd.jobs.errors"},
     ("jobs", "node"): {"cucmd.node.ports"},
-    ("lab", "ssh"): {"cucmd.ssh.bridge"},
     ("reading", "vos"): {"cucmd.vos.forms", "cucmd.vos.services"},
     ("reading", "worker"): {"cucmd.worker.frames", "cucmd.worker.forked"},
     ("receiver", "ssh"): {f"cucmd.ssh.{name}" for name in ("algorithms", "library", "peer")},
@@ -238,7 +236,7 @@ def test_the_name_of_a_type_means_one_thing() -> None:
     assert sorted(TWO_HOMES - two.keys()) == []
 
 
-def test_asyncio_is_known_to_three_parts_alone() -> None:
+def test_asyncio_is_known_to_two_parts() -> None:
     for file in files_of(DAEMON):
         if part(file) not in OF_ASYNCIO:
             assert not roots(file) & (EVENT_LOOPS - {"trio"}), file
@@ -302,6 +300,18 @@ def test_the_client_on_trio_knows_what_is_beneath_the_blocking_one_and_nothing_a
 def test_only_the_client_on_trio_knows_itself() -> None:
     files = [*files_of(DAEMON), *files_of(CLIENT)]
     assert [file for file in files if "cucmtrio" in roots(file)] == []
+
+
+def test_only_the_command_line_loads_the_lab() -> None:
+    files = [file for folder in ALL if folder != LAB for file in files_of(folder)]
+    assert [file for file in files if "cucmlab" in roots(file)] == [DAEMON / "main.py"]
+
+
+@pytest.mark.parametrize("file", files_of(LAB), ids=lambda file: file.name)
+def test_the_lab_knows_little_of_the_daemon(file: Path) -> None:
+    """A mistake of the daemon must not be answered by the same mistake in the lab."""
+    for _, module in ours(file):
+        assert module.startswith(("cucmd.ssh.bridge", "cucmd.stdout", "cucmd.paths"))
 
 
 def test_one_file_of_the_daemon_knows_the_client() -> None:

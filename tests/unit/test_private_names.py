@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from rig.sources import DAEMON, OF_ASYNCIO, WEB, docstring, files_of, part, roots
+from rig.sources import DAEMON, LAB, OF_ASYNCIO, WEB, docstring, files_of, part, roots
 
 
 def own_names(tree: list[ast.AST]) -> Iterator[str]:
@@ -51,6 +51,7 @@ def names_of_bases(tree: list[ast.AST]) -> Iterator[str]:
     "file",
     [
         *(file for file in files_of(DAEMON) if part(file) in OF_ASYNCIO),
+        *files_of(LAB),
         *(file for file in files_of(WEB) if "hypercorn" in roots(file)),
     ],
     ids=lambda file: f"{file.parent.name}/{file.name}",

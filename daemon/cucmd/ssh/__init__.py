@@ -1,5 +1,5 @@
 """Holds the SSH client, and what the receiver needs of SSH too. Besides these files only
-`receiver/` and `lab/` import asyncio, asyncssh and trio_asyncio; their callers use trio alone.
+`receiver/` and `cucmlab` import asyncio, asyncssh and trio_asyncio; their callers use trio alone.
 
     bridge.py       the asyncio loop inside trio, and how work crosses between the two
     python314.py    trio-asyncio, imported so that it works on Python 3.14 too

@@ -6,7 +6,7 @@ Why there are two loops
     The daemon runs on trio, asyncssh on asyncio. `open_bridge` runs an asyncio loop as a task of
     trio (with trio-asyncio). Both use one thread, so a callback of asyncssh runs between two steps
     of trio's tasks, and may set a trio event or put into a trio channel without a lock. A callback
-    that blocks stops everything. Only `ssh/` and `lab/` use asyncio so; the functions that other
+    that blocks stops everything. Only `ssh/` and `cucmlab` use asyncio so; the functions that other
     files call are plain trio. What receives files is a process of its own, with asyncio alone.
 
 What crosses, and how

@@ -12,11 +12,11 @@ import asyncssh
 import pytest
 import trio
 
-from cucmd.lab.faults import parse_fault
-from cucmd.lab.laboratory import Lab, open_lab
-from cucmd.lab.node import LabCounters
-from cucmd.lab.options import LabOptions
 from cucmd.ssh.bridge import on_asyncio, open_bridge
+from cucmlab.faults import parse_fault
+from cucmlab.laboratory import Lab, open_lab
+from cucmlab.node import LabCounters
+from cucmlab.options import LabOptions
 
 PATIENCE = 20  # seconds that anything may take; none of it does
 

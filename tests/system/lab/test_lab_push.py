@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from cucmd.lab.files import blocks
-from cucmd.lab.options import Extra
 from cucmd.ssh.bridge import on_asyncio
+from cucmlab.files import blocks
+from cucmlab.options import Extra
 
 pytestmark = pytest.mark.long
 

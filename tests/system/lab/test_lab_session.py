@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncssh
 import pytest
 
-from cucmd.lab.options import ALGORITHMS
 from cucmd.ssh.bridge import on_asyncio
+from cucmlab.options import ALGORITHMS
 
 
 async def test_only_the_algorithms_of_a_node(make_lab, connect):

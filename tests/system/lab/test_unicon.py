@@ -13,9 +13,9 @@ import pytest
 import trio
 
 import rig
-from cucmd.lab import answers
-from cucmd.lab.laboratory import Lab
-from cucmd.lab.options import Extra
+from cucmlab import answers
+from cucmlab.laboratory import Lab
+from cucmlab.options import Extra
 from rig.unicon_client import why_not
 
 reason = why_not()

@@ -13,8 +13,8 @@ import pytest
 from cucmd import vos
 from cucmd.config import Profile
 from cucmd.config.built_in import BUILT_IN
-from cucmd.lab.files import EMPTY_FOLDER, Shape, files_of
-from cucmd.lab.selection import CommandRefused, Get, select
+from cucmlab.files import EMPTY_FOLDER, Shape, files_of
+from cucmlab.selection import CommandRefused, Get, select
 
 NOW = datetime(2026, 8, 3, 12, 0, tzinfo=UTC)
 NOTES = (Path(vos.__file__).parents[1] / "vos/NODES.md").read_text()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.lab.faults import Fault, FaultKind, FaultPlan, FaultSpecError, Step, parse_fault
+from cucmlab.faults import Fault, FaultKind, FaultPlan, FaultSpecError, Step, parse_fault
 
 
 @pytest.mark.parametrize(

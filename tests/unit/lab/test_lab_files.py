@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from cucmd.lab.captures import Traffic, parse_capture
-from cucmd.lab.files import BLOCK, Shape, blocks, files_of, stamped
-from cucmd.lab.selection import CommandRefused
 from cucmd.reading.stamps import LastStamp, first_stamp
+from cucmlab.captures import Traffic, parse_capture
+from cucmlab.files import BLOCK, Shape, blocks, files_of, stamped
+from cucmlab.selection import CommandRefused
 
 NOW = datetime(2026, 8, 3, 12, 0, 30, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")

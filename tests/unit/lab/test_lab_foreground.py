@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cucmd.lab.session import LabSession
+from cucmlab.session import LabSession
 
 
 def test_an_end_of_input_as_the_session_is_ended_is_no_defect() -> None:

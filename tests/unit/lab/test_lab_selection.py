@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from cucmd.lab.files import Shape, VirtualFile, files_of
-from cucmd.lab.selection import (
+from cucmlab.files import Shape, VirtualFile, files_of
+from cucmlab.selection import (
     CommandRefused,
     listing,
     parse_get,

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmd import vos
-from cucmd.lab.answers import VERSION_ACTIVE, LabMember, network_cluster
 from cucmd.vos import ListedNode, parse_network_cluster, parse_version_active
+from cucmlab.answers import VERSION_ACTIVE, LabMember, network_cluster
 from rig.tries import split_places
 from unit.vos.driver import BANNER
 

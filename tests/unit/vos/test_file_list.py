@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.lab.answers import file_list
-from cucmd.lab.selection import ListEntry
 from cucmd.vos import ListedFile, parse_file_list
+from cucmlab.answers import file_list
+from cucmlab.selection import ListEntry
 
 # As in Cisco's guide (vos/NODES.md, section 6.1).
 ANSWER = [

@@ -5,8 +5,6 @@ from datetime import UTC, datetime
 import pytest
 
 from cucmd import vos
-from cucmd.lab.answers import Here, LabMember
-from cucmd.lab.support import REPORTS
 from cucmd.vos.forms import FORMS, Form
 from cucmd.vos.records import (
     Backup,
@@ -23,6 +21,8 @@ from cucmd.vos.records import (
     parse_core_list,
     parse_processes,
 )
+from cucmlab.answers import Here, LabMember
+from cucmlab.support import REPORTS
 
 MOST_CPU = """
  %CPU    PID NICE STATE CPUTIME ARGS

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.lab.answers import Here, LabMember, status
 from cucmd.node.resolver import zone_of
 from cucmd.vos import Machine, ShowStatus, parse_machine, time_of
+from cucmlab.answers import Here, LabMember, status
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,9 @@
     commands.py      what each command does
     get_dialogue.py  the `file get` dialogue
     push.py          the node as SFTP client
+    demo.py          `cucmd demo`: one job from start to end against the lab
 
-The rule: of the daemon only `ssh/bridge` is used here, and `stdout` by the command, so that a
-mistake there is not answered by the same mistake here. Behind `open_lab` all is asyncio, in the
-bridge's loop.
+A package beside `cucmd`, which loads it for `cucmd lab` and `cucmd demo`. It imports only
+`ssh/bridge`, `stdout` and `paths` of the daemon, so that a mistake of the daemon is not answered
+by the same mistake here. What `open_lab` starts runs on asyncio, in the bridge's loop.
 """

@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from cucmd.lab import texts
-from cucmd.lab.files import EMPTY_FOLDER, ROOTS, VirtualFile
+from cucmlab import texts
+from cucmlab.files import EMPTY_FOLDER, ROOTS, VirtualFile
 
 _BAD_ARITY = texts.WRONG_ARITY.format(mandatory=2, more=7)
 _BAD_LIST_ARITY = texts.WRONG_ARITY.format(mandatory=2, more=4)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from cucmd.lab.answers import VERSION, Here, Reporter
-from cucmd.lab.selection import Unsuccessful
+from cucmlab.answers import VERSION, Here, Reporter
+from cucmlab.selection import Unsuccessful
 
 _CERTIFICATES = ("tomcat", "ipsec", "CallManager", "CAPF", "TVS")
 _TRUSTED = ("CallManager-trust/LAB_ROOT_CA.pem", "tomcat-trust/LAB_ROOT_CA.pem")

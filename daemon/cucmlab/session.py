@@ -10,10 +10,10 @@ import os
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from cucmd.lab import texts
-from cucmd.lab.faults import FaultKind, Step
-from cucmd.lab.node import LabNode
-from cucmd.lab.terminal import Terminal, TerminalChannel, wait_forever
+from cucmlab import texts
+from cucmlab.faults import FaultKind, Step
+from cucmlab.node import LabNode
+from cucmlab.terminal import Terminal, TerminalChannel, wait_forever
 
 T = TypeVar("T")
 # What is printed without end. Each prompt is on its own line; the other texts have no line ends.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from typing import Any, Protocol
 
-from cucmd.lab import texts
+from cucmlab import texts
 
 INTERRUPT = b"\x03"
 # Bytes that were typed but not read yet. The queue of a tty holds 4096.

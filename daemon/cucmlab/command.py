@@ -22,12 +22,12 @@ import asyncssh
 import msgspec
 import trio
 
-from cucmd.lab.faults import help_lines, parse_fault
-from cucmd.lab.laboratory import Lab, open_lab
-from cucmd.lab.options import ALGORITHMS, Extra, LabOptions
-from cucmd.lab.ssh_server import new_host_key
 from cucmd.ssh.bridge import open_bridge
 from cucmd.stdout import Unwritable, abandon, give_up, written
+from cucmlab.faults import help_lines, parse_fault
+from cucmlab.laboratory import Lab, open_lab
+from cucmlab.options import ALGORITHMS, Extra, LabOptions
+from cucmlab.ssh_server import new_host_key
 
 _USAGE = 2
 _IN_USE = 1

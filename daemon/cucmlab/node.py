@@ -14,8 +14,8 @@ from functools import partial
 import msgspec
 import trio
 
-from cucmd.lab.answers import LabMember
-from cucmd.lab.captures import (
+from cucmlab.answers import LabMember
+from cucmlab.captures import (
     FOLDER,
     LARGEST,
     LOCATION,
@@ -23,9 +23,9 @@ from cucmd.lab.captures import (
     LabCapture,
     Traffic,
 )
-from cucmd.lab.faults import FaultKind, FaultPlan
-from cucmd.lab.files import VirtualFile, blocks, files_of
-from cucmd.lab.options import LabOptions
+from cucmlab.faults import FaultKind, FaultPlan
+from cucmlab.files import VirtualFile, blocks, files_of
+from cucmlab.options import LabOptions
 
 _USED = 61.0
 _LONG_AGO = datetime.fromtimestamp(0, UTC)

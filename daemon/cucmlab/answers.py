@@ -14,10 +14,10 @@ from typing import TypeAlias
 
 import msgspec
 
-from cucmd.lab import texts
-from cucmd.lab.faults import FaultKind
-from cucmd.lab.files import ROOTS, VirtualFile, blocks
-from cucmd.lab.selection import Get, ListEntry, Unsuccessful
+from cucmlab import texts
+from cucmlab.faults import FaultKind
+from cucmlab.files import ROOTS, VirtualFile, blocks
+from cucmlab.selection import Get, ListEntry, Unsuccessful
 
 VERSION = "12.5.1.15900-66"
 _FOR_LOGS = 65694968  # KiB of the partition for logs that files can have

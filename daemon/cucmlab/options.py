@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Meta
 
-from cucmd.lab.faults import Fault
-from cucmd.lab.files import Shape
+from cucmlab.faults import Fault
+from cucmlab.files import Shape
 
 
 class Extra(StrEnum):

@@ -1,4 +1,4 @@
-"""`cucmd demo`: runs one job from start to end, with this package alone: lab, daemon, client.
+"""`cucmd demo`: runs one job from start to end, with what is installed alone: lab, daemon, client.
 
 It uses the same programs and the same kind of socket as a real collection, each in a process of its
 own. Everything that it makes is removed, however it ends.

@@ -17,10 +17,10 @@ from itertools import cycle, islice
 
 import msgspec
 
-from cucmd.lab import texts
-from cucmd.lab.faults import FaultKind
-from cucmd.lab.files import BLOCK, VirtualFile, in_blocks
-from cucmd.lab.selection import CommandRefused, Unsuccessful
+from cucmlab import texts
+from cucmlab.faults import FaultKind
+from cucmlab.files import BLOCK, VirtualFile, in_blocks
+from cucmlab.selection import CommandRefused, Unsuccessful
 
 LOCATION, FOLDER = "activelog", "platform/cli"
 HEADER = 24  # bytes of a capture without a packet (vos/NODES.md, section 6.5)

@@ -16,11 +16,11 @@ from typing import Any
 
 import asyncssh
 
-from cucmd.lab.console import NodeChannel
-from cucmd.lab.faults import FaultKind, Step
-from cucmd.lab.node import LabNode
-from cucmd.lab.options import ALGORITHMS, UNCOMMON_KEX
-from cucmd.lab.terminal import wait_forever
+from cucmlab.console import NodeChannel
+from cucmlab.faults import FaultKind, Step
+from cucmlab.node import LabNode
+from cucmlab.options import ALGORITHMS, UNCOMMON_KEX
+from cucmlab.terminal import wait_forever
 
 _log = logging.getLogger(__name__)
 _MOST_SESSIONS = 10

@@ -19,11 +19,11 @@ from typing import Protocol
 import asyncssh
 import msgspec
 
-from cucmd.lab.faults import Fault, FaultKind
-from cucmd.lab.files import BLOCK
-from cucmd.lab.node import LabNode
-from cucmd.lab.options import ALGORITHMS
-from cucmd.lab.terminal import wait_forever
+from cucmlab.faults import Fault, FaultKind
+from cucmlab.files import BLOCK
+from cucmlab.node import LabNode
+from cucmlab.options import ALGORITHMS
+from cucmlab.terminal import wait_forever
 
 _OUTSTANDING = 64  # as OpenSSH's sftp
 _GREETING_PATIENCE = 5.0  # seconds, for the receiver's first byte

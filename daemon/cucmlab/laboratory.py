@@ -16,12 +16,12 @@ import asyncssh
 import trio
 from msgspec.structs import asdict
 
-from cucmd.lab.answers import LabMember
-from cucmd.lab.faults import FaultKind, FaultPlan
-from cucmd.lab.node import AllCounters, LabCounters, LabNode
-from cucmd.lab.options import LabOptions
-from cucmd.lab.ssh_server import NodeServer, new_host_key
 from cucmd.ssh.bridge import on_asyncio
+from cucmlab.answers import LabMember
+from cucmlab.faults import FaultKind, FaultPlan
+from cucmlab.node import AllCounters, LabCounters, LabNode
+from cucmlab.options import LabOptions
+from cucmlab.ssh_server import NodeServer, new_host_key
 
 _BACKLOG = 128
 _CLOSING = 2.0

@@ -10,11 +10,11 @@ import itertools
 import re
 from collections.abc import Awaitable, Callable, Sequence
 
-from cucmd.lab import answers, support, texts
-from cucmd.lab.captures import CaptureArguments, LabCapture, parse_capture
-from cucmd.lab.faults import FaultKind, Step
-from cucmd.lab.get_dialogue import GetDialogue
-from cucmd.lab.selection import (
+from cucmlab import answers, support, texts
+from cucmlab.captures import CaptureArguments, LabCapture, parse_capture
+from cucmlab.faults import FaultKind, Step
+from cucmlab.get_dialogue import GetDialogue
+from cucmlab.selection import (
     CommandRefused,
     Get,
     Unsuccessful,
@@ -25,8 +25,8 @@ from cucmd.lab.selection import (
     select,
     select_one,
 )
-from cucmd.lab.session import BackToPrompt, LabSession
-from cucmd.lab.terminal import Echo, wait_forever
+from cucmlab.session import BackToPrompt, LabSession
+from cucmlab.terminal import Echo, wait_forever
 
 # Percent of the common partition in use from which no capture is begun: the low water mark, which
 # is 90 as a rule, less 5 (vos/NODES.md, section 6.5).

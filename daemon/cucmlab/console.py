@@ -12,11 +12,11 @@ from typing import Any
 
 import asyncssh
 
-from cucmd.lab import commands, texts
-from cucmd.lab.faults import FaultKind, Step
-from cucmd.lab.node import LabNode
-from cucmd.lab.session import Interrupted, LabSession
-from cucmd.lab.terminal import Echo, InputClosed, wait_forever
+from cucmlab import commands, texts
+from cucmlab.faults import FaultKind, Step
+from cucmlab.node import LabNode
+from cucmlab.session import Interrupted, LabSession
+from cucmlab.terminal import Echo, InputClosed, wait_forever
 
 # line of the greeting -> its share of the delay, as seen on 11.5 (vos/NODES.md, section 2)
 _PACE = {0: 0.08, 1: 0.63, 3: 0.19, 7: 0.10}

@@ -16,14 +16,14 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from cucmd.lab import texts
-from cucmd.lab.faults import FaultKind, Step
-from cucmd.lab.files import ROOTS, VirtualFile, stamped, tgz, without_last
-from cucmd.lab.options import Extra
-from cucmd.lab.push import InvalidDirectory, Push, PushedFile, PushFailed, PushTarget
-from cucmd.lab.selection import CommandRefused, Get, Unsuccessful, parse_get, select
-from cucmd.lab.session import BackToPrompt, LabSession
-from cucmd.lab.terminal import Echo
+from cucmlab import texts
+from cucmlab.faults import FaultKind, Step
+from cucmlab.files import ROOTS, VirtualFile, stamped, tgz, without_last
+from cucmlab.options import Extra
+from cucmlab.push import InvalidDirectory, Push, PushedFile, PushFailed, PushTarget
+from cucmlab.selection import CommandRefused, Get, Unsuccessful, parse_get, select
+from cucmlab.session import BackToPrompt, LabSession
+from cucmlab.terminal import Echo
 
 T = TypeVar("T")
 
