@@ -42,9 +42,8 @@ is made again with the same files.
 from __future__ import annotations
 
 import logging
-import mmap
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -63,6 +62,8 @@ DIRECTORY_GONE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 _MODE = 0o640
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+# Bytes that are read at once while the end of the last line is looked for.
+_PIECE = 64 * 1024
 
 
 class Filing:
@@ -136,10 +137,14 @@ class Filing:
 
 
 class Manifest:
-    """Writes the manifest of the job in `directory`. It takes one call at a time."""
+    """Writes the manifest of the job in `directory`. It takes one call at a time.
 
-    def __init__(self, directory: Path) -> None:
+    `read` reads the file, as `os.pread` does.
+    """
+
+    def __init__(self, directory: Path, read: Callable[[int, int, int], bytes] = os.pread) -> None:
         self._path = directory / "manifest.jsonl"
+        self._read = read
         self._exists = False
 
     async def append(self, files: Sequence[ReceivedFile]) -> None:
@@ -148,8 +153,32 @@ class Manifest:
         Raises `OSError`; then none of the files counts as appended.
         """
         if files or not self._exists:
-            await trio.to_thread.run_sync(_append, self._path, files)
+            await trio.to_thread.run_sync(self._append, files)
             self._exists = True
+
+    def _append(self, files: Sequence[ReceivedFile]) -> None:
+        with os.fdopen(os.open(self._path, _FLAGS, _MODE), "r+b") as file:
+            length = self._end_of_lines(file.fileno())
+            file.truncate(length)
+            file.seek(length)
+            file.writelines(map(_line, files))
+            file.flush()
+            os.fsync(file.fileno())
+        if length == 0:
+            sync_directory(self._path.parent)
+
+    def _end_of_lines(self, descriptor: int) -> int:
+        """Returns the number of bytes up to the end of the last line."""
+        # Not by mmap: where the disk cannot read a page of a mapped file, the kernel kills the
+        # process with SIGBUS. A read raises EIO, which fails one node.
+        end = os.fstat(descriptor).st_size
+        while end:
+            start = max(0, end - _PIECE)
+            found = self._read(descriptor, end - start, start).rfind(b"\n")
+            if found >= 0:
+                return start + found + 1
+            end = start
+        return 0
 
     async def write(self, pages: AsyncIterator[Sequence[ReceivedFile]]) -> None:
         """Replaces the file by one of all files of the job, which need not be in memory at once.
@@ -185,23 +214,3 @@ _encode = msgspec.json.Encoder().encode
 def _line(file: ReceivedFile) -> bytes:
     entry = _Entry(file.node, file.path, file.size, file.sha256, file.complete)
     return _encode(entry) + b"\n"
-
-
-def _append(path: Path, files: Sequence[ReceivedFile]) -> None:
-    with os.fdopen(os.open(path, _FLAGS, _MODE), "r+b") as file:
-        length = _end_of_lines(file.fileno())
-        file.truncate(length)
-        file.seek(length)
-        file.writelines(map(_line, files))
-        file.flush()
-        os.fsync(file.fileno())
-    if length == 0:
-        sync_directory(path.parent)
-
-
-def _end_of_lines(descriptor: int) -> int:
-    """Counts the bytes up to the end of the last line."""
-    if os.fstat(descriptor).st_size == 0:  # nothing can be mapped
-        return 0
-    with mmap.mmap(descriptor, 0, prot=mmap.PROT_READ) as content:
-        return content.rfind(b"\n") + 1

@@ -122,6 +122,24 @@ async def test_a_part_of_a_line_is_cut_off(tmp_path: Path) -> None:
     assert raw(tmp_path) == written(A, C)
 
 
+async def test_a_bad_sector_is_an_error(tmp_path: Path) -> None:
+    def bad_sector(descriptor: int, size: int, offset: int) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    await Manifest(tmp_path).append([A])
+    with pytest.raises(OSError, match=rf"Errno {errno.EIO}\b"):
+        await Manifest(tmp_path, bad_sector).append([B])
+    assert raw(tmp_path) == written(A)
+    await Manifest(tmp_path).append([B])
+    assert listed(tmp_path) == as_listed(A, B)
+
+
+async def test_a_long_part_of_a_line_is_cut_off(tmp_path: Path) -> None:
+    (tmp_path / "manifest.jsonl").write_bytes(written(A) + b"x" * 200_000)
+    await Manifest(tmp_path).append([B])
+    assert raw(tmp_path) == written(A, B)
+
+
 async def test_lines_that_were_not_synced_are_written_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
