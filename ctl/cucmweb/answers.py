@@ -107,7 +107,7 @@ async def send_archive(exchange: Exchange, operation: Operation) -> None:
         exchange.download() as daemon,
         daemon.upgraded(operation.method, encoded(asked), ExportReply) as (reply, stream),
     ):
-        name = f"cucmd-{reply.job_id}.{operation.form}"
+        name = f"{reply.name}.{operation.form}"
         headers = {"content_disposition": f'attachment; filename="{name}"'}
         if operation.form == "tar":
             headers["content_length"] = str(reply.length)

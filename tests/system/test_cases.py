@@ -139,6 +139,17 @@ def test_a_zip_has_everything(daemon: Daemon, job: Job, tmp_path: Path) -> None:
         subprocess.run([unzip, "-qt", path], check=True)
 
 
+def test_an_export_is_named_after_its_case(daemon: Daemon, job: Job, tmp_path: Path) -> None:
+    with daemon.client() as client:
+        client.label(job.job_id, {"case": "698123456"})
+    try:
+        assert exported(daemon, job, tmp_path) == "case-698123456.zip"
+        assert daemon.ctl("export", job.job_id, cwd=tmp_path).returncode == 2  # it is there
+    finally:
+        with daemon.client() as client:
+            client.label(job.job_id, {"case": ""})
+
+
 BEGINS = {"zip": b"PK", "tar": b"summary.txt", "tgz": b"\x1f\x8b"}
 
 

@@ -29,6 +29,8 @@ from cucmd.protocol.cases import VerifyReply
 # What a name ends with -> the format that it says; the first of each is added to a name without.
 SUFFIXES: dict[str, Format] = {".zip": "zip", ".tar": "tar", ".tgz": "tgz", ".tar.gz": "tgz"}
 FORMATS: tuple[Format, ...] = ("zip", "tar", "tgz", "dir")
+# Fields of the reply that say nothing of what was exported.
+_ONLY_FOR_US = frozenset({"length", "name"})
 # Seconds between two updates of the progress.
 _EVERY = 0.2
 
@@ -40,7 +42,7 @@ def _export_arguments(parser: VerbParser) -> None:
         "--output",
         metavar="FILE|DIR|-",
         action=Once,
-        help="where to; - is standard output (default: cucmd-JOB.zip here)",
+        help="where to; - is standard output (default: case-CASE.zip or cucmd-JOB.zip here)",
     )
     parser.add_argument(
         "--format",
@@ -100,7 +102,7 @@ def _made(
     if export is None:
         export = client.export(arguments.job, nodes=chosen, incomplete=incomplete, wrong=wrong)
     with export:
-        path = _path(arguments.output, export.reply.job_id, form)
+        path = _path(arguments.output, export.reply.name, form)
         try:
             _save(export, path, form, force=arguments.force)
         except Damaged as error:
@@ -165,11 +167,11 @@ def _suffix(form: Format) -> str:
     return next((end for end, one in SUFFIXES.items() if one == form), "")
 
 
-def _path(output: str | None, job: str, form: Format) -> Path | None:
+def _path(output: str | None, name: str, form: Format) -> Path | None:
     if output == "-":
         return None
     path = Path(output or ".")
-    return path / f"cucmd-{job}{_suffix(form)}" if path.is_dir() else path
+    return path / f"{name}{_suffix(form)}" if path.is_dir() else path
 
 
 def _is_special(path: Path) -> bool:
@@ -206,7 +208,9 @@ def _report(export: Export | OpenExport, path: Path | None, *, as_json: bool) ->
 
 def _fields(export: Export | OpenExport) -> dict[str, object]:
     reply = export.reply
-    return {name: getattr(reply, name) for name in reply.__struct_fields__ if name != "length"}
+    return {
+        name: getattr(reply, name) for name in reply.__struct_fields__ if name not in _ONLY_FOR_US
+    }
 
 
 class _ProgressLine:

@@ -31,6 +31,7 @@ from cucmd.cases.archive import Archive
 from cucmd.cases.coverage import Coverage
 from cucmd.cases.exported import OpenedFile
 from cucmd.cases.files import folder, is_gone, nodes_by_name, pages
+from cucmd.cases.names import export_name
 from cucmd.cases.output import (
     PrintedFile,
     follow_outputs,
@@ -198,6 +199,7 @@ class Cases:
                 measured = await archive.measure()
             reply = ExportReply(
                 job.job_id,
+                export_name(job),
                 measured.length,
                 measured.files,
                 measured.size,

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import re
 
+from cucmd.job.job import Job
+
 # The surrogates are bytes that are no UTF-8.
 _HARMFUL = r'[\x00-\x1f\x7f<>:"\\|?*\udc80-\udcff]|[. ]\Z|%(?=[0-9A-Fa-f]{2})'
 _DEVICE = r"\A[A-Za-z](?=(?i:{}) *(?:[.:]|\Z))".format(
@@ -31,6 +33,14 @@ def portable(name: str, *, alike: bool = False) -> str:
     """
     pattern = _ESCAPED_ALIKE if alike else _ESCAPED
     return "/".join(pattern.sub(_escape, part) for part in name.split("/"))
+
+
+def export_name(job: Job) -> str:
+    """Returns the name of an export of the job, without a suffix: that of its case, if it has the
+    label `case`, so that whoever gets the file knows what it belongs to.
+    """
+    case = re.sub("[^A-Za-z0-9._-]", "_", job.labels.get("case", ""))
+    return f"case-{case}" if case else f"cucmd-{job.job_id}"
 
 
 def _escape(found: re.Match[str]) -> str:

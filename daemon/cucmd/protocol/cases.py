@@ -84,6 +84,8 @@ class ExportRequest(Request, frozen=True):
     many are not. A file that is gone by then, or has another size, is left out, and the summary
     names it; so is each of wrong: a name in the archive, and what is wrong with it, for who has
     found that as the files passed. damaged is how many these are, and wrong has the first 20.
+    name is how a file that is made of it should be called, without a suffix: case-698123456 of a
+    job with the label case, else cucmd- and the id of the job.
     With descriptors no tar follows the reply. For each byte 0x01 that the client sends, once it has
     read all that came before, comes one batch: a reply with the parameters ExportedFiles, and with
     it as control data (SCM_RIGHTS) 64 descriptors at most. The last batch has no files. The client
@@ -104,6 +106,7 @@ class ExportRequest(Request, frozen=True):
 
 class ExportReply(Struct, frozen=True):
     job_id: str
+    name: str
     length: int
     files: int
     bytes: int

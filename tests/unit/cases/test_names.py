@@ -1,13 +1,17 @@
 """Names in an export, which every system can unpack, and which can be read back."""
 
 import re
+from datetime import UTC, datetime
 from urllib.parse import unquote_to_bytes
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.cases.names import portable
+from cucmd.cases.names import export_name, portable
+from cucmd.job.collect import Collect
+from cucmd.job.job import Job
+from cucmd.job.timeouts import Timeouts
 
 TRICKY = st.text(st.sampled_from("%4cCoOnNuUlL1.: /\\a\udcff²Aé\n"), max_size=12)
 DEVICES = re.compile(r"(?is)(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\..*)?")
@@ -49,3 +53,14 @@ def test_it_can_be_read_back_and_is_a_name_everywhere(name, alike):
     for part in made.split("/"):
         assert not part.endswith((".", " "))
         assert not DEVICES.fullmatch(part)
+
+
+@pytest.mark.parametrize(
+    ("case", "name"),
+    [(None, "cucmd-3f2a00112233"), ("698123456", "case-698123456"), ("../a b/ü", "case-.._a_b__")],
+)
+def test_an_export_has_the_case(case: str | None, name: str) -> None:
+    labels = {} if case is None else {"case": case}
+    now = datetime.now(UTC)
+    job = Job("3f2a00112233", now, Collect(()), Timeouts(), 1, (), labels=labels)
+    assert export_name(job) == name
