@@ -102,7 +102,6 @@ class Client(Calls):
     host_keys = _asked(methods.host_keys)
     add_host_key = _asked(methods.add_host_key)
     forget_host_key = _asked(methods.forget_host_key)
-    configuration = _asked(methods.configuration)
     reload = _asked(methods.reload)
 
     async def clusters(self, name: str | None = None) -> tuple[Cluster, ...]:

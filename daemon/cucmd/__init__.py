@@ -20,7 +20,6 @@ The map of the daemon. Imports nothing heavy, because `cucmctl` imports it too.
     vos/            PURE  the node's command line: bytes in, events out
     store/          SQLite: what survives a restart
     job/            PURE  job and node states, transitions, the outcome of a job
-    running.py      `cucmd check --running`; the one part that calls the client
     failure.py      PURE  what went wrong, and what to do about it
     node_name.py    PURE  how a node is named
     received_file.py  PURE  one received file, from the upload to the manifest

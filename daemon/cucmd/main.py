@@ -96,12 +96,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
     )
     _serve_arguments(commands.add_parser("serve", help="run the daemon in the foreground"))
     check = commands.add_parser("check", help="check the configuration and print it as used")
-    of_file_or_daemon = check.add_mutually_exclusive_group()
-    of_file_or_daemon.add_argument("--config", type=Path, metavar="FILE", help="the configuration")
-    of_file_or_daemon.add_argument(
-        "--running", action="store_true", help="ask the daemon, and compare it with its file"
-    )
-    check.add_argument("--socket", type=Path, metavar="PATH", help="of the daemon that is asked")
+    check.add_argument("--config", type=Path, metavar="FILE", help="the configuration")
     commands.add_parser("demo", help="three simulated nodes, a daemon and one job, on loopback")
     lab = commands.add_parser("lab", help="simulated nodes, faults included")
     if command == "lab":
@@ -132,30 +127,17 @@ def _serve(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    if args.socket and not args.running:
-        print("cucmd check: --socket: only with --running", file=sys.stderr)
-        return EXIT_USAGE
-    # Printed afterwards: an error of reading is none of standard output.
-    out, err = io.StringIO(), io.StringIO()
-    if args.running:
-        from cucmd.running import check_running  # noqa: PLC0415  only for this one
-
-        code = check_running(args.socket, out, err)
-    else:
-        code = _check_file(args.config, out, err)
-    with written():
-        print(err.getvalue(), end="", file=sys.stderr)
-        print(out.getvalue(), end="")
-    return code
-
-
-def _check_file(file: Path | None, out: io.StringIO, err: io.StringIO) -> int:
     from cucmd.config.check import check  # noqa: PLC0415  only for this one
     from cucmd.worker.confine import landlock  # noqa: PLC0415
 
-    code = check(file, os.environ, out, err)
+    # Printed afterwards, since an error of reading the file is none of standard output.
+    out, err = io.StringIO(), io.StringIO()
+    code = check(args.config, os.environ, out, err)
     if not landlock():
         print(NO_LANDLOCK, file=err)
+    with written():
+        print(err.getvalue(), end="", file=sys.stderr)
+        print(out.getvalue(), end="")
     return code
 
 

@@ -144,30 +144,17 @@ def test_a_reload_reads_the_configuration_again(host: Host, lab: Lab) -> None:
 
 
 def test_a_credential_that_came_after_the_start_needs_a_restart(host: Host) -> None:
-    def check() -> tuple[int, str]:
-        done = host.debian.run("/opt/cucmd/bin/cucmd", "check", "--running")
-        return done.returncode, done.stdout
-
     host.systemctl("start", "cucmd.service")
-    code, said = check()
-    assert (code, said.splitlines()[-1]) == (0, "# nothing differs"), said
     late = [f"/etc/credstore/cucmd.late.{kind}" for kind in ("username", "password")]
     try:
         for path in late:
             host.write(path, "Platform-Secret-2", 0o600)
-        code, said = check()
-        assert code == 1
-        differing = said.rpartition("\n\n")[2].splitlines()
-        assert any("'cucmd.late'" in line and "/etc/credstore" in line for line in differing)
         named = '[clusters.late]\nnodes = ["10.0.0.1"]\ncredential = "cucmd.late"\n'
         host.write("/etc/cucmd/cucmd.toml", CONFIG + named)
-        assert check()[0] == 78
         assert host.debian.run("systemctl", "reload", "cucmd.service").returncode != 0
         assert "interrupts 0 jobs" in host.show("StatusText")
         host.systemctl("restart", "cucmd.service")
-        code, said = check()
-        assert (code, said.splitlines()[-1]) == (0, "# nothing differs"), said
-        assert "'cucmd.late'" in said
+        host.systemctl("reload", "cucmd.service")
     finally:
         host.debian.run("rm", *late)
 

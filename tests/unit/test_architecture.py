@@ -47,8 +47,7 @@ COMMON = {
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "__main__": {"main"},
-    "main": {"config", "running", "service", "stdout", "worker"},
-    "running": {"config", "protocol"},
+    "main": {"config", "service", "stdout", "worker"},
     "stdout": set(),
     "service": {
         "api",
@@ -57,7 +56,6 @@ MAY_IMPORT: dict[str, set[str]] = {
         "jobs",
         "node",
         "plan",
-        "protocol",
         "receiver",
         "ssh",
         "store",
@@ -298,8 +296,7 @@ def test_the_client_on_trio_knows_what_is_beneath_the_blocking_one_and_nothing_a
 
 
 def test_only_the_client_on_trio_knows_itself() -> None:
-    files = [*files_of(DAEMON), *files_of(CLIENT)]
-    assert [file for file in files if "cucmtrio" in roots(file)] == []
+    assert [file for file in files_of(CLIENT) if "cucmtrio" in roots(file)] == []
 
 
 def test_only_the_command_line_loads_the_lab() -> None:
@@ -314,9 +311,9 @@ def test_the_lab_knows_little_of_the_daemon(file: Path) -> None:
         assert module.startswith(("cucmd.ssh.bridge", "cucmd.stdout", "cucmd.paths"))
 
 
-def test_one_file_of_the_daemon_knows_the_client() -> None:
-    found = [file for file in files_of(DAEMON) if "cucmctl" in roots(file)]
-    assert found == [DAEMON / "running.py"]
+def test_the_daemon_knows_no_client() -> None:
+    clients = {folder.name for folder in (CLIENT, TRIO_CLIENT, WEB)}
+    assert [file for file in files_of(DAEMON) if roots(file) & clients] == []
 
 
 def test_importing_the_client_loads_no_event_loop() -> None:

@@ -24,10 +24,6 @@ from cucmd.service.start_errors import EXIT_UNAVAILABLE
             "check --confg x",
             "cucmd check: unrecognized arguments: --confg x (see cucmd check --help)",
         ),
-        (
-            "check --running --config x",
-            "cucmd check: --config: not allowed with argument --running (see cucmd check --help)",
-        ),
         ("demo now", "cucmd demo: unrecognized arguments: now (see cucmd demo --help)"),
         ("--bogus", "cucmd serve: unrecognized arguments: --bogus (see cucmd serve --help)"),
         ("--sock x", "cucmd serve: unrecognized arguments: --sock x (see cucmd serve --help)"),
@@ -40,11 +36,6 @@ def test_usage_is_exit_2_and_names_the_help_that_helps(capsys, arguments, said):
         main(arguments.split())
     assert ended.value.code == 2
     assert capsys.readouterr() == ("", f"{said}\n")
-
-
-def test_a_check_of_a_file_asks_no_socket(capsys):
-    assert main(["check", "--socket", "x"]) == 2
-    assert "--running" in capsys.readouterr().err
 
 
 def test_what_keeps_a_command_from_starting_is_one_line_and_its_own_exit_code(monkeypatch, capsys):

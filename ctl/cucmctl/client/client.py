@@ -94,7 +94,6 @@ class Client(Calls):
     host_keys = asked(methods.host_keys)
     add_host_key = asked(methods.add_host_key)
     forget_host_key = asked(methods.forget_host_key)
-    configuration = asked(methods.configuration)
     reload = asked(methods.reload)
 
     def start_cluster(

@@ -341,14 +341,6 @@ def forget_host_key(node: str) -> MethodCall[knowledge.ForgetHostKeyReply]:
     return MethodCall("ForgetHostKey", request, knowledge.ForgetHostKeyReply, itself)
 
 
-def configuration() -> MethodCall[knowledge.ConfigurationReply]:
-    """Returns what the daemon runs with, and how its file differs from that now. For operators.
-
-    Raises `MethodNotFound` if the daemon is older.
-    """
-    return MethodCall("Configuration", {}, knowledge.ConfigurationReply, itself)
-
-
 def reload() -> MethodCall[knowledge.ReloadReply]:
     """Has the daemon read its configuration and the known host keys again.
 

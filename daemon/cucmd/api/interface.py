@@ -82,12 +82,6 @@ def jobs_interface(
         Method(
             "Credentials", known.CredentialsRequest, known.CredentialsReply, knowledge.credentials
         ),
-        Method(
-            "Configuration",
-            known.ConfigurationRequest,
-            known.ConfigurationReply,
-            knowledge.configuration,
-        ),
         Method("Reload", known.ReloadRequest, known.ReloadReply, knowledge.reload, effect=True),
     )
     return Interface(

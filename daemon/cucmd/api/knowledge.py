@@ -44,7 +44,6 @@ class CannotReload(Exception):
 # causes. Returns the names of the changed settings that only a restart applies. Raises
 # `CannotReload`, and then nothing has changed.
 Reload: TypeAlias = Callable[[Mapping[str, object]], Awaitable[tuple[str, ...]]]
-Describe: TypeAlias = Callable[[], Awaitable[wire.ConfigurationReply]]
 
 
 class Knowledge:
@@ -56,10 +55,8 @@ class Knowledge:
         config: Callable[[], Config],
         environ: Mapping[str, str],
         reload: Reload,
-        describe: Describe,
     ) -> None:
         self._store = store
-        self._describe = describe
         self._reload = reload
         self._config = config
         self._environ = environ
@@ -124,11 +121,6 @@ class Knowledge:
         return wire.CredentialsReply(
             tuple(_credential(name, config) for name in names if is_credential_name(name))
         )
-
-    async def configuration(
-        self, caller: Caller, request: wire.ConfigurationRequest
-    ) -> wire.ConfigurationReply:
-        return await self._describe()
 
     async def reload(self, caller: Caller, request: wire.ReloadRequest) -> wire.ReloadReply:
         try:

@@ -14,14 +14,12 @@ Every setting is checked here. Other parts use it without asking where it came f
     credentials.py  named credentials
     in_thread.py    files are read in a thread, with a deadline
     toml.py         PURE  the configuration as TOML
-    differences.py  PURE  how what runs differs from the file, and what a restart is needed for
     check.py        `cucmd check`
     errors.py       what can be wrong with a file, and with a request
 """
 
 from cucmd.config.check import check, unusable_credentials
 from cucmd.config.credentials import load_credential
-from cucmd.config.differences import differences, not_until_restart, running
 from cucmd.config.errors import (
     ConfigError,
     CredentialRefused,
@@ -40,7 +38,6 @@ from cucmd.config.model import (
     SshSettings,
 )
 from cucmd.config.profiles import Profile
-from cucmd.config.toml import document
 
 __all__ = [
     "ClusterSettings",
@@ -56,12 +53,8 @@ __all__ = [
     "UnknownCredential",
     "UnknownProfile",
     "check",
-    "differences",
-    "document",
     "load",
     "load_credential",
-    "not_until_restart",
-    "running",
     "unusable_credentials",
     "wrong_value",
 ]

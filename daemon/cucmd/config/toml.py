@@ -1,4 +1,4 @@
-"""PURE. Writes the configuration as tables of texts that can be compared, and as a file of these.
+"""PURE. Writes the configuration as a file.
 
 Each value is written as TOML. There is no secret in a configuration, and none here.
 """
@@ -46,11 +46,6 @@ def document(made: Tables) -> str:
     for path, keys in made.items():
         lines += [f"[{dotted(path)}]", *_assignments(keys), ""]
     return "\n".join(lines)
-
-
-def inline(keys: Mapping[str, str]) -> str:
-    """Writes a table as one value."""
-    return f"{{{', '.join(_assignments(keys))}}}"
 
 
 def dotted(path: Iterable[str]) -> str:

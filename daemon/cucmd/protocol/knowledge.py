@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
 
 from msgspec import Struct
 
@@ -143,38 +142,3 @@ class ReloadRequest(Request, frozen=True):
 
 class ReloadReply(Struct, frozen=True):
     after_restart: tuple[str, ...]
-
-
-class Difference(Struct, frozen=True):
-    """Names a setting that differs between what the daemon runs with and its file: the values as
-    TOML, absent where there is none. needs is what brings that of the file in.
-    """
-
-    name: str
-    needs: Literal["reload", "restart"]
-    running: str | None = None
-    file: str | None = None
-
-
-class ConfigurationRequest(Request, frozen=True):
-    """Show what the daemon runs with, and how its file differs from that now. It is read as for
-    Reload, and nothing is changed.
-    """
-
-
-class ConfigurationReply(Struct, frozen=True):
-    started_at: datetime
-    # As a file. The names of credentials are in it, and nothing secret.
-    configuration: str
-    # Which file was compared with it.
-    origin: str
-    differences: tuple[Difference, ...]
-    # The names of those that it has now.
-    credentials: tuple[str, ...]
-    # By systemd, when it started: one that came or changed later needs a restart.
-    credentials_by_systemd: bool
-    # What a restart interrupts: jobs, and of these the ones that cannot go on.
-    live: int
-    not_resumable: int
-    # Why a reload would be refused now. Where the file is not valid, differences are not known.
-    refused: str | None = None

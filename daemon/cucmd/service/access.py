@@ -51,8 +51,7 @@ RIGHTS: dict[str, Right] = {
     **dict.fromkeys(("Files", "Output", "Export", "Transcript"), Right.READ),
     **dict.fromkeys(("Start", "Retry", "Cancel", "Label", "Verify"), Right.OPERATE),
     **dict.fromkeys(("Stop", "Delete", "Prune"), Right.OPERATE),
-    **dict.fromkeys(("AddHostKey", "ForgetHostKey", "Reload"), Right.OPERATE),
-    **dict.fromkeys(("Credentials", "Configuration"), Right.OPERATE),
+    **dict.fromkeys(("AddHostKey", "ForgetHostKey", "Reload", "Credentials"), Right.OPERATE),
     # About the service itself, so that `varlinkctl info` works for the view group too.
     **dict.fromkeys(("GetInfo", "GetInterfaceDescription"), Right.VIEW),
 }

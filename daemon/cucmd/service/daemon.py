@@ -170,9 +170,7 @@ async def _daemon(
                     store.discoveries,
                 )
                 cases = Cases(supervisor, store, coverage, deletions, ports.readers.read_answer)
-                knowledge = Knowledge(
-                    store, lambda: in_force.config, environ, in_force.reload, in_force.describe
-                )
+                knowledge = Knowledge(store, lambda: in_force.config, environ, in_force.reload)
                 interface = jobs_interface(jobs, cases, keys, knowledge, in_force.as_whom)
                 async with (
                     _socket(in_force, interface, sockets, environ),

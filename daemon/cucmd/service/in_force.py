@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from contextlib import suppress
-from datetime import UTC, datetime
-from functools import partial
+from operator import attrgetter
 from pathlib import Path
 
 import msgspec
@@ -20,21 +18,14 @@ from cucmd.config import (
     ClusterSettings,
     Config,
     ConfigError,
-    differences,
-    document,
     load,
-    not_until_restart,
-    running,
     unusable_credentials,
 )
-from cucmd.config.credentials import credential_names, credentials_directory
 from cucmd.config.in_thread import ConfigThread, ReadTimeout
-from cucmd.config.rules import is_credential_name
 from cucmd.job.request import Request
 from cucmd.jobs.supervisor import Supervisor
 from cucmd.node_name import address
 from cucmd.plan.planner import Planner
-from cucmd.protocol import knowledge as wire
 from cucmd.service import systemd
 from cucmd.service.access import Access
 from cucmd.service.systemd import StatusLine
@@ -42,6 +33,20 @@ from cucmd.ssh.known_hosts import KnownHosts
 from cucmd.varlink import Caller, Method
 
 log = logging.getLogger(__name__)
+
+
+# The settings that are read only when the daemon starts.
+_AT_START = (
+    "daemon.socket",
+    "daemon.state_directory",
+    "receiver.listen",
+    "receiver.processes",
+    "limits.free_space_percent",
+    "limits.free_space_bytes",
+    "limits.connections_per_uid",
+    "limits.requests_per_uid",
+    "limits.watchers_per_uid",
+)
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -76,7 +81,6 @@ class InForce:
         self._known_hosts = known_hosts
         self._socket_is_given = socket_is_given
         self._at_start = config  # for settings that only a restart changes
-        self._started_at = datetime.now(UTC)
         self._reloading = trio.Lock()  # by SIGHUP or by a call
         self._thread = ConfigThread()
         self.status = StatusLine()
@@ -113,89 +117,41 @@ class InForce:
         async with self._reloading:
             systemd.notify(RELOADING=1)
             try:
-                waiting = await self._reload(extra)
+                config, access = await self._read_again()
+                self.apply(config, access, extra)
             except CannotReload as reason:
                 log.error("not reloaded: %s", reason, extra=extra)  # noqa: TRY400  no defect
                 self.status.show_reload(str(reason))
                 raise
             else:
                 self.status.show_reload()
-                return waiting
             finally:
                 systemd.notify(READY=1)
+            given = self._socket_is_given
+            waiting = not_until_restart(self._at_start, config, socket_is_given=given)
+            if waiting:
+                log.warning("not until a restart: %s", ", ".join(waiting), extra=extra)
+            log.info("configuration reloaded", extra=extra)
+            return waiting
 
-    async def _reload(self, extra: Mapping[str, object] | None) -> tuple[str, ...]:
-        config, access, refused = await self._read_again()
-        if refused is not None:
-            raise CannotReload(refused)
-        given = self._socket_is_given
-        look = partial(not_until_restart, self._at_start, config, socket_is_given=given)
-        waiting = await trio.to_thread.run_sync(look)
-        try:
-            await self._thread.read(self._known_hosts.load)
-        except OSError as error:
-            raise CannotReload(f"{error.filename}: {error.strerror}") from None
-        except ReadTimeout as error:
-            raise CannotReload(str(error)) from None
-        if waiting:
-            log.warning("not until a restart: %s", ", ".join(waiting), extra=extra)
-        self.apply(config, access, extra)
-        log.info("configuration reloaded", extra=extra)
-        return waiting
-
-    async def describe(self) -> wire.ConfigurationReply:
-        """Describes what runs, and what a reload or restart would make of the file as it is now."""
-        file: Config | None = None
-        try:
-            file, _, refused = await self._read_again()
-        except CannotReload as reason:
-            refused = str(reason)
-        now = self.config
-        configuration, differing = await trio.to_thread.run_sync(self._compared, now, file)
-        directory = credentials_directory(now.credentials.directory, self._environ)
-        credentials: tuple[str, ...] = ()
-        if directory is not None:
-            with suppress(OSError, ReadTimeout):
-                credentials = await self._thread.read(partial(credential_names, directory))
-        by_systemd = now.credentials.directory is None and (
-            self._socket_is_given or credentials_directory(None, self._environ) is not None
-        )
-        live, not_resumable = self._interrupted_by_a_stop()
-        return wire.ConfigurationReply(
-            started_at=self._started_at,
-            configuration=configuration,
-            origin=(file or now).origin,
-            differences=differing,
-            credentials=tuple(filter(is_credential_name, credentials)),
-            credentials_by_systemd=by_systemd,
-            live=live,
-            not_resumable=not_resumable,
-            refused=refused,
-        )
-
-    def _compared(
-        self, now: Config, file: Config | None
-    ) -> tuple[str, tuple[wire.Difference, ...]]:
-        """Returns what runs, and how the file differs if it can be read."""
-        start, given = self._at_start, self._socket_is_given
-        differing = differences(start, now, file, socket_is_given=given) if file else ()
-        return document(running(start, now)), tuple(wire.Difference(*one) for one in differing)
-
-    async def _read_again(self) -> tuple[Config, Access, str | None]:
-        """Reads the file, and returns its configuration, the access by it, and why a reload refuses
-        it nevertheless. Raises `CannotReload` if it cannot be read.
-        """
+    async def _read_again(self) -> tuple[Config, Access]:
+        """Reads the configuration and known_hosts. Raises `CannotReload`; nothing changes then."""
         try:
             config, access, unusable = await self._thread.read(self._read)
+            if not unusable:
+                await self._thread.read(self._known_hosts.load)
         except ConfigError as error:
             raise CannotReload(error.in_one_line()) from None
         except ReadTimeout as error:
             raise CannotReload(str(error)) from None
+        except OSError as error:
+            raise CannotReload(f"{error.filename}: {error.strerror}") from None
         except Exception:  # a defect in reading a file must not end the jobs that run
             log.exception("a defect in reading the configuration")
             raise CannotReload("a defect; the log has the details") from None
-        refused = "; ".join(unusable) + self._of_systemd(config) if unusable else None
-        return config, access, refused
+        if unusable:
+            raise CannotReload("; ".join(unusable) + self._of_systemd(config))
+        return config, access
 
     def _read(self) -> tuple[Config, Access, list[str]]:
         config = self._options.load(self._environ)
@@ -205,14 +161,32 @@ class InForce:
         """Ends a message with what to do about a credential that has come since the start."""
         if config.credentials.directory is not None:
             return ""
-        live, not_resumable = self._interrupted_by_a_stop()
-        jobs = "1 job" if live == 1 else f"{live} jobs"
+        unfinished = self._supervisor.unfinished
+        jobs = "1 job" if len(unfinished) == 1 else f"{len(unfinished)} jobs"
+        lost = sum(not job.goes_on for job in unfinished)
         return (
-            "; systemd gives a service its credentials when it starts, so that a new one needs a "
-            f"restart: it interrupts {jobs}, and {not_resumable} cannot go on"
+            "; systemd gives a service its credentials when it starts, so a new one needs a "
+            f"restart, which interrupts {jobs}, and {lost} cannot go on"
         )
 
-    def _interrupted_by_a_stop(self) -> tuple[int, int]:
-        """Returns how many jobs these are, and with how many of them no next start can go on."""
-        jobs = self._supervisor.unfinished
-        return len(jobs), sum(not job.goes_on for job in jobs)
+
+def not_until_restart(
+    at_start: Config, now: Config, *, socket_is_given: bool = False
+) -> tuple[str, ...]:
+    """Names the settings of `now` that only a restart applies.
+
+    at_start         the configuration that the daemon read when it started
+    socket_is_given  systemd has made the socket, and a restart does not change its groups
+    """
+    names = [name for name in _AT_START if attrgetter(name)(at_start) != attrgetter(name)(now)]
+    if at_start.receiver_is_legacy != now.receiver_is_legacy:
+        names.append("legacy_algorithms of the receiver")
+    if not socket_is_given:
+        # The members of other groups are accepted after a reload, but the socket's file still
+        # has the old groups.
+        names += (
+            f"access.{group} of the socket"
+            for group in ("operate_group", "view_group")
+            if getattr(at_start.access, group) != getattr(now.access, group)
+        )
+    return tuple(names)

@@ -1,0 +1,46 @@
+"""Which changed settings need a restart."""
+
+import pytest
+
+from cucmd.config import load
+from cucmd.service.in_force import not_until_restart
+
+
+@pytest.fixture
+def loaded(tmp_path):
+    """Makes the configuration of a text."""
+
+    def _loaded(text=""):
+        path = tmp_path / "cucmd.toml"
+        path.write_text(text)
+        return load(path, {})
+
+    return _loaded
+
+
+@pytest.mark.parametrize(
+    ("text", "waiting"),
+    [
+        ("", ()),
+        ('[receiver]\nlisten = "127.0.0.1:2222"', ("receiver.listen",)),
+        # jobs are planned with the configuration as it is when they start
+        ('[receiver]\nadvertise = "192.0.2.5"', ()),
+        ('[daemon]\nstate_directory = "/x"', ("daemon.state_directory",)),
+        ("[retention]\ndays = 3", ()),
+        ("[limits]\njobs = 3\nwatchers_per_uid = 3", ("limits.watchers_per_uid",)),
+        ("[access]\noperate_group = 'phones'", ("access.operate_group of the socket",)),
+        ("[access]\noperate_group = ''", ("access.operate_group of the socket",)),
+        ("[access]\nview_group = 'phones'", ("access.view_group of the socket",)),
+        ("[access]\nmay_speak_for = ['0']", ()),
+        ("[ssh]\nlegacy_algorithms = true", ("legacy_algorithms of the receiver",)),
+    ],
+)
+def test_some_settings_need_a_restart(loaded, text, waiting):
+    assert not_until_restart(loaded(), loaded(text)) == waiting
+
+
+def test_systemd_decides_on_its_sockets_groups(loaded):
+    groups = "[access]\noperate_group = 'phones'\nview_group = 'faxes'\n"
+    later = loaded(f"{groups}[receiver]\nlisten = '127.0.0.1:2222'")
+    waiting = not_until_restart(loaded(), later, socket_is_given=True)
+    assert waiting == ("receiver.listen",)
