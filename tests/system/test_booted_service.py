@@ -5,19 +5,16 @@ lab on this machine's loopback, which is the container's too.
 """
 
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
 
 from cucmctl import Client
 from cucmd.job.asked import Collection, Login
-from cucmd.protocol.jobs import Job, Node
+from cucmd.protocol.jobs import Job
 from rig import reaching_daemon
 from rig.daemon import CONFIG
 from rig.debian import CannotRun, booted
@@ -25,7 +22,6 @@ from rig.inspection import check_files
 from rig.installed import Host, install
 from rig.jobs import SDL, start, statuses, until
 from rig.lab import Lab, running_lab
-from rig.pages import ROOT
 from rig.quiet import wait_until
 
 # The first one installs a Debian, where no run before has left it.
@@ -34,10 +30,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 PASSWORD = "Platform-Secret-1"
 SLOW = 15_000  # bytes a second: a file of FILE bytes takes some seconds
 FILE = 60_000
-SLOWEST = 2_000  # takes longer than the installation of a version, also on a busy machine
 CREDENTIAL = "cucmd.lab"
-# The last commit of version 0.1.0, from which an upgrade is tried.
-VERSION_BEFORE = "aeca7dc9ca09a489e99483c247f85cdfa3e810ea"
 
 
 @pytest.fixture(scope="module")
@@ -47,41 +40,19 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`/srv/before`: the wheel of the version before, if a test asks for it."""
-    return tmp_path_factory.mktemp("before")
-
-
-@pytest.fixture(scope="module")
-def wheel_before(before: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Returns its path in the container. Skips the test where the checkout has no history."""
-    source = tmp_path_factory.mktemp("source")
-    archive = ["git", "-C", str(ROOT), "archive", VERSION_BEFORE]
-    packed = subprocess.run(archive, capture_output=True, check=False)
-    if packed.returncode != 0:
-        pytest.skip("needs the history of the project, for the version before")
-    subprocess.run(["tar", "-x", "-C", str(source)], input=packed.stdout, check=True)
-    pip = [sys.executable, "-m", "pip", "--quiet", "wheel", "--no-deps"]
-    subprocess.run([*pip, f"--wheel-dir={before}", str(source)], check=True, timeout=300)
-    (wheel,) = before.iterdir()
-    return Path("/srv/before") / wheel.name
-
-
-@pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     """The last three of five nodes are slow."""
-    rates = {3: SLOW, 4: SLOW, 5: SLOWEST}
-    slow = [word for node in rates for word in ("--fault", f"{node}=trickle@{rates[node]}")]
+    slow = [word for node in (3, 4, 5) for word in ("--fault", f"{node}=trickle@{SLOW}")]
     size = ("--files", "1", "--size", str(FILE))
     with running_lab(5, "--password", PASSWORD, *size, *slow) as lab:
         yield lab
 
 
 @pytest.fixture(scope="module")
-def installed(wheels: Path, before: Path, lab: Lab) -> Iterator[Host]:
+def installed(wheels: Path, lab: Lab) -> Iterator[Host]:
     with ExitStack() as stack:
         try:
-            debian = stack.enter_context(booted({wheels: "/srv/wheels", before: "/srv/before"}))
+            debian = stack.enter_context(booted({wheels: "/srv/wheels"}))
             host = install(debian, wheels)
         except CannotRun as reason:
             pytest.skip(str(reason))
@@ -224,55 +195,6 @@ def test_a_killed_daemon_is_started_again_and_its_jobs_go_on(host: Host, lab: La
     assert statuses(resumed) == ["succeeded", "succeeded"]
     assert [node.attempt for node in resumed.nodes] == [1, 2]
     check_files(host.debian.path(resumed.directory))
-
-
-@pytest.fixture
-def upgrade(host: Host, wheels: Path, wheel_before: Path) -> Iterator[Callable[[], None]]:
-    """The version before, installed, with a state directory of its own; called, today's again."""
-    (wheel,) = wheels.glob("cucmd-*.whl")
-    pip = ("/opt/cucmd/bin/pip", "install", "--quiet", "--no-index", "--no-deps")
-
-    def install_today() -> None:
-        host.debian.must(*pip, "--force-reinstall", f"/srv/wheels/{wheel.name}")
-
-    # It refuses the database of a later version.
-    host.debian.run("find", "/var/lib/private/cucmd", "-mindepth", "1", "-delete")
-    host.debian.must(*pip, "--force-reinstall", str(wheel_before))
-    yield install_today
-    install_today()
-
-
-def test_a_running_job_goes_on_after_an_upgrade(
-    host: Host, lab: Lab, upgrade: Callable[[], None]
-) -> None:
-    host.systemctl("start", "cucmd.service")
-    with host.client() as client:
-        done = client.wait(start_with_credential(client, lab.nodes[:1]).job_id, timeout=60)
-        at_work = start_with_credential(client, [lab.nodes[1], lab.nodes[4]])
-        until(client, at_work.job_id, in_transfer)
-        wait_until(lambda: statuses(client.status(at_work.job_id))[0] == "succeeded")
-    assert host.debian.path(f"{done.directory}/manifest.json").exists()
-
-    upgrade()
-    host.systemctl("restart", "cucmd.service")
-    with host.client() as client:
-        resumed = client.wait(at_work.job_id, timeout=120)
-        assert as_said_before(client.status(done.job_id), done) == done
-    assert statuses(resumed) == ["succeeded", "succeeded"]
-    assert [node.attempt for node in resumed.nodes] == [1, 2]
-    check_files(host.debian.path(resumed.directory))
-    assert not host.debian.path(f"{resumed.directory}/manifest.json").exists()
-
-
-def as_said_before(job: Job, before: Job) -> Job:
-    """Leaves out the fields that the version before did not know."""
-    pairs = zip(job.nodes, before.nodes, strict=True)
-    nodes = tuple(replace(one, **unknown_to(known)) for one, known in pairs)
-    return replace(job, **{**unknown_to(before), "nodes": nodes})
-
-
-def unknown_to(before: Job | Node) -> dict[str, None]:
-    return {name: None for name in before.__struct_fields__ if getattr(before, name) is None}
 
 
 def test_the_groups_decide_who_may_do_what(host: Host, lab: Lab) -> None:

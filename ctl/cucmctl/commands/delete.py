@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import TextIO
@@ -24,7 +24,7 @@ from cucmctl.cli.options import (
     whole_number,
 )
 from cucmctl.client.client import Client
-from cucmctl.client.errors import ClientError, StorageFailed
+from cucmctl.client.errors import ClientError
 from cucmctl.text import job_list, render
 from cucmctl.text.kind import text_of
 from cucmd.protocol.cases import PruneReply
@@ -50,20 +50,10 @@ def _delete(arguments: argparse.Namespace) -> int:
     _check_yes(arguments)
     with Client(arguments.socket) as client:
         # All are looked for first: with a wrong name among them nothing is deleted.
-        found = dict(_found(client, name) for name in arguments.jobs)
-        if not arguments.yes and not _agreed(found, files_only=arguments.files):
+        found = {job.job_id: job for job in map(client.status, arguments.jobs)}
+        if not arguments.yes and not _agreed(list(found.values()), files_only=arguments.files):
             return _nothing_deleted()
         return _delete_each(client, list(found), arguments)
-
-
-def _found(client: Client, name: str) -> tuple[str, Job | None]:
-    """Finds the id and the job; the name and None, if its record is damaged: it can be deleted."""
-    try:
-        job = client.status(name)
-    except StorageFailed as error:
-        printer.note(f"job {name} cannot be read: {error.parameters.reason}")
-        return name, None
-    return job.job_id, job
 
 
 def _delete_each(client: Client, ids: Sequence[str], arguments: argparse.Namespace) -> int:
@@ -82,13 +72,11 @@ def _delete_each(client: Client, ids: Sequence[str], arguments: argparse.Namespa
     return code
 
 
-def _agreed(jobs: Mapping[str, Job | None], *, files_only: bool) -> bool:
+def _agreed(jobs: Sequence[Job], *, files_only: bool) -> bool:
     what = "the files of" if files_only else "with all files"
-    for name, job in jobs.items():
-        line = f"  {name}  its record is damaged"
-        if job is not None:
-            does = f"{job.kind or 'collect'} {text_of(job).what(job)}".rstrip()
-            line = f"  {name}  {job.status}  {render.local(job.created_at)}  {does}"
+    for job in jobs:
+        does = f"{job.kind or 'collect'} {text_of(job).what(job)}".rstrip()
+        line = f"  {job.job_id}  {job.status}  {render.local(job.created_at)}  {does}"
         printer.line(printer.visible(line), sys.stderr)
     number = render.counting(len(jobs), "job")
     return _says_yes(f"delete {what} {number}" if files_only else f"delete {number} {what}")

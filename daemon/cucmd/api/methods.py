@@ -239,7 +239,7 @@ def _cancel_message(job: Job, *, changed: bool) -> str:
         return f"job {job.job_id} is {job.status}: {count} of {_nodes(count)} cancelled"
     if job.cancelled:
         return f"job {job.job_id} was cancelled before: it is {job.status}"
-    if not job.ended:  # its row is damaged; the log of the start says so
+    if not job.ended:  # a restart could not take it up; the log of the start says why
         return f"job {job.job_id} is {job.status}, but nothing runs that could be cancelled"
     return f"job {job.job_id} had already finished: it is {job.status}; nothing changed"
 

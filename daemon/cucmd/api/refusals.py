@@ -69,9 +69,7 @@ def refusals(caller: Caller | None = None) -> Iterator[None]:
     except jobs.Draining:
         raise error(wire_errors.ShuttingDown()) from None
     except (StoreFailed, ReadTimeout) as e:
-        damaged = isinstance(e, StoreFailed) and e.damaged_row
-        what = "the job's record is damaged, and it can only be deleted: " if damaged else ""
-        raise error(wire_errors.StorageFailed(f"{what}{e}")) from None
+        raise error(wire_errors.StorageFailed(str(e))) from None
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from msgspec.structs import asdict, replace
+from msgspec.structs import asdict
 
 from cucmd.cases.documents import moment, shown
 from cucmd.cases.exported import OpenedFile, TarEntry
@@ -89,13 +89,10 @@ def _state(
 
 def summary_to_wire(job: Job | JobRow) -> wire.JobSummary:
     fields = asdict(summarise(job) if isinstance(job, Job) else job)
-    detail: Job | None = fields.pop("job")
-    summary = wire.JobSummary(**fields)
-    if detail is None:  # its row is damaged
-        return summary
+    detail: Job = fields.pop("job")
     shown = detail.work.shown()
-    return replace(
-        summary,
+    return wire.JobSummary(
+        **fields,
         started_at=detail.started_at,
         owner=detail.uid,
         targets=detail.targets[:MOST_TARGETS] or None,

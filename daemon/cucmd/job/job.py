@@ -5,7 +5,6 @@ A job ends when its last node settles, in the same transition.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from enum import IntEnum, StrEnum
 from itertools import compress, count
@@ -262,16 +261,6 @@ class Job(msgspec.Struct, frozen=True):
         if not isinstance(self.state, JobEnded):
             raise ImpossibleTransition(f"job {self.job_id} has not ended")
         return msgspec.structs.replace(self, state=msgspec.structs.replace(self.state, end=end))
-
-    def revised(self, before: Job, changed: Sequence[int] | None = None) -> Job:
-        """Gives the next revision after `before` to the job and to the nodes that differ.
-
-        changed: their positions, where they are known; to look for them takes longer than all else.
-        """
-        revision, nodes = before.revision + 1, list(self.nodes)
-        for position in self.changed_since(before) if changed is None else changed:
-            nodes[position] = msgspec.structs.replace(nodes[position], revision=revision)
-        return msgspec.structs.replace(self, nodes=tuple(nodes), revision=revision)
 
     def changed_since(self, before: Job) -> list[int]:
         """Finds the positions of the nodes that are not the same objects as in `before`."""

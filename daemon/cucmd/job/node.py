@@ -84,9 +84,9 @@ else:
 class Node(msgspec.Struct, Generic[R], frozen=True):
     """Holds one node of one job. `node` is its name in the request: a host, or host:port.
 
-    `marked`: its folder is (`node_name.folder_of`). Older versions marked none.
-    `revision`, `retries`: those of its job when the state of this node changed last, and when it
-    was queued last. `attempts_before`: how many attempts it had had by then.
+    `marked`: its folder is, so that it is no other one's (`node_name.folder_of`).
+    `retries`: that of its job when it was queued last. `attempts_before`: how many attempts it had
+    had by then.
     `zone`, `clock_ahead`: its time zone by name, and seconds by which its clock is ahead of ours.
     `coverage`: what its files cover of the window (cases/coverage.py), in words. None: not looked
     at. `gaps`: what they do not. `extent`: from when to when.
@@ -107,7 +107,6 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
     files_received: int = 0
     bytes_received: int = 0
     marked: bool = False
-    revision: int = 0
     retries: int = 0
     zone: str | None = None
     clock_ahead: float = 0.0
@@ -153,7 +152,6 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
             marked=self.marked,
             named_by=self.named_by,
             retries=retries,
-            revision=self.revision,
             attempts_before=self.attempt,
             may_run=self.left_running(given_up=True),
         )

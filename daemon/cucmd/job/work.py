@@ -38,8 +38,6 @@ from cucmd.job.run import Run
 # field that comes later has a default. In this order their types stand in the interface.
 Work: TypeAlias = Discover | Collect | DryRun | Run | Check | Capture | HealthCheck | Follow
 KINDS: tuple[type[Kind], ...] = get_args(Work)
-# Told of a job whose record cannot be read: every client knows a collection, also one of 0.1.0.
-UNKNOWN_WORK: Work = Collect(())
 
 
 def kind_of(work: Kind | type[Kind]) -> str:

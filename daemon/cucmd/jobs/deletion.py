@@ -23,19 +23,15 @@ from msgspec.structs import replace
 from cucmd.cases import retention
 from cucmd.cases.files import Stopped, remove_directory
 from cucmd.config import Retention
-from cucmd.job.job import End, Job, JobEnded, Outcome
-from cucmd.job.timeouts import Timeouts
-from cucmd.job.work import UNKNOWN_WORK
+from cucmd.job.job import End, Job
 from cucmd.jobs.errors import Busy, Draining, UnknownJob
 from cucmd.jobs.supervisor import Supervisor
-from cucmd.store import BegunDeletion, ClosedJob, JobRow, Store, StoreFailed, summarise
+from cucmd.store import ClosedJob, JobRow, Store, StoreFailed, summarise
 
 log = logging.getLogger(__name__)
 
 
 EVERY = 3600.0  # seconds between two looks at what `[retention]` lets stay
-# When a job was created whose row does not tell.
-_UNKNOWN_TIME = datetime.fromtimestamp(0, UTC)
 
 
 class Deleted(NamedTuple):
@@ -67,45 +63,18 @@ class Deletions:
     async def delete(self, prefix: str, *, record: bool) -> Deleted:
         """Deletes what a job has collected, and with `record` the job.
 
-        One whose rows are damaged, too: it runs no more, and nothing else can be done with it.
         Raises `UnknownJob`, `AmbiguousJob`, `Busy`, `Draining`, `StoreFailed`, `OSError`.
         """
-        job_id = await self._supervisor.find_id(prefix)
-        try:
-            return await self._delete(job_id, record=record)
-        except StoreFailed as error:
-            if not error.damaged_row:
-                raise
-        return await self._delete_damaged(job_id, record=record)
-
-    async def _delete_damaged(self, job_id: str, *, record: bool) -> Deleted:
-        """Deletes the job, and returns what is left of it, as far as it can be read."""
-        with self._supervisor.holds.changing(job_id):
-            row = await self._row_of_damaged(job_id)
-            if self._stopped.is_set():
-                raise Draining
-            with trio.CancelScope(shield=True):
-                begun = await self._store.begin_deletion(job_id, record=record, damaged=True)
-                await self._remove(job_id, self._tell_begun(_for_watchers(row), begun))
-            return Deleted(row, begun.bytes)
-
-    async def _row_of_damaged(self, job_id: str) -> JobRow:
-        try:
-            row = await self._store.row(job_id)
-        except StoreFailed as error:
-            if not error.damaged_row:
-                raise
-            row = None
-        return row or JobRow(job_id, "failed", _UNKNOWN_TIME, None, 0, 0, 0, 0, 0, None, None)
+        return await self._delete(await self._supervisor.find_id(prefix), record=record)
 
     async def meant(self, which: retention.Prune) -> list[Deleted]:
         """Returns what `prune` would delete now, newest first. Raises `StoreFailed`."""
-        found: list[Deleted] = []
-        for one in await self._meant(which):
-            with suppress(StoreFailed):  # its row is damaged, so that it cannot be deleted either
-                job = await self._store.load(one.job_id)
-                found += [] if job is None else [Deleted(summarise(job), one.bytes)]
-        return found
+        meant = await self._meant(which)
+        return [
+            Deleted(summarise(job), one.bytes)
+            for one in meant
+            if (job := await self._store.load(one.job_id)) is not None
+        ]
 
     async def _meant(self, which: retention.Prune) -> list[ClosedJob]:
         jobs, now = await self._store.closed_jobs(), datetime.now(UTC)
@@ -138,14 +107,8 @@ class Deletions:
             for job_id in await self._store.begun_deletions():
                 changing = self._supervisor.holds.changing(job_id)
                 with suppress(Busy), changing, _logged(f"job {job_id}: it is not deleted yet"):
-                    await self._remove(job_id, await self._as_far_as_readable(job_id))
+                    await self._remove(job_id, await self._store.load(job_id))
                     log.info("job %s: its deletion is finished", job_id)
-
-    async def _as_far_as_readable(self, job_id: str) -> Job:
-        with suppress(StoreFailed):
-            if (job := await self._store.load(job_id)) is not None and job.ended:
-                return job
-        return _for_watchers(await self._row_of_damaged(job_id))
 
     async def _delete_all(self, jobs: Iterable[ClosedJob], why: str) -> list[Deleted]:
         """Deletes all that it can, and raises the first error at last.
@@ -182,28 +145,23 @@ class Deletions:
             self._supervisor.on_changing(job_id)
             with trio.CancelScope(shield=True):
                 begun = await self._store.begin_deletion(job_id, record=record)
-                await self._remove(job_id, self._tell_begun(job, begun))
+                if begun.job is not None:
+                    self._store.tell(begun.job)
+                await self._remove(job_id, begun.job or job)
             return Deleted(job, begun.bytes)
 
-    def _tell_begun(self, job: Job, begun: BegunDeletion) -> Job:
-        """Gives the job as watchers know it then. `job`: as it was, or what can be read of it."""
-        if begun.revision is None:
-            return job
-        job = begun.job or replace(job.at_end(End.FILES_DELETED), revision=begun.revision)
-        self._store.tell(job)
-        return job
-
-    async def _remove(self, job_id: str, job: Job) -> None:
-        """Removes the files of a marked job, and its record if marked so. `job`: for watchers."""
+    async def _remove(self, job_id: str, job: Job | None) -> None:
+        """Removes the files of a marked job, and its record if marked so. `job`: for watchers;
+        None: its row cannot be read.
+        """
         remove = partial(remove_directory, self._supervisor.directory(job_id), self._stopped)
         with trio.CancelScope(shield=True):
             try:
                 await trio.to_thread.run_sync(remove, limiter=self._one)
             except Stopped:
                 raise Draining from None
-            gone = await self._store.end_deletion(job_id)
-        if gone:
-            revision = max(gone, job.revision + 1)  # a damaged row has not kept that of the begin
+            revision = await self._store.end_deletion(job_id)
+        if revision and job is not None:
             self._store.tell(replace(job.at_end(End.DELETED), revision=revision))
 
 
@@ -240,17 +198,6 @@ def _is_as_listed(job: Job, listed: ClosedJob) -> bool:
         and job.completed_at == listed.completed_at
         and not (listed.bytes and job.files_deleted)
     )
-
-
-def _for_watchers(row: JobRow) -> Job:
-    """Returns what can be read of a job whose rows are damaged, without nodes. It runs no more."""
-    completed = row.completed_at or row.created_at
-    known = {one.value: one for one in Outcome}
-    ended = JobEnded(None, completed, known.get(row.status, Outcome.FAILED), End.CLOSED)
-    if row.job is None:
-        return Job(row.job_id, row.created_at, UNKNOWN_WORK, Timeouts(), 1, (), ended)
-    state = row.job.at_end(End.CLOSED).state if row.job.ended else ended
-    return replace(row.job, job_id=row.job_id, nodes=(), state=state)
 
 
 @contextmanager

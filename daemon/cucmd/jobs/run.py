@@ -287,11 +287,10 @@ class JobRun:
 
     # State
 
-    def _change(self, job: Job, changed: Sequence[int] | None = None) -> None:
-        """Revises the job. changed: the positions of nodes that differ, where they are known."""
+    def _change(self, job: Job) -> None:
         if job.ended and not self.job.ended:
             self.ended_at = self._services.store.clock()
-        self.job = job.revised(self.job, changed)
+        self.job = replace(job, revision=self.job.revision + 1)
         self.recorder.changed(self.job)
 
     def change_node(
@@ -300,7 +299,7 @@ class JobRun:
         """Applies a transition, unless the node has ended; with `late` what is none, also then."""
         node = self.job.nodes[position]
         if late or not node.settled:
-            self._change(self.job.replace_node(position, change(node), _now()), [position])
+            self._change(self.job.replace_node(position, change(node), _now()))
 
     def _end_node(self, position: int, ending: Notes | Failure) -> None:
         if isinstance(ending, Failure):

@@ -357,7 +357,7 @@ class Supervisor:
                 run.end_all(INTERRUPTED)
             else:
                 run.resume()
-        except BaseException:  # of a state that is damaged
+        except BaseException:
             self._live.pop(job.job_id).over.set()
             raise
         log.info("job %s: %s after a restart", job.job_id, run.job.status)

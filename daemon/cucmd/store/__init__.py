@@ -9,13 +9,14 @@ A write that was answered is on the disk, and survives a crash and a power cut.
     nodes.py      the SQL of what is known of nodes, whatever becomes of their jobs
     deletions.py  the SQL of jobs that are deleted, and of the count of seconds
     rows.py       PURE  jobs to rows and back
-    database.py   the file: locked, made, checked, moved aside when damaged, migrated
-    schema.py     the tables of each version
+    unreadable.py rows that cannot be decoded: logged and left out
+    database.py   the file: locked, made, checked, moved aside when damaged
+    schema.py     the tables, and their version
     errors.py     the exceptions
 """
 
 from cucmd.store.deletions import BegunDeletion
-from cucmd.store.errors import StateInUse, StoreError, StoreFailed, StoreTooNew
+from cucmd.store.errors import StateInUse, StoreError, StoreFailed, WrongVersion
 from cucmd.store.nodes import StoredDiscovery
 from cucmd.store.rows import EVERY_JOB, ClosedJob, JobFilter, JobRow, StartKey, summarise
 from cucmd.store.store import Store, open_store
@@ -31,8 +32,8 @@ __all__ = [
     "Store",
     "StoreError",
     "StoreFailed",
-    "StoreTooNew",
     "StoredDiscovery",
+    "WrongVersion",
     "open_store",
     "summarise",
 ]

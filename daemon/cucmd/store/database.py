@@ -17,15 +17,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from cucmd.durable import sync_directory
-from cucmd.store.errors import StateInUse, StoreFailed, StoreTooNew
-from cucmd.store.schema import (
-    APPLICATION_ID,
-    NEWEST,
-    UPGRADES,
-    migrate,
-    version_of,
-    wrong_schema,
-)
+from cucmd.store.errors import StateInUse, StoreFailed, WrongVersion
+from cucmd.store.schema import APPLICATION_ID, TABLES, VERSION
 
 Connect: TypeAlias = Callable[[Path], sqlite3.Connection]
 
@@ -111,9 +104,9 @@ def _text(stored: bytes) -> str:
 
 
 def prepare(path: Path, connect: Connect, now: datetime) -> list[str]:
-    """Leaves an undamaged database of the newest version at `path`.
+    """Leaves an undamaged database at `path`, which is of the version that is known here.
 
-    Returns notices for the log, such as that a damaged one was moved aside. Raises `StoreTooNew`,
+    Returns notices for the log, such as that a damaged one was moved aside. Raises `WrongVersion`,
     and `StoreFailed` for an error of the disk or of permissions: the file stays where it is then.
     """
     notices = []
@@ -123,8 +116,6 @@ def prepare(path: Path, connect: Connect, now: datetime) -> list[str]:
             notices.append(_set_aside(path, reason, now))
         if not path.exists():
             _make(path, connect)
-        with closing(connect(path)) as connection:
-            migrate(connection)
     except (sqlite3.Error, OSError) as error:
         raise StoreFailed(f"cannot open {path}: {error}{_if_full(path.parent)}") from error
     return notices
@@ -154,37 +145,17 @@ def _damage(path: Path) -> str | None:
             (application,) = connection.execute("PRAGMA application_id").fetchone()
             if application != APPLICATION_ID:
                 return "was not a database of cucmd"
-            version = version_of(connection)
-            if version > NEWEST:
-                raise StoreTooNew(path, version, NEWEST)
-            if version != NEWEST and version not in UPGRADES:
-                raise StoreFailed(f"cannot open {path}: no release had its version, {version}")
-            verdict = wrong_schema(connection)
-            if verdict is None:
-                (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
-            if verdict == "ok":
-                verdict = _cut_off(path, connection) or verdict
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version != VERSION:
+                raise WrongVersion(path, version, VERSION)
+            (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     except sqlite3.DatabaseError as error:
         if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             raise
         verdict = str(error)
     except UnicodeDecodeError:  # SQLite's message quotes the damaged schema
         verdict = "its schema is not text"
-    return None if verdict == "ok" else f"was damaged ({_one_line(verdict)})"
-
-
-def _cut_off(path: Path, connection: sqlite3.Connection) -> str | None:
-    """Finds what integrity_check does not: that reads a truncated page as if zeros followed.
-
-    With a journal, the page may be in there, and SQLite writes it back.
-    """
-    journal = path.with_name(f"{path.name}-wal")
-    if journal.exists() and journal.stat().st_size:
-        return None
-    (pages,) = connection.execute("PRAGMA page_count").fetchone()
-    (page,) = connection.execute("PRAGMA page_size").fetchone()
-    size, whole = path.stat().st_size, pages * page
-    return f"cut off: {size} bytes of {whole}" if size < whole else None
+    return None if verdict == "ok" else f"was damaged ({' '.join(verdict.split())[:200]})"
 
 
 def _read_only(path: Path) -> sqlite3.Connection:
@@ -226,9 +197,11 @@ def _make(path: Path, connect: Connect) -> None:
         leftover.unlink(missing_ok=True)
     os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     with closing(connect(new)) as connection:
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute("PRAGMA journal_mode = WAL")
-        migrate(connection)
+        connection.executescript(
+            f"BEGIN; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};"
+            f"{TABLES} COMMIT;"
+        )
     new.rename(path)
     sync_directory(path.parent)
 
@@ -239,7 +212,3 @@ def _named_companions(path: Path) -> list[Path]:
 
 def _companions(path: Path) -> list[Path]:
     return [companion for companion in _named_companions(path) if companion.exists()]
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())[:200]

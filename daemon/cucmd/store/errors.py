@@ -8,8 +8,6 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-import msgspec
-
 
 class StoreError(Exception):
     """Is the base of the exceptions of the store."""
@@ -24,11 +22,6 @@ class StoreFailed(StoreError):
         code: int = getattr(self.__cause__, "sqlite_errorcode", 0)
         return code & 0xFF == sqlite3.SQLITE_FULL
 
-    @property
-    def damaged_row(self) -> bool:
-        """Says whether the rows of one job are damaged. Other jobs can be read."""
-        return isinstance(self.__cause__, msgspec.MsgspecError)
-
 
 class StateInUse(StoreError):
     """Another daemon uses this state directory."""
@@ -41,11 +34,12 @@ class StateInUse(StoreError):
         )
 
 
-class StoreTooNew(StoreError):
-    """The database is of a later version of cucmd. It was not changed."""
+class WrongVersion(StoreError):
+    """The database was made by another version of cucmd. It was not changed."""
 
-    def __init__(self, path: Path, version: int, known: int) -> None:
+    def __init__(self, path: Path, found: int, expected: int) -> None:
         super().__init__(
-            f"{path} has version {version}, and this cucmd knows versions up to {known}; "
-            "install the later cucmd again, or move the file away to begin without its jobs"
+            f"{path} has version {found} of the tables, and this cucmd expects {expected}; "
+            "install the cucmd that made it, or move the file away: cucmd then begins without its "
+            f"jobs, whose files stay in {path.parent / 'jobs'}"
         )

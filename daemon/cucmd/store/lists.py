@@ -10,7 +10,7 @@ import sqlite3
 import msgspec
 
 from cucmd.store.rows import JobFilter, JobRow, job_row_from, moment_text
-from cucmd.store.tables import unreadable
+from cucmd.store.unreadable import left_out
 
 # Characters of details after which a list ends, but for its first job. Those of a job are a
 # kilobyte or two, of one with a thousand targets 250.
@@ -20,8 +20,7 @@ MOST_OF_DETAILS = 8 * 1024 * 1024
 _ROWS = """
 SELECT job_id, status, created_at, completed_at,
     nodes_total, nodes_done, nodes_succeeded, nodes_failed, bytes_received,
-    (SELECT json_extract(node.detail, '$.node') FROM node
-     WHERE node.job = job.position AND node.position = 0 AND json_valid(node.detail)), detail
+    (SELECT name FROM node WHERE node.job = job.position AND node.position = 0), revision, detail
 FROM job """
 _COUNT = "SELECT count(*) FROM job "
 
@@ -56,15 +55,12 @@ def parameters_of(which: JobFilter, limit: int = 0) -> dict[str, str | int | Non
     }
 
 
-def select_rows(
-    connection: sqlite3.Connection, limit: int, which: JobFilter
-) -> tuple[list[JobRow], list[str]]:
-    """Returns (rows, messages about those that cannot be read), newest first.
+def select_rows(connection: sqlite3.Connection, limit: int, which: JobFilter) -> tuple[JobRow, ...]:
+    """Returns the rows of jobs, newest first.
 
     At most `limit`, and fewer where they are so large that together they would take much memory.
     """
     rows: list[JobRow] = []
-    problems: list[str] = []
     left = MOST_OF_DETAILS
     found = connection.execute(statement_of(which), parameters_of(which, limit))
     for row in found:
@@ -72,16 +68,9 @@ def select_rows(
         if left < 0 and rows:
             found.close()
             break
-        try:
+        with left_out(f"job {row[0]}"):
             rows.append(job_row_from(row))
-        except msgspec.MsgspecError as error:
-            problems.append(unreadable(row[0], error))
-    return rows, problems
-
-
-def select_row(connection: sqlite3.Connection, job_id: str) -> JobRow | None:
-    row = connection.execute(f"{_ROWS}WHERE job_id = ?", (job_id,)).fetchone()
-    return None if row is None else job_row_from(row)
+    return tuple(rows)
 
 
 def count_rows(connection: sqlite3.Connection, which: JobFilter) -> int:

@@ -16,6 +16,7 @@ from cucmd.job.discover import Found
 from cucmd.job.job import Job
 from cucmd.job.node import Node, Succeeded
 from cucmd.store.rows import moment_text, node_text
+from cucmd.store.unreadable import left_out
 
 # Discoveries, each of another node. More clusters than a company has, and all are read at once.
 MOST_DISCOVERIES = 300
@@ -82,8 +83,8 @@ def remember(connection: sqlite3.Connection, job: Job, nodes: Sequence[Node]) ->
             connection.execute(_DROP_OLDEST_RATES, (MOST_RATES,))
 
 
-def select_discoveries(connection: sqlite3.Connection) -> tuple[list[StoredDiscovery], list[str]]:
-    """Returns (discoveries, messages about those that cannot be read), the newest first."""
+def select_discoveries(connection: sqlite3.Connection) -> tuple[StoredDiscovery, ...]:
+    """Returns the discoveries, the newest first."""
     return _read(connection.execute(_DISCOVERIES).fetchall())
 
 
@@ -92,22 +93,18 @@ def select_asked(connection: sqlite3.Connection) -> tuple[str, ...]:
     return tuple(asked for (asked,) in connection.execute(_ASKED))
 
 
-def select_discovery(
-    connection: sqlite3.Connection, asked: str
-) -> tuple[list[StoredDiscovery], list[str]]:
-    """Does what `select_discoveries` does, of one node, spelled as `select_asked` has it."""
-    return _read(connection.execute(_DISCOVERY, (asked,)).fetchall())
+def select_discovery(connection: sqlite3.Connection, asked: str) -> StoredDiscovery | None:
+    """Returns that of one node, spelled as `select_asked` has it."""
+    found = _read(connection.execute(_DISCOVERY, (asked,)).fetchall())
+    return found[0] if found else None
 
 
-def _read(rows: Iterable[tuple[str, str]]) -> tuple[list[StoredDiscovery], list[str]]:
+def _read(rows: Iterable[tuple[str, str]]) -> tuple[StoredDiscovery, ...]:
     found: list[StoredDiscovery] = []
-    problems: list[str] = []
     for asked, detail in rows:
-        try:
+        with left_out(f"what {asked} has said of its cluster"):
             found.append(_discoveries.decode(detail))
-        except msgspec.MsgspecError as error:
-            problems.append(f"what {asked} has said of its cluster cannot be read: {error}")
-    return found, problems
+    return tuple(found)
 
 
 def select_rate(connection: sqlite3.Connection, node: str) -> float | None:

@@ -33,8 +33,7 @@ Row: TypeAlias = tuple[Any, ...]
 class JobRow(msgspec.Struct, frozen=True):
     """Describes a job as lists show it. `nodes_done` counts every node that has ended, in any way.
 
-    `first_node` is the name of its first node. `job` has everything but nodes. Both are None where
-    the row is damaged there.
+    `first_node` is the name of its first node. `job` has everything but nodes.
     """
 
     job_id: str
@@ -46,8 +45,8 @@ class JobRow(msgspec.Struct, frozen=True):
     nodes_succeeded: int
     nodes_failed: int
     bytes_received: int
-    first_node: str | None
-    job: Job | None
+    first_node: str
+    job: Job
 
 
 class StartKey(msgspec.Struct, frozen=True):
@@ -120,7 +119,7 @@ def summarise(job: Job) -> JobRow:
         nodes_succeeded=sum(isinstance(node.state, Succeeded) for node in job.nodes),
         nodes_failed=sum(isinstance(node.state, Failed) for node in job.nodes),
         bytes_received=sum(node.bytes_received for node in job.nodes),
-        first_node=job.nodes[0].node if job.nodes else None,
+        first_node=job.nodes[0].node,
         job=_without_nodes(job),
     )
 
@@ -139,25 +138,24 @@ def job_columns(job: Job) -> dict[str, str | int | None]:
         "job_id": job.job_id,
         "status": job.status,
         "kind": job.kind,
-        "owner": job.uid,
         "created_at": moment_text(job.created_at),
         "completed_at": moment_text(job.completed_at) if job.completed_at else None,
+        "revision": job.revision,
         "detail": msgspec.json.encode(_without_nodes(job)).decode(),
     }
 
 
-def node_columns(position: int, node: Node) -> tuple[int, str, int, str]:
+def node_columns(position: int, node: Node) -> Row:
+    """Returns position, name, status, bytes_received, detail."""
     detail = msgspec.json.encode(node).decode()
-    return position, node.status, node.bytes_received, detail
+    return position, node.node, node.status, node.bytes_received, detail
 
 
-def job_from(detail: str, nodes: Iterable[str], end: End) -> Job:
+def job_from(detail: str, revision: int, nodes: Iterable[str], end: End) -> Job:
     """Raises `msgspec.MsgspecError` for text that is not a job. `end`: if it has ended."""
     job = _jobs.decode(detail)
     decoder = _nodes_of(job.work.gives)
     decoded = tuple(decoder.decode(text) for text in nodes)
-    # A change of a node writes the row of that node only.
-    revision = max((job.revision, *(node.revision for node in decoded)))
     job = msgspec.structs.replace(job, nodes=decoded, revision=revision)
     return job.at_end(end) if job.ended else job
 
@@ -185,23 +183,17 @@ def changed_nodes(before: Job, after: Job) -> list[tuple[int, Node]]:
 
 
 def changed_itself(before: Job, after: Job) -> bool:
-    """Says whether anything but the nodes differs. The revision is in the rows of the nodes too."""
+    """Says whether anything but the nodes and the revision differs."""
     same_revision = msgspec.structs.replace(before, revision=after.revision)
     return _without_nodes(same_revision) != _without_nodes(after)
 
 
 def job_row_from(row: Row) -> JobRow:
     """Raises `msgspec.MsgspecError` for a row that is not a job."""
-    *others, detail = row
-    columns = dict(zip(JobRow.__struct_fields__, (*others, None), strict=True))
-    return msgspec.structs.replace(msgspec.convert(columns, JobRow), job=_detail_or_none(detail))
-
-
-def _detail_or_none(detail: str) -> Job | None:
-    try:
-        return _jobs.decode(detail)
-    except msgspec.MsgspecError:
-        return None
+    *others, revision, detail = row
+    job = msgspec.structs.replace(_jobs.decode(detail), revision=revision)
+    columns = dict(zip(JobRow.__struct_fields__, (*others, job), strict=True))
+    return msgspec.convert(columns, JobRow)
 
 
 def file_columns(file: ReceivedFile) -> Row:

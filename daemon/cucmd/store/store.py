@@ -6,7 +6,6 @@ exception and nothing of it is there.
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -16,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from sqlite3 import Connection
 
-import msgspec
 import trio
 
 from cucmd.job.job import Job
@@ -28,8 +26,6 @@ from cucmd.store.nodes import StoredDiscovery
 from cucmd.store.rows import EVERY_JOB, ClosedJob, JobFilter, JobRow, StartKey
 from cucmd.store.thread import DatabaseThread
 
-log = logging.getLogger(__name__)
-
 # Writes in one transaction at most. 400 nodes that change at once fit into one.
 _BATCH = 512
 
@@ -39,7 +35,8 @@ _LAST_CHARACTER = "\U0010ffff"
 
 class Store:
     """Writes and reads jobs and files. `open_store` makes it. Every method raises `StoreFailed`,
-    and works again once the cause is gone.
+    and works again once the cause is gone. A row that cannot be decoded is left out of every
+    reply, and logged.
 
     A cancelled write is applied all the same, only the answer is lost. A caller that has to know,
     because it acts on the answer, shields the call. See thread.py.
@@ -51,7 +48,6 @@ class Store:
         self.notices = tuple(notices)  # what was found at the start, for the log
         # Called with each job that was changed while it does not run, in the order of the changes.
         self.tell: Callable[[Job], None] = lambda job: None
-        self._logged: set[str] = set()
         self._writer = DatabaseThread(
             f"write {path}", partial(connect, path), begin="BEGIN IMMEDIATE", batch=_BATCH
         )
@@ -77,7 +73,7 @@ class Store:
         def write(connection: Connection) -> Job | Exception | None:
             try:
                 return tables.change_job(connection, job_id, change)
-            except (sqlite3.Error, msgspec.MsgspecError):
+            except sqlite3.Error:
                 raise
             except Exception as error:  # of `change`: nothing has been written
                 return error
@@ -114,7 +110,7 @@ class Store:
 
         ended_at  by `clock`; None: it ended before a restart, and now is the end of it
 
-        Gives it then; None: nothing has changed, or it cannot be read.
+        Gives it then; None: nothing has changed.
         """
 
         def close(connection: Connection) -> Job | None:
@@ -139,20 +135,14 @@ class Store:
         return (now if at is None else at) - self._zero
 
     async def closed_jobs(self) -> tuple[ClosedJob, ...]:
-        """Returns all of them, those that ended last first. Unreadable ones are logged."""
-        jobs, problems = await self._reader.run(deletions.select_closed)
-        self._log(problems)
-        return tuple(jobs)
+        """Returns all of them, those that ended last first."""
+        return await self._reader.run(deletions.select_closed)
 
-    async def begin_deletion(
-        self, job_id: str, *, record: bool, damaged: bool = False
-    ) -> BegunDeletion:
+    async def begin_deletion(self, job_id: str, *, record: bool) -> BegunDeletion:
         """Marks a closed job before the first of its files is deleted; with `record` the job will
         be deleted too. A deletion that was begun with the record stays one.
-
-        damaged  its rows cannot be read, and it does not run: it need not be closed
         """
-        begin = partial(deletions.begin, job_id=job_id, record=record, damaged=damaged)
+        begin = partial(deletions.begin, job_id=job_id, record=record)
         return await self._writer.run(begin)
 
     async def end_deletion(self, job_id: str) -> int:
@@ -203,14 +193,7 @@ class Store:
 
     async def newest(self, limit: int, which: JobFilter = EVERY_JOB) -> tuple[JobRow, ...]:
         """Returns at most `limit` jobs, newest first; fewer where they are very large."""
-        select = partial(lists.select_rows, limit=limit, which=which)
-        rows, problems = await self._reader.run(select)
-        self._log(problems)
-        return tuple(rows)
-
-    async def row(self, job_id: str) -> JobRow | None:
-        """Returns a job as lists show it: of one whose rows are damaged maybe all that there is."""
-        return await self._reader.run(partial(lists.select_row, job_id=job_id))
+        return await self._reader.run(partial(lists.select_rows, limit=limit, which=which))
 
     async def count(self, which: JobFilter) -> int:
         """Returns how many jobs there are."""
@@ -221,41 +204,24 @@ class Store:
         return await self._reader.run(partial(tables.select_by_key, key=key))
 
     async def discoveries(self) -> tuple[StoredDiscovery, ...]:
-        """Returns what each node that was asked for its cluster has said last, the newest first.
-        Unreadable ones are logged.
-        """
-        found, problems = await self._reader.run(nodes.select_discoveries)
-        self._log(problems)
-        return tuple(found)
+        """Returns what each node that was asked for its cluster has said last, the newest first."""
+        return await self._reader.run(nodes.select_discoveries)
 
     async def asked(self) -> tuple[str, ...]:
         """Returns the nodes of these, each in one spelling, the one that was asked last first."""
         return await self._reader.run(nodes.select_asked)
 
     async def discovery(self, asked: str) -> StoredDiscovery | None:
-        """Returns that of one node, spelled as `asked` has it. None: it is gone, or cannot be read,
-        which is logged.
-        """
-        found, problems = await self._reader.run(partial(nodes.select_discovery, asked=asked))
-        self._log(problems)
-        return found[0] if found else None
+        """Returns that of one node, spelled as `asked` has it, or None."""
+        return await self._reader.run(partial(nodes.select_discovery, asked=asked))
 
     async def rate(self, node: str) -> float | None:
         """Returns the bytes per second at which the node's files came last. None: not known."""
         return await self._reader.run(partial(nodes.select_rate, node=node))
 
     async def unfinished(self) -> tuple[Job, ...]:
-        """Returns the jobs that are queued or running, oldest first. Logs unreadable ones."""
-        jobs, problems = await self._reader.run(tables.select_unfinished)
-        self._log(problems)
-        return tuple(jobs)
-
-    def _log(self, problems: Sequence[str]) -> None:
-        """Logs each of them once, however often it is read."""
-        for problem in problems:
-            if problem not in self._logged:
-                self._logged.add(problem)
-                log.error("%s", problem)
+        """Returns the jobs that are queued or running, oldest first."""
+        return await self._reader.run(tables.select_unfinished)
 
     async def ended_but_open(self) -> tuple[str, ...]:
         """Returns ids of jobs that have ended and are not closed (`close_job`), oldest first."""
@@ -284,7 +250,7 @@ async def open_store(
     """Opens the store at `path`. Its directory is locked while the body runs.
 
     The database is made if there is none. `connect` makes every connection but those that check
-    the file. `clock` gives seconds; it is never set. Raises `StateInUse`, `StoreTooNew`,
+    the file. `clock` gives seconds; it is never set. Raises `StateInUse`, `WrongVersion`,
     `StoreFailed`.
     """
     with hold_state_directory(path.parent):

@@ -29,21 +29,27 @@ from cucmd.store.rows import (
     node_columns,
     target_names,
 )
+from cucmd.store.unreadable import left_out
 
 _INSERT_JOB = """
-INSERT INTO job (job_id, status, kind, created_at, completed_at, owner, detail)
-VALUES (:job_id, :status, :kind, :created_at, :completed_at, :owner, :detail)"""
+INSERT INTO job (job_id, status, kind, created_at, completed_at, revision, detail)
+VALUES (:job_id, :status, :kind, :created_at, :completed_at, :revision, :detail)"""
 
 _UPDATE_JOB = """
-UPDATE job SET status = :status, completed_at = :completed_at, detail = :detail
+UPDATE job SET
+    status = :status, completed_at = :completed_at, revision = :revision, detail = :detail
 WHERE job_id = :job_id"""
+
+# Of a job that does not run, in the transaction of the change, since others may change the job at
+# the same time. A job that runs counts by itself (jobs/run.py).
+COUNT_A_CHANGE = "UPDATE job SET revision = revision + 1 WHERE job_id = ?"
 
 # All of them in one statement, which lets other threads run once: with a statement for each of 400
 # nodes this thread waits for its turn 400 times while the event loop is busy.
 _UPSERT_NODES = """
-INSERT INTO node (job, position, status, bytes_received, detail)
+INSERT INTO node (job, position, name, status, bytes_received, detail)
 SELECT ?, json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
-    json_extract(value, '$[3]')
+    json_extract(value, '$[3]'), json_extract(value, '$[4]')
 FROM json_each(?) WHERE true
 ON CONFLICT (job, position) DO UPDATE SET
     status = excluded.status, bytes_received = excluded.bytes_received, detail = excluded.detail"""
@@ -84,20 +90,6 @@ WHERE job_id = ? AND completed_at IS NOT NULL AND NOT closed"""
 UNFINISHED = """
 SELECT job_id FROM job WHERE status IN ('queued', 'running') ORDER BY position"""
 
-# The revision of a node is that of the job when the node changed last. A damaged row has none, and
-# CASE keeps SQLite from reading it.
-_REVISION = """
-SELECT max(
-    CASE WHEN json_valid(detail) THEN coalesce(json_extract(detail, '$.revision'), 0) ELSE 0 END,
-    (SELECT coalesce(max(CASE WHEN json_valid(node.detail)
-        THEN json_extract(node.detail, '$.revision') END), 0)
-     FROM node WHERE node.job = job.position))
-FROM job WHERE job_id = ?"""
-
-_SET_REVISION = """
-UPDATE job SET detail = json_set(detail, '$.revision', ?)
-WHERE job_id = ? AND CASE WHEN json_valid(detail) THEN json_type(detail) = 'object' END"""
-
 
 def insert_job(connection: sqlite3.Connection, job: Job, key: StartKey | None = None) -> None:
     cursor = connection.execute(_INSERT_JOB, job_columns(job))
@@ -116,6 +108,9 @@ def update_job(connection: sqlite3.Connection, before: Job, after: Job) -> None:
     if changed_itself(before, after):
         connection.execute(_UPDATE_JOB, job_columns(after))
         _write_labels(connection, position, before.labels, after.labels)
+    elif after.revision != before.revision:
+        revise = "UPDATE job SET revision = ? WHERE position = ?"
+        connection.execute(revise, (after.revision, position))
     changed = changed_nodes(before, after)
     _write_nodes(connection, position, changed)
     nodes.remember(connection, after, [node for _, node in changed])
@@ -152,7 +147,7 @@ def reopen_job(
 
 def _write_change(connection: sqlite3.Connection, before: Job, after: Job) -> Job:
     """`before` is as the rows are in this transaction."""
-    after = after.revised(before)
+    after = msgspec.structs.replace(after, revision=before.revision + 1)
     position = _position_of(connection, after.job_id)
     connection.execute(_UPDATE_JOB, job_columns(after))
     _write_labels(connection, position, before.labels, after.labels)
@@ -167,8 +162,8 @@ def close_job(connection: sqlite3.Connection, job_id: str, after: float) -> Job 
     """
     if not connection.execute(_CLOSE, (after, job_id)).rowcount:
         return None
-    count_a_change(connection, job_id)
-    return select_readable(connection, job_id)
+    connection.execute(COUNT_A_CHANGE, (job_id,))
+    return select_job(connection, job_id)
 
 
 def upsert_files(
@@ -181,51 +176,28 @@ def upsert_files(
 
 
 def select_job(connection: sqlite3.Connection, job_id: str) -> Job | None:
-    select = "SELECT position, detail, closed, deletion FROM job WHERE job_id = ?"
+    """Returns None also for a job that cannot be read."""
+    select = "SELECT position, detail, revision, closed, deletion FROM job WHERE job_id = ?"
     row = connection.execute(select, (job_id,)).fetchone()
     if row is None:
         return None
-    position, detail, closed, deletion = row
+    position, detail, revision, closed, deletion = row
     # All of them at once: one that cannot be read would leave the statement open, and SQLite with
     # it the file.
     nodes = connection.execute(
         "SELECT detail FROM node WHERE job = ? ORDER BY position", (position,)
     ).fetchall()
     end = End.FILES_DELETED if deletion is not None else End.CLOSED if closed else End.OPEN
-    job = job_from(detail, (text for (text,) in nodes), end)
-    if job.job_id != job_id or not job.nodes:
-        reason = f"its details are those of {job.job_id!r} with {len(job.nodes)} nodes"
-        raise msgspec.ValidationError(reason)
-    return job
+    with left_out(f"job {job_id}"):
+        job = job_from(detail, revision, (text for (text,) in nodes), end)
+        return msgspec.structs.replace(job, job_id=job_id)  # with another one it could not be saved
+    return None
 
 
-def select_readable(connection: sqlite3.Connection, job_id: str) -> Job | None:
-    """Returns None also if its rows are damaged."""
-    try:
-        return select_job(connection, job_id)
-    except msgspec.MsgspecError:
-        return None
-
-
-def select_unfinished(connection: sqlite3.Connection) -> tuple[list[Job], list[str]]:
-    """Returns (jobs, messages about unreadable ones). One bad row must not hide the others."""
-    jobs: list[Job] = []
-    problems: list[str] = []
-    for (job_id,) in connection.execute(UNFINISHED).fetchall():
-        try:
-            job = select_job(connection, job_id)
-        except msgspec.MsgspecError as error:
-            problems.append(unreadable(job_id, error))
-        else:
-            if job is None:  # the id is damaged
-                problems.append(unreadable(job_id, "it is not found by its id"))
-            else:
-                jobs.append(job)
-    return jobs, problems
-
-
-def unreadable(job_id: object, reason: object) -> str:
-    return f"job {job_id} cannot be read and is left as it is: {reason}"
+def select_unfinished(connection: sqlite3.Connection) -> tuple[Job, ...]:
+    ids = [job_id for (job_id,) in connection.execute(UNFINISHED)]
+    jobs = (select_job(connection, job_id) for job_id in ids)
+    return tuple(job for job in jobs if job is not None)
 
 
 def select_by_key(connection: sqlite3.Connection, key: StartKey) -> tuple[str, str] | None:
@@ -288,19 +260,3 @@ def _write_labels(
     gone = [(job, name) for name in before if name not in after]
     connection.executemany("DELETE FROM label WHERE job = ? AND name = ?", gone)
     connection.executemany(_SET_LABEL, [(job, name, value) for name, value in after.items()])
-
-
-def next_revision(connection: sqlite3.Connection, job_id: str) -> int:
-    row = connection.execute(_REVISION, (job_id,)).fetchone()
-    return 1 + int(row[0]) if row else 1
-
-
-def count_a_change(connection: sqlite3.Connection, job_id: str) -> int:
-    """Counts a change of a job that does not run, in the transaction of the change, since others
-    may change the job at the same time. A job that runs counts by itself (jobs/run.py).
-
-    Gives the revision that the job has then. A row that is damaged stays as it is.
-    """
-    revision = next_revision(connection, job_id)
-    connection.execute(_SET_REVISION, (revision, job_id))
-    return revision

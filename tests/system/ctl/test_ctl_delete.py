@@ -55,19 +55,6 @@ def test_on_a_terminal_it_asks(canned, terminal, jobs, answer, code, count):
     assert len(deleted(canned)) == count
 
 
-@pytest.mark.parametrize("asked", [True, False])
-def test_a_job_whose_record_is_damaged_is_deleted_by_its_name(canned, terminal, jobs, asked):
-    canned.on("Status", canned.error("StorageFailed", reason="invalid JSON"))
-    screen = terminal("delete", "3f2a", *([] if asked else ["--yes"]))
-    if asked:
-        screen.until("[y/N]")
-        assert any("3f2a" in row and "damaged" in row for row in screen.screen.splitlines())
-        screen.type("y\n")
-    assert screen.ended() == 0
-    assert deleted(canned) == [{"job_id": "3f2a"}]
-    assert "invalid JSON" in screen.screen
-
-
 def test_with_a_wrong_name_among_them_nothing_is_deleted(canned, ctl, jobs):
     canned.on("Status", canned.error("JobNotFound", job_id="ffff"))
     assert ctl("delete", "3f2a", "ffff", "--yes").returncode == 5

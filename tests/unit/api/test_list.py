@@ -6,11 +6,11 @@ import msgspec
 import pytest
 
 from cucmd.api.methods import Jobs
-from cucmd.api.wire import MOST_TARGETS, summary_to_wire
+from cucmd.api.wire import MOST_TARGETS
 from cucmd.protocol.requests import ListRequest
-from cucmd.store import JobRow, StoreFailed, lists
+from cucmd.store import StoreFailed, lists
 from cucmd.varlink import Caller
-from rig.supervised import NOW, SupervisorHarness, hang, supervisor_harness
+from rig.supervised import SupervisorHarness, hang, supervisor_harness
 
 CALLER = Caller(uid=1000, gid=1000, groups=frozenset(), pid=4711)
 
@@ -80,9 +80,3 @@ async def test_jobs_that_run_are_listed_while_the_store_cannot_be_read(
         found = await jobs(harness).list(CALLER, ListRequest(status="running"))
         assert ([job.job_id for job in found.jobs], found.older) == ([job_id], None)
         await harness.supervisor.cancel(job_id, None)
-
-
-def test_a_row_that_is_damaged_is_listed_as_far_as_it_can_be_read() -> None:
-    row = JobRow("bad1", "?", NOW, None, 1, 0, 0, 0, 0, None, None)
-    shown = summary_to_wire(row)
-    assert (shown.job_id, shown.status, shown.nodes_total, shown.kind) == ("bad1", "?", 1, None)

@@ -87,7 +87,7 @@ async def test_after_a_kill_a_node_on_which_it_may_run_is_named(
     async with supervisor_harness(tmp_path) as harness:
         job = harness.job("a", work=WORK, credential="ops", resumable=True)
         await harness.store.add_job(job)
-        await harness.store.save(job, killed(job, captured).revised(job))
+        await harness.store.save(job, killed(job, captured))
 
         def replan(_: object) -> None:
             return None  # as the planner does, see unit/api/test_captures.py
@@ -163,7 +163,7 @@ async def test_a_kill_in_a_retry_leaves_both_named(tmp_path: Path) -> None:
         left = killed(job, Captured(NAME, NOW, running=True))
         again = left.fail_unsettled(NOW, failure(Code.INTERRUPTED, "x")).retry(frozenset({0}))
         await harness.store.add_job(again)
-        running = killed(again, Captured(f"{NAME}_2", NOW, running=True)).revised(again)
+        running = killed(again, Captured(f"{NAME}_2", NOW, running=True))
         await harness.store.save(again, running)
         await harness.supervisor.recover(lambda _: None)
         ended = await harness.ended(job.job_id)

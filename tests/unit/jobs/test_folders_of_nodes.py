@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from cucmd.config import Config
 from cucmd.job.asked import Collection, Login
 from cucmd.job.collect import Collect
@@ -68,22 +70,17 @@ async def test_nodes_whose_names_differ_only_in_a_colon_have_folders_of_their_ow
     }
 
 
-async def test_a_restart_finds_the_folder_where_the_version_that_began_the_job_made_it(
-    tmp_path: Path,
-) -> None:
-    """One job is of an older version, which gave no node a marked folder, one of today."""
-    marked = Node("output", marked=True)
-    for job_id, nodes in (("0a1b2c3d4e5f", (Node("output"),)), ("1a1b2c3d4e5f", (marked,))):
-        job = Job(job_id, NOW, Collect(("x",)), Timeouts(), 8, nodes)
-        async with open_store(tmp_path / "cucmd.db") as store:
-            await store.add_job(job)
-            await store.save(job, job.begin(NOW))
-        folder = "@output" if nodes[0].marked else "output"
-        part = tmp_path / "jobs" / job_id / folder / "files" / "core.1"
-        part.parent.mkdir(parents=True)
-        part.write_bytes(b"part")
+@pytest.mark.parametrize("marked", [True, False])
+async def test_a_restart_finds_the_folder_of_a_node(tmp_path: Path, marked: bool) -> None:
+    job = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, (Node("a", marked=marked),))
+    async with open_store(tmp_path / "cucmd.db") as store:
+        await store.add_job(job)
+        await store.save(job, job.begin(NOW))
+    path = f"{'@a' if marked else 'a'}/files/core.1"
+    part = tmp_path / "jobs" / job.job_id / path
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"part")
     async with supervisor_harness(tmp_path) as harness:
         await harness.supervisor.recover(lambda job: None)
-        (old,) = await harness.store.files("0a1b2c3d4e5f")
-        (new,) = await harness.store.files("1a1b2c3d4e5f")
-    assert (old.path, new.path) == ("output/files/core.1", "@output/files/core.1")
+        (found,) = await harness.store.files(job.job_id)
+    assert found.path == path

@@ -13,7 +13,6 @@ from cucmd.job.run import Run
 from cucmd.job.timeouts import Timeouts
 from cucmd.job.work import Work
 from cucmd.store import Store, nodes, open_store
-from unit.store.test_store_old_versions import FIXTURES, load
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 COLLECT = Collect(("x",))
@@ -92,9 +91,3 @@ async def test_the_oldest_are_dropped(path: Path, monkeypatch: pytest.MonkeyPatc
             await sent(store, f"n{number}", 20_000_000, 4, number=number, after=number)
         known = [await store.rate(f"n{number}") is not None for number in range(1, 6)]
     assert known == [False, False, True, True, True]
-
-
-async def test_those_of_an_older_database_are_there(path: Path) -> None:
-    load(FIXTURES / "v6.sql", path)
-    async with open_store(path) as store:
-        assert await store.rate("cucm-pub") == 5_000_000

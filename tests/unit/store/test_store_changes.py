@@ -55,7 +55,7 @@ async def ended(
     """Gives a store with a job that has ended, and what is told of that from then on."""
     async with open_store(path) as store:
         await store.add_job(job)
-        await store.save(job, job.cancel(NOW).revised(job))
+        await store.save(job, replace(job.cancel(NOW), revision=1))
         if closed:
             await close(store, job)
         now = await store.load(job.job_id)

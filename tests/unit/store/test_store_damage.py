@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from cucmd.job.job import Job
-from cucmd.store import StateInUse, StoreFailed, StoreTooNew, open_store
+from cucmd.store import StateInUse, StoreFailed, WrongVersion, open_store
 from cucmd.store.database import connect, prepare
+from cucmd.store.schema import VERSION
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 MakeJob = Callable[..., Job]
@@ -36,10 +37,6 @@ def truncate(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 2)
 
 
-def truncate_within_a_page(path: Path) -> None:
-    os.truncate(path, path.stat().st_size - 100)
-
-
 def empty(path: Path) -> None:
     os.truncate(path, 0)
 
@@ -52,13 +49,6 @@ def damage_pages(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[4096:20480] = random.Random(7).randbytes(16384)
     path.write_bytes(content)
-
-
-def damage_a_trigger(path: Path) -> None:
-    """Does damage that is none to SQLite, before the first write."""
-    content = path.read_bytes()
-    assert b"WHERE position = NEW.job" in content
-    path.write_bytes(content.replace(b"WHERE position = NEW.job", b"WHERE positinn = NEW.job", 1))
 
 
 def unmake_the_name_of_a_table(path: Path) -> None:
@@ -76,8 +66,8 @@ def replace_by_another(path: Path) -> None:
 @pytest.mark.parametrize(
     "harm",
     [
-        *[truncate, truncate_within_a_page, empty, overwrite, damage_pages],
-        *[damage_a_trigger, unmake_the_name_of_a_table, replace_by_another],
+        *[truncate, empty, overwrite, damage_pages],
+        *[unmake_the_name_of_a_table, replace_by_another],
     ],
 )
 async def test_a_damaged_database_is_set_aside_unchanged(
@@ -145,14 +135,18 @@ async def test_an_incomplete_new_database_is_created_again(path: Path, make_job:
     assert sorted(entry.name for entry in path.parent.iterdir()) == ["cucmd.db", "cucmd.lock"]
 
 
-async def test_a_later_version_is_refused_and_not_touched(used: Path) -> None:
+@pytest.mark.parametrize("version", [0, 7, 9999])
+async def test_another_version_is_refused_and_not_touched(used: Path, version: int) -> None:
     with closing(sqlite3.connect(used)) as raw:
-        raw.execute("PRAGMA user_version = 9999")
+        raw.execute(f"PRAGMA user_version = {version}")
     before = used.read_bytes()
-    with pytest.raises(StoreTooNew) as raised:
+    with pytest.raises(WrongVersion) as raised:
         async with open_store(used):
             pass
-    assert f"{used} has version 9999" in str(raised.value)
+    said = str(raised.value)
+    assert f"{used} has version {version} " in said
+    assert f"expects {VERSION}; " in said
+    assert "move the file away" in said
     assert used.read_bytes() == before
     assert not list(used.parent.glob("*damaged*"))
 
