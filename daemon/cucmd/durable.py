@@ -38,6 +38,20 @@ def replace_file(path: Path, pieces: Iterable[bytes], mode: int, group: int | No
     sync_directory(path.parent)
 
 
+def make_directories(top: Path, path: Path, mode: int) -> None:
+    """Makes those directories from below `top` down to `path` that are missing.
+
+    Their names are on the disk when this returns, also those that another thread is just making.
+
+    Raises `OSError`.
+    """
+    above = top
+    for name in path.relative_to(top).parts:
+        (above / name).mkdir(mode, exist_ok=True)
+        sync_directory(above)
+        above /= name
+
+
 def sync_directory(directory: Path) -> None:
     """Makes what was created, renamed or removed in there durable."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

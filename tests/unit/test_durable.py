@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cucmd.durable import drop_half_written, replace_file
+from cucmd.durable import drop_half_written, make_directories, replace_file
 
 
 def mine(path: Path) -> Path:
@@ -106,3 +106,24 @@ def test_what_is_given_to_a_group_has_its_mode_whatever_the_umask(tmp_path):
         os.umask(before)
     found = (tmp_path / "file").stat()
     assert (stat.S_IMODE(found.st_mode), found.st_gid) == (0o640, 61002)
+
+
+def test_names_of_made_directories_are_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync, synced = os.fsync, []
+
+    def watched(descriptor: int) -> None:
+        folder = Path(f"/proc/self/fd/{descriptor}").readlink()
+        synced.append((folder.relative_to(tmp_path), os.listdir(folder)))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    for _ in range(2):  # another thread may have made them, and not synced them yet
+        make_directories(tmp_path, tmp_path / "job" / "node" / "files", 0o750)
+        assert synced == [
+            (Path(), ["job"]),
+            (Path("job"), ["node"]),
+            (Path("job/node"), ["files"]),
+        ]
+        synced.clear()

@@ -10,12 +10,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
+from functools import partial
 from typing import TypeAlias
 
 import msgspec
 import trio
 
+from cucmd.durable import make_directories
 from cucmd.failure import FULL_DISK, Code, Failure, NodeFailed, failure, timed_out
 from cucmd.job.kind import Result
 from cucmd.job.node import Node, Notes, Phase
@@ -39,7 +40,9 @@ async def do_work(work: WorkOnNode, task: NodeTask, progress: NodeProgress) -> N
     """Gets the node's notes, or why it failed. Raises `trio.Cancelled` and `Postponed` only."""
     try:
         with trio.fail_after(task.timeouts.node):
-            await trio.to_thread.run_sync(_make_folder, task.folder, limiter=_FOLDERS)
+            state, files = task.folder.parents[2], task.folder / "files"
+            make = partial(make_directories, state, files, 0o750)
+            await trio.to_thread.run_sync(make, limiter=_FOLDERS)
             return await work(task, progress)
     except NodeFailed as error:
         return error.failure
@@ -82,10 +85,6 @@ def _of_store(what: str, error: StoreFailed) -> Failure:
 def _of_os_error(error: OSError) -> Failure:
     code = Code.DISK_FULL if error.errno in FULL_DISK else Code.INTERNAL
     return failure(code, f"{error.strerror or error}: {error.filename or 'state directory'}")
-
-
-def _make_folder(folder: Path) -> None:
-    (folder / "files").mkdir(mode=0o750, parents=True, exist_ok=True)
 
 
 class NodeProgress:

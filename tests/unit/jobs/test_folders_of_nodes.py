@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,28 @@ async def brings_one(task: NodeTask, report: Report) -> tuple[str, ...]:
     target.store("core.1", 4)
     report.complete(target.files())
     return ()
+
+
+async def test_folders_are_synced_before_contact(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync, synced, at_contact = os.fsync, set(), set()
+
+    def watched(descriptor: int) -> None:
+        synced.add(Path(f"/proc/self/fd/{descriptor}").readlink())
+        fsync(descriptor)
+
+    async def contacted(task: NodeTask, report: Report) -> tuple[str, ...]:
+        at_contact.update(synced)
+        return ()
+
+    monkeypatch.setattr(os, "fsync", watched)
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours["a"] = contacted
+        job_id = await harness.start("a")
+        await harness.ended(job_id)
+    job = tmp_path / "jobs" / job_id
+    assert {job.parent, job, job / "a"} <= at_contact
 
 
 async def collected(harness: SupervisorHarness, *nodes: str) -> Job:
