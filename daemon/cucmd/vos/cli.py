@@ -160,21 +160,16 @@ class Cli:
             events += self._judged([Broken(self._state.too_much_output())])
         # After Ctrl-C no silence is needed: no output is expected that could contain a prompt, and
         # a node may take long to print the real one.
-        if self._state.interrupted and self._is_back():
-            events += self._confirm()
+        if self._state.interrupted:
+            ending = self._screen.ending.replace("^C", "")  # the echo of a second Ctrl-C
+            known = not self._state.prints_on or self._prompts.is_known(ending)
+            if known and ends_in_prompt(ending):
+                events += self._confirm()
         return events
 
     def _tell(self, tokens: list[TerminalToken]) -> None:
         if tokens and self.heard is not None:
             self.heard(tokens)
-
-    def _is_back(self) -> bool:
-        """Says whether the node is at its prompt after Ctrl-C. The echo of a second Ctrl-C may
-        stand behind it.
-        """
-        ending = self._screen.ending.replace("^C", "")
-        known = not self._state.prints_on or self._prompts.is_known(ending)
-        return known and ends_in_prompt(ending)
 
     def _process(self, line: str | None) -> list[Event]:
         if line is None:

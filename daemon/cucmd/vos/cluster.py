@@ -230,7 +230,9 @@ def parse_runtimestate(lines: Iterable[str]) -> ReplicationState:
             server = _server(line)
             if server is not None:
                 servers.append(server)
-            elif not _is_heading(line):
+            elif not line.lstrip().startswith(_HEADINGS) and not (
+                len(line) >= _SHORTEST_RULE and not line.strip("- \t")  # the rule below a heading
+            ):
                 others.append(line)
         elif (view := whole(_VIEW, line)) is not None:
             continue
@@ -285,13 +287,6 @@ def _are_names(*names: str | None) -> bool:
         return all(check_host(name) for name in names if name is not None)
     except InvalidNode:
         return False
-
-
-def _is_heading(line: str) -> bool:
-    """Says whether it is a heading of the table, or the dashes below."""
-    return line.lstrip().startswith(_HEADINGS) or (
-        len(line) >= _SHORTEST_RULE and not line.strip("- \t")
-    )
 
 
 def _server(line: str) -> ReplicationServer | None:

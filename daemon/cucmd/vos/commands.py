@@ -103,7 +103,10 @@ def capture_line(what: CaptureSettings) -> CaptureLine:
     if what.port is not None:
         words += ["port", _number("port", what.port, 65_535)]
     if what.host is not None:
-        words += ["host ip", _ipv4(what.host)]
+        try:
+            words += ["host ip", str(ipaddress.IPv4Address(what.host))]
+        except ValueError:  # no documentation says what the node does with another address
+            raise InvalidArgument("host", what.host, "expected an IPv4 address") from None
     return CaptureLine(" ".join(words))
 
 
@@ -117,14 +120,6 @@ def _capture_name(name: str) -> str:
     return _checked("name", name, _NAME, "is not the name of a capture of ours")
 
 
-def _ipv4(address: str) -> str:
-    """Refuses all but IPv4: what the node takes for another address is not known."""
-    try:
-        return str(ipaddress.IPv4Address(address))
-    except ValueError:
-        raise InvalidArgument("host", address, "expected an IPv4 address") from None
-
-
 def _number(field: str, number: int, most: int) -> str:
     if not 1 <= number <= most:
         raise InvalidArgument(field, str(number), f"expected a number from 1 to {most}")
@@ -132,20 +127,20 @@ def _number(field: str, number: int, most: int) -> str:
 
 
 def without_options(lines: Iterable[str]) -> tuple[str, ...]:
-    """Drops from what a node has said to a capture the options that it prints before it begins (V):
-    `Executing command with options:` and lines of ` size=ALL  count=1000  interface=eth0`; also
-    the echo of Ctrl-C and what the shell says to it.
+    """Returns the answer to a capture without the options that the node prints before it begins
+    (V): `Executing command with options:` and lines of ` size=ALL  count=1000  interface=eth0`.
+    The echo of Ctrl-C and the shell's answer to it are left out too.
     """
-    return tuple(line for line in lines if not _is_of_options(line))
-
-
-def _is_of_options(line: str) -> bool:
-    words = line.replace("^C", " ").split()
-    return (
-        line.strip().startswith(_OPTIONS)
-        or " ".join(words) == INTERRUPTED
-        or all(_OPTION.match(word) for word in words)
-    )
+    kept = []
+    for line in lines:
+        words = line.replace("^C", " ").split()
+        if not (
+            line.strip().startswith(_OPTIONS)
+            or " ".join(words) == INTERRUPTED
+            or all(_OPTION.match(word) for word in words)
+        ):
+            kept.append(line)
+    return tuple(kept)
 
 
 def capture_path(name: str) -> str:

@@ -136,27 +136,20 @@ class FileGetDialogue(State):
             return []
         events: list[Event] = []
         if number != self._number:
-            events = self._overwritten(self._growing or self._behind)
+            # The node has begun its line anew with a CR alone, or ends its lines so.
+            if words := self._growing or self._behind:
+                shows = self._growing and not self._is_expected(words)
+                events = self._facts(words, self._note(words)) + (self._progress() if shows else [])
             self._number, self._answered, self._growing, self._behind = number, 0, "", ""
         if GATHERING.match(text):
             self._begin()
-        if self._is_quoted(text):
+        # These lines quote names and patterns, which may look like questions.
+        if (not self.echoed and "file get " in text) or QUOTED.match(text):
             return events
         events += self._answer_questions(text, number, grown_from)
         if self._answer.met_prompt or (events and isinstance(events[-1], Broken)):
             return events
         return events + self._words(self._unanswered(text))
-
-    def _overwritten(self, words: str) -> list[Event]:
-        """The node has begun its line anew, or ends its lines so: with CR alone."""
-        if not words:
-            return []
-        shows = self._growing and not self._is_expected(words)
-        return self._facts(words, self._note(words)) + (self._progress() if shows else [])
-
-    def _is_quoted(self, text: str) -> bool:
-        """Names and patterns may look like questions, so none is looked for in these lines."""
-        return (not self.echoed and "file get " in text) or bool(QUOTED.match(text))
 
     def _unanswered(self, text: str) -> str:
         """Returns the beginning of what stands behind the last answered question of the segment."""

@@ -257,7 +257,14 @@ def parse_command(text: str) -> Command:
     words = _words(text)
     form = _form_of(words, FORMS)
     if form is None:
-        raise InvalidArgument("command", text, _unknown(words))
+        reason = (
+            "is not one of the commands that may be run; those only read and are written in full"
+        )
+        heads = [form.head for form in FORMS]
+        near = difflib.get_close_matches(" ".join(words[:4]), heads, n=3, cutoff=0.6)
+        near = near or [head for head in heads if head.split()[:2] == list(words[:2])]
+        reason += f"; near it: {', '.join(near)}" if near else ""
+        raise InvalidArgument("command", text, reason)
     return _parsed(form, words, text)
 
 
@@ -306,15 +313,6 @@ def _form_of(words: Sequence[str], forms: Iterable[Form]) -> Form | None:
     """Finds the form with the most words in common, since one may begin like another."""
     fitting = (form for form in forms if list(words[: len(form.head.split())]) == form.head.split())
     return max(fitting, key=lambda form: len(form.head), default=None)
-
-
-def _unknown(words: Sequence[str]) -> str:
-    """Says why the words are no form, with the forms that they are like."""
-    reason = "is not one of the commands that may be run, which only read and are written in full"
-    heads = [form.head for form in FORMS]
-    near = difflib.get_close_matches(" ".join(words[:4]), heads, n=3, cutoff=0.6)
-    near = near or [head for head in heads if head.split()[:2] == list(words[:2])]
-    return f"{reason}; near it: {', '.join(near)}" if near else reason
 
 
 def _wrong_slots(slots: Sequence[Slot], words: Sequence[str]) -> str | None:

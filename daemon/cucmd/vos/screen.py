@@ -172,25 +172,19 @@ class Screen:
             elif token == RETURN:
                 self._returned = True
             elif token == ERASE_LINE:
-                self._erase()
+                kept = "" if self._returned else (self._kept + self.segment)[:MAX_LINE]
+                self._start_segment()
+                self._kept = kept
             elif token == BACKSPACE:
-                self._step_back()
+                # Nodes step back only to erase: "\b \b", or "\b" and another character.
+                if not self._returned:
+                    if len(self.segment) < MAX_LINE:
+                        self.segment = self.segment[:-1]
+                        self._shortest = min(self._shortest, len(self.segment))
+                    self.ending = self.ending[:-1]
             else:
                 self._write(token)
                 yield None
-
-    def _erase(self) -> None:
-        kept = "" if self._returned else (self._kept + self.segment)[:MAX_LINE]
-        self._start_segment()
-        self._kept = kept
-
-    def _step_back(self) -> None:
-        # Nodes step back only to erase: "\b \b", or "\b" and another character.
-        if not self._returned:
-            if len(self.segment) < MAX_LINE:
-                self.segment = self.segment[:-1]
-                self._shortest = min(self._shortest, len(self.segment))
-            self.ending = self.ending[:-1]
 
     def _write(self, text: str) -> None:
         if self._returned:

@@ -135,7 +135,11 @@ def parse_machine(lines: Iterable[str]) -> Machine:
             continue
         if found := whole(_DISK, line):
             disks.append(_disk(found))
-        elif (shares := _shares(line)) and shares.keys() <= _CPU_NAMES - cpu.keys():
+        elif (
+            whole(_SHARES, line)
+            and (shares := {m["name"].lower(): float(m["share"]) for m in _SHARE.finditer(line)})
+            and shares.keys() <= _CPU_NAMES - cpu.keys()
+        ):
             cpu |= shares
         elif (found := whole(_MEMORY, line)) and (
             (name := found["name"].lower()) in _MEMORY_NAMES - memory.keys()
@@ -152,12 +156,6 @@ def parse_machine(lines: Iterable[str]) -> Machine:
 def _disk(found: re.Match[str]) -> Disk:
     total, free, used = (int(found[name]) * _KIB for name in ("total", "free", "used"))
     return Disk(found["name"], total, free, used, int(found["share"]))
-
-
-def _shares(line: str) -> dict[str, float]:
-    if not whole(_SHARES, line):
-        return {}
-    return {one["name"].lower(): float(one["share"]) for one in _SHARE.finditer(line)}
 
 
 def time_of(said: Machine, zone_of: ZoneOf) -> ShowStatus:

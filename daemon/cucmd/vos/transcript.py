@@ -85,23 +85,17 @@ class Transcript:
             if token == RETURN:
                 self._returned = True
             elif token == NEWLINE:
-                self._end_of_line(offset)
+                self._returned = False
+                if self._line_ends < _MAX_LINE_ENDS:
+                    self._line_ends += 1
+                    self._marks.append(_Mark(offset, NEWLINE))
             elif token not in (BACKSPACE, ERASE_LINE) and (text := visible(token)):
-                self._begin_text(offset)
+                if self._returned:
+                    self._marks.append(_Mark(offset, RETURN))
+                self._returned = False
+                self._line_ends = 0
                 offset += len(text)
                 yield text
-
-    def _end_of_line(self, offset: int) -> None:
-        self._returned = False
-        if self._line_ends < _MAX_LINE_ENDS:
-            self._line_ends += 1
-            self._marks.append(_Mark(offset, NEWLINE))
-
-    def _begin_text(self, offset: int) -> None:
-        if self._returned:
-            self._marks.append(_Mark(offset, RETURN))
-        self._returned = False
-        self._line_ends = 0
 
     # What is written
 
@@ -112,7 +106,11 @@ class Transcript:
         position = 0
         while self._marks and self._marks[0].offset <= count:
             mark = self._marks.popleft()
-            parts += [self._received_text(text[position : mark.offset]), self._marked(mark)]
+            parts += [self._received_text(text[position : mark.offset]), self._end_line()]
+            if mark.text == NEWLINE:
+                parts[-1] = parts[-1] or f"{self._stamp} <\n"
+            elif mark.text != RETURN:
+                parts.append(mark.text)
             position = mark.offset
         parts.append(self._received_text(text[position:count]))
         self._keep(text, count)
@@ -136,11 +134,6 @@ class Transcript:
         begin = "" if self._in_line else f"{self._stamp} < "
         self._in_line = True
         return begin + masked(shown)
-
-    def _marked(self, mark: _Mark) -> str:
-        if mark.text == NEWLINE:
-            return self._end_line() or f"{self._stamp} <\n"
-        return self._end_line() + ("" if mark.text == RETURN else mark.text)
 
     def _end_line(self) -> str:
         if not self._in_line:

@@ -81,7 +81,7 @@ def needs_zone(collection: Collect, waited: timedelta = timedelta()) -> bool:
 
 def _is_absolute(collection: Collect, waited: timedelta, last_counts_for: timedelta) -> bool:
     """A `last` is counted back from now, unless the request was long ago: then the same hours are
-    meant as then. A job of an earlier version has no such hours.
+    meant as then.
     """
     if collection.last is not None and waited <= last_counts_for:
         return False
@@ -118,17 +118,13 @@ def window_for(
     if start > asked:
         ending = f"is later than the end of the window, {asked.isoformat()}"
         raise InvalidArgument("since", start.isoformat(), ending)
-    end = _last_change(asked, latest, written_for)
-    return _absolute(min(start, start + ahead), max(end, end + ahead), node_zone)
-
-
-def _last_change(asked: datetime, latest: datetime, written_for: str) -> datetime:
-    """Returns when a file that was being written at `asked` was changed last, at the latest."""
     try:
         length = parse_written_for(written_for)
     except ValueError as error:
         raise InvalidArgument("written_for", written_for, str(error)) from None
-    return latest if length is None else min(asked + length, latest)
+    # A file that was being written at `asked` was changed last at `end` or earlier.
+    end = latest if length is None else min(asked + length, latest)
+    return _absolute(min(start, start + ahead), max(end, end + ahead), node_zone)
 
 
 def _relative(text: str, waited: timedelta) -> RelTime:
