@@ -92,12 +92,11 @@ async def capture(task: NodeTask, what: Capture, ports: Ports, report: Report) -
         files = CaptureFiles(session, task, what, ports, report)
         notes = await files.get(run.captured, said)
         report.phase(Phase.CLOSE)
-        return (*_earlier(task), *_spread(together), *notes)
-
-
-def _earlier(task: NodeTask) -> tuple[str, ...]:
-    said = "an earlier capture may still run there, into"
-    return tuple(f"{said} platform/cli/{name}.cap" for name in task.may_run)
+        earlier = (
+            f"an earlier capture may still run there, into platform/cli/{name}.cap"
+            for name in task.may_run
+        )
+        return (*earlier, *_spread(together), *notes)
 
 
 def _spread(together: Together) -> tuple[str, ...]:
@@ -118,7 +117,10 @@ def no_room(status: vos.Machine, what: Capture) -> Failure | None:
         message = f"its answer to 'show status' does not say how full {PARTITION} is"
         return failure(Code.COMMAND_REFUSED, message)
     disk = disks[0]
-    percent = max(disk.used_percent, _percent_with(disk, largest(what)))
+    size = largest(what)
+    # Counted as the node does: what is kept for the system is neither used nor free.
+    after = 100 if size >= disk.free else (disk.used + size) * 100 // (disk.used + disk.free)
+    percent = max(disk.used_percent, after)
     if percent < FULL:
         return None
     free = f"{disk.free // 1024**2} MiB of its logging partition are free"
@@ -130,12 +132,6 @@ def largest(what: Capture) -> int:
     """Returns the bytes that the file of a capture has at most, as a rule."""
     kept = _PACKET if what.size is None else min(what.size, _PACKET)
     return what.count * (kept + _HEADER)
-
-
-def _percent_with(disk: vos.Disk, size: int) -> int:
-    """Counts as the node does: what is kept for the system is neither used nor free."""
-    whole = disk.used + disk.free
-    return 100 if size >= disk.free else (disk.used + size) * 100 // whole
 
 
 class _NodeCapture:

@@ -139,18 +139,14 @@ class _Seen:
             on_connected()
 
         def entered(phase: Phase) -> None:
-            if phase is Phase.LOGIN:  # its host key was accepted
-                self.put(host_key=self._accepted_key())
+            if phase is Phase.LOGIN:  # the node's host key was accepted
+                accepted = "known" if self._knew_key else "new"
+                self.put(host_key="unchecked" if self.task.host_keys == "off" else accepted)
             on_phase(phase)
 
         shell = await self._ports.open_shell(task, connected, entered, mask, report)
         self.put(login=True)
         return shell
-
-    def _accepted_key(self) -> str:
-        if self.task.host_keys == "off":
-            return "unchecked"
-        return "known" if self._knew_key else "new"
 
     def _failed(self, code: Code) -> None:
         """Notes which step has failed before the first prompt."""
@@ -255,7 +251,10 @@ async def _get_a_file(
         seen.put(receiver="failed")
         raise
     try:
-        small = replace(task, quota=_small(task.quota))
+        left = task.quota.node.left
+        most = MOST_BYTES if left is None else min(MOST_BYTES, left)
+        # An allowance of 0 would be no limit.
+        small = replace(task, quota=Quota(Allowance(max(most, 1)), task.quota.job))
         async with upload_target(ports, small, session, report) as target:
             gets = FileGets(small, Collect((path,)), session, target, report, ports=ports)
             result = await gets.get(path, NodeClock())
@@ -296,25 +295,15 @@ def smallest(files: Iterable[vos.ListedFile]) -> str | None:
     return min(fitting, key=lambda file: (file.size, file.name)).name if fitting else None
 
 
-def _small(quota: Quota) -> Quota:
-    """Returns the same with at most MOST_BYTES for the node."""
-    left = quota.node.left
-    most = MOST_BYTES if left is None else min(MOST_BYTES, left)
-    return Quota(Allowance(max(most, 1)), quota.job)  # 0 would be no limit
-
-
 def _with_hint(why: Failure, task: NodeTask) -> Failure:
     """Gives the failure a hint about one small file where the usual one is about a collection."""
     if why.code in _HINTS:
         return replace(why, hint=_HINTS[why.code])
-    if why.code is not Code.QUOTA_EXCEEDED or not _has_room(task):
+    left = (task.quota.node.left, task.quota.job.left)
+    has_room = all(one is None or one >= MOST_BYTES for one in left)
+    # Without room for a small file, a quota of the configuration was reached.
+    if why.code is not Code.QUOTA_EXCEEDED or not has_room:
         return why
     said = f"{why.message}; a check gets {MOST_BYTES:,} bytes at most"
     hint = "the file has grown, or the node sends another: check again, or start a small job"
     return replace(why, message=said, hint=hint)
-
-
-def _has_room(task: NodeTask) -> bool:
-    """Says whether a small file has room: it was no quota of the configuration that ended it."""
-    left = (task.quota.node.left, task.quota.job.left)
-    return all(one is None or one >= MOST_BYTES for one in left)

@@ -102,7 +102,13 @@ async def collect(task: NodeTask, what: Collect, ports: Ports, report: Report) -
             results = {path: await gets.get(path, clock) for path in what.paths}
         report.phase(Phase.CLOSE)
         if clock is _NOT_ASKED and what.since is not None:
-            await _learn_zone(session, task, ports, report)
+            # The window did not need the node's time zone, but the time stamps in the files are
+            # read by it later. All files are here: the question ends before the node's deadline,
+            # and its failure fails nothing.
+            left = trio.current_effective_deadline() - trio.current_time() - _LEFT_OF_NODE
+            if left > 0:
+                with trio.move_on_after(min(_ZONE_SECONDS, left)), suppress(NodeFailed):
+                    await _ask_for_time(session, task, ports, report)
         notes: tuple[str, ...] = ()
         if what.commands_kept:
             report.phase(Phase.COMMAND)
@@ -146,17 +152,6 @@ async def prepare(
     return await _ask_for_time(session, task, ports, report)
 
 
-async def _learn_zone(session: NodeSession, task: NodeTask, ports: Ports, report: Report) -> None:
-    """Asks for the node's time where the window did not need it: its time stamps are read later.
-
-    All files are here: it ends before the node's deadline, and nothing fails any more.
-    """
-    left = trio.current_effective_deadline() - trio.current_time() - _LEFT_OF_NODE
-    if left > 0:
-        with trio.move_on_after(min(_ZONE_SECONDS, left)), suppress(NodeFailed):
-            await _ask_for_time(session, task, ports, report)
-
-
 async def _ask_for_time(
     session: NodeSession, task: NodeTask, ports: Ports, report: Report
 ) -> NodeClock:
@@ -173,8 +168,10 @@ async def _ask_for_time(
 
 
 def notes_of(results: Mapping[str, PathResult], unverified: Sequence[str]) -> tuple[str, ...]:
-    """Returns the notes on a node's paths. Of an `unverified` one that has no file there is none;
-    one refused in words that are not known fails nothing, for it may be that there is none.
+    """Returns the notes on a node's paths.
+
+    An unverified path may match no files; that is not worth a note. If the node refuses it in
+    unknown words, there is a note, but no failure.
 
     Raises `NodeFailed` if a path was refused, a file is cut off, or no path matched anything.
     """
@@ -318,7 +315,14 @@ class FileGets:
     async def _compare(
         self, path: str, done: vos.FileGetDone, arrivals: Arrivals, clock: CommandClock
     ) -> PathResult:
-        await self._wait_files_closed(clock)
+        # The node may say that it is done before its SFTP client has closed a file.
+        closed = False
+        while not closed:
+            with trio.move_on_at(clock.deadline()):
+                await self._target.wait_files_closed()
+                closed = True
+            if not closed and trio.current_time() >= clock.deadline():
+                raise NodeFailed(clock.failure())
         announced = Announced(done.files_announced, done.bytes_announced)
         received = arrivals.files()
         wrong = judge(
@@ -329,7 +333,9 @@ class FileGets:
             compressed=self._what.compress,
         )
         if wrong is not None:
-            wrong = _with_words(wrong, (*done.sizes_unread, *done.notes))
+            if words := (*done.sizes_unread, *done.notes):
+                message = f"{wrong.message}; the node said: {vos.quoted(words)}"
+                wrong = msgspec.structs.replace(wrong, message=message)
             no_login = clock.can_log_in and not arrivals.any
             raise NodeFailed(self._no_login(wrong, arrivals) if no_login else wrong)
         if announced.files == 0 and not received:
@@ -364,15 +370,6 @@ class FileGets:
         self._report.complete([file for file in received if file.path not in incomplete])
         return cut, reading_notes(path, announced, read) if cut is None else []
 
-    async def _wait_files_closed(self, clock: CommandClock) -> None:
-        """Waits: the node may say that it is done before its SFTP client has closed a file."""
-        while True:
-            with trio.move_on_at(clock.deadline()):
-                await self._target.wait_files_closed()
-                return
-            if trio.current_time() >= clock.deadline():
-                raise NodeFailed(clock.failure())
-
     def _no_login(self, wrong: Failure, arrivals: Arrivals) -> Failure:
         why = arrivals.why_none()
         where = address(self._address.host, self._address.port)
@@ -388,9 +385,3 @@ def of_path(path: str, broken: Failure) -> Failure:
     if broken.code not in OF_ONE_PATH:
         return broken
     return msgspec.structs.replace(broken, message=f"{path}: {broken.message}")
-
-
-def _with_words(wrong: Failure, notes: tuple[str, ...]) -> Failure:
-    """Adds to the failure what the node said."""
-    said = f"; the node said: {vos.quoted(notes)}" if notes else ""
-    return msgspec.structs.replace(wrong, message=wrong.message + said)

@@ -17,12 +17,10 @@ fails any more: what went wrong is a note. It may be a look at the health of the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import trio
 
 from cucmd import vos
-from cucmd.failure import Code, Failure, NodeFailed, fail
+from cucmd.failure import Code, NodeFailed, fail
 from cucmd.job.health import HealthCheck
 from cucmd.job.node import Phase
 from cucmd.job.run import Run
@@ -47,7 +45,9 @@ async def run(task: NodeTask, what: Run, ports: Ports, report: Report) -> tuple[
         runs = CommandRuns(task, what, session, ports, report, seconds=what.seconds)
         failed = [await runs.run(number) for number in range(1, len(what.commands) + 1)]
         report.phase(Phase.CLOSE)
-        _raise_failed([one for one in failed if one is not None], len(failed))
+        if refused := [one.message for one in failed if one is not None]:
+            count = f"{len(refused)} of {len(failed)} commands: " if len(failed) > 1 else ""
+            raise fail(Code.COMMAND_REFUSED, count + "; ".join(at_most(_MOST_SAID, refused)))
         return ()
 
 
@@ -82,10 +82,3 @@ async def take_snapshot(
     if time_left.cancelled_caught:
         wrong.append("the time of the node or the job was over before its end")
     return (f"the snapshot is not whole: {'; '.join(wrong)}",) if wrong else ()
-
-
-def _raise_failed(failed: Sequence[Failure], commands: int) -> None:
-    if failed:
-        said = at_most(_MOST_SAID, [one.message for one in failed])
-        count = f"{len(failed)} of {commands} commands: " if commands > 1 else ""
-        raise fail(Code.COMMAND_REFUSED, count + "; ".join(said))

@@ -171,7 +171,9 @@ def judge_read(
     wrong = {file.path: why for file, one in read.items() if (why := _wrong(file, one, compressed))}
     unread = {file.path: _unread(one) for file, one in read.items() if one.unread is not None}
     if wrong:
-        hint = _PACKED_HINT if compressed else _hint(announced, received)
+        came = Announced(len(received), sum(file.size for file in received))
+        cut_hint = _CUT_ON_THE_NODE if came == announced else _CUT_HINT
+        hint = _PACKED_HINT if compressed else cut_hint
         return _not_whole(path, wrong, hint), frozenset((*wrong, *(unread if compressed else ())))
     if not compressed:
         return None, frozenset()
@@ -195,12 +197,6 @@ def _not_whole(path: str, wrong: Mapping[str, str], hint: str) -> Failure:
     said = [f"{PurePosixPath(file).name} {why}" for file, why in wrong.items()]
     message = f"{path}: {'; '.join(at_most(_MOST_NAMED, said))}"
     return failure(Code.TRANSFER_INCOMPLETE, message, hint=hint)
-
-
-def _hint(announced: Announced, received: Sequence[ReceivedFile]) -> str:
-    """Says what to do about a gzip that is cut."""
-    came = Announced(len(received), sum(file.size for file in received))
-    return _CUT_ON_THE_NODE if came == announced else _CUT_HINT
 
 
 def _compare_contents(
@@ -236,19 +232,15 @@ def reading_notes(
     """Returns a note of each file that was not read to its end, and of each archive with whose
     bytes the size that was announced could not be compared.
     """
-    return [
-        f"{path}: {PurePosixPath(file.path).name} {why}"
-        for file, one in read.items()
-        if (why := _not_shown(announced, one))
-    ]
-
-
-def _not_shown(announced: Announced, one: FileRead) -> str | None:
-    if one.unread is not None:
-        return _unread(one)
-    if one.contents is not None and one.contents.size is None and announced.size is not None:
-        return "has links, or files with holes: its bytes were not compared with those announced"
-    return None
+    notes = []
+    for file, one in read.items():
+        name = PurePosixPath(file.path).name
+        if one.unread is not None:
+            notes.append(f"{path}: {name} {_unread(one)}")
+        elif one.contents is not None and one.contents.size is None and announced.size is not None:
+            why = "its bytes were not compared with those announced"
+            notes.append(f"{path}: {name} has links, or files with holes: {why}")
+    return notes
 
 
 def _unread(one: FileRead) -> str:
