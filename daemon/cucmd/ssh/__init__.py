@@ -11,7 +11,7 @@
 To a node:
 
     known_hosts.py  nodes' host keys: remembered, compared, forgotten
-    known_line.py   PURE  one line of their file
+    known_line.py   one line of their file
     scan.py         asks a node for its host keys, without a login
     link.py         a connection to a node, from the socket to its end; login.py the login on it
     shell.py        a node's command line over it

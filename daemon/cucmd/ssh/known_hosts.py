@@ -1,8 +1,8 @@
 """Remembers, compares and forgets nodes' host keys, in a file that OpenSSH can read too.
 
-Keys are compared with those in memory, and the file is written after a change there. So two
-connections to one node at the same time see the same key. Lines that cannot be parsed stay in the
-file as they are.
+asyncssh reads the file, once for each change, and finds the keys of a node in it. Keys are compared
+with those in memory, and the file is written after a change there. So two connections to one node
+at the same time see the same key. Lines that cannot be parsed stay in the file as they are.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeAlias
 
+import asyncssh
 import msgspec
 import trio
 
@@ -21,12 +22,12 @@ from cucmd.job.job import HostKeyPolicy
 from cucmd.node_name import address, parse_node
 from cucmd.ssh.known_line import (
     HostLine,
-    HostLines,
     PublicKey,
     host_name,
     node_name,
     parse_key,
     parse_line,
+    public_key,
 )
 
 ChangeLines: TypeAlias = Callable[[list[str]], list[str]]
@@ -60,14 +61,15 @@ class KnownHosts:
         self._writing = threading.Lock()
         self._saved: list[str] = []  # as the file had it when it was last read or written
         self._lines: list[str] = []  # the same with `_unsaved`
-        self._hosts = HostLines()
+        self._hosts: list[HostLine] = []  # those of `_lines` that are about hosts
+        self._known = asyncssh.import_known_hosts("")  # the same, as asyncssh looks in them
         self._unsaved: list[ChangeLines] = []
         self.load()
 
     def load(self) -> None:
         """Reads the file again. A missing file counts as empty. Raises OSError.
 
-        Blocks while it reads. A `lookup` on the event loop does not wait for it.
+        Blocks while it reads. `trusted` on the event loop does not wait for it.
         """
         with self._writing:
             lines = self._read()
@@ -75,15 +77,16 @@ class KnownHosts:
                 self._saved = lines
                 self._replace_lines(self._apply(self._unsaved, lines))
 
-    def lookup(self, host: str, port: int) -> tuple[HostLine, ...]:
-        """Returns the lines about a node, in the order of the file; @revoked ones included."""
-        name = host_name(host, port)
-        with self._lock:
-            return self._hosts.about(name)
-
-    def trusted(self, host: str, port: int) -> tuple[HostLine, ...]:
+    def trusted(self, host: str, port: int) -> tuple[PublicKey, ...]:
         """Returns the keys by which a node is known, @revoked ones left out."""
-        return tuple(line for line in self.lookup(host, port) if not line.revoked)
+        return self._keys(host, port)[0]
+
+    def _keys(self, host: str, port: int) -> tuple[tuple[PublicKey, ...], tuple[PublicKey, ...]]:
+        """Returns the keys by which a node is known, and those that are revoked for it."""
+        with self._lock:
+            # Without a port of its own asyncssh does not take `host` for `[host]:port` as well.
+            trusted, _, revoked, *_ = self._known.match(host_name(host, port), "", None)
+        return tuple(map(public_key, trusted)), tuple(map(public_key, revoked))
 
     def check(self, host: str, port: int, key: PublicKey, policy: Policy) -> None:
         """Returns if this key may be trusted as that node's.
@@ -97,9 +100,8 @@ class KnownHosts:
         """
         if policy.host_keys == "off":
             return
-        known = self.lookup(host, port)
-        revoked = {line.fingerprint for line in known if line.revoked}
-        trusted = [line.fingerprint for line in known if not line.revoked]
+        keys, revoked_keys = self._keys(host, port)
+        trusted, revoked = ([key.fingerprint for key in some] for some in (keys, revoked_keys))
         where, shown = address(host, port), f"{key.fingerprint} ({key.algorithm})"
         if key.fingerprint in revoked:
             raise fail(
@@ -128,7 +130,7 @@ class KnownHosts:
                 self._remember(host, port, key)
 
     def add(
-        self, node: str, *keys: str, check: Callable[[tuple[HostLine, ...]], None] | None = None
+        self, node: str, *keys: str, check: Callable[[tuple[PublicKey, ...]], None] | None = None
     ) -> bool:
         """Trusts keys, as `parse_key` takes them, as that node's: all or none. Durable on return.
 
@@ -154,7 +156,7 @@ class KnownHosts:
         return bool(missing)
 
     def _has(self, host: str, port: int, key: PublicKey) -> bool:
-        return key.fingerprint in {line.fingerprint for line in self.trusted(host, port)}
+        return key.fingerprint in {one.fingerprint for one in self.trusted(host, port)}
 
     def forget(self, node: str) -> int:
         """Removes the keys of exactly that node; durable on return. Returns how many they were:
@@ -185,7 +187,7 @@ class KnownHosts:
         The name is that of a node as we write it, or a pattern or a hash as the file has it.
         """
         with self._lock:
-            hosts = tuple(self._hosts.all)
+            hosts = tuple(self._hosts)
         return tuple((node_name(name), line) for line in hosts for name in line.hosts.split(","))
 
     async def flush(self) -> None:
@@ -231,12 +233,15 @@ class KnownHosts:
         self._unsaved.append(change)
         self._lines = [*self._lines, text]
         if (line := parse_line(text)) is not None:
-            self._hosts.add(line)
+            self._hosts.append(line)
+            self._known.load(line.for_asyncssh)
 
     def _replace_lines(self, lines: list[str]) -> None:
         if lines != self._lines:
             parsed = (parse_line(line) for line in lines)
-            self._hosts = HostLines(line for line in parsed if line is not None)
+            self._hosts = [line for line in parsed if line is not None]
+            readable = "\n".join(line.for_asyncssh for line in self._hosts)
+            self._known = asyncssh.import_known_hosts(readable)
         self._lines = lines
 
     @staticmethod

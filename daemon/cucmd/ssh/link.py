@@ -44,7 +44,6 @@ from cucmd.ssh.algorithms import Algorithms
 from cucmd.ssh.bridge import run_callbacks
 from cucmd.ssh.causes import Progress, unreachable
 from cucmd.ssh.inbox import WINDOW, Inbox
-from cucmd.ssh.known_line import PublicKey, parse_key
 from cucmd.ssh.peer import CHECK_EVERY, LIMIT, unread
 
 # A frozen or unplugged node is noticed after 15 s * (3 + 1) of silence, before the default stall
@@ -227,11 +226,6 @@ def _links() -> _Links:
     except LookupError:
         _LINKS.set(_Links())
         return _LINKS.get()
-
-
-def public_key(key: asyncssh.SSHKey) -> PublicKey:
-    """Converts asyncssh's key to a `PublicKey`."""
-    return parse_key(key.export_public_key("openssh").decode("ascii"))
 
 
 class Link:

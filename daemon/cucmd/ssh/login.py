@@ -36,8 +36,8 @@ from cucmd.job.node import Phase
 from cucmd.node_name import address
 from cucmd.ssh.causes import Mask, Progress, printable
 from cucmd.ssh.known_hosts import KnownHosts, Policy
-from cucmd.ssh.known_line import PublicKey
-from cucmd.ssh.link import Opener, public_key
+from cucmd.ssh.known_line import PublicKey, public_key
+from cucmd.ssh.link import Opener
 
 # A login has one or two challenges (PAM sends an empty one at the end). A server that sends more
 # than ten will not accept the login.

@@ -15,8 +15,8 @@ from cucmd.node_name import address
 from cucmd.ssh.algorithms import Algorithms, key_type, usual_algorithms
 from cucmd.ssh.bridge import on_asyncio
 from cucmd.ssh.causes import both_offers, failed_login
-from cucmd.ssh.known_line import PublicKey
-from cucmd.ssh.link import Link, Opener, connect, options, public_key
+from cucmd.ssh.known_line import PublicKey, public_key
+from cucmd.ssh.link import Link, Opener, connect, options
 
 
 async def scan_host_keys(

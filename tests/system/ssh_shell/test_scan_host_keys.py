@@ -4,7 +4,7 @@ import pytest
 import trio
 
 from cucmd.failure import NodeFailed
-from cucmd.ssh.link import public_key
+from cucmd.ssh.known_line import public_key
 from cucmd.ssh.scan import scan_host_keys
 
 HOST = "127.0.0.1"

@@ -6,7 +6,7 @@ import trio
 
 from cucmd.failure import NodeFailed
 from cucmd.ssh.known_hosts import KnownHosts, Policy
-from cucmd.ssh.link import public_key
+from cucmd.ssh.known_line import public_key
 
 STRICT, ACCEPT, OFF = (Policy(host_keys=kind) for kind in ("strict", "accept-new", "off"))
 

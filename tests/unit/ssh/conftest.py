@@ -1,6 +1,8 @@
-"""Host keys that are cheap to make: their format is valid, and no private key exists."""
+"""Host keys that are cheap to make, as no private key exists of them, and hashed names."""
 
 import base64
+import hashlib
+import hmac
 from collections.abc import Callable
 
 import pytest
@@ -18,6 +20,19 @@ def make_key() -> Callable[[int], PublicKey]:
     """`make_key(1)` is always the same key, and another than `make_key(2)`."""
 
     def make(number: int, algorithm: str = "ssh-ed25519") -> PublicKey:
-        return parse_key(f"{algorithm} {blob(algorithm.encode(), bytes([number]) * 32)}")
+        key = bytes([number]) * 32
+        parts = (key,) if algorithm == "ssh-ed25519" else (b"\1\0\1", b"\1" + key * 8)
+        return parse_key(f"{algorithm} {blob(algorithm.encode(), *parts)}")
 
     return make
+
+
+@pytest.fixture
+def hashed() -> Callable[[str], str]:
+    """Gives a name as `ssh-keygen -H` writes it."""
+
+    def write(name: str) -> str:
+        code = hmac.new(b"salt", name.encode(), hashlib.sha1).digest()
+        return "|1|" + "|".join(base64.b64encode(part).decode() for part in (b"salt", code))
+
+    return write

@@ -37,6 +37,46 @@ async def test_the_first_key_is_remembered_once_it_is_accepted(known, make_key):
     assert known.path.read_text() == f"node.example {make_key(1)}\n"
 
 
+@pytest.mark.parametrize(
+    ("hosts", "host", "port", "known_as"),
+    [
+        ("node.example", "NODE.example", 22, True),
+        ("node.example", "node.example.", 22, True),
+        ("Node.Example", "node.example", 22, True),
+        ("node.example", "node.example", 2022, False),
+        ("[node.example]:2022", "node.example", 2022, True),
+        ("[node.example]:2022", "node.example", 22, False),
+        ("2001:db8::5", "2001:DB8:0:0::5", 22, True),
+        ("[2001:DB8::5]:2022", "2001:db8::5", 2022, True),
+        ("*.Example", "node.example", 22, True),
+        ("node?.example", "node1.example", 22, True),
+        ("*.example,!node.example", "node.example", 22, False),
+        ("!node.example", "other.example", 22, False),
+        ("[*]:2022", "node.example", 2022, True),
+        ("other.example,", "node.example", 22, False),  # an empty name
+    ],
+)
+def test_a_line_is_about_its_hosts(known, make_key, hosts, host, port, known_as):
+    known.path.write_text(f"{hosts} {make_key(1)}\n")
+    known.load()
+    assert known.trusted(host, port) == (make_key(1),) * known_as
+
+
+def test_a_hashed_name_is_known(known, make_key, hashed):
+    known.path.write_text(f"{hashed('[node.example]:2022')} {make_key(1)}\n")
+    known.load()
+    assert known.trusted("node.example", 2022) == (make_key(1),)
+    assert known.trusted("node.example", 22) == ()
+
+
+def test_a_line_that_asyncssh_rejects_is_left_out(known, make_key):
+    known.path.write_text(f"|9|x {make_key(1)}\n@what a {make_key(2)}\nnode {make_key(3)}\n")
+    known.load()
+    assert known.trusted("node", 22) == (make_key(3),)
+    known.add("other", str(make_key(4)))
+    assert known.path.read_text().startswith(f"|9|x {make_key(1)}\n@what a {make_key(2)}\n")
+
+
 @pytest.mark.parametrize("policy", [STRICT, ACCEPT])
 def test_a_change_names_both_fingerprints(known, make_key, policy):
     known.add("node.example", str(make_key(1)))
