@@ -20,10 +20,6 @@ from cucmd.service.start_errors import EXIT_UNAVAILABLE
 from cucmd.stdout import Unwritable, give_up, open_closed_descriptors, written
 
 EXIT_USAGE = 2
-NO_LANDLOCK = (
-    "this kernel has no Landlock (Linux 5.13): the processes that read what nodes have sent can"
-    " read and write whatever the daemon's user can"
-)
 
 
 class _ArgumentParser(argparse.ArgumentParser):
@@ -128,13 +124,13 @@ def _serve(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> int:
     from cucmd.config.check import check  # noqa: PLC0415  only for this one
-    from cucmd.worker.confine import landlock  # noqa: PLC0415
+    from cucmd.worker.confine import lacking  # noqa: PLC0415  likewise
 
     # Printed afterwards, since an error of reading the file is none of standard output.
     out, err = io.StringIO(), io.StringIO()
     code = check(args.config, os.environ, out, err)
-    if not landlock():
-        print(NO_LANDLOCK, file=err)
+    for one in lacking():
+        print(one, file=err)
     with written():
         print(err.getvalue(), end="", file=sys.stderr)
         print(out.getvalue(), end="")

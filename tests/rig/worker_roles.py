@@ -1,5 +1,6 @@
 """What processes of a test do, that are forked for it: each thing that one must not."""
 
+import ctypes
 import errno
 import os
 import re
@@ -30,6 +31,7 @@ from cucmd.worker.frames import (
     Wants,
     What,
 )
+from rig.taken_over import attempts, outcome
 
 
 class Words(msgspec.Struct, tag=True):
@@ -253,7 +255,20 @@ def exaggerate(channel: Channel) -> None:
     signal.pause()
 
 
+def take_over(value: str) -> str:
+    """Tries what a process must not do. Says what came of each attempt that was not refused."""
+    state, daemon = value.split()
+    said = {name: outcome(attempt) for name, attempt in attempts(Path(state), int(daemon)).items()}
+    return " ".join(f"{name}: {one}" for name, one in said.items() if one != "EPERM")
+
+
+def call_in_the_form_of_x32(_value: str) -> None:
+    ctypes.CDLL(None).syscall(0x40000000)
+
+
 WHAT = {
+    "taken-over": take_over,
+    "x32": call_in_the_form_of_x32,
     "say": str,
     "spin": spin,
     "pattern": stay_in_a_pattern,
@@ -271,7 +286,7 @@ WHAT = {
     "nonsense": send_nonsense,
     "made": lambda _: str(made_in == [os.getppid()]),
     "environ": lambda _: " ".join(sorted(os.environ)),
-    "stop": lambda _: os.kill(os.getpid(), signal.SIGSTOP),
+    "stop": lambda _: signal.raise_signal(signal.SIGSTOP),
     "daemon": lambda pid: os.kill(int(pid), 0),
-    "terminate": lambda _: os.kill(os.getpid(), signal.SIGTERM),
+    "terminate": lambda _: signal.raise_signal(signal.SIGTERM),
 }

@@ -65,6 +65,10 @@ async def test_what_comes_before_forks_is_done_once_by_the_first_process(
         ("daemon {pid}", "PermissionError"),
         ("environ", "LC_CTYPE PATH PYTHONPATH"),
         ("terminate", "done"),
+        (
+            "taken-over {folder} {pid}",
+            "start a thread: can't start new thread clone3: ENOSYS",
+        ),
     ],
 )
 async def test_what_it_may_and_may_not(
@@ -107,6 +111,7 @@ def contents(folder: Path) -> dict[Path, str]:
         ("leave 0", Cause.LOST),
         ("stop", Cause.LOST),
         ("nonsense", Cause.WRONG),
+        ("x32", Cause.WRONG),
     ],
 )
 async def test_how_it_ended_is_known(

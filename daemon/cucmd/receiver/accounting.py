@@ -162,7 +162,9 @@ class Accounting:
         return None if last is None else last[1]
 
     def set_modified(self, named: str, seconds: int) -> None:
-        """The client gives its last file of that name a time stamp, while it is open or later."""
+        """Records the time stamp that the client gives its last file of that name, which may be
+        open or closed. Does nothing if no file of that name came with this login.
+        """
         with self._lock:
             if (last := self._last.get(named)) is not None:
                 self.tell(Stamped(self.login, last[0], seconds))

@@ -141,12 +141,6 @@ class TargetFolder:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         return _attrs(found)
 
-    def set_times(self, parts: Parts, times: tuple[int, int]) -> None:
-        """Sets the times of what `look` has found: a folder, or a file that is closed already."""
-        if parts:
-            parent = self._directory(parts[:-1])
-            os.utime(parts[-1], times, dir_fd=parent, follow_symlinks=False)
-
     def entries(self, parts: Parts) -> list[tuple[bytes, Attrs]]:
         """Lists names and attributes of files and folders, links and the rest left out."""
         found = []

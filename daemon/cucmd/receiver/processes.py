@@ -55,7 +55,7 @@ _LIMITS = ProcessLimits(
     seconds=NO_LIMIT,
     file_size=NO_LIMIT,
     descriptors=4096,
-    processes=NO_LIMIT,
+    threads=True,
 )
 
 # Seconds for the answer to `Forget`: the last write, of one block, and the close of some files.

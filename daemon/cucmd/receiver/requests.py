@@ -1,17 +1,19 @@
 """Answers SFTP requests. Synchronous: one batch at a time, for session.py to say in which thread.
 
-Only what an OpenSSH `put` needs has an effect: make a directory, create a file, write it, set its
-times, close it, list and stat in the target's own folder. The rest is refused.
+Only what an OpenSSH `put` needs has an effect: make a directory, create a file, write it, close it,
+list and stat in the target's own folder. The rest is refused. The times that a client sets are
+recorded, and not set on the disk: the process may change the times of no file, because it could
+change those of any file (`worker/seccomp.py`).
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import stat
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from cucmd.failure import FULL_DISK, Code
@@ -200,17 +202,11 @@ class RequestHandler:
         except BaseException:
             self._accounting.give_back_handle()
             raise
-        self._note_times(parts, fields)
+        with suppress(Malformed):  # nothing else in the attributes is of use here
+            self._note_times(parts, fields.attributes().times)
         return handle_reply(request, handle)
 
-    def _note_times(self, parts: Parts, fields: Fields) -> None:
-        """Notes the times among the attributes of an OPEN. On the disk the first write would change
-        them again.
-        """
-        try:
-            times = fields.attributes().times
-        except Malformed:
-            return  # nothing else in them is of use here, so none has to be right
+    def _note_times(self, parts: Parts, times: tuple[int, int] | None) -> None:
         if times:
             self._accounting.set_modified("/".join(parts), times[1])
 
@@ -258,14 +254,8 @@ class RequestHandler:
     def _setstat(self, request: int, fields: Fields) -> bytes:
         parts = self._path(fields)
         wanted = fields.attributes()
-        own = self._stored(parts)
-        found = self._folder.look(own or parts)
-        _check_size(wanted.size, found.size)
-        if wanted.times and own is None and not stat.S_ISDIR(found.mode):
-            raise RequestRefused(Status.PERMISSION_DENIED, "that file came with another login")
-        if wanted.times:
-            self._folder.set_times(own or parts, wanted.times)
-            self._accounting.set_modified("/".join(parts), wanted.times[1])
+        _check_size(wanted.size, self._folder.look(self._stored(parts) or parts).size)
+        self._note_times(parts, wanted.times)
         return status_reply(request, Status.OK)
 
     def _fsetstat(self, request: int, fields: Fields) -> bytes:
@@ -273,7 +263,7 @@ class RequestHandler:
         wanted = fields.attributes()
         _check_size(wanted.size, upload.attributes().size)
         if wanted.times:
-            upload.set_times(wanted.times)
+            upload.note_modified(wanted.times[1])
         return status_reply(request, Status.OK)
 
     def _opendir(self, request: int, fields: Fields) -> bytes:

@@ -71,9 +71,8 @@ class Upload:
     def attributes(self) -> Attrs:
         return attributes_of(self._descriptor)
 
-    def set_times(self, times: tuple[int, int]) -> None:
-        os.utime(self._descriptor, times)
-        self._accounting.stamp(self._file, times[1])
+    def note_modified(self, seconds: int) -> None:
+        self._accounting.stamp(self._file, seconds)
 
     def finish(self) -> None:
         """The client closes the file: it is durable on return.

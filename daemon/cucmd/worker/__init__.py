@@ -1,7 +1,8 @@
 """Has processes handle bytes that a node or a stranger has made.
 
     frames.py    PURE  what the daemon, the first process and those that it forks say to each other
-    confine.py   what the kernel allows them
+    confine.py   the files that they may open, and how much they may use
+    seccomp.py   the system calls that they may make
     first.py     the first process: imports what the others need, and forks them
     forked.py    a process that was forked: its end of the channel
     workers.py   the daemon's side: keeps the first process, and asks it for others

@@ -1,6 +1,6 @@
-"""Has the kernel limit a process that handles what others have made.
+"""Has the kernel limit what a process may use, and which files it may open, by Landlock.
 
-Nothing of it can be undone by the process, nor by what it forks or executes.
+The process cannot undo any of it. The system calls that it may make are in `seccomp.py`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import signal
 import stat
 import struct
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 
 from cucmd.worker.frames import NO_LIMIT, ProcessLimits
+from cucmd.worker.seccomp import why_no_filter
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38  # <linux/prctl.h>
 
@@ -23,13 +23,10 @@ _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38  # <linux/p
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _VERSION = 1
 _PATH_BENEATH = 1
-_EXECUTE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 2, 1 << 3
-_READ = _EXECUTE | _READ_FILE | _READ_DIR
-_OF_A_FILE = _EXECUTE | _READ_FILE
-# version of the interface -> what is forbidden of files if no rule allows it: all that it knows
-_FILES = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
-_BIND_AND_CONNECT, _NETWORK = 0b11, 4  # of TCP; since which version
-_ABSTRACT_SOCKETS_AND_SIGNALS, _SCOPES = 0b11, 6  # to processes outside
+_READ_FILE, _READ_DIR = 1 << 2, 1 << 3
+# All that the first version of Landlock knows, which is enough: the filter in `seccomp.py` forbids
+# what later versions know, and links across folders are forbidden by all versions.
+_FILES = (1 << 13) - 1
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -49,7 +46,7 @@ def forbid_privileges() -> None:
 
 
 def set_limits(limits: ProcessLimits) -> None:
-    """Root is exempt from the number of processes. After `seconds` comes SIGXCPU, then SIGKILL."""
+    """Sets what is not `NO_LIMIT`. After `seconds` comes SIGXCPU, and soon after that SIGKILL."""
     used = int(sum(resource.getrusage(resource.RUSAGE_SELF)[:2]))
     at = NO_LIMIT if limits.seconds == NO_LIMIT else used + limits.seconds
     for which, first, last in (
@@ -57,7 +54,6 @@ def set_limits(limits: ProcessLimits) -> None:
         (resource.RLIMIT_CPU, at, at if at == NO_LIMIT else at + 5),
         (resource.RLIMIT_FSIZE, limits.file_size, limits.file_size),
         (resource.RLIMIT_NOFILE, limits.descriptors, limits.descriptors),
-        (resource.RLIMIT_NPROC, limits.processes, limits.processes),
     ):
         if last == NO_LIMIT:
             continue
@@ -68,50 +64,58 @@ def set_limits(limits: ProcessLimits) -> None:
             resource.setrlimit(which, (first, last))
 
 
-def landlock() -> int:
-    """Returns the version of its interface that the kernel has; 0: it has none."""
+def lacking() -> list[str]:
+    """Says what the running kernel lacks to confine these processes, and what follows from that."""
+    found = []
+    if not _has_landlock():
+        found.append(
+            "this kernel has no Landlock (Linux 5.13): the processes that read what nodes have sent"
+            " can open whatever files the daemon's user can"
+        )
+    if why := why_no_filter():
+        found.append(
+            f"{why}: a process that reads what nodes have sent, and that was taken over by it, can"
+            " open connections, start programs, change modes and times of files, and end the daemon"
+        )
+    return found
+
+
+def _has_landlock() -> bool:
     version: int = _libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _VERSION)
-    return max(version, 0)
+    return version > 0
 
 
 def only_below(folders: Iterable[Path | str]) -> bool:
-    """Files may be opened below these folders only, and for reading; nothing may be made, removed
-    or renamed, no connection may be opened, and no process outside be signalled. A descriptor that
-    comes from elsewhere is of use all the same, but for opening what is below it.
+    """Lets this process open files below these folders only, and for reading; it can make, remove
+    and rename nothing. It may use a descriptor of something elsewhere that it is given, but open
+    nothing below that.
 
-    False: the kernel has no Landlock. Folders that do not exist are left out. Raises OSError.
+    Returns False if the kernel has no Landlock. Leaves out folders that do not exist. Raises
+    OSError.
     """
-    if not (version := landlock()):
+    if not _has_landlock():
         return False
-    files = _FILES[max(known for known in _FILES if known <= version)]
-    attributes = struct.pack(
-        "QQQ",
-        files,
-        _BIND_AND_CONNECT if version >= _NETWORK else 0,
-        _ABSTRACT_SOCKETS_AND_SIGNALS if version >= _SCOPES else 0,
-    )
-    size = 24 if version >= _SCOPES else 16 if version >= _NETWORK else 8
-    rules = _checked(_libc.syscall(_CREATE_RULESET, attributes, ctypes.c_size_t(size), 0))
+    attributes = struct.pack("Q", _FILES)
+    size = ctypes.c_size_t(len(attributes))
+    rules = _checked(_libc.syscall(_CREATE_RULESET, attributes, size, 0))
     try:
         for folder in folders:
-            _allow(rules, folder, _READ & files)
+            try:
+                at = os.open(folder, os.O_PATH | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue
+            try:
+                is_folder = stat.S_ISDIR(os.fstat(at).st_mode)
+                access = _READ_FILE | _READ_DIR if is_folder else _READ_FILE
+                rule = struct.pack("=Qi", access, at)
+                _checked(_libc.syscall(_ADD_RULE, rules, _PATH_BENEATH, rule, 0))
+            finally:
+                os.close(at)
         forbid_privileges()
         _checked(_libc.syscall(_RESTRICT_SELF, rules, 0))
     finally:
         os.close(rules)
     return True
-
-
-def _allow(rules: int, folder: Path | str, access: int) -> None:
-    with suppress(FileNotFoundError):
-        at = os.open(folder, os.O_PATH | os.O_CLOEXEC)
-        try:
-            if not stat.S_ISDIR(os.fstat(at).st_mode):
-                access &= _OF_A_FILE
-            rule = struct.pack("=Qi", access, at)
-            _checked(_libc.syscall(_ADD_RULE, rules, _PATH_BENEATH, rule, 0))
-        finally:
-            os.close(at)
 
 
 def _checked(result: int) -> int:

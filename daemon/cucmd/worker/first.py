@@ -46,6 +46,7 @@ from cucmd.worker.frames import (
     ToFirst,
     packet,
 )
+from cucmd.worker.seccomp import filter_calls
 
 OUT_OF_MEMORY = 70  # exit codes of a process that was forked
 DEFECT = 71
@@ -307,6 +308,7 @@ class First:
             confine.set_limits(asked.limits)
             own = [asked.folder] if asked.folder else []
             confine.only_below([*SYSTEM, *_own_folders(), *own])
+            filter_calls(threads=asked.limits.threads)
             self._roles[asked.role](channel)
             code = 0
         except DaemonGone:

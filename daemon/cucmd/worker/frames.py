@@ -31,15 +31,14 @@ class ProcessLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Limits one process, by the kernel. Bytes and seconds; a file size of 0: it writes nothing.
 
     Of the processor time the process is told at `seconds`, and it is killed soon after that.
-    `processes` counts threads too, and all that its user runs anywhere. `NO_LIMIT`: so many as
-    there can be.
+    `NO_LIMIT`: so many as there can be. threads: it may start some.
     """
 
     memory: int
     seconds: int = NO_LIMIT
     file_size: int = 0
     descriptors: int = 64
-    processes: int = 0
+    threads: bool = False
 
 
 class Fork(msgspec.Struct, frozen=True, tag=True):

@@ -54,7 +54,6 @@ async def test_a_whole_tree_with_times_and_an_empty_file(
     assert done.returncode == 0, done.stderr
     assert {file.path for file in target.target.files()} == {"cm/trace/ccm/a.txt", "cm/trace/empty"}
     assert all(file.closed for file in target.target.files())
-    assert (target.folder / "cm/trace/ccm/a.txt").stat().st_mtime == 1_600_000_000
     modified = {file.path: file.modified for file in target.target.files()}
     assert modified["cm/trace/ccm/a.txt"] == 1_600_000_000
 

@@ -1,4 +1,6 @@
-"""The time stamp that a client gives a file is kept with it, whenever and in whichever way."""
+"""The time stamp that a client gives a file is recorded, whenever and in whichever way. The time on
+the disk stays that of the arrival.
+"""
 
 from __future__ import annotations
 
@@ -48,6 +50,7 @@ def test_it_is_kept(client: Any, set_it: Callable[[Any], None]) -> None:
     set_it(client)
     assert stamps(client) == {"a": 1_700_000_000}
     assert client.received.files()[0].closed
+    assert (client.folder / "a").stat().st_mtime > 1_700_000_000
 
 
 def test_of_a_file_that_is_cut_off_too(client: Any) -> None:

@@ -1,0 +1,42 @@
+"""Hostile code in a receiving process of a daemon that runs in the foreground."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rig.daemon import Daemon, running_daemon
+from rig.quiet import wait_until
+from rig.worker_processes import status_of
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
+    with running_daemon(tmp_path / "cucmd", module="rig.taken_over") as daemon:
+        (daemon.state / "known_hosts").write_text("of the daemon")
+        (daemon.state / "socket").symlink_to(daemon.socket)
+        yield daemon
+
+
+def has_tried(daemon: Daemon) -> None:
+    daemon.meet_a_stranger()
+    wait_until(lambda: "has tried everything" in daemon.log.read_text())
+
+
+def test_nothing_that_it_tries_succeeds(daemon: Daemon) -> None:
+    paths = [daemon.state / name for name in ("known_hosts", "cucmd.db", "jobs")]
+    before = [path.stat() for path in paths]
+    has_tried(daemon)
+    lines = daemon.log.read_text().splitlines()
+    said = [line.partition("cucmd.receiver.processes: ")[2] for line in lines]
+    # It may have threads.
+    assert [*filter(None, said)] == ["start a thread: succeeded", "has tried everything"]
+    assert [path.stat() for path in paths] == before
+
+
+def test_nothing_survives_a_kill(daemon: Daemon) -> None:
+    has_tried(daemon)
+    _, *others = daemon.tree()
+    assert len(others) == 2
+    daemon.kill()
+    wait_until(lambda: not any(map(status_of, others)))

@@ -1,0 +1,29 @@
+"""What `cucmd check` says of a kernel that lacks something to confine processes by."""
+
+import pytest
+
+from cucmd.main import main
+from cucmd.worker import confine
+
+
+def test_this_kernel_lacks_nothing() -> None:
+    assert confine.lacking() == []
+
+
+@pytest.mark.parametrize(
+    ("function", "answer", "said"),
+    [
+        ("_has_landlock", False, "no Landlock"),
+        ("why_no_filter", "this kernel has no seccomp filters", "no seccomp filters"),
+    ],
+)
+def test_what_is_lacking_is_said(
+    function: str,
+    answer: object,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(confine, function, lambda: answer)
+    main(["check"])
+    assert said in capsys.readouterr().err
