@@ -242,6 +242,25 @@ def test_after_a_restart_nothing_is_run_twice(tmp_path: Path, how: signal.Signal
             assert [node for node, _ in texts(client, again)] == lab.nodes
 
 
+def test_a_silent_retry_keeps_complete_output(tmp_path: Path, daemon: Daemon) -> None:
+    port = ("--port", free_port(), "--host-key", str(tmp_path / "key"))
+    listed, refused = "file list activelog syslog/*", "show memory size"
+    with daemon.client() as client:
+        with running_lab(1, *port) as lab:
+            job = run(client, lab, listed, refused, connect=2, command=2)
+            assert statuses(job) == ["failed"]
+            before = texts(client, job)[lab.nodes[0], listed]
+        with running_lab(1, *port, "--fault", "silent-answer") as lab:
+            again = client.retry(job.job_id, login=login_of(lab))
+            assert statuses(client.wait(again.job_id, timeout=60)) == ["failed"]
+        outputs = [one for one in client.output(job.job_id) if one.command == listed]
+        files = [one for one in client.files(job.job_id) if "file-list" in one.path]
+    assert "".join(one.text for one in outputs) == before
+    assert outputs[-1].complete
+    assert [(one.complete, one.attempt) for one in files] == [(False, 2), (True, 1)]
+    assert files[1].size == len(before.encode()) > files[0].size
+
+
 @pytest.mark.long
 def test_a_cancel_ends_the_command_on_the_node(daemon: Daemon) -> None:
     with running_lab(1, "--fault", "silent-answer*1") as lab, daemon.client() as client:

@@ -296,15 +296,24 @@ class Cases:
     async def _growing(
         self, job: Job, nodes: Sequence[Node]
     ) -> AsyncGenerator[CommandOutput, None]:
+        """Yields what is kept of the nodes that have ended, then follows what the others print."""
         directory, lines = self._supervisor.directory(job.job_id), job.work.commands_kept
+        run = self._supervisor.run_of(job.job_id)
+        at_work = {} if run is None else run.first_attempts()
+        ended_nodes = [node for node in nodes if node.node not in at_work]
+        async with aclosing(self._outputs(job, ended_nodes)) as kept:
+            async for piece in kept:
+                yield piece
         paths = {
-            (node.node, number): directory / folder(node) / job.work.output_of(number)
+            (node.node, number): directory / folder(node) / job.work.output_of(number, first)
             for node in nodes
+            if (first := at_work.get(node.node)) is not None
             for number in range(1, len(lines) + 1)
         }
         async with aclosing(follow_outputs(paths, partial(self._works_on, job))) as pieces:
             async for (node, number), text, ended in pieces:
-                complete = ended and await self._is_whole(job.job_id, node, number)
+                path = paths[node, number]
+                complete = ended and await self._is_whole(job.job_id, node, path)
                 line = lines[number - 1]
                 yield CommandOutput(node, number, line, text, ended, complete)
 
@@ -312,12 +321,14 @@ class Cases:
         run = self._supervisor.run_of(job.job_id)
         return run is not None and run.works_on(node)
 
-    async def _is_whole(self, job_id: str, node: str, number: int) -> bool:
-        """Says whether the command of that number came to its end on the node, which has ended."""
+    async def _is_whole(self, job_id: str, node: str, path: Path) -> bool:
+        """Says whether the command came to its end whose output is at `path`, on a node that has
+        ended.
+        """
         job = await self._supervisor.find(job_id)
         of_node = nodes_by_name(job, (node,))[node]
         found = await printed(self._store, job, of_node, self._supervisor.directory(job_id))
-        return any(one.number == number and one.complete for one in found)
+        return any(one.path == path and one.complete for one in found)
 
     async def _whole(self, job_id: str) -> Job:
         """Returns the closed job, if its files were not deleted. Raises `FilesDeleted`, `Busy`."""

@@ -16,7 +16,7 @@ from typing import TypeAlias
 import msgspec
 import trio
 
-from cucmd.cases.files import counts, folder
+from cucmd.cases.files import PAGE, counts, folder
 from cucmd.job.job import Job
 from cucmd.job.kind import OUTPUT
 from cucmd.job.node import Node
@@ -28,8 +28,6 @@ Which: TypeAlias = tuple[str, int]
 _PIECE = 128 * 1024
 # Seconds between two looks at a transcript that grows: nobody reads faster.
 _EVERY = 0.25
-# Files of a node: one for each of its commands, and there are fewer.
-_MOST = 100
 
 
 async def read_transcript(path: Path, grows: Callable[[], bool]) -> AsyncGenerator[str, None]:
@@ -122,24 +120,28 @@ async def printed(
     *,
     written: Sequence[ReceivedFile] = (),
 ) -> list[PrintedFile]:
-    """Lists the outputs of a node, in the order of its commands. Raises `StoreFailed`.
+    """Lists an output for each command that has one on a node, in the order of the commands. Where
+    several attempts have kept the output of a command, it is the last of those that are complete,
+    or the last of all. Raises `StoreFailed`.
 
     `written`: those that are whole on disk, and need not be on record.
     """
-    numbers = {
-        f"{folder(node)}/{job.work.output_of(number)}": number
-        for number in range(1, len(job.work.commands_kept) + 1)
-    }
+    outputs = f"{folder(node)}/{OUTPUT}/"
+    files = {file.path: file for file in written}
     # Before them are the files that the node pushed, of a job that has collected.
-    after = (node.node, f"{folder(node)}/{OUTPUT}")
-    on_record = await store.files(job.job_id, after, _MOST)
-    files = {file.path: file for file in (*on_record, *written)}.values()
-    found = [
-        PrintedFile(numbers[file.path], directory / file.path, file.complete)
-        for file in files
-        if file.node == node.node and file.path in numbers and counts(file, node)
+    after = (node.node, outputs)
+    while page := await store.files(job.job_id, after, PAGE, one_node=True):
+        files = {file.path: file for file in page} | files
+        after = (node.node, page[-1].path)
+    found = {
+        int(file.path.removeprefix(outputs).partition("-")[0]): file
+        for file in sorted(files.values(), key=lambda one: (one.complete, one.attempt))
+        if file.path.startswith(outputs) and counts(file, node)
+    }
+    return [
+        PrintedFile(number, directory / file.path, file.complete)
+        for number, file in sorted(found.items())
     ]
-    return sorted(found, key=lambda one: one.number)
 
 
 async def read_output(path: Path) -> AsyncGenerator[tuple[str, bool], None]:

@@ -82,12 +82,16 @@ class Kind(msgspec.Struct, frozen=True):
         """Returns the commands whose output is kept, whatever else is done."""
         return ()
 
-    def output_of(self, number: int) -> str:
+    def output_of(self, number: int, first_attempt: int) -> str:
         """Returns where the output of the command of that number, from 1, is in the folder of a
         node.
+
+        first_attempt: of the task that runs the command. The outputs of a node that is tried again
+        have names of their own, so that a retry replaces nothing that an earlier one has kept.
         """
         slug = re.sub(r"[^A-Za-z0-9.]+", "-", self.commands_kept[number - 1]).strip("-.")
-        return f"{OUTPUT}/{number:03}-{slug[:_LONGEST_SLUG]}.txt"
+        attempt = f".attempt-{first_attempt}" if first_attempt > 1 else ""
+        return f"{OUTPUT}/{number:03}-{slug[:_LONGEST_SLUG]}{attempt}.txt"
 
     @property
     def lasts(self) -> float:

@@ -8,7 +8,6 @@ the node has removed the file meanwhile. What is wrong with one job is logged, a
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 from collections import Counter
@@ -138,10 +137,6 @@ async def _planned(
         return None
 
 
-# Of a node: path -> what the store has of an output; None: it is another file.
-_Known: TypeAlias = dict[str, ReceivedFile | None]
-
-
 class RecoveredFiles(NamedTuple):
     """Says what is known of a job's files.
 
@@ -184,8 +179,7 @@ async def recover_files(store: Store, job: Job, directory: Path) -> RecoveredFil
 
 
 class _Search:
-    """Looks for files on disk that the store does not have, and saves them as incomplete. So is an
-    output that was written since an earlier try put it on record: a later one has done that.
+    """Looks for files on disk that the store does not have, and saves them as incomplete.
 
     received   node -> bytes, of the store's files and of those on disk: since it was queued last
     found      how many the store did not have
@@ -211,9 +205,9 @@ class _Search:
                 if node is not None:
                     await self._compare(node, known)
         for node in self._left.values():  # those of which the store has nothing
-            await self._compare(node, {})
+            await self._compare(node, set())
 
-    async def _compare(self, node: Node, known: _Known) -> None:
+    async def _compare(self, node: Node, known: set[str]) -> None:
         look = partial(_not_stored, known, node, self._directory)
         unknown = await trio.to_thread.run_sync(look)
         if not unknown:
@@ -247,22 +241,22 @@ async def _pages(store: Store, job_id: str) -> AsyncGenerator[list[ReceivedFile]
 
 async def _by_node(
     store: Store, job_id: str, count: Callable[[ReceivedFile], None]
-) -> AsyncGenerator[tuple[str, _Known], None]:
-    """Yields each node of which the store has files, with these; each file is counted.
+) -> AsyncGenerator[tuple[str, set[str]], None]:
+    """Yields each node of which the store has files, with their paths; each file is counted.
 
     A node is given once the first file of the next one was read, so that what is saved of it
     meanwhile is not read here.
     """
     node: str | None = None
-    known: _Known = {}
+    known = set[str]()
     async with aclosing(_pages(store, job_id)) as pages:
         async for page in pages:
             for file in page:
                 if node is not None and file.node != node:
                     yield node, known
-                    known = {}
+                    known = set()
                 node = file.node
-                known[file.path] = file if file.path.split("/")[1:2] == [OUTPUT] else None
+                known.add(file.path)
                 count(file)
     if node is not None:
         yield node, known
@@ -292,37 +286,15 @@ def drop_half_written(state: Path) -> None:
         left.unlink(missing_ok=True)
 
 
-def _not_stored(known: _Known, node: Node, directory: Path) -> list[ReceivedFile]:
-    """Finds a node's files on disk that are not among `known`, and the outputs that were written
-    since they were put on record.
-
-    Raises `OSError`.
-    """
+def _not_stored(known: set[str], node: Node, directory: Path) -> list[ReceivedFile]:
+    """Finds a node's files on disk whose paths are not among `known`. Raises `OSError`."""
     folder = folder_of(node.node, marked=node.marked)
     durable.drop_half_written(directory / folder / OUTPUT)
-
-    def is_new(path: str, size: int) -> bool:
-        was = known.get(path)
-        written = was is not None and _differs(directory / path, size, was, node)
-        return path not in known or written
-
     return [
         ReceivedFile(node.node, path, size, attempt=node.attempt)
         for path, size in _files_below(directory, folder)
-        if is_new(path, size)
+        if path not in known
     ]
-
-
-def _differs(path: Path, size: int, was: ReceivedFile, node: Node) -> bool:
-    """Says whether an output is not as the store has it, where a later try may have written it: the
-    name is the same in each. Raises `OSError`.
-    """
-    if was.complete and was.attempt > node.attempts_before:
-        return False
-    if size != was.size or not was.sha256:
-        return size != was.size
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() != was.sha256
 
 
 def _files_below(directory: Path, folder: str) -> Iterator[tuple[str, int]]:

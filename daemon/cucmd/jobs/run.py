@@ -330,6 +330,14 @@ class JobRun:
             for position, node in enumerate(self.job.nodes)
         )
 
+    def first_attempts(self) -> dict[str, int]:
+        """Returns the nodes on which it works, by name, each with the first attempt of its task."""
+        return {
+            task.node: task.first_attempt
+            for task in self._tasks
+            if task is not None and self.works_on(task.node)
+        }
+
     def written(self, position: int) -> Sequence[ReceivedFile]:
         """Returns what commands have printed so far on a node."""
         return self._reports[position].written

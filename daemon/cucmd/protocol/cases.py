@@ -33,8 +33,10 @@ class OutputRequest(Request, frozen=True):
     """Show what the commands of a job that have ended have printed on its nodes, or on some of
     them; secrets masked. A node need not have ended: files_received and bytes_received of one that
     runs commands grow with each output that can be had. Needs "more". Each reply has the next piece
-    of an output; the last has none. With follow the pieces come as they are printed, those of
-    several nodes among each other, until these nodes have ended; parsed is absent then.
+    of an output; the last has none. Where several attempts have kept the output of a command, it is
+    that of the last one in which the command came to its end, or else that of the last attempt.
+    With follow the pieces of nodes that have not ended come as they are printed, those of several
+    nodes among each other and without parsed, until these nodes have ended.
     """
 
     job_id: str
@@ -48,7 +50,8 @@ class OutputReply(Struct, frozen=True):
 
 class File(Struct, frozen=True):
     """Describes one received file. path is as the node named it, or output/NNN-COMMAND.txt of what
-    a command has printed; an export has it below a folder for the node. exported says whether an
+    a command has printed (output/NNN-COMMAND.attempt-N.txt once the node was tried again, where N
+    is the first attempt of that retry); an export has it below a folder for the node. exported says whether an
     export has it: it is complete, and of the attempt that succeeded. modified is the time stamp
     that the node gave it.
     """

@@ -94,7 +94,7 @@ class CommandRuns:
         """Writes what a command has printed. Raises `NodeFailed`, `OSError`."""
         content = await self._content(lines)
         take_quota(self._task, len(content))
-        name = self._what.output_of(number)
+        name = self._what.output_of(number, self._task.first_attempt)
         path = self._task.folder / name
         digest = await trio.to_thread.run_sync(self._write, path, content)
         self._report.kept(

@@ -15,8 +15,8 @@ How it ends, and what follows
     a cancel, a deadline        what came is kept, and is not whole; the end of the session sends
     the connection is lost      Ctrl-C
 
-Another try in the same job goes on behind what is kept: lines that came during a failure are not
-to be had again.
+Each try in the same job has a file of its own. It begins with a copy of what the try before has
+kept, since a node does not print again the lines that came during a failure.
 
 A file that does not grow says nothing for as long as that lasts, so there is no stall.
 
@@ -85,6 +85,9 @@ async def follow(task: NodeTask, what: Follow, ports: Ports, report: Report) -> 
                 return (_NOT_BEGUN,)
             report.phase(Phase.COMMAND)
             with together.at_it(task.node):
+                # The number of the attempt is in the store before the file that is named after it
+                # exists: so no later attempt uses the name again.
+                await report.saved()
                 await output.open()
                 notes = await _followed(session, task, what, output, together)
                 output.whole = True
@@ -211,9 +214,10 @@ class _Output:
         self._task = task
         self._writer = ports.writer
         self._report = report
-        self._name = what.output_of(1)
+        self._name = what.output_of(1, task.first_attempt)
         self._mask = task.mask
-        self._file = _OutputFile(task.folder / self._name, ports.shortage)
+        earlier = [task.folder / what.output_of(1, one) for one in range(1, task.first_attempt)]
+        self._file = _OutputFile(task.folder / self._name, earlier[::-1], ports.shortage)
         self._begun = False
         self._size = 0  # with what is on its way to the disk
 
@@ -286,16 +290,20 @@ class _Output:
 class _OutputFile:
     """Writes an output, whose file others read as it grows; in worker threads, one at a time.
 
-    size, digest: of what is on disk. earlier: an earlier try has kept some of it. error: why no
-    more is written.
+    earlier_paths: where earlier tries may have kept something, the last one first.
+    size, digest: of what is on disk. earlier: the file begins with what the last of them has kept.
+    error: why no more is written.
     """
 
-    def __init__(self, path: Path, shortage: Callable[[int], str | None]) -> None:
+    def __init__(
+        self, path: Path, earlier_paths: Sequence[Path], shortage: Callable[[int], str | None]
+    ) -> None:
         self.size = 0
         self.digest = hashlib.sha256()
         self.earlier = False
         self.opened = False
         self._path = path
+        self._earlier_paths = earlier_paths
         self._shortage = shortage
         self._descriptor = -1
         self.error: OSError | NodeFailed | None = None
@@ -315,21 +323,23 @@ class _OutputFile:
 
     def _open(self) -> None:
         self._path.parent.mkdir(mode=0o750, exist_ok=True)
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
         self._descriptor = os.open(self._path, flags, OUTPUT_MODE)
         self.opened = True
-        self._take_earlier()
+        for path in self._earlier_paths:
+            try:
+                earlier = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            except FileNotFoundError:  # that try has not come so far
+                continue
+            with os.fdopen(earlier, "rb") as file:
+                piece = b""
+                while more := file.read(_CHECK_EVERY):
+                    piece = more
+                    self._write(piece)
+            if piece and not piece.endswith(b"\n"):  # the daemon was killed within a line
+                self._write(b"\n")
+            break
         self.earlier = bool(self.size)
-
-    def _take_earlier(self) -> None:
-        """Takes what an earlier try has kept; it may have been killed in the middle of a line."""
-        piece = b""
-        while more := os.pread(self._descriptor, _CHECK_EVERY, self.size):
-            piece = more
-            self.size += len(piece)
-            self.digest.update(piece)
-        if not piece.endswith(b"\n") and self.size:
-            self._write(b"\n")
 
     def _write(self, data: bytes) -> None:
         before, after = self.size // _CHECK_EVERY, (self.size + len(data)) // _CHECK_EVERY

@@ -11,6 +11,7 @@ import trio
 from cucmd.api.case_methods import Cases
 from cucmd.api.wire import job_to_wire
 from cucmd.config import Config, InvalidValue
+from cucmd.failure import Code, fail
 from cucmd.job.asked import Collection, Commands, Login, Timeouts
 from cucmd.job.run import Run
 from cucmd.job.work import StartRequest
@@ -25,6 +26,7 @@ from rig.asking import plan as planned_by
 from rig.scripted_target import Readers
 from rig.supervised import SupervisorHarness, supervisor_harness
 
+RUN = Run(("show date", "utils service list"))
 LOGIN = Login(username="administrator", password="secret")
 SERVICES = "Requesting service status, please wait...\nCisco Tomcat[STARTED]\n"
 CALLER = Caller(1000, 1000, frozenset(), 1)
@@ -87,7 +89,7 @@ class Opened:
         return "it was not read" if self.nothing_is_read else said
 
     async def job(self, *nodes: str, work: object = None) -> str:
-        work = work or Run(("show date", "utils service list"))
+        work = work or RUN
         for node in nodes:
             self.harness.behaviours[node] = prints
         return (await self.harness.ended(await self.harness.start(*nodes, work=work))).job_id
@@ -105,7 +107,7 @@ async def prints(task: NodeTask, report: Report) -> tuple[str, ...]:
     """Does in short what `work/run.py` does."""
     assert isinstance(task.work, Run)
     for number, text in ((1, f"it is {task.node}\n" * 20_000), (2, SERVICES)):
-        name = task.work.output_of(number)
+        name = task.work.output_of(number, task.first_attempt)
         path = task.folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
@@ -152,7 +154,7 @@ async def test_the_output_comes_node_by_node_in_pieces_and_parsed(opened: Opened
 async def test_what_is_too_long_or_cannot_be_read_says_why_it_has_no_fields(opened: Opened) -> None:
     async def prints_much(task: NodeTask, report: Report) -> tuple[str, ...]:
         for number, lines in ((1, 5), (2, 1025)):
-            name = task.work.output_of(number)
+            name = task.work.output_of(number, task.first_attempt)
             (task.folder / name).parent.mkdir(exist_ok=True)
             (task.folder / name).write_text("x\n" * lines)
             path = f"{task.folder.name}/{name}"
@@ -211,3 +213,24 @@ async def test_what_a_job_runs_is_shown(opened: Opened) -> None:
     assert (shown.kind, shown.commands) == ("run", ("show date", "utils service list"))
     assert shown.collection == Collection()
     assert shown.nodes[0].files_received == 1
+
+
+async def test_a_failed_retry_hides_no_output(opened: Opened) -> None:
+    async def breaks_off(task: NodeTask, report: Report) -> tuple[str, ...]:
+        report.attempt(task.first_attempt)
+        for number in (1, 2) if task.first_attempt == 1 else (1,):
+            name = task.work.output_of(number, task.first_attempt)
+            (task.folder / name).parent.mkdir(exist_ok=True)
+            (task.folder / name).write_text(f"{number} in {task.first_attempt}\n")
+            path, complete = f"{task.folder.name}/{name}", task.first_attempt == number == 1
+            report.kept(ReceivedFile(task.node, path, 7, "0" * 64, complete=complete))
+        raise fail(Code.COMMAND_TIMEOUT, "silent")
+
+    opened.harness.behaviours["a"] = breaks_off
+    job_id = (await opened.harness.ended(await opened.harness.start("a", work=RUN))).job_id
+    before = await opened.output(job_id)
+    assert [(one.text, one.complete) for one in before] == [("1 in 1\n", True), ("2 in 1\n", False)]
+    supervisor = opened.harness.supervisor
+    await supervisor.retry(job_id, opened.harness.again(0))
+    await opened.harness.ended(job_id)
+    assert await opened.output(job_id) == before

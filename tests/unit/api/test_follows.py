@@ -109,7 +109,7 @@ class Following:
     async def _follow(self, task: NodeTask, report: Report) -> tuple[str, ...]:
         """Does in short what `work/follow.py` does."""
         report.attempt(1)
-        name = WORK.output_of(1)
+        name = WORK.output_of(1, task.first_attempt)
         path = task.folder / name
         path.parent.mkdir()
         with path.open("w") as file:

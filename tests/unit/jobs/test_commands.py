@@ -1,10 +1,8 @@
 """A job that runs commands: its output is on record, and a restart does not run them twice."""
 
-import hashlib
 from pathlib import Path
 
 import msgspec
-import pytest
 from msgspec.structs import replace
 
 from cucmd.cases.archive import Archive
@@ -112,44 +110,20 @@ async def test_after_a_kill_nothing_is_run_again_and_the_output_on_disk_is_on_re
     assert [one.name for one in path.parent.iterdir()] == [path.name]
 
 
-async def test_an_output_that_a_later_try_was_writing_at_a_kill_is_on_record_as_it_is(
-    tmp_path: Path,
-) -> None:
-    async with supervisor_harness(tmp_path) as harness:
-        job = harness.job("a", "b", work=WORK)
-        await harness.store.add_job(job)
-        before = {"a": False, "b": True}  # whether it was complete then
-        for node, complete in before.items():
-            path = harness.supervisor.directory(job.job_id) / node / NAME
-            path.parent.mkdir(parents=True)
-            path.write_text("more than before\n")
-            file = ReceivedFile(node, f"{node}/{NAME}", 7, "9" * 64, complete=complete, attempt=1)
-            await harness.store.save_files(job.job_id, [file])
-        await harness.supervisor.recover(lambda job: None)
-        await harness.ended(job.job_id)
-        files = await harness.store.files(job.job_id)
-    assert [(file.size, file.complete) for file in files] == [(17, False), (7, True)]
-
-
-@pytest.mark.parametrize(
-    ("now", "expected"),
-    [("before\n", (7, True, 1)), ("after!\n", (7, False, 2)), ("now\n", (4, False, 2))],
-    ids=["not yet", "as long", "shorter"],
-)
-async def test_an_output_that_a_retry_had_written_again_at_a_kill_is_on_record_as_it_is(
-    tmp_path: Path, now: str, expected: tuple[int, bool, int]
-) -> None:
+async def test_a_kill_changes_no_recorded_output(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path) as harness:
         job = harness.job("a", work=WORK, retries=1)
         tried = replace(job.nodes[0], attempt=2, attempts_before=1, retries=1)
         await harness.store.add_job(replace(job, nodes=(tried,)))
-        path = harness.supervisor.directory(job.job_id) / "a" / NAME
-        path.parent.mkdir(parents=True)
-        path.write_text(now)
-        digest = hashlib.sha256(b"before\n").hexdigest()
-        file = ReceivedFile("a", f"a/{NAME}", 7, digest, complete=True, attempt=1)
+        folder = harness.supervisor.directory(job.job_id) / "a"
+        (folder / "output").mkdir(parents=True)
+        again = WORK.output_of(1, 2)
+        (folder / NAME).write_text("before\n")
+        (folder / again).write_text("now\n")
+        file = ReceivedFile("a", f"a/{NAME}", 7, "9" * 64, complete=True, attempt=1)
         await harness.store.save_files(job.job_id, [file])
         await harness.supervisor.recover(lambda job: None)
         await harness.ended(job.job_id)
-        (found,) = await harness.store.files(job.job_id)
-    assert (found.size, found.complete, found.attempt) == expected
+        found = await harness.store.files(job.job_id)
+    expected = [(f"a/{again}", 4, False, 2), (f"a/{NAME}", 7, True, 1)]
+    assert [(one.path, one.size, one.complete, one.attempt) for one in found] == expected

@@ -1,4 +1,4 @@
-"""What is kept of a file that is followed: over several tries, and as its job shows it."""
+"""What is kept of a file that is followed, over several tries."""
 
 import hashlib
 from pathlib import Path
@@ -17,21 +17,37 @@ from unit.work.test_follow_node import (
     says,
 )
 
+SECOND = OUTPUT.replace(".txt", ".attempt-3.txt")
 
-async def test_another_try_goes_on_behind_what_an_earlier_one_has_kept(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
+
+async def test_a_retry_begins_with_earlier_lines(tmp_path: Path, autojump_clock: MockClock) -> None:
     task = follow_task(tmp_path)
     await followed(node_that(says(*LINES)), task)
     with (task.folder / OUTPUT).open("a") as file:
         file.write("killed in the mid")
-    notes, _, report = await followed(node_that(says(*LINES)), follow_task(tmp_path))
-    assert kept(task) == [*LINES, "killed in the mid", *LINES]
+    again = follow_task(tmp_path, first_attempt=3)
+    notes, _, report = await followed(node_that(says(*LINES)), again)
+    content = (task.folder / SECOND).read_bytes()
+    assert content.decode().splitlines() == [*LINES, "killed in the mid", *LINES]
     assert len(notes) == 2
     (file,) = report.written
+    assert (file.path, file.complete) == (f"cucm-pub/{SECOND}", True)
     assert report.grown == file.size
-    content = (task.folder / OUTPUT).read_bytes()
     assert (file.size, file.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+
+
+async def test_a_failed_retry_keeps_the_followed_file(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    task = follow_task(tmp_path)
+    _, _, first = await followed(node_that(says(*LINES)), task)
+    said = (*LINES, "Executed command unsuccessfully", "")
+    again = follow_task(tmp_path, first_attempt=3)
+    _, _, report = await failed(node_that(says(*said)), again)
+    assert kept(task) == list(LINES)
+    (complete,), (incomplete,) = first.written, report.written
+    assert (complete.complete, incomplete.complete) == (True, False)
+    assert incomplete.path == f"cucm-pub/{SECOND}" != complete.path
 
 
 async def test_a_refusal_below_many_lines_is_one(tmp_path: Path, autojump_clock: MockClock) -> None:

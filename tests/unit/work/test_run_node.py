@@ -98,6 +98,17 @@ async def test_each_command_is_run_in_its_turn_and_its_output_is_kept(
     assert node.closed == node.opened == 1
 
 
+async def test_a_failed_retry_keeps_the_output(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with scripted(answers({STATUS: ["Host Name : x"]})) as node:
+        before = await ran(node, run_task(tmp_path / "n", STATUS))
+    async with scripted(answers({STATUS: hangs})) as node:
+        _, after = await failed(node, run_task(tmp_path / "n", STATUS, first_attempt=2))
+    assert kept(before) == [("n/output/001-show-status.txt", True)]
+    assert kept(after) == [("n/output/001-show-status.attempt-2.txt", False)]
+    assert (tmp_path / "n/output/001-show-status.txt").read_text() == "Host Name : x\n"
+    assert (tmp_path / "n/output/001-show-status.attempt-2.txt").read_text() == "the first line\n"
+
+
 async def test_an_output_shows_no_password(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with scripted(answers({STATUS: ["it is PlatformSecret"]})) as node:
         await ran(node, run_task(tmp_path / "n", STATUS))

@@ -238,3 +238,15 @@ async def test_a_cancel_at_any_step_of_it_leaves_nothing_open(
 ) -> None:
     task = snapshot_task(tmp_path, work=Collect((PATH,), **work))
     await cancel_at_every_step(node_that(), lambda node: collected(node, task, RecordedReport()))
+
+
+async def test_a_retry_keeps_the_earlier_snapshot(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with scripted(node_that(status=["Host Name : x"])) as node:
+        await collected(node, snapshot_task(tmp_path))
+    async with scripted(node_that(status=hangs)) as node:
+        _, report = await collected(node, snapshot_task(tmp_path, first_attempt=2))
+    assert (tmp_path / "cucm-pub" / FIRST).read_text() == "Host Name : x\n"
+    again = FIRST.replace(".txt", ".attempt-2.txt")
+    assert [(one.path, one.complete) for one in report.written] == [(f"cucm-pub/{again}", False)]
