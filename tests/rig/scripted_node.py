@@ -326,7 +326,7 @@ def node_task(folder: Path, *paths: str, **fields: object) -> NodeTask:
     work = fields.pop("work", None) or Collect(paths or ("cm/trace/ccm/sdl",))
     values = {"timeouts": Timeouts(), "retry": Retry(attempts=3, base=1, cap=15), **fields}
     login = Credentials("administrator", "PlatformSecret")
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     return NodeTask(
         "0a1b2c3d4e5f", "cucm-pub", "cucm-pub", 22, login, work, folder=folder, **values
     )

@@ -244,17 +244,21 @@ def test_after_a_restart_nothing_is_run_twice(tmp_path: Path, how: signal.Signal
 
 def test_a_silent_retry_keeps_complete_output(tmp_path: Path, daemon: Daemon) -> None:
     port = ("--port", free_port(), "--host-key", str(tmp_path / "key"))
-    listed, refused = "file list activelog syslog/*", "show memory size"
+    refused = "show memory size"
     with daemon.client() as client:
         with running_lab(1, *port) as lab:
-            job = run(client, lab, listed, refused, connect=2, command=2)
+            job = run(client, lab, STATUS, refused, connect=2, command=2)
             assert statuses(job) == ["failed"]
-            before = texts(client, job)[lab.nodes[0], listed]
+            before = texts(client, job)[lab.nodes[0], STATUS]
         with running_lab(1, *port, "--fault", "silent-answer") as lab:
             again = client.retry(job.job_id, login=login_of(lab))
-            assert statuses(client.wait(again.job_id, timeout=60)) == ["failed"]
-        outputs = [one for one in client.output(job.job_id) if one.command == listed]
-        files = [one for one in client.files(job.job_id) if "file-list" in one.path]
+            (node,) = client.wait(again.job_id, timeout=60).nodes
+            assert node.failure.code == "command_timeout"
+            (earlier,) = node.earlier
+            assert (earlier.attempt, earlier.failure) == (1, "command_refused")
+            assert earlier.phase == "close"
+        outputs = [one for one in client.output(job.job_id) if one.command == STATUS]
+        files = [one for one in client.files(job.job_id) if "/001-" in one.path]
     assert "".join(one.text for one in outputs) == before
     assert outputs[-1].complete
     assert [(one.complete, one.attempt) for one in files] == [(False, 2), (True, 1)]

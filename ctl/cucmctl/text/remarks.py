@@ -101,6 +101,12 @@ def _of(node: Node, kind: KindText, mark: str) -> Iterator[tuple[str, str]]:
         yield mark + f"{clause} {_code(failure, text)}".strip(), failure.hint or ""
     elif node.error:
         yield mark + visible(without_name(node, node.error)), ""
+    for one in node.earlier or ():
+        phase = f" in phase {one.phase}" if one.phase else ""
+        ended = f"{one.completed_at.astimezone():%Y-%m-%d %H:%M}{phase}"
+        why = f"{without_name(node, one.message or '')} ({one.failure})"
+        text = f"attempt {one.attempt} ended {ended}: {why if one.failure else 'cancelled'}"
+        yield visible(text), ""
     if waiting := waits(node):
         yield waiting, ""
     yield from _notes_of(node)

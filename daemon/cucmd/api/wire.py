@@ -185,6 +185,7 @@ def _node(job: Job, node: Node) -> wire.Node:
         may_run=job.may_run(node) if job.work.together else None,
         gaps=(node.gaps or None) if node.settled else None,
         extent=node.extent if node.settled else None,
+        earlier=node.earlier or None,
         **given,
     )
 

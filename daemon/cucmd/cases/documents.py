@@ -75,6 +75,7 @@ def _manifest_node(job: Job, node: Node, figures: ExportedNode) -> dict[str, obj
         "completed_at": getattr(node.state, "completed_at", None),
         "failure": failed.code.value if failed else None,
         "message": failed.message if failed else None,
+        "earlier": node.earlier,
         "notes": node.notes,
         "coverage": node.coverage or None,
         "files": figures.files,
@@ -179,6 +180,10 @@ def _facts(job: Job) -> Iterator[tuple[str, str]]:
 def _remarks(job: Job, node: Node, figures: ExportedNode) -> Iterator[str]:
     if (failed := job.failure_of(node)) is not None:
         yield f"{node.node}: {failed.code.value}: {failed.message}"
+    for one in node.earlier:
+        phase = f" in phase {one.phase}" if one.phase else ""
+        said = f"{one.failure}: {one.message}" if one.failure else "cancelled"
+        yield f"{node.node}: attempt {one.attempt} ended{phase} at {utc(one.completed_at)}: {said}"
     if node.coverage:
         yield f"{node.node}: {node.coverage}"
     for line in node.result.lines() if node.result is not None else ():

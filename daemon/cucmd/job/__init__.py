@@ -28,6 +28,7 @@ Times are of the wall clock and in UTC. If the clock is set back, nothing ends b
     capture.py   packets
     follow.py    a file while it grows
     node.py      a node of a job, and its states
+    attempt.py   how an earlier attempt on a node ended
     job.py       a job, its states and its outcome
     status.py    the names of these states
     duration.py  durations as they are written in a request

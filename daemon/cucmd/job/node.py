@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Generic, TypeAlias, cast
 import msgspec
 
 from cucmd.failure import Failure
+from cucmd.job.attempt import MOST_EARLIER, MOST_MESSAGE, EarlierAttempt
 from cucmd.job.coverage import Covered, Extent, Gap
 from cucmd.job.kind import Result
 from cucmd.job.status import NodeStatus
@@ -57,14 +58,20 @@ class Succeeded(msgspec.Struct, frozen=True, tag="succeeded"):
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
+    """`phase`: in which it failed. None: it was not running."""
+
     started_at: datetime | None
     completed_at: datetime
     failure: Failure
+    phase: Phase | None = None
 
 
 class Cancelled(msgspec.Struct, frozen=True, tag="cancelled"):
+    """`phase`: in which it was cancelled. None: it was not running."""
+
     started_at: datetime | None
     completed_at: datetime
+    phase: Phase | None = None
 
 
 NodeState: TypeAlias = Pending | Running | Succeeded | Failed | Cancelled
@@ -96,6 +103,7 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
     has. `transfer_seconds`: of the transfers that have ended.
     `result`: what the kind of work gives for it, so far. It may change once the node has settled.
     `may_run`: names of what was begun on it before it was queued last, and may still run there.
+    `earlier`: how it ended before it was tried again: the last few times, the oldest first.
     """
 
     node: str
@@ -120,6 +128,7 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
     may_run: tuple[str, ...] = ()
     gaps: tuple[Gap, ...] = ()
     extent: Extent | None = None
+    earlier: tuple[EarlierAttempt, ...] = ()
 
     @property
     def settled(self) -> bool:
@@ -142,10 +151,18 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
 
     def retry(self, retries: int) -> Node[R]:
         """Returns the node, pending again as it was before its first attempt; attempts are counted
-        on. What may still run there stays named.
+        on. What may still run there stays named, and how it ended is kept.
         """
-        if not self.settled or isinstance(self.state, Succeeded):
+        if not isinstance(self.state, Failed | Cancelled):
             raise ImpossibleTransition(f"{self.node} is {self.status}, not failed or cancelled")
+        why = self.state.failure if isinstance(self.state, Failed) else None
+        ended = EarlierAttempt(
+            attempt=self.attempt,
+            completed_at=self.state.completed_at,
+            phase=self.state.phase,
+            failure=None if why is None else why.code.value,
+            message=None if why is None else why.message[:MOST_MESSAGE],
+        )
         return Node(
             self.node,
             attempt=self.attempt,
@@ -154,6 +171,7 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
             retries=retries,
             attempts_before=self.attempt,
             may_run=self.left_running(given_up=True),
+            earlier=(*self.earlier, ended)[-MOST_EARLIER:],
         )
 
     def left_running(self, *, given_up: bool) -> tuple[str, ...]:
@@ -216,11 +234,15 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
 
     def fail(self, now: datetime, failure: Failure) -> Node[R]:
         started = self.state.started_at
-        return self._with(Failed(started, end_of(now, started), failure))
+        return self._with(Failed(started, end_of(now, started), failure, self._phase))
 
     def cancel(self, now: datetime) -> Node[R]:
         started = self.state.started_at
-        return self._with(Cancelled(started, end_of(now, started)))
+        return self._with(Cancelled(started, end_of(now, started), self._phase))
+
+    @property
+    def _phase(self) -> Phase | None:
+        return self.state.phase if isinstance(self.state, Running) else None
 
 
 def end_of(now: datetime, began: datetime | None) -> datetime:

@@ -51,9 +51,9 @@ class OutputReply(Struct, frozen=True):
 class File(Struct, frozen=True):
     """Describes one received file. path is as the node named it, or output/NNN-COMMAND.txt of what
     a command has printed (output/NNN-COMMAND.attempt-N.txt once the node was tried again, where N
-    is the first attempt of that retry); an export has it below a folder for the node. exported says whether an
-    export has it: it is complete, and of the attempt that succeeded. modified is the time stamp
-    that the node gave it.
+    is the first attempt of that retry); an export has it below a folder for the node. exported says
+    whether an export has it: it is complete, and of the attempt that succeeded. modified is the
+    time stamp that the node gave it.
     """
 
     node: str

@@ -15,6 +15,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from cucmd.job.asked import Collection, Login, Timeouts
+from cucmd.job.attempt import EarlierAttempt
 from cucmd.job.capture import CaptureSettings
 from cucmd.job.request import Request
 from cucmd.job.status import JobStatus, NodeStatus
@@ -60,6 +61,9 @@ class Node(Given, frozen=True):
     waits_since: datetime | None = None
     # Its time zone by name, once it has said that.
     zone: str | None = None
+    # How it ended before it was tried again, the oldest first; attempts that failed before the
+    # first prompt and were repeated by the daemon itself are in the transcript alone.
+    earlier: tuple[EarlierAttempt, ...] | None = None
 
 
 class Job(Struct, frozen=True):

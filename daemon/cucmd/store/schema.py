@@ -6,7 +6,7 @@ column, gets the next `VERSION`; a database of another version is refused (`data
 
 # "cucm". By it a database of cucmd is known from another file of that name.
 APPLICATION_ID = 0x6375636D
-VERSION = 8
+VERSION = 9
 
 # job        `position` is the order in which jobs came; it does not depend on a clock, which can be
 #            set. `detail` is the struct of job/ as JSON, without its nodes: only what a query needs

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -9,10 +10,11 @@ import pytest
 from cucmd.api.wire import job_to_wire
 from cucmd.cases import documents
 from cucmd.cases.documents import ExportedNode
+from cucmd.failure import Code, failure
 from cucmd.job.capture import Capture, Captured
 from cucmd.job.collect import Collect
 from cucmd.job.job import Job
-from cucmd.job.node import Node
+from cucmd.job.node import Node, Phase
 from cucmd.job.timeouts import Timeouts
 
 NOW = datetime(2026, 11, 25, 15, tzinfo=UTC)
@@ -58,6 +60,26 @@ def test_captures_before_a_retry_that_may_run_are_named_of_a_node_that_is_cancel
     lines = documents.summary(job, {"pub": ExportedNode()}).decode().splitlines()
     said = [line for line in lines if "may still run" in line]
     assert [line.rpartition("/")[2] for line in said] == ["cucmd_x.cap", "cucmd_x_2.cap"]
+
+
+def test_earlier_attempts_are_told() -> None:
+    refused = failure(Code.AUTH_FAILED, "wrong")
+    late = failure(Code.RECEIVER_UNREACHABLE, "no connection came")
+    node = Node("pub").begin(NOW, 1).enter(Phase.TRANSFER).fail(NOW, late).retry(1)
+    job = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, (Node("pub"),)).begin(NOW)
+    job = job.replace_node(0, node.begin(NOW, 2).fail(NOW, refused), NOW)
+    figures = {"pub": ExportedNode()}
+    lines = [
+        line for line in documents.summary(job, figures).decode().splitlines() if "pub:" in line
+    ]
+    assert [Code.AUTH_FAILED in line for line in lines] == [True, False]
+    assert "attempt 1 ended in phase transfer at 2026-11-25 15:00:00 UTC" in lines[1]
+    assert Code.RECEIVER_UNREACHABLE in lines[1]
+    manifest = documents.manifest_beginning(job, figures) + documents.MANIFEST_END
+    (told,) = json.loads(manifest)["job"]["nodes"][0]["earlier"]
+    on_socket = json.loads(msgspec.json.encode(job_to_wire(job, Path("/x")).nodes[0].earlier))
+    assert [told] == on_socket
+    assert (told["failure"], told["phase"], told["attempt"]) == (late.code, "transfer", 1)
 
 
 def test_of_a_node_that_is_worked_on_again_nothing_is_shown(tmp_path: object) -> None:

@@ -1,11 +1,12 @@
 """Why nodes failed and what is noted of them: said once, and no word of it twice in a line."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 
 from cucmctl.text.remarks import folded, without_name
 from cucmd.job.asked import Collection
+from cucmd.job.attempt import EarlierAttempt
 from cucmd.job.coverage import Extent, Gap
 from cucmd.protocol.jobs import Failure
 from unit.ctl.conftest import remarks_of
@@ -15,8 +16,9 @@ def failure(code="auth_failed", message="refused the login", *, retryable=False,
     return Failure(code, message, retryable=retryable, hint=hint)
 
 
-def failed(node, name, said, **more):
-    return node(name, "failed", error=said, failure=failure(message=said, **more))
+def failed(node, name, said, *, earlier=None, **more):
+    why = failure(message=said, **more)
+    return node(name, "failed", error=said, failure=why, earlier=earlier)
 
 
 @pytest.mark.parametrize(
@@ -50,6 +52,20 @@ def test_what_is_equal_of_many_nodes_is_one_line(node):
     ]
     first, _ = remarks_of(*nodes, columns=200)
     assert first == f"✗ {', '.join(names[:3])} and 9 more: refused the login (auth_failed)"
+
+
+def test_earlier_attempts_of_nodes_are_shown(node):
+    at = datetime(2026, 11, 25, 12, tzinfo=UTC)
+    earlier = (
+        EarlierAttempt(1, at, "login", "login_timeout", "TimeoutError: Timed out after 120s"),
+        EarlierAttempt(2, at),
+    )
+    lines = remarks_of(*(failed(node, name, "refused the login", earlier=earlier) for name in "ab"))
+    when = f"{at.astimezone():%Y-%m-%d %H:%M}"
+    assert lines[1:] == [
+        f"a, b: attempt 1 ended {when} in phase login: Timed out after 120s (login_timeout)",
+        f"a, b: attempt 2 ended {when}: cancelled",
+    ]
 
 
 def test_equal_notes_are_one_line_and_different_ones_are_not(node):

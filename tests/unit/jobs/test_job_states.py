@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmd.failure import Code, failure
+from cucmd.job.attempt import MOST_EARLIER, MOST_MESSAGE, EarlierAttempt
 from cucmd.job.collect import Collect
 from cucmd.job.job import End, Job, Outcome, outcome
 from cucmd.job.node import ImpossibleTransition, Node, Phase
@@ -108,6 +109,23 @@ def test_a_job_ends_with_its_last_node() -> None:
     assert one.status == "running"
     two = one.replace_node(1, running("b").fail(LATER, LOST), LATER)
     assert (two.status, two.state.completed_at) == ("partial", LATER)
+
+
+def test_a_retry_keeps_how_a_node_ended() -> None:
+    timeout = failure(Code.LOGIN_TIMEOUT, "x" * (MOST_MESSAGE + 1))
+    node = running("a").enter(Phase.LOGIN).fail(LATER, timeout).retry(1)
+    node = node.begin(LATER, 2).cancel(LATER).retry(2)
+    assert node.earlier == (
+        EarlierAttempt(1, LATER, "login", "login_timeout", "x" * MOST_MESSAGE),
+        EarlierAttempt(2, LATER, "connect"),
+    )
+
+
+def test_the_last_attempts_of_many_are_kept() -> None:
+    node = Node("a")
+    for number in range(1, MOST_EARLIER + 3):
+        node = node.begin(NOW, number).fail(NOW, LOST).retry(number)
+    assert [one.attempt for one in node.earlier] == list(range(3, MOST_EARLIER + 3))
 
 
 def test_resume_keeps_settled_nodes_and_the_count_of_attempts() -> None:

@@ -265,6 +265,6 @@ def test_only_what_did_not_succeed_can_be_tried_again() -> None:
     ended = job.replace_node(0, job.nodes[0].begin(now, 1).succeed(now), now).cancel(now)
     again = ended.retry(frozenset({1}))
     assert statuses(again) == ["succeeded", "pending"]
-    assert replace(again.nodes[1], retries=0) == Node("b")
+    assert replace(again.nodes[1], retries=0, earlier=()) == Node("b")
     with pytest.raises(ImpossibleTransition):
         ended.retry(frozenset({0}))

@@ -376,7 +376,7 @@ async def test_a_cancel_at_any_step_leaves_nothing_open(
     async def work(node: Node) -> None:
         nonlocal runs
         runs += 1
-        task = follow_task(tmp_path, replace(WORK, duration=5.0))
+        task = follow_task(tmp_path / str(runs), replace(WORK, duration=5.0))
         report = RecordedReport()
         try:
             await follow(task, task.work, node, report)

@@ -68,7 +68,7 @@ async def test_a_stop_at_any_step_is_a_success(tmp_path: Path, autojump_clock: M
     step, stopped = 0, True
     while stopped:
         step += 1
-        task = follow_task(tmp_path, replace(WORK, duration=100.0))
+        task = follow_task(tmp_path / str(step), replace(WORK, duration=100.0))
         at_step = CancelAtStep(trio.lowlevel.current_task(), cast("Any", _Stop(task)), step)
         trio.lowlevel.add_instrument(at_step)
         try:
