@@ -4,7 +4,7 @@ The map of the daemon. Imports nothing heavy, because `cucmctl` imports it too.
 
     main.py         command line: serve (default), check, demo, lab
     service/        the process: opens everything from the bottom up; signals, systemd, access
-    config/         TOML and environment -> frozen structs, every error with its key
+    config/         TOML and environment -> frozen structs, the first error with its key
     protocol/       the words of the socket: requests, replies, errors
     api/            one function a method of the socket
     plan/           a request and the configuration -> a job, and the tasks of its nodes
@@ -26,6 +26,7 @@ The map of the daemon. Imports nothing heavy, because `cucmctl` imports it too.
     allowance.py    bytes that several node runs may use up together
     durable.py      files that are complete and on the disk, or not there
     paths.py        where files are by default; `cucmctl` asks it too
+    toml_file.py    a file in TOML -> structs, or the first mistake; `cucmweb` reads with it too
     stdout.py       what becomes of a command that cannot write to standard output
 
 The simulated nodes and the demo are a package of their own, `cucmlab`, which only `main.py` loads.

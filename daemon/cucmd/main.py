@@ -91,8 +91,9 @@ def _parser(command: str) -> argparse.ArgumentParser:
         dest="command", metavar="COMMAND", required=True, parser_class=_CommandParser
     )
     _serve_arguments(commands.add_parser("serve", help="run the daemon in the foreground"))
-    check = commands.add_parser("check", help="check the configuration and print it as used")
+    check = commands.add_parser("check", help="check the configuration and print what it sets")
     check.add_argument("--config", type=Path, metavar="FILE", help="the configuration")
+    check.add_argument("--all", action="store_true", help="print the defaults too")
     commands.add_parser("demo", help="three simulated nodes, a daemon and one job, on loopback")
     lab = commands.add_parser("lab", help="simulated nodes, faults included")
     if command == "lab":
@@ -123,12 +124,19 @@ def _serve(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from cucmd.config.check import check  # noqa: PLC0415  only for this one
+    from cucmd.config.check import STORES, check  # noqa: PLC0415  only for this one
     from cucmd.worker.confine import lacking  # noqa: PLC0415  likewise
 
     # Printed afterwards, since an error of reading the file is none of standard output.
     out, err = io.StringIO(), io.StringIO()
-    code = check(args.config, os.environ, out, err)
+    code = check(
+        args.config,
+        os.environ,
+        out,
+        err,
+        everything=args.all,
+        stores=STORES if os.geteuid() == 0 else (),
+    )
     for one in lacking():
         print(one, file=err)
     with written():

@@ -48,7 +48,7 @@ def test_what_keeps_a_command_from_starting_is_one_line_and_its_own_exit_code(mo
 
 
 def test_a_check_that_cannot_read_does_not_blame_standard_output(monkeypatch, capsys):
-    def unreadable(*_):
+    def unreadable(*_, **__):
         raise OSError(errno.EIO, "x")
 
     monkeypatch.setattr(sys.modules[check.__module__], "check", unreadable)

@@ -41,7 +41,6 @@ from cucmd.cases.output import (
 )
 from cucmd.cases.verify import Verifier
 from cucmd.config import InvalidValue
-from cucmd.config.errors import wrong_value
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.jobs.deletion import Deleted, Deletions
@@ -67,6 +66,7 @@ from cucmd.protocol.cases import (
     WrongFile,
 )
 from cucmd.store import Store
+from cucmd.toml_file import wrong_value
 from cucmd.varlink import Batch, BatchUpgrade, Caller, StreamReply, Upgrade
 from cucmd.vos import MOST_READ, InvalidArgument, Parser, parse_command, readable
 

@@ -11,7 +11,6 @@ from msgspec.structs import replace
 
 from cucmd.cases.retention import Prune
 from cucmd.config import InvalidValue, rules
-from cucmd.config.errors import wrong_value
 from cucmd.job.asked import Login
 from cucmd.job.duration import parse_last
 from cucmd.job.request import OnBehalfOf
@@ -23,6 +22,7 @@ from cucmd.protocol.cases import PruneRequest
 from cucmd.protocol.jobs import RetryRequest
 from cucmd.protocol.requests import DEFAULT_LIMIT, ListRequest
 from cucmd.store import JobFilter, StartKey
+from cucmd.toml_file import wrong_value
 
 STATUSES = get_args(JobStatus)
 _KINDS = tuple(map(kind_of, KINDS))

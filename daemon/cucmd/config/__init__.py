@@ -1,13 +1,11 @@
-"""Makes frozen structs of TOML and environment, with every error by its key and its line.
+"""Makes frozen structs of TOML and environment, with the first error by its key and its line.
 
 Every setting is checked here. Other parts use it without asking where it came from.
 
     model.py        PURE  `Config` and its parts: the keys of the file, and the settings as used
-    keys.py         PURE  what a key accepts: msgspec's limits, and rules for texts
     rules.py        PURE  what paths, patterns, windows, names and addresses may look like
     profiles.py     PURE  what a profile is, and how long files are written to
     built_in.py     PURE  the built-in profiles
-    reading.py      the file, read key by key, with a note of every problem and its line
     timeouts.py     timeouts of file and environment
     load.py         file and environment -> `Config`: the sections, then clusters, profiles, and
                     the nodes to which credentials are tied
@@ -15,18 +13,16 @@ Every setting is checked here. Other parts use it without asking where it came f
     in_thread.py    files are read in a thread, with a deadline
     toml.py         PURE  the configuration as TOML
     check.py        `cucmd check`
-    errors.py       what can be wrong with a file, and with a request
+    errors.py       what can be wrong with a request
 """
 
 from cucmd.config.check import check, unusable_credentials
 from cucmd.config.credentials import load_credential
 from cucmd.config.errors import (
-    ConfigError,
     CredentialRefused,
     InvalidValue,
     UnknownCredential,
     UnknownProfile,
-    wrong_value,
 )
 from cucmd.config.load import load
 from cucmd.config.model import (
@@ -38,6 +34,7 @@ from cucmd.config.model import (
     SshSettings,
 )
 from cucmd.config.profiles import Profile
+from cucmd.toml_file import ConfigError, wrong_value
 
 __all__ = [
     "ClusterSettings",

@@ -1,21 +1,21 @@
-"""`cucmd check`: prints the configuration as it is used, or everything that is wrong with it.
+"""`cucmd check`: prints what the configuration has set, or what is wrong with it.
 
 What it prints on standard output is a valid configuration file, without secrets.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from cucmd.config import rules
 from cucmd.config.credentials import credential_names, credentials_directory, load_credential
-from cucmd.config.errors import ConfigError, CredentialRefused, UnknownCredential
+from cucmd.config.errors import CredentialRefused, UnknownCredential
 from cucmd.config.load import load
 from cucmd.config.model import Config
-from cucmd.config.toml import document, tables
+from cucmd.config.toml import document
+from cucmd.toml_file import ConfigError
 
 OK = 0
 BAD_CONFIGURATION = 78  # EX_CONFIG
@@ -24,36 +24,51 @@ BAD_CONFIGURATION = 78  # EX_CONFIG
 # (systemd.exec(5), ImportCredential=), and how those begin that systemd/cucmd.service imports.
 _FOLDERS = ("/etc/credstore", "/run/credstore")
 STORES = tuple(f"{folder}{how}" for folder in _FOLDERS for how in ("", ".encrypted"))
-IMPORTED = "cucmd."
+_IMPORTED = "cucmd."
 
 
-def check(path: Path | None, environ: Mapping[str, str], out: TextIO, err: TextIO) -> int:
-    """Prints the configuration or its problems. Returns the exit status, 0 or 78.
+def check(
+    path: Path | None,
+    environ: Mapping[str, str],
+    out: TextIO,
+    err: TextIO,
+    *,
+    everything: bool = False,
+    stores: Sequence[str] = (),
+) -> int:
+    """Prints what differs from the defaults, or what is wrong. Returns the exit status, 0 or 78.
 
-    A credential that the configuration names and that cannot be used is a problem, except where no
-    directory is known: the service gets its credentials of systemd, and nobody else sees them.
+    everything  the defaults are printed too, and all built-in profiles
+    stores      the folders from which systemd takes the credentials of the service; empty if this
+                user cannot look into them
     """
     try:
         config = load(path, environ)
     except ConfigError as error:
-        for problem in error.problems:
-            print(problem, file=err)
+        print(error, file=err)
         return BAD_CONFIGURATION
     for notice in config.notices:
         print(notice, file=err)
-    for line in (config.origin, *_credentials(config, environ)):
+    print(f"# {config.origin}", file=out)
+    named = _named(config)
+    directory = credentials_directory(config.credentials.directory, environ)
+    if directory is None:
+        present, wrong, said = _of_systemd(named, stores)
+    else:
+        present, said = _in(directory, named, config, environ)
+        wrong = unusable_credentials(config, environ)
+    for line in (*said, *_not_tied(present, config)):
         print(f"# {line}", file=out)
     print(file=out)
-    print(document(tables(config)), file=out)
-    unusable = unusable_credentials(config, environ)
-    for line in unusable:
+    print(document(config, everything=everything), file=out)
+    for line in wrong:
         print(line, file=err)
-    return BAD_CONFIGURATION if unusable else OK
+    return BAD_CONFIGURATION if wrong else OK
 
 
 def unusable_credentials(config: Config, environ: Mapping[str, str]) -> list[str]:
-    """Says why credentials that the configuration names cannot be used, a line for each. None where
-    no directory of credentials is known.
+    """Says why credentials that the configuration names cannot be used, a line for each. Returns an
+    empty list if no directory of credentials is known.
     """
     if credentials_directory(config.credentials.directory, environ) is None:
         return []
@@ -70,33 +85,48 @@ def _named(config: Config) -> dict[str, str]:
     return {name: f'credential."{name}"' for name in config.credential_uses} | of_clusters
 
 
-def _credentials(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
-    """Yields lines about credentials: which exist, which of these cannot be used, and which can be
-    sent to any node.
+def _of_systemd(
+    named: Mapping[str, str], stores: Sequence[str]
+) -> tuple[set[str], list[str], list[str]]:
+    """Looks where systemd takes the credentials of the service from, since nobody else can see
+    those that it has. Returns which there are, lines about missing ones, and lines for the output.
     """
-    directory = credentials_directory(config.credentials.directory, environ)
-    present: set[str] = set()
-    if directory is None:
-        yield "credentials: no directory; set credentials.directory or $CREDENTIALS_DIRECTORY"
-        named = _named(config).keys()
-        if stores := _stores():
-            where = " and ".join(map(str, stores))
-            present = set(credentials_of_service())
-            yield f"the service gets those of {where}: {_listed(present)}"
-            if missing := named - present:
-                yield f"not there, so that its unit has to load it: {_listed(missing)}"
-        present |= named
-    else:
-        try:
-            present = set(credential_names(directory))
-        except OSError as error:
-            yield f"credentials: {str(directory)!r}: {error.strerror}"
-        else:
-            yield f"credentials in {str(directory)!r}: {_listed(present)}"
-            others = dict.fromkeys(present - _named(config).keys(), "not usable")
-            for what, why in _not_usable(others, config, environ):
-                yield f"{what}: {why}"
-    for name in sorted(present - config.credential_uses.keys()):
+    said = ["credentials: no directory; set credentials.directory or $CREDENTIALS_DIRECTORY"]
+    if not stores:
+        if named:
+            said.append(f"root alone sees whether the service gets {_listed(named)}")
+        return set(named), [], said
+    found = [store for store in map(Path, stores) if store.is_dir()]
+    present = {name for store in found for name in credential_names(store)}
+    imported = {name for name in present if name.startswith(_IMPORTED)}
+    said.append(f"the service gets those of {' and '.join(stores)}: {_listed(imported)}")
+    missing = named.keys() - imported
+    if others := [name for name in missing if not name.startswith(_IMPORTED)]:
+        said.append(f"its unit has to load these itself (LoadCredential=): {_listed(others)}")
+    wrong = [
+        f"{where}: no credential {name!r}: there is no {name}.password in {' or '.join(stores)}"
+        for name, where in sorted(named.items())
+        if name in missing and name not in others
+    ]
+    return imported | named.keys(), wrong, said
+
+
+def _in(
+    directory: Path, named: Mapping[str, str], config: Config, environ: Mapping[str, str]
+) -> tuple[set[str], list[str]]:
+    """Returns the credentials in the directory, and lines about them for the output."""
+    try:
+        present = set(credential_names(directory))
+    except OSError as error:
+        return set(), [f"credentials: {str(directory)!r}: {error.strerror}"]
+    others = dict.fromkeys(present - named.keys(), "not usable")
+    unusable = _not_usable(others, config, environ)
+    said = [f"credentials in {str(directory)!r}: {_listed(present)}"]
+    return present, said + [f"{what}: {why}" for what, why in unusable]
+
+
+def _not_tied(present: Iterable[str], config: Config) -> Iterator[str]:
+    for name in sorted(set(present) - config.credential_uses.keys()):
         if rules.is_credential_name(name):
             yield (
                 f"not tied: who may start jobs can send credential '{name}' to any machine; "
@@ -106,23 +136,6 @@ def _credentials(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(map(ascii, sorted(names))) or "none"
-
-
-def credentials_of_service() -> dict[str, Path]:
-    """Finds the credentials that systemd would give the service if it started now, as
-    `ImportCredential=` of its unit says: their names, and the files of their passwords. Root alone
-    can see them.
-    """
-    return {
-        name: store / f"{name}.password"
-        for store in _stores()
-        for name in credential_names(store)
-        if name.startswith(IMPORTED)
-    }
-
-
-def _stores() -> list[Path]:
-    return [store for store in map(Path, STORES) if os.access(store, os.R_OK)]
 
 
 def _not_usable(

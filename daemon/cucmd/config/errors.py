@@ -1,50 +1,10 @@
-"""Says what can be wrong with a configuration, and with a request that is checked against it.
-
-Every error says which key or parameter, what was found and what was expected. A value that may be a
-secret is never repeated.
-"""
+"""Says what can be wrong with a request that is checked against the configuration."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from msgspec import Struct
-
-ENVIRONMENT = "environment"
-
 _LONGEST_SHOWN = 80
-# A file that was given by mistake can have ten thousands of problems, with keys of any length.
-_MOST_IN_A_LINE = 10
-_LONGEST_LINE = 4000
-
-
-class Problem(Struct, frozen=True):
-    """Says one thing that is wrong. `line` is None outside of the file, as in the environment."""
-
-    file: str
-    line: int | None
-    key: str
-    reason: str
-
-    def __str__(self) -> str:
-        place = self.file if self.line is None else f"{self.file}:{self.line}"
-        return ": ".join(part for part in (place, self.key, self.reason) if part)
-
-
-class ConfigError(Exception):
-    """The configuration cannot be used; `problems` has everything that is wrong with it."""
-
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__("\n".join(map(str, problems)))
-        self.problems = tuple(problems)
-
-    def in_one_line(self) -> str:
-        """Names the first problems and how many more there are: for a status or a log line."""
-        first = "; ".join(map(str, self.problems[:_MOST_IN_A_LINE]))
-        if len(first) > _LONGEST_LINE:
-            first = f"{first[:_LONGEST_LINE]}..."
-        more = len(self.problems) - _MOST_IN_A_LINE
-        return f"{first}; and {more} more, see `cucmd check`" if more > 0 else first
 
 
 def shortened(text: str) -> str:
@@ -85,24 +45,3 @@ class CredentialRefused(Exception):
         super().__init__(f"credential {name!r}: {reason}")
         self.name = name
         self.reason = reason
-
-
-def wrong_value(value: object, reason: str) -> str:
-    """Puts the value before what is wrong with it: `"abc": expected a number`."""
-    return f"{_shown(value)}: {reason}"
-
-
-def _shown(value: object) -> str:
-    """Shows a value as a message may: on one line, short, and without the content of tables."""
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case str():
-            text = ascii(value[:_LONGEST_SHOWN])
-            return text if len(value) <= _LONGEST_SHOWN else f"{text}..."
-        case dict():
-            return "a table"
-        case list() | tuple():
-            return "a list"
-        case _:
-            return str(value)[:_LONGEST_SHOWN]

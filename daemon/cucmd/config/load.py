@@ -1,4 +1,4 @@
-"""Makes a `Config` of file and environment, or reports every problem at once, with key and line.
+"""Makes a `Config` of file and environment, or says what is wrong, with key and line.
 
 The order of precedence is command line, environment, file, default. A cluster's own keys are part
 of the file, so the environment's timeouts override them too.
@@ -15,27 +15,31 @@ import os
 import pwd
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from cucmd.config import rules
 from cucmd.config.built_in import BUILT_IN
-from cucmd.config.errors import ENVIRONMENT, ConfigError, wrong_value
-from cucmd.config.keys import SECONDS, ValueKind, converted, kinds_of
 from cucmd.config.model import (
     SECTIONS,
     ClusterSettings,
     Config,
     CredentialUse,
     Daemon,
-    RetrySettings,
+    Limits,
+    SshSettings,
 )
 from cucmd.config.profiles import Profile, written_for
-from cucmd.config.reading import KeyPath, Reader, read_file
-from cucmd.config.timeouts import TimeoutMerger
+from cucmd.config.timeouts import ENVIRONMENT, merged, of_environment
+from cucmd.job.timeouts import Timeouts
 from cucmd.node_name import InvalidNode, node_key, parse_node
-from cucmd.paths import default_socket, default_state_dir
+from cucmd.paths import config_places, default_config, default_socket, default_state_dir
+from cucmd.toml_file import ConfigError, KeyPath, TomlFile, read, wrong_value
+
+# The sections that have tables with names.
+NAMED = ("credential", "clusters", "profiles")
 
 # What follows if a group does not exist.
 _WITHOUT_GROUP = {
@@ -43,27 +47,21 @@ _WITHOUT_GROUP = {
     "view_group": "only those who may start jobs may see them",
 }
 
-# Of the limits; the others are of the daemon as a whole.
+# The keys of `[limits]` that a cluster may have; the others are about the daemon as a whole.
 _LIMITS = ("concurrency", "connections", "jobs", "sessions_per_node", "job_bytes", "node_bytes")
 
-# The three sections that a cluster overrides, with the keys of each. In the cluster's table they
-# have no section of their own: no two have the same name. (`node` is a timeout and `nodes` the
-# nodes; `job` is a timeout and `jobs` a limit.)
-OVERRIDES: dict[str, dict[str, ValueKind]] = {
-    "ssh": SECTIONS["ssh"][1],
-    "timeouts": SECTIONS["timeouts"][1],
-    "limits": {name: SECTIONS["limits"][1][name] for name in _LIMITS},
+# What a cluster may have. The keys of the sections that it overrides stand in the cluster's own
+# table, since no two have the same name. (`node` is a timeout and `nodes` the nodes; `job` is a
+# timeout and `jobs` a limit.)
+CLUSTER: dict[type[Struct], tuple[str, ...]] = {
+    ClusterSettings: ("publisher", "nodes", "credential"),
+    SshSettings: SshSettings.__struct_fields__,
+    Timeouts: Timeouts.__struct_fields__,
+    Limits: _LIMITS,
 }
-_IS_NO_LIST = f"{SECONDS.description}; the nodes are in 'nodes'"
-CLUSTER: dict[str, ValueKind] = {
-    **kinds_of(ClusterSettings),
-    **OVERRIDES["ssh"],
-    **OVERRIDES["timeouts"],
-    "node": converted(Annotated[float, SECONDS], _IS_NO_LIST),
-    **OVERRIDES["limits"],
-}
-_CREDENTIAL = kinds_of(CredentialUse)
-_PROFILE = kinds_of(Profile)
+_CLUSTER_KEYS = [key for keys in CLUSTER.values() for key in keys]
+_USE_KEYS = ("nodes", "clusters")
+_PROFILE_KEYS = [key for key in Profile.__struct_fields__ if key != "name"]
 
 
 def load(
@@ -75,43 +73,95 @@ def load(
     """Reads the configuration as it is used. `path` None: the default file, which may be missing.
 
     `socket` and `state_directory` are those of the command line.
-    Raises `ConfigError` with everything that is wrong.
+    Raises `ConfigError` with the first thing that is wrong.
     """
-    reader = read_file(path, environ)
-    given = reader.sections()
-    timeouts = TimeoutMerger(reader, environ)
+    file, origin = _read(path, environ)
+    document = file.table((), file.document, (*SECTIONS, *NAMED))
+    credentials = document.get("credentials")
+    if isinstance(credentials, dict) and credentials.get("directory") == "":
+        del credentials["directory"]  # it stands for the default
     sections: dict[str, Any] = {
-        name: struct(**given[name])
-        for name, (struct, _) in SECTIONS.items()
-        if name not in ("daemon", "timeouts")
+        name: file.convert((name,), document.get(name, {}), struct)
+        for name, struct in SECTIONS.items()
     }
-    sections["daemon"] = _daemon(reader, given["daemon"], environ, socket, state_directory)
-    sections["timeouts"] = timeouts.general(given["timeouts"])
-    _check_retry(reader, sections["retry"])
-    _check_users(reader, given["access"])
-    clusters = _read_clusters(reader, sections, timeouts)
-    config = Config(
+    sections["daemon"] = _daemon(file, sections["daemon"], environ, socket, state_directory)
+    variables = of_environment(environ)
+    own = _given(document.get("timeouts", {}), sections["timeouts"])
+    sections["timeouts"] = merged(file, ("timeouts",), Timeouts(), own, variables)
+    retry = sections["retry"]
+    if retry.cap < retry.base:
+        reason = f"cap ({retry.cap:g} s) is less than base ({retry.base:g} s)"
+        raise file.error(("retry",), reason)
+    _check_users(file, document.get("access", {}))
+
+    clusters = {
+        name: _cluster(file, name, table, sections, variables)
+        for name, table in _named(file, "clusters", rules.profile_name)
+    }
+    _check_members(file, clusters)
+    uses = {
+        name: _use(file, name, table, clusters)
+        for name, table in _named(file, "credential", rules.credential_name)
+    }
+    for cluster in clusters.values():
+        use = uses.get(cluster.credential or "")
+        denied = [one for one in cluster.members if use and not use.allows(one, cluster.name)]
+        if use and denied:
+            reason = f'is tied to other nodes than {denied[0]!r} by [credential."{use.name}"]'
+            raise file.error(("clusters", cluster.name, "credential"), f"{use.name!r} {reason}")
+    profiles = _named(file, "profiles", rules.profile_name)
+    return Config(
         **sections,
-        credential_uses=_read_credential_uses(reader, clusters),
+        credential_uses=uses,
         clusters=clusters,
-        profiles=_read_profiles(reader),
-        origin=reader.origin,
-        notices=tuple(reader.notices),
+        profiles=BUILT_IN | {name: _profile(file, name, table) for name, table in profiles},
+        origin=origin,
+        notices=tuple(file.notices),
     )
-    if reader.problems:
-        raise ConfigError(sorted(reader.problems, key=lambda problem: problem.line or 0))
-    return config
+
+
+def _read(path: Path | None, environ: Mapping[str, str]) -> tuple[TomlFile, str]:
+    """Reads the file. Returns it, and a line for the log that says which one it is."""
+    chosen = path or Path(default_config(environ, os.getuid()))
+    try:
+        return read(chosen), f"configuration from {str(chosen.absolute())!a}"
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if path is not None:
+            raise ConfigError(str(path), f"cannot be read: {error.strerror}") from None
+    looked_for = config_places(environ, os.getuid())
+    there = "there is neither " if len(looked_for) > 1 else "there is no "
+    origin = f"no configuration file; {there}{' nor '.join(map(ascii, looked_for))}"
+    return TomlFile(str(chosen)), origin
+
+
+def _given(table: Mapping[str, Any], made: Struct) -> dict[str, Any]:
+    """Returns the values of the keys that are in the table of the file, and not the defaults."""
+    return {key: getattr(made, key) for key in table}
+
+
+def _named(
+    file: TomlFile, section: str, rule: Callable[[str], object]
+) -> Iterator[tuple[str, object]]:
+    """Yields the name and the table of each `[section.NAME]`. The rule checks the name."""
+    table = file.document.get(section, {})
+    for name, value in file.table((section,), table, table).items():
+        try:
+            rule(name)
+        except ValueError as error:
+            raise file.error((section, name), str(error)) from None
+        yield name, value
 
 
 def _daemon(
-    reader: Reader,
-    given: Mapping[str, Any],
+    file: TomlFile,
+    own: Daemon,
     environ: Mapping[str, str],
     socket: Path | None,
     state_directory: Path | None,
 ) -> Daemon:
     """Says where the daemon listens and keeps its state: each by the order of precedence."""
     uid = os.getuid()
+    given = _given(file.document.get("daemon", {}), own)
     # The default is the value of the variable, if that is set.
     choices = {
         "socket": (socket, "CUCMD_SOCKET", default_socket(environ, uid)),
@@ -126,28 +176,24 @@ def _daemon(
         chosen[key] = Path(option or default).absolute()
         if in_file not in (None, chosen[key]):
             winner = "the command line" if option else f"${variable}"
-            reader.notice(("daemon", key), f"is overridden by {winner}")
+            file.notice(("daemon", key), f"is overridden by {winner}")
     try:
         # That of the file was checked when it was read.
-        rules.socket_path(str(chosen["socket"]))
+        rules.socket_path(chosen["socket"])
     except ValueError as error:
         place = ("default", "daemon.socket")  # below a home directory with a long name
         if socket:
             place = ("command line", "--socket")
         elif environ.get("CUCMD_SOCKET"):
             place = (ENVIRONMENT, "CUCMD_SOCKET")
-        reader.note_elsewhere(*place, str(chosen["socket"]), str(error))
+        reason = wrong_value(str(chosen["socket"]), str(error))
+        raise ConfigError(place[0], reason, place[1]) from None
     return Daemon(**chosen)
 
 
-def _check_retry(reader: Reader, retry: RetrySettings) -> None:
-    if retry.cap < retry.base and reader.intact(("retry",)):
-        reader.note(("retry",), f"cap ({retry.cap:g} s) is less than base ({retry.base:g} s)")
-
-
-def _check_users(reader: Reader, given: Mapping[str, Any]) -> None:
-    """Notices for groups and users of the file that do not exist: a mistyped name would exclude
-    them.
+def _check_users(file: TomlFile, given: Mapping[str, Any]) -> None:
+    """Notices groups and users of the file that do not exist: a mistyped name would
+    exclude them.
 
     It is no error, since they may be created later. The default groups are not checked: they
     do not exist where an ordinary user runs the daemon.
@@ -156,11 +202,11 @@ def _check_users(reader: Reader, given: Mapping[str, Any]) -> None:
         name: str = given.get(key, "")
         if name and not _exists(grp.getgrnam, name):
             reason = f"there is no such group, so {then}"
-            reader.notice(("access", key), wrong_value(name, reason))
+            file.notice(("access", key), wrong_value(name, reason))
     for position, name in enumerate(given.get("may_speak_for", ())):
         if not name.isdigit() and not _exists(pwd.getpwnam, name):
             place = ("access", "may_speak_for", position)
-            reader.notice(place, wrong_value(name, "there is no such user"))
+            file.notice(place, wrong_value(name, "there is no such user"))
 
 
 def _exists(look_up: Callable[[str], object], name: str) -> bool:
@@ -171,168 +217,119 @@ def _exists(look_up: Callable[[str], object], name: str) -> bool:
     return True
 
 
-def _read_clusters(
-    reader: Reader, general: Mapping[str, Any], timeouts: TimeoutMerger
-) -> dict[str, ClusterSettings]:
-    """Reads every cluster of the file; `general` are the sections that a cluster overrides."""
-    tables = reader.named("clusters", rules.profile_name)
-    clusters = {
-        name: _cluster(reader, name, table, general, timeouts) for name, table in tables.items()
-    }
-    _check_members(reader, clusters)
-    return clusters
-
-
 def _cluster(
-    reader: Reader, name: str, table: object, general: Mapping[str, Any], timeouts: TimeoutMerger
+    file: TomlFile,
+    name: str,
+    value: object,
+    general: Mapping[str, Any],
+    variables: Mapping[str, float],
 ) -> ClusterSettings:
-    path = ("clusters", name)
-    given: dict[str, Any] = reader.values(path, table, CLUSTER)
-    own = {
-        section: {key: given.pop(key) for key in kinds if key in given}
-        for section, kinds in OVERRIDES.items()
-    }
+    """Reads one cluster; `general` has the sections that it overrides."""
+    place = ("clusters", name)
+    table = file.table(place, value, _CLUSTER_KEYS)
+    own: dict[type[Struct], dict[str, Any]] = {}
+    for struct, keys in CLUSTER.items():
+        part = {key: table[key] for key in keys if key in table}
+        own[struct] = _given(part, file.convert(place, part, struct))
+    timeouts = merged(file, place, general["timeouts"], own[Timeouts], variables)
     cluster = ClusterSettings(
         name=name,
-        ssh=replace(general["ssh"], **own["ssh"]),
-        timeouts=timeouts.of_cluster(general["timeouts"], path, own["timeouts"]),
-        limits=replace(general["limits"], **own["limits"]),
-        **given,
+        ssh=replace(general["ssh"], **own[SshSettings]),
+        timeouts=timeouts,
+        limits=replace(general["limits"], **own[Limits]),
+        **own[ClusterSettings],
     )
-    if not cluster.members and reader.intact(path):
-        reader.note(path, "has no node; expected a publisher, or nodes, or both")
+    if not cluster.members:
+        raise file.error(place, "has no node; expected a publisher, or nodes, or both")
     return cluster
 
 
-def _check_members(reader: Reader, clusters: Mapping[str, ClusterSettings]) -> None:
-    """Notes each node that is in two clusters, where its settings would be ambiguous."""
+def _check_members(file: TomlFile, clusters: Mapping[str, ClusterSettings]) -> None:
+    """Raises `ConfigError` for a node that is in two clusters, where its settings would be
+    ambiguous. Adds a notice for each cluster that has the name of a node, such as its publisher;
+    it says which of the two a request means.
+    """
     cluster_of: dict[tuple[str, int], str] = {}
     for cluster in clusters.values():
-        for path, member in _places(cluster):
+        places: list[tuple[KeyPath, str]] = []
+        if cluster.publisher is not None:
+            places.append((("publisher",), cluster.publisher))
+        places += ((("nodes", position), node) for position, node in enumerate(cluster.nodes))
+        for place, member in places:
             key = node_key(*parse_node(member))
             if key in cluster_of:
-                reader.note(path, f"{member!r} is in cluster {cluster_of[key]!r} already")
-            cluster_of.setdefault(key, cluster.name)
+                reason = f"{member!r} is in cluster {cluster_of[key]!r} already"
+                raise file.error(("clusters", cluster.name, *place), reason)
+            cluster_of[key] = cluster.name
     for cluster in clusters.values():
-        _check_name(reader, cluster, cluster_of)
-
-
-def _places(cluster: ClusterSettings) -> Iterator[tuple[KeyPath, str]]:
-    table = ("clusters", cluster.name)
-    if cluster.publisher is not None:
-        yield (*table, "publisher"), cluster.publisher
-    for position, node in enumerate(cluster.nodes):
-        yield (*table, "nodes", position), node
-
-
-def _check_name(
-    reader: Reader, cluster: ClusterSettings, cluster_of: Mapping[tuple[str, int], str]
-) -> None:
-    """A cluster may have the name of a node, such as its publisher. A notice says which of the two
-    a request means.
-    """
-    try:
-        host, port = node_key(*parse_node(cluster.name))
-    except InvalidNode:
-        return
-    other = cluster_of.get((host, port))
-    if other is not None and (other != cluster.name or len(cluster.members) > 1):
-        meant = f"start takes {cluster.name!r} for the cluster, and '{host}:{port}' for the node"
-        path = ("clusters", cluster.name)
-        reader.notice(path, f"is also a node of cluster {other!r}; {meant}")
-
-
-def _read_credential_uses(
-    reader: Reader, clusters: Mapping[str, ClusterSettings]
-) -> dict[str, CredentialUse]:
-    """Reads the nodes and clusters to which credentials are tied."""
-    tables = reader.named("credential", rules.credential_name)
-    uses = {name: _use(reader, name, table, clusters) for name, table in tables.items()}
-    for cluster in clusters.values():
-        use = uses.get(cluster.credential or "")
-        if use is not None and reader.intact(("credential", use.name)):
-            _check_use(reader, cluster, use)
-    return uses
+        try:
+            host, port = node_key(*parse_node(cluster.name))
+        except InvalidNode:
+            continue
+        other = cluster_of.get((host, port))
+        if other is not None and (other != cluster.name or len(cluster.members) > 1):
+            reason = (
+                f"is also a node of cluster {other!r}; start takes {cluster.name!r} for the "
+                f"cluster, and '{host}:{port}' for the node"
+            )
+            file.notice(("clusters", cluster.name), reason)
 
 
 def _use(
-    reader: Reader, name: str, table: object, clusters: Mapping[str, ClusterSettings]
+    file: TomlFile, name: str, value: object, clusters: Mapping[str, ClusterSettings]
 ) -> CredentialUse:
-    path = ("credential", name)
+    """Reads the nodes and clusters to which a credential is tied."""
+    place = ("credential", name)
     # A table in it is the rest of a name with dots and without quotes.
-    items = table.items() if isinstance(table, dict) else ()
-    inner = next((key for key, value in items if isinstance(value, dict)), None)
+    items = value.items() if isinstance(value, dict) else ()
+    inner = next((key for key, one in items if isinstance(one, dict)), None)
     if inner is not None:
         written = f'[credential."{name}.{inner}"]'
-        reader.note((*path, inner), f"is not known; a name with dots is quoted: {written}")
-        return CredentialUse(name)
-    given: dict[str, Any] = reader.values(path, table, _CREDENTIAL)
-    use = CredentialUse(name, **given)
+        reason = f"is not known; a name with dots is quoted: {written}"
+        raise file.error((*place, inner), reason)
+    use = file.convert(place, {**file.table(place, value, _USE_KEYS), "name": name}, CredentialUse)
     for position, cluster in enumerate(use.clusters):
         if cluster not in clusters:
             reason = wrong_value(cluster, "there is no such cluster")
-            reader.note((*path, "clusters", position), reason)
-    if not (use.nodes or use.clusters) and reader.intact(path):
-        reader.note(path, "ties it to nothing; expected nodes, or clusters, or both")
+            raise file.error((*place, "clusters", position), reason)
+    if not (use.nodes or use.clusters):
+        raise file.error(place, "ties it to nothing; expected nodes, or clusters, or both")
     return use
 
 
-def _check_use(reader: Reader, cluster: ClusterSettings, use: CredentialUse) -> None:
-    """Checks that a cluster's own credential is allowed on all of its nodes."""
-    for member in cluster.members:
-        if not use.allows(member, cluster.name):
-            reason = (
-                f'{use.name!r} is tied to other nodes than {member!r} by [credential."{use.name}"]'
-            )
-            reader.note(("clusters", cluster.name, "credential"), reason)
-            return
-
-
-def _read_profiles(reader: Reader) -> dict[str, Profile]:
-    """Reads the profiles: the built-in ones, with those of the file in their place."""
-    tables = reader.named("profiles", rules.profile_name)
-    return {
-        **BUILT_IN,
-        **{name: _profile(reader, name, table) for name, table in tables.items()},
-    }
-
-
-def _profile(reader: Reader, name: str, table: object) -> Profile:
-    path = ("profiles", name)
-    given: dict[str, Any] = reader.values(path, table, _PROFILE)
+def _profile(file: TomlFile, name: str, value: object) -> Profile:
+    """Reads a profile. One with the name of a built-in one changes only the keys that it has."""
+    place = ("profiles", name)
+    table = file.table(place, value, _PROFILE_KEYS)
+    times = table.get("written_for")
+    for_all = isinstance(times, str)
+    written = {**table, "written_for": [times]} if for_all else table
+    given = _given(table, file.convert(place, {**written, "name": name}, Profile))
+    for key in given.keys() & {"match", "last"}:
+        given[key] = given[key] or None
     built_in = BUILT_IN.get(name, Profile(name))
     if "paths" in given:
-        _place(reader, path, given, built_in.location)
-        # What is said of the built-in ones is not true of others.
-        usual = written_for(given["paths"])
-        said = {"products": (), "leaves_out": "", "unverified": (), "written_for": usual}
-        given = {**said, **given}
-    _spread(reader, path, given, given.get("paths", built_in.paths))
+        placed = [rules.placed_path(one) for one in given["paths"]]
+        owns, paths = [own for own, _ in placed], tuple(one for _, one in placed)
+        location, wrong = rules.one_location(given.get("location"), built_in.location, owns)
+        if wrong is not None:
+            raise file.error((*place, "paths", wrong), rules.not_below(location))
+        # What is said of the built-in paths is not true of others.
+        said = {"products": (), "leaves_out": "", "unverified": ()}
+        given = {"written_for": written_for(paths), **said, **given}
+        given |= {"paths": paths, "location": location}
     profile = replace(built_in, **given)
-    if reader.intact(path) and not 1 <= len(profile.paths) <= rules.MOST_PATHS:
-        place = (*path, "paths") if "paths" in given else path
-        reader.note(place, f"expected paths, from 1 to {rules.MOST_PATHS} of them")
+    count = len(profile.paths)
+    if not 1 <= count <= rules.MOST_PATHS:
+        raise file.error((*place, "paths"), f"expected paths, from 1 to {rules.MOST_PATHS} of them")
+    if for_all:
+        profile = replace(profile, written_for=profile.written_for * count)
+    if len(profile.written_for) != count:
+        reason = f"has {len(profile.written_for)}, for {count} paths"
+        expected = "expected one for all, or one for each"
+        raise file.error((*place, "written_for"), f"{reason}; {expected}")
     for position, one in enumerate(profile.unverified):
-        if one not in profile.paths and reader.intact(path):
-            reader.note((*path, "unverified", position), f"{one!r}: is none of the paths")
+        if one not in profile.paths:
+            reason = wrong_value(one, "is none of the paths")
+            raise file.error((*place, "unverified", position), reason)
     return profile
-
-
-def _spread(reader: Reader, path: KeyPath, given: dict[str, Any], paths: tuple[str, ...]) -> None:
-    """Makes `written_for` that of each path, where it is one for all of them."""
-    times = given.get("written_for")
-    if isinstance(times, str):
-        given["written_for"] = (times,) * len(paths)
-    elif times is not None and len(times) != len(paths) and reader.intact(path):
-        reason = f"has {len(times)}, for {len(paths)} paths; expected one for all, or one for each"
-        reader.note((*path, "written_for"), reason)
-
-
-def _place(reader: Reader, path: KeyPath, given: dict[str, Any], usual: str) -> None:
-    """Takes the location out of the paths that name one, for the profile as a whole."""
-    owns = [own for own, _ in given["paths"]]
-    given["paths"] = tuple(one for _, one in given["paths"])
-    location, wrong = rules.one_location(given.get("location"), usual, owns)
-    if wrong is not None:
-        reader.note((*path, "paths", wrong), rules.not_below(location))
-    given["location"] = location

@@ -1,8 +1,8 @@
 """PURE. Declares the configuration as frozen structs, as it is once file and environment were read.
 
 Every value here has been checked. `Config()` is the configuration of a service that has no file.
-Times are in seconds, sizes in bytes. A field is a key of the file, and its type is what the key
-accepts (`keys.py`): an `int` is at least 0, a `float` a time, and `Annotated` says what else holds.
+Times are in seconds, sizes in bytes. A field is a key of the file, and its type says what the key
+accepts (`toml_file.py`).
 """
 
 from __future__ import annotations
@@ -18,21 +18,27 @@ from msgspec.structs import asdict
 from cucmd.config import rules
 from cucmd.config.built_in import BUILT_IN
 from cucmd.config.errors import UnknownProfile
-from cucmd.config.keys import ValueKind, kinds_of, or_empty, text, texts, whole
 from cucmd.config.profiles import Profile
 from cucmd.job.health import Thresholds
 from cucmd.job.job import HostKeyPolicy
-from cucmd.job.timeouts import Timeouts
+from cucmd.job.timeouts import MOST_SECONDS, Timeouts
 from cucmd.node_name import node_key, parse_node, split_address
+from cucmd.toml_file import text, whole
 
+_Count = Annotated[int, whole(0)]
 _PerUser = Annotated[int, whole(1, 100_000)]
+_Duration = Annotated[
+    float,
+    Meta(gt=0, le=MOST_SECONDS, description="a positive number of seconds (at most a year)"),
+]
 _Percent = Annotated[float, Meta(ge=0, le=99, description="a number from 0 to 99")]
-_Group = Annotated[str, text(or_empty(rules.group_name))]
+_Group = Annotated[str, text(rules.group_name, may_be_empty=True)]
+_Nodes = tuple[Annotated[str, text(rules.node)], ...]
 
 
 class Daemon(Struct, frozen=True):
     socket: Annotated[Path, text(rules.socket_path)] = Path("/run/cucmd/cucmd.sock")
-    state_directory: Annotated[Path, text(rules.absolute)] = Path("/var/lib/cucmd")
+    state_directory: Path = Path("/var/lib/cucmd")
 
 
 class AccessSettings(Struct, frozen=True):
@@ -44,7 +50,7 @@ class AccessSettings(Struct, frozen=True):
     operate_group: _Group = "cucm"
     view_group: _Group = "cucm-view"
     view_reads_files: bool = False
-    may_speak_for: Annotated[tuple[str, ...], texts(rules.user)] = ()  # names or uids: cucmd(8)
+    may_speak_for: tuple[Annotated[str, text(rules.user)], ...] = ()  # names or uids: cucmd(8)
 
 
 class Limits(Struct, frozen=True):
@@ -55,11 +61,11 @@ class Limits(Struct, frozen=True):
     sessions_per_node: Annotated[int, whole(1, 10)] = 2  # a node allows 10; people need some
     queued: Annotated[int, whole(0, 1_000_000)] = 1000  # jobs that may wait
     queued_per_uid: Annotated[int, whole(1, 1_000_000)] = 100  # of these, the jobs of one user
-    job_bytes: int = 0  # what one job may receive; 0: no limit but the disk
-    node_bytes: int = 0  # what one node may send in one job; 0: no limit but the disk
+    job_bytes: _Count = 0  # what one job may receive; 0: no limit but the disk
+    node_bytes: _Count = 0  # what one node may send in one job; 0: no limit but the disk
     # Free space below which uploads are refused: the larger of the two counts.
     free_space_percent: _Percent = 5.0
-    free_space_bytes: int = 1024**3
+    free_space_bytes: _Count = 1024**3
     # What one user of the socket may have open, so that no user can exclude the others.
     connections_per_uid: _PerUser = 64
     requests_per_uid: _PerUser = 64
@@ -72,7 +78,7 @@ class Retention(Struct, frozen=True):
     # A hundred years at most, so that no date is out of range.
     days: Annotated[int, whole(0, 36_500)] = 0  # since a job has ended
     jobs: Annotated[int, whole(0, 1_000_000)] = 0  # how many stay, the newest
-    bytes: int = 0  # what the files of those that stay take together
+    bytes: _Count = 0  # what the files of those that stay take together
 
 
 class HealthSettings(Thresholds, frozen=True):
@@ -93,8 +99,8 @@ class RetrySettings(Struct, frozen=True):
     """
 
     attempts: Annotated[int, whole(1, 100)] = 3
-    base: float = 1.0
-    cap: float = 30.0
+    base: _Duration = 1.0
+    cap: _Duration = 30.0
 
 
 class SshSettings(Struct, frozen=True):
@@ -104,7 +110,7 @@ class SshSettings(Struct, frozen=True):
 
 class ReceiverSettings(Struct, frozen=True):
     listen: Annotated[str, text(rules.listen)] = "0.0.0.0:2222"  # nodes must reach it
-    advertise: Annotated[str, text(or_empty(rules.advertise))] = ""
+    advertise: Annotated[str, text(rules.advertise, may_be_empty=True)] = ""
     # For the addresses of nodes that push at once; beyond that some share one.
     processes: Annotated[int, whole(1, 1000)] = 32
 
@@ -119,7 +125,7 @@ class ReceiverSettings(Struct, frozen=True):
 class CredentialSettings(Struct, frozen=True):
     """Says where named credentials are. None: in `$CREDENTIALS_DIRECTORY`."""
 
-    directory: Annotated[Path | None, text(or_empty(rules.absolute, None))] = None
+    directory: Path | None = None
 
 
 # `dict`: for the cached property below. The fields stay frozen.
@@ -127,8 +133,8 @@ class CredentialUse(Struct, frozen=True, dict=True):
     """Names the nodes to which a credential may be sent: `nodes`, and all nodes of `clusters`."""
 
     name: str
-    nodes: Annotated[tuple[str, ...], texts(rules.node)] = ()
-    clusters: Annotated[tuple[str, ...], texts(rules.profile_name)] = ()
+    nodes: _Nodes = ()
+    clusters: tuple[Annotated[str, text(rules.profile_name)], ...] = ()
 
     def allows(self, node: str, cluster: str) -> bool:
         """Says whether it may be sent to that node, which is one of the cluster of that name."""
@@ -147,9 +153,9 @@ class ClusterSettings(Struct, frozen=True):
     """
 
     name: str = ""
-    publisher: Annotated[str | None, text(rules.node)] = None
-    nodes: Annotated[tuple[str, ...], texts(rules.node)] = ()
-    credential: Annotated[str | None, text(rules.credential_name)] = None
+    publisher: Annotated[str, text(rules.node)] | None = None
+    nodes: _Nodes = ()
+    credential: Annotated[str, text(rules.credential_name)] | None = None
     ssh: SshSettings = SshSettings()
     timeouts: Timeouts = Timeouts()
     limits: Limits = Limits()
@@ -233,9 +239,7 @@ class Config(Struct, frozen=True, dict=True):
             raise UnknownProfile(name, sorted(self.profiles)) from None
 
 
-# By the names of their tables: the struct, and what each of its keys accepts.
-SECTIONS: dict[str, tuple[type[Struct], dict[str, ValueKind]]] = {
-    name: (type(value), kinds_of(type(value)))
-    for name, value in asdict(Config()).items()
-    if isinstance(value, Struct)
+# The tables without a name of their own.
+SECTIONS: dict[str, type[Struct]] = {
+    name: type(value) for name, value in asdict(Config()).items() if isinstance(value, Struct)
 }

@@ -12,8 +12,10 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from cucmd.config import rules
-from cucmd.config.keys import or_empty, text, text_or_texts, texts
 from cucmd.job.duration import ALWAYS, USUAL_WRITTEN_FOR
+from cucmd.toml_file import text
+
+_Description = Annotated[str, text(rules.description)]
 
 
 class Profile(Struct, frozen=True):
@@ -29,17 +31,17 @@ class Profile(Struct, frozen=True):
     """
 
     name: str
-    description: Annotated[str, text(rules.description)] = ""
-    paths: Annotated[tuple[str, ...], texts(rules.placed_path)] = ()
+    description: _Description = ""
+    paths: tuple[Annotated[str, text(rules.placed_path)], ...] = ()
     location: Annotated[str, text(rules.location)] = "activelog"
-    match: Annotated[str | None, text(or_empty(rules.argument, None))] = None
+    match: Annotated[str, text(rules.argument, may_be_empty=True)] | None = None
     recurs: bool = False
     compress: bool = False
-    last: Annotated[str | None, text(or_empty(rules.last, None))] = None
-    written_for: Annotated[tuple[str, ...], text_or_texts(rules.written_for)] = ()
-    products: Annotated[tuple[str, ...], texts(rules.description)] = ()
-    leaves_out: Annotated[str, text(rules.description)] = ""
-    unverified: Annotated[tuple[str, ...], texts(rules.path)] = ()
+    last: Annotated[str, text(rules.last, may_be_empty=True)] | None = None
+    written_for: tuple[Annotated[str, text(rules.written_for)], ...] = ()
+    products: tuple[_Description, ...] = ()
+    leaves_out: _Description = ""
+    unverified: tuple[Annotated[str, text(rules.path)], ...] = ()
     snapshot: Annotated[bool | Literal["health"], Meta(description='true, false or "health"')] = (
         False
     )

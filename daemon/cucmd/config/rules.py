@@ -164,17 +164,9 @@ def description(text: str) -> str:
     return text
 
 
-def absolute(text: str) -> Path:
-    path = Path(text)
-    if not path.is_absolute() or "\0" in text:
-        raise ValueError("expected an absolute path")
-    return path
-
-
-def socket_path(text: str) -> Path:
-    if len(fsencode(text)) > LONGEST_SOCKET:
+def socket_path(path: Path) -> None:
+    if len(fsencode(path)) > LONGEST_SOCKET:
         raise ValueError(f"has more than the {LONGEST_SOCKET} bytes that a socket's path may have")
-    return absolute(text)
 
 
 def node(text: str) -> str:

@@ -6,7 +6,7 @@ Each value is written as TOML. There is no secret in a configuration, and none h
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
@@ -14,18 +14,35 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from cucmd.config.model import SECTIONS, ClusterSettings, Config
-from cucmd.config.reading import BARE_KEY
+from cucmd.toml_file import dotted
 
 # The names of a table -> its keys -> their values.
-Tables: TypeAlias = dict[tuple[str, ...], dict[str, str]]
+_Tables: TypeAlias = dict[tuple[str, ...], dict[str, str]]
 
 # The sections whose keys a cluster may have too.
-OF_CLUSTERS = ("ssh", "timeouts", "limits")
+_OF_CLUSTERS = ("ssh", "timeouts", "limits")
 
 
-def tables(config: Config) -> Tables:
-    """Returns the whole configuration, so that it can be read and used again as the same. Clusters
-    have only the keys that differ from the general ones.
+def document(config: Config, *, everything: bool) -> str:
+    """Returns the text of a file that makes this configuration: what differs from the defaults, or
+    everything.
+    """
+    usual = {} if everything else _tables(Config())
+    lines: list[str] = []
+    for path, keys in _tables(config).items():
+        general = usual.get(path, {})
+        # A key that is missing from a profile would mean that of the built-in one, so a changed
+        # profile is written as a whole.
+        whole = path[0] == "profiles" and keys != general
+        if written := {key: one for key, one in keys.items() if whole or general.get(key) != one}:
+            assignments = [f"{key} = {one}" for key, one in written.items()]
+            lines += [f"[{dotted(path)}]", *assignments, ""]
+    return "\n".join(lines)
+
+
+def _tables(config: Config) -> _Tables:
+    """Returns the whole configuration. Clusters have only the keys that differ from the general
+    ones.
     """
     made: dict[tuple[str, ...], Iterable[tuple[str, object]]] = {}
     for name in SECTIONS:
@@ -35,21 +52,9 @@ def tables(config: Config) -> Tables:
     for cluster in config.clusters.values():
         made["clusters", cluster.name] = _cluster(config, cluster)
     for profile in config.profiles.values():
-        keys = asdict(profile)  # every key: a missing one would mean that of the built-in profile
+        keys = asdict(profile)
         made["profiles", keys.pop("name")] = keys.items()
     return {path: {key: value(one) for key, one in keys} for path, keys in made.items()}
-
-
-def document(made: Tables) -> str:
-    """Returns the text of the file with these tables."""
-    lines: list[str] = []
-    for path, keys in made.items():
-        lines += [f"[{dotted(path)}]", *_assignments(keys), ""]
-    return "\n".join(lines)
-
-
-def dotted(path: Iterable[str]) -> str:
-    return ".".join(name if BARE_KEY.fullmatch(name) else json.dumps(name) for name in path)
 
 
 def value(one: object) -> str:
@@ -70,10 +75,6 @@ def value(one: object) -> str:
     raise TypeError(f"no TOML for {type(one).__name__}")
 
 
-def _assignments(keys: Mapping[str, str]) -> list[str]:
-    return [f"{key} = {one}" for key, one in keys.items()]
-
-
 def _given(struct: Struct, *keys: str) -> Iterator[tuple[str, object]]:
     for key in keys:
         if (one := getattr(struct, key)) not in (None, ()):
@@ -82,7 +83,7 @@ def _given(struct: Struct, *keys: str) -> Iterator[tuple[str, object]]:
 
 def _cluster(config: Config, cluster: ClusterSettings) -> Iterator[tuple[str, object]]:
     yield from _given(cluster, "publisher", "nodes", "credential")
-    for section in OF_CLUSTERS:
+    for section in _OF_CLUSTERS:
         general = asdict(getattr(config, section))
         own = asdict(getattr(cluster, section))
         yield from ((key, one) for key, one in own.items() if one != general[key])

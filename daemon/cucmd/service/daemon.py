@@ -92,7 +92,7 @@ def run(options: Options, environ: Mapping[str, str]) -> int:
         config = options.load(environ)
     except ConfigError as error:
         print(error, file=sys.stderr)
-        systemd.notify(STATUS=error.in_one_line())
+        systemd.notify(STATUS=str(error))
         return EXIT_CONFIG
     log.info("%s", config.origin)
     started = trio.Event()

@@ -140,9 +140,7 @@ class InForce:
             config, access, unusable = await self._thread.read(self._read)
             if not unusable:
                 await self._thread.read(self._known_hosts.load)
-        except ConfigError as error:
-            raise CannotReload(error.in_one_line()) from None
-        except ReadTimeout as error:
+        except (ConfigError, ReadTimeout) as error:
             raise CannotReload(str(error)) from None
         except OSError as error:
             raise CannotReload(f"{error.filename}: {error.strerror}") from None

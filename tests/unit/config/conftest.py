@@ -24,12 +24,12 @@ def loaded(write):
 
 
 @pytest.fixture
-def problems(write):
-    """What is wrong with a text: (line, key, reason) each."""
+def problem(write):
+    """What is wrong with a text: (line, key, reason)."""
 
-    def _problems(text, environ=None):
+    def _problem(text, environ=None):
         with pytest.raises(ConfigError) as caught:
             load(write(text), environ or {})
-        return [(found.line, found.key, found.reason) for found in caught.value.problems]
+        return caught.value.line, caught.value.key, caught.value.reason
 
-    return _problems
+    return _problem

@@ -53,7 +53,7 @@ def test_a_job_has_a_clusters_settings_only_if_all_its_nodes_do(loaded):
     [
         ("[clusters.lab]\n", 1, "clusters.lab", "has no node"),
         ("[clusters.lab]\nnodes = []", 1, "clusters.lab", "has no node"),
-        ("[clusters.'a b']\nnodes = ['a']", 1, "clusters.'a b'", "expected a name"),
+        ("[clusters.'a b']\nnodes = ['a']", 1, 'clusters."a b"', "expected a name"),
         ("[clusters.a]\nnodes = [\n'x',\n'X:22'\n]", 2, "clusters.a.nodes[1]", "'a' already"),
         (
             "[clusters.a]\nnodes = ['x']\n[clusters.b]\npublisher = 'x'",
@@ -61,15 +61,15 @@ def test_a_job_has_a_clusters_settings_only_if_all_its_nodes_do(loaded):
             "clusters.b.publisher",
             "'x' is in cluster 'a' already",
         ),
-        ("[clusters.a]\nnodes = 'x'", 2, "clusters.a.nodes", "expected a list of strings"),
+        ("[clusters.a]\nnodes = 'x'", 2, "clusters.a.nodes", "expected a list"),
         ("[clusters.a]\nnodes = ['x', 3]", 2, "clusters.a.nodes[1]", "3: expected a string"),
         ("[clusters.a]\nnodes=['x']\ncredential='../x'", 3, "clusters.a.credential", "a name"),
-        ("[clusters.a]\nnodes = ['x']\nqueued = 3", 3, "clusters.a.queued", "belongs in [limits]"),
+        ("[clusters.a]\nnodes = ['x']\nqueued = 3", 3, "clusters.a.queued", "known are publisher"),
         ("[clusters.a]\nnodes=['x']\n[clusters.a.ssh]", 3, "clusters.a.ssh", "is not known"),
     ],
 )
-def test_wrong_clusters(problems, text, line, key, reason):
-    [(found_line, found_key, found_reason)] = problems(text)
+def test_wrong_clusters(problem, text, line, key, reason):
+    found_line, found_key, found_reason = problem(text)
     assert (found_line, found_key) == (line, key)
     assert reason in found_reason
 

@@ -117,7 +117,7 @@ def test_an_unknown_profile_names_those_there_are():
 @pytest.mark.parametrize(
     ("text", "key", "reason"),
     [
-        ("[profiles.mine]\nlast = '2h'", "profiles.mine", "expected paths"),
+        ("[profiles.mine]\nlast = '2h'", "profiles.mine.paths", "expected paths"),
         ("[profiles.mine]\npaths = []", "profiles.mine.paths", "expected paths"),
         (f"[profiles.mine]\npaths = {['a'] * 101}", "profiles.mine.paths", "from 1 to 100"),
         ("[profiles.mine]\npaths = ['ok', 'a b']", "profiles.mine.paths[1]", "'a b': "),
@@ -128,15 +128,15 @@ def test_an_unknown_profile_names_those_there_are():
         ('[profiles.sip]\ndescription = "a\\nb"', "profiles.sip.description", "one line"),
         ("[profiles.sip]\npaths = ['a', 'install/b']", "profiles.sip.paths[0]", "not below"),
         ("[profiles.sip]\nproducts = ['a\tb']", "profiles.sip.products[0]", "one line"),
-        ("[profiles.sip]\nwritten_for = 'now'", "profiles.sip.written_for", "'now': expected"),
-        ("[profiles.sip]\nwritten_for = 3600", "profiles.sip.written_for", "expected a string"),
+        ("[profiles.sip]\nwritten_for = 'now'", "profiles.sip.written_for[0]", "'now': exp"),
+        ("[profiles.sip]\nwritten_for = 3600", "profiles.sip.written_for", "expected a list"),
         ("[profiles.sip]\nwritten_for = ['1h', '0h']", "profiles.sip.written_for[1]", "more than"),
         ("[profiles.sip]\nwritten_for = ['1h']", "profiles.sip.written_for", "has 1, for 2 paths"),
         ("[profiles.sip]\nunverified = ['a']", "profiles.sip.unverified[0]", "none of the paths"),
         ("[profiles.sip]\npath = ['a']", "profiles.sip.path", "did you mean 'paths'?"),
     ],
 )
-def test_wrong_profiles(problems, text, key, reason):
-    [(_, found_key, found_reason)] = problems(text)
+def test_wrong_profiles(problem, text, key, reason):
+    _, found_key, found_reason = problem(text)
     assert found_key == key
     assert reason in found_reason

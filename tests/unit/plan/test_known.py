@@ -140,7 +140,7 @@ class Discoveries:
 
 
 def knowledge(config: Config, *kept: StoredDiscovery, error: Exception | None = None) -> Knowledge:
-    return Knowledge(Discoveries(*kept, error=error), lambda: config, {}, unused, unused)
+    return Knowledge(Discoveries(*kept, error=error), lambda: config, {}, unused)
 
 
 async def test_a_reply_has_nodes_only_with_a_name(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ async def test_calls_of_one_user_follow_each_other(tmp_path: Path) -> None:
             read -= 1
             return ()
 
-    ask = Knowledge(Slow(), lambda: config(tmp_path), {}, unused, unused).clusters
+    ask = Knowledge(Slow(), lambda: config(tmp_path), {}, unused).clusters
     async with trio.open_nursery() as nursery:
         for _ in range(5):
             nursery.start_soon(ask, CALLER, ClustersRequest())
