@@ -284,7 +284,7 @@ class EventStream:
             while True:
                 states = [_state(msgspec.json.encode(one)) for one in reversed(listed.jobs)]
                 await self._send(b"".join(states))
-                self._had |= {one.job_id: one.revision or 0 for one in listed.jobs}
+                self._had |= {one.job_id: one.revision for one in listed.jobs}
                 if not listed.older:
                     break
                 listed = await self._list(status, before=listed.jobs[-1].job_id)
@@ -360,8 +360,8 @@ class _JobAsItIs(msgspec.Struct):
 
     job_id: str
     status: str
-    revision: int = 0  # of a daemon that does not count them
-    closed: bool | None = None
+    revision: int
+    closed: bool
 
     @property
     def is_over(self) -> bool:

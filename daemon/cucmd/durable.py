@@ -66,7 +66,6 @@ def drop_half_written(directory: Path) -> tuple[Path, ...]:
 
     Nobody may write to the directory meanwhile: the files of a living writer look the same.
     """
-    # Older versions used other names between the same "." and ".new".
     found = tuple(path for path in directory.glob(".*.new") if stat.S_ISREG(path.lstat().st_mode))
     for path in found:
         path.unlink(missing_ok=True)

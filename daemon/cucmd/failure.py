@@ -10,6 +10,8 @@ from enum import StrEnum
 
 import msgspec
 
+from cucmd.job.failure import Failure
+
 
 class CannotStart(Exception):
     """Says what keeps the process from doing what it was started for; one line for a person."""
@@ -47,7 +49,7 @@ class Code(StrEnum):
 
 
 # code -> (whether a retry can succeed with nothing changed, what a person can do about it)
-_ADVICE: dict[Code, tuple[bool, str]] = {
+_ADVICE: dict[str, tuple[bool, str]] = {
     Code.CONNECT_TIMEOUT: (True, "check the address, the firewall and that the node is up"),
     Code.CONNECTION_REFUSED: (True, "check that SSH runs on the node: utils service list"),
     Code.CONNECTION_LOST: (True, "the node or the network closed the connection; try again"),
@@ -103,21 +105,7 @@ _ADVICE: dict[Code, tuple[bool, str]] = {
 FULL_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
-class Failure(msgspec.Struct, frozen=True, omit_defaults=False):
-    """Says why a node failed.
-
-    `message` is one line for a person, without secrets.
-    `retryable`: the same request can succeed later, with nothing changed.
-    `hint` is what a person can do.
-    """
-
-    code: Code
-    message: str
-    retryable: bool
-    hint: str | None = None
-
-
-def failure(code: Code, message: str, *, hint: str | None = None) -> Failure:
+def failure(code: str, message: str, *, hint: str | None = None) -> Failure:
     """Makes a failure with the advice for its code. `hint` replaces the advice."""
     retryable, advice = _ADVICE[code]
     return Failure(code, message, retryable, hint or advice)
@@ -130,7 +118,7 @@ def of_node(failure: Failure, node: str) -> Failure:
     return msgspec.structs.replace(failure, hint=failure.hint.removesuffix("NODE") + node)
 
 
-def timed_out(code: Code, seconds: float, what: str, *, hint: str | None = None) -> Failure:
+def timed_out(code: str, seconds: float, what: str, *, hint: str | None = None) -> Failure:
     """Makes a failure for a deadline of `seconds`. `what` follows "Timed out after 600s" in its
     message.
 

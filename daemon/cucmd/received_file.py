@@ -25,7 +25,7 @@ class ReceivedFile(msgspec.Struct, frozen=True):
     process has ended, or it was found by a restart.
     `closed`: the client closed it, every write had succeeded, and the bytes are durable.
     `complete`: closed, and the node has said that the command which sent it is completed.
-    `attempt`: in which attempt of its node it came, from 1. 0: it is not known.
+    `attempt`: in which attempt of its node it came, from 1.
     `modified`: the time stamp that the client gave it, in seconds since 1970, from 0 to 2106. None:
     it gave none, or the file was found by a restart.
 

@@ -13,11 +13,12 @@ import pytest
 import trio
 
 from cucmd import vos
-from cucmd.failure import Failure, NodeFailed
+from cucmd.failure import NodeFailed
 from cucmd.job.capture import Captured
 from cucmd.job.check import Check, Checked
 from cucmd.job.collect import Collect, Sizes
 from cucmd.job.discover import Discover, Found
+from cucmd.job.failure import Failure
 from cucmd.job.kind import Result
 from cucmd.job.node import Phase
 from cucmd.job.timeouts import Timeouts

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import trio
 
-from cucmd.failure import Failure
+from cucmd.job.failure import Failure
 from cucmd.node.file_writer import AppendedFile
 from cucmd.reading.packets import count_or_why
 from cucmd.reading.whole import read_file

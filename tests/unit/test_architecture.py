@@ -90,7 +90,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "store": set(),
     "worker": set(),
     "varlink": set(),
-    **{name: {"failure"} if name == "job" else set() for name in COMMON},
+    **{name: {"job"} if name == "failure" else set() for name in COMMON},
 }
 # Only these modules of another part.
 ONLY = {
@@ -104,8 +104,9 @@ ONLY = {
 
 # Names of types that stand in two files, and mean one thing in both.
 TWO_HOMES = {
-    # On the wire as 0.1.0 had them, and as the daemon has them.
-    *("Failure", "Job", "Node", "Timeouts"),
+    # Flat on the wire, since Varlink has no unions.
+    # Timeouts that are absent in a request are as the configuration says.
+    *("Job", "Node", "Timeouts"),
     # In the configuration, with what each key accepts; on the wire, where what is empty is absent.
     "Profile",
     # In `node/ports.py`, and where they are made.

@@ -104,8 +104,6 @@ def complaint(error: ClientError) -> str:
     """Says the error in one line. A wrong field is named as the argument that was given."""
     if isinstance(error, InvalidRequest):
         part, reason = error.parameters.parameter, error.parameters.reason
-        if part in work.MEMBERS.values():  # of a start, that 0.1.0 does not know
-            return f"the daemon knows no {part}; is it older than cucmctl? {reason}"
         if part in _GIVE:
             return f"{_GIVE[part]}: the {part} {reason}"
         return f"{_typed(part)}: {reason}"

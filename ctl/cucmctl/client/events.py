@@ -73,7 +73,7 @@ class Events:
     def begin(self) -> EventSteps:
         """Notes which jobs there are, before the first watch of all jobs. Gives no event."""
         for job in reversed((yield from self._newest())):
-            self.told[job.job_id] = job.revision or 0
+            self.told[job.job_id] = job.revision
 
     def of(self, reply: WatchReply) -> EventSteps:
         """Makes the events of a reply of the watch.
@@ -86,9 +86,7 @@ class Events:
         for job in (reply.job, *(reply.jobs or ())):
             # After missed changes figures may differ that are no revision.
             if job is not None and (reply.missed or not self._begun or self._is_news(job)):
-                # Of one whose row is damaged a line is all that there is.
-                is_line = isinstance(job, JobSummary) and job.revision is not None
-                if is_line and self._whole(job.job_id):
+                if isinstance(job, JobSummary) and self._whole(job.job_id):
                     yield from self._ask_for(job.job_id)
                 else:
                     yield self._state(job)
@@ -103,11 +101,9 @@ class Events:
         self._begun = True
 
     def _is_news(self, job: Job | JobSummary) -> bool:
-        return job.revision is None or job.revision != self.told.get(job.job_id)
+        return job.revision != self.told.get(job.job_id)
 
     def _is_next(self, change: JobChange) -> bool:
-        if change.deleted:  # the last one; a damaged record does not tell its revision
-            return True
         told = self.told.get(change.job_id, -1)
         if change.job_id in self._asked_for:
             # The watch has come as far as the state; what it tells of that revision now is figures.
@@ -123,8 +119,8 @@ class Events:
         new = len(newest) - is_told[::-1].index(True) if any(is_told) else len(newest)
         # What comes behind all that were told is older: others were deleted, and it moved up.
         for job in reversed(newest[:new]):
-            if job.revision is None or job.status in UNFINISHED:
-                continue  # its row is damaged; or it begins now, and its changes follow
+            if job.status in UNFINISHED:
+                continue  # it begins now, and its changes follow
             if self._is_news(job):
                 yield from self._ask_for(job.job_id)
         for job_id in [name for name in self.told if name not in running | listed]:
@@ -154,8 +150,7 @@ class Events:
     def _event(
         self, name: Literal["state", "change"], job: Job | JobSummary | JobChange
     ) -> JobEvent:
-        if job.revision is not None:
-            self.told[job.job_id] = job.revision
+        self.told[job.job_id] = job.revision
         if job.status in UNFINISHED:
             self._unfinished.add(job.job_id)
         else:

@@ -50,7 +50,7 @@ def start(
     work   what is done on the nodes: a `Collection`, `Files`, `Estimate`, `Commands`, `Checks`,
            `HealthChecks`, `Packets`, `Tail` or `Discovery`
     how    its timeouts, labels and so on
-    collection, timeouts, concurrency  as version 0.1.0 had them, in place of `work` and `how`
+    collection, timeouts, concurrency  in place of `work` and `how`
 
     If the connection breaks meanwhile, it is asked for again within `timeout` of the client:
     that makes no second job.

@@ -75,7 +75,7 @@ def _delete_each(client: Client, ids: Sequence[str], arguments: argparse.Namespa
 def _agreed(jobs: Sequence[Job], *, files_only: bool) -> bool:
     what = "the files of" if files_only else "with all files"
     for job in jobs:
-        does = f"{job.kind or 'collect'} {text_of(job).what(job)}".rstrip()
+        does = f"{job.kind} {text_of(job).what(job)}".rstrip()
         line = f"  {job.job_id}  {job.status}  {render.local(job.created_at)}  {does}"
         printer.line(printer.visible(line), sys.stderr)
     number = render.counting(len(jobs), "job")

@@ -54,14 +54,12 @@ def jobs(
 
 
 def _row(job: JobSummary, now: datetime) -> list[str]:
-    """Writes the cells of a job. An older daemon tells neither owner nor target."""
-    done = job.nodes_done - job.nodes_failed if job.nodes_succeeded is None else job.nodes_succeeded
     return [
         job.job_id,
         job.status,
-        job.kind or "",
+        job.kind,
         _moment(job.created_at, now),
-        f"{done}/{job.nodes_total}",
+        f"{job.nodes_succeeded}/{job.nodes_total}",
         render.size(job.bytes_received),
         render.took(job.started_at, job.completed_at, now, job.ran_before),
         ", ".join(f"{key}={value}" for key, value in sorted((job.labels or {}).items())),

@@ -96,11 +96,8 @@ _NAMES = frozenset(map(kind_of, KINDS))
 
 
 def text_of(job: Job | JobSummary) -> KindText:
-    """Returns the text of its kind. A daemon of version 0.1.0 says none, and only collects; of one
-    that is newer than this client the kind may be unknown.
-    """
-    kind = job.kind or "collect"
-    return _text_of_kind(kind) if kind in _NAMES else _PLAIN
+    """Returns the text of its kind; a newer daemon may have kinds that this client has none for."""
+    return _text_of_kind(job.kind) if job.kind in _NAMES else _PLAIN
 
 
 @cache

@@ -20,7 +20,8 @@ from cucmctl.text.window import minute, span
 from cucmd.job.asked import Collection
 from cucmd.job.coverage import Gap, missing
 from cucmd.job.duration import longest
-from cucmd.protocol.jobs import Failure, Job, Node
+from cucmd.job.failure import Failure
+from cucmd.protocol.jobs import Job, Node
 
 # Of nodes with the same remark so many are named on a terminal; a pipe gets all of them.
 NAMED = 3

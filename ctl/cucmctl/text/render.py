@@ -262,6 +262,7 @@ def summary(job: Job) -> JobSummary:
     return JobSummary(
         job_id=job.job_id,
         status=job.status,
+        revision=job.revision,
         created_at=job.created_at,
         completed_at=job.completed_at,
         nodes_total=len(job.nodes),
@@ -272,7 +273,7 @@ def summary(job: Job) -> JobSummary:
         started_at=job.started_at,
         owner=job.owner,
         targets=job.targets,
-        first_node=job.nodes[0].node if job.nodes else None,
+        first_node=job.nodes[0].node,
         collection=job.collection,
         labels=job.labels,
         kind=job.kind,

@@ -15,7 +15,6 @@ from typing import Protocol, TypeAlias
 import trio
 
 from cucmd.api.refusals import error, invalid
-from cucmd.api.wire import failure_to_wire
 from cucmd.failure import NodeFailed
 from cucmd.node_name import InvalidNode, node_key, parse_node
 from cucmd.protocol import errors as wire_errors
@@ -149,6 +148,6 @@ def _refusals(node: str) -> Iterator[None]:
     except InvalidNode as reason:
         raise invalid("node", f"{node[:80]!r}: {reason}") from None
     except NodeFailed as e:
-        raise error(wire_errors.ScanFailed(node, failure_to_wire(e.failure))) from None
+        raise error(wire_errors.ScanFailed(node, e.failure)) from None
     except OSError as e:
         raise error(wire_errors.StorageFailed(f"known_hosts: {e.strerror}")) from None

@@ -13,11 +13,9 @@ from cucmd.cases.documents import moment, shown
 from cucmd.cases.exported import OpenedFile, TarEntry
 from cucmd.cases.files import counts, name_of
 from cucmd.cases.verify import CheckedFile
-from cucmd.failure import Failure
 from cucmd.job import asked
 from cucmd.job.job import End, Job, JobEnded
 from cucmd.job.node import Node, Running
-from cucmd.job.timeouts import Timeouts
 from cucmd.job.work import GIVEN
 from cucmd.protocol import cases as wire_cases
 from cucmd.protocol import jobs as wire
@@ -40,7 +38,7 @@ def job_to_wire(
         **_state(job, job.nodes, unsaved, gone=gone),
         created_at=job.created_at,
         directory=str(directory),
-        timeouts=_timeouts(job.timeouts),
+        timeouts=asked.Timeouts(**asdict(job.timeouts)),
         request_id=job.request_id,
         owner=job.uid,
         username=job.username,
@@ -115,7 +113,7 @@ def file_to_wire(file: ReceivedFile, node: Node) -> wire_cases.File:
         complete=file.complete,
         exported=file.complete and counts(file, node),
         sha256=file.sha256 or None,
-        attempt=file.attempt or None,
+        attempt=file.attempt,
         modified=moment(file.modified),
     )
 
@@ -154,10 +152,6 @@ def damaged_to_wire(
     return sum(map(len, damaged.values())) or None, first or None
 
 
-def failure_to_wire(failure: Failure) -> wire.Failure:
-    return wire.Failure(failure.code, failure.message, failure.retryable, failure.hint)
-
-
 def _node(job: Job, node: Node) -> wire.Node:
     state = node.state
     failure = job.failure_of(node)
@@ -168,7 +162,7 @@ def _node(job: Job, node: Node) -> wire.Node:
         phase=state.phase.value if isinstance(state, Running) else None,
         attempt=node.attempt,
         error=failure.message if failure else None,
-        failure=failure_to_wire(failure) if failure else None,
+        failure=failure,
         notes=node.notes,
         started_at=state.started_at,
         completed_at=getattr(state, "completed_at", None),
@@ -188,9 +182,3 @@ def _node(job: Job, node: Node) -> wire.Node:
         earlier=node.earlier or None,
         **given,
     )
-
-
-def _timeouts(timeouts: Timeouts) -> asked.Timeouts:
-    """Leaves out `answer`, which is in requests only."""
-    fields = (name for name in Timeouts.__struct_fields__ if name != "answer")
-    return asked.Timeouts(**{name: getattr(timeouts, name) for name in fields})

@@ -301,5 +301,5 @@ def _was_asked(node: Node) -> bool:
     """Says whether it was asked for every path, and has sent what it has of them."""
     state = node.state
     return isinstance(state, Succeeded) or (
-        isinstance(state, Failed) and state.failure.code is Code.NO_FILES_MATCHED
+        isinstance(state, Failed) and state.failure.code == Code.NO_FILES_MATCHED
     )

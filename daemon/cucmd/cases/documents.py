@@ -73,7 +73,7 @@ def _manifest_node(job: Job, node: Node, figures: ExportedNode) -> dict[str, obj
         "status": node.status,
         "started_at": node.state.started_at,
         "completed_at": getattr(node.state, "completed_at", None),
-        "failure": failed.code.value if failed else None,
+        "failure": failed.code if failed else None,
         "message": failed.message if failed else None,
         "earlier": node.earlier,
         "notes": node.notes,
@@ -179,7 +179,7 @@ def _facts(job: Job) -> Iterator[tuple[str, str]]:
 
 def _remarks(job: Job, node: Node, figures: ExportedNode) -> Iterator[str]:
     if (failed := job.failure_of(node)) is not None:
-        yield f"{node.node}: {failed.code.value}: {failed.message}"
+        yield f"{node.node}: {failed.code}: {failed.message}"
     for one in node.earlier:
         phase = f" in phase {one.phase}" if one.phase else ""
         said = f"{one.failure}: {one.message}" if one.failure else "cancelled"

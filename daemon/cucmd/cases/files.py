@@ -33,11 +33,8 @@ def nodes_by_name(job: Job, names: Sequence[str] | None) -> dict[str, Node]:
 
 
 def counts(file: ReceivedFile, node: Node) -> bool:
-    """Says whether the file belongs to what was collected from the node.
-
-    The attempt is not known (0) of files that came before attempts were stored.
-    """
-    return not isinstance(node.state, Succeeded) or file.attempt in (0, node.attempt)
+    """Says whether the file belongs to what was collected from the node."""
+    return not isinstance(node.state, Succeeded) or file.attempt == node.attempt
 
 
 def is_gone(job: Job, directory: Path) -> bool:

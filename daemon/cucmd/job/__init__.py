@@ -27,6 +27,7 @@ Times are of the wall clock and in UTC. If the clock is set back, nothing ends b
     check.py     whether a collection can be expected to work
     capture.py   packets
     follow.py    a file while it grows
+    failure.py   why a node failed
     node.py      a node of a job, and its states
     attempt.py   how an earlier attempt on a node ended
     job.py       a job, its states and its outcome

@@ -60,7 +60,7 @@ class Timeouts(Struct, frozen=True, omit_defaults=True):
 
     connect: float | None = None
     login: float | None = None
-    # For a plain command such as "show status". In requests only: a reply never has it.
+    # For a plain command such as "show status".
     answer: float | None = None
     command: float | None = None
     stall: float | None = None

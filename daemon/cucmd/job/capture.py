@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
+from cucmd.job.failure import Failure
 from cucmd.job.kind import Kind, Result, utc
-
-if TYPE_CHECKING:
-    from cucmd.failure import Failure
 
 # Stored in the message of a failure by versions that did not add it when it is shown.
 _NAMED_BEFORE = "; the capture may still run there"
@@ -97,7 +95,7 @@ class Capture(CaptureSettings, Kind, frozen=True, tag="capture"):
         """
         return self.name if first_attempt <= 1 else f"{self.name}_{first_attempt}"
 
-    def explained(self, why: "Failure", may_run: tuple[str, ...]) -> "Failure":
+    def explained(self, why: Failure, may_run: tuple[str, ...]) -> Failure:
         """Adds what a person can do if captures may still run there."""
         if not may_run:
             return why

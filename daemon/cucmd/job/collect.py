@@ -16,10 +16,9 @@ class Collect(Kind, frozen=True, tag="collect"):
     """Collects files: `paths` below `location`, in a window, resolved from profile and request.
 
     The window is `since` to `until`. Without any of them, every file is meant. `last` ("2h"): it
-    was asked for as so long before the request; a job of an earlier version has nothing else.
+    was asked for as so long before the request.
     `written_for`: for how long one file of each path is written to ("1h", "always"), in the order
-    of the paths: the node is asked for files that were changed so long after the window. A job of
-    an earlier version has none.
+    of the paths: the node is asked for files that were changed so long after the window.
     `snapshot`: commands that are run after the last path, as `Run` does.
     `health`: instead of them the health of the node is looked at, and is what a node gives.
     `unverified`: paths that nodes need not have: where nothing comes of one, that is no note.

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from cucmd.failure import Failure
+from cucmd.job.failure import Failure
 from cucmd.job.node import SETTLED, Cancelled, Failed, ImpossibleTransition, Node, Succeeded
 from cucmd.job.status import JobStatus
 from cucmd.job.timeouts import Timeouts
@@ -75,9 +75,9 @@ class Job(msgspec.Struct, frozen=True):
     `username`, and `credential` (a name), are who the job logs in as.
     `resumable`: every password comes from a named credential, so the job can go on after a restart.
     `timeouts_asked` names the timeouts that were in the request. They hold on every node; the
-    others are those of the node's cluster. None: it is of a version that did not store them.
+    others are those of the node's cluster.
     `request_id`: of the call that made it, for whoever traces calls.
-    `uid`: of the user who made that call; None in a job of a version that did not store it.
+    `uid`: of the user who made that call.
     `asked_by`: the name of whom that user made it for.
     `targets`: the names of its request, which may be of clusters. `labels`: key to value, for
     people to find it by.
@@ -100,7 +100,7 @@ class Job(msgspec.Struct, frozen=True):
     username: str | None = None
     credential: str | None = None
     resumable: bool = False
-    timeouts_asked: tuple[str, ...] | None = None
+    timeouts_asked: tuple[str, ...] = ()
     request_id: str | None = None
     uid: int | None = None
     targets: tuple[str, ...] = ()

@@ -11,13 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 
-if TYPE_CHECKING:
-    from cucmd.failure import Failure  # whose codes the client does not need
-
+from cucmd.job.failure import Failure
 
 # The folder, in that of a node, for what commands have printed.
 OUTPUT = "output"

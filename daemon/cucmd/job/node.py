@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Generic, TypeAlias, cast
 
 import msgspec
 
-from cucmd.failure import Failure
 from cucmd.job.attempt import MOST_EARLIER, MOST_MESSAGE, EarlierAttempt
 from cucmd.job.coverage import Covered, Extent, Gap
+from cucmd.job.failure import Failure
 from cucmd.job.kind import Result
 from cucmd.job.status import NodeStatus
 
@@ -160,7 +160,7 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
             attempt=self.attempt,
             completed_at=self.state.completed_at,
             phase=self.state.phase,
-            failure=None if why is None else why.code.value,
+            failure=None if why is None else why.code,
             message=None if why is None else why.message[:MOST_MESSAGE],
         )
         return Node(

@@ -35,7 +35,8 @@ from collections.abc import Sequence
 
 import trio
 
-from cucmd.failure import Code, Failure, NodeFailed, fail, failure
+from cucmd.failure import Code, NodeFailed, fail, failure
+from cucmd.job.failure import Failure
 from cucmd.node.ports import NodeTask, Postponed
 
 # Seconds. A node that is well asks for the password within one or two.
@@ -118,7 +119,7 @@ class HoldBack:
     def ended(self, task: NodeTask, ending: Failure | None) -> None:
         """The work on the node has ended. `ending`: why it failed; None: otherwise."""
         login = self._logins[_key(task)]
-        refused = ending is not None and ending.code is Code.AUTH_FAILED
+        refused = ending is not None and ending.code == Code.AUTH_FAILED
         if refused and task.node not in login.not_sent:
             self._trusted.remove(task)
             login.refused(task.node)

@@ -17,7 +17,8 @@ import msgspec
 import trio
 
 from cucmd.durable import make_directories
-from cucmd.failure import FULL_DISK, Code, Failure, NodeFailed, failure, timed_out
+from cucmd.failure import FULL_DISK, Code, NodeFailed, failure, timed_out
+from cucmd.job.failure import Failure
 from cucmd.job.kind import Result
 from cucmd.job.node import Node, Notes, Phase
 from cucmd.jobs.filing import Filing

@@ -222,7 +222,6 @@ class _Search:
 
     def _count(self, file: ReceivedFile) -> None:
         before = self._before.get(file.node, 0)
-        # Of a version that stored no attempts a file has 0, and no node was tried again.
         if not before or file.attempt > before:
             self.received[file.node] += file.size
 
@@ -280,10 +279,8 @@ def drop_half_written(state: Path) -> None:
     The files that are replaced are the receiver's host keys and known_hosts. To be called while no
     other daemon can use the state directory.
     """
-    # Versions before `durable` left known_hosts under names of its own.
-    for left in (*durable.drop_half_written(state), *state.glob(".known_hosts.*")):
+    for left in durable.drop_half_written(state):
         log.warning("%s: left half-written by a stop, removed", left)
-        left.unlink(missing_ok=True)
 
 
 def _not_stored(known: set[str], node: Node, directory: Path) -> list[ReceivedFile]:

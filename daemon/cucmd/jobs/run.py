@@ -57,7 +57,8 @@ from typing import cast
 import trio
 from msgspec.structs import replace
 
-from cucmd.failure import Code, Failure, NodeFailed, failure, timed_out
+from cucmd.failure import Code, NodeFailed, failure, timed_out
+from cucmd.job.failure import Failure
 from cucmd.job.job import Job
 from cucmd.job.node import Node, Notes
 from cucmd.jobs.errors import JobStopped

@@ -25,7 +25,8 @@ from contextlib import contextmanager
 import trio
 from msgspec.structs import replace
 
-from cucmd.failure import Code, Failure, failure
+from cucmd.failure import Code, failure
+from cucmd.job.failure import Failure
 from cucmd.job.job import Job
 from cucmd.jobs.services import Address
 from cucmd.node.ports import READY_WITHIN, NodeTask

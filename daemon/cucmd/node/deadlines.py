@@ -16,7 +16,8 @@ from types import TracebackType
 import trio
 from msgspec.structs import replace
 
-from cucmd.failure import Code, Failure, NodeFailed, failure, timed_out
+from cucmd.failure import Code, NodeFailed, failure, timed_out
+from cucmd.job.failure import Failure
 from cucmd.job.timeouts import Timeouts
 from cucmd.node.ports import UploadTarget
 from cucmd.received_file import ReceivedFile

@@ -70,7 +70,8 @@ from collections import deque
 
 import trio
 
-from cucmd.failure import Code, Failure, NodeFailed, fail
+from cucmd.failure import Code, NodeFailed, fail
+from cucmd.job.failure import Failure
 from cucmd.node.deadlines import CommandClock, LineClock, with_last_line
 from cucmd.node.ports import Shell
 from cucmd.node.transcript_file import TranscriptFile
@@ -224,7 +225,7 @@ class NodeSession:
 
     def _expired(self, why: Failure) -> Failure:
         """Adds the node's last line, which may be a question that nobody knows."""
-        quotes = why.code is Code.COMMAND_TIMEOUT
+        quotes = why.code == Code.COMMAND_TIMEOUT
         return with_last_line(why, self._cli.last_line) if quotes else why
 
     async def _step(self, ends: float) -> Event | None:

@@ -73,7 +73,7 @@ def _quoting(cli: Cli) -> Iterator[None]:
     try:
         yield
     except NodeFailed as error:
-        if error.failure.code is not Code.LOGIN_TIMEOUT:
+        if error.failure.code != Code.LOGIN_TIMEOUT:
             raise
         raise NodeFailed(with_last_line(error.failure, cli.last_line)) from error
 

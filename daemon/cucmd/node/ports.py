@@ -17,7 +17,7 @@ import msgspec
 import trio
 
 from cucmd.allowance import Quota
-from cucmd.failure import Failure
+from cucmd.job.failure import Failure
 from cucmd.job.job import HostKeyPolicy
 from cucmd.job.kind import Result
 from cucmd.job.node import Phase

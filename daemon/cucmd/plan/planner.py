@@ -30,7 +30,6 @@ from cucmd.job import asked
 from cucmd.job.job import Job
 from cucmd.job.kind import AskedWork
 from cucmd.job.node import Node
-from cucmd.job.timeouts import Timeouts
 from cucmd.jobs.errors import position_of
 from cucmd.node.ports import Credentials, NodeTask, Retry
 from cucmd.node_name import folder_of, marked_nodes, parse_node
@@ -178,7 +177,10 @@ class Planner:
         logins.check_accepted(job)
         whole = self._config.for_job([node.named_by or node.node for node in job.nodes])
         allowance = Allowance(whole.limits.job_bytes, job.bytes_counted)
-        overrides = _asked_timeouts(job, whole.timeouts)
+        # They hold on every node; the others are those of its cluster.
+        overrides = asked.Timeouts(
+            **{name: getattr(job.timeouts, name) for name in job.timeouts_asked}
+        )
         return tuple(
             None if node.settled else self._task(job, node, logins, overrides, allowance)
             for node in job.nodes
@@ -236,19 +238,6 @@ def _tried_again(job: Job, names: Sequence[str] | None) -> frozenset[int]:
         those = f"those of job {job.job_id}"
         raise InvalidValue("nodes", f"{those} have all succeeded; there is nothing to try again")
     return frozenset(left)
-
-
-def _asked_timeouts(job: Job, whole: Timeouts) -> asked.Timeouts:
-    """Returns the timeouts of the request, which hold on every node.
-
-    A job that was stored without their names has had those that differ from `whole`, the timeouts
-    that the configuration of today has for the job. `answer` is younger than such jobs.
-    """
-    values, names_asked = asdict(job.timeouts), job.timeouts_asked
-    if names_asked is None:
-        names = (name for name in values if name != "answer")
-        names_asked = tuple(name for name in names if values[name] != getattr(whole, name))
-    return asked.Timeouts(**{name: values[name] for name in values if name in names_asked})
 
 
 class Logins:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from cucmd.protocol.jobs import Failure
+from cucmd.job.failure import Failure
 
 
 class _OfCall(Struct, frozen=True, omit_defaults=True, kw_only=True):

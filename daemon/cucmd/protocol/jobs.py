@@ -1,10 +1,9 @@
 """Declares what travels about jobs: as they are, in full and in lists, and as they change.
 
-`Collection`, `Timeouts`, `Node`, `Job` and `JobSummary` are as version 0.1.0 has them, whose client
-is strict in the first two; what came later is optional. What a job is asked (`StartRequest`) and
-what a kind of work gives for a node (`Given`) are declared in job/work.py, the requests of other
-methods in requests.py; the names of the kinds are put into the text of the interface in place of
-`{kinds}`.
+`Job` and `Node` are flat, where those of `job/` have a struct for each state, since Varlink has no
+unions. What a job is asked (`StartRequest`) and what a kind of work gives for a node (`Given`) are
+declared in job/work.py, the requests of other methods in requests.py. The names of the kinds are
+put into the text of the interface in place of `{kinds}`.
 
 No struct forbids fields that it does not know: a client reads past those of a later daemon. In a
 request the daemon refuses them (`varlink/requests.py`).
@@ -17,17 +16,10 @@ from msgspec import Struct
 from cucmd.job.asked import Collection, Login, Timeouts
 from cucmd.job.attempt import EarlierAttempt
 from cucmd.job.capture import CaptureSettings
+from cucmd.job.failure import Failure
 from cucmd.job.request import Request
 from cucmd.job.status import JobStatus, NodeStatus
 from cucmd.job.work import Given
-
-
-# Beside that of failure.py, whose codes are an enumeration: a client reads those of later daemons.
-class Failure(Struct, frozen=True):
-    code: str
-    message: str
-    retryable: bool
-    hint: str | None = None
 
 
 class Node(Given, frozen=True):
@@ -70,12 +62,27 @@ class Job(Struct, frozen=True):
     job_id: str
     status: JobStatus
     cancelled: bool
+    # It has ended, its last connection is gone, and every file is on record.
+    closed: bool
+    # How many changes of state it has had, over all restarts of the daemon. After its end it is
+    # counted that it is closed, that its coverage is known, each change of labels and that its
+    # files were deleted. Figures do not count.
+    revision: int
+    # What it does on its nodes, one of {kinds}; later versions have more. The collection of other
+    # work than "collect" and "dry_run" is empty.
+    kind: str
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None
     directory: str
     collection: Collection
     timeouts: Timeouts
+    # On how many nodes it works at once.
+    concurrency: int
+    # Every password comes from a credential, so that it goes on after a restart of the daemon.
+    resumable: bool
+    # How often it was tried again.
+    retries: int
     nodes: tuple[Node, ...]
     # Why this is not how the job is by now: what came since cannot be stored. The daemon tries on.
     unsaved: str | None = None
@@ -89,28 +96,13 @@ class Job(Struct, frozen=True):
     # The names of the request, which may be those of clusters.
     targets: tuple[str, ...] | None = None
     labels: dict[str, str] | None = None
-    # How many changes of state it has had, over all restarts of the daemon. After its end it is
-    # counted that it is closed, that its coverage is known, each change of labels and that its
-    # files were deleted. Figures do not count.
-    revision: int | None = None
-    # It has ended, its last connection is gone, and every file is on record.
-    closed: bool | None = None
-    # Every password comes from a credential, so that it goes on after a restart of the daemon.
-    resumable: bool | None = None
-    # How often it was tried again.
-    retries: int | None = None
     # True where only this record is left: what was collected was deleted, or has gone from the
     # disk.
     files_deleted: bool | None = None
     # True in the last change that a watch of all jobs has of a job: it was deleted.
     deleted: bool | None = None
-    # What it does on its nodes, one of {kinds}; later versions have more. The collection of other
-    # work than "collect" and "dry_run" is empty.
-    kind: str | None = None
     # What it runs, where it runs commands, also as a snapshot after it has collected.
     commands: tuple[str, ...] | None = None
-    # On how many nodes it works at once.
-    concurrency: int | None = None
     # What it captures, where it captures packets.
     capture: CaptureSettings | None = None
     # Of each path that it collects, for how long one file is written to: "1h", "always".
@@ -126,22 +118,22 @@ class JobSummary(Struct, frozen=True):
 
     job_id: str
     status: JobStatus
+    # As in Job.
+    revision: int
+    kind: str
     created_at: datetime
     completed_at: datetime | None
     nodes_total: int
     nodes_done: int
+    nodes_succeeded: int
     nodes_failed: int
     bytes_received: int
-    nodes_succeeded: int | None = None
+    first_node: str
+    collection: Collection
     started_at: datetime | None = None
     owner: int | None = None
     targets: tuple[str, ...] | None = None
-    first_node: str | None = None
-    collection: Collection | None = None
     labels: dict[str, str] | None = None
-    # As in Job.
-    revision: int | None = None
-    kind: str | None = None
     ran_before: float | None = None
     commands: tuple[str, ...] | None = None
     capture: CaptureSettings | None = None

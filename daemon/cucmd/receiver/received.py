@@ -16,7 +16,8 @@ from contextlib import suppress
 import msgspec
 
 from cucmd.allowance import Quota
-from cucmd.failure import Code, Failure, failure
+from cucmd.failure import Code, failure
+from cucmd.job.failure import Failure
 from cucmd.received_file import ReceivedFile
 from cucmd.receiver.limits import CREDIT, ReceiverLimits, RequestRefused
 from cucmd.receiver.paths import parts_of, stored_parts

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import trio
 
-from cucmd.failure import Code, Failure
+from cucmd.failure import Code
+from cucmd.job.failure import Failure
 from cucmd.received_file import ReceivedFile
 from cucmd.receiver.processes import Seat
 from cucmd.receiver.received import Received

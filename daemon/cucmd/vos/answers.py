@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections import Counter
 from enum import Enum, auto
 
-from cucmd.failure import Code, Failure, failure
+from cucmd.failure import Code, failure
+from cucmd.job.failure import Failure
 from cucmd.vos.commands import ReceiverAddress
 from cucmd.vos.questions import Ask
 

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from cucmd.failure import Failure
+from cucmd.job.failure import Failure
 
 
 class Prompted(msgspec.Struct, frozen=True):

@@ -46,7 +46,7 @@ shows (`Moving`) are looked at together, in node/deadlines.py. The echo of an an
 
 from __future__ import annotations
 
-from cucmd.failure import Failure
+from cucmd.job.failure import Failure
 from cucmd.vos import said, texts
 from cucmd.vos.answers import NEXT, Answer, Answers, Evidence, Stage
 from cucmd.vos.arguments import typed

@@ -15,7 +15,8 @@ from collections import deque
 from collections.abc import Collection, Sequence
 from itertools import islice
 
-from cucmd.failure import Code, Failure, failure
+from cucmd.failure import Code, failure
+from cucmd.job.failure import Failure
 from cucmd.vos import texts
 from cucmd.vos.commands import FileGet
 from cucmd.vos.events import Sized

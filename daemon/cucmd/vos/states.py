@@ -10,7 +10,8 @@ import sys
 from collections import deque
 from collections.abc import Iterable
 
-from cucmd.failure import Code, Failure, failure
+from cucmd.failure import Code, failure
+from cucmd.job.failure import Failure
 from cucmd.vos import texts
 from cucmd.vos.events import Asked, Broken, CommandDone, Event, Printed, Prompted, Send, Taken
 from cucmd.vos.questions import (

@@ -28,8 +28,9 @@ import trio
 from msgspec.structs import replace
 
 from cucmd import vos
-from cucmd.failure import Code, Failure, NodeFailed, fail, failure, timed_out
+from cucmd.failure import Code, NodeFailed, fail, failure, timed_out
 from cucmd.job.capture import Capture, Captured
+from cucmd.job.failure import Failure
 from cucmd.job.node import Phase
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.ports import READY_WITHIN, NodeTask, Ports, Report, Together

@@ -31,9 +31,10 @@ from msgspec.structs import replace
 
 from cucmd import vos
 from cucmd.allowance import Allowance, Quota
-from cucmd.failure import Code, Failure, NodeFailed, fail
+from cucmd.failure import Code, NodeFailed, fail
 from cucmd.job.check import Check, Checked
 from cucmd.job.collect import Collect
+from cucmd.job.failure import Failure
 from cucmd.job.node import Phase
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.ports import NodeTask, Ports, Report, Shell
@@ -58,7 +59,7 @@ MOST_BYTES = 1024 * 1024
 FOLDERS = ("platform/log", "syslog")
 # What to do if that file does not come, where the usual hint is about a whole collection.
 _GONE = "it may have been rotated away since it was listed: check again"
-_HINTS = {
+_HINTS: dict[str, str] = {
     Code.COMMAND_TIMEOUT: (
         "the transcript shows what the node said last, and what it may wait for; for a slow node "
         "raise --command-timeout or --answer-timeout"
@@ -148,13 +149,13 @@ class _Seen:
         self.put(login=True)
         return shell
 
-    def _failed(self, code: Code) -> None:
+    def _failed(self, code: str) -> None:
         """Notes which step has failed before the first prompt."""
         if self._checked.login:
             self.put(prompt=False)
-        elif code is Code.HOST_KEY_CHANGED:
+        elif code == Code.HOST_KEY_CHANGED:
             self.put(host_key="changed")
-        elif code is Code.HOST_KEY_UNKNOWN:
+        elif code == Code.HOST_KEY_UNKNOWN:
             self.put(host_key="unknown")
         elif self._checked.host_key is not None:
             self.put(login=False)
@@ -302,7 +303,7 @@ def _with_hint(why: Failure, task: NodeTask) -> Failure:
     left = (task.quota.node.left, task.quota.job.left)
     has_room = all(one is None or one >= MOST_BYTES for one in left)
     # Without room for a small file, a quota of the configuration was reached.
-    if why.code is not Code.QUOTA_EXCEEDED or not has_room:
+    if why.code != Code.QUOTA_EXCEEDED or not has_room:
         return why
     said = f"{why.message}; a check gets {MOST_BYTES:,} bytes at most"
     hint = "the file has grown, or the node sends another: check again, or start a small job"

@@ -14,8 +14,9 @@ import msgspec
 import trio
 
 from cucmd import vos
-from cucmd.failure import Code, Failure, NodeFailed, failure
+from cucmd.failure import Code, NodeFailed, failure
 from cucmd.job.collect import Collect
+from cucmd.job.failure import Failure
 from cucmd.job.node import Phase
 from cucmd.job.run import Run
 from cucmd.node.deadlines import Arrivals, CommandClock
@@ -187,7 +188,7 @@ def notes_of(results: Mapping[str, PathResult], unverified: Sequence[str]) -> tu
     notes = [
         gone.message
         for path, gone in missing.items()
-        if path not in unverified or gone.code is Code.COMMAND_REFUSED
+        if path not in unverified or gone.code == Code.COMMAND_REFUSED
     ]
     notes += [note for one in results.values() for note in one.notes]
     return at_most_notes(notes)

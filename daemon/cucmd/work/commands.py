@@ -11,7 +11,8 @@ from pathlib import Path
 import trio
 
 from cucmd import durable, vos
-from cucmd.failure import Code, Failure, NodeFailed, fail, failure
+from cucmd.failure import Code, NodeFailed, fail, failure
+from cucmd.job.failure import Failure
 from cucmd.job.kind import Kind
 from cucmd.node.deadlines import FormClock
 from cucmd.node.dialogue import NodeSession

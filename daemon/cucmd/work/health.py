@@ -17,7 +17,8 @@ import msgspec
 from msgspec.structs import replace
 
 from cucmd import vos
-from cucmd.failure import Code, Failure, NodeFailed
+from cucmd.failure import Code, NodeFailed
+from cucmd.job.failure import Failure
 from cucmd.job.health import (
     CHECKS,
     OF_PUBLISHER,
@@ -86,7 +87,7 @@ async def _given_up(session: NodeSession, why: NodeFailed) -> Failure:
     """Says why a command that has taken too long gave nothing. Raises `why` where Ctrl-C does not
     end it, and what is no such command.
     """
-    if why.failure.code is not Code.COMMAND_TIMEOUT or await back_at_prompt(session) is not None:
+    if why.failure.code != Code.COMMAND_TIMEOUT or await back_at_prompt(session) is not None:
         raise why
     return why.failure
 

@@ -16,7 +16,8 @@ from typing import TypeVar
 import trio
 
 from cucmd import vos
-from cucmd.failure import Code, Failure, NodeFailed, failure
+from cucmd.failure import Code, NodeFailed, failure
+from cucmd.job.failure import Failure
 from cucmd.job.node import Phase
 from cucmd.node.deadlines import AnswerClock
 from cucmd.node.dialogue import NodeSession

@@ -40,7 +40,8 @@ from pathlib import PurePosixPath
 
 import msgspec
 
-from cucmd.failure import Code, Failure, failure
+from cucmd.failure import Code, failure
+from cucmd.job.failure import Failure
 from cucmd.received_file import Contents, FileRead, ReceivedFile
 from cucmd.vos import quoted
 

@@ -119,14 +119,6 @@ def test_json_is_the_job_as_the_interface_has_it(ctl, checking):
     assert second["failure"]["hint"] in done.stderr
 
 
-def test_an_older_daemon_does_not_know_it(canned, ctl):
-    unknown = canned.error("InvalidRequest", parameter="check", reason="is unknown")
-    canned.on("Start:check", unknown)
-    done = ctl("check", "a", "--credential", "lab")
-    assert (done.returncode, done.stdout) == (65, "")
-    assert "older" in done.stderr
-
-
 def test_after_ctrl_c_the_job_goes_on(canned, node, job, in_shell):
     held = threading.Event()
     begun = job("running", node("a", "running"), kind="check")

@@ -35,7 +35,7 @@ EVERY = {
 VOCABULARY = {
     *EVERY,
     "cucmd.protocol.jobs",
-    *(f"cucmd.job.{name}" for name in ("asked", "coverage", "duration", "kind", "work")),
+    *(f"cucmd.job.{name}" for name in ("asked", "coverage", "duration", "failure", "kind", "work")),
     *(kind.__module__ for kind in KINDS),
 }
 # Structs of all of that; one more costs a command about 20 us.

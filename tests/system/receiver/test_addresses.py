@@ -101,7 +101,7 @@ async def test_what_a_process_served_is_lost_with_it_and_nothing_else(
         await lost.target.wait_files_closed()
         await until(lambda: lost.target.refusal is not None)
         await lost.target.aclose()
-    assert lost.target.refusal.code is Code.RECEIVER_LOST
+    assert lost.target.refusal.code == Code.RECEIVER_LOST
     assert lost.target.refusal.retryable
     files = lost.target.files()
     assert [(file.path, file.size, file.closed) for file in files] == [

@@ -56,7 +56,7 @@ async def test_a_full_disk_fails_the_push_with_disk_full_and_not_the_neighbour(
     assert (await openssh.sftp(target, "put /etc/hostname before\n")).returncode == 0
     done = await openssh.sftp(target, f"put {large} a\n")
     assert done.returncode == 1
-    assert target.target.refusal.code is Code.DISK_FULL
+    assert target.target.refusal.code == Code.DISK_FULL
     assert [(file.path, file.closed) for file in target.target.files()] == [
         ("before", True),
         ("a", False),
@@ -71,7 +71,7 @@ async def test_below_the_floor_not_even_an_empty_file_is_begun(
         target = open_target(receiver, small / "target")
         (small / "empty").touch()
         assert (await openssh.sftp(target, f"put {small}/empty a\n")).returncode == 1
-        assert target.target.refusal.code is Code.DISK_FULL
+        assert target.target.refusal.code == Code.DISK_FULL
         assert target.names() == []
     assert free(small) > 15 * MIB
 
@@ -83,4 +83,4 @@ async def test_a_disk_that_is_full_before_the_first_file_is_named(
     target = open_target(receiver, small / "target")
     await openssh.sftp(target, "mkdir d\nput /etc/hostname a\n")
     assert target.target.refusal is not None
-    assert target.target.refusal.code is Code.DISK_FULL
+    assert target.target.refusal.code == Code.DISK_FULL

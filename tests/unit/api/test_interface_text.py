@@ -7,7 +7,6 @@ be missing or differ; the interface may have more.
 import inspect
 import re
 from datetime import datetime
-from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -17,9 +16,7 @@ from cucmd.api import host_keys, knowledge, refusals
 from cucmd.job.asked import Timeouts
 from cucmd.varlink import Interface
 from rig import interface_maker
-from rig.interface_text import comments, members, spelled
-
-FIRST_VERSION = (Path(__file__).parent / "fixtures/io.cucmd.Jobs.first.varlink").read_text()
+from rig.interface_text import members, spelled
 
 
 @pytest.fixture
@@ -53,45 +50,6 @@ def test_a_type_without_a_form_on_the_wire_raises(kind: object) -> None:
     wrong = msgspec.defstruct("Wrong", [("field", kind)])
     with pytest.raises(TypeError, match="no form"):
         spelled(wrong)
-
-
-def test_the_text_of_the_first_version_is_parsed_completely() -> None:
-    names = [name for _, name in members(FIRST_VERSION)]
-    assert len(names) == 7 + 5 + 7
-    assert members(FIRST_VERSION)["method", "Cancel"] == [
-        {"job_id": "string", "nodes": "?[]string"},
-        {
-            "job_id": "string",
-            "status": "(queued,running,succeeded,partial,failed,cancelled)",
-            "cancelled": "bool",
-            "message": "string",
-        },
-    ]
-
-
-def test_everything_of_the_first_version_is_there_with_the_same_type_in_the_same_order(
-    interface: Interface,
-) -> None:
-    ours, first = members(interface.description), members(FIRST_VERSION)
-    assert [name for name in ours if name in first] == list(first)
-    for member, parts in first.items():
-        for our_fields, first_fields in zip(ours[member], parts, strict=True):
-            kept = {name: kind for name, kind in our_fields.items() if name in first_fields}
-            if member == ("method", "Start") and "collection" in kept:
-                # There is other work than a collection now. Whoever gives one is right still.
-                assert kept["collection"] == "?Collection"
-                kept["collection"] = "Collection"
-            assert list(kept.items()) == list(first_fields.items()), member
-
-
-def test_the_comments_begin_as_those_of_the_first_version(interface: Interface) -> None:
-    ours = comments(interface.description)
-    for what, comment in comments(FIRST_VERSION).items():
-        assert words(ours[what])[: len(words(comment))] == words(comment)
-
-
-def words(comment: str) -> list[str]:
-    return comment.replace("#", "").split()
 
 
 def error_names(interface: Interface) -> set[str]:

@@ -34,12 +34,18 @@ def make_job(*nodes, status="running", **fields):
     values = {
         "job_id": "3f2a00112233",
         "cancelled": False,
+        "closed": False,
+        "revision": 1,
+        "kind": "collect",
         "created_at": BEGAN,
         "started_at": BEGAN,
         "completed_at": None if status == "running" else BEGAN + timedelta(seconds=42),
         "directory": "/var/lib/cucmd/jobs/3f2a00112233",
         "collection": Collection(),
         "timeouts": Timeouts(),
+        "concurrency": 8,
+        "resumable": False,
+        "retries": 0,
     }
     nodes = nodes or (make_node(),)
     return Job(status=status, nodes=nodes, **{**values, **fields})

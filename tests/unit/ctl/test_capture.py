@@ -12,7 +12,7 @@ from cucmctl.text.frame import Frame
 from cucmctl.text.times import Rates
 from cucmctl.text.views import Lines
 from cucmd.job.capture import Captured, CaptureSettings
-from cucmd.protocol.jobs import Failure
+from cucmd.job.failure import Failure
 from unit.ctl.conftest import remarks_of
 
 SETTINGS = CaptureSettings("cucmd_3f2a00112233")

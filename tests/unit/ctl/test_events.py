@@ -148,15 +148,6 @@ def test_a_job_that_was_deleted_before_our_eyes_is_gone_once(daemon, reader):
     assert reader.told() == []
 
 
-def test_that_a_job_was_deleted_is_told_whatever_its_revision(daemon, reader):
-    """Where its record is damaged, less of its changes is known than was told."""
-    daemon.set("old", 9, "succeeded", closed=True)
-    assert reader.told() == [("change", "old", 9)]
-    daemon.set("old", 2, "failed", closed=True)
-    daemon.delete("old")
-    assert reader.told() == [("change", "old", 3)]
-
-
 def test_a_change_that_a_state_has_in_it_is_not_told(daemon, reader):
     """The watch begins again, and the job changes before we ask for the list."""
     daemon.watch()
@@ -226,15 +217,6 @@ def test_a_job_that_is_asked_for_is_not_told_again_by_the_watch(daemon, whole):
 def test_a_job_that_is_deleted_as_it_is_asked_for_is_gone(daemon, whole):
     daemon.jobs.pop("one")
     assert whole.told() == [("gone", "one", None), ("state", "two", 1)]
-
-
-def test_of_a_damaged_job_its_line_is_told(daemon, whole):
-    whole.read()
-    daemon.watch(missed=1)
-    (reply,) = daemon.sent
-    daemon.sent = [replace(reply, jobs=(replace(reply.jobs[0], revision=None),))]
-    daemon.answers = 1  # the list
-    assert whole.told() == [("missed", None, None), ("state", "one", None)]
 
 
 def test_a_watch_of_one_job_tells_it_once(daemon):

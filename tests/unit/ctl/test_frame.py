@@ -9,8 +9,9 @@ from msgspec.structs import replace
 
 from cucmctl.text.frame import LONG_SILENT, SILENT, URGENCY, Frame, select
 from cucmctl.text.times import Rates
-from cucmd.job.asked import Collection, Timeouts
-from cucmd.protocol.jobs import Job, Node
+from cucmd.job.asked import Collection
+from cucmd.protocol.jobs import Node
+from unit.ctl.conftest import make_job, make_node
 
 BEGAN = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 STATUSES = st.lists(st.sampled_from(list(URGENCY)), max_size=60)
@@ -316,9 +317,7 @@ def test_every_picture_fits_its_terminal(width, height, nodes):
         )
         for name, status in nodes
     )
-    nothing = (Collection(), Timeouts())
-    job = Job("a" * 12, "running", False, began, began, None, "/", *nothing, made)
-    lines = Frame(job, Rates(), 0.0, began, width).lines(height)
+    lines = Frame(make_job(*(made or [make_node()])), Rates(), 0.0, began, width).lines(height)
     assert len(lines) <= height
     assert all(line.cell_len <= width for line in lines)
     assert all(line.plain.isprintable() for line in lines)

@@ -43,10 +43,10 @@ def test_an_old_job_has_its_year(summary, began, in_zone):
     ("columns", "shown"),
     [
         (200, "cucm-pub.example.org and 2 more  cm/trace/ccm/sdl, last 2h"),
-        (116, "cucm-pub.example.org and 2 more  cm/trace/ccm/…"),
-        (106, "cucm-pub.example.org +2  cm/trace/…"),
-        (96, "cucm-pub.example.org +2  cm/trace/…"),
-        (86, "cucm-pub.examp… +2"),
+        (119, "cucm-pub.example.org and 2 more  cm/trace/ccm/…"),
+        (109, "cucm-pub.example.org +2  cm/trace/…"),
+        (99, "cucm-pub.example.org +2  cm/trace/…"),
+        (89, "cucm-pub.examp… +2"),
     ],
 )
 def test_what_is_cut_has_a_mark_and_keeps_the_number_of_nodes(summary, began, columns, shown):
@@ -70,19 +70,19 @@ def test_what_a_job_was_is_cut_between_words(summary, began, columns):
 
 def test_the_name_of_a_cluster_is_cut_as_one(summary, began):
     one = msgspec.structs.replace(summary, targets=("the-cluster-of-berlin",), owner=0)
-    headings, row = job_list.jobs([one], began, columns=86)
+    headings, row = job_list.jobs([one], began, columns=89)
     assert row[headings.index("TARGET") :] == "the-cluster-of-be…"
 
 
 @pytest.mark.parametrize(
     ("columns", "owners", "left_out"),
     [
-        (126, (0, 0), set()),
-        (96, (0, 0), {"OWNER"}),
-        (86, (0, 0), {"OWNER", "TIME"}),
-        (86, (0, 1), {"WHAT"}),
-        (96, (0, 1), {"TIME"}),
-        (72, (0, 0), {"OWNER", "TIME", "WHAT"}),
+        (129, (0, 0), set()),
+        (99, (0, 0), {"OWNER"}),
+        (89, (0, 0), {"OWNER", "TIME"}),
+        (89, (0, 1), {"WHAT"}),
+        (99, (0, 1), {"TIME"}),
+        (75, (0, 0), {"OWNER", "TIME", "WHAT"}),
     ],
 )
 def test_what_jobs_collect_is_seen_before_one_owner_and_their_time(

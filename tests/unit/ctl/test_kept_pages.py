@@ -21,7 +21,7 @@ from cucmd.job.capture import CaptureSettings
 from cucmd.job.collect import PathSize, Sizes
 from cucmd.job.coverage import Extent, Gap
 from cucmd.protocol.cases import File
-from cucmd.protocol.jobs import Failure, Job, JobSummary, Node
+from cucmd.protocol.jobs import Job, JobSummary, Node
 
 PAGES = Path(__file__).parent / "pages"
 ZONE = "Europe/Berlin"
@@ -58,8 +58,7 @@ def node(name: str, status: str = "succeeded", **fields: Any) -> Node:
 
 def failed(name: str, code: Code, message: str, hint: str | None = None, **fields: Any) -> Node:
     why = failure(code, message, hint=hint)
-    shown = Failure(why.code.value, why.message, why.retryable, why.hint)
-    return node(name, "failed", error=message, failure=shown, **fields)
+    return node(name, "failed", error=message, failure=why, **fields)
 
 
 def refused(name: str) -> Node:
@@ -68,10 +67,15 @@ def refused(name: str) -> Node:
 
 
 def job(status: str, *nodes: Node, **fields: Any) -> Job:
+    made = {"closed": True, "kind": "collect", **fields}
     return Job(
         job_id="3f2a00112233",
         status=status,
         cancelled=False,
+        revision=1,
+        concurrency=8,
+        resumable=False,
+        retries=0,
         created_at=UNTIL,
         started_at=UNTIL,
         completed_at=UNTIL + timedelta(seconds=102),
@@ -82,7 +86,7 @@ def job(status: str, *nodes: Node, **fields: Any) -> Job:
         owner=0,
         username="administrator",
         targets=("berlin",),
-        **fields,
+        **made,
     )
 
 

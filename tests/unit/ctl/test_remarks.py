@@ -8,7 +8,7 @@ from cucmctl.text.remarks import folded, without_name
 from cucmd.job.asked import Collection
 from cucmd.job.attempt import EarlierAttempt
 from cucmd.job.coverage import Extent, Gap
-from cucmd.protocol.jobs import Failure
+from cucmd.job.failure import Failure
 from unit.ctl.conftest import remarks_of
 
 

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from cucmctl.commands.known import host_keys
 from cucmctl.text import job_list, render
 from cucmctl.text.dry_run import sizes
-from cucmd.job.asked import Collection, Timeouts
+from cucmd.job.asked import Collection
 from cucmd.job.check import Checked
 from cucmd.job.collect import PathSize, Sizes
-from cucmd.protocol.jobs import Failure, Job, Node
+from cucmd.job.failure import Failure
+from cucmd.protocol.jobs import Node
 from cucmd.protocol.knowledge import HostKey
+from unit.ctl.conftest import make_job
 
 
 @pytest.mark.parametrize(
@@ -182,8 +184,7 @@ def test_nothing_of_a_node_comes_out_unescaped(text):
     began = datetime(2026, 3, 1, tzinfo=UTC)
     failure = Failure(text, text, retryable=True, hint=text)
     node = Node(*(text, "failed", text, 1, text, failure, (text,), began, began, 1, 1, 1, 1, text))
-    nothing = (Collection(), Timeouts())
-    job = Job(text, "failed", False, began, began, began, text, *nothing, (node,))
+    job = make_job(node, status="failed", job_id=text, directory=text, kind=text)
     key = HostKey(text, text, text, text)
     lines = [
         *render.job(job, began),

@@ -2,8 +2,8 @@
 
 import trio
 
-from cucmd.failure import Failure
 from cucmd.job.capture import Capture, Captured
+from cucmd.job.failure import Failure
 from cucmd.job.job import Job
 from cucmd.node.ports import NodeTask, Report
 from rig.supervised import (

@@ -83,7 +83,7 @@ async def test_a_node_under_two_names_captures_once_and_holds_nobody(
     assert trio.current_time() - began < READY_WITHIN
     refused = job.nodes[1]
     assert isinstance(refused.state, Failed)
-    assert refused.state.failure.code is Code.COMMAND_REFUSED
+    assert refused.state.failure.code == Code.COMMAND_REFUSED
     # A retry captures under another name: the first one's file may still be on the node.
     assert (refused.attempt, refused.result) == (1, None)
 
@@ -114,7 +114,7 @@ async def test_the_deadline_of_the_job_ends_it_on_the_node(
         harness.behaviours = {"a": ready_after(0, stops_within=10)}
         job = await closed(harness, await start(harness, "a", timeouts=Timeouts(job=30)))
     assert isinstance(job.nodes[0].state, Failed)
-    assert job.nodes[0].state.failure.code is Code.JOB_TIMEOUT
+    assert job.nodes[0].state.failure.code == Code.JOB_TIMEOUT
     assert still_running(job) == [False]
 
 
@@ -125,7 +125,7 @@ async def test_the_deadline_of_the_node_ends_it_on_the_node(
         harness.behaviours = {"a": ready_after(0, stops_within=10)}
         job = await harness.ended(await start(harness, "a", timeouts=Timeouts(node=30)))
     assert isinstance(job.nodes[0].state, Failed)
-    assert job.nodes[0].state.failure.code is Code.NODE_TIMEOUT
+    assert job.nodes[0].state.failure.code == Code.NODE_TIMEOUT
     assert still_running(job) == [False]
 
 

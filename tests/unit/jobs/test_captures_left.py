@@ -61,7 +61,7 @@ async def test_a_stop_of_the_daemon_ends_it_and_says_what_is_known(
         await again.supervisor.recover(again.tasks)
         job = await again.ended(job_id)
         assert again.contacted == []
-    assert failed(job).code is Code.INTERRUPTED
+    assert failed(job).code == Code.INTERRUPTED
     assert still_running(job) == [ignores]
 
 
@@ -96,7 +96,7 @@ async def test_after_a_kill_a_node_on_which_it_may_run_is_named(
         ended = await harness.ended(job.job_id)
         assert harness.contacted == []
     shown = failed(ended)
-    assert shown.code is Code.INTERRUPTED
+    assert shown.code == Code.INTERRUPTED
     assert (NAME in (shown.hint or "")) is named
     assert still_running(ended) == [named]
 
@@ -131,7 +131,7 @@ async def test_a_retry_that_does_not_come_to_capture_names_the_one_of_before(
         await closed(harness, job_id)
         job = await retried(harness, job_id, fails_with(Code.CONNECT_TIMEOUT))
     shown = failed(job)
-    assert shown.code is Code.CONNECT_TIMEOUT
+    assert shown.code == Code.CONNECT_TIMEOUT
     assert NAME in (shown.hint or "")
     assert job.may_run(job.nodes[0]) == (NAME,)
 

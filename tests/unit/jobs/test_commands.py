@@ -83,7 +83,7 @@ async def test_a_stop_ends_unfinished_nodes_as_interrupted_although_a_login_is_k
     assert (job.status, statuses(job)) == ("partial", ["succeeded", "failed"])
     state = job.nodes[1].state
     assert isinstance(state, Failed)
-    assert state.failure.code is Code.INTERRUPTED
+    assert state.failure.code == Code.INTERRUPTED
     assert {file.path: file.complete for file in files} == {f"a/{NAME}": True, f"b/{NAME}": True}
 
 

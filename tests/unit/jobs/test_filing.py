@@ -183,7 +183,7 @@ async def test_files_that_could_not_be_saved_are_saved_with_those_of_the_next_no
         harness.behaviours = {"a": brings(1), "b": brings(1)}
         job = await harness.ended(await harness.start("a", "b", concurrency=1))
         assert statuses(job) == ["failed", "succeeded"]
-        assert job.nodes[0].state.failure.code is Code.INTERNAL
+        assert job.nodes[0].state.failure.code == Code.INTERNAL
         assert sorted(saves.made) == ["a", "a", "b"]
         assert {file.node for file in await harness.store.files(job.job_id)} == {"a", "b"}
         assert listed(harness, job.job_id) == ["a", "b"]
@@ -208,7 +208,7 @@ async def test_a_full_disk_fails_the_node_and_the_next_node_records_its_files(
         harness.behaviours = {"a": brings(1), "b": brings(1)}
         job = await harness.ended(await harness.start("a", "b", concurrency=1))
         assert statuses(job) == ["failed", "succeeded"]
-        assert job.nodes[0].state.failure.code is Code.DISK_FULL
+        assert job.nodes[0].state.failure.code == Code.DISK_FULL
         assert appends.made == [["a", "b"]]
         assert listed(harness, job.job_id) == ["a", "b"]
 
@@ -223,7 +223,7 @@ async def test_files_of_a_full_disk_are_recorded_once_it_has_space(
         assert await harness.closed() == ()
         assert (appends.failing, listed(harness, job_id)) == (0, ["a"])
         assert len([one for one in caplog.records if one.levelname == "ERROR"]) == 1
-        assert (await harness.store.load(job_id)).nodes[0].state.failure.code is Code.DISK_FULL
+        assert (await harness.store.load(job_id)).nodes[0].state.failure.code == Code.DISK_FULL
 
 
 async def test_a_job_that_waits_for_disk_space_does_not_delay_the_next_job(

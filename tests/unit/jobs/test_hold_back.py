@@ -9,8 +9,9 @@ import trio
 from msgspec.structs import replace
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from cucmd.failure import Code, Failure, NodeFailed, fail
+from cucmd.failure import Code, NodeFailed, fail
 from cucmd.job.collect import Collect
+from cucmd.job.failure import Failure
 from cucmd.job.job import Job
 from cucmd.job.node import Phase
 from cucmd.job.timeouts import Timeouts
@@ -44,9 +45,7 @@ async def logs_in_and_works(task: NodeTask, report: Report) -> tuple[str, ...]:
 
 
 def codes(job: Job) -> list[str | None]:
-    return [
-        node.state.failure.code.value if node.status == "failed" else None for node in job.nodes
-    ]
+    return [node.state.failure.code if node.status == "failed" else None for node in job.nodes]
 
 
 async def run(harness: SupervisorHarness, concurrency: int, **fields: object) -> Job:
@@ -371,7 +370,7 @@ def test_a_node_that_loses_the_connection_gets_the_password_twice() -> None:
         hold_back.password(task)
     with pytest.raises(NodeFailed) as caught:
         hold_back.password(task)
-    assert caught.value.failure.code is Code.CONNECTION_LOST, "as the attempts before"
+    assert caught.value.failure.code == Code.CONNECTION_LOST, "as the attempts before"
 
 
 async def test_a_node_that_is_postponed_is_contacted_again(

@@ -41,7 +41,7 @@ async def test_recovery_interrupts_a_job_without_its_password(tmp_path: Path) ->
         await harness.supervisor.recover(lambda job: None)
         job = await harness.ended(job.job_id)
         assert statuses(job) == ["succeeded", "failed"]
-        assert job.nodes[1].state.failure.code is Code.INTERRUPTED
+        assert job.nodes[1].state.failure.code == Code.INTERRUPTED
         assert (job.status, harness.contacted) == ("partial", [])
 
 
@@ -343,7 +343,7 @@ async def test_a_job_whose_files_the_store_cannot_read_is_looked_at_again_and_el
         closed = errors <= len(recovery.PAUSES) + 1
         assert await harness.store.ended_but_open() == (() if closed else (job.job_id,))
         if not kept:
-            assert ended.nodes[0].state.failure.code is Code.INTERRUPTED
+            assert ended.nodes[0].state.failure.code == Code.INTERRUPTED
     async with supervisor_harness(tmp_path) as again:
         await again.supervisor.recover(again.tasks)
         assert await again.store.ended_but_open() == ()
@@ -362,7 +362,7 @@ async def test_a_job_that_cannot_be_planned_ends_as_interrupted(tmp_path: Path) 
     async with supervisor_harness(tmp_path) as harness:
         await harness.supervisor.recover(damaged)
         found = await harness.ended(job.job_id)
-    assert found.nodes[0].state.failure.code is Code.INTERRUPTED
+    assert found.nodes[0].state.failure.code == Code.INTERRUPTED
 
 
 async def test_after_a_restart_each_job_goes_on_with_its_own_kind_of_work(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ async def test_a_defect_on_one_node_is_internal_and_stays_there(
         harness.behaviours["a"] = defect
         job = await harness.ended(await harness.start("a", "b"))
         assert statuses(job) == ["failed", "succeeded"]
-        assert job.nodes[0].state.failure.code is Code.INTERNAL
+        assert job.nodes[0].state.failure.code == Code.INTERNAL
         assert "a defect" in caplog.text
 
 
@@ -309,7 +309,7 @@ async def test_each_node_has_its_own_deadline(tmp_path: Path, autojump_clock: Mo
         job = await harness.ended(await harness.start("a", "b", timeouts=Timeouts(node=20)))
         assert statuses(job) == ["failed", "succeeded"]
         failure = job.nodes[0].state.failure
-        assert failure.code is Code.NODE_TIMEOUT
+        assert failure.code == Code.NODE_TIMEOUT
         assert " 20s " in failure.message
         assert "transfer" in failure.message
         assert ended["a"] - started == pytest.approx(20, abs=1)
@@ -325,7 +325,7 @@ async def test_the_job_has_a_deadline_over_all_nodes(
             await harness.start("a", "b", "c", concurrency=2, timeouts=timeouts)
         )
         assert statuses(job) == ["succeeded", "failed", "succeeded"]
-        assert job.nodes[1].state.failure.code is Code.JOB_TIMEOUT
+        assert job.nodes[1].state.failure.code == Code.JOB_TIMEOUT
         assert " 20s " in job.nodes[1].state.failure.message
 
 

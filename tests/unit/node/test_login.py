@@ -35,7 +35,7 @@ async def test_nothing_is_typed_into_a_question(
 ) -> None:
     async with scripted(stops_at(question)) as node:
         why = await failed(node, node_task(tmp_path))
-        assert why.code is Code.LOGIN_QUESTION
+        assert why.code == Code.LOGIN_QUESTION
         assert not why.retryable
         assert repr(question.strip()) in why.message
         assert trio.current_time() == pytest.approx(15, abs=1), "of the 120 s that a login may take"
@@ -48,7 +48,7 @@ async def test_a_short_login_timeout_shortens_the_silence(
 ) -> None:
     async with scripted(stops_at("Current password: ")) as node:
         why = await failed(node, node_task(tmp_path, timeouts=Timeouts(login=10)))
-        assert why.code is Code.LOGIN_QUESTION
+        assert why.code == Code.LOGIN_QUESTION
         assert trio.current_time() == pytest.approx(5, abs=1)
 
 
@@ -57,7 +57,7 @@ async def test_an_unfinished_line_that_is_no_question_is_waited_for(
 ) -> None:
     async with scripted(stops_at("please wait ")) as node:
         why = await failed(node, node_task(tmp_path))
-        assert why.code is Code.LOGIN_TIMEOUT
+        assert why.code == Code.LOGIN_TIMEOUT
         assert "'please wait'" in why.message
         assert node.lines == []
 
@@ -67,7 +67,7 @@ async def test_an_empty_line_is_typed_after_each_5_s_of_silence(
 ) -> None:
     async with scripted(stops_at("")) as node:
         why = await failed(node, node_task(tmp_path, timeouts=Timeouts(login=21)))
-        assert why.code is Code.LOGIN_TIMEOUT
+        assert why.code == Code.LOGIN_TIMEOUT
         assert node.lines == ["", "", "", ""]
 
 
@@ -84,7 +84,7 @@ async def test_a_banner_that_stops_for_seconds_in_the_middle_of_a_line(
 
     async with scripted(slow) as node:
         why = await failed(node, node_task(tmp_path))
-        assert why.code is Code.NO_FILES_MATCHED
+        assert why.code == Code.NO_FILES_MATCHED
         assert "" not in node.lines
 
 
@@ -99,5 +99,5 @@ async def test_a_question_that_came_while_the_loop_stood_still_is_given_no_empty
 
     async with scripted(asks_late) as node:
         why = await failed(node, node_task(tmp_path))
-        assert why.code is Code.LOGIN_QUESTION
+        assert why.code == Code.LOGIN_QUESTION
         assert node.lines == []

@@ -178,24 +178,6 @@ def test_after_a_restart_a_node_has_the_timeouts_it_had_at_the_start(
     assert on_b.timeouts.command == expected[1]
 
 
-def test_for_an_old_job_timeouts_that_differ_from_the_configuration_count_as_requested(
-    two_clusters: Planner,
-) -> None:
-    asked = Timeouts(command=700)
-    job, _ = planned_by(two_clusters, request("a", "b", login=Login(), timeouts=asked))
-    tasks = two_clusters.replan(replace(job, timeouts_asked=None))
-    assert [(task.timeouts.command, task.timeouts.stall) for task in tasks] == [(700, 120)] * 2
-
-
-def test_a_job_of_a_version_without_the_answer_timeout_did_not_ask_for_it(
-    two_clusters: Planner, tmp_path: Path
-) -> None:
-    job, _ = planned_by(two_clusters, request("a", login=Login()))
-    old = replace(job, timeouts_asked=None)
-    (task,) = planner(tmp_path, "[timeouts]\nanswer = 90\n").replan(old)
-    assert task.timeouts.answer == 90
-
-
 TIED = """
 [credential.bern]
 clusters = ["bern"]

@@ -125,7 +125,7 @@ def test_files_beyond_the_limit_are_refused_and_the_node_is_told_what_to_do(
     assert client.open(b"c").status == Status.FAILURE
     assert not (client.folder / "c").exists()
     refusal = client.received.refusal
-    assert refusal.code is Code.QUOTA_EXCEEDED
+    assert refusal.code == Code.QUOTA_EXCEEDED
     assert "limits." not in refusal.hint, "no setting of the configuration is behind it"
 
 
@@ -143,7 +143,7 @@ def test_where_all_files_together_are_too_many_each_login_still_has_its_share(
     greedy, modest = two
     assert fill(Side(greedy, TOGETHER)) == 4
     assert greedy.refusal is not None
-    assert greedy.refusal.code is Code.QUOTA_EXCEEDED
+    assert greedy.refusal.code == Code.QUOTA_EXCEEDED
     assert fill(Side(modest, TOGETHER)) == 2
 
 

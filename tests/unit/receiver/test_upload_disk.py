@@ -32,7 +32,7 @@ def test_a_full_disk_refuses_this_and_every_later_upload(
     assert client.write(handle, 0, b"1").status == Status.FAILURE
     monkeypatch.undo()
     assert client.close(handle).status == Status.FAILURE
-    assert client.received.refusal.code is Code.DISK_FULL
+    assert client.received.refusal.code == Code.DISK_FULL
     assert client.open(b"b").status == Status.FAILURE
 
 

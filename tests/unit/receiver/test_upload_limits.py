@@ -24,7 +24,7 @@ def test_more_bytes_than_a_node_may_push_are_refused_and_none_of_them_written(
     assert client.write(handle, 0, b"1234567890").status == Status.OK
     assert client.write(handle, 10, b"1").status == Status.FAILURE
     assert client.close(handle).status == Status.FAILURE
-    assert client.received.refusal.code is Code.QUOTA_EXCEEDED
+    assert client.received.refusal.code == Code.QUOTA_EXCEEDED
     assert client.received.refusal.message == "more than 10 bytes for this node"
     assert (client.folder / "a").stat().st_size == 10
     assert client.open(b"b").status == Status.FAILURE, "no further file is begun"
@@ -37,7 +37,7 @@ def test_what_came_before_a_restart_counts_and_the_limit_is_named_as_configured(
     handle = client.open(b"a").handle
     assert client.write(handle, 0, b"12").status == Status.OK
     assert client.write(handle, 2, b"3").status == Status.FAILURE
-    assert client.received.refusal.code is Code.QUOTA_EXCEEDED
+    assert client.received.refusal.code == Code.QUOTA_EXCEEDED
     assert "10 bytes" in client.received.refusal.message
 
 
@@ -48,7 +48,7 @@ def test_the_quota_of_a_job_is_shared_by_its_targets(make_client: Make) -> None:
     handle = client.open(b"a").handle
     assert client.write(handle, 0, b"1234").status == Status.OK
     assert client.write(handle, 4, b"5").status == Status.FAILURE
-    assert client.received.refusal.code is Code.QUOTA_EXCEEDED
+    assert client.received.refusal.code == Code.QUOTA_EXCEEDED
     assert "10 bytes" in client.received.refusal.message
     assert client.received.refusal.message.endswith(" job"), "not that of the node"
 

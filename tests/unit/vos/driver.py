@@ -116,7 +116,7 @@ def in_file_get(split: Split = whole, request: vos.FileGet = REQUEST) -> Driver:
 def failed(events: Iterable[vos.Event]) -> list[tuple[str, str]]:
     """Returns code and message of each failure."""
     return [
-        (event.failure.code.value, event.failure.message)
+        (event.failure.code, event.failure.message)
         for event in events
         if isinstance(event, vos.Broken)
     ]

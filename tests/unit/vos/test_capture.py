@@ -213,7 +213,7 @@ def test_a_node_that_closes_in_it() -> None:
     cli, line = typed()
     cli.receive(line + b"\n")
     (broken,) = cli.closed()
-    assert broken.failure.code is Code.CONNECTION_LOST
+    assert broken.failure.code == Code.CONNECTION_LOST
 
 
 def test_a_removal_and_its_answer() -> None:

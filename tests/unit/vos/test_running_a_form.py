@@ -115,7 +115,7 @@ def test_output_without_end_is_the_end() -> None:
         events = cli.receive(b"x" * 79 + b"\r\n")
     (broken,) = events
     assert isinstance(broken, vos.Broken)
-    assert broken.failure.code is Code.QUOTA_EXCEEDED
+    assert broken.failure.code == Code.QUOTA_EXCEEDED
 
 
 def test_nothing_but_a_form_is_typed_whoever_made_the_command() -> None:

@@ -145,7 +145,7 @@ def test_every_line_is_told_once_at_every_split(split: int) -> None:
     (half, broken) = told(cli.closed())
     assert half == "half"
     assert isinstance(broken, vos.Broken)
-    assert broken.failure.code is Code.CONNECTION_LOST
+    assert broken.failure.code == Code.CONNECTION_LOST
 
 
 def test_byte_by_byte() -> None:

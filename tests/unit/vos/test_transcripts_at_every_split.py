@@ -40,7 +40,7 @@ def shown(driver: Driver) -> list[str]:
 
 def line(event: vos.Event) -> str:
     if isinstance(event, vos.Broken):
-        return f"Broken({event.failure.code.value}: {event.failure.message})"
+        return f"Broken({event.failure.code}: {event.failure.message})"
     return repr(event)
 
 

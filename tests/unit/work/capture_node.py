@@ -9,8 +9,9 @@ import trio
 from msgspec.structs import replace
 
 from cucmd import vos
-from cucmd.failure import Failure, NodeFailed
+from cucmd.failure import NodeFailed
 from cucmd.job.capture import Capture, Captured
+from cucmd.job.failure import Failure
 from cucmd.job.timeouts import Timeouts
 from cucmd.jobs.together import Together
 from cucmd.node.ports import NodeTask

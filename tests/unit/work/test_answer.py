@@ -93,7 +93,7 @@ async def test_a_check_that_cannot_read_what_is_there_to_get_says_why(
         node.readers = Unread()
         with pytest.raises(NodeFailed, match=WHY) as caught:
             await checked(node, check_task(tmp_path, receiver=True))
-    assert caught.value.failure.code is Code.NO_FILES_MATCHED
+    assert caught.value.failure.code == Code.NO_FILES_MATCHED
 
 
 async def test_a_discovery_that_cannot_read_the_cluster_says_why(
@@ -103,7 +103,7 @@ async def test_a_discovery_that_cannot_read_the_cluster_says_why(
         node.readers = Unread()
         with pytest.raises(NodeFailed, match=WHY) as caught:
             await discovered(node, discovery_task(tmp_path))
-    assert caught.value.failure.code is Code.COMMAND_REFUSED
+    assert caught.value.failure.code == Code.COMMAND_REFUSED
 
 
 class VersionUnread(Unread):
@@ -140,7 +140,7 @@ async def test_a_capture_does_not_begin_where_the_room_cannot_be_read_and_says_w
         node.readers = Unread()
         with pytest.raises(NodeFailed, match=WHY) as caught:
             await capture(task, task.work, node, RecordedReport())
-    assert caught.value.failure.code is Code.COMMAND_REFUSED
+    assert caught.value.failure.code == Code.COMMAND_REFUSED
     assert here.captures == 0
 
 

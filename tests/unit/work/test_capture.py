@@ -69,7 +69,7 @@ async def test_a_node_that_echoes_nothing_is_not_given_more_time(
     here.echoes_after = 1000
     began = trio.current_time()
     failure, _, report = await failed(here)
-    assert failure.code is Code.COMMAND_TIMEOUT
+    assert failure.code == Code.COMMAND_TIMEOUT
     assert (report.captures[-1].running, report.captures[-1].how) == (True, "duration")
     assert 60 + STOP_WITHIN <= trio.current_time() - began < 60 + STOP_WITHIN + 10
 
@@ -112,7 +112,7 @@ async def test_nothing_is_captured_where_that_cannot_be_saved(
         report = SavesSlowly(lambda: node.lines, fails=True)
         with pytest.raises(NodeFailed) as caught:
             await capture(task, task.work, node, report)
-    assert caught.value.failure.code is Code.DISK_FULL
+    assert caught.value.failure.code == Code.DISK_FULL
     assert (here.captures, report.captures[-1].running) == (0, False)
 
 
@@ -229,7 +229,7 @@ async def test_a_stop_does_not_wait_long_for_an_echo(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(stop)
         failure, _, report = await failed(here, task)
-    assert failure.code is Code.COMMAND_TIMEOUT
+    assert failure.code == Code.COMMAND_TIMEOUT
     assert (report.captures[-1].running, report.captures[-1].how) == (True, "stop")
     assert trio.current_time() - began < 20 + STOP_WITHIN
 
@@ -272,7 +272,7 @@ async def test_a_node_that_ignores_ctrl_c_is_named(
 ) -> None:
     began = trio.current_time()
     failure, node, report = await failed(CaptureNode(tmp_path, runs=for_ever))
-    assert failure.code is Code.COMMAND_TIMEOUT
+    assert failure.code == Code.COMMAND_TIMEOUT
     assert (report.captures[-1].running, report.captures[-1].how) == (True, "duration")
     assert 60 + STOP_WITHIN <= trio.current_time() - began < 60 + STOP_WITHIN + 10
     assert not [line for line in node.lines if line.startswith("file get")]
@@ -283,7 +283,7 @@ async def test_a_connection_that_is_lost_in_it(tmp_path: Path, autojump_clock: M
         raise trio.BrokenResourceError
 
     failure, _, report = await failed(CaptureNode(tmp_path, runs=cuts))
-    assert failure.code is Code.CONNECTION_LOST
+    assert failure.code == Code.CONNECTION_LOST
     assert (report.captures[-1].running, report.captures[-1].how) == (True, "failed")
 
 
@@ -295,7 +295,7 @@ async def test_a_connection_that_is_lost_after_ctrl_c(
         raise trio.BrokenResourceError
 
     failure, _, report = await failed(CaptureNode(tmp_path, runs=cuts))
-    assert failure.code is Code.CONNECTION_LOST
+    assert failure.code == Code.CONNECTION_LOST
     assert report.captures[-1].running
 
 
@@ -304,7 +304,7 @@ async def test_a_question_is_not_answered(tmp_path: Path, autojump_clock: MockCl
         assert await node.ask("The file exists. Overwrite (y/n)?") == "^C"
 
     failure, _, report = await failed(CaptureNode(tmp_path, runs=asks))
-    assert failure.code is Code.COMMAND_REFUSED
+    assert failure.code == Code.COMMAND_REFUSED
     assert "Overwrite" in failure.message
     assert (report.captures[-1].running, report.captures[-1].how) == (False, "failed")
 
@@ -323,7 +323,7 @@ async def test_a_question_at_its_end_is_only_quoted(
         assert (what.how, what.packets) == ("duration", packets)
     else:
         failure, _, _ = await failed(here)
-        assert failure.code is Code.COMMAND_REFUSED
+        assert failure.code == Code.COMMAND_REFUSED
         assert "Continue (y/n)?" in failure.message
 
 
@@ -332,7 +332,7 @@ async def test_a_node_that_refuses_it(tmp_path: Path, autojump_clock: MockClock)
         tmp_path, runs=after(0, "Insufficient disk space", "Executed command unsuccessfully")
     )
     failure, node, report = await failed(here)
-    assert failure.code is Code.COMMAND_REFUSED
+    assert failure.code == Code.COMMAND_REFUSED
     assert "Insufficient disk space" in failure.message
     assert not report.captures[-1].running
     assert not [line for line in node.lines if line.startswith("file get")]
@@ -343,7 +343,7 @@ async def test_a_node_that_is_nearly_full_is_left_out(
 ) -> None:
     here = CaptureNode(tmp_path, status=["Disk/logging 69234984K 5315340K 60379628K (92%)"])
     failure, _, report = await failed(here)
-    assert failure.code is Code.COMMAND_REFUSED
+    assert failure.code == Code.COMMAND_REFUSED
     assert (here.captures, report.captures) == (0, [])
 
 
@@ -355,7 +355,7 @@ async def test_a_node_that_comes_too_late_is_left_out(
     task.together.leave("cucm-pub")
     assert await task.together.begin("another")
     failure, _, report = await failed(here, task)
-    assert failure.code is Code.LOGIN_TIMEOUT
+    assert failure.code == Code.LOGIN_TIMEOUT
     assert (here.captures, report.captures) == (0, [])
 
 

@@ -46,7 +46,7 @@ async def test_a_file_that_is_no_capture(
 ) -> None:
     here = CaptureNode(tmp_path, {f"{NAME}.cap": content})
     failure, _, report = await failed(here, here.task(replace(WORK, delete=True)))
-    assert failure.code is Code.TRANSFER_INCOMPLETE
+    assert failure.code == Code.TRANSFER_INCOMPLETE
     assert (report.captures[-1].packets, here.removed) == (None, [])
 
 
@@ -60,7 +60,7 @@ async def test_a_node_that_has_no_file(
             await node.say(*says)
 
     failure, _, report = await failed(CaptureNode(tmp_path, {}, runs=silent))
-    assert failure.code is Code.NO_FILES_MATCHED
+    assert failure.code == Code.NO_FILES_MATCHED
     assert "Executing command" not in failure.message
     assert not report.captures[-1].running
 
@@ -73,7 +73,7 @@ async def test_a_node_that_has_no_file_and_said_why(
         await node.say("the partition went read-only")
 
     failure, _, _ = await failed(CaptureNode(tmp_path, {}, runs=says_why))
-    assert failure.code is Code.COMMAND_REFUSED
+    assert failure.code == Code.COMMAND_REFUSED
     assert failure.message.endswith(": the partition went read-only")
 
 
@@ -82,7 +82,7 @@ async def test_a_file_of_another_name_is_none_of_the_capture(
 ) -> None:
     here = CaptureNode(tmp_path, {f"{NAME}_x.cap": pcap(1)})
     failure, _, _ = await failed(here, here.task(replace(WORK, delete=True)))
-    assert failure.code is Code.NO_FILES_MATCHED
+    assert failure.code == Code.NO_FILES_MATCHED
     assert here.removed == []
 
 

@@ -11,8 +11,9 @@ from msgspec.structs import replace
 from trio.testing import MockClock
 
 from cucmd import vos
-from cucmd.failure import Code, Failure, NodeFailed, failure
+from cucmd.failure import Code, NodeFailed, failure
 from cucmd.job.check import Checked
+from cucmd.job.failure import Failure
 from cucmd.job.node import Phase
 from cucmd.job.timeouts import Timeouts
 from cucmd.node.ports import NodeTask, Retry
@@ -185,7 +186,7 @@ async def test_a_prompt_that_does_not_come(tmp_path: Path, autojump_clock: MockC
     async with scripted(question) as node:
         with pytest.raises(NodeFailed) as caught:
             await checked(node, check_task(tmp_path), report)
-    assert caught.value.failure.code is Code.LOGIN_QUESTION
+    assert caught.value.failure.code == Code.LOGIN_QUESTION
     assert report.last_checked == Checked(
         reachable=True, host_key="known", login=True, prompt=False, receiver="not_asked"
     )
@@ -225,7 +226,7 @@ async def test_a_node_that_does_not_answer_fails_and_what_came_before_stays(
     command: str, tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     why, seen = await failed(healthy(**{command: never}), tmp_path, timeouts=Timeouts(answer=17))
-    assert why.code is Code.COMMAND_TIMEOUT
+    assert why.code == Code.COMMAND_TIMEOUT
     assert seen is not None
     assert (seen.prompt, seen.version) == (True, None)
     assert (seen.logging_free is not None) == (command == vos.SHOW_VERSION)

@@ -70,7 +70,7 @@ async def test_without_a_small_file_nothing_is_proven(
 ) -> None:
     said = {LISTING: ["24 Nov,2026 21:45:43    2,000,000  big.log"]}
     why, seen = await failed(healthy(**said), tmp_path, receiver=True)
-    assert why.code is Code.NO_FILES_MATCHED
+    assert why.code == Code.NO_FILES_MATCHED
     assert seen is not None
     assert (seen.receiver, seen.product) == ("failed", "cups")
 
@@ -108,7 +108,7 @@ async def test_a_file_that_is_not_small_is_declined_at_its_sizes(
         lines.append(node.lines[-1])
 
     why, _ = await failed(healthy(**{SMALL: large}), tmp_path, receiver=True)
-    assert why.code is Code.QUOTA_EXCEEDED
+    assert why.code == Code.QUOTA_EXCEEDED
     assert lines == ["n"]
 
 
@@ -118,7 +118,7 @@ async def test_a_quota_of_the_configuration_that_is_used_up_fails_it_as_a_collec
 ) -> None:
     quota = Quota(Allowance(1000, 1000 - left), Allowance(0))
     why, _ = await failed(healthy(), tmp_path, receiver=True, quota=quota)
-    assert why.code is Code.QUOTA_EXCEEDED
+    assert why.code == Code.QUOTA_EXCEEDED
     assert "a check" not in why.message
 
 

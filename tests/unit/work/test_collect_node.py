@@ -60,7 +60,7 @@ async def test_files_count_when_the_node_has_called_their_command_completed(
         report = RecordedReport()
         with pytest.raises(NodeFailed) as caught:
             await collected(node, node_task(tmp_path, "syslog", "core"), report)
-    assert caught.value.failure.code is Code.TRANSFER_INCOMPLETE
+    assert caught.value.failure.code == Code.TRANSFER_INCOMPLETE
     assert len(node.target.files()) == 3
     assert report.counted == [file.path for file in node.target.files()[:2]]
 
@@ -156,7 +156,7 @@ async def test_unverified_paths_alone_fail_where_none_of_them_has_a_file(
     work = Collect(("core",), unverified=("core",))
     async with scripted(appliance(matches_nothing)) as node:
         why = await failed(node, node_task(tmp_path, work=work))
-    assert why.code is Code.NO_FILES_MATCHED
+    assert why.code == Code.NO_FILES_MATCHED
 
 
 async def test_no_path_that_matches_is_a_failure(
@@ -164,7 +164,7 @@ async def test_no_path_that_matches_is_a_failure(
 ) -> None:
     async with scripted(appliance(matches_nothing)) as node:
         why = await failed(node, node_task(tmp_path, "core", "syslog"))
-    assert why.code is Code.NO_FILES_MATCHED
+    assert why.code == Code.NO_FILES_MATCHED
     assert [said.partition(": ")[0] for said in why.message.split("; ")] == ["core", "syslog"]
 
 
@@ -196,7 +196,7 @@ async def test_a_path_that_is_not_there_does_not_stop_the_next(
     assert len(notes) == 1
     assert notes[0].startswith("nowhere: ")
     async with scripted(appliance(absent)) as node:
-        assert (await failed(node, node_task(tmp_path, "nowhere"))).code is Code.INVALID_PATH
+        assert (await failed(node, node_task(tmp_path, "nowhere"))).code == Code.INVALID_PATH
 
 
 REFUSED = failure(Code.CONNECTION_REFUSED, "cucm-pub:22 refused the connection")
@@ -229,7 +229,7 @@ async def test_a_refused_login_is_never_tried_again(
 ) -> None:
     async with scripted(appliance(pushes(1))) as node:
         node.refusals = [failure(Code.AUTH_FAILED, "the node refused the password")]
-        assert (await failed(node, node_task(tmp_path))).code is Code.AUTH_FAILED
+        assert (await failed(node, node_task(tmp_path))).code == Code.AUTH_FAILED
         assert node.opened == 0
 
 

@@ -8,8 +8,9 @@ import pytest
 import trio
 
 from cucmd import vos
-from cucmd.failure import Code, Failure, NodeFailed, failure
+from cucmd.failure import Code, NodeFailed, failure
 from cucmd.job.collect import Collect
+from cucmd.job.failure import Failure
 from cucmd.job.timeouts import Timeouts
 from cucmd.node.deadlines import PhaseClock
 from cucmd.node.ports import NodeTask
@@ -48,7 +49,7 @@ async def test_a_connect_ends_after_its_timeout(
     async with scripted(hang) as node:
         node.before_connection = trio.Event()
         why, seconds = await failure_and_seconds(node, node_task(tmp_path))
-        assert why.code is Code.CONNECT_TIMEOUT
+        assert why.code == Code.CONNECT_TIMEOUT
         assert why.message.startswith("TimeoutError: Timed out after 30s")
         assert why.hint == failure(Code.CONNECT_TIMEOUT, "").hint
         assert seconds == pytest.approx(30)
@@ -60,7 +61,7 @@ async def test_a_port_that_takes_connections_but_speaks_no_ssh_is_not_called_unr
     async with scripted(hang) as node:
         node.before_login = trio.Event()
         why, seconds = await failure_and_seconds(node, node_task(tmp_path))
-        assert why.code is Code.CONNECT_TIMEOUT
+        assert why.code == Code.CONNECT_TIMEOUT
         assert why.message.startswith("TimeoutError: Timed out after 30s")
         assert "SSH" in (why.hint or "")
         assert why.hint != failure(Code.CONNECT_TIMEOUT, "").hint
@@ -72,7 +73,7 @@ async def test_a_login_without_prompt_ends_after_its_timeout(
 ) -> None:
     async with scripted(hang) as node:
         why, seconds = await failure_and_seconds(node, node_task(tmp_path))
-        assert why.code is Code.LOGIN_TIMEOUT
+        assert why.code == Code.LOGIN_TIMEOUT
         assert seconds == pytest.approx(120, abs=6)
         assert node.closed == 1
 
@@ -87,7 +88,7 @@ async def test_a_command_ends_after_its_timeout_with_ctrl_c_and_quit(
 
     async with scripted(appliance(gathers_until_interrupted)) as node:
         why, seconds = await failure_and_seconds(node, node_task(tmp_path))
-        assert why.code is Code.COMMAND_TIMEOUT
+        assert why.code == Code.COMMAND_TIMEOUT
         assert "file get activelog cm/trace/ccm/sdl" in why.message
         assert seconds == pytest.approx(600, abs=6)
         assert node.lines[-2:] == ["^C", "quit"]
@@ -103,7 +104,7 @@ async def test_a_shell_that_does_not_answer_has_no_hint_about_window_or_paths(
 
     async with scripted(greets_and_hangs) as node:
         why, seconds = await failure_and_seconds(node, node_task(tmp_path))
-        assert why.code is Code.COMMAND_TIMEOUT
+        assert why.code == Code.COMMAND_TIMEOUT
         assert "'set cli pagination off'" in why.message
         assert seconds == pytest.approx(60, abs=6)
         assert why.hint is not None
@@ -126,7 +127,7 @@ async def test_a_plain_command_has_a_timeout_of_its_own(
     async with scripted(hangs_at) as node:
         task = node_task(tmp_path, work=work, timeouts=timeouts)
         why, seconds = await failure_and_seconds(node, task)
-        assert why.code is Code.COMMAND_TIMEOUT
+        assert why.code == Code.COMMAND_TIMEOUT
         assert f"'{command}'" in why.message
         assert [line for line in node.lines if line not in ("^C", "")][-1] == command
         assert seconds == pytest.approx(7, abs=6)
@@ -149,7 +150,7 @@ async def test_a_node_that_hangs_is_cut_after_the_grace(
     async with scripted(appliance(hang)) as node:
         task = node_task(tmp_path, timeouts=Timeouts(command=100, grace=4))
         why, seconds = await failure_and_seconds(node, task)
-        assert why.code is Code.COMMAND_TIMEOUT
+        assert why.code == Code.COMMAND_TIMEOUT
         assert seconds == pytest.approx(102, abs=4.1)
         assert node.closed == 1
 
@@ -218,7 +219,7 @@ async def test_the_echo_of_our_last_answer_does_not_prolong_the_command(
     async with scripted(appliance(silent_after_the_questions)) as node:
         task = node_task(tmp_path, timeouts=Timeouts(connect=8, command=8, grace=1))
         why, seconds = await failure_and_seconds(node, task)
-        assert why.code is Code.COMMAND_TIMEOUT
+        assert why.code == Code.COMMAND_TIMEOUT
         assert why.message.startswith("TimeoutError: Timed out after 8s")
         assert "(command timeout)" in why.message
         assert seconds == pytest.approx(9, abs=2)
@@ -230,7 +231,7 @@ async def test_the_stall_timeout_is_never_longer_than_that_of_the_command(
     async with scripted(appliance(stalls_in_the_middle)) as node:
         task = node_task(tmp_path, timeouts=Timeouts(command=70, stall=120))
         why, seconds = await failure_and_seconds(node, task)
-        assert why.code is Code.STALLED
+        assert why.code == Code.STALLED
         assert why.message.startswith("TimeoutError: Timed out after 70s")
         assert "stall timeout" in why.message
         assert "command" in why.message.partition("stall timeout")[2]
@@ -243,7 +244,7 @@ async def test_a_second_command_without_a_login_is_not_taken_for_the_first_ones_
     answers = by_path(syslog=pushes(5), core=stalls)
     async with scripted(appliance(answers)) as node:
         why, _ = await failure_and_seconds(node, node_task(tmp_path, "syslog", "core"))
-        assert why.code is Code.RECEIVER_UNREACHABLE
+        assert why.code == Code.RECEIVER_UNREACHABLE
         assert "no login came in" in why.message
         assert "(stall timeout)" in why.message
 
@@ -265,7 +266,7 @@ async def test_a_stall_after_our_own_limit_kept_the_node_out_says_so(
 ) -> None:
     async with scripted(appliance(is_turned_away)) as node:
         why, _ = await failure_and_seconds(node, node_task(tmp_path))
-        assert why.code is Code.RECEIVER_UNREACHABLE
+        assert why.code == Code.RECEIVER_UNREACHABLE
         assert "too many others are logging in" in why.message
 
 
@@ -321,7 +322,7 @@ async def test_a_file_that_is_never_closed_is_not_waited_for_without_end(
 
     async with scripted(appliance(never_closed)) as node:
         why, _ = await failure_and_seconds(node, node_task(tmp_path))
-        assert why.code is Code.STALLED
+        assert why.code == Code.STALLED
 
 
 async def test_each_command_has_the_whole_command_timeout(
@@ -351,7 +352,7 @@ async def test_a_clock_that_has_run_out_stays_the_reason(
 
     with pytest.raises(NodeFailed, match=" 30s connecting") as caught:
         await connect_and_begin_late_to_log_in()
-    assert caught.value.failure.code is Code.CONNECT_TIMEOUT
+    assert caught.value.failure.code == Code.CONNECT_TIMEOUT
 
 
 @pytest.mark.parametrize(
@@ -367,6 +368,6 @@ async def test_a_command_that_ends_at_a_question_nobody_knows_quotes_it(
 
     async with scripted(appliance(asks_something_else)) as node:
         why, _ = await failure_and_seconds(node, node_task(tmp_path))
-        assert why.code is Code.COMMAND_TIMEOUT
+        assert why.code == Code.COMMAND_TIMEOUT
         assert why.message.startswith("TimeoutError: Timed out after 600s")
         assert repr(said.strip()) in why.message

@@ -7,8 +7,9 @@ import trio
 from trio.testing import MockClock
 
 from cucmd import vos
-from cucmd.failure import Code, Failure, NodeFailed, failure
+from cucmd.failure import Code, NodeFailed, failure
 from cucmd.job.discover import Found, Member
+from cucmd.job.failure import Failure
 from cucmd.job.node import Phase
 from cucmd.job.timeouts import Timeouts
 from cucmd.node.ports import NodeTask
@@ -134,7 +135,7 @@ async def test_without_a_node_in_a_known_form_it_fails_and_quotes_what_was_said(
 ) -> None:
     report = RecordedReport()
     why = await failed({vos.SHOW_CLUSTER: said}, discovery_task(tmp_path), report)
-    assert why.code is Code.COMMAND_REFUSED
+    assert why.code == Code.COMMAND_REFUSED
     assert report.last_found is not None
     assert report.last_found.members == ()
     assert len(report.last_found.unread) == len(said)
@@ -164,7 +165,7 @@ async def test_a_node_that_does_not_answer_has_the_deadline_of_a_plain_command(
     task = discovery_task(tmp_path, timeouts=Timeouts(answer=17))
     started = trio.current_time()
     why = await failed({vos.SHOW_CLUSTER: never}, task, RecordedReport())
-    assert why.code is Code.COMMAND_TIMEOUT
+    assert why.code == Code.COMMAND_TIMEOUT
     assert 17 <= trio.current_time() - started < 17 + 10
 
 
@@ -175,7 +176,7 @@ async def test_a_login_that_is_refused_is_its_failure(
         node.refusals = [failure(Code.AUTH_FAILED, "no")]
         with pytest.raises(NodeFailed) as caught:
             await discovered(node, discovery_task(tmp_path))
-    assert caught.value.failure.code is Code.AUTH_FAILED
+    assert caught.value.failure.code == Code.AUTH_FAILED
 
 
 async def test_a_node_that_names_and_prints_too_much_is_kept_in_limits(

@@ -126,7 +126,7 @@ async def test_no_path_with_files_fails_as_a_collection_does(
     async with scripted(appliance(answer)) as node:
         with pytest.raises(NodeFailed) as caught:
             await sized(node, tmp_path, "syslog")
-    assert caught.value.failure.code is Code.NO_FILES_MATCHED
+    assert caught.value.failure.code == Code.NO_FILES_MATCHED
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,6 @@ async def test_a_refusal_below_many_lines_is_one(tmp_path: Path, autojump_clock:
     task = follow_task(tmp_path)
     said = (*LINES, "Executed command unsuccessfully", "")
     failure, _, report = await failed(node_that(says(*said)), task)
-    assert failure.code is Code.COMMAND_REFUSED
+    assert failure.code == Code.COMMAND_REFUSED
     assert "unsuccessfully" in failure.message
     assert not report.written[0].complete

@@ -10,7 +10,8 @@ from trio.testing import MockClock
 
 from cucmd import vos
 from cucmd.allowance import Allowance, Quota
-from cucmd.failure import Code, Failure, NodeFailed
+from cucmd.failure import Code, NodeFailed
+from cucmd.job.failure import Failure
 from cucmd.job.follow import Follow
 from cucmd.job.node import Phase
 from cucmd.jobs.together import Together
@@ -215,7 +216,7 @@ async def test_a_node_that_refuses_it_fails_and_is_quoted(
     failure, _, report = await failed(node_that(says(*said)), task)
     assert failure.code is code
     assert " / ".join(said) in failure.message
-    assert ("level 1" in failure.hint) == (code is Code.COMMAND_REFUSED)
+    assert ("level 1" in failure.hint) == (code == Code.COMMAND_REFUSED)
     assert kept(task) == said
     assert not report.written[0].complete
 
@@ -236,7 +237,7 @@ async def test_a_refusal_just_before_a_stop_is_one(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(stop)
         failure, node, _ = await failed(node_that(act), task)
-    assert failure.code is Code.COMMAND_REFUSED
+    assert failure.code == Code.COMMAND_REFUSED
     assert "^C" not in node.lines
     assert kept(task) == ["This needs privilege level 1"]
 
@@ -284,7 +285,7 @@ async def test_a_node_that_does_not_take_the_command_fails_within_the_answer_tim
 
     task = follow_task(tmp_path)
     failure, _, report = await failed(script, task)
-    assert failure.code is Code.COMMAND_TIMEOUT
+    assert failure.code == Code.COMMAND_TIMEOUT
     assert trio.current_time() < 100
     assert not report.written[0].complete
 
@@ -301,7 +302,7 @@ async def test_a_connection_that_is_lost_fails_the_node_and_what_came_is_kept(
 
     task = follow_task(tmp_path)
     failure, _, report = await failed(node_that(act), task)
-    assert failure.code is Code.CONNECTION_LOST
+    assert failure.code == Code.CONNECTION_LOST
     assert kept(task) == [*LINES, "half a li"]
     assert not report.written[0].complete
 
@@ -339,7 +340,7 @@ async def test_a_node_that_prints_without_end_is_ended_at_the_limit(
 async def test_its_share_of_the_job_is_counted(tmp_path: Path, autojump_clock: MockClock) -> None:
     task = follow_task(tmp_path, quota=Quota(node=Allowance(40)))
     failure, _, report = await failed(node_that(grows), task)
-    assert failure.code is Code.QUOTA_EXCEEDED
+    assert failure.code == Code.QUOTA_EXCEEDED
     assert report.written[0].size <= 40
 
 
@@ -348,7 +349,7 @@ async def test_a_disk_that_is_nearly_full_fails_the_node(
 ) -> None:
     monkeypatch.setattr(Node, "shortage", lambda node, descriptor: "no space")
     failure, node, report = await failed(node_that(grows), follow_task(tmp_path))
-    assert failure.code is Code.DISK_FULL
+    assert failure.code == Code.DISK_FULL
     assert "^C" in node.lines
     assert report.written[0].size == 0
 

@@ -34,7 +34,7 @@ async def looked_at(
         if fails:
             with pytest.raises(NodeFailed) as caught:
                 await health(task, task.work, node, report)
-            assert caught.value.failure.code is Code.COMMAND_TIMEOUT
+            assert caught.value.failure.code == Code.COMMAND_TIMEOUT
         else:
             assert await health(task, task.work, node, report) == ()
     assert node.closed == node.opened == 1

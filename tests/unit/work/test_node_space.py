@@ -30,7 +30,7 @@ def test_a_node_with_room(percent: int) -> None:
 def test_a_node_near_its_low_water_mark(percent: int) -> None:
     failure = no_room(status(percent), Capture("cucmd_x"))
     assert failure is not None
-    assert failure.code is Code.COMMAND_REFUSED
+    assert failure.code == Code.COMMAND_REFUSED
     assert failure.hint is not None
 
 
@@ -55,4 +55,4 @@ def test_the_largest_file() -> None:
 def test_a_node_that_does_not_say_how_full_it_is(said: Machine) -> None:
     failure = no_room(said, Capture("cucmd_x"))
     assert failure is not None
-    assert failure.code is Code.COMMAND_REFUSED
+    assert failure.code == Code.COMMAND_REFUSED

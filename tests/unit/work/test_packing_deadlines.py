@@ -53,7 +53,7 @@ async def test_a_packed_transfer_that_has_begun_stalls_as_any_other(
 
     async with scripted(appliance(packs_and_stalls)) as node:
         why, took = await failure_and_seconds(node, node_task(tmp_path, work=PACKED))
-    assert why.code is Code.STALLED
+    assert why.code == Code.STALLED
     assert took == pytest.approx(300 + 120, abs=8)
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import trio
 
-from cucmd.failure import Code, Failure, NodeFailed
+from cucmd.failure import Code, NodeFailed
 from cucmd.job.collect import Collect
+from cucmd.job.failure import Failure
 from cucmd.node.ports import NodeTask
 from cucmd.received_file import FileRead, ReceivedFile
 from rig.packed import tgz
@@ -88,7 +89,7 @@ async def test_what_is_cut_on_the_node_is_incomplete_and_the_hint_says_where(
     files = {"now.gz": LOG[:-1], "other.log": b"x"}
     wrong, _, complete = await outcome(node_task(tmp_path), sends(tmp_path, files))
     assert wrong is not None
-    assert wrong.code is Code.TRANSFER_INCOMPLETE
+    assert wrong.code == Code.TRANSFER_INCOMPLETE
     assert "--incomplete" in (wrong.hint or "")
     assert "collect again" not in (wrong.hint or ""), "it would be cut again"
     assert complete == ["other.log"]

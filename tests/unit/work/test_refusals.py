@@ -50,7 +50,7 @@ async def test_a_node_that_refuses_is_not_called_unable_to_reach_the_receiver(
 ) -> None:
     async with scripted(appliance(file_get)) as node:
         why = await failed(node, node_task(tmp_path, "core"))
-    assert why.code is Code.COMMAND_REFUSED
+    assert why.code == Code.COMMAND_REFUSED
     assert why.message.startswith("core: ")
     assert says in why.message
 
@@ -108,7 +108,7 @@ async def test_connections_turned_away_in_an_earlier_path_explain_no_later_one(
     answers = by_path(first=turned_away_and_back, second=gives_up_at_the_password("sftp is off"))
     async with scripted(appliance(answers)) as node:
         why = await failed(node, node_task(tmp_path, "first", "second"))
-    assert why.code is Code.COMMAND_REFUSED
+    assert why.code == Code.COMMAND_REFUSED
 
 
 @pytest.mark.parametrize("at", range(len(QUESTIONS)))
@@ -136,7 +136,7 @@ async def test_a_path_that_is_refused_stops_no_other_but_fails_the_node(
         report = RecordedReport()
         with pytest.raises(NodeFailed) as caught:
             await collected(node, node_task(tmp_path, "nowhere", "core", "syslog"), report)
-    assert caught.value.failure.code is Code.COMMAND_REFUSED
+    assert caught.value.failure.code == Code.COMMAND_REFUSED
     assert caught.value.failure.message.startswith("core: ")
     assert len(report.counted) == 1
 
@@ -151,7 +151,7 @@ async def test_what_a_node_said_stands_in_the_failure_of_its_transfer(
 
     async with scripted(appliance(says_why)) as node:
         why = await failed(node, node_task(tmp_path))
-    assert why.code is Code.TRANSFER_INCOMPLETE
+    assert why.code == Code.TRANSFER_INCOMPLETE
     assert "No space left on device / Connection closed" in why.message
 
 
@@ -165,7 +165,7 @@ async def test_what_comes_of_a_node_that_refuses_is_incomplete(
 
     async with scripted(appliance(sends_and_refuses)) as node:
         why = await failed(node, node_task(tmp_path))
-    assert why.code is Code.TRANSFER_INCOMPLETE
+    assert why.code == Code.TRANSFER_INCOMPLETE
 
 
 async def test_a_wrong_login_is_the_cause_where_the_dialogue_does_not_show_one(
@@ -180,4 +180,4 @@ async def test_a_wrong_login_is_the_cause_where_the_dialogue_does_not_show_one(
 
     async with scripted(appliance(logs_in_wrongly)) as node:
         why = await failed(node, node_task(tmp_path))
-    assert why.code is Code.RECEIVER_REJECTED
+    assert why.code == Code.RECEIVER_REJECTED

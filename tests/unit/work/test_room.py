@@ -92,7 +92,7 @@ async def test_of_sizes_that_are_announced_twice_the_larger_ones_must_fit(
 
     async with scripted(appliance(twice)) as node:
         node.disk_room = 100
-        assert (await failed(node, node_task(tmp_path))).code is Code.DISK_FULL
+        assert (await failed(node, node_task(tmp_path))).code == Code.DISK_FULL
         assert node.lines[-2:] == ["n", "quit"]
 
 
@@ -106,7 +106,7 @@ async def test_an_answer_that_is_due_already_is_replaced(
 
     async with scripted(appliance(in_one_packet)) as node:
         node.disk_room = 100
-        assert (await failed(node, node_task(tmp_path))).code is Code.DISK_FULL
+        assert (await failed(node, node_task(tmp_path))).code == Code.DISK_FULL
         assert node.lines[-2:] == ["n", "quit"]
 
 
@@ -116,7 +116,7 @@ async def test_a_later_path_that_does_not_fit_leaves_the_earlier_ones(
     async with scripted(appliance(by_path(syslog=pushes(10), core=declined))) as node:
         node.disk_room = 100
         failure = await failed(node, node_task(tmp_path, "syslog", "core"))
-        assert failure.code is Code.DISK_FULL
+        assert failure.code == Code.DISK_FULL
         assert failure.message.startswith("core: ")
         assert node.target.bytes_received == 10
 
@@ -146,7 +146,7 @@ async def test_whatever_the_node_does_then_the_failure_is_the_space(
 ) -> None:
     async with scripted(appliance(answer)) as node:
         node.disk_room = 100
-        assert (await failed(node, node_task(tmp_path))).code is Code.DISK_FULL
+        assert (await failed(node, node_task(tmp_path))).code == Code.DISK_FULL
         assert node.target.username not in node.lines
         assert "192.0.2.1" not in node.lines
         assert node.closed >= 1

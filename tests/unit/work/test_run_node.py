@@ -9,7 +9,8 @@ from trio.testing import MockClock
 
 from cucmd import vos
 from cucmd.allowance import Allowance, Quota
-from cucmd.failure import Code, Failure, NodeFailed
+from cucmd.failure import Code, NodeFailed
+from cucmd.job.failure import Failure
 from cucmd.job.node import Phase
 from cucmd.job.run import Run
 from cucmd.node.ports import NodeTask
@@ -132,7 +133,7 @@ async def test_a_question_is_not_answered_and_the_next_command_runs(
     said = {DIAGNOSE: asks("Starting", question="Continue (y/n)?"), STATUS: ["Host Name : x"]}
     async with scripted(answers(said)) as node:
         failure, report = await failed(node, run_task(tmp_path / "n", DIAGNOSE, STATUS))
-    assert failure.code is Code.COMMAND_REFUSED
+    assert failure.code == Code.COMMAND_REFUSED
     assert "Continue (y/n)?" in failure.message
     assert node.lines == [vos.PAGER_OFF, DIAGNOSE, "^C", STATUS, "quit"]
     assert kept(report) == [
@@ -153,7 +154,7 @@ async def test_a_question_that_ctrl_c_does_not_end_fails_the_node(
         began = trio.current_time()
         failure, _ = await failed(node, run_task(tmp_path / "n", DIAGNOSE, STATUS))
         assert trio.current_time() - began < 60
-    assert failure.code is Code.COMMAND_REFUSED
+    assert failure.code == Code.COMMAND_REFUSED
     assert STATUS not in node.lines
     assert set(node.lines[2:]) <= {"^C", "", "quit"}  # nothing is typed that answers
     assert node.closed == 1
@@ -183,7 +184,7 @@ async def test_a_command_that_hangs_ends_the_node_at_its_own_time(
         task = run_task(tmp_path / "n", line, SERVICES, seconds=seconds)
         failure, report = await failed(node, task)
         assert after <= trio.current_time() - began < after + 10
-    assert failure.code is Code.COMMAND_TIMEOUT
+    assert failure.code == Code.COMMAND_TIMEOUT
     assert failure.message.startswith(f"TimeoutError: Timed out after {after}s in '{line}'")
     assert SERVICES not in node.lines
     assert [complete for _, complete in kept(report)] == [False]
@@ -199,7 +200,7 @@ async def test_a_refused_command_fails_the_node_after_the_others_have_run(
     async with scripted(answers(said)) as node:
         task = run_task(tmp_path / "n", "show memory size", STATUS)
         failure, report = await failed(node, task)
-    assert failure.code is Code.COMMAND_REFUSED
+    assert failure.code == Code.COMMAND_REFUSED
     assert failure.message.startswith("1 of 2 ")
     assert "'show memory size'" in failure.message
     assert failure.message.endswith(": Executed command unsuccessfully")
@@ -222,7 +223,7 @@ async def test_a_full_disk_fails_the_node_before_anything_is_written(
     monkeypatch.setattr(Node, "shortage", lambda self, descriptor: "1 MiB of the disk is free")
     async with scripted(answers({STATUS: ["x"]})) as node:
         failure, _ = await failed(node, run_task(tmp_path / "n", STATUS))
-    assert failure.code is Code.DISK_FULL
+    assert failure.code == Code.DISK_FULL
     assert list((tmp_path / "n/output").iterdir()) == []
 
 
@@ -235,7 +236,7 @@ async def test_a_connection_that_is_lost_in_the_middle(
 
     async with scripted(answers({STATUS: ["x"], SERVICES: cuts})) as node:
         failure, report = await failed(node, run_task(tmp_path / "n", STATUS, SERVICES))
-    assert failure.code is Code.CONNECTION_LOST
+    assert failure.code == Code.CONNECTION_LOST
     assert kept(report) == [("n/output/001-show-status.txt", True)]
 
 

@@ -228,7 +228,7 @@ async def test_a_node_without_files_has_one_too_and_fails_as_before(
 ) -> None:
     async with scripted(answers({GET: matches_nothing})) as node:
         failure = await failed(node, snapshot_task(tmp_path))
-    assert failure.code is Code.NO_FILES_MATCHED
+    assert failure.code == Code.NO_FILES_MATCHED
     assert CORES in node.lines
 
 

@@ -47,7 +47,7 @@ async def test_nothing_passes_as_whole_that_is_not(
 ) -> None:
     async with scripted(appliance(file_get)) as node:
         why = await failed(node, node_task(tmp_path))
-    assert why.code is Code.TRANSFER_INCOMPLETE
+    assert why.code == Code.TRANSFER_INCOMPLETE
     assert "whole" not in why.message, "what is marked incomplete is not called whole"
     assert why.hint == failure(Code.TRANSFER_INCOMPLETE, "").hint
 
@@ -89,7 +89,7 @@ async def test_what_came_is_never_more_than_it_is(
     packed = Collect(("x",), compress=True)
     async with scripted(appliance(file_get)) as node:
         why = await failed(node, node_task(tmp_path, work=packed))
-    assert why.code is Code.TRANSFER_INCOMPLETE
+    assert why.code == Code.TRANSFER_INCOMPLETE
     assert says in why.message
 
 
@@ -115,7 +115,7 @@ async def test_a_prompt_without_any_login_names_the_receiver(
 
     async with scripted(appliance(nobody_comes)) as node:
         why = await failed(node, node_task(tmp_path, advertise=advertise))
-    assert why.code is Code.RECEIVER_UNREACHABLE
+    assert why.code == Code.RECEIVER_UNREACHABLE
     assert named in why.message
 
 
@@ -128,7 +128,7 @@ async def test_a_node_that_our_own_limit_kept_out_says_so(
 
     async with scripted(appliance(is_turned_away)) as node:
         why = await failed(node, node_task(tmp_path))
-    assert why.code is Code.RECEIVER_UNREACHABLE
+    assert why.code == Code.RECEIVER_UNREACHABLE
     assert "3 connections" in why.message
     assert "too many others are logging in" in why.message
     assert "receiver.advertise" not in (why.hint or ""), "nothing is wrong with the network"
@@ -152,7 +152,7 @@ async def test_a_refused_upload_is_the_reason_that_is_shown(
         node.target.refusal = failure(Code.DISK_FULL, "less than 1 GiB is free")
 
     async with scripted(appliance(refused)) as node:
-        assert (await failed(node, node_task(tmp_path))).code is Code.DISK_FULL
+        assert (await failed(node, node_task(tmp_path))).code == Code.DISK_FULL
 
 
 async def hangs(node: Node) -> None:
@@ -214,7 +214,7 @@ async def test_nothing_announced_and_nothing_come_is_no_success(
         await node.say(COMPLETED)
 
     async with scripted(appliance(says_only_completed)) as node:
-        assert (await failed(node, node_task(tmp_path))).code is Code.TRANSFER_INCOMPLETE
+        assert (await failed(node, node_task(tmp_path))).code == Code.TRANSFER_INCOMPLETE
 
 
 def says_sizes(*sizes: str, came: int, packed: Path | None = None) -> Answer:
@@ -294,7 +294,7 @@ async def test_a_size_that_was_announced_is_compared_whatever_is_known_of_the_ot
 ) -> None:
     async with scripted(appliance(says_sizes(*sizes, came=10))) as node:
         why = await failed(node, node_task(tmp_path))
-    assert why.code is Code.TRANSFER_INCOMPLETE
+    assert why.code == Code.TRANSFER_INCOMPLETE
     assert " 0 " not in why.message, "what was not announced is not shown as zero"
 
 
