@@ -1,8 +1,8 @@
 """`cucmd` whose processes for what others have made first try to reach what is not theirs.
 
 It is copied to where only `cucmd` is installed. Beside it lies the file `paths`: a path a line,
-which is opened, or connected to if it is a socket. What comes of each is a line in the log; then
-the process does its work.
+which is opened, or connected to if it is a socket. What comes of each is a line that the daemon
+logs; then the process does its work.
 """
 
 import os

@@ -8,6 +8,7 @@ import signal
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -266,7 +267,14 @@ def call_in_the_form_of_x32(_value: str) -> None:
     ctypes.CDLL(None).syscall(0x40000000)
 
 
+def flood(_value: str) -> None:
+    for _ in range(2000):
+        with suppress(BlockingIOError):
+            os.write(2, b"flood " * 100)
+
+
 WHAT = {
+    "flood": flood,
     "taken-over": take_over,
     "x32": call_in_the_form_of_x32,
     "say": str,

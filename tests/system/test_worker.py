@@ -122,6 +122,35 @@ async def test_how_it_ended_is_known(
     assert ended.value.how is how
 
 
+async def test_the_log_has_the_traceback_of_a_defect(
+    workers: Workers, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(WorkerEnded):
+        await told(workers, tmp_path, "fail")
+    await until(lambda: "ZeroDivisionError" in caplog.text)
+    assert "Traceback" in caplog.text
+
+
+async def test_a_flood_for_the_log_is_cut(
+    workers: Workers, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert await told(workers, tmp_path, "flood") == "done"
+    await until(lambda: "flood" in caplog.text)
+    await trio.testing.wait_all_tasks_blocked(0.1)
+    assert 32 * 1024 < len(caplog.text) < 128 * 1024
+    assert await told(workers, tmp_path, "say hello") == "hello"
+
+
+async def test_the_kernel_kills_it_before_the_daemon(workers: Workers, tmp_path: Path) -> None:
+    async with workers.forked("obey", tmp_path / "jobs/this", LIMITS):
+        own, *others = (
+            int(Path(f"/proc/{pid}/oom_score_adj").read_text())
+            for pid in (os.getpid(), first_process(), *forked())
+        )
+    assert len(others) == 2
+    assert own < min(others)
+
+
 @pytest.mark.parametrize("words", ["spin", "pattern"])
 async def test_a_cancel_kills_it_whatever_it_does(
     workers: Workers, tmp_path: Path, words: str

@@ -12,6 +12,7 @@ import signal
 import stat
 import struct
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from cucmd.worker.frames import NO_LIMIT, ProcessLimits
@@ -36,6 +37,17 @@ def die_with(parent: int) -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def be_killed_first() -> None:
+    """Has the kernel choose this process, and what it forks, before the daemon if memory runs out.
+
+    Later than this the process may not write the file any more.
+    """
+    with suppress(OSError), open("/proc/self/oom_score_adj", "r+") as file:
+        score = int(file.read())
+        file.seek(0)
+        file.write(str(min(score + 500, 1000)))
 
 
 def forbid_privileges() -> None:

@@ -51,6 +51,9 @@ from cucmd.worker.seccomp import filter_calls
 OUT_OF_MEMORY = 70  # exit codes of a process that was forked
 DEFECT = 71
 
+# Characters: a pipe takes so much in one piece.
+_MOST_TRACEBACK = 4000
+
 # Connections that are accepted before it looks at what else there is to do.
 AT_ONCE = 16
 # Seconds after an `accept` that failed: mostly there is no descriptor left, or no memory.
@@ -71,6 +74,7 @@ def main(arguments: Sequence[str]) -> None:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, _kill_what_is_stopped)
     confine.die_with(int(daemon))
+    confine.be_killed_first()
     control = socket.socket(fileno=int(descriptor))
     named = dict(one.split("=", 1) for one in roles)
     found = {name: _imported(where) for name, where in named.items()}
@@ -316,7 +320,8 @@ class First:
         except MemoryError:
             code = OUT_OF_MEMORY
         except BaseException:
-            traceback.print_exc()  # where the daemon logs
+            # To the daemon, which logs it; at once, lest that of another process is in between.
+            sys.stderr.write(traceback.format_exc()[-_MOST_TRACEBACK:])
         finally:
             os._exit(code)
 

@@ -43,6 +43,9 @@ AGAIN = 1.0
 _STARTS, ANSWERS = 20.0, 5.0
 # Seconds without an error of accept, after which the next one is said again.
 _SAID = 60.0
+# Bytes that these processes may write to standard error in a minute.
+_MOST_SAID = 64 * 1024
+_PIPE_BUF = 4096  # what is written at once up to this size, is read at once
 # Seconds more in which its answer is read: the daemon may have stood still while it came.
 _READS = 0.5
 
@@ -101,19 +104,22 @@ class Workers:
 
     async def run(self) -> None:
         """Starts it again whenever it has ended."""
-        while True:
-            why = "has ended"
-            try:
-                opened = _first_process(self._folder, self._roles, self._environ)
-                async with opened as (process, control):
-                    self._control = control
-                    await self._listen(process, control)
-            except OSError as error:  # mostly there is no process left, or no descriptor
-                why = f"cannot be started ({error})"
-            finally:
-                self._lose_all()
-            _log.error("the process that others are forked from %s; it is started again", why)
-            await trio.sleep(AGAIN)
+        async with trio.open_nursery() as nursery:
+            while True:
+                why = "has ended"
+                try:
+                    said, says = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+                    nursery.start_soon(_log_said, trio.lowlevel.FdStream(said))
+                    opened = _first_process(self._folder, self._roles, self._environ, says)
+                    async with opened as (process, control):
+                        self._control = control
+                        await self._listen(process, control)
+                except OSError as error:  # mostly there is no process left, or no descriptor
+                    why = f"cannot be started ({error})"
+                finally:
+                    self._lose_all()
+                _log.error("the process that others are forked from %s; it is started again", why)
+                await trio.sleep(AGAIN)
 
     async def _listen(
         self,
@@ -295,17 +301,41 @@ def _kill(pidfd: int) -> None:
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
 
 
+async def _log_said(stream: trio.lowlevel.FdStream) -> None:
+    """Logs what the first process and its forks write to standard error, until all have ended: it
+    is the traceback of a defect, as a rule.
+
+    Standard error of the daemon is no place for that: a process that may write no file cannot write
+    to a log that is a file, and one that was taken over could read from a terminal. What is more
+    than `_MOST_SAID` in a minute is lost, because nobody waits until it is read.
+    """
+    async with stream:
+        while True:
+            left = _MOST_SAID
+            with trio.move_on_after(60):
+                while left > 0:
+                    if not (said := await stream.receive_some(_PIPE_BUF)):
+                        return
+                    left -= len(said)
+                    _log.error("a process has said: %s", said.decode(errors="replace").rstrip())
+                await trio.sleep_forever()
+
+
 @asynccontextmanager
 async def _first_process(
-    folder: Path, roles: Mapping[str, str], environ: Mapping[str, str]
+    folder: Path, roles: Mapping[str, str], environ: Mapping[str, str], standard_error: int
 ) -> AsyncIterator[tuple[subprocess.Popen[bytes], trio.socket.SocketType]]:
-    """Starts it by exec, as a fork of the daemon would have its passwords. Kills it at the end, and
-    waits for that in no thread: there may be none left. Raises `OSError`.
+    """Starts the first process by exec, since a fork of the daemon would have its passwords. Kills
+    it at the end, and waits for that in no thread: there may be none left.
+
+    standard_error: of the process; closed here. Yields the process and its socket. Raises OSError.
     """
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ExitStack() as stack:
-        stack.enter_context(ours)
-        with theirs:
+        with ExitStack() as starting:
+            starting.callback(os.close, standard_error)
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            stack.enter_context(ours)
+            starting.enter_context(theirs)
             number = theirs.fileno()
             named = [f"{name}={where}" for name, where in roles.items()]
             command = (sys.executable, "-P", "-s", "-m", "cucmd.worker.first")
@@ -316,6 +346,7 @@ async def _first_process(
                 env=environ,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
+                stderr=standard_error,
                 start_new_session=True,
             )
         stack.callback(process.wait)
