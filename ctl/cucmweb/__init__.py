@@ -9,8 +9,9 @@ A program beside `cucmctl`: to the daemon it is one local user, which speaks for
     tokens.py     PURE  bearer tokens, and the file of them as text
     token_file.py  the file: read again at each change, written under a lock
     listening.py  the sockets: systemd's, or one of its own
-    serve.py      `cucmweb serve`: systemd, signals, and HTTP at these sockets, by hypercorn
-    front.py      what every request passes first: its id, whom it is of, limits
+    serve.py      `cucmweb serve`: systemd and signals; puts the parts together
+    server.py     HTTP/1.1 at these sockets, by h11: connections, and a request with its reply
+    front.py      what every request passes first: whom it is of, limits
     operations.py  PURE  the paths, each with its method of the daemon: a table
     application.py  a request at its path
     exchange.py   one request: what it asks of the daemon, and the reply in pieces

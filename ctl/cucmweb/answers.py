@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
-from typing import IO, TypeAlias, cast
+from typing import IO, Any, TypeAlias, cast
 
 import msgspec
 import trio
@@ -22,15 +22,14 @@ from cucmweb.exchange import Exchange, Members, encoded
 from cucmweb.liveness import while_it_answers
 from cucmweb.operations import Operation, ReplyForm
 
-SendReply: TypeAlias = Callable[[Exchange, Operation], Awaitable[None]]
+SendReply: TypeAlias = Callable[[Exchange, Operation, dict[str, Any]], Awaitable[None]]
 
 NULL = b"null"
 # Bytes that are sent at once.
 _PIECE = 256 * 1024
 
 
-async def send_object(exchange: Exchange, operation: Operation) -> None:
-    asked = await exchange.parameters(operation)
+async def send_object(exchange: Exchange, operation: Operation, asked: dict[str, Any]) -> None:
     daemon, limited = exchange.daemon, operation.limited
     async with nullcontext() if limited else while_it_answers(daemon):
         reply = await daemon.call(operation.method, encoded(asked), Members, limited=limited)
@@ -41,7 +40,7 @@ async def send_object(exchange: Exchange, operation: Operation) -> None:
     await exchange.whole(given, operation.status, **headers)
 
 
-async def send_list(exchange: Exchange, operation: Operation) -> None:
+async def send_list(exchange: Exchange, operation: Operation, asked: dict[str, Any]) -> None:
     """Sends one object, whose list is written as it comes."""
     between = f'{{"{operation.gives}":['.encode()
 
@@ -51,33 +50,35 @@ async def send_list(exchange: Exchange, operation: Operation) -> None:
             await exchange.piece(between + inner)
             between = b","
 
-    await _each(exchange, operation, send)
+    await _each(exchange, operation, asked, send)
     await exchange.piece(b"]}" if between == b"," else between + b"]}")
     await exchange.end()
 
 
-async def send_lines(exchange: Exchange, operation: Operation) -> None:
+async def send_lines(exchange: Exchange, operation: Operation, asked: dict[str, Any]) -> None:
     async def send(piece: bytes) -> None:
         if piece != NULL:  # the last of some streams has nothing
             await exchange.piece(piece + b"\n")
 
-    await _each(exchange, operation, send)
+    await _each(exchange, operation, asked, send)
     await exchange.end()
 
 
-async def send_text(exchange: Exchange, operation: Operation) -> None:
+async def send_text(exchange: Exchange, operation: Operation, asked: dict[str, Any]) -> None:
     async def send(piece: bytes) -> None:
         await exchange.piece(msgspec.json.decode(piece, type=str).encode())
 
-    await _each(exchange, operation, send)
+    await _each(exchange, operation, asked, send)
     await exchange.end()
 
 
 async def _each(
-    exchange: Exchange, operation: Operation, send: Callable[[bytes], Awaitable[None]]
+    exchange: Exchange,
+    operation: Operation,
+    asked: dict[str, Any],
+    send: Callable[[bytes], Awaitable[None]],
 ) -> None:
-    """Sends what each reply of a stream gives. The head of ours is sent before the first."""
-    asked = await exchange.parameters(operation)
+    """Sends what each reply of a stream gives. Ours begins once the first has come."""
     async with (
         exchange.download() as daemon,
         daemon.replies(operation.method, encoded(asked), Members) as replies,
@@ -85,7 +86,7 @@ async def _each(
         begun = False
         async for reply in replies:
             if not begun:
-                await exchange.begin(operation)
+                exchange.begin(operation)
                 begun = True
             await send(_given(reply, operation))
 
@@ -100,9 +101,8 @@ class _JobId(msgspec.Struct):
     job_id: str
 
 
-async def send_archive(exchange: Exchange, operation: Operation) -> None:
+async def send_archive(exchange: Exchange, operation: Operation, asked: dict[str, Any]) -> None:
     """Raises `Damaged` in the middle where a file is not as it was received: the reply is cut."""
-    asked = await exchange.parameters(operation)
     async with (
         exchange.download() as daemon,
         daemon.upgraded(operation.method, encoded(asked), ExportReply) as (reply, stream),
@@ -111,7 +111,7 @@ async def send_archive(exchange: Exchange, operation: Operation) -> None:
         headers = {"content_disposition": f'attachment; filename="{name}"'}
         if operation.form == "tar":
             headers["content_length"] = str(reply.length)
-        await exchange.begin(operation, **headers)
+        exchange.begin(operation, **headers)
         source = _ExportReader(Exported(stream, reply.length))
         await trio.to_thread.run_sync(_pack, source, _ReplyWriter(exchange), operation.form)
     await exchange.end()

@@ -1,34 +1,35 @@
-"""Makes the paths an application: each operation at its path, and what is about cucmweb itself."""
+"""Answers a request at its path: an operation of the table, or what is about cucmweb itself."""
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from functools import partial
 from typing import TypeAlias
-
-import trio
-from starlette.exceptions import HTTPException
-from starlette.routing import Route, Router
+from urllib.parse import unquote
 
 from cucmctl.client.errors import ClientError
 from cucmctl.export.export import Damaged
+from cucmd.job.request import OnBehalfOf
 from cucmtrio import Client
 from cucmweb.answers import ANSWERS, SendReply
 from cucmweb.config import WebLimits
-from cucmweb.exchange import AsgiReceive, AsgiSend, Disconnected, Exchange, Scope
-from cucmweb.liveness import Readiness
+from cucmweb.exchange import Exchange
+from cucmweb.liveness import Readiness, until
 from cucmweb.openapi import document
 from cucmweb.operations import OPERATIONS, Operation, ReplyForm
 from cucmweb.places import WebPlaces
 from cucmweb.problems import HttpProblem, problem_of
+from cucmweb.server import HttpChannel
 
-Own: TypeAlias = Callable[[Exchange], Awaitable[None]]
+Endpoint: TypeAlias = Callable[[Exchange], Awaitable[None]]
 
 
 class Application:
-    """Answers requests as an ASGI application, behind front.py. `events` answers the paths of event
-    streams. `downloads` calls the daemon where its reply comes in pieces, `daemon` for all else.
+    """Answers requests, behind front.py. `events` answers the paths of event streams. `downloads`
+    calls the daemon where its reply comes in pieces, `daemon` for all else.
     """
 
     def __init__(
@@ -39,33 +40,48 @@ class Application:
         )
         self._answers: Mapping[ReplyForm, SendReply] = {**ANSWERS, "events": events}
         self._document = document()
-        at: defaultdict[str, dict[str, Operation]] = defaultdict(dict)
-        for operation in OPERATIONS:
-            at[operation.path][operation.verb] = operation
-        routes = [Route(path, self._at(verbs), methods=list(verbs)) for path, verbs in at.items()]
         self._readiness = Readiness()
+        # By pattern of a path, what answers each method there.
+        self._paths: defaultdict[re.Pattern[str], dict[str, Endpoint]] = defaultdict(dict)
+        for one in OPERATIONS:
+            at = self._paths[re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", one.path))]
+            at[one.verb] = partial(self._ask_daemon, one)
+            if one.verb == "GET" and one.form == "object":
+                at["HEAD"] = at["GET"]
         own = {"/openapi.json": self._openapi, "/healthz": _healthz, "/readyz": self._readyz}
-        routes += [Route(path, self._own(one), methods=["GET"]) for path, one in own.items()]
-        self._router = Router(routes, redirect_slashes=False)
+        for path, endpoint in own.items():
+            self._paths[re.compile(re.escape(path))] = {"GET": endpoint, "HEAD": endpoint}
 
-    async def __call__(self, scope: Scope, receive: AsgiReceive, send: AsgiSend) -> None:
-        scope["app"] = self  # the router raises then, and answers nothing itself
+    async def answer(
+        self,
+        channel: HttpChannel,
+        who: OnBehalfOf | None,
+        identify: Callable[[], OnBehalfOf | None],
+    ) -> None:
+        """Raises `HttpProblem`. identify: finds out again who asks, while the reply goes on."""
+        matches = (pattern.fullmatch(channel.path) for pattern in self._paths)
+        if (match := next(filter(None, matches), None)) is None:
+            text = "no such path; /openapi.json has those that there are"
+            raise HttpProblem(404, "NoSuchPath", text)
+        endpoints = self._paths[match.re]
+        if (endpoint := endpoints.get(channel.method)) is None:
+            problem = HttpProblem(405, "MethodNotAllowed", "this path has no such method")
+            problem.headers["allow"] = ", ".join(endpoints)
+            raise problem
+        # A slash that is written %2F belongs to its segment.
+        path = {name: unquote(value) for name, value in match.groupdict().items()}
         try:
-            await self._router(scope, receive, send)
-        except HTTPException as error:
-            raise _of_router(error) from None
+            await endpoint(self._exchange(channel, path, who, identify))
+        except Damaged as error:
+            raise HttpProblem(500, "Damaged", str(error)) from error
+        except ClientError as error:
+            raise problem_of(error) from error
 
-    def _at(self, verbs: Mapping[str, Operation]) -> _Endpoint:
-        async def answer(exchange: Exchange) -> None:
-            operation = verbs["GET" if exchange.verb == "HEAD" else exchange.verb]
-            if exchange.verb == "HEAD" and operation.form != "object":
-                raise HttpProblem(405, "MethodNotAllowed", "HEAD is not answered here")
-            await self._answers[operation.form](exchange, operation)
-
-        return self._own(answer)
-
-    def _own(self, answer: Own) -> _Endpoint:
-        return _Endpoint(answer, self._exchange)
+    async def _ask_daemon(self, operation: Operation, exchange: Exchange) -> None:
+        asked = await exchange.parameters(operation)
+        is_short = operation.form == "object" and operation.limited
+        async with nullcontext() if is_short else until(exchange.gone):
+            await self._answers[operation.form](exchange, operation, asked)
 
     async def _openapi(self, exchange: Exchange) -> None:
         await exchange.whole(self._document)
@@ -79,41 +95,3 @@ class Application:
 
 async def _healthz(exchange: Exchange) -> None:
     await exchange.whole(b'{"status":"alive"}')
-
-
-def _of_router(error: HTTPException) -> HttpProblem:
-    if error.status_code == 405:
-        problem = HttpProblem(405, "MethodNotAllowed", "this path has no such method")
-        problem.headers |= {name.lower(): value for name, value in (error.headers or {}).items()}
-        return problem
-    return HttpProblem(404, "NoSuchPath", "no such path; /openapi.json has those that there are")
-
-
-class _Endpoint:
-    """Answers a request, as long as its client is there."""
-
-    def __init__(
-        self, answer: Own, exchange: Callable[[Scope, AsgiReceive, AsgiSend], Exchange]
-    ) -> None:
-        self._answer = answer
-        self._exchange = exchange
-
-    async def __call__(self, scope: Scope, receive: AsgiReceive, send: AsgiSend) -> None:
-        exchange = self._exchange(scope, receive, send)
-        raised: Exception | None = None
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(exchange.end_with_client, nursery.cancel_scope)
-            try:
-                await self._answer(exchange)
-            except Exception as error:
-                raised = error
-            nursery.cancel_scope.cancel()
-        match raised:
-            case Damaged():
-                raise HttpProblem(500, "Damaged", str(raised)) from raised
-            case ClientError():
-                raise problem_of(raised) from raised
-            case Exception():
-                raise raised
-        if exchange.client_left:
-            raise Disconnected

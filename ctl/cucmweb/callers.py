@@ -23,7 +23,7 @@ from typing import get_args
 from msgspec import Struct
 
 from cucmd.job.request import OnBehalfOf
-from cucmweb.config import ProxySettings, Role, is_within
+from cucmweb.config import ProxySettings, Role
 from cucmweb.tokens import NAME, NAME_EXPECTED, Token, matching
 
 # RFC 6750; a scheme's name is in any case (RFC 9110).
@@ -33,9 +33,7 @@ _ROLES: tuple[Role, ...] = get_args(Role)
 
 class Arrival(Struct, frozen=True):
     """Says how a request came. `peer`: the address at the other end; None: it came by the Unix
-    socket.
-
-    The headers are as ASGI has them.
+    socket. The names of headers are in lower case.
     """
 
     peer: str | None
@@ -46,11 +44,7 @@ class Arrival(Struct, frozen=True):
         is.
         """
         wanted = name.lower().encode()
-        return [
-            value.decode("latin-1").strip(" \t")
-            for key, value in self.headers
-            if key.lower() == wanted
-        ]
+        return [value.decode("latin-1") for key, value in self.headers if key == wanted]
 
 
 class NotLetIn(Exception):
@@ -77,7 +71,7 @@ def caller_of(
         return _named_by_proxy(arrival, proxy)
     if given:
         return _bearer(given, tokens, now)
-    if arrival.peer is None and not (proxy.header and proxy.trusts_unix):
+    if arrival.peer is None and not proxy.trusts(None):
         return None
     raise _unknown("nothing says who this is: a bearer token is needed")
 
@@ -88,8 +82,7 @@ def _of_proxy(arrival: Arrival, proxy: ProxySettings) -> bool:
     given = next((name for name in names if arrival.values(name)), None)
     if given is None:
         return False
-    peer = arrival.peer
-    if not (proxy.trusts_unix if peer is None else is_within(peer, proxy.networks)):
+    if not proxy.trusts(arrival.peer):
         raise _forbidden(f"{given} is accepted from the proxy only, and this peer is not it")
     return True
 

@@ -67,13 +67,19 @@ class ProxySettings(Struct, frozen=True, forbid_unknown_fields=True):
             raise wrong("role_header", self.role_header, "another header than that of the name")
 
     @property
-    def trusts_unix(self) -> bool:
-        return UNIX in self.trusted
-
-    @property
     def networks(self) -> tuple[Network, ...]:
         """Returns the addresses from which the header is accepted."""
         return tuple(net for one in self.trusted if (net := _network(one)) is not None)
+
+    def trusts(self, peer: str | None) -> bool:
+        """Says whether this address is one of the proxy, also where IPv6 carries an IPv4 address.
+        None: the Unix socket.
+        """
+        if peer is None:
+            return UNIX in self.trusted
+        address = ip_address(peer)
+        mapped = getattr(address, "ipv4_mapped", None)
+        return any((mapped or address) in network for network in self.networks)
 
 
 class WebLimits(Struct, frozen=True, forbid_unknown_fields=True):
@@ -84,6 +90,7 @@ class WebLimits(Struct, frozen=True, forbid_unknown_fields=True):
     requests: _Amount = 50  # in a second, of one caller
     streams: _Amount = 1000  # event streams and downloads at once, of all callers
     streams_per_caller: _Amount = 100  # of these, those of one caller
+    connections_per_address: _Amount = 200  # of TCP, unless it is a proxy's
     patience: _Seconds = 30.0  # seconds for a client to send or to take what is due
 
 
@@ -158,14 +165,26 @@ def parse_listen(text: str) -> ListenAddress:
 
 
 def for_addresses(
-    config: WebConfig, addresses: Sequence[ListenAddress], *, has_tokens: bool
+    config: WebConfig,
+    addresses: Sequence[ListenAddress],
+    *,
+    has_tokens: bool,
+    trusts_network: bool = False,
 ) -> WebConfig:
     """Adds to the configuration all `hosts` that count at the addresses at which it listens.
 
-    Raises `UnusableFile` for an address of TCP at which nobody could say who it is, or that has no
-    name of its own.
+    Raises `UnusableFile` for an address of TCP that other machines reach, unless `trusts_network`,
+    for one at which nobody could say who it is, and for one that has no name of its own.
     """
     tcp = [address for address in addresses if not isinstance(address, Path)]
+    exposed = [host for host, _ in tcp if not ip_address(host).is_loopback]
+    if exposed and not trusts_network:
+        raise UnusableFile(
+            "listen",
+            f"other machines reach {exposed[0]}, and what they send there, tokens and passwords"
+            " too, is not encrypted: listen at a Unix socket behind a proxy that has TLS, or say"
+            " that everybody in that network is trusted (--trusted-network)",
+        )
     if tcp and not has_tokens and not config.proxy.networks:
         raise UnusableFile(
             "listen",
@@ -181,11 +200,11 @@ def for_addresses(
 
 
 def accepts_host(config: WebConfig, header: str) -> bool:
-    """Says whether a request may have this `Host`, or be from a page of it (`Origin`, after `//`).
+    """Says whether a request may have this `Host`. `config` is that of `for_addresses`.
 
-    `config` is that of `for_addresses`. A page of elsewhere that points a name of its own to this
-    machine (DNS rebinding) would otherwise have a browser send what it likes. That reaches a Unix
-    socket too: `ssh -L` gives it a port.
+    A page of elsewhere that points a name of its own to this machine (DNS rebinding) would
+    otherwise have a browser send what it likes. That reaches a Unix socket too: `ssh -L` gives it a
+    port.
     """
     name = header.rpartition(":")[0] if re.search(r":\d*$", header) else header
     name = name.removeprefix("[").removesuffix("]").removesuffix(".").lower()
@@ -200,10 +219,3 @@ def _network(text: str) -> Network | None:
         return ip_network(text)
     except ValueError as error:
         raise wrong("trusted", text, f'an address, a network, or "{UNIX}" ({error})') from None
-
-
-def is_within(peer: str, networks: Sequence[Network]) -> bool:
-    """Says whether a peer's address is one of these, also where IPv6 carries an IPv4 address."""
-    address = ip_address(peer)
-    mapped = getattr(address, "ipv4_mapped", None)
-    return any((mapped or address) in network for network in networks)

@@ -39,12 +39,13 @@ from typing import Any
 import msgspec
 import trio
 
-from cucmctl.client.errors import DaemonUnavailable, LimitReached, ShuttingDown
+from cucmctl.client.errors import ClientError, DaemonUnavailable, LimitReached, ShuttingDown
 from cucmctl.client.events import JobEvent
 from cucmd.protocol.jobs import JobSummary, ListReply
-from cucmweb.exchange import Disconnected, Exchange, Members, encoded
+from cucmweb.exchange import Exchange, Members, encoded
 from cucmweb.kept_events import KeptEvents, ServerEvent, framed, id_line, is_over
 from cucmweb.operations import Operation
+from cucmweb.server import Disconnected
 
 # Jobs whose revision is known: as many as are known by those events come from.
 _MOST_JOBS = 3_000
@@ -80,6 +81,7 @@ class EventStreams:
         self._revisions: dict[str, int] = {}
         self._watching = trio.Event()
         self._is_away = False
+        self._refusal = ""
 
     async def run(self, events: AsyncIterator[JobEvent]) -> None:
         """Cuts off every stream at its end, also where it is cancelled."""
@@ -87,6 +89,7 @@ class EventStreams:
             async for event in events:
                 if event.name in ("begun", "back"):
                     _log.info("the daemon is watched")
+                    self._refusal = ""
                     self._is_away = False
                     self._watching.set()
                 elif event.name == "away":
@@ -97,6 +100,12 @@ class EventStreams:
                     self._tell(event)
         finally:
             self._cut_off()
+
+    def log_refusal(self, error: ClientError) -> None:
+        """Logs why the daemon refuses the watch, once until it refuses it in other words."""
+        if str(error) != self._refusal:
+            _log.error("no events come from the daemon: %s", error)
+        self._refusal = str(error)
 
     def is_followed(self, job_id: str) -> bool:
         """Says whether a stream is of this job, so that it has to be told with its nodes."""
@@ -136,9 +145,8 @@ class EventStreams:
         is_short = isinstance(job, JobSummary)
         return ServerEvent(event.name, job_id, revision, data, is_news, is_last, is_gone, is_short)
 
-    async def send(self, exchange: Exchange, operation: Operation) -> None:
+    async def send(self, exchange: Exchange, operation: Operation, asked: dict[str, Any]) -> None:
         """Answers a request for a stream."""
-        asked = await exchange.parameters(operation)
         stream = EventStream(exchange, operation, asked, self._kept)
         with exchange.stream(), self._held(stream):
             while not await self._looked(stream):
@@ -219,7 +227,7 @@ class EventStream:
         """Sends the head of the reply, if it was not sent."""
         if not self._opened:
             self._opened = True
-            await self._exchange.begin(self._operation)
+            self._exchange.begin(self._operation)
             pause = random.uniform(_SOONEST, _LATEST)  # noqa: S311  # no secret
             await self._exchange.piece(b"retry: %d\n\n" % (1000 * pause))
 
@@ -229,7 +237,7 @@ class EventStream:
     async def tell(self) -> None:
         """Tells what happens from the beginning until the end of its job."""
         if not await self._begin():
-            await self._exchange.whole(b"", 204)
+            await self._exchange.nothing()
             return
         while not self._is_over:
             await self._send(await self._waiting())

@@ -6,7 +6,7 @@ the daemon is asked something else meanwhile, and where it does not answer that,
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -59,35 +59,43 @@ async def _is_ready(daemon: Client) -> bool:
 
 
 @asynccontextmanager
-async def while_it_answers(daemon: Client) -> AsyncIterator[None]:
-    """Cancels the block once the daemon does not answer, and raises `DaemonUnavailable` then."""
+async def until(ends: Callable[[], Awaitable[Exception]]) -> AsyncIterator[None]:
+    """Cancels the block once `ends` returns, and raises the exception that it has returned."""
     raised: Exception | None = None
+    is_done = False
 
-    async def ask() -> None:
+    async def wait() -> None:
         nonlocal raised
-        try:
-            while True:
-                await trio.sleep(SILENCE / 2)
-                await _check(daemon)
-        except DaemonUnavailable as error:
+        error = await ends()
+        if not is_done:
             raised = error
-            nursery.cancel_scope.cancel()
+        nursery.cancel_scope.cancel()
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(ask)
+        nursery.start_soon(wait)
         try:
             yield
         except Exception as error:  # a nursery would put it into a group
             raised = raised or error
+        is_done = True
         nursery.cancel_scope.cancel()
     if raised is not None:
         raise raised
 
 
-async def _check(daemon: Client) -> None:
-    try:
-        await check_daemon(daemon, SILENCE / 2)
-    except DaemonUnavailable:
-        raise
-    except ClientError:
-        pass  # a refusal is an answer
+@asynccontextmanager
+async def while_it_answers(daemon: Client) -> AsyncIterator[None]:
+    """Cancels the block once the daemon does not answer, and raises `DaemonUnavailable` then."""
+
+    async def silence() -> Exception:
+        while True:
+            await trio.sleep(SILENCE / 2)
+            try:
+                await check_daemon(daemon, SILENCE / 2)
+            except DaemonUnavailable as error:
+                return error
+            except ClientError:
+                pass  # a refusal is an answer
+
+    async with until(silence):
+        yield

@@ -30,7 +30,6 @@ from cucmweb.tokens import NAME, NAME_EXPECTED, Token
 
 EXIT_CONFIG = 78  # EX_CONFIG, as `cucmd` has it
 MOST_DAYS = 36_500
-_STACK = ("hypercorn", "starlette")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,6 +60,11 @@ def _parser() -> VerbParser:
     serve = commands.add_parser("serve", help="serve HTTP, in the foreground", allow_abbrev=False)
     serve.add_argument("--socket", metavar="PATH", help="of the daemon")
     serve.add_argument("--listen", metavar="ADDRESS", type=_listen, help="unix:PATH or HOST:PORT")
+    serve.add_argument(
+        "--trusted-network",
+        action="store_true",
+        help="serve TCP, which is not encrypted, to other machines too",
+    )
     _end(serve, _serve)
     token = commands.add_parser("token", help="tokens of those who call", allow_abbrev=False)
     verbs = token.add_subparsers(metavar="COMMAND", required=True)
@@ -104,14 +108,13 @@ def _days(text: str) -> int:
 
 
 def _serve(args: argparse.Namespace) -> int:
-    if missing := [name for name in _STACK if find_spec(name) is None]:
-        text = f"{' and '.join(missing)} not installed: pip install 'cucmd[web]'"
-        return _said(text, exits.UNAVAILABLE)
+    if find_spec("h11") is None:
+        return _said("h11 is not installed: pip install 'cucmd[web]'", exits.UNAVAILABLE)
     config = load(args.config, os.environ, os.getuid(), socket=args.socket, listen=args.listen)
     from cucmweb.serve import run  # noqa: PLC0415  # see above
 
     try:
-        run(config)
+        run(config, trusts_network=args.trusted_network)
     except CannotListen as error:
         return _said(str(error), exits.UNAVAILABLE)
     return exits.DONE

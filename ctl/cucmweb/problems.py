@@ -48,6 +48,13 @@ STATUS: dict[type[errors.ClientError], int] = {
 # Seconds after which it is worth another try.
 RETRY_AFTER = {409: "5", 429: "5", 503: "5"}
 
+# What is said of an error that the daemon has not answered with. Its own text names paths of this
+# machine, and goes to the log.
+_UNANSWERED: dict[type[errors.ClientError], str] = {
+    errors.ConnectionLost: "the daemon went away in the middle of the call",
+    errors.DaemonUnavailable: "the daemon does not answer",
+    errors.ProtocolError: "what listens at the daemon's socket does not follow its protocol",
+}
 _HINTS = {
     errors.ConnectionLost: "the call may have had an effect: look at the job before it is repeated,"
     " or repeat it with the same Idempotency-Key",
@@ -92,10 +99,8 @@ def problem_of(error: errors.ClientError) -> HttpProblem:
     kind = next((one for one in type(error).__mro__ if one in STATUS), None)
     status = 502 if kind is None else STATUS[kind]
     if not isinstance(error, errors.Refused):
-        code = "ConnectionLost" if kind is errors.ConnectionLost else "DaemonUnavailable"
-        if kind is errors.ProtocolError:
-            code = "ProtocolError"
-        return HttpProblem(status, code, str(error), hint=_HINTS.get(kind) if kind else None)
+        kind = kind if kind in _UNANSWERED else errors.DaemonUnavailable
+        return HttpProblem(status, kind.__name__, _UNANSWERED[kind], hint=_HINTS.get(kind))
     if isinstance(error, errors.InvalidRequest) and error.parameters.parameter == "on_behalf_of":
         return _may_not_speak(error)
     more = _fields(error)

@@ -43,7 +43,7 @@ class Proxy:
     """Calls nginx, at a port of loopback."""
 
     def __init__(self, port: int, trusted: ssl.SSLContext) -> None:
-        self._port = port
+        self.port = port
         self._trusted = trusted
 
     @contextmanager
@@ -56,7 +56,7 @@ class Proxy:
             known = base64.b64encode(f"{user}:{PASSWORD}".encode()).decode()
             sent["Authorization"] = f"Basic {known}"
         connection = http.client.HTTPSConnection(
-            "127.0.0.1", self._port, context=self._trusted, timeout=60
+            "127.0.0.1", self.port, context=self._trusted, timeout=60
         )
         try:
             connection.request("GET", path, headers=sent)

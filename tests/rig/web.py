@@ -29,7 +29,7 @@ from rig.readable_python import Python, readable_python
 
 RIG = Path(__file__).parent
 needs_web = pytest.mark.skipif(
-    find_spec("hypercorn") is None or find_spec("starlette") is None,
+    find_spec("h11") is None,
     reason="needs the extra web: pip install -e '.[web]'",
 )
 T = TypeVar("T")

@@ -284,6 +284,7 @@ SHARED = ("cucmd.__version__", "cucmd.paths", "cucmd.protocol", "cucmd.job")
 # What a program that serves needs too, and what knows nothing of jobs.
 SERVING = (
     "cucmd.durable",
+    "cucmd.node_name",
     "cucmd.service.log",
     "cucmd.service.systemd",
     "cucmd.stdout",

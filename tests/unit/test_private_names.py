@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from rig.sources import DAEMON, LAB, OF_ASYNCIO, WEB, docstring, files_of, part, roots
+from rig.sources import DAEMON, LAB, OF_ASYNCIO, docstring, files_of, part
 
 
 def own_names(tree: list[ast.AST]) -> Iterator[str]:
@@ -52,7 +52,6 @@ def names_of_bases(tree: list[ast.AST]) -> Iterator[str]:
     [
         *(file for file in files_of(DAEMON) if part(file) in OF_ASYNCIO),
         *files_of(LAB),
-        *(file for file in files_of(WEB) if "hypercorn" in roots(file)),
     ],
     ids=lambda file: f"{file.parent.name}/{file.name}",
 )
@@ -62,15 +61,12 @@ def test_private_names_of_libraries_are_named_in_the_opening_page(file: Path) ->
     assert [name for name in sorted(private) if f"{name}`" not in docstring(file)] == []
 
 
-@pytest.mark.parametrize("library", ["asyncssh", "trio-asyncio", "hypercorn"])
+@pytest.mark.parametrize("library", ["asyncssh", "trio-asyncio"])
 def test_of_a_library_whose_private_parts_are_used_one_minor_version_is_let_in(
     library: str,
 ) -> None:
     project = tomllib.loads((DAEMON.parent.parent / "pyproject.toml").read_text())["project"]
-    needed = [*project["dependencies"], *project["optional-dependencies"]["web"]]
-    bounds = {one.name: one.specifier for one in map(Requirement, needed)}
-    if library == "hypercorn":
-        pytest.importorskip(library)
+    bounds = {one.name: one.specifier for one in map(Requirement, project["dependencies"])}
     major, minor, *_ = map(int, version(library).split("."))
     assert version(library) in bounds[library]
     assert f"{major}.{minor + 1}.0" not in bounds[library]

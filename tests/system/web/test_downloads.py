@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from cucmweb.places import DOWNLOADS
+from cucmweb.places import DOWNLOADS_PER_CALLER
 from rig.daemon import Daemon, running_daemon
 from rig.exported import Case, make_sparse_job
 from rig.quiet import wait_until
@@ -157,16 +157,16 @@ def test_memory_is_flat(web: Web, case: Case, form: str) -> None:
 
 def test_a_place_is_free_once_its_client_has_left(web: Web) -> None:
     """And the connection to the daemon, and the thread that packs: as many come again."""
-    most = web.threads() + DOWNLOADS
+    most = web.threads() + DOWNLOADS_PER_CALLER
     request = f"GET {PATHS['zip']} HTTP/1.1\r\nhost: localhost\r\nx-request-id: leaves\r\n\r\n"
     for times in (1, 2):
         with ExitStack() as stack:
-            for _ in range(DOWNLOADS):
+            for _ in range(DOWNLOADS_PER_CALLER):
                 sock = stack.enter_context(web.raw(request.encode()))
                 assert sock.recv(12) == b"HTTP/1.1 200"
             refused = web.ask("GET", PATHS["zip"])
             assert (refused.status, refused.json()["code"]) == (429, "TooManyDownloads")
-        ended = times * DOWNLOADS
+        ended = times * DOWNLOADS_PER_CALLER
         wait_until(lambda: web.log.read_text().count("request leaves") == ended)  # noqa: B023
         assert web.threads() <= most
 

@@ -3,7 +3,6 @@
 import math
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import trio
 from trio.testing import MockClock
@@ -11,20 +10,19 @@ from trio.testing import MockClock
 from cucmctl.client.errors import DaemonUnavailable
 from cucmtrio import open_client
 from cucmweb.answers import send_object
-from cucmweb.config import WebLimits
-from cucmweb.exchange import Exchange
 from cucmweb.operations import OPERATIONS
-from cucmweb.places import WebPlaces
 from rig.scripted_daemon import Caller, reply, scripted_daemon
 from rig.varlink_peer import short_path
+from unit.web.played_channel import PlayedChannel, exchange
 
 DELETE = next(one for one in OPERATIONS if one.verb == "DELETE")
 HOURS = 10 * 3600
 
 
-async def delete(path: Path, others: float) -> list[dict[str, Any]]:
-    """Deletes a job of a daemon that takes hours for it. Returns the reply over HTTP, if there is
-    one. `others`: seconds until any other call is answered.
+async def delete(path: Path, others: float) -> PlayedChannel:
+    """Deletes a job of a daemon that takes hours for it. Returns what was sent.
+
+    others: seconds until any other call is answered.
     """
 
     async def serve(caller: Caller) -> None:
@@ -32,31 +30,22 @@ async def delete(path: Path, others: float) -> list[dict[str, Any]]:
             await trio.sleep(HOURS if call["method"].endswith(".Delete") else others)
             await caller.send(reply({"bytes": 1}))
 
-    async def send(message: Any) -> None:
-        sent.append(message)
-
     path.parent.mkdir()
-    sent: list[dict[str, Any]] = []
-    limits = WebLimits()
-    scope = {
-        **{"method": "DELETE", "http_version": "1.1", "headers": [], "query_string": b""},
-        **{"path_params": {"job_id": "1234"}, "state": {"request_id": "r", "who": None}},
-    }
+    channel = PlayedChannel()
     async with scripted_daemon(path, serve), open_client(path) as daemon:
-        own = {"daemon": daemon, "downloads": daemon, "places": WebPlaces(limits)}
-        never: Any = trio.sleep_forever
+        one = exchange(channel, daemon, job_id="1234")
         with suppress(DaemonUnavailable):
-            await send_object(Exchange(scope, never, send, **own, limits=limits), DELETE)
-    return sent
+            await send_object(one, DELETE, await one.parameters(DELETE))
+    return channel
 
 
 async def test_a_long_deletion_is_answered_once_it_is_done(autojump_clock: MockClock) -> None:
     with short_path() as path:
-        sent = await delete(path, 0)
-    assert (sent[0]["status"], sent[1]["body"]) == (200, b'{"bytes":1}')
+        channel = await delete(path, 0)
+    assert (channel.status, channel.sent) == (200, b'{"bytes":1}')
 
 
 async def test_a_daemon_that_stops_in_a_deletion_is_given_up(autojump_clock: MockClock) -> None:
     with short_path() as path:
-        assert await delete(path, math.inf) == []
+        assert (await delete(path, math.inf)).status == 0
     assert trio.current_time() < HOURS

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from cucmweb.callers import NotLetIn
+from cucmweb.callers import Arrival
 from cucmweb.config import accepts_host, for_addresses
 from cucmweb.front import Callers
+from cucmweb.problems import HttpProblem
 from cucmweb.token_file import TokenFile
-from rig.nginx import Proxy, configuration, needs_nginx, running_nginx
+from rig.nginx import SERVER, Proxy, configuration, needs_nginx, running_nginx, shown
 from rig.varlink_peer import short_path
+from rig.web import needs_web, running_web
 
 pytestmark = [pytest.mark.long, needs_nginx]
 
@@ -37,10 +39,10 @@ class Answering(http.server.BaseHTTPRequestHandler):
     server: Behind
 
     def do_GET(self) -> None:
-        headers = [(name.encode(), value.encode()) for name, value in self.headers.items()]
+        headers = [(name.lower().encode(), value.encode()) for name, value in self.headers.items()]
         try:
-            caller = self.server.callers.of(None, headers)
-        except NotLetIn as refused:
+            caller = self.server.callers.of(Arrival(None, headers))
+        except HttpProblem as refused:
             self.answer(refused.status, [b""])
             return
         host = accepts_host(self.server.config, self.headers["Host"])
@@ -115,3 +117,40 @@ def test_events_come_while_the_reply_goes_on(nginx: Proxy, behind: Behind) -> No
         assert reply.read1() == b"first"
         behind.go_on.set()
         assert reply.read() == b"second"
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> Iterator[Proxy]:
+    """Runs nginx before a real `cucmweb`, whose daemon is not there."""
+    config = shown("toml", 'trusted = ["unix"]')
+    with (
+        running_web(tmp_path / "web", tmp_path / "none.sock", config) as web,
+        running_nginx(tmp_path, web.socket) as proxy,
+    ):
+        yield proxy
+
+
+@needs_web
+def test_health_is_told_to_anybody(real: Proxy) -> None:
+    for path, status in (("/healthz", 200), ("/readyz", 503), ("/openapi.json", 401)):
+        with real.asked(path) as reply:
+            assert reply.status == status
+    with real.asked("/openapi.json", "olga") as reply:
+        assert reply.status == 200
+
+
+@needs_web
+@pytest.mark.parametrize(
+    ("scheme", "port", "status"), [("https", 0, 200), ("http", 0, 403), ("https", 1, 403)]
+)
+def test_only_pages_of_the_site_reach_it(real: Proxy, scheme: str, port: int, status: int) -> None:
+    origin = f"{scheme}://{SERVER}:{real.port + port}"
+    with real.asked("/openapi.json", "olga", {"Origin": origin}) as reply:
+        assert reply.status == status
+
+
+@needs_web
+def test_a_request_with_two_lengths_does_not_pass(real: Proxy) -> None:
+    headers = {"Content-Length": "5", "Transfer-Encoding": "chunked"}
+    with real.asked("/openapi.json", "olga", headers) as reply:
+        assert reply.status == 400

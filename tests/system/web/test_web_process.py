@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -16,11 +15,9 @@ import pytest
 from cucmweb.token_file import add
 from rig.process import Child, die_with_parent
 from rig.varlink_peer import short_path
+from rig.web import needs_web
 
-pytestmark = pytest.mark.skipif(
-    find_spec("hypercorn") is None or find_spec("starlette") is None,
-    reason="needs the extra web: pip install -e '.[test,web]'",
-)
+pytestmark = needs_web
 
 
 @pytest.fixture
@@ -134,6 +131,22 @@ def test_at_tcp_without_tokens_it_does_not_start(config: Path, tmp_path: Path) -
     )
     assert (done.returncode, done.stdout) == (78, "")
     assert "cucmweb token add" in done.stderr
+
+
+def test_other_machines_are_served_when_trusted(
+    config: Path, notices: socket.socket, tmp_path: Path
+) -> None:
+    add(tmp_path / "tokens.toml", "page", "view", None)
+    config.write_text(f'{config.read_text()}hosts = ["web"]\n')
+    command = [sys.executable, "-m", "cucmweb", "serve", "--config", str(config)]
+    listen = ["--listen", "0.0.0.0:0"]
+    done = subprocess.run(
+        [*command, *listen], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 78
+    assert "--trusted-network" in done.stderr
+    with serving(config, notices, *listen, "--trusted-network") as child:
+        assert child.stop() == 0
 
 
 def test_where_another_server_listens_it_does_not_start(config: Path, path: Path) -> None:

@@ -10,17 +10,15 @@ import trio.testing
 from cucmctl.client.errors import ClientError
 from cucmctl.client.events import JobEvent
 from cucmd.protocol.jobs import Job, JobChange, JobReply, JobSummary, ListReply
-from cucmweb.config import WebLimits
 from cucmweb.events import EventStreams
-from cucmweb.exchange import Disconnected, Exchange
 from cucmweb.operations import OPERATIONS
-from cucmweb.places import WebPlaces
+from cucmweb.server import Disconnected
 from system.ctl.conftest import make_job, make_summary
+from unit.web.played_channel import PlayedChannel, exchange
 
 R = TypeVar("R")
 ONE, OTHER = "0123456789ab", "ba9876543210"
 (OF_JOB, OF_ALL) = (one for one in OPERATIONS if one.form == "events")
-LIMITS = WebLimits()
 
 
 def job(revision: int, status: str = "running", **more: Any) -> Job:
@@ -82,34 +80,30 @@ def decoded(reply: JobReply | ListReply, kind: type[R]) -> R:
     return msgspec.json.decode(msgspec.json.encode(reply), type=kind)
 
 
-class Reader:
+class Reader(PlayedChannel):
     """Plays a client of a stream. `status` is that of the reply, `events` what came, each by its
     fields; `last` is what an EventSource sends when it comes again. It reads only while `reads` is
     set.
     """
 
     def __init__(self, last: str | None) -> None:
+        super().__init__([] if last is None else [(b"last-event-id", last.encode())])
         self.last = last
-        self.status = 0
         self.events: list[dict[str, str]] = []
         self.ids: list[str] = []
         self.silences = 0
         self.pieces: list[bytes] = []
         self._rest = ""  # the beginning of a part
-        self.ended = self.cut_off = False
+        self.cut_off = False
         self.raised: Exception | None = None
         self.reads = trio.Event()
         self.reads.set()
 
-    async def send(self, message: dict[str, Any]) -> None:
+    async def send(self, data: bytes) -> None:
         await self.reads.wait()
         await trio.lowlevel.checkpoint()
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            return
-        self.ended = not message["more_body"]
-        self.pieces.append(message["body"])
-        *parts, self._rest = (self._rest + message["body"].decode()).split("\n\n")
+        self.pieces.append(data)
+        *parts, self._rest = (self._rest + data.decode()).split("\n\n")
         for part in parts:
             fields = dict(line.split(": ", 1) for line in part.splitlines() if line[:1] != ":")
             self.silences += part == ":"
@@ -153,34 +147,17 @@ class Hub:
 
     async def read(self, path: str = f"/jobs/{ONE}/events", last: str | None = None) -> Reader:
         reader = Reader(last)
-        self._nursery.start_soon(self._serve, reader, path, last)
+        self._nursery.start_soon(self._serve, reader, path)
         await settled()
         return reader
 
-    async def _serve(self, reader: Reader, path: str, last: str | None) -> None:
-        headers = [] if last is None else [(b"last-event-id", last.encode())]
+    async def _serve(self, reader: Reader, path: str) -> None:
         job_id = path.removeprefix("/jobs/").removesuffix("/events")
         of_job = path != "/events"
-        scope = {
-            "method": "GET",
-            "http_version": "1.1",
-            "headers": headers,
-            "query_string": b"",
-            "path_params": {"job_id": job_id} if of_job else {},
-            "state": {"request_id": "r", "who": None},
-        }
-        daemon: Any = self.daemon
-        exchange = Exchange(
-            scope,
-            trio.sleep_forever,  # type: ignore[arg-type]
-            reader.send,  # type: ignore[arg-type]
-            daemon=daemon,
-            downloads=daemon,
-            places=WebPlaces(LIMITS),
-            limits=LIMITS,
-        )
+        operation = OF_JOB if of_job else OF_ALL
+        one = exchange(reader, self.daemon, **({"job_id": job_id} if of_job else {}))
         try:
-            await self.streams.send(exchange, OF_JOB if of_job else OF_ALL)
+            await self.streams.send(one, operation, await one.parameters(operation))
         except Disconnected:
             reader.cut_off = True
         except Exception as error:

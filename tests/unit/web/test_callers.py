@@ -28,7 +28,7 @@ UNIX, OTHER, PEER = None, "192.0.2.1", "10.0.0.7"
 def caller(
     peer: str | None, *headers: tuple[str, str], proxy: ProxySettings = NONE
 ) -> OnBehalfOf | None:
-    sent = [(name.encode(), value.encode()) for name, value in headers]
+    sent = [(name.lower().encode(), value.encode()) for name, value in headers]
     return caller_of(Arrival(peer, sent), TOKENS, proxy, NOW)
 
 

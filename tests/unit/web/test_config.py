@@ -131,10 +131,20 @@ def test_at_tcp_somebody_must_be_able_to_say_who_they_are() -> None:
     for_addresses(WebConfig(), [Path("/socket")], has_tokens=False)
 
 
+@pytest.mark.parametrize("host", ["192.0.2.1", "::", "0.0.0.0", "fe80::1%eth0", "::ffff:10.0.0.1"])
+def test_other_machines_need_a_trusted_network(host: str) -> None:
+    config = WebConfig(hosts=("web",), proxy=PROXY)
+    with pytest.raises(UnusableFile, match="--trusted-network"):
+        for_addresses(config, [TCP, (host, 80)], has_tokens=True)
+    for_addresses(config, [TCP, (host, 80)], has_tokens=True, trusts_network=True)
+    for_addresses(config, [TCP, ("::1", 80), ("127.0.0.9", 80)], has_tokens=True)
+
+
 def test_at_all_addresses_it_must_be_said_by_which_names_it_is_called() -> None:
+    trusts = {"has_tokens": True, "trusts_network": True}
     with pytest.raises(UnusableFile, match="hosts"):
-        for_addresses(WebConfig(), [("::", 80)], has_tokens=True)
-    config = for_addresses(WebConfig(hosts=("Web",)), [("::", 80)], has_tokens=True)
+        for_addresses(WebConfig(), [("::", 80)], **trusts)
+    config = for_addresses(WebConfig(hosts=("Web",)), [("::", 80)], **trusts)
     assert accepts_host(config, "web:80")
 
 
@@ -160,7 +170,7 @@ def test_of_hosts_localhost_the_address_and_those_of_the_file_are_accepted(
     host: str, accepted: bool
 ) -> None:
     own = WebConfig(hosts=("web.example.org",))
-    config = for_addresses(own, [("192.0.2.1", 8080)], has_tokens=True)
+    config = for_addresses(own, [("192.0.2.1", 8080)], has_tokens=True, trusts_network=True)
     assert accepts_host(config, host) is accepted
 
 

@@ -20,6 +20,15 @@ GONE = JobNotFound("JobNotFound", errors.JobNotFound(ONE))
 PATHS = pytest.mark.parametrize("path", [f"/jobs/{ONE}/events", "/events"])
 
 
+async def test_a_refused_watch_is_logged_once(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(3):
+        hub.streams.log_refusal(GONE)
+    assert len(caplog.records) == 1
+    await hub.told(BEGUN)
+    hub.streams.log_refusal(GONE)
+    assert len([one for one in caplog.records if one.levelname == "ERROR"]) == 2
+
+
 @pytest.fixture
 async def beginning(hub: Hub) -> Hub:
     """Whose watch has not begun."""

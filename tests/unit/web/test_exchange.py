@@ -1,32 +1,53 @@
 """A request as the application has it."""
 
-from typing import Any
+from pathlib import Path
 
 import pytest
+import trio
+from trio.testing import MockClock
 
-from cucmweb.config import WebLimits
-from cucmweb.exchange import Exchange
+from cucmweb.callers import Arrival
+from cucmweb.config import ProxySettings
+from cucmweb.front import Callers
+from cucmweb.liveness import until
 from cucmweb.operations import OPERATIONS
-from cucmweb.places import WebPlaces
 from cucmweb.problems import HttpProblem
+from cucmweb.server import Disconnected
+from cucmweb.token_file import TokenFile, add, revoke
+from unit.web.played_channel import PlayedChannel, exchange
 
 TEXT = next(one for one in OPERATIONS if one.form == "text")
 
 
-async def test_a_reply_whose_end_could_not_be_told_from_a_cut_is_refused() -> None:
-    """HTTP/1.0 has no chunks: the reply would end with the connection."""
-    sent: list[Any] = []
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    no: Any = None
-    scope = {"method": "GET", "http_version": "1.0", "state": {"request_id": "r", "who": None}}
-    limits = WebLimits()
-    places = WebPlaces(limits)
-    exchange = Exchange(scope, no, send, daemon=no, downloads=no, places=places, limits=limits)
+async def test_an_endless_http_1_0_reply_is_refused() -> None:
+    """HTTP/1.0 has no chunks: nothing would tell the reply's end from a cut."""
+    one = exchange(channel := PlayedChannel(version="1.0"))
     with pytest.raises(HttpProblem) as raised:
-        await exchange.begin(TEXT)
-    assert (raised.value.status, sent) == (505, [])
-    await exchange.begin(TEXT, content_length="0")
-    assert sent[0]["status"] == 200
+        one.begin(TEXT)
+    assert (raised.value.status, channel.status) == (505, 0)
+    one.begin(TEXT, content_length="0")
+    assert channel.status == 200
+
+
+async def test_a_client_that_leaves_ends_it(autojump_clock: MockClock) -> None:
+    channel = PlayedChannel()
+    channel.gone.set()
+    with pytest.raises(Disconnected):
+        async with until(exchange(channel).gone):
+            await trio.sleep_forever()
+
+
+async def test_a_revoked_token_ends_streams(autojump_clock: MockClock, tmp_path: Path) -> None:
+    file = tmp_path / "tokens.toml"
+    bearer = f"Bearer {add(file, 'page', 'view', None)}".encode()
+    callers = Callers(TokenFile(file), ProxySettings())
+    arrival = Arrival("192.0.2.1", [(b"authorization", bearer)])
+    one = exchange(PlayedChannel(), identify=lambda: callers.of(arrival))
+    with trio.move_on_after(3600) as waited:
+        await one.gone()
+    assert waited.cancelled_caught
+    revoke(file, "page")
+    with trio.fail_after(15):
+        problem = await one.gone()
+    assert isinstance(problem, HttpProblem)
+    assert (problem.status, problem.code) == (401, "NotLetIn")

@@ -6,17 +6,31 @@ import pytest
 
 from cucmd.job.request import OnBehalfOf
 from cucmweb.config import WebLimits
-from cucmweb.places import DOWNLOADS, WebPlaces
+from cucmweb.places import DOWNLOADS, DOWNLOADS_PER_CALLER, WebPlaces
 from cucmweb.problems import HttpProblem
 
 OLGA, VICTOR = OnBehalfOf("olga", "operate"), OnBehalfOf("victor", "view")
 
 
+def test_no_caller_has_all_downloads() -> None:
+    places = WebPlaces(WebLimits())
+    with ExitStack() as stack:
+        for _ in range(DOWNLOADS_PER_CALLER):
+            stack.enter_context(places.download(VICTOR))
+        with pytest.raises(HttpProblem) as raised, places.download(VICTOR):
+            pass
+        assert (raised.value.status, raised.value.code) == (429, "TooManyDownloads")
+        with places.download(OLGA), places.download(None):
+            pass
+    with places.download(VICTOR):
+        pass
+
+
 def test_a_download_too_many_is_refused_at_once_and_a_stream_is_not() -> None:
     places = WebPlaces(WebLimits())
     with ExitStack() as stack:
-        for _ in range(DOWNLOADS):
-            stack.enter_context(places.download(OLGA))
+        for number in range(DOWNLOADS):
+            stack.enter_context(places.download(OnBehalfOf(f"{number}", "view")))
         with pytest.raises(HttpProblem) as raised, places.download(VICTOR):
             pass
         assert (raised.value.status, raised.value.code) == (429, "TooManyDownloads")

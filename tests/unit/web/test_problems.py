@@ -21,6 +21,14 @@ def test_a_daemon_that_is_not_there_is_told_apart_from_one_that_has_gone() -> No
     assert problem_of(errors.ConnectionLost("gone")).status == 502
 
 
+@pytest.mark.parametrize(
+    "kind", [errors.DaemonUnavailable, errors.ConnectionLost, errors.ProtocolError]
+)
+def test_no_path_of_the_machine_is_told(kind: type[errors.ClientError]) -> None:
+    problem = problem_of(kind("cannot connect to /run/cucmd/cucmd.sock"))
+    assert (problem.code, b"/run" in problem.document("r")) == (kind.__name__, False)
+
+
 def test_who_can_try_again_is_told_when() -> None:
     assert HttpProblem(429, "LimitReached", "too many").headers["retry-after"]
     assert not HttpProblem(400, "InvalidRequest", "wrong").headers
