@@ -4,7 +4,6 @@ A program beside `cucmctl`: to the daemon it is one local user, which speaks for
 
     main.py       command line: serve, token
     config.py     its configuration
-    reading.py    PURE  TOML -> a struct, or what is wrong with it
     callers.py    PURE  the rule of who a request is of
     tokens.py     PURE  bearer tokens, and the file of them as text
     token_file.py  the file: read again at each change, written under a lock

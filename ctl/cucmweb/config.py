@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from cucmd.paths import LONGEST_SOCKET, socket_to_call
-from cucmweb.reading import UnusableFile, read_toml, wrong
+from cucmd.toml_file import ConfigError, TomlFile, read, text, whole, wrong_value
 
 SYSTEM_CONFIG = Path("/etc/cucmweb/cucmweb.toml")
 UNIX = "unix"
@@ -25,46 +25,99 @@ Network: TypeAlias = IPv4Network | IPv6Network
 # Where it listens: the path of a Unix socket, or (host, port) of TCP.
 ListenAddress: TypeAlias = Path | tuple[str, int]
 
-_Amount = Annotated[int, Meta(ge=1, le=1_000_000)]
-_Seconds = Annotated[float, Meta(gt=0, le=3600)]
+_Amount = Annotated[int, whole(1, 1_000_000)]
+_Seconds = Annotated[float, Meta(gt=0, le=3600, description="seconds, at most 3600")]
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")
 _PORT = re.compile(r"[0-9]{1,5}")
-_HOST = re.compile(r"[A-Za-z0-9_.-]{1,255}|[0-9A-Fa-f:.]{2,45}")
+_HOST = re.compile(r"[A-Za-z0-9_.-]{1,255}")
 _LOCALHOST = ("localhost", "127.0.0.1", "::1")
 # They stand for all addresses of the machine, and nobody calls it by them.
 _ALL_ADDRESSES = {"0.0.0.0", "::"}  # noqa: S104  # refused as a name, not bound to
 
 
-class ProxySettings(Struct, frozen=True, forbid_unknown_fields=True):
+# Browsers send these by themselves. If one of them named people, anybody could be anyone.
+_OWN_HEADERS = {
+    *("accept", "accept-encoding", "accept-language", "authorization", "connection", "cookie"),
+    *("content-length", "content-type", "host", "origin", "referer", "te", "transfer-encoding"),
+    *("upgrade", "user-agent"),
+}
+
+
+def _header(text: str) -> None:
+    if not _HEADER.fullmatch(text):
+        raise ValueError("expected the name of a header")
+    if text.lower() in _OWN_HEADERS:
+        raise ValueError("expected a header that only the proxy sets")
+
+
+def _called_by(text: str) -> None:
+    if text in _ALL_ADDRESSES or not _is_host(text):
+        raise ValueError("expected a name or an address, without a port")
+
+
+def _is_host(text: str) -> bool:
+    if ":" not in text:
+        return _HOST.fullmatch(text) is not None
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text
+
+
+def _absolute(text: str) -> None:
+    if not Path(text).is_absolute() or "\0" in text:
+        raise ValueError("expected an absolute path")
+
+
+def _network(text: str) -> Network | None:
+    """Reads an address or a network; None: the Unix socket. Raises `ValueError`."""
+    if text == UNIX:
+        return None
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        raise ValueError(f'expected an address, a network, or "{UNIX}" ({error})') from None
+
+
+def parse_listen(text: str) -> ListenAddress:
+    """Raises `ValueError`."""
+    expected = "unix:PATH or HOST:PORT"
+    if text.startswith(f"{UNIX}:"):
+        path = text.removeprefix(f"{UNIX}:")
+        if not Path(path).is_absolute() or "\0" in path:
+            raise ValueError(f"expected an absolute path in {expected}")
+        if len(path.encode()) > LONGEST_SOCKET:
+            raise ValueError(f"expected a path of at most {LONGEST_SOCKET} bytes")
+        return Path(path)
+    host, colon, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ValueError(f"expected {expected}, with an IPv6 address in brackets")
+    if not (colon and _is_host(host) and _PORT.fullmatch(port) and int(port) < 2**16):
+        raise ValueError(f"expected {expected}")
+    return host, int(port)
+
+
+_Header = Annotated[str, text(_header, may_be_empty=True)]
+_Path = Annotated[str, text(_absolute, may_be_empty=True)]
+_Site = Annotated[str, text(_called_by)]
+_ListenText = Annotated[str, text(parse_listen)]
+_Peer = Annotated[str, text(_network)]
+
+
+class ProxySettings(Struct, frozen=True):
     """Describes a proxy that authenticates people and names them in a header.
 
     Without `header` there is none. Who may set that header is `trusted`; from anybody else it is
     refused.
     """
 
-    header: str = ""  # in which the proxy gives the name, such as "X-Remote-User"
-    trusted: tuple[str, ...] = ()  # addresses and networks; "unix": who comes by the Unix socket
+    header: _Header = ""  # in which the proxy gives the name, such as "X-Remote-User"
+    trusted: tuple[_Peer, ...] = ()  # addresses, networks; "unix": who comes by the Unix socket
     role: Literal["", "view", "operate"] = ""  # of all whom the proxy lets in: "view" or "operate"
-    role_header: str = ""  # or the header in which the proxy gives the role
-
-    def __post_init__(self) -> None:
-        for key in ("header", "role_header"):
-            if (name := getattr(self, key)) and not _HEADER.fullmatch(name):
-                raise wrong(key, name, "the name of a header")
-        if self.header.lower() == "authorization":
-            raise wrong("header", self.header, "a header that only the proxy sets")
-        for one in self.trusted:
-            _network(one)
-        if not self.header:
-            if self.trusted or self.role or self.role_header:
-                raise wrong("header", "", "the header in which the proxy gives the name")
-            return
-        if not self.trusted:
-            raise wrong("trusted", list(self.trusted), f'an address, a network, or "{UNIX}"')
-        if bool(self.role) == bool(self.role_header):
-            raise wrong("role", self.role, "either role or role_header")
-        if self.role_header.lower() == self.header.lower():
-            raise wrong("role_header", self.role_header, "another header than that of the name")
+    role_header: _Header = ""  # or the header in which the proxy gives the role
 
     @property
     def networks(self) -> tuple[Network, ...]:
@@ -82,11 +135,11 @@ class ProxySettings(Struct, frozen=True, forbid_unknown_fields=True):
         return any((mapped or address) in network for network in self.networks)
 
 
-class WebLimits(Struct, frozen=True, forbid_unknown_fields=True):
+class WebLimits(Struct, frozen=True):
     """Beyond these a request is refused, and a client that is too slow is cut off."""
 
     # The daemon takes no request above 1 MiB.
-    body: Annotated[int, Meta(ge=1024, le=1024**2)] = 1024**2  # bytes of a request's body
+    body: Annotated[int, whole(1024, 1024**2)] = 1024**2  # bytes of a request's body
     requests: _Amount = 50  # in a second, of one caller
     streams: _Amount = 1000  # event streams and downloads at once, of all callers
     streams_per_caller: _Amount = 100  # of these, those of one caller
@@ -94,24 +147,15 @@ class WebLimits(Struct, frozen=True, forbid_unknown_fields=True):
     patience: _Seconds = 30.0  # seconds for a client to send or to take what is due
 
 
-class WebConfig(Struct, frozen=True, forbid_unknown_fields=True):
+class WebConfig(Struct, frozen=True):
     """Holds the whole configuration."""
 
-    socket: str = ""  # the daemon's; empty: the one that cucmctl finds
-    listen: str = "unix:/run/cucmweb/http.sock"  # or "HOST:PORT"; not used where systemd listens
-    hosts: tuple[str, ...] = ()  # by which it is called, beside localhost and the address of TCP
-    tokens: str = "/etc/cucmweb/tokens.toml"
+    socket: _Path = ""  # the daemon's; empty: the one that cucmctl finds
+    listen: _ListenText = "unix:/run/cucmweb/http.sock"  # or "HOST:PORT"; not where systemd listens
+    hosts: tuple[_Site, ...] = ()  # by which it is called, beside localhost and the address of TCP
+    tokens: _Path = "/etc/cucmweb/tokens.toml"
     limits: WebLimits = WebLimits()
     proxy: ProxySettings = ProxySettings()
-
-    def __post_init__(self) -> None:
-        parse_listen(self.listen)
-        for key in ("socket", "tokens"):
-            if (path := getattr(self, key)) and not Path(path).is_absolute():
-                raise wrong(key, path, "an absolute path")
-        for host in self.hosts:
-            if not _HOST.fullmatch(host) or host in _ALL_ADDRESSES:
-                raise wrong("hosts", host, "a name or an address, without a port")
 
 
 def load(
@@ -124,7 +168,7 @@ def load(
 ) -> WebConfig:
     """Reads the configuration as it is used. `file` None: the system's file, which may be missing.
 
-    `socket` and `listen` are those of the command line. Raises `UnusableFile`.
+    `socket` and `listen` are those of the command line. Raises `ConfigError`.
     """
     config = _read(file)
     chosen = socket or environ.get("CUCMD_SOCKET") or config.socket or socket_to_call(environ, uid)
@@ -134,34 +178,37 @@ def load(
 def _read(file: Path | None) -> WebConfig:
     path = file or SYSTEM_CONFIG
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+        return read_config(read(path))
+    except (FileNotFoundError, NotADirectoryError):
         if file is None:
             return WebConfig()
-        raise UnusableFile(str(path), "there is no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UnusableFile(str(path), f"cannot be read: {error}") from None
-    return read_toml(text, WebConfig, str(path))
+        raise ConfigError(str(path), "there is no such file") from None
 
 
-def parse_listen(text: str) -> ListenAddress:
-    """Raises `ValueError`."""
-    expected = "unix:PATH or HOST:PORT"
-    if text.startswith(f"{UNIX}:"):
-        path = text.removeprefix(f"{UNIX}:")
-        if not Path(path).is_absolute() or "\0" in path:
-            raise wrong("listen", text, f"an absolute path in {expected}")
-        if len(path.encode()) > LONGEST_SOCKET:
-            raise wrong("listen", text, f"a path of at most {LONGEST_SOCKET} bytes")
-        return Path(path)
-    host, colon, port = text.rpartition(":")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    elif ":" in host:
-        raise wrong("listen", text, f"{expected}, with an IPv6 address in brackets")
-    if not (colon and _HOST.fullmatch(host) and _PORT.fullmatch(port) and int(port) < 2**16):
-        raise wrong("listen", text, expected)
-    return host, int(port)
+def read_config(file: TomlFile) -> WebConfig:
+    """Makes the configuration of a file. Raises `ConfigError`."""
+    document = file.table((), file.document, WebConfig.__struct_fields__)
+    limits = file.convert(("limits",), document.pop("limits", {}), WebLimits)
+    proxy = file.convert(("proxy",), document.pop("proxy", {}), ProxySettings)
+    _check_proxy(file, proxy)
+    return replace(file.convert((), document, WebConfig), limits=limits, proxy=proxy)
+
+
+def _check_proxy(file: TomlFile, proxy: ProxySettings) -> None:
+    """Raises `ConfigError` for keys that do not fit each other."""
+    key, expected = "", ""
+    if not proxy.header:
+        if proxy.trusted or proxy.role or proxy.role_header:
+            key, expected = "header", "the header in which the proxy gives the name"
+    elif not proxy.trusted:
+        key, expected = "trusted", f'an address, a network, or "{UNIX}"'
+    elif bool(proxy.role) == bool(proxy.role_header):
+        key, expected = "role", "either role or role_header"
+    elif proxy.role_header.lower() == proxy.header.lower():
+        key, expected = "role_header", "another header than that of the name"
+    if key:
+        reason = wrong_value(getattr(proxy, key), f"expected {expected}")
+        raise file.error(("proxy", key), reason)
 
 
 def for_addresses(
@@ -173,26 +220,26 @@ def for_addresses(
 ) -> WebConfig:
     """Adds to the configuration all `hosts` that count at the addresses at which it listens.
 
-    Raises `UnusableFile` for an address of TCP that other machines reach, unless `trusts_network`,
+    Raises `ConfigError` for an address of TCP that other machines reach, unless `trusts_network`,
     for one at which nobody could say who it is, and for one that has no name of its own.
     """
     tcp = [address for address in addresses if not isinstance(address, Path)]
     exposed = [host for host, _ in tcp if not ip_address(host).is_loopback]
     if exposed and not trusts_network:
-        raise UnusableFile(
+        raise ConfigError(
             "listen",
             f"other machines reach {exposed[0]}, and what they send there, tokens and passwords"
             " too, is not encrypted: listen at a Unix socket behind a proxy that has TLS, or say"
             " that everybody in that network is trusted (--trusted-network)",
         )
     if tcp and not has_tokens and not config.proxy.networks:
-        raise UnusableFile(
+        raise ConfigError(
             "listen",
             f"at {tcp[0][0]} port {tcp[0][1]} anybody could be anyone: make a token (cucmweb token"
             " add NAME --role view), or name a proxy that authenticates ([proxy] header, trusted)",
         )
     if not config.hosts and any(host in _ALL_ADDRESSES for host, _ in tcp):
-        raise UnusableFile("hosts", "expected the names by which it is called, at all addresses")
+        raise ConfigError("hosts", "expected the names by which it is called, at all addresses")
     # The kernel gives a link-local address with its interface, as in `fe80::1%eth0`.
     own = {host.partition("%")[0] for host, _ in tcp} - _ALL_ADDRESSES
     names = {name.lower() for name in (*_LOCALHOST, *config.hosts, *own)}
@@ -209,13 +256,3 @@ def accepts_host(config: WebConfig, header: str) -> bool:
     name = header.rpartition(":")[0] if re.search(r":\d*$", header) else header
     name = name.removeprefix("[").removesuffix("]").removesuffix(".").lower()
     return name in config.hosts
-
-
-def _network(text: str) -> Network | None:
-    """Reads an address or a network; None: the Unix socket. Raises `ValueError`."""
-    if text == UNIX:
-        return None
-    try:
-        return ip_network(text)
-    except ValueError as error:
-        raise wrong("trusted", text, f'an address, a network, or "{UNIX}" ({error})') from None

@@ -21,10 +21,10 @@ from cucmctl.cli.printer import abandon_stdout, line, visible
 from cucmctl.text.table import table
 from cucmd import __version__
 from cucmd.stdout import Unwritable, written
+from cucmd.toml_file import ConfigError
 from cucmweb import token_file
 from cucmweb.config import Role, load, parse_listen
 from cucmweb.listening import CannotListen
-from cucmweb.reading import UnusableFile
 from cucmweb.token_file import NoSuchToken, TokenExists, read_token_file
 from cucmweb.tokens import NAME, NAME_EXPECTED, Token
 
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run(args)
     except UsageError as error:
         return _said(str(error), exits.USAGE)
-    except UnusableFile as error:
+    except ConfigError as error:
         return _said(str(error), EXIT_CONFIG)
     except Unwritable as error:
         abandon_stdout()
@@ -95,7 +95,7 @@ def _listen(text: str) -> str:
     try:
         parse_listen(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error).removeprefix("listen: ")) from None
+        raise argparse.ArgumentTypeError(f"{text!a}: {error}") from None
     return text
 
 

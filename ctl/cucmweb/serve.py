@@ -33,7 +33,7 @@ _log = logging.getLogger("cucmweb")
 
 
 def run(config: WebConfig, *, trusts_network: bool) -> None:
-    """Serves until SIGTERM or SIGINT. Raises `UnusableFile` and `CannotListen`."""
+    """Serves until SIGTERM or SIGINT. Raises `ConfigError` and `CannotListen`."""
     set_up_logging(logging.INFO)
     # The limit of descriptors, mostly 1024 at first, is raised: a client each would take more.
     first, most = resource.getrlimit(resource.RLIMIT_NOFILE)

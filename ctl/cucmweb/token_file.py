@@ -16,8 +16,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cucmd.durable import replace_file
+from cucmd.toml_file import LARGEST_FILE, ConfigError, parse
 from cucmweb.config import Role
-from cucmweb.reading import UnusableFile
 from cucmweb.tokens import RANDOM_BYTES, Token, hash_of, read_tokens, secret_of, written_tokens
 
 _log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class TokenFile:
             self._seen = found
             try:
                 self._tokens = read_token_file(self._path)
-            except UnusableFile as error:
+            except ConfigError as error:
                 self._tokens = ()
                 _log.error("no token is accepted: %s", error)
         return self._tokens
@@ -69,18 +69,18 @@ def _which(path: Path) -> tuple[int, ...]:
 
 
 def read_token_file(path: Path) -> tuple[Token, ...]:
-    """Reads its tokens; none where there is no file. Raises `UnusableFile`."""
+    """Reads its tokens; none where there is no file. Raises `ConfigError`."""
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
-            text = file.read().decode()
+            content = file.read(LARGEST_FILE + 1)
     except FileNotFoundError:
         return ()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UnusableFile(str(path), f"cannot be read: {error}") from None
+    except OSError as error:
+        raise ConfigError(str(path), f"cannot be read: {error}") from None
     if status.st_uid not in (0, os.geteuid()) or status.st_mode & _WRITABLE_BY_OTHERS:
-        raise UnusableFile(str(path), "others than root and this user can write to it")
-    return read_tokens(text, str(path))
+        raise ConfigError(str(path), "others than root and this user can write to it")
+    return read_tokens(parse(str(path), content))
 
 
 def add(path: Path, name: str, role: Role, days: int | None) -> str:
@@ -114,7 +114,7 @@ def revoke(path: Path, name: str) -> None:
 def change_tokens(path: Path, change: Callable[[tuple[Token, ...]], tuple[Token, ...]]) -> None:
     """Writes what `change` makes of the tokens. Nobody else changes them meanwhile.
 
-    Raises `UnusableFile` where what is there cannot be read, `OSError`, and what `change` raises;
+    Raises `ConfigError` where what is there cannot be read, `OSError`, and what `change` raises;
     then the file is as it was.
     """
     group = _group()

@@ -17,8 +17,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from cucmd.toml_file import TomlFile, text, wrong_value
 from cucmweb.config import Role
-from cucmweb.reading import read_toml, wrong
 
 PREFIX = "cucmweb_"  # by which people, and programs that look for leaked secrets, know one
 RANDOM_BYTES = 32
@@ -26,33 +26,30 @@ RANDOM_BYTES = 32
 NAME = re.compile(r"[ !#-&(-_a-~]{1,64}")
 NAME_EXPECTED = "1 to 64 printable ASCII characters without quotes"
 
-_Time = Annotated[datetime, Meta(tz=True)]
+_Time = Annotated[datetime, Meta(tz=True, description="a time with its offset from UTC")]
 
 
-class Token(Struct, frozen=True, forbid_unknown_fields=True):
+def check_name(text: str) -> None:
+    if not NAME.fullmatch(text):
+        raise ValueError(f"expected {NAME_EXPECTED}")
+
+
+def _check_hash(text: str) -> None:
+    if not re.fullmatch("[0-9a-f]{64}", text):
+        raise ValueError("expected 64 hexadecimal digits")
+
+
+class Token(Struct, frozen=True):
     """Holds what the file keeps of one. `ends` None: never."""
 
-    name: str
+    name: Annotated[str, text(check_name)]
     role: Role
-    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    sha256: Annotated[str, text(_check_hash)]
     created: _Time
     ends: _Time | None = None
 
-    def __post_init__(self) -> None:
-        if not NAME.fullmatch(self.name):
-            raise wrong("name", self.name, NAME_EXPECTED)
-
     def is_over(self, now: datetime) -> bool:
         return self.ends is not None and now >= self.ends
-
-
-class _Tokens(Struct, frozen=True, forbid_unknown_fields=True):
-    token: tuple[Token, ...] = ()
-
-    def __post_init__(self) -> None:
-        names = [one.name for one in self.token]
-        if twice := [name for name in names if names.count(name) > 1]:
-            raise wrong("token", twice[0], "a name for each token")
 
 
 def secret_of(random: str) -> str:
@@ -74,9 +71,18 @@ def matching(secret: str, tokens: Iterable[Token], now: datetime) -> Token | Non
     return next((one for one in found if not one.is_over(now)), None)
 
 
-def read_tokens(text: str, file: str) -> tuple[Token, ...]:
-    """Reads the tokens of the file's text. Raises `UnusableFile`; `file` is its name, for that."""
-    return read_toml(text, _Tokens, file).token
+def read_tokens(file: TomlFile) -> tuple[Token, ...]:
+    """Reads the tokens of a file. Raises `ConfigError`."""
+    tables = file.table((), file.document, ("token",)).get("token", [])
+    if not isinstance(tables, list):
+        raise file.error(("token",), wrong_value(tables, "expected a list of tables"))
+    tokens = [file.convert(("token", at), table, Token) for at, table in enumerate(tables)]
+    names = [one.name for one in tokens]
+    for at, name in enumerate(names):
+        if name in names[:at]:
+            reason = wrong_value(name, "expected another name for each token")
+            raise file.error(("token", at, "name"), reason)
+    return tuple(tokens)
 
 
 def written_tokens(tokens: Iterable[Token]) -> str:

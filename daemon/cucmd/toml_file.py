@@ -189,9 +189,7 @@ class TomlFile(Struct, frozen=True):
         if missing := _MISSING.match(message):
             return self.error((*place, missing[1]), "is missing")
         found = _PLACE.search(message)
-        if found is None:  # from `__post_init__`; it begins with the key
-            key, _, reason = message.partition(": ")
-            return self.error((*place, key), reason)
+        assert found is not None, message
         key, position = found.groups()
         value, hint = table[key], hints[key]
         reason = message[: found.start()]

@@ -17,8 +17,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from cucmweb.config import WebConfig
-from cucmweb.reading import read_toml
+from cucmd.toml_file import parse
+from cucmweb.config import WebConfig, read_config
 from rig.pages import ROOT, fenced
 from rig.process import Child, die_with_parent
 
@@ -36,7 +36,7 @@ def shown(kind: str, part: str) -> str:
 
 def configuration() -> WebConfig:
     """Reads that of cucmweb, as the page shows it."""
-    return read_toml(shown("toml", 'trusted = ["unix"]'), WebConfig, str(PAGE))
+    return read_config(parse(str(PAGE), shown("toml", 'trusted = ["unix"]').encode()))
 
 
 class Proxy:

@@ -288,6 +288,7 @@ SERVING = (
     "cucmd.service.log",
     "cucmd.service.systemd",
     "cucmd.stdout",
+    "cucmd.toml_file",
     "cucmd.varlink.listener",
 )
 

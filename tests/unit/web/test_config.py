@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from cucmd.toml_file import ConfigError, parse
 from cucmweb.config import (
     UNIX,
     ProxySettings,
@@ -12,41 +13,46 @@ from cucmweb.config import (
     for_addresses,
     load,
     parse_listen,
+    read_config,
 )
-from cucmweb.reading import UnusableFile, read_toml
 from rig.pages import FENCED, web_configuration
 
 PROXY = ProxySettings("X-Remote-User", ("127.0.0.1",), "view")
 
 
-def problem(text: str) -> str:
-    with pytest.raises(UnusableFile) as raised:
-        read_toml(text, WebConfig, "file")
-    return str(raised.value).removeprefix("file: ")
+def problem(text: str) -> tuple[str, str]:
+    with pytest.raises(ConfigError) as raised:
+        read_config(parse("file", text.encode()))
+    return raised.value.key, raised.value.reason
 
 
 @pytest.mark.parametrize(
     ("text", "key", "value", "expected"),
     [
-        ("[limits]\nbody = 0", "limits.body", "0", "int >= 1024"),
-        ('[limits]\nbody = "2"', "limits.body", "'2'", "int"),
-        ("limits = 3", "limits", "3", "object"),
-        ("hosts = [1]", "hosts[0]", "1", "str"),
-        ('hosts = ["a", "0.0.0.0"]', "hosts", "'0.0.0.0'", "a name or an address"),
+        ("[limits]\nbody = 0", "limits.body", "0", "a whole number from 1024"),
+        ('[limits]\nbody = "2"', "limits.body", "'2'", "a whole number"),
+        ("limits = 3", "limits", "3", "a table"),
+        ("hosts = [1]", "hosts[0]", "1", "a string"),
+        ('hosts = ["a", "0.0.0.0"]', "hosts[1]", "'0.0.0.0'", "a name or an address"),
+        ('hosts = ["h:80"]', "hosts[0]", "'h:80'", "without a port"),
+        ('hosts = ["10.0.0.1:80"]', "hosts[0]", "'10.0.0.1:80'", "without a port"),
+        ('hosts = ["cafe:80"]', "hosts[0]", "'cafe:80'", "without a port"),
         ('listen = "x"', "listen", "'x'", "unix:PATH or HOST:PORT"),
         ('listen = "unix:x"', "listen", "'unix:x'", "an absolute path"),
         ('listen = "h:65536"', "listen", "'h:65536'", "HOST:PORT"),
         ('listen = "::1:80"', "listen", "'::1:80'", "in brackets"),
         (f'listen = "unix:/{"x" * 107}"', "listen", "'unix:/x", "at most 107 bytes"),
         ('socket = "x"', "socket", "'x'", "an absolute path"),
-        ('tokens = "x"', "tokens", "'x'", "an absolute path"),
-        ('[proxy]\nrole = "x"', "proxy.role", "'x'", "one of operate, view"),
+        ('tokens = "x"', "tokens", "", "an absolute path"),
+        ('[proxy]\nrole = "x"', "proxy.role", "'x'", "one of view, operate"),
         ('[proxy]\nheader = "a b"', "proxy.header", "'a b'", "the name of a header"),
+        ('[proxy]\nheader = "Host"', "proxy.header", "'Host'", "only the proxy"),
+        ('[proxy]\nheader = "X"\nrole_header = "origin"', "proxy.role_header", "'or", "only"),
         ('[proxy]\nheader = "Authorization"', "proxy.header", "'Authorization'", "only the proxy"),
         ('[proxy]\ntrusted = ["unix"]', "proxy.header", "''", "the header"),
-        ('[proxy]\nheader = "X"\nrole = "view"', "proxy.trusted", "[]", "an address"),
-        ('[proxy]\ntrusted = ["x"]', "proxy.trusted", "'x'", "a network"),
-        ('[proxy]\ntrusted = ["10.0.0.1/8"]', "proxy.trusted", "'10.0.0.1/8'", "host bits"),
+        ('[proxy]\nheader = "X"\nrole = "view"', "proxy.trusted", "a list", "an address"),
+        ('[proxy]\ntrusted = ["x"]', "proxy.trusted[0]", "'x'", "a network"),
+        ('[proxy]\ntrusted = ["10.0.0.1/8"]', "proxy.trusted[0]", "'10.0.0.1/8'", "host bits"),
         ('[proxy]\nheader = "X"\ntrusted = ["unix"]', "proxy.role", "''", "role_header"),
         (
             '[proxy]\nheader = "X"\ntrusted = ["unix"]\nrole = "view"\nrole_header = "Y"',
@@ -65,18 +71,31 @@ def problem(text: str) -> str:
 def test_an_error_has_key_value_and_what_was_expected(
     text: str, key: str, value: str, expected: str
 ) -> None:
-    said = problem(text)
-    assert said.startswith(f"{key}: {value}")
-    assert expected in said.partition(": expected ")[2]
+    found, reason = problem(text)
+    assert (found, reason.startswith(value)) == (key, True)
+    assert expected in reason.partition("expected ")[2]
 
 
-@pytest.mark.parametrize(("text", "key"), [("foo = 1", "foo"), ("[limits]\nfoo = 1", "limits.foo")])
-def test_an_unknown_key_is_an_error(text: str, key: str) -> None:
-    assert problem(text).startswith(f"{key}: ")
+@pytest.mark.parametrize(
+    ("text", "key", "close"),
+    [("host = 1", "host", "hosts"), ("[limits]\nrequest = 1", "limits.request", "requests")],
+)
+def test_an_unknown_key_names_one_like_it(text: str, key: str, close: str) -> None:
+    found, reason = problem(text)
+    assert (found, repr(close) in reason) == (key, True)
 
 
-def test_what_is_no_toml_is_an_error_with_its_line() -> None:
-    assert "line 2" in problem("\nx\n")
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("\nx\n", ""),
+        ("[limits]\nbody = " + "1" * 5000, "body"),
+        ("hosts = " + "[" * 5000, "hosts"),
+        ("a." * 5000 + "a = 1", '"' + "a." * 40 + '"'),
+    ],
+)
+def test_what_is_no_toml_is_refused(text: str, key: str) -> None:
+    assert problem(text)[0] == key
 
 
 def test_without_a_file_the_defaults_count() -> None:
@@ -87,11 +106,11 @@ def test_without_a_file_the_defaults_count() -> None:
 
 def test_the_file_that_the_page_shows_is_that_of_the_defaults() -> None:
     ((_, text),) = FENCED.findall(web_configuration())
-    assert read_toml(text, WebConfig, "page") == WebConfig()
+    assert read_config(parse("page", text.encode())) == WebConfig()
 
 
 def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:
-    with pytest.raises(UnusableFile):
+    with pytest.raises(ConfigError):
         load(tmp_path / "none", {}, 0)
 
 
@@ -121,10 +140,10 @@ TCP = ("127.0.0.1", 8080)
 
 
 def test_at_tcp_somebody_must_be_able_to_say_who_they_are() -> None:
-    with pytest.raises(UnusableFile, match="cucmweb token add"):
+    with pytest.raises(ConfigError, match="cucmweb token add"):
         for_addresses(WebConfig(), [Path("/socket"), TCP], has_tokens=False)
     by_unix = ProxySettings("X-Remote-User", (UNIX,), "view")
-    with pytest.raises(UnusableFile):
+    with pytest.raises(ConfigError):
         for_addresses(WebConfig(proxy=by_unix), [TCP], has_tokens=False)
     for_addresses(WebConfig(), [TCP], has_tokens=True)
     for_addresses(WebConfig(proxy=PROXY), [TCP], has_tokens=False)
@@ -134,7 +153,7 @@ def test_at_tcp_somebody_must_be_able_to_say_who_they_are() -> None:
 @pytest.mark.parametrize("host", ["192.0.2.1", "::", "0.0.0.0", "fe80::1%eth0", "::ffff:10.0.0.1"])
 def test_other_machines_need_a_trusted_network(host: str) -> None:
     config = WebConfig(hosts=("web",), proxy=PROXY)
-    with pytest.raises(UnusableFile, match="--trusted-network"):
+    with pytest.raises(ConfigError, match="--trusted-network"):
         for_addresses(config, [TCP, (host, 80)], has_tokens=True)
     for_addresses(config, [TCP, (host, 80)], has_tokens=True, trusts_network=True)
     for_addresses(config, [TCP, ("::1", 80), ("127.0.0.9", 80)], has_tokens=True)
@@ -142,7 +161,7 @@ def test_other_machines_need_a_trusted_network(host: str) -> None:
 
 def test_at_all_addresses_it_must_be_said_by_which_names_it_is_called() -> None:
     trusts = {"has_tokens": True, "trusts_network": True}
-    with pytest.raises(UnusableFile, match="hosts"):
+    with pytest.raises(ConfigError, match="hosts"):
         for_addresses(WebConfig(), [("::", 80)], **trusts)
     config = for_addresses(WebConfig(hosts=("Web",)), [("::", 80)], **trusts)
     assert accepts_host(config, "web:80")

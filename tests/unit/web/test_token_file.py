@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cucmweb.reading import UnusableFile
+from cucmd.toml_file import ConfigError
 from cucmweb.token_file import (
     GROUP,
     NoSuchToken,
@@ -94,7 +94,7 @@ def test_while_the_file_cannot_be_used_no_token_is_accepted(
     spoil(path)
     assert names(tokens) == names(tokens) == []
     assert errors(caplog) == 1
-    with pytest.raises(UnusableFile):
+    with pytest.raises(ConfigError):
         read_token_file(path)
     path.unlink()
     path.write_bytes(good)
@@ -114,9 +114,9 @@ def test_a_file_that_is_wrong_is_not_overwritten(path: Path) -> None:
     add(path, "a", "view", None)
     damage(path)
     before = path.read_bytes()
-    with pytest.raises(UnusableFile):
+    with pytest.raises(ConfigError):
         add(path, "b", "view", None)
-    with pytest.raises(UnusableFile):
+    with pytest.raises(ConfigError):
         revoke(path, "a")
     assert path.read_bytes() == before
 

@@ -109,7 +109,7 @@ def test_a_wrong_configuration_is_exit_78(tmp_path: Path, capsys: Captured) -> N
     file = tmp_path / "wrong.toml"
     file.write_text("[limits]\nbody = 0\n")
     assert main(["token", "list", "--config", str(file)]) == 78
-    assert f"{file}: limits.body: 0: " in capsys.readouterr().err
+    assert f"{file}:2: limits.body: 0: " in capsys.readouterr().err
 
 
 def test_without_the_web_stack_serve_says_what_to_install(
