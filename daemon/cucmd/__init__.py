@@ -22,7 +22,7 @@ The map of the daemon. Imports nothing heavy, because `cucmctl` imports it too.
     job/            PURE  job and node states, transitions, the outcome of a job
     failure.py      PURE  what went wrong, and what to do about it
     node_name.py    PURE  how a node is named
-    received_file.py  PURE  one received file, from the upload to the manifest
+    received_file.py  PURE  one received file, from the upload to the store
     allowance.py    bytes that several node runs may use up together
     durable.py      files that are complete and on the disk, or not there
     paths.py        where files are by default; `cucmctl` asks it too

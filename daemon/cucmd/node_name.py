@@ -26,7 +26,7 @@ _LONGEST_NAME = 255  # what a file system takes as the name of the node's folder
 
 # Names in a job's directory, or in its export, that are ours. Case does not count, since files are
 # copied to systems where it does not.
-_OURS = frozenset({"manifest.json", "manifest.jsonl", "sha256sums", "summary.txt", "transcripts"})
+_OURS = frozenset({"manifest.json", "sha256sums", "summary.txt", "transcripts"})
 # Before a folder's name. It is in no node's name, and nothing of ours begins with it. A name of 255
 # characters has a port, and is never marked: a host without one has 253 at most.
 _MARK = "@"

@@ -1,5 +1,4 @@
-"""PURE. Declares one received file, from the upload to the store and the manifest; and what reading
-shows.
+"""PURE. Declares one received file, from the upload to the store; and what reading shows.
 
 It never changes. What is learned later, the node's word, makes a new one. What is read of it, a
 process has read that is not believed more than a node (`worker/`): so it has limits.

@@ -72,9 +72,11 @@ def _demonstrate() -> int:
         lab = stack.enter_context(_lab())
         _say("  " + "  ".join(lab["nodes"]))
         _say("A daemon with its own SFTP receiver ...")
-        stack.enter_context(_daemon(folder, sockets))
-        stack.callback(_ignore, ENDINGS)  # the clean-up must not be interrupted
-        code = _collect(folder, sockets, lab)
+        with ExitStack() as running:
+            running.enter_context(_daemon(folder, sockets))
+            running.callback(_ignore, ENDINGS)  # the clean-up must not be interrupted
+            code = _collect(folder, sockets, lab)
+        # Now the job is closed: its manifest is written then.
         _list_files(folder / "state")
     return code
 
@@ -225,10 +227,10 @@ def _start_ignoring_ctrl_c(command: list[str]) -> subprocess.Popen[str]:
 
 
 def _list_files(state: Path) -> None:
-    for manifest in sorted(state.glob("jobs/*/manifest.jsonl")):
-        files = [json.loads(line) for line in manifest.read_text().splitlines()]
+    for manifest in sorted(state.glob("jobs/*/manifest.json")):
+        files = json.loads(manifest.read_text())
         size = sum(file["size"] for file in files)
-        came = f"{len(files)} files, {size} bytes, each with its SHA-256 in manifest.jsonl:"
+        came = f"{len(files)} files, {size} bytes, each with its SHA-256 in manifest.json:"
         _say(came if files else "No file came.")
         for node in sorted({file["node"] for file in files}):
             _list_node(node, [file for file in files if file["node"] == node])

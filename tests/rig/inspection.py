@@ -8,15 +8,18 @@ import json
 import sqlite3
 from pathlib import Path
 
+from rig.quiet import wait_until
+
 
 def manifest(folder: Path) -> list[dict]:
-    """Reads the files in the manifest of a job; none if there is no manifest.
-
-    Of a path the last line counts; a last line without its end is still being written.
+    """Reads the files in the manifest of a job, which has ended: waits until it is closed. None if
+    the job has no folder.
     """
-    path = folder / "manifest.jsonl"
-    lines = path.read_text().split("\n")[:-1] if path.exists() else []
-    return list({file["path"]: file for file in map(json.loads, lines)}.values())
+    if not folder.exists():
+        return []
+    path = folder / "manifest.json"
+    wait_until(path.exists)
+    return json.loads(path.read_text())
 
 
 def check_database(path: Path) -> None:
@@ -37,9 +40,6 @@ def check_files(folder: Path) -> None:
     for path in folder.glob("*/files/**/*"):
         assert path.is_dir() or path in named, f"{path}: in no manifest"
     assert not list(folder.glob(".*.new")), f"{folder}: a leftover"
-    lines = folder / "manifest.jsonl"
-    assert not lines.exists() or lines.read_bytes()[-1:] in {b"", b"\n"}, "a line without its end"
-    assert not (folder / "manifest.json").exists(), "a manifest.json of the first version"
 
 
 def digest(path: Path) -> str:

@@ -249,7 +249,7 @@ def test_what_handles_strangers_bytes_reaches_nothing_else(host: Host, lab: Lab)
         other = client.wait(start(client, lab, lab.nodes[:1]).job_id, timeout=60)
     host.systemctl("stop", "cucmd.service")
     state = "/var/lib/cucmd"
-    theirs = [f"{state}/known_hosts", f"{state}/cucmd.db", f"{other.directory}/manifest.jsonl"]
+    theirs = [f"{state}/known_hosts", f"{state}/cucmd.db", f"{other.directory}/manifest.json"]
     forbidden = [*theirs, "/etc/shadow", "/run/cucmd/cucmd.sock"]
     assert all(host.debian.path(path).exists() for path in forbidden)
     host.write(f"{REACHING}/paths", "\n".join([*forbidden, "/dev/null"]))

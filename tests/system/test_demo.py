@@ -42,7 +42,7 @@ def run_in(folder: Path) -> subprocess.CompletedProcess[str]:
 def test_the_demo_collects_and_removes_everything(temporary: Path) -> None:
     done = run_in(temporary)
     assert done.returncode == 0, done.stderr
-    assert "manifest.jsonl" in done.stdout
+    assert "manifest.json" in done.stdout
     assert "removed" in done.stdout.splitlines()[-1]
     assert list(temporary.iterdir()) == []
 

@@ -124,7 +124,7 @@ def folders(*nodes):
         ("[2001:db8::1]:2022", "[2001_db8__1]_2022"),
         ("output.example.com", "output.example.com"),
         ("manifest.json", "@manifest.json"),
-        ("Manifest.JSONL.", "@Manifest.JSONL."),
+        ("Manifest.JSON.", "@Manifest.JSON."),
         ("transcripts", "@transcripts"),
         ("SHA256SUMS", "@SHA256SUMS"),
     ],

@@ -10,7 +10,8 @@
     node_work.py    the work on one node: what it reports to its job, and what its end means
     recorder.py     a job's changes, to the store and then to the watchers
     events.py       changes, numbered, to bounded subscribers
-    filing.py       the received files of a job, put on record: in the store and in the manifest
+    filing.py       the received files of a job, put on record: in the store
+    manifest.py     the list of a job's files in its directory, written as it closes
     deletion.py     deletes jobs: those named, those that a rule means, what a stop has left
     recovery.py     the jobs that a stop left unfinished or unclosed, and their files
 
@@ -20,10 +21,9 @@ What is durable when:
     `cancel` returns            the nodes' states are in the store
     a watcher sees a state      the state is in the store
     a run is over               all states and files are on record, except where the daemon stops
-                                while the disk takes nothing, where the job's directory is gone,
-                                and after a defect
-After that the supervisor marks the job in the store as closed, if all is on record. A job that is
-not marked is looked at by the next start (`recovery.py`).
+                                while the disk takes nothing, and after a defect
+After that, if all is on record, the supervisor writes the manifest, and marks the job in the store
+as closed. A job that is not marked is looked at by the next start (`recovery.py`).
 
 Nothing here depends on what is done on a node. That is a function, `JobServices.work_on_node`.
 """

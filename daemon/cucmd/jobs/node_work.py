@@ -74,8 +74,6 @@ async def filed(filing: Filing, files: Sequence[ReceivedFile]) -> None:
         await filing.put_on_record(files)
     except StoreFailed as error:
         raise NodeFailed(_of_store("the files' record", error)) from error
-    except OSError as error:
-        raise NodeFailed(_of_os_error(error)) from error
 
 
 def _of_store(what: str, error: StoreFailed) -> Failure:

@@ -26,7 +26,7 @@ from cucmd.failure import Code, failure
 from cucmd.job.job import Job
 from cucmd.job.kind import OUTPUT
 from cucmd.job.node import Node
-from cucmd.jobs.filing import Manifest
+from cucmd.jobs.manifest import stored_files, write_manifest, write_missing_manifests
 from cucmd.node.ports import NodeTask
 from cucmd.node_name import folder_of
 from cucmd.received_file import ReceivedFile
@@ -35,8 +35,6 @@ from cucmd.store import Store, StoreFailed
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-PAGE = 2_000  # files that are read at a time: a megabyte
 
 # Makes the tasks of a job that a restart found unfinished, None for a node that has ended. None for
 # the whole job if its password is not available. Reads credentials, so it is called in a thread.
@@ -59,21 +57,22 @@ class Unfinished(NamedTuple):
 
 async def recover_jobs(
     store: Store,
-    directory: Callable[[str], Path],
+    jobs: Path,
     replan: Replan,
     resume: Callable[[Unfinished], None],
 ) -> None:
     """Gives every unfinished job to `resume`, oldest first, and closes those that have ended.
 
     A cancelled job ends at once; its connections close and its files are put on record after that,
-    within the grace period. A stop in between leaves it unclosed.
+    within the grace period. A stop in between leaves it unclosed. `jobs`: where their directories
+    are.
     """
     thread = ConfigThread()
     ended = await _read(store.ended_but_open)  # and not those that end in the meantime
     for found in await _read(store.unfinished):
         with _logged_for(found.job_id):
             job = replace(found, nodes=tuple(node.abandoned() for node in found.nodes))
-            recovered = await _recovered(store, job, directory(job.job_id))
+            recovered = await _recovered(store, job, jobs / job.job_id)
             if recovered is None:  # left as it is, nobody could end it
                 resume(Unfinished(job, None, RecoveredFiles(Counter(), recorded=False)))
                 continue
@@ -81,7 +80,8 @@ async def recover_jobs(
             resume(Unfinished(job, await _planned(thread, replan, job), recovered))
     for job_id in ended:
         with _logged_for(job_id):
-            await _close(store, job_id, directory(job_id))
+            await _close(store, job_id, jobs / job_id)
+    await write_missing_manifests(store, jobs)
 
 
 async def _close(store: Store, job_id: str, directory: Path) -> None:
@@ -89,6 +89,7 @@ async def _close(store: Store, job_id: str, directory: Path) -> None:
     job = await _read(partial(store.load, job_id))
     recovered = None if job is None else await _recovered(store, job, directory)
     if recovered is not None and recovered.recorded:
+        await write_manifest(store, job_id, directory)
         await store.close_job(job_id)
 
 
@@ -141,7 +142,7 @@ class RecoveredFiles(NamedTuple):
     """Says what is known of a job's files.
 
     received     node -> bytes of its files, of those that came since it was queued last
-    recorded     all of them are on record, in store and manifest
+    recorded     all of them are in the store
     """
 
     received: Counter[str]
@@ -151,14 +152,12 @@ class RecoveredFiles(NamedTuple):
 async def recover_files(store: Store, job: Job, directory: Path) -> RecoveredFiles:
     """Finds the files of a job that was live: those in the store, and the others as incomplete.
 
-    The others are saved, and the manifest is made again. If that fails, it is logged and `recorded`
-    is False. Raises `StoreFailed` if the store cannot be read.
+    The others are saved. If that fails, it is logged and `recorded` is False. Raises `StoreFailed`
+    if the store cannot be read.
 
     A job can have hundreds of thousands of files. They are read page by page, and compared with the
     disk node by node.
     """
-    if not await trio.Path(directory).exists() and (job.ended or not await _any(store, job.job_id)):
-        return RecoveredFiles(Counter())  # it never began, or somebody has removed its files
     search = _Search(store, job, directory)
     try:
         await search.run()
@@ -167,15 +166,9 @@ async def recover_files(store: Store, job: Job, directory: Path) -> RecoveredFil
         return RecoveredFiles(search.received, recorded=False)
     if search.found:
         log.warning("job %s: %d files were cut off by the stop", job.job_id, search.found)
-    try:
-        if search.failed is not None:
-            raise search.failed
-        async with aclosing(_pages(store, job.job_id)) as pages:
-            await Manifest(directory).write(pages)
-    except (StoreFailed, OSError) as error:
-        log.error("job %s: its files are not on record: %s", job.job_id, error)  # noqa: TRY400  of the disk, not a defect
-        return RecoveredFiles(search.received, recorded=False)
-    return RecoveredFiles(search.received)
+    if search.failed is not None:
+        log.error("job %s: its files are not on record: %s", job.job_id, search.failed)
+    return RecoveredFiles(search.received, recorded=search.failed is None)
 
 
 class _Search:
@@ -226,18 +219,6 @@ class _Search:
             self.received[file.node] += file.size
 
 
-async def _any(store: Store, job_id: str) -> bool:
-    return bool(await store.files(job_id, limit=1))
-
-
-async def _pages(store: Store, job_id: str) -> AsyncGenerator[list[ReceivedFile], None]:
-    """Yields the files that the store has, ordered by node. Raises `StoreFailed`."""
-    after = "", ""
-    while page := await store.files(job_id, after, PAGE):
-        yield [_with_text(file) for file in page]
-        after = page[-1].node, page[-1].path
-
-
 async def _by_node(
     store: Store, job_id: str, count: Callable[[ReceivedFile], None]
 ) -> AsyncGenerator[tuple[str, set[str]], None]:
@@ -248,7 +229,7 @@ async def _by_node(
     """
     node: str | None = None
     known = set[str]()
-    async with aclosing(_pages(store, job_id)) as pages:
+    async with aclosing(stored_files(store, job_id)) as pages:
         async for page in pages:
             for file in page:
                 if node is not None and file.node != node:
@@ -302,18 +283,7 @@ def _files_below(directory: Path, folder: str) -> Iterator[tuple[str, int]]:
         for parent, _, names in os.walk(directory / folder / within, onerror=_raise_unless_missing):
             for name in names:
                 path = Path(parent, name)
-                yield _text(os.fsencode(path.relative_to(directory))), path.lstat().st_size
-
-
-def _with_text(file: ReceivedFile) -> ReceivedFile:
-    """Returns mostly the same object: of a job with 100,000 files there is no second copy."""
-    path = _text(os.fsencode(file.path))
-    return file if path == file.path else replace(file, path=path)
-
-
-def _text(path: bytes) -> str:
-    """Decodes a path; one that is not UTF-8, not from the receiver, must not prevent a start."""
-    return path.decode(errors="backslashreplace")
+                yield str(path.relative_to(directory)), path.lstat().st_size
 
 
 def _raise_unless_missing(error: OSError) -> None:

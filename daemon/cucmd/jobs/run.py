@@ -20,7 +20,7 @@ One node
        (`hold_back.py`).
     1. A session on the node, and one of the daemon's connections, is free (`services.py`).
     2. The work on the node (`node_work.py`). It gives notes, or a failure.
-    3. The files that came are put on record: in the store, then in the manifest (`filing.py`).
+    3. The files that came are put on record, which is the store (`filing.py`).
     4. The node's state is `succeeded` or `failed`: in memory, in the store, then for watchers
        (`recorder.py`).
 So whoever sees that a node has ended by itself finds its files on record, unless step 3 failed. A
@@ -62,7 +62,7 @@ from cucmd.job.failure import Failure
 from cucmd.job.job import Job
 from cucmd.job.node import Node, Notes
 from cucmd.jobs.errors import JobStopped
-from cucmd.jobs.filing import Filing, Manifest
+from cucmd.jobs.filing import Filing
 from cucmd.jobs.hold_back import HoldBack
 from cucmd.jobs.node_work import NodeProgress, do_work, filed, saved
 from cucmd.jobs.recorder import Recorder
@@ -109,7 +109,7 @@ class JobRun:
         self._all_known = recovered is None or recovered.recorded
         self._found = None if self._all_known else job  # of such a restart
         self._directory = directory
-        self._filing = Filing(job.job_id, services.store, Manifest(directory))
+        self._filing = Filing(job.job_id, services.store)
         self._hold_back = HoldBack(tasks, services.trusted, try_all=job.try_all)
         self._scopes = [trio.CancelScope() for _ in job.nodes]
         self._scope = trio.CancelScope()  # of `_wait_and_work`

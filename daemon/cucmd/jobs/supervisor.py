@@ -29,6 +29,7 @@ from cucmd.jobs.errors import (
     UnknownJob,
     position_of,
 )
+from cucmd.jobs.manifest import write_manifest
 from cucmd.jobs.recorder import close_job
 from cucmd.jobs.recovery import (
     INTERRUPTED,
@@ -138,9 +139,10 @@ class Supervisor:
         try:
             await run.run()
             store, draining = self._services.store, lambda: self._draining
-            done = run.job.ended and run.recorded
-            if done and await close_job(store, job_id, run.ended_at, draining):
-                self.on_closed(job_id)
+            if run.job.ended and run.recorded:
+                await write_manifest(store, job_id, self.directory(job_id))
+                if await close_job(store, job_id, run.ended_at, draining):
+                    self.on_closed(job_id)
         except Exception:
             log.exception("job %s: a defect", job_id)
         finally:
@@ -347,7 +349,7 @@ class Supervisor:
 
     async def recover(self, replan: Replan) -> None:
         """Resumes the jobs that a stop left unfinished, or ends them as `interrupted`."""
-        await recover_jobs(self._services.store, self.directory, replan, self._resume)
+        await recover_jobs(self._services.store, self._directory, replan, self._resume)
 
     def _resume(self, found: Unfinished) -> None:
         job = found.job

@@ -17,7 +17,7 @@ def directory(tmp_path: Path) -> Path:
         files.mkdir(parents=True)
         for name in ("a.txt", os.fsdecode(b"\xff\n.gz")):
             (files / name).write_text("x")
-    (directory / "manifest.jsonl").write_text("{}")
+    (directory / "manifest.json").write_text("{}")
     return directory
 
 
@@ -63,7 +63,7 @@ def test_a_stop_leaves_the_rest_for_later(directory: Path) -> None:
     stopped.set()
     with pytest.raises(Stopped):
         remove_directory(directory, stopped)
-    assert (directory / "manifest.jsonl").exists()
+    assert (directory / "manifest.json").exists()
     remove_directory(directory, threading.Event())
     assert not directory.exists()
 

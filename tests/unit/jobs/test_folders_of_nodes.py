@@ -69,13 +69,12 @@ async def test_nodes_with_names_of_ours_leave_the_manifest_and_their_neighbours_
     tmp_path: Path,
 ) -> None:
     async with supervisor_harness(tmp_path) as harness:
-        job = await collected(harness, "manifest.json", "manifest.jsonl", "SHA256SUMS", "cucm-pub")
+        job = await collected(harness, "manifest.json", "SHA256SUMS", "cucm-pub")
     directory = tmp_path / "jobs" / job.job_id
-    assert statuses(job) == ["succeeded"] * 4
+    assert statuses(job) == ["succeeded"] * 3
     assert sorted(line["path"] for line in manifest(directory)) == [
         "@SHA256SUMS/files/core.1",
         "@manifest.json/files/core.1",
-        "@manifest.jsonl/files/core.1",
         "cucm-pub/files/core.1",
     ]
 

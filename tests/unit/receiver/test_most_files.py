@@ -18,7 +18,6 @@ from cucmd.job.collect import Collect
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
-from cucmd.jobs.filing import Manifest
 from cucmd.jobs.node_work import NodeProgress
 from cucmd.received_file import ReceivedFile
 from cucmd.receiver.limits import MIB, ReceiverLimits, Status
@@ -112,7 +111,6 @@ async def test_a_file_with_the_longest_path_takes_little_memory_until_it_is_on_r
         progress.complete(received.files())
         files = progress.take_files()
         await store.save_files(job.job_id, files)
-        await Manifest(tmp_path).append(files)
         assert (traced() - before) / len(files) < MEMORY_OF_A_FILE
 
 
