@@ -20,8 +20,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
+from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
@@ -127,7 +126,8 @@ class FileWriter:
             _write(file, its_pieces)
         self._written += sum(_PIECE + len(piece.data) for piece in pieces)
         if answers := [piece.answered for piece in pieces if piece.answered is not None]:
-            self._run_in_trio(partial(_set_all, answers))
+            with suppress(trio.RunFinishedError):  # with trio everybody who waits has ended
+                self._token.run_sync_soon(_set_all, answers)
         return not last
 
     def _take(self) -> tuple[list[_QueuedPiece], bool]:
@@ -141,12 +141,6 @@ class FileWriter:
             except Empty:
                 return pieces, False
         return pieces, True
-
-    def _run_in_trio(self, function: partial[None]) -> None:
-        try:
-            self._token.run_sync_soon(function)
-        except trio.RunFinishedError:
-            pass  # trio has ended, and with it everybody who waits
 
 
 def _write(file: AppendedFile, pieces: list[_QueuedPiece]) -> None:

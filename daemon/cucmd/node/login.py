@@ -8,8 +8,7 @@ three wrong passwords may lock the account (vos/NODES.md, section 6.7).
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 
 import trio
 
@@ -67,17 +66,6 @@ async def reach(
         await trio.sleep(retry_delay(task.retry, failed, random.random()))  # noqa: S311  jitter
 
 
-@contextmanager
-def _quoting(cli: Cli) -> Iterator[None]:
-    """Adds what the node has said last to the failure of a login that took too long."""
-    try:
-        yield
-    except NodeFailed as error:
-        if error.failure.code != Code.LOGIN_TIMEOUT:
-            raise
-        raise NodeFailed(with_last_line(error.failure, cli.last_line)) from error
-
-
 async def _log_in(
     trial: AsyncExitStack,
     task: NodeTask,
@@ -100,12 +88,17 @@ async def _log_in(
     # Whoever gives a login less time says that their nodes need less.
     question_after = min(QUIET_QUESTION, timeouts.login / 2)
     cli = Cli((task.login.password,), question_after=question_after)
-    with _quoting(cli), PhaseClock() as clock:
-        what = f"waiting for a connection to {where} (connect timeout)"
-        clock.start(Code.CONNECT_TIMEOUT, timeouts.connect, what)
-        shell = await open_shell(task, connected, enter, cli.mask, report)
-        session = NodeSession(shell, transcript, cli)
-        trial.push_async_callback(close_session, session, timeouts.grace)
-        report.session(session)
-        await session.wait_for_prompt()
-        return session
+    try:
+        with PhaseClock() as clock:
+            what = f"waiting for a connection to {where} (connect timeout)"
+            clock.start(Code.CONNECT_TIMEOUT, timeouts.connect, what)
+            shell = await open_shell(task, connected, enter, cli.mask, report)
+            session = NodeSession(shell, transcript, cli)
+            trial.push_async_callback(close_session, session, timeouts.grace)
+            report.session(session)
+            await session.wait_for_prompt()
+            return session
+    except NodeFailed as error:
+        if error.failure.code != Code.LOGIN_TIMEOUT:
+            raise
+        raise NodeFailed(with_last_line(error.failure, cli.last_line)) from error

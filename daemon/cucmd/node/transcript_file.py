@@ -131,7 +131,11 @@ class _LimitedFile:
     def append(self, data: bytes) -> None:
         if not self._opened:
             self._opened = True
-            self._open()
+            try:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+                self._fd = os.open(self._path, flags, 0o640)
+            except OSError as error:
+                log.warning("no transcript at %s: %s", self._path, error.strerror)
         try:
             for piece in _pieces(data):
                 self._append(piece)
@@ -145,13 +149,6 @@ class _LimitedFile:
             except OSError as error:
                 self._give_up(error.strerror)
         self._close()
-
-    def _open(self) -> None:
-        try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-            self._fd = os.open(self._path, flags, 0o640)
-        except OSError as error:
-            log.warning("no transcript at %s: %s", self._path, error.strerror)
 
     def _append(self, data: bytes) -> None:
         descriptor = self._fd

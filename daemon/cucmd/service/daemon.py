@@ -10,10 +10,9 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
-from pathlib import Path
 
 import trio
 
@@ -102,16 +101,11 @@ def run(options: Options, environ: Mapping[str, str]) -> int:
         reasons = _leaves(error)
         if started.is_set() or not all(isinstance(one, EXPECTED) for one in reasons):
             raise
-        return _unavailable(reasons)
+        for reason in reasons:
+            log.critical("%s", reason)
+        systemd.notify(STATUS="; ".join(map(str, reasons)))
+        return EXIT_UNAVAILABLE
     return 0
-
-
-def _unavailable(reasons: Sequence[BaseException]) -> int:
-    """Says why the daemon does not start. It stays in `systemctl status`. Returns the exit code."""
-    for reason in reasons:
-        log.critical("%s", reason)
-    systemd.notify(STATUS="; ".join(map(str, reasons)))
-    return EXIT_UNAVAILABLE
 
 
 def _leaves(error: BaseException) -> list[BaseException]:
@@ -136,7 +130,7 @@ async def _daemon(
         async with (
             _store(config) as store,
             open_bridge(),
-            open_workers(_made(directory), PROCESSES) as workers,
+            open_workers(directory, PROCESSES) as workers,
             _receiver(config, workers) as receiver,
         ):
             known_hosts = KnownHosts(config.daemon.state_directory / "known_hosts")
@@ -187,11 +181,6 @@ async def _daemon(
                     # The socket is still served, so that watchers see how jobs end.
                     await supervisor.drain()
                     nursery.cancel_scope.cancel()
-
-
-def _made(directory: Path) -> Path:
-    directory.mkdir(mode=0o750, exist_ok=True)
-    return directory
 
 
 @asynccontextmanager
@@ -284,14 +273,10 @@ async def _answer(requests: AsyncIterator[int], in_force: InForce, supervisor: S
             with suppress(CannotReload):
                 await in_force.reload()
         else:
-            _log_holdings(supervisor)
-
-
-def _log_holdings(supervisor: Supervisor) -> None:
-    """Logs, on SIGUSR1, figures in which a leak would show."""
-    tasks = trio.lowlevel.current_statistics().tasks_living
-    objects = sys.getallocatedblocks()
-    log.info("holding %d tasks, %d jobs, %d objects", tasks, supervisor.live, objects)
+            # Figures in which a leak would show.
+            tasks = trio.lowlevel.current_statistics().tasks_living
+            objects = sys.getallocatedblocks()
+            log.info("holding %d tasks, %d jobs, %d objects", tasks, supervisor.live, objects)
 
 
 async def _feed_watchdog() -> None:

@@ -147,25 +147,22 @@ class InForce:
         except Exception:  # a defect in reading a file must not end the jobs that run
             log.exception("a defect in reading the configuration")
             raise CannotReload("a defect; the log has the details") from None
-        if unusable:
-            raise CannotReload("; ".join(unusable) + self._of_systemd(config))
-        return config, access
+        if not unusable:
+            return config, access
+        message = "; ".join(unusable)
+        if config.credentials.directory is None:
+            unfinished = self._supervisor.unfinished
+            jobs = "1 job" if len(unfinished) == 1 else f"{len(unfinished)} jobs"
+            lost = sum(not job.goes_on for job in unfinished)
+            message += (
+                "; systemd gives a service its credentials when it starts, so a new one needs a "
+                f"restart, which interrupts {jobs}, and {lost} cannot go on"
+            )
+        raise CannotReload(message)
 
     def _read(self) -> tuple[Config, Access, list[str]]:
         config = self._options.load(self._environ)
         return config, Access.of(config.access), unusable_credentials(config, self._environ)
-
-    def _of_systemd(self, config: Config) -> str:
-        """Ends a message with what to do about a credential that has come since the start."""
-        if config.credentials.directory is not None:
-            return ""
-        unfinished = self._supervisor.unfinished
-        jobs = "1 job" if len(unfinished) == 1 else f"{len(unfinished)} jobs"
-        lost = sum(not job.goes_on for job in unfinished)
-        return (
-            "; systemd gives a service its credentials when it starts, so a new one needs a "
-            f"restart, which interrupts {jobs}, and {lost} cannot go on"
-        )
 
 
 def not_until_restart(

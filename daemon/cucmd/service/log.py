@@ -46,7 +46,15 @@ class JournalFormatter(logging.Formatter):
     """Each line begins <N>: the journal takes every line for an entry of its own."""
 
     def format(self, record: logging.LogRecord) -> str:
-        prefix = f"<{_priority(record.levelno)}>"
+        # The priorities of syslog(3): 7 debug, 6 info, 4 warning, 3 error, 2 critical.
+        steps = (
+            (logging.CRITICAL, 2),
+            (logging.ERROR, 3),
+            (logging.WARNING, 4),
+            (logging.INFO, 6),
+        )
+        reached = (number for at_least, number in steps if record.levelno >= at_least)
+        prefix = f"<{next(reached, 7)}>"
         text = f"{record.name}: {_visible(super().format(record))}"
         return "\n".join(prefix + line for line in text.split("\n"))
 
@@ -68,12 +76,6 @@ _CONTROLS = {
 
 def _visible(text: str) -> str:
     return text.translate(_CONTROLS)
-
-
-def _priority(level: int) -> int:
-    """Returns the priority of syslog(3): 7 debug, 6 info, 4 warning, 3 error, 2 critical."""
-    steps = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
-    return next((priority for at_least, priority in steps if level >= at_least), 7)
 
 
 class LogLimit(logging.Filter):

@@ -37,29 +37,18 @@ def naming(
     try:
         yield
     except (OSError, ExceptionGroup) as raised:
-        error = _only(raised)
-        if not isinstance(error, OSError) or _of_another_file(error, setting):
+        error: Exception = raised
+        while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:  # of a nursery
+            error = error.exceptions[0]
+        if not isinstance(error, OSError):
             raise
+        if error.filename is not None and str(error.filename) not in setting:
+            raise
+        reason = error.strerror or str(error)
+        # asyncio's own text repeats the address. Of a path, and of the DNS, whose numbers are below
+        # 0, the error's own text says more.
+        if error.errno and error.errno > 0 and error.filename is None:
+            reason = os.strerror(error.errno)
         hint = hints.get(error.errno or 0, otherwise)
-        message = f"{setting}: {_reason(error)}"
+        message = f"{setting}: {reason}"
         raise CannotStart(f"{message}; {hint}" if hint else message) from error
-
-
-def _reason(error: OSError) -> str:
-    """Returns the text for the error's number, since asyncio's own repeats the address. Not for a
-    path, and not for the DNS, whose numbers are below 0: there the error's own text says more.
-    """
-    if error.errno and error.errno > 0 and error.filename is None:
-        return os.strerror(error.errno)
-    return error.strerror or str(error)
-
-
-def _only(error: Exception) -> Exception:
-    """Returns the error that nurseries have wrapped, if it is a single one."""
-    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
-
-
-def _of_another_file(error: OSError, setting: str) -> bool:
-    return error.filename is not None and str(error.filename) not in setting

@@ -97,14 +97,9 @@ async def capture(task: NodeTask, what: Capture, ports: Ports, report: Report) -
             f"an earlier capture may still run there, into platform/cli/{name}.cap"
             for name in task.may_run
         )
-        return (*earlier, *_spread(together), *notes)
-
-
-def _spread(together: Together) -> tuple[str, ...]:
-    nodes, seconds = together.spread
-    if nodes < 2:
-        return ()
-    return (f"the captures of {nodes} nodes began within {seconds:.3f} s",)
+        nodes, seconds = together.spread
+        began = f"the captures of {nodes} nodes began within {seconds:.3f} s"
+        return (*earlier, *([began] if nodes > 1 else []), *notes)
 
 
 def no_room(status: vos.Machine, what: Capture) -> Failure | None:
@@ -227,27 +222,24 @@ class _NodeCapture:
             raise fail(Code.COMMAND_REFUSED, f"the node refused the capture; it said: {said}")
 
     async def _end(self, how: str) -> Failure | None:
-        """Ends it with Ctrl-C, if it runs. None: it has ended; else why that is not known.
+        """Ends the capture with Ctrl-C, if it runs. Returns why its end is not known, or None.
 
-        No cancel cuts it short: the node would be left with a capture that runs.
+        No cancel cuts this short, since the node would be left with a capture that runs.
         """
         wrong: Failure | None = None
         if self._session.busy:
-            wrong = await self._interrupt()
+            seconds = stop_seconds(self._task.timeouts.grace)
+            wrong = timed_out(Code.COMMAND_TIMEOUT, seconds, "waiting for the prompt after Ctrl-C")
+            with trio.move_on_after(seconds, shield=True):
+                try:
+                    self._said = await self._session.interrupt() or self._said
+                    wrong = None
+                except NodeFailed as error:
+                    wrong = error.failure
         now = datetime.now(UTC)
         ended = replace(self.captured, ended_at=now, how=how, running=wrong is not None)
         self._tell(ended)
         return wrong
-
-    async def _interrupt(self) -> Failure | None:
-        seconds = stop_seconds(self._task.timeouts.grace)
-        with trio.move_on_after(seconds, shield=True):
-            try:
-                self._said = await self._session.interrupt() or self._said
-            except NodeFailed as error:
-                return error.failure
-            return None
-        return timed_out(Code.COMMAND_TIMEOUT, seconds, "waiting for the prompt after Ctrl-C")
 
     def _tell(self, captured: Captured) -> None:
         self.captured = captured

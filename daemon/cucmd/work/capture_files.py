@@ -69,7 +69,7 @@ class CaptureFiles:
             result = await gets.get(path, NodeClock())
             if result.nothing is not None:
                 raise self._nothing(result.nothing.message, said)
-            came = [file for file in target.files() if _is_of(file, captured)]
+            came = [file for file in target.files() if vos.is_file_of(_name(file), captured.name)]
         if not came:
             raise self._nothing(f"{path}: no file of the capture came", said)
         found = await self._count(came)
@@ -160,7 +160,3 @@ class CaptureFiles:
 
 def _name(file: ReceivedFile) -> str:
     return PurePosixPath(file.path).name
-
-
-def _is_of(file: ReceivedFile, captured: Captured) -> bool:
-    return vos.is_file_of(_name(file), captured.name)

@@ -24,7 +24,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from msgspec.structs import replace
@@ -81,11 +81,21 @@ async def check(task: NodeTask, what: Check, ports: Ports, report: Report) -> tu
         session = await seen.log_in(stack)
         await answer(session, task, vos.PAGER_OFF)
         report.phase(Phase.COMMAND)
-        notes = [
-            *await _ask_status(session, seen),
-            *await _ask_version(session, seen),
-            *await _ask_product(session, seen),
-        ]
+        notes = await _ask_status(session, seen)
+        version = await seen.ask(session, vos.SHOW_VERSION, vos.parse_version_active)
+        if isinstance(version, str):
+            notes.append(f"its version is not known: {version}")
+        elif version.version is None:
+            notes.append("its version is not known: no line of its answer names one")
+        else:
+            seen.put(version=seen.mask(version.version))
+        table = await seen.ask(session, vos.SHOW_CLUSTER, vos.parse_network_cluster)
+        if isinstance(table, str):
+            notes.append(f"its product is not known: {table}")
+        else:
+            itself = vos.asked_node(table.nodes, task.host, session.shell.peer_address)
+            if itself is not None and itself.product:
+                seen.put(product=seen.mask(itself.product))
         if what.receiver:
             notes += await _get_a_file(session, seen, ports, report)
         report.phase(Phase.CLOSE)
@@ -114,7 +124,17 @@ class _Seen:
         try:
             opened = await stack.enter_async_context(session)
         except NodeFailed as error:
-            self._failed(error.failure.code)
+            code = error.failure.code
+            if self._checked.login:
+                self.put(prompt=False)
+            elif code == Code.HOST_KEY_CHANGED:
+                self.put(host_key="changed")
+            elif code == Code.HOST_KEY_UNKNOWN:
+                self.put(host_key="unknown")
+            elif self._checked.host_key is not None:
+                self.put(login=False)
+            elif not self._checked.reachable:
+                self.put(reachable=False)
             raise
         self.put(prompt=True)
         return opened
@@ -149,22 +169,6 @@ class _Seen:
         self.put(login=True)
         return shell
 
-    def _failed(self, code: str) -> None:
-        """Notes which step has failed before the first prompt."""
-        if self._checked.login:
-            self.put(prompt=False)
-        elif code == Code.HOST_KEY_CHANGED:
-            self.put(host_key="changed")
-        elif code == Code.HOST_KEY_UNKNOWN:
-            self.put(host_key="unknown")
-        elif self._checked.host_key is not None:
-            self.put(login=False)
-        elif not self._checked.reachable:
-            self.put(reachable=False)
-
-
-# What the node says of itself
-
 
 async def _ask_status(session: NodeSession, seen: _Seen) -> list[str]:
     """Asks for its clock and its logging partition. Returns notes. Raises `NodeFailed`."""
@@ -181,61 +185,32 @@ async def _ask_status(session: NodeSession, seen: _Seen) -> list[str]:
         logging_total=None if logging is None else logging.total,
         logging_free=None if logging is None else logging.free,
     )
-    return [*_clock_notes(status, off), *_logging_notes(logging)]
-
-
-def _clock_notes(status: vos.ShowStatus, off: timedelta | None) -> Iterable[str]:
+    notes = []
     if status.zone is None:
-        yield (
+        notes.append(
             "its time zone is not known here: a window of hours is widened to fit every zone; "
             "show status says which it is"
         )
     elif off is None and status.clock is not None:
-        yield (
+        notes.append(
             f"its clock shows {status.clock:%Y-%m-%d %H:%M}, which is years off and not used: "
             "no window is widened by it; utils ntp status shows what it follows"
         )
     elif off is None:
-        yield "what its clock shows is not known: no date in a known form"
+        notes.append("what its clock shows is not known: no date in a known form")
     elif abs(off) > WORTH_A_NOTE:
-        yield (
+        notes.append(
             f"its clock is {how_far(off)}: a window is widened by as much; "
             "utils ntp status shows what it follows"
         )
-
-
-def _logging_notes(disk: vos.Disk | None) -> Iterable[str]:
-    if disk is None:
-        yield "the free space of its logging partition is not known"
-    elif disk.used_percent >= LOGGING_FULL:
-        yield (
-            f"its logging partition is {disk.used_percent} % full: the node deletes its oldest "
+    if logging is None:
+        notes.append("the free space of its logging partition is not known")
+    elif logging.used_percent >= LOGGING_FULL:
+        notes.append(
+            f"its logging partition is {logging.used_percent} % full: the node deletes its oldest "
             "traces to make room; collect soon, and delete there what nobody needs"
         )
-
-
-async def _ask_version(session: NodeSession, seen: _Seen) -> list[str]:
-    """Asks for its version. Returns notes. Raises `NodeFailed`."""
-    said = await seen.ask(session, vos.SHOW_VERSION, vos.parse_version_active)
-    if isinstance(said, str):
-        return [f"its version is not known: {said}"]
-    if said.version is None:
-        return ["its version is not known: no line of its answer names one"]
-    seen.put(version=seen.mask(said.version))
-    return []
-
-
-async def _ask_product(session: NodeSession, seen: _Seen) -> list[str]:
-    """Finds its product, if its cluster's table has it in a known form. Returns notes. Raises
-    `NodeFailed`.
-    """
-    table = await seen.ask(session, vos.SHOW_CLUSTER, vos.parse_network_cluster)
-    if isinstance(table, str):
-        return [f"its product is not known: {table}"]
-    itself = vos.asked_node(table.nodes, seen.task.host, session.shell.peer_address)
-    if itself is not None and itself.product:
-        seen.put(product=seen.mask(itself.product))
-    return []
+    return notes
 
 
 # Whether the node reaches the receiver

@@ -254,12 +254,18 @@ class FileGets:
         arrivals = Arrivals(self._target)
         what, packs = f"in '{request.command_line()}'", self._what.compress
         clock = CommandClock(self._task.timeouts, what, arrivals, packs=packs)
-        sizes = None
+        sizes: vos.Sized | None = None  # that were announced before for this command
         await self._session.file_get(request, self._address)
         while True:
             match await self._session.next_event(clock):
                 case vos.Sized() as announced:
-                    self._announce(announced, sizes)
+                    self._files_announced += announced.files - (sizes.files if sizes else 0)
+                    self._bytes_announced += announced.bytes - (sizes.bytes if sizes else 0)
+                    self._report.announced(
+                        self._files_announced,
+                        self._bytes_announced,
+                        all_of_them=not self._paths_left,
+                    )
                     sizes = announced
                     if not clock.can_log_in:
                         await self._check_room(path, announced)
@@ -275,14 +281,6 @@ class FileGets:
                     return self._nothing_came(of_path(path, broken), arrivals, clock)
                 case vos.FileGetDone() as done:
                     return await self._compare(path, done, arrivals, clock)
-
-    def _announce(self, sizes: vos.Sized, before: vos.Sized | None) -> None:
-        """Reports the sums. `before`: the sizes announced before for the same command."""
-        self._files_announced += sizes.files - (before.files if before else 0)
-        self._bytes_announced += sizes.bytes - (before.bytes if before else 0)
-        self._report.announced(
-            self._files_announced, self._bytes_announced, all_of_them=not self._paths_left
-        )
 
     async def _check_room(self, path: str, sizes: vos.Sized) -> None:
         """Checks before the first byte whether all that was announced has room. Raises `NodeFailed`

@@ -72,28 +72,30 @@ class CommandRuns:
                     self.said = vos.readable(lines)
                     self.cut = len(self.said) < len(lines)
                     await self._keep(number, lines, complete=True)
-                    return self._refusal(command, lines)
+                    if (said := refusal(self._mask, lines)) is None:
+                        return None
+                    message = f"'{command.line}': the node said: {said}"
+                    return failure(Code.COMMAND_REFUSED, message)
                 case vos.Asked(lines=lines, question=question):
                     await self._keep(number, lines, complete=False)
-                    return await self._end_question(command, question)
+                    message = f"'{command.line}': the node asked {question!r}"
+                    message += "; it was ended with Ctrl-C"
+                    if (late := await back_at_prompt(self._session)) is not None:
+                        raise fail(Code.COMMAND_REFUSED, f"{message}, and {late}")
+                    return failure(Code.COMMAND_REFUSED, message)
                 case vos.Broken(failure=broken):
                     raise NodeFailed(broken)
 
-    def _refusal(self, command: vos.Command, lines: Sequence[str]) -> Failure | None:
-        said = refusal(self._mask, lines)
-        if said is None:
-            return None
-        return failure(Code.COMMAND_REFUSED, f"'{command.line}': the node said: {said}")
-
-    async def _end_question(self, command: vos.Command, question: str) -> Failure:
-        message = f"'{command.line}': the node asked {question!r}; it was ended with Ctrl-C"
-        if (late := await back_at_prompt(self._session)) is not None:
-            raise fail(Code.COMMAND_REFUSED, f"{message}, and {late}")
-        return failure(Code.COMMAND_REFUSED, message)
-
     async def _keep(self, number: int, lines: Sequence[str], *, complete: bool) -> None:
         """Writes what a command has printed. Raises `NodeFailed`, `OSError`."""
-        content = await self._content(lines)
+        text = bytearray()
+        turn = 0
+        for line in lines:
+            text += f"{self._mask(line)}\n".encode()
+            if len(text) > turn + _PIECE:  # others have their turn
+                turn = len(text)
+                await trio.lowlevel.checkpoint()
+        content = bytes(text)
         take_quota(self._task, len(content))
         name = self._what.output_of(number, self._task.first_attempt)
         path = self._task.folder / name
@@ -109,17 +111,6 @@ class CommandRuns:
                 modified=int(time.time()),
             )
         )
-
-    async def _content(self, lines: Sequence[str]) -> bytes:
-        """Returns the text of the output, masked. Others have their turn in between."""
-        content = bytearray()
-        turn = 0
-        for line in lines:
-            content += f"{self._mask(line)}\n".encode()
-            if len(content) > turn + _PIECE:
-                turn = len(content)
-                await trio.lowlevel.checkpoint()
-        return bytes(content)
 
     def _write(self, path: Path, content: bytes) -> str:
         """Writes it in a worker thread. Returns the SHA-256. Raises `NodeFailed`, `OSError`."""

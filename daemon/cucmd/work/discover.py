@@ -49,7 +49,14 @@ async def discover(task: NodeTask, what: Discover, ports: Ports, report: Report)
         version, notes = await _version(session, task, ports.readers)
         report.result(Found(found.members, version, found.unread))
         report.phase(Phase.CLOSE)
-        return (*_left_out(table), *_unauthenticated(found), *notes)
+        left_out = []
+        if (more := len(table.nodes) - MOST_MEMBERS) > 0:
+            left_out.append(f"{more} more nodes were named; the first {MOST_MEMBERS} are kept")
+        if table.others:
+            lines = counted(len(table.others), "line")
+            said = f"{lines} about the cluster in no known form; the transcript has all of them"
+            left_out.append(said)
+        return (*left_out, *_unauthenticated(found), *notes)
 
 
 async def _version(
@@ -112,14 +119,4 @@ def _unauthenticated(found: Found) -> list[str]:
     ]
     if (more := len(bad) - MOST_NAMED) > 0:
         notes.append(f"{more} more {'node is' if more == 1 else 'nodes are'} not authenticated")
-    return notes
-
-
-def _left_out(table: vos.ClusterTable) -> list[str]:
-    notes = []
-    if (more := len(table.nodes) - MOST_MEMBERS) > 0:
-        notes.append(f"{more} more nodes were named; the first {MOST_MEMBERS} are kept")
-    if table.others:
-        lines = counted(len(table.others), "line")
-        notes.append(f"{lines} about the cluster in no known form; the transcript has all of them")
     return notes

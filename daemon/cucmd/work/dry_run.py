@@ -13,7 +13,7 @@ from cucmd.job.collect import Collect, DryRun, PathSize, Sizes
 from cucmd.job.node import Phase
 from cucmd.node.deadlines import FormClock
 from cucmd.node.dialogue import NodeSession
-from cucmd.node.ports import NodeTask, Ports, Receiver, Report
+from cucmd.node.ports import NodeTask, Ports, Report
 from cucmd.work.collect import (
     OF_ONE_PATH,
     NodeClock,
@@ -38,9 +38,20 @@ async def dry_run(task: NodeTask, what: DryRun, ports: Ports, report: Report) ->
         sizes = tuple(one for one in asked.values() if isinstance(one, PathSize))
         # Where the node packs, neither how long that takes nor what comes is known.
         rate = None if what.of.compress else await ports.rate_of(task.node)
-        found = Sizes(sizes)
-        found = replace(found, seconds=found.bytes / rate if rate else None)
-        report.result(_judged(task, ports, found, compress=what.of.compress))
+        found, room = Sizes(sizes), disk_room(task, ports)
+        found = replace(found, seconds=found.bytes / rate if rate else None, room=room)
+        wrong, left = too_much(task, ports, found.bytes), task.quota.job.left
+        # What would come is taken from the quota of the job, so that the nodes that are asked later
+        # have the rest.
+        if wrong is None:
+            task.quota.job.take(found.bytes)
+            found = replace(found, fits=True)
+        elif what.of.compress:
+            task.quota.job.take(found.bytes if left is None else min(found.bytes, left))
+            found = replace(found, fits=None, why=f"before compression, {wrong.message}")
+        else:
+            found = replace(found, fits=False, why=wrong.message)
+        report.result(found)
         report.phase(Phase.CLOSE)
         # A path that has files counts beside those that have none.
         results = {
@@ -76,19 +87,3 @@ async def _ask(
             case vos.Declined():
                 assert sizes is not None, "it is what a node has announced that is declined"
                 return PathSize(path, sizes.files, sizes.bytes)
-
-
-def _judged(task: NodeTask, receiver: Receiver, found: Sizes, *, compress: bool) -> Sizes:
-    """Returns the sizes, with whether they fit. What would come is taken from the quota of the job,
-    so that the nodes that are asked later have the rest.
-    """
-    wrong, of_job = too_much(task, receiver, found.bytes), task.quota.job
-    found = replace(found, room=disk_room(task, receiver))
-    if wrong is None:
-        of_job.take(found.bytes)
-        return replace(found, fits=True)
-    if compress:
-        left = of_job.left
-        of_job.take(found.bytes if left is None else min(found.bytes, left))
-        return replace(found, fits=None, why=f"before compression, {wrong.message}")
-    return replace(found, fits=False, why=wrong.message)

@@ -116,20 +116,15 @@ async def _followed(
         notes = (f"it was ended, since {MOST // 1024**2} MiB had come: no more is kept",)
     elif not together.stopped:
         notes = (f"it was ended after {what.duration:g} s, as was asked for",)
-    return (*notes, *await _ended_by_ctrl_c(session, output))
-
-
-async def _ended_by_ctrl_c(session: NodeSession, output: _Output) -> tuple[str, ...]:
-    """Keeps what comes meanwhile. Returns a note where the node is not at its prompt then."""
-    notes: tuple[str, ...] = ()
     said: Sequence[str] = ()
     try:
-        with trio.move_on_after(ENDED_WITHIN) as scope:
+        with trio.move_on_after(ENDED_WITHIN) as ending:
             said = await session.interrupt()
-        if scope.cancelled_caught:
-            notes = (f"no prompt came within {ENDED_WITHIN:g} s of Ctrl-C; its session was closed",)
+        if ending.cancelled_caught:
+            late = f"no prompt came within {ENDED_WITHIN:g} s of Ctrl-C; its session was closed"
+            notes += (late,)
     except NodeFailed as error:  # the connection is gone, and what ran with it
-        notes = (error.failure.message,)
+        notes += (error.failure.message,)
     output.add(said or session.take_lines())
     return notes
 

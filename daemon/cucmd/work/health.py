@@ -27,7 +27,6 @@ from cucmd.job.health import (
     Finding,
     Health,
     HealthCheck,
-    Thresholds,
 )
 from cucmd.job.node import Phase
 from cucmd.node.dialogue import NodeSession
@@ -99,32 +98,24 @@ async def _look_at_certificates(
     looked: _Looked,
     listed: CertificateList,
 ) -> None:
-    """Looks at the certificates that the list names. After one that takes too long no other is
-    asked for.
+    """Asks for each certificate that the list names. The names are in no list of ours, so what is
+    said of them is in the transcript. After one that takes too long no other is asked for.
     """
     for name in judged.own_certificates(listed):
         try:
-            looked.put(await _certificate(session, task, readers, looked.thresholds, name))
+            line = vos.parse_command(f"show cert own {name}").line
+            said = await ask(session, task, readers, line, parse_certificate)
+        except vos.InvalidArgument:
+            looked.put(Finding("certificates", UNREAD, f"{name}: no name that is typed"))
         except NodeFailed as error:
             gone = await _given_up(session, error)
             looked.put(Finding("certificates", UNREAD, gone.message))
             return
-
-
-async def _certificate(
-    session: NodeSession, task: NodeTask, readers: Readers, most: Thresholds, name: str
-) -> Finding:
-    """Asks for a certificate by its name, which is in no list of ours: what is said of it is in the
-    transcript.
-    """
-    try:
-        line = vos.parse_command(f"show cert own {name}").line
-    except vos.InvalidArgument:
-        return Finding("certificates", UNREAD, f"{name}: no name that is typed")
-    said = await ask(session, task, readers, line, parse_certificate)
-    if isinstance(said, str):
-        return Finding("certificates", UNREAD, f"{name}: {said}")
-    return judged.certificate(name, said, most, datetime.now(UTC))
+        else:
+            found = Finding("certificates", UNREAD, f"{name}: {said}")
+            if not isinstance(said, str):
+                found = judged.certificate(name, said, looked.thresholds, datetime.now(UTC))
+            looked.put(found)
 
 
 class _Looked:
@@ -164,7 +155,23 @@ class _Looked:
         """
         now = datetime.now(UTC)
         self._table_seen = self._table_seen or line == vos.SHOW_CLUSTER
-        self._found = self._facts(self._found, said, now)
+        match said:  # what is compared with other nodes
+            case vos.ActiveVersion(version=version):
+                self._found = replace(self._found, version=version)
+            case vos.Machine():
+                off = vos.time_of(said, zone_of).offset(now)
+                seconds = None if off is None else round(off.total_seconds())
+                self._found = replace(self._found, clock_ahead=seconds)
+            case vos.ClusterTable(nodes=nodes):
+                itself = vos.asked_node(nodes, self._host, self._peer)
+                first = sorted(nodes, key=lambda one: one.role != "Publisher")[:_MOST_NAMED]
+                self._found = replace(
+                    self._found,
+                    product=(itself and itself.product) or None,
+                    role=itself and itself.role,
+                    address=itself and itself.address,
+                    named=tuple(one.address for one in first) or None,
+                )
         for name in self._checks():
             if line == CHECKS[name][-1]:
                 if refused is not None:
@@ -180,24 +187,3 @@ class _Looked:
     def put(self, *findings: Finding) -> None:
         self._found = replace(self._found, findings=(*self._found.findings, *findings))
         self._report.result(self._found)
-
-    def _facts(self, found: Health, said: msgspec.Struct | str | None, now: datetime) -> Health:
-        """Takes what is compared with other nodes."""
-        match said:
-            case vos.ActiveVersion(version=version):
-                return replace(found, version=version)
-            case vos.Machine():
-                off = vos.time_of(said, zone_of).offset(now)
-                seconds = None if off is None else round(off.total_seconds())
-                return replace(found, clock_ahead=seconds)
-            case vos.ClusterTable(nodes=nodes):
-                itself = vos.asked_node(nodes, self._host, self._peer)
-                first = sorted(nodes, key=lambda one: one.role != "Publisher")[:_MOST_NAMED]
-                return replace(
-                    found,
-                    product=(itself and itself.product) or None,
-                    role=itself and itself.role,
-                    address=itself and itself.address,
-                    named=tuple(one.address for one in first) or None,
-                )
-        return found

@@ -169,7 +169,12 @@ def judge_read(
 
     `received`: the files of one command, of which `judge` has said that everything came.
     """
-    wrong = {file.path: why for file, one in read.items() if (why := _wrong(file, one, compressed))}
+    wrong: dict[str, str] = {}
+    for file, one in read.items():
+        if one.wrong is not None:
+            wrong[file.path] = one.wrong
+        elif compressed and _is_gzip(file) and one.contents is None and one.unread is None:
+            wrong[file.path] = "is no archive"  # it was cut before its first byte, or is damaged
     unread = {file.path: _unread(one) for file, one in read.items() if one.unread is not None}
     if wrong:
         came = Announced(len(received), sum(file.size for file in received))
@@ -184,14 +189,6 @@ def judge_read(
     contents = [one.contents or Contents(1, file.size, packed=False) for file, one in read.items()]
     lacking = _compare_contents(path, announced, contents)
     return lacking, everything if lacking else frozenset()
-
-
-def _wrong(file: ReceivedFile, one: FileRead, compressed: bool) -> str | None:
-    """Says why a file that was read is not whole. Of a node that packs, one that is named as an
-    archive and is none was cut before its first byte, or is damaged there.
-    """
-    is_none = compressed and one.contents is None and one.unread is None
-    return one.wrong or ("is no archive" if is_none and _is_gzip(file) else None)
 
 
 def _not_whole(path: str, wrong: Mapping[str, str], hint: str) -> Failure:
