@@ -156,7 +156,19 @@ class TomlFile(Struct, frozen=True):
         except msgspec.ValidationError as error:
             raise self._refused(place, table, hints, str(error)) from None
         for key in table:
-            self._check_texts((*place, key), getattr(made, key), hints[key])
+            extra = next((one.extra for one in _metas(hints[key]) if one.extra), None)
+            if extra is None:
+                continue
+            accepted: Any = getattr(made, key)
+            several = isinstance(accepted, tuple)
+            for position, one in enumerate(accepted if several else (accepted,)):
+                if one is None or (not one and extra["may_be_empty"]):
+                    continue
+                try:
+                    extra["rule"](one)
+                except ValueError as error:
+                    where = (*place, key, position) if several else (*place, key)
+                    raise self._wrong(where, one, str(error)) from None
         return made
 
     def table(self, place: KeyPath, value: object, known: Iterable[str]) -> dict[str, Any]:
@@ -193,29 +205,16 @@ class TomlFile(Struct, frozen=True):
         key, position = found.groups()
         value, hint = table[key], hints[key]
         reason = message[: found.start()]
+        literals = [part for part in (hint, *get_args(hint)) if get_origin(part) is Literal]
         if expected := next((one.description for one in _metas(hint) if one.description), None):
             reason = f"expected {expected}"
-        elif choices := [one for part in (hint, *get_args(hint)) for one in _choices(part)]:
+        elif choices := [str(one) for part in literals for one in get_args(part) if one]:
             reason = f"expected one of {', '.join(choices)}"
         elif words := _EXPECTED.fullmatch(reason):
             reason = f"expected {_WORDS.get(words[1], words[1])}{words[2]}"
         if position is None:
             return self._wrong((*place, key), value, reason)
         return self._wrong((*place, key, int(position)), value[int(position)], reason)
-
-    def _check_texts(self, place: KeyPath, value: Any, hint: Any) -> None:
-        extra = next((one.extra for one in _metas(hint) if one.extra), None)
-        if extra is None:
-            return
-        several = isinstance(value, tuple)
-        for position, one in enumerate(value if several else (value,)):
-            if one is None or (not one and extra["may_be_empty"]):
-                continue
-            try:
-                extra["rule"](one)
-            except ValueError as error:
-                where = (*place, position) if several else place
-                raise self._wrong(where, one, str(error)) from None
 
     def _wrong(self, place: KeyPath, value: object, reason: str) -> ConfigError:
         secret = _SECRET.search([one for one in place if isinstance(one, str)][-1])
@@ -293,7 +292,3 @@ def _metas(hint: Any) -> list[Meta]:
     """Lists what `Annotated` says of a type, or of the elements of a list."""
     found = [one for part in (hint, *get_args(hint)) for one in getattr(part, "__metadata__", ())]
     return [one for one in found if isinstance(one, Meta)]
-
-
-def _choices(hint: Any) -> list[str]:
-    return [str(one) for one in get_args(hint) if one] if get_origin(hint) is Literal else []

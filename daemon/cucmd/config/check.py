@@ -55,10 +55,24 @@ def check(
     if directory is None:
         present, wrong, said = _of_systemd(named, stores)
     else:
-        present, said = _in(directory, named, config, environ)
         wrong = unusable_credentials(config, environ)
-    for line in (*said, *_not_tied(present, config)):
+        try:
+            present = set(credential_names(directory))
+            said = [f"credentials in {str(directory)!r}: {_listed(present)}"]
+        except OSError as error:
+            present = set()
+            said = [f"credentials: {str(directory)!r}: {error.strerror}"]
+        others = dict.fromkeys(present - named.keys(), "not usable")
+        said += [f"{what}: {why}" for what, why in _not_usable(others, config, environ)]
+    for line in said:
         print(f"# {line}", file=out)
+    for name in sorted(present - config.credential_uses.keys()):
+        if rules.is_credential_name(name):
+            print(
+                f"# not tied: who may start jobs can send credential '{name}' to any machine; "
+                f'[credential."{name}"] with nodes or clusters prevents that',
+                file=out,
+            )
     print(file=out)
     print(document(config, everything=everything), file=out)
     for line in wrong:
@@ -109,29 +123,6 @@ def _of_systemd(
         if name in missing and name not in others
     ]
     return imported | named.keys(), wrong, said
-
-
-def _in(
-    directory: Path, named: Mapping[str, str], config: Config, environ: Mapping[str, str]
-) -> tuple[set[str], list[str]]:
-    """Returns the credentials in the directory, and lines about them for the output."""
-    try:
-        present = set(credential_names(directory))
-    except OSError as error:
-        return set(), [f"credentials: {str(directory)!r}: {error.strerror}"]
-    others = dict.fromkeys(present - named.keys(), "not usable")
-    unusable = _not_usable(others, config, environ)
-    said = [f"credentials in {str(directory)!r}: {_listed(present)}"]
-    return present, said + [f"{what}: {why}" for what, why in unusable]
-
-
-def _not_tied(present: Iterable[str], config: Config) -> Iterator[str]:
-    for name in sorted(set(present) - config.credential_uses.keys()):
-        if rules.is_credential_name(name):
-            yield (
-                f"not tied: who may start jobs can send credential '{name}' to any machine; "
-                f'[credential."{name}"] with nodes or clusters prevents that'
-            )
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -76,6 +76,7 @@ def _owners() -> tuple[int, ...]:
 
 
 def _read(name: str, file: Path, *, by_systemd: bool) -> str | None:
+    """Reads the text of a file. Returns None if there is no such file."""
     target = Path(os.path.realpath(file))
     if not target.is_relative_to(os.path.realpath(file.parent)):
         raise CredentialRefused(name, f"{file} is a link to a file outside of {file.parent}")
@@ -89,26 +90,20 @@ def _read(name: str, file: Path, *, by_systemd: bool) -> str | None:
         raise CredentialRefused(name, f"{file} cannot be read: {error.strerror}") from None
     try:
         # Before `open`, which raises for a folder, and leaves the descriptor open then.
-        _refuse_open_file(name, file, os.fstat(descriptor), by_systemd=by_systemd)
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise CredentialRefused(name, f"{file} is not a regular file")
+        if status.st_uid not in _owners():
+            raise CredentialRefused(name, f"{file} belongs to uid {status.st_uid}")
+        # systemd gives the service's user access by an ACL, whose mask shows as the group's bits.
+        if status.st_mode & (0o007 if by_systemd else 0o077):
+            mode = f"{status.st_mode & 0o777:04o}"
+            reason = f"{file} can be read by others (mode {mode}); chmod 600"
+            raise CredentialRefused(name, reason)
         with open(descriptor, "rb", closefd=False) as opened:
-            return _text(name, file, opened.read(_LARGEST + 1))
+            content = opened.read(_LARGEST + 1)
     finally:
         os.close(descriptor)
-
-
-def _refuse_open_file(name: str, file: Path, status: os.stat_result, *, by_systemd: bool) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        raise CredentialRefused(name, f"{file} is not a regular file")
-    if status.st_uid not in _owners():
-        raise CredentialRefused(name, f"{file} belongs to uid {status.st_uid}")
-    # systemd gives the service's user access by an ACL, whose mask shows as the group's bits.
-    if status.st_mode & (0o007 if by_systemd else 0o077):
-        raise CredentialRefused(
-            name, f"{file} can be read by others (mode {status.st_mode & 0o777:04o}); chmod 600"
-        )
-
-
-def _text(name: str, file: Path, content: bytes) -> str:
     if len(content) > _LARGEST:
         raise CredentialRefused(name, f"{file} has more than {_LARGEST} bytes")
     try:

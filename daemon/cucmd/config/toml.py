@@ -71,7 +71,11 @@ def value(one: object) -> str:
         case None:
             return '""'
         case str() | Path():
-            return _string(str(one))
+            # JSON's escapes are TOML's too, except for DEL and for surrogates, which ensure_ascii
+            # would use. Bytes of a path that are not UTF-8 are surrogates here, for which TOML has
+            # no form.
+            text = str(one).encode("utf-8", "replace").decode()
+            return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")
     raise TypeError(f"no TOML for {type(one).__name__}")
 
 
@@ -87,10 +91,3 @@ def _cluster(config: Config, cluster: ClusterSettings) -> Iterator[tuple[str, ob
         general = asdict(getattr(config, section))
         own = asdict(getattr(cluster, section))
         yield from ((key, one) for key, one in own.items() if one != general[key])
-
-
-def _string(text: str) -> str:
-    # JSON's escapes are TOML's too, except for DEL and for surrogates, which ensure_ascii would
-    # use. Bytes of a path that are not UTF-8 are surrogates here, for which TOML has no form.
-    text = text.encode("utf-8", "replace").decode()
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")

@@ -117,7 +117,12 @@ def has_node(cluster: KnownCluster, name: str) -> bool:
     wanted = set(keys_of(name))
     if cluster.discovery and not wanted.isdisjoint(keys_of(cluster.discovery.asked)):
         return True
-    return any(not wanted.isdisjoint(_of(node)) for node in cluster.nodes)
+    for node in cluster.nodes:
+        if not wanted.isdisjoint(keys_of(node.node)):
+            return True
+        if node.member is not None and not wanted.isdisjoint(_all_keys(node.member)):
+            return True
+    return False
 
 
 def keys_of(name: str) -> tuple[NodeKey, ...]:
@@ -126,11 +131,6 @@ def keys_of(name: str) -> tuple[NodeKey, ...]:
         return (node_key(*parse_node(name)),)
     except InvalidNode:
         return ()
-
-
-def _of(node: ClusterNode) -> set[NodeKey]:
-    own = set(keys_of(node.node))
-    return own if node.member is None else own | set(_all_keys(node.member))
 
 
 def _all_keys(member: Member) -> Iterator[NodeKey]:

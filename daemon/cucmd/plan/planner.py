@@ -141,7 +141,19 @@ class Planner:
 
         Raises as `plan`, and `UnknownNode`.
         """
-        again = job.retry(_tried_again(job, names))
+        if names is None:
+            tried = {at for at, node in enumerate(job.nodes) if node.status != "succeeded"}
+            if not tried:
+                reason = f"those of job {job.job_id} have all succeeded"
+                raise InvalidValue("nodes", f"{reason}; there is nothing to try again")
+        else:
+            positions = {name: position_of(job, name) for name in names}
+            for name, position in positions.items():
+                if job.nodes[position].status == "succeeded":
+                    reason = "has succeeded; there is nothing to try again"
+                    raise InvalidValue("nodes", wrong_value(name, reason))
+            tried = set(positions.values())
+        again = job.retry(frozenset(tried))
         login = login or asked.Login()
         if login.password is None and login.credential is None:
             if not job.resumable:
@@ -181,63 +193,38 @@ class Planner:
         overrides = asked.Timeouts(
             **{name: getattr(job.timeouts, name) for name in job.timeouts_asked}
         )
-        return tuple(
-            None if node.settled else self._task(job, node, logins, overrides, allowance)
-            for node in job.nodes
-        )
-
-    def _task(
-        self,
-        job: Job,
-        node: Node,
-        logins: Logins,
-        overrides: asked.Timeouts,
-        allowance: Allowance,
-    ) -> NodeTask:
-        host, port = parse_node(node.node)
-        settings = self._config.for_node(node.node, node.named_by)
         retry = self._config.retry
-        return NodeTask(
-            job_id=job.job_id,
-            node=node.node,
-            host=host,
-            port=port,
-            login=logins.of(node, settings, accepted=job.accept_nodes),
-            work=job.work,
-            timeouts=resolve_timeouts(overrides, settings.timeouts),
-            retry=Retry(retry.attempts, retry.base, retry.cap),
-            folder=self._directory(job.job_id) / folder_of(node.node, marked=node.marked),
-            first_attempt=node.attempt + 1,
-            advertise=self._config.receiver.advertise,
-            host_keys=settings.ssh.host_keys,
-            legacy_algorithms=settings.ssh.legacy_algorithms,
-            sessions=settings.limits.sessions_per_node,
-            quota=Quota(Allowance(settings.limits.node_bytes, node.bytes_received), allowance),
-            asked_at=job.created_at,
-            credential=(job.credential or settings.credential) if job.resumable else None,
-            cluster=settings.name or None,
-            may_run=node.may_run,
-        )
-
-
-def _tried_again(job: Job, names: Sequence[str] | None) -> frozenset[int]:
-    """Finds the positions of the nodes that are named, or of all that did not succeed.
-
-    Raises `UnknownNode`; `InvalidValue` if there is nothing to try again.
-    """
-    positions = {name: position_of(job, name) for name in names or ()}
-    for name, position in positions.items():
-        if job.nodes[position].status == "succeeded":
-            raise InvalidValue(
-                "nodes", wrong_value(name, "has succeeded; there is nothing to try again")
+        tasks: list[NodeTask | None] = []
+        for node in job.nodes:
+            if node.settled:
+                tasks.append(None)
+                continue
+            host, port = parse_node(node.node)
+            settings = self._config.for_node(node.node, node.named_by)
+            own = Allowance(settings.limits.node_bytes, node.bytes_received)
+            task = NodeTask(
+                job_id=job.job_id,
+                node=node.node,
+                host=host,
+                port=port,
+                login=logins.of(node, settings, accepted=job.accept_nodes),
+                work=job.work,
+                timeouts=resolve_timeouts(overrides, settings.timeouts),
+                retry=Retry(retry.attempts, retry.base, retry.cap),
+                folder=self._directory(job.job_id) / folder_of(node.node, marked=node.marked),
+                first_attempt=node.attempt + 1,
+                advertise=self._config.receiver.advertise,
+                host_keys=settings.ssh.host_keys,
+                legacy_algorithms=settings.ssh.legacy_algorithms,
+                sessions=settings.limits.sessions_per_node,
+                quota=Quota(own, allowance),
+                asked_at=job.created_at,
+                credential=(job.credential or settings.credential) if job.resumable else None,
+                cluster=settings.name or None,
+                may_run=node.may_run,
             )
-    if names is not None:
-        return frozenset(positions.values())
-    left = [at for at, node in enumerate(job.nodes) if node.status != "succeeded"]
-    if not left:
-        those = f"those of job {job.job_id}"
-        raise InvalidValue("nodes", f"{those} have all succeeded; there is nothing to try again")
-    return frozenset(left)
+            tasks.append(task)
+        return tuple(tasks)
 
 
 class Logins:
@@ -259,6 +246,13 @@ class Logins:
         if len(name) > LONGEST_NAME or not name.isprintable():
             expected = f"expected at most {LONGEST_NAME} printable characters"
             raise InvalidValue("login.username", wrong_value(name, expected))
+        if (password := login.password) is not None:
+            if len(password) > LONGEST_SECRET:
+                reason = f"has more than {LONGEST_SECRET} characters"
+                raise InvalidValue("login.password", reason)
+            if not password or any(character in password for character in "\r\n\0"):
+                reason = "is empty or holds a line break; the value is not shown"
+                raise InvalidValue("login.password", reason)
 
     def check_accepted(self, job: Job) -> None:
         """Raises `InvalidValue` that names the nodes to which a credential may not be sent, and
@@ -293,7 +287,6 @@ class Logins:
         """
         login = self._login
         if login.password is not None:
-            _check_password(login.password)
             return Credentials(login.username or "", login.password)
         name = login.credential or settings.credential
         if name is None:
@@ -315,11 +308,3 @@ class Logins:
             raise InvalidValue("login.username", f"is missing, and credential '{name}' has none")
         assert read.password is not None, "a credential has one"
         return Credentials(username, read.password)
-
-
-def _check_password(password: str) -> None:
-    if len(password) > LONGEST_SECRET:
-        raise InvalidValue("login.password", f"has more than {LONGEST_SECRET} characters")
-    if not password or any(character in password for character in "\r\n\0"):
-        reason = "is empty or holds a line break; the value is not shown"
-        raise InvalidValue("login.password", reason)

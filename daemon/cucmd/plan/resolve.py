@@ -79,14 +79,9 @@ def planned(  # noqa: PLR0911  a case for each kind that the configuration decid
         case asked.Discovery():
             return Discover()
         case _:  # the configuration decides nothing of it
-            return _as_asked(work)
-
-
-def _as_asked(work: AskedWork) -> Work:
-    """Returns the kind that is named as the request names `work`, with the fields that are set."""
-    (kind,) = (one for one in KINDS if kind_of(one) == MEMBERS[type(work)])
-    given = {name: value for name, value in asdict(work).items() if value is not None}
-    return cast("Work", kind(**given))
+            (kind,) = (one for one in KINDS if kind_of(one) == MEMBERS[type(work)])
+            given = {name: value for name, value in asdict(work).items() if value is not None}
+            return cast("Work", kind(**given))
 
 
 def _health(config: Config, only: tuple[str, ...] = ()) -> HealthCheck:
@@ -174,7 +169,22 @@ def _paths(files: asked.Files, profile: Profile) -> tuple[str, tuple[str, ...]]:
         raise InvalidValue(field, wrong_value(written, rules.not_below(location)))
     paths = [path for *_, path in placed]
     if request.paths is None:
-        paths = [*_chosen(profile, only), *paths]
+        # The paths of the profile, or those that have one of the names, in their order.
+        if only is not None and not 1 <= len(only) <= rules.MOST_PATHS:
+            raise InvalidValue("only", f"has {len(only)} names; expected 1 to {rules.MOST_PATHS}")
+        for position, name in enumerate(only or ()):
+            if not any(_has_name(path, name) for path in profile.paths):
+                there = ", ".join(profile.paths[:MOST_SAID])
+                more = len(profile.paths) - MOST_SAID
+                there += f" and {more} more" if more > 0 else ""
+                reason = f"is in no path of profile {profile.name!r}; it has {there}"
+                raise InvalidValue(f"only[{position}]", wrong_value(name, reason))
+        chosen = [
+            path
+            for path in profile.paths
+            if only is None or any(_has_name(path, name) for name in only)
+        ]
+        paths = [*chosen, *paths]
     elif only is not None:
         reason = "leaves out paths of a profile; this collects the paths that are given"
         raise InvalidValue("only", reason)
@@ -198,21 +208,6 @@ def _placed(paths: Sequence[str] | None, field: str) -> Iterator[tuple[str, str,
         except ValueError as error:
             raise InvalidValue(where, wrong_value(written, str(error))) from None
         yield where, written, location, path
-
-
-def _chosen(profile: Profile, only: Sequence[str] | None) -> Sequence[str]:
-    """Chooses the paths of the profile that have one of the names, in their order."""
-    if only is None:
-        return profile.paths
-    if not 1 <= len(only) <= rules.MOST_PATHS:
-        raise InvalidValue("only", f"has {len(only)} names; expected 1 to {rules.MOST_PATHS}")
-    for position, name in enumerate(only):
-        if not any(_has_name(path, name) for path in profile.paths):
-            there = ", ".join(profile.paths[:MOST_SAID])
-            more = f" and {len(profile.paths) - MOST_SAID} more" * (len(profile.paths) > MOST_SAID)
-            reason = f"is in no path of profile {profile.name!r}; it has {there}{more}"
-            raise InvalidValue(f"only[{position}]", wrong_value(name, reason))
-    return [path for path in profile.paths if any(_has_name(path, name) for name in only)]
 
 
 def _has_name(path: str, name: str) -> bool:
@@ -287,14 +282,13 @@ def resolve_commands(lines: Sequence[str]) -> tuple[str, ...]:
     """Returns the lines to type. Raises `InvalidValue` for `lines`, or one of them."""
     if not 1 <= len(lines) <= MOST_COMMANDS:
         raise InvalidValue("lines", f"has {len(lines)} commands; expected 1 to {MOST_COMMANDS}")
-    return tuple(_command(position, text) for position, text in enumerate(lines))
-
-
-def _command(position: int, text: str) -> str:
-    try:
-        return parse_command(text).line
-    except InvalidArgument as error:
-        raise InvalidValue(f"lines[{position}]", wrong_value(text, error.reason)) from None
+    typed: list[str] = []
+    for position, text in enumerate(lines):
+        try:
+            typed.append(parse_command(text).line)
+        except InvalidArgument as error:
+            raise InvalidValue(f"lines[{position}]", wrong_value(text, error.reason)) from None
+    return tuple(typed)
 
 
 def resolve_checks(only: Sequence[str] | None) -> tuple[str, ...]:

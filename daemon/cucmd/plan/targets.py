@@ -93,7 +93,11 @@ def _nodes(
     if part is None and not with_found:
         configured = config.clusters.get(name)
         return [Node(member) for member in configured.members] if configured else [Node(name)]
-    cluster = _cluster(config, by_asked, base)
+    cluster: KnownCluster | None = None
+    if base in config.clusters:
+        cluster = known_cluster(config.clusters[base], by_asked)
+    elif found := [by_asked[key] for key in keys_of(base) if key in by_asked]:
+        cluster = asked_cluster(found[0])
     if cluster is None or (with_found and cluster.discovery is None):
         raise _Unknown("there is no such cluster" if part and not with_found else _NOT_ASKED)
     if part == CUPS and cluster.discovery is None:
@@ -103,23 +107,17 @@ def _nodes(
     if not chosen:
         raise _Unknown("the cluster has no such node; name one of its nodes")
     asked = cluster.discovery.asked if cluster.discovery else None
-    return [Node(one.node, named_by=None if _is_known(one, asked) else asked) for one in chosen]
+    known = set(keys_of(asked)) if asked else set()  # the node that was asked was named by a person
+    return [
+        Node(
+            one.node,
+            named_by=None if one.configured or known.issuperset(keys_of(one.node)) else asked,
+        )
+        for one in chosen
+    ]
 
 
 _NOT_ASKED = "which nodes that are is not known; ask first: cucmctl discover"
-
-
-def _cluster(
-    config: Config, by_asked: Mapping[tuple[str, int], StoredDiscovery], base: str
-) -> KnownCluster | None:
-    if base in config.clusters:
-        return known_cluster(config.clusters[base], by_asked)
-    asked = [by_asked[key] for key in keys_of(base) if key in by_asked]
-    return asked_cluster(asked[0]) if asked else None
-
-
-def _is_known(node: ClusterNode, asked: str | None) -> bool:
-    return node.configured or (asked is not None and keys_of(node.node) == keys_of(asked))
 
 
 def _is_of(part: str, node: ClusterNode, cluster: KnownCluster) -> bool:
