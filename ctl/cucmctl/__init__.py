@@ -20,20 +20,21 @@
 such as one text where several are expected.
 
     main.py      finds the verb, runs it, and exits with the right code
-    lean.py      makes the start of the command quick
     client/      `Client`: blocking, a method for each of the daemon's
     cli/         what the verbs share of the command line: options, exit codes, printing, passwords
     commands/    the verbs
     text/        what people read of jobs, one file a subject
     export/      a job's files, as they come, into a tar, a zip or a folder
 
-Importing this loads nothing. Names are loaded on first use, so that the command line, which imports
-this too, loads only what it needs. No trio, no asyncio, no asyncssh.
+Names are loaded on first use: the program `cucmctl` imports this package before it can take a
+Ctrl-C. No trio, no asyncio, no asyncssh.
 """
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # to import `typing` for it takes long enough for a Ctrl-C
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 if TYPE_CHECKING:
     from cucmctl.client.client import Client
     from cucmctl.client.errors import (
@@ -111,15 +112,13 @@ __all__ = [
     "Timeouts",
 ]
 
-# Where they are, in the order in which they are looked for: the quickest to load first.
+# Where they are, in the order in which they are looked for.
 _HOMES = ("cucmctl.client.errors", "cucmd.job.asked", "cucmctl.client.client")
 
 
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module  # noqa: PLC0415  # loaded on first use: the rule above
-
     return next(getattr(home, name) for home in map(import_module, _HOMES) if hasattr(home, name))
 
 

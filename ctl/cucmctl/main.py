@@ -1,6 +1,6 @@
 """Runs the command line `cucmctl`: finds the verb, runs it, and exits with the right code.
 
-Nothing is imported before it is known to be needed; see `lean`.
+The module of a verb is imported once the verb is known.
 """
 
 from __future__ import annotations
@@ -8,8 +8,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
-from cucmctl.lean import collect_garbage_less_often, load_argparse, load_module, load_msgspec
+from cucmctl.cli import exits, printer
+from cucmctl.cli.options import UsageError, Verb, near, parse
+from cucmctl.client.errors import ClientError
+from cucmctl.commands.lookup import name_last
+from cucmd import __version__
 
 # verb -> (module of `commands`, what the overview says)
 VERBS = {
@@ -95,34 +100,72 @@ closed it
 """
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:  # noqa: PLR0911  an exit code for each error
     """Runs one command and returns the exit code. An error is a message and not a traceback,
     unless $CUCMCTL_TRACEBACK is set.
 
     Raises SystemExit where a signal other than SIGINT ends it.
     """
     try:
+        printer.prepare()
         code = _run(sys.argv[1:] if argv is None else argv)
         if sys.stdout is not None:  # None when it was closed at the start
             sys.stdout.flush()
     except KeyboardInterrupt:
-        return 130
+        return exits.INTERRUPTED
+    except UsageError as error:
+        printer.note(str(error))
+        return exits.USAGE
+    except ClientError as error:
+        printer.note(exits.complaint(error))
+        if hint := exits.hint(error):
+            printer.note(f"  hint: {hint}")
+        return exits.of_error(error)
     except BrokenPipeError:  # as in `cucmctl list | head`: no error for the user
-        return _output_failed("")
+        printer.abandon_stdout()
+        return exits.PIPE_CLOSED
     except OSError as error:
-        return _output_failed(f"cannot write to standard output: {error.strerror or error}")
+        printer.abandon_stdout()
+        printer.note(f"cannot write to standard output: {error.strerror or error}")
+        return exits.CANNOT_WRITE
     except Exception as error:  # a user cannot use a traceback
-        return 130 if _is_of_interrupt(error) else _report_defect(error)
+        # In Python 3.11 a Ctrl-C can make a `finally` of argparse raise something else.
+        if isinstance(error.__context__, KeyboardInterrupt):
+            return exits.INTERRUPTED
+        if os.environ.get("CUCMCTL_TRACEBACK"):
+            raise
+        what = f"{type(error).__name__}: {error}"
+        printer.note(f"a defect of cucmctl: {what} (CUCMCTL_TRACEBACK=1 shows where)")
+        return exits.DEFECT
     return code
 
 
-def _is_of_interrupt(error: Exception) -> bool:
-    """Says whether it is what has become of a Ctrl-C: it can begin a `finally` that was not made
-    for it, such as those of argparse (3.11); and Python drops it for an error of its own where it
-    comes as one of the modules within Python is read (import.c, `unmarshal_frozen_code`).
-    """
-    frozen = isinstance(error, ImportError) and str(error).startswith("Frozen object named ")
-    return frozen or isinstance(error.__context__, KeyboardInterrupt)
+def _run(arguments: list[str]) -> int:
+    verb, rest = split(arguments)
+    if verb == "help":
+        verb, rest = split(rest)
+        rest.append("--help")
+    if verb is not None and verb not in VERBS:
+        at = arguments.index(verb)
+        raise UsageError(_unknown_option(arguments[:at]) or _unknown_verb(verb))
+    if verb is None and ("--help" in rest or "-h" in rest):
+        verbs = "\n".join(f"  {name:12}{text}" for name, (_, text) in VERBS.items())
+        print(OVERVIEW.format(verbs=verbs), end="")
+        return exits.DONE
+    if "--version" in rest:
+        print(f"cucmctl {__version__}")
+        return exits.DONE
+    if verb is None:
+        missing = f"no command was given; expected one of {', '.join(VERBS)}"
+        raise UsageError(_unknown_option(rest) or f"{missing} (see cucmctl --help)")
+    command: Verb = import_module(f"cucmctl.commands.{VERBS[verb][0]}").COMMANDS[verb]
+    try:
+        parsed = parse(verb, command, rest)
+    except SystemExit:  # argparse has printed the help
+        return exits.DONE
+    if LAST in rest:
+        name_last(parsed)
+    return command.run(parsed)
 
 
 def split(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
@@ -136,23 +179,6 @@ def split(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
     return None, list(arguments)
 
 
-def _without_verb(arguments: list[str]) -> int:
-    if "--help" in arguments or "-h" in arguments:
-        verbs = "\n".join(f"  {verb:12}{text}" for verb, (_, text) in VERBS.items())
-        print(OVERVIEW.format(verbs=verbs), end="")
-        return 0
-    if "--version" in arguments:
-        from cucmd import __version__  # noqa: PLC0415  # see the rule above
-
-        print(f"cucmctl {__version__}")
-        return 0
-    from cucmctl.cli import printer  # noqa: PLC0415  # likewise
-
-    missing = f"no command was given; expected one of {', '.join(VERBS)} (see cucmctl --help)"
-    printer.note(_unknown_option(arguments) or missing)
-    return 2
-
-
 def _unknown_option(arguments: Sequence[str]) -> str | None:
     """Says what is wrong with an option before the verb, as the word after it is taken for that."""
     for word in arguments:
@@ -162,82 +188,11 @@ def _unknown_option(arguments: Sequence[str]) -> str | None:
     return None
 
 
-def _run(arguments: list[str]) -> int:
-    verb, rest = split(arguments)
-    if verb == "help":
-        verb, rest = split(rest)
-        rest.append("--help")
-    if verb is None:
-        return _without_verb(rest)
-    collect_garbage_less_often()
-    load_msgspec()
-    load_argparse()
-    from cucmctl.cli import exits, printer  # noqa: PLC0415  # see the rule above
-    from cucmctl.cli.options import UsageError  # noqa: PLC0415  # likewise
-    from cucmctl.client.errors import ClientError  # noqa: PLC0415  # likewise
-
-    printer.prepare()
-    try:
-        _check_verb(verb, arguments)
-        return _dispatch(verb, rest)
-    except UsageError as error:
-        printer.note(str(error))
-        return exits.USAGE
-    except ClientError as error:
-        printer.note(exits.complaint(error))
-        if hint := exits.hint(error):
-            printer.note(f"  hint: {hint}")
-        return exits.of_error(error)
-
-
-def _check_verb(verb: str, arguments: list[str]) -> None:
-    if verb in VERBS:
-        return
-    from cucmctl.cli.options import UsageError, near  # noqa: PLC0415  # see the rule above
-
-    text = f"{verb!r} is not a command; "
+def _unknown_verb(verb: str) -> str:
     if alike := near(verb, VERBS):
-        text += f"did you mean {' or '.join(alike)}?"
+        what = f"did you mean {' or '.join(alike)}?"
     elif verb in MEANT:
-        text += f"cucmctl {MEANT[verb]}"
+        what = f"cucmctl {MEANT[verb]}"
     else:
-        text += "cucmctl --help shows those that there are"
-    raise UsageError(_unknown_option(arguments[: arguments.index(verb)]) or text)
-
-
-def _output_failed(reason: str) -> int:
-    from cucmctl.cli import exits, printer  # noqa: PLC0415  # see the rule above
-
-    printer.abandon_stdout()
-    if not reason:
-        return exits.PIPE_CLOSED
-    printer.note(reason)
-    return exits.CANNOT_WRITE
-
-
-def _report_defect(error: Exception) -> int:
-    from cucmctl.cli import exits, printer  # noqa: PLC0415  # see the rule above
-
-    if os.environ.get("CUCMCTL_TRACEBACK"):
-        raise error
-    what = f"{type(error).__name__}: {error}"
-    printer.note(f"a defect of cucmctl: {what} (CUCMCTL_TRACEBACK=1 shows where)")
-    return exits.DEFECT
-
-
-def _dispatch(verb: str, arguments: list[str]) -> int:
-    from cucmctl.cli.options import parse  # noqa: PLC0415  # see the rule above
-
-    if "--version" in arguments:
-        return _without_verb(["--version"])
-    command = load_module(f"cucmctl.commands.{VERBS[verb][0]}").COMMANDS[verb]
-    try:
-        parsed = parse(verb, command, arguments)
-    except SystemExit:  # argparse has printed the help
-        return 0
-    if LAST in arguments:
-        from cucmctl.commands.lookup import name_last  # noqa: PLC0415  # likewise
-
-        name_last(parsed)
-    result: int = command.run(parsed)
-    return result
+        what = "cucmctl --help shows those that there are"
+    return f"{verb!r} is not a command; {what}"

@@ -27,7 +27,7 @@ from collections.abc import (
 )
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import msgspec
 import trio
@@ -39,9 +39,6 @@ from cucmctl.client.method_call import CallSteps, MethodCall
 from cucmctl.client.once import Keyed
 from cucmd.paths import socket_to_call
 from cucmtrio.wire import Wire
-
-if TYPE_CHECKING:
-    from typing import Self
 
 R = TypeVar("R")
 T = TypeVar("T")

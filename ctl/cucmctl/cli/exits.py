@@ -5,17 +5,10 @@ Every exit code of `cucmctl` has a name here, below what it means: cucmctl(1) is
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cucmctl.client import errors
 from cucmctl.client.errors import ClientError, DiscoveryFailed, InvalidParameter, InvalidRequest
-from cucmctl.lean import Later
-
-if TYPE_CHECKING:
-    from cucmd.job import work
-    from cucmd.protocol.jobs import Job
-else:
-    work = Later("cucmd.job.work")
+from cucmd.job import work
+from cucmd.protocol.jobs import Job
 
 # done; the job succeeded
 DONE = 0

@@ -10,10 +10,12 @@ import argparse
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from difflib import get_close_matches
 from itertools import pairwise
 from typing import NamedTuple, NoReturn
 
 from cucmctl.cli.times import AGO, Moment, rfc3339
+from cucmd.job.timeouts import MOST_SECONDS
 
 # The daemon's limit. It reports a much larger number in another form.
 MOST_NODES_AT_ONCE = 1000
@@ -40,18 +42,7 @@ class Verb(NamedTuple):
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str) -> None:
-        # With no width given, argparse imports `shutil` for each option that is declared: 5 ms.
         super().__init__(prog, max_help_position=26, width=79)
-
-    def _set_color(self, color: bool, **more: object) -> None:
-        """Python 3.14 sets colours for every parser, and loads `dataclasses` for them: 10 ms."""
-        self._colors = {"color": color, **more}
-
-    def __getattr__(self, name: str) -> object:
-        if name not in ("_theme", "_decolor"):  # what only a help text needs
-            raise AttributeError(name)
-        super()._set_color(**self._colors)  # type: ignore[misc]  # new in 3.14
-        return getattr(self, name)
 
 
 class VerbParser(argparse.ArgumentParser):
@@ -89,7 +80,6 @@ class VerbParser(argparse.ArgumentParser):
 
 _UNRECOGNIZED = "unrecognized arguments: "
 _REQUIRED = "the following arguments are required: "
-# Patterns are compiled on first use: most commands need none.
 _WITHOUT_VALUE = r"(--[\w-]+): expected (?:at least )?one argument"
 
 
@@ -139,8 +129,6 @@ ALIKE = 0.7
 
 def near(name: str, known: Iterable[str]) -> list[str]:
     """Finds the known names that are like `name`; case does not count."""
-    from difflib import get_close_matches  # noqa: PLC0415  # only after a misspelt name
-
     spelled = {one.lower(): one for one in known}
     return [spelled[one] for one in get_close_matches(name.lower(), spelled, MOST_NEAR, ALIKE)]
 
@@ -223,8 +211,6 @@ def parse(verb: str, command: Verb, arguments: Sequence[str]) -> argparse.Namesp
         arguments, rest = arguments[:at], list(arguments[at + 1 :])
     arguments = list(_joined(arguments))
     parser.arguments = arguments
-    if not any(word.startswith("-") and "h" in word for word in arguments):  # no help is asked for
-        parser.usage = ""  # Python 3.11 lays it out before it parses: more than a millisecond
     parsed = parser.parse_intermixed_args(arguments)
     parsed.rest = rest
     _refuse_invalid_text(parsed)
@@ -312,8 +298,6 @@ def job_id(text: str) -> str:
 
 
 def seconds(text: str) -> float:
-    from cucmd.job.timeouts import MOST_SECONDS  # noqa: PLC0415  # most commands have no timeout
-
     try:
         value = float(text)
     except ValueError:

@@ -10,7 +10,7 @@ import stat
 import sys
 from typing import IO
 
-from cucmctl.cli import printer
+from cucmctl.cli import printer, terminal
 from cucmctl.cli.options import UsageError
 
 # Bytes. Longer than any password of a node, and shorter than most files given by mistake.
@@ -34,8 +34,6 @@ def from_terminal(username: str) -> str:
 
     It is never empty: a request without a password would use the cluster's credential.
     """
-    from cucmctl.cli import terminal  # noqa: PLC0415  # only a question needs it
-
     try:
         typed = terminal.ask(f"Password of {printer.visible(username)} on the nodes: ")
     except OSError:

@@ -6,6 +6,7 @@ Text from the daemon or from a user is printed only after `visible`.
 from __future__ import annotations
 
 import errno
+import json
 import os
 import sys
 from collections.abc import Iterable
@@ -34,8 +35,7 @@ def json_line(value: object) -> None:
     """Prints one JSON value as a line, safe on a terminal too."""
     text = msgspec.json.encode(value).decode()
     if not text.isprintable():
-        import json  # noqa: PLC0415  # msgspec does not escape what is unprintable beyond C0
-
+        # msgspec does not escape what is unprintable beyond C0.
         text = json.dumps(json.loads(text), separators=(",", ":"))
     print(text, file=standard_output(), flush=True)
 

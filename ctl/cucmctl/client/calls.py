@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, TypeVar
+from typing import Self, TypeVar
 
 import msgspec
 
@@ -16,11 +16,9 @@ from cucmctl.client.errors import ClientError, ConnectionLost, DaemonUnavailable
 from cucmctl.client.frames import ReplyFrame, call_frame, decoded
 from cucmctl.client.method_call import MethodCall
 from cucmctl.client.once import Keyed
+from cucmctl.client.service import why_it_does_not_start
 from cucmctl.client.wire import Wire
 from cucmd.paths import socket_to_call
-
-if TYPE_CHECKING:
-    from typing import Self
 
 R = TypeVar("R", bound=msgspec.Struct)
 T = TypeVar("T")
@@ -133,8 +131,6 @@ class Calls:
                 raise
 
     def _raise_if_it_does_not_start(self, error: Exception) -> None:
-        from cucmctl.client.service import why_it_does_not_start  # noqa: PLC0415  # seldom needed
-
         if why := why_it_does_not_start(self.socket, chosen=self._chosen):
             lost = isinstance(error, ConnectionLost)
             raise (ConnectionLost if lost else DaemonUnavailable)(why) from error

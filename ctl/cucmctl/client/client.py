@@ -9,31 +9,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from inspect import Parameter, signature
+from typing import Concatenate, ParamSpec, TypeVar
 
 from msgspec.structs import replace
 
 from cucmctl.client import methods
 from cucmctl.client.calls import Calls
+from cucmctl.client.cluster import discover_first
 from cucmctl.client.errors import ProtocolError
 from cucmctl.client.method_call import MethodCall, answered
 from cucmctl.client.methods import UNFINISHED
-
-if TYPE_CHECKING:
-    from inspect import Signature
-
-    from cucmctl.export.received import Export, OpenExport
-    from cucmd.job.asked import Collection, How, Login
-    from cucmd.job.kind import AskedWork
-    from cucmd.protocol import cases, jobs, knowledge
-
+from cucmctl.client.reconnect import DEFAULT, Told, watch
+from cucmctl.export.received import Export, OpenExport, may_open_enough
+from cucmd.job.asked import Collection, How, Login
+from cucmd.job.kind import AskedWork
+from cucmd.protocol import cases, jobs, knowledge
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 def asked(make: Callable[P, MethodCall[T]]) -> Callable[Concatenate[Calls, P], T]:
-    """Makes a method that makes this call, and returns what it gives. `help` shows it as `make`."""
+    """Makes a method that makes this call, and returns what it gives. It is documented as `make`
+    is.
+    """
 
     def method(self: Calls, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return self.ask(make(*args, **kwargs))
@@ -41,24 +41,13 @@ def asked(make: Callable[P, MethodCall[T]]) -> Callable[Concatenate[Calls, P], T
     method.__name__ = make.__name__
     method.__qualname__ = f"Client.{make.__name__}"
     method.__doc__ = make.__doc__
-    vars(method)["__wrapped__"] = _Described(make)
+    of = signature(make)
+    itself = Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)
+    result = of.return_annotation.removeprefix("MethodCall[").removesuffix("]")
+    vars(method)["__signature__"] = of.replace(
+        parameters=[itself, *of.parameters.values()], return_annotation=result
+    )
     return method
-
-
-class _Described:
-    """Makes the signature of a method for `inspect`, and only then, as that takes long to load."""
-
-    def __init__(self, make: Callable[..., object]) -> None:
-        self._make = make
-
-    @property
-    def __signature__(self) -> Signature:
-        from inspect import Parameter, signature  # noqa: PLC0415  # only for `help`
-
-        of = signature(self._make)
-        itself = Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)
-        result = of.return_annotation.removeprefix("MethodCall[").removesuffix("]")
-        return of.replace(parameters=[itself, *of.parameters.values()], return_annotation=result)
 
 
 class Client(Calls):
@@ -112,9 +101,6 @@ class Client(Calls):
         and with which nodes are new or gone. The others: as for `start`.
         Raises as these do, and `DiscoveryFailed`.
         """
-        from cucmctl.client.cluster import discover_first  # noqa: PLC0415  # only for clusters
-        from cucmd.job.asked import How  # noqa: PLC0415  # likewise
-
         how = how or How()
         discover_first(self, cluster, login=login, timeouts=how.timeouts, tell=tell)
         how = replace(how, discovered=(cluster,))
@@ -157,8 +143,6 @@ class Client(Calls):
         It goes on after a restart of the daemon, if that is back within `reconnect` seconds; None:
         60 s. 0: it raises `DaemonUnavailable` at once.
         """
-        from cucmctl.client.reconnect import DEFAULT, Told, watch  # noqa: PLC0415  # only to wait
-
         wait = DEFAULT if reconnect is None else reconnect
         job: jobs.Job | None = None
         for change in watch(self, job_id, Told(), timeout=timeout, reconnect=wait):
@@ -207,8 +191,6 @@ class Client(Calls):
         `wrong`: what it found to be damaged, which is left out then, and named in the summary.
         Raises `JobNotFound`, `NodeNotFound`, `JobBusy`, `StorageFailed`.
         """
-        from cucmctl.export.received import Export  # noqa: PLC0415  # only to export
-
         call = methods.export(job_id, nodes=nodes, incomplete=incomplete, wrong=wrong)
         return Export(*self._upgraded(call))
 
@@ -229,8 +211,6 @@ class Client(Calls):
         None if no descriptors are to be had: the daemon's socket is forwarded from another host, or
         this process may open few files. `export` and `verify` work there too.
         """
-        from cucmctl.export.received import OpenExport, may_open_enough  # noqa: PLC0415  # likewise
-
         if not may_open_enough():
             return None
         call = methods.export(

@@ -12,14 +12,12 @@ A login that a node has refused is not used again, and nothing is started then.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from cucmctl.client.errors import DiscoveryFailed
 from cucmd.job.asked import How, Login, Timeouts
 from cucmd.protocol.jobs import Job
-
-if TYPE_CHECKING:
-    from cucmd.protocol.knowledge import Cluster
+from cucmd.protocol.knowledge import Cluster
 
 # Codes of a failure after which another node may answer. Nothing was refused.
 NO_ANSWER = frozenset(

@@ -2,26 +2,21 @@
 
 An exception has the fields of the error, as the struct of its name in `cucmd.protocol.errors`. Its
 text is one line that says what to do.
-
-These are classes alone. The structs are made when an error has come, since most calls end without.
 """
 
 from __future__ import annotations
 
+import grp
 import os
 import stat
-from _thread import allocate_lock  # `threading.Lock`, without all else that `threading` loads
-from typing import TYPE_CHECKING, Any, TypeVar
+import threading
+from typing import Any, Self, TypeVar
 
 import msgspec
 
+from cucmd.protocol import errors as fields
+from cucmd.protocol.jobs import Job
 from cucmd.protocol.requests import INTERFACE
-
-if TYPE_CHECKING:
-    from typing import Self
-
-    from cucmd.protocol import errors as fields
-    from cucmd.protocol.jobs import Job
 
 R = TypeVar("R")
 
@@ -29,7 +24,7 @@ R = TypeVar("R")
 SHORTEST_PREFIX = 4
 VARLINK = "org.varlink.service"
 
-_making = allocate_lock()
+_making = threading.Lock()
 
 
 class ClientError(Exception):
@@ -239,8 +234,6 @@ def _who_has_access(path: str) -> str:
     """Says, as the end of a message, which group may use the socket, and which ones the caller has.
     Empty if that is not known.
     """
-    import grp  # noqa: PLC0415  # only for this message
-
     try:
         status = os.stat(path)
         if not status.st_mode & stat.S_IWGRP:
@@ -255,8 +248,6 @@ def _who_has_access(path: str) -> str:
 
 
 def _group_name(gid: int) -> str:
-    import grp  # noqa: PLC0415  # only for this message
-
     try:
         return repr(grp.getgrgid(gid).gr_name)
     except KeyError:
@@ -296,7 +287,5 @@ def _fields(error: str) -> Any:
     """Returns the struct of an error; for those of the Varlink protocol itself, one with their
     fields.
     """
-    from cucmd.protocol import errors  # noqa: PLC0415  # see above
-
     of_varlink = [("method", str, ""), ("parameter", str, "")]
-    return getattr(errors, error, None) or msgspec.defstruct("OfVarlink", of_varlink)
+    return getattr(fields, error, None) or msgspec.defstruct("OfVarlink", of_varlink)

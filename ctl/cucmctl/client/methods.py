@@ -8,27 +8,17 @@ description is that of the client.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from msgspec.structs import replace
 
 from cucmctl.client.method_call import CallSteps, MethodCall, alone, itself, texts, texts_or_none
-from cucmctl.lean import Later
-from cucmd.protocol import requests
-
-if TYPE_CHECKING:
-    from cucmd.job import asked
-    from cucmd.job import kind as bases
-    from cucmd.job import work as kinds
-    from cucmd.job.asked import Collection, How, Login, Packets, Tail, Timeouts
-    from cucmd.job.kind import AskedWork
-    from cucmd.job.status import JobStatus
-    from cucmd.protocol import cases, jobs, knowledge
-else:
-    asked, bases = Later("cucmd.job.asked"), Later("cucmd.job.kind")
-    kinds = Later("cucmd.job.work")
-    cases, jobs = Later("cucmd.protocol.cases"), Later("cucmd.protocol.jobs")
-    knowledge = Later("cucmd.protocol.knowledge")
+from cucmd.job import asked
+from cucmd.job.asked import Collection, How, Login, Packets, Tail, Timeouts
+from cucmd.job.kind import AskedWork
+from cucmd.job.status import JobStatus
+from cucmd.job.work import start_request
+from cucmd.protocol import cases, jobs, knowledge, requests
 
 UNFINISHED: tuple[Literal["queued", "running"], ...] = ("queued", "running")
 # Jobs that the daemon lists at once.
@@ -67,7 +57,7 @@ def start(
     if concurrency is not None:
         how = replace(how, concurrency=concurrency)
     _check_texts(what, how)
-    request = kinds.start_request(texts("nodes", nodes), login, what, how)
+    request = start_request(texts("nodes", nodes), login, what, how)
     return MethodCall("Start", request, jobs.StartReply, _started, once=True)
 
 
@@ -359,7 +349,7 @@ def _job(reply: jobs.JobReply) -> jobs.Job:
 
 def _check_texts(what: AskedWork, how: How) -> None:
     """Raises `TypeError` for one text where several are expected, and for what is no work."""
-    if not isinstance(what, bases.AskedWork):
+    if not isinstance(what, AskedWork):
         raise TypeError(f"start takes a kind of work; {what!r} is none")
     several: dict[str, Sequence[str] | None] = {"discovered": how.discovered}
     if isinstance(what, asked.Commands):

@@ -13,7 +13,6 @@ the job of the first.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -24,10 +23,8 @@ from cucmctl.client.errors import (
     InvalidRequest,
     ShuttingDown,
 )
-
-if TYPE_CHECKING:
-    from cucmd.job.work import StartRequest
-    from cucmd.protocol.jobs import RetryRequest
+from cucmd.job.work import StartRequest
+from cucmd.protocol.jobs import RetryRequest
 
 # Seconds between two calls with a key while the daemon is away.
 PAUSE = 0.2

@@ -5,8 +5,7 @@ It knows nothing of jobs, and leaves no descriptor open when a connect fails.
 
 from __future__ import annotations
 
-# The C module that `socket` is made of: making enums of 600 constants takes longer than a call.
-import _socket as socket
+import socket
 import struct
 import time
 
@@ -101,14 +100,8 @@ class Wire:
     def _receive(self, size: int) -> bytes:
         if self.descriptors is None:
             return self._socket.recv(size)
-        from socket import recv_fds  # noqa: PLC0415  # only to export
-
-        data, came, _, _ = recv_fds(
-            self._socket,  # type: ignore[arg-type]  # it calls `recvmsg`, which this has too
-            size,
-            MOST_DESCRIPTORS,
-            socket.MSG_CMSG_CLOEXEC,
-        )
+        flags = socket.MSG_CMSG_CLOEXEC
+        data, came, _, _ = socket.recv_fds(self._socket, size, MOST_DESCRIPTORS, flags)
         self.descriptors += came
         return data
 

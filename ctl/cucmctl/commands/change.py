@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from cucmctl.cli import printer
 from cucmctl.cli.options import Verb, VerbParser, add_job, label, labels_of, no_arguments
 from cucmctl.client.client import Client
-
-if TYPE_CHECKING:
-    from cucmd.protocol.jobs import Job
+from cucmd.protocol.jobs import Job
 
 
 def _cancel_arguments(parser: VerbParser) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
@@ -149,8 +150,6 @@ def _check_misspelt(client: Client, name: str, clusters: Iterable[str]) -> None:
 
 def _is_host(name: str) -> bool:
     """Says whether it has an address. May take as long as a name server that does not answer."""
-    import socket  # noqa: PLC0415  # only of a name that may be misspelt
-
     try:
         return bool(socket.getaddrinfo(name.partition(":")[0], None))
     except (OSError, UnicodeError):

@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 import msgspec
 
@@ -25,19 +25,13 @@ from cucmctl.cli.options import (
 from cucmctl.cli.times import moment, rfc3339
 from cucmctl.client.client import Client
 from cucmctl.client.methods import MOST_LISTED, UNFINISHED
-from cucmctl.lean import Later
-from cucmctl.text import render
+from cucmctl.text import job_list, render
 from cucmctl.text.kind import text_of
 from cucmctl.text.window import window
 from cucmd.job.status import JobStatus
 from cucmd.job.work import KINDS, kind_of
 from cucmd.protocol.jobs import JobSummary
 from cucmd.protocol.requests import DEFAULT_LIMIT, ListRequest
-
-if TYPE_CHECKING:
-    from cucmctl.text import job_list
-else:
-    job_list = Later("cucmctl.text.job_list")
 
 # how many jobs `status` shows without a job: they fit a small terminal
 NEWEST = 10

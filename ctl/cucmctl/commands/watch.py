@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from itertools import chain
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 import msgspec
 
@@ -20,18 +20,16 @@ from cucmctl.cli import exits, printer
 from cucmctl.cli.options import Verb, VerbParser, add_job, seconds, seconds_or_none
 from cucmctl.client.client import Client
 from cucmctl.client.errors import DaemonUnavailable, ProtocolError, ShuttingDown, StorageFailed
+from cucmctl.client.events import Events, EventSteps
 from cucmctl.client.method_call import answered
 from cucmctl.client.reconnect import DEFAULT, watch
+from cucmctl.commands.show import older
 from cucmctl.text import render
 from cucmctl.text.kind import text_of
 from cucmctl.text.views import JsonLines, Lines, Silent, View
 from cucmd.job.work import KINDS, kind_of
 from cucmd.protocol.jobs import Job, WatchReply
 from cucmd.protocol.requests import DEFAULT_LIMIT
-
-if TYPE_CHECKING:
-    from cucmctl.client.events import EventSteps
-
 
 # The kinds of work that `stop` ends with what has come.
 _STOPPED = frozenset(kind_of(kind) for kind in KINDS if kind.together)
@@ -70,8 +68,6 @@ def _watch(arguments: argparse.Namespace) -> int:
 
 def _with_older(client: Client, changes: Iterator[WatchReply]) -> Iterator[WatchReply]:
     """Yields the same changes, and adds to each list the older jobs that have not ended."""
-    from cucmctl.commands.show import older  # noqa: PLC0415  # `start` needs none of it
-
     for change in changes:
         if change.jobs is None:
             yield change
@@ -178,8 +174,6 @@ def _id(job: Job | None, name: str) -> str:
 
 def _events(arguments: argparse.Namespace) -> int:
     """Prints lines, each complete when printed, that say by themselves what they are about."""
-    from cucmctl.client.events import Events  # noqa: PLC0415  # likewise
-
     wait = arguments.reconnect
     with Client(arguments.socket) as client:
         events = Events()

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar, Unpack
+from typing import ClassVar, Unpack
 
 from cucmctl.cli.printer import Layout, visible
-from cucmctl.lean import Later
-from cucmctl.text import render
+from cucmctl.text import health, render
 from cucmctl.text.kind import KindText
 from cucmctl.text.window import window
 from cucmd.job.asked import Collection
 from cucmd.protocol.jobs import Job, JobSummary
-
-if TYPE_CHECKING:
-    from cucmctl.text import health
-else:  # most collections have no snapshot of it
-    health = Later("cucmctl.text.health")
 
 PATHS_SHOWN = 3
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import cache
+from importlib import import_module
 from typing import ClassVar, Unpack
 
 from cucmctl.cli.printer import Layout, visible
-from cucmctl.lean import load_module
 from cucmctl.text import times
 from cucmctl.text.table import table
 from cucmd.job.work import GIVEN, KINDS, kind_of
@@ -104,7 +104,7 @@ def text_of(job: Job | JobSummary) -> KindText:
 def _text_of_kind(kind: str) -> KindText:
     name = f"cucmctl.text.{kind}"
     try:
-        text: KindText = load_module(name).TEXT
+        text: KindText = import_module(name).TEXT
     except ModuleNotFoundError as error:
         if error.name != name:
             raise

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from datetime import datetime, tzinfo
+from zoneinfo import ZoneInfo
 
 
 def window(since: str, until: str | None, zone: str | None = None) -> str:
@@ -68,8 +69,6 @@ def _span(begin: datetime, end: datetime | None) -> str:
 
 
 def _zone(name: str) -> tzinfo | None:
-    from zoneinfo import ZoneInfo  # noqa: PLC0415  # most commands show no window
-
     with suppress(OSError, ValueError, KeyError):  # this machine may not know it
         return ZoneInfo(name)
     return None

@@ -7,8 +7,6 @@ import sys
 
 import pytest
 
-from cucmd.job.work import KINDS, kind_of
-
 HEAVY = ("trio", "trio_asyncio", "asyncio", "asyncssh", "cryptography", "rich", "sqlite3", "ssl")
 
 
@@ -25,30 +23,6 @@ def loaded(program: str, *arguments: str) -> list[str]:
         env=environ,
     )
     return json.loads(done.stderr.splitlines()[-1])
-
-
-# What is loaded of the daemon for every command, and what for those that show jobs: the vocabulary.
-EVERY = {
-    *("cucmd", "cucmd.paths", "cucmd.protocol", "cucmd.protocol.requests"),
-    *("cucmd.job", "cucmd.job.request", "cucmd.job.status"),
-}
-VOCABULARY = {
-    *EVERY,
-    "cucmd.protocol.jobs",
-    *(f"cucmd.job.{name}" for name in ("asked", "coverage", "duration", "failure", "kind", "work")),
-    *(kind.__module__ for kind in KINDS),
-}
-# Structs of all of that; one more costs a command about 20 us.
-STRUCTS = {"cancel 3f2a": 13}
-STRUCTS_OF_JOBS = 62
-# Of the standard library, and of msgspec: slow to load, and not needed.
-UNNEEDED = (
-    *("_decimal", "gettext", "importlib", "inspect", "locale", "math", "platform", "selectors"),
-    *("shutil", "signal"),
-    *("socket", "textwrap", "threading", "tokenize", "typing_extensions", "uuid", "zoneinfo"),
-    *("msgspec.inspect", "msgspec.msgpack", "msgspec.toml", "msgspec.yaml"),
-    *(() if sys.version_info >= (3, 14) else ("ast",)),  # 3.14: of annotationlib, in 0.3 ms
-)
 
 
 def heavy(modules: list[str]) -> list[str]:
@@ -90,55 +64,12 @@ def test_a_command_loads_only_msgspec_and_the_standard_library(answering, argume
     assert heavy(modules) == []
     foreign = {name.partition(".")[0] for name in modules} - set(loaded("pass"))
     assert foreign - sys.stdlib_module_names == {"cucmctl", "cucmd", "msgspec"}
-    expected = EVERY if arguments == "cancel 3f2a" else VOCABULARY
-    assert {name for name in modules if name.partition(".")[0] == "cucmd"} == expected
 
 
-@pytest.mark.parametrize("arguments", COMMANDS[:-1])
-def test_a_short_command_loads_nothing_that_is_slow_and_not_needed(answering, arguments):
-    modules = loaded(RUN, "--socket", answering, *arguments.split())
-    # A bare Python has some of them where site-packages has `.pth` files.
-    assert set(UNNEEDED) & (set(modules) - set(loaded("pass"))) == set()
-    shown = {name for name in modules if name.startswith("cucmctl.text.")}
-    others = {kind_of(kind) for kind in KINDS} - {"collect"}
-    assert not shown & {f"cucmctl.text.{kind}" for kind in others}
-
-
-@pytest.mark.parametrize("arguments", COMMANDS[:-1])
-def test_a_short_command_makes_no_structs_that_it_does_not_use(answering, arguments):
-    count = (
-        "; import gc, msgspec"
-        "; print(sum(type(o) is msgspec.StructMeta for o in gc.get_objects()), file=sys.stderr)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", RUN + count, "--socket", answering, *arguments.split()],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert int(done.stderr.splitlines()[-1]) == STRUCTS.get(arguments, STRUCTS_OF_JOBS)
-
-
-def test_what_stood_in_for_modules_has_gone_and_they_work_later(answering):
-    later = (
-        "; import decimal, gettext, msgspec, msgspec.msgpack, textwrap, typing_extensions, uuid"
-        "; assert uuid.uuid4() and decimal.Decimal(1) and gettext.gettext and textwrap.dedent"
-        "; assert msgspec.json.schema(int) and msgspec.inspect.type_info(int)"
-        "; assert msgspec.msgpack.decode(msgspec.msgpack.encode(1)) == 1"
-    )
-    loaded(RUN + later, "--socket", answering, "status")
-
-
-@pytest.mark.skipif(
-    sys.version_info[:2] == (3, 12),
-    reason="3.12 never imports a module in C whose first import has failed (seen with 3.12.1)",
-)
-def test_if_a_package_does_not_import_in_a_quick_way_it_does_as_usual():
-    program = (
-        "from cucmctl import lean; lean._TYPES['decimal'].clear(); lean.load_msgspec()"
-        "; import msgspec; msgspec.json.encode(1)"
-    )
-    assert "_decimal" in loaded(program)
+def test_a_verb_loads_no_other_verbs(answering):
+    modules = loaded(RUN, "--socket", answering, "status")
+    verbs = {name for name in modules if name.startswith("cucmctl.commands.")}
+    assert verbs == {"cucmctl.commands.lookup", "cucmctl.commands.show"}
 
 
 @pytest.mark.parametrize(
@@ -151,7 +82,7 @@ def test_if_a_package_does_not_import_in_a_quick_way_it_does_as_usual():
     ],
 )
 def test_the_script_has_written_its_output_when_it_ends(answering, arguments, output, code):
-    program = "from cucmctl.__main__ import command; command()"
+    program = "import sys; from cucmctl.__main__ import run; sys.exit(run())"
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             [sys.executable, "-c", program, "--socket", answering, *arguments],
