@@ -5,8 +5,8 @@
     with Client() as client:  # or Client("/path/of/a/socket")
         job = client.start(
             ["ccm-pub", "ccm-sub1"],
+            Collection(profile="callmanager", last="2h"),
             login=Login(username="administrator", password=secret),
-            collection=Collection(profile="callmanager", last="2h"),
         )
         for change in client.watch(job.job_id):
             print(change.sequence, change.job.status)

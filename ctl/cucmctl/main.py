@@ -12,7 +12,7 @@ from importlib import import_module
 
 from cucmctl.cli import exits, printer
 from cucmctl.cli.options import UsageError, Verb, near, parse
-from cucmctl.client.errors import ClientError
+from cucmctl.client.errors import ClientError, DiscoveryFailed
 from cucmctl.commands.lookup import name_last
 from cucmd import __version__
 
@@ -118,8 +118,8 @@ def main(argv: list[str] | None = None) -> int:  # noqa: PLR0911  an exit code f
         return exits.USAGE
     except ClientError as error:
         printer.note(exits.complaint(error))
-        if hint := exits.hint(error):
-            printer.note(f"  hint: {hint}")
+        if isinstance(error, DiscoveryFailed) and error.hint:
+            printer.note(f"  hint: {error.hint}")
         return exits.of_error(error)
     except BrokenPipeError:  # as in `cucmctl list | head`: no error for the user
         printer.abandon_stdout()
@@ -146,8 +146,13 @@ def _run(arguments: list[str]) -> int:
         verb, rest = split(rest)
         rest.append("--help")
     if verb is not None and verb not in VERBS:
-        at = arguments.index(verb)
-        raise UsageError(_unknown_option(arguments[:at]) or _unknown_verb(verb))
+        what = "cucmctl --help shows those that there are"
+        if alike := near(verb, VERBS):
+            what = f"did you mean {' or '.join(alike)}?"
+        elif verb in MEANT:
+            what = f"cucmctl {MEANT[verb]}"
+        wrong = _unknown_option(arguments[: arguments.index(verb)])
+        raise UsageError(wrong or f"{verb!r} is not a command; {what}")
     if verb is None and ("--help" in rest or "-h" in rest):
         verbs = "\n".join(f"  {name:12}{text}" for name, (_, text) in VERBS.items())
         print(OVERVIEW.format(verbs=verbs), end="")
@@ -186,13 +191,3 @@ def _unknown_option(arguments: Sequence[str]) -> str | None:
             expected = "--socket PATH or --json (see cucmctl --help)"
             return f"{word}: no such option before the command; expected {expected}"
     return None
-
-
-def _unknown_verb(verb: str) -> str:
-    if alike := near(verb, VERBS):
-        what = f"did you mean {' or '.join(alike)}?"
-    elif verb in MEANT:
-        what = f"cucmctl {MEANT[verb]}"
-    else:
-        what = "cucmctl --help shows those that there are"
-    return f"{verb!r} is not a command; {what}"

@@ -36,10 +36,13 @@ def start(
     return client.start(
         lab.nodes if nodes is None else nodes,
         login=login,
-        collection=Collection(paths=tuple(paths), last=last, compress=compress, recurs=recurs),
-        timeouts=Timeouts(**timeouts),
-        concurrency=concurrency,
-        how=How(request_id=request_id, try_all=try_all),
+        work=Collection(paths=tuple(paths), last=last, compress=compress, recurs=recurs),
+        how=How(
+            timeouts=Timeouts(**timeouts),
+            concurrency=concurrency,
+            request_id=request_id,
+            try_all=try_all,
+        ),
     )
 
 

@@ -75,7 +75,7 @@ def start_with_credential(client: Client, nodes: list[str]) -> Job:
     return client.start(
         nodes,
         login=Login(credential=CREDENTIAL),
-        collection=Collection(paths=(SDL,), last="2h"),
+        work=Collection(paths=(SDL,), last="2h"),
     )
 
 

@@ -131,9 +131,8 @@ def test_a_tied_credential_does_not_follow_what_a_publisher_claims(tmp_path: Pat
             job = client.start(
                 ["berlin"],
                 login=CREDENTIAL,
-                collection=COLLECTION,
-                timeouts=Timeouts(grace=1),
-                how=How(discovered=("berlin",), accept_nodes=True),
+                work=COLLECTION,
+                how=How(timeouts=Timeouts(grace=1), discovered=("berlin",), accept_nodes=True),
             )
             assert nodes_of(job) == [lab.nodes[0], f"127.66.0.1:{port}", lab.nodes[1]]
             ended = client.wait(job.job_id, timeout=60)

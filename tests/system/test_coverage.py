@@ -41,7 +41,7 @@ def collect(daemon: Daemon, lab: Lab, *paths: str, minutes: int, compress: bool 
         job = client.start(
             lab.nodes,
             login=Login(lab.username, lab.password),
-            collection=Collection(
+            work=Collection(
                 paths=paths, since=since.isoformat(), until=now.isoformat(), compress=compress
             ),
         )

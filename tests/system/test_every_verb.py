@@ -98,7 +98,7 @@ class Place:
     def _ended(self, client: Client, path: str) -> str:
         collection = Collection(paths=(path,))
         login = Login(credential="lab")
-        job = client.start(self.lab.nodes, login=login, collection=collection)
+        job = client.start(self.lab.nodes, login=login, work=collection)
         wait_until(lambda: client.wait(job.job_id).closed)
         return job.job_id
 

@@ -97,7 +97,7 @@ def collect(client: Client, *nodes: OpenSshNode) -> Job:
     job = client.start(
         [node.address for node in nodes],
         login=Login(nodes[0].username, nodes[0].password),
-        collection=Collection(paths=(FOLDER,), last="2h"),
+        work=Collection(paths=(FOLDER,), last="2h"),
     )
     job = client.wait(job.job_id, timeout=120)
     assert statuses(job) == ["succeeded"] * len(nodes), [node.error for node in job.nodes]

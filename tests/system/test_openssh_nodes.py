@@ -204,7 +204,7 @@ def test_a_node_that_wraps_at_the_width_of_its_terminal(
             paths=(path,), since="2026-01-02T03:04:05Z", until="2026-01-03T00:00:00Z", match=match
         )
         login = Login(one.username, one.password)
-        job = client.wait(client.start([one.address], login=login, collection=window).job_id)
+        job = client.wait(client.start([one.address], login=login, work=window).job_id)
     assert statuses(job) == ["succeeded"], node(job, 0).failure
     assert digests(received(Path(job.directory), one.address)) == digests(one.root)
     transcript = Path(job.directory, one.address.replace(":", "_"), "transcript.log").read_text()

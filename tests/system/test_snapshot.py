@@ -77,7 +77,7 @@ def test_a_snapshot_that_fails_is_a_note_of_a_node_that_succeeds(tmp_path: Path)
         config += f'[profiles.first]\npaths = ["{SDL}"]\nlast = "2h"\nsnapshot = true\n'
         with running_daemon(tmp_path / "cucmd", config) as daemon, daemon.client() as client:
             login, collection = Login(credential="lab"), Collection(profile="first")
-            job = client.start(lab.nodes, login=login, collection=collection)
+            job = client.start(lab.nodes, login=login, work=collection)
             job = client.wait(job.job_id, timeout=120)
             assert job.status == "succeeded", [node.error for node in job.nodes]
             asked, healthy = job.nodes

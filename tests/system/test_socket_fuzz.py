@@ -206,7 +206,7 @@ async def all_at_once(path: Path, peers: list[Peer]) -> None:
 
 def failed_job(client: Client) -> str:
     login = Login("administrator", PASSWORD)
-    job = client.start([NODE], login=login, collection=Collection(paths=("syslog/*",)))
+    job = client.start([NODE], login=login, work=Collection(paths=("syslog/*",)))
     assert client.wait(job.job_id).status == "failed"
     return job.job_id
 

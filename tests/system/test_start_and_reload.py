@@ -170,12 +170,12 @@ def test_a_reload_uses_both_files_or_none(daemon: Daemon) -> None:
         assert str(daemon.state / "known_hosts") in failed.value.parameters.reason
         collection = Collection(profile="new")
         with pytest.raises(ProfileNotFound):
-            client.start(["192.0.2.1"], login=Login("a", "b"), collection=collection)
+            client.start(["192.0.2.1"], login=Login("a", "b"), work=collection)
         (daemon.state / "known_hosts").rmdir()
         assert client.reload().after_restart == ()
         login = Login(credential="none")
         with pytest.raises(CredentialNotFound):  # the profile is known now
-            client.start(["192.0.2.1"], login=login, collection=collection)
+            client.start(["192.0.2.1"], login=login, work=collection)
 
 
 @pytest.mark.long

@@ -105,11 +105,6 @@ def complaint(error: ClientError) -> str:
     return str(error)
 
 
-def hint(error: ClientError) -> str | None:
-    """Says what to do about an error, where that is known of the node that has failed."""
-    return error.hint if isinstance(error, DiscoveryFailed) else None
-
-
 def _typed(parameter: str) -> str:
     path = parameter.removeprefix("$.").removeprefix("dry_run.").partition("[")[0]
     section, _, name = path.rpartition(".")

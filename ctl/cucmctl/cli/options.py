@@ -9,16 +9,13 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from itertools import pairwise
 from typing import NamedTuple, NoReturn
 
 from cucmctl.cli.times import AGO, Moment, rfc3339
 from cucmd.job.timeouts import MOST_SECONDS
-
-# The daemon's limit. It reports a much larger number in another form.
-MOST_NODES_AT_ONCE = 1000
 
 # NAME:publisher and so on: parts of a cluster, as the daemon knows them.
 PARTS = ("publisher", "subscribers", "cups")
@@ -56,7 +53,12 @@ class VerbParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         text = re.sub(r"^argument (?:-\w/)?", "", message)
         if text.startswith(_UNRECOGNIZED):
-            text = self._unrecognized(text.removeprefix(_UNRECOGNIZED).split(" ")[0])
+            word = text.removeprefix(_UNRECOGNIZED).split(" ")[0]
+            text = f"{word!r} is one argument too many"
+            if word.startswith("-"):
+                alike = near(word.partition("=")[0], self._option_string_actions)
+                meant = f"; did you mean {' or '.join(alike)}?" if alike else ""
+                text = f"{word}: no such option{meant}"
         if without_value := re.fullmatch(_WITHOUT_VALUE, text):
             text = _missing_value(without_value[1], self.arguments)
         if text.startswith(_REQUIRED):
@@ -68,14 +70,6 @@ class VerbParser(argparse.ArgumentParser):
             if self.reminder and "--path" in self.arguments:
                 text += f"; {self.reminder}"
         raise UsageError(f"{text} (see {self.prog} --help)")
-
-    def _unrecognized(self, word: str) -> str:
-        if not word.startswith("-"):
-            return f"{word!r} is one argument too many"
-        alike = near(word.partition("=")[0], self._option_string_actions)
-        return f"{word}: no such option" + (
-            f"; did you mean {' or '.join(alike)}?" if alike else ""
-        )
 
 
 _UNRECOGNIZED = "unrecognized arguments: "
@@ -177,13 +171,6 @@ def add_targets(
     )
 
 
-def _check_targets(parser: VerbParser, parsed: argparse.Namespace) -> None:
-    if parsed.nodes and parsed.cluster_of is not None:
-        raise UsageError("--cluster-of: stands in place of the nodes; give one of them")
-    if not parsed.nodes and parsed.cluster_of is None:
-        parser.error(f"the following arguments are required: {parser.targets}")
-
-
 def add_global_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("everywhere")
     group.add_argument("-h", "--help", action="help", help="show this and exit")
@@ -191,6 +178,10 @@ def add_global_options(parser: argparse.ArgumentParser) -> None:
         "--socket", metavar="PATH", type=socket_path, help="where the daemon listens"
     )
     group.add_argument("--json", action="store_true", help="data as JSON on standard output")
+
+
+_POSITIONAL = {"job": "JOB", "node": "NODE", "nodes": "NODE"}
+_LOCAL_PATHS = ("socket", "password_file", "file", "output")
 
 
 def parse(verb: str, command: Verb, arguments: Sequence[str]) -> argparse.Namespace:
@@ -209,41 +200,31 @@ def parse(verb: str, command: Verb, arguments: Sequence[str]) -> argparse.Namesp
     if parser.takes_rest and "--" in arguments:
         at = list(arguments).index("--")
         arguments, rest = arguments[:at], list(arguments[at + 1 :])
-    arguments = list(_joined(arguments))
-    parser.arguments = arguments
-    parsed = parser.parse_intermixed_args(arguments)
-    parsed.rest = rest
-    _refuse_invalid_text(parsed)
-    if parser.targets:
-        _check_targets(parser, parsed)
-    return parsed
-
-
-def _joined(arguments: Sequence[str]) -> Iterator[str]:
-    """Joins `--since -2h` to `--since=-2h`: argparse would take the time for an option."""
-    words = iter(arguments)
-    for word in words:
-        if word in ("--since", "--until") and (value := next(words, None)) is not None:
-            yield from [f"{word}={value}"] if re.fullmatch(AGO, value) else [word, value]
+    words: list[str] = []
+    for word in arguments:
+        # `--since -2h` becomes `--since=-2h`: argparse would take the time for an option.
+        if words and words[-1] in ("--since", "--until") and re.fullmatch(AGO, word):
+            words[-1] += f"={word}"
         else:
-            yield word
-
-
-_POSITIONAL = {"job": "JOB", "node": "NODE", "nodes": "NODE"}
-_LOCAL_PATHS = ("socket", "password_file", "file", "output")
-
-
-def _refuse_invalid_text(parsed: argparse.Namespace) -> None:
-    """Refuses text that is not UTF-8, which JSON cannot carry. Paths of local files may have it."""
+            words.append(word)
+    parser.arguments = words
+    parsed = parser.parse_intermixed_args(words)
+    parsed.rest = rest
     for name, value in vars(parsed).items():
-        texts = value if isinstance(value, list) else [value]
-        for text in texts:
+        for text in value if isinstance(value, list) else [value]:
+            # JSON cannot carry text that is not UTF-8. Paths of local files may have it.
             if isinstance(text, str) and name not in _LOCAL_PATHS:
                 try:
                     text.encode()
                 except UnicodeEncodeError:
                     typed = _POSITIONAL.get(name) or f"--{name.replace('_', '-')}"
                     raise UsageError(f"{typed}: {text!a} is not UTF-8") from None
+    if parser.targets:
+        if parsed.nodes and parsed.cluster_of is not None:
+            raise UsageError("--cluster-of: stands in place of the nodes; give one of them")
+        if not parsed.nodes and parsed.cluster_of is None:
+            parser.error(f"the following arguments are required: {parser.targets}")
+    return parsed
 
 
 def socket_path(text: str) -> str:
@@ -315,7 +296,8 @@ def seconds_or_none(text: str) -> float:
 
 
 def count(text: str) -> int:
-    if not _counts(text):
+    # int() would accept "1_0" and " 7 ". No number here has 10 digits.
+    if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text) > 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
     return int(text)
 
@@ -334,16 +316,3 @@ def size_in_bytes(text: str) -> int:
         raise argparse.ArgumentTypeError(f"{text!r} is not a size; expected one such as 500M, 10G")
     power = " kmgt".index(found[2].lower() or " ")
     return int(found[1]) * int(1000**power)
-
-
-def nodes_at_once(text: str) -> int:
-    if not (_counts(text) and int(text) <= MOST_NODES_AT_ONCE):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a whole number from 1 to {MOST_NODES_AT_ONCE}"
-        )
-    return int(text)
-
-
-def _counts(text: str) -> bool:
-    # int() would accept "1_0" and " 7 ". No number here has 10 digits.
-    return text.isascii() and text.isdecimal() and len(text) < 10 and int(text) > 0

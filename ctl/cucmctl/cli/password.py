@@ -20,10 +20,18 @@ LONGEST = 1024
 def from_file(name: str, username: str) -> str:
     """Reads the first line of a file that only its owner can read; `-` is standard input."""
     if name == "-":
-        return _from_stdin(username)
+        if sys.stdin is None:
+            raise _wrong("-", "standard input is closed")
+        return from_terminal(username) if sys.stdin.isatty() else _first_line("-", sys.stdin.buffer)
     try:
         with open(name, "rb") as file:
-            _refuse_if_exposed(name, os.fstat(file.fileno()))
+            # As ssh does with private keys; a pipe, as of `<(pass show cucm)`, is taken.
+            status = os.fstat(file.fileno())
+            exposed = 0o077 if status.st_uid == os.getuid() else 0o007
+            if stat.S_ISREG(status.st_mode) and status.st_mode & exposed:
+                mode = stat.S_IMODE(status.st_mode)
+                said = f"others can read it (mode {mode:04o}); expected 0600 or less"
+                raise _wrong(name, said)
             return _first_line(name, file)
     except OSError as error:
         raise _wrong(name, f"cannot be read: {error.strerror}") from None
@@ -47,24 +55,6 @@ def from_terminal(username: str) -> str:
         return typed.decode()
     except UnicodeDecodeError:  # its text has bytes of the password
         raise UsageError("the password that was typed is not UTF-8") from None
-
-
-def _from_stdin(username: str) -> str:
-    if sys.stdin is None:
-        raise _wrong("-", "standard input is closed")
-    if sys.stdin.isatty():
-        return from_terminal(username)
-    return _first_line("-", sys.stdin.buffer)
-
-
-def _refuse_if_exposed(name: str, status: os.stat_result) -> None:
-    """Refuses a file that other users can read, as ssh does with private keys."""
-    if not stat.S_ISREG(status.st_mode):
-        return  # a pipe, as of `<(pass show cucm)`
-    mine = status.st_uid == os.getuid()
-    if status.st_mode & (0o077 if mine else 0o007):
-        mode = stat.S_IMODE(status.st_mode)
-        raise _wrong(name, f"others can read it (mode {mode:04o}); expected 0600 or less")
 
 
 def _first_line(name: str, file: IO[bytes]) -> str:

@@ -15,6 +15,7 @@ import os
 import select
 import signal
 import termios
+from contextlib import suppress
 from typing import Any, cast
 
 # They take effect once the settings of the terminal are restored.
@@ -89,22 +90,22 @@ class _SignalWatch:
 def _unseen(terminal: int, question: bytes, signals: _SignalWatch) -> bytes | None:
     """Reads the answer, or returns None if a signal came before it."""
     before = termios.tcgetattr(terminal)
+    unseen = [*before[:3], before[3] & ~(termios.ECHO | termios.ECHONL), *before[4:]]
     try:
-        return _asked(terminal, question, _without_echo(before), signals)
+        while not signals.leaving:
+            # in the background this stops us until we are in the foreground
+            if _set(terminal, unseen):
+                os.write(terminal, question)
+                if (answer := _line(terminal, signals)) is not None:
+                    return answer
+            signals.look()
+        return None
     finally:
         if in_foreground(terminal):  # else a shell has it, with its own settings
-            _restore(terminal, before)
-
-
-def _asked(terminal: int, question: bytes, unseen: Settings, signals: _SignalWatch) -> bytes | None:
-    while not signals.leaving:
-        # in the background this stops us until we are in the foreground
-        if _set(terminal, unseen):
-            os.write(terminal, question)
-            if (answer := _line(terminal, signals)) is not None:
-                return answer
-        signals.look()
-    return None
+            with suppress(OSError, termios.error):  # the terminal was closed
+                while not _set(terminal, before):
+                    pass
+                os.write(terminal, b"\n")  # the typed one was not echoed
 
 
 def _line(terminal: int, signals: _SignalWatch) -> bytes | None:
@@ -121,11 +122,6 @@ def _line(terminal: int, signals: _SignalWatch) -> bytes | None:
             return line.removesuffix(b"\n")
 
 
-def _without_echo(settings: Settings) -> Settings:
-    flags = settings[3] & ~(termios.ECHO | termios.ECHONL)
-    return [*settings[:3], flags, *settings[4:]]
-
-
 def _set(terminal: int, settings: Settings) -> bool:
     """Sets the terminal. False: a signal came first. Drops what was typed before, with echo."""
     try:
@@ -135,15 +131,6 @@ def _set(terminal: int, settings: Settings) -> bool:
             raise
         return False
     return True
-
-
-def _restore(terminal: int, before: Settings) -> None:
-    try:
-        while not _set(terminal, before):
-            pass
-        os.write(terminal, b"\n")  # the typed one was not echoed
-    except (OSError, termios.error):
-        pass  # the terminal was closed
 
 
 def keep_output_at_ctrl_c(terminal: int) -> Settings | None:

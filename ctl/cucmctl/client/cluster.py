@@ -57,8 +57,11 @@ def discover_first(
 
     Raises `DiscoveryFailed`, and what `discover` and `wait` do.
     """
-    before = last_named(client, name)
-    begun = client.discover(name, login=login, how=How(timeouts=_of_discovery(timeouts)))
+    before, own = last_named(client, name), None
+    if timeouts is not None:
+        own = Timeouts(connect=timeouts.connect, login=timeouts.login, answer=timeouts.answer)
+    how = How(timeouts=None if own == Timeouts() else own)
+    begun = client.discover(name, login=login, how=how)
     job = client.wait(begun.job_id) if wait is None else wait(begun)
     if job.status == "succeeded":
         after = last_named(client, name)
@@ -117,10 +120,3 @@ def some_of(nodes: Sequence[str]) -> str:
     """Names the first of these, and says how many more there are."""
     more = len(nodes) - MOST_NAMED
     return ", ".join(nodes[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
-
-
-def _of_discovery(timeouts: Timeouts | None) -> Timeouts | None:
-    if timeouts is None:
-        return None
-    own = Timeouts(connect=timeouts.connect, login=timeouts.login, answer=timeouts.answer)
-    return None if own == Timeouts() else own

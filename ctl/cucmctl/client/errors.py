@@ -241,17 +241,15 @@ def _who_has_access(path: str) -> str:
         if status.st_gid == 0:  # no group is configured
             return "; access.operate_group of the daemon's configuration names the group that may"
         needed = grp.getgrgid(status.st_gid).gr_name
-        own = [_group_name(gid) for gid in dict.fromkeys((os.getegid(), *os.getgroups()))]
+        own = []
+        for gid in dict.fromkeys((os.getegid(), *os.getgroups())):
+            try:
+                own.append(repr(grp.getgrgid(gid).gr_name))
+            except KeyError:
+                own.append(str(gid))
         return f"; only the group {needed!r} may, and this user is in {', '.join(own)}"
     except (OSError, KeyError):  # the folder cannot be read, or the group has no name
         return ""
-
-
-def _group_name(gid: int) -> str:
-    try:
-        return repr(grp.getgrgid(gid).gr_name)
-    except KeyError:
-        return str(gid)
 
 
 def read(parameters: msgspec.Raw, kind: type[R]) -> R:

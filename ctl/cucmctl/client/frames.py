@@ -133,14 +133,9 @@ def _path_of_invalid_text(parameters: object) -> str:
             places += [(f"{place}.{name}".lstrip("."), inner) for name, inner in value.items()]
         elif isinstance(value, list | tuple):
             places += [(f"{place}[{at}]", inner) for at, inner in enumerate(value)]
-        elif isinstance(value, str) and not _is_utf8(value):
-            return place
+        elif isinstance(value, str):
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                return place
     return "the request"
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

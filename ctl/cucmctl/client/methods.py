@@ -10,11 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from msgspec.structs import replace
-
 from cucmctl.client.method_call import CallSteps, MethodCall, alone, itself, texts, texts_or_none
 from cucmd.job import asked
-from cucmd.job.asked import Collection, How, Login, Packets, Tail, Timeouts
+from cucmd.job.asked import Collection, How, Login, Packets, Tail
 from cucmd.job.kind import AskedWork
 from cucmd.job.status import JobStatus
 from cucmd.job.work import start_request
@@ -27,35 +25,24 @@ MOST_LISTED = 1000
 
 def start(
     nodes: Sequence[str],
-    work: AskedWork | Collection | None = None,
+    work: AskedWork | Collection,
     *,
     login: Login,
     how: How | None = None,
-    collection: Collection | None = None,
-    timeouts: Timeouts | None = None,
-    concurrency: int | None = None,
 ) -> MethodCall[jobs.Job]:
     """Starts a job. Returns once the daemon has it on disk; its nodes run on.
 
     work   what is done on the nodes: a `Collection`, `Files`, `Estimate`, `Commands`, `Checks`,
            `HealthChecks`, `Packets`, `Tail` or `Discovery`
     how    its timeouts, labels and so on
-    collection, timeouts, concurrency  in place of `work` and `how`
 
     If the connection breaks meanwhile, it is asked for again within `timeout` of the client:
     that makes no second job.
     Raises `InvalidRequest`, `ProfileNotFound`, `CredentialNotFound`, `LimitReached`,
     `ShuttingDown`; `TypeError` for a text where several are expected.
     """
-    given = [one for one in (work, collection) if one is not None]
-    if len(given) != 1:
-        raise TypeError(f"start takes one of work and collection; {len(given)} were given")
-    what = asked.Files(given[0]) if isinstance(given[0], asked.Collection) else given[0]
+    what = asked.Files(work) if isinstance(work, asked.Collection) else work
     how = how or asked.How()
-    if timeouts is not None:
-        how = replace(how, timeouts=timeouts)
-    if concurrency is not None:
-        how = replace(how, concurrency=concurrency)
     _check_texts(what, how)
     request = start_request(texts("nodes", nodes), login, what, how)
     return MethodCall("Start", request, jobs.StartReply, _started, once=True)

@@ -6,7 +6,6 @@ the job of the first.
 
     answer to the first call      what follows
     the reply, or a refusal       it is the result
-    the key is refused            an older daemon: the call once more, without a key
     the connection breaks         the call again with the key, until the deadline
 """
 
@@ -20,7 +19,6 @@ from cucmctl.client.errors import (
     ClientError,
     ConnectionLost,
     DaemonUnavailable,
-    InvalidRequest,
     ShuttingDown,
 )
 from cucmd.job.work import StartRequest
@@ -40,31 +38,14 @@ class Keyed:
     def __init__(self, request: StartRequest | RetryRequest) -> None:
         self.request = request
         self.lost: ConnectionLost | None = None
-        self._given = request
         if request.start_key is None:
             self.request = replace(request, start_key=os.urandom(16).hex())
 
     def pause_after(self, error: ClientError) -> float:
         """Says after how many seconds to ask it again. Raises `error` if it is the result."""
-        if isinstance(error, ConnectionLost) and self._has_key:
+        if isinstance(error, ConnectionLost):
             self.lost = self.lost or error
             return PAUSE
         if isinstance(error, DaemonUnavailable | ShuttingDown) and self.lost is not None:
             return PAUSE
-        # Not after a call that was cut off: that may have reached another daemon, which took the
-        # key.
-        if self.request is not self._given and self.lost is None and _names_the_key(error):
-            self.request = self._given
-            return 0
         raise error
-
-    @property
-    def _has_key(self) -> bool:
-        return self.request.start_key is not None
-
-
-def _names_the_key(error: ClientError) -> bool:
-    return (
-        isinstance(error, InvalidRequest)
-        and error.parameters.parameter.removeprefix("$.") == "start_key"
-    )

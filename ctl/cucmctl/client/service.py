@@ -33,7 +33,22 @@ def why_it_does_not_start(socket: str, *, chosen: bool) -> str | None:
             service that has failed is gone, and the user's own is what was left to try.
     """
     ours = socket == paths.SYSTEM_SOCKET or not (chosen or os.path.exists(socket))
-    return failure(_properties()) if ours and os.path.isdir(BOOTED) else None
+    if not ours or not os.path.isdir(BOOTED):
+        return None
+    command = ["systemctl", "show", f"--property={','.join(PROPERTIES)}", UNIT]
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=PATIENCE,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return failure(dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line))
 
 
 def failure(unit: Mapping[str, str]) -> str | None:
@@ -51,21 +66,3 @@ def failure(unit: Mapping[str, str]) -> str | None:
     if unit.get("ActiveState") == "failed" or ending:
         return f"the service cucmd does not start: {why}"
     return None
-
-
-def _properties() -> dict[str, str]:
-    """Asks systemctl for them; empty if there is no answer."""
-    command = ["systemctl", "show", f"--property={','.join(PROPERTIES)}", UNIT]
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=PATIENCE,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return {}
-    return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)

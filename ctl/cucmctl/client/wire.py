@@ -87,7 +87,13 @@ class Wire:
             soon = time.monotonic() + _LONGEST_WAIT
             try:
                 self._expire_at(soon if deadline is None else min(soon, deadline))
-                chunk = self._receive(size)
+                if self.descriptors is None:
+                    chunk = self._socket.recv(size)
+                else:
+                    flags = socket.MSG_CMSG_CLOEXEC
+                    got = socket.recv_fds(self._socket, size, MOST_DESCRIPTORS, flags)
+                    chunk = got[0]
+                    self.descriptors += got[1]
             except TimeoutError:
                 if deadline is not None and time.monotonic() >= deadline:
                     raise
@@ -96,14 +102,6 @@ class Wire:
         if not chunk:
             raise self._closed_by_daemon()
         return chunk
-
-    def _receive(self, size: int) -> bytes:
-        if self.descriptors is None:
-            return self._socket.recv(size)
-        flags = socket.MSG_CMSG_CLOEXEC
-        data, came, _, _ = socket.recv_fds(self._socket, size, MOST_DESCRIPTORS, flags)
-        self.descriptors += came
-        return data
 
     def _expire_at(self, deadline: float | None) -> None:
         if deadline is None:

@@ -25,8 +25,8 @@ from cucmctl.cli.options import (
     Once,
     UsageError,
     add_label,
+    count,
     labels_of,
-    nodes_at_once,
     seconds,
 )
 from cucmctl.client.client import Client
@@ -88,7 +88,7 @@ def add_how(
     add_login_options(parser)
     group = parser.add_argument_group("how")
     add_timeouts(group, timeouts)
-    group.add_argument("--concurrency", metavar="N", type=nodes_at_once, help="nodes at once")
+    group.add_argument("--concurrency", metavar="N", type=count, help="nodes at once")
     add_label(group, FOUND_BY)
     group.add_argument(
         "--accept-nodes",
@@ -212,7 +212,11 @@ def begin(
         printer.note("interrupted before the daemon answered; did it begin? cucmctl list")
         return exits.INTERRUPTED
     except InvalidRequest as error:
-        raise _as_typed(error, arguments) from None
+        wrong = error.parameters
+        if wrong.parameter != "login.credential" or arguments.credential is not None:
+            raise
+        reason = f"the login of its cluster cannot be used: {wrong.reason}"
+        raise InvalidRequest.of("nodes", reason) from None
     client.close()
     try:
         return (stay or _report)(client, job, arguments)
@@ -225,15 +229,6 @@ def begin(
     except OSError:  # the id could not be printed, but the job runs
         printer.note(f"the job was {done}: {job.job_id}")
         raise
-
-
-def _as_typed(error: InvalidRequest, arguments: argparse.Namespace) -> InvalidRequest:
-    """Names the cluster's credential as such in the error, if the user has not given one."""
-    wrong = error.parameters
-    if wrong.parameter != "login.credential" or arguments.credential is not None:
-        return error
-    reason = f"the login of its cluster cannot be used: {wrong.reason}"
-    return InvalidRequest.of("nodes", reason)
 
 
 def _report(client: Client, job: Job, arguments: argparse.Namespace) -> int:
@@ -275,13 +270,31 @@ def begin_on_nodes(
         client.connect()
         check(client)
         lookup.check_known(arguments.credential, client.credentials, CredentialNotFound)
-        targets, discovered = _targets_of(client, arguments, verb)
+        if arguments.cluster_of is not None:
+            lookup.check_names(client, [arguments.cluster_of])
+            targets = discovered = [arguments.cluster_of]
+        else:
+            targets = arguments.nodes
+            discovered = lookup.only_publishers(client, targets, verb)
         if discovered or arguments.user is not None:
             check_early()
 
+        def wait(job: Job) -> Job:
+            """Waits for a discovery. Raises `AskingInterrupted`."""
+            printer.note(f"job {job.job_id} asks {job.nodes[0].node} for the nodes of its cluster")
+            back = arguments.reconnect
+            try:
+                for change in watch(client, job.job_id, View(), reconnect=back, known=True):
+                    job = change.job or job
+            except KeyboardInterrupt:
+                report_job_goes_on(job, job.job_id)
+                raise AskingInterrupted from None
+            return job
+
         def start(login: Login) -> Job:
             for name in discovered:
-                _ask_first(client, name, login, given, reconnect=arguments.reconnect)
+                tell = printer.note
+                discover_first(client, name, login=login, timeouts=given, tell=tell, wait=wait)
             how = How(
                 timeouts=given,
                 concurrency=arguments.concurrency,
@@ -293,35 +306,3 @@ def begin_on_nodes(
             return client.start(targets, work, login=login, how=how)
 
         return begin(client, arguments, partial(login_of, arguments), start, stay=stay)
-
-
-def _targets_of(
-    client: Client, arguments: argparse.Namespace, verb: str
-) -> tuple[list[str], list[str]]:
-    """Returns (the names to start on, those of them that are asked for their nodes first)."""
-    if arguments.cluster_of is not None:
-        lookup.check_names(client, [arguments.cluster_of])
-        return [arguments.cluster_of], [arguments.cluster_of]
-    return arguments.nodes, lookup.only_publishers(client, arguments.nodes, verb)
-
-
-def _ask_first(
-    client: Client, name: str, login: Login, timeouts: Timeouts | None, *, reconnect: float
-) -> None:
-    """Asks a cluster for its nodes. What is said about them goes to standard error.
-
-    `reconnect`: seconds within which a daemon that goes away meanwhile must be back.
-    Raises as `discover_first` does, and `AskingInterrupted`.
-    """
-
-    def wait(job: Job) -> Job:
-        printer.note(f"job {job.job_id} asks {job.nodes[0].node} for the nodes of its cluster")
-        try:
-            for change in watch(client, job.job_id, View(), reconnect=reconnect, known=True):
-                job = change.job or job
-        except KeyboardInterrupt:
-            report_job_goes_on(job, job.job_id)
-            raise AskingInterrupted from None
-        return job
-
-    discover_first(client, name, login=login, timeouts=timeouts, tell=printer.note, wait=wait)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 
 from cucmctl.cli import printer
 from cucmctl.cli.options import Verb, VerbParser, add_job, label, labels_of, no_arguments
 from cucmctl.client.client import Client
-from cucmd.protocol.jobs import Job
 
 
 def _cancel_arguments(parser: VerbParser) -> None:
@@ -38,12 +36,8 @@ def _label_arguments(parser: VerbParser) -> None:
 def _label(arguments: argparse.Namespace) -> int:
     with Client(arguments.socket) as client:
         job = client.label(arguments.job, labels_of("KEY=VALUE", arguments.labels))
-    return printer.show(job, _labels(job), as_json=arguments.json)
-
-
-def _labels(job: Job) -> Iterator[str]:
-    for key, value in sorted((job.labels or {}).items()):
-        yield printer.visible(f"{key}={value}")
+    lines = [printer.visible(f"{key}={one}") for key, one in sorted((job.labels or {}).items())]
+    return printer.show(job, lines, as_json=arguments.json)
 
 
 def _reload(arguments: argparse.Namespace) -> int:

@@ -13,7 +13,6 @@ from cucmctl.cli import exits, printer
 from cucmctl.cli.options import Verb, VerbParser, add_job, add_nodes_of_job
 from cucmctl.client.client import Client
 from cucmctl.text import listing, remarks, render
-from cucmd.protocol.jobs import Job
 
 
 def _files_arguments(parser: VerbParser) -> None:
@@ -66,7 +65,9 @@ def _transcript(arguments: argparse.Namespace) -> int:
         if node is None:
             job = client.status(arguments.job)
             if len(job.nodes) != 1:
-                return _list_nodes(job, as_json=arguments.json)
+                names = [printer.visible(node.node) for node in job.nodes]
+                printer.note(f"a transcript is of one node: cucmctl transcript {job.job_id} NODE")
+                return printer.show(names, names, as_json=arguments.json)
             node = job.nodes[0].node
         for text in client.transcript(arguments.job, node, follow=arguments.follow):
             empty = empty and not text
@@ -74,12 +75,6 @@ def _transcript(arguments: argparse.Namespace) -> int:
     if empty:
         printer.note("nothing was said on this node: it was not reached, or its files are gone")
     return exits.DONE
-
-
-def _list_nodes(job: Job, *, as_json: bool) -> int:
-    names = [printer.visible(node.node) for node in job.nodes]
-    printer.note(f"a transcript is of one node: cucmctl transcript {job.job_id} NODE")
-    return printer.show(names, names, as_json=as_json)
 
 
 def _print(text: str, *, as_json: bool) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import TextIO
@@ -28,7 +27,6 @@ from cucmctl.client.errors import ClientError
 from cucmctl.text import job_list, render
 from cucmctl.text.kind import text_of
 from cucmd.protocol.cases import PruneReply
-from cucmd.protocol.jobs import Job
 
 
 def _delete_arguments(parser: VerbParser) -> None:
@@ -51,35 +49,27 @@ def _delete(arguments: argparse.Namespace) -> int:
     with Client(arguments.socket) as client:
         # All are looked for first: with a wrong name among them nothing is deleted.
         found = {job.job_id: job for job in map(client.status, arguments.jobs)}
-        if not arguments.yes and not _agreed(list(found.values()), files_only=arguments.files):
-            return _nothing_deleted()
-        return _delete_each(client, list(found), arguments)
-
-
-def _delete_each(client: Client, ids: Sequence[str], arguments: argparse.Namespace) -> int:
-    """Deletes each that can be deleted, and returns the code of the first that cannot."""
-    code = exits.DONE
-    for one in ids:
-        try:
-            reply = client.delete(one, files_only=arguments.files)
-        except ClientError as error:
-            printer.note(exits.complaint(error))
-            code = code or exits.of_error(error)
-        else:
-            what = "files deleted" if arguments.files else "deleted"
-            text = f"job {reply.job.job_id}: {what}, {render.size(reply.bytes)}"
-            printer.show(reply, [printer.visible(text)], as_json=arguments.json)
-    return code
-
-
-def _agreed(jobs: Sequence[Job], *, files_only: bool) -> bool:
-    what = "the files of" if files_only else "with all files"
-    for job in jobs:
-        does = f"{job.kind} {text_of(job).what(job)}".rstrip()
-        line = f"  {job.job_id}  {job.status}  {render.local(job.created_at)}  {does}"
-        printer.line(printer.visible(line), sys.stderr)
-    number = render.counting(len(jobs), "job")
-    return _says_yes(f"delete {what} {number}" if files_only else f"delete {number} {what}")
+        if not arguments.yes:
+            for job in found.values():
+                does = f"{job.kind} {text_of(job).what(job)}".rstrip()
+                line = f"  {job.job_id}  {job.status}  {render.local(job.created_at)}  {does}"
+                printer.line(printer.visible(line), sys.stderr)
+            number = render.counting(len(found), "job")
+            what = f"the files of {number}" if arguments.files else f"{number} with all files"
+            if not _says_yes(f"delete {what}"):
+                return _nothing_deleted()
+        code = exits.DONE
+        for job_id in found:
+            try:
+                reply = client.delete(job_id, files_only=arguments.files)
+            except ClientError as error:  # the others are deleted all the same
+                printer.note(exits.complaint(error))
+                code = code or exits.of_error(error)
+            else:
+                done = "files deleted" if arguments.files else "deleted"
+                text = f"job {reply.job.job_id}: {done}, {render.size(reply.bytes)}"
+                printer.show(reply, [printer.visible(text)], as_json=arguments.json)
+        return code
 
 
 def _says_yes(asked: str) -> bool:
@@ -125,7 +115,8 @@ def _prune(arguments: argparse.Namespace) -> int:
         ask = not (arguments.dry_run or arguments.yes)
         reply = prune(dry_run=ask or arguments.dry_run)
         while ask and reply.jobs:
-            if not _agreed_to_prune(reply):
+            _show(reply, sys.stderr)
+            if not _says_yes(f"delete {_sum(reply)}"):
                 return _nothing_deleted()
             shown, reply = _ids(reply), prune(dry_run=True)
             if _ids(reply) <= shown:
@@ -138,11 +129,6 @@ def _prune(arguments: argparse.Namespace) -> int:
     _show(reply, sys.stdout)
     printer.note(f"{_sum(reply)} {'would be deleted' if arguments.dry_run else 'deleted'}")
     return exits.DONE
-
-
-def _agreed_to_prune(meant: PruneReply) -> bool:
-    _show(meant, sys.stderr)
-    return _says_yes(f"delete {_sum(meant)}")
 
 
 def _ids(reply: PruneReply) -> set[str]:

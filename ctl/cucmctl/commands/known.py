@@ -15,7 +15,7 @@ from cucmctl.commands.lookup import hint
 from cucmctl.text import render
 from cucmctl.text.table import mark, table
 from cucmd.job.cluster import ClusterNode
-from cucmd.protocol.knowledge import Cluster, Credential, HostKey, Profile
+from cucmd.protocol.knowledge import Cluster, HostKey, Profile
 
 
 def _clusters_arguments(parser: argparse.ArgumentParser) -> None:
@@ -90,24 +90,17 @@ def _profiles(arguments: argparse.Namespace) -> int:
             names = [one.name for one in client.profiles()]
             printer.note(f"{error}{hint(name, names)}")
             return exits.NOT_FOUND
-    lines = _profile_list(found) if name is None else chain.from_iterable(map(_keys, found))
+    if name is not None:
+        lines = list(chain.from_iterable(map(_keys, found)))
+    else:
+        rows = [
+            (one.name, one.last or "no window", one.description, _products(one)) for one in found
+        ]
+        lines = list(table(("PROFILE", "LAST", "FOR", "PRODUCTS"), rows, right=""))
+        if (columns := printer.columns(sys.stdout)) is not None:
+            end = mark(ascii_only=printer.ascii_only(sys.stdout))
+            lines = [one if len(one) <= columns else one[: columns - 1] + end for one in lines]
     return printer.show(found, lines, as_json=arguments.json)
-
-
-def _profile_list(profiles: Sequence[Profile]) -> list[str]:
-    rows = [
-        (one.name, one.last or "no window", one.description, _products(one)) for one in profiles
-    ]
-    headings = ("PROFILE", "LAST", "FOR", "PRODUCTS")
-    return _cut(list(table(headings, rows, right="", colour=False)))
-
-
-def _cut(lines: list[str]) -> list[str]:
-    """Cuts the lines to the width of a terminal, and marks where they are cut."""
-    if (columns := printer.columns(sys.stdout)) is None:
-        return lines
-    end = mark(ascii_only=printer.ascii_only(sys.stdout))
-    return [one if len(one) <= columns else one[: columns - 1] + end for one in lines]
 
 
 def _products(profile: Profile) -> str:
@@ -118,7 +111,9 @@ def _keys(profile: Profile) -> Iterator[str]:
     yield printer.visible(f"profile {profile.name}: {profile.description}")
     yield printer.visible(f"products: {_products(profile)}")
     for path, length in zip_longest(profile.paths, profile.written_for or ()):
-        said = _written(length)
+        said = "" if length is None else f", each written for {length}"
+        if length == "always":
+            said = ", written all the time"
         if path in (profile.unverified or ()):
             said += "; not verified: a node need not have it"
         yield printer.visible(f"  {profile.location} {path}{said}")
@@ -137,28 +132,18 @@ def _keys(profile: Profile) -> Iterator[str]:
         yield printer.visible(f"not in it: {profile.leaves_out}")
 
 
-def _written(length: str | None) -> str:
-    """Says for how long a file is written to; nothing of a daemon that does not say it."""
-    if length is None:
-        return ""
-    return ", written all the time" if length == "always" else f", each written for {length}"
-
-
 def _credentials(arguments: argparse.Namespace) -> int:
     with Client(arguments.socket) as client:
         found = client.credentials()
-    rows = [(one.name, _tied(one)) for one in found]
+    rows = []
+    for one in found:
+        clusters = [f"cluster {name}" for name in one.clusters or ()]
+        sent_to = ", ".join((*clusters, *(one.nodes or ()))) if one.tied else "any node"
+        rows.append((one.name, sent_to))
     colour = printer.in_colour(sys.stdout)
     lines = table(("CREDENTIAL", "IS SENT TO"), rows, right="", colour=colour)
     none = "the daemon was given no credentials"
     return printer.show(found, lines, as_json=arguments.json, none=none)
-
-
-def _tied(credential: Credential) -> str:
-    if not credential.tied:
-        return "any node"
-    clusters = [f"cluster {name}" for name in credential.clusters or ()]
-    return ", ".join((*clusters, *(credential.nodes or ())))
 
 
 ACTIONS = ("list", "add", "forget")
@@ -193,8 +178,20 @@ def _hostkeys(arguments: argparse.Namespace) -> int:
         if action == "list":
             return _show(client.host_keys(), as_json=arguments.json)
         if action == "add":
-            return _add(client, arguments)
-        return _forget(client, arguments)
+            _show(client.add_host_key(node, arguments.key), as_json=arguments.json)
+            if arguments.key is None:  # nobody has checked the key that came over the network
+                printer.note("as the node shows it now: compare it with what its administrator has")
+            return exits.DONE
+        reply = client.forget_host_key(node)
+    if arguments.json:
+        printer.json_line(reply)
+    elif reply.forgotten:
+        keys = "key" if reply.forgotten == 1 else "keys"
+        printer.line(f"forgot {reply.forgotten} {keys} of {printer.visible(node)}")
+    if reply.forgotten:
+        return exits.DONE
+    printer.note(f"no key of {node!r} is remembered; see cucmctl hostkeys list")
+    return exits.NOT_FOUND
 
 
 def _show(keys: Sequence[HostKey], *, as_json: bool) -> int:
@@ -203,26 +200,6 @@ def _show(keys: Sequence[HostKey], *, as_json: bool) -> int:
     lines = host_keys(found, colour=printer.in_colour(sys.stdout))
     none = "no host keys; to remember one: cucmctl hostkeys add NODE"
     return printer.show(found, lines, as_json=as_json, none=none)
-
-
-def _add(client: Client, arguments: argparse.Namespace) -> int:
-    _show(client.add_host_key(arguments.node, arguments.key), as_json=arguments.json)
-    if arguments.key is None:  # nobody has checked the key that came over the network
-        printer.note("as the node shows it now: compare it with what its administrator has")
-    return exits.DONE
-
-
-def _forget(client: Client, arguments: argparse.Namespace) -> int:
-    reply = client.forget_host_key(arguments.node)
-    if arguments.json:
-        printer.json_line(reply)
-    elif reply.forgotten:
-        keys = "key" if reply.forgotten == 1 else "keys"
-        printer.line(f"forgot {reply.forgotten} {keys} of {printer.visible(arguments.node)}")
-    if reply.forgotten:
-        return exits.DONE
-    printer.note(f"no key of {arguments.node!r} is remembered; see cucmctl hostkeys list")
-    return exits.NOT_FOUND
 
 
 COMMANDS = {

@@ -96,9 +96,24 @@ def check_names(client: Client, names: Iterable[str]) -> dict[str, Cluster]:
         clusters = client.clusters()
     by_name = {cluster.name: cluster for cluster in clusters if cluster.name is not None}
     for name in names:
-        if name not in by_name:
-            _check_part(name, by_name)
-            _check_misspelt(client, name, by_name)
+        if name in by_name:
+            continue
+        cluster, colon, part = name.partition(":")
+        if colon and cluster in by_name and not part.isdecimal():  # with a port it is a host
+            if part in PARTS:
+                one = f"one node is to be named here; give {cluster} or a host"
+                raise UnknownTarget(f"{name!r}: {one}")
+            raise UnknownTarget(f"{name!r}: a cluster has no such part{hint(part, PARTS)}")
+        alike = near(name, by_name)
+        if not alike or client.clusters(name):  # many nodes have names like that of their cluster
+            continue
+        meant = f"did you mean {' or '.join(alike)}?"
+        try:  # this may take as long as a name server that does not answer
+            socket.getaddrinfo(name.partition(":")[0], None)
+        except (OSError, UnicodeError):
+            text = f"{name!r} is no cluster, and no host has an address by it; {meant}"
+            raise UnknownTarget(text) from None
+        printer.note(f"{name!r} is taken for a host; {meant}")
     return by_name
 
 
@@ -114,46 +129,31 @@ def only_publishers(client: Client, names: Sequence[str], verb: str = "start") -
     by_name = check_names(client, bases)
     if len(names) == 1 and names[0] not in by_name:
         with suppress(*_CANNOT_ANSWER):
-            _say_how_many_others(names[0], client.clusters(names[0]), verb)
-    more = {base_of(name) for name in names if not name.endswith(":publisher")}
-    asked = [base for base in bases if base in more and _has_only_publisher(by_name.get(base))]
+            for cluster in client.clusters(names[0])[:1]:
+                if (others := cluster.nodes_total - 1) > 0:
+                    node = "node" if others == 1 else "nodes"
+                    whole = cluster.name or f"--cluster-of {cluster.asked}"
+                    printer.note(
+                        f"{names[0]} has {others} other {node} in its cluster; "
+                        f"for all of them: cucmctl {verb} {whole}"
+                    )
+    asked = []
     for base in bases:
-        if base in by_name and base in more and base not in asked:
-            _say_how_many_are_left_out(base, by_name[base])
-            _say_which_were_apart(client, base, by_name[base])
-            if f"{base}:subscribers" in names:
-                _say_if_not_known_which(base, by_name[base])
+        of_publisher = all(name == f"{base}:publisher" for name in names if base_of(name) == base)
+        if base not in by_name or of_publisher:
+            continue
+        cluster = by_name[base]
+        if cluster.nodes_configured == 1 and cluster.publisher is not None:
+            asked.append(base)
+            continue
+        _say_what_is_left_out(client, base, cluster)
+        if f"{base}:subscribers" in names and cluster.discovered_at is None:
+            known = "all but its publisher" if cluster.publisher else "all of its nodes"
+            printer.note(
+                f"{base}:subscribers: {known}, for which of them are subscribers is not known; "
+                "ask first: cucmctl discover"
+            )
     return asked
-
-
-def _check_part(name: str, clusters: Iterable[str]) -> None:
-    cluster, colon, part = name.partition(":")
-    if not colon or cluster not in clusters or part.isdecimal():  # with a port it is a host
-        return
-    if part in PARTS:
-        raise UnknownTarget(f"{name!r}: one node is to be named here; give {cluster} or a host")
-    raise UnknownTarget(f"{name!r}: a cluster has no such part{hint(part, PARTS)}")
-
-
-def _check_misspelt(client: Client, name: str, clusters: Iterable[str]) -> None:
-    """Refuses, or notes, a name that is like that of a cluster; not that of a node that is known:
-    many have names like their cluster's.
-    """
-    alike = near(name, clusters)
-    if not alike or client.clusters(name):
-        return
-    meant = f"did you mean {' or '.join(alike)}?"
-    if not _is_host(name):
-        raise UnknownTarget(f"{name!r} is no cluster, and no host has an address by it; {meant}")
-    printer.note(f"{name!r} is taken for a host; {meant}")
-
-
-def _is_host(name: str) -> bool:
-    """Says whether it has an address. May take as long as a name server that does not answer."""
-    try:
-        return bool(socket.getaddrinfo(name.partition(":")[0], None))
-    except (OSError, UnicodeError):
-        return False
 
 
 def base_of(name: str) -> str:
@@ -162,33 +162,16 @@ def base_of(name: str) -> str:
     return base if part in PARTS else name
 
 
-def _has_only_publisher(cluster: Cluster | None) -> bool:
-    return cluster is not None and cluster.nodes_configured == 1 and cluster.publisher is not None
-
-
-def _say_how_many_others(host: str, clusters: Sequence[Cluster], verb: str) -> None:
-    for cluster in clusters[:1]:
-        others = cluster.nodes_total - 1
-        if others > 0:
-            node = "node" if others == 1 else "nodes"
-            whole = cluster.name or f"--cluster-of {cluster.asked}"
-            printer.note(
-                f"{host} has {others} other {node} in its cluster; "
-                f"for all of them: cucmctl {verb} {whole}"
-            )
-
-
-def _say_how_many_are_left_out(name: str, cluster: Cluster) -> None:
+def _say_what_is_left_out(client: Client, name: str, cluster: Cluster) -> None:
+    """Says how many nodes the cluster has named that the configuration has not; and which of the
+    others were not authenticated, as of when the cluster was asked last: that may be long ago.
+    """
     if (left_out := cluster.nodes_total - cluster.nodes_configured) > 0:
         node = "node is" if left_out == 1 else "nodes are"
         printer.note(
             f"{left_out} {node} left out, which {name} has named and the configuration has not: "
             f"cucmctl clusters {name}"
         )
-
-
-def _say_which_were_apart(client: Client, name: str, cluster: Cluster) -> None:
-    """Says it as of when the cluster was asked last, with the time: that may be long ago."""
     if cluster.discovered_at is None:
         return
     found: Sequence[Cluster] = ()
@@ -203,13 +186,4 @@ def _say_which_were_apart(client: Client, name: str, cluster: Cluster) -> None:
             f"not authenticated when {cluster.asked} was asked at "
             f"{cluster.discovered_at:%Y-%m-%d %H:%M} UTC: {some_of(apart)}; "
             f"down, or new? cucmctl discover {name}"
-        )
-
-
-def _say_if_not_known_which(name: str, cluster: Cluster) -> None:
-    if cluster.discovered_at is None:
-        known = "all but its publisher" if cluster.publisher else "all of its nodes"
-        printer.note(
-            f"{name}:subscribers: {known}, for which of them are subscribers is not known; "
-            "ask first: cucmctl discover"
         )

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
@@ -35,52 +35,12 @@ from cucmctl.text import render
 from cucmctl.text.times import NODE_ENDED
 from cucmctl.text.views import AfterOutputs
 from cucmd.job.asked import Commands
+from cucmd.job.run import FORMS
 from cucmd.protocol.cases import CommandOutput
 from cucmd.protocol.jobs import Job, Node, WatchReply
 
 TIMEOUTS = ON_NODES | {"command": "for each command; without it each has its own"}
 THEN = "--then"
-# The forms of the daemon, which would take too long to import. A test compares them.
-FORMS = (
-    "show version active",
-    "show version inactive",
-    "show status",
-    "show network cluster",
-    "show network eth0 [detail]",
-    "show network route",
-    "show hardware",
-    "show process load [noidle] [num N] [thread] [cpu|memory|time]",
-    "show process using-most cpu [N]",
-    "show process using-most memory [N]",
-    "show perf query class Processor",
-    "show perf query class Memory",
-    "show memory count",
-    "show memory modules",
-    "show memory size",
-    "show packages active NAME",
-    "show timezone config",
-    "show date",
-    "show cert list own",
-    "show cert list trust",
-    "show cert own CERTIFICATE",
-    "show cuc cluster status",
-    "file list LOCATION PATH [detail] [reverse] [date|size]",
-    "file search LOCATION PATH REGEX [reltime UNIT N] [ignorecase]",
-    "utils service list",
-    "utils ntp status",
-    "utils ntp server list",
-    "utils network host HOST [detail] [srv]",
-    "utils network ping HOST [COUNT [SIZE]]",
-    "utils dbreplication runtimestate",
-    "utils diagnose test",
-    "utils core active list",
-    "utils core inactive list",
-    "utils disaster_recovery history backup",
-    "utils disaster_recovery status backup",
-    "utils system upgrade status",
-    "utils imdb_replication status",
-    "utils ha status [GROUP]",
-)
 
 
 def _arguments(parser: VerbParser) -> None:
@@ -104,26 +64,21 @@ def _commands(arguments: argparse.Namespace) -> list[str]:
     """Returns the commands, in their order. The daemon knows which there are."""
     if arguments.file is not None and arguments.rest is not None:
         raise UsageError("--file: has the commands; there are more after --")
-    if arguments.file is not None:
-        return _from_file(arguments.file, arguments.password_file)
-    if not arguments.rest:
-        raise UsageError("no command was given; expected -- and a command, as in -- show status")
-    commands = [" ".join(words) for words in _split(arguments.rest)]
-    if not all(commands):
-        raise UsageError("--then: expected a command on both sides of it")
-    return commands
-
-
-def _split(words: Sequence[str]) -> Iterator[list[str]]:
-    begin = 0
-    for at, word in enumerate((*words, THEN)):
-        if word == THEN:
-            yield list(words[begin:at])
-            begin = at + 1
-
-
-def _from_file(name: str, password_file: str | None) -> list[str]:
-    if name == password_file == "-":
+    if arguments.file is None:
+        if not arguments.rest:
+            expected = "expected -- and a command, as in -- show status"
+            raise UsageError(f"no command was given; {expected}")
+        words: list[list[str]] = [[]]
+        for word in arguments.rest:
+            if word == THEN:
+                words.append([])
+            else:
+                words[-1].append(word)
+        if not all(words):
+            raise UsageError("--then: expected a command on both sides of it")
+        return [" ".join(one) for one in words]
+    name = arguments.file
+    if name == arguments.password_file == "-":
         raise UsageError("--file and --password-file: only one of them can be standard input")
     if name == "-" and sys.stdin is None:
         raise UsageError("--file: -: standard input is closed")
@@ -156,7 +111,6 @@ def head_of(form: str) -> list[str]:
 
 def _run(arguments: argparse.Namespace) -> int:
     commands = _commands(arguments)
-
     return begin_on_nodes(
         arguments,
         "run",
@@ -204,71 +158,59 @@ class Outputs(AfterOutputs):
 
     def conclude(self, job: Job) -> None:
         # A daemon that is stopped ends the job first, and may be gone before it is asked.
-        again(lambda: self._print_rest(job), self, reconnect=self._reconnect)
-        super().conclude(job)
+        def print_rest() -> None:
+            for node in job.nodes:
+                if node.node not in self._done:
+                    self._print_new(job, node)
 
-    def _print_rest(self, job: Job) -> None:
-        for node in job.nodes:
-            if node.node not in self._done:
-                self._print_new(job, node)
+        again(print_rest, self, reconnect=self._reconnect)
+        super().conclude(job)
 
     def _show(self, job: Job) -> None:
         # The one that was begun comes first.
         nodes = sorted(job.nodes, key=lambda node: node.node != self._begun)
         for node in nodes:
             if node.status in NODE_ENDED:
-                self._show_ended(job, node)
+                if node.node not in self._done and node.status != "cancelled":
+                    self._print_new(job, node)
+                    self._done.add(node.node)
+                if node.node == self._begun:
+                    self._begun = None
             if self._begun is not None:
                 break
         for node in job.nodes:
-            if self._begun in (None, node.node) and node.status == "running":
-                self._show_running(job, node)
-
-    def _show_ended(self, job: Job, node: Node) -> None:
-        if node.node not in self._done and node.status != "cancelled":
-            self._print_new(job, node)
-            self._done.add(node.node)
-        if node.node == self._begun:
-            self._begun = None
-
-    def _show_running(self, job: Job, node: Node) -> None:
-        """Prints what is new of a node. Its figures grow with each output that is whole."""
-        figures = node.files_received, node.bytes_received
-        if figures != self._seen.get(node.node, (0, 0)):
-            self._print_new(job, node)
-            self._seen[node.node] = figures
-            if node.node in self._numbers:
-                self._begun = node.node
+            if self._begun not in (None, node.node) or node.status != "running":
+                continue
+            figures = node.files_received, node.bytes_received  # they grow with each whole output
+            if figures != self._seen.get(node.node, (0, 0)):
+                self._print_new(job, node)
+                self._seen[node.node] = figures
+                if node.node in self._numbers:
+                    self._begun = node.node
 
     def _print_new(self, job: Job, node: Node) -> None:
         """Prints the outputs that are not printed yet."""
-        for output in list(_whole(self._client.output(job.job_id, [node.node]))):
+        whole: list[CommandOutput] = []  # each with all of its text
+        texts: list[str] = []
+        for piece in self._client.output(job.job_id, [node.node]):
+            texts.append(piece.text)
+            if piece.ended:
+                whole.append(replace(piece, text="".join(texts)))
+                texts = []
+        for output in whole:
             numbers = self._numbers.setdefault(node.node, set())
-            if output.number not in numbers:
-                numbers.add(output.number)
-                self._print(output)
-
-    def _print(self, output: CommandOutput) -> None:
-        if self._json:
-            printer.json_line({"output": output})
-            return
-        ended = "" if output.complete else "  (not to its end)"
-        printer.line(
-            f"=== {printer.visible(output.node)}: {printer.visible(output.command)}{ended}"
-        )
-        for line in output.text.removesuffix("\n").split("\n") if output.text else ():
-            printer.line(printer.visible(line))
-        printer.line("")
-
-
-def _whole(pieces: Iterator[CommandOutput]) -> Iterator[CommandOutput]:
-    """Yields each output as one, with all of its text."""
-    texts: list[str] = []
-    for piece in pieces:
-        texts.append(piece.text)
-        if piece.ended:
-            yield replace(piece, text="".join(texts))
-            texts = []
+            if output.number in numbers:
+                continue
+            numbers.add(output.number)
+            if self._json:
+                printer.json_line({"output": output})
+                continue
+            ended = "" if output.complete else "  (not to its end)"
+            command = printer.visible(output.command)
+            printer.line(f"=== {printer.visible(output.node)}: {command}{ended}")
+            for line in output.text.removesuffix("\n").split("\n") if output.text else ():
+                printer.line(printer.visible(line))
+            printer.line("")
 
 
 COMMANDS = {

@@ -101,7 +101,17 @@ def _list_arguments(parser: VerbParser) -> None:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    request = _request(arguments)
+    limit = arguments.limit
+    if arguments.all or (limit is None and arguments.status in UNFINISHED):
+        limit = MOST_LISTED
+    request = ListRequest(
+        status=arguments.status,
+        limit=limit,
+        labels=labels_of("--label", arguments.label) or None,
+        target=arguments.target,
+        since=rfc3339(arguments.since.first) if arguments.since else None,
+        kind=arguments.kind,
+    )
     if request.since is not None:
         printer.note(f"created from {window(request.since, None)}")
     with Client(arguments.socket) as client:
@@ -110,9 +120,17 @@ def _list(arguments: argparse.Namespace) -> int:
             unfinished = older(client, found, DEFAULT_LIMIT)
             found, left = [*found, *unfinished], left - len(unfinished)
         _show_list(found, as_json=arguments.json, request=request)
-        hidden = () if arguments.json else _hidden(client, request, found)
+        hidden: Sequence[
+            JobSummary
+        ] = ()  # those that have not ended and a plain --limit leaves out
+        plain = limit not in (None, MOST_LISTED) and request == ListRequest(limit=limit)
+        if plain and not arguments.json:
+            hidden = older(client, found, limit)
     if hidden:
-        printer.note(_left_out(hidden))
+        states = {job.status for job in hidden}
+        see = " and ".join(f"cucmctl list --status {one}" for one in UNFINISHED if one in states)
+        have = "1 older job has" if len(hidden) == 1 else f"{len(hidden)} older jobs have"
+        printer.note(f"{have} not ended; to see: {see}")
     elif left > 0 and not arguments.json:
         printer.note(f"{left} older; to see them: cucmctl list --all, or --limit N")
     if aside:
@@ -142,51 +160,17 @@ def _pages(
     return found, left, aside
 
 
-def _hidden(
-    client: Client, request: ListRequest, found: Sequence[JobSummary]
-) -> Sequence[JobSummary]:
-    """Finds the jobs that have not ended and that a plain `--limit` leaves out."""
-    if request.limit in (None, MOST_LISTED) or request != ListRequest(limit=request.limit):
-        return ()
-    return older(client, found, request.limit)
-
-
-def _left_out(rest: Sequence[JobSummary]) -> str:
-    states = {job.status for job in rest}
-    see = " and ".join(f"cucmctl list --status {one}" for one in UNFINISHED if one in states)
-    count = "1 older job has" if len(rest) == 1 else f"{len(rest)} older jobs have"
-    return f"{count} not ended; to see: {see}"
-
-
-def _request(arguments: argparse.Namespace) -> ListRequest:
-    limit = arguments.limit
-    if arguments.all or (limit is None and arguments.status in UNFINISHED):
-        limit = MOST_LISTED
-    return ListRequest(
-        status=arguments.status,
-        limit=limit,
-        labels=labels_of("--label", arguments.label) or None,
-        target=arguments.target,
-        since=rfc3339(arguments.since.first) if arguments.since else None,
-        kind=arguments.kind,
-    )
-
-
 def _show_list(
     found: Sequence[JobSummary], *, as_json: bool, request: ListRequest = _EVERY_JOB
 ) -> int:
     lines = job_list.jobs(found, datetime.now(UTC), **printer.layout(sys.stdout))
-    return printer.show(found, lines, as_json=as_json, none=_none(request))
-
-
-def _none(request: ListRequest) -> str:
-    """Says why the list is empty."""
+    none = "no jobs; to start one: cucmctl start --help"
     if request.labels or request.target or request.since:
-        return "no job fits; without options cucmctl list shows the newest"
-    if request.status is not None:
+        none = "no job fits; without options cucmctl list shows the newest"
+    elif request.status is not None:
         verb = "has" if request.status in ("succeeded", "failed") else "is"
-        return f"no job {verb} {request.status}"
-    return "no jobs; to start one: cucmctl start --help"
+        none = f"no job {verb} {request.status}"
+    return printer.show(found, lines, as_json=as_json, none=none)
 
 
 COMMANDS = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from cucmctl.cli import printer
 from cucmctl.cli.options import (
@@ -41,12 +41,9 @@ from cucmctl.commands.begin import (
 from cucmctl.text import dry_run, render
 from cucmctl.text.views import AtTheEnd
 from cucmctl.text.window import window
-from cucmd.job.asked import Collection, Estimate, Files, Login
+from cucmd.job.asked import LOCATIONS, Collection, Estimate, Files, Login
 from cucmd.job.kind import AskedWork
 from cucmd.protocol.jobs import Job
-
-# The daemon's list, which would take too long to import.
-LOCATIONS = ("activelog", "inactivelog", "install", "tftp", "salog", "partBsalog")
 
 
 def _start_arguments(parser: VerbParser) -> None:
@@ -62,17 +59,7 @@ def _start_arguments(parser: VerbParser) -> None:
         "a host, or host:port; or a cluster of the daemon's configuration, or NAME:publisher,"
         " NAME:subscribers, NAME:cups for some of its nodes",
     )
-    _what(parser.add_argument_group("what to collect"))
-    how = add_how(parser, COLLECTING)
-    how.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="ask the nodes for the sizes, print them at the end, and collect nothing",
-    )
-    add_stay_options(how)
-
-
-def _what(group: argparse._ArgumentGroup) -> None:
+    group = parser.add_argument_group("what to collect")
     group.add_argument(
         "--profile", metavar="NAME", action=Once, help="the paths for a kind of trouble: profiles"
     )
@@ -129,6 +116,13 @@ def _what(group: argparse._ArgumentGroup) -> None:
         help="run show status, show version active, utils service list and utils core active list"
         " at the end, too; of a profile that says so, all that health does",
     )
+    how = add_how(parser, COLLECTING)
+    how.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="ask the nodes for the sizes, print them at the end, and collect nothing",
+    )
+    add_stay_options(how)
 
 
 def _paths(words: list[str]) -> tuple[str, ...]:
@@ -214,31 +208,27 @@ def _retry(arguments: argparse.Namespace) -> int:
     nodes = arguments.nodes or None
     with Client(arguments.socket) as client:
         job = client.status(arguments.job)
+
+        def login() -> Login | None:
+            given = {arguments.user, arguments.password_file, arguments.credential} != {None}
+            left = {node.node for node in job.nodes if node.status != "succeeded"}
+            can_be = job.status in render.JOB_ENDED and not job.files_deleted and left
+            # Else the daemon refuses it, whatever the login is, and says why.
+            asks = not job.resumable and can_be and left.issuperset(arguments.nodes)
+            if not given and not asks:
+                return None
+            if arguments.credential is None and not (arguments.user or job.username):
+                text = "--user: is needed, since the job has no user; give it, or --credential"
+                raise UsageError(text)
+            return login_of(arguments, job.username)
+
         return begin(
             client,
             arguments,
-            lambda: _login(arguments, job),
+            login,
             lambda login: client.retry(job.job_id, nodes, login=login, try_all=arguments.try_all),
             done="queued again",
         )
-
-
-def _login(arguments: argparse.Namespace, job: Job) -> Login | None:
-    """Takes what was given; the password of the job's user if it must be typed again; else None."""
-    given = {arguments.user, arguments.password_file, arguments.credential} != {None}
-    if not given and (job.resumable or not _can_be_retried(job, arguments.nodes)):
-        return None
-    if arguments.credential is None and not (arguments.user or job.username):
-        raise UsageError("--user: is needed, since the job has no user; give it, or --credential")
-    return login_of(arguments, job.username)
-
-
-def _can_be_retried(job: Job, names: Sequence[str]) -> bool:
-    """Returns False if the daemon refuses it, whatever the login is, and says why."""
-    if job.status not in render.JOB_ENDED or job.files_deleted:
-        return False
-    left = {node.node for node in job.nodes if node.status != "succeeded"}
-    return bool(left) and left.issuperset(names)
 
 
 COMMANDS = {

@@ -31,7 +31,8 @@ class CaptureText(KindText):
     ) -> tuple[tuple[str, ...], Rows]:
         """Adds one, PACKETS, before FILES."""
         at = headings.index("FILES")
-        cells = [_packets(node) for node in job.nodes]
+        found = [node.capture and node.capture.packets for node in job.nodes]
+        cells = ["" if packets is None else str(packets) for packets in found]
         return (*headings[:at], "PACKETS", *headings[at:]), [
             (*row[:at], cell, *row[at:]) for row, cell in zip(rows, cells, strict=True)
         ]
@@ -40,7 +41,11 @@ class CaptureText(KindText):
         return ()  # the table of its nodes has the packets
 
     def came(self, job: Job, files: str) -> str:
-        return f"{files}, {_counted(job)}"
+        found = [(node.status, node.capture.packets) for node in job.nodes if node.capture]
+        count = sum(packets or 0 for _, packets in found)
+        said = "1 packet" if count == 1 else f"{count} packets"
+        unknown = ", not all counted" if ("succeeded", None) in found else ""
+        return f"{files}, {said}{unknown}"
 
     def phase(self, node: Node, left: float | None = None) -> str:
         if not captures(node):
@@ -114,17 +119,3 @@ def _seconds_left(job: Job, node: Node, at: datetime) -> float | None:
     if job.capture is None or node.capture is None or not captures(node):
         return None
     return max(0.0, job.capture.duration - (at - node.capture.started_at).total_seconds())
-
-
-def _packets(node: Node) -> str:
-    if node.capture is None or node.capture.packets is None:
-        return ""
-    return str(node.capture.packets)
-
-
-def _counted(job: Job) -> str:
-    """Counts those in all files that came: `1 packet`, `312 packets, not all counted`."""
-    found = [(node.status, node.capture.packets) for node in job.nodes if node.capture]
-    count = sum(packets or 0 for _, packets in found)
-    said = "1 packet" if count == 1 else f"{count} packets"
-    return f"{said}, not all counted" if ("succeeded", None) in found else said

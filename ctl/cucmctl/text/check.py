@@ -15,7 +15,7 @@ from cucmctl.text.kind import KindText
 from cucmctl.text.remarks import named
 from cucmctl.text.table import table as text_table
 from cucmd.job.check import Checked
-from cucmd.protocol.jobs import Job, Node
+from cucmd.protocol.jobs import Job
 
 STEPS = ("NODE", "PORT", "KEY", "LOGIN", "PROMPT", "CLOCK", "LOGS FREE", "RECEIVER")
 MACHINE = ("PRODUCT", "VERSION")
@@ -46,8 +46,11 @@ def table(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
     once for all nodes that have the same.
     """
     steps = STEPS if asks_receiver(job) else STEPS[:-1]
-    rows = [_steps(node)[: len(steps)] for node in job.nodes]
-    machines = [_machine(node.checked) for node in job.nodes]
+    seen = [node.checked or Checked() for node in job.nodes]
+    rows = [
+        (node.node, *_steps(one))[: len(steps)] for node, one in zip(job.nodes, seen, strict=True)
+    ]
+    machines = [(one.product or "", one.version or "") for one in seen]
     whole = [(*row, *machine) for row, machine in zip(rows, machines, strict=True)]
     headings = (*steps, *MACHINE)
     columns = layout.get("columns")
@@ -55,54 +58,30 @@ def table(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
         yield from text_table(headings, whole, right=_RIGHT, **layout)
         return
     yield from text_table(steps, rows, right=_RIGHT, **layout)
-    yield from _by_machine(job.nodes, machines)
+    of: dict[str, list[str]] = {}  # what is said of a machine -> the nodes
+    for node, machine in zip(job.nodes, machines, strict=True):
+        if text := " ".join(filter(None, machine)):
+            of.setdefault(visible(text), []).append(visible(node.node))
+    for text, names in of.items():
+        everywhere = len(names) == len(job.nodes) > 1
+        yield f"{text}: {'all nodes' if everywhere else named(names, all_names=False)}"
 
 
-def _steps(node: Node) -> tuple[str, ...]:
-    seen = node.checked or Checked()
-    return (
-        node.node,
-        _done(seen.reachable),
-        seen.host_key or "",
-        _done(seen.login),
-        _done(seen.prompt),
-        _clock(seen.clock_ahead),
-        _free(seen.logging_free, seen.logging_total),
-        "" if seen.receiver in (None, "not_asked") else seen.receiver,
-    )
-
-
-def _machine(seen: Checked | None) -> tuple[str, str]:
-    return ("", "") if seen is None else (seen.product or "", seen.version or "")
-
-
-def _done(step: bool | None) -> str:
-    return "" if step is None else "ok" if step else "failed"
-
-
-def _clock(ahead: float | None) -> str:
-    """Says by how much it is ahead of ours: `+7m00s`, `-3s`."""
-    return "" if ahead is None else f"{'-' if ahead < 0 else '+'}{render.duration(abs(ahead))}"
-
-
-def _free(free: int | None, total: int | None) -> str:
-    if free is None:
-        return ""
-    share = f" ({100 * free // total}%)" if total else ""
-    return f"{render.size(free)}{share}"
+def _steps(seen: Checked) -> tuple[str, ...]:
+    """Returns the cells of STEPS, without the node."""
+    clock = free = ""
+    if (ahead := seen.clock_ahead) is not None:  # `+7m00s`, `-3s`
+        clock = f"{'-' if ahead < 0 else '+'}{render.duration(abs(ahead))}"
+    if seen.logging_free is not None:
+        total = seen.logging_total
+        share = f" ({100 * seen.logging_free // total}%)" if total else ""
+        free = f"{render.size(seen.logging_free)}{share}"
+    receiver = "" if seen.receiver in (None, "not_asked") else seen.receiver
+    done = {None: "", True: "ok", False: "failed"}
+    logged_in = done[seen.login], done[seen.prompt]
+    return done[seen.reachable], seen.host_key or "", *logged_in, clock, free, receiver
 
 
 def _width(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
     cells = [headings, *([visible(cell) for cell in row] for row in rows)]
     return sum(2 + max(map(len, column)) for column in zip(*cells, strict=True)) - 2
-
-
-def _by_machine(nodes: Sequence[Node], machines: Sequence[tuple[str, str]]) -> Iterator[str]:
-    """Yields `callmanager 15.0.1.11900-40: cucm-pub, cucm-sub1`."""
-    of: dict[str, list[str]] = {}
-    for node, machine in zip(nodes, machines, strict=True):
-        if text := " ".join(filter(None, machine)):
-            of.setdefault(visible(text), []).append(visible(node.node))
-    for text, names in of.items():
-        everywhere = len(names) == len(nodes) > 1
-        yield f"{text}: {'all nodes' if everywhere else named(names, all_names=False)}"

@@ -22,7 +22,10 @@ class CollectText(KindText):
     def does(self, job: Job) -> Iterator[str]:
         if what := collected(job.collection):
             yield f"{self.verb} {visible(what)}"
-            yield from _window(job)
+            if job.collection.since is not None:
+                zones = {node.zone for node in job.nodes if node.zone is not None}
+                zone = zones.pop() if len(zones) == 1 else None
+                yield f"window  {window(job.collection.since, job.collection.until, zone)}"
             if job.collection.profile is not None and job.collection.paths:
                 # --only and --path may have made others of them than the profile has
                 yield f"paths {visible(', '.join(_first(job.collection.paths)))}"
@@ -71,13 +74,6 @@ def collected(collection: Collection) -> str:
 def _first(paths: Sequence[str]) -> list[str]:
     more = len(paths) - PATHS_SHOWN
     return [*paths[:PATHS_SHOWN], *([f"{more} more paths"] if more > 0 else [])]
-
-
-def _window(job: Job) -> Iterator[str]:
-    if job.collection.since is not None:
-        zones = {node.zone for node in job.nodes if node.zone is not None}
-        zone = zones.pop() if len(zones) == 1 else None
-        yield f"window  {window(job.collection.since, job.collection.until, zone)}"
 
 
 def _has_snapshot(job: Job) -> bool:

@@ -7,7 +7,7 @@ text that they stand in.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Unpack
 
@@ -63,32 +63,24 @@ def block(
     credential  the name of the login that was used, if it has one
     """
     yield f"# as {visible(asked)} named its nodes, {at.astimezone():%Y-%m-%d %H:%M}"
-    yield f"[clusters.{_key(name)}]"
+    # A name with dots would be a table in a table without the quotes.
+    yield f"[clusters.{_text(name) if '.' in name else name}]"
     named = in_order(found)
     publishers = [member for member in named if member.role == PUBLISHER]
     first = publishers[0] if publishers else None
     if first is not None:
         yield f"publisher = {_text(first.node)}  # {_about(first)}"
-    yield from _list([member for member in named if member is not first])
+    if others := [member for member in named if member is not first]:
+        yield "nodes = ["
+        for member in others:
+            yield f"    {_text(member.node)},  # {_about(member)}"
+        yield "]"
     if credential is not None:
         yield f"credential = {_text(credential)}"
 
 
-def _list(members: Sequence[Member]) -> Iterator[str]:
-    if members:
-        yield "nodes = ["
-        for member in members:
-            yield f"    {_text(member.node)},  # {_about(member)}"
-        yield "]"
-
-
 def _about(member: Member) -> str:
     return visible(f"{member.name}, {member.about}")
-
-
-def _key(name: str) -> str:
-    """Quotes a name with dots, which would be a table in a table."""
-    return _text(name) if "." in name else name
 
 
 def _text(value: str) -> str:

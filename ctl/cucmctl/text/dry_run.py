@@ -10,8 +10,7 @@ from cucmctl.text import render
 from cucmctl.text.collect import CollectText
 from cucmctl.text.remarks import wrapped
 from cucmctl.text.table import table
-from cucmd.job.collect import PathSize, Sizes
-from cucmd.protocol.jobs import Job, Node
+from cucmd.protocol.jobs import Job
 
 
 class DryRunText(CollectText):
@@ -40,12 +39,27 @@ def sizes(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
     paths = [one for _, found in known for one in found.paths]
     if not paths:
         return
-    rows = [row for node in job.nodes for row in _sizes_of(node, several=len(job.nodes) > 1)]
+    rows: list[tuple[str, ...]] = []
+    for node in job.nodes:
+        sizes = node.sizes
+        if sizes is None:
+            why = node.failure.code if node.failure else node.status
+            rows.append((node.node, f"({why})", "-", "-", _in_words(None)))
+            continue
+        of_node = sum(one.bytes for one in sizes.paths)
+        for one in sizes.paths:  # each has its share of the time
+            seconds = sizes.seconds and sizes.seconds * one.bytes / of_node
+            size = render.size(one.bytes)
+            rows.append((node.node, one.path, str(one.files), size, _in_words(seconds)))
+        if len(job.nodes) > 1 and len(sizes.paths) > 1:
+            size, seconds = render.size(sizes.bytes), sizes.seconds
+            count = str(sum(one.files for one in sizes.paths))
+            rows.append((node.node, "(all)", count, size, _in_words(seconds)))
     files, whole = sum(one.files for one in paths), sum(one.bytes for one in paths)
     rows.append(("total", "", str(files), render.size(whole), _in_words(estimated(job))))
-    count = 4 if all(found.seconds is None for _, found in known) else 5
-    headings = ("NODE", "PATH", "FILES", "SIZE", "TIME")[:count]
-    shown = [row[:count] for row in rows]
+    columns = 4 if all(found.seconds is None for _, found in known) else 5
+    headings = ("NODE", "PATH", "FILES", "SIZE", "TIME")[:columns]
+    shown = [row[:columns] for row in rows]
     yield from table(headings, shown, right="FILES SIZE TIME", **layout)
     for name, found in known:
         if found.why is not None:
@@ -77,32 +91,6 @@ def estimated(job: Job) -> float | None:
         first = free_at.index(min(free_at))
         free_at[first] += node.sizes.seconds
     return max(free_at)
-
-
-def _sizes_of(node: Node, *, several: bool) -> Iterator[tuple[str, ...]]:
-    """Yields the rows of a node: each path, and their sum if there are several nodes and paths."""
-    if node.sizes is None:
-        why = node.failure.code if node.failure else node.status
-        yield node.node, f"({why})", "-", "-", _in_words(None)
-        return
-    paths = node.sizes.paths
-    for one in paths:
-        yield node.node, one.path, str(one.files), render.size(one.bytes), _time_of(one, node.sizes)
-    if several and len(paths) > 1:
-        files = str(sum(one.files for one in paths))
-        yield (
-            node.node,
-            "(all)",
-            files,
-            render.size(node.sizes.bytes),
-            _in_words(node.sizes.seconds),
-        )
-
-
-def _time_of(path: PathSize, found: Sizes) -> str:
-    """Returns the share of a path in the time of its node."""
-    whole = sum(one.bytes for one in found.paths)
-    return _in_words(found.seconds and found.seconds * path.bytes / whole)
 
 
 def _in_words(seconds: float | None) -> str:

@@ -103,15 +103,24 @@ class Frame:
         self._names = dict(zip((node.node for node in job.nodes), short, strict=True))
 
     def lines(self, height: int, missed: int = 0, hint: str = "") -> list[Text]:
-        above = [self._head(), *(Text(text, "yellow") for text in render.unsaved(self._job))]
+        job = self._job
+        name = f"job {printer.visible(job.job_id)} "
+        if len(name) + len(job.status) > self._width:
+            name = ""
+        head = Text(name)
+        head.append(job.status, STYLES.get(job.status, ""))
+        if tally := self._tally(self._width - len(head) - 2):
+            head.append(f"  {tally}")
+        above = [head, *(Text(text, "yellow") for text in render.unsaved(job))]
         if height >= LEAST_HEIGHT:
             above.insert(1, self._amounts())
         space = max(1, height - len(above) - 2)
-        nodes: Sequence[Node] = self._job.nodes
+        nodes: Sequence[Node] = job.nodes
         others: dict[str, int] = {}
         if len(nodes) > space:
             nodes, others = folded(nodes)
-        shown, hidden = select(nodes, space, self._silent_long(nodes))
+        silent = {node.node for node in nodes if self._silence(node) >= LONG_SILENT}
+        shown, hidden = select(nodes, space, silent)
         lines = [*above, *(self._node(node, others.get(node.node, 0)) for node in shown)]
         if hidden:
             lines.append(Text(f"and {_counted(hidden, others)}", "dim"))
@@ -130,42 +139,22 @@ class Frame:
             line.truncate(self._width - 1, overflow="crop")
             line.append(self._mark)
 
-    def _head(self) -> Text:
-        """Makes the first line. If it is too long, counts are left out first, then the job's id."""
-        job = self._job
-        name = f"job {printer.visible(job.job_id)} "
-        if len(name) + len(job.status) > self._width:
-            name = ""
-        space = self._width - len(name) - len(job.status)
-        text = Text(name)
-        text.append(job.status, STYLES.get(job.status, ""))
-        if tally := self._tally(space - 2):
-            text.append(f"  {tally}")
-        return text
-
     def _amounts(self) -> Text:
         """Makes the second line. If too long, the pace is left out first, then what has come."""
         job = self._job
+        left = self._text.left_of_job(job, self._heard, self._rate)
+        received = sum(node.bytes_received for node in job.nodes)
+        known = all(node.all_announced for node in job.nodes) and not job.collection.compress
+        announced = sum(node.bytes_announced or 0 for node in job.nodes)
         parts = [
             f"{render.duration(times.elapsed(job, self._at))} so far",
-            self._left(),
-            self._received(),
+            _left(left, self._text.left),
+            render.progress(received, announced if known else None),
             self._pace(sum(self._rate(node.node) for node in job.nodes)),
         ]
         while parts and len(_in_order(parts)) > self._width:
             del parts[-1]
         return Text(_in_order(parts))
-
-    def _left(self) -> str:
-        left = self._text.left_of_job(self._job, self._heard, self._rate)
-        return _left(left, self._text.left)
-
-    def _received(self) -> str:
-        job = self._job
-        received = sum(node.bytes_received for node in job.nodes)
-        known = all(node.all_announced for node in job.nodes) and not job.collection.compress
-        announced = sum(node.bytes_announced or 0 for node in job.nodes)
-        return render.progress(received, announced if known else None)
 
     def _rate(self, node: str) -> float:
         return self._rates.of(node, self._now) if self._current else 0.0
@@ -175,15 +164,14 @@ class Frame:
             return 0.0
         return times.silence(node, self._at) or 0.0
 
-    def _silent_long(self, nodes: Sequence[Node]) -> frozenset[str]:
-        return frozenset(node.node for node in nodes if self._silence(node) >= LONG_SILENT)
-
     @staticmethod
     def _pace(rate: float) -> str:
         return f"{render.size(int(rate))}/s" if rate else ""
 
     def _tally(self, space: int) -> str:
-        """Writes the counts of nodes that fit; empty if not even the number of nodes does."""
+        """Writes the counts of nodes that fit, which are left out before the job's id; empty if not
+        even the number of nodes does.
+        """
         whole = render.tally(self._job)
         if len(whole) <= space:
             return whole
@@ -206,14 +194,11 @@ class Frame:
             return line.append(printer.visible(without_name(node, node.error)))
         if self._text.silent(node):
             return line.append(_left(left, self._text.left))
-        if node.status != "pending":
-            self._append_figures(line, node, rate, left)
-        elif node.waits_for:
-            waited = render.duration(times.waiting(node, self._at))
-            line.append(f"{waits(node)} ({waited})", STYLES["pending"])
-        return line
-
-    def _append_figures(self, line: Text, node: Node, rate: float, left: float | None) -> None:
+        if node.status == "pending":
+            if node.waits_for:
+                waited = render.duration(times.waiting(node, self._at))
+                line.append(f"{waits(node)} ({waited})", STYLES["pending"])
+            return line
         files, size = render.figures(node, self._job.collection)
         pace = self._pace(rate)
         values = {"files": files, "size": size, "pace": pace, "left": _left(left, KindText.left)}
@@ -228,6 +213,7 @@ class Frame:
             text = f"silent {render.duration(silence)}"
             style = "yellow" if silence >= LONG_SILENT else "dim"
             line.append(text.rjust(width - len(figures)), style)
+        return line
 
     def _append_bar(self, line: Text, node: Node, width: int) -> None:
         # left out first if there is little space, and with compress, whose total is unknown

@@ -56,13 +56,12 @@ def whole(job: Job) -> Job:
     between: dict[str, list[Finding]] = {}
     for name, finding in among([(node.node, node.health) for node in job.nodes]):
         between.setdefault(name, []).append(finding)
-    return replace(job, nodes=tuple(_with(node, between.get(node.node, ())) for node in job.nodes))
-
-
-def _with(node: Node, more: Sequence[Finding]) -> Node:
-    if node.health is None or not more:
-        return node
-    return replace(node, health=replace(node.health, findings=(*node.health.findings, *more)))
+    nodes = list(job.nodes)
+    for at, node in enumerate(nodes):
+        if node.health is not None and (more := between.get(node.node)):
+            health = replace(node.health, findings=(*node.health.findings, *more))
+            nodes[at] = replace(node, health=health)
+    return replace(job, nodes=tuple(nodes))
 
 
 def _findings(node: Node) -> Sequence[Finding]:
@@ -90,26 +89,19 @@ def lines(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
         of_node = _findings(node)
         if number:
             yield ""
-        yield visible(" ".join(filter(None, (node.node, *_machine(node)))))
+        machine = (node.health.product, node.health.version) if node.health else ()
+        yield visible(" ".join(filter(None, (node.node, *machine))))
         if node.health is not None and not of_node and node.status == "succeeded":
             yield "  none of these checks is made on it"
         in_turn = [one for state in _WORDS for one in of_node if one.state == state]
         for one, after in zip_longest(in_turn, in_turn[1:]):
-            yield from _one(one, layout)
+            word, status = _WORDS[one.state]
+            said = visible(f"{one.check}: {one.says}")
+            first, *others = _lines(f"  {word:{_WIDTH}}  {said}", layout)
+            yield first.replace(word, paint(word, status), 1) if layout.get("colour") else first
+            yield from others
             if one.hint and (after is None or after.hint != one.hint):
                 yield from _lines(f"    hint: {visible(one.hint)}", layout)
-
-
-def _machine(node: Node) -> Sequence[str | None]:
-    return (node.health.product, node.health.version) if node.health else ()
-
-
-def _one(finding: Finding, layout: Layout) -> Iterator[str]:
-    word, status = _WORDS[finding.state]
-    said = visible(f"{finding.check}: {finding.says}")
-    first, *others = _lines(f"  {word:{_WIDTH}}  {said}", layout)
-    yield first.replace(word, paint(word, status), 1) if layout.get("colour") else first
-    yield from others
 
 
 def _lines(text: str, layout: Layout) -> list[str]:

@@ -48,7 +48,13 @@ def jobs(
     if not any(job.labels for job in found):
         headings, rows = _without(("LABELS",), headings, rows)
     if columns is not None:
-        rest = [_short_target(job) for job in found]
+        rest = []  # the first name, and how many more nodes there are, `+8`
+        for job in found:
+            if job.targets and len(job.targets) == 1:
+                rest.append((job.targets[0], ""))
+            else:
+                more = f" +{job.nodes_total - 1}" if job.nodes_total > 1 else ""
+                rest.append((job.first_node or "", more))
         headings, rows = _fitting(headings, rows, rest, columns, mark(ascii_only=ascii_only))
     yield from table(headings, rows, right="NODES SIZE TIME", colour=colour)
 
@@ -74,13 +80,6 @@ def _moment(at: datetime, now: datetime) -> str:
     return at.astimezone().strftime(form)
 
 
-def _short_target(job: JobSummary) -> tuple[str, str]:
-    """Shortens a target to its first name, and how many more nodes there are, `+8`."""
-    if job.targets and len(job.targets) == 1:
-        return job.targets[0], ""
-    return job.first_node or "", f" +{job.nodes_total - 1}" if job.nodes_total > 1 else ""
-
-
 def _fitting(
     headings: Sequence[str],
     rows: Sequence[Sequence[str]],
@@ -88,7 +87,9 @@ def _fitting(
     columns: int,
     mark: str,
 ) -> tuple[list[str], list[list[str]]]:
-    """Fits headings and rows into this width. `short`: for each row, as `_short_target`."""
+    """Fits headings and rows into this width. `short`: for each row the first name of its target,
+    and how many more nodes there are.
+    """
     owners = {row[headings.index("OWNER")] for row in rows}
     less = ["OWNER", "TIME", "LABELS"] if len(owners) == 1 else ["TIME", "LABELS"]
     in_turn = [less[:count] for count in range(len(less) + 1)]

@@ -28,29 +28,19 @@ def files(
     yield f"\x1b[1m{heading}\x1b[m" if layout.get("colour") else heading
     columns = layout.get("columns")
     for file in found:
-        state = _state(file)
+        state = "" if file.exported else "  superseded" if file.complete else "  incomplete"
         modified = render.local(file.modified) if file.modified else "-" * 19
         line = f"  {render.size(file.size):>8}  {modified}  "
         if long:
             checksum = file.sha256 or "-" * 64
             yield f"{line}{checksum}  {file.attempt or '-'}  {visible(file.path)}{state}"
             continue
-        name = visible(_without_attempt(file.path))
+        folders = file.path.split("/", 2)
+        pushed = len(folders) == 3 and folders[0] != "output"
+        name = visible(folders[-1] if pushed else file.path)
         if columns is not None:
             space = max(_LEAST_NAME, columns - len(line) - len(state))
-            name = _shortened(name, space, mark(ascii_only=layout.get("ascii_only", False)))
+            cut = mark(ascii_only=layout.get("ascii_only", False))
+            if len(name) > space:  # its end says which file it is
+                name = cut + name[len(name) - space + len(cut) :]
         yield line + name + state
-
-
-def _state(file: File) -> str:
-    return "" if file.exported else "  superseded" if file.complete else "  incomplete"
-
-
-def _without_attempt(path: str) -> str:
-    parts = path.split("/", 2)
-    return parts[-1] if len(parts) == 3 and parts[0] != "output" else path
-
-
-def _shortened(name: str, space: int, mark: str) -> str:
-    """Cuts a name to its end, which says which file it is."""
-    return name if len(name) <= space else mark + name[len(name) - space + len(mark) :]

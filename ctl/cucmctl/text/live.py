@@ -80,9 +80,21 @@ class Live(View):
         return self
 
     def __exit__(self, *details: object) -> None:
+        """Prints the last state on the normal screen."""
         self._restore_terminal()
-        for text in self._last_state():
-            self._console.file.write(f"{text}\n")
+        columns, rows = self._console.size
+        layout = printer.Layout(
+            colour=not self._console.no_color, columns=columns, ascii_only=self._ascii_only
+        )
+        lines: Iterable[str] = ()
+        if self.jobs is not None:
+            unfinished = sum(job.status not in render.JOB_ENDED for job in self.jobs.values())
+            shown, _ = select_jobs(self.jobs.values(), max(NEWEST, unfinished))
+            lines = job_list.jobs(shown, datetime.now(UTC), **layout)
+        elif self._job is not None:
+            of_job = render.job(self._job, datetime.now(UTC), **layout)
+            lines = render.first_in_view(of_job, rows - 1, columns)  # one is for `conclude`
+        self._console.file.writelines(f"{text}\n" for text in lines)
         self._console.file.flush()
 
     def _restore_terminal(self) -> None:
@@ -171,19 +183,6 @@ class Live(View):
             if old in ended:
                 del jobs[old]
         self.jobs = jobs
-
-    def _last_state(self) -> Iterator[str]:
-        columns, rows = self._console.size
-        layout = printer.Layout(
-            colour=not self._console.no_color, columns=columns, ascii_only=self._ascii_only
-        )
-        if self.jobs is not None:
-            unfinished = sum(job.status not in render.JOB_ENDED for job in self.jobs.values())
-            shown, _ = select_jobs(self.jobs.values(), max(NEWEST, unfinished))
-            yield from job_list.jobs(shown, datetime.now(UTC), **layout)
-        elif self._job is not None:
-            lines = render.job(self._job, datetime.now(UTC), **layout)
-            yield from render.first_in_view(lines, rows - 1, columns)  # one is for `conclude`
 
     def _screen(self) -> RenderableType:
         width, height = self._console.size

@@ -18,9 +18,8 @@ from cucmctl.cli.printer import visible
 from cucmctl.text.kind import KindText, text_of
 from cucmctl.text.window import minute, span
 from cucmd.job.asked import Collection
-from cucmd.job.coverage import Gap, missing
+from cucmd.job.coverage import missing
 from cucmd.job.duration import longest
-from cucmd.job.failure import Failure
 from cucmd.protocol.jobs import Job, Node
 
 # Of nodes with the same remark so many are named on a terminal; a pipe gets all of them.
@@ -98,8 +97,15 @@ def _of(node: Node, kind: KindText, mark: str) -> Iterator[tuple[str, str]]:
     failure = node.failure
     if failure is not None:
         text = visible(without_name(node, node.error or failure.message))
-        clause = _first_path(text) if mark else text
-        yield mark + f"{clause} {_code(failure, text)}".strip(), failure.hint or ""
+        said = [] if failure.code.replace("_", " ") in text.lower() else [visible(failure.code)]
+        if failure.retryable:
+            said.append("a retry can help")
+        first, *others = text.split("; ")
+        # Of `PATH: why; PATH: why` the first, and how many more there are.
+        if mark and others and all(re.match(r"\S+: ", part) for part in (first, *others)):
+            text = f"{first}, and {len(others)} more {'path' if len(others) == 1 else 'paths'}"
+        text += f" ({'; '.join(said)})" if said else ""
+        yield mark + text.strip(), failure.hint or ""
     elif node.error:
         yield mark + visible(without_name(node, node.error)), ""
     for one in node.earlier or ():
@@ -121,7 +127,16 @@ def _gaps_of(node: Node, *, all_names: bool) -> Iterator[tuple[str, str]]:
     if gaps and node.extent is None:  # of an older daemon: only its words have the times
         yield GAP + visible(node.coverage or ""), ""
         return
-    said = [_gap(gap, node.zone) for gap in gaps if gap.missing != "all"]
+    said = []
+    for gap in gaps:
+        if gap.missing == "all":
+            continue
+        what, lacks = gap.trace or gap.path, f"{missing(gap.seconds or 0)} missing"
+        verb, adverb = ("begins", "late") if gap.missing == "begin" else ("ends", "early")
+        if gap.at is None:
+            said.append(f"{what} {verb} {adverb}, at least {lacks}")
+        else:
+            said.append(f"{what} {verb} {minute(gap.at, node.zone)}, {lacks}")
     if nothing := [gap.path for gap in gaps if gap.missing == "all"]:
         said.append(f"nothing came of {named(nothing, all_names=all_names)}")
     hint = ""
@@ -130,15 +145,6 @@ def _gaps_of(node: Node, *, all_names: bool) -> Iterator[tuple[str, str]]:
         hint = f"files that are written to for longer come with {option}"
     for at, text in enumerate(said, 1):
         yield GAP + visible(text), hint if at == len(said) else ""
-
-
-def _gap(gap: Gap, zone: str | None) -> str:
-    """Returns `calllogs begins Fri 27 Nov 23:57 CET (22:57 UTC), 32 min missing`."""
-    what, lacks = gap.trace or gap.path, f"{missing(gap.seconds or 0)} missing"
-    verb, adverb = ("begins", "late") if gap.missing == "begin" else ("ends", "early")
-    if gap.at is None:
-        return f"{what} {verb} {adverb}, at least {lacks}"
-    return f"{what} {verb} {minute(gap.at, zone)}, {lacks}"
 
 
 def _covers(node: Node, asked: Collection) -> Iterator[tuple[str, str]]:
@@ -172,21 +178,6 @@ def waits(node: Node) -> str:
 def _notes_of(node: Node) -> Iterator[tuple[str, str]]:
     for note in node.notes:
         yield f"note: {visible(note)}", ""
-
-
-def _first_path(text: str) -> str:
-    """Returns of `PATH: why; PATH: why` the first, and how many more there are."""
-    first, *others = text.split("; ")
-    if not others or not all(re.match(r"\S+: ", part) for part in (first, *others)):
-        return text
-    return f"{first}, and {len(others)} more {'path' if len(others) == 1 else 'paths'}"
-
-
-def _code(failure: Failure, text: str) -> str:
-    parts = [] if failure.code.replace("_", " ") in text.lower() else [visible(failure.code)]
-    if failure.retryable:
-        parts.append("a retry can help")
-    return f"({'; '.join(parts)})" if parts else ""
 
 
 def named(names: list[str], *, all_names: bool) -> str:

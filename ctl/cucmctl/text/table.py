@@ -42,7 +42,10 @@ def table(
     for number, row in enumerate(cells):
         padded = [align(c, w) for align, c, w in zip(aligned, row, widths, strict=True)]
         if colour:
-            padded = _painted(padded) if number else [f"\x1b[1m{cell}\x1b[m" for cell in padded]
+            # Only the second cell can be a status; the first is a name.
+            status = paint(padded[1], padded[1].strip())
+            bold = [f"\x1b[1m{cell}\x1b[m" for cell in padded]
+            padded = [padded[0], status, *padded[2:]] if number else bold
         yield "  ".join(padded).rstrip()
 
 
@@ -61,11 +64,6 @@ def _fitting(
 def paint(text: str, status: str) -> str:
     code = COLOURS.get(status)
     return f"\x1b[{code}m{text}\x1b[m" if code else text
-
-
-def _painted(cells: list[str]) -> list[str]:
-    # only the second cell can be a status; the first is a name
-    return [cells[0], paint(cells[1], cells[1].strip()), *cells[2:]]
 
 
 # Names
@@ -96,33 +94,17 @@ def shortened(names: Sequence[str], width: int, mark: str = "…") -> list[str]:
     if all(len(name) <= width for name in names):
         return list(names)
     space = max(1, width - len(mark))
-    return max(_candidates(names, space, mark), key=lambda cut: len(set(cut)))
 
+    def without_middle(name: str, head: int) -> str:
+        if len(name) <= width:
+            return name
+        return f"{name[:head]}{mark}{name[len(name) - (space - head) :]}"
 
-def _candidates(names: Sequence[str], space: int, mark: str) -> Iterator[list[str]]:
-    """Yields all names cut in one way, for each way, the most readable first.
-
-    `space` is without the mark.
-    """
-    for head in (space, space * 3 // 4, space // 2, space // 4, 0):
-        yield [_without_middle(name, head, space, mark) for name in names]
-    shared = _shared(names)
-    yield [_without_ends(name, shared, space, mark) for name in names]
-
-
-def _shared(names: Sequence[str]) -> int:
-    """Returns how many characters all names have in common at their beginning."""
+    heads = (space, space * 3 // 4, space // 2, space // 4, 0)  # the most readable first
+    ways = [[without_middle(name, head) for name in names] for head in heads]
+    # What all have in common at their beginning is left out, and the end if that is too long.
     alike = (len(set(characters)) == 1 for characters in zip(*names, strict=False))
-    return sum(takewhile(bool, alike))
-
-
-def _without_middle(name: str, head: int, space: int, mark: str) -> str:
-    if len(name) <= space + len(mark):
-        return name
-    return f"{name[:head]}{mark}{name[len(name) - (space - head) :]}"
-
-
-def _without_ends(name: str, shared: int, space: int, mark: str) -> str:
-    """Cuts off the first `shared` characters of the name, and its end if that is too long."""
-    rest = (mark if shared else "") + name[shared:]
-    return rest if len(rest) <= space + len(mark) else rest[:space] + mark
+    shared = sum(takewhile(bool, alike))
+    rests = [(mark if shared else "") + name[shared:] for name in names]
+    ways.append([rest if len(rest) <= space + len(mark) else rest[:space] + mark for rest in rests])
+    return max(ways, key=lambda cut: len(set(cut)))

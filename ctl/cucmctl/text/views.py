@@ -196,11 +196,19 @@ class Lines(View):
         if change.job is not None and change.job.deleted:
             self._print(f"job {change.job.job_id}: deleted")
         elif change.job is not None and self._is_news(change.job):
-            for node in change.job.nodes:
-                self._show_node(change.job, node)
-            self._show_waiting(change.job)
-            self._show_job(render.summary(change.job))
-            self._show_unsaved(change.job)
+            job = change.job
+            for node in job.nodes:
+                self._show_node(job, node)
+            lines = tuple(waiting(job.nodes))
+            if self._has_changed(job.job_id, " ", lines, 0):
+                for text in lines:
+                    self._print(f"{job.job_id} {text}" if self._of_all_jobs else text)
+            self._show_job(render.summary(job))
+            before = self._unsaved.pop(job.job_id, None)
+            if job.unsaved is not None and job.status not in render.JOB_ENDED:
+                self._unsaved[job.job_id] = job.unsaved
+                for text in render.unsaved(job) if job.unsaved != before else ():
+                    self._print(f"job {job.job_id}: {text}")
 
     def _is_news(self, job: Job) -> bool:
         """Leaves out what becomes of a job after its end: it is closed, labelled, or read once
@@ -226,21 +234,6 @@ class Lines(View):
         if job.status in render.JOB_ENDED:
             del self._shown[job.job_id]
             self._ended.add(job.job_id)
-
-    def _show_unsaved(self, job: Job) -> None:
-        before = self._unsaved.pop(job.job_id, None)
-        if job.unsaved is not None and job.status not in render.JOB_ENDED:
-            self._unsaved[job.job_id] = job.unsaved
-            if job.unsaved != before:
-                for text in render.unsaved(job):
-                    self._print(f"job {job.job_id}: {text}")
-
-    def _show_waiting(self, job: Job) -> None:
-        lines = tuple(waiting(job.nodes))
-        if self._has_changed(job.job_id, " ", lines, 0):
-            of_job = f"{job.job_id} " if self._of_all_jobs else ""
-            for text in lines:
-                self._print(f"{of_job}{text}")
 
     def _show_node(self, job: Job, node: Node) -> None:
         doing = text_of(job).phase(node)

@@ -5,8 +5,6 @@ That of the nodes is in brackets where it is another: one with other times then.
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from datetime import datetime, tzinfo
 from zoneinfo import ZoneInfo
 
@@ -25,7 +23,12 @@ def span(since: datetime, until: datetime | None, zone: str | None = None) -> st
     """Returns the same, of moments."""
     begin = since.astimezone()
     end = begin if until is None else until.astimezone()
-    text = _span(begin, None if until is None else end)
+    if until is None:
+        text = f"{_day(begin)} {_clock(begin)} {begin:%Z} on"
+    else:
+        day = "" if begin.date() == end.date() else f"{_day(end)} "
+        changed = "" if begin.utcoffset() == end.utcoffset() else f" {begin:%Z}"
+        text = f"{_day(begin)} {_clock(begin)}{changed} to {day}{_clock(end)} {end:%Z}"
     there = _other(begin, zone)
     if there is None:
         return text
@@ -44,34 +47,13 @@ def minute(at: datetime, zone: str | None = None) -> str:
 
 def _other(at: datetime, zone: str | None) -> tzinfo | None:
     """Returns the zone of the nodes, unless its clocks show the same then."""
-    there = None if zone is None or _is_own(zone) else _zone(zone)
-    same = there is None or at.utcoffset() == at.astimezone(there).utcoffset()
-    return None if same else there
-
-
-def _is_own(zone: str) -> bool:
-    """Says whether this machine is in it, as most are. `zoneinfo` would say so too, but to load it
-    takes a fifth of the time of a bare Python.
-    """
-    if (own := os.environ.get("TZ")) is not None:
-        return own == zone
-    with suppress(OSError, ValueError):
-        return os.path.samefile("/etc/localtime", f"/usr/share/zoneinfo/{zone}")
-    return False
-
-
-def _span(begin: datetime, end: datetime | None) -> str:
-    if end is None:
-        return f"{_day(begin)} {_clock(begin)} {begin:%Z} on"
-    day = "" if begin.date() == end.date() else f"{_day(end)} "
-    zone = "" if begin.utcoffset() == end.utcoffset() else f" {begin:%Z}"
-    return f"{_day(begin)} {_clock(begin)}{zone} to {day}{_clock(end)} {end:%Z}"
-
-
-def _zone(name: str) -> tzinfo | None:
-    with suppress(OSError, ValueError, KeyError):  # this machine may not know it
-        return ZoneInfo(name)
-    return None
+    if zone is None:
+        return None
+    try:
+        there = ZoneInfo(zone)
+    except (OSError, ValueError, KeyError):  # this machine may not know it
+        return None
+    return None if at.utcoffset() == at.astimezone(there).utcoffset() else there
 
 
 def _day(at: datetime) -> str:

@@ -22,6 +22,9 @@ from msgspec import Struct
 from cucmd.job.kind import AskedWork
 from cucmd.job.request import Request
 
+# Where `file get` and `file list` of a node look (V).
+LOCATIONS = ("activelog", "inactivelog", "install", "tftp", "salog", "partBsalog")
+
 
 class Collection(Struct, frozen=True):
     """What to collect. A profile, or paths; the paths win where both are given.

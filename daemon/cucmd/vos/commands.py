@@ -14,9 +14,10 @@ from typing import NewType
 
 import msgspec
 
+from cucmd.job.asked import LOCATIONS
 from cucmd.job.capture import CaptureSettings
 from cucmd.vos.arguments import InvalidArgument, check_line, check_word
-from cucmd.vos.texts import INTERRUPTED, LOCATIONS
+from cucmd.vos.texts import INTERRUPTED
 from cucmd.vos.window import Window
 
 MOST_PACKETS = 100_000  # in a file of the node (V)

@@ -54,8 +54,6 @@ INTERRUPTED = "Control-C pressed"
 # Between the two tables of `show network cluster` (V).
 SERVER_TABLE = "Server Table (processnode) Entries"
 
-# Where `file get` and `file list` look (V).
-LOCATIONS = ("activelog", "inactivelog", "install", "tftp", "salog", "partBsalog")
 
 LONGEST = 512  # characters of a line that has a form; the longest that was seen has 230
 _LONGEST_VALUE = 300

@@ -1,6 +1,5 @@
 """`Client`, for programs: what it sends, what it gives, what it raises."""
 
-import _socket
 import _thread
 import inspect
 import re
@@ -17,7 +16,7 @@ from types import SimpleNamespace
 import pytest
 
 import cucmctl
-from cucmctl import Client, Collection, Login, Timeouts
+from cucmctl import Client, Collection, How, Login, Timeouts
 from cucmd.job.work import StartRequest
 from cucmd.protocol import errors as wire_errors
 from cucmd.protocol.jobs import JobReply
@@ -39,9 +38,8 @@ def test_start_gives_the_job(canned, client, job):
     started = client.start(
         ["ccm-pub"],
         login=Login(username="administrator", password="x"),
-        collection=Collection(profile="callmanager", last="2h"),
-        timeouts=Timeouts(command=60),
-        concurrency=2,
+        work=Collection(profile="callmanager", last="2h"),
+        how=How(timeouts=Timeouts(command=60), concurrency=2),
     )
     assert (started.job_id, started.nodes[0].status) == (JOB_ID, "running")
     assert canned.calls[0][1]["timeouts"]["command"] == 60
@@ -66,7 +64,7 @@ ONE_TEXT = r"{}: 'berlin' is a single text; expected several, as in \['berlin'\]
 )
 def test_start_refuses_one_text_for_a_list(canned, client, nodes, paths, wrong):
     with pytest.raises(TypeError, match=ONE_TEXT.format(wrong)):
-        client.start(nodes, login=Login(), collection=Collection(paths=paths))
+        client.start(nodes, login=Login(), work=Collection(paths=paths))
     assert canned.calls == []
 
 
@@ -234,7 +232,7 @@ def test_a_socket_that_the_kernel_refuses_is_not_permitted(monkeypatch, mode, gr
     """The group that is asked for is the socket's own, only one that may connect, and never
     that of root, which somebody would join."""
 
-    class Refused(_socket.socket):
+    class Refused(socket.socket):
         def connect(self, address):
             raise PermissionError(13, "Permission denied")
 
@@ -244,7 +242,7 @@ def test_a_socket_that_the_kernel_refuses_is_not_permitted(monkeypatch, mode, gr
         return SimpleNamespace(st_mode=stat.S_IFSOCK | mode, st_gid=group)
 
     names = {0: "root", 4242: "phones", 100: "users"}
-    monkeypatch.setattr("_socket.socket", Refused)
+    monkeypatch.setattr("socket.socket", Refused)
     monkeypatch.setattr("grp.getgrgid", lambda gid: SimpleNamespace(gr_name=names[gid]))
     of_os = SimpleNamespace(stat=look, getegid=lambda: 100, getgroups=lambda: [77, 100])
     monkeypatch.setattr("cucmctl.client.errors.os", of_os)
@@ -285,7 +283,7 @@ def test_a_text_that_json_cannot_hold_is_refused_by_the_name_of_its_field(
 
 
 def start(client, login):
-    return client.start(["a"], login=login, collection=Collection(paths=("x",)))
+    return client.start(["a"], login=login, work=Collection(paths=("x",)))
 
 
 def test_what_json_has_no_form_for_is_the_callers_mistake(canned, client):

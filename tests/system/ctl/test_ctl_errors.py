@@ -117,7 +117,6 @@ def test_something_else_at_the_socket_is_exit_69(canned, ctl, frame):
         ("start n --since today --until yesterday --path x", "--until: "),
         ("start n --frobnicate", "--frobnicate: no such option (see"),
         ("start a@n -u b --path x", "a@n: another user than 'b'; a job has one"),
-        ("start n --concurrency 1001", "--concurrency: '1001' is not a whole number from 1 to"),
         ("start n --profile -sdl", "--profile: expected a value, but '-sdl' begins with '-'"),
         ("start n --profile --watch", "--profile: expected a value before '--watch' (see"),
         ("start n --watch --path", "--path: expected a value (see cucmctl start --help)"),

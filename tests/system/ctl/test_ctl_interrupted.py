@@ -75,7 +75,7 @@ def test_ctrl_c_as_another_is_handled(environ):
         "def main(): raise KeyboardInterrupt\n"
         "__main__.signal.signal = interrupted\n"
         "sys.modules['cucmctl.main'] = types.SimpleNamespace(main=main)\n"
-        "sys.exit(__main__.run())"
+        "__main__.command()"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, env=environ, check=False
@@ -88,7 +88,7 @@ BEGINS = """
 import os, sys
 from cucmctl.__main__ import run
 def begun(event, arguments):
-    if event == "import" and arguments[0] == "cucmctl.commands.export":
+    if event == "import" and arguments[0] == "cucmctl.export.export":
         os.write(2, b"begun\\n")
 sys.addaudithook(begun)
 sys.exit(run())

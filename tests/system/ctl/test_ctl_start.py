@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from cucmd.job.asked import LOCATIONS
+
 SECRET = "Gr\u00fcn-eHeckeN"
 
 
@@ -261,8 +263,6 @@ def test_what_is_missing_is_reported_before_a_password_is_asked_for(terminal, ar
 
 
 def test_help_names_the_locations_that_the_daemon_takes(ctl):
-    from cucmd.vos.texts import LOCATIONS
-
     assert f"one of {', '.join(LOCATIONS)}" in " ".join(ctl("start", "--help").stdout.split())
 
 

@@ -6,12 +6,10 @@ import cucmctl
 from cucmctl import Client, Collection, Login
 from rig.asking import with_how
 
-KEY_UNKNOWN = {"parameter": "start_key", "reason": "is unknown; expected one of nodes, login"}
-
 
 def start(client, **more):
     any_login, anything = Login(credential="lab"), Collection(paths=("x",))
-    return client.start(["a"], login=any_login, collection=anything, **with_how(more))
+    return client.start(["a"], login=any_login, work=anything, **with_how(more))
 
 
 def retry(client, **more):
@@ -56,41 +54,6 @@ def test_a_key_of_the_callers_own_is_sent(canned, client, job, each):
     canned.on_each(method, (None,), (canned.reply({"job": job("running")}),))
     call(client, start_key="case-7")
     assert keys(canned) == ["case-7", "case-7"]
-
-
-@pytest.mark.parametrize("parameter", ["start_key", "$.start_key"])
-def test_a_daemon_that_knows_no_key_is_called_without_one(canned, client, job, each, parameter):
-    method, call = each
-    refused = canned.error("InvalidRequest", **{**KEY_UNKNOWN, "parameter": parameter})
-    canned.on_each(method, (refused,), (canned.reply({"job": job("running")}),))
-    assert call(client).job_id == "3f2a00112233"
-    first, second = (parameters for _, parameters in canned.calls)
-    assert {**second, "start_key": first["start_key"]} == first
-
-
-def test_a_call_without_a_key_is_made_once(canned, client, each):
-    method, call = each
-    canned.on_each(method, (canned.error("InvalidRequest", **KEY_UNKNOWN),), (None,))
-    with pytest.raises(cucmctl.ConnectionLost):
-        call(client)
-    assert len(canned.calls) == 2
-
-
-def test_a_key_of_the_callers_own_is_never_left_out(canned, client, each):
-    method, call = each
-    canned.on(method, canned.error("InvalidRequest", **KEY_UNKNOWN))
-    with pytest.raises(cucmctl.InvalidRequest):
-        call(client, start_key="case-7")
-    assert keys(canned) == ["case-7"]
-
-
-def test_a_key_that_may_have_been_taken_is_never_left_out(canned, client, each):
-    """The daemon that was cut off knew it: the one that came after it may be an older one."""
-    method, call = each
-    canned.on_each(method, (None,), (canned.error("InvalidRequest", **KEY_UNKNOWN),))
-    with pytest.raises(cucmctl.InvalidRequest):
-        call(client)
-    assert len({*keys(canned)}) == 1
 
 
 def test_a_daemon_that_does_not_come_back_is_asked_until_the_end_of_the_call(canned, each):

@@ -28,7 +28,7 @@ LOGIN, ANY = cucmctl.Login("root", "secret"), cucmctl.Collection(paths=("x",))
 @pytest.mark.parametrize(
     ("method", "reply", "call"),
     [
-        ("Start", {"job": JOB}, lambda client: client.start(["a"], login=LOGIN, collection=ANY)),
+        ("Start", {"job": JOB}, lambda client: client.start(["a"], login=LOGIN, work=ANY)),
         ("Status", {"job": JOB}, lambda client: client.status(JOB_ID)),
         ("List", {"jobs": [make_summary()]}, Client.list),
         ("Cancel", CANCELLED, lambda client: client.cancel(JOB_ID)),

@@ -3,7 +3,7 @@
 import pytest
 
 from cucmd.config import rules
-from cucmd.vos.texts import LOCATIONS
+from cucmd.job.asked import LOCATIONS
 
 
 @pytest.mark.parametrize(

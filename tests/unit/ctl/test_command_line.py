@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from cucmctl import Client
 from cucmctl.cli import options, times
 from cucmctl.main import VERBS, main, split
-from cucmd.config import rules
 
 
 @pytest.fixture(autouse=True)
@@ -43,13 +42,6 @@ def test_global_options_may_stand_before_the_verb(arguments, verb, rest):
 def test_what_is_no_count(text):
     with pytest.raises(argparse.ArgumentTypeError):
         options.count(text)
-
-
-def test_what_may_be_asked_for_at_most_is_what_the_daemon_takes():
-    assert options.MOST_NODES_AT_ONCE == rules.MOST_AT_ONCE
-    assert options.nodes_at_once("1000") == 1000
-    with pytest.raises(argparse.ArgumentTypeError, match="'1001' is not a whole number from 1 to"):
-        options.nodes_at_once("1001")
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "1h", "", "31536001"])

@@ -1,6 +1,7 @@
 """The help of `run` has the commands that the daemon takes."""
 
-from cucmctl.commands.run import COMMANDS, FORMS, head_of
+from cucmctl.commands.run import COMMANDS, head_of
+from cucmd.job.run import FORMS
 from cucmd.vos import forms
 
 
