@@ -19,7 +19,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from cucmd.api.interface import jobs_interface
-from cucmd.job import asked, cluster, coverage, request
+from cucmd.job import asked, attempt, cluster, coverage, failure, request
 from cucmd.job.work import KINDS, kind_of
 from cucmd.protocol import cases, errors, jobs, knowledge, requests
 from cucmd.varlink import Interface, Method
@@ -36,7 +36,7 @@ MODULES: Sequence[ModuleType] = (
     asked,
     cluster,
     *dict.fromkeys(sys.modules[kind.__module__] for kind in KINDS),
-    *(coverage, jobs, requests, cases, knowledge),
+    *(coverage, failure, attempt, jobs, requests, cases, knowledge),
 )
 _NAMES = ", ".join(f'"{kind_of(kind)}"' for kind in KINDS)
 _PLAIN = {

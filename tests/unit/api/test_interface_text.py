@@ -29,6 +29,13 @@ def test_the_text_is_made_from_the_structs(interface: Interface) -> None:
     assert interface.description == made, "python -m rig.interface_maker makes it anew"
 
 
+def test_every_type_of_a_field_is_declared(interface: Interface) -> None:
+    declared = {name for kind, name in members(interface.description) if kind == "type"}
+    lines = [one for one in interface.description.splitlines() if not one.startswith("#")]
+    used = set(re.findall(r": \??(?:\[\w*\])*([A-Z]\w+)", "\n".join(lines)))
+    assert used <= declared
+
+
 class Thing(msgspec.Struct):
     colour: Literal["red", "green"]
     seen: datetime
