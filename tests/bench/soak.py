@@ -48,7 +48,6 @@ sessions_per_node = 8
 jobs = 64
 queued = 10000
 connections_per_uid = 400
-requests_per_uid = 400
 watchers_per_uid = 400
 [retry]
 attempts = 2

@@ -3,13 +3,13 @@
 import json
 import os
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import trio
 
-from cucmd.varlink import SocketLimits, open_unix_listener, serve
+from cucmd.varlink import Caller, SocketLimits, open_unix_listener, serve
 from rig.example_interface import INFO, NAME, Example
 
 LASTS_AT_MOST = 60.0  # seconds; a test takes far less even on a busy machine
@@ -91,13 +91,18 @@ def short_path() -> Iterator[Path]:
 
 
 @asynccontextmanager
-async def serving(path: Path, example: Example, **limits: int) -> AsyncIterator[None]:
+async def serving(
+    path: Path,
+    example: Example,
+    may_operate: Callable[[Caller], bool] = lambda _: True,
+    **limits: int,
+) -> AsyncIterator[None]:
     """Serves at the path, for anybody. At its end no descriptor may be left."""
     before = len(os.listdir("/proc/self/fd"))
     with trio.fail_after(LASTS_AT_MOST):
         async with (
             open_unix_listener(path, 0o666, []) as listener,
-            served(listener, example, **limits),
+            served(listener, example, may_operate, **limits),
         ):
             yield
     assert len(os.listdir("/proc/self/fd")) <= before
@@ -105,7 +110,10 @@ async def serving(path: Path, example: Example, **limits: int) -> AsyncIterator[
 
 @asynccontextmanager
 async def served(
-    listener: trio.SocketListener, example: Example, **limits: int
+    listener: trio.SocketListener,
+    example: Example,
+    may_operate: Callable[[Caller], bool] = lambda _: True,
+    **limits: int,
 ) -> AsyncIterator[None]:
     async def run(task_status: trio.TaskStatus[None]) -> None:
         await serve(
@@ -114,6 +122,7 @@ async def served(
             INFO,
             SocketLimits(**limits),
             authorize=lambda *_: None,
+            may_operate=may_operate,
             task_status=task_status,
         )
 

@@ -35,7 +35,7 @@ OPERATIONS = [("cancel", "00000000"), ("hostkeys", "forget", "10.0.0.1")]
 
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    limits = "connections_per_uid = 6\nrequests_per_uid = 4\nwatchers_per_uid = 2\n"
+    limits = "connections_per_uid = 30\nwatchers_per_uid = 2\n"
     folder = tmp_path_factory.mktemp("access") / "cucmd"
     quick = "[timeouts]\nconnect = 8\n"  # no client that goes away ends what it asked for
     with running_daemon(folder, CONFIG + limits + RULES + quick) as daemon:
@@ -118,12 +118,11 @@ def test_members_of_the_view_group_may_look_and_no_more(
 
 
 @pytest.mark.long
-def test_a_socket_of_our_own_lets_in_both_groups_without_a_unit(tmp_path: Path) -> None:
+def test_by_hand_operators_alone_connect(tmp_path: Path) -> None:
     with running_daemon(tmp_path / "cucmd", CONFIG + RULES) as daemon:
         daemon.socket.parent.chmod(0o755)
-        for group in (OPERATE, VIEW):
-            done = ctl_as(daemon, SOMEBODY, "list", groups=[group.gr_gid])
-            assert done.returncode == 0, done.stderr
+        done = [ctl_as(daemon, SOMEBODY, "list", groups=[one.gr_gid]) for one in (OPERATE, VIEW)]
+        assert [one.returncode for one in done] == [0, 77]
         assert ctl_as(daemon, SOMEBODY, "list").returncode == 77
 
 
@@ -289,7 +288,7 @@ def assert_only_somebody_is_refused(daemon: Daemon, limit: str) -> None:
 
 @pytest.mark.long
 def test_one_users_connections_keep_no_other_out(daemon: Daemon) -> None:
-    with holding(daemon, SOMEBODY, 6, LIST):
+    with holding(daemon, SOMEBODY, 30, LIST):
         assert_only_somebody_is_refused(daemon, "connections_per_uid")
     wait_until(lambda: ctl_as(daemon, SOMEBODY, "list", **MEMBER).returncode == 0)
 
@@ -303,18 +302,6 @@ def test_one_users_watchers_keep_no_other_out(daemon: Daemon) -> None:
         assert ctl_as(daemon, SOMEBODY, "list", **MEMBER).returncode == 0
         with holding(daemon, ANOTHER, 2, WATCH):
             pass
-
-
-@pytest.mark.long
-def test_one_users_requests_keep_no_other_out(daemon: Daemon, silent: Lab) -> None:
-    """The request asks for the host key of a node that sends nothing."""
-    call = json.dumps(
-        {"method": "io.cucmd.Jobs.AddHostKey", "parameters": {"node": silent.nodes[0]}}
-    )
-    with holding(daemon, SOMEBODY, 4, call, answered=False):
-        wait_until(lambda: silent.report()["connections_ever"] >= 4)
-        assert_only_somebody_is_refused(daemon, "requests_per_uid")
-    wait_until(lambda: ctl_as(daemon, SOMEBODY, "list", **MEMBER).returncode == 0)
 
 
 def test_calls_that_are_not_answered_yet_are_limited_too(daemon: Daemon) -> None:

@@ -14,7 +14,7 @@ import pytest
 import trio
 import trio.testing
 
-from cucmd.varlink import server
+from cucmd.varlink import Caller
 from cucmd.varlink.server import caller_of
 from rig.example_interface import NAME, Example
 from rig.others import why_not
@@ -56,11 +56,11 @@ async def test_refused_peers_cannot_pile_up(path: Path) -> None:
     async with serving(path, Example(), connections=1), AsyncExitStack() as stack:
         first = await stack.enter_async_context(connected(path))
         assert "error" not in await first.call("Who")
-        for _ in range(100):  # more than may stay to read why; some leave at once
+        for _ in range(100):  # more than are kept open; some leave at once
             peer = await stack.enter_async_context(connected(path))
             async with connected(path):
                 pass
-        assert await peer.receive() is None
+        assert [one["error"] for one in await peer.receive_all()] == [f"{NAME}.TooMany"]
         assert "error" not in await first.call("Who")
 
 
@@ -69,7 +69,7 @@ async def test_only_a_unix_socket_has_credentials() -> None:
         caller_of(tcp)
 
 
-# Users over their share of the loop's time
+# Users who may not operate
 
 
 @contextmanager
@@ -90,25 +90,34 @@ def connect_as(uid: int, path: Path) -> socket.socket:
     return ours
 
 
+def ask_as(uid: int, path: Path) -> bytes:
+    with connect_as(uid, path) as ours:
+        ours.sendall(json.dumps(request("Who")).encode() + b"\0")
+        return ours.recv(65536)
+
+
+VIEWER, OPERATOR = 65_001, 65_002
+
+
 @as_root
-async def test_who_is_over_its_share_gets_no_connection_and_others_do(
-    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+async def test_connecting_without_pause_is_refused(
+    path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Each refusal is logged as one of that user, so that the log can limit them."""
-    monkeypatch.setattr(server, "CONNECTION", 1000.0)
-    async with serving(path, Example()):
+
+    def may_operate(caller: Caller) -> bool:
+        return caller.uid == OPERATOR
+
+    async with serving(path, Example(), may_operate=may_operate, connections=5):
         path.parent.parent.chmod(0o755)
-        with connect_as(65_001, path):  # this one is charged
-            for _ in range(10):
-                with connect_as(65_001, path) as refused:
-                    assert await trio.to_thread.run_sync(refused.recv, 1) == b""
-            monkeypatch.undo()
-            with connect_as(65_002, path) as other:
-                other.sendall(json.dumps(request("Who")).encode() + b"\0")
-                answer = await trio.to_thread.run_sync(other.recv, 65536)
-    assert b'"uid":65002' in answer
-    lines = [record for record in caplog.records if "refused" in record.getMessage()]
-    assert [record.uid for record in lines] == [65_001] * 10
+        viewer = [await trio.to_thread.run_sync(ask_as, VIEWER, path) for _ in range(8)]
+        operator = [await trio.to_thread.run_sync(ask_as, OPERATOR, path) for _ in range(8)]
+        with trio.fail_after(PATIENCE):
+            while b"TooMany" in await trio.to_thread.run_sync(ask_as, VIEWER, path):
+                pass
+    assert [b"TooMany" in answer for answer in viewer] == [False] * 5 + [True] * 3
+    assert not any(b"TooMany" in answer for answer in operator)
+    assert {one.uid for one in caplog.records if "refused" in one.getMessage()} == {VIEWER}
 
 
 class NotedMessages(logging.Handler):

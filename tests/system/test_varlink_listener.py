@@ -1,7 +1,6 @@
 """The listening socket: its mode and group, and what happens to a socket that exists already."""
 
 import contextlib
-import errno
 import grp
 import os
 import socket
@@ -87,38 +86,6 @@ async def test_a_socket_is_given_to_a_group_that_exists(path: Path) -> None:
         assert mode_of(path) == 0o660
     async with open_unix_listener(path, 0o660, [], group="no-such-group"):
         assert os.stat(path).st_gid == os.getegid()
-
-
-@pytest.mark.long
-@as_root
-async def test_a_second_group_may_connect_too_and_nobody_else(path: Path) -> None:
-    first, second, other = [one for one in grp.getgrall() if one.gr_gid != 0][:3]
-    listening = open_unix_listener(
-        path, 0o660, [], group=first.gr_name, second_group=second.gr_name
-    )
-    async with listening:
-        path.parent.parent.chmod(0o755)
-        assert (os.stat(path).st_gid, mode_of(path)) == (first.gr_gid, 0o660)
-        assert [can_connect(path, one.gr_gid) for one in (first, second, other)] == [
-            True,
-            True,
-            False,
-        ]
-
-
-async def test_a_file_system_without_access_lists_is_named(
-    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def refuses(*_: object) -> None:
-        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
-
-    monkeypatch.setattr("os.setxattr", refuses)
-    group = grp.getgrall()[0].gr_name
-    async with open_unix_listener(path, 0o660, [], second_group=group):
-        assert mode_of(path) == 0o660
-    (said,) = caplog.messages
-    assert f"'{group}'" in said
-    assert os.strerror(errno.ENOTSUP) in said
 
 
 async def test_a_second_server_is_refused_and_the_first_goes_on(path: Path) -> None:

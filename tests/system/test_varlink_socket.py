@@ -11,7 +11,6 @@ import pytest
 import trio
 import trio.testing
 
-from cucmd.varlink.server import HangUps
 from rig.example_interface import NAME, Example
 from rig.others import why_not
 from rig.readable_python import readable_python
@@ -54,13 +53,17 @@ async def test_the_caller_is_who_the_kernel_says(path: Path) -> None:
 
 @pytest.mark.long
 @as_root
-@pytest.mark.parametrize("count", [0, 1, 256, 257, 2000])
-async def test_all_groups_of_a_caller_are_known(path: Path, count: int) -> None:
+@pytest.mark.parametrize(("count", "known"), [(0, 0), (1, 1), (256, 256), (257, 0), (2000, 0)])
+async def test_up_to_256_groups_are_known(path: Path, count: int, known: int) -> None:
     groups = list(range(70_000, 70_000 + count))
     async with serving(path, Example()):
         path.parent.parent.chmod(0o755)
         caller = await who(path, user=65_001, group=65_002, extra_groups=groups)
-    assert (caller["uid"], caller["gid"], caller["groups"]) == (65_001, 65_002, groups)
+    assert (caller["uid"], caller["gid"], caller["groups"]) == (
+        65_001,
+        65_002,
+        groups[:known],
+    )
 
 
 # Accepting
@@ -91,24 +94,7 @@ async def test_many_waiting_connections_are_accepted_in_few_rounds(path: Path) -
 # Hang-ups
 
 
-async def test_a_hang_up_is_reported_once() -> None:
-    reports = []
-    ours, theirs = socket.socketpair()
-    with HangUps() as hang_ups, ours, hang_ups.watch(ours.fileno(), lambda: reports.append("gone")):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(hang_ups.run)
-            theirs.shutdown(socket.SHUT_WR)
-            await trio.testing.wait_all_tasks_blocked()
-            assert reports == []
-            theirs.close()
-            await trio.lowlevel.wait_readable(ours)
-            with trio.fail_after(PATIENCE):  # it would never be blocked if it were reported again
-                await trio.testing.wait_all_tasks_blocked()
-            nursery.cancel_scope.cancel()
-    assert reports == ["gone"]
-
-
-async def test_a_hang_up_ends_a_quiet_stream_at_once(path: Path) -> None:
+async def test_a_hang_up_ends_a_quiet_stream(path: Path) -> None:
     example = Example()
     async with serving(path, example):
         async with connected(path) as peer:

@@ -54,7 +54,6 @@ def jobs_interface(
             of_cases.VerifyReply,
             cases.verify,
             streaming=True,
-            unread=60.0,  # the next one who verifies waits for it
         ),
         Method(
             "Transcript",
@@ -99,9 +98,7 @@ def jobs_interface(
 # The socket's limits, by the names that the configuration has for them.
 _LIMITS = {
     "connections": "connections_per_uid",
-    "requests": "requests_per_uid",
     "streams": "watchers_per_uid",
-    "large": "requests of more than 64 KiB",
 }
 
 

@@ -68,7 +68,6 @@ class Limits(Struct, frozen=True):
     free_space_bytes: _Count = 1024**3
     # What one user of the socket may have open, so that no user can exclude the others.
     connections_per_uid: _PerUser = 64
-    requests_per_uid: _PerUser = 64
     watchers_per_uid: _PerUser = 32
 
 

@@ -229,10 +229,8 @@ async def _socket(
     """Serves the socket while the body runs."""
     limits = in_force.config.limits
     path = in_force.config.daemon.socket
-    access = in_force.config.access
     per_user = SocketLimits(
         connections=limits.connections_per_uid,
-        requests=limits.requests_per_uid,
         streams=limits.watchers_per_uid,
     )
     async with AsyncExitStack() as stack:
@@ -240,15 +238,22 @@ async def _socket(
             path,
             SOCKET_MODE,
             inherited,
-            group=access.operate_group or None,
-            second_group=access.view_group or None,
+            group=in_force.config.access.operate_group or None,
         )
         with naming(f"daemon.socket = '{path}'", otherwise="another is given by --socket"):
             if str(path) == private_socket(environ):
                 make_private(path.parent)
             listener = await stack.enter_async_context(opened)
         nursery = await stack.enter_async_context(trio.open_nursery())
-        serving = partial(serve, listener, interface, INFO, per_user, authorize=in_force.authorize)
+        serving = partial(
+            serve,
+            listener,
+            interface,
+            INFO,
+            per_user,
+            authorize=in_force.authorize,
+            may_operate=in_force.may_operate,
+        )
         await nursery.start(serving)
         log.info("listening at %s", path)
         yield

@@ -44,7 +44,6 @@ _AT_START = (
     "limits.free_space_percent",
     "limits.free_space_bytes",
     "limits.connections_per_uid",
-    "limits.requests_per_uid",
     "limits.watchers_per_uid",
 )
 
@@ -98,6 +97,9 @@ class InForce:
 
     def settings_of(self, host: str, port: int) -> ClusterSettings:
         return self.config.for_node(address(host, port))
+
+    def may_operate(self, caller: Caller) -> bool:
+        return self.access.may_operate(caller)
 
     def authorize(self, caller: Caller, method: Method | None) -> None:
         """Decides by the groups of the configuration as it is now. Raises `PermissionDenied`."""

@@ -5,33 +5,33 @@ one is read, so that a peer that does not read costs one reply of memory.
 
 A connection is one task (`run`), which goes round this loop:
 
-    the user's turn (limits.py) -> bytes -> a frame -> a call -> is the caller permitted?
+    bytes -> a frame -> the user's turn (limits.py) -> a call -> is the caller permitted?
           -> the method -> its request -> as whom is it made? -> the handler
           -> a reply, or a stream of replies, or an error -> the next frame
 
-Each round has a checkpoint, and so has each reply of a stream, whatever the peer sends or does: to
-wait for the turn is one. The frame is not kept while the handler runs.
+Each round has a checkpoint, and so has each reply of a stream, whatever the peer sends or does. The
+turn ends before a reply is sent. It ends before the handler of a stream, of an upgrade and of a
+method with an effect, since these may wait for a node or for the peer. The frame is not kept while
+the handler runs.
 
 Three others act on it from outside:
 
-    the peer hangs up    `hang_up`, called by peer.HangUps. The running call is cancelled, unless
-                         its method has an effect or it was sent `oneway`. Frames that came before
-                         the hang-up are still read, and those with an effect are carried out,
-                         unless there are more than 10 others.
+    the peer hangs up    `hang_up`, called by the server within a second. The running call is
+                         cancelled, unless its method has an effect or it was sent `oneway`.
+                         Frames that an operator has sent before the hang-up are still read, and
+                         those with an effect are carried out.
     the server stops     `stop`. The running call is answered, then `run` returns. The server
                          cancels what is left after CLOSE_SECONDS.
     the peer is silent   within a frame for SILENCE seconds: `run` returns. Between frames a
                          peer may be silent for ever.
-    the peer reads not   an upgrade for UNREAD seconds, or is silent where it has to ask for what
-                         comes next, or a stream for what its method allows: `run` returns. Most
-                         streams wait for ever.
+    the peer reads not   a reply or an upgrade for UNREAD seconds, or is silent where it has to ask
+                         for what comes next: `run` returns.
 
 What goes wrong, and what it ends:
 
     a wrong request, a refusal    the call: the error is the reply
     a defect in the handler       the call: InternalError, and a traceback in the log
     over a limit of the user      the call
-    too many large frames         the connection, after an error
     no JSON, too long, too deep   the connection: nothing after it can be trusted
 """
 
@@ -46,7 +46,15 @@ from typing import TypeAlias, cast
 import msgspec
 import trio
 
-from cucmd.varlink.framing import BadCall, BadFrame, Call, Frames, decode_call, encode_reply
+from cucmd.varlink.framing import (
+    LONGEST_FRAME,
+    BadCall,
+    BadFrame,
+    Call,
+    Frames,
+    decode_call,
+    encode_reply,
+)
 from cucmd.varlink.interface import (
     Caller,
     ExpectedMore,
@@ -60,22 +68,17 @@ from cucmd.varlink.interface import (
     standard,
     trace,
 )
-from cucmd.varlink.limits import BYTE, PIECE, Held, OverLimit, Users
+from cucmd.varlink.limits import UNREAD, NobodyReads, OverLimit, Users
 from cucmd.varlink.requests import decode_request
 from cucmd.varlink.service import MethodEntry, MethodTable
-from cucmd.varlink.upgrade import UNREAD, NobodyReads, send_batches, send_upgraded
+from cucmd.varlink.upgrade import send_batches, send_upgraded
 
 log = logging.getLogger(__name__)
 
 SILENCE = 30.0  # seconds that a peer may pause within a frame
 _CHUNK = 64 * 1024
-# Bytes of a frame from which on it counts as large: a user may have few of them at a time. A
-# request for a thousand nodes is smaller.
-_LARGE = 64 * 1024
-
-# Frames of a peer that has left which ask for nothing that lasts. After these its connection ends:
-# of the smallest ones some 90,000 can have been sent.
-_MOST_SKIPPED = 10
+# Bytes of a frame of a user who may not operate: no request that such a user may make is longer.
+LONGEST_OF_OTHERS = 64 * 1024
 
 # Raises `PermissionDenied`. The method is None for a name that is not known.
 Authorize: TypeAlias = Callable[[Caller, Method | None], None]
@@ -91,6 +94,7 @@ class ServerParts(msgspec.Struct, frozen=True):
     methods: MethodTable
     users: Users
     authorize: Authorize
+    may_operate: Callable[[Caller], bool] = lambda _: True
 
 
 class _Permitted(msgspec.Struct, frozen=True):
@@ -121,9 +125,10 @@ class ServerConnection:
         self._stream = stream
         self._caller = caller
         self._parts = parts
-        self._frames = Frames()
+        self._operates = parts.may_operate(caller)
+        self._frames = Frames(LONGEST_FRAME if self._operates else LONGEST_OF_OTHERS)
+        self._turn = ExitStack()
         self._gone = False
-        self._skipped = 0  # frames of a peer that had left, with nothing to do
         self._stopping = False
         self._read_scope = trio.CancelScope()  # cancelled by `stop`
         self._call_scope = trio.CancelScope()  # cancelled by `hang_up`
@@ -132,26 +137,26 @@ class ServerConnection:
         """Answers calls until the peer has finished or is dropped. Does not close the stream."""
         try:
             while not self._stopping and await self._serve_frame():
-                pass
+                if self._gone and not self._operates:
+                    return
         except BadFrame as reason:
             self._log("dropped: a frame is %s", reason)
-        except OverLimit as over:  # of large frames
-            self._log("dropped: over its limit of %s", over)
-            refusal = self._parts.methods.too_many(over)
-            await self._send(encode_reply(refusal.parameters, error=refusal.name))
+        except NobodyReads:
+            self._log("dropped: nobody has read for %d s", UNREAD)
 
     async def _serve_frame(self) -> bool:
         """Answers the next frame; False if there is none."""
-        with ExitStack() as large:
-            frame = await self._next_frame(large)
-            if frame is None:
-                return False
+        frame = await self._next_frame()
+        if frame is None:
+            return False
+        self._turn = await self._parts.users.turn(self._caller.uid)
+        with self._turn:
             call = self._decode(frame)
             del frame
-            await self._answer(call)
-        if self._gone and not (isinstance(call, _Permitted) and call.lasting):
-            self._skipped += 1
-        return self._skipped <= _MOST_SKIPPED
+            error = call.error if isinstance(call, _Refusal) else await self._outcome(call)
+            if error is not None and not call.oneway:
+                await self._send(encode_reply(error.parameters, error=error.name))
+        return True
 
     def stop(self) -> None:
         """Lets `run` return after the call that is being answered; at once if there is none."""
@@ -166,32 +171,17 @@ class ServerConnection:
         self._gone = True
         self._call_scope.cancel()
 
-    async def _turn(self) -> None:
-        await self._parts.users.wait(self._caller.uid)
-
-    def _charge(self, size: int = 0) -> None:
-        self._parts.users.charge(self._caller.uid, PIECE + size * BYTE)
-
     def _log(self, text: str, *values: object) -> None:
         log.info(f"%s: {text}", self._caller, *values, extra=self._caller.for_log)
 
     # Bytes
 
-    async def _next_frame(self, large: ExitStack) -> bytes | None:
-        """Takes the next frame, in the user's turn. Enters into `large` what a large one holds."""
-        holding = False
-        await self._turn()
+    async def _next_frame(self) -> bytes | None:
         while (frame := self._frames.take()) is None:
-            if self._frames.begun >= _LARGE and not holding:
-                large.enter_context(self._hold("large"))
-                holding = True
             data = await self._receive()
             if not data:
                 return None
             self._frames.feed(data)
-            self._charge(len(data))
-            await self._turn()
-        self._charge()
         return frame
 
     async def _receive(self) -> bytes | bytearray:
@@ -210,13 +200,18 @@ class ServerConnection:
         return b""
 
     async def _send(self, frame: bytes) -> None:
+        """Raises `NobodyReads`; a part of the frame may have been sent then."""
+        self._turn.close()
         if self._gone:
+            await trio.lowlevel.checkpoint()
             return
-        self._charge(len(frame))
-        try:
-            await self._stream.send_all(frame)
-        except trio.BrokenResourceError:
-            self.hang_up()
+        with trio.move_on_after(UNREAD) as patience:
+            try:
+                await self._stream.send_all(frame)
+            except trio.BrokenResourceError:
+                self.hang_up()
+        if patience.cancelled_caught:
+            raise NobodyReads
 
     # Calls
 
@@ -249,18 +244,13 @@ class ServerConnection:
         refused = entry.interface.refused
         return _Refusal(refused(self._caller, entry.method, call.parameters, refusal), oneway)
 
-    async def _answer(self, call: _Permitted | _Refusal) -> None:
-        error = call.error if isinstance(call, _Refusal) else await self._outcome(call)
-        if error is not None and not call.oneway:
-            await self._send(encode_reply(error.parameters, error=error.name))
-
     async def _outcome(self, request: _Permitted) -> VarlinkError | None:
         """Carries the call out and replies. Returns the error if that is to be the reply."""
         try:
             await self._perform(request)
         except VarlinkError as error:
             return error
-        except BadFrame:
+        except (BadFrame, NobodyReads):
             raise
         except OverLimit as over:
             refusal = self._parts.methods.too_many(over)
@@ -281,6 +271,8 @@ class ServerConnection:
         if self._gone and not request.lasting:
             return
         method = request.entry.method
+        if method.streaming or method.upgrade or method.effect:
+            self._turn.close()
         if not (method.streaming or method.upgrade):
             await self._reply(request)
         elif request.oneway:
@@ -292,25 +284,17 @@ class ServerConnection:
 
     async def _reply(self, request: _Permitted) -> None:
         handler = cast(Handler, request.entry.method.handler)
-        with self._hold("requests"), self._until_hang_up(unless=request.lasting):
+        with self._until_hang_up(unless=request.lasting):
             reply = await handler(request.caller, request.parameters)
             if not request.oneway:
                 await self._send(encode_reply(reply))
 
     async def _stream_replies(self, request: _Permitted) -> None:
-        method = request.entry.method
-        handler = cast(StreamHandler, method.handler)
-        with self._hold("streams"), self._until_hang_up():
+        handler = cast(StreamHandler, request.entry.method.handler)
+        with self._hold_stream(), self._until_hang_up():
             async with aclosing(handler(request.caller, request.parameters)) as replies:
                 async for reply in replies:
-                    await self._turn()
-                    frame = encode_reply(reply.parameters, continues=reply.continues)
-                    with trio.move_on_after(method.unread) as patience:
-                        await self._send(frame)
-                    if patience.cancelled_caught:  # a part of the frame may have been sent
-                        self._stopping = True
-                        self._log("dropped: nobody has read for %d s", method.unread)
-                        return
+                    await self._send(encode_reply(reply.parameters, continues=reply.continues))
                     if not reply.continues:
                         return
             raise NoLastReply
@@ -319,7 +303,7 @@ class ServerConnection:
         """Sends the reply and what comes after it. Nothing else follows on this connection."""
         method = request.entry.method
         handler = cast(UpgradeHandler, method.handler)
-        with self._hold("streams"), self._until_hang_up():
+        with self._hold_stream(), self._until_hang_up():
             async with handler(request.caller, request.parameters) as upgrade:
                 if self._frames.begun:
                     raise BadFrame("followed by bytes before the reply to its upgrade")
@@ -347,8 +331,8 @@ class ServerConnection:
         with trio.CancelScope() as self._call_scope:
             yield
 
-    def _hold(self, kind: Held) -> AbstractContextManager[None]:
-        return self._parts.users.hold(self._caller.uid, kind)
+    def _hold_stream(self) -> AbstractContextManager[None]:
+        return self._parts.users.hold(self._caller.uid, "streams")
 
 
 def _parameters(call: Call, entry: MethodEntry) -> msgspec.Struct:

@@ -6,7 +6,6 @@ raises is sent to the peer as it is, so nothing secret goes into it.
 
 from __future__ import annotations
 
-import math
 import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -89,9 +88,6 @@ class Method(msgspec.Struct, frozen=True):
     A generator is closed after its last reply. It may raise `VarlinkError` instead of yielding one.
     To return without one is a defect, which is answered with `InternalError`.
 
-    `unread`: seconds in which the peer has to read each reply of a stream, after which the
-    connection ends. For a stream that keeps others waiting.
-
     If `upgrade`, `handler` gives a context manager of `Upgrade` or `BatchUpgrade`, and must be
     called with Varlink's `upgrade`. It may raise `VarlinkError` when it is entered. After its reply
     the bytes of its body are sent, and the connection is closed; or each of its batches once the
@@ -105,7 +101,6 @@ class Method(msgspec.Struct, frozen=True):
     streaming: bool = False
     effect: bool = False
     upgrade: bool = False
-    unread: float = math.inf
     batch: type[msgspec.Struct] | None = None
 
 

@@ -1,61 +1,47 @@
-"""Says what one user of the socket may hold at a time, and how fast it may go on.
+"""Says what one user of the socket may hold at a time.
 
-What one user holds or does never counts against another. Root and the server's own user may hold as
-much as others, and go as fast as they can.
+    connections  Each serves one call at a time, so that this bounds the calls of a user too. A
+                 connection of a user who may not operate counts for `COUNTED_SECONDS` at least:
+                 somebody who connects and leaves without a pause would take the event loop's time.
+    streams      Fewer, so that calls are answered beside them.
+    a turn       One call of a user at a time is decoded and answered. So a user with many
+                 connections gets no more of the event loop than a user with one.
 
-Whatever costs the event loop time has a price, in seconds, of about ten times what it takes there,
-so that a user gets about a tenth of the loop, over all of its connections:
+What one user holds never counts against another one. There is no limit for all users together: the
+process has descriptors for some hundreds of users.
 
-    CONNECTION  a new connection; so there are 150 in a second
-    PIECE       bytes that are read at once, a frame, a reply; so there are 500 calls in a second
-    BYTE        each byte that is read or sent; so there are 4 MB in a second
-
-The prices of what a user has done add up to the time at which it is `free_at`. If that is further
-ahead than
-
-    CREDIT      its connections wait before they read, decode a frame or send more of a stream
-    MOST_OWED   its new connections are closed at once (`refuses`)
-
-Processor time itself was billed before, for which each step of a task had to be run by hand. Prices
-hold the attacks of `tests/bench` better. What a call costs beyond its frames is not known to them:
-a reply is long where its making is, and the limit of requests holds the rest.
+A peer has `UNREAD` seconds to read each reply, or it is dropped (`NobodyReads`).
 """
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Literal, TypeAlias
 
 import msgspec
 import trio
 
-CONNECTION = 1 / 150
-PIECE = 1 / 1500
-BYTE = 1 / 4_000_000
+log = logging.getLogger(__name__)
 
-CREDIT = 0.02
-# To start a job of a thousand nodes and to list a thousand jobs together costs less.
-MOST_OWED = 1.0
+COUNTED_SECONDS = 1.0
+UNREAD = 60.0
+# Seconds that a call waits for the turn. The call before it may itself wait for a disk that hangs.
+_MOST_WAIT = 1.0
+# Calls of a user in a minute that are worth a line in the log: a script makes far fewer.
+MANY_CALLS = 30_000
 
-Held: TypeAlias = Literal["connections", "requests", "streams", "large", "refused"]
+Held: TypeAlias = Literal["connections", "streams"]
 
 
 class SocketLimits(msgspec.Struct, frozen=True):
-    """connections, requests, streams are those of each user (uid), at the same time.
-    large: large frames of each user, from where they count as large until they are answered.
-    refused: connections of each user beyond its limit that are told so, at the same time.
-
-    There is none for all users together: the process has descriptors for some hundreds of them.
-    """
+    """Holds how much each user (uid) may have at the same time."""
 
     connections: int = 64
-    requests: int = 64
     streams: int = 32
-    large: int = 4
-    refused: int = 16
 
 
 class OverLimit(Exception):
@@ -67,28 +53,23 @@ class OverLimit(Exception):
         self.maximum = maximum
 
 
+class NobodyReads(Exception):
+    """The peer has read nothing for `UNREAD` seconds."""
+
+
 class _User:
     def __init__(self) -> None:
         self.held: Counter[Held] = Counter()
-        self.turn = trio.Lock()  # waited for in order
-        self.free_at = -math.inf  # by the clock of trio
-
-    @property
-    def owed(self) -> float:
-        """Returns the seconds until it is free."""
-        return self.free_at - trio.current_time()
-
-    @property
-    def idle(self) -> bool:
-        return not (self.held.total() or self.turn.locked() or self.owed > 0)
+        self.turn = trio.Semaphore(1, max_value=1)
+        self.calls = 0  # in the minute that has begun at `since`
+        self.since = -math.inf
 
 
 class Users:
-    """Has what each user holds at the moment, and owes. `privileged`: the uids that never wait."""
+    """Has what each user holds at the moment."""
 
-    def __init__(self, limits: SocketLimits, privileged: frozenset[int]) -> None:
+    def __init__(self, limits: SocketLimits) -> None:
         self._limits = limits
-        self._privileged = privileged
         self._users: dict[int, _User] = {}
 
     @contextmanager
@@ -104,29 +85,34 @@ class Users:
         finally:
             held[kind] -= 1
 
-    async def wait(self, uid: int) -> None:
-        """Waits for the user's turn, in the order of the calls. What follows without a checkpoint
-        is done before another connection of that user goes on.
+    async def turn(self, uid: int) -> ExitStack:
+        """Waits until no other call of that user is being decoded or answered, but not for ever.
+
+        The turn ends when the stack that is returned is closed.
         """
-        await trio.lowlevel.checkpoint()
         user = self._user(uid)
-        if user.turn.locked() or user.owed > CREDIT:
-            async with user.turn:
-                await trio.sleep_until(user.free_at)
+        self._count(uid, user)
+        ended = ExitStack()
+        with trio.move_on_after(_MOST_WAIT):
+            await user.turn.acquire()
+            ended.callback(user.turn.release)
+        return ended
 
-    def charge(self, uid: int, price: float) -> None:
-        if uid not in self._privileged:
-            user = self._user(uid)
-            user.free_at = max(user.free_at, trio.current_time()) + price
-
-    def refuses(self, uid: int) -> bool:
-        """Says whether a new connection of that user is to be closed at once."""
-        return self._user(uid).owed > MOST_OWED
+    def _count(self, uid: int, user: _User) -> None:
+        """Names a user in the log who makes very many calls, once a minute."""
+        now = trio.current_time()
+        if now >= user.since + 60:
+            user.calls, user.since = 0, now
+        user.calls += 1
+        if user.calls == MANY_CALLS:
+            text = "uid %d has made %d calls in %d s"
+            log.warning(text, uid, user.calls, now - user.since, extra={"uid": uid})
 
     def _user(self, uid: int) -> _User:
         if uid not in self._users:
-            # What a user owes is remembered after its last connection has closed: else one who
-            # connects again for each frame would never have to wait.
-            self._users = {uid: user for uid, user in self._users.items() if not user.idle}
+            kept = (
+                one for one in self._users.items() if one[1].held.total() or not one[1].turn.value
+            )
+            self._users = dict(kept)
             self._users[uid] = _User()
         return self._users[uid]

@@ -12,7 +12,6 @@ import logging
 import os
 import socket
 import stat
-import struct
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -27,13 +26,6 @@ log = logging.getLogger(__name__)
 # since a user who connects and leaves fills it: others would wait behind thousands, for a second.
 # Whoever finds it full waits in `connect`.
 _BACKLOG = 256
-
-# An access list: <linux/posix_acl_xattr.h>, <linux/posix_acl.h>; all little-endian, and the tags in
-# this order.
-_ACL = "system.posix_acl_access"
-_ACL_VERSION = 2
-_OWNER, _OWNING_GROUP, _GROUP, _MOST, _OTHERS = 0x01, 0x04, 0x08, 0x10, 0x20
-_NO_ID = 0xFFFFFFFF
 
 
 class SocketInUse(OSError):
@@ -53,13 +45,11 @@ async def open_unix_listener(
     inherited: Sequence[object],
     *,
     group: str | None = None,
-    second_group: str | None = None,
 ) -> AsyncIterator[trio.SocketListener]:
     """Listens, at `inherited` if a Unix stream socket that listens is among it, else at `path`.
 
-    A socket at `path` gets `mode`, and `group` if there is such a group and we may give it away;
-    members of `second_group` may then connect as those of the first may. A folder that is missing
-    is made. What a dead server has left there is replaced.
+    A socket at `path` gets `mode`, and `group` if there is such a group and we may give it away.
+    A folder that is missing is made. What a dead server has left there is replaced.
     Raises `SocketInUse`, and `OSError` naming the path.
     """
     passed = [one for one in inherited if isinstance(one, socket.socket) and _listens(one)]
@@ -67,14 +57,12 @@ async def open_unix_listener(
         with passed[0]:
             yield trio.SocketListener(trio.socket.from_stdlib_socket(passed[0]))
         return
-    with unix_socket(path, mode, group=group, second_group=second_group) as bound:
+    with unix_socket(path, mode, group=group) as bound:
         yield trio.SocketListener(trio.socket.from_stdlib_socket(bound))
 
 
 @contextmanager
-def unix_socket(
-    path: Path, mode: int, *, group: str | None = None, second_group: str | None = None
-) -> Iterator[socket.socket]:
+def unix_socket(path: Path, mode: int, *, group: str | None = None) -> Iterator[socket.socket]:
     """Listens at `path`. All this, and what it raises, is as in `open_unix_listener`."""
     _make_folder(path.parent)
     if len(os.fsencode(path)) > LONGEST_SOCKET:  # a rename would allow it, but no connect
@@ -85,7 +73,7 @@ def unix_socket(
         try:
             new.unlink(missing_ok=True)  # left by a dead process with the same id
             bound.bind(str(new))
-            _give(new, mode, group, second_group)
+            _give(new, mode, group)
             bound.listen(_BACKLOG)  # after this a client can connect
             new.rename(path)
         except OSError as error:
@@ -126,41 +114,16 @@ def _is_at(path: Path, status: os.stat_result) -> bool:
     return (found.st_dev, found.st_ino) == (status.st_dev, status.st_ino)
 
 
-def _give(new: Path, mode: int, group: str | None, second_group: str | None) -> None:
-    """Sets group, mode, ACL, in this order: each of them can be changed by the one before."""
-    gid, second = gid_of(group), gid_of(second_group)
+def _give(new: Path, mode: int, group: str | None) -> None:
+    """Sets the group, then the mode, which a change of the group may have changed."""
+    gid = gid_of(group)
     if gid is not None:
         try:
             os.chown(new, -1, gid)
         except PermissionError as error:
             # Usual where a person has started the server; then only that person may connect.
             log.debug("the socket is not given to group '%s': %s", group, error)
-            second = None
     new.chmod(mode)
-    if second is None or second == gid:
-        return
-    try:
-        os.setxattr(new, _ACL, _with_group(second, mode))
-    except OSError as error:  # a file system without access lists
-        reason = error.strerror
-        log.warning(
-            "members of '%s' cannot connect: no ACL on the socket: %s", second_group, reason
-        )
-
-
-def _with_group(gid: int, mode: int) -> bytes:
-    """Makes the access list that grants group `gid` what `mode` grants the owning group, and
-    everybody else what it grants them.
-    """
-    owner, group, others = mode >> 6 & 7, mode >> 3 & 7, mode & 7
-    entries = (
-        (_OWNER, owner, _NO_ID),
-        (_OWNING_GROUP, group, _NO_ID),
-        (_GROUP, group, gid),
-        (_MOST, group, _NO_ID),
-        (_OTHERS, others, _NO_ID),
-    )
-    return struct.pack("<I", _ACL_VERSION) + b"".join(struct.pack("<HHI", *one) for one in entries)
 
 
 def gid_of(group: str | None) -> int | None:

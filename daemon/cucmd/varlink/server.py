@@ -2,12 +2,13 @@
 
 Nothing that a peer does ends the server; only its own cancellation does. Of a peer is believed what
 the kernel says: its credentials when it connected, and that it has hung up.
+
+A user at its limit of connections is told so, and nothing that it sends is read. Some of these
+sockets stay open for a moment, because a client that still sends would not read the reason.
 """
 
 from __future__ import annotations
 
-import array
-import ctypes
 import errno
 import logging
 import os
@@ -15,14 +16,14 @@ import select
 import socket
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, suppress
 
 import trio
 
 from cucmd.varlink.connection import Authorize, ServerConnection, ServerParts
 from cucmd.varlink.framing import encode_reply
 from cucmd.varlink.interface import Caller, Interface
-from cucmd.varlink.limits import CONNECTION, OverLimit, SocketLimits, Users
+from cucmd.varlink.limits import COUNTED_SECONDS, OverLimit, SocketLimits, Users
 from cucmd.varlink.service import MethodTable, ServiceInfo
 
 log = logging.getLogger(__name__)
@@ -32,17 +33,18 @@ log = logging.getLogger(__name__)
 CLOSE_SECONDS = 0.25
 # Connections that are accepted in one step of the loop: some milliseconds.
 _MOST_ACCEPTED = 64
-# Seconds without accepting after a step in which some were closed at once, or in which the process
-# had no descriptor left. Peers wait in the kernel's queue meanwhile: 0.2 s where it is full.
+# Seconds without accepting after a step in which some were refused, or in which the process had no
+# descriptor left. Peers wait in the kernel's queue meanwhile: 0.2 s where it is full.
 _PAUSE = 0.05
-# Seconds in which a refused peer may read why.
-_TOLD_SECONDS = 1.0
+_MOST_TOLD = 16
+# Seconds between two looks for peers that have hung up.
+_LOOK_EVERY = 0.5
 
 _CREDENTIALS = struct.Struct("iII")  # struct ucred of unix(7): pid, uid, gid
 _GID = struct.Struct("I")
 # asm-generic/socket.h, since Linux 4.13: so on x86 and ARM. Python does not know the name yet.
 _SO_PEERGROUPS = 59
-_MOST_PYTHON_READS = 1024  # bytes of an option; 256 groups
+_MOST_PYTHON_READS = 1024  # bytes of an option: 256 groups
 
 
 async def serve(
@@ -52,34 +54,34 @@ async def serve(
     limits: SocketLimits,
     *,
     authorize: Authorize,
+    may_operate: Callable[[Caller], bool] = lambda _: True,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serves until cancelled. `authorize(caller, method)` raises `PermissionDenied`.
+    """Serves until cancelled. Does not close the listener.
 
-    Does not close the listener.
+    authorize: `authorize(caller, method)` raises `PermissionDenied`.
+    may_operate: says whether a user is trusted with long frames and many short connections.
     """
-    users = Users(limits, frozenset({0, os.geteuid()}))
-    with HangUps() as hang_ups:
-        server = _VarlinkServer(
-            ServerParts(MethodTable(interface, info), users, authorize), hang_ups
-        )
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(hang_ups.run)
-            connections = await nursery.start(server.hold_connections)
-            task_status.started()
-            try:
-                await server.accept(listener, connections)
-            finally:
-                server.ending.set()
+    users = Users(limits)
+    parts = ServerParts(MethodTable(interface, info), users, authorize, may_operate)
+    server = _VarlinkServer(parts)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server.look_for_hang_ups)
+        connections = await nursery.start(server.hold_connections)
+        task_status.started()
+        try:
+            await server.accept(listener, connections)
+        finally:
+            server.ending.set()
+            server.forget_told()
 
 
 class _VarlinkServer:
-    def __init__(self, parts: ServerParts, hang_ups: HangUps) -> None:
+    def __init__(self, parts: ServerParts) -> None:
         self.ending = trio.Event()
         self._parts = parts
-        self._users = parts.users
-        self._hang_ups = hang_ups
-        self._connections: set[ServerConnection] = set()
+        self._connections: dict[int, ServerConnection] = {}  # by descriptor
+        self._told: list[socket.socket] = []
 
     async def hold_connections(
         self, task_status: trio.TaskStatus[trio.Nursery] = trio.TASK_STATUS_IGNORED
@@ -89,14 +91,13 @@ class _VarlinkServer:
             nursery.cancel_scope.shield = True
             task_status.started(nursery)
             await self.ending.wait()
-            for connection in self._connections:
+            for connection in self._connections.values():
                 connection.stop()
             nursery.cancel_scope.deadline = trio.current_time() + CLOSE_SECONDS
 
     async def accept(self, listener: trio.SocketListener, nursery: trio.Nursery) -> None:
         """Takes many connections in one step of the loop: a peer that connects and leaves as fast
-        as it can fills the kernel's queue, and others wait behind it. Those of a user who has
-        connected too often are closed at once.
+        as it can fills the kernel's queue, and others wait behind it.
         """
         failing = False
         with socket.socket(fileno=os.dup(listener.socket.fileno())) as ours:
@@ -114,65 +115,72 @@ class _VarlinkServer:
                     await trio.sleep(_PAUSE)
 
     def _accept_some(self, ours: socket.socket, nursery: trio.Nursery) -> bool:
-        """Returns whether it has closed some at once. Raises `OSError`."""
-        closed = False
+        """Returns whether it has refused some. Raises `OSError`."""
+        refused = False
         for _ in range(_MOST_ACCEPTED):
             try:
                 peer, _ = ours.accept()
             except BlockingIOError:
                 break  # that was the last one
             caller = caller_of(peer)
-            if self._users.refuses(caller.uid):
-                peer.close()
-                closed = True
-                _log_refused(caller, "it has used its share of the time")
-            else:
-                self._users.charge(caller.uid, CONNECTION)
-                stream = trio.SocketStream(trio.socket.from_stdlib_socket(peer))
-                nursery.start_soon(self._handle, stream, caller)
-        return closed
-
-    async def _handle(self, stream: trio.SocketStream, caller: Caller) -> None:
-        connection = ServerConnection(stream, caller, self._parts)
-        async with stream:
+            place = ExitStack()
             try:
-                await self._serve(stream, connection, caller)
+                place.enter_context(self._parts.users.hold(caller.uid, "connections"))
             except OverLimit as over:
-                _log_refused(caller, over)
-                await self._refuse(stream, caller, over)
-            except Exception:
-                log.exception("a defect in a connection")
+                self._refuse(peer, caller, over)
+                refused = True
+            else:
+                stream = trio.SocketStream(trio.socket.from_stdlib_socket(peer))
+                nursery.start_soon(self._handle, stream, caller, place)
+        return refused
 
-    async def _serve(
-        self, stream: trio.SocketStream, connection: ServerConnection, caller: Caller
-    ) -> None:
-        descriptor = stream.socket.fileno()
-        with (
-            self._users.hold(caller.uid, "connections"),
-            self._hang_ups.watch(descriptor, connection.hang_up),
-        ):
-            self._connections.add(connection)
-            try:
-                await connection.run()
-            finally:
-                self._connections.remove(connection)
-
-    async def _refuse(self, stream: trio.SocketStream, caller: Caller, over: OverLimit) -> None:
-        """Sends the reason, then waits for the peer to close: else the reason could be lost."""
+    def _refuse(self, peer: socket.socket, caller: Caller, over: OverLimit) -> None:
+        text = "refused a connection of uid %d: %s"
+        log.warning(text, caller.uid, over, extra=caller.for_log)
         error = self._parts.methods.too_many(over)
-        try:
-            with self._users.hold(caller.uid, "refused"), trio.move_on_after(_TOLD_SECONDS):
-                await stream.send_all(encode_reply(error.parameters, error=error.name))
-                await stream.send_eof()
-                while await stream.receive_some():
-                    pass
-        except (OverLimit, trio.BrokenResourceError):
-            pass  # too many are being told, or it has closed already
+        peer.setblocking(False)
+        with suppress(OSError):  # it has left already
+            peer.send(encode_reply(error.parameters, error=error.name))
+            peer.shutdown(socket.SHUT_WR)
+        self._told.append(peer)
+        if len(self._told) > _MOST_TOLD:
+            self._told.pop(0).close()
 
+    def forget_told(self) -> None:
+        while self._told:
+            self._told.pop().close()
 
-def _log_refused(caller: Caller, reason: object) -> None:
-    uid, extra = caller.uid, caller.for_log
-    log.warning("refused a connection of uid %d: %s", uid, reason, extra=extra)
+    async def _handle(self, stream: trio.SocketStream, caller: Caller, place: ExitStack) -> None:
+        opened_at = trio.current_time()
+        connection = ServerConnection(stream, caller, self._parts)
+        descriptor = stream.socket.fileno()
+        with place:
+            async with stream:
+                self._connections[descriptor] = connection
+                try:
+                    await connection.run()
+                except Exception:
+                    log.exception("a defect in a connection")
+                finally:
+                    del self._connections[descriptor]
+            if not self._parts.may_operate(caller):
+                await trio.sleep_until(opened_at + COUNTED_SECONDS)
+
+    async def look_for_hang_ups(self) -> None:
+        """Ends streams and calls whose peer has closed its socket, whatever they wait for.
+
+        A read does not show it: what the peer sent before comes first, and its end looks the same
+        for a peer that has only shut down its sending side and waits for replies. POLLHUP means the
+        close alone.
+        """
+        while True:
+            await trio.sleep(_LOOK_EVERY)
+            self.forget_told()
+            poll = select.poll()
+            for descriptor in self._connections:
+                poll.register(descriptor, 0)  # POLLHUP and POLLERR are always in
+            for descriptor, _ in poll.poll(0):
+                self._connections[descriptor].hang_up()
 
 
 def caller_of(peer: socket.socket) -> Caller:
@@ -183,63 +191,13 @@ def caller_of(peer: socket.socket) -> Caller:
 
 
 def _groups(peer: socket.socket) -> Iterator[int]:
+    """Returns no group of a user who has more than Python can read."""
     try:
         packed = peer.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _MOST_PYTHON_READS)
     except OSError as error:
         if error.errno != errno.ERANGE:
             raise
-        packed = _long_option(peer.fileno(), _SO_PEERGROUPS)
+        most = _MOST_PYTHON_READS // _GID.size
+        log.warning("a user has more than %d groups; none of them counts", most)
+        packed = b""
     return (group for (group,) in _GID.iter_unpack(packed))
-
-
-def _long_option(descriptor: int, option: int) -> bytes:
-    """Reads an option too long for Python: users of a directory service have hundreds of groups."""
-    size = ctypes.c_uint32(65536 * _GID.size)  # NGROUPS_MAX
-    value = array.array("B", bytes(size.value))
-    address, _ = value.buffer_info()
-    libc = ctypes.CDLL(None, use_errno=True)
-    asked = (descriptor, socket.SOL_SOCKET, option, ctypes.c_void_p(address), ctypes.byref(size))
-    if libc.getsockopt(*asked) != 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    return value.tobytes()[: size.value]
-
-
-class HangUps:
-    """Notices when a peer closes its socket, whatever its connection is doing meanwhile.
-
-    A read does not show it: what the peer sent before comes first, and its end looks the same
-    for a peer that has only shut down its sending side and waits for replies. EPOLLHUP means the
-    close alone. One epoll serves all connections: no task and no descriptor for each of them.
-    """
-
-    def __init__(self) -> None:
-        self._epoll = select.epoll()
-        self._watched: dict[int, Callable[[], None]] = {}
-
-    def __enter__(self) -> HangUps:
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        self._epoll.close()
-
-    @contextmanager
-    def watch(self, descriptor: int, on_hang_up: Callable[[], None]) -> Iterator[None]:
-        """Calls `on_hang_up` once, if the peer hangs up while the body runs."""
-        self._epoll.register(descriptor, 0)  # EPOLLHUP and EPOLLERR are always in
-        self._watched[descriptor] = on_hang_up
-        try:
-            yield
-        finally:
-            self._forget(descriptor)
-
-    async def run(self) -> None:
-        while True:
-            await trio.lowlevel.wait_readable(self._epoll.fileno())
-            for descriptor, _ in self._epoll.poll(0):
-                on_hang_up = self._watched[descriptor]
-                self._forget(descriptor)  # EPOLLHUP stays set, and would be reported for ever
-                on_hang_up()
-
-    def _forget(self, descriptor: int) -> None:
-        if self._watched.pop(descriptor, None) is not None:
-            self._epoll.unregister(descriptor)

@@ -32,17 +32,12 @@ import trio
 
 from cucmd.varlink.framing import BadFrame, encode_reply
 from cucmd.varlink.interface import Batch, BatchUpgrade, Upgrade
+from cucmd.varlink.limits import UNREAD, NobodyReads
 
-# Seconds in which a peer has to read one piece, or to say that it is still at work.
-UNREAD = 60.0
 ASK, READS = b"\1", b"\0"
 _PIECE = 64 * 1024
 # Seconds in which nothing more is read of a peer that has said that it is at work.
 _PAUSE = 0.5
-
-
-class NobodyReads(Exception):
-    """The peer has read nothing, or said nothing, for `UNREAD` seconds."""
 
 
 async def send_upgraded(stream: trio.abc.Stream, upgrade: Upgrade) -> None:

@@ -163,7 +163,6 @@ def test_any_change_fits_or_is_refused_without_the_password(path: str, value: ob
     [
         ("connections", "connections_per_uid"),
         ("streams", "watchers_per_uid"),
-        ("large", "requests of more than 64 KiB"),
     ],
 )
 def test_a_limit_of_the_socket_is_named_as_in_the_configuration(limit: str, name: str) -> None:

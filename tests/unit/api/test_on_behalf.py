@@ -57,7 +57,7 @@ class Socket:
         cases = Cases(supervisor, store, coverage, Deletions(supervisor, store), None)
         others = NoMethods()
         interface = jobs_interface(jobs, cases, others, others, ACCESS.as_whom)
-        users = Users(SocketLimits(), frozenset())
+        users = Users(SocketLimits())
         self._parts = ServerParts(MethodTable(interface, INFO), users, ACCESS.authorize)
         self._nursery = nursery
         self.harness = harness

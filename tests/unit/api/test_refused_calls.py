@@ -49,14 +49,11 @@ def itself(caller: Caller, *_: object) -> Caller:
     return caller
 
 
-async def answer(
-    method: str, parameters: object, authorize: object = allow, requests: int = 64
-) -> tuple[str, dict]:
+async def answer(method: str, parameters: object, authorize: object = allow) -> tuple[str, dict]:
     """Returns the name of the error, and its fields."""
     interface = jobs_interface(*(Methods() for _ in range(4)), itself)
-    quota = Users(SocketLimits(requests=requests), frozenset())
     ours, theirs = trio.testing.memory_stream_pair()
-    parts = ServerParts(MethodTable(interface, INFO), quota, authorize)
+    parts = ServerParts(MethodTable(interface, INFO), Users(SocketLimits()), authorize)
     peer = Peer(theirs)
     raw = parameters if isinstance(parameters, bytes) else json.dumps(parameters).encode()
     await peer.send(
@@ -117,12 +114,6 @@ async def test_parameters_that_are_no_object_have_a_new_id(parameters: bytes) ->
     name, fields = await answer("Cancel", parameters)
     assert name == "InvalidRequest"
     assert len(fields["request_id"]) == 16
-
-
-async def test_a_limit_of_the_socket_has_the_id(caplog: pytest.LogCaptureFixture) -> None:
-    name, fields = await answer("Cancel", {"job_id": "0123", "request_id": "case 1"}, requests=0)
-    assert (name, fields["request_id"]) == ("LimitReached", "case 1")
-    assert_logged(caplog, "case 1", "LimitReached")
 
 
 async def test_a_defect_has_the_id(caplog: pytest.LogCaptureFixture) -> None:

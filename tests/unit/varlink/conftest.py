@@ -31,7 +31,7 @@ def example() -> Example:
 def held(example: Example) -> ServerParts:
     return ServerParts(
         MethodTable(example.interface(), INFO),
-        Users(SocketLimits(), frozenset({0})),
+        Users(SocketLimits()),
         lambda *_: None,
     )
 

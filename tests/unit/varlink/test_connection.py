@@ -11,7 +11,7 @@ import pytest
 import trio
 import trio.testing
 
-from cucmd.varlink import Caller, SocketLimits, framing
+from cucmd.varlink import SocketLimits, framing
 from cucmd.varlink.limits import Users
 from rig.example_interface import NAME, Example
 
@@ -132,75 +132,15 @@ async def test_a_defect_is_answered_and_logged_without_the_parameters(
     assert "error" not in await peer.call("Who")
 
 
-# Limits of each user
-
-
-def only(**limits: int) -> Users:
-    return Users(SocketLimits(**limits), frozenset({0}))
-
-
-async def test_calls_in_flight_are_limited_for_each_user(
-    connect: Connect, call: Callable, example: Example
-) -> None:
-    quota = only(requests=1)
-    waiting, other = connect(users=quota), connect(users=quota)
-    another_user = connect(Caller(uid=1001, gid=1, groups=frozenset(), pid=1), users=quota)
-    await waiting.send(call("Wait"))
-    await example.begun.wait()
-    reply = await other.call("Who")
-    assert reply == {
-        "error": f"{NAME}.TooMany",
-        "parameters": {"limit": "requests", "maximum": 1},
-    }
-    assert "error" not in await another_user.call("Who")
-    example.gate.set()
-    await waiting.receive()
-    assert "error" not in await other.call("Who")
-
-
-async def test_streams_are_limited_and_are_not_calls_in_flight(connect: Connect) -> None:
-    quota = only(streams=1, requests=1)
+async def test_streams_are_limited_and_calls_go_on(connect: Connect) -> None:
+    quota = Users(SocketLimits(streams=1))
     watching, other = connect(users=quota), connect(users=quota)
     assert (await watching.call("Count", more=True))["continues"]
-    assert (await other.call("Count", more=True))["error"] == f"{NAME}.TooMany"
+    assert await other.call("Count", more=True) == {
+        "error": f"{NAME}.TooMany",
+        "parameters": {"limit": "streams", "maximum": 1},
+    }
     assert "error" not in await other.call("Who")
-
-
-# Large frames
-
-LARGE = b'{"method":"io.example.Test.Who"' + b" " * 100_000  # and the rest
-
-
-async def test_large_frames_are_limited_for_each_user(connect: Connect) -> None:
-    quota = only(large=1)
-    first, second = connect(users=quota), connect(users=quota)
-    another_user = connect(Caller(uid=1001, gid=1, groups=frozenset(), pid=1), users=quota)
-    await first.send(LARGE)
-    await trio.testing.wait_all_tasks_blocked()
-    await second.send(LARGE)
-    assert await second.receive_all() == [
-        {"error": f"{NAME}.TooMany", "parameters": {"limit": "large", "maximum": 1}}
-    ]
-    for peer in (another_user, first):
-        await peer.send(LARGE if peer is another_user else b"", b"}\0")
-        assert "error" not in await peer.receive()
-
-
-async def test_a_large_frame_counts_until_it_is_answered(
-    connect: Connect, example: Example
-) -> None:
-    quota = only(large=1)
-    waiting, other = connect(users=quota), connect(users=quota)
-    await waiting.send(LARGE.replace(b"Who", b"Wait"), b"}\0")
-    await example.begun.wait()
-    await other.send(LARGE)
-    assert (await other.receive())["error"] == f"{NAME}.TooMany"
-    example.gate.set()
-    await waiting.receive()
-    again = connect(users=quota)
-    for peer in (again, again):
-        await peer.send(LARGE, b"}\0")
-        assert "error" not in await peer.receive()
 
 
 async def test_a_stream_does_not_keep_its_frame(connect: Connect, call: Callable) -> None:

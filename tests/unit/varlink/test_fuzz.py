@@ -35,7 +35,7 @@ def answers(pieces: list[bytes]) -> list[dict]:
         whole = Example().interface()
         methods = tuple(one for one in whole.methods if one.name not in LASTING)
         table = MethodTable(msgspec.structs.replace(whole, methods=methods), INFO)
-        held = ServerParts(table, Users(SocketLimits(), frozenset()), lambda *_: None)
+        held = ServerParts(table, Users(SocketLimits()), lambda *_: None)
         ours, theirs = trio.testing.memory_stream_pair()
         received = bytearray()
         async with trio.open_nursery() as nursery:

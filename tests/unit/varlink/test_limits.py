@@ -1,46 +1,40 @@
-"""What each user may hold, and whose turn it is."""
+"""What each user may hold, whose turn it is, and what users who may not operate may send."""
 
+import logging
 from collections.abc import Callable
 
 import pytest
 import trio
+import trio.testing
 from trio.testing import MockClock
 
 from cucmd.varlink import Caller
-from cucmd.varlink.limits import (
-    BYTE,
-    CONNECTION,
-    CREDIT,
-    MOST_OWED,
-    PIECE,
-    OverLimit,
-    SocketLimits,
-    Users,
-)
+from cucmd.varlink.connection import LONGEST_OF_OTHERS
+from cucmd.varlink.limits import MANY_CALLS, UNREAD, OverLimit, SocketLimits, Users
+from rig.example_interface import Example
 
-ROOT, OURS, ALICE, BOB = 0, 990, 1000, 1001
-
-
-# What is held
+ALICE, BOB = 1000, 1001
+ANOTHER = Caller(uid=BOB, gid=1, groups=frozenset(), pid=1)
+Connect = Callable[..., object]
 
 
 def users(**limits: int) -> Users:
-    return Users(SocketLimits(**limits), frozenset({ROOT, OURS}))
+    return Users(SocketLimits(**limits))
 
 
-def test_a_user_at_the_limit_does_not_limit_others() -> None:
-    held = users(requests=2)
-    with held.hold(ALICE, "requests"), held.hold(ALICE, "requests"):
-        with pytest.raises(OverLimit) as caught, held.hold(ALICE, "requests"):
+def test_a_user_at_the_limit_limits_nobody() -> None:
+    held = users(connections=2)
+    with held.hold(ALICE, "connections"), held.hold(ALICE, "connections"):
+        with pytest.raises(OverLimit) as caught, held.hold(ALICE, "connections"):
             pass
-        assert (caught.value.limit, caught.value.maximum) == ("requests", 2)
-        with held.hold(BOB, "requests"), held.hold(ALICE, "streams"):
+        assert (caught.value.limit, caught.value.maximum) == ("connections", 2)
+        with held.hold(BOB, "connections"), held.hold(ALICE, "streams"):
             pass
-    with held.hold(ALICE, "requests"):
+    with held.hold(ALICE, "connections"):
         pass
 
 
-def test_a_place_is_free_again_after_a_failure_and_not_taken_by_who_is_refused() -> None:
+def test_a_place_is_free_after_failures() -> None:
     held = users(connections=1)
     for _ in range(3):
         with pytest.raises(ZeroDivisionError), held.hold(ALICE, "connections"):
@@ -50,108 +44,76 @@ def test_a_place_is_free_again_after_a_failure_and_not_taken_by_who_is_refused()
             held.hold(ALICE, "connections").__enter__()
 
 
-# Turns
-
-
-async def decode(held: Users, uid: int, price: float) -> float:
-    """Takes a turn that costs so much. Returns when that was."""
-    await held.wait(uid)
-    held.charge(uid, price)
-    return trio.current_time()
-
-
-async def test_a_user_waits_until_it_is_free_and_nobody_else_does(
-    autojump_clock: MockClock,
+async def test_a_user_is_answered_call_by_call(
+    connect: Connect, call: Callable, example: Example
 ) -> None:
-    held, begun = users(), trio.current_time()
-    await decode(held, ALICE, 5.0)
-    assert await decode(held, BOB, 5.0) == begun
-    assert await decode(held, ALICE, 5.0) == begun + 5
-    assert await decode(held, ALICE, 5.0) == begun + 10
+    waiting, second, another = connect(), connect(), connect(ANOTHER)
+    await waiting.send(call("Wait"))
+    await example.begun.wait()
+    await second.send(call("Echo", {"text": "second"}))
+    assert "error" not in await another.call("Echo", {"text": "another"})
+    await trio.testing.wait_all_tasks_blocked()
+    assert example.done == ["echo another"]
+    example.gate.set()
+    await second.receive()
+    assert example.done == ["echo another", "wait", "echo second"]
 
 
-async def test_a_few_calls_after_a_pause_never_wait(autojump_clock: MockClock) -> None:
-    held, begun = users(), trio.current_time()
-    for _ in range(5):
-        assert await decode(held, ALICE, CREDIT / 5) == begun
-    assert await decode(held, ALICE, CREDIT) == begun
-    assert await decode(held, ALICE, CREDIT) == pytest.approx(begun + 2 * CREDIT)
-
-
-async def test_a_long_pause_earns_nothing(autojump_clock: MockClock) -> None:
-    held = users()
-    await decode(held, ALICE, 1.0)
-    await trio.sleep(1000)
-    begun = await decode(held, ALICE, 1.0)
-    assert await decode(held, ALICE, 1.0) == begun + 1
-
-
-async def test_turns_of_a_user_come_in_the_order_of_its_calls(autojump_clock: MockClock) -> None:
-    held, begun, order = users(), trio.current_time(), []
-
-    async def take(name: int) -> None:
-        order.append((name, await decode(held, ALICE, 1.0) - begun))
-
-    async with trio.open_nursery() as nursery:
-        for name in range(5):
-            nursery.start_soon(take, name)
-            await trio.testing.wait_all_tasks_blocked()
-    assert order == [(name, float(name)) for name in range(5)]
-
-
-async def test_whoever_is_cancelled_while_it_waits_leaves_the_turn(
-    autojump_clock: MockClock,
+async def test_a_call_that_hangs_delays_others(
+    connect: Connect, call: Callable, example: Example, autojump_clock: MockClock
 ) -> None:
-    held = users()
-    begun = await decode(held, ALICE, 5.0)
-    with trio.move_on_after(1):
-        await decode(held, ALICE, 5.0)
-    assert await decode(held, ALICE, 5.0) == begun + 5
-
-
-async def test_who_connects_too_often_is_refused_until_it_has_paid(
-    autojump_clock: MockClock,
-) -> None:
-    held, count = users(), 0
-    while not held.refuses(ALICE):
-        held.charge(ALICE, CONNECTION)
-        count += 1
-    assert count * CONNECTION == pytest.approx(MOST_OWED, abs=2 * CONNECTION)
-    assert not held.refuses(BOB)
-    await trio.sleep(2 * CONNECTION)
-    assert not held.refuses(ALICE)
-
-
-async def test_what_a_user_owes_is_remembered_when_others_come(autojump_clock: MockClock) -> None:
-    held = users()
-    held.charge(ALICE, 2 * MOST_OWED)
-    for uid in range(2000, 2100):
-        held.charge(uid, CONNECTION)
-    assert held.refuses(ALICE)
-
-
-async def test_root_and_the_servers_own_user_never_wait(autojump_clock: MockClock) -> None:
-    held, begun = users(), trio.current_time()
-    for uid in (ROOT, OURS):
-        held.charge(uid, 100.0)
-        assert not held.refuses(uid)
-        assert await decode(held, uid, 100.0) == begun
-
-
-async def seconds_for(frames: list[dict | bytes], peer: object) -> float:
+    waiting, second = connect(), connect()
+    await waiting.send(call("Wait"))
+    await example.begun.wait()
     begun = trio.current_time()
-    await peer.send(*frames)
-    assert len(await peer.finish()) == len(frames)
-    return trio.current_time() - begun
+    assert "error" not in await second.call("Who")
+    assert trio.current_time() - begun == pytest.approx(1.0)
 
 
-async def test_calls_and_their_bytes_are_charged_to_the_caller(
-    connect: Callable, call: Callable, autojump_clock: MockClock
+@pytest.mark.parametrize("method", ["Change", "Count"])
+async def test_effects_and_streams_delay_no_call(
+    connect: Connect, call: Callable, example: Example, method: str
 ) -> None:
-    calls = [call("Who")] * 300
-    long = b'{"method":"io.example.Test.Who"' + b" " * 500_000 + b"}\0"
-    root = Caller(ROOT, 0, frozenset(), 1)
-    assert await seconds_for([*calls, long], connect(root)) == 0
-    assert await seconds_for(calls, connect()) > 2 * len(calls) * PIECE - CREDIT
-    await trio.sleep(MOST_OWED)
-    assert await seconds_for([long, call("Who")], connect()) > 500_000 * BYTE
+    waiting, second = connect(), connect()
+    await waiting.send(call(method, more=method == "Count"))
+    await example.begun.wait()
+    assert "error" not in await second.call("Who")
+
+
+async def test_a_peer_that_reads_nothing_is_dropped(
+    connect: Connect, call: Callable, autojump_clock: MockClock
+) -> None:
+    """The other connections of its user are answered meanwhile."""
+    peer, second = connect(), connect()
+    peer.served.send_stream.send_all_hook = trio.sleep_forever
+    begun = trio.current_time()
+    await peer.send(call("Who"), call("Who"))
+    assert "error" not in await second.call("Who")
+    assert trio.current_time() == begun
+    await peer.over.wait()
+    assert trio.current_time() - begun == pytest.approx(UNREAD)
+
+
+async def test_others_may_send_short_frames_only(connect: Connect) -> None:
+    def longest(more: int) -> bytes:
+        begin, end = b'{"method":"io.example.Test.Who"', b"}\0"
+        return begin + b" " * (LONGEST_OF_OTHERS + 1 + more - len(begin) - len(end)) + end
+
+    viewer = connect(may_operate=lambda caller: False)
+    await viewer.send(longest(0), longest(1))
+    assert len(await viewer.receive_all()) == 1
+    operator = connect()
+    await operator.send(longest(0), longest(1))
+    assert len(await operator.finish()) == 2
+
+
+async def test_the_log_names_who_floods(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    held = users()
+    for _ in range(2):
+        for _ in range(MANY_CALLS + 10):
+            (await held.turn(ALICE)).close()
+        (await held.turn(BOB)).close()
+        await trio.sleep(61)
+    assert [(one.uid, one.levelno) for one in caplog.records] == [(ALICE, logging.WARNING)] * 2

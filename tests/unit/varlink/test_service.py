@@ -65,16 +65,6 @@ async def test_a_wrong_parameter_is_named(connect: Callable, parameters: dict) -
     }
 
 
-async def test_too_many_is_an_error_of_the_other_interface(
-    connect: Callable,
-) -> None:
-    from cucmd.varlink import SocketLimits
-    from cucmd.varlink.limits import Users
-
-    peer = connect(users=Users(SocketLimits(requests=0), frozenset()))
-    assert (await peer.call(f"{SERVICE}.GetInfo"))["error"] == f"{NAME}.TooMany"
-
-
 def test_the_text_of_the_service_matches_its_structs(held: ServerParts) -> None:
     service = held.methods.find(f"{SERVICE}.GetInfo").interface
     text = members(service.description)

@@ -62,7 +62,7 @@ def held(raw: Raw) -> ServerParts:
     )
     text = f"interface {NAME}\nmethod Raw(text: string) -> (number: int)\n"
     table = MethodTable(Interface(NAME, text, methods, too_many), INFO)
-    return ServerParts(table, Users(SocketLimits(streams=1), frozenset()), lambda *_: None)
+    return ServerParts(table, Users(SocketLimits(streams=1)), lambda *_: None)
 
 
 async def test_after_the_reply_come_the_bytes_and_the_end(connect: Connect) -> None:
