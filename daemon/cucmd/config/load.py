@@ -34,7 +34,7 @@ from cucmd.config.model import (
 from cucmd.config.profiles import Profile, written_for
 from cucmd.config.timeouts import ENVIRONMENT, merged, of_environment
 from cucmd.job.timeouts import Timeouts
-from cucmd.node_name import InvalidNode, node_key, parse_node
+from cucmd.node_name import node_key, parse_node
 from cucmd.paths import config_places, default_config, default_socket, default_state_dir
 from cucmd.toml_file import ConfigError, KeyPath, TomlFile, read, wrong_value
 
@@ -94,11 +94,18 @@ def load(
         raise file.error(("retry",), reason)
     _check_users(file, document.get("access", {}))
 
-    clusters = {
-        name: _cluster(file, name, table, sections, variables)
-        for name, table in _named(file, "clusters", rules.profile_name)
-    }
-    _check_members(file, clusters)
+    clusters: dict[str, ClusterSettings] = {}
+    cluster_of: dict[tuple[str, int], str] = {}  # by the nodes
+    for name, table in _named(file, "clusters", rules.profile_name):
+        cluster = clusters[name] = _cluster(file, name, table, sections, variables)
+        places: list[KeyPath] = [("publisher",)] if cluster.publisher else []
+        places += (("nodes", position) for position in range(len(cluster.nodes)))
+        for place, member in zip(places, cluster.members, strict=True):
+            key = node_key(*parse_node(member))
+            if key in cluster_of:  # the settings of the node would be ambiguous
+                reason = f"{member!r} is in cluster {cluster_of[key]!r} already"
+                raise file.error(("clusters", name, *place), reason)
+            cluster_of[key] = name
     uses = {
         name: _use(file, name, table, clusters)
         for name, table in _named(file, "credential", rules.credential_name)
@@ -192,11 +199,11 @@ def _daemon(
 
 
 def _check_users(file: TomlFile, given: Mapping[str, Any]) -> None:
-    """Notices groups and users of the file that do not exist: a mistyped name would
+    """Adds notices for groups and users of the file that do not exist, since a mistyped name would
     exclude them.
 
-    It is no error, since they may be created later. The default groups are not checked: they
-    do not exist where an ordinary user runs the daemon.
+    These are no errors, because the groups and users may be created later. The default groups are
+    not checked: they do not exist where an ordinary user runs the daemon.
     """
     for key, then in _WITHOUT_GROUP.items():
         name: str = given.get(key, "")
@@ -242,37 +249,6 @@ def _cluster(
     if not cluster.members:
         raise file.error(place, "has no node; expected a publisher, or nodes, or both")
     return cluster
-
-
-def _check_members(file: TomlFile, clusters: Mapping[str, ClusterSettings]) -> None:
-    """Raises `ConfigError` for a node that is in two clusters, where its settings would be
-    ambiguous. Adds a notice for each cluster that has the name of a node, such as its publisher;
-    it says which of the two a request means.
-    """
-    cluster_of: dict[tuple[str, int], str] = {}
-    for cluster in clusters.values():
-        places: list[tuple[KeyPath, str]] = []
-        if cluster.publisher is not None:
-            places.append((("publisher",), cluster.publisher))
-        places += ((("nodes", position), node) for position, node in enumerate(cluster.nodes))
-        for place, member in places:
-            key = node_key(*parse_node(member))
-            if key in cluster_of:
-                reason = f"{member!r} is in cluster {cluster_of[key]!r} already"
-                raise file.error(("clusters", cluster.name, *place), reason)
-            cluster_of[key] = cluster.name
-    for cluster in clusters.values():
-        try:
-            host, port = node_key(*parse_node(cluster.name))
-        except InvalidNode:
-            continue
-        other = cluster_of.get((host, port))
-        if other is not None and (other != cluster.name or len(cluster.members) > 1):
-            reason = (
-                f"is also a node of cluster {other!r}; start takes {cluster.name!r} for the "
-                f"cluster, and '{host}:{port}' for the node"
-            )
-            file.notice(("clusters", cluster.name), reason)
 
 
 def _use(

@@ -53,29 +53,7 @@ def test_an_override_with_the_same_value_is_no_notice(notices):
     ]
 
 
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        (
-            "[clusters.a]\nnodes = ['b']\n[clusters.c]\nnodes = ['A']\n",
-            "1: clusters.a: is also a node of cluster 'c'; start takes 'a' for the cluster, "
-            "and 'a:22' for the node",
-        ),
-        (
-            "[clusters.pub]\npublisher = 'pub'\nnodes = ['b']\n",
-            "1: clusters.pub: is also a node of cluster 'pub'; start takes 'pub' for the cluster, "
-            "and 'pub:22' for the node",
-        ),
-        ("[clusters.a]\nnodes = ['b']\n[clusters.c]\nnodes = ['a:2022']\n", ""),
-        ("[clusters.a]\nnodes = ['a']\n", ""),  # it makes no difference
-        ("[clusters.10]\nnodes = ['b']\n", ""),  # no name that a node could have
-    ],
-)
-def test_a_name_of_a_cluster_and_of_a_node_is_told(notices, text, told):
-    assert notices(text) == ([told] if told else [])
-
-
-def test_start_takes_such_a_name_as_the_notice_says(loaded):
+def test_a_clusters_name_comes_before_a_nodes(loaded):
     config = loaded("[clusters.a]\nnodes = ['b', 'c']\n[clusters.d]\nnodes = ['a']\nlogin = 9\n")
     assert [node.node for node in expand(config, [], ["a"])] == ["b", "c"]
     assert [node.node for node in expand(config, [], ["a:22"])] == ["a:22"]
