@@ -129,10 +129,13 @@ def _refuse_extreme(name: str, written: str, error: Exception) -> NoReturn:
 
     lines = written.split("\n")
     line = bisect_left(range(len(lines)), True, key=fails)
-    keys = re.findall(r"^\s*([^\s=#\[\]{}]+)\s*=", "\n".join(lines[:line]), re.MULTILINE)
+    before = "\n".join(lines[:line])
+    headers = re.findall(r"^[ \t]*\[+([\w.\"'-]+)\]+[ \t]*(?:#.*)?$", before, re.MULTILINE)
+    keys = re.findall(r"^[ \t]*([^\s=#\[\]{}]+)[ \t]*=", before, re.MULTILINE)
+    key = ".".join((*headers[-1:], *keys[-1:]))[:_LONGEST_SHOWN]
     nested = isinstance(error, RecursionError)
     reason = "is nested too deeply" if nested else "a number has too many digits"
-    raise ConfigError(name, reason, keys[-1][:_LONGEST_SHOWN] if keys else "", line) from None
+    raise ConfigError(name, reason, key, line) from None
 
 
 class TomlFile(Struct, frozen=True):

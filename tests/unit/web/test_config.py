@@ -89,7 +89,7 @@ def test_an_unknown_key_names_one_like_it(text: str, key: str, close: str) -> No
     ("text", "key"),
     [
         ("\nx\n", ""),
-        ("[limits]\nbody = " + "1" * 5000, "body"),
+        ("[limits]\nbody = " + "1" * 5000, "limits.body"),
         ("hosts = " + "[" * 5000, "hosts"),
         ("a." * 5000 + "a = 1", '"' + "a." * 40 + '"'),
     ],
