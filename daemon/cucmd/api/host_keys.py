@@ -79,23 +79,19 @@ class HostKeyMethods:
         with _refusals(request.node):
             wanted = node_key(*parse_node(request.node))
             if request.key is None:
-                await self._add_shown(request.node)
+                shown = await self._scan(*parse_node(request.node))
+                check = partial(_refuse_a_change, request.node, shown)
+                add = partial(self._known.add, request.node, *map(str, shown), check=check)
             else:
-                await self._add_given(request.node, request.key)
+                add = partial(self._known.add, request.node, request.key)
+            try:
+                await trio.to_thread.run_sync(add)
+            except ValueError as reason:
+                if request.key is None:
+                    raise
+                raise invalid("key", f"{request.key[:40]!r}: {reason}") from None
         log.info("host key of %s added by %s", request.node, caller, extra=caller.for_log)
         return HostKeysReply(tuple(key for key in self._keys() if _is(key.node, wanted)))
-
-    async def _add_shown(self, node: str) -> None:
-        shown = await self._scan(*parse_node(node))
-        check = partial(_refuse_a_change, node, shown)
-        add = partial(self._known.add, node, *map(str, shown), check=check)
-        await trio.to_thread.run_sync(add)
-
-    async def _add_given(self, node: str, key: str) -> None:
-        try:
-            await trio.to_thread.run_sync(self._known.add, node, key)
-        except ValueError as reason:
-            raise invalid("key", f"{key[:40]!r}: {reason}") from None
 
     async def forget(self, caller: Caller, request: ForgetHostKeyRequest) -> ForgetHostKeyReply:
         with _refusals(request.node):

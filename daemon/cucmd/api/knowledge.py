@@ -67,27 +67,23 @@ class Knowledge:
         # One of a user at a time: others have their turn after each.
         async with self._asked.setdefault(caller.uid, trio.Lock()):
             with refusals():
-                return await self._page(self._config(), request)
-
-    async def _page(self, config: Config, request: wire.ClustersRequest) -> wire.ClustersReply:
-        """Raises `InvalidValue`, `StoreFailed`."""
-        name = request.name
-        left = places(config, await self._store.asked(), request.after)
-        if name is not None and name in config.clusters:
-            left = [one for one in left if one.name == name]
-        found: list[wire.Cluster] = []
-        nodes = 0
-        for place in left:
-            one = await self._known(config, place)
-            if one is None:
-                continue
-            if name is None or one.name == name or has_node(one, name):
-                found.append(_cluster(one, nodes=name is not None))
-            nodes += len(one.nodes)
-            if nodes >= _MOST_NODES and place is not left[-1]:
-                return wire.ClustersReply(tuple(found), place.text)
-            await trio.lowlevel.checkpoint()
-        return wire.ClustersReply(tuple(found))
+                config, name = self._config(), request.name
+                left = places(config, await self._store.asked(), request.after)
+                if name is not None and name in config.clusters:
+                    left = [one for one in left if one.name == name]
+                found: list[wire.Cluster] = []
+                nodes = 0
+                for place in left:
+                    one = await self._known(config, place)
+                    if one is None:
+                        continue
+                    if name is None or one.name == name or has_node(one, name):
+                        found.append(_cluster(one, nodes=name is not None))
+                    nodes += len(one.nodes)
+                    if nodes >= _MOST_NODES and place is not left[-1]:
+                        return wire.ClustersReply(tuple(found), place.text)
+                    await trio.lowlevel.checkpoint()
+                return wire.ClustersReply(tuple(found))
 
     async def _known(self, config: Config, place: Place) -> KnownCluster | None:
         """Gives None if what a node has said is unreadable, and its cluster not known otherwise."""
@@ -118,9 +114,15 @@ class Knowledge:
         if directory is not None:
             with refusals_of_files():
                 names = await self._thread.read(partial(credential_names, directory))
-        return wire.CredentialsReply(
-            tuple(_credential(name, config) for name in names if is_credential_name(name))
-        )
+        found = []
+        for name in filter(is_credential_name, names):
+            if (use := config.credential_uses.get(name)) is None:
+                found.append(wire.Credential(name, tied=False))
+            else:
+                found.append(
+                    wire.Credential(name, tied=True, nodes=use.nodes, clusters=use.clusters)
+                )
+        return wire.CredentialsReply(tuple(found))
 
     async def reload(self, caller: Caller, request: wire.ReloadRequest) -> wire.ReloadReply:
         try:
@@ -161,10 +163,3 @@ def _profile(profile: Profile) -> wire.Profile:
         written_for=profile.written_for,
         unverified=profile.unverified or None,
     )
-
-
-def _credential(name: str, config: Config) -> wire.Credential:
-    use = config.credential_uses.get(name)
-    if use is None:
-        return wire.Credential(name, tied=False)
-    return wire.Credential(name, tied=True, nodes=use.nodes, clusters=use.clusters)

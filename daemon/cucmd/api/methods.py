@@ -155,14 +155,12 @@ class Jobs:
             if which.before is not None:
                 which = replace(which, before=(await self._supervisor.find(which.before)).job_id)
             found = await self._supervisor.newest(limit, which)
-            older = await self._older(found[-1].job_id, which) if found else 0
+            older: int | None = None if found else 0
+            with suppress(StoreFailed):
+                if found:
+                    rest = replace(which, before=found[-1].job_id)
+                    older = await self._supervisor.count(rest)
         return wire.ListReply(tuple(summary_to_wire(job) for job in found), older)
-
-    async def _older(self, job_id: str, which: JobFilter) -> int | None:
-        """Returns how many jobs of a list are older than this. None: the store cannot be read."""
-        with suppress(StoreFailed):
-            return await self._supervisor.count(replace(which, before=job_id))
-        return None
 
     async def label(self, caller: Caller, request: LabelRequest) -> wire.JobReply:
         def change(job: Job) -> Job:

@@ -115,10 +115,14 @@ def with_request_id(
     """
     if "request_id" not in method.request.__struct_fields__:
         return refusal
-    given = _given(request)
+    given: str | None = None
     try:
+        if isinstance(request, Struct):
+            given = getattr(request, "request_id", None)
+        else:
+            given = _text.decode(_fields.decode(request).request_id)
         called = _new_id() if given is None else short_text("request_id", given)
-    except InvalidValue:
+    except (InvalidValue, msgspec.MsgspecError, ValueError):  # no object, no string, no UTF-8
         called = _new_id()
     name = refusal.name.rpartition(".")[2]
     _log(method.name, caller, called, name)
@@ -132,16 +136,6 @@ class _WithRequestId(Struct, frozen=True):
 
 _fields = msgspec.json.Decoder(_WithRequestId)
 _text: msgspec.json.Decoder[str | None] = msgspec.json.Decoder(str | None)
-
-
-def _given(request: msgspec.Raw | Struct) -> str | None:
-    if isinstance(request, Struct):
-        given: str | None = getattr(request, "request_id", None)
-        return given
-    try:
-        return _text.decode(_fields.decode(request).request_id)
-    except (msgspec.MsgspecError, ValueError):  # no object, no string, no UTF-8
-        return None
 
 
 def _new_id() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import timedelta
 from typing import Any, TypeAlias, get_args
 
 import msgspec
@@ -67,17 +66,14 @@ def prune_rule(request: PruneRequest) -> Prune:
         labels=labels.checked(request.labels or {}),
     )
     if request.older_than is not None:
-        which = replace(which, older_than=_duration(request.older_than))
+        try:
+            which = replace(which, older_than=parse_last(rules.last(request.older_than)))
+        except ValueError as error:
+            reason = wrong_value(request.older_than, str(error))
+            raise InvalidValue("older_than", reason) from None
     if which == Prune():
         raise InvalidValue("older_than", _NOTHING)
     return which
-
-
-def _duration(text: str) -> timedelta:
-    try:
-        return parse_last(rules.last(text))
-    except ValueError as error:
-        raise InvalidValue("older_than", wrong_value(text, str(error))) from None
 
 
 def short_text(parameter: str, given: str, longest: int = LONGEST) -> str:
@@ -107,20 +103,18 @@ def start_key(uid: int, request: KeyedRequest, asked_by: str | None = None) -> S
     key = short_text("start_key", given)
     # A line break is in neither: no key of one person, nor of the user itself, is another's.
     own = key if asked_by is None else f"{asked_by}\n{key}"
-    return StartKey(uid, own, _digest(request))
-
-
-def _digest(request: KeyedRequest) -> str:
-    """Returns that by which the same request is known again. Its password and request_id do not
-    count, nor for whom it is, nor what is not set: a member that a later version adds changes
-    nothing.
-    """
-    given = request.login or Login()
-    login = Login(given.username, None, given.credential)
-    counts = replace(request, login=login, request_id=None, on_behalf_of=None)
+    # By this the same request is known again. Its password and request_id do not count, nor for
+    # whom it is, nor what is not set: a member that a later version adds changes nothing.
+    login = request.login or Login()
+    counts = replace(
+        request,
+        login=Login(login.username, None, login.credential),
+        request_id=None,
+        on_behalf_of=None,
+    )
     given_only = _without_null(msgspec.to_builtins(counts))
     what = msgspec.json.encode((type(request).__name__, given_only), order="deterministic")
-    return hashlib.sha256(what).hexdigest()
+    return StartKey(uid, own, hashlib.sha256(what).hexdigest())
 
 
 def _without_null(value: Any) -> Any:

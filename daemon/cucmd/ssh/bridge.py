@@ -78,7 +78,21 @@ async def open_bridge() -> AsyncIterator[None]:
         try:
             yield
         finally:
-            await _end_tasks(loop)
+            # Ends what still runs: asyncssh's tasks of connections that are closed. trio-asyncio
+            # does the same after this, and raises what such a task fails with; asyncssh's login of
+            # a client that has gone does so ('NoneType' object has no attribute 'begin_auth').
+            tasks = asyncio.all_tasks(loop)
+            for task in tasks:
+                task.cancel()
+            results: list[Any] = []
+            if tasks:
+                with trio.CancelScope(shield=True):
+                    results = await trio_asyncio.run_aio_future(
+                        asyncio.gather(*tasks, return_exceptions=True)
+                    )
+            for result in results:
+                if isinstance(result, Exception):
+                    _log.error("asyncio: a task failed at the end", exc_info=result)
 
 
 def _log_error(_loop: Any, context: dict[str, Any]) -> None:
@@ -88,25 +102,6 @@ def _log_error(_loop: Any, context: dict[str, Any]) -> None:
     """
     message = context.get("message") or "unhandled error"
     _log.error("asyncio: %s", message, exc_info=context.get("exception"))
-
-
-async def _end_tasks(loop: Any) -> None:
-    """Cancels what still runs, and waits for it: asyncssh's tasks of connections that are closed.
-
-    trio-asyncio does the same after this, and raises what such a task fails with; asyncssh's login
-    of a client that has gone does so (`'NoneType' object has no attribute 'begin_auth'`).
-    """
-    tasks = asyncio.all_tasks(loop)
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        with trio.CancelScope(shield=True):
-            results = await trio_asyncio.run_aio_future(
-                asyncio.gather(*tasks, return_exceptions=True)
-            )
-        for result in results:
-            if isinstance(result, Exception):
-                _log.error("asyncio: a task failed at the end", exc_info=result)
 
 
 async def on_asyncio(proc: Callable[..., Awaitable[T]], *args: Any) -> T:
@@ -119,13 +114,13 @@ async def on_asyncio(proc: Callable[..., Awaitable[T]], *args: Any) -> T:
     loop = trio_asyncio.current_loop.get()
     if loop is None:
         raise RuntimeError("not below open_bridge()")
-    task = loop.create_task(_awaited(proc, args))
+
+    async def awaited() -> T:
+        return await proc(*args)
+
+    task = loop.create_task(awaited())
     result: T = await trio_asyncio.run_aio_future(_Persistent(task, loop))
     return result
-
-
-async def _awaited(proc: Callable[..., Awaitable[T]], args: tuple[Any, ...]) -> T:
-    return await proc(*args)
 
 
 class _Persistent:

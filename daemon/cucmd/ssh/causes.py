@@ -105,49 +105,31 @@ def failed_login(
     """Returns the failure for what asyncssh raises between an open socket and an open shell."""
     where, said = address(*node), lost(error, mask)
     if not progress.version_received:
-        return _no_version(where, error, said)
+        if isinstance(error, asyncssh.ProtocolError | asyncssh.ProtocolNotSupported):
+            return fail(Code.NOT_A_NODE, f"{where} is not an SSH server: {said}")
+        return fail(Code.CONNECTION_LOST, f"{where}, before its SSH version came: {said}")
     if not progress.authenticating:
-        return _no_key_exchange(where, error, progress, mask)
-    if isinstance(error, asyncssh.PermissionDenied) or _counts_as_refusal(error, progress):
+        reason = no_common(progress.hash_prefix, mask)
+        # Other failures of a key exchange, such as a wrong signature, begin with other words.
+        if isinstance(error, asyncssh.KeyExchangeFailed) and error.reason.startswith(
+            _NOTHING_IN_COMMON
+        ):
+            reason = reason or printable(mask(str(error)), _OFFER_LIMIT)
+        if reason is None:
+            return fail(Code.CONNECTION_LOST, f"{where}, during key exchange: {said}")
+        hint = "this node has no such algorithm in common with cucmd, not even a legacy one"
+        return fail(
+            Code.NO_COMMON_ALGORITHM, f"{where}: {reason}", hint=hint if progress.legacy else None
+        )
+    # OpenSSH sends "Too many authentication failures" as a protocol error; others close after the
+    # last refusal. Neither may be tried again, because that can lock the account.
+    disconnected = error.reason.lower() if isinstance(error, asyncssh.DisconnectError) else ""
+    refused = progress.refused or "authentication failures" in disconnected
+    if isinstance(error, asyncssh.PermissionDenied) or refused:
         return _refused(where, username, error, progress, said)
-    if isinstance(error, asyncssh.ChannelOpenError):
-        return fail(Code.CONNECTION_LOST, f"{where} opened no shell: {said}")
-    return fail(Code.CONNECTION_LOST, f"{where}, during login: {said}")
-
-
-def _no_version(where: str, error: Exception, said: str) -> NodeFailed:
-    if isinstance(error, asyncssh.ProtocolError | asyncssh.ProtocolNotSupported):
-        return fail(Code.NOT_A_NODE, f"{where} is not an SSH server: {said}")
-    return fail(Code.CONNECTION_LOST, f"{where}, before its SSH version came: {said}")
-
-
-def _no_key_exchange(where: str, error: Exception, progress: Progress, mask: Mask) -> NodeFailed:
-    reason = no_common(progress.hash_prefix, mask)
-    if reason is None and _finds_nothing_in_common(error):
-        reason = printable(mask(str(error)), _OFFER_LIMIT)
-    if reason is None:
-        return fail(Code.CONNECTION_LOST, f"{where}, during key exchange: {lost(error, mask)}")
-    hint = "this node has no such algorithm in common with cucmd, not even a legacy one"
-    return fail(
-        Code.NO_COMMON_ALGORITHM, f"{where}: {reason}", hint=hint if progress.legacy else None
-    )
-
-
-def _finds_nothing_in_common(error: Exception) -> bool:
-    """Tells this from other failures of a key exchange, such as a wrong signature."""
-    return isinstance(error, asyncssh.KeyExchangeFailed) and error.reason.startswith(
-        _NOTHING_IN_COMMON
-    )
-
-
-def _counts_as_refusal(error: Exception, progress: Progress) -> bool:
-    """Says whether a connection that ended while logging in was a refused login.
-
-    OpenSSH sends "Too many authentication failures" as a protocol error; others close after the
-    last refusal. Neither may be tried again, because that can lock the account.
-    """
-    reason = error.reason.lower() if isinstance(error, asyncssh.DisconnectError) else ""
-    return progress.refused or "authentication failures" in reason
+    shell = isinstance(error, asyncssh.ChannelOpenError)
+    at = " opened no shell" if shell else ", during login"
+    return fail(Code.CONNECTION_LOST, f"{where}{at}: {said}")
 
 
 def _refused(
@@ -180,7 +162,7 @@ def no_common(hash_prefix: bytes, mask: Mask) -> str | None:
         return None
     for purpose, names in ours.items():
         common = [name for name in names if name in theirs[purpose]]
-        if purpose == "cipher" and common and _authenticates(common[0]):
+        if purpose == "cipher" and common and ("-gcm@" in common[0] or "poly1305" in common[0]):
             return None  # such a cipher needs no MAC, and MACs are the last list
         if not common:
             return (
@@ -194,10 +176,6 @@ def both_offers(hash_prefix: bytes) -> tuple[dict[str, list[str]], dict[str, lis
     """Returns our offer and the node's, by purpose; empty for one that was not sent (yet)."""
     strings = [*_strings(hash_prefix), b"", b"", b"", b""]
     return _offers(strings[2]), _offers(strings[3])
-
-
-def _authenticates(cipher: str) -> bool:
-    return "-gcm@" in cipher or "poly1305" in cipher
 
 
 def _offers(packet: bytes) -> dict[str, list[str]]:

@@ -127,7 +127,13 @@ class KnownHosts:
             # Again: another connection may have remembered another key meanwhile.
             self.check(host, port, key, policy)
             if policy.host_keys == "accept-new" and not self._has(host, port, key):
-                self._remember(host, port, key)
+                # As `_change` does, but without a look at all other lines.
+                text = _line_of(host, port, key)
+                self._unsaved.append(_adding(host, port, key))
+                self._lines = [*self._lines, text]
+                if (line := parse_line(text)) is not None:
+                    self._hosts.append(line)
+                    self._known.load(line.for_asyncssh)
 
     def add(
         self, node: str, *keys: str, check: Callable[[tuple[PublicKey, ...]], None] | None = None
@@ -226,15 +232,6 @@ class KnownHosts:
     def _change(self, change: ChangeLines) -> None:
         self._unsaved.append(change)
         self._replace_lines(change(self._lines))
-
-    def _remember(self, host: str, port: int, key: PublicKey) -> None:
-        """Does what `_change` does, of a line that is not there: without a look at all others."""
-        change, text = _adding(host, port, key), _line_of(host, port, key)
-        self._unsaved.append(change)
-        self._lines = [*self._lines, text]
-        if (line := parse_line(text)) is not None:
-            self._hosts.append(line)
-            self._known.load(line.for_asyncssh)
 
     def _replace_lines(self, lines: list[str]) -> None:
         if lines != self._lines:

@@ -22,48 +22,25 @@ _LARGEST_GROUP = 2048
 
 def prepare() -> None:
     """Is to be called once in the process, before the first connection."""
-    _silence()
-    _accept_old_key_exchange()
-    _answer_with_the_smallest_group()
-    _ensure_login_name()
-
-
-def _silence() -> None:
-    """Lets asyncssh log warnings only, and no packets: these show passwords."""
+    # Warnings only, and no packets: these show passwords.
     asyncssh.set_log_level(logging.WARNING)
     asyncssh.set_debug_level(1)
-
-
-def _accept_old_key_exchange() -> None:
-    """Hides the warning that `cryptography` will drop finite-field Diffie-Hellman.
-
-    Old nodes have no other key exchange. The upper bound of `cryptography` in pyproject.toml keeps
-    it, so the warning is of no use to an operator.
-    """
+    # `cryptography` warns that it will drop finite-field Diffie-Hellman. Old nodes have no other
+    # key exchange. The upper bound of `cryptography` in pyproject.toml keeps it, so the warning is
+    # of no use to an operator.
     warnings.filterwarnings(
         "ignore", "Diffie-Hellman over finite fields", CryptographyDeprecationWarning
     )
-
-
-def _answer_with_the_smallest_group() -> None:
-    """Lets our servers answer a group exchange with 2048 bits, whatever size a client prefers.
-
-    asyncssh would take the size that the client prefers, up to 8192 bits: 21 ms in place of 1 ms.
-    Clients accept any size from their minimum on, which is 2048 or less (OpenSSH: 1024 before 7.3,
-    then 2048). One that cannot do 2048 still gets 1024.
-    """
+    # Our servers answer a group exchange with 2048 bits, whatever size a client prefers. asyncssh
+    # would take the size that the client prefers, up to 8192 bits: 21 ms in place of 1 ms. Clients
+    # accept any size from their minimum on, which is 2048 or less (OpenSSH: 1024 before 7.3, then
+    # 2048). One that cannot do 2048 still gets 1024.
     private: Any = kex_dh
     private._dh_gex_groups = tuple(
         group for group in private._dh_gex_groups if group[0] <= _LARGEST_GROUP
     )
-
-
-def _ensure_login_name() -> None:
-    """Sets a local login name and a home directory if there is none.
-
-    asyncssh reads both for each connection and raises without them. They are sent nowhere. In a
-    container the user may have no entry in passwd.
-    """
+    # asyncssh reads a local login name and a home directory for each connection, and raises without
+    # them. They are sent nowhere. In a container the user may have no entry in passwd.
     os.environ.setdefault("HOME", "/")
     try:
         getpass.getuser()

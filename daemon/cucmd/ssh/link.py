@@ -141,14 +141,6 @@ async def connect(host: str, port: int) -> socket.socket:
     return socket.socket(fileno=stream.socket.detach())
 
 
-def _peer_address(sock: socket.socket) -> str:
-    """Returns the address; "": the node has reset the connection already."""
-    try:
-        return str(sock.getpeername()[0])
-    except OSError:
-        return ""
-
-
 @functools.lru_cache(maxsize=64)
 def options(
     algorithms: Algorithms, host_keys: tuple[str, ...]
@@ -238,7 +230,10 @@ class Link:
     def __init__(self, sock: socket.socket, opener: Opener) -> None:
         # A node that was named by an IPv4 address within IPv6 is told the IPv4 address.
         self.local_address: str = sock.getsockname()[0].removeprefix("::ffff:")
-        self.peer_address: str = _peer_address(sock)
+        try:
+            self.peer_address: str = str(sock.getpeername()[0])
+        except OSError:
+            self.peer_address = ""  # the node has reset the connection already
         self._socket = sock
         self._opener = opener
         self._connection: _ClientConnection | None = None

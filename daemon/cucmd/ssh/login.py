@@ -45,6 +45,7 @@ _CHALLENGE_LIMIT = 10
 # Some servers ask for the current password again before they ask for a new one.
 _PASSWORD_LIMIT = 2
 # The words of usual PAM modules. Those of real nodes are unknown (vos/NODES.md, section 2).
+_CURRENT = re.compile(r"\b(?:current|old)\b", re.IGNORECASE)
 _SECOND_FACTOR = re.compile(r"\b(?:code|passcode|pin|otp|one-time|token|factor)\b", re.IGNORECASE)
 # What they say before they ask again; so `sudo`, and OpenSSH.
 _REFUSED = re.compile(
@@ -83,9 +84,18 @@ class NodeLogin(Opener):
         steps: Steps,
         mask: Mask,
     ) -> None:
-        super().__init__(_checked(node, *credentials), legacy=policy.legacy_algorithms)
+        username, password = credentials
+        try:
+            prepared = saslprep(username)  # as it is sent
+            password.encode()
+        except (SASLPrepError, UnicodeEncodeError):
+            text = (
+                f"user name or password for {address(*node)} holds characters that SSH cannot carry"
+            )
+            raise fail(Code.AUTH_FAILED, text) from None
+        super().__init__(prepared, legacy=policy.legacy_algorithms)
         self._node = node
-        self._password: str | None = credentials[1]
+        self._password: str | None = password
         self._policy = policy
         self._known = known
         self._steps = steps
@@ -169,20 +179,16 @@ class NodeLogin(Opener):
     def _begin(self, method: str) -> bool:
         """Says whether to use `method` now: see the top of this file."""
         self._refused = self._refused or bool(self._sent_by)
-        self._judged = self._judged or bool(self._sent_by & self._offered())
+        # The methods that the server can continue with, without those that were given up. Both if
+        # that is not known, because a second attempt would be worse than none.
+        offered = {_PASSWORD, _INTERACTIVE}
+        if self.connection is not None:
+            offered = set(self.connection.get_server_auth_methods())
+        self._judged = self._judged or bool(self._sent_by & offered)
         if self._judged or method in self._tried:
             return False
         self._tried.append(method)
         return True
-
-    def _offered(self) -> set[str]:
-        """Returns the methods that the server can continue with, without those that were given up.
-
-        Both where that is not known: a second attempt would be worse than none.
-        """
-        if self.connection is None:
-            return {_PASSWORD, _INTERACTIVE}
-        return set(self.connection.get_server_auth_methods())
 
     def password_change_requested(self, prompt: str, lang: str) -> NoReturn:
         self._stop(
@@ -223,8 +229,8 @@ class NodeLogin(Opener):
         for prompt, echo in prompts:
             if _wants_new(prompt):
                 self._stop(f"{address(*self._node)} wants a new password for {self.username}")
-            again = sent and not (_wants_current(prompt) and sent < _PASSWORD_LIMIT)
-            if not echo and (again or _wants_other(prompt)):
+            again = sent and not (_CURRENT.search(prompt) and sent < _PASSWORD_LIMIT)
+            if not echo and (again or _SECOND_FACTOR.search(prompt)):
                 self._asked = printable(self._mask(prompt.strip()), 100)
                 return None
             sent += not echo
@@ -248,25 +254,3 @@ class NodeLogin(Opener):
 def _wants_new(prompt: str) -> bool:
     text = prompt.lower().replace("try again", "")
     return "new" in text.split() or any(word in text for word in ("retype", "re-enter", "again"))
-
-
-def _wants_current(prompt: str) -> bool:
-    return re.search(r"\b(?:current|old)\b", prompt, re.IGNORECASE) is not None
-
-
-def _wants_other(prompt: str) -> bool:
-    """Says whether it asks for a second factor, in so many words."""
-    return _SECOND_FACTOR.search(prompt) is not None
-
-
-def _checked(node: tuple[str, int], username: str, password: str) -> str:
-    """Returns the name as it is sent. What cannot be sent fails here, without being quoted."""
-    try:
-        prepared = saslprep(username)
-        password.encode()
-    except (SASLPrepError, UnicodeEncodeError):
-        raise fail(
-            Code.AUTH_FAILED,
-            f"user name or password for {address(*node)} holds characters that SSH cannot carry",
-        ) from None
-    return prepared

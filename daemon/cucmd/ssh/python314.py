@@ -56,7 +56,13 @@ def import_trio_asyncio(
         except AttributeError as error:
             if version > (3, 14):
                 raise _unsupported(error) from error
-            return _with_what_it_lacks(load)
+        try:
+            with _removed_names():
+                module = load()
+            _run_callbacks_in_their_loop()
+        except (AttributeError, ImportError) as error:
+            raise _unsupported(error) from error
+        return module
 
 
 def _unsupported(error: Exception) -> CannotStart:
@@ -64,16 +70,6 @@ def _unsupported(error: Exception) -> CannotStart:
         f"trio-asyncio does not support Python {platform.python_version()}: {error}; "
         "use an older Python, or a newer trio-asyncio if there is one"
     )
-
-
-def _with_what_it_lacks(load: Callable[[], ModuleType]) -> ModuleType:
-    try:
-        with _removed_names():
-            module = load()
-        _run_callbacks_in_their_loop()
-    except (AttributeError, ImportError) as error:
-        raise _unsupported(error) from error
-    return module
 
 
 @contextmanager

@@ -6,6 +6,7 @@ It ends with the key exchange; no password is sent, and nothing is remembered.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import asyncssh
 import trio
@@ -33,23 +34,21 @@ async def scan_host_keys(
     algorithms = usual_algorithms(legacy=legacy_algorithms)
     try:
         with trio.fail_after(seconds):
-            return await _scan(host, port, algorithms, legacy=legacy_algorithms)
+            probe = partial(_probe_key, host, port, algorithms, legacy=legacy_algorithms)
+            first, offered = await probe(algorithms.host_keys)
+            found = {first.algorithm: first}
+            # Only types that we accept: this bounds the number of connections, whatever the node
+            # offers.
+            for kind in dict.fromkeys(
+                key_type(name) for name in algorithms.host_keys if name in offered
+            ):
+                if kind not in found:
+                    names = [name for name in algorithms.host_keys if key_type(name) == kind]
+                    found[kind], _ = await probe(names)
+            return tuple(found.values())
     except trio.TooSlowError:
         what = f"asking for the host keys of {address(host, port)}"
         raise NodeFailed(timed_out(Code.CONNECT_TIMEOUT, seconds, what)) from None
-
-
-async def _scan(
-    host: str, port: int, algorithms: Algorithms, *, legacy: bool
-) -> tuple[PublicKey, ...]:
-    first, offered = await _probe_key(host, port, algorithms, algorithms.host_keys, legacy=legacy)
-    found = {first.algorithm: first}
-    # Only types that we accept: this bounds the number of connections, whatever the node offers.
-    for kind in dict.fromkeys(key_type(name) for name in algorithms.host_keys if name in offered):
-        if kind not in found:
-            names = [name for name in algorithms.host_keys if key_type(name) == kind]
-            found[kind], _ = await _probe_key(host, port, algorithms, names, legacy=legacy)
-    return tuple(found.values())
 
 
 async def _probe_key(

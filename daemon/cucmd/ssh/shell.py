@@ -117,7 +117,13 @@ async def open_shell(  # noqa: PLR0917  # all of them are needed
             await link.wait_closed()
             raise
         finally:
-            await _flush(known)
+            # Also if the login was cancelled: a key in memory alone is forgotten by a restart.
+            try:
+                with trio.CancelScope(shield=True):
+                    await known.flush()
+            except OSError as error:
+                # Not an error of this node. The key stays in memory; the next flush tries again.
+                _log.error("cannot write %s: %s", known.path, error)
     except (NodeFailed, trio.Cancelled):
         raise
     except Exception as error:
@@ -140,15 +146,3 @@ def _explained(node: tuple[str, int], login: NodeLogin, error: Exception, mask: 
         where = "".join(traceback.format_tb(error.__traceback__))
         _log.warning("%s: unexpected error of asyncssh: %s\n%s", address(*node), said, where)
     return failed_login(node, login.username, error, login.progress(), mask)
-
-
-async def _flush(known: KnownHosts) -> None:
-    """Writes the keys also if the login was cancelled: one in memory alone is forgotten by a
-    restart.
-    """
-    try:
-        with trio.CancelScope(shield=True):
-            await known.flush()
-    except OSError as error:
-        # Not an error of this node. The key stays in memory, and the next flush tries again.
-        _log.error("cannot write %s: %s", known.path, error)
