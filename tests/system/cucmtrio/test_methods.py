@@ -113,14 +113,6 @@ async def test_a_start_that_is_never_answered_is_lost_at_the_end_of_a_call(
     assert trio.current_time() == pytest.approx(7, abs=0.01)
 
 
-async def test_a_daemon_that_knows_no_key_is_called_without_one(serving, client):
-    unknown = refusal("InvalidRequest", parameter="start_key", reason="is unknown")
-    serve = answering(unknown, STARTED)
-    async with serving(serve):
-        await client.start(["a"], Collection(paths=("x",)), login=LOGIN)
-    assert ["start_key" in call["parameters"] for call in serve.calls] == [True, False]
-
-
 async def test_a_start_that_is_cancelled_is_not_made_again(serving, client, autojump_clock):
     serve = answering(None)
     async with serving(serve):
@@ -182,7 +174,7 @@ async def test_a_job_that_is_not_there_is_raised_by_the_first_step(serving, clie
                 await anext(pieces)
 
 
-EXPORT = {"job_id": "3f2a", "length": 10, "files": 1, "bytes": 5, "left_out": 0}
+EXPORT = {"job_id": "3f2a", "name": "x", "length": 10, "files": 1, "bytes": 5, "left_out": 0}
 
 
 async def test_an_export_is_its_bytes(serving, client):
