@@ -255,13 +255,21 @@ def _node(line: str) -> ListedNode | None:
     found = whole(_NODE, line)
     if found is None:
         return None
-    address, first, second = _address(found["address"]), found["first"], found["second"]
-    if address is None or not _are_names(first, second):
+    first, second = found["first"], found["second"]
+    try:
+        address = ipaddress.ip_address(found["address"])
+        for name in filter(None, (first, second)):
+            check_host(name)
+    except (ValueError, InvalidNode):
+        return None
+    # ::ffff:192.0.2.9 reaches the node at 192.0.2.9, and would be a second one.
+    address = getattr(address, "ipv4_mapped", None) or address
+    if address.is_unspecified or address.is_multicast:  # no node can be there
         return None
     state = " ".join(found["state"].split())
     authenticated = state.startswith("authenticated")
     return ListedNode(
-        address,
+        str(address),
         first if second is None else second,
         None if second is None else first,
         found["role"],
@@ -269,24 +277,6 @@ def _node(line: str) -> ListedNode | None:
         here=not state or (authenticated and not _SINCE.search(state)),
         unauthenticated=state if state and not authenticated else None,
     )
-
-
-def _address(text: str) -> str | None:
-    """Returns the address in its usual spelling; None for one at which no node can be."""
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return None
-    # ::ffff:192.0.2.9 reaches the node at 192.0.2.9, and would be a second one.
-    address = getattr(address, "ipv4_mapped", None) or address
-    return None if address.is_unspecified or address.is_multicast else str(address)
-
-
-def _are_names(*names: str | None) -> bool:
-    try:
-        return all(check_host(name) for name in names if name is not None)
-    except InvalidNode:
-        return False
 
 
 def _server(line: str) -> ReplicationServer | None:

@@ -71,7 +71,6 @@ from cucmd.vos.questions import (
     QUOTED,
     Ask,
     Prompts,
-    Question,
     Questions,
     without_pagers,
 )
@@ -297,7 +296,9 @@ class FileGetDialogue(State):
         for question in self._questions.in_segment(text, number, grown_from):
             if self._has_met_prompt(self._unanswered(text)):
                 return events
-            ask, shown = question.ask, self._shown(text, question)
+            ask = question.ask
+            # What may be shown of the question.
+            shown = " ".join(self._secrets.mask(text[: question.end], question.begin).split())
             if ask is Ask.PASSWORD_AGAIN and self._answers.were_given(Ask.PASSWORD):
                 return [*events, Broken(said.password_refused(shown))]
             self._begin()
@@ -311,10 +312,6 @@ class FileGetDialogue(State):
                 return events
         self._has_met_prompt(self._unanswered(text))
         return events
-
-    def _shown(self, text: str, question: Question) -> str:
-        """Returns what may be shown of a question."""
-        return " ".join(self._secrets.mask(text[: question.end], question.begin).split())
 
     def _reply(self, ask: Ask, asked: str) -> list[Event]:
         """Returns the events for one question."""
@@ -355,19 +352,16 @@ class FileGetDialogue(State):
                 where = self._answers.to(Ask.DIRECTORY, sized=True)
                 return [Broken(said.directory_refused(where))]
             if self._stage in (Stage.TYPED, Stage.ASKED):
-                return [self._not_agreed()]
+                # The prompt came before the node could log in to the receiver.
+                files = self._sizes.files
+                nothing = files == 0 or (self._said.nothing_matched and files is None)
+                if nothing and self._stage is Stage.TYPED:
+                    return [NothingMatched()]
+                if self._said.cause and self._stage is Stage.TYPED:
+                    return [Broken(self._said.cause)]
+                asked = self._answers.last_asked
+                return [Broken(said.unknown_refusal(self._request, self._said.notes, asked))]
         sizes = self._sizes
         unread = () if sizes.known else tuple(sizes.unread)
         notes = tuple(note for note in self._said.notes if note not in unread)
         return [FileGetDone(self._completed, sizes.files, sizes.bytes, notes, unread)]
-
-    def _not_agreed(self) -> Event:
-        """Says what it means that the prompt came before the node could log in to the receiver."""
-        files = self._sizes.files
-        nothing = files == 0 or (self._said.nothing_matched and files is None)
-        if nothing and self._stage is Stage.TYPED:
-            return NothingMatched()
-        if self._said.cause and self._stage is Stage.TYPED:
-            return Broken(self._said.cause)
-        asked = self._answers.last_asked
-        return Broken(said.unknown_refusal(self._request, self._said.notes, asked))

@@ -76,14 +76,11 @@ def refused_in(lines: Sequence[str]) -> bool:
     if last.strip().lower().startswith(texts.UNSUCCESSFUL.lower()):
         return True
     said = list(islice(filter(str.strip, lines), _SHORT + 1))
-    return len(said) <= _SHORT and any(_is_refusal(line.strip().lower()) for line in said)
-
-
-def _is_refusal(line: str) -> bool:
-    return (
+    return len(said) <= _SHORT and any(
         line.startswith((texts.NO_VALID_COMMAND.lower(), texts.INVALID_COMMAND.lower()))
         or texts.WRONG_ARITY in line
         or line.endswith(texts.NO_SUCH_FILE)
+        for line in (one.strip().lower() for one in said)
     )
 
 
@@ -116,22 +113,19 @@ class Said:
             self.nothing_matched = True
         elif texts.INVALID_DIRECTORY.lower() in lowered:
             self.directory_refused = True
-        elif self.cause is None and not begun:
-            self.cause = _known_refusal(lowered, note, self._request, asked=asked)
-
-
-def _known_refusal(lowered: str, note: str, request: FileGet, *, asked: bool) -> Failure | None:
-    """Returns the failure that a line of the node means by itself, or None."""
-    if texts.NO_SUCH_FILE in lowered:
-        return failure(Code.INVALID_PATH, f"the node says: {note}", hint=_check_path(request))
-    if texts.WRONG_ARITY in lowered:
-        message = f"the node took an argument for several: {note}"
-        return failure(Code.INVALID_PATH, message, hint="use paths and patterns without blanks")
-    if texts.NO_VALID_COMMAND.lower() in lowered and not asked:
-        message = f"the node does not know `file get`: {note}"
-        hint = "the account must be a platform administrator of the node"
-        return failure(Code.NOT_A_NODE, message, hint=hint)
-    return None
+        elif self.cause is not None or begun:
+            pass
+        elif texts.NO_SUCH_FILE in lowered:
+            hint = _check_path(self._request)
+            self.cause = failure(Code.INVALID_PATH, f"the node says: {note}", hint=hint)
+        elif texts.WRONG_ARITY in lowered:
+            message = f"the node took an argument for several: {note}"
+            hint = "use paths and patterns without blanks"
+            self.cause = failure(Code.INVALID_PATH, message, hint=hint)
+        elif texts.NO_VALID_COMMAND.lower() in lowered and not asked:
+            message = f"the node does not know `file get`: {note}"
+            hint = "the account must be a platform administrator of the node"
+            self.cause = failure(Code.NOT_A_NODE, message, hint=hint)
 
 
 def unknown_refusal(request: FileGet, notes: Collection[str], question: str) -> Failure:
@@ -148,8 +142,13 @@ def unknown_refusal(request: FileGet, notes: Collection[str], question: str) -> 
         message = f"the node refused the command: {said}"
     else:
         message = "the node went back to its prompt and gave no reason"
-    unsuccessful = any(texts.UNSUCCESSFUL.lower() in note.lower() for note in notes)
-    hint = _check_words(request, said) if unsuccessful else None
+    hint = None
+    if any(texts.UNSUCCESSFUL.lower() in note.lower() for note in notes):
+        # It does not say which word of the command it means.
+        hint = _check_path(request)
+        if request.match is not None:
+            check_match = f"check --match {request.match!r}, a regular expression"
+            hint = check_match if _PATTERN.search(said) else f"{check_match}, or {hint}"
     return failure(Code.COMMAND_REFUSED, message, hint=hint)
 
 
@@ -174,14 +173,6 @@ def _check_path(request: FileGet) -> str:
     """Names the folder above: the path itself is wrong."""
     above = request.path.strip("/").rpartition("/")[0]
     return f"see what is there: file list {request.location} {above or '*'}"
-
-
-def _check_words(request: FileGet, said: str) -> str:
-    """Returns a hint for a refusal that does not say which word of the command it means."""
-    if request.match is None:
-        return _check_path(request)
-    check_match = f"check --match {request.match!r}, a regular expression"
-    return check_match if _PATTERN.search(said) else f"{check_match}, or {_check_path(request)}"
 
 
 class AnnouncedSizes:

@@ -68,22 +68,20 @@ class EscapeFilter:
             if self._state is _In.TEXT and (run := _TEXT.match(text, position)):
                 position = run.end()
                 yield run.group()
-            else:
-                token = self._control(text[position])
-                position += 1
-                if token is not None:
-                    yield token
-
-    def _control(self, char: str) -> TerminalToken | None:
-        match self._state:
-            case _In.TEXT:
-                return self._plain(char)
-            case _In.ESCAPE:
-                return self._after_escape(char)
-            case _In.CSI:
-                return self._in_csi(char)
-            case _In.STRING:
-                return self._in_string(char)
+                continue
+            char = text[position]
+            position += 1
+            match self._state:
+                case _In.TEXT:
+                    token = self._plain(char)
+                case _In.ESCAPE:
+                    token = self._after_escape(char)
+                case _In.CSI:
+                    token = self._in_csi(char)
+                case _In.STRING:
+                    token = self._in_string(char)
+            if token is not None:
+                yield token
 
     def _enter(self, state: _In) -> None:
         self._state = state

@@ -59,7 +59,14 @@ class Secrets:
         """
         parts = [COVER * known]
         done = known
-        for start, end in sorted(self._places(text)):
+        places: list[tuple[int, int]] = []
+        alike = _alike(text)
+        for word in self._words:
+            start = alike.find(word)
+            while start >= 0:
+                places.append((start, start + len(word)))
+                start = alike.find(word, start + 1)
+        for start, end in sorted(places):
             if end > done:
                 parts += [text[done:start], COVER * (end - max(start, done))]
                 done = end
@@ -76,14 +83,6 @@ class Secrets:
             if any(len(tail) < len(word) and word.startswith(tail) for word in self._words):
                 return start
         return len(text)
-
-    def _places(self, text: str) -> Iterator[tuple[int, int]]:
-        text = _alike(text)
-        for word in self._words:
-            start = text.find(word)
-            while start >= 0:
-                yield start, start + len(word)
-                start = text.find(word, start + 1)
 
 
 def _alike(text: str) -> str:

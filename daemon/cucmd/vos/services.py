@@ -178,7 +178,10 @@ def parse_ntp_status(lines: Iterable[str]) -> NtpStatus:
         if said and fields.keys().isdisjoint(said):
             fields |= said
         elif found := whole(_PEER, line):
-            peers.append(_peer(found))
+            numbers = {name: int(found[name]) for name in ("stratum", "poll")}
+            floats = {name: float(found[name]) for name in ("delay", "offset", "jitter")}
+            columns: dict[str, Any] = found.groupdict() | numbers | floats
+            peers.append(NtpPeer(**columns | {"tally": found["tally"].strip()}))
         elif found := whole(_SOURCE, line):
             peers.append(_source(found))
         elif (time := whole(_TIME, line)) and times.get(time["zone"]) in (None, time["time"]):
@@ -200,13 +203,6 @@ def _facts(line: str) -> dict[str, Any]:
     return {"restarting": True} if whole(_RESTARTING, line) else {}
 
 
-def _peer(found: re.Match[str]) -> NtpPeer:
-    numbers = {name: int(found[name]) for name in ("stratum", "poll")}
-    times = {name: float(found[name]) for name in ("delay", "offset", "jitter")}
-    columns: dict[str, Any] = found.groupdict() | numbers | times
-    return NtpPeer(**columns | {"tally": found["tally"].strip()})
-
-
 def _source(found: re.Match[str]) -> NtpPeer:
     return NtpPeer(
         tally=found["tally"],
@@ -226,15 +222,12 @@ def _source(found: re.Match[str]) -> NtpPeer:
 
 def parse_file_list(lines: Iterable[str]) -> tuple[ListedFile, ...]:
     """Reads the answer to `file list ... detail`: its files, in its order, without folders."""
-    files = (_file(line) for line in lines)
-    return tuple(file for file in files if file is not None)
-
-
-def _file(line: str) -> ListedFile | None:
-    found = whole(_FILE, line)
-    if found is None:
-        return None
-    modified = moment(*found.group("year", "month", "day", "hour", "minute", "second"))
-    if modified is None:
-        return None
-    return ListedFile(found["name"].rstrip(), int(found["size"].replace(",", "")), modified)
+    files: list[ListedFile] = []
+    for line in lines:
+        if (found := whole(_FILE, line)) is None:
+            continue
+        modified = moment(*found.group("year", "month", "day", "hour", "minute", "second"))
+        if modified is not None:
+            size = int(found["size"].replace(",", ""))
+            files.append(ListedFile(found["name"].rstrip(), size, modified))
+    return tuple(files)

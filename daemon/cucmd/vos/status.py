@@ -134,7 +134,9 @@ def parse_machine(lines: Iterable[str]) -> Machine:
         if not line.strip() or " ".join(line.split()).lower() in _HEADINGS:
             continue
         if found := whole(_DISK, line):
-            disks.append(_disk(found))
+            names = ("total", "free", "used")
+            total, free, used = (int(found[name]) * _KIB for name in names)
+            disks.append(Disk(found["name"], total, free, used, int(found["share"])))
         elif (
             whole(_SHARES, line)
             and (shares := {m["name"].lower(): float(m["share"]) for m in _SHARE.finditer(line)})
@@ -153,11 +155,6 @@ def parse_machine(lines: Iterable[str]) -> Machine:
     return Machine(**said, cpu=cpu, memory=memory, disks=tuple(disks), others=tuple(others))
 
 
-def _disk(found: re.Match[str]) -> Disk:
-    total, free, used = (int(found[name]) * _KIB for name in ("total", "free", "used"))
-    return Disk(found["name"], total, free, used, int(found["share"]))
-
-
 def time_of(said: Machine, zone_of: ZoneOf) -> ShowStatus:
     """Returns the node's time in it. Raises only what `zone_of` raises.
 
@@ -166,13 +163,11 @@ def time_of(said: Machine, zone_of: ZoneOf) -> ShowStatus:
     """
     date = _DATE.fullmatch(said.date or "")
     clock = None if date is None else moment(*date.group(3, 1, 2, 4, 5, 6))
-    return ShowStatus(_zone(said.time_zone or "", zone_of), clock)
-
-
-def _zone(text: str, zone_of: ZoneOf) -> tzinfo | None:
+    text = said.time_zone or ""
     if len(text) > LONGEST:  # a parser keeps none, and a process that parses is not trusted
-        return None
+        return ShowStatus(None, clock)
     names = _ZONE.findall(text)
     if not names and _UTC.search(text):
-        return UTC
-    return next((zone for name in reversed(names) if (zone := zone_of(name))), None)
+        return ShowStatus(UTC, clock)
+    found = (zone for name in reversed(names) if (zone := zone_of(name)))
+    return ShowStatus(next(found, None), clock)

@@ -11,7 +11,7 @@ length of the longest secret is held back, and a line without end takes no memor
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import msgspec
 
@@ -56,7 +56,24 @@ class Transcript:
     def received(self, tokens: Iterable[TerminalToken], stamp: str) -> str:
         """Takes what the node sent at `stamp`. Returns what can be written of it by now."""
         self._stamp = stamp
-        self._held += "".join(self._texts(tokens))
+        held = [self._held]
+        offset = len(self._held)
+        for token in tokens:
+            if token == RETURN:
+                self._returned = True
+            elif token == NEWLINE:
+                self._returned = False
+                if self._line_ends < _MAX_LINE_ENDS:
+                    self._line_ends += 1
+                    self._marks.append(_Mark(offset, NEWLINE))
+            elif token not in (BACKSPACE, ERASE_LINE) and (text := visible(token)):
+                if self._returned:
+                    self._marks.append(_Mark(offset, RETURN))
+                self._returned = False
+                self._line_ends = 0
+                offset += len(text)
+                held.append(text)
+        self._held = "".join(held)
         return self._write(self._secrets.writable(self._held))
 
     def sent(self, shown: str, stamp: str) -> str:
@@ -75,27 +92,6 @@ class Transcript:
     def flush(self) -> str:
         """Returns what was held back, and the end of the line. Called when nothing more comes."""
         return self._write(len(self._held)) + self._end_line()
-
-    # What is received
-
-    def _texts(self, tokens: Iterable[TerminalToken]) -> Iterator[str]:
-        """Yields the visible text in them. Notes where its lines end."""
-        offset = len(self._held)
-        for token in tokens:
-            if token == RETURN:
-                self._returned = True
-            elif token == NEWLINE:
-                self._returned = False
-                if self._line_ends < _MAX_LINE_ENDS:
-                    self._line_ends += 1
-                    self._marks.append(_Mark(offset, NEWLINE))
-            elif token not in (BACKSPACE, ERASE_LINE) and (text := visible(token)):
-                if self._returned:
-                    self._marks.append(_Mark(offset, RETURN))
-                self._returned = False
-                self._line_ends = 0
-                offset += len(text)
-                yield text
 
     # What is written
 

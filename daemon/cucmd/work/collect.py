@@ -267,8 +267,15 @@ class FileGets:
                         all_of_them=not self._paths_left,
                     )
                     sizes = announced
-                    if not clock.can_log_in:
-                        await self._check_room(path, announced)
+                    # Before the first byte: has all that was announced room?
+                    if clock.can_log_in or self._what.compress:
+                        continue
+                    if wrong := too_much(self._task, self._ports, announced.bytes):
+                        await decline(self._session, self._task.timeouts.answer)
+                        files = counted(announced.files, "file")
+                        said = f"{path}: {files}, {counted(announced.bytes, 'byte')} were announced"
+                        message = f"{said}, {wrong.message}"
+                        raise NodeFailed(msgspec.structs.replace(wrong, message=message))
                 case vos.Agreed():
                     if not clock.can_log_in:
                         self._report.phase(Phase.TRANSFER)
@@ -281,20 +288,6 @@ class FileGets:
                     return self._nothing_came(of_path(path, broken), arrivals, clock)
                 case vos.FileGetDone() as done:
                     return await self._compare(path, done, arrivals, clock)
-
-    async def _check_room(self, path: str, sizes: vos.Sized) -> None:
-        """Checks before the first byte whether all that was announced has room. Raises `NodeFailed`
-        (disk_full, quota_exceeded).
-        """
-        if self._what.compress:
-            return
-        wrong = too_much(self._task, self._ports, sizes.bytes)
-        if wrong is None:
-            return
-        await decline(self._session, self._task.timeouts.answer)
-        whole = f"{counted(sizes.files, 'file')}, {counted(sizes.bytes, 'byte')}"
-        said = f"{path}: {whole} were announced"
-        raise NodeFailed(msgspec.structs.replace(wrong, message=f"{said}, {wrong.message}"))
 
     def _nothing_came(self, why: Failure, arrivals: Arrivals, clock: CommandClock) -> PathResult:
         """Returns the failure of a path that does not stop the others; raises any other.
@@ -342,32 +335,24 @@ class FileGets:
         unknown = uncompared(path, announced, done.sizes_unread)
         if unknown and self._target.refusal is not None:
             raise NodeFailed(self._target.refusal)
-        cut, notes = await self._read_back(path, announced, received)
+        # What can be cut off unseen is read to its end. No clock of the command runs meanwhile,
+        # since the node has done its part.
+        compressed = self._what.compress
+        read: dict[ReceivedFile, FileRead] = {}
+        if files := to_read(received, compressed=compressed):
+            self._report.phase(Phase.COMMAND)  # nothing is transferred: speeds are kept
+            contents = await self._ports.readers.read_to_end(
+                self._task.folder, files, archives=compressed, announced=announced.size or 0
+            )
+            read = dict(zip(files, contents, strict=True))
+        cut, incomplete = judge_read(path, announced, received, read, compressed=compressed)
+        self._report.complete([file for file in received if file.path not in incomplete])
+        notes = reading_notes(path, announced, read) if cut is None else []
         if not self._what.compress and (extra := surplus(path, announced, received)):
             notes.insert(0, extra)
         if unknown:
             notes.insert(0, unknown)
         return PathResult(cut=cut, notes=(*done.notes, *notes))
-
-    async def _read_back(
-        self, path: str, announced: Announced, received: Sequence[ReceivedFile]
-    ) -> tuple[Failure | None, list[str]]:
-        """Reads what can be cut off unseen to its end, and reports the files that are complete.
-
-        Returns the failure, and notes. No clock of the command runs meanwhile: the node has done
-        its part.
-        """
-        compressed = self._what.compress
-        read: dict[ReceivedFile, FileRead] = {}
-        if files := to_read(received, compressed=compressed):
-            self._report.phase(Phase.COMMAND)  # nothing is transferred: speeds are kept
-            said = await self._ports.readers.read_to_end(
-                self._task.folder, files, archives=compressed, announced=announced.size or 0
-            )
-            read = dict(zip(files, said, strict=True))
-        cut, incomplete = judge_read(path, announced, received, read, compressed=compressed)
-        self._report.complete([file for file in received if file.path not in incomplete])
-        return cut, reading_notes(path, announced, read) if cut is None else []
 
     def _no_login(self, wrong: Failure, arrivals: Arrivals) -> Failure:
         why = arrivals.why_none()

@@ -41,7 +41,21 @@ async def discover(task: NodeTask, what: Discover, ports: Ports, report: Report)
         table = await ask(session, task, ports.readers, vos.SHOW_CLUSTER, parse)
         if isinstance(table, str):
             raise fail(Code.COMMAND_REFUSED, f"its cluster is not known: {table}")
-        found = _members_in(task, table, session.shell.peer_address)
+        mask, asked = task.mask, vos.asked_node(table.nodes, task.host, session.shell.peer_address)
+        members = tuple(
+            Member(
+                node=task.node if one is asked else _name(one, task),
+                address=one.address,
+                name=mask(one.name),
+                fqdn=None if one.fqdn is None else mask(one.fqdn),
+                role=one.role,
+                product=mask(one.product),
+                unauthenticated=one.unauthenticated and mask(one.unauthenticated)[:LONGEST_UNREAD],
+            )
+            for one in table.nodes[:MOST_MEMBERS]
+        )
+        unread = tuple(mask(line)[:LONGEST_UNREAD] for line in table.others[:MOST_UNREAD])
+        found = Found(members, unread=unread)
         # Now, for the second answer may not come.
         report.result(found)
         if not found.members:
@@ -71,25 +85,6 @@ async def _version(
         return None, (f"its version is not known: {said}",)
     masked = None if said.version is None else task.mask(said.version)
     return masked, () if masked else ("its version is not known: no line of its answer names one",)
-
-
-def _members_in(task: NodeTask, table: vos.ClusterTable, peer: str) -> Found:
-    mask = task.mask
-    asked = vos.asked_node(table.nodes, task.host, peer)
-    members = tuple(
-        Member(
-            node=task.node if node is asked else _name(node, task),
-            address=node.address,
-            name=mask(node.name),
-            fqdn=None if node.fqdn is None else mask(node.fqdn),
-            role=node.role,
-            product=mask(node.product),
-            unauthenticated=node.unauthenticated and mask(node.unauthenticated)[:LONGEST_UNREAD],
-        )
-        for node in table.nodes[:MOST_MEMBERS]
-    )
-    unread = tuple(mask(line)[:LONGEST_UNREAD] for line in table.others[:MOST_UNREAD])
-    return Found(members, unread=unread)
 
 
 def _name(node: vos.ListedNode, task: NodeTask) -> str:

@@ -187,29 +187,24 @@ def judge_read(
     if unread:
         return _not_whole(path, unread, _PACKED_HINT), everything
     contents = [one.contents or Contents(1, file.size, packed=False) for file, one in read.items()]
-    lacking = _compare_contents(path, announced, contents)
-    return lacking, everything if lacking else frozenset()
+    unpacked = sum(one.files for one in contents)
+    sizes = [one.size for one in contents if one.size is not None]
+    total = sum(sizes) if len(sizes) == len(contents) else None
+    if not unpacked:
+        lacks = "only an empty archive came"
+    elif announced == Announced() and not any(one.packed for one in contents):
+        lacks = "no archive came"
+    elif lacks := _lacks(announced, unpacked, total):
+        lacks = f"the archive is {lacks}"
+    else:
+        return None, frozenset()
+    return failure(Code.TRANSFER_INCOMPLETE, f"{path}: {lacks}"), everything
 
 
 def _not_whole(path: str, wrong: Mapping[str, str], hint: str) -> Failure:
     said = [f"{PurePosixPath(file).name} {why}" for file, why in wrong.items()]
     message = f"{path}: {'; '.join(at_most(_MOST_NAMED, said))}"
     return failure(Code.TRANSFER_INCOMPLETE, message, hint=hint)
-
-
-def _compare_contents(
-    path: str, announced: Announced, contents: Sequence[Contents]
-) -> Failure | None:
-    files = sum(one.files for one in contents)
-    sizes = [one.size for one in contents if one.size is not None]
-    if not files:
-        return failure(Code.TRANSFER_INCOMPLETE, f"{path}: only an empty archive came")
-    if announced == Announced() and not any(one.packed for one in contents):
-        return failure(Code.TRANSFER_INCOMPLETE, f"{path}: no archive came")
-    lacks = _lacks(announced, files, sum(sizes) if len(sizes) == len(contents) else None)
-    if not lacks:
-        return None
-    return failure(Code.TRANSFER_INCOMPLETE, f"{path}: the archive is {lacks}")
 
 
 def surplus(path: str, announced: Announced, received: Sequence[ReceivedFile]) -> str | None:
