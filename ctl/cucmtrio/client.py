@@ -125,13 +125,16 @@ class Client(Calls):
         *,
         nodes: Sequence[str] | None = None,
         incomplete: bool = False,
-        wrong: dict[str, str] | None = None,
+        after: str | None = None,
+        suspect: Sequence[str] | None = None,
     ) -> AsyncIterator[tuple[ExportReply, trio.abc.ReceiveStream]]:
         """Exports all of a job as one tar: yields what the reply says of it, and its bytes.
 
-        nodes, incomplete, wrong: as for `cucmctl.Client.export`, which raises the same.
+        nodes, incomplete, after, suspect: as for `cucmctl.Client.export`, which raises the same.
         """
-        call = methods.export(job_id, nodes=nodes, incomplete=incomplete, wrong=wrong)
+        call = methods.export(
+            job_id, nodes=nodes, incomplete=incomplete, after=after, suspect=suspect
+        )
         async with self.upgraded(call.method, call.request, call.reply) as (answer, stream):
             reply = call.taken(answer)
             yield reply, Exported(stream, reply.length)

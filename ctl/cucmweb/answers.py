@@ -15,7 +15,7 @@ import msgspec
 import trio
 import trio.from_thread
 
-from cucmctl.export.export import TarSink, ZipSink, save
+from cucmctl.export.export import Damaged, TarSink, ZipSink, save
 from cucmd.protocol.cases import ExportReply
 from cucmtrio.client import Exported
 from cucmweb.exchange import Exchange, Members, encoded
@@ -102,18 +102,25 @@ class _JobId(msgspec.Struct):
 
 
 async def send_archive(exchange: Exchange, operation: Operation, asked: dict[str, Any]) -> None:
-    """Raises `Damaged` in the middle where a file is not as it was received: the reply is cut."""
-    async with (
-        exchange.download() as daemon,
-        daemon.upgraded(operation.method, encoded(asked), ExportReply) as (reply, stream),
-    ):
-        name = f"{reply.name}.{operation.form}"
-        headers = {"content_disposition": f'attachment; filename="{name}"'}
-        if operation.form == "tar":
-            headers["content_length"] = str(reply.length)
-        exchange.begin(operation, **headers)
-        source = _ExportReader(Exported(stream, reply.length))
-        await trio.to_thread.run_sync(_pack, source, _ReplyWriter(exchange), operation.form)
+    """Raises `Damaged` in the middle where a file is not as it was received: the reply is cut off,
+    and the daemon is told, so that the next one leaves the file out.
+    """
+    async with exchange.download() as daemon:
+        try:
+            async with daemon.upgraded(operation.method, encoded(asked), ExportReply) as answer:
+                reply, stream = answer
+                name = f"{reply.name}.{operation.form}"
+                headers = {"content_disposition": f'attachment; filename="{name}"'}
+                if operation.form == "tar":
+                    headers["content_length"] = str(reply.length)
+                exchange.begin(operation, **headers)
+                source = _ExportReader(Exported(stream, reply.length))
+                await trio.to_thread.run_sync(_pack, source, _ReplyWriter(exchange), operation.form)
+        except Damaged as damaged:
+            asked["suspect"] = damaged.suspect
+            async with daemon.upgraded(operation.method, encoded(asked), ExportReply):
+                pass
+            raise
     await exchange.end()
 
 

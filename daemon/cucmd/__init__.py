@@ -12,7 +12,7 @@ The map of the daemon. Imports nothing heavy, because `cucmctl` imports it too.
     jobs/           supervisor, one job while it lives, its record, recovery
     cases/          what becomes of a job that has ended: its files, exported and checked
     worker/         processes for bytes that others have made
-    reading/        reads what nodes have made, in such a process
+    reading/        reads what nodes have made, in such a process, and sends exports
     work/           what is done on one node, one file a kind of work
     node/           a session on one node: login, dialogue, deadlines, transcript, ports
     receiver/       the SFTP server that nodes push their files to

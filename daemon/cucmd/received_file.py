@@ -13,6 +13,15 @@ import msgspec
 # Part of a sentence, which begins with a small letter.
 Why: TypeAlias = Annotated[str, msgspec.Meta(max_length=200)]
 
+# What can be wrong with a file on the disk.
+GONE = "is gone"
+NOT_REGULAR = "is no regular file"
+OTHER_CHECKSUM = "has another checksum"
+
+
+def other_size(size: int, received: int) -> str:
+    return f"has {size} bytes, {received} were received"
+
 
 class ReceivedFile(msgspec.Struct, frozen=True):
     """Describes a file that a node pushed.

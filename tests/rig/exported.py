@@ -26,10 +26,16 @@ class Case(NamedTuple):
         with self.daemon.client() as client:
             return client.prune(keep=0, dry_run=True).jobs == ()
 
-    def open_files(self) -> list[str]:
-        """Returns those of the job, in the daemon."""
-        there = self.daemon.descriptors().values()
-        return [path for path in there if path.startswith(str(self.folder))]
+    def exporting(self) -> list[int]:
+        """Returns the processes that read jobs: those that the first process has forked."""
+        return [process for first in children(self.daemon.pid) for process in children(first)]
+
+
+def children(pid: int) -> list[int]:
+    try:
+        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
 
 
 def make_job(state: Path, sizes: dict[str, int], job_id: str = JOB_ID) -> Path:

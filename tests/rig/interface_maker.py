@@ -53,8 +53,6 @@ def text(methods: Iterable[Method]) -> str:
     """Describes the interface with these methods, the types that they need, and all errors."""
     methods = tuple(methods)
     used = set(_within(part for method in methods for part in (method.request, method.reply)))
-    batches = [method.batch for method in methods if method.batch is not None]
-    used |= {*batches, *_within(batches)}
     used |= set(_within(structs_of(errors)))
     known = (one for module in MODULES for one in structs_of(module))
     types = [one for one in known if one in used and one.__struct_fields__]
@@ -165,7 +163,7 @@ class NoMethods:
 def interface() -> Interface:
     """Returns it as it is in this version."""
     nothing: Any = NoMethods()
-    return jobs_interface(nothing, nothing, nothing, nothing, nothing)
+    return jobs_interface(nothing, nothing, nothing, nothing, nothing, as_whom=nothing)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@
     CUCMD_TEST_SIGNALS `open_store SIGHUP SIGUSR1`: signals that it gets as that function is called
     CUCMD_TEST_KILLED  `before add_job`, `after reopen_job`: it is killed as that method of the
                        store begins, or has ended
-    CUCMD_TEST_UNREAD  seconds after which an export that nobody reads ends
+    CUCMD_TEST_UNREAD  seconds in which an export has to move, else it ends
     CUCMD_TEST_DEFECT  the text of an error that is raised once it has started
     CUCMD_TEST_STRUCTS a file: the structs that msgspec makes ready outside of the main thread
 
@@ -27,6 +27,7 @@ from typing import Any
 import trio
 from msgspec import _utils
 
+from cucmd.cases import sending
 from cucmd.jobs import deletion
 from cucmd.jobs import run as job_run
 from cucmd.main import main
@@ -36,7 +37,6 @@ from cucmd.service import daemon as service
 from cucmd.service.wiring import NodePorts
 from cucmd.store import Store, open_store
 from cucmd.store.database import connect
-from cucmd.varlink import upgrade
 from cucmd.work import collect as procedure
 
 
@@ -152,7 +152,7 @@ if __name__ == "__main__":
     if "CUCMD_TEST_KILLED" in os.environ:
         killing(Store, *os.environ["CUCMD_TEST_KILLED"].split())
     if "CUCMD_TEST_UNREAD" in os.environ:
-        upgrade.UNREAD = float(os.environ["CUCMD_TEST_UNREAD"])
+        sending.SECONDS = float(os.environ["CUCMD_TEST_UNREAD"])
     if "CUCMD_TEST_STRUCTS" in os.environ:
         noting_structs(Path(os.environ["CUCMD_TEST_STRUCTS"]))
     if "CUCMD_TEST_DEFECT" in os.environ:

@@ -1,31 +1,30 @@
-"""An export by descriptors: what comes of it is that of the stream, whoever ends it."""
+"""An export: what is in it, what is left out, and where it goes on."""
 
+import io
 import json
 import os
-import resource
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tarfile
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from msgspec import structs
 
-from cucmctl import DaemonUnavailable
-from cucmctl.export import files as export_files
-from cucmctl.export.export import Damaged, Format, save
-from cucmctl.export.files import pack
-from cucmctl.export.received import OpenExport
+from cucmctl import DaemonUnavailable, InvalidRequest, JobBusy
+from cucmctl.export.export import Format, save
+from cucmctl.export.received import Export
 from cucmctl.export.target import target
 from rig.collected import JOB_ID
-from rig.daemon import Daemon
-from rig.exported import LARGE, SMALL, UNREAD, Case, running
+from rig.daemon import CONFIG, running_daemon
+from rig.exported import LARGE, SMALL, Case, make_job, running
 from rig.quiet import wait_until
 
 FORMATS: dict[Format, str] = {"zip": ".zip", "tar": ".tar", "tgz": ".tar.gz", "dir": ""}
@@ -53,10 +52,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
 
 @pytest.fixture
 def case(whole: Case) -> Iterator[Case]:
-    """Afterwards nobody holds the job, and the daemon has no file of it open."""
+    """Afterwards nobody holds the job, and no process reads it."""
     yield whole
     wait_until(lambda: not whole.in_use())
-    assert whole.open_files() == []
+    assert whole.exporting() == []
 
 
 @pytest.fixture
@@ -67,34 +66,6 @@ def own(tmp_path: Path) -> Iterator[Case]:
 
 
 # What comes of it
-
-
-def by_stream(case: Case, path: Path, form: Format) -> None:
-    with (
-        case.daemon.client() as client,
-        client.export(JOB_ID) as export,
-        target(path, form, force=False) as sink,
-    ):
-        save(export, sink)
-
-
-def content(path: Path) -> bytes | dict[str, tuple[bytes, int]]:
-    if path.is_file():
-        return path.read_bytes()
-    return {
-        str(file.relative_to(path)): (file.read_bytes(), int(file.stat().st_mtime))
-        for file in path.rglob("*")
-        if file.is_file()
-    }
-
-
-@pytest.mark.parametrize("form", FORMATS)
-def test_the_result_is_that_of_the_stream(case: Case, tmp_path: Path, form: Format) -> None:
-    by_stream(case, tmp_path / "stream", form)
-    path = tmp_path / f"files{FORMATS[form]}"
-    done = case.daemon.ctl("export", JOB_ID, "--format", form, "-o", path)
-    assert done.returncode == 0, done.stderr
-    assert content(path) == content(tmp_path / "stream")
 
 
 RENAMED = {
@@ -140,38 +111,11 @@ def unpack(path: Path, out: Path) -> None:
             tar.extractall(out, filter="data")
 
 
-def read_by(daemon: Daemon) -> int:
-    """Bytes that it has read of files."""
-    counters = Path(f"/proc/{daemon.pid}/io").read_text().split()
-    return int(counters[counters.index("rchar:") + 1])
-
-
-@pytest.mark.parametrize("verb", [("export", "--format", "tar", "-o", "-"), ("verify",)])
-def test_the_daemon_reads_no_file(case: Case, tmp_path: Path, verb: tuple[str, ...]) -> None:
-    before = read_by(case.daemon)
-    done = case.daemon.ctl(verb[0], JOB_ID, *verb[1:], cwd=tmp_path, text=False)
-    assert done.returncode == 0, done.stderr
-    assert read_by(case.daemon) - before < LARGE
-
-
-def test_where_descriptors_cannot_pass_the_stream_is_taken(case: Case, tmp_path: Path) -> None:
-    """Descriptors cannot pass `ssh -L`."""
+def test_it_works_where_a_socket_is_forwarded(case: Case, tmp_path: Path) -> None:
+    """As by `ssh -L`, which passes bytes and nothing else."""
     with forwarded(case, tmp_path) as path:
         assert exported(path, tmp_path) == exported(case.daemon.socket, tmp_path)
         assert verified(path) == 0
-
-
-@pytest.mark.parametrize(("most", "by_stream"), [(511, True), (512, False)])
-def test_a_client_with_few_descriptors_takes_the_stream(
-    case: Case, tmp_path: Path, most: int, by_stream: bool
-) -> None:
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-    before = read_by(case.daemon)
-    done = case.daemon.ctl("export", JOB_ID, "-o", tmp_path / "x.tar", preexec_fn=limit)
-    assert done.returncode == 0, done.stderr
-    assert (read_by(case.daemon) - before > LARGE) == by_stream
 
 
 def exported(socket_path: Path, folder: Path) -> bytes:
@@ -256,83 +200,141 @@ def test_verify_names_what_differs_and_what_is_gone(own: Case) -> None:
     assert len(own.daemon.ctl("verify", JOB_ID).stdout.splitlines()) == len(SMALL)
 
 
+# What is damaged
+
+
+def overwritten(path: Path) -> None:
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def test_a_damaged_file_is_left_out(own: Case, tmp_path: Path) -> None:
+    """It is found as it passes, and the export is made once more."""
+    overwritten(own.folder / "a/files/small/0003")
+    done = own.daemon.ctl("export", JOB_ID, "-o", tmp_path / "x.zip")
+    assert done.returncode == 3
+    with zipfile.ZipFile(tmp_path / "x.zip") as archive:
+        assert "a/small/0003" not in archive.namelist()
+        assert "a: small/0003 has another checksum" in archive.read("summary.txt").decode()
+
+
+def test_the_next_one_leaves_it_out(own: Case) -> None:
+    """It was found on standard output, where what was written stays."""
+    overwritten(own.folder / "a/files/small/0003")
+    tar = ("export", JOB_ID, "--format", "tar", "-o", "-")
+    assert own.daemon.ctl(*tar, text=False).returncode == 74
+    assert own.daemon.ctl(*tar, text=False).returncode == 3
+    with own.daemon.client() as client, client.export(JOB_ID) as export:
+        assert [file.path for file in export.reply.wrong] == ["small/0003"]
+
+
+def test_verify_has_exports_leave_it_out(own: Case) -> None:
+    overwritten(own.folder / "a/files/small/0003")
+    with own.daemon.client() as client:
+        assert sum(len(reply.wrong) for reply in client.verify(JOB_ID)) == 1
+        with client.export(JOB_ID) as export:
+            assert (export.reply.files, export.reply.damaged) == (len(SMALL) - 1, 1)
+
+
+def test_whole_files_are_no_suspects(own: Case) -> None:
+    with own.daemon.client() as client, client.export(JOB_ID, suspect=["a/small/0003"]) as export:
+        assert (export.reply.files, export.reply.damaged) == (len(SMALL), None)
+
+
 # Cut off
 
 
-def test_a_file_that_goes_in_the_middle_cuts_it_off(own: Case, tmp_path: Path) -> None:
-    with own.daemon.client() as client, client.export_files(JOB_ID) as export:
-        shutil.rmtree(own.folder)
-        with pytest.raises(DaemonUnavailable), target(tmp_path / "x", "dir", force=False) as sink:
-            pack(export, sink)
-    assert not (tmp_path / "x").exists()
-    assert "is gone" in own.daemon.log.read_text()
+def test_an_export_goes_on_behind_a_file(case: Case) -> None:
+    with case.daemon.client() as client:
+        with client.export(JOB_ID) as export:
+            whole = read_all(export)
+        with tarfile.open(fileobj=io.BytesIO(whole)) as tar:
+            members = tar.getmembers()
+        for member, behind in zip(members[::200], members[1::200], strict=False):
+            with client.export(JOB_ID, after=member.name) as export:
+                assert read_all(export) == whole[-export.reply.length :]
+                begins = export.reply.length - (len(whole) - behind.offset)
+                assert begins in (0, 1024)  # a long name has a header of its own
+        with pytest.raises(InvalidRequest) as refused:
+            client.export(JOB_ID, after="a/no such file")
+        assert refused.value.parameters.parameter == "after"
 
 
-def test_a_file_that_is_cut_in_the_middle_is_damaged(own: Case, tmp_path: Path) -> None:
-    with own.daemon.client() as client, client.export_files(JOB_ID) as export:
-        os.truncate(own.folder / "a/files/small/0001", 0)
-        with pytest.raises(Damaged), target(tmp_path / "x", "dir", force=False) as sink:
-            pack(export, sink)
-    assert not (tmp_path / "x").exists()
+def read_all(export: Export) -> bytes:
+    return b"".join(iter(lambda: export.read(1 << 20), b""))
+
+
+@pytest.mark.parametrize("change", [Path.unlink, lambda path: os.truncate(path, 1)])
+def test_a_file_that_goes_meanwhile_is_remembered(
+    tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    with (
+        running(tmp_path, {"large": LARGE, "second": LARGE}) as own,
+        own.daemon.client() as client,
+    ):
+        with client.export(JOB_ID) as export:
+            change(own.folder / "a/files/second")
+            cut_off = target(tmp_path / "x", "dir", force=False)
+            with pytest.raises(DaemonUnavailable), cut_off as sink:
+                save(export, sink)
+        assert not (tmp_path / "x").exists()
+        wait_until(lambda: "was cut off" in own.daemon.log.read_text())
+        with client.export(JOB_ID) as export:
+            assert [file.path for file in export.reply.wrong] == ["second"]
 
 
 def test_a_daemon_that_is_killed_cuts_it_off(tmp_path: Path) -> None:
     with (
-        running(tmp_path, SMALL) as own,
+        running(tmp_path, {"large": 10 * LARGE}) as own,
         own.daemon.client() as client,
-        client.export_files(JOB_ID) as export,
+        client.export(JOB_ID) as export,
     ):
         own.daemon.kill()
         with pytest.raises(DaemonUnavailable), target(tmp_path / "x", "tar", force=False) as sink:
-            pack(export, sink)
+            save(export, sink)
     assert not (tmp_path / "x").exists()
 
 
-class Counting:
-    def __init__(self) -> None:
-        self.names: list[str] = []
-
-    def raw(self, data: bytes) -> None: ...
-    def close(self) -> None: ...
-    def add(self, member: tarfile.TarInfo, content: Iterator[bytes]) -> None:
-        assert sum(map(len, content)) == member.size
-        self.names.append(member.name)
-
-
-@pytest.mark.long
-def test_a_slow_sink_is_no_reason_to_cut_it_off(
-    case: Case, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One file takes longer than a peer may say nothing."""
-
-    class Slow(Counting):
-        def add(self, member: tarfile.TarInfo, content: Iterator[bytes]) -> None:
-            pause = 2 * UNREAD / (LARGE // export_files._PIECE)
-            slow = "larger" in member.name
-            super().add(member, (piece for piece in content if not (slow and pace.wait(pause))))
-
-    monkeypatch.setattr(OpenExport, "SAY_EVERY", UNREAD / 4)
-    pace = threading.Event()  # never set
-    with case.daemon.client() as client, client.export_files(JOB_ID) as export:
-        sink = Slow()
-        pack(export, sink)
-    assert len(sink.names) == export.reply.files + 4
-
-
-def test_a_sink_that_fails_leaves_no_thread_and_no_descriptor(case: Case) -> None:
-    class Full(Counting):
-        def add(self, member: tarfile.TarInfo, content: Iterator[bytes]) -> None:
-            if "large" in member.name:
-                next(content)
-                raise OSError(28, "No space left on device")
-            super().add(member, content)
-
-    before = len(os.listdir("/proc/self/fd")), threading.active_count()
+def test_a_process_that_is_killed_cuts_it_off(tmp_path: Path) -> None:
     with (
-        case.daemon.client() as client,
-        client.export_files(JOB_ID) as export,
-        pytest.raises(OSError, match="No space"),
+        running(tmp_path, {"large": 10 * LARGE}) as own,
+        own.daemon.client() as client,
+        client.export(JOB_ID) as export,
     ):
-        pack(export, Full())
-    assert len(os.listdir("/proc/self/fd")) == before[0]
-    assert threading.active_count() <= before[1]  # another test's may have ended meanwhile
+        export.read(1)
+        (pid,) = own.exporting()
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(DaemonUnavailable):
+            read_all(export)
+        wait_until(lambda: not own.in_use())
+
+
+# Who gives way
+
+SPEAKS = f"""
+[access]
+view_reads_files = true
+may_speak_for = ["{os.getuid()}"]
+"""
+
+
+@pytest.mark.parametrize(("role", "gives_way"), [("view", True), ("operate", False)])
+def test_a_deletion_ends_an_export_of_a_viewer(tmp_path: Path, role: str, gives_way: bool) -> None:
+    make_job(tmp_path / "cucmd/state", {"large": 10 * LARGE})
+    parameters = {"job_id": JOB_ID, "on_behalf_of": {"name": "carol", "role": role}}
+    call = {"method": "io.cucmd.Jobs.Export", "parameters": parameters, "upgrade": True}
+    with (
+        running_daemon(tmp_path / "cucmd", CONFIG + SPEAKS) as daemon,
+        daemon.client() as client,
+        socket.socket(socket.AF_UNIX) as peer,
+    ):
+        peer.settimeout(30)
+        peer.connect(str(daemon.socket))
+        peer.sendall(json.dumps(call).encode() + b"\0")
+        assert peer.recv(1) == b"{"
+        if gives_way:
+            assert client.delete(JOB_ID).job.job_id == JOB_ID
+            while peer.recv(1 << 20):
+                pass
+        else:
+            with pytest.raises(JobBusy):
+                client.delete(JOB_ID)

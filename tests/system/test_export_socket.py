@@ -25,7 +25,7 @@ from rig.quiet import wait_until
 
 pytestmark = pytest.mark.long
 
-UNREAD = 2.0  # seconds; 60 in a daemon
+UNREAD = 5.0  # seconds; 60 in a daemon
 SIZE = 3_000_000  # bytes of each of the two files: more than a socket holds
 FILES = 2
 AT_ONCE = Limits().watchers_per_uid
@@ -129,12 +129,12 @@ def test_a_second_call_behind_the_first_is_not_answered(case: Case) -> None:
         assert rest_of(peer) == b""
 
 
-def test_bytes_after_the_reply_end_the_export(case: Case) -> None:
+def test_bytes_after_the_reply_are_not_read(case: Case) -> None:
     with connected(case) as peer:
         peer.sendall(request(case))
         reply = reply_of(peer)
         peer.sendall(b"x")
-        assert len(rest_of(peer)) < reply["parameters"]["length"]
+        check(reply, rest_of(peer))
 
 
 def test_a_peer_that_only_reads_any_more_gets_all_of_it(case: Case) -> None:
@@ -178,7 +178,7 @@ def test_a_reader_that_stops_loses_its_export_and_its_hold(case: Case) -> None:
         wait_until(lambda: not case.in_use())
         assert time.monotonic() - began > UNREAD / 2
         assert len(rest_of(peer)) < reply["parameters"]["length"]
-    assert "nobody has read" in case.daemon.log.read_text()
+    assert "fewer than 65536 bytes were read" in case.daemon.log.read_text()
 
 
 def test_a_reader_that_takes_its_time_gets_all_of_it(case: Case) -> None:
@@ -237,3 +237,4 @@ def test_others_are_answered_while_many_exports_are_not_read(case: Case) -> None
                 client.status(case.job_id)
                 took.append(time.monotonic() - began)
         assert sorted(took)[10] < 0.5
+    assert "is started again" not in case.daemon.log.read_text()  # the process that forks others

@@ -21,7 +21,7 @@ from cucmctl.client.errors import ProtocolError
 from cucmctl.client.method_call import MethodCall, answered
 from cucmctl.client.methods import UNFINISHED
 from cucmctl.client.reconnect import DEFAULT, Told, watch
-from cucmctl.export.received import Export, OpenExport, may_open_enough
+from cucmctl.export.received import Export
 from cucmd.job.asked import Collection, How, Login
 from cucmd.job.kind import AskedWork
 from cucmd.protocol import cases, jobs, knowledge
@@ -182,46 +182,22 @@ class Client(Calls):
         *,
         nodes: Sequence[str] | None = None,
         incomplete: bool = False,
-        wrong: dict[str, str] | None = None,
+        after: str | None = None,
+        suspect: Sequence[str] | None = None,
     ) -> Export:
         """Returns all of a job as one tar, as a stream of bytes: use it as a context manager, and
         `read`.
 
         `cucmctl.export.export.save` makes a zip or a folder of it.
-        `wrong`: what it found to be damaged, which is left out then, and named in the summary.
+        `after`: only what is behind the file of this name, up to the end of the tar.
+        `suspect`: names of files that `save` found to be `Damaged`. The daemon reads them again,
+        and leaves those out that are, which the summary names.
         Raises `JobNotFound`, `NodeNotFound`, `JobBusy`, `StorageFailed`.
         """
-        call = methods.export(job_id, nodes=nodes, incomplete=incomplete, wrong=wrong)
-        return Export(*self._upgraded(call))
-
-    def export_files(
-        self,
-        job_id: str,
-        *,
-        nodes: Sequence[str] | None = None,
-        incomplete: bool = False,
-        wrong: dict[str, str] | None = None,
-        verify: bool = False,
-    ) -> OpenExport | None:
-        """Exports as `export` does, but gives open files: what is in them does not pass through the
-        daemon. Use it as a context manager. `cucmctl.export.files.pack` makes a tar, a zip or a
-        folder of it.
-
-        `verify`: only the complete files, also those that are gone or have another size.
-        None if no descriptors are to be had: the daemon's socket is forwarded from another host, or
-        this process may open few files. `export` and `verify` work there too.
-        """
-        if not may_open_enough():
-            return None
         call = methods.export(
-            job_id,
-            nodes=nodes,
-            incomplete=incomplete,
-            wrong=wrong,
-            descriptors=True,
-            verify=verify,
+            job_id, nodes=nodes, incomplete=incomplete, after=after, suspect=suspect
         )
-        return OpenExport.begin(*self._upgraded(call))
+        return Export(*self._upgraded(call))
 
     def verify(
         self, job_id: str, nodes: Sequence[str] | None = None

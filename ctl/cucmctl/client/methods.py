@@ -223,17 +223,15 @@ def export(
     *,
     nodes: Sequence[str] | None = None,
     incomplete: bool = False,
-    wrong: dict[str, str] | None = None,
-    descriptors: bool = False,
-    verify: bool = False,
+    after: str | None = None,
+    suspect: Sequence[str] | None = None,
 ) -> MethodCall[cases.ExportReply]:
     request = cases.ExportRequest(
         job_id,
         texts_or_none("nodes", nodes),
         incomplete or None,
-        descriptors or None,
-        verify or None,
-        wrong or None,
+        after,
+        texts_or_none("suspect", suspect),
     )
     return MethodCall("Export", request, cases.ExportReply, itself)
 

@@ -13,8 +13,6 @@ from cucmctl.client.errors import ConnectionLost, not_connected
 from cucmctl.client.frames import CallFrame, ReplyBuffer, ReplyFrame, framed
 
 _PIECE = 256 * 1024
-# Descriptors that come together.
-MOST_DESCRIPTORS = 64
 # Seconds in one system call. Ctrl-C ends a call that waits, but not one that begins just after it:
 # Python handles it when that returns.
 _LONGEST_WAIT = 1.0
@@ -27,8 +25,6 @@ class Wire:
 
     def __init__(self, path: str, deadline: float | None = None) -> None:
         self.path = path
-        # Those that came and nobody has taken; None: they are not accepted.
-        self.descriptors: list[int] | None = None
         self._came = ReplyBuffer(path)
         self._socket = _connected(path, deadline)
 
@@ -59,16 +55,6 @@ class Wire:
         except OSError as error:
             raise self._closed_by_daemon() from error
 
-    def send_byte(self, byte: bytes, deadline: float) -> None:
-        """Sends a byte within an upgrade. If the daemon has gone, the next one who receives is
-        told.
-        """
-        self._expire_at(deadline)
-        try:
-            self._socket.send(byte)
-        except (BrokenPipeError, ConnectionResetError):
-            pass
-
     def receive(self, deadline: float | None) -> ReplyFrame:
         """Returns the next reply. `deadline` is on the clock of `time.monotonic`."""
         while (reply := self._came.take()) is None:
@@ -87,13 +73,7 @@ class Wire:
             soon = time.monotonic() + _LONGEST_WAIT
             try:
                 self._expire_at(soon if deadline is None else min(soon, deadline))
-                if self.descriptors is None:
-                    chunk = self._socket.recv(size)
-                else:
-                    flags = socket.MSG_CMSG_CLOEXEC
-                    got = socket.recv_fds(self._socket, size, MOST_DESCRIPTORS, flags)
-                    chunk = got[0]
-                    self.descriptors += got[1]
+                chunk = self._socket.recv(size)
             except TimeoutError:
                 if deadline is not None and time.monotonic() >= deadline:
                     raise

@@ -12,16 +12,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing
 from pathlib import Path
 
 from cucmctl.cli import exits, printer
 from cucmctl.cli.options import Once, UsageError, Verb, VerbParser, add_job, add_nodes_of_job
 from cucmctl.client.client import Client
 from cucmctl.export.export import Damaged, Format, save
-from cucmctl.export.files import pack, verified
-from cucmctl.export.received import Export, OpenExport
+from cucmctl.export.received import Export
 from cucmctl.export.target import TargetExists, target
 from cucmctl.text import render
 from cucmd.protocol.cases import VerifyReply
@@ -69,7 +66,7 @@ def _export(arguments: argparse.Namespace) -> int:
         except TargetExists as error:
             raise UsageError(str(error)) from None
         except Damaged as error:
-            printer.note(f"{error}; without it: to a file, -o FILE")
+            printer.note(f"{error}; the next export leaves it out")
             return exits.CANNOT_WRITE
         except BrokenPipeError:  # as everywhere: no error for the user
             raise
@@ -85,36 +82,34 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 def _made(
-    client: Client,
-    arguments: argparse.Namespace,
-    form: Format,
-    wrong: dict[str, str] | None = None,
-) -> tuple[Export | OpenExport, Path | None]:
+    client: Client, arguments: argparse.Namespace, form: Format
+) -> tuple[Export, Path | None]:
     """Makes the export, and returns it and where it is.
 
     A file that turns out to be damaged as it passes has been written before that is known, and the
-    summary before it. So all of it is made once more, without those that are `wrong`; on standard
-    output it cannot be. Raises `Damaged` then, and as `_save` does.
+    summary before it. So the daemon is asked once more, and leaves the file out: at once, or on
+    standard output the next time. Raises `Damaged`, `OSError`, and as `_save` does.
     """
-    chosen, incomplete = arguments.node, arguments.incomplete
-    export: OpenExport | Export | None
-    export = client.export_files(arguments.job, nodes=chosen, incomplete=incomplete, wrong=wrong)
-    if export is None:
-        export = client.export(arguments.job, nodes=chosen, incomplete=incomplete, wrong=wrong)
-    with export:
-        path = _path(arguments.output, export.reply.name, form)
-        try:
-            _save(export, path, form, force=arguments.force)
-        except Damaged as error:
-            if path is None or wrong is not None:
-                raise
-            damaged = error.wrong
-        else:
-            return export, path
-    return _made(client, arguments, form, damaged)
+    suspect: tuple[str, ...] | None = None
+    while True:
+        with client.export(
+            arguments.job, nodes=arguments.node, incomplete=arguments.incomplete, suspect=suspect
+        ) as export:
+            path = _path(arguments.output, export.reply.name, form)
+            try:
+                _save(export, path, form, force=arguments.force)
+            except Damaged as error:
+                if suspect is not None:
+                    raise
+                suspect, damaged = error.suspect, error
+            else:
+                return export, path
+        if path is None:
+            client.export(arguments.job, nodes=arguments.node, suspect=suspect).close()
+            raise damaged
 
 
-def _save(export: Export | OpenExport, path: Path | None, form: Format, *, force: bool) -> None:
+def _save(export: Export, path: Path | None, form: Format, *, force: bool) -> None:
     # A session that is closed, or a kill, ends it as Ctrl-C does: what is not whole is removed.
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:  # and not under nohup
@@ -123,10 +118,7 @@ def _save(export: Export | OpenExport, path: Path | None, form: Format, *, force
         target(path, form, force=force, whole=_ignore_ctrl_c) as sink,
         _ProgressLine(export) as progress,
     ):
-        if isinstance(export, OpenExport):
-            pack(export, sink, progress.tell)
-        else:
-            save(export, sink, progress.tell)
+        save(export, sink, progress.tell)
 
 
 def _ignore_ctrl_c() -> None:
@@ -186,7 +178,7 @@ def _check_standard_output(form: Format) -> None:
         raise UsageError("-o: '-' is a terminal; expected a file, or a pipe behind it")
 
 
-def _report(export: Export | OpenExport, path: Path | None, *, as_json: bool) -> None:
+def _report(export: Export, path: Path | None, *, as_json: bool) -> None:
     reply = export.reply
     if path is not None and as_json:
         shown = os.fsencode(path.absolute()).decode("utf-8", "backslashreplace")
@@ -206,7 +198,7 @@ def _report(export: Export | OpenExport, path: Path | None, *, as_json: bool) ->
         printer.note("  and more, which summary.txt has")
 
 
-def _fields(export: Export | OpenExport) -> dict[str, object]:
+def _fields(export: Export) -> dict[str, object]:
     reply = export.reply
     return {
         name: getattr(reply, name) for name in reply.__struct_fields__ if name not in _ONLY_FOR_US
@@ -216,7 +208,7 @@ def _fields(export: Export | OpenExport) -> dict[str, object]:
 class _ProgressLine:
     """Shows how far an export is, in a line on standard error, if that is a terminal."""
 
-    def __init__(self, export: Export | OpenExport) -> None:
+    def __init__(self, export: Export) -> None:
         self._export = export
         self._shown = printer.on_terminal(sys.stderr)
         self._began = self._next = time.monotonic()
@@ -257,10 +249,9 @@ def _verify_arguments(parser: VerbParser) -> None:
 def _verify(arguments: argparse.Namespace) -> int:
     wrong = 0
     last = VerifyReply(0, 0, ())
-    with ExitStack() as stack:
-        client = stack.enter_context(Client(arguments.socket))
+    with Client(arguments.socket) as client:
         try:
-            for last in _replies(client, arguments.job, arguments.node, stack):
+            for last in client.verify(arguments.job, arguments.node):
                 wrong += len(last.wrong)
                 for file in last.wrong:
                     text = printer.visible(f"{file.node}  {file.path}  {file.reason}")
@@ -273,16 +264,6 @@ def _verify(arguments: argparse.Namespace) -> int:
         said = f"{render.counting(wrong, 'file')} of them not as received"
     printer.note(f"{render.counting(last.files, 'file')}, {render.size(last.bytes)}: {said}")
     return exits.FAILED if wrong else exits.DONE
-
-
-def _replies(
-    client: Client, job: str, nodes: Sequence[str] | None, stack: ExitStack
-) -> Iterator[VerifyReply]:
-    """Verifies the files here, or lets the daemon read them where they cannot be had."""
-    export = client.export_files(job, nodes=nodes, verify=True)
-    if export is None:
-        return client.verify(job, nodes)
-    return stack.enter_context(closing(verified(stack.enter_context(export))))
 
 
 COMMANDS = {

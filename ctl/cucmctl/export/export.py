@@ -27,6 +27,8 @@ from cucmctl.client.errors import ClientError, ProtocolError
 Format: TypeAlias = Literal["zip", "tar", "tgz", "dir"]
 CHECKSUMS = "SHA256SUMS"
 OTHER_CHECKSUM = "has another checksum"
+# Names in one request, which may have 64 KiB.
+_MOST_SUSPECT = 200
 # Bytes that are handled at once. Measured: a MiB, which leaves the processor's cache between the
 # steps, takes twice as much of its time.
 _PIECE = 128 * 1024
@@ -41,6 +43,11 @@ class Damaged(ClientError):
         named = "; ".join(f"{name} {why}" for name, why in wrong.items())
         super().__init__(f"not as received: {named}")
         self.wrong = wrong
+
+    @property
+    def suspect(self) -> tuple[str, ...]:
+        """Returns the names for the next call of `Export`; of very many only the first."""
+        return tuple(self.wrong)[:_MOST_SUSPECT]
 
 
 class ByteStream(Protocol):
@@ -146,8 +153,7 @@ class _Checksums:
         if self._next is not None and self._next[0] == name:
             checksum, self._next = self._next[1], self._read()
             if checksum != digest.hexdigest():
-                shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-                raise Damaged({shown: OTHER_CHECKSUM})
+                raise Damaged({name: OTHER_CHECKSUM})
 
     def finish(self) -> None:
         if self._next is not None:

@@ -1,37 +1,33 @@
 """Answers the calls of `io.cucmd.Jobs` about what a job has collected, one function for each.
 
-A job is held while it is read, and not while a reply waits for its peer; what needs all of a job is
-refused before it is closed.
+A job is held while it is read, and not while a reply waits for its peer. What needs all of a job is
+in export_methods.py.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Sequence,
+)
+from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
-import trio
 from msgspec.structs import replace
 
 from cucmd.api.refusals import refusals, refusals_of_files
 from cucmd.api.requests import MOST_LISTED, prune_rule
 from cucmd.api.wire import (
-    damaged_to_wire,
-    document_to_wire,
     file_to_wire,
-    opened_to_wire,
     summary_to_wire,
-    wrong_to_wire,
 )
-from cucmd.cases.archive import Archive
-from cucmd.cases.coverage import Coverage
-from cucmd.cases.exported import OpenedFile
-from cucmd.cases.files import folder, is_gone, nodes_by_name, pages
-from cucmd.cases.names import export_name
+from cucmd.cases.files import folder, nodes_by_name, pages
 from cucmd.cases.output import (
     PrintedFile,
     follow_outputs,
@@ -39,7 +35,6 @@ from cucmd.cases.output import (
     read_output,
     read_transcript,
 )
-from cucmd.cases.verify import Verifier
 from cucmd.config import InvalidValue
 from cucmd.job.job import Job
 from cucmd.job.node import Node
@@ -50,9 +45,6 @@ from cucmd.protocol.cases import (
     CommandOutput,
     DeleteReply,
     DeleteRequest,
-    ExportedFiles,
-    ExportReply,
-    ExportRequest,
     FilesReply,
     FilesRequest,
     OutputReply,
@@ -61,27 +53,18 @@ from cucmd.protocol.cases import (
     PruneRequest,
     TranscriptReply,
     TranscriptRequest,
-    VerifyReply,
-    VerifyRequest,
-    WrongFile,
 )
 from cucmd.store import Store
 from cucmd.toml_file import wrong_value
-from cucmd.varlink import Batch, BatchUpgrade, Caller, StreamReply, Upgrade
+from cucmd.varlink import Caller, StreamReply
 from cucmd.vos import MOST_READ, InvalidArgument, Parser, parse_command, readable
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 ReadAnswer = Callable[[Parser, Sequence[str], Path], Awaitable[msgspec.Struct | str]]
 
-# Seconds between two replies of a verification that finds nothing wrong.
-_TELL_EVERY = 1.0
-# Seconds that an export waits until the time stamps have been looked at.
-_WAIT_FOR_COVERAGE = 30.0
 # Why an answer has no fields, for one of which no more is read than its beginning.
 _TOO_LONG = "its answer is too long to be read"
-# Exports whose files are opened at the same time, 64 of each.
-_MOST_OPENING = 2
 
 
 class Cases:
@@ -89,24 +72,20 @@ class Cases:
         self,
         supervisor: Supervisor,
         store: Store,
-        coverage: Coverage,
         deletions: Deletions,
         read_answer: ReadAnswer,
     ) -> None:
         self._supervisor = supervisor
         self._store = store
         self._holds = supervisor.holds
-        self._coverage = coverage
         self._deletions = deletions
         self._read_answer = read_answer
-        self._verifier = Verifier(store)
-        self._opening = trio.CapacityLimiter(_MOST_OPENING)
 
     async def files(
         self, caller: Caller, request: FilesRequest
     ) -> AsyncGenerator[StreamReply, None]:
         with refusals():
-            job, names = await self._named(request.job_id, request.nodes)
+            job, names = await job_and_nodes(self._supervisor, request.job_id, request.nodes)
             nodes = nodes_by_name(job, names)
             reading = self._held(job, pages(self._store, job.job_id, nodes))
             async with aclosing(reading) as all_pages:
@@ -119,7 +98,7 @@ class Cases:
         self, caller: Caller, request: OutputRequest
     ) -> AsyncGenerator[StreamReply, None]:
         with refusals_of_files():
-            job, names = await self._named(request.job_id, request.nodes)
+            job, names = await job_and_nodes(self._supervisor, request.job_id, request.nodes)
             if not job.work.commands_kept:
                 raise InvalidValue(
                     "job_id", wrong_value(job.job_id, "is no job that runs commands")
@@ -131,34 +110,11 @@ class Cases:
                     yield StreamReply(OutputReply(piece))
         yield StreamReply(OutputReply(), continues=False)
 
-    async def verify(
-        self, caller: Caller, request: VerifyRequest
-    ) -> AsyncGenerator[StreamReply, None]:
-        files = size = 0
-        wrong: list[WrongFile] = []
-        with refusals():
-            job, names = await self._named(request.job_id, request.nodes)
-            with self._holds.reading(job.job_id):
-                job = await self._whole(job.job_id)
-                nodes = nodes_by_name(job, names)
-                directory = self._supervisor.directory(job.job_id)
-                last_reply_at = trio.current_time()
-                checking = self._verifier.verify(job.job_id, directory, nodes)
-                async with aclosing(checking) as all_files:
-                    async for checked in all_files:
-                        files, size = files + 1, size + checked.file.size
-                        if checked.wrong is not None:
-                            wrong.append(wrong_to_wire(checked))
-                        if wrong or trio.current_time() - last_reply_at > _TELL_EVERY:
-                            yield StreamReply(VerifyReply(files, size, tuple(wrong)))
-                            wrong, last_reply_at = [], trio.current_time()
-        yield StreamReply(VerifyReply(files, size, ()), continues=False)
-
     async def transcript(
         self, caller: Caller, request: TranscriptRequest
     ) -> AsyncGenerator[StreamReply, None]:
         with refusals_of_files():
-            job, _ = await self._named(request.job_id, None)
+            job = await self._supervisor.find(request.job_id)
             node = job.nodes[position_of(job, request.node)]
             path = self._supervisor.directory(job.job_id) / folder(node) / "transcript.log"
 
@@ -169,48 +125,6 @@ class Cases:
                 async for text in pieces:
                     yield StreamReply(TranscriptReply(text))
         yield StreamReply(TranscriptReply(""), continues=False)
-
-    @asynccontextmanager
-    async def export(
-        self, caller: Caller, request: ExportRequest
-    ) -> AsyncIterator[Upgrade | BatchUpgrade]:
-        with refusals():
-            if request.verify and not request.descriptors:
-                raise InvalidValue("verify", "needs descriptors")
-            if request.verify and request.incomplete:
-                raise InvalidValue("incomplete", "only complete files are verified")
-            job, names = await self._named(request.job_id, request.nodes)
-        with refusals(), self._holds.reading(job.job_id):
-            with refusals_of_files():
-                job = await self._whole(job.job_id)
-                if not request.verify:
-                    if is_gone(job, self._supervisor.directory(job.job_id)):
-                        raise FilesDeleted(job.job_id)
-                    job = await self._coverage.with_coverage(job, _WAIT_FOR_COVERAGE)
-                archive = Archive(
-                    self._store,
-                    job,
-                    self._supervisor.directory(job.job_id),
-                    nodes=names,
-                    incomplete=bool(request.incomplete),
-                    wrong=request.wrong,
-                    verify=bool(request.verify),
-                )
-                measured = await archive.measure()
-            reply = ExportReply(
-                job.job_id,
-                export_name(job),
-                measured.length,
-                measured.files,
-                measured.size,
-                measured.left_out,
-                *damaged_to_wire(measured.damaged),
-            )
-            if not request.descriptors:
-                yield Upgrade(reply, archive.stream())
-                return
-            first = None if request.verify else archive
-            yield BatchUpgrade(reply, _batches(archive.opened(self._opening), first))
 
     async def delete(self, caller: Caller, request: DeleteRequest) -> DeleteReply:
         with refusals_of_files():
@@ -330,41 +244,18 @@ class Cases:
         found = await printed(self._store, job, of_node, self._supervisor.directory(job_id))
         return any(one.path == path and one.complete for one in found)
 
-    async def _whole(self, job_id: str) -> Job:
-        """Returns the closed job, if its files were not deleted. Raises `FilesDeleted`, `Busy`."""
-        job = await self._supervisor.closed(job_id)
-        if job.files_deleted:
-            raise FilesDeleted(job_id)
-        return job
 
-    async def _named(
-        self, job_id: str, nodes: tuple[str, ...] | None
-    ) -> tuple[Job, tuple[str, ...] | None]:
-        """Finds the job, and returns it with the nodes as it has them.
+async def job_and_nodes(
+    supervisor: Supervisor, job_id: str, nodes: tuple[str, ...] | None
+) -> tuple[Job, tuple[str, ...] | None]:
+    """Finds a job, and returns it with the names of these nodes as the job has them.
 
-        Raises `UnknownJob`, `AmbiguousJob`, `UnknownNode`, `StoreFailed`.
-        """
-        job = await self._supervisor.find(job_id)
-        if nodes is None:
-            return job, None
-        return job, tuple(job.nodes[position_of(job, name)].node for name in nodes)
-
-
-async def _batches(
-    lists: AsyncGenerator[list[OpenedFile], None], archive: Archive | None
-) -> AsyncGenerator[Batch, None]:
-    """Yields the files in `lists`, then a batch without any. The first batch has the documents of
-    `archive` too.
+    Raises `UnknownJob`, `AmbiguousJob`, `UnknownNode`, `StoreFailed`.
     """
-    body = None if archive is None else archive.content_of_documents()
-    documents = None if archive is None else tuple(map(document_to_wire, archive.documents()))
-    async with aclosing(lists):
-        async for opened in lists:
-            files = ExportedFiles(tuple(map(opened_to_wire, opened)), documents)
-            descriptors = (one.descriptor for one in opened)
-            yield Batch(files, tuple(fd for fd in descriptors if fd is not None), body)
-            body = documents = None
-    yield Batch(ExportedFiles((), documents), (), body)
+    job = await supervisor.find(job_id)
+    if nodes is None:
+        return job, None
+    return job, tuple(job.nodes[position_of(job, name)].node for name in nodes)
 
 
 def _log_deleted(caller: Caller, deleted: Deleted, what: str) -> None:

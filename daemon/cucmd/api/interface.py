@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from cucmd.api.case_methods import Cases
+from cucmd.api.export_methods import Exports
 from cucmd.api.host_keys import HostKeyMethods
 from cucmd.api.knowledge import Knowledge
 from cucmd.api.methods import Jobs
@@ -27,7 +28,13 @@ AsWhom: TypeAlias = Callable[[Caller, Method, Request], Caller]
 
 
 def jobs_interface(
-    jobs: Jobs, cases: Cases, keys: HostKeyMethods, knowledge: Knowledge, as_whom: AsWhom
+    jobs: Jobs,
+    cases: Cases,
+    exports: Exports,
+    keys: HostKeyMethods,
+    knowledge: Knowledge,
+    *,
+    as_whom: AsWhom,
 ) -> Interface:
     """Returns the interface. `as_whom`: as in `Interface`, by who may speak for others."""
     methods = (
@@ -44,15 +51,14 @@ def jobs_interface(
             "Export",
             of_cases.ExportRequest,
             of_cases.ExportReply,
-            cases.export,
+            exports.export,
             upgrade=True,
-            batch=of_cases.ExportedFiles,
         ),
         Method(
             "Verify",
             of_cases.VerifyRequest,
             of_cases.VerifyReply,
-            cases.verify,
+            exports.verify,
             streaming=True,
         ),
         Method(

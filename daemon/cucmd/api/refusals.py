@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from cucmd.api.requests import short_text
-from cucmd.cases.exported import CannotExport
+from cucmd.cases.archive import UnknownFile
 from cucmd.config import CredentialRefused, InvalidValue, UnknownCredential, UnknownProfile
 from cucmd.config.in_thread import ReadTimeout
 from cucmd.config.rules import is_credential_name
@@ -24,6 +24,7 @@ from cucmd.jobs import errors as jobs
 from cucmd.protocol import errors as wire_errors
 from cucmd.protocol.requests import INTERFACE
 from cucmd.store import StoreFailed
+from cucmd.toml_file import wrong_value
 from cucmd.varlink import Caller, Method, VarlinkError, trace
 
 log = logging.getLogger(__name__)
@@ -78,8 +79,8 @@ def refusals_of_files() -> Iterator[None]:
     with refusals():
         try:
             yield
-        except CannotExport as e:
-            raise invalid("job_id", f"{e}; other nodes can be exported by name") from None
+        except UnknownFile as e:
+            raise invalid("after", wrong_value(str(e), "is no file of this export")) from None
         except OSError as e:
             reason = f"{e.strerror}: {e.filename}" if e.filename else str(e)
             raise error(wire_errors.StorageFailed(reason)) from None

@@ -10,16 +10,13 @@ from typing import Any
 from msgspec.structs import asdict
 
 from cucmd.cases.documents import moment, shown
-from cucmd.cases.exported import OpenedFile, TarEntry
 from cucmd.cases.files import counts, name_of
-from cucmd.cases.verify import CheckedFile
 from cucmd.job import asked
 from cucmd.job.job import End, Job, JobEnded
 from cucmd.job.node import Node, Running
 from cucmd.job.work import GIVEN
 from cucmd.protocol import cases as wire_cases
 from cucmd.protocol import jobs as wire
-from cucmd.protocol.cases import ExportedFile
 from cucmd.received_file import ReceivedFile
 from cucmd.store import JobRow, summarise
 
@@ -118,25 +115,8 @@ def file_to_wire(file: ReceivedFile, node: Node) -> wire_cases.File:
     )
 
 
-def document_to_wire(entry: TarEntry) -> ExportedFile:
-    return ExportedFile(entry.name, entry.size, entry.modified)
-
-
-def opened_to_wire(opened: OpenedFile) -> ExportedFile:
-    wanted, entry = opened.wanted, opened.wanted.entry
-    return ExportedFile(
-        entry.name,
-        entry.size,
-        entry.modified,
-        wanted.node,
-        wanted.sha256 or None,
-        wrong=opened.wrong,
-    )
-
-
-def wrong_to_wire(checked: CheckedFile) -> wire_cases.WrongFile:
-    name = shown(name_of(checked.file, checked.node))
-    return wire_cases.WrongFile(checked.file.node, name, checked.wrong or "")
+def wrong_to_wire(file: ReceivedFile, node: Node, wrong: str) -> wire_cases.WrongFile:
+    return wire_cases.WrongFile(file.node, shown(name_of(file, node)), wrong)
 
 
 def damaged_to_wire(

@@ -127,6 +127,7 @@ class Holds:
 
     def __init__(self) -> None:
         self._readers: Counter[str] = Counter()
+        self._guests: dict[str, set[trio.CancelScope]] = {}
         self._changing: set[str] = set()
 
     def held(self, job_id: str) -> bool:
@@ -147,13 +148,37 @@ class Holds:
                 del self._readers[job_id]
 
     @contextmanager
+    def reading_as_guest(self, job_id: str) -> Iterator[None]:
+        """Lets the body read the job until somebody changes the job: the body is cancelled then.
+
+        It is not `held`. Raises `Busy`.
+        """
+        if job_id in self._changing:
+            raise Busy(job_id, "it is being deleted, or tried again")
+        guests = self._guests.setdefault(job_id, set())
+        scope = trio.CancelScope()
+        guests.add(scope)
+        try:
+            with scope:
+                yield
+        finally:
+            guests.remove(scope)
+            if not guests:
+                del self._guests[job_id]
+
+    @contextmanager
     def changing(self, job_id: str) -> Iterator[None]:
-        """While the body runs nobody else has a hold of the job. Raises `Busy`."""
+        """While the body runs nobody else has a hold of the job. Ends those who read it as guests.
+
+        Raises `Busy`.
+        """
         if job_id in self._changing:
             raise Busy(job_id, "it is being deleted, or tried again")
         if job_id in self._readers:
             raise Busy(job_id, "it is being exported, verified or listed")
         self._changing.add(job_id)
+        for scope in self._guests.get(job_id, ()):
+            scope.cancel()
         try:
             yield
         finally:

@@ -83,28 +83,25 @@ class FilesReply(Struct, frozen=True):
 class ExportRequest(Request, frozen=True):
     """Export all files of a job that is closed, with transcripts, checksums, a manifest and a
     summary. Needs "upgrade": after the reply come length bytes, one tar, and then the end of the
-    connection. With incomplete, files that did not come completely are in it too; left_out is how
-    many are not. A file that is gone by then, or has another size, is left out, and the summary
-    names it; so is each of wrong: a name in the archive, and what is wrong with it, for who has
-    found that as the files passed. damaged is how many these are, and wrong has the first 20.
+    connection. A client that takes fewer than 64 KiB in a minute is cut off. With incomplete, files
+    that did not come completely are in it too; left_out is how many are not. With after, a name in
+    the tar, only what is behind that file comes, up to the end of the tar, so that an export that
+    was cut off can go on.
+    A file that is gone, or has another size, is left out, and the summary names it; so is one that
+    was found to be damaged before, by Verify or as it passed. damaged is how many these are, and
+    wrong has the first 20. The client should compare the files with SHA256SUMS. Those that differ
+    it names in suspect when it asks again: they are read before the reply.
     name is how a file that is made of it should be called, without a suffix: case-698123456 of a
     job with the label case, else cucmd- and the id of the job.
-    With descriptors no tar follows the reply. For each byte 0x01 that the client sends, once it has
-    read all that came before, comes one batch: a reply with the parameters ExportedFiles, and with
-    it as control data (SCM_RIGHTS) 64 descriptors at most. The last batch has no files. The client
-    makes of it what it likes, and should compare size and sha256. Until it hangs up the job is not
-    deleted; if it sends nothing for 60 s, not even a byte 0x00 by which it says that it is still at
-    work, the connection ends. Descriptors cannot pass a socket that is forwarded from another host.
-    With verify, which needs descriptors, only the complete files come, also those that are gone, or
-    have another size.
+    A job that an operator exports is not deleted and not tried again meanwhile. An export of
+    somebody else ends then.
     """
 
     job_id: str
     nodes: tuple[str, ...] | None = None
     incomplete: bool | None = None
-    descriptors: bool | None = None
-    verify: bool | None = None
-    wrong: dict[str, str] | None = None
+    after: str | None = None
+    suspect: tuple[str, ...] | None = None
 
 
 class ExportReply(Struct, frozen=True):
@@ -118,31 +115,6 @@ class ExportReply(Struct, frozen=True):
     wrong: tuple[WrongFile, ...] | None = None
 
 
-class ExportedFile(Struct, frozen=True, omit_defaults=True):
-    """Describes a file of an export with descriptors. name is that in the export: as the node named
-    it, but %XX for each byte that is not in a name everywhere. modified: seconds since 1970.
-    sha256: of the size bytes that were received; absent where it is not known, and of transcripts
-    and documents. wrong: only with verify, why there is no descriptor.
-    """
-
-    name: str
-    size: int
-    modified: int
-    node: str | None = None
-    sha256: str | None = None
-    wrong: str | None = None
-
-
-class ExportedFiles(Struct, frozen=True):
-    """Says which descriptors come in one batch of an export: one for each of files that is not
-    wrong, in their order. They are open for reading. documents come before all files, and only in
-    the first batch: their contents, one after the other, follow it.
-    """
-
-    files: tuple[ExportedFile, ...]
-    documents: tuple[ExportedFile, ...] | None = None
-
-
 class WrongFile(Struct, frozen=True):
     """Names a file that is gone, or is not as it was received."""
 
@@ -152,9 +124,10 @@ class WrongFile(Struct, frozen=True):
 
 
 class VerifyRequest(Request, frozen=True):
-    """Read every complete file of a closed job, and compare it with its checksum. Needs "more".
-    Each reply has how many files and bytes were read so far, and which files are wrong since
-    the last. It has to be read within 60 s: the next one who verifies waits.
+    """Read every complete file of a closed job, and compare it with its checksum. Needs "more". An
+    export leaves out what differs. Each reply has how many files and bytes were read so far, and
+    which files are wrong since the last. It has to be read within 60 s: the next one who verifies
+    waits.
     """
 
     job_id: str
@@ -183,9 +156,9 @@ class TranscriptReply(Struct, frozen=True):
 
 class DeleteRequest(Request, frozen=True):
     """Delete a closed job with everything that it has collected; with files_only its record
-    stays. Neither this nor Prune touches a job that is exported, verified or tried again.
-    bytes is what its files took. Both finish what they have begun also if the caller goes away
-    or the daemon stops.
+    stays. Neither this nor Prune touches a job that an operator exports or verifies, or that is
+    tried again. bytes is what its files took. Both finish what they have begun also if the caller
+    goes away or the daemon stops.
     """
 
     job_id: str

@@ -85,6 +85,11 @@ class Access(msgspec.Struct, frozen=True):
     def may_view(self, caller: Caller) -> bool:
         return self.may_operate(caller) or _in(caller, self.view_gid)
 
+    def is_operator(self, caller: Caller, request: Request) -> bool:
+        """Says whether a call is an operator's own, or made for one."""
+        asked = request.on_behalf_of
+        return self.may_operate(caller) and (asked is None or asked.role == "operate")
+
     def _may(self, caller: Caller, right: Right, role: str) -> bool:
         if right is Right.VIEW or (right is Right.READ and self.view_reads_files):
             return self.may_view(caller)

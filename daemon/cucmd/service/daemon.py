@@ -18,11 +18,15 @@ import trio
 
 from cucmd import __version__
 from cucmd.api.case_methods import Cases
+from cucmd.api.export_methods import Exports
 from cucmd.api.host_keys import HostKeyMethods
 from cucmd.api.interface import jobs_interface
 from cucmd.api.knowledge import CannotReload, Knowledge
 from cucmd.api.methods import Jobs
 from cucmd.cases.coverage import TRACES, Coverage
+from cucmd.cases.damaged import DamagedFiles
+from cucmd.cases.sending import EXPORT, Sender
+from cucmd.cases.verify import CHECK, Verifier
 from cucmd.config import Config, ConfigError
 from cucmd.failure import CannotStart
 from cucmd.jobs.deletion import Deletions, RetentionTask
@@ -75,6 +79,8 @@ SOCKET_MODE = 0o660
 # What processes for the bytes of others do, by name.
 PROCESSES = {
     TRACES: "cucmd.reading.node:read_traces",
+    EXPORT: "cucmd.reading.exported:send_tar",
+    CHECK: "cucmd.reading.exported:check_files",
     RECEIVE: "cucmd.receiver.receiving:receive",
     **ROLES,
 }
@@ -163,9 +169,21 @@ async def _daemon(
                     coverage.want_if_missing,
                     store.discoveries,
                 )
-                cases = Cases(supervisor, store, coverage, deletions, ports.readers.read_answer)
+                cases = Cases(supervisor, store, deletions, ports.readers.read_answer)
+                damaged = DamagedFiles()
+                exports = Exports(
+                    supervisor,
+                    store,
+                    coverage,
+                    damaged=damaged,
+                    sender=Sender(workers, damaged),
+                    verifier=Verifier(workers, store, damaged),
+                    is_operator=in_force.is_operator,
+                )
                 knowledge = Knowledge(store, lambda: in_force.config, environ, in_force.reload)
-                interface = jobs_interface(jobs, cases, keys, knowledge, in_force.as_whom)
+                interface = jobs_interface(
+                    jobs, cases, exports, keys, knowledge, as_whom=in_force.as_whom
+                )
                 async with (
                     _socket(in_force, interface, sockets, environ),
                     trio.open_nursery() as nursery,

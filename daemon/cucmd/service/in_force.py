@@ -109,6 +109,9 @@ class InForce:
         """Decides for whom a call is, by who may speak for others now. Raises `VarlinkError`."""
         return self.access.as_whom(caller, method, request)
 
+    def is_operator(self, caller: Caller, request: Request) -> bool:
+        return self.access.is_operator(caller, request)
+
     async def reload(self, extra: Mapping[str, object] | None = None) -> tuple[str, ...]:
         """Reads configuration and known_hosts again; if one cannot be read, both stay as they were.
 

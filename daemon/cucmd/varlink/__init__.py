@@ -5,15 +5,12 @@ interface.py    `Interface`, `Method`, what handlers give and raise, and `Caller
 requests.py     PURE  a call's parameters -> the method's struct, or what is wrong with them
 service.py      org.varlink.service, and the table of all methods by full name
 limits.py       what one user may hold at a time, and how fast it may go on
-connection.py   one connection: calls in order, streams, hang-ups
-upgrade.py      a call that leaves Varlink: one reply, then bytes, or descriptors
+connection.py   one connection: calls in order, streams, upgrades, hang-ups
 server.py       accepts connections; a peer's credentials, and its hang-up, from the kernel
 listener.py     a socket at a path, or the one that systemd passed
 """
 
 from cucmd.varlink.interface import (
-    Batch,
-    BatchUpgrade,
     Caller,
     Interface,
     Method,
@@ -30,8 +27,6 @@ from cucmd.varlink.server import serve
 from cucmd.varlink.service import ServiceInfo
 
 __all__ = [
-    "Batch",
-    "BatchUpgrade",
     "Caller",
     "Interface",
     "Method",

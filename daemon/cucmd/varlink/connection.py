@@ -24,8 +24,8 @@ Three others act on it from outside:
                          cancels what is left after CLOSE_SECONDS.
     the peer is silent   within a frame for SILENCE seconds: `run` returns. Between frames a
                          peer may be silent for ever.
-    the peer reads not   a reply or an upgrade for UNREAD seconds, or is silent where it has to ask
-                         for what comes next: `run` returns.
+    the peer reads not   a reply for UNREAD seconds: `run` returns. After an upgrade the handler has
+                         the connection, and says.
 
 What goes wrong, and what it ends:
 
@@ -62,7 +62,6 @@ from cucmd.varlink.interface import (
     InvalidParameter,
     Method,
     StreamHandler,
-    Upgrade,
     UpgradeHandler,
     VarlinkError,
     standard,
@@ -71,7 +70,6 @@ from cucmd.varlink.interface import (
 from cucmd.varlink.limits import UNREAD, NobodyReads, OverLimit, Users
 from cucmd.varlink.requests import decode_request
 from cucmd.varlink.service import MethodEntry, MethodTable
-from cucmd.varlink.upgrade import send_batches, send_upgraded
 
 log = logging.getLogger(__name__)
 
@@ -300,7 +298,9 @@ class ServerConnection:
             raise NoLastReply
 
     async def _upgrade(self, request: _Permitted) -> None:
-        """Sends the reply and what comes after it. Nothing else follows on this connection."""
+        """Sends the reply, and leaves the connection to the handler. Nothing else is sent or read
+        on it by us.
+        """
         method = request.entry.method
         handler = cast(UpgradeHandler, method.handler)
         with self._hold_stream(), self._until_hang_up():
@@ -308,17 +308,9 @@ class ServerConnection:
                 if self._frames.begun:
                     raise BadFrame("followed by bytes before the reply to its upgrade")
                 self._stopping = True
+                await self._send(encode_reply(upgrade.parameters))
                 try:
-                    if isinstance(upgrade, Upgrade):
-                        await send_upgraded(self._stream, upgrade)
-                    else:
-                        await send_batches(cast(trio.SocketStream, self._stream), upgrade)
-                except NobodyReads:
-                    self._log("dropped: nobody has read for %d s", UNREAD)
-                except trio.BrokenResourceError:
-                    self.hang_up()
-                except BadFrame:
-                    raise
+                    await upgrade.serve(self._stream)
                 except Exception as error:  # the peer sees that bytes are missing
                     self._log("%s was cut off: %s", method.name, error)
 

@@ -13,6 +13,7 @@ from importlib import resources
 from typing import Any, TypeAlias
 
 import msgspec
+import trio
 
 SERVICE = "org.varlink.service"
 
@@ -47,35 +48,18 @@ class StreamReply(msgspec.Struct, frozen=True):
 
 
 class Upgrade(msgspec.Struct, frozen=True):
-    """Holds the one reply to a call that leaves Varlink, and the bytes that follow it."""
-
-    parameters: msgspec.Struct
-    body: AsyncGenerator[bytes, None]
-
-
-class Batch(msgspec.Struct, frozen=True):
-    """Holds a further reply within an upgrade, for which the peer has asked: with descriptors,
-    which the server closes as soon as they are sent, and bytes that follow it.
+    """Holds the one reply to a call that leaves Varlink. `serve` is called with the connection once
+    the reply is sent, and the connection is closed when it returns.
     """
 
     parameters: msgspec.Struct
-    descriptors: tuple[int, ...]
-    body: AsyncGenerator[bytes, None] | None = None
-
-
-class BatchUpgrade(msgspec.Struct, frozen=True):
-    """Holds the one reply to a call that leaves Varlink, and what the peer can ask for after it."""
-
-    parameters: msgspec.Struct
-    batches: AsyncGenerator[Batch, None]
+    serve: Callable[[trio.abc.Stream], Awaitable[None]]
 
 
 # What is called with the caller, and the request as the method's struct.
 Handler: TypeAlias = Callable[[Caller, Any], Awaitable[msgspec.Struct]]
 StreamHandler: TypeAlias = Callable[[Caller, Any], AsyncGenerator[StreamReply, None]]
-UpgradeHandler: TypeAlias = Callable[
-    [Caller, Any], AbstractAsyncContextManager[Upgrade | BatchUpgrade]
-]
+UpgradeHandler: TypeAlias = Callable[[Caller, Any], AbstractAsyncContextManager[Upgrade]]
 
 
 class Method(msgspec.Struct, frozen=True):
@@ -88,10 +72,8 @@ class Method(msgspec.Struct, frozen=True):
     A generator is closed after its last reply. It may raise `VarlinkError` instead of yielding one.
     To return without one is a defect, which is answered with `InternalError`.
 
-    If `upgrade`, `handler` gives a context manager of `Upgrade` or `BatchUpgrade`, and must be
-    called with Varlink's `upgrade`. It may raise `VarlinkError` when it is entered. After its reply
-    the bytes of its body are sent, and the connection is closed; or each of its batches once the
-    peer asks for it, until the peer hangs up. `batch` is the struct of these.
+    If `upgrade`, `handler` gives a context manager of `Upgrade`, and must be called with Varlink's
+    `upgrade`. It may raise `VarlinkError` when it is entered.
     """
 
     name: str
@@ -101,7 +83,6 @@ class Method(msgspec.Struct, frozen=True):
     streaming: bool = False
     effect: bool = False
     upgrade: bool = False
-    batch: type[msgspec.Struct] | None = None
 
 
 def _as_it_is(

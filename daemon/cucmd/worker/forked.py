@@ -46,6 +46,16 @@ class Channel:
         except OSError as error:
             raise DaemonGone from error
 
+    def take_descriptor(self) -> int:
+        """Returns the descriptor that the daemon gives with `Worker.give`."""
+        try:
+            came, descriptors, _, _ = socket.recv_fds(self._socket, 1, 1)
+        except OSError as error:
+            raise DaemonGone from error
+        if not came or not descriptors:
+            raise DaemonGone
+        return descriptors[0]
+
     def wait(self) -> None:
         """Returns once there is something to receive, or the end."""
         with suppress(OSError):

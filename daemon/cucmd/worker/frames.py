@@ -13,6 +13,7 @@ import msgspec
 
 from cucmd.failure import Code
 from cucmd.job.coverage import Covered
+from cucmd.received_file import Why
 
 # Bytes of one frame of a channel: 500 files with the longest names are 650 KB.
 MOST = 1024 * 1024
@@ -171,6 +172,64 @@ class AnswerParsed(msgspec.Struct, frozen=True, tag=True):
     said: msgspec.Raw
 
 
+# What a process that exports is told, and what it says. The first thing that it gets is the
+# connection of the client. Paths are bytes: a name on the disk need not be UTF-8.
+
+
+class ExportPart(msgspec.Struct, frozen=True, array_like=True):
+    """Holds a part of a tar: bytes, then the file of that path and size, padded to a block.
+
+    path: absolute; b"": no file follows.
+    """
+
+    head: bytes
+    path: bytes = b""
+    size: int = 0
+
+
+class ExportParts(msgspec.Struct, frozen=True, tag=True):
+    parts: tuple[ExportPart, ...]
+
+
+class ExportMoved(msgspec.Struct, frozen=True, tag=True):
+    """Says how many bytes the client's connection has taken so far. wants: all parts are sent, and
+    the next ones are asked for.
+    """
+
+    size: int
+    wants: bool = False
+
+
+class ExportDamaged(msgspec.Struct, frozen=True, tag=True):
+    """Names a file that is not as it was received: nothing more is sent."""
+
+    path: bytes
+    why: Why
+
+
+# What a process that compares files with their checksums is told, and what it says
+
+
+class CheckedFile(msgspec.Struct, frozen=True, array_like=True):
+    """Describes a file as it was received. path: absolute."""
+
+    path: bytes
+    size: int
+    sha256: str
+
+
+class CheckFiles(msgspec.Struct, frozen=True, tag=True):
+    """Asks for a `FileChecked` of each, in their order."""
+
+    files: tuple[CheckedFile, ...]
+
+
+class FileChecked(msgspec.Struct, frozen=True, tag=True):
+    """wrong: how the file differs from what was received; None: it does not."""
+
+    wrong: Why | None = None
+
+
 # What a process that receives is told, and what it says. `login` is a name that the daemon made.
 
 
@@ -311,6 +370,7 @@ FromFirst = Ready | Forked | CannotFork | CannotAccept | Ended
 ToReceiving = Expect | Grant | Refuse | Forget
 OfLogin = Figures | Opened | Stamped | Closed | Wants | UploadsRefused | Forgotten
 FromReceiving = OfLogin | LogLine
+FromExporting = ExportMoved | ExportDamaged
 
 
 class WrongFrame(Exception):

@@ -72,6 +72,16 @@ class Worker:
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             raise await self._ended() from None
 
+    async def give(self, descriptor: int) -> None:
+        """Gives it a descriptor, which it takes with `Channel.take_descriptor` before all frames
+        that are sent after this.
+        """
+        try:
+            await trio.lowlevel.wait_writable(self._socket)
+            socket.send_fds(self._socket, [b"\0"], [descriptor])
+        except OSError:
+            raise await self._ended() from None
+
     async def receive(self, decoder: msgspec.msgpack.Decoder[T]) -> T:
         try:
             return decoded(decoder, await self._take(length_of(await self._take(4))))

@@ -15,7 +15,7 @@ from rig.scripted_daemon import refusal, reply
 from system.ctl.conftest import make_job, make_node, make_summary
 
 LOGIN = Login(credential="lab")
-ONLY_BLOCKING = {"call", "close", "connect", "export_files", "start_cluster"}
+ONLY_BLOCKING = {"call", "close", "connect", "start_cluster"}
 OWN_ARGUMENTS = {"wait", "watch"}
 
 

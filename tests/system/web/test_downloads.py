@@ -79,7 +79,7 @@ def hasty(_hasty_web_of_a_module: Web, case: Case) -> Iterator[Web]:
 def wait_until_free(web: Web, case: Case) -> None:
     """Waits until it has no client, and nobody reads the job."""
     wait_until(lambda: web.clients() == 0)
-    wait_until(lambda: case.open_files() == [] and not case.in_use())
+    wait_until(lambda: case.exporting() == [] and not case.in_use())
 
 
 class Download:
@@ -190,10 +190,12 @@ def changed(case: Case) -> Iterator[Path]:
     file.unlink(missing_ok=True)
     file.touch()
     os.truncate(file, LONG)
+    with case.daemon.client() as client:  # which has the daemon forget what was wrong
+        assert [one for reply in client.verify(CHANGED) for one in reply.wrong] == []
 
 
 @forms
-def test_an_export_with_a_file_that_is_damaged_is_cut_off(
+def test_a_damaged_file_is_left_out_next_time(
     web: Web, changed: Path, tmp_path: Path, form: str
 ) -> None:
     path = f"/jobs/{CHANGED}/export.{form}"
@@ -205,6 +207,10 @@ def test_an_export_with_a_file_that_is_damaged_is_cut_off(
         file.write(b"x")
     with download(web, path) as one:
         assert_cut_off(one, web, tmp_path, form)
+    with download(web, path) as again:
+        assert again.ended() == 0
+        assert looks_whole(again.came, tmp_path, form)
+        assert b"a: two has another checksum" in again.came  # in the summary
 
 
 @forms

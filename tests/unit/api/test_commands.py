@@ -81,7 +81,7 @@ def test_commands_do_not_go_on_after_a_restart_though_the_login_is_known() -> No
 class Opened:
     def __init__(self, harness: SupervisorHarness) -> None:
         self.harness = harness
-        self.cases = Cases(harness.supervisor, harness.store, None, None, self._read_answer)
+        self.cases = Cases(harness.supervisor, harness.store, None, self._read_answer)
         self.nothing_is_read = False
 
     async def _read_answer(self, parser: Parser, lines: Sequence[str], where: Path) -> object:

@@ -90,7 +90,7 @@ class Following:
 
     def __init__(self, harness: SupervisorHarness) -> None:
         self.harness = harness
-        self.cases = Cases(harness.supervisor, harness.store, None, None, Readers().read_answer)
+        self.cases = Cases(harness.supervisor, harness.store, None, Readers().read_answer)
         self._more: dict[str, trio.MemorySendChannel[str]] = {}
         self._written: dict[str, trio.MemoryReceiveChannel[str]] = {}
 

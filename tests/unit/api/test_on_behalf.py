@@ -12,7 +12,6 @@ import trio.testing
 from cucmd.api.case_methods import Cases
 from cucmd.api.interface import jobs_interface
 from cucmd.api.methods import Jobs
-from cucmd.cases.coverage import Coverage
 from cucmd.config import Config, Limits
 from cucmd.failure import Code
 from cucmd.jobs.deletion import Deletions
@@ -24,7 +23,6 @@ from cucmd.varlink.connection import ServerConnection, ServerParts
 from cucmd.varlink.limits import Users
 from cucmd.varlink.service import MethodTable
 from rig.example_interface import INFO
-from rig.in_process import InProcess
 from rig.interface_maker import NoMethods
 from rig.supervised import SupervisorHarness, fails_with, hang, supervisor_harness
 from rig.varlink_peer import Peer
@@ -53,10 +51,9 @@ class Socket:
         supervisor, store = harness.supervisor, harness.store
         planner = Planner(Config(), {}, supervisor.directory)
         jobs = Jobs(supervisor, harness.feed, lambda: planner)
-        coverage = Coverage(store, supervisor.directory, InProcess())
-        cases = Cases(supervisor, store, coverage, Deletions(supervisor, store), None)
+        cases = Cases(supervisor, store, Deletions(supervisor, store), None)
         others = NoMethods()
-        interface = jobs_interface(jobs, cases, others, others, ACCESS.as_whom)
+        interface = jobs_interface(jobs, cases, others, others, others, as_whom=ACCESS.as_whom)
         users = Users(SocketLimits())
         self._parts = ServerParts(MethodTable(interface, INFO), users, ACCESS.authorize)
         self._nursery = nursery

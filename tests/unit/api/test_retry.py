@@ -3,16 +3,17 @@
 import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
-from cucmd.api.case_methods import Cases
+from cucmd.api.export_methods import Exports
 from cucmd.api.methods import Jobs
 from cucmd.cases.coverage import Coverage
+from cucmd.cases.damaged import DamagedFiles
 from cucmd.config import Config
 from cucmd.failure import Code
 from cucmd.job.asked import Login
-from cucmd.jobs.deletion import Deletions
 from cucmd.node.ports import NodeTask, Report
 from cucmd.plan.planner import Planner
 from cucmd.protocol.cases import ExportRequest
@@ -50,10 +51,18 @@ def jobs(harness: SupervisorHarness) -> Jobs:
     return Jobs(harness.supervisor, harness.feed, lambda: planner)
 
 
-def cases(harness: SupervisorHarness) -> Cases:
+def exports(harness: SupervisorHarness) -> Exports:
     supervisor, store = harness.supervisor, harness.store
-    coverage = Coverage(store, supervisor.directory, InProcess())
-    return Cases(supervisor, store, coverage, Deletions(supervisor, store), None)
+    coverage, unused = Coverage(store, supervisor.directory, InProcess()), cast(Any, None)
+    return Exports(
+        supervisor,
+        store,
+        coverage,
+        damaged=DamagedFiles(),
+        sender=unused,
+        verifier=unused,
+        is_operator=lambda *_: True,
+    )
 
 
 async def refused(call: Callable[[], Awaitable[None]]) -> tuple[str, str, str]:
@@ -72,7 +81,7 @@ async def test_it_is_refused_as_an_export_of_it_is(tmp_path: Path) -> None:
             await jobs(harness).retry(CALLER, RetryRequest(job_id))
 
         async def export() -> None:
-            async with cases(harness).export(CALLER, ExportRequest(job_id)):
+            async with exports(harness).export(CALLER, ExportRequest(job_id)):
                 pass
 
         assert await refused(retry) == await refused(export)

@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
-from typing import Any, cast
 
 import msgspec
 import pytest
@@ -47,8 +46,7 @@ async def opened(tmp_path: Path) -> AsyncIterator[Harness]:
         (directory / "a").mkdir(exist_ok=True)
         (directory / "a" / "transcript.log").write_text(LINE * 10_000)
         deletions = Deletions(harness.supervisor, harness.store)
-        coverage = cast(Any, None)  # for exports only
-        cases = Cases(harness.supervisor, harness.store, coverage, deletions, None)
+        cases = Cases(harness.supervisor, harness.store, deletions, None)
         yield Harness(job_id, cases, deletions)
 
 

@@ -1,17 +1,20 @@
 """Which files an archive has, and which it leaves out."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from cucmd.cases.archive import Archive, Measured
+from cucmd.cases.archive import Archive, Measured, UnknownFile, exported_name
 from cucmd.failure import Code, failure
 from cucmd.job.collect import Collect
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
 from cucmd.received_file import ReceivedFile
-from cucmd.store import open_store
+from cucmd.store import Store, open_store
+from cucmd.worker.frames import ExportPart
 from rig.collected import JOB_ID, NOW
 
 
@@ -20,7 +23,8 @@ def file(attempt: int, name: str, *, complete: bool) -> ReceivedFile:
     return ReceivedFile("a", path, 1, "", complete, complete, attempt)
 
 
-async def measured(folder: Path, files: list[ReceivedFile], **options: bool) -> Measured:
+@asynccontextmanager
+async def opened(folder: Path, files: list[ReceivedFile]) -> AsyncIterator[tuple[Store, Job]]:
     for one in files:
         (folder / one.path).parent.mkdir(parents=True, exist_ok=True)
         (folder / one.path).write_bytes(b"x")
@@ -32,7 +36,48 @@ async def measured(folder: Path, files: list[ReceivedFile], **options: bool) -> 
         await store.add_job(queued)
         await store.save(queued, ended)
         await store.save_files(JOB_ID, files)
-        return await Archive(store, ended, folder, **options).measure()
+        yield store, ended
+
+
+async def measured(folder: Path, files: list[ReceivedFile], **options: bool) -> Measured:
+    async with opened(folder, files) as (store, job):
+        return await Archive(store, job, folder, **options).measure()
+
+
+def length(part: ExportPart) -> int:
+    return len(part.head) + part.size + (-part.size % 512 if part.path else 0)
+
+
+async def test_after_gives_the_rest(tmp_path: Path) -> None:
+    files = [file(1, name, complete=True) for name in ("x", "y", "z")]
+    async with opened(tmp_path, files) as (store, job):
+
+        async def made(after: str | None) -> tuple[int, list[ExportPart]]:
+            archive = Archive(store, job, tmp_path, after=after)
+            measured = await archive.measure()
+            assert (measured.files, measured.size) == (3, 3)
+            return measured.length, [part async for some in archive.parts() for part in some]
+
+        whole, parts = await made(None)
+        assert whole == sum(map(length, parts))
+        names = [exported_name(one, job.nodes[0], frozenset()) for one in files]
+        for position, name in enumerate(names):
+            behind, rest = await made(name)
+            assert rest == parts[len(parts) - len(names) + position :]
+            assert behind == sum(map(length, rest))
+        assert (await made("manifest.json"))[1] == parts[-len(names) - 1 :]
+        with pytest.raises(UnknownFile):
+            await made("a/no such file")
+
+
+async def test_a_damaged_file_is_left_out(tmp_path: Path) -> None:
+    files = [file(1, name, complete=True) for name in ("x", "y")]
+    async with opened(tmp_path, files) as (store, job):
+        damaged = {files[0].path: "has another checksum"}
+        found = await Archive(store, job, tmp_path, damaged=damaged).measure()
+    assert found.files == 1
+    name = files[0].path.removeprefix("a/files/")
+    assert found.damaged == {"a": {name: "has another checksum"}}
 
 
 @pytest.mark.parametrize(

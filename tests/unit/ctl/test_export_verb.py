@@ -57,7 +57,6 @@ class Daemon:
 def daemon(monkeypatch: pytest.MonkeyPatch) -> Daemon:
     daemon: Any = Daemon()
     export = Export(daemon, ExportReply(JOB_ID, "x", daemon.length, 1, 0, 0))
-    monkeypatch.setattr(Client, "export_files", lambda *_, **__: None)
     monkeypatch.setattr(Client, "export", lambda *_, **__: export)
     whole: Daemon = daemon
     return whole

@@ -9,7 +9,6 @@ import pytest
 import trio
 
 from cucmd.api import case_methods
-from cucmd.cases.coverage import Coverage
 from cucmd.cases.files import Stopped
 from cucmd.config import Retention
 from cucmd.job.job import Job
@@ -19,7 +18,6 @@ from cucmd.jobs.errors import Busy, Draining, FilesDeleted, UnknownJob
 from cucmd.protocol.cases import PruneRequest
 from cucmd.store import JobRow, StoreFailed
 from cucmd.varlink import Caller
-from rig.in_process import InProcess
 from rig.supervised import hang
 from unit.jobs.deletions import EVERYTHING, opened
 
@@ -206,10 +204,7 @@ async def test_the_reply_to_a_prune_is_limited_and_says_how_many_more_there_are(
     monkeypatch.setattr(case_methods, "MOST_LISTED", 2)
     caller = Caller(uid=1000, gid=1000, groups=frozenset(), pid=4711)
     async with opened(tmp_path) as harness:
-        coverage = Coverage(harness.store, harness.directory, InProcess())
-        cases = case_methods.Cases(
-            harness.supervisor, harness.store, coverage, harness.deletions, None
-        )
+        cases = case_methods.Cases(harness.supervisor, harness.store, harness.deletions, None)
         ids = [await harness.job() for _ in range(3)]
         for dry_run in (True, False):
             request = PruneRequest(keep=0, dry_run=dry_run)
@@ -280,3 +275,32 @@ async def test_retention_is_applied_after_each_job_and_once_an_hour(
         await applied.receive()
         assert await harness.left() == ids[3:]
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("by_rule", [False, True])
+async def test_a_deletion_ends_guests(tmp_path: Path, by_rule: bool) -> None:
+    async with opened(tmp_path) as harness, trio.open_nursery() as nursery:
+        job_id = await harness.job()
+        ended = trio.Event()
+
+        async def read() -> None:
+            with harness.supervisor.holds.reading_as_guest(job_id):
+                await trio.sleep_forever()
+            ended.set()
+
+        nursery.start_soon(read)
+        await trio.testing.wait_all_tasks_blocked()
+        if by_rule:
+            assert len(await harness.deletions.prune(EVERYTHING)) == 1
+        else:
+            await harness.deletions.delete(job_id, record=True)
+        await ended.wait()
+        assert await harness.left() == []
+
+
+async def test_no_guest_comes_meanwhile(tmp_path: Path) -> None:
+    async with opened(tmp_path) as harness:
+        holds = harness.supervisor.holds
+        job_id = await harness.job()
+        with holds.changing(job_id), pytest.raises(Busy), holds.reading_as_guest(job_id):
+            pass

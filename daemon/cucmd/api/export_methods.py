@@ -1,0 +1,143 @@
+"""Answers the calls of `io.cucmd.Jobs` that read all of a job: `Export` and `Verify`.
+
+Both are refused before the job is closed. While an operator exports or verifies it, the job is not
+changed. Who may only view it gives way: a deletion ends that export.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from functools import partial
+
+import trio
+
+from cucmd.api.case_methods import job_and_nodes
+from cucmd.api.refusals import refusals_of_files
+from cucmd.api.wire import damaged_to_wire, wrong_to_wire
+from cucmd.cases.archive import Archive
+from cucmd.cases.coverage import Coverage
+from cucmd.cases.damaged import DamagedFiles
+from cucmd.cases.files import is_gone, nodes_by_name
+from cucmd.cases.names import export_name
+from cucmd.cases.sending import Sender
+from cucmd.cases.verify import Verifier
+from cucmd.job.job import Job
+from cucmd.job.request import Request
+from cucmd.jobs.errors import Busy, FilesDeleted
+from cucmd.jobs.supervisor import Supervisor
+from cucmd.protocol.cases import (
+    ExportReply,
+    ExportRequest,
+    VerifyReply,
+    VerifyRequest,
+    WrongFile,
+)
+from cucmd.store import Store
+from cucmd.varlink import Caller, StreamReply, Upgrade
+
+# Seconds between two replies of a verification that finds nothing wrong.
+_TELL_EVERY = 1.0
+# Seconds that an export waits until the time stamps have been looked at.
+_WAIT_FOR_COVERAGE = 30.0
+
+
+class Exports:
+    """`damaged`: what `sender` and `verifier` have noted. `is_operator`: says whether a call is an
+    operator's.
+    """
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        store: Store,
+        coverage: Coverage,
+        *,
+        damaged: DamagedFiles,
+        sender: Sender,
+        verifier: Verifier,
+        is_operator: Callable[[Caller, Request], bool],
+    ) -> None:
+        self._supervisor = supervisor
+        self._store = store
+        self._holds = supervisor.holds
+        self._coverage = coverage
+        self._damaged = damaged
+        self._sender = sender
+        self._verifier = verifier
+        self._is_operator = is_operator
+        self._verifying = trio.Lock()  # one job after the other: the disk is for everybody
+
+    @asynccontextmanager
+    async def export(self, caller: Caller, request: ExportRequest) -> AsyncIterator[Upgrade]:
+        begun = False
+        with refusals_of_files():
+            job, names = await job_and_nodes(self._supervisor, request.job_id, request.nodes)
+            holds, job_id = self._holds, job.job_id
+            operator = self._is_operator(caller, request)
+            with holds.reading(job_id) if operator else holds.reading_as_guest(job_id):
+                directory = self._supervisor.directory(job_id)
+                job = await self._closed(job_id)
+                if is_gone(job, directory):
+                    raise FilesDeleted(job_id)
+                job = await self._coverage.with_coverage(job, _WAIT_FOR_COVERAGE)
+                if request.suspect:
+                    nodes, suspect = nodes_by_name(job, names), frozenset(request.suspect)
+                    again = self._verifier.verify(job_id, directory, nodes, suspect)
+                    async with aclosing(again) as read_again:
+                        async for _ in read_again:
+                            pass  # what is wrong is remembered
+                archive = Archive(
+                    self._store,
+                    job,
+                    directory,
+                    nodes=names,
+                    incomplete=bool(request.incomplete),
+                    damaged=self._damaged.of(job_id),
+                    after=request.after,
+                )
+                measured = await archive.measure()
+                reply = ExportReply(
+                    job_id,
+                    export_name(job),
+                    measured.length,
+                    measured.files,
+                    measured.size,
+                    measured.left_out,
+                    *damaged_to_wire(measured.damaged),
+                )
+                async with self._sender.ready(job_id, directory) as send:
+                    begun = True
+                    yield Upgrade(reply, partial(send, archive.parts()))
+            if not begun:
+                raise Busy(job_id, "it is being deleted, or tried again")
+
+    async def verify(
+        self, caller: Caller, request: VerifyRequest
+    ) -> AsyncGenerator[StreamReply, None]:
+        files = size = 0
+        wrong: list[WrongFile] = []
+        with refusals_of_files():
+            job, names = await job_and_nodes(self._supervisor, request.job_id, request.nodes)
+            with self._holds.reading(job.job_id):
+                job = await self._closed(job.job_id)
+                told_at = trio.current_time()
+                directory = self._supervisor.directory(job.job_id)
+                nodes = nodes_by_name(job, names)
+                checking = self._verifier.verify(job.job_id, directory, nodes)
+                async with self._verifying, aclosing(checking) as all_files:
+                    async for file, node, why in all_files:
+                        files, size = files + 1, size + file.size
+                        if why is not None:
+                            wrong.append(wrong_to_wire(file, node, why))
+                        if wrong or trio.current_time() - told_at > _TELL_EVERY:
+                            yield StreamReply(VerifyReply(files, size, tuple(wrong)))
+                            wrong, told_at = [], trio.current_time()
+        yield StreamReply(VerifyReply(files, size, ()), continues=False)
+
+    async def _closed(self, job_id: str) -> Job:
+        """Returns the closed job, if its files were not deleted. Raises `FilesDeleted`, `Busy`."""
+        job = await self._supervisor.closed(job_id)
+        if job.files_deleted:
+            raise FilesDeleted(job_id)
+        return job
