@@ -94,32 +94,24 @@ _encoder = msgspec.json.Encoder()
 
 def decode_call(frame: bytes) -> Call:
     """Raises `BadFrame` for what is not JSON, not an object or too deep, else `BadCall`."""
-    if not frame.isascii():
-        _check_utf8(frame)  # the decoder does not check the fields that it skips
     try:
+        if not frame.isascii():
+            frame.decode()  # the decoder does not check the fields that it skips
         return _calls.decode(frame)
+    except UnicodeDecodeError:
+        raise BadFrame("not UTF-8") from None
     except msgspec.ValidationError as error:
-        raise _wrong(frame, error) from None
+        wrong = wrong_field(error)[0]
     except UNREADABLE:
         raise BadFrame("not JSON, or too deep") from None
-
-
-def _wrong(frame: bytes, error: msgspec.ValidationError) -> BadFrame | BadCall:
-    """Says what is wrong. The decoder stops at the first error: the rest may not even be JSON."""
+    # The decoder stops at the first error: the rest may not even be JSON.
     try:
         oneway = bytes(_oneway.decode(frame).oneway) == b"true"
     except msgspec.ValidationError:
-        return BadFrame("not an object")
+        raise BadFrame("not an object") from None
     except UNREADABLE:
-        return BadFrame("not JSON, or too deep")
-    return BadCall(wrong_field(error)[0], oneway=oneway)
-
-
-def _check_utf8(frame: bytes) -> None:
-    try:
-        frame.decode()
-    except UnicodeDecodeError:
-        raise BadFrame("not UTF-8") from None
+        raise BadFrame("not JSON, or too deep") from None
+    raise BadCall(wrong, oneway=oneway)
 
 
 def encode_reply(

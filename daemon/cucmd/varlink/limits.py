@@ -90,23 +90,18 @@ class Users:
 
         The turn ends when the stack that is returned is closed.
         """
-        user = self._user(uid)
-        self._count(uid, user)
+        user, now = self._user(uid), trio.current_time()
+        if now >= user.since + 60:
+            user.calls, user.since = 0, now
+        user.calls += 1
+        if user.calls == MANY_CALLS:  # once a minute
+            text = "uid %d has made %d calls in %d s"
+            log.warning(text, uid, user.calls, now - user.since, extra={"uid": uid})
         ended = ExitStack()
         with trio.move_on_after(_MOST_WAIT):
             await user.turn.acquire()
             ended.callback(user.turn.release)
         return ended
-
-    def _count(self, uid: int, user: _User) -> None:
-        """Names a user in the log who makes very many calls, once a minute."""
-        now = trio.current_time()
-        if now >= user.since + 60:
-            user.calls, user.since = 0, now
-        user.calls += 1
-        if user.calls == MANY_CALLS:
-            text = "uid %d has made %d calls in %d s"
-            log.warning(text, uid, user.calls, now - user.since, extra={"uid": uid})
 
     def _user(self, uid: int) -> _User:
         if uid not in self._users:

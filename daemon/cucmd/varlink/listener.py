@@ -52,11 +52,15 @@ async def open_unix_listener(
     A folder that is missing is made. What a dead server has left there is replaced.
     Raises `SocketInUse`, and `OSError` naming the path.
     """
-    passed = [one for one in inherited if isinstance(one, socket.socket) and _listens(one)]
-    if passed:
-        with passed[0]:
-            yield trio.SocketListener(trio.socket.from_stdlib_socket(passed[0]))
-        return
+    for one in inherited:
+        if (
+            isinstance(one, socket.socket)
+            and (one.family, one.type) == (socket.AF_UNIX, socket.SOCK_STREAM)
+            and one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        ):
+            with one:
+                yield trio.SocketListener(trio.socket.from_stdlib_socket(one))
+            return
     with unix_socket(path, mode, group=group) as bound:
         yield trio.SocketListener(trio.socket.from_stdlib_socket(bound))
 
@@ -64,7 +68,11 @@ async def open_unix_listener(
 @contextmanager
 def unix_socket(path: Path, mode: int, *, group: str | None = None) -> Iterator[socket.socket]:
     """Listens at `path`. All this, and what it raises, is as in `open_unix_listener`."""
-    _make_folder(path.parent)
+    if not path.parent.is_dir():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if os.geteuid() == 0:
+            # Open to all, whatever the umask: the socket's own mode decides who may connect.
+            path.parent.chmod(0o755)
     if len(os.fsencode(path)) > LONGEST_SOCKET:  # a rename would allow it, but no connect
         raise OSError(errno.ENAMETOOLONG, f"longer than {LONGEST_SOCKET} bytes", str(path))
     _check_free(path)
@@ -73,7 +81,13 @@ def unix_socket(path: Path, mode: int, *, group: str | None = None) -> Iterator[
         try:
             new.unlink(missing_ok=True)  # left by a dead process with the same id
             bound.bind(str(new))
-            _give(new, mode, group)
+            if (gid := gid_of(group)) is not None:
+                try:
+                    os.chown(new, -1, gid)
+                except PermissionError as error:
+                    # Usual where a person has started the server, who alone may connect then.
+                    log.debug("the socket is not given to group '%s': %s", group, error)
+            new.chmod(mode)  # after the change of the group, which may change it
             bound.listen(_BACKLOG)  # after this a client can connect
             new.rename(path)
         except OSError as error:
@@ -89,41 +103,12 @@ def unix_socket(path: Path, mode: int, *, group: str | None = None) -> Iterator[
                 path.unlink()
 
 
-def _listens(candidate: socket.socket) -> bool:
-    return (
-        candidate.family == socket.AF_UNIX
-        and candidate.type == socket.SOCK_STREAM
-        and candidate.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) != 0
-    )
-
-
-def _make_folder(folder: Path) -> None:
-    """Makes the folder, as root open to all: the socket's own mode decides who may connect."""
-    if folder.is_dir():
-        return
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if os.geteuid() == 0:
-        folder.chmod(0o755)  # whatever the umask
-
-
 def _is_at(path: Path, status: os.stat_result) -> bool:
     try:
         found = path.lstat()
     except FileNotFoundError:
         return False
     return (found.st_dev, found.st_ino) == (status.st_dev, status.st_ino)
-
-
-def _give(new: Path, mode: int, group: str | None) -> None:
-    """Sets the group, then the mode, which a change of the group may have changed."""
-    gid = gid_of(group)
-    if gid is not None:
-        try:
-            os.chown(new, -1, gid)
-        except PermissionError as error:
-            # Usual where a person has started the server; then only that person may connect.
-            log.debug("the socket is not given to group '%s': %s", group, error)
-    new.chmod(mode)
 
 
 def gid_of(group: str | None) -> int | None:

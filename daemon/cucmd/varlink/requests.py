@@ -30,6 +30,8 @@ _LONGEST_SEARCHED = 16 * 1024
 # not say which.
 _STEP = re.compile(r"\[\.\.\.\]|[^.\[\]]+|\[([0-9]+)\]")
 _SOME_VALUE = "[...]"
+_TYPE_NAMES = {str: "a string", bool: "true or false", int: "an integer", float: "a number"}
+_CONTAINER_NAMES = {tuple: "an array", list: "an array", dict: "an object"}
 
 
 def decode_request(
@@ -44,7 +46,12 @@ def decode_request(
         path, struct = unknown
         names = ", ".join(field_types(struct))
         reason = f"is unknown; expected {f'one of {names}' if names else 'no fields'}"
-        raise interface.invalid(_named(path, interface) or "parameters", reason)
+        section, _, name = path.partition(".")
+        # Below a secret the name is repeated only if it looks like a field's name: it may be the
+        # secret itself.
+        if section in interface.secrets and name and not _FIELD_NAME.fullmatch(name):
+            path = f"{section}.?"
+        raise interface.invalid(path or "parameters", reason)
     try:
         return typing.cast(msgspec.Struct, decoder.decode(parameters))
     except msgspec.ValidationError as error:
@@ -56,7 +63,17 @@ def decode_request(
     if not where:
         raise interface.invalid("parameters", "expected an object")
     steps = tuple(_steps(where))
-    reason = _reason(what, _kind_at(asked, steps))
+    kind = _kind_at(asked, steps)
+    origin = typing.get_origin(kind)
+    if origin is Literal:
+        expected = f"one of {', '.join(typing.get_args(kind))}"
+    elif _is_struct(kind):
+        expected = "an object"
+    else:
+        expected = _TYPE_NAMES.get(kind) or _CONTAINER_NAMES.get(origin, "another value")
+    reason = f"expected {expected}"
+    if what == "missing" or what.endswith("out of range"):
+        reason = f"is {'missing' if what == 'missing' else 'out of range'}; {reason}"
     if what != "missing" and steps[0] not in interface.secrets:
         reason = _value_at(parameters, steps) + reason
     raise interface.invalid(where, reason)
@@ -90,45 +107,25 @@ def _names_only(struct: type[msgspec.Struct]) -> msgspec.json.Decoder[Any]:
 
 @functools.cache
 def _twin(struct: type[msgspec.Struct]) -> type[msgspec.Struct]:
-    fields = [(name, _twin_kind(kind), None) for name, kind in field_types(struct).items()]
+    """Makes a struct with the same names: structs stay structs, nothing else is looked into."""
+    fields: list[tuple[str, Any, Any]] = []
+    for name, full in field_types(struct).items():
+        kind, optional = without_none(full)
+        of = (*typing.get_args(kind), None)[0]
+        twin: Any = msgspec.Raw
+        if _is_struct(kind):
+            twin = _twin(kind)
+        elif typing.get_origin(kind) in (tuple, list) and _is_struct(of):
+            twin = list[_twin(of)]  # type: ignore[misc]
+        if optional and twin is not msgspec.Raw:
+            twin = twin | None
+        fields.append((name, twin, None))
     return msgspec.defstruct(struct.__name__, fields, forbid_unknown_fields=True)
-
-
-def _twin_kind(kind: Any) -> Any:
-    """Makes the type of a field of the twin: structs stay structs, nothing else is looked into."""
-    kind, optional = without_none(kind)
-    of = (*typing.get_args(kind), None)[0]
-    if _is_struct(kind):
-        kind = _twin(kind)
-    elif typing.get_origin(kind) in (tuple, list) and _is_struct(of):
-        kind = list[_twin(of)]  # type: ignore[misc]
-    else:
-        return msgspec.Raw
-    return kind | None if optional else kind
-
-
-def _named(path: str, interface: Interface) -> str:
-    """Returns the path of an unknown field. Below a secret the name is repeated only if it looks
-    like a field's name: it may be the secret itself.
-    """
-    section, _, name = path.partition(".")
-    if section not in interface.secrets or not name or _FIELD_NAME.fullmatch(name):
-        return path
-    return f"{section}.?"
 
 
 def _steps(path: str) -> Iterator[str | int]:
     for step in _STEP.finditer(path):
         yield step[0] if step[1] is None else int(step[1])
-
-
-def _reason(what: str, kind: Any) -> str:
-    expected = _type_name(kind)
-    if what == "missing":
-        return f"is missing; expected {expected}"
-    if what.endswith("out of range"):
-        return f"is out of range; expected {expected}"
-    return f"expected {expected}"
 
 
 def _value_at(parameters: msgspec.Raw, steps: tuple[str | int, ...]) -> str:
@@ -141,24 +138,21 @@ def _value_at(parameters: msgspec.Raw, steps: tuple[str | int, ...]) -> str:
             value = value[step]
     except (*UNREADABLE, LookupError, TypeError):
         return ""
-    return f"{_shown(value)}: "
-
-
-def _shown(value: object) -> str:
     match value:
         case None:
-            return "null"
+            shown = "null"
         case bool():
-            return "true" if value else "false"
+            shown = "true" if value else "false"
         case str():
-            text = ascii(value[:_LONGEST_SHOWN])
-            return text if len(value) <= _LONGEST_SHOWN else f"{text}..."
+            shown = ascii(value[:_LONGEST_SHOWN])
+            shown += "..." if len(value) > _LONGEST_SHOWN else ""
         case dict():
-            return "an object"
+            shown = "an object"
         case list():
-            return "an array"
+            shown = "an array"
         case _:
-            return str(value)[:_LONGEST_SHOWN]
+            shown = str(value)[:_LONGEST_SHOWN]
+    return f"{shown}: "
 
 
 # What a struct's fields are made of.
@@ -198,16 +192,3 @@ def _kind_at(struct: type[msgspec.Struct], steps: tuple[str | int, ...]) -> Any:
             kind = field_types(kind).get(step) if _is_struct(kind) else None
         kind, _ = without_none(kind)
     return kind
-
-
-_TYPE_NAMES = {str: "a string", bool: "true or false", int: "an integer", float: "a number"}
-_CONTAINER_NAMES = {tuple: "an array", list: "an array", dict: "an object"}
-
-
-def _type_name(kind: Any) -> str:
-    origin = typing.get_origin(kind)
-    if origin is Literal:
-        return f"one of {', '.join(typing.get_args(kind))}"
-    if _is_struct(kind):
-        return "an object"
-    return _TYPE_NAMES.get(kind) or _CONTAINER_NAMES.get(origin, "another value")

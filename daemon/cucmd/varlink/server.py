@@ -15,7 +15,7 @@ import os
 import select
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 
 import trio
@@ -127,24 +127,21 @@ class _VarlinkServer:
             try:
                 place.enter_context(self._parts.users.hold(caller.uid, "connections"))
             except OverLimit as over:
-                self._refuse(peer, caller, over)
                 refused = True
+                text = "refused a connection of uid %d: %s"
+                log.warning(text, caller.uid, over, extra=caller.for_log)
+                error = self._parts.methods.too_many(over)
+                peer.setblocking(False)
+                with suppress(OSError):  # it has left already
+                    peer.send(encode_reply(error.parameters, error=error.name))
+                    peer.shutdown(socket.SHUT_WR)
+                self._told.append(peer)
+                if len(self._told) > _MOST_TOLD:
+                    self._told.pop(0).close()
             else:
                 stream = trio.SocketStream(trio.socket.from_stdlib_socket(peer))
                 nursery.start_soon(self._handle, stream, caller, place)
         return refused
-
-    def _refuse(self, peer: socket.socket, caller: Caller, over: OverLimit) -> None:
-        text = "refused a connection of uid %d: %s"
-        log.warning(text, caller.uid, over, extra=caller.for_log)
-        error = self._parts.methods.too_many(over)
-        peer.setblocking(False)
-        with suppress(OSError):  # it has left already
-            peer.send(encode_reply(error.parameters, error=error.name))
-            peer.shutdown(socket.SHUT_WR)
-        self._told.append(peer)
-        if len(self._told) > _MOST_TOLD:
-            self._told.pop(0).close()
 
     def forget_told(self) -> None:
         while self._told:
@@ -187,17 +184,15 @@ def caller_of(peer: socket.socket) -> Caller:
     """Raises `OSError` for a socket that is not a connected Unix one."""
     credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     pid, uid, gid = _CREDENTIALS.unpack(credentials)
-    return Caller(uid, gid, frozenset(_groups(peer)), pid)
-
-
-def _groups(peer: socket.socket) -> Iterator[int]:
-    """Returns no group of a user who has more than Python can read."""
     try:
         packed = peer.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _MOST_PYTHON_READS)
     except OSError as error:
         if error.errno != errno.ERANGE:
             raise
+        # A user of a directory service has more than Python can read.
         most = _MOST_PYTHON_READS // _GID.size
-        log.warning("a user has more than %d groups; none of them counts", most)
+        text = "uid %d has more than %d groups; only the primary one counts"
+        log.warning(text, uid, most, extra={"uid": uid})
         packed = b""
-    return (group for (group,) in _GID.iter_unpack(packed))
+    groups = frozenset(group for (group,) in _GID.iter_unpack(packed))
+    return Caller(uid, gid, groups, pid)
