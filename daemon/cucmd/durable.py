@@ -12,6 +12,9 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
+# Bytes in the state directory that only deleting may use (store/reserve.py).
+RESERVE = 4 * 1024 * 1024
+
 
 def replace_file(path: Path, pieces: Iterable[bytes], mode: int, group: int | None = None) -> None:
     """Writes the bytes to `path`, in place of what is there. If this raises, that stays.

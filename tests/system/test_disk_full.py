@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from cucmctl import StorageFailed
+from cucmctl import Client, StorageFailed
+from cucmd.durable import RESERVE
 from rig.daemon import Daemon, running_daemon
 from rig.inspection import check_database, check_files, manifest
 from rig.jobs import SDL, as_ended, in_phase, start, statuses, until
 from rig.lab import Lab, running_lab
 from rig.quiet import wait_until
-from rig.small_disk import fill, small_disk
+from rig.small_disk import MIB, fill, free, small_disk
 
 pytestmark = pytest.mark.long
 
@@ -86,9 +87,48 @@ def test_a_disk_that_fills_up_fails_the_node_and_the_record_follows(folder: Path
         assert again.status == "succeeded", "the daemon goes on"
 
 
-def test_a_start_on_a_full_disk_says_so_and_loses_nothing(folder: Path, lab: Lab) -> None:
+def delete_all(client: Client, jobs: list[str], disk: Path) -> None:
+    """Deletes one in each way, on a disk that is full each time."""
+    fill(disk)
+    client.delete(jobs[0])
+    fill(disk)
+    client.delete(jobs[1], files_only=True)
+    fill(disk)
+    assert [one.job_id for one in client.prune(keep=1).jobs] == [jobs[1]]
+    fill(disk)
+    client.delete(jobs[2])
+    assert client.list() == ()
+
+
+def test_a_full_disk_can_be_emptied(folder: Path, lab: Lab) -> None:
+    with running_daemon(folder) as daemon, daemon.client() as client:
+        jobs = [collected(client, lab) for _ in range(3)]
+        delete_all(client, jobs, daemon.state)
+        (daemon.state / "filler").unlink()
+        assert client.wait(start(client, lab, lab.nodes[:1]).job_id).status == "succeeded"
+        assert free(daemon.state) < 16 * MIB - RESERVE
+
+
+def test_after_a_start_on_a_full_disk_it_can_be_emptied(folder: Path, lab: Lab) -> None:
+    with running_daemon(folder) as daemon, daemon.client() as client:
+        jobs = [collected(client, lab) for _ in range(3)]
+    fill(folder / "state")
+    with running_daemon(folder) as daemon, daemon.client() as client:
+        assert [one.job_id for one in client.list()] == jobs[::-1]
+        delete_all(client, jobs, daemon.state)
+        assert not list(daemon.state.glob("*.damaged-*"))
+
+
+def collected(client: Client, lab: Lab) -> str:
+    job_id = client.wait(start(client, lab, lab.nodes[:1]).job_id).job_id
+    wait_until(lambda: client.status(job_id).closed)
+    return job_id
+
+
+def test_a_start_without_any_space_says_so(folder: Path, lab: Lab) -> None:
     with running_daemon(folder) as daemon, daemon.client() as client:
         job = client.wait(start(client, lab, lab.nodes[:1]).job_id)
+    (folder / "state" / "cucmd.reserve").unlink()
     filler = fill(folder / "state")
     with pytest.raises(AssertionError, match="the disk is full"), running_daemon(folder):
         pass

@@ -95,7 +95,11 @@ class Deletions:
         if not any(limits.values()):
             return
         with _logged("[retention] is not applied"):
-            elapsed = await self._store.elapsed()
+            try:
+                elapsed = await self._store.elapsed()
+            except StoreFailed:  # mostly a full disk, which this may be about to empty
+                async with self._store.reserve.given_up():
+                    elapsed = await self._store.elapsed()
             jobs, now = await self._store.closed_jobs(), datetime.now(UTC)
             held = self._supervisor.holds.held
             beyond = retention.beyond(jobs, now, elapsed, held, **limits)
@@ -107,7 +111,8 @@ class Deletions:
             for job_id in await self._store.begun_deletions():
                 changing = self._supervisor.holds.changing(job_id)
                 with suppress(Busy), changing, _logged(f"job {job_id}: it is not deleted yet"):
-                    await self._remove(job_id, await self._store.load(job_id))
+                    async with self._store.reserve.given_up():
+                        await self._remove(job_id, await self._store.load(job_id))
                     log.info("job %s: its deletion is finished", job_id)
 
     async def _delete_all(self, jobs: Iterable[ClosedJob], why: str) -> list[Deleted]:
@@ -144,10 +149,11 @@ class Deletions:
                 raise Draining
             self._supervisor.on_changing(job_id)
             with trio.CancelScope(shield=True):
-                begun = await self._store.begin_deletion(job_id, record=record)
-                if begun.job is not None:
-                    self._store.tell(begun.job)
-                await self._remove(job_id, begun.job or job)
+                async with self._store.reserve.given_up():
+                    begun = await self._store.begin_deletion(job_id, record=record)
+                    if begun.job is not None:
+                        self._store.tell(begun.job)
+                    await self._remove(job_id, begun.job or job)
             return Deleted(job, begun.bytes)
 
     async def _remove(self, job_id: str, job: Job | None) -> None:

@@ -9,6 +9,7 @@ A write that was answered is on the disk, and survives a crash and a power cut.
     nodes.py      the SQL of what is known of nodes, whatever becomes of their jobs
     deletions.py  the SQL of jobs that are deleted, and of the count of seconds
     rows.py       PURE  jobs to rows and back
+    reserve.py    space on the disk for deletions
     unreadable.py rows that cannot be decoded: logged and left out
     database.py   the file: locked, made, checked, moved aside when damaged
     schema.py     the tables, and their version

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,9 @@ from cucmd.received_file import ReceivedFile
 from cucmd.store import deletions, lists, nodes, tables
 from cucmd.store.database import Connect, connect, hold_state_directory, prepare
 from cucmd.store.deletions import BegunDeletion
+from cucmd.store.errors import StoreFailed
 from cucmd.store.nodes import StoredDiscovery
+from cucmd.store.reserve import Reserve
 from cucmd.store.rows import EVERY_JOB, ClosedJob, JobFilter, JobRow, StartKey
 from cucmd.store.thread import DatabaseThread
 
@@ -43,9 +45,15 @@ class Store:
     """
 
     def __init__(
-        self, path: Path, connect: Connect, notices: Sequence[str], clock: Callable[[], float]
+        self,
+        path: Path,
+        connect: Connect,
+        notices: Sequence[str],
+        clock: Callable[[], float],
+        reserve: Reserve,
     ) -> None:
         self.notices = tuple(notices)  # what was found at the start, for the log
+        self.reserve = reserve
         # Called with each job that was changed while it does not run, in the order of the changes.
         self.tell: Callable[[Job], None] = lambda job: None
         self._writer = DatabaseThread(
@@ -254,8 +262,12 @@ async def open_store(
     `StoreFailed`.
     """
     with hold_state_directory(path.parent):
-        notices = await trio.to_thread.run_sync(prepare, path, connect, datetime.now(UTC))
-        store = Store(path, connect, notices, clock)
+        reserve = Reserve(path.with_suffix(".reserve"))
+        async with reserve.given_up():
+            notices = await trio.to_thread.run_sync(prepare, path, connect, datetime.now(UTC))
+            store = Store(path, connect, notices, clock, reserve)
+            with suppress(StoreFailed):
+                await store.elapsed()  # a first write makes the files that SQLite has beside it
         try:
             yield store
         finally:

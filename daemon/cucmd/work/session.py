@@ -16,6 +16,7 @@ from typing import TypeVar
 import trio
 
 from cucmd import vos
+from cucmd.durable import RESERVE
 from cucmd.failure import Code, NodeFailed, failure
 from cucmd.job.failure import Failure
 from cucmd.job.node import Phase
@@ -114,7 +115,8 @@ def too_much(task: NodeTask, receiver: Receiver, size: int) -> Failure | None:
     room = disk_room(task, receiver)
     if room is not None and size > room:
         message = f"{counted(size - room, 'byte')} more than the disk has room for ({room:,})"
-        return failure(Code.DISK_FULL, message)
+        kept = f"{RESERVE:,} bytes more are reserved for deleting jobs"
+        return failure(Code.DISK_FULL, f"{message}; {kept}")
     return None
 
 

@@ -132,7 +132,9 @@ async def test_an_incomplete_new_database_is_created_again(path: Path, make_job:
     async with open_store(path) as store:
         assert store.notices == ()
         await store.add_job(make_job())
-    assert sorted(entry.name for entry in path.parent.iterdir()) == ["cucmd.db", "cucmd.lock"]
+    assert sorted(entry.name for entry in path.parent.iterdir()) == [
+        *("cucmd.db", "cucmd.lock", "cucmd.reserve")
+    ]
 
 
 @pytest.mark.parametrize("version", [0, 7, 9999])

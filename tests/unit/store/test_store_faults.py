@@ -132,6 +132,7 @@ async def hold_the_writer(nursery, store: Store, disk, make_job: MakeJob) -> Non
 
 async def test_writes_that_wait_share_one_commit(path: Path, disk, make_job: MakeJob) -> None:
     async with open_store(path, connect=disk.connect) as store:
+        disk.commits = 0
         async with trio.open_nursery() as nursery:
             await hold_the_writer(nursery, store, disk, make_job)
             for number in range(100):
