@@ -70,7 +70,8 @@ def load(
     socket: Path | None = None,
     state_directory: Path | None = None,
 ) -> Config:
-    """Reads the configuration as it is used. `path` None: the default file, which may be missing.
+    """Reads the configuration as it is used. Without a `path` that is the default file, which may
+    be missing.
 
     `socket` and `state_directory` are those of the command line.
     Raises `ConfigError` with the first thing that is wrong.

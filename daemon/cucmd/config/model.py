@@ -42,9 +42,10 @@ class Daemon(Struct, frozen=True):
 
 
 class AccessSettings(Struct, frozen=True):
-    """Has the names of groups; empty: no group, so only root and the daemon's own user.
+    """Names the groups that may use the socket. An empty name means no group: then only root and
+    the daemon's own user may.
 
-    `view_reads_files`: the view group may read collected files and transcripts.
+    With `view_reads_files` the view group may read collected files and transcripts.
     """
 
     operate_group: _Group = "cucm"
@@ -122,7 +123,7 @@ class ReceiverSettings(Struct, frozen=True):
 
 
 class CredentialSettings(Struct, frozen=True):
-    """Says where named credentials are. None: in `$CREDENTIALS_DIRECTORY`."""
+    """Names the folder of credentials; without one they are in `$CREDENTIALS_DIRECTORY`."""
 
     directory: Path | None = None
 

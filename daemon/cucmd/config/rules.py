@@ -74,8 +74,8 @@ def placed_path(text: str) -> tuple[str | None, str]:
 def one_location(
     named: str | None, usual: str, owns: Sequence[str | None]
 ) -> tuple[str, int | None]:
-    """Returns the location of all paths, and the position of the first one that is elsewhere; None:
-    none is.
+    """Returns the location of all paths, and the position of the first path that is elsewhere, or
+    None.
 
     named  as it was given for all of them
     usual  where paths are if nothing else was given

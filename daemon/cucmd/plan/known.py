@@ -23,7 +23,9 @@ _NAMED, _ASKED = "cluster", "node"
 
 
 class KnownCluster(msgspec.Struct, frozen=True):
-    """`name` None: it is not in the configuration. `discovery` None: nobody has asked for it."""
+    """Describes a cluster. It has a name if the configuration has it, and a discovery if somebody
+    has asked for its nodes.
+    """
 
     name: str | None
     publisher: str | None
@@ -32,8 +34,9 @@ class KnownCluster(msgspec.Struct, frozen=True):
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Says where a cluster stands among those that are known. `name` None: it is not in the
-    configuration. `asked`: the nodes whose discoveries may say what it is, the newest first.
+    """Says where a cluster stands among those that are known. A cluster that is not in the
+    configuration has no name. `asked` are the nodes whose discoveries may say what it is, the
+    newest first.
     """
 
     name: str | None
