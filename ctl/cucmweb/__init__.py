@@ -10,9 +10,8 @@ A program beside `cucmctl`: to the daemon it is one local user, which speaks for
     listening.py  the sockets: systemd's, or one of its own
     serve.py      `cucmweb serve`: systemd and signals; puts the parts together
     server.py     HTTP/1.1 at these sockets, by h11: connections, and a request with its reply
-    front.py      what every request passes first: whom it is of, limits
     operations.py  PURE  the paths, each with its method of the daemon: a table
-    application.py  a request at its path
+    application.py  a request: who may make it, and what answers at its path
     exchange.py   one request: what it asks of the daemon, and the reply in pieces
     asking.py     PURE  a path, a query and a body -> the parameters of a method
     answers.py    how each form of reply is sent, an export among them

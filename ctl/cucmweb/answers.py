@@ -22,14 +22,16 @@ from cucmweb.exchange import Exchange, Members, encoded
 from cucmweb.liveness import while_it_answers
 from cucmweb.operations import Operation, ReplyForm
 
-SendReply: TypeAlias = Callable[[Exchange, Operation, dict[str, Any]], Awaitable[None]]
+AskedMembers: TypeAlias = dict[str, Any]
+SendReply: TypeAlias = Callable[[Exchange, Operation, AskedMembers], Awaitable[None]]
+SendPiece: TypeAlias = Callable[[bytes], Awaitable[None]]
 
 NULL = b"null"
 # Bytes that are sent at once.
 _PIECE = 256 * 1024
 
 
-async def send_object(exchange: Exchange, operation: Operation, asked: dict[str, Any]) -> None:
+async def send_object(exchange: Exchange, operation: Operation, asked: AskedMembers) -> None:
     daemon, limited = exchange.daemon, operation.limited
     async with nullcontext() if limited else while_it_answers(daemon):
         reply = await daemon.call(operation.method, encoded(asked), Members, limited=limited)
@@ -37,46 +39,39 @@ async def send_object(exchange: Exchange, operation: Operation, asked: dict[str,
     headers = {}
     if operation.status == 201:
         headers["location"] = f"/jobs/{msgspec.json.decode(given, type=_JobId).job_id}"
-    await exchange.whole(given, operation.status, **headers)
+    await exchange.whole(given, operation.status, headers)
 
 
-async def send_list(exchange: Exchange, operation: Operation, asked: dict[str, Any]) -> None:
+async def send_list(exchange: Exchange, operation: Operation, asked: AskedMembers) -> None:
     """Sends one object, whose list is written as it comes."""
     between = f'{{"{operation.gives}":['.encode()
 
     async def send(piece: bytes) -> None:
         nonlocal between
         if inner := piece.strip()[1:-1].strip():
-            await exchange.piece(between + inner)
+            await exchange.channel.send(between + inner)
             between = b","
 
     await _each(exchange, operation, asked, send)
-    await exchange.piece(b"]}" if between == b"," else between + b"]}")
-    await exchange.end()
+    await exchange.channel.send(b"]}" if between == b"," else between + b"]}")
+    await exchange.channel.end()
 
 
-async def send_lines(exchange: Exchange, operation: Operation, asked: dict[str, Any]) -> None:
+async def send_pieces(exchange: Exchange, operation: Operation, asked: AskedMembers) -> None:
+    """Sends each reply as a line of JSON, or as text."""
+
     async def send(piece: bytes) -> None:
-        if piece != NULL:  # the last of some streams has nothing
-            await exchange.piece(piece + b"\n")
+        if operation.form == "text":
+            await exchange.channel.send(msgspec.json.decode(piece, type=str).encode())
+        elif piece != NULL:  # the last of some streams has nothing
+            await exchange.channel.send(piece + b"\n")
 
     await _each(exchange, operation, asked, send)
-    await exchange.end()
-
-
-async def send_text(exchange: Exchange, operation: Operation, asked: dict[str, Any]) -> None:
-    async def send(piece: bytes) -> None:
-        await exchange.piece(msgspec.json.decode(piece, type=str).encode())
-
-    await _each(exchange, operation, asked, send)
-    await exchange.end()
+    await exchange.channel.end()
 
 
 async def _each(
-    exchange: Exchange,
-    operation: Operation,
-    asked: dict[str, Any],
-    send: Callable[[bytes], Awaitable[None]],
+    exchange: Exchange, operation: Operation, asked: AskedMembers, send: SendPiece
 ) -> None:
     """Sends what each reply of a stream gives. Ours begins once the first has come."""
     async with (
@@ -101,7 +96,7 @@ class _JobId(msgspec.Struct):
     job_id: str
 
 
-async def send_archive(exchange: Exchange, operation: Operation, asked: dict[str, Any]) -> None:
+async def send_archive(exchange: Exchange, operation: Operation, asked: AskedMembers) -> None:
     """Raises `Damaged` in the middle where a file is not as it was received: the reply is cut off,
     and the daemon is told, so that the next one leaves the file out.
     """
@@ -110,10 +105,10 @@ async def send_archive(exchange: Exchange, operation: Operation, asked: dict[str
             async with daemon.upgraded(operation.method, encoded(asked), ExportReply) as answer:
                 reply, stream = answer
                 name = f"{reply.name}.{operation.form}"
-                headers = {"content_disposition": f'attachment; filename="{name}"'}
+                headers = {"content-disposition": f'attachment; filename="{name}"'}
                 if operation.form == "tar":
-                    headers["content_length"] = str(reply.length)
-                exchange.begin(operation, **headers)
+                    headers["content-length"] = str(reply.length)
+                exchange.begin(operation, headers)
                 source = _ExportReader(Exported(stream, reply.length))
                 await trio.to_thread.run_sync(_pack, source, _ReplyWriter(exchange), operation.form)
         except Damaged as damaged:
@@ -121,7 +116,7 @@ async def send_archive(exchange: Exchange, operation: Operation, asked: dict[str
             async with daemon.upgraded(operation.method, encoded(asked), ExportReply):
                 pass
             raise
-    await exchange.end()
+    await exchange.channel.end()
 
 
 def _pack(source: _ExportReader, target: _ReplyWriter, form: str) -> None:
@@ -166,14 +161,14 @@ class _ReplyWriter:
         if self._held:
             piece, self._held = bytes(self._held), bytearray()
             self._sent += len(piece)
-            trio.from_thread.run(self._exchange.piece, piece)
+            trio.from_thread.run(self._exchange.channel.send, piece)
 
 
 ANSWERS: dict[ReplyForm, SendReply] = {
     "object": send_object,
     "list": send_list,
-    "lines": send_lines,
-    "text": send_text,
+    "lines": send_pieces,
+    "text": send_pieces,
     "zip": send_archive,
     "tar": send_archive,
 }

@@ -72,7 +72,12 @@ def from_query(query: Sequence[tuple[str, str]], known: Mapping[str, Any]) -> di
         elif name in given:
             raise invalid(name, "is given twice; expected once")
         else:
-            given[name] = _converted(name, value, kind)
+            try:
+                given[name] = msgspec.convert(value, kind, strict=False)
+            except msgspec.ValidationError:
+                expected = {bool: "true or false", int: "an integer"}.get(kind, "another value")
+                text = f"{value[:_LONGEST_NAME]!a}: expected {expected}"
+                raise invalid(name, text) from None
     return given
 
 
@@ -95,14 +100,6 @@ def kind_of(hint: Any) -> Any:
     if typing.get_origin(hint) in (typing.Union, UnionType):
         hint = next(one for one in typing.get_args(hint) if one is not type(None))
     return typing.get_origin(hint) or hint
-
-
-def _converted(name: str, value: str, kind: Any) -> object:
-    try:
-        return msgspec.convert(value, kind, strict=False)
-    except msgspec.ValidationError:
-        expected = {bool: "true or false", int: "an integer"}.get(kind, "another value")
-        raise invalid(name, f"{value[:_LONGEST_NAME]!a}: expected {expected}") from None
 
 
 def invalid(field: str, reason: str) -> HttpProblem:

@@ -24,6 +24,7 @@ from msgspec import Struct
 
 from cucmd.job.request import OnBehalfOf
 from cucmweb.config import ProxySettings, Role
+from cucmweb.problems import HttpProblem
 from cucmweb.tokens import NAME, NAME_EXPECTED, Token, matching
 
 # RFC 6750; a scheme's name is in any case (RFC 9110).
@@ -47,22 +48,15 @@ class Arrival(Struct, frozen=True):
         return [value.decode("latin-1") for key, value in self.headers if key == wanted]
 
 
-class NotLetIn(Exception):
-    """Nobody asks. `status` is that of HTTP, `challenge` what `WWW-Authenticate` says."""
-
-    def __init__(self, status: int, reason: str, challenge: str | None = None) -> None:
-        super().__init__(reason)
-        self.status = status
-        self.reason = reason
-        self.challenge = challenge
-
-
 def caller_of(
     arrival: Arrival, tokens: Iterable[Token], proxy: ProxySettings, now: datetime
 ) -> OnBehalfOf | None:
-    """Raises `NotLetIn`. None: the operator at the Unix socket."""
+    """Raises `HttpProblem`. None: the operator at the Unix socket."""
     given = arrival.values("authorization")
-    if _of_proxy(arrival, proxy):
+    names = [name for name in (proxy.header, proxy.role_header) if name]
+    if said := next((name for name in names if arrival.values(name)), None):
+        if not proxy.trusts(arrival.peer):
+            raise _forbidden(f"{said} is accepted from the proxy only, and this peer is not it")
         if given:
             raise _forbidden(
                 "both Authorization and the proxy's header say who this is; the proxy has to clear"
@@ -70,21 +64,16 @@ def caller_of(
             )
         return _named_by_proxy(arrival, proxy)
     if given:
-        return _bearer(given, tokens, now)
+        if len(given) > 1:
+            raise _unknown("Authorization stands there more than once")
+        if (presented := _BEARER.fullmatch(given[0])) is None:
+            raise _unknown("Authorization is not a bearer token")
+        if (token := matching(presented[1], tokens, now)) is None:
+            raise _unknown("no such token, or it is over", 'Bearer error="invalid_token"')
+        return OnBehalfOf(token.name, token.role)
     if arrival.peer is None and not proxy.trusts(None):
         return None
     raise _unknown("nothing says who this is: a bearer token is needed")
-
-
-def _of_proxy(arrival: Arrival, proxy: ProxySettings) -> bool:
-    """Says whether it has a header of the proxy. Raises `NotLetIn` if another peer has set that."""
-    names = [name for name in (proxy.header, proxy.role_header) if name]
-    given = next((name for name in names if arrival.values(name)), None)
-    if given is None:
-        return False
-    if not proxy.trusts(arrival.peer):
-        raise _forbidden(f"{given} is accepted from the proxy only, and this peer is not it")
-    return True
 
 
 def _named_by_proxy(arrival: Arrival, proxy: ProxySettings) -> OnBehalfOf:
@@ -109,21 +98,11 @@ def _once(arrival: Arrival, header: str) -> str:
     return values[0] if values else ""
 
 
-def _bearer(given: Sequence[str], tokens: Iterable[Token], now: datetime) -> OnBehalfOf:
-    if len(given) > 1:
-        raise _unknown("Authorization stands there more than once")
-    presented = _BEARER.fullmatch(given[0])
-    if presented is None:
-        raise _unknown("Authorization is not a bearer token")
-    token = matching(presented[1], tokens, now)
-    if token is None:
-        raise _unknown("no such token, or it is over", 'Bearer error="invalid_token"')
-    return OnBehalfOf(token.name, token.role)
+def _unknown(reason: str, challenge: str = "Bearer") -> HttpProblem:
+    problem = HttpProblem(401, "NotLetIn", reason)
+    problem.headers["www-authenticate"] = challenge
+    return problem
 
 
-def _unknown(reason: str, challenge: str = "Bearer") -> NotLetIn:
-    return NotLetIn(401, reason, challenge)
-
-
-def _forbidden(reason: str) -> NotLetIn:
-    return NotLetIn(403, reason)
+def _forbidden(reason: str) -> HttpProblem:
+    return HttpProblem(403, "NotLetIn", reason)

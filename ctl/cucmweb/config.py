@@ -119,11 +119,6 @@ class ProxySettings(Struct, frozen=True):
     role: Literal["", "view", "operate"] = ""  # of all whom the proxy lets in: "view" or "operate"
     role_header: _Header = ""  # or the header in which the proxy gives the role
 
-    @property
-    def networks(self) -> tuple[Network, ...]:
-        """Returns the addresses from which the header is accepted."""
-        return tuple(net for one in self.trusted if (net := _network(one)) is not None)
-
     def trusts(self, peer: str | None) -> bool:
         """Says whether this address is one of the proxy, also where IPv6 carries an IPv4 address.
         None: the Unix socket.
@@ -131,8 +126,8 @@ class ProxySettings(Struct, frozen=True):
         if peer is None:
             return UNIX in self.trusted
         address = ip_address(peer)
-        mapped = getattr(address, "ipv4_mapped", None)
-        return any((mapped or address) in network for network in self.networks)
+        address = getattr(address, "ipv4_mapped", None) or address
+        return any(network and address in network for network in map(_network, self.trusted))
 
 
 class WebLimits(Struct, frozen=True):
@@ -170,19 +165,15 @@ def load(
 
     `socket` and `listen` are those of the command line. Raises `ConfigError`.
     """
-    config = _read(file)
-    chosen = socket or environ.get("CUCMD_SOCKET") or config.socket or socket_to_call(environ, uid)
-    return replace(config, listen=listen or config.listen, socket=str(Path(chosen).absolute()))
-
-
-def _read(file: Path | None) -> WebConfig:
     path = file or SYSTEM_CONFIG
     try:
-        return read_config(read(path))
+        config = read_config(read(path))
     except (FileNotFoundError, NotADirectoryError):
-        if file is None:
-            return WebConfig()
-        raise ConfigError(str(path), "there is no such file") from None
+        if file is not None:
+            raise ConfigError(str(path), "there is no such file") from None
+        config = WebConfig()
+    chosen = socket or environ.get("CUCMD_SOCKET") or config.socket or socket_to_call(environ, uid)
+    return replace(config, listen=listen or config.listen, socket=str(Path(chosen).absolute()))
 
 
 def read_config(file: TomlFile) -> WebConfig:
@@ -190,12 +181,7 @@ def read_config(file: TomlFile) -> WebConfig:
     document = file.table((), file.document, WebConfig.__struct_fields__)
     limits = file.convert(("limits",), document.pop("limits", {}), WebLimits)
     proxy = file.convert(("proxy",), document.pop("proxy", {}), ProxySettings)
-    _check_proxy(file, proxy)
-    return replace(file.convert((), document, WebConfig), limits=limits, proxy=proxy)
-
-
-def _check_proxy(file: TomlFile, proxy: ProxySettings) -> None:
-    """Raises `ConfigError` for keys that do not fit each other."""
+    # Keys that do not fit each other.
     key, expected = "", ""
     if not proxy.header:
         if proxy.trusted or proxy.role or proxy.role_header:
@@ -209,6 +195,7 @@ def _check_proxy(file: TomlFile, proxy: ProxySettings) -> None:
     if key:
         reason = wrong_value(getattr(proxy, key), f"expected {expected}")
         raise file.error(("proxy", key), reason)
+    return replace(file.convert((), document, WebConfig), limits=limits, proxy=proxy)
 
 
 def for_addresses(
@@ -228,11 +215,10 @@ def for_addresses(
     if exposed and not trusts_network:
         raise ConfigError(
             "listen",
-            f"other machines reach {exposed[0]}, and what they send there, tokens and passwords"
-            " too, is not encrypted: listen at a Unix socket behind a proxy that has TLS, or say"
-            " that everybody in that network is trusted (--trusted-network)",
+            f"other machines reach {exposed[0]}, where nothing is encrypted: listen at a Unix"
+            " socket behind a proxy, or say that the network is trusted (--trusted-network)",
         )
-    if tcp and not has_tokens and not config.proxy.networks:
+    if tcp and not has_tokens and set(config.proxy.trusted) <= {UNIX}:
         raise ConfigError(
             "listen",
             f"at {tcp[0][0]} port {tcp[0][1]} anybody could be anyone: make a token (cucmweb token"

@@ -32,8 +32,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import msgspec
@@ -43,7 +42,7 @@ from cucmctl.client.errors import ClientError, DaemonUnavailable, LimitReached, 
 from cucmctl.client.events import JobEvent
 from cucmd.protocol.jobs import JobSummary, ListReply
 from cucmweb.exchange import Exchange, Members, encoded
-from cucmweb.kept_events import KeptEvents, ServerEvent, framed, id_line, is_over
+from cucmweb.kept_events import KeptEvents, ServerEvent, framed, id_line
 from cucmweb.operations import Operation
 from cucmweb.server import Disconnected
 
@@ -84,7 +83,9 @@ class EventStreams:
         self._refusal = ""
 
     async def run(self, events: AsyncIterator[JobEvent]) -> None:
-        """Cuts off every stream at its end, also where it is cancelled."""
+        """Ends all streams at its end, also where it is cancelled: nobody knows what they would be
+        told. Readers that come again are told nothing of before.
+        """
         try:
             async for event in events:
                 if event.name in ("begun", "back"):
@@ -99,7 +100,12 @@ class EventStreams:
                 elif event.job_id:
                     self._tell(event)
         finally:
-            self._cut_off()
+            self._kept.clear()
+            self._revisions.clear()
+            self._watching = trio.Event()
+            self._is_away = False
+            for stream in self._streams:
+                stream.scope.cancel()
 
     def log_refusal(self, error: ClientError) -> None:
         """Logs why the daemon refuses the watch, once until it refuses it in other words."""
@@ -111,26 +117,8 @@ class EventStreams:
         """Says whether a stream is of this job, so that it has to be told with its nodes."""
         return any(one.job_id and job_id.startswith(one.job_id) for one in self._streams)
 
-    def _cut_off(self) -> None:
-        """Ends all streams. Their readers come again: nobody knows what they would be told. They
-        are told nothing of before that either.
-        """
-        self._kept.clear()
-        self._revisions.clear()
-        self._watching = trio.Event()
-        self._is_away = False
-        for stream in self._streams:
-            stream.scope.cancel()
-
     def _tell(self, event: JobEvent) -> None:
-        told = self._told(event)
-        number = self._kept.end
-        self._kept.add(told)
-        for stream in self._streams:
-            if told.job_id.startswith(stream.job_id):
-                stream.wake(number)
-
-    def _told(self, event: JobEvent) -> ServerEvent:
+        """Keeps the event, and wakes the streams that it is for."""
         job_id, job = event.job_id or "", event.job
         revision = getattr(job, "revision", None)
         is_news = revision is not None and revision > self._revisions.pop(job_id, -1)
@@ -140,34 +128,38 @@ class EventStreams:
                 del self._revisions[next(iter(self._revisions))]
         data = msgspec.json.encode(job if job is not None else {"job_id": job_id})
         is_gone = job is None or bool(getattr(job, "deleted", False))
-        closed = getattr(job, "closed", None)
-        is_last = is_gone or (job is not None and is_over(job.status, closed=closed))
+        is_last = is_gone or bool(getattr(job, "closed", False))
         is_short = isinstance(job, JobSummary)
-        return ServerEvent(event.name, job_id, revision, data, is_news, is_last, is_gone, is_short)
+        told = ServerEvent(event.name, job_id, revision, data, is_news, is_last, is_gone, is_short)
+        number = self._kept.end
+        self._kept.add(told)
+        for stream in self._streams:
+            if job_id.startswith(stream.job_id):
+                stream.wake(number)
 
     async def send(self, exchange: Exchange, operation: Operation, asked: dict[str, Any]) -> None:
         """Answers a request for a stream."""
         stream = EventStream(exchange, operation, asked, self._kept)
-        with exchange.stream(), self._held(stream):
-            while not await self._looked(stream):
-                await stream.open()
-                await self._wait()
-                await stream.say_nothing()
-            await stream.tell()
-
-    @contextmanager
-    def _held(self, stream: EventStream) -> Iterator[None]:
         self._streams.add(stream)
         try:
-            with stream.scope:
-                yield
+            with exchange.places.streams.held(exchange.who), stream.scope:
+                while not await self._looked(stream):
+                    await stream.open()
+                    with trio.move_on_after(_SILENCE):
+                        if self._watching.is_set():
+                            await trio.sleep(_PAUSE)
+                        await self._watching.wait()
+                    await exchange.channel.send(_SILENT)
+                await stream.tell()
         finally:
             self._streams.discard(stream)
         if stream.scope.cancelled_caught:
             raise Disconnected
 
     async def _looked(self, stream: EventStream) -> bool:
-        """Has the stream look. Says whether it knows how things are and is told all that comes."""
+        """Lets the stream ask the daemon how things are. Returns whether it now knows that, and is
+        told all that happens from then on.
+        """
         if self._is_away:
             return False
         is_watched = self._watching.is_set()  # before it looks
@@ -176,12 +168,6 @@ class EventStreams:
         except _AWAY:
             return False
         return is_watched
-
-    async def _wait(self) -> None:
-        with trio.move_on_after(_SILENCE):
-            if self._watching.is_set():
-                await trio.sleep(_PAUSE)
-            await self._watching.wait()
 
 
 class EventStream:
@@ -198,7 +184,6 @@ class EventStream:
         self._who: Mapping[str, Any] = asked
         self._of_all = not self.job_id
         self._kept = kept
-        self._opened = False
         self._is_over = False
         self._place: str | None = None  # as it looked
         self._found, self._listed = msgspec.Raw(), ListReply(())
@@ -221,109 +206,87 @@ class EventStream:
         if self._of_all:
             self._listed = await self._list(_UNFINISHED[0])
         else:
-            self._found = await self._status()
+            asked = encoded({"job_id": self.job_id, **self._who})
+            self._found = (await self._exchange.daemon.call("Status", asked, Members))["job"]
 
     async def open(self) -> None:
         """Sends the head of the reply, if it was not sent."""
-        if not self._opened:
-            self._opened = True
+        if not self._exchange.channel.status:
             self._exchange.begin(self._operation)
             pause = random.uniform(_SOONEST, _LATEST)  # noqa: S311  # no secret
-            await self._exchange.piece(b"retry: %d\n\n" % (1000 * pause))
-
-    async def say_nothing(self) -> None:
-        await self._exchange.piece(_SILENT)
+            await self._exchange.channel.send(b"retry: %d\n\n" % (1000 * pause))
 
     async def tell(self) -> None:
         """Tells what happens from the beginning until the end of its job."""
-        if not await self._begin():
-            await self._exchange.nothing()
+        first = b"" if self._of_all else self._first_of_job()
+        if self._is_over and not first and not self._exchange.channel.status:
+            self._exchange.channel.start(204, {})
+            await self._exchange.channel.end()
             return
-        while not self._is_over:
-            await self._send(await self._waiting())
-        await self._exchange.end()
-
-    async def _begin(self) -> bool:
-        """Returns False if there is nothing to begin with, nor will there be."""
-        if self._of_all:
-            await self.open()
-            await self._begin_with_all(self._last)
-            return True
-        first = self._first_of_job(self._last)
-        if self._is_over and not (first or self._opened):
-            return False
         await self.open()
-        await self._send(first)
-        return True
+        if self._of_all:
+            await self._begin_with_all()
+        await self._exchange.channel.send(first)
+        while not self._is_over:
+            taken = b""
+            with trio.move_on_after(_SILENCE):
+                while not (taken := self._taken()):
+                    await self._news.wait()
+            await self._exchange.channel.send(taken or _SILENT)
+        await self._exchange.channel.end()
 
-    def _first_of_job(self, last: str | None) -> bytes:
-        found = self._found
+    def _first_of_job(self) -> bytes:
+        """Returns what the stream of a job begins with; no bytes if it goes on after an event."""
+        last, found = self._last, self._found
         self._found = msgspec.Raw()  # of 500 streams it would be much
         job = msgspec.json.decode(found, type=_JobAsItIs)
         self.job_id = job.job_id
         has_all = last == str(job.revision)
-        if has_all and job.is_over:
+        if has_all and job.closed:
             self._is_over = True
             return b""
         number = None if last is None else self._kept.after(last, job.job_id)
         # Of a job that ran on over a restart there may be a line of a list, which has no nodes.
-        if number is not None and not any(
-            one.is_short for one in self._kept.since(number) if one.job_id == job.job_id
-        ):
-            self._go_on_from(number)
+        news = [] if number is None else [self._kept[n] for n in range(number, self._kept.end)]
+        is_short = any(one.is_short for one in news if one.job_id == job.job_id)
+        if number is not None and not is_short:
+            self._next = number
+            self._news.set()
             return b""
         self._had[job.job_id] = job.revision
         if has_all:
             return b""
-        self._is_over = job.is_over
+        self._is_over = job.closed
         return id_line(str(job.revision)) + _state(found)
 
-    async def _begin_with_all(self, last: str | None) -> None:
+    async def _begin_with_all(self) -> None:
+        last = self._last
         listed, self._listed = self._listed, ListReply(())
         number = None if last is None else self._kept.after(last, None)
         if number is not None:
-            self._go_on_from(number)
+            self._next = number
+            self._news.set()
             return
         if last is not None:
-            await self._send(_MISSED)
+            await self._exchange.channel.send(_MISSED)
         for status in _UNFINISHED:
             if status != _UNFINISHED[0]:
                 listed = await self._list(status)
             while True:
                 states = [_state(msgspec.json.encode(one)) for one in reversed(listed.jobs)]
-                await self._send(b"".join(states))
+                await self._exchange.channel.send(b"".join(states))
                 self._had |= {one.job_id: one.revision for one in listed.jobs}
                 if not listed.older:
                     break
                 listed = await self._list(status, before=listed.jobs[-1].job_id)
         # Where there was no event yet it is an id that none has: who comes with it has missed some.
-        await self._send(id_line(self._place or "-") + b"\n")
-
-    def _go_on_from(self, number: int) -> None:
-        self._next = number
-        self._news.set()
-
-    async def _status(self) -> msgspec.Raw:
-        asked = encoded({"job_id": self.job_id, **self._who})
-        return (await self._exchange.daemon.call("Status", asked, Members))["job"]
+        await self._exchange.channel.send(id_line(self._place or "-") + b"\n")
 
     async def _list(self, status: str, **more: str) -> ListReply:
         asked = encoded({"status": status, "limit": _LISTED, **more, **self._who})
         return await self._exchange.daemon.call("List", asked, ListReply)
 
     # How it goes on.
-
-    async def _send(self, data: bytes) -> None:
-        for begin in range(0, len(data), _PIECE):
-            await self._exchange.piece(data[begin : begin + _PIECE])
-
-    async def _waiting(self) -> bytes:
-        """Waits for what is sent next, at least a line that says nothing."""
-        with trio.move_on_after(_SILENCE):
-            while not (taken := self._taken()):
-                await self._news.wait()
-            return taken
-        return _SILENT
 
     def _taken(self) -> bytes:
         """Takes of what waits as much as is sent at once."""
@@ -347,16 +310,15 @@ class EventStream:
         return b"".join(frames)
 
     def _frame(self, one: ServerEvent) -> bytes:
-        """Gives of what it has from its beginning only the place among all."""
-        if not self._has(one):
+        """Writes an event. Of one that the reader has from its beginning, `/events` writes only the
+        place among all.
+        """
+        had = self._had.get(one.job_id)
+        if had is None or one.revision is None or one.is_gone or one.revision > had:
+            return framed(one, of_all=self._of_all)
+        if one.revision == had and not one.is_news:
             return framed(one, of_all=self._of_all)
         return id_line(one.place(of_all=True)) + b"\n" if one.is_news and self._of_all else b""
-
-    def _has(self, one: ServerEvent) -> bool:
-        had = self._had.get(one.job_id)
-        if had is None or one.revision is None or one.is_gone:
-            return False
-        return one.revision < had or (one.revision == had and one.is_news)
 
 
 def _state(job: bytes) -> bytes:
@@ -367,10 +329,5 @@ class _JobAsItIs(msgspec.Struct):
     """Holds what has to be known of a job: the rest goes on as it came."""
 
     job_id: str
-    status: str
     revision: int
-    closed: bool
-
-    @property
-    def is_over(self) -> bool:
-        return is_over(self.status, closed=self.closed)
+    closed: bool  # nothing more will come of it

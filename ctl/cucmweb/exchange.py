@@ -1,6 +1,6 @@
 """Answers a request over HTTP: asks the daemon for what it wants, and sends the reply.
 
-    server.py -> front.py -> application.py -> answers.py, events.py -> the daemon -> the reply
+    server.py -> application.py -> answers.py, events.py -> the daemon -> the reply
 
 A reply begins once the daemon has given its first piece, so that a refusal is still one. What goes
 wrong after that ends the connection in the middle of the reply: no client takes it for the whole.
@@ -8,8 +8,8 @@ wrong after that ends the connection in the middle of the reply: no client takes
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
@@ -29,6 +29,8 @@ from cucmweb.server import Disconnected, HttpChannel
 # A reply of the daemon: what is in a member goes on as it came.
 Members: TypeAlias = dict[str, msgspec.Raw]
 
+Identify: TypeAlias = Callable[[], OnBehalfOf | None]
+
 JSON = "application/json"
 _LONGEST_KEY = 128
 # Seconds after which it is looked at again whether the caller's token still counts, while a reply
@@ -40,17 +42,16 @@ class Exchange:
     """Answers one request.
 
     path        the values of the names in the operation's path
-    who         on whose behalf it is; None: of whoever may open the socket, and where the path is
-                for anybody, of nobody
-    identify    finds out again who it is; raises `HttpProblem`
+    identify    finds out on whose behalf it is; raises `HttpProblem`
+    who         that; None: of whoever may open the socket, and where the path is for anybody, of
+                nobody
     """
 
     def __init__(
         self,
         channel: HttpChannel,
         path: Mapping[str, str],
-        who: OnBehalfOf | None,
-        identify: Callable[[], OnBehalfOf | None],
+        identify: Identify,
         *,
         daemon: Client,
         downloads: Client,
@@ -58,12 +59,12 @@ class Exchange:
         limits: WebLimits,
     ) -> None:
         self.daemon = daemon
-        self.who = who
-        self._channel = channel
+        self.who = identify()
+        self.channel = channel
         self._path = path
         self._identify = identify
         self._downloads = downloads
-        self._places = places
+        self.places = places
         self._limits = limits
 
     # What is asked.
@@ -71,14 +72,14 @@ class Exchange:
     async def parameters(self, operation: Operation) -> dict[str, Any]:
         """Returns the parameters of the method. Raises `HttpProblem`."""
         known = asking.members(operation)
-        query = self._channel.query
+        query = self.channel.query
         try:
             pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else ()
         except ValueError:
             raise asking.invalid("query", "expected NAME=VALUE&NAME=VALUE") from None
         given = asking.from_query(pairs, {} if operation.has_body else known)
         if operation.has_body:
-            body = await self._channel.body(self._limits.body)
+            body = await self.channel.body(self._limits.body)
             kind = self.header("content-type") or ""
             # A form of another site can send other kinds without asking.
             if body and kind.partition(";")[0].strip().lower() != JSON:
@@ -87,7 +88,7 @@ class Exchange:
         asked = asking.parameters(operation, self._path, given)
         fields = operation.request.__struct_fields__
         if "request_id" in fields:
-            asked["request_id"] = self._channel.request_id
+            asked["request_id"] = self.channel.request_id
         if operation.keyed and (key := self.header("idempotency-key")) is not None:
             asked["start_key"] = key
         if self.who is not None:
@@ -96,7 +97,7 @@ class Exchange:
 
     def header(self, name: str) -> str | None:
         """Raises `HttpProblem` where it is there twice, or no text."""
-        found = [value for key, value in self._channel.headers if key == name.encode()]
+        found = [value for key, value in self.channel.headers if key == name.encode()]
         if len(found) > 1 or any(not one.isascii() or len(one) > _LONGEST_KEY for one in found):
             raise asking.invalid(name, f"expected once, at most {_LONGEST_KEY} ASCII characters")
         return found[0].decode() if found else None
@@ -107,7 +108,7 @@ class Exchange:
         """
         while True:
             with trio.move_on_after(_AGAIN):
-                await self._channel.left()
+                await self.channel.left()
                 return Disconnected()
             try:
                 if self._identify() != self.who:
@@ -115,49 +116,32 @@ class Exchange:
             except HttpProblem as problem:
                 return problem
 
-    @contextmanager
-    def stream(self) -> Iterator[None]:
-        """Holds the place of an event stream. Raises `HttpProblem` where there is none."""
-        with self._places.stream(self.who):
-            yield
-
     @asynccontextmanager
     async def download(self) -> AsyncIterator[Client]:
         """Holds the place of a reply in pieces, and yields who asks the daemon for it. Raises
         `HttpProblem`, and `DaemonUnavailable` once the daemon does not answer any more.
         """
-        with self._places.download(self.who):
+        with self.places.downloads.held(self.who), self.places.streams.held(self.who):
             async with while_it_answers(self._downloads):
                 yield self._downloads
 
     # How it is answered.
 
-    def begin(self, operation: Operation, **headers: str) -> None:
+    def begin(self, operation: Operation, headers: Mapping[str, str] | None = None) -> None:
         """Begins a reply whose pieces follow. Raises `HttpProblem`."""
-        if self._channel.version == "1.0" and "content_length" not in headers:
+        if self.channel.version == "1.0" and not (headers and "content-length" in headers):
             # The end of the connection would be that of the reply, also where it is cut off.
             raise HttpProblem(505, "Http1Only", "expected HTTP/1.1")
-        self._start(operation.status, {"content-type": MEDIA[operation.form]} | headers)
+        said = {"content-type": MEDIA[operation.form]}
+        self.channel.start(operation.status, {**said, **(headers or {})})
 
-    async def piece(self, data: bytes) -> None:
-        await self._channel.send(data)
-
-    async def end(self) -> None:
-        await self._channel.end()
-
-    async def whole(self, body: bytes, status: int = 200, **headers: str) -> None:
+    async def whole(
+        self, body: bytes, status: int = 200, headers: Mapping[str, str] | None = None
+    ) -> None:
         """Sends a reply in one piece."""
         said = {"content-type": JSON, "content-length": str(len(body))}
-        self._start(status, said | headers)
-        await self._channel.end(body)
-
-    async def nothing(self) -> None:
-        """Sends a reply that has no content."""
-        self._start(204, {})
-        await self._channel.end()
-
-    def _start(self, status: int, headers: Mapping[str, str]) -> None:
-        self._channel.start(status, {k.replace("_", "-"): v for k, v in headers.items()})
+        self.channel.start(status, {**said, **(headers or {})})
+        await self.channel.end(body)
 
 
 def encoded(asked: Mapping[str, Any]) -> msgspec.Raw:

@@ -10,15 +10,12 @@ figures, has none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import lru_cache
 
 import msgspec
 
 # Events that are kept, and their bytes at most: some minutes of a job with 400 nodes.
 _MOST_KEPT, _MOST_BYTES = 4_000, 16 * 1024 * 1024
-
-_ENDED = frozenset({"succeeded", "partial", "failed", "cancelled"})
 
 
 class ServerEvent(msgspec.Struct, frozen=True):
@@ -51,11 +48,6 @@ def id_line(place: str) -> bytes:
     return b"id: %s\n" % place.encode()
 
 
-def is_over(status: str, *, closed: bool | None) -> bool:
-    """Says whether nothing more will come of such a job."""
-    return status in _ENDED and bool(closed)
-
-
 class KeptEvents:
     """Keeps the newest events, numbered as they came. `end`: the number that the next one gets."""
 
@@ -82,9 +74,6 @@ class KeptEvents:
     def clear(self) -> None:
         self._events.clear()
         self._bytes = 0
-
-    def since(self, number: int) -> Iterator[ServerEvent]:
-        return (self._events[one] for one in range(number, self.end))
 
     def after(self, place: str, job_id: str | None) -> int | None:
         """Returns the number behind the event that has this id, of a job or of all of them. None:

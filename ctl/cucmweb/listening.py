@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from cucmd.service.systemd import inherited_sockets
@@ -32,28 +32,24 @@ def open_sockets(listen: ListenAddress) -> Iterator[list[tuple[socket.socket, Li
             yield [(stack.enter_context(one), _address_of(one)) for one in inherited]
             return
         try:
-            bound = stack.enter_context(_socket_at(listen))
+            if isinstance(listen, Path):
+                opening: AbstractContextManager[socket.socket] = unix_socket(
+                    listen, SOCKET_MODE, group=SOCKET_GROUP
+                )
+            else:
+                family, *_ = socket.getaddrinfo(*listen, type=socket.SOCK_STREAM)[0]
+                # `::` stands for the addresses of IPv4 too.
+                both = listen[0] == "::" and socket.has_dualstack_ipv6()
+                # It sets SO_REUSEADDR: a restart need not wait for the last connections.
+                opening = socket.create_server(
+                    listen, family=family, backlog=_BACKLOG, dualstack_ipv6=both
+                )
+            bound = stack.enter_context(opening)
         except OSError as error:
             reason = str(error.strerror or error).removeprefix("cannot listen: ")
             raise CannotListen(f"cannot listen at {written(listen)}: {reason}") from error
         # A Unix socket gets its path when it listens, and keeps the name that it had before.
         yield [(bound, listen if isinstance(listen, Path) else _address_of(bound))]
-
-
-@contextmanager
-def _socket_at(listen: ListenAddress) -> Iterator[socket.socket]:
-    if isinstance(listen, Path):
-        with unix_socket(listen, SOCKET_MODE, group=SOCKET_GROUP) as bound:
-            yield bound
-        return
-    host, port = listen
-    family, *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    both = host == "::" and socket.has_dualstack_ipv6()  # `::` stands for those of IPv4 too
-    # It sets SO_REUSEADDR: a restart need not wait for the last connections to be forgotten.
-    with socket.create_server(
-        (host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=both
-    ) as bound:
-        yield bound
 
 
 def _address_of(bound: socket.socket) -> ListenAddress:

@@ -45,17 +45,13 @@ class Readiness:
         before = self._known
         async with self._asking:
             if self._known == before:  # and not since this one came
-                self._is_ready = await _is_ready(daemon)
+                try:
+                    await check_daemon(daemon, _READY)
+                    self._is_ready = True
+                except ClientError:
+                    self._is_ready = False
                 self._known += 1  # not before: whoever asks may leave meanwhile
             return self._is_ready
-
-
-async def _is_ready(daemon: Client) -> bool:
-    try:
-        await check_daemon(daemon, _READY)
-    except ClientError:
-        return False
-    return True
 
 
 @asynccontextmanager

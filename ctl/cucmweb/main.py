@@ -26,10 +26,11 @@ from cucmweb import token_file
 from cucmweb.config import Role, load, parse_listen
 from cucmweb.listening import CannotListen
 from cucmweb.token_file import NoSuchToken, TokenExists, read_token_file
-from cucmweb.tokens import NAME, NAME_EXPECTED, Token
+from cucmweb.tokens import NAME, NAME_EXPECTED
 
 EXIT_CONFIG = 78  # EX_CONFIG, as `cucmd` has it
 MOST_DAYS = 36_500
+OVER = " (is over)"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -60,11 +61,8 @@ def _parser() -> VerbParser:
     serve = commands.add_parser("serve", help="serve HTTP, in the foreground", allow_abbrev=False)
     serve.add_argument("--socket", metavar="PATH", help="of the daemon")
     serve.add_argument("--listen", metavar="ADDRESS", type=_listen, help="unix:PATH or HOST:PORT")
-    serve.add_argument(
-        "--trusted-network",
-        action="store_true",
-        help="serve TCP, which is not encrypted, to other machines too",
-    )
+    told = "serve TCP, which is not encrypted, to other machines too"
+    serve.add_argument("--trusted-network", action="store_true", help=told)
     _end(serve, _serve)
     token = commands.add_parser("token", help="tokens of those who call", allow_abbrev=False)
     verbs = token.add_subparsers(metavar="COMMAND", required=True)
@@ -148,17 +146,14 @@ def _revoke(args: argparse.Namespace) -> int:
 def _list(args: argparse.Namespace) -> int:
     now = datetime.now(UTC)
     tokens = read_token_file(_file(args))
-    rows = [(one.name, one.role, _minute(one.created), _end_of(one, now)) for one in tokens]
+    rows = []
+    for one in tokens:
+        ends = "never" if one.ends is None else _minute(one.ends)
+        rows.append((one.name, one.role, _minute(one.created), ends + one.is_over(now) * OVER))
     with written():
         for text in table(("NAME", "ROLE", "CREATED", "ENDS"), rows, right=""):
             line(text)
     return exits.DONE
-
-
-def _end_of(token: Token, now: datetime) -> str:
-    if token.ends is None:
-        return "never"
-    return f"{_minute(token.ends)}{' (is over)' if token.is_over(now) else ''}"
 
 
 def _minute(time: datetime) -> str:

@@ -15,7 +15,7 @@ import msgspec
 import cucmd
 from cucmd.protocol.jobs import Job
 from cucmweb.asking import kind_of, members
-from cucmweb.operations import FOR_ANYBODY, MEDIA, OPERATIONS, OWN, Operation
+from cucmweb.operations import ARCHIVES, FOR_ANYBODY, MEDIA, OPERATIONS, OWN, Operation
 from cucmweb.problems import STATUS
 
 _REF = "#/components/schemas/{name}"
@@ -45,6 +45,8 @@ def document() -> bytes:
     structs = [_given(operation) for operation in OPERATIONS]
     asked = [operation.request for operation in OPERATIONS]
     kinds = [*structs, *asked, ProblemDocument]
+    # What the members of requests are, parameters and bodies say.
+    names = {request.__name__ for request in asked}
     _, schemas = msgspec.json.schema_components(dict.fromkeys(kinds), ref_template=_REF)
     paths: dict[str, dict[str, Any]] = {}
     bodies: dict[str, Any] = {}
@@ -52,8 +54,19 @@ def document() -> bytes:
         described = _operation(operation, schemas, bodies)
         paths.setdefault(operation.path, {})[operation.verb.lower()] = described
     for path, says in OWN.items():
-        paths[path] = {"get": _own(path, says)}
-    used = {name: one for name, one in schemas.items() if name not in _asked_names()}
+        for_anybody = path in FOR_ANYBODY
+        wrong = _ALWAYS - ({401, 403} if for_anybody else set())
+        wrong |= {503} if path == "/readyz" else set()
+        described = {
+            "operationId": path[1:].partition(".")[0],
+            "summary": says,
+            "parameters": [_REQUEST_ID],
+            "responses": {"200": _reply(says, MEDIA["object"], {"type": "object"})}
+            | _problems(wrong),
+            **({"security": []} if for_anybody else {}),
+        }
+        paths[path] = {"get": described}
+    used = {name: one for name, one in schemas.items() if name not in names}
     said = {
         "openapi": "3.1.0",
         "info": {"title": "cucmweb", "version": cucmd.__version__, "description": _ABOUT},
@@ -79,36 +92,39 @@ def _given(operation: Operation) -> Any:
         return Job
     if operation.gives is None or operation.form == "list":
         return operation.reply
-    return msgspec.structs.fields(operation.reply)[_index(operation)].type
-
-
-def _index(operation: Operation) -> int:
-    return operation.reply.__struct_fields__.index(operation.gives or "")
-
-
-def _asked_names() -> set[str]:
-    """Names the schemas of requests whose members are parameters or bodies here."""
-    return {operation.request.__name__ for operation in OPERATIONS}
+    fields = msgspec.structs.fields(operation.reply)
+    return next(one.type for one in fields if one.name == operation.gives)
 
 
 def _operation(
     operation: Operation, schemas: Mapping[str, Any], bodies: dict[str, Any]
 ) -> dict[str, Any]:
-    of_request = schemas[operation.request.__name__]["properties"]
+    schema = schemas[operation.request.__name__]
+    known = members(operation)
+    of_text = {"type": "string", "minLength": 1}
+    in_path = [
+        {"name": one, "in": "path", "required": True, "schema": of_text}
+        for one in re.findall(r"{(\w+)}", operation.path)
+    ]
+    in_query = {} if operation.has_body else known
     described: dict[str, Any] = {
         "operationId": _name(operation),
         "summary": operation.says,
-        "parameters": [*_in_path(operation), *_in_query(operation, of_request), _REQUEST_ID],
+        "parameters": [
+            *in_path,
+            *(_in_query(name, hint, schema["properties"][name]) for name, hint in in_query.items()),
+            _REQUEST_ID,
+        ],
         "responses": _responses(operation),
     }
     if operation.has_body:
         name = _name(operation)[0].upper() + _name(operation)[1:]
-        bodies[name] = _body(operation, schemas[operation.request.__name__])
+        body = {**schema, "title": _name(operation), "additionalProperties": False}
+        body["properties"] = {k: v for k, v in schema["properties"].items() if k in known}
+        body["required"] = [name for name in schema.get("required", ()) if name in known]
+        bodies[name] = body
         content = {"application/json": {"schema": {"$ref": _REF.format(name=name)}}}
-        described["requestBody"] = {
-            "content": content,
-            "required": bool(bodies[name].get("required")),
-        }
+        described["requestBody"] = {"content": content, "required": bool(body["required"])}
     if operation.keyed:
         described["parameters"].append(_KEY)
     if operation.form == "events":
@@ -122,39 +138,15 @@ def _name(operation: Operation) -> str:
     return operation.method.lower() + "".join(part.capitalize() for part in parts)
 
 
-def _in_path(operation: Operation) -> list[dict[str, Any]]:
-    names = re.findall(r"{(\w+)}", operation.path)
-    of_text = {"type": "string", "minLength": 1}
-    return [{"name": one, "in": "path", "required": True, "schema": of_text} for one in names]
-
-
-def _in_query(operation: Operation, properties: Mapping[str, Any]) -> list[dict[str, Any]]:
-    if operation.has_body:
-        return []
-    found = []
-    for name, hint in members(operation).items():
-        schema = _without_null(properties[name])
-        if kind_of(hint) is dict:  # NAME=VALUE, repeated
-            schema = {"type": "array", "items": {"type": "string", "pattern": "^[^=]+=.*$"}}
-        found.append({"name": name, "in": "query", "required": False, "schema": schema})
-    return found
-
-
-def _without_null(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Takes null out of a schema: what is absent in a query is not there."""
-    kinds = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
-    return (
-        dict(kinds[0]) if len(kinds) == 1 else {k: v for k, v in schema.items() if k != "default"}
-    )
-
-
-def _body(operation: Operation, schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Describes the body of the request, without what the path and the headers say."""
-    known = members(operation)
-    body = {**schema, "title": _name(operation), "additionalProperties": False}
-    body["properties"] = {k: v for k, v in schema["properties"].items() if k in known}
-    body["required"] = [name for name in schema.get("required", ()) if name in known]
-    return body
+def _in_query(name: str, hint: Any, schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Describes a parameter. What is null in a body is not there in a query."""
+    if kind_of(hint) is dict:  # NAME=VALUE, repeated
+        schema = {"type": "array", "items": {"type": "string", "pattern": "^[^=]+=.*$"}}
+    elif len(kinds := [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]) == 1:
+        [schema] = kinds
+    else:
+        schema = {k: v for k, v in schema.items() if k != "default"}
+    return {"name": name, "in": "query", "required": False, "schema": dict(schema)}
 
 
 def _responses(operation: Operation) -> dict[str, Any]:
@@ -162,10 +154,10 @@ def _responses(operation: Operation) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": "string"}
     if operation.form in ("object", "list", "lines"):
         [schema] = msgspec.json.schema_components([_given(operation)], ref_template=_REF)[0]
-    good = _good(operation.says, media, schema)
+    good = _reply(operation.says, media, schema)
     if operation.status == 201:
         good["headers"]["Location"] = {"required": True, "schema": {"type": "string"}}
-    if operation.form in ("zip", "tar"):
+    if operation.form in ARCHIVES:
         good["headers"]["Content-Disposition"] = {"required": True, "schema": {"type": "string"}}
     replies = {str(operation.status): good}
     if operation.form == "events" and "{job_id}" in operation.path:
@@ -174,62 +166,34 @@ def _responses(operation: Operation) -> dict[str, Any]:
     return replies | _problems(wrong)
 
 
-def _own(path: str, says: str) -> dict[str, Any]:
-    for_anybody = path in FOR_ANYBODY
-    wrong = _ALWAYS - ({401, 403} if for_anybody else set())
-    wrong |= {503} if path == "/readyz" else set()
-    good = _good(says, MEDIA["object"], {"type": "object"})
-    name = path[1:].partition(".")[0]
-    return {
-        "operationId": name,
-        "summary": says,
-        "parameters": [_REQUEST_ID],
-        "responses": {"200": good} | _problems(wrong),
-        **({"security": []} if for_anybody else {}),
-    }
-
-
-def _good(says: str, media: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+def _reply(says: str, media: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "description": says,
         "content": {media: {"schema": schema}},
-        "headers": {"X-Request-ID": _ID_OF_REPLY},
+        "headers": {"X-Request-ID": {"required": True, "schema": {"type": "string"}}},
     }
 
 
 def _problems(statuses: Iterable[int]) -> dict[str, Any]:
     schema = {"$ref": _REF.format(name="ProblemDocument")}
     return {
-        str(status): {
-            "description": HTTPStatus(status).phrase,
-            "content": {"application/problem+json": {"schema": schema}},
-            "headers": {"X-Request-ID": _ID_OF_REPLY},
-        }
+        str(status): _reply(HTTPStatus(status).phrase, "application/problem+json", schema)
         for status in sorted(statuses)
     }
 
 
-_ID_OF_REPLY = {"required": True, "schema": {"type": "string"}}
-_REQUEST_ID = {
-    "name": "X-Request-ID",
-    "in": "header",
-    "required": False,
-    "schema": {"type": "string", "pattern": "^[!-~]([ -~]{0,126}[!-~])?$"},
-    "description": "Found again in the reply, in the logs, and in the job. One that is not sane is "
-    "replaced.",
-}
-_KEY = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": False,
-    "schema": {"type": "string", "pattern": "^[!-~]([ -~]{0,126}[!-~])?$"},
-    "description": "A second request with the key of an earlier one is answered with its job.",
-}
-_LAST_EVENT = {
-    "name": "Last-Event-ID",
-    "in": "header",
-    "required": False,
-    "schema": {"type": "string", "maxLength": 128},
-    "description": "The id of the last event that came: what came after it is sent, or else the "
-    "state as it is.",
-}
+def _header(name: str, says: str, **schema: str | int) -> dict[str, Any]:
+    told = {"type": "string", **schema}
+    return {"name": name, "in": "header", "required": False, "schema": told, "description": says}
+
+
+_SANE = "^[!-~]([ -~]{0,126}[!-~])?$"
+_FOUND = "Found again in the reply, in the logs, and in the job. One that is not sane is replaced."
+_REQUEST_ID = _header("X-Request-ID", _FOUND, pattern=_SANE)
+_AGAIN = "A second request with the key of an earlier one is answered with its job."
+_KEY = _header("Idempotency-Key", _AGAIN, pattern=_SANE)
+_LAST_EVENT = _header(
+    "Last-Event-ID",
+    "The id of the last event that came: what came after it is sent, or else the state as it is.",
+    maxLength=128,
+)

@@ -29,16 +29,17 @@ MEDIA: dict[ReplyForm, str] = {
 
 
 class Operation(Struct, frozen=True):
-    """Describes an operation. gives: the member of each reply that is sent, else all of it; of a
-    list the one whose values are joined. takes: the members that a request may have beside those of
-    its path; None: all. limited: to the time of a call; else it takes as long as it takes, while
-    the daemon answers.
+    """Describes an operation.
+
+    where    its verb and its path
+    gives    the member of each reply that is sent, else all of it; of a list the one whose values
+             are joined
+    takes    the members that a request may have beside those of its path; None: all
+    limited  to the time of a call; else it takes as long as it takes, while the daemon answers
     """
 
-    verb: Literal["GET", "POST", "PATCH", "DELETE"]
-    path: str
+    where: str
     says: str
-    method: str
     request: type[Struct]
     reply: type[Struct]
     gives: str | None = None
@@ -46,6 +47,19 @@ class Operation(Struct, frozen=True):
     status: int = 200
     takes: frozenset[str] | None = None
     limited: bool = True
+
+    @property
+    def verb(self) -> str:
+        return self.where.partition(" ")[0]
+
+    @property
+    def path(self) -> str:
+        return self.where.partition(" ")[2]
+
+    @property
+    def method(self) -> str:
+        """Returns the name of the method on the socket, by which its request is named."""
+        return self.request.__name__.removesuffix("Request")
 
     @property
     def has_body(self) -> bool:
@@ -57,178 +71,133 @@ class Operation(Struct, frozen=True):
         return "start_key" in self.request.__struct_fields__
 
 
-JOB = "/jobs/{job_id}"
-NODE = f"{JOB}/nodes/{{node}}"
-_OF_EXPORTS = frozenset({"nodes", "incomplete"})
+ARCHIVES: tuple[ReplyForm, ...] = ("zip", "tar")
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
-        "POST",
-        "/jobs",
+        "POST /jobs",
         "Starts a job: a collection, or another kind of work.",
-        "Start",
         StartRequest,
         jobs.StartReply,
         gives="job",
         status=201,
     ),
+    Operation("GET /jobs", "The jobs, the newest first.", requests.ListRequest, jobs.ListReply),
     Operation(
-        "GET", "/jobs", "The jobs, the newest first.", "List", requests.ListRequest, jobs.ListReply
+        "GET /jobs/{job_id}", "A job as it is.", requests.StatusRequest, jobs.JobReply, gives="job"
     ),
     Operation(
-        "GET", JOB, "A job as it is.", "Status", requests.StatusRequest, jobs.JobReply, gives="job"
-    ),
-    Operation(
-        "PATCH",
-        JOB,
+        "PATCH /jobs/{job_id}",
         "Changes labels of a job.",
-        "Label",
         requests.LabelRequest,
         jobs.JobReply,
         gives="job",
     ),
     Operation(
-        "DELETE",
-        JOB,
+        "DELETE /jobs/{job_id}",
         "Deletes a closed job, or its files only.",
-        "Delete",
         cases.DeleteRequest,
         cases.DeleteReply,
         limited=False,
     ),
     Operation(
-        "POST",
-        f"{JOB}/cancel",
+        "POST /jobs/{job_id}/cancel",
         "Cancels a job, or some of its nodes.",
-        "Cancel",
         requests.CancelRequest,
         requests.CancelReply,
     ),
     Operation(
-        "POST",
-        f"{NODE}/cancel",
+        "POST /jobs/{job_id}/nodes/{node}/cancel",
         "Cancels one node of a job.",
-        "Cancel",
         requests.CancelRequest,
         requests.CancelReply,
     ),
     Operation(
-        "POST",
-        f"{JOB}/retry",
+        "POST /jobs/{job_id}/retry",
         "Tries nodes of a closed job again.",
-        "Retry",
         jobs.RetryRequest,
         jobs.StartReply,
         gives="job",
     ),
     Operation(
-        "POST",
-        f"{JOB}/stop",
+        "POST /jobs/{job_id}/stop",
         "Ends a capture, or what follows a file, and keeps what came.",
-        "Stop",
         requests.StopRequest,
         jobs.StopReply,
     ),
     Operation(
-        "GET",
-        f"{JOB}/files",
+        "GET /jobs/{job_id}/files",
         "The files of a job.",
-        "Files",
         cases.FilesRequest,
         cases.FilesReply,
         gives="files",
         form="list",
     ),
     Operation(
-        "GET",
-        f"{JOB}/output",
+        "GET /jobs/{job_id}/output",
         "What the commands of a job have printed.",
-        "Output",
         cases.OutputRequest,
         cases.OutputReply,
         gives="output",
         form="lines",
     ),
     Operation(
-        "GET",
-        f"{NODE}/transcript",
+        "GET /jobs/{job_id}/nodes/{node}/transcript",
         "What was said on a node.",
-        "Transcript",
         cases.TranscriptRequest,
         cases.TranscriptReply,
         gives="text",
         form="text",
     ),
-    Operation(
-        "GET",
-        f"{JOB}/export.zip",
-        "Everything of a closed job as a zip.",
-        "Export",
-        cases.ExportRequest,
-        cases.ExportReply,
-        form="zip",
-        takes=_OF_EXPORTS,
+    *(
+        Operation(
+            f"GET /jobs/{{job_id}}/export.{form}",
+            f"Everything of a closed job as a {form}.",
+            cases.ExportRequest,
+            cases.ExportReply,
+            form=form,
+            takes=frozenset({"nodes", "incomplete"}),
+        )
+        for form in ARCHIVES
     ),
     Operation(
-        "GET",
-        f"{JOB}/export.tar",
-        "Everything of a closed job as a tar.",
-        "Export",
-        cases.ExportRequest,
-        cases.ExportReply,
-        form="tar",
-        takes=_OF_EXPORTS,
-    ),
-    Operation(
-        "POST",
-        f"{JOB}/verify",
+        "POST /jobs/{job_id}/verify",
         "Compares the files of a closed job with their checksums.",
-        "Verify",
         cases.VerifyRequest,
         cases.VerifyReply,
         form="lines",
     ),
     Operation(
-        "GET",
-        f"{JOB}/events",
+        "GET /jobs/{job_id}/events",
         "What happens to a job, as it happens.",
-        "Watch",
         requests.WatchRequest,
         jobs.WatchReply,
         form="events",
         takes=frozenset(),
     ),
     Operation(
-        "GET",
-        "/events",
+        "GET /events",
         "What happens to all jobs, as it happens.",
-        "Watch",
         requests.WatchRequest,
         jobs.WatchReply,
         form="events",
         takes=frozenset(),
     ),
     Operation(
-        "GET",
-        "/profiles",
+        "GET /profiles",
         "What can be collected.",
-        "Profiles",
         knowledge.ProfilesRequest,
         knowledge.ProfilesReply,
     ),
     Operation(
-        "GET",
-        "/clusters",
+        "GET /clusters",
         "The clusters, a page of them: the next has `next` as its `after`.",
-        "Clusters",
         knowledge.ClustersRequest,
         knowledge.ClustersReply,
     ),
     Operation(
-        "GET",
-        "/credentials",
+        "GET /credentials",
         "The names of the logins that the daemon was given.",
-        "Credentials",
         knowledge.CredentialsRequest,
         knowledge.CredentialsReply,
     ),

@@ -22,44 +22,34 @@ DOWNLOADS = 24
 DOWNLOADS_PER_CALLER = 8
 
 
+class CallerPlaces:
+    """Limits how many of one kind are open. code, what: of the refusal."""
+
+    def __init__(self, most: int, most_of_one: int, code: str, what: str) -> None:
+        self._most = most
+        self._most_of_one = most_of_one
+        self._refusal = code, f"too many {what} are open; end some"
+        self._of_caller: Counter[str] = Counter()
+
+    @contextmanager
+    def held(self, who: OnBehalfOf | None) -> Iterator[None]:
+        """Raises `HttpProblem` where there is no place."""
+        name = who.name if who else ""
+        if self._of_caller.total() >= self._most or self._of_caller[name] >= self._most_of_one:
+            raise HttpProblem(429, *self._refusal)
+        self._of_caller[name] += 1
+        try:
+            yield
+        finally:
+            self._of_caller[name] -= 1
+            self._of_caller += Counter()  # forgets who has none
+
+
 class WebPlaces:
+    """Holds the places. A download has one of each kind."""
+
     def __init__(self, limits: WebLimits) -> None:
-        self._limits = limits
-        self._streams: Counter[str] = Counter()  # by caller, downloads among them
-        self._downloads: Counter[str] = Counter()
-
-    @contextmanager
-    def stream(self, who: OnBehalfOf | None) -> Iterator[None]:
-        """Raises `HttpProblem` where there is no place."""
-        name = who.name if who else ""
-        if (
-            self._streams.total() >= self._limits.streams
-            or self._streams[name] >= self._limits.streams_per_caller
-        ):
-            raise _full("TooManyStreams", "event streams and downloads")
-        with _counted(self._streams, name):
-            yield
-
-    @contextmanager
-    def download(self, who: OnBehalfOf | None) -> Iterator[None]:
-        """Raises `HttpProblem` where there is no place."""
-        name = who.name if who else ""
-        if self._downloads.total() >= DOWNLOADS or self._downloads[name] >= DOWNLOADS_PER_CALLER:
-            raise _full("TooManyDownloads", "downloads")
-        with self.stream(who), _counted(self._downloads, name):
-            yield
-
-
-@contextmanager
-def _counted(counter: Counter[str], name: str) -> Iterator[None]:
-    counter[name] += 1
-    try:
-        yield
-    finally:
-        counter[name] -= 1
-        if not counter[name]:
-            del counter[name]
-
-
-def _full(code: str, what: str) -> HttpProblem:
-    return HttpProblem(429, code, f"too many {what} are open; end some")
+        of_streams = "TooManyStreams", "event streams and downloads"
+        self.streams = CallerPlaces(limits.streams, limits.streams_per_caller, *of_streams)
+        of_downloads = "TooManyDownloads", "downloads"
+        self.downloads = CallerPlaces(DOWNLOADS, DOWNLOADS_PER_CALLER, *of_downloads)

@@ -68,6 +68,11 @@ _HINTS = {
     errors.ShuttingDown: "try again later",
 }
 
+_NAME_THE_USER = (
+    "name the user that cucmweb runs as in [access] may_speak_for of the daemon's configuration,"
+    " then systemctl reload cucmd"
+)
+
 
 class HttpProblem(Exception):
     """Is a refusal of cucmweb's own, or an error of the daemon as one. Nothing secret is in it."""
@@ -102,39 +107,23 @@ def problem_of(error: errors.ClientError) -> HttpProblem:
         kind = kind if kind in _UNANSWERED else errors.DaemonUnavailable
         return HttpProblem(status, kind.__name__, _UNANSWERED[kind], hint=_HINTS.get(kind))
     if isinstance(error, errors.InvalidRequest) and error.parameters.parameter == "on_behalf_of":
-        return _may_not_speak(error)
-    more = _fields(error)
+        # cucmweb has set that member, and nobody who has called can mend it.
+        detail = f"the daemon lets cucmweb speak for nobody: {error.parameters.reason}"
+        return HttpProblem(503, "MayNotSpeakForOthers", detail, hint=_NAME_THE_USER)
+    given, detail = error.parameters, str(error)
+    # The client's own text of these speaks of its verbs.
+    if isinstance(error, errors.JobNotFound):
+        detail = f"no job {given.job_id!r}"
+    elif isinstance(error, errors.NodeNotFound):
+        detail = f"job {given.job_id} has no node {given.node!r}"
+    elif isinstance(error, errors.NotPermitted):
+        detail = "this caller may not do that"
+    # Varlink's own errors leave fields empty.
+    more = asdict(given) if isinstance(given, msgspec.Struct) else {}
+    more = {name: value for name, value in more.items() if value != ""}
     more.pop("request_id", None)  # it is that of this request
     field = more.pop("parameter", None)
     more.pop("reason", None)  # it is in the detail
-    hint = _HINTS.get(kind) if kind else None
     code = error.name.rpartition(".")[2]
-    return HttpProblem(status, code, _detail(error), field=field, hint=hint, **more)
-
-
-def _may_not_speak(error: errors.InvalidRequest) -> HttpProblem:
-    """cucmweb has set that member, and nobody who has called can mend it."""
-    detail = f"the daemon lets cucmweb speak for nobody: {error.parameters.reason}"
-    hint = (
-        "name the user that cucmweb runs as in [access] may_speak_for of the daemon's"
-        " configuration, then systemctl reload cucmd"
-    )
-    return HttpProblem(503, "MayNotSpeakForOthers", detail, hint=hint)
-
-
-def _fields(error: errors.Refused) -> dict[str, Any]:
-    """Returns the fields of an error but those that Varlink's own errors leave empty."""
-    given = error.parameters
-    fields = asdict(given) if isinstance(given, msgspec.Struct) else {}
-    return {name: value for name, value in fields.items() if value != ""}
-
-
-def _detail(error: errors.Refused) -> str:
-    """Leaves out what the client's text says of its own verbs."""
-    if isinstance(error, errors.JobNotFound):
-        return f"no job {error.parameters.job_id!r}"
-    if isinstance(error, errors.NodeNotFound):
-        return f"job {error.parameters.job_id} has no node {error.parameters.node!r}"
-    if isinstance(error, errors.NotPermitted):
-        return "this caller may not do that"
-    return str(error)
+    hint = _HINTS.get(kind) if kind else None
+    return HttpProblem(status, code, detail, field=field, hint=hint, **more)

@@ -20,7 +20,6 @@ from cucmtrio.events import events
 from cucmweb.application import Application
 from cucmweb.config import WebConfig, for_addresses, parse_listen
 from cucmweb.events import EventStreams
-from cucmweb.front import Callers, Front
 from cucmweb.listening import open_sockets, written
 from cucmweb.places import DOWNLOADS
 from cucmweb.server import HttpServer
@@ -48,10 +47,10 @@ def run(config: WebConfig, *, trusts_network: bool) -> None:
         )
         for address in addresses:
             _log.info("listening at %s, for the daemon at %s", written(address), config.socket)
-        trio.run(_serve, config, Callers(tokens, config.proxy), sockets)
+        trio.run(_serve, config, tokens, sockets)
 
 
-async def _serve(config: WebConfig, callers: Callers, sockets: Sequence[socket.socket]) -> None:
+async def _serve(config: WebConfig, tokens: TokenFile, sockets: Sequence[socket.socket]) -> None:
     """Serves until a signal comes; then replies that have begun have some seconds."""
     streams = EventStreams()
     listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(one)) for one in sockets]
@@ -62,9 +61,8 @@ async def _serve(config: WebConfig, callers: Callers, sockets: Sequence[socket.s
             open_client(config.socket, connections=DOWNLOADS + 1) as downloads,
             trio.open_nursery() as serving,
         ):
-            application = Application(daemon, downloads, streams.send, config.limits)
-            front = Front(application, config, callers)
-            server = HttpServer(front.answer, config.limits, config.proxy)
+            application = Application(daemon, downloads, streams.send, config, tokens)
+            server = HttpServer(application.answer, config.limits, config.proxy)
             serving.start_soon(server.run, listeners)
             async with trio.open_nursery() as beside:
                 beside.start_soon(_watch, config, streams)

@@ -49,10 +49,8 @@ _MOST_BESIDE = 200
 _QUIET = 60.0
 # Bytes that are read at once, and those of a head at most.
 _READ = 16 * 1024
-# Bytes that are sent within one deadline.
-_PIECE = 64 * 1024
-# Bytes that are kept of the requests that come behind one which is answered.
-_MOST_AHEAD = 64 * 1024
+# Bytes that are sent within one deadline, and that are kept of what comes behind a request.
+_PIECE = _MOST_AHEAD = 64 * 1024
 # As the daemon takes it for a call's request_id: printable ASCII, short.
 _SANE_ID = re.compile(rb"[ -~]{1,128}")
 
@@ -209,33 +207,28 @@ class HttpChannel:
         self.by = "nobody"
         self.status = 0
         self._connection = connection
+        self._problem: HttpProblem | None = None
         self._head: h11.Response | None = None  # held back until the first bytes of the body
         self._began = trio.current_time()
         if isinstance(request, HttpProblem):
-            self._problem: HttpProblem | None = request
+            self._problem = request
         else:
             path, _, self.query = request.target.decode("ascii").partition("?")
             self.method, self.path = request.method.decode("ascii"), path
             self.version = request.http_version.decode("ascii")
             self.headers = list(request.headers)
-            self._problem = self._framing_problem()
+            lengths = [value for name, value in self.headers if name == b"content-length"]
+            is_chunked = any(name == b"transfer-encoding" for name, _ in self.headers)
+            if self.version not in ("1.0", "1.1"):
+                self._problem = HttpProblem(505, "Http1Only", "expected HTTP/1.1")
+            elif is_chunked and (lengths or self.version == "1.0"):
+                text = "Transfer-Encoding beside Content-Length, or in HTTP/1.0: where does it end?"
+                self._problem = HttpProblem(400, "MalformedRequest", text)
+            elif not is_chunked and not any(map(int, lengths)):
+                connection.h11.next_event()  # h11 learns only by this that there is no body
         given = [value for name, value in self.headers if name == b"x-request-id"]
         is_sane = len(given) == 1 and _SANE_ID.fullmatch(given[0])
         self.request_id = given[0].decode("ascii") if is_sane else secrets.token_hex(8)
-
-    def _framing_problem(self) -> HttpProblem | None:
-        """Reads the end of a request without a body, so that h11 knows it is complete."""
-        lengths = [value for name, value in self.headers if name == b"content-length"]
-        is_chunked = any(name == b"transfer-encoding" for name, _ in self.headers)
-        if self.version not in ("1.0", "1.1"):
-            return HttpProblem(505, "Http1Only", "expected HTTP/1.1")
-        if is_chunked and (lengths or self.version == "1.0"):
-            beside = "Content-Length" if lengths else "HTTP/1.0"
-            detail = f"Transfer-Encoding beside {beside}: the end of the body is in doubt"
-            return HttpProblem(400, "MalformedRequest", detail)
-        if not is_chunked and not any(map(int, lengths)):
-            self._connection.h11.next_event()
-        return None
 
     async def be_answered(self, answer: AnswerHttp) -> None:
         """Has the request answered, and logs it. Raises `Disconnected`."""

@@ -10,8 +10,8 @@ import grp
 import logging
 import os
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -47,8 +47,14 @@ class TokenFile:
         self._tokens: tuple[Token, ...] = ()
 
     def tokens(self) -> tuple[Token, ...]:
-        # Before it is read: a file that comes in between is read once more the next time.
-        found = _which(self._path)
+        # This differs for every change of the file, of its owner or of its mode. It is looked at
+        # before the file is read: one that comes in between is read once more the next time.
+        found: tuple[int, ...]
+        try:
+            at = self._path.stat()
+            found = at.st_dev, at.st_ino, at.st_mtime_ns, at.st_ctime_ns, at.st_size
+        except OSError as error:
+            found = (error.errno or 0,)
         if found != self._seen:
             self._seen = found
             try:
@@ -57,15 +63,6 @@ class TokenFile:
                 self._tokens = ()
                 _log.error("no token is accepted: %s", error)
         return self._tokens
-
-
-def _which(path: Path) -> tuple[int, ...]:
-    """It differs for every change of the file, of its owner or of its mode."""
-    try:
-        found = path.stat()
-    except OSError as error:
-        return (error.errno or 0,)
-    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size
 
 
 def read_token_file(path: Path) -> tuple[Token, ...]:
@@ -88,65 +85,44 @@ def add(path: Path, name: str, role: Role, days: int | None) -> str:
     now = datetime.now(UTC).replace(microsecond=0)
     ends = None if days is None else now + timedelta(days=days)
     secret = secret_of(secrets.token_urlsafe(RANDOM_BYTES))
-    made = Token(name, role, hash_of(secret), now, ends)
-
-    def with_it(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
-        if any(one.name == name for one in tokens):
+    with changed_tokens(path) as tokens:
+        if name in tokens:
             raise TokenExists
-        return (*tokens, made)
-
-    change_tokens(path, with_it)
+        tokens[name] = Token(name, role, hash_of(secret), now, ends)
     return secret
 
 
 def revoke(path: Path, name: str) -> None:
     """Raises `NoSuchToken`."""
-
-    def without_it(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
-        left = tuple(one for one in tokens if one.name != name)
-        if len(left) == len(tokens):
+    with changed_tokens(path) as tokens:
+        if tokens.pop(name, None) is None:
             raise NoSuchToken
-        return left
-
-    change_tokens(path, without_it)
 
 
-def change_tokens(path: Path, change: Callable[[tuple[Token, ...]], tuple[Token, ...]]) -> None:
-    """Writes what `change` makes of the tokens. Nobody else changes them meanwhile.
+@contextmanager
+def changed_tokens(path: Path) -> Iterator[dict[str, Token]]:
+    """Yields the tokens by name, and writes what became of them. Nobody else changes them
+    meanwhile. If the block raises, the file stays as it was.
 
-    Raises `ConfigError` where what is there cannot be read, `OSError`, and what `change` raises;
-    then the file is as it was.
+    Raises `ConfigError` where what is there cannot be read, and `OSError`.
     """
-    group = _group()
+    group = None  # the service's, if this is root, who alone can give a file to it
+    if os.geteuid() == 0:
+        with suppress(KeyError):
+            group = grp.getgrnam(GROUP).gr_gid
     if not path.parent.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
         if group is not None:
             path.parent.chmod(0o755)  # whatever the umask: the service has to get to the file
-    with _locked(path.with_name(f".{path.name}.lock")):
-        text = written_tokens(change(read_token_file(path)))
-        mode = 0o600 if group is None else 0o640
-        replace_file(path, [text.encode()], mode, group)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Locks a file of its own, which is left there: that of the tokens is another one after each
-    change. Whoever can open it could lock it without end, so that nobody else can.
-    """
+    # A file of its own is locked, and left there: that of the tokens is another one after each
+    # change. Whoever can open it could lock it without end, so that nobody else can.
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(path, flags, 0o600)
+    lock = os.open(path.with_name(f".{path.name}.lock"), flags, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        tokens = {one.name: one for one in read_token_file(path)}
+        yield tokens
+        text = written_tokens(tokens.values())
+        replace_file(path, [text.encode()], 0o600 if group is None else 0o640, group)
     finally:
-        os.close(descriptor)
-
-
-def _group() -> int | None:
-    """Returns the service's, if this is root, who alone can give a file to it."""
-    if os.geteuid() != 0:
-        return None
-    try:
-        return grp.getgrnam(GROUP).gr_gid
-    except KeyError:
-        return None
+        os.close(lock)

@@ -8,15 +8,14 @@ import json
 import socketserver
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from cucmweb.callers import Arrival
+from cucmweb.callers import Arrival, caller_of
 from cucmweb.config import accepts_host, for_addresses
-from cucmweb.front import Callers
 from cucmweb.problems import HttpProblem
-from cucmweb.token_file import TokenFile
 from rig.nginx import SERVER, Proxy, configuration, needs_nginx, running_nginx, shown
 from rig.varlink_peer import short_path
 from rig.web import needs_web, running_web
@@ -27,9 +26,8 @@ pytestmark = [pytest.mark.long, needs_nginx]
 class Behind(socketserver.ThreadingUnixStreamServer):
     """Answers a GET with who it is of. Of `/events` the second half waits until `go_on` is set."""
 
-    def __init__(self, path: Path, folder: Path) -> None:
+    def __init__(self, path: Path) -> None:
         self.config = for_addresses(configuration(), [path], has_tokens=False)
-        self.callers = Callers(TokenFile(folder / "tokens.toml"), self.config.proxy)
         self.go_on = threading.Event()
         super().__init__(str(path), Answering)
 
@@ -41,7 +39,7 @@ class Answering(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         headers = [(name.lower().encode(), value.encode()) for name, value in self.headers.items()]
         try:
-            caller = self.server.callers.of(Arrival(None, headers))
+            caller = caller_of(Arrival(None, headers), (), configuration().proxy, datetime.now(UTC))
         except HttpProblem as refused:
             self.answer(refused.status, [b""])
             return
@@ -69,7 +67,7 @@ class Answering(http.server.BaseHTTPRequestHandler):
 def behind(tmp_path: Path) -> Iterator[Behind]:
     with short_path() as path:
         path.parent.mkdir()
-        with Behind(path, tmp_path) as server:
+        with Behind(path) as server:
             thread = threading.Thread(target=server.serve_forever)
             thread.start()
             yield server

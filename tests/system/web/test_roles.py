@@ -14,7 +14,7 @@ from msgspec import Struct
 from cucmd.job.asked import Login
 from cucmd.service.access import RIGHTS, Right
 from cucmweb.operations import FOR_ANYBODY, OPERATIONS, OWN
-from cucmweb.token_file import add, change_tokens, revoke
+from cucmweb.token_file import add, changed_tokens, revoke
 from cucmweb.tokens import Token, hash_of, secret_of
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.others import allow_all_to_connect, folder_of, why_not
@@ -110,7 +110,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     secrets["another"] = add(tokens, "another token", "operate", None)
     now = datetime.now(UTC)
     old = Token("old", "operate", hash_of(ENDED), now - timedelta(2), now - timedelta(1))
-    change_tokens(tokens, lambda known: (*known, old))
+    with changed_tokens(tokens) as known:
+        known[old.name] = old
     with (
         running_daemon(folder / "cucmd", CONFIG + SPEAKS) as daemon,
         running_web(tokens.parent, daemon.socket, CONFIGURATION, tcp=True) as at_tcp,

@@ -38,9 +38,14 @@ class PlayedChannel:
 
 
 def exchange(
-    channel: Any, daemon: Any = None, identify: Any = lambda: None, **path: str
+    channel: Any,
+    daemon: Any = None,
+    identify: Any = lambda: None,
+    places: WebPlaces | None = None,
+    **path: str,
 ) -> Exchange:
-    """Makes an exchange whose caller is the one that `identify` gives now."""
+    """Makes an exchange whose caller is the one that `identify` gives."""
     limits = WebLimits()
-    own = {"daemon": daemon, "downloads": daemon, "places": WebPlaces(limits), "limits": limits}
-    return Exchange(channel, path, identify(), identify, **own)
+    places = places or WebPlaces(limits)
+    own = {"daemon": daemon, "downloads": daemon, "places": places, "limits": limits}
+    return Exchange(channel, path, identify, **own)

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmd.job.request import OnBehalfOf
-from cucmweb.callers import Arrival, NotLetIn, caller_of
+from cucmweb.callers import Arrival, caller_of
 from cucmweb.config import ProxySettings
+from cucmweb.problems import HttpProblem
 from cucmweb.tokens import Token, hash_of, secret_of
 
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
@@ -32,11 +33,13 @@ def caller(
     return caller_of(Arrival(peer, sent), TOKENS, proxy, NOW)
 
 
-def refusal(peer: str | None, *headers: tuple[str, str], proxy: ProxySettings = NONE) -> NotLetIn:
-    with pytest.raises(NotLetIn) as raised:
+def refusal(
+    peer: str | None, *headers: tuple[str, str], proxy: ProxySettings = NONE
+) -> HttpProblem:
+    with pytest.raises(HttpProblem) as raised:
         caller(peer, *headers, proxy=proxy)
     error = raised.value
-    assert (error.status == 401) == (error.challenge is not None)
+    assert (error.status == 401) == ("www-authenticate" in error.headers)
     return error
 
 
@@ -47,7 +50,7 @@ def test_who_comes_by_the_unix_socket_is_an_operator_without_a_name() -> None:
 
 def test_who_comes_by_tcp_and_says_nothing_is_nobody() -> None:
     assert refusal(OTHER).status == 401
-    assert refusal(PEER, proxy=BY_TCP).challenge == "Bearer"
+    assert refusal(PEER, proxy=BY_TCP).headers["www-authenticate"] == "Bearer"
 
 
 @pytest.mark.parametrize("peer", [UNIX, OTHER])
@@ -156,6 +159,6 @@ headers = st.lists(
 def test_no_headers_let_a_peer_in_that_is_not_trusted(
     peer: str, sent: list[tuple[bytes, bytes]], proxy: ProxySettings
 ) -> None:
-    with pytest.raises(NotLetIn) as raised:
+    with pytest.raises(HttpProblem) as raised:
         caller_of(Arrival(peer, sent), TOKENS, proxy, NOW)
     assert SECRET not in str(raised.value)

@@ -157,15 +157,6 @@ async def test_what_waits_is_sent_in_one_piece(hub: Hub) -> None:
     assert len(reader.pieces) - before < 4
 
 
-async def test_what_is_large_is_sent_in_pieces(hub: Hub) -> None:
-    """What a slow reader has not taken of it is kept for each of them."""
-    hub.daemon.job = job(1, labels={"a": "x" * 500_000})
-    reader = await hub.read()
-    await hub.told(change(2, labels={"a": "x" * 500_000}))
-    assert reader.told == [("state", "1"), ("change", "2")]
-    assert max(map(len, reader.pieces)) <= 64 * 1024
-
-
 async def test_readers_share_what_they_are_sent(hub: Hub) -> None:
     one, other = await hub.read(), await hub.read()
     await hub.told(change(2))

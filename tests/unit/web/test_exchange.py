@@ -1,14 +1,15 @@
 """A request as the application has it."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import trio
 from trio.testing import MockClock
 
-from cucmweb.callers import Arrival
+from cucmd.job.request import OnBehalfOf
+from cucmweb.callers import Arrival, caller_of
 from cucmweb.config import ProxySettings
-from cucmweb.front import Callers
 from cucmweb.liveness import until
 from cucmweb.operations import OPERATIONS
 from cucmweb.problems import HttpProblem
@@ -25,7 +26,7 @@ async def test_an_endless_http_1_0_reply_is_refused() -> None:
     with pytest.raises(HttpProblem) as raised:
         one.begin(TEXT)
     assert (raised.value.status, channel.status) == (505, 0)
-    one.begin(TEXT, content_length="0")
+    one.begin(TEXT, {"content-length": "0"})
     assert channel.status == 200
 
 
@@ -40,9 +41,12 @@ async def test_a_client_that_leaves_ends_it(autojump_clock: MockClock) -> None:
 async def test_a_revoked_token_ends_streams(autojump_clock: MockClock, tmp_path: Path) -> None:
     file = tmp_path / "tokens.toml"
     bearer = f"Bearer {add(file, 'page', 'view', None)}".encode()
-    callers = Callers(TokenFile(file), ProxySettings())
-    arrival = Arrival("192.0.2.1", [(b"authorization", bearer)])
-    one = exchange(PlayedChannel(), identify=lambda: callers.of(arrival))
+    arrival, tokens = Arrival("192.0.2.1", [(b"authorization", bearer)]), TokenFile(file)
+
+    def identify() -> OnBehalfOf | None:
+        return caller_of(arrival, tokens.tokens(), ProxySettings(), datetime.now(UTC))
+
+    one = exchange(PlayedChannel(), identify=identify)
     with trio.move_on_after(3600) as waited:
         await one.gone()
     assert waited.cancelled_caught

@@ -8,6 +8,7 @@ from cucmd.job.request import OnBehalfOf
 from cucmweb.config import WebLimits
 from cucmweb.places import DOWNLOADS, DOWNLOADS_PER_CALLER, WebPlaces
 from cucmweb.problems import HttpProblem
+from unit.web.played_channel import PlayedChannel, exchange
 
 OLGA, VICTOR = OnBehalfOf("olga", "operate"), OnBehalfOf("victor", "view")
 
@@ -16,13 +17,13 @@ def test_no_caller_has_all_downloads() -> None:
     places = WebPlaces(WebLimits())
     with ExitStack() as stack:
         for _ in range(DOWNLOADS_PER_CALLER):
-            stack.enter_context(places.download(VICTOR))
-        with pytest.raises(HttpProblem) as raised, places.download(VICTOR):
+            stack.enter_context(places.downloads.held(VICTOR))
+        with pytest.raises(HttpProblem) as raised, places.downloads.held(VICTOR):
             pass
         assert (raised.value.status, raised.value.code) == (429, "TooManyDownloads")
-        with places.download(OLGA), places.download(None):
+        with places.downloads.held(OLGA), places.downloads.held(None):
             pass
-    with places.download(VICTOR):
+    with places.downloads.held(VICTOR):
         pass
 
 
@@ -30,24 +31,28 @@ def test_a_download_too_many_is_refused_at_once_and_a_stream_is_not() -> None:
     places = WebPlaces(WebLimits())
     with ExitStack() as stack:
         for number in range(DOWNLOADS):
-            stack.enter_context(places.download(OnBehalfOf(f"{number}", "view")))
-        with pytest.raises(HttpProblem) as raised, places.download(VICTOR):
+            stack.enter_context(places.downloads.held(OnBehalfOf(f"{number}", "view")))
+        with pytest.raises(HttpProblem) as raised, places.downloads.held(VICTOR):
             pass
         assert (raised.value.status, raised.value.code) == (429, "TooManyDownloads")
         assert "retry-after" in raised.value.headers
-        with places.stream(VICTOR):
+        with places.streams.held(VICTOR):
             pass
-    with places.download(VICTOR):
+    with places.downloads.held(VICTOR):
         pass
 
 
-def test_downloads_count_among_the_streams_of_a_caller() -> None:
+async def test_downloads_count_among_the_streams_of_a_caller() -> None:
     places = WebPlaces(WebLimits(streams_per_caller=2))
-    with places.stream(OLGA), places.download(OLGA):
-        with pytest.raises(HttpProblem) as raised, places.stream(OLGA):
+    one = exchange(PlayedChannel(), identify=lambda: OLGA, places=places)
+    async with one.download():
+        with places.streams.held(OLGA), pytest.raises(HttpProblem), places.streams.held(OLGA):
+            pass
+    with places.streams.held(OLGA), places.streams.held(OLGA):
+        with pytest.raises(HttpProblem) as raised, places.streams.held(OLGA):
             pass
         assert raised.value.code == "TooManyStreams"
-        with places.stream(None), places.stream(VICTOR):
+        with places.streams.held(None), places.streams.held(VICTOR):
             pass
-    with places.stream(OLGA), places.stream(OLGA):
+    with places.streams.held(OLGA), places.streams.held(OLGA):
         pass

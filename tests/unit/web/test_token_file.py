@@ -18,7 +18,7 @@ from cucmweb.token_file import (
     TokenExists,
     TokenFile,
     add,
-    change_tokens,
+    changed_tokens,
     read_token_file,
     revoke,
 )
@@ -176,7 +176,8 @@ def test_where_the_service_is_installed_its_group_can_read_it(
     monkeypatch.setattr(grp, "getgrnam", group)
     before = os.umask(0o077)
     try:
-        change_tokens(path, lambda tokens: tokens)
+        with changed_tokens(path):
+            pass
     finally:
         os.umask(before)
     found = path.stat()
