@@ -40,8 +40,19 @@ def check_word(field: str, value: str) -> str:
     if len(value) > MAX_WORD:
         raise InvalidArgument(field, value, f"is longer than {MAX_WORD} characters")
     for char in value:
-        if reason := _why_refused(char):
-            raise InvalidArgument(field, value, reason)
+        if char == "?":
+            reason = "'?' asks the node for help, even inside an argument"
+        elif char == "\t":
+            reason = "TAB completes words on the node, even inside an argument"
+        elif char.isspace():
+            reason = "blanks would split it into several arguments; quotes do not help"
+        elif char in "\"'`":
+            reason = "quotes are not understood by the node"
+        elif not "!" <= char <= "~":
+            reason = "only printable ASCII characters can be typed to the node"
+        else:
+            continue
+        raise InvalidArgument(field, value, reason)
     return value
 
 
@@ -79,17 +90,3 @@ def check_command(text: str) -> str:
 def typed(line: str) -> bytes:
     """Returns the keys for a line, Enter included."""
     return f"{line}{ENTER}".encode()
-
-
-def _why_refused(char: str) -> str | None:
-    if char == "?":
-        return "'?' asks the node for help, even inside an argument"
-    if char == "\t":
-        return "TAB completes words on the node, even inside an argument"
-    if char.isspace():
-        return "blanks would split it into several arguments; quotes do not help"
-    if char in "\"'`":
-        return "quotes are not understood by the node"
-    if not "!" <= char <= "~":
-        return "only printable ASCII characters can be typed to the node"
-    return None

@@ -235,24 +235,26 @@ def parse_core_list(lines: Iterable[str]) -> CoreFiles:
     for line in lines:
         if not line.strip() or " ".join(line.split()).lower() == _CORE_HEADING:
             continue
-        if (found := whole(_CORE, line)) and (file := _core(found)):
+        if found := whole(_CORE, line):
+            try:
+                modified = datetime.fromisoformat(found["modified"])
+            except ValueError:
+                others.append(line)
+                continue
+            file = CoreFile(found["name"], int(found["size"]) * 1024, modified)
+            if parts := _CORE_NAME.fullmatch(file.name):
+                file = msgspec.structs.replace(
+                    file,
+                    process=parts["process"],
+                    pid=int(parts["pid"]),
+                    signal=int(parts["signal"]),
+                )
             files.append(file)
         elif not none and whole(_NO_CORES, line):
             none = True
         else:
             others.append(line)
     return CoreFiles(tuple(files), none, tuple(others))
-
-
-def _core(found: re.Match[str]) -> CoreFile | None:
-    try:
-        modified = datetime.fromisoformat(found["modified"])
-    except ValueError:
-        return None
-    name, size = found["name"], int(found["size"]) * 1024
-    if (parts := _CORE_NAME.fullmatch(name)) is None:
-        return CoreFile(name, size, modified)
-    return CoreFile(name, size, modified, parts["process"], int(parts["pid"]), int(parts["signal"]))
 
 
 def parse_certificate_list(lines: Iterable[str]) -> CertificateList:

@@ -70,7 +70,15 @@ async def discover(task: NodeTask, what: Discover, ports: Ports, report: Report)
             lines = counted(len(table.others), "line")
             said = f"{lines} about the cluster in no known form; the transcript has all of them"
             left_out.append(said)
-        return (*left_out, *_unauthenticated(found), *notes)
+        # A start has the notes of the discovery before it, so it says this too.
+        bad = [one for one in found.members if one.unauthenticated]
+        apart = [
+            f"{one.node}, {one.name}, may be down, or new: {one.unauthenticated}"
+            for one in bad[:MOST_NAMED]
+        ]
+        if (more := len(bad) - MOST_NAMED) > 0:
+            apart.append(f"{more} more {'node is' if more == 1 else 'nodes are'} not authenticated")
+        return (*left_out, *apart, *notes)
 
 
 async def _version(
@@ -100,18 +108,3 @@ def _nothing(found: Found) -> NodeFailed:
     said = f"no node in a known form in the answer to '{vos.SHOW_CLUSTER}'"
     said += f"; the node said: {vos.quoted(found.unread)}"
     return fail(Code.COMMAND_REFUSED, said, hint=_OTHER_FORM)
-
-
-def _unauthenticated(found: Found) -> list[str]:
-    """Notes of the nodes to which the one that was asked has no connection.
-
-    A start has the notes of the discovery before it, so it says this too.
-    """
-    bad = [one for one in found.members if one.unauthenticated]
-    notes = [
-        f"{one.node}, {one.name}, may be down, or new: {one.unauthenticated}"
-        for one in bad[:MOST_NAMED]
-    ]
-    if (more := len(bad) - MOST_NAMED) > 0:
-        notes.append(f"{more} more {'node is' if more == 1 else 'nodes are'} not authenticated")
-    return notes
