@@ -47,15 +47,6 @@ class Places:
 
         Raises `Draining`, `AtLimit`.
         """
-        self._check(uid)
-        beginning = self._beginning[job_id] = _BeingStored(uid, trio.Event())
-        try:
-            yield
-        finally:
-            del self._beginning[job_id]
-            beginning.over.set()
-
-    def _check(self, uid: int | None) -> None:
         if self._refusing:
             raise Draining
         most = self._limits.jobs + self._limits.queued
@@ -65,6 +56,12 @@ class Places:
         waiting += [beginning.uid for beginning in self._beginning.values()]
         if uid is not None and waiting.count(uid) >= self._limits.queued_per_uid:
             raise AtLimit("queued_per_uid", self._limits.queued_per_uid)
+        beginning = self._beginning[job_id] = _BeingStored(uid, trio.Event())
+        try:
+            yield
+        finally:
+            del self._beginning[job_id]
+            beginning.over.set()
 
     async def begun(self, job_id: str) -> None:
         """Waits while the job is being made durable."""
@@ -103,19 +100,13 @@ class StartKeys:
         lock = self._locks.setdefault(name, trio.Lock())
         try:
             async with lock:
-                yield await self._find(key)
+                found = await self._store.called_with(key)
+                if found is not None and found[1] != key.digest:
+                    raise KeyReused(found[0])
+                yield None if found is None else found[0]
         finally:
             if not lock.locked():
                 self._locks.pop(name, None)
-
-    async def _find(self, key: StartKey) -> str | None:
-        found = await self._store.called_with(key)
-        if found is None:
-            return None
-        job_id, digest = found
-        if digest != key.digest:
-            raise KeyReused(job_id)
-        return job_id
 
 
 class Holds:

@@ -54,7 +54,9 @@ async def do_work(work: WorkOnNode, task: NodeTask, progress: NodeProgress) -> N
         return progress.refusal or timed_out(Code.NODE_TIMEOUT, task.timeouts.node, where)
     except OSError as error:
         log.warning("job %s, node %s: %s", task.job_id, task.node, error)
-        return _of_os_error(error)
+        code = Code.DISK_FULL if error.errno in FULL_DISK else Code.INTERNAL
+        where = error.filename or "state directory"
+        return failure(code, f"{error.strerror or error}: {where}")
     except Exception as error:
         log.exception("job %s, node %s: a defect", task.job_id, task.node)
         return failure(Code.INTERNAL, f"{type(error).__name__} in phase {progress.last_phase}")
@@ -79,11 +81,6 @@ async def filed(filing: Filing, files: Sequence[ReceivedFile]) -> None:
 def _of_store(what: str, error: StoreFailed) -> Failure:
     code = Code.DISK_FULL if error.disk_full else Code.INTERNAL
     return failure(code, f"{what} could not be saved: {error}")
-
-
-def _of_os_error(error: OSError) -> Failure:
-    code = Code.DISK_FULL if error.errno in FULL_DISK else Code.INTERNAL
-    return failure(code, f"{error.strerror or error}: {error.filename or 'state directory'}")
 
 
 class NodeProgress:
@@ -219,9 +216,7 @@ class NodeProgress:
         if not node.settled:
             after = msgspec.structs.replace(node, heard_at=self._heard_at() or node.heard_at)
         target = self._target
-        if target is None:
-            after = self._with_written(after)
-        else:
+        if target is not None:
             after = after.progress(
                 files_announced=self._files_announced,
                 bytes_announced=self._bytes_announced,
@@ -231,18 +226,14 @@ class NodeProgress:
             after = msgspec.structs.replace(after, all_announced=self._all_announced)
             if self._ended:  # not before: each difference is sent to watchers
                 after = msgspec.structs.replace(after, transfer_seconds=self._transfer_seconds)
+        elif self._taken < len(self._written) or self._growing:  # it opens no upload target
+            after = after.progress(
+                files_announced=None,
+                bytes_announced=None,
+                files_received=sum(file.complete for file in self._written),
+                bytes_received=sum(file.size for file in self._written) + self._growing,
+            )
         return node if after == node else after
-
-    def _with_written(self, node: Node) -> Node:
-        """Adds the figures of work that opens no upload target."""
-        if self._taken == len(self._written) and not self._growing:
-            return node
-        return node.progress(
-            files_announced=None,
-            bytes_announced=None,
-            files_received=sum(file.complete for file in self._written),
-            bytes_received=sum(file.size for file in self._written) + self._growing,
-        )
 
     def _heard_at(self) -> datetime | None:
         """Returns when the node was heard last. It stays the same, to the digit, while the node is

@@ -80,17 +80,12 @@ async def recover_jobs(
             resume(Unfinished(job, await _planned(thread, replan, job), recovered))
     for job_id in ended:
         with _logged_for(job_id):
-            await _close(store, job_id, jobs / job_id)
+            stored = await _read(partial(store.load, job_id))
+            left = None if stored is None else await _recovered(store, stored, jobs / job_id)
+            if left is not None and left.recorded:
+                await write_manifest(store, job_id, jobs / job_id)
+                await store.close_job(job_id)
     await write_missing_manifests(store, jobs)
-
-
-async def _close(store: Store, job_id: str, directory: Path) -> None:
-    """Puts the files on record that a job has left on disk, and closes it."""
-    job = await _read(partial(store.load, job_id))
-    recovered = None if job is None else await _recovered(store, job, directory)
-    if recovered is not None and recovered.recorded:
-        await write_manifest(store, job_id, directory)
-        await store.close_job(job_id)
 
 
 async def _recovered(store: Store, job: Job, directory: Path) -> RecoveredFiles | None:

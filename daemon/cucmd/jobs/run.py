@@ -241,8 +241,11 @@ class JobRun:
                 ending = await self._record_files(position, ending)
             self._at_work.discard(position)
             self._concurrency.release()
-        if ending is not None:
-            self._end_node(position, ending)
+        match ending:
+            case Failure():
+                self.change_node(position, lambda node: node.fail(_now(), ending))
+            case tuple():
+                self.change_node(position, lambda node: node.succeed(_now(), ending))
 
     def _leave(self, position: int) -> None:
         """Nodes that begin together wait for it no longer."""
@@ -301,12 +304,6 @@ class JobRun:
         node = self.job.nodes[position]
         if late or not node.settled:
             self._change(self.job.replace_node(position, change(node), _now()))
-
-    def _end_node(self, position: int, ending: Notes | Failure) -> None:
-        if isinstance(ending, Failure):
-            self.change_node(position, lambda node: node.fail(_now(), ending))
-        else:
-            self.change_node(position, lambda node: node.succeed(_now(), ending))
 
     def _show_figures(self, position: int) -> None:
         node = self._reports[position].figures(self.job.nodes[position])

@@ -48,13 +48,10 @@ class Slots:
             async with limiter, self._connections:
                 yield
         finally:
-            self._forget_if_idle(address, limiter)
-
-    def _forget_if_idle(self, address: Address, limiter: trio.CapacityLimiter) -> None:
-        statistics = limiter.statistics()
-        idle = not statistics.borrowed_tokens and not statistics.tasks_waiting
-        if idle and self._sessions.get(address) is limiter:
-            del self._sessions[address]
+            statistics = limiter.statistics()
+            idle = not statistics.borrowed_tokens and not statistics.tasks_waiting
+            if idle and self._sessions.get(address) is limiter:
+                del self._sessions[address]
 
 
 # (host, port) to what its other names have in common with it.

@@ -11,7 +11,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
@@ -48,27 +48,20 @@ def hold_state_directory(directory: Path) -> Iterator[None]:
         said = f"cannot use the state directory {directory}: {error.strerror}"
         raise StoreFailed(f"{said}; another is given by --state-dir") from error
     try:
-        _lock(descriptor, directory)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
+            raise StateInUse(directory, owner if owner.isdigit() else "") from None
+        except OSError as error:
+            said = f"cannot lock the state directory {directory}: {error.strerror}"
+            raise StoreFailed(said) from error
+        with suppress(OSError):  # a full disk; the number is only for the message above
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)
-
-
-def _lock(descriptor: int, directory: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        owner = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
-        raise StateInUse(directory, owner if owner.isdigit() else "") from None
-    except OSError as error:
-        raise StoreFailed(
-            f"cannot lock the state directory {directory}: {error.strerror}"
-        ) from error
-    try:
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-    except OSError:
-        pass  # a full disk; the number is only for the message above, and the lock is held
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -117,17 +110,12 @@ def prepare(path: Path, connect: Connect, now: datetime) -> list[str]:
         if not path.exists():
             _make(path, connect)
     except (sqlite3.Error, OSError) as error:
-        raise StoreFailed(f"cannot open {path}: {error}{_if_full(path.parent)}") from error
+        said = f"cannot open {path}: {error}"
+        # SQLite says "disk I/O error" where it has no space for the files beside the database.
+        with suppress(OSError):
+            said += "; the disk is full" if os.statvfs(path.parent).f_bavail == 0 else ""
+        raise StoreFailed(said) from error
     return notices
-
-
-def _if_full(directory: Path) -> str:
-    """SQLite says "disk I/O error" where it has no space for the files beside the database."""
-    try:
-        full = os.statvfs(directory).f_bavail == 0
-    except OSError:
-        return ""
-    return "; the disk is full" if full else ""
 
 
 def _damage(path: Path) -> str | None:
@@ -141,7 +129,11 @@ def _damage(path: Path) -> str | None:
         # SQLite would apply the journal of the missing database to a new one.
         return "was missing" if any(_companions(path)) else None
     try:
-        with closing(_read_only(path)) as connection:
+        # It cannot change the file, not even with a checkpoint when it closes.
+        uri = f"{path.absolute().as_uri()}?mode=ro"
+        checking = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+        with closing(checking) as connection:
+            connection.text_factory = _text
             (application,) = connection.execute("PRAGMA application_id").fetchone()
             if application != APPLICATION_ID:
                 return "was not a database of cucmd"
@@ -158,16 +150,13 @@ def _damage(path: Path) -> str | None:
     return None if verdict == "ok" else f"was damaged ({' '.join(verdict.split())[:200]})"
 
 
-def _read_only(path: Path) -> sqlite3.Connection:
-    """Opens a connection that cannot change the file, not even with a checkpoint when it closes."""
-    uri = f"{path.absolute().as_uri()}?mode=ro"
-    connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
-    connection.text_factory = _text
-    return connection
-
-
 def _set_aside(path: Path, reason: str, now: datetime) -> str:
-    target = _free_name(path, now)
+    stamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+    first = target = path.with_name(f"{path.name}.damaged-{stamp}")
+    count = 1
+    while any(taken.exists() for taken in (target, *_named_companions(target))):
+        count += 1
+        target = first.with_name(f"{first.name}-{count}")
     # The database first. After a kill in between, the next start finds a journal without a
     # database, which `_damage` knows.
     for source in (path, *_companions(path)):
@@ -178,16 +167,6 @@ def _set_aside(path: Path, reason: str, now: datetime) -> str:
         f"{path.name} {reason}; what was there is kept as {target.name}, and a new one was made: "
         f"earlier jobs are no longer listed, their files are still in {path.parent / 'jobs'}"
     )
-
-
-def _free_name(path: Path, now: datetime) -> Path:
-    stamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
-    first = path.with_name(f"{path.name}.damaged-{stamp}")
-    name, count = first, 1
-    while any(candidate.exists() for candidate in (name, *_named_companions(name))):
-        count += 1
-        name = first.with_name(f"{first.name}-{count}")
-    return name
 
 
 def _make(path: Path, connect: Connect) -> None:
