@@ -19,6 +19,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Literal, Protocol, TypeAlias, cast
 
@@ -89,7 +90,8 @@ def save(source: ByteStream, sink: Sink, tell: Callable[[], None] = lambda: None
                 if file is None:
                     raise ProtocolError(f"the export has {member.name!r}, which is no file")
                 try:
-                    sink.add(member, checksums.checked(safe(member.name), _pieces(file)))
+                    pieces = iter(partial(file.read, _PIECE), b"")
+                    sink.add(member, checksums.checked(safe(member.name), pieces))
                 except Damaged as error:
                     wrong |= error.wrong
                     sink, tee.raw = Nowhere(), Nowhere().raw
@@ -100,11 +102,6 @@ def save(source: ByteStream, sink: Sink, tell: Callable[[], None] = lambda: None
     checksums.finish()
     if wrong:
         raise Damaged(wrong)
-
-
-def _pieces(file: IO[bytes]) -> Iterator[bytes]:
-    while piece := file.read(_PIECE):
-        yield piece
 
 
 def safe(name: str) -> str:

@@ -218,6 +218,7 @@ class Archive:
     # In a worker thread, a page at a time
 
     def _measure_page(self, page: Page) -> int:
+        """Returns how many bytes are sent of the files."""
         for file, node in page:
             if counts(file, node) and (file.complete or self._incomplete):
                 known = self._damaged.get(file.path)
@@ -226,36 +227,30 @@ class Archive:
                     name = documents.shown(name_of(file, node))
                     self._figures[file.node].damaged[name] = wrong
             if counts(file, node):
-                self._note_whether_whole(file, node)
+                # A node makes a folder `IP/DATE` for each command, and pushes its own into it. A
+                # file that two attempts left incomplete counts once, and not at all if one has it.
+                name = name_of(file, node)
+                name = name.split("/", 2)[2] if name.count("/") > 1 else name
+                if not file.complete and not self._incomplete:
+                    self._cut.setdefault(file.node, set()).add(name)
+                elif file.complete and node.attempt > 1:
+                    self._complete.setdefault(file.node, set()).add(name)
         exported = [(file, node) for file, node in page if self._is_exported(file, node)]
         self._manifest_length += len(
             documents.manifest_files(self._named(exported), first=not self._manifest_length)
         )
-        return sum(self._measure_file(file, node) for file, node in exported)
-
-    def _measure_file(self, file: ReceivedFile, node: Node) -> int:
-        """Returns how many bytes are sent of the file."""
-        entry = self._entry(file, node)
-        figures = self._figures[file.node]
-        figures.files += 1
-        figures.size += file.size
-        if entry.name != (given := f"{folder(node)}/{name_of(file, node)}"):
-            figures.renamed.append((documents.shown(given), entry.name))
-        if file.sha256:
-            self._checksums_length += len(documents.checksum_line(file, entry.name))
-        return entry.length() if self._is_behind(entry.name) else 0
-
-    def _note_whether_whole(self, file: ReceivedFile, node: Node) -> None:
-        """Counts a file once even if two attempts left it incomplete, and not at all if one has all
-        of it.
-        """
-        # A node makes a folder `IP/DATE` for each command, and pushes its own into it.
-        parts = name_of(file, node).split("/", 2)
-        name = parts[-1] if len(parts) == 3 else name_of(file, node)
-        if not file.complete and not self._incomplete:
-            self._cut.setdefault(file.node, set()).add(name)
-        elif file.complete and node.attempt > 1:
-            self._complete.setdefault(file.node, set()).add(name)
+        length = 0
+        for file, node in exported:
+            entry, figures = self._entry(file, node), self._figures[file.node]
+            figures.files += 1
+            figures.size += file.size
+            if entry.name != (given := f"{folder(node)}/{name_of(file, node)}"):
+                figures.renamed.append((documents.shown(given), entry.name))
+            if file.sha256:
+                self._checksums_length += len(documents.checksum_line(file, entry.name))
+            if self._is_behind(entry.name):
+                length += entry.length()
+        return length
 
     def _named(self, page: Page) -> list[tuple[ReceivedFile, Node, str]]:
         return [(file, node, exported_name(file, node, self._alike)) for file, node in page]

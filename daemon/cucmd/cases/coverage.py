@@ -38,7 +38,6 @@ from cucmd.job.coverage import MOST_GAPS, Covered, Extent
 from cucmd.job.duration import longer
 from cucmd.job.job import Job
 from cucmd.job.node import SETTLED, Failed, Node, Succeeded
-from cucmd.received_file import ReceivedFile
 from cucmd.store import Store, StoreFailed
 from cucmd.worker.frames import ProcessLimits, ReadTraces, TracePage, TracesRead
 from cucmd.worker.process import Cause, WorkerEnded
@@ -208,7 +207,11 @@ class Coverage:
         ):
             await worker.send(_asked(job, node, directory))
             async for page in all_pages:
-                files = [(one.path, name_of(one, node)) for one, _ in page if _is_read(one, node)]
+                files = [
+                    (one.path, name_of(one, node))
+                    for one, _ in page
+                    if one.complete and counts(one, node) and not is_output(one, node)
+                ]
                 for first in range(0, len(files), _IN_A_FRAME):
                     await worker.send(TracePage(tuple(files[first : first + _IN_A_FRAME])))
             await worker.send(TracePage(()))
@@ -291,10 +294,6 @@ def _longer(work: Collect, path: str, node: Node) -> str | None:
     if work.until is None or began is None or not _was_asked(node):
         return None
     return longer(work.written_for_of(path), work.until, began)
-
-
-def _is_read(file: ReceivedFile, node: Node) -> bool:
-    return file.complete and counts(file, node) and not is_output(file, node)
 
 
 def _was_asked(node: Node) -> bool:

@@ -48,6 +48,27 @@ def checksum_line(file: ReceivedFile, name: str) -> bytes:
 
 
 def manifest_beginning(job: Job, figures: dict[str, ExportedNode]) -> bytes:
+    nodes = []
+    for node in job.nodes:
+        if node.node not in figures:
+            continue
+        failed, exported = job.failure_of(node), figures[node.node]
+        nodes.append(
+            {
+                "node": node.node,
+                "status": node.status,
+                "started_at": node.state.started_at,
+                "completed_at": getattr(node.state, "completed_at", None),
+                "failure": failed.code if failed else None,
+                "message": failed.message if failed else None,
+                "earlier": node.earlier,
+                "notes": node.notes,
+                "coverage": node.coverage or None,
+                "files": exported.files,
+                "bytes": exported.size,
+                "result": node.result,
+            }
+        )
     head = {
         "job_id": job.job_id,
         "status": job.status,
@@ -57,56 +78,33 @@ def manifest_beginning(job: Job, figures: dict[str, ExportedNode]) -> bytes:
         "targets": job.targets,
         "labels": job.labels,
         "work": job.work,
-        "nodes": [
-            _manifest_node(job, node, figures[node.node])
-            for node in job.nodes
-            if node.node in figures
-        ],
+        "nodes": nodes,
     }
     return b'{"job":' + _encode(head) + b',"files":['
-
-
-def _manifest_node(job: Job, node: Node, figures: ExportedNode) -> dict[str, object]:
-    failed = job.failure_of(node)
-    return {
-        "node": node.node,
-        "status": node.status,
-        "started_at": node.state.started_at,
-        "completed_at": getattr(node.state, "completed_at", None),
-        "failure": failed.code if failed else None,
-        "message": failed.message if failed else None,
-        "earlier": node.earlier,
-        "notes": node.notes,
-        "coverage": node.coverage or None,
-        "files": figures.files,
-        "bytes": figures.size,
-        "result": node.result,
-    }
 
 
 def manifest_files(files: Sequence[tuple[ReceivedFile, Node, str]], *, first: bool) -> bytes:
     """Returns a piece of the list of files, each with its name in the archive. `first`: no piece
     with a file came before it.
     """
-    lines = b",\n".join(_encode(_manifest_file(*one)) for one in files)
-    return (b"\n" if first else b",\n") + lines if lines else b""
+    lines = []
+    for file, node, name in files:
+        path = shown(f"{folder(node)}/{name_of(file, node)}")
+        of_file = {
+            "node": file.node,
+            "path": path,
+            **({} if path == name else {"exported_as": name}),
+            "size": file.size,
+            "sha256": file.sha256,
+            "complete": file.complete,
+            "attempt": file.attempt,
+            "modified": moment(file.modified),
+        }
+        lines.append(_encode(of_file))
+    return (b"\n" if first else b",\n") + b",\n".join(lines) if lines else b""
 
 
 MANIFEST_END = b"\n]}\n"
-
-
-def _manifest_file(file: ReceivedFile, node: Node, name: str) -> dict[str, object]:
-    path = shown(f"{folder(node)}/{name_of(file, node)}")
-    return {
-        "node": file.node,
-        "path": path,
-        **({} if path == name else {"exported_as": name}),
-        "size": file.size,
-        "sha256": file.sha256,
-        "complete": file.complete,
-        "attempt": file.attempt,
-        "modified": moment(file.modified),
-    }
 
 
 def moment(seconds: int | None) -> datetime | None:
@@ -129,7 +127,11 @@ def summary(job: Job, figures: dict[str, ExportedNode]) -> bytes:
 def _summary_lines(job: Job, figures: dict[str, ExportedNode]) -> Iterator[str]:
     yield f"{job.work.title} by cucmd, job {job.job_id}: {job.status}"
     yield ""
-    for name, value in _facts(job):
+    facts = [("Targets", ", ".join(job.targets))] if job.targets else []
+    facts += [*sorted(job.labels.items()), *job.work.facts(job.created_at)]
+    facts.append(("Started", utc(job.first_started_at or job.started_at)))
+    facts.append(("Ended", utc(job.completed_at)))
+    for name, value in facts:
         yield f"{name + ':':<12}{value}"
     left_out = sum(one.left_out for one in figures.values())
     if left_out:
@@ -166,15 +168,6 @@ def _summary_lines(job: Job, figures: dict[str, ExportedNode]) -> Iterator[str]:
         yield from remarks
     yield ""
     yield "SHA256SUMS has the checksums of the files: sha256sum -c SHA256SUMS"
-
-
-def _facts(job: Job) -> Iterator[tuple[str, str]]:
-    if job.targets:
-        yield "Targets", ", ".join(job.targets)
-    yield from sorted(job.labels.items())
-    yield from job.work.facts(job.created_at)
-    yield "Started", utc(job.first_started_at or job.started_at)
-    yield "Ended", utc(job.completed_at)
 
 
 def _remarks(job: Job, node: Node, figures: ExportedNode) -> Iterator[str]:

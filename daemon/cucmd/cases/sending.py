@@ -108,16 +108,10 @@ async def _send_all(
                         return None
                     await worker.send(ExportParts(tuple(parts)))
             if minute.cancelled_caught:
-                before, taken = taken, moved - _unread(connection)
+                # What waits in the connection, as the kernel counts the memory for it: a slow
+                # client has to read most of that before there is room for more.
+                (unread,) = struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)))
+                before, taken = taken, moved - unread
                 if taken - before < LEAST:
                     raise CutOff(f"fewer than {LEAST} bytes were read in {SECONDS:g} s")
                 deadline += SECONDS
-
-
-def _unread(connection: int) -> int:
-    """Returns how many bytes wait in the connection, as the kernel counts the memory for them.
-
-    A slow client has to read most of them before there is room for more.
-    """
-    (size,) = struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)))
-    return int(size)

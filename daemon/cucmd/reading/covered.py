@@ -211,11 +211,19 @@ def _judge_one(trace: Trace, first: Stamp, window: Span, clock: Clock) -> Judged
     unclear = False
     if window.since is not None:
         late = _is_later(first, window.since + _MINUTE, clock)
-        begins = _before(first, window.since, window.until, clock) if late else 0
+        if late:
+            # The seconds of the window before a stamp that is in it or after it.
+            earliest, _ = readings(first, clock) or (window.since, window.since)
+            end = earliest if window.until is None else min(earliest, window.until)
+            begins = int((end - window.since).total_seconds())
         unclear = late is None
     if window.until is not None:
         reached = None if trace.end is None else _is_later(last, window.until - _MINUTE, clock)
-        ends = _behind(last, window.since, window.until, clock) if reached is False else 0
+        if reached is False:
+            # The seconds of the window behind a stamp that is in it or before it.
+            _, latest = readings(last, clock) or (window.until, window.until)
+            begin = latest if window.since is None else max(latest, window.since)
+            ends = int((window.until - begin).total_seconds())
         unclear = unclear or reached is None
     # What is missing may be in the files that could not be read.
     if (trace.unknown or trace.partial) and (begins or ends):
@@ -229,20 +237,6 @@ def _shown(stamp: Stamp, clock: Clock) -> Stamp:
         return stamp
     shown = stamp.moment.astimezone(clock.zone)
     return Stamp(shown.replace(tzinfo=None, fold=0), shown.utcoffset(), exact=True)
-
-
-def _before(first: Stamp, since: datetime, until: datetime | None, clock: Clock) -> int:
-    """Counts the seconds of the window before a stamp that is in it or after it."""
-    earliest, _ = readings(first, clock) or (since, since)
-    end = earliest if until is None else min(earliest, until)
-    return int((end - since).total_seconds())
-
-
-def _behind(last: Stamp, since: datetime | None, until: datetime, clock: Clock) -> int:
-    """Counts the seconds of the window behind a stamp that is in it or before it."""
-    _, latest = readings(last, clock) or (until, until)
-    begin = latest if since is None else max(latest, since)
-    return int((until - begin).total_seconds())
 
 
 def _is_later(stamp: Stamp, than: datetime, clock: Clock) -> bool | None:
@@ -297,13 +291,14 @@ def _in_zone(stamp: Stamp, zone: tzinfo) -> set[datetime]:
     for fold in (0, 1):
         utc = stamp.local.replace(tzinfo=zone, fold=fold).astimezone(UTC)
         shown = utc.astimezone(zone)
-        if shown.replace(tzinfo=None, fold=0) == stamp.local and _fits(shown, stamp.offset):
+        if shown.replace(tzinfo=None, fold=0) != stamp.local:
+            continue
+        if (
+            stamp.offset is None
+            or (shown.utcoffset() or timedelta()) - stamp.offset in _SUMMER_OR_NOT
+        ):
             found.add(utc)
     return found
-
-
-def _fits(shown: datetime, offset: timedelta | None) -> bool:
-    return offset is None or (shown.utcoffset() or timedelta()) - offset in _SUMMER_OR_NOT
 
 
 def begin_after(traces: Iterable[Trace], window: Span, clock: Clock) -> list[Stamp]:

@@ -27,7 +27,6 @@ import msgspec
 from cucmd.received_file import GONE, NOT_REGULAR, OTHER_CHECKSUM, other_size
 from cucmd.worker.forked import Channel, DaemonGone
 from cucmd.worker.frames import (
-    CheckedFile,
     CheckFiles,
     ExportDamaged,
     ExportMoved,
@@ -66,12 +65,22 @@ def check_files(channel: Channel) -> None:
     """Runs as a process that compares files with their checksums."""
     while True:
         for file in channel.receive(_FILES).files:
+            digest = hashlib.sha256()
             try:
-                _check(file)
+                with _opened(file.path, file.size) as opened:
+                    began = time.monotonic()
+                    while piece := os.read(opened, _AT_ONCE):
+                        digest.update(piece)
+                        time.sleep(time.monotonic() - began)  # others go first
+                        began = time.monotonic()
+                    # What was read only to be checked need not keep other files out of memory.
+                    with suppress(OSError):
+                        os.posix_fadvise(opened, 0, 0, os.POSIX_FADV_DONTNEED)
             except _NotAsReceived as error:
                 channel.send(FileChecked(str(error)))
-            else:
-                channel.send(FileChecked())
+                continue
+            same = digest.hexdigest() == file.sha256
+            channel.send(FileChecked(None if same else OTHER_CHECKSUM))
 
 
 class _NotAsReceived(Exception):
@@ -162,22 +171,3 @@ def _opened(path: bytes, size: int) -> Iterator[int]:
         if error.errno == errno.ELOOP:
             raise _NotAsReceived(NOT_REGULAR) from None
         raise _NotAsReceived(f"cannot be read: {error.strerror}") from None
-
-
-def _check(file: CheckedFile) -> None:
-    """Gives way to everything else: after each piece it rests as long as that took.
-
-    Raises `_NotAsReceived`.
-    """
-    digest = hashlib.sha256()
-    with _opened(file.path, file.size) as opened:
-        began = time.monotonic()
-        while piece := os.read(opened, _AT_ONCE):
-            digest.update(piece)
-            time.sleep(time.monotonic() - began)
-            began = time.monotonic()
-        # What was read only to be checked need not keep other files out of memory.
-        with suppress(OSError):
-            os.posix_fadvise(opened, 0, 0, os.POSIX_FADV_DONTNEED)
-    if digest.hexdigest() != file.sha256:
-        raise _NotAsReceived(OTHER_CHECKSUM)

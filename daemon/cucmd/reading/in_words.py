@@ -38,7 +38,18 @@ def describe(
     parts += not_known(traces, unread)
     if parts and not known:
         parts[0] = f"coverage unknown: {parts[0]}"
-    return "; ".join([*parts, *_newer(traces, window, clock), *_missing(gaps)])
+    # Files that begin after the window have changed by as much as was asked for.
+    newer = [stamp.local for stamp in begin_after(traces, window, clock)]
+    if newer and (until := window.until) is not None:
+        bounds = [] if clock.zone is None else [_local(until, clock.zone)]
+        shown = _Times([max(newer), *bounds], clock)
+        parts.append(f"newer files came too, up to {shown.of(max(newer))}")
+    if nothing := [gap.path for gap in gaps if gap.missing == "all"]:
+        parts.append(f"nothing came of {few(nothing)}")
+    if options := [gap.written_for for gap in gaps if gap.written_for is not None]:
+        option = f"start --written-for {longest(options)}"
+        parts.append(f"files that are written to for longer come with {option}")
+    return "; ".join(parts)
 
 
 def _of_known(known: Sequence[Judged], window: Span, clock: Clock) -> str:
@@ -48,8 +59,22 @@ def _of_known(known: Sequence[Judged], window: Span, clock: Clock) -> str:
         return f"from {shown.of(first.local)} to {shown.of(last.local)}{shown.zone}"
     others = [one for one in known if not one.covers]
     if all(one.unclear for one in known):
-        return _unclear(known, clock)
-    bounds = _bounds(known, window, clock)
+        first, last = reach(known)
+        shown = _Times([first.local, last.local], clock)
+        why = (
+            "the node's time zone is not known"
+            if clock.zone is None
+            else "a time stamp can be of two moments, or of none, or a file could not be read"
+        )
+        seen = f"from {shown.of(first.local)} to {shown.of(last.local)}{shown.zone}"
+        return f"coverage unknown: {why}; time stamps {seen}"
+    # The window's ends by the node's clock; where it has none, how far the stamps reach.
+    bounds: tuple[datetime, ...] = ()
+    if clock.zone is not None:
+        first, last = reach(known)
+        since = _local(window.since, clock.zone) if window.since else first.local
+        until = _local(window.until, clock.zone) if window.until else last.local
+        bounds = since, until
     named = others[:MOST_NAMED]
     moments = [one.first.local for one in named if one.begins]
     moments += [one.last.local for one in named if one.ends]
@@ -59,30 +84,16 @@ def _of_known(known: Sequence[Judged], window: Span, clock: Clock) -> str:
         said.append(f"and {len(others) - len(named)} more")
     if len(others) == len(known):
         return "; ".join(said) + shown.zone
-    covered = _window(bounds, shown, window)
+    if not bounds:
+        covered = "the window, whatever the node's time zone is"
+    elif window.until is None:
+        covered = f"{shown.of(since)} on, the last time stamp is of {shown.of(until)}{shown.zone}"
+    elif window.since is None:
+        covered = f"up to {shown.of(until)}, the first time stamp is of {shown.of(since)}"
+        covered += shown.zone
+    else:
+        covered = f"{shown.of(since)} to {shown.of(until)}{shown.zone}"
     return f"covers {covered}, but {'; '.join(said)}" if said else f"covers {covered}"
-
-
-def _newer(traces: Sequence[Trace], window: Span, clock: Clock) -> list[str]:
-    """Says that files came that begin after the window: they had changed by as much as was asked
-    for.
-    """
-    last = [stamp.local for stamp in begin_after(traces, window, clock)]
-    if not last or (until := window.until) is None:
-        return []
-    bounds = [] if clock.zone is None else [_local(until, clock.zone)]
-    return [f"newer files came too, up to {_Times([max(last), *bounds], clock).of(max(last))}"]
-
-
-def _missing(gaps: Sequence[Gap]) -> list[str]:
-    """Says of which paths nothing came, and what would bring an end that is missing."""
-    said = []
-    if nothing := [gap.path for gap in gaps if gap.missing == "all"]:
-        said.append(f"nothing came of {few(nothing)}")
-    if options := [gap.written_for for gap in gaps if gap.written_for is not None]:
-        option = f"start --written-for {longest(options)}"
-        said.append(f"files that are written to for longer come with {option}")
-    return said
 
 
 def _of_one(one: Judged, shown: _Times, *, alone: bool) -> str:
@@ -93,42 +104,6 @@ def _of_one(one: Judged, shown: _Times, *, alone: bool) -> str:
         words.append(f"ends {shown.of(one.last.local)}{shown.missing(one.ends)}")
     said = ", ".join(words) or "is unclear"
     return said if alone else f"{shown_name(one.name)} {said}"
-
-
-def _unclear(known: Sequence[Judged], clock: Clock) -> str:
-    first, last = (stamp.local for stamp in reach(known))
-    shown = _Times([first, last], clock)
-    why = (
-        "the node's time zone is not known"
-        if clock.zone is None
-        else "a time stamp can be of two moments, or of none, or a file could not be read"
-    )
-    seen = f"time stamps from {shown.of(first)} to {shown.of(last)}{shown.zone}"
-    return f"coverage unknown: {why}; {seen}"
-
-
-def _bounds(known: Sequence[Judged], window: Span, clock: Clock) -> tuple[datetime, ...]:
-    """Returns the window's ends by the node's clock; where it has none, how far the stamps reach.
-
-    Empty if the zone is not known.
-    """
-    if clock.zone is None:
-        return ()
-    first, last = reach(known)
-    since = _local(window.since, clock.zone) if window.since else first.local
-    until = _local(window.until, clock.zone) if window.until else last.local
-    return since, until
-
-
-def _window(bounds: tuple[datetime, ...], shown: _Times, window: Span) -> str:
-    if not bounds:
-        return "the window, whatever the node's time zone is"
-    since, until = map(shown.of, bounds)
-    if window.until is None:
-        return f"{since} on, the last time stamp is of {until}{shown.zone}"
-    if window.since is None:
-        return f"up to {until}, the first time stamp is of {since}{shown.zone}"
-    return f"{since} to {until}{shown.zone}"
 
 
 class _Times:

@@ -57,7 +57,8 @@ class NodeReading:
 
     def look(self, path: str, name: str) -> None:
         """Reads the beginning of one file."""
-        name = _below_the_push(name)
+        # A node makes two folders for each push (vos/NODES.md, section 5.6).
+        name = name.split("/", 2)[-1]
         found = look(self._directory / path, self._asked.by)
         if found.traces is not None:
             for trace in found.traces:
@@ -90,7 +91,13 @@ class NodeReading:
             end = last_stamp(self._directory / path, first, asked.by)
             self._files.traces[name].end = end
         window = Span(asked.since, asked.until)
-        clock = _clock(asked)
+        zone: tzinfo | None = UTC if asked.zone == "UTC" else None
+        if asked.zone is not None and zone is None:
+            # The zone database of this machine may not have it. OSError: a folder, as
+            # America/Indiana.
+            with suppress(ZoneInfoNotFoundError, ValueError, OSError):
+                zone = ZoneInfo(asked.zone)
+        clock = Clock(zone, timedelta(seconds=asked.ahead))
         gaps = gaps_of(self._by_path(), window, clock)
         traces = self._files.all()
         said = describe(traces, window, clock, self._unread, gaps)
@@ -105,19 +112,3 @@ class NodeReading:
                 continue  # what is strange may be of this path
             found = None if names is None else [traces[name] for name in names]
             yield PathFound(path, found, self._asked.longer[position])
-
-
-def _below_the_push(name: str) -> str:
-    """Leaves out the two folders that a node makes for each push (vos/NODES.md, section 5.6)."""
-    return name.split("/", 2)[-1]
-
-
-def _clock(asked: ReadTraces) -> Clock:
-    zone: tzinfo | None = None
-    if asked.zone == "UTC":
-        zone = UTC
-    elif asked.zone is not None:
-        # The zone database of this machine may not have it. OSError: a folder, as America/Indiana.
-        with suppress(ZoneInfoNotFoundError, ValueError, OSError):
-            zone = ZoneInfo(asked.zone)
-    return Clock(zone, timedelta(seconds=asked.ahead))

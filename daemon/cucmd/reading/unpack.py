@@ -59,7 +59,10 @@ def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
                 if not left.startswith(GZIP):
                     return  # behind a whole member
                 member = zlib.decompressobj(wbits=31)
-            piece = _decompress(member, left)
+            try:
+                piece = member.decompress(left, PIECE)
+            except zlib.error as error:
+                raise NotWhole(f"is damaged: {error}") from None
             yield piece
             if member.eof:
                 left, member = member.unused_data, None
@@ -69,13 +72,6 @@ def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
                     break
     if member is not None or ahead:
         raise NotWhole("ends before the end of its gzip")
-
-
-def _decompress(member: zlib._Decompress, data: bytes) -> bytes:
-    try:
-        return member.decompress(data, PIECE)
-    except zlib.error as error:
-        raise NotWhole(f"is damaged: {error}") from None
 
 
 class TarMembers:
