@@ -323,9 +323,11 @@ def test_a_node_is_named_without_its_port_where_one_alone_has_the_host(
     assert daemon.ctl("verify", job.job_id, "--node", "127.9.9.9").returncode == 5
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def damaged(lab: Lab, daemon: Daemon) -> tuple[Job, dict[str, str]]:
-    """A job, and of its files those that are damaged: name -> what is wrong."""
+    """A job, and of its files those that are damaged: name -> what is wrong. The daemon remembers
+    those of a job that was exported.
+    """
     with daemon.client() as client:
         job = client.wait(start(client, lab, lab.nodes[:1]).job_id)
     changed, last, shorter, gone, *_ = sorted(on_disk(daemon, job).items(), reverse=True)
