@@ -38,7 +38,7 @@ from cucmd.cases.output import (
 from cucmd.config import InvalidValue
 from cucmd.job.job import Job
 from cucmd.job.node import Node
-from cucmd.jobs.deletion import Deleted, Deletions
+from cucmd.jobs.deletion import Deletions
 from cucmd.jobs.errors import FilesDeleted, position_of
 from cucmd.jobs.supervisor import Supervisor
 from cucmd.protocol.cases import (
@@ -130,7 +130,9 @@ class Cases:
         with refusals_of_files():
             record = not request.files_only
             deleted = await self._deletions.delete(request.job_id, record=record)
-        _log_deleted(caller, deleted, "the job" if record else "its files")
+        what = "the job" if record else "its files"
+        text = "job %s: %s deleted by %s"
+        log.info(text, deleted.job.job_id, what, caller, extra=caller.for_log)
         return DeleteReply(summary_to_wire(deleted.job), deleted.bytes)
 
     async def prune(self, caller: Caller, request: PruneRequest) -> PruneReply:
@@ -227,22 +229,18 @@ class Cases:
         async with aclosing(follow_outputs(paths, partial(self._works_on, job))) as pieces:
             async for (node, number), text, ended in pieces:
                 path = paths[node, number]
-                complete = ended and await self._is_whole(job.job_id, node, path)
+                complete = False
+                if ended:  # whether the command came to its end
+                    now = await self._supervisor.find(job.job_id)
+                    of_node = nodes_by_name(now, (node,))[node]
+                    found = await printed(self._store, now, of_node, directory)
+                    complete = any(one.path == path and one.complete for one in found)
                 line = lines[number - 1]
                 yield CommandOutput(node, number, line, text, ended, complete)
 
     def _works_on(self, job: Job, node: str) -> bool:
         run = self._supervisor.run_of(job.job_id)
         return run is not None and run.works_on(node)
-
-    async def _is_whole(self, job_id: str, node: str, path: Path) -> bool:
-        """Says whether the command came to its end whose output is at `path`, on a node that has
-        ended.
-        """
-        job = await self._supervisor.find(job_id)
-        of_node = nodes_by_name(job, (node,))[node]
-        found = await printed(self._store, job, of_node, self._supervisor.directory(job_id))
-        return any(one.path == path and one.complete for one in found)
 
 
 async def job_and_nodes(
@@ -256,8 +254,3 @@ async def job_and_nodes(
     if nodes is None:
         return job, None
     return job, tuple(job.nodes[position_of(job, name)].node for name in nodes)
-
-
-def _log_deleted(caller: Caller, deleted: Deleted, what: str) -> None:
-    job_id = deleted.job.job_id
-    log.info("job %s: %s deleted by %s", job_id, what, caller, extra=caller.for_log)

@@ -13,7 +13,7 @@ from typing import TypeAlias
 import trio
 
 from cucmd.api.refusals import error, refusals, refusals_of_files
-from cucmd.config import Config, Profile
+from cucmd.config import Config
 from cucmd.config.credentials import credential_names, credentials_directory
 from cucmd.config.in_thread import ConfigThread
 from cucmd.config.rules import is_credential_name
@@ -103,7 +103,27 @@ class Knowledge:
         else:
             with refusals():
                 chosen = [self._config().profile(request.name)]
-        return wire.ProfilesReply(tuple(_profile(one) for one in chosen))
+        return wire.ProfilesReply(
+            tuple(
+                wire.Profile(
+                    name=one.name,
+                    description=one.description,
+                    paths=one.paths,
+                    location=one.location,
+                    recurs=one.recurs,
+                    compress=one.compress,
+                    match=one.match,
+                    last=one.last,
+                    products=one.products or None,
+                    leaves_out=one.leaves_out or None,
+                    snapshot=bool(one.snapshot) or None,
+                    health=one.snapshot == "health" or None,
+                    written_for=one.written_for,
+                    unverified=one.unverified or None,
+                )
+                for one in chosen
+            )
+        )
 
     async def credentials(
         self, caller: Caller, request: wire.CredentialsRequest
@@ -143,23 +163,4 @@ def _cluster(known: KnownCluster, *, nodes: bool = False) -> wire.Cluster:
         discovered_at=last.found_at if last else None,
         job_id=last.job_id if last else None,
         version=last.found.version if last else None,
-    )
-
-
-def _profile(profile: Profile) -> wire.Profile:
-    return wire.Profile(
-        name=profile.name,
-        description=profile.description,
-        paths=profile.paths,
-        location=profile.location,
-        recurs=profile.recurs,
-        compress=profile.compress,
-        match=profile.match,
-        last=profile.last,
-        products=profile.products or None,
-        leaves_out=profile.leaves_out or None,
-        snapshot=bool(profile.snapshot) or None,
-        health=profile.snapshot == "health" or None,
-        written_for=profile.written_for,
-        unverified=profile.unverified or None,
     )

@@ -182,8 +182,15 @@ class Jobs:
                 job.status,
                 extra=caller.for_log,
             )
-            reply = _cancel_reply(job, request.nodes, changed=changed)
-            return replace(reply, request_id=called)
+            if request.nodes is None:
+                cancelled, message = job.cancelled, _cancel_message(job, changed=changed)
+            else:
+                positions = sorted({position_of(job, name) for name in request.nodes})
+                named = [job.nodes[position] for position in positions]
+                cancelled = all(node.status == "cancelled" for node in named)
+                states = ", ".join(f"{node.node} is {node.status}" for node in named)
+                message = states if changed else f"nothing changed: {states}"
+            return CancelReply(job.job_id, job.status, cancelled, message, called)
 
     def watch(self, caller: Caller, request: WatchRequest) -> StreamReplies:
         """Returns the generator and is none itself: closing it ends the subscription at once."""
@@ -212,18 +219,6 @@ def _check_named(nodes: tuple[str, ...] | None, otherwise: str) -> None:
         raise InvalidValue("nodes", f"is empty; expected nodes, or no such field for {otherwise}")
     if len(nodes) > MOST_NODES:
         raise InvalidValue("nodes", f"{len(nodes)} names; a job has at most {MOST_NODES}")
-
-
-def _cancel_reply(job: Job, nodes: tuple[str, ...] | None, *, changed: bool) -> CancelReply:
-    if nodes is None:
-        return CancelReply(
-            job.job_id, job.status, job.cancelled, _cancel_message(job, changed=changed)
-        )
-    named = [job.nodes[position] for position in sorted({position_of(job, name) for name in nodes})]
-    cancelled = all(node.status == "cancelled" for node in named)
-    states = ", ".join(f"{node.node} is {node.status}" for node in named)
-    done = "" if changed else "nothing changed: "
-    return CancelReply(job.job_id, job.status, cancelled, f"{done}{states}")
 
 
 def _cancel_message(job: Job, *, changed: bool) -> str:

@@ -134,27 +134,23 @@ class ServerConnection:
     async def run(self) -> None:
         """Answers calls until the peer has finished or is dropped. Does not close the stream."""
         try:
-            while not self._stopping and await self._serve_frame():
-                if self._gone and not self._operates:
-                    return
+            while not self._stopping and not (self._gone and not self._operates):
+                while (frame := self._frames.take()) is None:
+                    data = await self._receive()
+                    if not data:
+                        return
+                    self._frames.feed(data)
+                self._turn = await self._parts.users.turn(self._caller.uid)
+                with self._turn:
+                    call = self._decode(frame)
+                    del frame
+                    error = call.error if isinstance(call, _Refusal) else await self._outcome(call)
+                    if error is not None and not call.oneway:
+                        await self._send(encode_reply(error.parameters, error=error.name))
         except BadFrame as reason:
             self._log("dropped: a frame is %s", reason)
         except NobodyReads:
             self._log("dropped: nobody has read for %d s", UNREAD)
-
-    async def _serve_frame(self) -> bool:
-        """Answers the next frame; False if there is none."""
-        frame = await self._next_frame()
-        if frame is None:
-            return False
-        self._turn = await self._parts.users.turn(self._caller.uid)
-        with self._turn:
-            call = self._decode(frame)
-            del frame
-            error = call.error if isinstance(call, _Refusal) else await self._outcome(call)
-            if error is not None and not call.oneway:
-                await self._send(encode_reply(error.parameters, error=error.name))
-        return True
 
     def stop(self) -> None:
         """Lets `run` return after the call that is being answered; at once if there is none."""
@@ -173,14 +169,6 @@ class ServerConnection:
         log.info(f"%s: {text}", self._caller, *values, extra=self._caller.for_log)
 
     # Bytes
-
-    async def _next_frame(self) -> bytes | None:
-        while (frame := self._frames.take()) is None:
-            data = await self._receive()
-            if not data:
-                return None
-            self._frames.feed(data)
-        return frame
 
     async def _receive(self) -> bytes | bytearray:
         """Receives bytes; b"" at the end of the stream, after `stop`, and after a silence."""
@@ -272,20 +260,17 @@ class ServerConnection:
         if method.streaming or method.upgrade or method.effect:
             self._turn.close()
         if not (method.streaming or method.upgrade):
-            await self._reply(request)
+            handler = cast(Handler, method.handler)
+            with self._until_hang_up(unless=request.lasting):
+                reply = await handler(request.caller, request.parameters)
+                if not request.oneway:
+                    await self._send(encode_reply(reply))
         elif request.oneway:
             pass  # a stream without a reader does not begin
         elif method.upgrade:
             await self._upgrade(request)
         else:
             await self._stream_replies(request)
-
-    async def _reply(self, request: _Permitted) -> None:
-        handler = cast(Handler, request.entry.method.handler)
-        with self._until_hang_up(unless=request.lasting):
-            reply = await handler(request.caller, request.parameters)
-            if not request.oneway:
-                await self._send(encode_reply(reply))
 
     async def _stream_replies(self, request: _Permitted) -> None:
         handler = cast(StreamHandler, request.entry.method.handler)
