@@ -30,7 +30,6 @@ from cucmweb.tokens import NAME, NAME_EXPECTED
 
 EXIT_CONFIG = 78  # EX_CONFIG, as `cucmd` has it
 MOST_DAYS = 36_500
-OVER = " (is over)"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -149,7 +148,8 @@ def _list(args: argparse.Namespace) -> int:
     rows = []
     for one in tokens:
         ends = "never" if one.ends is None else _minute(one.ends)
-        rows.append((one.name, one.role, _minute(one.created), ends + one.is_over(now) * OVER))
+        ends += " (is over)" if one.is_over(now) else ""
+        rows.append((one.name, one.role, _minute(one.created), ends))
     with written():
         for text in table(("NAME", "ROLE", "CREATED", "ENDS"), rows, right=""):
             line(text)

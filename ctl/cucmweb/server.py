@@ -51,6 +51,8 @@ _QUIET = 60.0
 _READ = 16 * 1024
 # Bytes that are sent within one deadline, and that are kept of what comes behind a request.
 _PIECE = _MOST_AHEAD = 64 * 1024
+# Chunks of a body: to read one costs as much as to read 2 KiB.
+_MOST_CHUNKS = 16 * 1024
 # As the daemon takes it for a call's request_id: printable ASCII, short.
 _SANE_ID = re.compile(rb"[ -~]{1,128}")
 
@@ -127,7 +129,6 @@ class HttpConnection:
     def __init__(self, server: HttpServer, stream: trio.SocketStream, peer: str | None) -> None:
         self.h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=_READ)
         self.peer = peer
-        self.patience = server.patience
         self.server = server
         self._stream = stream
         self._has_ended = False  # the client sends nothing more
@@ -144,7 +145,7 @@ class HttpConnection:
             self.h11.start_next_cycle()
         # With bytes unread the kernel would answer them with a reset, on which the client's kernel
         # may forget the reply. So wait until the client has closed its end, having read it.
-        with trio.move_on_after(self.patience):
+        with trio.move_on_after(self.server.patience):
             try:
                 await self._stream.send_eof()
             except trio.BrokenResourceError:
@@ -154,7 +155,7 @@ class HttpConnection:
 
     async def _request(self) -> HttpChannel | None:
         """Reads a head. Returns None if none has come in time, or none will."""
-        with trio.move_on_after(self.patience) as scope:
+        with trio.move_on_after(self.server.patience) as scope:
             self.server.waiting.add(scope)
             try:
                 request = None if self.server.is_stopping else await self.next_event()
@@ -185,7 +186,7 @@ class HttpConnection:
         view = memoryview(data)
         try:
             for begin in range(0, len(view), _PIECE):
-                with trio.fail_after(self.patience):
+                with trio.fail_after(self.server.patience):
                     await self._stream.send_all(view[begin : begin + _PIECE])
         except (trio.TooSlowError, trio.BrokenResourceError) as error:
             raise Disconnected from error
@@ -268,18 +269,19 @@ class HttpChannel:
         """Reads the body. Raises `HttpProblem` if it has more bytes than `most`, is too slow or is
         malformed, and `Disconnected`.
         """
-        http, patience = self._connection.h11, self._connection.patience
+        http, patience = self._connection.h11, self._connection.server.patience
         if http.they_are_waiting_for_100_continue:
             go_on = h11.InformationalResponse(status_code=100, headers=[], reason="Continue")
             await self._connection.send(http.send(go_on))
-        body = bytearray()
+        body, pieces = bytearray(), 0
         try:
             with trio.fail_after(patience):
                 while http.their_state is h11.SEND_BODY:
                     event = await self._connection.next_event()
                     body += event.data if isinstance(event, h11.Data) else b""
-                    if len(body) > most:
-                        text = f"the body has more than {most} bytes"
+                    pieces += 1
+                    if len(body) > most or pieces > _MOST_CHUNKS:
+                        text = f"the body has more than {most} bytes, or {_MOST_CHUNKS} chunks"
                         raise HttpProblem(413, "BodyTooLarge", text)
         except trio.TooSlowError:
             text = f"the body did not come within {patience:g} s"
@@ -290,7 +292,7 @@ class HttpChannel:
 
     def start(self, status: int, headers: Mapping[str, str]) -> None:
         """Begins a reply. Its head is sent with the first bytes of the body."""
-        connection = self._connection
+        http, server = self._connection.h11, self._connection.server
         named = [
             *headers.items(),
             ("date", formatdate(usegmt=True)),
@@ -298,11 +300,10 @@ class HttpChannel:
             ("cache-control", "no-store"),
             ("x-content-type-options", "nosniff"),
         ]
-        ends = connection.h11.their_state in (h11.SEND_BODY, h11.ERROR)
-        if ends or connection.server.is_stopping:
+        if http.their_state in (h11.SEND_BODY, h11.ERROR) or server.is_stopping:
             named.append(("connection", "close"))
-        reason = HTTPStatus(status).phrase
-        self._head = h11.Response(status_code=status, headers=named, reason=reason)
+        phrase = HTTPStatus(status).phrase
+        self._head = h11.Response(status_code=status, headers=named, reason=phrase)
 
     async def send(self, data: bytes) -> None:
         """Sends bytes of the body. Raises `Disconnected`."""

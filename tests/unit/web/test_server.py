@@ -27,6 +27,8 @@ async def answer(channel: HttpChannel) -> None:
             raise KeyError
         case "/busy":
             raise HttpProblem(503, "Busy", "later") from OSError("/secret/path")
+        case "/chunks":
+            body = b"%d" % len(await channel.body(1024**2))
         case "/none":
             channel.start(204, {})
             await channel.end()
@@ -254,6 +256,14 @@ async def test_204_has_no_length(autojump_clock: MockClock) -> None:
     assert b"content-length" not in head
     assert b"\r\ncontent-type" not in head
     assert statuses(rest) == [200]
+
+
+@pytest.mark.parametrize(("chunks", "status"), [(16_000, 200), (17_000, 413)])
+async def test_chunks_of_a_body_are_limited(
+    autojump_clock: MockClock, chunks: int, status: int
+) -> None:
+    head = request("POST", "/chunks", "transfer-encoding: chunked")
+    assert statuses(await told([head + chunks * b"1\r\nx\r\n" + b"0\r\n\r\n"])) == [status]
 
 
 async def test_long_heads_are_refused(autojump_clock: MockClock) -> None:
