@@ -8,13 +8,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from cucmctl import Client
 from rig import written
 from rig.leftovers import Holdings, assert_holds_no_more
 from rig.process import Child, die_with_parent
+from rig.quiet import wait_until
 from rig.readable_python import Python, readable_python
 
 CONFIG = """\
@@ -57,10 +58,12 @@ class Daemon(Child):
     def receiver_port(self) -> int:
         return int(re.findall(r"receiving at \S+ port (\d+)", self.log.read_text())[-1])
 
-    def meet_a_stranger(self) -> None:
-        """Has the process for addresses that nobody expects forked, if there is none: it stays."""
-        with suppress(OSError), socket.create_connection(("127.0.0.1", self.receiver_port), 10):
-            pass
+    @contextmanager
+    def stranger(self) -> Iterator[None]:
+        """Has a connection to the receiver, which has a process."""
+        with socket.create_connection(("127.0.0.1", self.receiver_port), 10):
+            wait_until(lambda: len(self.tree()) > 2)
+            yield
 
     def client(self) -> Client:
         return Client(self.socket)

@@ -2,66 +2,94 @@
 
 from __future__ import annotations
 
-from collections import deque
+import errno
+import os
 from pathlib import Path
+from typing import Any, cast
 
 import msgspec
 
 from cucmd.allowance import Quota
-from cucmd.receiver.accounting import Accounting
-from cucmd.receiver.folder import TargetFolder, open_in
+from cucmd.receiver.folder import open_in
+from cucmd.receiver.frames import FromProcess, NotOpened, Open, ToProcess
 from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.limits import ReceiverLimits
+from cucmd.receiver.login import ServedLogin
 from cucmd.receiver.packets import PacketBuffer, PacketType
 from cucmd.receiver.paths import stored_parts
-from cucmd.receiver.received import FileCount, Received, Side
+from cucmd.receiver.received import FileCount, Received, ReceivedByOne
 from cucmd.receiver.requests import RequestHandler
-from cucmd.worker.frames import Grant, OfLogin, Refuse, packet
+from cucmd.worker.frames import packet
 from rig import sftp_words as words
 from rig.sftp_words import Reply
 
-DECODER = msgspec.msgpack.Decoder(OfLogin)
+_ASKED = msgspec.msgpack.Decoder(FromProcess)
 
 
-class Pair:
-    """A login, in a process that receives and in the daemon, without processes."""
+class Daemon:
+    """What a process asks, of a login in the folder; in place of its channel to the daemon."""
 
-    def __init__(self, limits: ReceiverLimits, quota: Quota | None = None) -> None:
-        self.received = Received(limits, quota or Quota(), FileCount())
-        self.accounting = Accounting("login", "job/node", limits, self._tell)
-        self._side = Side(self.received, limits)
+    def __init__(self, folder: Path, received: Received, limits: ReceiverLimits) -> None:
+        self.files = ReceivedByOne(received, limits)
+        self._folder = folder
+        self._limits = limits
+        self._answer: tuple[ToProcess, int | None]
 
-    def _tell(self, frame: OfLogin) -> None:
-        match self._side.take(DECODER.decode(packet(frame))):
-            case Grant(_, size):
-                self.accounting.grant(size)
-            case Refuse(_, message):
-                self.accounting.refused_by_the_daemon(message)
+    def send(self, frame: FromProcess) -> None:
+        asked = _ASKED.decode(packet(frame))
+        if not isinstance(asked, Open):
+            self._answer = self.files.take(asked), None
+        elif (refused := self.files.check_open(asked)) is not None:
+            self._answer = refused, None
+        else:
+            try:
+                parts = stored_parts(asked.path, self._limits)
+                descriptor = open_in(self._folder, asked.what, parts)
+            except OSError as error:
+                self._answer = NotOpened(error.errno or errno.EIO), None
+            else:
+                self._answer = self.files.opened(asked), descriptor
+
+    def receive(self, _: object) -> ToProcess:
+        return self._answer[0]
+
+    def take_descriptor(self) -> int:
+        assert self._answer[1] is not None
+        return self._answer[1]
 
 
-def target_folder(folder: Path) -> TargetFolder:
-    """Opens it as a process does, which asks the daemon to open what is in it."""
-    limits = ReceiverLimits()
-    return TargetFolder(lambda what, path: open_in(folder, what, stored_parts(path, limits)))
+def login_of(
+    folder: Path, received: Received, limits: ReceiverLimits
+) -> tuple[ServedLogin, Daemon]:
+    daemon = Daemon(folder, received, limits)
+    login = ServedLogin(cast(Any, daemon))
+    login.name = "job/node"
+    return login, daemon
+
+
+def received_by(limits: ReceiverLimits, quota: Quota | None = None) -> Received:
+    return Received(limits, quota or Quota(), FileCount())
 
 
 class Client:
-    """Sends one request at a time. All but the handler are those of its login."""
+    """Sends one request at a time, by a connection of its own."""
 
-    def __init__(self, folder: Path, pair: Pair, limits: ReceiverLimits) -> None:
+    def __init__(self, folder: Path, received: Received, limits: ReceiverLimits) -> None:
         self.folder = folder
-        self.accounting = accounting = pair.accounting
-        self.received = pair.received
-        space = FreeSpace(0, 0.0)
-        self.handler = RequestHandler(target_folder(folder), accounting, space, limits)
+        self.received = received
+        self.login, self.daemon = login_of(folder, received, limits)
+        self.handler = RequestHandler(self.login, FreeSpace(0, 0.0), limits)
         self.say(words.init())
 
+    def end(self) -> None:
+        """The process has ended: what it has left open is as long as it is on the disk."""
+        left = self.daemon.files.left_open()
+        sizes = {number: os.stat(self.folder / name).st_size for number, name in left.items()}
+        self.daemon.files.end(sizes)
+
     def say(self, data: bytes) -> list[Reply]:
-        packets = deque(PacketBuffer().feed(data))
-        answers = bytearray()
-        while packets:
-            answers += self.handler.answer(packets)
-        return list(words.replies(bytes(answers)))
+        answers = b"".join(map(self.handler.answer, PacketBuffer().feed(data)))
+        return list(words.replies(answers))
 
     def ask(self, packet: bytes) -> Reply:
         (reply,) = self.say(packet)

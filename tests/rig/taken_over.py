@@ -16,8 +16,10 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
+from cucmd.receiver.frames import Begin, LogLine, ToProcess
 from cucmd.worker.forked import Channel
-from cucmd.worker.frames import LogLine
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -75,20 +77,27 @@ def attempts(state: Path, daemon: int) -> dict[str, Attempt]:
     return found
 
 
-# What comes of each in a process that is confined, but for "start a thread".
-OUTCOMES = {"clone3": "ENOSYS"}  # the others: EPERM
+# What comes of each in a process that is confined; of the others comes EPERM.
+OUTCOMES = {"start a thread": "can't start new thread"}
 SUCCEEDED = "succeeded"
 
 
 def receive(channel: Channel) -> None:
     """Receives nothing. The command line of the first process names the daemon and its folder."""
     _, _, daemon, jobs, *_ = sys.argv
+    channel.receive(msgspec.msgpack.Decoder(Begin))
+    connection = channel.take_descriptor()
     for name, attempt in attempts(Path(jobs).parent, int(daemon)).items():
         said = outcome(attempt)
         if said != OUTCOMES.get(name, "EPERM"):
-            channel.send(LogLine(30, f"{name}: {said}"))
-    channel.send(LogLine(30, "has tried everything"))
-    signal.pause()
+            _say(channel, f"{name}: {said}")
+    _say(channel, "has tried everything")
+    os.read(connection, 1)  # until its client leaves
+
+
+def _say(channel: Channel, text: str) -> None:
+    channel.send(LogLine(30, text))
+    channel.receive(msgspec.msgpack.Decoder(ToProcess))
 
 
 def outcome(attempt: Attempt) -> str:
@@ -139,7 +148,7 @@ def _checked(result: int) -> None:
 
 if __name__ == "__main__":
     from cucmd.main import main
-    from cucmd.receiver.processes import RECEIVE
+    from cucmd.receiver.served import RECEIVE
     from cucmd.service import daemon as service
 
     service.PROCESSES[RECEIVE] = "rig.taken_over:receive"

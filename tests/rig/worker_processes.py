@@ -1,13 +1,14 @@
 """The first process that a test has started, what it has forked, and what does as it is told."""
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import msgspec
 import trio
 
+from cucmd.receiver.server import Receiver, UploadTarget
 from cucmd.worker.frames import ProcessLimits
 from cucmd.worker.workers import WorkerEnded, Workers
 from rig.process import Child, command_line
@@ -74,6 +75,17 @@ def status_of(pid: int) -> str:
         return Path(f"/proc/{pid}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return ""
+
+
+@asynccontextmanager
+async def told_by_a_client(
+    receiver: Receiver, target: UploadTarget, what: str = "x", password: str = ""
+) -> AsyncIterator[trio.SocketStream]:
+    """Opens a connection whose process, which has a role of `worker_roles`, is told a login."""
+    async with await trio.open_tcp_stream("127.0.0.1", receiver.port) as stream:
+        words = f"{target.username} {password or target.password} {what}\n"
+        await stream.send_all(words.encode())
+        yield stream
 
 
 def memory(pid: int) -> Iterator[bytes]:

@@ -6,8 +6,8 @@ import os
 import re
 import signal
 import socket
-from collections import Counter
-from collections.abc import Callable, Iterator
+import stat
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,23 +15,22 @@ import msgspec
 
 from cucmd.failure import Code
 from cucmd.received_file import PacketCount
-from cucmd.worker.forked import Channel
-from cucmd.worker.frames import (
+from cucmd.receiver.frames import (
     Begin,
+    Came,
     Closed,
-    Expect,
-    Figures,
-    Forget,
-    Forgotten,
+    LogIn,
     LogLine,
+    NotOpened,
     Open,
     Opened,
     Stamped,
-    ToReceiving,
+    ToProcess,
     UploadsRefused,
     Wants,
     What,
 )
+from cucmd.worker.forked import Channel
 from rig.taken_over import attempts, outcome
 
 
@@ -56,66 +55,61 @@ def obey(channel: Channel) -> None:
     channel.send(Words(str(said or "done")))
 
 
-def told(channel: Channel) -> Iterator[ToReceiving]:
-    """Yields what the daemon says: first of the logins that there are at the fork."""
-    yield from channel.receive(msgspec.msgpack.Decoder(Begin)).expected
-    while True:
-        yield channel.receive(msgspec.msgpack.Decoder(ToReceiving))
+# Processes that receive nothing, and say what the client of their connection asks for.
+
+
+def ask(channel: Channel, asked: msgspec.Struct) -> tuple[ToProcess, int | None]:
+    channel.send(asked)
+    answer = channel.receive(msgspec.msgpack.Decoder(ToProcess))
+    return answer, channel.take_descriptor() if isinstance(answer, Opened) else None
+
+
+def log_in(channel: Channel) -> str:
+    """Takes the connection, by which a login comes and what to do with it. Returns the latter."""
+    channel.receive(msgspec.msgpack.Decoder(Begin))
+    with (
+        socket.socket(fileno=channel.take_descriptor()) as connection,
+        connection.makefile() as said,
+    ):
+        username, password, what = said.readline().rstrip().split(" ", 2)
+    ask(channel, LogIn(username, password))
+    return what
 
 
 def end_with_a_file(channel: Channel) -> None:
-    """Receives nothing: tells of a file that is whole, with many words, and ends."""
-    login = next(told(channel)).login
-    os.close(channel.open(Open(login, "folder", "")))
-    os.close(channel.open(Open(login, "new file", "x")))
+    """Tells of a file that is whole, with many words, and ends."""
+    log_in(channel)
+    ask(channel, Open("folder", ""))
     for number in range(100):
-        channel.send(LogLine(30, f"word {number}"))
-    channel.send(Opened(login, 0, "x", "x"))
-    channel.send(Closed(login=login, number=0, size=0, sha256="0" * 64, closed=True))
-
-
-def lie(channel: Channel) -> None:
-    """Receives nothing: tells of each login what its name asks for, which is never true."""
-    for one in told(channel):
-        if isinstance(one, Expect):
-            for frame in LIES[one.name](one.login):
-                if isinstance(frame, bytes):
-                    send_nonsense("")
-                elif isinstance(frame, Open):
-                    os.close(channel.open(frame))
-                else:
-                    channel.send(frame)
+        ask(channel, LogLine(30, f"word {number}"))
+    ask(channel, Open("new file", "x"))
+    ask(channel, Closed(number=0, size=0, sha256="0" * 64, closed=True))
 
 
 def end_without_a_word(channel: Channel) -> None:
-    """Receives nothing: has a file made, and ends."""
-    login = next(told(channel)).login
-    os.close(channel.open(Open(login, "folder", "")))
-    os.write(channel.open(Open(login, "new file", "x")), b"123")
+    """Has a file made, and ends."""
+    log_in(channel)
+    ask(channel, Open("folder", ""))
+    _, descriptor = ask(channel, Open("new file", "x"))
+    assert descriptor is not None
+    os.write(descriptor, b"123")
 
 
-def forget_nothing(channel: Channel) -> None:
-    """Receives nothing: uses each login, and does not answer when it ends."""
-    for one in told(channel):
-        if isinstance(one, Expect):
-            os.close(channel.open(Open(one.login, "folder", "")))
-            channel.send(Figures(login=one.login, logins=1))
+def lie(channel: Channel) -> None:
+    """Says what is never true."""
+    for frame in LIES[log_in(channel)]:
+        if isinstance(frame, bytes):
+            send_nonsense("")
+        else:
+            ask(channel, frame)
 
 
 def reach(channel: Channel) -> None:
-    """Receives nothing: says what comes of its attempts to open something in each login's folder,
-    and in those of the logins before.
-    """
-    logins = ["of nobody"]
-    for one in told(channel):
-        if isinstance(one, Forget):
-            channel.send(LogLine(30, f"forgets: {opened(channel, Open(one.login, 'folder', ''))}"))
-            channel.send(Forgotten(one.login))
-        if isinstance(one, Expect):
-            logins.append(one.login)
-            for login in logins:
-                said = [opened(channel, Open(login, *attempt)) for attempt in ATTEMPTS]
-                channel.send(LogLine(30, f"{one.name}: {' '.join(said)}"))
+    """Says what comes of its attempts to open something in the folder of its login."""
+    log_in(channel)
+    said = [opened(*ask(channel, Open(*attempt))) for attempt in ATTEMPTS]
+    ask(channel, LogLine(30, f"reached: {' '.join(said)}"))
+    signal.pause()
 
 
 # What and path of `Open`.
@@ -130,20 +124,14 @@ ATTEMPTS: list[tuple[What, str]] = [
 ]
 
 
-files: Counter[str] = Counter()  # that it has told of
-
-
-def opened(channel: Channel, asked: Open) -> str:
-    """Says what is at the other end of a descriptor, or the error. Tells of a file as it must."""
-    try:
-        descriptor = channel.open(asked)
-    except OSError as error:
-        return errno.errorcode[error.errno]
+def opened(answer: ToProcess, descriptor: int | None) -> str:
+    """Says what is at the other end of a descriptor, or the error."""
+    if isinstance(answer, NotOpened):
+        return errno.errorcode[answer.error]
+    assert descriptor is not None
     try:
         os.open("file", os.O_RDONLY, dir_fd=descriptor)
     except NotADirectoryError:
-        files[asked.login] += 1
-        channel.send(Opened(asked.login, files[asked.login] - 1, asked.path, asked.path))
         return "file"
     except (PermissionError, FileNotFoundError):
         return "folder"
@@ -152,54 +140,34 @@ def opened(channel: Channel, asked: Open) -> str:
     return "a file of before"
 
 
-def own(number: int = 0) -> str:
-    """Returns the name of a file that no process before this one has made."""
-    return f"{os.getpid()}.{number}"
+FILE = [Open("folder", ""), Open("new file", "x")]
 
-
-def new(login: str, number: int = 0) -> list[Open]:
-    return [Open(login, "folder", ""), Open(login, "new file", own(number))]
-
-
-LIES: dict[str, Callable[[str], list[msgspec.Struct | bytes]]] = {
-    "another's login": lambda _: [Figures(login="another")],
-    "a path that leads out": lambda login: [*new(login), Opened(login, 0, "../x", own())],
-    "an absolute path": lambda login: [*new(login), Opened(login, 0, "/x", own())],
-    "no path": lambda login: [*new(login), Opened(login, 0, "", own())],
-    "a file that it has skipped": lambda login: [*new(login), Opened(login, 1, "x", own())],
-    "a file that nobody has made": lambda login: [Opened(login, 0, "x", "x")],
-    "a file that was not opened": lambda login: [
-        Closed(login=login, number=0, size=0, sha256="0" * 64, closed=True)
+LIES: dict[str, Sequence[msgspec.Struct | bytes]] = {
+    "a file that was not opened": [Closed(number=0, size=0, sha256="0" * 64, closed=True)],
+    "a file that is closed": [
+        *FILE,
+        *[Closed(number=0, size=0, sha256="0" * 64, closed=False)] * 2,
     ],
-    "a file of before": lambda login: [Stamped(login, -1, 0)],
-    "a hash that is none": lambda login: [
-        *new(login),
-        Opened(login, 0, "x", own()),
-        Closed(login=login, number=0, size=0, sha256="x", closed=True),
+    "a file of another": [*FILE, Stamped(1, 0)],
+    "a stamp that is none": [*FILE, Stamped(0, -1)],
+    "a hash that is none": [*FILE, Closed(number=0, size=0, sha256="x", closed=True)],
+    "a file without a hash": [*FILE, Closed(number=0, size=0, sha256="", closed=True)],
+    "a size beyond all that came": [
+        *FILE,
+        Closed(number=0, size=2**40, sha256="0" * 64, closed=True),
     ],
-    "a size beyond all that came": lambda login: [
-        *new(login),
-        Opened(login, 0, "x", own()),
-        Closed(login=login, number=0, size=2**40, sha256="0" * 64, closed=True),
-    ],
-    "bytes that were not granted": lambda login: [Figures(login=login, received=1)],
-    "figures that fall": lambda login: [Figures(login=login, logins=1), Figures(login=login)],
-    "a wish for everything": lambda login: [Wants(login, 2**40)],
-    "wishes without end, and it reads no answer": lambda login: [Wants(login, 0)] * 20_000,
-    "open files without end": lambda login: [
-        one
-        for number in range(1000)
-        for one in (*new(login, number), Opened(login, number, "x", own(number)))
-    ],
-    "a line without end": lambda _: [LogLine(40, "x" * 2001)],
-    "another's failure": lambda login: [UploadsRefused(login, Code.AUTH_FAILED, "x")],
-    "an end before the end": lambda login: [Forgotten(login)],
-    "more after the last": lambda login: [Forgotten(login), Forgotten(login)],
-    "a way out of its folder": lambda login: [Open(login, "new file", "../x")],
-    "a way to another folder": lambda login: [Open(login, "new file", "/x")],
-    "something else of a folder": lambda login: [Open(login, "remove", "x")],  # type: ignore[arg-type]
-    "a frame too long": lambda _: [b""],
-    "another frame": lambda _: [Words("x")],
+    "bytes that were not granted": [Came(1)],
+    "bytes that fall": [Wants(2), Came(2), Came(1)],
+    "a wish for everything": [Wants(2**40)],
+    "open files without end": [Open("new file", str(number)) for number in range(1000)],
+    "a line without end": [LogLine(40, "x" * 2001)],
+    "another's failure": [UploadsRefused(Code.AUTH_FAILED, "x")],
+    "another login": [LogIn("another", "password")],
+    "a way out of its folder": [Open("new file", "../x")],
+    "a way to another folder": [Open("new file", "/x")],
+    "something else of a folder": [Open("remove", "x")],  # type: ignore[arg-type]
+    "a frame too long": [b""],
+    "another frame": [Words("x")],
 }
 
 
@@ -213,16 +181,14 @@ def stay_in_a_pattern(_value: str) -> None:
 
 
 def send_nonsense(_: object) -> None:
-    (channel,) = (number for number in range(64) if is_stream(number))
+    channel = next(number for number in range(64) if is_socket(number))
     os.write(channel, b"\xff\xff\xff\xff more than can be")
     signal.pause()
 
 
-def is_stream(number: int) -> bool:
-    """Others are those by which connections and descriptors come."""
+def is_socket(number: int) -> bool:
     try:
-        with socket.socket(fileno=os.dup(number)) as one:
-            return one.type == socket.SOCK_STREAM
+        return stat.S_ISSOCK(os.fstat(number).st_mode)
     except OSError:
         return False
 

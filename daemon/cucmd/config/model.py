@@ -111,8 +111,6 @@ class SshSettings(Struct, frozen=True):
 class ReceiverSettings(Struct, frozen=True):
     listen: Annotated[str, text(rules.listen)] = "0.0.0.0:2222"  # nodes must reach it
     advertise: Annotated[str, text(rules.advertise, may_be_empty=True)] = ""
-    # For the addresses of nodes that push at once; beyond that some share one.
-    processes: Annotated[int, whole(1, 1000)] = 32
 
     @property
     def listen_address(self) -> tuple[str, int]:

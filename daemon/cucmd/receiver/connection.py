@@ -12,14 +12,17 @@ from __future__ import annotations
 import asyncio
 import math
 import socket
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 import asyncssh
 from asyncssh.constants import MSG_IGNORE
 
+from cucmd.receiver.frames import Admitted, WrongLogin
+from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.limits import ReceiverLimits
 from cucmd.receiver.login import ServedLogin
-from cucmd.receiver.refusals import RefusalLog
+from cucmd.receiver.requests import RequestHandler
 from cucmd.receiver.session import SftpSession
 from cucmd.ssh.peer import LIMIT, unread
 
@@ -33,8 +36,7 @@ _PACKET = 128 * 1024
 # three wrong passwords in both methods are 12 packets more.
 _BEFORE_LOGIN = 64 * 1024
 
-# Bytes that are read at once. Who has not logged in has nothing large to say; 8 KiB may be 500
-# packets without content, which keep the others of this process waiting for some milliseconds.
+# Bytes that are read at once. A client that has not logged in has nothing large to say.
 _READ_BEFORE_LOGIN = 8 * 1024
 # Less than what malloc keeps apart, 128 KiB: with 256 a process that a node sends 10 MB/s to has
 # 1.2 MB more, and takes as much of the processor.
@@ -45,28 +47,9 @@ _PIECE = 34 * 1024
 # Names that one connection may try. A node has one.
 _NAMES = 5
 
-# The kernel notices a peer without network after 30 s * (1 + 3); its target usually ends before.
-# asyncssh's own keepalive costs a timer for each piece that arrives.
+# The kernel notices a peer without network after 30 s * (1 + 3); the node's run usually ends before
+# that. asyncssh's own keepalive costs a timer for each piece that arrives.
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 30, "TCP_KEEPCNT": 3}
-
-
-def set_keepalive(peer: socket.socket) -> None:
-    for option, value in _KEEPALIVE.items():
-        peer.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
-
-
-class Host(Protocol):
-    """Is what receives, as far as one connection needs it."""
-
-    @property
-    def limits(self) -> ReceiverLimits: ...
-    @property
-    def refusals(self) -> RefusalLog: ...
-    def login(self, username: str) -> ServedLogin | None: ...
-    def admit(self, connection: Connection) -> None: ...
-    def logged_in(self, connection: Connection) -> None: ...
-    def session(self, login: ServedLogin) -> SftpSession | None: ...
-    def forget(self, connection: Connection) -> None: ...
 
 
 class SshConnection(asyncssh.SSHServerConnection):
@@ -81,7 +64,8 @@ class SshConnection(asyncssh.SSHServerConnection):
     def data_received(self, data: bytes, datatype: asyncssh.DataType = None) -> None:
         self.before_login -= len(data)
         if self.before_login < 0:
-            # Who is cut comes again at once, and begins anew: its login timeout ends this one.
+            # Cutting the connection would only make the client reconnect, with 64 KiB more. So it
+            # is read no more, until its login timeout.
             private: Any = self
             if private._transport is not None:  # it is not being cut
                 private._transport.pause_reading()
@@ -106,20 +90,29 @@ class SshConnection(asyncssh.SSHServerConnection):
 
 
 class Connection(asyncssh.SSHServer):
-    """All methods but `abort` and `excess` are asyncssh's callbacks. source: its address."""
+    """Serves the connection. All methods but `abort` and `excess` are asyncssh's callbacks.
 
-    def __init__(self, host: Host, source: str) -> None:
-        self.source = source
-        self._host = host
+    ended: is called once the connection has ended.
+    """
+
+    def __init__(
+        self,
+        login: ServedLogin,
+        limits: ReceiverLimits,
+        space: FreeSpace,
+        ended: Callable[[], None],
+    ) -> None:
+        self._login = login
+        self._limits = limits
+        self._space = space
+        self._ended = ended
         self._connection: SshConnection | None = None
         self._transport: Any = None
         self._wrong = 0
         self._names = 0
-        self._login: ServedLogin | None = None
         self._channel: asyncssh.SSHServerChannel[bytes] | None = None
 
     def abort(self) -> None:
-        """Cuts the connection, at once."""
         if self._connection:
             self._connection.abort()
 
@@ -127,14 +120,13 @@ class Connection(asyncssh.SSHServer):
         private: Any = conn
         self._connection, self._transport = conn, private._transport
         self._transport.max_size = _READ_BEFORE_LOGIN
-        set_keepalive(conn.get_extra_info("socket"))
-        self._host.admit(self)
+        for option, value in _KEEPALIVE.items():
+            peer = conn.get_extra_info("socket")
+            peer.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connection = self._transport = self._channel = None
-        if self._login:
-            self._login.left(self)
-        self._host.forget(self)
+        self._ended()
 
     # Login.
 
@@ -149,60 +141,40 @@ class Connection(asyncssh.SSHServer):
         return True
 
     async def validate_password(self, username: str, password: str) -> bool:
-        if self._wrong >= self._host.limits.wrong_logins_per_connection:
-            # Tries that were sent without waiting for a reply: these are not checked.
-            self.abort()
-            return False
-        login = self._host.login(username)
-        if login is not None and login.has_password(password):
-            if login.admits():
-                self._login = login
-            else:
-                self._turned_away(login)
-            return self._login is not None
-        self._wrong += 1
-        if login is not None:
-            login.wrong_password()
-        if self._wrong == 1:  # once for each connection
-            self._host.refusals.add("wrong login", self.source)
-        await asyncio.sleep(self._host.limits.wrong_login_delay * 2 ** (self._wrong - 1))
-        if self._wrong >= self._host.limits.wrong_logins_per_connection:
+        # Tries that were sent without waiting for a reply are not checked.
+        if self._wrong < self._limits.wrong_logins_per_connection:
+            answer = self._login.enter(username, password)
+            if not isinstance(answer, WrongLogin):
+                return isinstance(answer, Admitted)
+            self._wrong += 1
+            await asyncio.sleep(self._limits.wrong_login_delay * 2 ** (self._wrong - 1))
+        if self._wrong >= self._limits.wrong_logins_per_connection:
             self.abort()
         return False
 
-    def _turned_away(self, login: ServedLogin) -> None:
-        """The login is right, and our limit keeps it out: that node is told, and no other."""
-        reason = "its login has as many connections as it may have"
-        self._host.refusals.add(f"refused because {reason}", self.source)
-        login.turned_away(reason)
-
     def auth_completed(self) -> None:
-        self._host.logged_in(self)
-        # Since the password was checked the login may have been revoked, or have filled up; or more
-        # may have come than is read.
-        is_read = self._connection is not None and self._connection.before_login >= 0
-        if not is_read or self._login is None or not self._login.entered(self):
-            self.abort()
-        elif self._transport is not None and self._connection is not None:
-            self._transport.max_size = _READ
-            self._connection.before_login = math.inf
+        if self._connection is None:
+            return
+        if self._connection.before_login < 0:  # more has come than is read
+            self._connection.abort()
+            return
+        self._connection.before_login = math.inf
+        self._transport.max_size = _READ
 
     # What a login may ask for.
 
     def session_requested(self) -> Any:
-        """asyncssh takes a channel and a session, or False."""
-        if not (self._connection and self._login) or self._channel:
-            return False
-        session = self._host.session(self._login)
-        if session is None:
+        """Returns a channel and a session for asyncssh, or False."""
+        if not self._connection or self._channel:
             return False
         self._channel = self._connection.create_server_channel(
             encoding=None, window=_WINDOW, max_pktsize=_PACKET
         )
-        return self._channel, session
+        handler = RequestHandler(self._login, self._space, self._limits)
+        return self._channel, SftpSession(self._login, handler)
 
     def excess(self) -> str | None:
-        """Says why it is to be cut: what it makes asyncssh hold without a limit; or None."""
+        """Says why the connection is to be cut: what asyncssh holds for it without a limit."""
         if self._channel and len(self._channel.get_environment_bytes()) > 100:
             return "it sets environment variables without end"
         if self._connection and unread(self._connection) > LIMIT:

@@ -1,4 +1,4 @@
-"""Watches how much of the disk must stay free. For any thread.
+"""Watches how much of the disk must stay free.
 
 It is asked before the bytes are written. The disk is looked at when the bytes that were free above
 the minimum the last time may be used up, and once in 16 MiB at least, since other programs write
@@ -8,7 +8,6 @@ there too.
 from __future__ import annotations
 
 import os
-import threading
 
 from cucmd.receiver.limits import MIB
 
@@ -16,9 +15,10 @@ _LOOK_EVERY = 16 * MIB  # of all uploads of a process, so that it costs little
 
 
 class FreeSpace:
-    """Says whether the disk has room; there is one for each process that receives. processes: so
-    many fill the same disk, and none of them writes more than its part of what is free before it
-    looks again.
+    """Says whether the disk has room.
+
+    processes: so many may fill the same disk, and none of them writes more than its part of what is
+    free before it looks again.
     """
 
     def __init__(self, min_bytes: int, min_ratio: float, processes: int = 1) -> None:
@@ -26,21 +26,19 @@ class FreeSpace:
         self._min_bytes = min_bytes
         self._min_ratio = min_ratio
         self._left = 0  # bytes that may be written before the next look
-        self._lock = threading.Lock()
 
     def shortage(self, descriptor: int, count: int) -> str | None:
         """Says why `count` bytes more are too many for the disk that `descriptor` is on, or None.
 
         Below the minimum every call looks again: space may have been freed.
         """
-        with self._lock:
-            if self._left < count:
-                shortage, above = self._look(descriptor, count)
-                if shortage:
-                    return shortage
-                self._left = max(min(above // self._processes, _LOOK_EVERY), count)
-            self._left -= count
-            return None
+        if self._left < count:
+            shortage, above = self._look(descriptor, count)
+            if shortage:
+                return shortage
+            self._left = max(min(above // self._processes, _LOOK_EVERY), count)
+        self._left -= count
+        return None
 
     def look(self, descriptor: int) -> str | None:
         """Says why nothing at all may be written now, or None. For a file that is to be opened."""

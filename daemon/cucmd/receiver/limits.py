@@ -12,7 +12,7 @@ import msgspec
 MIB = 1024 * 1024
 
 # Bytes that a process may write before it asks for more: quotas belong to jobs. At 250 MB/s it asks
-# thirty times a second.
+# fifteen times a second.
 CREDIT = 16 * MIB
 
 
@@ -23,13 +23,15 @@ class ReceiverLimits(msgspec.Struct, frozen=True, kw_only=True):
     min_free_bytes: int = 1024 * MIB
     min_free_ratio: float = 0.05
 
-    # Processes for the addresses of nodes, besides that for all others.
-    processes: int = 32
-
-    # Connections to one process that have not logged in yet. 200 nodes may connect at the same
-    # moment, and all from one address where they are behind a NAT: that is less than the half from
-    # which on some are cut for a newcomer. Which ones: see unauthenticated.py.
-    unauthenticated: int = 448
+    # Connections that have not logged in, each with a process: all from addresses where no node is
+    # expected together, and those from one address. What comes beyond them waits, and more than
+    # `waiting` are closed at once. 200 nodes behind one NAT log in some at a time, and the last is
+    # greeted within the 5 s that a node waits. See `startups.py`.
+    unauthenticated: int = 64
+    unauthenticated_of_one: int = 32
+    waiting: int = 512
+    # Seconds that a connection has for its login while others wait for its place; and else.
+    login_crowded: float = 3.0
     login_timeout: float = 20.0  # three key exchanges of an old node with group16
 
     # Wrong logins of one connection: the first is answered after `wrong_login_delay`, each later
@@ -38,12 +40,14 @@ class ReceiverLimits(msgspec.Struct, frozen=True, kw_only=True):
     wrong_logins_per_connection: int = 3
     wrong_login_delay: float = 0.5
 
-    # One target. A node pushes over one connection, one file at a time; a few more of each are for
+    # One login. A node pushes over one connection, one file at a time; a few more of each are for
     # a connection whose end has not been noticed yet.
     connections: int = 4
-    handles: int = 32
+    handles: int = 32  # of one connection
     listings: int = 2  # of those; a folder of 5,000 long names is 2.6 MB as long as it is open
     directories: int = 5_000
+    # What all of them together may come to, of which each takes its part of the last free space.
+    connections_in_all: int = 512
 
     # Files of one target, until they are on record. More are no collection. Each takes 800 bytes of
     # memory with an ordinary path, and 1,300 at most.
@@ -57,13 +61,6 @@ class ReceiverLimits(msgspec.Struct, frozen=True, kw_only=True):
     # characters. Beyond 1,000 the database takes a page for each path. A fifth, if it is not ASCII.
     path_bytes: int = 512
     path_depth: int = 32
-
-    # Bytes of one connection that wait for the disk, beyond which it is paused. With what comes
-    # until its client knows of that, it holds two windows of 2 MiB more at most.
-    backlog: int = 512 * 1024
-
-    # Threads of one process that write.
-    threads: int = 16
 
 
 class Status(IntEnum):

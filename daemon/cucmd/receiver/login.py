@@ -1,146 +1,140 @@
-"""Serves a one-time login in its process: its connections, its sessions, its figures.
+"""Asks the daemon, for the process that serves one connection: for a login, files, and bytes.
 
-Used by the event loop, but for `end`.
+The process knows no login. It presents what its client sends, and the daemon opens files for that
+login and no other. All questions wait for their answers: the process has nothing else to do.
 """
 
 from __future__ import annotations
 
-import asyncio
-import errno
-import hashlib
-import hmac
 import logging
+import os
 import time
-from collections.abc import Callable
-from functools import partial
-from typing import Protocol
 
-from cucmd.receiver.accounting import Accounting
-from cucmd.receiver.folder import TargetFolder
-from cucmd.receiver.free_space import FreeSpace
-from cucmd.receiver.limits import ReceiverLimits
-from cucmd.receiver.packets import Malformed
-from cucmd.receiver.requests import RequestHandler
-from cucmd.worker.frames import Expect, What
+import msgspec
 
-# Seconds between figures, where they change all the time.
-_FIGURES_EVERY = 0.2
+from cucmd.failure import Code
+from cucmd.receiver.frames import (
+    Admitted,
+    Came,
+    Closed,
+    FromProcess,
+    Granted,
+    LogIn,
+    NoMore,
+    NotOpened,
+    Open,
+    Opened,
+    Stamped,
+    ToProcess,
+    TurnedAway,
+    UploadsRefused,
+    Wants,
+    What,
+    WrongLogin,
+)
+from cucmd.receiver.limits import RequestRefused, Status
+from cucmd.worker.forked import Channel
 
+# Seconds between two words of what has come.
+_PROGRESS_EVERY = 0.2
 
-class Connected(Protocol):
-    """Is a connection, as far as a login has to do with it."""
+_ANSWER = msgspec.msgpack.Decoder(ToProcess)
 
-    def abort(self) -> None: ...
+_log = logging.getLogger(__name__)
 
 
 class ServedLogin:
-    """Serves a one-time login. source: the address of its node, as `source_of` has it; "": unknown.
-    ask: the daemon to open something in the folder of a login: the login, what and path of `Open`.
+    """The login of this connection, which the daemon has to admit before anything else is asked.
+
+    name: a job and a node, for messages; "" until a login was admitted.
+    refusal: why no more files and bytes are taken; "" while they are.
     """
 
-    def __init__(
-        self,
-        expect: Expect,
-        accounting: Accounting,
-        limits: ReceiverLimits,
-        ask: Callable[[str, What, str], int],
-    ) -> None:
-        self.source = expect.source
-        self.accounting = accounting
-        self._digest = expect.digest
-        self._ask = partial(ask, expect.login)
-        self._limits = limits
-        self._connections: set[Connected] = set()
-        self._handlers: set[RequestHandler] = set()
-        self._changed = False
-        self._next: asyncio.TimerHandle | None = None
+    def __init__(self, channel: Channel) -> None:
+        self.name = ""
+        self.refusal = ""
+        self._channel = channel
+        self._credit = 0  # bytes that may be written without asking
+        self._received = 0
+        self._next_progress = 0.0
+        self._said: set[str] = set()
 
-    def has_password(self, password: str) -> bool:
-        return hmac.compare_digest(self._digest, hashlib.sha256(password.encode()).digest())
+    def enter(self, username: str, password: str) -> Admitted | WrongLogin | TurnedAway:
+        """Presents a login. Returns whether the daemon admits it, and if not, why."""
+        answer = self._ask(LogIn(username, password))
+        if isinstance(answer, Admitted):
+            self.name = answer.name
+        assert isinstance(answer, Admitted | WrongLogin | TurnedAway)
+        return answer
 
-    # Connections.
+    def open(self, what: What, path: str) -> tuple[int, int | None]:
+        """Returns a descriptor, and for a new file its number.
 
-    def admits(self) -> bool:
-        return not self.accounting.revoked and len(self._connections) < self._limits.connections
-
-    def entered(self, connection: Connected) -> bool:
-        if not self.admits():
-            return False
-        self._connections.add(connection)
-        self.accounting.logins += 1
-        self.touch()
-        return True
-
-    def left(self, connection: Connected) -> None:
-        self._connections.discard(connection)
-
-    def wrong_password(self) -> None:
-        self.accounting.wrong_logins += 1
-        self.change()
-
-    def turned_away(self, reason: str) -> None:
-        """A connection of its node was refused or cut because of a limit of ours."""
-        self.accounting.refused += 1
-        self.accounting.refused_why = reason
-        self.change()
-
-    def abort(self) -> None:
-        for connection in tuple(self._connections):
-            connection.abort()
-
-    # Sessions.
-
-    def handler(self, space: FreeSpace) -> RequestHandler | None:
-        """Makes a handler for one more session; None where the login has ended."""
-        if self.accounting.revoked:
-            return None
-        return RequestHandler(TargetFolder(self._ask), self.accounting, space, self._limits)
-
-    def began(self, handler: RequestHandler) -> None:
-        """Its session has begun: it may open files until `ended`."""
-        self._handlers.add(handler)
-
-    def ended(self, handler: RequestHandler) -> None:
-        self._handlers.discard(handler)
-
-    @property
-    def is_used(self) -> bool:
-        return bool(self._handlers)
-
-    def end(self) -> None:
-        """Waits, after a revoke, when no write begins any more, for the last one, and closes all
-        files. May be called by any thread: the event loop may have much to do.
+        Raises OSError with the daemon's errno, and RequestRefused where a limit is reached.
         """
-        for handler in tuple(self._handlers):
-            handler.close()
-        self.accounting.forgotten()
+        if what != "folder":
+            self.check_open()
+        answer = self._ask(Open(what, path))
+        if isinstance(answer, NoMore):
+            raise self._refused(answer.message)
+        if isinstance(answer, NotOpened):
+            raise OSError(answer.error, os.strerror(answer.error))
+        assert isinstance(answer, Opened)
+        return self._channel.take_descriptor(), answer.number
 
-    # What a session tells.
+    def check_open(self) -> None:
+        """Raises RequestRefused once nothing more is taken."""
+        if self.refusal:
+            raise RequestRefused(Status.FAILURE, self.refusal)
+
+    def take_bytes(self, count: int) -> None:
+        """Takes bytes before they are written, so that a quota is never passed, only reached.
+
+        Raises RequestRefused where the daemon grants no more.
+        """
+        self.check_open()
+        if self._credit < count:
+            answer = self._ask(Wants(count - self._credit))
+            if isinstance(answer, NoMore):
+                raise self._refused(answer.message)
+            assert isinstance(answer, Granted)
+            self._credit += answer.size
+        self._credit -= count
+
+    def count_bytes(self, count: int) -> None:
+        """Counts bytes that were written."""
+        self._received += count
+
+    def closed(self, number: int, size: int, sha256: str, *, closed: bool) -> None:
+        """Tells the daemon of the end of a file, before the client learns of it."""
+        self._ask(Came(self._received))
+        self._ask(Closed(number=number, size=size, sha256=sha256, closed=closed))
+
+    def stamp(self, number: int, seconds: int) -> None:
+        self._ask(Stamped(number, seconds))
 
     def touch(self) -> None:
-        """A byte has come."""
-        self.accounting.last_activity = time.monotonic()
-        self.change()
+        """Tells the daemon, a few times a second at most, that the client sends something."""
+        if (now := time.monotonic()) >= self._next_progress:
+            self._next_progress = now + _PROGRESS_EVERY
+            self._ask(Came(self._received))
 
-    def not_sftp(self, error: Malformed) -> None:
-        """A session is cut off because of what the client has sent."""
-        self.accounting.say("cut off: not SFTP", error)
+    def refuse(self, code: Code, message: str, hint: str | None = None) -> RequestRefused:
+        """Takes nothing more from now on. Returns the exception to raise."""
+        if not self.refusal:
+            self._ask(UploadsRefused(code, message, hint))
+        return self._refused(message)
 
-    def cannot_receive(self, error: OSError) -> None:
-        """A session is cut off because of our disk."""
-        if error.errno != errno.ECANCELED:  # it has ended, and this process is told so soon
-            self.accounting.say("cannot receive", error, logging.ERROR)
+    def say(self, what: str, reason: object, level: int = logging.WARNING) -> None:
+        """Logs the first of each kind: no node decides how many lines it gets."""
+        if what not in self._said:
+            self._said.add(what)
+            _log.log(level, "%s: %s: %s", self.name, what, reason)
 
-    # Figures, a few times a second at most.
+    def _refused(self, message: str) -> RequestRefused:
+        self.refusal = self.refusal or message
+        return RequestRefused(Status.FAILURE, message)
 
-    def change(self) -> None:
-        self._changed = True
-        if self._next is None:
-            self._tell()
-
-    def _tell(self) -> None:
-        self._next = None
-        if self._changed:
-            self._changed = False
-            self.accounting.tell_figures()
-            self._next = asyncio.get_running_loop().call_later(_FIGURES_EVERY, self._tell)
+    def _ask(self, asked: FromProcess) -> ToProcess:
+        self._channel.send(asked)
+        return self._channel.receive(_ANSWER)

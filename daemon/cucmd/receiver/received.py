@@ -2,16 +2,12 @@
 
 It comes from processes that handle what strangers have made, so each frame is checked as if a
 stranger had made it: a wrong one raises `WrongFrame`.
-
-A login is known to two processes: that of its node's address, and that of all other addresses,
-since a node may come from one that nobody has expected. So its files come from two sides.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 
 import msgspec
 
@@ -19,21 +15,22 @@ from cucmd.allowance import Quota
 from cucmd.failure import Code, failure
 from cucmd.job.failure import Failure
 from cucmd.received_file import ReceivedFile
-from cucmd.receiver.limits import CREDIT, ReceiverLimits, RequestRefused
-from cucmd.receiver.paths import parts_of, stored_parts
-from cucmd.worker.frames import (
+from cucmd.receiver.frames import (
+    Came,
     Closed,
-    Figures,
-    Forgotten,
-    Grant,
-    OfLogin,
+    Done,
+    FromProcess,
+    Granted,
+    NoMore,
+    Open,
     Opened,
-    Refuse,
     Stamped,
+    ToProcess,
     UploadsRefused,
     Wants,
-    WrongFrame,
 )
+from cucmd.receiver.limits import CREDIT, ReceiverLimits
+from cucmd.worker.frames import WrongFrame
 
 # Of what is left of a quota no more than this part is granted at once beyond what is asked for: the
 # nodes of a job share it, and what one holds the others do not have. 200 of them hold a fifth of it
@@ -43,6 +40,8 @@ _SHA256 = re.compile(r"(?:[0-9a-f]{64})?")
 _MOST_TEXT = 1000
 _LAST_STAMP = 0xFFFFFFFF
 _FEWER = "collect from fewer nodes at once"
+# The hint for limits that are not configurable.
+_IN_PARTS = "narrow the window, or collect path by path"
 
 
 class FileCount:
@@ -62,7 +61,7 @@ class Received:
     changes but its time stamp. So a caller that noted its length finds exactly the later files
     after that.
 
-    refusal: why uploads are refused; None: they are not.
+    refusal: why uploads are refused; None while they are not.
     """
 
     def __init__(
@@ -75,7 +74,7 @@ class Received:
     ) -> None:
         self.refusal: Failure | None = None
         self.files_received = 0
-        self.sides: list[Side] = []
+        self.bytes_received = 0
         self._limits = limits
         self._quota = quota
         self._together = together
@@ -83,70 +82,70 @@ class Received:
         self._prefix = prefix
         self._files: list[ReceivedFile] = []
         self._open: set[int] = set()  # where in the list
+        self._directories = 0
         self._over = False
 
     def files(self) -> tuple[ReceivedFile, ...]:
         return tuple(self._files)
 
     @property
-    def bytes_received(self) -> int:
-        return sum(side.figures.received for side in self.sides)
-
-    @property
     def any_open(self) -> bool:
         return bool(self._open)
 
     def close(self) -> None:
-        """The files are not counted any more: the caller puts them on record, or drops them. May be
-        called again.
+        """Counts the files no more: the caller puts them on record, or drops them. May be called
+        again.
         """
         if not self._over:
             self._over = True
             self._together.total -= len(self._files)
 
-    def refuse(self, code: Code, message: str, hint: str | None = None) -> None:
+    def refuse(self, code: Code, message: str, hint: str | None = None) -> NoMore:
         """Keeps the first reason."""
         if self.refusal is None:
             self.refusal = failure(code, message, hint=hint)
+        return NoMore(message)
 
-    # For one of the sides.
+    # For the connections of the login.
 
-    def opened(self, stored: str) -> tuple[int, str | None]:
-        """Returns where in the list the new file is, and why no more are taken."""
-        path = self._prefix + stored
-        self._files.append(ReceivedFile(self._node, path, 0))
+    def check_open(self, asked: Open) -> NoMore | None:
+        """Says why something new may not be made, before it is."""
+        limits, count = self._limits, len(self._files) + 1
+        if asked.what == "new folder":
+            if self._directories >= limits.directories:
+                said = f"more than {limits.directories} directories"
+                return self.refuse(Code.QUOTA_EXCEEDED, said, _IN_PARTS)
+        elif asked.what == "new file":
+            if count > limits.files:
+                said = f"more than {limits.files:,} files"
+                return self.refuse(Code.QUOTA_EXCEEDED, said, _IN_PARTS)
+            if count > limits.files_share and self._together.total >= limits.files_total:
+                said = f"more than {limits.files_total:,} files from all nodes at this moment"
+                return self.refuse(Code.QUOTA_EXCEEDED, said, _FEWER)
+        return None
+
+    def opened(self, asked: Open) -> int | None:
+        """Lists a new file and returns where in the list it is; counts a new folder."""
+        self._directories += asked.what == "new folder"
+        if asked.what != "new file":
+            return None
+        self._files.append(ReceivedFile(self._node, self._prefix + asked.path, 0))
         self._open.add(len(self._files) - 1)
-        why = None
         if not self._over:
             self._together.total += 1
-            # Each of two processes stops by itself.
-            _check(len(self._files) <= 2 * self._limits.files, "the number of files")
-            why = self._too_many()
-        return len(self._files) - 1, why
-
-    def _too_many(self) -> str | None:
-        limits, count = self._limits, len(self._files)
-        if count > limits.files:
-            said = f"more than {limits.files:,} files"
-        elif count > limits.files_share and self._together.total > limits.files_total:
-            said = f"more than {limits.files_total:,} files from all nodes at this moment"
-        else:
-            return None
-        self.refuse(Code.QUOTA_EXCEEDED, said, _FEWER)
-        return said
-
-    def is_open(self, position: int) -> bool:
-        return position in self._open
+        return len(self._files) - 1
 
     def change(self, position: int, **changes: object) -> None:
         self._files[position] = msgspec.structs.replace(self._files[position], **changes)
 
     def ended(self, position: int, size: int, sha256: str = "", *, closed: bool) -> None:
+        if self._over:  # a disk has held its process for too long: it stays as it was reported
+            return
         self._open.discard(position)
         self.change(position, size=size, sha256=sha256, closed=closed)
         self.files_received += closed
 
-    def grant(self, wanted: int) -> int | str:
+    def grant(self, wanted: int) -> Granted | NoMore:
         """Grants bytes that may come now, at least so many; or says why there are not so many."""
         quota, size = self._quota, CREDIT
         for whose, allowance in (("node", quota.node), ("job", quota.job)):
@@ -154,127 +153,95 @@ class Received:
                 continue
             if left < wanted:
                 said = f"more than {allowance.size:,} bytes for this {whose}"
-                self.refuse(Code.QUOTA_EXCEEDED, said)
-                return said
+                return self.refuse(Code.QUOTA_EXCEEDED, said)
             size = min(size, left // _PART)
         size = max(size, wanted)
         quota.node.take(size)
         quota.job.take(size)
-        return size
-
-    def size_of(self, positions: Iterable[int]) -> int:
-        return sum(self._files[position].size for position in positions)
-
-    def stored(self, position: int) -> str:
-        """Returns the name on the disk, below the login's folder."""
-        return self._files[position].path.removeprefix(self._prefix)
+        return Granted(size)
 
     def give_back(self, size: int) -> None:
         self._quota.node.give_back(size)
         self._quota.job.give_back(size)
 
+    def stored(self, position: int) -> str:
+        """Returns the name on the disk, below the login's folder."""
+        return self._files[position].path.removeprefix(self._prefix)
 
-class Side:
-    """Has what one process says of a login. figures: the last ones. over: it says nothing more."""
+    def size_of(self, positions: Sequence[int]) -> int:
+        return sum(self._files[position].size for position in positions)
+
+
+class ReceivedByOne:
+    """Holds what one connection of a login has brought, and checks what its process says of it."""
 
     def __init__(self, received: Received, limits: ReceiverLimits) -> None:
-        self.figures = Figures(login="")
-        self.over = False
         self._received = received
         self._limits = limits
-        self._positions: list[int] = []  # of its files, by their number
+        self._files: set[int] = set()  # where in the list of the login
+        self._open: set[int] = set()
         self._granted = 0
-        self._open = 0  # of its files
-        received.sides.append(self)
+        self._bytes = 0
 
-    def take(self, frame: OfLogin) -> Grant | Refuse | None:
-        """Returns the answer, if there is one. Raises `WrongFrame`."""
-        if self.over:
-            raise WrongFrame("it speaks of a login that it has forgotten")
-        match frame:
-            case Figures():
-                self._count(frame)
-            case Opened(login, number, named, stored):
-                self._check_names(named, stored)
-                # Some threads of it may be between a close and its word of it.
-                self._open += 1
-                most = self._limits.handles + self._limits.threads
-                _check(self._open <= most, "more open files than it may have")
-                _check(number == len(self._positions), "a file's number")
-                position, why = self._received.opened(stored)
-                self._positions.append(position)
-                if why is not None:
-                    return Refuse(login, why)
-            case Stamped(_, number, modified):
+    def check_open(self, asked: Open) -> NoMore | None:
+        """Says why what is asked for may not be opened. Raises `WrongFrame`."""
+        _check(len(self._open) < self._limits.handles, "more open files than it may have")
+        return self._received.check_open(asked)
+
+    def opened(self, asked: Open) -> Opened:
+        number = self._received.opened(asked)
+        if number is not None:
+            self._files.add(number)
+            self._open.add(number)
+        return Opened(number)
+
+    def take(self, asked: FromProcess) -> ToProcess:
+        """Answers all that is said of files that are open or were. Raises `WrongFrame`."""
+        match asked:
+            case Came(received):
+                _check(self._bytes <= received <= self._granted, "the number of bytes")
+                self._received.bytes_received += received - self._bytes
+                self._bytes = received
+            case Stamped(number, modified):
+                _check(number in self._files, "a file's number")
                 _check(0 <= modified <= _LAST_STAMP, "a time stamp")
-                self._received.change(self._position(number), modified=modified)
-            case Closed():
-                position = self._position(frame.number)
-                _check(self._received.is_open(position), "a file that is not open")
-                _check(0 <= frame.size <= self.figures.received, "a file's size")
-                _check(_SHA256.fullmatch(frame.sha256) is not None, "a file's hash")
-                self._open -= 1
-                _check(bool(frame.sha256) or not frame.closed, "a file without a hash")
-                self._received.ended(position, frame.size, frame.sha256, closed=frame.closed)
-            case Wants(login, size):
+                self._received.change(number, modified=modified)
+            case Closed(number=number, size=size, sha256=sha256, closed=closed):
+                _check(number in self._open, "a file that is not open")
+                _check(0 <= size <= self._bytes, "a file's size")
+                _check(_SHA256.fullmatch(sha256) is not None, "a file's hash")
+                _check(bool(sha256) or not closed, "a file without a hash")
+                self._open.remove(number)
+                self._received.ended(number, size, sha256, closed=closed)
+            case Wants(size):
                 _check(0 <= size <= CREDIT, "what is wanted")
                 answer = self._received.grant(size)
-                if isinstance(answer, str):
-                    return Refuse(login, answer)
-                self._granted += answer
-                return Grant(login, answer)
-            case UploadsRefused(_, code, message, hint):
+                if isinstance(answer, Granted):
+                    self._granted += answer.size
+                return answer
+            case UploadsRefused(code, message, hint):
                 _check(code in {Code.DISK_FULL, Code.QUOTA_EXCEEDED}, "a code")
                 _check(max(len(message), len(hint or "")) <= _MOST_TEXT, "a text")
                 self._received.refuse(code, message, hint)
-            case Forgotten():
-                self._give_back(self.figures.received)
-                self.lost()
-        return None
+            case _:
+                raise WrongFrame("it asks for something else")
+        return Done()
 
-    def settle(self) -> None:
-        """Gives back what one that has ended by itself was granted and what has not come, once the
-        files that it left open are measured: of its last bytes it may have said nothing.
+    def left_open(self) -> dict[int, str]:
+        """Returns the files that nobody will close any more, and their names on the disk."""
+        return {number: self._received.stored(number) for number in sorted(self._open)}
+
+    def end(self, sizes: dict[int, int]) -> None:
+        """Takes the sizes of what was left open, and gives back what was granted and has not come.
+
+        Of its last bytes the process may have said nothing: they are in the files.
         """
-        self._give_back(max(self.figures.received, self._received.size_of(self._positions)))
-
-    def _give_back(self, came: int) -> None:
-        unused, self._granted = self._granted - came, 0
-        self._received.give_back(max(0, unused))
-
-    def lost(self, untold: Sequence[str] = ()) -> tuple[int, ...]:
-        """It says nothing more. Returns where in the list files are that were still open.
-
-        untold: new files of which it has said nothing.
-        """
-        self.over = True
-        with suppress(WrongFrame):  # more names than it may have
-            for stored in untold:
-                self._positions.append(self._received.opened(stored)[0])
-        left = tuple(one for one in self._positions if self._received.is_open(one))
-        for position in left:
-            self._received.ended(position, 0, closed=False)
-        return left
-
-    def _count(self, new: Figures) -> None:
-        before = self.figures
-        for name in ("received", "logins", "wrong_logins", "refused"):
-            _check(getattr(new, name) >= getattr(before, name), "a figure that falls")
-        _check(new.received <= self._granted, "more bytes than were granted")
-        _check(new.silent >= 0 and len(new.refused_why) <= _MOST_TEXT, "figures")
-        self.figures = new
-
-    def _position(self, number: int) -> int:
-        _check(0 <= number < len(self._positions), "a file's number")
-        return self._positions[number]
-
-    def _check_names(self, named: str, stored: str) -> None:
-        try:
-            parts = parts_of(named.encode(), self._limits)
-            right = "/".join(parts) == named and bool(stored_parts(stored, self._limits))
-        except (RequestRefused, UnicodeEncodeError) as error:
-            raise WrongFrame("a file's name is wrong") from error
-        _check(bool(parts) and right, "a file's name")
+        for number in sorted(self._open):
+            self._received.ended(number, sizes.get(number, 0), closed=False)
+        self._open.clear()
+        came = max(self._bytes, self._received.size_of(tuple(self._files)))
+        self._received.give_back(max(0, self._granted - came))
+        self._granted = came
 
 
 def _check(right: bool, what: str) -> None:

@@ -1,7 +1,7 @@
-"""Answers SFTP requests. Synchronous: one batch at a time, for session.py to say in which thread.
+"""Answers SFTP requests, one at a time.
 
 Only what an OpenSSH `put` needs has an effect: make a directory, create a file, write it, close it,
-list and stat in the target's own folder. The rest is refused. The times that a client sets are
+list and stat in the login's own folder. The rest is refused. The times that a client sets are
 recorded, and not set on the disk: the process may change the times of no file, because it could
 change those of any file (`worker/seccomp.py`).
 """
@@ -10,17 +10,14 @@ from __future__ import annotations
 
 import errno
 import os
-import threading
-from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 
 from cucmd.failure import FULL_DISK, Code
-from cucmd.receiver.accounting import Accounting
-from cucmd.receiver.folder import TargetFolder
+from cucmd.receiver.folder import TargetFolder, attributes_of
 from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.limits import ReceiverLimits, RequestRefused, Status
+from cucmd.receiver.login import ServedLogin
 from cucmd.receiver.packets import (
     LIMITS,
     Attrs,
@@ -44,11 +41,6 @@ _SAME_NAME = 100
 
 _NAMES_A_REPLY = 100  # as OpenSSH's server
 
-# A READDIR of 30 bytes is answered with up to 60 KB. Beyond this much, further requests wait until
-# the client has read the replies.
-_REPLY_BYTES = 256 * 1024
-
-
 _ANEW = OpenFlag.TRUNCATE | OpenFlag.EXCLUSIVE
 
 AnswerRequest = Callable[["RequestHandler", int, Fields], bytes]
@@ -66,107 +58,79 @@ class Listing:
 
 
 class RequestHandler:
-    """Answers the requests of one SFTP session of one login. `answer` is never called twice at
-    once.
-    """
+    """Answers the requests of the one SFTP session of a login."""
 
-    def __init__(
-        self, folder: TargetFolder, accounting: Accounting, space: FreeSpace, limits: ReceiverLimits
-    ) -> None:
-        self._folder = folder
-        self._accounting = accounting
+    def __init__(self, login: ServedLogin, space: FreeSpace, limits: ReceiverLimits) -> None:
+        self._login = login
+        self._folder = TargetFolder(lambda what, path: login.open(what, path)[0])
         self._space = space
         self._limits = limits
-        self._busy = threading.Lock()
         self._initialised = False
         self._handles: dict[int, Upload | Listing] = {}
         self._next_handle = 0
+        # As the client named it -> the number of its last file, and that file's path on the disk.
+        self._last: dict[str, tuple[int, Parts]] = {}
 
-    def answer(self, packets: deque[memoryview]) -> bytes:
-        """Takes packets from the left until there are none, or until the replies are long enough.
-
-        The replies, one after the other. Raises Malformed or OSError to end the session.
-        """
-        replies = bytearray()
-        with self._busy:
-            while packets and len(replies) < _REPLY_BYTES:
-                packet = packets.popleft()
-                if self._accounting.revoked:
-                    packets.clear()  # revoked: no effect any more, and no reply
-                else:
-                    replies += self._reply(packet)
-        return bytes(replies)
-
-    def close(self) -> None:
-        """Closes what is open, which stays incomplete. May be called again, and by any thread: it
-        waits for the end of `answer`.
-        """
-        with self._busy:
-            for handle in list(self._handles):
-                opened = self._release(handle)
-                if isinstance(opened, Upload):
-                    self._close_one(opened.abandon)
-            self._close_one(self._folder.close)
-
-    def _close_one(self, close: Callable[[], None]) -> None:
-        """Closes one, whose error must not keep the others open."""
-        try:
-            close()
-        except OSError as error:
-            self._record(error)
-
-    def _reply(self, packet: memoryview) -> bytes:
+    def answer(self, packet: memoryview) -> bytes:
+        """Returns the reply. Raises Malformed or OSError to end the session."""
         fields = Fields(packet)
         kind = fields.byte()
         if not self._initialised:
             return self._initialise(kind)
         request = fields.uint32()
         try:
-            return _answer_to(kind)(self, request, fields)
+            if (answer := _ANSWERS.get(kind)) is not None:
+                return answer(self, request, fields)
+            refusal = _REFUSALS.get(kind, (Status.UNSUPPORTED, "not supported here"))
+            return status_reply(request, *refusal)
         except RequestRefused as refused:
             return status_reply(request, refused.status, refused.reason)
         except Malformed as malformed:
             return status_reply(request, Status.BAD_MESSAGE, str(malformed))
         except OSError as error:
-            return self._os_error(request, error)
+            self._record(error)
+            status = _ORDINARY.get(error.errno or 0, Status.FAILURE)
+            return status_reply(request, status, _reason(error))
+
+    def close(self) -> None:
+        """Closes what is open, which stays incomplete. May be called again."""
+        uploads = [one for one in self._handles.values() if isinstance(one, Upload)]
+        self._handles.clear()
+        for close in (*(one.abandon for one in uploads), self._folder.close):
+            try:
+                close()
+            except OSError as error:  # the others are closed all the same
+                self._record(error)
 
     def _initialise(self, kind: int) -> bytes:
         if kind != PacketType.INIT:
             raise Malformed("the first packet is not INIT")
         try:
-            self._folder.open()
+            self._folder.descriptor()  # makes the folder if there is none
         except OSError as error:
             self._record(error)
             raise
         self._initialised = True
         return version_reply()
 
-    def _os_error(self, request: int, error: OSError) -> bytes:
-        self._record(error)
-        status = _ORDINARY.get(error.errno or 0, Status.FAILURE)
-        return status_reply(request, status, _reason(error))
-
     def _record(self, error: OSError) -> None:
-        """Records a full disk in the accounting; logs what else the client has not caused."""
+        """Records a full disk for the login; logs what else the client has not caused."""
         if error.errno in FULL_DISK:
-            self._accounting.refuse(Code.DISK_FULL, f"the disk took no more: {_reason(error)}")
+            self._login.refuse(Code.DISK_FULL, f"the disk took no more: {_reason(error)}")
         elif error.errno not in _ORDINARY:
-            self._accounting.say("the receiver's disk", _reason(error))
+            self._login.say("the receiver's disk", _reason(error))
 
     # Handles.
 
+    def _check_handles(self) -> None:
+        if len(self._handles) >= self._limits.handles:
+            said = f"more than {self._limits.handles} handles are open at once"
+            raise RequestRefused(Status.FAILURE, said)
+
     def _hold(self, opened: Upload | Listing) -> int:
-        """Numbers a handle that `take_handle` has counted."""
         self._next_handle = (self._next_handle + 1) & 0x7FFFFFFF
         self._handles[self._next_handle] = opened
         return self._next_handle
-
-    def _release(self, handle: int) -> Upload | Listing:
-        opened = self._handles.pop(handle, None)
-        if opened is None:
-            raise RequestRefused(Status.FAILURE, "no such handle")
-        self._accounting.give_back_handle(listing=isinstance(opened, Listing))
-        return opened
 
     def _upload(self, fields: Fields) -> Upload:
         opened = self._handles.get(handle_of(fields.string()))
@@ -176,11 +140,6 @@ class RequestHandler:
 
     def _path(self, fields: Fields) -> Parts:
         return parts_of(fields.string(), self._limits)
-
-    def _stored(self, parts: Parts) -> Parts | None:
-        """Finds the path of the file that this login has sent under that name, or None."""
-        stored = self._accounting.stored("/".join(parts))
-        return tuple(stored.split("/")) if stored else None
 
     # Answers, in the order of the protocol's numbers.
 
@@ -192,23 +151,19 @@ class RequestHandler:
             raise RequestRefused(
                 Status.PERMISSION_DENIED, "a file can only be created and written here"
             )
-        self._accounting.check_files()
-        self._accounting.take_handle()
+        self._check_handles()
+        # Without TRUNCATE a client means to append to a file that exists, or not to touch one; in
+        # a new file beside it the beginning would be missing.
+        names = _SAME_NAME if flags & _ANEW == OpenFlag.TRUNCATE else 1
+        upload = self._create(parts, names)
+        handle = self._hold(upload)
         try:
-            # Without TRUNCATE a client means to append to a file that exists, or not to touch
-            # one; in a new file beside it the beginning would be missing.
-            names = _SAME_NAME if flags & _ANEW == OpenFlag.TRUNCATE else 1
-            handle = self._hold(self._create(parts, names))
-        except BaseException:
-            self._accounting.give_back_handle()
-            raise
-        with suppress(Malformed):  # nothing else in the attributes is of use here
-            self._note_times(parts, fields.attributes().times)
-        return handle_reply(request, handle)
-
-    def _note_times(self, parts: Parts, times: tuple[int, int] | None) -> None:
+            times = fields.attributes().times
+        except Malformed:
+            times = None  # nothing else in them is of use here, so none has to be right
         if times:
-            self._accounting.set_modified("/".join(parts), times[1])
+            self._login.stamp(upload.number, times[1])
+        return handle_reply(request, handle)
 
     def _create(self, parts: Parts, names: int) -> Upload:
         """Creates a file under that name or, where that exists, under `name.2`, `name.3`, ...
@@ -219,22 +174,24 @@ class RequestHandler:
         """
         if not parts:
             raise RequestRefused(Status.FAILURE, "that is the folder itself")
-        shortage = self._space.look(self._folder.descriptor())
-        if shortage:
-            raise self._accounting.refuse(Code.DISK_FULL, shortage)
+        if shortage := self._space.look(self._folder.descriptor()):
+            raise self._login.refuse(Code.DISK_FULL, shortage)
         for number in range(1, names + 1):
             stored = (*parts[:-1], numbered(parts[-1], number))
             try:
-                descriptor = self._folder.create_file(stored)
+                descriptor, file = self._login.open("new file", "/".join(stored))
             except FileExistsError:
                 continue
-            file = self._accounting.begin("/".join(parts), "/".join(stored))
+            assert file is not None
+            self._last["/".join(parts)] = file, stored
             sync_name = partial(self._folder.sync_directory, parts[:-1])
-            return Upload(descriptor, file, self._accounting, self._space, sync_name)
+            return Upload(descriptor, file, self._login, self._space, sync_name)
         raise RequestRefused(Status.FAILURE, "there is a file of that name")
 
     def _close(self, request: int, fields: Fields) -> bytes:
-        opened = self._release(handle_of(fields.string()))
+        opened = self._handles.pop(handle_of(fields.string()), None)
+        if opened is None:
+            raise RequestRefused(Status.FAILURE, "no such handle")
         if isinstance(opened, Upload):
             opened.finish()
         return status_reply(request, Status.OK)
@@ -246,35 +203,37 @@ class RequestHandler:
 
     def _stat(self, request: int, fields: Fields) -> bytes:
         parts = self._path(fields)
-        return attrs_reply(request, self._folder.look(self._stored(parts) or parts))
+        _, stored = self._last.get("/".join(parts), (None, parts))
+        return attrs_reply(request, self._folder.look(stored))
 
     def _fstat(self, request: int, fields: Fields) -> bytes:
-        return attrs_reply(request, self._upload(fields).attributes())
+        return attrs_reply(request, attributes_of(self._upload(fields).descriptor))
 
     def _setstat(self, request: int, fields: Fields) -> bytes:
         parts = self._path(fields)
         wanted = fields.attributes()
-        _check_size(wanted.size, self._folder.look(self._stored(parts) or parts).size)
-        self._note_times(parts, wanted.times)
+        number, stored = self._last.get("/".join(parts), (None, parts))
+        _check_size(wanted.size, self._folder.look(stored).size)
+        if wanted.times and number is not None:
+            self._login.stamp(number, wanted.times[1])
         return status_reply(request, Status.OK)
 
     def _fsetstat(self, request: int, fields: Fields) -> bytes:
         upload = self._upload(fields)
         wanted = fields.attributes()
-        _check_size(wanted.size, upload.attributes().size)
+        _check_size(wanted.size, os.fstat(upload.descriptor).st_size)
         if wanted.times:
-            upload.note_modified(wanted.times[1])
+            self._login.stamp(upload.number, wanted.times[1])
         return status_reply(request, Status.OK)
 
     def _opendir(self, request: int, fields: Fields) -> bytes:
         parts = self._path(fields)
-        self._accounting.take_handle(listing=True)
-        try:
-            handle = self._hold(Listing(self._folder.entries(parts)))
-        except BaseException:
-            self._accounting.give_back_handle(listing=True)
-            raise
-        return handle_reply(request, handle)
+        self._check_handles()
+        listings = sum(isinstance(one, Listing) for one in self._handles.values())
+        if listings >= self._limits.listings:
+            said = f"more than {self._limits.listings} folders are open at once"
+            raise RequestRefused(Status.FAILURE, said)
+        return handle_reply(request, self._hold(Listing(self._folder.entries(parts))))
 
     def _readdir(self, request: int, fields: Fields) -> bytes:
         listing = self._handles.get(handle_of(fields.string()))
@@ -286,10 +245,7 @@ class RequestHandler:
         return name_reply(request, names)
 
     def _mkdir(self, request: int, fields: Fields) -> bytes:
-        parts = self._path(fields)
-        self._accounting.check_directories()
-        self._folder.make_directory(parts)
-        self._accounting.count_directory()
+        self._folder.make_directory(self._path(fields))
         return status_reply(request, Status.OK)
 
     def _realpath(self, request: int, fields: Fields) -> bytes:
@@ -299,13 +255,6 @@ class RequestHandler:
         if fields.string() != LIMITS:
             raise RequestRefused(Status.UNSUPPORTED, "not supported here")
         return limits_reply(request, self._limits.handles)
-
-
-def _answer_to(kind: int) -> AnswerRequest:
-    answer = _ANSWERS.get(kind)
-    if answer is None:
-        raise RequestRefused(*_REFUSALS.get(kind, (Status.UNSUPPORTED, "not supported here")))
-    return answer
 
 
 def _reason(error: OSError) -> str:

@@ -1,55 +1,15 @@
 """Runs the SFTP server that nodes push their files to: opens upload targets, and closes them.
 
-How a transfer goes. There is one target for each run of a node, with a login of its own that the
-node is told at its command line; the node's own sftp client then connects and pushes.
-
-    work on a node   open_upload_target()    -> UploadTarget: login, folder
-    the daemon       tells a process of the login, which is to be forked for the node's address
-    node             connects                the first process forks that, and hands over
-                     key exchange            -> Connection   counted in Unauthenticated
-                     password                               the name is that of a Login
-                     opens SFTP              -> SftpSession  one for each connection
-                     OPEN, WRITE, CLOSE      -> RequestHandler -> Upload -> file, Accounting
-    that process     asks for a new file     the daemon opens it (folder.py): it can open none
-                     tells the daemon        -> Received: files, bytes
-    work on a node   reads the target's counters and files() at any time; aclose() at its end
-
-Which process. One address has one process, as long as it has an upload target, and from its first
-connection on: most nodes are at work for long before they push. Of more than `processes` addresses
-some share one. All other addresses have one together, from their first connection to the end, which
-knows all logins: a node may come from an address that nobody expects. So nobody can take more of
-the machine than one process can.
-
-Who may end what.
-
-    the client      closes: what it sent before is still written, then open files are given up.
-    revoke()        by the work on the node: cancel, timeout, or a run that has ended. The login is
-                    refused, connections are cut, and no write begins after it.
-    aclose()        revoke(), and waits until each process has said that the last write has ended;
-                    one that does not say so within a second is killed, and what else it serves
-                    fails (receiver_lost). After it, files() changes no more.
-    a process       cuts a connection that has not logged in within `login_timeout`, whose place
-                    another one needs, that has tried three wrong passwords, or that makes it keep
-                    replies which it does not read. Of one that sends more than a login takes it
-                    reads no more. If it ends, what it serves fails.
-    the daemon      leaves `open_receiver`: kills them all.
-
-What is durable when.
-
-    WRITE answered     nothing: the bytes are in the page cache.
-    CLOSE answered OK  the file and its name: both are synced before the reply. Only now the file
-                       counts as received.
-    anything else      a connection that ends, a disk that is full, a revoked target: the file
-                       stays on disk as far as it came, and is reported as incomplete.
+See the package's docstring for how a transfer goes.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
+import math
 import socket
-from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -57,14 +17,16 @@ import trio
 
 from cucmd.allowance import Quota
 from cucmd.node_name import source_of
+from cucmd.receiver.frames import Begin, LogLine
 from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.host_keys import HostKeyUnusable, load_host_keys
 from cucmd.receiver.limits import ReceiverLimits
-from cucmd.receiver.processes import Process, Seat
-from cucmd.receiver.received import FileCount, Received, Side
+from cucmd.receiver.received import FileCount, Received
+from cucmd.receiver.refusals import EVERY, RefusalLog
+from cucmd.receiver.served import ServedConnection
+from cucmd.receiver.startups import Startups
 from cucmd.receiver.upload_target import UploadTarget
-from cucmd.worker.frames import Begin, Expect
-from cucmd.worker.workers import AGAIN, Workers
+from cucmd.worker.workers import Workers
 
 __all__ = [
     "HostKeyUnusable",
@@ -76,31 +38,43 @@ __all__ = [
 
 # Connections that the kernel holds until they are accepted: every node at once.
 _BACKLOG = 256
+# Connections that are accepted before all else has its turn.
+_AT_ONCE = 16
+# Seconds after an `accept` that failed: mostly there is no descriptor left, or no memory.
+_RECOVERY = 1.0
+# Seconds between two looks at connections that have been logging in for too long.
+_LOOK_EVERY = 0.25
+# Threads that open files: they wait for the same disk.
+_OPENING = 16
+# Lines for the log that all processes together may say in a minute.
+_MOST_LINES = 30
 
 _log = logging.getLogger(__name__)
 
 
 class Receiver:
-    """Is the server while it runs. `address` and `port` are where it listens."""
+    """Runs the server. `address` and `port` are where it listens."""
 
     def __init__(
-        self,
-        limits: ReceiverLimits,
-        workers: Workers,
-        begin: Begin,
-        nursery: trio.Nursery,
+        self, limits: ReceiverLimits, workers: Workers, begin: Begin, nursery: trio.Nursery
     ) -> None:
         self.address = ""
         self.port = 0
         self.limits = limits
+        self.workers = workers
+        self.begin = begin
         self.space = FreeSpace(limits.min_free_bytes, limits.min_free_ratio)
         self.files = FileCount()
-        self._workers = workers
-        self._begin = begin
+        self.opening = trio.CapacityLimiter(_OPENING)
         self._nursery = nursery
         self._targets: dict[str, UploadTarget] = {}
-        self._others = self._new_process(ends=False)
-        self._processes: dict[str, Process] = {}  # by the address of nodes
+        self._connections: dict[ServedConnection, Startups[ServedConnection]] = {}
+        self._strangers = self._startups(limits.unauthenticated)
+        self._expected: dict[str, Startups[ServedConnection]] = {}  # by the address of nodes
+        self._refusals = RefusalLog(self._later)
+        self._waits = trio.Event()  # a connection, for a place
+        self._lines = 0  # of the log, up to `_next_lines`
+        self._next_lines = -math.inf
 
     def open_upload_target(
         self,
@@ -115,85 +89,134 @@ class Receiver:
         """Opens a target with a login of its own. `folder` is made when the first client logs in.
 
         `name`: a job and a node, for messages. `node`, `prefix`: see `Received`. `address`: the
-        node's, whose connections have a process until the target is closed; "": unknown. Close the
-        target with `aclose`.
+        node's, or "" where it is unknown; a node may come from another one too. Close the target
+        with `aclose`.
         """
         received = Received(self.limits, quota or Quota(), self.files, node, prefix)
         source = source_of(address) if address else ""
         target = UploadTarget(folder, received, name, source, self._forget)
         self._targets[target.username] = target
-        if source:
-            is_new = source not in self._processes
-            process = self._process_of(source)
-            # One that comes after another that has ended is to know all logins of the address.
-            for one in self._targets_of(source) if is_new else (target,):
-                self._seat(one, process)
-            if is_new:
-                process.take_all_of(source)  # once it knows the logins
-        self._seat(target, self._others)
+        if source and source not in self._expected:
+            self._expected[source] = self._startups(self.limits.unauthenticated_of_one)
         return target
 
-    def _seat(self, target: UploadTarget, process: Process) -> None:
-        expect = Expect(
-            login=target.username,
-            digest=hashlib.sha256(target.password.encode()).digest(),
-            source=target.source,
-            name=target.name,
-        )
-        side = Side(target.received, self.limits)
-        seat = Seat(expect, side, target.folder, process, target.changed)
-        target.seats.append(seat)
-        process.expect(seat)
-
-    def _process_of(self, source: str) -> Process:
-        """Returns the process that takes the connections of an address."""
-        process = self._processes.get(source)
-        if process is None:
-            running = set(self._processes.values())
-            if len(running) >= self.limits.processes:
-                process = min(running, key=lambda one: len(one.seats))
-            else:
-                process = self._new_process(ends=True)
-                self._nursery.start_soon(self._run, process)
-            self._processes[source] = process
-        return process
-
-    def _new_process(self, *, ends: bool) -> Process:
-        return Process(self._workers, self._begin, self.limits, ends=ends)
-
-    async def _run(self, process: Process) -> None:
-        await process.run()
-        for source in [at for at, one in self._processes.items() if one is process]:
-            del self._processes[source]
+    def _startups(self, limit: int) -> Startups[ServedConnection]:
+        limits = self.limits
+        of_one = limits.unauthenticated_of_one
+        return Startups(limit, of_one, limits.waiting, limits.login_crowded)
 
     def _forget(self, target: UploadTarget) -> None:
-        """No connection logs in to it any more."""
+        """Lets no connection log in to the target any more."""
         self._targets.pop(target.username, None)
-        for seat in target.seats:
-            seat.process.forget(target.username)
-        source = target.source
-        if source in self._processes and not self._targets_of(source):
-            self._processes.pop(source).take_all_of(source, it_does=False)
-
-    def _targets_of(self, source: str) -> list[UploadTarget]:
-        return [target for target in self._targets.values() if target.source == source]
+        if not any(one.source == target.source for one in self._targets.values()):
+            self._expected.pop(target.source, None)
 
     # For open_receiver.
 
-    async def run_others(self) -> None:
-        """Runs the process for all addresses that are not expected; again whenever it has ended."""
+    async def accept(self, listening: trio.SocketListener) -> None:
+        """Accepts connections until it is cancelled."""
+        said = False
         while True:
-            began = trio.current_time()
-            self._others.take_all_of("")
-            await self._others.run()
-            self._others = self._new_process(ends=False)
-            for target in self._targets.values():
-                self._seat(target, self._others)
-            await trio.sleep_until(began + AGAIN)
+            try:
+                for _ in range(_AT_ONCE):
+                    accepted, peer = await listening.socket.accept()
+                    self._enter(socket.socket(fileno=accepted.detach()), source_of(peer[0]))
+                    said = False
+            except OSError as error:
+                # accept(2) lists many that the network or a firewall can cause.
+                if not said:
+                    _log.error("receiver: cannot accept connections, keeps trying: %s", error)
+                said = True
+                await trio.sleep(_RECOVERY)
 
     def close(self) -> None:
         for target in tuple(self._targets.values()):
             target.revoke()
+        for connection in self._connections:
+            connection.end()
+
+    # Connections that have not logged in.
+
+    def _enter(self, accepted: socket.socket, source: str) -> None:
+        startups = self._expected.get(source, self._strangers)
+        expected = startups is not self._strangers
+        connection = ServedConnection(self, accepted, source, expected=expected)
+        if not startups.enter(source, connection):
+            accepted.close()
+            self._turn_away(source)
+            return
+        self._connections[connection] = startups
+        self._begin_next(startups)
+        if startups:
+            self._waits.set()
+
+    def _begin_next(self, startups: Startups[ServedConnection]) -> None:
+        """Gives places to those that wait, as far as there are any."""
+        while (connection := startups.next(trio.current_time())) is not None:
+            self._nursery.start_soon(self._run, connection)
+
+    async def _run(self, connection: ServedConnection) -> None:
+        try:
+            await connection.run()
+        finally:
+            self.logged_in(connection)
+            del self._connections[connection]
+
+    async def cut_overdue(self) -> None:
+        """Cuts connections for others that wait, until it is cancelled."""
+        while True:
+            await self._waits.wait()
+            self._waits = trio.Event()
+            while waiting := [one for one in set(self._connections.values()) if one]:
+                await trio.sleep(_LOOK_EVERY)
+                for startups in waiting:
+                    while (connection := startups.overdue(trio.current_time())) is not None:
+                        connection.end()
+                        self._turn_away(connection.source)
+                        self.logged_in(connection)
+
+    def _turn_away(self, source: str) -> None:
+        """Notes that a connection was refused or cut because of a limit of ours.
+
+        Each node of that address learns of it: which one it was, nobody can know.
+        """
+        reason = "too many others are logging in"
+        self.refused(source, f"refused because {reason}")
+        for target in self._targets.values():
+            if target.source == source:
+                target.turned_away(reason)
+
+    # For a connection.
+
+    def target(self, username: str) -> UploadTarget | None:
+        return self._targets.get(username)
+
+    def logged_in(self, connection: ServedConnection) -> None:
+        """Gives the place of a connection to the next one."""
+        startups = self._connections[connection]
+        startups.leave(connection)
+        self._begin_next(startups)
+
+    def refused(self, source: str, reason: str) -> None:
+        self._refusals.add(reason, source)
+
+    def log_said(self, line: LogLine) -> None:
+        """Logs what a process says, unless all of them have said too much in this minute."""
+        if (now := trio.current_time()) >= self._next_lines:
+            self._next_lines, self._lines = now + EVERY, 0
+        self._lines += 1
+        if self._lines <= _MOST_LINES:
+            serious = line.level >= logging.ERROR
+            _log.log(logging.ERROR if serious else logging.WARNING, "%s", line.text)
+        elif self._lines == _MOST_LINES + 1:
+            _log.error("receiver: its processes say too much: the rest of the minute is left out")
+
+    def _later(self, seconds: float, call: Callable[[], None]) -> None:
+        async def wait() -> None:
+            await trio.sleep(seconds)
+            call()
+
+        self._nursery.start_soon(wait)
 
 
 @asynccontextmanager
@@ -218,19 +241,16 @@ async def open_receiver(
         legacy_algorithms=legacy_algorithms,
     )
     host, port = listen
-    with ExitStack() as stack:
-        sockets = []
-        for one in await trio.open_tcp_listeners(port, host=host, backlog=_BACKLOG):
-            sockets.append(stack.enter_context(socket.socket(fileno=one.socket.detach())))
-            sockets[-1].setblocking(False)
-        async with trio.open_nursery() as nursery:
-            receiver = Receiver(limits, workers, begin, nursery)
-            receiver.address, receiver.port = sockets[0].getsockname()[:2]
-            await workers.listen(sockets)
-            nursery.start_soon(receiver.run_others)
-            try:
-                yield receiver
-            finally:
-                receiver.close()
-                workers.stop_listening()
-                nursery.cancel_scope.cancel()
+    listeners = await trio.open_tcp_listeners(port, host=host, backlog=_BACKLOG)
+    async with trio.open_nursery() as nursery, AsyncExitStack() as stack:
+        receiver = Receiver(limits, workers, begin, nursery)
+        receiver.address, receiver.port = listeners[0].socket.getsockname()[:2]
+        for one in listeners:
+            await stack.enter_async_context(one)
+            nursery.start_soon(receiver.accept, one)
+        nursery.start_soon(receiver.cut_overdue)
+        try:
+            yield receiver
+        finally:
+            receiver.close()
+            nursery.cancel_scope.cancel()

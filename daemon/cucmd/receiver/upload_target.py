@@ -1,24 +1,24 @@
-"""Is an upload target: a random one-time login, the folder that it gives access to, and its files.
+"""Holds an upload target: a random one-time login, the folder that it gives access to, its files.
 
-The login is valid from the opening of the target until `revoke`, and no write begins after that. A
-write that is in the kernel at that moment, of one block at most, is the last.
+The login is valid from the opening of the target until `revoke`, which kills the processes that
+serve its connections. A write that is in the kernel at that moment, of one block, is the last.
 """
 
 from __future__ import annotations
 
-import os
+import hmac
 import secrets
 import string
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import trio
 
-from cucmd.failure import Code
 from cucmd.job.failure import Failure
 from cucmd.received_file import ReceivedFile
-from cucmd.receiver.processes import Seat
 from cucmd.receiver.received import Received
+from cucmd.worker.process import ENDS
 
 # Letters and digits only: it is typed into a prompt of the node, where `?` and TAB are keys. 30
 # characters of them are 178 bits.
@@ -26,12 +26,20 @@ _ALPHABET = string.ascii_letters + string.digits
 _PASSWORD_LENGTH = 30
 
 
+class Served(Protocol):
+    """A connection that has logged in. `ended` is set once its process has ended."""
+
+    ended: trio.Event
+
+    def end(self) -> None: ...
+
+
 class UploadTarget:
     """Takes what one run of one node pushes: the `UploadTarget` of `node/ports.py`, where its
     methods are described. Made by `Receiver.open_upload_target`.
 
-    name: a job and a node, for messages. source: the node's address, as `source_of` has it; "":
-    unknown.
+    name: a job and a node, for messages. source: the node's address, as `source_of` has it, or ""
+    where it is unknown.
     """
 
     def __init__(
@@ -49,9 +57,13 @@ class UploadTarget:
         self.source = source
         self.folder = folder
         self.received = received
-        self.seats: list[Seat] = []  # in processes, also in those that have ended
+        self.connections: set[Served] = set()
         self.revoked = False
-        self._opened = trio.current_time()
+        self.last_activity = trio.current_time()
+        self.logins = 0
+        self.wrong_logins = 0
+        self.refused = 0
+        self.refused_why = ""
         self._forget = forget
         self._changes = trio.lowlevel.ParkingLot()
 
@@ -69,102 +81,56 @@ class UploadTarget:
         return self.received.bytes_received
 
     @property
-    def last_activity(self) -> float:
-        return max([self._opened, *(seat.heard for seat in self.seats)])
-
-    @property
-    def logins(self) -> int:
-        return self._sum("logins")
-
-    @property
-    def wrong_logins(self) -> int:
-        return self._sum("wrong_logins")
-
-    @property
-    def refused(self) -> int:
-        return self._sum("refused")
-
-    @property
-    def refused_why(self) -> str:
-        said = [seat.side.figures.refused_why for seat in self.seats]
-        return next(filter(None, said), "")
-
-    @property
     def refusal(self) -> Failure | None:
         """Says why uploads were refused: disk_full, quota_exceeded, or receiver_lost."""
-        self._hear()
         return self.received.refusal
 
     def files(self) -> tuple[ReceivedFile, ...]:
         """Returns the files in the order in which they were opened. The list only ever grows at its
         end.
         """
-        self._hear()
         return self.received.files()
 
     async def wait_files_closed(self) -> None:
         """Returns when no file is open any more. No time limit of its own."""
         await trio.lowlevel.checkpoint()
-        self._hear()
         while self.received.any_open:
             await self._changes.park()
 
     def revoke(self) -> None:
-        """The login is refused from now on, its connections are cut; open files are cut off."""
+        """Refuses the login from now on and cuts its connections; open files stay incomplete."""
         if not self.revoked:
             self.revoked = True
             self._forget(self)
+            for connection in tuple(self.connections):
+                connection.end()
 
     async def aclose(self) -> None:
-        """Calls `revoke`, and waits for the last write; also if cancelled. A process that does not
-        say that it was the last is killed. After that `files` changes no more.
+        """Calls `revoke`, and waits for the last write; also if cancelled. After that `files`
+        changes no more.
+
+        A process that a disk holds in the kernel ends later, when it has written its last block.
         """
         self.revoke()
-        with trio.CancelScope(shield=True):
-            for seat in self.seats:
-                await seat.process.wait_forgotten(seat)
-            await self._measure()
+        # The daemon may be opening a file for it, then kills it, and then measures what it has left
+        # open: each within `ENDS`.
+        with trio.move_on_after(4 * ENDS, shield=True):
+            for connection in tuple(self.connections):
+                await connection.ended.wait()
         self.received.close()
         await trio.lowlevel.checkpoint()
 
-    async def _measure(self) -> None:
-        """Measures the files that a process has left open, which it can say nothing of any more;
-        and settles what it has not used of what it was granted.
-        """
-        for seat in self.seats:
-            left, seat.left_open = seat.left_open, ()
-            paths = [self.folder / self.received.stored(position) for position in left]
-            sizes = await trio.to_thread.run_sync(_sizes_of, paths) if paths else []
-            for position, size in zip(left, sizes, strict=True):
-                self.received.change(position, size=size)
-            seat.side.settle()
-
     # For the receiver.
 
+    def has_password(self, password: str) -> bool:
+        return hmac.compare_digest(self.password.encode(), password.encode())
+
+    def turned_away(self, reason: str) -> None:
+        """Counts a connection of its node that was refused or cut because of a limit of ours."""
+        self.refused += 1
+        self.refused_why = reason
+
     def changed(self) -> None:
-        """Wakes all waiting tasks: what they wait for may have changed."""
-        for seat in self.seats:
-            if seat.lost and seat.side.figures.logins and not self.revoked:
-                said = "the process that received its files has ended"
-                self.received.refuse(Code.RECEIVER_LOST, said)
+        """Notes that its client has done something, and wakes all waiting tasks."""
+        self.last_activity = trio.current_time()
         self._changes.unpark_all()
-
-    def _sum(self, name: str) -> int:
-        self._hear()
-        return sum(getattr(seat.side.figures, name) for seat in self.seats)
-
-    def _hear(self) -> None:
-        """Takes what its processes said by now: the node may have said already what came of it."""
-        for seat in self.seats:
-            seat.process.take()
-
-
-def _sizes_of(paths: Sequence[Path]) -> list[int]:
-    return [_size_of(path) for path in paths]
-
-
-def _size_of(path: Path) -> int:
-    try:
-        return os.lstat(path).st_size
-    except OSError:
-        return 0

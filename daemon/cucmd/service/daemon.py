@@ -37,7 +37,7 @@ from cucmd.jobs.supervisor import Supervisor, open_supervisor
 from cucmd.node.file_writer import open_file_writer
 from cucmd.node.resolver import Resolver, locate
 from cucmd.paths import private_socket
-from cucmd.receiver.processes import RECEIVE
+from cucmd.receiver.served import RECEIVE
 from cucmd.receiver.server import HostKeyUnusable, Receiver, ReceiverLimits, open_receiver
 from cucmd.service import systemd
 from cucmd.service.access import make_private
@@ -217,7 +217,6 @@ async def _store(config: Config) -> AsyncIterator[Store]:
 @asynccontextmanager
 async def _receiver(config: Config, workers: Workers) -> AsyncIterator[Receiver]:
     limits = ReceiverLimits(
-        processes=config.receiver.processes,
         min_free_bytes=config.limits.free_space_bytes,
         min_free_ratio=config.limits.free_space_percent / 100,
     )

@@ -40,7 +40,6 @@ _AT_START = (
     "daemon.socket",
     "daemon.state_directory",
     "receiver.listen",
-    "receiver.processes",
     "limits.free_space_percent",
     "limits.free_space_bytes",
     "limits.connections_per_uid",

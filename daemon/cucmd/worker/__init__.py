@@ -14,17 +14,15 @@ programs. It imports what the others need, once, and forks one for each piece of
 millisecond. The daemon and the one that was forked share a socket pair, the channel; the first
 process has no part in what they say.
 
-What receives files is told of its logins by the daemon for as long as it runs, and gets its
-connections from the first process, which accepts them: the channel says what is done with them.
-For an address it is forked at the first of those, and finds in the channel what it was told before.
-It can open no file; the daemon opens them for it, by a socket of its own.
+Descriptors are given through the channel too: what receives files gets its connection so, and each
+file that the daemon opens for it, since it can open none itself (`receiver/`).
 
 How they end.
 
     the work is done      the daemon closes the channel: the process ends
     a cancel              the daemon kills it by its pidfd, whatever it does at that moment
     a limit               the kernel ends it: memory, processor time, size of a file
-    somebody stops it     the first process kills it; the daemon the first process
+    the first hangs       the daemon kills it where it does not answer within seconds
     the first process     what it has forked ends with it (PR_SET_PDEATHSIG); it is started again
     the daemon            the first process sees the end of its socket, or is killed by the same
 

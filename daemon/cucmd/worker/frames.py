@@ -1,17 +1,17 @@
 """PURE. Declares what the daemon, the first process and those that it forks say to each other.
 
 With the first process a frame is one packet of a SOCK_SEQPACKET socket, with a descriptor where its
-struct says so. On a channel it is four bytes with its length and then so many, at most `MOST`.
+struct says so. On a channel it is four bytes with its length and then so many, at most `MOST`. What
+a process that receives says on its channel is in `receiver/frames.py`.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal, TypeVar
+from typing import TypeVar
 
 import msgspec
 
-from cucmd.failure import Code
 from cucmd.job.coverage import Covered
 from cucmd.received_file import Why
 
@@ -19,8 +19,6 @@ from cucmd.received_file import Why
 MOST = 1024 * 1024
 # Bytes of one frame with the first process.
 MOST_PACKET = 16 * 1024
-# Characters of a line for the log.
-MOST_SAID = 2000
 
 # For what a process may take without a limit of its own: resource.RLIM_INFINITY.
 NO_LIMIT = -1
@@ -32,44 +30,27 @@ class ProcessLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Limits one process, by the kernel. Bytes and seconds; a file size of 0: it writes nothing.
 
     Of the processor time the process is told at `seconds`, and it is killed soon after that.
-    `NO_LIMIT`: so many as there can be. threads: it may start some.
+    `NO_LIMIT`: so many as there can be. nice: how far it stands back behind the dialogue with
+    nodes.
     """
 
     memory: int
     seconds: int = NO_LIMIT
     file_size: int = 0
     descriptors: int = 64
-    threads: bool = False
+    nice: int = 10
 
 
 class Fork(msgspec.Struct, frozen=True, tag=True):
     """Asks the first process, with its end of the channel, to fork one that does `role`.
 
-    folder: below which it may read; "": nowhere. takes: it takes connections, which come by its
-    door; its socket to who opens files for it comes too, and it is forked once there is a
-    connection for it, if the channel is not closed before. Answered by `Forked` or `CannotFork`.
+    folder: below which it may read; "" is nowhere. Answered by `Forked` or `CannotFork`.
     """
 
     number: int
     role: str
     folder: str
     limits: ProcessLimits
-    takes: bool = False
-
-
-class Listen(msgspec.Struct, frozen=True, tag=True):
-    """Gives the first process the listening sockets: it accepts from now on."""
-
-
-class Route(msgspec.Struct, frozen=True, tag=True):
-    """Tells the first process who takes the connections of that address (`node_name.source_of`).
-
-    source: "" is every address that has no route. number: of the process; negative: of one that
-    takes them no more, where another may take them by now.
-    """
-
-    source: str
-    number: int
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
@@ -86,12 +67,6 @@ class Forked(msgspec.Struct, frozen=True, tag=True):
 
 class CannotFork(msgspec.Struct, frozen=True, tag=True):
     number: int
-    why: str
-
-
-class CannotAccept(msgspec.Struct, frozen=True, tag=True):
-    """The first process cannot accept connections. It keeps trying."""
-
     why: str
 
 
@@ -230,146 +205,7 @@ class FileChecked(msgspec.Struct, frozen=True, tag=True):
     wrong: Why | None = None
 
 
-# What a process that receives is told, and what it says. `login` is a name that the daemon made.
-
-
-class Begin(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """Comes first. host_keys: the receiver's own, as OpenSSH has them. limits: `ReceiverLimits`.
-
-    expected: the logins that there are at the fork.
-    """
-
-    host_keys: tuple[bytes, ...]
-    limits: dict[str, int | float]
-    legacy_algorithms: bool
-    expected: tuple[Expect, ...] = ()
-
-
-class Expect(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """Announces a login. digest: SHA-256 of its one-time password.
-
-    source: the address of its node; "": unknown. name: a job and a node, for messages.
-    """
-
-    login: str
-    digest: bytes
-    source: str
-    name: str
-
-
-class Grant(msgspec.Struct, frozen=True, tag=True):
-    """So many bytes more may be written. The answer to `Wants`."""
-
-    login: str
-    size: int
-
-
-class Refuse(msgspec.Struct, frozen=True, tag=True):
-    """No more may be written, and why. An answer to `Wants` or `Opened`."""
-
-    login: str
-    message: str
-
-
-class Forget(msgspec.Struct, frozen=True, tag=True):
-    """The login has ended: nothing is written after `Forgotten`, the answer."""
-
-    login: str
-
-
-class Figures(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """Tells all figures of a login so far. received: bytes of files. silent: seconds since the last
-    login or byte.
-
-    refused: connections of the node's address that a limit of ours has ended before a login.
-    """
-
-    login: str
-    received: int = 0
-    logins: int = 0
-    wrong_logins: int = 0
-    refused: int = 0
-    refused_why: str = ""
-    silent: float = 0.0
-
-
-class Opened(msgspec.Struct, frozen=True, tag=True):
-    """Announces a new file: the next number, from 0. named: by the client; stored: the name on the
-    disk.
-    """
-
-    login: str
-    number: int
-    named: str
-    stored: str
-
-
-class Stamped(msgspec.Struct, frozen=True, tag=True):
-    """The client has given a file a time stamp, while it was open or later."""
-
-    login: str
-    number: int
-    modified: int
-
-
-class Closed(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """The file is open no more. closed: by the client, and its bytes and name are durable."""
-
-    login: str
-    number: int
-    size: int
-    sha256: str
-    closed: bool
-
-
-class Wants(msgspec.Struct, frozen=True, tag=True):
-    """Asks for more bytes, at least so many."""
-
-    login: str
-    size: int
-
-
-class UploadsRefused(msgspec.Struct, frozen=True, tag=True):
-    """Says why nothing more of the login is taken. code: disk_full or quota_exceeded."""
-
-    login: str
-    code: Code
-    message: str
-    hint: str | None = None
-
-
-class Forgotten(msgspec.Struct, frozen=True, tag=True):
-    login: str
-
-
-What = Literal["new file", "new folder", "folder"]
-
-
-class Open(msgspec.Struct, frozen=True, tag=True):
-    """Asks for a descriptor of something in the folder of a login, since it may open nothing.
-
-    It is one packet of a socket of its own, and so is the answer: an errno in four bytes, or 0 with
-    the descriptor. what: the first two are made. path: below the login's folder; "": that one
-    itself, which is made if there is none.
-    """
-
-    login: str
-    what: What
-    path: str
-
-
-class LogLine(msgspec.Struct, frozen=True, tag=True):
-    """Carries a line for the log, of a level of `logging`."""
-
-    level: int
-    text: Annotated[str, msgspec.Meta(max_length=MOST_SAID)]
-
-
-ToFirst = Fork | Listen | Route
-FromFirst = Ready | Forked | CannotFork | CannotAccept | Ended
-ToReceiving = Expect | Grant | Refuse | Forget
-OfLogin = Figures | Opened | Stamped | Closed | Wants | UploadsRefused | Forgotten
-FromReceiving = OfLogin | LogLine
+FromFirst = Ready | Forked | CannotFork | Ended
 FromExporting = ExportMoved | ExportDamaged
 
 

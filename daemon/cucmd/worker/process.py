@@ -49,20 +49,13 @@ class Forking:
 class Worker:
     """Talks to a process that was forked. Raises `WorkerEnded` throughout."""
 
-    def __init__(self, number: int, channel: socket.socket, asked: Forking, seconds: int) -> None:
-        self.number = number
+    def __init__(self, channel: socket.socket, asked: Forking, seconds: int) -> None:
         self._socket = channel
         self._channel = trio.SocketStream(trio.socket.from_stdlib_socket(channel))
         self._asked = asked
         self._seconds = seconds
         self._came = bytearray()
         self._at_end = False
-
-    async def wait_forked(self) -> None:
-        """Waits until a process is forked that waits for a connection."""
-        await self._asked.answered.wait()
-        if isinstance(self._asked.answer, str):
-            raise WorkerEnded(Cause.LOST, self._asked.answer)
 
     async def send(self, frame: msgspec.Struct) -> None:
         try:

@@ -12,14 +12,12 @@ what becomes of the call:
     any call in the form of another machine, and of x32   the process is killed
     a call in `_DENIED`                                   EPERM
     a call in `_ALLOWED_WITH`, with another argument      EPERM
-    `clone3`                                              ENOSYS: the C library uses `clone` then,
-                                                          whose flags the filter can see
     everything else                                       the call is made
 
 EPERM rather than the end of the process, because libraries may try a call and go on without it. No
 library makes calls in the form of another machine.
 
-A process cannot take a filter off again, and its threads have the same one. No socket that a
+A process cannot take a filter off again. No socket that a
 process has, or may make, takes an address at `sendto` or `sendmsg`: they are all connected streams
 or packets in order. So these calls are open.
 """
@@ -46,7 +44,9 @@ _DENIED: dict[str, tuple[int, int | None]] = {
     # Connections. `socketpair` is below.
     "socket": (41, 198),
     "connect": (42, 203),
-    # Children and programs. A child would not be killed together with the process.
+    # Threads, children and programs. A child would not be killed together with the process.
+    "clone": (56, 220),
+    "clone3": (435, 435),
     "fork": (57, None),
     "vfork": (58, None),
     "execve": (59, 221),
@@ -142,12 +142,9 @@ _NUMBERS: dict[str, tuple[int, int | None]] = {
     "ioctl": (16, 29),
     "fcntl": (72, 25),
     "prctl": (157, 167),
-    "clone": (56, 220),
-    "clone3": (435, 435),
     "tgkill": (234, 131),
 }
 
-_CLONE_THREAD = 0x10000  # <linux/sched.h>
 _X32 = 0x40000000  # a bit of the numbers of x32 calls; no machine has so large ones otherwise
 
 # Instructions, <linux/bpf_common.h>: of what the call is, the number is at 0, the machine at 4, and
@@ -173,15 +170,14 @@ def why_no_filter() -> str | None:
     return None
 
 
-def filter_calls(*, threads: bool) -> None:
+def filter_calls() -> None:
     """Filters the calls of this process from now on, where the kernel can. Raises OSError.
 
-    It may gain no privileges any more (`confine.forbid_privileges`), and has one thread. threads:
-    whether it may start more.
+    It may gain no privileges any more (`confine.forbid_privileges`), and has one thread.
     """
     if why_no_filter():
         return
-    content = program(_machine(), os.getpid(), threads=threads)
+    content = program(_machine(), os.getpid())
     prepared = _Program(len(content) // 8, content)
     if _libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.byref(prepared), 0, 0):
         error = ctypes.get_errno()
@@ -194,13 +190,12 @@ def numbers_of(machine: str) -> dict[str, int]:
     return {name: one for name, both in _NUMBERS.items() if (one := both[which]) is not None}
 
 
-def program(machine: str, pid: int, *, threads: bool) -> bytes:
+def program(machine: str, pid: int) -> bytes:
     """Makes the program for the process `pid`. Raises KeyError for a machine that is not known."""
     numbers = numbers_of(machine)
     denied = _step(_RETURN, _ERROR | errno.EPERM)
     checks = {
         **_ALLOWED_WITH,
-        "clone": [(0, _CLONE_THREAD, [_CLONE_THREAD] if threads else [])],
         "tgkill": [(0, _ALL, [pid])],  # signals to itself, as abort(3) does it
     }
     elf = _MACHINES[machine][0]
@@ -215,7 +210,6 @@ def program(machine: str, pid: int, *, threads: bool) -> bytes:
             checked += denied
         checked += _step(_RETURN, _ALLOW)
         content += _step(_IS, numbers[name], 0, len(checked) // 8) + checked
-    content += _step(_IS, numbers["clone3"], 0, 1) + _step(_RETURN, _ERROR | errno.ENOSYS)
     for number in (numbers[name] for name in _DENIED if name in numbers):
         content += _step(_IS, number, 0, 1) + denied
     return content + _step(_RETURN, _ALLOW)

@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -20,16 +20,13 @@ import trio
 
 from cucmd.worker.frames import (
     MOST_PACKET,
-    CannotAccept,
     CannotFork,
     Ended,
     Fork,
     Forked,
     FromFirst,
-    Listen,
     ProcessLimits,
     Ready,
-    Route,
     WrongFrame,
     decoded,
     packet,
@@ -41,8 +38,6 @@ AGAIN = 1.0
 # Seconds in which it starts, which takes one; and in which it answers then: a fork takes a
 # millisecond.
 _STARTS, ANSWERS = 20.0, 5.0
-# Seconds without an error of accept, after which the next one is said again.
-_SAID = 60.0
 # Bytes that these processes may write to standard error in a minute.
 _MOST_SAID = 64 * 1024
 _PIPE_BUF = 4096  # what is written at once up to this size, is read at once
@@ -92,13 +87,12 @@ class Workers:
         self._ready = trio.Event()
         self._none_since = math.inf  # when a start has failed, and none has succeeded since
         self._stuck = trio.Event()
+        self._heard = -math.inf  # when it has said something
         self._telling = trio.Lock()  # of two that wait for one socket, trio refuses the second
         self._decoder = msgspec.msgpack.Decoder(FromFirst)
-        self._listening: tuple[socket.socket, ...] = ()
-        self._cannot_accept = -math.inf  # when it was told so last
 
     async def wait_ready(self) -> None:
-        """Returns once connections are accepted and processes can be had; after 10 s anyway."""
+        """Returns once processes can be had; after 10 s anyway."""
         with trio.move_on_after(2 * ANSWERS):
             await self._ready.wait()
 
@@ -136,15 +130,7 @@ class Workers:
                 _log.error("the process that others are forked from does not answer: it is killed")
                 process.kill()
 
-            async def end_when_stopped() -> None:
-                """Ends a process that is stopped by SIGSTOP: it accepts no connection then."""
-                with trio.open_signal_receiver(signal.SIGCHLD) as signals:
-                    async for _ in signals:
-                        if _is_stopped(process.pid):
-                            process.kill()
-
             nursery.start_soon(end_when_stuck)
-            nursery.start_soon(end_when_stopped)
             with suppress(OSError, WrongFrame):
                 while await self._take(control):
                     pass
@@ -152,23 +138,18 @@ class Workers:
 
     async def _take(self, control: trio.socket.SocketType) -> bool:
         content, ancillary, _, _ = await control.recvmsg(MOST_PACKET, socket.CMSG_SPACE(4))
+        self._heard = trio.current_time()
         descriptors = [fd for _, _, data in ancillary for fd in array.array("i", data)]
         match decoded(self._decoder, content) if content else None:
             case Ready(confined):
                 self.confined = confined
                 self._none_since = math.inf
-                self._ready.set()  # first: who listens from now on tells it so
-                await self._tell(Listen(), *(one.fileno() for one in self._listening))
+                self._ready.set()
             case Forked(number):
                 # Without it where the daemon has no descriptor left: the process ends by itself.
                 self._answer(number, descriptors[0] if descriptors else _NO_DESCRIPTOR)
             case CannotFork(number, why):
                 self._answer(number, f"no process could be forked: {why}")
-            case CannotAccept(why):
-                now = trio.current_time()
-                if now > self._cannot_accept + _SAID:
-                    _log.error("receiver: cannot accept connections, keeps trying: %s", why)
-                self._cannot_accept = now
             case Ended(number) as end:
                 if (asked := self._asked.pop(number, None)) is not None:
                     asked.end = end
@@ -200,45 +181,14 @@ class Workers:
                 asked.answered.set()
             asked.ended.set()
 
-    async def listen(self, sockets: Sequence[socket.socket]) -> None:
-        """Has the first process, and each after it, accept at these from now on, once there is a
-        route of all addresses. They stay the caller's, who closes them after `stop_listening`.
-        """
-        self._listening = tuple(sockets)
-        if self._ready.is_set():
-            await self._tell(Listen(), *(one.fileno() for one in sockets))
-
-    def stop_listening(self) -> None:
-        """Gives the sockets to no first process that is started later."""
-        self._listening = ()
-
-    async def route(self, source: str, number: int) -> None:
-        """Sends a `Route`. Of a process that has ended there is none."""
-        if self._ready.is_set():
-            await self._tell(Route(source, number))
-
-    async def _tell(self, frame: msgspec.Struct, *descriptors: int) -> None:
-        """Raises nothing: the end of the first process is on its way then, or has come."""
-        rights = array.array("i", descriptors)
-        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if descriptors else []
-        async with self._telling:
-            if self._control is not None:
-                with suppress(OSError):
-                    await self._control.sendmsg([packet(frame)], ancillary)
-
     @asynccontextmanager
     async def forked(
-        self,
-        role: str,
-        folder: Path | None,
-        limits: ProcessLimits,
-        opener: socket.socket | None = None,
+        self, role: str, folder: Path | None, limits: ProcessLimits
     ) -> AsyncIterator[Worker]:
         """Forks a process that does `role` while the body runs. At the end of that it is killed.
 
-        folder: below which it may read; None: nowhere. opener: of one that takes connections, its
-        socket to who opens files for it, which is closed here; it is forked at the first of those,
-        and reads then what it was sent. Raises `WorkerEnded`, as all methods of the worker do.
+        folder: below which it may read; None is nowhere. Raises `WorkerEnded`, as all methods of
+        the worker do.
         """
         number, asked = next(self._numbers), Forking()
         try:
@@ -249,15 +199,10 @@ class Workers:
         with ours:
             try:
                 with theirs:
-                    path = str(folder or "")
-                    fork = Fork(number, role, path, limits, opener is not None)
-                    await self._ask(fork, asked, *filter(None, (theirs, opener)))
-                if opener is not None:
-                    opener.close()
-                worker = Worker(number, ours, asked, limits.seconds)
-                if opener is None:
-                    await worker.wait_forked()
-                yield worker
+                    await self._ask(Fork(number, role, str(folder or ""), limits), asked, theirs)
+                if isinstance(asked.answer, str):
+                    raise WorkerEnded(Cause.LOST, asked.answer)
+                yield Worker(ours, asked, limits.seconds)
             finally:
                 if isinstance(pidfd := asked.answer, int):
                     _kill(pidfd)
@@ -267,33 +212,38 @@ class Workers:
                 else:  # none was forked, or it is killed as soon as it is announced
                     self._asked.pop(number, None)
 
-    async def _ask(self, fork: Fork, asked: Forking, *sockets: socket.socket) -> None:
-        since = trio.current_time()
-        if not fork.takes:  # that waits for its nodes anyway
-            since = min(since, self._none_since)
+    async def _ask(self, fork: Fork, asked: Forking, channel: socket.socket) -> None:
+        """Raises `WorkerEnded` where the first process does not answer."""
+        since = min(trio.current_time(), self._none_since)
         with trio.CancelScope(deadline=since + _STARTS):
             while not self._ready.is_set():  # its wait may return after the end of the process
                 await self._ready.wait()
         if not self._ready.is_set():  # one that starts has a time of its own for that
             raise WorkerEnded(Cause.LOST, _NOT_IN_TIME)
-        with trio.move_on_after(ANSWERS) as patience:
-            self._asked[fork.number] = asked
-            await self._tell(fork, *(one.fileno() for one in sockets))
-            if not fork.takes:
+        self._asked[fork.number] = asked
+        began, told = trio.current_time(), False
+        while not asked.answered.is_set():
+            # Where many ask at once, the last one waits for longer: it hangs if it answers nobody.
+            with trio.move_on_at(max(began, self._heard) + ANSWERS):
+                if not told:
+                    await self._tell(fork, channel)
+                told = True
                 await asked.answered.wait()
-        if patience.cancelled_caught:
             with trio.move_on_after(_READS):
                 await asked.answered.wait()
-                return
-            self._stuck.set()
-            raise WorkerEnded(Cause.LOST, _NOT_IN_TIME)
+            silent = trio.current_time() - max(began, self._heard)
+            if silent >= ANSWERS and not asked.answered.is_set():
+                self._stuck.set()
+                raise WorkerEnded(Cause.LOST, _NOT_IN_TIME)
 
-
-def _is_stopped(child: int) -> bool:
-    try:
-        return os.waitid(os.P_PID, child, os.WSTOPPED | os.WNOHANG) is not None
-    except ChildProcessError:  # it has ended
-        return False
+    async def _tell(self, fork: Fork, channel: socket.socket) -> None:
+        """Raises nothing: the end of the first process is on its way then, or has come."""
+        rights = array.array("i", [channel.fileno()])
+        async with self._telling:
+            if self._control is not None:
+                with suppress(OSError):
+                    ancillary = (socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)
+                    await self._control.sendmsg([packet(fork)], [ancillary])
 
 
 def _kill(pidfd: int) -> None:

@@ -8,7 +8,7 @@ import resource
 import shutil
 import subprocess
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from itertools import count
 from pathlib import Path
@@ -19,13 +19,13 @@ import pytest
 import trio
 
 from cucmd.allowance import Quota
-from cucmd.receiver.processes import RECEIVE
+from cucmd.receiver.served import RECEIVE
 from cucmd.receiver.server import Receiver, ReceiverLimits, open_receiver
 from cucmd.receiver.upload_target import UploadTarget
 from cucmd.worker.workers import Workers, open_workers
 from rig import sftp_words as words
 from rig.process import command_line
-from rig.worker_processes import processes, wait_ready
+from rig.worker_processes import TESTS, processes, wait_ready
 
 # As OpenSSH needs it to ask a program for a password, and to look at no file of the user's.
 SSH_OPTIONS = (
@@ -61,9 +61,9 @@ Opener = Callable[..., AbstractAsyncContextManager[Receiver]]
 
 
 @pytest.fixture
-async def workers(tmp_path: Path) -> AsyncIterator[Workers]:
-    roles = {RECEIVE: "cucmd.receiver.receiving:receive"}
-    async with open_workers(tmp_path, roles) as opened:
+async def workers(tmp_path: Path, role: str) -> AsyncIterator[Workers]:
+    does = f"rig.worker_roles:{role}" if role else "cucmd.receiver.receiving:receive"
+    async with open_workers(tmp_path, {RECEIVE: does}, more_modules=TESTS) as opened:
         await wait_ready(opened)
         yield opened
 
@@ -104,20 +104,9 @@ def of_receiving() -> Callable[[], list[int]]:
 
 
 @pytest.fixture
-def connect_until_forked() -> Callable[[int], Awaitable[None]]:
-    """`await connect_until_forked(port)`: there is a process for 127.0.0.1, or if that is not
-    expected, for all others.
-
-    It is forked at the first connection, and that the address is known is announced by nobody.
-    """
-
-    async def connect(port: int) -> None:
-        before = len(receiving())
-        with trio.fail_after(30):
-            while len(receiving()) == before:
-                await (await trio.open_tcp_stream("127.0.0.1", port)).aclose()
-
-    return connect
+def role() -> str:
+    """Names what a process does in place of receiving, of `rig.worker_roles`; "": it receives."""
+    return ""
 
 
 @pytest.fixture

@@ -29,12 +29,9 @@ def log(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "192.0.2.9"], ids=["expected", "behind a NAT"])
 async def test_all_nodes_of_one_address_push_at_once(
-    receiver: Any, open_target: Any, openssh: Any, receiving: Any, log: Path, address: str
+    receiver: Any, open_target: Any, openssh: Any, log: Path, address: str
 ) -> None:
     targets = [open_target(receiver, str(number), address=address) for number in range(NODES)]
-    with trio.fail_after(60):
-        while (await openssh.sftp(targets[-1], "ls\n")).returncode:
-            pass  # once the last login is known, all are
 
     async def push(target: Any) -> None:
         done = await openssh.run(
@@ -46,7 +43,6 @@ async def test_all_nodes_of_one_address_push_at_once(
         async with trio.open_nursery() as nursery:
             for target in targets:
                 nursery.start_soon(push, target)
-    assert len(receiving()) <= 3
     expected = sha256(log.read_bytes()).hexdigest()
     for target in targets:
         (file,) = target.target.files()
@@ -56,7 +52,7 @@ async def test_all_nodes_of_one_address_push_at_once(
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "192.0.2.9"], ids=["expected", "behind a NAT"])
-async def test_a_node_pushes_beside_as_many_idle_strangers_as_there_are_places(
+async def test_a_node_pushes_beside_idle_strangers(
     open_with: Any, open_target: Any, openssh: Any, connected: Any, log: Path, address: str
 ) -> None:
     def connect_all(stack: ExitStack, port: int) -> None:
@@ -70,7 +66,7 @@ async def test_a_node_pushes_beside_as_many_idle_strangers_as_there_are_places(
         with ExitStack() as stack:
             await trio.to_thread.run_sync(connect_all, stack, receiver.port)
             done = await openssh.sftp(target, f"put {log} a\n")
-            assert connected(receiver.port) > STRANGERS // 2
+            assert connected(receiver.port) > receiver.limits.unauthenticated
             assert done.returncode == 0, done.stderr
     (file,) = target.target.files()
     assert (file.size, file.closed, target.target.refused) == (SIZE, True, 0)

@@ -14,9 +14,8 @@ import pytest
 import trio
 
 from cucmd.receiver import folder as folders
+from cucmd.receiver.frames import What
 from cucmd.receiver.paths import Parts
-from cucmd.worker.frames import What
-from cucmd.worker.process import Worker
 from rig import sftp_words as words
 
 
@@ -126,29 +125,6 @@ async def test_a_push_that_moves_keeps_the_target_active(target: Any, pushing: A
         await target.target.aclose()
 
 
-async def test_an_answer_that_waits_for_its_turn_in_the_daemon_is_one(
-    receiver: Any, open_target: Any, openssh: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As where the loop has stood still for as long as the process has to answer."""
-    turn = trio.Event()
-    turn.set()
-    wait = Worker.wait
-
-    async def wait_for_its_turn(worker: Worker) -> None:
-        await wait(worker)
-        await turn.wait()
-
-    monkeypatch.setattr(Worker, "wait", wait_for_its_turn)
-    ends, stays = (open_target(receiver, name) for name in ("ends", "stays"))
-    for target in (ends, stays):
-        assert (await openssh.sftp(target, "put /etc/hostname a\n")).returncode == 0
-    turn = trio.Event()
-    await ends.target.aclose()
-    turn.set()
-    assert (await openssh.sftp(stays, "put /etc/hostname a\n")).returncode == 0
-    assert stays.target.refusal is None
-
-
 async def test_what_came_of_a_file_is_known_though_a_disk_hangs_as_its_login_ends(
     receiver: Any, open_target: Any, other: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,7 +138,7 @@ async def test_what_came_of_a_file_is_known_though_a_disk_hangs_as_its_login_end
             goes_on.wait(60)
         return folders.open_in(folder, what, parts)
 
-    monkeypatch.setattr("cucmd.receiver.processes.open_in", open_in)
+    monkeypatch.setattr("cucmd.receiver.served.open_in", open_in)
     opened = open_target(receiver)
     target = opened.target
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import resource
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 import trio
 
 from rig import attackers
+from rig.few_descriptors import descriptors_left
 
 
 @contextmanager
@@ -144,45 +144,15 @@ class Entered:
         self._inner.__exit__(None, None, None)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: looks into a process that forbids it")
-async def test_connections_beyond_its_descriptors_do_not_end_the_process(
-    receiver: Any, receiving: Callable[[], list[int]], target: Any, openssh: Any
+async def test_that_nothing_can_be_accepted_is_said(
+    receiver: Any, until: Any, target: Any, openssh: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # One that serves has set its own limits already; those of before it may not be set again.
-    assert (await openssh.sftp(target, "pwd")).returncode == 0
-    (process,) = receiving()[1:]
-    room = len(os.listdir(f"/proc/{process}/fd")) + 4
-    limit = resource.prlimit(process, resource.RLIMIT_NOFILE)
-    resource.prlimit(process, resource.RLIMIT_NOFILE, (room, limit[1]))
-    with ExitStack() as stack:
-        for _ in range(20):
-            connected = socket.create_connection(("127.0.0.1", receiver.port), 10)
-            stack.enter_context(connected)
-        await trio.to_thread.run_sync(connected.recv, 1)  # the last is cut, or greeted
-    resource.prlimit(process, resource.RLIMIT_NOFILE, limit)
-    assert (await openssh.sftp(target, "pwd")).returncode == 0
-    assert receiving()[1:] == [process]
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: looks into a process that forbids it")
-async def test_that_no_connection_can_be_accepted_is_said_whenever_it_begins(
-    receiver: Any,
-    receiving: Callable[[], list[int]],
-    until: Any,
-    target: Any,
-    openssh: Any,
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    assert (await openssh.sftp(target, "pwd")).returncode == 0
-    first = receiving()[0]
-    limit = resource.prlimit(first, resource.RLIMIT_NOFILE)
-    for seconds in (60.0, 0.0):  # without such an error; of the second time it is over
-        monkeypatch.setattr("cucmd.worker.workers._SAID", seconds)
+    for _ in range(2):
         caplog.clear()
-        taken = set(map(int, os.listdir(f"/proc/{first}/fd")))
-        resource.prlimit(first, resource.RLIMIT_NOFILE, (min(set(range(999)) - taken), limit[1]))
-        with socket.create_connection(("127.0.0.1", receiver.port), 10):
-            await until(lambda: "cannot accept connections" in caplog.text)
-            resource.prlimit(first, resource.RLIMIT_NOFILE, limit)
-        assert (await openssh.sftp(target, "pwd")).returncode == 0
+        with socket.socket() as client:
+            client.setblocking(False)
+            with descriptors_left(0):
+                client.connect_ex(("127.0.0.1", receiver.port))
+                await until(lambda: "cannot accept connections" in caplog.text)
+            assert (await openssh.sftp(target, "pwd")).returncode == 0
+    assert caplog.text.count("cannot accept connections") == 1

@@ -10,23 +10,24 @@ import pytest
 
 from cucmd.allowance import Quota
 from cucmd.receiver.limits import ReceiverLimits
-from rig.sftp_client import Client, Pair
+from cucmd.receiver.received import Received
+from rig.sftp_client import Client, received_by
 
 
 @pytest.fixture
 def make_client(tmp_path: Path) -> Iterator[Callable[..., Client]]:
     """Opens a session of a login with these limits: `make_client(quota, handles=3)`.
 
-    Called again, it makes another session of the same login.
+    Called again, it makes another connection of the same login.
     """
     clients: list[Client] = []
-    pairs: list[Pair] = []
+    logins: list[Received] = []
 
     def make(quota: Quota | None = None, **limits: int) -> Client:
         allowed = ReceiverLimits(**limits)
-        if not pairs:
-            pairs.append(Pair(allowed, quota))
-        clients.append(Client(tmp_path / "target", pairs[0], allowed))
+        if not logins:
+            logins.append(received_by(allowed, quota))
+        clients.append(Client(tmp_path / "target", logins[0], allowed))
         return clients[-1]
 
     before = os.listdir("/proc/self/fd")

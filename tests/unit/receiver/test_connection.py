@@ -5,12 +5,15 @@ from __future__ import annotations
 from unittest.mock import Mock
 
 from cucmd.receiver.connection import Connection
+from cucmd.receiver.frames import Admitted
+from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.limits import MIB, ReceiverLimits
 
 
 async def connection(unread: int = 0, deferred: int = 0, variables: int = 0) -> Connection:
     """Makes one that has logged in and has opened its session, with asyncssh's side of it."""
-    made = Connection(Mock(limits=ReceiverLimits()), "192.0.2.5")
+    login = Mock(enter=lambda *_: Admitted("job/node"))
+    made = Connection(login, ReceiverLimits(), FreeSpace(0, 0.0), lambda: None)
     ssh = Mock(_deferred_packets=[b""] * deferred)
     ssh._transport.get_write_buffer_size.return_value = unread
     environment = {b"%d" % number: b"" for number in range(variables)}
@@ -39,4 +42,5 @@ async def test_a_client_that_sets_too_many_variables_is_cut_off() -> None:
 
 
 def test_a_new_connection_stays() -> None:
-    assert Connection(Mock(), "192.0.2.5").excess() is None
+    made = Connection(Mock(), ReceiverLimits(), FreeSpace(0, 0.0), lambda: None)
+    assert made.excess() is None

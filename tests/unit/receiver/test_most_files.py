@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from cucmd.allowance import Quota
@@ -20,24 +21,14 @@ from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
 from cucmd.jobs.node_work import NodeProgress
 from cucmd.received_file import ReceivedFile
+from cucmd.receiver.frames import Came, Closed, FromProcess, Open, Stamped, Wants
 from cucmd.receiver.limits import MIB, ReceiverLimits, Status
-from cucmd.receiver.received import FileCount, Received, Side
+from cucmd.receiver.received import FileCount, Received, ReceivedByOne
 from cucmd.store import open_store
-from cucmd.worker.frames import (
-    Closed,
-    Figures,
-    Grant,
-    OfLogin,
-    Opened,
-    Refuse,
-    Stamped,
-    Wants,
-    WrongFrame,
-    packet,
-)
-from rig.sftp_client import DECODER
+from cucmd.worker.frames import packet
 from rig.supervised import NOW
 
+DECODER = msgspec.msgpack.Decoder(FromProcess)
 Make = Callable[..., Any]
 # The unit's memory limit counts on it (tests/system/test_units.py).
 MEMORY_OF_A_FILE = 1300
@@ -53,24 +44,26 @@ def widest(number: int) -> str:
     return f"{'x' * 90}/{number:06}\N{PILE OF POO}"
 
 
-def fill(side: Side, name: Callable[[int], str] = str) -> int:
+def fill(received: Received, limits: ReceiverLimits, name: Callable[[int], str] = str) -> int:
     """Files of these names until no more is accepted; how many."""
-    told(side, Wants("login", 0))
-    told(side, Figures(login="login", received=MIB))  # more than the size of any
+    files = ReceivedByOne(received, limits)
+    told(files, Wants(0))
+    told(files, Came(MIB))  # more than the size of any
     for number in itertools.count():
-        named = name(number)
-        if isinstance(told(side, Opened("login", number, named, named)), Refuse):
+        asked = DECODER.decode(packet(Open("new file", name(number))))
+        assert isinstance(asked, Open)
+        if files.check_open(asked) is not None:
             return number
-        told(side, Stamped("login", number, 1_700_000_000 + number))
-        digest = hashlib.sha256(named.encode()).hexdigest()
-        size = 10_000 + number
-        told(side, Closed(login="login", number=number, size=size, sha256=digest, closed=True))
+        files.opened(asked)
+        told(files, Stamped(number, 1_700_000_000 + number))
+        digest = hashlib.sha256(asked.path.encode()).hexdigest()
+        told(files, Closed(number=number, size=10_000 + number, sha256=digest, closed=True))
     raise AssertionError
 
 
-def told(side: Side, frame: OfLogin) -> Grant | Refuse | None:
+def told(files: ReceivedByOne, frame: FromProcess) -> None:
     """Tells it as it comes from another process: with texts of its own."""
-    return side.take(DECODER.decode(packet(frame)))
+    files.take(DECODER.decode(packet(frame)))
 
 
 class OneTarget:
@@ -105,7 +98,7 @@ async def test_a_file_with_the_longest_path_takes_little_memory_until_it_is_on_r
         await store.add_job(job)
         before = traced()
         received = Received(limits, Quota(), FileCount(), "cucm-pub", "cucm-pub/files/")
-        assert fill(Side(received, limits), name) == limits.files
+        assert fill(received, limits, name) == limits.files
         progress = NodeProgress(lambda change: None, lambda: NOW)
         progress.upload_target(OneTarget(received))
         progress.complete(received.files())
@@ -139,30 +132,18 @@ def test_where_all_files_together_are_too_many_each_login_still_has_its_share(
     two: tuple[Received, Received],
 ) -> None:
     greedy, modest = two
-    assert fill(Side(greedy, TOGETHER)) == 4
+    assert fill(greedy, TOGETHER) == 4
     assert greedy.refusal is not None
     assert greedy.refusal.code == Code.QUOTA_EXCEEDED
-    assert fill(Side(modest, TOGETHER)) == 2
+    assert fill(modest, TOGETHER) == 2
 
 
 def test_files_of_a_login_that_is_closed_are_counted_no_more(
     two: tuple[Received, Received],
 ) -> None:
     one, other = two
-    side = Side(one, TOGETHER)
-    count = fill(side) + 1
+    fill(one, TOGETHER)
     one.close()
     one.close()
-    told(side, Opened("login", count, "later", "later"))
-    assert fill(Side(other, TOGETHER)) == 4
-
-
-def test_a_process_that_takes_files_beyond_its_limit_is_not_believed() -> None:
-    limits = ReceiverLimits(files=100)
-    side = Side(Received(limits, Quota(), FileCount()), limits)
-    number = fill(side)
-    with pytest.raises(WrongFrame):  # noqa: PT012  at some file before the ten-thousandth
-        while number < 10_000:
-            told(side, Closed(login="login", number=number, size=0, sha256="", closed=False))
-            number += 1
-            told(side, Opened("login", number, "x", "x"))
+    one.opened(Open("new file", "later"))
+    assert fill(other, TOGETHER) == 4

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import struct
 import tempfile
-from collections import deque
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,7 @@ from cucmd.receiver.packets import Malformed, PacketBuffer, PacketType
 from cucmd.receiver.received import Received
 from cucmd.receiver.requests import RequestHandler
 from rig import sftp_words as words
-from rig.sftp_client import Pair, target_folder
+from rig.sftp_client import login_of, received_by
 
 LIMITS = ReceiverLimits(files=13, directories=20, handles=5)
 CORPUS = sorted(Path(__file__).with_name("corpus").joinpath("packets").iterdir())
@@ -66,18 +65,17 @@ def feed(stream: bytes) -> None:
         target = Path(name) / "target"
         target.mkdir()
         (target / "trap").symlink_to(outside)
-        pair = Pair(LIMITS, Quota(Allowance(MIB)))
-        space = FreeSpace(0, 0.0)
-        handler = RequestHandler(target_folder(target), pair.accounting, space, LIMITS)
+        received = received_by(LIMITS, Quota(Allowance(MIB)))
+        login, _ = login_of(target, received, LIMITS)
+        handler = RequestHandler(login, FreeSpace(0, 0.0), LIMITS)
         try:
-            packets = deque(PacketBuffer().feed(stream))
-            while packets:
-                handler.answer(packets)
+            for packet in PacketBuffer().feed(stream):
+                handler.answer(packet)
         except Malformed:
             pass  # the session is cut off
         finally:
             handler.close()
-        _check(pair.received, target)
+        _check(received, target)
         assert tree(outside) == expected
         assert sorted(os.listdir(name)) == ["outside", "target"]
     assert os.listdir("/proc/self/fd") == before

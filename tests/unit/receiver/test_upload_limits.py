@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from cucmd.allowance import Allowance, Quota
 from cucmd.failure import Code
+from cucmd.receiver.frames import NoMore, Open
 from cucmd.receiver.limits import MIB, ReceiverLimits, Status
-from cucmd.receiver.packets import PacketBuffer, PacketType
+from cucmd.receiver.packets import PacketType
 from rig import sftp_words as words
-from rig.sftp_client import Pair
+from rig.sftp_client import login_of, received_by
 
 Make = Callable[..., Any]
 
@@ -53,35 +54,33 @@ def test_the_quota_of_a_job_is_shared_by_its_targets(make_client: Make) -> None:
     assert client.received.refusal.message.endswith(" job"), "not that of the node"
 
 
-def test_nodes_that_stay_within_the_quota_of_their_job_are_not_refused() -> None:
+def test_nodes_that_stay_within_the_quota_of_their_job_are_not_refused(tmp_path: Path) -> None:
     job, limits = Allowance(100 * MIB), ReceiverLimits()
-    nodes = [Pair(limits, Quota(job=job)) for _ in range(100)]
+    nodes = [login_of(tmp_path, received_by(limits, Quota(job=job)), limits)[0] for _ in range(100)]
     for _ in range(9):  # 90 MiB in all
         for node in nodes:
-            node.accounting.take_bytes(MIB // 10)
+            node.take_bytes(MIB // 10)
 
 
-def test_handles_are_limited_over_all_sessions_of_a_target_and_come_back(make_client: Make) -> None:
-    one, other = make_client(handles=3), make_client(handles=3)
-    handles = [one.open(b"a").handle, other.open(b"b").handle, one.open(b"c").handle]
-    assert other.open(b"d").status == Status.FAILURE
-    assert other.on_path(PacketType.OPENDIR, b"/").status == Status.FAILURE
-    one.close(handles[0])
-    assert other.open(b"d").kind == PacketType.HANDLE
+def test_a_handle_comes_back_when_closed(make_client: Make) -> None:
+    client = make_client(handles=3)
+    handles = [client.open(name).handle for name in (b"a", b"b", b"c")]
+    assert client.open(b"d").status == Status.FAILURE
+    assert client.on_path(PacketType.OPENDIR, b"/").status == Status.FAILURE
+    client.close(handles[0])
+    assert client.open(b"d").kind == PacketType.HANDLE
 
 
-def test_few_folders_are_listed_at_once_over_all_sessions_of_a_target(make_client: Make) -> None:
+def test_few_folders_are_listed_at_once(make_client: Make) -> None:
     """Each open listing keeps the entries that were not sent yet; a client has one open."""
-    client, other = make_client(listings=2), make_client(listings=2)
+    client = make_client(listings=2)
     first = client.on_path(PacketType.OPENDIR, b"/").handle
     assert client.on_path(PacketType.OPENDIR, b"/nothing").status == Status.NO_SUCH_FILE
     assert client.on_path(PacketType.OPENDIR, b"/").handle
-    assert other.on_path(PacketType.OPENDIR, b"/").status == Status.FAILURE
-    assert other.open(b"a").handle, "files can be opened nevertheless"
+    assert client.on_path(PacketType.OPENDIR, b"/").status == Status.FAILURE
+    assert client.open(b"a").handle, "files can be opened nevertheless"
     assert client.close(first).status == Status.OK
-    assert other.on_path(PacketType.OPENDIR, b"/").handle
-    client.handler.close()
-    assert other.on_path(PacketType.OPENDIR, b"/").handle
+    assert client.on_path(PacketType.OPENDIR, b"/").handle
 
 
 def test_the_number_of_handles_is_limited(client: Any) -> None:
@@ -100,32 +99,14 @@ def test_directories_without_end_are_refused(make_client: Make) -> None:
     assert "limits." not in refusal.hint, "no setting of the configuration is behind it"
 
 
-def test_a_revoked_target_writes_nothing_more(client: Any) -> None:
-    handle = client.open(b"a").handle
-    client.write(handle, 0, b"123")
-    client.accounting.revoke()
-    assert client.say(words.write(2, handle, 3, b"456") + words.open_file(1, b"b")) == []
-    client.handler.close()
-    assert (client.folder / "a").read_bytes() == b"123"
-    assert not client.received.files()[0].closed
-
-
-def test_a_long_row_of_listings_is_answered_in_bounded_pieces(client: Any) -> None:
-    for number in range(100):
-        (client.folder / f"{'x' * 200}{number}").touch()
-    asked = b""
-    for number in range(1, 30):
-        asked += words.on_path(PacketType.OPENDIR, number, b"/")
-        asked += words.on_handle(PacketType.READDIR, number, number.to_bytes(4, "big"))
-        asked += words.on_handle(PacketType.CLOSE, number, number.to_bytes(4, "big"))
-    packets = deque(PacketBuffer().feed(asked))
-    pieces = []
-    while packets:
-        pieces.append(client.handler.answer(packets))
-    assert len(pieces) > 1
-    assert max(map(len, pieces)) < 512 * 1024
-    names = [reply for reply in words.replies(b"".join(pieces)) if reply.kind == PacketType.NAME]
-    assert [len(reply.names) for reply in names] == [100] * 29
+def test_folders_of_all_connections_are_counted(make_client: Make) -> None:
+    """A process that was taken over could ask for folders without end, on each connection."""
+    first, second = make_client(directories=2), make_client(directories=2)
+    for path in (b"a", b"a", b"b"):  # one is there already, and takes nothing
+        first.mkdir(path)
+    second.daemon.send(Open("new folder", "c"))
+    assert isinstance(second.daemon.receive(None), NoMore)
+    assert not (second.folder / "c").exists()
 
 
 def test_only_what_came_is_counted_once_a_login_has_ended(make_client: Make) -> None:
@@ -133,6 +114,5 @@ def test_only_what_came_is_counted_once_a_login_has_ended(make_client: Make) -> 
     client = make_client(quota)
     assert client.write(client.open(b"a").handle, 0, b"1").status == Status.OK
     client.handler.close()
-    client.accounting.revoke()
-    client.accounting.forgotten()
+    client.end()
     assert quota.job.left == 100 * MIB - 1

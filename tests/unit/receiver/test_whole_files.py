@@ -16,7 +16,7 @@ from cucmd.received_file import ReceivedFile
 from cucmd.receiver.limits import MIB, ReceiverLimits, Status
 from cucmd.receiver.packets import PacketType
 from rig import sftp_words as words
-from rig.sftp_client import Client, Pair
+from rig.sftp_client import Client, received_by
 
 
 def sha(content: bytes) -> str:
@@ -67,7 +67,7 @@ def test_any_writes_make_a_whole_file_only_if_each_follows_what_came(
     content, whole = b"", True
     with tempfile.TemporaryDirectory() as folder:
         limits = ReceiverLimits()
-        client = Client(Path(folder), Pair(limits), limits)
+        client = Client(Path(folder), received_by(limits), limits)
         handle = client.open(b"a").handle
         for beside, block in writes:
             offset = max(0, len(content) + beside)

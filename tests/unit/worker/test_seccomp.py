@@ -29,10 +29,9 @@ def result(
     number: int,
     *arguments: int,
     elf: int | None = None,
-    threads: bool = False,
 ) -> str:
     """Runs the program on one call. Returns the name of the error, `KILLED` or `ALLOWED`."""
-    steps = list(struct.iter_unpack("=HBBI", program(machine, PID, threads=threads)))
+    steps = list(struct.iter_unpack("=HBBI", program(machine, PID)))
     filled = (*arguments, *[0] * (6 - len(arguments)))
     call = struct.pack("=iIQ6Q", number, ELF[machine] if elf is None else elf, 0, *filled)
     at = value = 0
@@ -65,7 +64,7 @@ def result(
         ("execve", (), "EPERM"),
         ("kill", (PID, 0), "EPERM"),
         ("utimensat", (), "EPERM"),
-        ("clone3", (), "ENOSYS"),
+        ("clone3", (), "EPERM"),
         ("clone", (17,), "EPERM"),
         ("clone", (THREAD,), "EPERM"),
         ("socketpair", (socket.AF_UNIX, socket.SOCK_STREAM), ALLOWED),
@@ -88,13 +87,6 @@ def test_what_becomes_of_a_call(
     machine: str, name: str, arguments: tuple[int, ...], said: str
 ) -> None:
     assert result(machine, numbers_of(machine)[name], *arguments) == said
-
-
-@machines
-def test_threads_are_allowed_where_needed(machine: str) -> None:
-    clone = numbers_of(machine)["clone"]
-    assert result(machine, clone, THREAD, threads=True) == ALLOWED
-    assert result(machine, clone, 17, threads=True) == "EPERM"
 
 
 @machines

@@ -1,0 +1,249 @@
+"""Serves one connection, as the daemon does: has a process forked for it, and answers that process.
+
+The process handles what the client sends; it knows no login and opens no file. The daemon checks
+the login that the client has sent, and from then on opens files in the folder of that login, lists
+them, and grants bytes. What the process says is checked as if a stranger had said it.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import socket
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+import trio
+
+from cucmd.failure import Code
+from cucmd.receiver.folder import open_in
+from cucmd.receiver.frames import (
+    Admitted,
+    Begin,
+    Done,
+    FromProcess,
+    Left,
+    LogIn,
+    LogLine,
+    NotOpened,
+    Open,
+    ToProcess,
+    TurnedAway,
+    What,
+    WrongLogin,
+)
+from cucmd.receiver.limits import MIB, ReceiverLimits, RequestRefused
+from cucmd.receiver.paths import Parts, stored_parts
+from cucmd.receiver.received import ReceivedByOne
+from cucmd.receiver.upload_target import UploadTarget
+from cucmd.worker.frames import NO_LIMIT, ProcessLimits, WrongFrame
+from cucmd.worker.process import ENDS, Cause, WorkerEnded
+from cucmd.worker.workers import Workers
+
+# What such a process does, by which the first process knows it.
+RECEIVE = "receive"
+
+# What the kernel allows it. Memory: what it has of the first process, two windows of 2 MiB, and
+# 27,000 names. Descriptors: the limit of handles, and some of its own. It uses the processor for as
+# long as its node sends, and files are as large as they are: quotas and free space are its own to
+# keep.
+_LIMITS = ProcessLimits(
+    memory=1024 * MIB,
+    seconds=NO_LIMIT,
+    file_size=NO_LIMIT,
+    descriptors=64,
+    nice=0,
+)
+# Of a connection from an address where no node is expected. It may be that of a node behind a NAT,
+# which then pushes as fast as it does while the processors have nothing else to do; it may be that
+# of a stranger, who can have a process compute key exchanges.
+_LIMITS_OF_STRANGER = msgspec.structs.replace(_LIMITS, nice=10)
+
+_ASKED = msgspec.msgpack.Decoder(FromProcess)
+
+_log = logging.getLogger(__name__)
+
+
+class Host(Protocol):
+    """Stands for the receiver, as far as one connection needs it."""
+
+    @property
+    def begin(self) -> Begin: ...
+    @property
+    def limits(self) -> ReceiverLimits: ...
+    @property
+    def workers(self) -> Workers: ...
+    @property
+    def opening(self) -> trio.CapacityLimiter: ...
+    def target(self, username: str) -> UploadTarget | None: ...
+    def logged_in(self, connection: ServedConnection) -> None: ...
+    def refused(self, source: str, reason: str) -> None: ...
+    def log_said(self, line: LogLine) -> None: ...
+
+
+class ServedConnection:
+    """Serves a connection that was accepted.
+
+    source: its address. expected: a node is expected there. ended: is set once its process has
+    ended.
+    """
+
+    def __init__(self, host: Host, accepted: socket.socket, source: str, *, expected: bool) -> None:
+        self.source = source
+        self._limits = _LIMITS if expected else _LIMITS_OF_STRANGER
+        self.ended = trio.Event()
+        self._host = host
+        self._accepted = accepted
+        self._target: UploadTarget | None = None
+        self._files: ReceivedByOne | None = None
+        self._wrong = False  # it has come with a wrong login
+        self._scope = trio.CancelScope()
+        self._opening = trio.CancelScope(shield=True)  # of what the daemon opens for it
+
+    def end(self) -> None:
+        """Has the process killed, whatever it does. May be called before `run`, and again."""
+        self._scope.cancel()
+        self._accepted.close()
+        self._opening.deadline = trio.current_time() + ENDS  # and then is left to itself
+
+    async def run(self) -> None:
+        """Returns when the process has ended."""
+        why = ""
+        try:
+            with self._accepted, self._scope:
+                await self._serve()
+        except WorkerEnded as error:
+            # A process that has no login yet may be killed by anybody, and takes nothing with it.
+            why = "" if error.how is Cause.LOST and self._target is None else str(error)
+        except WrongFrame as error:
+            why = str(error)
+        finally:
+            if why:
+                _log.error("receiver: a process that served %s has ended: %s", self._who(), why)
+            if self._target is not None and self._files is not None:
+                if why:
+                    said = "the process that received its files has ended"
+                    self._target.received.refuse(Code.RECEIVER_LOST, said)
+                await self._settle(self._target, self._files)
+            self.ended.set()
+
+    async def _serve(self) -> None:
+        host = self._host
+        async with host.workers.forked(RECEIVE, None, self._limits) as worker:
+            await worker.send(host.begin)
+            await worker.give(self._accepted.fileno())
+            self._accepted.close()  # else the client would notice no end of the process
+            while not isinstance(asked := await worker.receive(_ASKED), Left):
+                if isinstance(asked, Open):
+                    answer, descriptor = await self._open(asked)
+                    try:
+                        await worker.send(answer)
+                        if descriptor is not None:
+                            await worker.give(descriptor)
+                    finally:
+                        if descriptor is not None:
+                            os.close(descriptor)
+                else:
+                    await worker.send(self._answer(asked))
+
+    def _answer(self, asked: FromProcess) -> ToProcess:
+        if isinstance(asked, LogLine):
+            self._host.log_said(asked)
+            return Done()
+        if isinstance(asked, LogIn):
+            return self._log_in(asked)
+        if self._target is None or self._files is None:
+            raise WrongFrame("it has no login")
+        answer = self._files.take(asked)
+        self._target.changed()
+        return answer
+
+    def _log_in(self, asked: LogIn) -> Admitted | WrongLogin | TurnedAway:
+        """Checks a one-time login: from now on this connection is of that login and no other."""
+        if self._target is not None:
+            raise WrongFrame("it has a login already")
+        host = self._host
+        target = host.target(asked.username)
+        if target is None or not target.has_password(asked.password):
+            if target is not None:
+                target.wrong_logins += 1
+            if not self._wrong:  # once for each connection
+                self._wrong = True
+                host.refused(self.source, "wrong login")
+            return WrongLogin()
+        if len(target.connections) >= host.limits.connections:
+            # That node is told, and no other behind its address.
+            reason = "its login has as many connections as it may have"
+            target.turned_away(reason)
+            host.refused(self.source, f"refused because {reason}")
+            return TurnedAway()
+        self._target = target
+        self._files = ReceivedByOne(target.received, host.limits)
+        target.connections.add(self)
+        target.logins += 1
+        target.changed()
+        host.logged_in(self)
+        return Admitted(target.name)
+
+    async def _open(self, asked: Open) -> tuple[ToProcess, int | None]:
+        """Opens something in the folder of the login, in a thread: a disk may hang."""
+        if self._target is None or self._files is None:
+            raise WrongFrame("it has no login")
+        try:
+            parts = stored_parts(asked.path, self._host.limits)
+        except RequestRefused as error:
+            raise WrongFrame("a path is wrong") from error
+        if (refused := self._files.check_open(asked)) is not None:
+            return refused, None
+        try:
+            await trio.lowlevel.checkpoint()  # not once it is at its end
+            with trio.CancelScope(shield=True) as self._opening:
+                descriptor = await trio.to_thread.run_sync(
+                    self._open_now,
+                    self._target.folder,
+                    asked.what,
+                    parts,
+                    abandon_on_cancel=True,
+                    limiter=self._host.opening,
+                )
+        except (OSError, RuntimeError) as error:  # RuntimeError: there is no thread left
+            number = error.errno if isinstance(error, OSError) else None
+            return NotOpened(number or errno.EIO), None
+        if self._opening.cancelled_caught:
+            await trio.sleep_forever()  # this connection is at its end
+        answer = self._files.opened(asked)
+        self._target.changed()
+        return answer, descriptor
+
+    def _open_now(self, folder: Path, what: What, parts: Parts) -> int:
+        """Opens it, in the thread, unless the disk has hung until nobody waits any more."""
+        descriptor = open_in(folder, what, parts)
+        if self.ended.is_set():
+            os.close(descriptor)
+        return descriptor
+
+    async def _settle(self, target: UploadTarget, files: ReceivedByOne) -> None:
+        """Measures the files that the process has left open, of which it can say nothing more."""
+        paths = {number: target.folder / name for number, name in files.left_open().items()}
+        sizes: dict[int, int] = {}
+        with trio.move_on_after(ENDS, shield=True):
+            if paths:
+                sizes = await trio.to_thread.run_sync(_sizes_of, paths, abandon_on_cancel=True)
+        files.end(sizes)
+        target.connections.discard(self)
+        target.changed()
+
+    def _who(self) -> str:
+        return self._target.name if self._target is not None else self.source
+
+
+def _sizes_of(paths: dict[int, Path]) -> dict[int, int]:
+    sizes = {}
+    for number, path in paths.items():
+        try:
+            sizes[number] = os.lstat(path).st_size
+        except OSError:
+            sizes[number] = 0
+    return sizes

@@ -1,0 +1,68 @@
+"""PURE. Decides which connections may log in now: limited in number, and for each address.
+
+A connection that has not logged in takes a process, and anybody may open one. So only some have a
+place; the others wait, without a process. The next place goes to the address that has fewest. While
+others wait, a connection has a few seconds for its login, which is a key exchange and some packets;
+then it is cut, the oldest of the address that has most.
+
+There is no lock-out: a password of 178 bits is not guessed, and where a node comes with a wrong
+one, others behind the same NAT may have right ones.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Startups(Generic[T]):
+    """Holds the connections that have not logged in. A source is what `source_of` returns.
+
+    limit: places of all addresses together. of_one: places of each address. waiting: the most that
+    may wait. seconds: which a connection has for its login while others wait.
+    """
+
+    def __init__(self, limit: int, of_one: int, waiting: int, seconds: float) -> None:
+        self._limit = limit
+        self._of_one = of_one
+        self._most_waiting = waiting
+        self._seconds = seconds
+        self._waiting: dict[T, str] = {}  # -> source; the oldest first
+        self._begun: dict[T, tuple[str, float]] = {}  # -> source, and when; the oldest first
+
+    def __bool__(self) -> bool:
+        """Says whether any connection waits."""
+        return bool(self._waiting)
+
+    def enter(self, source: str, connection: T) -> bool:
+        """Lets a new connection wait for a place. Returns False where too many wait already."""
+        if len(self._waiting) >= self._most_waiting:
+            return False
+        self._waiting[connection] = source
+        return True
+
+    def leave(self, connection: T) -> None:
+        """Frees what a connection holds that has logged in or has ended. May be repeated."""
+        self._waiting.pop(connection, None)
+        self._begun.pop(connection, None)
+
+    def next(self, now: float) -> T | None:
+        """Gives a place to one that waits, and returns it. Returns None where none is free."""
+        held = Counter(source for source, _ in self._begun.values())
+        free = [one for one, source in self._waiting.items() if held[source] < self._of_one]
+        if not free or len(self._begun) >= self._limit:
+            return None
+        first = min(free, key=lambda one: held[self._waiting[one]])
+        self._begun[first] = self._waiting.pop(first), now
+        return first
+
+    def overdue(self, now: float) -> T | None:
+        """Returns the connection that must be cut for one that waits, or None."""
+        if not self._waiting or not self._begun:
+            return None
+        held = Counter(source for source, _ in self._begun.values())
+        [(most, _)] = held.most_common(1)
+        oldest = next(one for one, (source, _) in self._begun.items() if source == most)
+        return oldest if now - self._begun[oldest][1] >= self._seconds else None

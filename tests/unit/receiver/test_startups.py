@@ -1,0 +1,98 @@
+"""Which connections may log in while many want to."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cucmd.receiver.startups import Startups
+
+SECONDS = 3.0
+
+
+def startups(limit: int = 4, of_one: int = 3, waiting: int = 100) -> Startups[int]:
+    return Startups(limit, of_one, waiting, SECONDS)
+
+
+def begun(startups: Startups[int], now: float = 0.0) -> list[int]:
+    found = []
+    while (one := startups.next(now)) is not None:
+        found.append(one)
+    return found
+
+
+def enter(startups: Startups[int], sources: str) -> None:
+    for number, source in enumerate(sources):
+        assert startups.enter(source, number)
+
+
+def test_places_are_limited() -> None:
+    waiting = startups()
+    enter(waiting, "abcdef")
+    assert begun(waiting) == [0, 1, 2, 3]
+    assert waiting
+
+
+def test_one_address_leaves_places_to_others() -> None:
+    waiting = startups()
+    enter(waiting, "aaaaa")
+    assert begun(waiting) == [0, 1, 2]
+    waiting.enter("b", 5)
+    assert begun(waiting) == [5]
+
+
+def test_the_address_with_fewest_is_next() -> None:
+    waiting = startups(limit=3)
+    enter(waiting, "aabac")
+    assert begun(waiting) == [0, 2, 4]
+
+
+def test_a_login_frees_its_place() -> None:
+    waiting = startups(limit=1)
+    enter(waiting, "ab")
+    assert begun(waiting) == [0]
+    for _ in range(2):
+        waiting.leave(0)
+    assert begun(waiting) == [1]
+    assert not waiting
+
+
+def test_too_many_waiting_are_refused() -> None:
+    waiting = startups(waiting=2)
+    enter(waiting, "ab")
+    assert not waiting.enter("c", 2)
+
+
+def test_a_silent_one_is_cut_for_others() -> None:
+    waiting = startups()
+    enter(waiting, "baaa")
+    begun(waiting, now=0.0)
+    assert waiting.overdue(60.0) is None, "nobody waits"
+    waiting.enter("c", 4)
+    assert waiting.overdue(SECONDS - 0.1) is None
+    assert waiting.overdue(SECONDS) == 1, "the oldest of the address that has most"
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.sampled_from("abcde"))),
+    st.integers(1, 6),
+    st.integers(1, 4),
+)
+def test_limits_hold_whatever_happens(
+    steps: list[tuple[bool, str]], limit: int, of_one: int
+) -> None:
+    waiting, here = startups(limit, of_one), dict[int, str]()
+    sources: dict[int, str] = {}
+    for number, (comes, source) in enumerate(steps):
+        sources[number] = source
+        if comes:
+            waiting.enter(source, number)
+        elif (leaving := next(iter(here), None)) is not None:
+            waiting.leave(leaving)
+            del here[leaving]
+        here |= {one: sources[one] for one in begun(waiting)}
+        assert len(here) <= limit
+        assert max(Counter(here.values()).values(), default=0) <= of_one
+        assert not waiting or here, "nobody waits for a place that is free"
