@@ -109,7 +109,7 @@ def add_try_all(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--try-all",
         action="store_true",
-        help="go on with a login that two nodes have refused; accounts may be locked",
+        help="go on with a login that two nodes of a cluster have refused; it may lock accounts",
     )
 
 

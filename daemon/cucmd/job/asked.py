@@ -187,7 +187,7 @@ class How(Request, frozen=True, kw_only=True):
     labels: dict[str, str] | None = None
     # A call with the key of an earlier one of this user gives the job that was started then.
     start_key: str | None = None
-    # A login that two nodes have refused is tried on the others too.
+    # A login that two nodes of a cluster have refused is tried on its others too.
     try_all: bool | None = None
     # Those of nodes, clusters or nodes that were asked, that stand for what the last discovery has
     # found too.
