@@ -88,6 +88,7 @@ def test_half_an_archive_counts_nowhere_and_a_retry_brings_the_whole(
         client.retry(job.job_id, login=Login(one.username, one.password))
         job = client.wait(job.job_id)
         assert (job.status, node(job, 0).files_received) == ("succeeded", 1)
+        wait_until(lambda: client.status(job.job_id).closed)  # its manifest is replaced before
         (file,) = (file for file in manifest(Path(job.directory)) if file["complete"])
         packed = Path(job.directory, file["path"])
         listing = subprocess.run(
