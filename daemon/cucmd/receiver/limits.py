@@ -30,7 +30,7 @@ class ReceiverLimits(msgspec.Struct, frozen=True, kw_only=True):
     unauthenticated: int = 64
     unauthenticated_of_one: int = 32
     waiting: int = 512
-    # Seconds that a connection has for its login while others wait for its place; and else.
+    # Seconds that a connection has for its login while other addresses wait; and otherwise.
     login_crowded: float = 3.0
     login_timeout: float = 20.0  # three key exchanges of an old node with group16
 

@@ -2,8 +2,9 @@
 
 A connection that has not logged in takes a process, and anybody may open one. So only some have a
 place; the others wait, without a process. The next place goes to the address that has fewest. While
-others wait, a connection has a few seconds for its login, which is a key exchange and some packets;
-then it is cut, the oldest of the address that has most.
+addresses that have fewer places wait, a connection has a few seconds for its login, which is a key
+exchange and some packets; then it is cut, the oldest of the address that has most. Nodes behind one
+NAT cut none of each other.
 
 There is no lock-out: a password of 178 bits is not guessed, and where a node comes with a wrong
 one, others behind the same NAT may have right ones.
@@ -21,7 +22,7 @@ class Startups(Generic[T]):
     """Holds the connections that have not logged in. A source is what `source_of` returns.
 
     limit: places of all addresses together. of_one: places of each address. waiting: the most that
-    may wait. seconds: which a connection has for its login while others wait.
+    may wait. seconds: which a connection has for its login while addresses with fewer places wait.
     """
 
     def __init__(self, limit: int, of_one: int, waiting: int, seconds: float) -> None:
@@ -63,6 +64,8 @@ class Startups(Generic[T]):
         if not self._waiting or not self._begun:
             return None
         held = Counter(source for source, _ in self._begun.values())
-        [(most, _)] = held.most_common(1)
+        [(most, count)] = held.most_common(1)
+        if all(held[source] and held[source] + 1 >= count for source in self._waiting.values()):
+            return None  # it would only be that address's own turn again
         oldest = next(one for one, (source, _) in self._begun.items() if source == most)
         return oldest if now - self._begun[oldest][1] >= self._seconds else None

@@ -75,6 +75,13 @@ def test_a_silent_one_is_cut_for_others() -> None:
     assert waiting.overdue(SECONDS) == 1, "the oldest of the address that has most"
 
 
+def test_nodes_of_one_address_cut_no_other() -> None:
+    waiting = startups()
+    enter(waiting, "aaaaaaaa")
+    begun(waiting, now=0.0)
+    assert waiting.overdue(60.0) is None
+
+
 @given(
     st.lists(st.tuples(st.booleans(), st.sampled_from("abcde"))),
     st.integers(1, 6),
