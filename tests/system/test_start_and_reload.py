@@ -117,7 +117,7 @@ def test_the_log_says_which_configuration_was_read(daemon: Daemon) -> None:
 def test_incomplete_files_of_a_kill_are_removed(tmp_path: Path) -> None:
     state = tmp_path / "cucmd" / "state"
     state.mkdir(parents=True)
-    left = [state / ".receiver_host_key_rsa.4711.new", state / ".known_hosts.k2x9"]
+    left = [state / ".receiver_host_key_rsa.4711.new", state / ".known_hosts.4711.new"]
     for path in left:
         path.write_text("half a")
     with running_daemon(tmp_path / "cucmd") as daemon:
