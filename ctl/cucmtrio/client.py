@@ -21,8 +21,7 @@ from cucmctl.client.methods import UNFINISHED
 from cucmctl.client.reconnect import DEFAULT
 from cucmd.protocol.cases import ExportReply
 from cucmd.protocol.jobs import Job
-from cucmd.protocol.knowledge import Cluster
-from cucmtrio.calls import CONNECTIONS, Calls, Items, answered
+from cucmtrio.calls import CONNECTIONS, Calls, Items
 from cucmtrio.events import events
 
 P = ParamSpec("P")
@@ -97,16 +96,13 @@ class Client(Calls):
     delete = _asked(methods.delete)
     prune = _asked(methods.prune)
 
+    clusters = _asked(methods.clusters)
     profiles = _asked(methods.profiles)
     credentials = _asked(methods.credentials)
     host_keys = _asked(methods.host_keys)
     add_host_key = _asked(methods.add_host_key)
     forget_host_key = _asked(methods.forget_host_key)
     reload = _asked(methods.reload)
-
-    async def clusters(self, name: str | None = None) -> tuple[Cluster, ...]:
-        """Does what `cucmctl.Client.clusters` does."""
-        return tuple([one async for one in answered(methods.clusters(name), self.ask)])
 
     async def wait(self, job_id: str, *, reconnect: float = DEFAULT) -> Job:
         """Does what `cucmctl.Client.wait` does. A timeout is a scope of trio's."""

@@ -191,7 +191,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "GET /clusters",
-        "The clusters, a page of them: the next has `next` as its `after`.",
+        "The clusters; with a name those that it fits, with their nodes.",
         knowledge.ClustersRequest,
         knowledge.ClustersReply,
     ),

@@ -1,6 +1,4 @@
-"""There are as many clusters as are kept, of as many nodes as are kept of one, and many who ask for
-them.
-"""
+"""There are as many clusters as are kept, and many who ask for them."""
 
 import threading
 from datetime import UTC, datetime, timedelta
@@ -16,10 +14,10 @@ from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
 from cucmd.store import Store, open_store
 from cucmd.store.nodes import MOST_DISCOVERIES
-from cucmd.work.discover import MOST_MEMBERS
 from rig.daemon import Daemon, running_daemon
 from rig.meanwhile import another_client
 
+NODES = 21  # of a cluster, at most
 ASK = 63  # and the other client: what one user may have open
 WORST = 1.5  # seconds of another client's call: see `another_client`
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -31,7 +29,7 @@ async def known(store: Store, number: int) -> None:
     """Stores a cluster that its first node has told of."""
     members = tuple(
         Member(f"node{n}", f"10.{number // 250}.{number % 250}.{n}", f"node{n}", "Subscriber", "cm")
-        for n in range(MOST_MEMBERS)
+        for n in range(NODES)
     )
     then = NOW + timedelta(seconds=number)
     job = Job(f"{number:012x}", then, Discover(), Timeouts(), 8, (Node(members[0].address),))

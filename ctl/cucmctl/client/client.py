@@ -18,13 +18,13 @@ from cucmctl.client import methods
 from cucmctl.client.calls import Calls
 from cucmctl.client.cluster import discover_first
 from cucmctl.client.errors import ProtocolError
-from cucmctl.client.method_call import MethodCall, answered
+from cucmctl.client.method_call import MethodCall
 from cucmctl.client.methods import UNFINISHED
 from cucmctl.client.reconnect import DEFAULT, Told, watch
 from cucmctl.export.received import Export
 from cucmd.job.asked import Collection, How, Login
 from cucmd.job.kind import AskedWork
-from cucmd.protocol import cases, jobs, knowledge
+from cucmd.protocol import cases, jobs
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -78,6 +78,7 @@ class Client(Calls):
     label = asked(methods.label)
     delete = asked(methods.delete)
     prune = asked(methods.prune)
+    clusters = asked(methods.clusters)
     profiles = asked(methods.profiles)
     credentials = asked(methods.credentials)
     host_keys = asked(methods.host_keys)
@@ -208,10 +209,3 @@ class Client(Calls):
         Raises `JobNotFound`, `NodeNotFound`, `JobBusy`.
         """
         return self._items(methods.verify(job_id, nodes))
-
-    def clusters(self, name: str | None = None) -> tuple[knowledge.Cluster, ...]:
-        """Returns the clusters that the daemon knows, by the configuration or by a discovery.
-
-        With a `name`, of a cluster or of a node, those that it fits, with their nodes.
-        """
-        return tuple(answered(methods.clusters(name), self.ask))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from cucmctl.client.method_call import CallSteps, MethodCall, alone, itself, texts, texts_or_none
+from cucmctl.client.method_call import MethodCall, alone, itself, texts, texts_or_none
 from cucmd.job import asked
 from cucmd.job.asked import Collection, How, Login, Packets, Tail
 from cucmd.job.kind import AskedWork
@@ -271,15 +271,13 @@ def prune(
     return MethodCall("Prune", request, cases.PruneReply, itself, limited=False)
 
 
-def clusters(name: str | None = None) -> CallSteps[knowledge.Cluster]:
-    after: str | None = None
-    while True:
-        request = knowledge.ClustersRequest(name, after)
-        reply = yield MethodCall("Clusters", request, knowledge.ClustersReply, itself)
-        yield from reply.clusters
-        after = reply.next
-        if after is None:
-            return
+def clusters(name: str | None = None) -> MethodCall[tuple[knowledge.Cluster, ...]]:
+    """Returns the clusters that the daemon knows, by the configuration or by a discovery.
+
+    With a `name`, of a cluster or of a node, those that it fits, with their nodes.
+    """
+    request = knowledge.ClustersRequest(name)
+    return MethodCall("Clusters", request, knowledge.ClustersReply, lambda reply: reply.clusters)
 
 
 def profiles(name: str | None = None) -> MethodCall[tuple[knowledge.Profile, ...]]:

@@ -17,23 +17,11 @@ from cucmd.config import Config
 from cucmd.config.credentials import credential_names, credentials_directory
 from cucmd.config.in_thread import ConfigThread
 from cucmd.config.rules import is_credential_name
-from cucmd.plan.known import (
-    KnownCluster,
-    Place,
-    asked_cluster,
-    discoveries_by_key,
-    has_node,
-    known_cluster,
-    places,
-)
+from cucmd.plan.known import KnownCluster, has_node, known_clusters
 from cucmd.protocol import errors as wire_errors
 from cucmd.protocol import knowledge as wire
 from cucmd.store import Store
 from cucmd.varlink import Caller
-
-# Nodes of the clusters that one call looks at, and one cluster more: to read so many takes some
-# tens of milliseconds.
-_MOST_NODES = 1000
 
 
 class CannotReload(Exception):
@@ -64,37 +52,16 @@ class Knowledge:
         self._thread = ConfigThread()
 
     async def clusters(self, caller: Caller, request: wire.ClustersRequest) -> wire.ClustersReply:
+        name = request.name
+        found: list[wire.Cluster] = []
         # One of a user at a time: others have their turn after each.
         async with self._asked.setdefault(caller.uid, trio.Lock()):
             with refusals():
-                config, name = self._config(), request.name
-                left = places(config, await self._store.asked(), request.after)
-                if name is not None and name in config.clusters:
-                    left = [one for one in left if one.name == name]
-                found: list[wire.Cluster] = []
-                nodes = 0
-                for place in left:
-                    one = await self._known(config, place)
-                    if one is None:
-                        continue
+                for one in known_clusters(self._config(), await self._store.discoveries()):
                     if name is None or one.name == name or has_node(one, name):
                         found.append(_cluster(one, nodes=name is not None))
-                    nodes += len(one.nodes)
-                    if nodes >= _MOST_NODES and place is not left[-1]:
-                        return wire.ClustersReply(tuple(found), place.text)
                     await trio.lowlevel.checkpoint()
-                return wire.ClustersReply(tuple(found))
-
-    async def _known(self, config: Config, place: Place) -> KnownCluster | None:
-        """Gives None if what a node has said is unreadable, and its cluster not known otherwise."""
-        last = None
-        for node in place.asked:
-            if (last := await self._store.discovery(node)) is not None:
-                break
-        if place.name is not None:
-            read = () if last is None else (last,)
-            return known_cluster(config.clusters[place.name], discoveries_by_key(read))
-        return None if last is None else asked_cluster(last)
+        return wire.ClustersReply(tuple(found))
 
     async def profiles(self, caller: Caller, request: wire.ProfilesRequest) -> wire.ProfilesReply:
         profiles = self._config().profiles

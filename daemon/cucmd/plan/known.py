@@ -6,11 +6,11 @@ the configuration has for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from cucmd.config import ClusterSettings, Config, InvalidValue
+from cucmd.config import ClusterSettings, Config
 from cucmd.job.cluster import ClusterNode
 from cucmd.job.discover import Member
 from cucmd.node_name import InvalidNode, node_key, parse_node
@@ -19,7 +19,6 @@ from cucmd.store import StoredDiscovery
 # (host, port), the same for every spelling
 NodeKey = tuple[str, int]
 PUBLISHER = "Publisher"
-_NAMED, _ASKED = "cluster", "node"
 
 
 class KnownCluster(msgspec.Struct, frozen=True):
@@ -33,46 +32,21 @@ class KnownCluster(msgspec.Struct, frozen=True):
     discovery: StoredDiscovery | None = None
 
 
-class Place(msgspec.Struct, frozen=True):
-    """Says where a cluster stands among those that are known. A cluster that is not in the
-    configuration has no name. `asked` are the nodes whose discoveries may say what it is, the
-    newest first.
+def known_clusters(
+    config: Config, discoveries: Iterable[StoredDiscovery]
+) -> Iterator[KnownCluster]:
+    """Yields the clusters of the configuration, then those that somebody has only asked for, by the
+    names of the nodes that were asked. `discoveries`: the newest first.
     """
-
-    name: str | None
-    asked: tuple[str, ...]
-
-    @property
-    def text(self) -> str:
-        """Returns what `places` takes as `after`."""
-        return f"{_NAMED} {self.name}" if self.name is not None else f"{_ASKED} {self.asked[0]}"
-
-
-def places(config: Config, asked: Sequence[str], after: str | None = None) -> list[Place]:
-    """Returns those of the configuration, then those only asked for, by the names of their nodes.
-
-    asked  the nodes that were asked, the last one first
-    after  the text of a place: only those behind it. Raises `InvalidValue` for what is none, and
-           for a cluster that is no longer in the configuration.
-    """
-    by_key = {key: one for one in reversed(asked) for key in keys_of(one)}
-    age = {one: number for number, one in enumerate(asked)}
-    found = []
+    by_asked = discoveries_by_key(discoveries)
+    taken: set[str] = set()
     for cluster in config.clusters.values():
-        keys = [key for name in cluster.members for key in keys_of(name)]
-        mine = {by_key[key] for key in keys if key in by_key}
-        found.append(Place(cluster.name, tuple(sorted(mine, key=age.__getitem__))))
-    taken = {one for place in found for one in place.asked}
-    found += [Place(None, (one,)) for one in sorted(by_key.values()) if one not in taken]
-    if after is None:
-        return found
-    kind, _, last = after.partition(" ")
-    if kind == _ASKED:  # that node may be gone
-        return [one for one in found if one.name is None and one.asked[0] > last]
-    texts = [one.text for one in found]
-    if after not in texts:
-        raise InvalidValue("after", "is not the next of a reply; leave it out to begin again")
-    return found[texts.index(after) + 1 :]
+        keys = (key for name in cluster.members for key in keys_of(name))
+        taken.update(by_asked[key].asked for key in keys if key in by_asked)
+        yield known_cluster(cluster, by_asked)
+    for discovery in sorted(by_asked.values(), key=lambda one: one.asked):
+        if discovery.asked not in taken:
+            yield asked_cluster(discovery)
 
 
 def discoveries_by_key(discoveries: Iterable[StoredDiscovery]) -> dict[NodeKey, StoredDiscovery]:

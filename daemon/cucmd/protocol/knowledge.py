@@ -29,17 +29,14 @@ class Cluster(Struct, frozen=True):
 
 class ClustersRequest(Request, frozen=True):
     """Show what is known of clusters, or of those that have a name: that of a cluster, or of a node
-    of one. Only with a name a reply has the nodes. A reply has some of the clusters, or none yet:
-    if there are more to look at it has next, which is given as after to the next call.
+    of one. Only with a name a reply has the nodes.
     """
 
     name: str | None = None
-    after: str | None = None
 
 
 class ClustersReply(Struct, frozen=True):
     clusters: tuple[Cluster, ...]
-    next: str | None = None
 
 
 class Profile(Struct, frozen=True):

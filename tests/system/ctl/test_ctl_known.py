@@ -46,18 +46,6 @@ def test_clusters_are_a_line_each(canned, ctl):
     assert rows[2][-1] == "never"
 
 
-def test_clusters_that_come_in_pages_are_all_listed(canned, ctl):
-    def page(asked):
-        if "after" in asked:
-            return {"clusters": [BERN]}
-        return {"clusters": [BERLIN], "next": "cluster berlin"}
-
-    canned.on("Clusters", page)
-    done = ctl("clusters")
-    assert [line.split()[0] for line in done.stdout.splitlines()] == ["CLUSTER", "berlin", "bern"]
-    assert canned.calls[-1][1] == {"after": "cluster berlin"}
-
-
 def test_a_cluster_by_name_has_its_nodes_with_a_remark(canned, ctl):
     canned.on("Clusters", canned.reply({"clusters": [{**BERLIN, "nodes": NODES}]}))
     done = ctl("clusters", "berlin")

@@ -137,17 +137,6 @@ async def test_a_list_is_of_what_fits(serving, client):
     assert serve.calls[0]["parameters"] == {"status": "running", "limit": 5}
 
 
-async def test_clusters_come_in_pages(serving, client):
-    pages = [
-        reply({"clusters": [{"name": "a", "nodes_total": 1, "nodes_configured": 1}], "next": "a"}),
-        reply({"clusters": [{"name": "b", "nodes_total": 1, "nodes_configured": 1}]}),
-    ]
-    serve = answering(*pages)
-    async with serving(serve):
-        assert [one.name for one in await client.clusters()] == ["a", "b"]
-    assert [call["parameters"] for call in serve.calls] == [{}, {"after": "a"}]
-
-
 async def test_the_files_of_several_replies_come_one_by_one(serving, client):
     def files(*names):
         one = {"node": "a", "size": 1, "complete": True, "exported": True}

@@ -10,14 +10,7 @@ import trio.testing
 from cucmd.api.knowledge import Knowledge
 from cucmd.config import Config, load
 from cucmd.job.discover import Found, Member
-from cucmd.plan.known import (
-    KnownCluster,
-    asked_cluster,
-    discoveries_by_key,
-    has_node,
-    known_cluster,
-    places,
-)
+from cucmd.plan.known import KnownCluster, has_node, known_clusters
 from cucmd.protocol.knowledge import (
     ClustersRequest,
     Credential,
@@ -54,15 +47,7 @@ def config(tmp_path: Path, more: str = "") -> Config:
 
 def known(tmp_path: Path, *discoveries: StoredDiscovery) -> list[KnownCluster]:
     """Returns the known clusters. `discoveries`: the newest first."""
-    settings, by_asked = config(tmp_path), {one.asked: one for one in discoveries}
-    found = []
-    for place in places(settings, tuple(by_asked)):
-        mine = [by_asked[one] for one in place.asked[:1]]
-        if place.name is None:
-            found.append(asked_cluster(mine[0]))
-        else:
-            found.append(known_cluster(settings.clusters[place.name], discoveries_by_key(mine)))
-    return found
+    return list(known_clusters(config(tmp_path), discoveries))
 
 
 def shown(cluster: KnownCluster) -> list[tuple[str, bool, Member | None]]:
@@ -130,13 +115,10 @@ class Discoveries:
     def __init__(self, *kept: StoredDiscovery, error: Exception | None = None) -> None:
         self.kept, self.error = kept, error
 
-    async def asked(self) -> tuple[str, ...]:
+    async def discoveries(self) -> tuple[StoredDiscovery, ...]:
         if self.error:
             raise self.error
-        return tuple(one.asked for one in self.kept)
-
-    async def discovery(self, asked: str) -> StoredDiscovery | None:
-        return next(one for one in self.kept if one.asked == asked)
+        return self.kept
 
 
 def knowledge(config: Config, *kept: StoredDiscovery, error: Exception | None = None) -> Knowledge:
@@ -159,47 +141,12 @@ async def test_a_reply_has_nodes_only_with_a_name(tmp_path: Path) -> None:
     assert (await ask(CALLER, ClustersRequest("berln"))).clusters == ()
 
 
-def large(number: int) -> StoredDiscovery:
-    """Makes that of a cluster of 400 nodes, each of which has the same name as one of every other
-    cluster.
-    """
-    members = (
-        Member(f"10.{number}.{i // 250}.{i % 250}", f"10.{number}.0.1", f"sub{i}", None, "S", "x")
-        for i in range(400)
-    )
-    return discovery(f"pub{number}", *members)
-
-
-@pytest.mark.parametrize("name", [None, "sub3", "nowhere"])
-async def test_many_nodes_come_in_pages(tmp_path: Path, name: str | None) -> None:
-    discoveries = [large(number) for number in range(10)]
-    ask = knowledge(config(tmp_path), *discoveries).clusters
-    pages = [await ask(CALLER, ClustersRequest(name))]
-    while (after := pages[-1].next) is not None:
-        pages.append(await ask(CALLER, ClustersRequest(name, after)))
-        if len(pages) == 2:  # asked for again meanwhile: the newest
-            ask = knowledge(config(tmp_path), *reversed(discoveries)).clusters
-    found = [one.name or one.asked for page in pages for one in page.clusters]
-    everything = ["berlin", "bern", *(f"pub{number}" for number in range(10))]
-    assert found == {None: everything, "sub3": everything[2:], "nowhere": []}[name]
-    assert len(pages) == 4
-    assert max(sum(one.nodes_total for one in page.clusters) for page in pages) < 1400
-
-
-@pytest.mark.parametrize("after", ["cluster gone", "pub", "", "cluster"])
-async def test_a_page_after_nothing_is_refused(tmp_path: Path, after: str) -> None:
-    ask = knowledge(config(tmp_path), discovery("pub", PUB)).clusters
-    with pytest.raises(VarlinkError) as caught:
-        await ask(CALLER, ClustersRequest(None, after))
-    assert caught.value.parameters.parameter == "after"
-
-
 async def test_calls_of_one_user_follow_each_other(tmp_path: Path) -> None:
     read = 0
     most = 0
 
     class Slow(Discoveries):
-        async def asked(self) -> tuple[str, ...]:
+        async def discoveries(self) -> tuple[StoredDiscovery, ...]:
             nonlocal read, most
             read += 1
             most = max(most, read)
