@@ -13,7 +13,7 @@ from cucmd.api.export_methods import Exports
 from cucmd.api.host_keys import HostKeyMethods
 from cucmd.api.knowledge import Knowledge
 from cucmd.api.methods import Jobs
-from cucmd.api.refusals import error, invalid, with_request_id
+from cucmd.api.refusals import error, invalid
 from cucmd.job.request import Request
 from cucmd.job.work import StartRequest
 from cucmd.protocol import cases as of_cases
@@ -95,7 +95,6 @@ def jobs_interface(
         methods=methods,
         invalid=invalid,
         too_many=too_many,
-        refused=with_request_id,
         as_whom=as_whom,
         secrets=frozenset({"login"}),  # a password may be in a wrong field of it
     )

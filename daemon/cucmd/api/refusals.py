@@ -25,7 +25,7 @@ from cucmd.protocol import errors as wire_errors
 from cucmd.protocol.requests import INTERFACE
 from cucmd.store import StoreFailed
 from cucmd.toml_file import wrong_value
-from cucmd.varlink import Caller, Method, VarlinkError, trace
+from cucmd.varlink import Caller, VarlinkError, trace
 
 log = logging.getLogger(__name__)
 
@@ -105,38 +105,6 @@ def traced(method: str, caller: Caller, given: str | None) -> Iterator[str]:
         _log(method, caller, called, "a defect")
         log.error("a defect in request %s:\n%s", called, trace(defect), extra=caller.for_log)  # noqa: TRY400  the text of an exception can quote the request
         raise error(wire_errors.InternalError(request_id=called)) from None
-
-
-def with_request_id(
-    caller: Caller, method: Method, request: msgspec.Raw | Struct, refusal: VarlinkError
-) -> VarlinkError:
-    """Does what `traced` does, for what the server has refused itself: `Interface.refused`.
-
-    A request that does not fit can still have an id that can be read.
-    """
-    if "request_id" not in method.request.__struct_fields__:
-        return refusal
-    given: str | None = None
-    try:
-        if isinstance(request, Struct):
-            given = getattr(request, "request_id", None)
-        else:
-            given = _text.decode(_fields.decode(request).request_id)
-        called = _new_id() if given is None else short_text("request_id", given)
-    except (InvalidValue, msgspec.MsgspecError, ValueError):  # no object, no string, no UTF-8
-        called = _new_id()
-    name = refusal.name.rpartition(".")[2]
-    _log(method.name, caller, called, name)
-    parameters = wire_errors.InternalError() if name == "InternalError" else refusal.parameters
-    return VarlinkError(refusal.name, _with_id(parameters, called))
-
-
-class _WithRequestId(Struct, frozen=True):
-    request_id: msgspec.Raw = msgspec.Raw(b"null")
-
-
-_fields = msgspec.json.Decoder(_WithRequestId)
-_text: msgspec.json.Decoder[str | None] = msgspec.json.Decoder(str | None)
 
 
 def _new_id() -> str:

@@ -15,8 +15,9 @@ class _OfCall(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 class JobNotFound(_OfCall, frozen=True):
     """An error of Start, Retry, Stop or Cancel has the request_id of that call, as the log has it.
-    Those of org.varlink.service have no field for it: PermissionDenied, and InvalidParameter
-    for what is no call. What is no frame of JSON gets no reply.
+    Parameters that do not fit their method are refused without one. Errors of org.varlink.service
+    have no field for it: PermissionDenied, and InvalidParameter for what is no call. What is no
+    frame of JSON gets no reply.
     """
 
     job_id: str

@@ -213,22 +213,15 @@ class ServerConnection:
             self._parts.authorize(self._caller, entry.method if entry else None)
             if entry is None:
                 return _Refusal(self._parts.methods.missing(call.method), oneway)
-        except VarlinkError as error:
-            return _Refusal(error, oneway)
-        except Exception as defect:
-            return _Refusal(self._defect(entry, defect), oneway)
-        try:
             parameters = _parameters(call, entry)
             caller = entry.interface.as_whom(self._caller, entry.method, parameters)
             return _Permitted(entry, caller, parameters, oneway)
         except VarlinkError as error:
-            refusal = error
+            return _Refusal(error, oneway)
         except BadFrame:
             raise
         except Exception as defect:
-            refusal = self._defect(entry, defect)
-        refused = entry.interface.refused
-        return _Refusal(refused(self._caller, entry.method, call.parameters, refusal), oneway)
+            return _Refusal(self._defect(entry, defect), oneway)
 
     async def _outcome(self, request: _Permitted) -> VarlinkError | None:
         """Carries the call out and replies. Returns the error if that is to be the reply."""
@@ -239,13 +232,10 @@ class ServerConnection:
         except (BadFrame, NobodyReads):
             raise
         except OverLimit as over:
-            refusal = self._parts.methods.too_many(over)
+            return self._parts.methods.too_many(over)
         except Exception as defect:
-            refusal = self._defect(request.entry, defect)
-        else:
-            return None
-        refused = request.entry.interface.refused
-        return refused(request.caller, request.entry.method, request.parameters, refusal)
+            return self._defect(request.entry, defect)
+        return None
 
     def _defect(self, entry: MethodEntry | None, defect: Exception) -> VarlinkError:
         # Not `log.exception`: the text of an exception can quote the request.

@@ -85,12 +85,6 @@ class Method(msgspec.Struct, frozen=True):
     upgrade: bool = False
 
 
-def _as_it_is(
-    _caller: Caller, _method: Method, _request: msgspec.Raw | msgspec.Struct, error: VarlinkError
-) -> VarlinkError:
-    return error
-
-
 def _itself(caller: Caller, _method: Method, _request: msgspec.Struct) -> Caller:
     return caller
 
@@ -107,10 +101,6 @@ class Interface(msgspec.Struct, frozen=True):
     otherwise is answered with `InternalError` of this interface, which its text therefore must
     name.
 
-    `refused(caller, method, request, error)` gives the error that is sent for one that the server
-    itself has made: for a request that does not fit (then `request` is its parameters as they
-    came), for a limit, for a defect. Errors that a handler raises are sent as they are.
-
     `as_whom(caller, method, request)` gives the caller with which the handler is called: the peer
     itself, or that with the name of whom it calls for. It may raise `VarlinkError`.
 
@@ -122,9 +112,6 @@ class Interface(msgspec.Struct, frozen=True):
     methods: tuple[Method, ...]
     too_many: Callable[[str, int], VarlinkError]
     invalid: Callable[[str, str], VarlinkError] = _invalid
-    refused: Callable[
-        [Caller, Method, msgspec.Raw | msgspec.Struct, VarlinkError], VarlinkError
-    ] = _as_it_is
     as_whom: Callable[[Caller, Method, Any], Caller] = _itself
     secrets: frozenset[str] = frozenset()
 

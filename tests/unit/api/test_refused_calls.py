@@ -1,4 +1,4 @@
-"""A start or a cancel that no method has seen: its error has the request id, and so has the log."""
+"""A call that no method has seen is refused, and what may be a password is not repeated."""
 
 import json
 import logging
@@ -66,66 +66,16 @@ async def answer(method: str, parameters: object, authorize: object = allow) -> 
     return reply["error"].rpartition(".")[2], reply["parameters"]
 
 
-def assert_logged(caplog: pytest.LogCaptureFixture, called: str, name: str) -> None:
-    (line,) = [one for one in caplog.records if f"request {called}: " in one.getMessage()]
-    assert line.getMessage().endswith(name)
-    assert line.uid == CALLER.uid
-
-
-@pytest.mark.parametrize("given", ["case 1/2", None])
 @pytest.mark.parametrize("what", UNFIT)
-async def test_a_request_that_does_not_fit_has_its_id(
-    what: str, given: str | None, caplog: pytest.LogCaptureFixture
+async def test_parameters_that_do_not_fit_are_refused(
+    what: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    method, parameters = UNFIT[what]
-    name, fields = await answer(method, parameters | ({"request_id": given} if given else {}))
+    name, fields = await answer(*UNFIT[what])
     assert name == "InvalidRequest"
-    assert fields["request_id"] == given or (given is None and fields["request_id"])
-    assert_logged(caplog, fields["request_id"], "InvalidRequest")
     assert PASSWORD not in f"{fields} {caplog.text}"
 
 
-@pytest.mark.parametrize(
-    "given",
-    [
-        b'"two\\nlines"',
-        b'"%s"' % (b"x" * 900_000),
-        b'""',
-        b"17",
-        b"null",
-        '"\u00e9"'.encode(),
-        b'["%s"]' % PASSWORD.encode(),
-        b'{"request_id":"%s"}' % PASSWORD.encode(),
-    ],
-)
-async def test_an_id_that_cannot_be_one_is_replaced(
-    given: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
-    name, fields = await answer("Cancel", b'{"tyop":1,"request_id":%s}' % given)
-    assert name == "InvalidRequest"
-    assert len(fields["request_id"]) == 16
-    assert_logged(caplog, fields["request_id"], "InvalidRequest")
-    assert PASSWORD not in f"{fields} {caplog.text}"
-    assert len(caplog.text) < 1000
-
-
-@pytest.mark.parametrize("parameters", [b"[]", b'"text"', b"17", b"null"])
-async def test_parameters_that_are_no_object_have_a_new_id(parameters: bytes) -> None:
-    name, fields = await answer("Cancel", parameters)
-    assert name == "InvalidRequest"
-    assert len(fields["request_id"]) == 16
-
-
-async def test_a_defect_has_the_id(caplog: pytest.LogCaptureFixture) -> None:
-    name, fields = await answer("Cancel", {"job_id": "0123", "request_id": "case 1"})
-    assert (name, fields) == ("InternalError", {"request_id": "case 1"})
-    assert_logged(caplog, "case 1", "InternalError")
-
-
-async def test_an_error_of_another_method_has_none() -> None:
-    name, fields = await answer("Status", {"job": "0123", "request_id": "case 1"})
-    assert name == "InvalidRequest"
-    assert "request_id" not in fields
+async def test_a_defect_is_an_internal_error() -> None:
     assert await answer("Status", {"job_id": "0123"}) == ("InternalError", {})
 
 
