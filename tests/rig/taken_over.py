@@ -8,6 +8,7 @@ import errno
 import fcntl
 import os
 import resource
+import select
 import signal
 import socket
 import sys
@@ -92,7 +93,7 @@ def receive(channel: Channel) -> None:
         if said != OUTCOMES.get(name, "EPERM"):
             _say(channel, f"{name}: {said}")
     _say(channel, "has tried everything")
-    os.read(connection, 1)  # until its client leaves
+    select.select([connection], [], [])  # until its client leaves
 
 
 def _say(channel: Channel, text: str) -> None:

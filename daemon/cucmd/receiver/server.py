@@ -72,6 +72,9 @@ class Receiver:
         self._strangers = self._startups(limits.unauthenticated)
         self._expected: dict[str, Startups[ServedConnection]] = {}  # by the address of nodes
         self._refusals = RefusalLog(self._later)
+        self._calls = trio.Event()  # `_call` is to be called at `_call_at`
+        self._call_at = math.inf
+        self._call: Callable[[], None]
         self._waits = trio.Event()  # a connection, for a place
         self._lines = 0  # of the log, up to `_next_lines`
         self._next_lines = -math.inf
@@ -212,11 +215,17 @@ class Receiver:
             _log.error("receiver: its processes say too much: the rest of the minute is left out")
 
     def _later(self, seconds: float, call: Callable[[], None]) -> None:
-        async def wait() -> None:
-            await trio.sleep(seconds)
-            call()
+        self._call_at = trio.current_time() + seconds
+        self._call = call
+        self._calls.set()
 
-        self._nursery.start_soon(wait)
+    async def call_later(self) -> None:
+        """Does what `_later` was asked for, until it is cancelled."""
+        while True:
+            await self._calls.wait()
+            self._calls = trio.Event()
+            await trio.sleep_until(self._call_at)
+            self._call()
 
 
 @asynccontextmanager
@@ -249,6 +258,7 @@ async def open_receiver(
             await stack.enter_async_context(one)
             nursery.start_soon(receiver.accept, one)
         nursery.start_soon(receiver.cut_overdue)
+        nursery.start_soon(receiver.call_later)
         try:
             yield receiver
         finally:
