@@ -2,7 +2,7 @@
 writer of those that grow.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,16 +19,6 @@ T = TypeVar("T")
 
 class Readers:
     """Reads here what processes read for the daemon."""
-
-    async def read_answer(
-        self,
-        parser: Callable[[Sequence[str]], T],
-        lines: Sequence[str],
-        where: Path,
-        mask: Callable[[str], str] = str,
-    ) -> T | str:
-        await trio.lowlevel.checkpoint()
-        return parser(lines)
 
     async def count_packets(
         self, folder: Path, paths: Sequence[Path], most: int

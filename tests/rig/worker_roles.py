@@ -206,17 +206,6 @@ def say_words(channel: Channel) -> None:
     signal.pause()
 
 
-def keep(channel: Channel) -> None:
-    """Keeps what it was given, and does nothing with it."""
-    kept = channel.receive(msgspec.msgpack.Decoder())
-    signal.pause()
-    del kept
-
-
-def never_end(_: Channel) -> None:
-    spin("")
-
-
 def exaggerate(channel: Channel) -> None:
     channel.send(PacketCount(10**12))
     signal.pause()

@@ -17,17 +17,12 @@ import trio.testing
 from cucmd.cases.coverage import TRACES
 from cucmd.received_file import Contents, FileRead, PacketCount, ReceivedFile
 from cucmd.service.readers import ROLES, Readers
-from cucmd.vos.cluster import parse_network_cluster
-from cucmd.vos.secrets import Secrets
-from cucmd.vos.status import parse_machine
 from cucmd.worker.workers import open_workers
 from rig.killed import KILLS, seeded
 from rig.packed import tgz
 from rig.quiet import wait_until
 from rig.worker_processes import forked, memory
 from unit.cases.coverages import NOW, WHOLE, log4j, opened, succeeded
-from unit.vos.test_answers import PARSERS
-from unit.vos.test_answers import SAMPLES as ANSWERS
 
 TESTS = str(Path(__file__).parents[1])
 MANY = 300_000
@@ -79,24 +74,9 @@ def archives(folder: Path, times: int = 1) -> tuple[Read, object]:
     ]
 
 
-def answers(folder: Path, times: int = 1) -> tuple[Read, object]:
-    row = "192.0.2.{0} n{0}.example.org n{0} Subscriber callmanager DBSub authenticated"
-    lines = [row.format(number) for number in range(500)]
-    table = parse_network_cluster(lines)
-    assert len(table.nodes) > 200
-
-    async def read(readers: Readers) -> object:
-        return [
-            await readers.read_answer(parse_network_cluster, lines, folder)
-            for _ in range(20 * times)
-        ]
-
-    return read, [table] * 20 * times
-
-
 # kind -> makes files in a folder; gives what reads them for some tenths of a second, and the answer
 # of that. What reads them LONG times is at work for as long as it is looked for.
-KINDS = {"packets": packets, "archives": archives, "answers": answers}
+KINDS = {"packets": packets, "archives": archives}
 LONG = 100
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
@@ -159,41 +139,6 @@ async def test_no_password_is_in_the_memory_of_what_reads(tmp_path: Path, kind: 
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may read its memory")
-async def test_no_password_is_in_the_memory_of_what_is_given_an_answer(tmp_path: Path) -> None:
-    password, beside = f"Secret-of-{tmp_path.name}", f"beside-{tmp_path.name}"
-    lines, mask = [f"{beside} {password}"] * 500, Secrets((password,)).mask
-
-    def has(text: str) -> bool:
-        return any(text.encode() in part for pid in forked() for part in memory(pid))
-
-    async with (
-        readers_in(tmp_path, answers="rig.worker_roles:keep") as readers,
-        trio.open_nursery() as nursery,
-    ):
-        nursery.start_soon(readers.read_answer, parse_machine, lines, tmp_path, mask)
-        await until(lambda: has(beside))
-        assert not has(password)
-        nursery.cancel_scope.cancel()
-
-
-@pytest.mark.parametrize("head", ANSWERS)
-async def test_a_long_answer_is_read_as_a_short_one(
-    tmp_path: Path, head: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    parser, lines = PARSERS[head], [*ANSWERS[head], "a line of no known form"]
-    monkeypatch.setattr("cucmd.service.readers.is_short", lambda _: False)
-    async with readers_in(tmp_path) as readers:
-        assert await readers.read_answer(parser, lines, tmp_path) == parser(lines)
-
-
-async def test_a_password_in_an_answer_is_masked_before_a_process_has_it(tmp_path: Path) -> None:
-    async with readers_in(tmp_path) as readers:
-        lines = ["it is Secret-1"] * 500
-        mask = Secrets(("Secret-1",)).mask
-        read = await readers.read_answer(parse_machine, lines, tmp_path, mask)
-    assert read.others == ("it is *****",) * 500
-
-
 @pytest.mark.parametrize("lie", ["send_nonsense", "say_words"])
 async def test_a_wrong_frame_is_no_answer_and_why(
     tmp_path: Path, lie: str, caplog: pytest.LogCaptureFixture
@@ -204,20 +149,7 @@ async def test_a_wrong_frame_is_no_answer_and_why(
         log = put(tmp_path, "a.gz", b"")
         (read,) = await readers.read_to_end(tmp_path / "node", [log], archives=False, announced=0)
         assert read.unread
-        caplog.clear()
-        why = await readers.read_answer(parse_machine, ["x"] * 500, tmp_path / "node")
-        assert isinstance(why, str)
-    (said,) = caplog.messages
-    assert str(tmp_path / "node") in said
-
-
-async def test_an_answer_that_takes_too_long_is_not_read_and_why(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("cucmd.service.readers._SPARE", 1)
-    async with readers_in(tmp_path, answers="rig.worker_roles:never_end") as readers:
-        why = await readers.read_answer(parse_machine, ["x"] * 500, tmp_path)
-    assert "more than 1 s" in str(why)
+    assert str(tmp_path / "node") in caplog.messages[-1]
 
 
 async def test_who_asks_while_no_process_can_be_started_does_not_wait_for_one_again(

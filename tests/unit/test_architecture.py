@@ -79,7 +79,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "protocol": set(),
     "plan": {"config", "jobs", "node", "store", "vos"},
     "cases": {"store", "worker"},
-    "reading": {"vos", "worker"},
+    "reading": {"worker"},
     "jobs": {"cases", "config", "node", "store"},
     "work": {"node", "vos"},
     "node": {"vos"},
@@ -97,7 +97,6 @@ ONLY = {
     ("plan", "node"): {"cucmd.node.ports"},
     ("plan", "jobs"): {"cucmd.jobs.errors"},
     ("jobs", "node"): {"cucmd.node.ports"},
-    ("reading", "vos"): {"cucmd.vos.forms", "cucmd.vos.services"},
     ("reading", "worker"): {"cucmd.worker.frames", "cucmd.worker.forked"},
     ("receiver", "ssh"): {f"cucmd.ssh.{name}" for name in ("algorithms", "library", "peer")},
 }

@@ -9,13 +9,10 @@ from __future__ import annotations
 import logging
 from collections.abc import (
     AsyncGenerator,
-    Awaitable,
-    Callable,
     Sequence,
 )
 from contextlib import aclosing
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 import msgspec
@@ -57,11 +54,10 @@ from cucmd.protocol.cases import (
 from cucmd.store import Store
 from cucmd.toml_file import wrong_value
 from cucmd.varlink import Caller, StreamReply
-from cucmd.vos import MOST_READ, InvalidArgument, Parser, parse_command, readable
+from cucmd.vos import MOST_READ, InvalidArgument, parse_command, readable
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-ReadAnswer = Callable[[Parser, Sequence[str], Path], Awaitable[msgspec.Struct | str]]
 
 # Why an answer has no fields, for one of which no more is read than its beginning.
 _TOO_LONG = "its answer is too long to be read"
@@ -73,13 +69,11 @@ class Cases:
         supervisor: Supervisor,
         store: Store,
         deletions: Deletions,
-        read_answer: ReadAnswer,
     ) -> None:
         self._supervisor = supervisor
         self._store = store
         self._holds = supervisor.holds
         self._deletions = deletions
-        self._read_answer = read_answer
 
     async def files(
         self, caller: Caller, request: FilesRequest
@@ -187,11 +181,10 @@ class Cases:
                     whole.append(text)
                     whole = whole if sum(map(len, whole)) <= MOST_READ else None
                 piece = CommandOutput(node.node, one.number, line, text, ended, one.complete)
-                yield await self._parsed(piece, whole, one.path) if ended else piece
+                yield self._parsed(piece, whole) if ended else piece
 
-    async def _parsed(
-        self, piece: CommandOutput, whole: list[str] | None, where: Path
-    ) -> CommandOutput:
+    @staticmethod
+    def _parsed(piece: CommandOutput, whole: list[str] | None) -> CommandOutput:
         """Returns the last piece of an answer with its fields, as JSON has them, or why it has none
         though such an answer has. `whole` is the answer; None: it is too long.
         """
@@ -204,10 +197,7 @@ class Cases:
         said = "".join(whole or ()).splitlines()
         if whole is None or len(readable(said)) < len(said):
             return replace(piece, unparsed=_TOO_LONG)
-        read = await self._read_answer(parser, said, where)
-        if isinstance(read, str):
-            return replace(piece, unparsed=read)
-        return replace(piece, parsed=msgspec.to_builtins(read))
+        return replace(piece, parsed=msgspec.to_builtins(parser(said)))
 
     async def _growing(
         self, job: Job, nodes: Sequence[Node]

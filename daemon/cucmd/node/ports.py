@@ -160,20 +160,6 @@ class Receiver(Protocol):
 class Readers(Protocol):
     """Has processes read what the node has made. A cancel kills them."""
 
-    async def read_answer(
-        self,
-        parser: Callable[[Sequence[str]], T],
-        lines: Sequence[str],
-        where: Path,
-        mask: Callable[[str], str] = str,
-    ) -> T | str:
-        """Parses the answer to a command, a short one here; or says that it was not read, and why.
-
-        where: what the log calls it: the folder of its node, or the file that has it. mask: what a
-        process is given has passed it.
-        """
-        ...
-
     async def count_packets(
         self, folder: Path, paths: Sequence[Path], most: int
     ) -> Sequence[PacketCount]:

@@ -4,8 +4,7 @@
     traces.py    the first and last stamps of one file or archive
     packets.py   how many packets captures have: what another such process does
     whole.py     whether a gzip, and the tar in it, is whole: what a third one does
-    answers.py   the long answers to commands, by the parsers of vos/: what a fourth one does
-    exported.py  sends an export to its client, or compares files with their checksums: a fifth one
+    exported.py  sends an export to its client, or compares files with their checksums: a fourth one
     stamps.py    PURE  time stamps in traces
     unpack.py    PURE  gzip and tar, in pieces
     covered.py   PURE  what stamps cover of a window, and what they do not

@@ -169,7 +169,7 @@ async def _daemon(
                     coverage.want_if_missing,
                     store.discoveries,
                 )
-                cases = Cases(supervisor, store, deletions, ports.readers.read_answer)
+                cases = Cases(supervisor, store, deletions)
                 damaged = DamagedFiles()
                 exports = Exports(
                     supervisor,

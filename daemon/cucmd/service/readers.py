@@ -11,32 +11,26 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TypeVar, get_type_hints
+from typing import TypeVar
 
 import msgspec
 import trio
 
 from cucmd.received_file import FileRead, PacketCount, ReceivedFile
-from cucmd.vos import is_short
 from cucmd.worker.frames import (
-    AnswerParsed,
     CountPackets,
-    ParseAnswer,
     ProcessLimits,
     ReadToEnd,
-    WrongFrame,
-    decoded,
 )
 from cucmd.worker.process import Cause, Worker, WorkerEnded
 from cucmd.worker.workers import Workers
 
 # What such processes do, by which the first process knows it.
-PACKETS, FILES, ANSWERS = "packets", "files", "answers"
+PACKETS, FILES = "packets", "files"
 # role -> what does it, as `open_workers` takes it
 ROLES = {
     PACKETS: "cucmd.reading.packets:count_all",
     FILES: "cucmd.reading.whole:read_files",
-    ANSWERS: "cucmd.reading.answers:parse_answers",
 }
 
 # Processes at a time of each role: a few that take long do not keep the others waiting.
@@ -59,7 +53,6 @@ _PACKED_A_SECOND, _UNPACKED_A_SECOND = 5_000_000, 50_000_000
 _MOST_ANNOUNCED = 16 * 1024**3
 
 _COUNTED = msgspec.msgpack.Decoder(PacketCount)
-_PARSED = msgspec.msgpack.Decoder(AnswerParsed)
 _READ = msgspec.msgpack.Decoder(FileRead)
 
 _log = logging.getLogger(__name__)
@@ -73,30 +66,6 @@ class Readers:
     def __init__(self, workers: Workers) -> None:
         self._workers = workers
         self._room = {role: trio.CapacityLimiter(_AT_ONCE) for role in ROLES}
-
-    async def read_answer(
-        self,
-        parser: Callable[[Sequence[str]], T],
-        lines: Sequence[str],
-        where: Path,
-        mask: Callable[[str], str] = str,
-    ) -> T | str:
-        if is_short(lines):
-            return parser(lines)
-        decoder: msgspec.msgpack.Decoder[T]
-        decoder = msgspec.msgpack.Decoder(get_type_hints(parser)["return"])
-        masked = tuple(map(mask, lines))
-
-        async def read(worker: Worker, _: Path) -> T:
-            await worker.send(ParseAnswer(parser.__name__, masked))
-            parsed = await worker.receive(_PARSED)
-            try:
-                return decoded(decoder, bytes(parsed.said))
-            except WrongFrame as error:
-                raise WorkerEnded(Cause.WRONG, str(error)) from error
-
-        (said,) = await self._each(ANSWERS, None, [where], lambda _: _SPARE, read)
-        return f"its answer was not read: {said}" if isinstance(said, str) else said
 
     async def count_packets(
         self, folder: Path, paths: Sequence[Path], most: int
@@ -139,7 +108,7 @@ class Readers:
     async def _each(
         self,
         role: str,
-        folder: Path | None,
+        folder: Path,
         files: Sequence[F],
         seconds: Callable[[Sequence[F]], int],
         read: Callable[[Worker, F], Awaitable[T]],
@@ -162,7 +131,7 @@ class Readers:
                         said.append(await read(worker, file))  # noqa: PERF401  kept at its end
             except WorkerEnded as error:
                 why = str(error)[:_MOST_WHY]
-                _log.warning("%s: a process that reads %s: %s", folder or files[0], role, why)
+                _log.warning("%s: a process that reads %s: %s", folder, role, why)
                 if not tries:
                     said += [why] * (len(files) - len(said))
                 elif error.how is not Cause.LOST:

@@ -61,7 +61,6 @@ from cucmd.vos.forms import MOST_READ as MOST_READ
 from cucmd.vos.forms import SNAPSHOT as SNAPSHOT
 from cucmd.vos.forms import Command as Command
 from cucmd.vos.forms import Parser as Parser
-from cucmd.vos.forms import is_short as is_short
 from cucmd.vos.forms import parse_command as parse_command
 from cucmd.vos.forms import parse_tail as parse_tail
 from cucmd.vos.forms import readable as readable

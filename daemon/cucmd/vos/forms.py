@@ -242,11 +242,9 @@ TAILS = (
 )
 
 # Characters of an answer that is read, with some for each line: at most 1,000 lines. Answers that
-# have a parser have some 30, a listing has one for each file.
+# have a parser have some 30, a listing has one for each file. Every parser is linear, and the
+# slowest takes 7 ms for so many, which the event loop has.
 MOST_READ, _OF_A_LINE = 64 * 1024, 64
-# Those of a short one, which has some 5 KB in lines of a service list. Every parser is linear, and
-# the slowest takes 2 ms for so many.
-_SHORT = 16 * 1024
 
 # What anybody looks at first on a case. None of them loads a node.
 SNAPSHOT = (texts.SHOW_STATUS, texts.SHOW_VERSION, texts.SERVICE_LIST, "utils core active list")
@@ -286,15 +284,10 @@ def _parsed(form: Form, words: Sequence[str], text: str) -> Command:
     return Command(" ".join((form.head, *rest)), form.seconds, form.parser)
 
 
-def readable(lines: Sequence[str], most: int = MOST_READ) -> Sequence[str]:
+def readable(lines: Sequence[str]) -> Sequence[str]:
     """Returns those at the beginning of an answer that are read."""
     ends = accumulate(len(line) + _OF_A_LINE for line in lines)
-    return lines[: sum(1 for _ in takewhile(most.__ge__, ends))]
-
-
-def is_short(lines: Sequence[str]) -> bool:
-    """Says whether an answer takes no more time to parse than the loop has for it."""
-    return len(readable(lines, _SHORT)) == len(lines)
+    return lines[: sum(1 for _ in takewhile(MOST_READ.__ge__, ends))]
 
 
 def _words(text: str) -> list[str]:

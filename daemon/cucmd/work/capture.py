@@ -79,10 +79,7 @@ async def capture(task: NodeTask, what: Capture, ports: Ports, report: Report) -
     assert together is not None, "jobs/together.py gives it to every task of a capture"
     async with logged_in(task, ports, report) as session:
         await answer(session, task, vos.PAGER_OFF)
-        status = await ask(session, task, ports.readers, vos.SHOW_STATUS, vos.parse_machine)
-        if isinstance(status, str):
-            message = "no packet was captured: whether there is room is not known"
-            raise fail(Code.COMMAND_REFUSED, f"{message}: {status}")
+        status = await ask(session, task, vos.SHOW_STATUS, vos.parse_machine)
         if full := no_room(status, what):
             raise NodeFailed(full)
         if not await together.begin(task.node):

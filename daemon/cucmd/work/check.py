@@ -22,7 +22,7 @@ the job as any file that was collected. More than MOST_BYTES are never taken: it
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -82,20 +82,15 @@ async def check(task: NodeTask, what: Check, ports: Ports, report: Report) -> tu
         await answer(session, task, vos.PAGER_OFF)
         report.phase(Phase.COMMAND)
         notes = await _ask_status(session, seen)
-        version = await seen.ask(session, vos.SHOW_VERSION, vos.parse_version_active)
-        if isinstance(version, str):
-            notes.append(f"its version is not known: {version}")
-        elif version.version is None:
+        version = await ask(session, task, vos.SHOW_VERSION, vos.parse_version_active)
+        if version.version is None:
             notes.append("its version is not known: no line of its answer names one")
         else:
             seen.put(version=seen.mask(version.version))
-        table = await seen.ask(session, vos.SHOW_CLUSTER, vos.parse_network_cluster)
-        if isinstance(table, str):
-            notes.append(f"its product is not known: {table}")
-        else:
-            itself = vos.asked_node(table.nodes, task.host, session.shell.peer_address)
-            if itself is not None and itself.product:
-                seen.put(product=seen.mask(itself.product))
+        table = await ask(session, task, vos.SHOW_CLUSTER, vos.parse_network_cluster)
+        itself = vos.asked_node(table.nodes, task.host, session.shell.peer_address)
+        if itself is not None and itself.product:
+            seen.put(product=seen.mask(itself.product))
         if what.receiver:
             notes += await _get_a_file(session, seen, ports, report)
         report.phase(Phase.CLOSE)
@@ -139,11 +134,6 @@ class _Seen:
         self.put(prompt=True)
         return opened
 
-    async def ask(
-        self, session: NodeSession, text: str, parser: Callable[[Sequence[str]], T]
-    ) -> T | str:
-        return await ask(session, self.task, self._ports.readers, text, parser)
-
     async def _open(
         self,
         task: NodeTask,
@@ -172,10 +162,7 @@ class _Seen:
 
 async def _ask_status(session: NodeSession, seen: _Seen) -> list[str]:
     """Asks for its clock and its logging partition. Returns notes. Raises `NodeFailed`."""
-    said = await seen.ask(session, vos.SHOW_STATUS, vos.parse_machine)
-    if isinstance(said, str):
-        what = "its time zone, its clock and the free space of its logging partition"
-        return [f"{what} are not known: {said}; a window of hours is widened to fit every zone"]
+    said = await ask(session, seen.task, vos.SHOW_STATUS, vos.parse_machine)
     status = vos.time_of(said, zone_of)
     off = status.offset(datetime.now(UTC))
     logging = next((disk for disk in said.disks if disk.name == "logging"), None)
@@ -244,18 +231,15 @@ async def _get_a_file(
 
 async def _small_file(session: NodeSession, seen: _Seen) -> str:
     """Finds the path of the file to get. Raises `NodeFailed` if there is none."""
-    unread = ""
     for folder in FOLDERS:
         listing = f"file list activelog {folder} detail"
-        listed = await seen.ask(session, listing, vos.parse_file_list)
-        if isinstance(listed, str):
-            unread += f"; {folder}: {listed}"
-        elif name := smallest(listed):
+        listed = await ask(session, seen.task, listing, vos.parse_file_list)
+        if name := smallest(listed):
             return f"{folder}/{name}"
     looked = f"no file of 1 to {MOST_BYTES:,} bytes was found in {' or '.join(FOLDERS)}"
     raise fail(
         Code.NO_FILES_MATCHED,
-        f"{looked}: the receiver was not tried{unread}",
+        f"{looked}: the receiver was not tried",
         hint="start with a path that the node has, and see whether its files come",
     )
 

@@ -59,17 +59,16 @@ MOST_PATHS_SAID = 5
 
 
 class NodeClock(msgspec.Struct, frozen=True):
-    """Holds what is known of the node's clock, `ahead` of ours or behind, or why nothing is."""
+    """Holds what is known of the node's clock, `ahead` of ours or behind."""
 
     zone: tzinfo | None = None
     ahead: timedelta = timedelta()
-    unread: str = ""
 
     def notes(self) -> tuple[str, ...]:
         if abs(self.ahead) > WORTH_A_NOTE:
             off = how_far(self.ahead)
             return (f"the node's clock is {off}; the window was widened by as much",)
-        return (f"the node's time zone is not known: {self.unread}",) if self.unread else ()
+        return ()
 
 
 def how_far(ahead: timedelta) -> str:
@@ -97,7 +96,7 @@ class PathResult(msgspec.Struct, frozen=True):
 async def collect(task: NodeTask, what: Collect, ports: Ports, report: Report) -> tuple[str, ...]:
     """Collects `what` from one node. Returns notes for the user. Raises `NodeFailed`."""
     async with logged_in(task, ports, report) as session:
-        clock = await prepare(session, task, what, ports, report)
+        clock = await prepare(session, task, what, report)
         async with upload_target(ports, task, session, report) as target:
             gets = FileGets(task, what, session, target, report, ports=ports)
             results = {path: await gets.get(path, clock) for path in what.paths}
@@ -109,7 +108,7 @@ async def collect(task: NodeTask, what: Collect, ports: Ports, report: Report) -
             left = trio.current_effective_deadline() - trio.current_time() - _LEFT_OF_NODE
             if left > 0:
                 with trio.move_on_after(min(_ZONE_SECONDS, left)), suppress(NodeFailed):
-                    await _ask_for_time(session, task, ports, report)
+                    await _ask_for_time(session, task, report)
         notes: tuple[str, ...] = ()
         if what.commands_kept:
             report.phase(Phase.COMMAND)
@@ -142,24 +141,17 @@ async def upload_target(
             await target.aclose()
 
 
-async def prepare(
-    session: NodeSession, task: NodeTask, what: Collect, ports: Ports, report: Report
-) -> NodeClock:
+async def prepare(session: NodeSession, task: NodeTask, what: Collect, report: Report) -> NodeClock:
     """Turns the pager off. Asks for the node's time if the window is in absolute times."""
     await answer(session, task, vos.PAGER_OFF)
     waited = datetime.now(UTC) - (task.asked_at or datetime.now(UTC))
     if not vos.needs_zone(what, waited):
         return _NOT_ASKED
-    return await _ask_for_time(session, task, ports, report)
+    return await _ask_for_time(session, task, report)
 
 
-async def _ask_for_time(
-    session: NodeSession, task: NodeTask, ports: Ports, report: Report
-) -> NodeClock:
-    said = await ask(session, task, ports.readers, vos.SHOW_STATUS, vos.parse_machine)
-    if isinstance(said, str):
-        report.clock(None, 0.0)
-        return NodeClock(unread=said)
+async def _ask_for_time(session: NodeSession, task: NodeTask, report: Report) -> NodeClock:
+    said = await ask(session, task, vos.SHOW_STATUS, vos.parse_machine)
     status = vos.time_of(said, zone_of)
     clock = NodeClock(status.zone, status.ahead(datetime.now(UTC)))
     name = None if clock.zone is None else str(clock.zone)

@@ -11,7 +11,7 @@ from cucmd.failure import Code, NodeFailed, fail
 from cucmd.job.discover import Discover, Found, Member
 from cucmd.job.node import Phase
 from cucmd.node.dialogue import NodeSession
-from cucmd.node.ports import NodeTask, Ports, Readers, Report
+from cucmd.node.ports import NodeTask, Ports, Report
 from cucmd.node_name import address, split_address
 from cucmd.work.session import answer, ask, logged_in
 from cucmd.work.verdict import counted
@@ -37,10 +37,7 @@ async def discover(task: NodeTask, what: Discover, ports: Ports, report: Report)
     async with logged_in(task, ports, report) as session:
         await answer(session, task, vos.PAGER_OFF)
         report.phase(Phase.COMMAND)
-        parse = vos.parse_network_cluster
-        table = await ask(session, task, ports.readers, vos.SHOW_CLUSTER, parse)
-        if isinstance(table, str):
-            raise fail(Code.COMMAND_REFUSED, f"its cluster is not known: {table}")
+        table = await ask(session, task, vos.SHOW_CLUSTER, vos.parse_network_cluster)
         mask, asked = task.mask, vos.asked_node(table.nodes, task.host, session.shell.peer_address)
         members = tuple(
             Member(
@@ -60,7 +57,7 @@ async def discover(task: NodeTask, what: Discover, ports: Ports, report: Report)
         report.result(found)
         if not found.members:
             raise _nothing(found)
-        version, notes = await _version(session, task, ports.readers)
+        version, notes = await _version(session, task)
         report.result(Found(found.members, version, found.unread))
         report.phase(Phase.CLOSE)
         left_out = []
@@ -81,16 +78,12 @@ async def discover(task: NodeTask, what: Discover, ports: Ports, report: Report)
         return (*left_out, *apart, *notes)
 
 
-async def _version(
-    session: NodeSession, task: NodeTask, readers: Readers
-) -> tuple[str | None, tuple[str, ...]]:
+async def _version(session: NodeSession, task: NodeTask) -> tuple[str | None, tuple[str, ...]]:
     """Asks for (version, notes). The nodes are known by now: nothing fails without a version."""
     try:
-        said = await ask(session, task, readers, vos.SHOW_VERSION, vos.parse_version_active)
+        said = await ask(session, task, vos.SHOW_VERSION, vos.parse_version_active)
     except NodeFailed as error:
         return None, (f"its version is not known: {error.failure.message}",)
-    if isinstance(said, str):
-        return None, (f"its version is not known: {said}",)
     masked = None if said.version is None else task.mask(said.version)
     return masked, () if masked else ("its version is not known: no line of its answer names one",)
 

@@ -32,7 +32,7 @@ async def dry_run(task: NodeTask, what: DryRun, ports: Ports, report: Report) ->
     nothing matches or a path is refused.
     """
     async with logged_in(task, ports, report) as session:
-        clock = await prepare(session, task, what.of, ports, report)
+        clock = await prepare(session, task, what.of, report)
         report.phase(Phase.COMMAND)
         asked = {path: await _ask(session, task, what.of, path, clock) for path in what.of.paths}
         sizes = tuple(one for one in asked.values() if isinstance(one, PathSize))

@@ -30,7 +30,7 @@ from cucmd.job.health import (
 )
 from cucmd.job.node import Phase
 from cucmd.node.dialogue import NodeSession
-from cucmd.node.ports import NodeTask, Ports, Readers, Report
+from cucmd.node.ports import NodeTask, Ports, Report
 from cucmd.node.resolver import zone_of
 from cucmd.vos.records import CertificateList, parse_certificate
 from cucmd.work import judged
@@ -72,14 +72,14 @@ async def look(
                 refused = await _given_up(session, error)
             why = None if refused is None else refused.message
             parser = vos.parse_command(line).parser
-            said: msgspec.Struct | str | None = None
+            said: msgspec.Struct | None = None
             if parser and refused is None and any(map(str.strip, runs.said)):
                 # Masked before it is read, since a parser may split a password.
                 lines = [mask(one) for one in runs.said]
-                said = await ports.readers.read_answer(parser, lines, task.folder)
+                said = parser(lines)
             looked.at(line, said, why, cut=runs.cut)
             if isinstance(said, CertificateList):
-                await _look_at_certificates(session, task, ports.readers, looked, said)
+                await _look_at_certificates(session, task, looked, said)
 
 
 async def _given_up(session: NodeSession, why: NodeFailed) -> Failure:
@@ -94,7 +94,6 @@ async def _given_up(session: NodeSession, why: NodeFailed) -> Failure:
 async def _look_at_certificates(
     session: NodeSession,
     task: NodeTask,
-    readers: Readers,
     looked: _Looked,
     listed: CertificateList,
 ) -> None:
@@ -104,7 +103,7 @@ async def _look_at_certificates(
     for name in judged.own_certificates(listed):
         try:
             line = vos.parse_command(f"show cert own {name}").line
-            said = await ask(session, task, readers, line, parse_certificate)
+            said = await ask(session, task, line, parse_certificate)
         except vos.InvalidArgument:
             looked.put(Finding("certificates", UNREAD, f"{name}: no name that is typed"))
         except NodeFailed as error:
@@ -112,10 +111,8 @@ async def _look_at_certificates(
             looked.put(Finding("certificates", UNREAD, gone.message))
             return
         else:
-            found = Finding("certificates", UNREAD, f"{name}: {said}")
-            if not isinstance(said, str):
-                found = judged.certificate(name, said, looked.thresholds, datetime.now(UTC))
-            looked.put(found)
+            now = datetime.now(UTC)
+            looked.put(judged.certificate(name, said, looked.thresholds, now))
 
 
 class _Looked:

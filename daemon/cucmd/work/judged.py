@@ -282,11 +282,9 @@ def _available(node: AvailableNode) -> Finding | None:
 def judge(
     check: str, said: object, most: Thresholds, now: datetime, zone_of: ZoneOf
 ) -> list[Finding]:
-    """Judges `said`: what was read of the answer to its last command, or why nothing was; None: it
-    is empty.
-    """
-    if said is None or isinstance(said, str):
-        return [Finding(check, UNREAD, said or "nothing of its answer could be read")]
+    """Judges `said`: what was read of the answer to its last command; None: it is empty."""
+    if said is None:
+        return [Finding(check, UNREAD, "nothing of its answer could be read")]
     if check == "clock" and isinstance(said, vos.Machine):
         said = vos.time_of(said, zone_of)
     return JUDGES[check](said, most, now)

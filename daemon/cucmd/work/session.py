@@ -23,7 +23,7 @@ from cucmd.job.node import Phase
 from cucmd.node.deadlines import AnswerClock
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.login import reach
-from cucmd.node.ports import NodeTask, OpenShell, Ports, Readers, Receiver, Report
+from cucmd.node.ports import NodeTask, OpenShell, Ports, Receiver, Report
 from cucmd.node.transcript_file import transcript_of
 from cucmd.work.verdict import counted
 
@@ -64,17 +64,12 @@ async def answer(session: NodeSession, task: NodeTask, text: str) -> Sequence[st
 
 
 async def ask(
-    session: NodeSession,
-    task: NodeTask,
-    readers: Readers,
-    text: str,
-    parser: Callable[[Sequence[str]], T],
-) -> T | str:
-    """Runs a plain command, as `answer` does, and reads what the node printed; or says that it was
-    not read, and why. Raises `NodeFailed`.
+    session: NodeSession, task: NodeTask, text: str, parser: Callable[[Sequence[str]], T]
+) -> T:
+    """Runs a plain command, as `answer` does, and reads what the node printed. Raises
+    `NodeFailed`.
     """
-    lines = await answer(session, task, text)
-    return await readers.read_answer(parser, lines, task.folder, task.mask)
+    return parser(await answer(session, task, text))
 
 
 def refusal(mask: Callable[[str], str], lines: Sequence[str]) -> str | None:

@@ -20,7 +20,6 @@ from cucmd.protocol.cases import CommandOutput, OutputRequest
 from cucmd.received_file import ReceivedFile
 from cucmd.varlink import Caller
 from rig.asking import plan as planned_by
-from rig.scripted_target import Readers
 from rig.supervised import SupervisorHarness, supervisor_harness
 
 CALLER = Caller(1000, 1000, frozenset(), 1)
@@ -90,7 +89,7 @@ class Following:
 
     def __init__(self, harness: SupervisorHarness) -> None:
         self.harness = harness
-        self.cases = Cases(harness.supervisor, harness.store, None, Readers().read_answer)
+        self.cases = Cases(harness.supervisor, harness.store, None)
         self._more: dict[str, trio.MemorySendChannel[str]] = {}
         self._written: dict[str, trio.MemoryReceiveChannel[str]] = {}
 

@@ -51,7 +51,7 @@ class Socket:
         supervisor, store = harness.supervisor, harness.store
         planner = Planner(Config(), {}, supervisor.directory)
         jobs = Jobs(supervisor, harness.feed, lambda: planner)
-        cases = Cases(supervisor, store, Deletions(supervisor, store), None)
+        cases = Cases(supervisor, store, Deletions(supervisor, store))
         others = NoMethods()
         interface = jobs_interface(jobs, cases, others, others, others, as_whom=ACCESS.as_whom)
         users = Users(SocketLimits())

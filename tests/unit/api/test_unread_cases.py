@@ -46,7 +46,7 @@ async def opened(tmp_path: Path) -> AsyncIterator[Harness]:
         (directory / "a").mkdir(exist_ok=True)
         (directory / "a" / "transcript.log").write_text(LINE * 10_000)
         deletions = Deletions(harness.supervisor, harness.store)
-        cases = Cases(harness.supervisor, harness.store, deletions, None)
+        cases = Cases(harness.supervisor, harness.store, deletions)
         yield Harness(job_id, cases, deletions)
 
 

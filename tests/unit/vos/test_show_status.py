@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmd.node.resolver import zone_of
-from cucmd.vos import Machine, ShowStatus, parse_machine, time_of
+from cucmd.vos import ShowStatus, parse_machine, time_of
 from cucmlab.answers import Here, LabMember, status
 
 
@@ -122,8 +122,3 @@ def test_never_raises(lines):
 def test_no_date_is_too_strange(clock, zone):
     found = ShowStatus(ZoneInfo(zone), clock)
     assert abs(found.ahead(datetime(2026, 11, 25, tzinfo=UTC))) < timedelta(days=3660)
-
-
-def test_what_is_longer_than_a_line_that_is_read_names_no_zone():
-    said = Machine(time_zone="(Europe/Berlin)" + " " * 1000)
-    assert time_of(said, zone_of).zone is None
