@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -20,9 +20,7 @@ from cucmd.vos import TerminalToken, Transcript
 log = logging.getLogger(__name__)
 
 # Bytes. A node that prints without end must not fill the disk; the names of 10,000 files are 1 MB.
-# Of a longer transcript the beginning is kept, and the end, which shows how the session ended.
 LIMIT = 4 * 1024 * 1024
-END = 16 * 1024
 
 # Bytes between two looks at the free space. Less than that is always written: a person needs it
 # most when the disk is full, and for 400 nodes it is 25 MiB.
@@ -32,7 +30,7 @@ CHECK_EVERY = 64 * 1024
 # memory.
 MOST_WAITING = 16 * 1024 * 1024
 
-_TOO_MUCH = b"\n(the node prints too much: of what follows only the end is kept)\n"
+_TOO_MUCH = b"\n(the node prints too much: nothing of what follows is kept)\n"
 _TOO_SLOW = b"\n(the disk is too slow: of what was said here some is missing)\n"
 
 Shortage = Callable[[int], str | None]
@@ -124,7 +122,6 @@ class _LimitedFile:
         self._path = path
         self._shortage = shortage
         self._written = 0
-        self._end: _LastBytes | None = None  # once LIMIT is reached
         self._opened = False
         self._fd: int | None = None
 
@@ -136,45 +133,30 @@ class _LimitedFile:
                 self._fd = os.open(self._path, flags, 0o640)
             except OSError as error:
                 log.warning("no transcript at %s: %s", self._path, error.strerror)
-        try:
-            for piece in _pieces(data):
-                self._append(piece)
-        except OSError as error:
-            self._give_up(error.strerror)
-
-    def close(self) -> None:
-        if self._fd is not None and self._end is not None:
-            try:
-                write_all(self._fd, self._end.kept())
-            except OSError as error:
-                self._give_up(error.strerror)
-        self._close()
-
-    def _append(self, data: bytes) -> None:
         descriptor = self._fd
         if descriptor is None:
             return
-        if self._end is not None:
-            self._end.keep(data)
-            return
         before, self._written = self._written, self._written + len(data)
-        if self._written > LIMIT:
-            write_all(descriptor, _TOO_MUCH)
-            self._end = _LastBytes()
-            self._end.keep(data)
-        elif before // CHECK_EVERY < self._written // CHECK_EVERY and (
-            shortage := self._shortage(descriptor)
-        ):
-            write_all(descriptor, f"\n(the transcript ends here: {shortage})\n".encode())
-            self._give_up(shortage)
-        else:
-            write_all(descriptor, data)
+        try:
+            if before // CHECK_EVERY < self._written // CHECK_EVERY and (
+                shortage := self._shortage(descriptor)
+            ):
+                write_all(descriptor, f"\n(the transcript ends here: {shortage})\n".encode())
+                self._give_up(shortage)
+            elif self._written > LIMIT:
+                kept = data[: data.rfind(b"\n", 0, LIMIT - before) + 1]
+                write_all(descriptor, kept + _TOO_MUCH)
+                self.close()
+            else:
+                write_all(descriptor, data)
+        except OSError as error:
+            self._give_up(error.strerror)
 
     def _give_up(self, reason: str | None) -> None:
         log.warning("the transcript %s ends early: %s", self._path, reason)
-        self._close()
+        self.close()
 
-    def _close(self) -> None:
+    def close(self) -> None:
         descriptor, self._fd = self._fd, None
         if descriptor is None:
             return
@@ -184,40 +166,8 @@ class _LimitedFile:
             log.warning("the transcript %s may end early: %s", self._path, error.strerror)
 
 
-def _pieces(data: bytes) -> Iterator[bytes]:
-    """Yields pieces of at most CHECK_EVERY bytes, and whole lines: after a time much may come at
-    once.
-    """
-    begin = 0
-    while len(data) - begin > CHECK_EVERY:
-        end = data.rfind(b"\n", begin, begin + CHECK_EVERY) + 1 or begin + CHECK_EVERY
-        yield data[begin:end]
-        begin = end
-    if begin < len(data):
-        yield data[begin:]
-
-
 def write_all(descriptor: int, data: bytes) -> None:
     """`os.write` may write a part and say so: on a disk that is nearly full. Raises `OSError`."""
     left = memoryview(data)
     while left:
         left = left[os.write(descriptor, left) :]
-
-
-class _LastBytes:
-    """Keeps the last bytes that were given: END bytes at least, twice as many at most."""
-
-    def __init__(self) -> None:
-        self._kept = bytearray()
-        self._cut = False
-
-    def keep(self, data: bytes) -> None:
-        self._kept += data
-        if len(self._kept) > 2 * END:
-            del self._kept[:-END]
-            self._cut = True
-
-    def kept(self) -> bytes:
-        """Returns the kept bytes, from the beginning of a line on if there is one."""
-        begin = self._kept.find(b"\n") + 1 if self._cut else 0
-        return bytes(self._kept[begin:])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cucmd.node.file_writer import AppendedFile
-from cucmd.node.transcript_file import CHECK_EVERY, END, LIMIT, MOST_WAITING, TranscriptFile
+from cucmd.node.transcript_file import CHECK_EVERY, LIMIT, MOST_WAITING, TranscriptFile
 from rig.scripted_target import WritesAtOnce
 from unit.vos.driver import tokens
 
@@ -62,16 +62,13 @@ async def test_little_is_kept_whole(written: Write) -> None:
 
 
 @pytest.mark.long
-async def test_of_a_node_that_says_too_much_the_beginning_and_the_end_are_kept(
-    written: Write,
-) -> None:
+async def test_only_the_beginning_of_much_is_kept(written: Write) -> None:
     said = await written(400_000)
-    assert LIMIT / 2 < len(said) < LIMIT + 3 * END
+    assert LIMIT / 2 < len(said) < LIMIT + 100
     assert said.splitlines()[:2] == [HEAD, "23:59:59.999 > file get"]
-    beginning, _, end = said.partition("(the node prints too much: of what follows only the end")
+    beginning, _, end = said.partition("(the node prints too much")
     assert beginning.count(" < x\n") > 100_000
-    assert END / 2 < len(end) < 3 * END
-    assert end.endswith(" < ***** is the last word\n")
+    assert "\n" not in end.rstrip()
 
 
 @pytest.mark.long
@@ -132,7 +129,7 @@ async def test_of_much_that_comes_at_once_the_beginning_is_kept(tmp_path: Path) 
             transcript.received(tokens(f"{number:6} {'x' * 1000}\r\n".encode()))
     beginning, _, end = path.read_text().partition("(the node prints too much")
     assert LIMIT - CHECK_EVERY - 2000 < len(beginning) <= LIMIT + 1
-    assert END / 2 < len(end) < 3 * END
+    assert "\n" not in end.rstrip()
 
 
 async def test_what_waits_for_the_disk_is_bounded_and_what_is_missing_is_said(
