@@ -52,9 +52,6 @@ StreamReplies: TypeAlias = AsyncGenerator[StreamReply, None]
 
 # As many as a list has at most; unless it is configured so, no more jobs run and wait.
 _MOST_UNFINISHED = 1000
-# Nodes of ended jobs of which a watcher's state is known, some kilobytes each. What changes after
-# the end (closed, labels, coverage) mostly comes within minutes.
-MOST_OF_ENDED = 10_000
 _UNFINISHED = ("running", "queued")
 
 log = logging.getLogger(__name__)
@@ -290,18 +287,21 @@ class WatchStreams:
                 yield StreamReply(reply)
 
     async def _changes_of_all(self) -> StreamReplies:
-        sent = _SentJobs()
+        sent: dict[str, Job] = {}  # what was sent last, of jobs that are not closed
         with self._feed.subscribe(None) as feed:
             yield StreamReply(wire.WatchReply(0, 0, jobs=await self._unfinished()))
             while True:
                 change = await feed.next()
                 if change.job is None:
-                    sent = _SentJobs()
+                    sent = {}
                     jobs = await self._unfinished()
                     reply = wire.WatchReply(change.sequence, change.missed, jobs=jobs)
                     yield StreamReply(reply)
                     continue
-                changed = self._changed(sent.replace(change.job), change.job, change)
+                job = change.job
+                changed = self._changed(sent.pop(job.job_id, None), job, change)
+                if not job.closed:
+                    sent[job.job_id] = job
                 yield StreamReply(changed.parameters)
 
     async def _find(self, prefix: str) -> Job:
@@ -321,30 +321,3 @@ class WatchStreams:
                 for job in await self._supervisor.newest(_MOST_UNFINISHED, JobFilter(status=status))
             ]
         return tuple({job.job_id: summary_to_wire(job) for job in found}.values())
-
-
-class _SentJobs:
-    """Keeps what a watcher was sent last: of jobs that have not ended, and of the last that did."""
-
-    def __init__(self) -> None:
-        self._live: dict[str, Job] = {}
-        self._ended: dict[str, Job] = {}
-        self._nodes_of_ended = 0
-
-    def replace(self, job: Job) -> Job | None:
-        """Keeps the job and returns what was sent of it before; None: nothing, or long ago."""
-        before = self._live.pop(job.job_id, None) or self._forget(job.job_id)
-        if not job.ended:
-            self._live[job.job_id] = job
-            return before
-        self._ended[job.job_id] = job
-        self._nodes_of_ended += len(job.nodes)
-        while self._nodes_of_ended > MOST_OF_ENDED:
-            self._forget(next(iter(self._ended)))
-        return before
-
-    def _forget(self, job_id: str) -> Job | None:
-        job = self._ended.pop(job_id, None)
-        if job is not None:
-            self._nodes_of_ended -= len(job.nodes)
-        return job

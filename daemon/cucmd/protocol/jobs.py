@@ -142,8 +142,7 @@ class JobSummary(Struct, frozen=True):
 
 class JobChange(Struct, frozen=True):
     """Says what a change of a job has changed: nodes are those that differ, or all of them where it
-    is the first change of the job in a watch of all jobs, or where the one before was long after
-    its end.
+    is the first change of the job in a watch of all jobs, or comes after the one that it is closed.
     """
 
     job_id: str

@@ -11,11 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from cucmd.api import methods
 from cucmd.api.methods import Jobs
 from cucmd.api.wire import changed_to_wire, job_to_wire
 from cucmd.cases.coverage import Coverage
-from cucmd.job.job import Job
+from cucmd.job.job import End, Job
 from cucmd.job.node import Phase
 from cucmd.jobs.deletion import Deletions
 from cucmd.jobs.events import CAPACITY
@@ -105,24 +104,20 @@ async def test_a_job_is_closed_in_a_change_of_its_own(tmp_path: Path) -> None:
         assert (change.job_id, change.status, change.nodes) == (job_id, "succeeded", ())
 
 
-@pytest.mark.parametrize(("most", "known"), [(4, True), (3, False)])
-async def test_of_some_ended_jobs_only_the_nodes_that_differ_come(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, known: bool
-) -> None:
-    monkeypatch.setattr(methods, "MOST_OF_ENDED", most)
+async def test_changes_of_closed_jobs_have_all_nodes(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path) as harness:
-        first, second = harness.job("a", "b").cancel(NOW), harness.job("c", "d").cancel(NOW)
-        covered = replace(first, nodes=(replace(first.nodes[0], coverage="all"), first.nodes[1]))
+        ended = harness.job("a", "b").cancel(NOW)
+        closed = ended.at_end(End.CLOSED)
+        covered = replace(closed, nodes=(replace(closed.nodes[0], coverage="all"), closed.nodes[1]))
         async with watch(harness, None) as replies:
             await anext(replies)
-            for job in (first, second, first, covered):
+            for job in (ended, closed, covered):
                 harness.feed.publish(job)
-            changes = [(await anext(replies)).parameters.change for _ in range(4)]
+            changes = [(await anext(replies)).parameters.change for _ in range(3)]
     assert [[node.node for node in change.nodes] for change in changes] == [
         ["a", "b"],
-        ["c", "d"],
-        [] if known else ["a", "b"],
-        ["a"],
+        [],
+        ["a", "b"],
     ]
 
 
