@@ -131,8 +131,8 @@ def test_a_log_that_grows_does_not_hide_a_trace_that_is_cut(
 
 
 @pytest.mark.long
-def test_a_log_that_grows_is_a_note(daemon: Daemon, one: OpenSshNode) -> None:
+def test_a_log_may_grow_meanwhile(daemon: Daemon, one: OpenSshNode) -> None:
     meanwhile(one, "head -c 5000 /dev/zero >>log/messages")
     with daemon.client() as client:
         job = job_of(client, one)
-    assert (job.status, len(node(job, 0).notes)) == ("succeeded", 1)
+    assert (job.status, node(job, 0).notes) == ("succeeded", ())

@@ -34,7 +34,6 @@ from cucmd.work.verdict import (
     judge,
     judge_read,
     reading_notes,
-    surplus,
     to_read,
     uncompared,
 )
@@ -340,8 +339,6 @@ class FileGets:
         cut, incomplete = judge_read(path, announced, received, read, compressed=compressed)
         self._report.complete([file for file in received if file.path not in incomplete])
         notes = reading_notes(path, announced, read) if cut is None else []
-        if not self._what.compress and (extra := surplus(path, announced, received)):
-            notes.insert(0, extra)
         if unknown:
             notes.insert(0, unknown)
         return PathResult(cut=cut, notes=(*done.notes, *notes))

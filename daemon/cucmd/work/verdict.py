@@ -1,8 +1,8 @@
 """PURE. Compares what a node announced with what came in, for one `file get`.
 
 A command succeeds only if the client closed every file that it opened, the node said that the
-command is completed, and no fewer files and bytes came than it announced. More than announced is
-noted and not refused: trace files grow while they are collected.
+command is completed, and no fewer files and bytes came than it announced. More may come:
+trace files grow while they are collected.
 
     what                                  outcome
     no 'Transfer completed'               transfer_incomplete
@@ -205,18 +205,6 @@ def _not_whole(path: str, wrong: Mapping[str, str], hint: str) -> Failure:
     said = [f"{PurePosixPath(file).name} {why}" for file, why in wrong.items()]
     message = f"{path}: {'; '.join(at_most(_MOST_NAMED, said))}"
     return failure(Code.TRANSFER_INCOMPLETE, message, hint=hint)
-
-
-def surplus(path: str, announced: Announced, received: Sequence[ReceivedFile]) -> str | None:
-    """Returns a note where more came than was announced, or None."""
-    files, size = announced.files, announced.size
-    total = sum(file.size for file in received)
-    if files is not None and len(received) > files:
-        return f"{path}: {counted(len(received), 'file')} came, {files:,} were announced"
-    if size is not None and total > size:
-        came = f"{counted(total, 'byte')} came, {size:,} were announced"
-        return f"{path}: {came} (files grow while collected)"
-    return None
 
 
 def reading_notes(
