@@ -124,9 +124,6 @@ def _of(node: Node, kind: KindText, mark: str) -> Iterator[tuple[str, str]]:
 def _gaps_of(node: Node, *, all_names: bool) -> Iterator[tuple[str, str]]:
     """Yields what is missing of the window, a line each, with the last one what would bring it."""
     gaps = node.gaps or ()
-    if gaps and node.extent is None:  # of an older daemon: only its words have the times
-        yield GAP + visible(node.coverage or ""), ""
-        return
     said = []
     for gap in gaps:
         if gap.missing == "all":
@@ -170,7 +167,7 @@ def _moment(text: str | None) -> datetime | None:
 
 
 def waits(node: Node) -> str:
-    """Says `waits for the login on 127.1.1.1`; "" if it does not. An older daemon does not say."""
+    """Says `waits for the login on 127.1.1.1`; "" if it does not."""
     names = [visible(name) for name in node.waits_for or ()]
     return f"waits for the login on {named(names, all_names=False)}" if names else ""
 

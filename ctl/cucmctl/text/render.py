@@ -162,9 +162,7 @@ def _heading(job: Job, now: datetime, *, colour: bool) -> Iterator[str]:
 
 
 def _whose(job: Job) -> str:
-    """Returns `from berlin, by anna, as administrator; case=698123456`. An older daemon tells
-    nothing of it.
-    """
+    """Returns `from berlin, by anna, as administrator; case=698123456`."""
     if job.targets is None or job.owner is None:
         return ""
     first = job.nodes[0].node if job.nodes else None

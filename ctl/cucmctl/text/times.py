@@ -61,7 +61,7 @@ def waiting(node: Node, at: datetime) -> float:
 
 
 def silence(node: Node, at: datetime) -> float | None:
-    """Counts since the last byte of a node that is at work. An older daemon does not tell it."""
+    """Counts since the last byte of a node that is at work."""
     if node.status != "running" or node.heard_at is None:
         return None
     return max(0.0, (at - node.heard_at).total_seconds())

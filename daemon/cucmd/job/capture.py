@@ -9,9 +9,6 @@ import msgspec
 from cucmd.job.failure import Failure
 from cucmd.job.kind import Kind, Result, utc
 
-# Stored in the message of a failure by versions that did not add it when it is shown.
-_NAMED_BEFORE = "; the capture may still run there"
-
 
 def may_still_run(names: Sequence[str]) -> str:
     """Says of a node that captures of these names may still run there."""
@@ -106,7 +103,7 @@ class Capture(CaptureSettings, Kind, frozen=True, tag="capture"):
             f"{self.count} packets; if 'file list activelog platform/cli/{name}* detail' "
             "on the node shows another size each time, it runs"
         )
-        message = f"{why.message.removesuffix(_NAMED_BEFORE)}; {may_still_run(may_run)}"
+        message = f"{why.message}; {may_still_run(may_run)}"
         return msgspec.structs.replace(why, message=message, hint=hint)
 
     def unended(self, may_run: tuple[str, ...]) -> Iterator[str]:

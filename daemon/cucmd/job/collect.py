@@ -66,7 +66,7 @@ class Collect(Kind, frozen=True, tag="collect"):
     def facts(self, created_at: datetime) -> Iterator[tuple[str, str]]:
         profile = f" (profile {self.profile})" if self.profile else ""
         yield "Paths", f"{', '.join(self.paths)} below {self.location}{profile}"
-        yield "Window", self.window(created_at)
+        yield "Window", self.window
         for command in self.commands_kept:
             yield "Command", command
 
@@ -74,10 +74,9 @@ class Collect(Kind, frozen=True, tag="collect"):
         if self.health is not None:
             yield from self.health.between(results)
 
-    def window(self, created_at: datetime) -> str:
+    @property
+    def window(self) -> str:
         """Returns it in UTC: `2026-11-25 10:00:00 UTC to 2026-11-25 12:00:00 UTC (last 2h)`."""
-        if self.last is not None and self.since is None:
-            return f"last {self.last} before {utc(created_at)}"
         if self.since is None and self.until is None:
             return "all files, no window"
         since = utc(self.since) if self.since else "the beginning"

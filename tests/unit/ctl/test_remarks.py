@@ -158,12 +158,6 @@ def test_a_gap_says_how_much_is_missing(node, in_zone, gap, said):
     assert line.startswith(f"GAP  a: {said}")
 
 
-def test_a_gap_of_an_older_daemon_is_in_its_words(node):
-    said = "begins 23:57 (Europe/Berlin)"
-    one = node("a", "succeeded", coverage=said, gaps=(Gap("sdl", "begin"),))
-    assert remarks_of(one) == [f"GAP  a: {said}"]
-
-
 def test_the_longest_option_brings_what_all_paths_lack(node):
     gaps = (Gap("a", "all", "1d"), Gap("b", "end", "6h", 60), Gap("c", "all", "1h"))
     *lines, hint = remarks_of(node("a", "succeeded", gaps=gaps, extent=Extent()))

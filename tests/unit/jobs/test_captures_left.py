@@ -182,14 +182,7 @@ def test_a_failure_names_a_capture_once_it_is_given_up() -> None:
     assert failed(job_with(Captured(NAME, NOW, NOW))).message == "late"
 
 
-def job_with(captured: Captured, said: str = "late") -> Job:
+def job_with(captured: Captured) -> Job:
     """Makes a job whose node has failed, and that was not closed."""
     job = Job("0a1b2c3d4e5f", NOW, WORK, Timeouts(), 1, (Node("a"),))
-    return killed(job, captured).fail_unsettled(NOW, failure(Code.JOB_TIMEOUT, said))
-
-
-def test_a_failure_that_an_older_version_has_stored_says_it_once() -> None:
-    said = "late; the capture may still run there"
-    shown = failed(job_with(Captured(NAME, NOW, NOW, running=True), said))
-    assert shown.message.count("may still run") == 1
-    assert f"/{NAME}.cap" in shown.message
+    return killed(job, captured).fail_unsettled(NOW, failure(Code.JOB_TIMEOUT, "late"))
