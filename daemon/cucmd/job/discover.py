@@ -30,13 +30,10 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class Found(Result, frozen=True):
-    """Says what a discovery has found. version: of the node that was asked. unread: lines about the
-    cluster in no known form, masked, some of them if they are many.
-    """
+    """Says what a discovery has found. version: of the node that was asked."""
 
     members: tuple[Member, ...]
     version: str | None = None
-    unread: tuple[str, ...] = ()
 
     def lines(self) -> Iterator[str]:
         for one in self.members:

@@ -6,6 +6,8 @@ without secrets, and nothing is done with it here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cucmd import vos
 from cucmd.failure import Code, NodeFailed, fail
 from cucmd.job.discover import Discover, Found, Member
@@ -51,14 +53,13 @@ async def discover(task: NodeTask, what: Discover, ports: Ports, report: Report)
             )
             for one in table.nodes[:MOST_MEMBERS]
         )
-        unread = tuple(mask(line)[:LONGEST_UNREAD] for line in table.others[:MOST_UNREAD])
-        found = Found(members, unread=unread)
+        found = Found(members)
         # Now, for the second answer may not come.
         report.result(found)
         if not found.members:
-            raise _nothing(found)
+            raise _nothing([mask(line)[:LONGEST_UNREAD] for line in table.others[:MOST_UNREAD]])
         version, notes = await _version(session, task)
-        report.result(Found(found.members, version, found.unread))
+        report.result(Found(found.members, version))
         report.phase(Phase.CLOSE)
         left_out = []
         if (more := len(table.nodes) - MOST_MEMBERS) > 0:
@@ -94,10 +95,10 @@ def _name(node: vos.ListedNode, task: NodeTask) -> str:
     return node.address if port is None else address(node.address, port)
 
 
-def _nothing(found: Found) -> NodeFailed:
-    if not found.unread:
+def _nothing(unread: Sequence[str]) -> NodeFailed:
+    if not unread:
         said = f"nothing could be read of the node's answer to '{vos.SHOW_CLUSTER}'"
         return fail(Code.COMMAND_REFUSED, said)
     said = f"no node in a known form in the answer to '{vos.SHOW_CLUSTER}'"
-    said += f"; the node said: {vos.quoted(found.unread)}"
+    said += f"; the node said: {vos.quoted(unread)}"
     return fail(Code.COMMAND_REFUSED, said, hint=_OTHER_FORM)

@@ -12,7 +12,7 @@ MEMBER = {
     "role": "Subscriber",
     "product": "callmanager",
 }
-FOUND = {"members": [MEMBER], "unread": [], "version": "15.0.1"}
+FOUND = {"members": [MEMBER], "version": "15.0.1"}
 
 
 @pytest.fixture

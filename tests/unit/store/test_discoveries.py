@@ -18,7 +18,7 @@ from cucmd.store import JobFilter, Store, StoredDiscovery, nodes, open_store
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 PUB = Member("pub", "10.0.0.1", "pub", "Publisher", "callmanager", "pub.example.org")
 SUB = Member("10.0.0.2", "10.0.0.2", "sub1", "Subscriber", "callmanager")
-BOTH = Found((PUB, SUB), "15.0.1", ("Successful",))
+BOTH = Found((PUB, SUB), "15.0.1")
 
 
 async def begun(store: Store, node: str, found: Found | None, number: int = 1) -> Job:
@@ -56,7 +56,7 @@ async def test_what_a_node_has_said_is_there_once_it_has_succeeded(path: Path) -
 async def test_a_node_that_failed_leaves_what_was_known_before(path: Path) -> None:
     async with open_store(path) as store:
         await ended(store, "pub", BOTH)
-        other = await begun(store, "pub", Found((), unread=("?",)), 2)
+        other = await begun(store, "pub", Found(()), 2)
         why = failure(Code.COMMAND_REFUSED, "no")
         await store.save(other, other.replace_node(0, other.nodes[0].fail(NOW, why), NOW))
         third = await begun(store, "pub", Found((PUB,)), 3)

@@ -13,7 +13,7 @@ from cucmd.job.failure import Failure
 from cucmd.job.node import Phase
 from cucmd.job.timeouts import Timeouts
 from cucmd.node.ports import NodeTask
-from cucmd.work.discover import LONGEST_UNREAD, MOST_MEMBERS, MOST_NAMED, MOST_UNREAD
+from cucmd.work.discover import MOST_MEMBERS, MOST_NAMED
 from rig.scripted_node import Node, RecordedReport, answers, discovered, discovery_task, scripted
 
 PUB = "192.0.2.9 pub.example.org pub Publisher callmanager DBPub authenticated"
@@ -103,7 +103,7 @@ async def test_a_line_in_another_form_is_kept_and_noted(
 ) -> None:
     strange = "3  cucm-sub2  192.0.2.12  Subscriber"
     notes, found = await found_on({**HEALTHY, vos.SHOW_CLUSTER: [strange, *TABLE]}, tmp_path)
-    assert (len(found.members), found.unread) == (3, (strange,))
+    assert len(found.members) == 3
     assert len(notes) == 1
 
 
@@ -138,7 +138,6 @@ async def test_without_a_node_in_a_known_form_it_fails_and_quotes_what_was_said(
     assert why.code == Code.COMMAND_REFUSED
     assert report.last_found is not None
     assert report.last_found.members == ()
-    assert len(report.last_found.unread) == len(said)
     assert all(" ".join(line.split()) in why.message for line in said if len(line) < 80)
     assert why.message.isprintable()
     assert len(why.message) < 500
@@ -185,8 +184,7 @@ async def test_a_node_that_names_and_prints_too_much_is_kept_in_limits(
     nodes = [SUB.replace("192.0.2.10", f"10.1.{at // 250}.{at % 250}") for at in range(250)]
     noise = ["x" * 1000] * 300
     notes, found = await found_on({vos.SHOW_CLUSTER: [*nodes, *noise]}, tmp_path)
-    assert (len(found.members), len(found.unread)) == (MOST_MEMBERS, MOST_UNREAD)
-    assert {len(line) for line in found.unread} == {LONGEST_UNREAD}
+    assert len(found.members) == MOST_MEMBERS
     assert len(notes) == 3
 
 
