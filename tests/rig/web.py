@@ -19,7 +19,7 @@ import msgspec
 import pytest
 
 from cucmctl.client import errors
-from cucmd.job.asked import Collection, How, Login, Timeouts
+from cucmd.job.asked import Collection, How, Login
 from cucmd.protocol.jobs import Job, WatchReply
 from cucmd.protocol.requests import CancelReply
 from rig.daemon import Daemon
@@ -249,17 +249,15 @@ class WebClient:
         nodes: Sequence[str],
         *,
         login: Login,
-        collection: Collection,
-        timeouts: Timeouts,
-        concurrency: int | None,
+        work: Collection,
         how: How,
     ) -> Job:
         body = {
             "nodes": nodes,
             "login": login,
-            "collection": collection,
-            "timeouts": timeouts,
-            "concurrency": concurrency,
+            "collection": work,
+            "timeouts": how.timeouts,
+            "concurrency": how.concurrency,
             "try_all": how.try_all,
         }
         return self._call("POST", "/jobs", Job, body, how.request_id)
