@@ -34,6 +34,7 @@ from cucmd.allowance import Allowance, Quota
 from cucmd.failure import Code, NodeFailed, fail
 from cucmd.job.check import Check, Checked
 from cucmd.job.collect import Collect
+from cucmd.job.failure import Failure
 from cucmd.job.node import Phase
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.ports import NodeTask, Ports, Report, Shell
@@ -56,6 +57,16 @@ LOGGING_FULL = 95
 # Of the file that is got, and the folders of activelog in which it is looked for.
 MOST_BYTES = 1024 * 1024
 FOLDERS = ("platform/log", "syslog")
+# What to do if that file does not come, where the usual hint is about a whole collection.
+_GONE = "it may have been rotated away since it was listed: check again"
+_HINTS: dict[str, str] = {
+    Code.COMMAND_TIMEOUT: (
+        "the transcript shows what the node said last, and what it may wait for; for a slow node "
+        "raise --command-timeout or --answer-timeout"
+    ),
+    Code.NO_FILES_MATCHED: _GONE,
+    Code.INVALID_PATH: _GONE,
+}
 # A name that can be typed, and means one file.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}")
 
@@ -199,6 +210,10 @@ async def _get_a_file(
     task = seen.task
     try:
         path = await _small_file(session, seen)
+    except NodeFailed:
+        seen.put(receiver="failed")
+        raise
+    try:
         left = task.quota.node.left
         most = MOST_BYTES if left is None else min(MOST_BYTES, left)
         # An allowance of 0 would be no limit.
@@ -207,9 +222,9 @@ async def _get_a_file(
             gets = FileGets(small, Collect((path,)), session, target, report, ports=ports)
             result = await gets.get(path, NodeClock())
         notes = notes_of({path: replace(result, cut=None)}, ())  # it has come, cut as it may be
-    except NodeFailed:
+    except NodeFailed as error:
         seen.put(receiver="failed")
-        raise
+        raise NodeFailed(_with_hint(error.failure, task)) from error
     seen.put(receiver="ok")
     return notes
 
@@ -238,3 +253,17 @@ def smallest(files: Iterable[vos.ListedFile]) -> str | None:
     if len(fitting) > 1:
         fitting.remove(max(fitting, key=lambda file: file.modified))
     return min(fitting, key=lambda file: (file.size, file.name)).name if fitting else None
+
+
+def _with_hint(why: Failure, task: NodeTask) -> Failure:
+    """Gives the failure a hint about one small file where the usual one is about a collection."""
+    if why.code in _HINTS:
+        return replace(why, hint=_HINTS[why.code])
+    left = (task.quota.node.left, task.quota.job.left)
+    has_room = all(one is None or one >= MOST_BYTES for one in left)
+    # Without room for a small file, a quota of the configuration was reached.
+    if why.code != Code.QUOTA_EXCEEDED or not has_room:
+        return why
+    said = f"{why.message}; a check gets {MOST_BYTES:,} bytes at most"
+    hint = "the file has grown, or the node sends another: check again, or start a small job"
+    return replace(why, message=said, hint=hint)

@@ -119,6 +119,7 @@ async def test_a_quota_of_the_configuration_that_is_used_up_fails_it_as_a_collec
     quota = Quota(Allowance(1000, 1000 - left), Allowance(0))
     why, _ = await failed(healthy(), tmp_path, receiver=True, quota=quota)
     assert why.code == Code.QUOTA_EXCEEDED
+    assert "a check" not in why.message
 
 
 def listed(*files: tuple[str, int]) -> list[vos.ListedFile]:
