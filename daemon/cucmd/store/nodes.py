@@ -6,7 +6,7 @@ It is written with the end of a node, in one transaction, and stays when the job
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -35,8 +35,6 @@ _DROP_OLDEST_DISCOVERIES = """
 DELETE FROM discovery WHERE asked IN (
     SELECT asked FROM discovery ORDER BY found_at DESC LIMIT -1 OFFSET ?)"""
 _DISCOVERIES = "SELECT asked, detail FROM discovery ORDER BY found_at DESC, asked"
-_ASKED = "SELECT asked FROM discovery ORDER BY found_at DESC, asked"
-_DISCOVERY = "SELECT asked, detail FROM discovery WHERE asked = ?"
 
 _UPSERT_RATE = """
 INSERT INTO rate (node, seen_at, bytes, seconds) VALUES (?, ?, ?, ?)
@@ -85,23 +83,8 @@ def remember(connection: sqlite3.Connection, job: Job, nodes: Sequence[Node]) ->
 
 def select_discoveries(connection: sqlite3.Connection) -> tuple[StoredDiscovery, ...]:
     """Returns the discoveries, the newest first."""
-    return _read(connection.execute(_DISCOVERIES).fetchall())
-
-
-def select_asked(connection: sqlite3.Connection) -> tuple[str, ...]:
-    """Returns the nodes, each in one spelling, the one that was asked last first."""
-    return tuple(asked for (asked,) in connection.execute(_ASKED))
-
-
-def select_discovery(connection: sqlite3.Connection, asked: str) -> StoredDiscovery | None:
-    """Returns that of one node, spelled as `select_asked` has it."""
-    found = _read(connection.execute(_DISCOVERY, (asked,)).fetchall())
-    return found[0] if found else None
-
-
-def _read(rows: Iterable[tuple[str, str]]) -> tuple[StoredDiscovery, ...]:
     found: list[StoredDiscovery] = []
-    for asked, detail in rows:
+    for asked, detail in connection.execute(_DISCOVERIES).fetchall():
         with left_out(f"what {asked} has said of its cluster"):
             found.append(_discoveries.decode(detail))
     return tuple(found)

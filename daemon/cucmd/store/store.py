@@ -215,14 +215,6 @@ class Store:
         """Returns what each node that was asked for its cluster has said last, the newest first."""
         return await self._reader.run(nodes.select_discoveries)
 
-    async def asked(self) -> tuple[str, ...]:
-        """Returns the nodes of these, each in one spelling, the one that was asked last first."""
-        return await self._reader.run(nodes.select_asked)
-
-    async def discovery(self, asked: str) -> StoredDiscovery | None:
-        """Returns that of one node, spelled as `asked` has it, or None."""
-        return await self._reader.run(partial(nodes.select_discovery, asked=asked))
-
     async def rate(self, node: str) -> float | None:
         """Returns the bytes per second at which the node's files came last. None: not known."""
         return await self._reader.run(partial(nodes.select_rate, node=node))

@@ -134,19 +134,6 @@ class ReadToEnd(msgspec.Struct, frozen=True, tag=True):
     archive: bool
 
 
-class ParseAnswer(msgspec.Struct, frozen=True, tag=True):
-    """Gives the lines of an answer, and names a function of `vos/`. Answered by `AnswerParsed`."""
-
-    parser: str
-    lines: tuple[str, ...]
-
-
-class AnswerParsed(msgspec.Struct, frozen=True, tag=True):
-    """Answers `ParseAnswer`. said: what that function has returned, packed."""
-
-    said: msgspec.Raw
-
-
 # What a process that exports is told, and what it says. The first thing that it gets is the
 # connection of the client. Paths are bytes: a name on the disk need not be UTF-8.
 
