@@ -99,12 +99,13 @@ def judge(
     closed = [file for file in received if file.closed]
     cut = [file.path for file in received if not file.closed]
     size = sum(file.size for file in closed)
-    came = f"{counted(len(closed), 'file')}, {counted(size, 'byte')} came"
+    broken = f"cut off: {', '.join(cut[:_MOST_NAMED])}; " if cut else ""
+    came = f"{broken}{counted(len(closed), 'file')}, {counted(size, 'byte')} came"
     if not completed:
         said = "the node went back to its prompt without 'Transfer completed'"
         return failure(Code.TRANSFER_INCOMPLETE, f"{path}: {said}; {came}")
     if cut:
-        return failure(Code.TRANSFER_INCOMPLETE, f"{path}: cut off: {', '.join(cut[:3])}; {came}")
+        return failure(Code.TRANSFER_INCOMPLETE, f"{path}: {came}")
     if compressed and not any(file.size for file in closed):  # an archive of nothing has a header
         what = "only an empty archive came" if closed else "no archive came"
         return failure(Code.TRANSFER_INCOMPLETE, f"{path}: {what}")

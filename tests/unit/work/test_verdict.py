@@ -52,6 +52,14 @@ async def test_nothing_passes_as_whole_that_is_not(
     assert why.hint == failure(Code.TRANSFER_INCOMPLETE, "").hint
 
 
+@pytest.mark.parametrize("completed", [True, False])
+def test_what_is_cut_off_is_named(completed: bool) -> None:
+    received = [ReceivedFile("pub", "sdl/a.txt", 5, closed=False)]
+    wrong = judge("sdl", Announced(1, 9), received, completed=completed, compressed=False)
+    assert wrong is not None
+    assert "cut off: sdl/a.txt" in wrong.message
+
+
 @pytest.mark.parametrize(
     ("announced", "sizes", "says"),
     [
