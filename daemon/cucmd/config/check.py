@@ -74,7 +74,9 @@ def check(
                 file=out,
             )
     print(file=out)
-    print(document(config, everything=everything), file=out)
+    print(
+        document(config, everything=everything) or "# nothing differs from the defaults", file=out
+    )
     for line in wrong:
         print(line, file=err)
     return BAD_CONFIGURATION if wrong else OK

@@ -83,6 +83,13 @@ def test_the_defaults_are_printed_with_all(write, checked):
     assert everything["profiles"].keys() == BUILT_IN.keys()
 
 
+def test_defaults_that_nothing_changes_are_said_to_be_so(write, checked):
+    socket = {"CUCMD_SOCKET": "/run/cucmd/cucmd.sock", "STATE_DIRECTORY": "/var/lib/cucmd"}
+    out = checked(write(""), socket)[1]
+    assert tomllib.loads(out) == {}
+    assert out.endswith("\n# nothing differs from the defaults\n")
+
+
 def test_a_changed_profile_is_printed_whole(write, checked):
     out = tomllib.loads(checked(write("[profiles.sip]\nlast = '6h'\n"))[1])
     assert out["profiles"].keys() == {"sip"}
