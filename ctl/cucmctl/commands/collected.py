@@ -42,7 +42,7 @@ def _files(arguments: argparse.Namespace) -> int:
             # Such as that a node did not say how much it would send: then "complete" says less.
             for note in remarks.notes(nodes):
                 printer.note(note)
-        if job is not None and arguments.long:
+        if job is not None and (arguments.long or job.files_deleted):
             for text in render.on_disk(job):
                 printer.note(text)
     if not count:

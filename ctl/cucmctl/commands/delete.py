@@ -73,8 +73,16 @@ def _delete(arguments: argparse.Namespace) -> int:
 
 
 def _says_yes(asked: str) -> bool:
-    print(f"{asked}? [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    try:
+        print(f"{asked}? [y/N] ", end="", file=sys.stderr, flush=True)
+        answer = sys.stdin.readline()
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        _nothing_deleted()
+        raise
+    if not answer:  # Ctrl-D
+        print(file=sys.stderr)
+    return answer.strip().lower() in ("y", "yes")
 
 
 def _nothing_deleted() -> int:

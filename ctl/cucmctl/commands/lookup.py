@@ -11,6 +11,7 @@ import os
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 
 from cucmctl.cli import printer
 from cucmctl.cli.options import PARTS, near
@@ -24,7 +25,7 @@ from cucmctl.client.errors import (
     StorageFailed,
     UnknownTarget,
 )
-from cucmctl.text import render
+from cucmctl.text import job_list
 from cucmctl.text.kind import text_of
 from cucmd.protocol.jobs import JobSummary
 from cucmd.protocol.knowledge import Cluster, Credential, Profile
@@ -49,7 +50,8 @@ def name_last(arguments: argparse.Namespace) -> None:
     with Client(arguments.socket) as client:
         job = _newest(client)
     said = " ".join(filter(None, (job.kind, text_of(job).what(job))))
-    printer.note(f"@last is job {job.job_id}: {said}, {render.local(job.created_at)}")
+    created = job_list.moment(job.created_at, datetime.now(UTC))
+    printer.note(f"@last is job {job.job_id}: {said}, {created}")
     for name in ("job", "jobs"):
         given = getattr(arguments, name, None)
         if isinstance(given, list):

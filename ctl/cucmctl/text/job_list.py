@@ -64,7 +64,7 @@ def _row(job: JobSummary, now: datetime) -> list[str]:
         job.job_id,
         job.status,
         job.kind,
-        _moment(job.created_at, now),
+        moment(job.created_at, now),
         f"{job.nodes_succeeded}/{job.nodes_total}",
         render.size(job.bytes_received),
         render.took(job.started_at, job.completed_at, now, job.ran_before),
@@ -75,7 +75,8 @@ def _row(job: JobSummary, now: datetime) -> list[str]:
     ]
 
 
-def _moment(at: datetime, now: datetime) -> str:
+def moment(at: datetime, now: datetime) -> str:
+    """Returns a short time: without the year where it is recent, else without the hour."""
     form = "%m-%d %H:%M" if now - at < _RECENT else "%Y-%m-%d"
     return at.astimezone().strftime(form)
 

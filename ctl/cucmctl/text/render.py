@@ -154,10 +154,7 @@ def _heading(job: Job, now: datetime, *, colour: bool) -> Iterator[str]:
         yield visible(whose)
     if job.collection.compress:
         yield packed(job)
-    if job.files_deleted:
-        yield f"files were deleted, or removed from {visible(job.directory)}"
-    else:
-        yield from on_disk(job)
+    yield from on_disk(job)
     yield from unsaved(job)
 
 
@@ -232,7 +229,10 @@ def where(job: Job) -> Iterator[str]:
 
 
 def on_disk(job: Job) -> Iterator[str]:
-    """Says where its files are; nothing for somebody who cannot open them there."""
+    """Says where its files are, or were; nothing for somebody who cannot open them there."""
+    if job.files_deleted:
+        yield f"files were deleted, or removed from {visible(job.directory)}"
+        return
     readable = True
     try:
         os.stat(job.directory)
@@ -246,7 +246,11 @@ def on_disk(job: Job) -> Iterator[str]:
 
 
 def next_commands(job: Job) -> Iterator[str]:
-    """Says what can be done next: the others once more, and what has come can be handed on."""
+    """Says what can be done next: the others once more, and what has come can be handed on. With a
+    job whose files were deleted neither can be done.
+    """
+    if job.files_deleted:
+        return
     if job.status in ("failed", "partial"):
         which = "the others" if job.status == "partial" else "it"
         yield f"to try {which} again: cucmctl retry {visible(job.job_id)}"

@@ -55,6 +55,16 @@ def test_on_a_terminal_it_asks(canned, terminal, jobs, answer, code, count):
     assert len(deleted(canned)) == count
 
 
+@pytest.mark.parametrize(("typed", "code"), [("\x03", 130), ("\x04", 1)])
+def test_what_follows_no_answer_is_on_a_line_of_its_own(canned, terminal, jobs, typed, code):
+    screen = terminal("delete", "3f2a")
+    screen.until("[y/N]")
+    screen.type(typed)
+    assert screen.ended() == code
+    assert screen.screen.splitlines()[-1] == "cucmctl: nothing was deleted"
+    assert deleted(canned) == []
+
+
 def test_with_a_wrong_name_among_them_nothing_is_deleted(canned, ctl, jobs):
     canned.on("Status", canned.error("JobNotFound", job_id="ffff"))
     assert ctl("delete", "3f2a", "ffff", "--yes").returncode == 5

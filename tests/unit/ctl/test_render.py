@@ -65,6 +65,13 @@ def test_what_a_node_packed_is_no_part_of_what_it_announced(job, node, began):
     assert lines[-1].split() == ["a", "succeeded", "5", "543.3", "kB", "42s"]
 
 
+def test_a_job_without_its_files_is_neither_exported_nor_retried(job, node):
+    one = job(node("a", "failed", files_received=5), status="failed")
+    assert any("cucmctl export" in line for line in render.where(one))
+    (said,) = render.where(msgspec.structs.replace(one, files_deleted=True))
+    assert said.startswith("files were deleted")
+
+
 def test_packed_files_that_no_node_has_announced_are_not_counted(job, node, began):
     one = job(node(), collection=Collection(paths=("x",), compress=True))
     assert list(render.job(one, began))[3] == "packed by the nodes"
