@@ -29,6 +29,9 @@ _READ_FILE, _READ_DIR = 1 << 2, 1 << 3
 # what later versions know, and links across folders are forbidden by all versions.
 _FILES = (1 << 13) - 1
 
+_CAPABILITY_VERSION = 0x20080522  # the third, <linux/capability.h>
+_CAP_DAC_READ_SEARCH = 1 << 2
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -55,6 +58,20 @@ def forbid_privileges() -> None:
     _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def drop_capabilities(*, reads: bool) -> None:
+    """Drops what the process may do because root has started the daemon. Raises OSError.
+
+    reads: whether it has files to read. Root may run a daemon whose files are another user's, and
+    then the process keeps the capability to read them, which Landlock limits to its folders.
+    """
+    header = struct.pack("=Ii", _CAPABILITY_VERSION, 0)
+    held = ctypes.create_string_buffer(24)
+    _checked(_libc.capget(header, held))
+    _, permitted, *_ = struct.unpack("=6I", held)
+    kept = permitted & _CAP_DAC_READ_SEARCH if reads else 0
+    _checked(_libc.capset(header, struct.pack("=6I", kept, kept, 0, 0, 0, 0)))
 
 
 def set_limits(limits: ProcessLimits) -> None:
@@ -133,5 +150,5 @@ def only_below(folders: Iterable[Path | str]) -> bool:
 def _checked(result: int) -> int:
     if result < 0:
         error = ctypes.get_errno()
-        raise OSError(error, f"Landlock: {os.strerror(error)}")
+        raise OSError(error, f"a process cannot be confined: {os.strerror(error)}")
     return result

@@ -157,6 +157,7 @@ class First:
             confine.set_limits(asked.limits)
             own = [asked.folder] if asked.folder else []
             confine.only_below([*SYSTEM, *_own_folders(), *own])
+            confine.drop_capabilities(reads=bool(own))
             filter_calls()
             self._roles[asked.role](channel)
             code = 0

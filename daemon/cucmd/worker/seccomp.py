@@ -4,7 +4,8 @@ Landlock (`confine.py`) decides which files a process may open. Landlock leaves 
 that somebody has taken over: to connect to the daemon's own socket, where the kernel would name the
 daemon's user as the caller; to change modes, owners, times and lengths of files by their path; to
 start children that live on when their parent is killed; to signal, trace and slow down the other
-processes of its user. The filter closes these ways.
+processes of its user; to leave memory behind that
+nobody frees. The filter closes these ways.
 
 The filter is a short program for the kernel's BPF machine, which runs at each system call and says
 what becomes of the call:
@@ -65,6 +66,26 @@ _DENIED: dict[str, tuple[int, int | None]] = {
     "ptrace": (101, 117),
     "process_vm_readv": (310, 270),
     "process_vm_writev": (311, 271),
+    # What outlives the process: it would take memory until the machine is started again.
+    "shmget": (29, 194),
+    "semget": (64, 190),
+    "msgget": (68, 186),
+    "mq_open": (240, 180),
+    "add_key": (248, 217),
+    "request_key": (249, 218),
+    "keyctl": (250, 219),
+    # Memory that RLIMIT_AS does not count.
+    "memfd_create": (319, 279),
+    "memfd_secret": (447, 447),
+    # Segments, semaphores and queues that others have made: their numbers can be guessed.
+    "shmat": (30, 196),
+    "shmctl": (31, 195),
+    "semop": (65, 193),
+    "semctl": (66, 191),
+    "semtimedop": (220, 192),
+    "msgsnd": (69, 189),
+    "msgrcv": (70, 188),
+    "msgctl": (71, 187),
     # The share of others in the processor and the disk.
     "setpriority": (141, 140),
     "ioprio_set": (251, 30),

@@ -64,6 +64,7 @@ def result(
         ("execve", (), "EPERM"),
         ("kill", (PID, 0), "EPERM"),
         ("utimensat", (), "EPERM"),
+        ("shmget", (), "EPERM"),
         ("clone3", (), "EPERM"),
         ("clone", (17,), "EPERM"),
         ("clone", (THREAD,), "EPERM"),
