@@ -1,7 +1,6 @@
 """Answers the calls of `io.cucmd.Jobs` about what a job has collected, one function for each.
 
-A job is held while it is read, and not while a reply waits for its peer. What needs all of a job is
-in export_methods.py.
+Whoever changes a job ends these calls. What needs all of a job is in export_methods.py.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ from cucmd.config import InvalidValue
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.jobs.deletion import Deletions
-from cucmd.jobs.errors import FilesDeleted, position_of
+from cucmd.jobs.errors import Busy, FilesDeleted, position_of
 from cucmd.jobs.supervisor import Supervisor
 from cucmd.protocol.cases import (
     CommandOutput,
@@ -141,15 +140,18 @@ class Cases:
         return PruneReply(jobs, sum(one.bytes for one in deleted), more)
 
     async def _held(self, job: Job, parts: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
-        """Yields `parts`, with the job held while each is read, and not while it is sent: a peer
-        may take hours to read it.
+        """Yields `parts`. Who deletes the job, or tries it again, does not wait for a part: one who
+        may only view the job would keep it for ever by reading again and again.
 
         Raises `UnknownJob`, `FilesDeleted` if that was done in between, and `Busy` while it is.
         """
         async with aclosing(parts):
             while True:
-                with self._holds.reading(job.job_id):
+                part = None
+                with self._holds.reading_as_guest(job.job_id) as reading:
                     part = await anext(parts, None)
+                if reading.cancel_called:  # a file that is gone looks like one at its end
+                    raise Busy(job.job_id, "it is being deleted, or tried again")
                 if part is None:
                     break
                 yield part

@@ -139,8 +139,9 @@ class Holds:
                 del self._readers[job_id]
 
     @contextmanager
-    def reading_as_guest(self, job_id: str) -> Iterator[None]:
-        """Lets the body read the job until somebody changes the job: the body is cancelled then.
+    def reading_as_guest(self, job_id: str) -> Iterator[trio.CancelScope]:
+        """Lets the body read the job until somebody changes the job: the body is cancelled then, by
+        the scope that is yielded.
 
         It is not `held`. Raises `Busy`.
         """
@@ -151,7 +152,7 @@ class Holds:
         guests.add(scope)
         try:
             with scope:
-                yield
+                yield scope
         finally:
             guests.remove(scope)
             if not guests:
@@ -166,7 +167,7 @@ class Holds:
         if job_id in self._changing:
             raise Busy(job_id, "it is being deleted, or tried again")
         if job_id in self._readers:
-            raise Busy(job_id, "it is being exported, verified or listed")
+            raise Busy(job_id, "it is being exported or verified")
         self._changing.add(job_id)
         for scope in self._guests.get(job_id, ()):
             scope.cancel()

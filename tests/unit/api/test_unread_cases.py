@@ -1,4 +1,5 @@
-"""A reader of a job's files or transcript who does not go on reading keeps nobody from the job."""
+"""A reader of a job's files or transcript keeps nobody from the job, whether it goes on reading or
+does not."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -6,7 +7,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import trio
+import trio.testing
 
+from cucmd.api import case_methods
 from cucmd.api.case_methods import Cases
 from cucmd.jobs.deletion import Deletions
 from cucmd.protocol.cases import FilesRequest, TranscriptRequest
@@ -74,3 +78,21 @@ async def test_a_job_is_deleted_while_a_reply_is_not_read(
         with pytest.raises(VarlinkError) as told:
             [reply async for reply in replies]
         assert told.value.name == f"{INTERFACE}.{error}"
+
+
+async def test_a_deletion_ends_who_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened(tmp_path) as harness, trio.open_nursery() as nursery:
+
+        async def read_slowly(*_: object) -> AsyncGenerator[str, None]:
+            await trio.sleep_forever()
+            yield ""
+
+        async def read() -> None:
+            with pytest.raises(VarlinkError) as told:
+                [reply async for reply in harness.stream("transcript")]
+            assert told.value.name == f"{INTERFACE}.JobBusy"
+
+        monkeypatch.setattr(case_methods, "read_transcript", read_slowly)
+        nursery.start_soon(read)
+        await trio.testing.wait_all_tasks_blocked()
+        await harness.deletions.delete(harness.job_id, record=True)
