@@ -95,6 +95,13 @@ def end_without_a_word(channel: Channel) -> None:
     os.write(descriptor, b"123")
 
 
+def never_log_in(channel: Channel) -> None:
+    """Keeps the connection for ever."""
+    channel.receive(msgspec.msgpack.Decoder(Begin))
+    channel.take_descriptor()
+    signal.pause()
+
+
 def lie(channel: Channel) -> None:
     """Says what is never true."""
     for frame in LIES[log_in(channel)]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import os
 import socket
 from pathlib import Path
@@ -135,6 +136,8 @@ class ServedConnection:
             await worker.send(host.begin)
             await worker.give(self._accepted.fileno())
             self._accepted.close()  # else the client would notice no end of the process
+            # The process itself cuts a client that is late, unless the client has taken it over.
+            self._scope.deadline = trio.current_time() + 2 * host.limits.login_timeout
             while not isinstance(asked := await worker.receive(_ASKED), Left):
                 if isinstance(asked, Open):
                     answer, descriptor = await self._open(asked)
@@ -179,6 +182,7 @@ class ServedConnection:
             target.turned_away(reason)
             host.refused(self.source, f"refused because {reason}")
             return TurnedAway()
+        self._scope.deadline = math.inf
         self._target = target
         self._files = ReceivedByOne(target.received, host.limits)
         target.connections.add(self)
@@ -220,7 +224,7 @@ class ServedConnection:
     def _open_now(self, folder: Path, what: What, parts: Parts) -> int:
         """Opens it, in the thread, unless the disk has hung until nobody waits any more."""
         descriptor = open_in(folder, what, parts)
-        if self.ended.is_set():
+        if self._opening.cancelled_caught:
             os.close(descriptor)
         return descriptor
 

@@ -144,11 +144,11 @@ class Receiver:
         startups = self._expected.get(source, self._strangers)
         expected = startups is not self._strangers
         connection = ServedConnection(self, accepted, source, expected=expected)
-        if not startups.enter(source, connection):
-            accepted.close()
-            self._turn_away(source)
-            return
         self._connections[connection] = startups
+        if (closed := startups.enter(source, connection)) is not None:
+            del self._connections[closed]
+            closed.end()
+            self._turn_away(closed.source)
         self._begin_next(startups)
         if startups:
             self._waits.set()

@@ -1,10 +1,11 @@
 """PURE. Decides which connections may log in now: limited in number, and for each address.
 
 A connection that has not logged in takes a process, and anybody may open one. So only some have a
-place; the others wait, without a process. The next place goes to the address that has fewest. While
-addresses that have fewer places wait, a connection has a few seconds for its login, which is a key
-exchange and some packets; then it is cut, the oldest of the address that has most. Nodes behind one
-NAT cut none of each other.
+place; the others wait, without a process. Where too many wait, the address that most of them come
+from loses one. The next place goes to the address that has fewest. While addresses that have fewer
+places wait, a connection has a few seconds for its login, which is a key exchange and some packets;
+then it is cut, the oldest of the address that has most. Nodes behind one NAT cut none of each
+other.
 
 There is no lock-out: a password of 178 bits is not guessed, and where a node comes with a wrong
 one, others behind the same NAT may have right ones.
@@ -37,12 +38,17 @@ class Startups(Generic[T]):
         """Says whether any connection waits."""
         return bool(self._waiting)
 
-    def enter(self, source: str, connection: T) -> bool:
-        """Lets a new connection wait for a place. Returns False where too many wait already."""
-        if len(self._waiting) >= self._most_waiting:
-            return False
+    def enter(self, source: str, connection: T) -> T | None:
+        """Lets a new connection wait for a place. Returns the one that must be closed where too
+        many wait: the newest of the address that has most, which may be this one.
+        """
         self._waiting[connection] = source
-        return True
+        if len(self._waiting) <= self._most_waiting:
+            return None
+        [(most, _)] = Counter(reversed(self._waiting.values())).most_common(1)
+        newest = next(one for one, source in reversed(self._waiting.items()) if source == most)
+        del self._waiting[newest]
+        return newest
 
     def leave(self, connection: T) -> None:
         """Frees what a connection holds that has logged in or has ended. May be repeated."""

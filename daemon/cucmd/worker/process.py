@@ -71,6 +71,8 @@ class Worker:
         """
         try:
             await trio.lowlevel.wait_writable(self._socket)
+            # Whoever cancels this may have closed it, and its number may be another's by now.
+            await trio.lowlevel.checkpoint_if_cancelled()
             socket.send_fds(self._socket, [b"\0"], [descriptor])
         except OSError:
             raise await self._ended() from None

@@ -126,7 +126,7 @@ async def test_a_push_that_moves_keeps_the_target_active(target: Any, pushing: A
 
 
 async def test_what_came_of_a_file_is_known_though_a_disk_hangs_as_its_login_ends(
-    receiver: Any, open_target: Any, other: Any, monkeypatch: pytest.MonkeyPatch
+    receiver: Any, open_target: Any, other: Any, until: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It hangs the daemon too, which makes the next file for the process that is killed."""
     hangs, goes_on = trio.Event(), threading.Event()
@@ -154,4 +154,5 @@ async def test_what_came_of_a_file_is_known_though_a_disk_hangs_as_its_login_end
         await target.aclose()
         files = target.files()
         goes_on.set()
+    await until(lambda: not any("_open_now" in one.name for one in threading.enumerate()))
     assert [(file.path, file.size, file.closed) for file in files] == [("cut", 5, False)]

@@ -72,3 +72,11 @@ async def test_its_lines_in_the_log_are_limited(
         await until(target.files)
     await target.aclose()
     assert caplog.text.count("word ") == 30
+
+
+@pytest.mark.parametrize("role", ["never_log_in"])
+async def test_one_that_never_logs_in_is_killed(open_with: Any, receiving: Any, until: Any) -> None:
+    async with open_with(login_timeout=0.2) as receiver:
+        async with await trio.open_tcp_stream("127.0.0.1", receiver.port) as stream:
+            assert await stream.receive_some() == b""
+        await until(lambda: len(receiving()) == 1)

@@ -25,7 +25,7 @@ def begun(startups: Startups[int], now: float = 0.0) -> list[int]:
 
 def enter(startups: Startups[int], sources: str) -> None:
     for number, source in enumerate(sources):
-        assert startups.enter(source, number)
+        assert startups.enter(source, number) is None
 
 
 def test_places_are_limited() -> None:
@@ -62,7 +62,16 @@ def test_a_login_frees_its_place() -> None:
 def test_too_many_waiting_are_refused() -> None:
     waiting = startups(waiting=2)
     enter(waiting, "ab")
-    assert not waiting.enter("c", 2)
+    assert waiting.enter("c", 2) == 2
+    assert begun(waiting) == [0, 1]
+
+
+def test_a_crowd_leaves_room_to_wait() -> None:
+    waiting = startups(of_one=1, waiting=3)
+    enter(waiting, "aaa")
+    assert waiting.enter("b", 3) == 2
+    assert waiting.enter("a", 4) == 4
+    assert begun(waiting) == [0, 3]
 
 
 def test_a_silent_one_is_cut_for_others() -> None:
@@ -95,7 +104,7 @@ def test_limits_hold_whatever_happens(
     for number, (comes, source) in enumerate(steps):
         sources[number] = source
         if comes:
-            waiting.enter(source, number)
+            assert waiting.enter(source, number) is None
         elif (leaving := next(iter(here), None)) is not None:
             waiting.leave(leaving)
             del here[leaving]
