@@ -225,7 +225,11 @@ def for_addresses(
             " add NAME --role view), or name a proxy that authenticates ([proxy] header, trusted)",
         )
     if not config.hosts and any(host in _ALL_ADDRESSES for host, _ in tcp):
-        raise ConfigError("hosts", "expected the names by which it is called, at all addresses")
+        raise ConfigError(
+            "hosts",
+            "are missing; who listens at all addresses has to list the names and addresses by which"
+            ' it is called, as in hosts = ["cucm-logs.example.org"]',
+        )
     # The kernel gives a link-local address with its interface, as in `fe80::1%eth0`.
     own = {host.partition("%")[0] for host, _ in tcp} - _ALL_ADDRESSES
     names = {name.lower() for name in (*_LOCALHOST, *config.hosts, *own)}
