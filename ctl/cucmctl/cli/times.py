@@ -7,6 +7,8 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+from cucmd.job.duration import parse_last, parse_written_for
+
 
 class Moment(NamedTuple):
     """Holds a time that was typed, in UTC. `clock`: without a day.
@@ -92,3 +94,22 @@ def duration(text: str) -> float:
     if not found or not any(found.groups()):
         raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 60s, 2m, 1m30s")
     return 3600.0 * int(found[1] or 0) + 60.0 * int(found[2] or 0) + float(found[3] or 0)
+
+
+def last(text: str) -> str:
+    """Checks the length of a window before anybody is asked for a password."""
+    try:
+        if text:  # "" is for none, where a profile has one
+            parse_last(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
+    return text
+
+
+def written_for(text: str) -> str:
+    """Checks for how long a file is written to, likewise."""
+    try:
+        parse_written_for(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
+    return text

@@ -22,7 +22,7 @@ from cucmctl.cli.options import (
     comma_separated,
     path_on_node,
 )
-from cucmctl.cli.times import moment, next_day, rfc3339
+from cucmctl.cli.times import last, moment, next_day, rfc3339, written_for
 from cucmctl.client.client import Client
 from cucmctl.client.errors import ProfileNotFound
 from cucmctl.commands import lookup
@@ -86,6 +86,7 @@ def _start_arguments(parser: VerbParser) -> None:
         "--last",
         metavar="TIME",
         action=Once,
+        type=last,
         help="only what was written within it: 30m, 2h, 3d, 1w",
     )
     window.add_argument(
@@ -102,6 +103,7 @@ def _start_arguments(parser: VerbParser) -> None:
         "--written-for",
         metavar="TIME",
         action=Once,
+        type=written_for,
         help="for how long one file of a path is written to, such as 6h, or always: files that"
         " have changed so long after --until come too; without it as the profile says, else 1h",
     )

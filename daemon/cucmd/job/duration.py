@@ -22,7 +22,7 @@ LENGTHS = {
     "w": timedelta(weeks=1),
     "mo": timedelta(days=31),  # the longest: it must cover any month
 }
-# Compiled on first use: the client needs neither.
+# Compiled on first use: most calls of the client need neither.
 _DURATION = r"(?:[0-9]{1,6}(?:mo|[smhdw]))+"
 _PART = r"([0-9]{1,6})(mo|[smhdw])"
 _LONGEST = timedelta(days=3660)  # ten years: older than any log, and dates stay in range

@@ -113,6 +113,8 @@ def test_something_else_at_the_socket_is_exit_69(canned, ctl, frame):
         ("start", "NODE is missing (see cucmctl start --help)"),
         ("status a b", "'b' is one argument too many (see"),
         ("status --sock x", "--sock: no such option; did you mean --socket? (see"),
+        ("start n --last 2x", "--last: '2x': expected a duration such as"),
+        ("start n --written-for 2x", "--written-for: '2x': expected a duration such as"),
         ("start n --since soon", "--since: 'soon' is not a time; expected local"),
         ("start n --since today --until yesterday --path x", "--until: "),
         ("start n --frobnicate", "--frobnicate: no such option (see"),
@@ -158,7 +160,7 @@ def test_help_is_a_command_too(ctl, verb):
     "option", ["match", "location", "last", "until", "user", "credential", "password-file"]
 )
 def test_an_option_of_one_value_takes_no_second(ctl, canned, option):
-    value = "2026-03-01T08:00:00Z"
+    value = "1h" if option == "last" else "2026-03-01T08:00:00Z"
     done = ctl("start", "n", "--path", "p", f"--{option}={value}", f"--{option}={value}")
     assert (done.returncode, canned.calls) == (2, [])
     assert done.stderr.startswith(f"cucmctl: --{option}: was given twice, ")
