@@ -19,6 +19,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import NoReturn
 
@@ -153,7 +154,8 @@ class First:
             self._control.close()
             for pidfd in self._children:
                 os.close(pidfd)
-            os.nice(asked.limits.nice)  # the dialogue with nodes goes first
+            with suppress(OSError):  # the filter of systemd/cucmd.service refuses this call
+                os.nice(asked.limits.nice)  # the dialogue with nodes goes first
             confine.set_limits(asked.limits)
             own = [asked.folder] if asked.folder else []
             confine.only_below([*SYSTEM, *_own_folders(), *own])
