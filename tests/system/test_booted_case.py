@@ -150,7 +150,6 @@ def test_who_may_look_is_refused_what_the_table_says(host: Host, lab: Lab) -> No
     reads = (
         ("files", job_id),
         ("transcript", job_id, lab.nodes[0]),
-        ("verify", job_id),  # of files that it reads itself
         ("export", job_id, "-o", "/tmp/victor.zip", "--force"),
     )
     changes = (
@@ -159,6 +158,7 @@ def test_who_may_look_is_refused_what_the_table_says(host: Host, lab: Lab) -> No
         check,
         discover,
         ("credentials",),
+        ("verify", job_id),
         ("retry", job_id),
         ("cancel", job_id),
         ("label", job_id, "a=b"),
