@@ -14,10 +14,10 @@
 `Client` has the methods `start`, `start_cluster`, `collect`, `run`, `check`, `health`, `capture`,
 `follow`, `discover`, `output`, `stop`, `retry`, `status`, `list`, `list_page`, `label`, `files`,
 `export`, `verify`, `transcript`, `cancel`, `delete`, `prune`, `watch`, `wait`, `clusters`,
-`profiles`, `credentials`, `host_keys`, `add_host_key`, `forget_host_key` and `reload`. They
-return structs of `cucmd.protocol`. They raise `ClientError` (each error of the daemon has a class
-of its own), `TimeoutError`, or `TypeError` for a wrong call, such as one text where several are
-expected.
+`profiles`, `credentials`, `host_keys`, `add_host_key`, `forget_host_key` and `reload`.
+They return structs of `cucmd.protocol`. They raise `ClientError` (each error of the daemon has a
+class of its own), `TimeoutError`, or `TypeError` for a wrong call, such as one text where several
+are expected.
 
     main.py      finds the verb, runs it, and exits with the right code
     client/      `Client`: blocking, a method for each of the daemon's
