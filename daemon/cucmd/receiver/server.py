@@ -251,16 +251,21 @@ async def open_receiver(
     )
     host, port = listen
     listeners = await trio.open_tcp_listeners(port, host=host, backlog=_BACKLOG)
-    async with trio.open_nursery() as nursery, AsyncExitStack() as stack:
-        receiver = Receiver(limits, workers, begin, nursery)
-        receiver.address, receiver.port = listeners[0].socket.getsockname()[:2]
+    async with AsyncExitStack() as stack:
+        # The listeners are closed outside the nursery. A close is a checkpoint: in the nursery,
+        # which is cancelled by then, it would raise Cancelled in place of an error of the body,
+        # and the nursery would swallow both.
         for one in listeners:
             await stack.enter_async_context(one)
-            nursery.start_soon(receiver.accept, one)
-        nursery.start_soon(receiver.cut_overdue)
-        nursery.start_soon(receiver.call_later)
-        try:
-            yield receiver
-        finally:
-            receiver.close()
-            nursery.cancel_scope.cancel()
+        async with trio.open_nursery() as nursery:
+            receiver = Receiver(limits, workers, begin, nursery)
+            receiver.address, receiver.port = listeners[0].socket.getsockname()[:2]
+            for one in listeners:
+                nursery.start_soon(receiver.accept, one)
+            nursery.start_soon(receiver.cut_overdue)
+            nursery.start_soon(receiver.call_later)
+            try:
+                yield receiver
+            finally:
+                receiver.close()
+                nursery.cancel_scope.cancel()
