@@ -86,9 +86,7 @@ async def until(condition: Callable[[], bool], within: float = 20.0) -> None:
 
 
 @each_kind
-async def test_what_reads_is_killed_or_stopped_and_the_answer_comes_all_the_same(
-    tmp_path: Path, kind: str
-) -> None:
+async def test_the_answer_comes_though_what_reads_is_killed(tmp_path: Path, kind: str) -> None:
     (read, answer), dice = KINDS[kind](tmp_path), seeded()
     async with readers_in(tmp_path) as readers:
         assert await read(readers) == answer
@@ -109,7 +107,7 @@ async def kill_one(dice: random.Random) -> None:
         await trio.sleep(0.01)
     await trio.sleep(dice.random() / 5)
     with suppress(ProcessLookupError, IndexError):  # it has ended
-        os.kill(dice.choice(forked()), dice.choice((signal.SIGKILL, signal.SIGSTOP)))
+        os.kill(dice.choice(forked()), signal.SIGKILL)
 
 
 @each_kind
