@@ -27,6 +27,7 @@ from cucmd.store.nodes import StoredDiscovery
 from cucmd.store.reserve import Reserve
 from cucmd.store.rows import EVERY_JOB, ClosedJob, JobFilter, JobRow, StartKey
 from cucmd.store.thread import DatabaseThread
+from cucmd.store.unreadable import log_once
 
 # Writes in one transaction at most. 400 nodes that change at once fit into one.
 _BATCH = 512
@@ -254,6 +255,7 @@ async def open_store(
     `StoreFailed`.
     """
     with hold_state_directory(path.parent):
+        log_once.cache_clear()  # each start says what it cannot read
         reserve = Reserve(path.with_suffix(".reserve"))
         async with reserve.given_up():
             notices = await trio.to_thread.run_sync(prepare, path, connect, datetime.now(UTC))
