@@ -51,7 +51,7 @@ class Arrival(Struct, frozen=True):
 def caller_of(
     arrival: Arrival, tokens: Iterable[Token], proxy: ProxySettings, now: datetime
 ) -> OnBehalfOf | None:
-    """Raises `HttpProblem`. None: the operator at the Unix socket."""
+    """Returns None for the operator at the Unix socket. Raises `HttpProblem`."""
     given = arrival.values("authorization")
     names = [name for name in (proxy.header, proxy.role_header) if name]
     if said := next((name for name in names if arrival.values(name)), None):

@@ -232,7 +232,7 @@ class HttpChannel:
         self.request_id = given[0].decode("ascii") if is_sane else secrets.token_hex(8)
 
     async def be_answered(self, answer: AnswerHttp) -> None:
-        """Has the request answered, and logs it. Raises `Disconnected`."""
+        """Answers the request, and logs the answer. Raises `Disconnected`."""
         reason = ""
         try:
             if self._problem is None:

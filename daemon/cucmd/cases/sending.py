@@ -1,4 +1,4 @@
-"""Has a process send an export to its client, over the client's own connection.
+"""Sends an export to its client by a process that gets the client's own connection.
 
 The process (`reading/exported.py`) may open only what is in the directory of the job. It is told
 what to send, a page at a time, and ends with the export. A client that takes fewer than `LEAST`

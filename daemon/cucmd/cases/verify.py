@@ -1,4 +1,4 @@
-"""Has a process compare the files of a job on disk with their checksums (`reading/exported.py`).
+"""Compares the files of a job on disk with their checksums, in a process (`reading/exported.py`).
 
 It gives way to everything else, and a cancel kills it.
 """

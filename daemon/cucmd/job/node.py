@@ -58,7 +58,7 @@ class Succeeded(msgspec.Struct, frozen=True, tag="succeeded"):
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
-    """`phase`: in which it failed. None: it was not running."""
+    """`phase` is the phase in which the node failed, or None if the node was not running."""
 
     started_at: datetime | None
     completed_at: datetime
@@ -67,7 +67,7 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
 
 
 class Cancelled(msgspec.Struct, frozen=True, tag="cancelled"):
-    """`phase`: in which it was cancelled. None: it was not running."""
+    """`phase` is the phase in which the node was cancelled, or None if it was not running."""
 
     started_at: datetime | None
     completed_at: datetime

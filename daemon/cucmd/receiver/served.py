@@ -104,7 +104,7 @@ class ServedConnection:
         self._opening = trio.CancelScope(shield=True)  # of what the daemon opens for it
 
     def end(self) -> None:
-        """Has the process killed, whatever it does. May be called before `run`, and again."""
+        """Kills the process, whatever it does. May be called before `run`, and again."""
         self._scope.cancel()
         self._accepted.close()
         self._opening.deadline = trio.current_time() + ENDS  # and then is left to itself
