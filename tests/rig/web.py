@@ -11,12 +11,10 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
-import pytest
 
 from cucmctl.client import errors
 from cucmd.job.asked import Collection, How, Login
@@ -28,10 +26,6 @@ from rig.quiet import wait_until
 from rig.readable_python import Python, readable_python
 
 RIG = Path(__file__).parent
-needs_web = pytest.mark.skipif(
-    find_spec("h11") is None,
-    reason="needs the extra web: pip install -e '.[web]'",
-)
 T = TypeVar("T")
 
 

@@ -45,7 +45,7 @@ from rig.jobs import as_ended, in_phase, node, start, statuses, until
 from rig.lab import Lab
 from rig.parameters import more
 from rig.quiet import assert_nothing_open, wait_until
-from rig.web import DaemonOverHttp, needs_web, running_web
+from rig.web import DaemonOverHttp, running_web
 
 MakeLab = Callable[..., Lab]
 MakeDaemon = Callable[..., Daemon]
@@ -54,14 +54,10 @@ MakeDaemon = Callable[..., Daemon]
 Over = Callable[[Daemon], Daemon]
 
 # Of the rows that are quick, some are so over HTTP too.
-quick_over_both = pytest.mark.parametrize(
-    "over", ["socket", pytest.param("http", marks=needs_web)], indirect=True
-)
+quick_over_both = pytest.mark.parametrize("over", ["socket", "http"], indirect=True)
 
 
-@pytest.fixture(
-    scope="module", params=["socket", pytest.param("http", marks=[needs_web, pytest.mark.long])]
-)
+@pytest.fixture(scope="module", params=["socket", pytest.param("http", marks=pytest.mark.long)])
 def over(request: pytest.FixtureRequest) -> Over:
     """Gives the daemon as the test calls it."""
     return DaemonOverHttp if request.param == "http" else lambda daemon: daemon

@@ -18,14 +18,13 @@ from cucmweb.token_file import add
 from rig.daemon import CONFIG, running_daemon
 from rig.jobs import start
 from rig.lab import running_lab
-from rig.web import Web, needs_web, running_web
+from rig.web import Web, running_web
 
 pytestmark = [
     pytest.mark.long,
-    needs_web,
     pytest.mark.skipif(
         find_spec("schemathesis") is None,
-        reason="needs the extra test-web: pip install -e '.[test,web,test-web]'",
+        reason="needs the extra test-web: pip install -e '.[test,test-web]'",
     ),
     pytest.mark.filterwarnings("default"),  # of what schemathesis imports
 ]

@@ -17,10 +17,9 @@ from cucmweb.places import DOWNLOADS_PER_CALLER
 from rig.daemon import Daemon, running_daemon
 from rig.exported import Case, make_sparse_job
 from rig.quiet import wait_until
-from rig.web import Web, needs_web, running_web
+from rig.web import Web, running_web
 
 pytestmark = [
-    needs_web,
     pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed"),
     pytest.mark.skipif(shutil.which("unzip") is None, reason="unzip is not installed"),
 ]

@@ -13,9 +13,7 @@ from msgspec import Struct
 from cucmd.protocol import errors
 from rig.scripted_daemon import Caller, refusal, scripted_daemon
 from rig.varlink_peer import short_path
-from rig.web import Web, needs_web, running_web
-
-pytestmark = needs_web
+from rig.web import Web, running_web
 
 
 class Told(Struct, frozen=True):

@@ -17,10 +17,9 @@ from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.jobs import in_phase, start, until
 from rig.lab import Lab
 from rig.quiet import wait_until
-from rig.web import Web, events_of, needs_web, running_web
+from rig.web import Web, events_of, running_web
 from system.test_events import lead_to
 
-pytestmark = needs_web
 MakeLab = Callable[..., Lab]
 
 

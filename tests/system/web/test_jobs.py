@@ -13,9 +13,8 @@ from cucmd.protocol.jobs import Job
 from rig.daemon import Daemon
 from rig.lab import Lab
 from rig.quiet import wait_until
-from rig.web import Web, needs_web
+from rig.web import Web
 
-pytestmark = needs_web
 MakeLab = Callable[..., Lab]
 
 

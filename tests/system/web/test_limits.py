@@ -13,9 +13,8 @@ import pytest
 from cucmweb.token_file import add
 from rig.daemon import Daemon
 from rig.quiet import wait_until
-from rig.web import Web, needs_web, running_web
+from rig.web import Web, running_web
 
-pytestmark = needs_web
 QUICK = "[limits]\npatience = 1\nrequests = 100_000\n"
 NO_JOB = "/jobs/000000000000"
 IN_ALL = 201  # connections at once, where one may be an event stream

@@ -18,7 +18,7 @@ from cucmweb.config import accepts_host, for_addresses
 from cucmweb.problems import HttpProblem
 from rig.nginx import SERVER, Proxy, configuration, needs_nginx, running_nginx, shown
 from rig.varlink_peer import short_path
-from rig.web import needs_web, running_web
+from rig.web import running_web
 
 pytestmark = [pytest.mark.long, needs_nginx]
 
@@ -128,7 +128,6 @@ def real(tmp_path: Path) -> Iterator[Proxy]:
         yield proxy
 
 
-@needs_web
 def test_health_is_told_to_anybody(real: Proxy) -> None:
     for path, status in (("/healthz", 200), ("/readyz", 503), ("/openapi.json", 401)):
         with real.asked(path) as reply:
@@ -137,7 +136,6 @@ def test_health_is_told_to_anybody(real: Proxy) -> None:
         assert reply.status == 200
 
 
-@needs_web
 @pytest.mark.parametrize(
     ("scheme", "port", "status"), [("https", 0, 200), ("http", 0, 403), ("https", 1, 403)]
 )
@@ -147,7 +145,6 @@ def test_only_pages_of_the_site_reach_it(real: Proxy, scheme: str, port: int, st
         assert reply.status == status
 
 
-@needs_web
 def test_a_request_with_two_lengths_does_not_pass(real: Proxy) -> None:
     headers = {"Content-Length": "5", "Transfer-Encoding": "chunked"}
     with real.asked("/openapi.json", "olga", headers) as reply:

@@ -12,11 +12,10 @@ import pytest
 
 from rig.lab import Lab
 from rig.nginx import shown
-from rig.web import Web, needs_web
+from rig.web import Web
 
 pytestmark = [
     pytest.mark.long,
-    needs_web,
     pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed"),
 ]
 

@@ -18,9 +18,7 @@ from cucmweb.token_file import add, changed_tokens, revoke
 from cucmweb.tokens import Token, hash_of, secret_of
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.others import allow_all_to_connect, folder_of, why_not
-from rig.web import Answer, Web, needs_web, running_web
-
-pytestmark = needs_web
+from rig.web import Answer, Web, running_web
 
 # Whoever runs the tests speaks for others, and runs the daemon too.
 SPEAKS = f'[access]\nmay_speak_for = ["{os.geteuid()}"]\n'

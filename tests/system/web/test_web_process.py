@@ -15,9 +15,6 @@ import pytest
 from cucmweb.token_file import add
 from rig.process import Child, die_with_parent
 from rig.varlink_peer import short_path
-from rig.web import needs_web
-
-pytestmark = needs_web
 
 
 @pytest.fixture
