@@ -41,6 +41,7 @@ settings.load_profile("shared")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "exhaustive: repeats at length; run by `pytest --long`")
     if is_quick(config) and not config.getoption("--hypothesis-profile", None):
         settings.load_profile("quick")
 

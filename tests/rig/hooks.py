@@ -1,6 +1,12 @@
-"""Hooks of pytest: which tests are run, in how many processes, what ends one, and its signals.
+"""Hooks of pytest: which tests run, in how many processes, the time limit, and signals.
 
-A test that is named on the command line is run.
+| run | tests |
+| --- | --- |
+| `pytest`, `pytest FOLDER` | those without one of the two markers |
+| `pytest --all`, `pytest FILE` | the tests that are marked `long`, too |
+| `pytest --long`, `pytest FILE::TEST` | the tests that are marked `exhaustive`, too |
+
+`-m`, `-k`, `--lf` and `--ff` choose among all tests.
 """
 
 import os
@@ -20,43 +26,67 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--all",
         action="store_true",
-        help="run every test; without it those that are marked long run only where they are named",
+        help="run the tests that are marked long, too; a file that is named runs them anyway",
+    )
+    parser.addoption(
+        "--long",
+        action="store_true",
+        help="run every test: as --all, and the exhaustive tests, which repeat at length",
     )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out tests that are marked long unless they are asked for; then their files come first.
+    """Leaves out the tests that the command line does not ask for; puts files of long tests first.
 
-    A file is run by one process. A long one that came last would run alone.
+    One process runs a whole file. A file of long tests that came last would run alone.
     """
-    long = [item for item in items if item.get_closest_marker("long")]
-    left_out = set() if _all_are_asked_for(config) else set(long) - set(_named(config, long))
+    left_out = {item for item in items if not _is_asked_for(config, item)}
     if left_out:
         config.hook.pytest_deselected(items=list(left_out))
         items[:] = [item for item in items if item not in left_out]
-    first = {item.path for item in long if item not in left_out}
+    first = {item.path for item in items if any(map(item.get_closest_marker, _MARKERS))}
     items.sort(key=lambda item: item.path not in first)
 
 
 def is_quick(config: pytest.Config) -> bool:
-    """Says whether the line of the README, or a folder, is run: no test is asked for by itself."""
-    return not (_all_are_asked_for(config) or _named_files(config))
+    """Says whether the command line names no more than folders and asks for no long tests."""
+    return not (_is_run_of_all(config) or _named_files(config))
 
 
-def _all_are_asked_for(config: pytest.Config) -> bool:
-    options = ("all", "markexpr", "keyword", "lf", "failedfirst")
+_MARKERS = ("long", "exhaustive")
+
+
+def _is_asked_for(config: pytest.Config, item: pytest.Item) -> bool:
+    if item.get_closest_marker("exhaustive"):
+        return _is_chosen(config) or config.getoption("long") or _is_named(config, item)
+    if item.get_closest_marker("long"):
+        return _is_run_of_all(config) or item.path in _named_files(config)
+    return True
+
+
+def _is_run_of_all(config: pytest.Config) -> bool:
+    return _is_chosen(config) or config.getoption("all") or config.getoption("long")
+
+
+def _is_chosen(config: pytest.Config) -> bool:
+    """Says whether an option chooses tests by their names, markers or last results."""
+    options = ("markexpr", "keyword", "lf", "failedfirst")
     # The last two are the cache's, and are not there with `-p no:cacheprovider`.
     return any(config.getoption(option, default=None) for option in options)
 
 
-def _named(config: pytest.Config, items: list[pytest.Item]) -> list[pytest.Item]:
-    files = _named_files(config)
-    return [item for item in items if item.path in files]
+def _is_named(config: pytest.Config, item: pytest.Item) -> bool:
+    """Says whether the command line names this test, or its class, and not only its file."""
+    named = (argument.split("::", 1)[1] for argument in config.args if "::" in argument)
+    return item.path in _named_files(config) and any(
+        item.nodeid.split("::", 1)[1].startswith(name) for name in named
+    )
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Two for each CPU, for system tests mostly wait; none where files are named, so that `-s`
-    shows what they print.
+    """Returns two for each CPU, since system tests mostly wait.
+
+    Returns 0 where files are named, so that `-s` shows what their tests print.
     """
     if _named_files(config):
         return 0
