@@ -83,7 +83,6 @@ class Node:
         self.mask: Callable[[str], str] = str
         self.disk_room = 10**15  # bytes
         self.knew_key = True
-        self.rate: float | None = None
         self.opened = 0
         self.closed = 0
 
@@ -176,11 +175,6 @@ class Node:
 
     def knows_host_key(self, task: NodeTask) -> bool:
         return self.knew_key
-
-    async def rate_of(self, node: str) -> float | None:
-        """Returns that of the only node that has one."""
-        await trio.lowlevel.checkpoint()
-        return {"cucm-pub": self.rate}[node]
 
     def open_upload_target(self, task: NodeTask, address: str) -> Target:
         self.targets.append(Target())

@@ -8,11 +8,9 @@ import pytest
 
 from cucmd.job.asked import Collection, Estimate, Login
 from cucmd.job.collect import Sizes
-from cucmd.protocol.jobs import Job
-from rig.daemon import Daemon, running_daemon
+from rig.daemon import Daemon
 from rig.jobs import SDL, start
 from rig.lab import running_lab
-from rig.quiet import wait_until
 
 
 @pytest.mark.long
@@ -65,34 +63,3 @@ def test_forms_of_the_dialogue_are_all_left_at_the_prompt(
     for node in job.nodes:
         assert node.sizes is not None
         assert [(one.files, one.bytes) for one in node.sizes.paths] == [(3, 3000)] * 2
-
-
-@pytest.mark.long
-def test_the_time_is_that_at_the_rate_of_the_last_collection_also_when_that_is_deleted(
-    tmp_path: Path,
-) -> None:
-    """The second node has never sent anything: of that nothing is known."""
-    folder = tmp_path / "cucmd"
-    with running_lab(2, "--files", "3", "--size", "4000000") as lab:
-        secret = tmp_path / "password"
-        secret.touch(0o600)
-        secret.write_text(lab.password)
-        login = ("--user", lab.username, "--password-file", str(secret))
-        with running_daemon(folder) as daemon, daemon.client() as client:
-            done = client.wait(start(client, lab, lab.nodes[:1], last=None).job_id)
-            assert (done.status, done.nodes[0].bytes_received) == ("succeeded", 12_000_000)
-            wait_until(lambda: client.status(done.job_id).closed)
-            client.delete(done.job_id)
-        with running_daemon(folder) as daemon:
-            asked = daemon.ctl("--json", "start", *lab.nodes, *login, "--path", SDL, "--dry-run")
-            job = msgspec.json.decode(asked.stdout, type=Job)
-            known, unknown = (node.sizes for node in job.nodes)
-            assert known is not None
-            assert unknown is not None
-            took = (done.completed_at - done.started_at).total_seconds()
-            assert known.seconds is not None
-            assert 0 < known.seconds <= took
-            assert unknown.seconds is None
-            seen = daemon.ctl("status", job.job_id).stdout.splitlines()
-            rows = [line.split() for line in seen if SDL in line or line.startswith("total")]
-            assert [row[-1] for row in rows[-2:]] == ["unknown", "unknown"]

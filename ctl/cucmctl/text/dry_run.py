@@ -31,9 +31,6 @@ TEXT = DryRunText()
 def sizes(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
     """Yields what a dry run has found: a line a node and path, the sum of each node, the total, and
     whether it fits. A node of which nothing is known is there, too.
-
-    With the times, where they are known of a node: that of the total is less than their sum, since
-    nodes send at once.
     """
     known = [(node.node, node.sizes) for node in job.nodes if node.sizes is not None]
     paths = [one for _, found in known for one in found.paths]
@@ -44,23 +41,17 @@ def sizes(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
         sizes = node.sizes
         if sizes is None:
             why = node.failure.code if node.failure else node.status
-            rows.append((node.node, f"({why})", "-", "-", _in_words(None)))
+            rows.append((node.node, f"({why})", "-", "-"))
             continue
-        of_node = sum(one.bytes for one in sizes.paths)
-        for one in sizes.paths:  # each has its share of the time
-            seconds = sizes.seconds and sizes.seconds * one.bytes / of_node
-            size = render.size(one.bytes)
-            rows.append((node.node, one.path, str(one.files), size, _in_words(seconds)))
+        rows += [
+            (node.node, one.path, str(one.files), render.size(one.bytes)) for one in sizes.paths
+        ]
         if len(job.nodes) > 1 and len(sizes.paths) > 1:
-            size, seconds = render.size(sizes.bytes), sizes.seconds
             count = str(sum(one.files for one in sizes.paths))
-            rows.append((node.node, "(all)", count, size, _in_words(seconds)))
+            rows.append((node.node, "(all)", count, render.size(sizes.bytes)))
     files, whole = sum(one.files for one in paths), sum(one.bytes for one in paths)
-    rows.append(("total", "", str(files), render.size(whole), _in_words(estimated(job))))
-    columns = 4 if all(found.seconds is None for _, found in known) else 5
-    headings = ("NODE", "PATH", "FILES", "SIZE", "TIME")[:columns]
-    shown = [row[:columns] for row in rows]
-    yield from table(headings, shown, right="FILES SIZE TIME", **layout)
+    rows.append(("total", "", str(files), render.size(whole)))
+    yield from table(("NODE", "PATH", "FILES", "SIZE"), rows, right="FILES SIZE", **layout)
     for name, found in known:
         if found.why is not None:
             said = "does not fit" if found.fits is False else "may not fit"
@@ -76,22 +67,3 @@ def sizes(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
             yield f"what is known fits disk and quotas; of {nodes} nothing is known"
         else:
             yield "each node fits disk and quotas"
-
-
-def estimated(job: Job) -> float | None:
-    """Returns the seconds for all that a dry run has found, with as many nodes at once as the job
-    has: None if it is not known of one of them.
-    """
-    free_at = [0.0] * (job.concurrency or len(job.nodes))
-    for node in job.nodes:
-        if node.sizes is None:
-            continue
-        if node.sizes.seconds is None:
-            return None
-        first = free_at.index(min(free_at))
-        free_at[first] += node.sizes.seconds
-    return max(free_at)
-
-
-def _in_words(seconds: float | None) -> str:
-    return "unknown" if seconds is None else render.duration(seconds)

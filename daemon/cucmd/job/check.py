@@ -7,8 +7,6 @@ it failed is the failure of the node.
 
 from collections.abc import Iterator
 
-import msgspec
-
 from cucmd.job.kind import Kind, Result
 
 
@@ -38,18 +36,6 @@ class Checked(Result, frozen=True):
     logging_total: int | None = None
     logging_free: int | None = None
     receiver: str | None = None
-
-    def after(self, before: Result | None) -> "Checked":
-        """Returns the same, where `before` was seen earlier in the same job: a key that the job has
-        made known itself still was new. It is kept from the first step of an attempt on, which may
-        be cut off by a stop of the daemon.
-        """
-        seen = before.host_key if isinstance(before, Checked) else None
-        if seen != "new" or self.reachable is False:
-            return self
-        if self.host_key not in (None, "known"):
-            return self
-        return msgspec.structs.replace(self, host_key="new")
 
     def lines(self) -> Iterator[str]:
         yield ", ".join(self._seen())

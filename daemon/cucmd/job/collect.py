@@ -100,15 +100,13 @@ class Sizes(Result, frozen=True):
     """Says what a dry run has found on a node. room: bytes that the disk had room for, if it said
     so. fits: whether all of it is within disk and quotas, with what counts against the job's quota
     of the nodes that were asked before it; absent: it is not known, since the node packs it. why:
-    why it does not fit, or is not known to. seconds: for the transfer, as fast as the node has sent
-    last; absent: that is not known, or how much will come, since the node packs it.
+    why it does not fit, or is not known to.
     """
 
     paths: tuple[PathSize, ...]
     room: int | None = None
     fits: bool | None = None
     why: str | None = None
-    seconds: float | None = None
 
     @property
     def bytes(self) -> int:

@@ -39,10 +39,6 @@ class Result(msgspec.Struct, frozen=True):
 
     late: ClassVar[bool] = False
 
-    def after(self, before: Result | None) -> Result:
-        """Returns the same, in place of what was given earlier for the node, in the same job."""
-        return self
-
     def abandoned(self) -> Result:
         """Returns the same, after a stop of the daemon that nobody here has seen the end of."""
         return self

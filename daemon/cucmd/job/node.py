@@ -100,7 +100,7 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
     `all_announced`: no more files than those of `files_announced` will be.
     `heard_at`: when the last byte of it came, or the attempt began.
     `named_by`: the node whose discovery has named this one; None: the request or the configuration
-    has. `transfer_seconds`: of the transfers that have ended.
+    has.
     `result`: what the kind of work gives for it, so far. It may change once the node has settled.
     `may_run`: names of what was begun on it before it was queued last, and may still run there.
     `earlier`: how it ended before it was tried again: the last few times, the oldest first.
@@ -123,7 +123,6 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
     heard_at: datetime | None = None
     attempts_before: int = 0
     named_by: str | None = None
-    transfer_seconds: float = 0.0
     result: R | None = None
     may_run: tuple[str, ...] = ()
     gaps: tuple[Gap, ...] = ()

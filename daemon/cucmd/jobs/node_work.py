@@ -124,8 +124,6 @@ class NodeProgress:
         self._growing = 0  # bytes of one that is still written
         self._ended = False
         self._attempt = 0
-        self._phase_began = 0.0  # by trio's clock
-        self._transfer_seconds = 0.0  # of the transfers that have ended
         self.last_phase = Phase.CONNECT
 
     def attempt(self, number: int) -> None:
@@ -134,10 +132,7 @@ class NodeProgress:
         self._change(lambda node: node.begin(now, number))
 
     def phase(self, phase: Phase) -> None:
-        now = trio.current_time()
-        if self.last_phase is Phase.TRANSFER:
-            self._transfer_seconds += now - self._phase_began
-        self.last_phase, self._phase_began = phase, now
+        self.last_phase = phase
         self._change(lambda node: node.enter(phase))
 
     def clock(self, zone: str | None, ahead: float) -> None:
@@ -148,7 +143,7 @@ class NodeProgress:
 
     def result(self, result: Result) -> None:
         change = self._amend if result.late else self._change
-        change(lambda node: msgspec.structs.replace(node, result=result.after(node.result)))
+        change(lambda node: msgspec.structs.replace(node, result=result))
 
     async def saved(self) -> None:
         if self._saved is not None:
@@ -224,8 +219,6 @@ class NodeProgress:
                 bytes_received=target.bytes_received,
             )
             after = msgspec.structs.replace(after, all_announced=self._all_announced)
-            if self._ended:  # not before: each difference is sent to watchers
-                after = msgspec.structs.replace(after, transfer_seconds=self._transfer_seconds)
         elif self._taken < len(self._written) or self._growing:  # it opens no upload target
             after = after.progress(
                 files_announced=None,

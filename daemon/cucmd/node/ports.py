@@ -193,9 +193,6 @@ class Ports(Receiver, Protocol):
         """Says whether a host key of the node is known by now, so that it can be compared."""
         ...
 
-    async def rate_of(self, node: str) -> float | None:
-        """Returns the bytes a second with which it sent its files last; None: that is not known."""
-
 
 class Credentials(msgspec.Struct, frozen=True):
     """Holds a login on a node, in memory only: it is never stored."""

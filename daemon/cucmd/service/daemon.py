@@ -140,7 +140,7 @@ async def _daemon(
             _receiver(config, workers) as receiver,
         ):
             known_hosts = KnownHosts(config.daemon.state_directory / "known_hosts")
-            ports = NodePorts(receiver, known_hosts, store, Readers(workers), writer)
+            ports = NodePorts(receiver, known_hosts, Readers(workers), writer)
             work = work_on_node(ports)
             slots = Slots(config.limits)
             services = JobServices(store, JobFeed(), slots, work, locate)

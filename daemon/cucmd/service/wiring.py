@@ -6,7 +6,6 @@ Little more than arguments is passed on here; what is decided, is decided on eit
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 from cucmd.config import ClusterSettings
 from cucmd.job.node import Phase
@@ -19,7 +18,6 @@ from cucmd.ssh.known_line import PublicKey
 from cucmd.ssh.login import Steps
 from cucmd.ssh.scan import scan_host_keys
 from cucmd.ssh.shell import open_shell
-from cucmd.store import Store, StoreFailed
 from cucmd.vos import COLUMNS
 
 
@@ -30,7 +28,6 @@ class NodePorts:
         self,
         receiver: Receiver,
         known: KnownHosts,
-        store: Store,
         readers: Readers,
         writer: FileWriter,
     ) -> None:
@@ -38,7 +35,6 @@ class NodePorts:
         self.writer = writer
         self._receiver = receiver
         self._known = known
-        self._store = store
 
     @property
     def port(self) -> int:
@@ -66,12 +62,6 @@ class NodePorts:
 
     def knows_host_key(self, task: NodeTask) -> bool:
         return bool(self._known.trusted(task.host, task.port))
-
-    async def rate_of(self, node: str) -> float | None:
-        """Returns the rate for an estimate: what the store cannot say now is not known."""
-        with suppress(StoreFailed):
-            return await self._store.rate(node)
-        return None
 
     def open_upload_target(self, task: NodeTask, address: str) -> UploadTarget:
         name = f"{task.job_id}/{task.node}"

@@ -6,7 +6,7 @@ column, gets the next `VERSION`; a database of another version is refused (`data
 
 # "cucm". By it a database of cucmd is known from another file of that name.
 APPLICATION_ID = 0x6375636D
-VERSION = 9
+VERSION = 10
 
 # job        `position` is the order in which jobs came; it does not depend on a clock, which can be
 #            set. `detail` is the struct of job/ as JSON, without its nodes: only what a query needs
@@ -26,8 +26,7 @@ VERSION = 9
 # target     has the names by which a job is found: those of its request, and its nodes.
 # discovery  has what each node that was asked for its cluster has said last, as the struct of
 #            nodes.py in JSON. `asked` is the node in one spelling for all of its names' spellings.
-# rate       has how fast each node has sent its files last: bytes in so many seconds. Both stay
-#            when the job is deleted.
+#            It stays when the job is deleted.
 # elapsed    has one row: how many seconds have passed for sure.
 TABLES = """
 CREATE TABLE job (
@@ -124,14 +123,6 @@ CREATE TABLE discovery (
     found_at TEXT NOT NULL,
     detail TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
-
-CREATE TABLE rate (
-    node TEXT NOT NULL PRIMARY KEY,
-    seen_at TEXT NOT NULL,
-    bytes INTEGER NOT NULL,
-    seconds REAL NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE INDEX rate_by_time ON rate (seen_at);
 
 CREATE TABLE elapsed (seconds REAL NOT NULL) STRICT;
 INSERT INTO elapsed VALUES (0);

@@ -216,10 +216,6 @@ class Store:
         """Returns what each node that was asked for its cluster has said last, the newest first."""
         return await self._reader.run(nodes.select_discoveries)
 
-    async def rate(self, node: str) -> float | None:
-        """Returns the bytes per second at which the node's files came last. None: not known."""
-        return await self._reader.run(partial(nodes.select_rate, node=node))
-
     async def unfinished(self) -> tuple[Job, ...]:
         """Returns the jobs that are queued or running, oldest first."""
         return await self._reader.run(tables.select_unfinished)

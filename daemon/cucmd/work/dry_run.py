@@ -36,10 +36,7 @@ async def dry_run(task: NodeTask, what: DryRun, ports: Ports, report: Report) ->
         report.phase(Phase.COMMAND)
         asked = {path: await _ask(session, task, what.of, path, clock) for path in what.of.paths}
         sizes = tuple(one for one in asked.values() if isinstance(one, PathSize))
-        # Where the node packs, neither how long that takes nor what comes is known.
-        rate = None if what.of.compress else await ports.rate_of(task.node)
-        found, room = Sizes(sizes), disk_room(task, ports)
-        found = replace(found, seconds=found.bytes / rate if rate else None, room=room)
+        found = Sizes(sizes, disk_room(task, ports))
         wrong, left = too_much(task, ports, found.bytes), task.quota.job.left
         # What would come is taken from the quota of the job, so that the nodes that are asked later
         # have the rest.

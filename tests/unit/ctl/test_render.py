@@ -258,26 +258,6 @@ def test_the_sizes_of_a_dry_run_are_added_up_and_must_fit_together(job, node):
     assert list(sizes(job(node()))) == []
 
 
-@pytest.mark.parametrize(("at_once", "whole"), [(2, "3m00s"), (1, "5m00s"), (None, "2m00s")])
-def test_the_time_of_a_dry_run_is_that_of_the_nodes_that_send_at_once(job, node, at_once, whole):
-    def sized(name: str, minutes: float | None, *counts: int) -> Node:
-        paths = tuple(PathSize(f"p{count}", 1, count) for count in counts)
-        seconds = None if minutes is None else minutes * 60
-        return node(name, "succeeded", sizes=Sizes(paths, None, True, None, seconds))
-
-    nodes = [sized("a", 2, 100, 300), sized("b", 1, 5), sized("c", 2, 5)]
-    known = job(*nodes, concurrency=at_once, kind="dry_run", status="succeeded")
-    rows = [line.split() for line in sizes(known)]
-    assert rows[0][-1] == "TIME"
-    assert [row[-1] for row in rows[1:5]] == ["30s", "1m30s", "2m00s", "1m00s"]
-    assert rows[5][-1] == "2m00s"
-    assert rows[6][0] == "total"
-    assert rows[6][-1] == whole
-    unknown = job(*nodes, sized("d", None, 7), concurrency=at_once, status="succeeded")
-    rows = [line.split() for line in sizes(unknown)]
-    assert [row[-1] for row in rows[5:8]] == ["2m00s", "unknown", "unknown"]
-
-
 def test_that_it_fits_is_said_of_what_was_asked_alone(job, node):
     found = Sizes((PathSize("sdl", 2, 1000),), 10_000, True)
     asked = [node(name, "succeeded", sizes=found) for name in "ab"]

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import trio
 from msgspec.structs import replace
 
-from cucmd.job.node import Node, Phase
+from cucmd.job.node import Node
 from cucmd.jobs.node_work import NodeProgress
 from cucmd.received_file import ReceivedFile
 
@@ -122,18 +122,3 @@ async def test_a_node_that_has_ended_stays_as_it_was_heard() -> None:
     watched.node = replace(watched.node.cancel(BEGAN), heard_at=BEGAN)
     watched.progress.session(Heard())
     assert watched.look().heard_at == BEGAN
-
-
-async def test_the_time_of_the_transfers_is_added_up_and_shown_at_the_end(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
-    watched = Watched()
-    progress = watched.progress
-    progress.attempt(1)
-    progress.upload_target(Heard())
-    for phase in (Phase.COMMAND, Phase.TRANSFER, Phase.COMMAND, Phase.TRANSFER, Phase.CLOSE):
-        progress.phase(phase)
-        await trio.sleep(10 if phase is Phase.TRANSFER else 3)
-        assert watched.look().transfer_seconds == 0
-    progress.at_end()
-    assert watched.look().transfer_seconds == 20

@@ -143,16 +143,6 @@ async def test_whether_the_host_key_was_known_before(
     assert seen.host_key == said
 
 
-def test_a_key_that_an_earlier_attempt_has_made_known_was_new() -> None:
-    before, now = Checked(host_key="new", login=False), Checked(host_key="known", login=True)
-    assert now.after(before) == Checked(host_key="new", login=True)
-    assert now.after(Checked(reachable=True).after(before)) == Checked(host_key="new", login=True)
-    assert now.after(None) == now
-    assert now.after(Checked(reachable=False)) == now
-    for last in (Checked(host_key="changed"), Checked(reachable=False)):
-        assert last.after(before) == last
-
-
 @pytest.mark.parametrize(
     ("code", "seen"),
     [

@@ -31,11 +31,8 @@ async def sized(
     *paths: str,
     compress: bool = False,
     unverified: tuple[str, ...] = (),
-    rate: float | None = None,
     **fields: object,
 ) -> tuple[tuple[str, ...], Sizes | None]:
-    """`rate`: with which it has sent its files last."""
-    node.rate = rate
     task = node_task(
         folder, work=DryRun(Collect(paths, compress=compress, unverified=unverified)), **fields
     )
@@ -171,22 +168,6 @@ async def test_the_nodes_of_a_job_must_fit_its_quota_together(
     assert [sizes.fits for sizes in found] == fits
     assert found[1].why is not None
     assert "10 bytes more" in found[1].why
-
-
-@pytest.mark.parametrize(
-    ("rate", "compress", "seconds"), [(None, False, None), (10.0, False, 2.5), (10.0, True, None)]
-)
-async def test_the_time_is_that_at_the_rate_of_the_node_unless_it_packs(
-    tmp_path: Path,
-    autojump_clock: trio.testing.MockClock,
-    rate: float | None,
-    compress: bool,
-    seconds: float | None,
-) -> None:
-    async with scripted(appliance(BOTH)) as node:
-        _, sizes = await sized(node, tmp_path, "syslog", "core", compress=compress, rate=rate)
-        assert sizes is not None
-        assert sizes.seconds == seconds
 
 
 async def test_a_node_that_asks_for_a_receiver_at_once_is_given_ctrl_c(
