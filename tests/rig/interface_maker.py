@@ -163,7 +163,7 @@ class NoMethods:
 def interface() -> Interface:
     """Returns it as it is in this version."""
     nothing: Any = NoMethods()
-    return jobs_interface(nothing, nothing, nothing, nothing, nothing, as_whom=nothing)
+    return jobs_interface(nothing, nothing, nothing, nothing, nothing, effective_caller=nothing)
 
 
 if __name__ == "__main__":

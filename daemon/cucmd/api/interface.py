@@ -1,6 +1,7 @@
-"""Lists the methods of `io.cucmd.Jobs`, each with its structs and the function that does it.
+"""Lists the methods of `io.cucmd.Jobs`, each with its structs and the function that answers it.
 
-The text of the interface is made from these structs by the tests; one holds the file to it.
+The text of the interface is made from these structs (`tests/rig/interface_maker.py`). A test fails
+where the text and the structs differ.
 """
 
 from __future__ import annotations
@@ -16,63 +17,46 @@ from cucmd.api.methods import Jobs
 from cucmd.api.refusals import error, invalid
 from cucmd.job.request import Request
 from cucmd.job.work import StartRequest
-from cucmd.protocol import cases as of_cases
-from cucmd.protocol import errors
-from cucmd.protocol import jobs as calls
+from cucmd.protocol import cases, errors, jobs, requests
 from cucmd.protocol import knowledge as known
-from cucmd.protocol import requests as asked
 from cucmd.protocol.requests import INTERFACE
 from cucmd.varlink import Caller, Interface, Method, VarlinkError, read_description
 
-AsWhom: TypeAlias = Callable[[Caller, Method, Request], Caller]
+EffectiveCaller: TypeAlias = Callable[[Caller, Method, Request], Caller]
 
 
 def jobs_interface(
-    jobs: Jobs,
-    cases: Cases,
+    of_jobs: Jobs,
+    of_cases: Cases,
     exports: Exports,
     keys: HostKeyMethods,
     knowledge: Knowledge,
     *,
-    as_whom: AsWhom,
+    effective_caller: EffectiveCaller,
 ) -> Interface:
-    """Returns the interface. `as_whom`: as in `Interface`, by who may speak for others."""
+    """Returns the interface. `effective_caller` is described at `Interface`."""
     methods = (
-        Method("Start", StartRequest, calls.StartReply, jobs.start, effect=True),
-        Method("Status", asked.StatusRequest, calls.JobReply, jobs.status),
-        Method("List", asked.ListRequest, calls.ListReply, jobs.list),
-        Method("Retry", calls.RetryRequest, calls.StartReply, jobs.retry, effect=True),
-        Method("Stop", asked.StopRequest, calls.StopReply, jobs.stop, effect=True),
-        Method(
-            "Output", of_cases.OutputRequest, of_cases.OutputReply, cases.output, streaming=True
-        ),
-        Method("Files", of_cases.FilesRequest, of_cases.FilesReply, cases.files, streaming=True),
-        Method(
-            "Export",
-            of_cases.ExportRequest,
-            of_cases.ExportReply,
-            exports.export,
-            upgrade=True,
-        ),
-        Method(
-            "Verify",
-            of_cases.VerifyRequest,
-            of_cases.VerifyReply,
-            exports.verify,
-            streaming=True,
-        ),
+        Method("Start", StartRequest, jobs.StartReply, of_jobs.start, effect=True),
+        Method("Status", requests.StatusRequest, jobs.JobReply, of_jobs.status),
+        Method("List", requests.ListRequest, jobs.ListReply, of_jobs.list),
+        Method("Retry", jobs.RetryRequest, jobs.StartReply, of_jobs.retry, effect=True),
+        Method("Stop", requests.StopRequest, jobs.StopReply, of_jobs.stop, effect=True),
+        Method("Output", cases.OutputRequest, cases.OutputReply, of_cases.output, streaming=True),
+        Method("Files", cases.FilesRequest, cases.FilesReply, of_cases.files, streaming=True),
+        Method("Export", cases.ExportRequest, cases.ExportReply, exports.export, upgrade=True),
+        Method("Verify", cases.VerifyRequest, cases.VerifyReply, exports.verify, streaming=True),
         Method(
             "Transcript",
-            of_cases.TranscriptRequest,
-            of_cases.TranscriptReply,
-            cases.transcript,
+            cases.TranscriptRequest,
+            cases.TranscriptReply,
+            of_cases.transcript,
             streaming=True,
         ),
-        Method("Label", asked.LabelRequest, calls.JobReply, jobs.label, effect=True),
-        Method("Delete", of_cases.DeleteRequest, of_cases.DeleteReply, cases.delete, effect=True),
-        Method("Prune", of_cases.PruneRequest, of_cases.PruneReply, cases.prune, effect=True),
-        Method("Cancel", asked.CancelRequest, asked.CancelReply, jobs.cancel, effect=True),
-        Method("Watch", asked.WatchRequest, calls.WatchReply, jobs.watch, streaming=True),
+        Method("Label", requests.LabelRequest, jobs.JobReply, of_jobs.label, effect=True),
+        Method("Delete", cases.DeleteRequest, cases.DeleteReply, of_cases.delete, effect=True),
+        Method("Prune", cases.PruneRequest, cases.PruneReply, of_cases.prune, effect=True),
+        Method("Cancel", requests.CancelRequest, requests.CancelReply, of_jobs.cancel, effect=True),
+        Method("Watch", requests.WatchRequest, jobs.WatchReply, of_jobs.watch, streaming=True),
         Method("ListHostKeys", known.ListHostKeysRequest, known.ListHostKeysReply, keys.list),
         Method("AddHostKey", known.AddHostKeyRequest, known.HostKeysReply, keys.add, effect=True),
         Method(
@@ -95,7 +79,7 @@ def jobs_interface(
         methods=methods,
         invalid=invalid,
         too_many=too_many,
-        as_whom=as_whom,
+        effective_caller=effective_caller,
         secrets=frozenset({"login"}),  # a password may be in a wrong field of it
     )
 

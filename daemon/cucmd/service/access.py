@@ -106,7 +106,7 @@ class Access(msgspec.Struct, frozen=True):
             log.warning("refused %s to %s", name, caller, extra=caller.for_log)
             raise PermissionDenied
 
-    def as_whom(self, caller: Caller, method: Method, request: Request) -> Caller:
+    def effective_caller(self, caller: Caller, method: Method, request: Request) -> Caller:
         """Says as whom a call is made that its caller may make. Logs it, once for each call.
 
         Raises `PermissionDenied` where the role of whom it is made for has not the right, which

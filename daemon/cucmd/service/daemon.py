@@ -182,7 +182,12 @@ async def _daemon(
                 )
                 knowledge = Knowledge(store, lambda: in_force.config, environ, in_force.reload)
                 interface = jobs_interface(
-                    jobs, cases, exports, keys, knowledge, as_whom=in_force.as_whom
+                    jobs,
+                    cases,
+                    exports,
+                    keys,
+                    knowledge,
+                    effective_caller=in_force.effective_caller,
                 )
                 async with (
                     _socket(in_force, interface, sockets, environ),

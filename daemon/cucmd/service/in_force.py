@@ -104,9 +104,9 @@ class InForce:
         """Decides by the groups of the configuration as it is now. Raises `PermissionDenied`."""
         self.access.authorize(caller, method)
 
-    def as_whom(self, caller: Caller, method: Method, request: Request) -> Caller:
+    def effective_caller(self, caller: Caller, method: Method, request: Request) -> Caller:
         """Decides for whom a call is, by who may speak for others now. Raises `VarlinkError`."""
-        return self.access.as_whom(caller, method, request)
+        return self.access.effective_caller(caller, method, request)
 
     def is_operator(self, caller: Caller, request: Request) -> bool:
         return self.access.is_operator(caller, request)

@@ -90,7 +90,7 @@ def _itself(caller: Caller, _method: Method, _request: msgspec.Struct) -> Caller
 
 
 def _invalid(parameter: str, _reason: str) -> VarlinkError:
-    return standard(InvalidParameter(parameter))
+    return standard_error(InvalidParameter(parameter))
 
 
 class Interface(msgspec.Struct, frozen=True):
@@ -101,8 +101,8 @@ class Interface(msgspec.Struct, frozen=True):
     otherwise is answered with `InternalError` of this interface, which its text therefore must
     name.
 
-    `as_whom(caller, method, request)` gives the caller with which the handler is called: the peer
-    itself, or that with the name of whom it calls for. It may raise `VarlinkError`.
+    `effective_caller(caller, method, request)` returns the caller that the handler is given: the
+    peer itself, or the peer with the name of the person it calls for. It may raise `VarlinkError`.
 
     `secrets` are names of request fields: nothing at or below them is ever repeated in a reason.
     """
@@ -112,7 +112,7 @@ class Interface(msgspec.Struct, frozen=True):
     methods: tuple[Method, ...]
     too_many: Callable[[str, int], VarlinkError]
     invalid: Callable[[str, str], VarlinkError] = _invalid
-    as_whom: Callable[[Caller, Method, Any], Caller] = _itself
+    effective_caller: Callable[[Caller, Method, Any], Caller] = _itself
     secrets: frozenset[str] = frozenset()
 
     @property
@@ -163,7 +163,7 @@ class ExpectedMore(msgspec.Struct, frozen=True):
     pass
 
 
-def standard(parameters: msgspec.Struct) -> VarlinkError:
+def standard_error(parameters: msgspec.Struct) -> VarlinkError:
     """Makes the standard error that is named like the struct."""
     return VarlinkError(f"{SERVICE}.{type(parameters).__name__}", parameters)
 

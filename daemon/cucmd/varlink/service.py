@@ -18,7 +18,7 @@ from cucmd.varlink.interface import (
     MethodNotFound,
     VarlinkError,
     read_description,
-    standard,
+    standard_error,
 )
 from cucmd.varlink.limits import OverLimit
 
@@ -85,8 +85,8 @@ class MethodTable:
         """Makes the error for a name that `find` does not know."""
         interface = name.rpartition(".")[0]
         if interface in self._names:
-            return standard(MethodNotFound(name[:_LONGEST_NAME]))
-        return standard(InterfaceNotFound(interface[:_LONGEST_NAME]))
+            return standard_error(MethodNotFound(name[:_LONGEST_NAME]))
+        return standard_error(InterfaceNotFound(interface[:_LONGEST_NAME]))
 
     def too_many(self, over: OverLimit) -> VarlinkError:
         """Makes the error for a caller over a limit."""
@@ -103,7 +103,7 @@ def _service(interface: Interface, info: ServiceInfo) -> Interface:
 
     async def get_description(_caller: Caller, request: DescriptionRequest) -> DescriptionReply:
         if request.interface not in texts:
-            raise standard(InterfaceNotFound(request.interface[:_LONGEST_NAME]))
+            raise standard_error(InterfaceNotFound(request.interface[:_LONGEST_NAME]))
         return DescriptionReply(texts[request.interface])
 
     methods = (

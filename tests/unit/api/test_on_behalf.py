@@ -53,7 +53,9 @@ class Socket:
         jobs = Jobs(supervisor, harness.feed, lambda: planner)
         cases = Cases(supervisor, store, Deletions(supervisor, store))
         others = NoMethods()
-        interface = jobs_interface(jobs, cases, others, others, others, as_whom=ACCESS.as_whom)
+        interface = jobs_interface(
+            jobs, cases, others, others, others, effective_caller=ACCESS.effective_caller
+        )
         users = Users(SocketLimits())
         self._parts = ServerParts(MethodTable(interface, INFO), users, ACCESS.authorize)
         self._nursery = nursery

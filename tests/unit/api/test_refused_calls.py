@@ -51,7 +51,7 @@ def itself(caller: Caller, *_: object) -> Caller:
 
 async def answer(method: str, parameters: object, authorize: object = allow) -> tuple[str, dict]:
     """Returns the name of the error, and its fields."""
-    interface = jobs_interface(*(Methods() for _ in range(5)), as_whom=itself)
+    interface = jobs_interface(*(Methods() for _ in range(5)), effective_caller=itself)
     ours, theirs = trio.testing.memory_stream_pair()
     parts = ServerParts(MethodTable(interface, INFO), Users(SocketLimits()), authorize)
     peer = Peer(theirs)

@@ -74,7 +74,7 @@ def acting(
     """Says as whom the call is made, by both steps in which the server asks."""
     access = Access(OURS, OPERATOR, VIEWER, view_reads_files, frozenset({SPEAKER}))
     access.authorize(who, method)
-    return access.as_whom(who, method, Request(on_behalf_of=asked))
+    return access.effective_caller(who, method, Request(on_behalf_of=asked))
 
 
 def may_for(who: Caller, role: str, method: Method, *, view_reads_files: bool = False) -> bool:

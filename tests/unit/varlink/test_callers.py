@@ -58,7 +58,7 @@ def as_alice(caller: Caller, method: Method, request: msgspec.Struct) -> Caller:
 async def test_a_handler_gets_the_caller_that_the_interface_gives(
     connect: Connect, example: Example
 ) -> None:
-    peer = connect(methods=MethodTable(example.interface(as_whom=as_alice), INFO))
+    peer = connect(methods=MethodTable(example.interface(effective_caller=as_alice), INFO))
     assert (await peer.call("Who"))["parameters"]["uid"] == 7
 
 
@@ -70,7 +70,7 @@ async def test_what_the_interface_refuses_is_answered_as_a_refusal_of_the_server
     def nobody(caller: Caller, method: Method, request: msgspec.Struct) -> Caller:
         raise PermissionDenied
 
-    peer = connect(methods=MethodTable(example.interface(as_whom=nobody), INFO))
+    peer = connect(methods=MethodTable(example.interface(effective_caller=nobody), INFO))
     await peer.send(call("Change", oneway=True), call("Count", {"upto": 2}, more=True))
     assert await peer.receive() == {"error": f"{SERVICE}.PermissionDenied", "parameters": {}}
     assert "error" not in await peer.call("org.varlink.service.GetInfo")
@@ -83,6 +83,6 @@ async def test_a_defect_in_the_choice_of_the_caller_permits_nothing(
     def broken(caller: Caller, method: Method, request: msgspec.Struct) -> Caller:
         raise RuntimeError
 
-    peer = connect(methods=MethodTable(example.interface(as_whom=broken), INFO))
+    peer = connect(methods=MethodTable(example.interface(effective_caller=broken), INFO))
     assert (await peer.call("Echo", {"text": "x"}))["error"] == f"{NAME}.InternalError"
     assert example.done == []
