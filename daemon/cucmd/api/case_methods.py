@@ -6,10 +6,7 @@ Whoever changes a job ends these calls. What needs all of a job is in export_met
 from __future__ import annotations
 
 import logging
-from collections.abc import (
-    AsyncGenerator,
-    Sequence,
-)
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import TypeVar
@@ -19,37 +16,16 @@ from msgspec.structs import replace
 
 from cucmd.api.refusals import refusals, refusals_of_files
 from cucmd.api.requests import MOST_LISTED, prune_rule
-from cucmd.api.wire import (
-    file_to_wire,
-    summary_to_wire,
-)
+from cucmd.api.wire import file_to_wire, summary_to_wire
 from cucmd.cases.files import folder, nodes_by_name, pages
-from cucmd.cases.output import (
-    PrintedFile,
-    follow_outputs,
-    printed,
-    read_output,
-    read_transcript,
-)
+from cucmd.cases.output import PrintedFile, follow_outputs, printed, read_output, read_transcript
 from cucmd.config import InvalidValue
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.jobs.deletion import Deletions
 from cucmd.jobs.errors import Busy, FilesDeleted, position_of
 from cucmd.jobs.supervisor import Supervisor
-from cucmd.protocol.cases import (
-    CommandOutput,
-    DeleteReply,
-    DeleteRequest,
-    FilesReply,
-    FilesRequest,
-    OutputReply,
-    OutputRequest,
-    PruneReply,
-    PruneRequest,
-    TranscriptReply,
-    TranscriptRequest,
-)
+from cucmd.protocol import cases as wire
 from cucmd.store import Store
 from cucmd.toml_file import wrong_value
 from cucmd.varlink import Caller, StreamReply
@@ -63,19 +39,14 @@ _TOO_LONG = "its answer is too long to be read"
 
 
 class Cases:
-    def __init__(
-        self,
-        supervisor: Supervisor,
-        store: Store,
-        deletions: Deletions,
-    ) -> None:
+    def __init__(self, supervisor: Supervisor, store: Store, deletions: Deletions) -> None:
         self._supervisor = supervisor
         self._store = store
         self._holds = supervisor.holds
         self._deletions = deletions
 
     async def files(
-        self, caller: Caller, request: FilesRequest
+        self, caller: Caller, request: wire.FilesRequest
     ) -> AsyncGenerator[StreamReply, None]:
         with refusals():
             job, names = await job_and_nodes(self._supervisor, request.job_id, request.nodes)
@@ -84,11 +55,11 @@ class Cases:
             async with aclosing(reading) as all_pages:
                 async for page in all_pages:
                     files = tuple(file_to_wire(file, node) for file, node in page)
-                    yield StreamReply(FilesReply(files))
-        yield StreamReply(FilesReply(()), continues=False)
+                    yield StreamReply(wire.FilesReply(files))
+        yield StreamReply(wire.FilesReply(()), continues=False)
 
     async def output(
-        self, caller: Caller, request: OutputRequest
+        self, caller: Caller, request: wire.OutputRequest
     ) -> AsyncGenerator[StreamReply, None]:
         with refusals_of_files():
             job, names = await job_and_nodes(self._supervisor, request.job_id, request.nodes)
@@ -100,11 +71,11 @@ class Cases:
             outputs = self._growing if request.follow else self._outputs
             async with aclosing(self._held(job, outputs(job, nodes))) as pieces:
                 async for piece in pieces:
-                    yield StreamReply(OutputReply(piece))
-        yield StreamReply(OutputReply(), continues=False)
+                    yield StreamReply(wire.OutputReply(piece))
+        yield StreamReply(wire.OutputReply(), continues=False)
 
     async def transcript(
-        self, caller: Caller, request: TranscriptRequest
+        self, caller: Caller, request: wire.TranscriptRequest
     ) -> AsyncGenerator[StreamReply, None]:
         with refusals_of_files():
             job = await self._supervisor.find(request.job_id)
@@ -116,19 +87,19 @@ class Cases:
 
             async with aclosing(self._held(job, read_transcript(path, grows))) as pieces:
                 async for text in pieces:
-                    yield StreamReply(TranscriptReply(text))
-        yield StreamReply(TranscriptReply(""), continues=False)
+                    yield StreamReply(wire.TranscriptReply(text))
+        yield StreamReply(wire.TranscriptReply(""), continues=False)
 
-    async def delete(self, caller: Caller, request: DeleteRequest) -> DeleteReply:
+    async def delete(self, caller: Caller, request: wire.DeleteRequest) -> wire.DeleteReply:
         with refusals_of_files():
             record = not request.files_only
             deleted = await self._deletions.delete(request.job_id, record=record)
         what = "the job" if record else "its files"
         text = "job %s: %s deleted by %s"
         log.info(text, deleted.job.job_id, what, caller, extra=caller.for_log)
-        return DeleteReply(summary_to_wire(deleted.job), deleted.bytes)
+        return wire.DeleteReply(summary_to_wire(deleted.job), deleted.bytes)
 
-    async def prune(self, caller: Caller, request: PruneRequest) -> PruneReply:
+    async def prune(self, caller: Caller, request: wire.PruneRequest) -> wire.PruneReply:
         with refusals_of_files():
             which = prune_rule(request)
             if request.dry_run:
@@ -137,7 +108,7 @@ class Cases:
                 deleted = await self._deletions.prune(which, f"by {caller}")
         jobs = tuple(summary_to_wire(one.job) for one in deleted[:MOST_LISTED])
         more = len(deleted) - len(jobs)
-        return PruneReply(jobs, sum(one.bytes for one in deleted), more)
+        return wire.PruneReply(jobs, sum(one.bytes for one in deleted), more)
 
     async def _held(self, job: Job, parts: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
         """Yields `parts`. Who deletes the job, or tries it again, does not wait for a part: one who
@@ -161,7 +132,7 @@ class Cases:
 
     async def _outputs(
         self, job: Job, nodes: Sequence[Node]
-    ) -> AsyncGenerator[CommandOutput, None]:
+    ) -> AsyncGenerator[wire.CommandOutput, None]:
         directory = self._supervisor.directory(job.job_id)
         positions = {node.node: position for position, node in enumerate(job.nodes)}
         for node in nodes:
@@ -174,7 +145,7 @@ class Cases:
 
     async def _pieces(
         self, job: Job, node: Node, one: PrintedFile
-    ) -> AsyncGenerator[CommandOutput, None]:
+    ) -> AsyncGenerator[wire.CommandOutput, None]:
         line = job.work.commands_kept[one.number - 1]
         whole: list[str] | None = []
         async with aclosing(read_output(one.path)) as pieces:
@@ -182,11 +153,11 @@ class Cases:
                 if whole is not None:
                     whole.append(text)
                     whole = whole if sum(map(len, whole)) <= MOST_READ else None
-                piece = CommandOutput(node.node, one.number, line, text, ended, one.complete)
+                piece = wire.CommandOutput(node.node, one.number, line, text, ended, one.complete)
                 yield self._parsed(piece, whole) if ended else piece
 
     @staticmethod
-    def _parsed(piece: CommandOutput, whole: list[str] | None) -> CommandOutput:
+    def _parsed(piece: wire.CommandOutput, whole: list[str] | None) -> wire.CommandOutput:
         """Returns the last piece of an answer with its fields, as JSON has them, or why it has none
         though such an answer has. `whole` is the answer; None: it is too long.
         """
@@ -203,7 +174,7 @@ class Cases:
 
     async def _growing(
         self, job: Job, nodes: Sequence[Node]
-    ) -> AsyncGenerator[CommandOutput, None]:
+    ) -> AsyncGenerator[wire.CommandOutput, None]:
         """Yields what is kept of the nodes that have ended, then follows what the others print."""
         directory, lines = self._supervisor.directory(job.job_id), job.work.commands_kept
         run = self._supervisor.run_of(job.job_id)
@@ -228,7 +199,7 @@ class Cases:
                     found = await printed(self._store, now, of_node, directory)
                     complete = any(one.path == path and one.complete for one in found)
                 line = lines[number - 1]
-                yield CommandOutput(node, number, line, text, ended, complete)
+                yield wire.CommandOutput(node, number, line, text, ended, complete)
 
     def _works_on(self, job: Job, node: str) -> bool:
         run = self._supervisor.run_of(job.job_id)

@@ -26,13 +26,7 @@ from cucmd.job.job import Job
 from cucmd.job.request import Request
 from cucmd.jobs.errors import Busy, FilesDeleted
 from cucmd.jobs.supervisor import Supervisor
-from cucmd.protocol.cases import (
-    ExportReply,
-    ExportRequest,
-    VerifyReply,
-    VerifyRequest,
-    WrongFile,
-)
+from cucmd.protocol import cases as wire
 from cucmd.store import Store
 from cucmd.varlink import Caller, StreamReply, Upgrade
 
@@ -69,7 +63,7 @@ class Exports:
         self._verifying = trio.Lock()  # one job after the other: the disk is for everybody
 
     @asynccontextmanager
-    async def export(self, caller: Caller, request: ExportRequest) -> AsyncIterator[Upgrade]:
+    async def export(self, caller: Caller, request: wire.ExportRequest) -> AsyncIterator[Upgrade]:
         begun = False
         with refusals_of_files():
             job, names = await job_and_nodes(self._supervisor, request.job_id, request.nodes)
@@ -97,7 +91,7 @@ class Exports:
                     after=request.after,
                 )
                 measured = await archive.measure()
-                reply = ExportReply(
+                reply = wire.ExportReply(
                     job_id,
                     export_name(job),
                     measured.length,
@@ -113,10 +107,10 @@ class Exports:
                 raise Busy(job_id, "it is being deleted, or tried again")
 
     async def verify(
-        self, caller: Caller, request: VerifyRequest
+        self, caller: Caller, request: wire.VerifyRequest
     ) -> AsyncGenerator[StreamReply, None]:
         files = size = 0
-        wrong: list[WrongFile] = []
+        wrong: list[wire.WrongFile] = []
         with refusals_of_files():
             job, names = await job_and_nodes(self._supervisor, request.job_id, request.nodes)
             with self._holds.reading(job.job_id):
@@ -131,9 +125,9 @@ class Exports:
                         if why is not None:
                             wrong.append(wrong_to_wire(file, node, why))
                         if wrong or trio.current_time() - told_at > _TELL_EVERY:
-                            yield StreamReply(VerifyReply(files, size, tuple(wrong)))
+                            yield StreamReply(wire.VerifyReply(files, size, tuple(wrong)))
                             wrong, told_at = [], trio.current_time()
-        yield StreamReply(VerifyReply(files, size, ()), continues=False)
+        yield StreamReply(wire.VerifyReply(files, size, ()), continues=False)
 
     async def _closed(self, job_id: str) -> Job:
         """Returns the closed job, if its files were not deleted. Raises `FilesDeleted`, `Busy`."""

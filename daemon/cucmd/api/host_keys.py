@@ -18,15 +18,7 @@ from cucmd.api.refusals import error, invalid
 from cucmd.failure import NodeFailed
 from cucmd.node_name import InvalidNode, node_key, parse_node
 from cucmd.protocol import errors as wire_errors
-from cucmd.protocol.knowledge import (
-    AddHostKeyRequest,
-    ForgetHostKeyReply,
-    ForgetHostKeyRequest,
-    HostKey,
-    HostKeysReply,
-    ListHostKeysReply,
-    ListHostKeysRequest,
-)
+from cucmd.protocol import knowledge as wire
 from cucmd.varlink import Caller
 
 log = logging.getLogger(__name__)
@@ -72,10 +64,12 @@ class HostKeyMethods:
         self._known = known
         self._scan = scan
 
-    async def list(self, caller: Caller, request: ListHostKeysRequest) -> ListHostKeysReply:
-        return ListHostKeysReply(self._keys())
+    async def list(
+        self, caller: Caller, request: wire.ListHostKeysRequest
+    ) -> wire.ListHostKeysReply:
+        return wire.ListHostKeysReply(self._keys())
 
-    async def add(self, caller: Caller, request: AddHostKeyRequest) -> HostKeysReply:
+    async def add(self, caller: Caller, request: wire.AddHostKeyRequest) -> wire.HostKeysReply:
         with _refusals(request.node):
             wanted = node_key(*parse_node(request.node))
             if request.key is None:
@@ -91,19 +85,21 @@ class HostKeyMethods:
                     raise
                 raise invalid("key", f"{request.key[:40]!r}: {reason}") from None
         log.info("host key of %s added by %s", request.node, caller, extra=caller.for_log)
-        return HostKeysReply(tuple(key for key in self._keys() if _is(key.node, wanted)))
+        return wire.HostKeysReply(tuple(key for key in self._keys() if _is(key.node, wanted)))
 
-    async def forget(self, caller: Caller, request: ForgetHostKeyRequest) -> ForgetHostKeyReply:
+    async def forget(
+        self, caller: Caller, request: wire.ForgetHostKeyRequest
+    ) -> wire.ForgetHostKeyReply:
         with _refusals(request.node):
             parse_node(request.node)
             count = await trio.to_thread.run_sync(self._known.forget, request.node)
         text = "%d host keys of %s forgotten by %s"
         log.info(text, count, request.node, caller, extra=caller.for_log)
-        return ForgetHostKeyReply(count)
+        return wire.ForgetHostKeyReply(count)
 
-    def _keys(self) -> tuple[HostKey, ...]:
+    def _keys(self) -> tuple[wire.HostKey, ...]:
         return tuple(
-            HostKey(node, key.algorithm, key.fingerprint, str(key))
+            wire.HostKey(node, key.algorithm, key.fingerprint, str(key))
             for node, key in self._known.entries()
         )
 

@@ -35,16 +35,8 @@ from cucmd.plan.planner import MOST_NODES, Planned, Planner
 from cucmd.plan.resolve import below
 from cucmd.plan.targets import needs_discoveries
 from cucmd.protocol import jobs as wire
-from cucmd.protocol.requests import (
-    DEFAULT_LIMIT,
-    CancelReply,
-    CancelRequest,
-    LabelRequest,
-    ListRequest,
-    StatusRequest,
-    StopRequest,
-    WatchRequest,
-)
+from cucmd.protocol import requests
+from cucmd.protocol.requests import DEFAULT_LIMIT
 from cucmd.store import JobFilter, StoredDiscovery, StoreFailed
 from cucmd.varlink import Caller, StreamReply
 
@@ -114,7 +106,7 @@ class Jobs:
         typed_in = login is not None and login.password is not None
         return plan() if typed_in else await self._thread.read(plan)
 
-    async def stop(self, caller: Caller, request: StopRequest) -> wire.StopReply:
+    async def stop(self, caller: Caller, request: requests.StopRequest) -> wire.StopReply:
         with traced("Stop", caller, request.request_id) as called:
             with refusals(caller):
                 job, running = await self._supervisor.stop_together(request.job_id)
@@ -139,14 +131,14 @@ class Jobs:
         plan = partial(planner.plan_retry, job, names=names, login=login, try_all=try_all)
         return await self._with_login(login, plan)
 
-    async def status(self, caller: Caller, request: StatusRequest) -> wire.JobReply:
+    async def status(self, caller: Caller, request: requests.StatusRequest) -> wire.JobReply:
         with refusals():
             job = await self._supervisor.find(request.job_id)
         self._asked(job)
         gone = is_gone(job, self._supervisor.directory(job.job_id))
         return wire.JobReply(self._wire(job, gone=gone))
 
-    async def list(self, caller: Caller, request: ListRequest) -> wire.ListReply:
+    async def list(self, caller: Caller, request: requests.ListRequest) -> wire.ListReply:
         with refusals():
             limit, which = list_filter(request)
             if which.before is not None:
@@ -159,14 +151,14 @@ class Jobs:
                     older = await self._supervisor.count(rest)
         return wire.ListReply(tuple(summary_to_wire(job) for job in found), older)
 
-    async def label(self, caller: Caller, request: LabelRequest) -> wire.JobReply:
+    async def label(self, caller: Caller, request: requests.LabelRequest) -> wire.JobReply:
         def change(job: Job) -> Job:
             return replace(job, labels=labels.changed(job.labels, request.labels))
 
         with refusals(caller):
             return wire.JobReply(self._wire(await self._supervisor.relabel(request.job_id, change)))
 
-    async def cancel(self, caller: Caller, request: CancelRequest) -> CancelReply:
+    async def cancel(self, caller: Caller, request: requests.CancelRequest) -> requests.CancelReply:
         with traced("Cancel", caller, request.request_id) as called:
             with refusals(caller):
                 _check_named(request.nodes, "all")
@@ -187,9 +179,9 @@ class Jobs:
                 cancelled = all(node.status == "cancelled" for node in named)
                 states = ", ".join(f"{node.node} is {node.status}" for node in named)
                 message = states if changed else f"nothing changed: {states}"
-            return CancelReply(job.job_id, job.status, cancelled, message, called)
+            return requests.CancelReply(job.job_id, job.status, cancelled, message, called)
 
-    def watch(self, caller: Caller, request: WatchRequest) -> StreamReplies:
+    def watch(self, caller: Caller, request: requests.WatchRequest) -> StreamReplies:
         """Returns the generator and is none itself: closing it ends the subscription at once."""
         return self._watching.watch(request)
 
@@ -248,7 +240,7 @@ class WatchStreams:
         self._feed = feed
         self._wire = wire
 
-    def watch(self, request: WatchRequest) -> StreamReplies:
+    def watch(self, request: requests.WatchRequest) -> StreamReplies:
         changes = bool(request.changes)
         if request.job_id is not None:
             return self._job(request.job_id, changes=changes)
