@@ -1,24 +1,25 @@
-"""Gives programs on other machines the daemon's jobs, over HTTP.
+"""Serves the daemon's jobs over HTTP, for programs on other machines.
 
-A program beside `cucmctl`: to the daemon it is one local user, which speaks for others.
+`cucmweb` is a program beside `cucmctl`. To the daemon it is one local user that makes calls on
+behalf of others.
 
-    main.py       command line: serve, token
-    config.py     its configuration
-    callers.py    PURE  the rule of who a request is of
-    tokens.py     PURE  bearer tokens, and the file of them as text
-    token_file.py  the file: read again at each change, written under a lock
-    listening.py  the sockets: systemd's, or one of its own
-    serve.py      `cucmweb serve`: systemd and signals; puts the parts together
-    server.py     HTTP/1.1 at these sockets, by h11: connections, and a request with its reply
-    operations.py  PURE  the paths, each with its method of the daemon: a table
-    application.py  a request: who may make it, and what answers at its path
-    exchange.py   one request: what it asks of the daemon, and the reply in pieces
-    asking.py     PURE  a path, a query and a body -> the parameters of a method
-    answers.py    how each form of reply is sent, an export among them
-    liveness.py   whether the daemon answers, also while a reply in pieces says nothing
-    places.py     how many event streams and downloads may be open
-    events.py     server-sent events: one watch of the daemon, and a stream to each reader
-    kept_events.py  PURE  the newest of them, from which every stream reads
-    problems.py   PURE  what goes wrong, as a problem document
-    openapi.py    PURE  the document of all paths, made from the table and the structs
+    main.py             command line: serve, token
+    config.py           the configuration
+    authentication.py   PURE  decides who made a request
+    tokens.py           PURE  bearer tokens, and the text of the token file
+    token_file.py       reads the token file again after each change; writes it under a lock
+    listeners.py        the listening sockets: those of systemd, or one of its own
+    serve.py            `cucmweb serve`: systemd and signals; puts the parts together
+    server.py           HTTP/1.1 with h11: connections, and each request with its reply
+    operations.py       PURE  the table of paths, each with its method of the daemon
+    application.py      refuses a request, or passes it to what answers its path
+    exchange.py         one request: its call to the daemon, and its reply
+    parameters.py       PURE  a path, a query and a body -> the parameters of a method
+    replies.py          how each form of reply is sent, exports among them
+    daemon_liveness.py  whether the daemon answers, also while a long reply is silent
+    places.py           how many event streams and downloads may be open
+    event_streams.py    server-sent events: one watch of the daemon feeds all streams
+    kept_events.py      PURE  the newest events, from which every stream reads
+    problems.py         PURE  errors as problem documents
+    openapi.py          PURE  /openapi.json, made from the table of paths and the structs
 """

@@ -5,7 +5,7 @@ What every request passes first:
 Host         a name of the configuration, so that no other site's page reaches a local server
              by a name of its own (DNS rebinding)
 Origin       where a browser sends it: the scheme, name and port by which cucmweb itself was called
-caller       by the rule of callers.py; what is for anybody is asked for by nobody, of any host
+caller       found by authentication.py. Paths that are open to everybody need no caller and no Host
 rate         so many requests of each caller in each second of the clock
 """
 
@@ -26,15 +26,15 @@ from cucmctl.client.errors import ClientError
 from cucmctl.export.export import Damaged
 from cucmd.job.request import OnBehalfOf
 from cucmtrio import Client
-from cucmweb.answers import ANSWERS, SendReply
-from cucmweb.callers import Arrival, caller_of
+from cucmweb.authentication import RequestHead, authenticate
 from cucmweb.config import WebConfig, accepts_host
+from cucmweb.daemon_liveness import Readiness, until
 from cucmweb.exchange import Exchange, Identify
-from cucmweb.liveness import Readiness, until
 from cucmweb.openapi import document
 from cucmweb.operations import FOR_ANYBODY, OPERATIONS, Operation, ReplyForm
 from cucmweb.places import WebPlaces
 from cucmweb.problems import HttpProblem, problem_of
+from cucmweb.replies import ANSWERS, SendReply
 from cucmweb.server import HttpChannel
 from cucmweb.token_file import TokenFile
 
@@ -107,7 +107,7 @@ class Application:
         """Raises `HttpProblem`. What is for anybody does not come here: it has no rate either,
         which one who asks could use up for all others.
         """
-        arrival, proxy = Arrival(channel.peer, channel.headers), self._config.proxy
+        arrival, proxy = RequestHead(channel.peer, channel.headers), self._config.proxy
         hosts = arrival.values("host")
         if len(hosts) != 1 or not accepts_host(self._config, hosts[0]):
             none = "host: is none of `hosts` of the configuration"
@@ -120,7 +120,7 @@ class Application:
                 raise HttpProblem(403, "WrongOrigin", text, field="origin")
 
         def identify() -> OnBehalfOf | None:
-            return caller_of(arrival, self._tokens.tokens(), proxy, datetime.now(UTC))
+            return authenticate(arrival, self._tokens.tokens(), proxy, datetime.now(UTC))
 
         who = identify()
         channel.by = f"'{who.name}'" if who else "the socket"

@@ -1,6 +1,6 @@
 """Answers a request over HTTP: asks the daemon for what it wants, and sends the reply.
 
-    server.py -> application.py -> answers.py, events.py -> the daemon -> the reply
+    server.py -> application.py -> replies.py, event_streams.py -> the daemon -> the reply
 
 A reply begins once the daemon has given its first piece, so that a refusal is still one. What goes
 wrong after that ends the connection in the middle of the reply: no client takes it for the whole.
@@ -18,9 +18,9 @@ import trio
 
 from cucmd.job.request import OnBehalfOf
 from cucmtrio import Client
-from cucmweb import asking
+from cucmweb import parameters
 from cucmweb.config import WebLimits
-from cucmweb.liveness import while_it_answers
+from cucmweb.daemon_liveness import while_it_answers
 from cucmweb.operations import MEDIA, Operation
 from cucmweb.places import WebPlaces
 from cucmweb.problems import HttpProblem
@@ -71,21 +71,21 @@ class Exchange:
 
     async def parameters(self, operation: Operation) -> dict[str, Any]:
         """Returns the parameters of the method. Raises `HttpProblem`."""
-        known = asking.members(operation)
+        known = parameters.members(operation)
         query = self.channel.query
         try:
             pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else ()
         except ValueError:
-            raise asking.invalid("query", "expected NAME=VALUE&NAME=VALUE") from None
-        given = asking.from_query(pairs, {} if operation.has_body else known)
+            raise parameters.invalid("query", "expected NAME=VALUE&NAME=VALUE") from None
+        given = parameters.from_query(pairs, {} if operation.has_body else known)
         if operation.has_body:
             body = await self.channel.body(self._limits.body)
             kind = self.header("content-type") or ""
             # A form of another site can send other kinds without asking.
             if body and kind.partition(";")[0].strip().lower() != JSON:
                 raise HttpProblem(415, "NoJson", f"expected a body of {JSON}")
-            given = asking.from_body(body, known)
-        asked = asking.parameters(operation, self._path, given)
+            given = parameters.from_body(body, known)
+        asked = parameters.parameters(operation, self._path, given)
         fields = operation.request.__struct_fields__
         if "request_id" in fields:
             asked["request_id"] = self.channel.request_id
@@ -99,7 +99,9 @@ class Exchange:
         """Raises `HttpProblem` where it is there twice, or no text."""
         found = [value for key, value in self.channel.headers if key == name.encode()]
         if len(found) > 1 or any(not one.isascii() or len(one) > _LONGEST_KEY for one in found):
-            raise asking.invalid(name, f"expected once, at most {_LONGEST_KEY} ASCII characters")
+            raise parameters.invalid(
+                name, f"expected once, at most {_LONGEST_KEY} ASCII characters"
+            )
         return found[0].decode() if found else None
 
     async def gone(self) -> Exception:

@@ -24,7 +24,7 @@ from cucmd.stdout import Unwritable, written
 from cucmd.toml_file import ConfigError
 from cucmweb import token_file
 from cucmweb.config import Role, load, parse_listen
-from cucmweb.listening import CannotListen
+from cucmweb.listeners import CannotListen
 from cucmweb.token_file import NoSuchToken, TokenExists, read_token_file
 from cucmweb.tokens import NAME, NAME_EXPECTED
 

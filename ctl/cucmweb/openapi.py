@@ -14,8 +14,8 @@ import msgspec
 
 import cucmd
 from cucmd.protocol.jobs import Job
-from cucmweb.asking import kind_of, members
 from cucmweb.operations import ARCHIVES, FOR_ANYBODY, MEDIA, OPERATIONS, OWN, Operation
+from cucmweb.parameters import kind_of, members
 from cucmweb.problems import STATUS
 
 _REF = "#/components/schemas/{name}"

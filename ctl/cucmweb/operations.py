@@ -2,7 +2,7 @@
 
 Routes, what is read of a request, and the document at /openapi.json are made of this table and of
 the structs that it names. A member of a request comes from the path where that names it, of GET and
-DELETE from the query, else from the body; headers have the rest (asking.py).
+DELETE from the query, else from the body; headers have the rest (parameters.py).
 """
 
 from __future__ import annotations

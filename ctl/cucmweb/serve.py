@@ -19,8 +19,8 @@ from cucmtrio import open_client
 from cucmtrio.events import events
 from cucmweb.application import Application
 from cucmweb.config import WebConfig, for_addresses, parse_listen
-from cucmweb.events import EventStreams
-from cucmweb.listening import open_sockets, written
+from cucmweb.event_streams import EventStreams
+from cucmweb.listeners import open_sockets, written
 from cucmweb.places import DOWNLOADS
 from cucmweb.server import HttpServer
 from cucmweb.token_file import TokenFile
@@ -57,7 +57,7 @@ async def _serve(config: WebConfig, tokens: TokenFile, sockets: Sequence[socket.
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with (
             open_client(config.socket) as daemon,
-            # One more for liveness.py.
+            # One more for daemon_liveness.py.
             open_client(config.socket, connections=DOWNLOADS + 1) as downloads,
             trio.open_nursery() as serving,
         ):

@@ -18,12 +18,12 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from cucmd.api.interface import jobs_interface
+from cucmd.api.jobs_interface import jobs_interface
 from cucmd.job import asked, attempt, cluster, coverage, failure, request
 from cucmd.job.work import KINDS, kind_of
 from cucmd.protocol import cases, errors, jobs, knowledge, requests
 from cucmd.varlink import Interface, Method
-from cucmd.varlink.requests import field_types, without_none
+from cucmd.varlink.request_decoding import field_types, without_none
 
 HEAD = """\
 # Log-collection jobs over Cisco Unified CM nodes.

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from cucmd.varlink.requests import field_types
+from cucmd.varlink.request_decoding import field_types
 from rig import interface_maker
 
 Fields = dict[str, str]

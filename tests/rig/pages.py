@@ -27,9 +27,9 @@ from cucmd.config.model import Config
 from cucmd.failure import Code, failure
 from cucmd.job.work import MEMBERS
 from cucmd.service.access import RIGHTS, Right
-from cucmweb.asking import members
 from cucmweb.config import WebConfig
 from cucmweb.operations import FOR_ANYBODY, MEDIA, OPERATIONS, OWN, Operation
+from cucmweb.parameters import members
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((*ROOT.glob("ctl/man/*.md"), *ROOT.glob("daemon/man/*.md")))

@@ -19,7 +19,7 @@ from cucmd import paths
 from cucmd.job.timeouts import MOST_GRACE
 from cucmd.receiver.limits import MIB, ReceiverLimits
 from cucmweb.config import WebConfig
-from cucmweb.listening import SOCKET_GROUP
+from cucmweb.listeners import SOCKET_GROUP
 from cucmweb.token_file import GROUP
 from rig.others import why_not
 from rig.readable_python import readable_python

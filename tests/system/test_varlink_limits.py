@@ -15,7 +15,7 @@ import trio
 import trio.testing
 
 from cucmd.varlink import Caller
-from cucmd.varlink.server import caller_of
+from cucmd.varlink.server import peer_credentials
 from rig.example_interface import NAME, Example
 from rig.others import why_not
 from rig.varlink_peer import Peer, connected, request, serving, short_path
@@ -66,7 +66,7 @@ async def test_refused_peers_cannot_pile_up(path: Path) -> None:
 
 async def test_only_a_unix_socket_has_credentials() -> None:
     with trio.socket.socket() as tcp, pytest.raises(OSError, match=rf"Errno {errno.ENODATA}\b"):
-        caller_of(tcp)
+        peer_credentials(tcp)
 
 
 # Users who may not operate

@@ -1,14 +1,14 @@
-"""Holds the methods of the socket, one function a method.
+"""Answers the methods of the socket, with one function for each method.
 
-    interface.py   `io.cucmd.Jobs`: its methods, each with its structs and its function
-    methods.py     those about jobs, with the streams of Watch
-    case_methods.py  those about what a job has collected
-    export_methods.py  those that read all of a job
-    knowledge.py   those about clusters, profiles and credentials, and Reload
-    host_keys.py   those about host keys
-    requests.py    PURE  what requests mean: a list, a prune, the key of a start
-    wire.py        PURE  jobs as structs of the socket
-    refusals.py    exceptions of the daemon as errors of the socket, with the id of the call
+    jobs_interface.py     the table of `io.cucmd.Jobs`: each method with its structs and function
+    job_methods.py        methods about jobs, and the streams of Watch
+    case_methods.py       methods about what a job has collected
+    export_methods.py     methods that read all of a job
+    knowledge_methods.py  methods about clusters, profiles and credentials, and Reload
+    host_key_methods.py   methods about host keys
+    request_checks.py     PURE  checks requests: a list, a prune, the key of a start
+    wire.py               PURE  turns jobs into structs of the socket
+    refusals.py           turns exceptions into errors of the socket, with the id of the call
 
-A reply is given when its effect is durable.
+A reply is sent only when the effect of its call is durable.
 """

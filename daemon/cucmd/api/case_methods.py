@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from cucmd.api.refusals import refusals, refusals_of_files
-from cucmd.api.requests import MOST_LISTED, prune_rule
+from cucmd.api.request_checks import MOST_LISTED, prune_rule
 from cucmd.api.wire import file_to_wire, summary_to_wire
 from cucmd.cases.files import folder, nodes_by_name, pages
 from cucmd.cases.output import PrintedFile, follow_outputs, printed, read_output, read_transcript
@@ -38,7 +38,7 @@ T = TypeVar("T")
 _TOO_LONG = "its answer is too long to be read"
 
 
-class Cases:
+class CaseMethods:
     def __init__(self, supervisor: Supervisor, store: Store, deletions: Deletions) -> None:
         self._supervisor = supervisor
         self._store = store

@@ -36,7 +36,7 @@ _TELL_EVERY = 1.0
 _WAIT_FOR_COVERAGE = 30.0
 
 
-class Exports:
+class ExportMethods:
     """`damaged`: what `sender` and `verifier` have noted. `is_operator`: says whether a call is an
     operator's.
     """

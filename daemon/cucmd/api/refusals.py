@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import msgspec
 from msgspec import Struct
 
-from cucmd.api.requests import short_text
+from cucmd.api.request_checks import short_text
 from cucmd.cases.archive import UnknownFile
 from cucmd.config import CredentialRefused, InvalidValue, UnknownCredential, UnknownProfile
 from cucmd.config.in_thread import ReadTimeout

@@ -6,7 +6,7 @@ declared in job/work.py, the requests of other methods in requests.py. The names
 put into the text of the interface in place of `{kinds}`.
 
 No struct forbids fields that it does not know: a client reads past those of a later daemon. In a
-request the daemon refuses them (`varlink/requests.py`).
+request the daemon refuses them (`varlink/request_decoding.py`).
 """
 
 from datetime import datetime

@@ -22,7 +22,7 @@ from pathlib import Path
 import msgspec
 
 from cucmd.api.refusals import invalid, refusals
-from cucmd.api.requests import name_of
+from cucmd.api.request_checks import name_of
 from cucmd.config.model import AccessSettings
 from cucmd.job.request import Request
 from cucmd.paths import is_private

@@ -17,12 +17,12 @@ from functools import partial
 import trio
 
 from cucmd import __version__
-from cucmd.api.case_methods import Cases
-from cucmd.api.export_methods import Exports
-from cucmd.api.host_keys import HostKeyMethods
-from cucmd.api.interface import jobs_interface
-from cucmd.api.knowledge import CannotReload, Knowledge
-from cucmd.api.methods import Jobs
+from cucmd.api.case_methods import CaseMethods
+from cucmd.api.export_methods import ExportMethods
+from cucmd.api.host_key_methods import HostKeyMethods
+from cucmd.api.job_methods import JobMethods
+from cucmd.api.jobs_interface import jobs_interface
+from cucmd.api.knowledge_methods import CannotReload, KnowledgeMethods
 from cucmd.cases.coverage import TRACES, Coverage
 from cucmd.cases.damaged import DamagedFiles
 from cucmd.cases.sending import EXPORT, Sender
@@ -162,16 +162,16 @@ async def _daemon(
 
                 supervisor.on_closed = closed
                 supervisor.on_changing = coverage.drop
-                jobs = Jobs(
+                jobs = JobMethods(
                     supervisor,
                     services.feed,
                     lambda: in_force.planner,
                     coverage.want_if_missing,
                     store.discoveries,
                 )
-                cases = Cases(supervisor, store, deletions)
+                cases = CaseMethods(supervisor, store, deletions)
                 damaged = DamagedFiles()
-                exports = Exports(
+                exports = ExportMethods(
                     supervisor,
                     store,
                     coverage,
@@ -180,7 +180,9 @@ async def _daemon(
                     verifier=Verifier(workers, store, damaged),
                     is_operator=in_force.is_operator,
                 )
-                knowledge = Knowledge(store, lambda: in_force.config, environ, in_force.reload)
+                knowledge = KnowledgeMethods(
+                    store, lambda: in_force.config, environ, in_force.reload
+                )
                 interface = jobs_interface(
                     jobs,
                     cases,

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import trio
 
-from cucmd.api.knowledge import CannotReload
+from cucmd.api.knowledge_methods import CannotReload
 from cucmd.config import (
     ClusterSettings,
     Config,

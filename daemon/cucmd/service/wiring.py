@@ -1,4 +1,4 @@
-"""Gives the SSH client and the receiver as `node/ports.py` and `api/host_keys.py` ask for them.
+"""Gives the SSH client and the receiver the forms that node/ports.py and the API ask for.
 
 Little more than arguments is passed on here; what is decided, is decided on either side.
 """

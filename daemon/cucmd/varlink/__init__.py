@@ -1,13 +1,13 @@
-"""Serves Varlink over Unix sockets. It knows nothing of jobs.
+"""Serves Varlink over Unix sockets. It knows nothing about jobs.
 
-framing.py      PURE  bytes -> frames -> calls, replies -> bytes
-interface.py    `Interface`, `Method`, what handlers give and raise, and `Caller`: who calls
-requests.py     PURE  a call's parameters -> the method's struct, or what is wrong with them
-service.py      org.varlink.service, and the table of all methods by full name
-limits.py       what one user may hold at a time, and how fast it may go on
-connection.py   one connection: calls in order, streams, upgrades, hang-ups
-server.py       accepts connections; a peer's credentials, and its hang-up, from the kernel
-listener.py     a socket at a path, or the one that systemd passed
+framing.py           PURE  bytes -> frames -> calls, and replies -> bytes
+interface.py         `Interface` and `Method`, what handlers return and raise, and `Caller`
+request_decoding.py  PURE  the parameters of a call -> the struct of its method, or an error
+service.py           org.varlink.service, and the table of all methods by full name
+limits.py            how much one user may have open, and how many of a user's calls run at once
+connection.py        one connection: calls in order, streams, upgrades, hang-ups
+server.py            accepts connections; asks the kernel who connected and who hung up
+listener.py          a socket at a path, or the socket that systemd passed
 """
 
 from cucmd.varlink.interface import (

@@ -68,7 +68,7 @@ from cucmd.varlink.interface import (
     trace,
 )
 from cucmd.varlink.limits import UNREAD, NobodyReads, OverLimit, Users
-from cucmd.varlink.requests import decode_request
+from cucmd.varlink.request_decoding import decode_request
 from cucmd.varlink.service import MethodEntry, MethodTable
 
 log = logging.getLogger(__name__)

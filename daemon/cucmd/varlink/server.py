@@ -122,7 +122,7 @@ class _VarlinkServer:
                 peer, _ = ours.accept()
             except BlockingIOError:
                 break  # that was the last one
-            caller = caller_of(peer)
+            caller = peer_credentials(peer)
             place = ExitStack()
             try:
                 place.enter_context(self._parts.users.hold(caller.uid, "connections"))
@@ -180,7 +180,7 @@ class _VarlinkServer:
                 self._connections[descriptor].hang_up()
 
 
-def caller_of(peer: socket.socket) -> Caller:
+def peer_credentials(peer: socket.socket) -> Caller:
     """Raises `OSError` for a socket that is not a connected Unix one."""
     credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     pid, uid, gid = _CREDENTIALS.unpack(credentials)

@@ -9,8 +9,8 @@ from trio.testing import MockClock
 
 from cucmctl.client.errors import DaemonUnavailable
 from cucmtrio import open_client
-from cucmweb.answers import send_object
 from cucmweb.operations import OPERATIONS
+from cucmweb.replies import send_object
 from rig.scripted_daemon import Caller, reply, scripted_daemon
 from rig.varlink_peer import short_path
 from unit.web.played_channel import PlayedChannel, exchange

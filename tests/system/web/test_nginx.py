@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from cucmweb.callers import Arrival, caller_of
+from cucmweb.authentication import RequestHead, authenticate
 from cucmweb.config import accepts_host, for_addresses
 from cucmweb.problems import HttpProblem
 from rig.nginx import SERVER, Proxy, configuration, needs_nginx, running_nginx, shown
@@ -39,7 +39,9 @@ class Answering(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         headers = [(name.lower().encode(), value.encode()) for name, value in self.headers.items()]
         try:
-            caller = caller_of(Arrival(None, headers), (), configuration().proxy, datetime.now(UTC))
+            caller = authenticate(
+                RequestHead(None, headers), (), configuration().proxy, datetime.now(UTC)
+            )
         except HttpProblem as refused:
             self.answer(refused.status, [b""])
             return

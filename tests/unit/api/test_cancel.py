@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from cucmd.api.methods import Jobs
+from cucmd.api.job_methods import JobMethods
 from cucmd.failure import Code, failure
 from cucmd.job.collect import Collect
 from cucmd.job.job import Job
@@ -49,7 +49,7 @@ class Supervisor:
 async def cancel(
     shown: Job, nodes: tuple[str, ...] | None = None, *, live: bool = True
 ) -> CancelReply:
-    jobs = Jobs(Supervisor(shown, live=live), JobFeed(), planner=lambda: None)
+    jobs = JobMethods(Supervisor(shown, live=live), JobFeed(), planner=lambda: None)
     return await jobs.cancel(CALLER, CancelRequest(JOB_ID, nodes))
 
 

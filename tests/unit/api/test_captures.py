@@ -8,7 +8,7 @@ import pytest
 import trio
 from msgspec.structs import asdict
 
-from cucmd.api.methods import Jobs
+from cucmd.api.job_methods import JobMethods
 from cucmd.api.wire import changed_to_wire, job_to_wire
 from cucmd.config import Config, InvalidValue
 from cucmd.config.model import ClusterSettings, Limits
@@ -149,7 +149,7 @@ class Opened:
     def __init__(self, harness: SupervisorHarness) -> None:
         self.harness = harness
         plan = Planner(Config(), {}, harness.supervisor.directory)
-        self.jobs = Jobs(harness.supervisor, harness.feed, lambda: plan)
+        self.jobs = JobMethods(harness.supervisor, harness.feed, lambda: plan)
 
     async def start(self, *nodes: str, **fields: object) -> str:
         # A node that does not log in would hold back the others.

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 import trio
 
-from cucmd.api.case_methods import Cases
+from cucmd.api.case_methods import CaseMethods
 from cucmd.api.wire import job_to_wire
 from cucmd.config import Config, InvalidValue
 from cucmd.failure import Code, fail
@@ -79,7 +79,7 @@ def test_commands_do_not_go_on_after_a_restart_though_the_login_is_known() -> No
 class Opened:
     def __init__(self, harness: SupervisorHarness) -> None:
         self.harness = harness
-        self.cases = Cases(harness.supervisor, harness.store, None)
+        self.cases = CaseMethods(harness.supervisor, harness.store, None)
 
     async def job(self, *nodes: str, work: object = None) -> str:
         work = work or RUN

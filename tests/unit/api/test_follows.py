@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import trio
 
-from cucmd.api.case_methods import Cases
+from cucmd.api.case_methods import CaseMethods
 from cucmd.config import Config, InvalidValue
 from cucmd.job.asked import Login, Tail, Timeouts
 from cucmd.job.follow import Follow
@@ -89,7 +89,7 @@ class Following:
 
     def __init__(self, harness: SupervisorHarness) -> None:
         self.harness = harness
-        self.cases = Cases(harness.supervisor, harness.store, None)
+        self.cases = CaseMethods(harness.supervisor, harness.store, None)
         self._more: dict[str, trio.MemorySendChannel[str]] = {}
         self._written: dict[str, trio.MemoryReceiveChannel[str]] = {}
 

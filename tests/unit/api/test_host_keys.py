@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from cucmd.api.host_keys import HostKeyMethods
+from cucmd.api.host_key_methods import HostKeyMethods
 from cucmd.protocol.knowledge import AddHostKeyRequest
 from cucmd.varlink import Caller, VarlinkError
 

@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from cucmd.api.methods import Jobs
+from cucmd.api.job_methods import JobMethods
 from cucmd.config import Config
 from cucmd.config.in_thread import READ_SECONDS
 from cucmd.failure import Code
@@ -58,7 +58,7 @@ def planner(harness: SupervisorHarness, environ: Hanging) -> Planner:
     return Planner(Config(), environ, harness.supervisor.directory)
 
 
-async def refused(jobs: Jobs, request: StartRequest | RetryRequest) -> str:
+async def refused(jobs: JobMethods, request: StartRequest | RetryRequest) -> str:
     call = jobs.start if isinstance(request, StartRequest) else jobs.retry
     with pytest.raises(VarlinkError) as caught:
         await call(CALLER, request)
@@ -75,7 +75,7 @@ async def test_a_start_and_a_retry_are_refused_and_one_with_a_password_is_not(
         await harness.ended(job_id)
         before = await harness.supervisor.closed(job_id)
         with hanging_disk(mock_clock) as environ:
-            jobs = Jobs(harness.supervisor, harness.feed, lambda: planner(harness, environ))
+            jobs = JobMethods(harness.supervisor, harness.feed, lambda: planner(harness, environ))
             asked = StartRequest(("a",), Login(credential="ops"), Collection(paths=("x",)))
             assert await refused(jobs, asked) == "StorageFailed"
             assert await refused(jobs, RetryRequest(job_id)) == "StorageFailed"

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.api.interface import too_many
+from cucmd.api.jobs_interface import too_many
 from cucmd.job.request import Request
 from cucmd.protocol import errors as wire_errors
 from cucmd.varlink import VarlinkError
-from cucmd.varlink.requests import decode_request
+from cucmd.varlink.request_decoding import decode_request
 from rig.interface_maker import interface
 
 PASSWORD = "correct-horse-7731"

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cucmd.api.methods import Jobs
+from cucmd.api.job_methods import JobMethods
 from cucmd.api.wire import MOST_TARGETS
 from cucmd.protocol.requests import ListRequest
 from cucmd.store import StoreFailed, lists
@@ -15,8 +15,8 @@ from rig.supervised import SupervisorHarness, hang, supervisor_harness
 CALLER = Caller(uid=1000, gid=1000, groups=frozenset(), pid=4711)
 
 
-def jobs(harness: SupervisorHarness) -> Jobs:
-    return Jobs(harness.supervisor, harness.feed, planner=lambda: None)
+def jobs(harness: SupervisorHarness) -> JobMethods:
+    return JobMethods(harness.supervisor, harness.feed, planner=lambda: None)
 
 
 async def stored(harness: SupervisorHarness, count: int, targets: int = 1) -> list[str]:

@@ -9,9 +9,9 @@ import pytest
 import trio
 import trio.testing
 
-from cucmd.api.case_methods import Cases
-from cucmd.api.interface import jobs_interface
-from cucmd.api.methods import Jobs
+from cucmd.api.case_methods import CaseMethods
+from cucmd.api.job_methods import JobMethods
+from cucmd.api.jobs_interface import jobs_interface
 from cucmd.config import Config, Limits
 from cucmd.failure import Code
 from cucmd.jobs.deletion import Deletions
@@ -50,8 +50,8 @@ class Socket:
     def __init__(self, harness: SupervisorHarness, nursery: trio.Nursery) -> None:
         supervisor, store = harness.supervisor, harness.store
         planner = Planner(Config(), {}, supervisor.directory)
-        jobs = Jobs(supervisor, harness.feed, lambda: planner)
-        cases = Cases(supervisor, store, Deletions(supervisor, store))
+        jobs = JobMethods(supervisor, harness.feed, lambda: planner)
+        cases = CaseMethods(supervisor, store, Deletions(supervisor, store))
         others = NoMethods()
         interface = jobs_interface(
             jobs, cases, others, others, others, effective_caller=ACCESS.effective_caller

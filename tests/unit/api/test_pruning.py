@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from cucmd.api.requests import prune_rule
+from cucmd.api.request_checks import prune_rule
 from cucmd.cases.retention import Prune
 from cucmd.config import InvalidValue
 from cucmd.protocol.cases import PruneRequest

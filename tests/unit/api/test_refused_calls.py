@@ -7,7 +7,7 @@ import pytest
 import trio
 import trio.testing
 
-from cucmd.api.interface import jobs_interface
+from cucmd.api.jobs_interface import jobs_interface
 from cucmd.protocol.requests import INTERFACE
 from cucmd.varlink import Caller, PermissionDenied, SocketLimits
 from cucmd.varlink.connection import ServerConnection, ServerParts

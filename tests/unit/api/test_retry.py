@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from cucmd.api.export_methods import Exports
-from cucmd.api.methods import Jobs
+from cucmd.api.export_methods import ExportMethods
+from cucmd.api.job_methods import JobMethods
 from cucmd.cases.coverage import Coverage
 from cucmd.cases.damaged import DamagedFiles
 from cucmd.config import Config
@@ -46,15 +46,15 @@ async def partial_job(harness: SupervisorHarness) -> str:
     return job_id
 
 
-def jobs(harness: SupervisorHarness) -> Jobs:
+def jobs(harness: SupervisorHarness) -> JobMethods:
     planner = Planner(Config(), {}, harness.supervisor.directory)
-    return Jobs(harness.supervisor, harness.feed, lambda: planner)
+    return JobMethods(harness.supervisor, harness.feed, lambda: planner)
 
 
-def exports(harness: SupervisorHarness) -> Exports:
+def exports(harness: SupervisorHarness) -> ExportMethods:
     supervisor, store = harness.supervisor, harness.store
     coverage, unused = Coverage(store, supervisor.directory, InProcess()), cast(Any, None)
-    return Exports(
+    return ExportMethods(
         supervisor,
         store,
         coverage,

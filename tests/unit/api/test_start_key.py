@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from cucmd.api.requests import LONGEST, short_text, start_key
+from cucmd.api.request_checks import LONGEST, short_text, start_key
 from cucmd.config import InvalidValue
 from cucmd.job.asked import Collection, Login
 from cucmd.job.request import OnBehalfOf

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cucmd.api.methods import Jobs
+from cucmd.api.job_methods import JobMethods
 from cucmd.config import ClusterSettings, Config, Limits, Profile
 from cucmd.job.asked import Checks, Collection, Discovery, Login
 from cucmd.job.work import StartRequest
@@ -28,7 +28,7 @@ class Api:
     def __init__(self, harness: SupervisorHarness) -> None:
         self.harness = harness
         self.planner = Planner(Config(), {}, harness.supervisor.directory)
-        self.jobs = Jobs(harness.supervisor, harness.feed, lambda: self.planner)
+        self.jobs = JobMethods(harness.supervisor, harness.feed, lambda: self.planner)
 
     def plan_with(self, cluster: ClusterSettings) -> None:
         config = Config(clusters={cluster.name: cluster})

@@ -11,7 +11,7 @@ import trio
 import trio.testing
 
 from cucmd.api import case_methods
-from cucmd.api.case_methods import Cases
+from cucmd.api.case_methods import CaseMethods
 from cucmd.jobs.deletion import Deletions
 from cucmd.protocol.cases import FilesRequest, TranscriptRequest
 from cucmd.protocol.requests import INTERFACE
@@ -25,7 +25,7 @@ LINE = "a line of the transcript\n"
 
 class Harness(msgspec.Struct):
     job_id: str
-    cases: Cases
+    cases: CaseMethods
     deletions: Deletions
 
     def stream(self, method: str) -> AsyncGenerator[StreamReply, None]:
@@ -50,7 +50,7 @@ async def opened(tmp_path: Path) -> AsyncIterator[Harness]:
         (directory / "a").mkdir(exist_ok=True)
         (directory / "a" / "transcript.log").write_text(LINE * 10_000)
         deletions = Deletions(harness.supervisor, harness.store)
-        cases = Cases(harness.supervisor, harness.store, deletions)
+        cases = CaseMethods(harness.supervisor, harness.store, deletions)
         yield Harness(job_id, cases, deletions)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from cucmd.api.methods import Jobs
+from cucmd.api.job_methods import JobMethods
 from cucmd.job.collect import Collect
 from cucmd.job.job import Job
 from cucmd.job.node import Node
@@ -33,7 +33,7 @@ class ScriptedJob:
     def __init__(self) -> None:
         self.feed = JobFeed()
         self.job = Job(JOB_ID, NOW, Collect(("x",)), Timeouts(), 8, (Node("a"),)).begin(NOW)
-        self.jobs = Jobs(self, self.feed, planner=lambda: None)
+        self.jobs = JobMethods(self, self.feed, planner=lambda: None)
 
     async def find(self, prefix: str) -> Job:
         return self.job

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from cucmd.api.methods import Jobs
+from cucmd.api.job_methods import JobMethods
 from cucmd.api.wire import changed_to_wire, job_to_wire
 from cucmd.cases.coverage import Coverage
 from cucmd.job.job import End, Job
@@ -29,8 +29,8 @@ NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 CALLER = Caller(uid=1000, gid=1000, groups=frozenset(), pid=4711)
 
 
-def jobs(harness: SupervisorHarness) -> Jobs:
-    return Jobs(harness.supervisor, harness.feed, planner=lambda: None)
+def jobs(harness: SupervisorHarness) -> JobMethods:
+    return JobMethods(harness.supervisor, harness.feed, planner=lambda: None)
 
 
 def watch(harness: SupervisorHarness, job_id: str | None) -> aclosing:

@@ -204,7 +204,7 @@ async def test_the_reply_to_a_prune_is_limited_and_says_how_many_more_there_are(
     monkeypatch.setattr(case_methods, "MOST_LISTED", 2)
     caller = Caller(uid=1000, gid=1000, groups=frozenset(), pid=4711)
     async with opened(tmp_path) as harness:
-        cases = case_methods.Cases(harness.supervisor, harness.store, harness.deletions)
+        cases = case_methods.CaseMethods(harness.supervisor, harness.store, harness.deletions)
         ids = [await harness.job() for _ in range(3)]
         for dry_run in (True, False):
             request = PruneRequest(keep=0, dry_run=dry_run)

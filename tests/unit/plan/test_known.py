@@ -7,7 +7,7 @@ import pytest
 import trio
 import trio.testing
 
-from cucmd.api.knowledge import Knowledge
+from cucmd.api.knowledge_methods import KnowledgeMethods
 from cucmd.config import Config, load
 from cucmd.job.discover import Found, Member
 from cucmd.plan.known import KnownCluster, has_node, known_clusters
@@ -121,8 +121,10 @@ class Discoveries:
         return self.kept
 
 
-def knowledge(config: Config, *kept: StoredDiscovery, error: Exception | None = None) -> Knowledge:
-    return Knowledge(Discoveries(*kept, error=error), lambda: config, {}, unused)
+def knowledge(
+    config: Config, *kept: StoredDiscovery, error: Exception | None = None
+) -> KnowledgeMethods:
+    return KnowledgeMethods(Discoveries(*kept, error=error), lambda: config, {}, unused)
 
 
 async def test_a_reply_has_nodes_only_with_a_name(tmp_path: Path) -> None:
@@ -154,7 +156,7 @@ async def test_calls_of_one_user_follow_each_other(tmp_path: Path) -> None:
             read -= 1
             return ()
 
-    ask = Knowledge(Slow(), lambda: config(tmp_path), {}, unused).clusters
+    ask = KnowledgeMethods(Slow(), lambda: config(tmp_path), {}, unused).clusters
     async with trio.open_nursery() as nursery:
         for _ in range(5):
             nursery.start_soon(ask, CALLER, ClustersRequest())

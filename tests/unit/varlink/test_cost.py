@@ -7,7 +7,7 @@ import pytest
 
 from cucmd.varlink import VarlinkError
 from cucmd.varlink.framing import LONGEST_FRAME, BadCall, BadFrame, Frames, decode_call
-from cucmd.varlink.requests import decode_request
+from cucmd.varlink.request_decoding import decode_request
 from rig.example_interface import Echo, Example
 
 DECODER = msgspec.json.Decoder(Echo)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from cucmd.varlink import VarlinkError
 from cucmd.varlink.framing import BadFrame
-from cucmd.varlink.requests import decode_request
+from cucmd.varlink.request_decoding import decode_request
 from rig.example_interface import Echo, Example, Inner, Number, too_many
 
 DECODER = msgspec.json.Decoder(Echo)

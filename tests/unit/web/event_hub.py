@@ -10,7 +10,7 @@ import trio.testing
 from cucmctl.client.errors import ClientError
 from cucmctl.client.events import JobEvent
 from cucmd.protocol.jobs import Job, JobChange, JobReply, JobSummary, ListReply
-from cucmweb.events import EventStreams
+from cucmweb.event_streams import EventStreams
 from cucmweb.operations import OPERATIONS
 from cucmweb.server import Disconnected
 from system.ctl.conftest import make_job, make_summary

@@ -8,9 +8,9 @@ import trio
 from trio.testing import MockClock
 
 from cucmd.job.request import OnBehalfOf
-from cucmweb.callers import Arrival, caller_of
+from cucmweb.authentication import RequestHead, authenticate
 from cucmweb.config import ProxySettings
-from cucmweb.liveness import until
+from cucmweb.daemon_liveness import until
 from cucmweb.operations import OPERATIONS
 from cucmweb.problems import HttpProblem
 from cucmweb.server import Disconnected
@@ -41,10 +41,10 @@ async def test_a_client_that_leaves_ends_it(autojump_clock: MockClock) -> None:
 async def test_a_revoked_token_ends_streams(autojump_clock: MockClock, tmp_path: Path) -> None:
     file = tmp_path / "tokens.toml"
     bearer = f"Bearer {add(file, 'page', 'view', None)}".encode()
-    arrival, tokens = Arrival("192.0.2.1", [(b"authorization", bearer)]), TokenFile(file)
+    arrival, tokens = RequestHead("192.0.2.1", [(b"authorization", bearer)]), TokenFile(file)
 
     def identify() -> OnBehalfOf | None:
-        return caller_of(arrival, tokens.tokens(), ProxySettings(), datetime.now(UTC))
+        return authenticate(arrival, tokens.tokens(), ProxySettings(), datetime.now(UTC))
 
     one = exchange(PlayedChannel(), identify=identify)
     with trio.move_on_after(3600) as waited:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmd.job.request import OnBehalfOf
-from cucmweb.callers import Arrival, caller_of
+from cucmweb.authentication import RequestHead, authenticate
 from cucmweb.config import ProxySettings
 from cucmweb.problems import HttpProblem
 from cucmweb.tokens import Token, hash_of, secret_of
@@ -30,7 +30,7 @@ def caller(
     peer: str | None, *headers: tuple[str, str], proxy: ProxySettings = NONE
 ) -> OnBehalfOf | None:
     sent = [(name.lower().encode(), value.encode()) for name, value in headers]
-    return caller_of(Arrival(peer, sent), TOKENS, proxy, NOW)
+    return authenticate(RequestHead(peer, sent), TOKENS, proxy, NOW)
 
 
 def refusal(
@@ -160,5 +160,5 @@ def test_no_headers_let_a_peer_in_that_is_not_trusted(
     peer: str, sent: list[tuple[bytes, bytes]], proxy: ProxySettings
 ) -> None:
     with pytest.raises(HttpProblem) as raised:
-        caller_of(Arrival(peer, sent), TOKENS, proxy, NOW)
+        authenticate(RequestHead(peer, sent), TOKENS, proxy, NOW)
     assert SECRET not in str(raised.value)

@@ -34,7 +34,7 @@ class CannotReload(Exception):
 Reload: TypeAlias = Callable[[Mapping[str, object]], Awaitable[tuple[str, ...]]]
 
 
-class Knowledge:
+class KnowledgeMethods:
     """`config` is called for each request, since a reload replaces it. `environ`: the daemon's."""
 
     def __init__(

@@ -11,7 +11,7 @@ from trio.testing import MockClock
 from cucmctl.client.errors import ClientError, ConnectionLost, DaemonUnavailable
 from cucmtrio import Client
 from cucmweb import liveness
-from cucmweb.liveness import Readiness, while_it_answers
+from cucmweb.daemon_liveness import Readiness, while_it_answers
 
 HOURS = 10 * 3600
 

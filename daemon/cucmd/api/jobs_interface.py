@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from cucmd.api.case_methods import Cases
-from cucmd.api.export_methods import Exports
-from cucmd.api.host_keys import HostKeyMethods
-from cucmd.api.knowledge import Knowledge
-from cucmd.api.methods import Jobs
+from cucmd.api.case_methods import CaseMethods
+from cucmd.api.export_methods import ExportMethods
+from cucmd.api.host_key_methods import HostKeyMethods
+from cucmd.api.job_methods import JobMethods
+from cucmd.api.knowledge_methods import KnowledgeMethods
 from cucmd.api.refusals import error, invalid
 from cucmd.job.request import Request
 from cucmd.job.work import StartRequest
@@ -26,37 +26,41 @@ EffectiveCaller: TypeAlias = Callable[[Caller, Method, Request], Caller]
 
 
 def jobs_interface(
-    of_jobs: Jobs,
-    of_cases: Cases,
-    exports: Exports,
+    job_methods: JobMethods,
+    case_methods: CaseMethods,
+    exports: ExportMethods,
     keys: HostKeyMethods,
-    knowledge: Knowledge,
+    knowledge: KnowledgeMethods,
     *,
     effective_caller: EffectiveCaller,
 ) -> Interface:
     """Returns the interface. `effective_caller` is described at `Interface`."""
     methods = (
-        Method("Start", StartRequest, jobs.StartReply, of_jobs.start, effect=True),
-        Method("Status", requests.StatusRequest, jobs.JobReply, of_jobs.status),
-        Method("List", requests.ListRequest, jobs.ListReply, of_jobs.list),
-        Method("Retry", jobs.RetryRequest, jobs.StartReply, of_jobs.retry, effect=True),
-        Method("Stop", requests.StopRequest, jobs.StopReply, of_jobs.stop, effect=True),
-        Method("Output", cases.OutputRequest, cases.OutputReply, of_cases.output, streaming=True),
-        Method("Files", cases.FilesRequest, cases.FilesReply, of_cases.files, streaming=True),
+        Method("Start", StartRequest, jobs.StartReply, job_methods.start, effect=True),
+        Method("Status", requests.StatusRequest, jobs.JobReply, job_methods.status),
+        Method("List", requests.ListRequest, jobs.ListReply, job_methods.list),
+        Method("Retry", jobs.RetryRequest, jobs.StartReply, job_methods.retry, effect=True),
+        Method("Stop", requests.StopRequest, jobs.StopReply, job_methods.stop, effect=True),
+        Method(
+            "Output", cases.OutputRequest, cases.OutputReply, case_methods.output, streaming=True
+        ),
+        Method("Files", cases.FilesRequest, cases.FilesReply, case_methods.files, streaming=True),
         Method("Export", cases.ExportRequest, cases.ExportReply, exports.export, upgrade=True),
         Method("Verify", cases.VerifyRequest, cases.VerifyReply, exports.verify, streaming=True),
         Method(
             "Transcript",
             cases.TranscriptRequest,
             cases.TranscriptReply,
-            of_cases.transcript,
+            case_methods.transcript,
             streaming=True,
         ),
-        Method("Label", requests.LabelRequest, jobs.JobReply, of_jobs.label, effect=True),
-        Method("Delete", cases.DeleteRequest, cases.DeleteReply, of_cases.delete, effect=True),
-        Method("Prune", cases.PruneRequest, cases.PruneReply, of_cases.prune, effect=True),
-        Method("Cancel", requests.CancelRequest, requests.CancelReply, of_jobs.cancel, effect=True),
-        Method("Watch", requests.WatchRequest, jobs.WatchReply, of_jobs.watch, streaming=True),
+        Method("Label", requests.LabelRequest, jobs.JobReply, job_methods.label, effect=True),
+        Method("Delete", cases.DeleteRequest, cases.DeleteReply, case_methods.delete, effect=True),
+        Method("Prune", cases.PruneRequest, cases.PruneReply, case_methods.prune, effect=True),
+        Method(
+            "Cancel", requests.CancelRequest, requests.CancelReply, job_methods.cancel, effect=True
+        ),
+        Method("Watch", requests.WatchRequest, jobs.WatchReply, job_methods.watch, streaming=True),
         Method("ListHostKeys", known.ListHostKeysRequest, known.ListHostKeysReply, keys.list),
         Method("AddHostKey", known.AddHostKeyRequest, known.HostKeysReply, keys.add, effect=True),
         Method(

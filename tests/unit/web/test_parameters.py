@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from cucmweb.asking import from_body, from_query, members, parameters
 from cucmweb.operations import OPERATIONS, Operation
+from cucmweb.parameters import from_body, from_query, members, parameters
 from cucmweb.problems import HttpProblem
 
 

@@ -32,7 +32,7 @@ _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]{1,128}=*)", re.IGNORECASE)
 _ROLES: tuple[Role, ...] = get_args(Role)
 
 
-class Arrival(Struct, frozen=True):
+class RequestHead(Struct, frozen=True):
     """Says how a request came. `peer`: the address at the other end; None: it came by the Unix
     socket. The names of headers are in lower case.
     """
@@ -48,8 +48,8 @@ class Arrival(Struct, frozen=True):
         return [value.decode("latin-1") for key, value in self.headers if key == wanted]
 
 
-def caller_of(
-    arrival: Arrival, tokens: Iterable[Token], proxy: ProxySettings, now: datetime
+def authenticate(
+    arrival: RequestHead, tokens: Iterable[Token], proxy: ProxySettings, now: datetime
 ) -> OnBehalfOf | None:
     """Returns None for the operator at the Unix socket. Raises `HttpProblem`."""
     given = arrival.values("authorization")
@@ -76,7 +76,7 @@ def caller_of(
     raise _unknown("nothing says who this is: a bearer token is needed")
 
 
-def _named_by_proxy(arrival: Arrival, proxy: ProxySettings) -> OnBehalfOf:
+def _named_by_proxy(arrival: RequestHead, proxy: ProxySettings) -> OnBehalfOf:
     name = _once(arrival, proxy.header)
     if not name:
         raise _unknown(f"the proxy gives no name in {proxy.header}")
@@ -91,7 +91,7 @@ def _named_by_proxy(arrival: Arrival, proxy: ProxySettings) -> OnBehalfOf:
     return OnBehalfOf(name, role)
 
 
-def _once(arrival: Arrival, header: str) -> str:
+def _once(arrival: RequestHead, header: str) -> str:
     values = arrival.values(header)
     if len(values) > 1:
         raise _forbidden(f"{header} stands there more than once")

@@ -19,7 +19,7 @@ from typing import TypeAlias
 from msgspec.structs import replace
 
 from cucmd.api.refusals import refusals, traced
-from cucmd.api.requests import list_filter, start_key
+from cucmd.api.request_checks import list_filter, start_key
 from cucmd.api.wire import changed_to_wire, job_to_wire, summary_to_wire
 from cucmd.cases.files import is_gone
 from cucmd.config import InvalidValue
@@ -53,7 +53,7 @@ async def _none() -> Sequence[StoredDiscovery]:
     return ()
 
 
-class Jobs:
+class JobMethods:
     """Answers the calls about jobs.
 
     planner   called for each request, since a reload replaces the planner

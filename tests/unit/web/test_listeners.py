@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cucmweb.listening import CannotListen, open_sockets, written
+from cucmweb.listeners import CannotListen, open_sockets, written
 from rig.varlink_peer import short_path
 
 

@@ -18,8 +18,8 @@ import trio.from_thread
 from cucmctl.export.export import Damaged, TarSink, ZipSink, save
 from cucmd.protocol.cases import ExportReply
 from cucmtrio.client import Exported
+from cucmweb.daemon_liveness import while_it_answers
 from cucmweb.exchange import Exchange, Members, encoded
-from cucmweb.liveness import while_it_answers
 from cucmweb.operations import Operation, ReplyForm
 
 AskedMembers: TypeAlias = dict[str, Any]
