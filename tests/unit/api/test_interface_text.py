@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 import pytest
 
-from cucmd.api import host_keys, knowledge, refusals
+from cucmd.api import host_key_methods, knowledge_methods, refusals
 from cucmd.job.asked import Timeouts
 from cucmd.varlink import Interface
 from rig import interface_maker
@@ -64,7 +64,7 @@ def error_names(interface: Interface) -> set[str]:
 
 
 def test_every_refusal_of_the_methods_is_among_the_errors(interface: Interface) -> None:
-    sources = "".join(map(inspect.getsource, (refusals, host_keys, knowledge)))
+    sources = "".join(map(inspect.getsource, (refusals, host_key_methods, knowledge_methods)))
     named = re.findall(r"\berror\(wire_errors\.(\w+)\(", sources)
     assert named
     assert set(named) <= error_names(interface)

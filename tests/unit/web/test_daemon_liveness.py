@@ -10,7 +10,7 @@ from trio.testing import MockClock
 
 from cucmctl.client.errors import ClientError, ConnectionLost, DaemonUnavailable
 from cucmtrio import Client
-from cucmweb import liveness
+from cucmweb import daemon_liveness
 from cucmweb.daemon_liveness import Readiness, while_it_answers
 
 HOURS = 10 * 3600
@@ -51,7 +51,7 @@ async def test_a_daemon_that_answers_is_waited_for(
 async def test_a_daemon_that_does_not_answer_is_given_up(
     autojump_clock: MockClock, answer: Callable[[], Awaitable[object]]
 ) -> None:
-    with trio.fail_after(liveness.SILENCE + 1), pytest.raises(DaemonUnavailable):
+    with trio.fail_after(daemon_liveness.SILENCE + 1), pytest.raises(DaemonUnavailable):
         async with while_it_answers(AskedDaemon(answer)):
             await trio.sleep_forever()
 
