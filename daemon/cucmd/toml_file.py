@@ -243,6 +243,13 @@ class TomlFile(Struct, frozen=True):
         return found and self.written.count("\n", 0, found.start()) + 1
 
 
+def present_values(table: Mapping[str, Any], made: Struct) -> dict[str, Any]:
+    """Returns the values of the keys that the table has, without the defaults of the struct that
+    was made of the table.
+    """
+    return {key: getattr(made, key) for key in table}
+
+
 def dotted(place: KeyPath) -> str:
     """Writes a key as in the file: `clusters.berlin.nodes[2]`."""
     written = ""

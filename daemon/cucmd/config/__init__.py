@@ -4,8 +4,8 @@ Every setting is checked here. Other parts use it without asking where it came f
 
     model.py        PURE  `Config` and its parts: the keys of the file, and the settings as used
     rules.py        PURE  what paths, patterns, windows, names and addresses may look like
-    profiles.py     PURE  what a profile is, and how long files are written to
-    built_in.py     PURE  the built-in profiles
+    profiles.py     what a profile is, how long files are written to, and the built-in profiles,
+                    which are in profiles.toml
     timeouts.py     timeouts of file and environment
     load.py         file and environment -> `Config`: the sections, then clusters, profiles, and
                     the nodes to which credentials are tied

@@ -21,7 +21,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cucmd.config import rules
-from cucmd.config.built_in import BUILT_IN
 from cucmd.config.model import (
     SECTIONS,
     ClusterSettings,
@@ -31,12 +30,19 @@ from cucmd.config.model import (
     Limits,
     SshSettings,
 )
-from cucmd.config.profiles import Profile, written_for
+from cucmd.config.profiles import BUILT_IN, Profile, read_profile
 from cucmd.config.timeouts import ENVIRONMENT, merged, of_environment
 from cucmd.job.timeouts import Timeouts
 from cucmd.node_name import node_key, parse_node
 from cucmd.paths import config_places, default_config, default_socket, default_state_dir
-from cucmd.toml_file import ConfigError, KeyPath, TomlFile, read, wrong_value
+from cucmd.toml_file import (
+    ConfigError,
+    KeyPath,
+    TomlFile,
+    present_values,
+    read,
+    wrong_value,
+)
 
 # The sections that have tables with names.
 NAMED = ("credential", "clusters", "profiles")
@@ -61,7 +67,6 @@ CLUSTER: dict[type[Struct], tuple[str, ...]] = {
 }
 _CLUSTER_KEYS = [key for keys in CLUSTER.values() for key in keys]
 _USE_KEYS = ("nodes", "clusters")
-_PROFILE_KEYS = [key for key in Profile.__struct_fields__ if key != "name"]
 
 
 def load(
@@ -87,7 +92,7 @@ def load(
     }
     sections["daemon"] = _daemon(file, sections["daemon"], environ, socket, state_directory)
     variables = of_environment(environ)
-    own = _given(document.get("timeouts", {}), sections["timeouts"])
+    own = present_values(document.get("timeouts", {}), sections["timeouts"])
     sections["timeouts"] = merged(file, ("timeouts",), Timeouts(), own, variables)
     retry = sections["retry"]
     if retry.cap < retry.base:
@@ -117,12 +122,15 @@ def load(
         if use and denied:
             reason = f'is tied to other nodes than {denied[0]!r} by [credential."{use.name}"]'
             raise file.error(("clusters", cluster.name, "credential"), f"{use.name!r} {reason}")
-    profiles = _named(file, "profiles", rules.profile_name)
+    profiles = {
+        name: read_profile(file, name, table, BUILT_IN.get(name, Profile(name)))
+        for name, table in _named(file, "profiles", rules.profile_name)
+    }
     return Config(
         **sections,
         credential_uses=uses,
         clusters=clusters,
-        profiles=BUILT_IN | {name: _profile(file, name, table) for name, table in profiles},
+        profiles=BUILT_IN | profiles,
         origin=origin,
         notices=tuple(file.notices),
     )
@@ -140,11 +148,6 @@ def _read(path: Path | None, environ: Mapping[str, str]) -> tuple[TomlFile, str]
     there = "there is neither " if len(looked_for) > 1 else "there is no "
     origin = f"no configuration file; {there}{' nor '.join(map(ascii, looked_for))}"
     return TomlFile(str(chosen)), origin
-
-
-def _given(table: Mapping[str, Any], made: Struct) -> dict[str, Any]:
-    """Returns the values of the keys that are in the table of the file, and not the defaults."""
-    return {key: getattr(made, key) for key in table}
 
 
 def _named(
@@ -169,7 +172,7 @@ def _daemon(
 ) -> Daemon:
     """Says where the daemon listens and keeps its state: each by the order of precedence."""
     uid = os.getuid()
-    given = _given(file.document.get("daemon", {}), own)
+    given = present_values(file.document.get("daemon", {}), own)
     # The default is the value of the variable, if that is set.
     choices = {
         "socket": (socket, "CUCMD_SOCKET", default_socket(environ, uid)),
@@ -238,7 +241,7 @@ def _cluster(
     own: dict[type[Struct], dict[str, Any]] = {}
     for struct, keys in CLUSTER.items():
         part = {key: table[key] for key in keys if key in table}
-        own[struct] = _given(part, file.convert(place, part, struct))
+        own[struct] = present_values(part, file.convert(place, part, struct))
     timeouts = merged(file, place, general["timeouts"], own[Timeouts], variables)
     cluster = ClusterSettings(
         name=name,
@@ -272,41 +275,3 @@ def _use(
     if not (use.nodes or use.clusters):
         raise file.error(place, "ties it to nothing; expected nodes, or clusters, or both")
     return use
-
-
-def _profile(file: TomlFile, name: str, value: object) -> Profile:
-    """Reads a profile. One with the name of a built-in one changes only the keys that it has."""
-    place = ("profiles", name)
-    table = file.table(place, value, _PROFILE_KEYS)
-    times = table.get("written_for")
-    for_all = isinstance(times, str)
-    written = {**table, "written_for": [times]} if for_all else table
-    given = _given(table, file.convert(place, {**written, "name": name}, Profile))
-    for key in given.keys() & {"match", "last"}:
-        given[key] = given[key] or None
-    built_in = BUILT_IN.get(name, Profile(name))
-    if "paths" in given:
-        placed = [rules.placed_path(one) for one in given["paths"]]
-        owns, paths = [own for own, _ in placed], tuple(one for _, one in placed)
-        location, wrong = rules.one_location(given.get("location"), built_in.location, owns)
-        if wrong is not None:
-            raise file.error((*place, "paths", wrong), rules.not_below(location))
-        # What is said of the built-in paths is not true of others.
-        said = {"products": (), "leaves_out": "", "unverified": ()}
-        given = {"written_for": written_for(paths), **said, **given}
-        given |= {"paths": paths, "location": location}
-    profile = replace(built_in, **given)
-    count = len(profile.paths)
-    if not 1 <= count <= rules.MOST_PATHS:
-        raise file.error((*place, "paths"), f"expected paths, from 1 to {rules.MOST_PATHS} of them")
-    if for_all:
-        profile = replace(profile, written_for=profile.written_for * count)
-    if len(profile.written_for) != count:
-        reason = f"has {len(profile.written_for)}, for {count} paths"
-        expected = "expected one for all, or one for each"
-        raise file.error((*place, "written_for"), f"{reason}; {expected}")
-    for position, one in enumerate(profile.unverified):
-        if one not in profile.paths:
-            reason = wrong_value(one, "is none of the paths")
-            raise file.error((*place, "unverified", position), reason)
-    return profile

@@ -16,9 +16,8 @@ from msgspec import Meta, Struct, field
 from msgspec.structs import asdict
 
 from cucmd.config import rules
-from cucmd.config.built_in import BUILT_IN
 from cucmd.config.errors import UnknownProfile
-from cucmd.config.profiles import Profile
+from cucmd.config.profiles import BUILT_IN, Profile
 from cucmd.job.health import Thresholds
 from cucmd.job.job import HostKeyPolicy
 from cucmd.job.timeouts import MOST_SECONDS, Timeouts

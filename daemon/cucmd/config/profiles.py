@@ -1,19 +1,23 @@
-"""PURE. Says what a profile is, and for how long the files of a path are written to.
+"""Declares what a profile is, and reads profiles from TOML.
 
-Those that are built in are in `built_in.py`. A profile of the configuration that has the name of
-one changes only the keys that it gives.
+A profile is a named collection: its paths, its window, and what a person should know about it. The
+built-in profiles are in `profiles.toml`, in the form of a user's configuration and read by the same
+function. A profile of the configuration with the name of a built-in one changes only the keys that
+it has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from cucmd.config import rules
 from cucmd.job.duration import ALWAYS, USUAL_WRITTEN_FOR
-from cucmd.toml_file import text
+from cucmd.toml_file import TomlFile, present_values, read, text, wrong_value
 
 _Description = Annotated[str, text(rules.description)]
 
@@ -21,13 +25,15 @@ _Description = Annotated[str, text(rules.description)]
 class Profile(Struct, frozen=True):
     """Describes a named collection. `last` ("2h") is the window if the request has none.
 
-    written_for for how long one file of each path is written to, in their order ("1h", "always")
-    products    which it fits, in the vendor's words; none: any with the same appliance shell
-    leaves_out  what a person may expect in it, and where that is
-    unverified  those of the paths that nodes need not have; where nothing comes of one, that is no
-                note
-    snapshot    commands are run at the end (`vos.SNAPSHOT`); "health": those of a look at the
-                health of the node, which is judged
+    written_for how long a node goes on writing to one file of each path, in the order of the paths
+                ("1h", "always")
+    products    the products that the profile is for, in the vendor's words; if empty, any product
+                with the same appliance shell
+    leaves_out  what a person may expect in the profile and will not find, and where to find it
+    unverified  those of the paths that a node need not have; it is not worth a note if the node has
+                no files there
+    snapshot    whether commands are run at the end (`vos.SNAPSHOT`); with "health" these are the
+                commands of a health check, whose answers are judged
     """
 
     name: str
@@ -47,9 +53,11 @@ class Profile(Struct, frozen=True):
     )
 
 
-# For how long one file is written to, where it is not the usual hour: section 7.2 of vos/NODES.md
-# says why. Too long a time costs files that are newer than the window, too short a one can cost the
-# files that were asked for.
+_KEYS = [key for key in Profile.__struct_fields__ if key != "name"]
+
+# How long a node writes to one file, for paths where it is not the usual hour. Section 7.2 of
+# vos/NODES.md gives the reasons. If a time is too long, files that are newer than the window are
+# collected too. If it is too short, files that were asked for can be missing.
 _WRITTEN_FOR = {
     # Few files, each for days, until it is rotated.
     "syslog/messages*": ALWAYS,
@@ -63,8 +71,8 @@ _WRITTEN_FOR = {
     "platform/snmp": ALWAYS,
     "platform/drf": ALWAYS,
     "tomcat/logs": ALWAYS,
-    "*": ALWAYS,  # of the location install
-    # They have no time stamps that would show a missing end.
+    "*": ALWAYS,  # all files of the location install
+    # Their lines have no time stamps by which a missing end could be noticed.
     "cm/log/ris/csv": "1d",
     "cm/log/amc/AlertLog": "1d",
     "platform/cli/*.cap*": "1d",
@@ -72,14 +80,59 @@ _WRITTEN_FOR = {
 
 
 def written_for(paths: Iterable[str]) -> tuple[str, ...]:
-    """Returns what the built-in profiles say of these paths of a profile."""
-    return tuple(map(_written_for, paths))
+    """Returns, for each path, how long a node writes to one file of it."""
+    times = []
+    for path in paths:
+        name = path.strip("/")
+        folder = name.rpartition("/")[0]
+        # log4j files are about rare events: a day can pass until one has its full size.
+        usual = "1d" if name.endswith("/log4j") else USUAL_WRITTEN_FOR
+        times.append(_WRITTEN_FOR.get(name) or _WRITTEN_FOR.get(folder, usual))
+    return tuple(times)
 
 
-def _written_for(path: str) -> str:
-    """Returns that of the path, else that of its folder."""
-    path = path.strip("/")
-    folder = path.rpartition("/")[0]
-    seldom = path.endswith("/log4j")  # of what happens seldom, until a file has its size
-    usual = "1d" if seldom else USUAL_WRITTEN_FOR
-    return _WRITTEN_FOR.get(path) or _WRITTEN_FOR.get(folder, usual)
+def read_profile(file: TomlFile, name: str, value: object, base: Profile) -> Profile:
+    """Reads the table `[profiles.NAME]`, whose keys replace those of `base`.
+
+    Raises `ConfigError`.
+    """
+    place = ("profiles", name)
+    table = file.table(place, value, _KEYS)
+    times = table.get("written_for")
+    same_for_all = isinstance(times, str)
+    listed = {**table, "written_for": [times]} if same_for_all else table
+    keys = present_values(table, file.convert(place, {**listed, "name": name}, Profile))
+    for key in keys.keys() & {"match", "last"}:
+        keys[key] = keys[key] or None
+    if "paths" in keys:
+        placed = [rules.placed_path(path) for path in keys["paths"]]
+        locations, paths = [where for where, _ in placed], tuple(path for _, path in placed)
+        location, wrong = rules.one_location(keys.get("location"), base.location, locations)
+        if wrong is not None:
+            raise file.error((*place, "paths", wrong), rules.not_below(location))
+        # The base's products and notes describe the base's paths, not these.
+        about_paths = {"products": (), "leaves_out": "", "unverified": ()}
+        keys = {"written_for": written_for(paths), **about_paths, **keys}
+        keys |= {"paths": paths, "location": location}
+    profile = replace(base, **keys)
+    count = len(profile.paths)
+    if not 1 <= count <= rules.MOST_PATHS:
+        raise file.error((*place, "paths"), f"expected paths, from 1 to {rules.MOST_PATHS} of them")
+    if same_for_all:
+        profile = replace(profile, written_for=profile.written_for * count)
+    if len(profile.written_for) != count:
+        reason = f"has {len(profile.written_for)}, for {count} paths"
+        expected = "expected one for all, or one for each"
+        raise file.error((*place, "written_for"), f"{reason}; {expected}")
+    for position, path in enumerate(profile.unverified):
+        if path not in profile.paths:
+            reason = wrong_value(path, "is none of the paths")
+            raise file.error((*place, "unverified", position), reason)
+    return profile
+
+
+_FILE = read(Path(__file__).with_name("profiles.toml"))
+BUILT_IN: dict[str, Profile] = {
+    name: read_profile(_FILE, name, table, Profile(name))
+    for name, table in _FILE.document["profiles"].items()
+}

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from cucmd import paths
 from cucmd.config import check, load
-from cucmd.config.built_in import BUILT_IN
+from cucmd.config.profiles import BUILT_IN
 
 FILE = """
 [daemon]

@@ -12,7 +12,7 @@ import pytest
 
 from cucmd import vos
 from cucmd.config import Profile
-from cucmd.config.built_in import BUILT_IN
+from cucmd.config.profiles import BUILT_IN
 from cucmlab.files import EMPTY_FOLDER, Shape, files_of
 from cucmlab.selection import CommandRefused, Get, select
 

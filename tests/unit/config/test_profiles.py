@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from cucmd.config import Config, Profile, UnknownProfile, rules
-from cucmd.config.built_in import BUILT_IN
+from cucmd.config.profiles import BUILT_IN
 
 
 @pytest.mark.parametrize("profile", BUILT_IN.values(), ids=BUILT_IN.keys())
