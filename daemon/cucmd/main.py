@@ -35,14 +35,6 @@ class _ArgumentParser(argparse.ArgumentParser):
         text = message.removeprefix("argument ")
         self.exit(EXIT_USAGE, f"{self.prog}: {text} (see {self.prog} --help)\n")
 
-    def _print_message(self, message: str, file: Any = None) -> None:
-        """Prints as argparse does, which hides it if a help or a version could not be written."""
-        if file is None or file is not sys.stdout:
-            super()._print_message(message, file)
-            return
-        with written():
-            print(message, end="", file=file)
-
 
 class _CommandParser(_ArgumentParser):
     """Parses the arguments of one command. It reports unknown arguments itself: argparse would
@@ -90,7 +82,13 @@ def _parser(command: str) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", required=True, parser_class=_CommandParser
     )
-    _serve_arguments(commands.add_parser("serve", help="run the daemon in the foreground"))
+    serve = commands.add_parser("serve", help="run the daemon in the foreground")
+    serve.add_argument("--config", type=Path, metavar="FILE", help="the configuration")
+    serve.add_argument("--socket", type=Path, metavar="PATH", help="the socket to listen at")
+    serve.add_argument("--state-dir", type=Path, metavar="DIR", help="where state is kept")
+    volume = serve.add_mutually_exclusive_group()
+    volume.add_argument("--verbose", action="store_true", help="log in detail")
+    volume.add_argument("--quiet", action="store_true", help="log warnings and errors only")
     check = commands.add_parser("check", help="check the configuration and print what it sets")
     check.add_argument("--config", type=Path, metavar="FILE", help="the configuration")
     check.add_argument("--all", action="store_true", help="print the defaults too")
@@ -101,15 +99,6 @@ def _parser(command: str) -> argparse.ArgumentParser:
 
         add_arguments(lab)
     return parser
-
-
-def _serve_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration")
-    parser.add_argument("--socket", type=Path, metavar="PATH", help="the socket to listen at")
-    parser.add_argument("--state-dir", type=Path, metavar="DIR", help="where state is kept")
-    volume = parser.add_mutually_exclusive_group()
-    volume.add_argument("--verbose", action="store_true", help="log in detail")
-    volume.add_argument("--quiet", action="store_true", help="log warnings and errors only")
 
 
 def _serve(args: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from functools import partial
 
 import trio
@@ -47,7 +47,6 @@ from cucmd.service.process import (
     Signals,
     forbid_core_dumps,
     freeze_startup_objects,
-    open_signals,
     return_free_memory,
     set_signal_defaults,
 )
@@ -132,7 +131,8 @@ async def _daemon(
     sockets = systemd.inherited_sockets()
     trio.socket.set_custom_hostname_resolver(Resolver())
     directory = config.daemon.state_directory / "jobs"
-    with open_signals() as signals, open_file_writer() as writer:
+    with ExitStack() as stack, open_file_writer() as writer:
+        signals = Signals(stack)
         async with (
             _store(config) as store,
             open_bridge(),
@@ -253,17 +253,10 @@ async def _socket(
     """Serves the socket while the body runs."""
     limits = in_force.config.limits
     path = in_force.config.daemon.socket
-    per_user = SocketLimits(
-        connections=limits.connections_per_uid,
-        streams=limits.watchers_per_uid,
-    )
+    per_user = SocketLimits(limits.connections_per_uid, limits.watchers_per_uid)
     async with AsyncExitStack() as stack:
-        opened = open_unix_listener(
-            path,
-            SOCKET_MODE,
-            inherited,
-            group=in_force.config.access.operate_group or None,
-        )
+        group = in_force.config.access.operate_group or None
+        opened = open_unix_listener(path, SOCKET_MODE, inherited, group=group)
         with naming(f"daemon.socket = '{path}'", otherwise="another is given by --socket"):
             if str(path) == private_socket(environ):
                 make_private(path.parent)

@@ -14,13 +14,7 @@ import msgspec
 import trio
 
 from cucmd.api.knowledge_methods import CannotReload
-from cucmd.config import (
-    ClusterSettings,
-    Config,
-    ConfigError,
-    load,
-    unusable_credentials,
-)
+from cucmd.config import ClusterSettings, Config, ConfigError, load, unusable_credentials
 from cucmd.config.in_thread import ConfigThread, ReadTimeout
 from cucmd.job.request import Request
 from cucmd.jobs.supervisor import Supervisor

@@ -17,8 +17,8 @@ import logging
 import os
 import resource
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import trio
@@ -63,13 +63,6 @@ class Signals:
         number = await anext(self._stop)
         self._stops.close()
         return signal.Signals(number).name
-
-
-@contextmanager
-def open_signals() -> Iterator[Signals]:
-    """Yields the signals while the body runs, inside `trio.run`, in its main thread."""
-    with ExitStack() as stack:
-        yield Signals(stack)
 
 
 # Core dumps

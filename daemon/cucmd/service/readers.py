@@ -17,11 +17,7 @@ import msgspec
 import trio
 
 from cucmd.received_file import FileRead, PacketCount, ReceivedFile
-from cucmd.worker.frames import (
-    CountPackets,
-    ProcessLimits,
-    ReadToEnd,
-)
+from cucmd.worker.frames import CountPackets, ProcessLimits, ReadToEnd
 from cucmd.worker.process import Cause, Worker, WorkerEnded
 from cucmd.worker.workers import Workers
 
