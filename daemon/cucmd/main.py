@@ -105,15 +105,15 @@ def _serve(args: argparse.Namespace) -> int:
     # A daemon without a log is better than none. Before the imports: the libffi of Debian 14 opens
     # a file for good as soon as it is loaded, which would become standard error.
     open_closed_descriptors()
+    from cucmd.service.current_config import Options  # noqa: PLC0415  likewise
     from cucmd.service.daemon import run  # noqa: PLC0415  heavy, and only for this one
-    from cucmd.service.in_force import Options  # noqa: PLC0415  likewise
 
     level = logging.DEBUG if args.verbose else logging.WARNING if args.quiet else logging.INFO
     return run(Options(args.config, args.socket, args.state_dir, level), os.environ)
 
 
 def _check(args: argparse.Namespace) -> int:
-    from cucmd.config.check import STORES, check  # noqa: PLC0415  only for this one
+    from cucmd.config.check_command import STORES, check  # noqa: PLC0415  only for this one
     from cucmd.worker.confine import lacking  # noqa: PLC0415  likewise
 
     # Printed afterwards, since an error of reading the file is none of standard output.

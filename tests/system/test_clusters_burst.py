@@ -13,7 +13,7 @@ from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
 from cucmd.store import Store, open_store
-from cucmd.store.nodes import MOST_DISCOVERIES
+from cucmd.store.node_sql import MOST_DISCOVERIES
 from rig.daemon import Daemon, running_daemon
 from rig.meanwhile import another_client
 

@@ -23,7 +23,7 @@ from cucmd.api.request_checks import list_filter, start_key
 from cucmd.api.wire import changed_to_wire, job_to_wire, summary_to_wire
 from cucmd.cases.files import is_gone
 from cucmd.config import InvalidValue
-from cucmd.config.in_thread import ConfigThread
+from cucmd.config.config_thread import ConfigThread
 from cucmd.job.asked import Login
 from cucmd.job.job import Job
 from cucmd.job.work import StartRequest

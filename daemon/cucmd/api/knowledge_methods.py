@@ -14,8 +14,8 @@ import trio
 
 from cucmd.api.refusals import error, refusals, refusals_of_files
 from cucmd.config import Config
+from cucmd.config.config_thread import ConfigThread
 from cucmd.config.credentials import credential_names, credentials_directory
-from cucmd.config.in_thread import ConfigThread
 from cucmd.config.rules import is_credential_name
 from cucmd.plan.known import KnownCluster, has_node, known_clusters
 from cucmd.protocol import errors as wire_errors

@@ -18,7 +18,7 @@ from msgspec import Struct
 from cucmd.api.request_checks import short_text
 from cucmd.cases.archive import UnknownFile
 from cucmd.config import CredentialRefused, InvalidValue, UnknownCredential, UnknownProfile
-from cucmd.config.in_thread import ReadTimeout
+from cucmd.config.config_thread import ReadTimeout
 from cucmd.config.rules import is_credential_name
 from cucmd.jobs import errors as jobs
 from cucmd.protocol import errors as wire_errors

@@ -6,17 +6,17 @@ Every setting is checked here. Other parts use it without asking where it came f
     rules.py        PURE  what paths, patterns, windows, names and addresses may look like
     profiles.py     what a profile is, how long files are written to, and the built-in profiles,
                     which are in profiles.toml
-    timeouts.py     timeouts of file and environment
+    timeout_sources.py  timeouts of file and environment
     load.py         file and environment -> `Config`: the sections, then clusters, profiles, and
                     the nodes to which credentials are tied
     credentials.py  named credentials
-    in_thread.py    files are read in a thread, with a deadline
-    toml.py         PURE  the configuration as TOML
-    check.py        `cucmd check`
+    config_thread.py    files are read in a thread, with a deadline
+    as_toml.py      PURE  the configuration as TOML
+    check_command.py    `cucmd check`
     errors.py       what can be wrong with a request
 """
 
-from cucmd.config.check import check, unusable_credentials
+from cucmd.config.check_command import check, unusable_credentials
 from cucmd.config.credentials import load_credential
 from cucmd.config.errors import (
     CredentialRefused,

@@ -31,7 +31,7 @@ from cucmd.config.model import (
     SshSettings,
 )
 from cucmd.config.profiles import BUILT_IN, Profile, read_profile
-from cucmd.config.timeouts import ENVIRONMENT, merged, of_environment
+from cucmd.config.timeout_sources import ENVIRONMENT, merged, of_environment
 from cucmd.job.timeouts import Timeouts
 from cucmd.node_name import node_key, parse_node
 from cucmd.paths import config_places, default_config, default_socket, default_state_dir

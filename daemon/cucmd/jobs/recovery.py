@@ -21,7 +21,7 @@ import trio
 from msgspec.structs import replace
 
 from cucmd import durable
-from cucmd.config.in_thread import ConfigThread, ReadTimeout
+from cucmd.config.config_thread import ConfigThread, ReadTimeout
 from cucmd.failure import Code, failure
 from cucmd.job.job import Job
 from cucmd.job.kind import OUTPUT

@@ -41,9 +41,9 @@ from cucmd.receiver.served import RECEIVE
 from cucmd.receiver.server import HostKeyUnusable, Receiver, ReceiverLimits, open_receiver
 from cucmd.service import systemd
 from cucmd.service.access import make_private
-from cucmd.service.in_force import InForce, Options
+from cucmd.service.current_config import CurrentConfig, Options
 from cucmd.service.log import LogLimit, set_up_logging
-from cucmd.service.process import (
+from cucmd.service.own_process import (
     Signals,
     forbid_core_dumps,
     freeze_startup_objects,
@@ -147,14 +147,14 @@ async def _daemon(
             signals.defer_stops()  # from here on nodes are contacted: unfinished jobs go on
             async with open_supervisor(services, directory, config.limits) as supervisor:
                 given = bool(sockets)
-                in_force = InForce(
+                current = CurrentConfig(
                     options, config, environ, supervisor, known_hosts, socket_is_given=given
                 )
-                await supervisor.recover(in_force.planner.replan)
-                keys = HostKeyMethods(known_hosts, host_key_scan(in_force.settings_of))
+                await supervisor.recover(current.planner.replan)
+                keys = HostKeyMethods(known_hosts, host_key_scan(current.settings_of))
                 coverage = Coverage(store, supervisor.directory, workers)
                 deletions = Deletions(supervisor, store)
-                retention = RetentionTask(deletions, lambda: in_force.config.retention)
+                retention = RetentionTask(deletions, lambda: current.config.retention)
 
                 def closed(job_id: str) -> None:
                     coverage.want(job_id)
@@ -165,7 +165,7 @@ async def _daemon(
                 jobs = JobMethods(
                     supervisor,
                     services.feed,
-                    lambda: in_force.planner,
+                    lambda: current.planner,
                     coverage.want_if_missing,
                     store.discoveries,
                 )
@@ -178,30 +178,28 @@ async def _daemon(
                     damaged=damaged,
                     sender=Sender(workers, damaged),
                     verifier=Verifier(workers, store, damaged),
-                    is_operator=in_force.is_operator,
+                    is_operator=current.is_operator,
                 )
-                knowledge = KnowledgeMethods(
-                    store, lambda: in_force.config, environ, in_force.reload
-                )
+                knowledge = KnowledgeMethods(store, lambda: current.config, environ, current.reload)
                 interface = jobs_interface(
                     jobs,
                     cases,
                     exports,
                     keys,
                     knowledge,
-                    effective_caller=in_force.effective_caller,
+                    effective_caller=current.effective_caller,
                 )
                 async with (
-                    _socket(in_force, interface, sockets, environ),
+                    _socket(current, interface, sockets, environ),
                     trio.open_nursery() as nursery,
                 ):
                     nursery.start_soon(log_limit.run)
                     nursery.start_soon(_feed_watchdog)
                     nursery.start_soon(coverage.run)
                     nursery.start_soon(retention.run)
-                    nursery.start_soon(_answer, signals.requests, in_force, supervisor)
+                    nursery.start_soon(_answer, signals.requests, current, supervisor)
                     started.set()
-                    await _run_until_stopped(signals, supervisor, in_force.status)
+                    await _run_until_stopped(signals, supervisor, current.status)
                     deletions.stop()
                     # The socket is still served, so that watchers see how jobs end.
                     await supervisor.drain()
@@ -245,17 +243,17 @@ async def _receiver(config: Config, workers: Workers) -> AsyncIterator[Receiver]
 
 @asynccontextmanager
 async def _socket(
-    in_force: InForce,
+    current: CurrentConfig,
     interface: Interface,
     inherited: list[socket.socket],
     environ: Mapping[str, str],
 ) -> AsyncIterator[None]:
     """Serves the socket while the body runs."""
-    limits = in_force.config.limits
-    path = in_force.config.daemon.socket
+    limits = current.config.limits
+    path = current.config.daemon.socket
     per_user = SocketLimits(limits.connections_per_uid, limits.watchers_per_uid)
     async with AsyncExitStack() as stack:
-        group = in_force.config.access.operate_group or None
+        group = current.config.access.operate_group or None
         opened = open_unix_listener(path, SOCKET_MODE, inherited, group=group)
         with naming(f"daemon.socket = '{path}'", otherwise="another is given by --socket"):
             if str(path) == private_socket(environ):
@@ -268,8 +266,8 @@ async def _socket(
             interface,
             INFO,
             per_user,
-            authorize=in_force.authorize,
-            may_operate=in_force.may_operate,
+            authorize=current.authorize,
+            may_operate=current.may_operate,
         )
         await nursery.start(serving)
         log.info("listening at %s", path)
@@ -288,12 +286,14 @@ async def _run_until_stopped(signals: Signals, supervisor: Supervisor, status: S
     systemd.notify(STOPPING=1, STATUS="closing connections to nodes")
 
 
-async def _answer(requests: AsyncIterator[int], in_force: InForce, supervisor: Supervisor) -> None:
+async def _answer(
+    requests: AsyncIterator[int], current: CurrentConfig, supervisor: Supervisor
+) -> None:
     """Reloads on SIGHUP, logs on SIGUSR1 what it holds; also while it drains."""
     async for number in requests:
         if number == signal.SIGHUP:
             with suppress(CannotReload):
-                await in_force.reload()
+                await current.reload()
         else:
             # Figures in which a leak would show.
             tasks = trio.lowlevel.current_statistics().tasks_living

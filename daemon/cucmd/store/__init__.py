@@ -4,10 +4,10 @@ A write that was answered is on the disk, and survives a crash and a power cut.
 
     store.py      Store: the methods, as async functions of trio, with typed errors
     thread.py     a thread that owns a connection; what is durable when; group commit
-    tables.py     the SQL statements of one job
-    lists.py      the SQL of lists of jobs
-    nodes.py      the SQL of what is known of nodes, whatever becomes of their jobs
-    deletions.py  the SQL of jobs that are deleted, and of the count of seconds
+    job_sql.py    the SQL statements of one job
+    list_sql.py   the SQL of lists of jobs
+    node_sql.py   the SQL of what is known of nodes, whatever becomes of their jobs
+    deletion_sql.py  the SQL of jobs that are deleted, and of the count of seconds
     rows.py       PURE  jobs to rows and back
     reserve.py    space on the disk for deletions
     unreadable.py rows that cannot be decoded: logged and left out
@@ -16,9 +16,9 @@ A write that was answered is on the disk, and survives a crash and a power cut.
     errors.py     the exceptions
 """
 
-from cucmd.store.deletions import BegunDeletion
+from cucmd.store.deletion_sql import BegunDeletion
 from cucmd.store.errors import StateInUse, StoreError, StoreFailed, WrongVersion
-from cucmd.store.nodes import StoredDiscovery
+from cucmd.store.node_sql import StoredDiscovery
 from cucmd.store.rows import EVERY_JOB, ClosedJob, JobFilter, JobRow, StartKey, summarise
 from cucmd.store.store import Store, open_store
 

@@ -24,8 +24,8 @@ VERSION = 10
 # start_key  has the keys of the calls that started a job or tried it again.
 # label      has the labels of the jobs.
 # target     has the names by which a job is found: those of its request, and its nodes.
-# discovery  has what each node that was asked for its cluster has said last, as the struct of
-#            nodes.py in JSON. `asked` is the node in one spelling for all of its names' spellings.
+# discovery  has the last answer of each node that was asked for its cluster, as a JSON struct of
+#            node_sql.py. `asked` is the node in one spelling for all of the spellings of its names.
 #            It stays when the job is deleted.
 # elapsed    has one row: how many seconds have passed for sure.
 TABLES = """

@@ -19,11 +19,11 @@ import trio
 
 from cucmd.job.job import Job
 from cucmd.received_file import ReceivedFile
-from cucmd.store import deletions, lists, nodes, tables
+from cucmd.store import deletion_sql, job_sql, list_sql, node_sql
 from cucmd.store.database import Connect, connect, hold_state_directory, prepare
-from cucmd.store.deletions import BegunDeletion
+from cucmd.store.deletion_sql import BegunDeletion
 from cucmd.store.errors import StoreFailed
-from cucmd.store.nodes import StoredDiscovery
+from cucmd.store.node_sql import StoredDiscovery
 from cucmd.store.reserve import Reserve
 from cucmd.store.rows import EVERY_JOB, ClosedJob, JobFilter, JobRow, StartKey
 from cucmd.store.thread import DatabaseThread
@@ -70,7 +70,7 @@ class Store:
         self._zero: float | None = None
 
     async def add_job(self, job: Job, key: StartKey | None = None) -> None:
-        await self._writer.run(partial(tables.insert_job, job=job, key=key))
+        await self._writer.run(partial(job_sql.insert_job, job=job, key=key))
 
     async def change(self, job_id: str, change: Callable[[Job], Job]) -> Job | None:
         """Changes a job that does not run: as it is in the store, so that what others change at the
@@ -81,7 +81,7 @@ class Store:
 
         def write(connection: Connection) -> Job | Exception | None:
             try:
-                return tables.change_job(connection, job_id, change)
+                return job_sql.change_job(connection, job_id, change)
             except sqlite3.Error:
                 raise
             except Exception as error:  # of `change`: nothing has been written
@@ -101,18 +101,18 @@ class Store:
 
         None: it is not as `before` any more, and nothing is saved.
         """
-        reopen = partial(tables.reopen_job, before=before, after=after, key=key)
+        reopen = partial(job_sql.reopen_job, before=before, after=after, key=key)
         return await self._writer.run(reopen)
 
     async def save(self, before: Job, after: Job) -> None:
         """Writes what differs from `before`, which is the job as it was saved last. The same call
         twice has the same result.
         """
-        await self._writer.run(partial(tables.update_job, before=before, after=after))
+        await self._writer.run(partial(job_sql.update_job, before=before, after=after))
 
     async def save_files(self, job_id: str, files: Sequence[ReceivedFile]) -> None:
         """Adds files of a job. One with the node and path of a saved file replaces it."""
-        await self._writer.run(partial(tables.upsert_files, job_id=job_id, files=tuple(files)))
+        await self._writer.run(partial(job_sql.upsert_files, job_id=job_id, files=tuple(files)))
 
     async def close_job(self, job_id: str, ended_at: float | None = None) -> Job | None:
         """Marks an ended job: every file that was received is saved, and none can follow.
@@ -124,7 +124,7 @@ class Store:
 
         def close(connection: Connection) -> Job | None:
             after = self._elapsed(connection, ended_at)
-            return tables.close_job(connection, job_id, after)
+            return job_sql.close_job(connection, job_id, after)
 
         return await self._writer.run(close, on_answer=self._tell)
 
@@ -138,20 +138,20 @@ class Store:
     def _elapsed(self, connection: Connection, at: float | None = None) -> float:
         """Writes it, in the writer's thread. Gives what it was at that time; None: what it is."""
         if self._zero is None:
-            self._zero = self._opened_at - deletions.select_seconds(connection)
+            self._zero = self._opened_at - deletion_sql.select_seconds(connection)
         now = self.clock()
-        deletions.save_seconds(connection, now - self._zero)
+        deletion_sql.save_seconds(connection, now - self._zero)
         return (now if at is None else at) - self._zero
 
     async def closed_jobs(self) -> tuple[ClosedJob, ...]:
         """Returns all of them, those that ended last first."""
-        return await self._reader.run(deletions.select_closed)
+        return await self._reader.run(deletion_sql.select_closed)
 
     async def begin_deletion(self, job_id: str, *, record: bool) -> BegunDeletion:
         """Marks a closed job before the first of its files is deleted; with `record` the job will
         be deleted too. A deletion that was begun with the record stays one.
         """
-        begin = partial(deletions.begin, job_id=job_id, record=record)
+        begin = partial(deletion_sql.begin, job_id=job_id, record=record)
         return await self._writer.run(begin)
 
     async def end_deletion(self, job_id: str) -> int:
@@ -159,19 +159,19 @@ class Store:
 
         Gives the revision of that; 0: the job is still there.
         """
-        end = partial(deletions.end, job_id=job_id)
+        end = partial(deletion_sql.end, job_id=job_id)
         while (revision := await self._writer.run(end)) is None:
             pass  # in pieces, so that other writes have their turn in between
         return revision
 
     async def begun_deletions(self) -> tuple[str, ...]:
         """Returns ids of jobs of which files are left that are to be deleted, oldest first."""
-        return await self._ids(deletions.BEGUN)
+        return await self._ids(deletion_sql.BEGUN)
 
     async def load(self, job_id: str) -> Job | None:
         if not job_id.isascii():  # every id is, and SQLite takes no lone surrogate
             return None
-        return await self._reader.run(partial(tables.select_job, job_id=job_id))
+        return await self._reader.run(partial(job_sql.select_job, job_id=job_id))
 
     async def files(
         self,
@@ -186,47 +186,47 @@ class Store:
         one_node  only those of that node
         """
         select = partial(
-            tables.select_files, job_id=job_id, after=after, limit=limit, one_node=one_node
+            job_sql.select_files, job_id=job_id, after=after, limit=limit, one_node=one_node
         )
         return await self._reader.run(select)
 
     async def alike(self, job_id: str) -> frozenset[bytes]:
         """Returns the paths, in lower case, of files whose paths differ in case alone."""
-        return await self._reader.run(partial(tables.select_alike, job_id=job_id))
+        return await self._reader.run(partial(job_sql.select_alike, job_id=job_id))
 
     async def find(self, prefix: str) -> tuple[str, ...]:
         """Returns up to 3 ids that begin with `prefix`: that is enough to call it ambiguous."""
         if not prefix.isascii():
             return ()
-        return await self._ids(tables.FIND, prefix, prefix + _LAST_CHARACTER)
+        return await self._ids(job_sql.FIND, prefix, prefix + _LAST_CHARACTER)
 
     async def newest(self, limit: int, which: JobFilter = EVERY_JOB) -> tuple[JobRow, ...]:
         """Returns at most `limit` jobs, newest first; fewer where they are very large."""
-        return await self._reader.run(partial(lists.select_rows, limit=limit, which=which))
+        return await self._reader.run(partial(list_sql.select_rows, limit=limit, which=which))
 
     async def count(self, which: JobFilter) -> int:
         """Returns how many jobs there are."""
-        return await self._reader.run(partial(lists.count_rows, which=which))
+        return await self._reader.run(partial(list_sql.count_rows, which=which))
 
     async def called_with(self, key: StartKey) -> tuple[str, str] | None:
         """Returns (job id, digest) of the call that this user has made with that key, or None."""
-        return await self._reader.run(partial(tables.select_by_key, key=key))
+        return await self._reader.run(partial(job_sql.select_by_key, key=key))
 
     async def discoveries(self) -> tuple[StoredDiscovery, ...]:
         """Returns what each node that was asked for its cluster has said last, the newest first."""
-        return await self._reader.run(nodes.select_discoveries)
+        return await self._reader.run(node_sql.select_discoveries)
 
     async def unfinished(self) -> tuple[Job, ...]:
         """Returns the jobs that are queued or running, oldest first."""
-        return await self._reader.run(tables.select_unfinished)
+        return await self._reader.run(job_sql.select_unfinished)
 
     async def ended_but_open(self) -> tuple[str, ...]:
         """Returns ids of jobs that have ended and are not closed (`close_job`), oldest first."""
-        return await self._ids(tables.ENDED_BUT_OPEN)
+        return await self._ids(job_sql.ENDED_BUT_OPEN)
 
     async def _ids(self, statement: str, *parameters: object) -> tuple[str, ...]:
         return await self._reader.run(
-            partial(tables.select_ids, statement=statement, parameters=parameters)
+            partial(job_sql.select_ids, statement=statement, parameters=parameters)
         )
 
     async def aclose(self) -> None:

@@ -11,7 +11,7 @@ from trio.testing import MockClock
 
 from cucmd.api.job_methods import JobMethods
 from cucmd.config import Config
-from cucmd.config.in_thread import READ_SECONDS
+from cucmd.config.config_thread import READ_SECONDS
 from cucmd.failure import Code
 from cucmd.job.asked import Collection, Login
 from cucmd.job.work import StartRequest

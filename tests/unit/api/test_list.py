@@ -8,7 +8,7 @@ import pytest
 from cucmd.api.job_methods import JobMethods
 from cucmd.api.wire import MOST_TARGETS
 from cucmd.protocol.requests import ListRequest
-from cucmd.store import StoreFailed, lists
+from cucmd.store import StoreFailed, list_sql
 from cucmd.varlink import Caller
 from rig.supervised import SupervisorHarness, hang, supervisor_harness
 
@@ -36,7 +36,7 @@ async def test_a_page_ends_where_its_jobs_are_large_and_the_next_one_goes_on(
         (row,) = await harness.store.newest(1)
         detail = len(msgspec.json.encode(row.job))
         for most, sizes in ((1, [1, 1, 1, 1, 1]), (detail * 5 // 2, [2, 2, 1])):
-            monkeypatch.setattr(lists, "MOST_OF_DETAILS", most)
+            monkeypatch.setattr(list_sql, "MOST_OF_DETAILS", most)
             before, pages = None, []
             while not pages or pages[-1].older:
                 request = ListRequest(limit=100, before=before)

@@ -3,7 +3,7 @@
 import pytest
 
 from cucmd.config import load
-from cucmd.service.in_force import not_until_restart
+from cucmd.service.current_config import not_until_restart
 
 
 @pytest.fixture

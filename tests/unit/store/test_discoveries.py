@@ -13,7 +13,7 @@ from cucmd.job.discover import Discover, Found, Member
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
-from cucmd.store import JobFilter, Store, StoredDiscovery, nodes, open_store
+from cucmd.store import JobFilter, Store, StoredDiscovery, node_sql, open_store
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 PUB = Member("pub", "10.0.0.1", "pub", "Publisher", "callmanager", "pub.example.org")
@@ -86,7 +86,7 @@ async def test_it_stays_when_the_job_is_deleted(path: Path) -> None:
 
 
 async def test_the_oldest_are_dropped(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nodes, "MOST_DISCOVERIES", 3)
+    monkeypatch.setattr(node_sql, "MOST_DISCOVERIES", 3)
     async with open_store(path) as store:
         for number in range(1, 6):
             await ended(store, f"n{number}", BOTH, number, after=number)

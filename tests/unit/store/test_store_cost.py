@@ -14,8 +14,8 @@ from msgspec.structs import replace
 
 from cucmd.job.job import Job
 from cucmd.received_file import ReceivedFile
-from cucmd.store import JobFilter, open_store, tables
-from cucmd.store.lists import parameters_of, statement_of
+from cucmd.store import JobFilter, job_sql, open_store
+from cucmd.store.list_sql import parameters_of, statement_of
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 FILTERS = {
@@ -59,9 +59,9 @@ async def test_all_nodes_of_a_job_are_written_in_one_statement(
     ("statement", "parameters"),
     [
         *((statement_of(which), parameters_of(which, 20)) for which in FILTERS.values()),
-        (tables.FIND, ("a", "b")),
-        (tables.ENDED_BUT_OPEN, ()),
-        (tables.UNFINISHED, ()),
+        (job_sql.FIND, ("a", "b")),
+        (job_sql.ENDED_BUT_OPEN, ()),
+        (job_sql.UNFINISHED, ()),
     ],
 )
 async def test_a_list_reads_no_more_than_it_shows(
@@ -76,7 +76,7 @@ async def test_a_list_reads_no_more_than_it_shows(
     # A scan of the primary key from its end is the list itself: LIMIT ends it.
     ends_early = statement == statement_of(JobFilter())
     assert "SCAN job" not in plan or "INDEX job_open" in plan or ends_early, plan
-    assert ("ORDER BY" in plan) == (statement == tables.UNFINISHED), plan
+    assert ("ORDER BY" in plan) == (statement == job_sql.UNFINISHED), plan
 
 
 async def test_nothing_of_a_write_is_kept_until_the_next(

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import msgspec
 
 from cucmd.job.job import Job
+from cucmd.store.job_sql import COUNT_A_CHANGE, select_job
 from cucmd.store.rows import ClosedJob
-from cucmd.store.tables import COUNT_A_CHANGE, select_job
 from cucmd.store.unreadable import left_out
 
 BEGUN = "SELECT job_id FROM job WHERE deletion IN ('job', 'files') ORDER BY position"

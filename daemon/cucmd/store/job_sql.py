@@ -16,7 +16,7 @@ import msgspec
 from cucmd.job.job import End, Job
 from cucmd.job.node import Node
 from cucmd.received_file import ReceivedFile
-from cucmd.store import nodes
+from cucmd.store import node_sql
 from cucmd.store.rows import (
     Row,
     StartKey,
@@ -113,7 +113,7 @@ def update_job(connection: sqlite3.Connection, before: Job, after: Job) -> None:
         connection.execute(revise, (after.revision, position))
     changed = changed_nodes(before, after)
     _write_nodes(connection, position, changed)
-    nodes.remember(connection, after, [node for _, node in changed])
+    node_sql.remember(connection, after, [node for _, node in changed])
 
 
 def change_job(

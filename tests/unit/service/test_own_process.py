@@ -13,8 +13,8 @@ import pytest
 import trio
 import trio.testing
 
-from cucmd.service import process
-from cucmd.service.process import (
+from cucmd.service import own_process
+from cucmd.service.own_process import (
     EVERY,
     GROWTH,
     MOST_CHECKS,
@@ -105,7 +105,7 @@ async def test_a_process_that_stays_large_is_looked_at_once_a_minute(
 ):
     size, trims = 50 * GROWTH, []
     libc = SimpleNamespace(malloc_trim=lambda _: trims.append(trio.current_time()))
-    monkeypatch.setattr("cucmd.service.process.ctypes.CDLL", lambda _: libc)
+    monkeypatch.setattr("cucmd.service.own_process.ctypes.CDLL", lambda _: libc)
     nursery.start_soon(return_free_memory, lambda: 0, lambda: size)
     await trio.testing.wait_all_tasks_blocked()
     size += GROWTH
@@ -147,7 +147,7 @@ async def test_startup_objects_are_not_collected_again():
 async def test_a_c_library_without_malloc_trim_is_not_an_error(
     nursery, monkeypatch, autojump_clock
 ):
-    monkeypatch.setattr("cucmd.service.process.ctypes.CDLL", lambda _: object())
+    monkeypatch.setattr("cucmd.service.own_process.ctypes.CDLL", lambda _: object())
     ended = 0
     nursery.start_soon(return_free_memory, lambda: ended)
     await trio.testing.wait_all_tasks_blocked()
@@ -158,7 +158,7 @@ async def test_a_c_library_without_malloc_trim_is_not_an_error(
 # In a process of its own, because it cannot be undone.
 _FORBIDS = """
 import ctypes, resource
-from cucmd.service.process import forbid_core_dumps
+from cucmd.service.own_process import forbid_core_dumps
 PR_GET_DUMPABLE = 3
 prctl = ctypes.CDLL(None).prctl
 assert prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 1
@@ -173,8 +173,8 @@ def test_core_dumps_are_forbidden_by_limit_and_by_flag():
 
 
 def test_a_kernel_that_does_not_forbid_them_is_a_warning(monkeypatch, caplog):
-    monkeypatch.setattr(process.resource, "setrlimit", lambda *_: None)
-    monkeypatch.setattr(process, "PR_SET_DUMPABLE", -1)
+    monkeypatch.setattr(own_process.resource, "setrlimit", lambda *_: None)
+    monkeypatch.setattr(own_process, "PR_SET_DUMPABLE", -1)
     forbid_core_dumps()
     (record,) = caplog.records
     assert record.levelname == "WARNING"

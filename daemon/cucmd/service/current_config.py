@@ -15,7 +15,7 @@ import trio
 
 from cucmd.api.knowledge_methods import CannotReload
 from cucmd.config import ClusterSettings, Config, ConfigError, load, unusable_credentials
-from cucmd.config.in_thread import ConfigThread, ReadTimeout
+from cucmd.config.config_thread import ConfigThread, ReadTimeout
 from cucmd.job.request import Request
 from cucmd.jobs.supervisor import Supervisor
 from cucmd.node_name import address
@@ -54,7 +54,7 @@ class Options(msgspec.Struct, frozen=True):
         return load(self.config, environ, self.socket, self.state_directory)
 
 
-class InForce:
+class CurrentConfig:
     """Holds what a reload changes: the configuration, and what is derived from it."""
 
     def __init__(

@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from cucmd.config.in_thread import READ_SECONDS, ConfigThread, ReadTimeout
+from cucmd.config.config_thread import READ_SECONDS, ConfigThread, ReadTimeout
 
 
 async def test_what_was_read_is_given_and_what_was_raised_is_passed_on(tmp_path: Path) -> None:

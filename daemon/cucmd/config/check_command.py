@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TextIO
 
 from cucmd.config import rules
+from cucmd.config.as_toml import document
 from cucmd.config.credentials import credential_names, credentials_directory, load_credential
 from cucmd.config.errors import CredentialRefused, UnknownCredential
 from cucmd.config.load import load
 from cucmd.config.model import Config
-from cucmd.config.toml import document
 from cucmd.toml_file import ConfigError
 
 OK = 0
