@@ -13,7 +13,7 @@ from importlib import import_module
 from cucmctl.cli import exits, printer
 from cucmctl.cli.options import UsageError, Verb, near, parse
 from cucmctl.client.errors import ClientError, DiscoveryFailed
-from cucmctl.commands.lookup import name_last
+from cucmctl.commands.lookup import resolve_last
 from cucmd import __version__
 
 # verb -> (module of `commands`, what the overview says)
@@ -117,10 +117,10 @@ def main(argv: list[str] | None = None) -> int:  # noqa: PLR0911  an exit code f
         printer.note(str(error))
         return exits.USAGE
     except ClientError as error:
-        printer.note(exits.complaint(error))
+        printer.note(exits.message_of(error))
         if isinstance(error, DiscoveryFailed) and error.hint:
             printer.note(f"  hint: {error.hint}")
-        return exits.of_error(error)
+        return exits.code_of_error(error)
     except BrokenPipeError:  # as in `cucmctl list | head`: no error for the user
         printer.abandon_stdout()
         return exits.PIPE_CLOSED
@@ -169,7 +169,7 @@ def _run(arguments: list[str]) -> int:
     except SystemExit:  # argparse has printed the help
         return exits.DONE
     if LAST in rest:
-        name_last(parsed)
+        resolve_last(parsed)
     return command.run(parsed)
 
 

@@ -19,7 +19,7 @@ beside: what is no I/O is in `cucmctl/client/`, for both. It needs no asyncio an
     wire.py      one connection: frames out, replies in
 """
 
-from cucmctl.client.events import JobEvent
+from cucmctl.client.job_events import JobEvent
 from cucmtrio.client import Client, open_client
 from cucmtrio.events import events
 

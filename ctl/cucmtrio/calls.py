@@ -36,7 +36,7 @@ from cucmctl.client.calls import CALL_TIMEOUT
 from cucmctl.client.errors import ClientError, DaemonUnavailable
 from cucmctl.client.frames import call_frame, decoded, framed
 from cucmctl.client.method_call import CallSteps, MethodCall
-from cucmctl.client.once import Keyed
+from cucmctl.client.repeatable_call import RepeatableCall
 from cucmd.paths import socket_to_call
 from cucmtrio.wire import Wire
 
@@ -93,15 +93,15 @@ class Calls:
 
     async def ask(self, call: MethodCall[T]) -> T:
         """Returns the result of a call with one reply, as `cucmctl/client/methods.py` has them."""
-        if call.once:
-            return call.taken(await self._ask_once(call))
-        return call.taken(
-            await self.call(call.method, call.request, call.reply, limited=call.limited)
+        if call.keyed:
+            return call.result_of(await self._ask_once(call))
+        return call.result_of(
+            await self.call(call.method, call.request, call.reply, limited=call.has_deadline)
         )
 
     async def _ask_once(self, call: MethodCall[T]) -> msgspec.Struct:
         """If the connection breaks, it is asked for again within `timeout`."""
-        keyed = Keyed(call.request)
+        keyed = RepeatableCall(call.request)
         try:
             with self.limit():
                 while True:
@@ -121,7 +121,7 @@ class Calls:
     async def items(self, call: MethodCall[Iterable[T]]) -> AsyncIterator[Items[T]]:
         """Yields what is in the replies to a call with `more`, one by one; as `replies`."""
         async with self.replies(call.method, call.request, call.reply) as replies:
-            yield Items(replies, call.taken)
+            yield Items(replies, call.result_of)
 
     @asynccontextmanager
     async def replies(

@@ -132,7 +132,7 @@ class Client(Calls):
             job_id, nodes=nodes, incomplete=incomplete, after=after, suspect=suspect
         )
         async with self.upgraded(call.method, call.request, call.reply) as (answer, stream):
-            reply = call.taken(answer)
+            reply = call.result_of(answer)
             yield reply, Exported(stream, reply.length)
 
 

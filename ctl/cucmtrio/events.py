@@ -20,7 +20,7 @@ import trio
 
 from cucmctl.client import methods
 from cucmctl.client.errors import DaemonUnavailable, LimitReached, ShuttingDown, StorageFailed
-from cucmctl.client.events import Events, JobEvent
+from cucmctl.client.job_events import Events, JobEvent
 from cucmctl.client.reconnect import DEFAULT
 from cucmd.protocol.jobs import WatchReply
 from cucmtrio.calls import Calls, answered

@@ -23,7 +23,7 @@ from urllib.parse import unquote
 import trio
 
 from cucmctl.client.errors import ClientError
-from cucmctl.export.export import Damaged
+from cucmctl.export.save import Damaged
 from cucmd.job.request import OnBehalfOf
 from cucmtrio import Client
 from cucmweb.authentication import RequestHead, authenticate

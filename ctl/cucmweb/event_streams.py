@@ -39,7 +39,7 @@ import msgspec
 import trio
 
 from cucmctl.client.errors import ClientError, DaemonUnavailable, LimitReached, ShuttingDown
-from cucmctl.client.events import JobEvent
+from cucmctl.client.job_events import JobEvent
 from cucmd.protocol.jobs import JobSummary, ListReply
 from cucmweb.exchange import Exchange, Members, encoded
 from cucmweb.kept_events import KeptEvents, ServerEvent, framed, id_line

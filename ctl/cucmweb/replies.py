@@ -15,7 +15,7 @@ import msgspec
 import trio
 import trio.from_thread
 
-from cucmctl.export.export import Damaged, TarSink, ZipSink, save
+from cucmctl.export.save import Damaged, TarSink, ZipSink, save
 from cucmd.protocol.cases import ExportReply
 from cucmtrio.client import Exported
 from cucmweb.daemon_liveness import while_it_answers

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client
-from cucmctl.export.export import save
+from cucmctl.export.save import save
 from cucmctl.export.target import target
 from cucmd.job.asked import Login
 from cucmd.protocol.jobs import Job

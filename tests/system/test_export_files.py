@@ -19,8 +19,8 @@ import pytest
 from msgspec import structs
 
 from cucmctl import DaemonUnavailable, InvalidRequest, JobBusy
-from cucmctl.export.export import Format, save
 from cucmctl.export.received import Export
+from cucmctl.export.save import Format, save
 from cucmctl.export.target import target
 from rig.collected import JOB_ID
 from rig.daemon import CONFIG, running_daemon

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pytest
 
 from cucmctl import Client
-from cucmctl.export.export import save
+from cucmctl.export.save import save
 from cucmctl.export.target import target
 from cucmd.job.asked import Login
 from cucmd.protocol.jobs import Job, Node

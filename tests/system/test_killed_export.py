@@ -23,7 +23,7 @@ from typing import IO
 import pytest
 
 from cucmctl import Client
-from cucmctl.export.export import Format
+from cucmctl.export.save import Format
 from rig.forked import Installation
 from rig.inspection import check_database, digest
 from rig.jobs import start

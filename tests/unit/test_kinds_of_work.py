@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cucmctl.text.kind import KindText
+from cucmctl.text.kind_text import KindText
 from cucmd.job.work import KINDS, kind_of
 from rig.sources import ALL, CLIENT, files_of, imports
 
@@ -34,7 +34,8 @@ def names_of(kind: str) -> set[str]:
     return {
         f"cucmd.job.asked.{asked}",
         *(f"cucmd.{part}.{kind}" for part in ("job", "work")),
-        *(f"cucmctl.{part}.{kind}" for part in ("commands", "text")),
+        f"cucmctl.commands.{kind}",
+        f"cucmctl.text.{kind}_text",
         f"{planned.__module__}.{planned.__name__}",
     }
 
@@ -87,5 +88,5 @@ def test_each_text_of_a_kind_of_work_has_its_name() -> None:
         import_module(f"cucmctl.text.{file.stem}") for file in (CLIENT / "text").glob("[!_]*.py")
     ]
     texts = {one.__name__: one.TEXT for one in modules if hasattr(one, "TEXT")}
-    assert texts.keys() <= {f"cucmctl.text.{kind_of(kind)}" for kind in KINDS}
+    assert texts.keys() <= {f"cucmctl.text.{kind_of(kind)}_text" for kind in KINDS}
     assert [name for name, text in texts.items() if not isinstance(text, KindText)] == []

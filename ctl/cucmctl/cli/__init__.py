@@ -1,9 +1,9 @@
-"""Holds what the verbs share of the command line.
+"""Holds the parts of the command line that all verbs share.
 
-options.py   arguments and their values
-times.py     times that are typed
-exits.py     exit codes
-printer.py   standard output and standard error
-password.py  the password: from a file, standard input or the terminal
-terminal.py  asks for it there, without echo; settings while something is drawn there
+options.py      the parser, and the values of options
+typed_times.py  times and durations as people type them
+exits.py        exit codes, and the message for an error of the client
+printer.py      standard output and standard error
+password.py     reads the password from a file, from standard input or from the terminal
+terminal.py     reads a line without echo; changes terminal settings for the live view
 """

@@ -55,7 +55,7 @@ _OF_ERROR: tuple[tuple[tuple[type[ClientError], ...], int], ...] = (
 )
 
 # a field of the request -> the argument that the user gave for it
-_TYPED = {
+_ARGUMENT_OF_FIELD = {
     "nodes": "NODE",
     "discovered": "NODE",
     "job_id": "JOB",
@@ -72,44 +72,44 @@ _TYPED = {
     "login.password": "password",
 }
 # a part of the request that is missing as a whole -> the options that give it
-_GIVE = {
+_OPTIONS_FOR_PART = {
     "collection": "give --profile or --path",
     "login": "give --password-file or --credential, or only --user to be asked for the password",
 }
 
 
-def of_job(job: Job) -> int:
+def code_of_job(job: Job) -> int:
     """Returns the exit code for a job that has ended."""
     return _OF_STATUS[job.status]
 
 
-def of_error(error: ClientError) -> int:
+def code_of_error(error: ClientError) -> int:
     """Returns the exit code of an error: 69 for one not in the table, as no cucmd answered."""
     if isinstance(error, DiscoveryFailed):
-        return of_job(error.job) or FAILED
+        return code_of_job(error.job) or FAILED
     for kinds, code in _OF_ERROR:
         if isinstance(error, kinds):
             return code
     return UNAVAILABLE
 
 
-def complaint(error: ClientError) -> str:
+def message_of(error: ClientError) -> str:
     """Says the error in one line. A wrong field is named as the argument that was given."""
     if isinstance(error, InvalidRequest):
         part, reason = error.parameters.parameter, error.parameters.reason
-        if part in _GIVE:
-            return f"{_GIVE[part]}: the {part} {reason}"
-        return f"{_typed(part)}: {reason}"
+        if part in _OPTIONS_FOR_PART:
+            return f"{_OPTIONS_FOR_PART[part]}: the {part} {reason}"
+        return f"{_argument_name(part)}: {reason}"
     if isinstance(error, InvalidParameter):
-        return f"{_typed(error.parameters.parameter)}: {error}"
+        return f"{_argument_name(error.parameters.parameter)}: {error}"
     return str(error)
 
 
-def _typed(parameter: str) -> str:
+def _argument_name(parameter: str) -> str:
     path = parameter.removeprefix("$.").removeprefix("dry_run.").partition("[")[0]
     section, _, name = path.rpartition(".")
-    if path in _TYPED:
-        return _TYPED[path]
+    if path in _ARGUMENT_OF_FIELD:
+        return _ARGUMENT_OF_FIELD[path]
     if section not in ("", "timeouts", "collection", "login", *work.MEMBERS.values()):
         return path
     option = f"--{name.replace('_', '-')}"

@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from itertools import pairwise
 from typing import NamedTuple, NoReturn
 
-from cucmctl.cli.times import AGO, Moment, rfc3339
+from cucmctl.cli.typed_times import AGO, Moment, rfc3339
 from cucmd.job.timeouts import MOST_SECONDS
 
 # NAME:publisher and so on: parts of a cluster, as the daemon knows them.
@@ -94,7 +94,7 @@ def _missing_value(option: str, arguments: Sequence[str]) -> str:
     )
 
 
-class Once(argparse.Action):
+class OnlyOnce(argparse.Action):
     """Refuses a second value, which argparse would silently take in place of the first."""
 
     def __call__(
@@ -106,13 +106,13 @@ class Once(argparse.Action):
     ) -> None:
         before = getattr(namespace, self.dest)
         if before is not None:
-            both = f"{_typed(before)} and {_typed(values)}"
+            both = f"{_shown_value(before)} and {_shown_value(values)}"
             raise argparse.ArgumentError(self, f"was given twice, {both}; expected one of them")
         setattr(namespace, self.dest, values)
 
 
-def _typed(value: object) -> str:
-    return rfc3339(value.first) if isinstance(value, Moment) else repr(value)
+def _shown_value(value: object) -> str:
+    return rfc3339(value.earliest) if isinstance(value, Moment) else repr(value)
 
 
 # Names that are suggested for a misspelt one, at most.
@@ -166,7 +166,7 @@ def add_targets(
     parser.add_argument(
         "--cluster-of",
         metavar="NODE",
-        action=Once,
+        action=OnlyOnce,
         help="ask this node, such as the publisher, for the nodes of its cluster; on all of them",
     )
 

@@ -1,17 +1,17 @@
-"""Gives Python programs the methods of the daemon, over its socket.
+"""Gives Python programs the methods of the daemon, over its Unix socket.
 
-    client.py    `Client`: a method for each of the daemon's
-    methods.py   PURE  what the methods ask, for this client and that on trio
-    method_call.py  PURE  how they say it
-    calls.py     makes its calls, over one connection
-    once.py      PURE  what starts something has one effect
-    cluster.py   the nodes of a cluster, before a job is started on them
-    reconnect.py  a watch that goes on after a restart of the daemon
-    events.py    PURE  what happens to jobs, over restarts of the daemon
-    wire.py      frames out, replies in, over one Unix socket
-    frames.py    PURE  how frames are made of calls, and replies of bytes
-    errors.py    an exception for each error on the wire
-    service.py   why the service does not start, if systemd knows
+    client.py         `Client`: one Python method for each method of the daemon
+    methods.py        PURE  builds the calls, for this client and for the one on trio
+    method_call.py    PURE  `MethodCall`: a request, and how the result is taken out of the reply
+    calls.py          makes the calls over one connection
+    repeatable_call.py  PURE  repeats a call that starts something without starting it twice
+    cluster.py        asks a cluster for its nodes before a job is started on them
+    reconnect.py      watches a job across a restart of the daemon
+    job_events.py     PURE  turns the replies of a watch into events; none is lost or repeated
+    wire.py           sends frames and receives replies over one Unix socket
+    frames.py         PURE  encodes calls and decodes replies
+    errors.py         one exception class for each error of the interface
+    unit_state.py     asks systemd why the service does not run
 
-Programs import from `cucmctl` itself, which loads this on first use.
+Programs import from `cucmctl` itself, which loads this package on first use.
 """

@@ -15,8 +15,8 @@ import msgspec
 from cucmctl.client.errors import ClientError, ConnectionLost, DaemonUnavailable
 from cucmctl.client.frames import ReplyFrame, call_frame, decoded
 from cucmctl.client.method_call import MethodCall
-from cucmctl.client.once import Keyed
-from cucmctl.client.service import why_it_does_not_start
+from cucmctl.client.repeatable_call import RepeatableCall
+from cucmctl.client.unit_state import why_not_started
 from cucmctl.client.wire import Wire
 from cucmd.paths import socket_to_call
 
@@ -67,14 +67,14 @@ class Calls:
 
     def ask(self, call: MethodCall[T]) -> T:
         """Returns the result of a call with one reply, as `methods.py` has them."""
-        deadline = self._deadline() if call.limited else None
-        if call.once:
-            return call.taken(self._ask_once(call, deadline))
-        return call.taken(self._call(call.method, call.request, call.reply, deadline))
+        deadline = self._deadline() if call.has_deadline else None
+        if call.keyed:
+            return call.result_of(self._ask_once(call, deadline))
+        return call.result_of(self._call(call.method, call.request, call.reply, deadline))
 
     def _ask_once(self, call: MethodCall[T], deadline: float | None) -> msgspec.Struct:
         """Raises `ConnectionLost` if no later call was answered by the deadline."""
-        keyed = Keyed(call.request)
+        keyed = RepeatableCall(call.request)
         while True:
             try:
                 return self._call(call.method, keyed.request, call.reply, deadline)
@@ -102,7 +102,7 @@ class Calls:
         return None if self.timeout is None else time.monotonic() + self.timeout
 
     def _connected(self, deadline: float | None) -> Wire:
-        if self._connection is not None and self._connection.gone:
+        if self._connection is not None and self._connection.is_closed:
             self.close()
         if self._connection is None:
             self._connection = self._opened(deadline)
@@ -112,7 +112,7 @@ class Calls:
         try:
             return Wire(self.socket, deadline)
         except DaemonUnavailable as error:
-            self._raise_if_it_does_not_start(error)
+            self._raise_if_service_failed(error)
             raise
 
     def _first_reply(self, connection: Wire, deadline: float | None) -> ReplyFrame:
@@ -123,15 +123,15 @@ class Calls:
             try:
                 return connection.receive(ask)
             except TimeoutError as error:
-                self._raise_if_it_does_not_start(error)
+                self._raise_if_service_failed(error)
                 if ask == deadline:
                     raise
             except DaemonUnavailable as error:
-                self._raise_if_it_does_not_start(error)
+                self._raise_if_service_failed(error)
                 raise
 
-    def _raise_if_it_does_not_start(self, error: Exception) -> None:
-        if why := why_it_does_not_start(self.socket, chosen=self._chosen):
+    def _raise_if_service_failed(self, error: Exception) -> None:
+        if why := why_not_started(self.socket, chosen=self._chosen):
             lost = isinstance(error, ConnectionLost)
             raise (ConnectionLost if lost else DaemonUnavailable)(why) from error
 
@@ -142,35 +142,35 @@ class Calls:
             frame = call_frame(call.method, call.request, upgrade=True)
             connection.send(frame, self._deadline())
             reply = decoded(connection.receive(None), call.reply, self.socket)
-            return connection, call.taken(reply)
+            return connection, call.result_of(reply)
         except BaseException:
             connection.close()
             raise
 
-    def _items(
+    def _stream(
         self,
         call: MethodCall[Iterable[T]],
         deadline: float | None = None,
-        first: float | None = None,
+        first_deadline: float | None = None,
     ) -> Iterator[T]:
         """Yields what is in the replies to a call with `more`, on a connection of its own. `first`:
         an earlier deadline for the first one.
         """
-        first = deadline if first is None else first
+        first_deadline = deadline if first_deadline is None else first_deadline
         connection: Wire | None = None
         try:
             try:
-                connection = self._opened(first)
-                connection.send(call_frame(call.method, call.request, more=True), first)
-                answer = self._first_reply(connection, first)
+                connection = self._opened(first_deadline)
+                connection.send(call_frame(call.method, call.request, more=True), first_deadline)
+                answer = self._first_reply(connection, first_deadline)
             except TimeoutError as error:
-                if first == deadline:
+                if first_deadline == deadline:
                     raise
                 raise DaemonUnavailable(f"the daemon at {self.socket} does not answer") from error
-            yield from call.taken(decoded(answer, call.reply, self.socket))
+            yield from call.result_of(decoded(answer, call.reply, self.socket))
             while answer.continues:
                 answer = connection.receive(deadline)
-                yield from call.taken(decoded(answer, call.reply, self.socket))
+                yield from call.result_of(decoded(answer, call.reply, self.socket))
         finally:
             if connection is not None:
                 connection.close()

@@ -20,7 +20,7 @@ from cucmctl.client.cluster import discover_first
 from cucmctl.client.errors import ProtocolError
 from cucmctl.client.method_call import MethodCall
 from cucmctl.client.methods import UNFINISHED
-from cucmctl.client.reconnect import DEFAULT, Told, watch
+from cucmctl.client.reconnect import DEFAULT, ReconnectListener, watch
 from cucmctl.export.received import Export
 from cucmd.job.asked import Collection, How, Login
 from cucmd.job.kind import AskedWork
@@ -30,7 +30,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def asked(make: Callable[P, MethodCall[T]]) -> Callable[Concatenate[Calls, P], T]:
+def _method_for(make: Callable[P, MethodCall[T]]) -> Callable[Concatenate[Calls, P], T]:
     """Makes a method that makes this call, and returns what it gives. It is documented as `make`
     is.
     """
@@ -61,30 +61,30 @@ class Client(Calls):
     several threads at once.
     """
 
-    start = asked(methods.start)
-    collect = asked(methods.collect)
-    run = asked(methods.run)
-    check = asked(methods.check)
-    health = asked(methods.health)
-    capture = asked(methods.capture)
-    follow = asked(methods.follow)
-    discover = asked(methods.discover)
-    retry = asked(methods.retry)
-    status = asked(methods.status)
-    list = asked(methods.list)
-    list_page = asked(methods.list_page)
-    cancel = asked(methods.cancel)
-    stop = asked(methods.stop)
-    label = asked(methods.label)
-    delete = asked(methods.delete)
-    prune = asked(methods.prune)
-    clusters = asked(methods.clusters)
-    profiles = asked(methods.profiles)
-    credentials = asked(methods.credentials)
-    host_keys = asked(methods.host_keys)
-    add_host_key = asked(methods.add_host_key)
-    forget_host_key = asked(methods.forget_host_key)
-    reload = asked(methods.reload)
+    start = _method_for(methods.start)
+    collect = _method_for(methods.collect)
+    run = _method_for(methods.run)
+    check = _method_for(methods.check)
+    health = _method_for(methods.health)
+    capture = _method_for(methods.capture)
+    follow = _method_for(methods.follow)
+    discover = _method_for(methods.discover)
+    retry = _method_for(methods.retry)
+    status = _method_for(methods.status)
+    list = _method_for(methods.list)
+    list_page = _method_for(methods.list_page)
+    cancel = _method_for(methods.cancel)
+    stop = _method_for(methods.stop)
+    label = _method_for(methods.label)
+    delete = _method_for(methods.delete)
+    prune = _method_for(methods.prune)
+    clusters = _method_for(methods.clusters)
+    profiles = _method_for(methods.profiles)
+    credentials = _method_for(methods.credentials)
+    host_keys = _method_for(methods.host_keys)
+    add_host_key = _method_for(methods.add_host_key)
+    forget_host_key = _method_for(methods.forget_host_key)
+    reload = _method_for(methods.reload)
 
     def start_cluster(
         self,
@@ -131,10 +131,10 @@ class Client(Calls):
         """
         now = time.monotonic()
         deadline = None if timeout is None else now + timeout
-        first = deadline
+        first_deadline = deadline
         if answer_within is not None and (timeout is None or answer_within < timeout):
-            first = now + answer_within
-        yield from self._items(methods.watch(job_id, changes=changes), deadline, first)
+            first_deadline = now + answer_within
+        yield from self._stream(methods.watch(job_id, changes=changes), deadline, first_deadline)
 
     def wait(
         self, job_id: str, *, timeout: float | None = None, reconnect: float | None = None
@@ -146,7 +146,7 @@ class Client(Calls):
         """
         wait = DEFAULT if reconnect is None else reconnect
         job: jobs.Job | None = None
-        for change in watch(self, job_id, Told(), timeout=timeout, reconnect=wait):
+        for change in watch(self, job_id, ReconnectListener(), timeout=timeout, reconnect=wait):
             job = change.job or job
         if job is None or job.status in UNFINISHED:
             raise ProtocolError(f"the watch of job {job_id} ended before the job did")
@@ -157,7 +157,7 @@ class Client(Calls):
 
         Raises `JobNotFound`, `NodeNotFound`.
         """
-        return self._items(methods.files(job_id, nodes))
+        return self._stream(methods.files(job_id, nodes))
 
     def output(
         self, job_id: str, nodes: Sequence[str] | None = None, *, follow: bool = False
@@ -168,14 +168,14 @@ class Client(Calls):
         An output comes in pieces, the last of which has `ended` and what was `parsed`.
         Raises `JobNotFound`, `NodeNotFound`.
         """
-        return self._items(methods.output(job_id, nodes, follow=follow))
+        return self._stream(methods.output(job_id, nodes, follow=follow))
 
     def transcript(self, job_id: str, node: str, *, follow: bool = False) -> Iterator[str]:
         """Yields what was said on a node, in pieces. With `follow` until the node has ended.
 
         Raises `JobNotFound`, `NodeNotFound`.
         """
-        return self._items(methods.transcript(job_id, node, follow=follow))
+        return self._stream(methods.transcript(job_id, node, follow=follow))
 
     def export(
         self,
@@ -189,7 +189,7 @@ class Client(Calls):
         """Returns all of a job as one tar, as a stream of bytes: use it as a context manager, and
         `read`.
 
-        `cucmctl.export.export.save` makes a zip or a folder of it.
+        `cucmctl.export.save.save` makes a zip or a folder of it.
         `after`: only what is behind the file of this name, up to the end of the tar.
         `suspect`: names of files that `save` found to be `Damaged`. The daemon reads them again,
         and leaves those out that are, which the summary names.
@@ -208,4 +208,4 @@ class Client(Calls):
 
         Raises `JobNotFound`, `NodeNotFound`, `JobBusy`.
         """
-        return self._items(methods.verify(job_id, nodes))
+        return self._stream(methods.verify(job_id, nodes))

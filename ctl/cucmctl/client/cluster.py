@@ -57,17 +57,17 @@ def discover_first(
 
     Raises `DiscoveryFailed`, and what `discover` and `wait` do.
     """
-    before, own = last_named(client, name), None
+    before, own = last_discovery(client, name), None
     if timeouts is not None:
         own = Timeouts(connect=timeouts.connect, login=timeouts.login, answer=timeouts.answer)
     how = How(timeouts=None if own == Timeouts() else own)
     begun = client.discover(name, login=login, how=how)
     job = client.wait(begun.job_id) if wait is None else wait(begun)
     if job.status == "succeeded":
-        after = last_named(client, name)
+        after = last_discovery(client, name)
         for note in job.nodes[0].notes:
             tell(f"{job.nodes[0].node}: {note}")
-        for text in changes(before, after):
+        for text in describe_changes(before, after):
             tell(text)
         return
     failure = job.nodes[0].failure
@@ -80,7 +80,7 @@ def discover_first(
     )
 
 
-def last_named(client: ClusterClient, name: str) -> Cluster | None:
+def last_discovery(client: ClusterClient, name: str) -> Cluster | None:
     """Returns what is known of a cluster, or of the cluster of a node that was asked by this name.
 
     None: nobody has asked it.
@@ -97,13 +97,13 @@ def _spelled(node: str) -> str:
     return node.lower().removesuffix(":22").removesuffix(".")
 
 
-def changes(before: Cluster | None, after: Cluster | None) -> list[str]:
+def describe_changes(before: Cluster | None, after: Cluster | None) -> list[str]:
     """Returns lines about the nodes that are new, and those that are gone."""
     if before is None or after is None:
         return []
     then, now = _named(before), _named(after)
     return [
-        f"{what} since {before.discovered_at:%Y-%m-%d %H:%M} UTC: {some_of(nodes)}"
+        f"{what} since {before.discovered_at:%Y-%m-%d %H:%M} UTC: {shorten_list(nodes)}"
         for what, nodes in (
             ("new", [node for node in now if node not in then]),
             ("gone", [node for node in then if node not in now]),
@@ -116,7 +116,7 @@ def _named(cluster: Cluster) -> list[str]:
     return [node.node for node in cluster.nodes or () if node.member is not None]
 
 
-def some_of(nodes: Sequence[str]) -> str:
+def shorten_list(nodes: Sequence[str]) -> str:
     """Names the first of these, and says how many more there are."""
     more = len(nodes) - MOST_NAMED
     return ", ".join(nodes[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -32,31 +32,31 @@ class MethodCall(Generic[T_co]):
         method: str,
         request: object,
         reply: type[R],
-        taken: Callable[[R], T_co],
+        result_of: Callable[[R], T_co],
         *,
-        once: bool = False,
-        limited: bool = True,
+        keyed: bool = False,
+        has_deadline: bool = True,
     ) -> None:
         self.method = method
         self.request: Any = request
         self.reply: type[msgspec.Struct] = reply
-        self.taken: Callable[[Any], T_co] = taken
-        self.once = once
-        self.limited = limited
+        self.result_of: Callable[[Any], T_co] = result_of
+        self.keyed = keyed
+        self.has_deadline = has_deadline
 
 
-def itself(reply: R) -> R:
+def whole_reply(reply: R) -> R:
     return reply
 
 
-def alone(reply: R) -> tuple[R]:
+def one_item(reply: R) -> tuple[R]:
     return (reply,)
 
 
 CallSteps: TypeAlias = Generator[MethodCall[Any] | T, Any, None]
 
 
-def answered(steps: CallSteps[T], ask: Callable[[MethodCall[Any]], Any]) -> Iterator[T]:
+def run_steps(steps: CallSteps[T], ask: Callable[[MethodCall[Any]], Any]) -> Iterator[T]:
     """Yields the items. `ask` makes the calls; an error of one is raised where the steps asked."""
     resume: Callable[[], MethodCall[Any] | T] = partial(next, steps)
     while True:

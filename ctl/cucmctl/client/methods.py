@@ -1,7 +1,7 @@
 """PURE. Says what the methods of a client ask the daemon.
 
 Each is described as the method of that name which a client has of it. Requests and replies are
-declared once, in `cucmd.job` and `cucmd.protocol`. Of a method that is not made of it alone, the
+declared once, in `cucmd.job` and `cucmd.protocol`. Of a method that is not made of it one_item, the
 description is that of the client.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from cucmctl.client.method_call import MethodCall, alone, itself, texts, texts_or_none
+from cucmctl.client.method_call import MethodCall, one_item, texts, texts_or_none, whole_reply
 from cucmd.job import asked
 from cucmd.job.asked import Collection, How, Login, Packets, Tail
 from cucmd.job.kind import AskedWork
@@ -45,7 +45,7 @@ def start(
     how = how or asked.How()
     _check_texts(what, how)
     request = start_request(texts("nodes", nodes), login, what, how)
-    return MethodCall("Start", request, jobs.StartReply, _started, once=True)
+    return MethodCall("Start", request, jobs.StartReply, _started, keyed=True)
 
 
 def collect(
@@ -121,7 +121,7 @@ def retry(
     """
     chosen = texts_or_none("nodes", nodes)
     request = jobs.RetryRequest(job_id, chosen, login, request_id, start_key, try_all or None)
-    return MethodCall("Retry", request, jobs.StartReply, _started, once=True)
+    return MethodCall("Retry", request, jobs.StartReply, _started, keyed=True)
 
 
 def status(job_id: str) -> MethodCall[jobs.Job]:
@@ -134,7 +134,7 @@ def status(job_id: str) -> MethodCall[jobs.Job]:
 
 def list_page(request: requests.ListRequest) -> MethodCall[jobs.ListReply]:
     """Lists as `list` does, with how many older jobs there are."""
-    return MethodCall("List", request, jobs.ListReply, itself)
+    return MethodCall("List", request, jobs.ListReply, whole_reply)
 
 
 def list(
@@ -169,7 +169,7 @@ def cancel(
     Raises `JobNotFound`, `NodeNotFound`; `TypeError` for a text where several are expected.
     """
     request = requests.CancelRequest(job_id, texts_or_none("nodes", nodes), request_id)
-    return MethodCall("Cancel", request, requests.CancelReply, itself)
+    return MethodCall("Cancel", request, requests.CancelReply, whole_reply)
 
 
 def stop(job_id: str, *, request_id: str | None = None) -> MethodCall[jobs.StopReply]:
@@ -178,7 +178,7 @@ def stop(job_id: str, *, request_id: str | None = None) -> MethodCall[jobs.StopR
 
     Raises `JobNotFound`; `InvalidRequest` of `job_id` if it is neither, or not begun.
     """
-    return MethodCall("Stop", requests.StopRequest(job_id, request_id), jobs.StopReply, itself)
+    return MethodCall("Stop", requests.StopRequest(job_id, request_id), jobs.StopReply, whole_reply)
 
 
 def label(job_id: str, labels: Mapping[str, str]) -> MethodCall[jobs.Job]:
@@ -193,7 +193,7 @@ def watch(
     job_id: str | None = None, *, changes: bool = False
 ) -> MethodCall[tuple[jobs.WatchReply]]:
     return MethodCall(
-        "Watch", requests.WatchRequest(job_id, changes or None), jobs.WatchReply, alone
+        "Watch", requests.WatchRequest(job_id, changes or None), jobs.WatchReply, one_item
     )
 
 
@@ -233,12 +233,12 @@ def export(
         after,
         texts_or_none("suspect", suspect),
     )
-    return MethodCall("Export", request, cases.ExportReply, itself)
+    return MethodCall("Export", request, cases.ExportReply, whole_reply)
 
 
 def verify(job_id: str, nodes: Sequence[str] | None = None) -> MethodCall[tuple[cases.VerifyReply]]:
     request = cases.VerifyRequest(job_id, texts_or_none("nodes", nodes))
-    return MethodCall("Verify", request, cases.VerifyReply, alone)
+    return MethodCall("Verify", request, cases.VerifyReply, one_item)
 
 
 def delete(job_id: str, *, files_only: bool = False) -> MethodCall[cases.DeleteReply]:
@@ -248,7 +248,7 @@ def delete(job_id: str, *, files_only: bool = False) -> MethodCall[cases.DeleteR
     Raises `JobNotFound`, `JobBusy`, `StorageFailed`.
     """
     request = cases.DeleteRequest(job_id, files_only or None)
-    return MethodCall("Delete", request, cases.DeleteReply, itself, limited=False)
+    return MethodCall("Delete", request, cases.DeleteReply, whole_reply, has_deadline=False)
 
 
 def prune(
@@ -268,7 +268,7 @@ def prune(
     """
     chosen = None if labels is None else dict(labels)
     request = cases.PruneRequest(older_than, keep, larger_than, chosen, dry_run or None)
-    return MethodCall("Prune", request, cases.PruneReply, itself, limited=False)
+    return MethodCall("Prune", request, cases.PruneReply, whole_reply, has_deadline=False)
 
 
 def clusters(name: str | None = None) -> MethodCall[tuple[knowledge.Cluster, ...]]:
@@ -311,7 +311,7 @@ def add_host_key(node: str, key: str | None = None) -> MethodCall[tuple[knowledg
 def forget_host_key(node: str) -> MethodCall[knowledge.ForgetHostKeyReply]:
     """Removes the host keys of `node`. The reply says how many there were."""
     request = knowledge.ForgetHostKeyRequest(node)
-    return MethodCall("ForgetHostKey", request, knowledge.ForgetHostKeyReply, itself)
+    return MethodCall("ForgetHostKey", request, knowledge.ForgetHostKeyReply, whole_reply)
 
 
 def reload() -> MethodCall[knowledge.ReloadReply]:
@@ -319,7 +319,7 @@ def reload() -> MethodCall[knowledge.ReloadReply]:
 
     The reply names the changed settings that only a restart applies. Raises `ReloadFailed`.
     """
-    return MethodCall("Reload", {}, knowledge.ReloadReply, itself)
+    return MethodCall("Reload", {}, knowledge.ReloadReply, whole_reply)
 
 
 def _started(reply: jobs.StartReply) -> jobs.Job:

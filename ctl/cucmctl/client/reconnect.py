@@ -41,7 +41,7 @@ class WatchClient(Protocol):
     ) -> Iterator[WatchReply]: ...
 
 
-class Told:
+class ReconnectListener:
     """Is told about it. This one does nothing."""
 
     def went_away(self, why: str, seconds: float) -> None:
@@ -54,7 +54,7 @@ class Told:
 def watch(
     client: WatchClient,
     job_id: str | None,
-    told: Told,
+    listener: ReconnectListener,
     *,
     timeout: float | None = None,
     reconnect: float = DEFAULT,
@@ -80,7 +80,7 @@ def watch(
             ):
                 if back_by is not None:
                     back_by = None
-                    told.came_back()
+                    listener.came_back()
                 known = True
                 if job_id is not None and change.job is not None:
                     job_id = change.job.job_id
@@ -93,7 +93,7 @@ def watch(
                 if not known or not reconnect or isinstance(error, ShuttingDown):
                     raise
                 back_by = now + reconnect
-                told.went_away(str(error), reconnect)
+                listener.went_away(str(error), reconnect)
             elif now >= back_by:
                 text = f"the daemon went away, and is not back within {reconnect:g} s: {error}"
                 raise DaemonUnavailable(text) from error
@@ -102,7 +102,7 @@ def watch(
         time.sleep(_pause(back_by, deadline))
 
 
-def again(call: Callable[[], R], told: Told, *, reconnect: float = DEFAULT) -> R:
+def again(call: Callable[[], R], listener: ReconnectListener, *, reconnect: float = DEFAULT) -> R:
     """Returns what `call` gives. While the daemon is away it is called again: what it does, it must
     be able to do twice.
 
@@ -116,12 +116,12 @@ def again(call: Callable[[], R], told: Told, *, reconnect: float = DEFAULT) -> R
             now = time.monotonic()
             if back_by is None and reconnect:
                 back_by = now + reconnect
-                told.went_away(str(error), reconnect)
+                listener.went_away(str(error), reconnect)
             elif back_by is None or now >= back_by:
                 raise
         else:
             if back_by is not None:
-                told.came_back()
+                listener.came_back()
             return given
         time.sleep(_pause(back_by))
 

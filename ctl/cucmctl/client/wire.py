@@ -25,14 +25,14 @@ class Wire:
 
     def __init__(self, path: str, deadline: float | None = None) -> None:
         self.path = path
-        self._came = ReplyBuffer(path)
+        self._buffer = ReplyBuffer(path)
         self._socket = _connected(path, deadline)
 
     def close(self) -> None:
         self._socket.close()
 
     @property
-    def gone(self) -> bool:
+    def is_closed(self) -> bool:
         """Says whether the daemon has closed this connection while it was idle, as in a restart."""
         # MSG_DONTWAIT is not enough: with a timeout, Python waits before it calls the kernel.
         self._socket.settimeout(0)
@@ -57,15 +57,15 @@ class Wire:
 
     def receive(self, deadline: float | None) -> ReplyFrame:
         """Returns the next reply. `deadline` is on the clock of `time.monotonic`."""
-        while (reply := self._came.take()) is None:
-            self._came.feed(self._read(deadline))
+        while (reply := self._buffer.take()) is None:
+            self._buffer.feed(self._read(deadline))
         return reply
 
     def receive_bytes(self, size: int, deadline: float | None) -> bytes:
         """Receives what follows the reply to an upgrade: at least one byte, at most `size`."""
-        if not len(self._came):  # not through it: an export is gigabytes
+        if not len(self._buffer):  # not through it: an export is gigabytes
             return self._read(deadline, min(size, _PIECE))
-        return self._came.take_bytes(size)
+        return self._buffer.take_bytes(size)
 
     def _read(self, deadline: float | None, size: int = _PIECE) -> bytes:
         chunk: bytes | None = None

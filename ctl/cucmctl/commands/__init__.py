@@ -1,22 +1,22 @@
-"""Holds the verbs of `cucmctl`, one file a group; each file has `COMMANDS`, from verb to `Verb`.
+"""Holds the verbs of `cucmctl`. Each file has `COMMANDS`, a table from verb to `Verb`.
 
-    start.py     `start` and `retry`
-    run.py       `run`
-    check.py     `check`
-    health.py    `health`
-    capture.py   `capture`
-    follow.py    `follow`
-    discover.py  `discover`
-    begin.py     what those verbs share that start something
-    lookup.py    what is looked up before anybody is asked for a password
-    watch.py     `watch`, `wait`, `events`, and the rest of `--wait` and `--watch`
-    show.py      `status` and `list`
+    start.py      `start` and `retry`
+    run.py        `run`
+    check.py      `check`
+    health.py     `health`
+    capture.py    `capture`
+    follow.py     `follow`
+    discover.py   `discover`
+    begin.py      shared by the verbs that start a job
+    lookup.py     checks names before anybody is asked for a password
+    watch.py      `watch`, `wait` and `events`; also what `--wait` and `--watch` do
+    show.py       `status` and `list`
     collected.py  `files` and `transcript`
-    export.py    `export` and `verify`
-    change.py    `cancel`, `stop`, `label` and `reload`
-    delete.py    `delete` and `prune`
-    known.py     `clusters`, `profiles`, `credentials` and `hostkeys`
+    export.py     `export` and `verify`
+    change.py     `cancel`, `stop`, `label` and `reload`
+    delete.py     `delete` and `prune`
+    known.py      `clusters`, `profiles`, `credentials` and `hostkeys`
 
-A command calls the client, prints the reply, and returns an exit code. Errors of the client are
-handled by `main`. A new verb is a row in `main.VERBS` and an entry in `COMMANDS`.
+A verb calls the client, prints the reply, and returns an exit code. `main` handles the errors of
+the client. A new verb needs a row in `main.VERBS` and an entry in `COMMANDS`.
 """

@@ -1,7 +1,7 @@
 """Holds what the verbs share that start something: options, and how a job on nodes is begun.
 
 Nobody is asked for a password before it is known that there is a daemon, and that it knows the
-names that were given. Once the daemon has answered, no message and no exit code asks to do it
+names that were given. OnlyOnce the daemon has answered, no message and no exit code asks to do it
 again.
 
 The order
@@ -9,7 +9,7 @@ The order
     the daemon       is it there; does it know the credential, and the names of the nodes
     the login        the password is asked for
     the clusters     those with a publisher alone are asked for their nodes
-    the job          is started, and followed if that is wanted
+    the job          is started, and and_follow if that is wanted
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import TypeAlias, TypeVar
 
 from cucmctl.cli import exits, password, printer
 from cucmctl.cli.options import (
-    Once,
+    OnlyOnce,
     UsageError,
     add_label,
     count,
@@ -35,7 +35,7 @@ from cucmctl.client.errors import ClientError, CredentialNotFound, InvalidReques
 from cucmctl.client.reconnect import watch
 from cucmctl.commands import lookup
 from cucmctl.commands.watch import add_reconnect, follow, report_job_goes_on, view_on
-from cucmctl.text.views import JsonLines, Silent, View
+from cucmctl.text.views import EndingOnly, JsonLines, View
 from cucmd.job.asked import How, Login, Timeouts
 from cucmd.job.kind import AskedWork
 from cucmd.protocol.jobs import Job
@@ -60,18 +60,18 @@ def add_login_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         *("-u", "--user"),
         metavar="NAME",
-        action=Once,
+        action=OnlyOnce,
         help="the platform administrator; or before a node: NAME@NODE",
     )
     secret = group.add_mutually_exclusive_group()
     secret.add_argument(
         "--password-file",
         metavar="FILE",
-        action=Once,
+        action=OnlyOnce,
         help="its first line; - is standard input",
     )
     secret.add_argument(
-        "--credential", metavar="NAME", action=Once, help="one that the daemon was given"
+        "--credential", metavar="NAME", action=OnlyOnce, help="one that the daemon was given"
     )
 
 
@@ -81,7 +81,7 @@ def add_timeouts(group: argparse._ActionsContainer, timeouts: Mapping[str, str])
         group.add_argument(f"--{name}-timeout", metavar="S", type=seconds, help=meaning)
 
 
-def add_how(
+def add_job_options(
     parser: argparse.ArgumentParser, timeouts: Mapping[str, str]
 ) -> argparse._ArgumentGroup:
     """Adds what `begin_on_nodes` takes, beside the targets."""
@@ -166,7 +166,7 @@ Stay: TypeAlias = Callable[[Client, Job, argparse.Namespace], int]
 L = TypeVar("L")
 
 
-def followed(said: Callable[[Job], str], view: Callable[[], View]) -> Stay:
+def and_follow(said: Callable[[Job], str], view: Callable[[], View]) -> Stay:
     """Stays until the job has ended. `said` of it first, as a message."""
 
     def stay(client: Client, job: Job, arguments: argparse.Namespace) -> int:
@@ -220,11 +220,11 @@ def begin(
     client.close()
     try:
         return (stay or _report)(client, job, arguments)
-    except KeyboardInterrupt:  # after the daemon's answer, before it is followed
+    except KeyboardInterrupt:  # after the daemon's answer, before it is and_follow
         report_job_goes_on(job, job.job_id)
         return exits.INTERRUPTED
     except ClientError as error:  # the job was started: it must not be started again
-        printer.note(f"{exits.complaint(error)}; the job was {done}: {job.job_id}")
+        printer.note(f"{exits.message_of(error)}; the job was {done}: {job.job_id}")
         return exits.UNAVAILABLE
     except OSError:  # the id could not be printed, but the job runs
         printer.note(f"the job was {done}: {job.job_id}")
@@ -239,7 +239,7 @@ def _report(client: Client, job: Job, arguments: argparse.Namespace) -> int:
         printer.json_line(job)
     if not arguments.wait and not arguments.watch:
         return exits.DONE
-    view: Callable[[], View] = partial(Silent, sys.stderr, as_json=arguments.json)
+    view: Callable[[], View] = partial(EndingOnly, sys.stderr, as_json=arguments.json)
     if arguments.watch:
         view = JsonLines if arguments.json else partial(view_on, sys.stderr)
     return follow(client, job.job_id, view, reconnect=arguments.reconnect, begun=job)
@@ -255,7 +255,7 @@ def begin_on_nodes(
     check_early: Callable[[], None] = lambda: None,
     stay: Stay | None = None,
 ) -> int:
-    """Starts a job with the options of `add_targets` and `add_how`. The exit code.
+    """Starts a job with the options of `add_targets` and `add_job_options`. The exit code.
 
     timeouts     the names of those that the verb has
     work         what is done on the nodes

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import argparse
 
-from cucmctl.cli.options import Once, Verb, VerbParser, add_targets, count
-from cucmctl.cli.times import duration
+from cucmctl.cli.options import OnlyOnce, Verb, VerbParser, add_targets, count
+from cucmctl.cli.typed_times import duration
 from cucmctl.commands.begin import (
     COLLECTING,
-    add_how,
+    add_job_options,
     add_stay_options,
     begin_on_nodes,
 )
@@ -30,12 +30,14 @@ def _arguments(parser: VerbParser) -> None:
     add_targets(parser)
     what = parser.add_argument_group("what to capture")
     add = what.add_argument
-    add("--host", metavar="IP", action=Once, help="only packets from or to this address")
-    add("--port", metavar="N", action=Once, type=count, help="only packets from or to this port")
+    add("--host", metavar="IP", action=OnlyOnce, help="only packets from or to this address")
+    add(
+        "--port", metavar="N", action=OnlyOnce, type=count, help="only packets from or to this port"
+    )
     add(
         "--count",
         metavar="N",
-        action=Once,
+        action=OnlyOnce,
         type=count,
         help="packets of a node after which it ends (100000, which is the most)",
     )
@@ -43,18 +45,18 @@ def _arguments(parser: VerbParser) -> None:
     add(
         "--duration",
         metavar="TIME",
-        action=Once,
+        action=OnlyOnce,
         type=duration,
         help="after which it is ended: 60s, 2m (60s; at most 20m)",
     )
-    add("--interface", metavar="NAME", action=Once, help="of the nodes (eth0)")
+    add("--interface", metavar="NAME", action=OnlyOnce, help="of the nodes (eth0)")
     add(
         "--delete",
         action="store_true",
         help="remove the files from the nodes once they are safe here; only those of this job. "
         "Otherwise, and after a cancel, they stay there",
     )
-    how = add_how(parser, COLLECTING)
+    how = add_job_options(parser, COLLECTING)
     add_stay_options(how)
 
 

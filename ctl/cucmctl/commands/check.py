@@ -9,9 +9,9 @@ import argparse
 
 from cucmctl.cli import printer
 from cucmctl.cli.options import Verb, VerbParser, add_targets
-from cucmctl.commands.begin import COLLECTING, add_how, begin_on_nodes, followed
+from cucmctl.commands.begin import COLLECTING, add_job_options, and_follow, begin_on_nodes
 from cucmctl.commands.watch import add_reconnect
-from cucmctl.text import check, render
+from cucmctl.text import check_text, render
 from cucmctl.text.views import TableAtTheEnd
 from cucmd.job.asked import Checks
 from cucmd.protocol.jobs import Job
@@ -31,13 +31,13 @@ def _arguments(parser: VerbParser) -> None:
         action="store_true",
         help="get one small file of each node too, which proves that it reaches this host",
     )
-    how = add_how(parser, TIMEOUTS)
+    how = add_job_options(parser, TIMEOUTS)
     add_reconnect(how)
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    stay = followed(
-        lambda job: f"checks {render.counting(len(job.nodes), 'node')}",
+    stay = and_follow(
+        lambda job: f"checks {render.count_of(len(job.nodes), 'node')}",
         lambda: CheckTable(receiver=arguments.receiver, as_json=arguments.json),
     )
     work = Checks(arguments.receiver or None)
@@ -48,7 +48,7 @@ class CheckTable(TableAtTheEnd):
     """Adds a note if the receiver was not tried."""
 
     def __init__(self, *, receiver: bool, as_json: bool) -> None:
-        super().__init__(check.table, as_json=as_json)
+        super().__init__(check_text.table, as_json=as_json)
         self._receiver = receiver
 
     def conclude(self, job: Job) -> None:

@@ -25,7 +25,7 @@ from cucmctl.cli.options import (
 from cucmctl.client.client import Client
 from cucmctl.client.errors import ClientError
 from cucmctl.text import job_list, render
-from cucmctl.text.kind import text_of
+from cucmctl.text.kind_text import text_of
 from cucmd.protocol.cases import PruneReply
 
 
@@ -51,10 +51,10 @@ def _delete(arguments: argparse.Namespace) -> int:
         found = {job.job_id: job for job in map(client.status, arguments.jobs)}
         if not arguments.yes:
             for job in found.values():
-                does = f"{job.kind} {text_of(job).what(job)}".rstrip()
+                does = f"{job.kind} {text_of(job).summarize(job)}".rstrip()
                 line = f"  {job.job_id}  {job.status}  {render.local(job.created_at)}  {does}"
                 printer.line(printer.visible(line), sys.stderr)
-            number = render.counting(len(found), "job")
+            number = render.count_of(len(found), "job")
             what = f"the files of {number}" if arguments.files else f"{number} with all files"
             if not _says_yes(f"delete {what}"):
                 return _nothing_deleted()
@@ -63,8 +63,8 @@ def _delete(arguments: argparse.Namespace) -> int:
             try:
                 reply = client.delete(job_id, files_only=arguments.files)
             except ClientError as error:  # the others are deleted all the same
-                printer.note(exits.complaint(error))
-                code = code or exits.of_error(error)
+                printer.note(exits.message_of(error))
+                code = code or exits.code_of_error(error)
             else:
                 done = "files deleted" if arguments.files else "deleted"
                 text = f"job {reply.job.job_id}: {done}, {render.size(reply.bytes)}"
@@ -151,7 +151,7 @@ def _show(reply: PruneReply, stream: TextIO) -> None:
 
 def _sum(reply: PruneReply) -> str:
     count = len(reply.jobs) + (reply.more or 0)
-    return f"{render.counting(count, 'job')}, {render.size(reply.bytes)}"
+    return f"{render.count_of(count, 'job')}, {render.size(reply.bytes)}"
 
 
 COMMANDS = {

@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from functools import partial
 
 from cucmctl.cli import printer
-from cucmctl.cli.options import Once, UsageError, Verb, VerbParser, add_label, labels_of
+from cucmctl.cli.options import OnlyOnce, UsageError, Verb, VerbParser, add_label, labels_of
 from cucmctl.client.client import Client
-from cucmctl.client.cluster import changes, last_named
+from cucmctl.client.cluster import describe_changes, last_discovery
 from cucmctl.client.errors import (
     CredentialNotFound,
     DaemonUnavailable,
@@ -31,14 +31,14 @@ from cucmctl.commands.begin import (
     FOUND_BY,
     add_login_options,
     add_timeouts,
+    and_follow,
     begin,
     check_user,
-    followed,
     login_of,
     timeouts_of,
 )
 from cucmctl.commands.watch import add_reconnect
-from cucmctl.text import discover
+from cucmctl.text import discover_text
 from cucmctl.text.views import AtTheEnd
 from cucmd.job.asked import How, Login
 from cucmd.protocol.jobs import Job
@@ -61,7 +61,7 @@ def _arguments(parser: VerbParser) -> None:
         "--save",
         metavar="NAME",
         type=_cluster_name,
-        action=Once,
+        action=OnlyOnce,
         help="print [clusters.NAME] for the daemon's configuration, and no table; saves nothing",
     )
     add_login_options(parser)
@@ -98,7 +98,7 @@ def _discover(arguments: argparse.Namespace) -> int:
                 login,
                 How(timeouts=timeouts_of(arguments, TIMEOUTS), labels=labels or None),
             ),
-            stay=followed(
+            stay=and_follow(
                 lambda job: f"asks {job.nodes[0].node}",
                 lambda: FoundNodes(client, before, arguments),
             ),
@@ -129,16 +129,16 @@ class FoundNodes(AtTheEnd):
     def conclude(self, job: Job) -> None:
         super().conclude(job)
         if self._before is not None and job.status == "succeeded":
-            for text in changes(self._before, _last_named(self._client, self._publisher)):
+            for text in describe_changes(self._before, _last_named(self._client, self._publisher)):
                 printer.note(text)
 
 
 def _last_named(client: Client, name: str) -> Cluster | None:
-    """Does what `cluster.last_named` does; None also if the daemon cannot say, which hinders no
+    """Does what `cluster.last_discovery` does; None also if the daemon cannot say, which hinders no
     discovery.
     """
     with suppress(MethodNotFound, NotPermitted, StorageFailed, DaemonUnavailable, ShuttingDown):
-        return last_named(client, name)
+        return last_discovery(client, name)
     return None
 
 
@@ -149,11 +149,13 @@ def _lines(arguments: argparse.Namespace, job: Job) -> Iterator[str]:
     for node in job.nodes:
         if node.found is None or not node.found.members:
             continue
-        for text in discover.members(node.found, **printer.layout(out, colour=name is None)):
+        for text in discover_text.members(node.found, **printer.layout(out, colour=name is None)):
             printer.line(text, out)
         if name is not None:
             at = node.completed_at or datetime.now(UTC)
-            yield from discover.block(name, node.node, node.found, credential=credential, at=at)
+            yield from discover_text.block(
+                name, node.node, node.found, credential=credential, at=at
+            )
             printer.note("nothing is saved: put this into the daemon's cucmd.toml, cucmctl reload")
 
 

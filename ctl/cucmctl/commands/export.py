@@ -15,10 +15,10 @@ import time
 from pathlib import Path
 
 from cucmctl.cli import exits, printer
-from cucmctl.cli.options import Once, UsageError, Verb, VerbParser, add_job, add_nodes_of_job
+from cucmctl.cli.options import OnlyOnce, UsageError, Verb, VerbParser, add_job, add_nodes_of_job
 from cucmctl.client.client import Client
-from cucmctl.export.export import Damaged, Format, save
 from cucmctl.export.received import Export
+from cucmctl.export.save import Damaged, Format, save
 from cucmctl.export.target import TargetExists, target
 from cucmctl.text import render
 from cucmd.protocol.cases import VerifyReply
@@ -38,13 +38,13 @@ def _export_arguments(parser: VerbParser) -> None:
         "-o",
         "--output",
         metavar="FILE|DIR|-",
-        action=Once,
+        action=OnlyOnce,
         help="where to; - is standard output (default: case-CASE.zip or cucmd-JOB.zip here)",
     )
     parser.add_argument(
         "--format",
         choices=FORMATS,
-        action=Once,
+        action=OnlyOnce,
         help="zip, tar, tgz, or dir for a folder (default: by the name of the output, else zip)",
     )
     add_nodes_of_job(parser)
@@ -115,7 +115,7 @@ def _save(export: Export, path: Path | None, form: Format, *, force: bool) -> No
         if signal.getsignal(number) is signal.SIG_DFL:  # and not under nohup
             signal.signal(number, lambda number, _: sys.exit(128 + number))
     with (
-        target(path, form, force=force, whole=_ignore_ctrl_c) as sink,
+        target(path, form, force=force, when_whole=_ignore_ctrl_c) as sink,
         _ProgressLine(export) as progress,
     ):
         save(export, sink, progress.tell)
@@ -185,13 +185,13 @@ def _report(export: Export, path: Path | None, *, as_json: bool) -> None:
         printer.json_line({"path": shown, **_fields(export)})
     elif path is not None:
         printer.line(printer.visible(str(path)))
-    count = render.counting(reply.files, "file")
+    count = render.count_of(reply.files, "file")
     printer.note(f"exported {count}, {render.size(reply.bytes)}")
     if reply.left_out:
-        of_them = render.counting(reply.left_out, "file")
+        of_them = render.count_of(reply.left_out, "file")
         printer.note(f"left out: {of_them} not complete; to take what came of them: --incomplete")
     if reply.damaged:
-        printer.note(f"left out: {render.counting(reply.damaged, 'file')} not as received")
+        printer.note(f"left out: {render.count_of(reply.damaged, 'file')} not as received")
     for file in reply.wrong or ():
         printer.note(f"  {file.node}: {file.path} {file.reason}")
     if reply.damaged and reply.damaged > len(reply.wrong or ()):
@@ -257,12 +257,12 @@ def _verify(arguments: argparse.Namespace) -> int:
                     text = printer.visible(f"{file.node}  {file.path}  {file.reason}")
                     printer.show(file, [text], as_json=arguments.json)
         except KeyboardInterrupt:
-            printer.note(f"interrupted after {render.counting(last.files, 'file')}")
+            printer.note(f"interrupted after {render.count_of(last.files, 'file')}")
             return exits.INTERRUPTED
     said = "all as received"
     if wrong:
-        said = f"{render.counting(wrong, 'file')} of them not as received"
-    printer.note(f"{render.counting(last.files, 'file')}, {render.size(last.bytes)}: {said}")
+        said = f"{render.count_of(wrong, 'file')} of them not as received"
+    printer.note(f"{render.count_of(last.files, 'file')}, {render.size(last.bytes)}: {said}")
     return exits.FAILED if wrong else exits.DONE
 
 

@@ -20,11 +20,11 @@ from functools import partial
 from typing import Any
 
 from cucmctl.cli import exits, printer
-from cucmctl.cli.options import Once, Verb, VerbParser, add_targets
-from cucmctl.cli.times import duration
+from cucmctl.cli.options import OnlyOnce, Verb, VerbParser, add_targets
+from cucmctl.cli.typed_times import duration
 from cucmctl.client.client import Client
 from cucmctl.client.errors import ClientError, DaemonUnavailable, InvalidRequest, ShuttingDown
-from cucmctl.commands.begin import ON_NODES, add_how, begin_on_nodes
+from cucmctl.commands.begin import ON_NODES, add_job_options, begin_on_nodes
 from cucmctl.commands.watch import add_reconnect, follow
 from cucmctl.text import render
 from cucmctl.text.views import AfterOutputs
@@ -49,16 +49,19 @@ def _arguments(parser: VerbParser) -> None:
     add("path", metavar="PATH", help="below activelog, such as syslog/messages")
     add("--recent", action="store_true", help="PATH is a folder: its newest file")
     add(
-        "--regexp", metavar="REGEX", action=Once, help="only lines with it; one word: . for a blank"
+        "--regexp",
+        metavar="REGEX",
+        action=OnlyOnce,
+        help="only lines with it; one word: . for a blank",
     )
     add(
         "--duration",
         metavar="TIME",
-        action=Once,
+        action=OnlyOnce,
         type=duration,
         help="after which it is ended: 90s, 5m (20m; at most 30m)",
     )
-    how = add_how(parser, TIMEOUTS)
+    how = add_job_options(parser, TIMEOUTS)
     add_reconnect(how)
 
 
@@ -70,17 +73,17 @@ def _follow(arguments: argparse.Namespace) -> int:
 
 
 def _stay(client: Client, job: Job, arguments: argparse.Namespace) -> int:
-    of = render.counting(len(job.nodes), "node")
+    of = render.count_of(len(job.nodes), "node")
     path = printer.visible(arguments.path)
     printer.note(f"job {job.job_id} follows {path} on {of}; Ctrl-C ends it")
     try:
-        with _ended_by_signals(client, job):
+        with _end_on_signals(client, job):
             for piece in client.output(job.job_id, follow=True):
                 _print(piece, named=len(job.nodes) > 1, as_json=arguments.json)
     except (DaemonUnavailable, ShuttingDown):
         pass  # what has become of the job is said once the daemon is back
     except OSError:
-        _end(client, job)
+        _end_job(client, job)
         raise
     view = partial(AfterOutputs, as_json=arguments.json)
     return follow(client, job.job_id, view, reconnect=arguments.reconnect, begun=job)
@@ -96,14 +99,14 @@ def _print(piece: CommandOutput, *, named: bool, as_json: bool) -> None:
 
 
 @contextmanager
-def _ended_by_signals(client: Client, job: Job) -> Iterator[None]:
+def _end_on_signals(client: Client, job: Job) -> Iterator[None]:
     """Has the first Ctrl-C end the job; a later one is as usual. One that was ignored, as of a
     program in the background of a script, or under nohup, stays so.
     """
 
     def end(number: int, frame: Any) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # until the daemon knows
-        ended = _end(client, job)
+        ended = _end_job(client, job)
         signal.signal(signal.SIGINT, before[signal.SIGINT])
         printer.note(
             "it is ended on the nodes; Ctrl-C again does not wait for that"
@@ -112,7 +115,7 @@ def _ended_by_signals(client: Client, job: Job) -> Iterator[None]:
         )
 
     def leave(number: int, frame: Any) -> None:
-        _end(client, job)
+        _end_job(client, job)
         sys.exit(128 + number)
 
     handlers = {signal.SIGINT: end, signal.SIGTERM: leave, signal.SIGHUP: leave}
@@ -127,7 +130,7 @@ def _ended_by_signals(client: Client, job: Job) -> Iterator[None]:
             signal.signal(number, before[number])
 
 
-def _end(client: Client, job: Job) -> bool:
+def _end_job(client: Client, job: Job) -> bool:
     """Asks the daemon to end the job, and says whether it did. On a connection of its own: another
     call may be under way where a signal comes.
     """
@@ -138,7 +141,7 @@ def _end(client: Client, job: Job) -> bool:
             except InvalidRequest:  # no node has begun, or it has ended
                 own.cancel(job.job_id)
         except ClientError as error:
-            printer.note(f"it was not ended: {exits.complaint(error)}")
+            printer.note(f"it was not ended: {exits.message_of(error)}")
             return False
     return True
 

@@ -10,9 +10,9 @@ import argparse
 
 from cucmctl.cli import exits
 from cucmctl.cli.options import Verb, VerbParser, add_targets, comma_separated
-from cucmctl.commands.begin import ON_NODES, add_how, begin_on_nodes, followed
+from cucmctl.commands.begin import ON_NODES, add_job_options, and_follow, begin_on_nodes
 from cucmctl.commands.watch import add_reconnect
-from cucmctl.text import health, render
+from cucmctl.text import health_text, render
 from cucmctl.text.views import TableAtTheEnd
 from cucmd.job.asked import HealthChecks
 from cucmd.job.health import CHECKS
@@ -30,14 +30,14 @@ def _arguments(parser: VerbParser) -> None:
         type=comma_separated,
         help=f"only these: {', '.join(CHECKS)}",
     )
-    how = add_how(parser, TIMEOUTS)
+    how = add_job_options(parser, TIMEOUTS)
     add_reconnect(how)
 
 
 def _health(arguments: argparse.Namespace) -> int:
     worst: list[int] = []
-    stay = followed(
-        lambda job: f"looks at {render.counting(len(job.nodes), 'node')}",
+    stay = and_follow(
+        lambda job: f"looks at {render.count_of(len(job.nodes), 'node')}",
         lambda: HealthView(worst, as_json=arguments.json),
     )
     code = begin_on_nodes(arguments, "health", TIMEOUTS, HealthChecks(arguments.only), stay=stay)
@@ -52,12 +52,12 @@ class HealthView(TableAtTheEnd):
     """`worst` gets the exit code of what was found."""
 
     def __init__(self, worst: list[int], *, as_json: bool) -> None:
-        super().__init__(health.lines, as_json=as_json)
+        super().__init__(health_text.lines, as_json=as_json)
         self._worst = worst
 
     def conclude(self, job: Job) -> None:
-        job = health.whole(job)
-        self._worst.append(health.exit_code(job))
+        job = health_text.complete(job)
+        self._worst.append(health_text.exit_code(job))
         super().conclude(job)
 
 

@@ -13,7 +13,7 @@ from cucmctl.client.client import Client
 from cucmctl.client.errors import ProfileNotFound
 from cucmctl.commands.lookup import hint
 from cucmctl.text import render
-from cucmctl.text.table import mark, table
+from cucmctl.text.table import cut_mark, table
 from cucmd.job.cluster import ClusterNode
 from cucmd.protocol.knowledge import Cluster, HostKey, Profile
 
@@ -53,7 +53,7 @@ def _list(clusters: Iterable[Cluster]) -> Iterator[str]:
 
 def _details(cluster: Cluster) -> Iterator[str]:
     title = f"cluster {cluster.name}" if cluster.name else "a cluster without a name"
-    yield printer.visible(f"{title}: {render.counting(cluster.nodes_total, 'node')}")
+    yield printer.visible(f"{title}: {render.count_of(cluster.nodes_total, 'node')}")
     if cluster.discovered_at is None:
         yield "nobody has asked it for its nodes; to do so: cucmctl discover " + printer.visible(
             cluster.name or cluster.publisher or "NODE"
@@ -98,7 +98,7 @@ def _profiles(arguments: argparse.Namespace) -> int:
         ]
         lines = list(table(("PROFILE", "LAST", "FOR", "PRODUCTS"), rows, right=""))
         if (columns := printer.columns(sys.stdout)) is not None:
-            end = mark(ascii_only=printer.ascii_only(sys.stdout))
+            end = cut_mark(ascii_only=printer.ascii_only(sys.stdout))
             lines = [one if len(one) <= columns else one[: columns - 1] + end for one in lines]
     return printer.show(found, lines, as_json=arguments.json)
 

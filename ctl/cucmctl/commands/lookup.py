@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from cucmctl.cli import printer
 from cucmctl.cli.options import PARTS, near
 from cucmctl.client.client import Client
-from cucmctl.client.cluster import some_of
+from cucmctl.client.cluster import shorten_list
 from cucmctl.client.errors import (
     JobNotFound,
     MethodNotFound,
@@ -26,7 +26,7 @@ from cucmctl.client.errors import (
     UnknownTarget,
 )
 from cucmctl.text import job_list
-from cucmctl.text.kind import text_of
+from cucmctl.text.kind_text import text_of
 from cucmd.protocol.jobs import JobSummary
 from cucmd.protocol.knowledge import Cluster, Credential, Profile
 from cucmd.protocol.requests import ListRequest
@@ -45,11 +45,11 @@ def hint(name: str, known: Iterable[str]) -> str:
 _CANNOT_ANSWER = (MethodNotFound, NotPermitted, StorageFailed)
 
 
-def name_last(arguments: argparse.Namespace) -> None:
+def resolve_last(arguments: argparse.Namespace) -> None:
     """Puts the id of the newest job of this user in place of `@last`. Raises `JobNotFound`."""
     with Client(arguments.socket) as client:
         job = _newest(client)
-    said = " ".join(filter(None, (job.kind, text_of(job).what(job))))
+    said = " ".join(filter(None, (job.kind, text_of(job).summarize(job))))
     created = job_list.moment(job.created_at, datetime.now(UTC))
     printer.note(f"@last is job {job.job_id}: {said}, {created}")
     for name in ("job", "jobs"):
@@ -186,6 +186,6 @@ def _say_what_is_left_out(client: Client, name: str, cluster: Cluster) -> None:
     if apart:
         printer.note(
             f"not authenticated when {cluster.asked} was asked at "
-            f"{cluster.discovered_at:%Y-%m-%d %H:%M} UTC: {some_of(apart)}; "
+            f"{cluster.discovered_at:%Y-%m-%d %H:%M} UTC: {shorten_list(apart)}; "
             f"down, or new? cucmctl discover {name}"
         )

@@ -24,15 +24,15 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from cucmctl.cli import printer
-from cucmctl.cli.options import Once, UsageError, Verb, VerbParser, add_targets
+from cucmctl.cli.options import OnlyOnce, UsageError, Verb, VerbParser, add_targets
 from cucmctl.client.client import Client
 from cucmctl.client.errors import DaemonUnavailable, InvalidRequest, ShuttingDown
 from cucmctl.client.reconnect import again
-from cucmctl.commands.begin import ON_NODES, add_how, begin_on_nodes
+from cucmctl.commands.begin import ON_NODES, add_job_options, begin_on_nodes
 from cucmctl.commands.lookup import hint
 from cucmctl.commands.watch import add_reconnect, follow
 from cucmctl.text import render
-from cucmctl.text.times import NODE_ENDED
+from cucmctl.text.pace import NODE_ENDED
 from cucmctl.text.views import AfterOutputs
 from cucmd.job.asked import Commands
 from cucmd.job.run import FORMS
@@ -53,10 +53,10 @@ def _arguments(parser: VerbParser) -> None:
     parser.add_argument(
         "--file",
         metavar="FILE",
-        action=Once,
+        action=OnlyOnce,
         help="a command a line, # begins a comment; - is standard input",
     )
-    how = add_how(parser, TIMEOUTS)
+    how = add_job_options(parser, TIMEOUTS)
     add_reconnect(how)
 
 
@@ -122,9 +122,9 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _stay(client: Client, job: Job, arguments: argparse.Namespace) -> int:
-    of = render.counting(len(job.nodes), "node")
+    of = render.count_of(len(job.nodes), "node")
     printer.note(
-        f"job {job.job_id} runs {render.counting(len(job.commands or ()), 'command')} on {of}"
+        f"job {job.job_id} runs {render.count_of(len(job.commands or ()), 'command')} on {of}"
     )
     return follow(
         client,

@@ -22,11 +22,11 @@ from cucmctl.cli.options import (
     count,
     labels_of,
 )
-from cucmctl.cli.times import moment, rfc3339
+from cucmctl.cli.typed_times import moment, rfc3339
 from cucmctl.client.client import Client
 from cucmctl.client.methods import MOST_LISTED, UNFINISHED
 from cucmctl.text import job_list, render
-from cucmctl.text.kind import text_of
+from cucmctl.text.kind_text import text_of
 from cucmctl.text.window import window
 from cucmd.job.status import JobStatus
 from cucmd.job.work import KINDS, kind_of
@@ -40,7 +40,9 @@ PREPARATIONS = frozenset(kind_of(kind) for kind in KINDS if kind.prepares)
 _EVERY_JOB = ListRequest()
 
 
-def older(client: Client, newest: Sequence[JobSummary], limit: int) -> list[JobSummary]:
+def unfinished_older_than(
+    client: Client, newest: Sequence[JobSummary], limit: int
+) -> list[JobSummary]:
     """Lists jobs that have not ended and are not in `newest`, a list of at most `limit` jobs."""
     if len(newest) < limit:  # those are all there are
         return []
@@ -63,13 +65,13 @@ def _status(arguments: argparse.Namespace) -> int:
     with Client(arguments.socket) as client:
         if arguments.job is None:
             newest = client.list(limit=NEWEST)
-            jobs = [*newest, *older(client, newest, NEWEST)]
+            jobs = [*newest, *unfinished_older_than(client, newest, NEWEST)]
             return _show_list(jobs, as_json=arguments.json)
         job = client.status(arguments.job)
     layout = printer.layout(sys.stdout)
-    lines = render.job(job, datetime.now(UTC), **layout)
+    lines = render.show_job(job, datetime.now(UTC), **layout)
     seen = render.first_in_view(lines, printer.rows(sys.stdout), layout["columns"])
-    return printer.show(text_of(job).whole(job), seen, as_json=arguments.json)
+    return printer.show(text_of(job).complete(job), seen, as_json=arguments.json)
 
 
 def _list_arguments(parser: VerbParser) -> None:
@@ -109,15 +111,15 @@ def _list(arguments: argparse.Namespace) -> int:
         limit=limit,
         labels=labels_of("--label", arguments.label) or None,
         target=arguments.target,
-        since=rfc3339(arguments.since.first) if arguments.since else None,
+        since=rfc3339(arguments.since.earliest) if arguments.since else None,
         kind=arguments.kind,
     )
     if request.since is not None:
         printer.note(f"created from {window(request.since, None)}")
     with Client(arguments.socket) as client:
-        found, left, aside = _pages(client, request, arguments)
+        found, left, passed_over = _collect_pages(client, request, arguments)
         if request == ListRequest():
-            unfinished = older(client, found, DEFAULT_LIMIT)
+            unfinished = unfinished_older_than(client, found, DEFAULT_LIMIT)
             found, left = [*found, *unfinished], left - len(unfinished)
         _show_list(found, as_json=arguments.json, request=request)
         hidden: Sequence[
@@ -125,7 +127,7 @@ def _list(arguments: argparse.Namespace) -> int:
         ] = ()  # those that have not ended and a plain --limit leaves out
         plain = limit not in (None, MOST_LISTED) and request == ListRequest(limit=limit)
         if plain and not arguments.json:
-            hidden = older(client, found, limit)
+            hidden = unfinished_older_than(client, found, limit)
     if hidden:
         states = {job.status for job in hidden}
         see = " and ".join(f"cucmctl list --status {one}" for one in UNFINISHED if one in states)
@@ -133,31 +135,31 @@ def _list(arguments: argparse.Namespace) -> int:
         printer.note(f"{have} not ended; to see: {see}")
     elif left > 0 and not arguments.json:
         printer.note(f"{left} older; to see them: cucmctl list --all, or --limit N")
-    if aside:
-        printer.note(f"checks and discoveries are not shown ({aside}): cucmctl list --all")
+    if passed_over:
+        printer.note(f"checks and discoveries are not shown ({passed_over}): cucmctl list --all")
     return exits.DONE
 
 
-def _pages(
+def _collect_pages(
     client: Client, request: ListRequest, arguments: argparse.Namespace
 ) -> tuple[list[JobSummary], int, int]:
     """Returns (the jobs to show, how many older ones there are, how many were passed over)."""
     everything = arguments.all or arguments.json or arguments.kind is not None
     limit = request.limit or DEFAULT_LIMIT
     found: list[JobSummary] = []
-    aside = 0
+    passed_over = 0
     while True:
         reply = client.list_page(request)
         chosen = [job for job in reply.jobs if everything or job.kind not in PREPARATIONS]
-        aside += len(reply.jobs) - len(chosen)
+        passed_over += len(reply.jobs) - len(chosen)
         found, left = [*found, *chosen], reply.older or 0
         whole = arguments.all or len(chosen) < len(reply.jobs)
         if not left or not whole or (len(found) >= limit and not arguments.all):
             break
         request = msgspec.structs.replace(request, before=reply.jobs[-1].job_id)
-    if aside and not arguments.all:
+    if passed_over and not arguments.all:
         left, found = left + len(found[limit:]), found[:limit]
-    return found, left, aside
+    return found, left, passed_over
 
 
 def _show_list(

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from cucmctl.cli import printer
 from cucmctl.cli.options import (
     NODES_FIRST,
-    Once,
+    OnlyOnce,
     UsageError,
     Verb,
     VerbParser,
@@ -22,23 +22,23 @@ from cucmctl.cli.options import (
     comma_separated,
     path_on_node,
 )
-from cucmctl.cli.times import last, moment, next_day, rfc3339, written_for
+from cucmctl.cli.typed_times import last, moment, next_day, rfc3339, written_for
 from cucmctl.client.client import Client
 from cucmctl.client.errors import ProfileNotFound
 from cucmctl.commands import lookup
 from cucmctl.commands.begin import (
     COLLECTING,
-    add_how,
+    add_job_options,
     add_login_options,
     add_stay_options,
     add_try_all,
+    and_follow,
     begin,
     begin_on_nodes,
     check_user,
-    followed,
     login_of,
 )
-from cucmctl.text import dry_run, render
+from cucmctl.text import dry_run_text, render
 from cucmctl.text.views import AtTheEnd
 from cucmctl.text.window import window
 from cucmd.job.asked import LOCATIONS, Collection, Estimate, Files, Login
@@ -61,12 +61,15 @@ def _start_arguments(parser: VerbParser) -> None:
     )
     group = parser.add_argument_group("what to collect")
     group.add_argument(
-        "--profile", metavar="NAME", action=Once, help="the paths for a kind of trouble: profiles"
+        "--profile",
+        metavar="NAME",
+        action=OnlyOnce,
+        help="the paths for a kind of trouble: profiles",
     )
     group.add_argument(
         "--only",
         metavar="NAMES",
-        action=Once,
+        action=OnlyOnce,
         type=comma_separated,
         help="only these paths of the profile, by parts of their names: sdl,syslog",
     )
@@ -79,35 +82,35 @@ def _start_arguments(parser: VerbParser) -> None:
         help="paths on the node, beside those of a profile; all words that follow are paths",
     )
     group.add_argument(
-        "--location", metavar="NAME", action=Once, help=f"one of {', '.join(LOCATIONS)}"
+        "--location", metavar="NAME", action=OnlyOnce, help=f"one of {', '.join(LOCATIONS)}"
     )
     window = group.add_mutually_exclusive_group()
     window.add_argument(
         "--last",
         metavar="TIME",
-        action=Once,
+        action=OnlyOnce,
         type=last,
         help="only what was written within it: 30m, 2h, 3d, 1w",
     )
     window.add_argument(
         "--since",
         metavar="T",
-        action=Once,
+        action=OnlyOnce,
         type=moment,
         help="local 'YYYY-MM-DD HH:MM', HH:MM, 'yesterday HH:MM', a date, -2h, or RFC 3339",
     )
     group.add_argument(
-        "--until", metavar="T", action=Once, type=moment, help="with --since: the end"
+        "--until", metavar="T", action=OnlyOnce, type=moment, help="with --since: the end"
     )
     group.add_argument(
         "--written-for",
         metavar="TIME",
-        action=Once,
+        action=OnlyOnce,
         type=written_for,
         help="for how long one file of a path is written to, such as 6h, or always: files that"
         " have changed so long after --until come too; without it as the profile says, else 1h",
     )
-    group.add_argument("--match", metavar="RE", action=Once, help="only names that match")
+    group.add_argument("--match", metavar="RE", action=OnlyOnce, help="only names that match")
     group.add_argument("--recurs", action="store_true", default=None, help="subdirectories too")
     group.add_argument(
         "--compress", action=argparse.BooleanOptionalAction, help="let the node pack the files"
@@ -118,7 +121,7 @@ def _start_arguments(parser: VerbParser) -> None:
         help="run show status, show version active, utils service list and utils core active list"
         " at the end, too; of a profile that says so, all that health does",
     )
-    how = add_how(parser, COLLECTING)
+    how = add_job_options(parser, COLLECTING)
     how.add_argument(
         "--dry-run",
         action="store_true",
@@ -141,10 +144,10 @@ def _collection(arguments: argparse.Namespace) -> Collection:
     since, until = arguments.since, arguments.until
     if until is not None and since is None:
         raise UsageError("--until: needs --since, the time to begin at")
-    if until is not None and until.clock and until.last <= since.first:
+    if until is not None and until.clock and until.latest <= since.earliest:
         until = next_day(until)
-    if until is not None and until.last <= since.first:
-        both = f"{rfc3339(until.last)} is not after --since, {rfc3339(since.first)}"
+    if until is not None and until.latest <= since.earliest:
+        both = f"{rfc3339(until.latest)} is not after --since, {rfc3339(since.earliest)}"
         raise UsageError(f"--until: {both}")
     if arguments.profile is None and not arguments.path:
         raise UsageError("nothing to collect: give --profile or --path")
@@ -159,8 +162,8 @@ def _collection(arguments: argparse.Namespace) -> Collection:
         recurs=arguments.recurs,
         compress=arguments.compress,
         last=arguments.last,
-        since=rfc3339(since.first) if since else None,
-        until=rfc3339(until.last) if until else None,
+        since=rfc3339(since.earliest) if since else None,
+        until=rfc3339(until.latest) if until else None,
     )
 
 
@@ -180,7 +183,7 @@ def _start(arguments: argparse.Namespace) -> int:
     stay = None
     if arguments.dry_run:  # a snapshot is not taken then
         work = Estimate(collection, *parts)
-        stay = followed(
+        stay = and_follow(
             lambda job: "asks for sizes; nothing is collected",
             lambda: AtTheEnd(_sizes, as_json=arguments.json),
         )
@@ -188,7 +191,7 @@ def _start(arguments: argparse.Namespace) -> int:
 
 
 def _sizes(job: Job) -> Iterator[str]:
-    return dry_run.sizes(job, **printer.layout(sys.stdout))
+    return dry_run_text.sizes(job, **printer.layout(sys.stdout))
 
 
 def _retry_arguments(parser: VerbParser) -> None:

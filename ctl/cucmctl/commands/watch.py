@@ -20,13 +20,13 @@ from cucmctl.cli import exits, printer
 from cucmctl.cli.options import Verb, VerbParser, add_job, seconds, seconds_or_none
 from cucmctl.client.client import Client
 from cucmctl.client.errors import DaemonUnavailable, ProtocolError, ShuttingDown, StorageFailed
-from cucmctl.client.events import Events, EventSteps
-from cucmctl.client.method_call import answered
+from cucmctl.client.job_events import Events, EventSteps
+from cucmctl.client.method_call import run_steps
 from cucmctl.client.reconnect import DEFAULT, watch
-from cucmctl.commands.show import older
+from cucmctl.commands.show import unfinished_older_than
 from cucmctl.text import render
-from cucmctl.text.kind import text_of
-from cucmctl.text.views import JsonLines, Lines, Silent, View
+from cucmctl.text.kind_text import text_of
+from cucmctl.text.views import EndingOnly, JsonLines, Lines, View
 from cucmd.job.work import KINDS, kind_of
 from cucmd.protocol.jobs import Job, WatchReply
 from cucmd.protocol.requests import DEFAULT_LIMIT
@@ -57,7 +57,7 @@ def _watch(arguments: argparse.Namespace) -> int:
         wait = arguments.reconnect
         return follow(client, arguments.job, lambda: _view(arguments), reconnect=wait)
     view = _view(arguments)
-    changes = _answered(watch(client, None, view, reconnect=arguments.reconnect))
+    changes = _wait_for_first(watch(client, None, view, reconnect=arguments.reconnect))
     if not arguments.json:  # with --json each reply is printed as it came
         changes = _with_older(client, changes)
     with client, view:
@@ -73,7 +73,7 @@ def _with_older(client: Client, changes: Iterator[WatchReply]) -> Iterator[Watch
             yield change
             continue
         try:
-            rest = older(client, change.jobs, DEFAULT_LIMIT)
+            rest = unfinished_older_than(client, change.jobs, DEFAULT_LIMIT)
         except (DaemonUnavailable, ShuttingDown):  # the watch ends too, and comes back
             rest = []
         yield msgspec.structs.replace(change, jobs=(*change.jobs, *rest))
@@ -95,7 +95,7 @@ def _wait(arguments: argparse.Namespace) -> int:
     return follow(
         Client(arguments.socket),
         arguments.job,
-        lambda: Silent(sys.stdout, as_json=arguments.json),
+        lambda: EndingOnly(sys.stdout, as_json=arguments.json),
         timeout=arguments.timeout,
         reconnect=arguments.reconnect,
     )
@@ -128,7 +128,7 @@ def follow(
     try:
         view = make_view()
         known = begun is not None
-        changes = _answered(
+        changes = _wait_for_first(
             watch(client, name, view, timeout=timeout, reconnect=reconnect, known=known)
         )
         with view:
@@ -146,10 +146,10 @@ def follow(
     except TimeoutError:
         printer.note(f"job {_id(job, name)} has not ended within {timeout:g} s; it goes on")
         return exits.WAIT_TIMED_OUT
-    return exits.of_job(job)
+    return exits.code_of_job(job)
 
 
-def _answered(changes: Iterator[WatchReply]) -> Iterator[WatchReply]:
+def _wait_for_first(changes: Iterator[WatchReply]) -> Iterator[WatchReply]:
     """Waits for the first change, so that an error is raised before a view is shown."""
     return chain((next(changes),), changes)
 
@@ -185,12 +185,12 @@ def _events(arguments: argparse.Namespace) -> int:
             except (DaemonUnavailable, ShuttingDown):
                 pass  # the watch ends too, and what was not told is told once it is back
             except StorageFailed as error:
-                printer.note(f"what was missed is not known: {exits.complaint(error)}")
+                printer.note(f"what was missed is not known: {exits.message_of(error)}")
     return exits.DONE
 
 
 def _print_events(client: Client, steps: EventSteps) -> None:
-    for event in answered(steps, client.ask):
+    for event in run_steps(steps, client.ask):
         printer.json_line({"time": datetime.now(UTC), **msgspec.to_builtins(event)})
 
 

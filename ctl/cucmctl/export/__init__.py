@@ -1,6 +1,6 @@
-"""Exports a job's files as one file to hand on, or as a folder.
+"""Writes the files of a job to one file, which can be handed on, or to a folder.
 
-export.py    a job's tar into a tar, a zip or a folder
-received.py  the tar of a job, as it comes
-target.py    where that goes: what is not whole has no name there
+save.py      turns the tar that the daemon sends into a tar, a zip or a folder
+received.py  `Export`: the stream of that tar
+target.py    the file or folder that is written; it gets its name only when it is complete
 """

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from cucmctl.export.export import FolderSink, Format, Sink, TarSink, TgzSink, ZipSink
+from cucmctl.export.save import FolderSink, Format, Sink, TarSink, TgzSink, ZipSink
 
 _SINKS: dict[Format, type[ZipSink | TarSink]] = {"zip": ZipSink, "tar": TarSink, "tgz": TgzSink}
 # What temporary names begin and end with.
@@ -31,7 +31,7 @@ class TargetExists(Exception):
 
 @contextmanager
 def target(
-    path: Path | None, form: Format, *, force: bool, whole: Callable[[], None] = lambda: None
+    path: Path | None, form: Format, *, force: bool, when_whole: Callable[[], None] = lambda: None
 ) -> Iterator[Sink]:
     """Yields a sink for `path`, or for standard output if that is None. `path` is there at the end,
     and only its owner can read it.
@@ -42,7 +42,7 @@ def target(
     Raises `TargetExists` where there is something, unless `force`, and `OSError`.
     """
     if path is None:
-        with _sink(sys.stdout.buffer, form, whole) as sink:
+        with _sink(sys.stdout.buffer, form, when_whole) as sink:
             yield sink
         return
     _refuse_existing(path, force=force)
@@ -59,7 +59,7 @@ def target(
                 with _sink(file, form) as sink:
                     yield sink
                 os.fsync(file.fileno())
-        whole()
+        when_whole()
         _refuse_existing(path, force=force)
         if os.path.lexists(path) and (path.is_dir() or temporary.is_dir()):
             _replace(path, temporary)
@@ -71,11 +71,13 @@ def target(
 
 
 @contextmanager
-def _sink(out: IO[bytes], form: Format, whole: Callable[[], None] = lambda: None) -> Iterator[Sink]:
+def _sink(
+    out: IO[bytes], form: Format, when_whole: Callable[[], None] = lambda: None
+) -> Iterator[Sink]:
     sink = _SINKS[form](out)
     try:
         yield sink
-        whole()
+        when_whole()
         sink.close()
     except BaseException:
         sink.abandon()

@@ -1,14 +1,20 @@
-"""Makes what people read of jobs.
+"""Turns jobs and nodes into text for people. Nothing is printed here, except by the views.
 
-render.py    jobs and nodes as plain text
-kind.py      what of that depends on what a job does, or else a file of the name of its kind
-table.py     PURE  tables of text, their colours, and the names in them
-remarks.py   why nodes failed, their notes and gaps; what is equal is said once
-listing.py   the files of a node
-job_list.py  a list of jobs as a table
-views.py     shows a job that is followed: as lines, as JSON, or its end alone
-live.py      shows it on a terminal, redrawn
-frame.py     what that shows of a job: lines that fit. Only these two load rich
-window.py    the window of a collection, and what is there of it
-times.py     PURE  how fast nodes send, how long a job has run and will take
+render.py      a job and its nodes as plain text
+kind_text.py   the text that depends on the kind of work of a job: `KindText`, the base class
+capture_text.py   PURE  its subclass for packet captures
+check_text.py     PURE  its subclass for checks, and their table
+collect_text.py   its subclass for collections
+discover_text.py  PURE  its subclass for discoveries; also the block for the configuration
+dry_run_text.py   its subclass for dry runs, and the table of sizes
+health_text.py    PURE  its subclass for health checks, and their findings
+table.py       PURE  tables, their colours, and names that are cut to fit
+remarks.py     why nodes failed, their notes, and gaps in what they sent; equal lines appear once
+listing.py     the files of a node
+job_list.py    a table of jobs
+views.py       what is shown while a job is followed: lines, JSON, or only the end
+live.py        the view that redraws a terminal
+frame.py       one picture of that view. Only these two files load rich
+window.py      the time window of a collection
+pace.py        PURE  how fast nodes send, how long a job has run and will still take
 """

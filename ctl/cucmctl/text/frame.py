@@ -23,11 +23,11 @@ from rich.cells import set_cell_size
 from rich.text import Text
 
 from cucmctl.cli import printer
-from cucmctl.text import render, times
-from cucmctl.text.kind import KindText, text_of
-from cucmctl.text.remarks import folded, waits, without_name
-from cucmctl.text.table import LEAST_NAME, distinct_names, mark
-from cucmctl.text.times import Rates
+from cucmctl.text import pace, render
+from cucmctl.text.kind_text import KindText, text_of
+from cucmctl.text.pace import Rates
+from cucmctl.text.remarks import describe_waiting, fold_equal_failures, without_node_name
+from cucmctl.text.table import LEAST_NAME, cut_mark, distinct_names
 from cucmd.protocol.jobs import Job, Node
 
 # Which nodes are shown first if there is not a line for each.
@@ -91,7 +91,7 @@ class Frame:
         self._heard = at if current else None
         self._width = width
         self._bar_characters = ("#", "-") if ascii_only else ("━", "╌")
-        self._mark = mark(ascii_only=ascii_only)
+        self._mark = cut_mark(ascii_only=ascii_only)
         names = tuple(printer.visible(node.node) for node in job.nodes)
         longest = max(map(len, names), default=0)
         self._figures = figures_beside(longest, width)
@@ -118,7 +118,7 @@ class Frame:
         nodes: Sequence[Node] = job.nodes
         others: dict[str, int] = {}
         if len(nodes) > space:
-            nodes, others = folded(nodes)
+            nodes, others = fold_equal_failures(nodes)
         silent = {node.node for node in nodes if self._silence(node) >= LONG_SILENT}
         shown, hidden = select(nodes, space, silent)
         lines = [*above, *(self._node(node, others.get(node.node, 0)) for node in shown)]
@@ -147,8 +147,8 @@ class Frame:
         known = all(node.all_announced for node in job.nodes) and not job.collection.compress
         announced = sum(node.bytes_announced or 0 for node in job.nodes)
         parts = [
-            f"{render.duration(times.elapsed(job, self._at))} so far",
-            _left(left, self._text.left),
+            f"{render.duration(pace.elapsed(job, self._at))} so far",
+            _left(left, self._text.left_suffix),
             render.progress(received, announced if known else None),
             self._pace(sum(self._rate(node.node) for node in job.nodes)),
         ]
@@ -160,9 +160,9 @@ class Frame:
         return self._rates.of(node, self._now) if self._current else 0.0
 
     def _silence(self, node: Node) -> float:
-        if not self._current or self._text.silent(node):
+        if not self._current or self._text.sends_nothing_now(node):
             return 0.0
-        return times.silence(node, self._at) or 0.0
+        return pace.silence(node, self._at) or 0.0
 
     @staticmethod
     def _pace(rate: float) -> str:
@@ -191,17 +191,22 @@ class Frame:
         if node.status == "failed" and node.error:
             if others:
                 line.append(f"and {others} more: ", STYLES["failed"])
-            return line.append(printer.visible(without_name(node, node.error)))
-        if self._text.silent(node):
-            return line.append(_left(left, self._text.left))
+            return line.append(printer.visible(without_node_name(node, node.error)))
+        if self._text.sends_nothing_now(node):
+            return line.append(_left(left, self._text.left_suffix))
         if node.status == "pending":
             if node.waits_for:
-                waited = render.duration(times.waiting(node, self._at))
-                line.append(f"{waits(node)} ({waited})", STYLES["pending"])
+                waited = render.duration(pace.waiting(node, self._at))
+                line.append(f"{describe_waiting(node)} ({waited})", STYLES["pending"])
             return line
         files, size = render.figures(node, self._job.collection)
-        pace = self._pace(rate)
-        values = {"files": files, "size": size, "pace": pace, "left": _left(left, KindText.left)}
+        speed = self._pace(rate)
+        values = {
+            "files": files,
+            "size": size,
+            "pace": speed,
+            "left": _left(left, KindText.left_suffix),
+        }
         silence = self._silence(node)
         silent = silence >= SILENT and "pace" in self._figures
         shown = [name for name in self._figures if not silent or name in ("files", "size")]
@@ -261,7 +266,7 @@ def select(
 
 
 def _left(seconds: float | None, of: str) -> str:
-    """Returns "" if it is not known, or nothing is left. `of`: as `KindText.left`."""
+    """Returns "" if it is not known, or nothing is left. `of`: as `KindText.left_suffix`."""
     return f"{render.duration(seconds)} {of}" if seconds is not None and seconds >= 1 else ""
 
 

@@ -19,8 +19,8 @@ from datetime import datetime, timedelta
 
 from cucmctl.cli.printer import visible
 from cucmctl.text import render
-from cucmctl.text.kind import text_of
-from cucmctl.text.table import mark, table
+from cucmctl.text.kind_text import text_of
+from cucmctl.text.table import cut_mark, table
 from cucmd.protocol.jobs import JobSummary
 
 # A moment that is older has its year, and not its time of day.
@@ -55,7 +55,7 @@ def jobs(
             else:
                 more = f" +{job.nodes_total - 1}" if job.nodes_total > 1 else ""
                 rest.append((job.first_node or "", more))
-        headings, rows = _fitting(headings, rows, rest, columns, mark(ascii_only=ascii_only))
+        headings, rows = _fitting(headings, rows, rest, columns, cut_mark(ascii_only=ascii_only))
     yield from table(headings, rows, right="NODES SIZE TIME", colour=colour)
 
 
@@ -71,7 +71,7 @@ def _row(job: JobSummary, now: datetime) -> list[str]:
         ", ".join(f"{key}={value}" for key, value in sorted((job.labels or {}).items())),
         "" if job.owner is None else render.user(job.owner),
         render.target(job.targets, job.first_node, job.nodes_total),
-        text_of(job).what(job),
+        text_of(job).summarize(job),
     ]
 
 

@@ -11,7 +11,7 @@ from typing import Unpack
 
 from cucmctl.cli.printer import Layout, visible
 from cucmctl.text import render
-from cucmctl.text.table import mark
+from cucmctl.text.table import cut_mark
 from cucmd.protocol.cases import File
 
 _LEAST_NAME = 20  # a narrower terminal wraps the lines
@@ -22,7 +22,7 @@ def files(
 ) -> Iterator[str]:
     counted = [file for file in found if file.exported]
     total = render.size(sum(file.size for file in counted))
-    heading = f"{visible(node)}  {render.counting(len(counted), 'file')}, {total}"
+    heading = f"{visible(node)}  {render.count_of(len(counted), 'file')}, {total}"
     if left := len(found) - len(counted):
         heading += f"; {left} that {'does' if left == 1 else 'do'} not count"
     yield f"\x1b[1m{heading}\x1b[m" if layout.get("colour") else heading
@@ -40,7 +40,7 @@ def files(
         name = visible(folders[-1] if pushed else file.path)
         if columns is not None:
             space = max(_LEAST_NAME, columns - len(line) - len(state))
-            cut = mark(ascii_only=layout.get("ascii_only", False))
+            cut = cut_mark(ascii_only=layout.get("ascii_only", False))
             if len(name) > space:  # its end says which file it is
                 name = cut + name[len(name) - space + len(cut) :]
         yield line + name + state

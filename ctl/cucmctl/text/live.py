@@ -24,7 +24,7 @@ from rich.text import Text
 from cucmctl.cli import printer, terminal
 from cucmctl.text import job_list, render
 from cucmctl.text.frame import Frame
-from cucmctl.text.times import Rates
+from cucmctl.text.pace import Rates
 from cucmctl.text.views import EndedJobs, View
 from cucmd.protocol.jobs import Job, JobSummary, WatchReply
 
@@ -92,7 +92,7 @@ class Live(View):
             shown, _ = select_jobs(self.jobs.values(), max(NEWEST, unfinished))
             lines = job_list.jobs(shown, datetime.now(UTC), **layout)
         elif self._job is not None:
-            of_job = render.job(self._job, datetime.now(UTC), **layout)
+            of_job = render.show_job(self._job, datetime.now(UTC), **layout)
             lines = render.first_in_view(of_job, rows - 1, columns)  # one is for `conclude`
         self._console.file.writelines(f"{text}\n" for text in lines)
         self._console.file.flush()

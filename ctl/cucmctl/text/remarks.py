@@ -15,7 +15,7 @@ from functools import lru_cache
 from itertools import chain
 
 from cucmctl.cli.printer import visible
-from cucmctl.text.kind import KindText, text_of
+from cucmctl.text.kind_text import KindText, text_of
 from cucmctl.text.window import minute, span
 from cucmd.job.asked import Collection
 from cucmd.job.coverage import missing
@@ -41,7 +41,10 @@ def remarks(job: Job, *, columns: int | None = None, ascii_only: bool = False) -
     asked, text = job.collection, text_of(job)
     said = chain(
         ((node, _gaps_of(node, all_names=all_names)) for node in job.nodes),
-        ((node, chain(_of(node, text, mark), _covers(node, asked))) for node in job.nodes),
+        (
+            (node, chain(_remarks_of(node, text, mark), _coverage_of(node, asked)))
+            for node in job.nodes
+        ),
     )
     for line in _grouped(said, all_names=all_names, marks=(GAP, mark)):
         yield from wrapped(line, columns)
@@ -61,9 +64,9 @@ def notes(nodes: Iterable[Node]) -> Iterator[str]:
     yield from _grouped(((node, _notes_of(node)) for node in nodes), all_names=True)
 
 
-def waiting(nodes: Iterable[Node]) -> Iterator[str]:
+def waiting_lines(nodes: Iterable[Node]) -> Iterator[str]:
     """Says which of them wait for a login on others."""
-    said = ((node, [(waits(node), "")] if node.waits_for else []) for node in nodes)
+    said = ((node, [(describe_waiting(node), "")] if node.waits_for else []) for node in nodes)
     yield from _grouped(said, all_names=False)
 
 
@@ -82,21 +85,21 @@ def _grouped(
             groups.setdefault(same, []).append((visible(node.node), visible(hint)))
     for (text, same_hint), of_nodes in groups.items():
         before = next((mark for mark in marks if text.startswith(mark)), "")
-        names = named([name for name, _ in of_nodes], all_names=all_names)
+        names = join_names([name for name, _ in of_nodes], all_names=all_names)
         yield f"{before}{names}: {text.removeprefix(before)}"
         hint = of_nodes[0][1] if len(of_nodes) == 1 else visible(same_hint)
         if hint:
             yield f"  hint: {hint}"
 
 
-def _of(node: Node, kind: KindText, mark: str) -> Iterator[tuple[str, str]]:
+def _remarks_of(node: Node, kind: KindText, mark: str) -> Iterator[tuple[str, str]]:
     """Yields each remark about a node without its name, and the hint that goes with it, or none.
 
     mark  stands before a failure, which is one clause then
     """
     failure = node.failure
     if failure is not None:
-        text = visible(without_name(node, node.error or failure.message))
+        text = visible(without_node_name(node, node.error or failure.message))
         said = [] if failure.code.replace("_", " ") in text.lower() else [visible(failure.code)]
         if failure.retryable:
             said.append("a retry can help")
@@ -107,14 +110,14 @@ def _of(node: Node, kind: KindText, mark: str) -> Iterator[tuple[str, str]]:
         text += f" ({'; '.join(said)})" if said else ""
         yield mark + text.strip(), failure.hint or ""
     elif node.error:
-        yield mark + visible(without_name(node, node.error)), ""
+        yield mark + visible(without_node_name(node, node.error)), ""
     for one in node.earlier or ():
         phase = f" in phase {one.phase}" if one.phase else ""
         ended = f"{one.completed_at.astimezone():%Y-%m-%d %H:%M}{phase}"
-        why = f"{without_name(node, one.message or '')} ({one.failure})"
+        why = f"{without_node_name(node, one.message or '')} ({one.failure})"
         text = f"attempt {one.attempt} ended {ended}: {why if one.failure else 'cancelled'}"
         yield visible(text), ""
-    if waiting := waits(node):
+    if waiting := describe_waiting(node):
         yield waiting, ""
     yield from _notes_of(node)
     for still in kind.may_still_run(node):
@@ -135,7 +138,7 @@ def _gaps_of(node: Node, *, all_names: bool) -> Iterator[tuple[str, str]]:
         else:
             said.append(f"{what} {verb} {minute(gap.at, node.zone)}, {lacks}")
     if nothing := [gap.path for gap in gaps if gap.missing == "all"]:
-        said.append(f"nothing came of {named(nothing, all_names=all_names)}")
+        said.append(f"nothing came of {join_names(nothing, all_names=all_names)}")
     hint = ""
     if options := [gap.written_for for gap in gaps if gap.written_for is not None]:
         option = f"start --written-for {longest(options)}"
@@ -144,7 +147,7 @@ def _gaps_of(node: Node, *, all_names: bool) -> Iterator[tuple[str, str]]:
         yield GAP + visible(text), hint if at == len(said) else ""
 
 
-def _covers(node: Node, asked: Collection) -> Iterator[tuple[str, str]]:
+def _coverage_of(node: Node, asked: Collection) -> Iterator[tuple[str, str]]:
     """Says it in the times of whoever reads it; where it is not known which moments these are, in
     the daemon's words, which have the node's.
     """
@@ -166,10 +169,10 @@ def _moment(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
-def waits(node: Node) -> str:
+def describe_waiting(node: Node) -> str:
     """Says `waits for the login on 127.1.1.1`; "" if it does not."""
     names = [visible(name) for name in node.waits_for or ()]
-    return f"waits for the login on {named(names, all_names=False)}" if names else ""
+    return f"waits for the login on {join_names(names, all_names=False)}" if names else ""
 
 
 def _notes_of(node: Node) -> Iterator[tuple[str, str]]:
@@ -177,14 +180,14 @@ def _notes_of(node: Node) -> Iterator[tuple[str, str]]:
         yield f"note: {visible(note)}", ""
 
 
-def named(names: list[str], *, all_names: bool) -> str:
+def join_names(names: list[str], *, all_names: bool) -> str:
     """Joins to `a, b, c`; unless `all_names`, of many the first few: `a, b, c and 5 more`."""
     if all_names or len(names) <= NAMED + 1:  # `and 1 more` would be as long as the name
         return ", ".join(names)
     return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"
 
 
-def without_name(node: Node, text: str) -> str:
+def without_node_name(node: Node, text: str) -> str:
     """Takes out of `text` the node's name at its beginning, or behind a preposition, and the name
     of an exception, which is for programs.
 
@@ -207,7 +210,7 @@ def _patterns(name: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
     )
 
 
-def folded(nodes: Iterable[Node]) -> tuple[list[Node], dict[str, int]]:
+def fold_equal_failures(nodes: Iterable[Node]) -> tuple[list[Node], dict[str, int]]:
     """Returns the nodes, but of those that failed in the same way only the first.
 
     Also, by the name of each first one, how many others it stands for.
@@ -216,7 +219,7 @@ def folded(nodes: Iterable[Node]) -> tuple[list[Node], dict[str, int]]:
     others: dict[str, int] = {}
     first: dict[str, str] = {}  # what is said -> the name of the node that stands for it
     for node in nodes:
-        said = without_name(node, node.error or "") if node.status == "failed" else ""
+        said = without_node_name(node, node.error or "") if node.status == "failed" else ""
         if said and said in first:
             others[first[said]] = others.get(first[said], 0) + 1
             continue

@@ -13,10 +13,10 @@ from datetime import datetime
 from typing import Unpack
 
 from cucmctl.cli.printer import Layout, visible
-from cucmctl.text.kind import text_of
+from cucmctl.text.kind_text import text_of
+from cucmctl.text.pace import NODE_ENDED
 from cucmctl.text.remarks import GAP, remarks
 from cucmctl.text.table import paint, table
-from cucmctl.text.times import NODE_ENDED
 from cucmd.job.asked import Collection
 from cucmd.protocol.jobs import Job, JobSummary, Node
 
@@ -64,7 +64,7 @@ def counted(received: int, announced: int | None) -> str:
     return str(received) if announced in (None, received) else f"{received}/{announced}"
 
 
-def counting(count: int, what: str) -> str:
+def count_of(count: int, what: str) -> str:
     """Returns `1 file`, `2 files`."""
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
@@ -90,7 +90,7 @@ def took(
     return duration(((completed or now) - started).total_seconds() + (before or 0))
 
 
-def job(job: Job, now: datetime, **layout: Unpack[Layout]) -> Iterator[str]:
+def show_job(job: Job, now: datetime, **layout: Unpack[Layout]) -> Iterator[str]:
     """Shows the job, node by node, what it has found on the nodes, and failures and notes.
 
     With `columns` names are cut so that no line of the table is longer, and of nodes with the same
@@ -116,7 +116,7 @@ def job(job: Job, now: datetime, **layout: Unpack[Layout]) -> Iterator[str]:
     ]
     headings, rows = text.columns(job, ("NODE", "STATUS", "PHASE", "FILES", "SIZE", "TIME"), rows)
     yield from table(headings, rows, right="PACKETS FILES SIZE TIME", **layout)
-    if found := list(text.found(text.whole(job), **layout)):
+    if found := list(text.findings(text.complete(job), **layout)):
         yield ""
         yield from found
     columns, ascii_only = layout.get("columns"), layout.get("ascii_only", False)
@@ -147,18 +147,18 @@ def _heading(job: Job, now: datetime, *, colour: bool) -> Iterator[str]:
         verb = "took" if job.completed_at else "running for"
         begun += f", {verb} {took(job.started_at, job.completed_at, now, job.ran_before)}"
     yield begun
-    yield from text_of(job).does(job)
+    yield from text_of(job).describe(job)
     for command in job.commands or ():
         yield f"runs {visible(command)}"
-    if whose := _whose(job):
-        yield visible(whose)
+    if origin := _origin(job):
+        yield visible(origin)
     if job.collection.compress:
         yield packed(job)
     yield from on_disk(job)
     yield from unsaved(job)
 
 
-def _whose(job: Job) -> str:
+def _origin(job: Job) -> str:
     """Returns `from berlin, by anna, as administrator; case=698123456`."""
     if job.targets is None or job.owner is None:
         return ""
@@ -198,7 +198,7 @@ def packed(job: Job) -> str:
     """Says what is in the archives: `packed by the nodes, from 27 files, 5.2 MB`."""
     files = sum(node.files_announced or 0 for node in job.nodes)
     whole = size(sum(node.bytes_announced or 0 for node in job.nodes))
-    return "packed by the nodes" + (f", from {counting(files, 'file')}, {whole}" if files else "")
+    return "packed by the nodes" + (f", from {count_of(files, 'file')}, {whole}" if files else "")
 
 
 def tally(job: Job, *, without: Sequence[str] = ()) -> str:
@@ -209,7 +209,7 @@ def tally(job: Job, *, without: Sequence[str] = ()) -> str:
     order = ("succeeded", "running", "pending", "failed", "cancelled")
     shown = [status for status in order if status in counts and status not in without]
     parts = ", ".join(f"{counts[status]} {status}" for status in shown)
-    total = counting(len(job.nodes), "node")
+    total = count_of(len(job.nodes), "node")
     return f"{total}: {parts}" if parts else total
 
 
@@ -217,12 +217,12 @@ def ending(job: Job, *, columns: int | None = None, ascii_only: bool = False) ->
     """Says how a job ended: a summary, then what is to be said of its nodes."""
     files = sum(node.files_received for node in job.nodes)
     received = size(sum(node.bytes_received for node in job.nodes))
-    came = text_of(job).came(job, f"{counting(files, 'file')}, {received}")
+    came = text_of(job).result(job, f"{count_of(files, 'file')}, {received}")
     yield f"job {visible(job.job_id)} {job.status}: {tally(job)}; {came}"
     yield from remarks(job, columns=columns, ascii_only=ascii_only)
 
 
-def where(job: Job) -> Iterator[str]:
+def where_files_are(job: Job) -> Iterator[str]:
     """Says where the files of a job are that has ended, and what can be done next."""
     yield from on_disk(job)
     yield from next_commands(job)

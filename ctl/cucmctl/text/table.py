@@ -57,7 +57,7 @@ def _fitting(
     others = sum(2 + max(map(len, column)) for column in list(zip(*cells, strict=True))[1:])
     space = max(LEAST_NAME, columns - others)
     whole = tuple(row[0] for row in cells[1:])
-    names = distinct_names(whole, space, mark(ascii_only=ascii_only))
+    names = distinct_names(whole, space, cut_mark(ascii_only=ascii_only))
     return [(name, *row[1:]) for name, row in zip(names, rows, strict=True)]
 
 
@@ -69,7 +69,7 @@ def paint(text: str, status: str) -> str:
 # Names
 
 
-def mark(*, ascii_only: bool) -> str:
+def cut_mark(*, ascii_only: bool) -> str:
     return "~" if ascii_only else "…"
 
 

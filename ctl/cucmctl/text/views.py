@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 from cucmctl.cli import printer
-from cucmctl.client.reconnect import Told
+from cucmctl.client.reconnect import ReconnectListener
 from cucmctl.text import render
-from cucmctl.text.kind import text_of
-from cucmctl.text.remarks import remarks, waiting, without_name
-from cucmctl.text.times import NODE_ENDED
+from cucmctl.text.kind_text import text_of
+from cucmctl.text.pace import NODE_ENDED
+from cucmctl.text.remarks import remarks, waiting_lines, without_node_name
 from cucmd.protocol.jobs import Job, JobSummary, Node, WatchReply
 
 # Seconds between two lines of a node if only its number of bytes changes.
@@ -46,7 +46,7 @@ class EndedJobs:
             del self._ids[next(iter(self._ids))]
 
 
-class View(Told):
+class View(ReconnectListener):
     """Is the base of all views. Shows nothing."""
 
     def __enter__(self) -> View:
@@ -70,7 +70,7 @@ class View(Told):
         """Shows how the job has ended; called after `__exit__`."""
 
 
-class Silent(View):
+class EndingOnly(View):
     """Shows only the end, and where the files are: for `wait` on standard output, for `--wait` on
     standard error.
     """
@@ -95,11 +95,11 @@ class Silent(View):
         columns = printer.columns(stream) or (80 if printer.on_terminal(stream) else None)
         ascii_only = printer.ascii_only(stream)
         ending = render.ending(job, columns=columns, ascii_only=ascii_only)
-        for text in (*ending, *render.where(job)):
+        for text in (*ending, *render.where_files_are(job)):
             printer.line(text, self._stream)
 
 
-class AfterOutputs(Silent):
+class AfterOutputs(EndingOnly):
     """Stands beside what nodes print on standard output: says how the job ended on standard error.
     As JSON both are on standard output, told apart by a key.
     """
@@ -114,7 +114,7 @@ class AfterOutputs(Silent):
             printer.line(text, self._stream)
 
 
-class TableAtTheEnd(Silent):
+class TableAtTheEnd(EndingOnly):
     """Shows at the end what the job has found on its nodes, by a function as `check.table` is,
     and below it what failed and what is not as it should be.
     """
@@ -137,7 +137,7 @@ class TableAtTheEnd(Silent):
             yield from ("", *said)
 
 
-class AtTheEnd(Silent):
+class AtTheEnd(EndingOnly):
     """Shows what a job has found, as lines, and only that on standard output; what is to be said
     beside it on standard error.
     """
@@ -199,7 +199,7 @@ class Lines(View):
             job = change.job
             for node in job.nodes:
                 self._show_node(job, node)
-            lines = tuple(waiting(job.nodes))
+            lines = tuple(waiting_lines(job.nodes))
             if self._has_changed(job.job_id, " ", lines, 0):
                 for text in lines:
                     self._print(f"{job.job_id} {text}" if self._of_all_jobs else text)
@@ -219,7 +219,7 @@ class Lines(View):
         return not self._ended.has(job)
 
     def conclude(self, job: Job) -> None:
-        for text in (*render.ending(job), *render.where(job)):
+        for text in (*render.ending(job), *render.where_files_are(job)):
             printer.line(text, self._stream)
 
     def _show_job(self, job: JobSummary) -> None:
@@ -252,7 +252,7 @@ class Lines(View):
             files, received = render.figures(node, job.collection)
             parts += ["1 file" if files == "1" else f"{files} files", received]
         if node.error:
-            parts.append(without_name(node, node.error))
+            parts.append(without_node_name(node, node.error))
         self._print(", ".join(parts), node.completed_at if node.status in NODE_ENDED else None)
 
     def _has_changed(self, job_id: str, node: str, state: object, received: int) -> bool:

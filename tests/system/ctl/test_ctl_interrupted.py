@@ -88,7 +88,7 @@ BEGINS = """
 import os, sys
 from cucmctl.__main__ import run
 def begun(event, arguments):
-    if event == "import" and arguments[0] == "cucmctl.export.export":
+    if event == "import" and arguments[0] == "cucmctl.export.save":
         os.write(2, b"begun\\n")
 sys.addaudithook(begun)
 sys.exit(run())

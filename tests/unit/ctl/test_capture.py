@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from cucmctl.cli.times import duration
+from cucmctl.cli.typed_times import duration
 from cucmctl.text import capture, render
 from cucmctl.text.frame import Frame
-from cucmctl.text.times import Rates
+from cucmctl.text.pace import Rates
 from cucmctl.text.views import Lines
 from cucmd.job.capture import Captured, CaptureSettings
 from cucmd.job.failure import Failure
@@ -103,7 +103,7 @@ def test_status_shows_what_is_captured_and_the_packets_of_each_node(capturing, n
         status="running",
         capture=settings,
     )
-    lines = list(render.job(job, began + timedelta(seconds=30), columns=80))
+    lines = list(render.show_job(job, began + timedelta(seconds=30), columns=80))
     assert (
         "captures packets of eth0 for 90.5 s, host 10.20.0.1, port 5060, 128 bytes of each; "
         "at most 500 of a node" in lines
@@ -118,7 +118,7 @@ def test_status_shows_what_is_captured_and_the_packets_of_each_node(capturing, n
 
 
 def test_other_jobs_have_no_packets(job, node, began):
-    assert "PACKETS" not in "\n".join(render.job(job(node(capture=None)), began))
+    assert "PACKETS" not in "\n".join(render.show_job(job(node(capture=None)), began))
 
 
 @pytest.mark.parametrize(

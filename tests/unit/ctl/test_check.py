@@ -80,7 +80,7 @@ def test_words_of_a_node_cannot_control_the_terminal(lines):
 
 def test_status_and_the_end_of_a_job_say_that_it_is_a_check(job, node, lines):
     one = job(node("a", "succeeded", checked=WHOLE), status="succeeded", kind="check")
-    shown = "\n".join(render.job(one, NOW))
+    shown = "\n".join(render.show_job(one, NOW))
     assert "looks whether a collection can be expected to work" in shown
     assert "callmanager" in shown
     assert "1 node checked" in next(iter(render.ending(one)))

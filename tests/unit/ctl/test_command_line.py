@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmctl import Client
-from cucmctl.cli import options, times
+from cucmctl.cli import options, typed_times
 from cucmctl.main import VERBS, main, split
 
 
@@ -79,7 +79,7 @@ def test_what_may_be_a_path(text):
 @given(st.text(max_size=30))
 def test_every_text_is_a_time_or_is_refused(text):
     try:
-        at = times.moment(text)
+        at = typed_times.moment(text)
     except argparse.ArgumentTypeError:
         return
     assert at.first.utcoffset() == at.last.utcoffset() == timedelta(0)
@@ -88,8 +88,8 @@ def test_every_text_is_a_time_or_is_refused(text):
 @given(st.datetimes(datetime(2000, 1, 1), datetime(2099, 1, 1)))
 def test_a_time_goes_there_and_back(naive):
     at = naive.replace(tzinfo=UTC)
-    assert times.moment(times.rfc3339(at)).first == at
-    assert times.moment(at.isoformat(" ")) == (at, at, False)
+    assert typed_times.moment(typed_times.rfc3339(at)).first == at
+    assert typed_times.moment(at.isoformat(" ")) == (at, at, False)
 
 
 @pytest.mark.parametrize(
@@ -103,8 +103,8 @@ def test_a_time_goes_there_and_back(naive):
 )
 def test_a_window_loses_nothing_where_clocks_are_changed(in_zone, local, first, second):
     in_zone("Europe/Berlin")
-    assert times.rfc3339(times.moment(local).first) == first
-    assert times.rfc3339(times.moment(local).last) == second
+    assert typed_times.rfc3339(typed_times.moment(local).first) == first
+    assert typed_times.rfc3339(typed_times.moment(local).last) == second
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_a_window_loses_nothing_where_clocks_are_changed(in_zone, local, first, 
 def test_times_as_journalctl_takes_them(in_zone, text, meant):
     in_zone("Europe/Berlin")
     now = datetime(2026, 11, 27, 8, 15, tzinfo=UTC)
-    assert times.rfc3339(times.moment(text, now).first) == meant
+    assert typed_times.rfc3339(typed_times.moment(text, now).first) == meant
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_times_as_journalctl_takes_them(in_zone, text, meant):
 )
 def test_what_is_no_time(text):
     with pytest.raises(argparse.ArgumentTypeError, match="is not a time; expected local"):
-        times.moment(text)
+        typed_times.moment(text)
 
 
 def test_a_defect_is_one_line_and_exit_70(monkeypatch, capsys):

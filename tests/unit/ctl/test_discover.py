@@ -76,7 +76,7 @@ def test_words_of_a_node_cannot_leave_their_place(members: list[Member], asked: 
 
 def test_a_job_shows_what_it_has_found(job, node) -> None:
     one = job(node("pub:2022", "succeeded", found=FOUND), status="succeeded", kind="discover")
-    text = "\n".join(render.job(one, NOW))
+    text = "\n".join(render.show_job(one, NOW))
     assert "imp1" in text
     assert "3 nodes found" in next(render.ending(one))
     (row,) = list(job_list.jobs([render.summary(one)], NOW))[1:]

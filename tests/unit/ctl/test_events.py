@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from cucmctl.client.errors import ConnectionLost, JobNotFound
-from cucmctl.client.events import NEWEST, Events
-from cucmctl.client.method_call import answered
+from cucmctl.client.job_events import NEWEST, Events
+from cucmctl.client.method_call import run_steps
 from cucmctl.text.render import summary
 from cucmd.protocol import errors as wire_errors
 from cucmd.protocol.jobs import JobChange, ListReply, WatchReply
@@ -67,7 +67,7 @@ class Reader:
     def __init__(self, daemon, **options):
         self.daemon = daemon
         self.events = Events(**options)
-        assert list(answered(self.events.begin(), daemon.ask)) == []
+        assert list(run_steps(self.events.begin(), daemon.ask)) == []
         daemon.watch()
 
     def read(self):
@@ -76,7 +76,7 @@ class Reader:
         told = []
         with suppress(ConnectionLost):
             for reply in replies:
-                for event in answered(self.events.of(reply), self.daemon.ask):
+                for event in run_steps(self.events.of(reply), self.daemon.ask):
                     told.append(event)  # noqa: PERF402  # those until then
         return told
 
@@ -223,7 +223,7 @@ def test_a_watch_of_one_job_tells_it_once(daemon):
     events = Events()
 
     def told(reply):
-        return list(answered(events.of(reply), daemon.ask))
+        return list(run_steps(events.of(reply), daemon.ask))
 
     job = make_job(revision=4)
     first = WatchReply(0, 0, job=job)

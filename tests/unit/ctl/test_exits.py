@@ -15,7 +15,7 @@ from cucmd.protocol import errors as wire_errors
     ("status", "code"), [("succeeded", 0), ("failed", 1), ("partial", 3), ("cancelled", 4)]
 )
 def test_a_job_that_has_ended_has_a_code(job, status, code):
-    assert exits.of_job(job(status=status)) == code
+    assert exits.code_of_job(job(status=status)) == code
 
 
 def test_the_overview_names_every_code():
@@ -47,7 +47,7 @@ def test_the_overview_names_every_code():
 def test_a_field_is_called_what_was_typed(parameter, typed):
     encoded = msgspec.json.encode(wire_errors.InvalidRequest(parameter, "is wrong"))
     refused = errors.refusal("io.cucmd.Jobs.InvalidRequest", msgspec.Raw(encoded))
-    assert exits.complaint(refused) == f"{typed}: is wrong"
+    assert exits.message_of(refused) == f"{typed}: is wrong"
 
 
 @pytest.mark.parametrize(
@@ -60,16 +60,16 @@ def test_a_field_is_called_what_was_typed(parameter, typed):
 def test_a_whole_part_that_is_missing_is_called_by_the_options_that_make_it(part, given):
     encoded = msgspec.json.encode(wire_errors.InvalidRequest(part, "has nothing"))
     refused = errors.refusal("io.cucmd.Jobs.InvalidRequest", msgspec.Raw(encoded))
-    assert exits.complaint(refused).startswith(given)
+    assert exits.message_of(refused).startswith(given)
 
 
 def test_a_refusal_that_is_somebodys_doing_is_no_fault():
     faults = {errors.InternalError, errors.MethodNotFound}
     for kind in errors.Refused.__subclasses__():
-        assert (exits.of_error(kind("name", None)) == exits.DEFECT) == (kind in faults), kind
-    assert exits.of_error(errors.Refused("io.cucmd.Jobs.Newer", {})) == exits.DEFECT
+        assert (exits.code_of_error(kind("name", None)) == exits.DEFECT) == (kind in faults), kind
+    assert exits.code_of_error(errors.Refused("io.cucmd.Jobs.Newer", {})) == exits.DEFECT
 
 
 def test_whatever_else_is_at_the_socket_is_no_daemon():
-    assert exits.of_error(errors.ProtocolError("x")) == 69
-    assert exits.of_error(errors.DaemonUnavailable("x")) == 69
+    assert exits.code_of_error(errors.ProtocolError("x")) == 69
+    assert exits.code_of_error(errors.DaemonUnavailable("x")) == 69

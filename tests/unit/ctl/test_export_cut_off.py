@@ -16,7 +16,7 @@ import pytest
 
 from cucmctl.client.errors import ClientError, DaemonUnavailable
 from cucmctl.export import target as export_target
-from cucmctl.export.export import CHECKSUMS, Damaged, Format, TgzSink, save
+from cucmctl.export.save import CHECKSUMS, Damaged, Format, TgzSink, save
 from cucmctl.export.target import target
 
 LONG = "n/" + "folder/" * 30 + "x"  # a name that needs a head of its own
@@ -118,7 +118,10 @@ def test_what_is_ended_at_the_last_moment_at_which_it_can_be_does_not_look_whole
 
     with out.open("wb") as file:
         export_target.sys.stdout.buffer = file
-        with suppress(KeyboardInterrupt), target(None, form, force=False, whole=interrupted) as to:
+        with (
+            suppress(KeyboardInterrupt),
+            target(None, form, force=False, when_whole=interrupted) as to,
+        ):
             save(Whole(stream(), 1 << 20), to)
     assert not looks_whole(out, form)
 

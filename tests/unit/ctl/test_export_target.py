@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import pytest
 
-from cucmctl.export.export import Format
+from cucmctl.export.save import Format
 from cucmctl.export.target import TargetExists, target
 
 FORMATS: tuple[Format, ...] = ("zip", "tar", "tgz", "dir")
@@ -170,6 +170,6 @@ def test_all_is_whole_before_the_name(tmp_path: Path, form: Format, force: bool)
     def whole() -> None:
         seen.append((tmp_path / "x").exists())
 
-    with target(tmp_path / "x", form, force=force, whole=whole):
+    with target(tmp_path / "x", form, force=force, when_whole=whole):
         assert seen == []
     assert seen == [False]

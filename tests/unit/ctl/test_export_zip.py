@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cucmctl.export.export import ZipSink
+from cucmctl.export.save import ZipSink
 
 PIECE = bytes(1 << 20)
 LARGE = 5 << 30  # more than the 32 bits of a plain zip

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from cucmctl.text.frame import LONG_SILENT, SILENT, URGENCY, Frame, select
-from cucmctl.text.times import Rates
+from cucmctl.text.pace import Rates
 from cucmd.job.asked import Collection
 from cucmd.protocol.jobs import Node
 from unit.ctl.conftest import make_job, make_node

@@ -117,7 +117,7 @@ def status(**layout: Any) -> Iterator[str]:
         node("imp3", "cancelled", bytes_received=5000),
         labels={"site": "berlin", "case": "698123456"},
     )
-    yield from render.job(one, NOW, **layout)
+    yield from render.show_job(one, NOW, **layout)
 
 
 def failed_start(**layout: Any) -> Iterator[str]:
@@ -135,7 +135,7 @@ def failed_start(**layout: Any) -> Iterator[str]:
     )
     layout.pop("colour", None)
     yield from render.ending(one, **layout)
-    yield from render.where(one)
+    yield from render.where_files_are(one)
 
 
 def dry_run(**layout: Any) -> Iterator[str]:
@@ -153,7 +153,7 @@ def dry_run(**layout: Any) -> Iterator[str]:
         refused("cucm-sub2"),
         kind="dry_run",
     )
-    yield from render.job(one, NOW, **layout)
+    yield from render.show_job(one, NOW, **layout)
 
 
 def files(**layout: Any) -> Iterator[str]:

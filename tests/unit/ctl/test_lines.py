@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from cucmctl.text import render
-from cucmctl.text.views import BYTES_EVERY, REMEMBERED, Lines, Silent
+from cucmctl.text.views import BYTES_EVERY, REMEMBERED, EndingOnly, Lines
 from cucmd.job.asked import Collection
 
 STAMP = re.compile(r"(\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d ")
@@ -204,7 +204,7 @@ def test_the_conclusion_is_the_ending_and_where_the_files_are(lines, job, node):
     ended = job(node(status="succeeded", files_received=1), status="succeeded")
     lines.conclude(ended)
     said = lines.since()
-    assert said == [*render.ending(ended), *render.where(ended)]
+    assert said == [*render.ending(ended), *render.where_files_are(ended)]
     assert said[-1].endswith("cucmctl export 3f2a00112233")
 
 
@@ -256,6 +256,6 @@ def test_a_terminal_has_a_few_names_of_nodes_that_ended_alike(
 ):
     monkeypatch.setenv("TERM", "xterm")
     nodes = [node(f"sub{number}", status="failed", error="x") for number in range(40)]
-    Silent(stream, as_json=False).conclude(job(*nodes, status="failed"))
+    EndingOnly(stream, as_json=False).conclude(job(*nodes, status="failed"))
     (said,) = [line for line in stream.getvalue().splitlines() if "sub0, " in line]
     assert said.count("sub") == named

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cucmctl.text.times import WINDOW, Rates
+from cucmctl.text.pace import WINDOW, Rates
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from cucmctl.text.remarks import folded, without_name
+from cucmctl.text.remarks import fold_equal_failures, without_node_name
 from cucmd.job.asked import Collection
 from cucmd.job.attempt import EarlierAttempt
 from cucmd.job.coverage import Extent, Gap
@@ -39,8 +39,8 @@ def failed(node, name, said, *, earlier=None, **more):
     ],
 )
 def test_a_message_without_the_name_of_its_node(node, said, left):
-    assert without_name(node("a"), said).startswith(left)
-    assert without_name(node("a"), left) == left
+    assert without_node_name(node("a"), said).startswith(left)
+    assert without_node_name(node("a"), left) == left
 
 
 def test_what_is_equal_of_many_nodes_is_one_line(node):
@@ -98,7 +98,9 @@ def test_a_failure_without_a_text_still_has_its_code(node):
 
 def test_of_nodes_that_failed_alike_the_first_stands_for_all(node):
     alike = [failed(node, name, f"cannot connect to {name}: refused") for name in "abc"]
-    kept, others = folded([node("r"), *alike, node("d", "failed", error="gone"), node("s")])
+    kept, others = fold_equal_failures(
+        [node("r"), *alike, node("d", "failed", error="gone"), node("s")]
+    )
     assert [one.node for one in kept] == ["r", "a", "d", "s"]
     assert others == {"a": 2}
 

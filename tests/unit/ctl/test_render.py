@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cucmctl.commands.known import host_keys
 from cucmctl.text import job_list, render
-from cucmctl.text.dry_run import sizes
+from cucmctl.text.dry_run_text import sizes
 from cucmd.job.asked import Collection
 from cucmd.job.check import Checked
 from cucmd.job.collect import PathSize, Sizes
@@ -60,26 +60,26 @@ def test_what_a_node_packed_is_no_part_of_what_it_announced(job, node, began):
     came = {"files_received": 5, "bytes_received": 543_300}
     one = node("a", "succeeded", files_announced=27, bytes_announced=5_200_000, **came)
     compress = Collection(paths=("x",), last="2h", compress=True)
-    lines = list(render.job(job(one, status="succeeded", collection=compress), began))
+    lines = list(render.show_job(job(one, status="succeeded", collection=compress), began))
     assert lines[2:4] == ["collects x, last 2h", "packed by the nodes, from 27 files, 5.2 MB"]
     assert lines[-1].split() == ["a", "succeeded", "5", "543.3", "kB", "42s"]
 
 
 def test_a_job_without_its_files_is_neither_exported_nor_retried(job, node):
     one = job(node("a", "failed", files_received=5), status="failed")
-    assert any("cucmctl export" in line for line in render.where(one))
-    (said,) = render.where(msgspec.structs.replace(one, files_deleted=True))
+    assert any("cucmctl export" in line for line in render.where_files_are(one))
+    (said,) = render.where_files_are(msgspec.structs.replace(one, files_deleted=True))
     assert said.startswith("files were deleted")
 
 
 def test_packed_files_that_no_node_has_announced_are_not_counted(job, node, began):
     one = job(node(), collection=Collection(paths=("x",), compress=True))
-    assert list(render.job(one, began))[3] == "packed by the nodes"
+    assert list(render.show_job(one, began))[3] == "packed by the nodes"
 
 
 def test_what_work_without_a_text_of_its_own_gives_is_a_line_a_node(job, node, began):
     nodes = node("a", "succeeded", checked=Checked(prompt=True)), node("b", "failed")
-    lines = list(render.job(job(*nodes, status="partial", kind="later"), began))
+    lines = list(render.show_job(job(*nodes, status="partial", kind="later"), began))
     assert [line.split() for line in lines[-2:]] == [["NODE", "FOUND"], ["a", "prompt:", "yes"]]
 
 
@@ -100,13 +100,13 @@ def test_a_job_that_waits_again_after_a_restart_is_not_said_to_run(job, began):
             for node in job().nodes
         ),
     )
-    lines = list(render.job(waiting, began + timedelta(seconds=65)))
+    lines = list(render.show_job(waiting, began + timedelta(seconds=65)))
     assert "queued again" in lines[1]
     assert "1m05s" not in "".join(lines)
 
 
 def test_a_running_job_says_for_how_long(job, began):
-    lines = list(render.job(job(), began + timedelta(seconds=65)))
+    lines = list(render.show_job(job(), began + timedelta(seconds=65)))
     assert lines[1].endswith(", running for 1m05s")
     assert lines[0] == "job 3f2a00112233: running, 1 node: 1 running"
 
@@ -132,14 +132,14 @@ def test_a_running_job_says_for_how_long(job, began):
 def test_a_job_says_what_it_collects(job, began, in_zone, collection, said):
     in_zone("UTC")
     one = msgspec.structs.replace(job(), collection=Collection(**collection))
-    assert list(render.job(one, began))[2] == f"collects {said}"
+    assert list(render.show_job(one, began))[2] == f"collects {said}"
 
 
 def test_a_job_says_for_whom_it_was_started(job, began):
     lines = [
         line
         for asked_by in ("anna", None)
-        for line in render.job(job(owner=61001, targets=("a",), asked_by=asked_by), began)
+        for line in render.show_job(job(owner=61001, targets=("a",), asked_by=asked_by), began)
         if line.startswith("from a")
     ]
     assert lines == ["from a, by 61001, asked by anna", "from a, by 61001"]
@@ -147,27 +147,27 @@ def test_a_job_says_for_whom_it_was_started(job, began):
 
 def test_a_queued_job_has_not_begun(job, node, began):
     queued = job(node(status="pending"), status="queued", started_at=None, completed_at=None)
-    assert "running" not in "\n".join(render.job(queued, began))
+    assert "running" not in "\n".join(render.show_job(queued, began))
 
 
 @pytest.mark.parametrize("columns", [80, 60, 40, 20])
 def test_nodes_can_be_told_apart_on_any_terminal(job, node, began, columns):
     names = [f"ccm-{n}-{m}.voice.example.org" for n in ("berlin", "bern") for m in ("pub", "sub")]
     one = job(*map(node, [*names, "192.0.2.7", "[2001:db8::1]:2022", "[2001:db8::2]:2022"]))
-    lines = list(render.job(one, began, columns=columns))[5:]
+    lines = list(render.show_job(one, began, columns=columns))[5:]
     assert len({line.split()[0] for line in lines}) == len(lines) == 7
 
 
 def test_colours_do_not_disturb_the_columns(job, node, began):
     one = job(node("a"), node("bb", "failed"), status="partial")
-    plain = list(render.job(one, began))
-    coloured = list(render.job(one, began, colour=True))
+    plain = list(render.show_job(one, began))
+    coloured = list(render.show_job(one, began, colour=True))
     assert "\x1b[31mfailed" in "\n".join(coloured)
     assert [re.sub(r"\x1b\[\d*m", "", line).rstrip() for line in coloured] == plain
 
 
 def test_a_node_that_is_called_like_a_status_gets_no_colour(job, node, began):
-    *_, line = render.job(job(node("failed", "pending")), began, colour=True)
+    *_, line = render.show_job(job(node("failed", "pending")), began, colour=True)
     assert line.startswith("failed  ")
 
 
@@ -194,7 +194,7 @@ def test_nothing_of_a_node_comes_out_unescaped(text):
     job = make_job(node, status="failed", job_id=text, directory=text, kind=text)
     key = HostKey(text, text, text, text)
     lines = [
-        *render.job(job, began),
+        *render.show_job(job, began),
         *render.ending(job),
         *job_list.jobs([render.summary(job)], began),
         *host_keys([key]),
@@ -225,7 +225,7 @@ def test_the_target_of_a_job(targets, first, nodes, shown):
 
 def test_work_that_only_a_newer_daemon_knows_is_shown_as_a_job_is(job, node, began):
     one = job(node("a", "succeeded", files_received=2), kind="sweep", status="succeeded")
-    assert any(line.startswith("a ") for line in render.job(one, began))
+    assert any(line.startswith("a ") for line in render.show_job(one, began))
     assert "2 files" in next(render.ending(one))
     assert "  sweep" in "\n".join(job_list.jobs([render.summary(one)], began))
 

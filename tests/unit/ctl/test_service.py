@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from cucmctl.client import service
+from cucmctl.client import unit_state
 
 FAILED = {"ActiveState": "failed", "SubState": "failed", "Result": "exit-code"}
 WRONG = {"ExecMainStatus": "78", "StatusText": "/etc/cucmd/cucmd.toml:3: is not TOML"}
@@ -21,12 +21,12 @@ AGAIN = {"ActiveState": "activating", "SubState": "auto-restart", "Result": "exi
     ],
 )
 def test_a_service_that_has_not_failed_is_no_reason(unit):
-    assert service.failure(unit) is None
+    assert unit_state.failure(unit) is None
 
 
 @pytest.mark.parametrize("state", ["failed", "deactivating"])
 def test_the_reason_is_what_the_daemon_said_last(state):
-    said = service.failure({**FAILED, **WRONG, "ActiveState": state})
+    said = unit_state.failure({**FAILED, **WRONG, "ActiveState": state})
     assert said is not None
     assert said.startswith("the service cucmd does not start: /etc/cucmd/cucmd.toml:3: ")
     assert said.endswith("; see systemctl status cucmd")
@@ -35,7 +35,7 @@ def test_the_reason_is_what_the_daemon_said_last(state):
 @pytest.mark.parametrize("state", [{}, {"ActiveState": "deactivating", "SubState": "stop-post"}])
 def test_a_service_that_systemd_starts_again_is_said_to_be(state):
     taken = {"ExecMainStatus": "69", "StatusText": "the port is taken"}
-    said = service.failure({**AGAIN, **taken, **state})
+    said = unit_state.failure({**AGAIN, **taken, **state})
     assert said == (
         "the service cucmd has failed and will be started again: the port is taken; "
         "see systemctl status cucmd"
@@ -44,7 +44,7 @@ def test_a_service_that_systemd_starts_again_is_said_to_be(state):
 
 def test_what_a_daemon_did_before_a_crash_is_no_reason():
     ran = {"ExecMainStatus": "6", "StatusText": "3 jobs queued or running"}
-    said = service.failure({**FAILED, **ran, "Result": "watchdog"})
+    said = unit_state.failure({**FAILED, **ran, "Result": "watchdog"})
     assert said == "the service cucmd does not start: watchdog; see systemctl status cucmd"
 
 
@@ -56,23 +56,23 @@ def failed(monkeypatch, tmp_path):
     systemctl.write_text(f"#!/bin/sh\ncat <<END\n{said}\nEND\n")
     systemctl.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    monkeypatch.setattr(service, "BOOTED", "/")
-    monkeypatch.setattr(service, "PATIENCE", 60.0)  # a machine may be busy
+    monkeypatch.setattr(unit_state, "BOOTED", "/")
+    monkeypatch.setattr(unit_state, "PATIENCE", 60.0)  # a machine may be busy
 
 
 @pytest.mark.parametrize("chosen", [True, False])
 def test_the_services_own_socket_is_asked_about(failed, chosen):
-    assert service.why_it_does_not_start("/run/cucmd/cucmd.sock", chosen=chosen)
+    assert unit_state.why_not_started("/run/cucmd/cucmd.sock", chosen=chosen)
 
 
 def test_a_user_without_a_daemon_would_have_called_the_services(failed, tmp_path):
     own = tmp_path / "cucmd.sock"
-    assert service.why_it_does_not_start(str(own), chosen=False)
-    assert service.why_it_does_not_start(str(own), chosen=True) is None
+    assert unit_state.why_not_started(str(own), chosen=False)
+    assert unit_state.why_not_started(str(own), chosen=True) is None
     own.touch()
-    assert service.why_it_does_not_start(str(own), chosen=False) is None
+    assert unit_state.why_not_started(str(own), chosen=False) is None
 
 
 def test_where_systemd_does_not_run_it_is_not_asked(failed, monkeypatch):
-    monkeypatch.setattr(service, "BOOTED", "/no/such/folder")
-    assert service.why_it_does_not_start("/run/cucmd/cucmd.sock", chosen=False) is None
+    monkeypatch.setattr(unit_state, "BOOTED", "/no/such/folder")
+    assert unit_state.why_not_started("/run/cucmd/cucmd.sock", chosen=False) is None

@@ -8,7 +8,7 @@ import trio
 import trio.testing
 
 from cucmctl.client.errors import ClientError
-from cucmctl.client.events import JobEvent
+from cucmctl.client.job_events import JobEvent
 from cucmd.protocol.jobs import Job, JobChange, JobReply, JobSummary, ListReply
 from cucmweb.event_streams import EventStreams
 from cucmweb.operations import OPERATIONS

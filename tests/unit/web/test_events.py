@@ -6,7 +6,7 @@ import pytest
 import trio
 import trio.testing
 
-from cucmctl.client.events import JobEvent
+from cucmctl.client.job_events import JobEvent
 from unit.web.event_hub import ONE, OTHER, Hub, change, job, settled, state, summary
 
 

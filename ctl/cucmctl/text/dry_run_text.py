@@ -7,7 +7,7 @@ from typing import ClassVar, Unpack
 
 from cucmctl.cli.printer import Layout, visible
 from cucmctl.text import render
-from cucmctl.text.collect import CollectText
+from cucmctl.text.collect_text import CollectText
 from cucmctl.text.remarks import wrapped
 from cucmctl.text.table import table
 from cucmd.protocol.jobs import Job
@@ -16,13 +16,13 @@ from cucmd.protocol.jobs import Job
 class DryRunText(CollectText):
     verb: ClassVar[str] = "asks for the sizes of"
 
-    def found(self, job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
+    def findings(self, job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
         return sizes(job, **layout)
 
-    def came(self, job: Job, files: str) -> str:
+    def result(self, job: Job, files: str) -> str:
         paths = [one for node in job.nodes if node.sizes for one in node.sizes.paths]
         whole = render.size(sum(one.bytes for one in paths))
-        return f"{render.counting(sum(one.files for one in paths), 'file')}, {whole} would come"
+        return f"{render.count_of(sum(one.files for one in paths), 'file')}, {whole} would come"
 
 
 TEXT = DryRunText()
@@ -63,7 +63,7 @@ def sizes(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
         yield f"all of it{before} is {more} more than the disk has room for ({render.size(room)})"
     elif all(found.fits for _, found in known):
         if unknown := len(job.nodes) - len(known):
-            nodes = render.counting(unknown, "node")
+            nodes = render.count_of(unknown, "node")
             yield f"what is known fits disk and quotas; of {nodes} nothing is known"
         else:
             yield "each node fits disk and quotas"

@@ -15,7 +15,7 @@ import msgspec
 
 from cucmctl.cli.printer import Layout, visible
 from cucmctl.text import render
-from cucmctl.text.kind import KindText
+from cucmctl.text.kind_text import KindText
 from cucmctl.text.table import table
 from cucmd.job.discover import Found, Member
 from cucmd.protocol.jobs import Job
@@ -24,17 +24,17 @@ PUBLISHER = "Publisher"
 
 
 class DiscoverText(KindText):
-    def does(self, job: Job) -> Iterator[str]:
+    def describe(self, job: Job) -> Iterator[str]:
         yield "asks a node which nodes its cluster has"
 
-    def found(self, job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
+    def findings(self, job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
         for node in job.nodes:  # there is one
             if node.found is not None and node.found.members:
                 yield from members(node.found, **layout)
 
-    def came(self, job: Job, files: str) -> str:
+    def result(self, job: Job, files: str) -> str:
         found = [len(node.found.members) for node in job.nodes if node.found]
-        return f"{render.counting(sum(found), 'node')} found" if found else files
+        return f"{render.count_of(sum(found), 'node')} found" if found else files
 
 
 TEXT = DiscoverText()

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import ClassVar, Unpack
 
 from cucmctl.cli.printer import Layout, visible
-from cucmctl.text import health, render
-from cucmctl.text.kind import KindText
+from cucmctl.text import health_text, render
+from cucmctl.text.kind_text import KindText
 from cucmctl.text.window import window
 from cucmd.job.asked import Collection
 from cucmd.protocol.jobs import Job, JobSummary
@@ -19,7 +19,7 @@ PATHS_SHOWN = 3
 class CollectText(KindText):
     verb: ClassVar[str] = "collects"
 
-    def does(self, job: Job) -> Iterator[str]:
+    def describe(self, job: Job) -> Iterator[str]:
         if what := collected(job.collection):
             yield f"{self.verb} {visible(what)}"
             if job.collection.since is not None:
@@ -30,20 +30,20 @@ class CollectText(KindText):
                 # --only and --path may have made others of them than the profile has
                 yield f"paths {visible(', '.join(_first(job.collection.paths)))}"
 
-    def what(self, job: Job | JobSummary) -> str:
+    def summarize(self, job: Job | JobSummary) -> str:
         """Leaves out the word "profile", so that more of its name can be seen."""
         return collected(job.collection or Collection()).removeprefix("profile ")
 
-    def whole(self, job: Job) -> Job:
-        return health.whole(job) if _has_snapshot(job) else job
+    def complete(self, job: Job) -> Job:
+        return health_text.complete(job) if _has_snapshot(job) else job
 
-    def found(self, job: Job, **layout: Unpack[Layout]) -> Iterable[str]:
-        return health.lines(job, **layout) if _has_snapshot(job) else ()
+    def findings(self, job: Job, **layout: Unpack[Layout]) -> Iterable[str]:
+        return health_text.lines(job, **layout) if _has_snapshot(job) else ()
 
-    def came(self, job: Job, files: str) -> str:
-        wrong = health.not_good(health.whole(job)) if _has_snapshot(job) else 0
+    def result(self, job: Job, files: str) -> str:
+        wrong = health_text.not_good(health_text.complete(job)) if _has_snapshot(job) else 0
         return (
-            f"{files}, {render.counting(wrong, 'finding')} of health not good" if wrong else files
+            f"{files}, {render.count_of(wrong, 'finding')} of health not good" if wrong else files
         )
 
 

@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import ClassVar, Unpack
 
 from cucmctl.cli.printer import Layout, visible
-from cucmctl.text import times
+from cucmctl.text import pace
 from cucmctl.text.table import table
 from cucmd.job.work import GIVEN, KINDS, kind_of
 from cucmd.protocol.jobs import Job, JobSummary, Node
@@ -31,13 +31,13 @@ class KindText:
     left  what stands behind the time that is left of the job, and of a node that is `silent`
     """
 
-    left: ClassVar[str] = "left"
+    left_suffix: ClassVar[str] = "left"
 
-    def does(self, job: Job) -> Iterator[str]:
+    def describe(self, job: Job) -> Iterator[str]:
         """Says what the job does, as lines below the first of `status`."""
         yield from ()
 
-    def what(self, job: Job | JobSummary) -> str:
+    def summarize(self, job: Job | JobSummary) -> str:
         """Says it in a list of jobs: `callmanager, last 2h`, `show status`, `port 5060`."""
         return "; ".join((job.commands or ())[:_SHOWN])
 
@@ -47,11 +47,11 @@ class KindText:
         """Adds columns of its own to the table of its nodes."""
         return headings, rows
 
-    def whole(self, job: Job) -> Job:
+    def complete(self, job: Job) -> Job:
         """Adds what only shows between the nodes of the job."""
         return job
 
-    def found(self, job: Job, **layout: Unpack[Layout]) -> Iterable[str]:
+    def findings(self, job: Job, **layout: Unpack[Layout]) -> Iterable[str]:
         """Shows what a job that is `whole` has found on its nodes, as lines: those that the summary
         of an export has.
         """
@@ -59,7 +59,7 @@ class KindText:
         rows = [(name, line) for name, result in given if result for line in result.lines()]
         return table(("NODE", "FOUND"), rows, right="", **layout) if rows else ()
 
-    def came(self, job: Job, files: str) -> str:
+    def result(self, job: Job, files: str) -> str:
         """Says what came of it, in the line of its end. files: `4 files, 3.1 MB`."""
         return files
 
@@ -67,7 +67,7 @@ class KindText:
         """Says what a running node does, in a word; nothing of others. left: as `left_of_node`."""
         return (node.phase or "") if node.status == "running" else ""
 
-    def silent(self, node: Node) -> bool:
+    def sends_nothing_now(self, node: Node) -> bool:
         """Says whether nothing is to come from the node at this moment."""
         return False
 
@@ -77,13 +77,13 @@ class KindText:
         at    now; None: nothing is heard of the job
         rate  bytes per second that come of the node
         """
-        return times.left_of_node(node, job.collection, rate) if rate else None
+        return pace.left_of_node(node, job.collection, rate) if rate else None
 
     def left_of_job(
         self, job: Job, at: datetime | None, rate_of: Callable[[str], float]
     ) -> float | None:
         """Returns the same of its last node. rate_of: a node's name -> its bytes per second."""
-        return times.left_of_job(job, rate_of)
+        return pace.left_of_job(job, rate_of)
 
     def may_still_run(self, node: Node) -> Iterator[str]:
         """Says what is to be known of a node that has ended, and on which the work may not have."""
@@ -102,7 +102,7 @@ def text_of(job: Job | JobSummary) -> KindText:
 
 @cache
 def _text_of_kind(kind: str) -> KindText:
-    name = f"cucmctl.text.{kind}"
+    name = f"cucmctl.text.{kind}_text"
     try:
         text: KindText = import_module(name).TEXT
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""PURE. `Keyed`: a call that starts something has one effect, also if the connection breaks.
+"""PURE. `RepeatableCall`: a call that starts something has one effect, also if the connection breaks.
 
 Whether a call had its effect before the connection broke is not known here. So one that starts
 something has a key: the daemon keeps it with the job, and answers a second call of that key with
@@ -28,7 +28,7 @@ from cucmd.protocol.jobs import RetryRequest
 PAUSE = 0.2
 
 
-class Keyed:
+class RepeatableCall:
     """Who calls asks `request`, and tells each error to `pause_after`.
 
     request  what is to be asked next

@@ -10,20 +10,22 @@ from datetime import datetime
 from typing import ClassVar, Unpack
 
 from cucmctl.cli.printer import Layout, visible
-from cucmctl.text.kind import KindText, Rows
-from cucmctl.text.times import NODE_ENDED
+from cucmctl.text.kind_text import KindText, Rows
+from cucmctl.text.pace import NODE_ENDED
 from cucmd.job.capture import CaptureSettings, may_still_run
 from cucmd.protocol.jobs import Job, JobSummary, Node
 
 
 class CaptureText(KindText):
-    left: ClassVar[str] = "of the capture left"  # how long its files then take is not known before
+    left_suffix: ClassVar[str] = (
+        "of the capture left"  # how long its files then take is not known before
+    )
 
-    def does(self, job: Job) -> Iterator[str]:
+    def describe(self, job: Job) -> Iterator[str]:
         if job.capture is not None:
             yield from asked(job.capture)
 
-    def what(self, job: Job | JobSummary) -> str:
+    def summarize(self, job: Job | JobSummary) -> str:
         return "" if job.capture is None else packets_of(job.capture)
 
     def columns(
@@ -37,10 +39,10 @@ class CaptureText(KindText):
             (*row[:at], cell, *row[at:]) for row, cell in zip(rows, cells, strict=True)
         ]
 
-    def found(self, job: Job, **layout: Unpack[Layout]) -> Iterable[str]:
+    def findings(self, job: Job, **layout: Unpack[Layout]) -> Iterable[str]:
         return ()  # the table of its nodes has the packets
 
-    def came(self, job: Job, files: str) -> str:
+    def result(self, job: Job, files: str) -> str:
         found = [(node.status, node.capture.packets) for node in job.nodes if node.capture]
         count = sum(packets or 0 for _, packets in found)
         said = "1 packet" if count == 1 else f"{count} packets"
@@ -52,7 +54,7 @@ class CaptureText(KindText):
             return super().phase(node, left)
         return "capturing" if left is None or left >= 1 else "ending"
 
-    def silent(self, node: Node) -> bool:
+    def sends_nothing_now(self, node: Node) -> bool:
         return captures(node)
 
     def left_of_node(self, job: Job, node: Node, at: datetime | None, rate: float) -> float | None:

@@ -64,7 +64,7 @@ class Sink(Protocol):
     def add(self, member: tarfile.TarInfo, content: Iterator[bytes]) -> None: ...
 
 
-class Nowhere:
+class DiscardSink:
     """What is behind a damaged file goes here: it is read, so that all of these are known."""
 
     def raw(self, data: bytes) -> None:
@@ -91,10 +91,10 @@ def save(source: ByteStream, sink: Sink, tell: Callable[[], None] = lambda: None
                     raise ProtocolError(f"the export has {member.name!r}, which is no file")
                 try:
                     pieces = iter(partial(file.read, _PIECE), b"")
-                    sink.add(member, checksums.checked(safe(member.name), pieces))
+                    sink.add(member, checksums.checked(checked_name(member.name), pieces))
                 except Damaged as error:
                     wrong |= error.wrong
-                    sink, tee.raw = Nowhere(), Nowhere().raw
+                    sink, tee.raw = DiscardSink(), DiscardSink().raw
     except tarfile.TarError as error:
         raise ProtocolError(f"the export is not as agreed: {error}") from error
     while tee.read(_PIECE):
@@ -104,7 +104,7 @@ def save(source: ByteStream, sink: Sink, tell: Callable[[], None] = lambda: None
         raise Damaged(wrong)
 
 
-def safe(name: str) -> str:
+def checked_name(name: str) -> str:
     """Raises `ProtocolError` for a name that leads out of the target."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\0" in name:
@@ -173,23 +173,23 @@ def _unescaped(name: str) -> str:
 # Where it goes. On standard output what was written stays, so it must not look whole before it is.
 
 
-class _Written:
+class _FreezableFile:
     """Writes a file of which nothing is changed any more after `cut_off`."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
-        self._cut_off = False
+        self._frozen = False
         self.tell = file.tell
         self.flush = file.flush
 
-    def cut_off(self) -> None:
-        self._cut_off = True
+    def freeze(self) -> None:
+        self._frozen = True
 
     def write(self, data: bytes) -> int:
-        return len(data) if self._cut_off else self._file.write(data)
+        return len(data) if self._frozen else self._file.write(data)
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        return 0 if self._cut_off else self._file.seek(offset, whence)
+        return 0 if self._frozen else self._file.seek(offset, whence)
 
 
 class TarSink:
@@ -275,7 +275,7 @@ class ZipSink:
     """
 
     def __init__(self, out: IO[bytes]) -> None:
-        self._out = _Written(out)
+        self._out = _FreezableFile(out)
         self._zip = zipfile.ZipFile(
             cast(IO[bytes], self._out), "w", zipfile.ZIP_STORED, allowZip64=True
         )
@@ -294,12 +294,12 @@ class ZipSink:
                 for piece in content:
                     entry.write(piece)
             except BaseException:
-                self._out.cut_off()  # before what is said behind the content
+                self._out.freeze()  # before what is said behind the content
                 raise
 
     def abandon(self) -> None:
         """Leaves what was written as it is."""
-        self._out.cut_off()
+        self._out.freeze()
         with suppress(ValueError):  # interrupted as it opened an entry
             self._zip.close()
 

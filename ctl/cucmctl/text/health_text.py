@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from cucmctl.cli import exits
 from cucmctl.cli.printer import Layout, visible
 from cucmctl.text import render
-from cucmctl.text.kind import KindText
+from cucmctl.text.kind_text import KindText
 from cucmctl.text.remarks import wrapped
 from cucmctl.text.table import paint
 from cucmd.job.health import BAD, GOOD, LOOK, UNREAD, Finding, among
@@ -30,28 +30,28 @@ _WIDTH = max(len(word) for word, _ in _WORDS.values())
 
 
 class HealthText(KindText):
-    def does(self, job: Job) -> Iterator[str]:
+    def describe(self, job: Job) -> Iterator[str]:
         yield "looks whether the nodes are well"
 
-    def what(self, job: Job | JobSummary) -> str:
+    def summarize(self, job: Job | JobSummary) -> str:
         return ""  # its commands are always the same
 
-    def whole(self, job: Job) -> Job:
-        return whole(job)
+    def complete(self, job: Job) -> Job:
+        return complete(job)
 
-    def found(self, job: Job, **layout: Unpack[Layout]) -> Iterable[str]:
+    def findings(self, job: Job, **layout: Unpack[Layout]) -> Iterable[str]:
         return lines(job, **layout) if any(node.health is not None for node in job.nodes) else ()
 
-    def came(self, job: Job, files: str) -> str:
+    def result(self, job: Job, files: str) -> str:
         of_all = [len(node.health.findings) for node in job.nodes if node.health]
         found, nodes = sum(of_all), len(of_all)
-        return f"{render.counting(found, 'finding')} of {render.counting(nodes, 'node')}"
+        return f"{render.count_of(found, 'finding')} of {render.count_of(nodes, 'node')}"
 
 
 TEXT = HealthText()
 
 
-def whole(job: Job) -> Job:
+def complete(job: Job) -> Job:
     """Adds to the nodes of a job those findings that only show between nodes."""
     between: dict[str, list[Finding]] = {}
     for name, finding in among([(node.node, node.health) for node in job.nodes]):

@@ -18,8 +18,8 @@ class Moment(NamedTuple):
     missed.
     """
 
-    first: datetime
-    last: datetime
+    earliest: datetime
+    latest: datetime
     clock: bool = False
 
 
@@ -64,7 +64,7 @@ def _of_a_day(day: str | None, clock: str | None, now: datetime) -> Moment:
     if day is not None and day not in _DAYS:
         date = day
     meant = _moment(datetime.fromisoformat(f"{date} {clock or '00:00'}"))
-    if day is None and meant.first > now:
+    if day is None and meant.earliest > now:
         meant = _of_a_day("yesterday", clock, now)
     return meant._replace(clock=day is None)
 
@@ -77,7 +77,7 @@ def _moment(at: datetime) -> Moment:
 
 def next_day(at: Moment) -> Moment:
     """Returns the same time of day, of the day after."""
-    local = at.first.astimezone().replace(tzinfo=None) + timedelta(days=1)
+    local = at.earliest.astimezone().replace(tzinfo=None) + timedelta(days=1)
     return _moment(local)
 
 

@@ -11,8 +11,8 @@ from typing import Unpack
 
 from cucmctl.cli.printer import Layout, visible
 from cucmctl.text import render
-from cucmctl.text.kind import KindText
-from cucmctl.text.remarks import named
+from cucmctl.text.kind_text import KindText
+from cucmctl.text.remarks import join_names
 from cucmctl.text.table import table as text_table
 from cucmd.job.check import Checked
 from cucmd.protocol.jobs import Job
@@ -23,14 +23,14 @@ _RIGHT = "CLOCK"
 
 
 class CheckText(KindText):
-    def does(self, job: Job) -> Iterator[str]:
+    def describe(self, job: Job) -> Iterator[str]:
         yield "looks whether a collection can be expected to work"
 
-    def found(self, job: Job, **layout: Unpack[Layout]) -> Iterable[str]:
+    def findings(self, job: Job, **layout: Unpack[Layout]) -> Iterable[str]:
         return table(job, **layout) if any(node.checked is not None for node in job.nodes) else ()
 
-    def came(self, job: Job, files: str) -> str:
-        return f"{render.counting(sum(bool(node.checked) for node in job.nodes), 'node')} checked"
+    def result(self, job: Job, files: str) -> str:
+        return f"{render.count_of(sum(bool(node.checked) for node in job.nodes), 'node')} checked"
 
 
 TEXT = CheckText()
@@ -64,7 +64,7 @@ def table(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
             of.setdefault(visible(text), []).append(visible(node.node))
     for text, names in of.items():
         everywhere = len(names) == len(job.nodes) > 1
-        yield f"{text}: {'all nodes' if everywhere else named(names, all_names=False)}"
+        yield f"{text}: {'all nodes' if everywhere else join_names(names, all_names=False)}"
 
 
 def _steps(seen: Checked) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ FINAL = ("2", "78")
 PATIENCE = 1.0
 
 
-def why_it_does_not_start(socket: str, *, chosen: bool) -> str | None:
+def why_not_started(socket: str, *, chosen: bool) -> str | None:
     """Returns the reason in one line, with what to do. None if the service runs, starts, or was
     stopped by a person, if another daemon was called, and if systemd cannot be asked.
 
