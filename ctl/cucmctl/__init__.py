@@ -16,18 +16,19 @@
 `export`, `verify`, `transcript`, `cancel`, `delete`, `prune`, `watch`, `wait`, `clusters`,
 `profiles`, `credentials`, `host_keys`, `add_host_key`, `forget_host_key` and `reload`.
 They return structs of `cucmd.protocol`. They raise `ClientError` (each error of the daemon has a
-class of its own), `TimeoutError`, or `TypeError` for a wrong call, such as one text where several
-are expected.
+class of its own), `TimeoutError`, or `TypeError` for a wrong call, for example a single text where
+a list is expected.
 
-    main.py      finds the verb, runs it, and exits with the right code
-    client/      `Client`: blocking, a method for each of the daemon's
-    cli/         what the verbs share of the command line: options, exit codes, printing, passwords
+    main.py      finds the verb, runs it, and returns the exit code
+    client/      `Client`: blocking, with a method for each method of the daemon
+    cli/         the parts of the command line that all verbs share
     commands/    the verbs
-    text/        what people read of jobs, one file a subject
-    export/      a job's files, as they come, into a tar, a zip or a folder
+    text/        turns jobs and nodes into text for people, one file for each subject
+    export/      writes the files of a job into a tar, a zip or a folder
 
-Names are loaded on first use: the program `cucmctl` imports this package before it can take a
-Ctrl-C. No trio, no asyncio, no asyncssh.
+The names of this module are loaded on first use. The program `cucmctl` imports this package before
+it can handle Ctrl-C, so the import must be short. This package never loads trio, asyncio or
+asyncssh.
 """
 
 from __future__ import annotations
@@ -112,7 +113,7 @@ __all__ = [
     "Timeouts",
 ]
 
-# Where they are, in the order in which they are looked for.
+# The modules that define the names above, in the order in which they are searched.
 _HOMES = ("cucmctl.client.errors", "cucmd.job.asked", "cucmctl.client.client")
 
 

@@ -1,4 +1,4 @@
-"""Runs the program `cucmctl`, also as `python -m cucmctl`, where the script is not on the path."""
+"""Runs the program `cucmctl`. The installed script calls `command`; so does `python -m cucmctl`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ INTERRUPTED = 130
 
 
 def run() -> int:
-    """Runs `main`, and gives its exit code. Ctrl-C is no traceback from here on."""
-    quits = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # else it is ignored
+    """Runs `main` and returns its exit code. From here on, Ctrl-C never shows a traceback."""
+    quits = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # else SIGINT is ignored
     try:
-        if quits:  # the system ends the process: an exception can get lost as a module is loaded
+        if quits:
+            # While modules are loaded, the kernel ends the process at a Ctrl-C, because Python can
+            # lose a KeyboardInterrupt that is raised inside an import.
             signal.signal(signal.SIGINT, signal.SIG_DFL)
-        from cucmctl.main import main  # noqa: PLC0415  # after Ctrl-C is taken
+        from cucmctl.main import main  # noqa: PLC0415  # only after Ctrl-C is handled
 
         if quits:
             signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -27,22 +29,22 @@ def run() -> int:
     while True:
         try:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-        except KeyboardInterrupt:  # of one that came meanwhile: people press it twice
+        except KeyboardInterrupt:  # from a second Ctrl-C: people press it twice
             code = INTERRUPTED
         else:
             return code
 
 
 def command() -> NoReturn:
-    """Does what the script `cucmctl` does: calls `run`, and ends the process.
+    """Runs the program and ends the process. Never returns.
 
-    Python would take its modules apart first, which takes as long as a bare Python. Nothing waits
-    for that: files, terminals and threads are closed by their blocks, and `main` has written the
-    output.
+    `os._exit` skips the teardown of Python's modules, which takes as long as starting Python.
+    Nothing depends on the teardown: files, terminals and threads are closed by their `with` blocks,
+    and `main` has flushed the output.
     """
     code = run()
     if sys.stderr is not None:
-        with suppress(OSError):  # it is closed; the exit code remains
+        with suppress(OSError):  # standard error is closed; the exit code is still right
             sys.stderr.flush()
     os._exit(code)
 

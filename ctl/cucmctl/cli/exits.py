@@ -1,6 +1,7 @@
-"""Lists the exit codes. Their meanings are fixed, since scripts depend on them.
+"""Lists the exit codes. Scripts depend on them, so their meanings never change.
 
-Every exit code of `cucmctl` has a name here, below what it means: cucmctl(1) is made of that.
+Every exit code of `cucmctl` has a name in this file. The comment above the name says what the code
+means, and the table in cucmctl(1) is made from these comments.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from cucmd.protocol.jobs import Job
 
 # done; the job succeeded
 DONE = 0
-# the job failed; `verify` has found files that differ; `reload`, or a key that was to be fetched,
-# failed; `delete` or `prune` was answered no
+# the job failed; `verify` found files that differ; `reload` failed, or a host key could not be
+# fetched; `delete` or `prune` was answered no
 FAILED = 1
 # wrong usage
 USAGE = 2
-# the job ended partial; `export` has left out files that are damaged or gone
+# the job ended partial; `export` left out files that are damaged or missing
 PARTIAL = 3
 # the job was cancelled
 CANCELLED = 4
@@ -25,21 +26,21 @@ CANCELLED = 4
 NOT_FOUND = 5
 # the wait timed out; the job goes on
 WAIT_TIMED_OUT = 6
-# the request is invalid
+# the daemon refused the request as invalid
 INVALID = 65
-# no daemon at the socket, or it went away and did not come back
+# no daemon at the socket, or the daemon went away and did not come back
 UNAVAILABLE = 69
 # a defect of `cucmd` or `cucmctl`
 DEFECT = 70  # EX_SOFTWARE
 # the output cannot be written
 CANNOT_WRITE = 74  # EX_IOERR
-# a limit is reached, the daemon is stopping, or the job still runs or is in use: try again later
+# the daemon has reached a limit or is stopping, or the job still runs or is in use: try again later
 TRY_LATER = 75
 # not permitted
 NOT_PERMITTED = 77
 # Ctrl-C; the job goes on
 INTERRUPTED = 130  # 128 + SIGINT
-# whoever read the output has closed it, as in `cucmctl list | head`
+# the reader of the output has closed it, as in `cucmctl list | head`
 PIPE_CLOSED = 141  # 128 + SIGPIPE
 
 _OF_STATUS = {"succeeded": DONE, "failed": FAILED, "partial": PARTIAL, "cancelled": CANCELLED}
@@ -54,7 +55,7 @@ _OF_ERROR: tuple[tuple[tuple[type[ClientError], ...], int], ...] = (
     ((errors.Refused,), DEFECT),  # InternalError, MethodNotFound, and errors without a class
 )
 
-# a field of the request -> the argument that the user gave for it
+# field of the request -> the argument from which the field was made
 _ARGUMENT_OF_FIELD = {
     "nodes": "NODE",
     "discovered": "NODE",
@@ -71,7 +72,7 @@ _ARGUMENT_OF_FIELD = {
     "login.username": "--user",
     "login.password": "password",
 }
-# a part of the request that is missing as a whole -> the options that give it
+# part of the request that is missing as a whole -> the options that supply it
 _OPTIONS_FOR_PART = {
     "collection": "give --profile or --path",
     "login": "give --password-file or --credential, or only --user to be asked for the password",
@@ -84,7 +85,7 @@ def code_of_job(job: Job) -> int:
 
 
 def code_of_error(error: ClientError) -> int:
-    """Returns the exit code of an error: 69 for one not in the table, as no cucmd answered."""
+    """Returns the exit code for an error: 69 for an error without a row in the table."""
     if isinstance(error, DiscoveryFailed):
         return code_of_job(error.job) or FAILED
     for kinds, code in _OF_ERROR:
@@ -94,7 +95,7 @@ def code_of_error(error: ClientError) -> int:
 
 
 def message_of(error: ClientError) -> str:
-    """Says the error in one line. A wrong field is named as the argument that was given."""
+    """Returns the error as one line, with a wrong field named as the argument that was typed."""
     if isinstance(error, InvalidRequest):
         part, reason = error.parameters.parameter, error.parameters.reason
         if part in _OPTIONS_FOR_PART:

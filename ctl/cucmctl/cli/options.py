@@ -1,7 +1,7 @@
-"""Parses the command line: makes a parser for each verb, and reads the values of options.
+"""Parses the command line: makes a parser for each verb, and converts the values of options.
 
-An error is one line that names the option, the value and what was expected. It is raised as
-`UsageError`, and `main` exits with 2.
+Every error is one line that names the option, the value and what was expected. It is raised as
+`UsageError`, for which `main` exits with 2.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from typing import NamedTuple, NoReturn
 from cucmctl.cli.typed_times import AGO, Moment, rfc3339
 from cucmd.job.timeouts import MOST_SECONDS
 
-# NAME:publisher and so on: parts of a cluster, as the daemon knows them.
+# The parts of a cluster that the daemon knows, as in NAME:publisher.
 PARTS = ("publisher", "subscribers", "cups")
 
-# part of every message about a node that may have been taken for a path
+# Part of every message about a node that was possibly parsed as a value of --path.
 NODES_FIRST = "nodes go before --path"
 
 
 class UsageError(Exception):
-    """The arguments are wrong. The text is one line."""
+    """The arguments are wrong. The text of the exception is one line."""
 
 
 class Verb(NamedTuple):
-    """`declare` adds its arguments to a parser; `run` returns the exit code."""
+    """Describes a verb: `declare` adds arguments to a parser, and `run` returns the exit code."""
 
     summary: str
     examples: str
@@ -43,12 +43,18 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
 
 class VerbParser(argparse.ArgumentParser):
-    """`reminder` is added to the error that a positional argument is missing, after --path."""
+    """Parses the arguments of one verb and raises `UsageError` where argparse would exit.
+
+    reminder    is added to the error for a missing positional argument if --path was given
+    targets     the name of the arguments of `add_targets`; "" if the verb has none
+    arguments   the words that are parsed, for error messages
+    takes_rest  whether words after `--` are not parsed, but kept in `rest` (None without a `--`)
+    """
 
     reminder = ""
-    targets = ""  # what those of `add_targets` are called
+    targets = ""
     arguments: Sequence[str] = ()
-    takes_rest = False  # what follows `--` is no argument: it is in `rest`; None without a `--`
+    takes_rest = False
 
     def error(self, message: str) -> NoReturn:
         text = re.sub(r"^argument (?:-\w/)?", "", message)
@@ -63,7 +69,7 @@ class VerbParser(argparse.ArgumentParser):
             text = _missing_value(without_value[1], self.arguments)
         if text.startswith(_REQUIRED):
             names = text.removeprefix(_REQUIRED).split(", ")
-            # Python 3.11 names those too that may be left out, unless none but these are missing.
+            # Python 3.11 also names optional arguments here, unless only optional ones are missing.
             left_out = {one.metavar for one in self._get_positional_actions() if one.nargs == "*"}
             names = [name for name in names if name not in left_out] or names
             text = f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} missing"
@@ -78,9 +84,9 @@ _WITHOUT_VALUE = r"(--[\w-]+): expected (?:at least )?one argument"
 
 
 def _missing_value(option: str, arguments: Sequence[str]) -> str:
-    """Returns the error for an option without a value.
+    """Returns the error message for an option without a value.
 
-    argparse does not say that `-x` is no value for it.
+    argparse does not explain that it takes a value such as `-x` for an option.
     """
     behind = (word for before, word in pairwise(arguments) if before == option)
     word = next((word for word in behind if word.startswith("-")), None)
@@ -95,7 +101,7 @@ def _missing_value(option: str, arguments: Sequence[str]) -> str:
 
 
 class OnlyOnce(argparse.Action):
-    """Refuses a second value, which argparse would silently take in place of the first."""
+    """Refuses a second value. argparse would silently replace the first value with the second."""
 
     def __call__(
         self,
@@ -115,23 +121,24 @@ def _shown_value(value: object) -> str:
     return rfc3339(value.earliest) if isinstance(value, Moment) else repr(value)
 
 
-# Names that are suggested for a misspelt one, at most.
+# The largest number of names that are suggested for a misspelt name.
 MOST_NEAR = 3
-# A share of equal letters: one wrong letter in four, or two swapped in six.
+# How alike two names must be, from 0 to 1. This allows one wrong letter in four, or two swapped
+# letters in six.
 ALIKE = 0.7
 
 
 def near(name: str, known: Iterable[str]) -> list[str]:
-    """Finds the known names that are like `name`; case does not count."""
+    """Returns the known names that resemble `name`, regardless of case."""
     spelled = {one.lower(): one for one in known}
     return [spelled[one] for one in get_close_matches(name.lower(), spelled, MOST_NEAR, ALIKE)]
 
 
-# What several verbs have
+# Arguments that several verbs have
 
 
 def no_arguments(parser: VerbParser) -> None:
-    """Declares none."""
+    """Declares no arguments."""
 
 
 def add_job(
@@ -160,7 +167,7 @@ def add_label(parser: argparse._ActionsContainer, help_: str) -> None:
 def add_targets(
     parser: VerbParser, name: str = "TARGET", help_: str = "a host, or host:port; or a cluster"
 ) -> None:
-    """Declares `nodes` and `cluster_of`, of which exactly one is given."""
+    """Declares `nodes` and `cluster_of`; the user must give exactly one of the two."""
     parser.targets = name
     parser.add_argument("nodes", metavar=name, nargs="*", help=help_)
     parser.add_argument(
@@ -185,7 +192,7 @@ _LOCAL_PATHS = ("socket", "password_file", "file", "output")
 
 
 def parse(verb: str, command: Verb, arguments: Sequence[str]) -> argparse.Namespace:
-    """Parses the arguments of one verb, with global options anywhere among them."""
+    """Parses the arguments of one verb. Global options may stand anywhere among them."""
     parser = VerbParser(
         prog=f"cucmctl {verb}",
         description=command.summary,
@@ -202,7 +209,7 @@ def parse(verb: str, command: Verb, arguments: Sequence[str]) -> argparse.Namesp
         arguments, rest = arguments[:at], list(arguments[at + 1 :])
     words: list[str] = []
     for word in arguments:
-        # `--since -2h` becomes `--since=-2h`: argparse would take the time for an option.
+        # `--since -2h` becomes `--since=-2h`, because argparse would take `-2h` for an option.
         if words and words[-1] in ("--since", "--until") and re.fullmatch(AGO, word):
             words[-1] += f"={word}"
         else:
@@ -212,7 +219,7 @@ def parse(verb: str, command: Verb, arguments: Sequence[str]) -> argparse.Namesp
     parsed.rest = rest
     for name, value in vars(parsed).items():
         for text in value if isinstance(value, list) else [value]:
-            # JSON cannot carry text that is not UTF-8. Paths of local files may have it.
+            # JSON cannot carry text that is not UTF-8, but the paths of local files may have it.
             if isinstance(text, str) and name not in _LOCAL_PATHS:
                 try:
                     text.encode()
@@ -233,8 +240,8 @@ def socket_path(text: str) -> str:
     return os.path.expanduser(text)
 
 
-# `host:port`, or an IPv4 or IPv6 address with or without a port. A host name alone may be the name
-# of a folder too.
+# `host:port`, or an IPv4 or IPv6 address with or without a port. A bare host name is not matched,
+# because it could also be the name of a folder.
 _ADDRESS = (
     r"[\w.-]+:\d{1,5}|\d{1,3}(\.\d{1,3}){3}"
     r"|\[[0-9a-f.]*:[0-9a-f:.]*(%[\w-]+)?\](:\d+)?|[0-9a-f]*:[0-9a-f:.]*:[0-9a-f:.]*(%[\w-]+)?"
@@ -242,14 +249,14 @@ _ADDRESS = (
 
 
 def path_on_node(text: str) -> str:
-    """Reads a path. Refuses what looks like a node: `--path` takes all words that follow it."""
+    """Returns the path. Refuses what looks like a node, because --path takes all words after it."""
     if re.fullmatch(_ADDRESS, text, re.ASCII | re.IGNORECASE):
         raise argparse.ArgumentTypeError(f"{text!r} looks like a node; {NODES_FIRST}")
     return text
 
 
 def comma_separated(text: str) -> tuple[str, ...]:
-    """Reads names, `sdl,syslog`. The daemon knows which there are."""
+    """Splits `sdl,syslog` into names. The daemon checks the names."""
     names = tuple(name.strip() for name in text.split(","))
     if not all(names):
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME,NAME")
@@ -257,7 +264,7 @@ def comma_separated(text: str) -> tuple[str, ...]:
 
 
 def label(text: str) -> tuple[str, str]:
-    """Reads `KEY=VALUE` as (key, value). The daemon knows what they may be."""
+    """Splits `KEY=VALUE` into key and value. The daemon checks both."""
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
@@ -265,7 +272,7 @@ def label(text: str) -> tuple[str, str]:
 
 
 def labels_of(option: str, given: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """Takes labels of an option that may be repeated. Raises `UsageError` for two of one key."""
+    """Returns labels as a dictionary. Raises `UsageError` if one key has two values."""
     labels: dict[str, str] = {}
     for key, value in given:
         if labels.setdefault(key, value) != value:
@@ -274,7 +281,7 @@ def labels_of(option: str, given: Sequence[tuple[str, str]]) -> dict[str, str]:
 
 
 def job_id(text: str) -> str:
-    """Reads an id or its beginning, in lower case; or @last."""
+    """Returns an id, or the beginning of an id, in lower case; or @last."""
     return text.lower()
 
 
@@ -291,19 +298,19 @@ def seconds(text: str) -> float:
 
 
 def seconds_or_none(text: str) -> float:
-    """Reads what `seconds` reads, or 0."""
+    """Converts a number of seconds as `seconds` does, but also accepts 0."""
     return 0.0 if text.strip("0") in ("", ".") and "0" in text else seconds(text)
 
 
 def count(text: str) -> int:
-    # int() would accept "1_0" and " 7 ". No number here has 10 digits.
+    # int() would accept "1_0" and " 7 ". No number here needs 10 digits.
     if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text) > 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
     return int(text)
 
 
 def whole_number(text: str) -> int:
-    """Reads a whole number from 0 up."""
+    """Converts a whole number from 0 up."""
     return 0 if text == "0" else count(text)
 
 
@@ -311,7 +318,7 @@ _SIZE = r"([0-9]{1,12})([kMGT]?)B?"
 
 
 def size_in_bytes(text: str) -> int:
-    """Reads `500M`, `10G`: as sizes are shown, in thousands."""
+    """Converts `500M` or `10G` to bytes. A k is 1000 bytes, as where sizes are shown."""
     if not (found := re.fullmatch(_SIZE, text, re.IGNORECASE)):
         raise argparse.ArgumentTypeError(f"{text!r} is not a size; expected one such as 500M, 10G")
     power = " kmgt".index(found[2].lower() or " ")

@@ -1,6 +1,7 @@
-"""Takes the password of a login from a file or standard input, or asks for it at the terminal.
+"""Reads the password of a login from a file, from standard input or from the terminal.
 
-Never from the command line, which every user of the machine can read, and never in a message.
+The password is never taken from the command line, which every user of the machine can read, and it
+never appears in a message.
 """
 
 from __future__ import annotations
@@ -13,19 +14,19 @@ from typing import IO
 from cucmctl.cli import printer, terminal
 from cucmctl.cli.options import UsageError
 
-# Bytes. Longer than any password of a node, and shorter than most files given by mistake.
+# Bytes. No password of a node is this long, and most files that are given by mistake are longer.
 LONGEST = 1024
 
 
 def from_file(name: str, username: str) -> str:
-    """Reads the first line of a file that only its owner can read; `-` is standard input."""
+    """Returns the first line of a file that only its owner can read; `-` is standard input."""
     if name == "-":
         if sys.stdin is None:
             raise _wrong("-", "standard input is closed")
         return from_terminal(username) if sys.stdin.isatty() else _first_line("-", sys.stdin.buffer)
     try:
         with open(name, "rb") as file:
-            # As ssh does with private keys; a pipe, as of `<(pass show cucm)`, is taken.
+            # ssh refuses private keys in the same way. A pipe, as in `<(pass show cucm)`, is fine.
             status = os.fstat(file.fileno())
             exposed = 0o077 if status.st_uid == os.getuid() else 0o007
             if stat.S_ISREG(status.st_mode) and status.st_mode & exposed:
@@ -38,9 +39,10 @@ def from_file(name: str, username: str) -> str:
 
 
 def from_terminal(username: str) -> str:
-    """Asks for the password without echo. Raises UsageError.
+    """Asks for the password without echo. Raises `UsageError` if nothing is typed.
 
-    It is never empty: a request without a password would use the cluster's credential.
+    An empty password is refused because the daemon would take the request for one without a
+    password and use the credential of the cluster.
     """
     try:
         typed = terminal.ask(f"Password of {printer.visible(username)} on the nodes: ")
@@ -53,7 +55,7 @@ def from_terminal(username: str) -> str:
         raise UsageError("no password was given; nothing was started")
     try:
         return typed.decode()
-    except UnicodeDecodeError:  # its text has bytes of the password
+    except UnicodeDecodeError:  # do not show this exception: it quotes bytes of the password
         raise UsageError("the password that was typed is not UTF-8") from None
 
 

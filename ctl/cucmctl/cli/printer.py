@@ -1,6 +1,6 @@
-"""Prints on standard output and standard error: data on the one, messages on the other.
+"""Prints data on standard output and messages on standard error.
 
-Text from the daemon or from a user is printed only after `visible`.
+Text from the daemon or from a user must pass through `visible` before it is printed.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import msgspec
 def visible(text: str) -> str:
     """Escapes everything in `text` that could control a terminal.
 
-    That is: control characters (C0, C1, DEL), line and paragraph separators, direction marks, lone
-    surrogates.
+    These are control characters (C0, C1, DEL), line and paragraph separators, direction marks and
+    lone surrogates.
     """
     if text.isprintable():
         return text
@@ -27,23 +27,23 @@ def visible(text: str) -> str:
 
 
 def line(text: str, stream: TextIO | None = None) -> None:
-    """Prints a line on standard output or `stream`. The caller has made it `visible`."""
+    """Prints a line on `stream`, or on standard output. The caller has made the text `visible`."""
     print(text, file=stream or standard_output(), flush=True)
 
 
 def json_line(value: object) -> None:
-    """Prints one JSON value as a line, safe on a terminal too."""
+    """Prints one JSON value as a line that is safe on a terminal too."""
     text = msgspec.json.encode(value).decode()
     if not text.isprintable():
-        # msgspec does not escape what is unprintable beyond C0.
+        # msgspec escapes C0 controls only, and leaves other characters that are not printable.
         text = json.dumps(json.loads(text), separators=(",", ":"))
     print(text, file=standard_output(), flush=True)
 
 
 def show(value: object, lines: Iterable[str], *, as_json: bool, none: str = "") -> int:
-    """Prints the value as JSON, or these lines, on standard output. The exit code, 0.
+    """Prints the value as JSON, or the lines, on standard output. Returns the exit code 0.
 
-    `none`: the message in place of the lines where there is nothing in the value.
+    `none` is the message that replaces the lines if the value is empty.
     """
     if as_json:
         json_line(value)
@@ -56,7 +56,9 @@ def show(value: object, lines: Iterable[str], *, as_json: bool, none: str = "") 
 
 
 def standard_output() -> TextIO:
-    """Raises OSError if it was closed at the start, where `print` would silently do nothing."""
+    """Returns standard output. Raises OSError if the shell closed it before the start, because
+    `print` would silently do nothing.
+    """
     if sys.stdout is None:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
     return sys.stdout
@@ -64,21 +66,21 @@ def standard_output() -> TextIO:
 
 def note(text: str) -> None:
     """Prints a message on standard error."""
-    if sys.stderr is None:  # closed at the start; `print` would take None for standard output
+    if sys.stderr is None:  # closed before the start; `print` would then use standard output
         return
     try:
         print(f"cucmctl: {visible(text)}", file=sys.stderr, flush=True)
     except OSError:
-        pass  # standard error is closed; the exit code remains
+        pass  # standard error is closed; the exit code is still right
 
 
 def in_colour(stream: object) -> bool:
-    """Says whether to use colours: on a terminal with them, without $NO_COLOR (no-color.org)."""
+    """Returns whether to use colours: on a capable terminal, without $NO_COLOR (no-color.org)."""
     return on_terminal(stream) and not os.environ.get("NO_COLOR")
 
 
 def on_terminal(stream: object) -> bool:
-    """Says whether `stream` is a terminal that can do more than print lines."""
+    """Returns whether `stream` is a terminal that can do more than print lines."""
     isatty = getattr(stream, "isatty", None)  # sys.stdout is None when it was closed at the start
     if isatty is None or not isatty():
         return False
@@ -86,17 +88,17 @@ def on_terminal(stream: object) -> bool:
 
 
 def columns(stream: object) -> int | None:
-    """Returns the width of the terminal `stream`, or None if it is none or the width is unknown."""
+    """Returns the width of a terminal, or None if the width is unknown or `stream` is a file."""
     return _size(stream)[0] or None
 
 
 def rows(stream: object) -> int | None:
-    """Returns the height, likewise."""
+    """Returns the height of a terminal, or None if the height is unknown or `stream` is a file."""
     return _size(stream)[1] or None
 
 
 def _size(stream: object) -> tuple[int, int]:
-    """Does not use `shutil.get_terminal_size`, which takes $COLUMNS first: that may be old."""
+    """Returns columns and rows. `shutil.get_terminal_size` prefers $COLUMNS, which may be old."""
     if not (isatty := getattr(stream, "isatty", None)) or not isatty():
         return 0, 0
     try:
@@ -106,15 +108,15 @@ def _size(stream: object) -> tuple[int, int]:
 
 
 def ascii_only(stream: object) -> bool:
-    """Says whether `stream` can show ASCII only, because its encoding is not a UTF."""
+    """Returns whether `stream` shows only ASCII, because its encoding is not a UTF encoding."""
     return not (getattr(stream, "encoding", None) or "").lower().startswith("utf")
 
 
 class Layout(TypedDict, total=False):
-    """Says how tables are made for a stream; `table` has what is meant where a key is missing.
+    """Describes what a stream can show. `table` has the defaults of missing keys.
 
-    columns     the width into which lines should fit; None: they may have any length
-    ascii_only  marks are made of ASCII
+    columns     the width into which lines should fit; None if lines may have any length
+    ascii_only  whether marks must be ASCII
     """
 
     colour: bool
@@ -123,7 +125,7 @@ class Layout(TypedDict, total=False):
 
 
 def layout(stream: object, *, colour: bool = True) -> Layout:
-    """Says what the stream can show; without `colour` never in colour."""
+    """Returns what the stream can show. With `colour` false, the layout never has colours."""
     return Layout(
         colour=colour and in_colour(stream),
         columns=columns(stream),
@@ -132,7 +134,7 @@ def layout(stream: object, *, colour: bool = True) -> Layout:
 
 
 def prepare() -> None:
-    """Makes every text printable: in a locale without UTF-8 as escapes, not with a traceback."""
+    """Lets `print` escape what the locale cannot encode, instead of raising an exception."""
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
@@ -140,6 +142,6 @@ def prepare() -> None:
 
 
 def abandon_stdout() -> None:
-    """Discards what is buffered for standard output, which is broken, without an error."""
+    """Discards the buffer of standard output, which is broken, so that the exit does not fail."""
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), 1)

@@ -1,11 +1,12 @@
 """Changes the settings of the terminal while a password is typed or the live view draws on it.
 
-They are changed only while we are in the foreground, or the kernel would stop us.
+The settings are changed only while this process is in the foreground. Otherwise the kernel would
+stop the process.
 
-A question is answered without echo, as by readpassphrase(3). Whenever another process has the
-terminal, its settings are restored. A signal that ends or stops us takes effect after that. When we
-continue, echo is switched off again before the question is printed again. `getpass` does not handle
-signals.
+A password is read without echo, as readpassphrase(3) does it. Whenever another process gets the
+terminal, the old settings are restored first. A signal that ends or stops this process takes effect
+after that. When the process continues, echo is switched off again before the question is printed
+again. `getpass` of Python handles no signals.
 """
 
 from __future__ import annotations
@@ -18,20 +19,20 @@ import termios
 from contextlib import suppress
 from typing import Any, cast
 
-# They take effect once the settings of the terminal are restored.
+# These signals take effect once the settings of the terminal are restored.
 LEAVING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP)
-# SIGCONT too: after a SIGSTOP, which cannot be delayed, a shell has had the terminal.
+# SIGCONT is watched too: SIGSTOP cannot be delayed, and after it a shell has used the terminal.
 WATCHED = (*LEAVING, signal.SIGCONT)
 
-# The list of `termios.tcgetattr`; its fourth element has the flags for echo.
+# The list that `termios.tcgetattr` returns; its fourth element has the flags for echo.
 Settings = list[Any]
 
 
 def ask(question: str) -> bytes:
-    """Reads what is typed up to the end of the line; empty for Ctrl-D. For the main thread only.
+    """Returns the line that is typed; an empty one for Ctrl-D. Only for the main thread.
 
-    The cursor is at the beginning of a line afterwards. Raises OSError if there is no terminal, and
-    what the handler of a signal raises, such as KeyboardInterrupt.
+    Afterwards the cursor is at the beginning of a line. Raises OSError if there is no terminal, and
+    whatever the handler of a signal raises, such as KeyboardInterrupt.
     """
     terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
     try:
@@ -39,17 +40,20 @@ def ask(question: str) -> bytes:
             with _SignalWatch() as signals:
                 answer = _unseen(terminal, question.encode(), signals)
             for number in signals.leaving:
-                signal.raise_signal(number)  # after a stop it returns when the process continues
+                signal.raise_signal(number)  # for a stop, this returns when the process continues
             if answer is not None:
                 return answer
-    except termios.error as error:  # of a terminal that was closed
+    except termios.error as error:  # the terminal was closed
         raise OSError(*error.args) from None
     finally:
         os.close(terminal)
 
 
 class _SignalWatch:
-    """Notes the signals that come in its block. They have no other effect until it ends."""
+    """Notes the signals that arrive in its block. They have no other effect until the block ends.
+
+    `select` wakes up for a signal, because Python writes the signal's number into a pipe.
+    """
 
     def __init__(self) -> None:
         self.leaving: list[int] = []
@@ -58,9 +62,9 @@ class _SignalWatch:
         self._read, self._write = os.pipe()
         for end in (self._read, self._write):
             os.set_blocking(end, False)
-        # a byte that is in the pipe already wakes `select` for a signal that came before it
+        # The byte stays in the pipe, so a signal that arrives before `select` still wakes it.
         self._wakeup = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
-        # a signal that was ignored at the start (nohup) stays ignored
+        # A signal that was ignored at the start, as under nohup, stays ignored.
         self._before = {
             number: signal.signal(number, lambda number, frame: None)
             for number in WATCHED
@@ -88,12 +92,12 @@ class _SignalWatch:
 
 
 def _unseen(terminal: int, question: bytes, signals: _SignalWatch) -> bytes | None:
-    """Reads the answer, or returns None if a signal came before it."""
+    """Returns the typed line, or None if a signal arrived first."""
     before = termios.tcgetattr(terminal)
     unseen = [*before[:3], before[3] & ~(termios.ECHO | termios.ECHONL), *before[4:]]
     try:
         while not signals.leaving:
-            # in the background this stops us until we are in the foreground
+            # If this process is in the background, the kernel stops it here.
             if _set(terminal, unseen):
                 os.write(terminal, question)
                 if (answer := _line(terminal, signals)) is not None:
@@ -101,11 +105,11 @@ def _unseen(terminal: int, question: bytes, signals: _SignalWatch) -> bytes | No
             signals.look()
         return None
     finally:
-        if in_foreground(terminal):  # else a shell has it, with its own settings
+        if in_foreground(terminal):  # else a shell uses the terminal with its own settings
             with suppress(OSError, termios.error):  # the terminal was closed
                 while not _set(terminal, before):
                     pass
-                os.write(terminal, b"\n")  # the typed one was not echoed
+                os.write(terminal, b"\n")  # the newline that was typed was not echoed
 
 
 def _line(terminal: int, signals: _SignalWatch) -> bytes | None:
@@ -123,7 +127,7 @@ def _line(terminal: int, signals: _SignalWatch) -> bytes | None:
 
 
 def _set(terminal: int, settings: Settings) -> bool:
-    """Sets the terminal. False: a signal came first. Drops what was typed before, with echo."""
+    """Changes the settings, and drops what was typed before. Returns False if a signal came."""
     try:
         termios.tcsetattr(terminal, termios.TCSAFLUSH, cast(Any, settings))
     except termios.error as error:
@@ -134,11 +138,11 @@ def _set(terminal: int, settings: Settings) -> bool:
 
 
 def keep_output_at_ctrl_c(terminal: int) -> Settings | None:
-    """Sets the terminal so that Ctrl-C drops no output; the settings of before.
+    """Makes the terminal keep its output at Ctrl-C, and returns the settings of before.
 
-    By default the kernel drops what is not displayed yet, and does so just after it has sent the
-    signal: the sequence that leaves the alternate screen could be among it. None: nothing was
-    changed, because the terminal is gone, or a shell has it.
+    By default the kernel drops what is not displayed yet, right after it has sent the signal. The
+    dropped bytes could include the sequence that leaves the alternate screen. Returns None if
+    nothing was changed, because the terminal is closed or belongs to a shell now.
     """
     if not in_foreground(terminal):
         return None
@@ -152,7 +156,7 @@ def keep_output_at_ctrl_c(terminal: int) -> Settings | None:
 
 def set_terminal(terminal: int, settings: Settings) -> None:
     try:
-        if in_foreground(terminal):  # else it would stop us
+        if in_foreground(terminal):  # else the kernel would stop this process
             termios.tcsetattr(terminal, termios.TCSANOW, settings)
     except termios.error:
         pass  # the terminal was closed
@@ -161,5 +165,5 @@ def set_terminal(terminal: int, settings: Settings) -> None:
 def in_foreground(terminal: int) -> bool:
     try:
         return os.tcgetpgrp(terminal) == os.getpgrp()
-    except OSError:  # it is not our controlling terminal, so it has no foreground group
+    except OSError:  # not the controlling terminal, so there is no foreground process group
         return True

@@ -1,4 +1,4 @@
-"""Reads times that are typed, as `journalctl` takes them, or in RFC 3339."""
+"""Converts times and durations as people type them, in the forms of `journalctl` or RFC 3339."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from cucmd.job.duration import parse_last, parse_written_for
 
 
 class Moment(NamedTuple):
-    """Holds a time that was typed, in UTC. `clock`: without a day.
+    """Holds a time that was typed, in UTC. `clock` is true if only a time of day was typed.
 
-    Where clocks are changed a local time may mean two moments: it comes twice in autumn, and not at
-    all in spring. A window begins at the `first` and ends at the `last` of them, so that nothing is
-    missed.
+    When the clocks change, a local time can mean two moments: in autumn it occurs twice, in spring
+    it does not occur at all. A window begins at the earliest moment and ends at the latest, so that
+    no file is missed.
     """
 
     earliest: datetime
@@ -29,9 +29,9 @@ _DAYS = {"today": 0, "yesterday": 1}
 
 
 def moment(text: str, now: datetime | None = None) -> Moment:
-    """Reads a time as `journalctl` takes it, local, or one in RFC 3339.
+    """Converts a time in a form that `journalctl` accepts (local time), or in RFC 3339.
 
-    A time of day that is not there yet is meant of yesterday.
+    A time of day that is still in the future today means yesterday.
     """
     now = (now or datetime.now()).astimezone()
     try:
@@ -44,7 +44,7 @@ def moment(text: str, now: datetime | None = None) -> Moment:
             return _moment(datetime.fromisoformat(text))
         if found := re.fullmatch(_OF_A_DAY, text):
             return _of_a_day(found["day"], found["time"], now)
-    except (ValueError, OverflowError):  # the latter at the ends of the calendar
+    except (ValueError, OverflowError):  # OverflowError: beyond the ends of the calendar
         pass
     raise argparse.ArgumentTypeError(
         f"{text!r} is not a time; expected local 'YYYY-MM-DD HH:MM', 'HH:MM', 'yesterday HH:MM', "
@@ -70,13 +70,13 @@ def _of_a_day(day: str | None, clock: str | None, now: datetime) -> Moment:
 
 
 def _moment(at: datetime) -> Moment:
-    """Takes a time without a zone as local; `fold` selects one of two moments."""
+    """Converts a time; one without a zone is local. `fold` selects one of its two meanings."""
     meanings = [at.replace(fold=fold).astimezone(UTC) for fold in (0, 1)]
     return Moment(min(meanings), max(meanings))
 
 
 def next_day(at: Moment) -> Moment:
-    """Returns the same time of day, of the day after."""
+    """Returns the same time of day, one day later."""
     local = at.earliest.astimezone().replace(tzinfo=None) + timedelta(days=1)
     return _moment(local)
 
@@ -89,7 +89,7 @@ _DURATION = r"(?:(\d{1,3})h)?(?:(\d{1,5})m)?(?:(\d{1,5}(?:\.\d{1,3})?)s?)?"
 
 
 def duration(text: str) -> float:
-    """Reads `60s`, `90`, `2m`, `1m30s`, `2h` as seconds. The daemon knows how long it may be."""
+    """Converts `60s`, `90`, `2m`, `1m30s`, `2h` to seconds. The daemon checks the limits."""
     found = re.fullmatch(_DURATION, text, re.ASCII)
     if not found or not any(found.groups()):
         raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 60s, 2m, 1m30s")
@@ -97,9 +97,9 @@ def duration(text: str) -> float:
 
 
 def last(text: str) -> str:
-    """Checks the length of a window before anybody is asked for a password."""
+    """Checks the length of a window now, because the password is asked for next."""
     try:
-        if text:  # "" is for none, where a profile has one
+        if text:  # "" means: no window, although the profile has one
             parse_last(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
@@ -107,7 +107,7 @@ def last(text: str) -> str:
 
 
 def written_for(text: str) -> str:
-    """Checks for how long a file is written to, likewise."""
+    """Checks how long a file is written to, for the same reason."""
     try:
         parse_written_for(text)
     except ValueError as error:

@@ -1,6 +1,6 @@
-"""`Calls`: makes the calls of `Client`: with one reply, with several, and with one effect.
+"""`Calls`: makes calls of any method, with one reply or with a stream of replies.
 
-It knows no method of the daemon.
+`Client` adds the methods of the daemon. This file knows none of them.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from cucmd.paths import socket_to_call
 R = TypeVar("R", bound=msgspec.Struct)
 T = TypeVar("T")
 
-# Seconds. The daemon answers within milliseconds, but not if the host swaps or a disk is full.
+# Seconds. The daemon answers within milliseconds, unless the host swaps or a disk is full.
 CALL_TIMEOUT = 60.0
-# Seconds without an answer after which systemd is asked whether the service has failed, each time.
-# A call waits at the socket while the service starts, which takes one.
+# Seconds without an answer after which the client asks systemd, again and again, whether the
+# service has failed. The kernel holds a call while the service starts, which takes about a second.
 ASK_EVERY = 1.5
 
 
 class Calls:
-    """Calls the daemon over a connection, opened by the first call."""
+    """Calls the daemon over one connection, which the first call opens."""
 
     def __init__(
         self, socket: str | os.PathLike[str] | None = None, *, timeout: float | None = CALL_TIMEOUT
@@ -49,31 +49,32 @@ class Calls:
         self.close()
 
     def close(self) -> None:
-        """Closes the connection. Jobs go on. A later call opens a new one."""
+        """Closes the connection. Jobs go on, and a later call opens a new connection."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
 
     def connect(self) -> None:
-        """Opens the connection now, which shows whether there is a daemon. Raises `ClientError`."""
+        """Opens the connection now, to see whether there is a daemon. Raises `ClientError`."""
         self._connected(self._deadline())
 
     def call(self, method: str, request: object, reply: type[R]) -> R:
-        """Calls any method that has one reply. Sends `request` as JSON, returns a struct `reply`.
+        """Calls a method that has one reply. Returns the reply as a struct of type `reply`.
 
         `method` is a name within `io.cucmd.Jobs`, or a full one (`org.varlink.service.GetInfo`).
+        `request` is sent as JSON. Raises `ClientError`.
         """
         return self._call(method, request, reply, self._deadline())
 
     def ask(self, call: MethodCall[T]) -> T:
-        """Returns the result of a call with one reply, as `methods.py` has them."""
+        """Makes a call that has one reply, as built by `methods.py`, and returns its result."""
         deadline = self._deadline() if call.has_deadline else None
         if call.keyed:
             return call.result_of(self._ask_once(call, deadline))
         return call.result_of(self._call(call.method, call.request, call.reply, deadline))
 
     def _ask_once(self, call: MethodCall[T], deadline: float | None) -> msgspec.Struct:
-        """Raises `ConnectionLost` if no later call was answered by the deadline."""
+        """Repeats the call until it is answered. Raises `ConnectionLost` at the deadline."""
         keyed = RepeatableCall(call.request)
         while True:
             try:
@@ -90,7 +91,7 @@ class Calls:
             connection = self._connected(deadline)
             connection.send(call_frame(method, request), deadline)
             answer = self._first_reply(connection, deadline)
-        except BaseException as error:  # a late reply must not be taken for that of the next call
+        except BaseException as error:  # the next call must not read the late reply of this one
             self.close()
             if isinstance(error, TimeoutError):
                 text = f"the daemon at {self.socket} did not answer within {self.timeout:g} s"
@@ -116,7 +117,7 @@ class Calls:
             raise
 
     def _first_reply(self, connection: Wire, deadline: float | None) -> ReplyFrame:
-        """Does what `Wire.receive` does, but does not wait for a service that has failed."""
+        """Returns the next reply as `Wire.receive` does, but stops if the service has failed."""
         while True:
             ask = time.monotonic() + ASK_EVERY
             ask = ask if deadline is None else min(ask, deadline)
@@ -136,7 +137,7 @@ class Calls:
             raise (ConnectionLost if lost else DaemonUnavailable)(why) from error
 
     def _upgraded(self, call: MethodCall[T]) -> tuple[Wire, T]:
-        """Opens a connection of its own for what follows the reply, which has no deadline."""
+        """Opens a connection that carries other bytes after the reply. These have no deadline."""
         connection = self._opened(self._deadline())
         try:
             frame = call_frame(call.method, call.request, upgrade=True)
@@ -153,8 +154,9 @@ class Calls:
         deadline: float | None = None,
         first_deadline: float | None = None,
     ) -> Iterator[T]:
-        """Yields what is in the replies to a call with `more`, on a connection of its own. `first`:
-        an earlier deadline for the first one.
+        """Yields the items of all replies to a call with `more`, on a connection of its own.
+
+        first_deadline  an earlier deadline for the first reply; None if it has no other
         """
         first_deadline = deadline if first_deadline is None else first_deadline
         connection: Wire | None = None

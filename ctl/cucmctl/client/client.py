@@ -1,8 +1,8 @@
-"""`Client`: has the daemon's methods as Python methods, blocking, over its Unix socket.
+"""`Client`: the methods of the daemon as blocking Python methods, over its Unix socket.
 
-What those that are `asked` take, do and raise is in `methods.py`. Each that gives an iterator has
-its own connection, opened at the first step and closed with it, so that the client can be used for
-other calls meanwhile.
+Methods that are made by `_method_for` are described in `methods.py`: what they take, do and raise.
+Every method that returns an iterator uses a connection of its own, opened at the first step and
+closed with the iterator, so that the client can make other calls meanwhile.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ T = TypeVar("T")
 
 
 def _method_for(make: Callable[P, MethodCall[T]]) -> Callable[Concatenate[Calls, P], T]:
-    """Makes a method that makes this call, and returns what it gives. It is documented as `make`
-    is.
+    """Returns a method of `Client` that makes the call which `make` builds, and returns the result.
+
+    The method has the name, signature and documentation of `make`.
     """
 
     def method(self: Calls, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -53,12 +54,12 @@ def _method_for(make: Callable[P, MethodCall[T]]) -> Callable[Concatenate[Calls,
 class Client(Calls):
     """Calls the daemon over a connection, opened by the first call and again after its restart.
 
-    socket   its path; None: `$CUCMD_SOCKET`, the system's socket or the user's own
-    timeout  seconds that one call may take; None: no limit. `watch` has its own.
+    socket   path of the socket; without it $CUCMD_SOCKET, the user's own socket, or the system's
+    timeout  seconds that one call may take, or None for no limit. `watch` has its own.
 
     Every method raises `ClientError`: `DaemonUnavailable`, `ProtocolError`, or a `Refused` with the
-    name of the daemon's error (`JobNotFound`, `InvalidRequest`, ...). A client must not be used by
-    several threads at once.
+    name of the daemon's error (`JobNotFound`, `InvalidRequest`, ...). Threads must not share a
+    client.
     """
 
     start = _method_for(methods.start)
@@ -95,12 +96,14 @@ class Client(Calls):
         how: How | None = None,
         tell: Callable[[str], None] = lambda text: None,
     ) -> jobs.Job:
-        """Asks a cluster of the configuration, or a node, for the nodes of its cluster, and starts
-        a job on all of them: `discover`, `wait` and `start`. Blocks until the node has answered.
+        """Asks for the nodes of a cluster, and starts a job on all of them. Blocks meanwhile.
 
-        If it does not answer, the nodes are those that were named last. `tell` is called with that,
-        and with which nodes are new or gone. The others: as for `start`.
-        Raises as these do, and `DiscoveryFailed`.
+        cluster  a cluster of the configuration, or a node of a cluster
+        tell     is called with messages for people: which nodes are new or gone, and that the
+                 cluster did not answer, so that the nodes of its last answer are used
+
+        The other parameters, and the exceptions, are those of `start`, `discover` and `wait`.
+        Also raises `DiscoveryFailed`.
         """
         how = how or How()
         discover_first(self, cluster, login=login, timeouts=how.timeouts, tell=tell)
@@ -117,17 +120,17 @@ class Client(Calls):
     ) -> Iterator[jobs.WatchReply]:
         """Yields the state now, then every change, until the job ends. All jobs: without end.
 
-        With `changes` the replies after the first have `change`, the nodes that differ, and not the
-        whole job; and all jobs begin with those that run or wait.
+        timeout        seconds for everything; then `TimeoutError` is raised, and the job goes on
+        changes        after the first reply send only `change`, with the nodes that differ, and
+                       not the whole job; a watch of all jobs begins with those that run or wait
+        answer_within  seconds for the first reply; then `DaemonUnavailable` is raised
 
-        It has its own connection, opened at the first step and closed with the iterator. So the
-        client can be used for other calls meanwhile. `missed` of a change is how many changes were
-        left out because the reader was slow; the state in it is current.
-        Raises `JobNotFound`, and `TimeoutError` after `timeout` seconds; the job goes on.
-        `answer_within`: seconds for the first step; then it raises `DaemonUnavailable`.
-        It ends with its connection, since `sequence` counts from the beginning of a connection and
-        what changed while the daemon was away is not told. `cucmctl.client.reconnect.watch` goes on
-        after a restart, with the state as it is then; `Job.revision` says what was missed.
+        `missed` of a reply counts the changes that were left out because the reader was slow. The
+        state in that reply is current. Also raises `JobNotFound`.
+
+        The iterator ends with its connection: `sequence` counts from the beginning of a connection,
+        and nobody tells what changed while the daemon was away. `cucmctl.client.reconnect.watch`
+        goes on after a restart, with the state as it is then; `Job.revision` shows what was missed.
         """
         now = time.monotonic()
         deadline = None if timeout is None else now + timeout
@@ -139,10 +142,10 @@ class Client(Calls):
     def wait(
         self, job_id: str, *, timeout: float | None = None, reconnect: float | None = None
     ) -> jobs.Job:
-        """Waits until the job has ended, without polling. Returns it. Raises as `watch` does.
+        """Waits until the job has ended, and returns it. Raises what `watch` raises.
 
-        It goes on after a restart of the daemon, if that is back within `reconnect` seconds; None:
-        60 s. 0: it raises `DaemonUnavailable` at once.
+        reconnect  seconds within which a daemon that went away must be back, 60 if None; with 0,
+                   `DaemonUnavailable` is raised at once
         """
         wait = DEFAULT if reconnect is None else reconnect
         job: jobs.Job | None = None
@@ -155,25 +158,26 @@ class Client(Calls):
     def files(self, job_id: str, nodes: Sequence[str] | None = None) -> Iterator[cases.File]:
         """Yields the received files of a job, or of some of its nodes, by node and path.
 
-        Raises `JobNotFound`, `NodeNotFound`.
+        Raises `JobNotFound` and `NodeNotFound`.
         """
         return self._stream(methods.files(job_id, nodes))
 
     def output(
         self, job_id: str, nodes: Sequence[str] | None = None, *, follow: bool = False
     ) -> Iterator[cases.CommandOutput]:
-        """Yields what the ended commands of a job have printed on its nodes, or on these. Other
-        commands of the same node may still run. `follow`: as it comes, until the nodes have ended.
+        """Yields what the commands of a job have printed, on all of its nodes or on `nodes`.
 
-        An output comes in pieces, the last of which has `ended` and what was `parsed`.
-        Raises `JobNotFound`, `NodeNotFound`.
+        Only commands that have ended are included; others may still run on the same node. With
+        `follow` the outputs are yielded as they come, until the nodes have ended. An output comes
+        in pieces; the last piece has `ended`, and the fields that could be `parsed`.
+        Raises `JobNotFound` and `NodeNotFound`.
         """
         return self._stream(methods.output(job_id, nodes, follow=follow))
 
     def transcript(self, job_id: str, node: str, *, follow: bool = False) -> Iterator[str]:
-        """Yields what was said on a node, in pieces. With `follow` until the node has ended.
+        """Yields the dialogue with a node, in pieces. With `follow`, until the node has ended.
 
-        Raises `JobNotFound`, `NodeNotFound`.
+        Raises `JobNotFound` and `NodeNotFound`.
         """
         return self._stream(methods.transcript(job_id, node, follow=follow))
 
@@ -186,14 +190,16 @@ class Client(Calls):
         after: str | None = None,
         suspect: Sequence[str] | None = None,
     ) -> Export:
-        """Returns all of a job as one tar, as a stream of bytes: use it as a context manager, and
-        `read`.
+        """Returns everything of a job as one tar, as a stream of bytes.
 
-        `cucmctl.export.save.save` makes a zip or a folder of it.
-        `after`: only what is behind the file of this name, up to the end of the tar.
-        `suspect`: names of files that `save` found to be `Damaged`. The daemon reads them again,
-        and leaves those out that are, which the summary names.
-        Raises `JobNotFound`, `NodeNotFound`, `JobBusy`, `StorageFailed`.
+        Use the result as a context manager, and `read` it; or give it to
+        `cucmctl.export.save.save`, which makes a zip or a folder.
+
+        after    the name of a file of this export: only what follows it is sent
+        suspect  names of files that `save` reported as `Damaged`: the daemon reads them again, and
+                 leaves out those that are damaged; the summary names them
+
+        Raises `JobNotFound`, `NodeNotFound`, `JobBusy` and `StorageFailed`.
         """
         call = methods.export(
             job_id, nodes=nodes, incomplete=incomplete, after=after, suspect=suspect
@@ -203,9 +209,9 @@ class Client(Calls):
     def verify(
         self, job_id: str, nodes: Sequence[str] | None = None
     ) -> Iterator[cases.VerifyReply]:
-        """Has the daemon compare each complete file with its checksum. Gives how far it is, and
-        which files are wrong since the last time. Closing the iterator ends it.
+        """Lets the daemon compare each complete file with its checksum.
 
-        Raises `JobNotFound`, `NodeNotFound`, `JobBusy`.
+        Yields the progress, and the files that were found to differ since the last step. Closing
+        the iterator ends the comparison. Raises `JobNotFound`, `NodeNotFound` and `JobBusy`.
         """
         return self._stream(methods.verify(job_id, nodes))

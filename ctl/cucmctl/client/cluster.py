@@ -1,12 +1,12 @@
-"""Finds the nodes of a cluster before a job is started on them: asked for, or as last named.
+"""Asks a cluster for its nodes before a job is started on them.
 
-A login that a node has refused is not used again, and nothing is started then.
+If a node refuses the login, the login is not tried again, and no job is started.
 
-    the discovery          what follows
-    succeeds               the start, with what it has found
-    the node does not      the start, with the nodes that were named last, if there are any; what is
-    answer                 said names the time
-    fails otherwise        `DiscoveryFailed`
+    result of the discovery     what follows
+    it succeeds                 the job is started on the nodes that were found
+    the node does not answer    the job is started on the nodes of the last discovery, if there is
+                                one; a message gives its time
+    it fails in another way     `DiscoveryFailed` is raised
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from cucmd.job.asked import How, Login, Timeouts
 from cucmd.protocol.jobs import Job
 from cucmd.protocol.knowledge import Cluster
 
-# Codes of a failure after which another node may answer. Nothing was refused.
+# Failure codes after which the nodes of the last discovery are used: the node refused nothing.
 NO_ANSWER = frozenset(
     {"connect_timeout", "connection_refused", "connection_lost", "host_unreachable"}
     | {"login_timeout", "command_timeout", "node_timeout", "job_timeout"}
@@ -30,7 +30,7 @@ Tell = Callable[[str], None]
 
 
 class ClusterClient(Protocol):
-    """Declares what is needed of a `Client`, which uses this file itself."""
+    """Declares the methods of `Client` that are used here. `Client` itself imports this module."""
 
     def discover(self, publisher: str, *, login: Login, how: How | None = None) -> Job: ...
 
@@ -48,14 +48,14 @@ def discover_first(
     tell: Tell = lambda text: None,
     wait: Callable[[Job], Job] | None = None,
 ) -> None:
-    """Asks the cluster of that name, or that node, for its nodes; then they can be started on.
+    """Asks the cluster or node `name` for its nodes. Afterwards a job can be started on them.
 
-    timeouts  those of the start; a discovery has the first of them
-    tell      is called with what a person should read: who is new, who is gone, who did not answer,
-              and the notes of the discovery, such as that nodes were left out
-    wait      waits for the end of a job; None: `client.wait`
+    timeouts  timeouts of the job; the discovery uses those for connecting, login and answers
+    tell      is called with messages for people: nodes that are new or gone, a node that did not
+              answer, and the notes of the discovery, such as nodes that were left out
+    wait      waits for the end of the discovery; `client.wait` if None
 
-    Raises `DiscoveryFailed`, and what `discover` and `wait` do.
+    Raises `DiscoveryFailed`, and what `discover` and `wait` raise.
     """
     before, own = last_discovery(client, name), None
     if timeouts is not None:
@@ -81,9 +81,9 @@ def discover_first(
 
 
 def last_discovery(client: ClusterClient, name: str) -> Cluster | None:
-    """Returns what is known of a cluster, or of the cluster of a node that was asked by this name.
+    """Returns a cluster with the nodes of its last discovery; `name` is a cluster or a node.
 
-    None: nobody has asked it.
+    Returns None if nobody has asked the cluster yet.
     """
     found = [one for one in client.clusters(name) if one.discovered_at is not None]
     named = [one for one in found if one.name == name]
@@ -98,7 +98,7 @@ def _spelled(node: str) -> str:
 
 
 def describe_changes(before: Cluster | None, after: Cluster | None) -> list[str]:
-    """Returns lines about the nodes that are new, and those that are gone."""
+    """Returns a line about the nodes that are new, and a line about those that are gone."""
     if before is None or after is None:
         return []
     then, now = _named(before), _named(after)
@@ -117,6 +117,6 @@ def _named(cluster: Cluster) -> list[str]:
 
 
 def shorten_list(nodes: Sequence[str]) -> str:
-    """Names the first of these, and says how many more there are."""
+    """Returns the first few nodes, followed by `and N more`."""
     more = len(nodes) - MOST_NAMED
     return ", ".join(nodes[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

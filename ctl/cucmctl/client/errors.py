@@ -1,7 +1,7 @@
-"""Declares the errors of a call: one exception class for each error of the socket's interface.
+"""Declares the errors of a call: one exception class for each error of the interface.
 
-An exception has the fields of the error, as the struct of its name in `cucmd.protocol.errors`. Its
-text is one line that says what to do.
+An exception has the fields of the error in `parameters`, a struct of the same name from
+`cucmd.protocol.errors`. Its text is one line that says what to do.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from cucmd.protocol.requests import INTERFACE
 
 R = TypeVar("R")
 
-# Characters of a job's id that may stand for it; the daemon wants as many.
+# Characters of a job's id that are enough to name the job. The daemon has the same limit.
 SHORTEST_PREFIX = 4
 VARLINK = "org.varlink.service"
 
@@ -28,7 +28,7 @@ _making = threading.Lock()
 
 
 class ClientError(Exception):
-    """Is the base of all errors of a call. Some methods also raise `TimeoutError`.
+    """The base of all errors of a call. Some methods also raise `TimeoutError`.
 
     A call with arguments of the wrong type raises `TypeError`.
     """
@@ -39,7 +39,7 @@ class DaemonUnavailable(ClientError):
 
 
 class ConnectionLost(DaemonUnavailable):
-    """The connection broke in the middle of a call, which may have had an effect."""
+    """The connection broke during a call. The call may or may not have had an effect."""
 
     @classmethod
     def at(cls, socket: str) -> Self:
@@ -47,11 +47,11 @@ class ConnectionLost(DaemonUnavailable):
 
 
 class ProtocolError(ClientError):
-    """What listens at the socket does not follow the protocol: another service or version."""
+    """The program at the socket does not follow the protocol: another service, or version."""
 
 
 class DiscoveryFailed(ClientError):
-    """A cluster was to be asked for its nodes, and was not. `job` is the discovery."""
+    """A cluster was asked for its nodes, and did not name them. `job` is the discovery."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -61,24 +61,24 @@ class DiscoveryFailed(ClientError):
 
     @property
     def hint(self) -> str | None:
-        """Says what to do about it."""
+        """Returns what to do about the failure, or None."""
         failure = self.job.nodes[0].failure
         return failure.hint if failure else None
 
 
 class UnknownTarget(ClientError):
-    """A name on the command line is no cluster, but like one, and no host has an address by it."""
+    """A target resembles the name of a cluster, and no host has an address by that name."""
 
 
 class Refused(ClientError):
     """The daemon answered with the error `name`, whose fields are `parameters`.
 
-    Raised itself only for an error that has no class here.
+    Only an error without a class in this file is raised as `Refused` itself.
     """
 
     parameters: Any
-    says = ""  # with the fields of `parameters`
-    hint = ""  # what may have been meant, as the end of the message
+    says = ""  # the message, a format string over `parameters`
+    hint = ""  # added to the message: what may have been meant
 
     def __init__(self, name: str, parameters: object) -> None:
         super().__init__(name, parameters)
@@ -91,7 +91,7 @@ class Refused(ClientError):
 
     @classmethod
     def of(cls, *values: str) -> Self:
-        """Makes the error as the daemon would, where it is not asked. `values`: of its fields."""
+        """Makes the error as the daemon would, from the values of its fields."""
         return cls(f"{INTERFACE}.{cls.__name__}", _fields(cls.__name__)(*values))
 
 
@@ -115,7 +115,7 @@ class JobBusy(Refused):
 
 class NodeNotFound(Refused):
     parameters: fields.NodeNotFound
-    # A job that was started with a cluster's name has the names of its nodes.
+    # The user may have typed the name of a cluster, but the job has the names of the nodes.
     says = (
         "job {0.job_id} has no node {0.node!r}; cucmctl status {0.job_id} names those that it has"
     )
@@ -155,9 +155,9 @@ class ShuttingDown(Refused):
 
 
 class StorageFailed(Refused):
-    """The daemon could not store it, so nothing was started or added; or could not read it.
+    """The daemon could not store the change, so nothing was started; or it could not read data.
 
-    A cancel has happened in spite of it. It is stored once the disk has space.
+    A cancel takes effect all the same, and is stored once the disk has space.
     """
 
     parameters: fields.StorageFailed
@@ -165,40 +165,40 @@ class StorageFailed(Refused):
 
 
 class ScanFailed(Refused):
-    """A node could not be asked for its host keys."""
+    """The daemon could not ask a node for its host keys."""
 
     parameters: fields.ScanFailed
     says = "{0.node}: {0.failure.message}"
 
 
 class ReloadFailed(Refused):
-    """The daemon cannot use the files that it was to read again. It goes on with the old ones."""
+    """The daemon cannot use the files that it was told to read. It keeps the old configuration."""
 
     parameters: fields.ReloadFailed
     says = "not reloaded: {0.reason}"
 
 
 class InternalError(Refused):
-    """The daemon has a defect; the call may have had an effect."""
+    """The daemon has a defect. The call may or may not have had an effect."""
 
     parameters: fields.InternalError
     says = "a defect of the daemon; its log has the details"
 
 
 class MethodNotFound(Refused):
-    """The daemon is older than this client."""
+    """The daemon does not know the method, probably because it is older than this client."""
 
     says = "the daemon knows no {0.method}; is it older than cucmctl?"
 
 
 class InvalidParameter(Refused):
-    """Stands for the error of the Varlink protocol itself for a wrong field. It has no reason."""
+    """The Varlink protocol's own error for a wrong field, which gives no reason."""
 
     says = "the daemon does not take {0.parameter!r} as it was sent"
 
 
 class NotPermitted(Refused):
-    """This user may not do that, or may not open the socket. socket: that of the call, or ""."""
+    """This user may not make the call. `socket` is the path of the socket, or ""."""
 
     socket = ""
 
@@ -219,8 +219,9 @@ class SocketNotPermitted(NotPermitted):
 
 
 def not_connected(path: str, error: OSError | ValueError) -> ClientError:
-    """Makes the error for what the system says of a socket that cannot be connected to. A path may
-    be too long for a Unix socket, or have a NUL byte in it.
+    """Returns the error for a socket that could not be connected.
+
+    A ValueError means that the path is too long for a Unix socket, or contains a NUL byte.
     """
     if isinstance(error, PermissionError):
         return SocketNotPermitted(path)
@@ -231,14 +232,15 @@ def not_connected(path: str, error: OSError | ValueError) -> ClientError:
 
 
 def _who_has_access(path: str) -> str:
-    """Says, as the end of a message, which group may use the socket, and which ones the caller has.
-    Empty if that is not known.
+    """Returns the end of a message: which group may use the socket, and the groups of the user.
+
+    Returns "" if these are not known.
     """
     try:
         status = os.stat(path)
         if not status.st_mode & stat.S_IWGRP:
             return ""
-        if status.st_gid == 0:  # no group is configured
+        if status.st_gid == 0:  # the configuration names no group
             return "; access.operate_group of the daemon's configuration names the group that may"
         needed = grp.getgrgid(status.st_gid).gr_name
         own = []
@@ -253,10 +255,11 @@ def _who_has_access(path: str) -> str:
 
 
 def read(parameters: msgspec.Raw, kind: type[R]) -> R:
-    """Decodes what a reply says. Raises `msgspec.MsgspecError`.
+    """Decodes the parameters of a reply. Raises `msgspec.MsgspecError`.
 
-    Any thread of a program may call, each with a `Client` of its own. What msgspec has to know of a
-    struct is made by one at a time: two that make it at once end the process (msgspec 0.22).
+    Every thread of a program may have a `Client` of its own. msgspec 0.22 collects information
+    about a struct when its first decoder is made. Two threads that do this at the same time crash
+    the process, so decoders are made under a lock.
     """
     with _making:
         decoder = msgspec.json.Decoder(kind)
@@ -270,7 +273,7 @@ def refusal(name: str, parameters: msgspec.Raw) -> Refused:
         try:
             return exception(name, read(parameters, fields_of_it))
         except msgspec.MsgspecError:
-            pass  # the fields of another version: the error is raised with what came
+            pass  # the fields of another version; `Refused` keeps what came
     return Refused(name, msgspec.json.decode(parameters))
 
 
@@ -282,8 +285,6 @@ _BY_NAME = {f"{INTERFACE}.{one.__name__}": one for one in Refused.__subclasses__
 
 
 def _fields(error: str) -> Any:
-    """Returns the struct of an error; for those of the Varlink protocol itself, one with their
-    fields.
-    """
+    """Returns the struct with the fields of an error. Varlink's own errors have their own."""
     of_varlink = [("method", str, ""), ("parameter", str, "")]
     return getattr(fields, error, None) or msgspec.defstruct("OfVarlink", of_varlink)

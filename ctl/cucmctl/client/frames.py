@@ -1,4 +1,4 @@
-"""PURE. Makes frames of calls, and replies of bytes, for the blocking and for the trio client."""
+"""PURE. Encodes calls and decodes replies, for the blocking client and for the client on trio."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from cucmd.protocol.requests import INTERFACE
 
 R = TypeVar("R")
 
-# Bytes. A reply with a job of some hundred nodes has about 200 KB.
+# Bytes. The reply for a job of some hundred nodes has about 200 KB.
 LONGEST_REPLY = 64 * 1024 * 1024
-# Bytes. The daemon closes the connection without an answer if a request has more.
+# Bytes. The daemon closes the connection without an answer if a request is longer.
 LONGEST_REQUEST = 1024 * 1024
 
 
@@ -35,14 +35,15 @@ _decoder = msgspec.json.Decoder(ReplyFrame)
 
 
 class ReplyBuffer:
-    """Holds what has come over one connection: whole replies are taken out of it, or bytes. `path`
-    is that of the socket, for errors.
+    """Collects the bytes of one connection, and hands out whole replies or plain bytes.
+
+    path  path of the socket, for error messages
     """
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._buffer = bytearray()
-        self._searched = 0  # no NUL before this, so no byte is looked at twice
+        self._searched = 0  # there is no NUL before this position; avoids searching twice
 
     def __len__(self) -> int:
         return len(self._buffer)
@@ -51,8 +52,9 @@ class ReplyBuffer:
         self._buffer += data
 
     def take(self) -> ReplyFrame | None:
-        """Takes the next reply; None until more is fed. Raises `ProtocolError` for what is none,
-        and for one that is too long.
+        """Returns the next reply, or None if it is not complete yet.
+
+        Raises `ProtocolError` if the bytes are no reply, or if the reply is too long.
         """
         end = self._buffer.find(b"\0", self._searched)
         if end < 0:
@@ -70,7 +72,7 @@ class ReplyBuffer:
             raise ProtocolError(text) from error
 
     def take_bytes(self, size: int) -> bytes:
-        """Takes up to `size` bytes that follow the reply to an upgrade; empty if none is here."""
+        """Returns up to `size` of the bytes that follow an upgrade; b"" if there are none yet."""
         data = bytes(memoryview(self._buffer)[:size])
         del self._buffer[:size]
         return data
@@ -79,24 +81,24 @@ class ReplyBuffer:
 def call_frame(
     method: str, request: object, *, more: bool = False, upgrade: bool = False
 ) -> CallFrame:
-    """`method` is a name within `io.cucmd.Jobs`, or a full one."""
+    """Makes the frame of a call. `method` is a name within `io.cucmd.Jobs`, or a full one."""
     name = method if "." in method else f"{INTERFACE}.{method}"
     return CallFrame(name, request, more, upgrade)
 
 
 def framed(call: CallFrame) -> bytes:
-    """Encodes the call without fields that nobody has set: an older daemon refuses those that it
-    does not know. Parameters that are JSON already, as `msgspec.Raw`, stay as they are.
+    """Encodes a call. Omits fields that are None: an older daemon refuses those it does not know.
 
-    Raises `InvalidRequest` for text that is not UTF-8, and for one that is too long; `TypeError`
-    for what JSON has no form for.
+    Parameters that are encoded already, as `msgspec.Raw`, stay as they are. Raises `InvalidRequest`
+    for text that is not UTF-8 and for a request that is too long, and `TypeError` for values that
+    JSON cannot express.
     """
     try:
         given = call.parameters
         if not isinstance(given, msgspec.Raw):
             given = _without_none(msgspec.to_builtins(given))
         frame = _encoder.encode(CallFrame(call.method, given, call.more, call.upgrade)) + b"\0"
-    except UnicodeEncodeError:  # its text may have a password in it
+    except UnicodeEncodeError:  # do not show this exception: it may quote a password
         place = _path_of_invalid_text(msgspec.to_builtins(call.parameters))
         raise InvalidRequest.of(place, "it is not UTF-8") from None
     if len(frame) > LONGEST_REQUEST:
@@ -106,7 +108,7 @@ def framed(call: CallFrame) -> bytes:
 
 
 def decoded(reply: ReplyFrame, kind: type[R], socket: str = "") -> R:
-    """Returns the struct of a reply. Raises the error that it is, or `ProtocolError`."""
+    """Returns the struct of a reply. Raises the error in the reply, or `ProtocolError`."""
     if reply.error is not None:
         error = refusal(reply.error, reply.parameters)
         if isinstance(error, NotPermitted):
@@ -126,7 +128,7 @@ def _without_none(value: object) -> object:
 
 
 def _path_of_invalid_text(parameters: object) -> str:
-    """Says where in the parameters the text that is not UTF-8 is, such as `nodes[2]`."""
+    """Returns the path of the text that is not UTF-8, such as `nodes[2]`."""
     places: list[tuple[str, object]] = [("", parameters)]
     for place, value in places:  # the list grows in this loop
         if isinstance(value, dict):

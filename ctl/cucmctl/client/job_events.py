@@ -1,19 +1,18 @@
-"""PURE. Tells what happens to jobs, as events, over restarts of the daemon: no change is lost, or
-told twice.
+"""PURE. Turns the replies of a watch into events; none is lost or repeated over a restart.
 
-`Job.revision` counts the changes of a job, also over restarts. Of each job the revision is kept
-that was told last.
+`Job.revision` counts the changes of a job, also across restarts of the daemon. For each job this
+file keeps the revision of the last event.
 
-    the watch gives                  what is told
-    the jobs that run or wait        a state of each
-    a change                         the change, unless a state was told that has it in it
-    a line of a list                 the line, or all of the job where `whole` says so
-    the jobs once more, because the  a state of those that have another revision now. Jobs that have
-    daemon was away, or changes      ended meanwhile, or changed after their end, are found in the
-    were missed                      list of the newest: their state too, or that they are gone
+    the watch sends                  events
+    the jobs that run or wait        one state for each
+    a change                         the change, unless an earlier state included it
+    a line of a list                 the line, or the whole job if `whole` says so
+    all jobs again, because the      a state of each job whose revision differs. Jobs that ended
+    daemon was away, or changes      or changed meanwhile are looked up in the list of the newest
+    were missed                      jobs: a state follows, or `gone` if the job was deleted
 
-After a state of a job nothing older of it follows. Where the daemon has to be asked meanwhile, the
-calls are among the events: see `method_call.answered`.
+No event of a job is followed by an older one. Where the daemon has to be asked in between, the
+calls are yielded among the events: see `method_call.run_steps`.
 """
 
 from __future__ import annotations
@@ -30,22 +29,22 @@ from cucmctl.client.methods import MOST_LISTED, UNFINISHED
 from cucmd.protocol.jobs import Job, JobChange, JobSummary, ListReply, WatchReply
 from cucmd.protocol.requests import ListRequest
 
-# Of older jobs it is not asked what was missed, except of those that ran.
+# Older jobs are not checked for missed changes, except those that ran.
 NEWEST = MOST_LISTED
 
 
 class JobEvent(Struct, frozen=True, omit_defaults=True, rename={"name": "event"}):
-    """As JSON it is what `cucmctl events` prints.
+    """An event of one job, or of the connection. As JSON it is what `cucmctl events` prints.
 
-    state       the job as it is, all of it or its line of a list
+    state       the job as it is now: the whole job, or its line in a list
     change      what has changed
-    gone        the job of this id was deleted while nobody saw
-    missed      `count` changes were left out, because the reader was slow; states follow
-    begun       the states that there were at first have been told
-    away        the daemon does not answer, or cannot say what was missed: `why`
-    back        it does again, and what was missed has been told
+    gone        the job was deleted while the daemon was away
+    missed      `count` changes were left out because the reader was slow; states follow
+    begun       the states of all jobs at the beginning have been sent
+    away        the daemon does not answer, or cannot say what was missed; `why` has the reason
+    back        the daemon answers again, and events for what was missed have been sent
 
-    The last three are those of `cucmtrio.events`, which waits for the daemon.
+    Only `cucmtrio.events`, which waits for the daemon, sends the last three.
     """
 
     name: Literal["state", "change", "missed", "gone", "begun", "away", "back"]
@@ -59,32 +58,33 @@ EventSteps: TypeAlias = CallSteps[JobEvent]
 
 
 class Events:
-    """Makes the events of one job, or of all jobs. `whole`: of which of these all of a job is told
-    as its state, and not its line of a list.
+    """Makes the events of one job, or of all jobs.
+
+    whole  returns whether the state of the job with this id must be the whole job, instead of its
+           line in a list
     """
 
     def __init__(self, whole: Callable[[str], bool] = lambda _: False) -> None:
         self._whole = whole
-        self.told: dict[str, int] = {}  # revisions; the jobs in the order in which they came
-        self._unfinished: set[str] = set()  # of these, those that have not ended
-        self._asked_for: set[str] = set()  # those whose state is not from the watch
+        self.told: dict[str, int] = {}  # job -> revision of its last event, in order of arrival
+        self._unfinished: set[str] = set()  # jobs in `told` that have not ended
+        self._asked_for: set[str] = set()  # jobs whose last state did not come from the watch
         self._begun = False
 
     def begin(self) -> EventSteps:
-        """Notes which jobs there are, before the first watch of all jobs. Gives no event."""
+        """Notes which jobs exist. Call this before the first watch of all jobs. Makes no events."""
         for job in reversed((yield from self._newest())):
             self.told[job.job_id] = job.revision
 
     def of(self, reply: WatchReply) -> EventSteps:
-        """Makes the events of a reply of the watch.
+        """Makes the events for a reply of the watch.
 
-        If they are not read to their end, what is not told then is told once the watch gives the
-        jobs again.
+        If the caller stops in the middle, the rest follows when the watch sends the jobs again.
         """
         if reply.missed:
             yield JobEvent("missed", count=reply.missed)
         for job in (reply.job, *(reply.jobs or ())):
-            # After missed changes figures may differ that are no revision.
+            # Byte counts change without a new revision, so after missed changes send every state.
             if job is not None and (reply.missed or not self._begun or self._is_news(job)):
                 if isinstance(job, JobSummary) and self._whole(job.job_id):
                     yield from self._ask_for(job.job_id)
@@ -92,7 +92,8 @@ class Events:
                     yield self._state(job)
         if reply.jobs is not None:
             running = {job.job_id for job in reply.jobs}
-            yield from self._ended_meanwhile(running)  # the first time too: since `begin`
+            # The first time too, for jobs that have ended since `begin`.
+            yield from self._ended_meanwhile(running)
             self._unfinished = running
         if reply.change is not None and self._is_next(reply.change):
             yield self._event("change", reply.change)
@@ -106,25 +107,26 @@ class Events:
     def _is_next(self, change: JobChange) -> bool:
         told = self.told.get(change.job_id, -1)
         if change.job_id in self._asked_for:
-            # The watch has come as far as the state; what it tells of that revision now is figures.
+            # The watch has caught up with the state. A change of the same revision is byte counts.
             if change.revision >= told:
                 self._asked_for.discard(change.job_id)
             return change.revision > told
-        return change.revision >= told  # figures have the same revision
+        return change.revision >= told  # changes of byte counts have the same revision
 
     def _ended_meanwhile(self, running: set[str]) -> EventSteps:
         newest = [job for job in (yield from self._newest()) if job.job_id not in running]
         listed = {job.job_id for job in newest}
         is_told = [job.job_id in self.told for job in newest]
         new = len(newest) - is_told[::-1].index(True) if any(is_told) else len(newest)
-        # What comes behind all that were told is older: others were deleted, and it moved up.
+        # Jobs behind all known ones are older: they moved up in the list because others were
+        # deleted.
         for job in reversed(newest[:new]):
             if job.status in UNFINISHED:
-                continue  # it begins now, and its changes follow
+                continue  # the job has just begun, and its changes follow
             if self._is_news(job):
                 yield from self._ask_for(job.job_id)
         for job_id in [name for name in self.told if name not in running | listed]:
-            # The list is of all that there are, or the job ran and is older than those.
+            # Either the list has all jobs that exist, or the job ran and is too old for the list.
             if len(newest) < NEWEST - len(running) or job_id in self._unfinished:
                 yield from self._ask_for(job_id)
 
@@ -164,7 +166,7 @@ class Events:
         self._asked_for.discard(job_id)
 
     def _keep_few(self) -> None:
-        """It may run for months. The oldest that have ended are not asked for any more."""
+        """Forgets the oldest ended jobs, because a watch may run for months."""
         if len(self.told) <= 3 * NEWEST:
             return
         for job_id in [name for name in self.told if name not in self._unfinished][:NEWEST]:

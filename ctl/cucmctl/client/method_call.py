@@ -1,8 +1,8 @@
-"""PURE. Declares `MethodCall`: what a method of a client asks the daemon, and what it makes of the
-reply.
+"""PURE. Declares `MethodCall`: the request of a method, and how to get the result from the reply.
 
-The methods are in `methods.py`, once for all clients. What has to ask the daemon in its middle is a
-generator, `CallSteps`: it gives items, and calls, of which it is sent the results.
+`methods.py` builds the calls once for all clients. Code that makes calls and produces items in
+between is a generator, `CallSteps`. It yields items and calls, and is sent the results of the
+calls. Thus the same code serves the blocking client and the client on trio.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class MethodCall(Generic[T_co]):
-    """Of a call with several replies, the result is the items of each.
+    """Holds one call. For a call with several replies, the result is the items of each reply.
 
-    once     it starts something, and has one effect: see once.py
-    limited  to the time that a client gives a call; else it takes as long as it takes
+    result_of     takes the result out of a reply
+    keyed         the call starts something, and must do so only once: see repeatable_call.py
+    has_deadline  the client limits the time of the call; otherwise the call may take any time
     """
 
     def __init__(
@@ -57,7 +58,7 @@ CallSteps: TypeAlias = Generator[MethodCall[Any] | T, Any, None]
 
 
 def run_steps(steps: CallSteps[T], ask: Callable[[MethodCall[Any]], Any]) -> Iterator[T]:
-    """Yields the items. `ask` makes the calls; an error of one is raised where the steps asked."""
+    """Yields the items, and makes the calls with `ask`. Errors are raised inside the generator."""
     resume: Callable[[], MethodCall[Any] | T] = partial(next, steps)
     while True:
         try:
@@ -75,7 +76,7 @@ def run_steps(steps: CallSteps[T], ask: Callable[[MethodCall[Any]], Any]) -> Ite
 
 
 def texts(name: str, values: Sequence[str]) -> tuple[str, ...]:
-    """Refuses one text, which is a sequence too: "berlin" would be the nodes b, e, r, l, i, n."""
+    """Returns a tuple. Refuses a single text: "berlin" would become the nodes b, e, r, l, i, n."""
     if isinstance(values, str | bytes):
         raise TypeError(
             f"{name}: {values!r} is a single text; expected several, as in [{values!r}]"

@@ -1,8 +1,8 @@
-"""PURE. Says what the methods of a client ask the daemon.
+"""PURE. Builds the calls for the methods of a client.
 
-Each is described as the method of that name which a client has of it. Requests and replies are
-declared once, in `cucmd.job` and `cucmd.protocol`. Of a method that is not made of it one_item, the
-description is that of the client.
+Each function is described as the method that a client makes from it. Requests and replies are
+declared once, in `cucmd.job` and `cucmd.protocol`. A function without a description belongs to a
+method that does more than one call; the client describes that method.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from cucmd.job.work import start_request
 from cucmd.protocol import cases, jobs, knowledge, requests
 
 UNFINISHED: tuple[Literal["queued", "running"], ...] = ("queued", "running")
-# Jobs that the daemon lists at once.
+# The largest number of jobs that the daemon lists in one reply.
 MOST_LISTED = 1000
 
 
@@ -30,16 +30,15 @@ def start(
     login: Login,
     how: How | None = None,
 ) -> MethodCall[jobs.Job]:
-    """Starts a job. Returns once the daemon has it on disk; its nodes run on.
+    """Starts a job. Returns once the daemon has stored it; the nodes go on.
 
-    work   what is done on the nodes: a `Collection`, `Files`, `Estimate`, `Commands`, `Checks`,
+    work   what to do on the nodes: a `Collection`, `Files`, `Estimate`, `Commands`, `Checks`,
            `HealthChecks`, `Packets`, `Tail` or `Discovery`
-    how    its timeouts, labels and so on
+    how    timeouts, labels and other settings of the job
 
-    If the connection breaks meanwhile, it is asked for again within `timeout` of the client:
-    that makes no second job.
-    Raises `InvalidRequest`, `ProfileNotFound`, `CredentialNotFound`, `LimitReached`,
-    `ShuttingDown`; `TypeError` for a text where several are expected.
+    If the connection breaks, the client asks again within its `timeout`. This never makes a second
+    job. Raises `InvalidRequest`, `ProfileNotFound`, `CredentialNotFound`, `LimitReached`,
+    `ShuttingDown`, and `TypeError` for a single text where several are expected.
     """
     what = asked.Files(work) if isinstance(work, asked.Collection) else work
     how = how or asked.How()
@@ -51,21 +50,21 @@ def start(
 def collect(
     nodes: Sequence[str], collection: Collection, *, login: Login, how: How | None = None
 ) -> MethodCall[jobs.Job]:
-    """Collects files."""
+    """Collects files from nodes. See `start`."""
     return start(nodes, collection, login=login, how=how)
 
 
 def run(
     nodes: Sequence[str], commands: Sequence[str], *, login: Login, how: How | None = None
 ) -> MethodCall[jobs.Job]:
-    """Runs commands that only read, such as "show status"; `output` has what they print."""
+    """Runs commands that only read, such as "show status". `output` returns what they print."""
     return start(nodes, asked.Commands(texts("commands", commands)), login=login, how=how)
 
 
 def check(
     nodes: Sequence[str], *, login: Login, receiver: bool = False, how: How | None = None
 ) -> MethodCall[jobs.Job]:
-    """Looks whether a collection can be expected to work; each node has what was `checked`."""
+    """Checks whether a collection can be expected to work; see `checked` of each node."""
     return start(nodes, asked.Checks(receiver or None), login=login, how=how)
 
 
@@ -76,7 +75,7 @@ def health(
     only: Sequence[str] | None = None,
     how: How | None = None,
 ) -> MethodCall[jobs.Job]:
-    """Looks whether nodes are well; each has its `health`. `only`: the names of checks."""
+    """Checks whether nodes are well; see `health` of each node. `only` has names of checks."""
     return start(nodes, asked.HealthChecks(texts_or_none("only", only)), login=login, how=how)
 
 
@@ -87,19 +86,19 @@ def capture(
     login: Login,
     how: How | None = None,
 ) -> MethodCall[jobs.Job]:
-    """Captures packets on all nodes at the same time; `stop` ends it early."""
+    """Captures packets on all nodes at the same time. `stop` ends the capture early."""
     return start(nodes, packets or asked.Packets(), login=login, how=how)
 
 
 def follow(
     nodes: Sequence[str], tail: Tail, *, login: Login, how: How | None = None
 ) -> MethodCall[jobs.Job]:
-    """Follows a file on all nodes. `output` has its lines as they come; `stop` ends it."""
+    """Follows a file on all nodes. `output` yields its lines as they come; `stop` ends the job."""
     return start(nodes, tail, login=login, how=how)
 
 
 def discover(publisher: str, *, login: Login, how: How | None = None) -> MethodCall[jobs.Job]:
-    """Asks a node, or the publisher of a cluster, which nodes it has: `found` of the node."""
+    """Asks a node, or the publisher of a cluster, for the nodes of its cluster: see `found`."""
     return start([publisher], asked.Discovery(), login=login, how=how)
 
 
@@ -112,12 +111,11 @@ def retry(
     start_key: str | None = None,
     try_all: bool = False,
 ) -> MethodCall[jobs.Job]:
-    """Tries nodes of a closed job again, in the same job: `nodes`, or all that have not
-    succeeded. Returns once that is on disk; they run on.
+    """Tries nodes of a closed job again, in the same job: `nodes`, or all that did not succeed.
 
-    `login`: needed if `Job.resumable` is false, since a typed password is not kept.
-    The others: as for `start`, and it is asked for again in the same way.
-    Raises `JobNotFound`, `NodeNotFound`, `JobBusy`, and as `start` does.
+    Returns once the daemon has stored it; the nodes go on. `login` is needed if `Job.resumable` is
+    false, because a typed password is not kept. If the connection breaks, the client asks again, as
+    for `start`. Raises `JobNotFound`, `NodeNotFound`, `JobBusy`, and what `start` raises.
     """
     chosen = texts_or_none("nodes", nodes)
     request = jobs.RetryRequest(job_id, chosen, login, request_id, start_key, try_all or None)
@@ -133,7 +131,7 @@ def status(job_id: str) -> MethodCall[jobs.Job]:
 
 
 def list_page(request: requests.ListRequest) -> MethodCall[jobs.ListReply]:
-    """Lists as `list` does, with how many older jobs there are."""
+    """Lists jobs as `list` does. The reply also has the number of older jobs."""
     return MethodCall("List", request, jobs.ListReply, whole_reply)
 
 
@@ -147,11 +145,13 @@ def list(
     before: str | None = None,
     kind: str | None = None,
 ) -> MethodCall[tuple[jobs.JobSummary, ...]]:
-    """Returns the newest jobs, newest first; only those that fit everything given.
+    """Returns the newest jobs, newest first; only jobs that match every given argument.
 
-    `labels`: all of them. `target`: a name that the job was started with, or a node.
-    `since`: created then or later, RFC 3339. `before`: older than the job of this id.
-    `kind`: what they do, such as "collect".
+    labels  the job has all of these
+    target  a name that the job was started with, or one of its nodes
+    since   the job was created at this time or later (RFC 3339)
+    before  the job is older than the job with this id
+    kind    what the job does, such as "collect"
     """
     chosen = None if labels is None else dict(labels)
     request = requests.ListRequest(status, limit, chosen, target, since, before, kind)
@@ -161,28 +161,27 @@ def list(
 def cancel(
     job_id: str, nodes: Sequence[str] | None = None, *, request_id: str | None = None
 ) -> MethodCall[requests.CancelReply]:
-    """Cancels a job, or only `nodes` of it. Returns once the cancel has happened and is on
-    disk.
+    """Cancels a job, or only `nodes` of it. Returns once the cancel has happened and is stored.
 
-    `request_id`: as for `start`; the reply carries it.
-    Idempotent. A job that has ended stays as it is; the reply's `message` says so.
-    Raises `JobNotFound`, `NodeNotFound`; `TypeError` for a text where several are expected.
+    The reply carries the `request_id`. Cancelling again does no harm: a job that has ended stays as
+    it is, and the reply's `message` says so. Raises `JobNotFound`, `NodeNotFound`, and `TypeError`
+    for a single text where several are expected.
     """
     request = requests.CancelRequest(job_id, texts_or_none("nodes", nodes), request_id)
     return MethodCall("Cancel", request, requests.CancelReply, whole_reply)
 
 
 def stop(job_id: str, *, request_id: str | None = None) -> MethodCall[jobs.StopReply]:
-    """Ends the packet capture of a job on all of its nodes now; its files are collected then.
-    Or a job of `follow`.
+    """Ends the packet capture of a job on all of its nodes, and lets the job collect the files.
 
-    Raises `JobNotFound`; `InvalidRequest` of `job_id` if it is neither, or not begun.
+    Also ends a job of `follow`. Raises `JobNotFound`, and `InvalidRequest` for `job_id` if the job
+    is of another kind or has not begun.
     """
     return MethodCall("Stop", requests.StopRequest(job_id, request_id), jobs.StopReply, whole_reply)
 
 
 def label(job_id: str, labels: Mapping[str, str]) -> MethodCall[jobs.Job]:
-    """Adds labels to a job, or changes them; an empty value removes one. Returns the job.
+    """Adds or changes labels of a job; an empty value removes a label. Returns the job.
 
     Raises `JobNotFound`, `InvalidRequest`.
     """
@@ -242,10 +241,10 @@ def verify(job_id: str, nodes: Sequence[str] | None = None) -> MethodCall[tuple[
 
 
 def delete(job_id: str, *, files_only: bool = False) -> MethodCall[cases.DeleteReply]:
-    """Deletes a closed job with everything that it collected; with `files_only` its record
-    stays. Returns once that is done, however long it takes. The reply has the job as it was.
+    """Deletes a closed job and all of its files; with `files_only` the record of the job stays.
 
-    Raises `JobNotFound`, `JobBusy`, `StorageFailed`.
+    Returns once everything is deleted, however long that takes. The reply has the job as it was.
+    Raises `JobNotFound`, `JobBusy` and `StorageFailed`.
     """
     request = cases.DeleteRequest(job_id, files_only or None)
     return MethodCall("Delete", request, cases.DeleteReply, whole_reply, has_deadline=False)
@@ -259,12 +258,15 @@ def prune(
     labels: Mapping[str, str] | None = None,
     dry_run: bool = False,
 ) -> MethodCall[cases.PruneReply]:
-    """Deletes closed jobs of which all that is given is true, but none with the label `keep`.
+    """Deletes closed jobs that match every given argument. Jobs with the label `keep` always stay.
 
-    They ended longer ago than `older_than` ("30d"); `keep` newer ones with these labels stay;
-    their files take more bytes than `larger_than`; they have all of `labels`.
-    The reply has the jobs, the first thousand of them; with `dry_run` they are not deleted.
-    Raises `InvalidRequest`.
+    older_than   the job ended longer ago than this, such as "30d"
+    keep         at least this many newer jobs match as well
+    larger_than  the files of the job have more bytes than this
+    labels       the job has all of these
+    dry_run      only list the jobs
+
+    The reply has at most the first thousand jobs. Raises `InvalidRequest`.
     """
     chosen = None if labels is None else dict(labels)
     request = cases.PruneRequest(older_than, keep, larger_than, chosen, dry_run or None)
@@ -272,22 +274,22 @@ def prune(
 
 
 def clusters(name: str | None = None) -> MethodCall[tuple[knowledge.Cluster, ...]]:
-    """Returns the clusters that the daemon knows, by the configuration or by a discovery.
+    """Returns the clusters that the daemon knows from the configuration or from a discovery.
 
-    With a `name`, of a cluster or of a node, those that it fits, with their nodes.
+    `name` selects clusters by their name or by a node; the reply then includes their nodes.
     """
     request = knowledge.ClustersRequest(name)
     return MethodCall("Clusters", request, knowledge.ClustersReply, lambda reply: reply.clusters)
 
 
 def profiles(name: str | None = None) -> MethodCall[tuple[knowledge.Profile, ...]]:
-    """Returns the profiles, or the one of that name. Raises `ProfileNotFound`."""
+    """Returns all profiles, or the profile of that name. Raises `ProfileNotFound`."""
     request = knowledge.ProfilesRequest(name)
     return MethodCall("Profiles", request, knowledge.ProfilesReply, lambda reply: reply.profiles)
 
 
 def credentials() -> MethodCall[tuple[knowledge.Credential, ...]]:
-    """Returns the names of the logins that the daemon was given. For operators."""
+    """Returns the names of the logins that the daemon was given. Only operators may ask."""
     reply = knowledge.CredentialsReply
     return MethodCall("Credentials", {}, reply, lambda reply: reply.credentials)
 
@@ -299,9 +301,9 @@ def host_keys() -> MethodCall[tuple[knowledge.HostKey, ...]]:
 
 
 def add_host_key(node: str, key: str | None = None) -> MethodCall[tuple[knowledge.HostKey, ...]]:
-    """Adds a host key of `node`, as `ssh-rsa AAAA...`; without `key`, those that it shows now.
+    """Adds a host key of `node`, such as `ssh-rsa AAAA...`; without `key`, those it shows now.
 
-    Returns all known keys of the node. Raises `InvalidRequest`, `ScanFailed`.
+    Returns all known keys of the node. Raises `InvalidRequest` and `ScanFailed`.
     """
     request = knowledge.AddHostKeyRequest(node, key)
     reply = knowledge.HostKeysReply
@@ -315,7 +317,7 @@ def forget_host_key(node: str) -> MethodCall[knowledge.ForgetHostKeyReply]:
 
 
 def reload() -> MethodCall[knowledge.ReloadReply]:
-    """Has the daemon read its configuration and the known host keys again.
+    """Lets the daemon read its configuration and the known host keys again.
 
     The reply names the changed settings that only a restart applies. Raises `ReloadFailed`.
     """
@@ -331,7 +333,7 @@ def _job(reply: jobs.JobReply) -> jobs.Job:
 
 
 def _check_texts(what: AskedWork, how: How) -> None:
-    """Raises `TypeError` for one text where several are expected, and for what is no work."""
+    """Raises `TypeError` for a single text where several are expected, and for an unknown work."""
     if not isinstance(what, AskedWork):
         raise TypeError(f"start takes a kind of work; {what!r} is none")
     several: dict[str, Sequence[str] | None] = {"discovered": how.discovered}

@@ -1,14 +1,13 @@
-"""`watch`: does what `Client.watch` does, but outlives a restart of the daemon. `again`: so does
-one call.
+"""Watches a job across a restart of the daemon (`watch`), or repeats one call (`again`).
 
     state           what happens               next
-    watching        the connection breaks      away, and the view is told
-    away            no daemon at the socket    away: tried again after a pause
-    away            the first reply comes      watching; it has the whole state again
+    watching        the connection breaks      away; the listener is told
+    away            no daemon at the socket    away; tried again after a pause
+    away            the first reply comes      watching; the reply has the whole state
     away            `reconnect` is over        the error of the last attempt is raised
 
-Only a watch that is known to be of an existing job, or of all jobs, is begun again: a daemon that
-was never there is an error at once.
+A watch is only repeated if the job is known to exist, or if all jobs are watched. If there was no
+daemon from the start, the error is raised at once.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from typing import Protocol, TypeVar
 from cucmctl.client.errors import DaemonUnavailable, ShuttingDown
 from cucmd.protocol.jobs import WatchReply
 
-# Seconds within which the daemon must be back, where nothing else is said.
+# Seconds within which the daemon must be back, if the user does not say otherwise.
 DEFAULT = 60.0
 # Seconds between two attempts.
 PAUSE = 0.2
@@ -29,7 +28,7 @@ R = TypeVar("R")
 
 
 class WatchClient(Protocol):
-    """Declares what is needed of a `Client`, which uses this file itself."""
+    """Declares the method of `Client` that is used here. `Client` itself imports this module."""
 
     def watch(
         self,
@@ -42,13 +41,13 @@ class WatchClient(Protocol):
 
 
 class ReconnectListener:
-    """Is told about it. This one does nothing."""
+    """Is called when the daemon goes away or comes back. This base class does nothing."""
 
     def went_away(self, why: str, seconds: float) -> None:
-        """It is waited for, for so many seconds."""
+        """The connection broke, for the reason `why`. The daemon is waited for `seconds` long."""
 
     def came_back(self) -> None:
-        """It is there again."""
+        """The daemon answers again."""
 
 
 def watch(
@@ -61,15 +60,15 @@ def watch(
     known: bool = False,
     changes: bool = False,
 ) -> Iterator[WatchReply]:
-    """Yields and raises what `Client.watch` does. After a restart the state comes again.
+    """Yields and raises what `Client.watch` does. After a restart, the whole state comes again.
 
-    timeout    seconds for all of it; then `TimeoutError`
-    reconnect  seconds within which the daemon must answer again; 0: its end is raised at once
-    known      the job exists: it is waited for before the first reply too
+    timeout    seconds for everything; then `TimeoutError` is raised
+    reconnect  seconds within which the daemon must answer again; with 0, an error is raised at once
+    known      the job exists, so wait for the daemon even before the first reply
     changes    as for `Client.watch`
     """
     deadline = None if timeout is None else time.monotonic() + timeout
-    back_by: float | None = None  # None: watching
+    back_by: float | None = None  # the time by which the daemon must be back; None while watching
     while True:
         try:
             for change in client.watch(
@@ -103,10 +102,9 @@ def watch(
 
 
 def again(call: Callable[[], R], listener: ReconnectListener, *, reconnect: float = DEFAULT) -> R:
-    """Returns what `call` gives. While the daemon is away it is called again: what it does, it must
-    be able to do twice.
+    """Returns the result of `call`, which is repeated while the daemon is away.
 
-    `reconnect`: as for `watch`. Raises what `call` raises.
+    `call` must be safe to repeat. `reconnect` is as for `watch`. Raises what `call` raises.
     """
     back_by: float | None = None
     while True:
@@ -127,7 +125,7 @@ def again(call: Callable[[], R], listener: ReconnectListener, *, reconnect: floa
 
 
 def _left(deadline: float | None) -> float | None:
-    """Returns seconds, never 0, so that what has just begun is not called late."""
+    """Returns the seconds until a deadline, at least 0.001: 0 would be late before it begins."""
     return None if deadline is None else max(0.001, deadline - time.monotonic())
 
 

@@ -1,12 +1,12 @@
-"""PURE. `RepeatableCall`: a call that starts something has one effect, also if the connection breaks.
+"""PURE. `RepeatableCall`: repeats a call that starts something, without starting it twice.
 
-Whether a call had its effect before the connection broke is not known here. So one that starts
-something has a key: the daemon keeps it with the job, and answers a second call of that key with
-the job of the first.
+If the connection breaks during a call, the client cannot know whether the daemon has received the
+request. So every call that starts something has a random key. The daemon stores the key with the
+job, and answers a second call that has the same key with the job of the first.
 
-    answer to the first call      what follows
-    the reply, or a refusal       it is the result
-    the connection breaks         the call again with the key, until the deadline
+    answer to the first call      what the client does
+    a reply, or a refusal         takes it as the result
+    the connection breaks         calls again with the same key, until the deadline
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ PAUSE = 0.2
 
 
 class RepeatableCall:
-    """Who calls asks `request`, and tells each error to `pause_after`.
+    """Holds the request, and decides after each error whether to send it again.
 
-    request  what is to be asked next
-    lost     the error of the first call that was cut off, which is raised at the deadline
+    request  the request with its key, to be sent by the caller
+    lost     the error of the first call that was cut off; the caller raises it at the deadline
     """
 
     def __init__(self, request: StartRequest | RetryRequest) -> None:
@@ -42,7 +42,7 @@ class RepeatableCall:
             self.request = replace(request, start_key=os.urandom(16).hex())
 
     def pause_after(self, error: ClientError) -> float:
-        """Says after how many seconds to ask it again. Raises `error` if it is the result."""
+        """Returns how many seconds to wait before the next call. Raises `error` if it is final."""
         if isinstance(error, ConnectionLost):
             self.lost = self.lost or error
             return PAUSE

@@ -1,7 +1,6 @@
-"""Asks systemd about the service `cucmd`, to tell a caller why nobody answers at its socket.
+"""Asks systemd about the service `cucmd`, to explain why nobody answers at its socket.
 
-It is asked only after a call had no answer, and not if a person has chosen another socket than the
-service's.
+systemd is asked only after a call got no answer, and only if the socket is that of the service.
 """
 
 from __future__ import annotations
@@ -13,24 +12,26 @@ from collections.abc import Mapping
 from cucmd import paths
 
 UNIT = "cucmd.service"
-# systemd's manager runs if this is there (sd_booted(3)).
+# This folder exists if systemd manages the machine (sd_booted(3)).
 BOOTED = "/run/systemd/system"
 PROPERTIES = ("ActiveState", "SubState", "Result", "StatusText", "ExecMainStatus")
-# The exit codes before which the daemon says why it ends: it cannot start, a wrong configuration.
+# Exit codes for which the status text has the reason: cannot start (69), wrong configuration (78).
 SAYS_WHY = ("69", "78")
-# Those after which systemd does not start it again: RestartPreventExitStatus= of the unit.
+# Exit codes after which systemd does not restart the unit: RestartPreventExitStatus= in the unit.
 FINAL = ("2", "78")
-# Seconds. An answer takes 10 ms.
+# Seconds. systemd usually answers within 10 ms.
 PATIENCE = 1.0
 
 
 def why_not_started(socket: str, *, chosen: bool) -> str | None:
-    """Returns the reason in one line, with what to do. None if the service runs, starts, or was
-    stopped by a person, if another daemon was called, and if systemd cannot be asked.
+    """Returns one line that says why the service does not run, and what to do.
 
-    socket  where nobody answered
-    chosen  by a person. If not, and none is there, the service's would have been called: that of a
-            service that has failed is gone, and the user's own is what was left to try.
+    Returns None if the service runs, starts, or was stopped on purpose, if another daemon was
+    called, and if systemd cannot be asked.
+
+    socket  the path at which nobody answered
+    chosen  whether a person chose the path. If not, and nothing is there, the service was meant:
+            its socket vanishes when it fails, and then the user's own path is tried last.
     """
     ours = socket == paths.SYSTEM_SOCKET or not (chosen or os.path.exists(socket))
     if not ours or not os.path.isdir(BOOTED):
@@ -52,14 +53,14 @@ def why_not_started(socket: str, *, chosen: bool) -> str | None:
 
 
 def failure(unit: Mapping[str, str]) -> str | None:
-    """Reads the same from the properties of the unit."""
+    """Returns the same line, from the properties of the unit."""
     if unit.get("Result", "success") == "success":
         return None
-    # A daemon that crashed has left the status of one that ran.
+    # After a crash, the status text is still the one of a running daemon, so do not use it.
     code = unit.get("ExecMainStatus")
     said = unit.get("StatusText") if code in SAYS_WHY else ""
     why = f"{said or unit['Result']}; see systemctl status cucmd"
-    # What follows the end of the daemon is not over yet.
+    # The unit deactivates: systemd has not yet decided whether to restart it.
     ending = unit.get("ActiveState") == "deactivating"
     if unit.get("SubState") == "auto-restart" or (ending and code not in FINAL):
         return f"the service cucmd has failed and will be started again: {why}"

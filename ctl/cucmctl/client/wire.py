@@ -1,6 +1,6 @@
-"""Makes Varlink calls over one blocking Unix socket: frames go out, replies come in.
+"""Sends frames and receives replies over one blocking Unix socket.
 
-It knows nothing of jobs, and leaves no descriptor open when a connect fails.
+This file knows nothing about jobs. If connecting fails, it leaves no descriptor open.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ from cucmctl.client.errors import ConnectionLost, not_connected
 from cucmctl.client.frames import CallFrame, ReplyBuffer, ReplyFrame, framed
 
 _PIECE = 256 * 1024
-# Seconds in one system call. Ctrl-C ends a call that waits, but not one that begins just after it:
-# Python handles it when that returns.
+# Seconds in one system call. Ctrl-C interrupts a system call that waits. If it arrives just before
+# the system call, Python handles it only when the system call returns.
 _LONGEST_WAIT = 1.0
 
 
 class Wire:
-    """Holds one connection to the daemon. Raises the errors of `errors.py`, and `TimeoutError`;
-    `TypeError` for a call that JSON has no form for.
+    """Holds one connection to the daemon.
+
+    Raises the errors of `errors.py`, `TimeoutError`, and `TypeError` for a request that JSON cannot
+    express.
     """
 
     def __init__(self, path: str, deadline: float | None = None) -> None:
@@ -33,8 +35,8 @@ class Wire:
 
     @property
     def is_closed(self) -> bool:
-        """Says whether the daemon has closed this connection while it was idle, as in a restart."""
-        # MSG_DONTWAIT is not enough: with a timeout, Python waits before it calls the kernel.
+        """Returns whether the daemon has closed the connection, as it does when it restarts."""
+        # MSG_DONTWAIT is not enough: if a timeout is set, Python waits before it calls the kernel.
         self._socket.settimeout(0)
         try:
             return self._socket.recv(1, socket.MSG_PEEK) == b""
@@ -51,7 +53,7 @@ class Wire:
         except TimeoutError:
             raise
         except (BrokenPipeError, ConnectionResetError):
-            pass  # it may have sent an error before it closed: `receive` reads that, or raises
+            pass  # the daemon may have sent an error before it closed: `receive` returns or raises
         except OSError as error:
             raise self._closed_by_daemon() from error
 
@@ -62,8 +64,8 @@ class Wire:
         return reply
 
     def receive_bytes(self, size: int, deadline: float | None) -> bytes:
-        """Receives what follows the reply to an upgrade: at least one byte, at most `size`."""
-        if not len(self._buffer):  # not through it: an export is gigabytes
+        """Returns what follows an upgrade: at least one byte, and at most `size` bytes."""
+        if not len(self._buffer):  # avoid the buffer: an export has gigabytes
             return self._read(deadline, min(size, _PIECE))
         return self._buffer.take_bytes(size)
 
@@ -97,15 +99,15 @@ class Wire:
 
 
 def _connected(path: str, deadline: float | None) -> socket.socket:
-    # The socket is blocking: with Python's timeout, Linux answers EAGAIN at once if the queue of
-    # the listener is full. With the kernel's own timeout it waits, and answers EAGAIN when that is
-    # over.
+    # The socket is blocking here. With a timeout of Python's, which makes it non-blocking, Linux
+    # answers EAGAIN at once if the queue of the listener is full. With SO_SNDTIMEO the kernel waits
+    # for a free place, and answers EAGAIN when the time is over.
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         if deadline is not None:
             _limit_sending(sock, max(1e-6, deadline - time.monotonic()))
         sock.connect(path)
-        _limit_sending(sock, 0)  # no limit: from now on Python's timeouts are used
+        _limit_sending(sock, 0)  # removes the limit; from now on Python's timeouts apply
     except BlockingIOError as error:
         sock.close()
         raise TimeoutError from error
