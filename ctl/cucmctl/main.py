@@ -1,6 +1,6 @@
-"""Runs the command line `cucmctl`: finds the verb, runs it, and exits with the right code.
+"""Runs the command line `cucmctl`: finds the verb, runs it, and returns the exit code.
 
-The module of a verb is imported once the verb is known.
+The module of a verb is imported only when the verb is known.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ VERBS = {
     "reload": ("change", "have the daemon read its configuration again"),
 }
 
-# A job: the newest of whoever asks.
+# Stands for a job: the newest one of the user who asks.
 LAST = "@last"
 
-# What people type who know other programs -> the verb that is meant.
+# Words that people know from other programs -> a hint that names the verb of cucmctl.
 MEANT = {
     "tail": "follow prints a file of a node as it grows",
     "logs": "transcript shows what was said on a node, files what has come",
@@ -62,7 +62,7 @@ MEANT = {
     "download": "export writes the files of a job into one file",
 }
 
-# options that may be before the verb; `--socket` takes the next word
+# Options that may stand before the verb. `--socket` is followed by its value.
 ANYWHERE = ("--socket", "--json", "--help", "-h", "--version")
 
 OVERVIEW = """\
@@ -101,15 +101,15 @@ closed it
 
 
 def main(argv: list[str] | None = None) -> int:  # noqa: PLR0911  an exit code for each error
-    """Runs one command and returns the exit code. An error is a message and not a traceback,
-    unless $CUCMCTL_TRACEBACK is set.
+    """Runs one command and returns the exit code.
 
-    Raises SystemExit where a signal other than SIGINT ends it.
+    An error becomes a message; with $CUCMCTL_TRACEBACK a defect becomes a traceback.
+    Raises SystemExit if a signal other than SIGINT ends the command.
     """
     try:
         printer.prepare()
         code = _run(sys.argv[1:] if argv is None else argv)
-        if sys.stdout is not None:  # None when it was closed at the start
+        if sys.stdout is not None:  # None if the shell closed it before the start
             sys.stdout.flush()
     except KeyboardInterrupt:
         return exits.INTERRUPTED
@@ -121,7 +121,7 @@ def main(argv: list[str] | None = None) -> int:  # noqa: PLR0911  an exit code f
         if isinstance(error, DiscoveryFailed) and error.hint:
             printer.note(f"  hint: {error.hint}")
         return exits.code_of_error(error)
-    except BrokenPipeError:  # as in `cucmctl list | head`: no error for the user
+    except BrokenPipeError:  # as in `cucmctl list | head`, which needs no message
         printer.abandon_stdout()
         return exits.PIPE_CLOSED
     except OSError as error:
@@ -129,7 +129,7 @@ def main(argv: list[str] | None = None) -> int:  # noqa: PLR0911  an exit code f
         printer.note(f"cannot write to standard output: {error.strerror or error}")
         return exits.CANNOT_WRITE
     except Exception as error:  # a user cannot use a traceback
-        # In Python 3.11 a Ctrl-C can make a `finally` of argparse raise something else.
+        # In Python 3.11, a Ctrl-C inside argparse can become another exception in a `finally`.
         if isinstance(error.__context__, KeyboardInterrupt):
             return exits.INTERRUPTED
         if os.environ.get("CUCMCTL_TRACEBACK"):
@@ -174,7 +174,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def split(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
-    """Takes the verb out of all arguments. Global options may be before the verb or after it."""
+    """Splits the arguments into the verb and the rest. Global options may stand before the verb."""
     position = 0
     while position < len(arguments):
         word = arguments[position]
@@ -185,7 +185,10 @@ def split(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
 
 
 def _unknown_option(arguments: Sequence[str]) -> str | None:
-    """Says what is wrong with an option before the verb, as the word after it is taken for that."""
+    """Returns what is wrong with an option before the verb, or None.
+
+    Without this message, the value of an unknown option would be reported as an unknown verb.
+    """
     for word in arguments:
         if word.startswith("-") and word.partition("=")[0] not in ANYWHERE:
             expected = "--socket PATH or --json (see cucmctl --help)"

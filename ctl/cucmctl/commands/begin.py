@@ -1,15 +1,15 @@
-"""Holds what the verbs share that start something: options, and how a job on nodes is begun.
+"""Shared by the verbs that start a job: their options, and the steps from options to a job.
 
-Nobody is asked for a password before it is known that there is a daemon, and that it knows the
-names that were given. OnlyOnce the daemon has answered, no message and no exit code asks to do it
-again.
+The password is asked for only when the daemon is known to be there, and to know all names that
+were given. Once the daemon has started the job, no message and no exit code asks the user to start
+it again.
 
-The order
-    options          what is wrong with them is said before the daemon is called
-    the daemon       is it there; does it know the credential, and the names of the nodes
+The order of the steps
+    options          errors in the options are reported before the daemon is called
+    the daemon       is it there, and does it know the credential and the nodes?
     the login        the password is asked for
-    the clusters     those with a publisher alone are asked for their nodes
-    the job          is started, and and_follow if that is wanted
+    the clusters     clusters with only a publisher are asked for their nodes
+    the job          is started, and followed if the user wants that
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from cucmd.job.asked import How, Login, Timeouts
 from cucmd.job.kind import AskedWork
 from cucmd.protocol.jobs import Job
 
-# The timeouts of any job on nodes, and of one that collects files, with what each is for.
+# Timeouts of any job on nodes, and of a job that collects files -> the help of the option.
 ON_NODES = {
     "connect": "to reach a node",
     "login": "from connected to the first prompt",
@@ -76,7 +76,7 @@ def add_login_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_timeouts(group: argparse._ActionsContainer, timeouts: Mapping[str, str]) -> None:
-    """Adds options for `timeouts`: the names of those that such a job has, and what each is for."""
+    """Adds an option for each of `timeouts`, which maps the name of a timeout to its help."""
     for name, meaning in timeouts.items():
         group.add_argument(f"--{name}-timeout", metavar="S", type=seconds, help=meaning)
 
@@ -84,7 +84,7 @@ def add_timeouts(group: argparse._ActionsContainer, timeouts: Mapping[str, str])
 def add_job_options(
     parser: argparse.ArgumentParser, timeouts: Mapping[str, str]
 ) -> argparse._ArgumentGroup:
-    """Adds what `begin_on_nodes` takes, beside the targets."""
+    """Adds the options that `begin_on_nodes` reads, except the targets. Returns their group."""
     add_login_options(parser)
     group = parser.add_argument_group("how")
     add_timeouts(group, timeouts)
@@ -100,7 +100,7 @@ def add_job_options(
 
 
 def timeouts_of(arguments: argparse.Namespace, names: Iterable[str]) -> Timeouts | None:
-    """Returns those that were given; None: none of them was."""
+    """Returns the timeouts that were given, or None if none was given."""
     given = {name: getattr(arguments, f"{name}_timeout") for name in names}
     return Timeouts(**given) if any(value is not None for value in given.values()) else None
 
@@ -121,9 +121,11 @@ def add_stay_options(group: argparse._ArgumentGroup) -> None:
 
 
 def check_user(arguments: argparse.Namespace, *, needed: bool = True) -> None:
-    """Raises `UsageError`. To be called before the daemon is. `needed`: by a password.
+    """Checks --user, and raises `UsageError`. Call this before the daemon is called.
 
-    A user before a node, as of `ssh`, becomes that of --user.
+    needed  whether --password-file needs --user
+
+    The user in NAME@NODE, which is the notation of `ssh`, becomes the value of --user.
     """
     for name in ("nodes", "publisher", "cluster_of"):
         given = getattr(arguments, name, None)
@@ -148,9 +150,9 @@ def _without_user(node: str, arguments: argparse.Namespace) -> str:
 
 
 def login_of(arguments: argparse.Namespace, before: str | None = None) -> Login:
-    """Asks for the password on the terminal, if there is a user and nothing else was given.
+    """Returns the login. Asks for the password on the terminal if only a user was given.
 
-    `before`: the user where none was given.
+    before  the user if the arguments name none
     """
     if arguments.credential is not None:
         return Login(username=arguments.user, credential=arguments.credential)
@@ -167,7 +169,7 @@ L = TypeVar("L")
 
 
 def and_follow(said: Callable[[Job], str], view: Callable[[], View]) -> Stay:
-    """Stays until the job has ended. `said` of it first, as a message."""
+    """Returns a `Stay` that prints `job ID`, followed by `said(job)`, and follows the job."""
 
     def stay(client: Client, job: Job, arguments: argparse.Namespace) -> int:
         printer.note(f"job {job.job_id} {said(job)}")
@@ -177,8 +179,9 @@ def and_follow(said: Callable[[Job], str], view: Callable[[], View]) -> Stay:
 
 
 class AskingInterrupted(KeyboardInterrupt):
-    """Ctrl-C came while a cluster was asked for its nodes. What goes on was said; nothing has
-    begun.
+    """Ctrl-C was pressed while a cluster was asked for its nodes, so no job was started.
+
+    The message about the discovery, which goes on, has been printed already.
     """
 
 
@@ -191,12 +194,12 @@ def begin(
     done: str = "started",
     stay: Stay | None = None,
 ) -> int:
-    """Calls the daemon, and stays until the job has ended if that is wanted. The exit code.
+    """Starts the job, and follows it if the user wants that. Returns the exit code.
 
-    ask   gives the login; it may ask for a password
-    call  calls the daemon with that
-    done  what has become of the job then, for messages
-    stay  what follows the answer; without it, what the options of `add_stay_options` say
+    ask   returns the login; may ask for a password
+    call  starts the job with that login
+    done  what has happened to the job then, for messages
+    stay  what to do once the job is started; without it, the options of `add_stay_options` decide
     """
     try:
         login = ask()
@@ -220,10 +223,10 @@ def begin(
     client.close()
     try:
         return (stay or _report)(client, job, arguments)
-    except KeyboardInterrupt:  # after the daemon's answer, before it is and_follow
+    except KeyboardInterrupt:  # the daemon has answered, but following has not begun
         report_job_goes_on(job, job.job_id)
         return exits.INTERRUPTED
-    except ClientError as error:  # the job was started: it must not be started again
+    except ClientError as error:  # the job is started: do not let the user start it again
         printer.note(f"{exits.message_of(error)}; the job was {done}: {job.job_id}")
         return exits.UNAVAILABLE
     except OSError:  # the id could not be printed, but the job runs
@@ -232,7 +235,7 @@ def begin(
 
 
 def _report(client: Client, job: Job, arguments: argparse.Namespace) -> int:
-    """Prints the id on standard output. `--wait` and `--watch` print to standard error."""
+    """Prints the id on standard output. `--wait` and `--watch` then print on standard error."""
     if not arguments.json:
         printer.line(printer.visible(job.job_id))
     elif not arguments.wait and not arguments.watch:
@@ -255,13 +258,13 @@ def begin_on_nodes(
     check_early: Callable[[], None] = lambda: None,
     stay: Stay | None = None,
 ) -> int:
-    """Starts a job with the options of `add_targets` and `add_job_options`. The exit code.
+    """Starts a job with the options of `add_targets` and `add_job_options`. Returns the exit code.
 
-    timeouts     the names of those that the verb has
-    work         what is done on the nodes
-    check        looks at what only this verb has, before the password is asked for
-    check_early  looks at what the daemon would refuse, where somebody is asked for a password, or a
-                 node for its cluster, before the daemon is
+    timeouts     the names of the verb's timeouts
+    work         what to do on the nodes
+    check        checks names that only this verb has, before the password is asked for
+    check_early  checks what the daemon would refuse anyway, if a password is going to be asked for
+                 or a cluster is going to be asked for its nodes
     stay         as for `begin`
     """
     given, labels = timeouts_of(arguments, timeouts), labels_of("--label", arguments.label)
@@ -280,7 +283,7 @@ def begin_on_nodes(
             check_early()
 
         def wait(job: Job) -> Job:
-            """Waits for a discovery. Raises `AskingInterrupted`."""
+            """Waits for the end of a discovery. Raises `AskingInterrupted` at Ctrl-C."""
             printer.note(f"job {job.job_id} asks {job.nodes[0].node} for the nodes of its cluster")
             back = arguments.reconnect
             try:

@@ -1,6 +1,6 @@
-"""`capture`: takes packets on several nodes at the same time.
+"""`capture`: captures packets on several nodes at the same time.
 
-What was not given is not sent: the daemon decides it.
+Options that were not given are not sent, so the daemon's defaults apply.
 """
 
 from __future__ import annotations

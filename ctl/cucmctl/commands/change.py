@@ -1,4 +1,4 @@
-"""`cancel`, `stop`, `label` and `reload`: make one call each, and say what has come of it."""
+"""`cancel`, `stop`, `label` and `reload`: each makes one call and prints the result."""
 
 from __future__ import annotations
 

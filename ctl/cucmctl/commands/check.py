@@ -1,6 +1,6 @@
-"""`check`: says whether a collection from nodes can be expected to work, before it is needed.
+"""`check`: reports whether a collection from nodes can be expected to work.
 
-Standard output has what was found, and what to do about it, and nothing else.
+Standard output has only the findings and what to do about them.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 class CheckTable(TableAtTheEnd):
-    """Adds a note if the receiver was not tried."""
+    """Prints the table, and a note if the receiver was not tested."""
 
     def __init__(self, *, receiver: bool, as_json: bool) -> None:
         super().__init__(check_text.table, as_json=as_json)

@@ -1,6 +1,6 @@
-"""`files` and `transcript`: show what a job has collected, and what was said on a node.
+"""`files` and `transcript`: print the files of a job, and the dialogue with a node.
 
-It is printed as it comes, the files of a node at once, after `visible`.
+Both print as replies arrive; `files` prints all files of a node together.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _files(arguments: argparse.Namespace) -> int:
                 printer.line(text)
             count += len(files)
             nodes = [node for node in job.nodes if node.node == name]
-            # Such as that a node did not say how much it would send: then "complete" says less.
+            # For example, that a node did not announce its sizes, so "complete" means less.
             for note in remarks.notes(nodes):
                 printer.note(note)
         if job is not None and (arguments.long or job.files_deleted):

@@ -1,6 +1,6 @@
-"""`delete` and `prune`: delete jobs and what they have collected.
+"""`delete` and `prune`: delete jobs and the files that they collected.
 
-Nothing is deleted before a person has said yes, at the terminal or by `--yes`.
+Nothing is deleted before a person has agreed, at the terminal or with `--yes`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _check_yes(arguments: argparse.Namespace) -> None:
 def _delete(arguments: argparse.Namespace) -> int:
     _check_yes(arguments)
     with Client(arguments.socket) as client:
-        # All are looked for first: with a wrong name among them nothing is deleted.
+        # All jobs are looked up first, so that nothing is deleted if one name is wrong.
         found = {job.job_id: job for job in map(client.status, arguments.jobs)}
         if not arguments.yes:
             for job in found.values():
@@ -62,7 +62,7 @@ def _delete(arguments: argparse.Namespace) -> int:
         for job_id in found:
             try:
                 reply = client.delete(job_id, files_only=arguments.files)
-            except ClientError as error:  # the others are deleted all the same
+            except ClientError as error:  # go on with the other jobs
                 printer.note(exits.message_of(error))
                 code = code or exits.code_of_error(error)
             else:

@@ -1,6 +1,6 @@
 """`discover`: asks a node which nodes its cluster has, and waits for the answer.
 
-Standard output has what was found and nothing else.
+Standard output has only the nodes that were found.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ TIMEOUTS = {
     "login": "from connected to the first prompt",
     "answer": "for each of the two commands",
 }
-# As the daemon's configuration takes it.
+# The names of clusters that the daemon's configuration accepts.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 
@@ -106,7 +106,7 @@ def _discover(arguments: argparse.Namespace) -> int:
 
 
 def _ask(client: Client, publisher: str, login: Login, how: How) -> Job:
-    """Asks the publisher; a wrong name is named as the argument that was given."""
+    """Starts the discovery. An error in the node is reported for the argument PUBLISHER."""
     try:
         return client.discover(publisher, login=login, how=how)
     except InvalidRequest as error:
@@ -116,7 +116,7 @@ def _ask(client: Client, publisher: str, login: Login, how: How) -> Job:
 
 
 class FoundNodes(AtTheEnd):
-    """Adds what has changed since `before`, the cluster as it was known."""
+    """Prints the nodes, and what has changed since `before`, the last known state."""
 
     def __init__(
         self, client: Client, before: Cluster | None, arguments: argparse.Namespace
@@ -134,8 +134,9 @@ class FoundNodes(AtTheEnd):
 
 
 def _last_named(client: Client, name: str) -> Cluster | None:
-    """Does what `cluster.last_discovery` does; None also if the daemon cannot say, which hinders no
-    discovery.
+    """Returns the cluster as `cluster.last_discovery` does, or None if the daemon cannot answer.
+
+    Without an answer the discovery still works; only the message about changes is missing.
     """
     with suppress(MethodNotFound, NotPermitted, StorageFailed, DaemonUnavailable, ShuttingDown):
         return last_discovery(client, name)
@@ -143,7 +144,7 @@ def _last_named(client: Client, name: str) -> Cluster | None:
 
 
 def _lines(arguments: argparse.Namespace, job: Job) -> Iterator[str]:
-    """Prints the table; with --save yields the block, and prints the table on standard error."""
+    """Prints the table; with --save, prints it on standard error and yields the block."""
     name, credential = arguments.save, arguments.credential
     out = sys.stdout if name is None else sys.stderr
     for node in job.nodes:

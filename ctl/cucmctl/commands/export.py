@@ -1,8 +1,7 @@
-"""`export`: makes one file of a job, to hand on. `verify`: its files are compared with their
-checksums.
+"""`export` writes a job into one file that can be handed on. `verify` compares checksums.
 
-What is on standard output is the export alone, or a line for each file that is wrong, as it is
-found; everything else is on standard error.
+Standard output has only the export, or a line for each file that differs. Everything else is
+printed on standard error.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ from cucmctl.export.target import TargetExists, target
 from cucmctl.text import render
 from cucmd.protocol.cases import VerifyReply
 
-# What a name ends with -> the format that it says; the first of each is added to a name without.
+# End of a file name -> format. The first ending of a format is added to names that have none.
 SUFFIXES: dict[str, Format] = {".zip": "zip", ".tar": "tar", ".tgz": "tgz", ".tar.gz": "tgz"}
 FORMATS: tuple[Format, ...] = ("zip", "tar", "tgz", "dir")
-# Fields of the reply that say nothing of what was exported.
+# Fields of the reply that are not printed, because they do not describe the export.
 _ONLY_FOR_US = frozenset({"length", "name"})
 # Seconds between two updates of the progress.
 _EVERY = 0.2
@@ -68,7 +67,7 @@ def _export(arguments: argparse.Namespace) -> int:
         except Damaged as error:
             printer.note(f"{error}; the next export leaves it out")
             return exits.CANNOT_WRITE
-        except BrokenPipeError:  # as everywhere: no error for the user
+        except BrokenPipeError:  # `main` handles this for all verbs
             raise
         except OSError as error:
             where = arguments.output or "the export"
@@ -84,11 +83,12 @@ def _export(arguments: argparse.Namespace) -> int:
 def _made(
     client: Client, arguments: argparse.Namespace, form: Format
 ) -> tuple[Export, Path | None]:
-    """Makes the export, and returns it and where it is.
+    """Makes the export, and returns it with the path of the file.
 
-    A file that turns out to be damaged as it passes has been written before that is known, and the
-    summary before it. So the daemon is asked once more, and leaves the file out: at once, or on
-    standard output the next time. Raises `Damaged`, `OSError`, and as `_save` does.
+    A damaged file is noticed only when it has already been written, and after the summary. So the
+    daemon is asked again, this time to leave the damaged files out. On standard output, where
+    nothing can be taken back, only the next export leaves them out.
+    Raises `Damaged`, `OSError`, and what `_save` raises.
     """
     suspect: tuple[str, ...] | None = None
     while True:
@@ -110,9 +110,9 @@ def _made(
 
 
 def _save(export: Export, path: Path | None, form: Format, *, force: bool) -> None:
-    # A session that is closed, or a kill, ends it as Ctrl-C does: what is not whole is removed.
+    # When a session is closed or the process is killed, clean up as after Ctrl-C.
     for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:  # and not under nohup
+        if signal.getsignal(number) is signal.SIG_DFL:  # under nohup the signal stays ignored
             signal.signal(number, lambda number, _: sys.exit(128 + number))
     with (
         target(path, form, force=force, when_whole=_ignore_ctrl_c) as sink,
@@ -122,22 +122,23 @@ def _save(export: Export, path: Path | None, form: Format, *, force: bool) -> No
 
 
 def _ignore_ctrl_c() -> None:
-    """Ignores Ctrl-C until the end of the process. What was interrupted is not whole, so what is
-    whole cannot be interrupted: the last bytes are written, and what has become of it is said.
+    """Ignores Ctrl-C until the process ends.
 
-    Not by a handler: Python restores the default when it ends, and is killed by a late one.
+    An export that is reported as interrupted must not be complete. So once it is complete, it is
+    finished and reported as such. A signal handler would not do, because Python restores the
+    default handler at its end, and a late Ctrl-C would kill the process.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
 
 
 def _format(given: Format | None, output: str | None) -> Format:
-    """Returns the format that the name says; `given` for a name that says none."""
+    """Returns the format that the name implies, or `given` if the name implies none."""
     if output is None or output == "-":
         return given or ("zip" if output is None else "tar")
     named = next((SUFFIXES[end] for end in SUFFIXES if output.lower().endswith(end)), None)
     if output.endswith("/") and not os.path.isdir(output):
         named = "dir"
-    elif os.path.isdir(output):  # what is made goes into it
+    elif os.path.isdir(output):  # the export is written into this folder
         named = None
     if given is not None and named not in (None, given):
         raise UsageError(
@@ -167,7 +168,7 @@ def _path(output: str | None, name: str, form: Format) -> Path | None:
 
 
 def _is_special(path: Path) -> bool:
-    """Says whether there is something that is no file and no link, such as /dev/null."""
+    """Returns whether the path is neither a file nor a link, as /dev/null is."""
     return os.path.lexists(path) and not path.is_symlink() and not path.is_file()
 
 
@@ -206,7 +207,7 @@ def _fields(export: Export) -> dict[str, object]:
 
 
 class _ProgressLine:
-    """Shows how far an export is, in a line on standard error, if that is a terminal."""
+    """Shows the progress of an export in one line on standard error, if that is a terminal."""
 
     def __init__(self, export: Export) -> None:
         self._export = export
@@ -238,7 +239,7 @@ class _ProgressLine:
             try:
                 print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
             except OSError:
-                self._shown = False  # the terminal was closed, and the export goes on
+                self._shown = False  # the terminal was closed, but the export goes on
 
 
 def _verify_arguments(parser: VerbParser) -> None:

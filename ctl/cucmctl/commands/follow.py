@@ -1,12 +1,13 @@
-"""`follow`: prints what comes of a file on nodes while it grows, until Ctrl-C.
+"""`follow`: prints a file on nodes while it grows, until Ctrl-C.
 
-Standard output has the lines and nothing else, those of several nodes with their names before them.
+Standard output has only the lines of the file. With several nodes, each line begins with the name
+of its node.
 
-    Ctrl-C                  ends it on the nodes, and what is on its way is printed; where no node
-                            has begun, it is cancelled
-    a second one            leaves at once; the job ends by itself
-    a reader that has gone, a closed terminal, SIGTERM
-                            as Ctrl-C, since nobody sees what comes, and leaves at once
+    Ctrl-C                  ends the job on the nodes, and prints what is still on its way; if no
+                            node has begun, the job is cancelled
+    a second Ctrl-C         leaves at once; the job ends by itself
+    SIGTERM, a closed terminal, or a closed pipe
+                            ends the job, because nobody reads the lines, and leaves at once
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from cucmd.protocol.jobs import Job
 
 TIMEOUTS = ON_NODES | {"answer": "until a node takes the command"}
 
-# Seconds within which the daemon says that it has ended a job; Ctrl-C is ignored meanwhile.
+# Seconds for the daemon to confirm that the job has ended. Ctrl-C is ignored meanwhile.
 _ANSWERS_WITHIN = 5.0
 
 
@@ -81,7 +82,7 @@ def _stay(client: Client, job: Job, arguments: argparse.Namespace) -> int:
             for piece in client.output(job.job_id, follow=True):
                 _print(piece, named=len(job.nodes) > 1, as_json=arguments.json)
     except (DaemonUnavailable, ShuttingDown):
-        pass  # what has become of the job is said once the daemon is back
+        pass  # the result of the job is reported once the daemon is back
     except OSError:
         _end_job(client, job)
         raise
@@ -100,12 +101,13 @@ def _print(piece: CommandOutput, *, named: bool, as_json: bool) -> None:
 
 @contextmanager
 def _end_on_signals(client: Client, job: Job) -> Iterator[None]:
-    """Has the first Ctrl-C end the job; a later one is as usual. One that was ignored, as of a
-    program in the background of a script, or under nohup, stays so.
+    """Ends the job at the first Ctrl-C; the second one has its usual effect.
+
+    A signal that is ignored stays ignored, as in the background of a script or under nohup.
     """
 
     def end(number: int, frame: Any) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # until the daemon knows
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # until the daemon has answered
         ended = _end_job(client, job)
         signal.signal(signal.SIGINT, before[signal.SIGINT])
         printer.note(
@@ -131,14 +133,15 @@ def _end_on_signals(client: Client, job: Job) -> Iterator[None]:
 
 
 def _end_job(client: Client, job: Job) -> bool:
-    """Asks the daemon to end the job, and says whether it did. On a connection of its own: another
-    call may be under way where a signal comes.
+    """Asks the daemon to end the job, and returns whether it did.
+
+    Uses a new connection, since a signal may arrive in the middle of another call.
     """
     with Client(client.socket, timeout=_ANSWERS_WITHIN) as own:
         try:
             try:
                 own.stop(job.job_id)
-            except InvalidRequest:  # no node has begun, or it has ended
+            except InvalidRequest:  # no node has begun, or the job has ended
                 own.cancel(job.job_id)
         except ClientError as error:
             printer.note(f"it was not ended: {exits.message_of(error)}")

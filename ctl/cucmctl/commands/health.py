@@ -1,7 +1,7 @@
-"""`health`: says whether nodes are well, by what every script in the field asks them.
+"""`health`: reports whether nodes are well, using the commands that people use for this by hand.
 
-The exit code is 1 where something is bad or a node failed, and 3 where something is to be looked at
-or could not be read.
+The exit code is 1 if something is bad or a node failed, and 3 if something needs attention or could
+not be read.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ def _health(arguments: argparse.Namespace) -> int:
     return max([code, *worst], key=_SERIOUS.index) if code in _SERIOUS else code
 
 
-# The exit codes of a job that has ended, and of what was found, the worst last.
+# The exit codes for the end of a job and for findings; the most serious one is last.
 _SERIOUS = (exits.DONE, exits.PARTIAL, exits.FAILED)
 
 
 class HealthView(TableAtTheEnd):
-    """`worst` gets the exit code of what was found."""
+    """Prints the findings, and appends their exit code to `worst`."""
 
     def __init__(self, worst: list[int], *, as_json: bool) -> None:
         super().__init__(health_text.lines, as_json=as_json)

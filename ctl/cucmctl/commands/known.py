@@ -1,4 +1,4 @@
-"""`clusters`, `profiles`, `credentials` and `hostkeys`: show what the daemon knows by name."""
+"""`clusters`, `profiles`, `credentials` and `hostkeys`: print what the daemon has by name."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def _hostkeys_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def host_keys(keys: Iterable[HostKey], *, colour: bool = False) -> Iterator[str]:
-    """Makes a table of them."""
+    """Returns a table of host keys."""
     rows = ((key.node, key.algorithm, key.fingerprint) for key in keys)
     return table(("NODE", "KEY", "FINGERPRINT"), rows, right="", colour=colour)
 
@@ -179,7 +179,7 @@ def _hostkeys(arguments: argparse.Namespace) -> int:
             return _show(client.host_keys(), as_json=arguments.json)
         if action == "add":
             _show(client.add_host_key(node, arguments.key), as_json=arguments.json)
-            if arguments.key is None:  # nobody has checked the key that came over the network
+            if arguments.key is None:  # the key came over the network, and nobody has checked it
                 printer.note("as the node shows it now: compare it with what its administrator has")
             return exits.DONE
         reply = client.forget_host_key(node)
@@ -195,7 +195,7 @@ def _hostkeys(arguments: argparse.Namespace) -> int:
 
 
 def _show(keys: Sequence[HostKey], *, as_json: bool) -> int:
-    # the daemon has them in the order in which they were added
+    # The daemon lists keys in the order in which they were added.
     found = sorted(keys, key=lambda key: (key.node, key.algorithm))
     lines = host_keys(found, colour=printer.in_colour(sys.stdout))
     none = "no host keys; to remember one: cucmctl hostkeys add NODE"

@@ -1,7 +1,7 @@
-"""Looks up, before anybody is asked for a password, whether the names mean what was meant.
+"""Checks that the names on the command line exist, before anybody is asked for a password.
 
-A daemon that does not know the calls, or cannot answer them now, is not asked again: it says by
-itself what it does not take.
+If the daemon does not know these calls, or cannot answer them, the checks are skipped: the daemon
+itself refuses a wrong name.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from cucmd.protocol.requests import ListRequest
 
 
 def hint(name: str, known: Iterable[str]) -> str:
-    """Ends a message: with `; did you mean berlin?`, or which names there are, or nothing."""
+    """Returns the end of a message: `; did you mean berlin?`, a list of all names, or ""."""
     names = sorted(known)
     if alike := near(name, names):
         return f"; did you mean {' or '.join(alike)}?"
@@ -46,7 +46,7 @@ _CANNOT_ANSWER = (MethodNotFound, NotPermitted, StorageFailed)
 
 
 def resolve_last(arguments: argparse.Namespace) -> None:
-    """Puts the id of the newest job of this user in place of `@last`. Raises `JobNotFound`."""
+    """Replaces `@last` by the id of this user's newest job. Raises `JobNotFound`."""
     with Client(arguments.socket) as client:
         job = _newest(client)
     said = " ".join(filter(None, (job.kind, text_of(job).summarize(job))))
@@ -75,7 +75,7 @@ def check_known(
     ask: Callable[[], Iterable[Profile | Credential]],
     unknown: type[Refused],
 ) -> None:
-    """Raises `unknown` with the names that are near. `ask` gives what the daemon has."""
+    """Raises `unknown`, with similar names, if `ask` does not return the name."""
     if name is None:
         return
     with suppress(*_CANNOT_ANSWER):
@@ -87,11 +87,12 @@ def check_known(
 
 
 def check_names(client: Client, names: Iterable[str]) -> dict[str, Cluster]:
-    """Returns the clusters of the configuration, by name. Says what a person may have meant by a
-    name that is like one of them; raises `UnknownTarget` if it cannot be a host, or is no part of a
-    cluster.
+    """Returns the clusters of the configuration by name, and checks `names` against them.
 
-    `names`: without the part that was meant of a cluster, see `base_of`.
+    Prints a message for a name that resembles a cluster but may be a host. Raises `UnknownTarget`
+    if the name cannot be a host, or names an unknown part of a cluster.
+
+    names  targets without the part of a cluster, see `base_of`
     """
     clusters: Iterable[Cluster] = ()
     with suppress(*_CANNOT_ANSWER):
@@ -101,16 +102,16 @@ def check_names(client: Client, names: Iterable[str]) -> dict[str, Cluster]:
         if name in by_name:
             continue
         cluster, colon, part = name.partition(":")
-        if colon and cluster in by_name and not part.isdecimal():  # with a port it is a host
+        if colon and cluster in by_name and not part.isdecimal():  # NAME:22 would be a host
             if part in PARTS:
                 one = f"one node is to be named here; give {cluster} or a host"
                 raise UnknownTarget(f"{name!r}: {one}")
             raise UnknownTarget(f"{name!r}: a cluster has no such part{hint(part, PARTS)}")
         alike = near(name, by_name)
-        if not alike or client.clusters(name):  # many nodes have names like that of their cluster
+        if not alike or client.clusters(name):  # nodes are often named after their cluster
             continue
         meant = f"did you mean {' or '.join(alike)}?"
-        try:  # this may take as long as a name server that does not answer
+        try:  # this may take long if a name server does not answer
             socket.getaddrinfo(name.partition(":")[0], None)
         except (OSError, UnicodeError):
             text = f"{name!r} is no cluster, and no host has an address by it; {meant}"
@@ -120,12 +121,14 @@ def check_names(client: Client, names: Iterable[str]) -> dict[str, Cluster]:
 
 
 def only_publishers(client: Client, names: Sequence[str], verb: str = "start") -> list[str]:
-    """Returns those of the targets that are clusters of which only the publisher is configured, and
-    more than that is meant.
+    """Returns the targets that are clusters with only a publisher, so that it must be asked.
 
-    `verb`: what was typed before. Says what `check_names` does, and raises it; of a node, how many
-    others its cluster has; of a cluster with nodes, how many it has named beside these, which of
-    these were not authenticated then, and whether it is known which of them are subscribers.
+    A target that means only the publisher itself is not included. Prints what `check_names` prints,
+    and raises what it raises. Also prints how many other nodes the cluster of a single node has;
+    and for a cluster with configured nodes, how many of its nodes are not configured, which
+    configured ones were not authenticated, and whether its subscribers are known.
+
+    verb  the verb that was typed, for these messages
     """
     bases = list(dict.fromkeys(base_of(name) for name in names))
     by_name = check_names(client, bases)
@@ -159,14 +162,15 @@ def only_publishers(client: Client, names: Sequence[str], verb: str = "start") -
 
 
 def base_of(name: str) -> str:
-    """Returns the cluster in `NAME:publisher`; else the name itself."""
+    """Returns the cluster in `NAME:publisher`, or else the name itself."""
     base, _, part = name.rpartition(":")
     return base if part in PARTS else name
 
 
 def _say_what_is_left_out(client: Client, name: str, cluster: Cluster) -> None:
-    """Says how many nodes the cluster has named that the configuration has not; and which of the
-    others were not authenticated, as of when the cluster was asked last: that may be long ago.
+    """Prints how many nodes of the cluster are not configured, and which are not authenticated.
+
+    The latter is from the last discovery, which may be long ago.
     """
     if (left_out := cluster.nodes_total - cluster.nodes_configured) > 0:
         node = "node is" if left_out == 1 else "nodes are"

@@ -1,15 +1,15 @@
-"""`run`: runs commands that only read on nodes, and prints what they say, as it comes.
+"""`run`: runs commands that only read on nodes, and prints their output as it comes.
 
-Standard output has what the nodes have printed and nothing else.
+Standard output has only what the nodes printed. The outputs of a node stay together:
 
-    a node                          what of it is printed
-    has ended                       all of it
-    runs, and has printed something each output once it is whole, until the node ends; that of the
-                                    other nodes waits meanwhile
-    runs, and has printed nothing   nothing; it holds back none
+    state of the node               what is printed of it
+    ended                           everything
+    running, has some output        each output once it is complete; until this node ends, the
+                                    outputs of other nodes wait
+    running, has no output          nothing; the node does not delay other nodes
 
-The outputs of a node stand together, unless it was cancelled: the last one of it may come a little
-after its end, and is printed at the end of the job.
+Only for a cancelled node, the last output may arrive after the node has ended. It is printed at the
+end of the job.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _arguments(parser: VerbParser) -> None:
 
 
 def _commands(arguments: argparse.Namespace) -> list[str]:
-    """Returns the commands, in their order. The daemon knows which there are."""
+    """Returns the commands in their order. The daemon checks them."""
     if arguments.file is not None and arguments.rest is not None:
         raise UsageError("--file: has the commands; there are more after --")
     if arguments.file is None:
@@ -94,7 +94,7 @@ def _commands(arguments: argparse.Namespace) -> list[str]:
 
 
 def _check_commands(commands: Sequence[str]) -> None:
-    """Raises `InvalidRequest` for one that begins as no form does. The daemon checks the rest."""
+    """Raises `InvalidRequest` for an unknown command. The daemon checks the arguments."""
     heads = [head_of(form) for form in FORMS]
     for position, command in enumerate(commands):
         words = command.split()
@@ -105,7 +105,7 @@ def _check_commands(commands: Sequence[str]) -> None:
 
 
 def head_of(form: str) -> list[str]:
-    """Returns the fixed words that the form begins with."""
+    """Returns the fixed words at the beginning of a form."""
     return list(takewhile(lambda word: not word.isupper() and word[0] != "[", form.split()))
 
 
@@ -136,28 +136,29 @@ def _stay(client: Client, job: Job, arguments: argparse.Namespace) -> int:
 
 
 class Outputs(AfterOutputs):
-    """Prints the outputs on standard output; at the end, why nodes failed, on standard error. A
-    node whose outputs cannot be had because the daemon has gone is asked for again later.
+    """Prints outputs on standard output, and at the end the failures on standard error.
+
+    If the daemon goes away, the missing outputs are requested again later.
     """
 
     def __init__(self, client: Client, *, as_json: bool, reconnect: float) -> None:
         super().__init__(as_json=as_json)
         self._client = client
-        self._reconnect = reconnect  # seconds that the daemon is waited for at the end
-        self._done: set[str] = set()  # nodes of which nothing more can come
-        self._numbers: dict[str, set[int]] = {}  # of the outputs that are printed, of each node
-        self._seen: dict[str, tuple[int, int]] = {}  # the figures of a node when it was asked for
-        self._begun: str | None = None  # the node that is printed until it has ended
+        self._reconnect = reconnect  # seconds to wait for the daemon at the end
+        self._done: set[str] = set()  # nodes whose outputs are all printed
+        self._numbers: dict[str, set[int]] = {}  # node -> numbers of its printed outputs
+        self._seen: dict[str, tuple[int, int]] = {}  # node -> its figures at the last request
+        self._begun: str | None = None  # the node whose outputs are being printed
 
     def show(self, change: WatchReply) -> None:
         super().show(change)
         if change.job is not None:
-            # The watch ends too; the state comes again once the daemon is back.
+            # If the daemon is away, the watch ends too, and the state comes again later.
             with suppress(DaemonUnavailable, ShuttingDown):
                 self._show(change.job)
 
     def conclude(self, job: Job) -> None:
-        # A daemon that is stopped ends the job first, and may be gone before it is asked.
+        # A daemon that stops ends the job first, and may be gone before the outputs are requested.
         def print_rest() -> None:
             for node in job.nodes:
                 if node.node not in self._done:
@@ -167,7 +168,7 @@ class Outputs(AfterOutputs):
         super().conclude(job)
 
     def _show(self, job: Job) -> None:
-        # The one that was begun comes first.
+        # The node whose outputs are being printed comes first.
         nodes = sorted(job.nodes, key=lambda node: node.node != self._begun)
         for node in nodes:
             if node.status in NODE_ENDED:
@@ -181,7 +182,7 @@ class Outputs(AfterOutputs):
         for node in job.nodes:
             if self._begun not in (None, node.node) or node.status != "running":
                 continue
-            figures = node.files_received, node.bytes_received  # they grow with each whole output
+            figures = node.files_received, node.bytes_received  # these grow with each output
             if figures != self._seen.get(node.node, (0, 0)):
                 self._print_new(job, node)
                 self._seen[node.node] = figures
@@ -189,8 +190,8 @@ class Outputs(AfterOutputs):
                     self._begun = node.node
 
     def _print_new(self, job: Job, node: Node) -> None:
-        """Prints the outputs that are not printed yet."""
-        whole: list[CommandOutput] = []  # each with all of its text
+        """Requests the outputs of a node, and prints those that are not printed yet."""
+        whole: list[CommandOutput] = []  # outputs with their complete text
         texts: list[str] = []
         for piece in self._client.output(job.job_id, [node.node]):
             texts.append(piece.text)

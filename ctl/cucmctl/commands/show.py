@@ -1,6 +1,6 @@
-"""`status` and `list`: show jobs and their states.
+"""`status` and `list`: print jobs and their states.
 
-A list of the newest jobs does not show every running job, so older ones are asked for too.
+A list of the newest jobs may not include every running job, so older ones are requested too.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from cucmd.job.work import KINDS, kind_of
 from cucmd.protocol.jobs import JobSummary
 from cucmd.protocol.requests import DEFAULT_LIMIT, ListRequest
 
-# how many jobs `status` shows without a job: they fit a small terminal
+# How many jobs `status` shows without a job, so that they fit on a small terminal.
 NEWEST = 10
 # Kinds of jobs that a list leaves out.
 PREPARATIONS = frozenset(kind_of(kind) for kind in KINDS if kind.prepares)
@@ -43,10 +43,10 @@ _EVERY_JOB = ListRequest()
 def unfinished_older_than(
     client: Client, newest: Sequence[JobSummary], limit: int
 ) -> list[JobSummary]:
-    """Lists jobs that have not ended and are not in `newest`, a list of at most `limit` jobs."""
-    if len(newest) < limit:  # those are all there are
+    """Returns jobs that have not ended and are not in `newest`, a list of at most `limit` jobs."""
+    if len(newest) < limit:  # the list already has all jobs
         return []
-    # in this order: a job that starts between the two calls is in both answers, not in none
+    # "queued" before "running": a job that starts between the calls is in both replies.
     found = {
         job.job_id: job
         for status in UNFINISHED
@@ -143,7 +143,7 @@ def _list(arguments: argparse.Namespace) -> int:
 def _collect_pages(
     client: Client, request: ListRequest, arguments: argparse.Namespace
 ) -> tuple[list[JobSummary], int, int]:
-    """Returns (the jobs to show, how many older ones there are, how many were passed over)."""
+    """Returns (jobs to show, number of older jobs, number of jobs that were passed over)."""
     everything = arguments.all or arguments.json or arguments.kind is not None
     limit = request.limit or DEFAULT_LIMIT
     found: list[JobSummary] = []

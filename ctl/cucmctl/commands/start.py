@@ -1,7 +1,6 @@
-"""`start`: says what to collect, on which nodes and with which login. `retry`: tries nodes again,
-in that job.
+"""`start` starts a collection. `retry` tries nodes of a job again, in the same job.
 
-What was not given is not sent: profile, cluster and configuration decide it.
+Options that were not given are not sent, so the profile, the cluster and the configuration decide.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ from cucmd.protocol.jobs import Job
 
 
 def _start_arguments(parser: VerbParser) -> None:
-    # argparse would show NODE last, where --path would take it as a path
+    # argparse would print NODE last, where it would become a value of --path.
     parser.usage = (
         "%(prog)s (NODE ... | --cluster-of NODE)\n"
         "                     [--profile NAME [--only NAMES]] [--path PATH ...] [...]"
@@ -131,7 +130,7 @@ def _start_arguments(parser: VerbParser) -> None:
 
 
 def _paths(words: list[str]) -> tuple[str, ...]:
-    """Returns the paths behind --path. `activelog /cm/trace` is one, as after `file get`."""
+    """Returns the values of --path. `activelog /cm/trace` is one path, as after `file get`."""
     paths: list[str] = []
     left = list(words)
     while left:
@@ -181,7 +180,7 @@ def _start(arguments: argparse.Namespace) -> int:
     parts = arguments.only, added, arguments.written_for
     work: AskedWork = Files(collection, *parts, arguments.snapshot)
     stay = None
-    if arguments.dry_run:  # a snapshot is not taken then
+    if arguments.dry_run:  # a dry run takes no snapshot
         work = Estimate(collection, *parts)
         stay = and_follow(
             lambda job: "asks for sizes; nothing is collected",
@@ -218,7 +217,7 @@ def _retry(arguments: argparse.Namespace) -> int:
             given = {arguments.user, arguments.password_file, arguments.credential} != {None}
             left = {node.node for node in job.nodes if node.status != "succeeded"}
             can_be = job.status in render.JOB_ENDED and not job.files_deleted and left
-            # Else the daemon refuses it, whatever the login is, and says why.
+            # In other cases the daemon refuses the retry with any login, and says why.
             asks = not job.resumable and can_be and left.issuperset(arguments.nodes)
             if not given and not asks:
                 return None

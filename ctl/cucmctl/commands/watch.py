@@ -1,5 +1,5 @@
-"""`watch` and `wait`: follow a job until it ends; `start` uses this too. `events`: all that
-happens to jobs, for other programs.
+"""`watch` and `wait`: follow a job until it ends; `start --watch` uses the same code. `events`:
+prints everything that happens to jobs, for other programs.
 
 After Ctrl-C or a timeout the job goes on, and a message says so.
 """
@@ -31,7 +31,7 @@ from cucmd.job.work import KINDS, kind_of
 from cucmd.protocol.jobs import Job, WatchReply
 from cucmd.protocol.requests import DEFAULT_LIMIT
 
-# The kinds of work that `stop` ends with what has come.
+# Kinds of work that `stop` ends without losing what was collected.
 _STOPPED = frozenset(kind_of(kind) for kind in KINDS if kind.together)
 
 
@@ -58,23 +58,23 @@ def _watch(arguments: argparse.Namespace) -> int:
         return follow(client, arguments.job, lambda: _view(arguments), reconnect=wait)
     view = _view(arguments)
     changes = _wait_for_first(watch(client, None, view, reconnect=arguments.reconnect))
-    if not arguments.json:  # with --json each reply is printed as it came
+    if not arguments.json:  # with --json, each reply is printed as it came
         changes = _with_older(client, changes)
     with client, view:
-        for change in changes:  # until Ctrl-C, which needs no message here
+        for change in changes:  # ends at Ctrl-C, which needs no message here
             view.show(change)
     return exits.DONE
 
 
 def _with_older(client: Client, changes: Iterator[WatchReply]) -> Iterator[WatchReply]:
-    """Yields the same changes, and adds to each list the older jobs that have not ended."""
+    """Yields the replies, and adds older jobs that have not ended to each list."""
     for change in changes:
         if change.jobs is None:
             yield change
             continue
         try:
             rest = unfinished_older_than(client, change.jobs, DEFAULT_LIMIT)
-        except (DaemonUnavailable, ShuttingDown):  # the watch ends too, and comes back
+        except (DaemonUnavailable, ShuttingDown):  # the watch ends too, and is repeated
             rest = []
         yield msgspec.structs.replace(change, jobs=(*change.jobs, *rest))
 
@@ -102,7 +102,7 @@ def _wait(arguments: argparse.Namespace) -> int:
 
 
 def view_on(stream: TextIO) -> View:
-    """Chooses the live view on a terminal, else a line for each change."""
+    """Returns the live view if the stream is a terminal, else a view that prints lines."""
     if not printer.on_terminal(stream):
         return Lines(stream)
     from cucmctl.text.live import Live  # noqa: PLC0415  # loads rich, which only this view needs
@@ -119,10 +119,11 @@ def follow(
     timeout: float | None = None,
     begun: Job | None = None,
 ) -> int:
-    """Shows every change of the job until it ends. Returns the exit code for how it ended.
+    """Shows every change of a job until it ends. Returns the exit code for how it ended.
 
-    `begun`: the job as the daemon's answer to `start` or `retry` had it.
-    The view is made here, because loading it takes so long that a Ctrl-C may come meanwhile.
+    begun  the job from the reply to `start` or `retry`
+
+    The view is made inside this function, because a Ctrl-C may come while its module is loaded.
     """
     job = begun
     try:
@@ -134,7 +135,7 @@ def follow(
         with view:
             for change in changes:
                 if change.job is not None and (job is None or job is begun):
-                    text_of(change.job)  # it is loaded now: an upgrade may replace it meanwhile
+                    text_of(change.job)  # load the module now: an upgrade may replace it later
                 job = change.job or job
                 view.show(change)
         if job is None or job.status not in render.JOB_ENDED:
@@ -150,13 +151,13 @@ def follow(
 
 
 def _wait_for_first(changes: Iterator[WatchReply]) -> Iterator[WatchReply]:
-    """Waits for the first change, so that an error is raised before a view is shown."""
+    """Waits for the first reply, so that an error is raised before a view is shown."""
     return chain((next(changes),), changes)
 
 
 def report_job_goes_on(job: Job | None, name: str) -> None:
-    """Prints the last message after a Ctrl-C: the job has ended, or goes on. `name`: as typed."""
-    # a second Ctrl-C must not prevent the message
+    """Prints the message after a Ctrl-C: whether the job has ended. `name`: as it was typed."""
+    # A second Ctrl-C must not interrupt the message.
     signal.signal(signal.SIGINT, lambda number, frame: None)
     if job is not None and job.status in render.JOB_ENDED:
         printer.note(f"job {job.job_id} has ended: {job.status}")
@@ -173,7 +174,7 @@ def _id(job: Job | None, name: str) -> str:
 
 
 def _events(arguments: argparse.Namespace) -> int:
-    """Prints lines, each complete when printed, that say by themselves what they are about."""
+    """Prints each event as one complete line that can be understood without the others."""
     wait = arguments.reconnect
     with Client(arguments.socket) as client:
         events = Events()
@@ -183,7 +184,7 @@ def _events(arguments: argparse.Namespace) -> int:
             try:
                 _print_events(client, events.of(reply))
             except (DaemonUnavailable, ShuttingDown):
-                pass  # the watch ends too, and what was not told is told once it is back
+                pass  # the watch ends too; missed events follow when it is repeated
             except StorageFailed as error:
                 printer.note(f"what was missed is not known: {exits.message_of(error)}")
     return exits.DONE

@@ -1,4 +1,4 @@
-"""Receives the tar of a job from the daemon. One that is cut off is an error, never an end."""
+"""Receives the tar of a job from the daemon. A tar that is cut off always raises an error."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ if TYPE_CHECKING:
 
 
 class Export:
-    """Receives the bytes of a job's tar. `reply` says how many there are, and of what; `left`: how
-    many of these are still to come. To be used as a context manager.
+    """Receives the bytes of a job's tar. Use it as a context manager.
 
-    Every method raises `DaemonUnavailable` if the daemon goes away before all of it has come, or is
-    silent for `SILENCE` seconds: then it is not whole.
+    reply  says how many bytes there are, and what they contain
+    left   how many bytes are still to come
+
+    `read` raises `DaemonUnavailable` if the daemon goes away before everything has come, or sends
+    nothing for SILENCE seconds. The tar is then incomplete.
     """
 
     SILENCE = 60.0
@@ -38,7 +40,7 @@ class Export:
         self._connection.close()
 
     def read(self, size: int) -> bytes:
-        """Returns at most `size` bytes, and b"" at the end of the tar only."""
+        """Returns at most `size` bytes; b"" only at the end of the tar."""
         if not self.left or not size:
             return b""
         deadline = time.monotonic() + self.SILENCE

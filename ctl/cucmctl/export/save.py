@@ -1,10 +1,8 @@
-"""Turns a job's tar, as it comes from the daemon, into a tar, packed or not, a zip or a folder.
+"""Writes the tar that the daemon sends into a tar, a packed tar, a zip or a folder.
 
-A part goes on to its target as it passes, and is compared with its checksum there.
-
-The daemon sends SHA256SUMS before the files, in their order. So each file is compared as it passes,
-and nothing is kept in memory but these lines and a piece of the stream. A zip also needs its list
-of names, a tar the heads of files without content.
+The files pass through in pieces. The daemon sends SHA256SUMS before the files, and in their order,
+so each file is compared with its checksum while it passes. Only these lines and one piece of the
+stream are in memory. A zip also keeps its list of names, and a tar the headers of empty files.
 """
 
 from __future__ import annotations
@@ -28,17 +26,17 @@ from cucmctl.client.errors import ClientError, ProtocolError
 Format: TypeAlias = Literal["zip", "tar", "tgz", "dir"]
 CHECKSUMS = "SHA256SUMS"
 OTHER_CHECKSUM = "has another checksum"
-# Names in one request, which may have 64 KiB.
+# Names in one request, which may have at most 64 KiB.
 _MOST_SUSPECT = 200
-# Bytes that are handled at once. Measured: a MiB, which leaves the processor's cache between the
-# steps, takes twice as much of its time.
+# Bytes that are handled at a time. A MiB was measured to take twice the processor time, because it
+# does not stay in the processor's cache from one step to the next.
 _PIECE = 128 * 1024
-# The earliest and the latest date that a zip can hold.
+# The earliest and the latest date that a zip can store.
 _ZIP_BEGINS, _ZIP_ENDS = (1980, 1, 1, 0, 0, 0), (2107, 12, 31, 23, 59, 58)
 
 
 class Damaged(ClientError):
-    """Files are not as they were when they were received. `wrong`: why, by their names."""
+    """Files are not as they were received. `wrong` maps their names to the reason."""
 
     def __init__(self, wrong: dict[str, str]) -> None:
         named = "; ".join(f"{name} {why}" for name, why in wrong.items())
@@ -47,25 +45,25 @@ class Damaged(ClientError):
 
     @property
     def suspect(self) -> tuple[str, ...]:
-        """Returns the names for the next call of `Export`; of very many only the first."""
+        """Returns names for the next call of `export`: all, or the first of very many."""
         return tuple(self.wrong)[:_MOST_SUSPECT]
 
 
 class ByteStream(Protocol):
-    """The stream: `read` gives what there is, at most `size` bytes, b"" at its end."""
+    """The stream: `read` returns at most `size` bytes, and b"" only at the end."""
 
     def read(self, size: int) -> bytes: ...
 
 
 class Sink(Protocol):
-    """Takes the parts. `raw` is given the stream as it is, `add` each file of it."""
+    """Receives the export: `raw` gets the bytes of the tar, and `add` gets each of its files."""
 
     def raw(self, data: bytes) -> None: ...
     def add(self, member: tarfile.TarInfo, content: Iterator[bytes]) -> None: ...
 
 
 class DiscardSink:
-    """What is behind a damaged file goes here: it is read, so that all of these are known."""
+    """Discards the output after the first damaged file, so that all damaged files get reported."""
 
     def raw(self, data: bytes) -> None:
         pass
@@ -75,17 +73,17 @@ class DiscardSink:
 
 
 def save(source: ByteStream, sink: Sink, tell: Callable[[], None] = lambda: None) -> None:
-    """Reads the stream to its end. The parts go to `sink`. `tell` is called after each piece.
+    """Reads the stream to its end, and writes it to `sink`. `tell` is called after each piece.
 
-    Raises `Damaged` at the end of the stream, `ProtocolError`, `OSError`, and what `read` of the
-    source raises.
+    Raises `Damaged` at the end of the stream, `ProtocolError`, `OSError`, and what `source.read`
+    raises.
     """
     tee, checksums = _Tee(source, sink.raw, tell), _Checksums()
     wrong: dict[str, str] = {}
     try:
         with tarfile.open(fileobj=cast(IO[bytes], tee), mode="r|", bufsize=_PIECE) as tar:
             for member in tar:
-                tar.members = []  # type: ignore[attr-defined]  # it keeps what it has read
+                tar.members = []  # type: ignore[attr-defined]  # else tarfile keeps all headers
                 file = tar.extractfile(member)
                 if file is None:
                     raise ProtocolError(f"the export has {member.name!r}, which is no file")
@@ -105,7 +103,7 @@ def save(source: ByteStream, sink: Sink, tell: Callable[[], None] = lambda: None
 
 
 def checked_name(name: str) -> str:
-    """Raises `ProtocolError` for a name that leads out of the target."""
+    """Returns the name. Raises `ProtocolError` if it leads out of the target folder."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\0" in name:
         raise ProtocolError(f"the export has a file {name!r}, outside of itself")
@@ -135,7 +133,7 @@ class _Checksums:
         self._next: tuple[str, str] | None = None
 
     def checked(self, name: str, content: Iterator[bytes]) -> Iterator[bytes]:
-        """Yields the pieces; at the end raises `Damaged` if the file differs from its checksum."""
+        """Yields the pieces. Raises `Damaged` at the end if the checksum differs."""
         if name == CHECKSUMS:
             for piece in content:
                 self._kept.write(piece)
@@ -170,11 +168,11 @@ def _unescaped(name: str) -> str:
     return "\\".join(part.replace("\\n", "\n").replace("\\r", "\r") for part in parts)
 
 
-# Where it goes. On standard output what was written stays, so it must not look whole before it is.
+# On standard output nothing can be taken back, so no sink looks complete before it is.
 
 
 class _FreezableFile:
-    """Writes a file of which nothing is changed any more after `cut_off`."""
+    """A file that ignores everything that is written after `freeze`."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -193,18 +191,18 @@ class _FreezableFile:
 
 
 class TarSink:
-    """What is written ends within the content of a file until all of it is whole: `tar` takes an
-    end between two files, or in what is said before the second, for that of the archive.
+    """Writes a tar that ends inside the content of a file until everything has come.
 
-    What waits for the next content is kept: the heads of files without any, 0.5 KB each.
-
-    `close` writes the rest, if all of it is whole; else it is to be abandoned.
+    If the stream ended between two files, or inside the header of a file, `tar` would take it for
+    a complete archive. So the bytes before the next content are held back: the headers of files
+    without content, 0.5 KB each. `close` writes the rest. If the export is not complete, call
+    `abandon` instead.
     """
 
     def __init__(self, out: IO[bytes]) -> None:
         self._out = out
         self._written = 0
-        self._held = deque[memoryview]()  # what follows
+        self._held = deque[memoryview]()  # bytes that are not written yet
 
     def raw(self, data: bytes) -> None:
         self._held.append(memoryview(data))
@@ -220,7 +218,7 @@ class TarSink:
         self._out.flush()
 
     def abandon(self) -> None:
-        """Leaves what was written as it is."""
+        """Leaves the incomplete file as it is."""
 
     def _write_up_to(self, end: int) -> None:
         while (size := end - self._written) > 0:
@@ -233,14 +231,14 @@ class TarSink:
 
 
 class _Gzip:
-    """Packs what is written to it. Unlike `gzip.GzipFile` it does nothing when it is destroyed,
-    which after a Ctrl-C may be at any moment.
+    """Packs what is written. Unlike `gzip.GzipFile` it writes nothing when it is destroyed, which
+    can happen at any moment after a Ctrl-C.
     """
 
     def __init__(self, out: IO[bytes]) -> None:
         self._out = out
-        # The level of `tar -z`, in the form of gzip. It has no time: what is packed has them, and
-        # the same job gives the same.
+        # The level of `tar -z`, in gzip format. The header has no time, so that the same job always
+        # gives the same bytes.
         self._packer = zlib.compressobj(6, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
 
     def write(self, data: bytes) -> int:
@@ -248,7 +246,7 @@ class _Gzip:
         return len(data)
 
     def flush(self) -> None:
-        """Does nothing: it would cost a packed stream its size."""
+        """Does nothing, because flushing makes a packed stream larger."""
 
     def close(self) -> None:
         self._out.write(self._packer.flush())
@@ -256,7 +254,7 @@ class _Gzip:
 
 
 class TgzSink(TarSink):
-    """Writes a packed tar. What is abandoned ends within the packed stream, too."""
+    """Writes a packed tar. If it is abandoned, the packed stream is incomplete too."""
 
     def __init__(self, out: IO[bytes]) -> None:
         self._gzip = _Gzip(out)
@@ -268,10 +266,10 @@ class TgzSink(TarSink):
 
 
 class ZipSink:
-    """Stores files, and does not compress them: most logs are compressed already.
+    """Writes a zip without compression, because most logs are compressed already.
 
-    After an error it must be abandoned: `ZipFile` would write its directory when it is destroyed,
-    and without that it is no zip.
+    After an error, call `abandon`. Otherwise `ZipFile` writes its directory when it is destroyed,
+    and the file looks like a complete zip.
     """
 
     def __init__(self, out: IO[bytes]) -> None:
@@ -288,19 +286,19 @@ class ZipSink:
         name = member.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
         info = zipfile.ZipInfo(name, min(max(modified, _ZIP_BEGINS), _ZIP_ENDS))
         info.external_attr = 0o100640 << 16
-        info.file_size = member.size  # by which it knows whether to use the Zip64 form
+        info.file_size = member.size  # so that zipfile can choose the Zip64 form
         with self._zip.open(info, "w") as entry:
             try:
                 for piece in content:
                     entry.write(piece)
             except BaseException:
-                self._out.freeze()  # before what is said behind the content
+                self._out.freeze()  # before zipfile writes what follows the content
                 raise
 
     def abandon(self) -> None:
-        """Leaves what was written as it is."""
+        """Leaves the incomplete file as it is."""
         self._out.freeze()
-        with suppress(ValueError):  # interrupted as it opened an entry
+        with suppress(ValueError):  # raised if an entry was still open
             self._zip.close()
 
     def close(self) -> None:

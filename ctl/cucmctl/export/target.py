@@ -1,8 +1,8 @@
-"""Says where an export goes: a file, a folder, or standard output.
+"""Opens the target of an export: a file, a folder, or standard output.
 
-A file or a folder is made beside its target, under a temporary name that begins with a dot, and is
-renamed when it is whole. So whatever ends the export, there is nothing half-made under the name of
-the target. Everything but a SIGKILL removes the temporary one too.
+A file or folder is made next to its target, under a temporary name that begins with a dot, and is
+renamed when it is complete. So nothing incomplete ever has the name of the target. The temporary
+file or folder is removed too, except after a SIGKILL.
 """
 
 from __future__ import annotations
@@ -20,26 +20,27 @@ from typing import IO
 from cucmctl.export.save import FolderSink, Format, Sink, TarSink, TgzSink, ZipSink
 
 _SINKS: dict[Format, type[ZipSink | TarSink]] = {"zip": ZipSink, "tar": TarSink, "tgz": TgzSink}
-# What temporary names begin and end with.
+# How temporary names begin and end.
 _BEGIN, _END = ".cucmctl-", ".part"
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class TargetExists(Exception):
-    """There is something already where the export is to go."""
+    """Something already exists where the export would be written."""
 
 
 @contextmanager
 def target(
     path: Path | None, form: Format, *, force: bool, when_whole: Callable[[], None] = lambda: None
 ) -> Iterator[Sink]:
-    """Yields a sink for `path`, or for standard output if that is None. `path` is there at the end,
-    and only its owner can read it.
+    """Yields a sink that writes to `path`, or to standard output if `path` is None.
 
-    whole  is called once, when all of it has gone into the sink: before the last bytes are written
-           to standard output, or before the path gets its name
+    At the end of the block `path` exists, and only its owner can read it.
 
-    Raises `TargetExists` where there is something, unless `force`, and `OSError`.
+    when_whole  is called once, when the sink has received everything: before the last bytes are
+                written to standard output, or before the path gets its name
+
+    Raises `TargetExists` if something exists and `force` is not set, and `OSError`.
     """
     if path is None:
         with _sink(sys.stdout.buffer, form, when_whole) as sink:
@@ -86,18 +87,21 @@ def _sink(
 
 def _refuse_existing(path: Path, *, force: bool) -> None:
     try:
-        path.lstat()  # raises `OSError` for a name that is too long
+        path.lstat()  # raises OSError if the name is too long
     except FileNotFoundError:
         return
     if not force:
         raise TargetExists(f"{path} exists; to replace it: --force")
-    if not (path.is_symlink() or path.is_file() or path.is_dir()):  # /dev/null, for root
+    # Without this check, root could replace /dev/null.
+    if not (path.is_symlink() or path.is_file() or path.is_dir()):
         raise TargetExists(f"{path} is neither a file nor a folder, and is not replaced")
 
 
 def _replace(path: Path, new: Path) -> None:
-    """Replaces a folder, or a file by a folder, which a rename alone cannot. The old one is renamed
-    first, so that it is never seen half-removed, and gets its name back if anything goes wrong.
+    """Replaces a folder, or a file by a folder, for which a rename is not enough.
+
+    The old one is renamed first, so that nobody sees it partly removed. It gets its name back if
+    anything goes wrong.
     """
     old = new.with_suffix(".old")
     try:
@@ -111,7 +115,7 @@ def _replace(path: Path, new: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    """Removes a file or a folder to the end: people press Ctrl-C twice, or hold it."""
+    """Removes a file or folder completely, even if somebody presses Ctrl-C meanwhile."""
     before = {number: signal.signal(number, signal.SIG_IGN) for number in _ENDING}
     try:
         if path.is_dir() and not path.is_symlink():

@@ -1,6 +1,7 @@
-"""PURE. Says of a packet capture what was asked for, what a node does, and what came of it.
+"""PURE. Describes a packet capture: what was requested, what a node does, and the result.
 
-A node captures from the moment at which it took the command until it is known to have ended.
+A node counts as capturing from the moment it took the command until the capture is known to have
+ended.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class CaptureText(KindText):
     def columns(
         self, job: Job, headings: tuple[str, ...], rows: Rows
     ) -> tuple[tuple[str, ...], Rows]:
-        """Adds one, PACKETS, before FILES."""
+        """Adds the column PACKETS before FILES."""
         at = headings.index("FILES")
         found = [node.capture and node.capture.packets for node in job.nodes]
         cells = ["" if packets is None else str(packets) for packets in found]
@@ -40,7 +41,7 @@ class CaptureText(KindText):
         ]
 
     def findings(self, job: Job, **layout: Unpack[Layout]) -> Iterable[str]:
-        return ()  # the table of its nodes has the packets
+        return ()  # the table of nodes already has the packets
 
     def result(self, job: Job, files: str) -> str:
         found = [(node.status, node.capture.packets) for node in job.nodes if node.capture]
@@ -58,8 +59,10 @@ class CaptureText(KindText):
         return captures(node)
 
     def left_of_node(self, job: Job, node: Node, at: datetime | None, rate: float) -> float | None:
-        """Returns the seconds until its capture is ended by its duration: 0 while that takes its
-        time. It may end before that: by its count, or by `stop`. Then until its files have come.
+        """Returns the seconds until the duration of the capture is over; 0 if it is over already.
+
+        The capture may end earlier, by its count or by `stop`. After the capture, returns the
+        seconds until its files have come.
         """
         if not captures(node):
             return super().left_of_node(job, node, at, rate)
@@ -68,16 +71,16 @@ class CaptureText(KindText):
     def left_of_job(
         self, job: Job, at: datetime | None, rate_of: Callable[[str], float]
     ) -> float | None:
-        """Returns the seconds until the last of the captures that run is ended by its duration;
-        None: none runs.
-        """
+        """Returns the seconds until the last running capture ends; None if no capture runs."""
         left = [] if at is None else [_seconds_left(job, node, at) for node in job.nodes]
         return max((seconds for seconds in left if seconds is not None), default=None)
 
     def may_still_run(self, node: Node) -> Iterator[str]:
-        """Names captures that were given up, of a cancelled node: of others a failure or the notes
-        do. Such a node has ended before its capture, which takes up to 45 s more; so has one that
-        failed at the job's deadline.
+        """Names captures that may still run on a node that has ended.
+
+        On a cancelled node, captures that were given up are named here; for other nodes the failure
+        or the notes name them. A capture takes up to 45 s to end, so a cancelled node, or one that
+        failed at the job's deadline, may end before its capture.
         """
         if node.status not in NODE_ENDED:
             return
@@ -106,13 +109,13 @@ def asked(settings: CaptureSettings) -> Iterator[str]:
 
 
 def packets_of(settings: CaptureSettings) -> str:
-    """Returns `host 10.20.0.1, port 5060`; empty: all packets."""
+    """Returns `host 10.20.0.1, port 5060`, or "" if all packets are captured."""
     chosen = {"host": settings.host, "port": settings.port}
     return ", ".join(f"{name} {value}" for name, value in chosen.items() if value is not None)
 
 
 def captures(node: Node) -> bool:
-    """Says whether it captures at this moment, as far as it is known."""
+    """Returns whether the node captures at this moment, as far as is known."""
     capture = node.capture
     return node.status == "running" and capture is not None and capture.ended_at is None
 

@@ -1,7 +1,7 @@
-"""PURE. Shows what a check has seen on nodes, as a table.
+"""PURE. Shows the results of a check as a table.
 
-A cell is empty where a step was not reached. Why one failed is not in the table: that is said below
-it, as of any job.
+A cell is empty if its step was not reached. The table does not say why a step failed: the remarks
+below the table do, as for any job.
 """
 
 from __future__ import annotations
@@ -37,13 +37,15 @@ TEXT = CheckText()
 
 
 def asks_receiver(job: Job) -> bool:
-    """Says whether any node was looked at beyond its own command line, or would have been."""
+    """Returns whether the check of any node included the transfer of a file."""
     return any(node.checked and node.checked.receiver != "not_asked" for node in job.nodes)
 
 
 def table(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
-    """Yields a line a node. In fewer `columns` than that takes, product and version stand below it,
-    once for all nodes that have the same.
+    """Yields a line for each node.
+
+    If the table would be wider than `columns`, product and version stand below it instead, once for
+    all nodes that have the same.
     """
     steps = STEPS if asks_receiver(job) else STEPS[:-1]
     seen = [node.checked or Checked() for node in job.nodes]
@@ -58,7 +60,7 @@ def table(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
         yield from text_table(headings, whole, right=_RIGHT, **layout)
         return
     yield from text_table(steps, rows, right=_RIGHT, **layout)
-    of: dict[str, list[str]] = {}  # what is said of a machine -> the nodes
+    of: dict[str, list[str]] = {}  # product and version -> the nodes
     for node, machine in zip(job.nodes, machines, strict=True):
         if text := " ".join(filter(None, machine)):
             of.setdefault(visible(text), []).append(visible(node.node))
@@ -68,7 +70,7 @@ def table(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
 
 
 def _steps(seen: Checked) -> tuple[str, ...]:
-    """Returns the cells of STEPS, without the node."""
+    """Returns the cells for STEPS, except the node."""
     clock = free = ""
     if (ahead := seen.clock_ahead) is not None:  # `+7m00s`, `-3s`
         clock = f"{'-' if ahead < 0 else '+'}{render.duration(abs(ahead))}"

@@ -1,4 +1,4 @@
-"""Says what a collection collects, and what came of it."""
+"""Describes what a collection collects, and its result."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class CollectText(KindText):
                 zone = zones.pop() if len(zones) == 1 else None
                 yield f"window  {window(job.collection.since, job.collection.until, zone)}"
             if job.collection.profile is not None and job.collection.paths:
-                # --only and --path may have made others of them than the profile has
+                # --only and --path change the paths of the profile.
                 yield f"paths {visible(', '.join(_first(job.collection.paths)))}"
 
     def summarize(self, job: Job | JobSummary) -> str:
-        """Leaves out the word "profile", so that more of its name can be seen."""
+        """Returns the description without the word "profile", to leave room for its name."""
         return collected(job.collection or Collection()).removeprefix("profile ")
 
     def complete(self, job: Job) -> Job:
@@ -51,9 +51,9 @@ TEXT = CollectText()
 
 
 def collected(collection: Collection) -> str:
-    """Says what a job collects: `cm/trace/ccm/sdl, last 2h`. Of many paths the first few.
+    """Returns what a job collects: `cm/trace/ccm/sdl, last 2h`. Of many paths, names the first few.
 
-    If there is no window it says so, because such a job may take hours.
+    A job without a window is marked as such, because it may take hours.
     """
     parts = _first(collection.paths or ())
     if collection.profile is not None:

@@ -1,8 +1,8 @@
-"""PURE. Says what a discovery has found: as a table, and as a block for the daemon's
-configuration.
+"""PURE. Shows the nodes that a discovery has found: as a table, or as a block for the
+configuration of the daemon.
 
-Names and products are words of a node: they are made `visible`, and cannot end the comment or the
-text that they stand in.
+Names and products come from a node. They are made `visible`, so they cannot end the comment or the
+string in which they stand.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class DiscoverText(KindText):
         yield "asks a node which nodes its cluster has"
 
     def findings(self, job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
-        for node in job.nodes:  # there is one
+        for node in job.nodes:  # a discovery has one node
             if node.found is not None and node.found.members:
                 yield from members(node.found, **layout)
 
@@ -41,7 +41,7 @@ TEXT = DiscoverText()
 
 
 def members(found: Found, **layout: Unpack[Layout]) -> Iterator[str]:
-    """Yields a table of the nodes of a cluster, and the version of the one that was asked."""
+    """Yields a table of the nodes of a cluster, and the version of the node that was asked."""
     rows = [(one.node, one.name, one.role, one.product, one.address) for one in in_order(found)]
     headings = ("NODE", "NAME", "ROLE", "PRODUCT", "ADDRESS")
     yield from table(headings, rows, right="", **layout)
@@ -50,20 +50,20 @@ def members(found: Found, **layout: Unpack[Layout]) -> Iterator[str]:
 
 
 def in_order(found: Found) -> list[Member]:
-    """Puts the publisher first, then the others as the node has them."""
+    """Returns the publisher first, then the others in the order of the node."""
     return sorted(found.members, key=lambda member: member.role != PUBLISHER)
 
 
 def block(
     name: str, asked: str, found: Found, *, credential: str | None, at: datetime
 ) -> Iterator[str]:
-    """Yields `[clusters.NAME]` with these nodes, to be put into the configuration.
+    """Yields the block `[clusters.NAME]` with these nodes, for the configuration.
 
     asked       the node that was asked
-    credential  the name of the login that was used, if it has one
+    credential  the name of the credential that was used, or None
     """
     yield f"# as {visible(asked)} named its nodes, {at.astimezone():%Y-%m-%d %H:%M}"
-    # A name with dots would be a table in a table without the quotes.
+    # Without quotes, TOML would read a name with dots as nested tables.
     yield f"[clusters.{_text(name) if '.' in name else name}]"
     named = in_order(found)
     publishers = [member for member in named if member.role == PUBLISHER]
@@ -84,5 +84,5 @@ def _about(member: Member) -> str:
 
 
 def _text(value: str) -> str:
-    """Writes a text as JSON does: what that takes for one, TOML does too."""
+    """Returns the text as a JSON string, which is a valid TOML string too."""
     return msgspec.json.encode(visible(value)).decode()

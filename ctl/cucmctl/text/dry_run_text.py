@@ -1,4 +1,4 @@
-"""Shows what a dry run has found, as a table."""
+"""Shows the sizes that a dry run has found, as a table."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ TEXT = DryRunText()
 
 
 def sizes(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
-    """Yields what a dry run has found: a line a node and path, the sum of each node, the total, and
-    whether it fits. A node of which nothing is known is there, too.
+    """Yields a line for each node and path, the sum of each node, the total, and whether it fits.
+
+    Nodes without a result are listed too.
     """
     known = [(node.node, node.sizes) for node in job.nodes if node.sizes is not None]
     paths = [one for _, found in known for one in found.paths]

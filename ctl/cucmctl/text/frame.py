@@ -7,11 +7,10 @@
     ccm-sub2 failed    TimeoutError: Timed out after 600s ...
     ccm-sub3 capturing 34s of the capture left
 
-Where there is not a line for each node, those that have failed come first, then those that say
-nothing.
+If there are more nodes than lines, nodes that have failed come first, then those that are silent.
 
-The caller gives the time, and each line fits. What does not is left out in a fixed order, and names
-of nodes last.
+The caller supplies the time. Every line fits the width: parts are left out in a fixed order, and
+the names of nodes are the last to be shortened.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from cucmctl.text.remarks import describe_waiting, fold_equal_failures, without_
 from cucmctl.text.table import LEAST_NAME, cut_mark, distinct_names
 from cucmd.protocol.jobs import Job, Node
 
-# Which nodes are shown first if there is not a line for each.
+# Status -> rank of a node if there are more nodes than lines.
 URGENCY = {"failed": 0, "running": 1, "cancelled": 2, "pending": 3, "succeeded": 4}
 STYLES = {
     "succeeded": "green",
@@ -42,12 +41,12 @@ STYLES = {
     "queued": "dim",
 }
 
-# Columns: a blank, a status or phase, and a blank.
+# Cells for a blank, a status or phase, and a blank.
 STATUS_WIDTH = 11
-# Which counts the heading leaves out first if not all fit.
+# Counts in the heading, in the order in which they are left out if they do not fit.
 LEFT_OUT_FIRST = ("cancelled", "pending", "succeeded", "running", "failed")
-# The figures of a node, and their widths with a blank before each; the first that fit are shown. A
-# silence stands in place of pace and time left.
+# The figures of a node, with their widths including a blank before each. The first set that fits is
+# shown. A silence takes the place of pace and time left.
 SETS: tuple[dict[str, int], ...] = (
     {"files": 8, "size": 18, "pace": 12, "left": 12},
     {"files": 8, "size": 18, "pace": 14},
@@ -55,20 +54,20 @@ SETS: tuple[dict[str, int], ...] = (
     {"size": 18},
     {},
 )
-# Seconds without a byte after which that is shown, and after which it is in yellow and the node is
-# shown before those that send.
+# Seconds without a byte: after SILENT the silence is shown. After LONG_SILENT it is yellow, and the
+# node is listed before nodes that send.
 SILENT, LONG_SILENT = 5.0, 30.0
-# Cells of a bar: in a longer one nobody finds the figures that belong to a name.
+# Cells. In a longer bar it is hard to see which figures belong to which name.
 LONGEST_BAR = 40
-# Lines of a terminal that has a second line of heading.
+# The lowest terminal on which the heading has a second line.
 LEAST_HEIGHT = 7
 
 
 class Frame:
-    """Makes the live view of a job at one moment, `width` cells wide.
+    """Draws a job at one moment, `width` cells wide.
 
-    now      by the clock of `rates`; `at` is the same moment by the wall clock
-    current  False: nothing is heard of the job, so that no pace and no silence is known
+    now      the moment by the clock of `rates`; `at` is the same moment by the wall clock
+    current  False if the connection is broken, so that pace and silence are unknown
     """
 
     def __init__(
@@ -134,13 +133,13 @@ class Frame:
         return lines[:height]
 
     def _cut(self, line: Text) -> None:
-        """Cuts a line. rich's own ellipsis would become six characters in ASCII."""
+        """Cuts a line. The ellipsis that rich adds would become six characters in ASCII."""
         if line.cell_len > self._width:
             line.truncate(self._width - 1, overflow="crop")
             line.append(self._mark)
 
     def _amounts(self) -> Text:
-        """Makes the second line. If too long, the pace is left out first, then what has come."""
+        """Returns the second line. Without room, first the pace is left out, then the bytes."""
         job = self._job
         left = self._text.left_of_job(job, self._heard, self._rate)
         received = sum(node.bytes_received for node in job.nodes)
@@ -169,9 +168,7 @@ class Frame:
         return f"{render.size(int(rate))}/s" if rate else ""
 
     def _tally(self, space: int) -> str:
-        """Writes the counts of nodes that fit, which are left out before the job's id; empty if not
-        even the number of nodes does.
-        """
+        """Returns as many of the counts as fit, or "" if not even the number of nodes fits."""
         whole = render.tally(self._job)
         if len(whole) <= space:
             return whole
@@ -182,7 +179,7 @@ class Frame:
         return ""
 
     def _node(self, node: Node, others: int = 0) -> Text:
-        """Makes its line. `others`: how many nodes have failed in the same way and have no line."""
+        """Returns the line of a node. `others`: nodes that failed alike and have no line."""
         rate = self._rate(node.node) if node.status == "running" else 0.0
         left = self._text.left_of_node(self._job, node, self._heard, rate)
         status = printer.visible(self._text.phase(node, left) or node.status)
@@ -221,12 +218,12 @@ class Frame:
         return line
 
     def _append_bar(self, line: Text, node: Node, width: int) -> None:
-        # left out first if there is little space, and with compress, whose total is unknown
+        # There is no bar in little space, nor with `compress`, where the total is unknown.
         if width < 5 or "pace" not in self._figures or self._job.collection.compress:
             line.append(" " * width)
             return
         done = width * node.bytes_received // node.bytes_announced if node.bytes_announced else 0
-        # full only once the node has succeeded: the announced number is not exact
+        # Only a node that has succeeded has a full bar, since the announced size is not exact.
         done = width if node.status == "succeeded" else min(done, width - 1)
         full, empty = self._bar_characters
         line.append(full * done, STYLES.get(node.status, ""))
@@ -234,9 +231,9 @@ class Frame:
 
 
 def figures_beside(longest: int, width: int) -> dict[str, int]:
-    """Says which figures fit beside names of up to `longest` characters, and their widths.
+    """Returns the figures that fit beside names of up to `longest` characters, and their widths.
 
-    The size is kept as long as at least a shortened name fits beside it.
+    The size is shown as long as a shortened name fits beside it.
     """
     for figures in SETS:
         space = width - STATUS_WIDTH - sum(figures.values())
@@ -248,7 +245,7 @@ def figures_beside(longest: int, width: int) -> dict[str, int]:
 def select(
     nodes: Sequence[Node], space: int, first: Container[str] = ()
 ) -> tuple[list[Node], list[Node]]:
-    """Parts the nodes that get a line, in their order, from those that are only counted.
+    """Divides the nodes into those that get a line, in their order, and those that are counted.
 
     first  names of nodes that come before others of the same status
     """
@@ -260,24 +257,24 @@ def select(
         return URGENCY[node.status], node.node not in first, place
 
     urgent = sorted(range(len(nodes)), key=urgency)
-    chosen = set(urgent[: space - 1])  # one line is for the count of the others
+    chosen = set(urgent[: space - 1])  # one line has the count of the others
     shown = [node for i, node in enumerate(nodes) if i in chosen]
     return shown, [node for i, node in enumerate(nodes) if i not in chosen]
 
 
 def _left(seconds: float | None, of: str) -> str:
-    """Returns "" if it is not known, or nothing is left. `of`: as `KindText.left_suffix`."""
+    """Returns the time left with the suffix `of`, or "" if it is unknown or over."""
     return f"{render.duration(seconds)} {of}" if seconds is not None and seconds >= 1 else ""
 
 
 def _in_order(parts: Sequence[str]) -> str:
-    """Joins the parts of the second line, which are given by their importance."""
+    """Joins the parts of the second line. They are given in the order of their importance."""
     places = (0, 2, 3, 1)  # time, what has come, pace, time left
     return "  ".join(parts[place] for place in places if place < len(parts) and parts[place])
 
 
 def _counted(nodes: Sequence[Node], others: Mapping[str, int]) -> str:
-    """Says `20 more: 8 running, 12 pending`; `others`: nodes that one of these stands for."""
+    """Returns `20 more: 8 running, 12 pending`. `others`: nodes folded into one of these."""
     counts = dict.fromkeys(URGENCY, 0)
     for node in nodes:
         counts[node.status] += 1 + others.get(node.node, 0)

@@ -1,5 +1,5 @@
-"""PURE. Shows the health of nodes, node by node: what is bad, to be looked at, or was not read,
-each with what to do; then what is good.
+"""PURE. Shows the health of nodes, node by node. What is bad, needs attention or was not read comes
+first, with what to do; then what is good.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from cucmctl.text.table import paint
 from cucmd.job.health import BAD, GOOD, LOOK, UNREAD, Finding, among
 from cucmd.protocol.jobs import Job, JobSummary, Node
 
-# Their words for people, and the colours of states of jobs.
+# State of a finding -> its word for people, and the status of jobs that has the same colour.
 _WORDS = {
     BAD: ("bad", "failed"),
     LOOK: ("look at it", "partial"),
@@ -34,7 +34,7 @@ class HealthText(KindText):
         yield "looks whether the nodes are well"
 
     def summarize(self, job: Job | JobSummary) -> str:
-        return ""  # its commands are always the same
+        return ""  # a health check always runs the same commands
 
     def complete(self, job: Job) -> Job:
         return complete(job)
@@ -52,7 +52,7 @@ TEXT = HealthText()
 
 
 def complete(job: Job) -> Job:
-    """Adds to the nodes of a job those findings that only show between nodes."""
+    """Returns the job with the findings that can only be made by comparing its nodes."""
     between: dict[str, list[Finding]] = {}
     for name, finding in among([(node.node, node.health) for node in job.nodes]):
         between.setdefault(name, []).append(finding)
@@ -69,12 +69,12 @@ def _findings(node: Node) -> Sequence[Finding]:
 
 
 def not_good(job: Job) -> int:
-    """Counts the findings of a job that is `whole` that are not good."""
+    """Counts the findings that are not good. The job must be `complete`."""
     return sum(one.state != GOOD for node in job.nodes for one in _findings(node))
 
 
 def exit_code(job: Job) -> int:
-    """Returns the exit code of a job that is `whole`, and has ended."""
+    """Returns the exit code of a job that has ended. The job must be `complete`."""
     states = {one.state for node in job.nodes for one in _findings(node)}
     if BAD in states or any(node.status == "failed" for node in job.nodes):
         return exits.FAILED
@@ -82,8 +82,9 @@ def exit_code(job: Job) -> int:
 
 
 def lines(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
-    """Yields the lines of a job that is `whole`. A node is a heading; nothing is below one that was
-    not reached.
+    """Yields the lines of a job, which must be `complete`.
+
+    Each node has a heading. There is nothing below the heading of a node that was not reached.
     """
     for number, node in enumerate(job.nodes):
         of_node = _findings(node)

@@ -1,14 +1,14 @@
-"""Makes a table of a list of jobs.
+"""Makes a table of jobs, one line for each job.
 
-Each job is one line. With a width, the table is the first of these in which WHAT can be read:
+With a width, the table is the first of these in which the column WHAT is readable:
 
-    all columns; the last two, TARGET and WHAT, are cut to the width, where a mark stands: WHAT
-    between words, unless the first alone is too long
-    the same without OWNER, where all jobs are of one
+    all columns; the last two, TARGET and WHAT, are cut to the width and marked, WHAT between words
+    unless its first word is too long
+    the same without OWNER, if all jobs have the same owner
     the same without TIME too
-    the same without LABELS too, which are there where a job has any
+    the same without LABELS too (no table has LABELS unless a job has labels)
 
-If it cannot in any of them, WHAT is left out, and TARGET too where it would be too short.
+If WHAT is readable in none of them, it is left out; so is TARGET if it would be too short.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from cucmctl.text.kind_text import text_of
 from cucmctl.text.table import cut_mark, table
 from cucmd.protocol.jobs import JobSummary
 
-# A moment that is older has its year, and not its time of day.
+# Older jobs are shown with the year instead of the time of day.
 _RECENT = timedelta(days=180)
-# A column that can be cut is left out where it would be shorter.
+# Characters. A column that would have to be cut further is left out.
 _LEAST = 8
 _END_OF_WORD = r"(?<=[ /])|(?=[ ,;])"
-# The name of a profile has about so many characters. Where WHAT would have fewer, other columns
-# are left out for it.
+# Characters, about as many as the name of a profile. If WHAT would have fewer, other columns are
+# left out.
 _LEAST_WHAT = 12
 
 
@@ -48,7 +48,7 @@ def jobs(
     if not any(job.labels for job in found):
         headings, rows = _without(("LABELS",), headings, rows)
     if columns is not None:
-        rest = []  # the first name, and how many more nodes there are, `+8`
+        rest = []  # for each job the first target, and the number of other nodes as `+8`
         for job in found:
             if job.targets and len(job.targets) == 1:
                 rest.append((job.targets[0], ""))
@@ -76,7 +76,7 @@ def _row(job: JobSummary, now: datetime) -> list[str]:
 
 
 def moment(at: datetime, now: datetime) -> str:
-    """Returns a short time: without the year where it is recent, else without the hour."""
+    """Returns a short time: recent times have no year, others no time of day."""
     form = "%m-%d %H:%M" if now - at < _RECENT else "%Y-%m-%d"
     return at.astimezone().strftime(form)
 
@@ -88,8 +88,9 @@ def _fitting(
     columns: int,
     mark: str,
 ) -> tuple[list[str], list[list[str]]]:
-    """Fits headings and rows into this width. `short`: for each row the first name of its target,
-    and how many more nodes there are.
+    """Fits headings and rows into `columns`.
+
+    short  for each row the first name of its target, and the number of other nodes
     """
     owners = {row[headings.index("OWNER")] for row in rows}
     less = ["OWNER", "TIME", "LABELS"] if len(owners) == 1 else ["TIME", "LABELS"]
@@ -118,11 +119,11 @@ def _last_cut(
     columns: int,
     mark: str,
 ) -> tuple[list[str], list[list[str]], int]:
-    """Cuts or leaves out the last two columns, so that a line fits; says how wide WHAT can be."""
+    """Cuts or removes the last two columns, so that lines fit. Also returns the width of WHAT."""
     widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
     left = columns - sum(widths[:-2]) - 2 * (len(widths) - 3)
     target_width = min(widths[-2], left - 2)
-    if left - 4 - target_width < _LEAST_WHAT:  # targets in short make room
+    if left - 4 - target_width < _LEAST_WHAT:  # short targets make room for WHAT
         shortest = max((len(visible(name)) + len(more) for name, more in short), default=0)
         target_width = min(target_width, max(shortest, left - 4 - _LEAST_WHAT))
     rest = left - 2 - target_width - 2
@@ -143,7 +144,7 @@ def _cut(text: str, width: int, mark: str) -> str:
 
 
 def _cut_between_words(text: str, width: int, mark: str) -> str:
-    """Cuts to `show status; …`, and a path to `cm/trace/…`: the parts of one are words too."""
+    """Cuts to `show status; …`. In a path, a name counts as a word: `cm/trace/…`."""
     room = width - len(mark)
     ends = (found.start() for found in re.finditer(_END_OF_WORD, text))
     last = max((end for end in ends if 0 < end <= room), default=room)

@@ -1,10 +1,10 @@
-"""Finds what people read of a job that depends on what the job does.
+"""Supplies the text that depends on the kind of work of a job.
 
-    KIND.py, a file of the name of a kind of work, has a subclass of `KindText`, one of it as `TEXT`
-    `text_of` finds it by that name, and loads it only then
+    KIND_text.py  has a subclass of `KindText` for one kind of work, and an instance of it as `TEXT`
+    `text_of`     finds that instance by the name of the kind, and loads the file only then
 
-Views and tables ask what stands here, and know no kind by its name. A kind of which this says
-enough has no file.
+Views and tables call the methods of `KindText`, and know no kind by its name. A kind for which the
+base class is enough has no file.
 """
 
 from __future__ import annotations
@@ -22,71 +22,69 @@ from cucmd.job.work import GIVEN, KINDS, kind_of
 from cucmd.protocol.jobs import Job, JobSummary, Node
 
 Rows = Sequence[tuple[str, ...]]
-_SHOWN = 3  # commands; as many as a list has of them
+_SHOWN = 3  # commands; a list of jobs has no more of them
 
 
 class KindText:
-    """Is the base of what is said of a kind of work.
+    """The base class, which is also the text of kinds that have no file.
 
-    left  what stands behind the time that is left of the job, and of a node that is `silent`
+    left_suffix  follows the time left of a job, and of a node that `sends_nothing_now`
     """
 
     left_suffix: ClassVar[str] = "left"
 
     def describe(self, job: Job) -> Iterator[str]:
-        """Says what the job does, as lines below the first of `status`."""
+        """Yields lines that say what the job does, for `status`."""
         yield from ()
 
     def summarize(self, job: Job | JobSummary) -> str:
-        """Says it in a list of jobs: `callmanager, last 2h`, `show status`, `port 5060`."""
+        """Returns the same for a list of jobs: `callmanager, last 2h`, `show status`."""
         return "; ".join((job.commands or ())[:_SHOWN])
 
     def columns(
         self, job: Job, headings: tuple[str, ...], rows: Rows
     ) -> tuple[tuple[str, ...], Rows]:
-        """Adds columns of its own to the table of its nodes."""
+        """Adds columns to the table of the job's nodes."""
         return headings, rows
 
     def complete(self, job: Job) -> Job:
-        """Adds what only shows between the nodes of the job."""
+        """Returns the job with what can only be found by comparing its nodes."""
         return job
 
     def findings(self, job: Job, **layout: Unpack[Layout]) -> Iterable[str]:
-        """Shows what a job that is `whole` has found on its nodes, as lines: those that the summary
-        of an export has.
-        """
+        """Yields what a `complete` job has found on its nodes, as in the summary of an export."""
         given = [(node.node, getattr(node, name)) for node in job.nodes for name in GIVEN.values()]
         rows = [(name, line) for name, result in given if result for line in result.lines()]
         return table(("NODE", "FOUND"), rows, right="", **layout) if rows else ()
 
     def result(self, job: Job, files: str) -> str:
-        """Says what came of it, in the line of its end. files: `4 files, 3.1 MB`."""
+        """Returns the result for the last line about a job. `files`: such as `4 files, 3.1 MB`."""
         return files
 
     def phase(self, node: Node, left: float | None = None) -> str:
-        """Says what a running node does, in a word; nothing of others. left: as `left_of_node`."""
+        """Returns one word for what a running node does; "" for others. `left`: seconds left."""
         return (node.phase or "") if node.status == "running" else ""
 
     def sends_nothing_now(self, node: Node) -> bool:
-        """Says whether nothing is to come from the node at this moment."""
+        """Returns whether no bytes are expected from the node at this moment."""
         return False
 
     def left_of_node(self, job: Job, node: Node, at: datetime | None, rate: float) -> float | None:
-        """Returns the seconds until a node has done its part; None: it is not known.
+        """Returns the seconds until a node has done its part, or None if that is unknown.
 
-        at    now; None: nothing is heard of the job
-        rate  bytes per second that come of the node
+        at    the time now, or None if the connection is broken
+        rate  bytes per second that the node sends
         """
         return pace.left_of_node(node, job.collection, rate) if rate else None
 
     def left_of_job(
         self, job: Job, at: datetime | None, rate_of: Callable[[str], float]
     ) -> float | None:
-        """Returns the same of its last node. rate_of: a node's name -> its bytes per second."""
+        """Returns the seconds until the last node is done. `rate_of`: node -> bytes per second."""
         return pace.left_of_job(job, rate_of)
 
     def may_still_run(self, node: Node) -> Iterator[str]:
-        """Says what is to be known of a node that has ended, and on which the work may not have."""
+        """Yields what may still run on a node that has ended."""
         if node.may_run:
             yield visible(f"{', '.join(node.may_run)} may still run there")
 
@@ -96,7 +94,7 @@ _NAMES = frozenset(map(kind_of, KINDS))
 
 
 def text_of(job: Job | JobSummary) -> KindText:
-    """Returns the text of its kind; a newer daemon may have kinds that this client has none for."""
+    """Returns the text for a job's kind; the base class for the unknown kind of a newer daemon."""
     return _text_of_kind(job.kind) if job.kind in _NAMES else _PLAIN
 
 

@@ -1,7 +1,7 @@
-"""Shows the files of a node to people: a heading with their sum, and a line a file.
+"""Lists the files of a node: a heading with their sum, and a line for each file.
 
-What is equal in all of them, and in the way at 80 columns, is in `long` alone: checksums, and the
-folders that a node makes for each command (`IP/DATE`).
+Checksums, and the folders that a node makes for each command (`IP/DATE`), are only shown with
+`long`. They do not fit 80 columns, and do not help to find a file.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from cucmctl.text import render
 from cucmctl.text.table import cut_mark
 from cucmd.protocol.cases import File
 
-_LEAST_NAME = 20  # a narrower terminal wraps the lines
+_LEAST_NAME = 20  # characters; a narrower terminal wraps the lines
 
 
 def files(
@@ -41,6 +41,6 @@ def files(
         if columns is not None:
             space = max(_LEAST_NAME, columns - len(line) - len(state))
             cut = cut_mark(ascii_only=layout.get("ascii_only", False))
-            if len(name) > space:  # its end says which file it is
+            if len(name) > space:  # cut the beginning, because the end tells files apart
                 name = cut + name[len(name) - space + len(cut) :]
         yield line + name + state

@@ -1,8 +1,8 @@
-"""Draws the live view of a job on a terminal: a line for each node, redrawn as changes come.
+"""Draws a job on a terminal, one line for each node, and redraws it as changes come.
 
-Only this file and `frame.py` load rich. It draws on the alternate screen. So a resize leaves no
-broken lines, and the terminal is as before when the view ends, however it ends. Then the last state
-is printed on the normal screen.
+Only this file and `frame.py` load rich. The view uses the alternate screen, so a resize leaves no
+broken lines, and however the view ends, the terminal looks as before. When the view ends, the last
+state is printed on the normal screen.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from cucmctl.text.pace import Rates
 from cucmctl.text.views import EndedJobs, View
 from cucmd.protocol.jobs import Job, JobSummary, WatchReply
 
-# rich would take the width from these variables, which may be old, or take the terminal for none.
-# The caller has checked that it is one.
+# rich would use these variables to set a width, which may be old, or to decide that the stream is
+# no terminal. The caller has already checked that it is one.
 IGNORED_VARIABLES = ("COLUMNS", "LINES", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
-# SIGQUIT is Ctrl-\, SIGHUP comes when a session is closed.
+# SIGQUIT is sent by Ctrl-\, SIGHUP when a session is closed.
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
 SIGNALS = (*ENDING, signal.SIGTSTP)
-# Jobs that are printed when a view of all jobs ends.
+# The number of jobs that are printed when a view of all jobs ends.
 NEWEST = 20
-# Jobs that are kept: no terminal has more lines.
+# The number of jobs that are kept. No terminal has more lines.
 MOST_LINES = 200
 
 
@@ -49,21 +49,21 @@ class Live(View):
         self._clock = clock
         self._rates = Rates()
         self._job: Job | None = None
-        self.jobs: dict[str, JobSummary] | None = None  # of a watch of all jobs, oldest first
+        self.jobs: dict[str, JobSummary] | None = None  # in a view of all jobs, oldest first
         self._ended = EndedJobs()
         self._missed = 0
-        self._away = ""  # what to show while the daemon is away
+        self._away = ""  # the message that is shown while the daemon is away
         self._live = rich.live.Live(
             get_renderable=self._screen, console=self._console, screen=True, refresh_per_second=4
         )
         self._before: dict[signal.Signals, signal._HANDLER] = {}
-        self._settings: list[Any] | None = None  # of the terminal, if they were changed
-        # if Ctrl-C is ignored here, the program that started us ends us, and the hint would be
-        # wrong
+        self._settings: list[Any] | None = None  # old settings of the terminal, if changed
+        # If Ctrl-C is ignored, the program that started this one ends it, and a hint about Ctrl-C
+        # would be wrong.
         self._ends_at_ctrl_c = signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
 
     def __enter__(self) -> View:
-        # the default handlers would leave the terminal on the alternate screen
+        # The default handlers would leave the terminal on the alternate screen.
         handlers = dict.fromkeys(ENDING, self._leave)
         handlers[signal.SIGTSTP] = self._suspend
         try:
@@ -74,7 +74,7 @@ class Live(View):
                     if signal.getsignal(number) is not signal.SIG_IGN
                 }
                 self._draw()
-        except BaseException:  # a signal that was blocked arrives when the block ends
+        except BaseException:  # a blocked signal is delivered when the block ends
             self._restore_terminal()
             raise
         return self
@@ -93,7 +93,7 @@ class Live(View):
             lines = job_list.jobs(shown, datetime.now(UTC), **layout)
         elif self._job is not None:
             of_job = render.show_job(self._job, datetime.now(UTC), **layout)
-            lines = render.first_in_view(of_job, rows - 1, columns)  # one is for `conclude`
+            lines = render.first_in_view(of_job, rows - 1, columns)  # `conclude` needs one row
         self._console.file.writelines(f"{text}\n" for text in lines)
         self._console.file.flush()
 
@@ -104,11 +104,11 @@ class Live(View):
                 signal.signal(number, handler)
 
     def _leave(self, number: int, frame: FrameType | None) -> None:
-        """Handles what ends the view. A second signal must not interrupt that.
+        """Handles a signal that ends the view. A second signal must not interrupt this.
 
-        So they all get a handler that does nothing. It is not SIG_IGN, because Python would
-        complain about a signal that came just before. It stays when the view has ended, so that the
-        message after a Ctrl-C can be printed. A signal that was ignored at the start stays ignored.
+        So all signals get a handler that does nothing. SIG_IGN would make Python complain about a
+        signal that came just before. The handler stays when the view has ended, so that the message
+        after a Ctrl-C can be printed. A signal that was ignored at the start stays ignored.
         """
         for ended_by in ENDING:
             if ended_by in self._before:
@@ -119,7 +119,7 @@ class Live(View):
         raise SystemExit(128 + number)
 
     def _suspend(self, number: int, frame: FrameType | None) -> None:
-        """Ctrl-Z: restores the terminal, stops, and draws again once in the foreground."""
+        """Handles Ctrl-Z: restores the terminal, stops, and draws again in the foreground."""
         with _signals_blocked():
             self._erase()
         os.kill(os.getpid(), signal.SIGSTOP)
@@ -147,8 +147,8 @@ class Live(View):
                 self._ended.add(change.job.job_id)
                 left = {name: job for name, job in self.jobs.items() if name != change.job.job_id}
                 self._list(left)
-            # A job that is not listed is newer than all others, unless it was removed before; or it
-            # had ended before this watch, and somebody labels it or deletes its files.
+            # A job that is not listed is newer than all others. It may also have been removed from
+            # the list, or have ended before this watch and been labelled or deleted now.
             elif change.job.job_id in self.jobs or not (
                 change.job.closed or self._ended.has(change.job)
             ):
@@ -172,9 +172,9 @@ class Live(View):
             printer.line(text, self._stream)
 
     def _list(self, jobs: dict[str, JobSummary]) -> None:
-        """Replaces the list, which another thread may be drawing, so it is never changed in place.
+        """Replaces the list. It is never changed in place, because another thread may draw it.
 
-        A watch may run for months: jobs that have ended are removed beyond MOST_LINES.
+        A watch may run for months, so jobs that have ended are removed beyond MOST_LINES.
         """
         ended = [job_id for job_id, job in jobs.items() if job.status in render.JOB_ENDED]
         for job_id in ended:
@@ -187,7 +187,7 @@ class Live(View):
     def _screen(self) -> RenderableType:
         width, height = self._console.size
         if self.jobs is not None:
-            # one line is for the headings, one for the hint
+            # One line is for the headings, and one for the hint.
             shown, hidden = select_jobs(self.jobs.values(), max(0, height - 2))
             table = job_list.jobs(
                 shown, datetime.now(UTC), columns=width, ascii_only=self._ascii_only
@@ -212,7 +212,7 @@ class Live(View):
 
 
 def select_jobs(oldest_first: Iterable[JobSummary], space: int) -> tuple[list[JobSummary], int]:
-    """Chooses the jobs that get a line, newest first, and says how many others have not ended.
+    """Returns the jobs that get a line, newest first, and the number of hidden unfinished jobs.
 
     Jobs that have not ended are preferred, however old they are.
     """
@@ -225,7 +225,7 @@ def select_jobs(oldest_first: Iterable[JobSummary], space: int) -> tuple[list[Jo
 
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """Blocks SIGNALS until the block ends. Threads that are started in it keep them blocked."""
+    """Blocks SIGNALS inside the block. A thread that starts in the block keeps them blocked."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield

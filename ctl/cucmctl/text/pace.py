@@ -1,6 +1,6 @@
-"""PURE. Says how fast nodes send, how long a job has run and will take, how long a node is silent.
+"""PURE. Computes how fast nodes send, how long a job has run and will still take, and silences.
 
-What is not known is None, and never a guess. All values are seconds. The caller gives the time.
+A value that is unknown is None, never a guess. Values are in seconds. The caller supplies the time.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from cucmd.job.asked import Collection
 from cucmd.protocol.jobs import Job, Node
 
 NODE_ENDED = ("succeeded", "failed", "cancelled")
-# Seconds. Long enough for a steady number, short enough to show soon that a transfer has stopped.
+# Seconds. Long enough for a steady rate, and short enough to notice soon that a transfer stopped.
 WINDOW = 5.0
 
 
 def elapsed(job: Job, at: datetime) -> float:
-    """Counts since it began; since it was made, if it waits for its turn for the first time."""
+    """Returns how long a job has run, or how long it has waited if it has not started yet."""
     return max(0.0, ((job.completed_at or at) - (job.started_at or job.created_at)).total_seconds())
 
 
 def left_of_node(node: Node, collection: Collection, rate: float) -> float | None:
-    """Returns the seconds until the last of its bytes has come, at this rate (bytes per second).
+    """Returns the seconds until the last byte has come, at `rate` bytes per second.
 
-    It is None while it has not announced all of its files, while nothing comes, and where it packs
-    them: what it has announced is their size before.
+    Returns None until the node has announced all of its files, while nothing comes, and with
+    `compress`, where the announced size is the size before compression.
     """
     if node.status in NODE_ENDED:
         return 0.0
@@ -41,10 +41,9 @@ def left_of_node(node: Node, collection: Collection, rate: float) -> float | Non
 
 
 def left_of_job(job: Job, rate_of: Callable[[str], float]) -> float | None:
-    """Returns the seconds until the last node has sent all: None while that is not known of one of
-    them.
+    """Returns the seconds until the last node has sent everything; None if one is unknown.
 
-    rate_of  a node's name -> its bytes per second
+    rate_of  node -> bytes per second
     """
     longest = 0.0
     for node in job.nodes:
@@ -56,19 +55,19 @@ def left_of_job(job: Job, rate_of: Callable[[str], float]) -> float | None:
 
 
 def waiting(node: Node, at: datetime) -> float:
-    """Says for how many seconds a node has waited for a login on others; 0: it does not wait."""
+    """Returns how many seconds a node has waited for the login on others; 0 if it does not."""
     return 0.0 if node.waits_since is None else max(0.0, (at - node.waits_since).total_seconds())
 
 
 def silence(node: Node, at: datetime) -> float | None:
-    """Counts since the last byte of a node that is at work."""
+    """Returns the seconds since the last byte of a running node, or None."""
     if node.status != "running" or node.heard_at is None:
         return None
     return max(0.0, (at - node.heard_at).total_seconds())
 
 
 class Rates:
-    """Keeps, for each node, how many bytes it had at which time."""
+    """Computes the rate of each node from the number of its bytes at several times."""
 
     def __init__(self) -> None:
         self._seen: dict[str, deque[tuple[float, int]]] = {}
@@ -77,16 +76,16 @@ class Rates:
         for node in job.nodes:
             seen = self._seen.setdefault(node.node, deque())
             if seen and node.bytes_received < seen[-1][1]:
-                seen.clear()  # a new attempt counts from the start
+                seen.clear()  # a new attempt counts from zero
             if not seen or node.bytes_received > seen[-1][1]:
                 seen.append((now, node.bytes_received))
 
     def of(self, node: str, now: float) -> float:
-        """Returns the bytes per second of a node; 0 if nothing came within the window."""
+        """Returns the bytes per second of a node; 0 if nothing came within WINDOW."""
         seen = self._seen.get(node)
         if not seen:
             return 0.0
-        # bytes are counted from the newest sample before the window
+        # Count from the newest sample that is older than the window.
         while len(seen) > 1 and seen[1][0] <= now - WINDOW:
             seen.popleft()
         (then, before), (_, after) = seen[0], seen[-1]

@@ -1,9 +1,10 @@
-"""Says why nodes failed, what to do about it, their notes, and what their files cover, as lines.
+"""Yields remarks about nodes: failures and what to do, notes, and what their files cover.
 
-What is the same for several nodes is one line, and no line says the same words twice: neither the
-name of its node nor the failure's code, which is left out where the message has its words.
+A remark about several nodes is one line. A line never repeats itself: the name of the node is taken
+out of a message, and the failure's code is left out if the message has its words.
 
-On a terminal a failure has a mark, is one clause, and breaks between words; a pipe gets all of it.
+On a terminal a failure is marked, shortened to one clause, and wrapped between words. A pipe gets
+the whole message.
 """
 
 from __future__ import annotations
@@ -22,19 +23,20 @@ from cucmd.job.coverage import missing
 from cucmd.job.duration import longest
 from cucmd.protocol.jobs import Job, Node
 
-# Of nodes with the same remark so many are named on a terminal; a pipe gets all of them.
+# The number of nodes that are named on a terminal; a pipe gets all names.
 NAMED = 3
-# Before what is missing of the window.
+# Begins a remark about a part of the window that is missing.
 GAP = "GAP  "
-# The daemon names a node of this port with or without it.
+# The daemon names a node with this port in both ways, with and without the port.
 SSH_PORT = 22
 
 
 def remarks(job: Job, *, columns: int | None = None, ascii_only: bool = False) -> Iterator[str]:
-    """Yields the lines about the nodes of a job, in the order of the first node that each is about;
-    before all others what is missing of the window.
+    """Yields remarks about the nodes of a job, ordered by the first node of each remark.
 
-    columns  of a terminal; None: a line may have any length
+    Remarks about missing parts of the window come first.
+
+    columns  width of the terminal; None if lines may have any length
     """
     mark = "" if columns is None else "x " if ascii_only else "✗ "
     all_names = columns is None
@@ -51,7 +53,7 @@ def remarks(job: Job, *, columns: int | None = None, ascii_only: bool = False) -
 
 
 def wrapped(text: str, columns: int | None) -> Iterator[str]:
-    """Breaks it between words; what follows is indented by two more than the first."""
+    """Breaks a line between words. Following lines are indented by two more than the first."""
     indent = (len(text) - len(text.lstrip()) + 2) * " "
     while columns and len(text) > columns and (at := text.rfind(" ", len(indent), columns + 1)) > 0:
         yield text[:at]
@@ -60,12 +62,12 @@ def wrapped(text: str, columns: int | None) -> Iterator[str]:
 
 
 def notes(nodes: Iterable[Node]) -> Iterator[str]:
-    """Yields the notes alone."""
+    """Yields only the notes of nodes."""
     yield from _grouped(((node, _notes_of(node)) for node in nodes), all_names=True)
 
 
 def waiting_lines(nodes: Iterable[Node]) -> Iterator[str]:
-    """Says which of them wait for a login on others."""
+    """Yields which nodes wait for the login on other nodes."""
     said = ((node, [(describe_waiting(node), "")] if node.waits_for else []) for node in nodes)
     yield from _grouped(said, all_names=False)
 
@@ -76,11 +78,11 @@ def _grouped(
     all_names: bool,
     marks: tuple[str, ...] = (),
 ) -> Iterator[str]:
-    """Says each text once, for its nodes. `marks`: where a text begins with one, the line does."""
+    """Yields each text once, with its nodes. `marks`: prefixes that move to the start of a line."""
     groups: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for node, of_node in said:
         for text, hint in of_node:
-            # A hint may be a command for this node: hostkeys forget NODE.
+            # A hint may contain the node, as in `hostkeys forget NODE`, and still be the same.
             same = text, hint and re.sub(rf"(?<!\S){re.escape(node.node)}(?!\S)", "NODE", hint)
             groups.setdefault(same, []).append((visible(node.node), visible(hint)))
     for (text, same_hint), of_nodes in groups.items():
@@ -93,9 +95,9 @@ def _grouped(
 
 
 def _remarks_of(node: Node, kind: KindText, mark: str) -> Iterator[tuple[str, str]]:
-    """Yields each remark about a node without its name, and the hint that goes with it, or none.
+    """Yields each remark about a node, without its name, with its hint or "".
 
-    mark  stands before a failure, which is one clause then
+    mark  precedes a failure, which is then shortened to one clause; "" to show the whole message
     """
     failure = node.failure
     if failure is not None:
@@ -104,7 +106,7 @@ def _remarks_of(node: Node, kind: KindText, mark: str) -> Iterator[tuple[str, st
         if failure.retryable:
             said.append("a retry can help")
         first, *others = text.split("; ")
-        # Of `PATH: why; PATH: why` the first, and how many more there are.
+        # Of `PATH: why; PATH: why` show the first, and the number of the others.
         if mark and others and all(re.match(r"\S+: ", part) for part in (first, *others)):
             text = f"{first}, and {len(others)} more {'path' if len(others) == 1 else 'paths'}"
         text += f" ({'; '.join(said)})" if said else ""
@@ -125,7 +127,7 @@ def _remarks_of(node: Node, kind: KindText, mark: str) -> Iterator[tuple[str, st
 
 
 def _gaps_of(node: Node, *, all_names: bool) -> Iterator[tuple[str, str]]:
-    """Yields what is missing of the window, a line each, with the last one what would bring it."""
+    """Yields missing parts of the window, a line each; the last has the hint how to get them."""
     gaps = node.gaps or ()
     said = []
     for gap in gaps:
@@ -148,8 +150,9 @@ def _gaps_of(node: Node, *, all_names: bool) -> Iterator[tuple[str, str]]:
 
 
 def _coverage_of(node: Node, asked: Collection) -> Iterator[tuple[str, str]]:
-    """Says it in the times of whoever reads it; where it is not known which moments these are, in
-    the daemon's words, which have the node's.
+    """Yields what the files of a node cover, in the time zone of the reader.
+
+    If the moments are not known, the daemon's text is used, which is in the node's own time.
     """
     extent = node.extent
     if extent is not None:
@@ -170,7 +173,7 @@ def _moment(text: str | None) -> datetime | None:
 
 
 def describe_waiting(node: Node) -> str:
-    """Says `waits for the login on 127.1.1.1`; "" if it does not."""
+    """Returns `waits for the login on 127.1.1.1`, or "" if the node does not wait."""
     names = [visible(name) for name in node.waits_for or ()]
     return f"waits for the login on {join_names(names, all_names=False)}" if names else ""
 
@@ -181,18 +184,18 @@ def _notes_of(node: Node) -> Iterator[tuple[str, str]]:
 
 
 def join_names(names: list[str], *, all_names: bool) -> str:
-    """Joins to `a, b, c`; unless `all_names`, of many the first few: `a, b, c and 5 more`."""
+    """Joins names: `a, b, c`. Shortens many to `a, b, c and 5 more`, unless `all_names`."""
     if all_names or len(names) <= NAMED + 1:  # `and 1 more` would be as long as the name
         return ", ".join(names)
     return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"
 
 
 def without_node_name(node: Node, text: str) -> str:
-    """Takes out of `text` the node's name at its beginning, or behind a preposition, and the name
-    of an exception, which is for programs.
+    """Removes the node's name from a text, together with a preposition before it.
 
-    `ccm-pub refused ...` is `refused ...`; `cannot connect to ccm-pub: ...` is `cannot connect:
-    ...`.
+    Also removes the name of an exception, which is meant for programs.
+    `ccm-pub refused ...` becomes `refused ...`; `cannot connect to ccm-pub: ...` becomes `cannot
+    connect: ...`.
     """
     text = text.removeprefix("TimeoutError: ")
     if node.node not in text:
@@ -201,7 +204,7 @@ def without_node_name(node: Node, text: str) -> str:
     return within.sub("", at_the_beginning.sub("", text))
 
 
-@lru_cache(maxsize=1024)  # the live view asks for each node four times a second
+@lru_cache(maxsize=1024)  # the live view calls this for each node four times a second
 def _patterns(name: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
     named = rf"{re.escape(name)}(?::{SSH_PORT}(?!\d))?"
     return (
@@ -211,13 +214,13 @@ def _patterns(name: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
 
 
 def fold_equal_failures(nodes: Iterable[Node]) -> tuple[list[Node], dict[str, int]]:
-    """Returns the nodes, but of those that failed in the same way only the first.
+    """Returns the nodes, but only the first of those that failed with the same message.
 
-    Also, by the name of each first one, how many others it stands for.
+    Also returns how many other nodes each of these first nodes stands for, by its name.
     """
     kept: list[Node] = []
     others: dict[str, int] = {}
-    first: dict[str, str] = {}  # what is said -> the name of the node that stands for it
+    first: dict[str, str] = {}  # message -> the first node that has it
     for node in nodes:
         said = without_node_name(node, node.error or "") if node.status == "failed" else ""
         if said and said in first:

@@ -1,6 +1,6 @@
-"""Shows jobs and nodes as plain text for people: tables, lines, sizes, times in local time.
+"""Turns jobs and nodes into plain text for people: tables, lines, sizes, times in local time.
 
-Functions take structs and return text; nothing is printed here. Every text of a node or of the
+The functions take structs and return text; nothing is printed here. Text from a node or from the
 daemon is made `visible`.
 """
 
@@ -29,13 +29,13 @@ def size(count: int) -> str:
     value = float(count)
     for unit in ("kB", "MB", "GB"):
         value /= 1000
-        if value < 999.95:  # 1000.0 is printed in the next unit
+        if value < 999.95:  # a larger value would be printed as 1000.0
             return f"{value:.1f} {unit}"
     return f"{value / 1000:.1f} TB"
 
 
 def progress(received: int, announced: int | None) -> str:
-    """Says how many bytes are received, and announced: `4.1/45.6 MB`."""
+    """Returns received and announced bytes: `4.1/45.6 MB`."""
     if announced is None or announced == received:
         return size(received)
     so_far, total = size(received), size(announced)
@@ -47,8 +47,8 @@ def progress(received: int, announced: int | None) -> str:
 def figures(node: Node, collection: Collection) -> tuple[str, str]:
     """Returns files and bytes of a node: `4/27`, `4.1/45.6 MB`.
 
-    With `compress` the announced numbers are left out: they are those before compression. Of a node
-    that was cancelled too: no file counts as complete without the node's word.
+    With `compress` the announced numbers are left out, because they count files before compression.
+    For a cancelled node they are left out too, because its files do not count as complete.
     """
     if node.status == "cancelled":
         return str(node.files_received or ""), size(node.bytes_received)
@@ -84,17 +84,17 @@ def duration(seconds: float) -> str:
 def took(
     started: datetime | None, completed: datetime | None, now: datetime, before: float | None = None
 ) -> str:
-    """Says how long it took. `before`: seconds that it ran before it was tried again."""
+    """Returns how long something took. `before`: seconds that it ran before it was retried."""
     if started is None:
         return duration(before) if before else ""
     return duration(((completed or now) - started).total_seconds() + (before or 0))
 
 
 def show_job(job: Job, now: datetime, **layout: Unpack[Layout]) -> Iterator[str]:
-    """Shows the job, node by node, what it has found on the nodes, and failures and notes.
+    """Yields a job, node by node, with what it found on the nodes, failures and notes.
 
-    With `columns` names are cut so that no line of the table is longer, and of nodes with the same
-    failure only some are named.
+    With `columns`, names are cut so that the table fits, and only some of the nodes with the same
+    failure are named.
     """
     text = text_of(job)
     yield from _heading(job, now, colour=layout.get("colour", False))
@@ -105,7 +105,7 @@ def show_job(job: Job, now: datetime, **layout: Unpack[Layout]) -> Iterator[str]
             node.status,
             text.phase(node) or ("waits" if node.waits_for else ""),
             *figures(node, job.collection),
-            # A node that is pending again after a stop of the daemon has started, but does not run.
+            # A pending node has a start time if the daemon was stopped in between; ignore it.
             took(
                 node.waits_since if node.status == "pending" else node.started_at,
                 node.completed_at,
@@ -127,12 +127,12 @@ def show_job(job: Job, now: datetime, **layout: Unpack[Layout]) -> Iterator[str]
 
 
 def first_in_view(lines: Iterable[str], rows: int | None, columns: int | None) -> Iterator[str]:
-    """Yields the lines; on a terminal that cannot show all of them, the first again at the end."""
+    """Yields the lines. If the terminal is too low for them, the first line is repeated last."""
     shown = list(lines)
     yield from shown
     if rows and columns:
         taken = sum(1 + max(0, len(text) - 1) // columns for text in shown)
-        if taken >= rows:  # one row is for the shell's prompt
+        if taken >= rows:  # one row is for the prompt of the shell
             yield ""
             yield shown[0]
 
@@ -173,7 +173,7 @@ def _origin(job: Job) -> str:
 
 
 def target(targets: Sequence[str] | None, first_node: str | None, nodes: int) -> str:
-    """Says what a job was started for: `berlin`, `cucm-pub and 8 more`."""
+    """Returns what a job was started for: `berlin`, or `cucm-pub and 8 more`."""
     if targets and len(targets) == 1:
         return targets[0]
     if first_node is None:
@@ -189,13 +189,13 @@ def user(uid: int) -> str:
 
 
 def unsaved(job: Job) -> Iterator[str]:
-    """Says in a line why the shown state is old, if it is."""
+    """Yields why the state is old, if the daemon cannot store changes."""
     if job.unsaved is not None:
         yield f"later changes cannot be stored, and are not shown: {visible(job.unsaved)}"
 
 
 def packed(job: Job) -> str:
-    """Says what is in the archives: `packed by the nodes, from 27 files, 5.2 MB`."""
+    """Returns what the archives contain: `packed by the nodes, from 27 files, 5.2 MB`."""
     files = sum(node.files_announced or 0 for node in job.nodes)
     whole = size(sum(node.bytes_announced or 0 for node in job.nodes))
     return "packed by the nodes" + (f", from {count_of(files, 'file')}, {whole}" if files else "")
@@ -214,7 +214,7 @@ def tally(job: Job, *, without: Sequence[str] = ()) -> str:
 
 
 def ending(job: Job, *, columns: int | None = None, ascii_only: bool = False) -> Iterator[str]:
-    """Says how a job ended: a summary, then what is to be said of its nodes."""
+    """Yields how a job ended: one line in summary, then remarks about its nodes."""
     files = sum(node.files_received for node in job.nodes)
     received = size(sum(node.bytes_received for node in job.nodes))
     came = text_of(job).result(job, f"{count_of(files, 'file')}, {received}")
@@ -223,13 +223,13 @@ def ending(job: Job, *, columns: int | None = None, ascii_only: bool = False) ->
 
 
 def where_files_are(job: Job) -> Iterator[str]:
-    """Says where the files of a job are that has ended, and what can be done next."""
+    """Yields where the files of a job are that has ended, and the next commands."""
     yield from on_disk(job)
     yield from next_commands(job)
 
 
 def on_disk(job: Job) -> Iterator[str]:
-    """Says where its files are, or were; nothing for somebody who cannot open them there."""
+    """Yields where the files of a job are, or were; nothing if the user cannot open the folder."""
     if job.files_deleted:
         yield f"files were deleted, or removed from {visible(job.directory)}"
         return
@@ -239,16 +239,14 @@ def on_disk(job: Job) -> Iterator[str]:
         readable = os.access(job.directory, os.R_OK | os.X_OK, effective_ids=True)
     except PermissionError:
         readable = False
-    except (OSError, ValueError):  # it is not there, as of a daemon on another host
+    except (OSError, ValueError):  # the folder does not exist, as if the daemon is on another host
         pass
     if readable:
         yield f"files in {visible(job.directory)}"
 
 
 def next_commands(job: Job) -> Iterator[str]:
-    """Says what can be done next: the others once more, and what has come can be handed on. With a
-    job whose files were deleted neither can be done.
-    """
+    """Yields commands to use next: `retry` and `export`. Neither is possible without the files."""
     if job.files_deleted:
         return
     if job.status in ("failed", "partial"):
@@ -259,7 +257,7 @@ def next_commands(job: Job) -> Iterator[str]:
 
 
 def summary(job: Job) -> JobSummary:
-    """Returns the summary of a job, as in a list of jobs."""
+    """Returns the summary of a job, as a list of jobs has it."""
     ended = [node for node in job.nodes if node.status in NODE_ENDED]
     return JobSummary(
         job_id=job.job_id,

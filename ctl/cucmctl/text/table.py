@@ -1,7 +1,7 @@
-"""PURE. Makes tables of text, their colours, and the names in them, cut so that they still differ.
+"""PURE. Makes tables, adds colours, and shortens names so that they still differ.
 
-Every cell is made `visible`; colours count for no width. A mark stands where something of a name is
-left out, and no two names become the same.
+Every cell is made `visible`. Colours do not count for widths. Where a name is shortened there is a
+mark, and two different names never look the same.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from cucmctl.cli.printer import visible
 
 COLOURS = {"succeeded": "32", "failed": "31", "partial": "33", "cancelled": "33", "running": "36"}
 
-# Names are not cut to fewer characters; a narrower terminal wraps the lines.
+# Characters. Names are never cut to fewer; a narrower terminal wraps the lines.
 LEAST_NAME = 8
 
 
@@ -29,10 +29,10 @@ def table(
 ) -> Iterator[str]:
     """Yields the lines of a table.
 
-    right       names the columns that are aligned to the right
-    columns     the width into which the first cells, the names, are cut; None: they are not. Lines
-                stay too long if names would become the same, or shorter than LEAST_NAME
-    ascii_only  for the mark where a name is cut
+    right       headings of the columns that are aligned to the right, separated by blanks
+    columns     width of the table, to which the names in the first column are cut; None for any
+                width. Lines may stay longer so that names differ and have LEAST_NAME characters
+    ascii_only  whether the mark in a shortened name must be ASCII
     """
     if columns is not None:
         rows = _fitting(list(rows), headings, columns, ascii_only=ascii_only)
@@ -42,7 +42,7 @@ def table(
     for number, row in enumerate(cells):
         padded = [align(c, w) for align, c, w in zip(aligned, row, widths, strict=True)]
         if colour:
-            # Only the second cell can be a status; the first is a name.
+            # Only the second cell can be a status, because the first is a name.
             status = paint(padded[1], padded[1].strip())
             bold = [f"\x1b[1m{cell}\x1b[m" for cell in padded]
             padded = [padded[0], status, *padded[2:]] if number else bold
@@ -52,7 +52,7 @@ def table(
 def _fitting(
     rows: Sequence[Sequence[str]], headings: Sequence[str], columns: int, *, ascii_only: bool
 ) -> list[Sequence[str]]:
-    """Cuts the first cells of the rows, the names, so that each line fits into `columns`."""
+    """Cuts the names in the first cells of the rows, so that each line fits `columns`."""
     cells = [headings, *([visible(cell) for cell in row] for row in rows)]
     others = sum(2 + max(map(len, column)) for column in list(zip(*cells, strict=True))[1:])
     space = max(LEAST_NAME, columns - others)
@@ -73,9 +73,9 @@ def cut_mark(*, ascii_only: bool) -> str:
     return "~" if ascii_only else "…"
 
 
-@lru_cache(maxsize=4)  # the live view asks for the same names four times a second
+@lru_cache(maxsize=4)  # the live view calls this with the same names four times a second
 def distinct_names(names: tuple[str, ...], width: int, mark: str = "…") -> tuple[str, ...]:
-    """Cuts the names to `width`, or to the least greater width at which all of them differ."""
+    """Cuts names to `width`, or to the smallest greater width at which they still differ."""
     different = len(set(names))
     longest = max(map(len, names), default=0)
     for space in range(width, longest):
@@ -86,10 +86,11 @@ def distinct_names(names: tuple[str, ...], width: int, mark: str = "…") -> tup
 
 
 def shortened(names: Sequence[str], width: int, mark: str = "…") -> list[str]:
-    """Cuts the names that are longer than `width` to it.
+    """Cuts names that are longer than `width`.
 
-    They may differ at their beginning (`ccm-sub1.example.org`), at their end (addresses) or
-    between. The cut is made where the fewest names become the same; if that is equal, at the end.
+    Names may differ at the beginning (`ccm-sub1.example.org`), at the end (addresses) or in the
+    middle. Of several cuts, the one with the most different results is used, and of equal ones the
+    most readable.
     """
     if all(len(name) <= width for name in names):
         return list(names)
@@ -102,7 +103,7 @@ def shortened(names: Sequence[str], width: int, mark: str = "…") -> list[str]:
 
     heads = (space, space * 3 // 4, space // 2, space // 4, 0)  # the most readable first
     ways = [[without_middle(name, head) for name in names] for head in heads]
-    # What all have in common at their beginning is left out, and the end if that is too long.
+    # The last way removes what all names have in common at the beginning.
     alike = (len(set(characters)) == 1 for characters in zip(*names, strict=False))
     shared = sum(takewhile(bool, alike))
     rests = [(mark if shared else "") + name[shared:] for name in names]

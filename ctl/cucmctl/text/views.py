@@ -1,7 +1,7 @@
-"""Declares the views of a job that is followed, except the live one: silent, JSON, lines.
+"""Declares the views of a job that is followed, except the live view.
 
-A view is a context manager. It is given every change, and `conclude` once the job has ended. It
-never calls the daemon.
+A view is a context manager. It receives every change in `show`, and the job's end in `conclude`. A
+view never calls the daemon, except `run.Outputs` and `discover.FoundNodes`.
 """
 
 from __future__ import annotations
@@ -20,20 +20,21 @@ from cucmctl.text.pace import NODE_ENDED
 from cucmctl.text.remarks import remarks, waiting_lines, without_node_name
 from cucmd.protocol.jobs import Job, JobSummary, Node, WatchReply
 
-# Seconds between two lines of a node if only its number of bytes changes.
+# Seconds between two lines about a node if only its number of bytes changes.
 BYTES_EVERY = 10.0
-# How many ended jobs are remembered: far more than end while one closes its connections.
+# How many ended jobs are remembered: many more than end while a job closes its connections.
 REMEMBERED = 1000
 
 
 class EndedJobs:
-    """Keeps the jobs that ended last. Changes of a job after its end are not shown: they are the
-    figures when its connections have closed, or a list with the job in it. A job that is tried
-    again has not ended any more.
+    """Remembers the jobs that ended last, because changes after the end of a job are not shown.
+
+    Such changes are final figures, and lists that include the job. A job that is tried again is
+    forgotten here.
     """
 
     def __init__(self) -> None:
-        self._ids: dict[str, None] = {}  # in the order in which they ended
+        self._ids: dict[str, None] = {}  # ordered by their end
 
     def has(self, job: Job | JobSummary) -> bool:
         if job.status not in render.JOB_ENDED:
@@ -47,7 +48,7 @@ class EndedJobs:
 
 
 class View(ReconnectListener):
-    """Is the base of all views. Shows nothing."""
+    """The base of all views. It shows nothing."""
 
     def __enter__(self) -> View:
         return self
@@ -59,20 +60,21 @@ class View(ReconnectListener):
         """Shows the first state, or a change."""
 
     def went_away(self, why: str, seconds: float) -> None:
-        """Says that the daemon is gone, and is waited for."""
+        """Prints that the daemon is away, and for how long it is waited for."""
         printer.note(f"{why}; waiting {seconds:g} s for it to come back")
 
     def came_back(self) -> None:
-        """It is there again; the state comes next."""
+        """Prints that the daemon is back. The state follows."""
         printer.note("the daemon is back")
 
     def conclude(self, job: Job) -> None:
-        """Shows how the job has ended; called after `__exit__`."""
+        """Shows how the job has ended. Called after `__exit__`."""
 
 
 class EndingOnly(View):
-    """Shows only the end, and where the files are: for `wait` on standard output, for `--wait` on
-    standard error.
+    """Shows only the end of a job, and where its files are.
+
+    `wait` prints this on standard output, and `start --wait` on standard error.
     """
 
     def __init__(self, stream: TextIO, *, as_json: bool) -> None:
@@ -81,7 +83,7 @@ class EndingOnly(View):
         self._unsaved: str | None = None
 
     def show(self, change: WatchReply) -> None:
-        """Prints only why the job's state cannot be stored, which delays its end."""
+        """Prints why the job's state cannot be stored, because this delays its end."""
         if change.job is not None and change.job.unsaved != self._unsaved:
             self._unsaved = change.job.unsaved
             for text in render.unsaved(change.job):
@@ -100,8 +102,9 @@ class EndingOnly(View):
 
 
 class AfterOutputs(EndingOnly):
-    """Stands beside what nodes print on standard output: says how the job ended on standard error.
-    As JSON both are on standard output, told apart by a key.
+    """Used beside the output of nodes: prints the end of the job on standard error.
+
+    As JSON, both go to standard output; their keys tell them apart.
     """
 
     def __init__(self, *, as_json: bool) -> None:
@@ -115,8 +118,9 @@ class AfterOutputs(EndingOnly):
 
 
 class TableAtTheEnd(EndingOnly):
-    """Shows at the end what the job has found on its nodes, by a function as `check.table` is,
-    and below it what failed and what is not as it should be.
+    """Prints at the end what the job found on its nodes, and the remarks below it.
+
+    found  makes the lines, as `check_text.table` does
     """
 
     def __init__(self, found: Callable[..., Iterable[str]], *, as_json: bool) -> None:
@@ -138,9 +142,7 @@ class TableAtTheEnd(EndingOnly):
 
 
 class AtTheEnd(EndingOnly):
-    """Shows what a job has found, as lines, and only that on standard output; what is to be said
-    beside it on standard error.
-    """
+    """Prints at the end what the job found, and the remarks on standard error."""
 
     def __init__(self, lines: Callable[[Job], Iterable[str]], *, as_json: bool) -> None:
         super().__init__(sys.stdout, as_json=as_json)
@@ -162,9 +164,9 @@ class JsonLines(View):
 class Lines(View):
     """Prints a line for each change of a node or a job, with the local time.
 
-    The time is that of the change, or that of the end if the node or job has ended: an old failure
-    must not look new. If all jobs are watched (the first reply is a list then), each line has the
-    job's id. Such a watch may run for months, so of ended jobs only the last ids are kept.
+    If a node or job has ended, the time is that of its end, since an old failure must not look new.
+    If all jobs are watched (then the first reply is a list), each line has the job's id. Such a
+    watch may run for months, so only the ids of the last ended jobs are kept.
     """
 
     def __init__(
@@ -178,9 +180,9 @@ class Lines(View):
         self._clock = clock
         self._now = now
         self._of_all_jobs = False
-        # By job and node; "" is the job itself, " " are its nodes that wait.
+        # Job -> node -> what was shown. "" is the job itself, " " are its nodes that wait.
         self._shown: dict[str, dict[str, tuple[object, int, float]]] = {}
-        self._unsaved: dict[str, str] = {}  # by job: why its state cannot be stored
+        self._unsaved: dict[str, str] = {}  # job -> why its state cannot be stored
         self._ended = EndedJobs()
 
     def show(self, change: WatchReply) -> None:
@@ -188,7 +190,7 @@ class Lines(View):
             self._print(f"missed {change.missed} changes; the state as it is now:")
         if change.jobs is not None:
             self._of_all_jobs = True
-            # Jobs that are not listed are dropped: their end may be among the missed changes.
+            # Jobs that are not listed are forgotten: perhaps their end was missed.
             listed = {job.job_id for job in change.jobs}
             self._shown = {job: nodes for job, nodes in self._shown.items() if job in listed}
         for summary in change.jobs or ():
@@ -211,9 +213,7 @@ class Lines(View):
                     self._print(f"job {job.job_id}: {text}")
 
     def _is_news(self, job: Job) -> bool:
-        """Leaves out what becomes of a job after its end: it is closed, labelled, or read once
-        more.
-        """
+        """Returns whether to show a job. Changes after its end, such as labels, are not shown."""
         if job.closed and job.job_id not in self._shown and self._of_all_jobs:
             return False
         return not self._ended.has(job)

@@ -1,6 +1,6 @@
-"""Shows the window of a collection, and what is there of it, in the time zone of its reader.
+"""Shows the time window of a collection in the reader's time zone.
 
-That of the nodes is in brackets where it is another: one with other times then.
+If the clocks of the nodes show another time, their time follows in brackets.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from zoneinfo import ZoneInfo
 def window(since: str, until: str | None, zone: str | None = None) -> str:
     """Returns `Fri 27 Nov 23:25 to Sat 28 Nov 00:25 CET (22:25 to 23:25 UTC)`.
 
-    since, until  as the socket has them
-    zone          of the nodes
+    since, until  times in RFC 3339, as on the socket
+    zone          name of the nodes' time zone
     """
     end = None if until is None else datetime.fromisoformat(until)
     return span(datetime.fromisoformat(since), end, zone)
 
 
 def span(since: datetime, until: datetime | None, zone: str | None = None) -> str:
-    """Returns the same, of moments."""
+    """Returns the same text for `datetime` values."""
     begin = since.astimezone()
     end = begin if until is None else until.astimezone()
     if until is None:
@@ -46,12 +46,12 @@ def minute(at: datetime, zone: str | None = None) -> str:
 
 
 def _other(at: datetime, zone: str | None) -> tzinfo | None:
-    """Returns the zone of the nodes, unless its clocks show the same then."""
+    """Returns the time zone of the nodes, or None if its clocks show the same time."""
     if zone is None:
         return None
     try:
         there = ZoneInfo(zone)
-    except (OSError, ValueError, KeyError):  # this machine may not know it
+    except (OSError, ValueError, KeyError):  # this machine does not know the zone
         return None
     return None if at.utcoffset() == at.astimezone(there).utcoffset() else there
 

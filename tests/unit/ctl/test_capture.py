@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from cucmctl.cli.typed_times import duration
-from cucmctl.text import capture, render
+from cucmctl.text import capture_text, render
 from cucmctl.text.frame import Frame
 from cucmctl.text.pace import Rates
 from cucmctl.text.views import Lines
@@ -84,7 +84,7 @@ def test_nothing_is_promised_while_the_daemon_is_away(frame, capturing, node):
 def test_before_and_after_a_capture_the_phase_is_shown(frame, capturing, node):
     one = node(capture=None, phase="login")
     assert frame(capturing(one))[2].split()[:2] == ["ccm-pub", "login"]
-    assert capture.TEXT.phase(node("a", "succeeded", lasted=1)) == ""
+    assert capture_text.TEXT.phase(node("a", "succeeded", lasted=1)) == ""
 
 
 @pytest.mark.parametrize("width", [80, 44])

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from cucmctl.text import check, job_list, render
+from cucmctl.text import check_text, job_list, render
 from cucmd.job.check import Checked
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
@@ -33,7 +33,7 @@ def lines(job, node):
         nodes = [
             node(name, "succeeded", checked=one) for name, one in zip(names, seen, strict=True)
         ]
-        return list(check.table(job(*nodes, status="succeeded"), columns=columns))
+        return list(check_text.table(job(*nodes, status="succeeded"), columns=columns))
 
     return _lines
 

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from cucmctl.client.cluster import MOST_NAMED, changes, discover_first
+from cucmctl.client.cluster import MOST_NAMED, describe_changes, discover_first
 from cucmd.job.asked import Login
 from cucmd.job.cluster import ClusterNode
 from cucmd.job.discover import Member
@@ -19,12 +19,12 @@ def cluster(*named: str, configured: tuple[str, ...] = ()) -> Cluster:
 
 
 def test_what_was_not_known_before_has_not_changed() -> None:
-    assert changes(None, cluster("a")) == []
-    assert changes(cluster("a", "b"), cluster("b", "a")) == []
+    assert describe_changes(None, cluster("a")) == []
+    assert describe_changes(cluster("a", "b"), cluster("b", "a")) == []
 
 
 def test_new_and_gone_are_a_line_each() -> None:
-    new, gone = changes(cluster("a", "b"), cluster("b", "c", configured=("a",)))
+    new, gone = describe_changes(cluster("a", "b"), cluster("b", "c", configured=("a",)))
     assert new.startswith("new")
     assert new.endswith(": c")
     assert gone.startswith("gone")
@@ -33,7 +33,7 @@ def test_new_and_gone_are_a_line_each() -> None:
 
 def test_many_are_counted() -> None:
     many = [f"n{number}" for number in range(MOST_NAMED + 3)]
-    (line,) = changes(cluster(), cluster(*many))
+    (line,) = describe_changes(cluster(), cluster(*many))
     assert line.endswith(f"{many[MOST_NAMED - 1]} and 3 more")
 
 

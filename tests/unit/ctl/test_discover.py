@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmctl.main import main
-from cucmctl.text import discover, job_list, render
+from cucmctl.text import discover_text, job_list, render
 from cucmd.job.discover import Found, Member
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
@@ -19,12 +19,12 @@ FOUND = Found((SUB, IMP, PUB), "15.0.1.11900-40")
 
 
 def block(what: Found, name: str = "berlin", credential: str | None = None) -> str:
-    lines = discover.block(name, "pub:2022", what, credential=credential, at=NOW)
+    lines = discover_text.block(name, "pub:2022", what, credential=credential, at=NOW)
     return "\n".join(lines)
 
 
 def test_the_publisher_is_first_in_the_table() -> None:
-    headings, *rows, version = discover.members(FOUND)
+    headings, *rows, version = discover_text.members(FOUND)
     assert headings.split() == ["NODE", "NAME", "ROLE", "PRODUCT", "ADDRESS"]
     assert [row.split()[0] for row in rows] == ["pub:2022", "10.0.0.2:2022", "10.0.0.3:2022"]
     assert "15.0.1.11900-40" in version
@@ -67,10 +67,12 @@ _MEMBERS = st.builds(Member, _WORDS, _WORDS, _WORDS, _WORDS, _WORDS, unauthentic
 
 @given(st.lists(_MEMBERS, max_size=3), _WORDS)
 def test_words_of_a_node_cannot_leave_their_place(members: list[Member], asked: str) -> None:
-    text = "\n".join(discover.block("x", asked, Found(tuple(members)), credential=None, at=NOW))
+    text = "\n".join(
+        discover_text.block("x", asked, Found(tuple(members)), credential=None, at=NOW)
+    )
     (cluster,) = tomllib.loads(text)["clusters"].values()
     assert set(cluster) <= {"publisher", "nodes"}
-    for line in (*text.splitlines(), *discover.members(Found(tuple(members)))):
+    for line in (*text.splitlines(), *discover_text.members(Found(tuple(members)))):
         assert line.isprintable()
 
 
