@@ -42,6 +42,8 @@ settings.load_profile("shared")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "exhaustive: repeats at length; run by `pytest --long`")
+    if config.getoption("long"):
+        os.environ.setdefault("CUCMD_KILLS", "20")  # see rig/killed.py
     if is_quick(config) and not config.getoption("--hypothesis-profile", None):
         settings.load_profile("quick")
 

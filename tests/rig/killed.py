@@ -1,6 +1,7 @@
-"""What is killed at random moments: how often, from which seed, and how.
+"""Kills daemons and clients at random moments.
 
-`CUCMD_KILLS` sets how often each test kills, `CUCMD_SEED` when.
+Each test kills `CUCMD_KILLS` times: 3 times unless the environment says otherwise, 20 times with
+`pytest --long`. `CUCMD_SEED` decides the moments; a failure prints the seed.
 """
 
 import os
@@ -18,7 +19,7 @@ from rig.forked import Installation
 from rig.lab import Lab
 from rig.quiet import wait_until
 
-KILLS = int(os.environ.get("CUCMD_KILLS", "10"))
+KILLS = int(os.environ.get("CUCMD_KILLS", "3"))
 # Jobs that have not ended, of which a start lets all end before more are begun: a user may have
 # a hundred that wait (`limits.queued_per_uid`), and a daemon that lives half a second ends few.
 MOST_UNFINISHED = 30

@@ -14,12 +14,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from rig import written
 from rig.process import Child, command_line, die_with_parent
 from rig.quiet import wait_until
 
 SSHD = "/usr/sbin/sshd"
 USERNAME = "administrator"
+PASSWORD = "Platform-Secret-1"
 SCRIPT = Path(__file__).with_name("node.sh")
 RAW_TERMINAL = Path(__file__).with_name("raw_terminal.py")
 # How sshd checks passwords: by itself, or by PAM in either way, as release 11.5 and 15 may do.
@@ -36,6 +39,9 @@ def why_not() -> str | None:
         if shutil.which(program) is None:
             return f"needs {program}"
     return None
+
+
+needs_openssh = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 
 
 class OpenSshNode(Child):

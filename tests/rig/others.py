@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from rig.daemon import Daemon
 from rig.readable_python import readable_python
 
@@ -14,6 +16,9 @@ from rig.readable_python import readable_python
 def why_not() -> str | None:
     """Says why no program can be run as somebody else, or None."""
     return None if os.geteuid() == 0 else "needs root: runs clients as other users"
+
+
+needs_root = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 
 
 def as_user(

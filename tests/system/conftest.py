@@ -13,6 +13,8 @@ from rig.forked import start_fork_server
 from rig.killed import seeded
 from rig.lab import Lab, running_lab
 from rig.leftovers import Holdings, assert_holds_no_more, nothing_left_here
+from rig.openssh_node import PASSWORD, OpenSshNode, openssh_node
+from rig.varlink_peer import short_path
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -43,6 +45,17 @@ def make_lab(stack: ExitStack) -> Callable[..., Lab]:
 
 
 @pytest.fixture
+def make_node(stack: ExitStack, tmp_path: Path) -> Callable[..., OpenSshNode]:
+    """Runs OpenSSH as a node: `make_node(1, zone="UTC")` is one at 127.3.0.1."""
+
+    def make(number: int, **options: str) -> OpenSshNode:
+        folder = tmp_path / f"node{number}"
+        return stack.enter_context(openssh_node(folder, f"127.3.0.{number}", PASSWORD, **options))
+
+    return make
+
+
+@pytest.fixture
 def make_daemon(stack: ExitStack, tmp_path: Path) -> Callable[..., Daemon]:
     """`make_daemon("[limits]\\njobs = 1")` adds to the configuration that all tests share."""
 
@@ -57,9 +70,15 @@ def daemon(make_daemon: Callable[..., Daemon]) -> Daemon:
     return make_daemon()
 
 
+@pytest.fixture
+def socket_path() -> Iterator[Path]:
+    with short_path() as path:
+        yield path
+
+
 @pytest.fixture(scope="module")
 def forks() -> None:
-    """Is for tests that start daemons as `rig.forked` does."""
+    """Prepares what `rig.forked` needs to start daemons in forks."""
     start_fork_server()
 
 

@@ -1,28 +1,24 @@
 """Packet captures on nodes of the lab, over real sockets: how they end, and what is left there."""
 
 import json
-import re
-import shutil
 import signal
-import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from cucmctl import Client, InvalidRequest, JobNotFound
+from cucmctl import Client
 from cucmd.job import asked
 from cucmd.job.asked import Login, Timeouts
 from cucmd.protocol.jobs import Job
 from cucmd.reading.packets import count_or_why
 from cucmd.received_file import PacketCount
 from rig.asking import with_how
-from rig.credentials import named_credential
+from rig.credentials import login_options, named_credential
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.inspection import check_files
-from rig.jobs import start, statuses, until
+from rig.jobs import statuses, until
 from rig.lab import Lab, running_lab
 from rig.quiet import assert_nothing_open, wait_until
 
@@ -65,15 +61,6 @@ def cap_of(client: Client, job: Job, node: str) -> Path:
     return path
 
 
-def left_on(client: Client, lab: Lab, node: str) -> list[str]:
-    """Lists the captures that are on a node now."""
-    login = Login(lab.username, lab.password)
-    job = client.run([node], ["file list activelog platform/cli/*"], login=login)
-    client.wait(job.job_id, timeout=60)
-    said = "".join(piece.text for piece in client.output(job.job_id))
-    return re.findall(r"\S+\.cap\S*", said)
-
-
 @pytest.mark.long
 def test_two_nodes_capture_together_until_the_duration_is_over(
     daemon: Daemon, make_lab: MakeLab
@@ -100,93 +87,6 @@ def test_two_nodes_capture_together_until_the_duration_is_over(
         assert (report["files_deleted"], report["defects"], report["dropped"]) == (0, 0, 0)
         check_files(Path(job.directory))
     assert_nothing_open(daemon, before)
-
-
-@pytest.mark.long
-@pytest.mark.skipif(shutil.which("tcpdump") is None, reason="needs tcpdump")
-def test_a_filter_and_a_size_are_the_nodes(daemon: Daemon, make_lab: MakeLab) -> None:
-    lab = make_lab(1, *TRAFFIC)
-    with daemon.client() as client:
-        job = captured(client, lab, count=30, host="10.20.0.2", port=5060, size=60)
-        path = cap_of(client, job, lab.nodes[0])
-    command = ["tcpdump", "-n", "-t", "-r", str(path)]
-    read = subprocess.run(command, capture_output=True, text=True, check=True)
-    said = [line for line in read.stdout.splitlines() if line.startswith("IP ")]
-    assert len(said) == 30
-    assert all("10.20.0.2.5060" in line for line in said)
-    assert path.stat().st_size == 24 + 30 * (16 + 60)
-
-
-@pytest.mark.long
-def test_stop_ends_it_on_all_nodes_and_the_files_come(daemon: Daemon, make_lab: MakeLab) -> None:
-    lab = make_lab(2, *TRAFFIC)
-    with daemon.client() as client:
-        job = begin(client, lab, duration=LONG)
-        until_all_capture(client, lab, job.job_id)
-        done = daemon.ctl("stop", job.job_id[:5])
-        assert done.returncode == 0, done.stderr
-        assert job.job_id in done.stdout
-        job = client.wait(job.job_id, timeout=60)
-        assert job.status == "succeeded", job.nodes[0].error
-        assert [one.capture.how for one in job.nodes] == ["stop"] * 2
-        for one in job.nodes:
-            assert count_or_why(cap_of(client, job, one.node), 100_000).count == one.capture.packets
-        with pytest.raises(InvalidRequest) as refused:
-            client.stop(job.job_id)
-        assert refused.value.parameters.parameter == "job_id"
-        collected = client.wait(start(client, lab).job_id)
-        with pytest.raises(InvalidRequest) as refused:
-            client.stop(collected.job_id)
-        assert refused.value.parameters.parameter == "job_id"
-        with pytest.raises(JobNotFound):
-            client.stop("0123456789ab")
-
-
-@pytest.mark.long
-def test_cancel_ends_it_on_the_node_and_nothing_comes(daemon: Daemon, make_lab: MakeLab) -> None:
-    lab = make_lab(3, *TRAFFIC, "--fault", "3=capture-slow@3")
-    before = daemon.descriptors()
-    with daemon.client() as client:
-        job = begin(client, lab, duration=LONG)
-        until_all_capture(client, lab, job.job_id)
-        client.cancel(job.job_id, [lab.nodes[0]])
-        wait_until(lambda: lab.report()["captures_now"] == 2)
-        assert client.status(job.job_id).nodes[0].status == "cancelled"
-        now = time.monotonic()
-        assert client.cancel(job.job_id).cancelled
-        assert time.monotonic() - now < 2, "who cancels does not wait for the node"
-        job = client.wait(job.job_id, timeout=30)
-        assert job.status == "cancelled"
-        wait_until(lambda: lab.report()["captures_now"] == 0)
-        wait_until(lambda: client.status(job.job_id).closed)
-        job = client.status(job.job_id)
-        ends = [(one.capture.how, one.capture.running) for one in job.nodes]
-        assert ends == [("cancelled", False)] * 3
-        assert list(client.files(job.job_id)) == []
-        report = lab.report()
-        assert report["pushes_ever"] == 0
-        assert report["interrupts"] >= 3  # one that is slow gets more
-    assert_nothing_open(daemon, before)
-
-
-@pytest.mark.long
-def test_only_the_files_of_the_job_are_removed(daemon: Daemon, make_lab: MakeLab) -> None:
-    lab = make_lab(2, *TRAFFIC, "--fault", "2=keep-files")
-    with daemon.client() as client:
-        kept = captured(client, lab, count=5)
-        job = captured(client, lab, count=5, delete=True)
-        assert job.status == "succeeded", job.nodes[0].error
-        name, older = f"{job.capture.name}.cap", f"{kept.capture.name}.cap"
-        assert sorted(left_on(client, lab, lab.nodes[0])) == sorted(["capture.cap", older])
-        assert name in left_on(client, lab, lab.nodes[1])
-        assert not any("was not removed" in note for note in job.nodes[0].notes)
-        assert any(f"{name} was not removed" in note for note in job.nodes[1].notes)
-        assert lab.report()["files_deleted"] == 1
-        for one in job.nodes:
-            assert count_or_why(cap_of(client, job, one.node), 100_000).count == 5
-        typed = "".join(client.transcript(job.job_id, lab.nodes[0]))
-        deletes = re.findall(r" > (file delete .*)", typed)
-        assert deletes == [f"file delete activelog platform/cli/{name} noconfirm"]
 
 
 class Row(NamedTuple):
@@ -222,17 +122,6 @@ ROWS = (
     Row("capture-question@0.1", None),
 )
 HEALTHY = 2
-
-
-@pytest.mark.long
-def test_captures_that_nodes_end_by_themselves(daemon: Daemon, make_lab: MakeLab) -> None:
-    faults = ("--fault", "1=capture-ends", "--fault", "2=silent-return:capture")
-    lab = make_lab(2, *TRAFFIC, *faults)
-    with daemon.client() as client:
-        job = captured(client, lab, duration=LONG)
-    for one in job.nodes:
-        assert (one.status, one.capture.how, one.capture.running) == ("succeeded", "node", False)
-        assert any("by itself" in note for note in one.notes)
 
 
 @pytest.fixture(scope="module")
@@ -322,35 +211,11 @@ def test_after_a_restart_nothing_is_captured_again_and_the_node_is_named(
                 assert said == (how == signal.SIGKILL)  # of the capture before
 
 
-@pytest.mark.long
-@pytest.mark.parametrize(
-    ("fields", "parameter"),
-    [
-        ({"count": 100_001}, "capture.count"),
-        ({"host": "10.20.0.1 file x"}, "capture.host"),
-        ({"concurrency": 1}, "nodes"),
-    ],
-)
-def test_what_is_refused_reaches_no_node(
-    shared_daemon: Daemon, make_lab: MakeLab, fields: dict, parameter: str
-) -> None:
-    lab = make_lab(2)
-    with shared_daemon.client() as client:
-        with pytest.raises(InvalidRequest) as refused:
-            begin(client, lab, **fields)
-        assert refused.value.parameters.parameter == parameter
-        assert client.list() == ()
-    assert lab.report()["connections_ever"] == 0
-
-
 def test_the_command_from_its_beginning_to_the_bundle(
     tmp_path: Path, daemon: Daemon, make_lab: MakeLab
 ) -> None:
     lab = make_lab(2, *TRAFFIC)
-    secret = tmp_path / "secret"
-    secret.write_text(lab.password)
-    secret.chmod(0o600)
-    words = (*lab.nodes, "--user", lab.username, "--password-file", str(secret), "--wait")
+    words = (*lab.nodes, *login_options(tmp_path, lab), "--wait")
     done = daemon.ctl("capture", *words, "--count", "40", "--duration", "2m", "--label", "case=1")
     assert done.returncode == 0, done.stderr
     assert "2 files, " in done.stderr

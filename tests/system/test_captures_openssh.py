@@ -6,36 +6,26 @@ import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from cucmctl import Client, InvalidRequest
+from cucmctl import Client
 from cucmd.job.asked import Login, Packets
 from cucmd.protocol.jobs import Job
 from cucmd.reading.packets import count_or_why
 from cucmd.received_file import PacketCount as Counted
 from rig.daemon import Daemon
 from rig.jobs import statuses, until
-from rig.openssh_node import OpenSshNode, openssh_node, why_not
+from rig.openssh_node import OpenSshNode, needs_openssh
 from rig.quiet import assert_nothing_open, wait_until
 
-reason = why_not() or (None if shutil.which("tcpdump") else "needs tcpdump")
-pytestmark = [pytest.mark.long, pytest.mark.skipif(reason is not None, reason=str(reason))]
+needs_tcpdump = pytest.mark.skipif(shutil.which("tcpdump") is None, reason="needs tcpdump")
+pytestmark = [pytest.mark.long, needs_openssh, needs_tcpdump]
 
-PASSWORD = "Platform-Secret-1"
 LONG = 600.0
 MakeNode = Callable[[int], OpenSshNode]
-
-
-@pytest.fixture
-def make_node(stack: ExitStack, tmp_path: Path) -> MakeNode:
-    def make(number: int) -> OpenSshNode:
-        folder = tmp_path / f"node{number}"
-        return stack.enter_context(openssh_node(folder, f"127.4.0.{number}", PASSWORD))
-
-    return make
 
 
 @contextmanager
@@ -116,16 +106,6 @@ def test_it_ends_at_its_count(daemon: Daemon, make_node: MakeNode) -> None:
         assert left.read_bytes() == path.read_bytes()  # without --delete it stays
 
 
-def test_a_capture_of_nothing_has_a_header_alone(daemon: Daemon, make_node: MakeNode) -> None:
-    nodes = [make_node(1)]
-    with daemon.client() as client:
-        job = client.wait(begin(client, nodes, duration=1, host="192.0.2.7").job_id, timeout=60)
-        assert statuses(job) == ["succeeded"], job.nodes[0].error
-        assert job.nodes[0].capture.packets == 0
-        assert "no packet matched" in job.nodes[0].notes
-        assert cap_of(client, job, nodes[0].address).stat().st_size == 24
-
-
 def test_stop_gets_the_files_and_cancel_leaves_nothing_that_runs(
     daemon: Daemon, make_node: MakeNode
 ) -> None:
@@ -162,44 +142,6 @@ def test_stop_gets_the_files_and_cancel_leaves_nothing_that_runs(
         assert list(client.files(job.job_id)) == []
         wait_until(lambda: all(one.processes() == [] for one in nodes))
     assert_nothing_open(daemon, before)
-
-
-def stop_at_once(client: Client, job: Job) -> bool:
-    """Stops the job; says whether the stop was taken: it is refused until the nodes begin."""
-    try:
-        client.stop(job.job_id)
-    except InvalidRequest:
-        return False
-    return True
-
-
-def test_a_stop_at_its_beginning_has_a_file(daemon: Daemon, make_node: MakeNode) -> None:
-    nodes = [make_node(1)]
-    with daemon.client() as client, traffic() as port:
-        job = begin(client, nodes, duration=LONG, port=port, delete=True)
-        wait_until(lambda: stop_at_once(client, job))
-        job = client.wait(job.job_id, timeout=60)
-        assert statuses(job) == ["succeeded"], job.nodes[0].error
-        assert (job.nodes[0].capture.how, job.nodes[0].capture.running) == ("stop", False)
-        assert count_or_why(cap_of(client, job, nodes[0].address), 100_000).wrong is None
-        assert list((nodes[0].root / "platform" / "cli").iterdir()) == []
-
-
-def test_a_node_under_two_names_captures_once(daemon: Daemon, make_node: MakeNode) -> None:
-    nodes = [make_node(1)]
-    host, port = nodes[0].address.rsplit(":", 1)
-    login = Login(nodes[0].username, nodes[0].password)
-    with daemon.client() as client, traffic():
-        both = [nodes[0].address, f"[::ffff:{host}]:{port}"]
-        job = client.capture(both, Packets(duration=1.0, delete=True), login=login)
-        job = client.wait(job.job_id, timeout=60)
-        assert sorted(statuses(job)) == ["failed", "succeeded"], [one.error for one in job.nodes]
-        failed, succeeded = sorted(job.nodes, key=lambda one: one.status)
-        assert failed.failure.code == "command_refused"
-        assert failed.capture is None
-        packets = succeeded.capture.packets
-        path = cap_of(client, job, succeeded.node)
-        assert count_or_why(path, 100_000) == Counted(packets)
 
 
 def test_a_daemon_that_is_killed_leaves_no_capture(daemon: Daemon, make_node: MakeNode) -> None:

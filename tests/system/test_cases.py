@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -14,10 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from cucmctl import Client, JobBusy
+from cucmctl import JobBusy
 from cucmd.protocol.cases import File
-from cucmd.protocol.jobs import Job, JobSummary, ListReply
-from cucmd.protocol.requests import ListRequest
+from cucmd.protocol.jobs import Job
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.jobs import in_phase, start, until
 from rig.lab import Lab, running_lab
@@ -80,13 +78,6 @@ def test_files_are_those_on_disk(daemon: Daemon, job: Job, files: list[File]) ->
     for file in files:
         assert file.sha256 == hashlib.sha256(there[named(file)].read_bytes()).hexdigest()
         assert (file.complete, file.exported, file.attempt) == (True, True, 1)
-
-
-def test_files_in_json_are_a_line_each(daemon: Daemon, job: Job) -> None:
-    done = daemon.ctl("--json", "files", job.job_id, "--node", job.nodes[0].node)
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
-    assert {line["node"] for line in lines} == {job.nodes[0].node}
-    assert len(lines) == job.nodes[0].files_received
 
 
 def test_the_time_stamp_of_a_node_is_shown_and_exported(
@@ -190,16 +181,6 @@ def test_a_name_and_a_format_that_differ_are_refused(
     assert "--format" in done.stderr
 
 
-@pytest.mark.long
-def test_a_tar_on_standard_output_is_read_by_tar(daemon: Daemon, job: Job) -> None:
-    done = daemon.ctl("export", job.job_id, "-o", "-", text=False)
-    assert done.returncode == 0
-    listed = subprocess.run(["tar", "-t"], input=done.stdout, capture_output=True, check=True)
-    assert set(listed.stdout.decode().splitlines()) == expected_names(daemon, job)
-    with daemon.client() as client, client.export(job.job_id) as export:
-        assert export.reply.length == len(done.stdout)
-
-
 def test_a_folder_passes_its_checksums(daemon: Daemon, job: Job, tmp_path: Path) -> None:
     exported(daemon, job, tmp_path, "--format", "dir", "-o", "case")
     folder = tmp_path / "case"
@@ -220,35 +201,6 @@ def test_a_folder_passes_its_checksums(daemon: Daemon, job: Job, tmp_path: Path)
     assert job.nodes[1].failure.code in summary
 
 
-@pytest.mark.long
-def test_an_existing_target_is_replaced_by_force_only(
-    daemon: Daemon, job: Job, tmp_path: Path
-) -> None:
-    for name, form in (("x.zip", "zip"), ("x.tar", "tar"), ("x", "dir")):
-        target = tmp_path / name
-        target.write_text("mine")
-        done = daemon.ctl("export", job.job_id, "--format", form, "-o", name, cwd=tmp_path)
-        assert (done.returncode, target.read_text()) == (2, "mine")
-        exported(daemon, job, tmp_path, "--format", form, "-o", name, "--force")
-        assert target.is_dir() or target.read_bytes()[:4] != b"mine"
-    assert left_in(tmp_path) == {"x.zip", "x.tar", "x"}
-
-
-@pytest.mark.long
-def test_a_full_disk_leaves_nothing(daemon: Daemon, job: Job, tmp_path: Path) -> None:
-    for form in ("zip", "tar", "dir"):
-        command = f"ulimit -f 100; exec {' '.join(_ctl(daemon))} export {job.job_id}"
-        done = subprocess.run(
-            ["bash", "-c", f"trap '' XFSZ; {command} --format {form} -o out"],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 74, done.stderr
-        assert left_in(tmp_path) == set()
-
-
 @pytest.mark.parametrize("form", ["tar", "zip"])
 def test_a_reader_that_closes_is_no_error(daemon: Daemon, job: Job, form: str) -> None:
     reader, writer = os.pipe()
@@ -263,17 +215,6 @@ def test_a_reader_that_closes_is_no_error(daemon: Daemon, job: Job, form: str) -
     finally:
         os.close(writer)
     assert (done.returncode, done.stderr) == (141, "")
-
-
-def test_a_standard_output_that_is_closed_is_reported(daemon: Daemon, job: Job) -> None:
-    command = f"{' '.join(_ctl(daemon))} export {job.job_id} -o - >&-"
-    done = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, check=False)
-    assert done.returncode == 74
-    assert "standard output" in done.stderr
-
-
-def _ctl(daemon: Daemon) -> list[str]:
-    return [sys.executable, "-m", "cucmctl", "--socket", str(daemon.socket)]
 
 
 @pytest.mark.long
@@ -293,118 +234,3 @@ def test_a_job_that_runs_is_not_exported(lab: Lab, daemon: Daemon, tmp_path: Pat
         assert text == path.read_text()
         with client.export(job_id) as export:
             assert export.reply.files == 0
-
-
-def test_a_transcript_is_that_on_disk_with_escapes_made_visible(daemon: Daemon, job: Job) -> None:
-    node = job.nodes[0].node
-    path = daemon.state / "jobs" / job.job_id / node.replace(":", "_") / "transcript.log"
-    done = daemon.ctl("transcript", job.job_id, node)
-    assert len(done.stdout.splitlines()) == len(path.read_text().split("\n")) - 1
-    assert "\x1b" not in done.stdout
-    assert daemon.ctl("transcript", job.job_id, "nobody").returncode == 5
-
-
-def test_a_node_is_named_without_its_port_where_one_alone_has_the_host(
-    daemon: Daemon, job: Job, tmp_path: Path
-) -> None:
-    name = job.nodes[0].node
-    host = name.partition(":")[0]
-    whole = daemon.ctl("transcript", job.job_id, name).stdout
-    assert daemon.ctl("transcript", job.job_id, host).stdout == whole
-    listed = daemon.ctl("--json", "files", job.job_id, "--node", host).stdout.splitlines()
-    assert {json.loads(line)["node"] for line in listed} == {name}
-    exported(daemon, job, tmp_path, "--node", host, "-o", "one.tar")
-    folder = name.replace(":", "_")
-    own = {path for path in on_disk(daemon, job) if path.startswith(folder)}
-    with tarfile.open(tmp_path / "one.tar") as tar:
-        assert set(tar.getnames()) == DOCUMENTS | {f"transcripts/{folder}.log"} | own
-    assert name in daemon.ctl("cancel", job.job_id, host).stdout
-    assert daemon.ctl("retry", job.job_id, host).returncode == 65, "it has succeeded"
-    assert daemon.ctl("verify", job.job_id, "--node", "127.9.9.9").returncode == 5
-
-
-@pytest.fixture
-def damaged(lab: Lab, daemon: Daemon) -> tuple[Job, dict[str, str]]:
-    """A job, and of its files those that are damaged: name -> what is wrong. The daemon remembers
-    those of a job that was exported.
-    """
-    with daemon.client() as client:
-        job = client.wait(start(client, lab, lab.nodes[:1]).job_id)
-    changed, last, shorter, gone, *_ = sorted(on_disk(daemon, job).items(), reverse=True)
-    for _, path in (changed, last):
-        path.write_bytes(os.urandom(path.stat().st_size))
-    shorter[1].write_bytes(b"short")
-    gone[1].unlink()
-    wrong = dict.fromkeys((changed[0], last[0]), "has another checksum")
-    wrong[shorter[0]] = "has 5 bytes, 200000 were received"
-    return job, {**wrong, gone[0]: "is gone"}
-
-
-@pytest.mark.parametrize("form", ["zip", "tgz", "dir"])
-def test_damaged_files_are_left_out_and_named(
-    daemon: Daemon, damaged: tuple[Job, dict[str, str]], tmp_path: Path, form: str
-) -> None:
-    job, wrong = damaged
-    name = job.nodes[0].node.replace(":", "_")
-    done = daemon.ctl("--json", "export", job.job_id, "--format", form, cwd=tmp_path)
-    assert done.returncode == 3, done.stderr
-    reply = json.loads(done.stdout)
-    assert reply["damaged"] == len(wrong)
-    assert {f"{name}/{file['path']}": file["reason"] for file in reply["wrong"]} == wrong
-    found = read_all(Path(reply["path"]))
-    sums = [line.split("  ") for line in found["SHA256SUMS"].decode().splitlines()]
-    assert {name: hashlib.sha256(found[name]).hexdigest() for _, name in sums} == {
-        name: checksum for checksum, name in sums
-    }
-    there = {n for n in found if n.startswith(name)}
-    listed = {file["path"] for file in json.loads(found["manifest.json"])["files"]}
-    assert there == listed == {name for _, name in sums}
-    assert not there & set(wrong)
-    for path, reason in wrong.items():
-        assert f"{path.removeprefix(f'{name}/')} {reason}" in found["summary.txt"].decode()
-        assert f"{path.removeprefix(f'{name}/')} {reason}" in done.stderr
-
-
-def test_what_is_damaged_on_standard_output_does_not_pass_for_whole(
-    daemon: Daemon, damaged: tuple[Job, dict[str, str]], tmp_path: Path
-) -> None:
-    """What was written stays; which files it is, is said of all of them."""
-    job, wrong = damaged
-    done = daemon.ctl("export", job.job_id, "-o", "-", text=False)
-    assert done.returncode == 74
-    for name, reason in wrong.items():
-        assert (name in done.stderr.decode()) == (reason == "has another checksum")
-    assert subprocess.run(
-        ["tar", "-t"], input=done.stdout, capture_output=True, check=False
-    ).returncode
-
-
-def read_all(path: Path) -> dict[str, bytes]:
-    if path.is_dir():
-        files = [file for file in path.rglob("*") if file.is_file()]
-        return {str(file.relative_to(path)): file.read_bytes() for file in files}
-    if path.suffix == ".zip":
-        with zipfile.ZipFile(path) as archive:
-            return {name: archive.read(name) for name in archive.namelist()}
-    with tarfile.open(path) as tar:
-        return {member.name: tar.extractfile(member).read() for member in tar}
-
-
-def test_jobs_are_found_by_label_target_and_age(lab: Lab, daemon: Daemon) -> None:
-    with daemon.client() as client:
-        job = client.wait(start(client, lab, lab.nodes[:1]).job_id)
-        client.label(job.job_id, {"case": "698123456", "site": "bern"})
-        found = _listed(client, labels={"case": "698123456"})
-        assert [one.job_id for one in found] == [job.job_id]
-        assert found[0].labels == {"case": "698123456", "site": "bern"}
-        assert found[0].owner == os.getuid()
-        assert _listed(client, labels={"case": "1"}) == ()
-        assert job.job_id in {one.job_id for one in _listed(client, target=lab.nodes[0])}
-        assert _listed(client, target="nobody") == ()
-        assert _listed(client, since="2099-01-01T00:00:00Z") == ()
-        older = client.call("List", ListRequest(limit=1), ListReply).older
-        assert older == len(_listed(client, limit=1000)) - 1
-
-
-def _listed(client: Client, **fields: object) -> tuple[JobSummary, ...]:
-    return client.call("List", ListRequest(**fields), ListReply).jobs

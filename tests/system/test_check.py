@@ -12,7 +12,7 @@ from cucmd.job.asked import Collection, How, Login, Timeouts
 from cucmd.job.check import Checked
 from cucmd.protocol.jobs import Job
 from rig.asking import with_how
-from rig.credentials import named_credential
+from rig.credentials import login_options, named_credential
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.inspection import check_files
 from rig.lab import Lab, running_lab
@@ -68,25 +68,9 @@ def test_what_a_check_sees_and_what_it_leaves_behind(daemon: Daemon) -> None:
 
 
 @pytest.mark.long
-def test_without_the_receiver_nothing_is_fetched(daemon: Daemon) -> None:
-    with running_lab(2) as lab, daemon.client() as client:
-        job = checked(client, lab)
-        assert without_clock(job) == [SEEN] * 2
-        report = lab.report()
-        assert (report["logins"], report["commands"]) == (2, 2 * 4)
-        assert list(client.files(job.job_id)) == []
-        assert without_clock(checked(client, lab)) == [replaced(host_key="known")] * 2
-        assert {listed.kind for listed in client.list(kind="check")} == {"check"}
-        assert client.list(kind="collect") == ()
-
-
-@pytest.mark.long
 def test_the_command_prints_what_is_wrong_and_what_to_do(tmp_path: Path, daemon: Daemon) -> None:
-    secret = tmp_path / "secret"
     with running_lab(3, "--fault", "2=refuse-login", "--fault", "3=clock-ahead@7200") as lab:
-        secret.write_text(lab.password)
-        secret.chmod(0o600)
-        who = (*lab.nodes, "--user", lab.username, "--password-file", str(secret), "--receiver")
+        who = (*lab.nodes, *login_options(tmp_path, lab), "--receiver")
         first, second = daemon.ctl("check", *who), daemon.ctl("--json", "check", *who)
         good = daemon.ctl("check", lab.nodes[0], *who[3:])
     assert (first.returncode, second.returncode, good.returncode) == (3, 3, 0)
@@ -99,27 +83,6 @@ def test_the_command_prints_what_is_wrong_and_what_to_do(tmp_path: Path, daemon:
     assert abs(job.nodes[2].checked.clock_ahead - 7200) < 60
     assert [len(node.notes) for node in job.nodes] == [0, 0, 1]
     assert "120 minutes ahead" in job.nodes[2].notes[0]
-
-
-@pytest.mark.long
-def test_what_comes_of_it_is_read_as_of_any_job(tmp_path: Path, daemon: Daemon) -> None:
-    with running_lab(2, "--fault", "2=refuse-login") as lab, daemon.client() as client:
-        job = checked(client, lab, receiver=True)
-        assert job.status == "partial"
-        wait_until(lambda: client.status(job.job_id).closed)
-        assert "> show status" in "".join(client.transcript(job.job_id, lab.nodes[0]))
-        assert [reply.wrong for reply in client.verify(job.job_id)][-1] == ()
-        done = daemon.ctl("export", job.job_id, "--format", "dir", "-o", str(tmp_path / "x"))
-        assert done.returncode == 0, done.stderr
-        manifest = json.loads((tmp_path / "x" / "manifest.json").read_text())
-        assert manifest["job"]["work"] == {"type": "check", "receiver": True}
-        seen = [node["result"] for node in manifest["job"]["nodes"]]
-        assert [(one["login"], one["version"]) for one in seen] == [
-            (True, SEEN.version),
-            (False, None),
-        ]
-        assert len(manifest["files"]) == 1
-        assert SEEN.version in daemon.ctl("status", job.job_id).stdout
 
 
 @pytest.mark.long

@@ -1,7 +1,6 @@
 """Clocks that are set while a job runs, on the node and on the daemon's machine."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.inspection import check_files, manifest
-from rig.jobs import SDL, in_phase, node, start, until
+from rig.jobs import SDL, node, start
 from rig.lab import Lab
 
 pytestmark = pytest.mark.long
@@ -49,43 +48,6 @@ class Clock:
 @pytest.fixture
 def clock(tmp_path: Path) -> Clock:
     return Clock(tmp_path / "clock")
-
-
-@pytest.fixture
-def odd(stack: ExitStack, tmp_path: Path, clock: Clock) -> Iterator[Daemon]:
-    environ = {"CUCMD_TEST_CLOCK": str(tmp_path / "clock")}
-    daemon = running_daemon(tmp_path / "cucmd", CONFIG, environ, module="rig.odd_daemon")
-    return stack.enter_context(daemon)
-
-
-def test_our_clock_set_back_ends_nothing_before_it_began(
-    odd: Daemon, make_lab: MakeLab, clock: Clock
-) -> None:
-    lab = make_lab(2, "--files", "1", "--fault", "2=hang:command")
-    with odd.client() as client:
-        first = start(client, lab, command=3, connect=3, grace=0.5)
-        until(client, first.job_id, lambda job: node(job, 1).phase == "command")
-        clock.set(-HOUR)
-        first = client.wait(first.job_id)
-        second = client.wait(start(client, lab, lab.nodes[:1]).job_id)
-        assert [job.job_id for job in client.list()] == [second.job_id, first.job_id]
-    assert [node(first, 0).status, node(first, 1).failure.code] == ["succeeded", "command_timeout"]
-    for found in (first, *first.nodes, second, *second.nodes):
-        assert found.started_at <= found.completed_at
-    assert second.created_at < first.created_at - HOUR / 2, "the clock was not set"
-
-
-def test_our_clock_set_forward_times_nothing_out(
-    odd: Daemon, make_lab: MakeLab, clock: Clock
-) -> None:
-    lab = make_lab(1, "--files", "1", "--size", "400000", "--fault", "trickle@100000")
-    with odd.client() as client:
-        job = start(client, lab)
-        until(client, job.job_id, in_phase("transfer"))
-        clock.set(24 * HOUR)
-        job = client.wait(job.job_id)
-    assert job.status == "succeeded"
-    assert job.completed_at - job.started_at > 23 * HOUR, "the clock was not set"
 
 
 def test_a_clock_that_is_set_by_days_deletes_nothing(

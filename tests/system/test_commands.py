@@ -2,23 +2,20 @@
 
 import json
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from cucmctl import Client, InvalidRequest
+from cucmctl import Client
 from cucmd.job.asked import How, Login, Timeouts
 from cucmd.plan.resolve import MOST_COMMANDS
 from cucmd.protocol.jobs import Job
 from cucmd.vos.forms import FORMS
-from rig.credentials import named_credential
+from rig.credentials import login_options, named_credential
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.jobs import statuses
-from rig.lab import Lab, free_port, running_lab
-from rig.parameters import more
+from rig.lab import Lab, running_lab
 from rig.quiet import wait_until
 
 STATUS, SERVICES, NTP = "show status", "utils service list", "utils ntp status"
@@ -85,11 +82,8 @@ def test_every_form_is_answered_by_a_node(daemon: Daemon) -> None:
 
 
 def test_the_command_prints_what_nodes_say_and_keeps_it(tmp_path: Path, daemon: Daemon) -> None:
-    secret = tmp_path / "secret"
     with running_lab(3) as lab:
-        secret.write_text(lab.password)
-        secret.chmod(0o600)
-        target = (*lab.nodes, "--user", lab.username, "--password-file", str(secret))
+        target = (*lab.nodes, *login_options(tmp_path, lab))
         plain = daemon.ctl("run", *target, "--", "show", "status", "--then", SERVICES)
         as_json = daemon.ctl("--json", "run", *target, "--", NTP)
     assert plain.returncode == as_json.returncode == 0, plain.stderr
@@ -125,61 +119,6 @@ def test_the_command_prints_what_nodes_say_and_keeps_it(tmp_path: Path, daemon: 
     assert len(listed) == 2
     shown = daemon.ctl("status", job_id)
     assert f"runs {STATUS}" in shown.stdout
-
-
-@pytest.mark.long
-def test_an_output_is_printed_before_the_next_command_has_ended(
-    tmp_path: Path, daemon: Daemon
-) -> None:
-    secret, listed = tmp_path / "secret", "file list activelog syslog/*"
-    with running_lab(1, "--fault", "silent-answer") as lab, daemon.client() as client:
-        secret.write_text(lab.password)
-        secret.chmod(0o600)
-        command = [
-            *(sys.executable, "-m", "cucmctl", "--socket", str(daemon.socket), "run", *lab.nodes),
-            *("--user", lab.username, "--password-file", str(secret)),
-            *("--", listed, "--then", STATUS),
-        ]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == f"=== {lab.nodes[0]}: {listed}\n"
-            (job,) = client.list()
-            assert job.status == "running"
-            client.cancel(job.job_id)
-            rest = process.communicate(timeout=60)[0]
-        assert process.returncode == 4
-        assert listed not in rest, "and nothing is printed twice"
-
-
-@pytest.mark.long
-def test_a_cluster_of_which_only_the_publisher_is_configured_is_asked_first(
-    tmp_path: Path,
-) -> None:
-    with running_lab(3, "--port", free_port()) as lab:
-        config = CONFIG + named_credential(tmp_path / "given", "lab", lab.username, lab.password)
-        config += f'[clusters.lab]\npublisher = "{lab.nodes[0]}"\ncredential = "lab"\n'
-        with running_daemon(tmp_path / "cucmd", config) as daemon:
-            done = daemon.ctl("run", "lab", "--", "show", "date")
-            assert done.returncode == 0, done.stderr
-            ran = [line for line in done.stdout.splitlines() if line.startswith("=== ")]
-            assert sorted(ran) == [f"=== {node}: show date" for node in lab.nodes]
-            one = daemon.ctl("run", lab.nodes[1], "--credential", "lab", "--", "show", "date")
-            assert one.returncode == 0
-            assert "2 other nodes" in one.stderr
-            assert "cucmctl run lab" in one.stderr
-
-
-@pytest.mark.long
-@pytest.mark.parametrize(
-    "command", ["utils system restart", "show status; x", "sh status", *more("show tech all")]
-)
-def test_what_is_no_form_reaches_no_node(daemon: Daemon, command: str) -> None:
-    with running_lab(1) as lab, daemon.client() as client:
-        with pytest.raises(InvalidRequest) as refused:
-            client.run(lab.nodes, [STATUS, command], login=login_of(lab))
-        assert refused.value.parameters.parameter == "commands.lines[1]"
-        assert lab.report()["connections_ever"] == 0
-        assert client.list() == ()
 
 
 @pytest.mark.long
@@ -240,38 +179,3 @@ def test_after_a_restart_nothing_is_run_twice(tmp_path: Path, how: signal.Signal
             again = client.wait(client.retry(job.job_id).job_id, timeout=60)  # who wants it may
             assert statuses(again) == ["succeeded", "succeeded"]
             assert [node for node, _ in texts(client, again)] == lab.nodes
-
-
-def test_a_silent_retry_keeps_complete_output(tmp_path: Path, daemon: Daemon) -> None:
-    port = ("--port", free_port(), "--host-key", str(tmp_path / "key"))
-    refused = "show memory size"
-    with daemon.client() as client:
-        with running_lab(1, *port) as lab:
-            job = run(client, lab, STATUS, refused, connect=2, command=2)
-            assert statuses(job) == ["failed"]
-            before = texts(client, job)[lab.nodes[0], STATUS]
-        with running_lab(1, *port, "--fault", "silent-answer") as lab:
-            again = client.retry(job.job_id, login=login_of(lab))
-            (node,) = client.wait(again.job_id, timeout=60).nodes
-            assert node.failure.code == "command_timeout"
-            (earlier,) = node.earlier
-            assert (earlier.attempt, earlier.failure) == (1, "command_refused")
-            assert earlier.phase == "close"
-        outputs = [one for one in client.output(job.job_id) if one.command == STATUS]
-        files = [one for one in client.files(job.job_id) if "/001-" in one.path]
-    assert "".join(one.text for one in outputs) == before
-    assert outputs[-1].complete
-    assert [(one.complete, one.attempt) for one in files] == [(False, 2), (True, 1)]
-    assert files[1].size == len(before.encode()) > files[0].size
-
-
-@pytest.mark.long
-def test_a_cancel_ends_the_command_on_the_node(daemon: Daemon) -> None:
-    with running_lab(1, "--fault", "silent-answer*1") as lab, daemon.client() as client:
-        job = client.run(lab.nodes, [STATUS, SERVICES], login=login_of(lab))
-        wait_until(lambda: lab.report()["faults_used"] == 1)
-        assert client.cancel(job.job_id).cancelled
-        assert client.wait(job.job_id, timeout=30).status == "cancelled"
-        wait_until(lambda: lab.report()["connections_now"] == 0)
-        report = lab.report()
-        assert (report["interrupts"], report["commands"]) == (1, 2)

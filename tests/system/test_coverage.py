@@ -12,7 +12,6 @@ from cucmd.job.asked import Collection, Login
 from cucmd.job.coverage import Extent
 from cucmd.protocol.jobs import Job, Node
 from rig.daemon import CONFIG, Daemon, running_daemon
-from rig.jobs import start
 from rig.lab import Lab, running_lab
 
 # A trace every five minutes, the oldest an hour old.
@@ -85,30 +84,6 @@ def test_a_window_that_is_covered(daemon: Daemon, lab: Lab, tmp_path: Path, comp
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["job"]["nodes"][0]["coverage"] == said
     assert f"{lab.nodes[0]}: covers the window" in daemon.ctl("status", job.job_id).stdout
-
-
-@pytest.mark.long
-def test_the_window_of_a_last(daemon: Daemon, lab: Lab, tmp_path: Path) -> None:
-    with daemon.client() as client:
-        job = client.wait(start(client, lab, last="30m").job_id)
-    assert looked_at(daemon, job, tmp_path / "out").extent == window(job)
-
-
-@pytest.mark.long
-def test_traces_that_begin_within_the_window(daemon: Daemon, lab: Lab, tmp_path: Path) -> None:
-    job = collect(daemon, lab, SDL, minutes=120)
-    node = looked_at(daemon, job, tmp_path / "out")
-    assert node.coverage
-    assert node.coverage in (tmp_path / "out/summary.txt").read_text()
-    (gap,) = node.gaps or ()
-    assert (gap.path, gap.missing) == (SDL, "begin")
-    assert job.collection.since is not None
-    since = datetime.fromisoformat(job.collection.since)
-    assert gap.seconds is not None
-    assert gap.at is not None
-    assert timedelta() <= gap.at - since - timedelta(seconds=gap.seconds) < timedelta(seconds=2)
-    line = f"GAP  {lab.nodes[0]}: {SDL} begins "
-    assert any(one.startswith(line) for one in daemon.ctl("status", job.job_id).stdout.splitlines())
 
 
 @pytest.mark.long

@@ -14,17 +14,3 @@ def test_they_do_not_hold_up_the_others(daemon: Daemon) -> None:
         assert {node(job, 0).status, node(job, 1).status} <= {"pending", "running"}
         client.cancel(job.job_id)
         client.wait(job.job_id)
-
-
-def test_what_the_others_wait_for_is_said(daemon: Daemon) -> None:
-    faults = ("--fault", "1=hang:login", "--fault", "2=hang:login")
-    with running_lab(4, "--files", "1", *faults) as lab, daemon.client() as client:
-        job = start(client, lab)
-        tried = tuple(lab.nodes[:2])
-        job = until(client, job.job_id, lambda job: node(job, 3).waits_for == tried)
-        assert [node(job, at).status for at in range(4)] == ["running"] * 2 + ["pending"] * 2
-        shown = daemon.ctl("status", job.job_id).stdout.splitlines()
-        beginning, end = f"{', '.join(lab.nodes[2:])}: ", f" {', '.join(tried)}"
-        assert any(line.startswith(beginning) and line.endswith(end) for line in shown)
-        client.cancel(job.job_id)
-        client.wait(job.job_id)

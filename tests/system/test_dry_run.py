@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cucmd.job.asked import Collection, Estimate, Login
 from cucmd.job.collect import Sizes
+from rig.credentials import login_options
 from rig.daemon import Daemon
 from rig.jobs import SDL, start
 from rig.lab import running_lab
@@ -20,10 +20,7 @@ def test_a_dry_run_says_what_a_collection_then_brings(
     options = ("--files", "3", "--size", "100000", "--fault", "2=big-file@40000000")
     daemon = make_daemon("node_bytes = 1000000\n")
     with running_lab(2, *options) as lab:
-        secret = tmp_path / "password"
-        secret.touch(0o600)
-        secret.write_text(lab.password)
-        login = ("--user", lab.username, "--password-file", str(secret))
+        login = login_options(tmp_path, lab)
         asked = ("start", *lab.nodes, *login, "--path", SDL, "nothing/here", "--dry-run")
         done = daemon.ctl("--json", *asked)
         assert done.returncode == 0, done.stderr
@@ -43,23 +40,3 @@ def test_a_dry_run_says_what_a_collection_then_brings(
             assert kept == msgspec.convert(second, Sizes), "it is in the store"
             real = client.wait(start(client, lab, lab.nodes[:1], last=None).job_id)
         assert (real.nodes[0].files_received, real.nodes[0].bytes_received) == (3, 300_000)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("extra", ["before", "after"])
-def test_forms_of_the_dialogue_are_all_left_at_the_prompt(
-    make_daemon: Callable[..., Daemon], extra: str
-) -> None:
-    """Two paths each: the second `file get` needs the prompt after the first."""
-    faults = ("--fault", "1=omit:proceed", "--fault", "2=sizes-twice", "--fault", "3=no-echo")
-    options = ("--files", "3", "--size", "1000", "--extra-question", extra)
-    daemon = make_daemon()
-    with running_lab(3, *options, *faults) as lab, daemon.client() as client:
-        login = Login(lab.username, lab.password)
-        collection = Collection(paths=(SDL, f"{SDL}/*"))
-        begun = client.start(lab.nodes, Estimate(collection), login=login)
-        job = client.wait(begun.job_id)
-    assert job.status == "succeeded", job.nodes
-    for node in job.nodes:
-        assert node.sizes is not None
-        assert [(one.files, one.bytes) for one in node.sizes.paths] == [(3, 3000)] * 2

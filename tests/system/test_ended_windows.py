@@ -20,10 +20,9 @@ from cucmd.job.asked import Collection, Files, Login
 from cucmd.protocol.jobs import Node
 from rig.daemon import Daemon, running_daemon
 from rig.jobs import node
-from rig.openssh_node import OpenSshNode, openssh_node, why_not
+from rig.openssh_node import OpenSshNode, needs_openssh, openssh_node
 
-reason = why_not()
-pytestmark = [pytest.mark.long, pytest.mark.skipif(reason is not None, reason=str(reason))]
+pytestmark = [pytest.mark.long, needs_openssh]
 
 ZONE = ZoneInfo("Asia/Kolkata")  # half an hour off, and its clock is never changed
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -159,49 +158,6 @@ def test_a_path_has_the_hour_and_it_is_said_what_would_bring_more(
     one, files, _ = collected(daemon, busy, since, until, tmp_path, written_for="6h", **paths)
     assert "messages" in files
     assert gaps(one) == []
-
-
-def test_a_rotated_log_ends_within_the_window(
-    daemon: Daemon, busy: OpenSshNode, now: datetime, tmp_path: Path
-) -> None:
-    """The file with the rest of the window is still being written."""
-    since, until = now - 330 * MINUTE, now - 240 * MINUTE
-    one, files, _ = collected(daemon, busy, since, until, tmp_path, paths=(MESSAGES,))
-    assert files == ["messages.1"]
-    assert gaps(one) == [(MESSAGES, "end", "6h")]
-
-
-def test_nothing_comes_for_a_path_alone(
-    daemon: Daemon, busy: OpenSshNode, now: datetime, tmp_path: Path
-) -> None:
-    since, until = now - 150 * MINUTE, now - 120 * MINUTE
-    one, _, _ = collected(daemon, busy, since, until, tmp_path, paths=(MESSAGES,))
-    assert one.failure is not None
-    assert one.failure.code == "no_files_matched"
-    assert gaps(one) == [(MESSAGES, "all", "6h")]
-
-
-def test_traces_do_not_come_up_to_the_present(
-    daemon: Daemon, busy: OpenSshNode, now: datetime, tmp_path: Path
-) -> None:
-    """The files of the window come, and those of an hour after it, which is said."""
-    since, until = now - 190 * MINUTE, now - 170 * MINUTE
-    one, files, _ = collected(daemon, busy, since, until, tmp_path, paths=(LOG4J,))
-    assert files == [f"cdrrep{number:05}.log" for number in range(8, 12)]
-    assert gaps(one) == []
-    assert one.coverage is not None
-    assert "newer files came too" in one.coverage
-
-
-def test_the_end_of_a_trace_is_in_a_file_that_changes_after_the_window(
-    daemon: Daemon, busy: OpenSshNode, now: datetime, tmp_path: Path
-) -> None:
-    since, until = now - 190 * MINUTE, now - 170 * MINUTE
-    one, files, _ = collected(
-        daemon, busy, since, until, tmp_path, paths=(LOG4J,), written_for="1s"
-    )
-    assert files == ["cdrrep00008.log"]
-    assert gaps(one) == [(LOG4J, "end", "6h")]
 
 
 def test_a_retry_of_the_last_minutes_hours_later_is_of_the_same_minutes(

@@ -7,20 +7,17 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tarfile
-import threading
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from msgspec import structs
 
-from cucmctl import DaemonUnavailable, InvalidRequest, JobBusy
-from cucmctl.export.received import Export
+from cucmctl import DaemonUnavailable, InvalidRequest
 from cucmctl.export.save import Format, save
+from cucmctl.export.received import Export
 from cucmctl.export.target import target
 from rig.collected import JOB_ID
 from rig.daemon import CONFIG, running_daemon
@@ -111,77 +108,6 @@ def unpack(path: Path, out: Path) -> None:
             tar.extractall(out, filter="data")
 
 
-def test_it_works_where_a_socket_is_forwarded(case: Case, tmp_path: Path) -> None:
-    """As by `ssh -L`, which passes bytes and nothing else."""
-    with forwarded(case, tmp_path) as path:
-        assert exported(path, tmp_path) == exported(case.daemon.socket, tmp_path)
-        assert verified(path) == 0
-
-
-def exported(socket_path: Path, folder: Path) -> bytes:
-    path = folder / f"{socket_path.name}.tar"
-    assert cucmctl(socket_path, "export", JOB_ID, "-o", str(path)) == 0
-    return path.read_bytes()
-
-
-def verified(socket_path: Path) -> int:
-    return cucmctl(socket_path, "verify", JOB_ID)
-
-
-def cucmctl(socket_path: Path, *arguments: str) -> int:
-    command = [sys.executable, "-m", "cucmctl", "--socket", str(socket_path), *arguments]
-    return subprocess.run(command, check=False, capture_output=True).returncode
-
-
-@contextmanager
-def forwarded(case: Case, folder: Path) -> Iterator[Path]:
-    """Passes on the bytes of a socket, without descriptors."""
-    path = folder / "forwarded"
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
-        listener.listen()
-        thread = threading.Thread(target=_forward_all, args=(listener, case))
-        thread.start()
-        yield path
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join()
-
-
-def _forward_all(listener: socket.socket, case: Case) -> None:
-    threads = []
-    while True:
-        try:
-            near, _ = listener.accept()
-        except OSError:
-            break
-        threads.append(threading.Thread(target=_forward, args=(near, case)))
-        threads[-1].start()
-    for thread in threads:
-        thread.join()
-
-
-def _forward(near: socket.socket, case: Case) -> None:
-    with near, socket.socket(socket.AF_UNIX) as far:
-        far.connect(str(case.daemon.socket))
-        back = threading.Thread(target=_copy, args=(far, near))
-        back.start()
-        _copy(near, far)
-        back.join()
-
-
-def _copy(source: socket.socket, to: socket.socket) -> None:
-    try:
-        while data := source.recv(100_000):
-            to.sendall(data)
-    except OSError:
-        pass
-    for one in (source, to):
-        try:
-            one.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-
-
 def test_verify_names_what_differs_and_what_is_gone(own: Case) -> None:
     changed, shorter, gone, fifo, *_ = sorted((own.folder / "a/files/small").iterdir())[1:]
     changed.write_bytes(bytes(changed.stat().st_size))
@@ -217,29 +143,6 @@ def test_a_damaged_file_is_left_out(own: Case, tmp_path: Path) -> None:
         assert "a: small/0003 has another checksum" in archive.read("summary.txt").decode()
 
 
-def test_the_next_one_leaves_it_out(own: Case) -> None:
-    """It was found on standard output, where what was written stays."""
-    overwritten(own.folder / "a/files/small/0003")
-    tar = ("export", JOB_ID, "--format", "tar", "-o", "-")
-    assert own.daemon.ctl(*tar, text=False).returncode == 74
-    assert own.daemon.ctl(*tar, text=False).returncode == 3
-    with own.daemon.client() as client, client.export(JOB_ID) as export:
-        assert [file.path for file in export.reply.wrong] == ["small/0003"]
-
-
-def test_verify_has_exports_leave_it_out(own: Case) -> None:
-    overwritten(own.folder / "a/files/small/0003")
-    with own.daemon.client() as client:
-        assert sum(len(reply.wrong) for reply in client.verify(JOB_ID)) == 1
-        with client.export(JOB_ID) as export:
-            assert (export.reply.files, export.reply.damaged) == (len(SMALL) - 1, 1)
-
-
-def test_whole_files_are_no_suspects(own: Case) -> None:
-    with own.daemon.client() as client, client.export(JOB_ID, suspect=["a/small/0003"]) as export:
-        assert (export.reply.files, export.reply.damaged) == (len(SMALL), None)
-
-
 # Cut off
 
 
@@ -263,16 +166,13 @@ def read_all(export: Export) -> bytes:
     return b"".join(iter(lambda: export.read(1 << 20), b""))
 
 
-@pytest.mark.parametrize("change", [Path.unlink, lambda path: os.truncate(path, 1)])
-def test_a_file_that_goes_meanwhile_is_remembered(
-    tmp_path: Path, change: Callable[[Path], None]
-) -> None:
+def test_a_file_that_goes_meanwhile_is_remembered(tmp_path: Path) -> None:
     with (
         running(tmp_path, {"large": LARGE, "second": LARGE}) as own,
         own.daemon.client() as client,
     ):
         with client.export(JOB_ID) as export:
-            change(own.folder / "a/files/second")
+            (own.folder / "a/files/second").unlink()
             cut_off = target(tmp_path / "x", "dir", force=False)
             with pytest.raises(DaemonUnavailable), cut_off as sink:
                 save(export, sink)
@@ -280,18 +180,6 @@ def test_a_file_that_goes_meanwhile_is_remembered(
         wait_until(lambda: "was cut off" in own.daemon.log.read_text())
         with client.export(JOB_ID) as export:
             assert [file.path for file in export.reply.wrong] == ["second"]
-
-
-def test_a_daemon_that_is_killed_cuts_it_off(tmp_path: Path) -> None:
-    with (
-        running(tmp_path, {"large": 10 * LARGE}) as own,
-        own.daemon.client() as client,
-        client.export(JOB_ID) as export,
-    ):
-        own.daemon.kill()
-        with pytest.raises(DaemonUnavailable), target(tmp_path / "x", "tar", force=False) as sink:
-            save(export, sink)
-    assert not (tmp_path / "x").exists()
 
 
 def test_a_process_that_is_killed_cuts_it_off(tmp_path: Path) -> None:
@@ -317,10 +205,9 @@ may_speak_for = ["{os.getuid()}"]
 """
 
 
-@pytest.mark.parametrize(("role", "gives_way"), [("view", True), ("operate", False)])
-def test_a_deletion_ends_an_export_of_a_viewer(tmp_path: Path, role: str, gives_way: bool) -> None:
+def test_a_deletion_ends_an_export_of_a_viewer(tmp_path: Path) -> None:
     make_job(tmp_path / "cucmd/state", {"large": 10 * LARGE})
-    parameters = {"job_id": JOB_ID, "on_behalf_of": {"name": "carol", "role": role}}
+    parameters = {"job_id": JOB_ID, "on_behalf_of": {"name": "carol", "role": "view"}}
     call = {"method": "io.cucmd.Jobs.Export", "parameters": parameters, "upgrade": True}
     with (
         running_daemon(tmp_path / "cucmd", CONFIG + SPEAKS) as daemon,
@@ -331,10 +218,6 @@ def test_a_deletion_ends_an_export_of_a_viewer(tmp_path: Path, role: str, gives_
         peer.connect(str(daemon.socket))
         peer.sendall(json.dumps(call).encode() + b"\0")
         assert peer.recv(1) == b"{"
-        if gives_way:
-            assert client.delete(JOB_ID).job.job_id == JOB_ID
-            while peer.recv(1 << 20):
-                pass
-        else:
-            with pytest.raises(JobBusy):
-                client.delete(JOB_ID)
+        assert client.delete(JOB_ID).job.job_id == JOB_ID
+        while peer.recv(1 << 20):
+            pass

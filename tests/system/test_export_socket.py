@@ -6,7 +6,6 @@ Whatever a peer does ends its own connection at most, and its hold of the job wi
 import json
 import socket
 import tarfile
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -113,22 +112,6 @@ def check(reply: dict, tar: bytes) -> None:
     assert sizes == [SIZE] * FILES
 
 
-@pytest.mark.parametrize("early", [b"x", b"\0", b"{}\0", b"x" * 1_000_000])
-def test_bytes_before_the_reply_end_the_connection(case: Case, early: bytes) -> None:
-    with connected(case) as peer:
-        try:
-            peer.sendall(request(case) + early)
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # it is gone already
-        assert rest_of(peer) == b""
-
-
-def test_a_second_call_behind_the_first_is_not_answered(case: Case) -> None:
-    with connected(case) as peer:
-        peer.sendall(2 * request(case))
-        assert rest_of(peer) == b""
-
-
 def test_bytes_after_the_reply_are_not_read(case: Case) -> None:
     with connected(case) as peer:
         peer.sendall(request(case))
@@ -158,16 +141,6 @@ def test_a_peer_that_leaves_in_the_middle_ends_its_export(case: Case) -> None:
             peer.recv(size, socket.MSG_WAITALL)
 
 
-def test_an_error_leaves_the_connection_speaking_varlink(case: Case) -> None:
-    wrong = request(case).replace(case.job_id.encode(), b"ffffffff")
-    with connected(case) as peer:
-        for _ in range(3):
-            peer.sendall(wrong)
-            assert reply_of(peer)["error"] == "io.cucmd.Jobs.JobNotFound"
-        peer.sendall(request(case))
-        check(reply_of(peer), rest_of(peer))
-
-
 def test_a_reader_that_stops_loses_its_export_and_its_hold(case: Case) -> None:
     with connected(case) as peer:
         began = time.monotonic()
@@ -179,30 +152,6 @@ def test_a_reader_that_stops_loses_its_export_and_its_hold(case: Case) -> None:
         assert time.monotonic() - began > UNREAD / 2
         assert len(rest_of(peer)) < reply["parameters"]["length"]
     assert "fewer than 65536 bytes were read" in case.daemon.log.read_text()
-
-
-def test_a_reader_that_takes_its_time_gets_all_of_it(case: Case) -> None:
-    """It takes longer than one that reads nothing may."""
-    pace = threading.Event()  # never set
-    with connected(case) as peer:
-        peer.sendall(request(case))
-        reply, data = reply_of(peer), bytearray()
-        deadline = time.monotonic() + 2 * UNREAD
-        while time.monotonic() < deadline:
-            data += peer.recv(10_000)
-            pace.wait(0.02)
-        check(reply, bytes(data) + rest_of(peer))
-
-
-def test_a_reader_of_some_bytes_a_second_is_one_that_does_not_read(case: Case) -> None:
-    pace = threading.Event()  # never set
-    with connected(case) as peer:
-        peer.sendall(request(case))
-        reply, read = reply_of(peer), 0
-        while case.in_use():
-            read += len(peer.recv(1))
-            pace.wait(0.05)
-        assert 0 < read + len(rest_of(peer)) < reply["parameters"]["length"]
 
 
 def test_many_exports_of_one_user_at_once_are_limited_and_all_whole(case: Case) -> None:
@@ -223,18 +172,3 @@ def test_many_exports_of_one_user_at_once_are_limited_and_all_whole(case: Case) 
                 check(reply, tar)
     assert grown < AT_ONCE * 2 * MIB
     print(f"{AT_ONCE} exports at once: {grown / MIB:.0f} MiB more")
-
-
-def test_others_are_answered_while_many_exports_are_not_read(case: Case) -> None:
-    with ExitStack() as stack:
-        for _ in range(AT_ONCE):
-            peer = stack.enter_context(connected(case))
-            peer.sendall(request(case))
-        took = []
-        with case.daemon.client() as client:
-            for _ in range(20):
-                began = time.monotonic()
-                client.status(case.job_id)
-                took.append(time.monotonic() - began)
-        assert sorted(took)[10] < 0.5
-    assert "is started again" not in case.daemon.log.read_text()  # the process that forks others

@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 import pytest
 
-from cucmctl import Client, InvalidRequest
+from cucmctl import Client
 from cucmd.job.asked import How, Login, Tail, Timeouts
 from cucmd.protocol.jobs import Job
+from rig.credentials import login_options
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.inspection import check_files
-from rig.jobs import until
 from rig.lab import Lab, running_lab
 from rig.process import die_with_parent
 from rig.quiet import assert_nothing_open, wait_until
@@ -36,11 +36,8 @@ def begin(client: Client, lab: Lab, path: str = PATH, *, timeouts=None, **fields
 @contextmanager
 def typed(daemon: Daemon, lab: Lab, folder: Path, *options: str) -> Iterator[subprocess.Popen]:
     """`cucmctl follow` in a process of its own, with pipes."""
-    secret = folder / "secret"
-    secret.touch(0o600)
-    secret.write_text(lab.password)
     command = [sys.executable, "-m", "cucmctl", "--socket", str(daemon.socket), "follow"]
-    command += [*lab.nodes, PATH, "--user", lab.username, "--password-file", str(secret), *options]
+    command += [*lab.nodes, PATH, *login_options(folder, lab), *options]
     pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
     process = subprocess.Popen(command, text=True, **pipes, preexec_fn=die_with_parent)
     try:
@@ -89,93 +86,6 @@ def test_ctrl_c_ends_it_on_the_nodes_and_the_exit_code_is_0(
                 assert "".join(printed) == "".join(f"{node}: {x}" for x in text.splitlines(True))
         check_files(Path(job.directory))
     assert_nothing_open(daemon, before)
-
-
-@pytest.mark.long
-def test_ctrl_c_before_a_node_has_begun_cancels_it(
-    daemon: Daemon, make_lab: MakeLab, tmp_path: Path
-) -> None:
-    lab = make_lab(1, "--fault", "hang:banner")
-    with typed(daemon, lab, tmp_path) as process:
-        assert "Ctrl-C" in process.stderr.readline()
-        wait_until(lambda: lab.report()["faults_used"] == 1, within=60)
-        process.send_signal(signal.SIGINT)
-        out, _ = rest(process)
-    assert (process.returncode, out) == (4, "")
-    wait_until(lambda: lab.report()["connections_now"] == 0)
-
-
-@pytest.mark.long
-def test_ctrl_c_does_not_wait_for_a_node_that_still_logs_in(
-    daemon: Daemon, make_lab: MakeLab, tmp_path: Path
-) -> None:
-    lab = make_lab(2, "--fault", "2=hang:banner")
-    with typed(daemon, lab, tmp_path, "--login-timeout", "600") as process:
-        wait_until(lambda: lab.report()["faults_used"] == 1, within=60)
-        while not process.stdout.readline().endswith(GROWN):
-            pass
-        process.send_signal(signal.SIGINT)
-        _, err = rest(process)
-    assert process.returncode == 0, err
-    with daemon.client() as client:
-        first, second = client.status(client.list()[0].job_id).nodes
-    assert (first.notes, first.files_received) == ((), 1)
-    assert (len(second.notes), second.files_received) == (1, 0)
-
-
-@pytest.mark.long
-def test_a_second_ctrl_c_does_not_wait(daemon: Daemon, make_lab: MakeLab, tmp_path: Path) -> None:
-    lab = make_lab(1, "--fault", "ignore-ctrl-c")
-    with typed(daemon, lab, tmp_path) as process:
-        while not process.stdout.readline().endswith(GROWN):
-            pass
-        process.send_signal(signal.SIGINT)
-        said = process.stderr.readline()
-        while "again" not in said:
-            said = process.stderr.readline()
-        process.send_signal(signal.SIGINT)
-        _, err = rest(process)
-    assert process.returncode == 130
-    assert "goes on" in err
-    with daemon.client() as client:
-        job = client.wait(client.list()[0].job_id)
-        assert job.status == "succeeded", job.nodes[0].error
-
-
-@pytest.mark.long
-def test_it_ends_when_nobody_reads_it_any_more(
-    daemon: Daemon, make_lab: MakeLab, tmp_path: Path
-) -> None:
-    with typed(daemon, make_lab(1), tmp_path) as process:
-        assert process.stdout.readline()
-        process.stdout.close()
-        assert process.wait() == 141
-    with daemon.client() as client:
-        job = client.wait(client.list()[0].job_id)
-        assert job.status == "succeeded", job.nodes[0].error
-
-
-@pytest.mark.long
-def test_another_client_sees_the_same_and_can_stop_it(daemon: Daemon, make_lab: MakeLab) -> None:
-    lab = make_lab(2)
-    with daemon.client() as client:
-        job = begin(client, lab, duration=LONG)
-        first, second = (client.output(job.job_id, follow=True) for _ in range(2))
-        texts = [dict.fromkeys(lab.nodes, "") for _ in range(2)]
-        for pieces, text in zip((first, second), texts, strict=True):
-            while not all(GROWN in one for one in text.values()):
-                piece = next(pieces)
-                text[piece.node] += piece.text
-        until(client, job.job_id, lambda job: all(node.bytes_received for node in job.nodes))
-        assert daemon.ctl("stop", job.job_id).returncode == 0
-        for pieces, text in zip((first, second), texts, strict=True):
-            for piece in pieces:
-                text[piece.node] += piece.text
-        assert texts[0] == texts[1]
-        job = client.wait(job.job_id)
-        assert job.status == "succeeded", [node.error for node in job.nodes]
-        with pytest.raises(InvalidRequest):
-            client.stop(job.job_id)
 
 
 class Row(NamedTuple):
@@ -235,34 +145,6 @@ def test_each_fault_has_its_outcome(tmp_path: Path) -> None:
             assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", file.read_text())
         client.close()
         assert_nothing_open(daemon, before)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize(
-    "step", ["hang:accept", "hang:login", "hang:banner", "hang:prompt", "hang:prepare", "hang:tail"]
-)
-def test_a_cancel_at_each_step_leaves_nothing_open(
-    daemon: Daemon, make_lab: MakeLab, step: str
-) -> None:
-    lab = make_lab(2, "--fault", f"1={step}")
-    before = daemon.descriptors()
-    with daemon.client() as client:
-        job = begin(client, lab, duration=LONG, timeouts={"grace": 1.0})
-        wait_until(lambda: lab.report()["faults_used"] >= 1, within=60)
-        until(client, job.job_id, lambda job: job.nodes[1].phase == "command")
-        for piece in client.output(job.job_id, [lab.nodes[1]], follow=True):
-            if GROWN in piece.text:
-                break
-        client.cancel(job.job_id)
-        wait_until(lambda: client.status(job.job_id).closed)
-        job = client.status(job.job_id)
-        assert [node.status for node in job.nodes] == ["cancelled", "cancelled"]
-        (file,) = (one for one in client.files(job.job_id) if one.node == lab.nodes[1])
-        assert not file.complete
-        assert file.size > 0
-        check_files(Path(job.directory))
-    wait_until(lambda: lab.report()["connections_now"] == 0)
-    assert_nothing_open(daemon, before)
 
 
 @pytest.mark.long

@@ -8,6 +8,7 @@ import pytest
 from cucmctl import Login
 from cucmd.job.health import CHECKS, OF_PUBLISHER
 from cucmd.protocol.jobs import Job
+from rig.credentials import login_options
 from rig.daemon import Daemon, running_daemon
 from rig.inspection import check_files
 from rig.lab import Lab, running_lab
@@ -36,11 +37,7 @@ def looked_at(daemon: Daemon, lab: Lab, **options: object) -> Job:
 
 
 def ctl_health(daemon: Daemon, lab: Lab, folder: Path, *options: str):
-    secret = folder / "secret"
-    secret.touch(0o600)
-    secret.write_text(lab.password)
-    login = ("--user", lab.username, "--password-file", str(secret))
-    return daemon.ctl("health", *lab.nodes, *login, *options)
+    return daemon.ctl("health", *lab.nodes, *login_options(folder, lab), *options)
 
 
 def test_nodes_that_are_well_are_nothing_but_good(
@@ -80,31 +77,3 @@ def test_each_illness_is_found_and_nothing_else(tmp_path: Path) -> None:
         printed = {path.parts[-3] for path in (tmp_path / "case").rglob("output/*.txt")}
         assert len(printed) == len(job.nodes)
         check_files(Path(job.directory))
-
-
-@pytest.mark.long
-def test_a_node_that_fails_is_as_bad_as_what_is_bad(
-    daemon: Daemon, make_lab: MakeLab, tmp_path: Path
-) -> None:
-    lab = make_lab(2, "--fault", "2=refuse-login")
-    done = ctl_health(daemon, lab, tmp_path)
-    assert done.returncode == 1
-    assert "auth_failed" in done.stdout
-
-
-@pytest.mark.long
-def test_only_some_checks_and_the_threshold_of_the_configuration(
-    tmp_path: Path, make_lab: MakeLab
-) -> None:
-    lab = make_lab(1, "--fault", "1=far-from-time")
-    with running_daemon(
-        tmp_path / "cucmd", "[receiver]\nlisten='127.0.0.1:0'\n[health]\nstratum=8\n"
-    ) as daemon:
-        done = ctl_health(daemon, lab, tmp_path, "--only", "ntp,version")
-        assert done.returncode == 0
-        job = looked_at(daemon, lab, only=("version", "ntp"))
-        assert [one.check for one in job.nodes[0].health.findings] == ["version", "ntp"]
-        assert len(list(Path(job.directory).glob("*/output/*.txt"))) == 3
-        wrong = ctl_health(daemon, lab, tmp_path, "--only", "ntp,nix")
-        assert (wrong.returncode, wrong.stdout) == (65, "")
-        assert wrong.stderr.startswith("cucmctl: --only: 'nix': ")

@@ -13,11 +13,10 @@ import pytest
 from cucmctl import Login
 from cucmd.job.health import BAD, CHECKS, GOOD, LOOK, UNREAD, Health
 from rig.daemon import Daemon
-from rig.openssh_node import OpenSshNode, openssh_node, why_not
+from rig.openssh_node import OpenSshNode, needs_openssh, openssh_node
 from unit.vos.test_published_outputs import OUTPUTS
 
-reason = why_not()
-pytestmark = [pytest.mark.long, pytest.mark.skipif(reason is not None, reason=str(reason))]
+pytestmark = [pytest.mark.long, needs_openssh]
 
 PASSWORD = "Platform-Secret-1"
 # What a node prints, by the names of the outputs, and what is found there.

@@ -3,12 +3,11 @@
 import json
 import signal
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from rig.daemon import Daemon
-from rig.jobs import node, start
+from rig.jobs import start
 from rig.lab import Lab
 from rig.quiet import wait_until
 
@@ -72,43 +71,6 @@ def test_strict_takes_only_a_key_that_was_added(make_daemon: MakeDaemon, make_la
 
 
 @pytest.mark.long
-def test_a_changed_key_is_not_added_beside_the_known_one(daemon: Daemon, make_lab: MakeLab) -> None:
-    lab = make_lab(1, "--fault", "key-changed")
-    assert daemon.ctl("hostkeys", "add", lab.nodes[0]).returncode == 0
-    known = (daemon.state / "known_hosts").read_text()
-    done = daemon.ctl("hostkeys", "add", lab.nodes[0])
-    assert (done.returncode, done.stdout) == (65, "")
-    assert fingerprints(daemon)[lab.nodes[0]] in done.stderr
-    assert done.stderr.count("SHA256:") == 2
-    assert (daemon.state / "known_hosts").read_text() == known
-
-
-@pytest.mark.long
-def test_an_explicit_key_is_added_beside_another(daemon: Daemon, make_lab: MakeLab) -> None:
-    lab = make_lab(1)
-    daemon.ctl("hostkeys", "add", lab.nodes[0])
-    done = daemon.ctl("hostkeys", "add", lab.nodes[0], "--key", ANOTHER.split(" ", 1)[1])
-    assert (done.returncode, done.stdout.count("SHA256:")) == (0, 2)
-    assert daemon.ctl("hostkeys", "add", lab.nodes[0]).returncode == 0  # it shows one that is known
-
-
-@pytest.mark.long
-def test_a_key_given_by_the_user(
-    make_daemon: MakeDaemon, make_lab: MakeLab, tmp_path: Path
-) -> None:
-    daemon, lab = make_daemon('[ssh]\nhost_keys = "strict"\n'), make_lab(1)
-    daemon.ctl("hostkeys", "add", lab.nodes[0])
-    (line,) = (daemon.state / "known_hosts").read_text().splitlines()
-    key = line.split(" ", 1)[1]
-    assert daemon.ctl("hostkeys", "forget", lab.nodes[0]).returncode == 0
-    assert daemon.ctl("hostkeys", "forget", lab.nodes[0]).returncode == 5
-    assert daemon.ctl("hostkeys", "add", lab.nodes[0], "--key", key).returncode == 0
-    with daemon.client() as client:
-        job = client.wait(start(client, lab).job_id)
-    assert node(job, 0).status == "succeeded"
-
-
-@pytest.mark.long
 def test_changes_by_hand_are_read_at_a_reload(daemon: Daemon, make_lab: MakeLab) -> None:
     lab = make_lab(1)
     with daemon.client() as client:
@@ -119,27 +81,3 @@ def test_changes_by_hand_are_read_at_a_reload(daemon: Daemon, make_lab: MakeLab)
         assert client.wait(start(client, lab).job_id).status == "succeeded"
     assert set(fingerprints(daemon)) == {"10.10.1.9", *lab.nodes}
     assert "# nobody" in (daemon.state / "known_hosts").read_text()
-
-
-@pytest.mark.long
-def test_known_hosts_that_cannot_be_read_changes_nothing(daemon: Daemon, make_lab: MakeLab) -> None:
-    lab = make_lab(1)
-    with daemon.client() as client:
-        client.wait(start(client, lab).job_id)
-    known = daemon.state / "known_hosts"
-    known.unlink()
-    known.mkdir()
-    daemon.signal(signal.SIGHUP)
-    wait_until(lambda: "not reloaded: " in daemon.log.read_text())
-    assert set(fingerprints(daemon)) == set(lab.nodes)
-
-
-@pytest.mark.long
-def test_a_cluster_has_a_policy_of_its_own(make_daemon: MakeDaemon, make_lab: MakeLab) -> None:
-    lab = make_lab(2)
-    cluster = f'[clusters.lab]\nnodes = ["{lab.nodes[0]}"]\nhost_keys = "strict"\n'
-    daemon = make_daemon(cluster)
-    with daemon.client() as client:
-        job = client.wait(start(client, lab).job_id)
-    assert [one.status for one in job.nodes] == ["failed", "succeeded"]
-    assert node(job, 0).failure.code == "host_key_unknown"

@@ -1,10 +1,9 @@
 """Killed at any moment, and started again: nothing that was answered is lost or changed.
 
 The daemon runs in a fork of a server that has imported it, so that hundreds of starts are cheap.
-`CUCMD_KILLS` sets how often it is killed.
+It is killed ten times as often as the daemons of other tests.
 """
 
-import os
 import random
 import threading
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from cucmctl.client.errors import LimitReached, StorageFailed
 from cucmd.job.asked import Collection, Login, Timeouts
 from cucmd.job.work import StartRequest
 from cucmd.protocol.jobs import Job, Node, StartReply
+from rig import killed
 from rig.forked import Installation
 from rig.inspection import check_database, check_files, manifest
 from rig.jobs import SDL
@@ -25,7 +25,7 @@ from rig.killed import let_end, list_all
 from rig.lab import Lab, running_lab
 from rig.small_disk import fill, small_disk
 
-KILLS = int(os.environ.get("CUCMD_KILLS", "100"))
+KILLS = 10 * killed.KILLS
 pytestmark = [
     pytest.mark.long,
     pytest.mark.timeout(120 + 10 * KILLS),

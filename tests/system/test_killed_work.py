@@ -14,7 +14,7 @@ import pytest
 
 from cucmctl import Client, DaemonUnavailable
 from cucmd.job import asked
-from cucmd.job.asked import Discovery, How, Login, Timeouts
+from cucmd.job.asked import How, Login, Timeouts
 from cucmd.job.work import start_request
 from cucmd.protocol.jobs import Job, Node, StartReply
 from rig.forked import Installation
@@ -30,8 +30,6 @@ pytestmark = [
 SETTLED = ("succeeded", "failed", "cancelled")
 COMMANDS = ("show status", "utils service list", "show network cluster", "show version active")
 QUICK = Timeouts(connect=2, login=5, answer=2, command=2, stall=2, grace=0.2)
-# An honest node of a discovery has to be connected to, however busy the machine is.
-PATIENT = Timeouts(connect=5, login=5, answer=2, command=5, stall=2, grace=0.2)
 # Jobs from before the last start that are looked at after a start; all of them are at the end.
 OLDER = 30
 # (job, node, number of the command)
@@ -101,51 +99,6 @@ class Killed(Installation, ABC):
                     self.work(client)
                 killer.join()
             check_database(self.state / "cucmd.db")
-
-
-class Discoveries(Killed):
-    def begin(self, client: Client) -> None:
-        login, known = self.login()
-        node, how = self.dice.choice(self.lab.nodes), How(timeouts=PATIENT)
-        request = start_request((node,), login, Discovery(), how)
-        # not `Client.discover`, which would wait for the daemon to come back
-        job = client.call("Start", request, StartReply).job
-        self.answered[job.job_id] = known
-
-
-def test_a_discovery_goes_on_after_a_kill_and_what_it_has_found_stays(
-    tmp_path: Path, lab: Lab, dice: random.Random
-) -> None:
-    killed = Discoveries(tmp_path, lab, dice)
-    killed.kill_again_and_again()
-    last: dict[str, Node] = {}
-    with killed.daemon(), Client(killed.socket) as client:
-        for job_id, known in killed.answered.items():
-            (node,) = closed(client, job_id).nodes
-            code = node.failure.code if node.failure else None
-            if node.node == lab.nodes[3]:
-                assert code in (
-                    {"command_timeout"} if known else {"command_timeout", "interrupted"}
-                )
-            elif known:
-                assert code is None, node.failure
-            else:
-                assert code in (None, "interrupted")
-            if node.status == "succeeded":
-                assert [member.address for member in node.found.members] == [
-                    one.partition(":")[0] for one in lab.nodes
-                ]
-                before = last.get(node.node)
-                if before is None or node.completed_at > before.completed_at:
-                    last[node.node] = node
-        killed.look_at(client, killed.answered)
-        # A start that was not answered may have come to be, or not; it may have ended last.
-        for name, node in last.items():
-            (cluster,) = [one for one in client.clusters(name) if one.asked == name]
-            assert cluster.discovered_at >= node.completed_at
-            assert cluster.nodes_total == len(lab.nodes)
-    assert last
-    assert len(killed.answered) > KILLS
 
 
 class Commands(Killed):

@@ -2,7 +2,6 @@
 
 import grp
 import json
-import os
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,13 +9,10 @@ from contextlib import suppress
 
 import pytest
 
-from cucmctl import LimitReached
 from cucmd.service.log import MOST_RECORDS
 from rig.attackers import attacker
 from rig.daemon import Daemon
-from rig.jobs import SDL, in_phase, start, until
-from rig.lab import Lab
-from rig.others import allow_all_to_connect, ctl_as, why_not
+from rig.others import allow_all_to_connect, ctl_as, needs_root
 from rig.quiet import wait_until
 
 MEGABYTE = "x" * 1_000_000
@@ -83,46 +79,6 @@ def test_no_error_repeats_a_megabyte(shared_daemon: Daemon, what: str) -> None:
 
 
 @pytest.mark.long
-def test_one_user_cannot_fill_the_log(daemon: Daemon) -> None:
-    """And a last line says how many lines were left out."""
-    calls = 5000
-    with connect(daemon) as peer:
-        for _ in range(calls // 100):
-            peer.sendall(frame("io.cucmd.Jobs.Label", {"job_id": "00000000", "labels": {}}) * 100)
-            left = 100
-            while left:
-                left -= peer.recv(65536).count(b"\0")
-    assert daemon.log.stat().st_size < 100_000
-    daemon.stop()
-    *_, last = [line for line in daemon.log.read_text().splitlines() if "left out" in line]
-    written = daemon.log.read_text().count(f"Label by uid {os.geteuid()}")
-    assert f"uid {os.geteuid()}: {calls - written} log records" in last
-
-
-@pytest.mark.long
-def test_jobs_of_one_user_that_wait_are_limited(
-    make_daemon: Callable[..., Daemon], make_lab: Callable[..., Lab]
-) -> None:
-    lab = make_lab(1, "--fault", "hang:command")
-    daemon = make_daemon("jobs = 1\nqueued_per_uid = 1\n")
-    with daemon.client() as client:
-        first = start(client, lab)
-        until(client, first.job_id, in_phase("command"))
-        second = start(client, lab)
-        with pytest.raises(LimitReached) as caught:
-            start(client, lab)
-        login = ("--user", lab.username, "--password-file", "-")
-        done = daemon.ctl("start", lab.nodes[0], *login, "--path", SDL, input=f"{lab.password}\n")
-        for job in (first, second):
-            client.cancel(job.job_id)
-            client.wait(job.job_id)
-    assert caught.value.parameters.limit == "queued_per_uid"
-    assert caught.value.parameters.maximum == 1
-    assert caught.value.parameters.request_id
-    assert (done.returncode, done.stdout) == (75, "")
-
-
-@pytest.mark.long
 def test_memory_of_requests_goes_back(daemon: Daemon) -> None:
     """Without a job that ends."""
     with connect(daemon) as peer:
@@ -145,7 +101,7 @@ def test_memory_of_requests_goes_back(daemon: Daemon) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+@needs_root
 @pytest.mark.parametrize("kind", ["connect", "unread", "brackets"])
 def test_a_user_who_attacks_the_socket_is_served_again_when_it_has_stopped(
     make_daemon: Callable[..., Daemon], kind: str

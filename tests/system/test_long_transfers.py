@@ -14,19 +14,6 @@ pytestmark = pytest.mark.long
 MakeLab = Callable[..., Lab]
 
 
-def test_a_transfer_that_is_longer_than_the_command_timeout(
-    daemon: Daemon, make_lab: MakeLab
-) -> None:
-    """The node never asks for the directory. The command alone takes less than 4 s."""
-    faults = ("--fault", "omit:directory", "--fault", "trickle@3000")
-    lab = make_lab(1, "--files", "1", "--size", "30000", *faults)
-    with daemon.client() as client:
-        job = client.wait(start(client, lab, connect=4, command=4).job_id)
-    ended = node(job, 0)
-    assert (ended.status, ended.files_received) == ("succeeded", 1)
-    assert (ended.completed_at - ended.started_at).total_seconds() > 8
-
-
 LARGE = 5_000_000_000
 
 

@@ -1,6 +1,5 @@
 """A job is started once and tried again, whatever becomes of the daemon meanwhile."""
 
-import json
 import signal
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from cucmd.job.kind import utc
 from cucmd.protocol.jobs import Job
 from rig.credentials import named_credential
 from rig.daemon import CONFIG, Daemon, running_daemon
-from rig.jobs import SDL, in_phase, start, statuses, until
+from rig.jobs import start, statuses
 from rig.lab import Lab, free_port, running_lab
 from rig.parameters import more
 
@@ -104,35 +103,6 @@ def test_a_retry_that_was_cut_off_tries_once(tmp_path: Path, address: Path, when
 
 
 # The daemon is restarted while somebody follows the job
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("how", [signal.SIGKILL, *more(signal.SIGTERM)])
-@pytest.mark.parametrize("verb", ["wait", *more("watch")])
-def test_who_follows_a_job_is_told_its_end_after_a_restart(
-    tmp_path: Path, address: Path, how: signal.Signals, verb: str
-) -> None:
-    with running_lab(2, "--fault", "2=hang:command*1") as lab:
-        config, folder = config_with(tmp_path, lab), tmp_path / "cucmd"
-        with running_daemon(folder, config) as daemon, daemon.client() as client:
-            reachable(daemon, address)
-            starting = ("--credential", "lab", "--path", SDL, "--last", "2h", f"--{verb}")
-            starter = ctl(address, "start", *lab.nodes, *starting)
-            job_id = starter.stdout.readline().strip()
-            follower = ctl(address, verb, job_id[:6], "--json")
-            until(client, job_id, in_phase("command"))
-            daemon.signal(how)
-            daemon.process.wait(30)
-        assert "went away" in follower.stderr.readline()
-        with running_daemon(folder, config) as daemon:
-            reachable(daemon, address)
-            stdout, stderr = follower.communicate(timeout=60)
-            assert (follower.returncode, stderr.count("\n")) == (0, 1), "it is back"
-            last = json.loads(stdout.splitlines()[-1])
-            assert last.get("job", last)["job_id"] == job_id
-            stdout, stderr = starter.communicate(timeout=60)
-            assert (starter.returncode, stdout) == (0, "")
-            assert f"job {job_id} succeeded" in stderr
 
 
 # Nodes that were not well are tried again once they are

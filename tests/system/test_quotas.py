@@ -59,27 +59,6 @@ def test_a_node_over_its_quota_fails_alone(make_daemon: MakeDaemon, lab: Lab) ->
 
 
 @pytest.mark.long
-def test_a_job_over_its_quota_keeps_what_came_before(make_daemon: MakeDaemon, lab: Lab) -> None:
-    daemon = make_daemon("job_bytes = 700000\n")
-    with daemon.client() as client:
-        job = client.wait(start(client, lab, lab.nodes[:2], concurrency=1).job_id)
-        assert statuses(job) == ["succeeded", "failed"]
-        assert node(job, 1).failure.code == "quota_exceeded"
-        assert sum(file["size"] for file in manifest(Path(job.directory))) <= 700_000
-        other = client.wait(start(client, lab, lab.nodes[:1]).job_id)
-        assert other.status == "succeeded", "another job has a quota of its own"
-
-
-@pytest.mark.long
-def test_a_clusters_quota_is_that_of_its_jobs(make_daemon: MakeDaemon, lab: Lab) -> None:
-    cluster = f'[clusters.one]\npublisher = "{lab.nodes[0]}"\njob_bytes = 200000\n'
-    daemon = make_daemon(cluster)
-    with daemon.client() as client:
-        job = client.wait(start(client, lab, ["one"]).job_id)
-    assert node(job, 0).failure.code == "quota_exceeded"
-
-
-@pytest.mark.long
 @pytest.mark.parametrize("quota", ["node_bytes", "job_bytes"])
 def test_a_quota_counts_what_came_before_a_restart(tmp_path: Path, quota: str) -> None:
     """500 kB are within it; with the 300 kB of the first try they are not."""

@@ -5,7 +5,6 @@ import os
 import random
 import signal
 import struct
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -150,35 +149,10 @@ async def test_a_wrong_frame_is_no_answer_and_why(
     assert str(tmp_path / "node") in caplog.messages[-1]
 
 
-async def test_who_asks_while_no_process_can_be_started_does_not_wait_for_one_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
-) -> None:
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "none"))
-    async with readers_in(tmp_path) as readers:
-        (first,) = await readers.count_packets(tmp_path, [tmp_path / "x"], 1000)
-        known = trio.current_time()
-        (second,) = await readers.count_packets(tmp_path, [tmp_path / "x"], 1000)
-        assert trio.current_time() - known < 5, "by the clock of the test"
-    assert first.uncounted
-    assert second.uncounted
-
-
 async def test_more_packets_than_were_asked_for_are_no_answer(tmp_path: Path) -> None:
     async with readers_in(tmp_path, packets="rig.worker_roles:exaggerate") as readers:
         (one,) = await readers.count_packets(tmp_path, [tmp_path / "x"], 1000)
     assert (one.count, bool(one.uncounted)) == (0, True)
-
-
-async def test_a_file_that_takes_too_long_has_no_answer_and_the_others_have(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("cucmd.service.readers._SPARE", 1)
-    monkeypatch.setattr("cucmd.service.readers._PACKETS_A_SECOND", 10**9)
-    paths = [capture_of(tmp_path / f"{number}.cap", number) for number in (3, 10**7, 4)]
-    async with readers_in(tmp_path) as readers:
-        counts = await readers.count_packets(tmp_path, paths, 10**8)
-    assert [one.count for one in counts] == [3, 0, 4]
-    assert [one.uncounted is None for one in counts] == [True, False, True]
 
 
 async def test_a_gzip_that_takes_too_long_is_not_read_and_the_others_are(

@@ -6,16 +6,15 @@ import os
 import shutil
 import signal
 import socket
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from cucmctl import InvalidRequest, Refused
 from rig import openssh_node, others, written
-from rig.credentials import named_credential
+from rig.credentials import login_options, named_credential
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.jobs import SDL, in_phase, node, start, until
 from rig.lab import Lab, running_lab
@@ -145,10 +144,7 @@ def test_a_password_from_a_file_is_shown_nowhere(
     daemon: Daemon, labs: dict[str, Lab], name: str, tmp_path: Path
 ) -> None:
     lab = labs[name]
-    secret = tmp_path / "secret"
-    secret.touch(0o600)
-    secret.write_text(f"{lab.password}\n")
-    login = ("--user", lab.username, "--password-file", str(secret))
+    login = login_options(tmp_path, lab)
     what = ("--path", SDL, "--json", "--watch")
     done = daemon.ctl("start", *lab.nodes[:2], *login, *what, text=False)
     assert done.returncode == 3, done.stderr
@@ -186,43 +182,6 @@ def test_no_password_is_in_the_memory_of_what_reads_and_receives_files_of_nodes(
     assert found(os.getpid(), UNUSUAL.values()) != []
 
 
-def wrong_requests(password: str) -> Iterator[dict]:
-    """Yields requests that cannot be right: a password where it belongs, and where it does not."""
-    login = {"username": "administrator", "password": password}
-    right = {"nodes": ["127.1.7.1:1"], "login": login, "collection": {"paths": ["cm/trace"]}}
-    for wrong in (
-        password,
-        [password],
-        {**login, "pass": password},
-        {**login, password: "x"},
-        {**login, "username": [password]},
-        {**login, "username": None},
-        {**login, "credential": "regex"},
-        {"username": "administrator", "password": {"is": password}},
-        {"username": "administrator", "password": f"{password}\n"},
-    ):
-        yield {**right, "login": wrong}
-    yield {**right, "timeouts": {"connect": -1}}
-    yield {**right, "timeouts": {"connect": "soon"}}
-    yield {**right, "nodes": []}
-    yield {**right, "nodes": ["no node"]}
-    yield {**right, "collection": {"profile": "no-such"}}
-    yield {**right, "concurrency": 0}
-    yield {**right, "surprise": 1}
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("name", UNUSUAL)
-def test_a_refused_request_does_not_repeat_the_password(daemon: Daemon, name: str) -> None:
-    with daemon.client() as client:
-        for request in wrong_requests(UNUSUAL[name]):
-            with pytest.raises(Refused) as caught:
-                client.call("Start", request, dict)
-            said = msgspec.json.encode(caught.value.parameters) + str(caught.value).encode()
-            assert written.found_in(said) == [], said
-    assert written.passwords_in(daemon.folder) == []
-
-
 @pytest.mark.long
 def test_what_is_no_request_at_all_is_not_logged(daemon: Daemon) -> None:
     for password in UNUSUAL.values():
@@ -253,7 +212,7 @@ def test_a_cancel_and_a_stop_show_none(tmp_path: Path, labs: dict[str, Lab]) -> 
 
 
 @pytest.mark.long
-@pytest.mark.skipif(openssh_node.why_not() is not None, reason=str(openssh_node.why_not()))
+@openssh_node.needs_openssh
 def test_only_the_openssh_node_gets_the_password(
     daemon: Daemon, target_passwords: Path, tmp_path: Path
 ) -> None:
@@ -275,18 +234,8 @@ def test_only_the_openssh_node_gets_the_password(
 # Core dumps and other processes of the same user.
 
 
-def limits_of(pid: int) -> dict[str, list[str]]:
-    lines = Path(f"/proc/{pid}/limits").read_text().splitlines()[1:]
-    return {line[:26].strip(): line[26:].split() for line in lines}
-
-
 @pytest.mark.long
-def test_no_core_is_dumped(daemon: Daemon) -> None:
-    assert limits_of(daemon.pid)["Max core file size"][:2] == ["0", "0"]
-
-
-@pytest.mark.long
-@pytest.mark.skipif(others.why_not() is not None, reason=str(others.why_not()))
+@others.needs_root
 def test_its_own_user_cannot_read_its_memory() -> None:
     """A process that may not be dumped is root's below /proc, whoever runs it."""
     somebody = 61001
@@ -303,60 +252,6 @@ def test_its_own_user_cannot_read_its_memory() -> None:
 
 
 # Credential files.
-
-
-def open_file(given: Path) -> None:
-    (given / "lab.password").chmod(0o640)
-
-
-def open_username(given: Path) -> None:
-    (given / "lab.username").chmod(0o604)
-
-
-def open_folder(given: Path) -> None:
-    given.chmod(0o770)
-
-
-def fifo(given: Path) -> None:
-    (given / "lab.password").unlink()
-    os.mkfifo(given / "lab.password", 0o600)
-
-
-def not_utf8(given: Path) -> None:
-    (given / "lab.password").write_bytes(b"secret-\xff-secret")
-
-
-REFUSED = (open_file, open_username, open_folder, fifo, not_utf8)
-
-
-@pytest.mark.long
-def test_a_credential_that_others_could_touch_is_refused(tmp_path: Path) -> None:
-    secret = "Secret-in-a-file"
-    given = tmp_path / "given"
-    config = CONFIG + named_credential(given, "lab", "administrator", secret)
-    with running_daemon(tmp_path / "cucmd", config) as daemon:
-        for spoil in REFUSED:
-            shutil.rmtree(given)
-            named_credential(given, "lab", "administrator", secret)
-            spoil(given)
-            done = start_with_credential(daemon, "lab")
-            assert (done.returncode, done.stdout) == (65, ""), spoil
-            assert "secret-" not in done.stderr.lower()
-        assert start_with_credential(daemon, "no-such").returncode == 5
-        assert not list((daemon.state).glob("jobs/*")), "nothing was started"
-
-
-def start_with_credential(daemon: Daemon, name: str, nodes: Sequence[str] = ("10.255.0.1",)):
-    return daemon.ctl("start", *nodes, "--credential", name, "--path", SDL)
-
-
-@pytest.mark.long
-def test_a_password_beside_a_credential_is_refused(daemon: Daemon) -> None:
-    login = {"username": "a", "password": UNUSUAL["quotes"], "credential": "regex"}
-    request = {"nodes": ["10.255.0.1"], "login": login, "collection": {"paths": ["x"]}}
-    with daemon.client() as client, pytest.raises(InvalidRequest) as refused:
-        client.call("Start", request, dict)
-    assert refused.value.parameters.parameter == "login"
 
 
 # The search itself: it finds passwords that are there.

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client
-from rig.daemon import CONFIG
 from rig.manager import Manager
 
 
@@ -39,41 +38,6 @@ def test_ready_and_stopping_are_notified(manager):
     assert manager.stop() == 0
     manager.until("STOPPING=1")
     assert any(word.startswith("STATUS=") for word in manager.said)
-
-
-@pytest.mark.long
-def test_the_watchdog_is_notified_repeatedly(manager):
-    manager.start()
-    manager.until("READY=1")
-    for _ in range(3):
-        manager.until("WATCHDOG=1")
-    assert manager.stop() == 0
-
-
-@pytest.mark.long
-def test_a_reload_is_announced_and_ended(manager):
-    manager.start()
-    manager.until("READY=1")
-    manager.process.send_signal(signal.SIGHUP)
-    manager.until("RELOADING=1")
-    assert any(word.startswith("MONOTONIC_USEC=") for word in manager.said)
-    manager.until("READY=1")
-    assert manager.stop() == 0
-    assert "configuration reloaded" in (manager.folder / "log").read_text()
-
-
-@pytest.mark.long
-def test_no_notice_about_the_group_of_an_inherited_socket(manager):
-    manager.start()
-    manager.until("READY=1")
-    changed = CONFIG + "watchers_per_uid = 5\n[access]\noperate_group = 'root'\n"
-    (manager.folder / "cucmd.toml").write_text(changed)
-    manager.process.send_signal(signal.SIGHUP)
-    manager.until("RELOADING=1")
-    manager.until("READY=1")
-    assert manager.stop() == 0
-    said = (manager.folder / "log").read_text()
-    assert "restart: limits.watchers_per_uid\n" in said
 
 
 def test_a_reload_of_a_wrong_file_is_reported_and_changes_nothing(manager):

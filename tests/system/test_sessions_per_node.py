@@ -9,7 +9,6 @@ from rig.jobs import start
 from rig.lab import Lab
 
 MakeLab = Callable[..., Lab]
-MakeDaemon = Callable[..., Daemon]
 
 # Long enough that all jobs would be on the node at the same time if they could.
 QUICK = ("--files", "1", "--size", "1000", "--sizing-delay", "1.5")
@@ -20,25 +19,6 @@ def run_jobs(daemon: Daemon, lab: Lab, names: list[str]) -> list[str]:
     with daemon.client() as client:
         jobs = [start(client, lab, [name]) for name in names]
         return [client.wait(job.job_id).status for job in jobs]
-
-
-@pytest.mark.long
-def test_two_sessions_at_once_over_all_jobs(daemon: Daemon, make_lab: MakeLab) -> None:
-    lab = make_lab(2, *QUICK)
-    assert run_jobs(daemon, lab, [lab.nodes[0]] * 4 + [lab.nodes[1]]) == ["succeeded"] * 5
-    busy, other = (lab.report()["nodes"][name] for name in lab.nodes)
-    assert (busy["connections_ever"], busy["sessions_most"]) == (4, 2)
-    assert (other["connections_ever"], other["sessions_most"]) == (1, 1)
-
-
-@pytest.mark.long
-def test_the_configured_number_of_sessions_at_once(
-    make_daemon: MakeDaemon, make_lab: MakeLab
-) -> None:
-    lab = make_lab(1, *QUICK)
-    daemon = make_daemon("sessions_per_node = 3\n")
-    assert run_jobs(daemon, lab, lab.nodes * 4) == ["succeeded"] * 4
-    assert lab.report()["sessions_most"] == 3
 
 
 @pytest.mark.long

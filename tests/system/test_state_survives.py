@@ -11,7 +11,6 @@ from rig.daemon import Daemon, running_daemon
 from rig.inspection import check_database, check_files, digest
 from rig.jobs import as_ended, in_phase, start, statuses, until
 from rig.lab import Lab, running_lab
-from rig.parameters import more
 from rig.quiet import wait_until
 
 Damage = Callable[[Path], None]
@@ -38,11 +37,6 @@ def cut_in_half(database: Path) -> None:
         file.truncate(database.stat().st_size // 2)
 
 
-def cut_within_a_page(database: Path) -> None:
-    with database.open("r+b") as file:
-        file.truncate(database.stat().st_size - 100)
-
-
 def overwrite_the_middle(database: Path) -> None:
     with database.open("r+b") as file:
         file.seek(4096)
@@ -53,14 +47,8 @@ def replace_by_a_text(database: Path) -> None:
     database.write_text("this is no database\n" * 1000)
 
 
-def empty(database: Path) -> None:
-    database.write_bytes(b"")
-
-
 @pytest.mark.long
-@pytest.mark.parametrize(
-    "damage", [cut_in_half, cut_within_a_page, overwrite_the_middle, replace_by_a_text, empty]
-)
+@pytest.mark.parametrize("damage", [cut_in_half, overwrite_the_middle, replace_by_a_text])
 def test_a_damaged_database_is_set_aside_and_the_daemon_starts(
     tmp_path: Path, lab: Lab, before: tuple[Path, str], damage: Damage
 ) -> None:
@@ -141,37 +129,6 @@ def failing(tmp_path: Path) -> Iterator[Failing]:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("error", ["database or disk is full", *more("disk I/O error")])
-def test_while_the_disk_fails_requests_fail_and_later_everything_is_stored(
-    tmp_path: Path, lab: Lab, failing: Failing, error: str
-) -> None:
-    daemon = failing.daemon
-    with daemon.client() as client:
-        job = start(client, lab, lab.nodes[1:], command=60, grace=0.5)
-        until(client, job.job_id, in_phase("command"))
-        failing.fail(error=error)
-        with pytest.raises(StorageFailed, match=error):
-            client.cancel(job.job_id)
-        done = daemon.ctl("cancel", job.job_id)
-        assert (done.returncode, done.stdout) == (75, "")
-        assert error in done.stderr
-        with pytest.raises(StorageFailed, match=error):
-            start(client, lab, lab.nodes[:1])
-        assert [known.job_id for known in client.list()] == [job.job_id]
-        failing.heal()
-        after = client.wait(job.job_id, timeout=20)
-        assert statuses(after) == ["cancelled"]
-        assert client.cancel(job.job_id).cancelled
-        again = client.wait(start(client, lab, lab.nodes[:1]).job_id)
-        assert again.status == "succeeded"
-    daemon.kill()
-    check_database(daemon.state / "cucmd.db")
-    with running_daemon(tmp_path / "cucmd") as daemon, daemon.client() as client:
-        assert as_ended(client.status(job.job_id)) == as_ended(after)
-        assert as_ended(client.status(again.job_id)) == as_ended(again)
-
-
-@pytest.mark.long
 def test_while_the_disk_cannot_be_read_only_live_jobs_are_shown(lab: Lab, failing: Failing) -> None:
     daemon = failing.daemon
     with daemon.client() as client:
@@ -189,25 +146,6 @@ def test_while_the_disk_cannot_be_read_only_live_jobs_are_shown(lab: Lab, failin
         failing.heal()
         assert as_ended(client.status(ended.job_id)) == as_ended(ended)
         assert statuses(client.wait(running.job_id, timeout=20)) == ["cancelled"]
-
-
-@pytest.mark.long
-def test_a_job_that_ends_while_the_disk_fails_is_kept_with_its_files(
-    tmp_path: Path, lab: Lab, failing: Failing
-) -> None:
-    daemon = failing.daemon
-    with daemon.client() as client:
-        job = start(client, lab, [lab.nodes[1]], command=2, grace=0.5, connect=1)
-        until(client, job.job_id, in_phase("command"))
-        failing.fail()
-        wait_until(lambda: client.status(job.job_id).unsaved is not None)
-        assert client.status(job.job_id).status == "running", "only what is durable is shown"
-        failing.heal()
-        after = client.wait(job.job_id, timeout=20)
-    assert after.nodes[0].failure.code == "command_timeout"
-    daemon.kill()
-    with running_daemon(tmp_path / "cucmd") as daemon, daemon.client() as client:
-        assert as_ended(client.status(job.job_id)) == as_ended(after)
 
 
 @pytest.mark.long

@@ -109,24 +109,6 @@ def test_jobs_that_waited_wait_again_or_are_interrupted(
 
 
 @pytest.mark.long
-def test_a_credential_that_is_gone_interrupts_and_the_log_says_why(
-    tmp_path: Path, lab: Lab, config: str
-) -> None:
-    folder = tmp_path / "cucmd"
-    with running_daemon(folder, config) as daemon, daemon.client() as client:
-        job = start(client, lab, lab.nodes[2:], credential="lab")
-        until(client, job.job_id, in_phase("command"))
-        daemon.kill()
-    (tmp_path / "given" / "lab.password").chmod(0o644)
-    with running_daemon(folder, config) as daemon, daemon.client() as client:
-        assert client.wait(job.job_id).nodes[0].failure.code == "interrupted"
-        log = daemon.log.read_text()
-    (error,) = [line for line in log.splitlines() if " ERROR " in line]
-    assert job.job_id in error
-    assert "lab.password" in error
-
-
-@pytest.mark.long
 @pytest.mark.parametrize("how", [signal.SIGTERM, *more(signal.SIGINT)])
 def test_a_stop_takes_no_new_work_and_disconnects_from_the_nodes(
     tmp_path: Path, how: signal.Signals
@@ -155,20 +137,6 @@ def test_a_stop_takes_no_new_work_and_disconnects_from_the_nodes(
     assert report["dropped"] == 0
     assert report["logins"] == 2
     assert report["closed_cleanly"] == report["connections_ever"]
-
-
-@pytest.mark.long
-def test_a_watcher_sees_how_a_stop_ends_its_job(tmp_path: Path, lab: Lab) -> None:
-    with running_daemon(tmp_path / "cucmd") as daemon, daemon.client() as client:
-        job = start(client, lab, lab.nodes[2:], grace=0.5)
-        stop_sent = False
-        for change in client.watch(job.job_id):
-            last = change.job
-            if last.nodes[0].phase == "command" and not stop_sent:
-                stop_sent = True  # once: the second would end it at once
-                daemon.signal(signal.SIGTERM)
-        assert daemon.process.wait(30) == 0
-        assert last.nodes[0].failure.code == "interrupted"
 
 
 @pytest.mark.long

@@ -7,7 +7,6 @@ import configparser
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -21,8 +20,6 @@ from cucmd.receiver.limits import MIB, ReceiverLimits
 from cucmweb.config import WebConfig
 from cucmweb.listeners import SOCKET_GROUP
 from cucmweb.token_file import GROUP
-from rig.others import why_not
-from rig.readable_python import readable_python
 
 UNITS = Path(__file__).parents[2] / "systemd"
 # unit -> the programs in it, where the README installs them
@@ -34,7 +31,6 @@ PROGRAMS = {
 needs_analyze = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
 )
-needs_others = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
@@ -142,111 +138,6 @@ def test_units_and_web_agree_where_things_are():
     variable, _, value = service["Environment"].partition("=")
     assert paths.default_socket({variable: value}, 999) == paths.SYSTEM_SOCKET
     assert service["Group"] == GROUP
-
-
-def test_the_user_of_the_web_is_a_member_of_the_group_that_may_operate(host):
-    answer = run("systemd-sysusers", f"--root={host}", str(UNITS / "cucmweb.sysusers.conf"))
-    assert answer.returncode == 0, answer.stderr
-    rows = [line.split(":") for line in (host / "etc/group").read_text().splitlines()]
-    members = {row[0]: row[3] for row in rows}
-    assert members == {"cucm": "cucmweb", "cucm-view": "", "cucmweb": ""}
-    (user,) = (host / "etc/passwd").read_text().splitlines()
-    assert user.split(":")[0] == Unit("cucmweb.service")["User"]
-
-
-def test_the_unit_has_the_settings_that_the_daemon_relies_on():
-    service = Unit("cucmd.service")
-    assert service["Type"] == "notify"
-    assert service["WatchdogSec"] == "30s"
-    assert service["DynamicUser"] == "yes"
-    assert service["LimitCORE"] == "0"
-    assert service["Restart"] == "on-failure"
-
-
-@pytest.fixture
-def host(tmp_path):
-    """A root folder with the groups in it, open to everybody, as / is."""
-    if shutil.which("systemd-sysusers") is None or shutil.which("systemd-tmpfiles") is None:
-        pytest.skip("systemd-sysusers and systemd-tmpfiles are not installed")
-    root = tmp_path / "root"
-    (root / "etc").mkdir(parents=True)
-    answer = run("systemd-sysusers", f"--root={root}", str(UNITS / "cucmd.sysusers.conf"))
-    assert answer.returncode == 0, answer.stderr
-    for folder in (root, *root.parents):
-        if folder.owner() == "root" and folder != Path("/"):
-            folder.chmod(folder.stat().st_mode | 0o055)
-    return root
-
-
-def groups_of(root: Path) -> dict[str, int]:
-    rows = (line.split(":") for line in (root / "etc/group").read_text().splitlines())
-    return {row[0]: int(row[2]) for row in rows}
-
-
-@needs_others
-def test_both_groups_reach_the_socket_and_nobody_else(host):
-    groups = groups_of(host)
-    assert set(groups) == {"cucm", "cucm-view"}
-    # The ACL's names are looked up on this machine, which need not have the group.
-    rules = (UNITS / "cucmd.tmpfiles.conf").read_text(encoding="utf-8")
-    own = host / "cucmd.conf"
-    own.write_text(rules.replace("group:cucm-view:", f"group:{groups['cucm-view']}:"))
-    answer = run("systemd-tmpfiles", f"--root={host}", "--create", str(own))
-    assert answer.returncode == 0, answer.stderr
-    (host / "run").chmod(0o755)
-    path = host / paths.SYSTEM_SOCKET.lstrip("/")
-    with listening(path, groups["cucm"]):
-        assert connects_as(groups["cucm"], path)
-        assert connects_as(groups["cucm-view"], path)
-        assert not connects_as(None, path)
-
-
-def listening(path: Path, group: int) -> socket.socket:
-    """Listens as systemd does for SocketMode=0660 and SocketGroup=."""
-    listener = socket.socket(socket.AF_UNIX)
-    before = os.umask(0o777 & ~0o660)
-    try:
-        with in_folder(path.parent):
-            listener.bind(path.name)
-    finally:
-        os.umask(before)
-    os.chown(path, 0, group)
-    listener.listen()
-    return listener
-
-
-class in_folder:  # noqa: N801  reads as the statement that it is
-    """A socket's path has room for 107 characters, and a test's folder can need more."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def __enter__(self) -> None:
-        self._before = os.getcwd()
-        os.chdir(self._folder)
-
-    def __exit__(self, *_: object) -> None:
-        os.chdir(self._before)
-
-
-def connects_as(group: int | None, path: Path) -> bool:
-    """Says whether a user with no rights but this group's can connect."""
-    script = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
-    python = readable_python()
-    answer = subprocess.run(
-        [python.program, "-S", "-c", script, path.name],
-        cwd=path.parent,
-        env=python.environ,
-        user=65534,
-        group=65534,
-        extra_groups=[] if group is None else [group],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert answer.returncode == 0 or "PermissionError" in answer.stderr, answer.stderr
-    return answer.returncode == 0
 
 
 # What MemoryDenyWriteExecute= forbids, forbidden by the kernel's own switch (prctl(2)); then an SSH

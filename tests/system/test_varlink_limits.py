@@ -2,12 +2,10 @@
 
 import errno
 import json
-import logging
 import os
-import resource
 import socket
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,28 +15,22 @@ import trio.testing
 from cucmd.varlink import Caller
 from cucmd.varlink.server import peer_credentials
 from rig.example_interface import NAME, Example
-from rig.others import why_not
-from rig.varlink_peer import Peer, connected, request, serving, short_path
+from rig.few_descriptors import descriptors_left
+from rig.others import needs_root
+from rig.varlink_peer import Peer, connected, request, serving
 
-as_root = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 PATIENCE = 10.0  # seconds, for what happens at once on a machine that is not busy
-
-
-@pytest.fixture
-def path() -> Iterator[Path]:
-    with short_path() as path:
-        yield path
 
 
 # Limits
 
 
-async def test_one_connection_too_many_gets_an_error_and_the_others_stay(path: Path) -> None:
-    async with serving(path, Example(), connections=2):
-        async with connected(path) as first, connected(path) as second:
+async def test_one_connection_too_many_gets_an_error_and_the_others_stay(socket_path: Path) -> None:
+    async with serving(socket_path, Example(), connections=2):
+        async with connected(socket_path) as first, connected(socket_path) as second:
             assert "error" not in await first.call("Who")
             assert "error" not in await second.call("Who")
-            async with connected(path) as third:
+            async with connected(socket_path) as third:
                 assert await third.call("Who") == {
                     "error": f"{NAME}.TooMany",
                     "parameters": {"limit": "connections", "maximum": 2},
@@ -47,18 +39,18 @@ async def test_one_connection_too_many_gets_an_error_and_the_others_stay(path: P
             assert "error" not in await first.call("Who")
         with trio.fail_after(PATIENCE):
             while True:  # the server may notice a moment later that two have left
-                async with connected(path) as fourth:
+                async with connected(socket_path) as fourth:
                     if "error" not in await fourth.call("Who"):
                         break
 
 
-async def test_refused_peers_cannot_pile_up(path: Path) -> None:
-    async with serving(path, Example(), connections=1), AsyncExitStack() as stack:
-        first = await stack.enter_async_context(connected(path))
+async def test_refused_peers_cannot_pile_up(socket_path: Path) -> None:
+    async with serving(socket_path, Example(), connections=1), AsyncExitStack() as stack:
+        first = await stack.enter_async_context(connected(socket_path))
         assert "error" not in await first.call("Who")
         for _ in range(100):  # more than are kept open; some leave at once
-            peer = await stack.enter_async_context(connected(path))
-            async with connected(path):
+            peer = await stack.enter_async_context(connected(socket_path))
+            async with connected(socket_path):
                 pass
         assert [one["error"] for one in await peer.receive_all()] == [f"{NAME}.TooMany"]
         assert "error" not in await first.call("Who")
@@ -99,72 +91,45 @@ def ask_as(uid: int, path: Path) -> bytes:
 VIEWER, OPERATOR = 65_001, 65_002
 
 
-@as_root
+@needs_root
 async def test_connecting_without_pause_is_refused(
-    path: Path, caplog: pytest.LogCaptureFixture
+    socket_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Each refusal is logged as one of that user, so that the log can limit them."""
 
     def may_operate(caller: Caller) -> bool:
         return caller.uid == OPERATOR
 
-    async with serving(path, Example(), may_operate=may_operate, connections=5):
-        path.parent.parent.chmod(0o755)
-        viewer = [await trio.to_thread.run_sync(ask_as, VIEWER, path) for _ in range(8)]
-        operator = [await trio.to_thread.run_sync(ask_as, OPERATOR, path) for _ in range(8)]
+    async with serving(socket_path, Example(), may_operate=may_operate, connections=5):
+        socket_path.parent.parent.chmod(0o755)
+        viewer = [await trio.to_thread.run_sync(ask_as, VIEWER, socket_path) for _ in range(8)]
+        operator = [await trio.to_thread.run_sync(ask_as, OPERATOR, socket_path) for _ in range(8)]
         with trio.fail_after(PATIENCE):
-            while b"TooMany" in await trio.to_thread.run_sync(ask_as, VIEWER, path):
+            while b"TooMany" in await trio.to_thread.run_sync(ask_as, VIEWER, socket_path):
                 pass
     assert [b"TooMany" in answer for answer in viewer] == [False] * 5 + [True] * 3
     assert not any(b"TooMany" in answer for answer in operator)
     assert {one.uid for one in caplog.records if "refused" in one.getMessage()} == {VIEWER}
 
 
-class NotedMessages(logging.Handler):
-    """Notes the log messages about accepting; `first` is set by the first one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.texts: list[str] = []
-        self.first = trio.Event()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if "accept" in record.getMessage():
-            self.texts.append(record.getMessage())
-            self.first.set()
-
-
-@contextmanager
-def no_descriptors_left() -> Iterator[None]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = max(map(int, os.listdir("/proc/self/fd"))) + 1
-    gaps = []
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-    try:
-        with suppress(OSError):
-            while True:
-                gaps.append(os.dup(0))
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        for descriptor in gaps:
-            os.close(descriptor)
-
-
-async def test_running_out_of_descriptors_is_logged_once(path: Path) -> None:
-    noted = NotedMessages()
-    logging.getLogger("cucmd.varlink.server").addHandler(noted)
-    async with serving(path, Example()):
+async def test_running_out_of_descriptors_is_logged_once(
+    socket_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(socket_path, Example()):
         clients = [socket.socket(socket.AF_UNIX) for _ in range(3)]
-        with no_descriptors_left():
+        with descriptors_left(0):
             for client in clients:
-                client.connect(str(path))
+                client.connect(str(socket_path))
             with trio.fail_after(PATIENCE):
-                await noted.first.wait()
-            await trio.sleep(0.35)  # some more tries, which are not logged
+                while not logged_about_accepting(caplog):  # noqa: ASYNC110  nobody announces it
+                    await trio.sleep(0.02)
+            await trio.sleep(0.35)  # the server tries again some times, and logs none of them
         for client in clients:
             async with trio.SocketStream(trio.socket.from_stdlib_socket(client)) as stream:
                 assert "error" not in await Peer(stream).call("Who")
-    logging.getLogger("cucmd.varlink.server").removeHandler(noted)
-    assert len(noted.texts) == 1
-    assert os.strerror(errno.EMFILE) in noted.texts[0]
+    (message,) = logged_about_accepting(caplog)
+    assert os.strerror(errno.EMFILE) in message
+
+
+def logged_about_accepting(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [message for message in caplog.messages if "accept" in message]

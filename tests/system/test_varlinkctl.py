@@ -19,18 +19,12 @@ from rig.example_interface import NAME, Example
 from rig.jobs import SDL
 from rig.lab import Lab, free_port, running_lab
 from rig.quiet import wait_until
-from rig.varlink_peer import serving, short_path
+from rig.varlink_peer import serving
 
 pytestmark = pytest.mark.skipif(
     shutil.which("varlinkctl") is None, reason="varlinkctl (systemd 255 or later) is not installed"
 )
 ENVIRON = {**os.environ, "LC_ALL": "C"}
-
-
-@pytest.fixture
-def path() -> Iterator[Path]:
-    with short_path() as path:
-        yield path
 
 
 async def varlinkctl(*arguments: str) -> subprocess.CompletedProcess:
@@ -44,12 +38,12 @@ async def varlinkctl(*arguments: str) -> subprocess.CompletedProcess:
     )
 
 
-async def test_varlinkctl_reads_the_service_information(path: Path) -> None:
-    async with serving(path, Example()):
-        info = await varlinkctl("--json=short", "info", f"unix:{path}")
-        methods = await varlinkctl("list-methods", f"unix:{path}")
-        text = await varlinkctl("introspect", f"unix:{path}", NAME)
-        own = await varlinkctl("introspect", f"unix:{path}", "org.varlink.service")
+async def test_varlinkctl_reads_the_service_information(socket_path: Path) -> None:
+    async with serving(socket_path, Example()):
+        info = await varlinkctl("--json=short", "info", f"unix:{socket_path}")
+        methods = await varlinkctl("list-methods", f"unix:{socket_path}")
+        text = await varlinkctl("introspect", f"unix:{socket_path}", NAME)
+        own = await varlinkctl("introspect", f"unix:{socket_path}", "org.varlink.service")
     assert json.loads(info.stdout)["product"] == "Test"
     assert f"{NAME}.Echo" in methods.stdout.decode().split()
     assert b"type Inner" in text.stdout
@@ -58,13 +52,13 @@ async def test_varlinkctl_reads_the_service_information(path: Path) -> None:
     assert [one.returncode for one in (info, methods, text, own)] == [0, 0, 0, 0]
 
 
-async def test_varlinkctl_calls_and_is_answered(path: Path) -> None:
-    async with serving(path, Example()):
-        reply = await varlinkctl("call", f"unix:{path}", f"{NAME}.Echo", '{"text":"hello"}')
-        error = await varlinkctl("call", f"unix:{path}", f"{NAME}.Refuse", '{"text":"cake"}')
-        wrong = await varlinkctl("call", f"unix:{path}", f"{NAME}.Echo", '{"txt":"hello"}')
+async def test_varlinkctl_calls_and_is_answered(socket_path: Path) -> None:
+    async with serving(socket_path, Example()):
+        reply = await varlinkctl("call", f"unix:{socket_path}", f"{NAME}.Echo", '{"text":"hello"}')
+        error = await varlinkctl("call", f"unix:{socket_path}", f"{NAME}.Refuse", '{"text":"cake"}')
+        wrong = await varlinkctl("call", f"unix:{socket_path}", f"{NAME}.Echo", '{"txt":"hello"}')
         stream = await varlinkctl(
-            "call", "--more", "--json=short", f"unix:{path}", f"{NAME}.Count", '{"upto":3}'
+            "call", "--more", "--json=short", f"unix:{socket_path}", f"{NAME}.Count", '{"upto":3}'
         )
     assert json.loads(reply.stdout) == {"text": "hello"}
     assert (error.returncode, b"NotThere" in error.stderr) == (1, True)
@@ -72,12 +66,6 @@ async def test_varlinkctl_calls_and_is_answered(path: Path) -> None:
     replies = stream.stdout.decode().replace("\x1e", "").splitlines()  # RFC 7464
     numbers = [json.loads(reply)["number"] for reply in replies]
     assert (stream.returncode, numbers) == (0, [1, 2, 3])
-
-
-async def test_varlinkctl_shows_the_error_of_a_limit(path: Path) -> None:
-    async with serving(path, Example(), connections=0):
-        result = await varlinkctl("call", f"unix:{path}", f"{NAME}.Who", "{}")
-    assert b"TooMany" in result.stderr
 
 
 # The daemon
@@ -296,91 +284,3 @@ def test_a_cluster_is_asked_and_commands_are_run_on_it(tmp_path: Path) -> None:
         assert "InvalidRequest" in call.error(
             "Start", **request, commands={"lines": ["show status"]}
         )
-
-
-@pytest.mark.long
-def test_packets_are_captured_and_a_capture_is_stopped(daemon: Daemon) -> None:
-    with running_lab(2, "--packets", "400") as lab:
-        call = Varlinkctl(daemon)
-        login = {"username": lab.username, "password": lab.password}
-        request = {"nodes": lab.nodes, "login": login, "start_key": "c"}
-        request |= {"capture": {"port": 5060, "count": 25, "size": 80}}
-        job_id = call("Start", **request)["job"]["job_id"]
-        assert call("Start", **request)["job"]["job_id"] == job_id
-        assert ended(call, job_id)["status"] == "succeeded"
-        job = closed(call, job_id)
-        assert job["kind"] == "capture"
-        assert (job["capture"]["count"], job["capture"]["size"]) == (25, 80)
-        assert [one["capture"]["packets"] for one in job["nodes"]] == [25, 25]
-
-        request = {**request, "start_key": "s", "capture": {"port": 5060, "duration": 600.0}}
-        job_id = call("Start", **request)["job"]["job_id"]
-        wait_until(lambda: lab.report()["captures_now"] == 2)
-        stopped = call("Stop", job_id=job_id, request_id="mine")
-        assert (stopped["job"]["job_id"], stopped["request_id"]) == (job_id, "mine")
-        ended(call, job_id)
-        job = closed(call, job_id)
-        assert [one["capture"]["how"] for one in job["nodes"]] == ["stop", "stop"]
-        assert "InvalidRequest" in call.error("Stop", job_id=job_id)
-        assert "InvalidRequest" in call.error(
-            "Start", **{**request, "capture": {"duration": 1201.0}}
-        )
-
-
-@pytest.mark.long
-def test_jobs_are_listed_pruned_and_watched(daemon: Daemon, lab: Lab) -> None:
-    call = Varlinkctl(daemon)
-    request = request_of(lab, lab.nodes[:1])
-    jobs = []
-    for case in ("1", "2", "3"):  # each ends before the next: a prune goes by their ends
-        labels = {"case": case, "site": "bern"}
-        jobs.append(call("Start", **request, labels=labels)["job"]["job_id"])
-        ended(call, jobs[-1])
-        closed(call, jobs[-1])
-
-    def listed(**which: object) -> tuple[list[str], int]:
-        reply = call("List", **which)
-        return [job["job_id"] for job in reply["jobs"]], reply["older"]
-
-    assert listed() == (jobs[::-1], 0)
-    assert listed(limit=1) == (jobs[2:], 2)
-    assert listed(before=jobs[2], limit=1) == ([jobs[1]], 1)
-    assert listed(labels={"case": "2", "site": "bern"}) == ([jobs[1]], 0)
-    assert listed(target=lab.nodes[0], status="succeeded", before=jobs[1]) == ([jobs[0]], 0)
-    assert listed(since="2099-01-01T00:00:00Z") == ([], 0)
-    assert listed(status="failed") == ([], 0)
-    assert '"status"' in call.error("List", status="finished")
-
-    meant = call("Prune", keep=1, labels={"site": "bern"}, dry_run=True)
-    assert [job["job_id"] for job in meant["jobs"]] == jobs[1::-1]
-    assert listed() == (jobs[::-1], 0)
-    assert "InvalidRequest" in call.error("Prune")
-    assert call("Prune", keep=1, labels={"site": "bern"}) == meant
-    assert listed() == (jobs[2:], 0)
-
-
-@pytest.mark.long
-def test_all_jobs_are_watched_from_those_that_run(daemon: Daemon, lab: Lab) -> None:
-    call = Varlinkctl(daemon)
-    before = call("Start", **request_of(lab, lab.nodes[:1]))["job"]["job_id"]
-    ended(call, before)
-    closed(call, before)
-    watching = call.begin("Watch", changes=True)
-    with watching, watching.stdout as lines:
-        assert not reply_in(lines)["jobs"], "none runs"
-        job_id = call("Start", **request_of(lab, lab.nodes[:1]))["job"]["job_id"]
-        # One of the earlier job may still come: what its files cover is read after it is closed.
-        changes = iter(lambda: reply_in(lines)["change"], None)
-        of_this = (change for change in changes if change["job_id"] == job_id)
-        last = next(change for change in of_this if change["closed"])
-        assert last["status"] == "succeeded"
-        watching.terminate()
-
-
-@pytest.mark.long
-def test_the_configuration_is_read_again(daemon: Daemon) -> None:
-    call = Varlinkctl(daemon)
-    assert call("Reload") == {"after_restart": []}
-    config = daemon.folder / "cucmd.toml"
-    config.write_text(config.read_text() + '[profiles.x]\npaths = ["a"]\n[varlink\n')
-    assert "ReloadFailed" in call.error("Reload")

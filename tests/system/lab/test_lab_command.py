@@ -7,14 +7,10 @@ import socket
 import subprocess
 import sys
 
-import asyncssh
 import pytest
-import trio
 
 from cucmd.main import main
-from cucmd.ssh.bridge import open_bridge
 from rig.lab import running_lab
-from rig.quiet import wait_until
 
 pytestmark = pytest.mark.long
 
@@ -60,24 +56,3 @@ def test_wrong_options_are_named(capsys, options, output):
     assert output in shown
     assert shown.startswith("cucmd lab: ")
     assert shown.count("\n") == 1
-
-
-async def test_the_end_comes_in_the_middle_of_logins(connect):
-    """Cut in the middle of its login, asyncssh has work in a thread that must not outlive us."""
-    with running_lab(30) as nodes:
-
-        async def log_in(address: str) -> None:
-            try:
-                (await connect(nodes, address)).abort()
-            except (OSError, asyncssh.DisconnectError):
-                pass  # that is the point
-
-        async with open_bridge(), trio.open_nursery() as nursery:
-            for address in nodes.nodes:
-                nursery.start_soon(log_in, address)
-            await trio.to_thread.run_sync(
-                lambda: wait_until(lambda: nodes.report()["connections_ever"] > 0)
-            )
-            nodes.signal(signal.SIGTERM)
-            assert await trio.to_thread.run_sync(lambda: nodes.process.wait(20)) == 0
-            nursery.cancel_scope.cancel()

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 
 from cucmd.ssh.bridge import on_asyncio
 from cucmlab.files import blocks
-from cucmlab.options import Extra
 
 pytestmark = pytest.mark.long
 
@@ -25,14 +22,6 @@ async def test_files_arrive_below_the_nodes_own_folders(terminal, inbox):
         assert found == b"".join(blocks(1, f"cm/{path}", len(found)))
 
 
-async def test_files_carry_their_dates(terminal, inbox):
-    await inbox.get(terminal, "syslog/messages")
-    await terminal.expect("Transfer completed")
-    (file,) = (path for path in inbox.folder.rglob("messages*"))
-    age = datetime.now(UTC).timestamp() - file.stat().st_mtime
-    assert 40 < age < 60  # 45 s, and what the push has taken
-
-
 @pytest.mark.parametrize(
     ("number", "sizing", "end"),
     [
@@ -44,38 +33,6 @@ async def test_both_forms_of_the_sizing_and_of_the_end(open_terminal, inbox, num
     terminal = await open_terminal(nodes=3, number=number)
     assert sizing in await inbox.get(terminal, "syslog/secure")
     await terminal.expect(end)
-
-
-@pytest.mark.parametrize("extra", [Extra.BEFORE, Extra.AFTER])
-async def test_one_more_question(open_terminal, extra):
-    terminal = await open_terminal(extra_question=extra)
-    terminal.type("file get activelog syslog/secure\n")
-    before = await terminal.expect("Please answer 'y' for <yes> or 'n' for <no>: ")
-    assert ("Total size" in before) is (extra is Extra.AFTER)
-    terminal.type("y\n")
-    await terminal.expect("proceed [y/n]? ")
-    assert "SFTP" not in await terminal.run("n")
-
-
-@pytest.mark.parametrize(
-    ("question", "wrong"),
-    [("proceed [y/n]? ", "perhaps"), ("IP: ", "300.1.1.1"), ("port [22]: ", "70000")],
-)
-async def test_a_wrong_answer_is_asked_again(terminal, inbox, question, wrong):
-    terminal.type("file get activelog syslog/secure\n")
-    for asked, answer in inbox.answers():
-        await terminal.expect(asked)
-        if asked.endswith(question):
-            break
-        terminal.type(answer + "\n")
-    terminal.type(wrong + "\n")
-    await terminal.expect(question)
-
-
-async def test_the_password_echoes_as_stars(terminal, inbox):
-    output = await inbox.get(terminal, "syslog/secure")
-    assert f"Password: {'*' * len(inbox.password)}\r\n" in output
-    await terminal.expect("Transfer completed")
 
 
 async def test_the_receivers_key_is_asked_about_once_and_may_not_change(open_terminal, inbox):

@@ -2,27 +2,9 @@
 
 from __future__ import annotations
 
-import asyncssh
 import pytest
 
 from cucmd.ssh.bridge import on_asyncio
-from cucmlab.options import ALGORITHMS
-
-
-async def test_only_the_algorithms_of_a_node(make_lab, connect):
-    lab, node = await make_lab(), ALGORITHMS["current"]
-    taken = {
-        "kex_algs": list(node.kex),
-        "encryption_algs": list(node.ciphers),
-        "mac_algs": list(node.macs),
-        "server_host_key_algs": list(node.host_keys),
-    }
-    connection = await connect(lab, lab.addresses[0], **taken)
-    assert connection.get_extra_info("server_version") == f"SSH-2.0-{node.banner}"
-    connection.abort()
-    for name, unknown in (("kex_algs", "curve25519-sha256"), ("encryption_algs", "arcfour")):
-        with pytest.raises(asyncssh.KeyExchangeFailed):
-            await connect(lab, lab.addresses[0], **{**taken, name: [unknown]})
 
 
 @pytest.mark.parametrize("asked", [{}, {"command": "show status"}, {"subsystem": "sftp"}])
@@ -68,15 +50,3 @@ async def test_a_pager_waits_for_its_keys(terminal, key):
     terminal.type(key)
     assert "Disk/logging" not in await terminal.expect("admin:")
     assert "Disk/" not in await terminal.run("file list activelog syslog")
-
-
-@pytest.mark.parametrize(
-    ("command", "answer"),
-    [
-        ("show status now", "Expected 0 mandatory and up to 0 non-mandatory parameter(s)"),
-        ("file get activelog syslog/secure match 'two words'", "Executed command unsuccessfully"),
-        ("file get activelog core", "No files matched filter criteria"),
-    ],
-)
-async def test_what_cannot_be_done(terminal, command, answer):
-    assert answer in await terminal.run(command)
