@@ -1,26 +1,27 @@
-"""Simulates nodes that behave as `vos/NODES.md` says, faults included; real SSH both ways.
+"""Simulates nodes as `vos/NODES.md` describes them, with faults, over real SSH in both directions.
 
     command.py       `cucmd lab`: options, the JSON line, signals, the report
-    laboratory.py    open_lab: listeners, connections, who is still connected
-    options.py       what can be set for the nodes, and their algorithms
-    faults.py        PURE  what can go wrong, where, how often
-    node.py          one node, apart from its connections; what was seen on its side
-    files.py         PURE  its files: names, ages, sizes, content, an archive of them
-    selection.py     PURE  which files a `file get` or `file list` means
-    texts.py         PURE  what a node says, word for word
-    answers.py       PURE  what commands print: the cluster, the status, reports, lists of files
-    support.py       PURE  what those print that support asks for: certificates, backups, cores
+    laboratory.py    open_lab: listeners and connections
+    options.py       the settings of the nodes, and their SSH algorithms
+    faults.py        PURE  the faults: their kinds, the steps where they happen, how often
+    node.py          one node without its connections, and its counters
+    files.py         PURE  the files of a node: names, ages, sizes, content, archives
+    selection.py     PURE  which files the arguments of `file get` and `file list` select
+    texts.py         PURE  the texts that a node prints, word for word
+    answers.py       PURE  the output of commands: cluster, status, reports, lists of files
+    support.py       PURE  the output of commands for support: certificates, backups, core files
     captures.py      packet captures: their arguments, the packets, their files
-    ssh_server.py    one node at TCP and SSH: accept, log in, give a channel
+    ssh_server.py    the SSH server of one node: it accepts, logs in, opens channels
     console.py       one channel: greeting, prompt, one command after the other
-    terminal.py      tiny echoes, questions, the pager, Ctrl-C
-    session.py       what runs in the foreground, and the faults on the way
+    terminal.py      echo, questions, the pager, Ctrl-C
+    session.py       the foreground of a session, and its faults
     commands.py      what each command does
     get_dialogue.py  the `file get` dialogue
     push.py          the node as SFTP client
     demo.py          `cucmd demo`: one job from start to end against the lab
 
-A package beside `cucmd`, which loads it for `cucmd lab` and `cucmd demo`. It imports only
-`ssh/bridge`, `stdout` and `paths` of the daemon, so that a mistake of the daemon is not answered
-by the same mistake here. What `open_lab` starts runs on asyncio, in the bridge's loop.
+`cucmd lab` and `cucmd demo` load this package, which stands beside `cucmd`. It imports only
+`ssh/bridge`, `stdout` and `paths` of the daemon: with shared code, the lab would make the same
+mistakes as the daemon, and no test would notice. Everything that `open_lab` starts runs on asyncio,
+in the loop of the bridge.
 """

@@ -1,8 +1,7 @@
-"""PURE. Makes what the node prints for commands other than `file get`, but for those of
-`support.py`.
+"""PURE. Makes the output of all commands except `file get` and those of `support.py`.
 
-The texts are those of `vos/NODES.md`, sections 6.1 to 6.11. Where that says "unknown", they are
-plausible.
+The texts are those of `vos/NODES.md`, sections 6.1 to 6.11. Where that file says "unknown", the
+text here is invented, and plausible.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ from cucmlab.files import ROOTS, VirtualFile, blocks
 from cucmlab.selection import Get, ListEntry, Unsuccessful
 
 VERSION = "12.5.1.15900-66"
-_FOR_LOGS = 65694968  # KiB of the partition for logs that files can have
+_FOR_LOGS = 65694968  # KiB that files can use in the partition for logs
 _PACKAGES = ("cm-ver", "platform-api", "snmp-master-agent", "openssh-clients")
 _PROCESSES = ("ccm", "RisDC", "java", "cmoninit", "servM", "snmpdm", "tomcat", "sshd", "systemd")
 
 
 class LabMember(msgspec.Struct, frozen=True):
-    """Describes a node as its cluster knows it; number 1 is the publisher."""
+    """Describes a node as the other nodes of its cluster know it. Number 1 is the publisher."""
 
     number: int
     address: str
@@ -36,8 +35,14 @@ class LabMember(msgspec.Struct, frozen=True):
         return "cucm-pub" if self.number == 1 else f"cucm-sub{self.number - 1}"
 
 
-class Here(msgspec.Struct, frozen=True):
-    """Has the node that is asked, its cluster, its clock, and percent of its partition for logs."""
+class NodeFacts(msgspec.Struct, frozen=True):
+    """Holds what the answers of a node depend on.
+
+    member   the node that answers
+    members  its cluster, the node included
+    now      the time by the clock of the node
+    used     percent of the partition for logs in use
+    """
 
     member: LabMember
     members: Sequence[LabMember]
@@ -55,7 +60,7 @@ class Here(msgspec.Struct, frozen=True):
         return f"{self.local.tzname()} (GMT{offset[:3]}:{offset[3:]}) ({self.zone})"
 
 
-Reporter: TypeAlias = Callable[[Here, list[str]], list[str]]
+Reporter: TypeAlias = Callable[[NodeFacts, list[str]], list[str]]
 
 VERSION_ACTIVE = (
     f"Active Master Version: {VERSION}",
@@ -105,24 +110,28 @@ _ROUTE = (
 )
 
 
-def network_cluster(members: Sequence[LabMember], here: LabMember) -> list[str]:
-    """Makes the lines of `show network cluster` on the node `here`. Only the publisher prints the
-    second table.
+def network_cluster(members: Sequence[LabMember], local: LabMember) -> list[str]:
+    """Makes the output of `show network cluster` on the node `local`.
+
+    Only the publisher prints the second table.
     """
-    lines = [_cluster_line(member, member == here) for member in members]
-    if here.number != 1:
+    lines = [_cluster_line(member, member == local) for member in members]
+    if local.number != 1:
         return [*lines, ""]
     return [*lines, "", texts.SERVER_TABLE, texts.SERVER_TABLE_RULE, *(m.address for m in members)]
 
 
 def with_strangers(lines: Sequence[str], count: int) -> list[str]:
-    """Adds to the answer of a publisher machines that are not of its cluster."""
+    """Adds machines that do not belong to the cluster to the answer of a publisher."""
     strangers = [LabMember(number + 900, f"127.66.0.{number}") for number in range(1, count + 1)]
     return [*(_cluster_line(one, False) for one in strangers), *lines]
 
 
 def other_table(members: Sequence[LabMember]) -> list[str]:
-    """Lists the nodes in a form that is not known (vos/NODES.md, section 6.2), with noise in it."""
+    """Lists the nodes in a form that the daemon cannot know, with noise in it.
+
+    vos/NODES.md, section 6.2, has the known forms.
+    """
     rows = [f"{one.number}     {one.host}     {one.address}      Hub" for one in members]
     return ["ID    Hostname      IPv4          Hub/Spoke", "==    ========", *rows, "\x1b[31m#\x07"]
 
@@ -134,19 +143,19 @@ def _cluster_line(member: LabMember, local: bool) -> str:
     return f"{name} {role} callmanager {base} authenticated{since}"
 
 
-def status(here: Here, _words: list[str]) -> list[str]:
-    taken = int(_FOR_LOGS * here.used / 100)
+def status(facts: NodeFacts, _words: list[str]) -> list[str]:
+    taken = int(_FOR_LOGS * facts.used / 100)
     return [
         "",
-        f"Host Name          : {here.member.host}",
-        f"Date               : {here.local:%a %b %d, %Y %H:%M:%S}",
-        f"Time Zone          : {here.zone_name}",
+        f"Host Name          : {facts.member.host}",
+        f"Date               : {facts.local:%a %b %d, %Y %H:%M:%S}",
+        f"Time Zone          : {facts.zone_name}",
         "Locale             : en_US.UTF-8",
         f"Product Ver        : {VERSION}",
         "Unified OS Version : 7.0.0.0-3",
         "",
         "Uptime:",
-        f" {here.local:%H:%M:%S} up 23 days,  8:12,  1 user,  load average: 0.51, 0.40, 0.33",
+        f" {facts.local:%H:%M:%S} up 23 days,  8:12,  1 user,  load average: 0.51, 0.40, 0.33",
         "",
         "CPU Idle:   92.39%  System:   02.03%    User:   05.08%",
         "  IOWAIT:   00.51%     IRQ:   00.00%    Soft:   00.00%",
@@ -161,20 +170,20 @@ def status(here: Here, _words: list[str]) -> list[str]:
         "                        Total            Free            Used",
         "Disk/active         19813288K        1234567K       18370776K (94%)",
         "Disk/inactive       19813320K       18706932K          93212K (1%)",
-        f"Disk/logging        69234984K {_FOR_LOGS - taken:>14}K {taken:>14}K ({here.used:.0f}%)",
+        f"Disk/logging        69234984K {_FOR_LOGS - taken:>14}K {taken:>14}K ({facts.used:.0f}%)",
         "",
     ]
 
 
-def _timezone(here: Here, _words: list[str]) -> list[str]:
-    return [f"Current timezone: {here.zone_name}"]
+def _timezone(facts: NodeFacts, _words: list[str]) -> list[str]:
+    return [f"Current timezone: {facts.zone_name}"]
 
 
-def _eth0(here: Here, words: list[str]) -> list[str]:
+def _eth0(facts: NodeFacts, words: list[str]) -> list[str]:
     lines = [
         "Ethernet 0",
         "DHCP         : disabled           Status     : up",
-        f"IP Address   : {here.member.address:<18} IP Mask    : 255.255.255.000",
+        f"IP Address   : {facts.member.address:<18} IP Mask    : 255.255.255.000",
         "Link Detected: yes                Mode       : Auto disabled, Full, 10000 Mbits/s",
         "",
         "DNS",
@@ -184,11 +193,11 @@ def _eth0(here: Here, words: list[str]) -> list[str]:
     return [*lines, "Queue errors : 0"] if "detail" in words else lines
 
 
-def _load(here: Here, words: list[str]) -> list[str]:
+def _load(facts: NodeFacts, words: list[str]) -> list[str]:
     number = words[words.index("num") + 1] if "num" in words[:-1] else "10"
     count = len(_PROCESSES) if number == "all" else int(number)
     head = [
-        f"top - {here.local:%H:%M:%S} up 23 days,  8:12,  1 user,  load average: 0.51, 0.40, 0.33",
+        f"top - {facts.local:%H:%M:%S} up 23 days,  8:12,  1 user,  load average: 0.51, 0.40, 0.33",
         "Tasks: 242 total,   1 running, 241 sleeping,   0 stopped,   0 zombie",
         "%Cpu(s):  3.0 us,  9.1 sy,  3.0 ni, 84.8 id,  0.0 wa,  0.0 hi,  0.0 si,  0.0 st",
         "  PID USER      PR  NI    VIRT    RES    SHR S  %CPU %MEM     TIME+ COMMAND",
@@ -200,24 +209,24 @@ def _load(here: Here, words: list[str]) -> list[str]:
     return [*head, *rows]
 
 
-def _no_hardware_memory(_here: Here, _words: list[str]) -> list[str]:
+def _no_hardware_memory(_facts: NodeFacts, _words: list[str]) -> list[str]:
     """Raises Unsuccessful, since the lab's nodes are virtual machines."""
     raise Unsuccessful("The command is not supported on this platform")
 
 
-def _packages(_here: Here, words: list[str]) -> list[str]:
+def _packages(_facts: NodeFacts, words: list[str]) -> list[str]:
     found = [name for name in _PACKAGES if words[0] in ("*", name)]
     return [f"{name}-{VERSION}" for name in found] or [f"No package {words[0]} is installed"]
 
 
-def _date(here: Here, _words: list[str]) -> list[str]:
-    return [f"{here.local:%a %b %d %H:%M:%S %Z %Y}"]
+def _date(facts: NodeFacts, _words: list[str]) -> list[str]:
+    return [f"{facts.local:%a %b %d %H:%M:%S %Z %Y}"]
 
 
-def _ntp(here: Here, _words: list[str]) -> list[str]:
+def _ntp(facts: NodeFacts, _words: list[str]) -> list[str]:
     server, stratum = "127.1.0.250", 2
-    if here.member.number != 1:  # subscribers follow the publisher
-        server, stratum = here.members[0].address, 3
+    if facts.member.number != 1:  # subscribers follow the publisher
+        server, stratum = facts.members[0].address, 3
     followed = f"*{server:<15} .GPS.           {stratum - 1:>2}"
     return [
         "ntpd (pid 26049) is running...",
@@ -230,21 +239,21 @@ def _ntp(here: Here, _words: list[str]) -> list[str]:
         "   time correct to within 22 ms",
         "   polling server every 1024 s",
         "",
-        f"Current time in UTC is : {here.now.astimezone(UTC):%a %b %d %H:%M:%S UTC %Y}",
-        f"Current time in {here.zone} is : {here.local:%a %b %d %H:%M:%S %Z %Y}",
+        f"Current time in UTC is : {facts.now.astimezone(UTC):%a %b %d %H:%M:%S UTC %Y}",
+        f"Current time in {facts.zone} is : {facts.local:%a %b %d %H:%M:%S %Z %Y}",
     ]
 
 
-def _runtimestate(here: Here, _words: list[str]) -> list[str]:
-    count = len(here.members)
+def _runtimestate(facts: NodeFacts, _words: list[str]) -> list[str]:
+    count = len(facts.members)
     rows = [
         f"{one.host:<24} {one.address:<17} {0.016 * one.number:<9.3f} Y/Y/Y     0        "
         f"(g_{one.number + 1})          (2) Setup Completed"
-        for one in here.members
+        for one in facts.members
     ]
     return [
         "",
-        f"Server Time: {here.local:%a %b %d %H:%M:%S %Z %Y}",
+        f"Server Time: {facts.local:%a %b %d %H:%M:%S %Z %Y}",
         "",
         "Cluster Replication State: BROADCAST SYNC ended at: 2026-07-17-16-47",
         "     Sync Result: SYNC COMPLETED on 753 tables out of 753",
@@ -256,7 +265,7 @@ def _runtimestate(here: Here, _words: list[str]) -> list[str]:
         "PROCESS option set to: 1",
         "",
         "",
-        f"Cluster Detailed View from {here.member.host} ({count} Servers):",
+        f"Cluster Detailed View from {facts.member.host} ({count} Servers):",
         "",
         "                         PING      DB/RPC/   REPL.    Replication    REPLICATION SETUP",
         "SERVER-NAME   IP ADDRESS   (msec)    DbMon?    QUEUE    Group ID       (RTMT) & Details",
@@ -265,8 +274,9 @@ def _runtimestate(here: Here, _words: list[str]) -> list[str]:
     ]
 
 
-# What a node that is not well prints: to which command, in place of what, and what.
-ILL: dict[FaultKind, tuple[str, str, str]] = {
+# For each illness of a node: the command that shows it, a pattern of the usual output, and what the
+# node prints instead of it.
+SYMPTOMS: dict[FaultKind, tuple[str, str, str]] = {
     FaultKind.SERVICE_STOPPED: (
         "utils service list",
         r"CTIManager\[STARTED\]",
@@ -296,7 +306,7 @@ ILL: dict[FaultKind, tuple[str, str, str]] = {
 }
 
 
-# name -> mandatory parameters, all parameters, what it prints
+# name -> how many mandatory parameters, how many in all, and the output or what makes it
 REPORTS: dict[str, tuple[int, int, Reporter | Sequence[str]]] = {
     "show version active": (0, 0, VERSION_ACTIVE),
     "show version inactive": (
@@ -328,8 +338,9 @@ REPORTS: dict[str, tuple[int, int, Reporter | Sequence[str]]] = {
 def file_search(
     get: Get, files: Sequence[VirtualFile], pattern: re.Pattern[str], node: int
 ) -> list[str]:
-    """Prints what vos/NODES.md, section 6.9, says: with several files each line has its file's
-    name.
+    """Makes the output of `file search` (vos/NODES.md, section 6.9).
+
+    If several files were searched, each line begins with the name of its file.
     """
     root = ROOTS[get.location]
     lines = [texts.SEARCHING_PATH.format(root=root, path=get.spec.strip("/"))]
@@ -342,8 +353,9 @@ def file_search(
 
 
 def file_list(entries: Sequence[ListEntry], zone: tzinfo, *, detail: bool) -> list[str]:
-    """Returns the columns as in vos/NODES.md, section 6.1: with `detail` the name starts in column
-    35, else at 0 and 40.
+    """Makes the output of `file list` (vos/NODES.md, section 6.1).
+
+    With `detail`, names begin in column 35. Without it there are two columns, at 0 and 40.
     """
     folders = sum(entry.size is None for entry in entries)
     footer = texts.LIST_FOOTER.format(directories=folders, files=len(entries) - folders)

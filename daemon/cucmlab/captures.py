@@ -1,8 +1,9 @@
-"""Makes what a simulated node has captured: the command's arguments, the packets, and their files.
+"""Simulates the packet captures of a node: the arguments of the command, the packets, the files.
 
-A capture is one entry from its first packet to the removal of its file, and whether it runs is told
-by `packets` alone. A packet is a function of (node, its number) and comes at a time that its number
-gives. So a file that grows needs no task of its own, and a test can compute its content.
+A `LabCapture` exists from its first packet until its file is removed. It runs as long as its
+`packets` is None. The content of a packet, and the moment when it comes, follow from the node and
+from the number of the packet. So no task has to write a file that grows, and a test can compute
+what the file must contain.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _ARITY = texts.WRONG_ARITY.format(mandatory=0, more=13)
 class CaptureArguments(msgspec.Struct, frozen=True):
     """Holds a valid `utils network capture` into a file. The defaults are the node's own.
 
-    size: bytes of a packet that are kept; None: all of it.
+    size: how many bytes of each packet are kept, or None for all of them.
     """
 
     file: str
@@ -48,7 +49,7 @@ class CaptureArguments(msgspec.Struct, frozen=True):
 def parse_capture(words: list[str]) -> CaptureArguments:
     """Reads the arguments of `utils network capture`. Raises CommandRefused.
 
-    Not simulated are the form without `file`, which prints packets, and `src` and `dest`.
+    The lab does not simulate `src`, `dest`, or the form without `file`, which prints packets.
     """
     rest = list(words)
     given: dict[str, str | int | None] = {}
@@ -93,7 +94,7 @@ def _size(text: str) -> int | None:
 def _host(text: str) -> str:
     try:
         return str(ip_address(text))
-    except ValueError:  # a node takes names too; those of the lab have none
+    except ValueError:  # a real node takes host names too; the lab has none
         raise Unsuccessful(f"Invalid host: {text}") from None
 
 
@@ -120,7 +121,7 @@ _OPTIONS = (
     b"Content-Length: 0\r\n\r\n"
 )
 _NTP = b"\x23\x02\x06\xe8" + bytes(44)
-# They take turns, a packet each.
+# The flows take turns: each sends one packet.
 FLOWS = (
     Flow("10.20.0.1", 5060, _OPTIONS),
     Flow("10.20.0.2", 5060, _OPTIONS),
@@ -130,13 +131,13 @@ FLOWS = (
 
 
 class Traffic(msgspec.Struct, frozen=True):
-    """Makes those packets of a node that a capture takes.
+    """Makes the packets of a node that pass the filter of a capture.
 
-    address  of the node
-    rate     packets a second of all of them; 0: there are none
-    host     None, or the address that one of both sides must have
-    port     None, or the port
-    size     bytes of a packet that are kept
+    address  the address of the node
+    rate     packets a second on the network of the node, before the filter; it may be 0
+    host     the address that one of both sides must have, or None for any
+    port     the port of both sides, or None for any
+    size     how many bytes of each packet are kept
     """
 
     address: str
@@ -155,19 +156,19 @@ class Traffic(msgspec.Struct, frozen=True):
 
     @property
     def _taken(self) -> float:
-        """Returns how many packets are taken, a second."""
+        """Returns how many packets pass the filter in a second."""
         return self.rate * len(self._chosen) / len(FLOWS)
 
     def count_within(self, seconds: float) -> int:
-        """Returns how many packets are taken in so many seconds."""
+        """Returns how many packets pass the filter within `seconds`."""
         return int(max(0.0, seconds) * self._taken)
 
     def seconds_until(self, count: int) -> float | None:
-        """Returns the seconds until so many packets are taken; None: that never happens."""
+        """Returns the seconds until `count` packets have come, or None if they never do."""
         return count / self._taken if self._taken else None
 
     def bytes_of(self, count: int) -> int:
-        """Returns the size of a file with so many packets."""
+        """Returns the size of a file with `count` packets, in bytes."""
         sizes = [_RECORD + min(self.size, len(self._packet(flow, 0))) for flow in self._chosen]
         if not sizes:
             return HEADER
@@ -175,7 +176,7 @@ class Traffic(msgspec.Struct, frozen=True):
         return HEADER + rounds * sum(sizes) + sum(sizes[:rest])
 
     def blocks(self, count: int, began: datetime) -> Iterator[bytes]:
-        """Yields a file with so many packets, of a capture that began then, in blocks of 32 KiB."""
+        """Yields a file with `count` packets in blocks of 32 KiB. The capture began at `began`."""
         return in_blocks(self._pieces(count, began))
 
     def _pieces(self, count: int, began: datetime) -> Iterator[bytes]:
@@ -188,12 +189,12 @@ class Traffic(msgspec.Struct, frozen=True):
             yield struct.pack("<IIII", seconds, when.microsecond, len(kept), len(packet)) + kept
 
     def _packet(self, flow: Flow, number: int) -> bytes:
-        """Makes one packet. Every second one goes from the node to its peer."""
+        """Makes one packet. Packets with odd numbers go from the node to its peer."""
         source, target = IPv4Address(flow.peer), IPv4Address(self.address)
         if number % 2:
             source, target = target, source
         length = _UDP + len(flow.payload)
-        # Without a checksum, which UDP allows.
+        # UDP allows a checksum of 0, which means none.
         datagram = struct.pack(">HHHH", flow.port, flow.port, length, 0) + flow.payload
         header = struct.pack(
             ">BBHHHBBH", 0x45, 0, _IPV4 + length, number & 0xFFFF, 0, 64, 17, 0
@@ -212,8 +213,8 @@ def _checksum(header: bytes) -> int:
 class LabCapture:
     """Simulates one capture, and its file.
 
-    packets  None while it runs; then how many there are
-    fault    what is wrong with its file, if anything
+    packets  None while the capture runs; afterwards the number of packets
+    fault    the fault of its file, or None
     """
 
     def __init__(self, path: str, count: int, traffic: Traffic, fault: FaultKind | None) -> None:
@@ -228,11 +229,11 @@ class LabCapture:
 
     @property
     def seconds_to_its_end(self) -> float | None:
-        """Returns the seconds from its beginning to all packets that it may have; None: never."""
+        """Returns the seconds until the last packet of the count, or None if no packet comes."""
         return self._traffic.seconds_until(self._count)
 
     def end(self, *, full: bool = False) -> None:
-        """It has ended. `full`: because it had all packets. The second time does nothing."""
+        """Ends the capture. `full` says that it has all its packets. A second call does nothing."""
         if self.packets is None:
             self._lasted = self._seconds
             self.packets = self._count if full else self._so_far()
@@ -247,7 +248,7 @@ class LabCapture:
         return min(self._traffic.count_within(self._seconds), self._count)
 
     def file(self, now: datetime) -> VirtualFile | None:
-        """Returns the file as it is now, or None if there is none."""
+        """Returns the file as it is now, or None if this capture makes no file."""
         if self._fault is FaultKind.CAPTURE_NO_FILE:
             return None
         packets = 0 if self._fault is FaultKind.CAPTURE_HEADER else self._so_far()
@@ -259,7 +260,7 @@ class LabCapture:
         return VirtualFile(self.path, size, (now - modified).total_seconds(), lasted)
 
     def blocks(self, size: int) -> Iterator[bytes]:
-        """Yields the first `size` bytes of the file: while it runs there may be more by now."""
+        """Yields the first `size` bytes of the file, which may have grown since `size` was read."""
         if self._fault is FaultKind.CAPTURE_GARBAGE:
             blocks = iter(lambda: os.urandom(BLOCK), b"")
         else:

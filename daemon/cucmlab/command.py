@@ -1,6 +1,6 @@
 """`cucmd lab`: runs simulated nodes in the foreground.
 
-Standard output carries JSON lines only: where the nodes are, and the report.
+Standard output has JSON lines only: the addresses and the login of the nodes, then the reports.
 """
 
 from __future__ import annotations
@@ -61,20 +61,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_nodes(add: Callable[..., Any]) -> None:
-    add("--nodes", metavar="N", help="how many (3)")
+    add("--nodes", metavar="N", help="number of nodes (3)")
     add(
         "--address",
         type=_typed(_loopback),
         metavar="IP",
-        help="of the first; the others count up (127.1.0.1)",
+        help="address of the first node; the others count up (127.1.0.1)",
     )
-    add("--port", metavar="N", help="2022; 0: any free")
-    add("--host-key", metavar="FILE", help="a private key; made if it is not there")
+    add("--port", metavar="N", help="TCP port (2022); 0 for any free port")
+    add("--host-key", metavar="FILE", help="file of the private host key; created if missing")
     add("--algorithms", choices=sorted(ALGORITHMS))
     add("--user", metavar="NAME", help="administrator")
     add("--password", metavar="TEXT")
     add("--logon-message", metavar="TEXT", help="printed before the greeting")
-    add("--banner-delay", metavar="S", help="the greeting takes so long")
+    add("--banner-delay", metavar="S", help="seconds that the greeting takes")
     add("--timezone", type=_typed(_zone), metavar="AREA/CITY")
 
 
@@ -87,20 +87,20 @@ def _add_file_get(add: Callable[..., Any]) -> None:
 def _add_files(add: Callable[..., Any]) -> None:
     add("--stamps", action="store_true", help="traces begin and end with lines that have times")
     add("--files", metavar="N", help="SDL traces (12)")
-    add("--size", metavar="BYTES", help="of a trace (200000)")
-    add("--every", metavar="S", help="a trace each S (420)")
+    add("--size", metavar="BYTES", help="size of a trace (200000)")
+    add("--every", metavar="S", help="seconds from one trace to the next (420)")
     add(
         "--packets",
         metavar="N",
-        help="a second, on a node's network (40)",
+        help="packets a second on the network of a node (40)",
     )
 
 
-# -- values of options; argparse names the option and exits with 2
+# -- the values of options: argparse names the option in its message, and exits with 2
 
 
 def _typed(convert: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Makes argparse print the text of a ValueError instead of its own."""
+    """Wraps `convert` so that argparse prints the text of its ValueError, not a text of its own."""
 
     def check(text: str) -> Any:
         try:
@@ -132,7 +132,7 @@ def _zone(text: str) -> ZoneInfo:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs until SIGTERM or SIGINT. Returns the exit status."""
+    """Runs the nodes until SIGTERM or SIGINT. Returns the exit code."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     try:
         options = _options(args)
@@ -144,7 +144,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _options(args: argparse.Namespace) -> LabOptions:
-    """Raises ValueError."""
+    """Makes the options of the lab. Raises ValueError with a text for the user."""
     given = {name: getattr(args, name) for name in LabOptions.__struct_fields__}
     given["host_key"] = _host_key(args.host_key)
     try:
@@ -154,12 +154,12 @@ def _options(args: argparse.Namespace) -> LabOptions:
         raise ValueError(f"--{name.replace('_', '-')}: {expected}") from None
     for fault in options.faults:
         if (fault.node or 1) > options.nodes:
-            raise ValueError(f"fault for node {fault.node}: there are {options.nodes}")
+            raise ValueError(f"fault for node {fault.node}: the lab has {options.nodes} nodes")
     return options
 
 
 def _host_key(path: str | None) -> bytes | None:
-    """Reads the private key in the file, which is made if it is not there. Raises ValueError."""
+    """Reads the private key in the file; creates it if the file is missing. Raises ValueError."""
     if path is None:
         return None
     file = Path(path)
@@ -179,14 +179,14 @@ def _host_key(path: str | None) -> bytes | None:
 
 
 def _raise_descriptor_limit() -> None:
-    """Raises it to the most: 1024 descriptors are too few for 400 nodes and their connections."""
+    """Sets the soft limit to the hard limit: 400 nodes and their clients need more than 1024."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _serve(options: LabOptions, report: bool) -> int:
-    """Serves until a signal. An OSError of listening is one line for the user, no traceback."""
+    """Runs the nodes until a signal comes. Prints one line if an address cannot be listened at."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGUSR1) as signals:
         async with open_bridge(), AsyncExitStack() as stack:
             try:
@@ -197,7 +197,7 @@ async def _serve(options: LabOptions, report: bool) -> int:
             login = {"username": lab.username, "password": lab.password}
             try:
                 _print({"nodes": lab.addresses, **login})
-            except Unwritable as unwritable:  # the nodes are of no use without it
+            except Unwritable as unwritable:  # nobody can use the nodes without this line
                 return give_up(unwritable)
             async for number in signals:
                 if number != signal.SIGUSR1:
@@ -210,7 +210,7 @@ async def _serve(options: LabOptions, report: bool) -> int:
 
 
 def _print_report(lab: Lab) -> None:
-    """Prints what the nodes saw. If that cannot be, a message says so and the nodes go on."""
+    """Prints the report. If it cannot be written, prints a message, and the nodes go on."""
     try:
         _print(lab.report())
     except Unwritable as unwritable:
@@ -219,7 +219,10 @@ def _print_report(lab: Lab) -> None:
 
 
 def _print(line: object) -> None:
-    """Raises `Unwritable`, but not if only the reader has closed: then the lab goes on."""
+    """Prints a line of JSON. Raises `Unwritable`, unless only the reader has closed its end.
+
+    Without a reader the lab goes on: its nodes can still be used.
+    """
     try:
         with written():
             print(msgspec.json.encode(line).decode())

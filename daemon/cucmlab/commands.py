@@ -1,6 +1,6 @@
-"""Does what a simulated node does at a command: the reports, files, captures and settings.
+"""Runs the commands of a simulated node: reports, files, captures and settings.
 
-A capture has ended once its session has, however that was, and before the prompt comes.
+A capture ends before the next prompt comes, and with its session, however the session ends.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from cucmlab.selection import (
 from cucmlab.session import BackToPrompt, LabSession
 from cucmlab.terminal import Echo, wait_forever
 
-# Percent of the common partition in use from which no capture is begun: the low water mark, which
-# is 90 as a rule, less 5 (vos/NODES.md, section 6.5).
+# A node begins no capture if more percent of its common partition are in use: 5 less than the low
+# water mark, which usually is 90 (vos/NODES.md, section 6.5).
 FULL = 85.0
-# How many lines `file tail` prints of what is there, and the seconds between those that follow.
+# How many existing lines `file tail` prints first, and the seconds between the lines that follow.
 _LAST_LINES, _A_LINE_EVERY = 10, 0.1
-# What can be wrong with the file of a capture.
+# The faults of the file of a capture.
 _FILE_FAULTS = (
     FaultKind.CAPTURE_NO_FILE,
     FaultKind.CAPTURE_HEADER,
@@ -43,7 +43,7 @@ _FILE_FAULTS = (
 
 
 async def execute(session: LabSession, words: list[str]) -> None:
-    """Runs the command, which has been echoed, until the next prompt is due."""
+    """Runs a command that the terminal has echoed. Returns when the next prompt is due."""
     try:
         if words[:2] == ["file", "get"]:
             await GetDialogue(session).run(words[2:])
@@ -57,19 +57,22 @@ async def execute(session: LabSession, words: list[str]) -> None:
 
 
 async def plain(session: LabSession, words: list[str]) -> None:
-    """Runs any command but `file get`. Raises CommandRefused."""
+    """Runs any command except `file get`. Raises CommandRefused."""
     for name, (least, most, command) in _COMMANDS.items():
         if (given := _arguments(words, name, least, most)) is not None:
             return await command(session, given)
     for name, (least, most, said) in (answers.REPORTS | support.REPORTS).items():
         if (given := _arguments(words, name, least, most)) is not None:
-            lines = said(_here(session), given) if callable(said) else said
-            return await _print(session, _ill(session, name, lines))
+            lines = said(_facts(session), given) if callable(said) else said
+            return await _print(session, _with_symptoms(session, name, lines))
     raise CommandRefused(texts.NO_VALID_COMMAND)
 
 
 def _arguments(words: list[str], name: str, least: int, most: int) -> list[str] | None:
-    """Returns what follows the command's name; None: it is another one. Raises CommandRefused."""
+    """Returns the arguments of the command `name`, or None if `words` are another command.
+
+    Raises CommandRefused if there are too few or too many.
+    """
     length = len(name.split())
     if words[:length] != name.split():
         return None
@@ -78,15 +81,15 @@ def _arguments(words: list[str], name: str, least: int, most: int) -> list[str] 
     return words[length:]
 
 
-def _here(session: LabSession) -> answers.Here:
+def _facts(session: LabSession) -> answers.NodeFacts:
     node = session.node
     zone = node.options.timezone
-    return answers.Here(node.here, node.members, node.now(), zone, node.percent_used)
+    return answers.NodeFacts(node.member, node.members, node.now(), zone, node.percent_used)
 
 
-def _ill(session: LabSession, name: str, lines: Sequence[str]) -> Sequence[str]:
-    """Returns the lines as a node prints them that is not well."""
-    for fault, (command, usual, said) in answers.ILL.items():
+def _with_symptoms(session: LabSession, name: str, lines: Sequence[str]) -> Sequence[str]:
+    """Returns the lines of a report, changed by the illnesses of this node."""
+    for fault, (command, usual, said) in answers.SYMPTOMS.items():
         if command == name and session.node.plan.take(fault):
             now = session.node.now().astimezone(session.node.options.timezone)
             lines = [re.sub(usual, said.format(now), line) for line in lines]
@@ -94,7 +97,7 @@ def _ill(session: LabSession, name: str, lines: Sequence[str]) -> Sequence[str]:
 
 
 async def _print(session: LabSession, lines: Sequence[str]) -> None:
-    """Prints an answer, page by page, with what can go wrong in the middle of it."""
+    """Prints an answer page by page, with the faults that happen in the middle of an answer."""
     plan, terminal, half = session.node.plan, session.terminal, len(lines) // 2
     if plan.take(FaultKind.PAGER_AGAIN):
         await terminal.page(lines[:half])
@@ -103,7 +106,7 @@ async def _print(session: LabSession, lines: Sequence[str]) -> None:
     elif plan.take(FaultKind.QUESTION):
         await terminal.page(lines[:half])
         terminal.write(texts.CONTINUE + " ")
-        while True:  # whatever is typed is no answer
+        while True:  # nothing that is typed answers the question
             await terminal.read_line()
             terminal.write("\r\n" + texts.CONTINUE + " ")
     elif plan.take(FaultKind.SILENT_ANSWER):
@@ -114,12 +117,12 @@ async def _print(session: LabSession, lines: Sequence[str]) -> None:
 
 async def _network_cluster(session: LabSession, _words: list[str]) -> None:
     node = session.node
-    lines = answers.network_cluster(node.members, node.here)
+    lines = answers.network_cluster(node.members, node.member)
     if strangers := node.plan.take(FaultKind.STRANGERS):
         lines = answers.with_strangers(lines, int(strangers.number))
     if node.plan.take(FaultKind.OTHER_TABLE):
         lines = answers.other_table(node.members)
-    await _print(session, _ill(session, "show network cluster", lines))
+    await _print(session, _with_symptoms(session, "show network cluster", lines))
 
 
 async def _pagination(session: LabSession, words: list[str]) -> None:
@@ -147,7 +150,7 @@ async def _file_list(session: LabSession, words: list[str]) -> None:
 
 
 async def _file_search(session: LabSession, words: list[str]) -> None:
-    """Searches only the beginning of each file: a trace of the lab is the same all over."""
+    """Searches only the first block of each file, since all blocks of the lab's files are alike."""
     node = session.node
     get, pattern = parse_search(words, node.now(), node.options.timezone)
     files = select(node.files(get.location), get, node.now())
@@ -155,7 +158,7 @@ async def _file_search(session: LabSession, words: list[str]) -> None:
 
 
 async def _file_tail(session: LabSession, words: list[str]) -> None:
-    """Prints the last lines of a file, then those that it grows by, until Ctrl-C."""
+    """Prints the last lines of a file, then one new line after the other, until Ctrl-C."""
     node, terminal = session.node, session.terminal
     given = parse_tail(words)
     if node.plan.take(FaultKind.TAIL_REFUSED):
@@ -198,7 +201,7 @@ async def _file_delete(session: LabSession, words: list[str]) -> None:
 
 
 async def _capture(session: LabSession, words: list[str]) -> None:
-    """Runs until its count, Ctrl-C or the end of the session."""
+    """Captures until the count is reached, Ctrl-C comes, or the session ends."""
     node, terminal = session.node, session.terminal
     wanted = parse_capture(words)
     if node.percent_used > FULL or node.plan.take(FaultKind.CAPTURE_REFUSED):
@@ -213,7 +216,7 @@ async def _capture(session: LabSession, words: list[str]) -> None:
             await session.at(Step.CAPTURE)
             await _until_it_ends(session, running)
         except asyncio.CancelledError:
-            if not session.interrupted:  # the session has ended
+            if not session.interrupted:  # the session has ended, not the command
                 raise
             await _stop(session)
     finally:
@@ -237,7 +240,7 @@ def _options(wanted: CaptureArguments) -> list[str]:
 
 
 async def _until_it_ends(session: LabSession, running: LabCapture) -> None:
-    """Waits until it has all its packets, or ends by itself."""
+    """Waits until the capture has all its packets, or ends by a fault."""
     take = session.node.plan.take
     if question := take(FaultKind.CAPTURE_QUESTION):
         await asyncio.sleep(question.number)
@@ -254,7 +257,7 @@ async def _until_it_ends(session: LabSession, running: LabCapture) -> None:
 
 
 async def _stop(session: LabSession) -> None:
-    """Takes the time that a capture needs to stop after Ctrl-C: more of them shorten nothing."""
+    """Waits for the time that a capture needs to stop. Another Ctrl-C does not make it shorter."""
     terminal = session.terminal
     terminal.line("^C")
     slow = session.node.plan.take(FaultKind.CAPTURE_SLOW)
@@ -270,7 +273,7 @@ async def _stop(session: LabSession) -> None:
             terminal.line("^C")
 
 
-# name -> mandatory parameters, all parameters, what it does
+# name -> how many mandatory parameters, how many in all, and the function that runs the command
 _COMMANDS: dict[str, tuple[int, int, Callable[[LabSession, list[str]], Awaitable[None]]]] = {
     "show network cluster": (0, 1, _network_cluster),
     "set cli pagination": (1, 1, _pagination),

@@ -1,6 +1,8 @@
-"""Serves one channel of a simulated node: the command line if it has a terminal, else one line.
+"""Serves one channel of a simulated node.
 
-A shell, a command and a subsystem are all the same to a node: the account has one program.
+A channel with a terminal gets the command line. Any other channel gets one line of text. A node
+does not care whether the client asks for a shell, a command or a subsystem: the account has one
+program.
 """
 
 from __future__ import annotations
@@ -18,14 +20,15 @@ from cucmlab.node import LabNode
 from cucmlab.session import Interrupted, LabSession
 from cucmlab.terminal import Echo, InputClosed, wait_forever
 
-# line of the greeting -> its share of the delay, as seen on 11.5 (vos/NODES.md, section 2)
+# Line of the greeting -> its share of the delay before it, as release 11.5 showed it
+# (vos/NODES.md, section 2).
 _PACE = {0: 0.08, 1: 0.63, 3: 0.19, 7: 0.10}
-# Starts a task of the node.
+# A function that starts a task of the node.
 Start = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 
 
 class NodeChannel(asyncssh.SSHServerSession[bytes]):
-    """`cut` ends the whole SSH connection without a disconnect."""
+    """Serves a channel. `cut` ends the whole SSH connection without a disconnect message."""
 
     def __init__(self, node: LabNode, cut: Callable[[], None], start: Start) -> None:
         self._node = node
@@ -83,7 +86,7 @@ class NodeChannel(asyncssh.SSHServerSession[bytes]):
             self._session.terminal.typed(data)
 
     def eof_received(self) -> bool:
-        """Keeps the channel open for what the commands that were typed still print."""
+        """Keeps the channel open, since commands that were typed earlier may still print."""
         if self._session is not None:
             self._session.terminal.input_closed()
         return True
@@ -98,7 +101,7 @@ class NodeChannel(asyncssh.SSHServerSession[bytes]):
 
 
 async def _command_line(session: LabSession) -> None:
-    """Returns when the client has sent `quit`; raises InputClosed if it has sent all it will."""
+    """Runs commands until `quit`. Raises InputClosed when the client has closed its input."""
     await _greet(session)
     await _first_prompt(session)
     terminal = session.terminal
@@ -144,7 +147,7 @@ async def _first_prompt(session: LabSession) -> None:
 
 
 async def _refuse_without_new_password(session: LabSession) -> None:
-    """Whatever is typed, an empty line too, counts as an answer and ends the connection."""
+    """Asks for the current password; cuts the connection after any answer, even an empty one."""
     terminal = session.terminal
     terminal.line(texts.PASSWORD_EXPIRED)
     terminal.write(texts.ASK_CURRENT_PASSWORD)

@@ -1,7 +1,8 @@
-"""`cucmd demo`: runs one job from start to end, with what is installed alone: lab, daemon, client.
+"""`cucmd demo`: runs one job from start to end against simulated nodes.
 
-It uses the same programs and the same kind of socket as a real collection, each in a process of its
-own. Everything that it makes is removed, however it ends.
+The lab, the daemon and the client run as processes of their own, with the same programs and the
+same kind of socket as in a real collection. The demo needs nothing but the installed package. It
+removes everything that it has made, however it ends.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from typing import Any
 from cucmd.paths import LONGEST_SOCKET
 from cucmd.stdout import written
 
-# The demo needs 7 MB for a short time, so the usual limits of free space do not apply. Without any
-# free space the end of the job could not be stored, and the demo would wait for it.
+# The demo needs 7 MB for a short time, so the usual limits of free space do not apply. Some free
+# space is required: else the daemon could not store the end of the job, and the demo would hang.
 CONFIG = """\
 [receiver]
 listen = "127.0.0.1:0"
@@ -33,14 +34,14 @@ free_space_percent = 0
 free_space_bytes = 2097152
 """
 
-SHOWN = 3  # files of each node; the manifest has all
-STOP_WITHIN = 20.0  # seconds; grace periods are far below
-# Ctrl-C, kill, a closed terminal, Ctrl-\: each ends the demo in order.
+SHOWN = 3  # files that are listed for each node; the manifest has all
+STOP_WITHIN = 20.0  # seconds; grace periods are much shorter
+# Ctrl-C, kill, a closed terminal and Ctrl-\ end the demo in an orderly way.
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 class _EndedBySignal(KeyboardInterrupt):
-    """A signal ends the demo; `number` says which."""
+    """Raised by the handler of the signal `number`, which ends the demo."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -74,9 +75,9 @@ def _demonstrate() -> int:
         _say("A daemon with its own SFTP receiver ...")
         with ExitStack() as running:
             running.enter_context(_daemon(folder, sockets))
-            running.callback(_ignore, ENDINGS)  # the clean-up must not be interrupted
+            running.callback(_ignore, ENDINGS)  # nothing may interrupt the clean-up
             code = _collect(folder, sockets, lab)
-        # Now the job is closed: its manifest is written then.
+        # The daemon has stopped, so the job is closed and its manifest is written.
         _list_files(folder / "state")
     return code
 
@@ -84,10 +85,10 @@ def _demonstrate() -> int:
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
     def end(number: int, frame: FrameType | None) -> None:
-        _ignore(ENDINGS)  # people press it twice
+        _ignore(ENDINGS)  # people press Ctrl-C twice
         raise _EndedBySignal(number)
 
-    # a signal that was ignored at the start (nohup) stays ignored
+    # A signal that was ignored at the start, as by nohup, stays ignored.
     heard = [one for one in ENDINGS if signal.getsignal(one) is not signal.SIG_IGN]
     before = {number: signal.signal(number, end) for number in heard}
     try:
@@ -103,7 +104,7 @@ def _ignore(signals: Sequence[signal.Signals]) -> None:
 
 
 def _say(text: str) -> None:
-    """Prints a line and flushes it: other processes write to the same standard output."""
+    """Prints a line and flushes it, since other processes write to the same standard output."""
     with written():
         print(text)
 
@@ -122,11 +123,11 @@ def _temporary_folder(below: str | None = None) -> Iterator[Path]:
 
 @contextmanager
 def folder_for_sockets(folder: Path) -> Iterator[Path]:
-    """Yields `folder`, or one in /tmp if $TMPDIR is too long for the path of a socket."""
+    """Yields `folder`, or a folder in /tmp if the path of a socket in it would be too long."""
     if len(os.fsencode(folder / "cucmd.sock")) <= LONGEST_SOCKET:
         yield folder
         return
-    with _temporary_folder("/tmp") as short:  # noqa: S108  made by mkdtemp, so nobody else's
+    with _temporary_folder("/tmp") as short:  # noqa: S108  mkdtemp makes it for us alone
         yield short
 
 
@@ -146,7 +147,7 @@ def _running(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
 
 
 def _start(command: list[str], **more: Any) -> subprocess.Popen[str]:
-    """Starts a process in its own group, which Ctrl-C does not reach. The demo ends it."""
+    """Starts a process in a group of its own, so that Ctrl-C reaches the demo alone."""
     return subprocess.Popen(command, text=True, process_group=0, **more)
 
 
@@ -184,7 +185,7 @@ def _serve_command(folder: Path, sockets: Path) -> list[str]:
 
 
 def _environment(sockets: Path) -> dict[str, str]:
-    """Copies our environment without a service manager's variables, with a socket for READY=1."""
+    """Copies our environment without the variables of a service manager; adds $NOTIFY_SOCKET."""
     service = ("LISTEN_", "WATCHDOG_", "JOURNAL_STREAM", "STATE_DIRECTORY", "JOB_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(service)}
     return {**kept, "NOTIFY_SOCKET": str(sockets / "notify")}
@@ -196,7 +197,7 @@ def _wait_until_ready(notifications: socket.socket, daemon: subprocess.Popen[str
             if b"READY=1" in notifications.recv(4096).split(b"\n"):
                 return
         except TimeoutError:
-            continue  # look again if the daemon still runs
+            continue  # and look whether the daemon still runs
     raise SystemExit("cucmd demo: the daemon did not start")
 
 
@@ -215,9 +216,10 @@ def _collect(folder: Path, sockets: Path, lab: dict[str, Any]) -> int:
 
 
 def _start_ignoring_ctrl_c(command: list[str]) -> subprocess.Popen[str]:
-    """Starts `cucmctl`, which on Ctrl-C would say that the job goes on; the demo ends the job.
+    """Starts `cucmctl` so that it ignores Ctrl-C.
 
-    It stays in our process group, so that Ctrl-Z reaches it.
+    It would say that the job goes on, but the demo ends the job. It stays in our process group, so
+    that Ctrl-Z reaches it.
     """
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

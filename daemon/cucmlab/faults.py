@@ -1,7 +1,8 @@
-"""PURE. Declares what can go wrong with a simulated node: kinds, steps, and the words for them.
+"""PURE. Declares the faults of simulated nodes: their kinds, their steps, and how they are written.
 
-A fault is looked up at the moment when it would have its effect. A look-up that finds one uses it
-up once (`*TIMES`), so that "fails twice, then works" needs no code elsewhere.
+The code of a node asks for a fault at the moment when the fault would have its effect. Each time
+that `FaultPlan.take` returns a fault, it counts as used once. So `*TIMES` ("fails twice, then
+works") needs no code anywhere else.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import msgspec
 
 
 class Step(StrEnum):
-    """Says where a node can hang, drop the connection or print noise, in their order."""
+    """Lists the steps at which a node can hang, drop the connection or print noise, in order."""
 
     help: str
 
@@ -53,13 +54,13 @@ _AFTER_COMMAND = _PRINTING - {Step.BANNER, Step.PROMPT, Step.PREPARE}
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """Says how a fault of one kind is written, and its line of help.
+    """Says how a fault of one kind is written on the command line, and what `--help` says of it.
 
-    unit     of its number; empty: it takes no number
-    number   the default of the number; None: one must be given
-    steps    at which it may happen; empty: it takes no step
-    step     the default of the step; None: one must be given
-    counted  False: it always happens, and takes no `*TIMES`
+    unit     the unit of its number, or empty if it takes no number
+    number   the default of the number, or None if the user must give one
+    steps    the steps at which it may happen, or empty if it takes no step
+    step     the default of the step, or None if the user must give one
+    counted  whether it takes `*TIMES`; otherwise it always happens
     """
 
     help: str
@@ -70,11 +71,11 @@ class Rule(msgspec.Struct, frozen=True):
     counted: bool = True
 
 
-_NO_RULE = Rule("")  # of a look-up by value, which makes no kind
+_NO_RULE = Rule("")  # Enum calls __new__ without a rule when it looks up a kind by its value
 
 
 class FaultKind(StrEnum):
-    """Says what can go wrong; `rule` says how it is written."""
+    """Lists the kinds of faults; `rule` says how each is written."""
 
     rule: Rule
 
@@ -186,8 +187,11 @@ _MOST = {"PERCENT": 100, "S": 10**9, "N": 10**4, "BYTES": 10**15, "BYTES_PER_S":
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """Describes one fault. `node` None: every node. `times` None: always. `number`: in its kind's
-    unit.
+    """Describes one fault.
+
+    number  in the unit of its kind
+    node    the number of the node, from 1, or None for every node
+    times   how often it happens, or None for always
     """
 
     kind: FaultKind
@@ -198,7 +202,7 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class FaultSpecError(ValueError):
-    """A SPEC is not valid. The text has the SPEC and what was expected."""
+    """Raised if a fault is not written as expected. Its text has the SPEC and what was expected."""
 
     def __init__(self, spec: str, expected: str) -> None:
         super().__init__(f"fault {spec!r}: expected {expected}")
@@ -212,7 +216,7 @@ _FORM = "[NODE=]KIND[:STEP][@NUMBER][*TIMES], such as hang:command or 2=drop:tra
 
 
 def parse_fault(spec: str) -> Fault:
-    """Returns the fault that SPEC means. Raises FaultSpecError."""
+    """Reads a fault that was given as SPEC. Raises FaultSpecError."""
     found = _SPEC.fullmatch(spec)
     if found is None:
         raise FaultSpecError(spec, _FORM)
@@ -272,9 +276,9 @@ def _positive(spec: str, what: str, text: str | None) -> int | None:
 
 
 class FaultPlan:
-    """Holds the faults of one node (`index` from 1), and how often each may still happen.
+    """Holds the faults of node number `index` (from 1), and how often each may still happen.
 
-    `on_use` is called whenever one happens.
+    `on_use` is called whenever a fault happens.
     """
 
     def __init__(
@@ -285,7 +289,7 @@ class FaultPlan:
         self._left: list[tuple[Fault, list[int | None]]] = [(f, [f.times]) for f in mine]
 
     def take(self, kind: FaultKind, step: Step | None = None) -> Fault | None:
-        """Takes the fault of that kind (and step) that happens now, or None. Uses it up once."""
+        """Returns the fault of that kind and step if it happens now, else None. Counts its use."""
         for fault, left in self._left:
             if fault.kind is kind and fault.step == step and left[0] != 0:
                 if left[0] is not None:
@@ -296,7 +300,7 @@ class FaultPlan:
 
 
 def help_lines() -> list[str]:
-    """Returns one line for each kind and each step, at most 80 columns."""
+    """Returns a line for each kind and for each step, each at most 80 columns wide."""
     kinds = [f"  {_written(kind):<30} {kind.rule.help}" for kind in FaultKind]
     steps = [f"  {step:<12} {step.help}" for step in Step]
     return ["faults:", *kinds, "", "steps:", *steps]

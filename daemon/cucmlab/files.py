@@ -1,8 +1,9 @@
 """PURE. Computes the files of a simulated node: names, ages, sizes and content.
 
-A file is a function of (node, path). So a file of 5 GB costs nothing until it is read, and a test
-can compute what a node must have sent. `stamped` writes times over the first and the last line of
-a trace; `tgz` packs files as `file get ... compress` does, of which one block is in memory.
+The content of a file follows from its node and its path. So a file of 5 GB costs nothing until it
+is read, and a test can compute what a node must have sent. `stamped` writes times over the first
+and the last line of a trace. `tgz` packs files as `file get ... compress` does, with one block in
+memory at a time.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ from msgspec import Meta
 
 BLOCK = 32 * 1024  # bytes that are made at once
 _PATTERN = 2 * BLOCK
-_SMALL = 20_000  # bytes of a file that is no trace, unless traces are smaller
+_SMALL = 20_000  # bytes of a file that is not a trace, unless traces are smaller
 _DAY = 86_400
 
 
 class VirtualFile(msgspec.Struct, frozen=True):
     """Describes one file of a node.
 
-    path   relative to the location's root
-    age    seconds before now, of its last line
+    path   relative to the root of its location
+    age    seconds from its last line until now
     span   seconds from its first line to its last
     """
 
@@ -51,8 +52,8 @@ class VirtualFile(msgspec.Struct, frozen=True):
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """Says how many files there are, and how large.
 
-    files  traces in a folder; with a day between them, the oldest of 10000 is of 27 years ago
-    size   bytes of each
+    files  how many traces a folder has (10000 of them, a day apart, go back 27 years)
+    size   bytes of each trace
     every  seconds between two traces
     """
 
@@ -64,13 +65,14 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
 class NumberedFiles(msgspec.Struct, frozen=True):
     """Describes numbered files in one folder.
 
-    `name` has {node} and {n}; `share` divides their number.
+    name   a format with {node} and {n}, the number of the file
+    share  the folder has 1/share as many files as Shape.files says
     """
 
     folder: str
     name: str
     share: int = 1
-    first: int = 74  # the first number, as of a node that has run for some time
+    first: int = 74  # number of the oldest file: the node has run for some time
     trace: bool = True
 
 
@@ -87,7 +89,7 @@ _TRACES = (
     NumberedFiles("cm/trace/cdrrep/log4j", "cdrrep{n:05d}.log", share=4),
     NumberedFiles("cm/log/ris/csv", "PerfMonLog_{n:06d}.csv", share=2),
 )
-# Of every product, though no node has them all.
+# The logs of every product, though no real node has them all.
 _LOGS = tuple(
     NumberedFiles(folder, name, share=4, trace=False)
     for folder, name in (
@@ -118,7 +120,7 @@ _LOGS = tuple(
         ("er/trace/dbl/sdi", "dbmon{n:08d}.txt"),
     )
 )
-# path, age in seconds of the newest, how many rotated ones (`.1`, `.2`, ...) there are
+# path, age of the newest in seconds, how many rotated files (`.1`, `.2`, ...) there are
 _SINGLES = (
     ("syslog/messages", 45.0, 3),
     ("syslog/CiscoSyslog", 50.0, 3),
@@ -140,8 +142,8 @@ _INSTALL = (
     ("upgrade_log_2026-08-02.22.40.12.log", 30 * _DAY, 0),
     ("system-history.log", 30 * _DAY, 0),
 )
-EMPTY_FOLDER = ("activelog", "core")  # of a healthy node
-# location -> its name in "Get file: active/cm/..." and in the name of an archive
+EMPTY_FOLDER = ("activelog", "core")  # a healthy node has no core files
+# Location -> its name in "Get file: active/cm/..." and in the name of an archive.
 ROOTS = {
     "activelog": "active",
     "inactivelog": "inactive",
@@ -170,7 +172,7 @@ def _numbered_files(kind: NumberedFiles, node: int, shape: Shape) -> Iterator[Vi
     for i in range(count):
         from_end = count - 1 - i
         name = kind.name.format(node=node, n=kind.first + i)
-        # The file still being written has this ending (vos/NODES.md, section 5.6).
+        # A file that is still being written ends in .gzo (vos/NODES.md, section 5.6).
         if from_end == 0 and name.endswith(".gz"):
             name = name.removesuffix(".gz") + ".gzo"
         path = f"{kind.folder}/{name}"
@@ -189,7 +191,7 @@ def _single_files(
 
 
 def _pattern(node: int, path: str) -> bytes:
-    """Makes one block of log lines. `blocks` writes the number of the block over its beginning."""
+    """Makes 64 KiB of log lines, which `blocks` repeats with a number over each beginning."""
     seed = blake2b(f"{node}:{path}".encode(), digest_size=32).hexdigest()
     lines: list[bytes] = []
     length = 0
@@ -205,7 +207,7 @@ def _pattern(node: int, path: str) -> bytes:
 
 
 def blocks(node: int, path: str, size: int) -> Iterator[bytes]:
-    """Yields the whole content, block by block: always the same, and different in every 64 KiB."""
+    """Yields the content of a file in blocks: always the same, and no two 64 KiB are alike."""
     pattern = _pattern(node, path)
     for offset in range(0, size, BLOCK):
         number, start = divmod(offset, _PATTERN)
@@ -213,14 +215,14 @@ def blocks(node: int, path: str, size: int) -> Iterator[bytes]:
         yield (b"%016d" % number + piece[16:])[: len(piece)] if start == 0 else piece
 
 
-# -- stamps: the formats are those of vos/NODES.md, section 7.1
+# -- time stamps, in the formats of vos/NODES.md, section 7.1
 
 _SDL_HEADER = (
     "00000001.000 |{0:%H:%M:%S}.000 |FileHead |UTC:{1},Date: {0:%Y/%m/%d}, AppName: CCM, "
     "AppId: 100, FileNumber: 1, TraceVer: 3.0\n"
 )
 _SDL = "00000002.000 |{:%H:%M:%S}.000 |AppInfo  |the last line\n"
-# part of a path -> the format of a line. Other files have none.
+# Part of a path -> the format of a line. Files with other paths get no time stamps.
 _FORMS = {
     "/calllogs/": "{:%Y/%m/%d %H:%M:%S}.000|SIPL|0|TCP|IN|192.0.2.45|58096|SEP0|192.0.2.4|5060\n",
     "/ccm/sdi/": "{:%m/%d/%Y %H:%M:%S}.000 CCM|a line\n",
@@ -232,7 +234,7 @@ _FORMS = {
 def stamped(
     blocks: Iterator[bytes], file: VirtualFile, now: datetime, zone: tzinfo
 ) -> Iterator[bytes]:
-    """Yields the blocks of a file, the first and the last line written over."""
+    """Yields the blocks of a file with time stamps in its first and its last line."""
     lines = _lines(file, now, zone)
     if lines is None or file.size < sum(map(len, lines)):
         yield from blocks
@@ -261,7 +263,7 @@ def _lines(file: VirtualFile, now: datetime, zone: tzinfo) -> tuple[bytes, bytes
 
 
 def _overlay(content: bytearray, line: bytes, at: int) -> None:
-    """Writes a line over `content` from position `at`, which may be outside of it."""
+    """Writes a line over `content` at position `at`. Parts outside of `content` are left out."""
     start, stop = max(at, 0), min(at + len(line), len(content))
     if start < stop:
         content[start:stop] = line[start - at : stop - at]
@@ -275,12 +277,12 @@ Content: TypeAlias = Callable[[VirtualFile], Iterator[bytes]]
 def tgz(
     root: str, files: Iterable[VirtualFile], now: datetime, content: Content
 ) -> Iterator[bytes]:
-    """Packs the files, in blocks. `content` gives that of one file."""
+    """Yields an archive of the files in blocks. `content` returns the content of one file."""
     return in_blocks(_compressed(_tar(root, files, now, content)))
 
 
 def in_blocks(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Gives the same bytes in blocks of exactly 32 KiB, the last one shorter."""
+    """Yields the same bytes in blocks of 32 KiB. The last block may be shorter."""
     held = bytearray()
     for piece in pieces:
         held += piece
@@ -292,7 +294,7 @@ def in_blocks(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def without_last(blocks: Iterable[bytes], count: int) -> Iterator[bytes]:
-    """Yields all but the last `count` bytes, which are held in memory."""
+    """Yields all bytes except the last `count`."""
     held = bytearray()
     for block in blocks:
         held += block
@@ -302,7 +304,7 @@ def without_last(blocks: Iterable[bytes], count: int) -> Iterator[bytes]:
 
 
 def _compressed(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    # Level 1: an appliance has seconds for this, and so have tests.
+    # Level 1 is the fastest. Tests cannot wait as long as an appliance may take.
     gzip = zlib.compressobj(level=1, wbits=31)
     for piece in pieces:
         yield gzip.compress(piece)

@@ -1,7 +1,7 @@
-"""Leads the `file get` of a simulated node: gathering, sizes, questions, the push, the end.
+"""Runs the `file get` dialogue of a simulated node: gathering, sizes, questions, push, end.
 
-What is announced and what is sent are two lists, made once, here. Every fault about files is a
-difference between them.
+`_plan` makes two lists of files once: the files that the node announces, and those that it sends.
+Every fault that concerns files is a difference between the two.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from cucmlab.terminal import Echo
 T = TypeVar("T")
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
-# Bytes that one dot stands for, at least one dot a file. The appliance's own number is unknown.
+# The node prints one dot for so many bytes, and at least one for each file. How many bytes a real
+# appliance sends for a dot is unknown.
 _BYTES_A_DOT = 4 * 1024 * 1024
 
 
@@ -74,7 +75,7 @@ class GetDialogue:
     # -- what is announced, what is sent
 
     def _plan(self, matched: list[VirtualFile]) -> tuple[list[VirtualFile], list[VirtualFile]]:
-        """Decides what is announced, and what is sent."""
+        """Returns the files that the node announces, and the files that it sends."""
         take = self._faults.take
         if take(FaultKind.ZERO_BYTE):
             matched = [msgspec.structs.replace(file, size=0) for file in matched]
@@ -93,7 +94,7 @@ class GetDialogue:
         return announced, sent
 
     async def _size(self, files: list[VirtualFile], root: str) -> None:
-        """Prints the gathering. Step.SIZING is in its middle."""
+        """Prints the lines of the gathering. Step.SIZING is in the middle of them."""
         delay = self._node.options.sizing_delay
         endless = bool(files) and self._faults.take(FaultKind.ENDLESS_LIST) is not None
         self._terminal.write(texts.GATHERING)
@@ -148,7 +149,7 @@ class GetDialogue:
         step: Step | None = None,
         echo: Echo = Echo.PLAIN,
     ) -> T:
-        """Asks until `accept` does not return None for the answer. Returns what it returned."""
+        """Asks until `accept` returns something else than None for the answer; returns that."""
         while True:
             self._terminal.write(f"{question} ")
             if step is not None:
@@ -158,12 +159,12 @@ class GetDialogue:
                 return accepted
 
     async def _yes_or_no(self, question: str, step: Step | None = None) -> None:
-        """Returns on yes; raises BackToPrompt on no."""
+        """Asks a question. Returns if the answer is yes; raises BackToPrompt if it is no."""
         if not await self._ask(question, _yes, step):
             raise BackToPrompt
 
     async def _trust(self, address: str, algorithm: str, fingerprint: str) -> bool:
-        """Asks what OpenSSH asks about an unknown host key. True: the key is accepted."""
+        """Asks OpenSSH's question about an unknown host key. Returns whether it is accepted."""
         self._terminal.line(texts.HOST_KEY_UNKNOWN.format(host=address))
         self._terminal.line(
             texts.HOST_KEY_FINGERPRINT.format(algorithm=algorithm, fingerprint=fingerprint)
@@ -200,7 +201,7 @@ class GetDialogue:
             self._terminal.line(texts.INVALID_DIRECTORY)
             return
         except PushFailed:
-            # What the appliance prints then is unknown. Here it prints nothing.
+            # What a real appliance prints here is unknown. The lab prints nothing.
             raise BackToPrompt from None
         await self._session.at(Step.COMPLETED)
         if not early:
@@ -221,7 +222,7 @@ class GetDialogue:
     def _items(self, files: list[VirtualFile], get: Get, now: datetime) -> list[PushedFile]:
         root, stamp = ROOTS[get.location], self._node.next_stamp()
         content = partial(self._content, now, get.location)
-        top = f"{self._node.here.address}/{stamp}"
+        top = f"{self._node.member.address}/{stamp}"
         if get.compress:
             cut = self._faults.take(FaultKind.ARCHIVE_CUT)
             missing = int(cut.number) if cut else 0
@@ -247,7 +248,7 @@ class GetDialogue:
         return stamped(blocks, file, now, options.timezone) if options.stamps else blocks
 
     def _sent(self, size: int, *, whole: bool) -> None:
-        """`size` more bytes have been sent. `whole`: a file is complete now."""
+        """Prints a dot if one is due. `size` bytes were sent; `whole` says that they end a file."""
         self._unshown += size
         if whole or self._unshown >= _BYTES_A_DOT:
             self._unshown = 0
@@ -282,13 +283,13 @@ def _address(answer: str) -> str | None:
     try:
         return str(ip_address(answer))
     except ValueError:
-        # Numbers with dots between them that are no address are no host name either.
+        # Numbers with dots between them are not a host name if they are not an address.
         numeric = answer.replace(".", "").isdigit()
         return answer if not numeric and _HOST_NAME.fullmatch(answer) else None
 
 
-# The questions about the receiver, in their usual order: the field of the answer, the question,
-# what makes the field of an answer (None: it is asked again), and how the answer is echoed.
+# The questions about the receiver in their usual order. For each: the field of PushTarget, the
+# question, a function that converts the answer or returns None to ask again, and the echo.
 _RECEIVER: dict[Step, tuple[str, str, Callable[[str], Any], Echo]] = {
     Step.ADDRESS: ("host", texts.ASK_HOST, _address, Echo.PLAIN),
     Step.PORT: ("port", texts.ASK_PORT, _port, Echo.PLAIN),

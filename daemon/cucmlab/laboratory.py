@@ -1,7 +1,7 @@
-"""open_lab: runs many simulated nodes in this process, below a bridge.
+"""Runs many simulated nodes in this process: `open_lab`, within a bridge to asyncio.
 
-An idle node costs a listening socket and a few hundred bytes, and has no task and no host key of
-its own. When `open_lab` ends, nothing of the lab is left.
+An idle node costs a listening socket and a few hundred bytes. It has no task, and it shares its
+host key with the other nodes. When `open_lab` ends, no socket and no task of the lab is left.
 """
 
 from __future__ import annotations
@@ -47,21 +47,21 @@ class Lab:
 
     @property
     def counters(self) -> LabCounters:
-        """Returns the sums of all nodes, now."""
+        """Returns the sums of the counters of all nodes."""
         return self._counters.total()
 
     async def until(self, condition: Callable[[LabCounters], bool]) -> LabCounters:
-        """Waits until the sums meet the condition; returns them. The caller bounds the wait."""
+        """Waits until the sums meet the condition, and returns them. The caller limits the time."""
         return await self._counters.until(condition)
 
     async def idle(self) -> LabCounters:
-        """Waits until no connection and no push is open any more."""
+        """Waits until no connection, no terminal and no push is open."""
         return await self.until(
             lambda total: total.connections_now == total.sessions_now == total.pushes_now == 0
         )
 
     def report(self) -> dict[str, Any]:
-        """Returns the sums, as in LabCounters, and below `nodes` the same of each address."""
+        """Returns the sums as in LabCounters, and the counters of each node below `nodes`."""
         nodes = zip(self.addresses, self._counters.nodes, strict=True)
         return {**asdict(self.counters), "nodes": {name: asdict(one) for name, one in nodes}}
 
@@ -71,13 +71,15 @@ class Lab:
             server.open()
 
     async def _close(self) -> None:
-        """Cuts all connections and waits for their tasks, for a limited time: asyncssh's tasks are
-        among them, and so may be tasks of others below the same bridge.
+        """Cuts all connections, then waits for their tasks for a limited time.
+
+        asyncssh's tasks are among them. So may be tasks that others run on the same bridge, which
+        need not end.
         """
         for server in self._servers:
             server.close()
-        # The tasks of a connection that is cut during its login end only after a thread has ended.
-        # If the loop were closed by then, they would raise or never end.
+        # If a connection is cut during its login, its tasks end only after a thread has ended. If
+        # the loop were closed before that, these tasks would raise an error or never end.
         tasks = asyncio.all_tasks() - self._before - {asyncio.current_task()}
         if tasks:
             await asyncio.wait(tasks, timeout=_CLOSING)
@@ -85,9 +87,9 @@ class Lab:
 
 @asynccontextmanager
 async def open_lab(options: LabOptions) -> AsyncIterator[Lab]:
-    """Opens nodes that listen while the body runs. Call it below `open_bridge()`.
+    """Runs nodes while the body runs. `open_bridge()` must be open.
 
-    Raises OSError if an address cannot be listened on.
+    Raises OSError if an address cannot be listened at.
     """
     key = await trio.to_thread.run_sync(_host_key, options.host_key)
     sockets: list[socket.socket] = []
@@ -113,8 +115,9 @@ def _host_key(pem: bytes | None) -> asyncssh.SSHKey:
 
 
 def _listen(options: LabOptions, index: int, queued: list[socket.socket]) -> socket.socket:
-    """Binds the socket of node number `index`. A network of 256 addresses has 250 nodes, from .1
-    on.
+    """Binds the socket of node number `index`.
+
+    Of each 256 addresses, the first 250 from .1 on are used for nodes.
     """
     offset = (index - 1) // 250 * 256 + (index - 1) % 250
     address = (str(options.address + offset), options.port)
@@ -126,7 +129,9 @@ def _listen(options: LabOptions, index: int, queued: list[socket.socket]) -> soc
         plan = FaultPlan(options.faults, index)
         if plan.take(FaultKind.DROP_SYN):
             queued += _fill_queue(sock)
-        elif not plan.take(FaultKind.REFUSE_TCP):  # bound without listening: refused
+        elif not plan.take(
+            FaultKind.REFUSE_TCP
+        ):  # connections to a socket that is bound but does not listen are refused
             sock.listen(_BACKLOG)
     except OSError as error:
         sock.close()
@@ -137,9 +142,9 @@ def _listen(options: LabOptions, index: int, queued: list[socket.socket]) -> soc
 
 
 def _fill_queue(sock: socket.socket) -> list[socket.socket]:
-    """Fills the accept queue of a socket from which nothing is accepted: Linux then drops SYNs.
+    """Fills the accept queue of a socket, so that Linux drops every further SYN.
 
-    This needs no privilege. One connection fills a backlog of 0; the second makes it certain.
+    This needs no privilege. One connection fills a backlog of 0; the second makes sure of it.
     """
     sock.listen(0)
     queued = [socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in range(2)]

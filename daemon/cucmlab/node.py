@@ -1,8 +1,8 @@
-"""Holds a simulated node without its connections: what it remembers, what was seen on its side.
+"""Holds the state of a simulated node that its sessions share, and the counters of all nodes.
 
-All sessions of a node share a `LabNode`. Nodes share only the options and the counters. Everything
-is counted where it happens and never corrected later, so that the numbers can prove that nothing
-stays open. `AllCounters.until` waits for a number without polling.
+Nodes share only the options and the counters. Each event is counted where it happens and is never
+corrected later, so that the numbers can prove that nothing stays open. `AllCounters.until` waits
+for a number without polling.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 
 class LabNode:
-    """Is node number `index` (from 1) of a lab; `members` is its cluster, itself included."""
+    """Represents node number `index` (from 1). `members` is its cluster, this node included."""
 
     def __init__(
         self, index: int, options: LabOptions, members: Sequence[LabMember], counters: AllCounters
@@ -45,15 +45,15 @@ class LabNode:
         low = self.plan.take(FaultKind.LOW_SPACE)
         self.percent_used = _USED if low is None else low.number  # of the partition for logs
         self.refused_logins = 0
-        # (host, port) -> fingerprint: a node remembers receivers, and stalls if a key changes.
+        # (host, port) -> fingerprint. A node remembers receivers, and stalls if the key changes.
         self.known_receivers: dict[tuple[str, int], str] = {}
-        self._captures: dict[str, LabCapture] = {}  # by path; those whose files are still there
+        self._captures: dict[str, LabCapture] = {}  # by path; only those whose files still exist
         self._removed: set[tuple[str, str]] = set()  # location, path
         self._clock_offset = timedelta()
         self._last_stamp = _LONG_AGO
 
     @property
-    def here(self) -> LabMember:
+    def member(self) -> LabMember:
         return self.members[self.index - 1]
 
     @property
@@ -65,17 +65,17 @@ class LabNode:
         self._counters.count(self.index - 1, name, by)
 
     def begin_capture(self, wanted: CaptureArguments, fault: FaultKind | None) -> LabCapture:
-        """Begins a capture that runs from now on; a number follows its name if that was used."""
+        """Begins a capture. Adds a number to the name of its file if the name is in use."""
         number = ""
         while (path := f"{FOLDER}/{wanted.file}{number}.cap") in self._captures:
             number = str(int(number or 0) + 1)
         size, rate = wanted.size or LARGEST, self.options.packets
-        traffic = Traffic(self.here.address, rate, wanted.host, wanted.port, size)
+        traffic = Traffic(self.member.address, rate, wanted.host, wanted.port, size)
         self._captures[path] = LabCapture(path, wanted.count, traffic, fault)
         return self._captures[path]
 
     def files(self, location: str) -> list[VirtualFile]:
-        """Returns those that were there from the beginning, and the captures; not those removed."""
+        """Returns the initial files and those of captures, without the files that were removed."""
         found = [*files_of(location, self.index, self.options)]
         if location == LOCATION:
             now = datetime.now(UTC)
@@ -83,14 +83,14 @@ class LabNode:
         return [file for file in found if (location, file.path) not in self._removed]
 
     def blocks(self, location: str, file: VirtualFile) -> Iterator[bytes]:
-        """Returns the content of a file as it was when `files` gave it, in blocks of 32 KiB."""
+        """Returns the content of a file as it was when `files` returned it, in blocks of 32 KiB."""
         capture = self._captures.get(file.path) if location == LOCATION else None
         if capture is None:
             return blocks(self.index, file.path, file.size)
         return capture.blocks(file.size)
 
     def remove(self, location: str, path: str) -> bool:
-        """Removes a file. False: it is in use, and stays."""
+        """Removes a file. Returns False if a capture still writes to it; then it stays."""
         capture = self._captures.get(path) if location == LOCATION else None
         if capture is None:
             self._removed.add((location, path))
@@ -102,7 +102,7 @@ class LabNode:
         return True
 
     def now(self) -> datetime:
-        """Returns the time by the node's own clock."""
+        """Returns the time by the clock of the node."""
         return datetime.now(UTC) + self._clock_offset
 
     def move_clock(self, by: timedelta) -> None:
@@ -111,15 +111,16 @@ class LabNode:
         self._last_stamp = _LONG_AGO
 
     def next_stamp(self) -> str:
-        """Names the next push's folder, in the node's own time. No name comes twice."""
+        """Returns the name of the folder for the next push: a time, and no name comes twice."""
         now = self.now().replace(microsecond=0)
         self._last_stamp = max(now, self._last_stamp + timedelta(seconds=1))
         return f"{self._last_stamp.astimezone(self.options.timezone):%Y-%m-%d_%H-%M-%S}"
 
 
 class LabCounters(msgspec.Struct):
-    """Counts what happens on one node, or on all. `_now`: open at this moment. The others: since
-    the lab began.
+    """Counts events of one node, or of all nodes.
+
+    Names with `_now` count what is open at this moment; all others count since the lab began.
     """
 
     connections_now: int = 0  # TCP connections accepted and not yet closed
@@ -174,7 +175,7 @@ class AllCounters:
         self._watchers.unpark_all()
 
     async def until(self, condition: Callable[[LabCounters], bool]) -> LabCounters:
-        """Returns the totals, once they meet the condition. The caller's scope limits the wait."""
+        """Waits until the totals meet the condition; returns them. The caller limits the time."""
         while not condition(total := self.total()):
             await self._watchers.park()
         return total

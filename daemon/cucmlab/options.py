@@ -1,4 +1,4 @@
-"""Lists what can be set for simulated nodes, and their algorithms.
+"""Declares the options of simulated nodes, and their SSH algorithms.
 
 The defaults make a healthy node of release 12.5 to 15. Everything unusual is an option.
 """
@@ -26,7 +26,10 @@ class Extra(StrEnum):
 
 
 class NodeAlgorithms(msgspec.Struct, frozen=True):
-    """Holds names as on the wire, for both directions. `host_keys`: a node has an RSA key only."""
+    """Holds the names of algorithms as SSH sends them, for both directions.
+
+    A node has an RSA host key only; `host_keys` are the signatures that it makes with it.
+    """
 
     kex: tuple[str, ...]
     ciphers: tuple[str, ...]
@@ -55,7 +58,8 @@ ALGORITHMS = {
         ),
         macs=("hmac-sha2-512", "hmac-sha2-256", "hmac-sha1"),
     ),
-    # The oldest that is still about: nothing here but what is opted into as legacy.
+    # The oldest release that is still in use. The daemon uses these algorithms only for clusters
+    # with `legacy_algorithms`.
     "legacy": NodeAlgorithms(
         kex=(
             "diffie-hellman-group-exchange-sha1",
@@ -68,7 +72,7 @@ ALGORITHMS = {
         banner="OpenSSH_5.3",
     ),
 }
-# secp256k1: asyncssh can serve it. No client offers it but asyncssh with its default of kex_algs.
+# secp256k1. asyncssh can serve it, and no client offers it except asyncssh with its defaults.
 UNCOMMON_KEX = "ecdh-sha2-1.3.132.0.10"
 
 
@@ -76,9 +80,9 @@ Delay: TypeAlias = Annotated[float, Meta(ge=0, le=86_400)]
 
 
 class LabOptions(Shape, frozen=True, kw_only=True):
-    """Addresses count up from `address`; `port` 0: any free one.
+    """Holds the options of a lab. Addresses count up from `address`; port 0 means any free port.
 
-    More than the limits would only exceed those of descriptors, memory or dates.
+    Values beyond these limits would exceed the limits of descriptors, memory or dates.
     """
 
     nodes: Annotated[int, Meta(ge=1, le=10_000)] = 3
@@ -87,14 +91,16 @@ class LabOptions(Shape, frozen=True, kw_only=True):
     user: str = "administrator"
     password: str = "lab-password"  # noqa: S105 - of nodes that hold nothing
     algorithms: str = "current"
-    host_key: bytes | None = None  # a private key (PEM); None: a new one
+    host_key: bytes | None = None  # a private key (PEM), or None for a new one
     logon_message: str = ""
     banner_delay: Delay = 0.0
     extra_question: Extra = Extra.NO
     ask_host_key: bool = False
     sizing_delay: Delay = 0.0
     timezone: ZoneInfo = ZoneInfo("UTC")
-    packets: Annotated[int, Meta(ge=0, le=100_000)] = 40  # a second, on the network of a node
+    packets: Annotated[int, Meta(ge=0, le=100_000)] = (
+        40  # packets a second on the network of a node
+    )
     stamps: bool = False  # real times in the first and the last line of traces
     faults: tuple[Fault, ...] = ()
 

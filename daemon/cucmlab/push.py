@@ -1,7 +1,7 @@
-"""Logs in to the receiver as the SFTP client of a simulated node, and pushes files.
+"""Pushes files to the receiver, as the SFTP client of a simulated node.
 
-When `Push.run` has ended, the connection to the receiver is closed. If it was cancelled, the
-connection was cut.
+When `Push.run` returns, it has closed its connection to the receiver. When it is cancelled, it cuts
+the connection.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class PushTarget(msgspec.Struct, frozen=True):
 
 
 class PushedFile(msgspec.Struct, frozen=True):
-    """Holds a file to send. `path` is below the directory. `size` is that before compression."""
+    """Holds a file to send. `path` is below the download directory; `size` is the unpacked size."""
 
     path: str
     size: int
@@ -51,18 +51,18 @@ class PushedFile(msgspec.Struct, frozen=True):
 
 
 class PushFailed(Exception):
-    """The receiver could not be reached, refused the login, or refused a request."""
+    """Raised if the receiver cannot be reached, or refuses the login or a request."""
 
 
 class InvalidDirectory(PushFailed):
-    """The download directory is not there."""
+    """Raised if the download directory does not exist."""
 
 
 class Sent(Protocol):
     def __call__(self, size: int, *, whole: bool) -> None: ...
 
 
-# (address, algorithm, fingerprint) -> whether the key is accepted
+# (address, algorithm, fingerprint) -> whether the user accepts the key
 Trust = Callable[[str, str, str], Awaitable[bool]]
 
 
@@ -115,9 +115,9 @@ class _PushClient(asyncssh.SSHClient):
 class Push:
     """Pushes files to a receiver, over one connection.
 
-    trust    asks about an unknown host key; None: it is accepted without a question
-    halfway  is awaited once, in the middle of the first file
-    sent     is called as bytes are sent
+    trust    asks the user about an unknown host key; without it the key is accepted
+    halfway  awaited once, in the middle of the first file
+    sent     called whenever bytes were sent
     """
 
     def __init__(
@@ -135,13 +135,13 @@ class Push:
         self._halfway = halfway
         self._sent = sent
         self._written = 0
-        self._mark: int | None = None  # `_interruption` is awaited after so many bytes
+        self._mark: int | None = None  # after so many bytes, `_interruption` is awaited
         self._interruption: Callable[[], Awaitable[None]] = halfway
         self._rate = 0.0
-        self._made = {""}  # folders below the directory that are there
+        self._made = {""}  # folders below the directory that exist
 
     async def run(self, files: Sequence[PushedFile]) -> None:
-        """Pushes all, in order. Raises PushFailed."""
+        """Pushes the files in order. Raises PushFailed."""
         conn = await self._connect()
         try:
             self._expect_faults(files, conn)
@@ -164,21 +164,21 @@ class Push:
             await self._wait_for_identification(sock, plan.take(FaultKind.SLOW_GREETING))
             return _unless_cancelled(await self._log_in(sock))
         except BaseException:
-            # asyncssh closes it too once it has it. Closing twice does no harm.
+            # asyncssh may have closed the socket already. Closing it twice does no harm.
             sock.close()
             raise
 
     async def _reach(self) -> socket.socket:
-        """Connects a socket.
+        """Returns a socket that is connected to the receiver. Raises PushFailed.
 
-        A node that cannot connect prints nothing, and gives up in the end.
+        A node that cannot connect prints nothing until it gives up.
         """
         loop = asyncio.get_running_loop()
         give_up = loop.time() + _UNREACHABLE_SILENCE
         try:
             async with asyncio.timeout_at(give_up):
                 return await self._tcp(loop)
-        except OSError as error:  # TimeoutError is one
+        except OSError as error:  # TimeoutError is an OSError
             await asyncio.sleep(give_up - loop.time())
             raise PushFailed(str(error)) from None
 
@@ -189,9 +189,9 @@ class Push:
         sock = socket.socket(kind, socket.SOCK_STREAM)
         try:
             sock.setblocking(False)
-            # The receiver sees each node's own address, as it would in a real network.
+            # The receiver must see the address of the node, as in a real network.
             if ip_address(address[0]).is_loopback and kind is socket.AF_INET:
-                sock.bind((self._node.here.address, 0))
+                sock.bind((self._node.member.address, 0))
             await loop.sock_connect(sock, address)
         except BaseException:
             sock.close()
@@ -199,7 +199,7 @@ class Push:
         return sock
 
     async def _wait_for_identification(self, sock: socket.socket, slow: Fault | None) -> None:
-        """Waits for the first byte of SSH's identification, without reading it."""
+        """Waits until the first byte of the receiver has come. Does not read the byte."""
         if slow is not None:
             await asyncio.sleep(slow.number)
             raise PushFailed("the receiver was too slow")
@@ -266,7 +266,7 @@ class Push:
     async def _push_all(
         self, conn: asyncssh.SSHClientConnection, files: Sequence[PushedFile]
     ) -> None:
-        # No `async with`: its exit waits for the server, and a cancelled push must not wait.
+        # Not `async with`: its exit waits for the server, and a cancelled push must not wait.
         sftp = await conn.start_sftp_client()
         directory = self._receiver.directory
         if self._node.plan.take(FaultKind.INVALID_DIRECTORY) or not await sftp.isdir(directory):
@@ -280,7 +280,8 @@ class Push:
         sftp.exit()
 
     async def _push(self, sftp: asyncssh.SFTPClient, file: PushedFile, path: str) -> None:
-        # Block size 0: a write is one request; asyncssh's own splitting costs a task a block.
+        # With block size 0 each write is one request. Otherwise asyncssh starts a task for each
+        # block.
         handle = await sftp.open(path, "wb", block_size=0)
         mark = math.inf if self._mark is None else self._mark - self._written  # in this file
         pieces = _divided(file.blocks(), mark)
@@ -295,7 +296,7 @@ class Push:
         self._sent(0, whole=True)
 
     async def _make_folders(self, sftp: asyncssh.SFTPClient, folder: str) -> None:
-        """`folder` is below the directory. What is there already is left alone."""
+        """Makes `folder` below the download directory, with its parents, unless it exists."""
         if folder in self._made:
             return
         await self._make_folders(sftp, posixpath.dirname(folder))
@@ -310,7 +311,7 @@ class Push:
         blocks: Iterator[tuple[int, bytes]],
         size: int,
     ) -> None:
-        """Writes the blocks, many at once."""
+        """Writes the blocks, with up to 64 requests at once."""
         outstanding = 1 if self._rate else min(_OUTSTANDING, -(-size // BLOCK) or 1)
 
         async def write_some() -> None:
@@ -321,7 +322,7 @@ class Push:
         try:
             await asyncio.gather(*writers)
         finally:
-            # No TaskGroup: it would raise a group in place of one error.
+            # Not a TaskGroup: it would raise an ExceptionGroup instead of the error itself.
             for writer in writers:
                 writer.cancel()
             await asyncio.gather(*writers, return_exceptions=True)
@@ -329,7 +330,7 @@ class Push:
     async def _write_block(
         self, handle: asyncssh.SFTPClientFile, offset: int, block: bytes
     ) -> None:
-        # With a rate: four pieces a second, or one byte in several seconds.
+        # With a rate, four pieces are sent in a second, or one byte in several seconds.
         piece = max(1, int(self._rate / 4)) if self._rate else len(block)
         for start in range(0, len(block), piece):
             part = block[start : start + piece]
@@ -342,7 +343,10 @@ class Push:
 
 
 def _unless_cancelled(conn: asyncssh.SSHClientConnection) -> asyncssh.SSHClientConnection:
-    """Repeats a cancel that trio-asyncio has lost while asyncssh worked in a thread."""
+    """Raises CancelledError if this task was cancelled while asyncssh worked in a thread.
+
+    trio-asyncio loses such a cancel.
+    """
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         conn.abort()
@@ -351,7 +355,7 @@ def _unless_cancelled(conn: asyncssh.SSHClientConnection) -> asyncssh.SSHClientC
 
 
 def _divided(blocks: Iterable[bytes], mark: float) -> Iterator[tuple[int, bytes]]:
-    """Yields the blocks of a file with their offsets. The one that goes over `mark` is two."""
+    """Yields the blocks of a file with their offsets. Divides the block that contains `mark`."""
     offset = 0
     for block in blocks:
         before = int(min(max(mark - offset, 0), len(block)))

@@ -1,7 +1,7 @@
-"""PURE. Decides which files a `file get` or `file list` means.
+"""PURE. Selects the files that the arguments of `file get`, `file list` and others mean.
 
-Arguments are read as the appliance reads them: words are split at blanks only, and the window is in
-the node's own time zone.
+It reads arguments as the appliance does: only blanks divide words, and the times of a window are in
+the time zone of the node.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _BAD_LIST_ARITY = texts.WRONG_ARITY.format(mandatory=2, more=4)
 
 
 class CommandRefused(Exception):
-    """The command is refused. `lines` are what the node prints."""
+    """Raised if the node refuses a command. `lines` is what it prints."""
 
     def __init__(self, *lines: str) -> None:
         super().__init__(lines[0])
@@ -30,14 +30,14 @@ class CommandRefused(Exception):
 
 
 class Unsuccessful(CommandRefused):
-    """Ends as most refusals end."""
+    """Raised for most refusals: the node prints a reason and a line that every command has."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason, texts.UNSUCCESSFUL)
 
 
 class Get(msgspec.Struct, frozen=True):
-    """Holds a valid `file get`. `oldest` and `newest` limit the modification time."""
+    """Holds the arguments of `file get`. `oldest` and `newest` limit the last change of a file."""
 
     location: str
     spec: str
@@ -56,11 +56,11 @@ _UNITS = {
     "months": timedelta(days=30),
 }
 _COUNT = re.compile(r"[0-9]{1,7}")
-_LONGEST = timedelta(days=36_500)  # no file is older; more could exceed the dates of Python
+_LONGEST = timedelta(days=36_500)  # no file is older, and more could exceed the dates of Python
 
 
 def parse_get(words: list[str], now: datetime, zone: tzinfo) -> Get:
-    """Reads the arguments of `file get`. `now` is aware. Raises CommandRefused."""
+    """Reads the arguments of `file get`. `now` has a time zone. Raises CommandRefused."""
     if len(words) < 2:
         raise Unsuccessful(_BAD_ARITY)
     location, spec, *rest = words
@@ -76,7 +76,7 @@ def parse_get(words: list[str], now: datetime, zone: tzinfo) -> Get:
 def _option(
     word: str, rest: list[str], now: datetime, zone: tzinfo
 ) -> dict[str, datetime | str | bool]:
-    """Reads one option of the command; takes its arguments off `rest`."""
+    """Reads one option of `file get`, and removes its arguments from `rest`."""
     if word in ("recurs", "compress"):
         return {word: True}
     if word == "match":
@@ -109,7 +109,7 @@ def _pattern(text: str) -> str:
 
 
 def _moment(text: str, zone: tzinfo) -> datetime:
-    """Reads `hh:mm:MM/DD/YY` in the node's own zone."""
+    """Reads `hh:mm:MM/DD/YY` in the time zone of the node."""
     try:
         local = datetime.strptime(text, "%H:%M:%m/%d/%y").replace(tzinfo=zone)
     except ValueError:
@@ -118,7 +118,7 @@ def _moment(text: str, zone: tzinfo) -> datetime:
 
 
 def parse_search(words: list[str], now: datetime, zone: tzinfo) -> tuple[Get, re.Pattern[str]]:
-    """Reads the arguments of `file search`: which files, and the pattern. Raises CommandRefused."""
+    """Reads the arguments of `file search`. Raises CommandRefused."""
     location, spec, pattern, *rest = words
     if location not in ("activelog", "inactivelog", "install"):
         raise Unsuccessful(f"Invalid location: {location}")
@@ -131,7 +131,7 @@ def parse_search(words: list[str], now: datetime, zone: tzinfo) -> tuple[Get, re
 
 
 class TailArguments(msgspec.Struct, frozen=True):
-    """Holds a valid `file tail`: of one file, or of the newest of a folder."""
+    """Holds the arguments of `file tail`. `recent` means the newest file of a folder."""
 
     location: str
     spec: str
@@ -142,7 +142,7 @@ class TailArguments(msgspec.Struct, frozen=True):
 def parse_tail(words: list[str]) -> TailArguments:
     """Reads the arguments of `file tail`. Raises CommandRefused.
 
-    Not simulated are `detail`, `hex` and the number of lines.
+    The lab does not simulate `detail`, `hex` and the number of lines.
     """
     location, spec, *rest = words
     if location not in ("activelog", "inactivelog", "install"):
@@ -157,7 +157,7 @@ def parse_tail(words: list[str]) -> TailArguments:
 
 
 def select_one(files: Iterable[VirtualFile], tail: TailArguments, now: datetime) -> VirtualFile:
-    """Selects the file that is meant. Raises CommandRefused if that is none, or not one."""
+    """Returns the file that `file tail` means. Raises CommandRefused unless it is exactly one."""
     found = select(files, Get(tail.location, tail.spec), now)
     if tail.recent and found:
         return min(found, key=lambda file: file.age)
@@ -167,7 +167,7 @@ def select_one(files: Iterable[VirtualFile], tail: TailArguments, now: datetime)
 
 
 def select(files: Iterable[VirtualFile], get: Get, now: datetime) -> list[VirtualFile]:
-    """Returns the files that match. Raises CommandRefused if there is no such folder."""
+    """Returns the files that match. Raises CommandRefused if the folder does not exist."""
     files = tuple(files)
     folder, pattern = _place(files, get.location, get.spec)
     inside = [file for file in files if _below(file, folder, recurs=get.recurs)]
@@ -181,7 +181,7 @@ def select(files: Iterable[VirtualFile], get: Get, now: datetime) -> list[Virtua
 
 
 def _place(files: tuple[VirtualFile, ...], location: str, spec: str) -> tuple[str, str]:
-    """Returns the folder and the pattern for names that a file-spec stands for."""
+    """Divides a file-spec into a folder and a pattern for names."""
     path = spec.strip("/")
     known = folders(files, location)
     if path in known:
@@ -195,7 +195,7 @@ def _place(files: tuple[VirtualFile, ...], location: str, spec: str) -> tuple[st
 
 
 def folders(files: Iterable[VirtualFile], location: str) -> set[str]:
-    """Returns all folders of a location, the root ("") included."""
+    """Returns all folders of a location, with the root ("")."""
     found = {""}
     leaves = {file.folder for file in files}
     if location == EMPTY_FOLDER[0]:
@@ -220,7 +220,7 @@ def _within(file: VirtualFile, get: Get, now: datetime) -> bool:
 
 
 class FileList(msgspec.Struct, frozen=True):
-    """Holds a valid `file list`. Files come in the order of their names unless `order` is given."""
+    """Holds the arguments of `file list`."""
 
     location: str
     spec: str
@@ -250,7 +250,7 @@ def _list_option(word: str) -> dict[str, bool | str]:
 
 
 class ListEntry(msgspec.Struct, frozen=True):
-    """Describes one line of a `file list`: a file, or a folder (`size` None)."""
+    """Describes one line of `file list`: a file, or a folder, whose `size` is None."""
 
     name: str
     size: int | None
@@ -258,7 +258,7 @@ class ListEntry(msgspec.Struct, frozen=True):
 
 
 def listing(files: Iterable[VirtualFile], given: FileList, now: datetime) -> list[ListEntry]:
-    """Returns what `file list` shows, folders first. Raises CommandRefused if that is nothing."""
+    """Returns the lines of `file list`, folders first. Raises CommandRefused if nothing matches."""
     files = tuple(files)
     folder, pattern = _place(files, given.location, given.spec)
     inner = {
@@ -278,7 +278,7 @@ def listing(files: Iterable[VirtualFile], given: FileList, now: datetime) -> lis
 
 
 def _sorted(entries: Iterable[ListEntry], given: FileList) -> list[ListEntry]:
-    """Sorts in the order that was asked for; equal ones by name. See vos/NODES.md, section 6.1."""
+    """Sorts as the options say, and equal entries by name (vos/NODES.md, section 6.1)."""
     keys: dict[str, Callable[[ListEntry], Any]] = {
         "name": lambda entry: entry.name,
         "date": lambda entry: (entry.modified, entry.name),

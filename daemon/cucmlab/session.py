@@ -1,6 +1,6 @@
-"""Runs what a node's command line runs: a terminal, a foreground that Ctrl-C ends, and faults.
+"""Runs the session of a node: a terminal, a foreground that Ctrl-C ends, and faults.
 
-Ctrl-C ends what runs in the foreground, entirely, before the next prompt comes.
+Ctrl-C cancels the task in the foreground. The next prompt comes only after that task has ended.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cucmlab.node import LabNode
 from cucmlab.terminal import Terminal, TerminalChannel, wait_forever
 
 T = TypeVar("T")
-# What is printed without end. Each prompt is on its own line; the other texts have no line ends.
+# Texts that are printed without end. Each prompt is a line; the other texts have no line ends.
 _ENDLESS = {
     FaultKind.PROMPT_STORM: texts.PROMPT + "\r\n",
     FaultKind.ENDLESS_LINE: "7:12:44.101 |AppInfo  |SIPTcp - wait_SdlReadRsp: ",
@@ -27,18 +27,18 @@ _NO_LINE_ENDS = bytes(0x40 if byte in b"\r\n" else byte for byte in range(256))
 
 
 class Interrupted(Exception):
-    """Ctrl-C ended what was in the foreground."""
+    """Raised when Ctrl-C has ended the task in the foreground."""
 
 
 class BackToPrompt(Exception):
-    """The node goes back to its prompt without a text."""
+    """Raised to return to the prompt without a text."""
 
 
 class LabSession:
-    """A session gives its commands a node, a terminal, and the faults of each step.
+    """Holds what the commands of one session use: the node, a terminal, and the faults of steps.
 
-    cut          ends the whole SSH connection without a disconnect
-    interrupted  by Ctrl-C, since what is in the foreground began
+    cut          ends the whole SSH connection without a disconnect message
+    interrupted  whether Ctrl-C came since the task in the foreground began
     """
 
     def __init__(self, node: LabNode, channel: TerminalChannel, cut: Callable[[], None]) -> None:
@@ -47,7 +47,7 @@ class LabSession:
         self.cut = cut
         self.interrupted = False
         self._foreground: asyncio.Task[Any] | None = None
-        self._between = False  # Ctrl-C came while nothing was in the foreground
+        self._between = False  # Ctrl-C came while no task was in the foreground
 
     def _interrupt(self) -> None:
         self.node.count("interrupts")
@@ -58,7 +58,7 @@ class LabSession:
             self._between = True
 
     async def in_foreground(self, work: Coroutine[Any, Any, T]) -> T:
-        """Runs `work`, which Ctrl-C cancels; then raises Interrupted."""
+        """Runs `work` and returns its result. Raises Interrupted if Ctrl-C cancels it."""
         if self._between:
             self._between = False
             work.close()
@@ -70,11 +70,12 @@ class LabSession:
             await asyncio.wait({task})
         finally:
             self._foreground = None
-            if not task.done():  # the session itself is being ended
+            if not task.done():  # somebody ends the session itself
                 task.cancel()
                 await asyncio.wait({task})
             elif not task.cancelled():
-                # If the session is ended in this moment nobody asks for it, and asyncio logs that.
+                # If the session ends in this moment, nobody else asks for the exception, and
+                # asyncio would log that.
                 task.exception()
         if task.cancelled():
             raise Interrupted
@@ -83,7 +84,7 @@ class LabSession:
     # -- faults
 
     async def at(self, step: Step) -> None:
-        """Lets the faults of `step` happen, at which the session is now."""
+        """Lets the faults of a step happen. The session calls this when it comes to that step."""
         plan = self.node.plan
         if plan.take(FaultKind.SILENT, step):
             await wait_forever()
@@ -102,7 +103,7 @@ class LabSession:
             await self._garbage(int(garbage.number))
 
     async def _garbage(self, size: int) -> None:
-        """Writes random bytes without line ends: they are one long line too. 0: without end."""
+        """Writes `size` random bytes as one long line, or never stops if `size` is 0."""
         left = size
         while left > 0 or not size:
             noise = os.urandom(min(left or 4096, 4096)).translate(_NO_LINE_ENDS)

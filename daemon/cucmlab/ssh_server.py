@@ -1,7 +1,7 @@
-"""Runs one simulated node at TCP and SSH: accepts connections, checks logins, opens terminals.
+"""Runs the SSH server of one simulated node: accepts connections, checks logins, opens terminals.
 
-Every accepted connection is counted when it is accepted and when it is closed. The counters tell
-apart an orderly close by the client, any other close by it, and a cut by the node.
+Every connection is counted when it is accepted and when it is closed. The counters distinguish an
+orderly close by the client, any other close by the client, and a cut by the node.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _MOST_SESSIONS = 10
 
 
 def new_host_key() -> asyncssh.SSHKey:
-    """Makes a host key as an appliance has it, which takes up to a second."""
+    """Makes a host key of the kind that an appliance has. This takes up to a second."""
     return asyncssh.generate_private_key("ssh-rsa", key_size=2048)
 
 
 @cache
 def _other_host_key() -> asyncssh.SSHKey:
-    """Returns the key of nodes whose key has changed."""
+    """Returns the key that nodes show after their key has changed."""
     return new_host_key()
 
 
@@ -44,20 +44,20 @@ class NodeServer:
         self._node = node
         self._sock = sock
         self._key = key
-        self.key_shown = False  # to a client that has sent something
+        self.key_shown = False  # whether a client that has sent something has seen the key
         self._closed = False
-        self._unserved: set[socket.socket] = set()  # accepted, and no protocol has them yet
+        self._unserved: set[socket.socket] = set()  # accepted, but no protocol has them yet
         self._transports: set[Callable[[], None]] = set()
         self.tasks: set[asyncio.Task[None]] = set()
 
     def open(self) -> None:
         plan = self._node.plan
         if plan.take(FaultKind.REFUSE_TCP) or plan.take(FaultKind.DROP_SYN):
-            return  # nothing to accept: the connections that fill the queue must stay in it
+            return  # the connections that fill the queue must stay in it
         asyncio.get_running_loop().add_reader(self._sock, self._accept)
 
     def close(self) -> None:
-        """Accepts no more connections, and cuts the open ones."""
+        """Stops accepting connections, and cuts those that are open."""
         self._closed = True
         asyncio.get_running_loop().remove_reader(self._sock)
         self._sock.close()
@@ -81,7 +81,7 @@ class NodeServer:
         self.start(self._serve(sock)).add_done_callback(partial(self._served, sock))
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Starts a task of this node. An exception that leaves it is a defect of the lab."""
+        """Starts a task of this node. An exception that the task raises is a defect of the lab."""
         task = asyncio.get_running_loop().create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self._ended)
@@ -100,12 +100,12 @@ class NodeServer:
         elif plan.take(FaultKind.NOT_SSH):
             await self._speak_no_ssh(sock, os.urandom(256) + b"\r\n")
         elif plan.take(FaultKind.CLOSE_AFTER_ACCEPT) or plan.take(FaultKind.DROP, Step.ACCEPT):
-            pass  # closed when this task ends
+            pass  # the connection is closed when this task ends
         else:
             await self._speak_ssh(sock)
 
     def _served(self, sock: socket.socket, _task: asyncio.Task[None]) -> None:
-        """`_serve` has ended, or never begun. Closes a socket that no protocol has."""
+        """Closes a socket that no protocol has taken. `_serve` has ended, or was never begun."""
         if sock in self._unserved:
             self._unserved.discard(sock)
             sock.close()
@@ -113,7 +113,7 @@ class NodeServer:
             self._node.count("connections_now", -1)
 
     async def _speak_no_ssh(self, sock: socket.socket, greeting: bytes) -> None:
-        """Sends the greeting, if any, and then nothing, until the client closes."""
+        """Sends the greeting and then nothing more, until the client closes."""
         reader, writer = await asyncio.open_connection(sock=sock)
         self._unserved.discard(sock)
         ending = "cut_by_node"
@@ -150,18 +150,18 @@ class NodeServer:
                 line_editor=False,
                 encoding=None,
                 agent_forwarding=False,
-                gss_host=None,  # or it looks its own name up
+                gss_host=None,  # otherwise asyncssh looks up the name of this host
                 config=None,
             )
         except (asyncssh.Error, OSError):
-            pass  # the client closed, or was refused; `connection` has counted it
+            pass  # the client closed or was refused, which `connection` has counted
 
     def opened(self, sock: socket.socket, cut: Callable[[], None]) -> None:
         self._unserved.discard(sock)
         self._transports.add(cut)
         if self._closed:
-            # asyncssh prepares a connection's options in a thread. trio-asyncio loses a cancel in
-            # that time, and the connection is made in spite of it.
+            # asyncssh prepares the options of a connection in a thread. If the task is cancelled
+            # during that time, trio-asyncio loses the cancel, and the connection is made anyway.
             asyncio.get_running_loop().call_soon(cut)
 
     def lost(self, cut: Callable[[], None]) -> None:
@@ -195,7 +195,7 @@ class NodeConnection(asyncssh.SSHServer):
             self.node.count("closed_cleanly" if clean else "dropped")
 
     def cut(self) -> None:
-        """Ends the connection without an SSH disconnect."""
+        """Ends the connection without an SSH disconnect message."""
         self._cut_by_node = True
         if self._conn is not None:
             self._conn.abort()
@@ -257,9 +257,9 @@ class NodeConnection(asyncssh.SSHServer):
 def _closed_in_order(exc: Exception | None, *, logged_in: bool) -> bool:
     """Says whether the client has closed the connection in an orderly way.
 
-    asyncssh gives None after a disconnect "by application", an error of its own for each other
-    reason, and ConnectionLost where the bytes just ended. That is orderly only before the login, as
-    is a reset: clients whose login fails often close without a disconnect.
+    asyncssh passes None after a disconnect "by application", another DisconnectError for any other
+    reason, and ConnectionLost if the bytes just ended. The latter, and a reset, count as orderly
+    only before the login: clients whose login fails often close without a disconnect message.
     """
     if isinstance(exc, (asyncssh.ConnectionLost, ConnectionError)):
         return not logged_in

@@ -1,7 +1,7 @@
-"""PURE. Makes what the node prints for the commands that support asks for first.
+"""PURE. Makes the output of the commands that Cisco's support asks for first.
 
-The texts are those of `vos/NODES.md`, sections 6.12 to 6.17. Where that says "unknown", they are
-plausible. A node of the lab answers for every product.
+The texts are those of `vos/NODES.md`, sections 6.12 to 6.17. Where that file says "unknown", the
+text here is invented, and plausible. A node of the lab answers as every product would.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from cucmlab.answers import VERSION, Here, Reporter
+from cucmlab.answers import VERSION, NodeFacts, Reporter
 from cucmlab.selection import Unsuccessful
 
 _CERTIFICATES = ("tomcat", "ipsec", "CallManager", "CAPF", "TVS")
@@ -24,12 +24,12 @@ _MOST = (
 _NO_CORES = ("No core files found",)
 
 
-def _most_cpu(_here: Here, words: list[str]) -> list[str]:
+def _most_cpu(_facts: NodeFacts, words: list[str]) -> list[str]:
     rows = [f"{cpu:>5} {pid:>6} {0:>4} S 02:11:07 {name}" for cpu, _, pid, name in _MOST]
     return [" %CPU    PID NICE STATE CPUTIME ARGS", *rows[: int(words[0]) if words else 5]]
 
 
-def _most_memory(_here: Here, words: list[str]) -> list[str]:
+def _most_memory(_facts: NodeFacts, words: list[str]) -> list[str]:
     ordered = sorted(_MOST, key=lambda one: -float(one[1]))
     rows = [f"{share:>5} {pid:>6} {122292:>8} {name}" for _, share, pid, name in ordered]
     return [" %MEM    PID     RSS ARGS", *rows[: int(words[0]) if words else 5]]
@@ -40,10 +40,10 @@ def _counters(name: str, counters: Sequence[tuple[str, str, int]]) -> list[str]:
     return ["==>query class :", "", f" - Perf class ({name}) has instances and values:", *lines, ""]
 
 
-def _history(here: Here, _words: list[str]) -> list[str]:
+def _history(facts: NodeFacts, _words: list[str]) -> list[str]:
     lines = ["Tar Filename: Backup Device: Completed On: Result: Backup Type: Features Backed Up:"]
     for days in (2, 1):
-        begun = here.local.replace(hour=2, minute=0, second=0) - timedelta(days=days)
+        begun = facts.local.replace(hour=2, minute=0, second=0) - timedelta(days=days)
         ended = begun + timedelta(minutes=11)
         lines.append(
             f"{begun:%Y-%m-%d-%H-%M-%S}.tar NETWORK {ended:%a %b %d %H:%M:%S %Z %Y} SUCCESS "
@@ -52,17 +52,17 @@ def _history(here: Here, _words: list[str]) -> list[str]:
     return lines
 
 
-def _certificate(here: Here, words: list[str]) -> list[str]:
+def _certificate(facts: NodeFacts, words: list[str]) -> list[str]:
     unit = words[0].partition("/")[0]
     if words[0] not in (unit, f"{unit}/{unit}.pem") or unit not in _CERTIFICATES:
         raise Unsuccessful(f"There is no certificate {words[0]}")
-    begins = here.local.replace(hour=9, minute=30, second=0) - timedelta(days=400)
+    begins = facts.local.replace(hour=9, minute=30, second=0) - timedelta(days=400)
     ends = begins + timedelta(days=5 * 365)
-    name = f"CN={here.member.host}.lab.example, O=Lab, C=DE"
+    name = f"CN={facts.member.host}.lab.example, O=Lab, C=DE"
     return [
         "[",
         "  Version: V3",
-        f"  Serial Number: {here.member.number:032X}",
+        f"  Serial Number: {facts.member.number:032X}",
         "  SignatureAlgorithm: SHA256withRSA (1.2.840.113549.1.1.11)",
         f"  Issuer Name: {name}",
         f"  Validity From: {begins:%a %b %d %H:%M:%S %Z %Y}",
@@ -73,8 +73,8 @@ def _certificate(here: Here, words: list[str]) -> list[str]:
     ]
 
 
-def _host(here: Here, words: list[str]) -> list[str]:
-    found = [one for one in here.members if words[0] in (one.host, one.address)]
+def _host(facts: NodeFacts, words: list[str]) -> list[str]:
+    found = [one for one in facts.members if words[0] in (one.host, one.address)]
     if not found:
         return ["Local Resolution:", f"{words[0]} not found", "", "No external servers found"]
     name, address = f"{found[0].host}.lab.example", found[0].address
@@ -87,7 +87,7 @@ def _host(here: Here, words: list[str]) -> list[str]:
     ]
 
 
-def _ping(_here: Here, words: list[str]) -> list[str]:
+def _ping(_facts: NodeFacts, words: list[str]) -> list[str]:
     host = words[0]
     count, size = (int(word) for word in (*words[1:], *("4", "56")[len(words) - 1 :]))
     replies = [
@@ -103,28 +103,28 @@ def _ping(_here: Here, words: list[str]) -> list[str]:
     ]
 
 
-def _high_availability(here: Here, _words: list[str]) -> list[str]:
-    nodes = [f"Node {one.number} Name : {one.host} State: Normal" for one in here.members]
+def _high_availability(facts: NodeFacts, _words: list[str]) -> list[str]:
+    nodes = [f"Node {one.number} Name : {one.host} State: Normal" for one in facts.members]
     return ["Subcluster Name: DefaultCluster", *nodes]
 
 
-def _datastores(here: Here, _words: list[str]) -> list[str]:
+def _datastores(facts: NodeFacts, _words: list[str]) -> list[str]:
     return [
         f"{store} Datastore: {one.host}: PASSED"
         for store in ("Presence", "Login", "Route")
-        for one in here.members
+        for one in facts.members
     ]
 
 
-def _connection_cluster(here: Here, _words: list[str]) -> list[str]:
+def _connection_cluster(facts: NodeFacts, _words: list[str]) -> list[str]:
     rows = [
         f"{one.host:<14}{'Primary' if one.number == 1 else 'Secondary':<14}Active"
-        for one in here.members
+        for one in facts.members
     ]
     return ["Server Name   Server State  Internal State", "-" * 43, *rows]
 
 
-# name -> mandatory parameters, all parameters, what it prints
+# name -> how many mandatory parameters, how many in all, and the output or what makes it
 REPORTS: dict[str, tuple[int, int, Reporter | Sequence[str]]] = {
     "show process using-most cpu": (0, 2, _most_cpu),
     "show process using-most memory": (0, 2, _most_memory),

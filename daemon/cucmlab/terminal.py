@@ -1,8 +1,8 @@
 """Simulates one terminal of a node, on an SSH channel: echo, questions, the pager, Ctrl-C.
 
-A key is echoed when it is read, on its own, because a node sends every character in its own packet
-(vos/NODES.md, section 2). Ctrl-C has its effect when it arrives, whatever runs. A frozen terminal
-ignores both.
+Each key is echoed on its own when it is read, because a node sends every character in a packet of
+its own (vos/NODES.md, section 2). Ctrl-C has its effect as soon as it arrives, whatever runs. A
+frozen terminal ignores keys and Ctrl-C.
 """
 
 from __future__ import annotations
@@ -15,34 +15,34 @@ from typing import Any, Protocol
 from cucmlab import texts
 
 INTERRUPT = b"\x03"
-# Bytes that were typed but not read yet. The queue of a tty holds 4096.
+# How many bytes may be typed before they are read. The queue of a real tty holds 4096.
 _TYPE_AHEAD = 64 * 1024
-_PAGE = 23  # lines; whether a terminal of other than 24 rows has others is unknown
+_PAGE = 23  # lines of a page; how many a terminal without 24 rows gets is unknown
 _ENTER = b"\r\n"
 _BACKSPACE = b"\b\x7f"
-# A longer line is cut. The appliance's own limit is unknown; this one keeps memory bounded.
+# Longer lines are cut, to limit memory. The limit of a real appliance is unknown.
 _LONGEST_LINE = 4096
 
 
 class Echo(Enum):
     PLAIN = auto()
-    STARS = auto()  # a password: one star a character
+    STARS = auto()  # one star for each character of a password
     NONE = auto()
 
 
 class TerminalChannel(Protocol):
-    """Is the part of an SSH channel that is used here."""
+    """Declares the part of an SSH channel that a terminal uses."""
 
     def write(self, data: bytes, datatype: Any = None) -> None: ...
     def is_closing(self) -> bool: ...
 
 
 class InputClosed(Exception):
-    """A key was waited for, and the client has said that none will come."""
+    """Raised if a key is needed, and the client has closed its input."""
 
 
 class Terminal:
-    """`on_interrupt` is called when Ctrl-C arrives. What was typed before it is dropped."""
+    """Holds a terminal. When Ctrl-C arrives, it drops unread keys and calls `on_interrupt`."""
 
     def __init__(self, channel: TerminalChannel, on_interrupt: Callable[[], None]) -> None:
         self._channel = channel
@@ -57,7 +57,7 @@ class Terminal:
         self.paging = True
 
     def typed(self, keys: bytes) -> None:
-        """Keys have come from the client."""
+        """Takes keys that the client has sent."""
         if self.frozen:
             return
         if INTERRUPT in keys:
@@ -68,19 +68,19 @@ class Terminal:
         self._arrived.set()
 
     def input_closed(self) -> None:
-        """No more keys will come. What was typed is still read."""
+        """Notes that the client has closed its input. Keys that came before are still read."""
         self._input_closed = True
         self._arrived.set()
 
     def pause(self) -> None:
-        """Makes `drain` wait: the client does not read."""
+        """Makes `drain` wait, because the client does not read."""
         self._writable.clear()
 
     def resume(self) -> None:
         self._writable.set()
 
     def write(self, text: str | bytes) -> None:
-        # The client may have closed already. Then the writer is about to be cancelled.
+        # The client may have closed already. Then the task that writes is about to be cancelled.
         if not self._channel.is_closing():
             self._channel.write(text.encode() if isinstance(text, str) else text)
 
@@ -88,12 +88,12 @@ class Terminal:
         self.write(text + "\r\n")
 
     async def drain(self) -> None:
-        """Waits until the client reads again. Other tasks run meanwhile."""
+        """Waits until the client reads. Lets other tasks run in any case."""
         await asyncio.sleep(0)
         await self._writable.wait()
 
     async def read_key(self) -> int:
-        """Raises InputClosed if no key is left and none will come."""
+        """Returns the next key. Raises InputClosed if the client has closed its input."""
         while not self._keys:
             if self._input_closed and not self.frozen:
                 raise InputClosed
@@ -125,7 +125,7 @@ class Terminal:
             await self.drain()
 
     async def page(self, lines: Sequence[str]) -> None:
-        """Prints lines, with the pager's question after each page unless it is turned off."""
+        """Prints lines, and asks after each page unless the pager is turned off."""
         lines_left = _PAGE
         for line in lines:
             if self.paging and lines_left == 0:
@@ -137,7 +137,7 @@ class Terminal:
             await self.drain()
 
     async def more(self) -> int:
-        """Returns how many lines the key at the pager asks for."""
+        """Shows the question of the pager; returns how many lines the key asks for."""
         self.write(texts.PAGER)
         while (key := await self.read_key()) not in b" \r\nq":
             pass
@@ -146,5 +146,5 @@ class Terminal:
 
 
 async def wait_forever() -> None:
-    """Returns never; ends when it is cancelled."""
+    """Waits until it is cancelled."""
     await asyncio.get_running_loop().create_future()

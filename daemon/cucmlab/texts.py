@@ -1,12 +1,12 @@
-"""PURE. Holds what the appliance prints, word for word.
+"""PURE. Holds the texts that an appliance prints, word for word.
 
-Written from `vos/NODES.md` and not from the code of `vos`, so that a wrong word there is noticed
-here. V, C, I and ? are the tags of that file.
+They were written from `vos/NODES.md` and not from the code of `vos`, so that a wrong word in that
+code makes a test fail. V, C, I and ? are the tags of NODES.md.
 """
 
 from __future__ import annotations
 
-# Login (V). The first line is all that a channel without a PTY gets (C).
+# Login (V). A channel without a PTY gets the first line only (C).
 STARTING_UP = "Command Line Interface is starting up, please wait ..."
 GREETING = (
     "",
@@ -20,25 +20,26 @@ GREETING = (
 )
 DNS_UNREACHABLE = "WARNING: DNS unreachable"
 PROMPT = "admin:"
-# A login whose password has expired (?): as Linux says it, for the appliance's words are unknown.
+# A login whose password has expired (?). The words of the appliance are unknown; these are those
+# of Linux.
 PASSWORD_EXPIRED = "You are required to change your password immediately (password expired)."  # noqa: S105
 ASK_CURRENT_PASSWORD = "Current password: "  # noqa: S105  a question
 PASSWORD_UNCHANGED = "Authentication token manipulation error"  # noqa: S105
 
-# The pager (V), and what erases it after the key.
+# The pager (V), and the sequence that erases its question after the key.
 PAGER = "\x1b[1mPress <enter> for 1 line, <space> for one page, or <q> to quit\x1b[0m"
 PAGER_GONE = "\r\x1b[K"
 PAGER_IS_OFF = "Automatic pagination is turned off"
 PAGER_IS_ON = "Automatic pagination is turned on"
 
-# Generic errors (V; the second and the third C).
+# Generic errors (V; the second and the third are C).
 UNSUCCESSFUL = "Executed command unsuccessfully"
 NO_VALID_COMMAND = "No valid command entered"
 WRONG_ARITY = "Expected {mandatory} mandatory and up to {more} non-mandatory parameter(s)"
 INVALID_COMMAND = "% Invalid command '{command}'"
 NO_SUCH_FILE = "no such file or directory can be found"
 
-# `file get`, in the order of the dialogue (V, C). A blank follows a question.
+# `file get`, in the order of the dialogue (V, C). A blank follows each question.
 GATHERING = "Please wait while the system is gathering files info ..."
 GATHERED = "done."
 GET_FILE = " Get file: {path}"
@@ -64,11 +65,11 @@ INVALID_DIRECTORY = "Invalid download directory specified."
 TRANSFER_DOT = "."
 TRANSFER_COMPLETED = "Transfer completed"  # the final dot is not always there
 
-# Captures: the block of options V, the refusal ?.
+# Captures: the block of options is V, the refusal is ?.
 EXECUTING = "Executing command with options:"
 NO_SPACE = "Not enough disk space on the common partition: the low water mark is exceeded"
 
-# `file tail`: how a node refuses it is not known (?).
+# `file tail`: how a node refuses the command is unknown (?).
 NO_PRIVILEGE = "This command requires privilege level 1"
 
 # `file delete` (V).
