@@ -68,6 +68,11 @@ class Daemon(Child):
     def client(self) -> Client:
         return Client(self.socket)
 
+    def link_at(self, path: Path) -> None:
+        """Makes `path` a link to the socket of this daemon, in place of that of an earlier one."""
+        path.unlink(missing_ok=True)
+        path.symlink_to(self.socket)
+
     def forget_host_keys(self) -> None:
         """Forgets all: a later lab may have a port of a node of an earlier one, and other keys."""
         with Client(self.socket) as client:

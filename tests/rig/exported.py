@@ -1,4 +1,4 @@
-"""A daemon with a job that can be exported: files of odd names and sizes, and who holds them."""
+"""Runs a daemon with one job that can be exported."""
 
 import hashlib
 import os
@@ -19,15 +19,15 @@ SMALL = {f"small/{number:04}": number % 7 for number in range(1200)}
 
 class Case(NamedTuple):
     daemon: Daemon
-    folder: Path  # of the job
+    folder: Path  # the folder of the job
 
     def in_use(self) -> bool:
-        """Says whether somebody holds the job: a prune leaves it alone."""
+        """Says whether an export or another reader uses the job, so that no prune deletes it."""
         with self.daemon.client() as client:
             return client.prune(keep=0, dry_run=True).jobs == ()
 
     def exporting(self) -> list[int]:
-        """Returns the processes that read jobs: those that the first process has forked."""
+        """Returns the processes that read jobs, which the first worker process has forked."""
         return [process for first in children(self.daemon.pid) for process in children(first)]
 
 
@@ -38,33 +38,24 @@ def children(pid: int) -> list[int]:
         return []
 
 
-def make_job(state: Path, sizes: dict[str, int], job_id: str = JOB_ID) -> Path:
+def make_job(
+    state: Path, sizes: dict[str, int], job_id: str = JOB_ID, *, sparse: bool = False
+) -> Path:
+    """Makes a closed job with files of these sizes, and returns its folder.
+
+    sparse: the files are zeros and take no space on the disk, so that large ones cost no time.
+    """
     dice, files = random.Random(17), []
     folder = state / "jobs" / job_id
     for name, size in sizes.items():
         path = f"a/files/{name}"
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        data = dice.randbytes(size)
-        (folder / path).write_bytes(data)
+        data = bytes(size) if sparse else dice.randbytes(size)
+        (folder / path).write_bytes(b"" if sparse else data)
+        os.truncate(folder / path, size)
         digest = hashlib.sha256(data).hexdigest()
         modified = None if size == 1 else 1_790_000_000 + size
         files.append(ReceivedFile("a", path, size, digest, True, True, 1, modified))
-    (folder / "a/transcript.log").write_text("admin:\n")
-    record(state, files, job_id)
-    return folder
-
-
-def make_sparse_job(state: Path, sizes: dict[str, int], job_id: str = JOB_ID) -> Path:
-    """Makes a job of files that are zeros and take no place on the disk: at once, however large."""
-    files = []
-    folder = state / "jobs" / job_id
-    (folder / "a/files").mkdir(parents=True)
-    for name, size in sizes.items():
-        path = f"a/files/{name}"
-        (folder / path).touch()
-        os.truncate(folder / path, size)
-        digest = hashlib.sha256(bytes(size)).hexdigest()
-        files.append(ReceivedFile("a", path, size, digest, True, True, 1, 1_790_000_000))
     (folder / "a/transcript.log").write_text("admin:\n")
     record(state, files, job_id)
     return folder

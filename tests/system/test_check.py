@@ -1,23 +1,20 @@
 """Nodes are checked over real sockets: what is seen, what is kept of it, and how it ends."""
 
 import json
-import signal
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from cucmctl import Client
-from cucmd.job.asked import Collection, How, Login, Timeouts
+from cucmd.job.asked import Collection, Login
 from cucmd.job.check import Checked
 from cucmd.protocol.jobs import Job
 from rig.asking import with_how
-from rig.credentials import login_options, named_credential
-from rig.daemon import CONFIG, Daemon, running_daemon
+from rig.credentials import login_options
+from rig.daemon import Daemon
 from rig.inspection import check_files
 from rig.lab import Lab, running_lab
-from rig.parameters import more
-from rig.quiet import wait_until
 
 SEEN = Checked(
     reachable=True,
@@ -83,27 +80,3 @@ def test_the_command_prints_what_is_wrong_and_what_to_do(tmp_path: Path, daemon:
     assert abs(job.nodes[2].checked.clock_ahead - 7200) < 60
     assert [len(node.notes) for node in job.nodes] == [0, 0, 1]
     assert "120 minutes ahead" in job.nodes[2].notes[0]
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("how", [signal.SIGKILL, *more(signal.SIGTERM)])
-@pytest.mark.parametrize("step", ["prepare", "transfer"])
-def test_it_goes_on_after_a_restart(tmp_path: Path, how: signal.Signals, step: str) -> None:
-    with running_lab(2, "--fault", f"1=hang:{step}*1") as lab:
-        given = named_credential(tmp_path / "given", "lab", lab.username, lab.password)
-        folder, config = tmp_path / "cucmd", CONFIG + given
-        with running_daemon(folder, config) as daemon, daemon.client() as client:
-            login, timeouts = Login(credential="lab"), Timeouts(grace=0.5)
-            job = client.check(lab.nodes, login=login, receiver=True, how=How(timeouts=timeouts))
-            wait_until(lambda: lab.report()["faults_used"] == 1)
-            wait_until(lambda: client.status(job.job_id).nodes[1].status == "succeeded")
-            daemon.signal(how)
-            daemon.process.wait(30)
-        with running_daemon(folder, config) as daemon, daemon.client() as client:
-            after = client.wait(job.job_id, timeout=60)
-            assert after.status == "succeeded"
-            # The key was new to this job, though the second attempt finds it known.
-            assert without_clock(after) == [replaced(receiver="ok")] * 2
-            assert [node.attempt for node in after.nodes] == [2, 1]
-            exported = [file for file in client.files(job.job_id) if file.exported]
-            assert [file.node for file in exported] == lab.nodes

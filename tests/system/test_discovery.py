@@ -1,7 +1,5 @@
 """A publisher is asked for its cluster, over real sockets: `discover`, and what is kept of it."""
 
-import json
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +10,6 @@ from cucmctl import Client, InvalidRequest
 from cucmd.job.asked import Collection, Login
 from cucmd.protocol.jobs import Job
 from rig.asking import with_how
-from rig.credentials import login_options
 from rig.daemon import Daemon
 from rig.lab import Lab, free_port, running_lab
 
@@ -54,21 +51,3 @@ def test_all_nodes_of_a_large_cluster_are_found_with_one_session(
         assert client.list(kind="collect") == ()
         with pytest.raises(InvalidRequest):
             client.list(kind="x")
-
-
-@pytest.mark.long
-def test_the_command_prints_a_table_or_a_block_that_the_configuration_takes(
-    tmp_path: Path, daemon: Daemon
-) -> None:
-    with cluster(3) as lab:
-        asked = ("discover", lab.nodes[0], *login_options(tmp_path, lab))
-        table = daemon.ctl(*asked)
-        block = daemon.ctl(*asked, "--save", "berlin.1")
-        as_json = daemon.ctl("--json", *asked)
-    assert table.returncode == block.returncode == as_json.returncode == 0, table.stderr
-    assert [line.split()[0] for line in table.stdout.splitlines()[1:4]] == lab.nodes
-    assert tomllib.loads(block.stdout) == {
-        "clusters": {"berlin.1": {"publisher": lab.nodes[0], "nodes": lab.nodes[1:]}}
-    }
-    job = json.loads(as_json.stdout)
-    assert [one["node"] for one in job["nodes"][0]["found"]["members"]] == lab.nodes

@@ -24,7 +24,6 @@ from rig.quiet import assert_nothing_open, wait_until
 MakeLab = Callable[..., Lab]
 PATH = "syslog/messages"
 GROWN = f"|AppInfo |{PATH}\n"  # how a line of the lab ends that came meanwhile
-LONG = 600.0  # seconds that no test waits for
 
 
 def begin(client: Client, lab: Lab, path: str = PATH, *, timeouts=None, **fields: object) -> Job:
@@ -145,28 +144,3 @@ def test_each_fault_has_its_outcome(tmp_path: Path) -> None:
             assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", file.read_text())
         client.close()
         assert_nothing_open(daemon, before)
-
-
-@pytest.mark.long
-def test_what_came_before_a_kill_is_kept_and_it_does_not_go_on(
-    make_lab: MakeLab, tmp_path: Path
-) -> None:
-    lab = make_lab(1)
-    with running_daemon(tmp_path / "cucmd") as daemon:
-        with daemon.client() as client:
-            job = begin(client, lab, duration=LONG)
-            text = ""
-            for piece in client.output(job.job_id, follow=True):
-                text += piece.text
-                if GROWN in text:
-                    break
-        daemon.kill()
-    wait_until(lambda: lab.report()["connections_now"] == 0)
-    with running_daemon(tmp_path / "cucmd") as daemon, daemon.client() as client:
-        job = client.wait(job.job_id)
-        assert job.nodes[0].failure.code == "interrupted"
-        (file,) = client.files(job.job_id)
-        assert not file.complete
-        pieces = list(client.output(job.job_id))
-        assert "".join(piece.text for piece in pieces).startswith(text)
-        assert (pieces[-1].ended, pieces[-1].complete) == (True, False)

@@ -7,7 +7,6 @@ pure functions (test_traces.py, test_pcap.py); here it is whether anybody else w
 import gzip
 import os
 import struct
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -22,7 +21,7 @@ from rig.daemon import Daemon
 from rig.jobs import statuses
 from rig.meanwhile import another_client
 from rig.openssh_node import SCRIPT, OpenSshNode, needs_openssh
-from rig.quiet import assert_nothing_at_work, opened, wait_until
+from rig.quiet import assert_nothing_at_work, wait_until
 
 pytestmark = [pytest.mark.long, needs_openssh]
 
@@ -62,14 +61,6 @@ def exploding(node: OpenSshNode) -> None:
     put(node, gzip.compress(log4j(180) + b" " * 100_000) + part * 10, names)
 
 
-def out_of_order(node: OpenSshNode) -> None:
-    """Puts a trace there with lines of both sides of one midnight, in turns: all of it is read."""
-    now = datetime.now(UTC)
-    head = f"28131994.000 |{now:%H:%M:%S}.000 |FileHead |UTC:+00:00,Date: {now:%Y/%m/%d}, x\n"
-    lines = "28131995.000 |00:00:30.000 |\n28131995.000 |23:59:30.000 |\n"
-    put(node, gzip.compress(head.encode() + lines.encode() * 3_000_000, 1), ["SDL.txt.gz"])
-
-
 def collect(client: Client, *nodes: OpenSshNode) -> Job:
     job = client.start(
         [node.address for node in nodes],
@@ -83,11 +74,6 @@ def collect(client: Client, *nodes: OpenSshNode) -> Job:
 
 def coverages(client: Client, job: Job) -> list[str | None]:
     return [node.coverage for node in client.status(job.job_id).nodes]
-
-
-def until_a_file_is_open(daemon: Daemon) -> None:
-    """Waits for one that a node has made: it comes, or it is read."""
-    wait_until(lambda: any("/files/" in path for path in opened(daemon)))
 
 
 def status_of(job: Job) -> Callable[[Client], object]:
@@ -114,30 +100,6 @@ def test_exploding_traces_hold_up_no_other_node_job_or_client(
             assert said[0] is None, "its reading is not at its end yet"
         client.delete(hostile.job_id)
         assert_nothing_at_work(daemon, hostile.job_id)
-
-
-def test_a_stop_does_not_wait_for_exploding_traces(daemon: Daemon, make_node: MakeNode) -> None:
-    odd = make_node(1)
-    exploding(odd)
-    with daemon.client() as client:
-        collect(client, odd)
-        until_a_file_is_open(daemon)
-    began = time.monotonic()
-    assert daemon.stop() == 0
-    assert time.monotonic() - began < 5
-
-
-def test_a_trace_is_read_no_further_once_its_job_is_deleted(
-    daemon: Daemon, make_node: MakeNode
-) -> None:
-    odd = make_node(1)
-    out_of_order(odd)
-    with daemon.client() as client:
-        job = collect(client, odd)
-        until_a_file_is_open(daemon)
-        assert coverages(client, job) == [None]
-        client.delete(job.job_id)
-        assert_nothing_at_work(daemon, job.job_id, just_ended=True)
 
 
 def capturing(make_node: MakeNode, folder: Path) -> OpenSshNode:
@@ -171,16 +133,3 @@ def test_a_capture_of_records_that_cost_more_than_packets(
         assert job.nodes[0].capture.packets is None
         assert any("packets" in note for note in job.nodes[0].notes)
         assert_nothing_at_work(daemon, job.job_id)
-
-
-def test_a_capture_is_cancelled_while_its_file_comes_or_is_read(
-    daemon: Daemon, make_node: MakeNode, tmp_path: Path
-) -> None:
-    node = capturing(make_node, tmp_path)
-    with daemon.client() as client:
-        job = capture(client, node)
-        until_a_file_is_open(daemon)
-        client.cancel(job.job_id)
-        job = client.wait(job.job_id, timeout=120)
-        assert statuses(job) == ["cancelled"]
-        assert_nothing_at_work(daemon, job.job_id, just_ended=True)

@@ -1,8 +1,6 @@
 """A job is started once and tried again, whatever becomes of the daemon meanwhile."""
 
 import signal
-import subprocess
-import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,18 +23,8 @@ Call = Callable[[Client], Job]
 
 @pytest.fixture
 def address(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Returns where the daemon is called; `reachable` leads it to the one that runs."""
+    """Returns the path at which clients call; `Daemon.link_at` makes it lead to a daemon."""
     return tmp_path_factory.mktemp("s") / "sock"
-
-
-def reachable(daemon: Daemon, address: Path) -> None:
-    address.unlink(missing_ok=True)
-    address.symlink_to(daemon.socket)
-
-
-def ctl(address: Path, *arguments: str) -> subprocess.Popen:
-    command = [sys.executable, "-m", "cucmctl", "--socket", str(address), *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def config_with(tmp_path: Path, lab: Lab) -> str:
@@ -54,11 +42,11 @@ def killed_in(
     odd = {"environ": {"CUCMD_TEST_KILLED": moment}, "module": "rig.odd_daemon"}
     with Client(address) as caller, ThreadPoolExecutor(1) as thread:
         with running_daemon(folder, config, **odd) as daemon:
-            reachable(daemon, address)
+            daemon.link_at(address)
             given = thread.submit(call, caller)
             assert daemon.process.wait(30) == -signal.SIGKILL
         with running_daemon(folder, config) as daemon:
-            reachable(daemon, address)
+            daemon.link_at(address)
             job = given.result(60)
             caller.close()
             yield daemon, job

@@ -14,7 +14,6 @@ from rig.credentials import named_credential
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.jobs import start
 from rig.lab import Lab
-from system.test_events import lead_to
 
 MakeLab = Callable[..., Lab]
 
@@ -96,13 +95,13 @@ async def test_a_start_that_was_cut_off_makes_one_job(
     async with open_client(path) as client:
         async with trio.open_nursery() as nursery:
             with running_daemon(folder, config, odd, module="rig.odd_daemon") as daemon:
-                lead_to(daemon, path)
+                daemon.link_at(path)
                 nursery.start_soon(start_once)
                 code = await trio.to_thread.run_sync(daemon.process.wait)
                 assert code == -signal.SIGKILL
             again = running_daemon(folder, config)
             daemon = await trio.to_thread.run_sync(again.__enter__)
-            lead_to(daemon, path)
+            daemon.link_at(path)
         (job,) = started
         assert [one.job_id for one in await client.list()] == [job.job_id]
         assert (await client.wait(job.job_id)).status == "succeeded"
@@ -150,7 +149,7 @@ async def test_no_change_is_lost_or_told_twice_over_kills(
                     return
 
         with running_daemon(folder, config) as daemon:
-            lead_to(daemon, path)
+            daemon.link_at(path)
             await until(lambda event: event.name == "back")
             with daemon.client() as blocking:
                 old = blocking.wait(start(blocking, lab, lab.nodes[:1], credential="lab").job_id)
@@ -166,7 +165,7 @@ async def test_no_change_is_lost_or_told_twice_over_kills(
         with running_daemon(folder, config) as daemon:
             with daemon.client() as blocking:
                 blocking.delete(old.job_id)
-            lead_to(daemon, path)
+            daemon.link_at(path)
             await until(
                 lambda event: event.job_id == job_id and bool(getattr(event.job, "closed", False))
             )

@@ -15,7 +15,7 @@ import pytest
 
 from cucmweb.places import DOWNLOADS_PER_CALLER
 from rig.daemon import Daemon, running_daemon
-from rig.exported import Case, make_sparse_job
+from rig.exported import Case, make_job
 from rig.quiet import wait_until
 from rig.web import Web, running_web
 
@@ -41,9 +41,9 @@ forms = pytest.mark.parametrize("form", PATHS)
 def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
     """Runs a daemon with a job of 200 MiB, which has a long transcript."""
     folder = tmp_path_factory.mktemp("downloads") / "cucmd"
-    job = make_sparse_job(folder / "state", {"one": 100 * MIB, "two": 100 * MIB}, LARGE)
+    job = make_job(folder / "state", {"one": 100 * MIB, "two": 100 * MIB}, LARGE, sparse=True)
     (job / "a/transcript.log").write_text("admin:show status\n" * 500_000)
-    make_sparse_job(folder / "state", {"one": LONG, "two": LONG}, CHANGED)
+    make_job(folder / "state", {"one": LONG, "two": LONG}, CHANGED, sparse=True)
     with running_daemon(folder) as daemon:
         yield Case(daemon, job)
 
@@ -236,7 +236,7 @@ def stopped(daemon: Daemon) -> Iterator[None]:
 
 
 def test_a_download_whose_daemon_is_killed_is_cut_off(tmp_path: Path) -> None:
-    make_sparse_job(tmp_path / "cucmd/state", {"one": LONG}, LARGE)
+    make_job(tmp_path / "cucmd/state", {"one": LONG}, LARGE, sparse=True)
     with (
         running_daemon(tmp_path / "cucmd") as daemon,
         running_web(tmp_path / "web", daemon.socket) as web,

@@ -18,7 +18,6 @@ from rig.jobs import in_phase, start, until
 from rig.lab import Lab
 from rig.quiet import wait_until
 from rig.web import Web, events_of, running_web
-from system.test_events import lead_to
 
 MakeLab = Callable[..., Lab]
 
@@ -61,7 +60,7 @@ def test_streams_go_on_over_the_end_of_the_daemon(
     with ExitStack() as stack:
         web = stack.enter_context(running_web(tmp_path / "web", path))
         with running_daemon(folder, CONFIG + login) as daemon, daemon.client() as client:
-            lead_to(daemon, path)
+            daemon.link_at(path)
             job_id = start(client, lab, credential="lab", grace=1).job_id
             listener = Listener(web, f"/jobs/{job_id}/events")
             listening = listener.listening()
@@ -70,7 +69,7 @@ def test_streams_go_on_over_the_end_of_the_daemon(
             client.close()
             getattr(daemon, end)()
         with running_daemon(folder, CONFIG + login) as daemon, daemon.client() as client:
-            lead_to(daemon, path)
+            daemon.link_at(path)
             job = client.wait(job_id, timeout=60)
             listening.__exit__(None, None, None)
             assert job.status == "succeeded"
@@ -93,7 +92,7 @@ def test_who_comes_while_the_daemon_is_away_waits_for_it(tmp_path: Path, make_la
         everything = stack.enter_context(web.events("/events"))
         nothing = stack.enter_context(web.events(unknown, "7"))
         with running_daemon(tmp_path / "cucmd") as daemon, daemon.client() as client:
-            lead_to(daemon, path)
+            daemon.link_at(path)
             assert list(nothing) == []
             assert web.ask("GET", unknown).status == 404
             job_id = start(client, lab).job_id
