@@ -68,9 +68,7 @@ def start_as(daemon: Daemon, lab: Lab, uid: int, **groups) -> subprocess.Complet
         ),
     ],
 )
-def test_members_of_the_operate_group_may_do_everything(
-    daemon: Daemon, lab: Lab, groups: dict
-) -> None:
+def test_operators_may_do_everything(daemon: Daemon, lab: Lab, groups: dict) -> None:
     assert start_as(daemon, lab, SOMEBODY, **groups).returncode == 0
     assert ctl_as(daemon, SOMEBODY, "list", **groups).returncode == 0
     for operation in OPERATIONS:
@@ -85,9 +83,7 @@ def test_members_of_the_operate_group_may_do_everything(
         pytest.param({"groups": [VIEW.gr_gid]}, id="supplementary-group"),
     ],
 )
-def test_members_of_the_view_group_may_look_and_no_more(
-    daemon: Daemon, lab: Lab, groups: dict
-) -> None:
+def test_viewers_may_only_look(daemon: Daemon, lab: Lab, groups: dict) -> None:
     job = start_as(daemon, lab, 0).stdout.strip()
     for verb in (("list",), ("status", job), ("watch", job), ("wait", job), ("hostkeys",)):
         done = ctl_as(daemon, SOMEBODY, *verb, **groups)
@@ -131,7 +127,7 @@ def test_others_exit_77(daemon: Daemon, lab: Lab) -> None:
 
 
 @pytest.mark.long
-def test_a_user_that_cannot_open_the_socket_exits_77(tmp_path: Path) -> None:
+def test_closed_socket_exits_77(tmp_path: Path) -> None:
     with running_daemon(tmp_path / "cucmd", CONFIG + RULES) as daemon:
         daemon.socket.parent.chmod(0o755)
         assert daemon.socket.stat().st_gid == OPERATE.gr_gid
@@ -142,7 +138,7 @@ def test_a_user_that_cannot_open_the_socket_exits_77(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_the_daemons_own_user_may_do_everything_on_its_own(lab: Lab) -> None:
+def test_own_user_may_do_everything(lab: Lab) -> None:
     with (
         folder_of(SOMEBODY) as folder,
         running_daemon(folder, CONFIG + RULES, user=SOMEBODY) as daemon,
@@ -155,7 +151,7 @@ def test_the_daemons_own_user_may_do_everything_on_its_own(lab: Lab) -> None:
 
 
 @pytest.mark.long
-def test_every_command_is_logged_with_uid_and_pid(daemon: Daemon, lab: Lab) -> None:
+def test_calls_are_logged_with_uid(daemon: Daemon, lab: Lab) -> None:
     """And what only looks is not: a script that does so each second would fill the journal."""
     for look in (("list",), ("status",)):
         assert ctl_as(daemon, SOMEBODY, *look, groups=[OPERATE.gr_gid]).returncode == 0
@@ -225,7 +221,7 @@ def assert_only_somebody_is_refused(daemon: Daemon, limit: str) -> None:
 
 
 @pytest.mark.long
-def test_one_users_connections_keep_no_other_out(daemon: Daemon) -> None:
+def test_connections_are_limited_per_user(daemon: Daemon) -> None:
     with holding(daemon, SOMEBODY, 30, LIST):
         assert_only_somebody_is_refused(daemon, "connections_per_uid")
     wait_until(lambda: ctl_as(daemon, SOMEBODY, "list", **MEMBER).returncode == 0)

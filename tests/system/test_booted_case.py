@@ -64,7 +64,7 @@ def hand(host: Host) -> Iterator[str]:
     host.debian.must("rm", "-r", folder)
 
 
-def test_an_operator_has_what_was_collected_in_hand(host: Host, lab: Lab, hand: str) -> None:
+def test_operator_gets_collected_files(host: Host, lab: Lab, hand: str) -> None:
     """The operator gets from the start to the vendor's file with nothing but the socket."""
     asked = ("--path", SDL, "--last=2h", "--label=case=698123456", f"--credential={CREDENTIAL}")
     started = host.ctl("olga", "start", *lab.nodes, *asked, "--wait")
@@ -123,7 +123,7 @@ def test_an_operator_has_what_was_collected_in_hand(host: Host, lab: Lab, hand: 
     host.must_ctl("olga", "reload")
 
 
-def test_who_may_look_is_refused_what_the_table_says(host: Host, lab: Lab) -> None:
+def test_viewer_is_refused_as_documented(host: Host, lab: Lab) -> None:
     """Asks as one of the view group, once without and once with `view_reads_files`; and as somebody
     of neither.
     """

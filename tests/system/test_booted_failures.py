@@ -83,7 +83,7 @@ def assert_told_of_the_file(done: subprocess.CompletedProcess[str]) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_a_wrong_configuration_is_one_start_and_every_client_is_told(host: Host) -> None:
+def test_wrong_configuration_is_started_once(host: Host) -> None:
     host.write(FILE, SYNTAX_ERROR)
     before = starts(host)
     took, first = timed(host, "olga")
@@ -98,7 +98,7 @@ def test_a_wrong_configuration_is_one_start_and_every_client_is_told(host: Host)
     assert starts(host) == before + 1
 
 
-def test_many_clients_that_wait_are_one_start(host: Host) -> None:
+def test_waiting_clients_cause_one_start(host: Host) -> None:
     host.write(FILE, SYNTAX_ERROR)
     before, together = starts(host), threading.Barrier(8)
 
@@ -115,7 +115,7 @@ def test_many_clients_that_wait_are_one_start(host: Host) -> None:
     assert starts(host) == before + 1
 
 
-def test_a_mended_configuration_starts_at_once(host: Host) -> None:
+def test_corrected_configuration_starts_at_once(host: Host) -> None:
     host.write(FILE, SYNTAX_ERROR)
     for _ in range(7):  # more often than any default limit of starts allows
         refused = host.debian.run("systemctl", "restart", "cucmd")
@@ -127,14 +127,14 @@ def test_a_mended_configuration_starts_at_once(host: Host) -> None:
     assert host.ctl("olga", "list").returncode == 0
 
 
-def test_why_it_does_not_start_is_its_status(host: Host) -> None:
+def test_failed_start_sets_status(host: Host) -> None:
     host.write(FILE, SYNTAX_ERROR)
     assert host.debian.run("systemctl", "start", "cucmd").returncode != 0
     assert host.show("StatusText").startswith(f"{FILE}:")
     assert (host.show("Result"), host.show("ExecMainStatus")) == ("exit-code", "78")
 
 
-def test_a_wrong_option_is_one_start_too(host: Host) -> None:
+def test_wrong_option_is_started_once(host: Host) -> None:
     drop_in = "/run/systemd/system/cucmd.service.d/option.conf"
     host.write(drop_in, "[Service]\nExecStart=\nExecStart=/opt/cucmd/bin/cucmd serve --confg x\n")
     host.systemctl("daemon-reload")
@@ -148,7 +148,7 @@ def test_a_wrong_option_is_one_start_too(host: Host) -> None:
     assert starts(host) == before + 1
 
 
-def test_a_port_that_is_taken_is_tried_again_less_and_less_often(host: Host) -> None:
+def test_taken_port_is_retried_more_slowly(host: Host) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
         host.write(FILE, CONFIG.replace("127.0.0.1:0", listen))
@@ -168,7 +168,7 @@ PROFILE = '[profiles.before]\npaths = ["cm/trace/ccm/sdl"]\n'
 @pytest.mark.parametrize(
     ("text", "mode"), [(SYNTAX_ERROR, 0o644), (CONFIG, 0o000), ("[receiver]\nport = 1\n", 0o644)]
 )
-def test_a_reload_that_fails_says_so_and_changes_nothing(host: Host, text: str, mode: int) -> None:
+def test_failed_reload_changes_nothing(host: Host, text: str, mode: int) -> None:
     host.write(FILE, CONFIG + PROFILE)
     host.systemctl("start", "cucmd")
     pid = host.main_pid()

@@ -83,7 +83,7 @@ def in_transfer(job: Job) -> bool:
     return all(node.bytes_received > 0 for node in job.nodes)
 
 
-def test_the_first_connection_starts_it(host: Host) -> None:
+def test_first_connection_starts_daemon(host: Host) -> None:
     assert host.show("ActiveState") == "inactive"
     done = host.ctl("olga", "list")
     assert done.returncode == 0, done.stderr
@@ -91,7 +91,7 @@ def test_the_first_connection_starts_it(host: Host) -> None:
     assert host.show("TriggeredBy") == "cucmd.socket"
 
 
-def test_it_is_up_once_it_is_ready_and_says_what_it_does(host: Host, lab: Lab) -> None:
+def test_status_says_number_of_jobs(host: Host, lab: Lab) -> None:
     host.systemctl("start", "cucmd.service")  # returns at READY=1
     assert "listening at /run/cucmd/cucmd.sock" in host.journal()
     wait_until(lambda: host.show("StatusText") == "0 jobs queued or running")
@@ -101,7 +101,7 @@ def test_it_is_up_once_it_is_ready_and_says_what_it_does(host: Host, lab: Lab) -
         client.cancel(job.job_id)
 
 
-def test_a_reload_reads_the_configuration_again(host: Host, lab: Lab) -> None:
+def test_reload_reads_configuration(host: Host, lab: Lab) -> None:
     host.systemctl("start", "cucmd.service")
     pid = host.main_pid()
     asked = ("start", lab.nodes[0], "--profile=traces", f"--credential={CREDENTIAL}", "--wait")
@@ -114,7 +114,7 @@ def test_a_reload_reads_the_configuration_again(host: Host, lab: Lab) -> None:
     assert (host.show("ActiveState"), host.main_pid()) == ("active", pid)
 
 
-def test_a_credential_that_came_after_the_start_needs_a_restart(host: Host) -> None:
+def test_new_credential_needs_restart(host: Host) -> None:
     host.systemctl("start", "cucmd.service")
     late = [f"/etc/credstore/cucmd.late.{kind}" for kind in ("username", "password")]
     try:
@@ -130,7 +130,7 @@ def test_a_credential_that_came_after_the_start_needs_a_restart(host: Host) -> N
         host.debian.run("rm", *late)
 
 
-def test_a_daemon_whose_loop_stands_still_is_restarted(host: Host) -> None:
+def test_watchdog_restarts_stopped_daemon(host: Host) -> None:
     host.write("/run/systemd/system/cucmd.service.d/short.conf", "[Service]\nWatchdogSec=3s\n")
     host.systemctl("daemon-reload")
     host.systemctl("start", "cucmd.service")
@@ -153,7 +153,7 @@ def last_fed(host: Host) -> float:
     return int(host.show("WatchdogTimestampMonotonic")) / 1_000_000
 
 
-def test_a_stop_in_the_middle_of_a_transfer_is_orderly(host: Host, lab: Lab) -> None:
+def test_stop_during_transfer_is_orderly(host: Host, lab: Lab) -> None:
     with host.client() as client:
         typed = start(client, lab, lab.nodes[2:3])
         named = start_with_credential(client, lab.nodes[2:4])
@@ -181,7 +181,7 @@ def codes(job: Job) -> list[str | None]:
     return [node.failure and node.failure.code for node in job.nodes]
 
 
-def test_a_killed_daemon_is_started_again_and_its_jobs_go_on(host: Host, lab: Lab) -> None:
+def test_killed_daemon_resumes_jobs(host: Host, lab: Lab) -> None:
     with host.client() as client:
         named = start_with_credential(client, [lab.nodes[0], lab.nodes[2]])
         until(client, named.job_id, in_transfer)
@@ -197,7 +197,7 @@ def test_a_killed_daemon_is_started_again_and_its_jobs_go_on(host: Host, lab: La
     check_files(host.debian.path(resumed.directory))
 
 
-def test_the_groups_decide_who_may_do_what(host: Host, lab: Lab) -> None:
+def test_groups_decide_rights(host: Host, lab: Lab) -> None:
     job = ("start", lab.nodes[0], "--path", SDL, "--last=2h", f"--credential={CREDENTIAL}")
     done = host.ctl("olga", *job, "--wait")
     assert done.returncode == 0, done.stderr
@@ -220,7 +220,7 @@ def uid_of(host: Host, user: str) -> str:
     return host.debian.must("id", "--user", user).strip()
 
 
-def test_a_collection_works_behind_all_the_hardening(host: Host, lab: Lab) -> None:
+def test_collection_works_with_hardening(host: Host, lab: Lab) -> None:
     with host.client() as client:
         job = client.wait(start(client, lab).job_id, timeout=60)
     assert set(statuses(job)) == {"succeeded"}
@@ -244,7 +244,7 @@ Environment=PYTHONPATH={REACHING}
 """
 
 
-def test_what_handles_strangers_bytes_reaches_nothing_else(host: Host, lab: Lab) -> None:
+def test_workers_reach_no_other_files(host: Host, lab: Lab) -> None:
     with host.client() as client:
         other = client.wait(start(client, lab, lab.nodes[:1]).job_id, timeout=60)
     host.systemctl("stop", "cucmd.service")
@@ -272,7 +272,7 @@ def test_what_handles_strangers_bytes_reaches_nothing_else(host: Host, lab: Lab)
     assert {(path, what) for _, path, what in said} == refused | {("/dev/null", "done")}
 
 
-def test_no_password_is_in_the_journal_or_the_state(host: Host, lab: Lab) -> None:
+def test_journal_and_state_have_no_password(host: Host, lab: Lab) -> None:
     with host.client() as client:
         typed = client.wait(start(client, lab, lab.nodes[:1]).job_id, timeout=60)
         named = client.wait(start_with_credential(client, lab.nodes[:1]).job_id, timeout=60)
@@ -292,7 +292,7 @@ def in_state(host: Host, text: str) -> bool:
     return search.returncode == 0
 
 
-def test_the_live_unit_is_exposed_at_most_1_1(host: Host) -> None:
+def test_running_unit_exposure(host: Host) -> None:
     host.systemctl("start", "cucmd.service")
     command = ("systemd-analyze", "security", "--no-pager", "--threshold=11", "cucmd.service")
     answer = host.debian.run(*command)

@@ -62,9 +62,7 @@ def cap_of(client: Client, job: Job, node: str) -> Path:
 
 
 @pytest.mark.long
-def test_two_nodes_capture_together_until_the_duration_is_over(
-    daemon: Daemon, make_lab: MakeLab
-) -> None:
+def test_two_nodes_capture_together(daemon: Daemon, make_lab: MakeLab) -> None:
     lab = make_lab(2, *TRAFFIC)
     before = daemon.descriptors()
     with daemon.client() as client:
@@ -162,7 +160,7 @@ def test_each_fault_has_its_outcome(matrix, row: Row) -> None:
 
 
 @pytest.mark.long
-def test_faults_of_some_do_not_disturb_the_others(matrix) -> None:
+def test_faults_disturb_no_other_node(matrix) -> None:
     job, report, _ = matrix
     healthy = job.nodes[-HEALTHY:]
     assert [one.status for one in healthy] == ["succeeded"] * HEALTHY
@@ -177,9 +175,7 @@ def test_faults_of_some_do_not_disturb_the_others(matrix) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_after_a_restart_nothing_is_captured_again_and_the_node_is_named(
-    tmp_path: Path, how: signal.Signals
-) -> None:
+def test_restart_captures_nothing_again(tmp_path: Path, how: signal.Signals) -> None:
     with running_lab(2, *TRAFFIC) as lab:
         secret = named_credential(tmp_path / "given", "lab", lab.username, lab.password)
         config, folder = CONFIG + secret, tmp_path / "cucmd"
@@ -211,9 +207,7 @@ def test_after_a_restart_nothing_is_captured_again_and_the_node_is_named(
                 assert said == (how == signal.SIGKILL)  # of the capture before
 
 
-def test_the_command_from_its_beginning_to_the_bundle(
-    tmp_path: Path, daemon: Daemon, make_lab: MakeLab
-) -> None:
+def test_capture_from_start_to_export(tmp_path: Path, daemon: Daemon, make_lab: MakeLab) -> None:
     lab = make_lab(2, *TRAFFIC)
     words = (*lab.nodes, *login_options(tmp_path, lab), "--wait")
     done = daemon.ctl("capture", *words, "--count", "40", "--duration", "2m", "--label", "case=1")

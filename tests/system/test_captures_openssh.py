@@ -71,9 +71,7 @@ def cap_of(client: Client, job: Job, node: str) -> Path:
     return Path(job.directory, node.replace(":", "_"), "files", file.path)
 
 
-def test_two_nodes_together_and_tcpdump_reads_what_came(
-    daemon: Daemon, make_node: MakeNode
-) -> None:
+def test_tcpdump_reads_captured_files(daemon: Daemon, make_node: MakeNode) -> None:
     nodes = [make_node(1), make_node(2)]
     with daemon.client() as client, traffic() as port:
         job = begin(client, nodes, duration=1.5, port=port, host="127.0.0.1", delete=True)
@@ -92,7 +90,7 @@ def test_two_nodes_together_and_tcpdump_reads_what_came(
         assert tcpdumps(nodes) == []
 
 
-def test_it_ends_at_its_count(daemon: Daemon, make_node: MakeNode) -> None:
+def test_capture_ends_at_count(daemon: Daemon, make_node: MakeNode) -> None:
     nodes = [make_node(1)]
     with daemon.client() as client, traffic() as port:
         job = begin(client, nodes, duration=LONG, port=port, count=15, size=60)
@@ -106,9 +104,7 @@ def test_it_ends_at_its_count(daemon: Daemon, make_node: MakeNode) -> None:
         assert left.read_bytes() == path.read_bytes()  # without --delete it stays
 
 
-def test_stop_gets_the_files_and_cancel_leaves_nothing_that_runs(
-    daemon: Daemon, make_node: MakeNode
-) -> None:
+def test_stop_and_cancel_end_tcpdump(daemon: Daemon, make_node: MakeNode) -> None:
     nodes = [make_node(1), make_node(2)]
     before = daemon.descriptors()
     with daemon.client() as client, traffic() as port:
@@ -144,7 +140,7 @@ def test_stop_gets_the_files_and_cancel_leaves_nothing_that_runs(
     assert_nothing_open(daemon, before)
 
 
-def test_a_daemon_that_is_killed_leaves_no_capture(daemon: Daemon, make_node: MakeNode) -> None:
+def test_killed_daemon_leaves_no_capture(daemon: Daemon, make_node: MakeNode) -> None:
     """The node ends it with its session (vos/NODES.md, section 6.5)."""
     nodes = [make_node(1)]
     with daemon.client() as client:

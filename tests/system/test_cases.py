@@ -69,7 +69,7 @@ def left_in(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if not path.name.startswith(".coverage.")}
 
 
-def test_files_are_those_on_disk(daemon: Daemon, job: Job, files: list[File]) -> None:
+def test_listed_files_match_disk(daemon: Daemon, job: Job, files: list[File]) -> None:
     there = on_disk(daemon, job)
     assert {named(file): file.size for file in files} == {
         name: path.stat().st_size for name, path in there.items()
@@ -79,7 +79,7 @@ def test_files_are_those_on_disk(daemon: Daemon, job: Job, files: list[File]) ->
         assert (file.complete, file.exported, file.attempt) == (True, True, 1)
 
 
-def test_the_time_stamp_of_a_node_is_shown_and_exported(
+def test_time_stamps_are_exported(
     daemon: Daemon, job: Job, files: list[File], tmp_path: Path
 ) -> None:
     """The lab sets it as OpenSSH's `sftp -p` does. Traces are older than their collection."""
@@ -116,7 +116,7 @@ def expected_names(daemon: Daemon, job: Job) -> set[str]:
     return DOCUMENTS | transcripts | set(on_disk(daemon, job))
 
 
-def test_a_zip_has_everything(daemon: Daemon, job: Job, tmp_path: Path) -> None:
+def test_zip_has_everything(daemon: Daemon, job: Job, tmp_path: Path) -> None:
     path = tmp_path / exported(daemon, job, tmp_path)
     assert path.name == f"cucmd-{job.job_id}.zip"
     with zipfile.ZipFile(path) as archive:
@@ -128,7 +128,7 @@ def test_a_zip_has_everything(daemon: Daemon, job: Job, tmp_path: Path) -> None:
         subprocess.run([unzip, "-qt", path], check=True)
 
 
-def test_an_export_is_named_after_its_case(daemon: Daemon, job: Job, tmp_path: Path) -> None:
+def test_export_is_named_after_case(daemon: Daemon, job: Job, tmp_path: Path) -> None:
     with daemon.client() as client:
         client.label(job.job_id, {"case": "698123456"})
     try:
@@ -154,7 +154,7 @@ BEGINS = {"zip": b"PK", "tar": b"summary.txt", "tgz": b"\x1f\x8b"}
         ("-o case/", "case", "dir"),
     ],
 )
-def test_the_name_says_the_format(
+def test_name_decides_format(
     daemon: Daemon, job: Job, tmp_path: Path, options: str, made: str, form: str
 ) -> None:
     done = daemon.ctl("export", job.job_id, *options.split(), cwd=tmp_path)
@@ -170,7 +170,7 @@ def test_the_name_says_the_format(
 
 
 @pytest.mark.parametrize("form", ["tar", "zip"])
-def test_a_reader_that_closes_is_no_error(daemon: Daemon, job: Job, form: str) -> None:
+def test_closed_reader_is_no_error(daemon: Daemon, job: Job, form: str) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     try:
@@ -186,7 +186,7 @@ def test_a_reader_that_closes_is_no_error(daemon: Daemon, job: Job, form: str) -
 
 
 @pytest.mark.long
-def test_a_job_that_runs_is_not_exported(lab: Lab, daemon: Daemon, tmp_path: Path) -> None:
+def test_running_job_is_not_exported(lab: Lab, daemon: Daemon, tmp_path: Path) -> None:
     with running_lab(1, "--fault", "hang:command") as slow, daemon.client() as client:
         job_id = start(client, slow).job_id
         until(client, job_id, in_phase("command"))

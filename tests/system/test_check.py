@@ -51,7 +51,7 @@ def replaced(**fields: object) -> Checked:
     return msgspec.structs.replace(SEEN, **fields)
 
 
-def test_what_a_check_sees_and_what_it_leaves_behind(daemon: Daemon) -> None:
+def test_check_reports_healthy_node(daemon: Daemon) -> None:
     with running_lab(2) as lab, daemon.client() as client:
         job = checked(client, lab, labels={"case": "1"}, receiver=True)
         assert (job.status, job.kind, job.labels) == ("succeeded", "check", {"case": "1"})
@@ -65,7 +65,7 @@ def test_what_a_check_sees_and_what_it_leaves_behind(daemon: Daemon) -> None:
 
 
 @pytest.mark.long
-def test_the_command_prints_what_is_wrong_and_what_to_do(tmp_path: Path, daemon: Daemon) -> None:
+def test_check_prints_failures_with_hints(tmp_path: Path, daemon: Daemon) -> None:
     with running_lab(3, "--fault", "2=refuse-login", "--fault", "3=clock-ahead@7200") as lab:
         who = (*lab.nodes, *login_options(tmp_path, lab), "--receiver")
         first, second = daemon.ctl("check", *who), daemon.ctl("--json", "check", *who)

@@ -18,9 +18,7 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.mark.parametrize("fault", ["clock-back", "clock-back@0", "clock-ahead"])
-def test_a_node_whose_clock_is_set_between_two_pushes(
-    daemon: Daemon, make_lab: MakeLab, fault: str
-) -> None:
+def test_node_clock_jumps_between_pushes(daemon: Daemon, make_lab: MakeLab, fault: str) -> None:
     """Its folders are named after its clock, and come in the wrong order, or twice."""
     lab = make_lab(1, "--files", "3", "--fault", fault)
     with daemon.client() as client:
@@ -50,9 +48,7 @@ def clock(tmp_path: Path) -> Clock:
     return Clock(tmp_path / "clock")
 
 
-def test_a_clock_that_is_set_by_days_deletes_nothing(
-    tmp_path: Path, make_lab: MakeLab, clock: Clock
-) -> None:
+def test_clock_jump_deletes_nothing(tmp_path: Path, make_lab: MakeLab, clock: Clock) -> None:
     """Neither jobs that ended before it nor those that ended meanwhile, over restarts too."""
     lab = make_lab(1, "--files", "1")
     environ = {"CUCMD_TEST_CLOCK": str(tmp_path / "clock")}

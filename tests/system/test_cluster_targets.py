@@ -39,7 +39,7 @@ def nodes_of(job: Job) -> list[str]:
     return [node.node for node in job.nodes]
 
 
-def test_the_name_of_a_publisher_is_enough(tmp_path: Path, daemon: Daemon) -> None:
+def test_publisher_name_collects_whole_cluster(tmp_path: Path, daemon: Daemon) -> None:
     with cluster(4, "3=refuse-tcp") as lab, daemon.client() as client:
         login = Login(lab.username, lab.password)
         job = on_all(client, lab.nodes[0], login, timeouts=Timeouts(grace=1))
@@ -51,7 +51,7 @@ def test_the_name_of_a_publisher_is_enough(tmp_path: Path, daemon: Daemon) -> No
 
 
 @pytest.mark.long
-def test_a_tied_credential_does_not_follow_what_a_publisher_claims(tmp_path: Path) -> None:
+def test_tied_credential_is_not_sent_to_strangers(tmp_path: Path) -> None:
     with cluster(2, "1=strangers@1") as lab:
         config = config_for(lab, tmp_path / "given", only_publisher(lab, TIED))
         port = int(lab.nodes[0].rpartition(":")[2])

@@ -58,7 +58,7 @@ def texts(client: Client, job: Job) -> dict[tuple[str, str], str]:
 
 
 @pytest.mark.long
-def test_every_form_is_answered_by_a_node(daemon: Daemon) -> None:
+def test_lab_answers_every_form(daemon: Daemon) -> None:
     lines = [f"{form.head} {ARGUMENTS.get(form.head, '')}".strip() for form in FORMS]
     answered = [line for line in lines if line not in REFUSED]
     with running_lab(1) as lab, daemon.client() as client:
@@ -81,7 +81,7 @@ def test_every_form_is_answered_by_a_node(daemon: Daemon) -> None:
         assert "'show memory count'" in failure.message
 
 
-def test_the_command_prints_what_nodes_say_and_keeps_it(tmp_path: Path, daemon: Daemon) -> None:
+def test_run_prints_and_keeps_output(tmp_path: Path, daemon: Daemon) -> None:
     with running_lab(3) as lab:
         target = (*lab.nodes, *login_options(tmp_path, lab))
         plain = daemon.ctl("run", *target, "--", "show", "status", "--then", SERVICES)
@@ -122,7 +122,7 @@ def test_the_command_prints_what_nodes_say_and_keeps_it(tmp_path: Path, daemon: 
 
 
 @pytest.mark.long
-def test_what_goes_wrong_in_the_middle_of_an_answer(daemon: Daemon) -> None:
+def test_faults_in_middle_of_answers(daemon: Daemon) -> None:
     faults = ["1=pager-again", "2=question*1", "3=silent-answer*1", "4=drop:prepare"]
     options = [word for fault in faults for word in ("--fault", fault)]
     with running_lab(5, *options) as lab, daemon.client() as client:
@@ -154,7 +154,7 @@ def test_what_goes_wrong_in_the_middle_of_an_answer(daemon: Daemon) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_after_a_restart_nothing_is_run_twice(tmp_path: Path, how: signal.Signals) -> None:
+def test_restart_runs_no_command_twice(tmp_path: Path, how: signal.Signals) -> None:
     with running_lab(2, "--fault", "2=silent-answer*1") as lab:
         secret = named_credential(tmp_path / "given", "lab", lab.username, lab.password)
         config, folder = CONFIG + secret, tmp_path / "cucmd"

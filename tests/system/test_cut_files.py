@@ -65,9 +65,7 @@ def sound(path: Path) -> bool:
     return subprocess.run(["gzip", "-t", path], capture_output=True, check=False).returncode == 0
 
 
-def test_half_an_archive_counts_nowhere_and_a_retry_brings_the_whole(
-    daemon: Daemon, one: OpenSshNode, tmp_path: Path
-) -> None:
+def test_cut_archive_is_retried(daemon: Daemon, one: OpenSshNode, tmp_path: Path) -> None:
     meanwhile(one, "truncate -s $(($(stat -c %s active_1.tgz) / 2)) active_1.tgz")
     with daemon.client() as client:
         job = job_of(client, one, compress=True)
@@ -98,9 +96,7 @@ def test_half_an_archive_counts_nowhere_and_a_retry_brings_the_whole(
 
 
 @pytest.mark.long
-def test_an_archive_that_lacks_its_last_bytes_does_not_count(
-    daemon: Daemon, one: OpenSshNode
-) -> None:
+def test_archive_without_last_byte_fails(daemon: Daemon, one: OpenSshNode) -> None:
     meanwhile(one, "truncate -s -1 active_1.tgz")
     with daemon.client() as client:
         job = job_of(client, one, compress=True)
@@ -109,9 +105,7 @@ def test_an_archive_that_lacks_its_last_bytes_does_not_count(
 
 
 @pytest.mark.long
-def test_a_log_that_grows_does_not_hide_a_trace_that_is_cut(
-    daemon: Daemon, one: OpenSshNode, tmp_path: Path
-) -> None:
+def test_growing_log_hides_no_cut_trace(daemon: Daemon, one: OpenSshNode, tmp_path: Path) -> None:
     """More bytes come than were announced. All but the cut file count."""
     meanwhile(one, f"truncate -s -500 log/{SDL[1]}", "head -c 5000 /dev/zero >>log/messages")
     with daemon.client() as client:

@@ -34,7 +34,7 @@ def gone(client: Client, job_id: str) -> bool:
     return False
 
 
-def test_a_job_is_deleted_with_everything(lab: Lab, daemon: Daemon) -> None:
+def test_delete_removes_everything(lab: Lab, daemon: Daemon) -> None:
     with daemon.client() as client:
         job = collect(client, lab)
         reply = client.delete(job.job_id)
@@ -45,7 +45,7 @@ def test_a_job_is_deleted_with_everything(lab: Lab, daemon: Daemon) -> None:
 
 
 @pytest.mark.long
-def test_a_job_whose_files_are_deleted_says_so(lab: Lab, daemon: Daemon) -> None:
+def test_deleted_files_are_reported(lab: Lab, daemon: Daemon) -> None:
     with daemon.client() as client:
         job = collect(client, lab)
         assert job.files_deleted is None
@@ -60,9 +60,7 @@ def test_a_job_whose_files_are_deleted_says_so(lab: Lab, daemon: Daemon) -> None
 
 
 @pytest.mark.long
-def test_a_job_that_runs_or_is_exported_stays(
-    lab: Lab, make_lab: Callable[..., Lab], daemon: Daemon
-) -> None:
+def test_busy_job_is_not_deleted(lab: Lab, make_lab: Callable[..., Lab], daemon: Daemon) -> None:
     # More than a socket holds: what is small is sent, and not read any more, before it is asked.
     large = make_lab(1, "--files", "1", "--size", "4000000")
     with daemon.client() as client:

@@ -39,7 +39,7 @@ def run_in(folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_demo_collects_and_removes_everything(temporary: Path) -> None:
+def test_demo_collects_and_cleans_up(temporary: Path) -> None:
     done = run_in(temporary)
     assert done.returncode == 0, done.stderr
     assert "manifest.json" in done.stdout
@@ -48,7 +48,7 @@ def test_the_demo_collects_and_removes_everything(temporary: Path) -> None:
 
 
 @pytest.mark.long
-def test_a_folder_for_sockets_elsewhere_goes_away_too(temporary: Path) -> None:
+def test_short_socket_folder_is_removed(temporary: Path) -> None:
     with folder_for_sockets(temporary) as near:
         assert near == temporary
     with folder_for_sockets(temporary / ("long" * 30)) as short:
@@ -57,7 +57,7 @@ def test_a_folder_for_sockets_elsewhere_goes_away_too(temporary: Path) -> None:
 
 
 @pytest.mark.long
-def test_a_demo_that_fails_says_what_came_and_that_nothing_is_left(temporary: Path) -> None:
+def test_failed_demo_cleans_up(temporary: Path) -> None:
     with small_disk(temporary / "disk", 2) as disk:
         done = run_in(disk)
         assert done.returncode == 1, done.stderr
@@ -68,9 +68,7 @@ def test_a_demo_that_fails_says_what_came_and_that_nothing_is_left(temporary: Pa
 
 
 @pytest.mark.long
-def test_an_interrupted_demo_removes_everything_and_reports_it(
-    environ: dict, temporary: Path
-) -> None:
+def test_interrupted_demo_cleans_up(environ: dict, temporary: Path) -> None:
     with subprocess.Popen(
         DEMO,
         env=environ,

@@ -35,9 +35,7 @@ def members(job: Job) -> list[str]:
     return [member.node for member in found.members]
 
 
-def test_all_nodes_of_a_large_cluster_are_found_with_one_session(
-    tmp_path: Path, daemon: Daemon
-) -> None:
+def test_discovery_finds_large_cluster(tmp_path: Path, daemon: Daemon) -> None:
     with cluster(NODES) as lab, daemon.client() as client:
         job = discovered(client, lab, labels={"case": "1"})
         assert (job.status, job.kind, job.labels) == ("succeeded", "discover", {"case": "1"})

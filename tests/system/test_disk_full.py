@@ -32,9 +32,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         yield tmp_path / "cucmd"
 
 
-def test_on_a_full_disk_requests_fail_and_the_cancel_is_stored_later(
-    folder: Path, lab: Lab
-) -> None:
+def test_cancel_is_stored_after_full_disk(folder: Path, lab: Lab) -> None:
     with running_daemon(folder) as daemon, daemon.client() as client:
         job = start(client, lab, lab.nodes[1:2], grace=0.5)
         until(client, job.job_id, in_phase("command"))
@@ -60,7 +58,7 @@ def refused_start(daemon: Daemon, lab: Lab):
     return daemon.ctl("start", lab.nodes[0], *login, "--path", SDL, input=f"{lab.password}\n")
 
 
-def test_a_disk_that_fills_up_fails_the_node_and_the_record_follows(folder: Path, lab: Lab) -> None:
+def test_full_disk_fails_node(folder: Path, lab: Lab) -> None:
     with running_daemon(folder) as daemon, daemon.client() as client:
         job = start(client, lab, lab.nodes[2:])
         until(client, job.job_id, lambda job: job.nodes[0].bytes_received > 0)
@@ -100,7 +98,7 @@ def delete_all(client: Client, jobs: list[str], disk: Path) -> None:
     assert client.list() == ()
 
 
-def test_a_full_disk_can_be_emptied(folder: Path, lab: Lab) -> None:
+def test_full_disk_can_be_emptied(folder: Path, lab: Lab) -> None:
     with running_daemon(folder) as daemon, daemon.client() as client:
         jobs = [collected(client, lab) for _ in range(3)]
         delete_all(client, jobs, daemon.state)
@@ -109,7 +107,7 @@ def test_a_full_disk_can_be_emptied(folder: Path, lab: Lab) -> None:
         assert free(daemon.state) < 16 * MIB - RESERVE
 
 
-def test_after_a_start_on_a_full_disk_it_can_be_emptied(folder: Path, lab: Lab) -> None:
+def test_full_disk_can_be_emptied_after_start(folder: Path, lab: Lab) -> None:
     with running_daemon(folder) as daemon, daemon.client() as client:
         jobs = [collected(client, lab) for _ in range(3)]
     fill(folder / "state")
@@ -125,7 +123,7 @@ def collected(client: Client, lab: Lab) -> str:
     return job_id
 
 
-def test_a_start_without_any_space_says_so(folder: Path, lab: Lab) -> None:
+def test_start_without_space_is_explained(folder: Path, lab: Lab) -> None:
     with running_daemon(folder) as daemon, daemon.client() as client:
         job = client.wait(start(client, lab, lab.nodes[:1]).job_id)
     (folder / "state" / "cucmd.reserve").unlink()

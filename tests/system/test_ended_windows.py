@@ -130,7 +130,7 @@ def gaps(one: Node) -> list[tuple[str, str, str | None]]:
 
 
 @pytest.mark.parametrize(("began", "ended"), [(150, 120), (290, 10), (30, 0)])
-def test_a_profile_gets_a_log_that_is_written_all_the_time(
+def test_profile_gets_growing_log(
     daemon: Daemon, busy: OpenSshNode, now: datetime, tmp_path: Path, began: int, ended: int
 ) -> None:
     """The window begins and ends within the log, or ends now."""
@@ -144,7 +144,7 @@ def test_a_profile_gets_a_log_that_is_written_all_the_time(
     assert gaps(one) == []
 
 
-def test_a_path_has_the_hour_and_it_is_said_what_would_bring_more(
+def test_gap_names_longer_window(
     daemon: Daemon, busy: OpenSshNode, now: datetime, tmp_path: Path
 ) -> None:
     since, until = now - 150 * MINUTE, now - 120 * MINUTE
@@ -160,9 +160,7 @@ def test_a_path_has_the_hour_and_it_is_said_what_would_bring_more(
     assert gaps(one) == []
 
 
-def test_a_retry_of_the_last_minutes_hours_later_is_of_the_same_minutes(
-    busy: OpenSshNode, now: datetime, tmp_path: Path
-) -> None:
+def test_late_retry_keeps_window(busy: OpenSshNode, now: datetime, tmp_path: Path) -> None:
     """Hours later: all times that the store has of the job are moved back by as much."""
     state = tmp_path / "cucmd"
     files = Files(Collection(profile="event-viewer", last="30m"), only=["messages"])

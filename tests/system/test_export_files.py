@@ -16,8 +16,8 @@ import pytest
 from msgspec import structs
 
 from cucmctl import DaemonUnavailable, InvalidRequest
-from cucmctl.export.save import Format, save
 from cucmctl.export.received import Export
+from cucmctl.export.save import Format, save
 from cucmctl.export.target import target
 from rig.collected import JOB_ID
 from rig.daemon import CONFIG, running_daemon
@@ -75,9 +75,7 @@ RENAMED = {
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_names_are_those_that_any_system_can_unpack(
-    case: Case, tmp_path: Path, form: Format
-) -> None:
+def test_exported_names_are_portable(case: Case, tmp_path: Path, form: Format) -> None:
     path = tmp_path / f"x{FORMATS[form]}"
     done = case.daemon.ctl("export", JOB_ID, "--format", form, "-o", path)
     assert done.returncode == 0, done.stderr
@@ -108,7 +106,7 @@ def unpack(path: Path, out: Path) -> None:
             tar.extractall(out, filter="data")
 
 
-def test_verify_names_what_differs_and_what_is_gone(own: Case) -> None:
+def test_verify_names_damaged_files(own: Case) -> None:
     changed, shorter, gone, fifo, *_ = sorted((own.folder / "a/files/small").iterdir())[1:]
     changed.write_bytes(bytes(changed.stat().st_size))
     shorter.write_bytes(b"")
@@ -133,7 +131,7 @@ def overwritten(path: Path) -> None:
     path.write_bytes(bytes(path.stat().st_size))
 
 
-def test_a_damaged_file_is_left_out(own: Case, tmp_path: Path) -> None:
+def test_export_leaves_out_damaged_file(own: Case, tmp_path: Path) -> None:
     """It is found as it passes, and the export is made once more."""
     overwritten(own.folder / "a/files/small/0003")
     done = own.daemon.ctl("export", JOB_ID, "-o", tmp_path / "x.zip")
@@ -146,7 +144,7 @@ def test_a_damaged_file_is_left_out(own: Case, tmp_path: Path) -> None:
 # Cut off
 
 
-def test_an_export_goes_on_behind_a_file(case: Case) -> None:
+def test_export_continues_after_file(case: Case) -> None:
     with case.daemon.client() as client:
         with client.export(JOB_ID) as export:
             whole = read_all(export)
@@ -166,7 +164,7 @@ def read_all(export: Export) -> bytes:
     return b"".join(iter(lambda: export.read(1 << 20), b""))
 
 
-def test_a_file_that_goes_meanwhile_is_remembered(tmp_path: Path) -> None:
+def test_vanished_file_is_remembered(tmp_path: Path) -> None:
     with (
         running(tmp_path, {"large": LARGE, "second": LARGE}) as own,
         own.daemon.client() as client,
@@ -182,7 +180,7 @@ def test_a_file_that_goes_meanwhile_is_remembered(tmp_path: Path) -> None:
             assert [file.path for file in export.reply.wrong] == ["second"]
 
 
-def test_a_process_that_is_killed_cuts_it_off(tmp_path: Path) -> None:
+def test_killed_process_cuts_export_off(tmp_path: Path) -> None:
     with (
         running(tmp_path, {"large": 10 * LARGE}) as own,
         own.daemon.client() as client,
@@ -205,7 +203,7 @@ may_speak_for = ["{os.getuid()}"]
 """
 
 
-def test_a_deletion_ends_an_export_of_a_viewer(tmp_path: Path) -> None:
+def test_delete_ends_export_of_viewer(tmp_path: Path) -> None:
     make_job(tmp_path / "cucmd/state", {"large": 10 * LARGE})
     parameters = {"job_id": JOB_ID, "on_behalf_of": {"name": "carol", "role": "view"}}
     call = {"method": "io.cucmd.Jobs.Export", "parameters": parameters, "upgrade": True}

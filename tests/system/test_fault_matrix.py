@@ -293,17 +293,17 @@ def test_each_fault_has_its_outcome(matrix: Ended, capsys: pytest.CaptureFixture
     assert wrong == []
 
 
-def test_each_fault_came_to_its_effect(matrix: Ended) -> None:
+def test_each_fault_was_used(matrix: Ended) -> None:
     seen = zip(MATRIX, matrix.report["nodes"].values(), strict=False)
     unused = [row.fault for row, one in seen if one["faults_used"] < len(row.fault.split())]
     assert unused == ["ignore-ctrl-c"]  # no node is interrupted that succeeds
 
 
-def test_the_other_nodes_finished(matrix: Ended) -> None:
+def test_healthy_nodes_succeeded(matrix: Ended) -> None:
     assert [node.status for node in matrix.healthy] == ["succeeded"] * HEALTHY
 
 
-def test_no_incomplete_file_counts_as_complete(matrix: Ended) -> None:
+def test_incomplete_files_do_not_count(matrix: Ended) -> None:
     """A file counts once the client has closed it and the node has called it all completed."""
     for job in matrix.jobs:
         check_files(Path(job.directory))
@@ -317,7 +317,7 @@ def test_no_incomplete_file_counts_as_complete(matrix: Ended) -> None:
         )
 
 
-def test_nodes_that_still_answered_were_disconnected_cleanly(matrix: Ended) -> None:
+def test_connections_were_closed_cleanly(matrix: Ended) -> None:
     report = matrix.report
     assert report["defects"] == 0
     assert report["closed_cleanly"] + report["cut_by_node"] == report["connections_ever"]
@@ -348,7 +348,7 @@ def healed(matrix: Ended) -> list[Job]:
     return jobs
 
 
-def test_a_retry_succeeds_once_the_fault_is_gone(matrix: Ended, healed: list[Job]) -> None:
+def test_retry_succeeds_without_fault(matrix: Ended, healed: list[Job]) -> None:
     for job, before in zip(healed, matrix.jobs, strict=True):
         assert [(one.node, one.error) for one in job.nodes if one.status != "succeeded"] == []
         assert (job.status, job.retries) == ("succeeded", 1)
@@ -358,9 +358,7 @@ def test_a_retry_succeeds_once_the_fault_is_gone(matrix: Ended, healed: list[Job
             assert now.completed_at > then.completed_at if again else now.files_received > 0
 
 
-def test_a_retry_counts_no_file_of_the_attempt_that_failed(
-    matrix: Ended, healed: list[Job], tmp_path: Path
-) -> None:
+def test_retry_counts_only_new_files(matrix: Ended, healed: list[Job], tmp_path: Path) -> None:
     with matrix.daemon.client() as client:
         for job in healed:
             check_files(Path(job.directory))
@@ -388,7 +386,7 @@ def test_a_retry_counts_no_file_of_the_attempt_that_failed(
             } == exported
 
 
-def test_a_login_to_a_locked_account_is_not_repeated(daemon: Daemon, make_lab: MakeLab) -> None:
+def test_locked_account_is_tried_once(daemon: Daemon, make_lab: MakeLab) -> None:
     lab = make_lab(1, "--fault", "lockout@1")
     with daemon.client() as client:
         job = client.wait(start(client, lab, password="wrong").job_id)

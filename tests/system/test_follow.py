@@ -55,9 +55,7 @@ def rest(process: subprocess.Popen) -> tuple[str, str]:
     return out, err
 
 
-def test_ctrl_c_ends_it_on_the_nodes_and_the_exit_code_is_0(
-    daemon: Daemon, make_lab: MakeLab, tmp_path: Path
-) -> None:
+def test_ctrl_c_ends_follow_on_nodes(daemon: Daemon, make_lab: MakeLab, tmp_path: Path) -> None:
     lab = make_lab(2)
     before = daemon.descriptors()
     with typed(daemon, lab, tmp_path) as process:

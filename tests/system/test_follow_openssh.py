@@ -88,7 +88,7 @@ def tails(nodes: list[OpenSshNode]) -> list[str]:
     return [args for one in nodes for args in one.processes() if args.startswith("tail ")]
 
 
-def test_every_line_comes_once_and_in_order(daemon: Daemon, make_node: MakeNode) -> None:
+def test_lines_come_once_in_order(daemon: Daemon, make_node: MakeNode) -> None:
     nodes = [make_node(1), make_node(2)]
     before = daemon.descriptors()
     with daemon.client() as client, growing(nodes):
@@ -110,7 +110,7 @@ def test_every_line_comes_once_and_in_order(daemon: Daemon, make_node: MakeNode)
     assert_nothing_open(daemon, before)
 
 
-def test_a_pattern_and_the_newest_file_are_the_nodes(daemon: Daemon, make_node: MakeNode) -> None:
+def test_node_applies_pattern_and_recent(daemon: Daemon, make_node: MakeNode) -> None:
     nodes = [make_node(1)]
     with daemon.client() as client, growing(nodes):
         job = begin(client, nodes, "syslog", recent=True, regexp="0.of")
@@ -123,7 +123,7 @@ def test_a_pattern_and_the_newest_file_are_the_nodes(daemon: Daemon, make_node: 
         wait_until(lambda: tails(nodes) == [])
 
 
-def test_a_cancel_leaves_nothing_that_runs(daemon: Daemon, make_node: MakeNode) -> None:
+def test_cancel_ends_tail(daemon: Daemon, make_node: MakeNode) -> None:
     node = make_node(1)
     before = daemon.descriptors()
     with daemon.client() as client, growing([node]):
@@ -140,7 +140,7 @@ def test_a_cancel_leaves_nothing_that_runs(daemon: Daemon, make_node: MakeNode) 
     assert_nothing_open(daemon, before)
 
 
-def test_a_daemon_that_is_killed_leaves_no_tail(daemon: Daemon, make_node: MakeNode) -> None:
+def test_killed_daemon_leaves_no_tail(daemon: Daemon, make_node: MakeNode) -> None:
     nodes = [make_node(1)]
     with daemon.client() as client, growing(nodes):
         read_until(client, begin(client, nodes), 30)

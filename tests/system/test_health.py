@@ -40,9 +40,7 @@ def ctl_health(daemon: Daemon, lab: Lab, folder: Path, *options: str):
     return daemon.ctl("health", *lab.nodes, *login_options(folder, lab), *options)
 
 
-def test_nodes_that_are_well_are_nothing_but_good(
-    daemon: Daemon, make_lab: MakeLab, tmp_path: Path
-) -> None:
+def test_healthy_nodes_are_all_good(daemon: Daemon, make_lab: MakeLab, tmp_path: Path) -> None:
     done = ctl_health(daemon, make_lab(2), tmp_path)
     assert done.returncode == 0, done.stdout
     states = {line.split()[0] for line in done.stdout.splitlines() if line.startswith(" ")}
@@ -52,7 +50,7 @@ def test_nodes_that_are_well_are_nothing_but_good(
 
 
 @pytest.mark.long
-def test_each_illness_is_found_and_nothing_else(tmp_path: Path) -> None:
+def test_each_illness_is_found(tmp_path: Path) -> None:
     faults = [word for at, ill in enumerate(ILL, 2) for word in ("--fault", f"{at}={ill}")]
     faults += ["--fault", "1=backup-failed"]  # which the publisher alone knows
     with (

@@ -79,9 +79,7 @@ def nodes(stack: ExitStack, tmp_path: Path) -> list[OpenSshNode]:
     return made
 
 
-def test_each_release_is_judged_by_what_it_has_printed(
-    daemon: Daemon, nodes: list[OpenSshNode]
-) -> None:
+def test_published_outputs_are_judged(daemon: Daemon, nodes: list[OpenSshNode]) -> None:
     with daemon.client() as client:
         login = Login(nodes[0].username, PASSWORD)
         job = client.health([one.address for one in nodes], login=login)

@@ -24,7 +24,7 @@ def fingerprints(daemon: Daemon) -> dict[str, str]:
     return {key["node"]: key["fingerprint"] for key in listed}
 
 
-def test_a_key_is_remembered_at_first_sight_and_shown(daemon: Daemon, make_lab: MakeLab) -> None:
+def test_first_key_is_remembered(daemon: Daemon, make_lab: MakeLab) -> None:
     lab = make_lab(2)
     with daemon.client() as client:
         assert client.wait(start(client, lab).job_id).status == "succeeded"
@@ -34,9 +34,7 @@ def test_a_key_is_remembered_at_first_sight_and_shown(daemon: Daemon, make_lab: 
 
 
 @pytest.mark.long
-def test_a_changed_key_fails_the_node_before_a_password_is_sent(
-    daemon: Daemon, make_lab: MakeLab
-) -> None:
+def test_changed_key_gets_no_password(daemon: Daemon, make_lab: MakeLab) -> None:
     lab = make_lab(2, "--fault", "1=key-changed")
     with daemon.client() as client:
         client.wait(start(client, lab).job_id)
@@ -57,7 +55,7 @@ def test_a_changed_key_fails_the_node_before_a_password_is_sent(
 
 
 @pytest.mark.long
-def test_strict_takes_only_a_key_that_was_added(make_daemon: MakeDaemon, make_lab: MakeLab) -> None:
+def test_strict_policy_needs_added_key(make_daemon: MakeDaemon, make_lab: MakeLab) -> None:
     daemon, lab = make_daemon('[ssh]\nhost_keys = "strict"\n'), make_lab(2)
     with daemon.client() as client:
         job = client.wait(start(client, lab).job_id)
@@ -71,7 +69,7 @@ def test_strict_takes_only_a_key_that_was_added(make_daemon: MakeDaemon, make_la
 
 
 @pytest.mark.long
-def test_changes_by_hand_are_read_at_a_reload(daemon: Daemon, make_lab: MakeLab) -> None:
+def test_reload_reads_known_hosts(daemon: Daemon, make_lab: MakeLab) -> None:
     lab = make_lab(1)
     with daemon.client() as client:
         client.wait(start(client, lab).job_id)

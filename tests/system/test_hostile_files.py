@@ -80,9 +80,7 @@ def status_of(job: Job) -> Callable[[Client], object]:
     return lambda client: client.status(job.job_id)
 
 
-def test_exploding_traces_hold_up_no_other_node_job_or_client(
-    daemon: Daemon, make_node: MakeNode, tmp_path: Path
-) -> None:
+def test_exploding_traces_delay_nobody(daemon: Daemon, make_node: MakeNode, tmp_path: Path) -> None:
     odd, first, second = make_node(1), make_node(2), make_node(3)
     exploding(odd)
     honest(first)
@@ -121,7 +119,7 @@ def capture(client: Client, node: OpenSshNode) -> Job:
     return client.capture([node.address], Packets(duration=60, count=1000), login=login)
 
 
-def test_a_capture_of_records_that_cost_more_than_packets(
+def test_endless_capture_records_delay_nobody(
     daemon: Daemon, make_node: MakeNode, tmp_path: Path
 ) -> None:
     node = capturing(make_node, tmp_path)

@@ -49,9 +49,7 @@ def answers(client: Client, job: Job) -> Job:
     return client.status(job.job_id)
 
 
-def test_a_cancel_takes_effect_and_no_line_of_a_transcript_is_lost(
-    daemon: Daemon, disk: Path
-) -> None:
+def test_cancel_keeps_every_transcript_line(daemon: Daemon, disk: Path) -> None:
     with running_lab(3, "--fault", "silent:command*1") as lab, daemon.client() as client:
         job = start(client, lab, grace=2)
         until(client, job.job_id, in_phase("command"))
@@ -76,9 +74,7 @@ def test_a_cancel_takes_effect_and_no_line_of_a_transcript_is_lost(
         assert lab.report()["dropped"] == 0
 
 
-def test_nodes_that_wait_for_the_disk_take_no_thread_from_others(
-    daemon: Daemon, disk: Path
-) -> None:
+def test_waiting_nodes_take_no_thread(daemon: Daemon, disk: Path) -> None:
     with running_lab(50) as lab, daemon.client() as client:
         done = client.wait(start(client, lab, lab.nodes[:1]).job_id)
         wait_until(lambda: client.status(done.job_id).closed)
@@ -101,9 +97,7 @@ def begin_to_follow(client: Client, lab: Lab) -> Job:
 
 
 @pytest.mark.parametrize("ending", ["stop", "cancel"])
-def test_what_is_followed_is_ended_on_the_nodes_and_kept(
-    daemon: Daemon, disk: Path, ending: str
-) -> None:
+def test_follow_ends_while_disk_hangs(daemon: Daemon, disk: Path, ending: str) -> None:
     with running_lab(2) as lab, daemon.client() as client:
         job = begin_to_follow(client, lab)
         with hanging(disk):

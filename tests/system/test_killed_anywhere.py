@@ -106,7 +106,7 @@ def installation(tmp_path: Path, lab: Lab) -> Answered:
     return Answered(tmp_path, lab)
 
 
-def test_nothing_is_lost_when_the_daemon_is_killed(installation: Answered) -> None:
+def test_kill_loses_nothing(installation: Answered) -> None:
     for kill in range(KILLS):
         with installation.daemon() as process, Client(installation.socket) as client:
             if kill % 10 == 0:
@@ -137,9 +137,7 @@ def fill_up(folder: Path) -> None:
         fill(folder, leave=random.randrange(9000))
 
 
-def test_nothing_is_lost_when_the_disk_is_full_and_the_daemon_is_killed(
-    tmp_path: Path, lab: Lab
-) -> None:
+def test_kill_on_full_disk_loses_nothing(tmp_path: Path, lab: Lab) -> None:
     """Filled at a random moment to the last bytes, and made free again before the next start."""
     with small_disk(tmp_path / "disk", 64) as folder:
         installation = Answered(folder, lab)

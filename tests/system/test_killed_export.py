@@ -130,9 +130,7 @@ def exported(tmp_path: Path, large: Lab) -> Exported:
     return Exported(tmp_path, large)
 
 
-def test_an_export_whose_daemon_is_killed_or_stopped_leaves_nothing(
-    exported: Exported, dice: random.Random
-) -> None:
+def test_killed_daemon_leaves_no_export(exported: Exported, dice: random.Random) -> None:
     cut_off = 0
     for _ in range(KILLS):
         form = dice.choice(FORMATS)
@@ -158,9 +156,7 @@ def test_an_export_whose_daemon_is_killed_or_stopped_leaves_nothing(
             exported.remove_whole(form)
 
 
-def test_an_export_on_standard_output_that_fails_does_not_look_whole(
-    exported: Exported, dice: random.Random
-) -> None:
+def test_cut_stream_does_not_look_whole(exported: Exported, dice: random.Random) -> None:
     """Whoever ends it: the daemon is gone, or Ctrl-C."""
     cut_off = 0
     out = exported.targets / "stream"
@@ -184,9 +180,7 @@ def test_an_export_on_standard_output_that_fails_does_not_look_whole(
 
 
 @pytest.mark.parametrize("form", TESTS)
-def test_ctrl_c_does_not_end_an_export_on_standard_output_that_is_whole(
-    exported: Exported, form: Format
-) -> None:
+def test_ctrl_c_spares_whole_stream(exported: Exported, form: Format) -> None:
     """It has to wait as it says what it has exported, since nobody reads that."""
     out = exported.targets / "stream"
     reading, writing = os.pipe()
@@ -213,9 +207,7 @@ def looks_whole(out: Path, form: Format) -> bool:
     return subprocess.run([*TESTS[form], out], capture_output=True, check=False).returncode == 0
 
 
-def test_an_export_whose_client_is_killed_leaves_nothing(
-    exported: Exported, dice: random.Random
-) -> None:
+def test_killed_client_leaves_no_export(exported: Exported, dice: random.Random) -> None:
     with exported.installation.daemon() as daemon, Client(exported.installation.socket) as client:
         exported.check_daemon(client)
         descriptors = len(os.listdir(f"/proc/{daemon.pid}/fd"))

@@ -70,9 +70,7 @@ def check_whole_or_gone(installation: Installation, client: Client) -> set[str]:
     return left
 
 
-def test_a_prune_whose_daemon_is_killed_is_finished_by_the_next_start(
-    tmp_path: Path, lab: Lab, dice: random.Random
-) -> None:
+def test_next_start_finishes_killed_prune(tmp_path: Path, lab: Lab, dice: random.Random) -> None:
     installation, in_the_middle = Installation(tmp_path, lab), 0
     for _ in range(max(KILLS // 2, 2)):
         with installation.daemon() as daemon, Client(installation.socket) as client:
@@ -103,9 +101,7 @@ def test_a_prune_whose_daemon_is_killed_is_finished_by_the_next_start(
     assert in_the_middle, "every kill came between two jobs"
 
 
-def test_a_prune_whose_client_is_killed_is_finished(
-    tmp_path: Path, lab: Lab, dice: random.Random
-) -> None:
+def test_prune_of_killed_client_is_finished(tmp_path: Path, lab: Lab, dice: random.Random) -> None:
     installation, killed = Installation(tmp_path, lab), 0
     with installation.daemon(), Client(installation.socket) as client:
         for _ in range(max(KILLS // 2, 2)):

@@ -48,7 +48,9 @@ WHAT: dict[str, tuple[Callable[[Client, Lab], Job], Callable[[Client, str], bool
 
 
 @pytest.mark.parametrize("what", WHAT)
-def test_what_reads_is_killed(daemon: Daemon, make_lab: Callable[..., Lab], what: str) -> None:
+def test_killed_readers_lose_nothing(
+    daemon: Daemon, make_lab: Callable[..., Lab], what: str
+) -> None:
     begin, is_known, within = WHAT[what]
     dice = seeded()
     lab = make_lab(NODES, "--files", "20", "--size", "50000")

@@ -27,7 +27,7 @@ def receiving(daemon: Daemon) -> list[int]:
     return daemon.tree()[1:]
 
 
-def test_what_receives_is_killed(daemon: Daemon, make_lab: Callable[..., Lab]) -> None:
+def test_killed_receivers_lose_nothing(daemon: Daemon, make_lab: Callable[..., Lab]) -> None:
     dice = seeded()
     lab = make_lab(NODES, "--files", "6", "--size", "4000000")
     with daemon.client() as client:
@@ -58,9 +58,7 @@ def test_what_receives_is_killed(daemon: Daemon, make_lab: Callable[..., Lab]) -
     assert "a defect" not in daemon.log.read_text()
 
 
-def test_a_node_whose_process_is_killed_fails_as_receiver_lost(
-    daemon: Daemon, make_lab: Callable[..., Lab]
-) -> None:
+def test_killed_receiver_fails_its_node(daemon: Daemon, make_lab: Callable[..., Lab]) -> None:
     slow = [word for node in (1, 2) for word in ("--fault", f"{node}=trickle@2000000*1")]
     lab = make_lab(2, "--files", "3", "--size", "4000000", *slow)
     with daemon.client() as client:

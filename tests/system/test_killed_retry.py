@@ -114,9 +114,7 @@ def told(node: Node) -> tuple[object, ...]:
     return node.status, node.attempt, node.failure, node.completed_at, node.files_received
 
 
-def test_a_retry_whose_daemon_is_killed_is_whole_or_not_begun(
-    tmp_path: Path, small: Lab, dice: random.Random
-) -> None:
+def test_killed_daemon_retries_once(tmp_path: Path, small: Lab, dice: random.Random) -> None:
     tried = Tried(tmp_path, small, dice)
     for _ in range(KILLS):
         with (
@@ -139,9 +137,7 @@ def test_a_retry_whose_daemon_is_killed_is_whole_or_not_begun(
         assert sum(job.retries for job in tried.jobs.values()) >= 1
 
 
-def test_a_retry_whose_client_is_killed_is_whole_or_not_begun(
-    tmp_path: Path, small: Lab, dice: random.Random
-) -> None:
+def test_killed_client_retries_once(tmp_path: Path, small: Lab, dice: random.Random) -> None:
     tried = Tried(tmp_path, small, dice)
     job_id = next(iter(tried.jobs))
     with tried.installation.daemon(), Client(tried.installation.socket) as client:

@@ -162,9 +162,7 @@ def check_outputs(folder: Path) -> None:
     assert set(folder.glob("*/output/*")) <= named
 
 
-def test_commands_end_with_a_kill_and_what_they_have_printed_stays(
-    tmp_path: Path, lab: Lab, dice: random.Random
-) -> None:
+def test_killed_commands_keep_output(tmp_path: Path, lab: Lab, dice: random.Random) -> None:
     killed = Commands(tmp_path, lab, dice)
     killed.kill_again_and_again()
     killed.kill_once_it_has_printed()

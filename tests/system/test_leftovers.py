@@ -53,7 +53,7 @@ def test_a_temporary_file() -> None:
         tempfile.mkdtemp(prefix="cucmd-left")
 
 
-def test_a_connection_and_its_tasks_in_the_daemon(daemon: Daemon) -> None:
+def test_connection_of_daemon(daemon: Daemon) -> None:
     before = Holdings.of(daemon)
     with daemon.client() as client:
         client.list()

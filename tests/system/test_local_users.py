@@ -79,7 +79,7 @@ def test_no_error_repeats_a_megabyte(shared_daemon: Daemon, what: str) -> None:
 
 
 @pytest.mark.long
-def test_memory_of_requests_goes_back(daemon: Daemon) -> None:
+def test_memory_of_requests_is_returned(daemon: Daemon) -> None:
     """Without a job that ends."""
     with connect(daemon) as peer:
         peer.sendall(frame("io.cucmd.Jobs.List", {}))
@@ -103,9 +103,7 @@ def test_memory_of_requests_goes_back(daemon: Daemon) -> None:
 @pytest.mark.long
 @needs_root
 @pytest.mark.parametrize("kind", ["connect", "unread", "brackets"])
-def test_a_user_who_attacks_the_socket_is_served_again_when_it_has_stopped(
-    make_daemon: Callable[..., Daemon], kind: str
-) -> None:
+def test_attacking_user_is_served_later(make_daemon: Callable[..., Daemon], kind: str) -> None:
     """Others are served meanwhile. What was refused is a limited number of lines in the log."""
     uid, group = 61001, next(group for group in grp.getgrall() if group.gr_gid)
     daemon = make_daemon(f'[access]\nview_group = "{group.gr_name}"\n')

@@ -21,7 +21,7 @@ LARGE = 5_000_000_000
     shutil.disk_usage("/tmp").free < 2 * LARGE, reason="needs 10 GB of free space below /tmp"
 )
 @pytest.mark.timeout(900)
-def test_a_file_of_5_gb(
+def test_file_of_5_gb(
     make_daemon: Callable[..., Daemon], make_lab: MakeLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("COVERAGE_PROCESS_START", raising=False)  # measured, they take too long

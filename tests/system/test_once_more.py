@@ -53,7 +53,7 @@ def killed_in(
 
 
 @pytest.mark.parametrize("when", ["after", *more("before")])
-def test_a_start_that_was_cut_off_makes_one_job(tmp_path: Path, address: Path, when: str) -> None:
+def test_cut_off_start_makes_one_job(tmp_path: Path, address: Path, when: str) -> None:
     with running_lab(1) as lab:
         config = config_with(tmp_path, lab)
         with (
@@ -73,7 +73,7 @@ def test_a_start_that_was_cut_off_makes_one_job(tmp_path: Path, address: Path, w
 
 @pytest.mark.long
 @pytest.mark.parametrize("when", ["after", "before"])
-def test_a_retry_that_was_cut_off_tries_once(tmp_path: Path, address: Path, when: str) -> None:
+def test_cut_off_retry_tries_once(tmp_path: Path, address: Path, when: str) -> None:
     with running_lab(1, "--fault", "silent-return:command*1") as lab:
         config, folder = config_with(tmp_path, lab), tmp_path / "cucmd"
         with running_daemon(folder, config) as daemon, daemon.client() as client:
@@ -104,7 +104,7 @@ def exported(daemon: Daemon, job_id: str, path: Path) -> set[str]:
 
 
 @pytest.mark.long
-def test_a_retry_collects_from_nodes_that_are_well_again(tmp_path: Path) -> None:
+def test_retry_collects_from_recovered_node(tmp_path: Path) -> None:
     """Node 2 was cut off in the middle of its files."""
     port = ("--port", free_port(), "--host-key", str(tmp_path / "key"))
     secret = tmp_path / "secret"

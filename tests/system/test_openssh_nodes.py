@@ -76,7 +76,7 @@ def received(job_folder: Path, address: str) -> Path:
 
 
 @pytest.mark.long
-def test_three_nodes_at_once_and_one_is_cancelled(daemon: Daemon, make_node: MakeNode) -> None:
+def test_cancel_spares_other_nodes(daemon: Daemon, make_node: MakeNode) -> None:
     nodes = [make_node(number) for number in (1, 2, 3)]
     for one in nodes[:2]:
         real_logs(one.root)
@@ -108,7 +108,7 @@ def test_three_nodes_at_once_and_one_is_cancelled(daemon: Daemon, make_node: Mak
     assert_nothing_open(daemon, before)
 
 
-def test_a_node_whose_terminal_is_in_raw_mode(daemon: Daemon, make_node: MakeNode) -> None:
+def test_terminal_in_raw_mode(daemon: Daemon, make_node: MakeNode) -> None:
     """Only CR is Enter there. The other nodes' terminals turn it into LF themselves."""
     one = make_node(6, command=f"{RAW_TERMINAL} {SCRIPT}")
     (one.root / "log").mkdir()
@@ -138,7 +138,7 @@ def test_a_node_whose_terminal_is_in_raw_mode(daemon: Daemon, make_node: MakeNod
         ),
     ],
 )
-def test_a_node_that_announces_its_sizes_in_other_words(
+def test_sizes_in_other_words(
     daemon: Daemon, make_node: MakeNode, words: str, compared: bool
 ) -> None:
     one = make_node(10, command=f"NODE_SIZES='{words}' {SCRIPT}")
@@ -154,9 +154,7 @@ def test_a_node_that_announces_its_sizes_in_other_words(
     assert ("1 Dateien / 7000 Oktette, 6 KB" in shown) == (not compared)
 
 
-def test_a_node_that_wraps_at_the_width_of_its_terminal(
-    daemon: Daemon, make_node: MakeNode
-) -> None:
+def test_terminal_that_wraps_lines(daemon: Daemon, make_node: MakeNode) -> None:
     """In a part of the echo that has wrapped, the pattern would look like a question."""
     one = make_node(9, command=f"NODE_EDITS=1 {SCRIPT}")
     folder = one.root.joinpath("log", *("trace" * 30 for _ in range(3)))
@@ -182,9 +180,7 @@ def test_a_node_that_wraps_at_the_width_of_its_terminal(
 
 @pytest.mark.long
 @pytest.mark.parametrize("ending", ["cancel", "command timeout"])
-def test_ctrl_c_ends_the_process_on_the_node(
-    daemon: Daemon, make_node: MakeNode, ending: str
-) -> None:
+def test_ctrl_c_ends_process_on_node(daemon: Daemon, make_node: MakeNode, ending: str) -> None:
     one = make_node(4)
     endless(one.root)
     with daemon.client() as client:
@@ -218,9 +214,7 @@ def test_ctrl_c_ends_the_process_on_the_node(
     ],
     ids=["both methods", "password alone", "keyboard-interactive alone"],
 )
-def test_one_wrong_password_costs_one_attempt(
-    daemon: Daemon, make_node: MakeNode, settings: str
-) -> None:
+def test_wrong_password_is_tried_once(daemon: Daemon, make_node: MakeNode, settings: str) -> None:
     """Counted by PAM, which locks the account at the third."""
     one = make_node(7, settings=settings)
     with daemon.client() as client:
@@ -234,7 +228,7 @@ def test_one_wrong_password_costs_one_attempt(
 
 
 @pytest.mark.long
-def test_a_node_that_wants_one_method_after_the_other(daemon: Daemon, make_node: MakeNode) -> None:
+def test_chained_authentication_methods(daemon: Daemon, make_node: MakeNode) -> None:
     """It has accepted the password, but its answer to the first method looks like a refusal."""
     chain = "AuthenticationMethods password,keyboard-interactive\n"
     one = make_node(8, settings=PAM + chain)

@@ -26,7 +26,7 @@ def lab() -> Iterator[Lab]:
 
 
 @pytest.mark.long
-def test_the_floor_of_free_space_is_kept(tmp_path: Path, lab: Lab) -> None:
+def test_floor_of_free_space_is_kept(tmp_path: Path, lab: Lab) -> None:
     folder = tmp_path / "cucmd"
     floor = 16 * MIB
     config = CONFIG.replace("free_space_bytes = 0", f"free_space_bytes = {floor}")
@@ -46,7 +46,7 @@ def test_the_floor_of_free_space_is_kept(tmp_path: Path, lab: Lab) -> None:
 
 
 @pytest.mark.long
-def test_a_node_over_its_quota_fails_alone(make_daemon: MakeDaemon, lab: Lab) -> None:
+def test_node_over_quota_fails_alone(make_daemon: MakeDaemon, lab: Lab) -> None:
     daemon = make_daemon("node_bytes = 1000000\n")
     with daemon.client() as client:
         job = client.wait(start(client, lab).job_id)
@@ -60,7 +60,7 @@ def test_a_node_over_its_quota_fails_alone(make_daemon: MakeDaemon, lab: Lab) ->
 
 @pytest.mark.long
 @pytest.mark.parametrize("quota", ["node_bytes", "job_bytes"])
-def test_a_quota_counts_what_came_before_a_restart(tmp_path: Path, quota: str) -> None:
+def test_quota_counts_earlier_attempts(tmp_path: Path, quota: str) -> None:
     """500 kB are within it; with the 300 kB of the first try they are not."""
     folder = tmp_path / "cucmd"
     options = ("--files", "1", "--size", "500000", "--fault", "trickle@500000")

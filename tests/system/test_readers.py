@@ -85,7 +85,7 @@ async def until(condition: Callable[[], bool], within: float = 20.0) -> None:
 
 
 @each_kind
-async def test_the_answer_comes_though_what_reads_is_killed(tmp_path: Path, kind: str) -> None:
+async def test_killed_reader_is_replaced(tmp_path: Path, kind: str) -> None:
     (read, answer), dice = KINDS[kind](tmp_path), seeded()
     async with readers_in(tmp_path) as readers:
         assert await read(readers) == answer
@@ -110,7 +110,7 @@ async def kill_one(dice: random.Random) -> None:
 
 
 @each_kind
-async def test_a_cancel_in_the_middle_leaves_nothing_at_work(tmp_path: Path, kind: str) -> None:
+async def test_cancel_ends_readers(tmp_path: Path, kind: str) -> None:
     read, _ = KINDS[kind](tmp_path, LONG)
     async with readers_in(tmp_path) as readers, trio.open_nursery() as nursery:
         nursery.start_soon(read, readers)
@@ -122,7 +122,7 @@ async def test_a_cancel_in_the_middle_leaves_nothing_at_work(tmp_path: Path, kin
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may read its memory")
 @pytest.mark.parametrize("kind", ["packets", "archives"])
-async def test_no_password_is_in_the_memory_of_what_reads(tmp_path: Path, kind: str) -> None:
+async def test_readers_hold_no_password(tmp_path: Path, kind: str) -> None:
     password = f"Secret-of-{tmp_path.name}".encode()
     read, _ = KINDS[kind](tmp_path, LONG)
     async with readers_in(tmp_path) as readers, trio.open_nursery() as nursery:
@@ -137,7 +137,7 @@ async def test_no_password_is_in_the_memory_of_what_reads(tmp_path: Path, kind: 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may read its memory")
 @pytest.mark.parametrize("lie", ["send_nonsense", "say_words"])
-async def test_a_wrong_frame_is_no_answer_and_why(
+async def test_wrong_frame_is_no_answer(
     tmp_path: Path, lie: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with readers_in(tmp_path, **dict.fromkeys(ROLES, f"rig.worker_roles:{lie}")) as readers:
@@ -149,15 +149,13 @@ async def test_a_wrong_frame_is_no_answer_and_why(
     assert str(tmp_path / "node") in caplog.messages[-1]
 
 
-async def test_more_packets_than_were_asked_for_are_no_answer(tmp_path: Path) -> None:
+async def test_exaggerated_count_is_no_answer(tmp_path: Path) -> None:
     async with readers_in(tmp_path, packets="rig.worker_roles:exaggerate") as readers:
         (one,) = await readers.count_packets(tmp_path, [tmp_path / "x"], 1000)
     assert (one.count, bool(one.uncounted)) == (0, True)
 
 
-async def test_a_gzip_that_takes_too_long_is_not_read_and_the_others_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_slow_gzip_is_left_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cucmd.service.readers._SPARE", 1)
     monkeypatch.setattr("cucmd.service.readers._PACKED_A_SECOND", 10**9)
     bomb = gzip.compress(bytes(10**8), 1) * 60
@@ -170,7 +168,7 @@ async def test_a_gzip_that_takes_too_long_is_not_read_and_the_others_are(
     assert read[2].wrong
 
 
-async def test_traces_that_take_too_long_are_unknown_and_the_neighbours_are_covered(
+async def test_slow_traces_leave_coverage_unknown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Lines of both sides of one midnight, in turns: all of them are read, which takes 10 s."""
@@ -189,7 +187,7 @@ async def test_traces_that_take_too_long_are_unknown_and_the_neighbours_are_cove
     assert "takes longer" in said["odd"].coverage
 
 
-async def test_a_file_that_is_gone_or_is_a_link_fails_and_is_no_success(tmp_path: Path) -> None:
+async def test_missing_file_and_link_fail(tmp_path: Path) -> None:
     gone, link = put(tmp_path, "gone.gz", b""), put(tmp_path, "link.gz", b"")
     for file in (gone, link):
         (tmp_path / file.path).unlink()

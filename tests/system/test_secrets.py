@@ -102,7 +102,7 @@ def test_unusual_passwords_work(jobs: list) -> None:
 
 
 @pytest.mark.long
-def test_passwords_in_a_nodes_output_are_masked(jobs: list) -> None:
+def test_passwords_in_output_are_masked(jobs: list) -> None:
     job = jobs[0]
     transcripts = list(Path(job.directory).glob("*/transcript.log"))
     with_banner = [path for path in transcripts if "Hello, your password is" in path.read_text()]
@@ -112,9 +112,7 @@ def test_passwords_in_a_nodes_output_are_masked(jobs: list) -> None:
 
 
 @pytest.mark.long
-def test_nothing_that_the_daemon_wrote_holds_a_password(
-    daemon: Daemon, jobs: list, target_passwords: Path
-) -> None:
+def test_written_files_hold_no_password(daemon: Daemon, jobs: list, target_passwords: Path) -> None:
     targets = target_passwords.read_text().split()
     assert len(targets) >= len(UNUSUAL) * 2
     written.PASSWORDS.update(targets)
@@ -123,7 +121,7 @@ def test_nothing_that_the_daemon_wrote_holds_a_password(
 
 
 @pytest.mark.long
-def test_no_reply_holds_a_password(daemon: Daemon, jobs: list, labs: dict[str, Lab]) -> None:
+def test_replies_hold_no_password(daemon: Daemon, jobs: list, labs: dict[str, Lab]) -> None:
     replies = []
     with daemon.client() as client:
         for job in jobs:
@@ -140,7 +138,7 @@ def test_no_reply_holds_a_password(daemon: Daemon, jobs: list, labs: dict[str, L
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", mostly_more(UNUSUAL))
-def test_a_password_from_a_file_is_shown_nowhere(
+def test_client_shows_no_password(
     daemon: Daemon, labs: dict[str, Lab], name: str, tmp_path: Path
 ) -> None:
     lab = labs[name]
@@ -153,7 +151,7 @@ def test_a_password_from_a_file_is_shown_nowhere(
 
 
 @pytest.mark.long
-def test_no_password_is_in_the_process_arguments_or_environment(daemon: Daemon, jobs: list) -> None:
+def test_process_facts_hold_no_password(daemon: Daemon, jobs: list) -> None:
     for name in ("cmdline", "environ", "comm", "status"):
         data = Path(f"/proc/{daemon.pid}/{name}").read_bytes()
         assert written.found_in(data) == [], name
@@ -161,7 +159,7 @@ def test_no_password_is_in_the_process_arguments_or_environment(daemon: Daemon, 
 
 @pytest.mark.long
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may read its memory")
-def test_no_password_is_in_the_memory_of_what_reads_and_receives_files_of_nodes(
+def test_worker_memory_holds_no_password(
     daemon: Daemon, jobs: list, target_passwords: Path
 ) -> None:
     """The passwords are those of nodes. Whatever is forked for that begins with the memory of the
@@ -183,7 +181,7 @@ def test_no_password_is_in_the_memory_of_what_reads_and_receives_files_of_nodes(
 
 
 @pytest.mark.long
-def test_what_is_no_request_at_all_is_not_logged(daemon: Daemon) -> None:
+def test_invalid_frames_are_not_logged(daemon: Daemon) -> None:
     for password in UNUSUAL.values():
         text = json.dumps({"method": "io.cucmd.Jobs.Start", "parameters": {"login": password}})
         for frame in (text[:-1].encode() + b"\0", text.encode() * 2 + b"\0", text.encode()):
@@ -197,7 +195,7 @@ def test_what_is_no_request_at_all_is_not_logged(daemon: Daemon) -> None:
 
 
 @pytest.mark.long
-def test_a_cancel_and_a_stop_show_none(tmp_path: Path, labs: dict[str, Lab]) -> None:
+def test_cancel_and_stop_show_no_password(tmp_path: Path, labs: dict[str, Lab]) -> None:
     """SIGTERM in the middle, then a start that says what it found."""
     folder = tmp_path / "cucmd"
     with running_daemon(folder, options=["--verbose"]) as daemon, daemon.client() as client:
@@ -213,7 +211,7 @@ def test_a_cancel_and_a_stop_show_none(tmp_path: Path, labs: dict[str, Lab]) -> 
 
 @pytest.mark.long
 @openssh_node.needs_openssh
-def test_only_the_openssh_node_gets_the_password(
+def test_only_openssh_node_gets_password(
     daemon: Daemon, target_passwords: Path, tmp_path: Path
 ) -> None:
     password = UNUSUAL["regex"]
@@ -236,7 +234,7 @@ def test_only_the_openssh_node_gets_the_password(
 
 @pytest.mark.long
 @others.needs_root
-def test_its_own_user_cannot_read_its_memory() -> None:
+def test_own_user_cannot_read_memory() -> None:
     """A process that may not be dumped is root's below /proc, whoever runs it."""
     somebody = 61001
     with (
@@ -259,7 +257,7 @@ def test_its_own_user_cannot_read_its_memory() -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("password", UNUSUAL.values(), ids=UNUSUAL)
-def test_the_search_finds_a_password_however_it_is_written(password: str, tmp_path: Path) -> None:
+def test_search_finds_every_spelling(password: str, tmp_path: Path) -> None:
     state = tmp_path / "state"
     (state / "jobs" / "j" / "n" / "files").mkdir(parents=True)
     clear = password.encode()

@@ -22,7 +22,7 @@ def manager() -> Iterator[Manager]:
             manager.close()
 
 
-def test_it_serves_the_socket_that_it_is_given_and_leaves_it_there(manager):
+def test_inherited_socket_is_served(manager):
     inode = manager.path.stat().st_ino
     manager.start()
     with Client(manager.path) as client:  # it connects at once, and waits for the daemon
@@ -40,7 +40,7 @@ def test_ready_and_stopping_are_notified(manager):
     assert any(word.startswith("STATUS=") for word in manager.said)
 
 
-def test_a_reload_of_a_wrong_file_is_reported_and_changes_nothing(manager):
+def test_wrong_reload_is_notified(manager):
     manager.start()
     manager.until("READY=1")
     (manager.folder / "cucmd.toml").write_text("[timeouts]\nconnect = -1\n")

@@ -183,7 +183,7 @@ def shell(more: str = "") -> Iterator[Shell]:
             one.terminal.close()
 
 
-def test_every_session_is_typed_or_says_why_not() -> None:
+def test_every_session_is_typed() -> None:
     pages = (README, *PAGES)
     others = [one for page in pages if page not in (README, PROGRAMS) for one in sessions(page)]
     others += [one for page in pages for one in indented(page)]
@@ -196,7 +196,7 @@ def test_every_session_is_typed_or_says_why_not() -> None:
 
 
 @pytest.mark.long
-def test_the_readme_is_typed_from_top_to_bottom() -> None:
+def test_readme_session() -> None:
     with shell() as person:
         for session in sessions(README):
             for line, shown in steps(session):
@@ -220,7 +220,7 @@ credential = "cucmd.berlin"
 
 @pytest.mark.long
 @pytest.mark.skipif(shutil.which("varlinkctl") is None, reason="needs varlinkctl (systemd 255)")
-def test_what_the_reference_pages_type_at_their_own_cluster() -> None:
+def test_reference_page_sessions() -> None:
     with shell(CLUSTER) as person:
         person.until_written("lab", "lab-password")
         credentials = named_credential(

@@ -18,7 +18,7 @@ from rig.quiet import wait_until
 pytestmark = pytest.mark.long
 
 
-def test_signals_during_the_start_are_handled_after_it(tmp_path: Path) -> None:
+def test_signals_during_start_are_handled_later(tmp_path: Path) -> None:
     environ = {"CUCMD_TEST_SIGNALS": "open_store SIGHUP SIGUSR1"}
     with running_daemon(tmp_path / "cucmd", environ=environ, module="rig.odd_daemon") as daemon:
         wait_until(lambda: "configuration reloaded" in daemon.log.read_text())
@@ -46,26 +46,26 @@ STOPS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 
 
 @STOPS
-def test_a_stop_while_it_starts_ends_it_at_once(tmp_path: Path, number: signal.Signals) -> None:
+def test_stop_during_start(tmp_path: Path, number: signal.Signals) -> None:
     done = serve(tmp_path, CUCMD_TEST_SIGNALS=f"open_store {number.name}")
     assert done.returncode == -number
     assert "Traceback" not in done.stderr
 
 
 @STOPS
-def test_a_stop_while_jobs_are_taken_up_drains_them(tmp_path: Path, number: signal.Signals) -> None:
+def test_stop_during_recovery_drains(tmp_path: Path, number: signal.Signals) -> None:
     done = serve(tmp_path, CUCMD_TEST_SIGNALS=f"open_supervisor {number.name}")
     assert (done.returncode, f"stopping on {number.name}" in done.stderr) == (0, True)
 
 
-def test_an_os_error_after_the_start_is_a_defect(tmp_path: Path) -> None:
+def test_late_os_error_is_a_defect(tmp_path: Path) -> None:
     done = serve(tmp_path, CUCMD_TEST_DEFECT="no such thing")
     assert done.returncode == 1
     assert "Traceback" in done.stderr
     assert "OSError: no such thing" in done.stderr
 
 
-def test_a_file_that_cannot_be_read_at_once_holds_up_the_reload_alone(daemon: Daemon) -> None:
+def test_slow_file_delays_only_reload(daemon: Daemon) -> None:
     """One on a file server may not answer: here it is a pipe that nobody has written to."""
     config = daemon.folder / "cucmd.toml"
     config.unlink()
@@ -93,7 +93,7 @@ def draining(folder: Path) -> Iterator[Daemon]:
 
 
 @pytest.mark.long
-def test_signals_during_the_drain_are_handled(tmp_path: Path) -> None:
+def test_signals_during_drain_are_handled(tmp_path: Path) -> None:
     with draining(tmp_path / "cucmd") as daemon:
         for number, answer in ((signal.SIGUSR1, "holding"), (signal.SIGHUP, "reloaded")):
             daemon.signal(number)
@@ -102,7 +102,7 @@ def test_signals_during_the_drain_are_handled(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_ctrl_c_ends_the_drain_without_a_traceback(tmp_path: Path) -> None:
+def test_ctrl_c_ends_drain(tmp_path: Path) -> None:
     with draining(tmp_path / "cucmd") as daemon:
         daemon.signal(signal.SIGINT)
         assert daemon.process.wait(30) == -signal.SIGINT

@@ -31,7 +31,7 @@ def serve(folder: Path, config: str, *options: str) -> subprocess.CompletedProce
 
 
 @pytest.mark.long
-def test_without_a_standard_error_it_runs_all_the_same(tmp_path: Path) -> None:
+def test_daemon_runs_without_standard_error(tmp_path: Path) -> None:
     (tmp_path / "cucmd.toml").write_text(CONFIG)
     with short_path() as path, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
         path.parent.mkdir()
@@ -51,7 +51,7 @@ def test_without_a_standard_error_it_runs_all_the_same(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_a_port_that_is_taken_is_named_with_its_setting(tmp_path: Path) -> None:
+def test_taken_port_names_setting(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
         options = ("--state-dir", str(tmp_path / "state"), "--socket", str(tmp_path / "s"))
@@ -61,7 +61,7 @@ def test_a_port_that_is_taken_is_named_with_its_setting(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_state_directory_that_is_a_file_is_named_with_its_setting(tmp_path: Path) -> None:
+def test_wrong_state_directory_names_setting(tmp_path: Path) -> None:
     state = tmp_path / "state"
     state.write_text("a file")
     done = serve(tmp_path, CONFIG, "--state-dir", str(state), "--socket", str(tmp_path / "s"))
@@ -78,7 +78,7 @@ def reload(daemon: Daemon, config: str) -> str:
     return daemon.log.read_text()[before:]
 
 
-def test_a_reload_names_what_waits_for_a_restart(daemon: Daemon) -> None:
+def test_reload_names_settings_needing_restart(daemon: Daemon) -> None:
     assert "restart" not in reload(daemon, CONFIG + "jobs = 3\n[timeouts]\nconnect = 5\n")
     later = CONFIG.replace("free_space_bytes = 0", "free_space_bytes = 5")
     later += "watchers_per_uid = 5\n[clusters.old]\nnodes = ['a']\nlegacy_algorithms = true\n"
@@ -87,7 +87,7 @@ def test_a_reload_names_what_waits_for_a_restart(daemon: Daemon) -> None:
     assert f"restart: {names}\n" in said
 
 
-def test_a_reload_uses_both_files_or_none(daemon: Daemon) -> None:
+def test_reload_uses_both_files_or_none(daemon: Daemon) -> None:
     (daemon.state / "known_hosts").mkdir()
     (daemon.folder / "cucmd.toml").write_text(CONFIG + "[profiles.new]\npaths = ['syslog']\n")
     with daemon.client() as client:
@@ -106,9 +106,7 @@ def test_a_reload_uses_both_files_or_none(daemon: Daemon) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("opts_in", [False, True])
-def test_a_cluster_of_old_nodes_logs_in_and_pushes_where_it_opts_in(
-    tmp_path: Path, make_lab: MakeLab, opts_in: bool
-) -> None:
+def test_legacy_algorithms_need_opt_in(tmp_path: Path, make_lab: MakeLab, opts_in: bool) -> None:
     lab = make_lab(1, "--algorithms", "legacy", "--files", "1")
     cluster = f'[clusters.old]\nnodes = ["{lab.nodes[0]}"]\nlegacy_algorithms = true\n'
     config = CONFIG + (cluster if opts_in else "")
@@ -118,7 +116,7 @@ def test_a_cluster_of_old_nodes_logs_in_and_pushes_where_it_opts_in(
     assert (failure and failure.code) == (None if opts_in else "no_common_algorithm")
 
 
-def test_a_reload_needs_the_credentials_that_are_configured(tmp_path: Path) -> None:
+def test_reload_needs_configured_credentials(tmp_path: Path) -> None:
     folder = tmp_path / "credentials"
     folder.mkdir(mode=0o700)
     named = "[clusters.lab]\nnodes = ['10.0.0.1']\ncredential = 'lab'\n"

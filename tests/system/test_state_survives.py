@@ -49,7 +49,7 @@ def replace_by_a_text(database: Path) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("damage", [cut_in_half, overwrite_the_middle, replace_by_a_text])
-def test_a_damaged_database_is_set_aside_and_the_daemon_starts(
+def test_damaged_database_is_set_aside(
     tmp_path: Path, lab: Lab, before: tuple[Path, str], damage: Damage
 ) -> None:
     folder = tmp_path / "cucmd"
@@ -86,9 +86,7 @@ def set_aside(state: Path) -> list[Path]:
 
 
 @pytest.mark.long
-def test_a_database_that_is_a_folder_stops_the_start_and_is_left_alone(
-    tmp_path: Path, before: tuple[Path, str]
-) -> None:
+def test_folder_as_database_stops_start(tmp_path: Path, before: tuple[Path, str]) -> None:
     import subprocess
     import sys
 
@@ -129,7 +127,7 @@ def failing(tmp_path: Path) -> Iterator[Failing]:
 
 
 @pytest.mark.long
-def test_while_the_disk_cannot_be_read_only_live_jobs_are_shown(lab: Lab, failing: Failing) -> None:
+def test_unreadable_disk_shows_live_jobs(lab: Lab, failing: Failing) -> None:
     daemon = failing.daemon
     with daemon.client() as client:
         ended = client.wait(start(client, lab, lab.nodes[:1]).job_id)
@@ -149,7 +147,7 @@ def test_while_the_disk_cannot_be_read_only_live_jobs_are_shown(lab: Lab, failin
 
 
 @pytest.mark.long
-def test_the_daemon_stops_while_the_disk_fails(tmp_path: Path, lab: Lab, failing: Failing) -> None:
+def test_daemon_stops_while_disk_fails(tmp_path: Path, lab: Lab, failing: Failing) -> None:
     daemon = failing.daemon
     with daemon.client() as client:
         job = start(client, lab, lab.nodes[1:], command=60, grace=0.5)
@@ -162,7 +160,7 @@ def test_the_daemon_stops_while_the_disk_fails(tmp_path: Path, lab: Lab, failing
 
 
 @pytest.mark.long
-def test_a_copy_of_a_daemon_at_work_is_a_backup(tmp_path: Path, lab: Lab) -> None:
+def test_copy_of_state_is_backup(tmp_path: Path, lab: Lab) -> None:
     """What had ended by then is there and whole; what had not, was interrupted."""
     with running_daemon(tmp_path / "cucmd") as daemon, daemon.client() as client:
         hangs = start(client, lab)  # on the second node

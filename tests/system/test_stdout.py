@@ -38,9 +38,7 @@ def cucmd(folder: Path, environ: dict[str, str], *arguments: str, stdout: int) -
 
 
 @pytest.mark.parametrize("arguments", [*COMMANDS, " ".join(LAB), "demo"])
-def test_a_full_disk_is_an_error_and_exits_nonzero(
-    tmp_path: Path, environ: dict[str, str], arguments: str
-) -> None:
+def test_full_disk_exits_74(tmp_path: Path, environ: dict[str, str], arguments: str) -> None:
     with open("/dev/full", "wb") as full:
         code, said = cucmd(tmp_path, environ, *arguments.split(), stdout=full.fileno())
     assert (code, said.count("\n")) == (74, 1)
@@ -49,9 +47,7 @@ def test_a_full_disk_is_an_error_and_exits_nonzero(
 
 
 @pytest.mark.parametrize("arguments", COMMANDS)
-def test_a_reader_that_has_gone_is_not_an_error(
-    tmp_path: Path, environ: dict[str, str], arguments: str
-) -> None:
+def test_closed_reader_exits_141(tmp_path: Path, environ: dict[str, str], arguments: str) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     try:
@@ -67,7 +63,7 @@ def test_neither_stream_can_be_written_to(tmp_path: Path, environ: dict[str, str
         assert subprocess.call(command, env=environ, stdout=full, stderr=full) == 74
 
 
-def test_a_lab_goes_on_without_its_reader(environ: dict[str, str]) -> None:
+def test_lab_goes_on_without_reader(environ: dict[str, str]) -> None:
     command = [sys.executable, "-m", "cucmd", *LAB, "--report"]
     with subprocess.Popen(
         command,

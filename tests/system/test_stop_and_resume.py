@@ -44,7 +44,7 @@ def in_the_middle(job) -> bool:
 
 
 @BOTH
-def test_a_job_with_a_named_credential_goes_on(
+def test_job_with_credential_resumes(
     tmp_path: Path, lab: Lab, config: str, how: signal.Signals
 ) -> None:
     folder = tmp_path / "cucmd"
@@ -67,7 +67,7 @@ def test_a_job_with_a_named_credential_goes_on(
 
 @pytest.mark.long
 @BOTH
-def test_a_job_with_a_typed_password_is_interrupted(
+def test_job_with_password_is_interrupted(
     tmp_path: Path, lab: Lab, config: str, how: signal.Signals
 ) -> None:
     folder = tmp_path / "cucmd"
@@ -90,9 +90,7 @@ def test_a_job_with_a_typed_password_is_interrupted(
 
 @pytest.mark.long
 @BOTH
-def test_jobs_that_waited_wait_again_or_are_interrupted(
-    tmp_path: Path, lab: Lab, config: str, how: signal.Signals
-) -> None:
+def test_queued_jobs_wait_again(tmp_path: Path, lab: Lab, config: str, how: signal.Signals) -> None:
     folder = tmp_path / "cucmd"
     config = config.replace("[limits]\n", "[limits]\njobs = 1\n")
     with running_daemon(folder, config) as daemon, daemon.client() as client:
@@ -110,9 +108,7 @@ def test_jobs_that_waited_wait_again_or_are_interrupted(
 
 @pytest.mark.long
 @pytest.mark.parametrize("how", [signal.SIGTERM, *more(signal.SIGINT)])
-def test_a_stop_takes_no_new_work_and_disconnects_from_the_nodes(
-    tmp_path: Path, how: signal.Signals
-) -> None:
+def test_stop_refuses_work_and_disconnects(tmp_path: Path, how: signal.Signals) -> None:
     """The node is silent until Ctrl-C. It is disconnected in order, within the grace period."""
     with running_lab(2, "--fault", "1=silent:command", "--fault", "2=hang:command") as lab:
         with running_daemon(tmp_path / "cucmd") as daemon, daemon.client() as client:
@@ -140,9 +136,7 @@ def test_a_stop_takes_no_new_work_and_disconnects_from_the_nodes(
 
 
 @pytest.mark.long
-def test_a_second_sigterm_ends_it_at_once_and_nothing_is_lost(
-    tmp_path: Path, lab: Lab, config: str
-) -> None:
+def test_second_sigterm_loses_nothing(tmp_path: Path, lab: Lab, config: str) -> None:
     folder = tmp_path / "cucmd"
     with running_daemon(folder, config) as daemon, daemon.client() as client:
         job = start(client, lab, lab.nodes[2:], credential="lab", grace=40)

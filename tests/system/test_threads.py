@@ -48,9 +48,7 @@ print(most)
 """
 
 
-def test_no_thread_of_the_daemon_makes_a_struct_ready(
-    tmp_path: Path, make_lab: Callable[..., Lab]
-) -> None:
+def test_daemon_threads_prepare_no_struct(tmp_path: Path, make_lab: Callable[..., Lab]) -> None:
     made = tmp_path / "made"
     environ = {"CUCMD_TEST_STRUCTS": str(made)}
     lab = make_lab(1)
@@ -71,7 +69,7 @@ def test_no_thread_of_the_daemon_makes_a_struct_ready(
     assert not made.exists(), made.read_text()
 
 
-def test_threads_of_a_program_make_a_struct_ready_one_at_a_time() -> None:
+def test_client_threads_prepare_structs_in_turn() -> None:
     done = subprocess.run(
         [sys.executable, "-c", READING], capture_output=True, text=True, check=False
     )

@@ -59,7 +59,7 @@ class Unit:
 
 @needs_analyze
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_exposure_is_at_most_1_1(name):
+def test_unit_exposure(name):
     unit = str(UNITS / f"{name}.service")
     answer = run(
         "systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=11", unit
@@ -69,7 +69,7 @@ def test_exposure_is_at_most_1_1(name):
 
 
 @needs_analyze
-def test_systemd_verifies_the_units_without_a_message(tmp_path):
+def test_systemd_verifies_units(tmp_path):
     """Copies, with the path of a program that is there: that is not installed is no mistake."""
     copies = []
     for name, programs in PROGRAMS.items():
@@ -92,7 +92,7 @@ def nightly() -> dict[str, str]:
 
 
 @needs_analyze
-def test_systemd_verifies_the_timer_of_the_page_without_a_message(tmp_path):
+def test_systemd_verifies_documented_timer(tmp_path):
     for name, text in nightly().items():
         (tmp_path / name).write_text(text.replace("/usr/local/bin/cucmctl", sys.executable))
     names = [str(tmp_path / f"cucmd-health@.{kind}") for kind in ("service", "timer")]
@@ -100,7 +100,7 @@ def test_systemd_verifies_the_timer_of_the_page_without_a_message(tmp_path):
     assert (answer.returncode, answer.stdout, answer.stderr) == (0, "", "")
 
 
-def test_the_command_of_the_timer_is_one_and_that_it_is_to_be_looked_at_is_no_failure(tmp_path):
+def test_documented_timer_command(tmp_path):
     service = nightly()["cucmd-health@.service"]
     (line,) = re.findall(r"^ExecStart=\S+/cucmctl (.*)$", service, re.MULTILINE)
     words = line.replace("%i", "berlin").split()
@@ -109,12 +109,12 @@ def test_the_command_of_the_timer_is_one_and_that_it_is_to_be_looked_at_is_no_fa
     assert re.findall(r"^SuccessExitStatus=(.*)$", service, re.MULTILINE) == [str(exits.PARTIAL)]
 
 
-def test_the_stop_timeout_is_longer_than_any_grace_period():
+def test_stop_timeout_exceeds_grace_period():
     seconds = float(Unit("cucmd.service")["TimeoutStopSec"].removesuffix("s"))
     assert seconds > MOST_GRACE + 1
 
 
-def test_all_budgets_together_fit_the_memory_limit():
+def test_budgets_fit_memory_limit():
     """A collection never meets it: what grows with the nodes has a limit of its own below."""
     number, unit = Unit("cucmd.service")["MemoryMax"][:-1], Unit("cucmd.service")["MemoryMax"][-1]
     limits = ReceiverLimits()
@@ -124,14 +124,14 @@ def test_all_budgets_together_fit_the_memory_limit():
     assert int(number) * {"M": MIB, "G": 1024 * MIB}[unit] >= 2 * files + received
 
 
-def test_units_and_daemon_agree_where_things_are():
+def test_daemon_units_match_paths():
     service, listener = Unit("cucmd.service"), Unit("cucmd.socket")
     assert listener["ListenStream"] == paths.SYSTEM_SOCKET
     assert f"/var/lib/{service['StateDirectory']}" == paths.SYSTEM_STATE_DIR
     assert (listener["SocketMode"], listener["SocketGroup"]) == ("0660", "cucm")
 
 
-def test_units_and_web_agree_where_things_are():
+def test_web_units_match_paths():
     service, listener = Unit("cucmweb.service"), Unit("cucmweb.socket")
     assert f"unix:{listener['ListenStream']}" == WebConfig().listen
     assert (listener["SocketMode"], listener["SocketGroup"]) == ("0660", SOCKET_GROUP)
@@ -179,7 +179,7 @@ import cucmd.service.daemon  # not before: trio-asyncio puts its own loop in asy
 """
 
 
-def test_the_libraries_make_no_code_at_run_time(tmp_path):
+def test_libraries_make_no_code(tmp_path):
     answer = run(sys.executable, "-c", _WITHOUT_CODE_AT_RUN_TIME, str(tmp_path / "file"))
     if answer.returncode == 77:
         pytest.skip("this kernel has no PR_SET_MDWE (Linux 6.3)")

@@ -25,7 +25,7 @@ PATIENCE = 10.0  # seconds, for what happens at once on a machine that is not bu
 # Limits
 
 
-async def test_one_connection_too_many_gets_an_error_and_the_others_stay(socket_path: Path) -> None:
+async def test_extra_connection_gets_error(socket_path: Path) -> None:
     async with serving(socket_path, Example(), connections=2):
         async with connected(socket_path) as first, connected(socket_path) as second:
             assert "error" not in await first.call("Who")
@@ -112,7 +112,7 @@ async def test_connecting_without_pause_is_refused(
     assert {one.uid for one in caplog.records if "refused" in one.getMessage()} == {VIEWER}
 
 
-async def test_running_out_of_descriptors_is_logged_once(
+async def test_lack_of_descriptors_is_logged_once(
     socket_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with serving(socket_path, Example()):

@@ -39,7 +39,7 @@ async def cannot_open(path: Path, error: type[OSError], match: str) -> None:
             pass
 
 
-async def test_a_socket_has_its_mode_and_goes_with_its_server(socket_path: Path) -> None:
+async def test_socket_is_removed_with_server(socket_path: Path) -> None:
     umask = os.umask(0o077)
     try:
         async with open_unix_listener(socket_path, 0o660, []):
@@ -51,7 +51,7 @@ async def test_a_socket_has_its_mode_and_goes_with_its_server(socket_path: Path)
 
 
 @as_root
-async def test_a_socket_is_given_to_a_group_that_exists(socket_path: Path) -> None:
+async def test_socket_belongs_to_group(socket_path: Path) -> None:
     group = next(one for one in grp.getgrall() if one.gr_gid != 0)
     async with open_unix_listener(socket_path, 0o660, [], group=group.gr_name):
         assert os.stat(socket_path).st_gid == group.gr_gid
@@ -60,7 +60,7 @@ async def test_a_socket_is_given_to_a_group_that_exists(socket_path: Path) -> No
         assert os.stat(socket_path).st_gid == os.getegid()
 
 
-async def test_a_second_server_is_refused_and_the_first_goes_on(socket_path: Path) -> None:
+async def test_second_server_is_refused(socket_path: Path) -> None:
     async with serving(socket_path, Example()):
         await cannot_open(socket_path, SocketInUse, f"another server listens at {socket_path}")
         async with connected(socket_path) as peer:
@@ -68,7 +68,7 @@ async def test_a_second_server_is_refused_and_the_first_goes_on(socket_path: Pat
     assert names_in(socket_path.parent) == []
 
 
-async def test_a_socket_on_which_another_server_listens_is_not_replaced(socket_path: Path) -> None:
+async def test_socket_in_use_is_kept(socket_path: Path) -> None:
     socket_path.parent.mkdir()
     with contextlib.ExitStack() as stack:
         other = stack.enter_context(socket.socket(socket.AF_UNIX))
@@ -83,7 +83,7 @@ async def test_a_socket_on_which_another_server_listens_is_not_replaced(socket_p
         assert names_in(socket_path.parent) == [socket_path.name]
 
 
-async def test_a_socket_of_an_ended_server_is_replaced(socket_path: Path) -> None:
+async def test_dead_socket_is_replaced(socket_path: Path) -> None:
     socket_path.parent.mkdir()
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(socket_path))
@@ -93,39 +93,39 @@ async def test_a_socket_of_an_ended_server_is_replaced(socket_path: Path) -> Non
     assert names_in(socket_path.parent) == []
 
 
-async def test_a_file_that_is_no_socket_is_left_alone(socket_path: Path) -> None:
+async def test_other_file_is_kept(socket_path: Path) -> None:
     socket_path.parent.mkdir()
     write(socket_path, "precious")
     await cannot_open(socket_path, FileExistsError, "no socket")
     assert read(socket_path) == "precious"
 
 
-async def test_a_socket_that_is_no_longer_ours_is_left_alone(socket_path: Path) -> None:
+async def test_replaced_socket_is_kept(socket_path: Path) -> None:
     async with open_unix_listener(socket_path, 0o660, []):
         write(socket_path, "another's")
     assert read(socket_path) == "another's"
 
 
-async def test_a_path_that_is_too_long_is_named(socket_path: Path) -> None:
+async def test_too_long_path_is_named(socket_path: Path) -> None:
     await cannot_open(socket_path.parent / ("x" * 110), OSError, "x" * 110)
     assert names_in(socket_path.parent) == []
 
 
-async def test_the_longest_path_can_be_served(socket_path: Path) -> None:
+async def test_longest_path_is_served(socket_path: Path) -> None:
     folder = socket_path.parent
     long = folder / ("x" * (107 - len(str(folder)) - 1))
     async with serving(long, Example()), connected(long) as peer:
         assert "error" not in await peer.call("Who")
 
 
-async def test_a_failure_to_bind_names_the_path_and_leaves_nothing(socket_path: Path) -> None:
+async def test_failed_bind_leaves_nothing(socket_path: Path) -> None:
     # Room for this name, but not for the longer one that it is bound under first.
     folder = socket_path.parent.parent / ("x" * (107 - len(str(socket_path.parent.parent)) - 3))
     await cannot_open(folder / "s", OSError, f"{folder}/s")
     assert names_in(folder) == []
 
 
-async def test_an_inherited_socket_is_used_and_stays_when_we_go(socket_path: Path) -> None:
+async def test_inherited_socket_stays(socket_path: Path) -> None:
     socket_path.parent.mkdir()
     with socket.socket(socket.AF_UNIX) as systemds, socket.socket() as of_another_kind:
         systemds.bind(str(socket_path))
@@ -142,7 +142,7 @@ async def test_an_inherited_socket_is_used_and_stays_when_we_go(socket_path: Pat
             client.connect(str(socket_path))  # systemd still listens, and would start us again
 
 
-async def test_a_socket_of_another_kind_is_not_inherited(socket_path: Path) -> None:
+async def test_other_kinds_are_not_inherited(socket_path: Path) -> None:
     with socket.socket() as tcp, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagrams:
         tcp.listen()
         async with (

@@ -33,7 +33,7 @@ async def who(path: Path, **identity: object) -> dict:
     return json.loads(result.stdout)["parameters"]
 
 
-async def test_the_caller_is_who_the_kernel_says(socket_path: Path) -> None:
+async def test_kernel_identifies_caller(socket_path: Path) -> None:
     async with serving(socket_path, Example()), connected(socket_path) as peer:
         caller = (await peer.call("Who"))["parameters"]
     assert caller == {
@@ -69,7 +69,7 @@ class Rounds(trio.abc.Instrument):
         self.count += 1
 
 
-async def test_many_waiting_connections_are_accepted_in_few_rounds(socket_path: Path) -> None:
+async def test_connections_are_accepted_in_batches(socket_path: Path) -> None:
     """One round for each let a peer that only connects and leaves hold up all others."""
     async with serving(socket_path, Example(), connections=1000), AsyncExitStack() as stack:
         for _ in range(200):
@@ -87,7 +87,7 @@ async def test_many_waiting_connections_are_accepted_in_few_rounds(socket_path: 
 # Hang-ups
 
 
-async def test_a_hang_up_ends_a_quiet_stream(socket_path: Path) -> None:
+async def test_hang_up_ends_quiet_stream(socket_path: Path) -> None:
     example = Example()
     async with serving(socket_path, example):
         async with connected(socket_path) as peer:
@@ -97,7 +97,7 @@ async def test_a_hang_up_ends_a_quiet_stream(socket_path: Path) -> None:
     assert example.done == ["count cancelled"]
 
 
-async def test_a_watcher_that_does_not_read_is_held_back_and_nobody_else(socket_path: Path) -> None:
+async def test_unread_watcher_delays_nobody(socket_path: Path) -> None:
     example = Example()
     async with (
         serving(socket_path, example),
@@ -115,7 +115,7 @@ async def test_a_watcher_that_does_not_read_is_held_back_and_nobody_else(socket_
         assert last < 100_000
 
 
-async def test_a_server_that_ends_lets_calls_end_first(socket_path: Path) -> None:
+async def test_ending_server_finishes_calls(socket_path: Path) -> None:
     example = Example()
     async with connected_through(socket_path, example) as (peer, stop):
         await peer.send(request("Wait"))

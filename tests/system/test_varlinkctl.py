@@ -170,7 +170,7 @@ def request_of(lab: Lab, nodes: list[str]) -> dict:
 
 
 @pytest.mark.long
-def test_a_running_job_is_watched_and_cancelled(daemon: Daemon) -> None:
+def test_running_job_is_watched_and_cancelled(daemon: Daemon) -> None:
     call = Varlinkctl(daemon)
     with running_lab(1, "--fault", "silent:command") as silent:
         job_id = call("Start", **request_of(silent, silent.nodes))["job"]["job_id"]
@@ -185,7 +185,7 @@ def test_a_running_job_is_watched_and_cancelled(daemon: Daemon) -> None:
 
 
 @pytest.mark.long
-def test_a_case_from_start_to_delete(daemon: Daemon, lab: Lab) -> None:
+def test_case_from_start_to_delete(daemon: Daemon, lab: Lab) -> None:
     """It calls every method about what a job has collected."""
     call = Varlinkctl(daemon)
     request = {**request_of(lab, lab.nodes), "labels": {"case": "1"}, "start_key": "k"}
@@ -223,7 +223,7 @@ def test_a_case_from_start_to_delete(daemon: Daemon, lab: Lab) -> None:
 
 
 @pytest.mark.long
-def test_a_cluster_is_asked_and_commands_are_run_on_it(tmp_path: Path) -> None:
+def test_commands_run_on_discovered_cluster(tmp_path: Path) -> None:
     """It calls every method about what the daemon knows, about commands, and about checks."""
     with ExitStack() as stack:
         lab = stack.enter_context(running_lab(2, "--port", free_port()))

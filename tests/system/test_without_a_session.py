@@ -56,7 +56,7 @@ def user() -> Iterator[User]:
         yield User(home, uid)
 
 
-def test_daemon_and_client_meet_in_a_folder_of_that_user_alone(user: User) -> None:
+def test_daemon_and_client_meet(user: User) -> None:
     with user.serve() as daemon:
         try:
             wait_until((user.folder / "cucmd.sock").exists)
@@ -73,7 +73,7 @@ def test_daemon_and_client_meet_in_a_folder_of_that_user_alone(user: User) -> No
 
 
 @pytest.mark.long
-def test_a_folder_that_others_can_use_is_refused_with_a_way_out(user: User) -> None:
+def test_shared_folder_is_refused(user: User) -> None:
     user.folder.mkdir(parents=True)
     for folder in (user.folder, *user.folder.parents[:3]):
         os.chown(folder, user.home.stat().st_uid, -1)

@@ -49,9 +49,7 @@ async def test_no_descriptor_is_left(workers: Workers, tmp_path: Path) -> None:
     assert os.listdir("/proc/self/fd") == before
 
 
-async def test_a_cancel_at_any_moment_leaves_no_descriptor(
-    workers: Workers, tmp_path: Path
-) -> None:
+async def test_cancel_leaves_no_descriptor(workers: Workers, tmp_path: Path) -> None:
     await told(workers, tmp_path, "say hello")
     await until(lambda: forked() == [])
     before = os.listdir("/proc/self/fd")
@@ -62,9 +60,7 @@ async def test_a_cancel_at_any_moment_leaves_no_descriptor(
     assert os.listdir("/proc/self/fd") == before
 
 
-async def test_a_first_process_without_descriptors_refuses_to_fork_one_and_goes_on(
-    workers: Workers, tmp_path: Path
-) -> None:
+async def test_full_first_process_goes_on(workers: Workers, tmp_path: Path) -> None:
     assert await told(workers, tmp_path, "say hello") == "hello"
     first, went_well = first_process(), []
     usual = resource.prlimit(first, resource.RLIMIT_NOFILE)
@@ -78,7 +74,7 @@ async def test_a_first_process_without_descriptors_refuses_to_fork_one_and_goes_
     assert first_process() == first
 
 
-async def test_a_process_that_cannot_be_watched_is_killed_and_no_other(tmp_path: Path) -> None:
+async def test_unwatched_process_is_killed(tmp_path: Path) -> None:
     roles = {"obey": "rig.worker_shortage:obey"}
     async with open_workers(tmp_path, roles, more_modules=TESTS) as workers:
         await wait_ready(workers)
@@ -91,7 +87,7 @@ async def test_a_process_that_cannot_be_watched_is_killed_and_no_other(tmp_path:
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
-async def test_without_descriptors_one_piece_of_work_fails_and_no_other(
+async def test_lack_of_descriptors_fails_one_task(
     workers: Workers, tmp_path: Path, count: int
 ) -> None:
     async with workers.forked("obey", tmp_path / "jobs/this", LIMITS) as worker:
@@ -103,7 +99,7 @@ async def test_without_descriptors_one_piece_of_work_fails_and_no_other(
     assert await told(workers, tmp_path, "say again") == "again"
 
 
-async def test_where_the_first_process_cannot_be_started_it_is_tried_again(
+async def test_failed_start_is_repeated(
     workers: Workers, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert await told(workers, tmp_path, "say hello") == "hello"

@@ -20,13 +20,13 @@ def lab(*options: str, **given: object) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, **given)
 
 
-def test_ctrl_c_ends_it_in_order():
+def test_ctrl_c_ends_lab():
     with running_lab(1) as nodes:
         nodes.signal(signal.SIGINT)
         assert nodes.process.wait(20) == 0
 
 
-def test_an_address_in_use_is_named():
+def test_used_address_is_named():
     with socket.create_server(("127.1.7.1", 0)) as taken:
         port = taken.getsockname()[1]
         result = lab("--nodes", "1", "--address", "127.1.7.1", "--port", str(port))

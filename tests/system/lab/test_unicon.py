@@ -55,7 +55,7 @@ async def session(lab: Lab, *commands: str | Command) -> Session:
     return Session(outputs, found["terminal"])
 
 
-async def test_it_reads_what_every_node_answers(make_lab):
+async def test_unicon_reads_answers(make_lab):
     lab = await make_lab(nodes=2)
     commands = ("show version active", "utils service list", "show network cluster", "show stats")
     (version, services, cluster, unknown), _ = await session(lab, *commands)
@@ -65,7 +65,7 @@ async def test_it_reads_what_every_node_answers(make_lab):
     assert unknown == ["No valid command entered"]
 
 
-async def test_it_turns_pages_and_loses_no_line(make_lab):
+async def test_unicon_turns_pages(make_lab):
     lab = await make_lab(files=60)
     listing = "file list activelog cm/trace/ccm/sdl detail"
     commands = ("set cli pagination on", "show status", f"{listing} page reverse", listing)
@@ -80,7 +80,7 @@ async def test_it_turns_pages_and_loses_no_line(make_lab):
     assert [line[20:] for line in paged[-2::-1]] == [line[20:] for line in whole[:-1]]
 
 
-async def test_it_collects_files_through_the_dialogue(make_lab, inbox):
+async def test_unicon_collects_files(make_lab, inbox):
     lab = await make_lab(extra_question=Extra.AFTER, ask_host_key=True)
     dialogue = [
         (r"answer 'y' for <yes> or 'n' for <no>:", "y"),

@@ -23,7 +23,7 @@ from cucmlab.faults import Fault, FaultKind, FaultPlan, FaultSpecError, Step, pa
         ("refuse-tcp*2", "without *TIMES"),
     ],
 )
-def test_a_wrong_spec_says_what_was_expected(spec, expected):
+def test_wrong_spec_says_expected_form(spec, expected):
     with pytest.raises(FaultSpecError) as caught:
         parse_fault(spec)
     assert repr(spec) in str(caught.value)
@@ -31,7 +31,7 @@ def test_a_wrong_spec_says_what_was_expected(spec, expected):
 
 
 @given(st.text(max_size=40) | st.from_regex(r"[0-9=a-z:@*.-]{0,30}", fullmatch=True))
-def test_any_text_is_a_fault_or_a_spec_error(text):
+def test_any_text_is_parsed_or_refused(text):
     try:
         fault = parse_fault(text)
     except FaultSpecError:
@@ -40,7 +40,7 @@ def test_any_text_is_a_fault_or_a_spec_error(text):
 
 
 @given(st.sampled_from(FaultKind), st.data())
-def test_every_kind_can_be_written_with_each_of_its_steps(kind, data):
+def test_every_kind_and_step_parses(kind, data):
     rule = kind.rule
     step = data.draw(st.sampled_from(sorted(rule.steps))) if rule.steps else None
     spec = f"{kind}:{step}" if step else str(kind)
@@ -48,7 +48,7 @@ def test_every_kind_can_be_written_with_each_of_its_steps(kind, data):
     assert parse_fault(spec) == Fault(kind, step, 5 if rule.unit else 0)
 
 
-def test_a_fault_happens_on_its_node_at_its_step_so_many_times():
+def test_fault_happens_as_often_as_written():
     used = []
     faults = [parse_fault("2=hang:sizing*2")]
     plan = FaultPlan(faults, 2, lambda: used.append(1))

@@ -23,13 +23,13 @@ def content(path: str, size: int, node: int = 1) -> bytes:
     return b"".join(blocks(node, path, size))
 
 
-def test_no_two_blocks_files_or_nodes_are_alike():
+def test_all_blocks_differ():
     whole = content("a", 8 * BLOCK)
     assert len({whole[i : i + 2 * BLOCK] for i in range(0, len(whole), 2 * BLOCK)}) == 4
     assert len({content("a", BLOCK), content("a", BLOCK, node=2), content("b", BLOCK)}) == 3
 
 
-def test_the_newest_trace_is_still_being_written():
+def test_newest_trace_has_open_name():
     files = files_of("activelog", 2, Shape(files=4))
     *older, newest = (one.name for one in files if one.folder == "cm/trace/ccm/sdl")
     assert older == [f"SDL002_100_0000{number}.txt.gz" for number in (74, 75, 76)]
@@ -45,7 +45,7 @@ def test_the_newest_trace_is_still_being_written():
         "syslog/messages",
     ],
 )
-def test_stamps_are_the_times_of_the_file_by_the_clock_of_the_node(path: str) -> None:
+def test_stamps_follow_node_clock(path: str) -> None:
     (file,) = [one for one in files_of("activelog", 1, Shape()) if one.path == path]
     found = b"".join(stamped(blocks(1, path, file.size), file, NOW, BERLIN))
     assert len(found) == file.size
@@ -61,7 +61,7 @@ def test_stamps_are_the_times_of_the_file_by_the_clock_of_the_node(path: str) ->
 
 
 @pytest.mark.skipif(shutil.which("tcpdump") is None, reason="needs tcpdump")
-def test_tcpdump_reads_the_packets_of_a_port_at_their_times(tmp_path: Path) -> None:
+def test_tcpdump_reads_generated_packets(tmp_path: Path) -> None:
     path = tmp_path / "x.cap"
     traffic = Traffic("127.1.0.1", 40, host="127.1.0.1", port=123)
     path.write_bytes(b"".join(traffic.blocks(traffic.count_within(1), NOW)))
@@ -82,6 +82,6 @@ def test_tcpdump_reads_the_packets_of_a_port_at_their_times(tmp_path: Path) -> N
         "file x fast",
     ],
 )
-def test_what_a_capture_does_not_take(more: str) -> None:
+def test_wrong_capture_arguments_are_refused(more: str) -> None:
     with pytest.raises(CommandRefused):
         parse_capture(["eth0", *more.split()])

@@ -8,7 +8,7 @@ import pytest
 from cucmlab.session import LabSession
 
 
-def test_an_end_of_input_as_the_session_is_ended_is_no_defect() -> None:
+def test_closed_input_during_end_is_no_defect() -> None:
     unasked: list[dict] = []
 
     async def end_both_ways() -> None:

@@ -36,7 +36,7 @@ def names(command: str) -> list[str]:
         ("cm/trace/ccm/sdl match 0000(74|75)", 2),
     ],
 )
-def test_which_files_a_get_means(spec: str, count: int) -> None:
+def test_get_selects_files(spec: str, count: int) -> None:
     assert len(names(f"activelog {spec}")) == count
 
 
@@ -49,7 +49,7 @@ def test_which_files_a_get_means(spec: str, count: int) -> None:
         ("activelog syslog abstime 1:2 3:4", "Invalid abstime: 1:2"),
     ],
 )
-def test_what_the_node_refuses(command, said):
+def test_wrong_get_is_refused(command, said):
     with pytest.raises(CommandRefused) as caught:
         names(command)
     assert caught.value.lines[0].startswith(said)
@@ -67,7 +67,7 @@ UNLIKE = (
 @pytest.mark.parametrize(
     ("options", "order"), [("", "yzabc"), ("reverse date", "zyacb"), ("size", "yzcba")]
 )
-def test_a_listing_has_folders_first_and_an_order(options, order):
+def test_listing_has_folders_first(options, order):
     given = parse_list(["activelog", "logs", *options.split()])
     assert "".join(entry.name for entry in listing(UNLIKE, given, NOW)) == order
 
@@ -76,7 +76,7 @@ def test_a_listing_has_folders_first_and_an_order(options, order):
     ("arguments", "name"),
     [("/logs/b*", "logs/b"), ("logs/ recent regexp SIP", "logs/a")],
 )
-def test_a_tail_means_one_file(arguments: str, name: str) -> None:
+def test_tail_selects_one_file(arguments: str, name: str) -> None:
     tail = parse_tail(["activelog", *arguments.split()])
     assert select_one(UNLIKE, tail, NOW).path == name
     assert tail.pattern == ("SIP" if "SIP" in arguments else "")
@@ -85,6 +85,6 @@ def test_a_tail_means_one_file(arguments: str, name: str) -> None:
 @pytest.mark.parametrize(
     "arguments", ["logs/x", "logs/", "logs/c 30", "logs/c regexp", "logs/c regexp ("]
 )
-def test_a_tail_of_anything_else_is_refused(arguments: str) -> None:
+def test_wrong_tail_is_refused(arguments: str) -> None:
     with pytest.raises(CommandRefused):
         select_one(UNLIKE, parse_tail(["activelog", *arguments.split()]), NOW)

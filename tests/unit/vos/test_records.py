@@ -21,7 +21,7 @@ from cucmd.vos.records import (
     parse_core_list,
     parse_processes,
 )
-from cucmlab.answers import Here, LabMember
+from cucmlab.answers import LabMember, NodeFacts
 from cucmlab.support import REPORTS
 
 MOST_CPU = """
@@ -243,7 +243,7 @@ def test_a_line_that_is_no_backup_is_kept(line: str) -> None:
 @pytest.mark.parametrize("form", [form for form in FORMS if form.head in REPORTS and form.parser])
 def test_as_the_lab_says_it(form: Form) -> None:
     me = LabMember(1, "127.1.0.1")
-    here = Here(me, (me,), datetime(2026, 8, 3, 12, tzinfo=UTC), UTC, 50.0)
+    here = NodeFacts(me, (me,), datetime(2026, 8, 3, 12, tzinfo=UTC), UTC, 50.0)
     said = REPORTS[form.head][2]
     lines = said(here, ["tomcat"] * len(form.slots)) if callable(said) else said
     assert form.parser is not None

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cucmd.node.resolver import zone_of
 from cucmd.vos import ShowStatus, parse_machine, time_of
-from cucmlab.answers import Here, LabMember, status
+from cucmlab.answers import LabMember, NodeFacts, status
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_what_is_not_certain_is_not_known(lines):
 @pytest.mark.parametrize("name", ["Europe/Berlin", "America/St_Johns", "Asia/Kolkata", "Etc/UTC"])
 def test_as_the_lab_says_it(name):
     member = LabMember(1, "127.1.0.1")
-    here = Here(member, [member], datetime(2026, 11, 25, tzinfo=UTC), ZoneInfo(name), used=63)
+    here = NodeFacts(member, [member], datetime(2026, 11, 25, tzinfo=UTC), ZoneInfo(name), used=63)
     lines = status(here, [])
     assert time_of(parse_machine(lines), zone_of).zone == ZoneInfo(name)
     now = datetime(2026, 11, 25, 2, tzinfo=UTC)
