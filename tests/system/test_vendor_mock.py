@@ -21,7 +21,8 @@ from cucmd.ssh.bridge import open_bridge
 from cucmd.ssh.known_hosts import KnownHosts, Policy
 from cucmd.ssh.login import Steps
 from cucmd.ssh.shell import open_shell
-from cucmd.vos import COLUMNS, Cli, CommandDone
+from cucmd.vos import Cli, CommandDone
+from cucmd.vos.arguments import COLUMNS
 from rig import openssh_node, unicon_client
 from rig.openssh_node import OpenSshNode
 from rig.scripted_target import WritesAtOnce

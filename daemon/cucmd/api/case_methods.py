@@ -29,7 +29,8 @@ from cucmd.protocol import cases as wire
 from cucmd.store import Store
 from cucmd.toml_file import wrong_value
 from cucmd.varlink import Caller, StreamReply
-from cucmd.vos import MOST_READ, InvalidArgument, parse_command, readable
+from cucmd.vos.arguments import InvalidArgument
+from cucmd.vos.forms import MOST_READ, parse_command, readable
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

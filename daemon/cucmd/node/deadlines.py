@@ -88,32 +88,20 @@ class LineClock:
     """
 
     def __init__(self, seconds: float, what: str, hint: str) -> None:
-        self._deadline = trio.current_time() + seconds
-        self._expired = timed_out(Code.COMMAND_TIMEOUT, seconds, what, hint=hint)
-
-    def deadline(self) -> float:
-        """Returns when the command has failed."""
-        return self._deadline
-
-    def failure(self) -> Failure:
-        """Returns what the expiry of `deadline` means."""
-        return self._expired
+        self.deadline = trio.current_time() + seconds
+        self.failure = timed_out(Code.COMMAND_TIMEOUT, seconds, what, hint=hint)
 
 
-class AnswerClock(LineClock):
-    """Sets the deadline of a plain command: `timeouts.answer`."""
-
-    def __init__(self, timeouts: Timeouts, text: str) -> None:
-        what = f"waiting for the answer to '{text}' (answer timeout)"
-        super().__init__(timeouts.answer, what, _NO_ANSWER)
+def answer_clock(timeouts: Timeouts, text: str) -> LineClock:
+    """Starts the clock of a plain command, which has `timeouts.answer`."""
+    what = f"waiting for the answer to '{text}' (answer timeout)"
+    return LineClock(timeouts.answer, what, _NO_ANSWER)
 
 
-class FormClock(LineClock):
-    """Sets the deadline of a command of `vos/forms.py`."""
-
-    def __init__(self, line: str, seconds: float) -> None:
-        hint = "the transcript shows what the node said; cucmctl run has --command-timeout"
-        super().__init__(seconds, f"in '{line}' (time limit of the command)", hint)
+def form_clock(line: str, seconds: float) -> LineClock:
+    """Starts the clock of a command of `vos/forms.py`."""
+    hint = "the transcript shows what the node said; cucmctl run has --command-timeout"
+    return LineClock(seconds, f"in '{line}' (time limit of the command)", hint)
 
 
 class Arrivals:
@@ -226,6 +214,7 @@ class CommandClock:
             return ends if ends < self._command_ends else math.inf
         return math.inf if last is None else last + self._stall
 
+    @property
     def deadline(self) -> float:
         """Returns when the command has failed, if nothing happens until then; sooner while a node
         packs: its first login wakes nobody who waits for its words, and the stall counts from
@@ -237,6 +226,7 @@ class CommandClock:
         again = trio.current_time() + self._stall if self._packs else math.inf
         return min(self._command_ends, again)
 
+    @property
     def failure(self) -> Failure:
         """Returns what the expiry of `deadline` means."""
         none = None if self._arrivals.any else self._arrivals.why_none()

@@ -71,24 +71,13 @@ from collections import deque
 import trio
 
 from cucmd.failure import Code, NodeFailed, fail
-from cucmd.job.failure import Failure
 from cucmd.node.deadlines import CommandClock, LineClock, with_last_line
 from cucmd.node.ports import Shell
 from cucmd.node.transcript_file import TranscriptFile
-from cucmd.vos import (
-    Broken,
-    CaptureLine,
-    Cli,
-    Command,
-    CommandDone,
-    Event,
-    FileGet,
-    Printed,
-    Prompted,
-    ReceiverAddress,
-    Send,
-    delete_line,
-)
+from cucmd.vos.cli import Cli
+from cucmd.vos.commands import CaptureLine, FileGet, ReceiverAddress, delete_line
+from cucmd.vos.events import Broken, CommandDone, Event, Printed, Prompted, Send
+from cucmd.vos.forms import Command
 
 # Some shells print their prompt only after an empty line (vos/NODES.md, section 2). Seconds.
 EMPTY_LINE_AFTER = 5.0
@@ -216,17 +205,16 @@ class NodeSession:
         is cancelled, no event is lost: the next call gives it.
         """
         while True:
-            event = await self._step(clock.deadline() if clock else math.inf)
+            event = await self._step(clock.deadline if clock else math.inf)
             if event is not None:
                 return event
             # Asked again: the deadline of a transfer moves on as its bytes do.
-            if clock and not self._events and trio.current_time() >= clock.deadline():
-                raise NodeFailed(self._expired(clock.failure()))
-
-    def _expired(self, why: Failure) -> Failure:
-        """Adds the node's last line, which may be a question that nobody knows."""
-        quotes = why.code == Code.COMMAND_TIMEOUT
-        return with_last_line(why, self._cli.last_line) if quotes else why
+            if clock and not self._events and trio.current_time() >= clock.deadline:
+                expired = clock.failure
+                if expired.code == Code.COMMAND_TIMEOUT:
+                    # The last line may be a question that nobody knows.
+                    expired = with_last_line(expired, self._cli.last_line)
+                raise NodeFailed(expired)
 
     async def _step(self, ends: float) -> Event | None:
         """Waits for an event that needs a decision. None: an answer was sent, or `ends` came."""

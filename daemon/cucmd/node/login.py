@@ -19,7 +19,8 @@ from cucmd.node.dialogue import NodeSession, close_session
 from cucmd.node.ports import NodeTask, OpenShell, Report, Retry
 from cucmd.node.transcript_file import TranscriptFile
 from cucmd.node_name import address
-from cucmd.vos import QUIET_QUESTION, Cli
+from cucmd.vos.cli import Cli
+from cucmd.vos.questions import QUIET_QUESTION
 
 # What is retried. A connect timeout is not: it fails the node (tests/system/test_be020.py, row 11).
 TRANSIENT = frozenset({Code.CONNECTION_REFUSED, Code.CONNECTION_LOST, Code.HOST_UNREACHABLE})

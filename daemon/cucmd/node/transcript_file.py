@@ -15,7 +15,8 @@ from pathlib import Path
 
 from cucmd.node.file_writer import FileWriter
 from cucmd.node.ports import NodeTask, Ports
-from cucmd.vos import TerminalToken, Transcript
+from cucmd.vos.screen import TerminalToken
+from cucmd.vos.transcript import Transcript
 
 log = logging.getLogger(__name__)
 

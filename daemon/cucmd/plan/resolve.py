@@ -32,16 +32,10 @@ from cucmd.job.run import Run
 from cucmd.job.timeouts import Timeouts
 from cucmd.job.work import KINDS, MEMBERS, Work, kind_of
 from cucmd.node.ports import NodeTask
-from cucmd.vos import (
-    LONGEST_TAIL,
-    SNAPSHOT,
-    InvalidArgument,
-    capture_line,
-    check_word,
-    parse_command,
-    parse_tail,
-)
+from cucmd.vos.arguments import InvalidArgument, check_word
 from cucmd.vos.commands import PREFIX as CAPTURE_PREFIX
+from cucmd.vos.commands import capture_line
+from cucmd.vos.forms import LONGEST_TAIL, SNAPSHOT, parse_command, parse_tail
 
 MOST_SAID = 8  # paths of a profile in a message
 # RFC 3339. The zone is required: a local time could be that of the client or of the daemon.

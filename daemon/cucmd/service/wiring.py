@@ -18,7 +18,7 @@ from cucmd.ssh.known_line import PublicKey
 from cucmd.ssh.login import Steps
 from cucmd.ssh.scan import scan_host_keys
 from cucmd.ssh.shell import open_shell
-from cucmd.vos import COLUMNS
+from cucmd.vos.arguments import COLUMNS
 
 
 class NodePorts:

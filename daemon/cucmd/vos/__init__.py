@@ -23,18 +23,14 @@ and memory stays bounded whatever a node sends. What is known of real nodes is i
     texts.py         what nodes print, word for word, and how their lines are compared
 """
 
-from cucmd.vos.arguments import COLUMNS as COLUMNS
 from cucmd.vos.arguments import InvalidArgument as InvalidArgument
-from cucmd.vos.arguments import check_word as check_word
 from cucmd.vos.cli import Cli as Cli
-from cucmd.vos.cli import NotAtPrompt as NotAtPrompt
 from cucmd.vos.cluster import ActiveVersion as ActiveVersion
 from cucmd.vos.cluster import ClusterTable as ClusterTable
 from cucmd.vos.cluster import ListedNode as ListedNode
 from cucmd.vos.cluster import asked_node as asked_node
 from cucmd.vos.cluster import parse_network_cluster as parse_network_cluster
 from cucmd.vos.cluster import parse_version_active as parse_version_active
-from cucmd.vos.commands import CaptureLine as CaptureLine
 from cucmd.vos.commands import FileGet as FileGet
 from cucmd.vos.commands import ReceiverAddress as ReceiverAddress
 from cucmd.vos.commands import capture_line as capture_line
@@ -47,30 +43,21 @@ from cucmd.vos.events import Asked as Asked
 from cucmd.vos.events import Broken as Broken
 from cucmd.vos.events import CommandDone as CommandDone
 from cucmd.vos.events import Declined as Declined
-from cucmd.vos.events import Event as Event
 from cucmd.vos.events import FileGetDone as FileGetDone
 from cucmd.vos.events import Moving as Moving
 from cucmd.vos.events import NothingMatched as NothingMatched
 from cucmd.vos.events import Printed as Printed
 from cucmd.vos.events import Prompted as Prompted
-from cucmd.vos.events import Send as Send
 from cucmd.vos.events import Sized as Sized
 from cucmd.vos.events import Taken as Taken
 from cucmd.vos.forms import LONGEST_TAIL as LONGEST_TAIL
-from cucmd.vos.forms import MOST_READ as MOST_READ
-from cucmd.vos.forms import SNAPSHOT as SNAPSHOT
-from cucmd.vos.forms import Command as Command
-from cucmd.vos.forms import Parser as Parser
 from cucmd.vos.forms import parse_command as parse_command
 from cucmd.vos.forms import parse_tail as parse_tail
 from cucmd.vos.forms import readable as readable
-from cucmd.vos.questions import QUIET_QUESTION as QUIET_QUESTION
 from cucmd.vos.said import quoted as quoted
 from cucmd.vos.said import refused_in as refused_in
-from cucmd.vos.screen import TerminalToken as TerminalToken
 from cucmd.vos.services import ListedFile as ListedFile
 from cucmd.vos.services import parse_file_list as parse_file_list
-from cucmd.vos.status import Disk as Disk
 from cucmd.vos.status import Machine as Machine
 from cucmd.vos.status import ShowStatus as ShowStatus
 from cucmd.vos.status import parse_machine as parse_machine
@@ -79,8 +66,5 @@ from cucmd.vos.texts import PAGER_OFF as PAGER_OFF
 from cucmd.vos.texts import SHOW_CLUSTER as SHOW_CLUSTER
 from cucmd.vos.texts import SHOW_STATUS as SHOW_STATUS
 from cucmd.vos.texts import SHOW_VERSION as SHOW_VERSION
-from cucmd.vos.transcript import Transcript as Transcript
-from cucmd.vos.window import AbsTime as AbsTime
-from cucmd.vos.window import RelTime as RelTime
 from cucmd.vos.window import needs_zone as needs_zone
 from cucmd.vos.window import window_for as window_for

@@ -21,7 +21,6 @@ from cucmd.vos.questions import Ask
 MAX_ANSWERS = 3
 # All questions of one dialogue together; a normal one has seven.
 MAX_QUESTIONS = 40
-MAX_PAGERS = 10_000
 MAX_ASKED = 120
 
 _SENDS_LOGIN = frozenset({Ask.PASSWORD, Ask.DIRECTORY})
@@ -180,7 +179,6 @@ class Answers:
         self.receiver = receiver
         self.last_asked = ""
         self._asked: Counter[str] = Counter()
-        self._pages = 0
 
     def to(self, ask: Ask, *, sized: bool) -> str | None:
         """Returns the answer, or None: there is none. `sized`: the sizes are known."""
@@ -220,14 +218,7 @@ class Answers:
             value = "the password of the receiver" if ask is Ask.PASSWORD else repr(answer)
             message = f"the node asked {shown!r} again after {MAX_ANSWERS} answers"
             return failure(Code.RECEIVER_REJECTED, f"{message}; it does not accept {value}")
-        return _endless() if self._asked.total() > MAX_QUESTIONS else answer
-
-    def next_page(self) -> Failure | None:
-        """Says why the dialogue has failed with one more pager, or None."""
-        self._pages += 1
-        return _endless() if self._pages > MAX_PAGERS else None
-
-
-def _endless() -> Failure:
-    message = "the node asks questions without end in the dialogue of `file get`"
-    return failure(Code.RECEIVER_REJECTED, message)
+        if self._asked.total() > MAX_QUESTIONS:
+            message = "the node asks questions without end in the dialogue of `file get`"
+            return failure(Code.RECEIVER_REJECTED, message)
+        return answer

@@ -40,19 +40,9 @@ def check_word(field: str, value: str) -> str:
     if len(value) > MAX_WORD:
         raise InvalidArgument(field, value, f"is longer than {MAX_WORD} characters")
     for char in value:
-        if char == "?":
-            reason = "'?' asks the node for help, even inside an argument"
-        elif char == "\t":
-            reason = "TAB completes words on the node, even inside an argument"
-        elif char.isspace():
-            reason = "blanks would split it into several arguments; quotes do not help"
-        elif char in "\"'`":
-            reason = "quotes are not understood by the node"
-        elif not "!" <= char <= "~":
-            reason = "only printable ASCII characters can be typed to the node"
-        else:
-            continue
-        raise InvalidArgument(field, value, reason)
+        if char in "?\"'`" or not "!" <= char <= "~":
+            reason = f"{char!r} cannot be typed to the node; use printable ASCII without blanks"
+            raise InvalidArgument(field, value, f"{reason}, quotes and '?'")
     return value
 
 

@@ -60,9 +60,6 @@ from cucmd.vos.states import (
     State,
 )
 
-# Bytes of which the tokens are in memory at once: one may be of a single byte.
-_PIECE = 16 * 1024
-
 
 class NotAtPrompt(Exception):
     """A command was given while the node was busy. That is a defect of the driver."""
@@ -138,12 +135,6 @@ class Cli:
 
     def receive(self, data: bytes) -> list[Event]:
         """Takes the next bytes from the node, and gives what they mean."""
-        events: list[Event] = []
-        for at in range(0, len(data), _PIECE):
-            events += self._receive(data[at : at + _PIECE])
-        return events
-
-    def _receive(self, data: bytes) -> list[Event]:
         accepted, too_much = data[: self._bytes_left], data[self._bytes_left :]
         tokens = list(self._filter.feed(accepted))
         self._tell(tokens)
@@ -151,7 +142,7 @@ class Cli:
             self._tell(list(self._filter.feed(too_much)))
         if self._state.ended:
             return []
-        events = self._state.received()
+        events: list[Event] = []
         for line in self._screen.feed(tokens):
             events += self._process(line)
         events += self._state.processed()
@@ -288,6 +279,6 @@ class Cli:
     def closed(self) -> list[Event]:
         """The node closed its side, or the connection is gone."""
         self._tell(list(self._filter.feed(b"", last=True)))
-        events, failed = self._state.cut_off(), self._state.closed()
+        events = self._state.closed()
         self._begin(SessionEnded())
-        return events if failed is None else [*events, Broken(failed)]
+        return events

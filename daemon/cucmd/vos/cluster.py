@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -28,7 +28,6 @@ _NODE = re.compile(
     r"(?:(?P<product>[A-Za-z][\w.+-]{0,31})\s+DB(?:Pub|Sub)\b|(?=(?:not\s+)?authenticated\b))"
     r"(?P<state>.*)"
 )
-_STATE = re.compile(r"\s*(?:not\s+)?authenticated\b.*")
 _SINCE = re.compile(r"\bsince\b")
 _VERSION = re.compile(r"\s*Active Master Version\s*:\s*(?P<version>[0-9A-Za-z][\w.+-]{0,63})")
 
@@ -155,7 +154,7 @@ def parse_network_cluster(lines: Iterable[str]) -> ClusterTable:
     """Reads the answer to `show network cluster`. A node that comes twice is taken once."""
     nodes: dict[str, ListedNode] = {}
     others: list[str] = []
-    for line in _unbroken(lines):
+    for line in lines:
         if line.strip() == texts.SERVER_TABLE:  # the same nodes once more, by one name
             break
         node = _node(line)
@@ -164,24 +163,6 @@ def parse_network_cluster(lines: Iterable[str]) -> ClusterTable:
         elif line.strip():
             others.append(line)
     return ClusterTable(tuple(nodes.values()), tuple(others))
-
-
-def _unbroken(lines: Iterable[str]) -> Iterator[str]:
-    """Yields the lines, those as one that a narrow terminal has broken before a node's state."""
-    begun: str | None = None
-    for line in lines:
-        if begun is not None and whole(_STATE, line):
-            yield f"{begun.rstrip()} {line.lstrip()}"
-            begun = None
-            continue
-        if begun is not None:
-            yield begun
-        ends_early = line.rstrip().endswith(("DBPub", "DBSub")) and _node(line) is not None
-        begun = line if ends_early else None
-        if not ends_early:
-            yield line
-    if begun is not None:
-        yield begun
 
 
 def asked_node(nodes: Sequence[ListedNode], host: str, peer: str) -> ListedNode | None:

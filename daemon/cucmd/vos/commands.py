@@ -77,9 +77,6 @@ class ReceiverAddress(msgspec.Struct, frozen=True):
             f"password='*****', directory={self.directory!r})"
         )
 
-    def __rich_repr__(self) -> list[str]:  # type: ignore[override]  # any iterable does
-        return [repr(self)]
-
     def check(self) -> None:
         """Raises InvalidArgument for an answer that cannot be typed, without the password."""
         check_word("host", self.host)

@@ -54,9 +54,6 @@ class Send(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         return f"Send(shown={self.shown!r})"
 
-    def __rich_repr__(self) -> list[tuple[str, str]]:
-        return [("shown", self.shown)]
-
 
 class Sized(msgspec.Struct, frozen=True):
     """The node has said what it will send: number of files, and bytes before compression.

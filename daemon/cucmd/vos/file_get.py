@@ -126,10 +126,6 @@ class FileGetDialogue(State):
 
     # What the node sends
 
-    def received(self) -> list[Event]:
-        self._progress_shown = False
-        return []
-
     def segment(self, text: str, number: int, grown_from: int) -> list[Event]:
         if self.interrupted or self._answer.met_prompt:
             return []
@@ -168,6 +164,10 @@ class FileGetDialogue(State):
         elif rest.startswith("."):  # whatever follows: it is the same at every split
             events += self._go_on() + (self._progress() if DOTS.fullmatch(rest) else [])
         return events
+
+    def processed(self) -> list[Event]:
+        self._progress_shown = False
+        return []
 
     def line(self, text: str) -> list[Event]:
         rest = without_pagers(text) if text else None  # there may be very many empty lines
@@ -316,8 +316,7 @@ class FileGetDialogue(State):
     def _reply(self, ask: Ask, asked: str) -> list[Event]:
         """Returns the events for one question."""
         if key := PAGER_KEYS.get(ask):
-            endless = self._answers.next_page()
-            return [Broken(endless) if endless else Send(key, key.decode())]
+            return [Send(key, key.decode())]
         answer = self._answers.next(ask, asked, sized=self._sizes.known is not None)
         if isinstance(answer, Failure):
             return [Broken(answer)]

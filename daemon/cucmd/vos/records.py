@@ -19,7 +19,6 @@ import msgspec
 
 from cucmd.vos.texts import LONGEST, moment, takes_field, whole
 
-_MOST_COLUMNS = 20
 # A heading of a table of processes -> its field. The last of a table is always what was started.
 _COLUMNS = {
     "%cpu": "cpu_percent",
@@ -180,10 +179,7 @@ def _headings(line: str) -> Sequence[str | None]:
     if len(line) > LONGEST:
         return ()
     fields = [_COLUMNS.get(word) for word in line.lower().split()]
-    known = {field for field in fields if field}
-    if not {"pid", "command"} <= known or fields[-1] != "command" or len(fields) > _MOST_COLUMNS:
-        return ()
-    return fields if len(known) == sum(field is not None for field in fields) else ()
+    return fields if "pid" in fields and fields[-1] == "command" else ()
 
 
 def _process(line: str, columns: Sequence[str | None]) -> BusyProcess | None:

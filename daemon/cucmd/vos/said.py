@@ -26,8 +26,6 @@ MAX_SAID = 120
 _SHORT = 5  # lines of an answer that only refuses
 # Of what a node said, in one message. The reason stands first, a general error often last.
 MAX_BEGINNING, MAX_END = 240, 80
-# Words that a node may use for what follows `match`. What a real node says is unknown.
-_PATTERN = re.compile(r"regular expression|regexp?\b|pattern", re.IGNORECASE)
 # What OpenSSH says of a server that it cannot reach, and the words of the kernel in it.
 _UNREACHABLE = re.compile(
     r"\bconnect to (?:host|address) \S{1,255} port \d|Connection (?:refused|timed out)"
@@ -147,8 +145,7 @@ def unknown_refusal(request: FileGet, notes: Collection[str], question: str) -> 
         # It does not say which word of the command it means.
         hint = _check_path(request)
         if request.match is not None:
-            check_match = f"check --match {request.match!r}, a regular expression"
-            hint = check_match if _PATTERN.search(said) else f"{check_match}, or {hint}"
+            hint = f"check --match {request.match!r}, a regular expression, or {hint}"
     return failure(Code.COMMAND_REFUSED, message, hint=hint)
 
 
@@ -204,14 +201,11 @@ class AnnouncedSizes:
             self.files = _larger(self.files, files[1])
         if size:
             self.bytes = _larger(self.bytes, size[1])
-        if note and _DIGIT.search(_BYTES.sub("", _FILES.sub("", note))):
-            self._keep(note)
+        has_number = note and _DIGIT.search(_BYTES.sub("", _FILES.sub("", note)))
+        if note and has_number and len(self.unread) < MOST_UNREAD and note not in self.unread:
+            self.unread.append(note)
         now = self.known
         return [] if now is None or now == before else [now]
-
-    def _keep(self, note: str) -> None:
-        if len(self.unread) < MOST_UNREAD and note not in self.unread:
-            self.unread.append(note)
 
 
 def _larger(known: int | None, text: str) -> int:

@@ -42,6 +42,7 @@ MAX_LINE = 8192
 MAX_ENDING = 80
 # A transfer may print a dot for each block, for hours, and its last word on the same line.
 MAX_DOTS = 64
+_LONG_DOTS = re.compile(rf"\.{{{MAX_DOTS},}}")
 
 
 class _In(Enum):
@@ -189,22 +190,9 @@ class Screen:
             # A real terminal would overwrite character by character. What would be left of the old
             # line is not needed: only pagers and progress lines are overwritten.
             self.restart()
-        recent = self.ending[-MAX_DOTS:]
-        text = _without_long_dots(text, before=len(recent) - len(recent.rstrip(".")))
+        dots = self.ending[len(self.ending.rstrip(".")) :]
+        text = _LONG_DOTS.sub("." * MAX_DOTS, dots + text)[len(dots) :]
         self.grown_from = self._shortest
         self.segment += text[: MAX_LINE - len(self.segment)]
         self._shortest = len(self.segment)
         self.ending = (self.ending + text)[-MAX_ENDING:]
-
-
-def _without_long_dots(text: str, *, before: int) -> str:
-    """Cuts every run of dots in `text` to MAX_DOTS, of which `before` came earlier."""
-    if "." not in text or (before + text.count(".")) <= MAX_DOTS:
-        return text
-    kept = []
-    run = before
-    for char in text:
-        run = run + 1 if char == "." else 0
-        if run <= MAX_DOTS:
-            kept.append(char)
-    return "".join(kept)

@@ -60,10 +60,6 @@ class State:
         """Returns the lines of a command that runs, so far. Not masked."""
         return ()
 
-    def received(self) -> list[Event]:
-        """Some bytes came."""
-        return []
-
     def segment(self, text: str, number: int, grown_from: int) -> list[Event]:
         """The current segment has grown to `text`. See `Screen` for `number` and `grown_from`."""
         return []
@@ -84,13 +80,10 @@ class State:
         """The prompt is confirmed: the state is left."""
         return [Prompted()]
 
-    def cut_off(self) -> list[Event]:
-        """Returns what is to be told before `closed`: the node closed the connection."""
-        return []
-
-    def closed(self) -> Failure | None:
-        """Returns the failure that the closed connection is, or None if that was expected."""
-        return failure(Code.CONNECTION_LOST, f"the node closed the connection during {self.what}")
+    def closed(self) -> list[Event]:
+        """Returns the last events of the session: the connection is closed."""
+        message = f"the node closed the connection during {self.what}"
+        return [Broken(failure(Code.CONNECTION_LOST, message))]
 
     def too_much_output(self) -> Failure:
         message = f"more than {self.max_bytes // KIB} KiB came during {self.what}, and no end of it"
@@ -139,13 +132,13 @@ class LoggingIn(State):
     def last_line(self) -> str:
         return shown_last(self._secrets, self._segment, self._last_line)
 
-    def closed(self) -> Failure:
-        last = self.last_line
-        if not last:
-            return failure(Code.CONNECTION_LOST, "the node closed the connection before its prompt")
+    def closed(self) -> list[Event]:
         foreign = self._last_line and not self._is_node
         code = Code.NOT_A_NODE if foreign else Code.CONNECTION_LOST
-        return failure(code, f"closed before any prompt came; the last line: {last!r}")
+        message = "the node closed the connection before its prompt"
+        if last := self.last_line:
+            message += f"; the last line: {last!r}"
+        return [Broken(failure(code, message))]
 
 
 class AtPrompt(State):
@@ -167,8 +160,8 @@ class Recovering(State):
     what = "the wait for a prompt"
     max_bytes = 16 * MIB
 
-    def closed(self) -> Failure | None:
-        return None  # the failure of the dialogue was given already
+    def closed(self) -> list[Event]:
+        return []  # the failure of the dialogue was given already
 
 
 class SessionEnded(State):
@@ -177,8 +170,8 @@ class SessionEnded(State):
     ended = True
     what = "the end"
 
-    def closed(self) -> Failure | None:
-        return None
+    def closed(self) -> list[Event]:
+        return []
 
     def prompt(self) -> list[Event]:
         return []
@@ -291,8 +284,9 @@ class RunningTail(RunningCommand):
         lines, self._lines = self._lines, []
         return [Printed(tuple(lines))] if lines else []
 
-    def cut_off(self) -> list[Event]:
-        return [Printed((self._segment,))] if self.echoed and self._segment else []
+    def closed(self) -> list[Event]:
+        unfinished = self.echoed and self._segment
+        return [*([Printed((self._segment,))] if unfinished else []), *super().closed()]
 
     def prompt(self) -> list[Event]:
         return [*self.processed(), CommandDone(())]

@@ -109,16 +109,13 @@ class Transcript:
                 parts.append(mark.text)
             position = mark.offset
         parts.append(self._received_text(text[position:count]))
-        self._keep(text, count)
-        return "".join(parts)
-
-    def _keep(self, text: str, count: int) -> None:
         rest = text[count:]
         self._held = self._held[count:]
         self._known_secret = len(rest) - len(rest.lstrip(COVER))
         self._marks = deque(
             msgspec.structs.replace(mark, offset=mark.offset - count) for mark in self._marks
         )
+        return "".join(parts)
 
     def _received_text(self, text: str) -> str:
         if not text:

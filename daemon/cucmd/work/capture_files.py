@@ -18,7 +18,7 @@ from cucmd import vos
 from cucmd.failure import Code, NodeFailed, fail
 from cucmd.job.capture import Capture, Captured
 from cucmd.job.collect import Collect
-from cucmd.node.deadlines import AnswerClock
+from cucmd.node.deadlines import answer_clock
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.ports import NodeTask, Ports, Report
 from cucmd.received_file import PacketCount, ReceivedFile
@@ -137,7 +137,7 @@ class CaptureFiles:
 
     async def _delete_one(self, name: str) -> str | None:
         """Removes one file. Why that is not known to have happened, or None."""
-        clock = AnswerClock(self._task.timeouts, vos.delete_line(name))
+        clock = answer_clock(self._task.timeouts, vos.delete_line(name))
         try:
             if self._session.busy:
                 return "an earlier command has not ended"

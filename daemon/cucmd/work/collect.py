@@ -301,11 +301,11 @@ class FileGets:
         # The node may say that it is done before its SFTP client has closed a file.
         closed = False
         while not closed:
-            with trio.move_on_at(clock.deadline()):
+            with trio.move_on_at(clock.deadline):
                 await self._target.wait_files_closed()
                 closed = True
-            if not closed and trio.current_time() >= clock.deadline():
-                raise NodeFailed(clock.failure())
+            if not closed and trio.current_time() >= clock.deadline:
+                raise NodeFailed(clock.failure)
         announced = Announced(done.files_announced, done.bytes_announced)
         received = arrivals.files()
         wrong = judge(

@@ -14,7 +14,7 @@ from cucmd import durable, vos
 from cucmd.failure import Code, NodeFailed, fail, failure
 from cucmd.job.failure import Failure
 from cucmd.job.kind import Kind
-from cucmd.node.deadlines import FormClock
+from cucmd.node.deadlines import form_clock
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.ports import NodeTask, Receiver, Report
 from cucmd.received_file import ReceivedFile
@@ -58,7 +58,7 @@ class CommandRuns:
         Raises `NodeFailed`.
         """
         command = vos.parse_command(self._what.commands_kept[number - 1])
-        clock = FormClock(command.line, self._seconds or command.seconds)
+        clock = form_clock(command.line, self._seconds or command.seconds)
         await self._session.run(command)
         while True:
             try:

@@ -11,7 +11,7 @@ from cucmd import vos
 from cucmd.failure import Code, NodeFailed, fail
 from cucmd.job.collect import Collect, DryRun, PathSize, Sizes
 from cucmd.job.node import Phase
-from cucmd.node.deadlines import FormClock
+from cucmd.node.deadlines import form_clock
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.ports import NodeTask, Ports, Report
 from cucmd.work.collect import (
@@ -63,7 +63,7 @@ async def _ask(
 ) -> PathSize | PathResult:
     """Asks for the sizes of one path, or says why there are none. Raises `NodeFailed`."""
     request = request_for(task, what, path, node_clock)
-    clock = FormClock(request.command_line(), task.timeouts.command)
+    clock = form_clock(request.command_line(), task.timeouts.command)
     sizes: vos.Sized | None = None
     await session.file_get(request, None)
     while True:

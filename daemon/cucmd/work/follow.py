@@ -39,7 +39,7 @@ from cucmd import vos
 from cucmd.failure import Code, NodeFailed, fail
 from cucmd.job.follow import Follow
 from cucmd.job.node import Phase
-from cucmd.node.deadlines import AnswerClock
+from cucmd.node.deadlines import LineClock, answer_clock
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.ports import NodeTask, Ports, Report, Together
 from cucmd.node.transcript_file import write_all
@@ -141,7 +141,7 @@ async def _until_it_ends(
     scope: what a stop cancels; its deadline is set once the node has taken the command. None: a
     stop has come, or the end of it.
     """
-    clock: AnswerClock | None = AnswerClock(task.timeouts, what.line)
+    clock: LineClock | None = answer_clock(task.timeouts, what.line)
     idle_ends = trio.current_time() + vos.LONGEST_TAIL
     while not output.full:
         match await session.next_event(clock):

@@ -20,7 +20,7 @@ from cucmd.durable import RESERVE
 from cucmd.failure import Code, NodeFailed, failure
 from cucmd.job.failure import Failure
 from cucmd.job.node import Phase
-from cucmd.node.deadlines import AnswerClock
+from cucmd.node.deadlines import answer_clock
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.login import reach
 from cucmd.node.ports import NodeTask, OpenShell, Ports, Receiver, Report
@@ -53,7 +53,7 @@ async def answer(session: NodeSession, task: NodeTask, text: str) -> Sequence[st
     """Runs a plain command, for `timeouts.answer` seconds at most. Returns the lines that the node
     printed, without echo and pagers, as far as they are read. Raises `NodeFailed`.
     """
-    clock = AnswerClock(task.timeouts, text)
+    clock = answer_clock(task.timeouts, text)
     await session.command(text)
     while True:
         match await session.next_event(clock):

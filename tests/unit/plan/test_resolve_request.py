@@ -12,7 +12,7 @@ from cucmd.job.asked import Collection, Files, Timeouts
 from cucmd.job.collect import Collect
 from cucmd.job.health import HealthCheck, Thresholds
 from cucmd.plan.resolve import resolve_collection, resolve_concurrency, resolve_timeouts
-from cucmd.vos import SNAPSHOT, parse_command
+from cucmd.vos.forms import SNAPSHOT, parse_command
 
 CONFIG = Config(
     profiles={

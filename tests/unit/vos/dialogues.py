@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 from cucmd import vos
+from cucmd.vos.events import Event, Send
 from rig.tries import split_places
 from unit.vos.driver import PASSWORD, RECEIVER, Driver, at_prompt
 
@@ -50,7 +51,7 @@ def typed() -> Driver:
     return driver
 
 
-def played(raw: bytes, cuts: Iterable[int] = ()) -> list[vos.Event]:
+def played(raw: bytes, cuts: Iterable[int] = ()) -> list[Event]:
     """Returns the events of a `file get` for which `raw` comes in pieces."""
     driver = typed()
     places = [0, *sorted(cuts), len(raw)]
@@ -62,7 +63,7 @@ def played(raw: bytes, cuts: Iterable[int] = ()) -> list[vos.Event]:
     return driver.events
 
 
-def at_every_split(raw: bytes) -> list[vos.Event]:
+def at_every_split(raw: bytes) -> list[Event]:
     """Returns the events of `raw`, which must be the same at every split in two, and by byte."""
     events = played(raw)
     assert played(raw, range(1, len(raw))) == events
@@ -71,11 +72,11 @@ def at_every_split(raw: bytes) -> list[vos.Event]:
     return events
 
 
-def answers(events: Iterable[vos.Event]) -> list[str]:
-    return [event.data.decode().strip() for event in events if isinstance(event, vos.Send)]
+def answers(events: Iterable[Event]) -> list[str]:
+    return [event.data.decode().strip() for event in events if isinstance(event, Send)]
 
 
-def completed(events: list[vos.Event]) -> bool:
+def completed(events: list[Event]) -> bool:
     last = events[-1]
     return isinstance(last, vos.FileGetDone) and last.completed
 

@@ -6,11 +6,14 @@
 from collections.abc import Callable, Iterable
 
 from cucmd import vos
+from cucmd.vos.events import Event
 from cucmd.vos.screen import EscapeFilter, Screen, TerminalToken
+from cucmd.vos.transcript import Transcript
+from cucmd.vos.window import RelTime
 
 PASSWORD = "hunter2*+"  # the receiver's: known from `file get` on
 ADMIN_PASSWORD = "admin's own"
-REQUEST = vos.FileGet("activelog", "cm/trace/ccm/sdl", vos.RelTime("hours", 2))
+REQUEST = vos.FileGet("activelog", "cm/trace/ccm/sdl", RelTime("hours", 2))
 RECEIVER = vos.ReceiverAddress("192.0.2.5", 2222, "cucmd-7f", PASSWORD, "/in")
 BANNER = b"Command Line Interface is starting up, please wait ...\r\n\r\n   Welcome to\r\n\r\n"
 
@@ -28,22 +31,22 @@ def byte_by_byte(data: bytes) -> list[bytes]:
 class Driver:
     def __init__(self, split: Split = whole, request: vos.FileGet = REQUEST) -> None:
         self.cli = vos.Cli((ADMIN_PASSWORD,))
-        self.events: list[vos.Event] = []
+        self.events: list[Event] = []
         self._split = split
         self._request = request
 
-    def feed(self, data: bytes) -> list[vos.Event]:
+    def feed(self, data: bytes) -> list[Event]:
         """Returns the events of `data`, `Moving` among them once for each read."""
         heard = [event for part in self._split(data) for event in self.cli.receive(part)]
         self._note(heard)
         return heard
 
-    def quiet(self) -> list[vos.Event]:
+    def quiet(self) -> list[Event]:
         events = self.cli.quiet()
         self._note(events)
         return events
 
-    def close(self) -> list[vos.Event]:
+    def close(self) -> list[Event]:
         events = self.cli.closed()
         self._note(events)
         return events
@@ -59,7 +62,7 @@ class Driver:
             return self.cli.file_get(self._request, RECEIVER)
         return self.cli.quit() if line == "quit" else self.cli.command(line)
 
-    def _note(self, events: Iterable[vos.Event]) -> None:
+    def _note(self, events: Iterable[Event]) -> None:
         self.events += [event for event in events if not isinstance(event, vos.Moving)]
 
 
@@ -79,7 +82,7 @@ class Terminal(Screen):
         return [line for line in self.feed(self._filter.feed(data)) if line is not None]
 
 
-class Log(vos.Transcript):
+class Log(Transcript):
     """A transcript that is given bytes, which pass one filter, as those of a session do."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
@@ -113,7 +116,7 @@ def in_file_get(split: Split = whole, request: vos.FileGet = REQUEST) -> Driver:
     return driver
 
 
-def failed(events: Iterable[vos.Event]) -> list[tuple[str, str]]:
+def failed(events: Iterable[Event]) -> list[tuple[str, str]]:
     """Returns code and message of each failure."""
     return [
         (event.failure.code, event.failure.message)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from cucmd import vos
 from cucmd.failure import Code
 from cucmd.job.capture import CaptureSettings
+from cucmd.vos.cli import NotAtPrompt
 from cucmd.vos.commands import MOST_BYTES, MOST_PACKETS
 from cucmd.vos.forms import FORMS
 from unit.vos.driver import ADMIN_PASSWORD, BANNER
@@ -182,7 +183,7 @@ def test_the_prompt_comes_by_itself_at_the_count() -> None:
 
 def test_enter_brings_a_prompt_again_and_nothing_else() -> None:
     cli, line = typed()
-    with pytest.raises(vos.NotAtPrompt):
+    with pytest.raises(NotAtPrompt):
         cli.ask_for_prompt()
     cli.receive(line + b"\nadmin:")
     cli.quiet()

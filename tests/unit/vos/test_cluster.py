@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from cucmd import vos
 from cucmd.vos import ListedNode, parse_network_cluster, parse_version_active
+from cucmd.vos.events import Send
 from cucmlab.answers import VERSION_ACTIVE, LabMember, network_cluster
 from rig.tries import split_places
 from unit.vos.driver import BANNER
@@ -79,16 +80,6 @@ def test_a_node_with_or_without_a_product_is_authenticated_or_not(
         unauthenticated,
     )
     assert parse_network_cluster([line]) == vos.ClusterTable((expected,), ())
-
-
-@pytest.mark.parametrize("state", ["authenticated", "authenticated using TCP since Sat", NOT_YET])
-def test_a_line_that_a_narrow_terminal_has_broken_before_the_state(state: str) -> None:
-    begin = "10.3.74.11 pub.example.org pub Publisher callmanager DBPub"
-    for broken in ([begin, state], [f"{begin} ", f"  {state}"]):
-        lines = [*PUBLISHER[:2], *broken, *PUBLISHER[3:]]
-        assert parse_network_cluster(lines) == parse_network_cluster(
-            [*PUBLISHER[:2], f"{begin} {state}", *PUBLISHER[3:]]
-        )
 
 
 def test_a_state_without_a_node_before_it_is_of_no_node() -> None:
@@ -219,7 +210,7 @@ def test_a_pager_in_the_middle_of_the_table_is_answered_and_leaves_no_trace() ->
     pager = b"\x1b[1mPress <enter> for 1 line, <space> for one page, or <q> to quit\x1b[0m"
     first, rest = "\r\n".join(["", *PUBLISHER[:2], ""]), "\r\n".join([*PUBLISHER[2:], "admin:"])
     (key,) = cli.receive(TYPED + first.encode() + pager)
-    assert isinstance(key, vos.Send)
+    assert isinstance(key, Send)
     assert key.data == b" "
     cli.receive(b"\r\x1b[K" + rest.encode())
     (done,) = cli.quiet()

@@ -3,6 +3,7 @@
 import pytest
 
 from cucmd import vos
+from cucmd.vos.events import Send
 from unit.vos.dialogues import (
     GATHERING,
     HOST,
@@ -30,12 +31,12 @@ def sizing(request: pytest.FixtureRequest) -> Driver:
 
 
 def answers(driver: Driver) -> list[bytes]:
-    return [event.data for event in driver.events if isinstance(event, vos.Send)]
+    return [event.data for event in driver.events if isinstance(event, Send)]
 
 
 def test_the_question_after_the_sizes_is_answered_no(sizing: Driver) -> None:
     sizing.feed(f"{SIZES}{PROCEED} ".encode())
-    assert sizing.events == [SIZED, vos.Send(b"n\r", "n")]
+    assert sizing.events == [SIZED, Send(b"n\r", "n")]
     sizing.feed(b"n\r\n\r\nadmin:")
     sizing.quiet()
     assert sizing.events[2:] == [vos.Declined()]
@@ -112,8 +113,8 @@ def test_a_refusal_before_the_sizes_has_its_code(sizing: Driver) -> None:
 def test_an_answer_that_was_not_sent_is_replaced() -> None:
     driver = with_receiver()
     driver.feed(f"{SIZES}{PROCEED} ".encode())
-    assert driver.events == [SIZED, vos.Send(b"y\r", "y")]
-    assert driver.cli.decline(unanswered=True) == [vos.Send(b"n\r", "n")]
+    assert driver.events == [SIZED, Send(b"y\r", "y")]
+    assert driver.cli.decline(unanswered=True) == [Send(b"n\r", "n")]
     driver.feed(b"n\r\nadmin:")
     driver.quiet()
     assert driver.events[-1] == vos.Declined()

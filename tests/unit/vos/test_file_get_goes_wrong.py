@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cucmd import vos
+from cucmd.vos.events import Send
 from unit.vos.driver import (
     ADMIN_PASSWORD,
     PASSWORD,
@@ -40,7 +41,7 @@ def test_an_answer_refused_three_times_names_the_prompt_and_the_value(prompt, an
         driver.feed(f"{answer}\r\n".encode())
     assert failed(driver.events) == []
     driver.feed(f"{prompt} ".encode())
-    sent = [event for event in driver.events if isinstance(event, vos.Send)]
+    sent = [event for event in driver.events if isinstance(event, Send)]
     assert [(event.data, event.shown) for event in sent] == [(f"{answer}\r".encode(), answer)] * 3
     [(code, message)] = failed(driver.events)
     assert code == "receiver_rejected"
@@ -52,7 +53,7 @@ def test_a_password_refused_three_times_is_not_shown():
     driver = in_file_get()
     for _ in range(4):
         driver.feed(b"Password: *********\r\n")
-    sent = [event.data for event in driver.events if isinstance(event, vos.Send)]
+    sent = [event.data for event in driver.events if isinstance(event, Send)]
     assert sent == [f"{PASSWORD}\r".encode()] * 3
     [(code, message)] = failed(driver.events)
     assert code == "receiver_rejected"
@@ -198,7 +199,7 @@ def test_a_node_that_prints_the_password_in_a_note():
 
 
 def test_repr_of_a_receiver_hides_its_password():
-    assert PASSWORD not in f"{RECEIVER!r} {RECEIVER} {RECEIVER.__rich_repr__()}"
+    assert PASSWORD not in f"{RECEIVER!r} {RECEIVER}"
 
 
 def test_closed_at_every_byte():

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from cucmd import vos
 from cucmd.failure import Code
+from cucmd.vos.events import Send
 from rig.parameters import mostly_more
 from rig.tries import tries
 from unit.vos.dialogues import (
@@ -244,8 +245,8 @@ def test_an_echo_on_the_next_line_is_ours_too() -> None:
 
 def test_that_a_node_can_log_in_is_told_with_each_later_answer() -> None:
     events = at_every_split(said([HOST, PORT, USER, PASS, HOST_KEY, DIRECTORY, SIZES]))
-    of = [event for event in events if isinstance(event, vos.Send | vos.Agreed)]
-    shown = [event.shown if isinstance(event, vos.Send) else "agreed" for event in of]
+    of = [event for event in events if isinstance(event, Send | vos.Agreed)]
+    shown = [event.shown if isinstance(event, Send) else "agreed" for event in of]
     assert shown[:5] == [RECEIVER.host, "2222", RECEIVER.username, "*****", "agreed"]
     assert shown[5:] == ["yes", "agreed", "/in", "agreed", "agreed"]
 

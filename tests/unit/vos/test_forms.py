@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmd import vos
-from cucmd.vos.forms import FORMS, Form, Slot
+from cucmd.vos.forms import FORMS, Command, Form, Slot
 
 NODES = Path(vos.__file__).parents[1] / "vos/NODES.md"
 # Written by hand, from the request for them: no form is added by mistake.
@@ -379,4 +379,4 @@ def test_every_line_of_a_form_is_accepted(data: st.DataObject) -> None:
             groups.add(option.group)
             words += [option.keyword, *(data.draw(_values(slot)) for slot in option.slots)]
     line = " ".join(words)
-    assert vos.parse_command(line) == vos.Command(line, form.seconds, form.parser)
+    assert vos.parse_command(line) == Command(line, form.seconds, form.parser)

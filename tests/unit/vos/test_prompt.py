@@ -3,7 +3,8 @@
 import pytest
 
 from cucmd import vos
-from cucmd.vos import QUIET_QUESTION
+from cucmd.vos.cli import NotAtPrompt
+from cucmd.vos.questions import QUIET_QUESTION
 from unit.vos.driver import (
     BANNER,
     REQUEST,
@@ -122,10 +123,10 @@ def test_after_ctrl_c_too_a_question_for_a_password_is_no_prompt():
 @pytest.mark.parametrize("line", ["show status", REQUEST.command_line()])
 def test_no_command_while_the_node_is_busy(line):
     driver = Driver()
-    with pytest.raises(vos.NotAtPrompt):
+    with pytest.raises(NotAtPrompt):
         driver.type(line)
     driver = in_file_get()
-    with pytest.raises(vos.NotAtPrompt):
+    with pytest.raises(NotAtPrompt):
         driver.type(line)
 
 

@@ -4,13 +4,15 @@ import pytest
 
 from cucmd import vos
 from cucmd.failure import Code
+from cucmd.vos.events import Event, Send
+from cucmd.vos.forms import Command
 from unit.vos.driver import ADMIN_PASSWORD, BANNER
 
 COMMAND = vos.parse_command("utils diagnose test")
 PAGER = b"\x1b[1mPress <enter> for 1 line, <space> for one page, or <q> to quit\x1b[0m"
 
 
-def running(command: vos.Command = COMMAND) -> vos.Cli:
+def running(command: Command = COMMAND) -> vos.Cli:
     """Returns it at its echo."""
     cli = vos.Cli((ADMIN_PASSWORD,))
     cli.receive(BANNER + b"admin:")
@@ -30,7 +32,7 @@ def test_the_lines_of_an_answer() -> None:
 def test_a_pager_in_the_middle_is_answered_and_is_no_line() -> None:
     cli = running()
     (send,) = cli.receive(b"one\r\n" + PAGER)
-    assert (type(send), send.data) == (vos.Send, b" ")
+    assert (type(send), send.data) == (Send, b" ")
     assert cli.quiet_after is None  # a pager is no question that ends the command
     cli.receive(b"\r\x1b[Ktwo\r\nadmin:")
     assert cli.quiet() == [vos.CommandDone(("one", "two"))]
@@ -110,7 +112,7 @@ def test_what_has_come_so_far_is_known_while_it_runs() -> None:
 
 def test_output_without_end_is_the_end() -> None:
     cli = running()
-    events: list[vos.Event] = []
+    events: list[Event] = []
     while not events:
         events = cli.receive(b"x" * 79 + b"\r\n")
     (broken,) = events
@@ -123,7 +125,7 @@ def test_nothing_but_a_form_is_typed_whoever_made_the_command() -> None:
     cli.receive(b"admin:")
     cli.quiet()
     with pytest.raises(vos.InvalidArgument):
-        cli.run(vos.Command("utils system restart", "show status", 1))
+        cli.run(Command("utils system restart", "show status", 1))
     assert cli.at_prompt
 
 

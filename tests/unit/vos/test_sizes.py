@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cucmd import vos
+from cucmd.vos.events import Event, Send
 from cucmd.vos.said import AnnouncedSizes
 from unit.vos.dialogues import (
     COMPLETED,
@@ -22,16 +23,14 @@ FILES, BYTES = SIZES.split("\r\n")[:2]
 KBYTES = "Total size in Kbytes: 2377.3926"
 
 
-def got(
-    sizes: str, *, proceed: str = f"{PROCEED} y\r\n", cr_alone: bool = False
-) -> list[vos.Event]:
+def got(sizes: str, *, proceed: str = f"{PROCEED} y\r\n", cr_alone: bool = False) -> list[Event]:
     raw = said([GATHERING, sizes, proceed, *RECEIVER_QUESTIONS, COMPLETED])
     events = at_every_split(raw.replace(b"\r\n", b"\r") if cr_alone else raw)
     assert completed(events)
     return events
 
 
-def sized(events: list[vos.Event]) -> list[vos.Sized]:
+def sized(events: list[Event]) -> list[vos.Sized]:
     return [event for event in events if isinstance(event, vos.Sized)]
 
 
@@ -62,7 +61,7 @@ def test_sizes_are_read_however_they_are_set(sizes: str, cr_alone: bool) -> None
 @pytest.mark.parametrize("before", [READ["all on one line"], f"x {READ['in the other order']}"])
 def test_sizes_are_read_on_the_line_of_the_question(before: str) -> None:
     events = got("", proceed=f"{before.strip()} {PROCEED} y\r\n")
-    assert events.index(vos.Sized(2, 2434450)) < [type(one) for one in events].index(vos.Send)
+    assert events.index(vos.Sized(2, 2434450)) < [type(one) for one in events].index(Send)
 
 
 # What the node says, which sizes are known then, and which of its lines are quoted.

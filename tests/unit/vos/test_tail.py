@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from cucmd import vos
 from cucmd.failure import Code
+from cucmd.vos.events import Event
 from cucmd.vos.forms import FORMS, TAILS
 from rig.uncovered import uncovered
 from unit.vos.driver import ADMIN_PASSWORD, BANNER
@@ -109,9 +110,9 @@ def tailing() -> vos.Cli:
     return cli
 
 
-def told(events: list[vos.Event]) -> list[str | vos.Event]:
+def told(events: list[Event]) -> list[str | Event]:
     """Returns the lines that were printed, and all other events."""
-    found: list[str | vos.Event] = []
+    found: list[str | Event] = []
     for event in events:
         found += event.lines if isinstance(event, vos.Printed) else [event]
     return found

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from cucmd.job.collect import Collect
 from cucmd.job.duration import longer, parse_last, parse_written_for
-from cucmd.vos import AbsTime, InvalidArgument, RelTime, needs_zone, window_for
+from cucmd.vos import InvalidArgument, needs_zone, window_for
+from cucmd.vos.window import AbsTime, RelTime
 
 NOW = datetime(2026, 11, 25, 10, 15, 59, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")

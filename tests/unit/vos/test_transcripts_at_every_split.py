@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmd import vos
+from cucmd.vos.events import Event
 from rig.tries import split_places
 from unit.vos.driver import PASSWORD, Driver, byte_by_byte, whole
 
@@ -38,7 +39,7 @@ def shown(driver: Driver) -> list[str]:
     return lines
 
 
-def line(event: vos.Event) -> str:
+def line(event: Event) -> str:
     if isinstance(event, vos.Broken):
         return f"Broken({event.failure.code}: {event.failure.message})"
     return repr(event)

@@ -6,6 +6,7 @@ import pytest
 
 from cucmd import vos
 from cucmd.failure import Code
+from cucmd.vos.events import Send
 from rig.parameters import more
 from unit.vos.dialogues import (
     COMPLETED,
@@ -136,7 +137,7 @@ def test_a_password_that_is_refused_in_words_is_not_typed_again(words: str, show
     [(code, message)] = failed(events)
     assert code == Code.RECEIVER_REJECTED
     assert PASSWORD not in message
-    assert [event.shown for event in events if isinstance(event, vos.Send)].count("*****") == 1
+    assert [event.shown for event in events if isinstance(event, Send)].count("*****") == 1
 
 
 def test_such_words_before_any_password_refuse_none() -> None:

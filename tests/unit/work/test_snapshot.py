@@ -9,13 +9,13 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from cucmd import vos
 from cucmd.allowance import Allowance, Quota
 from cucmd.failure import Code
 from cucmd.job.collect import Collect
 from cucmd.job.health import BAD, GOOD, UNREAD, HealthCheck
 from cucmd.job.node import Phase
 from cucmd.node.ports import NodeTask
+from cucmd.vos.forms import SNAPSHOT
 from rig.scripted_node import (
     Answer,
     Node,
@@ -31,14 +31,14 @@ from rig.scripted_node import (
 )
 from unit.work.test_cancel_anywhere import cancel_at_every_step
 
-STATUS, VERSION, SERVICES, CORES = vos.SNAPSHOT
+STATUS, VERSION, SERVICES, CORES = SNAPSHOT
 PATH = "cm/trace/ccm/sdl"
 GET = f"file get activelog {PATH}"
 FIRST = "output/001-show-status.txt"
 
 
 def snapshot_task(folder: Path, **fields: object) -> NodeTask:
-    work = Collect((PATH,), snapshot=vos.SNAPSHOT)
+    work = Collect((PATH,), snapshot=SNAPSHOT)
     return node_task(folder / "cucm-pub", **{"work": work, **fields})
 
 
@@ -69,8 +69,8 @@ async def test_its_commands_are_run_after_the_last_path_and_kept(
     async with scripted(node_that(status=["Host Name : x"], cores=["No core files found"])) as node:
         notes, report = await collected(node, snapshot_task(tmp_path))
     assert notes == ()
-    typed = [line for line in node.lines if line in (*vos.SNAPSHOT, GET, "quit")]
-    assert typed == [GET, *vos.SNAPSHOT, "quit"]
+    typed = [line for line in node.lines if line in (*SNAPSHOT, GET, "quit")]
+    assert typed == [GET, *SNAPSHOT, "quit"]
     assert [(file.path, file.complete) for file in report.written] == [
         ("cucm-pub/output/001-show-status.txt", True),
         ("cucm-pub/output/002-show-version-active.txt", True),
@@ -132,7 +132,7 @@ async def test_what_came_before_it_and_still_runs_is_ended(
     tmp_path: Path, autojump_clock: MockClock, *, ends: bool
 ) -> None:
     hours = {"since": datetime(2026, 7, 1, tzinfo=UTC), "last": "2h"}
-    work = Collect((PATH,), snapshot=vos.SNAPSHOT, **hours)
+    work = Collect((PATH,), snapshot=SNAPSHOT, **hours)
     relative = {"asked_at": datetime.now(UTC)}
 
     async def status(node: Node, line: str) -> None:
@@ -232,7 +232,7 @@ async def test_a_node_without_files_has_one_too_and_fails_as_before(
     assert CORES in node.lines
 
 
-@pytest.mark.parametrize("work", [{"snapshot": vos.SNAPSHOT}, {"health": LOOK}], ids=str)
+@pytest.mark.parametrize("work", [{"snapshot": SNAPSHOT}, {"health": LOOK}], ids=str)
 async def test_a_cancel_at_any_step_of_it_leaves_nothing_open(
     tmp_path: Path, autojump_clock: MockClock, work: dict[str, Any]
 ) -> None:
