@@ -11,7 +11,7 @@ Who takes part
 - `TranscriptFile` writes down what both sides sent.
 - `NodeSession`, in this file, connects the three. `vos.Cli` has the transcript write what the node
   has said, as the text that it has made of the bytes. One task at a time uses the session.
-  `login.py` makes it and waits for the first prompt. Then a file in `work/` gives commands and
+  `session_start.py` makes it and waits for the first prompt. Then a file in `work/` gives commands and
   reads their events.
 
 What happens, in order
@@ -40,7 +40,7 @@ the time again before each read, since the deadline of a transfer moves on with 
 expiry raises `NodeFailed`. The login is bounded by its caller.
 The task may be cancelled at any await: by a cancel of the job or the node, by a deadline of either,
 or by a stop of the daemon. Nothing that was received is lost then: events stay queued. The
-cancel only ends the wait; the session itself is closed by `close_session`, which `login.py` has put
+cancel only ends the wait; the session itself is closed by `close_session`, which `session_start.py` has put
 on the exit stack before the first byte is read.
 
 The transcript
@@ -75,8 +75,8 @@ from cucmd.node.deadlines import CommandClock, LineClock, with_last_line
 from cucmd.node.ports import Shell
 from cucmd.node.transcript_file import TranscriptFile
 from cucmd.vos.cli import Cli
-from cucmd.vos.commands import CaptureLine, FileGet, ReceiverAddress, delete_line
-from cucmd.vos.events import Broken, CommandDone, Event, Printed, Prompted, Send
+from cucmd.vos.command_lines import CaptureLine, FileGet, ReceiverAddress, delete_line
+from cucmd.vos.dialogue_events import Broken, CommandDone, Event, Printed, Prompted, Send
 from cucmd.vos.forms import Command
 
 # Some shells print their prompt only after an empty line (vos/NODES.md, section 2). Seconds.

@@ -33,8 +33,8 @@ from cucmd.job.timeouts import Timeouts
 from cucmd.job.work import KINDS, MEMBERS, Work, kind_of
 from cucmd.node.ports import NodeTask
 from cucmd.vos.arguments import InvalidArgument, check_word
-from cucmd.vos.commands import PREFIX as CAPTURE_PREFIX
-from cucmd.vos.commands import capture_line
+from cucmd.vos.command_lines import PREFIX as CAPTURE_PREFIX
+from cucmd.vos.command_lines import capture_line
 from cucmd.vos.forms import LONGEST_TAIL, SNAPSHOT, parse_command, parse_tail
 
 MOST_SAID = 8  # paths of a profile in a message

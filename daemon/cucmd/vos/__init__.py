@@ -4,20 +4,20 @@ It has no clock, no I/O and no trio. The same bytes give the same events however
 and memory stays bounded whatever a node sends. What is known of real nodes is in `vos/NODES.md`.
 
     cli.py           the state machine that a driver uses; read this first
-    events.py        what it tells its driver
+    dialogue_events.py  what it tells its driver
     states.py        its states; file_get.py is the longest of them
     answers.py       what the questions of `file get` are answered, and how far it has come by that
-    said.py          what a node says of its `file get`: sizes, and why it refuses
+    file_get_lines.py  what a node says of its `file get`: sizes, and why it refuses
     questions.py     the questions that a node asks, and when `admin:` is the prompt
     screen.py        bytes as text, the current line of the terminal, and the finished ones
     arguments.py     which words may be typed
-    commands.py      the command lines that are made of them: `file get`, and those of a capture
+    command_lines.py  the command lines that are made of them: `file get`, and those of a capture
     window.py        the time window of a collection, as `file get` takes it
     forms.py         the commands that may be run, as one table
     status.py        what their answers say: of the machine and its time,
     cluster.py       of the cluster, the version and the replication,
     services.py      of services, NTP and the files of a folder,
-    records.py       of processes, core files, certificates and backups
+    health_records.py  of processes, core files, certificates and backups
     secrets.py       what must not be shown, and how it is masked
     transcript.py    both directions as lines for a person
     texts.py         what nodes print, word for word, and how their lines are compared
@@ -31,31 +31,31 @@ from cucmd.vos.cluster import ListedNode as ListedNode
 from cucmd.vos.cluster import asked_node as asked_node
 from cucmd.vos.cluster import parse_network_cluster as parse_network_cluster
 from cucmd.vos.cluster import parse_version_active as parse_version_active
-from cucmd.vos.commands import FileGet as FileGet
-from cucmd.vos.commands import ReceiverAddress as ReceiverAddress
-from cucmd.vos.commands import capture_line as capture_line
-from cucmd.vos.commands import capture_path as capture_path
-from cucmd.vos.commands import delete_line as delete_line
-from cucmd.vos.commands import is_file_of as is_file_of
-from cucmd.vos.commands import without_options as without_options
-from cucmd.vos.events import Agreed as Agreed
-from cucmd.vos.events import Asked as Asked
-from cucmd.vos.events import Broken as Broken
-from cucmd.vos.events import CommandDone as CommandDone
-from cucmd.vos.events import Declined as Declined
-from cucmd.vos.events import FileGetDone as FileGetDone
-from cucmd.vos.events import Moving as Moving
-from cucmd.vos.events import NothingMatched as NothingMatched
-from cucmd.vos.events import Printed as Printed
-from cucmd.vos.events import Prompted as Prompted
-from cucmd.vos.events import Sized as Sized
-from cucmd.vos.events import Taken as Taken
+from cucmd.vos.command_lines import FileGet as FileGet
+from cucmd.vos.command_lines import ReceiverAddress as ReceiverAddress
+from cucmd.vos.command_lines import capture_line as capture_line
+from cucmd.vos.command_lines import capture_path as capture_path
+from cucmd.vos.command_lines import delete_line as delete_line
+from cucmd.vos.command_lines import is_file_of as is_file_of
+from cucmd.vos.command_lines import without_options as without_options
+from cucmd.vos.dialogue_events import Agreed as Agreed
+from cucmd.vos.dialogue_events import Asked as Asked
+from cucmd.vos.dialogue_events import Broken as Broken
+from cucmd.vos.dialogue_events import CommandDone as CommandDone
+from cucmd.vos.dialogue_events import Declined as Declined
+from cucmd.vos.dialogue_events import FileGetDone as FileGetDone
+from cucmd.vos.dialogue_events import Moving as Moving
+from cucmd.vos.dialogue_events import NothingMatched as NothingMatched
+from cucmd.vos.dialogue_events import Printed as Printed
+from cucmd.vos.dialogue_events import Prompted as Prompted
+from cucmd.vos.dialogue_events import Sized as Sized
+from cucmd.vos.dialogue_events import Taken as Taken
+from cucmd.vos.file_get_lines import quoted as quoted
+from cucmd.vos.file_get_lines import refused_in as refused_in
 from cucmd.vos.forms import LONGEST_TAIL as LONGEST_TAIL
 from cucmd.vos.forms import parse_command as parse_command
 from cucmd.vos.forms import parse_tail as parse_tail
 from cucmd.vos.forms import readable as readable
-from cucmd.vos.said import quoted as quoted
-from cucmd.vos.said import refused_in as refused_in
 from cucmd.vos.services import ListedFile as ListedFile
 from cucmd.vos.services import parse_file_list as parse_file_list
 from cucmd.vos.status import Machine as Machine

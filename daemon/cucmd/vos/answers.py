@@ -14,7 +14,7 @@ from enum import Enum, auto
 
 from cucmd.failure import Code, failure
 from cucmd.job.failure import Failure
-from cucmd.vos.commands import ReceiverAddress
+from cucmd.vos.command_lines import ReceiverAddress
 from cucmd.vos.questions import Ask
 
 # A node that does not accept an answer asks again without end (vos/NODES.md, section 5.3).

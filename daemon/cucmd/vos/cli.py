@@ -32,8 +32,8 @@ from collections.abc import Callable, Iterable
 
 from cucmd.vos import texts
 from cucmd.vos.arguments import check_command, typed
-from cucmd.vos.commands import CaptureLine, FileGet, ReceiverAddress, delete_line
-from cucmd.vos.events import Broken, Event
+from cucmd.vos.command_lines import CaptureLine, FileGet, ReceiverAddress, delete_line
+from cucmd.vos.dialogue_events import Broken, Event
 from cucmd.vos.file_get import FileGetDialogue
 from cucmd.vos.forms import Command, parse_command, parse_tail
 from cucmd.vos.questions import (

@@ -47,11 +47,11 @@ shows (`Moving`) are looked at together, in node/deadlines.py. The echo of an an
 from __future__ import annotations
 
 from cucmd.job.failure import Failure
-from cucmd.vos import said, texts
+from cucmd.vos import file_get_lines, texts
 from cucmd.vos.answers import NEXT, Answer, Answers, Evidence, Stage
 from cucmd.vos.arguments import typed
-from cucmd.vos.commands import FileGet, ReceiverAddress
-from cucmd.vos.events import (
+from cucmd.vos.command_lines import FileGet, ReceiverAddress
+from cucmd.vos.dialogue_events import (
     Agreed,
     Broken,
     Declined,
@@ -61,6 +61,7 @@ from cucmd.vos.events import (
     NothingMatched,
     Send,
 )
+from cucmd.vos.file_get_lines import AnnouncedSizes, Said
 from cucmd.vos.questions import (
     COMPLETED,
     DIALOGUE,
@@ -74,7 +75,6 @@ from cucmd.vos.questions import (
     Questions,
     without_pagers,
 )
-from cucmd.vos.said import AnnouncedSizes, Said
 from cucmd.vos.secrets import MASK, Secrets
 from cucmd.vos.states import MIB, PAGER_KEYS, State, is_echo
 
@@ -194,8 +194,8 @@ class FileGetDialogue(State):
         """Reads a line. `words`: its beginning, by which it is known what kind of line it is."""
         if not words:
             return []
-        if self._answers.were_given(Ask.PASSWORD) and said.refuses_password(words):
-            return [Broken(said.password_refused(self._note(words)))]
+        if self._answers.were_given(Ask.PASSWORD) and file_get_lines.refuses_password(words):
+            return [Broken(file_get_lines.password_refused(self._note(words)))]
         if self._is_usual(words):
             return self._go_on() + self._interpret(line)
         return self._take(in_doubt=True) + self._interpret(line)
@@ -300,7 +300,7 @@ class FileGetDialogue(State):
             # What may be shown of the question.
             shown = " ".join(self._secrets.mask(text[: question.end], question.begin).split())
             if ask is Ask.PASSWORD_AGAIN and self._answers.were_given(Ask.PASSWORD):
-                return [*events, Broken(said.password_refused(shown))]
+                return [*events, Broken(file_get_lines.password_refused(shown))]
             self._begin()
             events += self._words(self._unanswered(text[: question.end]))
             events += self._take() if ask in PAGER_KEYS else self._go_on()
@@ -349,7 +349,7 @@ class FileGetDialogue(State):
         if not self._completed and not self.interrupted:
             if self._said.directory_refused and self._answers.were_given(Ask.DIRECTORY):
                 where = self._answers.to(Ask.DIRECTORY, sized=True)
-                return [Broken(said.directory_refused(where))]
+                return [Broken(file_get_lines.directory_refused(where))]
             if self._stage in (Stage.TYPED, Stage.ASKED):
                 # The prompt came before the node could log in to the receiver.
                 files = self._sizes.files
@@ -359,7 +359,9 @@ class FileGetDialogue(State):
                 if self._said.cause and self._stage is Stage.TYPED:
                     return [Broken(self._said.cause)]
                 asked = self._answers.last_asked
-                return [Broken(said.unknown_refusal(self._request, self._said.notes, asked))]
+                return [
+                    Broken(file_get_lines.unknown_refusal(self._request, self._said.notes, asked))
+                ]
         sizes = self._sizes
         unread = () if sizes.known else tuple(sizes.unread)
         notes = tuple(note for note in self._said.notes if note not in unread)

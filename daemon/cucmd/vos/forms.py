@@ -31,7 +31,7 @@ from cucmd.vos.cluster import (
     parse_runtimestate,
     parse_version_active,
 )
-from cucmd.vos.records import (
+from cucmd.vos.health_records import (
     parse_backup_history,
     parse_certificate,
     parse_certificate_list,

@@ -13,7 +13,16 @@ from collections.abc import Iterable
 from cucmd.failure import Code, failure
 from cucmd.job.failure import Failure
 from cucmd.vos import texts
-from cucmd.vos.events import Asked, Broken, CommandDone, Event, Printed, Prompted, Send, Taken
+from cucmd.vos.dialogue_events import (
+    Asked,
+    Broken,
+    CommandDone,
+    Event,
+    Printed,
+    Prompted,
+    Send,
+    Taken,
+)
 from cucmd.vos.questions import (
     PAGERS,
     Ask,

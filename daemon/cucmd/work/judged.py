@@ -14,7 +14,13 @@ from typing import Any
 from cucmd import vos
 from cucmd.job.health import BAD, GOOD, LOOK, UNREAD, Finding, Thresholds, an_hour
 from cucmd.vos.cluster import AvailableNode, HighAvailability, ReplicationState
-from cucmd.vos.records import BackupHistory, Certificate, CertificateList, CoreFiles, Processes
+from cucmd.vos.health_records import (
+    BackupHistory,
+    Certificate,
+    CertificateList,
+    CoreFiles,
+    Processes,
+)
 from cucmd.vos.services import NtpStatus, Service, ServiceList
 from cucmd.vos.status import ZoneOf
 from cucmd.work.verdict import counted

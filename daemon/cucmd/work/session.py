@@ -22,8 +22,8 @@ from cucmd.job.failure import Failure
 from cucmd.job.node import Phase
 from cucmd.node.deadlines import answer_clock
 from cucmd.node.dialogue import NodeSession
-from cucmd.node.login import reach
 from cucmd.node.ports import NodeTask, OpenShell, Ports, Receiver, Report
+from cucmd.node.session_start import reach
 from cucmd.node.transcript_file import transcript_of
 from cucmd.work.verdict import counted
 

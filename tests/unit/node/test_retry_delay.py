@@ -6,8 +6,8 @@ import pytest
 import trio
 
 from cucmd.failure import Code, failure
-from cucmd.node.login import retry_delay
 from cucmd.node.ports import Retry
+from cucmd.node.session_start import retry_delay
 from rig.scripted_node import RecordedReport, appliance, collected, node_task, pushes, scripted
 
 RETRY = Retry(attempts=6, base=10, cap=100)
@@ -37,7 +37,7 @@ async def test_each_pause_is_drawn_anew(
             times.append(trio.current_time())
 
     drawn = iter([0.0, 1.0])
-    monkeypatch.setattr("cucmd.node.login.random.random", lambda: next(drawn))
+    monkeypatch.setattr("cucmd.node.session_start.random.random", lambda: next(drawn))
     async with scripted(appliance(pushes(1))) as node:
         node.refusals = [failure(Code.CONNECTION_REFUSED, "cucm-pub:22 refused")] * 2
         task = node_task(tmp_path, retry=RETRY)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 from cucmd import vos
-from cucmd.vos.events import Event, Send
+from cucmd.vos.dialogue_events import Event, Send
 from rig.tries import split_places
 from unit.vos.driver import PASSWORD, RECEIVER, Driver, at_prompt
 

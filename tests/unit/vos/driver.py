@@ -6,7 +6,7 @@
 from collections.abc import Callable, Iterable
 
 from cucmd import vos
-from cucmd.vos.events import Event
+from cucmd.vos.dialogue_events import Event
 from cucmd.vos.screen import EscapeFilter, Screen, TerminalToken
 from cucmd.vos.transcript import Transcript
 from cucmd.vos.window import RelTime

@@ -10,7 +10,7 @@ from cucmd import vos
 from cucmd.failure import Code
 from cucmd.job.capture import CaptureSettings
 from cucmd.vos.cli import NotAtPrompt
-from cucmd.vos.commands import MOST_BYTES, MOST_PACKETS
+from cucmd.vos.command_lines import MOST_BYTES, MOST_PACKETS
 from cucmd.vos.forms import FORMS
 from unit.vos.driver import ADMIN_PASSWORD, BANNER
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from cucmd import vos
 from cucmd.vos import ListedNode, parse_network_cluster, parse_version_active
-from cucmd.vos.events import Send
+from cucmd.vos.dialogue_events import Send
 from cucmlab.answers import VERSION_ACTIVE, LabMember, network_cluster
 from rig.tries import split_places
 from unit.vos.driver import BANNER

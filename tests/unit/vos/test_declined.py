@@ -3,7 +3,7 @@
 import pytest
 
 from cucmd import vos
-from cucmd.vos.events import Send
+from cucmd.vos.dialogue_events import Send
 from unit.vos.dialogues import (
     GATHERING,
     HOST,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cucmd import vos
-from cucmd.vos.events import Send
+from cucmd.vos.dialogue_events import Send
 from unit.vos.driver import (
     ADMIN_PASSWORD,
     PASSWORD,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cucmd import vos
 from cucmd.failure import Code
-from cucmd.vos.events import Send
+from cucmd.vos.dialogue_events import Send
 from rig.parameters import mostly_more
 from rig.tries import tries
 from unit.vos.dialogues import (

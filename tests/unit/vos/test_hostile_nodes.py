@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmd import vos
-from cucmd.vos.events import Send
+from cucmd.vos.dialogue_events import Send
 from rig.parameters import more
 from rig.tries import tries
 from rig.uncovered import uncovered

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmd import vos
-from cucmd.vos.events import Event
+from cucmd.vos.dialogue_events import Event
 from cucmd.vos.forms import MOST_READ
 from rig.tries import split_places
 

@@ -6,7 +6,7 @@ import pytest
 
 from cucmd import vos
 from cucmd.vos.forms import FORMS, Form
-from cucmd.vos.records import (
+from cucmd.vos.health_records import (
     Backup,
     BackupHistory,
     BusyProcess,

@@ -4,7 +4,7 @@ import pytest
 
 from cucmd import vos
 from cucmd.failure import Code
-from cucmd.vos.events import Event, Send
+from cucmd.vos.dialogue_events import Event, Send
 from cucmd.vos.forms import Command
 from unit.vos.driver import ADMIN_PASSWORD, BANNER
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from cucmd import vos
-from cucmd.vos.events import Event, Send
-from cucmd.vos.said import AnnouncedSizes
+from cucmd.vos.dialogue_events import Event, Send
+from cucmd.vos.file_get_lines import AnnouncedSizes
 from unit.vos.dialogues import (
     COMPLETED,
     GATHERING,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cucmd import vos
 from cucmd.failure import Code
-from cucmd.vos.events import Event
+from cucmd.vos.dialogue_events import Event
 from cucmd.vos.forms import FORMS, TAILS
 from rig.uncovered import uncovered
 from unit.vos.driver import ADMIN_PASSWORD, BANNER

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmd import vos
-from cucmd.vos.events import Event
+from cucmd.vos.dialogue_events import Event
 from rig.tries import split_places
 from unit.vos.driver import PASSWORD, Driver, byte_by_byte, whole
 

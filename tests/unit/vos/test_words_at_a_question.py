@@ -6,7 +6,7 @@ import pytest
 
 from cucmd import vos
 from cucmd.failure import Code
-from cucmd.vos.events import Send
+from cucmd.vos.dialogue_events import Send
 from rig.parameters import more
 from unit.vos.dialogues import (
     COMPLETED,

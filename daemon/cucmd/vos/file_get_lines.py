@@ -18,8 +18,8 @@ from itertools import islice
 from cucmd.failure import Code, failure
 from cucmd.job.failure import Failure
 from cucmd.vos import texts
-from cucmd.vos.commands import FileGet
-from cucmd.vos.events import Sized
+from cucmd.vos.command_lines import FileGet
+from cucmd.vos.dialogue_events import Sized
 
 MAX_NOTES = 20
 MAX_SAID = 120
