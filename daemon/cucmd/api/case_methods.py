@@ -30,7 +30,7 @@ from cucmd.store import Store
 from cucmd.toml_file import wrong_value
 from cucmd.varlink import Caller, StreamReply
 from cucmd.vos.arguments import InvalidArgument
-from cucmd.vos.forms import MOST_READ, parse_command, readable
+from cucmd.vos.forms import MOST_READ, parse_command, take_parsable
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -169,7 +169,7 @@ class CaseMethods:
         if parser is None:
             return piece
         said = "".join(whole or ()).splitlines()
-        if whole is None or len(readable(said)) < len(said):
+        if whole is None or len(take_parsable(said)) < len(said):
             return replace(piece, unparsed=_TOO_LONG)
         return replace(piece, parsed=msgspec.to_builtins(parser(said)))
 

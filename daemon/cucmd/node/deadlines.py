@@ -60,7 +60,7 @@ class PhaseClock:
         self._scope.deadline = trio.current_time() + seconds
         self._expired = timed_out(code, seconds, what)
 
-    def means(self, expired: Failure) -> None:
+    def set_failure(self, expired: Failure) -> None:
         """From now on the expiry of the same deadline means `expired`."""
         if not self._scope.cancel_called:
             self._expired = expired
@@ -132,20 +132,20 @@ class Arrivals:
         return self._target.wrong_logins > self._wrong_logins
 
     @property
-    def turned_away(self) -> int:
+    def refused_connections(self) -> int:
         """Returns how many connections of the node's address the receiver has refused or cut."""
         return self._target.refused - self._refused
 
     def files(self) -> Sequence[ReceivedFile]:
         return self._target.files()[self._files :]
 
-    def why_none(self) -> Failure:
+    def explain_absence(self) -> Failure:
         """Says why nothing came of a node that can log in."""
         target = self._target
         if self.refused_login:
             wrong = "the node logged in to the receiver with a wrong password"
             return failure(Code.RECEIVER_REJECTED, wrong)
-        if count := self.turned_away:
+        if count := self.refused_connections:
             many = "a connection" if count == 1 else f"{count} connections"
             said = (
                 f"no login came in; the receiver itself turned {many} of the node's address away, "
@@ -229,13 +229,13 @@ class CommandClock:
     @property
     def failure(self) -> Failure:
         """Returns what the expiry of `deadline` means."""
-        none = None if self._arrivals.any else self._arrivals.why_none()
+        none = None if self._arrivals.any else self._arrivals.explain_absence()
         if self._stalls() == math.inf:
             what, seconds = f"{self._what} (command timeout)", self._timeouts.command
             if not (self._packs and none and self.can_log_in):
                 return timed_out(Code.COMMAND_TIMEOUT, seconds, what)
             what += f": {none.message}"
-            if self._arrivals.refused_login or self._arrivals.turned_away:
+            if self._arrivals.refused_login or self._arrivals.refused_connections:
                 return timed_out(none.code, seconds, what, hint=none.hint)
             return timed_out(Code.COMMAND_TIMEOUT, seconds, what, hint=_STILL_PACKS)
         code, why = (none.code, none.message) if none else (Code.STALLED, "no byte moved")

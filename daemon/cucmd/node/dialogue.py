@@ -98,7 +98,7 @@ class NodeSession:
     def __init__(self, shell: Shell, transcript: TranscriptFile, cli: Cli) -> None:
         self.shell = shell
         self._cli = cli
-        cli.heard = transcript.received
+        cli.on_text = transcript.received
         self._transcript = transcript
         self._events: deque[Event] = deque()
         self._rate_limit = RateLimit()

@@ -73,7 +73,7 @@ async def locate(host: str, port: int) -> tuple[str, int]:
     return node_key(host, port)
 
 
-def zone_of(name: str) -> tzinfo | None:
+def find_zone(name: str) -> tzinfo | None:
     """Returns the time zone of that name; None where this machine's zone database has none such."""
     try:
         return ZoneInfo(name)

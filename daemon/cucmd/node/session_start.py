@@ -39,7 +39,7 @@ def retry_delay(retry: Retry, failed_attempts: int, fraction: float) -> float:
     return longest * (0.5 + fraction)
 
 
-async def reach(
+async def start_session(
     stack: AsyncExitStack,
     task: NodeTask,
     open_shell: OpenShell,
@@ -84,7 +84,7 @@ async def _log_in(
 
     def connected() -> None:
         what = f"waiting for SSH on an open connection to {where} (connect timeout)"
-        clock.means(timed_out(Code.CONNECT_TIMEOUT, timeouts.connect, what, hint=_NO_SSH))
+        clock.set_failure(timed_out(Code.CONNECT_TIMEOUT, timeouts.connect, what, hint=_NO_SSH))
 
     # Whoever gives a login less time says that their nodes need less.
     question_after = min(QUIET_QUESTION, timeouts.login / 2)

@@ -41,7 +41,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def transcript_of(task: NodeTask, ports: Ports) -> TranscriptFile:
+def make_transcript(task: NodeTask, ports: Ports) -> TranscriptFile:
     """Makes the transcript of the work on one node, in its folder; the password is masked in it."""
     path = task.folder / "transcript.log"
     return TranscriptFile(path, task.node, (task.login.password,), ports.shortage, ports.writer)

@@ -15,7 +15,7 @@ from enum import Enum, auto
 from cucmd.failure import Code, failure
 from cucmd.job.failure import Failure
 from cucmd.vos.command_lines import ReceiverAddress
-from cucmd.vos.questions import Ask
+from cucmd.vos.questions import QuestionKind
 
 # A node that does not accept an answer asks again without end (vos/NODES.md, section 5.3).
 MAX_ANSWERS = 3
@@ -23,9 +23,11 @@ MAX_ANSWERS = 3
 MAX_QUESTIONS = 40
 MAX_ASKED = 120
 
-_SENDS_LOGIN = frozenset({Ask.PASSWORD, Ask.DIRECTORY})
+_SENDS_LOGIN = frozenset({QuestionKind.PASSWORD, QuestionKind.DIRECTORY})
 # What a login at the receiver needs.
-_NEEDED = frozenset({Ask.HOST, Ask.PORT, Ask.USER, Ask.PASSWORD})
+_NEEDED = frozenset(
+    {QuestionKind.HOST, QuestionKind.PORT, QuestionKind.USER, QuestionKind.PASSWORD}
+)
 
 
 class Stage(Enum):
@@ -67,7 +69,7 @@ NEXT: dict[tuple[Stage, Evidence], Stage] = {
 }
 
 
-class Standing(Enum):
+class AnswerStatus(Enum):
     """Says how our last answer stands.
 
     DUE        the node has shown nothing of it
@@ -83,37 +85,37 @@ class Standing(Enum):
 
 
 class Answer:
-    """Holds our last answer, and how it stands. `ask` None: nothing was answered so far.
+    """Holds our last answer, and how it stands. `kind` None: nothing was answered so far.
 
     echoed  its echo was seen, which may come after it was taken
     """
 
-    def __init__(self, ask: Ask | None = None, text: str = "") -> None:
-        self.ask = ask
+    def __init__(self, kind: QuestionKind | None = None, text: str = "") -> None:
+        self.kind = kind
         self._text = text
-        self._standing = Standing.TAKEN if ask is None else Standing.DUE
+        self._status = AnswerStatus.TAKEN if kind is None else AnswerStatus.DUE
         self.echoed = False
 
     @property
     def is_due(self) -> bool:
-        return self._standing is Standing.DUE
+        return self._status is AnswerStatus.DUE
 
     @property
     def met_prompt(self) -> bool:
-        return self._standing is Standing.AT_PROMPT
+        return self._status is AnswerStatus.AT_PROMPT
 
     @property
     def awaits_echo(self) -> bool:
-        return self.ask is not None and not self.echoed and not self.met_prompt
+        return self.kind is not None and not self.echoed and not self.met_prompt
 
     @property
     def is_missing(self) -> bool:
         """Says whether a prompt that comes now means that the node has not what a login needs."""
         if self.is_due or self.met_prompt:
-            return self.ask in _NEEDED
-        return self._standing is Standing.IN_DOUBT
+            return self.kind in _NEEDED
+        return self._status is AnswerStatus.IN_DOUBT
 
-    def take(self, *, in_doubt: bool = False) -> Evidence | None:
+    def mark_taken(self, *, in_doubt: bool = False) -> Evidence | None:
         """Notes that the node has taken it, if it was due. Returns what that shows of the stage.
 
         in_doubt: it said words that may be a refusal. Those after a directory are none: a login
@@ -121,20 +123,20 @@ class Answer:
         """
         if not self.is_due:
             return None
-        in_doubt = in_doubt and self.ask in _NEEDED
-        self._standing = Standing.IN_DOUBT if in_doubt else Standing.TAKEN
-        if self.ask in _SENDS_LOGIN:
+        in_doubt = in_doubt and self.kind in _NEEDED
+        self._status = AnswerStatus.IN_DOUBT if in_doubt else AnswerStatus.TAKEN
+        if self.kind in _SENDS_LOGIN:
             return Evidence.LOGIN_TAKEN
-        return Evidence.ANSWER_TAKEN if self.ask in _NEEDED else None
+        return Evidence.ANSWER_TAKEN if self.kind in _NEEDED else None
 
-    def go_on(self) -> None:
+    def clear_doubt(self) -> None:
         """The node has not refused it."""
-        if self._standing is Standing.IN_DOUBT:
-            self._standing = Standing.TAKEN
+        if self._status is AnswerStatus.IN_DOUBT:
+            self._status = AnswerStatus.TAKEN
 
-    def echo_in(self, rest: str) -> int:
+    def echo_length(self, rest: str) -> int:
         """Returns how many characters at the beginning of `rest` are its echo; 0 without one."""
-        if self.ask is Ask.PASSWORD and (stars := len(rest) - len(rest.lstrip("*"))):
+        if self.kind is QuestionKind.PASSWORD and (stars := len(rest) - len(rest.lstrip("*"))):
             return stars
         return len(self._text) if rest.startswith(self._text) else 0
 
@@ -145,11 +147,11 @@ class Answer:
         """
         if not self.echoed:
             return rest
-        echo = self.echo_in(rest)
+        echo = self.echo_length(rest)
         behind = rest[echo:].lstrip()
-        stars = self.ask is Ask.PASSWORD and rest.startswith("*")
+        stars = self.kind is QuestionKind.PASSWORD and rest.startswith("*")
         if finished and behind and stars and echo != len(self._text):
-            self._standing = Standing.IN_DOUBT  # `*** Error` is no echo
+            self._status = AnswerStatus.IN_DOUBT  # `*** Error` is no echo
             return rest
         return behind
 
@@ -164,7 +166,7 @@ class Answer:
             self.is_due and (bool(behind and not node_echoes) or (finished and not behind))
         )
         if met:
-            self._standing = Standing.AT_PROMPT
+            self._status = AnswerStatus.AT_PROMPT
         return met
 
 
@@ -172,50 +174,52 @@ class Answers:
     """Answers a node's questions. `receiver`: where the node is to push. None: nowhere, only the
     sizes are wanted.
 
-    last_asked  the question that was answered last, or ""
+    last_question  the question that was answered last, or ""
     """
 
     def __init__(self, receiver: ReceiverAddress | None) -> None:
         self.receiver = receiver
-        self.last_asked = ""
+        self.last_question = ""
         self._asked: Counter[str] = Counter()
 
-    def to(self, ask: Ask, *, sized: bool) -> str | None:
+    def choose(self, kind: QuestionKind, *, sized: bool) -> str | None:
         """Returns the answer, or None: there is none. `sized`: the sizes are known."""
         receiver = self.receiver
         if receiver is None:
             # A yes/no question may also come before the sizes (vos/NODES.md, section 5.2).
             yes_no = "n" if sized else "y"
-            return yes_no if ask is Ask.YES_NO else None
+            return yes_no if kind is QuestionKind.YES_NO else None
         answers = {
-            Ask.HOST: receiver.host,
-            Ask.PORT: str(receiver.port),
-            Ask.USER: receiver.username,
-            Ask.PASSWORD: receiver.password,
-            Ask.DIRECTORY: receiver.directory,
-            Ask.HOST_KEY: "yes",
+            QuestionKind.HOST: receiver.host,
+            QuestionKind.PORT: str(receiver.port),
+            QuestionKind.USER: receiver.username,
+            QuestionKind.PASSWORD: receiver.password,
+            QuestionKind.DIRECTORY: receiver.directory,
+            QuestionKind.HOST_KEY: "yes",
         }
-        return answers.get(ask, "y")
+        return answers.get(kind, "y")
 
-    def were_given(self, ask: Ask) -> bool:
+    def has_answered(self, kind: QuestionKind) -> bool:
         """Says whether a question of that kind was answered, other than a yes/no one."""
-        return self._asked[ask.value] > 0
+        return self._asked[kind.value] > 0
 
-    def next(self, ask: Ask, asked: str, *, sized: bool) -> str | Failure:
+    def answer(self, kind: QuestionKind, asked: str, *, sized: bool) -> str | Failure:
         """Answers one more question, or says why the dialogue has failed with it.
 
         asked: what may be shown of it
         """
-        answer, shown = self.to(ask, sized=sized), asked[:MAX_ASKED]
+        answer, shown = self.choose(kind, sized=sized), asked[:MAX_ASKED]
         if answer is None:
             message = f"the node asked {shown!r}, and there was no question that could be answered"
             return failure(Code.COMMAND_REFUSED, f"{message} 'n'")
         # Which questions are the same: those of one kind, and of yes/no ones those of one wording.
-        name = shown if ask is Ask.YES_NO else ask.value
+        name = shown if kind is QuestionKind.YES_NO else kind.value
         self._asked[name] += 1
-        self.last_asked = asked[-MAX_ASKED:]
+        self.last_question = asked[-MAX_ASKED:]
         if self._asked[name] > MAX_ANSWERS:
-            value = "the password of the receiver" if ask is Ask.PASSWORD else repr(answer)
+            value = (
+                "the password of the receiver" if kind is QuestionKind.PASSWORD else repr(answer)
+            )
             message = f"the node asked {shown!r} again after {MAX_ANSWERS} answers"
             return failure(Code.RECEIVER_REJECTED, f"{message}; it does not accept {value}")
         if self._asked.total() > MAX_QUESTIONS:

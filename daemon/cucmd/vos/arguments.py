@@ -14,7 +14,7 @@ from cucmd.vos.texts import ENTER
 
 MAX_WORD = 512  # longer than any path that can be typed
 MAX_LINE = 2000
-# Of the terminal: a prompt or a question stands before what is typed, and nothing of it may wrap.
+# Of the terminal: a prompt or a question stands before what is encode_line, and nothing of it may wrap.
 # What has wrapped is not known as the echo, so a word of it may be taken for a question.
 COLUMNS = MAX_QUESTION + MAX_LINE + 1
 # No character in it is more than itself to a shell behind the node's. A `-` at the beginning of a
@@ -77,6 +77,6 @@ def check_command(text: str) -> str:
     return text
 
 
-def typed(line: str) -> bytes:
+def encode_line(line: str) -> bytes:
     """Returns the keys for a line, Enter included."""
     return f"{line}{ENTER}".encode()

@@ -17,7 +17,7 @@ that the machine is in, which gives events:
     RunningTail        `tail`                           a confirmed prompt
     FileGetDialogue    `file_get`                       a confirmed prompt
     AskedForPrompt     `ask_for_prompt`                 a confirmed prompt
-    Recovering         a `Broken` or `Asked` event      a confirmed prompt
+    Recovering         a `Broken` or `StoppedAtQuestion` event      a confirmed prompt
     SessionEnded       `quit`, `closed`                 nothing
 
 The prompt's text also occurs within output, and nothing in the bytes tells the two apart. So
@@ -31,7 +31,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from cucmd.vos import texts
-from cucmd.vos.arguments import check_command, typed
+from cucmd.vos.arguments import check_command, encode_line
 from cucmd.vos.command_lines import CaptureLine, FileGet, ReceiverAddress, delete_line
 from cucmd.vos.dialogue_events import Broken, Event
 from cucmd.vos.file_get import FileGetDialogue
@@ -78,7 +78,7 @@ class Cli:
 
         question_after: seconds of silence after which a login counts as stopped at a question.
         """
-        self.heard: Callable[[list[TerminalToken]], None] | None = None
+        self.on_text: Callable[[list[TerminalToken]], None] | None = None
         self._secrets = Secrets(secrets)
         self._filter = EscapeFilter()
         self._screen = Screen()
@@ -101,12 +101,12 @@ class Cli:
         if self._idle:
             return None
         if not self._prompts.is_candidate(segment):
-            return self._state.asks_after if self._state.asks else None
+            return self._state.question_after if self._state.is_at_question else None
         if not self._state.echoed:
             return QUIET_UNECHOED
-        if self._state.prints_on and not self._prompts.is_known(segment):
+        if self._state.may_print_prompt and not self._prompts.is_known(segment):
             return None
-        if self._state.prints_on or not self._prompts.is_known(segment):
+        if self._state.may_print_prompt or not self._prompts.is_known(segment):
             return QUIET_UNKNOWN
         return QUIET_LOGIN if isinstance(self._state, LoggingIn) else QUIET_KNOWN
 
@@ -137,40 +137,42 @@ class Cli:
         """Takes the next bytes from the node, and gives what they mean."""
         accepted, too_much = data[: self._bytes_left], data[self._bytes_left :]
         tokens = list(self._filter.feed(accepted))
-        self._tell(tokens)
-        if self.heard is not None:
-            self._tell(list(self._filter.feed(too_much)))
+        self._report_text(tokens)
+        if self.on_text is not None:
+            self._report_text(list(self._filter.feed(too_much)))
         if self._state.ended:
             return []
         events: list[Event] = []
         for line in self._screen.feed(tokens):
             events += self._process(line)
-        events += self._state.processed()
+        events += self._state.on_processed()
         self._bytes_left -= len(accepted)
         if too_much and not isinstance(self._state, Recovering):
-            events += self._judged([Broken(self._state.too_much_output())])
+            events += self._recover_if_broken([Broken(self._state.too_much_output())])
         # After Ctrl-C no silence is needed: no output is expected that could contain a prompt, and
         # a node may take long to print the real one.
         if self._state.interrupted:
             ending = self._screen.ending.replace("^C", "")  # the echo of a second Ctrl-C
-            known = not self._state.prints_on or self._prompts.is_known(ending)
+            known = not self._state.may_print_prompt or self._prompts.is_known(ending)
             if known and ends_in_prompt(ending):
                 events += self._confirm()
         return events
 
-    def _tell(self, tokens: list[TerminalToken]) -> None:
-        if tokens and self.heard is not None:
-            self.heard(tokens)
+    def _report_text(self, tokens: list[TerminalToken]) -> None:
+        if tokens and self.on_text is not None:
+            self.on_text(tokens)
 
     def _process(self, line: str | None) -> list[Event]:
         if line is None:
             screen = self._screen
-            events = self._state.segment(screen.segment, screen.segment_number, screen.grown_from)
+            events = self._state.on_segment(
+                screen.segment, screen.segment_number, screen.grown_from
+            )
         else:
-            events = self._state.line(line)
-        return self._judged(events)
+            events = self._state.on_line(line)
+        return self._recover_if_broken(events)
 
-    def _judged(self, events: list[Event]) -> list[Event]:
+    def _recover_if_broken(self, events: list[Event]) -> list[Event]:
         """Leaves the state if the dialogue has failed with these events, and returns them."""
         if events and isinstance(events[-1], Broken):
             self._begin(Recovering())
@@ -181,13 +183,13 @@ class Cli:
         if self.quiet_after is None:
             return []
         if not self._prompts.is_candidate(self._screen.segment):
-            asked = self._state.asked()
+            asked = self._state.on_question()
             self._begin(Recovering())
             return [asked]
         return self._confirm()
 
     def _confirm(self) -> list[Event]:
-        events = self._state.prompt()
+        events = self._state.on_prompt()
         if not isinstance(self._state, FileGetDialogue):  # there words may stand before it
             self._prompts.learn(self._screen.segment)
         self._begin(AtPrompt())
@@ -195,35 +197,35 @@ class Cli:
 
     def empty_line(self) -> bytes:
         """Returns an empty line, for a node that prints its prompt only after one."""
-        return typed("")
+        return encode_line("")
 
     # What is typed at the prompt. Each method gives the bytes to send. Raises NotAtPrompt, and
     # InvalidArgument for what must not be typed.
 
     def command(self, text: str) -> bytes:
         """Begins a plain command."""
-        return self._type(check_command(text), RunningCommand(text))
+        return self._start(check_command(text), RunningCommand(text))
 
     def run(self, command: Command) -> bytes:
         """Begins a command of forms.py."""
         line = parse_command(command.line).line  # whoever has made it
-        return self._type(line, RunningForm(line, self._secrets))
+        return self._start(line, RunningForm(line, self._secrets))
 
     def capture(self, line: CaptureLine) -> bytes:
         """Begins a packet capture, which runs until `interrupt` as a rule.
 
-        `Taken` says when the node has taken it.
+        `Started` says when the node has taken it.
         """
-        return self._type(line, RunningCapture(line, self._secrets))
+        return self._start(line, RunningCapture(line, self._secrets))
 
     def tail(self, command: Command) -> bytes:
         """Begins a `file tail` of `parse_tail`, which prints until `interrupt` as a rule.
 
-        `Taken` says when the node has taken it, `Printed` what came of it, and `CommandDone` that
+        `Started` says when the node has taken it, `Printed` what came of it, and `CommandDone` that
         it is over, without lines.
         """
         line = parse_tail(command.line).line  # whoever has made it
-        return self._type(line, RunningTail(line))
+        return self._start(line, RunningTail(line))
 
     def ask_for_prompt(self) -> bytes:
         """Types an empty line.
@@ -231,12 +233,12 @@ class Cli:
         `Prompted` follows, unless it was output that looks like a prompt and the command still
         runs: as a rule that of a capture says nothing for long.
         """
-        return self._type("", AskedForPrompt())
+        return self._start("", AskedForPrompt())
 
     def delete_capture(self, file: str) -> bytes:
         """Begins the removal of a file of a capture: our only command that changes a node."""
         line = delete_line(file)
-        return self._type(line, RunningForm(line, self._secrets))
+        return self._start(line, RunningForm(line, self._secrets))
 
     def file_get(self, request: FileGet, receiver: ReceiverAddress | None) -> bytes:
         """Begins a `file get` that pushes to `receiver`; None: only the sizes are wanted."""
@@ -244,7 +246,7 @@ class Cli:
             receiver.check()
             self._secrets.add(receiver.password)
         dialogue = FileGetDialogue(request, receiver, self._secrets, self._prompts)
-        return self._type(request.command_line(), dialogue)
+        return self._start(request.command_line(), dialogue)
 
     def decline(self, *, unanswered: bool) -> list[Event]:
         """Lets nothing of the running `file get` be pushed: its questions are answered `n`.
@@ -253,15 +255,15 @@ class Cli:
         """
         if not isinstance(self._state, FileGetDialogue):
             return []
-        return self._judged(self._state.decline(unanswered=unanswered))
+        return self._recover_if_broken(self._state.decline(unanswered=unanswered))
 
-    def _type(self, line: str, state: State) -> bytes:
+    def _start(self, line: str, state: State) -> bytes:
         if not self.at_prompt:
-            raise NotAtPrompt(f"`{line}` during {self._state.what}")
+            raise NotAtPrompt(f"`{line}` during {self._state.description}")
         # The prompt that is on the screen is not the one after the command.
         self._screen.restart()
         self._begin(state)
-        return typed(line)
+        return encode_line(line)
 
     def interrupt(self) -> bytes:
         """Returns Ctrl-C. From now on no question is answered, and the next `admin:` counts at
@@ -274,11 +276,11 @@ class Cli:
     def quit(self) -> bytes:
         """Ends the node's session. What still comes is ignored."""
         self._begin(SessionEnded())
-        return typed(texts.QUIT)
+        return encode_line(texts.QUIT)
 
     def closed(self) -> list[Event]:
         """The node closed its side, or the connection is gone."""
-        self._tell(list(self._filter.feed(b"", last=True)))
-        events = self._state.closed()
+        self._report_text(list(self._filter.feed(b"", last=True)))
+        events = self._state.on_closed()
         self._begin(SessionEnded())
         return events

@@ -17,7 +17,7 @@ import msgspec
 
 from cucmd.node_name import InvalidNode, check_host
 from cucmd.vos import texts
-from cucmd.vos.texts import takes_field, whole
+from cucmd.vos.texts import match_line, read_field
 
 # `10.0.0.2 cucm-sub1.example.org cucm-sub1 Subscriber callmanager DBSub authenticated using TCP
 # since ...`. Without a domain there is one name and not two. The product is any word. An old
@@ -165,7 +165,7 @@ def parse_network_cluster(lines: Iterable[str]) -> ClusterTable:
     return ClusterTable(tuple(nodes.values()), tuple(others))
 
 
-def asked_node(nodes: Sequence[ListedNode], host: str, peer: str) -> ListedNode | None:
+def find_asked_node(nodes: Sequence[ListedNode], host: str, peer: str) -> ListedNode | None:
     """Finds the node that was asked, which keeps the name by which it is known here.
 
     It is the one at the address to which we are connected, else that of the same name, else the
@@ -187,7 +187,7 @@ def parse_version_active(lines: Iterable[str]) -> ActiveVersion:
     version: str | None = None
     others: list[str] = []
     for line in lines:
-        if version is None and (found := whole(_VERSION, line)):
+        if version is None and (found := match_line(_VERSION, line)):
             version = found["version"]
         elif line.strip():
             others.append(line)
@@ -205,7 +205,7 @@ def parse_runtimestate(lines: Iterable[str]) -> ReplicationState:
     for line in lines:
         if not line.strip():
             continue
-        if whole(_SINGLE, line):
+        if match_line(_SINGLE, line):
             single = True
         elif view is not None:
             server = _server(line)
@@ -215,11 +215,11 @@ def parse_runtimestate(lines: Iterable[str]) -> ReplicationState:
                 len(line) >= _SHORTEST_RULE and not line.strip("- \t")  # the rule below a heading
             ):
                 others.append(line)
-        elif (view := whole(_VIEW, line)) is not None:
+        elif (view := match_line(_VIEW, line)) is not None:
             continue
         elif "state" in fields and "version" not in fields and line.startswith("  "):
             details.append(line.strip())
-        elif line[0].isspace() or not takes_field(line, _REPLICATION, fields):
+        elif line[0].isspace() or not read_field(line, _REPLICATION, fields):
             others.append(line)
     return ReplicationState(
         **fields,
@@ -233,7 +233,7 @@ def parse_runtimestate(lines: Iterable[str]) -> ReplicationState:
 
 
 def _node(line: str) -> ListedNode | None:
-    found = whole(_NODE, line)
+    found = match_line(_NODE, line)
     if found is None:
         return None
     first, second = found["first"], found["second"]
@@ -261,7 +261,7 @@ def _node(line: str) -> ListedNode | None:
 
 
 def _server(line: str) -> ReplicationServer | None:
-    found = whole(_SERVER, line) or whole(_OLD_SERVER, line)
+    found = match_line(_SERVER, line) or match_line(_OLD_SERVER, line)
     if found is None:
         return None
     columns = found.groupdict()
@@ -308,7 +308,7 @@ def parse_ha_status(lines: Iterable[str]) -> HighAvailability:
     nodes: list[AvailableNode] = []
     others: list[str] = []
     for line in lines:
-        if not line.strip() or whole(_GROUP, line):
+        if not line.strip() or match_line(_GROUP, line):
             continue
         said = _labelled(line)
         if said.get("name"):

@@ -78,7 +78,7 @@ class ReceiverAddress(msgspec.Struct, frozen=True):
         )
 
     def check(self) -> None:
-        """Raises InvalidArgument for an answer that cannot be typed, without the password."""
+        """Raises InvalidArgument for an answer that cannot be encode_line, without the password."""
         check_word("host", self.host)
         if not 0 < self.port < 65536:
             raise InvalidArgument("port", str(self.port), "expected a port from 1 to 65535")
@@ -124,7 +124,7 @@ def _number(field: str, number: int, most: int) -> str:
     return str(number)
 
 
-def without_options(lines: Iterable[str]) -> tuple[str, ...]:
+def strip_capture_options(lines: Iterable[str]) -> tuple[str, ...]:
     """Returns the answer to a capture without the options that the node prints before it begins
     (V): `Executing command with options:` and lines of ` size=ALL  count=1000  interface=eth0`.
     The echo of Ctrl-C and the shell's answer to it are left out too.
@@ -146,7 +146,7 @@ def capture_path(name: str) -> str:
     return f"{_FOLDER}/{_capture_name(name)}*.cap*"
 
 
-def is_file_of(file: str, name: str) -> bool:
+def is_capture_file(file: str, name: str) -> bool:
     """Says whether a file of the node can be one that the capture of that name has written."""
     return file.startswith(name) and _BEHIND.fullmatch(file[len(name) :]) is not None
 

@@ -25,7 +25,7 @@ class CommandDone(msgspec.Struct, frozen=True):
     lines: tuple[str, ...]
 
 
-class Taken(msgspec.Struct, frozen=True):
+class Started(msgspec.Struct, frozen=True):
     """The node has echoed the whole line of a capture, or of a `file tail`: it runs from now on."""
 
 
@@ -35,7 +35,7 @@ class Printed(msgspec.Struct, frozen=True):
     lines: tuple[str, ...]
 
 
-class Asked(msgspec.Struct, frozen=True):
+class StoppedAtQuestion(msgspec.Struct, frozen=True):
     """A command has stopped at a question, which is not answered.
 
     `lines`: what came before it. `question`: its line, masked. Only Ctrl-C ends the command.
@@ -55,7 +55,7 @@ class Send(msgspec.Struct, frozen=True):
         return f"Send(shown={self.shown!r})"
 
 
-class Sized(msgspec.Struct, frozen=True):
+class SizesAnnounced(msgspec.Struct, frozen=True):
     """The node has said what it will send: number of files, and bytes before compression.
 
     Given again if the node announces more.
@@ -65,14 +65,14 @@ class Sized(msgspec.Struct, frozen=True):
     bytes: int
 
 
-class Agreed(msgspec.Struct, frozen=True):
+class CanLogIn(msgspec.Struct, frozen=True):
     """The node took a password or a directory, so it can log in to the receiver.
 
     Given again after each later answer: the node may log in only after the last one.
     """
 
 
-class Moving(msgspec.Struct, frozen=True):
+class TransferMoved(msgspec.Struct, frozen=True):
     """The node showed progress of the transfer. At most one for each `receive`."""
 
 
@@ -108,13 +108,13 @@ class Broken(msgspec.Struct, frozen=True):
 Event: TypeAlias = (
     Prompted
     | CommandDone
-    | Taken
+    | Started
     | Printed
-    | Asked
+    | StoppedAtQuestion
     | Send
-    | Sized
-    | Agreed
-    | Moving
+    | SizesAnnounced
+    | CanLogIn
+    | TransferMoved
     | FileGetDone
     | NothingMatched
     | Declined

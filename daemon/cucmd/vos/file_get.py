@@ -41,7 +41,7 @@ command was `Declined`. No question about a receiver is answered then: it is `Br
 ends the command.
 
 When a transfer begins is no stage: a login or a byte at the receiver and the progress that a node
-shows (`Moving`) are looked at together, in node/deadlines.py. The echo of an answer is no progress.
+shows (`TransferMoved`) are looked at together, in node/deadlines.py. The echo of an answer is no progress.
 """
 
 from __future__ import annotations
@@ -49,19 +49,19 @@ from __future__ import annotations
 from cucmd.job.failure import Failure
 from cucmd.vos import file_get_lines, texts
 from cucmd.vos.answers import NEXT, Answer, Answers, Evidence, Stage
-from cucmd.vos.arguments import typed
+from cucmd.vos.arguments import encode_line
 from cucmd.vos.command_lines import FileGet, ReceiverAddress
 from cucmd.vos.dialogue_events import (
-    Agreed,
     Broken,
+    CanLogIn,
     Declined,
     Event,
     FileGetDone,
-    Moving,
     NothingMatched,
     Send,
+    TransferMoved,
 )
-from cucmd.vos.file_get_lines import AnnouncedSizes, Said
+from cucmd.vos.file_get_lines import AnnouncedSizes, OutcomeClues
 from cucmd.vos.questions import (
     COMPLETED,
     DIALOGUE,
@@ -70,8 +70,8 @@ from cucmd.vos.questions import (
     GATHERING,
     GET_FILE,
     QUOTED,
-    Ask,
     Prompts,
+    QuestionKind,
     Questions,
     without_pagers,
 )
@@ -89,7 +89,7 @@ class FileGetDialogue(State):
 
     # A path of 70 characters for each of 200,000 files, or 500 GB of one dot a block of 32 KiB.
     max_bytes = 16 * MIB
-    what = "`file get`"
+    description = "`file get`"
 
     def __init__(
         self, request: FileGet, to: ReceiverAddress | None, secrets: Secrets, prompts: Prompts
@@ -103,127 +103,135 @@ class FileGetDialogue(State):
         self._echoes: bool | None = None  # whether it echoes; None: it has not taken the command
         self._stage = Stage.TYPED
         self._questions = Questions(DIALOGUE)
-        self._aside = ""  # a note of words that stand behind the last question, on its line
+        self._doubtful_note = ""  # a note of words that stand behind the last question, on its line
         self._number = self._answered = 0  # the segment, and where its last answered question ends
-        self._growing = ""  # the unfinished segment, without questions and echo
-        self._behind = ""  # the same, where it begins with a question: what stands behind it
-        self._progress_shown = False  # in these bytes
+        self._unfinished = ""  # the unfinished segment, without questions and echo
+        self._after_question = (
+            ""  # the same, where it begins with a question: what stands behind it
+        )
+        self._progress_reported = False  # in these bytes
         self._sizes = AnnouncedSizes()
-        self._said = Said(request)
+        self._clues = OutcomeClues(request)
 
     @property
     def echoed(self) -> bool:  # type: ignore[override]  # it depends on what has come
         return self._echoes is not None
 
-    def _begin(self, *, echoes: bool = False) -> None:
+    def _mark_started(self, *, echoes: bool = False) -> None:
         """The node has taken the command. What came before is not of this command."""
         if self._echoes is None:
             self._echoes = echoes
-            self._said = Said(self._request)
+            self._clues = OutcomeClues(self._request)
 
-    def _show(self, evidence: Evidence) -> None:
+    def _advance(self, evidence: Evidence) -> None:
         self._stage = NEXT.get((self._stage, evidence), self._stage)
 
     # What the node sends
 
-    def segment(self, text: str, number: int, grown_from: int) -> list[Event]:
+    def on_segment(self, text: str, number: int, grown_from: int) -> list[Event]:
         if self.interrupted or self._answer.met_prompt:
             return []
         events: list[Event] = []
         if number != self._number:
             # The node has begun its line anew with a CR alone, or ends its lines so.
-            if words := self._growing or self._behind:
-                shows = self._growing and not self._is_expected(words)
-                events = self._facts(words, self._note(words)) + (self._progress() if shows else [])
-            self._number, self._answered, self._growing, self._behind = number, 0, "", ""
+            if words := self._unfinished or self._after_question:
+                shows = self._unfinished and not self._is_expected(words)
+                events = self._read_facts(words, self._note(words)) + (
+                    self._report_progress() if shows else []
+                )
+            self._number, self._answered, self._unfinished, self._after_question = number, 0, "", ""
         if GATHERING.match(text):
-            self._begin()
+            self._mark_started()
         # These lines quote names and patterns, which may look like questions.
         if (not self.echoed and "file get " in text) or QUOTED.match(text):
             return events
         events += self._answer_questions(text, number, grown_from)
         if self._answer.met_prompt or (events and isinstance(events[-1], Broken)):
             return events
-        return events + self._words(self._unanswered(text))
+        return events + self._read_after_questions(self._after_answered(text))
 
-    def _unanswered(self, text: str) -> str:
+    def _after_answered(self, text: str) -> str:
         """Returns the beginning of what stands behind the last answered question of the segment."""
         return text[self._answered : self._answered + MAX_WORDS].lstrip()
 
-    def _words(self, rest: str) -> list[Event]:
+    def _read_after_questions(self, rest: str) -> list[Event]:
         """Reads what the segment says besides its questions: an echo, dots, or the end."""
         events: list[Event] = []
-        if self._answer.is_due and self._answered and self._answer.echo_in(rest):
-            events += self._echo()
+        if self._answer.is_due and self._answered and self._answer.echo_length(rest):
+            events += self._mark_echoed()
         if self._answered:
             rest = self._answer.without_echo(rest)
-        self._growing, self._behind = ("", rest) if self._answered else (rest, "")
+        self._unfinished, self._after_question = ("", rest) if self._answered else (rest, "")
         if COMPLETED.match(rest):
-            events += self._go_on() + self._progress()
-            self._show(Evidence.COMPLETED if self._sizes.known else Evidence.COMPLETED_UNSIZED)
+            events += self._clear_doubt() + self._report_progress()
+            self._advance(Evidence.COMPLETED if self._sizes.known else Evidence.COMPLETED_UNSIZED)
         elif rest.startswith("."):  # whatever follows: it is the same at every split
-            events += self._go_on() + (self._progress() if DOTS.fullmatch(rest) else [])
+            events += self._clear_doubt() + (
+                self._report_progress() if DOTS.fullmatch(rest) else []
+            )
         return events
 
-    def processed(self) -> list[Event]:
-        self._progress_shown = False
+    def on_processed(self) -> list[Event]:
+        self._progress_reported = False
         return []
 
-    def line(self, text: str) -> list[Event]:
+    def on_line(self, text: str) -> list[Event]:
         rest = without_pagers(text) if text else None  # there may be very many empty lines
-        self._growing = self._behind = ""
+        self._unfinished = self._after_question = ""
         if rest is None or self.interrupted or self._answer.met_prompt:
             return []
         if not self.echoed and is_echo(rest, self._command):
-            self._begin(echoes=True)
+            self._mark_started(echoes=True)
             return []
         if GET_FILE.match(rest):  # newer releases name each file while they gather
-            self._begin()
+            self._mark_started()
             return []
-        words = self._unanswered(text).rstrip()
+        words = self._after_answered(text).rstrip()
         if not words or self._has_met_prompt(words, finished=True):
             return []
-        if self._answer.awaits_echo and self._answer.echo_in(words) == len(words):
-            return self._echo()  # it came on the next line
+        if self._answer.awaits_echo and self._answer.echo_length(words) == len(words):
+            return self._mark_echoed()  # it came on the next line
         if self._answered:
             words = self._answer.without_echo(words, finished=True)
             rest = text[text.index(words, self._answered) :]
-        return self._hear(words, rest)
+        return self._read_line(words, rest)
 
-    def _hear(self, words: str, line: str) -> list[Event]:
+    def _read_line(self, words: str, line: str) -> list[Event]:
         """Reads a line. `words`: its beginning, by which it is known what kind of line it is."""
         if not words:
             return []
-        if self._answers.were_given(Ask.PASSWORD) and file_get_lines.refuses_password(words):
-            return [Broken(file_get_lines.password_refused(self._note(words)))]
+        if self._answers.has_answered(QuestionKind.PASSWORD) and file_get_lines.is_password_refusal(
+            words
+        ):
+            return [Broken(file_get_lines.password_failure(self._note(words)))]
         if self._is_usual(words):
-            return self._go_on() + self._interpret(line)
-        return self._take(in_doubt=True) + self._interpret(line)
+            return self._clear_doubt() + self._note_line(line)
+        return self._mark_taken(in_doubt=True) + self._note_line(line)
 
-    def _interpret(self, line: str) -> list[Event]:
+    def _note_line(self, line: str) -> list[Event]:
         """Notes what the line says about how the command ends. It is judged at the prompt.
 
         A line that begins with a question: only what stands behind that and the echo.
         """
         note = self._note(line)
-        sized = self._facts(line, note)
+        sized = self._read_facts(line, note)
         if self._is_expected(line):
             return sized
-        self._said.notes.append(note)
+        self._clues.notes.append(note)
         if not self._answered:
-            return sized + self._progress()
-        self._aside = note  # which may be an echo of a kind that nobody knows: no progress
+            return sized + self._report_progress()
+        self._doubtful_note = note  # which may be an echo of a kind that nobody knows: no progress
         return sized
 
     def _note(self, text: str) -> str:
         return self._secrets.mask(text.strip())[:MAX_NOTE]
 
-    def _facts(self, words: str, note: str) -> list[Event]:
+    def _read_facts(self, words: str, note: str) -> list[Event]:
         """Reads what they say of sizes and the command's end. No new sizes come after a login."""
         begun = self._stage is not Stage.TYPED
-        self._said.line(words, note, begun=begun, asked=bool(self._answers.last_asked))
+        self._clues.read(words, note, begun=begun, asked=bool(self._answers.last_question))
         early = self._stage in (Stage.TYPED, Stage.ASKED)
-        return [*self._sizes.words(words, note if early else None)]
+        return [*self._sizes.read(words, note if early else None)]
 
     def _is_expected(self, line: str) -> bool:
         """Says whether it is a usual line, or a prompt that came late."""
@@ -236,42 +244,42 @@ class FileGetDialogue(State):
 
     @property
     def last_line(self) -> str:
-        growing = self._secrets.mask(self._growing.strip())[-MAX_NOTE:]
-        return growing or (self._said.notes[-1] if self._said.notes else "")
+        growing = self._secrets.mask(self._unfinished.strip())[-MAX_NOTE:]
+        return growing or (self._clues.notes[-1] if self._clues.notes else "")
 
     @property
     def _completed(self) -> bool:
         return self._stage in (Stage.CLAIMED, Stage.COMPLETED)
 
-    def _progress(self) -> list[Event]:
+    def _report_progress(self) -> list[Event]:
         """Something of the transfer was shown. Once for each `receive`."""
-        if self._stage is not Stage.AGREED or self._progress_shown:
+        if self._stage is not Stage.AGREED or self._progress_reported:
             return []
-        self._progress_shown = True
-        return [Moving()]
+        self._progress_reported = True
+        return [TransferMoved()]
 
     # Whether our last answer was taken
 
-    def _take(self, *, in_doubt: bool = False) -> list[Event]:
+    def _mark_taken(self, *, in_doubt: bool = False) -> list[Event]:
         """The node has taken the answer that was due, if one was."""
-        evidence = self._answer.take(in_doubt=in_doubt)
+        evidence = self._answer.mark_taken(in_doubt=in_doubt)
         if evidence is None:
             return []
-        self._show(evidence)
-        return [Agreed()] if self._stage is Stage.AGREED else []
+        self._advance(evidence)
+        return [CanLogIn()] if self._stage is Stage.AGREED else []
 
-    def _go_on(self) -> list[Event]:
+    def _clear_doubt(self) -> list[Event]:
         """The dialogue goes on: the node has not refused our last answer."""
-        self._answer.go_on()
-        if self._aside in self._said.notes:
-            self._said.notes.remove(self._aside)
-        self._aside = ""
-        return self._take()
+        self._answer.clear_doubt()
+        if self._doubtful_note in self._clues.notes:
+            self._clues.notes.remove(self._doubtful_note)
+        self._doubtful_note = ""
+        return self._mark_taken()
 
-    def _echo(self) -> list[Event]:
+    def _mark_echoed(self) -> list[Event]:
         """The node has echoed our last answer."""
         self._answer.echoed = True
-        return self._take()
+        return self._mark_taken()
 
     def _has_met_prompt(self, rest: str, *, finished: bool = False) -> bool:
         """Says whether `rest` begins with a prompt that our answer has met.
@@ -294,75 +302,79 @@ class FileGetDialogue(State):
     def _answer_questions(self, text: str, number: int, grown_from: int) -> list[Event]:
         events: list[Event] = []
         for question in self._questions.in_segment(text, number, grown_from):
-            if self._has_met_prompt(self._unanswered(text)):
+            if self._has_met_prompt(self._after_answered(text)):
                 return events
-            ask = question.ask
+            kind = question.kind
             # What may be shown of the question.
             shown = " ".join(self._secrets.mask(text[: question.end], question.begin).split())
-            if ask is Ask.PASSWORD_AGAIN and self._answers.were_given(Ask.PASSWORD):
-                return [*events, Broken(file_get_lines.password_refused(shown))]
-            self._begin()
-            events += self._words(self._unanswered(text[: question.end]))
-            events += self._take() if ask in PAGER_KEYS else self._go_on()
+            if kind is QuestionKind.PASSWORD_AGAIN and self._answers.has_answered(
+                QuestionKind.PASSWORD
+            ):
+                return [*events, Broken(file_get_lines.password_failure(shown))]
+            self._mark_started()
+            events += self._read_after_questions(self._after_answered(text[: question.end]))
+            events += self._mark_taken() if kind in PAGER_KEYS else self._clear_doubt()
             before = text[self._answered : question.end]  # sizes may stand on its line
-            events += self._sizes.words(before, shown if ask is Ask.YES_NO else None)
+            events += self._sizes.read(before, shown if kind is QuestionKind.YES_NO else None)
             self._answered = question.end
-            events += self._reply(Ask.PASSWORD if ask is Ask.PASSWORD_AGAIN else ask, shown)
+            events += self._answer_question(
+                QuestionKind.PASSWORD if kind is QuestionKind.PASSWORD_AGAIN else kind, shown
+            )
             if isinstance(events[-1], Broken):
                 return events
-        self._has_met_prompt(self._unanswered(text))
+        self._has_met_prompt(self._after_answered(text))
         return events
 
-    def _reply(self, ask: Ask, asked: str) -> list[Event]:
+    def _answer_question(self, kind: QuestionKind, asked: str) -> list[Event]:
         """Returns the events for one question."""
-        if key := PAGER_KEYS.get(ask):
+        if key := PAGER_KEYS.get(kind):
             return [Send(key, key.decode())]
-        answer = self._answers.next(ask, asked, sized=self._sizes.known is not None)
+        answer = self._answers.answer(kind, asked, sized=self._sizes.known is not None)
         if isinstance(answer, Failure):
             return [Broken(answer)]
-        self._answer = Answer(ask, answer)
-        send = Send(typed(answer), MASK if ask is Ask.PASSWORD else answer)
-        return [send, Agreed()] if self._stage is Stage.AGREED else [send]
+        self._answer = Answer(kind, answer)
+        send = Send(encode_line(answer), MASK if kind is QuestionKind.PASSWORD else answer)
+        return [send, CanLogIn()] if self._stage is Stage.AGREED else [send]
 
     def decline(self, *, unanswered: bool) -> list[Event]:
         """Lets nothing be pushed from now on. Returns the events in place of an answer that was not
         sent.
         """
         self._answers.receiver = None
-        ask = self._answer.ask
-        if not unanswered or ask is None or self._answer.echoed:
+        kind = self._answer.kind
+        if not unanswered or kind is None or self._answer.echoed:
             return []
-        return self._reply(ask, self._answers.last_asked)
+        return self._answer_question(kind, self._answers.last_question)
 
     # How it ends
 
-    def prompt(self) -> list[Event]:
-        words, prompt, _ = (self._growing or self._behind).rpartition(texts.PROMPT)
+    def on_prompt(self) -> list[Event]:
+        words, prompt, _ = (self._unfinished or self._after_question).rpartition(texts.PROMPT)
         if words.strip() and not self._prompts.is_known(words + prompt) and not self.interrupted:
-            self._interpret(words)  # the node did not end the line
+            self._note_line(words)  # the node did not end the line
         sized = self._sizes.known
         if self._answers.receiver is None and sized and not self.interrupted:
             return [Declined() if sized.files else NothingMatched()]
-        proven = self._stage is Stage.AGREED and self._said.unreachable
+        proven = self._stage is Stage.AGREED and self._clues.unreachable
         if self._answer.is_missing and not proven:
-            self._show(Evidence.PROMPT_BEFORE_ANSWER)
+            self._advance(Evidence.PROMPT_BEFORE_ANSWER)
         if not self._completed and not self.interrupted:
-            if self._said.directory_refused and self._answers.were_given(Ask.DIRECTORY):
-                where = self._answers.to(Ask.DIRECTORY, sized=True)
-                return [Broken(file_get_lines.directory_refused(where))]
+            if self._clues.directory_refused and self._answers.has_answered(QuestionKind.DIRECTORY):
+                where = self._answers.choose(QuestionKind.DIRECTORY, sized=True)
+                return [Broken(file_get_lines.directory_failure(where))]
             if self._stage in (Stage.TYPED, Stage.ASKED):
                 # The prompt came before the node could log in to the receiver.
                 files = self._sizes.files
-                nothing = files == 0 or (self._said.nothing_matched and files is None)
+                nothing = files == 0 or (self._clues.nothing_matched and files is None)
                 if nothing and self._stage is Stage.TYPED:
                     return [NothingMatched()]
-                if self._said.cause and self._stage is Stage.TYPED:
-                    return [Broken(self._said.cause)]
-                asked = self._answers.last_asked
+                if self._clues.cause and self._stage is Stage.TYPED:
+                    return [Broken(self._clues.cause)]
+                asked = self._answers.last_question
                 return [
-                    Broken(file_get_lines.unknown_refusal(self._request, self._said.notes, asked))
+                    Broken(file_get_lines.refusal_failure(self._request, self._clues.notes, asked))
                 ]
         sizes = self._sizes
         unread = () if sizes.known else tuple(sizes.unread)
-        notes = tuple(note for note in self._said.notes if note not in unread)
+        notes = tuple(note for note in self._clues.notes if note not in unread)
         return [FileGetDone(self._completed, sizes.files, sizes.bytes, notes, unread)]

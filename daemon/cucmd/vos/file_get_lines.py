@@ -19,7 +19,7 @@ from cucmd.failure import Code, failure
 from cucmd.job.failure import Failure
 from cucmd.vos import texts
 from cucmd.vos.command_lines import FileGet
-from cucmd.vos.dialogue_events import Sized
+from cucmd.vos.dialogue_events import SizesAnnounced
 
 MAX_NOTES = 20
 MAX_SAID = 120
@@ -56,7 +56,7 @@ _MOST = 10**15
 MOST_UNREAD = 5
 
 
-def quoted(notes: Collection[str]) -> str:
+def quote(notes: Collection[str]) -> str:
     """Quotes what the node said, in one line of limited length. `notes` are masked already."""
     said = " / ".join(" ".join(note.split()) for note in notes)
     if len(said) <= MAX_BEGINNING + MAX_END:
@@ -64,7 +64,7 @@ def quoted(notes: Collection[str]) -> str:
     return f"{said[:MAX_BEGINNING]} ... {said[-MAX_END:]}"
 
 
-def refused_in(lines: Sequence[str]) -> bool:
+def is_refusal(lines: Sequence[str]) -> bool:
     """Says whether the answer to a plain command is that the node refuses it.
 
     A file that is searched may have the same words, so only a short answer counts, or the last
@@ -82,7 +82,7 @@ def refused_in(lines: Sequence[str]) -> bool:
     )
 
 
-class Said:
+class OutcomeClues:
     """Keeps what the node has said of its command so far, apart from sizes and questions.
 
     notes        lines that a dialogue does not usually have, masked
@@ -97,7 +97,7 @@ class Said:
         self.unreachable = False
         self.cause: Failure | None = None
 
-    def line(self, line: str, note: str, *, begun: bool, asked: bool) -> None:
+    def read(self, line: str, note: str, *, begun: bool, asked: bool) -> None:
         """Reads a line that is no question.
 
         note   what may be shown of it
@@ -126,13 +126,13 @@ class Said:
             self.cause = failure(Code.NOT_A_NODE, message, hint=hint)
 
 
-def unknown_refusal(request: FileGet, notes: Collection[str], question: str) -> Failure:
+def refusal_failure(request: FileGet, notes: Collection[str], question: str) -> Failure:
     """Returns the failure for a prompt that came before a transfer, for no reason that is known.
 
     notes     what the node said since it took the command
     question  the last question that it asked before, or ""
     """
-    said = quoted(notes)
+    said = quote(notes)
     if question:
         message = f"the node went back to its prompt at the question {question!r}"
         message += f"; it said: {said}" if said else ""
@@ -149,18 +149,18 @@ def unknown_refusal(request: FileGet, notes: Collection[str], question: str) -> 
     return failure(Code.COMMAND_REFUSED, message, hint=hint)
 
 
-def refuses_password(line: str) -> bool:
+def is_password_refusal(line: str) -> bool:
     """Says whether a line after a password says that it was refused."""
     return _PASSWORD_REFUSED.search(line) is not None
 
 
-def password_refused(said: str) -> Failure:
+def password_failure(said: str) -> Failure:
     """Returns the failure for a node that refuses the password, which is not typed again."""
     message = f"the node does not accept the receiver's password; it said: {said[:MAX_SAID]!r}"
     return failure(Code.RECEIVER_REJECTED, message)
 
 
-def directory_refused(where: str | None) -> Failure:
+def directory_failure(where: str | None) -> Failure:
     """Returns the failure for a node that refuses the directory. `where`: the one we answered."""
     message = f"{texts.INVALID_DIRECTORY} (we answered {where!r} to Download directory)"
     return failure(Code.RECEIVER_REJECTED, message)
@@ -185,12 +185,12 @@ class AnnouncedSizes:
         self.unread: list[str] = []
 
     @property
-    def known(self) -> Sized | None:
+    def known(self) -> SizesAnnounced | None:
         if self.files is None or self.bytes is None:
             return None
-        return Sized(self.files, self.bytes)
+        return SizesAnnounced(self.files, self.bytes)
 
-    def words(self, text: str, note: str | None) -> list[Sized]:
+    def read(self, text: str, note: str | None) -> list[SizesAnnounced]:
         """Takes words of the node; they may hold both sizes. Gives the sizes, if new with them.
 
         note: what may be shown of the words, if sizes may be in them; else None.

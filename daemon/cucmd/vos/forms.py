@@ -284,7 +284,7 @@ def _parsed(form: Form, words: Sequence[str], text: str) -> Command:
     return Command(" ".join((form.head, *rest)), form.seconds, form.parser)
 
 
-def readable(lines: Sequence[str]) -> Sequence[str]:
+def take_parsable(lines: Sequence[str]) -> Sequence[str]:
     """Returns those at the beginning of an answer that are read."""
     ends = accumulate(len(line) + _OF_A_LINE for line in lines)
     return lines[: sum(1 for _ in takewhile(MOST_READ.__ge__, ends))]

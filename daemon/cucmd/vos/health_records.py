@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from cucmd.vos.texts import LONGEST, moment, takes_field, whole
+from cucmd.vos.texts import LONGEST, match_line, parse_time, read_field
 
 # A heading of a table of processes -> its field. The last of a table is always what was started.
 _COLUMNS = {
@@ -216,9 +216,9 @@ def parse_counters(lines: Iterable[str]) -> Counters:
     counters: list[Counter] = []
     others: list[str] = []
     for line in lines:
-        if found := whole(_COUNTER, line):
+        if found := match_line(_COUNTER, line):
             counters.append(Counter(found["name"], float(found["value"]), found["instance"]))
-        elif line.strip() and not whole(_COUNTER_HEADING, line):
+        elif line.strip() and not match_line(_COUNTER_HEADING, line):
             others.append(line)
     return Counters(tuple(counters), tuple(others))
 
@@ -231,7 +231,7 @@ def parse_core_list(lines: Iterable[str]) -> CoreFiles:
     for line in lines:
         if not line.strip() or " ".join(line.split()).lower() == _CORE_HEADING:
             continue
-        if found := whole(_CORE, line):
+        if found := match_line(_CORE, line):
             try:
                 modified = datetime.fromisoformat(found["modified"])
             except ValueError:
@@ -246,7 +246,7 @@ def parse_core_list(lines: Iterable[str]) -> CoreFiles:
                     signal=int(parts["signal"]),
                 )
             files.append(file)
-        elif not none and whole(_NO_CORES, line):
+        elif not none and match_line(_NO_CORES, line):
             none = True
         else:
             others.append(line)
@@ -258,7 +258,7 @@ def parse_certificate_list(lines: Iterable[str]) -> CertificateList:
     certificates: list[ListedCertificate] = []
     others: list[str] = []
     for line in lines:
-        if found := whole(_LISTED, line):
+        if found := match_line(_LISTED, line):
             certificates.append(ListedCertificate(found["name"], found["said"].strip() or None))
         elif line.strip():
             others.append(line)
@@ -271,7 +271,7 @@ def parse_certificate(lines: Iterable[str]) -> Certificate:
     dates: dict[str, datetime] = {}
     others: list[str] = []
     for line in lines:
-        if not takes_field(line, _CERTIFICATE, said):
+        if not read_field(line, _CERTIFICATE, said):
             if line.strip():
                 others.append(line)
         elif (name := next(reversed(said))).startswith("valid_"):
@@ -328,4 +328,4 @@ def _date(words: Sequence[str]) -> datetime | None:
     clock, date = _TIME.fullmatch(time), _DAY_AND_YEAR.fullmatch(f"{day} {year}")
     if clock is None or date is None:
         return None
-    return moment(date[2], month, date[1], *clock.groups())
+    return parse_time(date[2], month, date[1], *clock.groups())

@@ -18,7 +18,7 @@ import msgspec
 from cucmd.vos import texts
 
 
-class Ask(Enum):
+class QuestionKind(Enum):
     """Lists the kinds of questions."""
 
     PAGE = "page"  # comes although `set cli pagination off` was sent
@@ -36,7 +36,7 @@ class Ask(Enum):
 class Question(msgspec.Struct, frozen=True):
     """Holds a question, `begin` to `end` of the segment; a yes/no one with the text before it."""
 
-    ask: Ask
+    kind: QuestionKind
     begin: int
     end: int
 
@@ -59,11 +59,11 @@ def _literal(text: str) -> str:
 # The number in brackets is the default, which differs between nodes.
 _PORT = _literal("SFTP server port").removesuffix(":") + r"(?:\[\d{0,5}\])?\s{0,8}:"
 _FIXED = {
-    Ask.HOST: _literal(texts.ASK_HOST),
-    Ask.PORT: _PORT,
-    Ask.USER: _literal(texts.ASK_USER),
-    Ask.PASSWORD: _literal(texts.ASK_PASSWORD),
-    Ask.DIRECTORY: _literal(texts.ASK_DIRECTORY),
+    QuestionKind.HOST: _literal(texts.ASK_HOST),
+    QuestionKind.PORT: _PORT,
+    QuestionKind.USER: _literal(texts.ASK_USER),
+    QuestionKind.PASSWORD: _literal(texts.ASK_PASSWORD),
+    QuestionKind.DIRECTORY: _literal(texts.ASK_DIRECTORY),
 }
 # OpenSSH says (yes/no/[fingerprint])? since 8.0, and asks in other words the second time.
 _HOST_KEY = (
@@ -74,8 +74,8 @@ _AGAIN = rf"\btry{BLANKS}again\b[^:?]{{0,60}}\bpassword\b[^:?]{{0,60}}:"
 _YES_NO = (r"(?:\[y/n\]|\(y/n\)|\(yes/no\))\s{0,8}[?:]", r"Please answer 'y'[^:]{0,80}:")
 # Both pagers are long and of a kind that no log line has; they may follow unfinished output.
 _PAGERS = {
-    Ask.PAGE: re.escape(texts.PAGER),
-    Ask.VIEW_PAGE: r"options: q=quit, n=next, p=prev, b=begin, e=end \(lines [^()]{0,60}\)\s{0,8}:",
+    QuestionKind.PAGE: re.escape(texts.PAGER),
+    QuestionKind.VIEW_PAGE: r"options: q=quit, n=next, p=prev, b=begin, e=end \(lines [^()]{0,60}\)\s{0,8}:",
 }
 _PAGER_TEXT = re.compile("|".join(_PAGERS.values()))
 
@@ -83,22 +83,22 @@ _PAGER_TEXT = re.compile("|".join(_PAGERS.values()))
 # echoed, the next question follows on the same line: so after an answer no pattern must stand
 # there. Each pattern ends in one way only: with alternatives that end differently the result would
 # depend on the split.
-_QuestionRow = tuple[Ask, re.Pattern[str], bool]
+_QuestionRow = tuple[QuestionKind, re.Pattern[str], bool]
 
 
-def _row(ask: Ask, text: str, *, at_start: bool = False) -> _QuestionRow:
-    return ask, re.compile(text, re.IGNORECASE), at_start
+def _row(kind: QuestionKind, text: str, *, at_start: bool = False) -> _QuestionRow:
+    return kind, re.compile(text, re.IGNORECASE), at_start
 
 
 _INDENT = re.compile(r"\s{0,40}")
 
-PAGERS: tuple[_QuestionRow, ...] = tuple(_row(ask, text) for ask, text in _PAGERS.items())
+PAGERS: tuple[_QuestionRow, ...] = tuple(_row(kind, text) for kind, text in _PAGERS.items())
 DIALOGUE: tuple[_QuestionRow, ...] = (
     *PAGERS,
-    _row(Ask.PASSWORD_AGAIN, _AGAIN),  # before the other one, which it may end in
-    *(_row(ask, text, at_start=True) for ask, text in _FIXED.items()),
-    *(_row(Ask.HOST_KEY, text) for text in _HOST_KEY),
-    *(_row(Ask.YES_NO, text) for text in _YES_NO),
+    _row(QuestionKind.PASSWORD_AGAIN, _AGAIN),  # before the other one, which it may end in
+    *(_row(kind, text, at_start=True) for kind, text in _FIXED.items()),
+    *(_row(QuestionKind.HOST_KEY, text) for text in _HOST_KEY),
+    *(_row(QuestionKind.YES_NO, text) for text in _YES_NO),
 )
 
 # The lines of a `file get` that are no questions. Every pattern has a maximum length, since a node
@@ -154,7 +154,7 @@ _SECRET = re.compile(
 )
 
 
-def may_be_question(line: str) -> bool:
+def is_login_question(line: str) -> bool:
     """Says whether a line of a login looks like a question. A banner that stops at a colon does."""
     return (
         len(line) <= MAX_QUESTION
@@ -163,14 +163,14 @@ def may_be_question(line: str) -> bool:
     )
 
 
-def asks_in_command(line: str) -> bool:
+def is_command_question(line: str) -> bool:
     """Says whether the last line of a command that only reads, not finished, is a question."""
     return len(line) <= MAX_QUESTION and (
-        _IN_COMMAND.search(line.rstrip()) is not None or asks_for_secret(line)
+        _IN_COMMAND.search(line.rstrip()) is not None or is_secret_question(line)
     )
 
 
-def asks_for_secret(line: str) -> bool:
+def is_secret_question(line: str) -> bool:
     """Says whether a line ends in the question for a password or a code."""
     return len(line) <= MAX_QUESTION and _SECRET.search(line.rstrip()) is not None
 
@@ -192,13 +192,13 @@ class Questions:
             self._number, self.answered = number, 0
         if not _ENDINGS.search(segment, grown_from):
             return
-        while question := self._first(segment, max(self.answered, grown_from - MAX_QUESTION)):
+        while question := self._find_first(segment, max(self.answered, grown_from - MAX_QUESTION)):
             self.answered = question.end
             yield question
 
-    def _first(self, segment: str, since: int) -> Question | None:
+    def _find_first(self, segment: str, since: int) -> Question | None:
         found: Question | None = None
-        for ask, pattern, at_start in self._rows:
+        for kind, pattern, at_start in self._rows:
             if at_start and not self.answered:
                 indent = _INDENT.match(segment)
                 match = pattern.match(segment, indent.end() if indent else 0)
@@ -208,7 +208,7 @@ class Questions:
                 begin = (
                     match.start() if at_start else max(self.answered, match.end() - MAX_QUESTION)
                 )
-                found = Question(ask, begin, match.end())
+                found = Question(kind, begin, match.end())
         return found
 
 
@@ -223,7 +223,7 @@ def ends_in_prompt(text: str) -> bool:
 
     `Password for admin:` is none: a command would be typed into it.
     """
-    return text.rstrip(" ").endswith(texts.PROMPT) and not asks_for_secret(text)
+    return text.rstrip(" ").endswith(texts.PROMPT) and not is_secret_question(text)
 
 
 class Prompts:

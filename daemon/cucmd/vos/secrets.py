@@ -6,7 +6,7 @@ ones too. Nothing here ever shows a secret.
 Characters beyond ASCII. A node may write a secret in Latin-1, or as UTF-8 whose bytes are torn
 apart by escape sequences. Both are read as UTF-8 here, so of such a character something else is
 left, or of two of them one, or of one of them two. So all characters beyond ASCII count as the same
-one (`OTHER`), and each secret is looked for in every form that it may have then: see `_forms`. This
+one (`OTHER`), and each secret is looked for in every form that it may have then: see `_decoded_forms`. This
 masks a little more than the secret where it differs from other text in its accents only.
 """
 
@@ -38,7 +38,7 @@ class Secrets:
         return f"<{len(self._words)} secrets>"
 
     def add(self, secret: str) -> None:
-        self._words.update(filter(None, map(visible, _forms(secret))))
+        self._words.update(filter(None, map(remove_invisible, _decoded_forms(secret))))
 
     def mask(self, text: str, since: int = 0) -> str:
         """Returns the visible part of `text`, each secret in it replaced by `MASK`.
@@ -46,11 +46,11 @@ class Secrets:
         Only the part from the character `since` on. Cutting before masking would show the rest of a
         secret that lies across the cut.
         """
-        shown = visible(text)
+        shown = remove_invisible(text)
         # The bytes of the last character may not all be here: as if it had come.
         to_come = OTHER if any(word.endswith(OTHER) for word in self._words) else ""
         covered = self.cover(shown + to_come)[: len(shown)]
-        return masked(covered[len(visible(text[:since])) :])
+        return mask_covered(covered[len(remove_invisible(text[:since])) :])
 
     def cover(self, text: str, known: int = 0) -> str:
         """Puts `COVER` for every character of a secret; the length of `text` does not change.
@@ -60,7 +60,7 @@ class Secrets:
         parts = [COVER * known]
         done = known
         places: list[tuple[int, int]] = []
-        alike = _alike(text)
+        alike = _fold_non_ascii(text)
         for word in self._words:
             start = alike.find(word)
             while start >= 0:
@@ -76,7 +76,7 @@ class Secrets:
         """Returns how many characters of `text` cannot belong to a secret that goes on in what
         follows.
         """
-        text = _alike(text)
+        text = _fold_non_ascii(text)
         longest = max(map(len, self._words), default=0)
         for start in range(max(0, len(text) - longest + 1), len(text)):
             tail = text[start:]
@@ -85,13 +85,13 @@ class Secrets:
         return len(text)
 
 
-def _alike(text: str) -> str:
+def _fold_non_ascii(text: str) -> str:
     """Puts `OTHER` for each character beyond ASCII; the length of `text` does not change."""
     return text if text.isascii() else _BEYOND_ASCII.sub(OTHER, text)
 
 
-def _forms(secret: str) -> Iterator[str]:
-    """Yields `secret` as it may be found in a text that `_alike` has made."""
+def _decoded_forms(secret: str) -> Iterator[str]:
+    """Yields `secret` as it may be found in a text that `_fold_non_ascii` has made."""
     if secret.isascii():
         yield secret
         return
@@ -101,7 +101,7 @@ def _forms(secret: str) -> Iterator[str]:
     written = secret.encode("utf-8", "replace")
     # Each byte by itself: torn apart, or taken for Latin-1 and written as UTF-8 once more.
     read += [written.decode("ascii", "replace"), written.decode("latin-1")]
-    for form in map(_alike, map(visible, read)):
+    for form in map(_fold_non_ascii, map(remove_invisible, read)):
         if set(form) == {"?"}:
             continue  # nothing of the secret is in it
         yield form
@@ -111,12 +111,12 @@ def _forms(secret: str) -> Iterator[str]:
             yield f"{before[:1]}{core}{after[:1]}"
 
 
-def masked(text: str) -> str:
+def mask_covered(text: str) -> str:
     """Puts one mask for each run of `COVER`, so that its length is not shown either."""
     return _COVERED.sub(MASK, text)
 
 
-def visible(text: str) -> str:
+def remove_invisible(text: str) -> str:
     """Removes control characters and direction marks; TAB stays."""
     if text.isprintable():
         return text

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from cucmd.vos.texts import LONGEST, moment, whole
+from cucmd.vos.texts import LONGEST, match_line, parse_time
 
 _NAME = re.compile(r"[A-Za-z0-9][^\]]{0,99}")
 _STATE = re.compile(r"[A-Z][A-Z ]{0,30}")
@@ -142,7 +142,7 @@ def parse_service_list(lines: Iterable[str]) -> ServiceList:
     for line in lines:
         if service := _service(line):
             services.append(service)
-        elif primary is None and (found := whole(_PRIMARY, line)):
+        elif primary is None and (found := match_line(_PRIMARY, line)):
             primary = found["is"].lower() == "true"
         elif line.strip():
             others.append(line)
@@ -172,19 +172,19 @@ def parse_ntp_status(lines: Iterable[str]) -> NtpStatus:
     times: dict[str, str] = {}
     others: list[str] = []
     for line in lines:
-        if not line.strip() or whole(_RULE, line) or " ".join(line.split()) in _HEADINGS:
+        if not line.strip() or match_line(_RULE, line) or " ".join(line.split()) in _HEADINGS:
             continue
         said = _facts(line)
         if said and fields.keys().isdisjoint(said):
             fields |= said
-        elif found := whole(_PEER, line):
+        elif found := match_line(_PEER, line):
             numbers = {name: int(found[name]) for name in ("stratum", "poll")}
             floats = {name: float(found[name]) for name in ("delay", "offset", "jitter")}
             columns: dict[str, Any] = found.groupdict() | numbers | floats
             peers.append(NtpPeer(**columns | {"tally": found["tally"].strip()}))
-        elif found := whole(_SOURCE, line):
+        elif found := match_line(_SOURCE, line):
             peers.append(_source(found))
-        elif (time := whole(_TIME, line)) and times.get(time["zone"]) in (None, time["time"]):
+        elif (time := match_line(_TIME, line)) and times.get(time["zone"]) in (None, time["time"]):
             times[time["zone"]] = time["time"]  # a node whose own zone is UTC says it twice
         else:
             others.append(line)
@@ -193,14 +193,18 @@ def parse_ntp_status(lines: Iterable[str]) -> NtpStatus:
 
 
 def _facts(line: str) -> dict[str, Any]:
-    if found := whole(_RUNNING, line) or whole(_WITHIN, line) or whole(_POLLING, line):
+    if (
+        found := match_line(_RUNNING, line)
+        or match_line(_WITHIN, line)
+        or match_line(_POLLING, line)
+    ):
         return {name: int(number) for name, number in found.groupdict().items()}
-    if found := whole(_SYNCHRONISED, line):
+    if found := match_line(_SYNCHRONISED, line):
         followed = {"server": found["server"], "stratum": int(found["stratum"])}
         return {"synchronised": True, **followed}
-    if whole(_NOT_SYNCHRONISED, line):
+    if match_line(_NOT_SYNCHRONISED, line):
         return {"synchronised": False}
-    return {"restarting": True} if whole(_RESTARTING, line) else {}
+    return {"restarting": True} if match_line(_RESTARTING, line) else {}
 
 
 def _source(found: re.Match[str]) -> NtpPeer:
@@ -224,9 +228,9 @@ def parse_file_list(lines: Iterable[str]) -> tuple[ListedFile, ...]:
     """Reads the answer to `file list ... detail`: its files, in its order, without folders."""
     files: list[ListedFile] = []
     for line in lines:
-        if (found := whole(_FILE, line)) is None:
+        if (found := match_line(_FILE, line)) is None:
             continue
-        modified = moment(*found.group("year", "month", "day", "hour", "minute", "second"))
+        modified = parse_time(*found.group("year", "month", "day", "hour", "minute", "second"))
         if modified is not None:
             size = int(found["size"].replace(",", ""))
             files.append(ListedFile(found["name"].rstrip(), size, modified))

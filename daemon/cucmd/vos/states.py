@@ -14,22 +14,22 @@ from cucmd.failure import Code, failure
 from cucmd.job.failure import Failure
 from cucmd.vos import texts
 from cucmd.vos.dialogue_events import (
-    Asked,
     Broken,
     CommandDone,
     Event,
     Printed,
     Prompted,
     Send,
-    Taken,
+    Started,
+    StoppedAtQuestion,
 )
 from cucmd.vos.questions import (
     PAGERS,
-    Ask,
+    QuestionKind,
     Questions,
-    asks_for_secret,
-    asks_in_command,
-    may_be_question,
+    is_command_question,
+    is_login_question,
+    is_secret_question,
     without_pagers,
 )
 from cucmd.vos.secrets import Secrets
@@ -41,7 +41,7 @@ MAX_LAST_LINE = 200
 # Seconds of silence after which a question of a command counts. None is typed into, so it does no
 # harm that a line of output may be cut there: the next packet comes within milliseconds.
 QUIET_ASKED = 5.0
-PAGER_KEYS = {Ask.PAGE: b" ", Ask.VIEW_PAGE: b"q"}
+PAGER_KEYS = {QuestionKind.PAGE: b" ", QuestionKind.VIEW_PAGE: b"q"}
 
 
 class State:
@@ -49,15 +49,15 @@ class State:
 
     # The most bytes that may come in it, so that a node cannot hold the session for ever.
     max_bytes: int = MIB
-    what: str = "nothing"
+    description: str = "nothing"
     at_prompt: bool = False
     ended: bool = False  # what comes is ignored
     echoed: bool = True  # our command was echoed, or there is none
     interrupted: bool = False  # Ctrl-C was sent
-    prints_on: bool = False  # output may follow that looks like a prompt, after Ctrl-C too
-    asks: bool = False  # the last line is not finished, and looks like a question
+    may_print_prompt: bool = False  # output may follow that looks like a prompt, after Ctrl-C too
+    is_at_question: bool = False  # the last line is not finished, and looks like a question
     # Seconds of silence after which that counts. A login is asked for its own.
-    asks_after: float = QUIET_ASKED
+    question_after: float = QUIET_ASKED
 
     @property
     def last_line(self) -> str:
@@ -69,55 +69,57 @@ class State:
         """Returns the lines of a command that runs, so far. Not masked."""
         return ()
 
-    def segment(self, text: str, number: int, grown_from: int) -> list[Event]:
+    def on_segment(self, text: str, number: int, grown_from: int) -> list[Event]:
         """The current segment has grown to `text`. See `Screen` for `number` and `grown_from`."""
         return []
 
-    def processed(self) -> list[Event]:
+    def on_processed(self) -> list[Event]:
         """All of the bytes were given to `segment` and `line`."""
         return []
 
-    def line(self, text: str) -> list[Event]:
+    def on_line(self, text: str) -> list[Event]:
         """A line is finished."""
         return []
 
-    def asked(self) -> Event:
+    def on_question(self) -> Event:
         """Says what the question means, after which the node has been silent: the state is left."""
-        return Broken(failure(Code.COMMAND_REFUSED, f"the node asked a question in {self.what}"))
+        return Broken(
+            failure(Code.COMMAND_REFUSED, f"the node asked a question in {self.description}")
+        )
 
-    def prompt(self) -> list[Event]:
+    def on_prompt(self) -> list[Event]:
         """The prompt is confirmed: the state is left."""
         return [Prompted()]
 
-    def closed(self) -> list[Event]:
+    def on_closed(self) -> list[Event]:
         """Returns the last events of the session: the connection is closed."""
-        message = f"the node closed the connection during {self.what}"
+        message = f"the node closed the connection during {self.description}"
         return [Broken(failure(Code.CONNECTION_LOST, message))]
 
     def too_much_output(self) -> Failure:
-        message = f"more than {self.max_bytes // KIB} KiB came during {self.what}, and no end of it"
+        message = f"more than {self.max_bytes // KIB} KiB came during {self.description}, and no end of it"
         return failure(Code.NOT_A_NODE, message, hint=NOT_LIKE_A_NODE)
 
 
 class LoggingIn(State):
     """Leads from the open shell to the first prompt. 1 MiB is more than any logon message has."""
 
-    what = "login"
+    description = "login"
 
-    def __init__(self, secrets: Secrets, asks_after: float) -> None:
+    def __init__(self, secrets: Secrets, question_after: float) -> None:
         self._secrets = secrets
-        self.asks_after = asks_after
+        self.question_after = question_after
         self._is_node = False
         self._last_line = ""  # the last that was finished and is not empty
         self._segment = ""  # the one after it
 
-    def segment(self, text: str, number: int, grown_from: int) -> list[Event]:
+    def on_segment(self, text: str, number: int, grown_from: int) -> list[Event]:
         if text.startswith(texts.STARTING_UP):
             self._is_node = True
         self._segment = text
         return []
 
-    def line(self, text: str) -> list[Event]:
+    def on_line(self, text: str) -> list[Event]:
         self._segment = ""
         if text.strip():
             self._last_line = text.strip()
@@ -126,22 +128,22 @@ class LoggingIn(State):
     @property
     def at_line_end(self) -> bool:
         """Nothing stands on the last line. False also after a line that asks for a secret."""
-        return not self._segment.strip() and not asks_for_secret(self._last_line)
+        return not self._segment.strip() and not is_secret_question(self._last_line)
 
     @property
-    def asks(self) -> bool:  # type: ignore[override]  # it depends on what has come
-        return may_be_question(self._segment)
+    def is_at_question(self) -> bool:  # type: ignore[override]  # it depends on what has come
+        return is_login_question(self._segment)
 
-    def asked(self) -> Event:
+    def on_question(self) -> Event:
         question = self._secrets.mask(self._segment.strip())[-MAX_SHOWN:]
         message = f"the login stopped at a question: {question!r}"
         return Broken(failure(Code.LOGIN_QUESTION, message))
 
     @property
     def last_line(self) -> str:
-        return shown_last(self._secrets, self._segment, self._last_line)
+        return show_last_line(self._secrets, self._segment, self._last_line)
 
-    def closed(self) -> list[Event]:
+    def on_closed(self) -> list[Event]:
         foreign = self._last_line and not self._is_node
         code = Code.NOT_A_NODE if foreign else Code.CONNECTION_LOST
         message = "the node closed the connection before its prompt"
@@ -154,22 +156,22 @@ class AtPrompt(State):
     """Waits at the prompt. What still comes (a second prompt, a broadcast) is ignored."""
 
     at_prompt = True
-    what = "the wait at the prompt"
+    description = "the wait at the prompt"
 
 
 class AskedForPrompt(State):
     """An empty line was typed at what counts as the prompt. A real one comes again."""
 
-    what = "the wait for another prompt"
+    description = "the wait for another prompt"
 
 
 class Recovering(State):
     """A dialogue has failed and the node is somewhere in it. Only a new prompt ends this."""
 
-    what = "the wait for a prompt"
+    description = "the wait for a prompt"
     max_bytes = 16 * MIB
 
-    def closed(self) -> list[Event]:
+    def on_closed(self) -> list[Event]:
         return []  # the failure of the dialogue was given already
 
 
@@ -177,12 +179,12 @@ class SessionEnded(State):
     """`quit` was sent, or the connection is closed."""
 
     ended = True
-    what = "the end"
+    description = "the end"
 
-    def closed(self) -> list[Event]:
+    def on_closed(self) -> list[Event]:
         return []
 
-    def prompt(self) -> list[Event]:
+    def on_prompt(self) -> list[Event]:
         return []
 
 
@@ -196,19 +198,19 @@ class RunningCommand(State):
     MAX_LINES = 200_000  # an empty line costs more memory than its byte
 
     def __init__(self, text: str) -> None:
-        self.what = f"`{text}`"
+        self.description = f"`{text}`"
         self.echoed = False
         self._echo = "".join(text.split())
         self._lines: list[str] = []
         self._segment = ""  # the one after them
         self._pagers = Questions(PAGERS)
 
-    def segment(self, text: str, number: int, grown_from: int) -> list[Event]:
+    def on_segment(self, text: str, number: int, grown_from: int) -> list[Event]:
         self._segment = text
         asked = self._pagers.in_segment(text, number, grown_from)
-        return [Send(key, key.decode()) for key in (PAGER_KEYS[one.ask] for one in asked)]
+        return [Send(key, key.decode()) for key in (PAGER_KEYS[one.kind] for one in asked)]
 
-    def line(self, text: str) -> list[Event]:
+    def on_line(self, text: str) -> list[Event]:
         self._segment = ""
         if not self.echoed and is_echo(text, self._echo):
             # What came before the echo is not of this command: it is a prompt that came late.
@@ -218,8 +220,8 @@ class RunningCommand(State):
             self._lines.append(rest)
         return []
 
-    def prompt(self) -> list[Event]:
-        return [CommandDone(trimmed(self._lines))]
+    def on_prompt(self) -> list[Event]:
+        return [CommandDone(trim_lines(self._lines))]
 
 
 class RunningForm(RunningCommand):
@@ -235,22 +237,24 @@ class RunningForm(RunningCommand):
         self._secrets = secrets
 
     @property
-    def asks(self) -> bool:  # type: ignore[override]  # it depends on what has come
-        return self.echoed and asks_in_command(without_pagers(self._segment) or "")
+    def is_at_question(self) -> bool:  # type: ignore[override]  # it depends on what has come
+        return self.echoed and is_command_question(without_pagers(self._segment) or "")
 
     @property
     def output(self) -> tuple[str, ...]:
-        return trimmed(self._lines)
+        return trim_lines(self._lines)
 
     @property
     def last_line(self) -> str:
-        return shown_last(self._secrets, self._segment, next(reversed(self.output), ""))
+        return show_last_line(self._secrets, self._segment, next(reversed(self.output), ""))
 
-    def asked(self) -> Event:
-        return Asked(self.output, self._secrets.mask(self._segment.strip())[-MAX_SHOWN:])
+    def on_question(self) -> Event:
+        return StoppedAtQuestion(
+            self.output, self._secrets.mask(self._segment.strip())[-MAX_SHOWN:]
+        )
 
     def too_much_output(self) -> Failure:
-        message = f"more than {self.max_bytes // KIB} KiB came of {self.what}"
+        message = f"more than {self.max_bytes // KIB} KiB came of {self.description}"
         hint = "narrow the command; the transcript has the beginning of what came"
         return failure(Code.QUOTA_EXCEEDED, message, hint=hint)
 
@@ -258,10 +262,10 @@ class RunningForm(RunningCommand):
 class RunningCapture(RunningForm):
     """Awaits a packet capture. It says nothing as a rule, and ends by itself only at its count."""
 
-    def line(self, text: str) -> list[Event]:
+    def on_line(self, text: str) -> list[Event]:
         before = self.echoed
-        events = super().line(text)
-        return [*events, Taken()] if self.echoed and not before else events
+        events = super().on_line(text)
+        return [*events, Started()] if self.echoed and not before else events
 
 
 class RunningTail(RunningCommand):
@@ -270,18 +274,18 @@ class RunningTail(RunningCommand):
     """
 
     max_bytes = sys.maxsize
-    prints_on = True
+    may_print_prompt = True
 
-    def segment(self, text: str, number: int, grown_from: int) -> list[Event]:
+    def on_segment(self, text: str, number: int, grown_from: int) -> list[Event]:
         self._segment = text
         return []
 
-    def line(self, text: str) -> list[Event]:
+    def on_line(self, text: str) -> list[Event]:
         self._segment = ""
         if not self.echoed:
             # What comes before the echo is a prompt that came late.
             self.echoed = is_echo(text, self._echo)
-            return [Taken()] if self.echoed else []
+            return [Started()] if self.echoed else []
         if self.interrupted:
             text = text.replace("^C", "")
             if text.strip() in ("", texts.INTERRUPTED, texts.PROMPT):
@@ -289,19 +293,19 @@ class RunningTail(RunningCommand):
         self._lines.append(text)
         return []
 
-    def processed(self) -> list[Event]:
+    def on_processed(self) -> list[Event]:
         lines, self._lines = self._lines, []
         return [Printed(tuple(lines))] if lines else []
 
-    def closed(self) -> list[Event]:
+    def on_closed(self) -> list[Event]:
         unfinished = self.echoed and self._segment
-        return [*([Printed((self._segment,))] if unfinished else []), *super().closed()]
+        return [*([Printed((self._segment,))] if unfinished else []), *super().on_closed()]
 
-    def prompt(self) -> list[Event]:
-        return [*self.processed(), CommandDone(())]
+    def on_prompt(self) -> list[Event]:
+        return [*self.on_processed(), CommandDone(())]
 
 
-def shown_last(secrets: Secrets, unfinished: str, line: str) -> str:
+def show_last_line(secrets: Secrets, unfinished: str, line: str) -> str:
     """Masks what a node has said last, to be shown: its unfinished line, or the one before."""
     # A question stands at the end of its line, a finished line tells most at its beginning.
     return secrets.mask(unfinished.strip())[-MAX_LAST_LINE:] or secrets.mask(line)[:MAX_LAST_LINE]
@@ -315,7 +319,7 @@ def is_echo(line: str, command: str) -> bool:
     return "".join(line.split()).endswith(command)
 
 
-def trimmed(lines: Iterable[str]) -> tuple[str, ...]:
+def trim_lines(lines: Iterable[str]) -> tuple[str, ...]:
     """Returns the lines without the empty ones at both ends."""
     kept = deque(line.rstrip() for line in lines)
     while kept and not kept[0]:

@@ -13,11 +13,11 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from cucmd.vos.texts import moment, takes_field, whole
+from cucmd.vos.texts import match_line, parse_time, read_field
 
 # A name of the zone database -> the zone, or None. Looking it up reads files, so the caller does
 # it.
-ZoneOf: TypeAlias = Callable[[str], tzinfo | None]
+FindZone: TypeAlias = Callable[[str], tzinfo | None]
 
 _FIELDS = {
     "host name": "host",
@@ -133,39 +133,39 @@ def parse_machine(lines: Iterable[str]) -> Machine:
     for line in lines:
         if not line.strip() or " ".join(line.split()).lower() in _HEADINGS:
             continue
-        if found := whole(_DISK, line):
+        if found := match_line(_DISK, line):
             names = ("total", "free", "used")
             total, free, used = (int(found[name]) * _KIB for name in names)
             disks.append(Disk(found["name"], total, free, used, int(found["share"])))
         elif (
-            whole(_SHARES, line)
+            match_line(_SHARES, line)
             and (shares := {m["name"].lower(): float(m["share"]) for m in _SHARE.finditer(line)})
             and shares.keys() <= _CPU_NAMES - cpu.keys()
         ):
             cpu |= shares
-        elif (found := whole(_MEMORY, line)) and (
+        elif (found := match_line(_MEMORY, line)) and (
             (name := found["name"].lower()) in _MEMORY_NAMES - memory.keys()
         ):
             memory[name] = int(found["kib"]) * _KIB
-        elif "uptime" not in said and (found := whole(_UPTIME, line)):
+        elif "uptime" not in said and (found := match_line(_UPTIME, line)):
             said["uptime"] = " ".join(found["uptime"].split())
             said["load"] = tuple(float(found[name]) for name in ("one", "five", "fifteen"))
-        elif not takes_field(line, _FIELDS, said):
+        elif not read_field(line, _FIELDS, said):
             others.append(line)
     return Machine(**said, cpu=cpu, memory=memory, disks=tuple(disks), others=tuple(others))
 
 
-def time_of(said: Machine, zone_of: ZoneOf) -> ShowStatus:
-    """Returns the node's time in it. Raises only what `zone_of` raises.
+def find_node_time(said: Machine, find_zone: FindZone) -> ShowStatus:
+    """Returns the node's time in it. Raises only what `find_zone` raises.
 
     What is not certain counts as unknown. A wrong time zone or clock would move the window away
     from the files. An unknown one only widens it.
     """
     date = _DATE.fullmatch(said.date or "")
-    clock = None if date is None else moment(*date.group(3, 1, 2, 4, 5, 6))
+    clock = None if date is None else parse_time(*date.group(3, 1, 2, 4, 5, 6))
     text = said.time_zone or ""
     names = _ZONE.findall(text)
     if not names and _UTC.search(text):
         return ShowStatus(UTC, clock)
-    found = (zone for name in reversed(names) if (zone := zone_of(name)))
+    found = (zone for name in reversed(names) if (zone := find_zone(name)))
     return ShowStatus(next(found, None), clock)

@@ -60,12 +60,12 @@ _LONGEST_VALUE = 300
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 
-def whole(pattern: re.Pattern[str], line: str) -> re.Match[str] | None:
+def match_line(pattern: re.Pattern[str], line: str) -> re.Match[str] | None:
     """Returns the match of the whole line but for the blanks at its end, or None."""
     return pattern.fullmatch(line.rstrip()) if len(line) <= LONGEST else None
 
 
-def moment(year: str, month: str, day: str, *time: str) -> datetime | None:
+def parse_time(year: str, month: str, day: str, *time: str) -> datetime | None:
     """Returns the time in these words, the month by three letters of its name; None: it is none."""
     try:
         number = _MONTHS.index(month.lower()) + 1
@@ -75,7 +75,7 @@ def moment(year: str, month: str, day: str, *time: str) -> datetime | None:
         return None
 
 
-def takes_field(line: str, names: dict[str, str], fields: dict[str, str]) -> bool:
+def read_field(line: str, names: dict[str, str], fields: dict[str, str]) -> bool:
     """Says whether the line is `Label : value`, with a label that `names` has, in lower case.
 
     Adds the value to `fields` by that name; where there is one already, the line is none.

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 import msgspec
 
 from cucmd.vos.screen import BACKSPACE, ERASE_LINE, NEWLINE, RETURN, TerminalToken
-from cucmd.vos.secrets import COVER, Secrets, masked, visible
+from cucmd.vos.secrets import COVER, Secrets, mask_covered, remove_invisible
 
 # At most one empty line in a row is written: a node may send them without end.
 _MAX_LINE_ENDS = 2
@@ -66,7 +66,7 @@ class Transcript:
                 if self._line_ends < _MAX_LINE_ENDS:
                     self._line_ends += 1
                     self._marks.append(_Mark(offset, NEWLINE))
-            elif token not in (BACKSPACE, ERASE_LINE) and (text := visible(token)):
+            elif token not in (BACKSPACE, ERASE_LINE) and (text := remove_invisible(token)):
                 if self._returned:
                     self._marks.append(_Mark(offset, RETURN))
                 self._returned = False
@@ -126,7 +126,7 @@ class Transcript:
             return ""
         begin = "" if self._in_line else f"{self._stamp} < "
         self._in_line = True
-        return begin + masked(shown)
+        return begin + mask_covered(shown)
 
     def _end_line(self) -> str:
         if not self._in_line:

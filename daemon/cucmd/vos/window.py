@@ -74,8 +74,8 @@ class AbsTime(msgspec.Struct, frozen=True):
 Window: TypeAlias = RelTime | AbsTime | None
 
 
-def needs_zone(collection: Collect, waited: timedelta = timedelta()) -> bool:
-    """Says whether `window_for` uses the node's time zone. `waited`: since the job's request."""
+def needs_time_zone(collection: Collect, waited: timedelta = timedelta()) -> bool:
+    """Says whether `make_window` uses the node's time zone. `waited`: since the job's request."""
     return _is_absolute(collection, waited, _LAST_COUNTS_FOR)
 
 
@@ -88,7 +88,7 @@ def _is_absolute(collection: Collect, waited: timedelta, last_counts_for: timede
     return collection.since is not None or collection.until is not None
 
 
-def window_for(
+def make_window(
     collection: Collect,
     now: datetime,
     node_zone: tzinfo | None,

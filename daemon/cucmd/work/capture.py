@@ -169,7 +169,7 @@ class _NodeCapture:
                 raise
             if (wrong := await self._end(how)) is not None:
                 raise NodeFailed(wrong)
-        return vos.without_options(both_ends(self._said))
+        return vos.strip_capture_options(both_ends(self._said))
 
     async def _wait(self) -> str:
         """Waits, and says why it is to end, or has ended. Raises `NodeFailed`."""
@@ -192,7 +192,7 @@ class _NodeCapture:
         """Returns if the node ends it. `seconds`: from its echo to the deadline of the scope."""
         while True:
             match await self._session.next_event():
-                case vos.Taken():
+                case vos.Started():
                     self._begin(trio.current_time())
                     scope.deadline = trio.current_time() + seconds
                 case vos.CommandDone(lines=lines):
@@ -201,7 +201,7 @@ class _NodeCapture:
                     await self._session.ask_for_prompt()
                 case vos.Prompted():
                     return "node"
-                case vos.Asked(question=question):
+                case vos.StoppedAtQuestion(question=question):
                     message = f"the node asked {question!r}; it was ended with Ctrl-C"
                     raise fail(Code.COMMAND_REFUSED, message)
                 case vos.Broken(failure=broken):

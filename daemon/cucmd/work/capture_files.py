@@ -69,7 +69,9 @@ class CaptureFiles:
             result = await gets.get(path, NodeClock())
             if result.nothing is not None:
                 raise self._nothing(result.nothing.message, said)
-            came = [file for file in target.files() if vos.is_file_of(_name(file), captured.name)]
+            came = [
+                file for file in target.files() if vos.is_capture_file(_name(file), captured.name)
+            ]
         if not came:
             raise self._nothing(f"{path}: no file of the capture came", said)
         found = await self._count(came)
@@ -100,7 +102,7 @@ class CaptureFiles:
 
     def _quoted(self, said: Sequence[str]) -> str:
         lines = [self._mask(line) for line in said if line.strip()]
-        return f"; the node said: {vos.quoted(lines)}" if lines else ""
+        return f"; the node said: {vos.quote(lines)}" if lines else ""
 
     async def _count(self, files: Sequence[ReceivedFile]) -> dict[str, PacketCount]:
         """Counts the packets in each file, by its name."""
@@ -149,7 +151,7 @@ class CaptureFiles:
                         if any(_DELETED.search(line) for line in said):
                             return None
                         return f"it does not say so{self._quoted(said)}"
-                    case vos.Asked(question=question):
+                    case vos.StoppedAtQuestion(question=question):
                         await back_at_prompt(self._session)
                         return f"it asked {question!r}, and was given Ctrl-C"
                     case vos.Broken(failure=broken):

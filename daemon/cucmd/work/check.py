@@ -38,7 +38,7 @@ from cucmd.job.failure import Failure
 from cucmd.job.node import Phase
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.ports import NodeTask, Ports, Report, Shell
-from cucmd.node.resolver import zone_of
+from cucmd.node.resolver import find_zone
 from cucmd.work.collect import (
     WORTH_A_NOTE,
     FileGets,
@@ -88,7 +88,7 @@ async def check(task: NodeTask, what: Check, ports: Ports, report: Report) -> tu
         else:
             seen.put(version=seen.mask(version.version))
         table = await ask(session, task, vos.SHOW_CLUSTER, vos.parse_network_cluster)
-        itself = vos.asked_node(table.nodes, task.host, session.shell.peer_address)
+        itself = vos.find_asked_node(table.nodes, task.host, session.shell.peer_address)
         if itself is not None and itself.product:
             seen.put(product=seen.mask(itself.product))
         if what.receiver:
@@ -163,7 +163,7 @@ class _Seen:
 async def _ask_status(session: NodeSession, seen: _Seen) -> list[str]:
     """Asks for its clock and its logging partition. Returns notes. Raises `NodeFailed`."""
     said = await ask(session, seen.task, vos.SHOW_STATUS, vos.parse_machine)
-    status = vos.time_of(said, zone_of)
+    status = vos.find_node_time(said, find_zone)
     off = status.offset(datetime.now(UTC))
     logging = next((disk for disk in said.disks if disk.name == "logging"), None)
     seen.put(

@@ -22,7 +22,7 @@ from cucmd.job.run import Run
 from cucmd.node.deadlines import Arrivals, CommandClock
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.ports import NodeTask, Ports, Receiver, Report, UploadTarget
-from cucmd.node.resolver import zone_of
+from cucmd.node.resolver import find_zone
 from cucmd.node_name import address
 from cucmd.received_file import FileRead, ReceivedFile
 from cucmd.work.run import take_snapshot
@@ -144,14 +144,14 @@ async def prepare(session: NodeSession, task: NodeTask, what: Collect, report: R
     """Turns the pager off. Asks for the node's time if the window is in absolute times."""
     await answer(session, task, vos.PAGER_OFF)
     waited = datetime.now(UTC) - (task.asked_at or datetime.now(UTC))
-    if not vos.needs_zone(what, waited):
+    if not vos.needs_time_zone(what, waited):
         return _NOT_ASKED
     return await _ask_for_time(session, task, report)
 
 
 async def _ask_for_time(session: NodeSession, task: NodeTask, report: Report) -> NodeClock:
     said = await ask(session, task, vos.SHOW_STATUS, vos.parse_machine)
-    status = vos.time_of(said, zone_of)
+    status = vos.find_node_time(said, find_zone)
     clock = NodeClock(status.zone, status.ahead(datetime.now(UTC)))
     name = None if clock.zone is None else str(clock.zone)
     # By less than is worth a note it is taken for right: two minutes decide nothing in a trace.
@@ -194,7 +194,7 @@ def request_for(task: NodeTask, what: Collect, path: str, clock: NodeClock) -> v
     return vos.FileGet(
         location=what.location,
         path=path,
-        window=vos.window_for(
+        window=vos.make_window(
             what,
             now,
             clock.zone,
@@ -245,11 +245,11 @@ class FileGets:
         arrivals = Arrivals(self._target)
         what, packs = f"in '{request.command_line()}'", self._what.compress
         clock = CommandClock(self._task.timeouts, what, arrivals, packs=packs)
-        sizes: vos.Sized | None = None  # that were announced before for this command
+        sizes: vos.SizesAnnounced | None = None  # that were announced before for this command
         await self._session.file_get(request, self._address)
         while True:
             match await self._session.next_event(clock):
-                case vos.Sized() as announced:
+                case vos.SizesAnnounced() as announced:
                     self._files_announced += announced.files - (sizes.files if sizes else 0)
                     self._bytes_announced += announced.bytes - (sizes.bytes if sizes else 0)
                     self._report.announced(
@@ -267,11 +267,11 @@ class FileGets:
                         said = f"{path}: {files}, {counted(announced.bytes, 'byte')} were announced"
                         message = f"{said}, {wrong.message}"
                         raise NodeFailed(msgspec.structs.replace(wrong, message=message))
-                case vos.Agreed():
+                case vos.CanLogIn():
                     if not clock.can_log_in:
                         self._report.phase(Phase.TRANSFER)
                     clock.agreed()
-                case vos.Moving():
+                case vos.TransferMoved():
                     clock.progress()
                 case vos.NothingMatched():
                     return self._nothing_came(nothing_matched(path), arrivals, clock)
@@ -291,7 +291,7 @@ class FileGets:
         if arrivals.any:
             came = f"{counted(len(arrivals.files()), 'file')} came"
             raise NodeFailed(failure(Code.TRANSFER_INCOMPLETE, f"{why.message}; {came}"))
-        if arrivals.refused_login or (clock.can_log_in and arrivals.turned_away):
+        if arrivals.refused_login or (clock.can_log_in and arrivals.refused_connections):
             raise NodeFailed(self._no_login(why, arrivals))
         return PathResult(why)
 
@@ -317,7 +317,7 @@ class FileGets:
         )
         if wrong is not None:
             if words := (*done.sizes_unread, *done.notes):
-                message = f"{wrong.message}; the node said: {vos.quoted(words)}"
+                message = f"{wrong.message}; the node said: {vos.quote(words)}"
                 wrong = msgspec.structs.replace(wrong, message=message)
             no_login = clock.can_log_in and not arrivals.any
             raise NodeFailed(self._no_login(wrong, arrivals) if no_login else wrong)
@@ -344,7 +344,7 @@ class FileGets:
         return PathResult(cut=cut, notes=(*done.notes, *notes))
 
     def _no_login(self, wrong: Failure, arrivals: Arrivals) -> Failure:
-        why = arrivals.why_none()
+        why = arrivals.explain_absence()
         where = address(self._address.host, self._address.port)
         return failure(why.code, f"{wrong.message}; {why.message} at {where}", hint=why.hint)
 

@@ -69,14 +69,14 @@ class CommandRuns:
                 raise
             match event:
                 case vos.CommandDone(lines=lines):
-                    self.said = vos.readable(lines)
+                    self.said = vos.take_parsable(lines)
                     self.cut = len(self.said) < len(lines)
                     await self._keep(number, lines, complete=True)
                     if (said := refusal(self._mask, lines)) is None:
                         return None
                     message = f"'{command.line}': the node said: {said}"
                     return failure(Code.COMMAND_REFUSED, message)
-                case vos.Asked(lines=lines, question=question):
+                case vos.StoppedAtQuestion(lines=lines, question=question):
                     await self._keep(number, lines, complete=False)
                     message = f"'{command.line}': the node asked {question!r}"
                     message += "; it was ended with Ctrl-C"

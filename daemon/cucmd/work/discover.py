@@ -40,7 +40,10 @@ async def discover(task: NodeTask, what: Discover, ports: Ports, report: Report)
         await answer(session, task, vos.PAGER_OFF)
         report.phase(Phase.COMMAND)
         table = await ask(session, task, vos.SHOW_CLUSTER, vos.parse_network_cluster)
-        mask, asked = task.mask, vos.asked_node(table.nodes, task.host, session.shell.peer_address)
+        mask, asked = (
+            task.mask,
+            vos.find_asked_node(table.nodes, task.host, session.shell.peer_address),
+        )
         members = tuple(
             Member(
                 node=task.node if one is asked else _name(one, task),
@@ -100,5 +103,5 @@ def _nothing(unread: Sequence[str]) -> NodeFailed:
         said = f"nothing could be read of the node's answer to '{vos.SHOW_CLUSTER}'"
         return fail(Code.COMMAND_REFUSED, said)
     said = f"no node in a known form in the answer to '{vos.SHOW_CLUSTER}'"
-    said += f"; the node said: {vos.quoted(unread)}"
+    said += f"; the node said: {vos.quote(unread)}"
     return fail(Code.COMMAND_REFUSED, said, hint=_OTHER_FORM)

@@ -64,11 +64,11 @@ async def _ask(
     """Asks for the sizes of one path, or says why there are none. Raises `NodeFailed`."""
     request = request_for(task, what, path, node_clock)
     clock = form_clock(request.command_line(), task.timeouts.command)
-    sizes: vos.Sized | None = None
+    sizes: vos.SizesAnnounced | None = None
     await session.file_get(request, None)
     while True:
         match await session.next_event(clock):
-            case vos.Sized() as sizes:
+            case vos.SizesAnnounced() as sizes:
                 pass
             case vos.NothingMatched():
                 return PathResult(nothing_matched(path))

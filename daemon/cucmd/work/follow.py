@@ -145,7 +145,7 @@ async def _until_it_ends(
     idle_ends = trio.current_time() + vos.LONGEST_TAIL
     while not output.full:
         match await session.next_event(clock):
-            case vos.Taken():
+            case vos.Started():
                 clock = None
                 if scope is not None:
                     ends = trio.current_time() + what.duration
@@ -164,9 +164,9 @@ def _check_not_refused(output: _Output) -> None:
     said = output.first
     if output.lines > _FEW:
         said = [output.last]
-        if not vos.refused_in(said):
+        if not vos.is_refusal(said):
             return
-    message = f"the node did not follow the file; it said: {vos.quoted(said) or 'nothing'}"
+    message = f"the node did not follow the file; it said: {vos.quote(said) or 'nothing'}"
     if any(NO_SUCH_FILE in line.lower() for line in said):
         raise fail(Code.INVALID_PATH, message)
     raise fail(Code.COMMAND_REFUSED, message, hint=_HINT)

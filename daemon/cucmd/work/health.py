@@ -31,7 +31,7 @@ from cucmd.job.health import (
 from cucmd.job.node import Phase
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.ports import NodeTask, Ports, Report
-from cucmd.node.resolver import zone_of
+from cucmd.node.resolver import find_zone
 from cucmd.vos.health_records import CertificateList, parse_certificate
 from cucmd.work import judged
 from cucmd.work.commands import CommandRuns
@@ -156,11 +156,11 @@ class _Looked:
             case vos.ActiveVersion(version=version):
                 self._found = replace(self._found, version=version)
             case vos.Machine():
-                off = vos.time_of(said, zone_of).offset(now)
+                off = vos.find_node_time(said, find_zone).offset(now)
                 seconds = None if off is None else round(off.total_seconds())
                 self._found = replace(self._found, clock_ahead=seconds)
             case vos.ClusterTable(nodes=nodes):
-                itself = vos.asked_node(nodes, self._host, self._peer)
+                itself = vos.find_asked_node(nodes, self._host, self._peer)
                 first = sorted(nodes, key=lambda one: one.role != "Publisher")[:_MOST_NAMED]
                 self._found = replace(
                     self._found,
@@ -177,7 +177,7 @@ class _Looked:
                     most = self.thresholds
                     if self._found.role == "Subscriber":  # it follows the publisher
                         most = replace(most, stratum=most.stratum + 1)
-                    found = judged.judge(name, said, most, now, zone_of)
+                    found = judged.judge(name, said, most, now, find_zone)
                     self.put(*(judged.of_beginning(name, found) if cut else found))
         self._report.result(self._found)
 

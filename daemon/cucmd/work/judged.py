@@ -22,7 +22,7 @@ from cucmd.vos.health_records import (
     Processes,
 )
 from cucmd.vos.services import NtpStatus, Service, ServiceList
-from cucmd.vos.status import ZoneOf
+from cucmd.vos.status import FindZone
 from cucmd.work.verdict import counted
 
 # Of one kind so many are said one by one.
@@ -286,13 +286,13 @@ def _available(node: AvailableNode) -> Finding | None:
 
 
 def judge(
-    check: str, said: object, most: Thresholds, now: datetime, zone_of: ZoneOf
+    check: str, said: object, most: Thresholds, now: datetime, find_zone: FindZone
 ) -> list[Finding]:
     """Judges `said`: what was read of the answer to its last command; None: it is empty."""
     if said is None:
         return [Finding(check, UNREAD, "nothing of its answer could be read")]
     if check == "clock" and isinstance(said, vos.Machine):
-        said = vos.time_of(said, zone_of)
+        said = vos.find_node_time(said, find_zone)
     return JUDGES[check](said, most, now)
 
 

@@ -1,7 +1,7 @@
 """Does what kinds of work share: comes to a node's first prompt, asks, comes back to the prompt,
 and looks whether what a node announces fits here.
 
-An answer is whole, but for lines that nothing reads (`vos.readable`), or it is `NodeFailed`. Of
+An answer is whole, but for lines that nothing reads (`vos.take_parsable`), or it is `NodeFailed`. Of
 what is announced nothing is refused that may fit: with `compress` a node announces the sizes before
 compression, and what comes may be a tenth of that.
 """
@@ -23,8 +23,8 @@ from cucmd.job.node import Phase
 from cucmd.node.deadlines import answer_clock
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.ports import NodeTask, OpenShell, Ports, Receiver, Report
-from cucmd.node.session_start import reach
-from cucmd.node.transcript_file import transcript_of
+from cucmd.node.session_start import start_session
+from cucmd.node.transcript_file import make_transcript
 from cucmd.work.verdict import counted
 
 T = TypeVar("T")
@@ -42,9 +42,9 @@ async def logged_in(
 
     open_shell: in place of that of `ports`. Raises `NodeFailed`.
     """
-    async with transcript_of(task, ports) as transcript, AsyncExitStack() as stack:
+    async with make_transcript(task, ports) as transcript, AsyncExitStack() as stack:
         opened = open_shell or ports.open_shell
-        session = await reach(stack, task, opened, transcript, report)
+        session = await start_session(stack, task, opened, transcript, report)
         report.phase(Phase.PREPARE)
         yield session
 
@@ -58,7 +58,7 @@ async def answer(session: NodeSession, task: NodeTask, text: str) -> Sequence[st
     while True:
         match await session.next_event(clock):
             case vos.CommandDone(lines=lines):
-                return vos.readable(lines)
+                return vos.take_parsable(lines)
             case vos.Broken(failure=broken):
                 raise NodeFailed(broken)
 
@@ -74,9 +74,9 @@ async def ask(
 
 def refusal(mask: Callable[[str], str], lines: Sequence[str]) -> str | None:
     """Returns what the node has said to a command, masked and quoted, if it refuses it."""
-    if not vos.refused_in(lines):
+    if not vos.is_refusal(lines):
         return None
-    return vos.quoted([mask(line) for line in both_ends(lines) if line.strip()])
+    return vos.quote([mask(line) for line in both_ends(lines) if line.strip()])
 
 
 def both_ends(lines: Sequence[str]) -> Sequence[str]:

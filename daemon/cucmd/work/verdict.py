@@ -43,7 +43,7 @@ import msgspec
 from cucmd.failure import Code, failure
 from cucmd.job.failure import Failure
 from cucmd.received_file import Contents, FileRead, ReceivedFile
-from cucmd.vos import quoted
+from cucmd.vos import quote
 
 # As nodes name what they have packed. `*.gzo` is a gzip without an end: the node still writes it.
 _GZIP = (".gz", ".tgz")
@@ -154,7 +154,7 @@ def uncompared(path: str, announced: Announced, said: Sequence[str]) -> str | No
     missing = " and ".join(what for what, number in sizes if number is None)
     if not missing:
         return None
-    words = f"; it said: {quoted(said)}" if said else ""
+    words = f"; it said: {quote(said)}" if said else ""
     return f"{path}: not compared, as it was not announced in known words: {missing}{words}"
 
 

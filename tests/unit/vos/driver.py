@@ -1,6 +1,6 @@
 """A driver without a network: types commands at prompts and notes the events.
 
-`Moving` counts reads, so it is left out of what must not depend on the split.
+`TransferMoved` counts reads, so it is left out of what must not depend on the split.
 """
 
 from collections.abc import Callable, Iterable
@@ -36,7 +36,7 @@ class Driver:
         self._request = request
 
     def feed(self, data: bytes) -> list[Event]:
-        """Returns the events of `data`, `Moving` among them once for each read."""
+        """Returns the events of `data`, `TransferMoved` among them once for each read."""
         heard = [event for part in self._split(data) for event in self.cli.receive(part)]
         self._note(heard)
         return heard
@@ -63,7 +63,7 @@ class Driver:
         return self.cli.quit() if line == "quit" else self.cli.command(line)
 
     def _note(self, events: Iterable[Event]) -> None:
-        self.events += [event for event in events if not isinstance(event, vos.Moving)]
+        self.events += [event for event in events if not isinstance(event, vos.TransferMoved)]
 
 
 def tokens(data: bytes) -> list[TerminalToken]:

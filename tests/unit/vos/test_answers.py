@@ -327,7 +327,7 @@ def test_a_node_without_another_one_replicates_nothing() -> None:
     said = "Runtime state cannot be performed on a cluster with a single active node"
     state = parse_runtimestate([f"{said}; aborting operation", UNKNOWN])
     assert (state.single, state.servers, state.others) == (True, (), (UNKNOWN,))
-    assert not vos.refused_in([said])
+    assert not vos.is_refusal([said])
     assert not parse_runtimestate(REPLICATION).single
 
 
@@ -386,4 +386,4 @@ def test_a_line_without_end_costs_no_time() -> None:
 
 @pytest.mark.parametrize("line", ["", "x", "x" * 9000])
 def test_no_more_than_a_limit_is_read_of_an_answer(line: str) -> None:
-    assert len(vos.readable([line] * 200_000)) <= 1024
+    assert len(vos.take_parsable([line] * 200_000)) <= 1024

@@ -89,7 +89,7 @@ def test_where_its_files_are() -> None:
 
 @pytest.mark.parametrize("behind", [".cap", "1.cap", ".cap1", "12.cap3", ".cap00"])
 def test_a_file_of_the_capture_may_have_numbers(behind: str) -> None:
-    assert vos.is_file_of(NAME + behind, NAME)
+    assert vos.is_capture_file(NAME + behind, NAME)
     assert vos.delete_line(NAME + behind) == (
         f"file delete activelog platform/cli/{NAME}{behind} noconfirm"
     )
@@ -98,7 +98,7 @@ def test_a_file_of_the_capture_may_have_numbers(behind: str) -> None:
 @pytest.mark.parametrize("before", ["", "x"])
 @pytest.mark.parametrize("behind", ["x.cap", "_2.cap", ".cap.gz", "", ".pcap", "12345.cap"])
 def test_another_file_is_none_of_the_capture(before: str, behind: str) -> None:
-    assert not vos.is_file_of(before + NAME + behind, NAME)
+    assert not vos.is_capture_file(before + NAME + behind, NAME)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_it_runs_once_the_node_has_echoed_the_line() -> None:
     cli, line = typed()
     assert line == f"{LINE}\r".encode()
     assert cli.receive(line[:-1]) == []
-    assert cli.receive(b"\r\n") == [vos.Taken()]
+    assert cli.receive(b"\r\n") == [vos.Started()]
     assert cli.receive(b"Executing command with options:\r\n size=ALL\r\n\r\n") == []
     assert cli.quiet_after is None
     assert not cli.at_prompt
@@ -171,7 +171,7 @@ def test_it_is_said_once_at_every_split(split: int) -> None:
     cli, line = typed()
     data = line + b"\nExecuting\r\n"
     events = [event for part in (data[:split], data[split:]) for event in cli.receive(part)]
-    assert events == [vos.Taken()]
+    assert events == [vos.Started()]
 
 
 def test_the_prompt_comes_by_itself_at_the_count() -> None:
@@ -207,7 +207,7 @@ def test_after_ctrl_c_the_prompt_counts_at_once() -> None:
 def test_a_question_in_it_is_not_answered() -> None:
     cli, line = typed()
     cli.receive(line + b"\nContinue (y/n)? ")
-    assert cli.quiet() == [vos.Asked((), "Continue (y/n)?")]
+    assert cli.quiet() == [vos.StoppedAtQuestion((), "Continue (y/n)?")]
 
 
 def test_a_node_that_closes_in_it() -> None:
@@ -248,7 +248,7 @@ def test_a_removal_that_is_refused_here_is_not_begun() -> None:
     ],
 )
 def test_the_options_that_a_node_prints_are_no_answer(line: str) -> None:
-    assert vos.without_options([line, "tcpdump: no space", line]) == ("tcpdump: no space",)
+    assert vos.strip_capture_options([line, "tcpdump: no space", line]) == ("tcpdump: no space",)
 
 
 @pytest.mark.parametrize(
@@ -262,4 +262,4 @@ def test_the_options_that_a_node_prints_are_no_answer(line: str) -> None:
     ],
 )
 def test_what_a_node_says_beside_the_options_is_kept(line: str) -> None:
-    assert vos.without_options([line]) == (line,)
+    assert vos.strip_capture_options([line]) == (line,)

@@ -16,7 +16,7 @@ from unit.vos.dialogues import (
 )
 from unit.vos.driver import PASSWORD, REQUEST, Driver, at_prompt, byte_by_byte, failed, whole
 
-SIZED = vos.Sized(2, 2434450)
+SIZED = vos.SizesAnnounced(2, 2434450)
 NO_FILES = "Number of files affected: 0\r\nTotal size in Bytes: 0\r\n"
 
 

@@ -154,8 +154,8 @@ def test_completed_counts_only_at_the_start_of_a_line():
 def test_each_read_of_a_transfer_is_progress():
     driver = in_file_get()
     driver.feed(b"Download directory: /in\r\n")
-    assert [driver.feed(b".") for _ in range(3)] == [[vos.Moving()]] * 3
-    assert driver.feed(b"\r\nTransfer completed") == [vos.Moving()]
+    assert [driver.feed(b".") for _ in range(3)] == [[vos.TransferMoved()]] * 3
+    assert driver.feed(b"\r\nTransfer completed") == [vos.TransferMoved()]
     assert driver.feed(b".\r\n") == []
 
 
@@ -166,7 +166,7 @@ def test_sizes_that_no_number_can_be():
     )
     assert driver.events == []
     driver.feed(b"Number of files affected: 1,200\r\nTotal size in Bytes: 2,434,450\r\n")
-    assert driver.events == [vos.Sized(1200, 2434450)]
+    assert driver.events == [vos.SizesAnnounced(1200, 2434450)]
 
 
 def test_sizes_of_which_the_sum_over_all_paths_of_a_job_would_have_more_than_64_bits():

@@ -104,7 +104,7 @@ MORE = "Number of files affected: 3\r\nTotal size in Bytes: 3000000\r\n"
 )
 def test_of_sizes_that_are_announced_twice_the_larger_ones_count(sizes, announced) -> None:
     events = at_every_split(said([GATHERING, *sizes, PROCEED, *RECEIVER_QUESTIONS, COMPLETED]))
-    told = [(event.files, event.bytes) for event in events if isinstance(event, vos.Sized)]
+    told = [(event.files, event.bytes) for event in events if isinstance(event, vos.SizesAnnounced)]
     assert told == announced
     assert (events[-1].files_announced, events[-1].bytes_announced) == announced[-1]
 
@@ -202,15 +202,15 @@ def test_only_words_name_a_cause() -> None:
         assert (vos.NothingMatched() in events) == (code is None)
 
 
-# The driver leaves `Moving` out of its events, so these ask what each read gives.
+# The driver leaves `TransferMoved` out of its events, so these ask what each read gives.
 
 
 def reads(*pieces: str) -> list[int]:
-    """Returns how many `Moving` each piece gives after the last answer."""
+    """Returns how many `TransferMoved` each piece gives after the last answer."""
     driver = typed()
     driver.feed(said(NORMAL[:-2]).removesuffix(b"\r\nadmin:"))
     given = [driver.feed(piece.encode()) for piece in pieces]
-    return [events.count(vos.Moving()) for events in given]
+    return [events.count(vos.TransferMoved()) for events in given]
 
 
 def test_dots_and_lines_are_progress() -> None:
@@ -231,7 +231,7 @@ def test_the_echo_of_our_answers_and_the_nodes_questions_are_no_progress() -> No
     driver.feed(said([GATHERING, SIZES, PROCEED, HOST, PORT, USER]).removesuffix(b"\r\nadmin:"))
     host_key = "The authenticity of host 'x' can't be established.\r\n" + HOST_KEY
     for part in f"{PASS} *********\r\n{DIRECTORY} /in\r\n{host_key} yes\r\n":
-        assert vos.Moving() not in driver.feed(part.encode()), part
+        assert vos.TransferMoved() not in driver.feed(part.encode()), part
 
 
 def test_an_echo_on_the_next_line_is_ours_too() -> None:
@@ -240,12 +240,12 @@ def test_an_echo_on_the_next_line_is_ours_too() -> None:
     assert completed(events)
     assert events[-1].notes == ()
     driver = typed()
-    assert vos.Moving() not in driver.feed("".join(parts).encode())
+    assert vos.TransferMoved() not in driver.feed("".join(parts).encode())
 
 
 def test_that_a_node_can_log_in_is_told_with_each_later_answer() -> None:
     events = at_every_split(said([HOST, PORT, USER, PASS, HOST_KEY, DIRECTORY, SIZES]))
-    of = [event for event in events if isinstance(event, Send | vos.Agreed)]
+    of = [event for event in events if isinstance(event, Send | vos.CanLogIn)]
     shown = [event.shown if isinstance(event, Send) else "agreed" for event in of]
     assert shown[:5] == [RECEIVER.host, "2222", RECEIVER.username, "*****", "agreed"]
     assert shown[5:] == ["yes", "agreed", "/in", "agreed", "agreed"]

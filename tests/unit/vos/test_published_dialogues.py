@@ -97,6 +97,6 @@ def test_a_capture_that_ctrl_c_ends(driver: Driver, prompt: str, after_ctrl_c: s
     driver.feed(f"{after_ctrl_c}{prompt}".encode())
     assert driver.cli.at_prompt
     [taken, done] = driver.events[-2:]
-    assert taken == vos.Taken()
+    assert taken == vos.Started()
     assert isinstance(done, vos.CommandDone)
     assert SCREEN in done.lines

@@ -265,7 +265,7 @@ def test_each_output_has_a_source_and_what_must_be_read_of_it() -> None:
 def test_what_is_read_of_it(name: str) -> None:
     output = OUTPUTS[name]
     assert facts(fields_of(output.command, output.lines), list(READ[name])) == READ[name]
-    assert not vos.refused_in(output.lines)
+    assert not vos.is_refusal(output.lines)
 
 
 @pytest.mark.parametrize("name", READ)
@@ -325,7 +325,7 @@ def test_a_line_of_it_that_is_made_very_long_is_no_fact(name: str) -> None:
 def test_without_end_it_is_read_to_a_limit_and_the_first_of_it_counts(name: str) -> None:
     output = OUTPUTS[name]
     many = output.lines * (MOST_READ // 64 // len(output.lines) + 1)
-    read = vos.readable(many)
+    read = vos.take_parsable(many)
     assert len(output.lines) < len(read) < len(many)
     named = [one for one in READ[name] if one != "others"]
     for fact, value in facts(fields_of(output.command, read), named).items():
@@ -356,4 +356,4 @@ _SCREEN = {
 @pytest.mark.parametrize(("options", "packet"), _SCREEN.values(), ids=_SCREEN)
 def test_of_a_capture_only_the_packets_are_what_it_said(options: list[str], packet: str) -> None:
     said = [*options, packet, "^C", "Control-C pressed"]
-    assert vos.without_options(said) == (packet,)
+    assert vos.strip_capture_options(said) == (packet,)

@@ -56,7 +56,7 @@ def test_a_question_ends_the_command_after_a_silence(question: str) -> None:
     cli = running()
     assert cli.receive(f"before\r\n{question}".encode()) == []
     assert cli.quiet_after is not None
-    assert cli.quiet() == [vos.Asked(("before",), question.strip())]
+    assert cli.quiet() == [vos.StoppedAtQuestion(("before",), question.strip())]
     assert not cli.at_prompt
     assert cli.interrupt() == b"\x03"
     assert cli.receive(b"^C\r\nadmin:") == [vos.Prompted()]
@@ -69,7 +69,7 @@ def test_a_question_is_the_same_at_every_split(split: int) -> None:
     data = b"before\r\nContinue (y/n)? "
     for part in (data[:split], data[split:]):
         assert cli.receive(part) == []
-    assert cli.quiet() == [vos.Asked(("before",), "Continue (y/n)?")]
+    assert cli.quiet() == [vos.StoppedAtQuestion(("before",), "Continue (y/n)?")]
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_question_shows_no_secret() -> None:
     cli = running()
     cli.receive(f"Is {ADMIN_PASSWORD} right?".encode())
     (asked,) = cli.quiet()
-    assert isinstance(asked, vos.Asked)
+    assert isinstance(asked, vos.StoppedAtQuestion)
     assert ADMIN_PASSWORD not in asked.question
 
 
@@ -141,7 +141,7 @@ def test_nothing_but_a_form_is_typed_whoever_made_the_command() -> None:
     ],
 )
 def test_a_refusal(lines: tuple[str, ...]) -> None:
-    assert vos.refused_in(lines)
+    assert vos.is_refusal(lines)
 
 
 @pytest.mark.parametrize(
@@ -154,4 +154,4 @@ def test_a_refusal(lines: tuple[str, ...]) -> None:
     ],
 )
 def test_an_answer_that_refuses_nothing(lines: tuple[str, ...]) -> None:
-    assert not vos.refused_in(lines)
+    assert not vos.is_refusal(lines)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.node.resolver import zone_of
-from cucmd.vos import ShowStatus, parse_machine, time_of
+from cucmd.node.resolver import find_zone
+from cucmd.vos import ShowStatus, find_node_time, parse_machine
 from cucmlab.answers import LabMember, NodeFacts, status
 
 
@@ -25,22 +25,24 @@ from cucmlab.answers import LabMember, NodeFacts, status
 )
 def test_a_zone_by_its_name(said, zone):
     lines = ["Host Name          : cucm-pub", f"Time Zone          : {said}", "Uptime:"]
-    assert time_of(parse_machine(lines), zone_of).zone == ZoneInfo(zone)
+    assert find_node_time(parse_machine(lines), find_zone).zone == ZoneInfo(zone)
 
 
 def test_a_zone_by_an_old_name():
     pacific = ZoneInfo("America/Los_Angeles")
     # Debian has these names in a package of their own, which is not everywhere: tzdata-legacy.
     legacy = {"US/Pacific": pacific}
-    assert time_of(parse_machine(["Time Zone : US/Pacific"]), legacy.get).zone is pacific
+    assert find_node_time(parse_machine(["Time Zone : US/Pacific"]), legacy.get).zone is pacific
 
 
 def test_utc_by_itself():
     assert (
-        time_of(parse_machine(["Time Zone : Coordinated Universal Time (UTC)"]), zone_of).zone
+        find_node_time(
+            parse_machine(["Time Zone : Coordinated Universal Time (UTC)"]), find_zone
+        ).zone
         is UTC
     )
-    assert time_of(parse_machine(["Time Zone : UTC"]), zone_of).zone is UTC
+    assert find_node_time(parse_machine(["Time Zone : UTC"]), find_zone).zone is UTC
 
 
 @pytest.mark.parametrize(
@@ -62,7 +64,7 @@ def test_utc_by_itself():
     ],
 )
 def test_what_is_not_certain_is_not_known(lines):
-    assert time_of(parse_machine(lines), zone_of).zone is None
+    assert find_node_time(parse_machine(lines), find_zone).zone is None
 
 
 @pytest.mark.parametrize("name", ["Europe/Berlin", "America/St_Johns", "Asia/Kolkata", "Etc/UTC"])
@@ -70,9 +72,9 @@ def test_as_the_lab_says_it(name):
     member = LabMember(1, "127.1.0.1")
     here = NodeFacts(member, [member], datetime(2026, 11, 25, tzinfo=UTC), ZoneInfo(name), used=63)
     lines = status(here, [])
-    assert time_of(parse_machine(lines), zone_of).zone == ZoneInfo(name)
+    assert find_node_time(parse_machine(lines), find_zone).zone == ZoneInfo(name)
     now = datetime(2026, 11, 25, 2, tzinfo=UTC)
-    assert time_of(parse_machine(lines), zone_of).ahead(now) == timedelta(hours=-2)
+    assert find_node_time(parse_machine(lines), find_zone).ahead(now) == timedelta(hours=-2)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +99,9 @@ def test_as_the_lab_says_it(name):
 )
 def test_how_far_the_clock_is_off(said, zone, off):
     now = datetime(2026, 11, 25, 9, 15, 59, tzinfo=UTC)
-    found = time_of(parse_machine([f"Date               : {said}", f"Time Zone : {zone}"]), zone_of)
+    found = find_node_time(
+        parse_machine([f"Date               : {said}", f"Time Zone : {zone}"]), find_zone
+    )
     assert found.ahead(now) == off
 
 
@@ -105,14 +109,14 @@ def test_the_hour_that_is_shown_twice_is_no_hour_off():
     lines = ["Date : Sun Oct 25, 2026 02:30:00", "Time Zone : Europe/Berlin"]
     for hour in (0, 1):
         now = datetime(2026, 10, 25, hour, 30, tzinfo=UTC)
-        assert time_of(parse_machine(lines), zone_of).ahead(now) == timedelta()
+        assert find_node_time(parse_machine(lines), find_zone).ahead(now) == timedelta()
 
 
 @given(
     st.lists(st.one_of(st.text(), st.text().map(lambda text: f"Time Zone : {text}")), max_size=4)
 )
 def test_never_raises(lines):
-    time_of(parse_machine(lines), zone_of)
+    find_node_time(parse_machine(lines), find_zone)
 
 
 @given(

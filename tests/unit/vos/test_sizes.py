@@ -30,8 +30,8 @@ def got(sizes: str, *, proceed: str = f"{PROCEED} y\r\n", cr_alone: bool = False
     return events
 
 
-def sized(events: list[Event]) -> list[vos.Sized]:
-    return [event for event in events if isinstance(event, vos.Sized)]
+def sized(events: list[Event]) -> list[vos.SizesAnnounced]:
+    return [event for event in events if isinstance(event, vos.SizesAnnounced)]
 
 
 READ = {
@@ -52,7 +52,7 @@ READ = {
 @pytest.mark.parametrize("sizes", READ.values(), ids=READ)
 def test_sizes_are_read_however_they_are_set(sizes: str, cr_alone: bool) -> None:
     events = got(sizes, cr_alone=cr_alone)
-    assert sized(events) == [vos.Sized(2, 2434450)]
+    assert sized(events) == [vos.SizesAnnounced(2, 2434450)]
     done = events[-1]
     assert isinstance(done, vos.FileGetDone)
     assert (done.files_announced, done.bytes_announced, done.sizes_unread) == (2, 2434450, ())
@@ -61,7 +61,7 @@ def test_sizes_are_read_however_they_are_set(sizes: str, cr_alone: bool) -> None
 @pytest.mark.parametrize("before", [READ["all on one line"], f"x {READ['in the other order']}"])
 def test_sizes_are_read_on_the_line_of_the_question(before: str) -> None:
     events = got("", proceed=f"{before.strip()} {PROCEED} y\r\n")
-    assert events.index(vos.Sized(2, 2434450)) < [type(one) for one in events].index(Send)
+    assert events.index(vos.SizesAnnounced(2, 2434450)) < [type(one) for one in events].index(Send)
 
 
 # What the node says, which sizes are known then, and which of its lines are quoted.
@@ -156,10 +156,10 @@ def test_words_about_the_transfer_are_not_about_sizes() -> None:
 )
 def test_a_number_that_is_not_whole_is_no_smaller_one(number: str, read: int | None) -> None:
     sizes = AnnouncedSizes()
-    sizes.words(f"Number of files affected: {number}", None)
+    sizes.read(f"Number of files affected: {number}", None)
     assert sizes.files == read
 
 
 def test_an_erased_line_does_not_lessen_a_size() -> None:
     events = got(f"{FILES}\r\nTotal size in Bytes: 2434\x1b[K450\r\n")
-    assert sized(events)[-1] == vos.Sized(2, 2434450)
+    assert sized(events)[-1] == vos.SizesAnnounced(2, 2434450)

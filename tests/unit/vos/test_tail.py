@@ -106,7 +106,7 @@ def at_prompt() -> vos.Cli:
 
 def tailing() -> vos.Cli:
     cli = at_prompt()
-    assert cli.receive(cli.tail(vos.parse_tail(LINE)) + b"\n") == [vos.Taken()]
+    assert cli.receive(cli.tail(vos.parse_tail(LINE)) + b"\n") == [vos.Started()]
     return cli
 
 
@@ -141,7 +141,7 @@ def test_every_line_is_told_once_at_every_split(split: int) -> None:
     cli = at_prompt()
     cli.tail(vos.parse_tail(LINE))
     events = [event for part in (SAID[:split], SAID[split:]) for event in cli.receive(part)]
-    assert told(events) == [vos.Taken(), *LINES]
+    assert told(events) == [vos.Started(), *LINES]
     assert cli.quiet_after is None
     (half, broken) = told(cli.closed())
     assert half == "half"
@@ -153,7 +153,7 @@ def test_byte_by_byte() -> None:
     cli = at_prompt()
     cli.tail(vos.parse_tail(LINE))
     events = [event for at in range(len(SAID)) for event in cli.receive(SAID[at : at + 1])]
-    assert told(events) == [vos.Taken(), *LINES]
+    assert told(events) == [vos.Started(), *LINES]
 
 
 @pytest.mark.parametrize("text", [b"login: admin:", b"Continue (y/n)? ", b"Password: ", b"x"])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cucmd.job.collect import Collect
 from cucmd.job.duration import longer, parse_last, parse_written_for
-from cucmd.vos import InvalidArgument, needs_zone, window_for
+from cucmd.vos import InvalidArgument, make_window, needs_time_zone
 from cucmd.vos.window import AbsTime, RelTime
 
 NOW = datetime(2026, 11, 25, 10, 15, 59, tzinfo=UTC)
@@ -19,7 +19,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
 def window(zone=BERLIN, now=NOW, *, written_for="1s", ahead=timedelta(), **fields):
     """Makes the window of a file that is written at once, unless `written_for` is given."""
     collection = Collect(paths=("x",), **fields)
-    return window_for(collection, now, zone, ahead, written_for=written_for)
+    return make_window(collection, now, zone, ahead, written_for=written_for)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_last_in_the_smallest_unit_that_covers_it(last, expected):
 )
 def test_last_counts_from_when_it_was_asked_for(last, waited, expected):
     collection = Collect(paths=("x",), last=last)
-    assert str(window_for(collection, NOW, None, asked_at=NOW - waited)) == expected
+    assert str(make_window(collection, NOW, None, asked_at=NOW - waited)) == expected
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_last_of_long_ago_is_the_smaller_window(zone, waited, expected):
     asked_at = NOW - waited
     hours = {"since": asked_at - timedelta(hours=2), "until": asked_at}
     collection = Collect(paths=("x",), last="2h", **hours)
-    assert str(window_for(collection, NOW, zone, asked_at=asked_at)) == expected
+    assert str(make_window(collection, NOW, zone, asked_at=asked_at)) == expected
 
 
 def test_an_end_is_never_in_the_hour_that_the_clock_leaves_out():
@@ -94,16 +94,16 @@ def test_no_duration(last):
 
 def test_every_file():
     assert window() is None
-    assert not needs_zone(Collect(paths=("x",)))
-    assert not needs_zone(Collect(paths=("x",), last="2h"))
+    assert not needs_time_zone(Collect(paths=("x",)))
+    assert not needs_time_zone(Collect(paths=("x",), last="2h"))
 
 
 def test_absolute_times_by_the_nodes_clock_in_whole_minutes():
     since = datetime(2026, 11, 25, 9, 0, 59, tzinfo=UTC)
     until = datetime(2026, 11, 25, 10, 0, 1, tzinfo=UTC)
     assert str(window(since=since, until=until)) == "abstime 10:00:11/25/26 11:01:11/25/26"
-    assert needs_zone(Collect(paths=("x",), since=since))
-    assert needs_zone(Collect(paths=("x",), until=until))
+    assert needs_time_zone(Collect(paths=("x",), since=since))
+    assert needs_time_zone(Collect(paths=("x",), until=until))
 
 
 def test_an_open_end_is_soon_and_an_open_start_before_any_file():
@@ -198,7 +198,7 @@ def test_a_last_that_is_tried_again_a_day_later(written_for, end):
     asked_at = NOW.replace(second=0) - timedelta(days=1, hours=2)
     hours = {"since": asked_at - timedelta(hours=2), "until": asked_at}
     collection = Collect(("x",), last="2h", **hours)
-    found = window_for(collection, NOW, BERLIN, asked_at=asked_at, written_for=written_for)
+    found = make_window(collection, NOW, BERLIN, asked_at=asked_at, written_for=written_for)
     assert str(found) == f"abstime 07:15:11/24/26 {end}"
 
 

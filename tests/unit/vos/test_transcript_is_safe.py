@@ -192,7 +192,7 @@ def test_memory_is_bounded(chunk):
 
 def test_a_transcript_is_given_all_that_a_node_says_whatever_becomes_of_it():
     cli, said = vos.Cli(), []
-    cli.heard = said.extend
+    cli.on_text = said.extend
     (broken,) = cli.receive(b"x" * 2**20 + b"too much")
     assert isinstance(broken, vos.Broken)
     assert "".join(said) == "x" * 2**20 + "too much"

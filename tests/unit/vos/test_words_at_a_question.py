@@ -99,7 +99,7 @@ def test_a_node_that_has_shown_that_it_took_the_password_is_judged_by_the_receiv
 ) -> None:
     events = at_every_split(said([GATHERING, SIZES, HOST, PORT, USER, shown]))
     assert failed(events) == []
-    assert vos.Agreed() in events
+    assert vos.CanLogIn() in events
     assert isinstance(events[-1], vos.FileGetDone)
     assert not events[-1].completed
 
@@ -115,7 +115,7 @@ def test_words_in_doubt_still_begin_the_wait_for_a_login() -> None:
     """A firewall may swallow everything that follows: the stall timeout counts from then on."""
     driver = typed()
     driver.feed(f"{PASS} ".encode())
-    assert vos.Agreed() in driver.feed(b"\r\nConnecting to 192.0.2.5\r\n")
+    assert vos.CanLogIn() in driver.feed(b"\r\nConnecting to 192.0.2.5\r\n")
 
 
 REFUSED = [

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cucmd.job.health import BAD, CHECKS, GOOD, LOOK, ONLY_OF, UNREAD, Finding, Thresholds
-from cucmd.node.resolver import zone_of
+from cucmd.node.resolver import find_zone
 from cucmd.vos import parse_command
 from cucmd.vos.health_records import parse_certificate
 from cucmd.work.judged import JUDGES, certificate, judge
@@ -116,7 +116,7 @@ def findings(check: str, lines: list[str], **most: int) -> list[Finding]:
     parser = parse_command(CHECKS[check][-1]).parser
     assert parser is not None
     said = parser(lines) if lines else None
-    return judge(check, said, Thresholds(**most), NOW, zone_of)
+    return judge(check, said, Thresholds(**most), NOW, find_zone)
 
 
 def states(check: str, lines: list[str], **most: int) -> list[str]:
