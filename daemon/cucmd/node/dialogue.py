@@ -11,8 +11,8 @@ Who takes part
 - `TranscriptFile` writes down what both sides sent.
 - `NodeSession`, in this file, connects the three. `vos.Cli` has the transcript write what the node
   has said, as the text that it has made of the bytes. One task at a time uses the session.
-  `session_start.py` makes it and waits for the first prompt. Then a file in `work/` gives commands and
-  reads their events.
+  `session_start.py` makes it and waits for the first prompt. Then a file in `work/` gives
+  commands and reads their events.
 
 What happens, in order
 
@@ -39,9 +39,9 @@ This file has no deadline of its own for a command. `next_event` takes a clock, 
 the time again before each read, since the deadline of a transfer moves on with its bytes. Its
 expiry raises `NodeFailed`. The login is bounded by its caller.
 The task may be cancelled at any await: by a cancel of the job or the node, by a deadline of either,
-or by a stop of the daemon. Nothing that was received is lost then: events stay queued. The
-cancel only ends the wait; the session itself is closed by `close_session`, which `session_start.py` has put
-on the exit stack before the first byte is read.
+or by a stop of the daemon. Nothing that was received is lost then: events stay queued. The cancel
+only ends the wait. `close_session` closes the session itself: `session_start.py` puts it on the
+exit stack before the first byte is read.
 
 The transcript
 

@@ -1,8 +1,7 @@
-"""Leads from nothing to the node's first prompt: connects, authenticates, waits for it, with
-retries.
+"""Connects to a node, logs in, and waits for its first prompt, with retries.
 
-Only a failure before the first prompt is retried, and never a login that the node has refused:
-three wrong passwords may lock the account (vos/NODES.md, section 6.7).
+Only failures before the first prompt are retried. A login that the node has refused is never
+retried, since three wrong passwords may lock the account (vos/NODES.md, section 6.7).
 """
 
 from __future__ import annotations
@@ -22,7 +21,8 @@ from cucmd.node_name import address
 from cucmd.vos.cli import Cli
 from cucmd.vos.questions import QUIET_QUESTION
 
-# What is retried. A connect timeout is not: it fails the node (tests/system/test_be020.py, row 11).
+# The failures that are retried. A connect timeout fails the node at once (row 11 of
+# tests/system/test_be020.py).
 TRANSIENT = frozenset({Code.CONNECTION_REFUSED, Code.CONNECTION_LOST, Code.HOST_UNREACHABLE})
 
 # Another kind of server, or a node that accepts a connection but is too busy to answer on it.
@@ -30,10 +30,12 @@ _NO_SSH = "the port answers, but not as SSH: check address and port, and whether
 
 
 def retry_delay(retry: Retry, failed_attempts: int, fraction: float) -> float:
-    """Returns the seconds to wait: doubled each time up to the cap, spread over 50 % to 150 %.
+    """Returns the seconds to wait before the next attempt.
 
-    `fraction` is a random number from 0 to 1. Without the spread all jobs would connect to a
-    cluster that comes back at the same moment.
+    The delay doubles each time up to the cap, and is then spread over 50 % to 150 %. Without the
+    spread, all jobs would connect at the same moment to a cluster that comes back.
+
+    fraction: a random number from 0 to 1.
     """
     longest: float = min(retry.cap, retry.base * 2 ** (failed_attempts - 1))
     return longest * (0.5 + fraction)
@@ -48,7 +50,9 @@ async def start_session(
 ) -> NodeSession:
     """Connects and logs in, with retries. Returns the session at the node's first prompt.
 
-    `stack` closes the session when it unwinds. Raises `NodeFailed`.
+    stack: closes the session when it unwinds.
+
+    Raises `NodeFailed` if the last attempt fails, or an attempt fails in a way that is not retried.
     """
     failed = 0
     while True:
@@ -86,7 +90,8 @@ async def _log_in(
         what = f"waiting for SSH on an open connection to {where} (connect timeout)"
         clock.set_failure(timed_out(Code.CONNECT_TIMEOUT, timeouts.connect, what, hint=_NO_SSH))
 
-    # Whoever gives a login less time says that their nodes need less.
+    # A shorter login timeout means that these nodes are quicker, so the wait at a question is
+    # shorter.
     question_after = min(QUIET_QUESTION, timeouts.login / 2)
     cli = Cli((task.login.password,), question_after=question_after)
     try:

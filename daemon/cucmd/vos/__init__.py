@@ -1,26 +1,34 @@
 """PURE. Speaks the node's command line: bytes go in, events and answers come out.
 
-It has no clock, no I/O and no trio. The same bytes give the same events however they were split,
-and memory stays bounded whatever a node sends. What is known of real nodes is in `vos/NODES.md`.
+The package has no clock, no I/O and no trio. The same bytes give the same events however they are
+split, and memory stays bounded whatever a node sends. `vos/NODES.md` collects what is known of real
+nodes.
 
-    cli.py           the state machine that a driver uses; read this first
-    dialogue_events.py  what it tells its driver
-    states.py        its states; file_get.py is the longest of them
-    answers.py       what the questions of `file get` are answered, and how far it has come by that
-    file_get_lines.py  what a node says of its `file get`: sizes, and why it refuses
-    questions.py     the questions that a node asks, and when `admin:` is the prompt
-    screen.py        bytes as text, the current line of the terminal, and the finished ones
-    arguments.py     which words may be typed
-    command_lines.py  the command lines that are made of them: `file get`, and those of a capture
-    window.py        the time window of a collection, as `file get` takes it
-    forms.py         the commands that may be run, as one table
-    status.py        what their answers say: of the machine and its time,
-    cluster.py       of the cluster, the version and the replication,
-    services.py      of services, NTP and the files of a folder,
-    health_records.py  of processes, core files, certificates and backups
-    secrets.py       what must not be shown, and how it is masked
-    transcript.py    both directions as lines for a person
-    texts.py         what nodes print, word for word, and how their lines are compared
+    cli.py              the state machine that a driver uses; read this first
+    dialogue_events.py  what the state machine tells its driver
+    states.py           the states of the machine; file_get.py has the longest one
+    file_get.py         the dialogue of `file get`
+    answers.py          answers to the questions of `file get`, and how far it has come
+    file_get_lines.py   other lines of a `file get`: sizes, and reasons for a refusal
+    questions.py        the questions that a node asks, and when `admin:` is the prompt
+    screen.py           decodes the bytes of a terminal, and finds the lines in them
+    arguments.py        checks the words of a command before they are typed
+    command_lines.py    makes the command lines of `file get` and of packet captures
+    window.py           the time window of a collection, as `file get` takes it
+    forms.py            the commands that `run` and `follow` may type, as a table
+
+These files read the answers to commands:
+
+    status.py           the machine, its time zone and its clock
+    cluster.py          cluster, version, replication, high availability
+    services.py         services, NTP, the files of a folder
+    health_records.py   processes, counters, core files, certificates, backups
+
+All of them use:
+
+    secrets.py          masks what must not be shown
+    transcript.py       writes both directions of a session as lines for a person
+    texts.py            what nodes print, word for word, and how lines are compared with it
 """
 
 from cucmd.vos.arguments import InvalidArgument as InvalidArgument

@@ -1,10 +1,11 @@
-"""PURE. Decides what the questions of `file get` are answered, and what the node has shown by
-taking it.
+"""PURE. Chooses the answers to the questions of `file get`, and follows how far it has come.
 
-Without a receiver nothing is answered that lets a transfer begin.
+Sending an answer proves nothing: the node may be back at its prompt, where the shell takes the
+answer for a command. So only what the node shows afterwards moves the dialogue from one stage to
+the next. `Answer` knows whether the node has taken our last answer, and `NEXT` says which stage
+follows from that.
 
-Only what a node shows leads from one stage of a `file get` to another, never that an answer was
-sent: see `Stage`, `NEXT` and `Answer`.
+Without a receiver, no answer is given that lets a transfer begin.
 """
 
 from __future__ import annotations
@@ -17,40 +18,41 @@ from cucmd.job.failure import Failure
 from cucmd.vos.command_lines import ReceiverAddress
 from cucmd.vos.questions import QuestionKind
 
-# A node that does not accept an answer asks again without end (vos/NODES.md, section 5.3).
+# Answers to one question. A node that does not accept an answer repeats its question without end
+# (vos/NODES.md, section 5.3).
 MAX_ANSWERS = 3
-# All questions of one dialogue together; a normal one has seven.
+# Questions of one dialogue. Usual dialogues have seven.
 MAX_QUESTIONS = 40
-MAX_ASKED = 120
+MAX_ASKED = 120  # characters of a question that are shown
 
 _SENDS_LOGIN = frozenset({QuestionKind.PASSWORD, QuestionKind.DIRECTORY})
-# What a login at the receiver needs.
+# The node cannot log in to the receiver without the answers to these.
 _NEEDED = frozenset(
     {QuestionKind.HOST, QuestionKind.PORT, QuestionKind.USER, QuestionKind.PASSWORD}
 )
 
 
 class Stage(Enum):
-    """Says what a node has shown in a `file get`."""
+    """Lists what a node may have shown so far in a `file get`."""
 
-    TYPED = auto()  # nothing about a receiver
-    ASKED = auto()  # it took an answer to a question about the receiver
-    AGREED = auto()  # it took a password or a directory: it can log in to the receiver
-    CLAIMED = auto()  # it said "Transfer completed" after the sizes, but could not log in
-    COMPLETED = auto()  # it said "Transfer completed", and could log in
+    TYPED = auto()  # the command was typed; the node has taken no answer about the receiver
+    ASKED = auto()  # the node took an answer about the receiver
+    AGREED = auto()  # the node took a password or a directory, so it can log in to the receiver
+    CLAIMED = auto()  # the node said "Transfer completed" after the sizes, but could not log in
+    COMPLETED = auto()  # the node said "Transfer completed", and could log in
 
 
 class Evidence(Enum):
-    """Says what leads from one stage to another."""
+    """Lists the observations that lead from one stage to another."""
 
-    ANSWER_TAKEN = auto()
-    LOGIN_TAKEN = auto()  # the answer was a password or a directory
-    COMPLETED = auto()
-    COMPLETED_UNSIZED = auto()  # "Transfer completed", and no sizes were announced before it
-    PROMPT_BEFORE_ANSWER = auto()  # where an answer is due or in doubt
+    ANSWER_TAKEN = auto()  # the node took an answer that its login needs
+    LOGIN_TAKEN = auto()  # the node took a password or a directory
+    COMPLETED = auto()  # the node said "Transfer completed"
+    COMPLETED_UNSIZED = auto()  # the same, but no sizes were announced before
+    PROMPT_BEFORE_ANSWER = auto()  # the prompt came where an answer is due or in doubt
 
 
-# What is not here leaves the stage as it is.
+# Evidence that is missing here leaves the stage as it is.
 NEXT: dict[tuple[Stage, Evidence], Stage] = {
     (Stage.TYPED, Evidence.ANSWER_TAKEN): Stage.ASKED,
     (Stage.TYPED, Evidence.LOGIN_TAKEN): Stage.AGREED,
@@ -70,12 +72,12 @@ NEXT: dict[tuple[Stage, Evidence], Stage] = {
 
 
 class AnswerStatus(Enum):
-    """Says how our last answer stands.
+    """Lists what may have become of our last answer.
 
-    DUE        the node has shown nothing of it
-    IN_DOUBT   it was taken, but what the node said after that may be a refusal
-    TAKEN      the node has echoed it, or has gone on
-    AT_PROMPT  it has met the prompt: the shell takes it for a command
+    DUE        the node has shown nothing of the answer
+    IN_DOUBT   the node has read the answer, but its words may be a refusal
+    TAKEN      the node has echoed the answer, or has gone on
+    AT_PROMPT  the node was at its prompt already, so its shell takes the answer for a command
     """
 
     DUE = auto()
@@ -85,9 +87,10 @@ class AnswerStatus(Enum):
 
 
 class Answer:
-    """Holds our last answer, and how it stands. `kind` None: nothing was answered so far.
+    """Holds our last answer, and what has become of it.
 
-    echoed  its echo was seen, which may come after it was taken
+    kind    the kind of question that was answered, or None before the first answer
+    echoed  the node has echoed the answer. The echo may come after other signs that it was taken.
     """
 
     def __init__(self, kind: QuestionKind | None = None, text: str = "") -> None:
@@ -110,16 +113,16 @@ class Answer:
 
     @property
     def is_missing(self) -> bool:
-        """Says whether a prompt that comes now means that the node has not what a login needs."""
+        """Says whether a prompt that comes now means that the node lacks what its login needs."""
         if self.is_due or self.met_prompt:
             return self.kind in _NEEDED
         return self._status is AnswerStatus.IN_DOUBT
 
     def mark_taken(self, *, in_doubt: bool = False) -> Evidence | None:
-        """Notes that the node has taken it, if it was due. Returns what that shows of the stage.
+        """Notes that the node has taken the answer, if that was due. Returns the evidence, if any.
 
-        in_doubt: it said words that may be a refusal. Those after a directory are none: a login
-        does not need it.
+        in_doubt: the node said words that may be a refusal. After a directory they are ignored,
+        because a login does not need a directory.
         """
         if not self.is_due:
             return None
@@ -130,18 +133,18 @@ class Answer:
         return Evidence.ANSWER_TAKEN if self.kind in _NEEDED else None
 
     def clear_doubt(self) -> None:
-        """The node has not refused it."""
+        """Notes that the node has not refused the answer."""
         if self._status is AnswerStatus.IN_DOUBT:
             self._status = AnswerStatus.TAKEN
 
     def echo_length(self, rest: str) -> int:
-        """Returns how many characters at the beginning of `rest` are its echo; 0 without one."""
+        """Returns how many characters at the beginning of `rest` are the echo of the answer."""
         if self.kind is QuestionKind.PASSWORD and (stars := len(rest) - len(rest.lstrip("*"))):
             return stars
         return len(self._text) if rest.startswith(self._text) else 0
 
     def without_echo(self, rest: str, *, finished: bool = False) -> str:
-        """Returns what stands behind a question without the echo, once that was seen.
+        """Returns the text after a question without the echo. Before the echo: the text itself.
 
         finished: the line has ended.
         """
@@ -151,17 +154,19 @@ class Answer:
         behind = rest[echo:].lstrip()
         stars = self.kind is QuestionKind.PASSWORD and rest.startswith("*")
         if finished and behind and stars and echo != len(self._text):
-            self._status = AnswerStatus.IN_DOUBT  # `*** Error` is no echo
+            # Stars of another number than the password has characters, and more text: `*** Error`
+            # is a message of the node and not an echo.
+            self._status = AnswerStatus.IN_DOUBT
             return rest
         return behind
 
     def meet_prompt(self, behind: str, *, node_echoes: bool, finished: bool) -> bool:
-        """Notes a prompt with these words behind it. Says whether the answer has met it.
+        """Decides whether the node was at its prompt before it could read the answer.
 
-        finished: the line has ended.
+        behind: the words after the prompt. finished: the line has ended.
         """
-        # With its echo behind it, it was not taken, although the node said something since. Without
-        # an echo, what stands there is the error already.
+        # The echo of the answer behind the prompt proves that the shell got the answer, even if the
+        # node said something in between. A node that does not echo shows the shell's error instead.
         met = behind.startswith(self._text) or (
             self.is_due and (bool(behind and not node_echoes) or (finished and not behind))
         )
@@ -171,9 +176,9 @@ class Answer:
 
 
 class Answers:
-    """Answers a node's questions. `receiver`: where the node is to push. None: nowhere, only the
-    sizes are wanted.
+    """Answers the questions of one `file get`.
 
+    receiver       where the node is to push its files, or None if only the sizes are wanted
     last_question  the question that was answered last, or ""
     """
 
@@ -183,7 +188,10 @@ class Answers:
         self._asked: Counter[str] = Counter()
 
     def choose(self, kind: QuestionKind, *, sized: bool) -> str | None:
-        """Returns the answer, or None: there is none. `sized`: the sizes are known."""
+        """Returns the answer to a question, or None if it must not be answered.
+
+        sized: the node has announced the sizes.
+        """
         receiver = self.receiver
         if receiver is None:
             # A yes/no question may also come before the sizes (vos/NODES.md, section 5.2).
@@ -200,19 +208,20 @@ class Answers:
         return answers.get(kind, "y")
 
     def has_answered(self, kind: QuestionKind) -> bool:
-        """Says whether a question of that kind was answered, other than a yes/no one."""
+        """Says whether a question of that kind was answered. Not for yes/no questions."""
         return self._asked[kind.value] > 0
 
     def answer(self, kind: QuestionKind, asked: str, *, sized: bool) -> str | Failure:
-        """Answers one more question, or says why the dialogue has failed with it.
+        """Returns the answer to one more question, or the failure with which the dialogue ends.
 
-        asked: what may be shown of it
+        asked: the question as it may be shown.
         """
         answer, shown = self.choose(kind, sized=sized), asked[:MAX_ASKED]
         if answer is None:
-            message = f"the node asked {shown!r}, and there was no question that could be answered"
-            return failure(Code.COMMAND_REFUSED, f"{message} 'n'")
-        # Which questions are the same: those of one kind, and of yes/no ones those of one wording.
+            message = f"the node asked {shown!r}, and no question came that 'n' could answer"
+            return failure(Code.COMMAND_REFUSED, message)
+        # Questions of one kind count as the same question; yes/no questions only if their wording
+        # is the same.
         name = shown if kind is QuestionKind.YES_NO else kind.value
         self._asked[name] += 1
         self.last_question = asked[-MAX_ASKED:]
@@ -223,6 +232,6 @@ class Answers:
             message = f"the node asked {shown!r} again after {MAX_ANSWERS} answers"
             return failure(Code.RECEIVER_REJECTED, f"{message}; it does not accept {value}")
         if self._asked.total() > MAX_QUESTIONS:
-            message = "the node asks questions without end in the dialogue of `file get`"
+            message = f"the node asked more than {MAX_QUESTIONS} questions in one `file get`"
             return failure(Code.RECEIVER_REJECTED, message)
         return answer

@@ -1,4 +1,4 @@
-"""PURE. Says which words of a request may be typed to a node, and with which keys.
+"""PURE. Checks the words of a request before they are typed to a node.
 
 A word that could become a second word, a second command or a key is refused here, with field, value
 and reason. TAB and `?` are keys even inside an argument, and quotes do not group words
@@ -12,18 +12,19 @@ import re
 from cucmd.vos.questions import MAX_QUESTION
 from cucmd.vos.texts import ENTER
 
-MAX_WORD = 512  # longer than any path that can be typed
-MAX_LINE = 2000
-# Of the terminal: a prompt or a question stands before what is encode_line, and nothing of it may wrap.
-# What has wrapped is not known as the echo, so a word of it may be taken for a question.
+MAX_WORD = 512  # characters; longer than any path that can be typed
+MAX_LINE = 2000  # characters
+# The width of the terminal. It has room for a question and the longest line after it, so that the
+# echo never wraps. A wrapped echo would not be recognised, and a word of it could be taken for a
+# question.
 COLUMNS = MAX_QUESTION + MAX_LINE + 1
-# No character in it is more than itself to a shell behind the node's. A `-` at the beginning of a
-# word would be an option of whatever reads it.
+# None of these characters is special for a Unix shell, in case the node gives the word to one. No
+# part begins with `-`, which could be taken for an option.
 _PATH = re.compile(r"/?[A-Za-z0-9_.][A-Za-z0-9_.+-]*(?:/[A-Za-z0-9_.][A-Za-z0-9_.+-]*)*/?")
 
 
 class InvalidArgument(ValueError):
-    """A value must not be typed. `value` is empty where it is secret."""
+    """Reports a value that must not be typed to a node. `value` is "" if it is secret."""
 
     def __init__(self, field: str, value: str, reason: str) -> None:
         shown = f" {value[:MAX_WORD]!r}" if value else ""
@@ -47,7 +48,7 @@ def check_word(field: str, value: str) -> str:
 
 
 def is_path(text: str) -> bool:
-    """Says whether it is a path below a location; as on a node, `*` in the last component only."""
+    """Says whether `text` is a path below a location. `*` may stand in its last component only."""
     *folders, last = text.rstrip("/").split("/")
     if "*" in last:  # the rest of the name is checked without it
         text = "/".join([*folders, last.replace("*", "x")])
@@ -55,9 +56,9 @@ def is_path(text: str) -> bool:
 
 
 def check_line(field: str, value: str, *, secret: bool = False) -> str:
-    """Returns `value` if it can be typed as one line. Blanks and quotes are allowed, keys are not.
+    """Returns `value` if it can be typed as one line. Blanks and quotes may be in it, keys may not.
 
-    Raises InvalidArgument, without the value if it is `secret`.
+    Raises InvalidArgument, which has no value if the value is `secret`.
     """
     shown = "" if secret else value
     if not value.strip():
@@ -65,7 +66,7 @@ def check_line(field: str, value: str, *, secret: bool = False) -> str:
     if len(value) > MAX_LINE:
         raise InvalidArgument(field, shown, f"is longer than {MAX_LINE} characters")
     if not value.isprintable():
-        raise InvalidArgument(field, shown, "holds a control character")
+        raise InvalidArgument(field, shown, "contains a control character")
     return value
 
 
@@ -78,5 +79,5 @@ def check_command(text: str) -> str:
 
 
 def encode_line(line: str) -> bytes:
-    """Returns the keys for a line, Enter included."""
+    """Returns the bytes that type a line and Enter."""
     return f"{line}{ENTER}".encode()

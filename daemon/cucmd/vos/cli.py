@@ -1,16 +1,13 @@
-"""PURE. Runs the command line of one node as a state machine: bytes go in, events and answers come
-out.
+"""PURE. Runs the command line of one node as a state machine.
 
-`receive` never confirms a prompt. It notes that what has arrived ends in one. Then `quiet_after`
-says how many seconds of silence confirm it, and the driver calls `quiet` after them.
-
-How it works. Bytes become tokens of text, which go to whoever writes the transcript, and to the
-screen, which gives finished lines and the growing segment (see `screen.py`). Both go to the state
-that the machine is in, which gives events:
+The driver calls `receive` with the bytes of the node, and gets events. Bytes become tokens of text.
+The tokens go to the transcript, and to the screen, which finds the finished lines and the segment
+that still grows (see `screen.py`). Lines and segments go to the current state, which makes events
+of them:
 
     state              entered by                       left by
     LoggingIn          the beginning                    a confirmed prompt, or a question
-    AtPrompt           a confirmed prompt               `quit`, or what the next six name
+    AtPrompt           a confirmed prompt               `quit`, or a method of the next six rows
     RunningCommand     `command`                        a confirmed prompt
     RunningForm        `run`, `delete_capture`          a confirmed prompt
     RunningCapture     `capture`                        a confirmed prompt
@@ -20,10 +17,13 @@ that the machine is in, which gives events:
     Recovering         a `Broken` or `StoppedAtQuestion` event      a confirmed prompt
     SessionEnded       `quit`, `closed`                 nothing
 
-The prompt's text also occurs within output, and nothing in the bytes tells the two apart. So
-silence, which only the driver can measure, is an input too. Only after Ctrl-C is the prompt
-confirmed without it. A question at which a login stops is told from a banner that stops for a
-while in the same way, by a longer silence; so is one in the middle of a command of forms.py.
+The text of the prompt also occurs within output, and nothing in the bytes tells the two apart. So
+silence is an input too, and only the driver can measure it. When what has arrived ends in a prompt,
+`quiet_after` says how many seconds of silence confirm that. The driver calls `quiet` after them.
+`receive` confirms a prompt only after Ctrl-C.
+
+A login or a command of forms.py may also stop at a question. A longer silence tells such a question
+from a banner, or a line of output, that goes on after a while.
 """
 
 from __future__ import annotations
@@ -62,20 +62,22 @@ from cucmd.vos.states import (
 
 
 class NotAtPrompt(Exception):
-    """A command was given while the node was busy. That is a defect of the driver."""
+    """Reports a command that was given while the node was busy: a defect of the driver."""
 
 
 class Cli:
-    """Runs one node's command line. Memory is bounded whatever the node sends.
+    """Runs the command line of one node, with bounded memory whatever the node sends.
 
-    heard: is given all that the node has sent as text, before it is judged. None: nobody listens.
+    on_text: called with all text of the node before any event is made of it. The transcript needs
+        this. None if nobody listens.
     """
 
     def __init__(
         self, secrets: Iterable[str] = (), *, question_after: float = QUIET_QUESTION
     ) -> None:
-        """No event shows one of `secrets`. The password of a receiver is added by `file_get`.
+        """Starts at the beginning of a login.
 
+        secrets: words that no event may show. `file_get` adds the password of its receiver.
         question_after: seconds of silence after which a login counts as stopped at a question.
         """
         self.on_text: Callable[[list[TerminalToken]], None] | None = None
@@ -91,12 +93,12 @@ class Cli:
 
     @property
     def at_prompt(self) -> bool:
-        """The prompt is confirmed: `command`, `run` and `file_get` may be called."""
+        """Says whether the prompt is confirmed, so that a command may be typed."""
         return self._state.at_prompt
 
     @property
     def quiet_after(self) -> float | None:
-        """Returns the seconds of silence after which `quiet` must be called; None: it need not."""
+        """Returns the seconds of silence after which to call `quiet`, or None to wait for bytes."""
         segment = self._screen.segment
         if self._idle:
             return None
@@ -117,12 +119,12 @@ class Cli:
 
     @property
     def last_line(self) -> str:
-        """Returns what the node said last in a login, `file get` or form, as it may be shown."""
+        """Returns the last line of a login, `file get` or form, masked, or "" in other states."""
         return self._state.last_line
 
     @property
     def output(self) -> tuple[str, ...]:
-        """Returns what has come so far of the command that `run` began. Not masked."""
+        """Returns the lines so far of the command that `run` began. They are not masked."""
         return self._state.output
 
     @property
@@ -130,11 +132,11 @@ class Cli:
         return self._state.at_prompt or self._state.ended
 
     def mask(self, text: str) -> str:
-        """Masks a text that the node sent in another way, such as an SSH banner, to be shown."""
+        """Returns `text` without secrets. For text that came by another way, as an SSH banner."""
         return self._secrets.mask(text)
 
     def receive(self, data: bytes) -> list[Event]:
-        """Takes the next bytes from the node, and gives what they mean."""
+        """Reads the next bytes of the node. Returns the events that follow from them."""
         accepted, too_much = data[: self._bytes_left], data[self._bytes_left :]
         tokens = list(self._filter.feed(accepted))
         self._report_text(tokens)
@@ -149,10 +151,10 @@ class Cli:
         self._bytes_left -= len(accepted)
         if too_much and not isinstance(self._state, Recovering):
             events += self._recover_if_broken([Broken(self._state.too_much_output())])
-        # After Ctrl-C no silence is needed: no output is expected that could contain a prompt, and
-        # a node may take long to print the real one.
+        # After Ctrl-C no output is expected that could contain the prompt's text, so no silence is
+        # needed. Waiting for one would end badly: a node may take long to print the real prompt.
         if self._state.interrupted:
-            ending = self._screen.ending.replace("^C", "")  # the echo of a second Ctrl-C
+            ending = self._screen.ending.replace("^C", "")  # a second Ctrl-C is echoed there
             known = not self._state.may_print_prompt or self._prompts.is_known(ending)
             if known and ends_in_prompt(ending):
                 events += self._confirm()
@@ -173,13 +175,16 @@ class Cli:
         return self._recover_if_broken(events)
 
     def _recover_if_broken(self, events: list[Event]) -> list[Event]:
-        """Leaves the state if the dialogue has failed with these events, and returns them."""
+        """Returns the events. Leaves the current state if they say that the dialogue has failed."""
         if events and isinstance(events[-1], Broken):
             self._begin(Recovering())
         return events
 
     def quiet(self) -> list[Event]:
-        """The node has been silent for `quiet_after` seconds. Does nothing if that is None."""
+        """Reports that the node was silent for `quiet_after` seconds. Returns what follows.
+
+        Does nothing if `quiet_after` is None.
+        """
         if self.quiet_after is None:
             return []
         if not self._prompts.is_candidate(self._screen.segment):
@@ -190,58 +195,60 @@ class Cli:
 
     def _confirm(self) -> list[Event]:
         events = self._state.on_prompt()
-        if not isinstance(self._state, FileGetDialogue):  # there words may stand before it
+        # In a `file get` the node may print words before the prompt on its line. They must not
+        # become a known form of the prompt.
+        if not isinstance(self._state, FileGetDialogue):
             self._prompts.learn(self._screen.segment)
         self._begin(AtPrompt())
         return events
 
     def empty_line(self) -> bytes:
-        """Returns an empty line, for a node that prints its prompt only after one."""
+        """Returns an empty line, for a node that prints its prompt only after Enter."""
         return encode_line("")
 
-    # What is typed at the prompt. Each method gives the bytes to send. Raises NotAtPrompt, and
-    # InvalidArgument for what must not be typed.
+    # The following methods begin a command and return the bytes to send. Each raises NotAtPrompt,
+    # or InvalidArgument for a line that must not be typed.
 
     def command(self, text: str) -> bytes:
-        """Begins a plain command."""
+        """Begins a plain command, which ends in `CommandDone`."""
         return self._start(check_command(text), RunningCommand(text))
 
     def run(self, command: Command) -> bytes:
         """Begins a command of forms.py."""
-        line = parse_command(command.line).line  # whoever has made it
+        line = parse_command(command.line).line  # checked again, whoever made the struct
         return self._start(line, RunningForm(line, self._secrets))
 
     def capture(self, line: CaptureLine) -> bytes:
-        """Begins a packet capture, which runs until `interrupt` as a rule.
+        """Begins a packet capture, which usually runs until `interrupt`.
 
-        `Started` says when the node has taken it.
+        `Started` says when the node has read the line.
         """
         return self._start(line, RunningCapture(line, self._secrets))
 
     def tail(self, command: Command) -> bytes:
-        """Begins a `file tail` of `parse_tail`, which prints until `interrupt` as a rule.
+        """Begins a `file tail` of `parse_tail`, which usually prints until `interrupt`.
 
-        `Started` says when the node has taken it, `Printed` what came of it, and `CommandDone` that
-        it is over, without lines.
+        `Started` says when the node has read the line. `Printed` has the lines. `CommandDone`, here
+        without lines, says that the command is over.
         """
-        line = parse_tail(command.line).line  # whoever has made it
+        line = parse_tail(command.line).line  # checked again, whoever made the struct
         return self._start(line, RunningTail(line))
 
     def ask_for_prompt(self) -> bytes:
-        """Types an empty line.
+        """Begins an empty line, to test whether the confirmed prompt is a real one.
 
-        `Prompted` follows, unless it was output that looks like a prompt and the command still
-        runs: as a rule that of a capture says nothing for long.
+        A real prompt is printed again, and `Prompted` follows. If the text was output of a command
+        that still runs, nothing follows: a capture may be silent for a long time.
         """
         return self._start("", AskedForPrompt())
 
     def delete_capture(self, file: str) -> bytes:
-        """Begins the removal of a file of a capture: our only command that changes a node."""
+        """Begins the deletion of a capture's file, our only command that changes a node."""
         line = delete_line(file)
         return self._start(line, RunningForm(line, self._secrets))
 
     def file_get(self, request: FileGet, receiver: ReceiverAddress | None) -> bytes:
-        """Begins a `file get` that pushes to `receiver`; None: only the sizes are wanted."""
+        """Begins a `file get` that pushes to `receiver`, or that only asks for sizes if None."""
         if receiver is not None:
             receiver.check()
             self._secrets.add(receiver.password)
@@ -249,9 +256,10 @@ class Cli:
         return self._start(request.command_line(), dialogue)
 
     def decline(self, *, unanswered: bool) -> list[Event]:
-        """Lets nothing of the running `file get` be pushed: its questions are answered `n`.
+        """Stops the running `file get` from pushing files: questions are answered `n` from now on.
 
-        unanswered: the last answer that `receive` gave was not sent. What is given takes its place.
+        unanswered: the last answer that `receive` returned was not sent. The returned events then
+            replace that answer.
         """
         if not isinstance(self._state, FileGetDialogue):
             return []
@@ -260,26 +268,25 @@ class Cli:
     def _start(self, line: str, state: State) -> bytes:
         if not self.at_prompt:
             raise NotAtPrompt(f"`{line}` during {self._state.description}")
-        # The prompt that is on the screen is not the one after the command.
+        # The prompt on the screen must not be taken for the prompt after the command.
         self._screen.restart()
         self._begin(state)
         return encode_line(line)
 
     def interrupt(self) -> bytes:
-        """Returns Ctrl-C. From now on no question is answered, and the next `admin:` counts at
-        once.
-        """
+        """Returns Ctrl-C. After it no question is answered, and a prompt needs no silence."""
+
         if not self._idle:
             self._state.interrupted = True
         return b"\x03"
 
     def quit(self) -> bytes:
-        """Ends the node's session. What still comes is ignored."""
+        """Returns the line that ends the session. What the node still sends is ignored."""
         self._begin(SessionEnded())
         return encode_line(texts.QUIT)
 
     def closed(self) -> list[Event]:
-        """The node closed its side, or the connection is gone."""
+        """Reports that the connection is closed. Returns the last events."""
         self._report_text(list(self._filter.feed(b"", last=True)))
         events = self._state.on_closed()
         self._begin(SessionEnded())

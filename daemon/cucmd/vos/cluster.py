@@ -1,10 +1,8 @@
-"""PURE. Reads what a node says of its cluster: its nodes, version, replication, high availability.
+"""PURE. Reads a node's answers about its cluster: nodes, version, replication, high availability.
 
-`show network cluster` lists the nodes, `show version active` has the version of the one asked.
-
-A line that has not a known form is kept as it is, and never half read: in `others`, without the
-empty ones. The forms, and where they were seen, stand in `vos/NODES.md`, sections 6.2, 6.3, 6.11
-and 6.17.
+These are the answers to `show network cluster`, `show version active`, `utils dbreplication
+runtimestate` and `utils ha status`. vos/NODES.md, sections 6.2, 6.3, 6.11 and 6.17, has the known
+forms of their lines. Lines of another form are kept in `others`, except for empty ones.
 """
 
 from __future__ import annotations
@@ -20,8 +18,8 @@ from cucmd.vos import texts
 from cucmd.vos.texts import match_line, read_field
 
 # `10.0.0.2 cucm-sub1.example.org cucm-sub1 Subscriber callmanager DBSub authenticated using TCP
-# since ...`. Without a domain there is one name and not two. The product is any word. An old
-# release has neither a product nor the word behind it: there the state must be in known words.
+# since ...`. A node without a domain has one name. The product may be any word. Old releases print
+# neither the product nor `DBSub`; there the state must be in known words.
 _NODE = re.compile(
     r"\s*(?P<address>[0-9A-Fa-f:.]{2,45})\s+(?P<first>\S{1,255})(?:\s+(?P<second>\S{1,255}))?\s+"
     r"(?P<role>Publisher|Subscriber)\s+"
@@ -53,13 +51,13 @@ _NAMED = (
     r"(?P<ping>\d{1,9}\.\d{1,6}|\S{1,20})\s+"
 )
 _SETUP = r"\((?P<code>\d{1,2})\)(?:\s*(?P<details>\S.{0,100}))?"
-# Since 10: whether database, RPC and monitor answer, as `Y/Y/Y`. The first releases of 10 have RPC
-# alone, as `Yes`, and no queue.
+# A line since release 10, with `Y/Y/Y` if database, RPC and monitor answer. The first releases of
+# 10 print `Yes` for RPC alone, and no queue.
 _SERVER = re.compile(
     _NAMED + r"(?P<checks>[A-Za-z-]{1,3}/[A-Za-z-]{1,3}/[A-Za-z-]{1,3}|Yes|No)\s+"
     r"(?:(?P<queue>\d{1,12}|-{1,3})\s+)?\((?P<group>[A-Za-z0-9_-]{1,20})\)\s+" + _SETUP
 )
-# Of 9 and before: `Yes  Connected   0     match  Yes   (2) Setup Completed`.
+# A line of release 9 and before: `Yes  Connected   0     match  Yes   (2) Setup Completed`.
 _OLD_SERVER = re.compile(
     _NAMED + r"(?P<rpc>Yes|No)\s+(?P<status>\S{1,20})\s+(?P<queue>\d{1,12}|-{1,3})\s+"
     r"(?P<match>\S{1,12})\s+(?P<loop>Yes|No)\s+" + _SETUP
@@ -74,12 +72,12 @@ _SHORTEST_RULE = 10
 
 
 class ListedNode(msgspec.Struct, frozen=True):
-    """Describes a node as the table has it. `role` and `product` are the node's own words.
+    """Describes a node of the table. `role` and `product` are the node's own words.
 
-    fqdn     None where the node has no domain
-    product  "" where the node does not say it
-    here     no connection to it is shown: as a rule it is the node that was asked
-    unauthenticated  what stands in place of `authenticated`: the node is down, or new; else None
+    fqdn     None if the node has no domain
+    product  "" if the node does not say it
+    here     the table shows no connection to this node. Usually it is the node that was asked.
+    unauthenticated  the words in place of `authenticated` if the node is down or new, else None
     """
 
     address: str
@@ -92,28 +90,27 @@ class ListedNode(msgspec.Struct, frozen=True):
 
 
 class ClusterTable(msgspec.Struct, frozen=True):
-    """Holds the table. `others`: lines that are no node, up to the second table."""
+    """Holds the nodes of the first table. `others`: its other lines."""
 
     nodes: tuple[ListedNode, ...]
     others: tuple[str, ...]
 
 
 class ActiveVersion(msgspec.Struct, frozen=True):
-    """Holds what `show version active` says. `version` None: no line names it."""
+    """Holds the answer to `show version active`. `version` is None if no line names it."""
 
     version: str | None
     others: tuple[str, ...]
 
 
 class ReplicationServer(msgspec.Struct, frozen=True):
-    """Holds a line of the table.
+    """Holds a line of the replication table.
 
-    ping_ms  None: no number stands there
-    checks   the node's own words: `Y/Y/Y` of database, RPC and monitor; of an old release the
-             words of its columns, or `Yes` of RPC alone
-    queue    None: no number stands there
-    group    `g_2`; None of an old release
-    code     2 is good; `details` is the node's own word for it
+    ping_ms  None if the node prints no number; `queue` too
+    checks   the node's own words: `Y/Y/Y` for database, RPC and monitor; `Yes` for RPC alone; or
+             the words of the columns of release 9 and before
+    group    such as `g_2`, or None in release 9 and before
+    code     the state of the setup; 2 is good. `details` has the node's own words for the state.
     """
 
     name: str
@@ -127,11 +124,14 @@ class ReplicationServer(msgspec.Struct, frozen=True):
 
 
 class ReplicationState(msgspec.Struct, frozen=True):
-    """What is None, the node has not said. Texts are in its words.
+    """Holds the answer to `utils dbreplication runtimestate`, in the node's own words.
 
-    single   it says that its cluster has one active node, itself, and nothing else
-    details  the indented lines below `state`
-    seen_from, count  whose view the table is, and how many servers it is said to have
+    A field is None if the node does not say it.
+
+    single     the node says that it is the only active node of its cluster, and nothing else
+    details    the indented lines below `state`
+    seen_from  the node whose view the table shows
+    count      how many servers the table should have
     """
 
     single: bool = False
@@ -151,11 +151,11 @@ class ReplicationState(msgspec.Struct, frozen=True):
 
 
 def parse_network_cluster(lines: Iterable[str]) -> ClusterTable:
-    """Reads the answer to `show network cluster`. A node that comes twice is taken once."""
+    """Reads the answer to `show network cluster`. If an address comes twice, the first counts."""
     nodes: dict[str, ListedNode] = {}
     others: list[str] = []
     for line in lines:
-        if line.strip() == texts.SERVER_TABLE:  # the same nodes once more, by one name
+        if line.strip() == texts.SERVER_TABLE:  # the second table has the same nodes again
             break
         node = _node(line)
         if node is not None:
@@ -166,10 +166,10 @@ def parse_network_cluster(lines: Iterable[str]) -> ClusterTable:
 
 
 def find_asked_node(nodes: Sequence[ListedNode], host: str, peer: str) -> ListedNode | None:
-    """Finds the node that was asked, which keeps the name by which it is known here.
+    """Finds the node that was asked among the nodes that it lists.
 
-    It is the one at the address to which we are connected, else that of the same name, else the
-    only one without a connection. None: none of these is one node alone.
+    The node is recognised by the address to which we are connected, or else by its name, or else
+    as the only node without a connection. Returns None if none of these fits exactly one node.
     """
     names = {host.lower(), host.lower().removesuffix(".")}
     for fits in (
@@ -183,7 +183,7 @@ def find_asked_node(nodes: Sequence[ListedNode], host: str, peer: str) -> Listed
 
 
 def parse_version_active(lines: Iterable[str]) -> ActiveVersion:
-    """Reads the answer to `show version active`. The first line that names a version counts."""
+    """Reads the answer to `show version active`. If two lines name a version, the first counts."""
     version: str | None = None
     others: list[str] = []
     for line in lines:
@@ -195,7 +195,10 @@ def parse_version_active(lines: Iterable[str]) -> ActiveVersion:
 
 
 def parse_runtimestate(lines: Iterable[str]) -> ReplicationState:
-    """Reads the answer to `utils dbreplication runtimestate`. The first of each field counts."""
+    """Reads the answer to `utils dbreplication runtimestate`.
+
+    If a field comes twice, the first counts.
+    """
     fields: dict[str, str] = {}
     details: list[str] = []
     view: re.Match[str] | None = None
@@ -243,7 +246,7 @@ def _node(line: str) -> ListedNode | None:
             check_host(name)
     except (ValueError, InvalidNode):
         return None
-    # ::ffff:192.0.2.9 reaches the node at 192.0.2.9, and would be a second one.
+    # ::ffff:192.0.2.9 is the same node as 192.0.2.9.
     address = getattr(address, "ipv4_mapped", None) or address
     if address.is_unspecified or address.is_multicast:  # no node can be there
         return None
@@ -283,11 +286,11 @@ def _number(text: str) -> float | None:
         number = float(text)
     except ValueError:
         return None
-    return number if 0 <= number < 1e9 else None  # neither nan nor inf
+    return number if 0 <= number < 1e9 else None  # excludes nan and inf
 
 
 class AvailableNode(msgspec.Struct, frozen=True):
-    """Is a node of a group that stands in for each other. What is None, the node has not said."""
+    """Describes a node of a redundancy group. A field is None if the node does not say it."""
 
     name: str
     state: str | None = None
@@ -295,15 +298,16 @@ class AvailableNode(msgspec.Struct, frozen=True):
 
 
 class HighAvailability(msgspec.Struct, frozen=True):
-    """Holds the nodes in the node's order."""
+    """Holds the nodes of all groups, in the order in which the node prints them."""
 
     nodes: tuple[AvailableNode, ...]
     others: tuple[str, ...] = ()
 
 
 def parse_ha_status(lines: Iterable[str]) -> HighAvailability:
-    """Reads the answer to `utils ha status` of IM and Presence. A reason may stand on a line of its
-    own, behind one that ends with `Reason:`.
+    """Reads the answer to `utils ha status` of IM and Presence.
+
+    A reason may stand on a line of its own, after a line that ends with `Reason:`.
     """
     nodes: list[AvailableNode] = []
     others: list[str] = []
@@ -321,10 +325,13 @@ def parse_ha_status(lines: Iterable[str]) -> HighAvailability:
 
 
 def _labelled(line: str) -> dict[str, str]:
-    """Reads `{"name": "cup1", "state": "Normal"}`; empty if the line begins with no label."""
+    """Returns the labelled values of a line, such as `{"name": "cup1", "state": "Normal"}`.
+
+    The result is empty if the line does not begin with a label.
+    """
     found = list(_AVAILABILITY.finditer(line)) if len(line) <= texts.LONGEST else []
     if not found or line[: found[0].start()].strip():
         return {}
-    ends = [*(one.start() for one in found[1:]), len(line)]
-    values = [line[one.end() : end].strip() for one, end in zip(found, ends, strict=True)]
-    return {one["label"].lower(): value for one, value in zip(found, values, strict=True)}
+    ends = [*(label.start() for label in found[1:]), len(line)]
+    values = [line[label.end() : end].strip() for label, end in zip(found, ends, strict=True)]
+    return {label["label"].lower(): value for label, value in zip(found, values, strict=True)}

@@ -1,8 +1,8 @@
-"""PURE. Makes the command lines of checked words: `file get`, and those of a capture.
+"""PURE. Makes the command lines of `file get` and of packet captures, from checked words.
 
-Beside them stand the answers that a `file get` gets, and where the files of a capture are.
-`delete_line` is the only command of ours that changes anything on a node. It takes the name of a
-file that only a capture of ours has, and no pattern.
+The file also has the answers that `file get` needs about the receiver, and the names and places of
+a capture's files. `delete_line` makes our only command that changes a node. It accepts no pattern,
+and only names that our own captures give to their files.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from cucmd.vos.arguments import InvalidArgument, check_line, check_word
 from cucmd.vos.texts import INTERRUPTED
 from cucmd.vos.window import Window
 
-MOST_PACKETS = 100_000  # in a file of the node (V)
-MOST_BYTES = 65_535  # of a packet of IP
+MOST_PACKETS = 100_000  # a file of the node takes no more (V)
+MOST_BYTES = 65_535  # the longest packet of IP
 _FOLDER = "platform/cli"
-# Without a dot (V). No file of the appliance begins so (I).
+# The name of a capture must have no dot (V). No file of the appliance begins with this prefix (I).
 PREFIX = "cucmd_"
 _NAME = re.compile(PREFIX + "[0-9a-z_]{1,40}")
-# A name that was used before gets a number behind it (C); on which side of the dot is not known.
+# A node adds a number to a name that was used before (C). On which side of the dot is not known.
 _BEHIND = re.compile(r"[0-9]{0,4}\.cap[0-9]{0,4}")
 _FILE = re.compile(_NAME.pattern + _BEHIND.pattern)
 _OPTIONS = "Executing command with options"
@@ -35,7 +35,7 @@ _INTERFACE = re.compile(r"[a-z][a-z0-9]{0,14}")
 
 
 class FileGet(msgspec.Struct, frozen=True):
-    """Describes one `file get`: which files of the node, and from which window of time."""
+    """Describes one `file get`: the files that it asks for, and their window of time."""
 
     location: str
     path: str
@@ -63,7 +63,7 @@ class FileGet(msgspec.Struct, frozen=True):
 
 
 class ReceiverAddress(msgspec.Struct, frozen=True):
-    """Says where the node is to push its files: what `file get` asks for that."""
+    """Holds what `file get` asks about the server to which the node pushes its files."""
 
     host: str
     port: int
@@ -78,7 +78,7 @@ class ReceiverAddress(msgspec.Struct, frozen=True):
         )
 
     def check(self) -> None:
-        """Raises InvalidArgument for an answer that cannot be encode_line, without the password."""
+        """Raises InvalidArgument for a value that cannot be typed. It never has the password."""
         check_word("host", self.host)
         if not 0 < self.port < 65536:
             raise InvalidArgument("port", str(self.port), "expected a port from 1 to 65535")
@@ -87,12 +87,12 @@ class ReceiverAddress(msgspec.Struct, frozen=True):
         check_line("directory", self.directory)
 
 
-# Only `capture_line` makes one.
+# Only `capture_line` makes values of this type, so that nothing else can start a capture.
 CaptureLine = NewType("CaptureLine", str)
 
 
 def capture_line(what: CaptureSettings) -> CaptureLine:
-    """Returns the line that begins a capture, into a file of that name. Raises InvalidArgument."""
+    """Returns the line that begins a capture. Raises InvalidArgument."""
     words = ["utils network capture"]
     words += [_checked("interface", what.interface, _INTERFACE, "expected a name such as eth0")]
     words += ["file", _capture_name(what.name)]
@@ -103,7 +103,7 @@ def capture_line(what: CaptureSettings) -> CaptureLine:
     if what.host is not None:
         try:
             words += ["host ip", str(ipaddress.IPv4Address(what.host))]
-        except ValueError:  # no documentation says what the node does with another address
+        except ValueError:  # what a node does with an IPv6 address is not documented
             raise InvalidArgument("host", what.host, "expected an IPv4 address") from None
     return CaptureLine(" ".join(words))
 
@@ -115,7 +115,7 @@ def _checked(field: str, value: str, form: re.Pattern[str], reason: str) -> str:
 
 
 def _capture_name(name: str) -> str:
-    return _checked("name", name, _NAME, "is not the name of a capture of ours")
+    return _checked("name", name, _NAME, f"expected a name that begins with {PREFIX}")
 
 
 def _number(field: str, number: int, most: int) -> str:
@@ -125,9 +125,11 @@ def _number(field: str, number: int, most: int) -> str:
 
 
 def strip_capture_options(lines: Iterable[str]) -> tuple[str, ...]:
-    """Returns the answer to a capture without the options that the node prints before it begins
-    (V): `Executing command with options:` and lines of ` size=ALL  count=1000  interface=eth0`.
-    The echo of Ctrl-C and the shell's answer to it are left out too.
+    """Returns the answer to a capture without the usual lines.
+
+    A node first prints the options of the capture (V): `Executing command with options:` and lines
+    such as ` size=ALL  count=1000  interface=eth0`. The echo of Ctrl-C and the shell's answer to it
+    are left out too.
     """
     kept = []
     for line in lines:
@@ -142,16 +144,16 @@ def strip_capture_options(lines: Iterable[str]) -> tuple[str, ...]:
 
 
 def capture_path(name: str) -> str:
-    """Returns where the files of a capture are below `activelog`, as `file get` takes it."""
+    """Returns the path of a capture's files below `activelog`, for `file get`."""
     return f"{_FOLDER}/{_capture_name(name)}*.cap*"
 
 
 def is_capture_file(file: str, name: str) -> bool:
-    """Says whether a file of the node can be one that the capture of that name has written."""
+    """Says whether the capture called `name` may have written the node's file `file`."""
     return file.startswith(name) and _BEHIND.fullmatch(file[len(name) :]) is not None
 
 
 def delete_line(file: str) -> str:
-    """Returns the line that removes one file of a capture of ours. Raises InvalidArgument."""
-    checked = _checked("file", file, _FILE, "is no file of a capture of ours")
+    """Returns the line that deletes one file of a capture of ours. Raises InvalidArgument."""
+    checked = _checked("file", file, _FILE, "expected a file of one of our captures")
     return f"file delete activelog {_FOLDER}/{checked} noconfirm"

@@ -1,7 +1,7 @@
-"""PURE. Declares what the state machine tells its driver.
+"""PURE. Declares the events by which the state machine tells its driver what happened.
 
-An event is a fact about the dialogue, and they come in order. No event has a secret in it except
-`Send.data`, which its `repr` hides.
+Events come in the order in which things happened. No event contains a secret except `Send.data`,
+which its `repr` hides.
 """
 
 from __future__ import annotations
@@ -14,31 +14,30 @@ from cucmd.job.failure import Failure
 
 
 class Prompted(msgspec.Struct, frozen=True):
-    """The node is at its prompt with no command in progress: after login, or after a failed
-    dialogue.
-    """
+    """The node is at its prompt after the login, an empty line, or a dialogue that failed."""
 
 
 class CommandDone(msgspec.Struct, frozen=True):
-    """A plain command has ended. `lines` are without echo, prompt and pagers."""
+    """A plain command has ended. `lines` has its output, without echo, prompt and pagers."""
 
     lines: tuple[str, ...]
 
 
 class Started(msgspec.Struct, frozen=True):
-    """The node has echoed the whole line of a capture, or of a `file tail`: it runs from now on."""
+    """A capture or a `file tail` runs from now on: the node has echoed its whole line."""
 
 
 class Printed(msgspec.Struct, frozen=True):
-    """A `file tail` has printed lines. At most one for each `receive`."""
+    """A `file tail` has printed lines. Each call of `receive` gives at most one such event."""
 
     lines: tuple[str, ...]
 
 
 class StoppedAtQuestion(msgspec.Struct, frozen=True):
-    """A command has stopped at a question, which is not answered.
+    """A command has stopped at a question, which is not answered. Only Ctrl-C ends the command.
 
-    `lines`: what came before it. `question`: its line, masked. Only Ctrl-C ends the command.
+    lines     the output before the question
+    question  the line of the question, masked
     """
 
     lines: tuple[str, ...]
@@ -46,7 +45,7 @@ class StoppedAtQuestion(msgspec.Struct, frozen=True):
 
 
 class Send(msgspec.Struct, frozen=True):
-    """`data` must be sent to the node now. `shown` is what a transcript may show of it."""
+    """`data` must be sent to the node now. A transcript may show `shown`."""
 
     data: bytes
     shown: str
@@ -56,9 +55,9 @@ class Send(msgspec.Struct, frozen=True):
 
 
 class SizesAnnounced(msgspec.Struct, frozen=True):
-    """The node has said what it will send: number of files, and bytes before compression.
+    """The node has announced the number of files, and their bytes before compression.
 
-    Given again if the node announces more.
+    The event comes again if the node announces more.
     """
 
     files: int
@@ -66,22 +65,24 @@ class SizesAnnounced(msgspec.Struct, frozen=True):
 
 
 class CanLogIn(msgspec.Struct, frozen=True):
-    """The node took a password or a directory, so it can log in to the receiver.
+    """The node can log in to the receiver: it took a password or a directory.
 
-    Given again after each later answer: the node may log in only after the last one.
+    The event comes again after each later answer, since the node may log in only after the last.
     """
 
 
 class TransferMoved(msgspec.Struct, frozen=True):
-    """The node showed progress of the transfer. At most one for each `receive`."""
+    """The node showed progress of the transfer. Each `receive` gives at most one such event."""
 
 
 class FileGetDone(msgspec.Struct, frozen=True, repr_omit_defaults=True):
     """The node is back at its prompt after a `file get`.
 
-    `completed`: the node said "Transfer completed". The announced numbers are None if it did not
-    say them. `notes` are lines that a dialogue does not usually have; `sizes_unread` others, with a
-    number in each: the sizes in other words, perhaps, where one of them is None.
+    completed        the node said "Transfer completed"
+    files_announced  None if the node announced no number; `bytes_announced` too
+    notes            lines that such a dialogue does not usually have
+    sizes_unread     other lines with a number, if an announced number is missing. They may be the
+                     sizes in unknown words.
     """
 
     completed: bool
@@ -92,11 +93,11 @@ class FileGetDone(msgspec.Struct, frozen=True, repr_omit_defaults=True):
 
 
 class NothingMatched(msgspec.Struct, frozen=True):
-    """Back at the prompt: the node has no file that matches path, window and pattern."""
+    """The node is back at its prompt: no file matches path, window and pattern."""
 
 
 class Declined(msgspec.Struct, frozen=True):
-    """Back at the prompt: the node has announced sizes, and nothing was to be pushed."""
+    """The node is back at its prompt after it announced sizes, and nothing was to be pushed."""
 
 
 class Broken(msgspec.Struct, frozen=True):

@@ -1,26 +1,27 @@
 """PURE. Leads the dialogue of `file get`, in the forms of all releases.
 
-Only the prompt ends it. "done." and "Transfer completed" do not: what they mean is decided when the
-prompt is back.
+Only the prompt ends the dialogue. "done." and "Transfer completed" do not: their meaning is decided
+when the prompt is back.
 
-The parts and their usual order are in vos/NODES.md, section 5.2. This code does not depend on the
-order, nor on any single question: it answers what is asked, and gives up when the node does not
-accept an answer. What the node has shown by its answers, sizes and words is one of the five stages
-of answers.py: TYPED, ASKED, AGREED, CLAIMED, COMPLETED.
+Section 5.2 of vos/NODES.md has the parts of the dialogue and their usual order. This code depends
+neither on the order nor on any single question. It answers what is asked, and gives up when the
+node does not accept an answer. Answers, sizes and words of the node put the dialogue into one of
+the five stages of answers.py: TYPED, ASKED, AGREED, CLAIMED, COMPLETED.
 
-Answers are those about the receiver. One is *taken* when the node has echoed it, asks another
-question, or says anything but its prompt; until then it is due. A prompt where an answer is due
-ends the dialogue: the answer is then a command to the shell. From a prompt with our answer behind
-it on, nothing is evidence (vos/NODES.md, section 4). The directory alone may stay due: a login
-does not need it. A question after "Transfer completed" means that more is to come.
+An answer about the receiver is *taken* when the node has echoed it, asks another question, or says
+anything but its prompt. Until then the answer is *due*. A prompt where an answer is due ends the
+dialogue, because the shell takes the answer for a command. Once a prompt has our answer behind it,
+nothing that follows is evidence (vos/NODES.md, section 4). Only the directory may stay due, since a
+login does not need one. A question after "Transfer completed" means that more is to come.
 
-Words of no kind that is known may also be a refusal, said before the answer was read. Where they
-are all that followed an answer that a login needs, it is *in doubt* whether that was taken: enough
-for the clocks of a transfer, but at the prompt it counts as due. A later question, dots, a usual
-line or "Transfer completed" ends the doubt, and words of SSH that prove the cause do.
+Words of an unknown kind may be a refusal that the node printed before it read the answer. If such
+words are all that followed an answer that a login needs, the answer is *in doubt*. That is enough
+to start the clock of the transfer, but at the prompt the answer counts as due. The doubt ends with
+a later question, dots, a usual line, "Transfer completed", or words of SSH that prove the cause.
 
-What the prompt means. What has come to the receiver since the command was typed is known to `work/`
-alone, so the events here say what it means without that, and work/collect.py looks at the rest:
+The table says what the prompt means. Only `work/` knows what has come to the receiver since the
+command was typed. So the events of this file give the meaning without that knowledge, and
+work/collect.py adds it:
 
     stage               the node said                  at the receiver    what it means
     TYPED               no file matched, or 0 files    nothing            no_files_matched
@@ -35,19 +36,19 @@ alone, so the events here say what it means without that, and work/collect.py lo
     AGREED              anything else                  a login or bytes   transfer_incomplete
     CLAIMED, COMPLETED  "Transfer completed"           anything           work/verdict.py compares
 
-Without a receiver nothing is to be pushed: only the sizes are wanted, or what was announced is too
-much (`decline`). Once the sizes are known, yes/no questions are answered `n`, and at the prompt the
-command was `Declined`. No question about a receiver is answered then: it is `Broken`, and Ctrl-C
-ends the command.
+Without a receiver nothing is to be pushed: only the sizes are wanted, or the node has announced too
+much (`decline`). Once the sizes are known, yes/no questions are answered `n`, and the prompt gives
+`Declined`. A question about a receiver then gives `Broken`, and Ctrl-C ends the command.
 
-When a transfer begins is no stage: a login or a byte at the receiver and the progress that a node
-shows (`TransferMoved`) are looked at together, in node/deadlines.py. The echo of an answer is no progress.
+No stage says that the transfer has begun. node/deadlines.py decides that, from logins and bytes at
+the receiver and from the progress that the node shows (`TransferMoved`). The echo of an answer is
+no progress.
 """
 
 from __future__ import annotations
 
 from cucmd.job.failure import Failure
-from cucmd.vos import file_get_lines, texts
+from cucmd.vos import texts
 from cucmd.vos.answers import NEXT, Answer, Answers, Evidence, Stage
 from cucmd.vos.arguments import encode_line
 from cucmd.vos.command_lines import FileGet, ReceiverAddress
@@ -61,7 +62,14 @@ from cucmd.vos.dialogue_events import (
     Send,
     TransferMoved,
 )
-from cucmd.vos.file_get_lines import AnnouncedSizes, OutcomeClues
+from cucmd.vos.file_get_lines import (
+    AnnouncedSizes,
+    OutcomeClues,
+    directory_failure,
+    is_password_refusal,
+    password_failure,
+    refusal_failure,
+)
 from cucmd.vos.questions import (
     COMPLETED,
     DIALOGUE,
@@ -78,16 +86,21 @@ from cucmd.vos.questions import (
 from cucmd.vos.secrets import MASK, Secrets
 from cucmd.vos.states import MIB, PAGER_KEYS, State, is_echo
 
-MAX_NOTE = 200
-# An echo, a prompt with an answer behind it, and the last words stand at the beginning of a
-# segment. Of a segment of 8 KiB that grows by one byte, not all is looked at each time.
+MAX_NOTE = 200  # characters of a line that are kept as a note
+# Characters after the last question that are looked at each time the segment grows. An echo, a
+# prompt with our answer behind it, and "Transfer completed" all stand at the beginning. Looking at
+# all of a segment of 8 KiB for each new byte would cost too much.
 MAX_WORDS = 512
 
 
 class FileGetDialogue(State):
-    """Leads one `file get`, from its echo to the prompt. `to` None: only its sizes are wanted."""
+    """Leads one `file get`, from its echo to the prompt.
 
-    # A path of 70 characters for each of 200,000 files, or 500 GB of one dot a block of 32 KiB.
+    to: where the node is to push its files, or None if only the sizes are wanted.
+    """
+
+    # Enough for 200,000 files with paths of 70 characters, or for 500 GB with one dot for each
+    # block of 32 KiB.
     max_bytes = 16 * MIB
     description = "`file get`"
 
@@ -99,17 +112,19 @@ class FileGetDialogue(State):
         self._request = request
         self._command = "".join(request.command_line().split())
         self._answers = Answers(to)
-        self._answer = Answer()  # our last
-        self._echoes: bool | None = None  # whether it echoes; None: it has not taken the command
+        self._answer = Answer()  # our last one
+        # Whether the node echoes what is typed. None until the node has read the command.
+        self._echoes: bool | None = None
         self._stage = Stage.TYPED
         self._questions = Questions(DIALOGUE)
-        self._doubtful_note = ""  # a note of words that stand behind the last question, on its line
-        self._number = self._answered = 0  # the segment, and where its last answered question ends
-        self._unfinished = ""  # the unfinished segment, without questions and echo
-        self._after_question = (
-            ""  # the same, where it begins with a question: what stands behind it
-        )
-        self._progress_reported = False  # in these bytes
+        self._doubtful_note = ""  # the note of unknown words on the line of the last question
+        # The number of the current segment, and where its last answered question ends.
+        self._number = self._answered = 0
+        # The text of the current segment, without questions and echo. A segment that began with a
+        # question has its text in the second attribute.
+        self._unfinished = ""
+        self._after_question = ""
+        self._progress_reported = False  # since the last call of `on_processed`
         self._sizes = AnnouncedSizes()
         self._clues = OutcomeClues(request)
 
@@ -118,7 +133,7 @@ class FileGetDialogue(State):
         return self._echoes is not None
 
     def _mark_started(self, *, echoes: bool = False) -> None:
-        """The node has taken the command. What came before is not of this command."""
+        """Notes that the node has read the command. Forgets what came before."""
         if self._echoes is None:
             self._echoes = echoes
             self._clues = OutcomeClues(self._request)
@@ -133,7 +148,8 @@ class FileGetDialogue(State):
             return []
         events: list[Event] = []
         if number != self._number:
-            # The node has begun its line anew with a CR alone, or ends its lines so.
+            # The node has returned to the start of its line with a CR alone, to overwrite the line
+            # or to end it.
             if words := self._unfinished or self._after_question:
                 shows = self._unfinished and not self._is_expected(words)
                 events = self._read_facts(words, self._note(words)) + (
@@ -142,7 +158,7 @@ class FileGetDialogue(State):
             self._number, self._answered, self._unfinished, self._after_question = number, 0, "", ""
         if GATHERING.match(text):
             self._mark_started()
-        # These lines quote names and patterns, which may look like questions.
+        # These lines contain names and patterns of the user, which may look like questions.
         if (not self.echoed and "file get " in text) or QUOTED.match(text):
             return events
         events += self._answer_questions(text, number, grown_from)
@@ -151,11 +167,11 @@ class FileGetDialogue(State):
         return events + self._read_after_questions(self._after_answered(text))
 
     def _after_answered(self, text: str) -> str:
-        """Returns the beginning of what stands behind the last answered question of the segment."""
+        """Returns the beginning of the text after the segment's last answered question."""
         return text[self._answered : self._answered + MAX_WORDS].lstrip()
 
     def _read_after_questions(self, rest: str) -> list[Event]:
-        """Reads what the segment says besides its questions: an echo, dots, or the end."""
+        """Reads an echo, dots or "Transfer completed" in the segment. `rest`: without questions."""
         events: list[Event] = []
         if self._answer.is_due and self._answered and self._answer.echo_length(rest):
             events += self._mark_echoed()
@@ -165,7 +181,7 @@ class FileGetDialogue(State):
         if COMPLETED.match(rest):
             events += self._clear_doubt() + self._report_progress()
             self._advance(Evidence.COMPLETED if self._sizes.known else Evidence.COMPLETED_UNSIZED)
-        elif rest.startswith("."):  # whatever follows: it is the same at every split
+        elif rest.startswith("."):  # whatever follows, so that the split makes no difference
             events += self._clear_doubt() + (
                 self._report_progress() if DOTS.fullmatch(rest) else []
             )
@@ -176,7 +192,7 @@ class FileGetDialogue(State):
         return []
 
     def on_line(self, text: str) -> list[Event]:
-        rest = without_pagers(text) if text else None  # there may be very many empty lines
+        rest = without_pagers(text) if text else None  # saves time: many lines may be empty
         self._unfinished = self._after_question = ""
         if rest is None or self.interrupted or self._answer.met_prompt:
             return []
@@ -190,28 +206,26 @@ class FileGetDialogue(State):
         if not words or self._has_met_prompt(words, finished=True):
             return []
         if self._answer.awaits_echo and self._answer.echo_length(words) == len(words):
-            return self._mark_echoed()  # it came on the next line
+            return self._mark_echoed()  # the echo came on a line of its own
         if self._answered:
             words = self._answer.without_echo(words, finished=True)
             rest = text[text.index(words, self._answered) :]
         return self._read_line(words, rest)
 
     def _read_line(self, words: str, line: str) -> list[Event]:
-        """Reads a line. `words`: its beginning, by which it is known what kind of line it is."""
+        """Reads a finished line. `words`: its beginning, which shows what kind of line it is."""
         if not words:
             return []
-        if self._answers.has_answered(QuestionKind.PASSWORD) and file_get_lines.is_password_refusal(
-            words
-        ):
-            return [Broken(file_get_lines.password_failure(self._note(words)))]
+        if self._answers.has_answered(QuestionKind.PASSWORD) and is_password_refusal(words):
+            return [Broken(password_failure(self._note(words)))]
         if self._is_usual(words):
             return self._clear_doubt() + self._note_line(line)
         return self._mark_taken(in_doubt=True) + self._note_line(line)
 
     def _note_line(self, line: str) -> list[Event]:
-        """Notes what the line says about how the command ends. It is judged at the prompt.
+        """Keeps what the line says about the end of the command, to be judged at the prompt.
 
-        A line that begins with a question: only what stands behind that and the echo.
+        line: without a question and an echo at its beginning.
         """
         note = self._note(line)
         sized = self._read_facts(line, note)
@@ -220,21 +234,22 @@ class FileGetDialogue(State):
         self._clues.notes.append(note)
         if not self._answered:
             return sized + self._report_progress()
-        self._doubtful_note = note  # which may be an echo of a kind that nobody knows: no progress
+        # The line may be an echo of an unknown kind, so it shows no progress.
+        self._doubtful_note = note
         return sized
 
     def _note(self, text: str) -> str:
         return self._secrets.mask(text.strip())[:MAX_NOTE]
 
     def _read_facts(self, words: str, note: str) -> list[Event]:
-        """Reads what they say of sizes and the command's end. No new sizes come after a login."""
+        """Reads sizes and reasons in the words. New sizes are not expected after a login."""
         begun = self._stage is not Stage.TYPED
         self._clues.read(words, note, begun=begun, asked=bool(self._answers.last_question))
         early = self._stage in (Stage.TYPED, Stage.ASKED)
         return [*self._sizes.read(words, note if early else None)]
 
     def _is_expected(self, line: str) -> bool:
-        """Says whether it is a usual line, or a prompt that came late."""
+        """Says whether the line is usual in this dialogue, or an earlier prompt that came late."""
         return self._is_usual(line) or self._prompts.is_known(line.strip())
 
     def _is_usual(self, line: str) -> bool:
@@ -252,7 +267,7 @@ class FileGetDialogue(State):
         return self._stage in (Stage.CLAIMED, Stage.COMPLETED)
 
     def _report_progress(self) -> list[Event]:
-        """Something of the transfer was shown. Once for each `receive`."""
+        """Returns `TransferMoved`, once for each piece of input, if the node can transfer."""
         if self._stage is not Stage.AGREED or self._progress_reported:
             return []
         self._progress_reported = True
@@ -261,7 +276,7 @@ class FileGetDialogue(State):
     # Whether our last answer was taken
 
     def _mark_taken(self, *, in_doubt: bool = False) -> list[Event]:
-        """The node has taken the answer that was due, if one was."""
+        """Notes that the node has taken the answer that was due, if one was."""
         evidence = self._answer.mark_taken(in_doubt=in_doubt)
         if evidence is None:
             return []
@@ -269,7 +284,7 @@ class FileGetDialogue(State):
         return [CanLogIn()] if self._stage is Stage.AGREED else []
 
     def _clear_doubt(self) -> list[Event]:
-        """The dialogue goes on: the node has not refused our last answer."""
+        """Notes that the dialogue goes on, so that the node has not refused our last answer."""
         self._answer.clear_doubt()
         if self._doubtful_note in self._clues.notes:
             self._clues.notes.remove(self._doubtful_note)
@@ -277,12 +292,12 @@ class FileGetDialogue(State):
         return self._mark_taken()
 
     def _mark_echoed(self) -> list[Event]:
-        """The node has echoed our last answer."""
+        """Notes that the node has echoed our last answer."""
         self._answer.echoed = True
         return self._mark_taken()
 
     def _has_met_prompt(self, rest: str, *, finished: bool = False) -> bool:
-        """Says whether `rest` begins with a prompt that our answer has met.
+        """Says whether `rest` shows that the node was at its prompt when our answer came.
 
         finished: the line has ended.
         """
@@ -305,28 +320,25 @@ class FileGetDialogue(State):
             if self._has_met_prompt(self._after_answered(text)):
                 return events
             kind = question.kind
-            # What may be shown of the question.
             shown = " ".join(self._secrets.mask(text[: question.end], question.begin).split())
-            if kind is QuestionKind.PASSWORD_AGAIN and self._answers.has_answered(
-                QuestionKind.PASSWORD
-            ):
-                return [*events, Broken(file_get_lines.password_failure(shown))]
+            if kind is QuestionKind.PASSWORD_AGAIN:
+                kind = QuestionKind.PASSWORD
+                if self._answers.has_answered(kind):
+                    return [*events, Broken(password_failure(shown))]
             self._mark_started()
             events += self._read_after_questions(self._after_answered(text[: question.end]))
             events += self._mark_taken() if kind in PAGER_KEYS else self._clear_doubt()
-            before = text[self._answered : question.end]  # sizes may stand on its line
+            before = text[self._answered : question.end]  # sizes may stand on the question's line
             events += self._sizes.read(before, shown if kind is QuestionKind.YES_NO else None)
             self._answered = question.end
-            events += self._answer_question(
-                QuestionKind.PASSWORD if kind is QuestionKind.PASSWORD_AGAIN else kind, shown
-            )
+            events += self._answer_question(kind, shown)
             if isinstance(events[-1], Broken):
                 return events
         self._has_met_prompt(self._after_answered(text))
         return events
 
     def _answer_question(self, kind: QuestionKind, asked: str) -> list[Event]:
-        """Returns the events for one question."""
+        """Returns the events that answer one question. `asked`: the question as it may be shown."""
         if key := PAGER_KEYS.get(kind):
             return [Send(key, key.decode())]
         answer = self._answers.answer(kind, asked, sized=self._sizes.known is not None)
@@ -337,9 +349,7 @@ class FileGetDialogue(State):
         return [send, CanLogIn()] if self._stage is Stage.AGREED else [send]
 
     def decline(self, *, unanswered: bool) -> list[Event]:
-        """Lets nothing be pushed from now on. Returns the events in place of an answer that was not
-        sent.
-        """
+        """Lets nothing be pushed from now on. Returns the events that replace an unsent answer."""
         self._answers.receiver = None
         kind = self._answer.kind
         if not unanswered or kind is None or self._answer.echoed:
@@ -351,7 +361,7 @@ class FileGetDialogue(State):
     def on_prompt(self) -> list[Event]:
         words, prompt, _ = (self._unfinished or self._after_question).rpartition(texts.PROMPT)
         if words.strip() and not self._prompts.is_known(words + prompt) and not self.interrupted:
-            self._note_line(words)  # the node did not end the line
+            self._note_line(words)  # the prompt stands on the line of the node's last words
         sized = self._sizes.known
         if self._answers.receiver is None and sized and not self.interrupted:
             return [Declined() if sized.files else NothingMatched()]
@@ -361,7 +371,7 @@ class FileGetDialogue(State):
         if not self._completed and not self.interrupted:
             if self._clues.directory_refused and self._answers.has_answered(QuestionKind.DIRECTORY):
                 where = self._answers.choose(QuestionKind.DIRECTORY, sized=True)
-                return [Broken(file_get_lines.directory_failure(where))]
+                return [Broken(directory_failure(where))]
             if self._stage in (Stage.TYPED, Stage.ASKED):
                 # The prompt came before the node could log in to the receiver.
                 files = self._sizes.files
@@ -371,9 +381,7 @@ class FileGetDialogue(State):
                 if self._clues.cause and self._stage is Stage.TYPED:
                     return [Broken(self._clues.cause)]
                 asked = self._answers.last_question
-                return [
-                    Broken(file_get_lines.refusal_failure(self._request, self._clues.notes, asked))
-                ]
+                return [Broken(refusal_failure(self._request, self._clues.notes, asked))]
         sizes = self._sizes
         unread = () if sizes.known else tuple(sizes.unread)
         notes = tuple(note for note in self._clues.notes if note not in unread)

@@ -1,11 +1,11 @@
-"""PURE. Reads what a node says of its `file get`: the sizes that it announces, and why it refuses.
+"""PURE. Reads the lines of a `file get`: announced sizes, and reasons for a refusal.
 
-What was not read as a size is unknown, never a smaller one. Of sizes that are announced twice the
-larger ones count, so that less never passes as all. `Total size in Kbytes` is rounded to some
-digits (vos/NODES.md, section 5.2), so nothing is compared with it.
+Sizes. A size that cannot be read is unknown; it never counts as a smaller number. If sizes are
+announced twice, the larger ones count, so that an incomplete transfer never passes as complete.
+`Total size in Kbytes` is rounded (vos/NODES.md, section 5.3), so nothing is compared with it.
 
-Where it goes back to its prompt and nothing was transferred, a code names a cause only if the node
-said words that prove it. Whatever else it said is `command_refused`, and is quoted.
+Refusals. If the node goes back to its prompt without a transfer, the failure names a cause only if
+the node's words prove it. Otherwise the failure is `command_refused`, and quotes the node.
 """
 
 from __future__ import annotations
@@ -22,18 +22,19 @@ from cucmd.vos.command_lines import FileGet
 from cucmd.vos.dialogue_events import SizesAnnounced
 
 MAX_NOTES = 20
-MAX_SAID = 120
-_SHORT = 5  # lines of an answer that only refuses
-# Of what a node said, in one message. The reason stands first, a general error often last.
+MAX_SAID = 120  # characters that the node said about a password
+_SHORT = 5  # the most lines of an answer that is nothing but a refusal
+# Characters that a message quotes from the beginning and the end of the node's words. The reason
+# usually stands first, and a general error last.
 MAX_BEGINNING, MAX_END = 240, 80
-# What OpenSSH says of a server that it cannot reach, and the words of the kernel in it.
+# OpenSSH's messages about a server that it cannot reach, and the kernel's words within them.
 _UNREACHABLE = re.compile(
     r"\bconnect to (?:host|address) \S{1,255} port \d|Connection (?:refused|timed out)"
     r"|No route to host|Network is unreachable",
     re.IGNORECASE,
 )
-# What `sudo`, OpenSSH, `login` and PAM say of a password. A file may be denied too, and a transfer
-# may fail, so neither of these words alone is among them.
+# The words with which `sudo`, OpenSSH, `login` and PAM refuse a password. "Permission denied" and
+# "failed" alone do not count: access to a file may be denied too, and a transfer may fail.
 _PASSWORD_REFUSED = re.compile(
     r"\bsorry\W{1,4}try again\b|\bpermission denied\W{1,4}(?:please )?try again\b"
     r"|\blogin incorrect\b|\b(?:incorrect|wrong|invalid) password\b"
@@ -41,8 +42,8 @@ _PASSWORD_REFUSED = re.compile(
     re.IGNORECASE,
 )
 
-# A whole number, or groups of three digits between separators of any language. Not the beginning of
-# a number that is written in another way.
+# A number without separators, or with groups of three digits and the separators of any language.
+# The end of the pattern keeps it from matching the beginning of a number in another notation.
 _NUMBER = (
     r"(\d{1,24}|\d{1,3}(?:[.,'\u2019\u00a0\u202f ]\d{3}){1,8})"
     r"(?![\d\w]|[.,'\u2019\u00a0\u202f ]\d)"
@@ -50,14 +51,14 @@ _NUMBER = (
 _FILES = re.compile(rf"Number of files affected\s{{0,8}}:\s{{0,8}}{_NUMBER}", re.IGNORECASE)
 _BYTES = re.compile(rf"Total size in Bytes\s{{0,8}}:\s{{0,8}}{_NUMBER}", re.IGNORECASE)
 _DIGIT = re.compile(r"\d")
-# No partition has as many bytes. What is more counts as so much: the sums of it are numbers that
-# every client of the socket can read, which 24 digits are not.
+# No partition has as many bytes, so a larger number counts as this one. Clients of the socket may
+# read numbers as 64-bit integers or as doubles, and sums of such sizes must fit.
 _MOST = 10**15
-MOST_UNREAD = 5
+MOST_UNREAD = 5  # lines kept in `AnnouncedSizes.unread`
 
 
 def quote(notes: Collection[str]) -> str:
-    """Quotes what the node said, in one line of limited length. `notes` are masked already."""
+    """Returns the node's lines as one line of limited length. `notes` must be masked already."""
     said = " / ".join(" ".join(note.split()) for note in notes)
     if len(said) <= MAX_BEGINNING + MAX_END:
         return said
@@ -65,10 +66,10 @@ def quote(notes: Collection[str]) -> str:
 
 
 def is_refusal(lines: Sequence[str]) -> bool:
-    """Says whether the answer to a plain command is that the node refuses it.
+    """Says whether the answer to a plain command is a refusal.
 
-    A file that is searched may have the same words, so only a short answer counts, or the last
-    line alone.
+    A file that the command searches may contain the same words. So they count only in a short
+    answer, or on the last line.
     """
     last = next(filter(str.strip, reversed(lines)), "")
     if last.strip().lower().startswith(texts.UNSUCCESSFUL.lower()):
@@ -83,10 +84,13 @@ def is_refusal(lines: Sequence[str]) -> bool:
 
 
 class OutcomeClues:
-    """Keeps what the node has said of its command so far, apart from sizes and questions.
+    """Collects the lines that tell how a `file get` ends, apart from sizes and questions.
 
-    notes        lines that a dialogue does not usually have, masked
-    unreachable  one of them says that a server could not be reached
+    notes              lines that such a dialogue does not usually have, masked
+    nothing_matched    the node said that no file matches
+    directory_refused  the node refused the receiver's directory
+    unreachable        a line says that a server could not be reached
+    cause              the failure whose cause the node's words prove, or None
     """
 
     def __init__(self, request: FileGet) -> None:
@@ -100,10 +104,10 @@ class OutcomeClues:
     def read(self, line: str, note: str, *, begun: bool, asked: bool) -> None:
         """Reads a line that is no question.
 
-        note   what may be shown of it
-        begun  the node has taken an answer about the receiver: it has not refused the command
-        asked  the node has asked a question before. Our answer may have met the prompt, and then an
-               unknown command is our answer and not `file get`.
+        note   the line as it may be shown
+        begun  the node has taken an answer about the receiver, so it has not refused the command
+        asked  the node has asked a question before. Our answer may have come after the prompt. Then
+               "No valid command" is about our answer and not about `file get`.
         """
         lowered = line.lower()
         self.unreachable |= _UNREACHABLE.search(line) is not None
@@ -127,10 +131,10 @@ class OutcomeClues:
 
 
 def refusal_failure(request: FileGet, notes: Collection[str], question: str) -> Failure:
-    """Returns the failure for a prompt that came before a transfer, for no reason that is known.
+    """Returns the failure for a prompt that came before a transfer, for an unknown reason.
 
-    notes     what the node said since it took the command
-    question  the last question that it asked before, or ""
+    notes     the node's unusual lines since it read the command
+    question  the last question of the node, or ""
     """
     said = quote(notes)
     if question:
@@ -142,7 +146,7 @@ def refusal_failure(request: FileGet, notes: Collection[str], question: str) -> 
         message = "the node went back to its prompt and gave no reason"
     hint = None
     if any(texts.UNSUCCESSFUL.lower() in note.lower() for note in notes):
-        # It does not say which word of the command it means.
+        # The node does not say which word of the command is wrong.
         hint = _check_path(request)
         if request.match is not None:
             hint = f"check --match {request.match!r}, a regular expression, or {hint}"
@@ -150,33 +154,33 @@ def refusal_failure(request: FileGet, notes: Collection[str], question: str) -> 
 
 
 def is_password_refusal(line: str) -> bool:
-    """Says whether a line after a password says that it was refused."""
+    """Says whether a line that follows a password says that the password was refused."""
     return _PASSWORD_REFUSED.search(line) is not None
 
 
 def password_failure(said: str) -> Failure:
-    """Returns the failure for a node that refuses the password, which is not typed again."""
+    """Returns the failure for a refused password, which must not be typed again."""
     message = f"the node does not accept the receiver's password; it said: {said[:MAX_SAID]!r}"
     return failure(Code.RECEIVER_REJECTED, message)
 
 
 def directory_failure(where: str | None) -> Failure:
-    """Returns the failure for a node that refuses the directory. `where`: the one we answered."""
+    """Returns the failure for a refused directory. `where`: the directory that was typed."""
     message = f"{texts.INVALID_DIRECTORY} (we answered {where!r} to Download directory)"
     return failure(Code.RECEIVER_REJECTED, message)
 
 
 def _check_path(request: FileGet) -> str:
-    """Names the folder above: the path itself is wrong."""
+    """Returns the hint for a wrong path: a `file list` of the folder above."""
     above = request.path.strip("/").rpartition("/")[0]
     return f"see what is there: file list {request.location} {above or '*'}"
 
 
 class AnnouncedSizes:
-    """`files` and `bytes` are None until the node has said them.
+    """Holds the sizes that a node has announced. `files` and `bytes` are None until then.
 
-    unread  lines with a number that was not read as a size, the first few, as they may be shown:
-            the sizes in words that are not known, perhaps
+    unread  the first few lines with a number that is not a known size, masked. They may be the
+            sizes in unknown words.
     """
 
     def __init__(self) -> None:
@@ -191,9 +195,9 @@ class AnnouncedSizes:
         return SizesAnnounced(self.files, self.bytes)
 
     def read(self, text: str, note: str | None) -> list[SizesAnnounced]:
-        """Takes words of the node; they may hold both sizes. Gives the sizes, if new with them.
+        """Reads words of the node, which may contain both sizes. Returns sizes that have changed.
 
-        note: what may be shown of the words, if sizes may be in them; else None.
+        note: the words as they may be shown, or None if no unknown sizes are expected in them.
         """
         before = self.known
         files, size = _FILES.search(text), _BYTES.search(text)

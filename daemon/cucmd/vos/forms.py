@@ -1,16 +1,15 @@
-"""PURE. Lists the commands that `run` and `follow` may type: whole forms with their arguments, as
-tables; and which of their answers can be read.
+"""PURE. Lists the commands that `run` and `follow` may type, with their arguments and parsers.
 
-A command that is not one of FORMS, word by word, is not typed. `parse_command` makes the line anew
-from the words that it has checked, so nothing can be joined to a form.
+A command is typed only if it is one of FORMS or TAILS, word by word. `parse_command` makes the line
+anew from the words that it has checked, so nothing can be added to a form. Abbreviations are
+refused, although a node's shell accepts them: what they mean there is not known here.
 
-What is in the table reads; one form tries rows of its own in a database in memory (section 6.17 of
-`vos/NODES.md`). What it does not have stays out, although it begins with `show`: it writes, copies,
-prints a secret, or never ends (section 6.6). An abbreviation that
-the node's own shell would take is no form: what it means there is not decided here.
+The commands in the table only read. One of them, `utils imdb_replication status`, writes rows of
+its own to a database in memory (vos/NODES.md, section 6.17). Other commands stay out of the table,
+even if they begin with `show`: they write, copy, print a secret, or never end (section 6.6).
 
-An answer is shown as the node gave it; what was read of it stands beside it. Every parser keeps
-what it does not know, and none raises, whatever the lines are.
+An answer is shown as the node gave it, and beside it what its parser has read. A parser keeps lines
+that it does not know, and never raises.
 """
 
 from __future__ import annotations
@@ -44,23 +43,25 @@ from cucmd.vos.status import parse_machine
 
 Parser: TypeAlias = Callable[[Iterable[str]], msgspec.Struct]
 
-LONGEST = 200  # characters of a command; a path and a pattern fit
+LONGEST = 200  # characters of a command, enough for a path and a pattern
 
-# Of one word, as `is_path`: there is no character in them that a shell behind the node's would take
-# for more than itself, except for `*`, `[`, `]` and `^`, which match names.
+# As in `is_path`, none of these characters is special for a Unix shell, in case the node gives the
+# word to one. The exceptions are `*`, `[`, `]` and `^`, which can only match names of files.
 _PATTERN = re.compile(r"[A-Za-z0-9_.:,=/@%+*^\[\]][A-Za-z0-9_.:,=/@%+*^\[\]-]*")
 _NAME = re.compile(r"\*|[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")
 _NUMBER = re.compile(r"[1-9][0-9]{0,3}")
 _NUMBER_OR_ALL = re.compile(f"all|{_NUMBER.pattern}")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _FEW = re.compile(r"[1-9][0-9]?")
-_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,252}")  # of a service record it begins with _
+_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,252}")  # service records begin with `_`
 
 
 class Slot(msgspec.Struct, frozen=True):
-    """Describes one word that a form leaves open. `name`: as it stands in the usage.
+    """Describes one word that a form leaves open.
 
-    accepts: gives what is true for a word that may stand there.
+    name      the word as the usage shows it
+    accepts   called with a word; returns something true if the word may stand here
+    expected  a description of such words, for messages
     """
 
     name: str
@@ -69,7 +70,10 @@ class Slot(msgspec.Struct, frozen=True):
 
 
 class Option(msgspec.Struct, frozen=True):
-    """Has a keyword with the words that must follow it. Of a `group`, at most one may be given."""
+    """Describes a keyword and the words that must follow it.
+
+    group: of the options with the same group, a command may have only one.
+    """
 
     keyword: str
     slots: tuple[Slot, ...] = ()
@@ -81,15 +85,15 @@ class Option(msgspec.Struct, frozen=True):
 
 
 class Form(msgspec.Struct, frozen=True):
-    """Describes a command with all that may be typed after it.
+    """Describes a command, and everything that may be typed after it.
 
-    head     the fixed words that it begins with
-    seconds  how long it may take, unless the request says otherwise
-    section  of vos/NODES.md, which has its source
+    head     the fixed words at the beginning
+    seconds  the time limit, unless the request has another
+    section  the section of vos/NODES.md with the source
     slots    words that must follow, in this order
-    more     words that may follow these, in this order
-    options  what may follow these, in any order, each once
-    parser   reads its answer; None: nothing does
+    more     words that may follow the slots, in this order
+    options  options that may follow, in any order, each once
+    parser   the parser of the answer, or None if no part of the answer is read
     """
 
     head: str
@@ -102,9 +106,7 @@ class Form(msgspec.Struct, frozen=True):
 
     @property
     def usage(self) -> str:
-        """Says how it is written: `show process load [noidle] [num N] [cpu|memory|time]`,
-        `utils network ping HOST [COUNT [SIZE]]`.
-        """
+        """Returns the usage, such as `show process load [noidle] [num N] [cpu|memory|time]`."""
         more = " ".join(f"[{slot.name}" for slot in self.more) + "]" * len(self.more)
         choices: dict[str, list[str]] = {}
         for option in self.options:
@@ -114,9 +116,10 @@ class Form(msgspec.Struct, frozen=True):
 
 
 class Command(msgspec.Struct, frozen=True):
-    """Holds a command that may be typed. Only `parse_command` makes one.
+    """Holds a command that may be typed. Only `parse_command` and `parse_tail` make commands.
 
-    `line`: what is typed. `seconds`, `parser`: see `Form`.
+    line     the line to type
+    seconds  see `Form`, `parser` too
     """
 
     line: str
@@ -158,7 +161,7 @@ _SIZE = Slot("SIZE", _NUMBER.fullmatch, "bytes of a packet, from 1 to 9999")
 
 _RECORDS = (Option("detail"), Option("srv"))
 
-# Seconds. A node that is loaded takes its time for what reads files or asks other nodes.
+# Time limits in seconds. A busy node needs time to read files or to ask other nodes.
 _QUICK, _SLOW, _MINUTES = 60.0, 180.0, 900.0
 
 FORMS: tuple[Form, ...] = (
@@ -232,8 +235,9 @@ FORMS: tuple[Form, ...] = (
     Form("utils ha status", _SLOW, "6.17", more=(_GROUP,), parser=parse_ha_status),
 )
 
-# What `follow` types, and `run` does not: it goes on until Ctrl-C; of a folder the newest file.
-# An idle session of a node ends after 30 minutes (section 1), and nothing is typed meanwhile.
+# Only `follow` types these, since they go on until Ctrl-C. The second form is for the newest file
+# of a folder. The time limit is that of an idle session, which a node ends after 30 minutes
+# (section 1): nothing is typed while a `file tail` runs.
 _TAIL, LONGEST_TAIL = "file tail activelog", 1800.0
 _MATCHING = (Option("regexp", (_REGEX,)),)
 TAILS = (
@@ -241,12 +245,13 @@ TAILS = (
     Form(_TAIL, LONGEST_TAIL, "6.18", slots=(_FOLDER, _RECENT), options=_MATCHING),
 )
 
-# Characters of an answer that is read, with some for each line: at most 1,000 lines. Answers that
-# have a parser have some 30, a listing has one for each file. Every parser is linear, and the
-# slowest takes 7 ms for so many, which the event loop has.
+# The limit for the part of an answer that is parsed, in characters; each line costs some more. So
+# at most 1,000 lines are parsed. Usual answers have some 30 lines, and a listing has a line for
+# each file. Parsers run in the event loop; they are linear, and the slowest takes 7 ms for this
+# limit.
 MOST_READ, _OF_A_LINE = 64 * 1024, 64
 
-# What anybody looks at first on a case. None of them loads a node.
+# The commands that anybody looks at first on a case. None of them loads a node.
 SNAPSHOT = (texts.SHOW_STATUS, texts.SHOW_VERSION, texts.SERVICE_LIST, "utils core active list")
 
 
@@ -256,12 +261,12 @@ def parse_command(text: str) -> Command:
     form = _form_of(words, FORMS)
     if form is None:
         reason = (
-            "is not one of the commands that may be run; those only read and are written in full"
+            "is not one of the commands that may be run; they only read, and are written in full"
         )
         heads = [form.head for form in FORMS]
         near = difflib.get_close_matches(" ".join(words[:4]), heads, n=3, cutoff=0.6)
         near = near or [head for head in heads if head.split()[:2] == list(words[:2])]
-        reason += f"; near it: {', '.join(near)}" if near else ""
+        reason += f"; similar commands: {', '.join(near)}" if near else ""
         raise InvalidArgument("command", text, reason)
     return _parsed(form, words, text)
 
@@ -285,7 +290,7 @@ def _parsed(form: Form, words: Sequence[str], text: str) -> Command:
 
 
 def take_parsable(lines: Sequence[str]) -> Sequence[str]:
-    """Returns those at the beginning of an answer that are read."""
+    """Returns the lines at the beginning of an answer that are parsed: see `MOST_READ`."""
     ends = accumulate(len(line) + _OF_A_LINE for line in lines)
     return lines[: sum(1 for _ in takewhile(MOST_READ.__ge__, ends))]
 
@@ -295,7 +300,7 @@ def _words(text: str) -> list[str]:
         raise InvalidArgument("command", text, f"is longer than {LONGEST} characters")
     for char in text:
         if char != " " and not "!" <= char <= "~":
-            reason = "holds a character that is no printable ASCII; TAB and line ends are keys"
+            reason = f"contains {char!r}; expected printable ASCII without TAB and line ends"
             raise InvalidArgument("command", text, reason)
     if not text.strip():
         raise InvalidArgument("command", "", "is empty")
@@ -303,7 +308,7 @@ def _words(text: str) -> list[str]:
 
 
 def _form_of(words: Sequence[str], forms: Iterable[Form]) -> Form | None:
-    """Finds the form with the most words in common, since one may begin like another."""
+    """Returns the form whose head fits; the longest, since one head may begin like another."""
     fitting = (form for form in forms if list(words[: len(form.head.split())]) == form.head.split())
     return max(fitting, key=lambda form: len(form.head), default=None)
 
@@ -327,7 +332,7 @@ def _wrong_options(form: Form, words: Sequence[str]) -> str | None:
         if option is None:
             return f"{words[len(words) - len(left) - 1]!r} may not follow"
         if not given.isdisjoint({option.keyword, f"group {option.group}"}):
-            return f"{option.keyword!r} is given beside another one of its kind"
+            return f"{option.keyword!r} is given twice, or beside an option that excludes it"
         given.add(option.keyword)
         if option.group:
             given.add(f"group {option.group}")

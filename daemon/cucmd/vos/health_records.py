@@ -1,11 +1,12 @@
-"""PURE. Reads what a node says of its processes, counters, core files, certificates and backups.
+"""PURE. Reads a node's processes, counters, core files, certificates and backups.
 
 These are the answers to `show process ...`, `show perf query class ...`, `utils core ... list`,
-`show cert ...` and `utils disaster_recovery history backup`. A line that has not a form of
-`vos/NODES.md`, sections 6.12 to 6.15, is kept as it is: in `others`, without the empty ones.
+`show cert ...` and `utils disaster_recovery history backup`. vos/NODES.md, sections 6.12 to 6.15,
+has the known forms of their lines. Lines of another form are kept in `others`, except for empty
+ones.
 
-Times are by the node's own clock. Where a zone stands beside one it is an abbreviation, which does
-not name a zone, so it is left out: what is known of such a time is the day.
+Times are by the node's own clock. A zone beside a time is an abbreviation, which names no zone, and
+is left out. So only the day of such a time is certain.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import msgspec
 
 from cucmd.vos.texts import LONGEST, match_line, parse_time, read_field
 
-# A heading of a table of processes -> its field. The last of a table is always what was started.
+# The field for each heading of a table of processes. The last column is always the command.
 _COLUMNS = {
     "%cpu": "cpu_percent",
     "pcpu": "cpu_percent",
@@ -67,10 +68,11 @@ _HISTORY_HEADING = "tar filename:"
 
 
 class BusyProcess(msgspec.Struct, frozen=True):
-    """What is None, the table does not have. `command`: with its arguments, as far as it is shown.
+    """Describes a process. A field is None if the table has no such column.
 
-    cpu_percent     of one processor: with several it can be more than 100
-    memory_percent  of the memory
+    command         the command and its arguments, which the node may have shortened
+    cpu_percent     the share of one processor. With several processors it may be more than 100.
+    memory_percent  the share of the memory
     """
 
     pid: int
@@ -81,16 +83,17 @@ class BusyProcess(msgspec.Struct, frozen=True):
 
 
 class Processes(msgspec.Struct, frozen=True):
-    """Holds the processes in the node's order."""
+    """Holds the processes in the order in which the node prints them."""
 
     processes: tuple[BusyProcess, ...]
     others: tuple[str, ...] = ()
 
 
 class CoreFile(msgspec.Struct, frozen=True):
-    """Is the memory of a process that crashed. `size`: bytes, of what the node has counted in KB.
+    """Describes a core file: the memory of a process that crashed.
 
-    process, pid, signal   from its name; None: it has another form
+    size                  bytes, computed from the node's number of KB
+    process, pid, signal  read from the name, or None if the name has another form
     """
 
     name: str
@@ -102,7 +105,7 @@ class CoreFile(msgspec.Struct, frozen=True):
 
 
 class CoreFiles(msgspec.Struct, frozen=True):
-    """Lists core files. `none`: the node says that it has none."""
+    """Lists core files. `none`: the node says that it has no core files."""
 
     files: tuple[CoreFile, ...]
     none: bool = False
@@ -110,8 +113,10 @@ class CoreFiles(msgspec.Struct, frozen=True):
 
 
 class ListedCertificate(msgspec.Struct, frozen=True):
-    """Names a certificate. `name`: with its folder, as `show cert own` takes it. `said`: by whom it
-    was signed, in the node's words.
+    """Names a certificate.
+
+    name  the name with its folder, as `show cert own` expects it
+    said  who signed the certificate, in the node's own words
     """
 
     name: str
@@ -119,14 +124,17 @@ class ListedCertificate(msgspec.Struct, frozen=True):
 
 
 class CertificateList(msgspec.Struct, frozen=True):
-    """Lists certificates without dates, which only `show cert own` has."""
+    """Lists certificates. Only `show cert own` prints their dates."""
 
     certificates: tuple[ListedCertificate, ...]
     others: tuple[str, ...] = ()
 
 
 class Certificate(msgspec.Struct, frozen=True):
-    """What is None, the node has not said. `others`: all other lines, with the certificate."""
+    """Describes a certificate. A field is None if the node does not say it.
+
+    others: all other lines, among them the encoded certificate.
+    """
 
     subject: str | None = None
     issuer: str | None = None
@@ -140,9 +148,9 @@ class Certificate(msgspec.Struct, frozen=True):
 class Backup(msgspec.Struct, frozen=True):
     """Describes a backup that has ended.
 
-    file      None: there is none, as after most failures
+    file      None if no file was written, as after most failures
     result    the node's own word: SUCCESS, ERROR, ...
-    details   what stands behind it: kind, version, features
+    details   the words after the result: kind, version, features
     """
 
     file: str | None
@@ -153,14 +161,14 @@ class Backup(msgspec.Struct, frozen=True):
 
 
 class BackupHistory(msgspec.Struct, frozen=True):
-    """Holds the backups in the node's order."""
+    """Holds the backups in the order in which the node prints them."""
 
     backups: tuple[Backup, ...]
     others: tuple[str, ...] = ()
 
 
 def parse_processes(lines: Iterable[str]) -> Processes:
-    """Reads the answers to `show process using-most` and `show process load`, by their headings."""
+    """Reads the answers to `show process using-most` and `show process load`."""
     columns: Sequence[str | None] = ()
     found: list[BusyProcess] = []
     others: list[str] = []
@@ -175,7 +183,10 @@ def parse_processes(lines: Iterable[str]) -> Processes:
 
 
 def _headings(line: str) -> Sequence[str | None]:
-    """Returns the field of each column, None for others; empty: it is no heading of a table."""
+    """Returns the field of each column of a heading, or nothing if the line is no heading.
+
+    A column that is not read gives None.
+    """
     if len(line) > LONGEST:
         return ()
     fields = [_COLUMNS.get(word) for word in line.lower().split()]
@@ -197,7 +208,7 @@ def _process(line: str, columns: Sequence[str | None]) -> BusyProcess | None:
 
 
 class Counter(msgspec.Struct, frozen=True):
-    """Holds a counter. `instance`: None where there is one only."""
+    """Holds a counter. `instance` is None if the counter has no instances."""
 
     name: str
     value: float
@@ -205,7 +216,7 @@ class Counter(msgspec.Struct, frozen=True):
 
 
 class Counters(msgspec.Struct, frozen=True):
-    """Holds the counters in the node's order."""
+    """Holds the counters in the order in which the node prints them."""
 
     counters: tuple[Counter, ...]
     others: tuple[str, ...] = ()
@@ -266,7 +277,7 @@ def parse_certificate_list(lines: Iterable[str]) -> CertificateList:
 
 
 def parse_certificate(lines: Iterable[str]) -> Certificate:
-    """Reads the answer to `show cert own NAME`. Of what comes twice the first counts."""
+    """Reads the answer to `show cert own NAME`. If a field comes twice, the first counts."""
     said: dict[str, str] = {}
     dates: dict[str, datetime] = {}
     others: list[str] = []
@@ -298,8 +309,9 @@ def parse_backup_history(lines: Iterable[str]) -> BackupHistory:
 
 
 def _backup(line: str) -> Backup | None:
-    """Reads `NAME.tar DEVICE Thu Dec 10 10:35:22 CST 2009 SUCCESS MANUAL CDR_CAR,CCM`. What the
-    columns between the name and the time are differs, so the time is looked for.
+    """Reads `NAME.tar DEVICE Thu Dec 10 10:35:22 CST 2009 SUCCESS MANUAL CDR_CAR,CCM`.
+
+    The columns before the time differ between releases, so the time is searched.
     """
     words = line.split() if len(line) <= LONGEST else []
     places = range(1, len(words) - _WORDS_OF_DATE)
@@ -321,7 +333,10 @@ def _backup(line: str) -> Backup | None:
 
 
 def _date(words: Sequence[str]) -> datetime | None:
-    """Reads `Fri Feb 04 15:31:39 PST 2022` at the beginning of the words, without its zone."""
+    """Reads a time such as `Fri Feb 04 15:31:39 PST 2022` at the beginning of the words.
+
+    The result has no zone.
+    """
     if len(words) < _WORDS_OF_DATE or words[0].lower() not in _DAYS:
         return None
     _, month, day, time, _, year = words[:_WORDS_OF_DATE]

@@ -1,10 +1,11 @@
 """PURE. Recognises a node's questions and pagers, the usual lines of a `file get`, and the prompt.
 
 A question is recognised at the character that completes it, whatever follows. So the events do not
-depend on how the bytes were split. No answer is decided here.
+depend on how the bytes are split. answers.py chooses the answers.
 
-`admin:` is the prompt only at the very end of what has arrived, and only silence tells that nothing
-follows. So this file never says that it is: it says how long a silence confirms the prompt.
+`admin:` is the prompt only at the very end of what has arrived, and only silence shows that nothing
+follows. So this file never confirms a prompt: it recognises text that may be one, and says how many
+seconds of silence confirm it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from cucmd.vos import texts
 class QuestionKind(Enum):
     """Lists the kinds of questions."""
 
-    PAGE = "page"  # comes although `set cli pagination off` was sent
+    PAGE = "page"  # a pager, which may come although `set cli pagination off` was sent
     VIEW_PAGE = "view page"  # the pager of `file view`, which cannot be turned off
     YES_NO = "yes or no"
     HOST_KEY = "host key"
@@ -29,34 +30,37 @@ class QuestionKind(Enum):
     PORT = "port"
     USER = "user"
     PASSWORD = "password"  # noqa: S105  a kind of question, not a password
-    PASSWORD_AGAIN = "password again"  # noqa: S105  with words that the last one was refused
+    PASSWORD_AGAIN = "password again"  # noqa: S105  the words say that a password was refused
     DIRECTORY = "directory"
 
 
 class Question(msgspec.Struct, frozen=True):
-    """Holds a question, `begin` to `end` of the segment; a yes/no one with the text before it."""
+    """Holds the kind of a question, and where in the segment it begins and ends.
+
+    A yes/no question begins with the text before its choice of answers.
+    """
 
     kind: QuestionKind
     begin: int
     end: int
 
 
-# A node could make a line so long, and let it grow so slowly, that searching all of it each time
-# would take all our time. So every pattern has a maximum length, and only what is new is searched,
-# with this many characters before it.
+# A node could let a long line grow so slowly that searching all of it each time would take all our
+# time. So every pattern has a maximum length, and only new text is searched, together with this
+# many characters before it.
 MAX_QUESTION = 256
 BLANKS, MAY_BLANKS = r"\s{1,8}", r"\s{0,8}"
 _ENDINGS = re.compile(r"[:?t]")  # the last character of every pattern ("t": of the pager)
 
 
 def _literal(text: str) -> str:
-    """Makes `text` a pattern with any number of blanks between its words and before the colon."""
+    """Returns a pattern for `text` that allows more blanks between words and before the colon."""
     return (
         BLANKS.join(re.escape(word) for word in text.split()).removesuffix(":") + MAY_BLANKS + ":"
     )
 
 
-# The number in brackets is the default, which differs between nodes.
+# The number in brackets is the default port, which differs between nodes.
 _PORT = _literal("SFTP server port").removesuffix(":") + r"(?:\[\d{0,5}\])?\s{0,8}:"
 _FIXED = {
     QuestionKind.HOST: _literal(texts.ASK_HOST),
@@ -65,24 +69,26 @@ _FIXED = {
     QuestionKind.PASSWORD: _literal(texts.ASK_PASSWORD),
     QuestionKind.DIRECTORY: _literal(texts.ASK_DIRECTORY),
 }
-# OpenSSH says (yes/no/[fingerprint])? since 8.0, and asks in other words the second time.
+# OpenSSH says (yes/no/[fingerprint])? since 8.0, and repeats the question in other words.
 _HOST_KEY = (
     r"Are you sure you want to continue connecting\s{0,8}\(yes/no[^)]{0,40}\)\s{0,8}\?",
     r"Please type 'yes'[^:]{0,40}:",
 )
 _AGAIN = rf"\btry{BLANKS}again\b[^:?]{{0,60}}\bpassword\b[^:?]{{0,60}}:"
 _YES_NO = (r"(?:\[y/n\]|\(y/n\)|\(yes/no\))\s{0,8}[?:]", r"Please answer 'y'[^:]{0,80}:")
-# Both pagers are long and of a kind that no log line has; they may follow unfinished output.
+# Pagers may follow unfinished output on its line. Their texts are long, and no log line has them.
 _PAGERS = {
     QuestionKind.PAGE: re.escape(texts.PAGER),
-    QuestionKind.VIEW_PAGE: r"options: q=quit, n=next, p=prev, b=begin, e=end \(lines [^()]{0,60}\)\s{0,8}:",
+    QuestionKind.VIEW_PAGE: (
+        r"options: q=quit, n=next, p=prev, b=begin, e=end \(lines [^()]{0,60}\)\s{0,8}:"
+    ),
 }
 _PAGER_TEXT = re.compile("|".join(_PAGERS.values()))
 
-# The kind; the pattern; whether it must stand at the start of a segment. If an answer is not
-# echoed, the next question follows on the same line: so after an answer no pattern must stand
-# there. Each pattern ends in one way only: with alternatives that end differently the result would
-# depend on the split.
+# The kind; the pattern; whether the question must stand at the start of a segment. If an answer is
+# not echoed, the next question follows on the same line, so after an answer a question may stand
+# anywhere. Each pattern ends in one way only. With alternatives that end differently, the result
+# would depend on how the bytes are split.
 _QuestionRow = tuple[QuestionKind, re.Pattern[str], bool]
 
 
@@ -95,20 +101,20 @@ _INDENT = re.compile(r"\s{0,40}")
 PAGERS: tuple[_QuestionRow, ...] = tuple(_row(kind, text) for kind, text in _PAGERS.items())
 DIALOGUE: tuple[_QuestionRow, ...] = (
     *PAGERS,
-    _row(QuestionKind.PASSWORD_AGAIN, _AGAIN),  # before the other one, which it may end in
+    _row(QuestionKind.PASSWORD_AGAIN, _AGAIN),  # before PASSWORD, in whose words it may end
     *(_row(kind, text, at_start=True) for kind, text in _FIXED.items()),
     *(_row(QuestionKind.HOST_KEY, text) for text in _HOST_KEY),
     *(_row(QuestionKind.YES_NO, text) for text in _YES_NO),
 )
 
-# The lines of a `file get` that are no questions. Every pattern has a maximum length, since a node
-# may let a line grow without end.
+# The lines of a `file get` that are no questions. Patterns for lines that may still grow have a
+# maximum length, since a node may let a line grow without end.
 QUOTED = re.compile(r"\s{0,40}Get file:")
 GATHERING = re.compile(r"\s{0,40}Please wait while the system is gathering", re.IGNORECASE)
 COMPLETED = re.compile(r"[.\s]{0,200}Transfer completed", re.IGNORECASE)
 DOTS = re.compile(r"[.\s]{0,200}\.\s{0,40}")
 GET_FILE = re.compile(r"\s*Get file:\s*\S", re.IGNORECASE)
-# Lines that any dialogue may have, without blanks at their ends. Other lines become notes.
+# The beginnings of usual lines, without blanks at their ends. Other lines become notes.
 EXPECTED = re.compile(
     r"""(?: $ | \.+$ | done\.?$ | Total\ size\ in | Number\ of\ files
       | Sub-directories\ were | The\ authenticity\ of\ host | .*key\ fingerprint\ is
@@ -117,31 +123,32 @@ EXPECTED = re.compile(
 )
 
 # With `set commandcount enable` a counter, of unknown format, stands before `admin:`.
-MAX_PROMPT = 64
+MAX_PROMPT = 64  # characters of a prompt with such a counter
 _COUNTER = re.compile(r"\d+")
 
-# Seconds of silence. Between the packets of one output there are some milliseconds.
-QUIET_KNOWN = 0.2  # the prompt has the form of an earlier one, and the echo was seen
-QUIET_LOGIN = 0.5  # after an empty line the prompt comes twice: wait for both
-QUIET_UNKNOWN = 2.0  # other text stands before `admin:`; it may be part of a line of output
+# Seconds of silence that confirm a prompt. Packets of one output come within milliseconds.
+QUIET_KNOWN = 0.2  # the prompt has the form of an earlier one, and the command was echoed
+QUIET_LOGIN = 0.5  # at a login: after an empty line the prompt comes twice, so wait for both
+QUIET_UNKNOWN = 2.0  # other text stands before `admin:`, perhaps part of a line of output
 QUIET_UNECHOED = 5.0  # our command was not echoed yet: probably an earlier prompt that came late
-# The last line of a login looks like a question. A banner may stop at a colon for a while too: the
-# longest pause seen in one is 5.4 s (vos/NODES.md, section 2), and a resolver needs 10 s (twice
-# 5 s) to give up a name server that does not answer. This is longer than either, and leaves most
-# of the login's 120 s unused.
+# Seconds of silence after which the last line of a login counts as a question. A banner may stop at
+# a colon for a while too: the longest pause seen in a banner is 5.4 s (vos/NODES.md, section 2),
+# and a resolver needs 10 s (twice 5 s) to give up a name server that does not answer. This is
+# longer than either, and leaves most of the login's 120 s unused.
 QUIET_QUESTION = 15.0
 
-# A question of a login, without blanks behind it. Real wordings are unknown (vos/NODES.md, section
-# 2), so it is known by its end: a colon, a question mark, a choice of yes and no; or by a key that
-# is to be pressed.
+# The end of a login's question. Real wordings are unknown (vos/NODES.md, section 2). So a question
+# is recognised by a colon, a question mark or a choice of yes and no at its end, or by the mention
+# of a key to press.
 _AT_LOGIN = re.compile(
     r"[:?]$"
     r"|[\[(][^\[\]()]{0,40}\b(?:y|n|yes|no)\b[^\[\]()]{0,40}[\])]$"
     r"|\b(?:press|hit)\b.{0,80}\b(?:key|enter|return)\b",
     re.IGNORECASE,
 )
-# A question in the middle of a command that only reads. There a colon alone is none: a test of
-# `utils diagnose test` stands behind one while it runs (vos/NODES.md, section 6.4).
+# The end of a question in the middle of a command that only reads. A colon alone is not enough
+# there: `utils diagnose test` prints the name of a test and a colon, and ends the line when the
+# test has run (vos/NODES.md, section 6.4).
 _IN_COMMAND = re.compile(
     r"\?$"
     r"|[\[(][^\[\]()]{0,40}\b(?:y|n|yes|no)\b[^\[\]()]{0,40}[\])](?:\s*:)?$"
@@ -155,7 +162,7 @@ _SECRET = re.compile(
 
 
 def is_login_question(line: str) -> bool:
-    """Says whether a line of a login looks like a question. A banner that stops at a colon does."""
+    """Says whether a line of a login looks like a question. A banner may look so too."""
     return (
         len(line) <= MAX_QUESTION
         and any(char.isalpha() for char in line)
@@ -164,30 +171,30 @@ def is_login_question(line: str) -> bool:
 
 
 def is_command_question(line: str) -> bool:
-    """Says whether the last line of a command that only reads, not finished, is a question."""
+    """Says whether the unfinished last line of a command that only reads is a question."""
     return len(line) <= MAX_QUESTION and (
         _IN_COMMAND.search(line.rstrip()) is not None or is_secret_question(line)
     )
 
 
 def is_secret_question(line: str) -> bool:
-    """Says whether a line ends in the question for a password or a code."""
+    """Says whether a line ends in a question for a password or a code."""
     return len(line) <= MAX_QUESTION and _SECRET.search(line.rstrip()) is not None
 
 
 class Questions:
-    """Finds each question of a segment once, while the segment grows."""
+    """Finds each question of a segment once, while the segment grows.
+
+    answered: where in the segment the last question that was yielded ends.
+    """
 
     def __init__(self, rows: tuple[_QuestionRow, ...]) -> None:
         self._rows = rows
         self._number = 0
-        self.answered = 0  # where in the segment the last question that was answered ends
+        self.answered = 0
 
     def in_segment(self, segment: str, number: int, grown_from: int) -> Iterator[Question]:
-        """Yields the questions that are complete now and were not before.
-
-        See `Screen` for the arguments.
-        """
+        """Yields the questions that have become complete. See `Screen` for the arguments."""
         if number != self._number:
             self._number, self.answered = number, 0
         if not _ENDINGS.search(segment, grown_from):
@@ -213,38 +220,35 @@ class Questions:
 
 
 def without_pagers(line: str) -> str | None:
-    """Takes the pagers out of a finished line; None if nothing else is in it."""
+    """Returns a finished line without pagers, or None if it had nothing else."""
     rest = _PAGER_TEXT.sub("", line)
     return None if rest != line and not rest.strip() else rest
 
 
 def ends_in_prompt(text: str) -> bool:
-    """Says whether `admin:` is the last thing in it, with or without blanks after it.
+    """Says whether `text` ends in `admin:`, with or without blanks after it.
 
-    `Password for admin:` is none: a command would be typed into it.
+    Returns False for `Password for admin:`, since a command would be typed as the password.
     """
     return text.rstrip(" ").endswith(texts.PROMPT) and not is_secret_question(text)
 
 
 class Prompts:
-    """Holds the forms of prompt that this node has shown: at first only the plain one."""
+    """Holds the forms of the prompt that this node has shown. The plain form is always known."""
 
     def __init__(self) -> None:
         self._shapes = {texts.PROMPT}
 
     @staticmethod
     def is_candidate(segment: str) -> bool:
-        """Says whether the segment may be a prompt: `...admin:`, and not much before it."""
+        """Says whether the segment may be a prompt: `admin:` with little text before it."""
         return len(segment) <= MAX_PROMPT and ends_in_prompt(segment)
 
     def is_known(self, segment: str) -> bool:
         return _shape(segment) in self._shapes
 
     def learn(self, segment: str) -> None:
-        """Learns the form of a segment that was confirmed as a prompt.
-
-        At most 8 forms are kept; nodes have one or two.
-        """
+        """Remembers the form of a confirmed prompt. Keeps 8 forms; nodes have one or two."""
         if len(self._shapes) < 8:
             self._shapes.add(_shape(segment))
 

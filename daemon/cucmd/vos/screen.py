@@ -1,10 +1,9 @@
-"""PURE. Turns a terminal's bytes into text: decodes UTF-8, removes escape sequences, then finds its
-lines.
+"""PURE. Decodes the bytes of a terminal, and finds the lines in them.
 
-Every byte goes through `EscapeFilter` first, once; both `Screen` and `transcript.py` are given what
-comes out. That has no control character but those named at `TerminalToken`. Neither the tokens nor
-what is kept of them depend on how the bytes were split, and never more is kept than one line of
-limited length.
+`EscapeFilter` comes first: it decodes UTF-8, removes escape sequences, and yields tokens. Their
+only control characters are those named at `TerminalToken`. `Screen` and transcript.py both get the
+tokens. The text and the lines do not depend on how the bytes are split, and never more is kept than
+one line of limited length.
 """
 
 from __future__ import annotations
@@ -15,14 +14,14 @@ from collections.abc import Iterable, Iterator
 from enum import Enum, auto
 from typing import TypeAlias
 
-# A run of printable text (TAB included), or exactly one of the four below.
+# Either printable text, which may contain TAB, or exactly one of the four constants below.
 TerminalToken: TypeAlias = str
 NEWLINE = "\n"
 RETURN = "\r"
 BACKSPACE = "\b"
-ERASE_LINE = "\x1b[K"  # from the cursor on; 1K and 2K are given as this too
+ERASE_LINE = "\x1b[K"  # erases from the cursor on; 1K and 2K become this too
 
-# Without C0 and C1, Unicode line ends, and invisible characters such as direction marks.
+# Text without C0 and C1, Unicode line ends, and invisible characters such as direction marks.
 _TEXT = re.compile(
     r"[^\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
     r"\ufff9-\ufffb\U000e0000-\U000e007f]+"
@@ -31,16 +30,17 @@ _CONTROLS = frozenset((NEWLINE, RETURN, BACKSPACE))
 _ESCAPE, _CSI_C1, _BELL, _CANCEL = "\x1b", "\x9b", "\x07", "\x18\x1a"
 _STRING_STARTS = "]PX^_"  # OSC, DCS, SOS, PM, APC
 
-# A real sequence has a few characters. Without a limit, one ESC in garbage, or from a hostile node,
-# would hide everything that follows.
+# Characters. A real sequence has a few. Without these limits one ESC, in garbage or from a hostile
+# node, would hide everything that follows.
 MAX_SEQUENCE = 64
 MAX_STRING = 4096
 
-# The longest line that a node prints is a path: 4,096 characters at most on its file system.
-# Of a longer line only the beginning is kept, and the last characters, for the prompt.
+# Characters. The longest line of a node is a path, and its file system allows 4,096 characters. Of
+# a longer line the beginning is kept, and the ending, where a prompt may stand.
 MAX_LINE = 8192
 MAX_ENDING = 80
-# A transfer may print a dot for each block, for hours, and its last word on the same line.
+# A transfer may print a dot for each block, for hours, and then "Transfer completed" on the same
+# line. Longer runs of dots are cut, so that the line has room for those words.
 MAX_DOTS = 64
 _LONG_DOTS = re.compile(rf"\.{{{MAX_DOTS},}}")
 
@@ -53,7 +53,7 @@ class _In(Enum):
 
 
 class EscapeFilter:
-    """Takes bytes, gives tokens. Keeps at most one escape sequence."""
+    """Turns bytes into tokens. Keeps at most one escape sequence in memory."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -62,7 +62,7 @@ class EscapeFilter:
         self._length = 0
 
     def feed(self, data: bytes, *, last: bool = False) -> Iterator[TerminalToken]:
-        """Yields the tokens of `data`; with `last` also a character that has not come whole."""
+        """Yields the tokens of `data`. `last` ends a character of which some bytes are missing."""
         text = self._decoder.decode(data, last)
         position = 0
         while position < len(text):
@@ -106,10 +106,10 @@ class EscapeFilter:
         elif char in _STRING_STARTS and self._length == 1:
             self._enter(_In.STRING)
         elif " " <= char <= "/" and self._length < MAX_SEQUENCE:
-            pass  # an intermediate character, as in ESC ( B: the final one is still to come
+            pass  # an intermediate character, as in ESC ( B; the final one is still to come
         elif "0" <= char <= "~":
             self._enter(_In.TEXT)
-        else:  # not a sequence: a control or non-ASCII character is taken as itself
+        else:  # no sequence after all: the character counts as itself
             return self._plain(char)
         return None
 
@@ -128,7 +128,7 @@ class EscapeFilter:
         if char == _ESCAPE:  # ESC \ ends the string; any other sequence ends it too
             self._enter(_In.ESCAPE)
         elif char in _CONTROLS or self._length > MAX_STRING:
-            # Nodes never send such strings. Showing too much is better than losing lines.
+            # Nodes never send such strings. To show too much is better than to lose lines.
             return self._plain(char)
         elif char == _BELL or char in _CANCEL:
             self._enter(_In.TEXT)
@@ -136,13 +136,12 @@ class EscapeFilter:
 
 
 class Screen:
-    """Holds the current line. Takes tokens; gives each finished line, and None whenever it has
-    grown.
+    """Holds the current line of a terminal.
 
-    segment         the text since the last newline, carriage return or erase-line; questions and
-                    prompts stand at the start of a segment
-    segment_number  another number for each segment
-    grown_from      where in the segment the text begins that the last None stood for
+    segment         the text since the last newline, carriage return or erase-line. Questions and
+                    prompts stand at the start of a segment.
+    segment_number  a different number for each segment
+    grown_from      where in the segment its newest text begins
     """
 
     def __init__(self) -> None:
@@ -150,19 +149,20 @@ class Screen:
         self.restart()
 
     def restart(self) -> None:
-        """Forgets the current line: a command is about to be typed."""
-        self._kept = ""  # what an erase-line without a carriage return leaves to its left
+        """Forgets the current line, before a command is typed."""
+        self._kept = ""  # the text to the left of the cursor when the line was erased
         self._start_segment()
 
     def _start_segment(self) -> None:
         self.segment = ""
-        self.ending = ""  # the last characters of the segment, also if it is longer than MAX_LINE
+        self.ending = ""  # the last characters, even if the segment is longer than MAX_LINE
         self.segment_number += 1
         self.grown_from = 0
-        self._shortest = 0  # the least length that the segment had since the last None
+        self._shortest = 0  # the least length of the segment since `feed` last yielded None
         self._returned = False
 
     def feed(self, tokens: Iterable[TerminalToken]) -> Iterator[str | None]:
+        """Yields each finished line, and None whenever the segment has grown."""
         for token in tokens:
             if token == NEWLINE:
                 line = self._kept + self.segment
@@ -187,8 +187,8 @@ class Screen:
 
     def _write(self, text: str) -> None:
         if self._returned:
-            # A real terminal would overwrite character by character. What would be left of the old
-            # line is not needed: only pagers and progress lines are overwritten.
+            # A real terminal would overwrite character by character, and keep the rest of the old
+            # line. Nothing needs that rest: nodes overwrite only pagers and progress lines.
             self.restart()
         dots = self.ending[len(self.ending.rstrip(".")) :]
         text = _LONG_DOTS.sub("." * MAX_DOTS, dots + text)[len(dots) :]

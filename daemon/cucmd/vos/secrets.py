@@ -1,13 +1,13 @@
 """PURE. Holds the secrets of one session, and keeps them out of what people read.
 
-Secrets are looked for in visible characters only, and every place of one is masked, overlapping
-ones too. Nothing here ever shows a secret.
+Secrets are searched in the visible characters alone. Every occurrence is masked, even if two
+overlap.
 
-Characters beyond ASCII. A node may write a secret in Latin-1, or as UTF-8 whose bytes are torn
-apart by escape sequences. Both are read as UTF-8 here, so of such a character something else is
-left, or of two of them one, or of one of them two. So all characters beyond ASCII count as the same
-one (`OTHER`), and each secret is looked for in every form that it may have then: see `_decoded_forms`. This
-masks a little more than the secret where it differs from other text in its accents only.
+Characters beyond ASCII need care. A node may write a secret in Latin-1, or as UTF-8 with escape
+sequences between the bytes of a character. Here all input is decoded as UTF-8, so such a character
+may become another one, or two may become one, or one may become two. So all characters beyond ASCII
+count as the same character (`OTHER`), and a secret is searched in every form that it may then have:
+see `_decoded_forms`. Text that differs from the secret only in its accents is masked too.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ import re
 from collections.abc import Iterable, Iterator
 
 MASK = "*****"
-# Stands for one character of a secret until it is written; visible text has no such character.
+# Stands for one character of a secret until the text is written. Visible text never contains it.
 COVER = "\x00"
 _COVERED = re.compile(f"{COVER}+")
 OTHER = "\ufffd"
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
-# What an appliance may write in: Latin-1, its relatives with the sign of the euro, and ASCII with
-# a question mark for each character that it does not have.
+# Encodings that an appliance may use: Latin-1, its relatives with the euro sign, and ASCII, which
+# replaces other characters by question marks.
 _ENCODINGS = ("latin-1", "cp1252", "iso8859-15", "ascii")
 
 
 class Secrets:
-    """Holds a few words that must not be shown. More may be added at any time."""
+    """Holds the words that must not be shown. More may be added at any time."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._words: set[str] = set()
@@ -41,21 +41,20 @@ class Secrets:
         self._words.update(filter(None, map(remove_invisible, _decoded_forms(secret))))
 
     def mask(self, text: str, since: int = 0) -> str:
-        """Returns the visible part of `text`, each secret in it replaced by `MASK`.
+        """Returns the visible part of `text` from the character `since` on, with secrets masked.
 
-        Only the part from the character `since` on. Cutting before masking would show the rest of a
-        secret that lies across the cut.
+        A caller that cut the text first would show the rest of a secret that lies across the cut.
         """
         shown = remove_invisible(text)
-        # The bytes of the last character may not all be here: as if it had come.
+        # The text may end within a character. Treat that character as if it had come.
         to_come = OTHER if any(word.endswith(OTHER) for word in self._words) else ""
         covered = self.cover(shown + to_come)[: len(shown)]
         return mask_covered(covered[len(remove_invisible(text[:since])) :])
 
     def cover(self, text: str, known: int = 0) -> str:
-        """Puts `COVER` for every character of a secret; the length of `text` does not change.
+        """Returns `text` with `COVER` for every character of a secret. The length stays the same.
 
-        The first `known` characters belong to a secret whose beginning was given before.
+        known: so many characters at the beginning belong to a secret that began in earlier text.
         """
         parts = [COVER * known]
         done = known
@@ -73,8 +72,9 @@ class Secrets:
         return "".join([*parts, text[done:]])
 
     def writable(self, text: str) -> int:
-        """Returns how many characters of `text` cannot belong to a secret that goes on in what
-        follows.
+        """Returns how many characters of `text` may be written before more text has come.
+
+        The characters after them may be the beginning of a secret.
         """
         text = _fold_non_ascii(text)
         longest = max(map(len, self._words), default=0)
@@ -86,38 +86,39 @@ class Secrets:
 
 
 def _fold_non_ascii(text: str) -> str:
-    """Puts `OTHER` for each character beyond ASCII; the length of `text` does not change."""
+    """Returns `text` with `OTHER` for each character beyond ASCII. The length stays the same."""
     return text if text.isascii() else _BEYOND_ASCII.sub(OTHER, text)
 
 
 def _decoded_forms(secret: str) -> Iterator[str]:
-    """Yields `secret` as it may be found in a text that `_fold_non_ascii` has made."""
+    """Yields the forms that `secret` may have in text that `_fold_non_ascii` returns."""
     if secret.isascii():
         yield secret
         return
-    # Decoded as terminals' bytes are (`screen.py`).
+    # The text is decoded as the bytes of the terminal are (screen.py).
     read = [secret]
     read += [secret.encode(name, "replace").decode("utf-8", "replace") for name in _ENCODINGS]
     written = secret.encode("utf-8", "replace")
-    # Each byte by itself: torn apart, or taken for Latin-1 and written as UTF-8 once more.
+    # Each byte became a character of its own: escape sequences stood between them, or the node took
+    # UTF-8 for Latin-1 and encoded it as UTF-8 again.
     read += [written.decode("ascii", "replace"), written.decode("latin-1")]
     for form in map(_fold_non_ascii, map(remove_invisible, read)):
         if set(form) == {"?"}:
-            continue  # nothing of the secret is in it
+            continue  # no character of the secret is left
         yield form
         if core := form.strip(OTHER):
-            # A character at its end may have become one with the character beside it.
+            # A character at either end may have merged with the character beside the secret.
             before, after = form.split(core)
             yield f"{before[:1]}{core}{after[:1]}"
 
 
 def mask_covered(text: str) -> str:
-    """Puts one mask for each run of `COVER`, so that its length is not shown either."""
+    """Returns `text` with one mask for each run of `COVER`, which hides the secret's length too."""
     return _COVERED.sub(MASK, text)
 
 
 def remove_invisible(text: str) -> str:
-    """Removes control characters and direction marks; TAB stays."""
+    """Returns `text` without control characters and direction marks. TAB stays."""
     if text.isprintable():
         return text
     return "".join(char for char in text if char.isprintable() or char == "\t")

@@ -1,8 +1,8 @@
-"""PURE. Reads what a node says of its services, its clock's servers, and the files of a folder.
+"""PURE. Reads a node's services, NTP servers and files.
 
-These are the answers to `utils service list`, `utils ntp status` and `file list ... detail`. A line
-that has not a form of `vos/NODES.md`, sections 6.4, 6.10 and 6.1, is kept as it is: in `others`,
-without the empty ones; in a list of files it is no file.
+These are the answers to `utils service list`, `utils ntp status` and `file list ... detail`.
+vos/NODES.md, sections 6.4, 6.10 and 6.1, has the known forms of their lines. Lines of another form
+are kept in `others`, except for empty ones. In a list of files they are left out.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _HEADINGS = (
     "remote refid st t when poll reach delay offset jitter",
     "MS Name/IP address Stratum Poll Reach LastRx Last sample",
 )
-# `^* 192.0.2.10  3   6   377    20    -12us[ -15us] +/-   20ms`: the poll is a power of two.
+# `^* 192.0.2.10  3   6   377    20    -12us[ -15us] +/-   20ms`. The poll, 6, means 2**6 seconds.
 _SPAN = r"\d{1,6}(?:\.\d)?(?:ns|us|ms|s)"
 _SOURCE = re.compile(
     r"\s*(?P<type>[\^=#])(?P<tally>[*+?x~-])\s+(?P<remote>[A-Za-z0-9][A-Za-z0-9.:()_-]{0,79})\s+"
@@ -62,8 +62,10 @@ _FILE = re.compile(
 
 
 class Service(msgspec.Struct, frozen=True):
-    """Describes a service. `state`: the node's own word (STARTED, STOPPED, ...). `note`: what
-    stands behind it.
+    """Describes a service.
+
+    state  the node's own word: STARTED, STOPPED, ...
+    note   the words after the state, or None
     """
 
     name: str
@@ -72,7 +74,7 @@ class Service(msgspec.Struct, frozen=True):
 
 
 class ServiceList(msgspec.Struct, frozen=True):
-    """Lists the services. `primary`: whether the node calls itself so; None: it does not say."""
+    """Lists the services. `primary`: the node calls itself primary; None if it does not say."""
 
     services: tuple[Service, ...]
     primary: bool | None = None
@@ -80,15 +82,15 @@ class ServiceList(msgspec.Struct, frozen=True):
 
 
 class NtpPeer(msgspec.Struct, frozen=True):
-    """Holds a line of the table of `ntpq -p`, or of `chronyc sources`, which has no refid, delay,
-    jitter.
+    """Holds a line of the table of `ntpq -p` or `chronyc sources`.
 
-    tally    the character before it: `*` is the server that the node follows; "" is none
-    type     as it stands there: `u` or, of chronyd, `^` is a server
-    when     as it stands there: seconds since the last packet, `-`, or with m, h, d or y
+    tally    the character before the server: `*` means that the node follows it; "" if none
+    refid    None in `chronyc sources`; `delay` and `jitter` too
+    type     the node's own letter: `u`, or `^` in `chronyc sources`, is a server
+    when     the node's own word: seconds since the last packet, or with m, h, d or y, or `-`
     poll     seconds
-    reach    the last eight polls, in octal: 377 is all of them
-    offset   milliseconds by which the server's clock is ahead of the node's
+    reach    the last eight polls, in octal: 377 means that all were answered
+    offset   milliseconds by which the server's clock is ahead of the node's clock
     delay, jitter   milliseconds
     """
 
@@ -106,12 +108,12 @@ class NtpPeer(msgspec.Struct, frozen=True):
 
 
 class NtpStatus(msgspec.Struct, frozen=True):
-    """What is None, the node has not said.
+    """Holds the answer to `utils ntp status`. A field is None if the node does not say it.
 
-    synchronised  by the node's word; `server` and `stratum` are those of the line that says so
-    restarting    it says that its time server is: for some minutes it follows nothing
-    within_ms     how far its time may be off, in milliseconds
-    times         the time in each zone that it names, in its words
+    synchronised  the node calls itself synchronised, to `server` at `stratum`
+    restarting    the node says that its time server restarts: it follows no server for some minutes
+    within_ms     how far the node's time may be off, in milliseconds
+    times         the time in each zone that the node names, in its own words
     """
 
     pid: int | None = None
@@ -127,7 +129,7 @@ class NtpStatus(msgspec.Struct, frozen=True):
 
 
 class ListedFile(msgspec.Struct, frozen=True):
-    """Describes a file of a folder. `size`: in bytes. `modified`: by the node's own clock."""
+    """Describes a file. `size` is in bytes; `modified` is by the node's own clock."""
 
     name: str
     size: int
@@ -150,9 +152,7 @@ def parse_service_list(lines: Iterable[str]) -> ServiceList:
 
 
 def _service(line: str) -> Service | None:
-    """Reads `Cisco Tomcat[STARTED]`, `Cisco DirSync[STOPPED]  Service Not Activated`. A blank
-    before the bracket is not always there.
-    """
+    """Reads a line such as `Cisco DirSync[STOPPED]  Service Not Activated`, or returns None."""
     if len(line) > LONGEST:
         return None
     name, _, rest = line.partition("[")
@@ -166,7 +166,7 @@ def _service(line: str) -> Service | None:
 
 
 def parse_ntp_status(lines: Iterable[str]) -> NtpStatus:
-    """Reads the answer to `utils ntp status`. Of what comes twice the first counts."""
+    """Reads the answer to `utils ntp status`. If a fact comes twice, the first counts."""
     fields: dict[str, Any] = {}
     peers: list[NtpPeer] = []
     times: dict[str, str] = {}
@@ -185,7 +185,7 @@ def parse_ntp_status(lines: Iterable[str]) -> NtpStatus:
         elif found := match_line(_SOURCE, line):
             peers.append(_source(found))
         elif (time := match_line(_TIME, line)) and times.get(time["zone"]) in (None, time["time"]):
-            times[time["zone"]] = time["time"]  # a node whose own zone is UTC says it twice
+            times[time["zone"]] = time["time"]  # a node whose own zone is UTC prints UTC twice
         else:
             others.append(line)
     done = NtpStatus(**fields)
@@ -218,14 +218,14 @@ def _source(found: re.Match[str]) -> NtpPeer:
         poll=2 ** int(found["poll"]),
         reach=found["reach"],
         delay=None,
-        # Of chronyd it is that of the node, ahead of the server. 0.0: not -0.0.
+        # chronyd prints how far the node is ahead of the server. `0.0 -` avoids a result of -0.0.
         offset=round(0.0 - float(found["offset"]) * _MS[found["unit"]], 6),
         jitter=None,
     )
 
 
 def parse_file_list(lines: Iterable[str]) -> tuple[ListedFile, ...]:
-    """Reads the answer to `file list ... detail`: its files, in its order, without folders."""
+    """Reads the answer to `file list ... detail`. Returns its files in its order, no folders."""
     files: list[ListedFile] = []
     for line in lines:
         if (found := match_line(_FILE, line)) is None:

@@ -1,7 +1,7 @@
-"""PURE. Holds the states of a node's command line, except `file get`: one class for each.
+"""PURE. Holds the states of a node's command line, one class for each; file_get.py has one more.
 
-A state is given lines and segments and gives events. It never touches the screen, the machine or
-another state. `cli.py` says which state follows which.
+A state gets lines and segments, and returns events. It never touches the screen, the machine or
+another state. cli.py says which state follows which.
 """
 
 from __future__ import annotations
@@ -35,60 +35,61 @@ from cucmd.vos.questions import (
 from cucmd.vos.secrets import Secrets
 
 KIB, MIB = 1024, 1024 * 1024
-NOT_LIKE_A_NODE = "what is there does not answer as a CUCM node does; look at its transcript"
+NOT_LIKE_A_NODE = "the host does not answer as a CUCM node does; look at the transcript"
 MAX_SHOWN = 120  # characters of a question, in a message
-MAX_LAST_LINE = 200
-# Seconds of silence after which a question of a command counts. None is typed into, so it does no
-# harm that a line of output may be cut there: the next packet comes within milliseconds.
+MAX_LAST_LINE = 200  # characters
+# Seconds of silence after which the last line of a command counts as a question. Usually the rest
+# of a line comes within milliseconds. A mistake does little harm, since nothing is typed into a
+# question.
 QUIET_ASKED = 5.0
 PAGER_KEYS = {QuestionKind.PAGE: b" ", QuestionKind.VIEW_PAGE: b"q"}
 
 
 class State:
-    """Has what all states have. By itself it ignores what comes, until a prompt is confirmed."""
+    """Defines what every state has. By itself it ignores all input until a prompt is confirmed."""
 
-    # The most bytes that may come in it, so that a node cannot hold the session for ever.
+    # The most bytes that may come in this state, so that a node cannot hold the session for ever.
     max_bytes: int = MIB
-    description: str = "nothing"
+    description: str = "nothing"  # for messages
     at_prompt: bool = False
-    ended: bool = False  # what comes is ignored
-    echoed: bool = True  # our command was echoed, or there is none
+    ended: bool = False  # all input is ignored
+    echoed: bool = True  # False until the node has echoed our command
     interrupted: bool = False  # Ctrl-C was sent
-    may_print_prompt: bool = False  # output may follow that looks like a prompt, after Ctrl-C too
-    is_at_question: bool = False  # the last line is not finished, and looks like a question
-    # Seconds of silence after which that counts. A login is asked for its own.
+    may_print_prompt: bool = False  # output may look like a prompt, even after Ctrl-C
+    is_at_question: bool = False  # the unfinished last line looks like a question
+    # Seconds of silence after which such a line counts as a question.
     question_after: float = QUIET_ASKED
 
     @property
     def last_line(self) -> str:
-        """Returns what the node said last if that may tell why it is silent, as it may be shown."""
+        """Returns the last line of the node, masked, if it may explain why the node is silent."""
         return ""
 
     @property
     def output(self) -> tuple[str, ...]:
-        """Returns the lines of a command that runs, so far. Not masked."""
+        """Returns the lines so far of the command that runs. They are not masked."""
         return ()
 
     def on_segment(self, text: str, number: int, grown_from: int) -> list[Event]:
-        """The current segment has grown to `text`. See `Screen` for `number` and `grown_from`."""
+        """Reads the current segment, which has grown to `text`. See `Screen` for the arguments."""
         return []
 
     def on_processed(self) -> list[Event]:
-        """All of the bytes were given to `segment` and `line`."""
+        """Called when all segments and lines of one piece of input have been read."""
         return []
 
     def on_line(self, text: str) -> list[Event]:
-        """A line is finished."""
+        """Reads a finished line."""
         return []
 
     def on_question(self) -> Event:
-        """Says what the question means, after which the node has been silent: the state is left."""
+        """Returns the last event of the state: the node has stopped at a question."""
         return Broken(
             failure(Code.COMMAND_REFUSED, f"the node asked a question in {self.description}")
         )
 
     def on_prompt(self) -> list[Event]:
-        """The prompt is confirmed: the state is left."""
+        """Returns the last events of the state: the prompt is confirmed."""
         return [Prompted()]
 
     def on_closed(self) -> list[Event]:
@@ -97,12 +98,13 @@ class State:
         return [Broken(failure(Code.CONNECTION_LOST, message))]
 
     def too_much_output(self) -> Failure:
-        message = f"more than {self.max_bytes // KIB} KiB came during {self.description}, and no end of it"
+        """Returns the failure for more than `max_bytes` in this state."""
+        message = f"more than {self.max_bytes // KIB} KiB came during {self.description}"
         return failure(Code.NOT_A_NODE, message, hint=NOT_LIKE_A_NODE)
 
 
 class LoggingIn(State):
-    """Leads from the open shell to the first prompt. 1 MiB is more than any logon message has."""
+    """Waits from the open shell to the first prompt. No logon message has as much as 1 MiB."""
 
     description = "login"
 
@@ -110,8 +112,8 @@ class LoggingIn(State):
         self._secrets = secrets
         self.question_after = question_after
         self._is_node = False
-        self._last_line = ""  # the last that was finished and is not empty
-        self._segment = ""  # the one after it
+        self._last_line = ""  # the last finished line that is not empty
+        self._segment = ""  # the unfinished line
 
     def on_segment(self, text: str, number: int, grown_from: int) -> list[Event]:
         if text.startswith(texts.STARTING_UP):
@@ -127,7 +129,10 @@ class LoggingIn(State):
 
     @property
     def at_line_end(self) -> bool:
-        """Nothing stands on the last line. False also after a line that asks for a secret."""
+        """Says whether the last line is finished, and an empty line may be typed.
+
+        Returns False after a line that asks for a secret, though the line is finished.
+        """
         return not self._segment.strip() and not is_secret_question(self._last_line)
 
     @property
@@ -153,30 +158,30 @@ class LoggingIn(State):
 
 
 class AtPrompt(State):
-    """Waits at the prompt. What still comes (a second prompt, a broadcast) is ignored."""
+    """Waits at the prompt. Ignores what still comes: a second prompt, or a broadcast."""
 
     at_prompt = True
     description = "the wait at the prompt"
 
 
 class AskedForPrompt(State):
-    """An empty line was typed at what counts as the prompt. A real one comes again."""
+    """Waits for the prompt after an empty line, which shows whether the last prompt was real."""
 
     description = "the wait for another prompt"
 
 
 class Recovering(State):
-    """A dialogue has failed and the node is somewhere in it. Only a new prompt ends this."""
+    """Waits for a new prompt after a dialogue has failed in the middle."""
 
     description = "the wait for a prompt"
     max_bytes = 16 * MIB
 
     def on_closed(self) -> list[Event]:
-        return []  # the failure of the dialogue was given already
+        return []  # the failure of the dialogue was reported already
 
 
 class SessionEnded(State):
-    """`quit` was sent, or the connection is closed."""
+    """Ignores everything: `quit` was sent, or the connection is closed."""
 
     ended = True
     description = "the end"
@@ -189,20 +194,20 @@ class SessionEnded(State):
 
 
 class RunningCommand(State):
-    """Reads the answer to a plain command, from its echo to the prompt. Keeps its lines.
+    """Reads the answer to a plain command, from its echo to the prompt, and keeps its lines.
 
     Answers each pager once, with one key and no newline.
     """
 
-    max_bytes = 16 * MIB  # a listing of 100,000 files is below 10
-    MAX_LINES = 200_000  # an empty line costs more memory than its byte
+    max_bytes = 16 * MIB  # a listing of 100,000 files has less than 10 MiB
+    MAX_LINES = 200_000  # empty lines cost more memory than their bytes
 
     def __init__(self, text: str) -> None:
         self.description = f"`{text}`"
         self.echoed = False
         self._echo = "".join(text.split())
         self._lines: list[str] = []
-        self._segment = ""  # the one after them
+        self._segment = ""  # the unfinished line
         self._pagers = Questions(PAGERS)
 
     def on_segment(self, text: str, number: int, grown_from: int) -> list[Event]:
@@ -213,7 +218,7 @@ class RunningCommand(State):
     def on_line(self, text: str) -> list[Event]:
         self._segment = ""
         if not self.echoed and is_echo(text, self._echo):
-            # What came before the echo is not of this command: it is a prompt that came late.
+            # Lines before the echo do not belong to this command: an earlier prompt came late.
             self.echoed = True
             self._lines.clear()
         elif len(self._lines) < self.MAX_LINES and (rest := without_pagers(text)) is not None:
@@ -225,11 +230,12 @@ class RunningCommand(State):
 
 
 class RunningForm(RunningCommand):
-    """Reads the answer to a command of forms.py, or of a capture. A question is not answered; it
-    ends the command.
+    """Reads the answer to a command of forms.py, or of a capture.
+
+    A question is not answered. The command ends there.
     """
 
-    # All nodes may run one at once, and its lines are in memory.
+    # All nodes may run such a command at the same time, and its lines are kept in memory.
     max_bytes = 4 * MIB
 
     def __init__(self, text: str, secrets: Secrets) -> None:
@@ -254,13 +260,16 @@ class RunningForm(RunningCommand):
         )
 
     def too_much_output(self) -> Failure:
-        message = f"more than {self.max_bytes // KIB} KiB came of {self.description}"
-        hint = "narrow the command; the transcript has the beginning of what came"
+        message = f"{self.description} printed more than {self.max_bytes // KIB} KiB"
+        hint = "narrow the command; the transcript has the beginning of its output"
         return failure(Code.QUOTA_EXCEEDED, message, hint=hint)
 
 
 class RunningCapture(RunningForm):
-    """Awaits a packet capture. It says nothing as a rule, and ends by itself only at its count."""
+    """Waits for the end of a packet capture, which is usually silent.
+
+    A capture ends by itself only when it has its number of packets.
+    """
 
     def on_line(self, text: str) -> list[Event]:
         before = self.echoed
@@ -269,9 +278,7 @@ class RunningCapture(RunningForm):
 
 
 class RunningTail(RunningCommand):
-    """Reads a `file tail`, from its echo until Ctrl-C. What its lines say is of a log, and no
-    question.
-    """
+    """Reads the lines of a `file tail` until Ctrl-C. A line of a log is never a question."""
 
     max_bytes = sys.maxsize
     may_print_prompt = True
@@ -283,7 +290,7 @@ class RunningTail(RunningCommand):
     def on_line(self, text: str) -> list[Event]:
         self._segment = ""
         if not self.echoed:
-            # What comes before the echo is a prompt that came late.
+            # Lines before the echo do not belong to this command: an earlier prompt came late.
             self.echoed = is_echo(text, self._echo)
             return [Started()] if self.echoed else []
         if self.interrupted:
@@ -306,21 +313,21 @@ class RunningTail(RunningCommand):
 
 
 def show_last_line(secrets: Secrets, unfinished: str, line: str) -> str:
-    """Masks what a node has said last, to be shown: its unfinished line, or the one before."""
-    # A question stands at the end of its line, a finished line tells most at its beginning.
+    """Returns the unfinished line or else `line`, masked and shortened."""
+    # A question stands at the end of its line. A finished line says most at its beginning.
     return secrets.mask(unfinished.strip())[-MAX_LAST_LINE:] or secrets.mask(line)[:MAX_LAST_LINE]
 
 
 def is_echo(line: str, command: str) -> bool:
-    """Says whether `line` is the echo of `command`, both compared without blanks.
+    """Says whether `line` is the echo of `command`. Blanks in both are ignored.
 
-    A prompt that came late may stand before it on the line.
+    An earlier prompt that came late may stand before the echo.
     """
     return "".join(line.split()).endswith(command)
 
 
 def trim_lines(lines: Iterable[str]) -> tuple[str, ...]:
-    """Returns the lines without the empty ones at both ends."""
+    """Returns the lines without empty lines at both ends, and without blanks at their ends."""
     kept = deque(line.rstrip() for line in lines)
     while kept and not kept[0]:
         kept.popleft()

@@ -1,7 +1,7 @@
-"""PURE. Reads what `show status` says of a node: of its machine, its time zone and its clock.
+"""PURE. Reads the answer to `show status`: the machine, its time zone and its clock.
 
-A line that has not a form of `vos/NODES.md`, section 6.3, is kept as it is: in `others`, without
-the empty ones.
+vos/NODES.md, section 6.3, has the known forms of the lines. Lines of another form are kept in
+`others`, except for empty ones.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import msgspec
 
 from cucmd.vos.texts import match_line, parse_time, read_field
 
-# A name of the zone database -> the zone, or None. Looking it up reads files, so the caller does
-# it.
+# Returns the zone for a name of the time zone database, or None. The function reads files, so the
+# caller of this pure module passes it in.
 FindZone: TypeAlias = Callable[[str], tzinfo | None]
 
 _FIELDS = {
@@ -43,7 +43,7 @@ _MEMORY_NAMES = frozenset({"total", "free", "used", "cached", "shared", "buffers
 _HEADINGS = ("uptime:", "total free used")
 _KIB = 1024
 
-# The name in the zone database, wherever it stands: "Europe/Berlin",
+# A name of the time zone database: "Europe/Berlin" alone, or within
 # "Central European Standard Time (Europe/Berlin)". An abbreviation does not name a zone: CST is
 # used in Chicago and in Shanghai, and GMT in London in winter.
 _ZONE = re.compile(r"(?<![\w./+-])[A-Za-z_]{1,32}(?:/[A-Za-z0-9_+-]{1,32}){1,2}(?![\w./+-])")
@@ -54,12 +54,12 @@ _DATE = re.compile(
     r"([0-9]{2}):([0-9]{2}):([0-9]{2})"
 )
 _MINUTE = timedelta(minutes=1)
-# If the node's clock is off by more, the date is not used: it was misread, or is no real date.
+# If the node's clock seems to be off by more, the date was misread or is not real, and is not used.
 _PLAUSIBLE = timedelta(days=3660)
 
 
 class Disk(msgspec.Struct, frozen=True):
-    """Describes a partition: sizes in bytes, and the share in percent that the node calls used."""
+    """Describes a partition. Sizes are in bytes; `used_percent` is the node's own number."""
 
     name: str
     total: int
@@ -69,12 +69,12 @@ class Disk(msgspec.Struct, frozen=True):
 
 
 class Machine(msgspec.Struct, frozen=True):
-    """What is None, the node has not said.
+    """Holds the answer to `show status`. A field is None if the node does not say it.
 
-    date     by the node's own clock, in its words; `time_zone`, `uptime` too
+    date     by the node's own clock, in the node's words; `time_zone` and `uptime` too
     load     averages of 1, 5 and 15 minutes
-    cpu      percent by its name in lower case: idle, system, user, iowait, irq, soft
-    memory   bytes by its name: total, free, used, cached, shared, buffers
+    cpu      percent, by name in lower case: idle, system, user, iowait, irq, soft
+    memory   bytes, by name in lower case: total, free, used, cached, shared, buffers
     """
 
     host: str | None = None
@@ -92,30 +92,29 @@ class Machine(msgspec.Struct, frozen=True):
 
 
 class ShowStatus(msgspec.Struct, frozen=True):
-    """Holds what a node says about its time.
+    """Holds the time zone and the clock of a node.
 
-    zone   None if it named none that is known here
-    clock  what its own clock showed, without a zone, or None
+    zone   None if the node named no zone that is known here
+    clock  the time of the node's own clock, without a zone, or None
     """
 
     zone: tzinfo | None
     clock: datetime | None = None
 
     def offset(self, now: datetime) -> timedelta | None:
-        """Returns how far the node's clock is ahead of `now` (aware); negative: behind. None: not
-        known.
+        """Returns how far the node's clock is ahead of `now`, or None if that is not known.
+
+        now: with a time zone. A negative result means that the node's clock is behind.
         """
         if self.zone is None or self.clock is None:
             return None
-        # In the hour that a clock shows twice, the reading that is nearer to our time.
+        # In autumn a clock shows one hour twice. Use the reading that is nearer to our time.
         shown = (self.clock.replace(tzinfo=self.zone, fold=fold) for fold in (0, 1))
         off = min((one.astimezone(UTC) - now for one in shown), key=abs)
         return off if abs(off) < _PLAUSIBLE else None
 
     def ahead(self, now: datetime) -> timedelta:
-        """Returns `offset` in whole minutes, rounded away from zero. It is zero if that is not
-        known.
-        """
+        """Returns `offset` in whole minutes, rounded away from zero; zero if it is not known."""
         off = self.offset(now)
         if off is None:
             return timedelta()
@@ -124,7 +123,7 @@ class ShowStatus(msgspec.Struct, frozen=True):
 
 
 def parse_machine(lines: Iterable[str]) -> Machine:
-    """Reads the answer to `show status`. Of what comes twice the first counts."""
+    """Reads the answer to `show status`. If a field comes twice, the first counts."""
     said: dict[str, Any] = {}
     cpu: dict[str, float] = {}
     memory: dict[str, int] = {}
@@ -156,10 +155,10 @@ def parse_machine(lines: Iterable[str]) -> Machine:
 
 
 def find_node_time(said: Machine, find_zone: FindZone) -> ShowStatus:
-    """Returns the node's time in it. Raises only what `find_zone` raises.
+    """Returns the time zone and clock of a node. Raises only what `find_zone` raises.
 
-    What is not certain counts as unknown. A wrong time zone or clock would move the window away
-    from the files. An unknown one only widens it.
+    A value that is not certain counts as unknown. A wrong zone or clock would move the window of a
+    collection away from the files; an unknown one only widens the window.
     """
     date = _DATE.fullmatch(said.date or "")
     clock = None if date is None else parse_time(*date.group(3, 1, 2, 4, 5, 6))

@@ -1,12 +1,11 @@
-"""PURE. Holds what the appliance prints, word for word, what is typed to it, and how a line is
-compared.
+"""PURE. Holds literal texts that nodes print or that are typed to them, and compares lines.
 
-A literal text that `vos` compares with or types stands here, once. Patterns that allow for
-differences stand beside the code that uses them. V, C, I and ? are the tags of `vos/NODES.md`.
+Each literal text of `vos` stands here, once. Patterns that allow for differences stand beside the
+code that uses them. V, C, I and ? are the tags of vos/NODES.md.
 
-No line of an answer costs more than its length. One that is longer than any known form is not
-searched, blanks at its end are no part of it, and in no pattern do two parts that may vary in
-length take the same characters (`tests/unit/test_linear.py` tries all of them).
+Reading a line never costs more than its length. A line longer than any known form is not searched.
+Blanks at its end are removed before. In no pattern may two parts of variable length match the same
+characters; tests/unit/test_linear.py tries all patterns.
 """
 
 from __future__ import annotations
@@ -33,14 +32,14 @@ ENTER = "\r"
 # The pager (V); it stands between ESC[1m and ESC[0m.
 PAGER = "Press <enter> for 1 line, <space> for one page, or <q> to quit"
 
-# Generic errors (V, the middle two C).
-UNSUCCESSFUL = "Executed command unsuccessfully"
-NO_VALID_COMMAND = "No valid command entered"
-INVALID_COMMAND = "% Invalid command"  # of the vendor's own mock (V)
-WRONG_ARITY = "non-mandatory parameter(s)"  # the numbers before it differ from command to command
-NO_SUCH_FILE = "no such file or directory can be found"
+# Generic errors (vos/NODES.md, section 4).
+UNSUCCESSFUL = "Executed command unsuccessfully"  # (V)
+NO_VALID_COMMAND = "No valid command entered"  # (C)
+INVALID_COMMAND = "% Invalid command"  # from the vendor's own mock of a node (V)
+WRONG_ARITY = "non-mandatory parameter(s)"  # (C); the numbers before the words differ
+NO_SUCH_FILE = "no such file or directory can be found"  # (V)
 
-# The questions of `file get` about the receiver (V, C), and how it fails (C).
+# The questions of `file get` about the receiver (V, C), and its failures (C).
 ASK_HOST = "SFTP server IP:"
 ASK_USER = "User ID:"
 ASK_PASSWORD = "Password:"  # noqa: S105  a prompt, not a password
@@ -48,25 +47,24 @@ ASK_DIRECTORY = "Download directory:"
 NO_FILES_MATCHED = "No files matched filter criteria"
 INVALID_DIRECTORY = "Invalid download directory specified."
 
-# What the shell says to Ctrl-C (V).
+# The shell's answer to Ctrl-C (V).
 INTERRUPTED = "Control-C pressed"
 
-# Between the two tables of `show network cluster` (V).
+# The heading between the two tables of `show network cluster` (V).
 SERVER_TABLE = "Server Table (processnode) Entries"
 
-
-LONGEST = 512  # characters of a line that has a form; the longest that was seen has 230
+LONGEST = 512  # characters of a line with a known form; the longest line that was seen has 230
 _LONGEST_VALUE = 300
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 
 def match_line(pattern: re.Pattern[str], line: str) -> re.Match[str] | None:
-    """Returns the match of the whole line but for the blanks at its end, or None."""
+    """Returns the match of the whole line, without blanks at its end, or None."""
     return pattern.fullmatch(line.rstrip()) if len(line) <= LONGEST else None
 
 
 def parse_time(year: str, month: str, day: str, *time: str) -> datetime | None:
-    """Returns the time in these words, the month by three letters of its name; None: it is none."""
+    """Returns the time in these words, or None if they are no time. `month`: such as "Feb"."""
     try:
         number = _MONTHS.index(month.lower()) + 1
         hour, minute, second = map(int, time)
@@ -76,9 +74,10 @@ def parse_time(year: str, month: str, day: str, *time: str) -> datetime | None:
 
 
 def read_field(line: str, names: dict[str, str], fields: dict[str, str]) -> bool:
-    """Says whether the line is `Label : value`, with a label that `names` has, in lower case.
+    """Reads a line `Label : value` into `fields`. Returns whether the line was such a line.
 
-    Adds the value to `fields` by that name; where there is one already, the line is none.
+    names   the names of fields, by their labels in lower case
+    fields  gets the value, by the name of the field. A second line with the same label is not read.
     """
     label, _, value = line.partition(":") if len(line) <= LONGEST else ("", "", "")
     name, value = names.get(" ".join(label.lower().split())), value.strip()

@@ -1,11 +1,12 @@
-"""PURE. Writes what was sent in both directions of a session, as lines for a person.
+"""PURE. Writes both directions of a session as lines for a person.
 
-No secret and no control character leaves this file, however the bytes were split.
+The lines contain no secret and no control character, however the bytes are split.
 
-Secrets are looked for in the visible characters alone: escape sequences, line ends, carriage
-returns and the borders of reads do not count. Text that may be the beginning of a secret is held
-back until it is one (then it is masked) or cannot become one (then it is written). So at most the
-length of the longest secret is held back, and a line without end takes no memory.
+Secrets are searched in the visible characters alone. Escape sequences, line ends, carriage returns
+and the borders of reads make no difference. Text that may be the beginning of a secret is held back
+until the secret is complete (and is masked), or until the text cannot become a secret (and is
+written). So never more is held back than the length of the longest secret, even of a line without
+end.
 """
 
 from __future__ import annotations
@@ -18,15 +19,16 @@ import msgspec
 from cucmd.vos.screen import BACKSPACE, ERASE_LINE, NEWLINE, RETURN, TerminalToken
 from cucmd.vos.secrets import COVER, Secrets, mask_covered, remove_invisible
 
-# At most one empty line in a row is written: a node may send them without end.
+# Two line ends in a row make one empty line. A node may send empty lines without end.
 _MAX_LINE_ENDS = 2
 
 
 class _Mark(msgspec.Struct, frozen=True):
-    """Says what stands before this character of the text that is held back.
+    """Marks a place within the text that is held back.
 
-    text: NEWLINE; RETURN, where a terminal would write over the line; or a line of ours, which has
-    its place there though text is held back when it is written.
+    offset  the number of characters before the mark
+    text    NEWLINE; or RETURN, where a terminal would write over the line; or a line of ours, whose
+            place is here
     """
 
     offset: int
@@ -34,27 +36,30 @@ class _Mark(msgspec.Struct, frozen=True):
 
 
 class Transcript:
-    """Every method gives the text to append to the transcript. The caller gives the time stamps."""
+    """Makes the text of a transcript. Most methods return text to append to it.
+
+    The caller passes the time stamps, so that this class needs no clock.
+    """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets = Secrets(secrets)
         self._stamp = ""
         self._returned = False
         self._line_ends = 0  # in a row
-        # What was received but not written yet, and what stands between its characters.
+        # The text that was received but not written yet, and the marks within it.
         self._held = ""
-        self._known_secret = 0  # how many of its first characters certainly belong to a secret
+        self._known_secret = 0  # so many of its first characters belong to a secret
         self._marks: deque[_Mark] = deque()
-        # Where the text that was given last has ended.
+        # Whether the written text ends within a line, and within a mask.
         self._in_line = False
         self._in_mask = False
 
     def add_secret(self, secret: str) -> None:
-        """From now on `secret` is masked in both directions."""
+        """Masks `secret` in both directions from now on."""
         self._secrets.add(secret)
 
     def received(self, tokens: Iterable[TerminalToken], stamp: str) -> str:
-        """Takes what the node sent at `stamp`. Returns what can be written of it by now."""
+        """Reads what the node sent at `stamp`. Returns the text that can be written by now."""
         self._stamp = stamp
         held = [self._held]
         offset = len(self._held)
@@ -77,11 +82,11 @@ class Transcript:
         return self._write(self._secrets.writable(self._held))
 
     def sent(self, shown: str, stamp: str) -> str:
-        """We sent something at `stamp`. `shown` is what may be shown of it."""
+        """Returns the text for what we sent at `stamp`. `shown`: what may be shown of it."""
         return self._line(f"{stamp} > {shown}")
 
     def comment(self, note: str) -> str:
-        """Adds a line in parentheses that neither side sent."""
+        """Returns the text for a note in parentheses, which neither side sent."""
         return self._line(f"({note})")
 
     def _line(self, line: str) -> str:
@@ -90,13 +95,11 @@ class Transcript:
         return self._write(self._secrets.writable(self._held))
 
     def flush(self) -> str:
-        """Returns what was held back, and the end of the line. Called when nothing more comes."""
+        """Returns the text that was held back, and the end of the line. Nothing may follow."""
         return self._write(len(self._held)) + self._end_line()
 
-    # What is written
-
     def _write(self, count: int) -> str:
-        """Takes the first `count` characters of what is held back, with the marks among them."""
+        """Returns the first `count` characters that are held back, with the marks among them."""
         text = self._secrets.cover(self._held, self._known_secret)
         parts = []
         position = 0
@@ -120,7 +123,8 @@ class Transcript:
     def _received_text(self, text: str) -> str:
         if not text:
             return ""
-        shown = text.lstrip(COVER) if self._in_mask else text  # the mask is written already
+        # Where the last text ended in a mask, the rest of that secret needs no second one.
+        shown = text.lstrip(COVER) if self._in_mask else text
         self._in_mask = text.endswith(COVER)
         if not shown:
             return ""

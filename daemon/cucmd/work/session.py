@@ -1,9 +1,9 @@
 """Does what kinds of work share: comes to a node's first prompt, asks, comes back to the prompt,
 and looks whether what a node announces fits here.
 
-An answer is whole, but for lines that nothing reads (`vos.take_parsable`), or it is `NodeFailed`. Of
-what is announced nothing is refused that may fit: with `compress` a node announces the sizes before
-compression, and what comes may be a tenth of that.
+An answer is whole, but for lines that nothing reads (`vos.take_parsable`), or it is `NodeFailed`.
+Of what is announced nothing is refused that may fit: with `compress` a node announces the sizes
+before compression, and what comes may be a tenth of that.
 """
 
 from __future__ import annotations
