@@ -1,12 +1,12 @@
-"""Leads a session on one node, from the first SYN to the closed connection.
+"""Leads a session on one node, from the first packet to the closed connection.
 
-    dialogue.py      the session: bytes in, events out, answers back; read this first
-    session_start.py   from nothing to the first prompt, with retries
-    transcript_file.py  what both sides sent, on disk as it happens
-    file_writer.py   the thread that writes it, and what `follow` keeps
-    deadlines.py     deadlines that move with the phase or what comes, and what their expiry means
-    resolver.py      names of nodes in the DNS, and of time zones
-    ports.py         what the work on a node needs of `ssh/` and `receiver/`, as protocols
+    dialogue.py         the session: bytes in, events out, answers back; read this first
+    session_start.py    connects and logs in, with retries, up to the first prompt
+    transcript_file.py  writes the transcript to disk while the session runs
+    file_writer.py      the thread that writes transcripts, and the lines that `follow` keeps
+    deadlines.py        deadlines that move on, and the failures for which they stand
+    resolver.py         looks up names of nodes in the DNS, and names of time zones
+    ports.py            protocols: what the work on a node needs of `ssh/`, `receiver/` and `jobs/`
 
-Nothing here knows what the work on the node is for.
+Nothing in this package knows the purpose of the work on the node.
 """

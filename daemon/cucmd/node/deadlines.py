@@ -1,10 +1,12 @@
-"""Sets deadlines: which one applies in which phase, and what its expiry means.
+"""Decides which deadline applies in a session, and which failure its expiry means.
 
-`Arrivals` is what has come to an upload target since one command was typed. Several commands of a
-node share its target, so what came of an earlier one is no evidence for a later one.
+`PhaseClock` is for connecting and logging in, `LineClock` for a command that moves no files, and
+`CommandClock` for a `file get`. The deadline of a `file get` depends on what has come to the upload
+target since the command was typed, which `Arrivals` counts. Several commands on a node share its
+target, so files of an earlier command are no evidence for a later one.
 
-Time is that of trio's clock. A failure for an expired deadline says which deadline it was, for how
-many seconds and in which phase, in the form of `failure.timed_out`.
+Times are those of trio's clock. A failure for an expired deadline says which deadline it was, how
+many seconds it had, and in which phase, in the form of `failure.timed_out`.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from cucmd.job.timeouts import Timeouts
 from cucmd.node.ports import UploadTarget
 from cucmd.received_file import ReceivedFile
 
-# The hint for a plain command, which has nothing to do with window or paths.
+# The hint for a plain command, to which window and paths make no difference.
 _NO_ANSWER = (
     "the node's shell does not answer a plain command; its transcript shows what it said; "
     "for a slow node raise --answer-timeout"
@@ -36,17 +38,17 @@ _STILL_PACKS = (
 
 
 def with_last_line(expired: Failure, line: str) -> Failure:
-    """Adds to the failure what the node has said last; "" if that tells nothing."""
+    """Returns the failure with the node's last line in its message, unless the line is ""."""
     if not line:
         return expired
     return replace(expired, message=f"{expired.message}; the node's last line: {line!r}")
 
 
 class PhaseClock:
-    """Sets a deadline that moves from one phase to the next inside a single block.
+    """Sets one deadline after another for the phases of a single block.
 
-    Connecting and logging in are one call into `ssh/`, but have two deadlines. If one expires, the
-    block raises `NodeFailed` with the failure of the phase that it belongs to.
+    Connecting and logging in are one call into `ssh/`, but have two deadlines. If a deadline
+    expires, the block raises `NodeFailed` with the failure of that phase.
     """
 
     def __init__(self) -> None:
@@ -54,14 +56,14 @@ class PhaseClock:
         self._expired: Failure | None = None
 
     def start(self, code: Code, seconds: float, what: str) -> None:
-        """Begins the next phase: it may take `seconds`; `what` says what is done in it."""
-        if self._scope.cancel_called:  # the deadline of the phase before has expired already
+        """Begins the next phase, which may take `seconds`. `what` describes it in the failure."""
+        if self._scope.cancel_called:  # the deadline of the last phase has expired already
             return
         self._scope.deadline = trio.current_time() + seconds
         self._expired = timed_out(code, seconds, what)
 
     def set_failure(self, expired: Failure) -> None:
-        """From now on the expiry of the same deadline means `expired`."""
+        """Changes the failure for the current deadline."""
         if not self._scope.cancel_called:
             self._expired = expired
 
@@ -82,9 +84,9 @@ class PhaseClock:
 
 
 class LineClock:
-    """Sets the deadline of one command that moves no files: `seconds` from now on.
+    """Holds the deadline of a command that moves no files, and the failure for its expiry.
 
-    what, hint: for the failure, what was waited for and what may be done.
+    seconds: the time limit, from now on. what, hint: parts of the failure.
     """
 
     def __init__(self, seconds: float, what: str, hint: str) -> None:
@@ -105,7 +107,10 @@ def form_clock(line: str, seconds: float) -> LineClock:
 
 
 class Arrivals:
-    """Says what has come to an upload target since this was made, when the command was typed."""
+    """Counts what has come to an upload target since a command was typed.
+
+    Make an instance just before the command is typed.
+    """
 
     def __init__(self, target: UploadTarget) -> None:
         self._target = target
@@ -117,64 +122,63 @@ class Arrivals:
 
     @property
     def any(self) -> bool:
-        """A login or a byte has come."""
+        """Says whether a login or a byte has come."""
         target = self._target
         return target.logins > self._logins or target.bytes_received > self._bytes
 
     @property
     def last(self) -> float | None:
-        """Returns when the last login or byte came, by trio's clock. None: nothing has come."""
+        """Returns when the last login or byte came, by trio's clock, or None if nothing came."""
         return self._target.last_activity if self.any else None
 
     @property
     def refused_login(self) -> bool:
-        """A login has come with a wrong password."""
+        """Says whether a login came with a wrong password."""
         return self._target.wrong_logins > self._wrong_logins
 
     @property
     def refused_connections(self) -> int:
-        """Returns how many connections of the node's address the receiver has refused or cut."""
+        """Returns how many connections from the node's address the receiver refused or cut."""
         return self._target.refused - self._refused
 
     def files(self) -> Sequence[ReceivedFile]:
         return self._target.files()[self._files :]
 
     def explain_absence(self) -> Failure:
-        """Says why nothing came of a node that can log in."""
+        """Returns the failure for a node that could log in but sent nothing."""
         target = self._target
         if self.refused_login:
             wrong = "the node logged in to the receiver with a wrong password"
             return failure(Code.RECEIVER_REJECTED, wrong)
         if count := self.refused_connections:
             many = "a connection" if count == 1 else f"{count} connections"
-            said = (
-                f"no login came in; the receiver itself turned {many} of the node's address away, "
+            message = (
+                f"no login came in; the receiver itself refused {many} from the node's address, "
                 f"the last because {target.refused_why}"
             )
-            hint = "the daemon's log says which addresses have taken the room; try again"
-            return failure(Code.RECEIVER_UNREACHABLE, said, hint=hint)
+            hint = "the daemon's log says which addresses hold the connections; try again"
+            return failure(Code.RECEIVER_UNREACHABLE, message, hint=hint)
         nothing = "the node agreed to push, but no login came in"
         return failure(Code.RECEIVER_UNREACHABLE, nothing)
 
 
 class CommandClock:
-    """Sets the deadline of one `file get`.
+    """Computes the deadline of one `file get`, which depends on how far the command has come.
 
-        from                                   the command has failed
-        the command was sent                   `timeouts.command` after it
-        the node can log in to the receiver    `stall` after our last answer, or at the time above
-                                               if that is sooner
-        the transfer has begun                 `stall` after it last moved
+        state                                  the deadline
+        the command was sent                   `timeouts.command` later
+        the node can log in to the receiver    `stall` after our last answer, but not later than
+                                               the deadline above
+        the transfer has begun                 `stall` after the transfer last moved
 
-    The transfer moves when a login or a byte comes to the receiver, and when the node shows
-    progress in the session. Whichever comes first is its beginning: no question marks it, since a
-    node may leave out each of them. From then on `timeouts.command` does not count: a transfer that
-    is slow but moves is not ended.
-    `stall` is `timeouts.stall`, and never longer than `timeouts.command`.
+    `stall` is `timeouts.stall`, but never longer than `timeouts.command`. The transfer moves when a
+    login or a byte comes to the receiver, or when the node shows progress in the session. The first
+    of these is its beginning. No question marks it, since a node may leave out any question. From
+    then on `timeouts.command` does not apply: a slow transfer that moves is not ended.
 
-    A node that `packs` makes an archive first, and may show nothing meanwhile: until its first
-    login or byte at the receiver `timeouts.command` counts, and `stall` only beyond it, where the
-    node still shows progress.
+    packs: the node first makes an archive, and may show nothing meanwhile. Until its first login or
+        byte comes to the receiver, `timeouts.command` applies. If the node shows progress shortly
+        before that deadline, the command has `stall` more.
     """
 
     def __init__(
@@ -191,21 +195,21 @@ class CommandClock:
 
     @property
     def can_log_in(self) -> bool:
-        """The node has what it needs to log in to the receiver."""
+        """Says whether the node has all that it needs to log in to the receiver."""
         return self._answered is not None
 
     def agreed(self) -> None:
-        """The node can log in to the receiver, and was given an answer now."""
+        """Notes that the node can log in to the receiver, and that it got an answer now."""
         self._answered = trio.current_time()
 
     def progress(self) -> None:
-        """The node showed progress of the transfer."""
+        """Notes that the node showed progress of the transfer."""
         self._shown = trio.current_time()
 
     def _stalls(self) -> float:
-        """Returns when the stall timeout ends the command; infinite if it does not count."""
+        """Returns when the stall timeout ends the command; infinity if it does not apply."""
         moved = [time for time in (self._arrivals.last, self._shown) if time is not None]
-        last = max(moved, default=None)  # None: the transfer has not begun
+        last = max(moved, default=None)  # stays None until the transfer has begun
         if self._packs and not self._arrivals.any:
             ends = -math.inf if last is None else last + self._stall
             return ends if ends > self._command_ends else math.inf
@@ -216,9 +220,10 @@ class CommandClock:
 
     @property
     def deadline(self) -> float:
-        """Returns when the command has failed, if nothing happens until then; sooner while a node
-        packs: its first login wakes nobody who waits for its words, and the stall counts from
-        there.
+        """Returns when the command fails if nothing happens until then. Ask again at that time.
+
+        While a node packs, the returned time may be too early. The first login at the receiver does
+        not wake the task that waits for the node's words, but it starts the stall timeout.
         """
         stalls = self._stalls()
         if stalls < math.inf:
@@ -228,7 +233,7 @@ class CommandClock:
 
     @property
     def failure(self) -> Failure:
-        """Returns what the expiry of `deadline` means."""
+        """Returns the failure for the expired deadline."""
         none = None if self._arrivals.any else self._arrivals.explain_absence()
         if self._stalls() == math.inf:
             what, seconds = f"{self._what} (command timeout)", self._timeouts.command

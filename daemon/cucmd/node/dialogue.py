@@ -5,39 +5,41 @@ Every byte that is received or sent passes through here, and into the transcript
 Who takes part
 
 - `Shell` (see `ports.py`) is the channel over SSH. It receives and sends bytes.
-- `vos.Cli` is the node's command line as a state machine without I/O. It is given bytes and gives
+- `vos.Cli` is the node's command line as a state machine without I/O. It gets bytes and returns
   events. It also says how long the node must be silent before `admin:` counts as its prompt,
   because only silence tells a prompt from the same text within output.
 - `TranscriptFile` writes down what both sides sent.
-- `NodeSession`, in this file, connects the three. `vos.Cli` has the transcript write what the node
-  has said, as the text that it has made of the bytes. One task at a time uses the session.
+- `NodeSession`, in this file, connects the three. `vos.Cli` decodes the bytes, and the transcript
+  gets the same text. One task at a time uses the session.
   `session_start.py` makes it and waits for the first prompt. Then a file in `work/` gives
   commands and reads their events.
 
 What happens, in order
 
-    login       `wait_for_prompt` returns at the first prompt. After each 5 s of silence an empty
-                line is sent, since some shells print their prompt only then; but only where the
-                last line is finished. One that looks like a question ends the login.
+    login       `wait_for_prompt` returns at the first prompt. After each 5 s of silence it sends an
+                empty line, since some shells print their prompt only then. It does so only if the
+                last line is finished: nothing may be typed into a question. A line that looks like
+                a question ends the login.
     at prompt   `command`, `run`, `file_get`, `capture`, `tail`, `delete_capture` or
                 `ask_for_prompt` sends one line. They may be called only here.
-    command     `next_event` gives what comes of it, one event a call. Bytes are read only
-                while a caller waits in it.
-    questions   The node asks: a pager, yes or no, where the receiver is. `vos.Cli` gives a `Send`
-                event with the answer, and this file sends it. The caller of `next_event` sees only
-                events that need a decision.
+    command     Each call of `next_event` returns one event. Bytes are read only while a caller
+                waits in `next_event`.
+    questions   The node shows a pager, or asks yes or no, or asks where the receiver is. `vos.Cli`
+                returns a `Send` event with the answer, and this file sends it. The caller of
+                `next_event` sees only events that need a decision.
     transfer    `file get` only. The files go to the receiver over another connection, which the
-                node opens. In this session come dots, or nothing.
+                node opens. In this session the node prints dots, or nothing.
     at prompt   The last event of a command is `CommandDone`, `FileGetDone`, `NothingMatched`,
-                `Declined`, `Asked` or `Broken`. After the last two a further command can be given
-                only if `busy` is False; `interrupt` may bring the prompt back.
+                `Declined`, `StoppedAtQuestion` or `Broken`. After the last two another command may
+                be sent only if `busy` is False. `interrupt` may bring the prompt back.
     end         `close_session`, see below.
 
 Deadlines and cancellation
 
-This file has no deadline of its own for a command. `next_event` takes a clock, which it asks for
-the time again before each read, since the deadline of a transfer moves on with its bytes. Its
-expiry raises `NodeFailed`. The login is bounded by its caller.
+This file has no deadline of its own for a command. `next_event` takes a clock and asks for its
+deadline before each read, since the deadline of a transfer moves on with the bytes. The expiry
+raises `NodeFailed`. The caller limits the time of the login.
+
 The task may be cancelled at any await: by a cancel of the job or the node, by a deadline of either,
 or by a stop of the daemon. Nothing that was received is lost then: events stay queued. The cancel
 only ends the wait. `close_session` closes the session itself: `session_start.py` puts it on the
@@ -45,21 +47,21 @@ exit stack before the first byte is read.
 
 The transcript
 
-What is received is put into it before `vos.Cli` judges it, and what is sent before it is sent:
-whatever a failure says is in the transcript. Secrets are masked on the way. The receiver's password
-is one of them from before the line of `file get` is sent. The disk is written to a moment later, in
-a thread (`file_writer.py`): no session waits for it before its end.
+Received text goes into the transcript before `vos.Cli` makes events of it, and a line of ours
+before it is sent. So the transcript contains whatever a failure quotes. Secrets are masked. The
+receiver's password becomes one of them before the line of `file get` is sent. A thread writes to
+the disk a moment later (`file_writer.py`). No session waits for the disk before its end.
 
 Closing, within the caller's grace, always in this order
 
-1. `leave`, at most half of the grace: Ctrl-C until the prompt is back, if a command runs, so that
-   the node stops its own transfer; then `quit`; then read until the node closes. It is left out
-   if the first prompt never came, or if the node has closed already.
-2. `Shell.aclose`, at most the other half: end of input, SSH disconnect, wait for the close. At the
-   end of that time it cuts the transport.
+1. `leave`, for at most half of the grace period. If a command runs, it sends Ctrl-C until the
+   prompt is back, so that the node stops its own transfer. Then it sends `quit`, and reads until
+   the node closes. It does nothing if the first prompt never came, or if the node has closed.
+2. `Shell.aclose`, for at most the other half: end of input, SSH disconnect, wait for the close.
+   When the time is over, it cuts the transport.
 
 Both are shielded from the cancel that caused them. If the session ends while files may still come
-in, their upload target is revoked before: it was put on the stack later, so it is left first.
+in, their upload target is revoked first: it was put on the exit stack later.
 """
 
 from __future__ import annotations
@@ -79,17 +81,18 @@ from cucmd.vos.command_lines import CaptureLine, FileGet, ReceiverAddress, delet
 from cucmd.vos.dialogue_events import Broken, CommandDone, Event, Printed, Prompted, Send
 from cucmd.vos.forms import Command
 
-# Some shells print their prompt only after an empty line (vos/NODES.md, section 2). Seconds.
+# Seconds of silence. Some shells print their prompt only after an empty line (vos/NODES.md, section
+# 2).
 EMPTY_LINE_AFTER = 5.0
 
-# Between two Ctrl-C, or Ctrl-C and an empty line (vos/NODES.md, section 6.5). Seconds.
+# Seconds between two Ctrl-C, or Ctrl-C and an empty line (vos/NODES.md, section 6.5).
 INTERRUPT_AGAIN_AFTER = 1.0
 
-# All nodes share one event loop, and reading a byte of a dialogue takes up to 3 us of it. A real
-# dialogue has a few KB, and the names of 10,000 files are about 1 MB.
-BURST = 1024 * 1024
+# All nodes share one event loop, which needs up to 3 us for each byte of a dialogue. A real
+# dialogue has a few KB, and the names of 10,000 files have about 1 MB.
+BURST = 1024 * 1024  # bytes
 RATE = 128 * 1024  # bytes a second, beyond the burst
-PIECE = 8 * 1024  # bytes that are processed before the other nodes have their turn
+PIECE = 8 * 1024  # bytes that are processed before the other nodes get their turn
 
 
 class NodeSession:
@@ -110,12 +113,12 @@ class NodeSession:
 
     @property
     def busy(self) -> bool:
-        """A command runs: the node is not at its prompt."""
+        """Says whether a command runs, so that the node is not at its prompt."""
         return self.logged_in and not self._cli.at_prompt
 
     @property
     def seems_done(self) -> bool:
-        """What has come of a command ends as with the prompt, which is not confirmed yet."""
+        """Says whether the output of a command ends in what may be the prompt."""
         return self.busy and not self._ended and self._cli.quiet_after is not None
 
     async def wait_for_prompt(self) -> None:
@@ -132,10 +135,10 @@ class NodeSession:
                     raise NodeFailed(broken)
 
     async def _next_or_empty_line(self) -> Event | None:
-        """Waits for the next event, or gives None: the node was silent, and was sent an empty line.
+        """Returns the next event, or None after a silence, for which an empty line was sent.
 
-        None is sent where the last line is not finished, or more has come by now: it may be a
-        question, for a password even.
+        No empty line is sent if the last line is not finished or more has come by now. The text may
+        be a question, even for a password.
         """
         self._silent_since = trio.current_time()
         while True:
@@ -149,8 +152,8 @@ class NodeSession:
                     await self._send(self._cli.empty_line(), "")
                 return None
 
-    # One line at the prompt. Each method raises `InvalidArgument` for what must not be typed, and
-    # `NodeFailed` (connection_lost).
+    # Each of these methods sends one line. They raise `InvalidArgument` for a line that must not be
+    # typed, and `NodeFailed` (connection_lost).
 
     async def command(self, text: str) -> None:
         """Sends a plain command."""
@@ -177,8 +180,9 @@ class NodeSession:
         await self._send(self._cli.delete_capture(file), delete_line(file))
 
     async def file_get(self, request: FileGet, receiver: ReceiverAddress | None) -> None:
-        """Sends a `file get`. Its questions will be answered with `receiver`; None: only the sizes
-        are wanted.
+        """Sends a `file get`.
+
+        receiver: answers the node's questions, or None if only the sizes are wanted.
         """
         if receiver is not None:
             self._transcript.add_secret(receiver.password)
@@ -186,38 +190,38 @@ class NodeSession:
 
     @property
     def output(self) -> tuple[str, ...]:
-        """Returns what has come so far of the command that `run` has sent. Not masked."""
+        """Returns the lines so far of the command that `run` has sent. They are not masked."""
         return self._cli.output
 
     def decline(self) -> None:
-        """Lets nothing of the running `file get` be pushed: its questions are answered `n`.
+        """Stops the running `file get` from pushing files: questions are answered `n` from now on.
 
-        An answer that was not sent yet is replaced. `next_event` gives what comes of it.
+        An answer that was not sent yet is replaced. `next_event` returns what follows.
         """
         others = [event for event in self._events if not isinstance(event, Send)]
         unanswered = len(others) < len(self._events)
         self._events = deque([*others, *self._cli.decline(unanswered=unanswered)])
 
     async def next_event(self, clock: LineClock | CommandClock | None = None) -> Event:
-        """Waits for the next event that needs a decision.
+        """Returns the next event that needs a decision.
 
-        Raises `NodeFailed`: that of `clock` when its deadline has passed, or connection_lost. If it
-        is cancelled, no event is lost: the next call gives it.
+        Raises `NodeFailed` with the clock's failure when its deadline has passed, or with
+        connection_lost. A cancel loses no event: the next call returns it.
         """
         while True:
             event = await self._step(clock.deadline if clock else math.inf)
             if event is not None:
                 return event
-            # Asked again: the deadline of a transfer moves on as its bytes do.
+            # The deadline may have moved on: that of a transfer does so with each byte.
             if clock and not self._events and trio.current_time() >= clock.deadline:
                 expired = clock.failure
                 if expired.code == Code.COMMAND_TIMEOUT:
-                    # The last line may be a question that nobody knows.
+                    # The node may have stopped at a question that is not known here.
                     expired = with_last_line(expired, self._cli.last_line)
                 raise NodeFailed(expired)
 
     async def _step(self, ends: float) -> Event | None:
-        """Waits for an event that needs a decision. None: an answer was sent, or `ends` came."""
+        """Returns an event, or None if an answer was sent or the time `ends` has come."""
         if not self._events:
             if self._ended:
                 raise fail(Code.CONNECTION_LOST, "the node has closed the connection")
@@ -232,7 +236,7 @@ class NodeSession:
         """Waits for the next bytes, for a silence that confirms a prompt, or until `ends`."""
         if self._rate_limit.reached:
             with trio.move_on_at(ends):
-                await self._rate_limit.wait()  # not part of the silence below, which is the node's
+                await self._rate_limit.wait()  # must not count as silence of the node, below
         quiet = self._cli.quiet_after
         confirmed = math.inf if quiet is None else trio.current_time() + quiet
         data: bytes | None = None
@@ -244,14 +248,16 @@ class NodeSession:
             self._events.extend(self._cli.quiet())
 
     async def _is_silent(self) -> bool:
-        """Says whether nothing has come. Where the loop has stood still for longer than a silence
-        takes, what came meanwhile was not read yet.
+        """Says whether really nothing has come.
+
+        If the event loop stood still for longer than the silence, bytes may have come meanwhile
+        that were not read yet.
         """
         await trio.lowlevel.checkpoint()
         return not (self._unread or self.shell.has_come)
 
     async def _receive(self) -> bytes:
-        """Returns at most `PIECE` bytes, so that the other nodes have their turn in between."""
+        """Returns at most `PIECE` bytes, so that the other nodes get their turn in between."""
         if self._unread:
             await trio.lowlevel.checkpoint()
         else:
@@ -273,9 +279,9 @@ class NodeSession:
         await self.shell.send(data)
 
     async def leave(self) -> None:
-        """Stops what the node is doing for us, sends `quit`, and reads until the node closes.
+        """Ends the running command, sends `quit`, and reads until the node closes.
 
-        The caller bounds the time: a node that hangs answers nothing.
+        The caller must limit the time, since a node that hangs never answers.
         """
         if not self.logged_in or self._ended:
             return
@@ -287,10 +293,10 @@ class NodeSession:
             self._process(await self._receive())
 
     async def interrupt(self) -> tuple[str, ...]:
-        """Ends a command with Ctrl-C, and returns at the prompt. Has no time limit of its own.
+        """Ends a command with Ctrl-C. Returns the lines that were not taken yet, at the prompt.
 
-        Returns all that the command has printed, where it was not broken or at a question. Raises
-        `NodeFailed` (connection_lost).
+        There are no lines if the dialogue has failed or stopped at a question. The method has no
+        time limit of its own. Raises `NodeFailed` (connection_lost).
         """
         await self._interrupt()
         if self._ended:
@@ -298,16 +304,18 @@ class NodeSession:
         return self.take_lines()
 
     def take_lines(self) -> tuple[str, ...]:
-        """Takes what a command has printed that `next_event` has not given, also where `interrupt`
-        did not end. The events are gone then, the prompt among them.
+        """Removes all waiting events, and returns the lines in them.
+
+        Works also after an `interrupt` that did not reach the prompt.
         """
         events, self._events = self._events, deque()
-        said = (event.lines for event in events if isinstance(event, (CommandDone, Printed)))
-        return tuple(itertools.chain.from_iterable(said))
+        printed = (event.lines for event in events if isinstance(event, (CommandDone, Printed)))
+        return tuple(itertools.chain.from_iterable(printed))
 
     async def _interrupt(self) -> None:
-        """Sends Ctrl-C until the prompt is back, and every third time an empty line instead: a node
-        may need either (vos/NODES.md, section 6.5).
+        """Sends Ctrl-C until the prompt is back, and every third time an empty line instead.
+
+        A node may need either (vos/NODES.md, section 6.5).
         """
         for empty_line in itertools.cycle((False, False, True)):
             if empty_line:
@@ -324,38 +332,38 @@ class NodeSession:
 async def close_session(session: NodeSession, grace: float) -> None:
     """Ends the session and the connection within `grace` seconds, whatever the node does.
 
-    See "Closing" at the top of this file.
+    The section "Closing" at the top of this file has the steps.
     """
     try:
         with trio.move_on_after(grace / 2, shield=True):
             await session.leave()
     except NodeFailed:
-        pass  # the connection is gone already, which is what was wanted
+        pass  # the connection is gone already, as intended
     finally:
         with trio.move_on_after(grace / 2, shield=True):
             await session.shell.aclose()
 
 
 class RateLimit:
-    """Is a token bucket of `BURST` bytes that fills at `RATE`, by trio's clock.
+    """Limits how fast a session reads: a token bucket of `BURST` bytes that fills at `RATE`.
 
-    It keeps a node that prints without end from taking the other nodes' time. A node that prints
-    what nodes print never waits.
+    So a node that prints without end does not take the other nodes' time. Real nodes never reach
+    the limit.
     """
 
     def __init__(self) -> None:
         self._full_at = trio.current_time()
 
     def count(self, size: int) -> None:
-        """`size` bytes were read."""
+        """Notes that `size` bytes were read."""
         self._full_at = max(self._full_at, trio.current_time()) + size / RATE
 
     @property
     def reached(self) -> bool:
-        """Says whether more may be read only later."""
+        """Says whether the next bytes may be read only later."""
         return self._full_at - BURST / RATE > trio.current_time()
 
     async def wait(self) -> None:
-        """Waits until more may be read. It is no checkpoint where that is now."""
+        """Waits until more may be read. If that is now, this is no checkpoint."""
         if self.reached:
             await trio.sleep_until(self._full_at - BURST / RATE)

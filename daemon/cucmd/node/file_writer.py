@@ -1,19 +1,19 @@
-"""Has a thread append to the files that a session leaves on disk while it runs.
+"""Appends to the files of running sessions, in one thread for all of them.
 
-The loop gives it bytes and goes on. A disk that hangs keeps the thread in the kernel, and whoever
-waits for `written` or `close`; nobody else.
+The event loop hands over bytes and goes on. A disk that hangs blocks only this thread, and the
+tasks that wait in `written` or `close`.
 
-What comes when
-    1. `append` puts the bytes into the queue. `written` and `close` put themselves there too, so
-       what was appended before is before them.
+The steps, in order:
+
+    1. `append` puts bytes into the queue. `written` and `close` put a request there too, which is
+       answered when everything before it is written.
     2. The thread takes all that is in the queue, and gives each file its bytes in one call. The
-       bytes of one file stay in their order; a file fails alone.
-    3. Those who wait are answered.
-    4. The thread rests for PAUSE, so that what hundreds of sessions say meanwhile is written
-       together, unless somebody waits. A line that comes alone is written at once.
+       bytes of one file keep their order. An error of one file does not affect the others.
+    3. The waiting tasks are woken.
+    4. The thread rests for PAUSE seconds, unless a task waits, so that the lines of hundreds of
+       sessions are written together. A line that comes after a rest is written at once.
 
-What is in the queue is lost with the process: of a daemon that is killed, what was said in the last
-PAUSE on a disk that is well.
+A daemon that is killed loses what is in the queue: the lines of the last PAUSE, if the disk works.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from typing import Protocol
 import msgspec
 import trio
 
-# Seconds. A thread that is woken for each line costs the logins of a large cluster more than all
-# of their writing does.
+# Seconds. To wake the thread for each line costs more, at the logins of a large cluster, than to
+# write the lines.
 PAUSE = 0.05
-# Bytes that a piece takes in memory besides its own: a node may send each of its bytes alone.
+# Bytes of memory that a piece costs besides its own. A node may send each of its bytes alone.
 _PIECE = 200
 
 
@@ -38,16 +38,20 @@ class AppendedFile(Protocol):
     """Appends to a file below `jobs/`, in the thread of a `FileWriter`."""
 
     def append(self, data: bytes) -> None:
-        """Opens the file at the first call, and writes the bytes, if there are any.
+        """Writes the bytes, which may be empty. Opens the file at the first call.
 
-        What it raises goes to who waits, if somebody does, and it raises that again at each call.
+        An exception goes to the tasks that wait for the file. Later calls must raise it again.
         """
 
     def close(self) -> None: ...
 
 
 class _QueuedPiece(msgspec.Struct):
-    """Is in the queue. `answered`: set once it is written, or `error` says why it is not."""
+    """Holds one entry of the queue.
+
+    answered  set when the entry is written, or when `error` says why it is not
+    last      close the file after this entry
+    """
 
     file: AppendedFile
     data: bytes
@@ -57,40 +61,40 @@ class _QueuedPiece(msgspec.Struct):
 
 
 class FileWriter:
-    """Appends to files in its thread. `open_file_writer` makes it."""
+    """Appends to files in a thread of its own. `open_file_writer` makes and ends it."""
 
     def __init__(self) -> None:
         self._queue: SimpleQueue[_QueuedPiece | None] = SimpleQueue()
         self._hurry = threading.Event()  # ends the pause
-        self._given = 0  # bytes; counted in trio's thread
-        self._written = 0  # of these; counted in the thread
+        self._given = 0  # bytes that were queued; only trio's thread changes this
+        self._written = 0  # bytes of these that were written; only the writer's thread changes this
         self._token = trio.lowlevel.current_trio_token()
-        # A daemon thread: one that a disk holds must not keep the process alive.
+        # A daemon thread, since a thread that a disk holds must not keep the process alive.
         threading.Thread(target=self._run, name="cucmd-files", daemon=True).start()
 
     @property
     def waiting(self) -> int:
-        """Returns the bytes of memory, about, that are taken by what is not written yet."""
+        """Returns about how many bytes of memory the queue takes."""
         return self._given - self._written
 
     def append(self, file: AppendedFile, data: bytes) -> None:
-        """Never waits. An error is for whoever waits for `written` next."""
+        """Queues `data` and returns at once. The next `written` of the file raises any error."""
         self._put(_QueuedPiece(file, data))
 
     async def written(self, file: AppendedFile) -> None:
-        """Returns once all that was appended before is written; nothing is lost by a cancel.
+        """Returns when everything that was appended before is written. A cancel loses nothing.
 
-        Raises what `AppendedFile.append` raised.
+        Raises the exception of `AppendedFile.append`.
         """
         await self._answer(_QueuedPiece(file, b"", trio.Event()))
 
     async def close(self, file: AppendedFile) -> None:
-        """Closes the file once all is written. Nothing cancels that, and it has no time limit."""
+        """Closes the file when everything is written. Cannot be cancelled; has no time limit."""
         with trio.CancelScope(shield=True):
             await self._answer(_QueuedPiece(file, b"", trio.Event(), last=True))
 
     def stop(self) -> None:
-        """Ends the thread, once all is written. Nobody is to use the writer any more."""
+        """Ends the thread when everything is written. The writer must not be used any more."""
         self._queue.put(None)
         self._hurry.set()
 
@@ -111,27 +115,28 @@ class FileWriter:
     def _run(self) -> None:
         while self._write_next():
             self._hurry.wait(PAUSE)
-            # Before the queue is looked at: who sets it has put something there before.
+            # Cleared before the queue is read: a caller sets it after putting an entry there.
             self._hurry.clear()
 
     def _write_next(self) -> bool:
-        """Returns whether more may follow. Not in the loop above: its variables would hold what was
-        written until there is more.
+        """Waits for entries, writes them, and returns whether more may follow.
+
+        This is a function of its own so that its variables do not keep written bytes in memory.
         """
         pieces, last = self._take()
-        of_files: dict[AppendedFile, list[_QueuedPiece]] = {}
+        by_file: dict[AppendedFile, list[_QueuedPiece]] = {}
         for piece in pieces:
-            of_files.setdefault(piece.file, []).append(piece)
-        for file, its_pieces in of_files.items():
-            _write(file, its_pieces)
+            by_file.setdefault(piece.file, []).append(piece)
+        for file, pieces_of_file in by_file.items():
+            _write(file, pieces_of_file)
         self._written += sum(_PIECE + len(piece.data) for piece in pieces)
         if answers := [piece.answered for piece in pieces if piece.answered is not None]:
-            with suppress(trio.RunFinishedError):  # with trio everybody who waits has ended
+            with suppress(trio.RunFinishedError):  # then no task waits any more
                 self._token.run_sync_soon(_set_all, answers)
         return not last
 
     def _take(self) -> tuple[list[_QueuedPiece], bool]:
-        """Waits for one. Returns those that are in the queue, and whether that is all for ever."""
+        """Returns all entries of the queue, at least one, and whether the writer was stopped."""
         pieces: list[_QueuedPiece] = []
         piece = self._queue.get()
         while piece is not None:
@@ -150,7 +155,7 @@ def _write(file: AppendedFile, pieces: list[_QueuedPiece]) -> None:
         finally:
             if pieces[-1].last:
                 file.close()
-    except Exception as error:  # of any kind: somebody may wait for an answer
+    except Exception as error:  # of any kind, since a task may wait for an answer
         for piece in pieces:
             piece.error = error
 
@@ -162,7 +167,7 @@ def _set_all(events: list[trio.Event]) -> None:
 
 @contextmanager
 def open_file_writer() -> Iterator[FileWriter]:
-    """Opens a writer: call it before all sessions, so that it is closed after them."""
+    """Yields a writer, and stops it at the end. Must be opened before all sessions."""
     writer = FileWriter()
     try:
         yield writer

@@ -1,8 +1,8 @@
 """Declares what the work on a node needs of SSH, the receiver and the job: protocols and structs.
 
-No protocol is implemented here. One has the name of the class that does: `Shell` of `ssh/`,
-`UploadTarget` and `Receiver` of `receiver/`, `Together` of `jobs/`.
-`service/wiring.py` connects them; tests implement them with scripted nodes.
+Most protocols have the name of the class that implements them: `Shell` in `ssh/`, `UploadTarget`
+and `Receiver` in `receiver/`, `Together` in `jobs/`. `service/wiring.py` connects them. Tests
+implement them with scripted nodes.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from cucmd.node.file_writer import FileWriter
 from cucmd.received_file import FileRead, PacketCount, ReceivedFile
 from cucmd.vos.secrets import Secrets
 
-# Seconds after the first node was ready at which nodes that begin together do so at the latest.
-# Mostly the others log in only once the login has worked on the first (jobs/hold_back.py), and a
+# Nodes that begin together do so at the latest so many seconds after the first of them is ready.
+# Usually the others log in only after the login has worked on the first (jobs/hold_back.py). A
 # login takes 8 to 20 s, at times more than 60 s (vos/NODES.md, section 1).
 READY_WITHIN = 90.0
 
@@ -44,26 +44,26 @@ class Shell(Protocol):
 
     @property
     def peer_address(self) -> str:
-        """Returns the address of the node; "" where it has reset the connection."""
+        """Returns the address of the node, or "" if the node has reset the connection."""
 
     async def receive(self) -> bytes:
-        """Waits for the next bytes from the node; b"" once it has closed.
+        """Returns the next bytes of the node, or b"" when the node has closed.
 
         Raises `NodeFailed` (connection_lost) if this side ended the connection.
         """
 
     @property
     def has_come(self) -> bool:
-        """Says whether there is more than `receive` has returned, read by the loop or not."""
+        """Says whether bytes have come that `receive` has not returned, even if still unread."""
 
     async def send(self, data: bytes) -> None:
-        """Waits while the node does not read. Raises `NodeFailed` (connection_lost)."""
+        """Sends bytes, and waits while the node does not read. Raises `NodeFailed`."""
 
     async def aclose(self) -> None:
         """Closes the session in order, and returns when the socket is closed.
 
-        The wait for the node to close its side ends with the caller's scope. After that, also if
-        cancelled, the connection is disconnected, and aborted if that does not close it.
+        The caller's cancel scope limits the wait for the node to close. After that, even if
+        cancelled, the method disconnects, and aborts the connection if that does not close it.
         """
 
 
@@ -78,28 +78,29 @@ class OpenShell(Protocol):
     ) -> Shell:
         """Connects and logs in. Raises `NodeFailed`, and what `report.password` raises.
 
-        on_connected: called once the TCP connection is open.
-        on_phase: called with `Phase.LOGIN` once authentication begins.
-        mask: removes secrets from the node's text before it is used in a message.
-        report: `password` is called before the password is sent first, and `authenticated` once the
-            node has accepted the login.
+        on_connected: called when the TCP connection is open.
+        on_phase: called with `Phase.LOGIN` when authentication begins.
+        mask: removes secrets from the node's text before the text goes into a message.
+        report: its `password` is called before the password is sent for the first time, and its
+            `authenticated` when the node has accepted the login.
         """
 
 
 class Postponed(Exception):
-    """The password must not be sent now: the work on the node begins again, once it may be."""
+    """Says that the password must not be sent now. The work on the node starts again later."""
 
 
 class UploadTarget(Protocol):
     """Receives what the node pushes during one attempt, with a login of its own.
 
-    directory: the directory that the node is given for its uploads.
+    directory: the directory that the node is told to upload to.
     last_activity: when the last login or byte came, by trio's clock.
     logins: how often a client has logged in.
-    wrong_logins: how often `username` came with a wrong password.
-    refused: connections from the node's address that the receiver refused or cut before a login,
-        for a limit of its own; refused_why: the last reason, in a few words.
-    refusal: disk_full or quota_exceeded, once an upload was refused.
+    wrong_logins: how often a client gave `username` with a wrong password.
+    refused: how many connections from the node's address the receiver refused or cut before a
+        login, because of its own limits.
+    refused_why: the last reason for that, in a few words.
+    refusal: disk_full or quota_exceeded after an upload was refused, else None.
     """
 
     username: str
@@ -123,64 +124,66 @@ class UploadTarget(Protocol):
     @property
     def refusal(self) -> Failure | None: ...
     def files(self) -> Sequence[ReceivedFile]:
-        """Returns the files in the order in which they were opened. New ones come at the end."""
+        """Returns the files in the order in which they were opened."""
         ...
 
     async def wait_files_closed(self) -> None:
-        """Returns when no file is open. Has no time limit of its own."""
+        """Waits until no file is open. Has no time limit of its own."""
 
     def revoke(self) -> None:
         """Refuses the login from now on and aborts its connections. Open files stay incomplete."""
 
     async def aclose(self) -> None:
-        """Revokes the login and waits for the last write, for a limited time, also if cancelled.
+        """Revokes the login and waits a limited time for the last write, even if cancelled.
 
-        `files` does not change after that.
+        `files` does not change afterwards.
         """
 
 
 class Receiver(Protocol):
-    """Is the daemon's SFTP receiver, as far as a node's run needs it."""
+    """Offers the parts of the daemon's SFTP receiver that the work on a node needs."""
 
     @property
     def port(self) -> int: ...
 
     def open_upload_target(self, task: NodeTask, address: str) -> UploadTarget:
-        """Opens a target for uploads expected from the node's `address`; "": it is unknown."""
+        """Opens a target for uploads from the node's `address`, which is "" if unknown."""
         ...
 
     def shortage(self, descriptor: int) -> str | None:
-        """Says why no more may be written to the disk that `descriptor` is on; None: it may."""
+        """Returns why nothing more may be written to the disk of `descriptor`, or None."""
 
     def room(self, descriptor: int) -> int:
-        """Returns how many bytes more may be written to the disk that `descriptor` is on."""
+        """Returns how many more bytes may be written to the disk of `descriptor`."""
         ...
 
 
 class Readers(Protocol):
-    """Has processes read what the node has made. A cancel kills them."""
+    """Reads files of the node in processes of their own, which a cancel kills."""
 
     async def count_packets(
         self, folder: Path, paths: Sequence[Path], most: int
     ) -> Sequence[PacketCount]:
-        """Counts the packets in each file of a capture, in their order.
+        """Counts the packets in each file of a capture, in the order of `paths`.
 
-        folder: that they are in. most: packets that are counted, of all files together.
+        folder: the folder of the files. most: stop after so many packets of all files together.
         """
         ...
 
     async def read_to_end(
         self, folder: Path, files: Sequence[ReceivedFile], *, archives: bool, announced: int
     ) -> Sequence[FileRead]:
-        """Reads gzip files, or archives, and says in their order which are whole. Raises `OSError`.
+        """Reads gzip files or archives, and says in their order which of them are complete.
 
-        folder: of the node. announced: bytes that the node has said it would pack.
+        folder: the node's folder. announced: the bytes that the node announced for its archive.
+
+        Raises `OSError`.
         """
         ...
 
 
 class Ports(Receiver, Protocol):
-    """Has all that the daemon offers to the work on a node."""
+    """Offers all parts of the daemon that the work on a node needs."""
 
     @property
     def readers(self) -> Readers: ...
@@ -190,17 +193,17 @@ class Ports(Receiver, Protocol):
     def open_shell(self) -> OpenShell: ...
 
     def knows_host_key(self, task: NodeTask) -> bool:
-        """Says whether a host key of the node is known by now, so that it can be compared."""
+        """Says whether a host key of the node is known, with which a new one can be compared."""
         ...
 
 
 class Credentials(msgspec.Struct, frozen=True):
-    """Holds a login on a node, in memory only: it is never stored."""
+    """Holds a login on a node, in memory only. The password is never stored."""
 
     username: str
     password: str
 
-    def __repr__(self) -> str:  # a repr ends up in logs and tracebacks; a password must not
+    def __repr__(self) -> str:  # may end up in logs and tracebacks, so it omits the password
         return f"Credentials(username={self.username!r})"
 
 
@@ -217,9 +220,9 @@ class Retry(msgspec.Struct, frozen=True):
 
 
 class Together(Protocol):
-    """Lets nodes work together: they begin at the same moment, and one call ends all.
+    """Lets several nodes begin at the same moment, and ends all of them on one call to stop.
 
-    stopped: that call has come.
+    stopped: the call to stop has come.
     spread: how many nodes have begun so far, and the seconds between the first and the last.
     """
 
@@ -228,37 +231,38 @@ class Together(Protocol):
     @property
     def spread(self) -> tuple[int, float]: ...
     async def begin(self, node: str) -> bool:
-        """Returns when the nodes begin. False: they have begun before; the node is late."""
+        """Waits until the nodes begin. Returns False if this node is late: they began before."""
         ...
 
     def started(self, at: float) -> None:
-        """The work on a node began at that time, by trio's clock."""
+        """Notes that the work on a node began at the time `at`, by trio's clock."""
 
     def until_begun(self, node: str) -> AbstractContextManager[None]:
-        """Covers what is done before `at_it`: the call cancels it, also one that came before."""
+        """Opens a scope for the steps before `at_it`, which any call to stop cancels."""
         ...
 
     def at_it(self, node: str) -> AbstractContextManager[None]:
-        """While the work is begun on the node, runs or is ended: the call counts it."""
+        """Opens a scope for the work on the node. A call to stop counts the nodes in it."""
         ...
 
     def until_stopped(self) -> AbstractContextManager[trio.CancelScope]:
-        """Opens a scope that is cancelled by that call, also by one that came before."""
+        """Opens a scope that a call to stop cancels, even a call that came before."""
         ...
 
 
 class NodeTask(msgspec.Struct, frozen=True):
     """Describes one node of one job, with everything that is decided before it is contacted.
 
-    work: what to do on the node, with the fields that only this kind of work needs.
-    folder: has `files/` and `transcript.log`.
-    advertise: the receiver's address that the node is given. "": ours on the SSH connection.
-    sessions: the most sessions on this node at once, over all jobs.
-    quota: the limits for what may be received.
+    work: what to do on the node, with the fields of this kind of work.
+    folder: the folder with `files/` and `transcript.log`.
+    advertise: the receiver's address for the node, or "" for ours on the SSH connection.
+    sessions: the most sessions on this node at the same time, over all jobs.
+    quota: the limits for received files.
     asked_at: when the job was requested.
-    together: with the other nodes, where they work together.
-    may_run: names of what was begun there earlier in the job and may still run.
-    credential: the name of the login; None: it came with the request. cluster: the node's, if any.
+    together: set if the nodes of the job begin and end together.
+    may_run: the names of captures that began earlier in the job and may still run.
+    credential: the name of the login, or None if the login came with the request.
+    cluster: the name of the node's cluster, if it has one.
     """
 
     job_id: str
@@ -284,12 +288,12 @@ class NodeTask(msgspec.Struct, frozen=True):
 
     @property
     def mask(self) -> Callable[[str], str]:
-        """Returns what removes the password from the node's text, before it is shown or kept."""
+        """Returns a function that masks the password in text of the node."""
         return Secrets((self.login.password,)).mask
 
 
 class Session(Protocol):
-    """Is a session on a node, as far as its job looks at it.
+    """Offers what a job wants to know of a running session on a node.
 
     last_heard: when the last bytes came, by trio's clock.
     """
@@ -299,56 +303,58 @@ class Session(Protocol):
 
 
 class Report(Protocol):
-    """Takes what the work on a node reports to its job. It waits only in `saved` and `filed`."""
+    """Takes the reports of the work on a node to its job. Only `saved` and `filed` wait."""
 
     def attempt(self, number: int) -> None: ...
     def phase(self, phase: Phase) -> None: ...
     def password(self) -> None:
-        """The password is to be sent, for the first time on this connection.
+        """Asks whether the password may be sent, before the first time on this connection.
 
-        Raises `NodeFailed` or `Postponed` if it must not be: nothing is sent then.
+        Raises `NodeFailed` or `Postponed` if it must not be sent.
         """
 
     def authenticated(self) -> None:
-        """The node has accepted the login."""
+        """Reports that the node has accepted the login."""
 
     def clock(self, zone: str | None, ahead: float) -> None:
-        """Reports what the node says about its clock: the name of its zone, None where it is not
-        known, and how many seconds it is ahead of ours.
+        """Reports the name of the node's time zone, or None, and how far its clock is ahead.
+
+        ahead: seconds, counted from our clock.
         """
 
     def session(self, session: Session) -> None:
-        """The session is open. The job may ask it from now on."""
+        """Reports that the session is open. The job may read its properties from now on."""
 
     def result(self, result: Result) -> None:
-        """Reports what the work has given for the node so far; also once the node has settled."""
+        """Reports the result of the work so far. May come even after the node has settled."""
 
     async def saved(self) -> None:
-        """Returns once what was reported is in the store. Raises `NodeFailed`: it takes nothing."""
+        """Waits until all reports are in the store. Raises `NodeFailed` if the store fails."""
 
     async def filed(self) -> None:
-        """Puts the files on record that are complete; without this that is done at the end of the
-        node. Raises `NodeFailed`.
+        """Records the complete files in the store now, and not only at the end of the node.
+
+        Raises `NodeFailed` if the store fails.
         """
 
     def upload_target(self, target: UploadTarget) -> None:
-        """The target is open. The job may read its figures from now on."""
+        """Reports that the target is open. The job may read its numbers from now on."""
 
     def announced(self, files: int, size: int, *, all_of_them: bool) -> None:
-        """Notes how many files and bytes the node has announced, over all commands so far.
+        """Reports the files and bytes that the node announced, over all commands so far.
 
         all_of_them: no other command will follow.
         """
 
     def growing(self, size: int) -> None:
-        """A file that we write ourselves, and that `kept` will name, has so many bytes by now."""
+        """Reports the bytes so far of a file that we write ourselves, before `kept` names it."""
 
     def kept(self, file: ReceivedFile) -> None:
-        """We have written a file ourselves in the node's folder, durably."""
+        """Reports a file that we have durably written in the node's folder ourselves."""
 
     def complete(self, files: Sequence[ReceivedFile]) -> None:
-        """The node has reported the end of the command that sent these files.
+        """Reports files of a command whose end the node has reported.
 
-        Those that the client closed are complete. All other files of the upload target are kept
+        The files that the client closed are complete. All other files of the upload target are kept
         and marked incomplete.
         """

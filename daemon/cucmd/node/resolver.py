@@ -1,7 +1,6 @@
-"""Looks up names outside: those of nodes in the DNS, and those of time zones.
+"""Looks up names of nodes in the DNS, and names of time zones.
 
-A DNS that answers late, or never, delays the nodes that are named in it, and nothing else of the
-daemon. Which names mean one node, `locate` says.
+A DNS that answers late, or never, delays only the nodes whose names it has.
 """
 
 from __future__ import annotations
@@ -18,26 +17,27 @@ import trio
 
 from cucmd.node_name import node_key
 
-# Seconds. Connecting asks again, with a deadline of its own, and says so if no answer comes.
+# Seconds for `locate`. The connect looks the name up again, with a deadline of its own, and reports
+# a DNS that does not answer.
 WITHIN = 5.0
 
-# A lookup cannot be cancelled, only abandoned: its thread lasts until libc gives up, measured 10 s
-# with one silent name server and 28 s with three. By default 128 nodes are worked on at once, and
-# each is asked for twice in that time; beside those there must be a thread for a node whose name
-# server answers. Measured: a thread that hangs costs 21 KB.
+# A lookup cannot be cancelled, only abandoned. Its thread lasts until libc gives up: 10 s with one
+# silent name server and 28 s with three (measured). By default 128 nodes are worked on at once, and
+# each name is looked up twice in that time. There must still be a thread for a node whose name
+# server answers. A thread that hangs costs 21 KB (measured).
 THREADS = 1024
 
 
 class Resolver(trio.abc.HostnameResolver):
-    """Looks names up in threads of its own.
+    """Looks names up in threads of its own, which a cancel abandons.
 
-    trio would take them from the 40 that write files and ask the disk for all jobs, and a cancel
-    would wait for the answer. Equal questions are not put together: one name is asked for by 16
-    jobs at once at most, twice each, which is far from THREADS.
+    Without this class trio would use its usual 40 threads, which also do the file work of all jobs,
+    and a cancel would wait for the answer. Equal lookups are not merged: at most 16 jobs look up
+    one name at the same time, twice each, which is far from THREADS.
     """
 
     def __init__(self, threads: int = THREADS) -> None:
-        # An abandoned lookup keeps its place until its thread ends.
+        # An abandoned lookup counts until its thread ends.
         self._limiter = trio.CapacityLimiter(threads)
 
     async def getaddrinfo(  # noqa: PLR0917  as trio has it
@@ -55,17 +55,18 @@ class Resolver(trio.abc.HostnameResolver):
 
 
 async def locate(host: str, port: int) -> tuple[str, int]:
-    """Finds what all names of a node have in common: its address; its name if none is to be had.
+    """Returns a key that is the same for all names of a node: its address and port.
 
-    Of several addresses the first in order, IPv4 before IPv6: any choice would do that is the
-    same each time. Never raises: whatever is wrong, connecting meets it too, and says it.
+    If a name has several addresses, the first in order counts, IPv4 before IPv6. Any choice would
+    do that is the same each time. If no address is found, the key has the name. Never raises: the
+    connect meets the same error, and reports it.
     """
     try:
-        # ::ffff:192.0.2.9 reaches the node at 192.0.2.9.
+        # ::ffff:192.0.2.9 is the same node as 192.0.2.9.
         mapped = getattr(ipaddress.ip_address(host), "ipv4_mapped", None)
         return node_key(str(mapped or host), port)
     except ValueError:
-        pass  # it is a name
+        pass  # `host` is a name
     with trio.move_on_after(WITHIN), suppress(Exception):
         found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         order = min((family != socket.AF_INET, str(address[0])) for family, *_, address in found)
@@ -74,8 +75,12 @@ async def locate(host: str, port: int) -> tuple[str, int]:
 
 
 def find_zone(name: str) -> tzinfo | None:
-    """Returns the time zone of that name; None where this machine's zone database has none such."""
+    """Returns the time zone called `name`, or None if this machine's database has no such zone."""
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a folder, as America/Indiana
+    except (
+        ZoneInfoNotFoundError,
+        ValueError,
+        OSError,
+    ):  # OSError: a folder such as America/Indiana
         return None

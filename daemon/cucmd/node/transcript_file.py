@@ -1,8 +1,8 @@
-"""Writes the transcript of one node to disk, as it happens.
+"""Writes the transcript of one node to disk while the session runs.
 
-A transcript that cannot be written never disturbs the work that it describes. The session goes on
-while a line is on its way to the disk (`file_writer.py`); it ends once all lines are there, so that
-whoever sees that the work on the node has ended finds all that was said.
+A transcript that cannot be written never disturbs the work on the node. The session goes on while
+lines are on their way to the disk (`file_writer.py`), and waits for them only at its end. So the
+transcript is complete when the work on the node has ended.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from cucmd.vos.transcript import Transcript
 
 log = logging.getLogger(__name__)
 
-# Bytes. A node that prints without end must not fill the disk; the names of 10,000 files are 1 MB.
+# Bytes. A node that prints without end must not fill the disk. The names of 10,000 files have 1 MB.
 LIMIT = 4 * 1024 * 1024
 
-# Bytes between two looks at the free space. Less than that is always written: a person needs it
-# most when the disk is full, and for 400 nodes it is 25 MiB.
+# Bytes between two checks of the free space. A transcript up to this size is always written, even
+# on a full disk, when people need it most. For 400 nodes that is 25 MiB.
 CHECK_EVERY = 64 * 1024
 
-# Bytes that wait for the disk, of all nodes together. Beyond that a disk that hangs would take all
-# memory.
+# The most bytes of all nodes that may wait for the disk. Without a limit, a disk that hangs would
+# cost all memory.
 MOST_WAITING = 16 * 1024 * 1024
 
-_TOO_MUCH = b"\n(the node prints too much: nothing of what follows is kept)\n"
-_TOO_SLOW = b"\n(the disk is too slow: of what was said here some is missing)\n"
+_TOO_MUCH = b"\n(the node prints too much: the rest is not kept)\n"
+_TOO_SLOW = b"\n(the disk is too slow: some lines are missing here)\n"
 
 Shortage = Callable[[int], str | None]
 
@@ -42,7 +42,7 @@ def _now() -> datetime:
 
 
 def make_transcript(task: NodeTask, ports: Ports) -> TranscriptFile:
-    """Makes the transcript of the work on one node, in its folder; the password is masked in it."""
+    """Returns the transcript in the node's folder. It masks the password of the login."""
     path = task.folder / "transcript.log"
     return TranscriptFile(path, task.node, (task.login.password,), ports.shortage, ports.writer)
 
@@ -50,9 +50,10 @@ def make_transcript(task: NodeTask, ports: Ports) -> TranscriptFile:
 class TranscriptFile:
     """Appends to `transcript.log`. A second attempt stands below the first.
 
-    A line has the time of day. Before the first line of an attempt, and of a day, a line names the
-    node and the day, because the file is sent to people without its folder.
-    `shortage` says why nothing more may be written to the disk of a descriptor, or None.
+    Each line has the time of day. A line with the node and the date stands before each attempt and
+    each new day, because people get the file without its folder.
+
+    shortage: returns why nothing more may be written to the disk of a descriptor, or None.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class TranscriptFile:
         self._left_out = False
 
     async def __aenter__(self) -> TranscriptFile:
-        self._writer.append(self._file, b"")  # opens it
+        self._writer.append(self._file, b"")  # opens the file
         return self
 
     async def __aexit__(self, *details: object) -> None:
@@ -87,7 +88,7 @@ class TranscriptFile:
         self._transcript.add_secret(secret)
 
     def attempt(self) -> None:
-        """What follows belongs to another attempt."""
+        """Begins a new attempt."""
         self._day = None
 
     def received(self, tokens: list[TerminalToken]) -> None:
@@ -117,7 +118,7 @@ class TranscriptFile:
 
 
 class _LimitedFile:
-    """Writes the transcript, in a thread. What is wrong is logged, once."""
+    """Writes the transcript in the writer's thread. Logs the first error and then gives up."""
 
     def __init__(self, path: Path, shortage: Shortage) -> None:
         self._path = path
@@ -133,7 +134,7 @@ class _LimitedFile:
                 flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
                 self._fd = os.open(self._path, flags, 0o640)
             except OSError as error:
-                log.warning("no transcript at %s: %s", self._path, error.strerror)
+                log.warning("cannot open the transcript %s: %s", self._path, error.strerror)
         descriptor = self._fd
         if descriptor is None:
             return
@@ -168,7 +169,7 @@ class _LimitedFile:
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """`os.write` may write a part and say so: on a disk that is nearly full. Raises `OSError`."""
+    """Writes all of `data`; `os.write` may write a part on a nearly full disk. Raises `OSError`."""
     left = memoryview(data)
     while left:
         left = left[os.write(descriptor, left) :]
