@@ -20,7 +20,7 @@ from cucmctl.cli.options import UsageError, VerbParser
 from cucmctl.cli.printer import abandon_stdout, line, visible
 from cucmctl.text.table import table
 from cucmd import __version__
-from cucmd.stdout import Unwritable, written
+from cucmd.stdout import Unwritable, checked_stdout
 from cucmd.toml_file import ConfigError
 from cucmweb import token_file
 from cucmweb.config import Role, load, parse_listen
@@ -126,7 +126,7 @@ def _add(args: argparse.Namespace) -> int:
         raise UsageError(taken) from None
     except OSError as error:
         return _unwritable(file, error)
-    with written():
+    with checked_stdout():
         line(secret)
     return _said("it is not shown again", exits.DONE)
 
@@ -150,7 +150,7 @@ def _list(args: argparse.Namespace) -> int:
         ends = "never" if one.ends is None else _minute(one.ends)
         ends += " (is over)" if one.is_over(now) else ""
         rows.append((one.name, one.role, _minute(one.created), ends))
-    with written():
+    with checked_stdout():
         for text in table(("NAME", "ROLE", "CREATED", "ENDS"), rows, right=""):
             line(text)
     return exits.DONE

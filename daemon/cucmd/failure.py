@@ -111,14 +111,14 @@ def failure(code: str, message: str, *, hint: str | None = None) -> Failure:
     return Failure(code, message, retryable, hint or advice)
 
 
-def of_node(failure: Failure, node: str) -> Failure:
+def name_node_in_hint(failure: Failure, node: str) -> Failure:
     """Returns the failure with the node's name in its hint, where that ends with NODE."""
     if failure.hint is None or not failure.hint.endswith(" NODE"):
         return failure
     return msgspec.structs.replace(failure, hint=failure.hint.removesuffix("NODE") + node)
 
 
-def timed_out(code: str, seconds: float, what: str, *, hint: str | None = None) -> Failure:
+def timeout_failure(code: str, seconds: float, what: str, *, hint: str | None = None) -> Failure:
     """Makes a failure for a deadline of `seconds`. `what` follows "Timed out after 600s" in its
     message.
 

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from cucmd import __version__
 from cucmd.failure import CannotStart
 from cucmd.service.start_errors import EXIT_UNAVAILABLE
-from cucmd.stdout import Unwritable, give_up, open_closed_descriptors, written
+from cucmd.stdout import Unwritable, checked_stdout, open_closed_descriptors, report_unwritable
 
 EXIT_USAGE = 2
 
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except Unwritable as unwritable:
-        return give_up(unwritable)
+        return report_unwritable(unwritable)
     except CannotStart as reason:  # what a command needs does not run on this Python
         print(f"cucmd: {reason}", file=sys.stderr)
         return EXIT_UNAVAILABLE
@@ -128,7 +128,7 @@ def _check(args: argparse.Namespace) -> int:
     )
     for one in lacking():
         print(one, file=err)
-    with written():
+    with checked_stdout():
         print(err.getvalue(), end="", file=sys.stderr)
         print(out.getvalue(), end="")
     return code

@@ -25,7 +25,7 @@ class Unwritable(Exception):
 
 
 @contextmanager
-def written() -> Iterator[None]:
+def checked_stdout() -> Iterator[None]:
     """Flushes what the body has printed. Raises `Unwritable` for every `OSError` of the body, so
     the body must do nothing but print.
     """
@@ -37,16 +37,16 @@ def written() -> Iterator[None]:
         raise Unwritable(error) from error
 
 
-def give_up(unwritable: Unwritable) -> int:
+def report_unwritable(unwritable: Unwritable) -> int:
     """Prints one line on standard error, unless the reader has closed. Returns the exit code."""
-    abandon()
+    discard_buffered()
     if unwritable.reader_has_gone:  # as in `cucmd check | head`: no error for the user
         return PIPE_CLOSED
     if sys.stderr is not None:  # `print` would take None for standard output
         try:
             print(f"cucmd: {unwritable}", file=sys.stderr, flush=True)
         except OSError:
-            abandon(2)  # standard error is closed too; the exit code remains
+            discard_buffered(2)  # standard error is closed too; the exit code remains
     return CANNOT_WRITE
 
 
@@ -65,7 +65,7 @@ def open_closed_descriptors() -> None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  open until the process ends
 
 
-def abandon(descriptor: int = 1) -> None:
+def discard_buffered(descriptor: int = 1) -> None:
     """Discards what is still buffered, so that Python reports no error when it exits."""
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), descriptor)

@@ -23,7 +23,7 @@ import msgspec
 import trio
 
 from cucmd.ssh.bridge import open_bridge
-from cucmd.stdout import Unwritable, abandon, give_up, written
+from cucmd.stdout import Unwritable, checked_stdout, discard_buffered, report_unwritable
 from cucmlab.faults import help_lines, parse_fault
 from cucmlab.laboratory import Lab, open_lab
 from cucmlab.options import ALGORITHMS, Extra, LabOptions
@@ -198,7 +198,7 @@ async def _serve(options: LabOptions, report: bool) -> int:
             try:
                 _print({"nodes": lab.addresses, **login})
             except Unwritable as unwritable:  # nobody can use the nodes without this line
-                return give_up(unwritable)
+                return report_unwritable(unwritable)
             async for number in signals:
                 if number != signal.SIGUSR1:
                     break
@@ -215,7 +215,7 @@ def _print_report(lab: Lab) -> None:
         _print(lab.report())
     except Unwritable as unwritable:
         print(f"cucmd lab: --report: {unwritable}", file=sys.stderr)
-        abandon()
+        discard_buffered()
 
 
 def _print(line: object) -> None:
@@ -224,9 +224,9 @@ def _print(line: object) -> None:
     Without a reader the lab goes on: its nodes can still be used.
     """
     try:
-        with written():
+        with checked_stdout():
             print(msgspec.json.encode(line).decode())
     except Unwritable as unwritable:
         if not unwritable.reader_has_gone:
             raise
-        abandon()
+        discard_buffered()

@@ -22,7 +22,7 @@ from types import FrameType
 from typing import Any
 
 from cucmd.paths import LONGEST_SOCKET
-from cucmd.stdout import written
+from cucmd.stdout import checked_stdout
 
 # The demo needs 7 MB for a short time, so the usual limits of free space do not apply. Some free
 # space is required: else the daemon could not store the end of the job, and the demo would hang.
@@ -105,7 +105,7 @@ def _ignore(signals: Sequence[signal.Signals]) -> None:
 
 def _say(text: str) -> None:
     """Prints a line and flushes it, since other processes write to the same standard output."""
-    with written():
+    with checked_stdout():
         print(text)
 
 

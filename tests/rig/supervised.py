@@ -109,7 +109,7 @@ class SupervisorHarness:
         for job in await self.supervisor.newest(1000):
             if (run := self.supervisor.run_of(job.job_id)) is not None:
                 await run.kept.wait()
-        return await self.store.ended_but_open()
+        return await self.store.unclosed_jobs()
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ import pytest
 
 from cucmctl.commands.begin import COLLECTING
 from cucmd.config.model import SECTIONS
-from cucmd.failure import Code, failure, of_node, timed_out
+from cucmd.failure import Code, failure, name_node_in_hint, timeout_failure
 
 
 @pytest.mark.parametrize("name", ["login", "command", "node", "job"])
@@ -29,7 +29,7 @@ def test_a_hint_names_only_keys_that_there_are(code):
     ],
 )
 def test_the_message_of_a_timeout_has_a_fixed_form(seconds, what, message):
-    late = timed_out(Code.COMMAND_TIMEOUT, seconds, what)
+    late = timeout_failure(Code.COMMAND_TIMEOUT, seconds, what)
     assert (late.code, late.message) == (Code.COMMAND_TIMEOUT, message)
 
 
@@ -49,5 +49,5 @@ def test_the_hint_of_what_ends_any_kind_of_work_is_not_about_collecting(code):
 
 @pytest.mark.parametrize("code", [Code.HOST_KEY_CHANGED, Code.HOST_KEY_UNKNOWN])
 def test_the_hint_of_a_host_key_can_be_pasted(code):
-    hint = of_node(failure(code, ""), "192.0.2.7:2022").hint
+    hint = name_node_in_hint(failure(code, ""), "192.0.2.7:2022").hint
     assert re.search(r"cucmctl hostkeys (add|forget) 192\.0\.2\.7:2022$", hint)

@@ -67,7 +67,7 @@ def prune_rule(request: PruneRequest) -> Prune:
     )
     if request.older_than is not None:
         try:
-            which = replace(which, older_than=parse_last(rules.last(request.older_than)))
+            which = replace(which, older_than=parse_last(rules.check_window(request.older_than)))
         except ValueError as error:
             reason = wrong_value(request.older_than, str(error))
             raise InvalidValue("older_than", reason) from None

@@ -128,7 +128,7 @@ class Archive:
     async def measure(self) -> Measured:
         """Raises `UnknownFile` for that of `after`, `OSError`, `StoreFailed`."""
         self._behind = self._after is None
-        self._alike = await self._store.alike(self._job.job_id)
+        self._alike = await self._store.paths_alike(self._job.job_id)
         sent = [self._is_behind(name) for name in DOCUMENTS]  # how long they are, shows at the end
         self._transcripts = await trio.to_thread.run_sync(self._find_transcripts)
         length = sum(one.length() for one in self._transcripts if self._is_behind(one.name))

@@ -48,7 +48,7 @@ class Verifier:
 
         only: names in an export; None: all. Raises `StoreFailed`, `OSError`.
         """
-        alike = frozenset[bytes]() if only is None else await self._store.alike(job_id)
+        alike = frozenset[bytes]() if only is None else await self._store.paths_alike(job_id)
         async with (
             process_of(self._workers, CHECK, directory) as worker,
             aclosing(pages(self._store, job_id, nodes)) as all_pages,

@@ -23,7 +23,7 @@ _Tables: TypeAlias = dict[tuple[str, ...], dict[str, str]]
 _OF_CLUSTERS = ("ssh", "timeouts", "limits")
 
 
-def document(config: Config, *, everything: bool) -> str:
+def config_as_toml(config: Config, *, everything: bool) -> str:
     """Returns the text of a file that makes this configuration: what differs from the defaults, or
     everything.
     """
@@ -54,10 +54,10 @@ def _tables(config: Config) -> _Tables:
     for profile in config.profiles.values():
         keys = asdict(profile)
         made["profiles", keys.pop("name")] = keys.items()
-    return {path: {key: value(one) for key, one in keys} for path, keys in made.items()}
+    return {path: {key: toml_value(one) for key, one in keys} for path, keys in made.items()}
 
 
-def value(one: object) -> str:
+def toml_value(one: object) -> str:
     """Writes a value of a setting as TOML."""
     match one:
         case bool():
@@ -67,7 +67,7 @@ def value(one: object) -> str:
         case float():
             return f"{one:.0f}" if one.is_integer() else repr(one)
         case tuple():
-            return f"[{', '.join(map(value, one))}]"
+            return f"[{', '.join(map(toml_value, one))}]"
         case None:
             return '""'
         case str() | Path():

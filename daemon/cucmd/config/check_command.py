@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from cucmd.config import rules
-from cucmd.config.as_toml import document
+from cucmd.config.as_toml import config_as_toml
 from cucmd.config.credentials import credential_names, credentials_directory, load_credential
 from cucmd.config.errors import CredentialRefused, UnknownCredential
 from cucmd.config.load import load
@@ -75,7 +75,8 @@ def check(
             )
     print(file=out)
     print(
-        document(config, everything=everything) or "# nothing differs from the defaults", file=out
+        config_as_toml(config, everything=everything) or "# nothing differs from the defaults",
+        file=out,
     )
     for line in wrong:
         print(line, file=err)

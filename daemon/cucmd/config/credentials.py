@@ -31,7 +31,7 @@ def load_credential(name: str, directory: Path | None, environ: Mapping[str, str
     Raises `UnknownCredential` or `CredentialRefused`.
     """
     try:
-        rules.credential_name(name)
+        rules.check_credential_name(name)
     except ValueError as error:
         raise UnknownCredential(name, str(error)) from None
     place = credentials_directory(directory, environ)

@@ -5,7 +5,7 @@ of the file, so the environment's timeouts override them too.
 
 The tables with names are `[clusters.NAME]`, `[profiles.NAME]` and `[credential."NAME"]`. A cluster
 has the settings that are used on its nodes: the general ones, with the cluster's own keys in their
-place. Nothing is merged later.
+place. Nothing is merge_timeouts later.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from cucmd.config.model import (
     SshSettings,
 )
 from cucmd.config.profiles import BUILT_IN, Profile, read_profile
-from cucmd.config.timeout_sources import ENVIRONMENT, merged, of_environment
+from cucmd.config.timeout_sources import ENVIRONMENT, merge_timeouts, timeouts_from_environment
 from cucmd.job.timeouts import Timeouts
 from cucmd.node_name import node_key, parse_node
 from cucmd.paths import config_places, default_config, default_socket, default_state_dir
@@ -91,9 +91,9 @@ def load(
         for name, struct in SECTIONS.items()
     }
     sections["daemon"] = _daemon(file, sections["daemon"], environ, socket, state_directory)
-    variables = of_environment(environ)
+    variables = timeouts_from_environment(environ)
     own = present_values(document.get("timeouts", {}), sections["timeouts"])
-    sections["timeouts"] = merged(file, ("timeouts",), Timeouts(), own, variables)
+    sections["timeouts"] = merge_timeouts(file, ("timeouts",), Timeouts(), own, variables)
     retry = sections["retry"]
     if retry.cap < retry.base:
         reason = f"cap ({retry.cap:g} s) is less than base ({retry.base:g} s)"
@@ -102,7 +102,7 @@ def load(
 
     clusters: dict[str, ClusterSettings] = {}
     cluster_of: dict[tuple[str, int], str] = {}  # by the nodes
-    for name, table in _named(file, "clusters", rules.profile_name):
+    for name, table in _named(file, "clusters", rules.check_profile_name):
         cluster = clusters[name] = _cluster(file, name, table, sections, variables)
         places: list[KeyPath] = [("publisher",)] if cluster.publisher else []
         places += (("nodes", position) for position in range(len(cluster.nodes)))
@@ -114,7 +114,7 @@ def load(
             cluster_of[key] = name
     uses = {
         name: _use(file, name, table, clusters)
-        for name, table in _named(file, "credential", rules.credential_name)
+        for name, table in _named(file, "credential", rules.check_credential_name)
     }
     for cluster in clusters.values():
         use = uses.get(cluster.credential or "")
@@ -124,7 +124,7 @@ def load(
             raise file.error(("clusters", cluster.name, "credential"), f"{use.name!r} {reason}")
     profiles = {
         name: read_profile(file, name, table, BUILT_IN.get(name, Profile(name)))
-        for name, table in _named(file, "profiles", rules.profile_name)
+        for name, table in _named(file, "profiles", rules.check_profile_name)
     }
     return Config(
         **sections,
@@ -190,7 +190,7 @@ def _daemon(
             file.notice(("daemon", key), f"is overridden by {winner}")
     try:
         # That of the file was checked when it was read.
-        rules.socket_path(chosen["socket"])
+        rules.check_socket_path(chosen["socket"])
     except ValueError as error:
         place = ("default", "daemon.socket")  # below a home directory with a long name
         if socket:
@@ -242,7 +242,7 @@ def _cluster(
     for struct, keys in CLUSTER.items():
         part = {key: table[key] for key in keys if key in table}
         own[struct] = present_values(part, file.convert(place, part, struct))
-    timeouts = merged(file, place, general["timeouts"], own[Timeouts], variables)
+    timeouts = merge_timeouts(file, place, general["timeouts"], own[Timeouts], variables)
     cluster = ClusterSettings(
         name=name,
         ssh=replace(general["ssh"], **own[SshSettings]),

@@ -31,12 +31,12 @@ _Duration = Annotated[
     Meta(gt=0, le=MOST_SECONDS, description="a positive number of seconds (at most a year)"),
 ]
 _Percent = Annotated[float, Meta(ge=0, le=99, description="a number from 0 to 99")]
-_Group = Annotated[str, text(rules.group_name, may_be_empty=True)]
-_Nodes = tuple[Annotated[str, text(rules.node)], ...]
+_Group = Annotated[str, text(rules.check_group_name, may_be_empty=True)]
+_Nodes = tuple[Annotated[str, text(rules.check_node)], ...]
 
 
 class Daemon(Struct, frozen=True):
-    socket: Annotated[Path, text(rules.socket_path)] = Path("/run/cucmd/cucmd.sock")
+    socket: Annotated[Path, text(rules.check_socket_path)] = Path("/run/cucmd/cucmd.sock")
     state_directory: Path = Path("/var/lib/cucmd")
 
 
@@ -50,7 +50,9 @@ class AccessSettings(Struct, frozen=True):
     operate_group: _Group = "cucm"
     view_group: _Group = "cucm-view"
     view_reads_files: bool = False
-    may_speak_for: tuple[Annotated[str, text(rules.user)], ...] = ()  # names or uids: cucmd(8)
+    may_speak_for: tuple[
+        Annotated[str, text(rules.check_user)], ...
+    ] = ()  # names or uids: cucmd(8)
 
 
 class Limits(Struct, frozen=True):
@@ -108,8 +110,8 @@ class SshSettings(Struct, frozen=True):
 
 
 class ReceiverSettings(Struct, frozen=True):
-    listen: Annotated[str, text(rules.listen)] = "0.0.0.0:2222"  # nodes must reach it
-    advertise: Annotated[str, text(rules.advertise, may_be_empty=True)] = ""
+    listen: Annotated[str, text(rules.check_listen_address)] = "0.0.0.0:2222"  # nodes must reach it
+    advertise: Annotated[str, text(rules.check_advertised_host, may_be_empty=True)] = ""
 
     @property
     def listen_address(self) -> tuple[str, int]:
@@ -131,7 +133,7 @@ class CredentialUse(Struct, frozen=True, dict=True):
 
     name: str
     nodes: _Nodes = ()
-    clusters: tuple[Annotated[str, text(rules.profile_name)], ...] = ()
+    clusters: tuple[Annotated[str, text(rules.check_profile_name)], ...] = ()
 
     def allows(self, node: str, cluster: str) -> bool:
         """Says whether it may be sent to that node, which is one of the cluster of that name."""
@@ -150,9 +152,9 @@ class ClusterSettings(Struct, frozen=True):
     """
 
     name: str = ""
-    publisher: Annotated[str, text(rules.node)] | None = None
+    publisher: Annotated[str, text(rules.check_node)] | None = None
     nodes: _Nodes = ()
-    credential: Annotated[str, text(rules.credential_name)] | None = None
+    credential: Annotated[str, text(rules.check_credential_name)] | None = None
     ssh: SshSettings = SshSettings()
     timeouts: Timeouts = Timeouts()
     limits: Limits = Limits()

@@ -19,7 +19,7 @@ from cucmd.config import rules
 from cucmd.job.duration import ALWAYS, USUAL_WRITTEN_FOR
 from cucmd.toml_file import TomlFile, present_values, read, text, wrong_value
 
-_Description = Annotated[str, text(rules.description)]
+_Description = Annotated[str, text(rules.check_description)]
 
 
 class Profile(Struct, frozen=True):
@@ -38,16 +38,16 @@ class Profile(Struct, frozen=True):
 
     name: str
     description: _Description = ""
-    paths: tuple[Annotated[str, text(rules.placed_path)], ...] = ()
-    location: Annotated[str, text(rules.location)] = "activelog"
-    match: Annotated[str, text(rules.argument, may_be_empty=True)] | None = None
+    paths: tuple[Annotated[str, text(rules.read_placed_path)], ...] = ()
+    location: Annotated[str, text(rules.check_location)] = "activelog"
+    match: Annotated[str, text(rules.check_argument, may_be_empty=True)] | None = None
     recurs: bool = False
     compress: bool = False
-    last: Annotated[str, text(rules.last, may_be_empty=True)] | None = None
-    written_for: tuple[Annotated[str, text(rules.written_for)], ...] = ()
+    last: Annotated[str, text(rules.check_window, may_be_empty=True)] | None = None
+    written_for: tuple[Annotated[str, text(rules.check_written_for)], ...] = ()
     products: tuple[_Description, ...] = ()
     leaves_out: _Description = ""
-    unverified: tuple[Annotated[str, text(rules.path)], ...] = ()
+    unverified: tuple[Annotated[str, text(rules.check_path)], ...] = ()
     snapshot: Annotated[bool | Literal["health"], Meta(description='true, false or "health"')] = (
         False
     )
@@ -105,11 +105,11 @@ def read_profile(file: TomlFile, name: str, value: object, base: Profile) -> Pro
     for key in keys.keys() & {"match", "last"}:
         keys[key] = keys[key] or None
     if "paths" in keys:
-        placed = [rules.placed_path(path) for path in keys["paths"]]
+        placed = [rules.read_placed_path(path) for path in keys["paths"]]
         locations, paths = [where for where, _ in placed], tuple(path for _, path in placed)
-        location, wrong = rules.one_location(keys.get("location"), base.location, locations)
+        location, wrong = rules.common_location(keys.get("location"), base.location, locations)
         if wrong is not None:
-            raise file.error((*place, "paths", wrong), rules.not_below(location))
+            raise file.error((*place, "paths", wrong), rules.location_mismatch(location))
         # The base's products and notes describe the base's paths, not these.
         about_paths = {"products": (), "leaves_out": "", "unverified": ()}
         keys = {"written_for": written_for(paths), **about_paths, **keys}

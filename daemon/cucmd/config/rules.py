@@ -34,7 +34,7 @@ _ON_DISK = re.compile(r"/var/log/(?P<location>active|inactive)(?:/+(?P<path>.*))
 _CREDENTIAL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}")
 
 
-def argument(text: str) -> str:
+def check_argument(text: str) -> str:
     """Checks one word of a command to the node, such as a pattern for file names (`match`)."""
     try:
         return check_word("", text)
@@ -42,9 +42,9 @@ def argument(text: str) -> str:
         raise ValueError(error.reason) from None
 
 
-def path(text: str) -> str:
+def check_path(text: str) -> str:
     """Checks a path below a location; `*` stands for any text in its last component."""
-    argument(text)
+    check_argument(text)
     if not text.strip("/"):
         raise ValueError("expected a path below the location")
     *folders, _ = text.rstrip("/").split("/")
@@ -57,21 +57,21 @@ def path(text: str) -> str:
     return text
 
 
-def placed_path(text: str) -> tuple[str | None, str]:
+def read_placed_path(text: str) -> tuple[str | None, str]:
     """Reads (location, path) from a path that is written as after `file get`: `activelog cm/trace`,
     `activelog /cm/trace` or `activelog/cm/trace`; or as on the disk of the node, which is
     `/var/log/active/cm/trace`. The location of other paths is None: one that begins with `/` does
     not name it.
     """
     if on_disk := _ON_DISK.fullmatch(text):
-        return f"{on_disk['location']}log", path(on_disk["path"] or "/")
+        return f"{on_disk['location']}log", check_path(on_disk["path"] or "/")
     written = _WITH_LOCATION.fullmatch(text)
     if written is None:
-        return None, path(text)
-    return written["location"], path(written["path"].lstrip("/"))
+        return None, check_path(text)
+    return written["location"], check_path(written["path"].lstrip("/"))
 
 
-def one_location(
+def common_location(
     named: str | None, usual: str, owns: Sequence[str | None]
 ) -> tuple[str, int | None]:
     """Returns the location of all paths, and the position of the first path that is elsewhere, or
@@ -86,7 +86,7 @@ def one_location(
     return location, next(elsewhere, None)
 
 
-def not_below(location: str) -> str:
+def location_mismatch(location: str) -> str:
     """Says why a path is refused that `one_location` has found."""
     return (
         f"is not below {location}, where the others are; all are below one location"
@@ -94,7 +94,7 @@ def not_below(location: str) -> str:
     )
 
 
-def distinct(paths: Iterable[str]) -> tuple[str, ...]:
+def distinct_paths(paths: Iterable[str]) -> tuple[str, ...]:
     """Returns each path once, as spelt first. To the node `X`, `/X` and `X/` are the same."""
     first: dict[str, str] = {}
     for written in paths:
@@ -102,19 +102,19 @@ def distinct(paths: Iterable[str]) -> tuple[str, ...]:
     return tuple(first.values())
 
 
-def location(text: str) -> str:
+def check_location(text: str) -> str:
     if text not in LOCATIONS:
         raise ValueError(f"expected one of {', '.join(LOCATIONS)}")
     return text
 
 
-def last(text: str) -> str:
+def check_window(text: str) -> str:
     """Checks a window that ends now: "30m", "2h", "3d" or "1w"."""
     parse_last(_short(text))
     return text
 
 
-def written_for(text: str) -> str:
+def check_written_for(text: str) -> str:
     """Checks for how long one file is written to: "1h", "2d", or "always"."""
     parse_written_for(_short(text))
     return text
@@ -126,14 +126,14 @@ def _short(text: str) -> str:
     return text
 
 
-def profile_name(text: str) -> str:
+def check_profile_name(text: str) -> str:
     """Checks the name of a profile or a cluster."""
     if not _PROFILE_NAME.fullmatch(text):
         raise ValueError("expected a name of letters, digits, '-', '_' and '.' (64 at most)")
     return text
 
 
-def credential_name(text: str) -> str:
+def check_credential_name(text: str) -> str:
     """Checks the name of a credential: the start of a file name, so no `/` and no leading dot."""
     if not is_credential_name(text):
         raise ValueError("expected a name of letters, digits, '-', '_', '.' and '@' (64 at most)")
@@ -144,19 +144,19 @@ def is_credential_name(text: str) -> bool:
     return _CREDENTIAL_NAME.fullmatch(text) is not None
 
 
-def group_name(text: str) -> str:
+def check_group_name(text: str) -> str:
     if not _GROUP_NAME.fullmatch(text):
         raise ValueError("expected the name of a group")
     return text
 
 
-def user(text: str) -> str:
+def check_user(text: str) -> str:
     if not _USER.fullmatch(text):
         raise ValueError("expected the name of a user, or a uid as a string")
     return text
 
 
-def description(text: str) -> str:
+def check_description(text: str) -> str:
     if len(text) > _LONGEST_DESCRIPTION or not text.isprintable():
         raise ValueError(
             f"expected one line of at most {_LONGEST_DESCRIPTION} printable characters"
@@ -164,17 +164,17 @@ def description(text: str) -> str:
     return text
 
 
-def socket_path(path: Path) -> None:
+def check_socket_path(path: Path) -> None:
     if len(fsencode(path)) > LONGEST_SOCKET:
         raise ValueError(f"has more than the {LONGEST_SOCKET} bytes that a socket's path may have")
 
 
-def node(text: str) -> str:
+def check_node(text: str) -> str:
     parse_node(text)
     return text
 
 
-def listen(text: str) -> str:
+def check_listen_address(text: str) -> str:
     try:
         _, port = split_address(text)
     except InvalidNode as error:
@@ -184,7 +184,7 @@ def listen(text: str) -> str:
     return text
 
 
-def advertise(text: str) -> str:
+def check_advertised_host(text: str) -> str:
     try:
         host = check_host(text)
     except InvalidNode:

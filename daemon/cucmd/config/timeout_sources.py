@@ -23,7 +23,7 @@ VARIABLES = {
 _NUMBER = re.compile(r"[+-]?[0-9]{1,12}(?:\.[0-9]{0,12})?")
 
 
-def of_environment(environ: Mapping[str, str]) -> dict[str, float]:
+def timeouts_from_environment(environ: Mapping[str, str]) -> dict[str, float]:
     """Returns the timeouts that variables set. Raises `ConfigError`."""
     given: dict[str, float] = {}
     for field, variable in VARIABLES.items():
@@ -38,7 +38,7 @@ def of_environment(environ: Mapping[str, str]) -> dict[str, float]:
     return given
 
 
-def merged(
+def merge_timeouts(
     file: TomlFile,
     place: KeyPath,
     base: Timeouts,

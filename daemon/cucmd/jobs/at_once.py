@@ -100,7 +100,7 @@ class StartKeys:
         lock = self._locks.setdefault(name, trio.Lock())
         try:
             async with lock:
-                found = await self._store.called_with(key)
+                found = await self._store.find_start(key)
                 if found is not None and found[1] != key.digest:
                     raise KeyReused(found[0])
                 yield None if found is None else found[0]

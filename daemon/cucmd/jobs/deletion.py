@@ -152,7 +152,7 @@ class Deletions:
                 async with self._store.reserve.given_up():
                     begun = await self._store.begin_deletion(job_id, record=record)
                     if begun.job is not None:
-                        self._store.tell(begun.job)
+                        self._store.on_changed(begun.job)
                     await self._remove(job_id, begun.job or job)
             return Deleted(job, begun.bytes)
 
@@ -168,7 +168,7 @@ class Deletions:
                 raise Draining from None
             revision = await self._store.end_deletion(job_id)
         if revision and job is not None:
-            self._store.tell(replace(job.at_end(End.DELETED), revision=revision))
+            self._store.on_changed(replace(job.at_end(End.DELETED), revision=revision))
 
 
 class RetentionTask:

@@ -17,7 +17,7 @@ import msgspec
 import trio
 
 from cucmd.durable import make_directories
-from cucmd.failure import FULL_DISK, Code, NodeFailed, failure, timed_out
+from cucmd.failure import FULL_DISK, Code, NodeFailed, failure, timeout_failure
 from cucmd.job.failure import Failure
 from cucmd.job.kind import Result
 from cucmd.job.node import Node, Notes, Phase
@@ -51,7 +51,7 @@ async def do_work(work: WorkOnNode, task: NodeTask, progress: NodeProgress) -> N
         raise
     except trio.TooSlowError:
         where = f"for the whole node, in phase {progress.last_phase} (node timeout)"
-        return progress.refusal or timed_out(Code.NODE_TIMEOUT, task.timeouts.node, where)
+        return progress.refusal or timeout_failure(Code.NODE_TIMEOUT, task.timeouts.node, where)
     except OSError as error:
         log.warning("job %s, node %s: %s", task.job_id, task.node, error)
         code = Code.DISK_FULL if error.errno in FULL_DISK else Code.INTERNAL

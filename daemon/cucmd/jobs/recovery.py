@@ -68,7 +68,7 @@ async def recover_jobs(
     are.
     """
     thread = ConfigThread()
-    ended = await _read(store.ended_but_open)  # and not those that end in the meantime
+    ended = await _read(store.unclosed_jobs)  # and not those that end in the meantime
     for found in await _read(store.unfinished):
         with _logged_for(found.job_id):
             job = replace(found, nodes=tuple(node.abandoned() for node in found.nodes))

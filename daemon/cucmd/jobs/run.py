@@ -57,7 +57,7 @@ from typing import cast
 import trio
 from msgspec.structs import replace
 
-from cucmd.failure import Code, NodeFailed, failure, timed_out
+from cucmd.failure import Code, NodeFailed, failure, timeout_failure
 from cucmd.job.failure import Failure
 from cucmd.job.job import Job
 from cucmd.job.node import Node, Notes
@@ -210,7 +210,7 @@ class JobRun:
             node = job.nodes[position]
             if report.refusal is not None and not node.settled:
                 job = job.replace_node(position, node.fail(_now(), report.refusal), _now())
-        late = timed_out(Code.JOB_TIMEOUT, seconds, "for the whole job (job timeout)")
+        late = timeout_failure(Code.JOB_TIMEOUT, seconds, "for the whole job (job timeout)")
         self._end(job.fail_unsettled(_now(), late))
 
     async def _tick(self) -> None:

@@ -61,7 +61,7 @@ class Supervisor:
         self, services: JobServices, jobs_directory: Path, limits: Limits, nursery: trio.Nursery
     ) -> None:
         self._services = services
-        services.store.tell = self._tell
+        services.store.on_changed = self._tell
         self._directory = jobs_directory
         self._live: dict[str, JobRun] = {}
         self._places = Places(limits, self._live)

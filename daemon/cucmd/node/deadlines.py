@@ -6,7 +6,7 @@ target since the command was typed, which `Arrivals` counts. Several commands on
 target, so files of an earlier command are no evidence for a later one.
 
 Times are those of trio's clock. A failure for an expired deadline says which deadline it was, how
-many seconds it had, and in which phase, in the form of `failure.timed_out`.
+many seconds it had, and in which phase, in the form of `failure.timeout_failure`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from types import TracebackType
 import trio
 from msgspec.structs import replace
 
-from cucmd.failure import Code, NodeFailed, failure, timed_out
+from cucmd.failure import Code, NodeFailed, failure, timeout_failure
 from cucmd.job.failure import Failure
 from cucmd.job.timeouts import Timeouts
 from cucmd.node.ports import UploadTarget
@@ -60,7 +60,7 @@ class PhaseClock:
         if self._scope.cancel_called:  # the deadline of the last phase has expired already
             return
         self._scope.deadline = trio.current_time() + seconds
-        self._expired = timed_out(code, seconds, what)
+        self._expired = timeout_failure(code, seconds, what)
 
     def set_failure(self, expired: Failure) -> None:
         """Changes the failure for the current deadline."""
@@ -91,7 +91,7 @@ class LineClock:
 
     def __init__(self, seconds: float, what: str, hint: str) -> None:
         self.deadline = trio.current_time() + seconds
-        self.failure = timed_out(Code.COMMAND_TIMEOUT, seconds, what, hint=hint)
+        self.failure = timeout_failure(Code.COMMAND_TIMEOUT, seconds, what, hint=hint)
 
 
 def answer_clock(timeouts: Timeouts, text: str) -> LineClock:
@@ -238,14 +238,14 @@ class CommandClock:
         if self._stalls() == math.inf:
             what, seconds = f"{self._what} (command timeout)", self._timeouts.command
             if not (self._packs and none and self.can_log_in):
-                return timed_out(Code.COMMAND_TIMEOUT, seconds, what)
+                return timeout_failure(Code.COMMAND_TIMEOUT, seconds, what)
             what += f": {none.message}"
             if self._arrivals.refused_login or self._arrivals.refused_connections:
-                return timed_out(none.code, seconds, what, hint=none.hint)
-            return timed_out(Code.COMMAND_TIMEOUT, seconds, what, hint=_STILL_PACKS)
+                return timeout_failure(none.code, seconds, what, hint=none.hint)
+            return timeout_failure(Code.COMMAND_TIMEOUT, seconds, what, hint=_STILL_PACKS)
         code, why = (none.code, none.message) if none else (Code.STALLED, "no byte moved")
         clock = "stall timeout"
         if self._stall < self._timeouts.stall:
             clock += ", which is never longer than the command's"
         hint = none.hint if none else None
-        return timed_out(code, self._stall, f"{self._what}: {why} ({clock})", hint=hint)
+        return timeout_failure(code, self._stall, f"{self._what}: {why} ({clock})", hint=hint)

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 
 import trio
 
-from cucmd.failure import Code, NodeFailed, of_node, timed_out
+from cucmd.failure import Code, NodeFailed, name_node_in_hint, timeout_failure
 from cucmd.job.node import Phase
 from cucmd.node.deadlines import PhaseClock, with_last_line
 from cucmd.node.dialogue import NodeSession, close_session
@@ -64,7 +64,7 @@ async def start_session(
             except NodeFailed as error:
                 failed += 1
                 if error.failure.code not in TRANSIENT or failed >= task.retry.attempts:
-                    raise NodeFailed(of_node(error.failure, task.node)) from error
+                    raise NodeFailed(name_node_in_hint(error.failure, task.node)) from error
             else:
                 stack.push_async_exit(trial.pop_all())
                 return session
@@ -88,7 +88,9 @@ async def _log_in(
 
     def connected() -> None:
         what = f"waiting for SSH on an open connection to {where} (connect timeout)"
-        clock.set_failure(timed_out(Code.CONNECT_TIMEOUT, timeouts.connect, what, hint=_NO_SSH))
+        clock.set_failure(
+            timeout_failure(Code.CONNECT_TIMEOUT, timeouts.connect, what, hint=_NO_SSH)
+        )
 
     # A shorter login timeout means that these nodes are quicker, so the wait at a question is
     # shorter.

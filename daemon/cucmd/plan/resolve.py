@@ -113,14 +113,14 @@ def resolve_collection(files: asked.Files, config: Config, now: datetime) -> Col
     snapshot = files.snapshot is not False and (profile.snapshot or files.snapshot)
     last, since, until = _window(request, profile, now)
     location, paths = _paths(files, profile)
-    of_all = _given(files.written_for, "written_for", rules.written_for)
+    of_all = _given(files.written_for, "written_for", rules.check_written_for)
     usual = zip(profile.paths, profile.written_for, strict=False)
     known = dict(usual) if request.paths is None else {}
     return Collect(
         paths=paths,
         profile=request.profile,
         location=location,
-        match=_given(request.match, "collection.match", rules.argument) or profile.match,
+        match=_given(request.match, "collection.match", rules.check_argument) or profile.match,
         recurs=profile.recurs if request.recurs is None else request.recurs,
         compress=profile.compress if request.compress is None else request.compress,
         last=last,
@@ -151,16 +151,16 @@ def _given(text: str | None, field: str, rule: Callable[[str], str]) -> str | No
 def _paths(files: asked.Files, profile: Profile) -> tuple[str, tuple[str, ...]]:
     """Returns (location, paths). Raises `InvalidValue`."""
     request, only, added = files.collection, files.only, files.added_paths
-    named = _given(request.location, "collection.location", rules.location)
+    named = _given(request.location, "collection.location", rules.check_location)
     placed = list(_placed(request.paths, "collection.paths"))
     placed += _placed(added, "added_paths")
     if named is None and request.paths is None:
         named = profile.location  # of the paths of the profile
     owns = [own for *_, own, _ in placed]
-    location, wrong = rules.one_location(named, profile.location, owns)
+    location, wrong = rules.common_location(named, profile.location, owns)
     if wrong is not None:
         field, written, *_ = placed[wrong]
-        raise InvalidValue(field, wrong_value(written, rules.not_below(location)))
+        raise InvalidValue(field, wrong_value(written, rules.location_mismatch(location)))
     paths = [path for *_, path in placed]
     if request.paths is None:
         # The paths of the profile, or those that have one of the names, in their order.
@@ -186,7 +186,7 @@ def _paths(files: asked.Files, profile: Profile) -> tuple[str, tuple[str, ...]]:
         field = "collection.paths" if added is None else "added_paths"
         reason = f"{len(paths)} paths in all; expected at most {rules.MOST_PATHS}"
         raise InvalidValue(field, reason)
-    return location, rules.distinct(paths)
+    return location, rules.distinct_paths(paths)
 
 
 def _placed(paths: Sequence[str] | None, field: str) -> Iterator[tuple[str, str, str | None, str]]:
@@ -198,7 +198,7 @@ def _placed(paths: Sequence[str] | None, field: str) -> Iterator[tuple[str, str,
     for position, written in enumerate(paths):
         where = f"{field}[{position}]"
         try:
-            location, path = rules.placed_path(written)
+            location, path = rules.read_placed_path(written)
         except ValueError as error:
             raise InvalidValue(where, wrong_value(written, str(error))) from None
         yield where, written, location, path
@@ -223,7 +223,7 @@ def _window(
     request: asked.Collection, profile: Profile, now: datetime
 ) -> tuple[str | None, datetime | None, datetime | None]:
     """Returns (last, since, until)."""
-    last = _given(request.last, "collection.last", rules.last)
+    last = _given(request.last, "collection.last", rules.check_window)
     since = instant("collection.since", request.since)
     until = instant("collection.until", request.until)
     if last is not None and (since or until):
@@ -304,7 +304,8 @@ def resolve_concurrency(request: int | None, base: int) -> int:
         return base
     if not 1 <= request <= rules.MOST_AT_ONCE:
         raise InvalidValue(
-            "concurrency", wrong_value(request, f"expected a number from 1 to {rules.MOST_AT_ONCE}")
+            "concurrency",
+            wrong_value(request, f"expected a number from 1 to {rules.MOST_AT_ONCE}"),
         )
     return request
 

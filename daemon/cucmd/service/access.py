@@ -70,7 +70,7 @@ class Access(msgspec.Struct, frozen=True):
     speakers: frozenset[int] = frozenset()
 
     @classmethod
-    def of(cls, settings: AccessSettings) -> Access:
+    def from_settings(cls, settings: AccessSettings) -> Access:
         return cls(
             os.geteuid(),
             gid_of(settings.operate_group),

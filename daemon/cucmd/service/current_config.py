@@ -76,7 +76,7 @@ class CurrentConfig:
         self._reloading = trio.Lock()  # by SIGHUP or by a call
         self._thread = ConfigThread()
         self.status = StatusLine()
-        self.apply(config, Access.of(config.access))
+        self.apply(config, Access.from_settings(config.access))
 
     def apply(
         self, config: Config, access: Access, extra: Mapping[str, object] | None = None
@@ -160,7 +160,11 @@ class CurrentConfig:
 
     def _read(self) -> tuple[Config, Access, list[str]]:
         config = self._options.load(self._environ)
-        return config, Access.of(config.access), unusable_credentials(config, self._environ)
+        return (
+            config,
+            Access.from_settings(config.access),
+            unusable_credentials(config, self._environ),
+        )
 
 
 def not_until_restart(

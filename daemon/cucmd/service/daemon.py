@@ -51,7 +51,7 @@ from cucmd.service.own_process import (
     set_signal_defaults,
 )
 from cucmd.service.readers import ROLES, Readers
-from cucmd.service.start_errors import EXIT_UNAVAILABLE, LISTENING, naming
+from cucmd.service.start_errors import EXIT_UNAVAILABLE, LISTENING, blame_setting
 from cucmd.service.systemd import StatusLine
 from cucmd.service.wiring import NodePorts, host_key_scan
 from cucmd.ssh.bridge import open_bridge, ping
@@ -103,7 +103,7 @@ def run(options: Options, environ: Mapping[str, str]) -> int:
     try:
         trio.run(_daemon, options, config, environ, started, log_limit)
     except BaseException as error:
-        reasons = _leaves(error)
+        reasons = _ungrouped(error)
         if started.is_set() or not all(isinstance(one, EXPECTED) for one in reasons):
             raise
         for reason in reasons:
@@ -113,11 +113,11 @@ def run(options: Options, environ: Mapping[str, str]) -> int:
     return 0
 
 
-def _leaves(error: BaseException) -> list[BaseException]:
+def _ungrouped(error: BaseException) -> list[BaseException]:
     """Returns the errors that nurseries have put into groups."""
     if not isinstance(error, BaseExceptionGroup):
         return [error]
-    return [leaf for one in error.exceptions for leaf in _leaves(one)]
+    return [leaf for one in error.exceptions for leaf in _ungrouped(one)]
 
 
 async def _daemon(
@@ -134,10 +134,10 @@ async def _daemon(
     with ExitStack() as stack, open_file_writer() as writer:
         signals = Signals(stack)
         async with (
-            _store(config) as store,
+            _open_store(config) as store,
             open_bridge(),
             open_workers(directory, PROCESSES) as workers,
-            _receiver(config, workers) as receiver,
+            _open_receiver(config, workers) as receiver,
         ):
             known_hosts = KnownHosts(config.daemon.state_directory / "known_hosts")
             ports = NodePorts(receiver, known_hosts, Readers(workers), writer)
@@ -190,14 +190,14 @@ async def _daemon(
                     effective_caller=current.effective_caller,
                 )
                 async with (
-                    _socket(current, interface, sockets, environ),
+                    _serve_socket(current, interface, sockets, environ),
                     trio.open_nursery() as nursery,
                 ):
                     nursery.start_soon(log_limit.run)
                     nursery.start_soon(_feed_watchdog)
                     nursery.start_soon(coverage.run)
                     nursery.start_soon(retention.run)
-                    nursery.start_soon(_answer, signals.requests, current, supervisor)
+                    nursery.start_soon(_answer_requests, signals.requests, current, supervisor)
                     started.set()
                     await _run_until_stopped(signals, supervisor, current.status)
                     deletions.stop()
@@ -207,9 +207,11 @@ async def _daemon(
 
 
 @asynccontextmanager
-async def _store(config: Config) -> AsyncIterator[Store]:
+async def _open_store(config: Config) -> AsyncIterator[Store]:
     state = config.daemon.state_directory
-    with naming(f"daemon.state_directory = '{state}'", otherwise="another is given by --state-dir"):
+    with blame_setting(
+        f"daemon.state_directory = '{state}'", otherwise="another is given by --state-dir"
+    ):
         state.mkdir(mode=0o750, parents=True, exist_ok=True)
         (state / "jobs").mkdir(mode=0o750, exist_ok=True)
     async with open_store(state / "cucmd.db") as store:
@@ -220,7 +222,7 @@ async def _store(config: Config) -> AsyncIterator[Store]:
 
 
 @asynccontextmanager
-async def _receiver(config: Config, workers: Workers) -> AsyncIterator[Receiver]:
+async def _open_receiver(config: Config, workers: Workers) -> AsyncIterator[Receiver]:
     limits = ReceiverLimits(
         min_free_bytes=config.limits.free_space_bytes,
         min_free_ratio=config.limits.free_space_percent / 100,
@@ -233,7 +235,7 @@ async def _receiver(config: Config, workers: Workers) -> AsyncIterator[Receiver]
         legacy_algorithms=config.receiver_is_legacy,
     )
     async with AsyncExitStack() as stack:
-        with naming(f"receiver.listen = {config.receiver.listen!r}", LISTENING):
+        with blame_setting(f"receiver.listen = {config.receiver.listen!r}", LISTENING):
             receiver = await stack.enter_async_context(opened)
         # Nodes whose jobs go on push at once, and do not wait for long until somebody answers.
         await workers.wait_ready()
@@ -242,7 +244,7 @@ async def _receiver(config: Config, workers: Workers) -> AsyncIterator[Receiver]
 
 
 @asynccontextmanager
-async def _socket(
+async def _serve_socket(
     current: CurrentConfig,
     interface: Interface,
     inherited: list[socket.socket],
@@ -255,7 +257,7 @@ async def _socket(
     async with AsyncExitStack() as stack:
         group = current.config.access.operate_group or None
         opened = open_unix_listener(path, SOCKET_MODE, inherited, group=group)
-        with naming(f"daemon.socket = '{path}'", otherwise="another is given by --socket"):
+        with blame_setting(f"daemon.socket = '{path}'", otherwise="another is given by --socket"):
             if str(path) == private_socket(environ):
                 make_private(path.parent)
             listener = await stack.enter_async_context(opened)
@@ -286,7 +288,7 @@ async def _run_until_stopped(signals: Signals, supervisor: Supervisor, status: S
     systemd.notify(STOPPING=1, STATUS="closing connections to nodes")
 
 
-async def _answer(
+async def _answer_requests(
     requests: AsyncIterator[int], current: CurrentConfig, supervisor: Supervisor
 ) -> None:
     """Reloads on SIGHUP, logs on SIGUSR1 what it holds; also while it drains."""

@@ -27,7 +27,7 @@ _NO_HINTS: Mapping[int, str] = MappingProxyType({})
 
 
 @contextmanager
-def naming(
+def blame_setting(
     setting: str, hints: Mapping[int, str] = _NO_HINTS, otherwise: str = ""
 ) -> Iterator[None]:
     """Turns an `OSError` of the body into `CannotStart`, unless it is about another file.

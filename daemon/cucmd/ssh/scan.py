@@ -11,7 +11,7 @@ from functools import partial
 import asyncssh
 import trio
 
-from cucmd.failure import Code, NodeFailed, timed_out
+from cucmd.failure import Code, NodeFailed, timeout_failure
 from cucmd.node_name import address
 from cucmd.ssh.algorithms import Algorithms, key_type, usual_algorithms
 from cucmd.ssh.bridge import on_asyncio
@@ -48,7 +48,7 @@ async def scan_host_keys(
             return tuple(found.values())
     except trio.TooSlowError:
         what = f"asking for the host keys of {address(host, port)}"
-        raise NodeFailed(timed_out(Code.CONNECT_TIMEOUT, seconds, what)) from None
+        raise NodeFailed(timeout_failure(Code.CONNECT_TIMEOUT, seconds, what)) from None
 
 
 async def _probe_key(

@@ -14,7 +14,7 @@ import msgspec
 from cucmd.job.job import Job
 from cucmd.store.job_sql import COUNT_A_CHANGE, select_job
 from cucmd.store.rows import ClosedJob
-from cucmd.store.unreadable import left_out
+from cucmd.store.unreadable import skip_unreadable
 
 BEGUN = "SELECT job_id FROM job WHERE deletion IN ('job', 'files') ORDER BY position"
 
@@ -46,7 +46,7 @@ class BegunDeletion(NamedTuple):
     job: Job | None
 
 
-def begin(connection: sqlite3.Connection, job_id: str, *, record: bool) -> BegunDeletion:
+def begin_deletion(connection: sqlite3.Connection, job_id: str, *, record: bool) -> BegunDeletion:
     """Marks a closed job; of another one nothing is done."""
     select = "SELECT bytes_kept, deletion FROM job WHERE job_id = ? AND closed"
     found = connection.execute(select, (job_id,)).fetchone()
@@ -60,7 +60,7 @@ def begin(connection: sqlite3.Connection, job_id: str, *, record: bool) -> Begun
     return BegunDeletion(size, select_job(connection, job_id))
 
 
-def end(connection: sqlite3.Connection, job_id: str) -> int | None:
+def finish_deletion(connection: sqlite3.Connection, job_id: str) -> int | None:
     """Gives the revision of the end of the job, which is gone; 0: it is still there. None: there is
     more to be done, by another call. Nothing is done for an unmarked job.
     """
@@ -83,7 +83,7 @@ def select_closed(connection: sqlite3.Connection) -> tuple[ClosedJob, ...]:
     """Returns the closed jobs, those that ended last first."""
     jobs: list[ClosedJob] = []
     for row in connection.execute(_CLOSED):
-        with left_out(f"job {row[0]}"):
+        with skip_unreadable(f"job {row[0]}"):
             values = dict(zip(ClosedJob.__struct_fields__, row, strict=True))
             values["labels"] = msgspec.json.decode(values["labels"])
             jobs.append(msgspec.convert(values, ClosedJob))

@@ -29,7 +29,7 @@ from cucmd.store.rows import (
     node_columns,
     target_names,
 )
-from cucmd.store.unreadable import left_out
+from cucmd.store.unreadable import skip_unreadable
 
 _INSERT_JOB = """
 INSERT INTO job (job_id, status, kind, created_at, completed_at, revision, detail)
@@ -113,7 +113,7 @@ def update_job(connection: sqlite3.Connection, before: Job, after: Job) -> None:
         connection.execute(revise, (after.revision, position))
     changed = changed_nodes(before, after)
     _write_nodes(connection, position, changed)
-    node_sql.remember(connection, after, [node for _, node in changed])
+    node_sql.save_discoveries(connection, after, [node for _, node in changed])
 
 
 def change_job(
@@ -188,7 +188,7 @@ def select_job(connection: sqlite3.Connection, job_id: str) -> Job | None:
         "SELECT detail FROM node WHERE job = ? ORDER BY position", (position,)
     ).fetchall()
     end = End.FILES_DELETED if deletion is not None else End.CLOSED if closed else End.OPEN
-    with left_out(f"job {job_id}"):
+    with skip_unreadable(f"job {job_id}"):
         job = job_from(detail, revision, (text for (text,) in nodes), end)
         return msgspec.structs.replace(job, job_id=job_id)  # with another one it could not be saved
     return None
@@ -200,7 +200,7 @@ def select_unfinished(connection: sqlite3.Connection) -> tuple[Job, ...]:
     return tuple(job for job in jobs if job is not None)
 
 
-def select_by_key(connection: sqlite3.Connection, key: StartKey) -> tuple[str, str] | None:
+def select_start(connection: sqlite3.Connection, key: StartKey) -> tuple[str, str] | None:
     """Returns (job id, digest) of the call that this user made with this key, or None."""
     row = connection.execute(_BY_START_KEY, (key.owner, key.name)).fetchone()
     return None if row is None else (str(row[0]), str(row[1]))
@@ -222,7 +222,7 @@ def select_files(
     return tuple(file_from(row) for row in rows)
 
 
-def select_alike(connection: sqlite3.Connection, job_id: str) -> frozenset[bytes]:
+def select_paths_alike(connection: sqlite3.Connection, job_id: str) -> frozenset[bytes]:
     """Returns, in lower case, the paths of files that differ in case alone; of letters in ASCII."""
     return frozenset(path for (path,) in connection.execute(_ALIKE, (job_id,)))
 

@@ -10,7 +10,7 @@ import sqlite3
 import msgspec
 
 from cucmd.store.rows import JobFilter, JobRow, job_row_from, moment_text
-from cucmd.store.unreadable import left_out
+from cucmd.store.unreadable import skip_unreadable
 
 # Characters of details after which a list ends, but for its first job. Those of a job are a
 # kilobyte or two, of one with a thousand targets 250.
@@ -68,7 +68,7 @@ def select_rows(connection: sqlite3.Connection, limit: int, which: JobFilter) ->
         if left < 0 and rows:
             found.close()
             break
-        with left_out(f"job {row[0]}"):
+        with skip_unreadable(f"job {row[0]}"):
             rows.append(job_row_from(row))
     return tuple(rows)
 

@@ -16,7 +16,7 @@ from cucmd.job.discover import Found
 from cucmd.job.job import Job
 from cucmd.job.node import Node, Succeeded
 from cucmd.store.rows import moment_text, node_text
-from cucmd.store.unreadable import left_out
+from cucmd.store.unreadable import skip_unreadable
 
 # Discoveries, each of another node. More clusters than a company has, and all are read at once.
 MOST_DISCOVERIES = 300
@@ -44,7 +44,7 @@ class StoredDiscovery(msgspec.Struct, frozen=True):
 _discoveries = msgspec.json.Decoder(StoredDiscovery)  # made here: see rows.py
 
 
-def remember(connection: sqlite3.Connection, job: Job, nodes: Sequence[Node]) -> None:
+def save_discoveries(connection: sqlite3.Connection, job: Job, nodes: Sequence[Node]) -> None:
     """Keeps what a discovery has found on these nodes of the job, if they have succeeded."""
     for node in nodes:
         if isinstance(node.state, Succeeded) and isinstance(node.result, Found):
@@ -60,6 +60,6 @@ def select_discoveries(connection: sqlite3.Connection) -> tuple[StoredDiscovery,
     """Returns the discoveries, the newest first."""
     found: list[StoredDiscovery] = []
     for asked, detail in connection.execute(_DISCOVERIES).fetchall():
-        with left_out(f"what {asked} has said of its cluster"):
+        with skip_unreadable(f"what {asked} has said of its cluster"):
             found.append(_discoveries.decode(detail))
     return tuple(found)

@@ -56,7 +56,7 @@ class Store:
         self.notices = tuple(notices)  # what was found at the start, for the log
         self.reserve = reserve
         # Called with each job that was changed while it does not run, in the order of the changes.
-        self.tell: Callable[[Job], None] = lambda job: None
+        self.on_changed: Callable[[Job], None] = lambda job: None
         self._writer = DatabaseThread(
             f"write {path}", partial(connect, path), begin="BEGIN IMMEDIATE", batch=_BATCH
         )
@@ -94,7 +94,7 @@ class Store:
 
     def _tell(self, changed: object) -> None:
         if isinstance(changed, Job):
-            self.tell(changed)
+            self.on_changed(changed)
 
     async def reopen_job(self, before: Job, after: Job, key: StartKey | None = None) -> Job | None:
         """Saves a closed job that is tried again. Gives it with the revision that it has then.
@@ -151,7 +151,7 @@ class Store:
         """Marks a closed job before the first of its files is deleted; with `record` the job will
         be deleted too. A deletion that was begun with the record stays one.
         """
-        begin = partial(deletion_sql.begin, job_id=job_id, record=record)
+        begin = partial(deletion_sql.begin_deletion, job_id=job_id, record=record)
         return await self._writer.run(begin)
 
     async def end_deletion(self, job_id: str) -> int:
@@ -159,7 +159,7 @@ class Store:
 
         Gives the revision of that; 0: the job is still there.
         """
-        end = partial(deletion_sql.end, job_id=job_id)
+        end = partial(deletion_sql.finish_deletion, job_id=job_id)
         while (revision := await self._writer.run(end)) is None:
             pass  # in pieces, so that other writes have their turn in between
         return revision
@@ -190,9 +190,9 @@ class Store:
         )
         return await self._reader.run(select)
 
-    async def alike(self, job_id: str) -> frozenset[bytes]:
+    async def paths_alike(self, job_id: str) -> frozenset[bytes]:
         """Returns the paths, in lower case, of files whose paths differ in case alone."""
-        return await self._reader.run(partial(job_sql.select_alike, job_id=job_id))
+        return await self._reader.run(partial(job_sql.select_paths_alike, job_id=job_id))
 
     async def find(self, prefix: str) -> tuple[str, ...]:
         """Returns up to 3 ids that begin with `prefix`: that is enough to call it ambiguous."""
@@ -208,9 +208,9 @@ class Store:
         """Returns how many jobs there are."""
         return await self._reader.run(partial(list_sql.count_rows, which=which))
 
-    async def called_with(self, key: StartKey) -> tuple[str, str] | None:
+    async def find_start(self, key: StartKey) -> tuple[str, str] | None:
         """Returns (job id, digest) of the call that this user has made with that key, or None."""
-        return await self._reader.run(partial(job_sql.select_by_key, key=key))
+        return await self._reader.run(partial(job_sql.select_start, key=key))
 
     async def discoveries(self) -> tuple[StoredDiscovery, ...]:
         """Returns what each node that was asked for its cluster has said last, the newest first."""
@@ -220,7 +220,7 @@ class Store:
         """Returns the jobs that are queued or running, oldest first."""
         return await self._reader.run(job_sql.select_unfinished)
 
-    async def ended_but_open(self) -> tuple[str, ...]:
+    async def unclosed_jobs(self) -> tuple[str, ...]:
         """Returns ids of jobs that have ended and are not closed (`close_job`), oldest first."""
         return await self._ids(job_sql.ENDED_BUT_OPEN)
 

@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def left_out(what: str) -> Iterator[None]:
+def skip_unreadable(what: str) -> Iterator[None]:
     """Wraps the decoding of one row: `what` ("job 0a1b2c3d4e5f") is left out if that fails."""
     try:
         yield

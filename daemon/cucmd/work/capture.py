@@ -28,7 +28,7 @@ import trio
 from msgspec.structs import replace
 
 from cucmd import vos
-from cucmd.failure import Code, NodeFailed, fail, failure, timed_out
+from cucmd.failure import Code, NodeFailed, fail, failure, timeout_failure
 from cucmd.job.capture import Capture, Captured
 from cucmd.job.failure import Failure
 from cucmd.job.node import Phase
@@ -83,7 +83,7 @@ async def capture(task: NodeTask, what: Capture, ports: Ports, report: Report) -
         if full := no_room(status, what):
             raise NodeFailed(full)
         if not await together.begin(task.node):
-            raise NodeFailed(timed_out(Code.LOGIN_TIMEOUT, READY_WITHIN, _LATE, hint=_ALONE))
+            raise NodeFailed(timeout_failure(Code.LOGIN_TIMEOUT, READY_WITHIN, _LATE, hint=_ALONE))
         report.phase(Phase.COMMAND)
         run = _NodeCapture(session, task, what, report, together)
         said = await run.whole()
@@ -226,7 +226,9 @@ class _NodeCapture:
         wrong: Failure | None = None
         if self._session.busy:
             seconds = stop_seconds(self._task.timeouts.grace)
-            wrong = timed_out(Code.COMMAND_TIMEOUT, seconds, "waiting for the prompt after Ctrl-C")
+            wrong = timeout_failure(
+                Code.COMMAND_TIMEOUT, seconds, "waiting for the prompt after Ctrl-C"
+            )
             with trio.move_on_after(seconds, shield=True):
                 try:
                     self._said = await self._session.interrupt() or self._said

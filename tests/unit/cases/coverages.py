@@ -37,7 +37,7 @@ class Cases:
         self.store = store
         self.folder = folder
         self.told: list[Job] = []
-        store.tell = self.told.append
+        store.on_changed = self.told.append
         self.processes = InProcess()
         self.coverage = Coverage(store, lambda job_id: folder / job_id, workers or self.processes)
 

@@ -12,16 +12,16 @@ from cucmd.config.profiles import BUILT_IN
 @pytest.mark.parametrize("profile", BUILT_IN.values(), ids=BUILT_IN.keys())
 def test_built_in_profiles_keep_the_rules(profile):
     assert profile.paths
-    assert rules.description(profile.description)
-    assert rules.profile_name(profile.name)
-    assert rules.location(profile.location)
-    assert rules.last(profile.last), "a profile without a window collects everything"
-    assert all(rules.path(path) for path in profile.paths)
+    assert rules.check_description(profile.description)
+    assert rules.check_profile_name(profile.name)
+    assert rules.check_location(profile.location)
+    assert rules.check_window(profile.last), "a profile without a window collects everything"
+    assert all(rules.check_path(path) for path in profile.paths)
     assert len(set(profile.paths)) == len(profile.paths)
     assert len(profile.written_for) == len(profile.paths)
-    assert all(map(rules.written_for, profile.written_for))
-    assert rules.description(profile.leaves_out)
-    assert all(rules.description(product) for product in profile.products)
+    assert all(map(rules.check_written_for, profile.written_for))
+    assert rules.check_description(profile.leaves_out)
+    assert all(rules.check_description(product) for product in profile.products)
 
 
 def test_a_built_in_profile_sends_only_to_profiles_that_there_are():

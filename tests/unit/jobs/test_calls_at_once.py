@@ -181,7 +181,7 @@ async def test_a_label_that_is_set_while_a_job_is_closed_is_kept_and_the_job_is_
         assert (job.labels, job.closed) == ({"a": "1"}, True)
         (listed,) = await harness.store.closed_jobs()
         assert listed.labels == {"a": "1"}
-        assert await harness.store.ended_but_open() == ()
+        assert await harness.store.unclosed_jobs() == ()
 
 
 async def test_a_label_waits_no_longer_for_a_close_than_a_grace_lasts(

@@ -129,7 +129,7 @@ async def test_a_prefix_of_several_live_jobs_is_ambiguous_in_a_damaged_database_
             await harness.supervisor.cancel("bbbb", None)
 
 
-@pytest.mark.parametrize("method", ["unfinished", "ended_but_open", "load"])
+@pytest.mark.parametrize("method", ["unfinished", "unclosed_jobs", "load"])
 async def test_a_read_error_that_passes_while_the_daemon_starts_leaves_no_job_behind(
     tmp_path: Path, autojump_clock: trio.testing.MockClock, method: str
 ) -> None:
@@ -153,4 +153,4 @@ async def test_a_read_error_that_passes_while_the_daemon_starts_leaves_no_job_be
         while harness.supervisor.live:
             await trio.testing.wait_all_tasks_blocked(0.01)
         assert failures == []
-        assert await harness.store.ended_but_open() == ()
+        assert await harness.store.unclosed_jobs() == ()

@@ -156,10 +156,10 @@ async def test_a_stop_does_not_wait_for_disk_space(
     left = tmp_path / "jobs" / job_id / "a" / "files" / "core.0"
     left.write_bytes(b"part")
     async with supervisor_harness(tmp_path) as again:
-        assert await again.store.ended_but_open() == (job_id,)
+        assert await again.store.unclosed_jobs() == (job_id,)
         await again.supervisor.recover(again.tasks)
         assert await recorded(again, job_id) == ["a"]
-        assert await again.store.ended_but_open() == ()
+        assert await again.store.unclosed_jobs() == ()
 
 
 async def test_a_removed_directory_is_not_waited_for(

@@ -212,7 +212,7 @@ async def test_the_files_of_every_job_that_was_stopped_in_its_grace_are_recorded
     async with supervisor_harness(killed) as again:
         await again.supervisor.recover(again.tasks)
         (row,) = await again.store.files(slow)
-        assert await again.store.ended_but_open() == ()
+        assert await again.store.unclosed_jobs() == ()
     assert (row.path, row.complete) == ("slow/files/192.0.2.9/core.1", False)
 
 
@@ -275,7 +275,7 @@ async def test_a_resumed_job_stays_open_if_its_directory_could_not_be_read(
         await again.supervisor.recover(again.tasks)
         (row,) = await again.store.files(job.job_id)
         assert (row.node, row.complete) == ("a", False)
-        assert await again.store.ended_but_open() == ()
+        assert await again.store.unclosed_jobs() == ()
 
 
 async def test_a_job_whose_row_contradicts_itself_is_left_alone(tmp_path: Path) -> None:
@@ -339,12 +339,12 @@ async def test_a_job_whose_files_the_store_cannot_read_is_looked_at_again_and_el
             ("succeeded", ["a"]) if kept else ("failed", [])
         )
         closed = errors <= len(recovery.PAUSES) + 1
-        assert await harness.store.ended_but_open() == (() if closed else (job.job_id,))
+        assert await harness.store.unclosed_jobs() == (() if closed else (job.job_id,))
         if not kept:
             assert ended.nodes[0].state.failure.code == Code.INTERRUPTED
     async with supervisor_harness(tmp_path) as again:
         await again.supervisor.recover(again.tasks)
-        assert await again.store.ended_but_open() == ()
+        assert await again.store.unclosed_jobs() == ()
         (row,) = await again.store.files(job.job_id)
         assert (row.node, row.complete) == ("a", False)
 

@@ -151,5 +151,5 @@ def test_a_call_is_logged_once_with_the_name(caplog: pytest.LogCaptureFixture) -
 def test_users_who_may_speak_are_listed_by_name_or_uid_and_unknown_ones_are_left_out() -> None:
     own = pwd.getpwuid(os.getuid())
     listed = AccessSettings(may_speak_for=(own.pw_name, "61001", "no-such-user"))
-    assert Access.of(listed).speakers == {own.pw_uid, 61001}
-    assert Access.of(AccessSettings()).speakers == set()
+    assert Access.from_settings(listed).speakers == {own.pw_uid, 61001}
+    assert Access.from_settings(AccessSettings()).speakers == set()

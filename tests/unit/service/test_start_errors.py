@@ -7,11 +7,14 @@ import socket
 import pytest
 
 from cucmd.failure import CannotStart
-from cucmd.service.start_errors import LISTENING, naming
+from cucmd.service.start_errors import LISTENING, blame_setting
 
 
 def said(error: Exception, **hints: object) -> str:
-    with pytest.raises(CannotStart) as caught, naming("receiver.listen = 'x:22'", **hints):
+    with (
+        pytest.raises(CannotStart) as caught,
+        blame_setting("receiver.listen = 'x:22'", **hints),
+    ):
         raise error
     return str(caught.value)
 
@@ -45,5 +48,5 @@ def test_an_error_about_the_path_itself_is_kept() -> None:
 
 
 def test_an_error_about_some_other_file_is_left_as_it_is() -> None:
-    with pytest.raises(PermissionError), naming("receiver.listen = 'x:22'"):
+    with pytest.raises(PermissionError), blame_setting("receiver.listen = 'x:22'"):
         raise PermissionError(errno.EACCES, "Permission denied", "/a/key")

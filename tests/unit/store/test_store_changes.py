@@ -61,7 +61,7 @@ async def ended(
         now = await store.load(job.job_id)
         assert now is not None
         told: list[Job] = []
-        store.tell = told.append
+        store.on_changed = told.append
         yield store, now, told
 
 

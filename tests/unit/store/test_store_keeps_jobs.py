@@ -194,9 +194,9 @@ async def test_a_job_is_open_from_its_end_until_it_is_closed(path: Path, make_jo
             await store.add_job(make_job(name))
         for name in ("2", "1"):
             await store.save(make_job(name), make_job(name).cancel(NOW))
-        assert await store.ended_but_open() == ("1", "2")
+        assert await store.unclosed_jobs() == ("1", "2")
         await store.close_job("2")
-        assert await store.ended_but_open() == ("1",)
+        assert await store.unclosed_jobs() == ("1",)
 
 
 STEPS = st.lists(
