@@ -2,11 +2,11 @@
 
 | run | tests |
 | --- | --- |
-| `pytest`, `pytest FOLDER` | those without one of the two markers |
-| `pytest --all`, `pytest FILE` | the tests that are marked `long`, too |
+| `pytest`, `pytest FOLDER` | quick: tests without a marker, and the first row of each system test |
+| `pytest --all`, `pytest FILE` | the tests that are marked `long`, and all rows, too |
 | `pytest --long`, `pytest FILE::TEST` | the tests that are marked `exhaustive`, too |
 
-`-m`, `-k`, `--lf` and `--ff` choose among all tests.
+`-m`, `-k`, `--lf` and `--ff` choose among all tests. A row is one set of parameters of a test.
 """
 
 import os
@@ -40,12 +40,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     One process runs a whole file. A file of long tests that came last would run alone.
     """
-    left_out = {item for item in items if not _is_asked_for(config, item)}
-    if left_out:
-        config.hook.pytest_deselected(items=list(left_out))
-        items[:] = [item for item in items if item not in left_out]
+    kept = [item for item in items if _is_asked_for(config, item)]
+    if is_quick(config):
+        kept = list(_first_rows(kept))
+    config.hook.pytest_deselected(items=list(set(items).difference(kept)))
+    items[:] = kept
     first = {item.path for item in items if any(map(item.get_closest_marker, _MARKERS))}
     items.sort(key=lambda item: item.path not in first)
+
+
+def _first_rows(items: list[pytest.Item]) -> Iterator[pytest.Item]:
+    """Leaves out all rows but the first of each system test, since each starts processes."""
+    seen = set()
+    for item in items:
+        test = item.nodeid.partition("[")[0]
+        if not item.nodeid.startswith("tests/system/") or test not in seen:
+            yield item
+        seen.add(test)
 
 
 def is_quick(config: pytest.Config) -> bool:

@@ -9,7 +9,6 @@ from rig.daemon import Daemon
 from rig.jobs import node, start
 from rig.lab import Lab
 
-pytestmark = pytest.mark.long
 
 MakeLab = Callable[..., Lab]
 
@@ -20,6 +19,7 @@ LARGE = 5_000_000_000
 @pytest.mark.skipif(
     shutil.disk_usage("/tmp").free < 2 * LARGE, reason="needs 10 GB of free space below /tmp"
 )
+@pytest.mark.exhaustive
 @pytest.mark.timeout(900)
 def test_file_of_5_gb(
     make_daemon: Callable[..., Daemon], make_lab: MakeLab, monkeypatch: pytest.MonkeyPatch
