@@ -1,4 +1,4 @@
-"""Plans what a request of the socket asks for, as its method does; and how clients ask for it."""
+"""Plans requests as the methods of the socket do, and makes the arguments of clients."""
 
 from collections.abc import Sequence
 
@@ -24,14 +24,14 @@ def plan_retry(planner: Planner, job: Job, request: RetryRequest) -> Planned:
 
 
 def with_how(fields: dict[str, object]) -> dict[str, object]:
-    """Returns the arguments of a method of `Client`, with those of `How` in their struct."""
+    """Returns the arguments for a method of `Client`: those that `How` has go into a `How`."""
     how = {name: value for name, value in fields.items() if name in How.__struct_fields__}
     others = {name: value for name, value in fields.items() if name not in how}
     return {**others, "how": How(**how)} if how else others
 
 
-# The methods of a client that start one kind of work: each with the nodes and an argument of it,
-# and the member of `Start` that this makes.
+# The methods of a client that start one kind of work, with arguments, and the member of `Start`
+# that each of these calls sends.
 SHORT_FORMS = [
     ("collect", [["a"], Collection(paths=("x",))], ("collection", {"paths": ["x"]})),
     ("run", [["a"], ["show status"]], ("commands", {"lines": ["show status"]})),

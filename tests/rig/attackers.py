@@ -1,4 +1,4 @@
-"""Machines that mean harm to the daemon, each a process of its own that costs little itself.
+"""Attacks the daemon. Each attacker is a process that uses little of the processor itself.
 
     attackers.py ignore PORT [SOURCE]        IGNORE packets before any key exchange
     attackers.py exchange PORT [SOURCE]      key exchanges, each as costly as it can be
@@ -10,8 +10,9 @@
     attackers.py unread SOCKET UID GID       a local user: sends empty calls, and reads no reply
     attackers.py brackets SOCKET UID GID     a local user: sends a megabyte of brackets, and again
 
-The first two, and the local users, send bytes that were made before. All go on until they are
-killed, and connect again whenever they are cut off. Each prints a line of JSON once it has begun.
+The first two and the local users send bytes that were made in advance. All attackers go on until
+they are killed, and connect again whenever they are cut off. Each prints a line of JSON when it
+begins.
 """
 
 from __future__ import annotations
@@ -38,11 +39,11 @@ GROUP_EXCHANGE = b"diffie-hellman-group-exchange-sha256"
 GROUP_16 = b"diffie-hellman-group16-sha512"
 
 _AT_ONCE = 64 * 1024
-_PAUSE = 0.02  # seconds after a connection that was refused or cut at once
+_PAUSE = 0.02  # seconds to wait after a connection was refused or cut at once
 
 
 def packet(payload: bytes) -> bytes:
-    """Makes the packet as it is on the wire before the first key exchange."""
+    """Makes an SSH packet as it is before the first key exchange."""
     padding = 8 - (5 + len(payload)) % 8
     padding += 8 if padding < 4 else 0
     length = 1 + len(payload) + padding
@@ -66,12 +67,12 @@ _NAMES = (
 KEXINIT = packet(b"\x14" + bytes(16) + b"".join(map(string, _NAMES)) + bytes(5))
 _LARGEST = b"".join(size.to_bytes(4, "big") for size in (1024, 8192, 8192))
 WITH_LARGEST_GROUP = packet(b"\x22" + _LARGEST) + packet(b"\x20" + string(b"\x02"))
-HOST_KEY = string(b"ssh-rsa")  # in the answer to the exchange, and in nothing before it
+HOST_KEY = string(b"ssh-rsa")  # the answer to the exchange has it, and nothing before does
 WITH_GROUP_16 = packet(b"\x1e" + string(b"\x02"))
 
 
 class Peer:
-    """Holds one connection of an attacker. `say` is sent again and again; `answered` ends it."""
+    """Holds a connection of an attacker, which sends `first` once and `say` again and again."""
 
     def __init__(self, port: int, source: str, first: bytes, say: bytes) -> None:
         self.socket = socket.socket()
@@ -83,7 +84,7 @@ class Peer:
         self._say = say
 
     def send(self) -> None:
-        """Raises OSError once it is cut off."""
+        """Raises OSError if the connection was cut."""
         if self._first:
             self._first = self._first[self.socket.send(self._first) :]
         elif self._say:
@@ -94,13 +95,13 @@ class Peer:
         return bool(self._first or self._say)
 
     def read(self) -> None:
-        """Raises OSError once it is cut off."""
+        """Raises OSError if the connection was cut."""
         if not self.socket.recv(_AT_ONCE):
             raise ConnectionResetError
 
 
 class Exchanging(Peer):
-    """Asks for the largest group that there is; comes again once it was computed."""
+    """Asks for the largest Diffie-Hellman group; connects again when the daemon has computed it."""
 
     def __init__(self, port: int, source: str) -> None:
         super().__init__(port, source, VERSION + KEXINIT, b"")
@@ -175,11 +176,11 @@ def _step(
         _enter(selector, peer(kind, port, source))
 
 
-# Peers that have logged in.
+# -- peers that have logged in
 
 
 def flood(connection: Any) -> None:
-    """Empty IGNORE packets without end, made with the connection's keys but without asyncssh."""
+    """Sends empty IGNORE packets without end. They are encrypted here, since asyncssh is slower."""
     encryption, sequence = connection._send_encryption, connection._send_seq
     sock = connection.get_extra_info("socket").dup()
     sock.setblocking(True)
@@ -251,15 +252,15 @@ async def node(address: str) -> None:
     print(json.dumps({"attack": "node", "address": where}), flush=True)
     while True:
         connection = await opened.get()
-        with suppress(OSError):  # it was cut off
+        with suppress(OSError):  # the daemon cut the connection
             flood(connection)
         connection.abort()
 
 
-# Local users, at the socket of the daemon.
+# -- local users, at the socket of the daemon
 
 LOCAL_CONNECTIONS = 32
-EMPTY_CALLS = b"{}\0" * 100_000  # more than the kernel takes before somebody reads
+EMPTY_CALLS = b"{}\0" * 100_000  # more than the kernel buffers while nobody reads
 BRACKETS = b"[" * 1_000_000 + b"\0"
 
 
@@ -280,7 +281,7 @@ def local(kind: str, path: str) -> None:
 
 
 def _connected(path: str) -> socket.socket:
-    """Waits where the queue of the daemon is full."""
+    """Connects. Waits while the queue of the daemon is full."""
     one = socket.socket(socket.AF_UNIX)
     one.connect(path)
     return one
@@ -294,21 +295,21 @@ def _enter_local(selector: selectors.BaseSelector, path: str, kind: str) -> None
 
 
 def _say(one: Any, left: list[memoryview], *, leaves: bool) -> bool:
-    """Sends what is left of one frame or of many calls. False: it is over.
+    """Sends more of `left`. Returns whether the connection shall go on.
 
-    leaves: as soon as the kernel takes no more.
+    leaves: the peer leaves as soon as the kernel takes no more bytes.
     """
     try:
         left[0] = left[0][one.send(left[0]) :]
     except BlockingIOError:
         return not leaves
-    except OSError:  # cut off
+    except OSError:  # the connection was cut
         return False
     return bool(left[0]) and not leaves
 
 
 def become(uid: int, gid: int) -> None:
-    """Is to be called after the imports: others may not be able to read them."""
+    """Becomes another user. Call it after the imports, whose files that user may not read."""
     os.setgroups([])
     os.setgid(gid)
     os.setuid(uid)
@@ -316,7 +317,7 @@ def become(uid: int, gid: int) -> None:
 
 @contextmanager
 def attacker(kind: str, *arguments: object) -> Iterator[dict[str, Any]]:
-    """Runs the process; yields what it has printed."""
+    """Runs an attacker; yields the line of JSON that it prints, with its pid."""
     command = [sys.executable, __file__, kind, *map(str, arguments)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
@@ -332,7 +333,7 @@ def attacker(kind: str, *arguments: object) -> Iterator[dict[str, Any]]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Returns what a process has used of a processor so far."""
+    """Returns the seconds of processor time that a process has used."""
     with open(f"/proc/{pid}/stat", encoding="ascii") as file:
         fields = file.read().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

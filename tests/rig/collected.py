@@ -1,4 +1,4 @@
-"""A job that has been collected already, so that a daemon which is started on it finds it."""
+"""Records a collected job in a state directory, for a daemon that starts later."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
 
 def record(state: Path, files: Iterable[ReceivedFile], job_id: str = JOB_ID) -> None:
-    """Records a closed job of the one node `a`. Its directory is there before."""
+    """Records a closed job with the one node `a`. The directory of the job must exist."""
     trio.run(_record, state, list(files), job_id)
 
 

@@ -1,4 +1,4 @@
-"""A real `cucmd serve` in a process of its own, with state below a folder."""
+"""Runs `cucmd serve` as a process, with its state below a folder."""
 
 import os
 import re
@@ -30,7 +30,7 @@ free_space_bytes = 0
 
 
 class Daemon(Child):
-    """`socket` is where it listens, `state` its state directory, `log` the file of its log."""
+    """Holds a daemon: the path of its socket, its state directory, and the file of its log."""
 
     def __init__(self, process: subprocess.Popen, folder: Path, socket_path: Path) -> None:
         super().__init__(process)
@@ -41,7 +41,10 @@ class Daemon(Child):
         self._stop_requested = False
 
     def descriptors(self) -> dict[str, str]:
-        """Leaves out the store's connections: they are opened by the first job, and stay."""
+        """Returns the open descriptors, without those of the database.
+
+        The first job opens the database, which then stays open.
+        """
         database = str(self.state / "cucmd.db")
         return {fd: to for fd, to in super().descriptors().items() if not to.startswith(database)}
 
@@ -51,7 +54,7 @@ class Daemon(Child):
 
     @property
     def in_service(self) -> bool:
-        """Whether it runs, and the test has not sent a signal that stops it."""
+        """Says whether the daemon runs and was not told to stop."""
         return not self._stop_requested and self.process.poll() is None
 
     @property
@@ -60,7 +63,7 @@ class Daemon(Child):
 
     @contextmanager
     def stranger(self) -> Iterator[None]:
-        """Has a connection to the receiver, which has a process."""
+        """Holds a connection to the receiver open, so that a process serves it."""
         with socket.create_connection(("127.0.0.1", self.receiver_port), 10):
             wait_until(lambda: len(self.tree()) > 2)
             yield
@@ -74,13 +77,13 @@ class Daemon(Child):
         path.symlink_to(self.socket)
 
     def forget_host_keys(self) -> None:
-        """Forgets all: a later lab may have a port of a node of an earlier one, and other keys."""
+        """Forgets all host keys: a later lab may use the same ports with other keys."""
         with Client(self.socket) as client:
             for node in {key.node for key in client.host_keys()}:
                 client.forget_host_key(node)
 
     def ctl(self, *arguments: str, **options: object) -> subprocess.CompletedProcess:
-        """Runs `cucmctl` against it."""
+        """Runs `cucmctl` against this daemon."""
         command = [sys.executable, "-m", "cucmctl", "--socket", str(self.socket), *arguments]
         options = {"capture_output": True, "text": True, "timeout": 120, **options}
         return subprocess.run(command, check=False, **options)
@@ -97,12 +100,13 @@ def running_daemon(
     options: Sequence[str] = (),
     user: int | None = None,
 ) -> Iterator[Daemon]:
-    """Yields a daemon that is ready; started again on the same folder, it finds its state.
+    """Yields a daemon that is ready. A second one on the same folder finds the state of the first.
 
-    checks: Python's own checks: any warning, such as a socket left open, is an error.
-    module: what Python runs instead of `cucmd`.
-    user: the uid of the process.
-    At the end everything that it wrote is searched for passwords.
+    checks: run Python with its development checks, so that a warning is an error
+    module: the module that Python runs instead of `cucmd`
+    user: the uid of the process
+
+    Asserts at the end that the daemon holds nothing open, and that it has written no password.
     """
     folder.mkdir(exist_ok=True)
     (folder / "cucmd.toml").write_text(config)
@@ -126,12 +130,12 @@ def running_daemon(
                 assert_holds_no_more(daemon, before)
         finally:
             if daemon.process.poll() is None:
-                # A test may have sent SIGTERM already: the second one ends it at once.
+                # A test may have sent SIGTERM already. Then this one ends the daemon at once.
                 code = daemon.stop()
                 log = daemon.log.read_text()
-                # pytest says nothing of values here: see `pytest.register_assert_rewrite`.
+                # Outside of tests pytest does not show the values of an assertion.
                 assert code in (0, -signal.SIGTERM), f"exit code {code}\n{log}"
-                # With `checks` Python logs what was left open.
+                # With `checks`, Python logs descriptors that were left open.
                 assert "Exception ignored" not in log, log
                 assert "ResourceWarning" not in log, log
                 assert not (left := os.listdir(temporary)), left
@@ -152,11 +156,11 @@ def _start(
         (short / "notify").chmod(0o666)
         inherited = {**os.environ, **environ, "NOTIFY_SOCKET": str(short / "notify")}
         inherited["TMPDIR"] = str(short / "tmp")
-        # For `module`.
+        # So that `module` can be of this package.
         search = [str(Path(__file__).parents[1]), inherited.get("PYTHONPATH", "")]
         inherited["PYTHONPATH"] = os.pathsep.join(filter(None, search))
         if user is not None:
-            # Coverage writes to our working directory, where another user may not write.
+            # Coverage writes to the working directory, which is closed to other users.
             inherited.pop("COVERAGE_PROCESS_START", None)
         with (folder / "daemon.log").open("ab") as log:
             process = subprocess.Popen(
@@ -179,7 +183,7 @@ def _start(
 
 
 def _wait_for(ready: socket.socket, process: subprocess.Popen) -> None:
-    """Raises `TimeoutError` if the daemon ends first, or takes a minute."""
+    """Waits for READY=1. Raises TimeoutError if the daemon ends before, or takes a minute."""
     ready.settimeout(0.5)
     for _ in range(120):
         try:

@@ -1,8 +1,8 @@
-"""A minimal Debian with its own systemd, booted in a container.
+"""Boots a minimal Debian with its own systemd in a container.
 
-On this machine only a cached tree of packages changes. Where no container can run, `CannotRun` is
-raised with the reason. The container shares this machine's network, and so the loopback addresses
-of the lab.
+The container shares the network of this machine, and so the loopback addresses of the lab. It
+changes nothing on this machine except for a cached tree of packages. `CannotRun` has the reason if
+no container can run here.
 """
 
 import fcntl
@@ -21,21 +21,21 @@ from pathlib import Path
 from rig.process import die_with_parent
 
 PROGRAMS = ("apt-get", "debootstrap", "systemd-nspawn", "unshare", "nsenter", "mount")
-# acl: to read the default ACL that systemd-tmpfiles sets. The rest: what the README requires.
+# acl is needed to read the default ACL that systemd-tmpfiles sets. The README requires the others.
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "python3", "python3-venv", "acl")
 ENVIRON = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/root"}
 BOOT_SECONDS = 90
-# debootstrap's script for every Debian since Etch. Named, because a debootstrap that is older than
-# a release has no link with the release's name.
+# The script of debootstrap for every Debian since Etch. It is named here because an older
+# debootstrap has no link with the name of a newer release.
 SCRIPT = "/usr/share/debootstrap/scripts/sid"
 
 
 class CannotRun(Exception):
-    """Says why no such container can run on this machine."""
+    """Raised with the reason why no such container can run on this machine."""
 
 
 class Debian:
-    """A booted container; `leader` is the process that is number 1 in it."""
+    """Holds a booted container. `leader` is the pid, outside, of its process 1."""
 
     def __init__(self, leader: int) -> None:
         self.leader = leader
@@ -56,29 +56,30 @@ class Debian:
         )
 
     def must(self, *command: str, **options: object) -> str:
-        """Does what `run` does, for what has to succeed, and returns its standard output."""
+        """Runs a command that must succeed; returns its standard output."""
         answer = self.run(*command, **options)
         assert answer.returncode == 0, f"{command}: {answer.stdout}{answer.stderr}"
         return answer.stdout
 
     def path(self, inside: str) -> Path:
-        """Returns a path of the container, as seen from this machine. No link in it may be
-        absolute.
+        """Returns a path of the container as this machine sees it.
+
+        No link in the path may be absolute.
         """
         return Path(f"/proc/{self.leader}/root") / inside.lstrip("/")
 
 
 @contextmanager
 def booted(binds: Mapping[Path, str]) -> Iterator[Debian]:
-    """Boots a fresh container. `binds`: folders of this machine -> where it can read them.
+    """Boots a new container. `binds` maps folders of this machine to paths in the container.
 
-    What it writes is in memory only, and is gone at its end. Raises `CannotRun`.
+    The container writes to memory only, which is gone when it ends. Raises CannotRun.
     """
     tree = tree_of_packages()
     with tempfile.TemporaryDirectory(prefix="cucmd-") as short:
         process, notices = _nspawn(tree, binds, Path(short))
         try:
-            with notices:  # closed once it has booted: what nobody reads would stop its systemd
+            with notices:  # closed once it has booted, since unread notices would stop its systemd
                 debian = Debian(_until_booted(process, notices, Path(short) / "log"))
             yield debian
             debian.run("systemctl", "poweroff")
@@ -88,9 +89,9 @@ def booted(binds: Mapping[Path, str]) -> Iterator[Debian]:
 
 
 def tree_of_packages(suite: str | None = None, packages: tuple[str, ...] = PACKAGES) -> Path:
-    """Returns a folder with an installed Debian, made once and kept. Raises `CannotRun`.
+    """Returns a folder with an installed Debian. It is made once and then kept. Raises CannotRun.
 
-    `suite` is the code name of a release: this machine's own, or another one of the same mirror.
+    `suite` is the code name of a release, by default that of this machine.
     """
     _refuse_without(PROGRAMS)
     own = _release()
@@ -100,14 +101,14 @@ def tree_of_packages(suite: str | None = None, packages: tuple[str, ...] = PACKA
     name = sha256(" ".join((suite, platform.machine(), *packages)).encode()).hexdigest()[:12]
     tree = cache / f"{suite}-{name}"
     with (cache / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # of two test runs, one makes it
+        fcntl.flock(lock, fcntl.LOCK_EX)  # only one of two test runs makes it
         if not tree.exists():
             _make_tree(tree, _mirror(own), suite, packages)
     return tree
 
 
 def python_of(tree: Path) -> str:
-    """Returns the version of its Python: `3.13`."""
+    """Returns the version of the Python in the tree, such as `3.13`."""
     return os.readlink(tree / "usr/bin/python3").removeprefix("python")
 
 
@@ -120,7 +121,7 @@ def _refuse_without(programs: tuple[str, ...]) -> None:
 
 
 def _release() -> str:
-    """Returns the code name of this machine's release: `trixie`."""
+    """Returns the code name of the release of this machine, such as `trixie`."""
     release = platform.freedesktop_os_release()
     suite = release.get("VERSION_CODENAME", "")
     if release["ID"] != "debian" or not suite:
@@ -129,7 +130,7 @@ def _release() -> str:
 
 
 def _mirror(suite: str) -> str:
-    """Returns the mirror that this machine's apt uses. Works before the first `apt-get update`."""
+    """Returns the mirror of this machine's apt, even before the first `apt-get update`."""
     columns = "$(REPO_URI) $(RELEASE) $(COMPONENT)"
     listed = subprocess.run(
         ["apt-get", "indextargets", "--no-release-info", "--format", columns],
@@ -145,9 +146,9 @@ def _mirror(suite: str) -> str:
 
 
 def _make_tree(tree: Path, mirror: str, suite: str, packages: tuple[str, ...]) -> None:
-    """Makes it in a mount namespace, so that debootstrap's mounts are gone even if it is killed."""
+    """Installs packages in a mount namespace, so that no mount stays if debootstrap is killed."""
     new = Path(tempfile.mkdtemp(prefix=".new-", dir=tree.parent))
-    new.chmod(0o755)  # it becomes the root folder of all users in the container
+    new.chmod(0o755)  # it becomes the root folder of the container, which all users need
     command = [*_UNSHARE, "debootstrap", "--variant=minbase"]
     try:
         done = subprocess.run(
@@ -168,8 +169,8 @@ def _make_tree(tree: Path, mirror: str, suite: str, packages: tuple[str, ...]) -
         shutil.rmtree(new, ignore_errors=True)
 
 
-# systemd needs the unified hierarchy of cgroups at its usual path, which older and nested machines
-# have elsewhere, and a cgroup of its own. A mount namespace does that for the container alone.
+# systemd needs a cgroup of its own, and the unified hierarchy of cgroups at its usual path. Older
+# and nested machines have that elsewhere, so it is mounted in a namespace for the container alone.
 _ENTER_CGROUP = """
 mount -t cgroup2 cgroup2 /sys/fs/cgroup && mkdir "/sys/fs/cgroup/$1" &&
 echo $$ >"/sys/fs/cgroup/$1/cgroup.procs" && shift && exec "$@"
@@ -177,24 +178,24 @@ echo $$ >"/sys/fs/cgroup/$1/cgroup.procs" && shift && exec "$@"
 _LEAVE_CGROUP = """
 mount -t cgroup2 cgroup2 /sys/fs/cgroup && for _ in $(seq 50); do
     [ -d "/sys/fs/cgroup/$1" ] || exit 0
-    find "/sys/fs/cgroup/$1" -depth -type d -delete || sleep 0.1  # processes are not gone yet
+    find "/sys/fs/cgroup/$1" -depth -type d -delete || sleep 0.1  # not all processes have ended
 done
 """
 _UNSHARE = ("unshare", "--mount", "--propagation=private")
-# A killed nspawn leaves its container running. A PID namespace ends all processes in it.
+# A killed nspawn leaves its container running. The end of a PID namespace ends all processes in it.
 _PID_NAMESPACE = ("--pid", "--fork", "--kill-child", "--mount-proc")
 
 
 def _nspawn(
     tree: Path, binds: Mapping[Path, str], short: Path
 ) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """Starts it; returns the process, and the socket to which that sends READY=1 once booted."""
+    """Starts nspawn. Returns the process, and the socket at which READY=1 comes after the boot."""
     notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     notices.bind(str(short / "notify"))
     notices.settimeout(0.5)
     command = [
         *("systemd-nspawn", "--quiet", "--boot", "--notify-ready=yes", "--console=pipe"),
-        # Neither a systemd nor a machined of this machine is needed.
+        # These options make it work without systemd and machined on this machine.
         *("--register=no", "--keep-unit", "--settings=no", "--link-journal=no"),
         *("--machine=cucmd-test", f"--directory={tree}", "--volatile=overlay"),
         *("--resolv-conf=off", "--timezone=off"),
@@ -217,21 +218,21 @@ def _cgroup() -> str:
 
 
 def _until_booted(process: subprocess.Popen[bytes], notices: socket.socket, log: Path) -> int:
-    """Waits until it has booted. Returns the pid of the container's process 1."""
+    """Waits until the container has booted. Returns the pid of its process 1."""
     deadline = time.monotonic() + BOOT_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         try:
             if b"READY=1" in notices.recv(65536).split(b"\n"):
                 return _leader_below(process.pid)
         except TimeoutError:
-            pass  # checks again whether the process runs
+            pass  # look again whether the process runs
     how = "did not boot" if process.poll() is None else f"exited with {process.returncode}"
     last = log.read_text(errors="replace").strip().splitlines()[-3:]
     raise CannotRun(f"systemd-nspawn {how}: {' / '.join(last)}")
 
 
 def _leader_below(pid: int) -> int:
-    """Finds the first process below this one that is number 1 of a namespace, two levels down."""
+    """Finds the grandchild of `pid` that is process 1 of a namespace."""
     for child in _children(pid):
         for one in _children(child):
             status = Path(f"/proc/{one}/status").read_text().splitlines()

@@ -1,4 +1,4 @@
-"""An interface with every kind of method, for tests of the server that are not about jobs."""
+"""Declares a Varlink interface with every kind of method, for tests of the server."""
 
 from collections.abc import AsyncGenerator
 
@@ -96,14 +96,17 @@ def too_many(limit: str, maximum: int) -> VarlinkError:
 
 
 class Example:
-    """Notes its calls in `done`. `wait`, `change` and an endless `count` wait for `gate`."""
+    """Implements the interface, and notes finished calls in `done`.
+
+    `wait`, `change` and an endless `count` wait until the test opens `gate`.
+    """
 
     def __init__(self) -> None:
         self.done: list[str] = []
         self._noted = trio.Event()
         self.gate = trio.Event()
-        self.begun = trio.Event()  # `wait`, `change` or an endless `count` has begun
-        self.ended = trio.Event()  # it has ended in any way
+        self.begun = trio.Event()  # set when a call begins to wait for `gate`
+        self.ended = trio.Event()  # set when that call has ended in any way
 
     async def until_done(self, count: int) -> None:
         while len(self.done) < count:
@@ -136,7 +139,7 @@ class Example:
         raise ValueError(request.text)
 
     async def count(self, _caller: Caller, request: Count) -> AsyncGenerator[StreamReply, None]:
-        """Up to `upto` in one go. Without it: 0, and 1 when the gate opens, and on for ever."""
+        """Counts up to `upto`. Without it, sends 0, waits for the gate, and counts on for ever."""
         if request.upto is not None:
             for number in range(1, request.upto + 1):
                 yield StreamReply(Number(number), continues=number < request.upto)
@@ -150,7 +153,7 @@ class Example:
             yield StreamReply(Number(number))
 
     async def falter(self, _caller: Caller, request: Text) -> AsyncGenerator[StreamReply, None]:
-        """Yields 1, then does as `text` says: `fail`, `return` with no last reply, else refuse."""
+        """Yields 1, then fails, or returns without a last reply, or refuses, as `text` says."""
         yield StreamReply(Number(1))
         if request.text == "fail":
             raise ValueError

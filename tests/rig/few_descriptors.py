@@ -1,4 +1,4 @@
-"""Takes away what a process may open."""
+"""Limits how many descriptors this process can open."""
 
 import os
 import resource
@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 @contextmanager
 def descriptors_left(count: int) -> Iterator[None]:
-    """Lets this process open so many more, and no others."""
+    """Lets this process open `count` more descriptors while the body runs."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     room = [os.open(os.devnull, os.O_RDONLY) for _ in range(count)]
     full = max(map(int, os.listdir("/proc/self/fd"))) + 1

@@ -1,6 +1,7 @@
-"""A daemon in a fork of a process that has imported it already, so that a start costs little.
+"""Starts daemons in forks of a process that has imported the daemon already.
 
-In a module of its own, because the forked process imports it by name.
+Such a start takes a tenth of the usual time, so that a test can start hundreds. This is a module of
+its own because the forked process imports it by its name.
 """
 
 import multiprocessing
@@ -30,7 +31,7 @@ directory = "{credentials}"
 
 
 def serve(arguments: list[str], log: str) -> None:
-    """`cucmd` with these arguments; its standard output and error go to `log`."""
+    """Runs `cucmd` with these arguments. Its standard output and error go to `log`."""
     from cucmd.main import main
 
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -40,7 +41,7 @@ def serve(arguments: list[str], log: str) -> None:
 
 
 def start_fork_server() -> None:
-    """Starts what multiprocessing starts once for a whole process, and keeps."""
+    """Starts the processes that multiprocessing starts once and keeps, before a test is checked."""
     get_temp_dir()
     resource_tracker.ensure_running()
     forkserver.set_forkserver_preload(["cucmd.main", "cucmd.service.daemon"])
@@ -48,7 +49,7 @@ def start_fork_server() -> None:
 
 
 class Installation:
-    """A configured daemon with its state directory, and the credential `lab` for the nodes."""
+    """Holds configuration and state of a daemon, with the credential `lab` for the nodes."""
 
     def __init__(self, folder: Path, lab: Lab) -> None:
         self.folder, self.lab = folder, lab
@@ -64,7 +65,7 @@ class Installation:
 
     @contextmanager
     def daemon(self) -> Iterator[multiprocessing.process.BaseProcess]:
-        """Answers when it is entered, and is killed at the end."""
+        """Yields the process of a daemon that answers. Kills it at the end."""
         arguments = [
             "serve",
             f"--config={self.folder}/cucmd.toml",
@@ -83,10 +84,10 @@ class Installation:
             process.close()
 
     def clients(self) -> int:
-        """Returns how many connections its socket has, also those that are not accepted yet."""
+        """Counts the connections to the socket, with those that are not accepted yet."""
         lines = Path("/proc/net/unix").read_text().splitlines()[1:]
         rows = [line.split() for line in lines if f" {self.folder}/" in line]
-        return sum(row[5] != "01" for row in rows)  # which is the one that listens
+        return sum(row[5] != "01" for row in rows)  # state 01 is the socket that listens
 
     def listens(self) -> bool:
         try:

@@ -110,16 +110,16 @@ def _named_files(config: pytest.Config) -> set[Path]:
     return {path.resolve() for path in named if path.is_file()}
 
 
-# -- the time limit: pytest-timeout raises from a signal's handler, wherever the program is. Inside
-# trio's own code that leaves a run that never ends, and every later test fails with it.
+# -- the time limit: pytest-timeout raises in the handler of a signal, wherever the program is. If
+# that happens inside trio, the run never ends, and every later test fails too.
 
-# Seconds for a cancelled test to end. After that the error is raised where the program is.
+# Seconds in which a cancelled test must end. Otherwise the error is raised wherever the program is.
 GRACE = 2.0
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_timeout_set_timer() -> Generator[None, object, object]:
-    """Under trio, too, the time limit ends one test, and no other."""
+    """Makes the time limit end only one test, also if the test runs under trio."""
     _forget_a_broken_run()
     done = yield
     signal.signal(signal.SIGALRM, through_trio(signal.getsignal(signal.SIGALRM)))
@@ -127,7 +127,10 @@ def pytest_timeout_set_timer() -> Generator[None, object, object]:
 
 
 def through_trio(fails: Any) -> Any:
-    """Makes a SIGALRM handler that lets trio end the test where trio runs; else as `fails` does."""
+    """Makes a SIGALRM handler that lets trio end the test.
+
+    Without trio it does what `fails` does.
+    """
     cancelled = False
 
     def expire(number: int, frame: FrameType | None) -> None:
@@ -138,7 +141,7 @@ def through_trio(fails: Any) -> Any:
             if cancelled or not trio.lowlevel.in_trio_run():
                 raise
             cancelled = True
-            # A system task that fails cancels everything, and is what `trio.run` then raises.
+            # A system task that fails cancels everything, and `trio.run` raises its error.
             token = trio.lowlevel.current_trio_token()
             token.run_sync_soon(trio.lowlevel.spawn_system_task, _raise, error)
             signal.setitimer(signal.ITIMER_REAL, GRACE)
@@ -147,7 +150,7 @@ def through_trio(fails: Any) -> Any:
 
 
 def _forget_a_broken_run() -> None:
-    """Removes what is left of a run of trio that was interrupted because it exceeded GRACE."""
+    """Removes the remains of a run of trio that was interrupted because it exceeded GRACE."""
     if trio.lowlevel.in_trio_run():
         vars(GLOBAL_RUN_CONTEXT).clear()
         signal.set_wakeup_fd(-1)
@@ -157,19 +160,19 @@ async def _raise(error: BaseException) -> None:
     raise error
 
 
-# -- signals: `nohup` leaves SIGHUP ignored, and `&` in a script SIGINT and SIGQUIT. A child
-# inherits that, and so never gets the signal.
+# -- signals: `nohup` makes a program ignore SIGHUP, and `&` in a script SIGINT and SIGQUIT. A child
+# inherits this, and would never get the signal.
 
-OF_A_TERMINAL = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+TERMINAL_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 
 
 @contextmanager
 def not_ignored_by_children() -> Iterator[None]:
-    """In the body this process still ignores what it ignores, and its children do not.
+    """Keeps children from ignoring signals that this process ignores, while the body runs.
 
     A handler that does nothing is not inherited: a new program begins with the default.
     """
-    ignored = [one for one in OF_A_TERMINAL if signal.getsignal(one) is signal.SIG_IGN]
+    ignored = [one for one in TERMINAL_SIGNALS if signal.getsignal(one) is signal.SIG_IGN]
     for number in ignored:
         signal.signal(number, _do_nothing)
     try:

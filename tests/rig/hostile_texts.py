@@ -1,7 +1,7 @@
-"""Texts that are made to be slow to match: of the parts of a pattern itself.
+"""Makes texts that are slow to match, from the parts of a pattern.
 
-They have runs of blanks, of each of its characters and of each part that repeats, before and behind
-what fits, with an end that does not.
+The texts have long runs of blanks, of each character of the pattern, and of each part that repeats,
+before and after a text that fits, and an end that does not fit.
 """
 
 import inspect
@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from re import _compiler, _constants, _parser  # to take patterns apart
 
-# Characters that mean something in answers, beside those of a pattern itself.
+# Characters that are frequent in answers. They are tried beside those of the pattern.
 OFTEN = " \ta0.:-[]=()/"
 CHARACTERS = [chr(code) for code in (*range(32, 127), 9, 10, *range(127, 256))]
 
@@ -25,14 +25,14 @@ def patterns_in(value: object) -> Iterator[re.Pattern]:
 
 
 def lines_for(parser: Callable[..., object], size: int) -> Iterator[str]:
-    """Makes texts of about `size` characters of the patterns of its module."""
+    """Makes texts of about `size` characters for all patterns in the module of the parser."""
     for value in vars(inspect.getmodule(parser)).values():
         for pattern in patterns_in(value):
             yield from hostile(pattern, size)
 
 
 class Piece:
-    """Holds a part of a text that fits a pattern. `again`: what may stand there many times."""
+    """Holds a part of a text that fits a pattern. `again` is what may be repeated there."""
 
     def __init__(self, text: str, again: str = "") -> None:
         self.text, self.again = text, again
@@ -61,12 +61,12 @@ def character(kind: object, what: object) -> str:
     state = _parser.State()
     state.str = ""
     fits = _compiler.compile(_parser.SubPattern(state, [(kind, what)]))
-    # A letter or a blank rather than a sign: more parts of a pattern take them.
+    # Letters and blanks first, since more parts of a pattern take them than signs.
     return next(one for one in ("a", "A", "0", " ", *CHARACTERS) if fits.fullmatch(one))
 
 
 def alternatives(pattern: re.Pattern) -> list[list[Piece]]:
-    """Gives the pieces of a text that fits: for the pattern, and for each alternative in it."""
+    """Returns the pieces of a text that fits the pattern, and those for each alternative in it."""
 
     def branches(parts: Iterable[tuple]) -> Iterator[Iterable[tuple]]:
         for kind, what in parts:
@@ -84,7 +84,7 @@ def alternatives(pattern: re.Pattern) -> list[list[Piece]]:
 
 
 def joined(all_pieces: Iterable[Piece]) -> list[Piece]:
-    """Fixed characters that follow each other are one piece."""
+    """Joins neighbouring pieces of fixed characters."""
     found: list[Piece] = []
     for piece in all_pieces:
         if found and not (found[-1].again or piece.again):

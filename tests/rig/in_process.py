@@ -1,4 +1,4 @@
-"""Reads traces in this process, in place of processes that are forked for it."""
+"""Reads traces in this process. A stand-in for the worker processes of the daemon."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -12,8 +12,10 @@ from cucmd.worker.frames import ProcessLimits, ReadTraces, TracePage, TracesRead
 
 
 class InProcess:
-    """`before`: called with the names of all files before the answer is given. `limits`: of each
-    that was begun.
+    """Stands in for `Workers`.
+
+    before  called with the names of all files before an answer is given
+    limits  the limits of each worker that was begun
     """
 
     def __init__(self) -> None:
@@ -39,7 +41,7 @@ class _Worker:
 
     async def send(self, frame: ReadTraces | TracePage) -> None:
         await trio.lowlevel.checkpoint()
-        framed(frame)  # raises `WrongFrame` where it is too long
+        framed(frame)  # raises WrongFrame if the frame is too long
         self._frames.append(frame)
 
     async def receive(self, _decoder: object) -> TracesRead:

@@ -1,6 +1,6 @@
-"""Checks of a state directory that must hold at any time, whatever happened to the daemon.
+"""Checks what must be true of a state directory at any time, whatever happened to the daemon.
 
-They use only the documented layout on disk, and no code of the daemon.
+These checks use only the documented layout on disk, and no code of the daemon.
 """
 
 import hashlib
@@ -12,8 +12,9 @@ from rig.quiet import wait_until
 
 
 def manifest(folder: Path) -> list[dict]:
-    """Reads the files in the manifest of a job, which has ended: waits until it is closed. None if
-    the job has no folder.
+    """Returns the files in the manifest of a job that has ended; waits until the job is closed.
+
+    Returns an empty list if the job has no folder.
     """
     if not folder.exists():
         return []
@@ -29,7 +30,7 @@ def check_database(path: Path) -> None:
 
 
 def check_files(folder: Path) -> None:
-    """Asserts that each file in the manifest exists with its checksum, and that no other exists."""
+    """Asserts that the manifest names each file of a job, and that each complete file is whole."""
     named = {}
     for file in manifest(folder):
         path = folder / file["path"]

@@ -1,7 +1,4 @@
-"""The service, installed as the README says it in a Debian that has booted its systemd.
-
-Where no such Debian can run, `CannotRun` is raised with the reason.
-"""
+"""Installs the service in a booted Debian, with the commands of the README."""
 
 import signal
 import subprocess
@@ -14,11 +11,11 @@ from rig.daemon import CONFIG
 from rig.debian import CannotRun, Debian, python_of, tree_of_packages
 from rig.pages import ROOT, indented
 
-# As the README says it, but for where pip finds the wheels; each step must succeed.
+# The commands of the README, except that pip finds the wheels elsewhere. Each must succeed.
 (_SHOWN,) = (block for block in indented(ROOT / "README.md") if "/opt/cucmd" in block)
 FROM_WHEELS = "pip install --quiet --no-index --find-links /srv/wheels"
 INSTALL = _SHOWN.replace("pip install .", f"{FROM_WHEELS} cucmd").replace(" && ", "\n")
-# People: one may operate, one may look, one is nobody to it.
+# Three users: olga may operate, victor may view, nina may do nothing.
 PEOPLE = """
 useradd --groups cucm olga
 useradd --groups cucm-view victor
@@ -27,11 +24,11 @@ useradd nina
 
 
 class Host:
-    """The machine that the service is installed on."""
+    """Holds the machine that the service is installed on."""
 
     def __init__(self, debian: Debian) -> None:
         self.debian = debian
-        # Root's connection from outside: the path leads into the container.
+        # A path that leads into the container, for root outside.
         self.socket = debian.path("/run/cucmd/cucmd.sock")
 
     def systemctl(self, *arguments: str) -> str:
@@ -41,11 +38,11 @@ class Host:
         return self.systemctl("show", "--value", f"--property={name}", unit).strip()
 
     def main_pid(self) -> int:
-        """Returns it as the container counts."""
+        """Returns the pid of the daemon in the container."""
         return int(self.show("MainPID"))
 
     def signal(self, number: signal.Signals) -> None:
-        """Sends it to the daemon's process and no other."""
+        """Sends a signal to the main process of the daemon only."""
         self.systemctl("kill", "--kill-whom=main", f"--signal={number.name}", "cucmd.service")
 
     def status_of(self, pid: int) -> dict[str, str]:
@@ -60,7 +57,7 @@ class Host:
         return self.debian.run("/usr/local/bin/cucmctl", *arguments, user=user, stdin=stdin)
 
     def must_ctl(self, user: str, *arguments: str) -> str:
-        """Does what `ctl` does, for what has to succeed, and returns its standard output."""
+        """Runs a `cucmctl` that must succeed; returns its standard output."""
         return self.debian.must("/usr/local/bin/cucmctl", *arguments, user=user)
 
     def client(self) -> Client:
@@ -78,14 +75,14 @@ class Host:
 
 
 def refuse_older_systemd(debian: Debian) -> None:
-    """Raises `CannotRun`. The units say ImportCredential= and RestartSteps= (254)."""
+    """Raises CannotRun. The units use ImportCredential= and RestartSteps= of systemd 254."""
     version = debian.must("systemctl", "--version").split()[1]
     if int(version) < 254:
         raise CannotRun(f"the units need systemd 254; this Debian has {version}")
 
 
 def collect_wheels(folder: Path, python: str, extra: str = "") -> None:
-    """Ours, and those of the distributions that it and its `extra` need, for that Python."""
+    """Puts our wheel into `folder`, and the wheels of all dependencies for that Python."""
     pip = [sys.executable, "-m", "pip", "--quiet"]
     wheel = [*pip, "wheel", "--no-deps", f"--wheel-dir={folder}", str(ROOT)]
     subprocess.run(wheel, check=True, timeout=300)
@@ -95,10 +92,10 @@ def collect_wheels(folder: Path, python: str, extra: str = "") -> None:
 
 
 def install(debian: Debian, wheels: Path, extra: str = "") -> Host:
-    """Installs the service, which is down then, and makes PEOPLE. `wheels` is its /srv/wheels, in
-    which the wheels of `extra` are too.
+    """Installs the service, stops it, and creates the users of PEOPLE.
 
-    Raises `CannotRun` where the units need a later systemd.
+    `wheels` is /srv/wheels in the container. `extra` is an extra of our package to install, too.
+    Raises CannotRun if systemd is too old for the units.
     """
     refuse_older_systemd(debian)
     collect_wheels(wheels, python_of(tree_of_packages()), extra)

@@ -1,8 +1,8 @@
-"""Makes the text of the interface from its structs.
+"""Makes the text of the Varlink interface from its structs.
 
-`cd tests && python -m rig.interface_maker` writes `protocol/io.cucmd.Jobs.varlink`, which outsiders
-read from the socket; a test holds the file to what is made here. What a struct means is its
-docstring, what a field means the comment before it; a method has those of its request.
+`cd tests && python -m rig.interface_maker` writes `protocol/io.cucmd.Jobs.varlink`, which clients
+read from the socket. A test compares the file with what is made here. The text describes a struct
+by its docstring, a field by the comment before it, and a method by the docstring of its request.
 """
 
 import inspect
@@ -30,7 +30,7 @@ HEAD = """\
 # Times are RFC 3339 in UTC; durations are seconds; sizes are bytes.
 """
 WIDTH = 100
-# Where types are looked for, and so their order.
+# The modules with the types, in the order of the text.
 MODULES: Sequence[ModuleType] = (
     request,
     asked,
@@ -50,7 +50,7 @@ _PLAIN = {
 
 
 def text(methods: Iterable[Method]) -> str:
-    """Describes the interface with these methods, the types that they need, and all errors."""
+    """Returns the text of the interface: these methods, the types that they use, and all errors."""
     methods = tuple(methods)
     used = set(_within(part for method in methods for part in (method.request, method.reply)))
     used |= set(_within(structs_of(errors)))
@@ -64,7 +64,7 @@ def text(methods: Iterable[Method]) -> str:
 
 
 def structs_of(module: ModuleType) -> list[type[Struct]]:
-    """Returns the structs that a module declares, in its order."""
+    """Returns the public structs that a module declares, in its order."""
     declared = [one for one in vars(module).values() if isinstance(one, type)]
     return [
         one
@@ -102,7 +102,7 @@ def _fields(struct: type[Struct]) -> str:
 
 
 def _field_comments(struct: type[Struct]) -> Iterator[tuple[str, list[str]]]:
-    """Yields the comments before the fields, those of its bases too."""
+    """Yields the comments before the fields of a struct and of its bases."""
     for base in reversed(struct.__mro__):
         if not issubclass(base, Struct) or not base.__module__.startswith("cucmd."):
             continue
@@ -118,7 +118,7 @@ def _field_comments(struct: type[Struct]) -> Iterator[tuple[str, list[str]]]:
 
 
 def spelled(kind: Any) -> str:
-    """Spells a type as the interface has it. Raises `TypeError` if it has no form on the wire."""
+    """Spells a type as an interface does. Raises TypeError if Varlink has no such type."""
     kind, nullable = without_none(kind)
     return "?" * nullable + _spelled(kind)
 
@@ -127,7 +127,7 @@ def _spelled(kind: Any) -> str:
     if kind in _PLAIN:
         return _PLAIN[kind]
     if isinstance(kind, type) and issubclass(kind, Struct):
-        # systemd's varlinkctl takes no type without fields.
+        # varlinkctl of systemd refuses types without fields.
         return kind.__name__ if kind.__struct_fields__ else "object"
     arguments = typing.get_args(kind)
     match typing.get_origin(kind), arguments:
@@ -143,7 +143,7 @@ def _spelled(kind: Any) -> str:
 
 
 def _within(structs: Iterable[type[Struct]]) -> Iterator[type[Struct]]:
-    """Yields the structs that their fields hold, however deep."""
+    """Yields the structs in the fields of these structs, at any depth."""
     for struct in structs:
         for kind in field_types(struct).values():
             inner, _ = without_none(kind)
@@ -154,14 +154,14 @@ def _within(structs: Iterable[type[Struct]]) -> Iterator[type[Struct]]:
 
 
 class NoMethods:
-    """Stands for the objects whose methods are called."""
+    """Stands in for the objects whose methods the interface calls."""
 
     def __getattr__(self, name: str) -> None:
         return None
 
 
 def interface() -> Interface:
-    """Returns it as it is in this version."""
+    """Returns the interface of this version."""
     nothing: Any = NoMethods()
     return jobs_interface(nothing, nothing, nothing, nothing, nothing, effective_caller=nothing)
 

@@ -1,4 +1,4 @@
-"""Parses the text of an interface, to compare structs and values of JSON with it."""
+"""Parses the text of an interface, and compares structs and JSON values with it."""
 
 import re
 from typing import Any
@@ -9,7 +9,8 @@ from cucmd.varlink.request_decoding import field_types
 from rig import interface_maker
 
 Fields = dict[str, str]
-# (kind, name) -> its structs, each field -> type: a method has two, a type or an error one.
+# (kind, name) -> its structs, as {field: type}. A method has two structs, a type or an error has
+# one.
 Members = dict[tuple[str, str], list[Fields]]
 
 _MEMBER = re.compile(r"(type|method|error) (\w+) ?(.*?)(?=(?:type|method|error) [A-Z]|\Z)")
@@ -19,7 +20,7 @@ _OF_JSON: dict[str, Any] = {
 
 
 def members(described: str) -> Members:
-    """Reads what the text of an interface declares, in its order."""
+    """Returns the types, methods and errors that the text of an interface declares, in order."""
     bare = re.sub(r"#.*", "", described)
     _, _, body = re.sub(r"\s+", " ", bare).partition(" interface ")
     return {
@@ -36,7 +37,7 @@ def _fields(part: str) -> Fields:
 
 
 def comments(described: str) -> dict[str, str]:
-    """Reads the comment of the interface, and of each type, method and error that has one."""
+    """Returns the comments of the interface and of its types, methods and errors."""
     found = re.findall(
         r"((?:^#.*\n)+)((?:interface|type|method|error) [\w.]+)", described, re.MULTILINE
     )
@@ -44,21 +45,22 @@ def comments(described: str) -> dict[str, str]:
 
 
 def spelled(struct: type[msgspec.Struct]) -> Fields:
-    """Returns what the fields of a struct are in an interface, as `members` has them."""
+    """Returns the fields of a struct as an interface spells them."""
     kinds = field_types(struct).items()
     return {name: interface_maker.spelled(kind).replace(" ", "") for name, kind in kinds}
 
 
 class Declared:
-    """What the text of an interface declares, to compare values of JSON with it."""
+    """Holds what an interface declares, and compares JSON values with it."""
 
     def __init__(self, described: str) -> None:
         declared = members(described)
         self._types = {name: parts[-1] for (_, name), parts in declared.items()}
 
     def wrong(self, value: object, kind: str) -> str | None:
-        """Says where `value` is not of that type, or None. The name of a method is that of its
-        reply. What may be left out may be null too.
+        """Says why `value` is not of the type `kind`, or returns None if it is.
+
+        The name of a method means its reply. A field that may be left out may be null, too.
         """
         if kind.startswith("?"):
             return None if value is None else self.wrong(value, kind[1:])

@@ -1,4 +1,4 @@
-"""Starting jobs and waiting for what they do, without polling."""
+"""Starts jobs, and waits for their states without polling."""
 
 from collections.abc import Callable, Sequence
 
@@ -28,7 +28,7 @@ def start(
     try_all: bool = False,
     **timeouts: float,
 ) -> Job:
-    """Starts a job with the lab's own login, unless a credential is named."""
+    """Starts a collection with the login of the lab, or with the credential that is named."""
     if credential is None:
         login = Login(lab.username, password or lab.password)
     else:
@@ -53,19 +53,20 @@ def until(client: Client, job_id: str, reached: Callable[[Job], bool], within: f
         seen = change.job or seen
         if seen is not None and reached(seen):
             return seen
-    raise AssertionError(f"the job ended without it: {seen}")
+    raise AssertionError(f"the job ended before that: {seen}")
 
 
 def in_phase(*phases: str) -> Callable[[Job], bool]:
-    """Holds for a job in which every node that has not ended is in one of these phases."""
+    """Returns a condition: every node that has not ended is in one of these phases."""
     return lambda job: all(
         node.phase in phases for node in job.nodes if node.status in ("pending", "running")
     )
 
 
 def as_ended(job: Job) -> Job:
-    """Leaves out what is added soon after a job has ended: `closed`, what its files cover, and the
-    revisions of both.
+    """Returns the job without the fields that change after its end.
+
+    These are `closed`, the revision, and what the files of its nodes cover.
     """
     nodes = tuple(replace(one, coverage=None, gaps=None, extent=None) for one in job.nodes)
     return replace(job, closed=None, revision=None, nodes=nodes)

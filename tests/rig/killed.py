@@ -20,10 +20,10 @@ from rig.lab import Lab
 from rig.quiet import wait_until
 
 KILLS = int(os.environ.get("CUCMD_KILLS", "3"))
-# Jobs that have not ended, of which a start lets all end before more are begun: a user may have
-# a hundred that wait (`limits.queued_per_uid`), and a daemon that lives half a second ends few.
+# A test lets jobs end when more than these are unfinished. A daemon that lives for half a second
+# finishes few, and a user may have at most a hundred that wait (`limits.queued_per_uid`).
 MOST_UNFINISHED = 30
-# How a node fails whose receiver was killed, stopped, or not there yet.
+# The failures of a node whose receiver was killed, stopped or not yet started.
 AFTER_A_KILL = {
     *("receiver_lost", "receiver_unreachable", "receiver_rejected", "transfer_incomplete"),
     "stalled",
@@ -32,13 +32,19 @@ _SEED = int(os.environ.get("CUCMD_SEED", random.randrange(1_000_000)))
 
 
 def seeded() -> random.Random:
-    """Returns the same for each test: one can be run alone. pytest shows the seed of a failure."""
+    """Returns dice with the same seed for each test, so that a test can be repeated alone.
+
+    pytest shows the seed if the test fails.
+    """
     print(f"CUCMD_SEED={_SEED}")
     return random.Random(_SEED)
 
 
 def succeeded(client: Client, lab: Lab, job_id: str) -> Job:
-    """Closed, after a retry of the nodes whose receiver was killed or was away."""
+    """Retries a job until all nodes have succeeded; returns the closed job.
+
+    Asserts that nodes fail only as a killed receiver makes them fail.
+    """
     for _ in range(5):
         job = closed(client, job_id)
         failed = [node.failure for node in job.nodes if node.failure is not None]
@@ -58,10 +64,7 @@ def closed(client: Client, job_id: str) -> Job:
 
 
 def let_end(client: Client) -> None:
-    """Waits for the jobs that the last daemons have left unfinished, where they have become many.
-
-    Fewer of them are left for the next kill.
-    """
+    """Waits for unfinished jobs, unless only a few are left."""
     statuses: tuple[JobStatus, ...] = ("queued", "running")
     left = [job for status in statuses for job in client.list(status=status, limit=1000)]
     if len(left) > MOST_UNFINISHED:
@@ -70,7 +73,7 @@ def let_end(client: Client) -> None:
 
 
 def list_all(client: Client) -> list[JobSummary]:
-    """Reads the list page by page: the daemon lists at most a thousand at once."""
+    """Lists all jobs. The daemon lists at most a thousand at once."""
     listed = list(client.list(limit=1000))
     while more := client.list(limit=1000, before=listed[-1].job_id if listed else None):
         listed += more
@@ -85,7 +88,7 @@ def cucmctl(installation: Installation, *arguments: str) -> subprocess.Popen[byt
 
 
 def killed_after(process: subprocess.Popen[bytes], seconds: float, number: signal.Signals) -> int:
-    """Signals the process, and returns its exit code; it may have ended before."""
+    """Signals the process after some seconds, unless it has ended. Returns its exit code."""
     with suppress(subprocess.TimeoutExpired):
         process.wait(seconds)
     process.send_signal(number)

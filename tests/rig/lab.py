@@ -1,4 +1,4 @@
-"""A real `cucmd lab` in a process of its own."""
+"""Runs `cucmd lab` as a process."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from rig.process import Child, die_with_parent
 
 
 class Lab(Child):
-    """`nodes` are the addresses in order; the login is the same on all of them."""
+    """Holds a lab. `nodes` are the addresses in order; all nodes have the same login."""
 
     def __init__(self, process: subprocess.Popen, facts: dict) -> None:
         super().__init__(process)
@@ -26,13 +26,14 @@ class Lab(Child):
         written.PASSWORDS.add(self.password)
 
     def report(self) -> dict:
-        """Reads the lab's count: connections open now and ever, sessions that ended cleanly, ..."""
+        """Returns the counters of the lab (`LabCounters`), and those of each node below `nodes`."""
         self.signal(signal.SIGUSR1)
         return json.loads(self.process.stdout.readline())
 
     def stop(self, within: float = 30.0) -> int:
-        """Does what `Child.stop` does, but reads the last report, which may be larger than a pipe's
-        buffer.
+        """Stops the lab as `Child.stop` does, and reads its last report.
+
+        Otherwise a report that is larger than the buffer of the pipe would block the lab.
         """
         if self.process.poll() is None:
             self.process.terminate()
@@ -45,10 +46,9 @@ class Lab(Child):
 
 
 def free_port() -> str:
-    """Finds a port for `--port` of a lab whose nodes have all the same, or which comes after
-    another one.
+    """Finds a port for labs whose nodes must have the same port, or the port of an earlier lab.
 
-    Others do not ask for it: it is below those that Linux gives away.
+    It is below the ports that Linux chooses itself, so that no other program gets it.
     """
     while True:
         port = random.randint(15_000, 30_000)
@@ -59,7 +59,7 @@ def free_port() -> str:
 
 @contextmanager
 def running_lab(nodes: int, *options: str, module: str = "cucmd") -> Iterator[Lab]:
-    """`module`: what Python runs instead of `cucmd`."""
+    """Runs a lab. `module` is what Python runs instead of `cucmd`."""
     command = [sys.executable, "-m", module, "lab", "--nodes", str(nodes), "--port", "0"]
     search = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     process = subprocess.Popen(

@@ -1,6 +1,6 @@
-"""Checks that a test leaves nothing open: in its own process, in a daemon, as temporary files.
+"""Checks that a test leaves nothing open: in its own process, in a daemon, or as temporary files.
 
-It waits for what closes within `PATIENCE`. What is open after that is in the message.
+The checks wait for up to PATIENCE seconds. The message names what is still open after that.
 """
 
 import gc
@@ -18,16 +18,16 @@ from cucmctl import Client
 from cucmctl.client.errors import Refused
 from rig.quiet import to_come, wait_until
 
-# What Python, pytest and its plugins open once and keep.
+# Files that Python, pytest and its plugins open once and keep open.
 _KEPT = re.compile(r"/dev/(null|urandom)|.*\.coverage.*|.*/\.hypothesis/.*")
 
 
-# Seconds to wait for what closes a little later.
+# Seconds to wait until everything is closed.
 PATIENCE = 10.0
 
 
 class Held(NamedTuple):
-    """Descriptors by what they point to; a socket's or pipe's number does not matter."""
+    """Holds the open descriptors, by their targets without numbers, and the child processes."""
 
     descriptors: Counter[str]
     children: frozenset[str]
@@ -39,18 +39,18 @@ class Held(NamedTuple):
             try:
                 target = os.readlink(entry)
             except FileNotFoundError:
-                continue  # the descriptor of this listing itself
+                continue  # the descriptor of this listing
             if not _KEPT.fullmatch(target):
                 targets[target.partition(":")[0]] += 1
         children: set[str] = set()
         for task in Path("/proc/self/task").iterdir():
-            # A thread may end meanwhile: trio ends those that were idle for 10 s.
+            # A thread may end meanwhile: trio ends threads that were idle for 10 s.
             with suppress(FileNotFoundError, ProcessLookupError):
                 children.update((task / "children").read_text().split())
         return cls(targets, frozenset(children))
 
     def beyond(self, before: "Held") -> list[str]:
-        """Returns what is open now and was not in `before`."""
+        """Returns what is held now and was not held before."""
         opened = self.descriptors - before.descriptors
         return [*opened.elements(), *(f"process {pid}" for pid in self.children - before.children)]
 
@@ -60,7 +60,7 @@ def nothing_left_here() -> Iterator[None]:
     """Asserts that no descriptor, child process or temporary file of ours outlives the body."""
     before, usual = Held.by_us(), tempfile.tempdir
     with tempfile.TemporaryDirectory(prefix="cucmd-t-", ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o711)  # as /tmp: some tests are other users
+        Path(folder).chmod(0o711)  # like /tmp, since some tests run programs as other users
         tempfile.tempdir = folder
         try:
             yield
@@ -72,7 +72,7 @@ def nothing_left_here() -> Iterator[None]:
 def _wait_for_nothing(left: Callable[[], list[str]]) -> None:
     def nothing() -> bool:
         if left():
-            gc.collect()  # descriptors of garbage do not count
+            gc.collect()  # descriptors of unreachable objects do not count
         return not left()
 
     try:
@@ -82,7 +82,7 @@ def _wait_for_nothing(left: Callable[[], list[str]]) -> None:
 
 
 class Daemon(Protocol):
-    """Has what `rig.daemon` has."""
+    """Declares the part of `rig.daemon.Daemon` that is used here."""
 
     pid: int
     log: Path
@@ -93,20 +93,20 @@ class Daemon(Protocol):
 
 
 class Holdings(NamedTuple):
-    """What a daemon logs that it holds, and its descriptors if we may read them."""
+    """Holds what a daemon logs at SIGUSR1, and its descriptors if we may read them."""
 
     tasks: int
     jobs: int
-    objects: int  # of Python, of any kind
+    objects: int  # Python objects of any kind
     descriptors: frozenset[tuple[str, str]]
 
     @classmethod
     def of(cls, daemon: Daemon) -> "Holdings":
         try:
             descriptors = frozenset(daemon.descriptors().items())
-        except PermissionError:  # it cannot be dumped, and we are not root
+        except PermissionError:  # the daemon forbids it, and we are not root
             descriptors = frozenset()
-        # Twice: the tasks for a process that has just been forked begin some turns after its pidfd.
+        # Twice, because the tasks for a new process begin a little later than its descriptor.
         for _ in range(2):
             before = len(_logged_counts(daemon))
             daemon.signal(signal.SIGUSR1)
@@ -121,9 +121,9 @@ def _logged_counts(daemon: Daemon) -> list[tuple[str, str, str]]:
 
 
 def assert_holds_no_more(daemon: Daemon, before: Holdings) -> None:
-    """Asserts that a daemon without an unfinished job holds no more tasks and descriptors.
+    """Asserts that the daemon holds no more tasks and descriptors than before.
 
-    A daemon that has an unfinished job is checked only by how it ends.
+    Does nothing while the daemon has an unfinished job.
     """
     if _has_unfinished_job(daemon):
         return
@@ -147,7 +147,7 @@ def assert_holds_no_more(daemon: Daemon, before: Holdings) -> None:
 
 
 def _has_unfinished_job(daemon: Daemon) -> bool:
-    """Says whether a job has not ended. True also if that cannot be read."""
+    """Says whether a job has not ended, or the list of jobs cannot be read."""
     try:
         with daemon.client() as client:
             return any(job.status in ("queued", "running") for job in client.list(limit=1000))

@@ -1,4 +1,4 @@
-"""What systemd is for a daemon: the socket that it inherits, and the notices that it sends."""
+"""Plays systemd for a daemon: passes it a socket, and reads its notices."""
 
 import os
 import socket
@@ -8,7 +8,8 @@ from pathlib import Path
 
 from rig.daemon import CONFIG
 
-# The first inherited descriptor is 3; $LISTEN_PID is the daemon's own number, which exec keeps.
+# The first inherited descriptor must be 3. $LISTEN_PID must be the pid of the daemon, which exec
+# keeps.
 LAUNCH = """
 import os, sys
 os.dup2(int(sys.argv[1]), 3)
@@ -17,7 +18,7 @@ os.execve(sys.argv[2], sys.argv[2:], {**os.environ, "LISTEN_PID": str(os.getpid(
 
 
 class Manager:
-    """Does what systemd does for Type=notify and a socket unit. `watchdog`: WatchdogSec=."""
+    """Runs a daemon as systemd does for Type=notify, a socket unit and WatchdogSec=."""
 
     def __init__(self, folder: Path, watchdog: float = 0.4) -> None:
         self.folder = folder
@@ -55,7 +56,7 @@ class Manager:
             )
 
     def until(self, word: str) -> None:
-        """Reads what the daemon says, up to the first message with that assignment."""
+        """Reads the notices of the daemon up to the first that has the line `word`."""
         while True:
             try:
                 message = self._notices.recv(65536).decode().split("\n")

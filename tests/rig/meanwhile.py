@@ -1,4 +1,4 @@
-"""Another client of the same daemon, and how long its calls take while a test does something."""
+"""Measures how long the calls of another client take while a test does something."""
 
 import threading
 import time
@@ -13,10 +13,10 @@ from rig.daemon import Daemon
 def another_client(
     daemon: Daemon, call: Callable[[Client], object], worst: float
 ) -> Iterator[None]:
-    """Calls again and again while the body runs, and asserts that no call took `worst` seconds.
+    """Calls again and again while the body runs; asserts that each call takes less than `worst` s.
 
-    `worst` is generous, since tests share their machine. What the worst was is printed:
-    `pytest -rP` shows it.
+    `worst` has to be generous, since tests share their machine. `pytest -rP` shows the time of the
+    slowest call.
     """
     over = threading.Event()
     took = [0.0]

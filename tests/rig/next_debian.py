@@ -1,9 +1,10 @@
 """Runs a command in the next release of Debian: `python -m rig.next_debian VERSION COMMAND ...`.
 
 VERSION is the Python that the command needs. The command runs as root, in a chroot, in the
-checkout. The chroot has this machine's network, devices and pip configuration. What the command
-writes is in memory only, the checkout included, and is gone when it ends. The exit code is the
-command's, or `SKIPPED` after a line that says why no such Debian can be had on this machine.
+checkout. The chroot has the network, the devices and the pip configuration of this machine.
+Everything that the command writes, in the checkout too, is in memory and gone when it ends. The
+exit code is that of the command, or `SKIPPED` after a line that says why this machine cannot have
+such a Debian.
 """
 
 import os
@@ -20,14 +21,14 @@ from rig.process import die_with_parent
 CHECKOUT = Path(__file__).parents[2]
 SUITE = "forky"  # Debian 14
 PYTHON = "3.14"
-# What `.ci/run` installs, as far as it can run in a chroot; and what pip needs.
+# The packages of `.ci/run` that work in a chroot, and those that pip needs.
 PACKAGES = (
     *("python3", "python3-venv", "ca-certificates"),
     *("openssh-client", "openssh-server", "openssh-sftp-server"),
     *("iproute2", "procps", "systemd"),
 )
-SKIPPED = 77  # as automake has it
-# How pip reaches an index, and what tests/conftest.py asks for.
+SKIPPED = 77  # the code for a skipped test in automake
+# Variables by which pip reaches an index, and CI, which tests/conftest.py reads.
 PASSED_ON = re.compile(r"CI|PIP_\w+|\w+_proxy|\w*SSL_CERT\w*|\w+_CA_BUNDLE", re.IGNORECASE)
 SHOWN = ("/etc/hosts", "/etc/resolv.conf", "/etc/pip.conf")
 
@@ -65,7 +66,7 @@ exec chroot "$root" sh -c 'cd /srv/checkout && exec "$@"' sh "$@"
 
 
 def run(version: str, command: Sequence[str]) -> int:
-    """Runs the command; returns its exit code. Raises `CannotRun`."""
+    """Runs the command; returns its exit code. Raises CannotRun."""
     tree = _tree(version)
     environ = {name: value for name, value in os.environ.items() if PASSED_ON.fullmatch(name)}
     paths = "".join(f"{path}\n" for path in _paths(environ))
@@ -81,7 +82,7 @@ def run(version: str, command: Sequence[str]) -> int:
 
 
 def _tree(version: str) -> Path:
-    if version == PYTHON:  # otherwise the download is not needed
+    if version == PYTHON:  # for any other version the download would be useless
         tree = tree_of_packages(SUITE, PACKAGES)
         if python_of(tree) == version:
             return tree
@@ -89,7 +90,7 @@ def _tree(version: str) -> Path:
 
 
 def _paths(environ: Mapping[str, str]) -> list[str]:
-    """Files and folders of this machine that are needed in the chroot, at the same path."""
+    """Returns the files and folders of this machine that the chroot needs at the same paths."""
     named = [word for value in environ.values() for word in value.split()]
     return [path for path in (*SHOWN, *named) if path.startswith("/") and Path(path).exists()]
 

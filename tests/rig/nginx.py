@@ -1,4 +1,4 @@
-"""nginx in front of cucmweb, with the configuration that cucmweb(8) shows."""
+"""Runs nginx in front of cucmweb, with the configuration of cucmweb(8)."""
 
 import base64
 import http.client
@@ -29,18 +29,18 @@ needs_nginx = pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is
 
 
 def shown(kind: str, part: str) -> str:
-    """Returns the block of the page of that kind that has that part."""
+    """Returns the block of the page that is of this kind and contains `part`."""
     (block,) = (text for name, text in fenced(PAGE) if name == kind and part in text)
     return block
 
 
 def configuration() -> WebConfig:
-    """Reads that of cucmweb, as the page shows it."""
+    """Returns the configuration of cucmweb that the page shows."""
     return read_config(parse(str(PAGE), shown("toml", 'trusted = ["unix"]').encode()))
 
 
 class Proxy:
-    """Calls nginx, at a port of loopback."""
+    """Sends requests to nginx at a port of loopback."""
 
     def __init__(self, port: int, trusted: ssl.SSLContext) -> None:
         self.port = port
@@ -50,7 +50,7 @@ class Proxy:
     def asked(
         self, path: str, user: str = "", headers: Mapping[str, str] | None = None
     ) -> Iterator[http.client.HTTPResponse]:
-        """Yields the reply to a GET, of a user with the right password if one is named."""
+        """Yields the reply to a GET. If `user` is given, it is sent with the right password."""
         sent = {"Host": SERVER, **(headers or {})}
         if user:
             known = base64.b64encode(f"{user}:{PASSWORD}".encode()).decode()
@@ -70,7 +70,7 @@ class Proxy:
 def running_nginx(folder: Path, behind: Path, *, asks: bool = True) -> Iterator[Proxy]:
     """Runs nginx in front of a server at the Unix socket `behind`; olga and victor have passwords.
 
-    Unless it `asks`, everybody is let in without a name, unlike on the page.
+    If `asks` is false, nginx lets everybody in without a password, unlike on the page.
     """
     trusted = _certificate(folder)
     (folder / "cucmweb.htpasswd").write_text(
@@ -91,7 +91,8 @@ def running_nginx(folder: Path, behind: Path, *, asks: bool = True) -> Iterator[
         file.write_text(_FRAME.format(folder=folder, user=_user(), site=site))
         process = subprocess.Popen(
             ["nginx", "-c", str(file), "-e", "stderr"],
-            # By which a running nginx hands its sockets to the next: the port is never free.
+            # A running nginx passes its sockets to the next one by this variable. Here it keeps the
+            # port from becoming free.
             env={**os.environ, "NGINX": f"{listener.fileno()};"},
             pass_fds=[listener.fileno()],
             preexec_fn=die_with_parent,
@@ -125,7 +126,7 @@ def _user() -> str:
 
 
 def _certificate(folder: Path) -> ssl.SSLContext:
-    """Makes one for SERVER, and the context of a client that trusts it."""
+    """Makes a certificate for SERVER; returns the context of a client that trusts it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, SERVER)])
     now = datetime.now(UTC)
@@ -145,5 +146,5 @@ def _certificate(folder: Path) -> ssl.SSLContext:
     (folder / "cucmweb.key").write_bytes(own)
     (folder / "cucmweb.crt").write_bytes(made.public_bytes(serialization.Encoding.PEM))
     context = ssl.create_default_context(cafile=str(folder / "cucmweb.crt"))
-    context.check_hostname = False  # it is asked at 127.0.0.1
+    context.check_hostname = False  # the client connects to 127.0.0.1
     return context

@@ -1,17 +1,18 @@
-"""`cucmd` with faults that a test sets by environment variables, and with passwords for the test.
+"""Runs `cucmd` with faults that a test chooses by environment variables.
 
-    CUCMD_TEST_FAULT   a file: while it is there, no write to the database is committed, and its
-                       text is SQLite's error; if that begins with "read: ", nothing is read
-    CUCMD_TEST_TARGETS   a file: the passwords of the upload targets are appended to it, one a line
-    CUCMD_TEST_CLOCK   a file: the seconds by which the wall clock is off, read each time
-    CUCMD_TEST_SIGNALS `open_store SIGHUP SIGUSR1`: signals that it gets as that function is called
-    CUCMD_TEST_KILLED  `before add_job`, `after reopen_job`: it is killed as that method of the
-                       store begins, or has ended
-    CUCMD_TEST_UNREAD  seconds in which an export has to move, else it ends
-    CUCMD_TEST_DEFECT  the text of an error that is raised once it has started
-    CUCMD_TEST_STRUCTS a file: the structs that msgspec makes ready outside of the main thread
+    CUCMD_TEST_FAULT    a file. While it exists, every commit fails with its text as SQLite's error.
+                        If the text begins with "read: ", reads fail instead
+    CUCMD_TEST_TARGETS  a file to which the passwords of upload targets are appended, one a line
+    CUCMD_TEST_CLOCK    a file with the seconds by which the wall clock is off, read each time
+    CUCMD_TEST_SIGNALS  `open_store SIGHUP SIGUSR1`: a function, and the signals that are sent when
+                        it is called
+    CUCMD_TEST_KILLED   `before add_job` or `after reopen_job`: the daemon is killed before or after
+                        this method of the store
+    CUCMD_TEST_UNREAD   the seconds within which an export must move
+    CUCMD_TEST_DEFECT   the text of an OSError that is raised after the start
+    CUCMD_TEST_STRUCTS  a file for the names of structs that msgspec prepares in other threads
 
-Without these variables it is `cucmd`.
+Without these variables it is plain `cucmd`.
 """
 
 import os
@@ -97,7 +98,7 @@ def noting_passwords(targets: Path) -> Callable[[NodePorts, NodeTask, str], Uplo
 
 
 def killing(store: type[Store], when: str, method: str) -> None:
-    """Has the daemon killed before that method of the store begins, or after it has ended."""
+    """Makes the daemon kill itself before or after a method of the store."""
     whole = getattr(store, method)
 
     async def call_and_end(*arguments: Any) -> None:
@@ -109,7 +110,7 @@ def killing(store: type[Store], when: str, method: str) -> None:
 
 
 def noting_structs(file: Path) -> None:
-    """Exchanges the code of the function, since msgspec holds the function itself."""
+    """Replaces the code of a function of msgspec, which refers to the function itself."""
     function = _utils.get_class_annotations
     whole = type(function)(function.__code__, vars(_utils))
 
@@ -119,7 +120,7 @@ def noting_structs(file: Path) -> None:
                 opened.write(f"{struct}\n")
         return whole(struct)
 
-    vars(_utils)["note"] = note  # its function has the names of its module
+    vars(_utils)["note"] = note  # the new code looks up names in the module of msgspec
     function.__code__ = call_note.__code__
 
 

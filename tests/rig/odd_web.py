@@ -1,4 +1,4 @@
-"""`cucmweb` that gives up a silent daemon sooner: after CUCMD_TEST_SILENCE seconds."""
+"""Runs a `cucmweb` that gives up a silent daemon after CUCMD_TEST_SILENCE seconds."""
 
 import os
 

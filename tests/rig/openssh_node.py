@@ -1,7 +1,7 @@
-"""A node that does not use our code: OpenSSH's sshd on a loopback address, with `node.sh`.
+"""Runs a node without our code: OpenSSH's sshd on a loopback address, with the script `node.sh`.
 
-The accounts exist only inside a mount namespace of its own, so nothing of the machine changes;
-that, and sshd, take root.
+Its accounts exist only in a mount namespace, so that nothing on this machine changes. The namespace
+and sshd need root.
 """
 
 import ctypes
@@ -25,14 +25,15 @@ USERNAME = "administrator"
 PASSWORD = "Platform-Secret-1"
 SCRIPT = Path(__file__).with_name("node.sh")
 RAW_TERMINAL = Path(__file__).with_name("raw_terminal.py")
-# How sshd checks passwords: by itself, or by PAM in either way, as release 11.5 and 15 may do.
+# How sshd checks passwords: by PAM with both methods, or without PAM. Releases 11.5 and 15 may do
+# either.
 PAM = "UsePAM yes\nPasswordAuthentication yes\nKbdInteractiveAuthentication yes\n"
 PAM_LOCKS_AFTER = 3
 NO_PAM = "UsePAM no\nPasswordAuthentication yes\nKbdInteractiveAuthentication no\n"
 
 
 def why_not() -> str | None:
-    """Says why no such node can run here, or None."""
+    """Says why no such node can run here. Returns None if it can."""
     if os.geteuid() != 0:
         return "needs root: sshd checks passwords in a mount namespace of its own"
     for program in (SSHD, "unshare", "sftp", "ssh-keygen"):
@@ -45,7 +46,7 @@ needs_openssh = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 
 
 class OpenSshNode(Child):
-    """`address` is host:port; `root` is what `activelog` is on it."""
+    """Holds a node. `address` is host:port; `root` is the folder of its `activelog`."""
 
     def __init__(self, process: subprocess.Popen, address: str, root: Path, password: str) -> None:
         super().__init__(process)
@@ -57,16 +58,15 @@ class OpenSshNode(Child):
         written.PASSWORDS.add(password)
 
     def refused_logins(self) -> int:
-        """Returns how many refusals PAM has counted since the last login. At three it locks the
-        account.
+        """Returns how many refusals PAM has counted since the last login. It locks after three.
 
-        The file has a record of 64 bytes for each. `faillock` would read it for users of this
-        machine only.
+        The file has a record of 64 bytes for each. `faillock` reads it only for users that exist
+        on this machine.
         """
         return (self.refusals / USERNAME).stat().st_size // 64
 
     def processes(self) -> list[str]:
-        """Command lines of everything that runs below this node's sshd."""
+        """Returns the command lines of all processes below the sshd of this node."""
         lines = map(command_line, self.tree()[1:])
         return [line for line in lines if line]
 
@@ -81,8 +81,11 @@ def openssh_node(
     settings: str = NO_PAM,
     zone: str = "",
 ) -> Iterator[OpenSshNode]:
-    """`command` is what a login runs; `settings` are lines of sshd_config. `zone`: the time zone
-    that the node has, and says; without it it says none.
+    """Runs a node.
+
+    command: the program that a login runs
+    settings: lines of sshd_config
+    zone: the time zone of the node, which it then prints; without it the node prints no zone
     """
     folder.mkdir(parents=True)
     root = folder / "activelog"
@@ -136,14 +139,14 @@ def _write_files(folder: Path, address: str, password: str, settings: str) -> No
     )
     (folder / "sshd_config").write_text(
         f"ListenAddress {address}\nHostKey {key}\nPidFile none\nPermitRootLogin yes\n"
-        # As the appliance: no SFTP subsystem, nothing but the forced command of `settings`.
+        # As on the appliance: no SFTP subsystem, only the forced command of `settings`.
         "StrictModes no\nPrintMotd no\nPrintLastLog no\nMaxSessions 10\n"
         f"MaxStartups 100\nPerSourcePenalties no\n{settings}"
     )
 
 
 def _crypt(password: str) -> str:
-    """glibc's own hash; Python 3.13 has no module for it any more."""
+    """Hashes a password by glibc, since Python 3.13 has no module for this any more."""
     library = ctypes.CDLL("libcrypt.so.1")
     library.crypt.restype = ctypes.c_char_p
     hashed = library.crypt(password.encode(), f"$6${secrets.token_hex(4)}$".encode())
@@ -156,7 +159,7 @@ def _free_port(host: str) -> int:
 
 
 def _wait_for(node: OpenSshNode, folder: Path) -> None:
-    """sshd says in its log when it listens; nothing else announces it."""
+    """Waits until the log of sshd says that it listens."""
     log = folder / "log"
     wait_until(
         lambda: b"Server listening on" in log.read_bytes() or node.process.poll() is not None

@@ -1,4 +1,4 @@
-"""Runs `cucmctl` as another user. Needs root."""
+"""Runs programs as other users. Needs root."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from rig.readable_python import readable_python
 
 
 def why_not() -> str | None:
-    """Says why no program can be run as somebody else, or None."""
+    """Says why no program can run as another user. Returns None if it can."""
     return None if os.geteuid() == 0 else "needs root: runs clients as other users"
 
 
@@ -24,7 +24,10 @@ needs_root = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 def as_user(
     uid: int, command: Sequence[str], groups: Sequence[int] = (), gid: int | None = None
 ) -> subprocess.CompletedProcess:
-    """`groups` are the supplementary ones; `gid` is the uid's number unless given."""
+    """Runs a command as another user.
+
+    `groups` are the supplementary groups; `gid` is `uid` if None.
+    """
     return subprocess.run(
         command,
         capture_output=True,
@@ -35,7 +38,7 @@ def as_user(
         group=uid if gid is None else gid,
         extra_groups=groups,
         cwd="/",
-        # No home directory, and no folder that only root may write to.
+        # Without a home directory, and without folders that only root may write to.
         env={
             "PATH": os.environ["PATH"],
             "PYTHONDONTWRITEBYTECODE": "1",
@@ -53,14 +56,14 @@ def ctl_as(
 
 
 def allow_all_to_connect(daemon: Daemon) -> None:
-    """Sets the modes of the socket and its folder as wide as systemd's units and their ACL do."""
+    """Lets every user connect to the socket, as the units of systemd and their ACL do."""
     daemon.socket.parent.chmod(0o755)
     daemon.socket.chmod(0o666)
 
 
 @contextmanager
 def folder_of(uid: int) -> Iterator[Path]:
-    """Yields a folder that belongs to that user. Those of pytest are closed to other users."""
+    """Yields a folder that belongs to another user. Those of pytest are closed to other users."""
     with tempfile.TemporaryDirectory(prefix="cucmd-") as folder:
         os.chown(folder, uid, uid)
         yield Path(folder)

@@ -6,7 +6,7 @@ import tarfile
 
 
 def tar_of(files: dict[str, bytes], form: int = tarfile.GNU_FORMAT) -> bytes:
-    """Packs the files, with a folder before them."""
+    """Packs the files into a tar that begins with a folder."""
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w", format=form) as tar:
         folder = tarfile.TarInfo("active")

@@ -1,7 +1,7 @@
-"""The parts of the reference pages that are made from the code: `python -m rig.pages` in tests/.
+"""Makes parts of the reference pages from the code: `cd tests && python -m rig.pages`.
 
-In a page such a part stands between two lines, `<!-- made: NAME -->` and `<!-- end -->`. A test
-(tests/unit/test_pages.py) holds each to what is made here.
+Such a part stands between the lines `<!-- made: NAME -->` and `<!-- end -->` of a page. A test
+(tests/unit/test_pages.py) compares each part with what is made here.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _FIELD = re.compile(r"    (\w+): [^=]*=[^#]*(?:# (.*))?")
 
 
 def verbs() -> str:
-    """Lists each verb with its arguments, as its parser has them."""
+    """Lists each verb with the arguments of its parser."""
     return "\n".join(f"### {verb}\n\n{_verb(verb)}" for verb in main.VERBS)
 
 
@@ -73,7 +73,7 @@ def _cell(text: str) -> str:
 
 
 def codes() -> str:
-    """Lists each code: whether a retry can help with nothing changed, and what can be done."""
+    """Lists each failure code: whether a retry can help without a change, and what to do."""
     rows = ["| code | again? | what to do |", "| --- | --- | --- |"]
     for code in Code:
         one = failure(code, "")
@@ -98,7 +98,7 @@ def exit_codes() -> str:
 
 
 def kinds() -> str:
-    """Lists what can be asked of nodes: its struct, its member of `Start`, and what it is."""
+    """Lists the kinds of work: struct, member of `Start`, and what it asks for."""
     rows = ["| struct | member of `Start` | what is asked for |", "| --- | --- | --- |"]
     rows.append("| `Collection`, or `Files` around it | `collection` | What to collect |")
     for struct, member in MEMBERS.items():
@@ -108,13 +108,15 @@ def kinds() -> str:
 
 
 def trio_methods() -> str:
-    """Lists the methods of `cucmtrio.Client` by how they are called."""
+    """Lists the methods of `cucmtrio.Client`, sorted by how they are called."""
     rows: dict[str, list[str]] = {}
     for name, method in _methods(cucmtrio.Client).items():
         form = "`async with`, then `async for`"
         if inspect.iscoroutinefunction(method):
             form = "`await`"
-        elif inspect.isasyncgenfunction(inspect.unwrap(method)):  # by `asynccontextmanager`
+        elif inspect.isasyncgenfunction(
+            inspect.unwrap(method)
+        ):  # decorated with `asynccontextmanager`
             form = "`async with`"
         rows.setdefault(form, []).append(name)
     missing = _methods(cucmctl.Client).keys() - _methods(cucmtrio.Client).keys()
@@ -135,7 +137,7 @@ def configuration() -> str:
 
 
 def web_configuration() -> str:
-    """Lists the same of `cucmweb`, which has keys of no section too."""
+    """Lists the keys of `cucmweb`, some of which are in no section."""
     config = WebConfig()
     return _as_toml([*_keys(config), "", *_sections(config)])
 
@@ -192,7 +194,7 @@ def roles() -> str:
 
 
 def paths() -> str:
-    """Lists each path of `cucmweb` with who may use it, what it takes and what it gives."""
+    """Lists each path of `cucmweb`: who may use it, what it takes and what it returns."""
     rows = ["| path | who | takes | gives |", "| --- | --- | --- | --- |"]
     rows += [f"| {' | '.join(map(_cell, _path(one)))} |" for one in OPERATIONS]
     for path, says in OWN.items():
@@ -233,17 +235,17 @@ _INDENTED = re.compile(r"^\n((?:    .*\n)+)", re.MULTILINE)
 
 
 def fenced(page: Path) -> list[tuple[str, str]]:
-    """Finds the blocks of a page between fences: of each its kind, such as `console`, and text."""
+    """Returns the fenced blocks of a page: the kind, such as `console`, and the text of each."""
     return FENCED.findall(page.read_text())
 
 
 def unfenced(page: Path) -> str:
-    """Returns the page without its blocks between fences."""
+    """Returns the text of a page without its fenced blocks."""
     return FENCED.sub("", page.read_text())
 
 
 def indented(page: Path) -> list[str]:
-    """Finds the blocks of a page that are indented: lines to type."""
+    """Returns the indented blocks of a page, which are lines to type."""
     return [textwrap.dedent(block) for block in _INDENTED.findall(unfenced(page))]
 
 
@@ -261,7 +263,7 @@ MADE: dict[str, Callable[[], str]] = {
 
 
 def with_parts(text: str) -> str:
-    """Returns the page with each made part as it is to be."""
+    """Returns the text of a page with each part made anew."""
     return PART.sub(lambda part: f"{part[1]}{MADE[part[2]]()}{part[4]}", text)
 
 

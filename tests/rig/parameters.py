@@ -1,6 +1,6 @@
-"""Parameters that only `pytest --all` tries: the same rule, once more with another value.
+"""Marks parameters that only `pytest --all` tries.
 
-A parametrized test that is quick tries at least one value.
+A quick run tries at least one value of a parametrized test.
 """
 
 from collections.abc import Iterable
@@ -10,11 +10,11 @@ import pytest
 
 
 def more(*values: Any) -> list[Any]:
-    """Parameters that are tried in a long run only."""
+    """Returns parameters that only `pytest --all` tries."""
     return [pytest.param(value, marks=pytest.mark.long) for value in values]
 
 
 def mostly_more(values: Iterable[Any]) -> list[Any]:
-    """Returns the first of them always, the others in a long run only."""
+    """Returns parameters of which a quick run tries only the first."""
     first, *others = values
     return [first, *more(*others)]

@@ -1,4 +1,4 @@
-"""Waits for changes in other processes, by polling, and looks whether they are at rest."""
+"""Waits for changes in other processes by polling, and checks that they are at rest."""
 
 import os
 import time
@@ -10,7 +10,7 @@ from rig.process import Child
 
 
 def wait_until(holds: Callable[[], bool], within: float = 20.0) -> None:
-    """Polls until `holds()` is true. Only for what another process does not announce."""
+    """Polls until `holds()` is true. Use it only for changes that nobody announces."""
     deadline = time.monotonic() + within
     while not holds():
         assert time.monotonic() < deadline, f"not within {within:g} s"
@@ -18,15 +18,16 @@ def wait_until(holds: Callable[[], bool], within: float = 20.0) -> None:
 
 
 def to_come(descriptors: Iterable[str]) -> int:
-    """Counts those that a daemon opens later and keeps: of its process for addresses that nobody
-    expects, which is forked when the first of these comes.
+    """Returns how many further descriptors the daemon may open later and keep.
+
+    It is 1 as long as the daemon has one worker process: the second is forked later.
     """
     processes = sum("pidfd" in target for target in descriptors)
-    return 1 if processes == 1 else 0  # that is the first process
+    return 1 if processes == 1 else 0  # a descriptor of the first worker process
 
 
 def assert_nothing_open(child: Child, before: dict[str, str]) -> None:
-    """Asserts that the process has no more descriptors than `before`, after at most 5 s."""
+    """Asserts that within 5 s the process has no more descriptors open than before."""
 
     def closed() -> bool:
         return len(child.descriptors()) <= len(before) + to_come(before.values())
@@ -39,21 +40,21 @@ def assert_nothing_open(child: Child, before: dict[str, str]) -> None:
 
 
 def opened(child: Child) -> list[str]:
-    """Lists what the process and all that descend from it have open."""
+    """Lists the open files of the process and its descendants."""
     paths = []
     for pid in child.tree():
-        with suppress(FileNotFoundError):  # it has ended
+        with suppress(FileNotFoundError):  # the process has ended
             for one in Path(f"/proc/{pid}/fd").iterdir():
-                with suppress(FileNotFoundError):  # it was closed
+                with suppress(FileNotFoundError):  # the file was closed
                     paths.append(os.readlink(one))
     return paths
 
 
 def assert_nothing_at_work(child: Child, job_id: str, *, just_ended: bool = False) -> None:
-    """Asserts it from a second on, of the process and all that descend from it.
+    """Asserts that after a second the processes are idle and have no file of the job open.
 
-    just_ended: the daemon collects the job's garbage in one of two seconds, and its nodes are left
-    in order, until when their transcripts are open.
+    just_ended: the job has just ended. Then the daemon may collect garbage in one of two seconds,
+    and keeps transcripts open until it has left the nodes.
     """
     time.sleep(1)
     worked = _worked_in_a_second(child)

@@ -1,8 +1,8 @@
-"""`cucmd` whose processes for what others have made first try to reach what is not theirs.
+"""Runs a `cucmd` whose worker processes first try to reach files that they must not reach.
 
-It is copied to where only `cucmd` is installed. Beside it lies the file `paths`: a path a line,
-which is opened, or connected to if it is a socket. What comes of each is a line that the daemon
-logs; then the process does its work.
+This file is copied to a machine where only `cucmd` is installed. The file `paths` beside it has one
+path in each line. A worker opens each path, or connects to it if it is a socket, and the daemon
+logs what comes of it. Then the worker does its work.
 """
 
 import os
@@ -19,7 +19,7 @@ PATHS = Path(__file__).with_name("paths")
 
 
 def __getattr__(role: str) -> Callable[[Channel], None]:
-    """Finds a role by its own place, "module:function", as the first process looks it up here."""
+    """Returns the role "module:function", which the first worker process looks up here."""
     if ":" not in role:
         raise AttributeError(role)
     return partial(reach_and_do, role)

@@ -1,7 +1,7 @@
-"""A Python, with the project installed, that every user of the machine may run.
+"""Finds a Python with the project installed that every user of this machine may run.
 
-It is the Python that runs the tests if other users may run that, and otherwise a copy below the
-folder for temporary files. A Python below a home directory (pyenv) is closed to others.
+It is the Python of the tests, if other users may run that. Otherwise, as with a Python below a home
+directory (pyenv), it is a copy in the folder for temporary files.
 """
 
 import atexit
@@ -21,7 +21,7 @@ import cucmtrio
 import cucmweb
 
 NOBODY = 65534
-# Read now: during a test it is a folder of that test, which is removed at its end.
+# Read at the import: during a test it is a folder that is removed after the test.
 _TEMPORARY = tempfile.gettempdir()
 _NOT_OF_THE_LIBRARY = ("site-packages", "test", "idlelib", "tkinter", "ensurepip", "config-*")
 _NOT_OF_THE_PACKAGES = ("*.pth", "*mypy*", "coverage", "hypothesis", "paramiko", "pip", "ruff*")
@@ -34,7 +34,7 @@ class Python(NamedTuple):
 
 @functools.cache
 def readable_python() -> Python:
-    """Returns the Python for the whole test run."""
+    """Returns the same Python for the whole test run."""
     ours = Python(sys.executable, {})
     return ours if runs_for_nobody(ours) else copied_python()
 
@@ -54,7 +54,7 @@ def copied_python() -> Python:
 
 
 def runs_for_nobody(python: Python) -> bool:
-    """Says whether the user nobody can run it and import the project."""
+    """Says whether the user nobody can run this Python and import the project."""
     try:
         done = subprocess.run(
             [python.program, "-c", "import cucmctl.main, cucmd.main"],
@@ -72,7 +72,7 @@ def runs_for_nobody(python: Python) -> bool:
 
 
 def _copy_interpreter(folder: Path) -> None:
-    """Copies the program and its library. It finds the library by its own path."""
+    """Copies the program and its library, which it finds relative to its own path."""
     (folder / "bin").mkdir()
     shutil.copy(Path(sys._base_executable).resolve(), folder / "bin/python3")
     prefix = Path(sys.base_prefix)

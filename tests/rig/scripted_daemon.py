@@ -1,6 +1,6 @@
-"""A daemon within this process, at a Unix socket, that does with each connection what a test says.
+"""Plays a daemon at a Unix socket: each connection does what the script of a test says.
 
-What travels is written as the wire has it, not with the structs under test.
+Replies are written as JSON, not with the structs under test.
 """
 
 import json
@@ -24,14 +24,14 @@ def refusal(name: str, **parameters: object) -> bytes:
 
 
 class Caller:
-    """Holds one connection of a client."""
+    """Holds a connection of a client."""
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self.stream = stream
         self._buffer = b""
 
     async def call(self) -> dict | None:
-        """Reads the next call; None once the client has closed the connection."""
+        """Returns the next call, or None when the client has closed the connection."""
         while b"\0" not in self._buffer:
             try:
                 data = await self.stream.receive_some()
@@ -44,14 +44,14 @@ class Caller:
         return json.loads(frame)
 
     async def send(self, data: bytes) -> None:
-        """It need not reach the client, which may have left."""
+        """Sends data. Does nothing if the client has left."""
         try:
             await self.stream.send_all(data)
         except trio.BrokenResourceError:
             pass
 
     async def flood(self, data: bytes) -> None:
-        """Sends this over and over, until the client has left."""
+        """Sends the same data again and again until the client has left."""
         try:
             while True:
                 await self.stream.send_all(data)
@@ -59,7 +59,7 @@ class Caller:
             pass
 
     async def left_after(self, calls: int) -> None:
-        """Takes so many calls, answers none, and waits until the client has left."""
+        """Reads `calls` calls, answers none, and waits until the client has left."""
         for _ in range(calls):
             assert await self.call() is not None
         await self.left()
@@ -73,7 +73,7 @@ Serve = Callable[[Caller], Awaitable[None]]
 
 
 class ScriptedDaemon:
-    """`connections` counts those that came, `open` those that neither side has closed."""
+    """Counts all connections, and in `open` those that neither side has closed."""
 
     def __init__(self, path: Path, serve: Serve) -> None:
         self.path = path
@@ -104,7 +104,7 @@ class ScriptedDaemon:
 
 @asynccontextmanager
 async def scripted_daemon(path: Path, serve: Serve) -> AsyncIterator[ScriptedDaemon]:
-    """Serves its connections until the end of the block, and closes them then."""
+    """Serves connections while the body runs, and closes them at its end."""
     daemon = ScriptedDaemon(path, serve)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as bound:
         bound.bind(str(path))

@@ -1,6 +1,7 @@
-"""A node without a network, for unit tests of `work/`: its side of the dialogue is a script.
+"""Plays a node for unit tests of `work/`: a script is the node's side of the dialogue.
 
-Time is virtual. Its receiver only notes the files. Every close is counted.
+There is no network, and time is virtual. The receiver only notes the files that come. Every shell
+that is closed is counted.
 """
 
 import re
@@ -54,11 +55,11 @@ Script = Callable[["Node"], Awaitable[None]]
 
 
 class NodeClosed(Exception):
-    """The daemon's side has closed the shell. Ends the script."""
+    """Raised in a script when the daemon has closed the shell."""
 
 
 class Node:
-    """Plays the node. It is also the shell, and the ports that the work on it is given."""
+    """Plays a node. It is also the shell, and the ports of the work on the node."""
 
     local_address = "192.0.2.1"
     peer_address = "192.0.2.9"
@@ -75,7 +76,7 @@ class Node:
         self._rest = b""
         self.lines: list[str] = []
         self.targets: list[Target] = []
-        self.refusals: list[Failure] = []  # the next attempts to connect fail with these
+        self.refusals: list[Failure] = []  # failures of the next attempts to connect
         self.before_connection = trio.Event()
         self.before_connection.set()
         self.before_login = trio.Event()
@@ -99,16 +100,16 @@ class Node:
         return await self.read_line()
 
     async def read_keys(self) -> bytes:
-        """Reads the next that is typed, as it comes."""
+        """Returns the next keys as they come."""
         return await self._received.receive()
 
     def hang_up(self) -> None:
         self._to_us.close()
 
     async def read_line(self) -> str:
-        """Reads the next line that is typed, and echoes it. Ctrl-C is a line of its own.
+        """Returns the next line, and echoes it. Ctrl-C is a line of its own.
 
-        Enter is CR; LF is too, as on a terminal that is not in raw mode.
+        CR and LF both end a line, as on a terminal that is not in raw mode.
         """
         while not (typed := _LINE.match(self._rest)):
             try:
@@ -193,7 +194,7 @@ class Node:
 
 @asynccontextmanager
 async def scripted(script: Script) -> AsyncIterator[Node]:
-    """Yields a node that plays `script`, for as long as the body runs."""
+    """Yields a node that plays `script` while the body runs."""
     async with trio.open_nursery() as nursery:
         yield Node(script, nursery)
         nursery.cancel_scope.cancel()
@@ -203,9 +204,9 @@ Answer = Callable[[Node, str], Awaitable[None]]
 
 
 def appliance(file_get: Answer, *, date: str = "", status: Answer | None = None) -> Script:
-    """Prints the greeting, turns the pager off, and leaves each `file get` to `file_get`.
+    """Makes a script that prints the greeting, turns the pager off, and answers `file get`.
 
-    `date` is what `show status` prints as the date; `status` answers it instead.
+    `date` is the date that `show status` prints. If `status` is given, it answers instead.
     """
 
     async def script(node: Node) -> None:
@@ -227,7 +228,7 @@ def appliance(file_get: Answer, *, date: str = "", status: Answer | None = None)
 
 
 async def announce(node: Node, files: int, size: int, questions: Sequence[str] = QUESTIONS) -> None:
-    """Says everything from the echo of `file get` to the last answer about the receiver."""
+    """Plays `file get` from its echo to the last answer about the receiver."""
     await node.say(GATHERING, "done.", "Sub-directories were not traversed.")
     await node.say(f"Number of files affected: {files}", f"Total size in Bytes: {size}")
     for question in questions:
@@ -235,7 +236,7 @@ async def announce(node: Node, files: int, size: int, questions: Sequence[str] =
 
 
 def pushes(*sizes: int, announced: int | None = None) -> Answer:
-    """Makes a `file get` that pushes whole files of these sizes, and reports its end."""
+    """Makes a `file get` that pushes whole files of these sizes and says that it has completed."""
 
     async def file_get(node: Node, line: str) -> None:
         await announce(node, len(sizes), sum(sizes) if announced is None else announced)
@@ -251,7 +252,7 @@ async def matches_nothing(node: Node, line: str) -> None:
 
 
 class RecordedReport:
-    """A `Report` that keeps its arguments."""
+    """Stands in for a `Report`, and keeps all arguments."""
 
     def __init__(self) -> None:
         self.attempts: list[int] = []
@@ -360,7 +361,7 @@ def discovery_task(folder: Path, name: str = "cucm-pub", **fields: object) -> No
 
 
 def answers(said: Mapping[str, Sequence[str] | Answer]) -> Script:
-    """Prints the greeting, and answers each plain command as `said` has it; others with nothing."""
+    """Makes a script that answers each command with its lines in `said`, or with nothing."""
 
     async def script(node: Node) -> None:
         await node.say(*GREETING)

@@ -1,6 +1,4 @@
-"""Stand-ins for what work on a node gets of the daemon: an upload target, readers of files, and a
-writer of those that grow.
-"""
+"""Stands in for parts of the daemon in unit tests: an upload target, readers, a file writer."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +16,7 @@ T = TypeVar("T")
 
 
 class Readers:
-    """Reads here what processes read for the daemon."""
+    """Reads files in this process, not in worker processes."""
 
     async def count_packets(
         self, folder: Path, paths: Sequence[Path], most: int
@@ -37,9 +35,9 @@ class Readers:
 
 
 class WritesAtOnce:
-    """A `FileWriter` without a thread, for tests with virtual time.
+    """Stands in for a `FileWriter`, without a thread, for tests with virtual time.
 
-    waiting: as if so many bytes waited for the disk.
+    waiting: how many bytes seem to wait for the disk
     """
 
     def __init__(self) -> None:
@@ -65,9 +63,9 @@ class WritesAtOnce:
 
 
 class Target:
-    """An upload target that a script fills.
+    """Stands in for an upload target that a script fills.
 
-    `node` and `prefix`: of the received files, as in the receiver's `Accounting`.
+    node, prefix: the node and the beginning of the path of each received file
     """
 
     username, password, directory = "n0123456789ab", "OneTimeSecret", "/"
@@ -96,7 +94,7 @@ class Target:
         return tuple(self.came)
 
     def receive(self, size: int) -> None:
-        """A client logs in, and some bytes of a file come in now."""
+        """Notes a login and some bytes of a file."""
         self.logins += 1
         self.bytes_received += size
         self.last_activity = trio.current_time()
@@ -107,7 +105,7 @@ class Target:
         self.came.append(ReceivedFile(self._node, path, size, "0" * 64, closed))
 
     def put(self, folder: Path, name: str, content: bytes) -> None:
-        """Stores a whole file, which is on the disk. `folder`: that of the node's task."""
+        """Writes a whole file into `folder`, the folder of the task, and notes it."""
         (folder / name).write_bytes(content)
         self.store(f"{folder.name}/{name}", len(content))
 

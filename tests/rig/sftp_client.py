@@ -1,4 +1,4 @@
-"""A client of the receiver's request handler, without a network between them."""
+"""Plays a client of the receiver's request handler, without a network."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ASKED = msgspec.msgpack.Decoder(FromProcess)
 
 
 class Daemon:
-    """What a process asks, of a login in the folder; in place of its channel to the daemon."""
+    """Answers what a receiving process asks the daemon, for a login in `folder`."""
 
     def __init__(self, folder: Path, received: Received, limits: ReceiverLimits) -> None:
         self.files = ReceivedByOne(received, limits)
@@ -72,7 +72,7 @@ def received_by(limits: ReceiverLimits, quota: Quota | None = None) -> Received:
 
 
 class Client:
-    """Sends one request at a time, by a connection of its own."""
+    """Holds a connection, and sends one request at a time."""
 
     def __init__(self, folder: Path, received: Received, limits: ReceiverLimits) -> None:
         self.folder = folder
@@ -82,7 +82,7 @@ class Client:
         self.say(words.init())
 
     def end(self) -> None:
-        """The process has ended: what it has left open is as long as it is on the disk."""
+        """Plays the end of the process. Open files then have their size on the disk."""
         left = self.daemon.files.left_open()
         sizes = {number: os.stat(self.folder / name).st_size for number, name in left.items()}
         self.daemon.files.end(sizes)
@@ -116,7 +116,7 @@ class Client:
         return self.ask(words.mkdir(5, path))
 
     def put(self, path: bytes, content: bytes) -> Reply:
-        """Sends a whole file; the reply is that to the close."""
+        """Sends a whole file; returns the reply to the close."""
         handle = self.open(path).handle
         for at in range(0, len(content), 1000):
             self.write(handle, at, content[at : at + 1000])

@@ -1,4 +1,4 @@
-"""Packets of an SFTP client, with any content, and the replies, parsed."""
+"""Makes the packets of an SFTP client, with any content, and parses the replies."""
 
 import struct
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from cucmd.receiver.limits import Status
 from cucmd.receiver.packets import OpenFlag, PacketType
 
-PUT = OpenFlag.WRITE | OpenFlag.CREATE | OpenFlag.TRUNCATE  # what OpenSSH's `put` asks for
+PUT = OpenFlag.WRITE | OpenFlag.CREATE | OpenFlag.TRUNCATE  # the flags of `put` in OpenSSH
 NO_ATTRIBUTES = bytes(4)
 
 
@@ -34,7 +34,7 @@ class Reply:
 
     @property
     def size(self) -> int:
-        """The size of a file, from ATTRS."""
+        """Returns the size of a file from a reply of kind ATTRS."""
         assert self.kind == PacketType.ATTRS, (self.status, self.reason)
         return int.from_bytes(self.rest[4:12], "big")
 

@@ -1,4 +1,4 @@
-"""Disks of a few MiB: one that a test can fill, and one that can hang. Needs root to mount them."""
+"""Mounts disks of a few MiB that a test can fill, or that can hang. Needs root."""
 
 import os
 import subprocess
@@ -16,14 +16,14 @@ MKFS = "/usr/sbin/mkfs.ext4"
 
 @contextmanager
 def small_disk(folder: Path, mib: int) -> Iterator[Path]:
-    """Mounts a tmpfs at `folder`, which is made. Skips the test where nothing can be mounted."""
+    """Mounts a tmpfs at a new folder. Skips the test if nothing can be mounted here."""
     with _mounted(folder, "-t", "tmpfs", "-o", f"size={mib}m,mode=700", "none"):
         yield folder
 
 
 @contextmanager
 def disk_that_can_hang(folder: Path, mib: int) -> Iterator[Path]:
-    """Does what `small_disk` does, for `hanging`: an ext4 in a file beside the folder."""
+    """Mounts an ext4 from a file beside the folder. `hanging` can make it hang."""
     if not Path(MKFS).exists():
         pytest.skip(f"needs {MKFS}")
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -37,7 +37,7 @@ def disk_that_can_hang(folder: Path, mib: int) -> Iterator[Path]:
 
 @contextmanager
 def hanging(disk: Path) -> Iterator[None]:
-    """Meanwhile, what writes to the disk waits in the kernel, and no signal ends that."""
+    """Makes the disk hang while the body runs: writers wait in the kernel and ignore signals."""
     subprocess.run(["/usr/sbin/fsfreeze", "--freeze", str(disk)], check=True)
     try:
         yield
@@ -46,7 +46,7 @@ def hanging(disk: Path) -> Iterator[None]:
 
 
 def waits_for_a_disk(pid: int) -> bool:
-    """Says whether a thread of the process is in the kernel for one that hangs."""
+    """Says whether a thread of the process waits in the kernel for a disk."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return any(") D " in (task / "stat").read_text() for task in tasks)
 
@@ -63,7 +63,7 @@ def _mounted(folder: Path, *options: str) -> Iterator[None]:
     try:
         yield
     finally:
-        # A daemon that was killed takes what it has forked along, a moment later.
+        # The children of a killed daemon end a moment later, and have files open until then.
         wait_until(lambda: not subprocess.run(["umount", str(folder)], check=False).returncode)
 
 
@@ -73,8 +73,8 @@ def free(folder: Path) -> int:
 
 
 def fill(folder: Path, leave: int = 0) -> Path:
-    """Makes a file that takes all space but `leave` bytes. Deleting it frees the space."""
-    # A thread of a test that has ended would fill the machine's own disk.
+    """Makes a file that takes all free space except `leave` bytes. Returns its path."""
+    # After the end of a test the folder is on the disk of this machine, which must not be filled.
     assert free(folder) < 1024 * MIB, f"{folder} is no small disk"
     filler = folder / "filler"
     with filler.open("wb", buffering=0) as file:

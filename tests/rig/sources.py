@@ -1,4 +1,4 @@
-"""Says what the project's own files import, and where they are."""
+"""Finds the source files of the project, and what they import."""
 
 import ast
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ OF_ASYNCIO = {"ssh", "receiver"}
 
 
 def imports(file: Path) -> Iterator[str]:
-    """Yields every module that the file names, `from a import b` as `a.b`."""
+    """Yields every module that the file imports. `from a import b` counts as `a.b`."""
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)

@@ -1,4 +1,4 @@
-"""A supervisor over nodes that behave as a test says, with a real store in a folder."""
+"""Runs a supervisor with a real store, over nodes that behave as a test says."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -25,9 +25,7 @@ Behaviour = Callable[[NodeTask, Report], Awaitable[tuple[str, ...]]]
 
 
 class SupervisorHarness:
-    """Runs a supervisor with a real store. Nodes behave as `behaviours` says; others succeed at
-    once.
-    """
+    """Holds a supervisor. Nodes behave as `behaviours` says; all others succeed at once."""
 
     def __init__(self, supervisor: Supervisor, services: JobServices, tmp_path: Path) -> None:
         self.supervisor = supervisor
@@ -51,7 +49,7 @@ class SupervisorHarness:
             "work": Collect(("syslog",)),
             "concurrency": 8,
             "timeouts": Timeouts(),
-            "try_all": True,  # a node that does not log in would hold back the others
+            "try_all": True,  # otherwise a node that does not log in holds back the others
             **fields,
         }
         return Job(created_at=NOW, nodes=tuple(Node(node) for node in nodes), **values)
@@ -74,7 +72,7 @@ class SupervisorHarness:
         )
 
     def again(self, *positions: int) -> PlanRetry:
-        """Gives a plan of another try of the nodes at these positions."""
+        """Returns a plan to retry the nodes at these positions."""
 
         async def plan(job: Job) -> PlannedJob:
             await trio.lowlevel.checkpoint()
@@ -95,9 +93,10 @@ class SupervisorHarness:
         return job
 
     async def running(self, job_id: str, nodes: int = 1) -> Job:
-        """Waits until so many of its nodes, or more, are running.
+        """Waits until at least `nodes` nodes of the job are running.
 
-        `wait_all_tasks_blocked` is not enough: a node that waits for a thread is blocked too.
+        `wait_all_tasks_blocked` is not enough, since a node that waits for a thread is blocked,
+        too.
         """
         return await self.until(job_id, lambda job: statuses(job).count("running") >= nodes)
 
@@ -105,7 +104,7 @@ class SupervisorHarness:
         return await self.until(job_id, lambda job: job.ended)
 
     async def closed(self) -> tuple[str, ...]:
-        """Waits until no job is live. Returns those whose files are not on record."""
+        """Waits until no job is live. Returns the jobs whose files are not recorded."""
         for job in await self.supervisor.newest(1000):
             if (run := self.supervisor.run_of(job.job_id)) is not None:
                 await run.kept.wait()
@@ -134,7 +133,7 @@ async def supervisor_harness(
 
 
 def planned(job: Job, tasks: Sequence[NodeTask | None]) -> Plan:
-    """Gives them, as a plan."""
+    """Returns a plan with this job and these tasks."""
 
     async def plan() -> PlannedJob:
         await trio.lowlevel.checkpoint()

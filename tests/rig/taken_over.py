@@ -1,6 +1,6 @@
-"""What a process tries that was taken over by hostile bytes, and what comes of each attempt.
+"""Tries what hostile code in a worker process would try, and reports what comes of each attempt.
 
-As a program it is `cucmd` whose receiving processes do nothing else.
+Run as a program, this module is a `cucmd` whose receiving processes do nothing else.
 """
 
 import ctypes
@@ -26,15 +26,15 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 _PR_SET_PDEATHSIG = 1
 _PTRACE_ATTACH, _PTRACE_TRACEME = 16, 0
-_PIDFD_OPEN, _IO_URING_SETUP, _CLONE3 = 434, 425, 435  # of all machines
+_PIDFD_OPEN, _IO_URING_SETUP, _CLONE3 = 434, 425, 435  # the same number on all machines
 
 Attempt = Callable[[], object]
 
 
 def attempts(state: Path, daemon: int) -> dict[str, Attempt]:
-    """Returns what is tried in a daemon's state directory, and of the daemon's process.
+    """Returns attempts against the state directory and the process of a daemon.
 
-    Each of them does harm if it succeeds.
+    Each attempt does harm if it succeeds.
     """
     found: dict[str, Attempt] = {
         "start a thread": lambda: threading.Thread(target=int).start(),
@@ -82,13 +82,16 @@ def attempts(state: Path, daemon: int) -> dict[str, Attempt]:
     return found
 
 
-# What comes of each in a process that is confined; of the others comes EPERM.
+# The outcome of each attempt in a confined process, if it is not EPERM.
 OUTCOMES = {"start a thread": "can't start new thread"}
 SUCCEEDED = "succeeded"
 
 
 def receive(channel: Channel) -> None:
-    """Receives nothing. The command line of the first process names the daemon and its folder."""
+    """Makes all attempts instead of receiving.
+
+    The command line of the first worker process has the pid and the folder of the daemon.
+    """
     _, _, daemon, jobs, *_ = sys.argv
     channel.receive(msgspec.msgpack.Decoder(Begin))
     connection = channel.take_descriptor()
@@ -97,7 +100,7 @@ def receive(channel: Channel) -> None:
         if said != OUTCOMES.get(name, "EPERM"):
             _say(channel, f"{name}: {said}")
     _say(channel, "has tried everything")
-    select.select([connection], [], [])  # until its client leaves
+    select.select([connection], [], [])  # until the client leaves
 
 
 def _say(channel: Channel, text: str) -> None:
@@ -106,12 +109,12 @@ def _say(channel: Channel, text: str) -> None:
 
 
 def outcome(attempt: Attempt) -> str:
-    """Makes an attempt. Returns `SUCCEEDED`, or the name of its error."""
+    """Makes an attempt. Returns SUCCEEDED or the name of the error."""
     try:
         attempt()
     except OSError as error:
         return errno.errorcode[error.errno or 0]
-    except RuntimeError as error:  # of a thread
+    except RuntimeError as error:  # from the start of a thread
         return str(error)
     return SUCCEEDED
 

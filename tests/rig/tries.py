@@ -1,22 +1,22 @@
-"""Says how much is tried in a test: examples of hypothesis, and places where bytes are split.
+"""Decides how much a test tries: examples of hypothesis, and places where bytes are split.
 
-The profile of hypothesis decides, and no test sets a fixed number: a quick run tries less than
-`pytest --all`, and `--hypothesis-profile=long` more.
+No test sets a fixed number. The profile of hypothesis decides: a quick run tries less than
+`pytest --all`, and `--hypothesis-profile=long` tries more.
 """
 
 from hypothesis import settings
 
-# A quick run splits at one place of so many.
+# A quick run splits at every seventh place.
 _STRIDE = 7
 
 
 def tries(usual: int) -> settings:
-    """Settings with `usual` examples, multiplied as the profile multiplies those of other tests."""
+    """Returns settings with `usual` examples for `--all`; other profiles have fewer or more."""
     return settings(max_examples=max(1, round(usual * _times())))
 
 
 def split_places(length: int) -> range:
-    """Says where `length` bytes are split in two: at every place, or at some in a quick run."""
+    """Returns the places where `length` bytes are split: all, or some of them in a quick run."""
     return range(1, length, 1 if _times() >= 1 else _STRIDE)
 
 

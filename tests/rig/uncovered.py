@@ -1,6 +1,7 @@
-"""Code that runs without being measured, where that would only take minutes.
+"""Runs code without measuring its coverage.
 
-Only for what other tests cover; a flood of bytes takes ten times as long when each line is counted.
+Use it only for code that other tests cover: a flood of bytes takes ten times as long when each line
+is counted.
 """
 
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import coverage
 
 @contextmanager
 def uncovered() -> Iterator[None]:
-    """Keeps the body out of the branch coverage of `.ci/run`. Without coverage nothing changes."""
+    """Stops the measurement of coverage while the body runs."""
     measuring = coverage.Coverage.current()
     if measuring is None:
         yield

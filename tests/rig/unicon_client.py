@@ -1,8 +1,9 @@
-"""The vendor's own client, unicon, in a process of its own: a session with a node, or its mock.
+"""Runs unicon, the vendor's own client: a session with a node, or unicon's mock of a node.
 
-`python -m rig.unicon_client` reads a session as JSON from standard input and prints what came of
-it; with the argument `mock` it is a node on this terminal. A process, because unicon starts its
-`ssh` with fork, and because importing it takes half a second and changes the logging of all.
+`python -m rig.unicon_client` reads a session as JSON from standard input, and prints what came of
+it as JSON. With the argument `mock` it plays a node on this terminal. It is a process of its own
+because unicon forks to start `ssh`, takes half a second to import, and changes the logging of its
+process.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ from types import ModuleType
 
 
 def why_not() -> str | None:
-    """Says why unicon cannot be used here, or None."""
+    """Says why unicon cannot be used here. Returns None if it can."""
     if find_spec("unicon") is None:
         return "needs unicon: pip install -e '.[unicon]'"
     return None if shutil.which("ssh") else "needs OpenSSH's ssh"
 
 
 def _without_genie() -> None:
-    """unicon imports all its plugins. One of them, for a switch, needs one exception of genie.
+    """Makes a stand-in for genie, which is large and not a dependency of unicon.
 
-    genie is large, and no dependency of unicon.
+    unicon imports all its plugins, and one of them, for a switch, needs an exception of genie.
     """
     if find_spec("genie") is None:
         for name in ("genie", "genie.metaparser", "genie.metaparser.util"):
@@ -39,9 +40,9 @@ def _without_genie() -> None:
 def _session(
     address: str, username: str, password: str, commands: list[tuple[str, list[list[str]]]]
 ) -> dict[str, object]:
-    """Logs in, runs the commands, disconnects. A command has (pattern, answer) for its questions.
+    """Logs in, runs the commands and disconnects. A command has answers for its questions.
 
-    Gives the outputs as unicon gives them to its users, and all that was on its terminal.
+    Returns the outputs as unicon returns them, and everything that its terminal showed.
     """
     from unicon import Connection
     from unicon.eal.dialogs import Dialog
@@ -58,7 +59,7 @@ def _session(
             log_stdout=False,
             logfile=str(log),
         )
-        # Not about the node: it sleeps for 10 s after it has disconnected.
+        # Otherwise unicon sleeps for 10 s after it has disconnected.
         connection.settings.POST_DISCONNECT_WAIT_SEC = 0
         connection.connect()
         outputs = [

@@ -1,4 +1,4 @@
-"""A Varlink server over a real socket, and a client that can also break the protocol."""
+"""Runs a Varlink server at a real socket, and a client that can break the protocol."""
 
 import json
 import os
@@ -12,9 +12,9 @@ import trio
 from cucmd.varlink import Caller, SocketLimits, open_unix_listener, serve
 from rig.example_interface import INFO, NAME, Example
 
-LASTS_AT_MOST = 60.0  # seconds; a test takes far less even on a busy machine
+LASTS_AT_MOST = 60.0  # seconds; a test takes much less, even on a busy machine
 
-# A program that asks who it is, by the socket and the interface of its arguments.
+# A program that calls Who. Its arguments are the socket and the interface.
 WHO = """
 import socket, sys
 s = socket.socket(socket.AF_UNIX)
@@ -28,20 +28,20 @@ print(data[:-1].decode())
 
 
 def request(method: str, parameters: object = None, **flags: bool) -> dict:
-    """Makes a call; without a dot, of a method of the example."""
+    """Makes a call. A method without a dot is one of the example interface."""
     name = method if "." in method else f"{NAME}.{method}"
     return {"method": name, "parameters": {} if parameters is None else parameters, **flags}
 
 
 class Peer:
-    """A client that sends any bytes, and reads frame by frame."""
+    """Holds a client that sends any bytes and reads frame by frame."""
 
     def __init__(self, stream: trio.abc.HalfCloseableStream) -> None:
         self.stream = stream
         self._buffer = b""
 
     async def send(self, *calls: dict | bytes) -> None:
-        """Calls, in one piece; bytes as they are."""
+        """Sends calls, or bytes as they are, in one piece."""
         await self.stream.send_all(
             b"".join(
                 call if isinstance(call, bytes) else json.dumps(call).encode() + b"\0"
@@ -54,7 +54,7 @@ class Peer:
         return await self.receive()
 
     async def receive(self) -> dict | None:
-        """Reads the next reply; None at the end."""
+        """Returns the next reply, or None at the end."""
         while b"\0" not in self._buffer:
             data = await self.stream.receive_some()
             if not data:
@@ -65,7 +65,7 @@ class Peer:
         return json.loads(frame)
 
     async def rest(self) -> bytes:
-        """Reads what follows a reply, until the end."""
+        """Returns all bytes that follow a reply."""
         data, self._buffer = self._buffer, b""
         while more := await self.stream.receive_some():
             data += more
@@ -78,7 +78,7 @@ class Peer:
         return replies
 
     async def finish(self) -> list[dict]:
-        """Closes the sending side, and reads the remaining replies."""
+        """Closes the sending side; returns the remaining replies."""
         await self.stream.send_eof()
         return await self.receive_all()
 
@@ -97,7 +97,7 @@ async def serving(
     may_operate: Callable[[Caller], bool] = lambda _: True,
     **limits: int,
 ) -> AsyncIterator[None]:
-    """Serves at the path, for anybody. At its end no descriptor may be left."""
+    """Serves at the path for everybody. Asserts that no descriptor is left at the end."""
     before = len(os.listdir("/proc/self/fd"))
     with trio.fail_after(LASTS_AT_MOST):
         async with (

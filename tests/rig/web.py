@@ -1,4 +1,4 @@
-"""A real `cucmweb serve` in front of a daemon, and clients that know HTTP and nothing of ours."""
+"""Runs `cucmweb serve` in front of a daemon, with clients that know HTTP and nothing of ours."""
 
 import http.client
 import json
@@ -52,7 +52,7 @@ class Answer(msgspec.Struct):
 
 
 class Web(Child):
-    """`socket` is where it listens, or `port` of 127.0.0.1; `log` is the file of its log."""
+    """Holds a cucmweb: its socket, or its port of 127.0.0.1, and the file of its log."""
 
     def __init__(self, process: subprocess.Popen, path: Path, log: Path) -> None:
         super().__init__(process)
@@ -63,7 +63,7 @@ class Web(Child):
     def connection(
         self, timeout: float = 60, source: str = "127.0.0.1"
     ) -> http.client.HTTPConnection:
-        """source: of TCP, the address from which it comes."""
+        """Opens a connection. `source` is the address from which it comes, for TCP."""
         if self.port is None:
             return UnixConnection(self.socket, timeout)
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout, (source, 0))
@@ -84,19 +84,24 @@ class Web(Child):
 
     @contextmanager
     def raw(self, sent: bytes = b"") -> Iterator[socket.socket]:
-        """Yields a connection that this was sent over, unless the other side closed it at once."""
+        """Yields a connection over which `sent` was sent.
+
+        The other side may have closed it already.
+        """
         with socket.socket(socket.AF_UNIX) as sock:
-            sock.connect(str(self.socket))  # with a timeout it would not wait for the backlog
+            sock.connect(
+                str(self.socket)
+            )  # with a timeout, connect would not wait while the backlog is full
             sock.settimeout(60)
             with suppress(BrokenPipeError):
                 sock.sendall(sent)
             yield sock
 
     def clients(self) -> int:
-        """Returns how many connections it has, without those that the kernel alone accepted."""
+        """Returns how many connections cucmweb has accepted and not yet closed."""
         held = set(self.descriptors().values())
         lines = Path(f"/proc/{self.pid}/net/unix").read_text().splitlines()[1:]
-        # Its socket was bound by another name in the same folder, which the kernel keeps.
+        # The kernel shows the name under which the socket was bound first, in the same folder.
         rows = [line.split() for line in lines if f" {self.socket.parent}/" in line]
         return sum(f"socket:[{row[6]}]" in held and row[5] == "03" for row in rows)
 
@@ -113,7 +118,7 @@ class Web(Child):
     def events(
         self, path: str, last: str | None = None, timeout: float = 60
     ) -> Iterator[Iterator[dict[str, str]]]:
-        """Yields what a stream of events tells, each as its fields."""
+        """Yields the events of a stream, each as its fields."""
         headers = {"last-event-id": last} if last else {}
         with closing(self.connection(timeout)) as connection:
             reply = self.asked(connection, "GET", path, None, headers)
@@ -148,12 +153,12 @@ def running_web(
     user: int | None = None,
     groups: Sequence[int] = (),
 ) -> Iterator[Web]:
-    """Runs it at a Unix socket, or at a port of its own, and waits until it is ready. At its end it
-    has stopped in order.
+    """Yields a cucmweb that is ready, at a Unix socket or at any free TCP port.
 
-    module: what Python runs instead of `cucmweb`, with its own checks.
-    program: the installed program, in place of that.
-    user: the uid of the process, which has to be able to read the folder; groups: those it is in.
+    module: the module that Python runs instead of `cucmweb`, with its development checks
+    program: an installed program to run instead
+    user: the uid of the process, which must be able to read the folder
+    groups: the supplementary groups of the process
     """
     folder.mkdir(exist_ok=True)
     file, log = folder / "cucmweb.toml", folder / "cucmweb.log"
@@ -166,11 +171,11 @@ def running_web(
         listen = "127.0.0.1:0" if tcp else f"unix:{path}"
         command += ["serve", "--socket", str(daemon_socket), "--listen", listen]
         own = {**os.environ, **python.environ, **(environ or {})}
-        # For `module`.
+        # So that `module` can be of this package.
         own["PYTHONPATH"] = os.pathsep.join([str(RIG.parent), own.get("PYTHONPATH", "")])
         if user is not None:
             os.chown(short, user, -1)
-            # Coverage writes to our working directory, where another user may not write.
+            # Coverage writes to the working directory, which is closed to other users.
             own.pop("COVERAGE_PROCESS_START", None)
         with log.open("ab") as written:
             process = subprocess.Popen(
@@ -205,7 +210,7 @@ def _listens(web: Web, *, tcp: bool) -> bool:
 
 
 def refusal(status: int, body: bytes) -> Exception:
-    """Makes the error of the socket that a problem document tells."""
+    """Makes the error of the socket that a problem document describes."""
     problem = json.loads(body)
     assert problem["status"] == status
     kind = getattr(errors, problem["code"], None)
@@ -217,8 +222,9 @@ def refusal(status: int, body: bytes) -> Exception:
 
 
 class DaemonOverHttp(Daemon):
-    """A daemon that is called over HTTP, by the `cucmweb` that is given, or else by one that lives
-    as long as its client.
+    """Wraps a daemon so that its client calls over HTTP.
+
+    Without `web`, each client has a cucmweb of its own.
     """
 
     def __init__(self, daemon: Daemon, web: Web | None = None) -> None:
@@ -233,7 +239,7 @@ class DaemonOverHttp(Daemon):
 
 
 class WebClient:
-    """What the tests of BE-020 use of `cucmctl.Client`, over HTTP."""
+    """Has the methods of `cucmctl.Client` that the tests of BE-020 use, over HTTP."""
 
     def __init__(self, web: Web) -> None:
         self._web = web
@@ -271,7 +277,7 @@ class WebClient:
         return self._call("POST", path, CancelReply, body, request_id)
 
     def watch(self, job_id: str, *, timeout: float) -> Iterator[WatchReply]:
-        """Yields its state at each event."""
+        """Yields the state of the job at each event."""
         with self._web.events(f"/jobs/{job_id}/events", timeout=timeout) as events:
             for number, _ in enumerate(events):
                 yield WatchReply(number, 0, self.status(job_id))

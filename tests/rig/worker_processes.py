@@ -1,4 +1,4 @@
-"""The first process that a test has started, what it has forked, and what does as it is told."""
+"""Finds the worker processes that a test has started, and tells them what to do."""
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -26,18 +26,20 @@ class _This(Child):
 
 
 def processes() -> list[int]:
-    """Returns those that this one has started, and all below them."""
+    """Returns the pids of all descendants of this process."""
     return _This().tree()[1:]
 
 
 def first_process() -> int:
-    """Finds its pid: a test process may have other children. 0: there is none yet."""
+    """Returns the pid of the first worker process, or 0 if it has not started."""
     return next((pid for pid in processes() if "cucmd.worker.first" in command_line(pid)), 0)
 
 
 async def wait_ready(workers: Workers) -> None:
-    """Until then the first process has children for a moment that look like those that it forks: by
-    them asyncssh looks for libraries. `Workers.wait_ready` waits for no longer than a daemon may.
+    """Waits until the first worker process is ready.
+
+    Before that it has children for a moment, by which asyncssh looks for libraries. They look like
+    forked workers. `Workers.wait_ready` waits only as long as a daemon may.
     """
     with trio.fail_after(60):
         while workers.confined is None:
@@ -51,7 +53,7 @@ async def told(workers: Workers, folder: Path, words: str) -> str:
 
 
 async def told_by_the_next(workers: Workers, folder: Path) -> str:
-    """Asks the next first process: what is asked in the moment of an end is lost with that."""
+    """Tells the next first process something. A request at the moment of an end is lost."""
     with trio.fail_after(60):
         while True:
             try:
@@ -65,7 +67,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def forked() -> list[int]:
-    """Finds what is below the first process."""
+    """Returns the pids of the children of the first worker process."""
     first = first_process()
     return [pid for pid in processes() if f"PPid:\t{first}\n" in status_of(pid)]
 
@@ -81,7 +83,10 @@ def status_of(pid: int) -> str:
 async def told_by_a_client(
     receiver: Receiver, target: UploadTarget, what: str = "x", password: str = ""
 ) -> AsyncIterator[trio.SocketStream]:
-    """Opens a connection whose process, which has a role of `worker_roles`, is told a login."""
+    """Opens a connection to the receiver, and tells its process a login and what to do.
+
+    The process has a role of `worker_roles`.
+    """
     async with await trio.open_tcp_stream("127.0.0.1", receiver.port) as stream:
         words = f"{target.username} {password or target.password} {what}\n"
         await stream.send_all(words.encode())
@@ -89,7 +94,7 @@ async def told_by_a_client(
 
 
 def memory(pid: int) -> Iterator[bytes]:
-    """Yields what it may write to, part by part. Only root may read it."""
+    """Yields the writable memory of a process, part by part. Needs root."""
     with (
         Path(f"/proc/{pid}/maps").open() as maps,
         Path(f"/proc/{pid}/mem").open("rb", 0) as content,
@@ -99,5 +104,5 @@ def memory(pid: int) -> Iterator[bytes]:
             begin, end = (int(one, 16) for one in span.split("-"))
             if mode.startswith("rw"):
                 content.seek(begin)
-                with suppress(OSError):  # what a driver has mapped, or what is there no more
+                with suppress(OSError):  # memory of a driver, or memory that is gone
                     yield content.read(end - begin)

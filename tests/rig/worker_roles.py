@@ -1,4 +1,4 @@
-"""What processes of a test do, that are forked for it: each thing that one must not."""
+"""Has the roles of worker processes in tests: they do what a worker must not do."""
 
 import ctypes
 import errno
@@ -38,7 +38,7 @@ class Words(msgspec.Struct, tag=True):
     text: str
 
 
-made_in: list[int] = []  # processes that have done what comes before forks
+made_in: list[int] = []  # the processes in which `before_forks` was called
 
 
 def before_forks() -> None:
@@ -46,7 +46,7 @@ def before_forks() -> None:
 
 
 def obey(channel: Channel) -> None:
-    """Does what it is told in two words; answers with an error's name, or "done"."""
+    """Does what the test says in two words; answers with the name of an error, or "done"."""
     what, _, value = channel.receive(msgspec.msgpack.Decoder(Words)).text.partition(" ")
     try:
         said = WHAT[what](value)
@@ -55,7 +55,7 @@ def obey(channel: Channel) -> None:
     channel.send(Words(str(said or "done")))
 
 
-# Processes that receive nothing, and say what the client of their connection asks for.
+# -- processes that receive nothing, and do what the client of their connection says
 
 
 def ask(channel: Channel, asked: msgspec.Struct) -> tuple[ToProcess, int | None]:
@@ -65,7 +65,7 @@ def ask(channel: Channel, asked: msgspec.Struct) -> tuple[ToProcess, int | None]
 
 
 def log_in(channel: Channel) -> str:
-    """Takes the connection, by which a login comes and what to do with it. Returns the latter."""
+    """Reads a login from the connection, and presents it. Returns what else the client says."""
     channel.receive(msgspec.msgpack.Decoder(Begin))
     with (
         socket.socket(fileno=channel.take_descriptor()) as connection,
@@ -77,7 +77,7 @@ def log_in(channel: Channel) -> str:
 
 
 def end_with_a_file(channel: Channel) -> None:
-    """Tells of a file that is whole, with many words, and ends."""
+    """Reports a whole file and many lines for the log, and ends."""
     log_in(channel)
     ask(channel, Open("folder", ""))
     for number in range(100):
@@ -87,7 +87,7 @@ def end_with_a_file(channel: Channel) -> None:
 
 
 def end_without_a_word(channel: Channel) -> None:
-    """Has a file made, and ends."""
+    """Opens a new file, writes to it, and ends without a word."""
     log_in(channel)
     ask(channel, Open("folder", ""))
     _, descriptor = ask(channel, Open("new file", "x"))
@@ -96,14 +96,14 @@ def end_without_a_word(channel: Channel) -> None:
 
 
 def never_log_in(channel: Channel) -> None:
-    """Keeps the connection for ever."""
+    """Keeps the connection for ever without a login."""
     channel.receive(msgspec.msgpack.Decoder(Begin))
     channel.take_descriptor()
     signal.pause()
 
 
 def lie(channel: Channel) -> None:
-    """Says what is never true."""
+    """Sends frames that can never be true."""
     for frame in LIES[log_in(channel)]:
         if isinstance(frame, bytes):
             send_nonsense("")
@@ -112,17 +112,17 @@ def lie(channel: Channel) -> None:
 
 
 def reach(channel: Channel) -> None:
-    """Says what comes of its attempts to open something in the folder of its login."""
+    """Logs what comes of attempts to open something in the folder of its login."""
     log_in(channel)
     said = [opened(*ask(channel, Open(*attempt))) for attempt in ATTEMPTS]
     ask(channel, LogLine(30, f"reached: {' '.join(said)}"))
     signal.pause()
 
 
-# What and path of `Open`.
+# The fields `what` and `path` of Open.
 ATTEMPTS: list[tuple[What, str]] = [
     ("folder", ""),
-    ("new file", "file"),  # which is there
+    ("new file", "file"),  # this file exists
     ("new file", "link/new"),
     ("folder", "link"),
     ("new file", "new"),
@@ -132,7 +132,7 @@ ATTEMPTS: list[tuple[What, str]] = [
 
 
 def opened(answer: ToProcess, descriptor: int | None) -> str:
-    """Says what is at the other end of a descriptor, or the error."""
+    """Says what a descriptor refers to, or returns the name of the error."""
     if isinstance(answer, NotOpened):
         return errno.errorcode[answer.error]
     assert descriptor is not None
@@ -204,11 +204,11 @@ def connect(_value: str) -> None:
     socket.create_connection(("127.0.0.1", 9), 5)
 
 
-# Roles in place of those of the daemon
+# -- roles instead of those of the daemon
 
 
 def say_words(channel: Channel) -> None:
-    """It answers something else."""
+    """Answers with a frame of another kind."""
     channel.send(Words("of another"))
     signal.pause()
 
@@ -219,7 +219,7 @@ def exaggerate(channel: Channel) -> None:
 
 
 def take_over(value: str) -> str:
-    """Tries what a process must not do. Says what came of each attempt that was not refused."""
+    """Makes the attempts of `taken_over`; returns those that were not refused with EPERM."""
     state, daemon = value.split()
     said = {name: outcome(attempt) for name, attempt in attempts(Path(state), int(daemon)).items()}
     return " ".join(f"{name}: {one}" for name, one in said.items() if one != "EPERM")

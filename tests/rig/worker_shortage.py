@@ -1,4 +1,4 @@
-"""A role of a first process that has no descriptor for the first one that it forks."""
+"""Makes a first worker process fail to get a descriptor for the first child that it forks."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Transfers that are longer, or larger, than most: a slow node, and a file of 5 GB."""
+"""Transfers a file of 5 GB."""
 
 import shutil
 from collections.abc import Callable
@@ -9,10 +9,6 @@ from rig.daemon import Daemon
 from rig.jobs import node, start
 from rig.lab import Lab
 
-
-MakeLab = Callable[..., Lab]
-
-
 LARGE = 5_000_000_000
 
 
@@ -22,9 +18,13 @@ LARGE = 5_000_000_000
 @pytest.mark.exhaustive
 @pytest.mark.timeout(900)
 def test_file_of_5_gb(
-    make_daemon: Callable[..., Daemon], make_lab: MakeLab, monkeypatch: pytest.MonkeyPatch
+    make_daemon: Callable[..., Daemon],
+    make_lab: Callable[..., Lab],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delenv("COVERAGE_PROCESS_START", raising=False)  # measured, they take too long
+    monkeypatch.delenv(
+        "COVERAGE_PROCESS_START", raising=False
+    )  # with coverage the transfer would take too long
     daemon = make_daemon()
     lab = make_lab(1, "--files", "1", "--fault", f"big-file@{LARGE}")
     with daemon.client() as client:
