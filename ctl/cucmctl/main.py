@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from itertools import zip_longest
 
 from cucmctl.cli import exits, printer
 from cucmctl.cli.options import UsageError, Verb, near, parse
@@ -16,36 +17,46 @@ from cucmctl.client.errors import ClientError, DiscoveryFailed
 from cucmctl.commands.lookup import resolve_last
 from cucmd import __version__
 
-# verb -> (module of `commands`, what the overview says)
-VERBS = {
-    "start": ("start", "start a job on one or more nodes; prints its id"),
-    "run": ("run", "run commands that only read on nodes, and print what they say"),
-    "check": ("check", "whether a collection from nodes can be expected to work"),
-    "health": ("health", "whether nodes are well, check by check"),
-    "capture": ("capture", "capture packets on several nodes at once; prints the id"),
-    "follow": ("follow", "print a file of nodes as it grows, until Ctrl-C"),
-    "stop": ("change", "end a capture now and collect its files, or end a follow"),
-    "retry": ("start", "try nodes of a job again that did not succeed"),
-    "status": ("show", "a job, node by node; without a job, running jobs and the newest"),
-    "list": ("show", "jobs, newest first"),
-    "cancel": ("change", "cancel a job, or some nodes of it"),
-    "files": ("collected", "the files of a job"),
-    "export": ("export", "a job as one file to hand on: a zip, a tar, or a folder"),
-    "verify": ("export", "compare the files of a job with their checksums"),
-    "transcript": ("collected", "what was said on a node"),
-    "label": ("change", "change the labels of a job"),
-    "delete": ("delete", "delete jobs with what they have collected"),
-    "prune": ("delete", "delete old, large or surplus jobs"),
-    "watch": ("watch", "follow a job as it changes, until it ends"),
-    "events": ("watch", "what happens to jobs as JSON, for other programs"),
-    "wait": ("watch", "wait until a job has ended"),
-    "discover": ("discover", "which nodes a cluster has, as its publisher says"),
-    "clusters": ("known", "the clusters that the daemon knows, and their nodes"),
-    "profiles": ("known", "what is collected for which kind of trouble"),
-    "credentials": ("known", "the names of the logins that the daemon was given"),
-    "hostkeys": ("known", "the host keys of nodes that the daemon knows"),
-    "reload": ("change", "have the daemon read its configuration again"),
+# group of the overview -> verb -> (module of `commands`, what the overview says)
+GROUPS = {
+    "on nodes": {
+        "start": ("start", "collect log files"),
+        "retry": ("start", "try nodes again"),
+        "run": ("run", "run commands that read"),
+        "check": ("check", "will collecting work?"),
+        "health": ("health", "are the nodes well?"),
+        "capture": ("capture", "capture packets"),
+        "follow": ("follow", "print a growing file"),
+        "discover": ("discover", "nodes of a cluster"),
+    },
+    "jobs": {
+        "status": ("show", "a job, or the newest"),
+        "list": ("show", "list jobs"),
+        "watch": ("watch", "show changes live"),
+        "wait": ("watch", "wait for the end"),
+        "stop": ("change", "end, and keep files"),
+        "cancel": ("change", "end a job or nodes"),
+        "label": ("change", "change labels"),
+        "events": ("watch", "changes as JSON"),
+    },
+    "results": {
+        "files": ("collected", "list collected files"),
+        "export": ("export", "write a zip or tar"),
+        "transcript": ("collected", "dialogue with a node"),
+        "verify": ("export", "compare checksums"),
+        "delete": ("delete", "delete jobs"),
+        "prune": ("delete", "delete old jobs"),
+    },
+    "daemon": {
+        "clusters": ("known", "known clusters"),
+        "profiles": ("known", "sets of paths"),
+        "credentials": ("known", "known logins"),
+        "hostkeys": ("known", "known host keys"),
+        "reload": ("change", "read configuration"),
+    },
 }
+# verb -> module of `commands`
+VERBS = {verb: module for verbs in GROUPS.values() for verb, (module, _) in verbs.items()}
 
 # Stands for a job: the newest one of the user who asks.
 LAST = "@last"
@@ -66,37 +77,16 @@ MEANT = {
 ANYWHERE = ("--socket", "--json", "--help", "-h", "--version")
 
 OVERVIEW = """\
-usage: cucmctl [--socket PATH] [--json] COMMAND ...
+usage: cucmctl [--socket PATH] [--json] VERB ...       (cucmctl VERB --help)
+Collects logs of Cisco Unified CM nodes, with the daemon cucmd.
 
-Collects the logs of Cisco Unified CM nodes, with the daemon cucmd.
-
-commands:
 {verbs}
-
-everywhere:
   --socket PATH   where the daemon listens (default: $CUCMD_SOCKET, else the
-                  user's own, in $XDG_RUNTIME_DIR/cucmd or, without that, in
-                  ~/.local/state/cucmd/run, else /run/cucmd/cucmd.sock)
-  --json          data as JSON on standard output, messages on standard error
-  -h, --help      show this, or the help of a command
-  --version       show the version
-
-A job is named by its id or by any unambiguous prefix of 4 characters or more;
-@last is the newest that you have started.
-
-examples:
-  cucmctl start ccm-pub ccm-sub1 --user administrator --last 2h \\
-          --path cm/trace/ccm/sdl --watch
-  cucmctl status
-  cucmctl cancel 3f2a
-
-exit codes: 0 done, the job succeeded; 1 it failed; 2 usage; 3 it ended
-partial; 4 it was cancelled; 5 no such job, node, cluster, profile or
-credential; 6 the wait timed out; 65 request refused as invalid; 69 no daemon,
-or it went away; 70 a defect of the daemon or of cucmctl; 74 the output cannot
-be written; 75 a limit is reached, or the job is in use, try later; 77 not
-permitted; 130 Ctrl-C, and the job goes on; 141 whoever read the output has
-closed it
+                  user's own socket, else /run/cucmd/cucmd.sock)
+  --json          print data as JSON on standard output
+  -h, --help      print this, or the help of a verb; --version: the version
+JOB is an id, its first 4 characters or more, or @last, your newest job.
+Options, examples and exit codes are in the help of a verb, and in cucmctl(1).
 """
 
 
@@ -146,24 +136,28 @@ def _run(arguments: list[str]) -> int:
         verb, rest = split(rest)
         rest.append("--help")
     if verb is not None and verb not in VERBS:
-        what = "cucmctl --help shows those that there are"
+        what = "cucmctl --help lists the verbs"
         if alike := near(verb, VERBS):
             what = f"did you mean {' or '.join(alike)}?"
         elif verb in MEANT:
             what = f"cucmctl {MEANT[verb]}"
         wrong = _unknown_option(arguments[: arguments.index(verb)])
-        raise UsageError(wrong or f"{verb!r} is not a command; {what}")
+        raise UsageError(wrong or f"{verb!r} is not a verb; {what}")
     if verb is None and ("--help" in rest or "-h" in rest):
-        verbs = "\n".join(f"  {name:12}{text}" for name, (_, text) in VERBS.items())
-        print(OVERVIEW.format(verbs=verbs), end="")
+        rows = []
+        for group, verbs in GROUPS.items():
+            cells = [f"{name:12}{text:24}" for name, (_, text) in verbs.items()]
+            pairs = ["".join(cells[at : at + 2]).rstrip() for at in range(0, len(cells), 2)]
+            rows += [f"{head:10}{pair}" for head, pair in zip_longest([group], pairs, fillvalue="")]
+        print(OVERVIEW.format(verbs="\n".join(rows)), end="")
         return exits.DONE
     if "--version" in rest:
         print(f"cucmctl {__version__}")
         return exits.DONE
     if verb is None:
-        missing = f"no command was given; expected one of {', '.join(VERBS)}"
+        missing = f"no verb was given; expected one of {', '.join(VERBS)}"
         raise UsageError(_unknown_option(rest) or f"{missing} (see cucmctl --help)")
-    command: Verb = import_module(f"cucmctl.commands.{VERBS[verb][0]}").COMMANDS[verb]
+    command: Verb = import_module(f"cucmctl.commands.{VERBS[verb]}").COMMANDS[verb]
     try:
         parsed = parse(verb, command, rest)
     except SystemExit:  # argparse has printed the help
@@ -192,5 +186,5 @@ def _unknown_option(arguments: Sequence[str]) -> str | None:
     for word in arguments:
         if word.startswith("-") and word.partition("=")[0] not in ANYWHERE:
             expected = "--socket PATH or --json (see cucmctl --help)"
-            return f"{word}: no such option before the command; expected {expected}"
+            return f"{word}: no such option before the verb; expected {expected}"
     return None

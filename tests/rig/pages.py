@@ -12,6 +12,7 @@ import re
 import textwrap
 import typing
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -37,23 +38,34 @@ PART = re.compile(r"(<!-- made: ([\w-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 _FIELD = re.compile(r"    (\w+): [^=]*=[^#]*(?:# (.*))?")
 
 
-def verbs() -> str:
-    """Lists each verb with the arguments of its parser."""
-    return "\n".join(f"### {verb}\n\n{_verb(verb)}" for verb in main.VERBS)
-
-
-def _verb(verb: str) -> str:
-    module, summary = main.VERBS[verb]
-    command = import_module(f"cucmctl.commands.{module}").COMMANDS[verb]
+def verb_part(verb: str) -> str:
+    """Writes what the parser of a verb has: a sentence, its synopsis, examples, options, exits."""
+    command = import_module(f"cucmctl.commands.{main.VERBS[verb]}").COMMANDS[verb]
     parser = VerbParser(prog=f"cucmctl {verb}", add_help=False)
     command.declare(parser)
-    rows = [
-        f"| {_cell(_spelled(action))} | {_cell((action.help or '') % _values(action))} |"
+    sentence = re.split(r"(?<=\.)\s", command.summary, maxsplit=1)[0].replace("\n", " ")
+    options = [
+        f"- {_spelled(action)}: {(action.help or '') % _values(action)}"
         for action in parser._actions
         if action.help is not argparse.SUPPRESS
     ]
-    table = ["", "| argument | meaning |", "| --- | --- |", *rows] if rows else []
-    return "\n".join([f"{summary[0].upper()}{summary[1:]}.", *table, ""])
+    block = f"{_synopsis(parser)}\n\n{textwrap.dedent(command.examples)}"
+    parts = [sentence, f"```sh\n{block}\n```", *(["\n".join(options)] if options else [])]
+    exits = " ".join(command.exits.split())
+    return "\n\n".join([*parts, f"Exit codes: {exits}."]) + "\n"
+
+
+def _synopsis(parser: VerbParser) -> str:
+    if parser.usage is not None:
+        return " ".join((parser.usage % {"prog": parser.prog}).split())
+    words = [parser.prog]
+    if parser._option_string_actions:
+        words.append("[OPTIONS]")
+    for action in parser._get_positional_actions():
+        name = action.metavar or action.dest
+        forms = {"?": f"[{name}]", "*": f"[{name} ...]", "+": f"{name} ..."}
+        words.append(forms.get(str(action.nargs), str(name)))
+    return " ".join(words)
 
 
 def _values(action: argparse.Action) -> dict[str, object]:
@@ -250,7 +262,7 @@ def indented(page: Path) -> list[str]:
 
 
 MADE: dict[str, Callable[[], str]] = {
-    "verbs": verbs,
+    **{f"verb-{verb}": partial(verb_part, verb) for verb in main.VERBS},
     "codes": codes,
     "exit-codes": exit_codes,
     "kinds": kinds,

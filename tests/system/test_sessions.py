@@ -38,12 +38,6 @@ NOT_RUN = {
     "python3 -m venv /opt/cucmd && /opt/cucmd/bin/pip install .": (
         "needs root and systemd: rig/installed.py types it in a Debian that has booted"
     ),
-    "cucmctl [--socket PATH] [--json] VERB ...": "is the form of all commands, and none itself",
-    "cucmctl capture berlin --host 10.20.0.1 --port 5060 --duration 2m --watch": (
-        "takes two minutes; the README's capture is cancelled"
-    ),
-    "cucmctl retry 57f3": "needs a node that has failed, as the README's session has one",
-    "cucmctl retry 57f3 cucm-sub1": "likewise",
     "cucmweb token add 'night shift' --role operate --days 90": (
         "writes to /etc; the tests of tests/system/web and tests/unit/web make tokens"
     ),

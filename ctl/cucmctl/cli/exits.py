@@ -43,6 +43,10 @@ INTERRUPTED = 130  # 128 + SIGINT
 # the reader of the output has closed it, as in `cucmctl list | head`
 PIPE_CLOSED = 141  # 128 + SIGPIPE
 
+# What the help of a verb says about codes that depend on a job.
+ENDED = "0 succeeded, 1 failed, 3 partial, 4 cancelled"
+STARTED = f"0 started; with --wait or --watch: {ENDED}"
+
 _OF_STATUS = {"succeeded": DONE, "failed": FAILED, "partial": PARTIAL, "cancelled": CANCELLED}
 
 _OF_ERROR: tuple[tuple[tuple[type[ClientError], ...], int], ...] = (

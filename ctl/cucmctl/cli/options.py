@@ -29,10 +29,18 @@ class UsageError(Exception):
 
 
 class Verb(NamedTuple):
-    """Describes a verb: `declare` adds arguments to a parser, and `run` returns the exit code."""
+    """Describes a verb. The help of the verb and cucmctl(1) are made from this.
+
+    summary   what the verb does; the first sentence stands alone in cucmctl(1)
+    examples  two commands, indented by two
+    exits     exit codes that depend on the result; those of errors are the same for all verbs
+    declare   adds the arguments to a parser
+    run       does the work, and returns the exit code
+    """
 
     summary: str
     examples: str
+    exits: str
     declare: Callable[[VerbParser], None]
     run: Callable[[argparse.Namespace], int]
 
@@ -144,12 +152,12 @@ def no_arguments(parser: VerbParser) -> None:
 def add_job(
     parser: argparse.ArgumentParser, *, nargs: str | None = None, help_: str = "", name: str = "job"
 ) -> None:
-    help_ = help_ or "an id or its first characters"
+    help_ = help_ or "an id, its first characters, or @last"
     parser.add_argument(name, metavar="JOB", type=job_id, nargs=nargs, help=help_)
 
 
 def add_nodes_of_job(parser: argparse.ArgumentParser) -> None:
-    help_ = "only of this node; may be repeated"
+    help_ = "only this node; may be repeated"
     parser.add_argument("--node", metavar="N", action="append", help=help_)
 
 
@@ -165,7 +173,7 @@ def add_label(parser: argparse._ActionsContainer, help_: str) -> None:
 
 
 def add_targets(
-    parser: VerbParser, name: str = "TARGET", help_: str = "a host, or host:port; or a cluster"
+    parser: VerbParser, name: str = "TARGET", help_: str = "a host, host:port, or a cluster"
 ) -> None:
     """Declares `nodes` and `cluster_of`; the user must give exactly one of the two."""
     parser.targets = name
@@ -174,7 +182,7 @@ def add_targets(
         "--cluster-of",
         metavar="NODE",
         action=OnlyOnce,
-        help="ask this node, such as the publisher, for the nodes of its cluster; on all of them",
+        help="ask this node for the nodes of its cluster, and use all of them",
     )
 
 
@@ -196,7 +204,7 @@ def parse(verb: str, command: Verb, arguments: Sequence[str]) -> argparse.Namesp
     parser = VerbParser(
         prog=f"cucmctl {verb}",
         description=command.summary,
-        epilog=f"examples:\n{command.examples}",
+        epilog=f"examples:\n{command.examples}\n\nexit codes: {command.exits}",
         formatter_class=_HelpFormatter,
         add_help=False,
         allow_abbrev=False,

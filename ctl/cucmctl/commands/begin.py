@@ -42,17 +42,17 @@ from cucmd.protocol.jobs import Job
 
 # Timeouts of any job on nodes, and of a job that collects files -> the help of the option.
 ON_NODES = {
-    "connect": "to reach a node",
-    "login": "from connected to the first prompt",
-    "node": "for a whole node",
-    "job": "for the whole job",
+    "connect": "seconds to reach a node",
+    "login": "seconds from connected to the first prompt",
+    "node": "seconds for a whole node",
+    "job": "seconds for the whole job",
 }
 COLLECTING = ON_NODES | {
-    "answer": "for a plain command such as show status",
-    "command": "for each file get",
-    "stall": "without a byte of a transfer",
+    "answer": "seconds for a plain command such as show status",
+    "command": "seconds for each file get",
+    "stall": "seconds without a byte in a transfer",
 }
-FOUND_BY = "to find the job by, as case=698123456"
+FOUND_BY = "label of the job, such as case=698123456"
 
 
 def add_login_options(parser: argparse.ArgumentParser) -> None:
@@ -61,17 +61,17 @@ def add_login_options(parser: argparse.ArgumentParser) -> None:
         *("-u", "--user"),
         metavar="NAME",
         action=OnlyOnce,
-        help="the platform administrator; or before a node: NAME@NODE",
+        help="the platform administrator; or write NAME@NODE",
     )
     secret = group.add_mutually_exclusive_group()
     secret.add_argument(
         "--password-file",
         metavar="FILE",
         action=OnlyOnce,
-        help="its first line; - is standard input",
+        help="file with the password in its first line; - is standard input",
     )
     secret.add_argument(
-        "--credential", metavar="NAME", action=OnlyOnce, help="one that the daemon was given"
+        "--credential", metavar="NAME", action=OnlyOnce, help="a login that the daemon was given"
     )
 
 
@@ -88,12 +88,12 @@ def add_job_options(
     add_login_options(parser)
     group = parser.add_argument_group("how")
     add_timeouts(group, timeouts)
-    group.add_argument("--concurrency", metavar="N", type=count, help="nodes at once")
+    group.add_argument("--concurrency", metavar="N", type=count, help="number of nodes at a time")
     add_label(group, FOUND_BY)
     group.add_argument(
         "--accept-nodes",
         action="store_true",
-        help="send a credential that is tied to a cluster to the nodes that it has named, too",
+        help="send a credential that is tied to a cluster to the nodes that it named, too",
     )
     add_try_all(group)
     return group
@@ -109,14 +109,14 @@ def add_try_all(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--try-all",
         action="store_true",
-        help="go on with a login that two nodes of a cluster have refused; it may lock accounts",
+        help="go on with a login that two nodes of a cluster have refused; this may lock accounts",
     )
 
 
 def add_stay_options(group: argparse._ArgumentGroup) -> None:
     stay = group.add_mutually_exclusive_group()
     stay.add_argument("--wait", action="store_true", help="wait until the job has ended")
-    stay.add_argument("--watch", action="store_true", help="follow it until it has ended")
+    stay.add_argument("--watch", action="store_true", help="follow the job until it has ended")
     add_reconnect(group)
 
 

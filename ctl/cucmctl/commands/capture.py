@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 
+from cucmctl.cli import exits
 from cucmctl.cli.options import OnlyOnce, Verb, VerbParser, add_targets, count
 from cucmctl.cli.typed_times import duration
 from cucmctl.commands.begin import (
@@ -39,22 +40,22 @@ def _arguments(parser: VerbParser) -> None:
         metavar="N",
         action=OnlyOnce,
         type=count,
-        help="packets of a node after which it ends (100000, which is the most)",
+        help="end the capture of a node after N packets (default and maximum: 100000)",
     )
-    add("--size", metavar="N|all", type=_size, help="bytes to keep of a packet (all)")
+    add("--size", metavar="N|all", type=_size, help="bytes to keep of each packet (default: all)")
     add(
         "--duration",
         metavar="TIME",
         action=OnlyOnce,
         type=duration,
-        help="after which it is ended: 60s, 2m (60s; at most 20m)",
+        help="end the capture after TIME, such as 60s or 2m (default: 60s; at most 20m)",
     )
-    add("--interface", metavar="NAME", action=OnlyOnce, help="of the nodes (eth0)")
+    add("--interface", metavar="NAME", action=OnlyOnce, help="interface of nodes (default: eth0)")
     add(
         "--delete",
         action="store_true",
-        help="remove the files from the nodes once they are safe here; only those of this job. "
-        "Otherwise, and after a cancel, they stay there",
+        help="delete the files of this job from the nodes once they are safe here. "
+        "Otherwise, and after a cancel, they stay on the nodes",
     )
     how = add_job_options(parser, COLLECTING)
     add_stay_options(how)
@@ -75,15 +76,13 @@ def _capture(arguments: argparse.Namespace) -> int:
 
 COMMANDS = {
     "capture": Verb(
-        "Captures packets on every TARGET at the same time, and collects the files. It\n"
-        "ends on each node after --duration or --count, on all of them by cucmctl stop.\n"
-        "It is a job: its id is printed, --wait, --watch and the exit code are as for\n"
-        "start, and cucmctl files and export have the files. Cancelled, it collects\n"
-        "nothing. A node whose disk for logs is nearly full is left out, since a capture\n"
-        "there can cost it its traces; so is one that is not ready with the others.",
+        "Captures packets on every TARGET at the same time, and collects the files. A node\n"
+        "ends its capture after --duration or --count, and all nodes at cucmctl stop. A\n"
+        "cancelled capture collects nothing. Nodes whose partition for logs is nearly full\n"
+        "are left out, and so are nodes that are not ready when the others begin.",
         "  cucmctl capture berlin --host 10.20.0.1 --port 5060 --duration 2m --watch\n"
-        "  cucmctl capture ccm-pub ccm-sub1 --user administrator --count 5000 --wait\n"
-        "  cucmctl stop 3f2a",
+        "  cucmctl capture ccm-pub ccm-sub1 --user administrator --count 5000 --wait",
+        exits.STARTED,
         _arguments,
         _capture,
     ),

@@ -11,7 +11,7 @@ from cucmctl.client.client import Client
 
 def _cancel_arguments(parser: VerbParser) -> None:
     add_job(parser)
-    parser.add_argument("nodes", metavar="NODE", nargs="*", help="only these, as status names them")
+    parser.add_argument("nodes", metavar="NODE", nargs="*", help="only these nodes")
 
 
 def _cancel(arguments: argparse.Namespace) -> int:
@@ -50,29 +50,31 @@ def _reload(arguments: argparse.Namespace) -> int:
 
 COMMANDS = {
     "cancel": Verb(
-        "Cancels a job, or only some of its nodes. Nodes and jobs that have ended stay\n"
-        "as they are.",
+        "Cancels a job, or only some of its nodes. What has ended stays as it is.",
         "  cucmctl cancel 3f2a\n  cucmctl cancel 3f2a ccm-sub1 ccm-sub2",
+        "0 done",
         _cancel_arguments,
         _cancel,
     ),
     "stop": Verb(
-        "Ends the packet capture of a job on all of its nodes now, and lets it collect\n"
-        "the files; or a follow. cucmctl cancel ends a capture too, and collects nothing.",
-        "  cucmctl stop 3f2a",
+        "Ends a capture on all of its nodes now and collects its files, or ends a follow.",
+        "  cucmctl stop 3f2a\n  cucmctl stop @last",
+        "0 done, 65 the job is of another kind or has not begun",
         add_job,
         _stop,
     ),
     "label": Verb(
-        "Adds labels to a job, or changes them, and prints those that it has then.",
+        "Adds labels to a job, or changes them, and prints the labels that it has then.",
         "  cucmctl label 3f2a case=698123456\n  cucmctl label 3f2a site=",
+        "0 done",
         _label_arguments,
         _label,
     ),
     "reload": Verb(
-        "Has the daemon read its configuration and the known host keys again. If they\n"
-        "cannot be used, it goes on with the old ones, and the exit code is 1.",
-        "  cucmctl reload",
+        "Lets the daemon read its configuration and the known host keys again. If they\n"
+        "cannot be used, the daemon keeps the old ones.",
+        "  cucmctl reload\n  cucmctl --json reload | jq .after_restart",
+        "0 done, 1 the files cannot be used",
         no_arguments,
         _reload,
     ),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from cucmctl.cli import printer
+from cucmctl.cli import exits, printer
 from cucmctl.cli.options import Verb, VerbParser, add_targets
 from cucmctl.commands.begin import COLLECTING, add_job_options, and_follow, begin_on_nodes
 from cucmctl.commands.watch import add_reconnect
@@ -17,9 +17,9 @@ from cucmd.job.asked import Checks
 from cucmd.protocol.jobs import Job
 
 TIMEOUTS = COLLECTING | {
-    "answer": "for each of the commands",
-    "command": "for the file of --receiver",
-    "stall": "in its transfer, so long without a byte",
+    "answer": "seconds for each command",
+    "command": "seconds for the file of --receiver",
+    "stall": "seconds without a byte of that file",
 }
 
 
@@ -29,7 +29,7 @@ def _arguments(parser: VerbParser) -> None:
     parser.add_argument(
         "--receiver",
         action="store_true",
-        help="get one small file of each node too, which proves that it reaches this host",
+        help="also get one small file, which proves that the node reaches this host",
     )
     how = add_job_options(parser, TIMEOUTS)
     add_reconnect(how)
@@ -59,15 +59,12 @@ class CheckTable(TableAtTheEnd):
 
 COMMANDS = {
     "check": Verb(
-        "Looks whether a collection from every TARGET can be expected to work, and prints\n"
-        "a table: does its port answer, was its host key known, did login and prompt\n"
-        "come, by how much is its clock ahead, how much of its logging partition is free,\n"
-        "product and version; below it, what failed and what to do about it. Nothing is\n"
-        "changed on a node. The exit code is 0 only if every node has passed; a note\n"
-        "fails none. It is a job: Ctrl-C leaves it running.",
+        "Checks whether a collection from every TARGET can be expected to work. Prints a\n"
+        "table: port, host key, login, prompt, clock, free space for logs, product and\n"
+        "version; below it, what failed and what to do. Nothing is changed on a node.",
         "  cucmctl check berlin --receiver\n"
-        "  cucmctl check ccm-pub ccm-sub1 --user administrator\n"
-        "  cucmctl --json check berlin --receiver | jq '.nodes[].checked'",
+        "  cucmctl --json check ccm-pub --user administrator | jq '.nodes[].checked'",
+        exits.ENDED,
         _arguments,
         _check,
     )

@@ -19,7 +19,7 @@ def _files_arguments(parser: VerbParser) -> None:
     add_job(parser)
     add_nodes_of_job(parser)
     parser.add_argument(
-        "-l", "--long", action="store_true", help="with checksums, attempts and whole paths"
+        "-l", "--long", action="store_true", help="show checksums, attempts and whole paths"
     )
 
 
@@ -52,9 +52,9 @@ def _files(arguments: argparse.Namespace) -> int:
 
 def _transcript_arguments(parser: VerbParser) -> None:
     add_job(parser)
-    parser.add_argument("node", metavar="NODE", nargs="?", help="as status names it")
+    parser.add_argument("node", metavar="NODE", nargs="?", help="the node, as status names it")
     parser.add_argument(
-        "-f", "--follow", action="store_true", help="until the node has ended; Ctrl-C ends it"
+        "-f", "--follow", action="store_true", help="go on until the node has ended, or Ctrl-C"
     )
 
 
@@ -87,19 +87,20 @@ def _print(text: str, *, as_json: bool) -> None:
 
 COMMANDS = {
     "files": Verb(
-        "Lists the files of a job, node by node: size, the time stamp that the node gave\n"
-        "it, and the name; a file that does not count is marked (superseded: a later\n"
-        "attempt succeeded and collected it again). Then the notes of the node, such as\n"
-        "that its sizes were not known and so not compared. With --json an object a line.",
-        "  cucmctl files 3f2a\n  cucmctl files 3f2a --node ccm-sub1 --long\n"
+        "Lists the files of a job, node by node: size, time of the last change, and name.\n"
+        "Files that do not count are marked as incomplete, or as superseded if a later\n"
+        "attempt collected them again. With --json, prints one object a line.",
+        "  cucmctl files 3f2a --node ccm-sub1 --long\n"
         "  cucmctl --json files 3f2a | jq -r 'select(.complete | not) | .path'",
+        "0 done",
         _files_arguments,
         _files,
     ),
     "transcript": Verb(
-        "Prints what was said on a node, and what was answered, with passwords masked and\n"
-        "escapes made harmless. Without NODE it lists the nodes, if there are several.",
+        "Prints the dialogue with a node, with passwords masked and control characters\n"
+        "escaped. Without NODE, lists the nodes if there are several.",
         "  cucmctl transcript 3f2a ccm-sub1\n  cucmctl transcript 3f2a ccm-sub1 -f",
+        "0 done",
         _transcript_arguments,
         _transcript,
     ),

@@ -30,8 +30,8 @@ from cucmd.protocol.cases import PruneReply
 
 
 def _delete_arguments(parser: VerbParser) -> None:
-    add_job(parser, name="jobs", nargs="+", help_="ids or their first characters")
-    parser.add_argument("--files", action="store_true", help="only the files: the record stays")
+    add_job(parser, name="jobs", nargs="+", help_="ids, their first characters, or @last")
+    parser.add_argument("--files", action="store_true", help="only the files; the record stays")
     _add_yes(parser)
 
 
@@ -91,15 +91,18 @@ def _nothing_deleted() -> int:
 
 
 def _prune_arguments(parser: VerbParser) -> None:
-    parser.add_argument("--older-than", metavar="AGE", help="that ended longer ago: 30d, 12h")
+    parser.add_argument("--older-than", metavar="AGE", help="jobs that ended longer ago: 30d, 12h")
     parser.add_argument(
-        "--keep", metavar="N", type=whole_number, help="all but the newest N of these labels"
+        "--keep", metavar="N", type=whole_number, help="keep the newest N jobs with these labels"
     )
     parser.add_argument(
-        "--larger-than", metavar="SIZE", type=size_in_bytes, help="with more in files: 10G, 500M"
+        "--larger-than",
+        metavar="SIZE",
+        type=size_in_bytes,
+        help="jobs with more in files: 10G, 500M",
     )
-    add_label(parser, "only with this label")
-    parser.add_argument("--dry-run", action="store_true", help="only show which jobs these are")
+    add_label(parser, "only jobs with this label")
+    parser.add_argument("--dry-run", action="store_true", help="only show these jobs")
     _add_yes(parser)
 
 
@@ -156,18 +159,20 @@ def _sum(reply: PruneReply) -> str:
 
 COMMANDS = {
     "delete": Verb(
-        "Deletes jobs that have ended, with everything that they have collected. Asks on\n"
-        "a terminal; elsewhere --yes is needed.",
+        "Deletes jobs that have ended, with all of their files. Asks on a terminal;\n"
+        "elsewhere --yes is needed.",
         "  cucmctl delete 3f2a\n  cucmctl delete 3f2a 9c01 --files --yes",
+        "0 done, 1 the answer was no, 75 a job still runs or is in use",
         _delete_arguments,
         _delete,
     ),
     "prune": Verb(
-        "Deletes all jobs that have ended and of which everything given is true. Jobs\n"
-        "with the label keep stay, and those that somebody exports. Shows them and asks\n"
-        "on a terminal; elsewhere --yes is needed.",
+        "Deletes all jobs that have ended and that match every option. Jobs with the label\n"
+        "keep stay, and so do jobs that are being exported. Shows the jobs and asks on a\n"
+        "terminal; elsewhere --yes is needed.",
         "  cucmctl prune --older-than 30d --dry-run\n"
-        "  cucmctl prune --older-than 30d --keep 10 --yes\n  cucmctl prune --label case=698123456",
+        "  cucmctl prune --older-than 30d --keep 10 --yes",
+        "0 done, 1 the answer was no",
         _prune_arguments,
         _prune,
     ),

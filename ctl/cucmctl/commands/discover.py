@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 
-from cucmctl.cli import printer
+from cucmctl.cli import exits, printer
 from cucmctl.cli.options import OnlyOnce, UsageError, Verb, VerbParser, add_label, labels_of
 from cucmctl.client.client import Client
 from cucmctl.client.cluster import describe_changes, last_discovery
@@ -45,9 +45,9 @@ from cucmd.protocol.jobs import Job
 from cucmd.protocol.knowledge import Cluster
 
 TIMEOUTS = {
-    "connect": "to reach the node",
-    "login": "from connected to the first prompt",
-    "answer": "for each of the two commands",
+    "connect": "seconds to reach the node",
+    "login": "seconds from connected to the first prompt",
+    "answer": "seconds for each of the two commands",
 }
 # The names of clusters that the daemon's configuration accepts.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
@@ -55,14 +55,14 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 def _arguments(parser: VerbParser) -> None:
     parser.add_argument(
-        "publisher", metavar="PUBLISHER", help="a host, or host:port; or a cluster that has one"
+        "publisher", metavar="PUBLISHER", help="a host, host:port, or a cluster with a publisher"
     )
     parser.add_argument(
         "--save",
         metavar="NAME",
         type=_cluster_name,
         action=OnlyOnce,
-        help="print [clusters.NAME] for the daemon's configuration, and no table; saves nothing",
+        help="print a block [clusters.NAME] for the daemon's configuration instead of a table",
     )
     add_login_options(parser)
     how = parser.add_argument_group("how")
@@ -162,14 +162,12 @@ def _lines(arguments: argparse.Namespace, job: Job) -> Iterator[str]:
 
 COMMANDS = {
     "discover": Verb(
-        "Asks a node which nodes its cluster has, and prints them with role and product,\n"
-        "in the words of the node. It logs in once, and runs `show network cluster` and\n"
-        "`show version active`. With --save it prints a block for the configuration of\n"
-        "the daemon. It is a job: Ctrl-C leaves it running, and the exit code says how\n"
-        "it ended.",
+        "Asks a node which nodes its cluster has, and prints them with role and product.\n"
+        "The node runs `show network cluster` and `show version active`. With --save,\n"
+        "prints a block for the daemon's configuration.",
         "  cucmctl discover cucm-pub --user administrator\n"
-        "  cucmctl discover cucm-pub --credential lab --save berlin >>cucmd.toml\n"
-        "  cucmctl discover cucm-pub --credential lab --json | jq '.nodes[].found'",
+        "  cucmctl discover cucm-pub --credential lab --save berlin >>cucmd.toml",
+        exits.ENDED,
         _arguments,
         _discover,
     )

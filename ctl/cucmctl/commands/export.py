@@ -38,7 +38,7 @@ def _export_arguments(parser: VerbParser) -> None:
         "--output",
         metavar="FILE|DIR|-",
         action=OnlyOnce,
-        help="where to; - is standard output (default: case-CASE.zip or cucmd-JOB.zip here)",
+        help="the target; - is standard output (default: case-CASE.zip or cucmd-JOB.zip here)",
     )
     parser.add_argument(
         "--format",
@@ -47,10 +47,8 @@ def _export_arguments(parser: VerbParser) -> None:
         help="zip, tar, tgz, or dir for a folder (default: by the name of the output, else zip)",
     )
     add_nodes_of_job(parser)
-    parser.add_argument(
-        "--incomplete", action="store_true", help="files that did not come completely too"
-    )
-    parser.add_argument("--force", action="store_true", help="replace what is there")
+    parser.add_argument("--incomplete", action="store_true", help="include incomplete files")
+    parser.add_argument("--force", action="store_true", help="replace an existing file or folder")
 
 
 def _export(arguments: argparse.Namespace) -> int:
@@ -269,21 +267,20 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 COMMANDS = {
     "export": Verb(
-        "Writes everything of a job into one zip: the files as the nodes named them,\n"
-        "transcripts, a manifest, SHA256SUMS, and summary.txt. Nobody needs access to\n"
-        "the daemon's folders. Files that did not come completely are left out. So are\n"
-        "those that are not as they were received any more: the exit code is 3 then.",
+        "Writes everything of a job into one zip, tar or folder. It has the files as the\n"
+        "nodes named them, transcripts, a manifest, SHA256SUMS and summary.txt. Files that\n"
+        "are incomplete, or no longer as they were received, are left out.",
         "  cucmctl export 3f2a -o case-698123456.zip\n"
-        "  cucmctl export 3f2a --format tar -o - | ssh archive 'cat > 3f2a.tar'\n"
-        "  cucmctl export 3f2a --format dir -o x && (cd x && sha256sum -c SHA256SUMS)",
+        "  cucmctl export 3f2a --format tar -o - | ssh archive 'cat > 3f2a.tar'",
+        "0 done, 3 files are left out because they are damaged, 74 not written",
         _export_arguments,
         _export,
     ),
     "verify": Verb(
-        "Reads every complete file of a job, with low priority, and compares it with\n"
-        "the checksum that it had when it came. Prints the files that differ or are\n"
-        "gone; the exit code is 1 then.",
-        "  cucmctl verify 3f2a",
+        "Compares every complete file of a job with the checksum that it had when it came.\n"
+        "Prints the files that differ or are missing.",
+        "  cucmctl verify 3f2a\n  cucmctl verify 3f2a --node ccm-sub1",
+        "0 all files are as received, 1 files differ or are missing",
         _verify_arguments,
         _verify,
     ),

@@ -33,7 +33,7 @@ from cucmd.job.asked import Tail
 from cucmd.protocol.cases import CommandOutput
 from cucmd.protocol.jobs import Job
 
-TIMEOUTS = ON_NODES | {"answer": "until a node takes the command"}
+TIMEOUTS = ON_NODES | {"answer": "seconds until a node takes the command"}
 
 # Seconds for the daemon to confirm that the job has ended. Ctrl-C is ignored meanwhile.
 _ANSWERS_WITHIN = 5.0
@@ -47,20 +47,20 @@ def _arguments(parser: VerbParser) -> None:
     add_targets(parser)
     parser.targets = "TARGET or PATH"
     add = parser.add_argument
-    add("path", metavar="PATH", help="below activelog, such as syslog/messages")
-    add("--recent", action="store_true", help="PATH is a folder: its newest file")
+    add("path", metavar="PATH", help="a file below activelog, such as syslog/messages")
+    add("--recent", action="store_true", help="PATH is a folder; follow its newest file")
     add(
         "--regexp",
         metavar="REGEX",
         action=OnlyOnce,
-        help="only lines with it; one word: . for a blank",
+        help="only lines that match; one word, so write . for a blank",
     )
     add(
         "--duration",
         metavar="TIME",
         action=OnlyOnce,
         type=duration,
-        help="after which it is ended: 90s, 5m (20m; at most 30m)",
+        help="end after TIME, such as 90s or 5m (default: 20m; at most 30m)",
     )
     how = add_job_options(parser, TIMEOUTS)
     add_reconnect(how)
@@ -151,16 +151,13 @@ def _end_job(client: Client, job: Job) -> bool:
 
 COMMANDS = {
     "follow": Verb(
-        "Prints the last lines of a file on every TARGET, and what is added to it, as it\n"
-        "comes, with the name of the node before each line where there are several.\n"
-        "Ctrl-C ends it on the nodes; so do --duration, cucmctl stop, and a terminal that\n"
-        "is closed. It is a job: what came is kept, of a node at most 64 MiB, and cucmctl\n"
-        "files and export have it. The exit code is 0 unless a node failed. The account\n"
-        "on the nodes needs privilege level 1. With --json an object a line: each piece,\n"
-        "then the job.",
+        "Prints the last lines of a file on every TARGET, and then what is added to it.\n"
+        "With several nodes, each line begins with the name of its node. Ctrl-C, --duration\n"
+        "and cucmctl stop end it on the nodes. The lines are kept in the job, up to 64 MiB\n"
+        "a node. The account needs privilege level 1. With --json, prints an object a line.",
         "  cucmctl follow ccm-pub --user administrator syslog/messages\n"
-        "  cucmctl follow berlin --recent cm/trace/cti/sdi --regexp Exception\n"
-        "  cucmctl follow ccm-pub ccm-sub1 syslog/CiscoSyslog | grep Critical",
+        "  cucmctl follow berlin --recent cm/trace/cti/sdi --regexp Exception",
+        exits.ENDED,
         _arguments,
         _follow,
     )

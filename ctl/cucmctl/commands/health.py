@@ -18,7 +18,7 @@ from cucmd.job.asked import HealthChecks
 from cucmd.job.health import CHECKS
 from cucmd.protocol.jobs import Job
 
-TIMEOUTS = ON_NODES | {"answer": "for each certificate"}
+TIMEOUTS = ON_NODES | {"answer": "seconds for each certificate"}
 
 
 def _arguments(parser: VerbParser) -> None:
@@ -28,7 +28,7 @@ def _arguments(parser: VerbParser) -> None:
         "--only",
         metavar="CHECK,...",
         type=comma_separated,
-        help=f"only these: {', '.join(CHECKS)}",
+        help=f"only these checks: {', '.join(CHECKS)}",
     )
     how = add_job_options(parser, TIMEOUTS)
     add_reconnect(how)
@@ -63,17 +63,13 @@ class HealthView(TableAtTheEnd):
 
 COMMANDS = {
     "health": Verb(
-        "Runs commands that only read on every TARGET, and says of each check whether it\n"
-        "is good, to be looked at, or bad, with what to do: versions, the table of the\n"
-        "cluster, clocks, the logging partition, services, the servers of the time,\n"
-        "replication, own certificates, the last backup, core files, processors, and of\n"
-        "IM and Presence high availability. What the nodes said is kept in the job. The\n"
-        "exit code is 0 if all is good, 1 if something is bad or a node failed, and 3 if\n"
-        "something is to be looked at or was not read. It is a job: Ctrl-C leaves it\n"
-        "running.",
-        "  cucmctl health berlin\n"
+        "Checks whether every TARGET is well. For each check, says whether it is good, bad\n"
+        "or needs attention, with its figure and what to do. The commands only read; their\n"
+        "output is kept in the job.",
         "  cucmctl health berlin --only services,replication\n"
         "  cucmctl --json health berlin | jq '.nodes[].health.findings[]'",
+        "0 all is good, 1 something is bad or a node failed, 3 something needs attention or was\n"
+        "not read, 4 cancelled",
         _arguments,
         _health,
     )

@@ -19,7 +19,7 @@ from cucmd.protocol.knowledge import Cluster, HostKey, Profile
 
 
 def _clusters_arguments(parser: argparse.ArgumentParser) -> None:
-    help_ = "a cluster, or a node of one: show its nodes"
+    help_ = "a cluster or one of its nodes; prints the nodes"
     parser.add_argument("name", metavar="NAME", nargs="?", help=help_)
 
 
@@ -78,7 +78,7 @@ def _row(node: ClusterNode, cluster: Cluster) -> tuple[str, ...]:
 
 
 def _profiles_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", nargs="?", help="only this, with all of its keys")
+    parser.add_argument("name", metavar="NAME", nargs="?", help="print all keys of this profile")
 
 
 def _profiles(arguments: argparse.Namespace) -> int:
@@ -150,13 +150,13 @@ ACTIONS = ("list", "add", "forget")
 
 
 def _hostkeys_arguments(parser: argparse.ArgumentParser) -> None:
-    help_ = "list (the default), add or forget"
+    help_ = "list (default), add or forget"
     parser.add_argument(
         "action", metavar="ACTION", nargs="?", choices=ACTIONS, default="list", help=help_
     )
-    parser.add_argument("node", metavar="NODE", nargs="?", help="for add and forget: the node")
+    parser.add_argument("node", metavar="NODE", nargs="?", help="the node, for add and forget")
     parser.add_argument(
-        "--key", metavar="KEY", help="with add: this key; without, the one that the node shows now"
+        "--key", metavar="KEY", help="the key to add; without it, the key that the node shows now"
     )
 
 
@@ -204,32 +204,33 @@ def _show(keys: Sequence[HostKey], *, as_json: bool) -> int:
 
 COMMANDS = {
     "clusters": Verb(
-        "Lists the clusters of the configuration, and those that were only asked for\n"
-        "their nodes (discover). With NAME: the nodes of one, as the configuration has\n"
-        "them and as the cluster has named them last.",
-        "  cucmctl clusters\n  cucmctl clusters berlin\n  cucmctl clusters 10.0.0.2",
+        "Lists the clusters that the daemon knows from its configuration or a discovery.\n"
+        "With NAME, prints the nodes of one.",
+        "  cucmctl clusters\n  cucmctl clusters 10.0.0.2",
+        "0 done, 5 no such cluster",
         _clusters_arguments,
         _clusters,
     ),
     "profiles": Verb(
-        "Lists the profiles: what is collected for which kind of trouble. With NAME:\n"
-        "the paths of one, and what is not in it.",
+        "Lists the profiles: which paths to collect for which kind of trouble. With NAME,\n"
+        "prints the paths of one, and what is not in it.",
         "  cucmctl profiles\n  cucmctl profiles callmanager",
+        "0 done, 5 no such profile",
         _profiles_arguments,
         _profiles,
     ),
     "credentials": Verb(
-        "Lists the names of the logins that the daemon was given, and where they are\nsent.",
-        "  cucmctl credentials",
+        "Lists the names of the logins that the daemon was given, and where they are sent.",
+        "  cucmctl credentials\n  cucmctl --json credentials | jq -r '.[].name'",
+        "0 done",
         no_arguments,
         _credentials,
     ),
     "hostkeys": Verb(
-        "Lists the host keys of nodes that the daemon knows, with their fingerprints;\n"
-        "adds one before the first job, or forgets those of a node that was reinstalled.",
-        "  cucmctl hostkeys\n  cucmctl hostkeys add ccm-pub\n"
-        "  cucmctl hostkeys add ccm-pub --key 'ssh-rsa AAAA...'\n"
-        "  cucmctl hostkeys forget ccm-pub",
+        "Lists the host keys of nodes, adds one before the first job, or forgets the keys\n"
+        "of a node that was reinstalled.",
+        "  cucmctl hostkeys add ccm-pub --key 'ssh-rsa AAAA...'\n  cucmctl hostkeys forget ccm-pub",
+        "0 done, 1 the node did not show a key, 5 no key to forget",
         _hostkeys_arguments,
         _hostkeys,
     ),

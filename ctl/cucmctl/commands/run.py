@@ -23,7 +23,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from cucmctl.cli import printer
+from cucmctl.cli import exits, printer
 from cucmctl.cli.options import OnlyOnce, UsageError, Verb, VerbParser, add_targets
 from cucmctl.client.client import Client
 from cucmctl.client.errors import DaemonUnavailable, InvalidRequest, ShuttingDown
@@ -39,7 +39,7 @@ from cucmd.job.run import FORMS
 from cucmd.protocol.cases import CommandOutput
 from cucmd.protocol.jobs import Job, Node, WatchReply
 
-TIMEOUTS = ON_NODES | {"command": "for each command; without it each has its own"}
+TIMEOUTS = ON_NODES | {"command": "seconds for each command (default: depends on the command)"}
 THEN = "--then"
 
 
@@ -54,7 +54,7 @@ def _arguments(parser: VerbParser) -> None:
         "--file",
         metavar="FILE",
         action=OnlyOnce,
-        help="a command a line, # begins a comment; - is standard input",
+        help="file with one command a line; # begins a comment, - is standard input",
     )
     how = add_job_options(parser, TIMEOUTS)
     add_reconnect(how)
@@ -216,19 +216,14 @@ class Outputs(AfterOutputs):
 
 COMMANDS = {
     "run": Verb(
-        "Runs commands on every TARGET, one after the other on each node, and prints what\n"
-        "they say as it comes, one node after the other. Only the commands below are\n"
-        "taken, which read and change nothing, and only in full; of them utils\n"
-        "imdb_replication status tries rows of its own. A question of a node is not\n"
-        "answered: it ends the command. It is a job: Ctrl-C leaves it running, the\n"
-        "exit code says how it ended, and cucmctl files and export have the output. With\n"
-        "--json an object a line: each output, with the fields that could be read of it,\n"
-        "then the job.\n\n"
+        "Runs commands that only read on every TARGET, and prints their output as it comes.\n"
+        "Only the commands below are allowed, written in full. Of these, only utils\n"
+        "imdb_replication status writes: it adds rows of its own to test the replication.\n"
+        "A command that asks a question is ended. With --json, prints an object a line.\n\n"
         "commands:\n" + "\n".join(f"  {form}" for form in FORMS),
-        "  cucmctl run berlin -- show status\n"
-        "  cucmctl run ccm-pub ccm-sub1 --user administrator \\\n"
-        "          -- utils service list --then utils dbreplication runtimestate\n"
+        "  cucmctl run berlin -- utils service list --then utils ntp status\n"
         "  cucmctl --json run berlin -- utils ntp status | jq '.output.parsed.stratum'",
+        exits.ENDED,
         _arguments,
         _run,
     )

@@ -77,28 +77,23 @@ def _status(arguments: argparse.Namespace) -> int:
 def _list_arguments(parser: VerbParser) -> None:
     states = get_args(JobStatus)
     parser.add_argument(
-        "--status", metavar="S", choices=states, help=f"only these: {', '.join(states)}"
+        "--status", metavar="S", choices=states, help=f"only this status: {', '.join(states)}"
     )
-    add_label(parser, "only with this label")
+    add_label(parser, "only jobs with this label")
     parser.add_argument(
-        "--kind",
-        metavar="KIND",
-        help=f"only jobs that do this: {', '.join(map(kind_of, KINDS))}",
+        "--kind", metavar="KIND", help=f"only jobs of this kind: {', '.join(map(kind_of, KINDS))}"
     )
     parser.add_argument(
-        "--target", metavar="NAME", help="only started for this cluster, or with this node"
+        "--target", metavar="NAME", help="only jobs for this cluster, or with this node"
     )
     parser.add_argument(
-        "--since",
-        metavar="T",
-        type=moment,
-        help="only created then or later: as for start",
+        "--since", metavar="T", type=moment, help="only jobs created at T or later; T as for start"
     )
     how_many = parser.add_mutually_exclusive_group()
     help_ = f"at most N jobs (default: {DEFAULT_LIMIT}, and all that have not ended)"
     how_many.add_argument("--limit", metavar="N", type=count, help=help_)
     how_many.add_argument(
-        "--all", action="store_true", help="all jobs, also checks and discoveries"
+        "--all", action="store_true", help="all jobs, including checks and discoveries"
     )
 
 
@@ -178,16 +173,17 @@ def _show_list(
 COMMANDS = {
     "status": Verb(
         "Shows a job, node by node. Without JOB: the newest jobs, and all that have not\nended.",
-        "  cucmctl status\n  cucmctl status 3f2a\n  cucmctl --json status 3f2a | jq .nodes",
+        "  cucmctl status\n  cucmctl --json status 3f2a | jq .nodes",
+        "0 done, however the job ended",
         _status_arguments,
         _status,
     ),
     "list": Verb(
-        "Lists jobs, newest first, with all older ones that have not ended, unless a\n"
-        "--limit is given. Checks and discoveries are there with --all or --kind, and\n"
-        "with --json.",
-        "  cucmctl list --status running\n  cucmctl list --label case=698123456\n"
+        "Lists jobs, newest first, and older jobs that have not ended unless --limit is\n"
+        "given. Checks and discoveries are included with --all, --kind or --json.",
+        "  cucmctl list --label case=698123456\n"
         "  cucmctl list --target berlin --since '2026-11-25 09:00' --limit 100 --json",
+        "0 done",
         _list_arguments,
         _list,
     ),

@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 
-from cucmctl.cli import printer
+from cucmctl.cli import exits, printer
 from cucmctl.cli.options import (
     NODES_FIRST,
     OnlyOnce,
@@ -55,22 +55,22 @@ def _start_arguments(parser: VerbParser) -> None:
     add_targets(
         parser,
         "NODE",
-        "a host, or host:port; or a cluster of the daemon's configuration, or NAME:publisher,"
-        " NAME:subscribers, NAME:cups for some of its nodes",
+        "a host, host:port, or a cluster of the configuration; or NAME:publisher,"
+        " NAME:subscribers, NAME:cups for some nodes of a cluster",
     )
     group = parser.add_argument_group("what to collect")
     group.add_argument(
         "--profile",
         metavar="NAME",
         action=OnlyOnce,
-        help="the paths for a kind of trouble: profiles",
+        help="the paths of a profile (see cucmctl profiles)",
     )
     group.add_argument(
         "--only",
         metavar="NAMES",
         action=OnlyOnce,
         type=comma_separated,
-        help="only these paths of the profile, by parts of their names: sdl,syslog",
+        help="only paths of the profile with these words in their names: sdl,syslog",
     )
     group.add_argument(
         "--path",
@@ -78,7 +78,7 @@ def _start_arguments(parser: VerbParser) -> None:
         nargs="+",
         action="extend",
         type=path_on_node,
-        help="paths on the node, beside those of a profile; all words that follow are paths",
+        help="paths on the node, added to those of a profile; all words that follow are paths",
     )
     group.add_argument(
         "--location", metavar="NAME", action=OnlyOnce, help=f"one of {', '.join(LOCATIONS)}"
@@ -89,42 +89,41 @@ def _start_arguments(parser: VerbParser) -> None:
         metavar="TIME",
         action=OnlyOnce,
         type=last,
-        help="only what was written within it: 30m, 2h, 3d, 1w",
+        help="only files written within this time: 30m, 2h, 3d, 1w",
     )
     window.add_argument(
         "--since",
         metavar="T",
         action=OnlyOnce,
         type=moment,
-        help="local 'YYYY-MM-DD HH:MM', HH:MM, 'yesterday HH:MM', a date, -2h, or RFC 3339",
+        help="only files written since T: local 'YYYY-MM-DD HH:MM', HH:MM, 'yesterday HH:MM', a"
+        " date, -2h, or RFC 3339",
     )
     group.add_argument(
-        "--until", metavar="T", action=OnlyOnce, type=moment, help="with --since: the end"
+        "--until", metavar="T", action=OnlyOnce, type=moment, help="end of the window of --since"
     )
     group.add_argument(
         "--written-for",
         metavar="TIME",
         action=OnlyOnce,
         type=written_for,
-        help="for how long one file of a path is written to, such as 6h, or always: files that"
-        " have changed so long after --until come too; without it as the profile says, else 1h",
+        help="how long one file of a path is written to, such as 6h, or always: files that changed"
+        " so long after --until come too (default: as in the profile, else 1h)",
     )
-    group.add_argument("--match", metavar="RE", action=OnlyOnce, help="only names that match")
-    group.add_argument("--recurs", action="store_true", default=None, help="subdirectories too")
+    group.add_argument("--match", metavar="RE", action=OnlyOnce, help="only file names that match")
+    group.add_argument("--recurs", action="store_true", default=None, help="include subdirectories")
     group.add_argument(
-        "--compress", action=argparse.BooleanOptionalAction, help="let the node pack the files"
+        "--compress", action=argparse.BooleanOptionalAction, help="let the nodes pack the files"
     )
     group.add_argument(
         "--snapshot",
         action=argparse.BooleanOptionalAction,
-        help="run show status, show version active, utils service list and utils core active list"
-        " at the end, too; of a profile that says so, all that health does",
+        help="at the end also run show status, show version active, utils service list, utils core"
+        " active list; or a health check, if the profile says so",
     )
     how = add_job_options(parser, COLLECTING)
     how.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="ask the nodes for the sizes, print them at the end, and collect nothing",
+        "--dry-run", action="store_true", help="only ask the nodes for the sizes, and print them"
     )
     add_stay_options(how)
 
@@ -199,7 +198,7 @@ def _retry_arguments(parser: VerbParser) -> None:
         "nodes",
         metavar="NODE",
         nargs="*",
-        help="only these, as status names them (default: all that have not succeeded)",
+        help="only these nodes, as status names them (default: all that have not succeeded)",
     )
     add_login_options(parser)
     how = parser.add_argument_group("how")
@@ -237,28 +236,25 @@ def _retry(arguments: argparse.Namespace) -> int:
 
 COMMANDS = {
     "start": Verb(
-        "Starts a job, which collects the logs of every NODE at once. Prints its id and\n"
-        "returns. With --wait or --watch it waits for the end, and the exit code says how\n"
-        "the job ended. All files of a --path are collected, unless --last or --since\n"
-        "give a window. The password of --user is asked for, unless it is given.\n"
-        "A NODE may be the name of a cluster of the configuration (cucmctl clusters). If\n"
-        "that has only a publisher, or with --cluster-of, the node is asked for the nodes\n"
-        "of its cluster first.",
+        "Starts a job that collects log files of every NODE, and prints the id of the job.\n"
+        "Without --last or --since, all files below the paths are collected. NODE may be a\n"
+        "cluster of the configuration. If only its publisher is known, and with\n"
+        "--cluster-of, a node is first asked for the nodes of its cluster.",
         "  cucmctl start ccm-pub ccm-sub1 --user administrator --last 2h \\\n"
         "          --path cm/trace/ccm/sdl cm/trace/ccm/calllogs --watch\n"
-        "  cucmctl start ccm-pub --profile callmanager --credential lab \\\n"
-        "          --since '2026-11-25 09:00' --until '2026-11-25 09:30' --wait\n"
-        "  cucmctl start --cluster-of ccm-pub --profile callmanager --credential lab",
+        "  cucmctl start berlin --profile callmanager \\\n"
+        "          --since '2026-11-25 09:00' --until '2026-11-25 09:30' --wait",
+        exits.STARTED,
         _start_arguments,
         _start,
     ),
     "retry": Verb(
-        "Tries the nodes of a job again that have not succeeded, or those that are named.\n"
-        "The job keeps its id, its window and what it has collected. The password of its\n"
-        "user is asked for, unless the job has a credential, or it is given. Prints the\n"
-        "id and returns; --wait, --watch and the exit code are as for start.",
+        "Tries nodes of a job again that have not succeeded, and prints the id of the job.\n"
+        "The job keeps its window and the files that it has collected. A typed password is\n"
+        "not kept, so it is asked for again.",
         "  cucmctl retry 3f2a --watch\n"
         "  cucmctl retry 3f2a ccm-sub1 ccm-sub2 --credential lab --wait",
+        exits.STARTED,
         _retry_arguments,
         _retry,
     ),

@@ -36,7 +36,7 @@ _STOPPED = frozenset(kind_of(kind) for kind in KINDS if kind.together)
 
 
 def _watch_arguments(parser: VerbParser) -> None:
-    help_ = "an id or its first characters; without it, all jobs until Ctrl-C"
+    help_ = "an id, its first characters, or @last; without it, all jobs until Ctrl-C"
     add_job(parser, nargs="?", help_=help_)
     add_reconnect(parser)
 
@@ -47,7 +47,7 @@ def add_reconnect(parser: argparse._ActionsContainer) -> None:
         metavar="S",
         type=seconds_or_none,
         default=DEFAULT,
-        help=f"if the daemon goes away, wait S seconds for it ({DEFAULT:g}); 0: not at all",
+        help=f"seconds to wait for a daemon that went away (default: {DEFAULT:g}); 0 does not wait",
     )
 
 
@@ -197,27 +197,28 @@ def _print_events(client: Client, steps: EventSteps) -> None:
 
 COMMANDS = {
     "watch": Verb(
-        "Follows a job until it ends, with a live view on a terminal and a line for each\n"
-        "change elsewhere. Ctrl-C ends the view; the job goes on. The exit code says how\n"
-        "the job ended.",
-        "  cucmctl watch 3f2a\n  cucmctl watch\n  cucmctl watch 3f2a --json | jq -c .job.status",
+        "Follows a job until it ends: with a live view on a terminal, elsewhere with a line\n"
+        "for each change. Ctrl-C ends the view, and the job goes on. Without JOB, follows\n"
+        "all jobs.",
+        "  cucmctl watch 3f2a\n  cucmctl watch 3f2a --json | jq -c .job.status",
+        exits.ENDED,
         _watch_arguments,
         _watch,
     ),
     "wait": Verb(
-        "Waits until a job has ended; the exit code says how.",
+        "Waits until a job has ended, and prints how it ended.",
         "  cucmctl wait 3f2a\n  cucmctl wait 3f2a --timeout 600 || echo not succeeded, or not yet",
+        f"{exits.ENDED}, 6 not ended within --timeout",
         _wait_arguments,
         _wait,
     ),
     "events": Verb(
-        "Prints what happens to jobs as JSON, an object a line: first the state of those\n"
-        "that run or wait, then each change with the nodes that differ. event is state,\n"
-        "change, missed where the reader was too slow, or gone for a job that was deleted\n"
-        "while the daemon was away. job.revision counts the changes of a job, also over\n"
-        "restarts of the daemon, and no change is printed twice; job.closed: it can be\n"
-        "exported; job.deleted: it was its last change.",
-        "  cucmctl events | jq -c 'select(.job.closed) | .job_id'",
+        "Prints what happens to jobs as JSON, an object a line. First comes the state of\n"
+        "the jobs that run or wait, then each change. `event` is state, change, missed (the\n"
+        "reader was too slow) or gone (the job was deleted while the daemon was away). No\n"
+        "change is printed twice, even after a restart of the daemon.",
+        "  cucmctl events | jq -c 'select(.job.closed) | .job_id'\n  cucmctl events 3f2a",
+        "0 the job has ended",
         _watch_arguments,
         _events,
     ),

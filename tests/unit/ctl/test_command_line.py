@@ -2,7 +2,10 @@
 
 import argparse
 import gc
+import shlex
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from itertools import takewhile
 
 import pytest
 from hypothesis import given
@@ -173,8 +176,34 @@ def test_ctrl_c_anywhere_is_exit_130(monkeypatch, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_the_overview_names_every_verb_and_fits_80_columns(capsys):
+def test_overview_fits_a_small_terminal(capsys):
     assert main(["--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+    assert not [verb for verb in VERBS if f" {verb} " not in " ".join(lines)]
+
+
+def described(verb):
+    return import_module(f"cucmctl.commands.{VERBS[verb]}").COMMANDS[verb]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_examples_of_a_verb_can_be_typed(verb):
+    """There are two, and the parser takes them; what follows a pipe is for other programs."""
+    lines = described(verb).examples.replace("\\\n", "").splitlines()
+    assert len(lines) == 2
+    for line in lines:
+        words = list(takewhile(lambda word: word not in ("|", "||"), shlex.split(line, posix=True)))
+        words = [word for word in words if not word.startswith(">")]
+        name, rest = split(words[1:])
+        assert name == verb
+        options.parse(verb, described(verb), rest)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_of_a_verb_fits_80_columns(capsys, verb):
+    assert main([verb, "--help"]) == 0
     shown = capsys.readouterr().out
-    assert all(f"\n  {verb} " in shown for verb in VERBS)
-    assert all(len(line) < 81 for line in shown.splitlines())
+    assert shown.startswith(f"usage: cucmctl {verb}")
+    assert max(map(len, shown.splitlines())) <= 80

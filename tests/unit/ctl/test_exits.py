@@ -1,13 +1,10 @@
 """The exit code of each error, and the name of a refused field."""
 
-import re
-
 import msgspec
 import pytest
 
 from cucmctl.cli import exits
 from cucmctl.client import errors
-from cucmctl.main import OVERVIEW
 from cucmd.protocol import errors as wire_errors
 
 
@@ -16,12 +13,6 @@ from cucmd.protocol import errors as wire_errors
 )
 def test_a_job_that_has_ended_has_a_code(job, status, code):
     assert exits.code_of_job(job(status=status)) == code
-
-
-def test_the_overview_names_every_code():
-    codes = {value for value in vars(exits).values() if isinstance(value, int)}
-    _, _, said = OVERVIEW.partition("exit codes: ")
-    assert {int(code) for code in re.findall(r"\b\d+\b", said)} == codes
 
 
 @pytest.mark.parametrize(
