@@ -53,9 +53,6 @@ MakeDaemon = Callable[..., Daemon]
 
 Over = Callable[[Daemon], Daemon]
 
-# Of the rows that are quick, some are so over HTTP too.
-quick_over_both = pytest.mark.parametrize("over", ["socket", "http"], indirect=True)
-
 
 @pytest.fixture(scope="module", params=["socket", pytest.param("http", marks=pytest.mark.long)])
 def over(request: pytest.FixtureRequest) -> Over:
@@ -88,7 +85,6 @@ def daemon(
     _daemon_of_a_module.forget_host_keys()
 
 
-@quick_over_both
 def test_cancel_job_not_found(daemon: Daemon) -> None:
     with daemon.client() as client, pytest.raises(JobNotFound) as caught:
         client.cancel("000000000000")
@@ -161,7 +157,6 @@ def test_cancel_sets_completed_at_for_nodes(daemon: Daemon, make_lab: MakeLab) -
     assert after.completed_at is not None
 
 
-@quick_over_both
 def test_immediate_cancel_shows_cancelled_immediately(daemon: Daemon, make_lab: MakeLab) -> None:
     lab = make_lab(8, "--banner-delay", "5")
     with daemon.client() as client:
@@ -191,7 +186,6 @@ def phases(job: Job) -> list[str | None]:
     return [one.phase for one in job.nodes]
 
 
-@quick_over_both
 def test_cancel_updates_job_status_immediately(daemon: Daemon, make_lab: MakeLab) -> None:
     lab = make_lab(2, "--fault", "hang:command")
     with daemon.client() as client:
@@ -294,7 +288,6 @@ def test_timeout_configuration_values(tmp_path: Path) -> None:
     assert f"{config}:2" in result.stderr
 
 
-@quick_over_both
 def test_cancel_reply_carries_request_id(daemon: Daemon, make_lab: MakeLab) -> None:
     lab = make_lab(1, "--fault", "hang:command")
     with daemon.client() as client:

@@ -207,6 +207,7 @@ def test_restart_captures_nothing_again(tmp_path: Path, how: signal.Signals) -> 
                 assert said == (how == signal.SIGKILL)  # of the capture before
 
 
+@pytest.mark.long
 def test_capture_from_start_to_export(tmp_path: Path, daemon: Daemon, make_lab: MakeLab) -> None:
     lab = make_lab(2, *TRAFFIC)
     words = (*lab.nodes, *login_options(tmp_path, lab), "--wait")

@@ -51,6 +51,7 @@ def replaced(**fields: object) -> Checked:
     return msgspec.structs.replace(SEEN, **fields)
 
 
+@pytest.mark.long
 def test_check_reports_healthy_node(daemon: Daemon) -> None:
     with running_lab(2) as lab, daemon.client() as client:
         job = checked(client, lab, labels={"case": "1"}, receiver=True)

@@ -39,6 +39,7 @@ def nodes_of(job: Job) -> list[str]:
     return [node.node for node in job.nodes]
 
 
+@pytest.mark.long
 def test_publisher_name_collects_whole_cluster(tmp_path: Path, daemon: Daemon) -> None:
     with cluster(4, "3=refuse-tcp") as lab, daemon.client() as client:
         login = Login(lab.username, lab.password)

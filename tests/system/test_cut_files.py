@@ -65,6 +65,7 @@ def sound(path: Path) -> bool:
     return subprocess.run(["gzip", "-t", path], capture_output=True, check=False).returncode == 0
 
 
+@pytest.mark.long
 def test_cut_archive_is_retried(daemon: Daemon, one: OpenSshNode, tmp_path: Path) -> None:
     meanwhile(one, "truncate -s $(($(stat -c %s active_1.tgz) / 2)) active_1.tgz")
     with daemon.client() as client:

@@ -35,6 +35,7 @@ def members(job: Job) -> list[str]:
     return [member.node for member in found.members]
 
 
+@pytest.mark.long
 def test_discovery_finds_large_cluster(tmp_path: Path, daemon: Daemon) -> None:
     with cluster(NODES) as lab, daemon.client() as client:
         job = discovered(client, lab, labels={"case": "1"})

@@ -106,6 +106,7 @@ def unpack(path: Path, out: Path) -> None:
             tar.extractall(out, filter="data")
 
 
+@pytest.mark.long
 def test_verify_names_damaged_files(own: Case) -> None:
     changed, shorter, gone, fifo, *_ = sorted((own.folder / "a/files/small").iterdir())[1:]
     changed.write_bytes(bytes(changed.stat().st_size))
@@ -164,6 +165,7 @@ def read_all(export: Export) -> bytes:
     return b"".join(iter(lambda: export.read(1 << 20), b""))
 
 
+@pytest.mark.long
 def test_vanished_file_is_remembered(tmp_path: Path) -> None:
     with (
         running(tmp_path, {"large": LARGE, "second": LARGE}) as own,
@@ -180,6 +182,7 @@ def test_vanished_file_is_remembered(tmp_path: Path) -> None:
             assert [file.path for file in export.reply.wrong] == ["second"]
 
 
+@pytest.mark.long
 def test_killed_process_cuts_export_off(tmp_path: Path) -> None:
     with (
         running(tmp_path, {"large": 10 * LARGE}) as own,
@@ -203,6 +206,7 @@ may_speak_for = ["{os.getuid()}"]
 """
 
 
+@pytest.mark.long
 def test_delete_ends_export_of_viewer(tmp_path: Path) -> None:
     make_job(tmp_path / "cucmd/state", {"large": 10 * LARGE})
     parameters = {"job_id": JOB_ID, "on_behalf_of": {"name": "carol", "role": "view"}}

@@ -55,6 +55,7 @@ def rest(process: subprocess.Popen) -> tuple[str, str]:
     return out, err
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_follow_on_nodes(daemon: Daemon, make_lab: MakeLab, tmp_path: Path) -> None:
     lab = make_lab(2)
     before = daemon.descriptors()

@@ -40,6 +40,7 @@ def ctl_health(daemon: Daemon, lab: Lab, folder: Path, *options: str):
     return daemon.ctl("health", *lab.nodes, *login_options(folder, lab), *options)
 
 
+@pytest.mark.long
 def test_healthy_nodes_are_all_good(daemon: Daemon, make_lab: MakeLab, tmp_path: Path) -> None:
     done = ctl_health(daemon, make_lab(2), tmp_path)
     assert done.returncode == 0, done.stdout

@@ -24,6 +24,7 @@ def fingerprints(daemon: Daemon) -> dict[str, str]:
     return {key["node"]: key["fingerprint"] for key in listed}
 
 
+@pytest.mark.long
 def test_first_key_is_remembered(daemon: Daemon, make_lab: MakeLab) -> None:
     lab = make_lab(2)
     with daemon.client() as client:

@@ -53,6 +53,7 @@ def test_a_temporary_file() -> None:
         tempfile.mkdtemp(prefix="cucmd-left")
 
 
+@pytest.mark.long
 def test_connection_of_daemon(daemon: Daemon) -> None:
     before = Holdings.of(daemon)
     with daemon.client() as client:

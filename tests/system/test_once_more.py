@@ -52,6 +52,7 @@ def killed_in(
             yield daemon, job
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("when", ["after", *more("before")])
 def test_cut_off_start_makes_one_job(tmp_path: Path, address: Path, when: str) -> None:
     with running_lab(1) as lab:

@@ -128,6 +128,7 @@ def test_terminal_in_raw_mode(daemon: Daemon, make_node: MakeNode) -> None:
     assert re.search(r" > \*{5}\n\S+ < \*+\n\S+ < Download directory:", transcript)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("words", "compared"),
     [
@@ -154,6 +155,7 @@ def test_sizes_in_other_words(
     assert ("1 Dateien / 7000 Oktette, 6 KB" in shown) == (not compared)
 
 
+@pytest.mark.long
 def test_terminal_that_wraps_lines(daemon: Daemon, make_node: MakeNode) -> None:
     """In a part of the echo that has wrapped, the pattern would look like a question."""
     one = make_node(9, command=f"NODE_EDITS=1 {SCRIPT}")

@@ -84,6 +84,7 @@ async def until(condition: Callable[[], bool], within: float = 20.0) -> None:
     await trio.to_thread.run_sync(wait_until, condition, within)
 
 
+@pytest.mark.long
 @each_kind
 async def test_killed_reader_is_replaced(tmp_path: Path, kind: str) -> None:
     (read, answer), dice = KINDS[kind](tmp_path), seeded()
@@ -155,6 +156,7 @@ async def test_exaggerated_count_is_no_answer(tmp_path: Path) -> None:
     assert (one.count, bool(one.uncounted)) == (0, True)
 
 
+@pytest.mark.long
 async def test_slow_gzip_is_left_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cucmd.service.readers._SPARE", 1)
     monkeypatch.setattr("cucmd.service.readers._PACKED_A_SECOND", 10**9)
@@ -168,6 +170,7 @@ async def test_slow_gzip_is_left_unread(tmp_path: Path, monkeypatch: pytest.Monk
     assert read[2].wrong
 
 
+@pytest.mark.long
 async def test_slow_traces_leave_coverage_unknown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

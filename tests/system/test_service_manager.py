@@ -32,6 +32,7 @@ def test_inherited_socket_is_served(manager):
     assert manager.path.stat().st_ino == inode
 
 
+@pytest.mark.long
 def test_ready_and_stopping_are_notified(manager):
     manager.start()
     manager.until("READY=1")
@@ -40,6 +41,7 @@ def test_ready_and_stopping_are_notified(manager):
     assert any(word.startswith("STATUS=") for word in manager.said)
 
 
+@pytest.mark.long
 def test_wrong_reload_is_notified(manager):
     manager.start()
     manager.until("READY=1")

@@ -78,6 +78,7 @@ def reload(daemon: Daemon, config: str) -> str:
     return daemon.log.read_text()[before:]
 
 
+@pytest.mark.long
 def test_reload_names_settings_needing_restart(daemon: Daemon) -> None:
     assert "restart" not in reload(daemon, CONFIG + "jobs = 3\n[timeouts]\nconnect = 5\n")
     later = CONFIG.replace("free_space_bytes = 0", "free_space_bytes = 5")
@@ -116,6 +117,7 @@ def test_legacy_algorithms_need_opt_in(tmp_path: Path, make_lab: MakeLab, opts_i
     assert (failure and failure.code) == (None if opts_in else "no_common_algorithm")
 
 
+@pytest.mark.long
 def test_reload_needs_configured_credentials(tmp_path: Path) -> None:
     folder = tmp_path / "credentials"
     folder.mkdir(mode=0o700)

@@ -37,6 +37,7 @@ def test_nothing_that_it_tries_succeeds(daemon: Daemon) -> None:
     assert [path.stat() for path in paths] == before
 
 
+@pytest.mark.long
 def test_nothing_survives_a_kill(daemon: Daemon) -> None:
     with has_tried(daemon):
         _, *others = daemon.tree()

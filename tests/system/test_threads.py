@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from cucmd.job.asked import Login
 from rig.daemon import CONFIG, running_daemon
 from rig.jobs import start, statuses
@@ -48,6 +50,7 @@ print(most)
 """
 
 
+@pytest.mark.long
 def test_daemon_threads_prepare_no_struct(tmp_path: Path, make_lab: Callable[..., Lab]) -> None:
     made = tmp_path / "made"
     environ = {"CUCMD_TEST_STRUCTS": str(made)}

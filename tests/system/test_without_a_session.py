@@ -56,6 +56,7 @@ def user() -> Iterator[User]:
         yield User(home, uid)
 
 
+@pytest.mark.long
 def test_daemon_and_client_meet(user: User) -> None:
     with user.serve() as daemon:
         try:

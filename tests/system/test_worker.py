@@ -94,6 +94,7 @@ def contents(folder: Path) -> dict[Path, str]:
     return {path: path.read_text() for path in folder.rglob("*") if not path.is_dir()}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("words", "how"),
     [

@@ -53,6 +53,7 @@ def knows(file: Path, names: set[str]) -> bool:
     return any(names & {module, module.rpartition(".")[0]} for module in modules)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", [kind_of(kind) for kind in KINDS])
 def test_no_further_file_knows_a_kind_of_work(kind: str) -> None:
     names, (_, most) = names_of(kind), KNOWN.get(kind, FEWEST)

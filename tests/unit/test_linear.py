@@ -107,6 +107,7 @@ PATTERNS = all_patterns()
 PARSERS = all_parsers()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("place", PATTERNS)
 def test_a_pattern_costs_no_more_than_the_length_of_its_text(place: str) -> None:
     pattern = PATTERNS[place]

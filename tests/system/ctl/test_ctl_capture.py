@@ -6,6 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+pytestmark = pytest.mark.long
+
+
 ID = "3f2a00112233"
 SETTINGS = {
     "name": f"cucmd_{ID}",

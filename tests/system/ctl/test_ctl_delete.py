@@ -6,6 +6,9 @@ import pytest
 
 from system.ctl.conftest import JOB_ID
 
+pytestmark = pytest.mark.long
+
+
 OTHER = "9c0100112233"
 
 

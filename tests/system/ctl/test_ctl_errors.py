@@ -148,6 +148,7 @@ def test_usage_is_exit_2_and_names_what_is_wrong(ctl, canned, arguments, text):
     assert {method for method, _ in canned.calls} <= {"Clusters"}  # names are looked up before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("verb", ["", "start", "cancel"])
 def test_help_is_a_command_too(ctl, verb):
     by_option = ctl(*verb.split(), "--help")
@@ -181,6 +182,7 @@ def test_a_request_that_the_daemon_would_cut_off_is_refused(ctl, canned):
     assert canned.calls == []
 
 
+@pytest.mark.long
 def test_help_and_version_need_no_daemon(ctl, tmp_path):
     from cucmd import __version__
 

@@ -6,6 +6,9 @@ import threading
 
 import pytest
 
+pytestmark = pytest.mark.long
+
+
 LINE = "file tail activelog syslog/messages"
 
 

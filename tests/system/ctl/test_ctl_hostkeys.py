@@ -2,6 +2,11 @@
 
 import json
 
+import pytest
+
+pytestmark = pytest.mark.long
+
+
 KEY = {
     "node": "ccm-pub",
     "algorithm": "ssh-rsa",

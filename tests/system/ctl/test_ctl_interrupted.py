@@ -15,6 +15,9 @@ from rig.hooks import is_quick
 from rig.jobs import start
 from rig.killed import KILLS, closed, seeded
 
+pytestmark = pytest.mark.long
+
+
 # Runs `cucmctl`, sends itself SIGINT at the import of that number after its first line, of every
 # second number at all that follow too, and prints how many more there would have had to be.
 PROGRAM = """

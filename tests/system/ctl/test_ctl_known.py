@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+pytestmark = pytest.mark.long
+
+
 BERLIN = {
     "nodes_total": 3,
     "nodes_configured": 2,

@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+pytestmark = pytest.mark.long
+
+
 ASKED = "Password of administrator on the nodes: "
 
 

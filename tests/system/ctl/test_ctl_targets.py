@@ -6,6 +6,9 @@ import threading
 
 import pytest
 
+pytestmark = pytest.mark.long
+
+
 BERLIN = {"nodes_total": 1, "nodes_configured": 1, "name": "berlin", "publisher": "pub"}
 SEEN = {**BERLIN, "nodes_total": 3, "asked": "pub", "discovered_at": "2026-03-01T08:00:00Z"}
 BERN = {"nodes_total": 2, "nodes_configured": 2, "name": "bern", "publisher": "b"}

@@ -8,6 +8,9 @@ import threading
 
 import pytest
 
+pytestmark = pytest.mark.long
+
+
 ENDS = [("succeeded", 0), ("failed", 1), ("partial", 3), ("cancelled", 4)]
 
 

@@ -15,6 +15,9 @@ from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.jobs import start
 from rig.lab import Lab
 
+pytestmark = pytest.mark.long
+
+
 MakeLab = Callable[..., Lab]
 
 

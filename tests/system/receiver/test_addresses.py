@@ -7,11 +7,15 @@ import signal
 from contextlib import suppress
 from typing import Any
 
+import pytest
 import trio
 
 from cucmd.allowance import Allowance, Quota
 from cucmd.failure import Code
 from rig import sftp_words as words
+
+pytestmark = pytest.mark.long
+
 
 PUT = "put /etc/hostname a\n"
 

@@ -18,6 +18,8 @@ from cucmd.receiver.frames import What
 from cucmd.receiver.paths import Parts
 from rig import sftp_words as words
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def large(tmp_path: Path) -> Path:

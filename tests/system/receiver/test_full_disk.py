@@ -49,6 +49,7 @@ def free(path: Path) -> int:
     return disk.f_bavail * disk.f_frsize
 
 
+@pytest.mark.long
 async def test_a_full_disk_fails_the_push_with_disk_full_and_not_the_neighbour(
     receiver: Any, open_target: Any, openssh: Any, small: Path, large: Path
 ) -> None:
@@ -64,6 +65,7 @@ async def test_a_full_disk_fails_the_push_with_disk_full_and_not_the_neighbour(
     assert (await openssh.sftp(neighbour, "put /etc/hostname a\n")).returncode == 0
 
 
+@pytest.mark.long
 async def test_below_the_floor_not_even_an_empty_file_is_begun(
     open_with: Any, open_target: Any, openssh: Any, small: Path
 ) -> None:
@@ -76,6 +78,7 @@ async def test_below_the_floor_not_even_an_empty_file_is_begun(
     assert free(small) > 15 * MIB
 
 
+@pytest.mark.long
 async def test_a_disk_that_is_full_before_the_first_file_is_named(
     receiver: Any, open_target: Any, openssh: Any, small: Path
 ) -> None:

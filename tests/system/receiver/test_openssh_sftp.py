@@ -26,6 +26,7 @@ def sha(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+@pytest.mark.long
 async def test_a_push_as_a_node_makes_it(target: Any, openssh: Any, log: Path) -> None:
     done = await openssh.sftp(
         target,
@@ -58,6 +59,7 @@ async def test_a_whole_tree_with_times_and_an_empty_file(
     assert modified["cm/trace/ccm/a.txt"] == 1_600_000_000
 
 
+@pytest.mark.long
 async def test_without_p_no_time_is_given(target: Any, openssh: Any, log: Path) -> None:
     assert (await openssh.sftp(target, f"put {log} a\nput -p {log} b\n")).returncode == 0
     stamps = [file.modified for file in target.target.files()]
@@ -129,6 +131,7 @@ async def test_only_ciphers_that_chain_packets_get_some_without_content(
     assert any(line.endswith("type 2") for line in packets) == says_them
 
 
+@pytest.mark.long
 async def test_the_host_keys_are_the_same_after_a_restart(
     open_with: Any, openssh: Any, open_target: Any
 ) -> None:
@@ -199,6 +202,7 @@ async def test_a_path_goes_no_deeper_than_any_node_has_it(
     assert target.names() == paths[:most]
 
 
+@pytest.mark.long
 async def test_a_client_cannot_see_other_targets(
     receiver: Any, open_target: Any, openssh: Any, log: Path
 ) -> None:

@@ -31,6 +31,7 @@ def is_whole(target: Any, log: Path) -> bool:
     return file.closed and file.sha256 == sha(log) and file.path == "d/a.log"
 
 
+@pytest.mark.long
 async def test_paramiko_pushes_and_looks_after_what_it_pushed(
     target: Any, other: Any, log: Path
 ) -> None:
@@ -61,6 +62,7 @@ async def test_paramiko_pushes_and_looks_after_what_it_pushed(
     assert target.names() == ["d", "d/a.log"]
 
 
+@pytest.mark.long
 async def test_asyncssh_pushes_a_tree(target: Any, log: Path) -> None:
     async def push() -> None:
         async with (

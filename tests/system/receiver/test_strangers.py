@@ -15,6 +15,8 @@ import trio
 from rig import attackers
 from rig.few_descriptors import descriptors_left
 
+pytestmark = pytest.mark.long
+
 
 @contextmanager
 def stranger(port: int) -> Iterator[socket.socket]:

@@ -135,6 +135,7 @@ async def test_flood_stops_at_the_water_mark_and_nothing_is_lost(node, connect, 
     await shell.aclose()
 
 
+@pytest.mark.long
 async def test_a_node_that_reads_no_reply_is_cut_off(node, connect, ssh, monkeypatch):
     monkeypatch.setattr(link, "CHECK_EVERY", 0.01)
     monkeypatch.setattr(link, "LIMIT", 64 * 1024)
@@ -175,6 +176,7 @@ async def test_a_node_that_reads_no_reply_is_cut_off(node, connect, ssh, monkeyp
     await ssh.until(lambda: node.connections == 0 and ssh.open_sockets() == before)
 
 
+@pytest.mark.long
 async def test_a_node_that_sends_empty_packets_without_end_is_cut_off(node, connect, ssh):
     shell = await connect(node.port)
     node.sessions[0].send(b"x" * 100)

@@ -20,6 +20,7 @@ from rig.quiet import wait_until
 from rig.web import Web, running_web
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed"),
     pytest.mark.skipif(shutil.which("unzip") is None, reason="unzip is not installed"),
 ]

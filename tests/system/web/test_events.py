@@ -122,6 +122,7 @@ def test_who_was_cut_off_by_a_kill_of_cucmweb_gets_what_it_has_not_had(
             assert json.loads(listener.events[-1]["data"])["closed"] is True
 
 
+@pytest.mark.long
 def test_who_comes_again_is_told_what_it_has_not_had(
     web: Web, daemon: Daemon, make_lab: MakeLab
 ) -> None:

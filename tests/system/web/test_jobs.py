@@ -15,6 +15,9 @@ from rig.lab import Lab
 from rig.quiet import wait_until
 from rig.web import Web
 
+pytestmark = pytest.mark.long
+
+
 MakeLab = Callable[..., Lab]
 
 

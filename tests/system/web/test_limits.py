@@ -15,6 +15,9 @@ from rig.daemon import Daemon
 from rig.quiet import wait_until
 from rig.web import Web, running_web
 
+pytestmark = pytest.mark.long
+
+
 QUICK = "[limits]\npatience = 1\nrequests = 100_000\n"
 NO_JOB = "/jobs/000000000000"
 IN_ALL = 201  # connections at once, where one may be an event stream

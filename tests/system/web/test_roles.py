@@ -203,6 +203,7 @@ def test_a_password_is_in_no_log_and_in_no_error(served: Served, who: Asking) ->
         assert PASSWORD not in log.read_text()
 
 
+@pytest.mark.long
 def test_where_cucmweb_may_not_speak_for_others_it_says_what_to_do(
     tmp_path: Path, daemon: Daemon
 ) -> None:
@@ -220,6 +221,7 @@ def test_where_cucmweb_may_not_speak_for_others_it_says_what_to_do(
 SOMEBODY = 61001
 
 
+@pytest.mark.long
 @pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 def test_a_role_gives_no_right_that_the_user_of_cucmweb_has_not(tmp_path: Path) -> None:
     """It may view alone; who has a token to operate, or opens its socket, can do no more by it."""

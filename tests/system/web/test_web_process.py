@@ -130,6 +130,7 @@ def test_at_tcp_without_tokens_it_does_not_start(config: Path, tmp_path: Path) -
     assert "cucmweb token add" in done.stderr
 
 
+@pytest.mark.long
 def test_other_machines_are_served_when_trusted(
     config: Path, notices: socket.socket, tmp_path: Path
 ) -> None:
@@ -146,6 +147,7 @@ def test_other_machines_are_served_when_trusted(
         assert child.stop() == 0
 
 
+@pytest.mark.long
 def test_where_another_server_listens_it_does_not_start(config: Path, path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as other:
         other.bind(str(path))

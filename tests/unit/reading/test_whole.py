@@ -265,6 +265,7 @@ def sparse() -> bytes:
     return bytes(block)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("read", [read_archive, read_gzip])
 def test_what_is_read_takes_the_memory_of_some_pieces(

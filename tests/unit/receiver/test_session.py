@@ -141,6 +141,7 @@ async def test_what_came_before_the_end_is_written(rig: Rig) -> None:
     assert (rig.channel.said, rig.handler.closed) == (b"", 1)
 
 
+@pytest.mark.long
 @in_asyncio
 async def test_replies_wait_until_the_client_reads(rig: Rig) -> None:
     """A READDIR is answered with two thousand times its length."""

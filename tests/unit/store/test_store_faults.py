@@ -59,6 +59,7 @@ async def test_a_write_of_which_any_statement_fails_is_rolled_back(
         assert await store.load("1") == queued.begin(NOW)
 
 
+@pytest.mark.long
 async def test_on_a_full_disk_nothing_of_a_large_job_is_stored(
     path: Path, disk, make_job: MakeJob
 ) -> None:

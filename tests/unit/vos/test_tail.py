@@ -202,6 +202,7 @@ def test_output_on_its_way_is_no_prompt_after_ctrl_c() -> None:
     assert cli.at_prompt
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("chunk", [b"x" * 65536, b"\r\n" * 20000, b"one line\r\n" * 8000])
 def test_memory_is_flat_whatever_comes(chunk: bytes) -> None:
     cli = tailing()
