@@ -1,7 +1,7 @@
 """PURE. Turns bytes into frames, frames into calls, and replies into bytes.
 
-Whatever comes in costs time in proportion to its length, whichever way it is cut, and what is not a
-call ends in `BadFrame` or `BadCall`, nothing else.
+The time that input costs grows in proportion to its length, however it is cut into pieces. Input
+that is not a call raises `BadFrame` or `BadCall`, and nothing else.
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ import msgspec
 
 # A request with a thousand nodes has some tens of KiB.
 LONGEST_FRAME = 1024 * 1024
-# What the decoder raises for what is no JSON, and for more levels than the stack has room for.
+# The decoder's exceptions for text that is not JSON, and for JSON nested deeper than the stack
+# allows.
 UNREADABLE = (msgspec.DecodeError, RecursionError)
 
 
 class BadFrame(Exception):
-    """It is no frame: what follows cannot be told apart any more, so the connection has to end."""
+    """The bytes are not a frame. Where the next one begins is not known: the connection ends."""
 
 
 class BadCall(Exception):
-    """A JSON object is not a call. `parameter` is the wrong field. The connection goes on."""
+    """A JSON object is not a call; `parameter` names its wrong field. The connection goes on."""
 
     def __init__(self, parameter: str, *, oneway: bool) -> None:
         super().__init__(parameter)
@@ -31,24 +32,27 @@ class BadCall(Exception):
 
 
 class Frames:
-    """Cuts a stream of bytes at its NULs. Feed it, then take frames until there is none."""
+    """Cuts a stream of bytes at its NULs. After each `feed`, call `take` until it returns None."""
 
     def __init__(self, longest: int = LONGEST_FRAME) -> None:
         self._longest = longest
         self._buffer = bytearray()
-        self._searched = 0  # no NUL before this, so no byte is looked at twice
+        self._searched = 0  # there is no NUL before this index, so no byte is searched twice
 
     @property
     def begun(self) -> int:
-        """Returns how many bytes are here of frames that have not been taken."""
+        """Returns the number of bytes that belong to frames that were not taken yet."""
         return len(self._buffer)
 
     def feed(self, data: bytes | bytearray) -> None:
         self._buffer += data
 
     def take(self) -> bytes | None:
-        """Takes the next frame without its NUL, or None until more is fed. Raises `BadFrame`."""
-        # One byte beyond the longest is the place of its NUL.
+        """Takes the next frame, without its NUL. Returns None if it is not complete yet.
+
+        Raises `BadFrame` for a frame that is too long.
+        """
+        # The longest frame is followed by its NUL, so the search may go one byte further.
         end = self._buffer.find(0, self._searched, self._longest + 1)
         if end >= 0:
             frame = bytes(memoryview(self._buffer)[:end])
@@ -62,11 +66,11 @@ class Frames:
 
 
 class Call(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Holds a request as it travels. Its parameters are decoded once its method is known."""
+    """Holds a call as it came. Its parameters are decoded once its method is known."""
 
     method: str
     parameters: msgspec.Raw = msgspec.Raw(b"{}")
-    # Some clients write null for what they do not mean.
+    # Some clients send null instead of leaving a field out.
     oneway: bool | None = False
     more: bool | None = False
     upgrade: bool | None = False
@@ -93,10 +97,12 @@ _encoder = msgspec.json.Encoder()
 
 
 def decode_call(frame: bytes) -> Call:
-    """Raises `BadFrame` for what is not JSON, not an object or too deep, else `BadCall`."""
+    """Decodes a frame. Raises `BadFrame` if it is not JSON, not an object or nested too deep, and
+    `BadCall` if the object is not a call.
+    """
     try:
         if not frame.isascii():
-            frame.decode()  # the decoder does not check the fields that it skips
+            frame.decode()  # the decoder does not check the text of fields that it skips
         return _calls.decode(frame)
     except UnicodeDecodeError:
         raise BadFrame("not UTF-8") from None
@@ -104,7 +110,7 @@ def decode_call(frame: bytes) -> Call:
         wrong = wrong_field(error)[0]
     except UNREADABLE:
         raise BadFrame("not JSON, or too deep") from None
-    # The decoder stops at the first error: the rest may not even be JSON.
+    # The decoder stopped at the first wrong field. The rest may not even be JSON.
     try:
         oneway = bytes(_oneway.decode(frame).oneway) == b"true"
     except msgspec.ValidationError:
@@ -126,22 +132,23 @@ _LONGEST_NAME = 64
 
 
 def safe_name(name: str) -> str:
-    """Makes a field's name that somebody sent fit to be repeated: short, and printable ASCII."""
+    """Returns the name of a field that a peer sent, shortened and in printable ASCII."""
     return _NO_TEXT.sub("?", name[:_LONGEST_NAME])
 
 
 def wrong_field(error: msgspec.ValidationError) -> tuple[str, str]:
-    """Returns where, as a user would write it (`timeouts.connect`, `nodes[2]`), and what is wrong.
+    """Returns the path of a wrong field (`timeouts.connect`, `nodes[2]`), and what is wrong.
 
-    What is wrong is "missing", "unknown", or msgspec's own words. The place is empty for the whole.
+    What is wrong is "missing", "unknown", or a message of msgspec. The path is empty if the whole
+    value is wrong.
     """
     parent, name, what = field_of(error)
     return (f"{parent}.{name}" if parent and name is not None else name or parent), what
 
 
 def field_of(error: msgspec.ValidationError) -> tuple[str, str | None, str]:
-    """Returns (the place of an object, the name of a field in it, "missing" or "unknown"), or (the
-    place of a value, None, msgspec's own words).
+    """Returns (the path of an object, the name of a field in it, "missing" or "unknown"), or (the
+    path of a value, None, a message of msgspec).
     """
     what, _, path = str(error).rpartition(" - at `$")
     what, path = (what, path[:-1].removeprefix(".")) if what else (path, "")

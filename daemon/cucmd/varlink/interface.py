@@ -1,7 +1,7 @@
-"""Declares what a server is made of: interfaces, with their methods and their text, and errors.
+"""Declares interfaces with their methods, and the errors that handlers raise.
 
-A handler gets a valid request, and the caller's credentials from the kernel. An error that it
-raises is sent to the peer as it is, so nothing secret goes into it.
+A handler is given a valid request and the caller's credentials, which come from the kernel. An
+error that it raises is sent to the peer unchanged, so it must not contain a secret.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ SERVICE = "org.varlink.service"
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Holds the peer's credentials at the time of its connect. `groups` are the supplementary ones.
+    """Holds the peer's credentials at the time of its connect.
 
-    `asked_by`: the name of whom it calls for, as the peer has said; None: for itself.
+    groups    its supplementary groups
+    asked_by  the person for whom it calls, as the peer said; None if it calls for itself
     """
 
     uid: int
@@ -30,50 +31,51 @@ class Caller(msgspec.Struct, frozen=True):
     pid: int
     asked_by: str | None = None
 
-    def __str__(self) -> str:  # as a log line has it
+    def __str__(self) -> str:  # for log lines
         who = f"uid {self.uid}, pid {self.pid}"
         return who if self.asked_by is None else f"{who}, asked by '{self.asked_by}'"
 
     @property
     def for_log(self) -> dict[str, int]:
-        """Returns the `extra` of a log record that this user caused: handlers can limit these."""
+        """Returns the `extra` of a log record that this user caused, so that a log handler can
+        limit the records of one user.
+        """
         return {"uid": self.uid}
 
 
 class StreamReply(msgspec.Struct, frozen=True):
-    """Holds one reply of a stream. `continues` is False for the last one, and for no other."""
+    """Holds one reply of a stream. `continues` is False only in the last reply."""
 
     parameters: msgspec.Struct
     continues: bool = True
 
 
 class Upgrade(msgspec.Struct, frozen=True):
-    """Holds the one reply to a call that leaves Varlink. `serve` is called with the connection once
-    the reply is sent, and the connection is closed when it returns.
+    """Holds the reply to a call after which the connection no longer speaks Varlink. `serve` is
+    called with the connection once the reply is sent. The connection is closed when it returns.
     """
 
     parameters: msgspec.Struct
     serve: Callable[[trio.abc.Stream], Awaitable[None]]
 
 
-# What is called with the caller, and the request as the method's struct.
+# Handlers are called with the caller, and with the request as the struct of the method.
 Handler: TypeAlias = Callable[[Caller, Any], Awaitable[msgspec.Struct]]
 StreamHandler: TypeAlias = Callable[[Caller, Any], AsyncGenerator[StreamReply, None]]
 UpgradeHandler: TypeAlias = Callable[[Caller, Any], AbstractAsyncContextManager[Upgrade]]
 
 
 class Method(msgspec.Struct, frozen=True):
-    """`handler(caller, request)` returns the reply. If `streaming`, it is an async generator of
-    `StreamReply`.
+    """Describes a method. Any handler may raise `VarlinkError`.
 
-    A call is cancelled when its caller hangs up. One with an `effect` is not: what was asked for
-    is done, even if nobody waits for the reply.
-
-    A generator is closed after its last reply. It may raise `VarlinkError` instead of yielding one.
-    To return without one is a defect, which is answered with `InternalError`.
-
-    If `upgrade`, `handler` gives a context manager of `Upgrade`, and must be called with Varlink's
-    `upgrade`. It may raise `VarlinkError` when it is entered.
+    handler    `handler(caller, request)` returns the reply
+    streaming  the handler is an async generator of `StreamReply` instead. It is closed after its
+               last reply. To end without a last reply is a defect, and answered with
+               `InternalError`
+    effect     a call is not cancelled when its caller hangs up, so that what was asked for is done
+               even if nobody waits for the reply
+    upgrade    the method has to be called with Varlink's `upgrade`, and the handler returns a
+               context manager of an `Upgrade`
     """
 
     name: str
@@ -94,17 +96,17 @@ def _invalid(parameter: str, _reason: str) -> VarlinkError:
 
 
 class Interface(msgspec.Struct, frozen=True):
-    """Describes a named set of methods. `description` is its text in the interface language.
+    """Describes a named set of methods.
 
-    `invalid(parameter, reason)` makes the error for a request that does not fit its struct;
-    `too_many(limit, maximum)` that for a caller over one of its limits. A handler that fails
-    otherwise is answered with `InternalError` of this interface, which its text therefore must
-    name.
-
-    `effective_caller(caller, method, request)` returns the caller that the handler is given: the
-    peer itself, or the peer with the name of the person it calls for. It may raise `VarlinkError`.
-
-    `secrets` are names of request fields: nothing at or below them is ever repeated in a reason.
+    description       the text of the interface in Varlink's interface language. It must name the
+                      error `InternalError`, which answers a call whose handler has a defect
+    too_many          `too_many(limit, maximum)` makes the error for a caller at one of its limits
+    invalid           `invalid(parameter, reason)` makes the error for a request that does not fit
+                      its struct
+    effective_caller  `effective_caller(caller, method, request)` returns the caller that the
+                      handler is given: the peer, or the peer with the name of the person for whom
+                      it calls. It may raise `VarlinkError`
+    secrets           names of request fields: no value at or below them is repeated in a reason
     """
 
     name: str
@@ -121,7 +123,7 @@ class Interface(msgspec.Struct, frozen=True):
 
 
 def read_description(package: str, name: str) -> str:
-    """Reads the text of interface `name`: the file `NAME.varlink` of that package."""
+    """Reads the text of the interface `name` from the file NAME.varlink of the package."""
     return resources.files(package).joinpath(f"{name}.varlink").read_text("utf-8")
 
 
@@ -129,7 +131,7 @@ def read_description(package: str, name: str) -> str:
 
 
 class VarlinkError(Exception):
-    """Holds an error reply: its full name (`io.example.NotFound`), and its fields."""
+    """Holds an error reply: its full name, such as `io.example.NotFound`, and its fields."""
 
     def __init__(self, name: str, parameters: msgspec.Struct | None = None) -> None:
         super().__init__(name)
@@ -138,13 +140,13 @@ class VarlinkError(Exception):
 
 
 class PermissionDenied(VarlinkError):
-    """The caller may not do this. The reply gives no reason."""
+    """The caller is not permitted to make this call. The reply gives no reason."""
 
     def __init__(self) -> None:
         super().__init__(f"{SERVICE}.PermissionDenied")
 
 
-# The fields of each, named as the error is named on the wire.
+# The fields of the standard errors. Each struct has the name of its error.
 
 
 class InterfaceNotFound(msgspec.Struct, frozen=True):
@@ -164,14 +166,15 @@ class ExpectedMore(msgspec.Struct, frozen=True):
 
 
 def standard_error(parameters: msgspec.Struct) -> VarlinkError:
-    """Makes the standard error that is named like the struct."""
+    """Makes the standard error that has the name of the struct."""
     return VarlinkError(f"{SERVICE}.{type(parameters).__name__}", parameters)
 
 
 def trace(defect: BaseException) -> str:
-    """Writes for the log the tracebacks of an exception, its cause and the members of a group.
+    """Returns the tracebacks of an exception, of its cause and of the members of a group.
 
-    They say where a defect is, never what an exception says: that can quote a request.
+    They show where a defect is. The texts of the exceptions are left out, since they can quote a
+    request, and with it a password.
     """
     parts = []
     origin = defect.__cause__ or (None if defect.__suppress_context__ else defect.__context__)

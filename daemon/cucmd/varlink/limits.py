@@ -1,16 +1,17 @@
-"""Says what one user of the socket may hold at a time.
+"""Limits what one user of the socket may hold at a time.
 
-    connections  Each serves one call at a time, so that this bounds the calls of a user too. A
-                 connection of a user who may not operate counts for `COUNTED_SECONDS` at least:
-                 somebody who connects and leaves without a pause would take the event loop's time.
-    streams      Fewer, so that calls are answered beside them.
-    a turn       One call of a user at a time is decoded and answered. So a user with many
+    connections  Each connection serves one call at a time, so this also limits the calls of a user.
+                 A connection of a user who may not operate counts for at least `COUNTED_SECONDS`.
+                 Otherwise somebody who connects and leaves without a pause could take all of the
+                 event loop's time.
+    streams      There are fewer streams than connections, so that calls are answered beside them.
+    a turn       One call of a user is decoded and answered at a time, so a user with many
                  connections gets no more of the event loop than a user with one.
 
-What one user holds never counts against another one. There is no limit for all users together: the
-process has descriptors for some hundreds of users.
+What one user holds never counts against another user. There is no limit for all users together:
+the process has file descriptors for some hundreds of users.
 
-A peer has `UNREAD` seconds to read each reply, or it is dropped (`NobodyReads`).
+A peer that does not read a reply within `UNREAD` seconds is dropped (`NobodyReads`).
 """
 
 from __future__ import annotations
@@ -29,23 +30,24 @@ log = logging.getLogger(__name__)
 
 COUNTED_SECONDS = 1.0
 UNREAD = 60.0
-# Seconds that a call waits for the turn. The call before it may itself wait for a disk that hangs.
+# Seconds that a call waits for its turn, then it goes on without one: the call before it may be
+# waiting for a disk that hangs.
 _MOST_WAIT = 1.0
-# Calls of a user in a minute that are worth a line in the log: a script makes far fewer.
+# From this number of calls in a minute on, the user is named in the log. A script makes far fewer.
 MANY_CALLS = 30_000
 
 Held: TypeAlias = Literal["connections", "streams"]
 
 
 class SocketLimits(msgspec.Struct, frozen=True):
-    """Holds how much each user (uid) may have at the same time."""
+    """Holds how many connections and streams each user (uid) may have at the same time."""
 
     connections: int = 64
     streams: int = 32
 
 
 class OverLimit(Exception):
-    """`limit` is a field of `SocketLimits`."""
+    """The user is at a limit. `limit` is the name of a field of `SocketLimits`."""
 
     def __init__(self, limit: str, maximum: int) -> None:
         super().__init__(f"{limit}: at most {maximum}")
@@ -66,7 +68,7 @@ class _User:
 
 
 class Users:
-    """Has what each user holds at the moment."""
+    """Counts what each user holds at the moment."""
 
     def __init__(self, limits: SocketLimits) -> None:
         self._limits = limits
@@ -74,7 +76,7 @@ class Users:
 
     @contextmanager
     def hold(self, uid: int, kind: Held) -> Iterator[None]:
-        """Raises `OverLimit` instead of being entered."""
+        """Counts one connection or stream while the block runs. Raises `OverLimit` at the limit."""
         maximum: int = getattr(self._limits, kind)
         held = self._user(uid).held
         if held[kind] >= maximum:
@@ -86,7 +88,7 @@ class Users:
             held[kind] -= 1
 
     async def turn(self, uid: int) -> ExitStack:
-        """Waits until no other call of that user is being decoded or answered, but not for ever.
+        """Waits for `_MOST_WAIT` seconds at most until no other call of the user has the turn.
 
         The turn ends when the stack that is returned is closed.
         """
@@ -105,9 +107,8 @@ class Users:
 
     def _user(self, uid: int) -> _User:
         if uid not in self._users:
-            kept = (
-                one for one in self._users.items() if one[1].held.total() or not one[1].turn.value
-            )
-            self._users = dict(kept)
+            # Forget the users who hold nothing, and whose turn is free.
+            users = self._users.items()
+            self._users = {u: user for u, user in users if user.held.total() or not user.turn.value}
             self._users[uid] = _User()
         return self._users[uid]

@@ -1,7 +1,7 @@
-"""Gives a listening Unix socket: the one that systemd passed, or one at a path.
+"""Opens a listening Unix socket: the one that systemd passed, or one at a path.
 
-A socket never exists with another mode than its own, is never taken from a server that runs, and is
-removed only by the process that made it.
+Nobody can connect to a new socket before it has its mode and its group. A socket is never taken
+away from a server that runs, and only the process that made a socket removes it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import socket
 import stat
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import trio
@@ -22,9 +22,10 @@ from cucmd.paths import LONGEST_SOCKET
 
 log = logging.getLogger(__name__)
 
-# Connections that the kernel holds until they are accepted. The units have the same. It is short,
-# since a user who connects and leaves fills it: others would wait behind thousands, for a second.
-# Whoever finds it full waits in `connect`.
+# Connections that the kernel holds until they are accepted; the systemd units have the same number.
+# It is small because a user who connects and leaves again and again fills the queue, and with a
+# long one others would wait a second behind thousands of connections. A client that finds the queue
+# full waits in `connect`.
 _BACKLOG = 256
 
 
@@ -46,20 +47,21 @@ async def open_unix_listener(
     *,
     group: str | None = None,
 ) -> AsyncIterator[trio.SocketListener]:
-    """Listens, at `inherited` if a Unix stream socket that listens is among it, else at `path`.
+    """Yields a listener, which is closed at the end of the block: the first listening Unix stream
+    socket in `inherited`, or else a new one at `path`.
 
-    A socket at `path` gets `mode`, and `group` if there is such a group and we may give it away.
-    A folder that is missing is made. What a dead server has left there is replaced.
-    Raises `SocketInUse`, and `OSError` naming the path.
+    A new socket gets `mode`, and also `group` if that group exists and this process may give the
+    socket to it. A missing folder is made. A socket that a dead server left there is replaced.
+    Raises `SocketInUse`, and `OSError` with the path.
     """
-    for one in inherited:
+    for candidate in inherited:
         if (
-            isinstance(one, socket.socket)
-            and (one.family, one.type) == (socket.AF_UNIX, socket.SOCK_STREAM)
-            and one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+            isinstance(candidate, socket.socket)
+            and (candidate.family, candidate.type) == (socket.AF_UNIX, socket.SOCK_STREAM)
+            and candidate.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
         ):
-            with one:
-                yield trio.SocketListener(trio.socket.from_stdlib_socket(one))
+            with candidate:
+                yield trio.SocketListener(trio.socket.from_stdlib_socket(candidate))
             return
     with unix_socket(path, mode, group=group) as bound:
         yield trio.SocketListener(trio.socket.from_stdlib_socket(bound))
@@ -67,70 +69,65 @@ async def open_unix_listener(
 
 @contextmanager
 def unix_socket(path: Path, mode: int, *, group: str | None = None) -> Iterator[socket.socket]:
-    """Listens at `path`. All this, and what it raises, is as in `open_unix_listener`."""
+    """Yields a new listening socket at `path`, as described at `open_unix_listener`."""
     if not path.parent.is_dir():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if os.geteuid() == 0:
-            # Open to all, whatever the umask: the socket's own mode decides who may connect.
+            # Everybody may enter the folder, whatever the umask is: the mode of the socket decides
+            # who can connect.
             path.parent.chmod(0o755)
-    if len(os.fsencode(path)) > LONGEST_SOCKET:  # a rename would allow it, but no connect
+    if len(os.fsencode(path)) > LONGEST_SOCKET:  # `rename` would accept it, `connect` would not
         raise OSError(errno.ENAMETOOLONG, f"longer than {LONGEST_SOCKET} bytes", str(path))
     _check_free(path)
     new = path.with_name(f".{os.getpid()}")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as bound:
         try:
-            new.unlink(missing_ok=True)  # left by a dead process with the same id
+            new.unlink(missing_ok=True)  # a dead process with the same id may have left it
             bound.bind(str(new))
             if (gid := gid_of(group)) is not None:
                 try:
                     os.chown(new, -1, gid)
                 except PermissionError as error:
-                    # Usual where a person has started the server, who alone may connect then.
+                    # This is usual where a person started the server. Only that person can connect.
                     log.debug("the socket is not given to group '%s': %s", group, error)
-            new.chmod(mode)  # after the change of the group, which may change it
-            bound.listen(_BACKLOG)  # after this a client can connect
+            new.chmod(mode)  # after `chown`, which can clear bits of the mode
+            bound.listen(_BACKLOG)  # from here on a client can connect
             new.rename(path)
         except OSError as error:
             new.unlink(missing_ok=True)
-            # With the path that was asked for, not that of the temporary file.
+            # Name the path that the caller asked for, not that of the temporary file.
             reason = f"cannot listen: {error.strerror or error}"
             raise OSError(error.errno, reason, str(path)) from error
         ours = path.lstat()
         try:
             yield bound
         finally:
-            if _is_at(path, ours):
-                path.unlink()
-
-
-def _is_at(path: Path, status: os.stat_result) -> bool:
-    try:
-        found = path.lstat()
-    except FileNotFoundError:
-        return False
-    return (found.st_dev, found.st_ino) == (status.st_dev, status.st_ino)
+            with suppress(FileNotFoundError):
+                if os.path.samestat(path.lstat(), ours):  # another server may have replaced it
+                    path.unlink()
 
 
 def gid_of(group: str | None) -> int | None:
-    """Returns the id of that group, if there is one."""
+    """Returns the id of a group, or None if there is no such group."""
     if not group:
         return None
     try:
         return grp.getgrnam(group).gr_gid
     except KeyError:
-        # Usual where the daemon was started by hand; the package's sysusers file makes the groups.
+        # This is usual where the daemon was started by hand: the groups are made by the sysusers
+        # file of the package.
         log.debug("there is no group '%s'", group)
         return None
 
 
 def _check_free(path: Path) -> None:
-    """Raises unless there is nothing at the path, or a socket without a listener."""
+    """Raises `OSError` unless the path is free, or has a socket at which nobody listens."""
     try:
         found = path.lstat()
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(found.st_mode):
-        reason = "cannot listen: there is a file that is no socket"
+        reason = "cannot listen: a file that is not a socket is there"
         raise FileExistsError(errno.EEXIST, reason, str(path))
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
@@ -139,5 +136,5 @@ def _check_free(path: Path) -> None:
         except (ConnectionRefusedError, FileNotFoundError):
             return
         except BlockingIOError:
-            pass  # alive: its queue is full
+            pass  # a server is alive there, and its queue is full
     raise SocketInUse(path)

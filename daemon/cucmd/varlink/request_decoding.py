@@ -1,10 +1,10 @@
-"""PURE. A call's parameters become the method's struct, or an error that says what is wrong.
+"""PURE. Decodes the parameters of a call to the struct of its method, or says what is wrong.
 
-A request with a field that its struct has not is refused: a misspelt limit must not be no limit.
-That is checked here and not by the structs (`forbid_unknown_fields`), because one struct may be
-part of a request and of a reply, and whoever reads a reply must read past fields that came later.
+A field that the struct does not have is refused: a misspelt timeout must not be ignored. The check
+is here and not in the structs (`forbid_unknown_fields`), because one struct can be part of a
+request and of a reply, and a client has to read past the fields of a later daemon.
 
-A reason repeats a value only if it is one plain value, short, and not below a name that the
+A reason repeats a wrong value only if it is a short plain value and is not below a field that the
 interface calls secret.
 """
 
@@ -24,10 +24,11 @@ from cucmd.varlink.interface import Interface
 
 _LONGEST_SHOWN = 80
 _FIELD_NAME = re.compile(r"[a-z]+(?:_[a-z]+)*")
-# Bytes of parameters of which a wrong value is shown: to find it, all are decoded once more.
+# In parameters of at most this many bytes a wrong value is shown: to find it, all of them have to
+# be decoded once more.
 _LONGEST_SEARCHED = 16 * 1024
-# A field, an index, or `[...]`: some value of an object without fixed fields, of which msgspec does
-# not say which.
+# A step of a path: a field, an index, or `[...]`, which is how msgspec names some value of an
+# object without fixed fields.
 _STEP = re.compile(r"\[\.\.\.\]|[^.\[\]]+|\[([0-9]+)\]")
 _SOME_VALUE = "[...]"
 _TYPE_NAMES = {str: "a string", bool: "true or false", int: "an integer", float: "a number"}
@@ -37,18 +38,18 @@ _CONTAINER_NAMES = {tuple: "an array", list: "an array", dict: "an object"}
 def decode_request(
     decoder: msgspec.json.Decoder[Any], parameters: msgspec.Raw, interface: Interface
 ) -> msgspec.Struct:
-    """Returns the request. Raises the interface's error for an invalid one, `BadFrame` for invalid
-    JSON.
+    """Returns the request. Raises the error of the interface for an invalid request, and `BadFrame`
+    for invalid JSON.
     """
-    asked: Any = decoder.type
-    unknown = _unknown_field(parameters, asked)
+    expected_type: Any = decoder.type
+    unknown = _unknown_field(parameters, expected_type)
     if unknown is not None:
         path, struct = unknown
         names = ", ".join(field_types(struct))
         reason = f"is unknown; expected {f'one of {names}' if names else 'no fields'}"
         section, _, name = path.partition(".")
-        # Below a secret the name is repeated only if it looks like a field's name: it may be the
-        # secret itself.
+        # The unknown name may be the secret itself, in the wrong place. So below a secret field it
+        # is repeated only if it looks like the name of a field.
         if section in interface.secrets and name and not _FIELD_NAME.fullmatch(name):
             path = f"{section}.?"
         raise interface.invalid(path or "parameters", reason)
@@ -58,12 +59,12 @@ def decode_request(
         where, what = wrong_field(error)
     except UNREADABLE:
         raise BadFrame("not JSON, or too deep") from None
-    if not where and bytes(parameters) == b"null":  # some clients send it for "no parameters"
+    if not where and bytes(parameters) == b"null":  # some clients send null for "no parameters"
         return decode_request(decoder, msgspec.Raw(b"{}"), interface)
     if not where:
         raise interface.invalid("parameters", "expected an object")
     steps = tuple(_steps(where))
-    kind = _kind_at(asked, steps)
+    kind = _type_at(expected_type, steps)
     origin = typing.get_origin(kind)
     if origin is Literal:
         expected = f"one of {', '.join(typing.get_args(kind))}"
@@ -75,16 +76,16 @@ def decode_request(
     if what == "missing" or what.endswith("out of range"):
         reason = f"is {'missing' if what == 'missing' else 'out of range'}; {reason}"
     if what != "missing" and steps[0] not in interface.secrets:
-        reason = _value_at(parameters, steps) + reason
+        reason = _shown_value(parameters, steps) + reason
     raise interface.invalid(where, reason)
 
 
 def _unknown_field(value: msgspec.Raw, struct: type[msgspec.Struct]) -> tuple[str, Any] | None:
-    """Finds the first field in `value` that `struct` has not: its path, and the struct that has no
-    such field. None without one, and for what is wrong otherwise: the decoder says what.
+    """Returns the path of the first field in `value` that `struct` does not have, and the struct
+    without that field. Returns None if there is no such field, or if something else is wrong.
     """
     try:
-        _names_only(struct).decode(value)
+        msgspec.json.decode(value, type=_names_only(struct))
     except msgspec.ValidationError as error:
         parent, name, what = field_of(error)
     except UNREADABLE:
@@ -93,33 +94,29 @@ def _unknown_field(value: msgspec.Raw, struct: type[msgspec.Struct]) -> tuple[st
         return None
     if what != "unknown":
         return None
-    kind = _kind_at(struct, tuple(_steps(parent)))
-    # A name can look like the place of another field, and then the place may not exist.
+    kind = _type_at(struct, tuple(_steps(parent)))
+    # A field's name may contain dots and brackets. Then this is not a path that exists.
     within = kind if _is_struct(kind) else struct
     return f"{parent}.{name}" if parent else name or "", within
 
 
 @functools.cache
-def _names_only(struct: type[msgspec.Struct]) -> msgspec.json.Decoder[Any]:
-    """Makes a decoder that refuses unknown fields and skips the values of the others."""
-    return msgspec.json.Decoder(_twin(struct))
-
-
-@functools.cache
-def _twin(struct: type[msgspec.Struct]) -> type[msgspec.Struct]:
-    """Makes a struct with the same names: structs stay structs, nothing else is looked into."""
+def _names_only(struct: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    """Returns a struct with the same fields that refuses unknown ones, and checks no values but
+    other structs.
+    """
     fields: list[tuple[str, Any, Any]] = []
     for name, full in field_types(struct).items():
         kind, optional = without_none(full)
-        of = (*typing.get_args(kind), None)[0]
-        twin: Any = msgspec.Raw
+        item = (*typing.get_args(kind), None)[0]
+        names: Any = msgspec.Raw
         if _is_struct(kind):
-            twin = _twin(kind)
-        elif typing.get_origin(kind) in (tuple, list) and _is_struct(of):
-            twin = list[_twin(of)]  # type: ignore[misc]
-        if optional and twin is not msgspec.Raw:
-            twin = twin | None
-        fields.append((name, twin, None))
+            names = _names_only(kind)
+        elif typing.get_origin(kind) in (tuple, list) and _is_struct(item):
+            names = list[_names_only(item)]  # type: ignore[misc]
+        if optional and names is not msgspec.Raw:
+            names = names | None
+        fields.append((name, names, None))
     return msgspec.defstruct(struct.__name__, fields, forbid_unknown_fields=True)
 
 
@@ -128,8 +125,8 @@ def _steps(path: str) -> Iterator[str | int]:
         yield step[0] if step[1] is None else int(step[1])
 
 
-def _value_at(parameters: msgspec.Raw, steps: tuple[str | int, ...]) -> str:
-    """Shows the value, as the beginning of a reason; "" where there is none to show."""
+def _shown_value(parameters: msgspec.Raw, steps: tuple[str | int, ...]) -> str:
+    """Returns the value at a path as the beginning of a reason, or "" if it cannot be shown."""
     if len(bytes(parameters)) > _LONGEST_SEARCHED:
         return ""
     try:
@@ -155,33 +152,36 @@ def _value_at(parameters: msgspec.Raw, steps: tuple[str | int, ...]) -> str:
     return f"{shown}: "
 
 
-# What a struct's fields are made of.
+# The types of fields.
 
 
 @functools.cache
 def field_types(struct: type[msgspec.Struct]) -> dict[str, Any]:
-    """Returns field -> its type, as the struct was written and in its order."""
+    """Returns the types of the fields of a struct by name, in the order of the struct."""
     hints = typing.get_type_hints(struct)
     return {name: hints[name] for name in struct.__struct_fields__}
 
 
 def without_none(kind: Any) -> tuple[Any, bool]:
-    """Returns a type without its `| None`, and whether it had one."""
+    """Returns a type without `| None`, and whether it had that part.
+
+    Raises `TypeError` for other unions, which Varlink cannot express.
+    """
     if typing.get_origin(kind) not in (Union, UnionType):
         return kind, False
     kinds = typing.get_args(kind)
-    left = [one for one in kinds if one is not type(None)]
-    if len(left) != 1:
+    others = [member for member in kinds if member is not type(None)]
+    if len(others) != 1:
         raise TypeError(f"{kind} has no form on the wire")
-    return left[0], len(left) < len(kinds)
+    return others[0], len(others) < len(kinds)
 
 
 def _is_struct(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
-def _kind_at(struct: type[msgspec.Struct], steps: tuple[str | int, ...]) -> Any:
-    """Returns the type at that place; None where the structs know of no such place."""
+def _type_at(struct: type[msgspec.Struct], steps: tuple[str | int, ...]) -> Any:
+    """Returns the type of the value at a path, or None if the structs have no such path."""
     kind: Any = struct
     for step in steps:
         if step == _SOME_VALUE:

@@ -1,10 +1,11 @@
 """Accepts connections and serves each in its own task, within the limits of its user.
 
-Nothing that a peer does ends the server; only its own cancellation does. Of a peer is believed what
-the kernel says: its credentials when it connected, and that it has hung up.
+Nothing that a peer does ends the server; only its own cancellation does. Who a peer is, and whether
+it has hung up, comes from the kernel and not from the peer.
 
-A user at its limit of connections is told so, and nothing that it sends is read. Some of these
-sockets stay open for a moment, because a client that still sends would not read the reason.
+A user at the limit of connections is sent an error, and nothing that it sends is read. Its sockets
+stay open for a moment: if one were closed at once with bytes unread, the kernel would reset the
+connection, and the client would not read the error.
 """
 
 from __future__ import annotations
@@ -28,23 +29,23 @@ from cucmd.varlink.service import MethodTable, ServiceInfo
 
 log = logging.getLogger(__name__)
 
-# Seconds that running calls have to end once the server is cancelled: enough for a watcher to read
-# the last events, and a delay that nobody notices.
+# Seconds that running calls have to end once the server is cancelled. That is enough for a watcher
+# to read the last events, and too short to be noticed.
 CLOSE_SECONDS = 0.25
-# Connections that are accepted in one step of the loop: some milliseconds.
+# Connections that are accepted in one step of the event loop, which takes some milliseconds.
 _MOST_ACCEPTED = 64
-# Seconds without accepting after a step in which some were refused, or in which the process had no
-# descriptor left. Peers wait in the kernel's queue meanwhile: 0.2 s where it is full.
+# Seconds without accepting after a step in which connections were refused, or in which the process
+# had no file descriptor left. Peers wait in the kernel's queue meanwhile, 0.2 s if it is full.
 _PAUSE = 0.05
-_MOST_TOLD = 16
-# Seconds between two looks for peers that have hung up.
-_LOOK_EVERY = 0.5
+_MOST_REFUSED_KEPT = 16
+# Seconds between two checks for peers that have hung up.
+_HANG_UP_INTERVAL = 0.5
 
 _CREDENTIALS = struct.Struct("iII")  # struct ucred of unix(7): pid, uid, gid
 _GID = struct.Struct("I")
-# asm-generic/socket.h, since Linux 4.13: so on x86 and ARM. Python does not know the name yet.
+# From asm-generic/socket.h, on x86 and ARM, since Linux 4.13. Python does not have the name.
 _SO_PEERGROUPS = 59
-_MOST_PYTHON_READS = 1024  # bytes of an option: 256 groups
+_LONGEST_OPTION = 1024  # bytes of a socket option that Python can read: 256 groups
 
 
 async def serve(
@@ -59,8 +60,8 @@ async def serve(
 ) -> None:
     """Serves until cancelled. Does not close the listener.
 
-    authorize: `authorize(caller, method)` raises `PermissionDenied`.
-    may_operate: says whether a user is trusted with long frames and many short connections.
+    authorize    `authorize(caller, method)` raises `PermissionDenied`
+    may_operate  returns whether a user is trusted with long frames and many short connections
     """
     users = Users(limits)
     parts = ServerParts(MethodTable(interface, info), users, authorize, may_operate)
@@ -73,7 +74,7 @@ async def serve(
             await server.accept(listener, connections)
         finally:
             server.ending.set()
-            server.forget_told()
+            server.close_refused()
 
 
 class _VarlinkServer:
@@ -81,12 +82,12 @@ class _VarlinkServer:
         self.ending = trio.Event()
         self._parts = parts
         self._connections: dict[int, ServerConnection] = {}  # by descriptor
-        self._told: list[socket.socket] = []
+        self._refused: list[socket.socket] = []  # kept open until the client has read the error
 
     async def hold_connections(
         self, task_status: trio.TaskStatus[trio.Nursery] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Holds the nursery of the connections, for CLOSE_SECONDS longer than the server lives."""
+        """Holds the nursery of the connections, which ends CLOSE_SECONDS after the server."""
         async with trio.open_nursery() as nursery:
             nursery.cancel_scope.shield = True
             task_status.started(nursery)
@@ -96,8 +97,9 @@ class _VarlinkServer:
             nursery.cancel_scope.deadline = trio.current_time() + CLOSE_SECONDS
 
     async def accept(self, listener: trio.SocketListener, nursery: trio.Nursery) -> None:
-        """Takes many connections in one step of the loop: a peer that connects and leaves as fast
-        as it can fills the kernel's queue, and others wait behind it.
+        """Accepts connections, many in one step of the event loop. If it accepted one in a step, a
+        peer that connects and leaves as fast as it can would fill the kernel's queue, and others
+        would wait behind it.
         """
         failing = False
         with socket.socket(fileno=os.dup(listener.socket.fileno())) as ours:
@@ -105,23 +107,23 @@ class _VarlinkServer:
             while True:
                 await trio.lowlevel.wait_readable(ours)
                 try:
-                    rest = self._accept_some(ours, nursery)
+                    pause = self._accept_some(ours, nursery)
                     failing = False
-                except OSError as error:  # no descriptor, no memory; or a peer that has left
+                except OSError as error:  # no descriptor, no memory, or a peer that has left
                     if not failing:
-                        log.error("cannot accept connections, and keep trying: %s", error)  # noqa: TRY400  no defect
-                    rest = failing = True
-                if rest:
+                        log.error("cannot accept connections, will keep trying: %s", error)  # noqa: TRY400  no defect
+                    pause = failing = True
+                if pause:
                     await trio.sleep(_PAUSE)
 
     def _accept_some(self, ours: socket.socket, nursery: trio.Nursery) -> bool:
-        """Returns whether it has refused some. Raises `OSError`."""
+        """Accepts waiting connections. Returns whether some were refused. Raises `OSError`."""
         refused = False
         for _ in range(_MOST_ACCEPTED):
             try:
                 peer, _ = ours.accept()
             except BlockingIOError:
-                break  # that was the last one
+                break  # no further connection waits
             caller = peer_credentials(peer)
             place = ExitStack()
             try:
@@ -132,20 +134,21 @@ class _VarlinkServer:
                 log.warning(text, caller.uid, over, extra=caller.for_log)
                 error = self._parts.methods.too_many(over)
                 peer.setblocking(False)
-                with suppress(OSError):  # it has left already
+                with suppress(OSError):  # the peer may have left already
                     peer.send(encode_reply(error.parameters, error=error.name))
                     peer.shutdown(socket.SHUT_WR)
-                self._told.append(peer)
-                if len(self._told) > _MOST_TOLD:
-                    self._told.pop(0).close()
+                self._refused.append(peer)
+                if len(self._refused) > _MOST_REFUSED_KEPT:
+                    self._refused.pop(0).close()
             else:
                 stream = trio.SocketStream(trio.socket.from_stdlib_socket(peer))
                 nursery.start_soon(self._handle, stream, caller, place)
         return refused
 
-    def forget_told(self) -> None:
-        while self._told:
-            self._told.pop().close()
+    def close_refused(self) -> None:
+        """Closes the sockets of refused connections."""
+        while self._refused:
+            self._refused.pop().close()
 
     async def _handle(self, stream: trio.SocketStream, caller: Caller, place: ExitStack) -> None:
         opened_at = trio.current_time()
@@ -166,32 +169,34 @@ class _VarlinkServer:
     async def look_for_hang_ups(self) -> None:
         """Ends streams and calls whose peer has closed its socket, whatever they wait for.
 
-        A read does not show it: what the peer sent before comes first, and its end looks the same
-        for a peer that has only shut down its sending side and waits for replies. POLLHUP means the
-        close alone.
+        Reading cannot show that: what the peer sent before comes first, and the end of the stream
+        looks the same for a peer that has only shut down its sending side and waits for replies.
+        POLLHUP is set only after the peer has closed its socket.
         """
         while True:
-            await trio.sleep(_LOOK_EVERY)
-            self.forget_told()
+            await trio.sleep(_HANG_UP_INTERVAL)
+            self.close_refused()
             poll = select.poll()
             for descriptor in self._connections:
-                poll.register(descriptor, 0)  # POLLHUP and POLLERR are always in
+                poll.register(descriptor, 0)  # POLLHUP and POLLERR need not be asked for
             for descriptor, _ in poll.poll(0):
                 self._connections[descriptor].hang_up()
 
 
 def peer_credentials(peer: socket.socket) -> Caller:
-    """Raises `OSError` for a socket that is not a connected Unix one."""
+    """Returns the credentials of the peer, from the kernel. Raises `OSError` for a socket that is
+    not a connected Unix socket.
+    """
     credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     pid, uid, gid = _CREDENTIALS.unpack(credentials)
     try:
-        packed = peer.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _MOST_PYTHON_READS)
+        packed = peer.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _LONGEST_OPTION)
     except OSError as error:
         if error.errno != errno.ERANGE:
             raise
-        # A user of a directory service has more than Python can read.
-        most = _MOST_PYTHON_READS // _GID.size
-        text = "uid %d has more than %d groups; only the primary one counts"
+        # A user of a directory service can have more groups than Python can read.
+        most = _LONGEST_OPTION // _GID.size
+        text = "uid %d is in more than %d groups; only its primary group counts"
         log.warning(text, uid, most, extra={"uid": uid})
         packed = b""
     groups = frozenset(group for (group,) in _GID.iter_unpack(packed))

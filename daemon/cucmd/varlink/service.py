@@ -1,6 +1,6 @@
 """Answers the calls of `org.varlink.service`, and finds every method by its full name.
 
-That interface is one like any other, with structs and handlers.
+`org.varlink.service` is declared like every other interface, with structs and handlers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from cucmd.varlink.interface import (
 )
 from cucmd.varlink.limits import OverLimit
 
-# Characters of a name that somebody sent, in an error.
+# Characters of a peer's text that an error repeats.
 _LONGEST_NAME = 255
 
 
@@ -54,7 +54,7 @@ class DescriptionReply(msgspec.Struct, frozen=True):
 
 
 class MethodEntry(msgspec.Struct, frozen=True):
-    """Holds a method with what is needed to call it."""
+    """Holds a method with its interface and with the decoder of its requests."""
 
     interface: Interface
     method: Method
@@ -62,38 +62,39 @@ class MethodEntry(msgspec.Struct, frozen=True):
 
 
 class MethodTable:
-    """Holds all methods of a server by full name: of its interface, and `org.varlink.service`."""
+    """Holds all methods of a server by full name, those of `org.varlink.service` among them."""
 
     def __init__(self, interface: Interface, info: ServiceInfo) -> None:
-        both = (_service(interface, info), interface)
-        self._names = {one.name for one in both}
-        # The standard interface has no error for a defect, and none for a limit.
+        interfaces = (_service_interface(interface, info), interface)
+        self._names = {each.name for each in interfaces}
+        # org.varlink.service declares no errors for a defect or a limit, so these are always those
+        # of `interface`.
         self.internal_error = interface.internal_error
         self._too_many = interface.too_many
         self._methods = {
-            f"{one.name}.{method.name}": MethodEntry(
-                one, method, msgspec.json.Decoder(method.request)
+            f"{each.name}.{method.name}": MethodEntry(
+                each, method, msgspec.json.Decoder(method.request)
             )
-            for one in both
-            for method in one.methods
+            for each in interfaces
+            for method in each.methods
         }
 
     def find(self, name: str) -> MethodEntry | None:
         return self._methods.get(name)
 
     def missing(self, name: str) -> VarlinkError:
-        """Makes the error for a name that `find` does not know."""
+        """Makes the error for a method that `find` does not find."""
         interface = name.rpartition(".")[0]
         if interface in self._names:
             return standard_error(MethodNotFound(name[:_LONGEST_NAME]))
         return standard_error(InterfaceNotFound(interface[:_LONGEST_NAME]))
 
     def too_many(self, over: OverLimit) -> VarlinkError:
-        """Makes the error for a caller over a limit."""
+        """Makes the error for a caller at a limit."""
         return self._too_many(over.limit, over.maximum)
 
 
-def _service(interface: Interface, info: ServiceInfo) -> Interface:
+def _service_interface(interface: Interface, info: ServiceInfo) -> Interface:
     names = (SERVICE, interface.name)
     description = read_description("cucmd.varlink", SERVICE)
     texts = {interface.name: interface.description, SERVICE: description}
