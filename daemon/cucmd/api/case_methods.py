@@ -1,6 +1,7 @@
-"""Answers the calls of `io.cucmd.Jobs` about what a job has collected, one function for each.
+"""Answers the calls of `io.cucmd.Jobs` about what a job has collected, with one function for each.
 
-Whoever changes a job ends these calls. What needs all of a job is in export_methods.py.
+A call that deletes or retries a job ends the calls here that read it. Calls that read all of a job
+are in export_methods.py.
 """
 
 from __future__ import annotations
@@ -35,11 +36,13 @@ from cucmd.vos.forms import MOST_READ, parse_command, take_parsable
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-# Why an answer has no fields, for one of which no more is read than its beginning.
+# Says why an output has no parsed fields, where only its beginning would be parsed.
 _TOO_LONG = "its answer is too long to be read"
 
 
 class CaseMethods:
+    """Answers the calls that read, list or delete what jobs have collected."""
+
     def __init__(self, supervisor: Supervisor, store: Store, deletions: Deletions) -> None:
         self._supervisor = supervisor
         self._store = store
@@ -112,17 +115,19 @@ class CaseMethods:
         return wire.PruneReply(jobs, sum(one.bytes for one in deleted), more)
 
     async def _held(self, job: Job, parts: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
-        """Yields `parts`. Who deletes the job, or tries it again, does not wait for a part: one who
-        may only view the job would keep it for ever by reading again and again.
+        """Yields `parts`, and gives way when the job is deleted or retried. If a deletion had to
+        wait for readers, a user who may only view the job could keep it for ever by reading it
+        again and again.
 
-        Raises `UnknownJob`, `FilesDeleted` if that was done in between, and `Busy` while it is.
+        Raises `Busy` while the job is deleted or retried, and afterwards `UnknownJob` or
+        `FilesDeleted`.
         """
         async with aclosing(parts):
             while True:
                 part = None
                 with self._holds.reading_as_guest(job.job_id) as reading:
                     part = await anext(parts, None)
-                if reading.cancel_called:  # a file that is gone looks like one at its end
+                if reading.cancel_called:  # a deleted file looks like a file that is at its end
                     raise Busy(job.job_id, "it is being deleted, or tried again")
                 if part is None:
                     break
@@ -134,71 +139,70 @@ class CaseMethods:
     async def _outputs(
         self, job: Job, nodes: Sequence[Node]
     ) -> AsyncGenerator[wire.CommandOutput, None]:
+        """Yields what was kept so far of the outputs of these nodes."""
         directory = self._supervisor.directory(job.job_id)
         positions = {node.node: position for position, node in enumerate(job.nodes)}
         for node in nodes:
             run = self._supervisor.run_of(job.job_id)
             written = () if run is None else run.written(positions[node.node])
-            for one in await printed(self._store, job, node, directory, written=written):
-                async with aclosing(self._pieces(job, node, one)) as pieces:
+            for file in await printed(self._store, job, node, directory, written=written):
+                async with aclosing(self._pieces(job, node, file)) as pieces:
                     async for piece in pieces:
                         yield piece
 
     async def _pieces(
-        self, job: Job, node: Node, one: PrintedFile
+        self, job: Job, node: Node, file: PrintedFile
     ) -> AsyncGenerator[wire.CommandOutput, None]:
-        line = job.work.commands_kept[one.number - 1]
-        whole: list[str] | None = []
-        async with aclosing(read_output(one.path)) as pieces:
-            async for text, ended in pieces:
-                if whole is not None:
-                    whole.append(text)
-                    whole = whole if sum(map(len, whole)) <= MOST_READ else None
-                piece = wire.CommandOutput(node.node, one.number, line, text, ended, one.complete)
-                yield self._parsed(piece, whole) if ended else piece
-
-    @staticmethod
-    def _parsed(piece: wire.CommandOutput, whole: list[str] | None) -> wire.CommandOutput:
-        """Returns the last piece of an answer with its fields, as JSON has them, or why it has none
-        though such an answer has. `whole` is the answer; None: it is too long.
+        """Yields the output of one command in pieces. The last piece has the parsed fields of the
+        whole output, or why there are none, if outputs of this command can be parsed.
         """
+        line = job.work.commands_kept[file.number - 1]
         try:
-            parser = parse_command(piece.command).parser
-        except InvalidArgument:  # `follow` types what `run` may not
-            return piece
-        if parser is None:
-            return piece
-        said = "".join(whole or ()).splitlines()
-        if whole is None or len(take_parsable(said)) < len(said):
-            return replace(piece, unparsed=_TOO_LONG)
-        return replace(piece, parsed=msgspec.to_builtins(parser(said)))
+            parser = parse_command(line).parser
+        except InvalidArgument:  # a follow types commands that `run` does not accept
+            parser = None
+        texts: list[str] = []
+        length = 0
+        async with aclosing(read_output(file.path)) as pieces:
+            async for text, ended in pieces:
+                length += len(text)
+                if parser is not None and length <= MOST_READ:
+                    texts.append(text)
+                piece = wire.CommandOutput(node.node, file.number, line, text, ended, file.complete)
+                if ended and parser is not None:
+                    lines = "".join(texts).splitlines()
+                    if length > MOST_READ or len(take_parsable(lines)) < len(lines):
+                        piece = replace(piece, unparsed=_TOO_LONG)
+                    else:
+                        piece = replace(piece, parsed=msgspec.to_builtins(parser(lines)))
+                yield piece
 
     async def _growing(
         self, job: Job, nodes: Sequence[Node]
     ) -> AsyncGenerator[wire.CommandOutput, None]:
-        """Yields what is kept of the nodes that have ended, then follows what the others print."""
+        """Yields what was kept of the nodes that have ended, then follows what the others print."""
         directory, lines = self._supervisor.directory(job.job_id), job.work.commands_kept
         run = self._supervisor.run_of(job.job_id)
-        at_work = {} if run is None else run.first_attempts()
-        ended_nodes = [node for node in nodes if node.node not in at_work]
+        first_attempts = {} if run is None else run.first_attempts()  # of the nodes that run
+        ended_nodes = [node for node in nodes if node.node not in first_attempts]
         async with aclosing(self._outputs(job, ended_nodes)) as kept:
             async for piece in kept:
                 yield piece
         paths = {
             (node.node, number): directory / folder(node) / job.work.output_of(number, first)
             for node in nodes
-            if (first := at_work.get(node.node)) is not None
+            if (first := first_attempts.get(node.node)) is not None
             for number in range(1, len(lines) + 1)
         }
         async with aclosing(follow_outputs(paths, partial(self._works_on, job))) as pieces:
             async for (node, number), text, ended in pieces:
                 path = paths[node, number]
                 complete = False
-                if ended:  # whether the command came to its end
+                if ended:  # find out whether the command came to its end
                     now = await self._supervisor.find(job.job_id)
-                    of_node = nodes_by_name(now, (node,))[node]
-                    found = await printed(self._store, now, of_node, directory)
-                    complete = any(one.path == path and one.complete for one in found)
+                    ended_node = nodes_by_name(now, (node,))[node]
+                    found = await printed(self._store, now, ended_node, directory)
+                    complete = any(file.path == path and file.complete for file in found)
                 line = lines[number - 1]
                 yield wire.CommandOutput(node, number, line, text, ended, complete)
 
@@ -210,7 +214,7 @@ class CaseMethods:
 async def job_and_nodes(
     supervisor: Supervisor, job_id: str, nodes: tuple[str, ...] | None
 ) -> tuple[Job, tuple[str, ...] | None]:
-    """Finds a job, and returns it with the names of these nodes as the job has them.
+    """Returns a job, and the names of `nodes` as the job has them.
 
     Raises `UnknownJob`, `AmbiguousJob`, `UnknownNode`, `StoreFailed`.
     """

@@ -1,7 +1,7 @@
 """Answers the calls of `io.cucmd.Jobs` that read all of a job: `Export` and `Verify`.
 
-Both are refused before the job is closed. While an operator exports or verifies it, the job is not
-changed. Who may only view it gives way: a deletion ends that export.
+Both are refused until the job is closed. While an operator exports or verifies a job, it is neither
+deleted nor retried. An export of somebody who may only view the job gives way: a deletion ends it.
 """
 
 from __future__ import annotations
@@ -31,14 +31,16 @@ from cucmd.store import Store
 from cucmd.varlink import Caller, StreamReply, Upgrade
 
 # Seconds between two replies of a verification that finds nothing wrong.
-_TELL_EVERY = 1.0
-# Seconds that an export waits until the time stamps have been looked at.
+_REPLY_INTERVAL = 1.0
+# Seconds that an export waits for the job's coverage, which is read from the files' time stamps.
 _WAIT_FOR_COVERAGE = 30.0
 
 
 class ExportMethods:
-    """`damaged`: what `sender` and `verifier` have noted. `is_operator`: says whether a call is an
-    operator's.
+    """Answers Export and Verify.
+
+    damaged      the damaged files that `sender` and `verifier` have found
+    is_operator  returns whether the caller of a request may operate
     """
 
     def __init__(
@@ -60,7 +62,7 @@ class ExportMethods:
         self._sender = sender
         self._verifier = verifier
         self._is_operator = is_operator
-        self._verifying = trio.Lock()  # one job after the other: the disk is for everybody
+        self._verifying = trio.Lock()  # one job at a time, so that the disk is not kept busy
 
     @asynccontextmanager
     async def export(self, caller: Caller, request: wire.ExportRequest) -> AsyncIterator[Upgrade]:
@@ -77,10 +79,10 @@ class ExportMethods:
                 job = await self._coverage.with_coverage(job, _WAIT_FOR_COVERAGE)
                 if request.suspect:
                     nodes, suspect = nodes_by_name(job, names), frozenset(request.suspect)
-                    again = self._verifier.verify(job_id, directory, nodes, suspect)
-                    async with aclosing(again) as read_again:
-                        async for _ in read_again:
-                            pass  # what is wrong is remembered
+                    checking = self._verifier.verify(job_id, directory, nodes, suspect)
+                    async with aclosing(checking) as checked:
+                        async for _ in checked:
+                            pass  # the verifier notes in `damaged` what is wrong
                 archive = Archive(
                     self._store,
                     job,
@@ -115,7 +117,7 @@ class ExportMethods:
             job, names = await job_and_nodes(self._supervisor, request.job_id, request.nodes)
             with self._holds.reading(job.job_id):
                 job = await self._closed(job.job_id)
-                told_at = trio.current_time()
+                replied_at = trio.current_time()
                 directory = self._supervisor.directory(job.job_id)
                 nodes = nodes_by_name(job, names)
                 checking = self._verifier.verify(job.job_id, directory, nodes)
@@ -124,13 +126,13 @@ class ExportMethods:
                         files, size = files + 1, size + file.size
                         if why is not None:
                             wrong.append(wrong_to_wire(file, node, why))
-                        if wrong or trio.current_time() - told_at > _TELL_EVERY:
+                        if wrong or trio.current_time() - replied_at > _REPLY_INTERVAL:
                             yield StreamReply(wire.VerifyReply(files, size, tuple(wrong)))
-                            wrong, told_at = [], trio.current_time()
+                            wrong, replied_at = [], trio.current_time()
         yield StreamReply(wire.VerifyReply(files, size, ()), continues=False)
 
     async def _closed(self, job_id: str) -> Job:
-        """Returns the closed job, if its files were not deleted. Raises `FilesDeleted`, `Busy`."""
+        """Returns the job if it is closed and has its files. Raises `FilesDeleted` and `Busy`."""
         job = await self._supervisor.closed(job_id)
         if job.files_deleted:
             raise FilesDeleted(job_id)

@@ -1,7 +1,7 @@
-"""Shows, adds and forgets the host keys of nodes, over the socket.
+"""Answers the calls of `io.cucmd.Jobs` that list, add and forget the host keys of nodes.
 
 A key that came over the network is remembered only if a person asked for exactly that node, and
-never beside a different one; the reply comes when the change is durable.
+never beside a different key of the node. The reply is sent when the change is durable.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class Key(Protocol):
-    """`str()` of it is `TYPE BASE64`, or the line of known_hosts that it comes from."""
+    """A host key. Its `str()` is `TYPE BASE64`, or the line of known_hosts that it comes from."""
 
     @property
     def algorithm(self) -> str: ...
@@ -34,26 +34,28 @@ class Key(Protocol):
 
 
 class KeyStore(Protocol):
-    """Keeps the keys of nodes that the daemon remembers."""
+    """The host keys that the daemon remembers."""
 
     def entries(self) -> Sequence[tuple[str, Key]]:
-        """Returns each key with a name of its node, or with a pattern."""
+        """Returns each key with a name of its node, or with the pattern of known_hosts."""
 
     def add(
         self, node: str, *keys: str, check: Callable[[Sequence[Key]], None] | None = None
     ) -> object:
-        """Adds all or none. Blocks; durable on return.
+        """Adds all keys or none. Blocks. The change is durable when it returns.
 
-        check: is given the keys by which the node is known, under its own name or by a pattern,
-        while nobody else can add one. Raises what it raises, `ValueError` for a key that is none,
-        and `OSError`.
+        check: called with the keys that are already known for the node, by its name or by a
+        pattern, while nobody else can add a key. What it raises is raised, and nothing is added.
+        Raises also `ValueError` for a text that is not a key, and `OSError`.
         """
 
     def forget(self, node: str) -> int:
-        """Blocks; durable on return. How many there were. Raises `OSError`."""
+        """Forgets the keys of a node and returns how many there were. Blocks. The change is durable
+        when it returns. Raises `OSError`.
+        """
 
 
-# The keys that a node shows now. Raises `NodeFailed`.
+# Asks a node for its keys, with its host and port. Raises `NodeFailed`.
 Scan: TypeAlias = Callable[[str, int], Awaitable[Sequence[Key]]]
 
 
@@ -85,7 +87,8 @@ class HostKeyMethods:
                     raise
                 raise invalid("key", f"{request.key[:40]!r}: {reason}") from None
         log.info("host key of %s added by %s", request.node, caller, extra=caller.for_log)
-        return wire.HostKeysReply(tuple(key for key in self._keys() if _is(key.node, wanted)))
+        keys = (key for key in self._keys() if _has_name(key.node, wanted))
+        return wire.HostKeysReply(tuple(keys))
 
     async def forget(
         self, caller: Caller, request: wire.ForgetHostKeyRequest
@@ -105,10 +108,11 @@ class HostKeyMethods:
 
 
 def _refuse_a_change(node: str, shown: Sequence[Key], trusted: Sequence[Key]) -> None:
-    """Refuses a change: who gets host_key_changed and types `add` for `forget` must not trust both.
+    """Raises an error if a key that the node shows differs from a trusted key of the same type.
 
-    A key of another type is accepted beside a known one if the node shows that one too. Alone it
-    proves nothing: an attacker in between can choose the type.
+    Somebody who gets host_key_changed and types `add` where `forget` was meant must not end up
+    trusting both keys. A key of another type is accepted only if the node also shows a trusted key:
+    an attacker in between can choose the type, so a new key alone proves nothing.
     """
     known = {key.fingerprint for key in trusted}
     types = {key.algorithm for key in trusted}
@@ -117,8 +121,8 @@ def _refuse_a_change(node: str, shown: Sequence[Key], trusted: Sequence[Key]) ->
     changed = [key for key in new if key.algorithm in types] or (new if nothing_known else [])
     if changed:
         key = changed[0]
-        others = [one for one in trusted if one.algorithm == key.algorithm] or trusted
-        remembered = " or ".join(f"{one.fingerprint} ({one.algorithm})" for one in others)
+        others = [other for other in trusted if other.algorithm == key.algorithm] or trusted
+        remembered = " or ".join(f"{other.fingerprint} ({other.algorithm})" for other in others)
         raise invalid(
             "node",
             f"{node!r} shows {key.fingerprint} ({key.algorithm}), but {remembered} is "
@@ -126,7 +130,8 @@ def _refuse_a_change(node: str, shown: Sequence[Key], trusted: Sequence[Key]) ->
         )
 
 
-def _is(node: str, wanted: tuple[str, int]) -> bool:
+def _has_name(node: str, wanted: tuple[str, int]) -> bool:
+    """Returns whether an entry of known_hosts is that of this host and port."""
     try:
         return node_key(*parse_node(node)) == wanted
     except InvalidNode:  # a pattern or a hash that a person wrote into the file
@@ -135,6 +140,7 @@ def _is(node: str, wanted: tuple[str, int]) -> bool:
 
 @contextmanager
 def _refusals(node: str) -> Iterator[None]:
+    """Raises errors of the interface for the exceptions of the block."""
     try:
         yield
     except InvalidNode as reason:

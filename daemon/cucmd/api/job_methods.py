@@ -2,10 +2,10 @@
 
 A reply is sent when its effect is durable. A refusal is an error of the interface.
 
-The first reply of `Watch` is the state after the subscription began, so that no change is lost
-between the two; and a watcher that missed some gets the state again. A job of 1,000 nodes changes
-thousands of times: a watcher that asks for `changes` gets the nodes that differ from what it was
-sent last, and not the whole job again.
+`Watch` subscribes to changes first and then sends the state, so that no change is lost in between.
+A watcher that missed changes is sent the state again. A job of 1,000 nodes changes thousands of
+times, so a watcher that asks for `changes` is sent only the nodes that differ from what it was sent
+last.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from cucmd.job.asked import Login
 from cucmd.job.job import Job
 from cucmd.job.work import StartRequest
 from cucmd.jobs.errors import position_of
-from cucmd.jobs.events import Change, JobFeed
+from cucmd.jobs.events import JobFeed
 from cucmd.jobs.supervisor import Supervisor
 from cucmd.plan import labels
 from cucmd.plan.planner import MOST_NODES, Planned, Planner
@@ -42,23 +42,25 @@ from cucmd.varlink import Caller, StreamReply
 
 StreamReplies: TypeAlias = AsyncGenerator[StreamReply, None]
 
-# As many as a list has at most; unless it is configured so, no more jobs run and wait.
+# Jobs of each of these states that a watch of changes begins with. A list has no more either, and
+# unless the limits are configured higher there are no more.
 _MOST_UNFINISHED = 1000
 _UNFINISHED = ("running", "queued")
 
 log = logging.getLogger(__name__)
 
 
-async def _none() -> Sequence[StoredDiscovery]:
+async def no_discoveries() -> Sequence[StoredDiscovery]:
+    """Returns no discoveries."""
     return ()
 
 
 class JobMethods:
     """Answers the calls about jobs.
 
-    planner   called for each request, since a reload replaces the planner
-    asked     called with each job whose state was asked for
-    discoveries  what nodes have said of their clusters, the newest first
+    planner      returns the planner; called for each request, since a reload replaces it
+    asked        called with each job whose state was asked for
+    discoveries  returns what nodes have said about their clusters, the newest first
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class JobMethods:
         feed: JobFeed,
         planner: Callable[[], Planner],
         asked: Callable[[Job], None] = lambda job: None,
-        discoveries: Callable[[], Awaitable[Sequence[StoredDiscovery]]] = _none,
+        discoveries: Callable[[], Awaitable[Sequence[StoredDiscovery]]] = no_discoveries,
     ) -> None:
         self._discoveries = discoveries
         self._thread = ConfigThread()
@@ -77,7 +79,7 @@ class JobMethods:
         self._asked = asked
 
     async def start(self, caller: Caller, request: StartRequest) -> wire.StartReply:
-        """Plans and starts a job, and returns it, or that of an earlier call with the same key."""
+        """Plans and starts a job. Returns it, or the job of an earlier call with the same key."""
         with traced("Start", caller, request.request_id) as called:
             with refusals(caller):
                 request = replace(request, request_id=called)
@@ -102,18 +104,19 @@ class JobMethods:
             return replace(job, uid=caller.uid, asked_by=caller.asked_by), tasks
 
     async def _with_login(self, login: Login | None, plan: Callable[[], Planned]) -> Planned:
-        """Plans in a thread if credentials are read for it. Raises `ReadTimeout`."""
-        typed_in = login is not None and login.password is not None
-        return plan() if typed_in else await self._thread.read(plan)
+        """Calls `plan`, in a thread if it has to read credentials. Raises `ReadTimeout`."""
+        has_password = login is not None and login.password is not None
+        return plan() if has_password else await self._thread.read(plan)
 
     async def stop(self, caller: Caller, request: requests.StopRequest) -> wire.StopReply:
         with traced("Stop", caller, request.request_id) as called:
             with refusals(caller):
                 job, running = await self._supervisor.stop_together(request.job_id)
             _log(caller, called, job.job_id, f"{job.kind} stopped on {_nodes(running)}")
-            done = f"the {job.kind} on {_nodes(running)} ends, and its files are kept here"
-            left = done if running else f"no {job.kind} runs any more"
-            message = f"job {job.job_id}: {left}"
+            result = f"no {job.kind} runs any more"
+            if running:
+                result = f"the {job.kind} on {_nodes(running)} ends, and its files are kept here"
+            message = f"job {job.job_id}: {result}"
             return wire.StopReply(message, self._wire(job), called)
 
     async def retry(self, caller: Caller, request: wire.RetryRequest) -> wire.StartReply:
@@ -163,14 +166,7 @@ class JobMethods:
             with refusals(caller):
                 _check_named(request.nodes, "all")
                 job, changed = await self._supervisor.cancel(request.job_id, request.nodes)
-            log.info(
-                "job %s: cancel by %s, request %s: now %s",
-                job.job_id,
-                caller,
-                called,
-                job.status,
-                extra=caller.for_log,
-            )
+            _log(caller, called, job.job_id, f"cancel (the job is {job.status} now)")
             if request.nodes is None:
                 cancelled, message = job.cancelled, _cancel_message(job, changed=changed)
             else:
@@ -182,7 +178,9 @@ class JobMethods:
             return requests.CancelReply(job.job_id, job.status, cancelled, message, called)
 
     def watch(self, caller: Caller, request: requests.WatchRequest) -> StreamReplies:
-        """Returns the generator and is none itself: closing it ends the subscription at once."""
+        """Returns the stream. This is no generator itself, so that closing the stream ends its
+        subscription at once.
+        """
         return self._watching.watch(request)
 
     def _wire(self, job: Job, *, gone: bool = False) -> wire.Job:
@@ -192,15 +190,15 @@ class JobMethods:
 
 
 def _log(caller: Caller, called: str, job_id: str, what: str) -> None:
-    """Logs what was done to a job, and by whom. `called`: the id of the request."""
+    """Logs what was done to a job and by whom. `called` is the id of the call."""
     text = "job %s: %s by %s, request %s"
     log.info(text, job_id, what, caller, called, extra=caller.for_log)
 
 
 def _check_named(nodes: tuple[str, ...] | None, otherwise: str) -> None:
-    """Checks the nodes of a cancel or a retry; without the field they are `otherwise`.
+    """Checks the nodes of a cancel or a retry. Raises `InvalidValue`.
 
-    Raises `InvalidValue`.
+    otherwise: says, for the error's text, which nodes are meant where the field is absent
     """
     if nodes is None:
         return
@@ -221,7 +219,7 @@ def _cancel_message(job: Job, *, changed: bool) -> str:
         return f"job {job.job_id} is {job.status}: {count} of {_nodes(count)} cancelled"
     if job.cancelled:
         return f"job {job.job_id} was cancelled before: it is {job.status}"
-    if not job.ended:  # a restart could not take it up; the log of the start says why
+    if not job.ended:  # the daemon could not resume it after a restart; its log says why
         return f"job {job.job_id} is {job.status}, but nothing runs that could be cancelled"
     return f"job {job.job_id} had already finished: it is {job.status}; nothing changed"
 
@@ -231,7 +229,7 @@ def _nodes(count: int) -> str:
 
 
 class WatchStreams:
-    """Gives the streams of `Watch`. `wire`: a job as it is sent as a whole."""
+    """Makes the streams of `Watch`. `wire` turns a job into the struct that is sent."""
 
     def __init__(
         self, supervisor: Supervisor, feed: JobFeed, wire: Callable[[Job], wire.Job]
@@ -241,60 +239,49 @@ class WatchStreams:
         self._wire = wire
 
     def watch(self, request: requests.WatchRequest) -> StreamReplies:
+        """Returns the stream of one job, or of all jobs."""
         changes = bool(request.changes)
-        if request.job_id is not None:
-            return self._job(request.job_id, changes=changes)
-        return self._changes_of_all() if changes else self._all()
+        if request.job_id is None:
+            return self._all(changes=changes)
+        return self._job(request.job_id, changes=changes)
 
     async def _job(self, prefix: str, *, changes: bool) -> StreamReplies:
         job_id = (await self._find(prefix)).job_id
         with self._feed.subscribe(job_id) as feed:
             job = await self._find(job_id)
-            yield self._whole(job)
+            reply = wire.WatchReply(0, 0, job=self._wire(job))
+            yield StreamReply(reply, continues=not job.ended)
             while not job.ended:
                 change = await feed.next()
                 before, job = job, change.job or await self._find(job_id)
-                whole = change.job is None or not changes
-                yield self._whole(job, change) if whole else self._changed(before, job, change)
+                reply = wire.WatchReply(change.sequence, change.missed)
+                if changes and change.job is not None:
+                    reply = replace(reply, change=self._changed(before, job))
+                else:  # also for a watcher that missed changes
+                    reply = replace(reply, job=self._wire(job))
+                yield StreamReply(reply, continues=not job.ended)
 
-    def _whole(self, job: Job, change: Change | None = None) -> StreamReply:
-        sequence, missed = (0, 0) if change is None else (change.sequence, change.missed)
-        reply = wire.WatchReply(sequence, missed, job=self._wire(job))
-        return StreamReply(reply, continues=not job.ended)
-
-    def _changed(self, before: Job | None, job: Job, change: Change) -> StreamReply:
-        unsaved = self._supervisor.unsaved(job.job_id)
-        changed = changed_to_wire(before, job, unsaved)
-        reply = wire.WatchReply(change.sequence, change.missed, change=changed)
-        return StreamReply(reply, continues=not job.ended)
-
-    async def _all(self) -> StreamReplies:
+    async def _all(self, *, changes: bool) -> StreamReplies:
+        state = self._unfinished if changes else self._newest
+        sent: dict[str, Job] = {}  # what was sent last of each job that is not closed
         with self._feed.subscribe(None) as feed:
-            yield StreamReply(wire.WatchReply(0, 0, jobs=await self._newest()))
+            yield StreamReply(wire.WatchReply(0, 0, jobs=await state()))
             while True:
                 change = await feed.next()
-                job = self._wire(change.job) if change.job else None
-                state = None if job else await self._newest()
-                reply = wire.WatchReply(change.sequence, change.missed, job=job, jobs=state)
+                job, reply = change.job, wire.WatchReply(change.sequence, change.missed)
+                if job is None:  # the watcher missed changes
+                    sent = {}
+                    reply = replace(reply, jobs=await state())
+                elif not changes:
+                    reply = replace(reply, job=self._wire(job))
+                else:
+                    reply = replace(reply, change=self._changed(sent.pop(job.job_id, None), job))
+                    if not job.closed:
+                        sent[job.job_id] = job
                 yield StreamReply(reply)
 
-    async def _changes_of_all(self) -> StreamReplies:
-        sent: dict[str, Job] = {}  # what was sent last, of jobs that are not closed
-        with self._feed.subscribe(None) as feed:
-            yield StreamReply(wire.WatchReply(0, 0, jobs=await self._unfinished()))
-            while True:
-                change = await feed.next()
-                if change.job is None:
-                    sent = {}
-                    jobs = await self._unfinished()
-                    reply = wire.WatchReply(change.sequence, change.missed, jobs=jobs)
-                    yield StreamReply(reply)
-                    continue
-                job = change.job
-                changed = self._changed(sent.pop(job.job_id, None), job, change)
-                if not job.closed:
-                    sent[job.job_id] = job
-                yield StreamReply(changed.parameters)
+    def _changed(self, before: Job | None, job: Job) -> wire.JobChange:
+        return changed_to_wire(before, job, self._supervisor.unsaved(job.job_id))
 
     async def _find(self, prefix: str) -> Job:
         with refusals():

@@ -88,7 +88,7 @@ def jobs_interface(
     )
 
 
-# The socket's limits, by the names that the configuration has for them.
+# The names that the configuration has for the limits of the socket.
 _LIMITS = {
     "connections": "connections_per_uid",
     "streams": "watchers_per_uid",
@@ -96,5 +96,5 @@ _LIMITS = {
 
 
 def too_many(limit: str, maximum: int) -> VarlinkError:
-    """Returns the error for a user at a limit of the socket."""
+    """Makes the error for a user at a limit of the socket."""
     return error(errors.LimitReached(_LIMITS[limit], maximum))

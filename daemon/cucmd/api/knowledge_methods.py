@@ -1,7 +1,6 @@
-"""Answers the calls of `io.cucmd.Jobs` about what the daemon knows: clusters, profiles,
-credentials, its configuration, and the call that has it read that again.
+"""Answers the calls of `io.cucmd.Jobs` about clusters, profiles and credentials, and `Reload`.
 
-Names only. No password is read here, and no method contacts a node.
+Only names are read and sent, no passwords, and no method contacts a node.
 """
 
 from __future__ import annotations
@@ -11,11 +10,13 @@ from functools import partial
 from typing import TypeAlias
 
 import trio
+from msgspec.structs import asdict
 
 from cucmd.api.refusals import error, refusals, refusals_of_files
 from cucmd.config import Config
 from cucmd.config.config_thread import ConfigThread
 from cucmd.config.credentials import credential_names, credentials_directory
+from cucmd.config.profiles import Profile
 from cucmd.config.rules import is_credential_name
 from cucmd.plan.known import KnownCluster, has_node, known_clusters
 from cucmd.protocol import errors as wire_errors
@@ -25,17 +26,21 @@ from cucmd.varlink import Caller
 
 
 class CannotReload(Exception):
-    """Says why the files are not used. The text is one line."""
+    """The changed files cannot be used. The text is one line and says why."""
 
 
-# Reads configuration and known host keys again; called with the `extra` of log records that this
-# causes. Returns the names of the changed settings that only a restart applies. Raises
-# `CannotReload`, and then nothing has changed.
+# Reads the configuration and the known host keys again. It is called with the `extra` of log
+# records, and returns the names of the changed settings that need a restart. Raises `CannotReload`
+# if nothing was changed.
 Reload: TypeAlias = Callable[[Mapping[str, object]], Awaitable[tuple[str, ...]]]
 
 
 class KnowledgeMethods:
-    """`config` is called for each request, since a reload replaces it. `environ`: the daemon's."""
+    """Answers the calls about what the daemon knows.
+
+    config   returns the configuration; called for each request, since a reload replaces it
+    environ  the daemon's environment
+    """
 
     def __init__(
         self,
@@ -48,49 +53,23 @@ class KnowledgeMethods:
         self._reload = reload
         self._config = config
         self._environ = environ
-        self._asked: dict[int, trio.Lock] = {}  # by the uid
         self._thread = ConfigThread()
 
     async def clusters(self, caller: Caller, request: wire.ClustersRequest) -> wire.ClustersReply:
         name = request.name
         found: list[wire.Cluster] = []
-        # One of a user at a time: others have their turn after each.
-        async with self._asked.setdefault(caller.uid, trio.Lock()):
-            with refusals():
-                for one in known_clusters(self._config(), await self._store.discoveries()):
-                    if name is None or one.name == name or has_node(one, name):
-                        found.append(_cluster(one, nodes=name is not None))
-                    await trio.lowlevel.checkpoint()
+        with refusals():
+            for cluster in known_clusters(self._config(), await self._store.discoveries()):
+                if name is None or cluster.name == name or has_node(cluster, name):
+                    found.append(_cluster(cluster, with_nodes=name is not None))
+                await trio.lowlevel.checkpoint()  # hundreds of nodes take some time
         return wire.ClustersReply(tuple(found))
 
     async def profiles(self, caller: Caller, request: wire.ProfilesRequest) -> wire.ProfilesReply:
-        profiles = self._config().profiles
-        if request.name is None:
-            chosen = list(profiles.values())
-        else:
-            with refusals():
-                chosen = [self._config().profile(request.name)]
-        return wire.ProfilesReply(
-            tuple(
-                wire.Profile(
-                    name=one.name,
-                    description=one.description,
-                    paths=one.paths,
-                    location=one.location,
-                    recurs=one.recurs,
-                    compress=one.compress,
-                    match=one.match,
-                    last=one.last,
-                    products=one.products or None,
-                    leaves_out=one.leaves_out or None,
-                    snapshot=bool(one.snapshot) or None,
-                    health=one.snapshot == "health" or None,
-                    written_for=one.written_for,
-                    unverified=one.unverified or None,
-                )
-                for one in chosen
-            )
-        )
+        with refusals():
+            config, name = self._config(), request.name
+            chosen = config.profiles.values() if name is None else [config.profile(name)]
+        return wire.ProfilesReply(tuple(map(_profile, chosen)))
 
     async def credentials(
         self, caller: Caller, request: wire.CredentialsRequest
@@ -118,14 +97,25 @@ class KnowledgeMethods:
             raise error(wire_errors.ReloadFailed(str(reason))) from None
 
 
-def _cluster(known: KnownCluster, *, nodes: bool = False) -> wire.Cluster:
+def _profile(profile: Profile) -> wire.Profile:
+    fields = asdict(profile) | {
+        "products": profile.products or None,
+        "leaves_out": profile.leaves_out or None,
+        "unverified": profile.unverified or None,
+        "snapshot": bool(profile.snapshot) or None,
+        "health": profile.snapshot == "health" or None,
+    }
+    return wire.Profile(**fields)
+
+
+def _cluster(known: KnownCluster, *, with_nodes: bool) -> wire.Cluster:
     last = known.discovery
     return wire.Cluster(
         nodes_total=len(known.nodes),
         nodes_configured=sum(node.configured for node in known.nodes),
         name=known.name,
         publisher=known.publisher,
-        nodes=known.nodes if nodes else None,
+        nodes=known.nodes if with_nodes else None,
         asked=last.asked if last else None,
         discovered_at=last.found_at if last else None,
         job_id=last.job_id if last else None,

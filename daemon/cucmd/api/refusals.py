@@ -1,8 +1,8 @@
-"""Turns exceptions into errors of the interface, and gives each call the id by which it is found.
+"""Turns exceptions into errors of the interface, and gives each call an id.
 
-Every refusal is one of the errors that the interface names, and is made here. The id of a call is
-in its reply or error, in the log, and in the job; what stands in a log line is printable ASCII and
-short, whoever chose it.
+Every refusal is one of the errors that the interface declares, and is made here. The id of a call
+is in its reply or error, in the log, and in the job, so that a call can be found again. A caller
+may choose the id, so it is checked before it is logged: printable ASCII, and short.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 def error(parameters: Struct) -> VarlinkError:
-    """Makes the error of the interface that has the name of the struct."""
+    """Makes the error that has the name of the struct."""
     return VarlinkError(f"{INTERFACE}.{type(parameters).__name__}", parameters)
 
 
@@ -49,9 +49,10 @@ def refusals(caller: Caller | None = None) -> Iterator[None]:
     except UnknownProfile as e:
         raise error(wire_errors.ProfileNotFound(e.name)) from None
     except UnknownCredential as e:
-        # Only the log says where it was looked for. What is no name may be the password.
-        said = e if is_credential_name(e.name) else f"no credential: {e.reason}"
-        log.warning("%s", said, extra=caller.for_log if caller else None)
+        # Where the credential was looked for is only logged. A text that cannot be the name of a
+        # credential may be the password, and is not logged.
+        text = str(e) if is_credential_name(e.name) else f"no credential: {e.reason}"
+        log.warning("%s", text, extra=caller.for_log if caller else None)
         raise error(wire_errors.CredentialNotFound(e.name, e.cluster)) from None
     except CredentialRefused as e:
         raise invalid("login.credential", str(e)) from None
@@ -75,7 +76,7 @@ def refusals(caller: Caller | None = None) -> Iterator[None]:
 
 @contextmanager
 def refusals_of_files() -> Iterator[None]:
-    """Does what `refusals` does, where files of a job are read or deleted."""
+    """Does what `refusals` does, also for errors of reading and deleting a job's files."""
     with refusals():
         try:
             yield
@@ -88,35 +89,27 @@ def refusals_of_files() -> Iterator[None]:
 
 @contextmanager
 def traced(method: str, caller: Caller, given: str | None) -> Iterator[str]:
-    """Gives the id of a call. If the body raises, the call's log line has the id, and so has the
-    error that is raised then, one of the interface.
-
-    An id of the caller that is refused is replaced by a new one in that log line and error.
+    """Yields the id of a call: that of the caller, or a new one if the caller chose none or an
+    invalid one. What the block raises is logged with the id, and raised as an error of the
+    interface that has the id.
     """
-    called = _new_id()
+    called = secrets.token_hex(8)
     try:
         with refusals(caller):
             called = called if given is None else short_text("request_id", given)
         yield called
     except VarlinkError as refusal:
         _log(method, caller, called, refusal.name.rpartition(".")[2])
-        raise VarlinkError(refusal.name, _with_id(refusal.parameters, called)) from None
+        fields = refusal.parameters
+        if fields is not None and "request_id" in fields.__struct_fields__:
+            fields = msgspec.structs.replace(fields, request_id=called)
+        raise VarlinkError(refusal.name, fields) from None
     except Exception as defect:
         _log(method, caller, called, "a defect")
         log.error("a defect in request %s:\n%s", called, trace(defect), extra=caller.for_log)  # noqa: TRY400  the text of an exception can quote the request
         raise error(wire_errors.InternalError(request_id=called)) from None
 
 
-def _new_id() -> str:
-    return secrets.token_hex(8)
-
-
 def _log(method: str, caller: Caller, called: str, why: str) -> None:
     text = "refused %s to %s, request %s: %s"
     log.info(text, method, caller, called, why, extra=caller.for_log)
-
-
-def _with_id(parameters: Struct | None, called: str) -> Struct | None:
-    if parameters is None or "request_id" not in parameters.__struct_fields__:
-        return parameters
-    return msgspec.structs.replace(parameters, request_id=called)

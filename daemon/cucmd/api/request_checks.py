@@ -1,4 +1,4 @@
-"""PURE. Says what requests mean: which jobs a list or a prune is about, and texts of callers."""
+"""PURE. Checks requests: which jobs a list or a prune is about, and texts that callers choose."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STATUSES = get_args(JobStatus)
 _KINDS = tuple(map(kind_of, KINDS))
 MOST_LISTED = 1000
 _NOTHING = "is missing, as are keep, larger_than and labels; expected one of them"
-LONGEST = 128  # characters of a text that a caller has made up
+LONGEST = 128  # characters of an id or key that a caller chooses
 _LONGEST_NAME = 64
 _QUOTES = "'\"`"
 
@@ -35,7 +35,7 @@ KeyedRequest: TypeAlias = StartRequest | RetryRequest
 
 
 def list_filter(request: ListRequest) -> tuple[int, JobFilter]:
-    """Returns (how many jobs at most, which). Raises `InvalidValue`."""
+    """Returns how many jobs a list has at most, and which. Raises `InvalidValue`."""
     limit = DEFAULT_LIMIT if request.limit is None else request.limit
     if not 1 <= limit <= MOST_LISTED:
         raise InvalidValue("limit", f"{limit} is not one of 1 to {MOST_LISTED}")
@@ -55,7 +55,7 @@ def list_filter(request: ListRequest) -> tuple[int, JobFilter]:
 
 
 def prune_rule(request: PruneRequest) -> Prune:
-    """Raises `InvalidValue`, also for a request that would mean every job."""
+    """Returns which jobs to prune. Raises `InvalidValue`, also if that would be every job."""
     for name in ("keep", "larger_than"):
         value = getattr(request, name)
         if value is not None and value < 0:
@@ -77,7 +77,9 @@ def prune_rule(request: PruneRequest) -> Prune:
 
 
 def short_text(parameter: str, given: str, longest: int = LONGEST) -> str:
-    """Checks what a caller made up to find a call again, and returns it. Raises `InvalidValue`."""
+    """Returns a text that a caller chose to find a call again. Raises `InvalidValue` if it is too
+    long or not printable ASCII.
+    """
     if not (given.isascii() and given.isprintable() and 1 <= len(given) <= longest):
         expected = f"expected 1 to {longest} printable ASCII characters"
         raise InvalidValue(parameter, f"{given[:40]!a}: {expected}")
@@ -85,7 +87,9 @@ def short_text(parameter: str, given: str, longest: int = LONGEST) -> str:
 
 
 def name_of(asked: OnBehalfOf) -> str:
-    """Returns the name as it stands in log lines, between quotes. Raises `InvalidValue`."""
+    """Returns the name of the person for whom a call is made. Log lines have it between quotes, so
+    it must not contain any. Raises `InvalidValue`.
+    """
     name = short_text("on_behalf_of.name", asked.name, _LONGEST_NAME)
     if any(quote in name for quote in _QUOTES):
         raise InvalidValue("on_behalf_of.name", f"{name[:40]!a}: expected a name without quotes")
@@ -93,18 +97,20 @@ def name_of(asked: OnBehalfOf) -> str:
 
 
 def start_key(uid: int, request: KeyedRequest, asked_by: str | None = None) -> StartKey | None:
-    """Makes the key of a call of that user, if it has one; `asked_by`: of whom the user calls for.
+    """Returns the key by which a repeated call of a user is recognised, or None if it has none.
 
+    asked_by: the person for whom the user makes the call. Each person has keys of their own.
     Raises `InvalidValue`.
     """
     given = request.start_key
     if given is None:
         return None
     key = short_text("start_key", given)
-    # A line break is in neither: no key of one person, nor of the user itself, is another's.
+    # Neither part can contain a line break, so the keys of two people never collide.
     own = key if asked_by is None else f"{asked_by}\n{key}"
-    # By this the same request is known again. Its password and request_id do not count, nor for
-    # whom it is, nor what is not set: a member that a later version adds changes nothing.
+    # The fingerprint of the request. It leaves out the password, the request_id and the person.
+    # It also leaves out fields that are not set, so that a field that a later version adds does not
+    # change the fingerprint of a stored request.
     login = request.login or Login()
     counts = replace(
         request,
@@ -112,12 +118,12 @@ def start_key(uid: int, request: KeyedRequest, asked_by: str | None = None) -> S
         request_id=None,
         on_behalf_of=None,
     )
-    given_only = _without_null(msgspec.to_builtins(counts))
-    what = msgspec.json.encode((type(request).__name__, given_only), order="deterministic")
-    return StartKey(uid, own, hashlib.sha256(what).hexdigest())
+    fields = _without_null(msgspec.to_builtins(counts))
+    text = msgspec.json.encode((type(request).__name__, fields), order="deterministic")
+    return StartKey(uid, own, hashlib.sha256(text).hexdigest())
 
 
 def _without_null(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
-    return {name: _without_null(one) for name, one in value.items() if one is not None}
+    return {name: _without_null(item) for name, item in value.items() if item is not None}

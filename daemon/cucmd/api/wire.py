@@ -1,4 +1,4 @@
-"""PURE. Makes the structs of the socket, those of `cucmd.protocol`, from those of `cucmd.job`."""
+"""PURE. Makes the structs of the socket (`cucmd.protocol`) from those of `cucmd.job`."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ from cucmd.protocol import jobs as wire
 from cucmd.received_file import ReceivedFile
 from cucmd.store import JobRow, summarise
 
-# Of a job in a list: a request may name a thousand. How many nodes they are is told apart.
+# A list shows at most so many targets and commands of each job. A request may have a thousand
+# targets; how many nodes they are is another field.
 MOST_TARGETS = 20
 MOST_COMMANDS = 3
-# Of an export: its summary has all of them.
+# Damaged files that the reply to Export names. The summary in the export names all of them.
 MOST_DAMAGED = 20
 
 
 def job_to_wire(
     job: Job, directory: Path, unsaved: str | None = None, *, gone: bool = False
 ) -> wire.Job:
-    """`gone`: its directory is not there any more."""
+    """Returns a job as it is sent as a whole. `gone`: its directory no longer exists."""
     return wire.Job(
         **_state(job, job.nodes, unsaved, gone=gone),
         created_at=job.created_at,
@@ -52,7 +53,7 @@ def job_to_wire(
 
 
 def changed_to_wire(before: Job | None, job: Job, unsaved: str | None) -> wire.JobChange:
-    """Returns what differs from `before`; without it, all nodes."""
+    """Returns the nodes of a job that differ from `before`, or all nodes if that is None."""
     known = () if before is None else before.nodes
     nodes = [
         node
@@ -65,7 +66,7 @@ def changed_to_wire(before: Job | None, job: Job, unsaved: str | None) -> wire.J
 def _state(
     job: Job, nodes: Iterable[Node], unsaved: str | None, *, gone: bool = False
 ) -> dict[str, Any]:
-    """Returns the fields that both a job and a change of it have."""
+    """Returns the fields that a job and a change of it have in common."""
     return {
         "job_id": job.job_id,
         "status": job.status,
@@ -83,6 +84,7 @@ def _state(
 
 
 def summary_to_wire(job: Job | JobRow) -> wire.JobSummary:
+    """Returns a job as a list has it."""
     fields = asdict(summarise(job) if isinstance(job, Job) else job)
     detail: Job = fields.pop("job")
     shown = detail.work.shown()
@@ -122,11 +124,11 @@ def wrong_to_wire(file: ReceivedFile, node: Node, wrong: str) -> wire_cases.Wron
 def damaged_to_wire(
     damaged: Mapping[str, Mapping[str, str]],
 ) -> tuple[int | None, tuple[wire_cases.WrongFile, ...] | None]:
-    """Returns how many there are, and the first of them."""
+    """Returns how many damaged files there are, and the first of them, or None for each."""
     files = (
         wire_cases.WrongFile(node, path, wrong)
-        for node, of_node in damaged.items()
-        for path, wrong in of_node.items()
+        for node, reasons in damaged.items()
+        for path, wrong in reasons.items()
     )
     first = tuple(islice(files, MOST_DAMAGED))
     return sum(map(len, damaged.values())) or None, first or None

@@ -4,8 +4,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import trio
-import trio.testing
 
 from cucmd.api.knowledge_methods import KnowledgeMethods
 from cucmd.config import Config, load
@@ -141,30 +139,6 @@ async def test_a_reply_has_nodes_only_with_a_name(tmp_path: Path) -> None:
             "10.0.0.3",
         ]
     assert (await ask(CALLER, ClustersRequest("berln"))).clusters == ()
-
-
-async def test_calls_of_one_user_follow_each_other(tmp_path: Path) -> None:
-    read = 0
-    most = 0
-
-    class Slow(Discoveries):
-        async def discoveries(self) -> tuple[StoredDiscovery, ...]:
-            nonlocal read, most
-            read += 1
-            most = max(most, read)
-            await trio.testing.wait_all_tasks_blocked()
-            read -= 1
-            return ()
-
-    ask = KnowledgeMethods(Slow(), lambda: config(tmp_path), {}, unused).clusters
-    async with trio.open_nursery() as nursery:
-        for _ in range(5):
-            nursery.start_soon(ask, CALLER, ClustersRequest())
-    assert most == 1
-    async with trio.open_nursery() as nursery:
-        for uid in range(3):
-            nursery.start_soon(ask, Caller(uid, uid, frozenset(), 1), ClustersRequest())
-    assert most == 3
 
 
 async def test_a_store_that_cannot_be_read_is_a_refusal(tmp_path: Path) -> None:
