@@ -1,4 +1,4 @@
-"""Declares what travels about what a job has collected: files, output, exports, and their end."""
+"""Declares the requests and replies about what a job has collected, up to its deletion."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from cucmd.protocol.jobs import JobSummary
 
 
 class CommandOutput(Struct, frozen=True):
-    """Holds a piece of what a command has printed on a node. number is that of the command in its
-    job, from 1. ended: it was the last piece. complete: the command has come to its end on the
-    node. parsed has the fields that were read of it, with the last piece, where the daemon can read
-    such an answer: lines in no known form are in its field others. unparsed says why there is no
-    parsed where such an answer can be read, and this one was not.
+    """Holds a piece of what a command has printed on a node. number is the number of the command in
+    its job, from 1. ended: this is the last piece. complete: the command came to its end on the
+    node. With the last piece, parsed has the fields of the whole output if the daemon can parse the
+    output of this command; lines that it does not know are in the field others. unparsed says why
+    parsed is absent although the output of this command can usually be parsed.
     """
 
     node: str
@@ -30,13 +30,13 @@ class CommandOutput(Struct, frozen=True):
 
 
 class OutputRequest(Request, frozen=True):
-    """Show what the commands of a job that have ended have printed on its nodes, or on some of
-    them; secrets masked. A node need not have ended: files_received and bytes_received of one that
-    runs commands grow with each output that can be had. Needs "more". Each reply has the next piece
-    of an output; the last has none. Where several attempts have kept the output of a command, it is
-    that of the last one in which the command came to its end, or else that of the last attempt.
-    With follow the pieces of nodes that have not ended come as they are printed, those of several
-    nodes among each other and without parsed, until these nodes have ended.
+    """Show what the finished commands of a job have printed on its nodes, or on some of them, with
+    secrets masked. Needs "more". Each reply has the next piece of an output; the last reply has
+    none. A node need not have ended: its files_received and bytes_received grow with each output
+    that can be shown. If several attempts have kept the output of a command, the output is that of
+    the last attempt in which the command came to its end, or else that of the last attempt. With
+    follow, the output of nodes that have not ended is sent as it is printed, until they end. Pieces
+    of several nodes are mixed then, and have no parsed.
     """
 
     job_id: str
@@ -49,11 +49,11 @@ class OutputReply(Struct, frozen=True):
 
 
 class File(Struct, frozen=True):
-    """Describes one received file. path is as the node named it, or output/NNN-COMMAND.txt of what
-    a command has printed (output/NNN-COMMAND.attempt-N.txt once the node was tried again, where N
-    is the first attempt of that retry); an export has it below a folder for the node. exported says
-    whether an export has it: it is complete, and of the attempt that succeeded. modified is the
-    time stamp that the node gave it.
+    """Describes one received file. path is the name that the node gave it, or
+    output/NNN-COMMAND.txt for the output of a command (output/NNN-COMMAND.attempt-N.txt once the
+    node was retried, where N is the first attempt of that retry). In an export it is below a folder
+    for the node. exported: an export contains the file, since it is complete and belongs to the
+    attempt that succeeded. modified is the time stamp that the node gave it.
     """
 
     node: str
@@ -67,9 +67,9 @@ class File(Struct, frozen=True):
 
 
 class FilesRequest(Request, frozen=True):
-    """List the files of a job, or of some of its nodes. Needs "more"; each reply has the next of
-    them. If the job is deleted between two replies, the last one is an error; so it is of
-    Transcript.
+    """List the files of a job, or of some of its nodes. Needs "more"; each reply has the next
+    files. If the job is deleted between two replies, the last reply is an error, as it is for
+    Output and Transcript.
     """
 
     job_id: str
@@ -81,20 +81,19 @@ class FilesReply(Struct, frozen=True):
 
 
 class ExportRequest(Request, frozen=True):
-    """Export all files of a job that is closed, with transcripts, checksums, a manifest and a
-    summary. Needs "upgrade": after the reply come length bytes, one tar, and then the end of the
+    """Export all files of a closed job, with transcripts, checksums, a manifest and a summary.
+    Needs "upgrade": after the reply the daemon sends a tar of length bytes, and closes the
     connection. A client that takes fewer than 64 KiB in a minute is cut off. With incomplete, files
-    that did not come completely are in it too; left_out is how many are not. With after, a name in
-    the tar, only what is behind that file comes, up to the end of the tar, so that an export that
-    was cut off can go on.
-    A file that is gone, or has another size, is left out, and the summary names it; so is one that
-    was found to be damaged before, by Verify or as it passed. damaged is how many these are, and
-    wrong has the first 20. The client should compare the files with SHA256SUMS. Those that differ
-    it names in suspect when it asks again: they are read before the reply.
-    name is how a file that is made of it should be called, without a suffix: case-698123456 of a
-    job with the label case, else cucmd- and the id of the job.
-    A job that an operator exports is not deleted and not tried again meanwhile. An export of
-    somebody else ends then.
+    that did not arrive completely are exported too; left_out is how many files are not. after is
+    the name of a file in the tar: only what follows that file is sent, so that an export that was
+    cut off can go on. A file that is missing or has another size is left out, and so is a file that
+    Verify or an earlier export found to be damaged. The summary names them, damaged is how many
+    there are, and wrong has the first 20. The client should compare the files with SHA256SUMS. If
+    some differ, it exports again and names them in suspect: the daemon reads them again before it
+    replies. name is how a file made from the export should be called, without a suffix:
+    case-698123456 for a job with the label case, otherwise cucmd- and the id of the job. While an
+    operator exports a job, it cannot be deleted or retried. An export by anybody else is ended by a
+    deletion or a retry.
     """
 
     job_id: str
@@ -116,7 +115,7 @@ class ExportReply(Struct, frozen=True):
 
 
 class WrongFile(Struct, frozen=True):
-    """Names a file that is gone, or is not as it was received."""
+    """Names a file that is missing or no longer has the content that was received."""
 
     node: str
     path: str
@@ -124,10 +123,10 @@ class WrongFile(Struct, frozen=True):
 
 
 class VerifyRequest(Request, frozen=True):
-    """Read every complete file of a closed job, and compare it with its checksum. Needs "more". An
-    export leaves out what differs. Each reply has how many files and bytes were read so far, and
-    which files are wrong since the last. It has to be read within 60 s: the next one who verifies
-    waits.
+    """Read every complete file of a closed job and compare it with its checksum. Needs "more".
+    Later exports leave out files that differ. Each reply has the number of files and bytes read so
+    far, and the wrong files that were found since the last reply. A reply has to be read within 60
+    s, since only one job is verified at a time and others wait.
     """
 
     job_id: str
@@ -141,8 +140,8 @@ class VerifyReply(Struct, frozen=True):
 
 
 class TranscriptRequest(Request, frozen=True):
-    """Show what was said on a node, secrets masked. Needs "more". With follow it goes on until the
-    node ends.
+    """Show the dialogue with a node, with secrets masked. Needs "more". With follow it goes on
+    until the node ends.
     """
 
     job_id: str
@@ -155,10 +154,10 @@ class TranscriptReply(Struct, frozen=True):
 
 
 class DeleteRequest(Request, frozen=True):
-    """Delete a closed job with everything that it has collected; with files_only its record
-    stays. Neither this nor Prune touches a job that an operator exports or verifies, or that is
-    tried again. bytes is what its files took. Both finish what they have begun also if the caller
-    goes away or the daemon stops.
+    """Delete a closed job with everything that it has collected. With files_only its record stays.
+    bytes is the size of the deleted files. A job that an operator exports or verifies, or that is
+    being retried, is not deleted, by Prune neither. A deletion that has begun is finished, even if
+    the caller goes away or the daemon stops.
     """
 
     job_id: str
@@ -171,12 +170,12 @@ class DeleteReply(Struct, frozen=True):
 
 
 class PruneRequest(Request, frozen=True):
-    """Delete all closed jobs of which everything given is true, at least one of these: they ended
-    longer ago than older_than ("30d"); keep newer ones with these labels stay; their files
-    take more bytes than larger_than; they have all of the labels. Jobs with the label keep
-    stay. With dry_run nothing is deleted, and the reply has those that would be. Nothing is
-    said of those that somebody reads. jobs are the first 1000 of them, more is how many there
-    are besides, and bytes is of all.
+    """Delete the closed jobs that meet all conditions that are set; at least one has to be set.
+    They ended longer ago than older_than ("30d"). At least keep newer jobs with these labels
+    remain. Their files have more bytes than larger_than. They have all of the labels. Jobs with the
+    label keep are never deleted. With dry_run nothing is deleted, and the reply has the jobs that
+    would be. Jobs that somebody reads are skipped, and are not in the reply. jobs has the first
+    1000 deleted jobs, more is the number of the others, and bytes is the size of all.
     """
 
     older_than: str | None = None

@@ -1,4 +1,4 @@
-"""Declares the fields of each error of the interface; a struct is named as its error is there."""
+"""Declares the fields of each error of the interface. A struct has the name of its error."""
 
 from __future__ import annotations
 
@@ -7,75 +7,75 @@ from msgspec import Struct
 from cucmd.job.failure import Failure
 
 
-class _OfCall(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """Is an error of a call that has an id: `request_id` is that of the call."""
+class _CallError(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The error of a call. `request_id` is the id of the call, if it has one."""
 
     request_id: str | None = None
 
 
-class JobNotFound(_OfCall, frozen=True):
-    """An error of Start, Retry, Stop or Cancel has the request_id of that call, as the log has it.
-    Parameters that do not fit their method are refused without one. Errors of org.varlink.service
-    have no field for it: PermissionDenied, and InvalidParameter for what is no call. What is no
-    frame of JSON gets no reply.
+class JobNotFound(_CallError, frozen=True):
+    """An error of Start, Retry, Stop or Cancel has the request_id of its call, which is in the log
+    too. An error for parameters that do not fit the method has none. PermissionDenied and
+    InvalidParameter (for a message that is not a call) belong to org.varlink.service and have no
+    such field. A frame that is not JSON gets no reply.
     """
 
     job_id: str
 
 
-class JobBusy(_OfCall, frozen=True):
-    """The job runs, or its last connection is not closed yet, or another call reads or changes
-    it: try again later.
+class JobBusy(_CallError, frozen=True):
+    """The job runs, or its last connection is not closed yet, or another call reads or changes it.
+    Try again later.
     """
 
     job_id: str
     reason: str
 
 
-class NodeNotFound(_OfCall, frozen=True):
+class NodeNotFound(_CallError, frozen=True):
     job_id: str
     node: str
 
 
-class ProfileNotFound(_OfCall, frozen=True):
+class ProfileNotFound(_CallError, frozen=True):
     profile: str
 
 
-class CredentialNotFound(_OfCall, frozen=True):
+class CredentialNotFound(_CallError, frozen=True):
     credential: str
     cluster: str | None = None
 
 
-class InvalidRequest(_OfCall, frozen=True):
+class InvalidRequest(_CallError, frozen=True):
     parameter: str
     reason: str
 
 
-class LimitReached(_OfCall, frozen=True):
+class LimitReached(_CallError, frozen=True):
     limit: str
     maximum: int
 
 
-class ShuttingDown(_OfCall, frozen=True):
+class ShuttingDown(_CallError, frozen=True):
     pass
 
 
-class StorageFailed(_OfCall, frozen=True):
+class StorageFailed(_CallError, frozen=True):
     reason: str
 
 
 class ScanFailed(Struct, frozen=True):
-    """A node could not be asked for its keys."""
+    """The daemon could not get the host keys of a node."""
 
     node: str
     failure: Failure
 
 
 class ReloadFailed(Struct, frozen=True):
-    """The configuration or the known host keys cannot be read; it stays as it was."""
+    """The configuration or the known host keys cannot be used. The old ones stay in use."""
 
     reason: str
 
 
-class InternalError(_OfCall, frozen=True):
-    """The daemon has a defect. Its log has the trace; the daemon goes on."""
+class InternalError(_CallError, frozen=True):
+    """The daemon has a defect. Its log has the traceback, and the daemon keeps running."""

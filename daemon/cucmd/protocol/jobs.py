@@ -1,12 +1,12 @@
-"""Declares what travels about jobs: as they are, in full and in lists, and as they change.
+"""Declares jobs as they are sent on the socket: in full, in lists, and as changes.
 
-`Job` and `Node` are flat, where those of `job/` have a struct for each state, since Varlink has no
-unions. What a job is asked (`StartRequest`) and what a kind of work gives for a node (`Given`) are
-declared in job/work.py, the requests of other methods in requests.py. The names of the kinds are
-put into the text of the interface in place of `{kinds}`.
+`Job` and `Node` are flat, since Varlink has no unions; in `job/` they have a struct for each state.
+What a job is asked to do (`StartRequest`) and what it returns for a node (`Given`) are declared in
+job/work.py, the requests of other methods in requests.py. In the text of the interface `{kinds}` is
+replaced by the names of the kinds of work.
 
-No struct forbids fields that it does not know: a client reads past those of a later daemon. In a
-request the daemon refuses them (`varlink/request_decoding.py`).
+The structs accept unknown fields, so that a client can read the replies of a later daemon. The
+daemon refuses unknown fields of a request (`varlink/request_decoding.py`).
 """
 
 from datetime import datetime
@@ -36,25 +36,25 @@ class Node(Given, frozen=True):
     bytes_announced: int | None
     files_received: int
     bytes_received: int
-    # What its files cover of the window, by the time stamps in them: "covers 13:00 to 15:00
-    # (Europe/Berlin)", "begins 14:07, 1 h 07 min missing (Europe/Berlin)". Times are those of the
-    # node; `gaps` and `extent` have them as moments. Absent until that was looked at, soon after
-    # the job is closed. It names paths of which nothing came, and says if files came that are newer
-    # than the window.
+    # How much of the window its files cover, by the time stamps in them: "covers 13:00 to 15:00
+    # (Europe/Berlin)", "begins 14:07, 1 h 07 min missing (Europe/Berlin)". Times are in the time
+    # zone of the node; `gaps` and `extent` have them in UTC. It also names paths without files, and
+    # files that are newer than the window. Absent until the files were examined, soon after the job
+    # is closed.
     coverage: str | None = None
-    # True once the announced numbers are those of all its commands: files and bytes that are still
-    # to come are known then. They are those before compression.
+    # True once the announced numbers include all its commands, so that the files and bytes that are
+    # still to come are known. Bytes are counted before compression.
     all_announced: bool | None = None
-    # While it runs: when its last byte came, of what it said or of a file; or its attempt began.
+    # While it runs: when the last byte of its dialogue or of a file arrived, or its attempt began.
     heard_at: datetime | None = None
-    # While it is pending because the same login is being tried on other nodes: their names, and
-    # since when.
+    # While it is pending because the same login is being tried on other nodes: the names of those
+    # nodes, and since when it waits.
     waits_for: tuple[str, ...] | None = None
     waits_since: datetime | None = None
-    # Its time zone by name, once it has said that.
+    # The name of its time zone, once it is known.
     zone: str | None = None
-    # How it ended before it was tried again, the oldest first; attempts that failed before the
-    # first prompt and were repeated by the daemon itself are in the transcript alone.
+    # How it ended each time before it was retried, the oldest first. Attempts that failed before
+    # the first prompt and that the daemon repeated by itself are only in the transcript.
     earlier: tuple[EarlierAttempt, ...] | None = None
 
 
@@ -62,14 +62,14 @@ class Job(Struct, frozen=True):
     job_id: str
     status: JobStatus
     cancelled: bool
-    # It has ended, its last connection is gone, and every file is on record.
+    # The job has ended, its last connection is closed, and every file is recorded.
     closed: bool
-    # How many changes of state it has had, over all restarts of the daemon. After its end it is
-    # counted that it is closed, that its coverage is known, each change of labels and that its
-    # files were deleted. Figures do not count.
+    # The number of its changes of state, over all restarts of the daemon. After its end these count
+    # too: it is closed, its coverage is known, its labels change, its files are deleted. Changes of
+    # figures, such as bytes_received, do not count.
     revision: int
-    # What it does on its nodes, one of {kinds}; later versions have more. The collection of other
-    # work than "collect" and "dry_run" is empty.
+    # The kind of its work: one of {kinds}; later versions have more. The collection of
+    # other kinds than "collect" and "dry_run" is empty.
     kind: str
     created_at: datetime
     started_at: datetime | None
@@ -77,44 +77,44 @@ class Job(Struct, frozen=True):
     directory: str
     collection: Collection
     timeouts: Timeouts
-    # On how many nodes it works at once.
+    # The number of nodes on which it works at the same time.
     concurrency: int
-    # Every password comes from a credential, so that it goes on after a restart of the daemon.
+    # Every password comes from a credential, so the job goes on after a restart of the daemon.
     resumable: bool
-    # How often it was tried again.
+    # The number of retries.
     retries: int
     nodes: tuple[Node, ...]
-    # Why this is not how the job is by now: what came since cannot be stored. The daemon tries on.
+    # Why this may not be the current state: later changes could not be stored. The daemon keeps
+    # trying.
     unsaved: str | None = None
-    # Of the call that started it: the caller's own (1 to 128 printable ASCII characters), or one
-    # that the daemon made. The replies to Start, Retry and Cancel have that of their call; so has
-    # the log.
+    # The id of the call that started it: that of the caller (1 to 128 printable ASCII characters),
+    # or one that the daemon made. The replies to Start, Retry, Stop and Cancel have the id of their
+    # call, and so has the log.
     request_id: str | None = None
-    # The uid of the user who started it, and who it is on the nodes.
+    # The uid of the user who started it, and the username on the nodes.
     owner: int | None = None
     username: str | None = None
-    # The names of the request, which may be those of clusters.
+    # The names in the request: nodes and clusters.
     targets: tuple[str, ...] | None = None
     labels: dict[str, str] | None = None
-    # True where only this record is left: what was collected was deleted, or has gone from the
-    # disk.
+    # True if only this record is left: the files were deleted, or are missing on the disk.
     files_deleted: bool | None = None
-    # True in the last change that a watch of all jobs has of a job: it was deleted.
+    # True in the last change of a job that was deleted, which only a watch of all jobs gets.
     deleted: bool | None = None
-    # What it runs, where it runs commands, also as a snapshot after it has collected.
+    # The commands that it runs, also those of a snapshot after a collection.
     commands: tuple[str, ...] | None = None
-    # What it captures, where it captures packets.
+    # The settings of its packet capture.
     capture: CaptureSettings | None = None
-    # Of each path that it collects, for how long one file is written to: "1h", "always".
+    # For how long the node writes to one file, for each path that it collects: "1h", "always".
     written_for: tuple[str, ...] | None = None
-    # Of one that was tried again: for how many seconds in all it had run by then.
+    # For how many seconds in all it had run before its last retry.
     ran_before: float | None = None
-    # The name of on_behalf_of in the call that started it.
+    # The name in on_behalf_of of the call that started it.
     asked_by: str | None = None
 
 
 class JobSummary(Struct, frozen=True):
-    """targets are the first 20 names of the request, commands the first 3."""
+    """A job in a list. targets has the first 20 names of the request, commands the first 3."""
 
     job_id: str
     status: JobStatus
@@ -141,8 +141,8 @@ class JobSummary(Struct, frozen=True):
 
 
 class JobChange(Struct, frozen=True):
-    """Says what a change of a job has changed: nodes are those that differ, or all of them where it
-    is the first change of the job in a watch of all jobs, or comes after the one that it is closed.
+    """A change of a job. nodes has the nodes that differ. It has all nodes in the first change of a
+    job in a watch of all jobs, and in a change after the job is closed.
     """
 
     job_id: str
@@ -166,10 +166,9 @@ class StartReply(Struct, frozen=True):
 
 
 class RetryRequest(Request, frozen=True):
-    """Try nodes of a closed job again, in the same job and for the same window: those that are
-    named, or all that did not succeed. Without a login it is that of the job, if it was a
-    credential. try_all: a login that was refused is not held back from the other nodes, as it
-    is in Start.
+    """Retry nodes of a closed job, in the same job and for the same window: the named nodes, or all
+    that did not succeed. Without a login, that of the job is used if it is a credential. try_all is
+    as in Start: a login that one node refused is tried on the other nodes too.
     """
 
     job_id: str

@@ -1,4 +1,4 @@
-"""Declares what travels about what the daemon knows: clusters, profiles, credentials, host keys."""
+"""Declares the requests and replies about clusters, profiles, credentials and host keys."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from cucmd.job.request import Request
 
 
 class Cluster(Struct, frozen=True):
-    """Describes a cluster of the configuration; without a name one that is known by a discovery
-    only. asked is the node that has named the nodes last, in the job of that id; version is that of
-    this node.
+    """Describes a cluster of the configuration, or, without a name, one that only a discovery
+    found. asked is the node that the last discovery asked for the nodes, in the job job_id. version
+    is the version of that node.
     """
 
     nodes_total: int
@@ -28,8 +28,8 @@ class Cluster(Struct, frozen=True):
 
 
 class ClustersRequest(Request, frozen=True):
-    """Show what is known of clusters, or of those that have a name: that of a cluster, or of a node
-    of one. Only with a name a reply has the nodes.
+    """Show the known clusters, or those with a name: the name of a cluster or of one of its nodes.
+    The reply has the nodes only if a name was given.
     """
 
     name: str | None = None
@@ -40,8 +40,8 @@ class ClustersReply(Struct, frozen=True):
 
 
 class Profile(Struct, frozen=True):
-    """Says what is collected for a kind of trouble. products are those that it fits; absent: any.
-    leaves_out is what a person may expect in it and does not get, with where that is.
+    """Says what is collected for a kind of problem. products are the products that it fits; absent:
+    any. leaves_out names what a person may expect in it but will not get, and where to find that.
     """
 
     name: str
@@ -56,11 +56,11 @@ class Profile(Struct, frozen=True):
     leaves_out: str | None = None
     # As in Start.
     snapshot: bool | None = None
-    # Of each path, for how long one file is written to: "1h", "always".
+    # For how long the node writes to one file, for each path: "1h", "always".
     written_for: tuple[str, ...] | None = None
-    # Paths that no document of the vendor's is known to name: nodes need not have them.
+    # Paths that no known document of the vendor names. A node may not have them.
     unverified: tuple[str, ...] | None = None
-    # True: its snapshot is a look at the health of the node, and is judged.
+    # True: its snapshot is a health check, whose findings are judged.
     health: bool | None = None
 
 
@@ -73,8 +73,8 @@ class ProfilesReply(Struct, frozen=True):
 
 
 class Credential(Struct, frozen=True):
-    """Names a login that the daemon was given. If it is tied, it is sent only to these nodes, and
-    to those of these clusters.
+    """Names a login that the daemon was given. If it is tied, it is sent only to these nodes and to
+    the nodes of these clusters.
     """
 
     name: str
@@ -92,7 +92,7 @@ class CredentialsReply(Struct, frozen=True):
 
 
 class HostKey(Struct, frozen=True):
-    """Holds a key by which a node is known. fingerprint is as ssh shows it, "SHA256:..."; line is
+    """A known host key of a node. fingerprint has the form that ssh shows, "SHA256:..."; line is
     the line of known_hosts.
     """
 
@@ -111,7 +111,7 @@ class ListHostKeysReply(Struct, frozen=True):
 
 
 class AddHostKeyRequest(Request, frozen=True):
-    """Without a key, the node is asked for those that it has, and they are remembered."""
+    """Remember a key of a node. Without a key, the daemon asks the node and remembers its keys."""
 
     node: str
     key: str | None = None
@@ -130,8 +130,8 @@ class ForgetHostKeyReply(Struct, frozen=True):
 
 
 class ReloadRequest(Request, frozen=True):
-    """Read the configuration and the known host keys again. Names the changed
-    settings that only a restart applies.
+    """Read the configuration and the known host keys again. after_restart names the changed
+    settings that need a restart.
     """
 
     pass

@@ -1,7 +1,7 @@
-"""Declares what is asked about jobs, and the reply that holds none.
+"""Declares the requests about jobs, and the reply to Cancel, which has no job in it.
 
-What a job is asked (`StartRequest`) is in job/work.py. Apart from jobs.py, since a client that
-cancels a job needs no struct of one.
+`StartRequest` is in job/work.py. This module is separate from jobs.py because a client that only
+cancels a job does not need the structs of a whole job.
 """
 
 from msgspec import Struct
@@ -11,7 +11,7 @@ from cucmd.job.status import JobStatus
 
 INTERFACE = "io.cucmd.Jobs"
 
-# Jobs that a list holds where its request has no limit.
+# The number of jobs in a list if the request has no limit.
 DEFAULT_LIMIT = 20
 
 
@@ -20,10 +20,10 @@ class StatusRequest(Request, frozen=True):
 
 
 class ListRequest(Request, frozen=True):
-    """Newest first. target is a name of a request, or a node; a job must have all of the labels;
-    since is when it was created at the earliest; before is a job, and the list has those that
-    came before it. A list may have fewer jobs than limit where they are very large. older is
-    how many more there are.
+    """List jobs, the newest first. target is a name in the request of a job, or one of its nodes. A
+    job must have all of the labels. since is the earliest time of its creation. before is a job:
+    the list has only older jobs. A list of very large jobs may have fewer than limit. older is the
+    number of jobs that follow.
     """
 
     status: str | None = None
@@ -36,15 +36,15 @@ class ListRequest(Request, frozen=True):
 
 
 class LabelRequest(Request, frozen=True):
-    """Change labels of a job. An empty value removes one."""
+    """Change labels of a job. An empty value removes a label."""
 
     job_id: str
     labels: dict[str, str]
 
 
 class CancelRequest(Request, frozen=True):
-    """Cancel a job, or only some of its nodes.
-    cancelled says whether the job, or every node named, is now cancelled.
+    """Cancel a job, or some of its nodes. cancelled: the job, or every named node, is cancelled
+    now.
     """
 
     job_id: str
@@ -61,9 +61,9 @@ class CancelReply(Struct, frozen=True):
 
 
 class StopRequest(Request, frozen=True):
-    """End the capture of a job on all of its nodes now, and collect the files; or what follows a
-    file. A job that does neither, or that has not begun or is over, is refused as InvalidRequest
-    of job_id. Cancel ends a capture too, and collects nothing.
+    """End the packet capture of a job on all of its nodes and collect the files, or end a job that
+    follows a file. Any other job, and a job that has not begun or has ended, is refused with
+    InvalidRequest for job_id. Cancel ends a capture too, but collects nothing.
     """
 
     job_id: str
@@ -71,14 +71,14 @@ class StopRequest(Request, frozen=True):
 
 
 class WatchRequest(Request, frozen=True):
-    """Follow one job, or all of them. Needs "more". The first reply is the state as it is; each
-    later one is a change, with a sequence number that grows by one. A watcher that reads too
-    slowly is told how many changes it missed, and gets the state again. A watch of one job
-    ends when the job does. With changes, the later replies have a change instead of the job,
-    and a watch of all jobs begins with those that run or wait, and not with the newest. What
-    becomes of a job after its end is told to those who watch all jobs: it is closed, its
-    coverage is known, its labels change, its files are deleted, or the job is. A watch of a
-    job that was deleted is refused with JobNotFound.
+    """Follow one job, or all jobs. Needs "more". The first reply has the current state. Each later
+    reply is a change, with a sequence number that grows by one. If a watcher reads too slowly,
+    missed is the number of changes that were left out, and the reply has the state again. A watch
+    of one job ends when the job ends. With changes, later replies have a change instead of the job,
+    and a watch of all jobs begins with the jobs that run or wait instead of the newest. Only a
+    watch of all jobs gets what happens to a job after its end: it is closed, its coverage is known,
+    its labels change, its files are deleted, or it is deleted. A watch of a deleted job is refused
+    with JobNotFound.
     """
 
     job_id: str | None = None
