@@ -1,16 +1,16 @@
-"""PURE. Says who a request is of: the operator at the Unix socket, or a name with a role.
+"""PURE. Decides who made a request: a name with a role, or the operator at the Unix socket.
 
-    came by          with                is of
-    anywhere         a bearer token      the token's name and role
+    came by          with                was made by
+    anywhere         a bearer token      the name of the token, with its role
     a trusted peer   the proxy's header  the name in it, with the role that the proxy has or gives
     the Unix socket  neither             an operator without a name: None
-    TCP              neither             nobody
+    TCP              neither             nobody: 401
 
-Where the proxy comes by the Unix socket, who comes by it with neither is nobody too: a proxy that
-has let somebody in without asking would make an operator of them.
+If the proxy uses the Unix socket, a request there with neither is refused too. Otherwise a proxy
+that forgot to authenticate somebody would make an operator of them.
 
-These are refused, and not ignored: the proxy's header from another peer, a header that stands there
-twice, a token beside the proxy's header.
+These are refused instead of being ignored: the proxy's header from another peer, a header that is
+there twice, a token together with the proxy's header.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from cucmweb.config import ProxySettings, Role
 from cucmweb.problems import HttpProblem
 from cucmweb.tokens import NAME, NAME_EXPECTED, Token, matching
 
-# RFC 6750; a scheme's name is in any case (RFC 9110).
+# RFC 6750. The name of a scheme may be in upper or lower case (RFC 9110).
 _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]{1,128}=*)", re.IGNORECASE)
 _ROLES: tuple[Role, ...] = get_args(Role)
 
 
 class RequestHead(Struct, frozen=True):
-    """Says how a request came. `peer`: the address at the other end; None: it came by the Unix
+    """Holds what says who made a request. `peer` is the address at the other end, None for the Unix
     socket. The names of headers are in lower case.
     """
 
@@ -41,60 +41,63 @@ class RequestHead(Struct, frozen=True):
     headers: Sequence[tuple[bytes, bytes]]
 
     def values(self, name: str) -> list[str]:
-        """Returns the values of a header. A byte that is not ASCII becomes a character that none
-        is.
+        """Returns the values of a header. Bytes that are not ASCII become characters that are not
+        ASCII either.
         """
         wanted = name.lower().encode()
         return [value.decode("latin-1") for key, value in self.headers if key == wanted]
 
 
 def authenticate(
-    arrival: RequestHead, tokens: Iterable[Token], proxy: ProxySettings, now: datetime
+    head: RequestHead, tokens: Iterable[Token], proxy: ProxySettings, now: datetime
 ) -> OnBehalfOf | None:
-    """Returns None for the operator at the Unix socket. Raises `HttpProblem`."""
-    given = arrival.values("authorization")
+    """Returns the name and role, or None for the operator at the Unix socket. Raises
+    `HttpProblem` for a request by nobody.
+    """
+    credentials = head.values("authorization")
     names = [name for name in (proxy.header, proxy.role_header) if name]
-    if said := next((name for name in names if arrival.values(name)), None):
-        if not proxy.trusts(arrival.peer):
-            raise _forbidden(f"{said} is accepted from the proxy only, and this peer is not it")
-        if given:
+    if header := next((name for name in names if head.values(name)), None):
+        if not proxy.trusts(head.peer):
+            raise _forbidden(f"{header} is accepted from the proxy only, not from this peer")
+        if credentials:
             raise _forbidden(
-                "both Authorization and the proxy's header say who this is; the proxy has to clear"
-                " Authorization"
+                f"{header} and Authorization: expected one; the proxy has to clear one"
             )
-        return _named_by_proxy(arrival, proxy)
-    if given:
-        if len(given) > 1:
-            raise _unknown("Authorization stands there more than once")
-        if (presented := _BEARER.fullmatch(given[0])) is None:
+        return _named_by_proxy(head, proxy)
+    if credentials:
+        if len(credentials) > 1:
+            raise _unknown("Authorization is there more than once")
+        if (presented := _BEARER.fullmatch(credentials[0])) is None:
             raise _unknown("Authorization is not a bearer token")
         if (token := matching(presented[1], tokens, now)) is None:
-            raise _unknown("no such token, or it is over", 'Bearer error="invalid_token"')
+            raise _unknown(
+                "there is no such token, or it has expired", 'Bearer error="invalid_token"'
+            )
         return OnBehalfOf(token.name, token.role)
-    if arrival.peer is None and not proxy.trusts(None):
+    if head.peer is None and not proxy.trusts(None):
         return None
-    raise _unknown("nothing says who this is: a bearer token is needed")
+    raise _unknown("a bearer token is needed")
 
 
-def _named_by_proxy(arrival: RequestHead, proxy: ProxySettings) -> OnBehalfOf:
-    name = _once(arrival, proxy.header)
+def _named_by_proxy(head: RequestHead, proxy: ProxySettings) -> OnBehalfOf:
+    name = _single(head, proxy.header)
     if not name:
-        raise _unknown(f"the proxy gives no name in {proxy.header}")
+        raise _unknown(f"the proxy sent no name in {proxy.header}")
     if not NAME.fullmatch(name):
-        raise _forbidden(f"the name in {proxy.header} is not {NAME_EXPECTED}")
+        raise _forbidden(f"{proxy.header}: expected {NAME_EXPECTED}")
     if proxy.role:
         return OnBehalfOf(name, proxy.role)
-    given = _once(arrival, proxy.role_header)
-    role = next((one for one in _ROLES if one == given), None)
+    requested = _single(head, proxy.role_header)
+    role = next((role for role in _ROLES if role == requested), None)
     if role is None:
-        raise _forbidden(f"{proxy.role_header} is not one of {', '.join(_ROLES)}")
+        raise _forbidden(f"{proxy.role_header}: expected one of {', '.join(_ROLES)}")
     return OnBehalfOf(name, role)
 
 
-def _once(arrival: RequestHead, header: str) -> str:
-    values = arrival.values(header)
+def _single(head: RequestHead, header: str) -> str:
+    values = head.values(header)
     if len(values) > 1:
-        raise _forbidden(f"{header} stands there more than once")
+        raise _forbidden(f"{header} is there more than once")
     return values[0] if values else ""
 
 

@@ -1,6 +1,6 @@
-"""Makes frozen structs of the configuration, a file in TOML, or an error with the key.
+"""Reads the configuration, a TOML file, to frozen structs, or raises an error that names the key.
 
-A field is a key of the file; cucmweb(8) has them with their defaults and the comments beside them.
+Each field is a key of the file. cucmweb(8) shows them with their defaults and the comments here.
 """
 
 from __future__ import annotations
@@ -31,11 +31,12 @@ _HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")
 _PORT = re.compile(r"[0-9]{1,5}")
 _HOST = re.compile(r"[A-Za-z0-9_.-]{1,255}")
 _LOCALHOST = ("localhost", "127.0.0.1", "::1")
-# They stand for all addresses of the machine, and nobody calls it by them.
+# These mean all addresses of the machine. Nobody uses them to call it.
 _ALL_ADDRESSES = {"0.0.0.0", "::"}  # noqa: S104  # refused as a name, not bound to
 
 
-# Browsers send these by themselves. If one of them named people, anybody could be anyone.
+# Browsers send these headers by themselves. If one of them contained the name of a person,
+# everybody could choose a name.
 _OWN_HEADERS = {
     *("accept", "accept-encoding", "accept-language", "authorization", "connection", "cookie"),
     *("content-length", "content-type", "host", "origin", "referer", "te", "transfer-encoding"),
@@ -50,7 +51,7 @@ def _header(text: str) -> None:
         raise ValueError("expected a header that only the proxy sets")
 
 
-def _called_by(text: str) -> None:
+def _host(text: str) -> None:
     if text in _ALL_ADDRESSES or not _is_host(text):
         raise ValueError("expected a name or an address, without a port")
 
@@ -71,7 +72,7 @@ def _absolute(text: str) -> None:
 
 
 def _network(text: str) -> Network | None:
-    """Reads an address or a network; None: the Unix socket. Raises `ValueError`."""
+    """Returns a network, or None for the Unix socket. Raises `ValueError`."""
     if text == UNIX:
         return None
     try:
@@ -81,7 +82,7 @@ def _network(text: str) -> Network | None:
 
 
 def parse_listen(text: str) -> ListenAddress:
-    """Raises `ValueError`."""
+    """Reads the address at which to listen. Raises `ValueError`."""
     expected = "unix:PATH or HOST:PORT"
     if text.startswith(f"{UNIX}:"):
         path = text.removeprefix(f"{UNIX}:")
@@ -102,7 +103,7 @@ def parse_listen(text: str) -> ListenAddress:
 
 _Header = Annotated[str, text(_header, may_be_empty=True)]
 _Path = Annotated[str, text(_absolute, may_be_empty=True)]
-_Site = Annotated[str, text(_called_by)]
+_Host = Annotated[str, text(_host)]
 _ListenText = Annotated[str, text(parse_listen)]
 _Peer = Annotated[str, text(_network)]
 
@@ -110,8 +111,8 @@ _Peer = Annotated[str, text(_network)]
 class ProxySettings(Struct, frozen=True):
     """Describes a proxy that authenticates people and names them in a header.
 
-    Without `header` there is none. Who may set that header is `trusted`; from anybody else it is
-    refused.
+    There is a proxy if `header` is set. The header is accepted from the peers in `trusted`; a
+    request of anybody else with that header is refused.
     """
 
     header: _Header = ""  # in which the proxy gives the name, such as "X-Remote-User"
@@ -120,8 +121,8 @@ class ProxySettings(Struct, frozen=True):
     role_header: _Header = ""  # or the header in which the proxy gives the role
 
     def trusts(self, peer: str | None) -> bool:
-        """Says whether this address is one of the proxy, also where IPv6 carries an IPv4 address.
-        None: the Unix socket.
+        """Returns whether an address is trusted, also an IPv4 address that is mapped to IPv6. None
+        stands for the Unix socket.
         """
         if peer is None:
             return UNIX in self.trusted
@@ -131,11 +132,10 @@ class ProxySettings(Struct, frozen=True):
 
 
 class WebLimits(Struct, frozen=True):
-    """Beyond these a request is refused, and a client that is too slow is cut off."""
+    """Limits. A request beyond one is refused, and a client that is too slow is cut off."""
 
     # The daemon takes no request above 1 MiB.
     body: Annotated[int, whole(1024, 1024**2)] = 1024**2  # bytes of a request's body
-    requests: _Amount = 50  # in a second, of one caller
     streams: _Amount = 1000  # event streams and downloads at once, of all callers
     streams_per_caller: _Amount = 100  # of these, those of one caller
     connections_per_address: _Amount = 200  # of TCP, unless it is a proxy's
@@ -147,7 +147,7 @@ class WebConfig(Struct, frozen=True):
 
     socket: _Path = ""  # the daemon's; empty: the one that cucmctl finds
     listen: _ListenText = "unix:/run/cucmweb/http.sock"  # or "HOST:PORT"; not where systemd listens
-    hosts: tuple[_Site, ...] = ()  # by which it is called, beside localhost and the address of TCP
+    hosts: tuple[_Host, ...] = ()  # by which it is called, beside localhost and the address of TCP
     tokens: _Path = "/etc/cucmweb/tokens.toml"
     limits: WebLimits = WebLimits()
     proxy: ProxySettings = ProxySettings()
@@ -161,9 +161,10 @@ def load(
     socket: str | None = None,
     listen: str | None = None,
 ) -> WebConfig:
-    """Reads the configuration as it is used. `file` None: the system's file, which may be missing.
+    """Returns the configuration. If `file` is None, the system's file is read, which may be
+    missing.
 
-    `socket` and `listen` are those of the command line. Raises `ConfigError`.
+    `socket` and `listen` come from the command line and go first. Raises `ConfigError`.
     """
     path = file or SYSTEM_CONFIG
     try:
@@ -177,11 +178,11 @@ def load(
 
 
 def read_config(file: TomlFile) -> WebConfig:
-    """Makes the configuration of a file. Raises `ConfigError`."""
+    """Returns the configuration in a file. Raises `ConfigError`."""
     document = file.table((), file.document, WebConfig.__struct_fields__)
     limits = file.convert(("limits",), document.pop("limits", {}), WebLimits)
     proxy = file.convert(("proxy",), document.pop("proxy", {}), ProxySettings)
-    # Keys that do not fit each other.
+    # Check the keys that depend on each other.
     key, expected = "", ""
     if not proxy.header:
         if proxy.trusted or proxy.role or proxy.role_header:
@@ -205,43 +206,44 @@ def for_addresses(
     has_tokens: bool,
     trusts_network: bool = False,
 ) -> WebConfig:
-    """Adds to the configuration all `hosts` that count at the addresses at which it listens.
+    """Returns the configuration with all `hosts` that are accepted at the addresses at which
+    cucmweb listens.
 
-    Raises `ConfigError` for an address of TCP that other machines reach, unless `trusts_network`,
-    for one at which nobody could say who it is, and for one that has no name of its own.
+    Raises `ConfigError` for a TCP address that other machines can reach, unless `trusts_network`,
+    for one where no caller could be authenticated, and for one that needs `hosts`.
     """
     tcp = [address for address in addresses if not isinstance(address, Path)]
     exposed = [host for host, _ in tcp if not ip_address(host).is_loopback]
     if exposed and not trusts_network:
         raise ConfigError(
             "listen",
-            f"other machines reach {exposed[0]}, where nothing is encrypted: listen at a Unix"
-            " socket behind a proxy, or say that the network is trusted (--trusted-network)",
+            f"other machines can reach {exposed[0]}, and nothing is encrypted: listen at a Unix"
+            " socket behind a proxy, or use --trusted-network",
         )
     if tcp and not has_tokens and set(config.proxy.trusted) <= {UNIX}:
         raise ConfigError(
             "listen",
-            f"at {tcp[0][0]} port {tcp[0][1]} anybody could be anyone: make a token (cucmweb token"
-            " add NAME --role view), or name a proxy that authenticates ([proxy] header, trusted)",
+            f"at {tcp[0][0]} port {tcp[0][1]} nobody can be authenticated: make a token (cucmweb"
+            " token add NAME --role view), or configure a proxy ([proxy] header, trusted)",
         )
     if not config.hosts and any(host in _ALL_ADDRESSES for host, _ in tcp):
         raise ConfigError(
             "hosts",
-            "are missing; who listens at all addresses has to list the names and addresses by which"
-            ' it is called, as in hosts = ["cucm-logs.example.org"]',
+            "is missing; to listen at all addresses, list the names and addresses by which cucmweb"
+            ' is called, as in hosts = ["cucm-logs.example.org"]',
         )
-    # The kernel gives a link-local address with its interface, as in `fe80::1%eth0`.
+    # The kernel adds the interface to a link-local address, as in `fe80::1%eth0`.
     own = {host.partition("%")[0] for host, _ in tcp} - _ALL_ADDRESSES
     names = {name.lower() for name in (*_LOCALHOST, *config.hosts, *own)}
     return replace(config, hosts=tuple(sorted(names)))
 
 
 def accepts_host(config: WebConfig, header: str) -> bool:
-    """Says whether a request may have this `Host`. `config` is that of `for_addresses`.
+    """Returns whether a request may have this `Host`. `config` is the result of `for_addresses`.
 
-    A page of elsewhere that points a name of its own to this machine (DNS rebinding) would
-    otherwise have a browser send what it likes. That reaches a Unix socket too: `ssh -L` gives it a
-    port.
+    Without this check a page of another site that points a name of its own to this machine (DNS
+    rebinding) could make a browser send any request. A Unix socket can be reached like that too, if
+    `ssh -L` forwards a port to it.
     """
     name = header.rpartition(":")[0] if re.search(r":\d*$", header) else header
     name = name.removeprefix("[").removesuffix("]").removesuffix(".").lower()

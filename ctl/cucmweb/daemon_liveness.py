@@ -1,11 +1,12 @@
-"""Says whether the daemon answers, also while a reply in pieces, or a long call, says nothing.
+"""Finds out whether the daemon answers, also while a long call or a reply in pieces is silent.
 
 Such a reply has no limit of time: one that follows a node is silent for as long as the node is. So
-the daemon is asked something else meanwhile, and where it does not answer that, the reply ends.
+the daemon is sent another call meanwhile, and the reply ends if the daemon does not answer that.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -16,54 +17,54 @@ from cucmctl.client.calls import CALL_TIMEOUT
 from cucmctl.client.errors import ClientError, DaemonUnavailable
 from cucmtrio import Client
 
-# Seconds after which a daemon that has stopped is given up at the latest, as in a call with one
-# reply: half of them until it is asked, half for its answer.
+# Seconds after which a daemon that hangs is given up at the latest, the same as for a call with one
+# reply. Half of them pass before it is asked, half is the time for its answer.
 SILENCE = CALL_TIMEOUT
-# Seconds for a daemon that is there to say so to who asks whether it is.
-_READY = 5.0
+# Seconds within which the daemon has to answer for /readyz, and for which that answer is used
+# again.
+_READY_TIMEOUT, _READY_AGE = 5.0, 1.0
 
 
 async def check_daemon(daemon: Client, within: float) -> None:
-    """Raises `DaemonUnavailable` if it does not answer within so many seconds, and other errors of
-    a call.
+    """Makes a call. Raises `DaemonUnavailable` if it is not answered within so many seconds, and
+    the other errors of a call.
     """
     with daemon.limit(trio.current_time() + within):
         await daemon.call("org.varlink.service.GetInfo", {}, dict[str, msgspec.Raw])
 
 
 class Readiness:
-    """Says whether the daemon answers, for anybody, who may ask as often as they like: those who
-    ask at the same time are told together.
+    """Finds out whether the daemon answers. Everybody may ask as often as they like, so an answer
+    is used again for `_READY_AGE` seconds.
     """
 
     def __init__(self) -> None:
-        self._asking = trio.Lock()
-        self._known = 0  # how often it has become known
+        self._lock = trio.Lock()
         self._is_ready = False
+        self._known_until = -math.inf
 
-    async def of(self, daemon: Client) -> bool:
-        before = self._known
-        async with self._asking:
-            if self._known == before:  # and not since this one came
+    async def check(self, daemon: Client) -> bool:
+        """Returns whether the daemon answers."""
+        async with self._lock:
+            if trio.current_time() >= self._known_until:
                 try:
-                    await check_daemon(daemon, _READY)
+                    await check_daemon(daemon, _READY_TIMEOUT)
                     self._is_ready = True
                 except ClientError:
                     self._is_ready = False
-                self._known += 1  # not before: whoever asks may leave meanwhile
+                self._known_until = trio.current_time() + _READY_AGE
             return self._is_ready
 
 
 @asynccontextmanager
 async def until(ends: Callable[[], Awaitable[Exception]]) -> AsyncIterator[None]:
-    """Cancels the block once `ends` returns, and raises the exception that it has returned."""
+    """Cancels the block once `ends` returns, and raises the exception that `ends` returned."""
     raised: Exception | None = None
-    is_done = False
 
     async def wait() -> None:
         nonlocal raised
         error = await ends()
-        if not is_done:
+        if not nursery.cancel_scope.cancel_called:  # else the block has ended
             raised = error
         nursery.cancel_scope.cancel()
 
@@ -71,9 +72,8 @@ async def until(ends: Callable[[], Awaitable[Exception]]) -> AsyncIterator[None]
         nursery.start_soon(wait)
         try:
             yield
-        except Exception as error:  # a nursery would put it into a group
+        except Exception as error:  # caught here, since the nursery would put it into a group
             raised = raised or error
-        is_done = True
         nursery.cancel_scope.cancel()
     if raised is not None:
         raise raised
@@ -81,7 +81,7 @@ async def until(ends: Callable[[], Awaitable[Exception]]) -> AsyncIterator[None]
 
 @asynccontextmanager
 async def while_it_answers(daemon: Client) -> AsyncIterator[None]:
-    """Cancels the block once the daemon does not answer, and raises `DaemonUnavailable` then."""
+    """Cancels the block and raises `DaemonUnavailable` once the daemon does not answer."""
 
     async def silence() -> Exception:
         while True:
@@ -91,7 +91,7 @@ async def while_it_answers(daemon: Client) -> AsyncIterator[None]:
             except DaemonUnavailable as error:
                 return error
             except ClientError:
-                pass  # a refusal is an answer
+                pass  # a refusal is an answer too
 
     async with until(silence):
         yield

@@ -1,31 +1,31 @@
-"""Sends server-sent events: one watch of the daemon is told to all who listen.
+"""Sends server-sent events. One watch of the daemon feeds the streams of all readers.
 
     the daemon -> cucmtrio's events -> `EventStreams.run` -> the newest events -> each stream
 
-    the watch   since                          who comes then
-    begins      the start, or a failure        is answered what the daemon refuses; else waits
-    watches     the states of then were told   is told how things are, and then what happens
-    is away     the daemon does not answer     waits
+    the watch   since                           a reader that connects then
+    begins      the start, or a failure         gets the daemon's refusal, or waits
+    watches     it has got the current states   gets the current state, and then each change
+    is away     the daemon does not answer      waits
 
-Who has looked at the daemon while it is watched, is told whatever happens after that, also over a
-time in which it is away. Who waits has a stream that is open and says nothing: an EventSource that
-is answered anything but 200 never comes again. What the daemon refuses then cuts the stream off,
-and is the answer once its reader comes again.
+A stream that has got the current state gets every change after it, even if the daemon is away for a
+time. A stream that waits is answered 200 and stays silent, because an EventSource that gets another
+status never reconnects. If the daemon then refuses it, it is cut off, and the reader gets the
+refusal when it reconnects.
 
-Each stream reads from the same newest events, so that what is kept does not grow with their number.
-One that has not read what is no longer kept is cut off, and its reader comes again.
+All streams read the same list of newest events, so memory does not grow with their number. A stream
+whose next event is no longer kept is cut off, and its reader reconnects.
 
-    path                  begins with                     with the `Last-Event-ID` of an event
-    /jobs/{job_id}/events the job                         that is kept: what came after it
-                                                          else: the job, if that is another by now
-    /events               each job that runs or waits     that is kept: what came after it
-                                                          else: `missed`, then as without
+    path                   begins with               with a `Last-Event-ID`
+    /jobs/{job_id}/events  the job                   if that event is kept: the events after it
+                                                     else: the job, unless its revision is the same
+    /events                each job that runs or     if that event is kept: the events after it
+                           waits                     else: `missed`, then as without
 
-The jobs of which `/events` begins have no id, and then comes one without an event: who is cut off
-in between has the id of before, or none.
+The jobs with which `/events` begins have no ids. An id without an event follows them, so a reader
+that is cut off among them still has its previous id, or none.
 
-A stream of a job ends once that is closed; who asks for what comes after its end gets 204, after
-which no EventSource comes again.
+A stream of a job ends once the job is closed. A request for events after that gets 204, and no
+EventSource reconnects after a 204.
 """
 
 from __future__ import annotations
@@ -46,23 +46,23 @@ from cucmweb.kept_events import KeptEvents, ServerEvent, framed, id_line
 from cucmweb.operations import Operation
 from cucmweb.server import Disconnected
 
-# Jobs whose revision is known: as many as are known by those events come from.
+# Jobs whose last revision is remembered, as many as cucmtrio's events remember.
 _MOST_JOBS = 3_000
-# After these the same question has an answer once the daemon is there again.
+# Errors after which the same call can succeed once the daemon answers again.
 _AWAY = (DaemonUnavailable, ShuttingDown, LimitReached)
-# Seconds until the daemon is asked again, where it is watched all the same.
+# Seconds until a stream asks the daemon again, if it got no answer although the watch is running.
 _PAUSE = 2.0
-# Seconds without an event after which a line is sent that says nothing: a proxy ends a connection
-# that is silent for a minute.
+# Seconds without an event after which an empty comment is sent: many proxies end a connection that
+# is silent for a minute.
 _SILENCE = 15.0
-# Seconds after which a reader comes again. All that were cut off at once, as by a restart of
-# cucmweb, come one after the other: a caller has only so many requests a second.
+# Seconds after which a reader reconnects, between these two at random, so that readers that were
+# cut off together, as by a restart of cucmweb, do not all reconnect at the same moment.
 _SOONEST, _LATEST = 2.0, 5.0
-# Bytes that are sent at once.
+# Bytes of events that are sent at once.
 _PIECE = 64 * 1024
-# Jobs that are asked for at once, to begin with.
+# Jobs in each list that is asked for when a stream of all jobs begins.
 _LISTED = 200
-# In this order none that starts meanwhile is missed.
+# Listed in this order, so that a job that starts in between is not missed.
 _UNFINISHED = ("queued", "running")
 
 _MISSED = b"event: missed\ndata: {}\n\n"
@@ -72,7 +72,7 @@ _log = logging.getLogger("cucmweb")
 
 
 class EventStreams:
-    """Holds all streams. `run` must run while any is served."""
+    """Holds all streams. `run` has to run while streams are served."""
 
     def __init__(self) -> None:
         self._streams: set[EventStream] = set()
@@ -83,8 +83,8 @@ class EventStreams:
         self._refusal = ""
 
     async def run(self, events: AsyncIterator[JobEvent]) -> None:
-        """Ends all streams at its end, also where it is cancelled: nobody knows what they would be
-        told. Readers that come again are told nothing of before.
+        """Feeds the streams with events. When it ends or is cancelled, it ends all streams, since
+        they would miss events. Readers that reconnect begin anew.
         """
         try:
             async for event in events:
@@ -98,9 +98,9 @@ class EventStreams:
                     self._is_away = True
                     self._watching = trio.Event()
                 elif event.job_id:
-                    self._tell(event)
+                    self._publish(event)
         finally:
-            self._kept.clear()
+            self._kept = KeptEvents()
             self._revisions.clear()
             self._watching = trio.Event()
             self._is_away = False
@@ -108,17 +108,17 @@ class EventStreams:
                 stream.scope.cancel()
 
     def log_refusal(self, error: ClientError) -> None:
-        """Logs why the daemon refuses the watch, once until it refuses it in other words."""
+        """Logs why the daemon refuses the watch, unless the last refusal was the same."""
         if str(error) != self._refusal:
             _log.error("no events come from the daemon: %s", error)
         self._refusal = str(error)
 
     def is_followed(self, job_id: str) -> bool:
-        """Says whether a stream is of this job, so that it has to be told with its nodes."""
-        return any(one.job_id and job_id.startswith(one.job_id) for one in self._streams)
+        """Returns whether there is a stream of this job, which needs the job with its nodes."""
+        return any(s.job_id and job_id.startswith(s.job_id) for s in self._streams)
 
-    def _tell(self, event: JobEvent) -> None:
-        """Keeps the event, and wakes the streams that it is for."""
+    def _publish(self, event: JobEvent) -> None:
+        """Keeps the event, and wakes the streams that want it."""
         job_id, job = event.job_id or "", event.job
         revision = getattr(job, "revision", None)
         is_news = revision is not None and revision > self._revisions.pop(job_id, -1)
@@ -130,20 +130,22 @@ class EventStreams:
         is_gone = job is None or bool(getattr(job, "deleted", False))
         is_last = is_gone or bool(getattr(job, "closed", False))
         is_short = isinstance(job, JobSummary)
-        told = ServerEvent(event.name, job_id, revision, data, is_news, is_last, is_gone, is_short)
+        kept = ServerEvent(event.name, job_id, revision, data, is_news, is_last, is_gone, is_short)
         number = self._kept.end
-        self._kept.add(told)
+        self._kept.add(kept)
         for stream in self._streams:
             if job_id.startswith(stream.job_id):
                 stream.wake(number)
 
-    async def send(self, exchange: Exchange, operation: Operation, asked: dict[str, Any]) -> None:
-        """Answers a request for a stream."""
-        stream = EventStream(exchange, operation, asked, self._kept)
+    async def send(
+        self, exchange: Exchange, operation: Operation, parameters: dict[str, Any]
+    ) -> None:
+        """Answers a request for an event stream."""
+        stream = EventStream(exchange, operation, parameters, self._kept)
         self._streams.add(stream)
         try:
-            with exchange.places.streams.held(exchange.who), stream.scope:
-                while not await self._looked(stream):
+            with exchange.places.streams.held(exchange.caller), stream.scope:
+                while not await self._has_state(stream):
                     await stream.open()
                     with trio.move_on_after(_SILENCE):
                         if self._watching.is_set():
@@ -156,68 +158,71 @@ class EventStreams:
         if stream.scope.cancelled_caught:
             raise Disconnected
 
-    async def _looked(self, stream: EventStream) -> bool:
-        """Lets the stream ask the daemon how things are. Returns whether it now knows that, and is
-        told all that happens from then on.
+    async def _has_state(self, stream: EventStream) -> bool:
+        """Lets the stream ask the daemon for the current state. Returns whether it has got it and
+        will get every change after it.
         """
         if self._is_away:
             return False
-        is_watched = self._watching.is_set()  # before it looks
+        is_watched = self._watching.is_set()  # before it asks
         try:
-            await stream.look()
+            await stream.ask_state()
         except _AWAY:
             return False
         return is_watched
 
 
 class EventStream:
-    """Is told of the jobs whose ids begin with `job_id`. `look` comes before `tell`."""
+    """One reader's stream of events, of the jobs whose ids begin with `job_id`.
+
+    `ask_state` has to succeed before `tell` is called.
+    """
 
     def __init__(
-        self, exchange: Exchange, operation: Operation, asked: dict[str, Any], kept: KeptEvents
+        self, exchange: Exchange, operation: Operation, parameters: dict[str, Any], kept: KeptEvents
     ) -> None:
-        self.job_id: str = asked.pop("job_id", "")
+        self.job_id: str = parameters.pop("job_id", "")
         self.scope = trio.CancelScope()
         self._exchange = exchange
         self._last = exchange.header("last-event-id")
         self._operation = operation
-        self._who: Mapping[str, Any] = asked
+        self._parameters: Mapping[str, Any] = parameters
         self._of_all = not self.job_id
         self._kept = kept
         self._is_over = False
-        self._place: str | None = None  # as it looked
-        self._found, self._listed = msgspec.Raw(), ListReply(())
-        self._had: dict[str, int] = {}  # the revision of each job that it has from its beginning
-        self._next = kept.end  # the number of the event that it looks at next
-        self._news = trio.Event()  # there is something for it at that number, or later
+        self._place: str | None = None  # the id of the newest event when it asked for the state
+        self._found, self._listed = msgspec.Raw(), ListReply(())  # the state
+        self._had: dict[str, int] = {}  # the revision of each job in the state that was sent
+        self._next = kept.end  # the number of the event that it reads next
+        self._news = trio.Event()  # set if there is an event for it at that number or later
 
     def wake(self, number: int) -> None:
-        """There is an event for it."""
+        """Tells the stream that the event with this number is for it."""
         if not self._news.is_set():
             self._next = number
             self._news.set()
 
-    # How it begins.
+    # The beginning of a stream
 
-    async def look(self) -> None:
-        """Asks the daemon what there is. Raises what that refuses."""
-        self._next, self._news = self._kept.end, trio.Event()  # what happens meanwhile follows
+    async def ask_state(self) -> None:
+        """Asks the daemon for the current state. Raises `ClientError`."""
+        self._next, self._news = self._kept.end, trio.Event()  # changes meanwhile come after it
         self._place = self._kept.newest_place()
         if self._of_all:
             self._listed = await self._list(_UNFINISHED[0])
         else:
-            asked = encoded({"job_id": self.job_id, **self._who})
+            asked = encoded({"job_id": self.job_id, **self._parameters})
             self._found = (await self._exchange.daemon.call("Status", asked, Members))["job"]
 
     async def open(self) -> None:
-        """Sends the head of the reply, if it was not sent."""
+        """Sends the head of the reply, unless it was sent before."""
         if not self._exchange.channel.status:
             self._exchange.begin(self._operation)
             pause = random.uniform(_SOONEST, _LATEST)  # noqa: S311  # no secret
             await self._exchange.channel.send(b"retry: %d\n\n" % (1000 * pause))
 
     async def tell(self) -> None:
-        """Tells what happens from the beginning until the end of its job."""
+        """Sends the state and then the events, until the job is closed."""
         first = b"" if self._of_all else self._first_of_job()
         if self._is_over and not first and not self._exchange.channel.status:
             self._exchange.channel.start(204, {})
@@ -228,27 +233,29 @@ class EventStream:
             await self._begin_with_all()
         await self._exchange.channel.send(first)
         while not self._is_over:
-            taken = b""
+            events = b""
             with trio.move_on_after(_SILENCE):
-                while not (taken := self._taken()):
+                while not (events := self._take_events()):
                     await self._news.wait()
-            await self._exchange.channel.send(taken or _SILENT)
+            await self._exchange.channel.send(events or _SILENT)
         await self._exchange.channel.end()
 
     def _first_of_job(self) -> bytes:
-        """Returns what the stream of a job begins with; no bytes if it goes on after an event."""
+        """Returns the job as the first event, or no bytes if the stream goes on after an event that
+        the reader already has.
+        """
         last, found = self._last, self._found
-        self._found = msgspec.Raw()  # of 500 streams it would be much
-        job = msgspec.json.decode(found, type=_JobAsItIs)
+        self._found = msgspec.Raw()  # frees memory, which is much for 500 streams
+        job = msgspec.json.decode(found, type=_JobFields)
         self.job_id = job.job_id
         has_all = last == str(job.revision)
         if has_all and job.closed:
             self._is_over = True
             return b""
         number = None if last is None else self._kept.after(last, job.job_id)
-        # Of a job that ran on over a restart there may be a line of a list, which has no nodes.
+        # If the daemon was restarted, an event may have the job as in a list, without nodes.
         news = [] if number is None else [self._kept[n] for n in range(number, self._kept.end)]
-        is_short = any(one.is_short for one in news if one.job_id == job.job_id)
+        is_short = any(event.is_short for event in news if event.job_id == job.job_id)
         if number is not None and not is_short:
             self._next = number
             self._news.set()
@@ -273,61 +280,63 @@ class EventStream:
             if status != _UNFINISHED[0]:
                 listed = await self._list(status)
             while True:
-                states = [_state(msgspec.json.encode(one)) for one in reversed(listed.jobs)]
+                states = [_state(msgspec.json.encode(job)) for job in reversed(listed.jobs)]
                 await self._exchange.channel.send(b"".join(states))
-                self._had |= {one.job_id: one.revision for one in listed.jobs}
+                self._had |= {job.job_id: job.revision for job in listed.jobs}
                 if not listed.older:
                     break
                 listed = await self._list(status, before=listed.jobs[-1].job_id)
-        # Where there was no event yet it is an id that none has: who comes with it has missed some.
+        # Before the first event the id is "-", which no event has: a reader that reconnects with it
+        # has missed events.
         await self._exchange.channel.send(id_line(self._place or "-") + b"\n")
 
     async def _list(self, status: str, **more: str) -> ListReply:
-        asked = encoded({"status": status, "limit": _LISTED, **more, **self._who})
+        asked = encoded({"status": status, "limit": _LISTED, **more, **self._parameters})
         return await self._exchange.daemon.call("List", asked, ListReply)
 
-    # How it goes on.
+    # The events after it
 
-    def _taken(self) -> bytes:
-        """Takes of what waits as much as is sent at once."""
+    def _take_events(self) -> bytes:
+        """Takes up to about `_PIECE` bytes of the events that wait for the reader."""
         if not self._news.is_set():
-            # What others had meanwhile is not looked at, and some of it may not be kept any more.
+            # Skip the events of other jobs. Some of them may no longer be kept.
             self._next = self._kept.end
         frames: list[bytes] = []
         size = 0
         while self._next < self._kept.end and size < _PIECE and not self._is_over:
             if self._next < self._kept.begin:
-                raise Disconnected  # it is too slow, and comes again
-            one = self._kept[self._next]
+                raise Disconnected  # the reader is too slow, and reconnects
+            event = self._kept[self._next]
             self._next += 1
-            # Another job may have begun with what was asked for, before its whole id was known.
-            if one.job_id.startswith(self.job_id):
-                frames.append(frame := self._frame(one))
+            # While only the beginning of the id was known, events of another job may have woken it.
+            if event.job_id.startswith(self.job_id):
+                frames.append(frame := self._frame(event))
                 size += len(frame)
-                self._is_over = bool(frame) and one.is_last and not self._of_all
+                self._is_over = bool(frame) and event.is_last and not self._of_all
         if self._next == self._kept.end:
             self._news = trio.Event()
         return b"".join(frames)
 
-    def _frame(self, one: ServerEvent) -> bytes:
-        """Writes an event. Of one that the reader has from its beginning, `/events` writes only the
-        place among all.
+    def _frame(self, event: ServerEvent) -> bytes:
+        """Returns an event as it is sent. An event that was in the state at the beginning is left
+        out, but for its id in a stream of all jobs.
         """
-        had = self._had.get(one.job_id)
-        if had is None or one.revision is None or one.is_gone or one.revision > had:
-            return framed(one, of_all=self._of_all)
-        if one.revision == had and not one.is_news:
-            return framed(one, of_all=self._of_all)
-        return id_line(one.place(of_all=True)) + b"\n" if one.is_news and self._of_all else b""
+        had, revision = self._had.get(event.job_id), event.revision
+        if had is None or revision is None or event.is_gone or revision > had:
+            return framed(event, of_all=self._of_all)
+        if revision == had and not event.is_news:  # new figures
+            return framed(event, of_all=self._of_all)
+        is_id_sent = event.is_news and self._of_all
+        return id_line(event.place(of_all=True)) + b"\n" if is_id_sent else b""
 
 
 def _state(job: bytes) -> bytes:
     return b"event: state\ndata: %s\n\n" % job
 
 
-class _JobAsItIs(msgspec.Struct):
-    """Holds what has to be known of a job: the rest goes on as it came."""
+class _JobFields(msgspec.Struct):
+    """Holds the fields of a job that are needed here. The others are passed on unread."""
 
     job_id: str
     revision: int
-    closed: bool  # nothing more will come of it
+    closed: bool  # no further event will come

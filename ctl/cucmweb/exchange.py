@@ -1,9 +1,10 @@
-"""Answers a request over HTTP: asks the daemon for what it wants, and sends the reply.
+"""Holds one HTTP request while it is answered: its parameters, its caller and its reply.
 
     server.py -> application.py -> replies.py, event_streams.py -> the daemon -> the reply
 
-A reply begins once the daemon has given its first piece, so that a refusal is still one. What goes
-wrong after that ends the connection in the middle of the reply: no client takes it for the whole.
+A reply begins after the daemon's first piece, so that a refusal can still have its own status. What
+goes wrong after that ends the connection in the middle of the reply, so that no client takes the
+part for the whole.
 """
 
 from __future__ import annotations
@@ -26,25 +27,21 @@ from cucmweb.places import WebPlaces
 from cucmweb.problems import HttpProblem
 from cucmweb.server import Disconnected, HttpChannel
 
-# A reply of the daemon: what is in a member goes on as it came.
+# A reply of the daemon by member. The members are passed on unread.
 Members: TypeAlias = dict[str, msgspec.Raw]
 
 Identify: TypeAlias = Callable[[], OnBehalfOf | None]
 
-JSON = "application/json"
-_LONGEST_KEY = 128
-# Seconds after which it is looked at again whether the caller's token still counts, while a reply
-# goes on that has no limit of time.
-_AGAIN = 10.0
+# Seconds between two checks of the caller's token while a reply without a limit of time goes on.
+_CHECK_INTERVAL = 10.0
 
 
 class Exchange:
-    """Answers one request.
+    """One request.
 
-    path        the values of the names in the operation's path
-    identify    finds out on whose behalf it is; raises `HttpProblem`
-    who         that; None: of whoever may open the socket, and where the path is for anybody, of
-                nobody
+    path      the values of the names in the operation's path
+    identify  returns who made the request; raises `HttpProblem` if that is not known any more
+    caller    who made it; None: the operator at the Unix socket, or anybody for an open path
     """
 
     def __init__(
@@ -59,7 +56,7 @@ class Exchange:
         limits: WebLimits,
     ) -> None:
         self.daemon = daemon
-        self.who = identify()
+        self.caller = identify()
         self.channel = channel
         self._path = path
         self._identify = identify
@@ -67,10 +64,10 @@ class Exchange:
         self.places = places
         self._limits = limits
 
-    # What is asked.
+    # The request
 
     async def parameters(self, operation: Operation) -> dict[str, Any]:
-        """Returns the parameters of the method. Raises `HttpProblem`."""
+        """Reads the body and returns the parameters of the method. Raises `HttpProblem`."""
         known = parameters.members(operation)
         query = self.channel.query
         try:
@@ -81,71 +78,70 @@ class Exchange:
         if operation.has_body:
             body = await self.channel.body(self._limits.body)
             kind = self.header("content-type") or ""
-            # A form of another site can send other kinds without asking.
-            if body and kind.partition(";")[0].strip().lower() != JSON:
-                raise HttpProblem(415, "NoJson", f"expected a body of {JSON}")
+            # A form on a page of another site can send bodies of other kinds, without the browser
+            # asking this server first.
+            if body and kind.partition(";")[0].strip().lower() != MEDIA["object"]:
+                raise HttpProblem(415, "NoJson", f"expected a body of type {MEDIA['object']}")
             given = parameters.from_body(body, known)
-        asked = parameters.parameters(operation, self._path, given)
+        call = parameters.parameters(operation, self._path, given)
         fields = operation.request.__struct_fields__
         if "request_id" in fields:
-            asked["request_id"] = self.channel.request_id
+            call["request_id"] = self.channel.request_id
         if operation.keyed and (key := self.header("idempotency-key")) is not None:
-            asked["start_key"] = key
-        if self.who is not None:
-            asked["on_behalf_of"] = self.who
-        return asked
+            call["start_key"] = key
+        if self.caller is not None:
+            call["on_behalf_of"] = self.caller
+        return call
 
     def header(self, name: str) -> str | None:
-        """Raises `HttpProblem` where it is there twice, or no text."""
-        found = [value for key, value in self.channel.headers if key == name.encode()]
-        if len(found) > 1 or any(not one.isascii() or len(one) > _LONGEST_KEY for one in found):
-            raise parameters.invalid(
-                name, f"expected once, at most {_LONGEST_KEY} ASCII characters"
-            )
-        return found[0].decode() if found else None
+        """Returns the value of a header, or None. Raises `HttpProblem` if it is there twice."""
+        values = [value for key, value in self.channel.headers if key == name.encode()]
+        if len(values) > 1:
+            raise parameters.invalid(name, "is there twice; expected once")
+        return values[0].decode("latin-1") if values else None
 
     async def gone(self) -> Exception:
-        """Waits until there is nobody any more for whom to go on, and returns why, as an error: the
-        client has left, or its token was revoked or is over.
+        """Waits until nobody is left who may read the reply, and returns the reason as an error:
+        the client has left, or its token was revoked or has expired.
         """
         while True:
-            with trio.move_on_after(_AGAIN):
+            with trio.move_on_after(_CHECK_INTERVAL):
                 await self.channel.left()
                 return Disconnected()
             try:
-                if self._identify() != self.who:
-                    return HttpProblem(401, "NotLetIn", "the caller is another one by now")
+                if self._identify() != self.caller:
+                    return HttpProblem(401, "NotLetIn", "the token belongs to somebody else now")
             except HttpProblem as problem:
                 return problem
 
     @asynccontextmanager
     async def download(self) -> AsyncIterator[Client]:
-        """Holds the place of a reply in pieces, and yields who asks the daemon for it. Raises
-        `HttpProblem`, and `DaemonUnavailable` once the daemon does not answer any more.
+        """Yields the client for a reply in pieces, which counts as a download during the block.
+        Raises `HttpProblem` at a limit, and `DaemonUnavailable` once the daemon does not answer.
         """
-        with self.places.downloads.held(self.who), self.places.streams.held(self.who):
+        with self.places.downloads.held(self.caller), self.places.streams.held(self.caller):
             async with while_it_answers(self._downloads):
                 yield self._downloads
 
-    # How it is answered.
+    # The reply
 
     def begin(self, operation: Operation, headers: Mapping[str, str] | None = None) -> None:
-        """Begins a reply whose pieces follow. Raises `HttpProblem`."""
+        """Begins a reply in pieces. Raises `HttpProblem` for a client that cannot read it."""
         if self.channel.version == "1.0" and not (headers and "content-length" in headers):
-            # The end of the connection would be that of the reply, also where it is cut off.
+            # HTTP/1.0 ends such a reply with the connection, so a cut-off one would look complete.
             raise HttpProblem(505, "Http1Only", "expected HTTP/1.1")
-        said = {"content-type": MEDIA[operation.form]}
-        self.channel.start(operation.status, {**said, **(headers or {})})
+        headers_here = {"content-type": MEDIA[operation.form]}
+        self.channel.start(operation.status, {**headers_here, **(headers or {})})
 
     async def whole(
         self, body: bytes, status: int = 200, headers: Mapping[str, str] | None = None
     ) -> None:
         """Sends a reply in one piece."""
-        said = {"content-type": JSON, "content-length": str(len(body))}
-        self.channel.start(status, {**said, **(headers or {})})
+        headers_here = {"content-type": MEDIA["object"], "content-length": str(len(body))}
+        self.channel.start(status, {**headers_here, **(headers or {})})
         await self.channel.end(body)
 
 
 def encoded(asked: Mapping[str, Any]) -> msgspec.Raw:
-    """Encodes the parameters of a call: what came as JSON goes on as it came."""
+    """Encodes the parameters of a call. Members that came as JSON are passed on unread."""
     return msgspec.Raw(msgspec.json.encode(asked))

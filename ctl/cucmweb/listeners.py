@@ -1,4 +1,4 @@
-"""Gives the sockets that it listens at: those that systemd has opened, else one of its own."""
+"""Opens the listening sockets: those that systemd passed, or else one of its own."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from cucmd.varlink.listener import unix_socket
 from cucmweb.config import ListenAddress
 
 SOCKET_MODE = 0o660
-SOCKET_GROUP = "cucm"  # whose members are operators at the daemon's own socket too
-_BACKLOG = 256  # as the unit has it
+SOCKET_GROUP = "cucm"  # its members are operators at the daemon's own socket too
+_BACKLOG = 256  # the same as in cucmweb.socket
 
 
 class CannotListen(Exception):
-    """The text is the address, and the reason."""
+    """The text has the address and the reason."""
 
 
 @contextmanager
 def open_sockets(listen: ListenAddress) -> Iterator[list[tuple[socket.socket, ListenAddress]]]:
-    """Opens those of systemd, or one at `listen`, each with its address; they are closed at the
-    end.
+    """Yields the sockets of systemd, or a new one at `listen`, each with its address. They are
+    closed at the end of the block.
 
-    Call it once: the environment that names systemd's is cleared. Raises `CannotListen`.
+    May be called once: it clears the environment variables of systemd. Raises `CannotListen`.
     """
     with ExitStack() as stack:
         if inherited := inherited_sockets():
@@ -38,9 +38,9 @@ def open_sockets(listen: ListenAddress) -> Iterator[list[tuple[socket.socket, Li
                 )
             else:
                 family, *_ = socket.getaddrinfo(*listen, type=socket.SOCK_STREAM)[0]
-                # `::` stands for the addresses of IPv4 too.
+                # `::` means the addresses of IPv4 too.
                 both = listen[0] == "::" and socket.has_dualstack_ipv6()
-                # It sets SO_REUSEADDR: a restart need not wait for the last connections.
+                # This sets SO_REUSEADDR, so a restart need not wait for the last connections.
                 opening = socket.create_server(
                     listen, family=family, backlog=_BACKLOG, dualstack_ipv6=both
                 )
@@ -48,7 +48,7 @@ def open_sockets(listen: ListenAddress) -> Iterator[list[tuple[socket.socket, Li
         except OSError as error:
             reason = str(error.strerror or error).removeprefix("cannot listen: ")
             raise CannotListen(f"cannot listen at {written(listen)}: {reason}") from error
-        # A Unix socket gets its path when it listens, and keeps the name that it had before.
+        # The name of a Unix socket is the temporary path at which it was made (unix_socket).
         yield [(bound, listen if isinstance(listen, Path) else _address_of(bound))]
 
 
@@ -58,7 +58,7 @@ def _address_of(bound: socket.socket) -> ListenAddress:
 
 
 def written(address: ListenAddress) -> str:
-    """Writes an address as `listen` of the configuration has it."""
+    """Returns an address in the form of `listen` in the configuration."""
     if isinstance(address, Path):
         return f"unix:{address}"
     host, port = address

@@ -1,6 +1,6 @@
 """Runs the command line of `cucmweb`: serve, and the tokens.
 
-What serves is imported only to serve: tokens are made where the web stack is not installed too.
+The server is imported only for `serve`, so that tokens can be made without the extra `web`.
 """
 
 from __future__ import annotations
@@ -26,10 +26,19 @@ from cucmweb import token_file
 from cucmweb.config import Role, load, parse_listen
 from cucmweb.listeners import CannotListen
 from cucmweb.token_file import NoSuchToken, TokenExists, read_token_file
-from cucmweb.tokens import NAME, NAME_EXPECTED
+from cucmweb.tokens import check_name
 
 EXIT_CONFIG = 78  # EX_CONFIG, as `cucmd` has it
 MOST_DAYS = 36_500
+
+
+_EXITS: dict[type[Exception], int] = {
+    UsageError: exits.USAGE,
+    TokenExists: exits.USAGE,
+    NoSuchToken: exits.NOT_FOUND,
+    CannotListen: exits.UNAVAILABLE,
+    ConfigError: EXIT_CONFIG,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,15 +47,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = _parser().parse_args(argv)
         run: Callable[[argparse.Namespace], int] = args.run
         return run(args)
-    except UsageError as error:
-        return _said(str(error), exits.USAGE)
-    except ConfigError as error:
-        return _said(str(error), EXIT_CONFIG)
+    except tuple(_EXITS) as error:
+        return _report(str(error), _EXITS[type(error)])
     except Unwritable as error:
         abandon_stdout()
         if error.reader_has_gone:  # as in `cucmweb token list | head`: no error for the user
             return exits.PIPE_CLOSED
-        return _said(str(error), exits.CANNOT_WRITE)
+        return _report(str(error), exits.CANNOT_WRITE)
     except KeyboardInterrupt:
         return exits.INTERRUPTED
 
@@ -58,62 +65,62 @@ def _parser() -> VerbParser:
     parser.add_argument("--version", action="version", version=f"cucmweb {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     serve = commands.add_parser("serve", help="serve HTTP, in the foreground", allow_abbrev=False)
-    serve.add_argument("--socket", metavar="PATH", help="of the daemon")
-    serve.add_argument("--listen", metavar="ADDRESS", type=_listen, help="unix:PATH or HOST:PORT")
-    told = "serve TCP, which is not encrypted, to other machines too"
-    serve.add_argument("--trusted-network", action="store_true", help=told)
+    serve.add_argument("--socket", metavar="PATH", help="the daemon's socket")
+    serve.add_argument(
+        "--listen", metavar="ADDRESS", type=_checked_by(parse_listen), help="unix:PATH or HOST:PORT"
+    )
+    exposing = "serve TCP, which is not encrypted, to other machines too"
+    serve.add_argument("--trusted-network", action="store_true", help=exposing)
     _end(serve, _serve)
-    token = commands.add_parser("token", help="tokens of those who call", allow_abbrev=False)
+    token = commands.add_parser("token", help="make, list and revoke tokens", allow_abbrev=False)
     verbs = token.add_subparsers(metavar="COMMAND", required=True)
-    add = verbs.add_parser("add", help="make one, and print it once", allow_abbrev=False)
-    add.add_argument("name", metavar="NAME", type=_name, help="who has it, as jobs show it")
-    add.add_argument("--role", required=True, choices=get_args(Role), help="at most")
-    add.add_argument("--days", metavar="N", type=_days, help="after which it ends; else never")
+    add = verbs.add_parser("add", help="make a token and print it once", allow_abbrev=False)
+    add.add_argument(
+        "name", metavar="NAME", type=_checked_by(check_name), help="its owner, as jobs show it"
+    )
+    add.add_argument("--role", required=True, choices=get_args(Role), help="what it permits")
+    add.add_argument("--days", metavar="N", type=_days, help="until it expires; default: never")
     _end(add, _add)
-    _end(verbs.add_parser("list", help="show them", allow_abbrev=False), _list)
-    revoke = verbs.add_parser("revoke", help="end one, at once", allow_abbrev=False)
-    revoke.add_argument("name", metavar="NAME", help="whose it is")
+    _end(verbs.add_parser("list", help="list the tokens", allow_abbrev=False), _list)
+    revoke = verbs.add_parser("revoke", help="revoke a token at once", allow_abbrev=False)
+    revoke.add_argument("name", metavar="NAME", help="its owner")
     _end(revoke, _revoke)
     return parser
 
 
 def _end(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int]) -> None:
-    parser.add_argument("--config", metavar="FILE", type=Path, help="the configuration")
+    parser.add_argument("--config", metavar="FILE", type=Path, help="the configuration file")
     parser.set_defaults(run=run)
 
 
-def _name(text: str) -> str:
-    if not NAME.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"{text!a}: expected {NAME_EXPECTED}")
-    return text
+def _checked_by(check: Callable[[str], object]) -> Callable[[str], str]:
+    """Returns the `type` of an argument that is a text for which `check` raises no `ValueError`."""
 
+    def convert(text: str) -> str:
+        try:
+            check(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{text!a}: {error}") from None
+        return text
 
-def _listen(text: str) -> str:
-    try:
-        parse_listen(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!a}: {error}") from None
-    return text
+    return convert
 
 
 def _days(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MOST_DAYS):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not a whole number of days from 1 to {MOST_DAYS}"
+            f"{text!r}: expected a whole number of days from 1 to {MOST_DAYS}"
         )
     return int(text)
 
 
 def _serve(args: argparse.Namespace) -> int:
     if find_spec("h11") is None:
-        return _said("h11 is not installed: pip install 'cucmd[web]'", exits.UNAVAILABLE)
+        return _report("h11 is not installed: pip install 'cucmd[web]'", exits.UNAVAILABLE)
     config = load(args.config, os.environ, os.getuid(), socket=args.socket, listen=args.listen)
-    from cucmweb.serve import run  # noqa: PLC0415  # see above
+    from cucmweb.serve import run  # noqa: PLC0415  # it needs h11
 
-    try:
-        run(config, trusts_network=args.trusted_network)
-    except CannotListen as error:
-        return _said(str(error), exits.UNAVAILABLE)
+    run(config, trusts_network=args.trusted_network)
     return exits.DONE
 
 
@@ -121,22 +128,17 @@ def _add(args: argparse.Namespace) -> int:
     file = _file(args)
     try:
         secret = token_file.add(file, args.name, args.role, args.days)
-    except TokenExists:
-        taken = f"NAME: there is a token of {args.name!r}; revoke it, or choose another name"
-        raise UsageError(taken) from None
     except OSError as error:
         return _unwritable(file, error)
     with checked_stdout():
         line(secret)
-    return _said("it is not shown again", exits.DONE)
+    return _report("this token is not shown again", exits.DONE)
 
 
 def _revoke(args: argparse.Namespace) -> int:
     file = _file(args)
     try:
         token_file.revoke(file, args.name)
-    except NoSuchToken:
-        return _said(f"there is no token of {args.name!r}", exits.NOT_FOUND)
     except OSError as error:
         return _unwritable(file, error)
     return exits.DONE
@@ -146,10 +148,10 @@ def _list(args: argparse.Namespace) -> int:
     now = datetime.now(UTC)
     tokens = read_token_file(_file(args))
     rows = []
-    for one in tokens:
-        ends = "never" if one.ends is None else _minute(one.ends)
-        ends += " (is over)" if one.is_over(now) else ""
-        rows.append((one.name, one.role, _minute(one.created), ends))
+    for token in tokens:
+        ends = "never" if token.ends is None else _minute(token.ends)
+        ends += " (expired)" if token.is_over(now) else ""
+        rows.append((token.name, token.role, _minute(token.created), ends))
     with checked_stdout():
         for text in table(("NAME", "ROLE", "CREATED", "ENDS"), rows, right=""):
             line(text)
@@ -166,12 +168,14 @@ def _file(args: argparse.Namespace) -> Path:
 
 def _unwritable(file: Path, error: OSError) -> int:
     code = exits.NOT_PERMITTED if isinstance(error, PermissionError) else exits.CANNOT_WRITE
-    return _said(f"{file}: cannot be written: {error.strerror or error}", code)
+    return _report(f"{file}: cannot be written: {error.strerror or error}", code)
 
 
-def _said(text: str, code: int) -> int:
-    """Prints a message on standard error. The code."""
-    if sys.stderr is not None:  # closed at the start; `print` would take None for standard output
-        with suppress(OSError):  # closed too; the exit code remains
+def _report(text: str, code: int) -> int:
+    """Prints a message on standard error, and returns the exit code."""
+    if (
+        sys.stderr is not None
+    ):  # None if it was closed at the start: `print` would use standard output
+        with suppress(OSError):  # closed meanwhile; the exit code has to be enough
             print(f"cucmweb: {visible(text)}", file=sys.stderr, flush=True)
     return code

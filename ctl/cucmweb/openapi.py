@@ -1,6 +1,6 @@
 """PURE. Makes the document at /openapi.json (OpenAPI 3.1) from the table of paths and the structs.
 
-The docs of the structs are those of the socket's interface, and are its texts here too.
+Its descriptions are the docs of the structs, which are those of the socket's interface.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from cucmweb.problems import STATUS
 
 _REF = "#/components/schemas/{name}"
 
-# What can be answered to any request, besides what its operation gives; to one that goes on to the
-# daemon; to one with a body.
+# The statuses of errors: of all requests, of those that are passed on to the daemon, and of those
+# with a body.
 _ALWAYS = {401, 403, 429, 500}
 _OF_DAEMON = {*STATUS.values(), 400}
 _OF_BODIES = {408, 413, 415}
 
 
 class ProblemDocument(msgspec.Struct, frozen=True):
-    """Says what went wrong (RFC 9457). An error of the daemon may have more members."""
+    """Describes an error (RFC 9457). Errors of the daemon can have more members."""
 
     type: str
     title: str
@@ -41,12 +41,11 @@ class ProblemDocument(msgspec.Struct, frozen=True):
 
 
 def document() -> bytes:
-    """Returns it as JSON."""
-    structs = [_given(operation) for operation in OPERATIONS]
-    asked = [operation.request for operation in OPERATIONS]
-    kinds = [*structs, *asked, ProblemDocument]
-    # What the members of requests are, parameters and bodies say.
-    names = {request.__name__ for request in asked}
+    """Returns the document as JSON."""
+    requests = [operation.request for operation in OPERATIONS]
+    kinds = [*map(_reply_type, OPERATIONS), *requests, ProblemDocument]
+    # Requests get no schema of their own: parameters and bodies describe their members.
+    names = {request.__name__ for request in requests}
     _, schemas = msgspec.json.schema_components(dict.fromkeys(kinds), ref_template=_REF)
     paths: dict[str, dict[str, Any]] = {}
     bodies: dict[str, Any] = {}
@@ -66,8 +65,8 @@ def document() -> bytes:
             **({"security": []} if for_anybody else {}),
         }
         paths[path] = {"get": described}
-    used = {name: one for name, one in schemas.items() if name not in names}
-    said = {
+    used = {name: schema for name, schema in schemas.items() if name not in names}
+    content = {
         "openapi": "3.1.0",
         "info": {"title": "cucmweb", "version": cucmd.__version__, "description": _ABOUT},
         "paths": paths,
@@ -77,23 +76,23 @@ def document() -> bytes:
         },
         "security": [{}, {"token": []}],
     }
-    return msgspec.json.encode(said)
+    return msgspec.json.encode(content)
 
 
 _ABOUT = (
-    "Jobs on the nodes of Cisco Unified CM clusters. What the daemon says on its socket is said "
-    "here with the same names."
+    "Jobs on the nodes of Cisco Unified CM clusters. Names and values are those of the daemon's "
+    "Varlink interface."
 )
 
 
-def _given(operation: Operation) -> Any:
-    """Returns the type that a reply has, or each line of it."""
+def _reply_type(operation: Operation) -> Any:
+    """Returns the type of a reply, or of each line of it."""
     if operation.form == "events":
         return Job
     if operation.gives is None or operation.form == "list":
         return operation.reply
     fields = msgspec.structs.fields(operation.reply)
-    return next(one.type for one in fields if one.name == operation.gives)
+    return next(field.type for field in fields if field.name == operation.gives)
 
 
 def _operation(
@@ -103,8 +102,8 @@ def _operation(
     known = members(operation)
     of_text = {"type": "string", "minLength": 1}
     in_path = [
-        {"name": one, "in": "path", "required": True, "schema": of_text}
-        for one in re.findall(r"{(\w+)}", operation.path)
+        {"name": name, "in": "path", "required": True, "schema": of_text}
+        for name in re.findall(r"{(\w+)}", operation.path)
     ]
     in_query = {} if operation.has_body else known
     described: dict[str, Any] = {
@@ -133,16 +132,16 @@ def _operation(
 
 
 def _name(operation: Operation) -> str:
-    """Joins the method and the place of an operation: `postJobs`."""
+    """Returns the id of an operation, from its method and path, such as `cancelJobsCancel`."""
     parts = re.findall(r"[a-z]+", operation.path.replace("{job_id}", "").replace("{node}", ""))
     return operation.method.lower() + "".join(part.capitalize() for part in parts)
 
 
 def _in_query(name: str, hint: Any, schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Describes a parameter. What is null in a body is not there in a query."""
+    """Describes a parameter of a query, which cannot be null as a member of a body can."""
     if kind_of(hint) is dict:  # NAME=VALUE, repeated
         schema = {"type": "array", "items": {"type": "string", "pattern": "^[^=]+=.*$"}}
-    elif len(kinds := [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]) == 1:
+    elif len(kinds := [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]) == 1:
         [schema] = kinds
     else:
         schema = {k: v for k, v in schema.items() if k != "default"}
@@ -153,7 +152,7 @@ def _responses(operation: Operation) -> dict[str, Any]:
     media = MEDIA[operation.form]
     schema: dict[str, Any] = {"type": "string"}
     if operation.form in ("object", "list", "lines"):
-        [schema] = msgspec.json.schema_components([_given(operation)], ref_template=_REF)[0]
+        [schema] = msgspec.json.schema_components([_reply_type(operation)], ref_template=_REF)[0]
     good = _reply(operation.says, media, schema)
     if operation.status == 201:
         good["headers"]["Location"] = {"required": True, "schema": {"type": "string"}}
@@ -161,7 +160,7 @@ def _responses(operation: Operation) -> dict[str, Any]:
         good["headers"]["Content-Disposition"] = {"required": True, "schema": {"type": "string"}}
     replies = {str(operation.status): good}
     if operation.form == "events" and "{job_id}" in operation.path:
-        replies["204"] = {"description": "Nothing will come any more."}
+        replies["204"] = {"description": "No further event will come."}
     wrong = _ALWAYS | _OF_DAEMON | (_OF_BODIES if operation.has_body else set())
     return replies | _problems(wrong)
 
@@ -183,17 +182,16 @@ def _problems(statuses: Iterable[int]) -> dict[str, Any]:
 
 
 def _header(name: str, says: str, **schema: str | int) -> dict[str, Any]:
-    told = {"type": "string", **schema}
-    return {"name": name, "in": "header", "required": False, "schema": told, "description": says}
+    text = {"type": "string", **schema}
+    return {"name": name, "in": "header", "required": False, "schema": text, "description": says}
 
 
 _SANE = "^[!-~]([ -~]{0,126}[!-~])?$"
-_FOUND = "Found again in the reply, in the logs, and in the job. One that is not sane is replaced."
+_FOUND = "The id in the reply, the logs and the job. An id in another form is replaced."
 _REQUEST_ID = _header("X-Request-ID", _FOUND, pattern=_SANE)
-_AGAIN = "A second request with the key of an earlier one is answered with its job."
+_AGAIN = "A request with the key of an earlier one is answered with the job of that one."
 _KEY = _header("Idempotency-Key", _AGAIN, pattern=_SANE)
 _LAST_EVENT = _header(
     "Last-Event-ID",
-    "The id of the last event that came: what came after it is sent, or else the state as it is.",
-    maxLength=128,
+    "The id of the last event: the events after it are sent, or else the current state.",
 )

@@ -1,8 +1,8 @@
 """PURE. Lists the paths, each with its method on the daemon's socket.
 
-Routes, what is read of a request, and the document at /openapi.json are made of this table and of
-the structs that it names. A member of a request comes from the path where that names it, of GET and
-DELETE from the query, else from the body; headers have the rest (parameters.py).
+Routes, the reading of requests and the document at /openapi.json are made from this table and the
+structs that it names. A member of a request comes from the path if that contains it, otherwise from
+the query (GET and DELETE) or from the body; the rest comes from headers (parameters.py).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from msgspec import Struct
 from cucmd.job.work import StartRequest
 from cucmd.protocol import cases, jobs, knowledge, requests
 
-# How a reply is sent: one object; a list that comes in pieces; an object a line, as it comes; text;
-# an archive; server-sent events.
+# How a reply is sent: as one object, as an object with a list that is sent in pieces, as one object
+# a line, as text, as an archive, or as server-sent events.
 ReplyForm: TypeAlias = Literal["object", "list", "lines", "text", "zip", "tar", "events"]
 MEDIA: dict[ReplyForm, str] = {
     "object": "application/json",
@@ -31,11 +31,11 @@ MEDIA: dict[ReplyForm, str] = {
 class Operation(Struct, frozen=True):
     """Describes an operation.
 
-    where    its verb and its path
-    gives    the member of each reply that is sent, else all of it; of a list the one whose values
-             are joined
-    takes    the members that a request may have beside those of its path; None: all
-    limited  to the time of a call; else it takes as long as it takes, while the daemon answers
+    where    its HTTP method and its path
+    gives    the member of each reply that is sent, None for the whole reply; for a list, the member
+             whose items are joined
+    takes    the members that a request may have beside those in its path; None: all
+    limited  it is limited to the time of a call; otherwise it goes on while the daemon answers
     """
 
     where: str
@@ -67,7 +67,7 @@ class Operation(Struct, frozen=True):
 
     @property
     def keyed(self) -> bool:
-        """It takes an Idempotency-Key."""
+        """Returns whether it takes an Idempotency-Key."""
         return "start_key" in self.request.__struct_fields__
 
 
@@ -82,9 +82,9 @@ OPERATIONS: tuple[Operation, ...] = (
         gives="job",
         status=201,
     ),
-    Operation("GET /jobs", "The jobs, the newest first.", requests.ListRequest, jobs.ListReply),
+    Operation("GET /jobs", "Lists jobs, the newest first.", requests.ListRequest, jobs.ListReply),
     Operation(
-        "GET /jobs/{job_id}", "A job as it is.", requests.StatusRequest, jobs.JobReply, gives="job"
+        "GET /jobs/{job_id}", "Shows a job.", requests.StatusRequest, jobs.JobReply, gives="job"
     ),
     Operation(
         "PATCH /jobs/{job_id}",
@@ -121,13 +121,13 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "POST /jobs/{job_id}/stop",
-        "Ends a capture, or what follows a file, and keeps what came.",
+        "Ends a capture or the following of a file, and keeps its files.",
         requests.StopRequest,
         jobs.StopReply,
     ),
     Operation(
         "GET /jobs/{job_id}/files",
-        "The files of a job.",
+        "Lists the files of a job.",
         cases.FilesRequest,
         cases.FilesReply,
         gives="files",
@@ -135,7 +135,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "GET /jobs/{job_id}/output",
-        "What the commands of a job have printed.",
+        "Shows what the commands of a job have printed.",
         cases.OutputRequest,
         cases.OutputReply,
         gives="output",
@@ -143,7 +143,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "GET /jobs/{job_id}/nodes/{node}/transcript",
-        "What was said on a node.",
+        "Shows the dialogue with a node.",
         cases.TranscriptRequest,
         cases.TranscriptReply,
         gives="text",
@@ -152,7 +152,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *(
         Operation(
             f"GET /jobs/{{job_id}}/export.{form}",
-            f"Everything of a closed job as a {form}.",
+            f"Exports a closed job as a {form}.",
             cases.ExportRequest,
             cases.ExportReply,
             form=form,
@@ -169,7 +169,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "GET /jobs/{job_id}/events",
-        "What happens to a job, as it happens.",
+        "Sends the events of a job as they happen.",
         requests.WatchRequest,
         jobs.WatchReply,
         form="events",
@@ -177,7 +177,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "GET /events",
-        "What happens to all jobs, as it happens.",
+        "Sends the events of all jobs as they happen.",
         requests.WatchRequest,
         jobs.WatchReply,
         form="events",
@@ -185,29 +185,30 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "GET /profiles",
-        "What can be collected.",
+        "Lists the profiles: what can be collected.",
         knowledge.ProfilesRequest,
         knowledge.ProfilesReply,
     ),
     Operation(
         "GET /clusters",
-        "The clusters; with a name those that it fits, with their nodes.",
+        "Lists the clusters, or those with a name, with their nodes.",
         knowledge.ClustersRequest,
         knowledge.ClustersReply,
     ),
     Operation(
         "GET /credentials",
-        "The names of the logins that the daemon was given.",
+        "Lists the names of the credentials.",
         knowledge.CredentialsRequest,
         knowledge.CredentialsReply,
     ),
 )
 
-# What is about cucmweb itself.
+# Paths about cucmweb itself.
 OWN = {
-    "/healthz": "cucmweb serves.",
-    "/readyz": "The daemon answers.",
+    "/healthz": "Says that cucmweb serves.",
+    "/readyz": "Says whether the daemon answers.",
     "/openapi.json": "This document.",
 }
-# Whoever asks: a load balancer and a monitoring system have no token, and call it by any name.
+# Paths that are open to everybody: a load balancer or a monitoring system has no token, and may use
+# any name of the host.
 FOR_ANYBODY = frozenset({"/healthz", "/readyz"})

@@ -1,7 +1,7 @@
-"""PURE. Turns a request of HTTP into the parameters of a method: those of its path, query and body.
+"""PURE. Turns the path, query and body of an HTTP request into the parameters of a method.
 
-Values of a body go on to the daemon as they came, and it says what is wrong with them: it alone
-knows, and a password that stands in a wrong place is looked at by nobody else.
+Values of a body are passed on to the daemon unread, and the daemon says what is wrong with them: a
+password in a wrong place is then seen by no other program.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import msgspec
 from cucmweb.operations import Operation
 from cucmweb.problems import HttpProblem
 
-# Members of a request that are made here: of headers, and of who asks.
-OF_HEADERS = frozenset({"request_id", "start_key", "on_behalf_of"})
-# Characters of a name that is repeated.
+# Members of a request that are set from headers, and from who made the request.
+FROM_HEADERS = frozenset({"request_id", "start_key", "on_behalf_of"})
+# Characters of a name that an error repeats.
 _LONGEST_NAME = 64
 
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -35,70 +35,70 @@ def members(operation: Operation) -> dict[str, Any]:
         name: hints[name]
         for name in operation.request.__struct_fields__
         if name not in in_path
-        and name not in OF_HEADERS
+        and name not in FROM_HEADERS
         and (operation.takes is None or name in operation.takes)
     }
 
 
 def parameters(
-    operation: Operation, path: Mapping[str, str], given: Mapping[str, Any]
+    operation: Operation, path: Mapping[str, str], values: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Returns those of the method, but for what headers say."""
+    """Returns the parameters of the method, without those that come from headers."""
     in_path: dict[str, Any] = dict(path)
     if "node" in in_path:
         node = in_path.pop("node")
-        one = "node" in operation.request.__struct_fields__
-        in_path |= {"node": node} if one else {"nodes": [node]}
-    return {**given, **in_path}
+        takes_one = "node" in operation.request.__struct_fields__
+        in_path |= {"node": node} if takes_one else {"nodes": [node]}
+    return {**values, **in_path}
 
 
 def from_query(query: Sequence[tuple[str, str]], known: Mapping[str, Any]) -> dict[str, Any]:
-    """Reads the members that a query gives. Raises `HttpProblem`.
+    """Returns the members of a query. Raises `HttpProblem`.
 
-    nodes=a&nodes=b are several; labels=case=1 is one of some with names.
+    nodes=a&nodes=b is a list of two; labels=case=1 sets one value of an object.
     """
-    given: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, value in query:
         if name not in known:
             raise _unknown(name, known)
         kind = kind_of(known[name])
         if kind is tuple:
-            given.setdefault(name, []).append(value)
+            values.setdefault(name, []).append(value)
         elif kind is dict:
             label, equals, text = value.partition("=")
-            if not equals or label in given.get(name, {}):
+            if not equals or label in values.get(name, {}):
                 raise invalid(name, "expected NAME=VALUE, and each name once")
-            given.setdefault(name, {})[label] = text
-        elif name in given:
-            raise invalid(name, "is given twice; expected once")
+            values.setdefault(name, {})[label] = text
+        elif name in values:
+            raise invalid(name, "is values twice; expected once")
         else:
             try:
-                given[name] = msgspec.convert(value, kind, strict=False)
+                values[name] = msgspec.convert(value, kind, strict=False)
             except msgspec.ValidationError:
                 expected = {bool: "true or false", int: "an integer"}.get(kind, "another value")
                 text = f"{value[:_LONGEST_NAME]!a}: expected {expected}"
                 raise invalid(name, text) from None
-    return given
+    return values
 
 
 def from_body(body: bytes, known: Mapping[str, Any]) -> dict[str, Any]:
-    """Reads the members that a body gives. An empty one gives none. Raises `HttpProblem`."""
+    """Returns the members of a body, none if it is empty. Raises `HttpProblem`."""
     if not body.strip():
         return {}
     try:
-        given = _MEMBERS.decode(body.decode())  # of values that go on it checks no text itself
+        values = _MEMBERS.decode(body.decode())  # msgspec does not check the text of raw values
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise invalid("body", "expected an object of JSON") from None
-    for name in given:
+    for name in values:
         if name not in known:
             raise _unknown(name, known)
-    return dict(given)
+    return dict(values)
 
 
 def kind_of(hint: Any) -> Any:
-    """Returns a type without None and what is in it: `tuple` of `tuple[str, ...] | None`."""
+    """Returns a type without `| None` and its arguments: `tuple` for `tuple[str, ...] | None`."""
     if typing.get_origin(hint) in (typing.Union, UnionType):
-        hint = next(one for one in typing.get_args(hint) if one is not type(None))
+        hint = next(kind for kind in typing.get_args(hint) if kind is not type(None))
     return typing.get_origin(hint) or hint
 
 

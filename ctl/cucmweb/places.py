@@ -1,9 +1,9 @@
-"""Limits how many event streams and downloads may be open, of all callers and of one.
+"""Limits how many event streams and downloads may be open, in all and for each caller.
 
-A download keeps a connection to the daemon for as long as its client reads. These are connections
-of their own, and a download for which none is left is refused at once: else some slow clients would
-have every other request wait. No caller has more than a third of them, so that one cannot keep all
-others from downloading.
+A download keeps a connection to the daemon for as long as its client reads. Downloads have
+connections of their own, and a download is refused at once if none is left: otherwise a few slow
+clients would make all other requests wait. A caller gets at most a third of them, so that one
+caller cannot keep all others from downloading.
 """
 
 from __future__ import annotations
@@ -16,40 +16,40 @@ from cucmd.job.request import OnBehalfOf
 from cucmweb.config import WebLimits
 from cucmweb.problems import HttpProblem
 
-# Of 64 that the daemon lets one user have, calls may use 32, the watch has one, and by one is asked
-# whether the daemon answers.
+# The daemon lets one user have 64 connections. Of these calls may use 32, the watch uses one, and
+# another one is used to ask whether the daemon answers.
 DOWNLOADS = 24
 DOWNLOADS_PER_CALLER = 8
 
 
 class CallerPlaces:
-    """Limits how many of one kind are open. code, what: of the refusal."""
+    """Limits one kind of reply. `code` and `what` (a plural noun) go into the refusal."""
 
     def __init__(self, most: int, most_of_one: int, code: str, what: str) -> None:
         self._most = most
         self._most_of_one = most_of_one
-        self._refusal = code, f"too many {what} are open; end some"
-        self._of_caller: Counter[str] = Counter()
+        self._refusal = code, f"too many {what} are open; end some and try again"
+        self._open: Counter[str] = Counter()
 
     @contextmanager
-    def held(self, who: OnBehalfOf | None) -> Iterator[None]:
-        """Raises `HttpProblem` where there is no place."""
-        name = who.name if who else ""
-        if self._of_caller.total() >= self._most or self._of_caller[name] >= self._most_of_one:
+    def held(self, caller: OnBehalfOf | None) -> Iterator[None]:
+        """Counts one more for the caller during the block. Raises `HttpProblem` at the limit."""
+        name = caller.name if caller else ""
+        if self._open.total() >= self._most or self._open[name] >= self._most_of_one:
             raise HttpProblem(429, *self._refusal)
-        self._of_caller[name] += 1
+        self._open[name] += 1
         try:
             yield
         finally:
-            self._of_caller[name] -= 1
-            self._of_caller += Counter()  # forgets who has none
+            self._open[name] -= 1
+            self._open += Counter()  # this forgets callers that have none
 
 
 class WebPlaces:
-    """Holds the places. A download has one of each kind."""
+    """Holds both limits. A download counts for both."""
 
     def __init__(self, limits: WebLimits) -> None:
-        of_streams = "TooManyStreams", "event streams and downloads"
-        self.streams = CallerPlaces(limits.streams, limits.streams_per_caller, *of_streams)
-        of_downloads = "TooManyDownloads", "downloads"
-        self.downloads = CallerPlaces(DOWNLOADS, DOWNLOADS_PER_CALLER, *of_downloads)
+        refusal = "TooManyStreams", "event streams and downloads"
+        self.streams = CallerPlaces(limits.streams, limits.streams_per_caller, *refusal)
+        refusal = "TooManyDownloads", "downloads"
+        self.downloads = CallerPlaces(DOWNLOADS, DOWNLOADS_PER_CALLER, *refusal)

@@ -1,5 +1,4 @@
-"""PURE. Makes problem documents (RFC 9457) of what goes wrong: one status for each error of the
-socket.
+"""PURE. Makes problem documents (RFC 9457). Each error of the socket has one HTTP status.
 
     type       "about:blank": the status says what kind of problem it is
     title      the words of the status
@@ -8,9 +7,9 @@ socket.
     code       the name of the error on the socket, or one of those below
     field      which part of the request is wrong, as a path: "nodes[2]"
     hint       what to do about it
-    request_id as in the header X-Request-ID, and in the daemon's log where the call reached it
+    request_id as in the header X-Request-ID, and in the daemon's log if the call reached it
 
-What an error of the socket tells besides (a job's id, a limit) are members of their own names.
+Other fields of an error of the socket, such as a job's id or a limit, are members with their names.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ from msgspec.structs import asdict
 
 from cucmctl.client import errors
 
-# Every error of the socket has one status. 502 and 503 say nothing of the request: the daemon could
-# not be asked, or could not do it now.
+# 502 and 503 do not mean that the request was wrong: the daemon could not be asked, or could not
+# answer now.
 STATUS: dict[type[errors.ClientError], int] = {
     errors.JobNotFound: 404,
     errors.NodeNotFound: 404,
@@ -45,11 +44,11 @@ STATUS: dict[type[errors.ClientError], int] = {
     errors.ShuttingDown: 503,
     errors.StorageFailed: 503,
 }
-# Seconds after which it is worth another try.
+# Seconds after which a request may be repeated, for the header Retry-After.
 RETRY_AFTER = {409: "5", 429: "5", 503: "5"}
 
-# What is said of an error that the daemon has not answered with. Its own text names paths of this
-# machine, and goes to the log.
+# Texts for errors that are not answers of the daemon. The texts of the exceptions contain paths of
+# this machine, so they are only logged.
 _UNANSWERED: dict[type[errors.ClientError], str] = {
     errors.ConnectionLost: "the daemon went away in the middle of the call",
     errors.DaemonUnavailable: "the daemon does not answer",
@@ -58,14 +57,11 @@ _UNANSWERED: dict[type[errors.ClientError], str] = {
 _HINTS = {
     errors.ConnectionLost: "the call may have had an effect: look at the job before it is repeated,"
     " or repeat it with the same Idempotency-Key",
-    errors.DaemonUnavailable: "is cucmd.service running on this machine?",
-    errors.InternalError: "the daemon's log has the details, by the request id",
-    errors.JobBusy: "try again later",
-    errors.LimitReached: "try again later",
+    errors.DaemonUnavailable: "check that cucmd.service is running on this machine",
+    errors.InternalError: "look for the request id in the daemon's log",
     errors.MethodNotFound: "the daemon is older than cucmweb",
-    errors.NotPermitted: "the caller needs the role operate, and so does cucmweb's own user at the"
-    " daemon; who may view reads files where [access] view_reads_files is true",
-    errors.ShuttingDown: "try again later",
+    errors.NotPermitted: "this needs the role operate, of the caller and of cucmweb's own user; the"
+    " role view can read files if the daemon has [access] view_reads_files = true",
 }
 
 _NAME_THE_USER = (
@@ -75,7 +71,7 @@ _NAME_THE_USER = (
 
 
 class HttpProblem(Exception):
-    """Is a refusal of cucmweb's own, or an error of the daemon as one. Nothing secret is in it."""
+    """A refusal by cucmweb, or an error of the daemon. It contains no secrets."""
 
     def __init__(self, status: int, code: str, detail: str, **more: Any) -> None:
         super().__init__(detail)
@@ -89,41 +85,41 @@ class HttpProblem(Exception):
 
     def document(self, request_id: str) -> bytes:
         """Returns the body, as `application/problem+json`."""
-        said = {
+        members = {
             "type": "about:blank",
             "title": HTTPStatus(self.status).phrase,
             "status": self.status,
             "detail": self.detail,
             "code": self.code,
         }
-        return msgspec.json.encode(said | self.more | {"request_id": request_id})
+        return msgspec.json.encode(members | self.more | {"request_id": request_id})
 
 
 def problem_of(error: errors.ClientError) -> HttpProblem:
-    """Says how an error of a call to the daemon is told."""
-    kind = next((one for one in type(error).__mro__ if one in STATUS), None)
+    """Returns the problem for an error of a call to the daemon."""
+    kind = next((base for base in type(error).__mro__ if base in STATUS), None)
     status = 502 if kind is None else STATUS[kind]
     if not isinstance(error, errors.Refused):
         kind = kind if kind in _UNANSWERED else errors.DaemonUnavailable
         return HttpProblem(status, kind.__name__, _UNANSWERED[kind], hint=_HINTS.get(kind))
     if isinstance(error, errors.InvalidRequest) and error.parameters.parameter == "on_behalf_of":
-        # cucmweb has set that member, and nobody who has called can mend it.
-        detail = f"the daemon lets cucmweb speak for nobody: {error.parameters.reason}"
+        # cucmweb has set that member, so this is not the caller's mistake.
+        detail = f"the daemon does not let cucmweb speak for others: {error.parameters.reason}"
         return HttpProblem(503, "MayNotSpeakForOthers", detail, hint=_NAME_THE_USER)
-    given, detail = error.parameters, str(error)
-    # The client's own text of these speaks of its verbs.
+    fields, detail = error.parameters, str(error)
+    # The texts of the client for these errors name verbs of cucmctl.
     if isinstance(error, errors.JobNotFound):
-        detail = f"no job {given.job_id!r}"
+        detail = f"no job {fields.job_id!r}"
     elif isinstance(error, errors.NodeNotFound):
-        detail = f"job {given.job_id} has no node {given.node!r}"
+        detail = f"job {fields.job_id} has no node {fields.node!r}"
     elif isinstance(error, errors.NotPermitted):
         detail = "this caller may not do that"
-    # Varlink's own errors leave fields empty.
-    more = asdict(given) if isinstance(given, msgspec.Struct) else {}
+    # The standard errors of Varlink can have empty fields.
+    more = asdict(fields) if isinstance(fields, msgspec.Struct) else {}
     more = {name: value for name, value in more.items() if value != ""}
-    more.pop("request_id", None)  # it is that of this request
+    more.pop("request_id", None)  # the document has it anyway
     field = more.pop("parameter", None)
-    more.pop("reason", None)  # it is in the detail
+    more.pop("reason", None)  # the detail has it
     code = error.name.rpartition(".")[2]
     hint = _HINTS.get(kind) if kind else None
     return HttpProblem(status, code, detail, field=field, hint=hint, **more)

@@ -1,8 +1,8 @@
-"""Says how each form of reply is sent, from the replies of the daemon.
+"""Sends each form of reply, made from the replies of the daemon.
 
-An export is the daemon's tar, checked and packed as `cucmctl export` does it. What packs runs in a
-thread, which reads from the daemon and writes to the client through the loop, a piece at a time:
-nothing is kept but what a zip has to know of each file.
+An export is the daemon's tar, checked and packed as `cucmctl export` does it. Packing runs in a
+thread, which reads from the daemon and writes to the client through trio's loop, one piece at a
+time. Nothing is kept in memory but the directory of a zip.
 """
 
 from __future__ import annotations
@@ -22,87 +22,87 @@ from cucmweb.daemon_liveness import while_it_answers
 from cucmweb.exchange import Exchange, Members, encoded
 from cucmweb.operations import Operation, ReplyForm
 
-AskedMembers: TypeAlias = dict[str, Any]
-SendReply: TypeAlias = Callable[[Exchange, Operation, AskedMembers], Awaitable[None]]
+CallParameters: TypeAlias = dict[str, Any]
+SendReply: TypeAlias = Callable[[Exchange, Operation, CallParameters], Awaitable[None]]
 SendPiece: TypeAlias = Callable[[bytes], Awaitable[None]]
 
 NULL = b"null"
-# Bytes that are sent at once.
+# Bytes of an archive that are sent at once.
 _PIECE = 256 * 1024
 
 
-async def send_object(exchange: Exchange, operation: Operation, asked: AskedMembers) -> None:
+async def send_object(exchange: Exchange, operation: Operation, call: CallParameters) -> None:
     daemon, limited = exchange.daemon, operation.limited
     async with nullcontext() if limited else while_it_answers(daemon):
-        reply = await daemon.call(operation.method, encoded(asked), Members, limited=limited)
-    given = _given(reply, operation)
+        reply = await daemon.call(operation.method, encoded(call), Members, limited=limited)
+    body = _reply_part(reply, operation)
     headers = {}
     if operation.status == 201:
-        headers["location"] = f"/jobs/{msgspec.json.decode(given, type=_JobId).job_id}"
-    await exchange.whole(given, operation.status, headers)
+        headers["location"] = f"/jobs/{msgspec.json.decode(body)['job_id']}"
+    await exchange.whole(body, operation.status, headers)
 
 
-async def send_list(exchange: Exchange, operation: Operation, asked: AskedMembers) -> None:
-    """Sends one object, whose list is written as it comes."""
+async def send_list(exchange: Exchange, operation: Operation, call: CallParameters) -> None:
+    """Sends one object with a list, whose items are written as they come."""
     between = f'{{"{operation.gives}":['.encode()
 
     async def send(piece: bytes) -> None:
-        nonlocal between
+        nonlocal between  # the items: the head of the object, and then a comma
         if inner := piece.strip()[1:-1].strip():
             await exchange.channel.send(between + inner)
             between = b","
 
-    await _each(exchange, operation, asked, send)
+    await _each(exchange, operation, call, send)
     await exchange.channel.send(b"]}" if between == b"," else between + b"]}")
     await exchange.channel.end()
 
 
-async def send_pieces(exchange: Exchange, operation: Operation, asked: AskedMembers) -> None:
-    """Sends each reply as a line of JSON, or as text."""
+async def send_pieces(exchange: Exchange, operation: Operation, call: CallParameters) -> None:
+    """Sends each reply of the daemon as a line of JSON, or as text."""
 
     async def send(piece: bytes) -> None:
         if operation.form == "text":
             await exchange.channel.send(msgspec.json.decode(piece, type=str).encode())
-        elif piece != NULL:  # the last of some streams has nothing
+        elif piece != NULL:  # the last reply of some streams is empty
             await exchange.channel.send(piece + b"\n")
 
-    await _each(exchange, operation, asked, send)
+    await _each(exchange, operation, call, send)
     await exchange.channel.end()
 
 
 async def _each(
-    exchange: Exchange, operation: Operation, asked: AskedMembers, send: SendPiece
+    exchange: Exchange, operation: Operation, call: CallParameters, send: SendPiece
 ) -> None:
-    """Sends what each reply of a stream gives. Ours begins once the first has come."""
+    """Calls `send` with each reply of the daemon's stream. The HTTP reply begins after the first,
+    so that a refusal can still have its own status.
+    """
     async with (
         exchange.download() as daemon,
-        daemon.replies(operation.method, encoded(asked), Members) as replies,
+        daemon.replies(operation.method, encoded(call), Members) as replies,
     ):
         begun = False
         async for reply in replies:
             if not begun:
                 exchange.begin(operation)
                 begun = True
-            await send(_given(reply, operation))
+            await send(_reply_part(reply, operation))
 
 
-def _given(reply: Members, operation: Operation) -> bytes:
+def _reply_part(reply: Members, operation: Operation) -> bytes:
     if operation.gives is None:
         return msgspec.json.encode(reply)
     return bytes(reply.get(operation.gives, NULL))
 
 
-class _JobId(msgspec.Struct):
-    job_id: str
+async def send_archive(exchange: Exchange, operation: Operation, call: CallParameters) -> None:
+    """Sends an export as a zip or a tar.
 
-
-async def send_archive(exchange: Exchange, operation: Operation, asked: AskedMembers) -> None:
-    """Raises `Damaged` in the middle where a file is not as it was received: the reply is cut off,
-    and the daemon is told, so that the next one leaves the file out.
+    Raises `Damaged` in the middle of the reply, which is cut off then, if the content of a file has
+    changed since it was received. The daemon is told, so that the next export leaves the file out.
     """
     async with exchange.download() as daemon:
         try:
-            async with daemon.upgraded(operation.method, encoded(asked), ExportReply) as answer:
+            async with daemon.upgraded(operation.method, encoded(call), ExportReply) as answer:
                 reply, stream = answer
                 name = f"{reply.name}.{operation.form}"
                 headers = {"content-disposition": f'attachment; filename="{name}"'}
@@ -112,8 +112,8 @@ async def send_archive(exchange: Exchange, operation: Operation, asked: AskedMem
                 source = _ExportReader(Exported(stream, reply.length))
                 await trio.to_thread.run_sync(_pack, source, _ReplyWriter(exchange), operation.form)
         except Damaged as damaged:
-            asked["suspect"] = damaged.suspect
-            async with daemon.upgraded(operation.method, encoded(asked), ExportReply):
+            call["suspect"] = damaged.suspect
+            async with daemon.upgraded(operation.method, encoded(call), ExportReply):
                 pass
             raise
     await exchange.channel.end()
@@ -131,7 +131,7 @@ def _pack(source: _ExportReader, target: _ReplyWriter, form: str) -> None:
 
 
 class _ExportReader:
-    """Reads the stream of the daemon, in a thread."""
+    """Reads the tar of the daemon, from a thread."""
 
     def __init__(self, stream: Exported) -> None:
         self._stream = stream
@@ -141,7 +141,7 @@ class _ExportReader:
 
 
 class _ReplyWriter:
-    """Writes the body of the reply, in a thread. What is written is sent in pieces of one size."""
+    """Writes the body of the reply, from a thread, in pieces of `_PIECE` bytes."""
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange

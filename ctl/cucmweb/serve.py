@@ -1,10 +1,9 @@
-"""Runs `cucmweb serve`: its sockets, systemd and signals, until a signal ends it."""
+"""Runs `cucmweb serve`: opens the sockets, talks to systemd, and serves until a signal comes."""
 
 from __future__ import annotations
 
 import logging
 import math
-import resource
 import signal
 import socket
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ from cucmweb.places import DOWNLOADS
 from cucmweb.server import HttpServer
 from cucmweb.token_file import TokenFile
 
-# Seconds until the daemon is asked again for its events, where it has refused.
+# Seconds until the watch of the daemon is started again after a refusal.
 _PAUSE = 2.0
 
 _log = logging.getLogger("cucmweb")
@@ -34,10 +33,6 @@ _log = logging.getLogger("cucmweb")
 def run(config: WebConfig, *, trusts_network: bool) -> None:
     """Serves until SIGTERM or SIGINT. Raises `ConfigError` and `CannotListen`."""
     set_up_logging(logging.INFO)
-    # The limit of descriptors, mostly 1024 at first, is raised: a client each would take more.
-    first, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if first < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     tokens = TokenFile(Path(config.tokens))
     with open_sockets(parse_listen(config.listen)) as opened:
         sockets = [bound for bound, _ in opened]
@@ -51,13 +46,13 @@ def run(config: WebConfig, *, trusts_network: bool) -> None:
 
 
 async def _serve(config: WebConfig, tokens: TokenFile, sockets: Sequence[socket.socket]) -> None:
-    """Serves until a signal comes; then replies that have begun have some seconds."""
+    """Serves until a signal comes. Replies that have begun then get some seconds to end."""
     streams = EventStreams()
     listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(one)) for one in sockets]
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with (
             open_client(config.socket) as daemon,
-            # One more for daemon_liveness.py.
+            # One connection more, by which daemon_liveness.py asks.
             open_client(config.socket, connections=DOWNLOADS + 1) as downloads,
             trio.open_nursery() as serving,
         ):
@@ -71,12 +66,12 @@ async def _serve(config: WebConfig, tokens: TokenFile, sockets: Sequence[socket.
                 number = await anext(signals)
                 _log.info("stopping on %s", signal.Signals(number).name)
                 systemd.notify(STOPPING=1)
-                beside.cancel_scope.cancel()  # which ends all streams of events
+                beside.cancel_scope.cancel()  # this ends all event streams
             server.stop()
 
 
 async def _feed_watchdog() -> None:
-    """Notifies twice in each interval of systemd's watchdog, while trio's loop makes progress."""
+    """Notifies systemd's watchdog twice in each interval, while trio's loop makes progress."""
     interval = systemd.watchdog_interval()
     while interval is not None:
         systemd.notify(WATCHDOG=1)
@@ -84,14 +79,16 @@ async def _feed_watchdog() -> None:
 
 
 async def _watch(config: WebConfig, streams: EventStreams) -> None:
-    """Watches the daemon. Where that answers with what ends a watch, such as a refusal, it begins
-    anew: all readers are cut off, since nobody knows what it would have told them.
+    """Watches the daemon, and starts again if the watch ends, as after a refusal. All readers are
+    cut off then, since they would miss events.
     """
     async with open_client(config.socket) as client:
         while True:
             try:
-                async with events(client, reconnect=math.inf, whole=streams.is_followed) as told:
-                    await streams.run(told)
+                async with events(
+                    client, reconnect=math.inf, whole=streams.is_followed
+                ) as job_events:
+                    await streams.run(job_events)
             except ClientError as error:
                 streams.log_refusal(error)
             await trio.sleep(_PAUSE)

@@ -2,27 +2,27 @@
 
     listener -> HttpServer -> HttpConnection -> HttpChannel, one for each request -> answer
 
-`HttpServer` limits connections, in all and of each address. `HttpConnection` reads the requests of
-one connection, one after the other. `answer` reads the body from a `HttpChannel` and writes the
+`HttpServer` limits the connections, in all and of each address. `HttpConnection` reads the requests
+of one connection, one after the other. `answer` reads the body from a `HttpChannel` and writes the
 reply to it, or raises `HttpProblem`.
 
-There is one deadline, `patience` seconds, for whatever the client has to do next: to send a head,
-to send a body, to take 64 KiB of a reply. Sending bytes one by one does not extend it, and a client
-that misses it is cut off. While `answer` waits for anything else there is no deadline here.
+There is one deadline of `patience` seconds for each thing that the client has to do next: send a
+head, send a body, take 64 KiB of a reply. Sending single bytes does not extend it, and a client
+that misses it is cut off. There is no deadline here while `answer` waits for something else.
 
-Two parties that read the same bytes differently are what request smuggling needs. So nothing that
-comes behind a request is read as the next one unless the end of that request is beyond doubt: a
-head that h11 refuses, one with both Content-Length and Transfer-Encoding, or a body that was not
-read to its end, close the connection after the reply.
+Request smuggling works if two programs see the end of a request at different places. So the bytes
+behind a request are read as the next request only if its end is beyond doubt. The connection is
+closed after the reply to a head that h11 refuses, to a head with both Content-Length and
+Transfer-Encoding, and to a request whose body was not read to its end.
 
-A client that has shut down its sending half may still read, or may have left: that looks the same.
-What it has asked is answered. Who answers without a limit of time has to watch `HttpChannel.left`.
+A client that has shut down its sending half may still read, or it may have left: that looks the
+same. What it has asked is answered. An answer without a limit of time has to wait for
+`HttpChannel.left` too.
 """
 
 from __future__ import annotations
 
 import logging
-import math
 import re
 import secrets
 import socket
@@ -41,45 +41,42 @@ from cucmweb.problems import HttpProblem
 
 AnswerHttp: TypeAlias = Callable[["HttpChannel"], Awaitable[None]]
 
-# Seconds in which replies that have begun may end, once the server is stopped.
+# Seconds that replies have to end once the server is stopped.
 _GRACE = 3.0
-# Connections at once, beside those of event streams and downloads.
+# Connections at once, beside those that event streams and downloads may use.
 _MOST_BESIDE = 200
-# Seconds until the log says again that connections are refused.
-_QUIET = 60.0
-# Bytes that are read at once, and those of a head at most.
+# Bytes that are read at once, and of the longest head.
 _READ = 16 * 1024
-# Bytes that are sent within one deadline, and that are kept of what comes behind a request.
+# Bytes that are sent within one deadline, and that are kept of what follows a request.
 _PIECE = _MOST_AHEAD = 64 * 1024
-# Chunks of a body: to read one costs as much as to read 2 KiB.
+# Chunks of a body. Reading a chunk costs as much as reading 2 KiB.
 _MOST_CHUNKS = 16 * 1024
-# As the daemon takes it for a call's request_id: printable ASCII, short.
-_SANE_ID = re.compile(rb"[ -~]{1,128}")
+# The form that the daemon accepts for the request_id of a call.
+_REQUEST_ID = re.compile(rb"[ -~]{1,128}")
 
 _log = logging.getLogger("cucmweb")
 
 
 class Disconnected(Exception):
-    """The client has left or does not take what it is sent: nobody reads a reply."""
+    """The client has left or does not read, so the reply cannot be sent."""
 
 
 class HttpServer:
-    """Accepts connections. proxy: its address stands for many clients, and has no limit."""
+    """Accepts connections. The proxy's addresses have no limit, since many clients use them."""
 
     def __init__(self, answer: AnswerHttp, limits: WebLimits, proxy: ProxySettings) -> None:
         self.answer = answer
         self.patience = limits.patience
         self.is_stopping = False
-        self.waiting: set[trio.CancelScope] = set()  # of connections that wait for a head
+        self.waiting: set[trio.CancelScope] = set()  # scopes of connections that wait for a head
         self._most = limits.streams + _MOST_BESIDE
         self._most_of_one = limits.connections_per_address
         self._proxy = proxy
         self._accepting = trio.CancelScope()
-        self._of_source: Counter[str | None] = Counter()
-        self._quiet_until = -math.inf
+        self._open: Counter[str | None] = Counter()  # connections, by network
 
     async def run(self, listeners: Sequence[trio.SocketListener]) -> None:
-        """Serves until `stop`; then replies that have begun have some seconds."""
+        """Serves until `stop` is called. Replies that have begun then get some seconds to end."""
         async with trio.open_nursery() as connections:
             with self._accepting:
                 accepted = self._accept
@@ -87,6 +84,7 @@ class HttpServer:
             connections.cancel_scope.deadline = trio.current_time() + _GRACE
 
     def stop(self) -> None:
+        """Stops accepting connections and requests."""
         self.is_stopping = True
         self._accepting.cancel()
         for scope in self.waiting:
@@ -98,19 +96,16 @@ class HttpServer:
                 peer = None
                 if stream.socket.family != socket.AF_UNIX:
                     peer = stream.socket.getpeername()[0]
-            except OSError:  # the client has reset the connection before it was accepted
+            except OSError:  # the client reset the connection before it was accepted
                 return
-            # None stands for clients that one limit would not part: those of the Unix socket, who
-            # are operators or a proxy, and those of a proxy.
+            # None: at the Unix socket, and from a proxy, many clients have the same address.
             source = None if peer is None or self._proxy.trusts(peer) else source_of(peer)
-            is_full = self._of_source.total() >= self._most
-            if is_full or (source and self._of_source[source] >= self._most_of_one):
-                if trio.current_time() >= self._quiet_until:
-                    self._quiet_until = trio.current_time() + _QUIET
-                    whose = "are open" if is_full else f"of {source} are open"
-                    _log.warning("connections are closed at once: too many %s", whose)
+            is_full = self._open.total() >= self._most
+            if is_full or (source and self._open[source] >= self._most_of_one):
+                network = "all networks" if is_full else source
+                _log.warning("a connection was closed: too many connections of %s", network)
                 return
-            self._of_source[source] += 1
+            self._open[source] += 1
             try:
                 await HttpConnection(self, stream, peer).serve()
             except Disconnected:
@@ -118,20 +113,19 @@ class HttpServer:
             except Exception:
                 _log.exception("a defect in a connection")
             finally:
-                self._of_source[source] -= 1
-                if not self._of_source[source]:
-                    del self._of_source[source]
+                self._open[source] -= 1
+                self._open += Counter()  # this forgets networks that have none
 
 
 class HttpConnection:
-    """Reads the requests of one connection. peer: the client's address; None: the Unix socket."""
+    """Reads the requests of a connection. `peer` is the client's address; None: the Unix socket."""
 
     def __init__(self, server: HttpServer, stream: trio.SocketStream, peer: str | None) -> None:
         self.h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=_READ)
         self.peer = peer
         self.server = server
         self._stream = stream
-        self._has_ended = False  # the client sends nothing more
+        self._has_ended = False  # the client will send nothing more
 
     async def serve(self) -> None:
         """Answers until the connection has to be closed. Raises `Disconnected`."""
@@ -139,12 +133,13 @@ class HttpConnection:
         while True:
             if (channel := await self._request()) is None:
                 return
-            await channel.be_answered(self.server.answer)
+            await channel.answer_with(self.server.answer)
             if self.server.is_stopping or self.h11.states != is_done:
                 break
             self.h11.start_next_cycle()
-        # With bytes unread the kernel would answer them with a reset, on which the client's kernel
-        # may forget the reply. So wait until the client has closed its end, having read it.
+        # If the connection was closed with bytes unread, the kernel would send a reset, and the
+        # client's kernel may drop the reply. So wait until the client has read it and closed its
+        # end.
         with trio.move_on_after(self.server.patience):
             try:
                 await self._stream.send_eof()
@@ -154,27 +149,27 @@ class HttpConnection:
                 pass
 
     async def _request(self) -> HttpChannel | None:
-        """Reads a head. Returns None if none has come in time, or none will."""
+        """Reads a head. Returns None if none came in time or none will come."""
         with trio.move_on_after(self.server.patience) as scope:
             self.server.waiting.add(scope)
             try:
                 request = None if self.server.is_stopping else await self.next_event()
                 return HttpChannel(self, request) if isinstance(request, h11.Request) else None
             except h11.RemoteProtocolError as error:
-                # A client that ends in the middle of a head has left.
+                # A client that stops in the middle of a head has left.
                 return None if self._has_ended else HttpChannel(self, malformed(error))
             finally:
                 self.server.waiting.discard(scope)
         return None
 
     async def next_event(self) -> object:
-        """Returns what h11 makes of the bytes that come. Raises its `RemoteProtocolError`."""
+        """Returns the next event of h11, receiving bytes. Raises `h11.RemoteProtocolError`."""
         while (event := self.h11.next_event()) is h11.NEED_DATA:
             self.h11.receive_data(await self.receive())
         return event
 
     async def receive(self) -> bytes:
-        """Returns what comes next; no bytes once the client sends nothing more."""
+        """Returns bytes from the client, or no bytes once it will send nothing more."""
         try:
             data = await self._stream.receive_some(_READ)
         except trio.BrokenResourceError:
@@ -183,6 +178,7 @@ class HttpConnection:
         return data
 
     async def send(self, data: bytes) -> None:
+        """Sends bytes. Raises `Disconnected`."""
         view = memoryview(data)
         try:
             for begin in range(0, len(view), _PIECE):
@@ -195,9 +191,9 @@ class HttpConnection:
 class HttpChannel:
     """Holds a request, and sends the reply to it.
 
-    headers  with names in lower case
-    by       who asks, for the log
-    status   that of the reply, once its head was sent
+    headers  their names are in lower case
+    caller   who made the request, for the log
+    status   the status of the reply, 0 until its head was sent
     """
 
     def __init__(self, connection: HttpConnection, request: h11.Request | HttpProblem) -> None:
@@ -205,11 +201,11 @@ class HttpChannel:
         self.method = self.path = "-"
         self.query = self.version = ""
         self.headers: Sequence[tuple[bytes, bytes]] = ()
-        self.by = "nobody"
+        self.caller = "nobody"
         self.status = 0
         self._connection = connection
         self._problem: HttpProblem | None = None
-        self._head: h11.Response | None = None  # held back until the first bytes of the body
+        self._head: h11.Response | None = None  # waits for the first bytes of the body
         self._began = trio.current_time()
         if isinstance(request, HttpProblem):
             self._problem = request
@@ -223,16 +219,16 @@ class HttpChannel:
             if self.version not in ("1.0", "1.1"):
                 self._problem = HttpProblem(505, "Http1Only", "expected HTTP/1.1")
             elif is_chunked and (lengths or self.version == "1.0"):
-                text = "Transfer-Encoding beside Content-Length, or in HTTP/1.0: where does it end?"
+                text = "Transfer-Encoding is not accepted with Content-Length or in HTTP/1.0"
                 self._problem = HttpProblem(400, "MalformedRequest", text)
             elif not is_chunked and not any(map(int, lengths)):
-                connection.h11.next_event()  # h11 learns only by this that there is no body
-        given = [value for name, value in self.headers if name == b"x-request-id"]
-        is_sane = len(given) == 1 and _SANE_ID.fullmatch(given[0])
-        self.request_id = given[0].decode("ascii") if is_sane else secrets.token_hex(8)
+                connection.h11.next_event()  # tells h11 that there is no body
+        ids = [value for name, value in self.headers if name == b"x-request-id"]
+        is_valid = len(ids) == 1 and _REQUEST_ID.fullmatch(ids[0])
+        self.request_id = ids[0].decode("ascii") if is_valid else secrets.token_hex(8)
 
-    async def be_answered(self, answer: AnswerHttp) -> None:
-        """Answers the request, and logs the answer. Raises `Disconnected`."""
+    async def answer_with(self, answer: AnswerHttp) -> None:
+        """Lets `answer` answer the request, and logs the reply. Raises `Disconnected`."""
         reason = ""
         try:
             if self._problem is None:
@@ -247,14 +243,16 @@ class HttpChannel:
             raise
         except Exception:
             _log.exception("a defect in request %s", self.request_id)
-            await self._refuse(HttpProblem(500, "InternalError", "a defect; the log has it"))
+            await self._refuse(
+                HttpProblem(500, "InternalError", "a defect of cucmweb; see its log")
+            )
         finally:
-            who = f"{self.by} from {self.peer or 'the Unix socket'}"
-            asked = f"{self.method} {ascii(self.path)[1:-1]} by {who}"
-            told = f"{self.status} {HTTPStatus(self.status).phrase}" if self.status else "no reply"
-            took = trio.current_time() - self._began
-            given = asked, told, reason, took, self.request_id
-            _log.info("%s: %s%s, %.3f s, request %s", *given)
+            caller = f"{self.caller} from {self.peer or 'the Unix socket'}"
+            request = f"{self.method} {ascii(self.path)[1:-1]} by {caller}"
+            reply = f"{self.status} {HTTPStatus(self.status).phrase}" if self.status else "no reply"
+            time = trio.current_time() - self._began
+            text = "%s: %s%s, %.3f s, request %s"
+            _log.info(text, request, reply, reason, time, self.request_id)
 
     async def _refuse(self, problem: HttpProblem) -> None:
         if self.status:
@@ -266,8 +264,8 @@ class HttpChannel:
         await self.end(body)
 
     async def body(self, most: int) -> bytes:
-        """Reads the body. Raises `HttpProblem` if it has more bytes than `most`, is too slow or is
-        malformed, and `Disconnected`.
+        """Returns the body. Raises `HttpProblem` if it has more than `most` bytes, is too slow or
+        is malformed, and `Disconnected`.
         """
         http, patience = self._connection.h11, self._connection.server.patience
         if http.they_are_waiting_for_100_continue:
@@ -291,7 +289,7 @@ class HttpChannel:
         return bytes(body)
 
     def start(self, status: int, headers: Mapping[str, str]) -> None:
-        """Begins a reply. Its head is sent with the first bytes of the body."""
+        """Begins the reply. Its head is sent with the first bytes of the body."""
         http, server = self._connection.h11, self._connection.server
         named = [
             *headers.items(),
@@ -325,8 +323,8 @@ class HttpChannel:
         return framed
 
     async def left(self) -> None:
-        """Returns once the client sends nothing more. The body must have been read. A client that
-        has sent 64 KiB behind its request is not seen to leave, since no more than that is kept.
+        """Waits until the client will send nothing more. The body must have been read. If a client
+        has sent 64 KiB after its request, this never returns, since no more bytes are kept.
         """
         http = self._connection.h11
         while len(http.trailing_data[0]) < _MOST_AHEAD:
@@ -338,6 +336,6 @@ class HttpChannel:
 
 
 def malformed(error: h11.RemoteProtocolError) -> HttpProblem:
-    """Leaves out the bytes that h11 quotes: they may be many, and a secret."""
-    said = str(error).partition(": b")[0]
-    return HttpProblem(error.error_status_hint, "MalformedRequest", said)
+    """Returns the problem, without the bytes that h11 quotes, which may be a secret."""
+    text = str(error).partition(": b")[0]
+    return HttpProblem(error.error_status_hint, "MalformedRequest", text)

@@ -1,6 +1,6 @@
-"""Reads the file of tokens again at each change; adds tokens to it and revokes them, under a lock.
+"""Reads the token file again after each change, and adds and revokes tokens under a lock.
 
-It is written as a whole, so that who reads it needs no lock.
+The file is replaced as a whole, so reading it needs no lock.
 """
 
 from __future__ import annotations
@@ -18,37 +18,37 @@ from pathlib import Path
 from cucmd.durable import replace_file
 from cucmd.toml_file import LARGEST_FILE, ConfigError, parse
 from cucmweb.config import Role
-from cucmweb.tokens import RANDOM_BYTES, Token, hash_of, read_tokens, secret_of, written_tokens
+from cucmweb.tokens import PREFIX, RANDOM_BYTES, Token, file_text, hash_of, read_tokens
 
 _log = logging.getLogger(__name__)
 
-GROUP = "cucmweb"  # of the service: it reads the file, and only root writes it
+GROUP = "cucmweb"  # the service's group may read the file; only root writes it
 _WRITABLE_BY_OTHERS = 0o022
 
 
 class TokenExists(Exception):
-    """There is a token of that name."""
+    """The name has a token already."""
 
 
 class NoSuchToken(Exception):
-    """There is no token of that name."""
+    """The name has no token."""
 
 
 class TokenFile:
-    """Has the tokens that count now. A `stat` for each request: the kernel answers it from memory.
+    """Holds the current tokens, and looks for each request whether the file was changed.
 
-    While the file cannot be used no token is accepted, also none that was read before: whoever
-    revoked one meanwhile relies on it. It is logged once.
+    While the file cannot be used no token is accepted, not even those that were read before: one of
+    them may have been revoked meanwhile. The reason is logged once.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._seen: tuple[int, ...] = ()  # which file was read; () as long as none was looked for
+        self._seen: tuple[int, ...] = ()  # identifies what was read; () before the first look
         self._tokens: tuple[Token, ...] = ()
 
     def tokens(self) -> tuple[Token, ...]:
-        # This differs for every change of the file, of its owner or of its mode. It is looked at
-        # before the file is read: one that comes in between is read once more the next time.
+        # These values change with the content, the owner and the mode of the file. They are looked
+        # at before the file is read, so a change in between is read the next time.
         found: tuple[int, ...]
         try:
             at = self._path.stat()
@@ -66,7 +66,7 @@ class TokenFile:
 
 
 def read_token_file(path: Path) -> tuple[Token, ...]:
-    """Reads its tokens; none where there is no file. Raises `ConfigError`."""
+    """Returns the tokens in the file, none if there is no file. Raises `ConfigError`."""
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
@@ -76,53 +76,53 @@ def read_token_file(path: Path) -> tuple[Token, ...]:
     except OSError as error:
         raise ConfigError(str(path), f"cannot be read: {error}") from None
     if status.st_uid not in (0, os.geteuid()) or status.st_mode & _WRITABLE_BY_OTHERS:
-        raise ConfigError(str(path), "others than root and this user can write to it")
+        raise ConfigError(str(path), "expected a file that only root and this user can write to")
     return read_tokens(parse(str(path), content))
 
 
 def add(path: Path, name: str, role: Role, days: int | None) -> str:
-    """Makes a token, and returns it: it cannot be shown again. Raises `TokenExists`."""
+    """Adds a token and returns it. It cannot be shown again. Raises `TokenExists`."""
     now = datetime.now(UTC).replace(microsecond=0)
     ends = None if days is None else now + timedelta(days=days)
-    secret = secret_of(secrets.token_urlsafe(RANDOM_BYTES))
+    secret = PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
     with changed_tokens(path) as tokens:
         if name in tokens:
-            raise TokenExists
+            raise TokenExists(f"NAME: {name!r} has a token; revoke it, or choose another name")
         tokens[name] = Token(name, role, hash_of(secret), now, ends)
     return secret
 
 
 def revoke(path: Path, name: str) -> None:
-    """Raises `NoSuchToken`."""
+    """Removes a token. Raises `NoSuchToken`."""
     with changed_tokens(path) as tokens:
         if tokens.pop(name, None) is None:
-            raise NoSuchToken
+            raise NoSuchToken(f"{name!r} has no token")
 
 
 @contextmanager
 def changed_tokens(path: Path) -> Iterator[dict[str, Token]]:
-    """Yields the tokens by name, and writes what became of them. Nobody else changes them
-    meanwhile. If the block raises, the file stays as it was.
+    """Yields the tokens by name, and writes them to the file after the block. Nobody else can
+    change them meanwhile. If the block raises, the file stays as it was.
 
-    Raises `ConfigError` where what is there cannot be read, and `OSError`.
+    Raises `ConfigError` if the present file cannot be used, and `OSError`.
     """
-    group = None  # the service's, if this is root, who alone can give a file to it
+    group = None  # the service's group, to which only root can give a file
     if os.geteuid() == 0:
         with suppress(KeyError):
             group = grp.getgrnam(GROUP).gr_gid
     if not path.parent.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
         if group is not None:
-            path.parent.chmod(0o755)  # whatever the umask: the service has to get to the file
-    # A file of its own is locked, and left there: that of the tokens is another one after each
-    # change. Whoever can open it could lock it without end, so that nobody else can.
+            path.parent.chmod(0o755)  # whatever the umask is: the service has to reach the file
+    # The lock is a file of its own, which stays there, since the token file is a new file after
+    # each change. Nobody else can open it, because whoever can could hold the lock for ever.
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     lock = os.open(path.with_name(f".{path.name}.lock"), flags, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        tokens = {one.name: one for one in read_token_file(path)}
+        tokens = {token.name: token for token in read_token_file(path)}
         yield tokens
-        text = written_tokens(tokens.values())
+        text = file_text(tokens.values())
         replace_file(path, [text.encode()], 0o600 if group is None else 0o640, group)
     finally:
         os.close(lock)

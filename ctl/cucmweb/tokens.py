@@ -1,8 +1,8 @@
-"""PURE. Says how a bearer token looks, how the file keeps it, and whether that of a request is one.
+"""PURE. Makes bearer tokens, finds the token of a request, and reads and writes the token file.
 
-The file has the SHA-256 of a token and not the token. A slow hash, as for passwords, would protect
-nothing more: a token is 256 random bits, which no list of likely ones holds, and nobody can try
-them all. It would cost each request, though.
+The file contains the SHA-256 of a token instead of the token. A slow hash, as for passwords, would
+not be safer: a token is 256 random bits, which can be neither guessed nor tried one by one. It
+would only make each request slower.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from msgspec import Meta, Struct
 from cucmd.toml_file import TomlFile, text, wrong_value
 from cucmweb.config import Role
 
-PREFIX = "cucmweb_"  # by which people, and programs that look for leaked secrets, know one
+PREFIX = "cucmweb_"  # people, and programs that search for leaked secrets, recognise tokens by it
 RANDOM_BYTES = 32
-# As the daemon takes it in `on_behalf_of`: printable ASCII without quotes, of which ` is one.
+# The daemon accepts the same names in `on_behalf_of`: printable ASCII without quotes ('"`).
 NAME = re.compile(r"[ !#-&(-_a-~]{1,64}")
 NAME_EXPECTED = "1 to 64 printable ASCII characters without quotes"
 
@@ -40,7 +40,7 @@ def _check_hash(text: str) -> None:
 
 
 class Token(Struct, frozen=True):
-    """Holds what the file keeps of one. `ends` None: never."""
+    """A token as the file has it. If `ends` is None, it does not expire."""
 
     name: Annotated[str, text(check_name)]
     role: Role
@@ -52,41 +52,36 @@ class Token(Struct, frozen=True):
         return self.ends is not None and now >= self.ends
 
 
-def secret_of(random: str) -> str:
-    """Makes the token itself, of 256 random bits in a form for a header."""
-    return f"{PREFIX}{random}"
-
-
 def hash_of(secret: str) -> str:
     return sha256(secret.encode()).hexdigest()
 
 
 def matching(secret: str, tokens: Iterable[Token], now: datetime) -> Token | None:
-    """Finds the token that a request has, unless it is over.
+    """Returns the token that a request has, or None if there is none or it has expired.
 
-    All are compared, each in constant time, so that the time says nothing about any of them.
+    It is compared with all tokens, each in constant time, so that the time reveals nothing.
     """
     hashed = hash_of(secret)
-    found = [one for one in tokens if compare_digest(one.sha256, hashed)]
-    return next((one for one in found if not one.is_over(now)), None)
+    found = [token for token in tokens if compare_digest(token.sha256, hashed)]
+    return next((token for token in found if not token.is_over(now)), None)
 
 
 def read_tokens(file: TomlFile) -> tuple[Token, ...]:
-    """Reads the tokens of a file. Raises `ConfigError`."""
+    """Returns the tokens in a file. Raises `ConfigError`."""
     tables = file.table((), file.document, ("token",)).get("token", [])
     if not isinstance(tables, list):
         raise file.error(("token",), wrong_value(tables, "expected a list of tables"))
     tokens = [file.convert(("token", at), table, Token) for at, table in enumerate(tables)]
-    names = [one.name for one in tokens]
+    names = [token.name for token in tokens]
     for at, name in enumerate(names):
         if name in names[:at]:
-            reason = wrong_value(name, "expected another name for each token")
+            reason = wrong_value(name, "expected a different name for each token")
             raise file.error(("token", at, "name"), reason)
     return tuple(tokens)
 
 
-def written_tokens(tokens: Iterable[Token]) -> str:
-    """Returns the text of the file with these tokens."""
+def file_text(tokens: Iterable[Token]) -> str:
+    """Returns the text of a file with these tokens."""
     return "# Made by `cucmweb token`.\n" + "".join(map(_written, tokens))
 
 

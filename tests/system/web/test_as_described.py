@@ -66,7 +66,7 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Described]:
     with (
         running_lab(2) as lab,
         running_daemon(folder / "cucmd", CONFIG + speaks) as daemon,
-        running_web(web_folder, daemon.socket, "[limits]\nrequests = 1_000_000\n", tcp=True) as web,
+        running_web(web_folder, daemon.socket, tcp=True) as web,
     ):
         with daemon.client() as client:
             job = client.wait(start(client, lab).job_id)

@@ -52,7 +52,7 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
 @pytest.fixture(scope="module")
 def _web_of_a_module(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     folder = tmp_path_factory.mktemp("downloads") / "web"
-    with running_web(folder, case.daemon.socket, "[limits]\nrequests = 1000\n") as web:
+    with running_web(folder, case.daemon.socket) as web:
         yield web
 
 

@@ -152,7 +152,7 @@ def test_five_hundred_readers_are_told_the_same(
     make_web: Callable[..., Web], daemon: Daemon, make_lab: MakeLab
 ) -> None:
     """One of them does not read."""
-    web = make_web(daemon, "[limits]\nstreams_per_caller = 600\nrequests = 1000\n")
+    web = make_web(daemon, "[limits]\nstreams_per_caller = 600\n")
     lab = make_lab(2, "--fault", "hang:accept")
     with daemon.client() as client:
         job_id = start(client, lab).job_id

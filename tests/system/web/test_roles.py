@@ -15,7 +15,7 @@ from cucmd.job.asked import Login
 from cucmd.service.access import RIGHTS, Right
 from cucmweb.operations import FOR_ANYBODY, OPERATIONS, OWN
 from cucmweb.token_file import add, changed_tokens, revoke
-from cucmweb.tokens import Token, hash_of, secret_of
+from cucmweb.tokens import PREFIX, Token, hash_of
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.others import allow_all_to_connect, folder_of, why_not
 from rig.web import Answer, Web, running_web
@@ -30,7 +30,7 @@ header = "X-Remote-User"
 role_header = "X-Remote-Role"
 trusted = ["{PROXY}"]
 """
-ENDED = secret_of("ended")
+ENDED = PREFIX + "ended"
 
 UNKNOWN = {"{job_id}": "00000000", "{node}": "10.0.0.1"}
 PASSWORD = "Tr0ub4dor-3"

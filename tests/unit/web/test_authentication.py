@@ -10,10 +10,10 @@ from cucmd.job.request import OnBehalfOf
 from cucmweb.authentication import RequestHead, authenticate
 from cucmweb.config import ProxySettings
 from cucmweb.problems import HttpProblem
-from cucmweb.tokens import Token, hash_of, secret_of
+from cucmweb.tokens import PREFIX, Token, hash_of
 
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
-SECRET, OVER = secret_of("a" * 43), secret_of("b" * 43)
+SECRET, OVER = PREFIX + "a" * 43, PREFIX + "b" * 43
 TOKENS = (
     Token("page", "view", hash_of(SECRET), NOW),
     Token("old", "operate", hash_of(OVER), NOW, NOW - timedelta(days=1)),

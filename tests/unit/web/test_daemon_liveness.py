@@ -1,7 +1,6 @@
 """A daemon that says nothing for long: whether it is waited for."""
 
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any
 
 import pytest
@@ -62,41 +61,17 @@ async def test_an_error_of_what_is_waited_for_is_raised_as_it_is(autojump_clock:
             raise KeyError
 
 
-async def test_those_who_ask_together_are_told_together(autojump_clock: MockClock) -> None:
-    daemon, told = AskedDaemon(partial(trio.sleep, 1)), []
+async def test_readiness_is_asked_once_a_second(autojump_clock: MockClock) -> None:
+    daemon, readiness = AskedDaemon(trio.lowlevel.checkpoint), Readiness()
+    answers: list[bool] = []
 
     async def ask() -> None:
-        told.append(await readiness.of(daemon))
+        answers.append(await readiness.check(daemon))
 
-    readiness = Readiness()
     async with trio.open_nursery() as nursery:
         for _ in range(100):
             nursery.start_soon(ask)
-    assert told == [True] * 100
-    assert daemon.asked <= 2
-
-
-async def test_who_asks_and_leaves_leaves_no_old_answer_to_others(
-    autojump_clock: MockClock,
-) -> None:
-    daemon, readiness = AskedDaemon(trio.lowlevel.checkpoint), Readiness()
-    assert await readiness.of(daemon)
+    assert (answers, daemon.asked) == ([True] * 100, 1)
     daemon.answer = trio.sleep_forever
-    async with trio.open_nursery() as nursery:
-        leaves = await nursery.start(ask_until_cancelled, readiness, daemon)
-        nursery.start_soon(cancel_later, leaves)
-        with trio.fail_after(60):
-            assert not await readiness.of(daemon)
-
-
-async def ask_until_cancelled(
-    readiness: Readiness, daemon: Client, *, task_status: trio.TaskStatus[trio.CancelScope]
-) -> None:
-    with trio.CancelScope() as scope:
-        task_status.started(scope)
-        await readiness.of(daemon)
-
-
-async def cancel_later(scope: trio.CancelScope) -> None:
     await trio.sleep(1)
-    scope.cancel()
+    assert not await readiness.check(daemon)

@@ -6,17 +6,17 @@ import pytest
 
 from cucmd.toml_file import ConfigError, parse
 from cucmweb.tokens import (
+    PREFIX,
     Token,
     check_name,
     hash_of,
     matching,
     read_tokens,
-    secret_of,
     written_tokens,
 )
 
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
-SECRET = secret_of("a" * 43)
+SECRET = PREFIX + "a" * 43
 VIEW = Token("the page", "view", hash_of(SECRET), NOW)
 OPERATE = Token(r"a\b #=[x]", "operate", hash_of("other"), NOW, NOW + timedelta(days=1))
 

@@ -53,7 +53,7 @@ def test_the_list_has_all_but_the_secret(config: list[str], tokens: Path, capsys
     olga, page = shown.splitlines()[1:]
     assert olga.split()[:2] == ["olga", "operate"]
     assert olga.endswith("never")
-    assert page.endswith("(is over)")
+    assert page.endswith("(expired)")
     assert secret not in shown
     assert hash_of(secret) not in shown
 
