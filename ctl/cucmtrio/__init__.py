@@ -1,4 +1,4 @@
-"""Gives programs on trio the client of `cucmd`: `from cucmtrio import open_client`.
+"""The client of `cucmd` for programs that use trio: `from cucmtrio import open_client`.
 
     from cucmctl import Commands
     from cucmtrio import open_client
@@ -9,14 +9,15 @@
             async for change in changes:
                 print(change.sequence, change.job.status)
 
-Errors and structs are those of `cucmctl` and `cucmd.protocol`, whose blocking `Client` this is
-beside: what is no I/O is in `cucmctl/client/`, for both. It needs no asyncio and no asyncssh.
+Errors and structs are those of `cucmctl` and `cucmd.protocol`. `cucmctl` has a blocking `Client`
+with the same methods; the code without I/O is in `cucmctl/client/`, for both. This package needs
+neither asyncio nor asyncssh.
 
-    client.py    `Client`: a method for each of the daemon's, and `open_client`
+    client.py    `Client`, with a method for each method of the daemon, and `open_client`
     events.py    `events`: what happens to jobs, over restarts of the daemon
-    calls.py     `Calls`: calls with one reply, with several, and those that leave Varlink, over
-                 connections that are kept, used again, and closed when a call is left early
-    wire.py      one connection: frames out, replies in
+    calls.py     `Calls`: calls with one reply or several, and calls after which the connection no
+                 longer speaks Varlink; it keeps connections and uses them again
+    wire.py      one connection: sends frames, receives replies
 """
 
 from cucmctl.client.job_events import JobEvent

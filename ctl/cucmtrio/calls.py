@@ -1,16 +1,16 @@
-"""`Calls`: calls the daemon for one reply, for several, and with calls that leave Varlink.
+"""`Calls`: makes calls with one reply or several, and calls that upgrade the connection.
 
-It knows no method of the daemon. Every call can be cancelled at any moment; its connection is
-closed then. Each connection of the `Pool` is used by one call at a time:
+This module knows no method of the daemon. Every call can be cancelled at any moment; its connection
+is closed then. Each connection of the `Pool` is used by one call at a time:
 
-    a connection        is                      then
-    opened              if none is idle         used
-    used                by one call             idle, if the call came to its end
-                                                closed, if it was cancelled, failed or was left
-    idle                kept                    used again; closed if the daemon has closed it
+    a connection is   when                  next
+    opened            none is idle          used
+    used              a call has it         idle, if the call came to its end
+                                            closed, if the call was cancelled, failed or was left
+    idle              no call has it        used again, or closed if the daemon has closed it
 
-So a late reply never meets the next call, and never more than `most` connections are open. Who
-wants one while all are used waits, and gets one in the order of asking.
+So no call gets a late reply of another one. At most `most` connections are open: a call that finds
+all of them in use waits for its turn.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ from cucmtrio.wire import Wire
 R = TypeVar("R")
 T = TypeVar("T")
 
-# Open at once: half of those that the daemon lets one user have.
+# Connections that are open at once: half of those that the daemon lets one user have.
 CONNECTIONS = 32
 
 
 class Calls:
-    """Any number of tasks may call at the same time.
+    """Makes calls to the daemon. Any number of tasks may call at the same time.
 
     socket       its path; None: `$CUCMD_SOCKET`, the system's socket or the user's own
     timeout      seconds that one call may take; None: no limit
-    connections  so many are open at most, those of streams among them; who wants another waits
+    connections  the most connections that are open, those of streams among them
 
     Every method raises `ClientError`: `DaemonUnavailable`, `ProtocolError`, or a `Refused` with the
     name of the daemon's error.
@@ -71,18 +71,19 @@ class Calls:
         self._pool = Pool(self.socket, connections)
 
     def close(self) -> None:
-        """Closes the connections. Jobs go on. A stream that is open closes its own as it is left.
-        A later call raises `trio.ClosedResourceError`.
+        """Closes the connections; that of an open stream is closed when its block is left. Jobs go
+        on. A later call raises `trio.ClosedResourceError`.
         """
         self._pool.close()
 
     async def call(
         self, method: str, request: object, reply: type[R], *, limited: bool = True
     ) -> R:
-        """Calls any method that has one reply. Sends `request` as JSON, returns a struct `reply`.
+        """Calls a method, and returns its one reply as a struct of type `reply`.
 
-        `method` is a name within `io.cucmd.Jobs`, or a full one (`org.varlink.service.GetInfo`).
-        Without `limited` it may take longer than `timeout`.
+        method   a method of `io.cucmd.Jobs`, or a full name (`org.varlink.service.GetInfo`)
+        request  the parameters, which are sent as JSON
+        limited  whether `timeout` applies to the call
         """
         frame = framed(call_frame(method, request))
         with self.limit() if limited else nullcontext():
@@ -92,7 +93,7 @@ class Calls:
         return decoded(answer, reply, self.socket)
 
     async def ask(self, call: MethodCall[T]) -> T:
-        """Returns the result of a call with one reply, as `cucmctl/client/methods.py` has them."""
+        """Makes a call that `cucmctl/client/methods.py` describes, and returns its result."""
         if call.keyed:
             return call.result_of(await self._ask_once(call))
         return call.result_of(
@@ -100,7 +101,7 @@ class Calls:
         )
 
     async def _ask_once(self, call: MethodCall[T]) -> msgspec.Struct:
-        """If the connection breaks, it is asked for again within `timeout`."""
+        """Makes a call with a key, and repeats it within `timeout` if the connection breaks."""
         keyed = RepeatableCall(call.request)
         try:
             with self.limit():
@@ -119,7 +120,7 @@ class Calls:
 
     @asynccontextmanager
     async def items(self, call: MethodCall[Iterable[T]]) -> AsyncIterator[Items[T]]:
-        """Yields what is in the replies to a call with `more`, one by one; as `replies`."""
+        """Makes a call with `more`, and yields an iterator of the items in its replies."""
         async with self.replies(call.method, call.request, call.reply) as replies:
             yield Items(replies, call.result_of)
 
@@ -127,8 +128,8 @@ class Calls:
     async def replies(
         self, method: str, request: object, reply: type[R]
     ) -> AsyncIterator[Replies[R]]:
-        """Makes a call with `more`, and yields the replies. The first step raises what the daemon
-        refuses. To leave the block early ends the call.
+        """Makes a call with `more`, and yields an iterator of the replies. Its first step raises
+        the error if the daemon refuses the call. Leaving the block ends the call.
         """
         frame = framed(call_frame(method, request, more=True))
         async with self._begun(frame) as connection:
@@ -141,10 +142,11 @@ class Calls:
     async def upgraded(
         self, method: str, request: object, reply: type[R]
     ) -> AsyncIterator[tuple[R, trio.abc.ReceiveStream]]:
-        """Yields the reply to a call with `upgrade`, whenever it comes, and the bytes behind it.
+        """Makes a call with `upgrade`, and yields its reply and a stream of the bytes after it.
+        There is no limit of time for the reply.
 
-        They end where the daemon closes the connection, and where it dies: the reply says how many
-        there are to be. To leave the block early ends the call.
+        The stream ends when the daemon closes the connection, also if the daemon died. So the reply
+        should say how many bytes follow. Leaving the block ends the call.
         """
         frame = framed(call_frame(method, request, upgrade=True))
         async with self._begun(frame) as connection:
@@ -163,8 +165,8 @@ class Calls:
 
     @contextmanager
     def limit(self, until: float | None = None) -> Iterator[None]:
-        """Raises `DaemonUnavailable` where the block takes longer than a call may, or than `until`
-        on trio's clock.
+        """Cancels the block and raises `DaemonUnavailable` after `timeout`, or at `until` on trio's
+        clock if that is earlier.
         """
         why = "; all connections of this client were in use" if self._pool.all_used else ""
         begun = trio.current_time()
@@ -179,9 +181,9 @@ class Calls:
 
 
 class Replies(Generic[R]):
-    """Gives the replies to one call, as an asynchronous iterator. A cancelled step loses none.
+    """Iterates over the replies to one call. A step that is cancelled loses no reply.
 
-    ended  the last one has come
+    ended  whether the last reply has come
     """
 
     def __init__(self, connection: Wire, reply: type[R], socket: str) -> None:
@@ -203,9 +205,7 @@ class Replies(Generic[R]):
 
 
 class Items(Generic[T]):
-    """Gives the items of several replies, as an asynchronous iterator. A step that is cancelled
-    loses none.
-    """
+    """Iterates over the items of several replies. A step that is cancelled loses no item."""
 
     def __init__(self, replies: Replies[Any], taken: Callable[[Any], Iterable[T]]) -> None:
         self._replies = replies
@@ -226,7 +226,7 @@ class Items(Generic[T]):
 async def answered(
     steps: CallSteps[T], ask: Callable[[MethodCall[Any]], Awaitable[Any]]
 ) -> AsyncGenerator[T, None]:
-    """Does what `cucmctl.client.method_call.answered` does, on trio."""
+    """Does what `cucmctl.client.method_call.answered` does: makes the calls that `steps` yields."""
     resume: Callable[[], MethodCall[Any] | T] = partial(next, steps)
     while True:
         try:
@@ -244,9 +244,7 @@ async def answered(
 
 
 class Following(trio.abc.ReceiveStream):
-    """Receives the bytes after the reply to an upgrade. Raises `ConnectionLost` where the system
-    says that the connection broke.
-    """
+    """Receives the bytes after the reply to an upgrade. Raises `ConnectionLost`."""
 
     def __init__(self, connection: Wire) -> None:
         self._connection = connection
@@ -260,6 +258,8 @@ class Following(trio.abc.ReceiveStream):
 
 
 class Pool:
+    """Keeps idle connections, and limits how many are open."""
+
     def __init__(self, path: str, most: int) -> None:
         self._path = path
         self._free = trio.Semaphore(most, max_value=most)
@@ -268,11 +268,11 @@ class Pool:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Wire]:
-        """Yields a connection. It is closed if the block raises; else the block has left nothing in
-        it that is still to come, or has closed it.
+        """Yields a connection for one call. It is closed if the block raises. Otherwise the block
+        must have read all replies, or have closed the connection.
         """
         async with self._free:
-            wire = await self._taken()
+            wire = await self._open_connection()
             try:
                 yield wire
             except BaseException:
@@ -287,7 +287,7 @@ class Pool:
     def all_used(self) -> bool:
         return self._free.value == 0
 
-    async def _taken(self) -> Wire:
+    async def _open_connection(self) -> Wire:
         if self._closed:
             raise trio.ClosedResourceError("this client has been closed")
         while self._idle:
@@ -298,7 +298,7 @@ class Pool:
         return await Wire.connected(self._path)
 
     def close(self) -> None:
-        """Closes what is idle now, and what is used as soon as it is not used any more."""
+        """Closes the idle connections now, and the others once they are no longer used."""
         self._closed = True
         while self._idle:
             self._idle.pop().close()

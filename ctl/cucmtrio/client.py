@@ -1,6 +1,6 @@
-"""Gives `Client` the methods of `cucmctl.Client`, on trio.
+"""`Client`, with the methods of `cucmctl.Client`, on trio.
 
-What each asks, and what it makes of the reply, is said for both in `cucmctl/client/methods.py`.
+The requests and results of the methods of both clients are made in `cucmctl/client/methods.py`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ F = TypeVar("F", bound=Callable[..., object])
 def _asked(
     make: Callable[P, MethodCall[T]],
 ) -> Callable[Concatenate[Calls, P], Coroutine[Any, Any, T]]:
-    """Makes the method that makes this call, and returns what it gives."""
+    """Returns a method that makes a call with one reply and returns its result."""
 
     async def method(self: Calls, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await self.ask(make(*args, **kwargs))
@@ -43,7 +43,7 @@ def _asked(
 def _streamed(
     make: Callable[P, MethodCall[Iterable[T]]],
 ) -> Callable[Concatenate[Calls, P], AbstractAsyncContextManager[Items[T]]]:
-    """Makes the method that is a context manager of the items that this call gives."""
+    """Returns a method that makes a call with several replies: a context manager of its items."""
 
     def method(
         self: Calls, /, *args: P.args, **kwargs: P.kwargs
@@ -54,7 +54,7 @@ def _streamed(
 
 
 def _named_as(make: Callable[..., object], method: F) -> F:
-    """Gives the method the name and signature that `make` has, for `help`."""
+    """Gives a method the name and signature of `make`, for `help`."""
     asked = inspect.signature(make)
     itself = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
     method.__name__ = make.__name__
@@ -105,10 +105,12 @@ class Client(Calls):
     reload = _asked(methods.reload)
 
     async def wait(self, job_id: str, *, reconnect: float = DEFAULT) -> Job:
-        """Does what `cucmctl.Client.wait` does. A timeout is a scope of trio's."""
+        """Waits until a job has ended, and returns it, as `cucmctl.Client.wait` does. Use a cancel
+        scope of trio to limit the time.
+        """
         job: Job | None = None
-        async with events(self, job_id, reconnect=reconnect, changes=False) as told:
-            async for event in told:
+        async with events(self, job_id, reconnect=reconnect, changes=False) as job_events:
+            async for event in job_events:
                 job = event.job if isinstance(event.job, Job) else job
         if job is None or job.status in UNFINISHED:
             raise ProtocolError(f"the watch of job {job_id} ended before the job did")
@@ -124,9 +126,9 @@ class Client(Calls):
         after: str | None = None,
         suspect: Sequence[str] | None = None,
     ) -> AsyncIterator[tuple[ExportReply, trio.abc.ReceiveStream]]:
-        """Exports all of a job as one tar: yields what the reply says of it, and its bytes.
+        """Exports a job as a tar: yields the reply, which describes the tar, and a stream of it.
 
-        nodes, incomplete, after, suspect: as for `cucmctl.Client.export`, which raises the same.
+        The arguments and errors are those of `cucmctl.Client.export`.
         """
         call = methods.export(
             job_id, nodes=nodes, incomplete=incomplete, after=after, suspect=suspect
@@ -137,9 +139,9 @@ class Client(Calls):
 
 
 class Exported(trio.abc.ReceiveStream):
-    """Receives the bytes of a tar, as many as there are to be. Raises `DaemonUnavailable` if the
-    daemon goes away before all have come, or is silent for `SILENCE` seconds: an export that was
-    cut off is no end of it.
+    """Receives exactly the bytes of a tar. If the daemon goes away before the last one, or is
+    silent for `SILENCE` seconds, it raises `DaemonUnavailable`, so that an export that was cut off
+    does not look complete.
     """
 
     SILENCE = 60.0
@@ -160,7 +162,7 @@ class Exported(trio.abc.ReceiveStream):
             text = f"the daemon sent nothing for {self.SILENCE:g} s; {self.left} bytes are missing"
             raise DaemonUnavailable(text) from error
         except ConnectionLost:
-            pass  # as if it had ended
+            pass  # treated below like an early end
         if not data:
             raise ConnectionLost(f"the export was cut off, {self.left} bytes are missing")
         data = data[: self.left]
@@ -175,10 +177,10 @@ class Exported(trio.abc.ReceiveStream):
 async def open_client(
     socket: str | os.PathLike[str] | None = None,
     *,
-    timeout: float | None = CALL_TIMEOUT,  # noqa: ASYNC109  # of each call; scopes do it too
+    timeout: float | None = CALL_TIMEOUT,  # noqa: ASYNC109  # it applies to each call
     connections: int = CONNECTIONS,
 ) -> AsyncIterator[Client]:
-    """Yields a `Client`, which opens connections as they are needed, and is closed at the end."""
+    """Yields a `Client`, which connects when it needs to. It is closed after the block."""
     client = Client(socket, timeout=timeout, connections=connections)
     try:
         yield client

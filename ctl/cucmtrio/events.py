@@ -1,14 +1,14 @@
-"""`events`: tells what happens to jobs, over restarts of the daemon: once, and without a gap.
+"""`events`: yields what happens to jobs, over restarts of the daemon, without gaps or repetition.
 
-    state      what happens                              next
-    watching   the first reply of the first watch        watching: its states are told, then `begun`
-    watching   the daemon goes away, or cannot tell      away: `away` is told
-    away       it cannot be asked                        away: asked again after a pause
-    away       it gives the state, and what was missed   watching: that is told, then `back`
-    away       `reconnect` is over                       the error of the last attempt is raised
+    state      what happens                            yields                     next
+    watching   the first reply of the first watch      the states, then `begun`   watching
+    watching   the daemon goes away, or cannot answer  `away`                     away
+    away       it cannot be asked                      nothing, after a pause     away
+    away       it sends the state                      what was missed, `back`    watching
+    away       `reconnect` seconds have passed         raises the last error      -
 
-What is told of a reply is decided in `cucmctl/client/events.py`, which may ask the daemon for it.
-Where such a question fails, the watch begins anew.
+`cucmctl/client/events.py` decides which events a reply becomes. It may need more calls for that. If
+one of these fails, the watch starts again.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from cucmctl.client.reconnect import DEFAULT
 from cucmd.protocol.jobs import WatchReply
 from cucmtrio.calls import Calls, answered
 
-# After these the same question may have an answer later.
+# Errors after which the same call can succeed later.
 AWAY = (DaemonUnavailable, ShuttingDown, StorageFailed, LimitReached)
-# Seconds between two attempts: the first, and the longest. Nothing tells that a daemon is back.
+# Seconds between two attempts: the first pause and the longest. There is no way to be notified when
+# the daemon is back.
 PAUSE = 0.1
 LONGEST_PAUSE = 2.0
 
@@ -40,29 +41,31 @@ def events(
     changes: bool = True,
     whole: Callable[[str], bool] = lambda _: False,
 ) -> AbstractAsyncContextManager[AsyncIterator[JobEvent]]:
-    """Tells the state of the jobs that run or wait, or of one job, `begun`, then each change, and
-    when the daemon went away and came back. Of one job until that ends, of all jobs without end.
+    """Returns a context manager of an iterator of events. It yields the states of the jobs that run
+    or wait, or of one job, then `begun`, then each change, and when the daemon went away and came
+    back. The events of one job end with the job; those of all jobs do not end.
 
-    reconnect  seconds within which the daemon must answer, also at first; math.inf: it is waited
-               for however long it is away
-    changes    after the first state only the nodes that differ, in a `change`; else all of the job
-    whole      asked before a state is told: of which jobs that is all of the job, where the watch
-               of all jobs gives a line of a list
+    reconnect  seconds within which the daemon has to answer, also at the beginning; math.inf: wait
+               without a limit
+    changes    after the first state, yield a `change` with the nodes that differ; if False, yield
+               the whole job
+    whole      called with the id of a job before its state is yielded by a watch of all jobs:
+               returns whether the whole job is needed instead of its line of a list
 
-    What is kept is the same after months. Whoever reads too slowly is told how many changes were
-    `missed`, and the states then. The iterator has ended once a step of it was cancelled.
-    Raises `ClientError`: `JobNotFound`, and after `reconnect` seconds why the daemon is away.
+    Memory does not grow with time. A reader that is too slow gets `missed`, with the number of
+    changes that were left out, and the states again. After a step of the iterator was cancelled, it
+    has ended. Raises `ClientError`: `JobNotFound`, or the last error after `reconnect` seconds.
     """
-    return aclosing(_told(_Watching(client, job_id, changes, Events(whole)), reconnect))
+    return aclosing(_events(_Watching(client, job_id, changes, Events(whole)), reconnect))
 
 
-async def _told(watching: _Watching, reconnect: float) -> AsyncGenerator[JobEvent, None]:
-    back_by: float | None = None  # None: it is not away
+async def _events(watching: _Watching, reconnect: float) -> AsyncGenerator[JobEvent, None]:
+    back_by: float | None = None  # None while the daemon is not away
     pause = PAUSE
     while True:
         try:
-            async with aclosing(watching.once(back_by)) as told:
-                async for event in told:
+            async with aclosing(watching.watch(back_by)) as watched:
+                async for event in watched:
                     if event.name != "back":
                         yield event
                     elif back_by is None:
@@ -72,21 +75,21 @@ async def _told(watching: _Watching, reconnect: float) -> AsyncGenerator[JobEven
                         yield event
         except AWAY as error:
             now = trio.current_time()
-            went = back_by is None
+            has_gone = back_by is None
             back_by = now + reconnect if back_by is None else back_by
             if now >= back_by:
                 raise
             why = str(error)
         else:
             return
-        if went:
+        if has_gone:
             yield JobEvent("away", why=why)
         await trio.sleep(min(pause, back_by - now))
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
 class _Watching:
-    """Makes one watch after the other, and keeps what was told of them."""
+    """Makes one watch after the other, and remembers which events were yielded."""
 
     def __init__(self, client: Calls, job_id: str | None, changes: bool, events: Events) -> None:
         self._client = client
@@ -95,29 +98,29 @@ class _Watching:
         self._events = events
         self._begun = job_id is not None
 
-    async def once(self, first_by: float | None) -> AsyncGenerator[JobEvent, None]:
-        """Yields the events of a watch, with `back` once all that was missed before is told.
+    async def watch(self, first_by: float | None) -> AsyncGenerator[JobEvent, None]:
+        """Yields the events of one watch, with `back` after everything that was missed before.
 
-        first_by  when its first reply must be there; None: within the time of a call
+        first_by  when its first reply has to be there; None: within the timeout of a call
         """
         if not self._begun:
             async for _ in answered(self._events.begin(), self._client.ask):
                 pass
             self._begun = True
         async with AsyncExitStack() as stack:
-            soon = trio.current_time() + PAUSE  # what has just begun is not late
+            soon = trio.current_time() + PAUSE  # give even the last attempt some time
             with self._client.limit(None if first_by is None else max(first_by, soon)):
                 call = methods.watch(self._job_id, changes=self._changes)
                 replies = await stack.enter_async_context(self._client.items(call))
                 first = await anext(replies)
             if self._job_id is not None and first.job is not None:
-                # by its whole id: the beginning of it may fit another job by then
+                # Watch its whole id from now on: the prefix may fit another job later.
                 self._job_id = first.job.job_id
             reply: WatchReply | None = first
             while reply is not None:
                 steps = answered(self._events.of(reply), self._client.ask)
-                async with aclosing(steps) as told:
-                    async for event in told:
+                async with aclosing(steps) as reply_events:
+                    async for event in reply_events:
                         yield event
                 if reply is first:
                     yield JobEvent("back")

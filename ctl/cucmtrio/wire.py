@@ -1,4 +1,4 @@
-"""Holds one connection to the daemon, on trio: frames go out, replies come in. It knows nothing of
+"""Holds one connection to the daemon: sends frames and receives replies. It knows nothing about
 jobs.
 """
 
@@ -12,15 +12,17 @@ from cucmctl.client.errors import ConnectionLost, not_connected
 from cucmctl.client.frames import ReplyBuffer, ReplyFrame
 
 _PIECE = 256 * 1024
-# Seconds between two attempts while the queue of the listener is full. The kernel tells nobody when
-# there is room in it again.
+# Seconds between two attempts while the queue of the listener is full. The kernel does not notify
+# anybody when it has room again.
 _FULL = 0.02
 
 
 class Wire:
-    """Raises the errors of `cucmctl.client.errors`, and `trio.ClosedResourceError` once it is
-    closed. A call that is cancelled has to close it: half a frame may have been sent, and its reply
-    may still come. To be cancelled in `receive` loses nothing by itself.
+    """One connection. Its methods raise errors of `cucmctl.client.errors`, and
+    `trio.ClosedResourceError` after `close`.
+
+    A call that is cancelled has to close the connection: half a frame may have been sent, and the
+    reply may still come. If only `receive` is cancelled, no reply is lost.
     """
 
     def __init__(self, path: str, stream: trio.SocketStream) -> None:
@@ -30,25 +32,25 @@ class Wire:
 
     @classmethod
     async def connected(cls, path: str) -> Wire:
-        """Raises `DaemonUnavailable`, `NotPermitted`."""
-        while (sock := _connected(path)) is None:  # noqa: ASYNC110  # there is no such event
+        """Opens a connection. Raises `DaemonUnavailable` and `NotPermitted`."""
+        while (sock := _connected(path)) is None:  # noqa: ASYNC110  # no event tells when
             await trio.sleep(_FULL)
         return cls(path, trio.SocketStream(trio.socket.from_stdlib_socket(sock)))
 
     def close(self) -> None:
-        """Closes at once, with no checkpoint. What has come and was not taken is gone."""
+        """Closes at once, without a checkpoint. Replies that were not read yet are dropped."""
         self._stream.socket.close()
         self._came = ReplyBuffer(self._path)
 
     @property
     def closed(self) -> bool:
-        """Says whether we have closed it."""
+        """Returns whether `close` was called."""
         return self._stream.socket.fileno() < 0
 
     @property
     def spent(self) -> bool:
-        """Says whether no call can be made over it while it is idle: the daemon has closed it, as
-        in a restart, or has sent what nobody has asked for.
+        """Returns whether an idle connection cannot be used: the daemon has closed it, as in a
+        restart, or has sent bytes that no call asked for.
         """
         return bool(len(self._came)) or self._stream.socket.is_readable()
 
@@ -56,10 +58,10 @@ class Wire:
         try:
             await self._stream.send_all(frame)
         except trio.BrokenResourceError:
-            pass  # it may have sent an error before it closed: `receive` reads that, or raises
+            pass  # `receive` reads the error that the daemon may have sent before, or raises
 
     async def receive(self) -> ReplyFrame:
-        """Returns the next reply. Raises `ConnectionLost`, `ProtocolError`."""
+        """Returns the next reply. Raises `ConnectionLost` and `ProtocolError`."""
         await trio.lowlevel.checkpoint()
         while (reply := self._came.take()) is None:
             if not (data := await self._read(None)):
@@ -68,7 +70,7 @@ class Wire:
         return reply
 
     async def receive_bytes(self, most: int | None) -> bytes:
-        """Receives what follows the reply to an upgrade, as much as is there; b"" at its end."""
+        """Returns bytes that follow the reply to an upgrade, or b"" at their end."""
         if len(self._came):
             await trio.lowlevel.checkpoint()
             return self._came.take_bytes(len(self._came) if most is None else most)
@@ -82,10 +84,10 @@ class Wire:
 
 
 def _connected(path: str) -> socket.socket | None:
-    """Connects a socket; None if the queue of the listener is full.
+    """Returns a connected socket, or None if the queue of the listener is full.
 
-    Of a Unix socket `connect` never waits for the other side. trio's own takes a full queue for a
-    connection that is being made, and the first use of it fails.
+    `connect` of a Unix socket never waits for the other side. trio.open_unix_socket takes the error
+    for a full queue as a connection that is being made, and then the first use of it fails.
     """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.setblocking(False)
