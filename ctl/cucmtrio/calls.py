@@ -50,8 +50,8 @@ CONNECTIONS = 32
 class Calls:
     """Makes calls to the daemon. Any number of tasks may call at the same time.
 
-    socket       its path; None: `$CUCMD_SOCKET`, the system's socket or the user's own
-    timeout      seconds that one call may take; None: no limit
+    socket       its path; by default `$CUCMD_SOCKET`, the system's socket or the user's own
+    timeout      seconds that one call may take; None for no limit
     connections  the most connections that are open, those of streams among them
 
     Every method raises `ClientError`: `DaemonUnavailable`, `ProtocolError`, or a `Refused` with the
@@ -226,7 +226,7 @@ class Items(Generic[T]):
 async def answered(
     steps: CallSteps[T], ask: Callable[[MethodCall[Any]], Awaitable[Any]]
 ) -> AsyncGenerator[T, None]:
-    """Does what `cucmctl.client.method_call.answered` does: makes the calls that `steps` yields."""
+    """Makes the calls that `steps` yields, as `cucmctl.client.method_call.answered` does."""
     resume: Callable[[], MethodCall[Any] | T] = partial(next, steps)
     while True:
         try:

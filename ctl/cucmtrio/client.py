@@ -59,7 +59,7 @@ def _named_as(make: Callable[..., object], method: F) -> F:
     itself = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
     method.__name__ = make.__name__
     method.__qualname__ = f"Client.{make.__name__}"
-    method.__doc__ = f"Does what `cucmctl.Client.{make.__name__}` does."
+    method.__doc__ = f"As `cucmctl.Client.{make.__name__}`."
     signature = asked.replace(
         parameters=[itself, *asked.parameters.values()], return_annotation=asked.empty
     )
@@ -68,8 +68,8 @@ def _named_as(make: Callable[..., object], method: F) -> F:
 
 
 class Client(Calls):
-    """Does what `cucmctl.Client` does, with the same methods. Those that give an iterator there are
-    context managers of an asynchronous one here; one that is left ends its call.
+    """The client on trio, with the methods of `cucmctl.Client`. A method that returns an iterator
+    there is a context manager of an asynchronous iterator here. Leaving its block ends the call.
     """
 
     start = _asked(methods.start)

@@ -101,7 +101,7 @@ class _Watching:
     async def watch(self, first_by: float | None) -> AsyncGenerator[JobEvent, None]:
         """Yields the events of one watch, with `back` after everything that was missed before.
 
-        first_by  when its first reply has to be there; None: within the timeout of a call
+        first_by  when its first reply has to be there, or None for the timeout of a call
         """
         if not self._begun:
             async for _ in answered(self._events.begin(), self._client.ask):

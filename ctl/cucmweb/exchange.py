@@ -41,7 +41,7 @@ class Exchange:
 
     path      the values of the names in the operation's path
     identify  returns who made the request; raises `HttpProblem` if that is not known any more
-    caller    who made it; None: the operator at the Unix socket, or anybody for an open path
+    caller    who made it, or None for the operator at the Unix socket and for an open path
     """
 
     def __init__(

@@ -34,7 +34,7 @@ class Operation(Struct, frozen=True):
     where    its HTTP method and its path
     gives    the member of each reply that is sent, None for the whole reply; for a list, the member
              whose items are joined
-    takes    the members that a request may have beside those in its path; None: all
+    takes    the members that a request may have beside those in its path, or None for all
     limited  it is limited to the time of a call; otherwise it goes on while the daemon answers
     """
 

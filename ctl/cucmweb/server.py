@@ -98,7 +98,7 @@ class HttpServer:
                     peer = stream.socket.getpeername()[0]
             except OSError:  # the client reset the connection before it was accepted
                 return
-            # None: at the Unix socket, and from a proxy, many clients have the same address.
+            # No network: at the Unix socket, and from a proxy, many clients have one address.
             source = None if peer is None or self._proxy.trusts(peer) else source_of(peer)
             is_full = self._open.total() >= self._most
             if is_full or (source and self._open[source] >= self._most_of_one):
@@ -118,7 +118,7 @@ class HttpServer:
 
 
 class HttpConnection:
-    """Reads the requests of a connection. `peer` is the client's address; None: the Unix socket."""
+    """Reads the requests of a connection. `peer` is the client's address, if it uses TCP."""
 
     def __init__(self, server: HttpServer, stream: trio.SocketStream, peer: str | None) -> None:
         self.h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=_READ)

@@ -57,7 +57,7 @@ def hash_of(secret: str) -> str:
 
 
 def matching(secret: str, tokens: Iterable[Token], now: datetime) -> Token | None:
-    """Returns the token that a request has, or None if there is none or it has expired.
+    """Returns the token that a request has, or None if there is no such token or it has expired.
 
     It is compared with all tokens, each in constant time, so that the time reveals nothing.
     """

@@ -76,7 +76,7 @@ def refusals(caller: Caller | None = None) -> Iterator[None]:
 
 @contextmanager
 def refusals_of_files() -> Iterator[None]:
-    """Does what `refusals` does, also for errors of reading and deleting a job's files."""
+    """Acts as `refusals`, and handles errors of reading and deleting a job's files too."""
     with refusals():
         try:
             yield

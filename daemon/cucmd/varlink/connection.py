@@ -124,7 +124,7 @@ class ServerConnection:
             self._log("dropped: nobody has read for %d s", UNREAD)
 
     def stop(self) -> None:
-        """Makes `run` return after the call that is being answered, or at once if there is none."""
+        """Makes `run` return after the call that is being answered, or at once if no call is."""
         self._stopping = True
         self._read_scope.cancel()
 
