@@ -1,6 +1,5 @@
 """The client on trio beside a real daemon, which is killed and started again."""
 
-import math
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -8,11 +7,10 @@ from pathlib import Path
 import pytest
 import trio
 
-from cucmctl import Collection, JobNotFound, LimitReached, Login
-from cucmtrio import events, open_client
+from cucmctl import Collection, JobNotFound, Login
+from cucmtrio import open_client
 from rig.credentials import named_credential
 from rig.daemon import CONFIG, Daemon, running_daemon
-from rig.jobs import start
 from rig.lab import Lab
 
 pytestmark = pytest.mark.long
@@ -25,7 +23,7 @@ def collection() -> Collection:
     return Collection(paths=("cm/trace/ccm/sdl",), last="2h")
 
 
-async def test_a_job_from_its_start_to_its_deletion(daemon: Daemon, make_lab: MakeLab) -> None:
+async def test_life_of_a_job(daemon: Daemon, make_lab: MakeLab) -> None:
     lab = make_lab(2)
     login = Login(username=lab.username, password=lab.password)
     async with open_client(daemon.socket) as client:
@@ -57,7 +55,7 @@ async def test_a_job_from_its_start_to_its_deletion(daemon: Daemon, make_lab: Ma
             await client.status(job.job_id)
 
 
-async def test_calls_that_are_cancelled_anywhere_leave_nothing(daemon: Daemon) -> None:
+async def test_cancellation_anywhere_leaves_nothing(daemon: Daemon) -> None:
     """Each is cancelled after other steps of the loop, beside calls that are not."""
     async with open_client(daemon.socket, connections=4) as client:
 
@@ -82,7 +80,7 @@ async def test_calls_that_are_cancelled_anywhere_leave_nothing(daemon: Daemon) -
 
 @pytest.mark.long
 @pytest.mark.parametrize("when", ["before", "after"])
-async def test_a_start_that_was_cut_off_makes_one_job(
+async def test_interrupted_start_makes_one_job(
     tmp_path: Path, path: Path, make_lab: MakeLab, when: str
 ) -> None:
     """The daemon is killed before the job is on disk, or after that and before its reply."""
@@ -110,77 +108,3 @@ async def test_a_start_that_was_cut_off_makes_one_job(
         assert (await client.wait(job.job_id)).status == "succeeded"
         client.close()
     again.__exit__(None, None, None)
-
-
-async def test_streams_that_are_left_end_in_the_daemon(daemon: Daemon) -> None:
-    """The daemon lets one user have 32 at once, and notices within a second that one was left."""
-    async with open_client(daemon.socket) as client:
-
-        async def is_let_watch() -> bool:
-            try:
-                async with client.watch() as replies:
-                    await anext(replies)
-            except LimitReached:
-                return False
-            return True
-
-        had = 0
-        with trio.fail_after(10):
-            while had < 40:
-                had += await is_let_watch()
-
-
-@pytest.mark.long
-async def test_no_change_is_lost_or_told_twice_over_kills(
-    tmp_path: Path, make_lab: MakeLab
-) -> None:
-    lab = make_lab(2, "--files", "2", "--fault", "2=hang:command*1")
-    credentials = tmp_path / "credentials"
-    config = CONFIG + named_credential(credentials, "lab", lab.username, lab.password)
-    folder, path = tmp_path / "cucmd", tmp_path / "socket"
-    seen = []
-    async with (
-        open_client(path) as client,
-        events(client, reconnect=math.inf) as told,
-    ):
-        assert (await anext(told)).name == "away"
-
-        async def until(reached):
-            async for event in told:
-                seen.append(event)
-                if reached(event):
-                    return
-
-        with running_daemon(folder, config) as daemon:
-            daemon.link_at(path)
-            await until(lambda event: event.name == "back")
-            with daemon.client() as blocking:
-                old = blocking.wait(start(blocking, lab, lab.nodes[:1], credential="lab").job_id)
-                job_id = start(blocking, lab, credential="lab").job_id
-            await until(
-                lambda event: any(
-                    node.phase == "command" and node.node == lab.nodes[1]
-                    for node in getattr(event.job, "nodes", ())
-                )
-            )
-            daemon.process.kill()
-            daemon.process.wait()
-        with running_daemon(folder, config) as daemon:
-            with daemon.client() as blocking:
-                blocking.delete(old.job_id)
-            daemon.link_at(path)
-            await until(
-                lambda event: event.job_id == job_id and bool(getattr(event.job, "closed", False))
-            )
-            last = await client.status(job_id)
-            await client.delete(job_id)
-            await until(lambda event: bool(getattr(event.job, "deleted", False)))
-            client.close()
-            await told.aclose()
-    names = [event.name for event in seen if event.job_id is None]
-    assert names == ["back", "away", "back"]
-    revisions = [event.job.revision for event in seen if event.job_id == job_id]
-    assert revisions == sorted(revisions)
-    assert last.status == "succeeded"
-    assert max(revisions) >= last.revision + 1
-    assert [event.name for event in seen if event.job_id == old.job_id][-1] == "gone"

@@ -119,7 +119,7 @@ def tried(described: Described, verb: str, path: str, *, of_a_job: bool) -> None
 
 
 @pytest.mark.parametrize(("verb", "path"), TRIED)
-def test_every_answer_is_as_described(described: Described, verb: str, path: str) -> None:
+def test_answers_are_described(described: Described, verb: str, path: str) -> None:
     tried(described, verb, path, of_a_job=False)
 
 
@@ -130,11 +130,11 @@ OF_A_JOB = sorted(
 
 
 @pytest.mark.parametrize(("verb", "path"), OF_A_JOB)
-def test_every_answer_of_a_job_is_as_described(described: Described, verb: str, path: str) -> None:
+def test_answers_about_job_are_described(described: Described, verb: str, path: str) -> None:
     tried(described, verb, path, of_a_job=True)
 
 
-def test_a_job_that_is_started_is_as_described(described: Described) -> None:
+def test_started_job_is_described(described: Described) -> None:
     """Its request is hardly ever found by chance."""
     login = {"username": "administrator", "password": "x"}
     body = {"nodes": [NOBODY], "login": login, "check": {}}

@@ -102,13 +102,13 @@ def test_the_first_connection_starts_it(host: Host) -> None:
     assert host.show("TriggeredBy", SERVICE) == SOCKET
 
 
-def test_members_of_the_group_that_may_operate_get_in_and_nobody_else(host: Host) -> None:
+def test_only_operators_can_connect(host: Host) -> None:
     assert ask(host, "olga") == "200"
     assert ask(host, "victor") == "not permitted"
     assert ask(host, "nina") == "not permitted"
 
 
-def test_its_user_reaches_the_daemon_and_has_no_right_beyond_that(host: Host) -> None:
+def test_service_user_has_few_rights(host: Host) -> None:
     assert host.ctl("cucmweb", "list").returncode == 0
     assert ask(host, "olga") == "200"
     process = host.status_of(main_pid(host))
@@ -121,7 +121,7 @@ def test_its_user_reaches_the_daemon_and_has_no_right_beyond_that(host: Host) ->
     assert answer.returncode == 0, answer.stdout
 
 
-def test_it_goes_on_while_the_daemon_stops_and_starts(host: Host) -> None:
+def test_service_outlives_the_daemon(host: Host) -> None:
     assert ask(host, "olga") == "200"
     pid = main_pid(host)
     host.systemctl("restart", "cucmd.service")
@@ -140,7 +140,7 @@ def test_a_killed_one_is_started_again(host: Host) -> None:
     assert ask(host, "olga") == "200"
 
 
-def test_a_wrong_configuration_keeps_it_down_until_it_is_mended(host: Host) -> None:
+def test_wrong_configuration_keeps_service_down(host: Host) -> None:
     host.write(CONFIG, "[limits]\nbody = 0\n")
     assert host.debian.run("systemctl", "start", SERVICE).returncode != 0
     wait_until(lambda: host.show("ActiveState", SOCKET) == "inactive")
@@ -158,7 +158,7 @@ def token(host: Host, *arguments: str) -> tuple[int, str]:
     return done.returncode, (done.stdout or done.stderr).strip()
 
 
-def test_root_makes_tokens_and_the_service_reads_them_at_once(host: Host) -> None:
+def test_service_reads_tokens_of_root(host: Host) -> None:
     assert ask(host, "olga", "Authorization: Bearer x") == "401"
     code, secret = token(host, "add", "page", "--role", "view")
     assert code == 0
@@ -170,7 +170,7 @@ def test_root_makes_tokens_and_the_service_reads_them_at_once(host: Host) -> Non
     assert secret not in journal(host)
 
 
-def test_at_tcp_it_serves_who_has_a_token(host: Host) -> None:
+def test_tcp_needs_a_token(host: Host) -> None:
     listen = f"[Socket]\nListenStream={ADDRESS[0]}:{ADDRESS[1]}\n"
     host.write(f"/etc/systemd/system/{SOCKET}.d/tcp.conf", listen)
     host.systemctl("daemon-reload")
@@ -190,7 +190,7 @@ def at_tcp(headers: dict[str, str]) -> int:
 
 
 @needs_nginx
-def test_nginx_stands_in_front_as_the_page_says_it(host: Host, tmp_path: Path) -> None:
+def test_nginx_as_the_page_says(host: Host, tmp_path: Path) -> None:
     host.write(CONFIG, shown("toml", 'trusted = ["unix"]'))
     assert ask(host, "www-data") == "not permitted"
     host.write("/etc/tmpfiles.d/cucmweb-nginx.conf", shown("tmpfiles", "/run/cucmweb"))

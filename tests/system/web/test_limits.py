@@ -20,7 +20,6 @@ pytestmark = pytest.mark.long
 
 QUICK = "[limits]\npatience = 1\n"
 NO_JOB = "/jobs/000000000000"
-IN_ALL = 201  # connections at once, where one may be an event stream
 
 
 @pytest.fixture(scope="module")
@@ -67,44 +66,7 @@ def last(sent: bytes) -> bytes:
 # What is sent slowly, or without end.
 
 
-def test_a_body_without_end_is_refused(web: Web) -> None:
-    chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
-    head = request("POST", "/jobs", "content-type: application/json", "transfer-encoding: chunked")
-    with web.raw(head) as sock:
-        with suppress(BrokenPipeError, ConnectionResetError):
-            while True:
-                sock.sendall(chunk)
-        assert statuses(said(sock)) == [413]
-
-
-@pytest.mark.parametrize(
-    ("verb", "path", "status"), [("POST", "/jobs", 408), ("POST", "/", 404), ("GET", "/jobs", 200)]
-)
-def test_a_body_that_does_not_come_is_waited_for_no_longer(
-    web: Web, verb: str, path: str, status: int
-) -> None:
-    with web.raw(request(verb, path, "content-length: 1000") + b"{") as sock:
-        assert statuses(said(sock)) == [status]
-
-
-@pytest.mark.parametrize("begun", [b"", b"GET /heal", request("GET", "/healthz")[:-2]])
-def test_a_head_that_does_not_come_is_waited_for_no_longer(web: Web, begun: bytes) -> None:
-    with web.raw(begun) as sock:
-        assert said(sock) == b""
-
-
-def test_a_head_that_comes_a_byte_at_a_time_is_waited_for_no_longer(web: Web) -> None:
-    with web.raw() as sock:
-        sock.settimeout(0.1)
-        while True:
-            with suppress(BrokenPipeError, ConnectionResetError):
-                sock.sendall(b"G")
-            with suppress(TimeoutError, ConnectionResetError):
-                assert sock.recv(100) == b""
-                break
-
-
-def test_a_thousand_silent_connections_shut_nobody_out(web: Web) -> None:
+def test_silent_connections_shut_nobody_out(web: Web) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 4096), most))
     with ExitStack() as stack:
@@ -112,21 +74,6 @@ def test_a_thousand_silent_connections_shut_nobody_out(web: Web) -> None:
         with web.raw(request("GET", "/healthz")) as sock:
             assert statuses(sock.recv(4096)) == [200]
         assert {said(sock) for sock in silent} == {b""}
-
-
-def test_more_clients_than_a_process_may_have_at_first_are_served(
-    shared_daemon: Daemon, tmp_path: Path
-) -> None:
-    first, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with ExitStack() as stack:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (100, most))
-        try:
-            web = stack.enter_context(running_web(tmp_path / "web", shared_daemon.socket))
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (first, most))
-        for _ in range(200):
-            stack.enter_context(web.raw())
-        assert web.ask("GET", "/readyz").status == 200
 
 
 def test_one_address_shuts_no_other_out(shared_daemon: Daemon, tmp_path: Path) -> None:
@@ -144,25 +91,7 @@ def test_one_address_shuts_no_other_out(shared_daemon: Daemon, tmp_path: Path) -
                 assert web.asked(connection, "GET", "/healthz").status == 200
         with socket.create_connection(server, 60) as sock:
             assert said(sock) == b""
-    assert web.log.read_text().count("too many of 127.0.0.1") == 1
-
-
-def test_more_connections_than_in_all_are_closed(shared_daemon: Daemon, tmp_path: Path) -> None:
-    with (
-        running_web(tmp_path / "web", shared_daemon.socket, "[limits]\nstreams = 1\n") as web,
-        ExitStack() as stack,
-    ):
-        for _ in range(IN_ALL):
-            stack.enter_context(web.raw())
-        wait_until(lambda: web.clients() == IN_ALL)
-        with web.raw() as sock:
-            assert said(sock) == b""
-        assert web.clients() == IN_ALL
-
-
-def test_a_connection_that_is_used_again_is_waited_for_no_longer(web: Web) -> None:
-    with web.raw(request("GET", "/healthz")) as sock:
-        assert statuses(said(sock)) == [200]
+    assert web.log.read_text().count("too many connections of 127.0.0.1") > 0
 
 
 # Who leaves.
@@ -189,89 +118,7 @@ def test_who_leaves_leaves_nothing(web: Web, sent: bytes) -> None:
             sock.shutdown(socket.SHUT_WR)
 
 
-def test_who_leaves_is_not_waited_for(shared_daemon: Daemon, tmp_path: Path) -> None:
-    with running_web(tmp_path / "web", shared_daemon.socket, "[limits]\npatience = 3600\n") as web:
-        for sent in (b"", b"GET /jobs HT", request("GET", "/jobs")):
-            with web.raw(sent):
-                wait_until(lambda: web.clients() == 1)
-            wait_until(lambda: web.clients() == 0)
-
-
-def test_who_shuts_down_its_half_is_answered(web: Web) -> None:
-    sent = request("GET", "/healthz") + request("GET", "/jobs") + request("GET", NO_JOB)
-    with web.raw(sent) as sock:
-        sock.shutdown(socket.SHUT_WR)
-        assert statuses(said(sock)) == [200, 200, 404]
-
-
 # What is unusual.
-
-
-def test_pipelined_requests_are_answered_in_their_order(web: Web) -> None:
-    sent = request("GET", "/healthz") + request("GET", NO_JOB) + request("GET", "/readyz")
-    with web.raw(sent) as sock:
-        assert statuses(said(sock)) == [200, 404, 200]
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        ("content-length: 2", "content-length: 3"),
-        ("content-length: 2", "transfer-encoding: gzip"),
-        ("content-length: -1",),
-        ("transfer-encoding: gzip, chunked",),
-        ("host: localhost",),
-        (" folded: 1",),
-        ("a\x00b: 1",),
-        ("a: \x00",),
-    ],
-)
-def test_what_is_no_request_is_refused_and_the_connection_closed(
-    web: Web, headers: tuple[str, ...]
-) -> None:
-    with web.raw(request("POST", f"{NO_JOB}/cancel", *headers) + b"{}") as sock:
-        (status,) = statuses(said(sock))
-        assert status in (400, 403, 501)
-
-
-def test_a_body_with_two_lengths_smuggles_no_request(web: Web) -> None:
-    headers = ("content-length: 5", "transfer-encoding: chunked", "content-type: application/json")
-    sent = request("POST", f"{NO_JOB}/cancel", *headers) + b"2\r\n{}\r\n0\r\n\r\n"
-    with web.raw(sent + request("GET", "/healthz")) as sock:
-        assert statuses(reply := said(sock)) == [400]
-    assert b'"code":"MalformedRequest"' in reply
-
-
-def test_a_body_in_chunks_is_read(web: Web) -> None:
-    headers = ("transfer-encoding: chunked", "content-type: application/json")
-    sent = (
-        request("POST", f"{NO_JOB}/cancel", *headers) + b"1\r\n{\r\n1;x=y\r\n}\r\n0\r\na: b\r\n\r\n"
-    )
-    with web.raw(sent) as sock:
-        assert statuses(said(sock)) == [404]
-
-
-def test_who_waits_for_100_is_told_to_go_on(web: Web) -> None:
-    headers = ("content-length: 2", "content-type: application/json", "expect: 100-continue")
-    with web.raw(request("POST", f"{NO_JOB}/cancel", *headers)) as sock:
-        assert statuses(sock.recv(4096)) == [100]
-        sock.sendall(b"{}")
-        assert statuses(said(sock)) == [404]
-
-
-def test_http_2_is_not_spoken(web: Web) -> None:
-    upgrade = ("connection: upgrade, http2-settings", "upgrade: h2c", "http2-settings: AAMAAABk")
-    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"
-    with web.raw(request("GET", "/healthz", *upgrade)) as sock:
-        assert statuses(said(sock)) == [200]
-    with web.raw(preface) as sock:
-        assert statuses(said(sock))[0] == 505
-
-
-def test_a_websocket_is_not_spoken(web: Web) -> None:
-    upgrade = ("connection: upgrade", "upgrade: websocket", "sec-websocket-version: 13")
-    with web.raw(request("GET", "/healthz", *upgrade, "sec-websocket-key: AAAA")) as sock:
-        assert statuses(said(sock)) == [200]
 
 
 @pytest.mark.parametrize(
@@ -309,16 +156,6 @@ def test_an_unusual_target_is_answered(web: Web, verb: str, target: str, status:
 
 
 @pytest.mark.parametrize(
-    "line", ["a: " + "b" * 100_000, "\r\n".join(f"a{n}: b" for n in range(20_000))]
-)
-def test_headers_that_are_too_long_are_refused(web: Web, line: str) -> None:
-    with web.raw() as sock:
-        with suppress(BrokenPipeError, ConnectionResetError):
-            sock.sendall(request("GET", "/healthz", line))
-        assert statuses(said(sock)) == [431]
-
-
-@pytest.mark.parametrize(
     "name",
     [
         "a",
@@ -330,18 +167,11 @@ def test_headers_that_are_too_long_are_refused(web: Web, line: str) -> None:
         "authorization",
     ],
 )
-def test_a_header_that_is_not_ascii_is_no_defect(web: Web, name: str) -> None:
+def test_non_ascii_header_is_answered(web: Web, name: str) -> None:
     for verb, path in (("GET", "/events"), ("POST", f"{NO_JOB}/retry"), ("GET", "/healthz")):
         with web.raw(last(request(verb, path, f"{name}: \xe9\xff"))) as sock:
             (status,) = statuses(sock.recv(65536))
             assert status < 500
-
-
-def test_an_older_client_is_answered(web: Web) -> None:
-    with web.raw(request("GET", "/healthz", version="1.0")) as sock:
-        assert statuses(said(sock)) == [200]
-    with web.raw(b"GET /healthz HTTP/0.9\r\n\r\n") as sock:
-        assert statuses(said(sock)) in ([400], [505])
 
 
 @pytest.mark.parametrize(
@@ -367,7 +197,7 @@ def test_only_its_own_pages_reach_it(web: Web, headers: tuple[str, ...], status:
         assert statuses(said(sock)) == [status]
 
 
-def test_a_method_that_is_refused_names_those_allowed(web: Web) -> None:
+def test_405_lists_allowed_methods(web: Web) -> None:
     for verb, path, allowed in (
         ("PUT", "/jobs", {"GET", "HEAD", "POST"}),
         ("HEAD", "/events", {"GET"}),
@@ -381,7 +211,7 @@ def test_a_method_that_is_refused_names_those_allowed(web: Web) -> None:
 # Too much.
 
 
-def test_a_caller_may_not_have_too_many_streams(
+def test_streams_per_caller_are_limited(
     shared_daemon: Daemon, make_web: Callable[..., Web]
 ) -> None:
     web = make_web(shared_daemon, "[limits]\nstreams_per_caller = 2\n")

@@ -97,14 +97,14 @@ def test_without_a_password_nobody_gets_in(nginx: Proxy) -> None:
         {"x_remote_user": "nina", "x_remote_role": "operate"},
     ],
 )
-def test_the_name_and_the_role_are_those_of_the_proxy(
+def test_name_and_role_come_from_nginx(
     nginx: Proxy, user: str, role: str, headers: dict[str, str]
 ) -> None:
     with nginx.asked("/", user, headers) as reply:
         assert (reply.status, json.load(reply)) == (200, {"name": user, "role": role, "host": True})
 
 
-def test_a_proxy_that_does_not_ask_makes_no_operators(behind: Behind, tmp_path: Path) -> None:
+def test_careless_proxy_makes_no_operator(behind: Behind, tmp_path: Path) -> None:
     with running_nginx(tmp_path, Path(str(behind.server_address)), asks=False) as nginx:
         with nginx.asked("/") as reply:
             assert reply.status == 401
@@ -112,7 +112,7 @@ def test_a_proxy_that_does_not_ask_makes_no_operators(behind: Behind, tmp_path: 
             assert reply.status == 401
 
 
-def test_events_come_while_the_reply_goes_on(nginx: Proxy, behind: Behind) -> None:
+def test_events_are_not_buffered(nginx: Proxy, behind: Behind) -> None:
     with nginx.asked("/events", "victor") as reply:
         assert reply.read1() == b"first"
         behind.go_on.set()
@@ -141,13 +141,13 @@ def test_health_is_told_to_anybody(real: Proxy) -> None:
 @pytest.mark.parametrize(
     ("scheme", "port", "status"), [("https", 0, 200), ("http", 0, 403), ("https", 1, 403)]
 )
-def test_only_pages_of_the_site_reach_it(real: Proxy, scheme: str, port: int, status: int) -> None:
+def test_foreign_pages_are_refused(real: Proxy, scheme: str, port: int, status: int) -> None:
     origin = f"{scheme}://{SERVER}:{real.port + port}"
     with real.asked("/openapi.json", "olga", {"Origin": origin}) as reply:
         assert reply.status == status
 
 
-def test_a_request_with_two_lengths_does_not_pass(real: Proxy) -> None:
+def test_two_lengths_do_not_pass(real: Proxy) -> None:
     headers = {"Content-Length": "5", "Transfer-Encoding": "chunked"}
     with real.asked("/openapi.json", "olga", headers) as reply:
         assert reply.status == 400

@@ -63,7 +63,7 @@ async def cancel(
         (job(RUNNING), False, False, "is running, but nothing runs that could be cancelled"),
     ],
 )
-async def test_the_reply_says_what_became_of_the_job(
+async def test_cancel_reply_describes_job(
     shown: Job, live: bool, cancelled: bool, says: str
 ) -> None:
     reply = await cancel(shown, live=live)
@@ -71,7 +71,7 @@ async def test_the_reply_says_what_became_of_the_job(
     assert reply.message.endswith(says)
 
 
-async def test_the_reply_for_named_nodes_says_what_became_of_each() -> None:
+async def test_cancel_reply_describes_named_nodes() -> None:
     shown = job(RUNNING, DONE, Node("p"))
     reply = await cancel(shown, ("r", "d"))
     assert (reply.status, reply.cancelled) == ("running", False)

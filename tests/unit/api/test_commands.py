@@ -9,10 +9,9 @@ import pytest
 import trio
 
 from cucmd.api.case_methods import CaseMethods
-from cucmd.api.wire import job_to_wire
 from cucmd.config import Config, InvalidValue
 from cucmd.failure import Code, fail
-from cucmd.job.asked import Collection, Commands, Login, Timeouts
+from cucmd.job.asked import Commands, Login
 from cucmd.job.run import Run
 from cucmd.job.work import StartRequest
 from cucmd.node.ports import NodeTask, Report
@@ -20,7 +19,7 @@ from cucmd.plan.planner import Planner
 from cucmd.plan.resolve import MOST_COMMANDS
 from cucmd.protocol.cases import CommandOutput, OutputRequest
 from cucmd.received_file import ReceivedFile
-from cucmd.varlink import Caller, VarlinkError
+from cucmd.varlink import Caller
 from rig.asking import plan as planned_by
 from rig.supervised import SupervisorHarness, supervisor_harness
 
@@ -36,7 +35,7 @@ def request(*lines: str, **fields: object) -> StartRequest:
     return StartRequest(commands=Commands(lines), **values)
 
 
-def test_a_job_that_runs_commands() -> None:
+def test_job_that_runs_commands() -> None:
     job, tasks = planned_by(
         PLANNER, request("  show   status", "utils diagnose test", concurrency=1, try_all=True)
     )
@@ -44,12 +43,6 @@ def test_a_job_that_runs_commands() -> None:
     assert (job.kind, job.concurrency, job.try_all) == ("run", 1, True)
     assert [task and task.work for task in tasks] == [job.work, job.work]
     assert not job.goes_on
-
-
-def test_one_time_limit_for_all_commands_is_that_of_the_request() -> None:
-    job, _ = planned_by(PLANNER, request("show status", timeouts=Timeouts(command=45)))
-    assert job.work == Run(("show status",), 45)
-    assert job.timeouts.command == 45
 
 
 @pytest.mark.parametrize(
@@ -63,15 +56,13 @@ def test_one_time_limit_for_all_commands_is_that_of_the_request() -> None:
         (("",), "commands.lines[0]"),
     ],
 )
-def test_what_is_no_command_is_refused_before_there_is_a_job(
-    commands: tuple[str, ...], field: str
-) -> None:
+def test_wrong_command_is_refused(commands: tuple[str, ...], field: str) -> None:
     with pytest.raises(InvalidValue) as refused:
         planned_by(PLANNER, request(*commands))
     assert refused.value.parameter == field
 
 
-def test_commands_do_not_go_on_after_a_restart_though_the_login_is_known() -> None:
+def test_commands_are_not_resumed() -> None:
     job, _ = planned_by(PLANNER, request("show status"))
     assert PLANNER.replan(msgspec.structs.replace(job, resumable=True, credential="ops")) is None
 
@@ -117,7 +108,7 @@ async def opened(tmp_path: Path) -> AsyncIterator[Opened]:
         yield Opened(harness)
 
 
-async def test_the_output_comes_node_by_node_in_pieces_and_parsed(opened: Opened) -> None:
+async def test_output_is_sent_node_by_node(opened: Opened) -> None:
     pieces = await opened.output(await opened.job("b", "a"))
     assert list(dict.fromkeys((one.node, one.number) for one in pieces)) == [
         ("b", 1),
@@ -144,7 +135,7 @@ async def test_the_output_comes_node_by_node_in_pieces_and_parsed(opened: Opened
     }
 
 
-async def test_an_answer_too_long_has_no_fields(opened: Opened) -> None:
+async def test_long_output_is_not_parsed(opened: Opened) -> None:
     async def prints_much(task: NodeTask, report: Report) -> tuple[str, ...]:
         for number, lines in ((1, 5), (2, 1025)):
             name = task.work.output_of(number, task.first_attempt)
@@ -162,7 +153,7 @@ async def test_an_answer_too_long_has_no_fields(opened: Opened) -> None:
     assert (second.parsed, second.unparsed) == (None, "its answer is too long to be read")
 
 
-async def test_what_was_printed_can_be_had_while_the_next_command_runs(opened: Opened) -> None:
+async def test_output_is_readable_during_next_command(opened: Opened) -> None:
     wait = trio.Event()
 
     async def prints_and_waits(task: NodeTask, report: Report) -> tuple[str, ...]:
@@ -184,28 +175,7 @@ async def test_what_was_printed_can_be_had_while_the_next_command_runs(opened: O
     assert await opened.output(job_id) == before
 
 
-async def test_the_output_of_one_node(opened: Opened) -> None:
-    pieces = await opened.output(await opened.job("b", "a"), "a")
-    assert {one.node for one in pieces} == {"a"}
-
-
-async def test_a_job_of_another_kind_has_no_output(opened: Opened) -> None:
-    job_id = await opened.harness.start("a")
-    await opened.harness.ended(job_id)
-    with pytest.raises(VarlinkError):
-        await opened.output(job_id)
-
-
-async def test_what_a_job_runs_is_shown(opened: Opened) -> None:
-    job_id = await opened.job("a")
-    job = await opened.harness.supervisor.find(job_id)
-    shown = job_to_wire(job, Path("/x"))
-    assert (shown.kind, shown.commands) == ("run", ("show date", "utils service list"))
-    assert shown.collection == Collection()
-    assert shown.nodes[0].files_received == 1
-
-
-async def test_a_failed_retry_hides_no_output(opened: Opened) -> None:
+async def test_failed_retry_hides_no_output(opened: Opened) -> None:
     async def breaks_off(task: NodeTask, report: Report) -> tuple[str, ...]:
         report.attempt(task.first_attempt)
         for number in (1, 2) if task.first_attempt == 1 else (1,):

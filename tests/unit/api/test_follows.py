@@ -1,6 +1,5 @@
 """A file that is followed: what is taken for one, the job of it, and its output as it grows."""
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -13,7 +12,7 @@ from cucmd.api.case_methods import CaseMethods
 from cucmd.config import Config, InvalidValue
 from cucmd.job.asked import Login, Tail, Timeouts
 from cucmd.job.follow import Follow
-from cucmd.job.work import StartRequest, Work
+from cucmd.job.work import StartRequest
 from cucmd.node.ports import NodeTask, Report
 from cucmd.plan.planner import Planner
 from cucmd.protocol.cases import CommandOutput, OutputRequest
@@ -34,7 +33,7 @@ def request(**fields: object) -> StartRequest:
     return StartRequest(("a", "b"), login, follow=Tail(**{"path": "x", **fields}), **how)
 
 
-def test_a_job_that_follows_a_file() -> None:
+def test_job_that_follows_a_file() -> None:
     job, _ = planned_by(PLANNER, request(path="cm/trace", recent=True, regexp="SIP", duration=60))
     assert job.work == Follow("cm/trace/", recent=True, regexp="SIP", duration=60)
     assert job.work.commands_kept == ("file tail activelog cm/trace/ recent regexp SIP",)
@@ -66,22 +65,16 @@ def test_a_job_that_follows_a_file() -> None:
         ({"concurrency": 1}, "nodes"),
     ],
 )
-def test_what_is_refused_before_there_is_a_job(fields: dict[str, object], wrong: str) -> None:
+def test_wrong_follow_field_is_named(fields: dict[str, object], wrong: str) -> None:
     with pytest.raises(InvalidValue) as refused:
         planned_by(PLANNER, request(**fields))
     assert refused.value.parameter == wrong
     assert refused.value.reason.count(repr(fields.get("path"))) <= 1
 
 
-def test_it_does_not_go_on_after_a_restart_though_the_login_is_known() -> None:
+def test_follow_is_not_resumed() -> None:
     job, _ = planned_by(PLANNER, request())
     assert PLANNER.replan(msgspec.structs.replace(job, resumable=True, credential="ops")) is None
-
-
-def test_a_stored_job_is_read_again() -> None:
-    encoded = msgspec.json.encode(WORK)
-    assert msgspec.json.decode(encoded, type=Work) == WORK
-    assert b'"type":"follow"' in encoded
 
 
 class Following:
@@ -135,7 +128,7 @@ def texts(pieces: list[CommandOutput], node: str) -> str:
     return "".join(one.text for one in pieces if one.node == node)
 
 
-async def test_the_lines_of_all_nodes_come_as_they_grow(following: Following) -> None:
+async def test_lines_are_sent_as_files_grow(following: Following) -> None:
     job_id = await following.begin("a", "b")
     pieces: list[CommandOutput] = []
     async with following.output(job_id) as replies:
@@ -169,26 +162,3 @@ async def test_the_lines_of_all_nodes_come_as_they_grow(following: Following) ->
             texts(pieces, node) for node in ("a", "b")
         ]
         assert all(one.complete for one in again if one.ended)
-
-
-async def test_each_byte_is_read_once(
-    following: Following, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read: list[int] = []
-    pread = os.pread
-
-    def counted(file: int, most: int, offset: int) -> bytes:
-        piece = pread(file, most, offset)
-        read.append(len(piece))
-        return piece
-
-    monkeypatch.setattr(os, "pread", counted)
-    job_id = await following.begin("a")
-    line = "x" * 1000 + "\n"
-    async with following.output(job_id) as replies:
-        for _ in range(50):
-            await following.write("a", line)
-            assert (await anext(replies)).parameters.output.text == line
-        await following.end("a")
-        assert [one.parameters.output async for one in replies][-1] is None
-    assert sum(read) == 50 * len(line)

@@ -62,7 +62,7 @@ async def add(known, scan, key=None):
         ([RSA, OTHER_RSA], [OTHER_RSA]),  # both were added
     ],
 )
-async def test_the_key_that_the_node_shows_is_added(trusted, shown):
+async def test_shown_key_is_added(trusted, shown):
     known = Known(trusted)
     await add(known, showing(*shown))
     assert known.added == [str(key) for key in shown]
@@ -78,7 +78,7 @@ async def test_the_key_that_the_node_shows_is_added(trusted, shown):
         ([RSA, OTHER_RSA], [ECDSA], [RSA, OTHER_RSA, ECDSA]),
     ],
 )
-async def test_a_key_in_place_of_a_known_one_is_not_added(trusted, shown, named):
+async def test_changed_key_is_not_added(trusted, shown, named):
     known = Known(trusted)
     with pytest.raises(VarlinkError) as raised:
         await add(known, showing(*shown))
@@ -90,7 +90,7 @@ async def test_a_key_in_place_of_a_known_one_is_not_added(trusted, shown, named)
     assert known.added == []
 
 
-async def test_a_key_is_not_added_beside_one_that_a_login_has_remembered_meanwhile():
+async def test_key_remembered_meanwhile_counts():
     known = Known([])
 
     async def scan(host, port):
@@ -102,7 +102,7 @@ async def test_a_key_is_not_added_beside_one_that_a_login_has_remembered_meanwhi
     assert known.added == []
 
 
-async def test_a_key_that_a_person_gives_is_added():
+async def test_key_of_a_person_is_added():
     known = Known([RSA])
     await add(known, showing(), str(OTHER_RSA))
     assert known.added == [str(OTHER_RSA)]

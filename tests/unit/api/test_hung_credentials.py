@@ -19,7 +19,7 @@ from cucmd.plan.planner import Planner
 from cucmd.protocol.jobs import RetryRequest
 from cucmd.protocol.requests import INTERFACE
 from cucmd.varlink import Caller, VarlinkError
-from rig.supervised import SupervisorHarness, fails_with, hang, statuses, supervisor_harness
+from rig.supervised import SupervisorHarness, fails_with, supervisor_harness
 
 CALLER = Caller(uid=1000, gid=1000, groups=frozenset(), pid=4711)
 NAMED = {"credential": "ops", "resumable": True}
@@ -65,7 +65,7 @@ async def refused(jobs: JobMethods, request: StartRequest | RetryRequest) -> str
     return caught.value.name.removeprefix(f"{INTERFACE}.")
 
 
-async def test_a_start_and_a_retry_are_refused_and_one_with_a_password_is_not(
+async def test_hung_credentials_refuse_start_and_retry(
     tmp_path: Path, mock_clock: MockClock
 ) -> None:
     mock_clock.rate = 1
@@ -83,22 +83,3 @@ async def test_a_start_and_a_retry_are_refused_and_one_with_a_password_is_not(
             assert [job.job_id for job in await harness.supervisor.newest(9)] == [job_id]
             again = await jobs.retry(CALLER, RetryRequest(job_id, login=Login("admin", "secret")))
             assert again.job.job_id == job_id
-
-
-async def test_jobs_that_a_restart_cannot_plan_end_after_one_wait_for_all_of_them(
-    tmp_path: Path, mock_clock: MockClock
-) -> None:
-    mock_clock.rate = 1
-    async with supervisor_harness(tmp_path) as harness:
-        harness.behaviours = dict.fromkeys("abc", hang)
-        ids = [await harness.start(node, **NAMED) for node in "abc"]
-        for job_id in ids:
-            await harness.running(job_id)
-    async with supervisor_harness(tmp_path) as again:
-        with hanging_disk(mock_clock) as environ:
-            mock_clock.rate = 0  # a second wait would not end
-            await again.supervisor.recover(planner(again, environ).replan)
-            mock_clock.rate = 1
-        jobs = [await again.ended(job_id) for job_id in ids]
-    assert [statuses(job) for job in jobs] == [["failed"]] * 3
-    assert {job.nodes[0].state.failure.code for job in jobs} == {Code.INTERRUPTED}

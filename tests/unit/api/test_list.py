@@ -28,7 +28,7 @@ async def stored(harness: SupervisorHarness, count: int, targets: int = 1) -> li
     return [job.job_id for job in reversed(made)]
 
 
-async def test_a_page_ends_where_its_jobs_are_large_and_the_next_one_goes_on(
+async def test_large_jobs_are_listed_in_pages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with supervisor_harness(tmp_path) as harness:
@@ -48,7 +48,7 @@ async def test_a_page_ends_where_its_jobs_are_large_and_the_next_one_goes_on(
 
 
 @pytest.mark.parametrize(("limit", "older"), [(1, 2), (3, 0), (4, 0)])
-async def test_a_list_says_how_many_more_there_are(tmp_path: Path, limit: int, older: int) -> None:
+async def test_list_counts_older_jobs(tmp_path: Path, limit: int, older: int) -> None:
     async with supervisor_harness(tmp_path) as harness:
         await stored(harness, 3)
         found = await jobs(harness).list(CALLER, ListRequest(limit=limit))
@@ -57,7 +57,7 @@ async def test_a_list_says_how_many_more_there_are(tmp_path: Path, limit: int, o
         assert (found.jobs, found.older) == ((), 0)
 
 
-async def test_a_job_in_a_list_has_the_first_of_its_targets(tmp_path: Path) -> None:
+async def test_listed_job_has_first_targets(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path) as harness:
         (job_id,) = await stored(harness, 1, targets=MOST_TARGETS + 1)
         job = await harness.supervisor.find(job_id)
@@ -65,7 +65,7 @@ async def test_a_job_in_a_list_has_the_first_of_its_targets(tmp_path: Path) -> N
         assert (found.targets, found.nodes_total) == (job.targets[:-1], len(job.targets))
 
 
-async def test_jobs_that_run_are_listed_while_the_store_cannot_be_read(
+async def test_running_jobs_listed_without_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refuse(*_: object) -> None:

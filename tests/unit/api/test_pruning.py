@@ -10,7 +10,7 @@ from cucmd.config import InvalidValue
 from cucmd.protocol.cases import PruneRequest
 
 
-def test_a_rule_has_what_was_asked_for() -> None:
+def test_prune_rule_has_request_fields() -> None:
     asked = PruneRequest("30d", 10, 5, {"case": "1"}, dry_run=True)
     assert prune_rule(asked) == Prune(timedelta(days=30), 10, 5, {"case": "1"})
     assert prune_rule(PruneRequest(keep=0)) == Prune(keep=0)
@@ -29,9 +29,7 @@ def test_a_rule_has_what_was_asked_for() -> None:
         (PruneRequest(labels={"a": ""}), "labels.a"),
     ],
 )
-def test_a_request_that_would_mean_another_thing_is_refused(
-    asked: PruneRequest, parameter: str
-) -> None:
+def test_wrong_prune_request_is_refused(asked: PruneRequest, parameter: str) -> None:
     with pytest.raises(InvalidValue) as caught:
         prune_rule(asked)
     assert caught.value.parameter == parameter

@@ -72,7 +72,7 @@ async def refused(call: Callable[[], Awaitable[None]]) -> tuple[str, str, str]:
     return caught.value.name, said.parameter, said.reason
 
 
-async def test_it_is_refused_as_an_export_of_it_is(tmp_path: Path) -> None:
+async def test_retry_without_directory_is_refused(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path) as harness:
         job_id = await partial_job(harness)
         shutil.rmtree(harness.supervisor.directory(job_id))
@@ -88,7 +88,7 @@ async def test_it_is_refused_as_an_export_of_it_is(tmp_path: Path) -> None:
         assert (await harness.supervisor.find(job_id)).status == "partial"
 
 
-async def test_a_call_that_comes_again_is_answered_all_the_same(tmp_path: Path) -> None:
+async def test_repeated_retry_is_answered(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path) as harness:
         job_id = await partial_job(harness)
         request = RetryRequest(job_id, login=LOGIN, start_key="again")

@@ -12,7 +12,7 @@ from cucmd.job.work import StartRequest
 from cucmd.protocol.jobs import RetryRequest
 
 
-def test_the_digest_of_a_key_leaves_out_password_and_request_id() -> None:
+def test_fingerprint_leaves_out_password() -> None:
     asked = StartRequest(
         ("a",),
         Login("administrator", "secret"),
@@ -28,7 +28,7 @@ def test_the_digest_of_a_key_leaves_out_password_and_request_id() -> None:
     assert start_key(1000, RetryRequest("aaaa", start_key="k")) not in same
 
 
-def test_a_member_that_a_later_version_adds_changes_no_digest() -> None:
+def test_later_fields_keep_the_fingerprint() -> None:
     later = msgspec.defstruct(
         "Collection", [("added", int | None, None)], bases=(Collection,), frozen=True
     )
@@ -37,7 +37,7 @@ def test_a_member_that_a_later_version_adds_changes_no_digest() -> None:
     assert start_key(1000, unset) == start_key(1000, now) != start_key(1000, is_set)
 
 
-def test_each_person_for_whom_a_user_calls_has_keys_of_its_own() -> None:
+def test_each_person_has_own_keys() -> None:
     asked = RetryRequest("aaaa", start_key="k")
     for_alice = replace(asked, on_behalf_of=OnBehalfOf("alice", "operate"))
     alice, bob = (start_key(1000, for_alice, name) for name in ("alice", "bob"))
@@ -48,24 +48,24 @@ def test_each_person_for_whom_a_user_calls_has_keys_of_its_own() -> None:
         start_key(1000, replace(asked, start_key=alice.name))
 
 
-def test_a_key_is_short_and_printable() -> None:
+def test_long_key_is_refused() -> None:
     with pytest.raises(InvalidValue) as caught:
         start_key(1000, RetryRequest("aaaa", start_key="x" * 129))
     assert caught.value.parameter == "start_key"
 
 
 @pytest.mark.parametrize("own", ["x", "case 698123456/2", "~" * LONGEST])
-def test_the_callers_own_is_kept(own: str) -> None:
+def test_id_of_caller_is_kept(own: str) -> None:
     assert short_text("request_id", own) == own
 
 
 @pytest.mark.parametrize("wrong", ["", "x" * (LONGEST + 1), "a\nb", "\x1b[31m", "caf\u00e9", "\0"])
-def test_what_does_not_fit_a_log_line_is_refused(wrong: str) -> None:
+def test_unprintable_id_is_refused(wrong: str) -> None:
     with pytest.raises(InvalidValue) as refused:
         short_text("request_id", wrong)
     assert refused.value.parameter == "request_id"
     assert refused.value.reason.isprintable()
 
 
-def test_without_a_key_there_is_none() -> None:
+def test_request_without_key() -> None:
     assert start_key(1000, RetryRequest("aaaa")) is None

@@ -5,12 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from cucmd.api.job_methods import JobMethods
 from cucmd.config import ClusterSettings, Config, Limits, Profile
-from cucmd.job.asked import Checks, Collection, Discovery, Login
+from cucmd.job.asked import Collection, Login
 from cucmd.job.work import StartRequest
 from cucmd.plan.planner import Planner
 from cucmd.protocol import errors as wire_errors
@@ -59,7 +58,7 @@ def lines_with(caplog: pytest.LogCaptureFixture, request_id: str) -> list[loggin
 
 
 @pytest.mark.parametrize("given", ["case 1/2", None])
-async def test_a_start_and_a_cancel_have_their_ids(
+async def test_replies_have_request_ids(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, given: str | None
 ) -> None:
     async with api(tmp_path) as a:
@@ -85,7 +84,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("given", ["case 1/2", None])
 @pytest.mark.parametrize("name", REFUSED)
-async def test_a_refused_start_has_its_id(
+async def test_refused_start_has_request_id(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, given: str | None
 ) -> None:
     async with api(tmp_path) as a:
@@ -95,7 +94,7 @@ async def test_a_refused_start_has_its_id(
 
 
 @pytest.mark.parametrize(("given", "logged"), [("cucmd.berlin", True), ("pass word!", False)])
-async def test_what_is_no_name_of_a_credential_is_not_logged(
+async def test_possible_password_is_not_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, given: str, logged: bool
 ) -> None:
     async with api(tmp_path) as a:
@@ -105,35 +104,7 @@ async def test_what_is_no_name_of_a_credential_is_not_logged(
     assert (given in caplog.text) == logged
 
 
-@pytest.mark.parametrize("given", ["case 1/2", None])
-@pytest.mark.parametrize("name", ["JobNotFound", "NodeNotFound", "InvalidRequest"])
-async def test_a_refused_cancel_has_its_id(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, given: str | None
-) -> None:
-    async with api(tmp_path) as a:
-        job = (await a.start()).job
-        nodes = {"NodeNotFound": ("other",), "InvalidRequest": ()}.get(name)
-        job_id = "0" * 12 if name == "JobNotFound" else job.job_id
-        with pytest.raises(VarlinkError) as caught:
-            await a.cancel(job_id, nodes=nodes, request_id=given)
-    assert_refused(caught.value, name, given, caplog)
-
-
-async def test_a_limit_and_a_stop_have_the_id_too(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with api(tmp_path, Limits(jobs=1, queued=0)) as a:
-        await a.start()
-        with pytest.raises(VarlinkError) as limited:
-            await a.start(request_id="case 1")
-        await a.harness.supervisor.drain()
-        with pytest.raises(VarlinkError) as stopping:
-            await a.start(request_id="case 2")
-    assert_refused(limited.value, "LimitReached", "case 1", caplog)
-    assert_refused(stopping.value, "ShuttingDown", "case 2", caplog)
-
-
-async def test_an_id_that_is_refused_is_replaced(
+async def test_invalid_request_id_is_replaced(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with api(tmp_path) as a:
@@ -143,7 +114,7 @@ async def test_an_id_that_is_refused_is_replaced(
     assert_refused(caught.value, "InvalidRequest", None, caplog)
 
 
-async def test_a_start_that_comes_again_needs_nothing_of_the_configuration(
+async def test_repeated_start_ignores_configuration(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its first one may have been before a reload that took the profile away."""
@@ -163,46 +134,8 @@ async def test_a_start_that_comes_again_needs_nothing_of_the_configuration(
     assert_refused(caught.value, "ProfileNotFound", None, caplog)
 
 
-async def test_a_discovery_has_its_ids_and_comes_again_by_its_key(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with api(tmp_path) as a:
-        asked = StartRequest(
-            ("berlin",), LOGIN, discovery=Discovery(), request_id="case 1", start_key="k"
-        )
-        a.plan_with(ClusterSettings("berlin", publisher="a"))
-        first = await a.jobs.start(CALLER, asked)
-        a.plan_with(ClusterSettings("berlin", nodes=("a",)))  # as after a reload
-        again = await a.jobs.start(CALLER, msgspec.structs.replace(asked, request_id="case 2"))
-        refused = msgspec.structs.replace(asked, request_id="case 3", start_key="other")
-        with pytest.raises(VarlinkError) as caught:
-            await a.jobs.start(CALLER, refused)
-    assert (first.job.kind, first.job.owner, first.request_id) == ("discover", 1000, "case 1")
-    assert again.job.job_id == first.job.job_id
-    (line,) = lines_with(caplog, "case 2")
-    assert first.job.job_id in line.getMessage()
-    assert_refused(caught.value, "InvalidRequest", "case 3", caplog)
-
-
-async def test_a_check_has_its_ids_and_comes_again_by_its_key(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with api(tmp_path) as a:
-        asked = StartRequest(("a",), LOGIN, check=Checks(), request_id="case 1", start_key="k")
-        first = await a.jobs.start(CALLER, asked)
-        again = await a.jobs.start(CALLER, msgspec.structs.replace(asked, request_id="case 2"))
-        other = msgspec.structs.replace(asked, request_id="case 3", check=Checks(receiver=True))
-        with pytest.raises(VarlinkError) as caught:
-            await a.jobs.start(CALLER, other)
-    assert (first.job.kind, first.job.owner, first.request_id) == ("check", 1000, "case 1")
-    assert again.job.job_id == first.job.job_id
-    (line,) = lines_with(caplog, "case 2")
-    assert first.job.job_id in line.getMessage()
-    assert_refused(caught.value, "InvalidRequest", "case 3", caplog)
-
-
 @pytest.mark.parametrize("given", ["case 1", None])
-async def test_a_defect_has_the_id_and_so_has_its_trace(
+async def test_defect_is_logged_with_id(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, given: str | None
 ) -> None:
     async with api(tmp_path) as a:
@@ -215,10 +148,6 @@ async def test_a_defect_has_the_id_and_so_has_its_trace(
     said, trace = lines_with(caplog, called)
     assert said.uid == trace.uid == CALLER.uid
     assert "in plan" in trace.getMessage() or "in start" in trace.getMessage()
-
-
-def test_errors_of_other_methods_have_no_such_field() -> None:
-    assert msgspec.to_builtins(wire_errors.JobNotFound("x")) == {"job_id": "x"}
 
 
 def assert_refused(

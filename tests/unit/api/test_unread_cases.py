@@ -55,7 +55,7 @@ async def opened(tmp_path: Path) -> AsyncIterator[Harness]:
 
 
 @pytest.mark.parametrize("method", ["files", "transcript"])
-async def test_all_of_it_comes(tmp_path: Path, method: str) -> None:
+async def test_everything_is_sent(tmp_path: Path, method: str) -> None:
     async with opened(tmp_path) as harness:
         replies = [reply async for reply in harness.stream(method)]
         assert [reply.continues for reply in replies] == [True, True, False]
@@ -67,7 +67,7 @@ async def test_all_of_it_comes(tmp_path: Path, method: str) -> None:
 
 @pytest.mark.parametrize("method", ["files", "transcript"])
 @pytest.mark.parametrize(("record", "error"), [(True, "JobNotFound"), (False, "InvalidRequest")])
-async def test_a_job_is_deleted_while_a_reply_is_not_read(
+async def test_deletion_does_not_wait_for_reader(
     tmp_path: Path, method: str, record: bool, error: str
 ) -> None:
     async with opened(tmp_path) as harness, aclosing(harness.stream(method)) as replies:
@@ -80,7 +80,7 @@ async def test_a_job_is_deleted_while_a_reply_is_not_read(
         assert told.value.name == f"{INTERFACE}.{error}"
 
 
-async def test_a_deletion_ends_who_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_deletion_ends_a_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with opened(tmp_path) as harness, trio.open_nursery() as nursery:
 
         async def read_slowly(*_: object) -> AsyncGenerator[str, None]:

@@ -17,7 +17,6 @@ from cucmd.cases.coverage import Coverage
 from cucmd.job.job import End, Job
 from cucmd.job.node import Phase
 from cucmd.jobs.deletion import Deletions
-from cucmd.jobs.events import CAPACITY
 from cucmd.protocol.jobs import Job as ShownJob
 from cucmd.protocol.jobs import JobChange
 from cucmd.protocol.requests import WatchRequest
@@ -38,7 +37,7 @@ def watch(harness: SupervisorHarness, job_id: str | None) -> aclosing:
     return aclosing(jobs(harness).watch(CALLER, request))
 
 
-async def test_a_change_has_the_nodes_that_differ(tmp_path: Path) -> None:
+async def test_change_has_differing_nodes(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path) as harness:
         harness.behaviours = {"a": hang, "b": hang, "c": hang}
         job_id = await harness.start("a", "b", "c")
@@ -56,7 +55,7 @@ async def test_a_change_has_the_nodes_that_differ(tmp_path: Path) -> None:
             assert (last.continues, last.parameters.change.status) == (False, "cancelled")
 
 
-async def test_all_jobs_begin_with_those_that_run_or_wait(tmp_path: Path) -> None:
+async def test_watch_of_all_begins_with_unfinished(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path) as harness:
         harness.behaviours = {"slow": hang}
         ended = [await harness.start("a") for _ in range(25)]
@@ -76,35 +75,7 @@ async def test_all_jobs_begin_with_those_that_run_or_wait(tmp_path: Path) -> Non
             await harness.supervisor.cancel(job_id, None)
 
 
-async def test_after_missed_changes_the_state_comes_again(tmp_path: Path) -> None:
-    async with supervisor_harness(tmp_path) as harness:
-        harness.behaviours = {"a": hang}
-        job_id = await harness.start("a")
-        job = await harness.running(job_id)
-        for watched in (job_id, None):
-            async with watch(harness, watched) as replies:
-                await anext(replies)
-                for _ in range(CAPACITY + 5):
-                    harness.feed.publish(job)
-                reply = (await anext(replies)).parameters
-                assert reply.missed == CAPACITY + 5
-                assert (reply.job or reply.jobs) is not None
-                assert reply.change is None
-        await harness.supervisor.cancel(job_id, None)
-
-
-async def test_a_job_is_closed_in_a_change_of_its_own(tmp_path: Path) -> None:
-    async with supervisor_harness(tmp_path) as harness:
-        async with watch(harness, None) as replies:
-            await anext(replies)
-            job_id = await harness.start("a")
-            with trio.fail_after(10):
-                while not (change := (await anext(replies)).parameters.change).closed:
-                    pass
-        assert (change.job_id, change.status, change.nodes) == (job_id, "succeeded", ())
-
-
-async def test_changes_of_closed_jobs_have_all_nodes(tmp_path: Path) -> None:
+async def test_change_of_closed_job_has_all_nodes(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path) as harness:
         ended = harness.job("a", "b").cancel(NOW)
         closed = ended.at_end(End.CLOSED)
@@ -121,7 +92,7 @@ async def test_changes_of_closed_jobs_have_all_nodes(tmp_path: Path) -> None:
     ]
 
 
-async def test_a_retry_of_an_ended_job_has_the_nodes_that_are_tried_again(tmp_path: Path) -> None:
+async def test_retry_change_has_retried_nodes(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path) as harness:
         ended = harness.job("a", "b").cancel(NOW)
         again = ended.retry(frozenset({1}))
@@ -184,9 +155,7 @@ def save_slowly(harness: SupervisorHarness) -> None:
 
 @pytest.mark.parametrize("slow", [False, True])
 @pytest.mark.parametrize("changes", [True, False])
-async def test_what_becomes_of_a_job_after_its_end_is_told(
-    tmp_path: Path, changes: bool, slow: bool
-) -> None:
+async def test_changes_after_the_end_are_sent(tmp_path: Path, changes: bool, slow: bool) -> None:
     async with supervisor_harness(tmp_path) as harness:
         if slow:
             save_slowly(harness)
@@ -231,7 +200,7 @@ STEPS = st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["begin", "phase",
 
 
 @given(STEPS)
-def test_the_changes_added_up_are_the_job(steps: list[tuple[int, str]]) -> None:
+def test_changes_add_up_to_job(steps: list[tuple[int, str]]) -> None:
     harness = SupervisorHarness.__new__(SupervisorHarness)
     harness.numbers = 0
     job = harness.job("a", "b", "c", "d").begin(NOW)

@@ -5,13 +5,12 @@ A task that goes round without a checkpoint stops the event loop, and the watchd
 
 from collections.abc import Callable
 
-import pytest
 import trio
 import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.varlink import Caller, PermissionDenied, SocketLimits
+from cucmd.varlink import Caller, SocketLimits
 from cucmd.varlink.connection import ServerConnection, ServerParts
 from cucmd.varlink.limits import Users
 from cucmd.varlink.service import MethodTable
@@ -78,34 +77,9 @@ async def steps_for(
     return steps.count
 
 
-def anybody(*_: object) -> None:
-    pass
-
-
-def nobody(*_: object) -> None:
-    raise PermissionDenied
-
-
-def broken(*_: object) -> None:
-    raise RuntimeError
-
-
-@pytest.mark.parametrize("gone", [False, True], ids=["reads nothing", "has left"])
-@pytest.mark.parametrize("authorize", [anybody, nobody, broken])
-@pytest.mark.parametrize("kind", FRAMES)
-async def test_each_frame_costs_a_checkpoint(
-    kind: str, authorize: Callable[..., None], gone: bool
-) -> None:
-    frames = [FRAMES[kind]] * 100
-    count = await steps_for(frames, gone=gone, authorize=authorize)
-    assert count > len(frames)
-
-
 @given(st.lists(st.sampled_from(list(FRAMES.values())), min_size=1, max_size=10), st.booleans())
-def test_each_frame_of_any_mixture_costs_a_checkpoint(
-    frames: list[dict | bytes], gone: bool
-) -> None:
+def test_each_frame_costs_a_checkpoint(frames: list[dict | bytes], gone: bool) -> None:
     async def main() -> int:
-        return await steps_for(frames, gone=gone, authorize=anybody)
+        return await steps_for(frames, gone=gone, authorize=lambda *_: None)
 
     assert trio.run(main) > len(frames)

@@ -68,9 +68,7 @@ def problem(text: str) -> tuple[str, str]:
         ),
     ],
 )
-def test_an_error_has_key_value_and_what_was_expected(
-    text: str, key: str, value: str, expected: str
-) -> None:
+def test_error_has_key_and_expectation(text: str, key: str, value: str, expected: str) -> None:
     found, reason = problem(text)
     assert (found, reason.startswith(value)) == (key, True)
     assert expected in reason.partition("expected ")[2]
@@ -80,7 +78,7 @@ def test_an_error_has_key_value_and_what_was_expected(
     ("text", "key", "close"),
     [("host = 1", "host", "hosts"), ("[limits]\nrequest = 1", "limits.request", "requests")],
 )
-def test_an_unknown_key_names_one_like_it(text: str, key: str, close: str) -> None:
+def test_unknown_key_names_similar_one(text: str, key: str, close: str) -> None:
     found, reason = problem(text)
     assert (found, repr(close) in reason) == (key, True)
 
@@ -104,17 +102,12 @@ def test_without_a_file_the_defaults_count() -> None:
     assert parse_listen(config.listen) == Path("/run/cucmweb/http.sock")
 
 
-def test_the_file_that_the_page_shows_is_that_of_the_defaults() -> None:
+def test_page_shows_the_defaults() -> None:
     ((_, text),) = FENCED.findall(web_configuration())
     assert read_config(parse("page", text.encode())) == WebConfig()
 
 
-def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError):
-        load(tmp_path / "none", {}, 0)
-
-
-def test_the_command_line_comes_before_the_environment_and_the_file(tmp_path: Path) -> None:
+def test_command_line_comes_first(tmp_path: Path) -> None:
     file = tmp_path / "cucmweb.toml"
     file.write_text('socket = "/file"\nlisten = "unix:/file"')
     assert load(file, {}, 0).socket == "/file"
@@ -139,7 +132,7 @@ def test_where_it_listens(text: str, address: object) -> None:
 TCP = ("127.0.0.1", 8080)
 
 
-def test_at_tcp_somebody_must_be_able_to_say_who_they_are() -> None:
+def test_tcp_needs_authentication() -> None:
     with pytest.raises(ConfigError, match="cucmweb token add"):
         for_addresses(WebConfig(), [Path("/socket"), TCP], has_tokens=False)
     by_unix = ProxySettings("X-Remote-User", (UNIX,), "view")
@@ -159,7 +152,7 @@ def test_other_machines_need_a_trusted_network(host: str) -> None:
     for_addresses(config, [TCP, ("::1", 80), ("127.0.0.9", 80)], has_tokens=True)
 
 
-def test_at_all_addresses_it_must_be_said_by_which_names_it_is_called() -> None:
+def test_all_addresses_need_hosts() -> None:
     trusts = {"has_tokens": True, "trusts_network": True}
     with pytest.raises(ConfigError, match="hosts"):
         for_addresses(WebConfig(), [("::", 80)], **trusts)
@@ -185,16 +178,7 @@ def test_at_all_addresses_it_must_be_said_by_which_names_it_is_called() -> None:
         (":80", False),
     ],
 )
-def test_of_hosts_localhost_the_address_and_those_of_the_file_are_accepted(
-    host: str, accepted: bool
-) -> None:
+def test_known_hosts_are_accepted(host: str, accepted: bool) -> None:
     own = WebConfig(hosts=("web.example.org",))
     config = for_addresses(own, [("192.0.2.1", 8080)], has_tokens=True, trusts_network=True)
     assert accepts_host(config, host) is accepted
-
-
-def test_at_a_unix_socket_localhost_is_accepted_and_no_other_name() -> None:
-    """`ssh -L` has given it a port, which a page of elsewhere can reach."""
-    config = for_addresses(WebConfig(), [Path("/socket")], has_tokens=False)
-    assert accepts_host(config, "localhost:8080")
-    assert not accepts_host(config, "example.org:8080")

@@ -37,7 +37,7 @@ async def break_off() -> None:
 
 
 @pytest.mark.parametrize("answer", [trio.lowlevel.checkpoint, refuse])
-async def test_a_daemon_that_answers_is_waited_for(
+async def test_answering_daemon_is_waited_for(
     autojump_clock: MockClock, answer: Callable[[], Awaitable[object]]
 ) -> None:
     daemon = AskedDaemon(answer)
@@ -47,7 +47,7 @@ async def test_a_daemon_that_answers_is_waited_for(
 
 
 @pytest.mark.parametrize("answer", [trio.sleep_forever, break_off])
-async def test_a_daemon_that_does_not_answer_is_given_up(
+async def test_silent_daemon_is_given_up(
     autojump_clock: MockClock, answer: Callable[[], Awaitable[object]]
 ) -> None:
     with trio.fail_after(daemon_liveness.SILENCE + 1), pytest.raises(DaemonUnavailable):
@@ -55,7 +55,7 @@ async def test_a_daemon_that_does_not_answer_is_given_up(
             await trio.sleep_forever()
 
 
-async def test_an_error_of_what_is_waited_for_is_raised_as_it_is(autojump_clock: MockClock) -> None:
+async def test_errors_of_the_block_are_raised(autojump_clock: MockClock) -> None:
     with pytest.raises(KeyError):
         async with while_it_answers(AskedDaemon(trio.sleep_forever)):
             raise KeyError

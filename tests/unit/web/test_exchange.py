@@ -20,7 +20,7 @@ from unit.web.played_channel import PlayedChannel, exchange
 TEXT = next(one for one in OPERATIONS if one.form == "text")
 
 
-async def test_an_endless_http_1_0_reply_is_refused() -> None:
+async def test_http_1_0_needs_a_length() -> None:
     """HTTP/1.0 has no chunks: nothing would tell the reply's end from a cut."""
     one = exchange(channel := PlayedChannel(version="1.0"))
     with pytest.raises(HttpProblem) as raised:
@@ -30,7 +30,7 @@ async def test_an_endless_http_1_0_reply_is_refused() -> None:
     assert channel.status == 200
 
 
-async def test_a_client_that_leaves_ends_it(autojump_clock: MockClock) -> None:
+async def test_leaving_client_ends_the_reply(autojump_clock: MockClock) -> None:
     channel = PlayedChannel()
     channel.gone.set()
     with pytest.raises(Disconnected):

@@ -6,7 +6,7 @@ import pytest
 
 from cucmd.job.request import OnBehalfOf
 from cucmweb.config import WebLimits
-from cucmweb.places import DOWNLOADS, DOWNLOADS_PER_CALLER, WebPlaces
+from cucmweb.places import DOWNLOADS_PER_CALLER, WebPlaces
 from cucmweb.problems import HttpProblem
 from unit.web.played_channel import PlayedChannel, exchange
 
@@ -27,22 +27,7 @@ def test_no_caller_has_all_downloads() -> None:
         pass
 
 
-def test_a_download_too_many_is_refused_at_once_and_a_stream_is_not() -> None:
-    places = WebPlaces(WebLimits())
-    with ExitStack() as stack:
-        for number in range(DOWNLOADS):
-            stack.enter_context(places.downloads.held(OnBehalfOf(f"{number}", "view")))
-        with pytest.raises(HttpProblem) as raised, places.downloads.held(VICTOR):
-            pass
-        assert (raised.value.status, raised.value.code) == (429, "TooManyDownloads")
-        assert "retry-after" in raised.value.headers
-        with places.streams.held(VICTOR):
-            pass
-    with places.downloads.held(VICTOR):
-        pass
-
-
-async def test_downloads_count_among_the_streams_of_a_caller() -> None:
+async def test_downloads_count_as_streams() -> None:
     places = WebPlaces(WebLimits(streams_per_caller=2))
     one = exchange(PlayedChannel(), identify=lambda: OLGA, places=places)
     async with one.download():

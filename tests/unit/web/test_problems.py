@@ -1,34 +1,77 @@
-"""What goes wrong is told to people without `cucmctl`; system/web/test_errors.py has each error."""
+"""Each error of the socket as a problem document."""
 
+import msgspec
 import pytest
 
 from cucmctl.client import errors
-from cucmweb.problems import STATUS, HttpProblem, problem_of
+from cucmctl.client.frames import ReplyFrame, decoded
+from cucmweb.problems import STATUS, problem_of
+from rig.scripted_daemon import refusal
+
+FAILURE = {"code": "unreachable", "message": "no route", "retryable": True}
+BUSY = {"job_id": "12345678"}
+NODE = {"job_id": "12345678", "node": "a"}
+CREDENTIAL = {"credential": "c", "cluster": "k"}
+LIMIT = {"limit": "jobs", "maximum": 4}
+# The daemon's error, and the status, the code and the other members of its document. An error that
+# has `field`, `hint` or `retry-after` has it in the last column.
+CONTRACT = [
+    ("JobNotFound", {"job_id": "x"}, 404, "JobNotFound", {"job_id": "x"}, ""),
+    ("NodeNotFound", NODE, 404, "NodeNotFound", NODE, ""),
+    ("ProfileNotFound", {"profile": "p"}, 404, "ProfileNotFound", {"profile": "p"}, ""),
+    ("CredentialNotFound", CREDENTIAL, 404, "CredentialNotFound", CREDENTIAL, ""),
+    ("InvalidRequest", {"parameter": "a", "reason": "b"}, 400, "InvalidRequest", {}, "field"),
+    (
+        *("InvalidRequest", {"parameter": "on_behalf_of", "reason": "b"}),
+        *(503, "MayNotSpeakForOthers", {}, "hint retry-after"),
+    ),
+    ("JobBusy", BUSY | {"reason": "it runs"}, 409, "JobBusy", BUSY, "retry-after"),
+    ("LimitReached", LIMIT, 429, "LimitReached", LIMIT, "retry-after"),
+    ("ShuttingDown", {}, 503, "ShuttingDown", {}, "retry-after"),
+    ("StorageFailed", {"reason": "full"}, 503, "StorageFailed", {}, "retry-after"),
+    (
+        *("ScanFailed", {"node": "a", "failure": FAILURE}, 502, "ScanFailed"),
+        *({"node": "a", "failure": FAILURE | {"hint": None}}, ""),
+    ),
+    ("ReloadFailed", {"reason": "line 4"}, 409, "ReloadFailed", {}, "retry-after"),
+    ("InternalError", {}, 500, "InternalError", {}, "hint"),
+    ("OfALaterDaemon", {"tray": 2}, 502, "OfALaterDaemon", {}, ""),
+]
+OF_EVERY_PROBLEM = {"type", "title", "status", "detail", "code", "request_id", "field", "hint"}
+
+
+@pytest.mark.parametrize(("error", "fields", "status", "code", "more", "has"), CONTRACT)
+def test_errors_become_problem_documents(
+    error: str, fields: dict, status: int, code: str, more: dict, has: str
+) -> None:
+    frame = msgspec.json.decode(refusal(error, **fields)[:-1], type=ReplyFrame)
+    with pytest.raises(errors.ClientError) as caught:
+        decoded(frame, dict)
+    problem = problem_of(caught.value)
+    document = msgspec.json.decode(problem.document("r"))
+    assert (document["status"], document["code"], document["request_id"]) == (status, code, "r")
+    assert document["title"]
+    assert document["detail"]
+    found = {name for name in ("field", "hint") if name in document} | problem.headers.keys()
+    assert found == set(has.split())
+    assert {name: document[name] for name in document.keys() - OF_EVERY_PROBLEM} == more
 
 
 @pytest.mark.parametrize("kind", errors.Refused.__subclasses__(), ids=lambda kind: kind.__name__)
-def test_every_refusal_that_the_client_knows_has_a_status(kind: type[errors.Refused]) -> None:
+def test_every_refusal_has_a_status(kind: type[errors.Refused]) -> None:
     assert kind in STATUS
 
 
-def test_the_verbs_of_cucmctl_are_not_told() -> None:
+def test_verbs_of_cucmctl_are_left_out() -> None:
     assert "cucmctl" in str(unknown := errors.JobNotFound.of("1234abcd"))
     assert "cucmctl" not in problem_of(unknown).detail
 
 
-def test_a_daemon_that_is_not_there_is_told_apart_from_one_that_has_gone() -> None:
-    assert problem_of(errors.DaemonUnavailable("none")).status == 503
-    assert problem_of(errors.ConnectionLost("gone")).status == 502
-
-
 @pytest.mark.parametrize(
-    "kind", [errors.DaemonUnavailable, errors.ConnectionLost, errors.ProtocolError]
+    ("kind", "status"),
+    [(errors.DaemonUnavailable, 503), (errors.ConnectionLost, 502), (errors.ProtocolError, 502)],
 )
-def test_no_path_of_the_machine_is_told(kind: type[errors.ClientError]) -> None:
+def test_paths_of_the_machine_are_hidden(kind: type[errors.ClientError], status: int) -> None:
     problem = problem_of(kind("cannot connect to /run/cucmd/cucmd.sock"))
-    assert (problem.code, b"/run" in problem.document("r")) == (kind.__name__, False)
-
-
-def test_who_can_try_again_is_told_when() -> None:
-    assert HttpProblem(429, "LimitReached", "too many").headers["retry-after"]
-    assert not HttpProblem(400, "InvalidRequest", "wrong").headers
+    assert (problem.status, problem.code) == (status, kind.__name__)
+    assert b"/run" not in problem.document("r")
