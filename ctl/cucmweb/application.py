@@ -122,7 +122,7 @@ class Application:
             return authenticate(head, self._tokens.tokens(), proxy, datetime.now(UTC))
 
         caller = identify()
-        channel.caller = f"'{caller.name}'" if caller else "the socket"
+        channel.caller = f"'{caller.name}'" if caller else "an operator"
         return identify
 
     async def _ask_daemon(self, operation: Operation, exchange: Exchange) -> None:

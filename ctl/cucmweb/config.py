@@ -103,7 +103,7 @@ def parse_listen(text: str) -> ListenAddress:
 
 _Header = Annotated[str, text(_header, may_be_empty=True)]
 _Path = Annotated[str, text(_absolute, may_be_empty=True)]
-_Host = Annotated[str, text(_host)]
+_HostName = Annotated[str, text(_host)]
 _ListenText = Annotated[str, text(parse_listen)]
 _Peer = Annotated[str, text(_network)]
 
@@ -147,7 +147,9 @@ class WebConfig(Struct, frozen=True):
 
     socket: _Path = ""  # the daemon's; empty: the one that cucmctl finds
     listen: _ListenText = "unix:/run/cucmweb/http.sock"  # or "HOST:PORT"; not where systemd listens
-    hosts: tuple[_Host, ...] = ()  # by which it is called, beside localhost and the address of TCP
+    hosts: tuple[
+        _HostName, ...
+    ] = ()  # by which it is called, beside localhost and the address of TCP
     tokens: _Path = "/etc/cucmweb/tokens.toml"
     limits: WebLimits = WebLimits()
     proxy: ProxySettings = ProxySettings()
