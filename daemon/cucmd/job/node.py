@@ -203,23 +203,6 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
             raise ImpossibleTransition(f"{self.node} is {self.status}, not running")
         return self._with(Running(self.state.started_at, phase))
 
-    def progress(
-        self,
-        *,
-        files_announced: int | None,
-        bytes_announced: int | None,
-        files_received: int,
-        bytes_received: int,
-    ) -> Node[R]:
-        """Returns the node with these figures. A settled node takes them too: its last ones."""
-        return msgspec.structs.replace(
-            self,
-            files_announced=files_announced,
-            bytes_announced=bytes_announced,
-            files_received=files_received,
-            bytes_received=bytes_received,
-        )
-
     def covers(self, what: Covered) -> Node[R]:
         """Adds to the node what its files cover: they are looked at once it has settled."""
         said = {"coverage": what.text, "gaps": what.gaps, "extent": what.extent}

@@ -11,8 +11,8 @@ array with an object for each file, in lines of their own:
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -38,8 +38,13 @@ async def write_manifest(store: Store, job_id: str, directory: Path) -> None:
     A job can have hundreds of thousands of files, which are not all in memory at once.
     """
 
-    async def next_page() -> tuple[ReceivedFile, ...] | None:
-        return await anext(pages, None)
+    after = "", ""
+
+    async def next_page() -> tuple[ReceivedFile, ...]:
+        nonlocal after
+        if page := await store.files(job_id, after, PAGE):
+            after = page[-1].node, page[-1].path
+        return page
 
     def lines() -> Iterator[bytes]:
         separator = b"[\n"
@@ -61,8 +66,7 @@ async def write_manifest(store: Store, job_id: str, directory: Path) -> None:
     if not await trio.Path(directory).exists():
         return
     try:
-        async with aclosing(stored_files(store, job_id)) as pages:
-            await trio.to_thread.run_sync(replace_file, path, lines(), _MODE)
+        await trio.to_thread.run_sync(replace_file, path, lines(), _MODE)
     except (StoreFailed, OSError) as error:
         # That of before a retry would not have all files.
         with suppress(OSError):
@@ -83,11 +87,3 @@ async def write_missing_manifests(store: Store, jobs: Path) -> None:
                 await write_manifest(store, job_id, jobs / job_id)
     except (StoreFailed, OSError) as error:
         log.error("manifests are not looked at before the next start: %s", error)  # noqa: TRY400  of the disk
-
-
-async def stored_files(store: Store, job_id: str) -> AsyncGenerator[tuple[ReceivedFile, ...], None]:
-    """Yields the files that the store has, ordered by node and path. Raises `StoreFailed`."""
-    after = "", ""
-    while page := await store.files(job_id, after, PAGE):
-        yield page
-        after = page[-1].node, page[-1].path

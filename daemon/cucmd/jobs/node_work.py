@@ -212,17 +212,17 @@ class NodeProgress:
             after = msgspec.structs.replace(node, heard_at=self._heard_at() or node.heard_at)
         target = self._target
         if target is not None:
-            after = after.progress(
+            after = msgspec.structs.replace(
+                after,
                 files_announced=self._files_announced,
                 bytes_announced=self._bytes_announced,
                 files_received=len(self._complete) if self._ended else target.files_received,
                 bytes_received=target.bytes_received,
+                all_announced=self._all_announced,
             )
-            after = msgspec.structs.replace(after, all_announced=self._all_announced)
         elif self._taken < len(self._written) or self._growing:  # it opens no upload target
-            after = after.progress(
-                files_announced=None,
-                bytes_announced=None,
+            after = msgspec.structs.replace(
+                after,
                 files_received=sum(file.complete for file in self._written),
                 bytes_received=sum(file.size for file in self._written) + self._growing,
             )

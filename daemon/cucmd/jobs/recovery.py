@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -21,12 +21,13 @@ import trio
 from msgspec.structs import replace
 
 from cucmd import durable
+from cucmd.cases.files import pages
 from cucmd.config.config_thread import ConfigThread, ReadTimeout
 from cucmd.failure import Code, failure
 from cucmd.job.job import Job
 from cucmd.job.kind import OUTPUT
 from cucmd.job.node import Node
-from cucmd.jobs.manifest import stored_files, write_manifest, write_missing_manifests
+from cucmd.jobs.manifest import write_manifest, write_missing_manifests
 from cucmd.node.ports import NodeTask
 from cucmd.node_name import folder_of
 from cucmd.received_file import ReceivedFile
@@ -145,96 +146,47 @@ class RecoveredFiles(NamedTuple):
 
 
 async def recover_files(store: Store, job: Job, directory: Path) -> RecoveredFiles:
-    """Finds the files of a job that was live: those in the store, and the others as incomplete.
+    """Finds the files of a job that was live: those in the store, and others on disk.
 
-    The others are saved. If that fails, it is logged and `recorded` is False. Raises `StoreFailed`
-    if the store cannot be read.
+    The others are saved as incomplete. If that fails, the error is logged and `recorded` is False.
+    Raises `StoreFailed` if the store cannot be read.
 
-    A job can have hundreds of thousands of files. They are read page by page, and compared with the
-    disk node by node.
+    A job can have hundreds of thousands of files, so the store and the disk are compared node by
+    node, and only the paths of one node are in memory.
     """
-    search = _Search(store, job, directory)
+    received = Counter[str]()
+    found = 0
+    failed: StoreFailed | OSError | None = None
+
+    def count(file: ReceivedFile, node: Node) -> None:
+        if not node.attempts_before or file.attempt > node.attempts_before:
+            received[node.node] += file.size
+
     try:
-        await search.run()
+        await trio.to_thread.run_sync(durable.drop_half_written, directory)
+        for node in job.nodes:
+            stored: set[str] = set()
+            async with aclosing(pages(store, job.job_id, {node.node: node})) as stored_pages:
+                async for page in stored_pages:
+                    for file, _ in page:
+                        stored.add(file.path)
+                        count(file, node)
+            search = partial(_files_not_stored, stored, node, directory)
+            if unknown := await trio.to_thread.run_sync(search):
+                found += len(unknown)
+                for file in unknown:
+                    count(file, node)
+                try:
+                    await store.save_files(job.job_id, unknown)
+                except StoreFailed as error:
+                    failed = error
     except OSError as error:
-        log.error("job %s: its files cannot be looked at: %s", job.job_id, error)  # noqa: TRY400  of the disk, not a defect
-        return RecoveredFiles(search.received, recorded=False)
-    if search.found:
-        log.warning("job %s: %d files were cut off by the stop", job.job_id, search.found)
-    if search.failed is not None:
-        log.error("job %s: its files are not on record: %s", job.job_id, search.failed)
-    return RecoveredFiles(search.received, recorded=search.failed is None)
-
-
-class _Search:
-    """Looks for files on disk that the store does not have, and saves them as incomplete.
-
-    received   node -> bytes, of the store's files and of those on disk: since it was queued last
-    found      how many the store did not have
-    failed     why some of them could not be saved, or None
-    """
-
-    def __init__(self, store: Store, job: Job, directory: Path) -> None:
-        self.received = Counter[str]()
-        self.found = 0
-        self.failed: StoreFailed | None = None
-        self._store = store
-        self._job = job
-        self._directory = directory
-        self._left = {node.node: node for node in job.nodes}
-        self._before = {node.node: node.attempts_before for node in job.nodes}
-
-    async def run(self) -> None:
-        """Raises `OSError`, and `StoreFailed` if the store cannot be read."""
-        await trio.to_thread.run_sync(durable.drop_half_written, self._directory)
-        async with aclosing(_by_node(self._store, self._job.job_id, self._count)) as stored:
-            async for name, known in stored:
-                node = self._left.pop(name, None)
-                if node is not None:
-                    await self._compare(node, known)
-        for node in self._left.values():  # those of which the store has nothing
-            await self._compare(node, set())
-
-    async def _compare(self, node: Node, known: set[str]) -> None:
-        look = partial(_not_stored, known, node, self._directory)
-        unknown = await trio.to_thread.run_sync(look)
-        if not unknown:
-            return
-        self.found += len(unknown)
-        for file in unknown:
-            self._count(file)
-        try:
-            await self._store.save_files(self._job.job_id, unknown)
-        except StoreFailed as error:
-            self.failed = error
-
-    def _count(self, file: ReceivedFile) -> None:
-        before = self._before.get(file.node, 0)
-        if not before or file.attempt > before:
-            self.received[file.node] += file.size
-
-
-async def _by_node(
-    store: Store, job_id: str, count: Callable[[ReceivedFile], None]
-) -> AsyncGenerator[tuple[str, set[str]], None]:
-    """Yields each node of which the store has files, with their paths; each file is counted.
-
-    A node is given once the first file of the next one was read, so that what is saved of it
-    meanwhile is not read here.
-    """
-    node: str | None = None
-    known = set[str]()
-    async with aclosing(stored_files(store, job_id)) as pages:
-        async for page in pages:
-            for file in page:
-                if node is not None and file.node != node:
-                    yield node, known
-                    known = set()
-                node = file.node
-                known.add(file.path)
-                count(file)
-    if node is not None:
-        yield node, known
+        failed = error
+    if found:
+        log.warning("job %s: %d files were cut off by the stop", job.job_id, found)
+    if failed is not None:
+        log.error("job %s: its files are not on record: %s", job.job_id, failed)
+    return RecoveredFiles(received, recorded=failed is None)
 
 
 def with_received(job: Job, received: Mapping[str, int]) -> Job:
@@ -259,26 +211,21 @@ def drop_half_written(state: Path) -> None:
         log.warning("%s: left half-written by a stop, removed", left)
 
 
-def _not_stored(known: set[str], node: Node, directory: Path) -> list[ReceivedFile]:
-    """Finds a node's files on disk whose paths are not among `known`. Raises `OSError`."""
-    folder = folder_of(node.node, marked=node.marked)
-    durable.drop_half_written(directory / folder / OUTPUT)
-    return [
-        ReceivedFile(node.node, path, size, attempt=node.attempt)
-        for path, size in _files_below(directory, folder)
-        if path not in known
-    ]
-
-
-def _files_below(directory: Path, folder: str) -> Iterator[tuple[str, int]]:
-    """Yields the path relative to the job's directory, and the size, of every file that a node
-    pushed, or that the output of a command was written to.
+def _files_not_stored(stored: set[str], node: Node, directory: Path) -> list[ReceivedFile]:
+    """Finds the files on disk that a node pushed, or that the output of its commands was written
+    to, and whose paths are not among `stored`. Raises `OSError`.
     """
+    folder = directory / folder_of(node.node, marked=node.marked)
+    durable.drop_half_written(folder / OUTPUT)
+    found: list[ReceivedFile] = []
     for within in ("files", OUTPUT):
-        for parent, _, names in os.walk(directory / folder / within, onerror=_raise_unless_missing):
+        for parent, _, names in os.walk(folder / within, onerror=_raise_unless_missing):
             for name in names:
-                path = Path(parent, name)
-                yield str(path.relative_to(directory)), path.lstat().st_size
+                file = Path(parent, name)
+                path, size = str(file.relative_to(directory)), file.lstat().st_size
+                if path not in stored:
+                    found.append(ReceivedFile(node.node, path, size, attempt=node.attempt))
+    return found
 
 
 def _raise_unless_missing(error: OSError) -> None:

@@ -40,7 +40,6 @@ class Together:
         self._ready: set[str] = set()
         self._deadline = trio.current_time() + READY_WITHIN  # meaningful while somebody is ready
         self._go = trio.Event()
-        self._started: list[float] = []
         self._coming: dict[str, trio.CancelScope] = {}
         self._running: set[trio.CancelScope] = set()
         self._at_it: set[str] = set()
@@ -89,17 +88,6 @@ class Together:
     def begun(self) -> bool:
         """Says whether it has begun on a node at least, which may have ended."""
         return self._go.is_set() or self._begun
-
-    def started(self, at: float) -> None:
-        """The work on a node began at that time, by trio's clock."""
-        self._started.append(at)
-
-    @property
-    def spread(self) -> tuple[int, float]:
-        """Returns how many nodes have begun so far, and the seconds from the first to the last."""
-        if not self._started:
-            return 0, 0.0
-        return len(self._started), max(self._started) - min(self._started)
 
     @contextmanager
     def until_begun(self, node: str) -> Iterator[None]:

@@ -228,8 +228,6 @@ class Together(Protocol):
 
     stopped: bool
 
-    @property
-    def spread(self) -> tuple[int, float]: ...
     async def begin(self, node: str) -> bool:
         """Waits until the nodes begin. Returns False if this node is late: they began before."""
         ...

@@ -94,9 +94,7 @@ async def capture(task: NodeTask, what: Capture, ports: Ports, report: Report) -
             f"an earlier capture may still run there, into platform/cli/{name}.cap"
             for name in task.may_run
         )
-        nodes, seconds = together.spread
-        began = f"the captures of {nodes} nodes began within {seconds:.3f} s"
-        return (*earlier, *([began] if nodes > 1 else []), *notes)
+        return (*earlier, *notes)
 
 
 def no_room(status: vos.Machine, what: Capture) -> Failure | None:
@@ -209,7 +207,6 @@ class _NodeCapture:
 
     def _begin(self, at: float) -> None:
         self._began = at
-        self._together.started(at)
         ago = timedelta(seconds=trio.current_time() - at)
         self._tell(replace(self.captured, started_at=datetime.now(UTC) - ago))
 

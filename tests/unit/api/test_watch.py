@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from msgspec.structs import replace
 
 from cucmd.api.job_methods import JobMethods
 from cucmd.job.collect import Collect
@@ -50,8 +51,7 @@ class ScriptedJob:
     def change(self, times: int = 1) -> None:
         for _ in range(times):
             received = self.node.bytes_received + 1
-            figures = {"files_announced": None, "bytes_announced": None, "files_received": 0}
-            self._become(self.node.progress(**figures, bytes_received=received))
+            self._become(replace(self.node, bytes_received=received))
 
     def end(self) -> None:
         self._become(self.node.cancel(NOW))

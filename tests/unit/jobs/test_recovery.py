@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 import trio
 
+from cucmd.cases import files as case_files
 from cucmd.failure import Code
 from cucmd.job.collect import Collect
 from cucmd.job.discover import Discover
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
-from cucmd.jobs import manifest as written
 from cucmd.jobs import recovery
 from cucmd.jobs.errors import UnknownJob
 from cucmd.jobs.manifest import write_manifest
@@ -154,7 +154,7 @@ async def test_a_restart_has_one_page_and_one_node_in_memory(tmp_path: Path) -> 
 async def test_files_are_recovered_alike_whatever_the_size_of_a_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: int
 ) -> None:
-    monkeypatch.setattr(written, "PAGE", page)
+    monkeypatch.setattr(case_files, "PAGE", page)
     nodes = tuple(Node(name) for name in ("b", "a", "c", "d"))
     job = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, nodes)
     stored = [

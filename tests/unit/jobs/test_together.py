@@ -160,14 +160,6 @@ async def test_a_scope_is_left_by_its_own_deadline_and_by_a_cancel_from_outside(
     assert together.stop() == 0
 
 
-async def test_the_spread_is_from_the_first_to_the_last(autojump_clock: MockClock) -> None:
-    together = Together(("a", "b", "c"))
-    assert together.spread == (0, 0.0)
-    for moment in (12.5, 12.0, 12.25):
-        together.started(moment)
-    assert together.spread == (3, 0.5)
-
-
 async def test_a_node_captures_under_the_first_of_its_names() -> None:
     together = Together(("a", "b", "c"))
     here, there = ("192.0.2.9", 22), ("192.0.2.9", 2022)

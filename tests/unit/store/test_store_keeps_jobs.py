@@ -207,7 +207,7 @@ STEPS = st.lists(
 def step(node: Node, what: int, count: int) -> Node:
     if what == 0:
         figures = {"files_announced": 1, "bytes_announced": count}
-        return node.progress(**figures, files_received=1, bytes_received=count)
+        return msgspec.structs.replace(node, **figures, files_received=1, bytes_received=count)
     if node.settled:
         return node
     if what == 1 or (node.status == "pending" and what in (2, 3)):

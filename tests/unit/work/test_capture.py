@@ -359,16 +359,6 @@ async def test_a_node_that_comes_too_late_is_left_out(
     assert (here.captures, report.captures) == (0, [])
 
 
-async def test_the_spread_is_a_note_where_there_are_several(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    here = CaptureNode(tmp_path)
-    task = here.task()
-    task.together.started(trio.current_time() - 2)
-    _, (note,), _, _ = await captured(here, task)
-    assert "2 nodes" in note
-
-
 async def test_a_capture_of_before_a_retry_that_may_run_stays_named(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
