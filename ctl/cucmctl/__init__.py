@@ -61,7 +61,7 @@ if TYPE_CHECKING:
         ShuttingDown,
         StorageFailed,
     )
-    from cucmd.job.asked import (
+    from cucmd.job.work_request import (
         Checks,
         Collection,
         Commands,
@@ -114,7 +114,7 @@ __all__ = [
 ]
 
 # The modules that define the names above, in the order in which they are searched.
-_HOMES = ("cucmctl.client.errors", "cucmd.job.asked", "cucmctl.client.client")
+_HOMES = ("cucmctl.client.errors", "cucmd.job.work_request", "cucmctl.client.client")
 
 
 def __getattr__(name: str) -> object:

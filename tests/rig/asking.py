@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from cucmd.job.asked import Collection, How, Packets, Tail
 from cucmd.job.job import Job
 from cucmd.job.work import StartRequest
+from cucmd.job.work_request import Collection, How, Packets, Tail
 from cucmd.plan.planner import Planned, Planner
 from cucmd.plan.resolve import below
 from cucmd.protocol.jobs import RetryRequest

@@ -19,7 +19,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from cucmd.api.jobs_interface import jobs_interface
-from cucmd.job import asked, attempt, cluster, coverage, failure, request
+from cucmd.job import attempt, cluster, coverage, failure, request, work_request
 from cucmd.job.work import KINDS, kind_of
 from cucmd.protocol import cases, errors, jobs, knowledge, requests
 from cucmd.varlink import Interface, Method
@@ -33,7 +33,7 @@ WIDTH = 100
 # The modules with the types, in the order of the text.
 MODULES: Sequence[ModuleType] = (
     request,
-    asked,
+    work_request,
     cluster,
     *dict.fromkeys(sys.modules[kind.__module__] for kind in KINDS),
     *(coverage, failure, attempt, jobs, requests, cases, knowledge),

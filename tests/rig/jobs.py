@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from msgspec.structs import replace
 
 from cucmctl import Client
-from cucmd.job.asked import Collection, How, Login, Timeouts
+from cucmd.job.work_request import Collection, How, Login, Timeouts
 from cucmd.protocol.jobs import Job, Node
 from rig.lab import Lab
 

@@ -12,8 +12,8 @@ import sys
 from contextlib import suppress
 
 from cucmctl import Client
-from cucmd.job.asked import Login
 from cucmd.job.status import JobStatus
+from cucmd.job.work_request import Login
 from cucmd.protocol.jobs import Job, JobSummary
 from rig.forked import Installation
 from rig.lab import Lab

@@ -29,8 +29,7 @@ import trio
 from msgspec import _utils
 
 from cucmd.cases import sending
-from cucmd.jobs import deletion
-from cucmd.jobs import run as job_run
+from cucmd.jobs import deletion, job_run
 from cucmd.main import main
 from cucmd.node.ports import NodeTask, UploadTarget
 from cucmd.plan import planner as planning

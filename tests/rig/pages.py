@@ -26,7 +26,7 @@ from cucmctl.cli import exits
 from cucmctl.cli.options import VerbParser
 from cucmd.config.model import Config
 from cucmd.failure import Code, failure
-from cucmd.job.work import MEMBERS
+from cucmd.job.work import REQUEST_MEMBERS
 from cucmd.service.access import RIGHTS, Right
 from cucmweb.config import WebConfig
 from cucmweb.operations import FOR_ANYBODY, MEDIA, OPERATIONS, OWN, Operation
@@ -113,7 +113,7 @@ def kinds() -> str:
     """Lists the kinds of work: struct, member of `Start`, and what it asks for."""
     rows = ["| struct | member of `Start` | what is asked for |", "| --- | --- | --- |"]
     rows.append("| `Collection`, or `Files` around it | `collection` | What to collect |")
-    for struct, member in MEMBERS.items():
+    for struct, member in REQUEST_MEMBERS.items():
         first = re.split(r"[.:;]", inspect.getdoc(struct) or "", maxsplit=1)[0]
         rows.append(f"| `{struct.__name__}` | `{member}` | {_cell(' '.join(first.split()))} |")
     return "\n".join(rows) + "\n"

@@ -13,7 +13,7 @@ from cucmd.job.collect import Collect
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
-from cucmd.jobs.events import JobFeed
+from cucmd.jobs.job_feed import JobFeed
 from cucmd.jobs.services import JobServices, Locate, Slots
 from cucmd.jobs.supervisor import Plan, PlannedJob, PlanRetry, Supervisor, open_supervisor
 from cucmd.node.ports import Credentials, NodeTask, Report, Retry
@@ -107,7 +107,7 @@ class SupervisorHarness:
         """Waits until no job is live. Returns the jobs whose files are not recorded."""
         for job in await self.supervisor.newest(1000):
             if (run := self.supervisor.run_of(job.job_id)) is not None:
-                await run.kept.wait()
+                await run.released.wait()
         return await self.store.unclosed_jobs()
 
 

@@ -17,7 +17,7 @@ from typing import TypeVar
 import msgspec
 
 from cucmctl.client import errors
-from cucmd.job.asked import Collection, How, Login
+from cucmd.job.work_request import Collection, How, Login
 from cucmd.protocol.jobs import Job, WatchReply
 from cucmd.protocol.requests import CancelReply
 from rig.daemon import Daemon

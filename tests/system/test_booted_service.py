@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client
-from cucmd.job.asked import Collection, Login
+from cucmd.job.work_request import Collection, Login
 from cucmd.protocol.jobs import Job
 from rig import reaching_daemon
 from rig.daemon import CONFIG

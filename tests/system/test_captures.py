@@ -9,8 +9,8 @@ from typing import NamedTuple
 import pytest
 
 from cucmctl import Client
-from cucmd.job import asked
-from cucmd.job.asked import Login, Timeouts
+from cucmd.job import work_request
+from cucmd.job.work_request import Login, Timeouts
 from cucmd.protocol.jobs import Job
 from cucmd.reading.packets import count_or_why
 from cucmd.received_file import PacketCount
@@ -35,7 +35,9 @@ def begin(client: Client, lab: Lab, nodes=None, *, credential=None, timeouts=Non
         login = Login(credential=credential)
     how = with_how({**fields, "timeouts": Timeouts(**timeouts) if timeouts else None})
     packets = {name: value for name, value in how.items() if name != "how"}
-    return client.capture(nodes or lab.nodes, asked.Packets(**packets), login=login, how=how["how"])
+    return client.capture(
+        nodes or lab.nodes, work_request.Packets(**packets), login=login, how=how["how"]
+    )
 
 
 def captured(client: Client, lab: Lab, nodes=None, **fields) -> Job:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client
-from cucmd.job.asked import Login, Packets
+from cucmd.job.work_request import Login, Packets
 from cucmd.protocol.jobs import Job
 from cucmd.reading.packets import count_or_why
 from cucmd.received_file import PacketCount as Counted

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from cucmctl import Client
-from cucmd.job.asked import Collection, Login
 from cucmd.job.check import Checked
+from cucmd.job.work_request import Collection, Login
 from cucmd.protocol.jobs import Job
 from rig.asking import with_how
 from rig.credentials import login_options

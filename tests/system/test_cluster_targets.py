@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client, InvalidRequest
-from cucmd.job.asked import Collection, How, Login, Timeouts
+from cucmd.job.work_request import Collection, How, Login, Timeouts
 from cucmd.protocol.jobs import Job
 from rig.asking import with_how
 from rig.credentials import named_credential

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client
-from cucmd.job.asked import How, Login, Timeouts
+from cucmd.job.work_request import How, Login, Timeouts
 from cucmd.plan.resolve import MOST_COMMANDS
 from cucmd.protocol.jobs import Job
 from cucmd.vos.forms import FORMS

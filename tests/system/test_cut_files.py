@@ -14,7 +14,7 @@ import pytest
 from cucmctl import Client
 from cucmctl.export.save import save
 from cucmctl.export.target import target
-from cucmd.job.asked import Login
+from cucmd.job.work_request import Login
 from cucmd.protocol.jobs import Job
 from rig.daemon import Daemon
 from rig.inspection import check_files, manifest

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client, InvalidRequest
-from cucmd.job.asked import Collection, Login
+from cucmd.job.work_request import Collection, Login
 from cucmd.protocol.jobs import Job
 from rig.asking import with_how
 from rig.daemon import Daemon

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from cucmd.job.asked import Collection, Files, Login
+from cucmd.job.work_request import Collection, Files, Login
 from cucmd.protocol.jobs import Node
 from rig.daemon import Daemon, running_daemon
 from rig.jobs import node

@@ -13,7 +13,7 @@ import pytest
 
 from cucmctl import Client
 from cucmctl.main import VERBS
-from cucmd.job.asked import Collection, Login, Packets
+from cucmd.job.work_request import Collection, Login, Packets
 from rig.credentials import named_credential
 from rig.daemon import Daemon, running_daemon
 from rig.interface_text import Declared

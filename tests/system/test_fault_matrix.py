@@ -16,7 +16,7 @@ import pytest
 from cucmctl import Client
 from cucmctl.export.save import save
 from cucmctl.export.target import target
-from cucmd.job.asked import Login
+from cucmd.job.work_request import Login
 from cucmd.protocol.jobs import Job, Node
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.inspection import check_files, digest, manifest

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from cucmctl import Client
-from cucmd.job.asked import How, Login, Tail, Timeouts
+from cucmd.job.work_request import How, Login, Tail, Timeouts
 from cucmd.protocol.jobs import Job
 from rig.credentials import login_options
 from rig.daemon import CONFIG, Daemon, running_daemon

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client
-from cucmd.job.asked import How, Login, Tail, Timeouts
+from cucmd.job.work_request import How, Login, Tail, Timeouts
 from cucmd.protocol.jobs import Job
 from rig.daemon import Daemon
 from rig.inspection import check_files

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client
-from cucmd.job.asked import Collection, Login, Packets
+from cucmd.job.work_request import Collection, Login, Packets
 from cucmd.protocol.jobs import Job
 from rig.daemon import Daemon
 from rig.jobs import statuses

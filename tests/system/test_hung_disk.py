@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client
-from cucmd.job.asked import How, Login, Tail
+from cucmd.job.work_request import How, Login, Tail
 from cucmd.protocol.jobs import Job
 from rig.daemon import Daemon, running_daemon
 from rig.inspection import check_files

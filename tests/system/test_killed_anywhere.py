@@ -14,8 +14,8 @@ import pytest
 
 from cucmctl import Client, DaemonUnavailable
 from cucmctl.client.errors import LimitReached, StorageFailed
-from cucmd.job.asked import Collection, Login, Timeouts
 from cucmd.job.work import StartRequest
+from cucmd.job.work_request import Collection, Login, Timeouts
 from cucmd.protocol.jobs import Job, Node, StartReply
 from rig import killed
 from rig.forked import Installation

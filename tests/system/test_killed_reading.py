@@ -13,7 +13,7 @@ from contextlib import suppress
 import pytest
 
 from cucmctl import Client
-from cucmd.job.asked import Login, Packets
+from cucmd.job.work_request import Login, Packets
 from cucmd.protocol.jobs import Job
 from rig.daemon import Daemon
 from rig.jobs import start

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client, DaemonUnavailable
-from cucmd.job.asked import Login
+from cucmd.job.work_request import Login
 from cucmd.protocol.jobs import Job, Node, RetryRequest, StartReply
 from rig.forked import Installation
 from rig.inspection import check_database, check_files

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client, DaemonUnavailable
-from cucmd.job import asked
-from cucmd.job.asked import How, Login, Timeouts
-from cucmd.job.work import start_request
+from cucmd.job import work_request
+from cucmd.job.work import make_start_request
+from cucmd.job.work_request import How, Login, Timeouts
 from cucmd.protocol.jobs import Job, Node, StartReply
 from rig.forked import Installation
 from rig.inspection import check_database, check_files, manifest
@@ -114,7 +114,9 @@ class Commands(Killed):
     def begin(self, client: Client) -> None:
         login, known = self.login()
         nodes = tuple(self.dice.sample(self.lab.nodes, 2))
-        request = start_request(nodes, login, asked.Commands(COMMANDS), How(timeouts=QUICK))
+        request = make_start_request(
+            nodes, login, work_request.Commands(COMMANDS), How(timeouts=QUICK)
+        )
         job = client.call("Start", request, StartReply).job
         self.answered[job.job_id] = known
 

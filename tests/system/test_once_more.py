@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client
-from cucmd.job.kind import utc
+from cucmd.job.kind import format_utc
 from cucmd.protocol.jobs import Job
 from rig.credentials import named_credential
 from rig.daemon import CONFIG, Daemon, running_daemon
@@ -149,7 +149,7 @@ def test_retry_collects_from_recovered_node(tmp_path: Path) -> None:
         assert exported(daemon, job.job_id, tmp_path / "x.tar") == wanted
         with tarfile.open(tmp_path / "x.tar") as tar:
             summary = tar.extractfile("summary.txt").read().decode()
-        assert f"Started:    {utc(first.started_at)}" in summary
-        assert f"Ended:      {utc(job.completed_at)}" in summary
+        assert f"Started:    {format_utc(first.started_at)}" in summary
+        assert f"Ended:      {format_utc(job.completed_at)}" in summary
         nothing = daemon.ctl("retry", job.job_id)
         assert nothing.returncode == 65, "all have succeeded: nobody is asked for a password"

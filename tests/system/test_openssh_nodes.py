@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from cucmd.job.asked import Collection, Login
+from cucmd.job.work_request import Collection, Login
 from rig.daemon import Daemon
 from rig.inspection import manifest
 from rig.jobs import node, start, statuses, until

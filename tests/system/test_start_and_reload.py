@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cucmctl import CredentialNotFound, ProfileNotFound, ReloadFailed
-from cucmd.job.asked import Collection, Login
+from cucmd.job.work_request import Collection, Login
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.jobs import start
 from rig.lab import Lab

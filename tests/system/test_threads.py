@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cucmd.job.asked import Login
+from cucmd.job.work_request import Login
 from rig.daemon import CONFIG, running_daemon
 from rig.jobs import start, statuses
 from rig.lab import Lab

@@ -95,7 +95,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 # Only these modules of another part.
 ONLY = {
     ("plan", "node"): {"cucmd.node.ports"},
-    ("plan", "jobs"): {"cucmd.jobs.errors"},
+    ("plan", "jobs"): {"cucmd.jobs.job_errors"},
     ("jobs", "node"): {"cucmd.node.ports"},
     ("reading", "worker"): {"cucmd.worker.frames", "cucmd.worker.forked"},
     ("receiver", "ssh"): {f"cucmd.ssh.{name}" for name in ("algorithms", "library", "peer")},
@@ -109,7 +109,7 @@ TWO_HOMES = {
     # In the configuration, with what each key accepts; on the wire, where what is empty is absent.
     "Profile",
     # In `node/ports.py`, and where they are made.
-    *("Readers", "Receiver", "Shell", "Together", "UploadTarget"),
+    *("Readers", "Receiver", "Shell", "JointRun", "UploadTarget"),
     # The daemon's errors, which the client raises by their names on the wire.
     *({error.__name__ for error in Refused.__subclasses__()} - {"NotPermitted"}),
     # Blocking, and on trio.

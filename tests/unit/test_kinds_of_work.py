@@ -32,7 +32,7 @@ def names_of(kind: str) -> set[str]:
     asked, _ = KNOWN.get(kind, FEWEST)
     (planned,) = (one for one in KINDS if kind_of(one) == kind)
     return {
-        f"cucmd.job.asked.{asked}",
+        f"cucmd.job.work_request.{asked}",
         *(f"cucmd.{part}.{kind}" for part in ("job", "work")),
         f"cucmctl.commands.{kind}",
         f"cucmctl.text.{kind}_text",
@@ -43,13 +43,13 @@ def names_of(kind: str) -> set[str]:
 def knows(file: Path, names: set[str]) -> bool:
     """Says whether the file imports one of these or a name in it, or takes it from `asked`."""
     modules = set(imports(file))
-    if "cucmd.job.asked" in modules:
+    if "cucmd.job.work_request" in modules:
         attributes = (
             node
             for node in ast.walk(ast.parse(file.read_text()))
             if isinstance(node, ast.Attribute)
         )
-        modules |= {f"cucmd.job.asked.{node.attr}" for node in attributes}
+        modules |= {f"cucmd.job.work_request.{node.attr}" for node in attributes}
     return any(names & {module, module.rpartition(".")[0]} for module in modules)
 
 

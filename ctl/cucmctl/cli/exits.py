@@ -115,7 +115,7 @@ def _argument_name(parameter: str) -> str:
     section, _, name = path.rpartition(".")
     if path in _ARGUMENT_OF_FIELD:
         return _ARGUMENT_OF_FIELD[path]
-    if section not in ("", "timeouts", "collection", "login", *work.MEMBERS.values()):
+    if section not in ("", "timeouts", "collection", "login", *work.REQUEST_MEMBERS.values()):
         return path
     option = f"--{name.replace('_', '-')}"
     if section == "timeouts":

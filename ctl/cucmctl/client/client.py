@@ -22,8 +22,8 @@ from cucmctl.client.method_call import MethodCall
 from cucmctl.client.methods import UNFINISHED
 from cucmctl.client.reconnect import DEFAULT, ReconnectListener, watch
 from cucmctl.export.received import Export
-from cucmd.job.asked import Collection, How, Login
-from cucmd.job.kind import AskedWork
+from cucmd.job.kind import WorkRequest
+from cucmd.job.work_request import Collection, How, Login
 from cucmd.protocol import cases, jobs
 
 P = ParamSpec("P")
@@ -90,7 +90,7 @@ class Client(Calls):
     def start_cluster(
         self,
         cluster: str,
-        work: AskedWork | Collection,
+        work: WorkRequest | Collection,
         *,
         login: Login,
         how: How | None = None,

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from cucmctl.client.errors import DiscoveryFailed
-from cucmd.job.asked import How, Login, Timeouts
+from cucmd.job.work_request import How, Login, Timeouts
 from cucmd.protocol.jobs import Job
 from cucmd.protocol.knowledge import Cluster
 

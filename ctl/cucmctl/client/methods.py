@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from cucmctl.client.method_call import MethodCall, one_item, texts, texts_or_none, whole_reply
-from cucmd.job import asked
-from cucmd.job.asked import Collection, How, Login, Packets, Tail
-from cucmd.job.kind import AskedWork
+from cucmd.job import work_request
+from cucmd.job.kind import WorkRequest
 from cucmd.job.status import JobStatus
-from cucmd.job.work import start_request
+from cucmd.job.work import make_start_request
+from cucmd.job.work_request import Collection, How, Login, Packets, Tail
 from cucmd.protocol import cases, jobs, knowledge, requests
 
 UNFINISHED: tuple[Literal["queued", "running"], ...] = ("queued", "running")
@@ -25,7 +25,7 @@ MOST_LISTED = 1000
 
 def start(
     nodes: Sequence[str],
-    work: AskedWork | Collection,
+    work: WorkRequest | Collection,
     *,
     login: Login,
     how: How | None = None,
@@ -40,10 +40,10 @@ def start(
     job. Raises `InvalidRequest`, `ProfileNotFound`, `CredentialNotFound`, `LimitReached`,
     `ShuttingDown`, and `TypeError` for a single text where several are expected.
     """
-    what = asked.Files(work) if isinstance(work, asked.Collection) else work
-    how = how or asked.How()
+    what = work_request.Files(work) if isinstance(work, work_request.Collection) else work
+    how = how or work_request.How()
     _check_texts(what, how)
-    request = start_request(texts("nodes", nodes), login, what, how)
+    request = make_start_request(texts("nodes", nodes), login, what, how)
     return MethodCall("Start", request, jobs.StartReply, _started, keyed=True)
 
 
@@ -58,14 +58,14 @@ def run(
     nodes: Sequence[str], commands: Sequence[str], *, login: Login, how: How | None = None
 ) -> MethodCall[jobs.Job]:
     """Runs commands that only read, such as "show status". `output` returns what they print."""
-    return start(nodes, asked.Commands(texts("commands", commands)), login=login, how=how)
+    return start(nodes, work_request.Commands(texts("commands", commands)), login=login, how=how)
 
 
 def check(
     nodes: Sequence[str], *, login: Login, receiver: bool = False, how: How | None = None
 ) -> MethodCall[jobs.Job]:
     """Checks whether a collection can be expected to work; see `checked` of each node."""
-    return start(nodes, asked.Checks(receiver or None), login=login, how=how)
+    return start(nodes, work_request.Checks(receiver or None), login=login, how=how)
 
 
 def health(
@@ -76,7 +76,9 @@ def health(
     how: How | None = None,
 ) -> MethodCall[jobs.Job]:
     """Checks whether nodes are well; see `health` of each node. `only` has names of checks."""
-    return start(nodes, asked.HealthChecks(texts_or_none("only", only)), login=login, how=how)
+    return start(
+        nodes, work_request.HealthChecks(texts_or_none("only", only)), login=login, how=how
+    )
 
 
 def capture(
@@ -87,7 +89,7 @@ def capture(
     how: How | None = None,
 ) -> MethodCall[jobs.Job]:
     """Captures packets on all nodes at the same time. `stop` ends the capture early."""
-    return start(nodes, packets or asked.Packets(), login=login, how=how)
+    return start(nodes, packets or work_request.Packets(), login=login, how=how)
 
 
 def follow(
@@ -99,7 +101,7 @@ def follow(
 
 def discover(publisher: str, *, login: Login, how: How | None = None) -> MethodCall[jobs.Job]:
     """Asks a node, or the publisher of a cluster, for the nodes of its cluster: see `found`."""
-    return start([publisher], asked.Discovery(), login=login, how=how)
+    return start([publisher], work_request.Discovery(), login=login, how=how)
 
 
 def retry(
@@ -332,14 +334,14 @@ def _job(reply: jobs.JobReply) -> jobs.Job:
     return reply.job
 
 
-def _check_texts(what: AskedWork, how: How) -> None:
+def _check_texts(what: WorkRequest, how: How) -> None:
     """Raises `TypeError` for a single text where several are expected, and for an unknown work."""
-    if not isinstance(what, AskedWork):
+    if not isinstance(what, WorkRequest):
         raise TypeError(f"start takes a kind of work; {what!r} is none")
     several: dict[str, Sequence[str] | None] = {"discovered": how.discovered}
-    if isinstance(what, asked.Commands):
+    if isinstance(what, work_request.Commands):
         several["lines"] = what.lines
-    if isinstance(what, asked.Files | asked.Estimate):
+    if isinstance(what, work_request.Files | work_request.Estimate):
         several["collection.paths"] = what.collection.paths
         several |= {"only": what.only, "added_paths": what.added_paths}
     for name, values in several.items():

@@ -36,8 +36,8 @@ from cucmctl.client.reconnect import watch
 from cucmctl.commands import lookup
 from cucmctl.commands.watch import add_reconnect, follow, report_job_goes_on, view_on
 from cucmctl.text.views import EndingOnly, JsonLines, View
-from cucmd.job.asked import How, Login, Timeouts
-from cucmd.job.kind import AskedWork
+from cucmd.job.kind import WorkRequest
+from cucmd.job.work_request import How, Login, Timeouts
 from cucmd.protocol.jobs import Job
 
 # Timeouts of any job on nodes, and of a job that collects files -> the help of the option.
@@ -252,7 +252,7 @@ def begin_on_nodes(
     arguments: argparse.Namespace,
     verb: str,
     timeouts: Iterable[str],
-    work: AskedWork,
+    work: WorkRequest,
     *,
     check: Callable[[Client], None] = lambda client: None,
     check_early: Callable[[], None] = lambda: None,

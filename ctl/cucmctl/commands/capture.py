@@ -16,7 +16,7 @@ from cucmctl.commands.begin import (
     add_stay_options,
     begin_on_nodes,
 )
-from cucmd.job.asked import Packets
+from cucmd.job.work_request import Packets
 
 
 def _size(text: str) -> int | None:

@@ -13,7 +13,7 @@ from cucmctl.commands.begin import COLLECTING, add_job_options, and_follow, begi
 from cucmctl.commands.watch import add_reconnect
 from cucmctl.text import check_text, render
 from cucmctl.text.views import TableAtTheEnd
-from cucmd.job.asked import Checks
+from cucmd.job.work_request import Checks
 from cucmd.protocol.jobs import Job
 
 TIMEOUTS = COLLECTING | {

@@ -40,7 +40,7 @@ from cucmctl.commands.begin import (
 from cucmctl.commands.watch import add_reconnect
 from cucmctl.text import discover_text
 from cucmctl.text.views import AtTheEnd
-from cucmd.job.asked import How, Login
+from cucmd.job.work_request import How, Login
 from cucmd.protocol.jobs import Job
 from cucmd.protocol.knowledge import Cluster
 

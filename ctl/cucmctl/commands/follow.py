@@ -29,7 +29,7 @@ from cucmctl.commands.begin import ON_NODES, add_job_options, begin_on_nodes
 from cucmctl.commands.watch import add_reconnect, follow
 from cucmctl.text import render
 from cucmctl.text.views import AfterOutputs
-from cucmd.job.asked import Tail
+from cucmd.job.work_request import Tail
 from cucmd.protocol.cases import CommandOutput
 from cucmd.protocol.jobs import Job
 

@@ -14,8 +14,8 @@ from cucmctl.commands.begin import ON_NODES, add_job_options, and_follow, begin_
 from cucmctl.commands.watch import add_reconnect
 from cucmctl.text import health_text, render
 from cucmctl.text.views import TableAtTheEnd
-from cucmd.job.asked import HealthChecks
 from cucmd.job.health import CHECKS
+from cucmd.job.work_request import HealthChecks
 from cucmd.protocol.jobs import Job
 
 TIMEOUTS = ON_NODES | {"answer": "seconds for each certificate"}

@@ -34,8 +34,8 @@ from cucmctl.commands.watch import add_reconnect, follow
 from cucmctl.text import render
 from cucmctl.text.pace import NODE_ENDED
 from cucmctl.text.views import AfterOutputs
-from cucmd.job.asked import Commands
 from cucmd.job.run import FORMS
+from cucmd.job.work_request import Commands
 from cucmd.protocol.cases import CommandOutput
 from cucmd.protocol.jobs import Job, Node, WatchReply
 

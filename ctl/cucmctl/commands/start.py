@@ -40,8 +40,8 @@ from cucmctl.commands.begin import (
 from cucmctl.text import dry_run_text, render
 from cucmctl.text.views import AtTheEnd
 from cucmctl.text.window import window
-from cucmd.job.asked import LOCATIONS, Collection, Estimate, Files, Login
-from cucmd.job.kind import AskedWork
+from cucmd.job.kind import WorkRequest
+from cucmd.job.work_request import LOCATIONS, Collection, Estimate, Files, Login
 from cucmd.protocol.jobs import Job
 
 
@@ -177,7 +177,7 @@ def _start(arguments: argparse.Namespace) -> int:
         lookup.check_known(arguments.profile, client.profiles, ProfileNotFound)
 
     parts = arguments.only, added, arguments.written_for
-    work: AskedWork = Files(collection, *parts, arguments.snapshot)
+    work: WorkRequest = Files(collection, *parts, arguments.snapshot)
     stay = None
     if arguments.dry_run:  # a dry run takes no snapshot
         work = Estimate(collection, *parts)

@@ -32,7 +32,7 @@ from cucmd.protocol.jobs import Job, WatchReply
 from cucmd.protocol.requests import DEFAULT_LIMIT
 
 # Kinds of work that `stop` ends without losing what was collected.
-_STOPPED = frozenset(kind_of(kind) for kind in KINDS if kind.together)
+_STOPPED = frozenset(kind_of(kind) for kind in KINDS if kind.simultaneous)
 
 
 def _watch_arguments(parser: VerbParser) -> None:

@@ -10,7 +10,7 @@ from cucmctl.cli.printer import Layout, visible
 from cucmctl.text import health_text, render
 from cucmctl.text.kind_text import KindText
 from cucmctl.text.window import window
-from cucmd.job.asked import Collection
+from cucmd.job.work_request import Collection
 from cucmd.protocol.jobs import Job, JobSummary
 
 PATHS_SHOWN = 3

@@ -16,7 +16,7 @@ from cucmctl.text import render
 from cucmctl.text.kind_text import KindText
 from cucmctl.text.remarks import wrapped
 from cucmctl.text.table import paint
-from cucmd.job.health import BAD, GOOD, LOOK, UNREAD, Finding, among
+from cucmd.job.health import BAD, GOOD, LOOK, UNREAD, Finding, compare_nodes
 from cucmd.protocol.jobs import Job, JobSummary, Node
 
 # State of a finding -> its word for people, and the status of jobs that has the same colour.
@@ -54,7 +54,7 @@ TEXT = HealthText()
 def complete(job: Job) -> Job:
     """Returns the job with the findings that can only be made by comparing its nodes."""
     between: dict[str, list[Finding]] = {}
-    for name, finding in among([(node.node, node.health) for node in job.nodes]):
+    for name, finding in compare_nodes([(node.node, node.health) for node in job.nodes]):
         between.setdefault(name, []).append(finding)
     nodes = list(job.nodes)
     for at, node in enumerate(nodes):

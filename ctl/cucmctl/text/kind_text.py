@@ -18,7 +18,7 @@ from typing import ClassVar, Unpack
 from cucmctl.cli.printer import Layout, visible
 from cucmctl.text import pace
 from cucmctl.text.table import table
-from cucmd.job.work import GIVEN, KINDS, kind_of
+from cucmd.job.work import KINDS, RESULT_MEMBERS, kind_of
 from cucmd.protocol.jobs import Job, JobSummary, Node
 
 Rows = Sequence[tuple[str, ...]]
@@ -53,8 +53,12 @@ class KindText:
 
     def findings(self, job: Job, **layout: Unpack[Layout]) -> Iterable[str]:
         """Yields what a `complete` job has found on its nodes, as in the summary of an export."""
-        given = [(node.node, getattr(node, name)) for node in job.nodes for name in GIVEN.values()]
-        rows = [(name, line) for name, result in given if result for line in result.lines()]
+        given = [
+            (node.node, getattr(node, name))
+            for node in job.nodes
+            for name in RESULT_MEMBERS.values()
+        ]
+        rows = [(name, line) for name, result in given if result for line in result.summary_lines()]
         return table(("NODE", "FOUND"), rows, right="", **layout) if rows else ()
 
     def result(self, job: Job, files: str) -> str:

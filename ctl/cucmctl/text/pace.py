@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 
-from cucmd.job.asked import Collection
+from cucmd.job.work_request import Collection
 from cucmd.protocol.jobs import Job, Node
 
 NODE_ENDED = ("succeeded", "failed", "cancelled")

@@ -18,9 +18,9 @@ from itertools import chain
 from cucmctl.cli.printer import visible
 from cucmctl.text.kind_text import KindText, text_of
 from cucmctl.text.window import minute, span
-from cucmd.job.asked import Collection
-from cucmd.job.coverage import missing
-from cucmd.job.duration import longest
+from cucmd.job.coverage import format_missing
+from cucmd.job.duration import longest_written_for
+from cucmd.job.work_request import Collection
 from cucmd.protocol.jobs import Job, Node
 
 # The number of nodes that are named on a terminal; a pipe gets all names.
@@ -133,7 +133,7 @@ def _gaps_of(node: Node, *, all_names: bool) -> Iterator[tuple[str, str]]:
     for gap in gaps:
         if gap.missing == "all":
             continue
-        what, lacks = gap.trace or gap.path, f"{missing(gap.seconds or 0)} missing"
+        what, lacks = gap.trace or gap.path, f"{format_missing(gap.seconds or 0)} missing"
         verb, adverb = ("begins", "late") if gap.missing == "begin" else ("ends", "early")
         if gap.at is None:
             said.append(f"{what} {verb} {adverb}, at least {lacks}")
@@ -143,7 +143,7 @@ def _gaps_of(node: Node, *, all_names: bool) -> Iterator[tuple[str, str]]:
         said.append(f"nothing came of {join_names(nothing, all_names=all_names)}")
     hint = ""
     if options := [gap.written_for for gap in gaps if gap.written_for is not None]:
-        option = f"start --written-for {longest(options)}"
+        option = f"start --written-for {longest_written_for(options)}"
         hint = f"files that are written to for longer come with {option}"
     for at, text in enumerate(said, 1):
         yield GAP + visible(text), hint if at == len(said) else ""

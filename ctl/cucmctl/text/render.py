@@ -17,7 +17,7 @@ from cucmctl.text.kind_text import text_of
 from cucmctl.text.pace import NODE_ENDED
 from cucmctl.text.remarks import GAP, remarks
 from cucmctl.text.table import paint, table
-from cucmd.job.asked import Collection
+from cucmd.job.work_request import Collection
 from cucmd.protocol.jobs import Job, JobSummary, Node
 
 JOB_ENDED = ("succeeded", "partial", "failed", "cancelled")

@@ -24,7 +24,7 @@ from cucmd.config import InvalidValue
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.jobs.deletion import Deletions
-from cucmd.jobs.errors import Busy, FilesDeleted, position_of
+from cucmd.jobs.job_errors import FilesDeleted, JobInUse, position_of
 from cucmd.jobs.supervisor import Supervisor
 from cucmd.protocol import cases as wire
 from cucmd.store import Store
@@ -107,7 +107,7 @@ class CaseMethods:
         with refusals_of_files():
             which = prune_rule(request)
             if request.dry_run:
-                deleted = await self._deletions.meant(which)
+                deleted = await self._deletions.list_prunable(which)
             else:
                 deleted = await self._deletions.prune(which, f"by {caller}")
         jobs = tuple(summary_to_wire(one.job) for one in deleted[:MOST_LISTED])
@@ -119,7 +119,7 @@ class CaseMethods:
         wait for readers, a user who may only view the job could keep it for ever by reading it
         again and again.
 
-        Raises `Busy` while the job is deleted or retried, and afterwards `UnknownJob` or
+        Raises `JobInUse` while the job is deleted or retried, and afterwards `UnknownJob` or
         `FilesDeleted`.
         """
         async with aclosing(parts):
@@ -128,7 +128,7 @@ class CaseMethods:
                 with self._holds.reading_as_guest(job.job_id) as reading:
                     part = await anext(parts, None)
                 if reading.cancel_called:  # a deleted file looks like a file that is at its end
-                    raise Busy(job.job_id, "it is being deleted, or tried again")
+                    raise JobInUse(job.job_id, "it is being deleted, or tried again")
                 if part is None:
                     break
                 yield part
@@ -144,7 +144,7 @@ class CaseMethods:
         positions = {node.node: position for position, node in enumerate(job.nodes)}
         for node in nodes:
             run = self._supervisor.run_of(job.job_id)
-            written = () if run is None else run.written(positions[node.node])
+            written = () if run is None else run.outputs_so_far(positions[node.node])
             for file in await printed(self._store, job, node, directory, written=written):
                 async with aclosing(self._pieces(job, node, file)) as pieces:
                     async for piece in pieces:

@@ -24,7 +24,7 @@ from cucmd.cases.sending import Sender
 from cucmd.cases.verify import Verifier
 from cucmd.job.job import Job
 from cucmd.job.request import Request
-from cucmd.jobs.errors import Busy, FilesDeleted
+from cucmd.jobs.job_errors import FilesDeleted, JobInUse
 from cucmd.jobs.supervisor import Supervisor
 from cucmd.protocol import cases as wire
 from cucmd.store import Store
@@ -106,7 +106,7 @@ class ExportMethods:
                     begun = True
                     yield Upgrade(reply, partial(send, archive.parts()))
             if not begun:
-                raise Busy(job_id, "it is being deleted, or tried again")
+                raise JobInUse(job_id, "it is being deleted, or tried again")
 
     async def verify(
         self, caller: Caller, request: wire.VerifyRequest
@@ -132,8 +132,8 @@ class ExportMethods:
         yield StreamReply(wire.VerifyReply(files, size, ()), continues=False)
 
     async def _closed(self, job_id: str) -> Job:
-        """Returns the job if it is closed and has its files. Raises `FilesDeleted` and `Busy`."""
-        job = await self._supervisor.closed(job_id)
+        """Returns the job if it is closed and has files. Raises `FilesDeleted` and `JobInUse`."""
+        job = await self._supervisor.wait_closed(job_id)
         if job.files_deleted:
             raise FilesDeleted(job_id)
         return job

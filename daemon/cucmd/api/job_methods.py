@@ -24,11 +24,11 @@ from cucmd.api.wire import changed_to_wire, job_to_wire, summary_to_wire
 from cucmd.cases.files import is_gone
 from cucmd.config import InvalidValue
 from cucmd.config.config_thread import ConfigThread
-from cucmd.job.asked import Login
 from cucmd.job.job import Job
 from cucmd.job.work import StartRequest
-from cucmd.jobs.errors import position_of
-from cucmd.jobs.events import JobFeed
+from cucmd.job.work_request import Login
+from cucmd.jobs.job_errors import position_of
+from cucmd.jobs.job_feed import JobFeed
 from cucmd.jobs.supervisor import Supervisor
 from cucmd.plan import labels
 from cucmd.plan.planner import MOST_NODES, Planned, Planner
@@ -111,7 +111,7 @@ class JobMethods:
     async def stop(self, caller: Caller, request: requests.StopRequest) -> wire.StopReply:
         with traced("Stop", caller, request.request_id) as called:
             with refusals(caller):
-                job, running = await self._supervisor.stop_together(request.job_id)
+                job, running = await self._supervisor.end_early(request.job_id)
             _log(caller, called, job.job_id, f"{job.kind} stopped on {_nodes(running)}")
             result = f"no {job.kind} runs any more"
             if running:
@@ -185,7 +185,7 @@ class JobMethods:
 
     def _wire(self, job: Job, *, gone: bool = False) -> wire.Job:
         supervisor, job_id = self._supervisor, job.job_id
-        unsaved = supervisor.unsaved(job_id)
+        unsaved = supervisor.save_error(job_id)
         return job_to_wire(job, supervisor.directory(job_id), unsaved, gone=gone)
 
 
@@ -281,7 +281,7 @@ class WatchStreams:
                 yield StreamReply(reply)
 
     def _changed(self, before: Job | None, job: Job) -> wire.JobChange:
-        return changed_to_wire(before, job, self._supervisor.unsaved(job.job_id))
+        return changed_to_wire(before, job, self._supervisor.save_error(job.job_id))
 
     async def _find(self, prefix: str) -> Job:
         with refusals():

@@ -18,7 +18,7 @@ from cucmd.config.config_thread import ConfigThread
 from cucmd.config.credentials import credential_names, credentials_directory
 from cucmd.config.profiles import Profile
 from cucmd.config.rules import is_credential_name
-from cucmd.plan.known import KnownCluster, has_node, known_clusters
+from cucmd.plan.known_clusters import KnownCluster, has_node, known_clusters
 from cucmd.protocol import errors as wire_errors
 from cucmd.protocol import knowledge as wire
 from cucmd.store import Store

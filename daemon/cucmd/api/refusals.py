@@ -20,7 +20,7 @@ from cucmd.cases.archive import UnknownFile
 from cucmd.config import CredentialRefused, InvalidValue, UnknownCredential, UnknownProfile
 from cucmd.config.config_thread import ReadTimeout
 from cucmd.config.rules import is_credential_name
-from cucmd.jobs import errors as jobs
+from cucmd.jobs import job_errors
 from cucmd.protocol import errors as wire_errors
 from cucmd.protocol.requests import INTERFACE
 from cucmd.store import StoreFailed
@@ -56,19 +56,19 @@ def refusals(caller: Caller | None = None) -> Iterator[None]:
         raise error(wire_errors.CredentialNotFound(e.name, e.cluster)) from None
     except CredentialRefused as e:
         raise invalid("login.credential", str(e)) from None
-    except jobs.UnknownJob as e:
+    except job_errors.UnknownJob as e:
         raise error(wire_errors.JobNotFound(e.job_id)) from None
-    except jobs.KeyReused as e:
+    except job_errors.KeyReused as e:
         raise invalid("start_key", str(e)) from None
-    except (jobs.AmbiguousJob, jobs.CannotStop, jobs.FilesDeleted) as e:
+    except (job_errors.AmbiguousJob, job_errors.CannotEndEarly, job_errors.FilesDeleted) as e:
         raise invalid("job_id", str(e)) from None
-    except jobs.Busy as e:
+    except job_errors.JobInUse as e:
         raise error(wire_errors.JobBusy(e.job_id, e.reason)) from None
-    except jobs.UnknownNode as e:
+    except job_errors.UnknownNode as e:
         raise error(wire_errors.NodeNotFound(e.job_id, e.node)) from None
-    except jobs.AtLimit as e:
+    except job_errors.TooManyJobs as e:
         raise error(wire_errors.LimitReached(e.limit, e.maximum)) from None
-    except jobs.Draining:
+    except job_errors.Draining:
         raise error(wire_errors.ShuttingDown()) from None
     except (StoreFailed, ReadTimeout) as e:
         raise error(wire_errors.StorageFailed(str(e))) from None

@@ -10,11 +10,11 @@ from msgspec.structs import replace
 
 from cucmd.cases.retention import Prune
 from cucmd.config import InvalidValue, rules
-from cucmd.job.asked import Login
 from cucmd.job.duration import parse_last
 from cucmd.job.request import OnBehalfOf
 from cucmd.job.status import JobStatus
 from cucmd.job.work import KINDS, StartRequest, kind_of
+from cucmd.job.work_request import Login
 from cucmd.plan import labels
 from cucmd.plan.resolve import instant
 from cucmd.protocol.cases import PruneRequest

@@ -11,10 +11,10 @@ from msgspec.structs import asdict
 
 from cucmd.cases.documents import moment, shown
 from cucmd.cases.files import counts, name_of
-from cucmd.job import asked
+from cucmd.job import work_request
 from cucmd.job.job import End, Job, JobEnded
 from cucmd.job.node import Node, Running
-from cucmd.job.work import GIVEN
+from cucmd.job.work import RESULT_MEMBERS
 from cucmd.protocol import cases as wire_cases
 from cucmd.protocol import jobs as wire
 from cucmd.received_file import ReceivedFile
@@ -36,7 +36,7 @@ def job_to_wire(
         **_state(job, job.nodes, unsaved, gone=gone),
         created_at=job.created_at,
         directory=str(directory),
-        timeouts=asked.Timeouts(**asdict(job.timeouts)),
+        timeouts=work_request.Timeouts(**asdict(job.timeouts)),
         request_id=job.request_id,
         owner=job.uid,
         username=job.username,
@@ -48,7 +48,7 @@ def job_to_wire(
         concurrency=job.concurrency,
         ran_before=job.ran_before or None,
         asked_by=job.asked_by,
-        **{"collection": asked.Collection(), **job.work.shown()},
+        **{"collection": work_request.Collection(), **job.work.job_members()},
     )
 
 
@@ -87,13 +87,13 @@ def summary_to_wire(job: Job | JobRow) -> wire.JobSummary:
     """Returns a job as a list has it."""
     fields = asdict(summarise(job) if isinstance(job, Job) else job)
     detail: Job = fields.pop("job")
-    shown = detail.work.shown()
+    shown = detail.work.job_members()
     return wire.JobSummary(
         **fields,
         started_at=detail.started_at,
         owner=detail.uid,
         targets=detail.targets[:MOST_TARGETS] or None,
-        collection=shown.get("collection", asked.Collection()),
+        collection=shown.get("collection", work_request.Collection()),
         labels=detail.labels or None,
         revision=detail.revision,
         kind=detail.kind,
@@ -137,7 +137,9 @@ def damaged_to_wire(
 def _node(job: Job, node: Node) -> wire.Node:
     state = node.state
     failure = job.failure_of(node)
-    given: dict[str, Any] = {} if node.result is None else {GIVEN[type(node.result)]: node.result}
+    given: dict[str, Any] = (
+        {} if node.result is None else {RESULT_MEMBERS[type(node.result)]: node.result}
+    )
     return wire.Node(
         node=node.node,
         status=node.status,
@@ -158,7 +160,7 @@ def _node(job: Job, node: Node) -> wire.Node:
         waits_for=getattr(state, "waits_for", ()) or None,
         waits_since=getattr(state, "waits_since", None),
         zone=node.zone,
-        may_run=job.may_run(node) if job.work.together else None,
+        may_run=job.names_left_running(node) if job.work.simultaneous else None,
         gaps=(node.gaps or None) if node.settled else None,
         extent=node.extent if node.settled else None,
         earlier=node.earlier or None,

@@ -35,7 +35,7 @@ from cucmd.cases.files import counts, is_gone, is_output, name_of, pages
 from cucmd.failure import Code
 from cucmd.job.collect import Collect
 from cucmd.job.coverage import MOST_GAPS, Covered, Extent
-from cucmd.job.duration import longer
+from cucmd.job.duration import next_written_for
 from cucmd.job.job import Job
 from cucmd.job.node import SETTLED, Failed, Node, Succeeded
 from cucmd.store import Store, StoreFailed
@@ -244,7 +244,7 @@ def add_coverage(before: Job, coverage: dict[str, Covered], now: Job) -> Job:
     if not now.closed or now.files_deleted:
         return now
     nodes = tuple(
-        new.covers(coverage[new.node]) if new.node in coverage and new == old else new
+        new.with_coverage(coverage[new.node]) if new.node in coverage and new == old else new
         for old, new in zip(before.nodes, now.nodes, strict=True)
     )
     return replace(now, nodes=nodes)
@@ -293,7 +293,7 @@ def _longer(work: Collect, path: str, node: Node) -> str | None:
     began = node.state.started_at
     if work.until is None or began is None or not _was_asked(node):
         return None
-    return longer(work.written_for_of(path), work.until, began)
+    return next_written_for(work.written_for_of(path), work.until, began)
 
 
 def _was_asked(node: Node) -> bool:

@@ -14,7 +14,7 @@ import msgspec
 from cucmd.cases.files import folder, name_of
 from cucmd.job.collect import Collect
 from cucmd.job.job import Job
-from cucmd.job.kind import utc
+from cucmd.job.kind import format_utc
 from cucmd.job.node import Cancelled, Node
 from cucmd.received_file import ReceivedFile
 
@@ -128,9 +128,9 @@ def _summary_lines(job: Job, figures: dict[str, ExportedNode]) -> Iterator[str]:
     yield f"{job.work.title} by cucmd, job {job.job_id}: {job.status}"
     yield ""
     facts = [("Targets", ", ".join(job.targets))] if job.targets else []
-    facts += [*sorted(job.labels.items()), *job.work.facts(job.created_at)]
-    facts.append(("Started", utc(job.first_started_at or job.started_at)))
-    facts.append(("Ended", utc(job.completed_at)))
+    facts += [*sorted(job.labels.items()), *job.work.request_facts(job.created_at)]
+    facts.append(("Started", format_utc(job.first_started_at or job.started_at)))
+    facts.append(("Ended", format_utc(job.completed_at)))
     for name, value in facts:
         yield f"{name + ':':<12}{value}"
     left_out = sum(one.left_out for one in figures.values())
@@ -162,7 +162,7 @@ def _summary_lines(job: Job, figures: dict[str, ExportedNode]) -> Iterator[str]:
         yield "What the files cover of the window had not been looked at when this was made."
     remarks = [line for node in nodes for line in _remarks(job, node, figures[node.node])]
     results = [(node.node, node.result) for node in job.nodes]
-    remarks += [f"{name}: {line}" for name, line in job.work.between(results)]
+    remarks += [f"{name}: {line}" for name, line in job.work.compare_nodes(results)]
     if remarks:
         yield ""
         yield from remarks
@@ -176,13 +176,14 @@ def _remarks(job: Job, node: Node, figures: ExportedNode) -> Iterator[str]:
     for one in node.earlier:
         phase = f" in phase {one.phase}" if one.phase else ""
         said = f"{one.failure}: {one.message}" if one.failure else "cancelled"
-        yield f"{node.node}: attempt {one.attempt} ended{phase} at {utc(one.completed_at)}: {said}"
+        ended = f"attempt {one.attempt} ended{phase} at {format_utc(one.completed_at)}"
+        yield f"{node.node}: {ended}: {said}"
     if node.coverage:
         yield f"{node.node}: {node.coverage}"
-    for line in node.result.lines() if node.result is not None else ():
+    for line in node.result.summary_lines() if node.result is not None else ():
         yield f"{node.node}: {line}"
     if isinstance(node.state, Cancelled):  # else its failure or its notes have them
-        for line in job.work.unended(node.may_run):
+        for line in job.work.lines_if_cancelled(node.may_run):
             yield f"{node.node}: {line}"
     for note in node.notes:
         yield f"{node.node}: note: {note}"

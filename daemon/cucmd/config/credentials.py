@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cucmd.config import rules
 from cucmd.config.errors import CredentialRefused, UnknownCredential
-from cucmd.job.asked import Login
+from cucmd.job.work_request import Login
 
 _VARIABLE = "CREDENTIALS_DIRECTORY"
 _LARGEST = 4096  # bytes: far more than a node accepts, and less than most other files

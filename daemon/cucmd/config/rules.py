@@ -12,9 +12,9 @@ from collections.abc import Container, Iterable, Sequence
 from os import fsencode
 from pathlib import Path
 
-from cucmd.job.asked import LOCATIONS
 from cucmd.job.duration import parse_last, parse_written_for
 from cucmd.job.timeouts import Timeouts
+from cucmd.job.work_request import LOCATIONS
 from cucmd.node_name import InvalidNode, check_host, parse_node, split_address
 from cucmd.paths import LONGEST_SOCKET
 from cucmd.vos.arguments import InvalidArgument, check_word, is_path

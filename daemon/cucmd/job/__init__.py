@@ -17,7 +17,7 @@ Times are of the wall clock and in UTC. If the clock is set back, nothing ends b
 
     kind.py      what every kind of work says of itself
     work.py      the kinds, each once: what is asked, what is planned and stored, what is given
-    asked.py     how work on nodes is asked for, which also travels on the socket
+    work_request.py  how work on nodes is asked for, which also travels on the socket
     request.py   what every call may have, whatever it asks for
     collect.py   files that are collected, or how much they would be
     coverage.py  what files cover of a window

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from cucmd.job.failure import Failure
-from cucmd.job.kind import Kind, Result, utc
+from cucmd.job.kind import Kind, Result, format_utc
 
 
 def may_still_run(names: Sequence[str]) -> str:
@@ -48,7 +48,7 @@ class Captured(Result, frozen=True):
     of either) or "failed".
     """
 
-    late = True
+    changes_after_end = True
 
     name: str
     started_at: datetime
@@ -57,17 +57,17 @@ class Captured(Result, frozen=True):
     how: str | None = None
     running: bool = False
 
-    def lines(self) -> Iterator[str]:
+    def summary_lines(self) -> Iterator[str]:
         packets = self.packets
         text = "no packets counted" if packets is None else f"{packets} packets captured"
-        text += f", from {utc(self.started_at)} to {utc(self.ended_at)}"
+        text += f", from {format_utc(self.started_at)} to {format_utc(self.ended_at)}"
         yield f"{text}; the capture may still run there" if self.running else text
 
     def abandoned(self) -> "Captured":
         """Returns the same, given up: the daemon was stopped while it ran, it is not known when."""
         return msgspec.structs.replace(self, ended_at=self.ended_at or self.started_at)
 
-    def may_run(self, *, given_up: bool) -> str | None:
+    def name_if_running(self, *, given_up: bool) -> str | None:
         return self.name if self.running and (given_up or self.ended_at is not None) else None
 
 
@@ -75,15 +75,15 @@ class Capture(CaptureSettings, Kind, frozen=True, tag="capture"):
     """Captures packets on all nodes at the same time, and collects the files."""
 
     title = "Packets captured"
-    gives = Captured
+    result_type = Captured
     repeatable = False  # nobody wants captures to run twice
-    together = True
+    simultaneous = True
 
     @property
-    def lasts(self) -> float:
+    def min_seconds(self) -> float:
         return self.duration
 
-    def shown(self) -> dict[str, Any]:
+    def job_members(self) -> dict[str, Any]:
         return {"capture": msgspec.convert(self, CaptureSettings, from_attributes=True)}
 
     def name_of(self, first_attempt: int) -> str:
@@ -92,7 +92,7 @@ class Capture(CaptureSettings, Kind, frozen=True, tag="capture"):
         """
         return self.name if first_attempt <= 1 else f"{self.name}_{first_attempt}"
 
-    def explained(self, why: Failure, may_run: tuple[str, ...]) -> Failure:
+    def explain_failure(self, why: Failure, may_run: tuple[str, ...]) -> Failure:
         """Adds what a person can do if captures may still run there."""
         if not may_run:
             return why
@@ -106,11 +106,11 @@ class Capture(CaptureSettings, Kind, frozen=True, tag="capture"):
         message = f"{why.message}; {may_still_run(may_run)}"
         return msgspec.structs.replace(why, message=message, hint=hint)
 
-    def unended(self, may_run: tuple[str, ...]) -> Iterator[str]:
+    def lines_if_cancelled(self, may_run: tuple[str, ...]) -> Iterator[str]:
         for name in may_run:
             yield may_still_run((name,))
 
-    def facts(self, created_at: datetime) -> Iterator[tuple[str, str]]:
+    def request_facts(self, created_at: datetime) -> Iterator[tuple[str, str]]:
         """Yields `eth0, host 10.0.0.7, port 5060, 60 s, at most 100000 packets`."""
         words = [self.interface]
         words += [f"host {self.host}"] if self.host is not None else []

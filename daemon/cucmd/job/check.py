@@ -37,7 +37,7 @@ class Checked(Result, frozen=True):
     logging_free: int | None = None
     receiver: str | None = None
 
-    def lines(self) -> Iterator[str]:
+    def summary_lines(self) -> Iterator[str]:
         yield ", ".join(self._seen())
 
     def _seen(self) -> Iterator[str]:
@@ -62,7 +62,7 @@ class Check(Kind, frozen=True, tag="check"):
     """
 
     title = "Nodes checked"
-    gives = Checked
+    result_type = Checked
     prepares = True
 
     receiver: bool = False

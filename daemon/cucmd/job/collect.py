@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 
-from cucmd.job.asked import Collection
 from cucmd.job.duration import USUAL_WRITTEN_FOR
 from cucmd.job.health import Health, HealthCheck
-from cucmd.job.kind import Kind, Result, utc
+from cucmd.job.kind import Kind, Result, format_utc
+from cucmd.job.work_request import Collection
 
 
 class Collect(Kind, frozen=True, tag="collect"):
@@ -25,7 +25,7 @@ class Collect(Kind, frozen=True, tag="collect"):
     """
 
     title = "Logs collected"
-    gives = Health
+    result_type = Health
 
     paths: tuple[str, ...]
     profile: str | None = None
@@ -49,7 +49,7 @@ class Collect(Kind, frozen=True, tag="collect"):
     def commands_kept(self) -> tuple[str, ...]:
         return self.snapshot if self.health is None else self.health.commands_kept
 
-    def shown(self) -> dict[str, Any]:
+    def job_members(self) -> dict[str, Any]:
         collection = Collection(
             profile=self.profile,
             paths=self.paths,
@@ -63,24 +63,24 @@ class Collect(Kind, frozen=True, tag="collect"):
         )
         return {"collection": collection, "written_for": self.written_for or None}
 
-    def facts(self, created_at: datetime) -> Iterator[tuple[str, str]]:
+    def request_facts(self, created_at: datetime) -> Iterator[tuple[str, str]]:
         profile = f" (profile {self.profile})" if self.profile else ""
         yield "Paths", f"{', '.join(self.paths)} below {self.location}{profile}"
         yield "Window", self.window
         for command in self.commands_kept:
             yield "Command", command
 
-    def between(self, results: Sequence[tuple[str, Any]]) -> Iterator[tuple[str, str]]:
+    def compare_nodes(self, results: Sequence[tuple[str, Any]]) -> Iterator[tuple[str, str]]:
         if self.health is not None:
-            yield from self.health.between(results)
+            yield from self.health.compare_nodes(results)
 
     @property
     def window(self) -> str:
         """Returns it in UTC: `2026-11-25 10:00:00 UTC to 2026-11-25 12:00:00 UTC (last 2h)`."""
         if self.since is None and self.until is None:
             return "all files, no window"
-        since = utc(self.since) if self.since else "the beginning"
-        until = utc(self.until) if self.until else "the collection"
+        since = format_utc(self.since) if self.since else "the beginning"
+        until = format_utc(self.until) if self.until else "the collection"
         return f"{since} to {until}" + (f" (last {self.last})" if self.last else "")
 
 
@@ -112,7 +112,7 @@ class Sizes(Result, frozen=True):
     def bytes(self) -> int:
         return sum(one.bytes for one in self.paths)
 
-    def lines(self) -> Iterator[str]:
+    def summary_lines(self) -> Iterator[str]:
         for one in self.paths:
             yield f"{one.path}: {one.files} files, {one.bytes:,} bytes would come"
 
@@ -121,13 +121,13 @@ class DryRun(Kind, frozen=True, tag="dry_run"):
     """Asks for the sizes of what `of` would collect, and collects nothing."""
 
     title = "Sizes of a collection"
-    gives = Sizes
+    result_type = Sizes
 
     of: Collect
 
-    def shown(self) -> dict[str, Any]:
-        return self.of.shown()
+    def job_members(self) -> dict[str, Any]:
+        return self.of.job_members()
 
-    def counted(self, received: int, result: Result | None, *, earlier: bool) -> int:
+    def quota_bytes(self, received: int, result: Result | None, *, earlier: bool) -> int:
         """Counts what would come, unless it is known not to fit."""
         return result.bytes if isinstance(result, Sizes) and result.fits is not False else 0

@@ -47,7 +47,7 @@ class Covered(msgspec.Struct, frozen=True):
     extent: Extent | None = None
 
 
-def missing(seconds: float) -> str:
+def format_missing(seconds: float) -> str:
     """Shows people so much of a window, in whole minutes: "32 min", "1 h 05 min", "3 days 4 h"."""
     minutes = int(seconds // 60)
     hours, days = minutes // 60, minutes // 1440

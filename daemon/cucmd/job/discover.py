@@ -35,7 +35,7 @@ class Found(Result, frozen=True):
     members: tuple[Member, ...]
     version: str | None = None
 
-    def lines(self) -> Iterator[str]:
+    def summary_lines(self) -> Iterator[str]:
         for one in self.members:
             yield f"names {one.node}, {one.name}: {one.about}"
 
@@ -44,5 +44,5 @@ class Discover(Kind, frozen=True, tag="discover"):
     """Asks a node which nodes its cluster has. It has one node: the publisher, as a rule."""
 
     title = "A cluster asked for its nodes"
-    gives = Found
+    result_type = Found
     prepares = True

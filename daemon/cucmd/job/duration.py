@@ -35,7 +35,7 @@ USUAL_WRITTEN_FOR = "1h"
 _LONGER = ("6h", "1d", "1w")
 
 
-def parts_of(text: str) -> Iterator[tuple[int, str]]:
+def split_duration(text: str) -> Iterator[tuple[int, str]]:
     """Yields (number, unit) of each part of a duration: of "1h30m" (1, "h") and (30, "m")."""
     for number, unit in re.findall(_PART, text):
         yield int(number), unit
@@ -48,7 +48,7 @@ def parse_last(text: str) -> timedelta:
     """
     if not re.fullmatch(_DURATION, text):
         raise ValueError('expected a duration such as "30m", "2h", "3d" or "1w"')
-    total = sum((number * LENGTHS[unit] for number, unit in parts_of(text)), timedelta())
+    total = sum((number * LENGTHS[unit] for number, unit in split_duration(text)), timedelta())
     if not timedelta() < total <= _LONGEST:
         raise ValueError("expected a duration of more than 0 and at most ten years")
     return total
@@ -67,12 +67,12 @@ def parse_written_for(text: str) -> timedelta | None:
         raise ValueError(f'{error}, or "{ALWAYS}"') from None
 
 
-def longest(options: Iterable[str]) -> str:
+def longest_written_for(options: Iterable[str]) -> str:
     """Returns that of several `written_for`, at least one, with which all the others come too."""
     return max(options, key=lambda one: parse_written_for(one) or timedelta.max)
 
 
-def longer(written_for: str, until: datetime, by: datetime) -> str | None:
+def next_written_for(written_for: str, until: datetime, by: datetime) -> str | None:
     """Returns the next longer `written_for`, with which later files come.
 
     None: whatever had changed by then was asked for.

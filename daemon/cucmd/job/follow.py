@@ -17,7 +17,7 @@ class Follow(Kind, frozen=True, tag="follow"):
 
     title = "Followed"
     repeatable = False  # who wanted to see it has gone
-    together = True
+    simultaneous = True
 
     path: str
     recent: bool = False
@@ -39,8 +39,8 @@ class Follow(Kind, frozen=True, tag="follow"):
         return (self.line,)
 
     @property
-    def lasts(self) -> float:
+    def min_seconds(self) -> float:
         return self.duration
 
-    def facts(self, created_at: datetime) -> Iterator[tuple[str, str]]:
+    def request_facts(self, created_at: datetime) -> Iterator[tuple[str, str]]:
         yield "Command", f"{self.line}, for at most {self.duration:g} s"

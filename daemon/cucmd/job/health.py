@@ -88,7 +88,7 @@ class Health(Result, frozen=True, omit_defaults=True):
     address: str | None = None
     named: tuple[str, ...] | None = None
 
-    def lines(self) -> Iterator[str]:
+    def summary_lines(self) -> Iterator[str]:
         for one in self.findings:
             yield one.line
 
@@ -100,7 +100,7 @@ class HealthCheck(Kind, frozen=True, tag="health"):
     """
 
     title = "Health looked at"
-    gives = Health
+    result_type = Health
 
     only: tuple[str, ...] = ()
     thresholds: Thresholds = Thresholds()
@@ -113,14 +113,14 @@ class HealthCheck(Kind, frozen=True, tag="health"):
     def commands_kept(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(line for name in self.checks for line in CHECKS[name]))
 
-    def between(self, results: Sequence[tuple[str, Any]]) -> Iterator[tuple[str, str]]:
-        yield from ((name, finding.line) for name, finding in among(results))
+    def compare_nodes(self, results: Sequence[tuple[str, Any]]) -> Iterator[tuple[str, str]]:
+        yield from ((name, finding.line) for name, finding in compare_nodes(results))
 
-    def facts(self, created_at: datetime) -> Iterator[tuple[str, str]]:
+    def request_facts(self, created_at: datetime) -> Iterator[tuple[str, str]]:
         yield "Checks", ", ".join(self.checks)
 
 
-def among(nodes: Sequence[tuple[str, Health | None]]) -> Iterator[tuple[str, Finding]]:
+def compare_nodes(nodes: Sequence[tuple[str, Health | None]]) -> Iterator[tuple[str, Finding]]:
     """Yields what only shows between nodes of one job, each with the node that it is about. Only of
     checks that were made: more is known, since one command is read by several.
 
@@ -190,7 +190,7 @@ def _versions(cluster: _ClusterHealth) -> Iterator[tuple[str, Finding]]:
                 yield name, Finding("version", BAD, says, hint)
 
 
-def an_hour(seconds: float, within: int) -> bool:
+def may_be_daylight_saving(seconds: float, within: int) -> bool:
     """Says whether a clock that is off by this may be right: the node's rules of daylight saving
     are as old as its release, and ours are not.
     """
@@ -205,5 +205,5 @@ def _clocks(cluster: _ClusterHealth) -> Iterator[tuple[str, Finding]]:
     if ahead and (apart := ahead[-1][0] - ahead[0][0]) > within:
         says = f"its clock is {apart:,.0f} s ahead of that of {ahead[0][1]}"
         hint = "see which server each follows: utils ntp status"
-        state = LOOK if an_hour(apart, within) else BAD
+        state = LOOK if may_be_daylight_saving(apart, within) else BAD
         yield ahead[-1][1], Finding("clock", state, says, hint)

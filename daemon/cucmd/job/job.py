@@ -119,10 +119,10 @@ class Job(msgspec.Struct, frozen=True):
         return kind_of(self.work)
 
     @property
-    def bytes_counted(self) -> int:
+    def quota_bytes(self) -> int:
         """Returns what counts against its quota: as a rule what came since it was tried last."""
         return sum(
-            self.work.counted(
+            self.work.quota_bytes(
                 node.bytes_received,
                 node.result if node.settled else None,
                 earlier=node.retries != self.retries,
@@ -131,7 +131,7 @@ class Job(msgspec.Struct, frozen=True):
         )
 
     @property
-    def goes_on(self) -> bool:
+    def survives_restart(self) -> bool:
         """Says whether it goes on after a restart."""
         return self.resumable and self.work.repeatable
 
@@ -214,7 +214,7 @@ class Job(msgspec.Struct, frozen=True):
         nodes = tuple(node if node.settled else node.fail(now, why) for node in self.nodes)
         return msgspec.structs.replace(self, nodes=nodes)._ended_if_settled(now)
 
-    def may_run(self, node: Node) -> tuple[str, ...]:
+    def names_left_running(self, node: Node) -> tuple[str, ...]:
         """Names what was given up on the node, and may still run there."""
         return node.left_running(given_up=self.closed)
 
@@ -226,13 +226,13 @@ class Job(msgspec.Struct, frozen=True):
         """
         if not isinstance(node.state, Failed):
             return None
-        return self.work.explained(node.state.failure, self.may_run(node))
+        return self.work.explain_failure(node.state.failure, self.names_left_running(node))
 
     def resume(self) -> Job:
         """Queues the job again after a restart. Settled nodes stay, the others are pending."""
         if self.ended:
             raise ImpossibleTransition(f"job {self.job_id} has ended")
-        nodes = tuple(node if node.settled else node.wait_again() for node in self.nodes)
+        nodes = tuple(node if node.settled else node.queue_again() for node in self.nodes)
         return msgspec.structs.replace(self, nodes=nodes, state=JobQueued(self.started_at))
 
     def retry(self, positions: frozenset[int]) -> Job:
@@ -256,13 +256,13 @@ class Job(msgspec.Struct, frozen=True):
             ran_before=self.ran_before + ran,
         )
 
-    def at_end(self, end: End) -> Job:
+    def with_end(self, end: End) -> Job:
         """Gives the job with its end that far."""
         if not isinstance(self.state, JobEnded):
             raise ImpossibleTransition(f"job {self.job_id} has not ended")
         return msgspec.structs.replace(self, state=msgspec.structs.replace(self.state, end=end))
 
-    def changed_since(self, before: Job) -> list[int]:
+    def positions_changed_since(self, before: Job) -> list[int]:
         """Finds the positions of the nodes that are not the same objects as in `before`."""
         return list(compress(count(), map(is_not, before.nodes, self.nodes)))
 

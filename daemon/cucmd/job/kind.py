@@ -1,8 +1,8 @@
 """PURE. Declares what every kind of work says of itself: what it is asked, does and gives.
 
-A kind has three structs: a subclass of `AskedWork`, which is what a request has, in its own file or
-in asked.py; one of `Kind`, which is what is planned and stored; and one of `Result`, if it gives
-something for a node beside files. Jobs, store and socket ask what stands here, and know no kind by
+A kind has three structs: a subclass of `WorkRequest` in work_request.py, which is what a request
+has; one of `Kind`, which is what is planned and stored; and one of `Result`, if it gives something
+for a node beside files. Jobs, store and socket ask what stands here, and know no kind by
 its name. A kind that needs none of it says nothing.
 """
 
@@ -22,7 +22,7 @@ OUTPUT = "output"
 _LONGEST_SLUG = 60
 
 
-class AskedWork(msgspec.Struct, frozen=True):
+class WorkRequest(msgspec.Struct, frozen=True):
     """Is the base of what is asked for.
 
     one_node  it is about one node: of a cluster, about its publisher
@@ -37,20 +37,20 @@ class Result(msgspec.Struct, frozen=True):
     late  it may change once the node has settled
     """
 
-    late: ClassVar[bool] = False
+    changes_after_end: ClassVar[bool] = False
 
     def abandoned(self) -> Result:
         """Returns the same, after a stop of the daemon that nobody here has seen the end of."""
         return self
 
-    def may_run(self, *, given_up: bool) -> str | None:
+    def name_if_running(self, *, given_up: bool) -> str | None:
         """Names what may still run on the node; None: nothing does.
 
         given_up: the job is over; without it, what is not given up yet is not named.
         """
         return None
 
-    def lines(self) -> Iterator[str]:
+    def summary_lines(self) -> Iterator[str]:
         """Yields what the summary of an export says of it."""
         yield from ()
 
@@ -66,9 +66,9 @@ class Kind(msgspec.Struct, frozen=True):
     """
 
     title: ClassVar[str] = ""
-    gives: ClassVar[type[Result] | None] = None
+    result_type: ClassVar[type[Result] | None] = None
     repeatable: ClassVar[bool] = True
-    together: ClassVar[bool] = False
+    simultaneous: ClassVar[bool] = False
     prepares: ClassVar[bool] = False
 
     @property
@@ -88,42 +88,42 @@ class Kind(msgspec.Struct, frozen=True):
         return f"{OUTPUT}/{number:03}-{slug[:_LONGEST_SLUG]}{attempt}.txt"
 
     @property
-    def lasts(self) -> float:
+    def min_seconds(self) -> float:
         """Returns the seconds that it takes on each node at least."""
         return 0.0
 
-    def shown(self) -> dict[str, Any]:
+    def job_members(self) -> dict[str, Any]:
         """Returns what a job has on the socket for it: members of the wire's `Job`, with values."""
         return {}
 
-    def counted(self, received: int, result: Result | None, *, earlier: bool) -> int:
+    def quota_bytes(self, received: int, result: Result | None, *, earlier: bool) -> int:
         """Returns the bytes of a node that count against the quota of its job.
 
         received: of its files. result: of a node that has ended. earlier: of a try before the last.
         """
         return 0 if earlier else received
 
-    def explained(self, why: Failure, may_run: tuple[str, ...]) -> Failure:
+    def explain_failure(self, why: Failure, may_run: tuple[str, ...]) -> Failure:
         """Says why a node failed, as it is shown. may_run: names of what may still run on it."""
         return why
 
-    def unended(self, may_run: tuple[str, ...]) -> Iterator[str]:
+    def lines_if_cancelled(self, may_run: tuple[str, ...]) -> Iterator[str]:
         """Yields what an export's summary says of a node that was cancelled. may_run: as above."""
         yield from ()
 
-    def between(self, results: Sequence[tuple[str, Any]]) -> Iterator[tuple[str, str]]:
+    def compare_nodes(self, results: Sequence[tuple[str, Any]]) -> Iterator[tuple[str, str]]:
         """Yields what an export's summary says that only shows between nodes: a node, and a line.
 
         results: the name of each node, and what it has been given; None: nothing.
         """
         yield from ()
 
-    def facts(self, created_at: datetime) -> Iterator[tuple[str, str]]:
+    def request_facts(self, created_at: datetime) -> Iterator[tuple[str, str]]:
         """Yields what was asked for, in the summary of an export: names and values."""
         yield from ()
 
 
-def utc(moment: datetime | None) -> str:
+def format_utc(moment: datetime | None) -> str:
     """Writes a time in UTC as the summary of an export has it, to the nearest second."""
     if moment is None:
         return "-"

@@ -175,7 +175,7 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
 
     def left_running(self, *, given_up: bool) -> tuple[str, ...]:
         """Names what may still run there. given_up: the job is over."""
-        name = None if self.result is None else self.result.may_run(given_up=given_up)
+        name = None if self.result is None else self.result.name_if_running(given_up=given_up)
         return self.may_run if name is None else (*self.may_run, name)
 
     def abandoned(self) -> Node[R]:
@@ -186,11 +186,11 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
             return self
         return msgspec.structs.replace(self, result=self.result.abandoned())
 
-    def wait_again(self) -> Node[R]:
+    def queue_again(self) -> Node[R]:
         """Returns it, pending again after a restart, with the time at which it first began."""
         return self._with(Pending(self.state.started_at))
 
-    def waiting(self, now: datetime, nodes: tuple[str, ...]) -> Node[R]:
+    def with_login_wait(self, now: datetime, nodes: tuple[str, ...]) -> Node[R]:
         """Returns the node as one that waits for the login on these nodes; none: not for that."""
         state = self.state
         if not isinstance(state, Pending) or state.waits_for == nodes:
@@ -203,7 +203,7 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
             raise ImpossibleTransition(f"{self.node} is {self.status}, not running")
         return self._with(Running(self.state.started_at, phase))
 
-    def covers(self, what: Covered) -> Node[R]:
+    def with_coverage(self, what: Covered) -> Node[R]:
         """Adds to the node what its files cover: they are looked at once it has settled."""
         said = {"coverage": what.text, "gaps": what.gaps, "extent": what.extent}
         return msgspec.structs.replace(self, **said)

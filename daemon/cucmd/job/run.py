@@ -68,6 +68,6 @@ class Run(Kind, frozen=True, tag="run"):
     def commands_kept(self) -> tuple[str, ...]:
         return self.commands
 
-    def facts(self, created_at: datetime) -> Iterator[tuple[str, str]]:
+    def request_facts(self, created_at: datetime) -> Iterator[tuple[str, str]]:
         for command in self.commands:
             yield "Command", command

@@ -2,7 +2,7 @@
 given.
 
 Another kind of work is a file in this folder, and here three lines: a member of `StartRequest`, one
-of `Work`, and one of `Given` if it gives something. The rest is found by these.
+of `Work`, and one of `NodeResults` if it gives something. The rest is found by these.
 """
 
 from typing import TypeAlias, TypeVar, get_args
@@ -10,7 +10,16 @@ from typing import TypeAlias, TypeVar, get_args
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from cucmd.job.asked import (
+from cucmd.job.capture import Capture, Captured
+from cucmd.job.check import Check, Checked
+from cucmd.job.collect import Collect, DryRun, Sizes
+from cucmd.job.coverage import Extent, Gap
+from cucmd.job.discover import Discover, Found
+from cucmd.job.follow import Follow
+from cucmd.job.health import Health, HealthCheck
+from cucmd.job.kind import Kind, Result, WorkRequest
+from cucmd.job.run import Run
+from cucmd.job.work_request import (
     Checks,
     Collection,
     Commands,
@@ -23,15 +32,6 @@ from cucmd.job.asked import (
     Packets,
     Tail,
 )
-from cucmd.job.capture import Capture, Captured
-from cucmd.job.check import Check, Checked
-from cucmd.job.collect import Collect, DryRun, Sizes
-from cucmd.job.coverage import Extent, Gap
-from cucmd.job.discover import Discover, Found
-from cucmd.job.follow import Follow
-from cucmd.job.health import Health, HealthCheck
-from cucmd.job.kind import AskedWork, Kind, Result
-from cucmd.job.run import Run
 
 # What a job does on each of its nodes, as it is planned and stored. The structs are told apart by
 # their tags, which are the names of the kinds. They are in databases: a tag is never renamed, and a
@@ -87,35 +87,37 @@ class StartRequest(How, frozen=True):
     health: HealthChecks | None = None
     follow: Tail | None = None
 
-    def work(self) -> tuple[str, AskedWork]:
+    def work(self) -> tuple[str, WorkRequest]:
         """Finds what is asked, and the member that has it.
 
         Raises `ValueError` unless that is one, or for a part of a collection without that: its
         arguments are the member and the reason.
         """
-        found: list[tuple[str, AskedWork]] = []
+        found: list[tuple[str, WorkRequest]] = []
         parts = self.only, self.added_paths, self.written_for, self.snapshot
         if self.collection is not None:
             found.append(("collection", Files(self.collection, *parts)))
         elif any(part is not None for part in parts):
             names = "only, added_paths, written_for and snapshot"
             raise ValueError("collection", f"is missing; {names} are of a collection")
-        others = ((name, getattr(self, name)) for name in MEMBERS.values())
+        others = ((name, getattr(self, name)) for name in REQUEST_MEMBERS.values())
         found += [(name, work) for name, work in others if work is not None]
         if len(found) != 1:
-            names = ", ".join(("collection", *MEMBERS.values()))
+            names = ", ".join(("collection", *REQUEST_MEMBERS.values()))
             where = found[1][0] if found else "collection"
             raise ValueError(where, f"{len(found)} of {names} are set; expected one")
         return found[0]
 
 
-def start_request(nodes: tuple[str, ...], login: Login, work: AskedWork, how: How) -> StartRequest:
+def make_start_request(
+    nodes: tuple[str, ...], login: Login, work: WorkRequest, how: How
+) -> StartRequest:
     """Makes the request to do that work: the inverse of `StartRequest.work`."""
-    what = asdict(work) if isinstance(work, Files) else {MEMBERS[type(work)]: work}
+    what = asdict(work) if isinstance(work, Files) else {REQUEST_MEMBERS[type(work)]: work}
     return StartRequest(nodes, login, **what, **asdict(how))
 
 
-class Given(Struct, frozen=True, kw_only=True):
+class NodeResults(Struct, frozen=True, kw_only=True):
     """Holds what kinds of work give for a node, by the members of the socket's `Node`."""
 
     # Of a discovery.
@@ -154,6 +156,6 @@ def _members(struct: type[Struct], base: type[T]) -> dict[type[T], str]:
 
 
 # The member of a start for each kind of work but files, whose fields are members themselves.
-MEMBERS = _members(StartRequest, AskedWork)
+REQUEST_MEMBERS = _members(StartRequest, WorkRequest)
 # The member of a node for what a kind gives.
-GIVEN = _members(Given, Result)
+RESULT_MEMBERS = _members(NodeResults, Result)

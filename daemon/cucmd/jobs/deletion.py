@@ -1,10 +1,11 @@
-"""Deletes jobs: those that are named, those that a rule means, and those that a stop has left.
+"""Deletes jobs: the jobs that a caller names, the jobs that a rule selects, and the jobs whose
+deletion a stop has interrupted.
 
 The files are deleted first, the record last. A job is marked in the store before its first file is
-removed, and what a stop or an error leaves of it is removed by `finish`.
+removed. Whatever a stop or an error leaves of a marked job is removed by `finish_interrupted`.
 
-Nobody reads or changes a job meanwhile (jobs/at_once.py). A caller that goes away does not end what
-was begun; `stop` does, within a file.
+Nobody else reads or changes a job while it is being deleted (`concurrent_calls.py`). A deletion
+goes on if its caller goes away. `stop` interrupts it after the file that is being removed.
 """
 
 from __future__ import annotations
@@ -24,19 +25,21 @@ from cucmd.cases import retention
 from cucmd.cases.files import Stopped, remove_directory
 from cucmd.config import Retention
 from cucmd.job.job import End, Job
-from cucmd.jobs.errors import Busy, Draining, UnknownJob
+from cucmd.jobs.job_errors import Draining, JobInUse, UnknownJob
 from cucmd.jobs.supervisor import Supervisor
 from cucmd.store import ClosedJob, JobRow, Store, StoreFailed, summarise
 
 log = logging.getLogger(__name__)
 
 
-EVERY = 3600.0  # seconds between two looks at what `[retention]` lets stay
+EVERY = 3600.0  # seconds after which `[retention]` is applied again
 
 
 class Deleted(NamedTuple):
-    """Holds a job as it was, and the bytes that its files took. Of many jobs each is without its
-    nodes: together they could take all memory.
+    """Holds a job as it was before its deletion, and the bytes that its files took.
+
+    In a list of deleted jobs the jobs are without their nodes, because the nodes of many jobs could
+    take all memory.
     """
 
     job: Job | JobRow
@@ -53,85 +56,84 @@ class Deletions:
         self._supervisor = supervisor
         self._store = store
         self._stopped = threading.Event()
-        # One directory at a time: the threads are for everybody.
-        self._one = trio.CapacityLimiter(1)
+        # One directory at a time, because all parts of the daemon share the threads.
+        self._one_thread = trio.CapacityLimiter(1)
 
     def stop(self) -> None:
-        """The daemon stops: nothing more is removed."""
+        """Stops removing files, because the daemon stops."""
         self._stopped.set()
 
     async def delete(self, prefix: str, *, record: bool) -> Deleted:
-        """Deletes what a job has collected, and with `record` the job.
+        """Deletes the files of a job, and with `record` also the job itself.
 
-        Raises `UnknownJob`, `AmbiguousJob`, `Busy`, `Draining`, `StoreFailed`, `OSError`.
+        Raises `UnknownJob`, `AmbiguousJob`, `JobInUse`, `Draining`, `StoreFailed`, `OSError`.
         """
         return await self._delete(await self._supervisor.find_id(prefix), record=record)
 
-    async def meant(self, which: retention.Prune) -> list[Deleted]:
-        """Returns what `prune` would delete now, newest first. Raises `StoreFailed`."""
-        meant = await self._meant(which)
+    async def list_prunable(self, which: retention.Prune) -> list[Deleted]:
+        """Returns the jobs that `prune` would delete now, newest first. Raises `StoreFailed`."""
         return [
-            Deleted(summarise(job), one.bytes)
-            for one in meant
-            if (job := await self._store.load(one.job_id)) is not None
+            Deleted(summarise(job), listed.bytes)
+            for listed in await self._select(which)
+            if (job := await self._store.load(listed.job_id)) is not None
         ]
 
-    async def _meant(self, which: retention.Prune) -> list[ClosedJob]:
+    async def _select(self, which: retention.Prune) -> list[ClosedJob]:
         jobs, now = await self._store.closed_jobs(), datetime.now(UTC)
-        return retention.pruned(which, jobs, now, self._supervisor.holds.held)
+        return retention.pruned(which, jobs, now, self._supervisor.holds.is_held)
 
     async def prune(
         self, which: retention.Prune, why: str = "by the daemon itself"
     ) -> list[Deleted]:
-        """Deletes the jobs that the rule means. `why`: who has asked for it, for the log.
+        """Deletes the jobs that the rule selects. `why` says in the log who has asked for it.
 
-        One that is held meanwhile stays. Raises `Draining`, `StoreFailed`, `OSError`.
+        A job that somebody reads or changes stays. Raises `Draining`, `StoreFailed`, `OSError`.
         """
-        return await self._delete_all(await self._meant(which), why)
+        return await self._delete_all(await self._select(which), why)
 
-    async def retain(self, settings: Retention) -> None:
-        """Deletes what is beyond the limits of the configuration. What fails is logged."""
+    async def apply_retention(self, settings: Retention) -> None:
+        """Deletes the jobs that exceed the limits of `[retention]`. Errors are logged."""
         limits = {"days": settings.days, "most": settings.jobs, "most_bytes": settings.bytes}
         if not any(limits.values()):
             return
-        with _logged("[retention] is not applied"):
+        with _errors_logged("[retention] is not applied"):
             try:
                 elapsed = await self._store.elapsed()
-            except StoreFailed:  # mostly a full disk, which this may be about to empty
+            except StoreFailed:  # in most cases the disk is full, and this is about to empty it
                 async with self._store.reserve.given_up():
                     elapsed = await self._store.elapsed()
             jobs, now = await self._store.closed_jobs(), datetime.now(UTC)
-            held = self._supervisor.holds.held
+            held = self._supervisor.holds.is_held
             beyond = retention.beyond(jobs, now, elapsed, held, **limits)
             await self._delete_all(beyond, "as [retention] says")
 
-    async def finish(self) -> None:
-        """Deletes what is left of jobs whose deletion was begun. What fails is logged."""
-        with _logged("what is left of deleted jobs is not known"):
+    async def finish_interrupted(self) -> None:
+        """Deletes what is left of jobs whose deletion was interrupted. Errors are logged."""
+        with _errors_logged("interrupted deletions cannot be looked up"):
             for job_id in await self._store.begun_deletions():
                 changing = self._supervisor.holds.changing(job_id)
-                with suppress(Busy), changing, _logged(f"job {job_id}: it is not deleted yet"):
+                with suppress(JobInUse), changing, _errors_logged(f"job {job_id}: not deleted yet"):
                     async with self._store.reserve.given_up():
                         await self._remove(job_id, await self._store.load(job_id))
                     log.info("job %s: its deletion is finished", job_id)
 
     async def _delete_all(self, jobs: Iterable[ClosedJob], why: str) -> list[Deleted]:
-        """Deletes all that it can, and raises the first error at last.
+        """Deletes as many of these jobs as it can, and then raises the first error.
 
-        Only that one is in the log: of a disk that is broken there may be thousands. But each job
-        that is deleted is, as soon as it is: what the caller gets at last may be an error.
+        Only the first error is logged, because a broken disk may give thousands. Each deleted job
+        is logged at once, because the caller may get an error instead of the list.
         """
         deleted: list[Deleted] = []
         failed: StoreFailed | OSError | None = None
-        for one in jobs:
+        for listed in jobs:
             try:
-                with suppress(Busy, UnknownJob):
-                    gone = await self._delete(one.job_id, record=True, listed=one)
+                with suppress(JobInUse, UnknownJob):
+                    gone = await self._delete(listed.job_id, record=True, listed=listed)
                     deleted.append(gone.without_nodes())
-                    log.info("job %s: deleted %s", one.job_id, why)
+                    log.info("job %s: deleted %s", listed.job_id, why)
             except (StoreFailed, OSError) as error:
                 if failed is None:
-                    log.error("job %s: not deleted: %s", one.job_id, error)  # noqa: TRY400  of the disk
+                    log.error("job %s: not deleted: %s", listed.job_id, error)  # noqa: TRY400  of the disk
                 failed = failed or error
         if failed is not None:
             raise failed
@@ -140,11 +142,13 @@ class Deletions:
     async def _delete(
         self, job_id: str, *, record: bool, listed: ClosedJob | None = None
     ) -> Deleted:
-        """Deletes a closed job. `listed`: as a rule has found it; None: it was named."""
+        """Deletes a closed job. `listed` is the job as a rule has selected it, or None if the
+        caller has named the job.
+        """
         with self._supervisor.holds.changing(job_id):
-            job = await self._supervisor.closed(job_id)
-            if listed is not None and not _is_as_listed(job, listed):
-                raise Busy(job_id, "the rule may not mean it any more")
+            job = await self._supervisor.wait_closed(job_id)
+            if listed is not None and not _is_still_selected(job, listed):
+                raise JobInUse(job_id, "the rule may not select it any more")
             if self._stopped.is_set():
                 raise Draining
             self._supervisor.on_changing(job_id)
@@ -157,23 +161,26 @@ class Deletions:
             return Deleted(job, begun.bytes)
 
     async def _remove(self, job_id: str, job: Job | None) -> None:
-        """Removes the files of a marked job, and its record if marked so. `job`: for watchers;
-        None: its row cannot be read.
+        """Removes the files of a marked job, and its record if it is marked so.
+
+        `job` is published to watchers. It is None if the job cannot be read from the store.
         """
         remove = partial(remove_directory, self._supervisor.directory(job_id), self._stopped)
         with trio.CancelScope(shield=True):
             try:
-                await trio.to_thread.run_sync(remove, limiter=self._one)
+                await trio.to_thread.run_sync(remove, limiter=self._one_thread)
             except Stopped:
                 raise Draining from None
             revision = await self._store.end_deletion(job_id)
         if revision and job is not None:
-            self._store.on_changed(replace(job.at_end(End.DELETED), revision=revision))
+            self._store.on_changed(replace(job.with_end(End.DELETED), revision=revision))
 
 
 class RetentionTask:
-    """Applies `[retention]`: at the start, once an hour, and after each job. What a stop has left
-    of a deletion is finished first. `settings` is called each time, since a reload changes them.
+    """Applies `[retention]` at the start, once an hour, and after each job.
+
+    Interrupted deletions are finished first. `settings` is called each time, because a reload
+    changes the settings.
     """
 
     def __init__(self, deletions: Deletions, settings: Callable[[], Retention]) -> None:
@@ -182,21 +189,22 @@ class RetentionTask:
         self._news = trio.Event()
 
     def job_closed(self) -> None:
-        """Never waits."""
+        """Lets `run` apply `[retention]` soon. Never waits."""
         self._news.set()
 
     async def run(self) -> None:
         while True:
             self._news = trio.Event()
-            await self._deletions.finish()
-            await self._deletions.retain(self._settings())
+            await self._deletions.finish_interrupted()
+            await self._deletions.apply_retention(self._settings())
             with trio.move_on_after(EVERY):
                 await self._news.wait()
 
 
-def _is_as_listed(job: Job, listed: ClosedJob) -> bool:
-    """Says whether that for which a rule has meant the job is still so: others were deleted since
-    the list was made.
+def _is_still_selected(job: Job, listed: ClosedJob) -> bool:
+    """Says whether everything for which a rule has selected the job is still true.
+
+    Other jobs were deleted since the list was made, which may have taken hours.
     """
     return (
         retention.KEEP not in job.labels
@@ -207,7 +215,7 @@ def _is_as_listed(job: Job, listed: ClosedJob) -> bool:
 
 
 @contextmanager
-def _logged(what: str) -> Iterator[None]:
+def _errors_logged(what: str) -> Iterator[None]:
     try:
         yield
     except (StoreFailed, OSError) as error:

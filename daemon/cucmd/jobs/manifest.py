@@ -1,9 +1,9 @@
-"""Writes `manifest.json` into the directory of a job: the list of its files, to be read without the
-daemon.
+"""Writes `manifest.json` into the directory of a job, so that the list of its files can be read
+without the daemon.
 
-The store is the record. The manifest is replaced by what the store has each time the job closes,
-before it is marked as closed: after a kill in between, the next start writes it again. It is an
-array with an object for each file, in lines of their own:
+The store is the record of the job. Each time the job closes, the manifest is replaced by what the
+store has, before the job is marked as closed. After a kill in between, the next start writes the
+manifest again. The manifest is an array with an object for each file, and each object is a line:
 
     {"node":"cucm-pub","path":"cucm-pub/files/...","size":4,"sha256":"...","complete":true}
 """
@@ -26,16 +26,16 @@ from cucmd.store import Store, StoreFailed
 log = logging.getLogger(__name__)
 
 NAME = "manifest.json"
-PAGE = 2_000  # files that are read at a time: a megabyte
+PAGE = 2_000  # files that are read from the store at a time, about a megabyte
 _MODE = 0o640
 _encode = msgspec.json.Encoder().encode
 
 
 async def write_manifest(store: Store, job_id: str, directory: Path) -> None:
-    """Replaces the manifest of the job. If that fails it is logged, and there is none then: the
-    next start tries again. A job without a directory has none.
+    """Replaces the manifest of the job. Writes nothing if the job has no directory.
 
-    A job can have hundreds of thousands of files, which are not all in memory at once.
+    If this fails, the error is logged and the old manifest is removed. The next start tries again.
+    A job can have hundreds of thousands of files, so they are read and written page by page.
     """
 
     after = "", ""
@@ -68,22 +68,25 @@ async def write_manifest(store: Store, job_id: str, directory: Path) -> None:
     try:
         await trio.to_thread.run_sync(replace_file, path, lines(), _MODE)
     except (StoreFailed, OSError) as error:
-        # That of before a retry would not have all files.
+        # The manifest of an attempt before this one would not list all files.
         with suppress(OSError):
             await trio.Path(path).unlink(missing_ok=True)
-        log.error("job %s: %s is not written: %s", job_id, NAME, error)  # noqa: TRY400  of the disk
+        log.error("job %s: %s could not be written: %s", job_id, NAME, error)  # noqa: TRY400  of the disk
 
 
 async def write_missing_manifests(store: Store, jobs: Path) -> None:
-    """Writes those of closed jobs that could not be written before. `jobs`: their directories."""
+    """Writes the manifests of closed jobs that have none, because an earlier try has failed.
 
-    def without() -> list[str]:
-        return [one.name for one in jobs.iterdir() if not (one / NAME).exists()]
+    `jobs` is the folder with the directories of all jobs.
+    """
+
+    def find_jobs_without() -> list[str]:
+        return [job.name for job in jobs.iterdir() if not (job / NAME).exists()]
 
     try:
-        for job_id in await trio.to_thread.run_sync(without):
+        for job_id in await trio.to_thread.run_sync(find_jobs_without):
             job = await store.load(job_id)
             if job is not None and job.closed and not job.files_deleted:
                 await write_manifest(store, job_id, jobs / job_id)
     except (StoreFailed, OSError) as error:
-        log.error("manifests are not looked at before the next start: %s", error)  # noqa: TRY400  of the disk
+        log.error("missing manifests are not written before the next start: %s", error)  # noqa: TRY400  of the disk

@@ -1,8 +1,11 @@
-"""Does the work on one node: passes on to its job what it reports, and what its end means.
+"""Does the work on one node, and keeps what the work reports to its job.
 
-Only a cancel and `Postponed` come out of it as exceptions; whatever else goes wrong on a node is
-that node's failure, and no other's. Of its progress transitions are passed on at once, figures only
-when `figures` is called.
+`do_work` turns whatever goes wrong on a node into a failure of that node, so that no other node is
+affected. Only a cancel and `Postponed` leave it as exceptions.
+
+`NodeProgress` is the `Report` of `node/ports.py`. It passes transitions on to the job at once.
+Figures (files, bytes, when the node was heard last) change all the time, so the job asks for them
+when it needs them (`figures`).
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from cucmd.failure import FULL_DISK, Code, NodeFailed, failure, timeout_failure
 from cucmd.job.failure import Failure
 from cucmd.job.kind import Result
 from cucmd.job.node import Node, Notes, Phase
-from cucmd.jobs.filing import Filing
+from cucmd.jobs.file_recorder import FileRecorder
 from cucmd.jobs.recorder import Recorder
 from cucmd.node.ports import NodeTask, Postponed, Report, Session, UploadTarget
 from cucmd.received_file import ReceivedFile
@@ -29,16 +32,19 @@ from cucmd.store import StoreFailed
 
 log = logging.getLogger(__name__)
 
-# Folders that are made at once. A disk that hangs keeps these threads, and takes none from others.
+# Threads that make folders. If the disk hangs, it keeps these threads, and none that others need.
 _FOLDERS = trio.CapacityLimiter(8)
 
-# Does what a task says on its node, and returns what a person should read of it.
+# Does what a task says on its node, and returns notes for a person.
 WorkOnNode: TypeAlias = Callable[[NodeTask, Report], Awaitable[Notes]]
 ChangeNode: TypeAlias = Callable[[Callable[[Node], Node]], None]
 
 
 async def do_work(work: WorkOnNode, task: NodeTask, progress: NodeProgress) -> Notes | Failure:
-    """Gets the node's notes, or why it failed. Raises `trio.Cancelled` and `Postponed` only."""
+    """Does the work on the node. Returns its notes, or why it failed.
+
+    Raises nothing but `trio.Cancelled` and `Postponed`.
+    """
     try:
         with trio.fail_after(task.timeouts.node):
             state, files = task.folder.parents[2], task.folder / "files"
@@ -62,37 +68,40 @@ async def do_work(work: WorkOnNode, task: NodeTask, progress: NodeProgress) -> N
         return failure(Code.INTERNAL, f"{type(error).__name__} in phase {progress.last_phase}")
 
 
-async def saved(recorder: Recorder) -> None:
-    """Returns once the job's state of this moment is in the store. Raises `NodeFailed`."""
+async def wait_until_saved(recorder: Recorder) -> None:
+    """Returns once the present state of the job is in the store. Raises `NodeFailed`."""
     try:
         await recorder.durable()
     except StoreFailed as error:
-        raise NodeFailed(_of_store("the job's state", error)) from error
+        raise NodeFailed(_store_failure("the job's state", error)) from error
 
 
-async def filed(filing: Filing, files: Sequence[ReceivedFile]) -> None:
-    """Puts files on record. Raises `NodeFailed`; then they follow later (`filing.py`)."""
+async def record_files(recorder: FileRecorder, files: Sequence[ReceivedFile]) -> None:
+    """Saves files in the store.
+
+    Raises `NodeFailed` if the store takes nothing. The files are saved later then.
+    """
     try:
-        await filing.put_on_record(files)
+        await recorder.record(files)
     except StoreFailed as error:
-        raise NodeFailed(_of_store("the files' record", error)) from error
+        raise NodeFailed(_store_failure("the files' record", error)) from error
 
 
-def _of_store(what: str, error: StoreFailed) -> Failure:
+def _store_failure(what: str, error: StoreFailed) -> Failure:
     code = Code.DISK_FULL if error.disk_full else Code.INTERNAL
     return failure(code, f"{what} could not be saved: {error}")
 
 
 class NodeProgress:
-    """Keeps the progress of the work on one node: its `Report`, and the upload target.
+    """Keeps the progress of the work on one node. It is the `Report` of the work.
 
-    `change`: applies a transition to the node, unless it has ended meanwhile.
-    `now`: the time of a transition.
-    `password`: called before the password is sent.
-    `authenticated`: called when the node has accepted the login.
-    `amend`: as `change`, also where the node has ended.
-    `saved`: returns once all changes so far are in the store.
-    `filed`: puts files on record.
+    change         applies a change to the node, unless the node has ended
+    now            returns the time of a transition
+    amend          applies a change to the node, even if the node has ended
+    password       is called before the password is sent, and may raise
+    authenticated  is called when the node has accepted the login
+    saved          returns once all changes so far are in the store
+    filed          saves files in the store
     """
 
     def __init__(
@@ -106,22 +115,22 @@ class NodeProgress:
         saved: Callable[[], Awaitable[None]] | None = None,
         filed: Callable[[Sequence[ReceivedFile]], Awaitable[None]] | None = None,
     ) -> None:
-        self._saved, self._file = saved, filed
-        self._filed: set[str] = set()  # paths
+        self._wait_until_saved, self._record_files = saved, filed
+        self._recorded: set[str] = set()  # paths of pushed files that are in the store
         self._amend = amend or change
         self._change = change
         self._now = now
         self.password, self.authenticated = password, authenticated
         self._target: UploadTarget | None = None
         self._session: Session | None = None
-        self._heard: tuple[float, datetime] | None = None  # by trio's clock, and as it is shown
+        self._heard: tuple[float, datetime] | None = None  # by trio's clock, and as a job shows it
         self._all_announced = False
         self._files_announced: int | None = None
         self._bytes_announced: int | None = None
-        self._complete: set[str] = set()  # paths
-        self._written: list[ReceivedFile] = []  # here, not pushed: what commands have printed
-        self._taken = 0  # of these, by `take_files`
-        self._growing = 0  # bytes of one that is still written
+        self._complete: set[str] = set()  # paths of pushed files
+        self._outputs: list[ReceivedFile] = []  # what commands have printed, which we write here
+        self._outputs_taken = 0  # how many of these `take_files` has returned
+        self._growing = 0  # bytes of the output that is being written
         self._ended = False
         self._attempt = 0
         self.last_phase = Phase.CONNECT
@@ -142,18 +151,18 @@ class NodeProgress:
         self._session = session
 
     def result(self, result: Result) -> None:
-        change = self._amend if result.late else self._change
+        change = self._amend if result.changes_after_end else self._change
         change(lambda node: msgspec.structs.replace(node, result=result))
 
     async def saved(self) -> None:
-        if self._saved is not None:
-            await self._saved()
+        if self._wait_until_saved is not None:
+            await self._wait_until_saved()
 
     async def filed(self) -> None:
         files = [file for file in self._pushed() if file.complete]
-        if self._file is not None:
-            await self._file(files)
-            self._filed.update(file.path for file in files)
+        if self._record_files is not None:
+            await self._record_files(files)
+            self._recorded.update(file.path for file in files)
 
     def upload_target(self, target: UploadTarget) -> None:
         self._target = target
@@ -167,34 +176,38 @@ class NodeProgress:
 
     def kept(self, file: ReceivedFile) -> None:
         self._growing = 0
-        self._written.append(msgspec.structs.replace(file, attempt=self._attempt))
+        self._outputs.append(msgspec.structs.replace(file, attempt=self._attempt))
 
     @property
-    def written(self) -> Sequence[ReceivedFile]:
-        """Returns those that were kept, so far."""
-        return tuple(self._written)
+    def outputs(self) -> Sequence[ReceivedFile]:
+        """Returns the outputs of the commands that have run so far."""
+        return tuple(self._outputs)
 
     def complete(self, files: Sequence[ReceivedFile]) -> None:
         self._complete.update(file.path for file in files if file.closed)
 
     @property
     def refusal(self) -> Failure | None:
-        """Says why the upload target refused an upload; None: it refused none."""
+        """Returns why the upload target refused an upload, or None if it refused none."""
         return self._target.refusal if self._target is not None else None
 
-    def at_end(self) -> None:
-        """The work has ended: from now on complete files are counted, and not closed ones."""
+    def note_end(self) -> None:
+        """Notes that the work has ended. From now on only complete files count as received.
+
+        Before that every file counts that its client has closed, because the node reports the end
+        of a command only after all its files.
+        """
         self._ended = True
 
     def take_files(self) -> Sequence[ReceivedFile]:
-        """Returns the files of the upload target, marked as complete or not, and those that were
-        written; without those that `filed` has put on record.
+        """Returns the files that are not in the store yet: pushed files, marked as complete or not,
+        and outputs of commands.
 
-        Empty at the second call.
+        A second call returns none of these files again.
         """
         pushed, self._target = self._pushed(), None
-        written, self._taken = self._written[self._taken :], len(self._written)
-        return [*(file for file in pushed if file.path not in self._filed), *written]
+        written, self._outputs_taken = self._outputs[self._outputs_taken :], len(self._outputs)
+        return [*(file for file in pushed if file.path not in self._recorded), *written]
 
     def _pushed(self) -> list[ReceivedFile]:
         files = self._target.files() if self._target is not None else ()
@@ -206,7 +219,7 @@ class NodeProgress:
         ]
 
     def figures(self, node: Node) -> Node:
-        """Returns the node with its present figures; `node` itself where nothing has changed."""
+        """Returns the node with its present figures, or `node` itself if nothing has changed."""
         after = node
         if not node.settled:
             after = msgspec.structs.replace(node, heard_at=self._heard_at() or node.heard_at)
@@ -220,17 +233,19 @@ class NodeProgress:
                 bytes_received=target.bytes_received,
                 all_announced=self._all_announced,
             )
-        elif self._taken < len(self._written) or self._growing:  # it opens no upload target
+        elif self._outputs_taken < len(self._outputs) or self._growing:  # it has no upload target
             after = msgspec.structs.replace(
                 after,
-                files_received=sum(file.complete for file in self._written),
-                bytes_received=sum(file.size for file in self._written) + self._growing,
+                files_received=sum(file.complete for file in self._outputs),
+                bytes_received=sum(file.size for file in self._outputs) + self._growing,
             )
         return node if after == node else after
 
     def _heard_at(self) -> datetime | None:
-        """Returns when the node was heard last. It stays the same, to the digit, while the node is
-        silent: every difference is sent to watchers.
+        """Returns when the node was heard last.
+
+        The time stays exactly the same while the node is silent, because every difference is sent
+        to watchers.
         """
         if self._heard is None:
             return None

@@ -1,31 +1,31 @@
-"""Takes each change of one job's state to the store, and then to the watchers.
+"""Saves each change of one job's state in the store, and then publishes it to the watchers.
 
 A state is published only after it is durable.
 
 From memory to the watchers
 ---------------------------
     `changed(job)`    notes the newest state, under the next version number
-    `run`             saves the newest state in one transaction, then publishes it; states that
-                      follow each other while a save is under way, and within `GATHER` after it,
-                      share the next save
-    `durable()`       waits until the state of this moment is saved, which is begun at once
-    `show(job)`       publishes new figures (files, bytes) without a save; not while a state waits
-                      to be saved, because the job with the figures would have that state too
-    `visible_state`   what may be shown meanwhile: the last state that was saved
+    `run`             saves the newest state in one transaction, then publishes it. States that
+                      come while a save is under way, and within `GATHER` after it, share the next
+                      save
+    `durable()`       waits until the present state is saved. The save begins at once
+    `show(job)`       publishes new figures (files, bytes) without a save. It does nothing while a
+                      state waits to be saved, because the job with the figures has that state too
+    `visible_state`   returns what may be shown meanwhile: the last state that was saved
 
 If a save fails
 ---------------
 `run` tries again every `RETRY_AFTER` seconds until it succeeds. Meanwhile `save_error` is the
-reason, and watchers get the last saved state again, so that they read it. A caller that waits in
-`durable` gets the error of the next try: a client must not wait until a disk has space again. The
-state in memory stays as it is: what was cancelled stays cancelled.
+reason, and watchers get the last saved state again so that they read the reason. A caller that
+waits in `durable` gets the error of the next try, because a client must not wait until a disk has
+space again. The state in memory stays as it is: what was cancelled stays cancelled.
 
 The end
 -------
-`finish` is called after the last change; `run` returns when that is saved. Nothing cancels it
-before. If `stop` was called too, because the daemon stops, `run` returns after one failed try: the
-next start resumes the job as the store has it. Without a stop it tries on, because otherwise the
-job would have ended in memory and stay unfinished in the store.
+`finish` is called after the last change. `run` returns when this change is saved, and nothing
+cancels it before. If `stop` was called too, because the daemon stops, `run` returns after one
+failed try: the next start resumes the job as the store has it. Without a stop `run` keeps trying.
+Otherwise the job would have ended in memory and stay unfinished in the store.
 """
 
 from __future__ import annotations
@@ -38,21 +38,25 @@ import trio
 
 from cucmd.job.job import Job
 from cucmd.job.node import Failed
-from cucmd.jobs.events import JobFeed
+from cucmd.jobs.job_feed import JobFeed
 from cucmd.store import Store, StoreFailed
 
 log = logging.getLogger(__name__)
 
-# Seconds after which what the store did not take is tried again.
+# Seconds between two tries to save a state that the store did not take.
 RETRY_AFTER = 1.0
 
-# Seconds. Each of many nodes that log in changes its phase several times a second, and a save costs
-# two hand-offs between threads and a sync of the disk.
+# Seconds between two saves, unless somebody waits in `durable`. Each of many nodes that log in
+# changes its phase several times a second, and a save costs two hand-offs between threads and a
+# sync of the disk.
 GATHER = 0.05
 
 
 class Recorder:
-    """Saves and publishes the changes of one job. `run` is to be started in a task of its own."""
+    """Saves and publishes the changes of one job. Start `run` in a task of its own.
+
+    has_ended: `run` has ended, so that no further state is saved.
+    """
 
     def __init__(self, job: Job, store: Store, feed: JobFeed) -> None:
         self._store = store
@@ -62,7 +66,7 @@ class Recorder:
         self._failed: StoreFailed | None = None
         self._finishing = False
         self._stopping = False
-        self._over = False
+        self.has_ended = False
         self._changed = trio.Event()
         self._attempted = trio.Event()
         self._wanted = trio.Event()  # somebody waits for the next save
@@ -80,27 +84,22 @@ class Recorder:
             self._feed.publish(job)
 
     @property
-    def over(self) -> bool:
-        """Says whether `run` has ended, so that no state is saved any more."""
-        return self._over
-
-    @property
     def save_error(self) -> str | None:
-        """Says why the last try to save failed; None: it did not."""
+        """Returns why the last save failed, or None if it succeeded."""
         return None if self._failed is None else str(self._failed)
 
     def visible_state(self, job: Job) -> Job:
-        """Returns `job`, the newest state, if it is durable; else the last one that is."""
+        """Returns `job`, the newest state, if it is durable, else the last durable state."""
         return job if self._durable == self._version else self._saved
 
     async def durable(self) -> None:
-        """Waits until the state of this moment is saved.
+        """Waits until the present state is saved.
 
-        Raises `StoreFailed` if a try fails, or if `run` has ended before.
+        Raises `StoreFailed` if a try fails, or if `run` has ended before the state was saved.
         """
         version = self._version
         while self._durable < version:
-            if self._over:
+            if self.has_ended:
                 raise self._failed or StoreFailed("the daemon stops, and its disk takes nothing")
             self._wanted.set()
             await self._attempted.wait()
@@ -108,13 +107,13 @@ class Recorder:
                 raise self._failed
 
     def finish(self) -> None:
-        """Says that no more changes come: `run` returns once the last one is saved."""
+        """Notes that no more changes come. `run` returns once the last change is saved."""
         self._finishing = True
         self._changed.set()
         self._wanted.set()
 
     def stop(self) -> None:
-        """The daemon stops: what cannot be saved at the end is left to the next start."""
+        """Lets `run` end after a failed try, because the daemon stops."""
         self._stopping = True
 
     async def run(self) -> None:
@@ -122,7 +121,7 @@ class Recorder:
             with trio.CancelScope(shield=True):  # `finish` ends it
                 await self._save_until_finished()
         finally:
-            self._over = True
+            self.has_ended = True
             self._attempted.set()
 
     async def _save_until_finished(self) -> None:
@@ -145,7 +144,7 @@ class Recorder:
         try:
             await self._store.save(self._saved, job)
         except StoreFailed as error:
-            new = str(error) != str(self._failed)  # each error once, not at each try
+            new = str(error) != str(self._failed)  # log each error once, and not at each try
             self._failed = error
             if new:
                 log.error("job %s: its state could not be saved: %s", job.job_id, error)  # noqa: TRY400  of the disk, not a defect
@@ -159,9 +158,12 @@ class Recorder:
 
 
 def _log_endings(before: Job, after: Job) -> None:
-    """Logs each node that has failed, and how the job has ended, as lines of its user."""
+    """Logs each node that has failed, and how the job has ended.
+
+    The lines count for the user who started the job: service/log.py limits the lines of a user.
+    """
     extra = {} if after.uid is None else {"uid": after.uid}
-    for position in after.changed_since(before):
+    for position in after.positions_changed_since(before):
         old, new = before.nodes[position], after.nodes[position]
         if isinstance(new.state, Failed) and not old.settled:
             why = after.failure_of(new) or new.state.failure
@@ -169,25 +171,26 @@ def _log_endings(before: Job, after: Job) -> None:
             log.warning("job %s, node %s: %s: %s", *which, why.code, why.message, extra=extra)
     if after.ended and not before.ended:
         count = Counter(node.status for node in after.nodes)
-        said = ", ".join(f"{number} {status}" for status, number in count.items())
-        log.info("job %s: ended %s (nodes: %s)", after.job_id, after.status, said, extra=extra)
+        counts = ", ".join(f"{number} {status}" for status, number in count.items())
+        log.info("job %s: ended %s (nodes: %s)", after.job_id, after.status, counts, extra=extra)
 
 
 async def close_job(
     store: Store, job_id: str, ended_at: float | None, draining: Callable[[], bool]
 ) -> bool:
-    """Marks a job in the store as closed: it has ended, and all that it has left is on record.
+    """Marks a job in the store as closed: it has ended, and all its files are in the store.
 
-    Tries until the store takes it. `ended_at`: as the store has it. False: the daemon stops, and
-    the store did not take it; then the next start looks at the job's files once more.
+    Tries until the store takes it, and returns True. Returns False if the daemon stops before: the
+    next start looks at the job's files once more then. `ended_at` is when the job ended, by the
+    clock of the store.
     """
-    said = None  # the last message, which is logged once
+    logged = None  # the last message, which is logged once
     while True:
         try:
             await store.close_job(job_id, ended_at)
         except StoreFailed as error:
-            if str(error) != said:
-                said = str(error)
+            if str(error) != logged:
+                logged = str(error)
                 log.warning("job %s: it could not be closed: %s", job_id, error)
             if draining():
                 return False

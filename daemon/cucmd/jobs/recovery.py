@@ -1,9 +1,9 @@
-"""Takes up, after a restart, the jobs that a stop left unfinished, and those that have ended
-unclosed.
+"""After a restart, resumes the jobs that a stop left unfinished, and closes those that had ended.
 
-The files that a stop left on disk are put on record before a job is resumed. A file that the store
-does not call complete is recorded as incomplete. It is never deleted: it may be the only copy, if
-the node has removed the file meanwhile. What is wrong with one job is logged, and the others go on.
+Before a job is resumed, the files that the stop left on disk are recorded in the store. A file that
+the store does not call complete is recorded as incomplete. It is never deleted: it may be the only
+copy, if the node has removed the file meanwhile. If something is wrong with one job, this is
+logged, and the other jobs go on.
 """
 
 from __future__ import annotations
@@ -37,19 +37,23 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# Makes the tasks of a job that a restart found unfinished, None for a node that has ended. None for
-# the whole job if its password is not available. Reads credentials, so it is called in a thread.
+# Makes the tasks of a job that a restart found unfinished. The task is None for a node that has
+# ended. Returns None if the job cannot go on, because its password is not available. A thread calls
+# this, because it reads credentials from the disk.
 Replan: TypeAlias = Callable[[Job], Sequence[NodeTask | None] | None]
 
-# Of the nodes of a job that cannot go on.
+# The failure of the unfinished nodes of a job that cannot go on.
 INTERRUPTED = failure(Code.INTERRUPTED, "the daemon was stopped before this node was done")
 
-# Seconds until the store is read again, if that has failed. The socket waits for it.
+# Seconds before each further try to read the store, if a try has failed. The pauses are short,
+# because the socket opens only after the recovery.
 PAUSES = (0.1, 1.0)
 
 
 class Unfinished(NamedTuple):
-    """Describes a job that was queued or was running. `tasks`: as `Replan` gives them."""
+    """Describes a job that was queued or running when the daemon stopped. `tasks` are what `Replan`
+    returns.
+    """
 
     job: Job
     tasks: Sequence[NodeTask | None] | None
@@ -62,45 +66,49 @@ async def recover_jobs(
     replan: Replan,
     resume: Callable[[Unfinished], None],
 ) -> None:
-    """Gives every unfinished job to `resume`, oldest first, and closes those that have ended.
+    """Gives every unfinished job to `resume`, oldest first, then closes the jobs that had ended.
 
-    A cancelled job ends at once; its connections close and its files are put on record after that,
-    within the grace period. A stop in between leaves it unclosed. `jobs`: where their directories
-    are.
+    A cancelled job ends at once. Its connections close and its files are recorded after that,
+    within the grace period. A stop in between leaves the job ended, but not closed.
+    `jobs` is the folder with the directories of all jobs.
     """
     thread = ConfigThread()
-    ended = await _read(store.unclosed_jobs)  # and not those that end in the meantime
-    for found in await _read(store.unfinished):
-        with _logged_for(found.job_id):
+    # Read before the unfinished jobs are resumed, so that jobs that end meanwhile are not in it.
+    ended = await _read_with_retries(store.unclosed_jobs)
+    for found in await _read_with_retries(store.unfinished):
+        with _errors_logged(found.job_id):
             job = replace(found, nodes=tuple(node.abandoned() for node in found.nodes))
-            recovered = await _recovered(store, job, jobs / job.job_id)
-            if recovered is None:  # left as it is, nobody could end it
+            recovered = await _recover_or_log(store, job, jobs / job.job_id)
+            if recovered is None:  # resume the job nevertheless, so that somebody can end it
                 resume(Unfinished(job, None, RecoveredFiles(Counter(), recorded=False)))
                 continue
             job = with_received(job, recovered.received)
-            resume(Unfinished(job, await _planned(thread, replan, job), recovered))
+            resume(Unfinished(job, await _replan_in_thread(thread, replan, job), recovered))
     for job_id in ended:
-        with _logged_for(job_id):
-            stored = await _read(partial(store.load, job_id))
-            left = None if stored is None else await _recovered(store, stored, jobs / job_id)
+        with _errors_logged(job_id):
+            stored = await _read_with_retries(partial(store.load, job_id))
+            left = None if stored is None else await _recover_or_log(store, stored, jobs / job_id)
             if left is not None and left.recorded:
                 await write_manifest(store, job_id, jobs / job_id)
                 await store.close_job(job_id)
     await write_missing_manifests(store, jobs)
 
 
-async def _recovered(store: Store, job: Job, directory: Path) -> RecoveredFiles | None:
-    """Does what `recover_files` does. None: it is of no use; the next start looks at the files."""
+async def _recover_or_log(store: Store, job: Job, directory: Path) -> RecoveredFiles | None:
+    """Does the same as `recover_files`, but returns None if the store cannot be read.
+
+    This is logged. The next start looks at the files again.
+    """
     try:
-        return await _read(partial(recover_files, store, job, directory))
+        return await _read_with_retries(partial(recover_files, store, job, directory))
     except StoreFailed as error:
-        text = "job %s: its files are looked at by the next start: %s"
+        text = "job %s: its files are not known before the next start: %s"
         log.error(text, job.job_id, error)  # noqa: TRY400  of the disk, not a defect
         return None
 
 
-async def _read(read: Callable[[], Awaitable[T]]) -> T:
-    """Tries again where the store cannot be read. Raises `StoreFailed` if it never can."""
+async def _read_with_retries(read: Callable[[], Awaitable[T]]) -> T:
+    """Calls `read` until the store can be read. Raises `StoreFailed` after the third try."""
     for pause in PAUSES:
         try:
             return await read()
@@ -110,8 +118,8 @@ async def _read(read: Callable[[], Awaitable[T]]) -> T:
 
 
 @contextmanager
-def _logged_for(job_id: str) -> Iterator[None]:
-    """Logs an error of one job, or of its row in the store, so that the other jobs go on."""
+def _errors_logged(job_id: str) -> Iterator[None]:
+    """Logs an error that concerns one job, so that the other jobs go on."""
     try:
         yield
     except StoreFailed as error:
@@ -120,7 +128,7 @@ def _logged_for(job_id: str) -> Iterator[None]:
         log.exception("job %s is left as it is: a defect", job_id)
 
 
-async def _planned(
+async def _replan_in_thread(
     thread: ConfigThread, replan: Replan, job: Job
 ) -> Sequence[NodeTask | None] | None:
     try:
@@ -137,8 +145,8 @@ async def _planned(
 class RecoveredFiles(NamedTuple):
     """Says what is known of a job's files.
 
-    received     node -> bytes of its files, of those that came since it was queued last
-    recorded     all of them are in the store
+    received  node -> bytes of its files that came since the node was queued last
+    recorded  all files are in the store
     """
 
     received: Counter[str]
@@ -190,9 +198,9 @@ async def recover_files(store: Store, job: Job, directory: Path) -> RecoveredFil
 
 
 def with_received(job: Job, received: Mapping[str, int]) -> Job:
-    """Returns the job with the bytes that have come (node -> bytes).
+    """Returns the job with the bytes that its unfinished nodes have received (node -> bytes).
 
-    Figures are not saved while a transfer runs, and quotas count what came before the stop.
+    Figures are not saved while a transfer runs, and quotas count the bytes from before the stop.
     """
     nodes = tuple(
         node if node.settled else replace(node, bytes_received=received.get(node.node, 0))
@@ -202,10 +210,10 @@ def with_received(job: Job, received: Mapping[str, int]) -> Job:
 
 
 def drop_half_written(state: Path) -> None:
-    """Removes the temporary files of a replacement that a kill interrupted.
+    """Removes the temporary files that a kill left in the state directory.
 
-    The files that are replaced are the receiver's host keys and known_hosts. To be called while no
-    other daemon can use the state directory.
+    They belong to the receiver's host keys and to known_hosts, which are replaced as a whole. Call
+    this while no other daemon can use the state directory.
     """
     for left in durable.drop_half_written(state):
         log.warning("%s: left half-written by a stop, removed", left)
@@ -229,8 +237,9 @@ def _files_not_stored(stored: set[str], node: Node, directory: Path) -> list[Rec
 
 
 def _raise_unless_missing(error: OSError) -> None:
-    """Raises the error of `os.walk`, unless a folder is missing. A node that never began has no
-    folder; one that cannot be read is an error.
+    """Raises the error of `os.walk`, unless a folder is missing.
+
+    A node that never began has no folder, but a folder that cannot be read is an error.
     """
     if not isinstance(error, FileNotFoundError):
         raise error

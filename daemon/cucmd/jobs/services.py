@@ -1,4 +1,4 @@
-"""Holds what every job needs of the daemon, and its slots for what runs at once."""
+"""Holds what every job needs of the daemon, and the daemon's slots for jobs and connections."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ import msgspec
 import trio
 
 from cucmd.config import Limits
-from cucmd.jobs.events import JobFeed
-from cucmd.jobs.hold_back import Trusted
+from cucmd.jobs.job_feed import JobFeed
+from cucmd.jobs.login_trials import WorkingLogins
 from cucmd.jobs.node_work import WorkOnNode
 from cucmd.store import Store
 
-# A node as `node/resolver.py` gives it, so that all its names share its slots.
+# The IP address of a node and its port, as `node/resolver.py` finds them. All names of a node have
+# the same address, and so share its slots. If the lookup fails this is the host of the request.
 Address: TypeAlias = tuple[str, int]
 
 
 class Slots:
-    """Holds the daemon's slots for jobs, connections to nodes and sessions on a node.
+    """Limits how many jobs run, how many connections to nodes there are, and how many sessions each
+    node has.
 
-    They are given in the order of the requests, and one is free again only after its connection has
-    closed. Limits can change while jobs run. A lower one ends nothing: it applies as jobs end.
+    Slots are given in the order of the requests. The slot of a connection is free again only after
+    the connection has closed. Limits can change while jobs run. A lower limit ends nothing that
+    runs: it takes effect as slots become free.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -31,16 +34,16 @@ class Slots:
         self._connections = trio.CapacityLimiter(limits.connections)
         self._sessions: dict[Address, trio.CapacityLimiter] = {}
 
-    def change(self, limits: Limits) -> None:
+    def change_limits(self, limits: Limits) -> None:
         self.jobs.total_tokens = limits.jobs
         self._connections.total_tokens = limits.connections
 
     @asynccontextmanager
     async def session(self, address: Address, most: int) -> AsyncIterator[None]:
-        """Takes a slot of the node at `address`, which has `most`, then a slot for a connection.
+        """Takes one of the `most` session slots of the node at `address`, then a connection slot.
 
-        In this order: a task that waits for a busy node must not hold a connection that another
-        node could use.
+        The order matters: a task that waits for a busy node must not hold a connection slot that
+        another node could use.
         """
         limiter = self._sessions.setdefault(address, trio.CapacityLimiter(most))
         limiter.total_tokens = most
@@ -54,16 +57,16 @@ class Slots:
                 del self._sessions[address]
 
 
-# (host, port) to what its other names have in common with it.
+# Returns the address of a node, from its host and port in the request.
 Locate: TypeAlias = Callable[[str, int], Awaitable[Address]]
 
 
 class JobServices(msgspec.Struct, frozen=True):
-    """Holds what every job needs of the daemon; the same for all, and never changed."""
+    """Holds what every job needs of the daemon. It is the same for all jobs and never changes."""
 
     store: Store
     feed: JobFeed
     slots: Slots
     work_on_node: WorkOnNode
     locate: Locate
-    trusted: Trusted = msgspec.field(default_factory=Trusted)
+    working_logins: WorkingLogins = msgspec.field(default_factory=WorkingLogins)

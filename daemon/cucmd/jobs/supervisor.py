@@ -1,7 +1,7 @@
 """Accepts jobs, runs them in a nursery, finds and cancels them, and resumes them after a restart.
 
-A job whose start was answered is durable, and it either runs here or has ended in the store.
-Nothing else runs jobs.
+A job whose start was answered is durable. It runs here, or it has ended in the store. Nothing else
+runs jobs.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ from cucmd.cases.files import is_gone
 from cucmd.config import Limits
 from cucmd.job.job import Job
 from cucmd.job.work import KINDS, kind_of
-from cucmd.jobs.at_once import Holds, Places, StartKeys
-from cucmd.jobs.errors import (
+from cucmd.jobs.concurrent_calls import JobHolds, JobPlaces, StartKeys
+from cucmd.jobs.job_errors import (
     AmbiguousJob,
-    Busy,
-    CannotStop,
+    CannotEndEarly,
     Draining,
     FilesDeleted,
-    JobStopped,
+    JobInUse,
+    RunStopped,
     UnknownJob,
     position_of,
 )
+from cucmd.jobs.job_run import JobRun
 from cucmd.jobs.manifest import write_manifest
 from cucmd.jobs.recorder import close_job
 from cucmd.jobs.recovery import (
@@ -38,85 +39,91 @@ from cucmd.jobs.recovery import (
     Unfinished,
     recover_jobs,
 )
-from cucmd.jobs.run import JobRun
 from cucmd.jobs.services import JobServices
 from cucmd.node.ports import NodeTask
 from cucmd.store import EVERY_JOB, JobFilter, JobRow, StartKey, StoreFailed
 
 log = logging.getLogger(__name__)
 
-# A job, and the tasks of its nodes in the order of the nodes.
+# A job, and a task for each of its nodes. The task is None for a node that has ended before.
 PlannedJob: TypeAlias = tuple[Job, Sequence[NodeTask | None]]
 Plan: TypeAlias = Callable[[], Awaitable[PlannedJob]]
 PlanRetry: TypeAlias = Callable[[Job], Awaitable[PlannedJob]]
 
-# Characters of an id; ours have 12. No longer text is looked for in the store.
+# Characters of a job id. Ours have 12. Longer texts are not looked for in the store.
 LONGEST_ID = 64
 
 
 class Supervisor:
-    """Accepts and runs jobs. `open_supervisor` makes it."""
+    """Accepts and runs jobs. `open_supervisor` makes it.
+
+    ended        how many jobs have closed their last connection since the start of the daemon
+    on_closed    is called with the id of each such job
+    on_changing  is called with the id of a closed job before the job is changed, so that whatever
+                 reads the job without a hold ends. It is not called before the job is closed, since
+                 only then anything begins to read it.
+    """
 
     def __init__(
         self, services: JobServices, jobs_directory: Path, limits: Limits, nursery: trio.Nursery
     ) -> None:
         self._services = services
-        services.store.on_changed = self._tell
+        services.store.on_changed = self._publish_stored
         self._directory = jobs_directory
         self._live: dict[str, JobRun] = {}
-        self._places = Places(limits, self._live)
-        self.ended = 0  # jobs whose last connection has closed, since the start
-        self.on_closed: Callable[[str], None] = lambda job_id: None  # called with each such job
-        # Called with each of them that is going to be changed: what reads it without a hold ends.
-        # Not before it is closed, since that may begin to read it.
+        self._places = JobPlaces(limits, self._live)
+        self.ended = 0
+        self.on_closed: Callable[[str], None] = lambda job_id: None
         self.on_changing: Callable[[str], None] = lambda job_id: None
         self._start_keys = StartKeys(services.store)
-        self.holds = Holds()
+        self.holds = JobHolds()
         self._draining = False
         self._nursery = nursery
 
     def change_limits(self, limits: Limits) -> None:
-        self._places.change(limits)
-        self._services.slots.change(limits)
+        self._places.change_limits(limits)
+        self._services.slots.change_limits(limits)
 
     def directory(self, job_id: str) -> Path:
         return self._directory / job_id
 
     @property
-    def live(self) -> int:
-        return len(self._live)  # of these some have ended, and are being closed
+    def live_count(self) -> int:
+        """Returns how many jobs wait, run or are being closed."""
+        return len(self._live)
 
     @property
     def unfinished(self) -> list[Job]:
-        """Returns the jobs that wait or run: a stop interrupts them."""
+        """Returns the jobs that wait or run. A stop of the daemon would interrupt them."""
         return [run.job for run in self._live.values() if not run.job.ended]
 
     # Work
 
     async def start(self, plan: Plan, key: StartKey | None = None) -> Job:
-        """Accepts the job that `plan` gives: durable on return. If the key has made one before,
-        gives that, and nothing is planned: the configuration may have lost what it needs.
+        """Accepts the job that `plan` gives, and returns it once it is durable.
 
-        A caller that is cancelled meanwhile does not undo it: the job may be durable already.
-        What `plan` raises is passed on. Raises `Draining`, `AtLimit`, `KeyReused`, `StoreFailed`.
+        If an earlier call with this key has started a job, returns that job without a plan, because
+        the configuration may not have any more what the plan needs. If the caller is cancelled, the
+        job stays: it may be durable already.
+        Raises `Draining`, `TooManyJobs`, `KeyReused`, `StoreFailed`, and what `plan` raises.
         """
-        async with self._start_keys.job_of(key) as before:
+        async with self._start_keys.lock(key) as before:
             if before is not None:
                 return await self._load(before)
             job, tasks = await plan()
-            with self._places.one(job.job_id, job.uid):
+            with self._places.reserve(job.job_id, job.uid):
                 with trio.CancelScope(shield=True):
                     await self._services.store.add_job(job, key)
                 return self._begin(job, tasks, queued_by=job.uid)
 
     def _begin(self, job: Job, tasks: Sequence[NodeTask | None], *, queued_by: int | None) -> Job:
-        """Runs a job that is durable."""
-        run = self._run_for(job, tasks, queued_by=queued_by)
+        """Begins to run a job that is durable, and returns the job."""
+        run = self._make_run(job, tasks, queued_by=queued_by)
         self._services.feed.publish(job)
         self._launch(run)
         return run.job
 
-    def _run_for(
+    def _make_run(
         self,
         job: Job,
         tasks: Sequence[NodeTask | None],
@@ -130,43 +137,46 @@ class Supervisor:
         return run
 
     def _launch(self, run: JobRun) -> None:
-        self._nursery.start_soon(self._keep, run)
+        self._nursery.start_soon(self._run_and_close, run)
         if self._draining:
             run.stop()
 
-    async def _keep(self, run: JobRun) -> None:
+    async def _run_and_close(self, run: JobRun) -> None:
         job_id = run.job.job_id
         try:
             await run.run()
             store, draining = self._services.store, lambda: self._draining
-            if run.job.ended and run.recorded:
+            if run.job.ended and run.has_saved_all_files:
                 await write_manifest(store, job_id, self.directory(job_id))
                 if await close_job(store, job_id, run.ended_at, draining):
                     self.on_closed(job_id)
         except Exception:
             log.exception("job %s: a defect", job_id)
         finally:
-            if self._live.get(job_id) is run:  # and not the next one, of a retry
+            if self._live.get(job_id) is run:  # and not the run of a retry
                 del self._live[job_id]
-            run.kept.set()
+            run.released.set()
             self.ended += 1
 
-    def _tell(self, job: Job) -> None:
-        """Tells watchers of a change of a job that has ended, as it is in the store. Whoever reads
-        the job then must find no less: once it is closed, its run is none any more.
+    def _publish_stored(self, job: Job) -> None:
+        """Publishes a change that the store has made to a job that has ended.
+
+        Whoever reads the job after that must not find an older state. Therefore the run of the job,
+        which does not know of the change, is forgotten first.
         """
         self._live.pop(job.job_id, None)
         self._services.feed.publish(job)
 
     async def cancel(self, prefix: str, nodes: Sequence[str] | None) -> tuple[Job, bool]:
-        """Cancels a job or nodes of it; returns it, durable, and whether this changed anything.
+        """Cancels a job, or nodes of it. Returns the job once the cancel is durable, and whether it
+        changed anything.
 
-        Raises `UnknownJob`, `AmbiguousJob`, `UnknownNode`, `StoreFailed`; and `Draining` if it
-        comes too late, since the next start will resume the job.
+        Raises `UnknownJob`, `AmbiguousJob`, `UnknownNode`, `StoreFailed`. Raises `Draining` if the
+        call comes too late: the next start will resume the job.
         """
         job = await self.find(prefix)
-        positions = None if nodes is None else frozenset(position_of(job, one) for one in nodes)
-        run = await self._run_of(job.job_id)
+        positions = None if nodes is None else frozenset(position_of(job, node) for node in nodes)
+        run = await self._wait_for_run(job.job_id)
         if run is None:
             job = await self.find(job.job_id)
             if self._draining and not job.ended:
@@ -174,48 +184,53 @@ class Supervisor:
             return job, False
         try:
             changed = await run.cancel(positions)
-        except JobStopped:
+        except RunStopped:
             raise Draining from None
-        return run.shown(), changed
+        return run.visible_job(), changed
 
-    async def stop_together(self, prefix: str) -> tuple[Job, int]:
-        """Ends now what nodes do together. Gives the job, and on how many nodes it ran.
+    async def end_early(self, prefix: str) -> tuple[Job, int]:
+        """Ends a capture, or a job that follows a file, before its time.
 
-        Raises `CannotStop`, `UnknownJob`, `AmbiguousJob`, `StoreFailed`.
+        Returns the job, and on how many nodes it was running.
+        Raises `CannotEndEarly`, `UnknownJob`, `AmbiguousJob`, `StoreFailed`.
         """
         job = await self.find(prefix)
-        run = await self._run_of(job.job_id)
-        if not job.work.together:
-            can = " and ".join(kind_of(kind) for kind in KINDS if kind.together)
-            raise CannotStop(job.job_id, f"its kind is {job.kind}; only {can} can be ended so")
-        if run is None or run.job.ended or run.together is None:
-            raise CannotStop(job.job_id, "it has ended")
-        if not run.together.begun:
-            raise CannotStop(job.job_id, "it has not begun on the nodes; a cancel ends it")
-        return run.shown(), run.together.stop()
+        run = await self._wait_for_run(job.job_id)
+        if not job.work.simultaneous:
+            kinds = " and ".join(kind_of(kind) for kind in KINDS if kind.simultaneous)
+            reason = f"its kind is {job.kind}; only {kinds} can be ended early"
+            raise CannotEndEarly(job.job_id, reason)
+        if run is None or run.job.ended or run.joint_run is None:
+            raise CannotEndEarly(job.job_id, "it has ended")
+        if not run.joint_run.has_begun:
+            raise CannotEndEarly(job.job_id, "it has not begun on the nodes; cancel it instead")
+        return run.visible_job(), run.joint_run.stop()
 
     async def retry(
         self, prefix: str, plan: PlanRetry, key: StartKey | None = None, *, uid: int | None = None
     ) -> Job:
-        """Queues nodes of a closed job again, in the same job: durable on return.
+        """Queues nodes of a closed job again, and returns the job once this is durable.
 
-        `plan` gives the job with these nodes pending, and its tasks. What it raises is passed on.
-        A call with a key of an earlier one gives the job as it is. `uid`: of who asks; the job
-        waits in one of that user's places. Raises `Busy`, `FilesDeleted`, `Draining`, `AtLimit`,
-        `KeyReused`, `UnknownJob`, `AmbiguousJob`, `StoreFailed`.
+        `plan` gives the job with these nodes pending, and the tasks. `uid` is the user who asks:
+        the job waits in one of this user's places. If an earlier call with this key has retried the
+        job, returns the job as it is.
+        Raises `JobInUse`, `FilesDeleted`, `Draining`, `TooManyJobs`, `KeyReused`, `UnknownJob`,
+        `AmbiguousJob`, `StoreFailed`, and what `plan` raises.
         """
-        async with self._start_keys.job_of(key) as before:
+        async with self._start_keys.lock(key) as before:
             if before is not None:
                 return await self._load(before)
             job_id = (await self.find(prefix)).job_id
-            # Read within the hold: of two calls at once the second must see what the first did.
+            # Read the job within the hold: of two concurrent calls the second must see what the
+            # first has done.
             with self.holds.changing(job_id):
-                job = await self.closed(job_id)
+                job = await self.wait_closed(job_id)
                 try:
                     while (after := await self._retry(job, plan, key, uid)) is None:
-                        job = await self.closed(job_id)
+                        job = await self.wait_closed(job_id)
                 except BaseException:
-                    # It stays as it was; what looked at its files was ended by the change.
+                    # The job stays as it was. `on_changing` has ended whatever looked at its files,
+                    # so start that again.
                     self.on_closed(job_id)
                     raise
                 return after
@@ -223,31 +238,36 @@ class Supervisor:
     async def _retry(
         self, job: Job, plan: PlanRetry, key: StartKey | None, uid: int | None
     ) -> Job | None:
-        """Reopens the job; None: what its files cover has become known since the job was read."""
-        # Of the nodes that have succeeded nothing is left.
+        """Reopens the job, and begins to run it.
+
+        Returns None if the job in the store has changed since it was read: what its files cover may
+        have become known meanwhile. The caller reads the job again then.
+        """
+        # Otherwise nothing would be left of the nodes that have succeeded.
         if job.files_deleted or is_gone(job, self.directory(job.job_id)):
             raise FilesDeleted(job.job_id)
         planned, tasks = await plan(job)
-        with self._places.one(job.job_id, uid):
+        with self._places.reserve(job.job_id, uid):
             self.on_changing(job.job_id)
             with trio.CancelScope(shield=True):
                 after = await self._services.store.reopen_job(job, planned, key)
             return None if after is None else self._begin(after, tasks, queued_by=uid)
 
     async def relabel(self, prefix: str, change: Callable[[Job], Job]) -> Job:
-        """Changes the job's labels, and returns it, durable. What `change` raises is passed on.
+        """Changes the labels of a job, and returns the job once this is durable.
 
-        Raises `Busy`, `UnknownJob`, `AmbiguousJob`, `StoreFailed`.
+        Raises `JobInUse`, `UnknownJob`, `AmbiguousJob`, `StoreFailed`, and what `change` raises.
         """
         job = await self.find(prefix)
-        while (run := await self._run_of(job.job_id)) is not None:
+        while (run := await self._wait_for_run(job.job_id)) is not None:
             if await run.relabel(change):
-                return run.shown()
-            with trio.move_on_after(run.job.timeouts.grace):  # as `closed` does
-                await run.kept.wait()
+                return run.visible_job()
+            with trio.move_on_after(run.job.timeouts.grace):  # as `wait_closed` does
+                await run.released.wait()
                 continue
-            raise Busy(job.job_id, _why_open(run))
-        # Not while it is deleted: one that is to be kept from that must hear that it is too late.
+            raise JobInUse(job.job_id, _why_open(run))
+        # Refused while the job is being deleted: whoever adds the label `keep` must learn that this
+        # is too late.
         with self.holds.reading(job.job_id):
             with trio.CancelScope(shield=True):
                 after = await self._services.store.change(job.job_id, change)
@@ -256,20 +276,21 @@ class Supervisor:
     # Queries
 
     async def find(self, prefix: str) -> Job:
-        """Finds the job of that id, or of the only id that begins so (4 characters or more).
+        """Returns the job with this id, or the only job whose id begins with these 4 or more
+        characters.
 
-        Live jobs are searched first. If the store cannot be read, only they are found: a damaged
-        database must not prevent that a running job is found and cancelled.
+        Live jobs are searched first. If the store cannot be read, only live jobs are found: with a
+        damaged database it must still be possible to find and cancel a running job.
         Raises `UnknownJob`, `AmbiguousJob`, `StoreFailed`.
         """
-        # Programs give the whole id: one question to the store, and not two.
+        # Programs give the whole id, and then one query is enough.
         if len(prefix) <= LONGEST_ID:
             with suppress(UnknownJob, StoreFailed):
                 return await self._load(prefix)
         return await self._load(await self.find_id(prefix))
 
     async def find_id(self, prefix: str) -> str:
-        """Does what `find` does, for a job that cannot be read too."""
+        """Returns the id of the job that `find` would return, even if the job cannot be read."""
         if prefix in self._live:
             return prefix
         if not 4 <= len(prefix) <= LONGEST_ID:
@@ -289,60 +310,66 @@ class Supervisor:
             raise UnknownJob(prefix)
         return candidates[0]
 
-    async def closed(self, job_id: str) -> Job:
-        """Returns the job, once its last connection is gone and its files are on record.
+    async def wait_closed(self, job_id: str) -> Job:
+        """Returns the job once its last connection has closed and its files are in the store.
 
-        Of a job that has ended that is soon, and is waited for: within the grace, at most.
-        Raises `Busy`, `UnknownJob`, `StoreFailed`.
+        A job that has ended closes soon, so this waits for it, at most for the job's grace period.
+        Raises `JobInUse`, `UnknownJob`, `StoreFailed`.
         """
         run = self._live.get(job_id)
         if run is not None and run.job.ended:
             with trio.move_on_after(run.job.timeouts.grace):
-                await run.kept.wait()
+                await run.released.wait()
         job = await self._load(job_id)
         if not job.ended:
-            raise Busy(job_id, f"it is {job.status}")
+            raise JobInUse(job_id, f"it is {job.status}")
         if not job.closed:
-            raise Busy(job_id, _why_open(run))
+            raise JobInUse(job_id, _why_open(run))
         return job
 
     def run_of(self, job_id: str) -> JobRun | None:
-        """Returns the run of a job that runs or waits."""
+        """Returns the run of a job that runs or waits, or None."""
         return self._live.get(job_id)
 
-    async def _run_of(self, job_id: str) -> JobRun | None:
-        """Returns the run of a job that runs; waits for one being started or tried again."""
-        await self._places.begun(job_id)
+    async def _wait_for_run(self, job_id: str) -> JobRun | None:
+        """Does the same as `run_of`, and waits for a job that is being started or tried again."""
+        await self._places.wait_until_stored(job_id)
         return self._live.get(job_id)
 
     async def _load(self, job_id: str) -> Job:
         run = self._live.get(job_id)
-        job = run.shown() if run is not None else await self._services.store.load(job_id)
+        job = run.visible_job() if run is not None else await self._services.store.load(job_id)
         if job is None:
             raise UnknownJob(job_id)
         return job
 
-    def unsaved(self, job_id: str) -> str | None:
-        """Says why `find` gives a state older than the newest; None: it gives the newest."""
+    def save_error(self, job_id: str) -> str | None:
+        """Returns why the newest state of the job could not be saved, so that `find` returns an
+        older state. Returns None if `find` returns the newest state.
+        """
         run = self._live.get(job_id)
         return None if run is None else run.recorder.save_error
 
     async def newest(self, limit: int, which: JobFilter = EVERY_JOB) -> Sequence[JobRow | Job]:
-        """Lists jobs, newest first; live ones as they are at this moment. Raises `StoreFailed`.
+        """Lists jobs, newest first. Live jobs are listed with their present figures.
 
-        With a status of queued or running the store is not needed: such jobs are all live.
+        Raises `StoreFailed`, unless only queued or only running jobs are asked for: such jobs are
+        all live, so the store is not needed.
         """
         try:
             rows = await self._services.store.newest(limit, which)
         except StoreFailed:
             if which.status not in ("queued", "running") or which.before is not None:
                 raise
-            live = (self._live[job_id].shown() for job_id in reversed(self._live))
+            live = (self._live[job_id].visible_job() for job_id in reversed(self._live))
             return [job for job in live if which.fits(job)][:limit]
-        return [self._live[row.job_id].shown() if row.job_id in self._live else row for row in rows]
+        return [
+            self._live[row.job_id].visible_job() if row.job_id in self._live else row
+            for row in rows
+        ]
 
     async def count(self, which: JobFilter) -> int:
-        """Returns how many jobs there are. Raises `StoreFailed`."""
+        """Returns how many jobs fit the filter. Raises `StoreFailed`."""
         return await self._services.store.count(which)
 
     # Restart and stop
@@ -353,46 +380,46 @@ class Supervisor:
 
     def _resume(self, found: Unfinished) -> None:
         job = found.job
-        run = self._run_for(job, found.tasks or (), found.recovered, queued_by=job.uid)
+        run = self._make_run(job, found.tasks or (), found.recovered, queued_by=job.uid)
         try:
             if found.tasks is None:
-                run.end_all(INTERRUPTED)
+                run.fail_all(INTERRUPTED)
             else:
                 run.resume()
         except BaseException:
-            self._live.pop(job.job_id).over.set()
+            self._live.pop(job.job_id).finished.set()
             raise
         log.info("job %s: %s after a restart", job.job_id, run.job.status)
         self._launch(run)
 
     async def drain(self) -> None:
-        """Accepts no new work, and stops what runs, within its grace period. A restart resumes it.
+        """Accepts no new work and stops all jobs, each within its grace period.
 
-        It cannot resume a job with a typed-in password, nor one that runs commands: its unfinished
-        nodes end as `interrupted`.
+        The next start resumes the jobs. It cannot resume a job whose password was typed in, nor a
+        job that runs commands: the unfinished nodes of such a job fail as `interrupted`.
         """
         self._draining = True
         await self._places.refuse_more()
         for run in list(self._live.values()):
-            if not run.job.goes_on:
-                run.end_all(INTERRUPTED)
+            if not run.job.survives_restart:
+                run.fail_all(INTERRUPTED)
             run.stop()
         for run in list(self._live.values()):
-            await run.over.wait()
+            await run.finished.wait()
 
 
 def _why_open(run: JobRun | None) -> str:
-    """Says why a job that has ended is not closed."""
-    if run is not None and not run.over.is_set():
+    """Returns why a job that has ended is not closed yet."""
+    if run is not None and not run.finished.is_set():
         return "its last connections are being closed"
-    return "not all of it is on record; the daemon's log says why"
+    return "not all of its files are recorded; the log of the daemon says why"
 
 
 @asynccontextmanager
 async def open_supervisor(
     services: JobServices, jobs_directory: Path, limits: Limits
 ) -> AsyncIterator[Supervisor]:
-    """Opens a supervisor, and the nursery in which its jobs run. Drains on exit."""
+    """Yields a supervisor whose jobs run in a nursery of its own. Drains the supervisor on exit."""
     async with trio.open_nursery() as nursery:
         supervisor = Supervisor(services, jobs_directory, limits, nursery)
         try:

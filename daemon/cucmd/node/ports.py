@@ -1,7 +1,7 @@
 """Declares what the work on a node needs of SSH, the receiver and the job: protocols and structs.
 
 Most protocols have the name of the class that implements them: `Shell` in `ssh/`, `UploadTarget`
-and `Receiver` in `receiver/`, `Together` in `jobs/`. `service/wiring.py` connects them. Tests
+and `Receiver` in `receiver/`, `JointRun` in `jobs/`. `service/wiring.py` connects them. Tests
 implement them with scripted nodes.
 """
 
@@ -28,7 +28,7 @@ from cucmd.received_file import FileRead, PacketCount, ReceivedFile
 from cucmd.vos.secrets import Secrets
 
 # Nodes that begin together do so at the latest so many seconds after the first of them is ready.
-# Usually the others log in only after the login has worked on the first (jobs/hold_back.py). A
+# Usually the others log in only after the login has worked on the first (jobs/login_trials.py). A
 # login takes 8 to 20 s, at times more than 60 s (vos/NODES.md, section 1).
 READY_WITHIN = 90.0
 
@@ -166,7 +166,7 @@ class Readers(Protocol):
     ) -> Sequence[PacketCount]:
         """Counts the packets in each file of a capture, in the order of `paths`.
 
-        folder: the folder of the files. most: stop after so many packets of all files together.
+        folder: the folder of the files. most: stop after so many packets of all files joint_run.
         """
         ...
 
@@ -219,27 +219,23 @@ class Retry(msgspec.Struct, frozen=True):
     cap: float
 
 
-class Together(Protocol):
+class JointRun(Protocol):
     """Lets several nodes begin at the same moment, and ends all of them on one call to stop.
 
     stopped: the call to stop has come.
-    spread: how many nodes have begun so far, and the seconds between the first and the last.
     """
 
     stopped: bool
 
-    async def begin(self, node: str) -> bool:
+    async def wait_for_start(self, node: str) -> bool:
         """Waits until the nodes begin. Returns False if this node is late: they began before."""
         ...
 
-    def started(self, at: float) -> None:
-        """Notes that the work on a node began at the time `at`, by trio's clock."""
-
-    def until_begun(self, node: str) -> AbstractContextManager[None]:
-        """Opens a scope for the steps before `at_it`, which any call to stop cancels."""
+    def preparing(self, node: str) -> AbstractContextManager[None]:
+        """Opens a scope for the steps before `working`, which any call to stop cancels."""
         ...
 
-    def at_it(self, node: str) -> AbstractContextManager[None]:
+    def working(self, node: str) -> AbstractContextManager[None]:
         """Opens a scope for the work on the node. A call to stop counts the nodes in it."""
         ...
 
@@ -257,7 +253,7 @@ class NodeTask(msgspec.Struct, frozen=True):
     sessions: the most sessions on this node at the same time, over all jobs.
     quota: the limits for received files.
     asked_at: when the job was requested.
-    together: set if the nodes of the job begin and end together.
+    joint_run: set if the nodes of the job begin and end joint_run.
     may_run: the names of captures that began earlier in the job and may still run.
     credential: the name of the login, or None if the login came with the request.
     cluster: the name of the node's cluster, if it has one.
@@ -281,7 +277,7 @@ class NodeTask(msgspec.Struct, frozen=True):
     asked_at: datetime | None = None
     credential: str | None = None
     cluster: str | None = None
-    together: Together | None = None
+    joint_run: JointRun | None = None
     may_run: tuple[str, ...] = ()
 
     @property

@@ -2,7 +2,7 @@
 
     planner.py     the job, its tasks and their logins; what can be refused is refused here
     targets.py     PURE  what the names of a request stand for
-    known.py       PURE  clusters, of the configuration and as their nodes name them
+    known_clusters.py  PURE  clusters, of the configuration and as their nodes name them
     resolve.py     PURE  what is asked as what is planned, with the defaults of the configuration
     labels.py      PURE  the labels of a job: what they may be
 

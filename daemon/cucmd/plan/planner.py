@@ -26,15 +26,15 @@ from cucmd.config import (
     load_credential,
     wrong_value,
 )
-from cucmd.job import asked
+from cucmd.job import work_request
 from cucmd.job.job import Job
-from cucmd.job.kind import AskedWork
+from cucmd.job.kind import WorkRequest
 from cucmd.job.node import Node
-from cucmd.jobs.errors import position_of
+from cucmd.jobs.job_errors import position_of
 from cucmd.node.ports import Credentials, NodeTask, Retry
 from cucmd.node_name import folder_of, marked_nodes, parse_node
 from cucmd.plan import labels
-from cucmd.plan.resolve import check_together, planned, resolve_concurrency, resolve_timeouts
+from cucmd.plan.resolve import check_simultaneous, planned, resolve_concurrency, resolve_timeouts
 from cucmd.plan.targets import expand
 from cucmd.store import StoredDiscovery
 
@@ -65,9 +65,9 @@ class Planner:
     def plan(
         self,
         names: Sequence[str],
-        login: asked.Login,
-        work: AskedWork,
-        how: asked.How,
+        login: work_request.Login,
+        work: WorkRequest,
+        how: work_request.How,
         discoveries: Sequence[StoredDiscovery] = (),
     ) -> Planned:
         """Plans the job that is asked for, and the tasks of its nodes in the order of the nodes.
@@ -80,7 +80,7 @@ class Planner:
         now, job_id = datetime.now(UTC), secrets.token_hex(6)
         nodes = self._nodes(names, work, how, discoveries)
         whole = self._config.for_job([node.named_by or node.node for node in nodes])
-        timeouts = asdict(how.timeouts or asked.Timeouts())
+        timeouts = asdict(how.timeouts or work_request.Timeouts())
         job = Job(
             job_id=job_id,
             created_at=now,
@@ -99,16 +99,16 @@ class Planner:
             accept_nodes=bool(how.accept_nodes),
         )
         tasks = self._tasks(job, login)
-        if job.work.together:
-            check_together(job, tasks, self._config.limits.connections)
+        if job.work.simultaneous:
+            check_simultaneous(job, tasks, self._config.limits.connections)
             job = replace(job, concurrency=len(job.nodes))
         return job, tasks
 
     def _nodes(
         self,
         names: Sequence[str],
-        work: AskedWork,
-        how: asked.How,
+        work: WorkRequest,
+        how: work_request.How,
         discoveries: Sequence[StoredDiscovery],
     ) -> tuple[Node, ...]:
         """Finds the nodes that the names stand for. Raises `InvalidValue`."""
@@ -133,7 +133,7 @@ class Planner:
         job: Job,
         *,
         names: Sequence[str] | None,
-        login: asked.Login | None,
+        login: work_request.Login | None,
         try_all: bool,
     ) -> Planned:
         """Plans another try of the job, and the tasks of the nodes that are tried: those of these
@@ -154,12 +154,12 @@ class Planner:
                     raise InvalidValue("nodes", wrong_value(name, reason))
             tried = set(positions.values())
         again = job.retry(frozenset(tried))
-        login = login or asked.Login()
+        login = login or work_request.Login()
         if login.password is None and login.credential is None:
             if not job.resumable:
                 reason = "is missing: the password of the job was typed in, and was not kept"
                 raise InvalidValue("login", reason)
-            login = asked.Login(login.username or job.username, None, job.credential)
+            login = work_request.Login(login.username or job.username, None, job.credential)
         again = replace(
             again,
             username=login.username,
@@ -174,23 +174,23 @@ class Planner:
 
         A settled node has no task. The credential that it used need not be there any more.
         """
-        if not job.goes_on:
+        if not job.survives_restart:
             return None
-        login = asked.Login(username=job.username, credential=job.credential)
+        login = work_request.Login(username=job.username, credential=job.credential)
         try:
             return self._tasks(job, login)
         except (InvalidValue, UnknownCredential, CredentialRefused) as error:
             log.error("job %s cannot go on: %s", job.job_id, error)  # noqa: TRY400  no defect
             return None
 
-    def _tasks(self, job: Job, login: asked.Login) -> tuple[NodeTask | None, ...]:
+    def _tasks(self, job: Job, login: work_request.Login) -> tuple[NodeTask | None, ...]:
         """Makes the tasks in the order of the nodes; None for one that has settled."""
         logins = Logins(self._config, self._environ, login)
         logins.check_accepted(job)
         whole = self._config.for_job([node.named_by or node.node for node in job.nodes])
-        allowance = Allowance(whole.limits.job_bytes, job.bytes_counted)
+        allowance = Allowance(whole.limits.job_bytes, job.quota_bytes)
         # They hold on every node; the others are those of its cluster.
-        overrides = asked.Timeouts(
+        overrides = work_request.Timeouts(
             **{name: getattr(job.timeouts, name) for name in job.timeouts_asked}
         )
         retry = self._config.retry
@@ -233,11 +233,13 @@ class Logins:
     Raises `InvalidValue` if the request has none that could be used.
     """
 
-    def __init__(self, config: Config, environ: Mapping[str, str], login: asked.Login) -> None:
+    def __init__(
+        self, config: Config, environ: Mapping[str, str], login: work_request.Login
+    ) -> None:
         self._config = config
         self._environ = environ
         self._login = login
-        self._read: dict[str, asked.Login] = {}
+        self._read: dict[str, work_request.Login] = {}
         if login.password is not None and login.credential is not None:
             raise InvalidValue("login", "has a password and a credential; expected one of them")
         if login.password is not None and not login.username:

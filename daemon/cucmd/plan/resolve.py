@@ -19,7 +19,7 @@ from typing import cast
 from msgspec.structs import asdict, replace
 
 from cucmd.config import Config, InvalidValue, Profile, rules, wrong_value
-from cucmd.job import asked
+from cucmd.job import work_request
 from cucmd.job.capture import Capture
 from cucmd.job.collect import Collect, DryRun
 from cucmd.job.discover import Discover
@@ -27,10 +27,10 @@ from cucmd.job.duration import USUAL_WRITTEN_FOR, parse_last
 from cucmd.job.follow import Follow
 from cucmd.job.health import CHECKS, HealthCheck, Thresholds
 from cucmd.job.job import Job
-from cucmd.job.kind import AskedWork
+from cucmd.job.kind import WorkRequest
 from cucmd.job.run import Run
 from cucmd.job.timeouts import Timeouts
-from cucmd.job.work import KINDS, MEMBERS, Work, kind_of
+from cucmd.job.work import KINDS, REQUEST_MEMBERS, Work, kind_of
 from cucmd.node.ports import NodeTask
 from cucmd.vos.arguments import InvalidArgument, check_word
 from cucmd.vos.command_lines import PREFIX as CAPTURE_PREFIX
@@ -46,34 +46,34 @@ _RFC3339 = re.compile(
 
 
 def planned(  # noqa: PLR0911  a case for each kind that the configuration decides something of
-    work: AskedWork,
+    work: WorkRequest,
     config: Config,
     now: datetime,
     job_id: str,
-    timeouts: asked.Timeouts | None = None,
+    timeouts: work_request.Timeouts | None = None,
 ) -> Work:
     """Resolves what is done on the nodes of the job of that id, as it is stored.
 
     Raises `InvalidValue` with the field of `work` that is wrong, and `UnknownProfile`.
     """
     match work:
-        case asked.Files():
+        case work_request.Files():
             return resolve_collection(work, config, now)
-        case asked.Estimate(collection, only, added, written_for):
-            files = asked.Files(collection, only, added, written_for)
+        case work_request.Estimate(collection, only, added, written_for):
+            files = work_request.Files(collection, only, added, written_for)
             return DryRun(resolve_collection(files, config, now))
-        case asked.Commands(lines):
+        case work_request.Commands(lines):
             return Run(resolve_commands(lines), None if timeouts is None else timeouts.command)
-        case asked.HealthChecks(only):
+        case work_request.HealthChecks(only):
             return _health(config, resolve_checks(only))
-        case asked.Packets():
+        case work_request.Packets():
             return resolve_capture(work, f"{CAPTURE_PREFIX}{job_id}")
-        case asked.Tail():
+        case work_request.Tail():
             return resolve_follow(work)
-        case asked.Discovery():
+        case work_request.Discovery():
             return Discover()
         case _:  # the configuration decides nothing of it
-            (kind,) = (one for one in KINDS if kind_of(one) == MEMBERS[type(work)])
+            (kind,) = (one for one in KINDS if kind_of(one) == REQUEST_MEMBERS[type(work)])
             given = {name: value for name, value in asdict(work).items() if value is not None}
             return cast("Work", kind(**given))
 
@@ -83,9 +83,9 @@ def _health(config: Config, only: tuple[str, ...] = ()) -> HealthCheck:
 
 
 @contextmanager
-def below(member: str, work: AskedWork) -> Iterator[None]:
+def below(member: str, work: WorkRequest) -> Iterator[None]:
     """Names a wrong field of `work` by its place in the request, where `member` has it."""
-    names = () if isinstance(work, asked.Files) else work.__struct_fields__
+    names = () if isinstance(work, work_request.Files) else work.__struct_fields__
     try:
         yield
     except InvalidValue as error:
@@ -94,7 +94,7 @@ def below(member: str, work: AskedWork) -> Iterator[None]:
         raise InvalidValue(f"{member}.{error.parameter}", error.reason) from None
 
 
-def resolve_collection(files: asked.Files, config: Config, now: datetime) -> Collect:
+def resolve_collection(files: work_request.Files, config: Config, now: datetime) -> Collect:
     """Resolves what to collect, from request, profile and defaults.
 
     The window of the profile is used only if the request has no part of one. A `last` is given the
@@ -148,7 +148,7 @@ def _given(text: str | None, field: str, rule: Callable[[str], str]) -> str | No
         raise InvalidValue(field, wrong_value(text, str(error))) from None
 
 
-def _paths(files: asked.Files, profile: Profile) -> tuple[str, tuple[str, ...]]:
+def _paths(files: work_request.Files, profile: Profile) -> tuple[str, tuple[str, ...]]:
     """Returns (location, paths). Raises `InvalidValue`."""
     request, only, added = files.collection, files.only, files.added_paths
     named = _given(request.location, "collection.location", rules.check_location)
@@ -220,7 +220,7 @@ def _parts(path: str) -> list[str]:
 
 
 def _window(
-    request: asked.Collection, profile: Profile, now: datetime
+    request: work_request.Collection, profile: Profile, now: datetime
 ) -> tuple[str | None, datetime | None, datetime | None]:
     """Returns (last, since, until)."""
     last = _given(request.last, "collection.last", rules.check_window)
@@ -257,7 +257,7 @@ def instant(field: str, text: str | None) -> datetime | None:
     return instant
 
 
-def resolve_timeouts(request: asked.Timeouts | None, base: Timeouts) -> Timeouts:
+def resolve_timeouts(request: work_request.Timeouts | None, base: Timeouts) -> Timeouts:
     """Merges timeouts of the request over `base`. Raises `InvalidValue` for `timeouts.FIELD`."""
     if request is None:
         return base
@@ -316,7 +316,7 @@ LONGEST = 1200.0
 SHORTEST = 1.0
 
 
-def resolve_capture(request: asked.Packets, name: str) -> Capture:
+def resolve_capture(request: work_request.Packets, name: str) -> Capture:
     """Returns what to capture, into a file of that name. Raises `InvalidValue`."""
     default = Capture(name)
     duration = _duration(request.duration, default.duration, LONGEST)
@@ -337,7 +337,7 @@ def resolve_capture(request: asked.Packets, name: str) -> Capture:
     return what
 
 
-def resolve_follow(request: asked.Tail) -> Follow:
+def resolve_follow(request: work_request.Tail) -> Follow:
     """Resolves what to follow. A folder need not end in "/". Raises `InvalidValue`."""
     recent = bool(request.recent)
     path = request.path.rstrip("/") + "/" if recent else request.path
@@ -370,7 +370,7 @@ def _duration(request: float | None, usual: float, longest: float) -> float:
     return duration
 
 
-def check_together(job: Job, tasks: Sequence[NodeTask | None], connections: int) -> None:
+def check_simultaneous(job: Job, tasks: Sequence[NodeTask | None], connections: int) -> None:
     """Checks that all nodes can begin at once and take the whole duration. Raises `InvalidValue`.
 
     connections: to nodes, that the daemon has at once.
@@ -380,7 +380,7 @@ def check_together(job: Job, tasks: Sequence[NodeTask | None], connections: int)
         limit = "concurrency" if most == job.concurrency else "limits.connections"
         reason = f"{nodes} nodes; a {job.kind} runs on all at once, and {limit} is {most}"
         raise InvalidValue("nodes", reason)
-    duration = job.work.lasts
+    duration = job.work.min_seconds
     limits = [("node", task.timeouts.node) for task in tasks if task is not None]
     for name, seconds in [("job", job.timeouts.job), *limits]:
         if duration >= seconds:

@@ -20,7 +20,7 @@ from cucmd.config import Config, InvalidValue, wrong_value
 from cucmd.job.cluster import ClusterNode
 from cucmd.job.node import Node
 from cucmd.node_name import InvalidNode, node_key, parse_node
-from cucmd.plan.known import (
+from cucmd.plan.known_clusters import (
     PUBLISHER,
     KnownCluster,
     NodeKey,

@@ -1,9 +1,9 @@
 """Declares jobs as they are sent on the socket: in full, in lists, and as changes.
 
 `Job` and `Node` are flat, since Varlink has no unions; in `job/` they have a struct for each state.
-What a job is asked to do (`StartRequest`) and what it returns for a node (`Given`) are declared in
-job/work.py, the requests of other methods in requests.py. In the text of the interface `{kinds}` is
-replaced by the names of the kinds of work.
+What a job is asked to do (`StartRequest`) and what it returns for a node (`NodeResults`) are
+declared in job/work.py, the requests of other methods in requests.py. In the text of the interface
+`{kinds}` is replaced by the names of the kinds of work.
 
 The structs accept unknown fields, so that a client can read the replies of a later daemon. The
 daemon refuses unknown fields of a request (`varlink/request_decoding.py`).
@@ -13,16 +13,16 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from cucmd.job.asked import Collection, Login, Timeouts
 from cucmd.job.attempt import EarlierAttempt
 from cucmd.job.capture import CaptureSettings
 from cucmd.job.failure import Failure
 from cucmd.job.request import Request
 from cucmd.job.status import JobStatus, NodeStatus
-from cucmd.job.work import Given
+from cucmd.job.work import NodeResults
+from cucmd.job.work_request import Collection, Login, Timeouts
 
 
-class Node(Given, frozen=True):
+class Node(NodeResults, frozen=True):
     node: str
     status: NodeStatus
     phase: str | None

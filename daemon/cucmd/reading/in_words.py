@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
 
-from cucmd.job.coverage import Gap, missing
-from cucmd.job.duration import longest
+from cucmd.job.coverage import Gap, format_missing
+from cucmd.job.duration import longest_written_for
 from cucmd.reading.covered import (
     MOST_NAMED,
     Clock,
@@ -47,7 +47,7 @@ def describe(
     if nothing := [gap.path for gap in gaps if gap.missing == "all"]:
         parts.append(f"nothing came of {few(nothing)}")
     if options := [gap.written_for for gap in gaps if gap.written_for is not None]:
-        option = f"start --written-for {longest(options)}"
+        option = f"start --written-for {longest_written_for(options)}"
         parts.append(f"files that are written to for longer come with {option}")
     return "; ".join(parts)
 
@@ -120,7 +120,7 @@ class _Times:
 
     def missing(self, seconds: int) -> str:
         """Says how much is missing; nothing where the zone is not known: it may be hours more."""
-        return f", {missing(seconds)} missing" if self._exact else ""
+        return f", {format_missing(seconds)} missing" if self._exact else ""
 
 
 def _local(moment: datetime, zone: tzinfo) -> datetime:

@@ -77,7 +77,7 @@ class Received:
         self.bytes_received = 0
         self._limits = limits
         self._quota = quota
-        self._together = together
+        self._joint_run = together
         self._node = node
         self._prefix = prefix
         self._files: list[ReceivedFile] = []
@@ -98,7 +98,7 @@ class Received:
         """
         if not self._over:
             self._over = True
-            self._together.total -= len(self._files)
+            self._joint_run.total -= len(self._files)
 
     def refuse(self, code: Code, message: str, hint: str | None = None) -> NoMore:
         """Keeps the first reason."""
@@ -119,7 +119,7 @@ class Received:
             if count > limits.files:
                 said = f"more than {limits.files:,} files"
                 return self.refuse(Code.QUOTA_EXCEEDED, said, _IN_PARTS)
-            if count > limits.files_share and self._together.total >= limits.files_total:
+            if count > limits.files_share and self._joint_run.total >= limits.files_total:
                 said = f"more than {limits.files_total:,} files from all nodes at this moment"
                 return self.refuse(Code.QUOTA_EXCEEDED, said, _FEWER)
         return None
@@ -132,7 +132,7 @@ class Received:
         self._files.append(ReceivedFile(self._node, self._prefix + asked.path, 0))
         self._open.add(len(self._files) - 1)
         if not self._over:
-            self._together.total += 1
+            self._joint_run.total += 1
         return len(self._files) - 1
 
     def change(self, position: int, **changes: object) -> None:

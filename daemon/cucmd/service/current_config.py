@@ -151,7 +151,7 @@ class CurrentConfig:
         if config.credentials.directory is None:
             unfinished = self._supervisor.unfinished
             jobs = "1 job" if len(unfinished) == 1 else f"{len(unfinished)} jobs"
-            lost = sum(not job.goes_on for job in unfinished)
+            lost = sum(not job.survives_restart for job in unfinished)
             message += (
                 "; systemd gives a service its credentials when it starts, so a new one needs a "
                 f"restart, which interrupts {jobs}, and {lost} cannot go on"

@@ -30,7 +30,7 @@ from cucmd.cases.verify import CHECK, Verifier
 from cucmd.config import Config, ConfigError
 from cucmd.failure import CannotStart
 from cucmd.jobs.deletion import Deletions, RetentionTask
-from cucmd.jobs.events import JobFeed
+from cucmd.jobs.job_feed import JobFeed
 from cucmd.jobs.recovery import drop_half_written
 from cucmd.jobs.services import JobServices, Slots
 from cucmd.jobs.supervisor import Supervisor, open_supervisor
@@ -300,7 +300,7 @@ async def _answer_requests(
             # Figures in which a leak would show.
             tasks = trio.lowlevel.current_statistics().tasks_living
             objects = sys.getallocatedblocks()
-            log.info("holding %d tasks, %d jobs, %d objects", tasks, supervisor.live, objects)
+            log.info("holding %d tasks, %d jobs, %d objects", tasks, supervisor.live_count, objects)
 
 
 async def _feed_watchdog() -> None:

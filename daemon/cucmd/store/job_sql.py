@@ -41,7 +41,7 @@ UPDATE job SET
 WHERE job_id = :job_id"""
 
 # Of a job that does not run, in the transaction of the change, since others may change the job at
-# the same time. A job that runs counts by itself (jobs/run.py).
+# the same time. A job that runs counts by itself (jobs/job_run.py).
 COUNT_A_CHANGE = "UPDATE job SET revision = revision + 1 WHERE job_id = ?"
 
 # All of them in one statement, which lets other threads run once: with a statement for each of 400

@@ -154,10 +154,10 @@ def node_columns(position: int, node: Node) -> Row:
 def job_from(detail: str, revision: int, nodes: Iterable[str], end: End) -> Job:
     """Raises `msgspec.MsgspecError` for text that is not a job. `end`: if it has ended."""
     job = _jobs.decode(detail)
-    decoder = _nodes_of(job.work.gives)
+    decoder = _nodes_of(job.work.result_type)
     decoded = tuple(decoder.decode(text) for text in nodes)
     job = msgspec.structs.replace(job, nodes=decoded, revision=revision)
-    return job.at_end(end) if job.ended else job
+    return job.with_end(end) if job.ended else job
 
 
 @functools.cache
@@ -169,7 +169,7 @@ def _nodes_of(gives: type[Result] | None) -> msgspec.json.Decoder[Node]:
 
 _jobs = msgspec.json.Decoder(Job)
 for _kind in KINDS:
-    _nodes_of(_kind.gives)
+    _nodes_of(_kind.result_type)
 for _row in (JobRow, ClosedJob):
     msgspec.json.Decoder(_row)  # they are read by `msgspec.convert`
 
@@ -178,7 +178,7 @@ def changed_nodes(before: Job, after: Job) -> list[tuple[int, Node]]:
     """Returns (position, node) of those that differ. Both jobs share the unchanged ones, so
     comparing them is mostly a comparison of identity.
     """
-    changed = after.changed_since(before)
+    changed = after.positions_changed_since(before)
     return [(at, after.nodes[at]) for at in changed if after.nodes[at] != before.nodes[at]]
 
 
@@ -220,4 +220,4 @@ def file_from(row: Row) -> ReceivedFile:
 def _without_nodes(job: Job) -> Job:
     """Makes of a job what its row has: how far its end has come is in columns of their own."""
     job = msgspec.structs.replace(job, nodes=())
-    return job.at_end(End.OPEN) if job.ended else job
+    return job.with_end(End.OPEN) if job.ended else job

@@ -14,8 +14,8 @@ from typing import NewType
 
 import msgspec
 
-from cucmd.job.asked import LOCATIONS
 from cucmd.job.capture import CaptureSettings
+from cucmd.job.work_request import LOCATIONS
 from cucmd.vos.arguments import InvalidArgument, check_line, check_word
 from cucmd.vos.texts import INTERRUPTED
 from cucmd.vos.window import Window

@@ -22,7 +22,7 @@ from cucmd.job.duration import (
     USUAL_WRITTEN_FOR,
     parse_last,
     parse_written_for,
-    parts_of,
+    split_duration,
 )
 from cucmd.vos.arguments import InvalidArgument
 
@@ -133,7 +133,7 @@ def _relative(text: str, waited: timedelta) -> RelTime:
         total = parse_last(text)
     except ValueError as error:
         raise InvalidArgument("last", text, str(error)) from None
-    named = {unit for _, unit in parts_of(text)}
+    named = {unit for _, unit in split_duration(text)}
     smallest = min(("m" if unit == "s" else unit for unit in named), key=list(_UNITS).index)
     if waited > _SHORT_WAIT:
         total, smallest = total + waited, _FINER[smallest]

@@ -14,7 +14,7 @@ How a capture ends, and what follows
     a question comes            Ctrl-C; the node fails
     cancel of job or node,      Ctrl-C, for at most `stop_seconds`, which nothing cuts short;
     a deadline of either,       nothing is got. Of all but the node's deadline its state has changed
-    a stop of the daemon        before (jobs/run.py): who cancels does not wait for this
+    a stop of the daemon        before (jobs/job_run.py): who cancels does not wait for this
     no prompt after Ctrl-C      the node fails, and the capture may still run
     the connection is lost      the node fails, and the capture may still run
 """
@@ -33,7 +33,7 @@ from cucmd.job.capture import Capture, Captured
 from cucmd.job.failure import Failure
 from cucmd.job.node import Phase
 from cucmd.node.dialogue import NodeSession
-from cucmd.node.ports import READY_WITHIN, NodeTask, Ports, Report, Together
+from cucmd.node.ports import READY_WITHIN, JointRun, NodeTask, Ports, Report
 from cucmd.work.capture_files import CaptureFiles
 from cucmd.work.session import answer, ask, both_ends, logged_in, refusal
 
@@ -75,17 +75,17 @@ def stop_seconds(grace: float) -> float:
 
 async def capture(task: NodeTask, what: Capture, ports: Ports, report: Report) -> tuple[str, ...]:
     """Captures packets, and gets the files. Returns notes for the user. Raises `NodeFailed`."""
-    together = task.together
-    assert together is not None, "jobs/together.py gives it to every task of a capture"
+    joint_run = task.joint_run
+    assert joint_run is not None, "jobs/joint_run.py gives it to every task of a capture"
     async with logged_in(task, ports, report) as session:
         await answer(session, task, vos.PAGER_OFF)
         status = await ask(session, task, vos.SHOW_STATUS, vos.parse_machine)
         if full := no_room(status, what):
             raise NodeFailed(full)
-        if not await together.begin(task.node):
+        if not await joint_run.wait_for_start(task.node):
             raise NodeFailed(timeout_failure(Code.LOGIN_TIMEOUT, READY_WITHIN, _LATE, hint=_ALONE))
         report.phase(Phase.COMMAND)
-        run = _NodeCapture(session, task, what, report, together)
+        run = _NodeCapture(session, task, what, report, joint_run)
         said = await run.whole()
         files = CaptureFiles(session, task, what, ports, report)
         notes = await files.get(run.captured, said)
@@ -134,13 +134,13 @@ class _NodeCapture:
         task: NodeTask,
         what: Capture,
         report: Report,
-        together: Together,
+        joint_run: JointRun,
     ) -> None:
         self._session = session
         self._task = task
         self._what = what
         self._report = report
-        self._together = together
+        self._joint_run = joint_run
         self._mask = task.mask
         self._said: Sequence[str] = ()
         self._began: float | None = None  # when the node took the command, by trio's clock
@@ -151,7 +151,7 @@ class _NodeCapture:
         """Returns what the node has said beside the options, once it is at its prompt. Raises
         `NodeFailed`.
         """
-        with self._together.at_it(self._task.node):
+        with self._joint_run.working(self._task.node):
             # Before it is typed: after a kill it is in the store that it may run.
             self._tell(self.captured)
             try:
@@ -173,10 +173,10 @@ class _NodeCapture:
         """Waits, and says why it is to end, or has ended. Raises `NodeFailed`."""
         sent = trio.current_time()
         try:
-            with self._together.until_stopped() as scope:
+            with self._joint_run.until_stopped() as scope:
                 scope.deadline = sent + self._what.duration
                 return await self._until_it_ends(scope, self._what.duration)
-            if not self._together.stopped:
+            if not self._joint_run.stopped:
                 return "duration"
             began = sent + _ECHO_WITHIN if self._began is None else self._began
             with trio.CancelScope(deadline=began + _SHORTEST) as scope:

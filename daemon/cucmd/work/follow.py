@@ -41,7 +41,7 @@ from cucmd.job.follow import Follow
 from cucmd.job.node import Phase
 from cucmd.node.deadlines import LineClock, answer_clock
 from cucmd.node.dialogue import NodeSession
-from cucmd.node.ports import NodeTask, Ports, Report, Together
+from cucmd.node.ports import JointRun, NodeTask, Ports, Report
 from cucmd.node.transcript_file import write_all
 from cucmd.received_file import ReceivedFile
 from cucmd.vos.texts import NO_SUCH_FILE
@@ -72,24 +72,24 @@ _HINT = (
 
 async def follow(task: NodeTask, what: Follow, ports: Ports, report: Report) -> tuple[str, ...]:
     """Follows the file, and keeps what is printed. Returns notes. Raises `NodeFailed`."""
-    together = task.together
-    assert together is not None, "jobs/together.py gives it to every task of a job to follow"
-    with together.until_begun(task.node):
+    joint_run = task.joint_run
+    assert joint_run is not None, "jobs/joint_run.py gives it to every task of a job to follow"
+    with joint_run.preparing(task.node):
         # The session is closed before what has come is waited for.
         async with (
             _kept(task, what, ports, report) as output,
             logged_in(task, ports, report) as session,
         ):
             await answer(session, task, vos.PAGER_OFF)
-            if together.stopped:  # by a call that came with the last bytes of the answer
+            if joint_run.stopped:  # by a call that came with the last bytes of the answer
                 return (_NOT_BEGUN,)
             report.phase(Phase.COMMAND)
-            with together.at_it(task.node):
+            with joint_run.working(task.node):
                 # The number of the attempt is in the store before the file that is named after it
                 # exists: so no later attempt uses the name again.
                 await report.saved()
                 await output.open()
-                notes = await _followed(session, task, what, output, together)
+                notes = await _followed(session, task, what, output, joint_run)
                 output.whole = True
             notes += (_EARLIER,) if output.earlier else ()
             report.phase(Phase.CLOSE)
@@ -98,11 +98,11 @@ async def follow(task: NodeTask, what: Follow, ports: Ports, report: Report) -> 
 
 
 async def _followed(
-    session: NodeSession, task: NodeTask, what: Follow, output: _Output, together: Together
+    session: NodeSession, task: NodeTask, what: Follow, output: _Output, joint_run: JointRun
 ) -> tuple[str, ...]:
     await session.tail(vos.parse_tail(what.line))
     ended = False
-    with together.until_stopped() as scope:
+    with joint_run.until_stopped() as scope:
         ended = await _until_it_ends(session, task, what, output, scope)
     if not ended and session.seems_done:
         # It may have refused it just now, and that is no end that somebody has wanted.
@@ -114,7 +114,7 @@ async def _followed(
     notes: tuple[str, ...] = ()
     if output.full:
         notes = (f"it was ended, since {MOST // 1024**2} MiB had come: no more is kept",)
-    elif not together.stopped:
+    elif not joint_run.stopped:
         notes = (f"it was ended after {what.duration:g} s, as was asked for",)
     said: Sequence[str] = ()
     try:

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from cucmd import vos
-from cucmd.job.health import BAD, GOOD, LOOK, UNREAD, Finding, Thresholds, an_hour
+from cucmd.job.health import BAD, GOOD, LOOK, UNREAD, Finding, Thresholds, may_be_daylight_saving
 from cucmd.vos.cluster import AvailableNode, HighAvailability, ReplicationState
 from cucmd.vos.health_records import (
     BackupHistory,
@@ -79,7 +79,7 @@ def _clock(said: vos.ShowStatus, most: Thresholds, now: datetime) -> list[Findin
     says = f"{abs(seconds):,} s {'behind' if seconds < 0 else 'ahead of'} the daemon's"
     if abs(seconds) > most.clock_seconds:
         hint = "which server each follows: utils ntp status"
-        if an_hour(seconds, most.clock_seconds):
+        if may_be_daylight_saving(seconds, most.clock_seconds):
             hint = "its rules of daylight saving may be old; the time in UTC is in utils ntp status"
         return [Finding("clock", LOOK, says, hint)]
     return [Finding("clock", GOOD, says)]

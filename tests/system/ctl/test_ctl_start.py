@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cucmd.job.asked import LOCATIONS
+from cucmd.job.work_request import LOCATIONS
 
 SECRET = "Gr\u00fcn-eHeckeN"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from msgspec import Struct
 
-from cucmd.job.asked import Login
+from cucmd.job.work_request import Login
 from cucmd.service.access import RIGHTS, Right
 from cucmweb.operations import FOR_ANYBODY, OPERATIONS, OWN
 from cucmweb.token_file import add, changed_tokens, revoke

@@ -11,7 +11,7 @@ from cucmd.job.collect import Collect
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
-from cucmd.jobs.events import JobFeed
+from cucmd.jobs.job_feed import JobFeed
 from cucmd.protocol.requests import CancelReply, CancelRequest
 from cucmd.varlink import Caller
 

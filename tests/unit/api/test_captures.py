@@ -11,11 +11,11 @@ from msgspec.structs import asdict
 from cucmd.api.job_methods import JobMethods
 from cucmd.api.wire import changed_to_wire, job_to_wire
 from cucmd.config import Config, InvalidValue
-from cucmd.job import asked
-from cucmd.job.asked import Collection, How, Login, Packets
+from cucmd.job import work_request
 from cucmd.job.capture import Capture, Captured, CaptureSettings
 from cucmd.job.job import Job
 from cucmd.job.work import StartRequest
+from cucmd.job.work_request import Collection, How, Login, Packets
 from cucmd.node.ports import NodeTask, Report
 from cucmd.plan.planner import Planner
 from cucmd.protocol.jobs import RetryRequest
@@ -43,7 +43,7 @@ def test_capture_defaults() -> None:
     job, tasks = planned_by(PLANNER, request())
     name = f"cucmd_{job.job_id}"
     assert job.work == Capture(name, "eth0", None, None, 100_000, None, 60.0, delete=False)
-    assert (job.kind, job.concurrency, job.goes_on) == ("capture", 2, False)
+    assert (job.kind, job.concurrency, job.survives_restart) == ("capture", 2, False)
     assert [task and task.work for task in tasks] == [job.work, job.work]
 
 
@@ -78,7 +78,7 @@ def test_capture_needs_all_nodes_at_once() -> None:
 
 @pytest.mark.parametrize("name", ["node", "job"])
 def test_duration_beyond_deadline_is_refused(name: str) -> None:
-    timeouts = asked.Timeouts(**{name: 120.0})
+    timeouts = work_request.Timeouts(**{name: 120.0})
     assert planned(timeouts=timeouts, duration=119).work.duration == 119
     with pytest.raises(InvalidValue) as refused:
         planned(timeouts=timeouts, duration=120)
@@ -126,13 +126,13 @@ async def opened(tmp_path: Path) -> AsyncIterator[Opened]:
 
 async def captures(task: NodeTask, report: Report) -> tuple[str, ...]:
     """Does in short what `work/capture.py` does."""
-    assert task.together is not None
-    assert await task.together.begin(task.node)
+    assert task.joint_run is not None
+    assert await task.joint_run.wait_for_start(task.node)
     now = NOW
     report.result(Captured("cucmd_x", now, running=True))
-    with task.together.at_it(task.node), task.together.until_stopped():
+    with task.joint_run.working(task.node), task.joint_run.until_stopped():
         await trio.sleep_forever()
-    how = "stop" if task.together.stopped else "duration"
+    how = "stop" if task.joint_run.stopped else "duration"
     report.result(Captured("cucmd_x", now, now, 0, how))
     return ()
 

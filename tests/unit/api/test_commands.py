@@ -11,9 +11,9 @@ import trio
 from cucmd.api.case_methods import CaseMethods
 from cucmd.config import Config, InvalidValue
 from cucmd.failure import Code, fail
-from cucmd.job.asked import Commands, Login
 from cucmd.job.run import Run
 from cucmd.job.work import StartRequest
+from cucmd.job.work_request import Commands, Login
 from cucmd.node.ports import NodeTask, Report
 from cucmd.plan.planner import Planner
 from cucmd.plan.resolve import MOST_COMMANDS
@@ -42,7 +42,7 @@ def test_job_that_runs_commands() -> None:
     assert job.work == Run(("show status", "utils diagnose test"))
     assert (job.kind, job.concurrency, job.try_all) == ("run", 1, True)
     assert [task and task.work for task in tasks] == [job.work, job.work]
-    assert not job.goes_on
+    assert not job.survives_restart
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import trio
 
 from cucmd.api.case_methods import CaseMethods
 from cucmd.config import Config, InvalidValue
-from cucmd.job.asked import Login, Tail, Timeouts
 from cucmd.job.follow import Follow
 from cucmd.job.work import StartRequest
+from cucmd.job.work_request import Login, Tail, Timeouts
 from cucmd.node.ports import NodeTask, Report
 from cucmd.plan.planner import Planner
 from cucmd.protocol.cases import CommandOutput, OutputRequest
@@ -37,7 +37,7 @@ def test_job_that_follows_a_file() -> None:
     job, _ = planned_by(PLANNER, request(path="cm/trace", recent=True, regexp="SIP", duration=60))
     assert job.work == Follow("cm/trace/", recent=True, regexp="SIP", duration=60)
     assert job.work.commands_kept == ("file tail activelog cm/trace/ recent regexp SIP",)
-    assert (job.kind, job.goes_on) == ("follow", False)
+    assert (job.kind, job.survives_restart) == ("follow", False)
     job, _ = planned_by(PLANNER, request(path="syslog/messages"))
     assert job.work == WORK
 

@@ -13,8 +13,8 @@ from cucmd.api.job_methods import JobMethods
 from cucmd.config import Config
 from cucmd.config.config_thread import READ_SECONDS
 from cucmd.failure import Code
-from cucmd.job.asked import Collection, Login
 from cucmd.job.work import StartRequest
+from cucmd.job.work_request import Collection, Login
 from cucmd.plan.planner import Planner
 from cucmd.protocol.jobs import RetryRequest
 from cucmd.protocol.requests import INTERFACE
@@ -73,13 +73,13 @@ async def test_hung_credentials_refuse_start_and_retry(
         harness.behaviours = {"a": fails_with(Code.CONNECTION_LOST)}
         job_id = await harness.start("a", **NAMED)
         await harness.ended(job_id)
-        before = await harness.supervisor.closed(job_id)
+        before = await harness.supervisor.wait_closed(job_id)
         with hanging_disk(mock_clock) as environ:
             jobs = JobMethods(harness.supervisor, harness.feed, lambda: planner(harness, environ))
             asked = StartRequest(("a",), Login(credential="ops"), Collection(paths=("x",)))
             assert await refused(jobs, asked) == "StorageFailed"
             assert await refused(jobs, RetryRequest(job_id)) == "StorageFailed"
-            assert await harness.supervisor.closed(job_id) == before
+            assert await harness.supervisor.wait_closed(job_id) == before
             assert [job.job_id for job in await harness.supervisor.newest(9)] == [job_id]
             again = await jobs.retry(CALLER, RetryRequest(job_id, login=Login("admin", "secret")))
             assert again.job.job_id == job_id

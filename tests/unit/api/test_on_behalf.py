@@ -115,12 +115,12 @@ async def test_calls_are_logged_with_names(
         job_id = (await call(peer, "Start", START, ALICE))["job"]["job_id"]
         job = {"job_id": job_id}
         await socket.harness.ended(job_id)
-        await socket.harness.supervisor.closed(job_id)
+        await socket.harness.supervisor.wait_closed(job_id)
         caplog.clear()
         login = {"login": START["login"]}
         again = (await call(peer, "Retry", job, login, BOB))["job"]
         await call(peer, "Cancel", job, BOB)
-        await socket.harness.supervisor.closed(job_id)
+        await socket.harness.supervisor.wait_closed(job_id)
         await call(peer, "Label", job, {"labels": {"case": "1"}}, BOB)
         await call(peer, "Delete", job, {"files_only": True}, BOB)
         await call(peer, "Prune", {"keep": 0}, BOB)

@@ -13,7 +13,7 @@ from cucmd.cases.coverage import Coverage
 from cucmd.cases.damaged import DamagedFiles
 from cucmd.config import Config
 from cucmd.failure import Code
-from cucmd.job.asked import Login
+from cucmd.job.work_request import Login
 from cucmd.node.ports import NodeTask, Report
 from cucmd.plan.planner import Planner
 from cucmd.protocol.cases import ExportRequest
@@ -40,7 +40,7 @@ async def partial_job(harness: SupervisorHarness) -> str:
     harness.behaviours = {"a": sends, "b": fails_with(Code.STALLED)}
     job_id = await harness.start("a", "b")
     await harness.ended(job_id)
-    job = await harness.supervisor.closed(job_id)
+    job = await harness.supervisor.wait_closed(job_id)
     assert (statuses(job), job.nodes[0].files_received) == (["succeeded", "failed"], 1)
     harness.behaviours = {}
     return job_id
@@ -94,6 +94,6 @@ async def test_repeated_retry_is_answered(tmp_path: Path) -> None:
         request = RetryRequest(job_id, login=LOGIN, start_key="again")
         await jobs(harness).retry(CALLER, request)
         await harness.ended(job_id)
-        await harness.supervisor.closed(job_id)
+        await harness.supervisor.wait_closed(job_id)
         shutil.rmtree(harness.supervisor.directory(job_id))
         assert (await jobs(harness).retry(CALLER, request)).job.status == "succeeded"

@@ -6,9 +6,9 @@ from msgspec.structs import replace
 
 from cucmd.api.request_checks import LONGEST, short_text, start_key
 from cucmd.config import InvalidValue
-from cucmd.job.asked import Collection, Login
 from cucmd.job.request import OnBehalfOf
 from cucmd.job.work import StartRequest
+from cucmd.job.work_request import Collection, Login
 from cucmd.protocol.jobs import RetryRequest
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from cucmd.api.job_methods import JobMethods
 from cucmd.config import ClusterSettings, Config, Limits, Profile
-from cucmd.job.asked import Collection, Login
 from cucmd.job.work import StartRequest
+from cucmd.job.work_request import Collection, Login
 from cucmd.plan.planner import Planner
 from cucmd.protocol import errors as wire_errors
 from cucmd.protocol.jobs import StartReply

@@ -40,7 +40,7 @@ async def opened(tmp_path: Path) -> AsyncIterator[Harness]:
     async with supervisor_harness(tmp_path) as harness:
         job_id = await harness.start("a")
         await harness.ended(job_id)
-        await harness.supervisor.closed(job_id)
+        await harness.supervisor.wait_closed(job_id)
         files = [
             ReceivedFile("a", f"a/files/{number:04}.txt", 4, "0" * 64, True, True, 1)
             for number in range(1500)

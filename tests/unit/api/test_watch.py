@@ -15,7 +15,7 @@ from cucmd.job.collect import Collect
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
-from cucmd.jobs.events import CAPACITY, JobFeed, Subscription
+from cucmd.jobs.job_feed import CAPACITY, JobFeed, Subscription
 from cucmd.protocol.requests import WatchRequest
 from cucmd.store import EVERY_JOB, JobFilter
 from cucmd.varlink import Caller, StreamReply
@@ -45,7 +45,7 @@ class ScriptedJob:
     def directory(self, job_id: str) -> Path:
         return Path(job_id)
 
-    def unsaved(self, job_id: str) -> str | None:
+    def save_error(self, job_id: str) -> str | None:
         return None
 
     def change(self, times: int = 1) -> None:

@@ -237,7 +237,7 @@ async def test_a_node_that_is_worked_on_again_keeps_its_newer_state(tmp_path: Pa
 
 
 async def test_what_was_said_of_a_node_goes_when_it_is_worked_on_again() -> None:
-    node = Node("pub").covers(Covered("covers it", (Gap("x", "begin"),)))
+    node = Node("pub").with_coverage(Covered("covers it", (Gap("x", "begin"),)))
     again = node.begin(NOW, 2)
     assert (again.coverage, again.gaps) == (None, ())
 

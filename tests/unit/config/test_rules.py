@@ -3,7 +3,7 @@
 import pytest
 
 from cucmd.config import rules
-from cucmd.job.asked import LOCATIONS
+from cucmd.job.work_request import LOCATIONS
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cucmctl.text.remarks import remarks
-from cucmd.job.asked import Collection, Timeouts
+from cucmd.job.work_request import Collection, Timeouts
 from cucmd.protocol.jobs import Job, Node, WatchReply
 
 BEGAN = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)

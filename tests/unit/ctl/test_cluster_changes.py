@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 
 from cucmctl.client.cluster import MOST_NAMED, describe_changes, discover_first
-from cucmd.job.asked import Login
 from cucmd.job.cluster import ClusterNode
 from cucmd.job.discover import Member
+from cucmd.job.work_request import Login
 from cucmd.protocol.jobs import Job
 from cucmd.protocol.knowledge import Cluster
 

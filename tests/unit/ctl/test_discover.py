@@ -58,7 +58,7 @@ def test_the_block_says_of_a_node_that_it_is_down_or_new_and_no_product_that_is_
     down = Member("a", "10.0.0.4", "sub4", "Subscriber", "", unauthenticated="not authenticated")
     text = block(Found((down, PUB)))
     assert "# sub4, Subscriber, not authenticated" in text
-    assert list(Found((down,)).lines()) == ["names a, sub4: Subscriber, not authenticated"]
+    assert list(Found((down,)).summary_lines()) == ["names a, sub4: Subscriber, not authenticated"]
 
 
 _WORDS = st.text(max_size=20)

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from cucmctl.text.frame import LONG_SILENT, SILENT, URGENCY, Frame, select
 from cucmctl.text.pace import Rates
-from cucmd.job.asked import Collection
+from cucmd.job.work_request import Collection
 from cucmd.protocol.jobs import Node
 from unit.ctl.conftest import make_job, make_node
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from cucmctl.text import job_list, render
-from cucmd.job.asked import Collection
+from cucmd.job.work_request import Collection
 
 
 @pytest.fixture

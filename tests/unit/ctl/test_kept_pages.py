@@ -16,10 +16,10 @@ from msgspec.structs import replace
 
 from cucmctl.text import job_list, listing, render
 from cucmd.failure import Code, failure
-from cucmd.job.asked import Collection, Timeouts
 from cucmd.job.capture import CaptureSettings
 from cucmd.job.collect import PathSize, Sizes
 from cucmd.job.coverage import Extent, Gap
+from cucmd.job.work_request import Collection, Timeouts
 from cucmd.protocol.cases import File
 from cucmd.protocol.jobs import Job, JobSummary, Node
 

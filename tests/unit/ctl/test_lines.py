@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from cucmctl.text import render
 from cucmctl.text.views import BYTES_EVERY, REMEMBERED, EndingOnly, Lines
-from cucmd.job.asked import Collection
+from cucmd.job.work_request import Collection
 
 STAMP = re.compile(r"(\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d ")
 

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 import pytest
 
 from cucmctl.text.remarks import fold_equal_failures, without_node_name
-from cucmd.job.asked import Collection
 from cucmd.job.attempt import EarlierAttempt
 from cucmd.job.coverage import Extent, Gap
 from cucmd.job.failure import Failure
+from cucmd.job.work_request import Collection
 from unit.ctl.conftest import remarks_of
 
 

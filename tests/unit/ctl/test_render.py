@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from cucmctl.commands.known import host_keys
 from cucmctl.text import job_list, render
 from cucmctl.text.dry_run_text import sizes
-from cucmd.job.asked import Collection
 from cucmd.job.check import Checked
 from cucmd.job.collect import PathSize, Sizes
 from cucmd.job.failure import Failure
+from cucmd.job.work_request import Collection
 from cucmd.protocol.jobs import Node
 from cucmd.protocol.knowledge import HostKey
 from unit.ctl.conftest import make_job

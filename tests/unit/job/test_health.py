@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from cucmd.job.health import BAD, CHECKS, GOOD, LOOK, Finding, Health, among
+from cucmd.job.health import BAD, CHECKS, GOOD, LOOK, Finding, Health, compare_nodes
 
 PUB, SUB = "192.0.2.11", "192.0.2.12"
 
@@ -15,7 +15,7 @@ def node(address: str, **fields: object) -> tuple[str, Health]:
 
 
 def found(*nodes: tuple[str, Health | None]) -> list[tuple[str, str, str]]:
-    return [(name, one.check, one.state) for name, one in among(nodes)]
+    return [(name, one.check, one.state) for name, one in compare_nodes(nodes)]
 
 
 def test_nodes_that_agree_have_no_finding() -> None:

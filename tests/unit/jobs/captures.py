@@ -23,9 +23,9 @@ def ready_after(seconds: float, *, stops_within: float = 0.0, ignores: bool = Fa
     """
 
     async def behaviour(task: NodeTask, report: Report) -> tuple[str, ...]:
-        assert task.together is not None
+        assert task.joint_run is not None
         await trio.sleep(seconds)
-        if not await task.together.begin(task.node):
+        if not await task.joint_run.wait_for_start(task.node):
             return ("late",)
         captured = Captured(NAME, NOW, running=True)
         report.result(captured)

@@ -27,7 +27,7 @@ class Harness:
         """Makes a closed job with a file."""
         job_id = await self.supervised.start("a", **fields)
         await self.supervised.ended(job_id)
-        await self.supervisor.closed(job_id)
+        await self.supervisor.wait_closed(job_id)
         files = self.directory(job_id) / "a" / "files"
         files.mkdir(parents=True, exist_ok=True)
         (files / "x.txt").write_text("x")
@@ -37,7 +37,7 @@ class Harness:
         """It succeeds once more, and is closed."""
         await self.supervisor.retry(job_id, self.supervised.again(0))
         await self.supervised.ended(job_id)
-        await self.supervisor.closed(job_id)
+        await self.supervisor.wait_closed(job_id)
 
     def directory(self, job_id: str) -> Path:
         return self.supervisor.directory(job_id)

@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from cucmd.jobs.errors import Draining
+from cucmd.jobs.job_errors import Draining
 from cucmd.node.ports import NodeTask, Report
 from rig.supervised import SupervisorHarness, hang, supervisor_harness
 

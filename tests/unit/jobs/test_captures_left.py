@@ -133,7 +133,7 @@ async def test_a_retry_that_does_not_come_to_capture_names_the_one_of_before(
     shown = failed(job)
     assert shown.code == Code.CONNECT_TIMEOUT
     assert NAME in (shown.hint or "")
-    assert job.may_run(job.nodes[0]) == (NAME,)
+    assert job.names_left_running(job.nodes[0]) == (NAME,)
 
 
 async def test_the_captures_of_all_tries_that_may_run_are_named(
@@ -149,7 +149,7 @@ async def test_the_captures_of_all_tries_that_may_run_are_named(
         fifth = await retried(harness, job_id, ready_after(0))
     both = (NAME, f"{NAME}_2")
     for job in (second, third, fourth, fifth):
-        assert job.may_run(job.nodes[0]) == both
+        assert job.names_left_running(job.nodes[0]) == both
     for job in (second, third, fourth):
         assert all(f"/{name}.cap" in failed(job).message for name in both)
         assert f"{NAME}_3" not in failed(job).message
@@ -167,16 +167,16 @@ async def test_a_kill_in_a_retry_leaves_both_named(tmp_path: Path) -> None:
         await harness.store.save(again, running)
         await harness.supervisor.recover(lambda _: None)
         ended = await harness.ended(job.job_id)
-    assert ended.may_run(ended.nodes[0]) == (NAME, f"{NAME}_2")
+    assert ended.names_left_running(ended.nodes[0]) == (NAME, f"{NAME}_2")
     assert all(f"/{name}.cap" in failed(ended).message for name in (NAME, f"{NAME}_2"))
 
 
 def test_a_failure_names_a_capture_once_it_is_given_up() -> None:
     job = job_with(Captured(NAME, NOW, running=True))
-    assert (job.may_run(job.nodes[0]), failed(job).message) == ((), "late")
+    assert (job.names_left_running(job.nodes[0]), failed(job).message) == ((), "late")
     # It was cut off by a kill while it was being ended, and the next start has closed the job.
-    closed = job.at_end(End.CLOSED)
-    assert closed.may_run(job.nodes[0]) == (NAME,)
+    closed = job.with_end(End.CLOSED)
+    assert closed.names_left_running(job.nodes[0]) == (NAME,)
     job = job_with(Captured(NAME, NOW, NOW, running=True))
     assert f"/{NAME}.cap" in failed(job).message
     assert failed(job_with(Captured(NAME, NOW, NOW))).message == "late"

@@ -16,7 +16,7 @@ from cucmd.job.collect import Collect
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
-from cucmd.jobs.errors import AmbiguousJob, UnknownJob
+from cucmd.jobs.job_errors import AmbiguousJob, UnknownJob
 from cucmd.store import JobFilter, StoreFailed, open_store
 from rig.supervised import NOW, SupervisorHarness, hang, statuses, supervisor_harness
 
@@ -109,7 +109,7 @@ async def test_live_jobs_are_shown_with_a_damaged_database(tmp_path: Path) -> No
         for status, job_id in (("running", RUNNING), ("queued", QUEUED)):
             listed = await harness.supervisor.newest(9, JobFilter(status=status))
             assert [job.job_id for job in listed] == [job_id]
-        assert harness.supervisor.unsaved(RUNNING) is None
+        assert harness.supervisor.save_error(RUNNING) is None
 
 
 async def test_a_job_that_a_damaged_database_may_have_is_not_unknown(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ async def test_a_read_error_that_passes_while_the_daemon_starts_leaves_no_job_be
         setattr(harness.store, method, fails)
         await harness.supervisor.recover(harness.tasks)
         assert statuses(await harness.ended(RUNNING)) == ["succeeded"]
-        while harness.supervisor.live:
+        while harness.supervisor.live_count:
             await trio.testing.wait_all_tasks_blocked(0.01)
         assert failures == []
         assert await harness.store.unclosed_jobs() == ()

@@ -14,7 +14,7 @@ from cucmd.config import Retention
 from cucmd.job.job import Job
 from cucmd.jobs import deletion
 from cucmd.jobs.deletion import EVERY, RetentionTask
-from cucmd.jobs.errors import Busy, Draining, FilesDeleted, UnknownJob
+from cucmd.jobs.job_errors import Draining, FilesDeleted, JobInUse, UnknownJob
 from cucmd.protocol.cases import PruneRequest
 from cucmd.store import JobRow, StoreFailed
 from cucmd.varlink import Caller
@@ -57,11 +57,11 @@ async def test_a_job_that_runs_is_not_deleted(tmp_path: Path) -> None:
         harness.supervised.behaviours = {"b": hang}
         job_id = await harness.supervised.start("b")
         await harness.supervised.running(job_id)
-        with pytest.raises(Busy):
+        with pytest.raises(JobInUse):
             await harness.deletions.delete(job_id, record=True)
         assert await harness.deletions.prune(EVERYTHING) == []
         newer = await harness.job()
-        await harness.deletions.retain(Retention(jobs=1))
+        await harness.deletions.apply_retention(Retention(jobs=1))
         assert [row.job_id for row in await harness.store.newest(9)] == [newer, job_id]
         await harness.supervisor.cancel(job_id, None)
 
@@ -70,9 +70,9 @@ async def test_a_job_that_is_read_is_not_deleted(tmp_path: Path) -> None:
     async with opened(tmp_path) as harness:
         job_id = await harness.job()
         with harness.supervisor.holds.reading(job_id):
-            with pytest.raises(Busy):
+            with pytest.raises(JobInUse):
                 await harness.deletions.delete(job_id, record=True)
-            assert await harness.deletions.meant(EVERYTHING) == []
+            assert await harness.deletions.list_prunable(EVERYTHING) == []
             assert await harness.deletions.prune(EVERYTHING) == []
         assert await harness.left() == [job_id]
 
@@ -85,9 +85,9 @@ async def test_a_job_that_is_deleted_is_neither_read_nor_labelled(
         refused: list[str] = []
 
         async def others() -> None:
-            with pytest.raises(Busy), harness.supervisor.holds.reading(job_id):
+            with pytest.raises(JobInUse), harness.supervisor.holds.reading(job_id):
                 pass
-            with pytest.raises(Busy):
+            with pytest.raises(JobInUse):
                 await harness.supervisor.relabel(job_id, lambda job: job)
             refused.append(job_id)
 
@@ -127,7 +127,7 @@ async def test_what_a_stop_has_left_is_deleted_by_the_next_start(
                     await harness.deletions.delete(job_id, record=job_id == whole)
         assert (await harness.supervisor.find(whole)).files_deleted
     async with opened(tmp_path) as again:
-        await again.deletions.finish()
+        await again.deletions.finish_interrupted()
         assert [row.job_id for row in await again.store.newest(9)] == [files]
         assert os.listdir(tmp_path / "jobs") == []
         assert await again.store.begun_deletions() == ()
@@ -141,7 +141,7 @@ async def test_a_daemon_that_stops_deletes_nothing(tmp_path: Path) -> None:
             await harness.deletions.delete(ids[0], record=True)
         with pytest.raises(Draining):
             await harness.deletions.prune(EVERYTHING)
-        await harness.deletions.retain(Retention(jobs=1))
+        await harness.deletions.apply_retention(Retention(jobs=1))
         assert await harness.left() == ids
         assert await harness.store.begun_deletions() == ()
 
@@ -160,9 +160,9 @@ async def test_one_directory_that_cannot_be_removed_does_not_keep_the_others(
             remove(directory, stopped)
 
         monkeypatch.setattr(deletion, "remove_directory", refuse_second)
-        await harness.deletions.retain(Retention(jobs=1))
+        await harness.deletions.apply_retention(Retention(jobs=1))
         assert await harness.left() == [second, third]
-        await harness.deletions.finish()
+        await harness.deletions.finish_interrupted()
         with pytest.raises(PermissionError):
             await harness.deletions.prune(EVERYTHING)
         assert await harness.left() == [second]
@@ -219,7 +219,7 @@ async def test_many_deleted_jobs_are_kept_without_their_nodes(tmp_path: Path) ->
     async with opened(tmp_path) as harness:
         await harness.job()
         for deleted in (
-            await harness.deletions.meant(EVERYTHING),
+            await harness.deletions.list_prunable(EVERYTHING),
             await harness.deletions.prune(EVERYTHING),
         ):
             assert [isinstance(one.job, JobRow) for one in deleted] == [True]
@@ -246,7 +246,7 @@ async def test_retention_is_applied_after_each_job_and_once_an_hour(
     begun: list[float] = []
     done, applied = trio.open_memory_channel[None](9)
     async with opened(tmp_path) as harness, trio.open_nursery() as nursery:
-        finish, retain = harness.deletions.finish, harness.deletions.retain
+        finish, retain = harness.deletions.finish_interrupted, harness.deletions.apply_retention
 
         async def begin() -> None:  # the first step of each time
             begun.append(trio.current_time())
@@ -256,7 +256,7 @@ async def test_retention_is_applied_after_each_job_and_once_an_hour(
             await retain(*values)
             done.send_nowait(None)
 
-        harness.deletions.finish, harness.deletions.retain = begin, apply
+        harness.deletions.finish_interrupted, harness.deletions.apply_retention = begin, apply
         task = RetentionTask(harness.deletions, lambda: settings[0])
         ids = [await harness.job() for _ in range(3)]
         nursery.start_soon(task.run)
@@ -302,5 +302,5 @@ async def test_no_guest_comes_meanwhile(tmp_path: Path) -> None:
     async with opened(tmp_path) as harness:
         holds = harness.supervisor.holds
         job_id = await harness.job()
-        with holds.changing(job_id), pytest.raises(Busy), holds.reading_as_guest(job_id):
+        with holds.changing(job_id), pytest.raises(JobInUse), holds.reading_as_guest(job_id):
             pass

@@ -54,7 +54,7 @@ async def test_of_jobs_that_end_at_once_those_that_ended_last_stay(tmp_path: Pat
         with harness.supervised.feed.subscribe() as changes:
             async with trio.open_nursery() as nursery:
                 harness.supervisor.on_closed = lambda job_id: nursery.start_soon(
-                    harness.deletions.retain, Retention(jobs=3)
+                    harness.deletions.apply_retention, Retention(jobs=3)
                 )
                 for node in "abcde":
                     await harness.supervised.start(node)
@@ -84,9 +84,9 @@ async def test_a_job_that_is_closed_late_is_as_old_as_its_end(tmp_path: Path) ->
         second = await harness.job()
         # Not even the other one goes, although the first is not listed yet.
         assert await harness.deletions.prune(Prune(keep=1)) == []
-        await harness.deletions.retain(Retention(jobs=1))
+        await harness.deletions.apply_retention(Retention(jobs=1))
         go_on.set()
-        await harness.supervisor.closed(first)
+        await harness.supervisor.wait_closed(first)
         assert late == [first]
         assert [one.job_id for one in await harness.store.closed_jobs()] == [second, first]
 
@@ -94,8 +94,10 @@ async def test_a_job_that_is_closed_late_is_as_old_as_its_end(tmp_path: Path) ->
 async def test_a_job_with_the_label_keep_goes_by_name_only(tmp_path: Path) -> None:
     async with opened(tmp_path) as harness:
         kept, other = await harness.job(labels={"keep": ""}), await harness.job()
-        assert [one.job.job_id for one in await harness.deletions.meant(EVERYTHING)] == [other]
-        await harness.deletions.retain(Retention(jobs=1))
+        assert [one.job.job_id for one in await harness.deletions.list_prunable(EVERYTHING)] == [
+            other
+        ]
+        await harness.deletions.apply_retention(Retention(jobs=1))
         assert await harness.left() == [kept, other]
         await harness.deletions.prune(EVERYTHING)
         assert await harness.left() == [kept]
@@ -144,7 +146,7 @@ async def test_a_job_that_the_rule_means_no_more_stays_though_others_were_delete
 async def test_a_dry_run_deletes_nothing(tmp_path: Path) -> None:
     async with opened(tmp_path) as harness:
         ids = [await harness.job() for _ in range(3)]
-        meant = await harness.deletions.meant(Prune(keep=1))
+        meant = await harness.deletions.list_prunable(Prune(keep=1))
         assert [one.job.job_id for one in meant] == [ids[1], ids[0]]
         assert await harness.left() == ids
         assert await harness.deletions.prune(Prune(keep=1)) == meant

@@ -15,7 +15,7 @@ from cucmd.job.collect import Collect
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
-from cucmd.jobs.errors import UnknownJob
+from cucmd.jobs.job_errors import UnknownJob
 from cucmd.received_file import ReceivedFile
 from cucmd.store import StoreFailed, open_store
 from rig.supervised import NOW, supervisor_harness
@@ -54,7 +54,7 @@ async def start_and_look(state: Path) -> None:
     async with supervisor_harness(state) as harness:
         await harness.supervisor.recover(harness.tasks)
         with trio.fail_after(60):  # every job that could be resumed ends
-            while harness.supervisor.live:
+            while harness.supervisor.live_count:
                 await trio.testing.wait_all_tasks_blocked()
         for row in await harness.supervisor.newest(100):
             try:

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from cucmd.config import Config
-from cucmd.job.asked import Collection, Login
 from cucmd.job.collect import Collect
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
 from cucmd.job.work import StartRequest
+from cucmd.job.work_request import Collection, Login
 from cucmd.node.ports import NodeTask, Report
 from cucmd.plan.planner import Planner
 from cucmd.store import open_store

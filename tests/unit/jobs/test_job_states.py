@@ -189,12 +189,12 @@ def test_the_outcome_follows_from_the_nodes(names: list[str], cancelled: bool) -
 
 def test_an_end_has_what_comes_before_it_and_a_retry_takes_it_back() -> None:
     ended = job(Node("a")).cancel(LATER)
-    told = [(ended.at_end(end).closed, ended.at_end(end).files_deleted) for end in End]
+    told = [(ended.with_end(end).closed, ended.with_end(end).files_deleted) for end in End]
     assert told == [(False, False), (True, False), (True, True), (True, True)]
-    again = ended.at_end(End.CLOSED).retry(frozenset({0}))
+    again = ended.with_end(End.CLOSED).retry(frozenset({0}))
     assert (again.end, again.closed) == (End.OPEN, False)
     with pytest.raises(ImpossibleTransition):
-        again.at_end(End.CLOSED)
+        again.with_end(End.CLOSED)
 
 
 def test_a_job_that_is_tried_again_keeps_its_first_start_and_how_long_it_ran() -> None:

@@ -106,5 +106,5 @@ async def test_limits_can_change_while_jobs_run() -> None:
         nursery.start_soon(second)
         await wait_all_tasks_blocked()
         assert not entered.is_set()
-        slots.change(Limits(jobs=2))
+        slots.change_limits(Limits(jobs=2))
         await entered.wait()

@@ -19,7 +19,7 @@ from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
 from cucmd.jobs import recovery
-from cucmd.jobs.errors import UnknownJob
+from cucmd.jobs.job_errors import UnknownJob
 from cucmd.jobs.manifest import write_manifest
 from cucmd.jobs.recovery import recover_files
 from cucmd.node.ports import NodeTask, Report
@@ -114,7 +114,7 @@ async def test_what_a_restart_could_not_put_on_record_is_tried_again_at_the_end(
         harness.store.save_files = fails_once
         await harness.supervisor.recover(harness.tasks)
         await harness.ended(job.job_id)
-        closed = await harness.supervisor.closed(job.job_id)
+        closed = await harness.supervisor.wait_closed(job.job_id)
     assert (closed.status, closed.closed) == ("succeeded", True)
     assert [file["path"] for file in manifest(folder)] == ["a/files/192.0.2.9/core.1"]
 
@@ -287,7 +287,7 @@ async def test_a_job_whose_row_contradicts_itself_is_left_alone(tmp_path: Path) 
         raw.execute("UPDATE job SET status = 'queued'")
     async with supervisor_harness(tmp_path) as again:
         await again.supervisor.recover(again.tasks)
-        assert (again.supervisor.live, again.contacted) == (0, [])
+        assert (again.supervisor.live_count, again.contacted) == (0, [])
 
 
 async def test_a_damaged_row_of_one_job_does_not_prevent_the_others(
@@ -332,7 +332,7 @@ async def test_a_job_whose_files_the_store_cannot_read_is_looked_at_again_and_el
         harness.store.files = fails
         await harness.supervisor.recover(harness.tasks)
         ended = await harness.ended(job.job_id)
-        while harness.supervisor.live:
+        while harness.supervisor.live_count:
             await trio.testing.wait_all_tasks_blocked(0.01)
         kept = errors <= len(recovery.PAUSES)
         assert (ended.status, harness.contacted) == (

@@ -13,7 +13,7 @@ from cucmd.job.collect import Collect
 from cucmd.job.job import Job
 from cucmd.job.node import ImpossibleTransition, Node
 from cucmd.job.timeouts import Timeouts
-from cucmd.jobs.errors import Busy, Draining
+from cucmd.jobs.job_errors import Draining, JobInUse
 from cucmd.node.ports import NodeTask, Report
 from cucmd.received_file import ReceivedFile
 from cucmd.store import StartKey, StoreFailed
@@ -45,7 +45,7 @@ async def retry(
 async def test_what_failed_is_tried_again_and_what_succeeded_is_not(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path) as harness:
         job_id = await failed_job(harness)
-        before = await harness.supervisor.closed(job_id)
+        before = await harness.supervisor.wait_closed(job_id)
         harness.contacted.clear()
         harness.behaviours = {}
         again = await retry(harness, job_id)
@@ -55,7 +55,7 @@ async def test_what_failed_is_tried_again_and_what_succeeded_is_not(tmp_path: Pa
         assert job.nodes[0] == before.nodes[0]
         assert (job.nodes[1].attempt, job.nodes[1].retries, job.retries) == (2, 1, 1)
         assert job.revision > before.revision
-        closed = await harness.supervisor.closed(job_id)
+        closed = await harness.supervisor.wait_closed(job_id)
         assert (await harness.store.load(job_id)) == closed
 
 
@@ -76,7 +76,7 @@ async def test_a_job_that_runs_is_not_tried_again(tmp_path: Path) -> None:
         harness.behaviours = {"a": hang}
         job_id = await harness.start("a", "b")
         await harness.running(job_id)
-        with pytest.raises(Busy):
+        with pytest.raises(JobInUse):
             await retry(harness, job_id)
         await harness.supervisor.cancel(job_id, None)
 
@@ -90,13 +90,13 @@ async def test_of_two_retries_at_once_one_is_refused(tmp_path: Path) -> None:
             try:
                 await retry(harness, job_id)
                 outcomes.append("tried")
-            except (Busy, ImpossibleTransition) as error:
+            except (JobInUse, ImpossibleTransition) as error:
                 outcomes.append(type(error).__name__)
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(try_it)
             nursery.start_soon(try_it)
-        assert sorted(outcomes) == ["Busy", "tried"]
+        assert sorted(outcomes) == ["JobInUse", "tried"]
         await harness.ended(job_id)
 
 
@@ -107,25 +107,25 @@ async def test_the_same_key_gets_the_first_reply(tmp_path: Path) -> None:
         await retry(harness, job_id, key=key)
         assert (await retry(harness, job_id, key=key)).job_id == job_id
         job = await harness.ended(job_id)
-        await harness.supervisor.closed(job_id)
+        await harness.supervisor.wait_closed(job_id)
         assert (await retry(harness, job_id, key=key)).retries == job.retries == 1
 
 
 async def test_a_job_that_is_read_is_not_tried_again(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path) as harness:
         job_id = await failed_job(harness)
-        await harness.supervisor.closed(job_id)
-        with harness.supervisor.holds.reading(job_id), pytest.raises(Busy):
+        await harness.supervisor.wait_closed(job_id)
+        with harness.supervisor.holds.reading(job_id), pytest.raises(JobInUse):
             await retry(harness, job_id)
 
 
 async def test_what_reads_a_job_without_a_hold_is_told_of_a_retry(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path) as harness:
         job_id = await failed_job(harness)
-        await harness.supervisor.closed(job_id)
+        await harness.supervisor.wait_closed(job_id)
         told: list[str] = []
         harness.supervisor.on_changing = told.append
-        with harness.supervisor.holds.reading(job_id), pytest.raises(Busy):
+        with harness.supervisor.holds.reading(job_id), pytest.raises(JobInUse):
             await retry(harness, job_id)
         assert told == []
         await retry(harness, job_id)
@@ -135,7 +135,7 @@ async def test_what_reads_a_job_without_a_hold_is_told_of_a_retry(tmp_path: Path
 async def test_a_retry_that_is_refused_leaves_a_job_that_is_looked_at(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path) as harness:
         job_id = await failed_job(harness)
-        await harness.supervisor.closed(job_id)
+        await harness.supervisor.wait_closed(job_id)
         closed: list[str] = []
         harness.supervisor.on_closed = closed.append
         with pytest.raises(ImpossibleTransition):
@@ -150,7 +150,7 @@ async def test_a_retry_of_a_job_that_runs_has_nobody_look_at_its_files(tmp_path:
         await harness.running(job_id)
         closed: list[str] = []
         harness.supervisor.on_closed = closed.append
-        with pytest.raises(Busy):
+        with pytest.raises(JobInUse):
             await retry(harness, job_id, 0)
         assert closed == []
         await harness.supervisor.cancel(job_id, None)
@@ -162,7 +162,7 @@ async def test_a_retry_that_cannot_be_stored_has_not_happened(tmp_path: Path) ->
 
     async with supervisor_harness(tmp_path) as harness:
         job_id = await failed_job(harness)
-        before = await harness.supervisor.closed(job_id)
+        before = await harness.supervisor.wait_closed(job_id)
         reopen, harness.store.reopen_job = harness.store.reopen_job, refuse
         with pytest.raises(StoreFailed):
             await retry(harness, job_id)
@@ -175,7 +175,7 @@ async def test_a_retry_that_cannot_be_stored_has_not_happened(tmp_path: Path) ->
 async def test_a_daemon_that_stops_takes_no_retry(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path) as harness:
         job_id = await failed_job(harness)
-        await harness.supervisor.closed(job_id)
+        await harness.supervisor.wait_closed(job_id)
         await harness.supervisor.drain()
         with pytest.raises(Draining):
             await retry(harness, job_id)
@@ -194,7 +194,7 @@ async def test_a_stop_in_a_retry_is_accounted_for_by_the_next_start(
         await again.supervisor.recover(lambda job: again.tasks(job) if job.resumable else None)
         job = await again.ended(job_id)
         assert statuses(job) == ["succeeded", "succeeded" if resumable else "failed"]
-        assert (await again.supervisor.closed(job_id)).retries == 1
+        assert (await again.supervisor.wait_closed(job_id)).retries == 1
 
 
 async def test_each_file_has_the_attempt_in_which_it_came(tmp_path: Path) -> None:

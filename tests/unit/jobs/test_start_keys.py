@@ -9,7 +9,7 @@ import trio
 import trio.testing
 
 from cucmd.job.job import Job
-from cucmd.jobs.errors import KeyReused
+from cucmd.jobs.job_errors import KeyReused
 from cucmd.store import StartKey, StoreFailed
 from rig.supervised import SupervisorHarness, hang, planned, supervisor_harness
 
@@ -77,7 +77,7 @@ async def test_labels_of_a_running_job_and_of_an_ended_one_are_changed(tmp_path:
         harness.behaviours["b"] = hang
         ended, running = await harness.start("a"), await harness.start("b")
         await harness.ended(ended)
-        while harness.supervisor.live > 1:
+        while harness.supervisor.live_count > 1:
             await trio.testing.wait_all_tasks_blocked()
         await harness.running(running)
         for job_id in (ended, running):
@@ -116,4 +116,4 @@ async def test_a_label_that_was_refused_is_not_set_later(
             await label("a")
         await harness.until(job_id, lambda job: "b" in job.labels)
         await harness.supervisor.cancel(job_id, None)
-        assert (await harness.supervisor.closed(job_id)).labels == {"case": "1", "b": "1"}
+        assert (await harness.supervisor.wait_closed(job_id)).labels == {"case": "1", "b": "1"}

@@ -15,8 +15,8 @@ from cucmd.failure import Code, failure
 from cucmd.job.job import Job
 from cucmd.job.node import Phase
 from cucmd.job.timeouts import Timeouts
-from cucmd.jobs.errors import AmbiguousJob, AtLimit, Draining, UnknownJob, UnknownNode
-from cucmd.jobs.run import JobRun
+from cucmd.jobs.job_errors import AmbiguousJob, Draining, TooManyJobs, UnknownJob, UnknownNode
+from cucmd.jobs.job_run import JobRun
 from cucmd.node.ports import NodeTask, Report
 from cucmd.store import StoreFailed
 from rig.scripted_target import Target
@@ -34,7 +34,7 @@ async def test_nodes_fail_and_succeed_on_their_own(tmp_path: Path) -> None:
 async def test_an_ended_job_leaves_only_a_count_in_memory(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path) as harness:
         await harness.ended(await harness.start("a"))
-        while harness.supervisor.live:
+        while harness.supervisor.live_count:
             await trio.testing.wait_all_tasks_blocked()
         assert harness.supervisor.ended == 1
         gc.collect()
@@ -105,7 +105,7 @@ async def test_one_user_cannot_fill_the_queue(tmp_path: Path) -> None:
         first = await harness.start("a", uid=1000)
         await harness.running(first)
         waiting = [await harness.start("b", uid=1000) for _ in range(2)]
-        with pytest.raises(AtLimit) as caught:
+        with pytest.raises(TooManyJobs) as caught:
             await harness.start("b", uid=1000)
         assert (caught.value.limit, caught.value.maximum) == ("queued_per_uid", 2)
         other = await harness.start("b", uid=1001)
@@ -121,7 +121,7 @@ async def test_jobs_that_run_do_not_count_as_waiting(tmp_path: Path) -> None:
         harness.behaviours = dict.fromkeys("abcde", hang)
         for node in harness.behaviours:
             await harness.running(await harness.start(node, uid=1000))
-        assert harness.supervisor.live == 5
+        assert harness.supervisor.live_count == 5
 
 
 async def test_jobs_over_the_limit_queue_and_then_run(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ async def test_the_queue_is_limited(tmp_path: Path) -> None:
         harness.behaviours["a"] = hang
         await harness.start("a")
         await harness.start("a")
-        with pytest.raises(AtLimit) as caught:
+        with pytest.raises(TooManyJobs) as caught:
             await harness.start("a")
         assert (caught.value.limit, caught.value.maximum) == ("jobs", 2)
 
@@ -244,8 +244,8 @@ async def test_a_state_that_could_not_be_saved_is_not_shown(tmp_path: Path) -> N
             raise StoreFailed("database or disk is full")
 
         harness.store.save = refuse
-        for holds in ("the cancel holds", "nothing was left to cancel"):
-            with pytest.raises(StoreFailed, match=f"{holds}, its record will follow: database"):
+        for done in ("the nodes are cancelled", "nothing was left to cancel"):
+            with pytest.raises(StoreFailed, match=f"{done}, but this is not saved yet: database"):
                 await harness.supervisor.cancel(job_id, None)
         assert statuses(await harness.supervisor.find(job_id)) == ["running"]
         assert [job.status for job in await harness.supervisor.newest(9)] == ["running"]
@@ -266,7 +266,7 @@ async def test_a_job_that_is_being_closed_is_none_that_a_stop_interrupts(tmp_pat
         await harness.ended(await harness.start("a"))
         running = [await harness.start("b"), await harness.start("c")]
         assert [job.job_id for job in harness.supervisor.unfinished] == running
-        assert harness.supervisor.live == 3
+        assert harness.supervisor.live_count == 3
         go_on.set()
 
 
@@ -378,7 +378,7 @@ async def test_a_defect_outside_the_nodes_ends_the_job_as_internal(
 
     async with supervisor_harness(tmp_path) as harness:
         harness.behaviours["a"] = hang
-        monkeypatch.setattr("cucmd.jobs.run.NodeProgress.take_files", defect)
+        monkeypatch.setattr("cucmd.jobs.job_run.NodeProgress.take_files", defect)
         job = await harness.ended(await harness.start("a", "b"))
         assert job.status == "failed"
         assert {node.state.failure.code for node in job.nodes} == {Code.INTERNAL}

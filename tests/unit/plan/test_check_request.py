@@ -9,11 +9,11 @@ from cucmd.api.wire import job_to_wire
 from cucmd.cases.documents import ExportedNode, manifest_beginning, summary
 from cucmd.config import Config, InvalidValue
 from cucmd.config.model import ClusterSettings
-from cucmd.job.asked import Checks, Collection, Login, Timeouts
 from cucmd.job.check import Check, Checked
 from cucmd.job.check import Checked as SeenOnNode
 from cucmd.job.node import Node
 from cucmd.job.work import StartRequest
+from cucmd.job.work_request import Checks, Collection, Login, Timeouts
 from cucmd.plan.planner import Planner
 from rig.asking import plan as planned_by
 from rig.credentials import named_credential

@@ -8,12 +8,12 @@ from msgspec.structs import replace
 
 from cucmd.api.refusals import refusals
 from cucmd.config import Config, InvalidValue, UnknownCredential, load
-from cucmd.job.asked import Collection, Discovery, Estimate, Login, Packets, Timeouts
 from cucmd.job.collect import PathSize, Sizes
 from cucmd.job.discover import Discover
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.work import StartRequest
+from cucmd.job.work_request import Collection, Discovery, Estimate, Login, Packets, Timeouts
 from cucmd.plan.planner import MOST_NODES, Planner
 from cucmd.protocol import errors as wire_errors
 from cucmd.varlink import VarlinkError

@@ -8,9 +8,9 @@ import pytest
 from cucmd.config import Config, InvalidValue, Profile, UnknownProfile
 from cucmd.config.model import HealthSettings
 from cucmd.job import timeouts as in_force
-from cucmd.job.asked import Collection, Files, Timeouts
 from cucmd.job.collect import Collect
 from cucmd.job.health import HealthCheck, Thresholds
+from cucmd.job.work_request import Collection, Files, Timeouts
 from cucmd.plan.resolve import resolve_collection, resolve_concurrency, resolve_timeouts
 from cucmd.vos.forms import SNAPSHOT, parse_command
 

@@ -7,11 +7,11 @@ import pytest
 from msgspec.structs import replace
 
 from cucmd.config import Config, InvalidValue, load
-from cucmd.job.asked import Collection, Login
 from cucmd.job.discover import Member
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.work import StartRequest
+from cucmd.job.work_request import Collection, Login
 from cucmd.plan.planner import Planner
 from cucmd.plan.targets import expand
 from cucmd.protocol.jobs import RetryRequest
@@ -19,7 +19,7 @@ from cucmd.store import StoredDiscovery
 from rig.asking import plan as planned_by
 from rig.asking import plan_retry
 from rig.credentials import named_credential
-from unit.plan.test_known import IMP, NOW, PUB, SUB, discovery
+from unit.plan.test_known_clusters import IMP, NOW, PUB, SUB, discovery
 
 FOUND = discovery("pub", SUB, PUB, IMP)
 STRANGER = Member("10.66.0.6", "10.66.0.6", "x", "Subscriber", "callmanager")

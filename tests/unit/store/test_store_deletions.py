@@ -52,7 +52,7 @@ async def test_a_marked_job_is_found_until_it_is_gone(
     monkeypatch.setattr(deletion_sql, "AT_ONCE", 3)
     async with open_store(path) as store:
         job = await closed(store, make_job(), count)
-        marked = replace(job.at_end(End.FILES_DELETED), revision=job.revision + 1)
+        marked = replace(job.with_end(End.FILES_DELETED), revision=job.revision + 1)
         begun = await store.begin_deletion(job.job_id, record=True)
         assert begun == (10 * count, marked)
         assert await store.begin_deletion(job.job_id, record=True) == (10 * count, None)
@@ -77,7 +77,7 @@ async def test_the_record_stays_if_the_files_alone_are_deleted(
         assert await store.begun_deletions() == (job.job_id,)
         assert await store.end_deletion(job.job_id) == 0
         assert await store.begun_deletions() == ()
-        marked = replace(job.at_end(End.FILES_DELETED), revision=job.revision + 1)
+        marked = replace(job.with_end(End.FILES_DELETED), revision=job.revision + 1)
         assert await store.load(job.job_id) == marked
         assert len(await store.files(job.job_id)) == 3
         (left,) = await store.closed_jobs()

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cucmd.job.collect import Collect
-from cucmd.job.duration import longer, parse_last, parse_written_for
+from cucmd.job.duration import next_written_for, parse_last, parse_written_for
 from cucmd.vos import InvalidArgument, make_window, needs_time_zone
 from cucmd.vos.window import AbsTime, RelTime
 
@@ -220,7 +220,7 @@ def test_no_such_time(written_for):
     ],
 )
 def test_the_next_longer_time_if_there_are_later_files(written_for, hours, next_one):
-    assert longer(written_for, UNTIL, UNTIL + timedelta(hours=hours)) == next_one
+    assert next_written_for(written_for, UNTIL, UNTIL + timedelta(hours=hours)) == next_one
 
 
 def test_a_time_without_zone_is_refused():

@@ -13,7 +13,7 @@ from cucmd.failure import NodeFailed
 from cucmd.job.capture import Capture, Captured
 from cucmd.job.failure import Failure
 from cucmd.job.timeouts import Timeouts
-from cucmd.jobs.together import Together
+from cucmd.jobs.joint_run import JointRun
 from cucmd.node.ports import NodeTask
 from cucmd.work.capture import capture
 from rig.scripted_node import (
@@ -140,7 +140,7 @@ class CaptureNode:
 
     def task(self, work: Capture = WORK, **fields: object) -> NodeTask:
         task = node_task(self.folder, work=work, **fields)
-        return replace(task, together=Together((task.node,)))
+        return replace(task, joint_run=JointRun((task.node,)))
 
 
 async def captured(

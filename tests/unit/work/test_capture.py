@@ -174,7 +174,7 @@ async def test_a_stop_ends_it_and_the_file_is_got(
 
     async def stop() -> None:
         await trio.sleep(10)
-        assert task.together.stop() == 1
+        assert task.joint_run.stop() == 1
 
     began = trio.current_time()
     async with trio.open_nursery() as nursery:
@@ -204,7 +204,7 @@ async def test_a_stop_at_its_beginning_waits_for_the_file(
     class Stops(RecordedReport):
         def result(self, result: Captured) -> None:
             if not self.captures:
-                stops.extend([task.together.stop(), task.together.stop()])
+                stops.extend([task.joint_run.stop(), task.joint_run.stop()])
             super().result(result)
 
     began = trio.current_time()
@@ -223,7 +223,7 @@ async def test_a_stop_does_not_wait_long_for_an_echo(
 
     async def stop() -> None:
         await trio.sleep(5)
-        task.together.stop()
+        task.joint_run.stop()
 
     began = trio.current_time()
     async with trio.open_nursery() as nursery:
@@ -352,8 +352,8 @@ async def test_a_node_that_comes_too_late_is_left_out(
 ) -> None:
     here = CaptureNode(tmp_path)
     task = here.task()
-    task.together.leave("cucm-pub")
-    assert await task.together.begin("another")
+    task.joint_run.leave("cucm-pub")
+    assert await task.joint_run.wait_for_start("another")
     failure, _, report = await failed(here, task)
     assert failure.code == Code.LOGIN_TIMEOUT
     assert (here.captures, report.captures) == (0, [])

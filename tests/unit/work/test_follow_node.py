@@ -14,7 +14,7 @@ from cucmd.failure import Code, NodeFailed
 from cucmd.job.failure import Failure
 from cucmd.job.follow import Follow
 from cucmd.job.node import Phase
-from cucmd.jobs.together import Together
+from cucmd.jobs.joint_run import JointRun
 from cucmd.node.ports import NodeTask
 from cucmd.work import follow as work_follow
 from cucmd.work.follow import ENDED_WITHIN, follow
@@ -30,7 +30,7 @@ LINES = [f"line {number}" for number in range(1, 8)]  # more than a refusal has
 
 def follow_task(folder: Path, work: Follow = WORK, **fields: object) -> NodeTask:
     task = node_task(folder / "cucm-pub", work=work, **fields)
-    return replace(task, together=Together((task.node,)))
+    return replace(task, joint_run=JointRun((task.node,)))
 
 
 def node_that(act: Act, line: str = LINE) -> Script:
@@ -113,7 +113,7 @@ async def test_its_lines_are_on_disk_as_they_come(
         for minutes in (1, 2, 3):
             await trio.sleep(61)
             assert kept(task)[-1] == f"minute {minutes}"
-        task.together.stop()
+        task.joint_run.stop()
     assert kept(task) == [*LINES, "minute 1", "minute 2", "minute 3"]
 
 
@@ -124,7 +124,7 @@ async def test_a_stop_ends_it_at_once_and_nothing_is_said_of_it(
 
     async def stop() -> None:
         await trio.sleep(125)
-        assert task.together.stop() == 1
+        assert task.joint_run.stop() == 1
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(stop)
@@ -232,7 +232,7 @@ async def test_a_refusal_just_before_a_stop_is_one(
 
     async def stop() -> None:
         await trio.sleep(11.5)
-        task.together.stop()
+        task.joint_run.stop()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(stop)
@@ -385,7 +385,7 @@ async def test_a_cancel_at_any_step_leaves_nothing_open(
             pass
         finally:
             assert len(report.written) <= 1
-            assert task.together.stop() == 0  # nothing is said to run
+            assert task.joint_run.stop() == 0  # nothing is said to run
             if report.written:
                 content = (task.folder / OUTPUT).read_bytes()
                 assert hashlib.sha256(content).hexdigest() == report.written[0].sha256

@@ -33,7 +33,7 @@ async def stopped_after(
 ) -> tuple[tuple[str, ...], Node, RecordedReport]:
     async def stop() -> None:
         await trio.sleep(seconds)
-        task.together.stop()
+        task.joint_run.stop()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(stop)
@@ -58,7 +58,7 @@ async def test_a_stop_before_a_node_is_contacted_opens_no_connection(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     task = follow_task(tmp_path)
-    task.together.stop()
+    task.joint_run.stop()
     notes, node, report = await followed(node_that(grows), task)
     assert (node.opened, report.written, len(notes)) == (0, [], 1)
 
@@ -75,7 +75,7 @@ async def test_a_stop_at_any_step_is_a_success(tmp_path: Path, autojump_clock: M
             notes, node, report = await followed(node_that(grows), task)
         finally:
             trio.lowlevel.remove_instrument(at_step)
-        stopped = task.together.stopped
+        stopped = task.joint_run.stopped
         assert node.opened <= 1
         assert notes or report.written
         for file in report.written:
@@ -88,10 +88,10 @@ class _Stop:
     """What `CancelAtStep` cancels in place of a scope."""
 
     def __init__(self, task: NodeTask) -> None:
-        self._together = task.together
+        self._joint_run = task.joint_run
 
     def cancel(self) -> None:
-        self._together.stop()
+        self._joint_run.stop()
 
 
 async def test_a_node_that_closes_its_session_at_ctrl_c_has_done_what_was_wanted(

@@ -1,6 +1,6 @@
-"""Says why a call for a job is refused.
+"""Declares why a call for a job is refused.
 
-What a caller sent is repeated shortened.
+Whatever a caller sent is repeated in a message only in a shortened form.
 """
 
 from __future__ import annotations
@@ -12,49 +12,55 @@ from cucmd.job.job import Job
 
 
 class UnknownJob(Exception):
+    """No job has this id, and no id begins with this prefix."""
+
     def __init__(self, job_id: str) -> None:
         self.job_id = shortened(job_id)
         super().__init__(f"no job {self.job_id}")
 
 
 class AmbiguousJob(Exception):
-    """A prefix fits several jobs; `candidates` are some of them."""
+    """The ids of several jobs begin with this prefix. `candidates` are some of these ids."""
 
     def __init__(self, prefix: str, candidates: Sequence[str]) -> None:
         super().__init__(f"'{prefix}' fits several jobs: {', '.join(candidates)}")
 
 
 class UnknownNode(Exception):
+    """The job has no node of this name."""
+
     def __init__(self, job_id: str, node: str) -> None:
         self.job_id, self.node = job_id, shortened(node)
         super().__init__(f"no node {self.node} in job {job_id}")
 
 
 def position_of(job: Job, name: str) -> int:
-    """Finds the position of the node of this name, or of the one node of this host. Raises
-    `UnknownNode`.
+    """Returns the position of a node in its job.
+
+    `name` is the name of the node, or its host if only one node of the job has this host.
+    Raises `UnknownNode`.
     """
     if (position := job.position_of(name)) is None:
         raise UnknownNode(job.job_id, name)
     return position
 
 
-class CannotStop(Exception):
-    """The job does nothing that could be ended before its time."""
+class CannotEndEarly(Exception):
+    """The job is not a running capture or follow job, and only these can be ended early."""
 
     def __init__(self, job_id: str, reason: str) -> None:
         super().__init__(f"job {job_id}: {reason}")
 
 
 class FilesDeleted(Exception):
-    """What the job has collected was deleted, and only its record is left."""
+    """The files of the job were deleted, or removed from the disk. Only its record is left."""
 
     def __init__(self, job_id: str) -> None:
-        super().__init__(f"what job {job_id} has collected was deleted, or removed")
+        super().__init__(f"the files of job {job_id} were deleted, or removed from the disk")
 
 
-class Busy(Exception):
-    """Somebody runs, reads or changes the job. `reason`: "it is running"."""
+class JobInUse(Exception):
+    """The job runs, or another call reads or changes it. `reason` says which: "it is running"."""
 
     def __init__(self, job_id: str, reason: str) -> None:
         super().__init__(f"job {job_id}: {reason}")
@@ -62,21 +68,23 @@ class Busy(Exception):
 
 
 class KeyReused(Exception):
-    """The key was used by this user for a call with other parameters."""
+    """This user has used the start key before, for a call with other parameters."""
 
     def __init__(self, job_id: str) -> None:
         super().__init__(f"was used for job {job_id}, with other parameters")
 
 
-class AtLimit(Exception):
+class TooManyJobs(Exception):
+    """A limit for jobs is reached. `limit` is the key of the limit in `[limits]`."""
+
     def __init__(self, limit: str, maximum: int) -> None:
         super().__init__(f"limit {limit} reached: {maximum}")
         self.limit, self.maximum = limit, maximum
 
 
-class JobStopped(Exception):
-    """The daemon stops, and the job's last state is saved: the next start resumes it."""
+class RunStopped(Exception):
+    """The daemon stops, and the last state of the job is saved. The next start resumes the job."""
 
 
 class Draining(Exception):
-    """The daemon is shutting down and takes no new work."""
+    """The daemon stops, and takes no new work."""

@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from cucmd.failure import Code
-from cucmd.jobs.together import Together
+from cucmd.jobs.joint_run import JointRun
 from cucmd.node.ports import READY_WITHIN
 
 
@@ -15,12 +15,12 @@ class Nodes:
     """Each comes at a time of its own, and notes when it began. None: it was late."""
 
     def __init__(self, *names: str) -> None:
-        self.together = Together(names)
+        self.joint_run = JointRun(names)
         self.began: dict[str, float | None] = {}
 
     async def come(self, name: str, after: float) -> None:
         await trio.sleep(after)
-        begins = await self.together.begin(name)
+        begins = await self.joint_run.wait_for_start(name)
         self.began[name] = trio.current_time() if begins else None
 
 
@@ -59,7 +59,7 @@ async def test_nobody_waits_for_a_node_that_has_left(autojump_clock: MockClock) 
 
     async def fail() -> None:
         await trio.sleep(7)
-        nodes.together.leave("c")
+        nodes.joint_run.leave("c")
 
     began = await play(nodes, {"a": 0, "b": 1}, fail)
     assert began == {"a": at(7), "b": at(7)}
@@ -67,9 +67,9 @@ async def test_nobody_waits_for_a_node_that_has_left(autojump_clock: MockClock) 
 
 async def test_a_node_that_left_before_anybody_was_ready(autojump_clock: MockClock) -> None:
     nodes = Nodes("a", "b")
-    nodes.together.leave("a")
-    nodes.together.leave("a")
-    assert not nodes.together.begun
+    nodes.joint_run.leave("a")
+    nodes.joint_run.leave("a")
+    assert not nodes.joint_run.has_begun
     assert await play(nodes, {"b": 2}) == {"b": at(2)}
 
 
@@ -79,7 +79,7 @@ async def test_a_node_that_is_cancelled_while_it_waits_holds_nobody(
     nodes = Nodes("a", "b")
     with trio.move_on_after(3):
         await nodes.come("a", 0)
-    assert not nodes.together.begun
+    assert not nodes.joint_run.has_begun
     # The time runs from the first of those that are still there.
     assert await play(nodes, {"b": READY_WITHIN}) == {"b": at(READY_WITHIN)}
 
@@ -97,11 +97,11 @@ async def test_when_all_that_wait_have_gone_the_next_waits_its_whole_time(
 async def test_a_stop_ends_all_that_run_and_those_that_come_later(
     autojump_clock: MockClock,
 ) -> None:
-    together = Together(("a", "b", "c"))
+    joint_run = JointRun(("a", "b", "c"))
     ended: list[str] = []
 
     async def run(name: str) -> None:
-        with together.at_it(name), together.until_stopped():
+        with joint_run.working(name), joint_run.until_stopped():
             await trio.sleep_forever()
         ended.append(name)
 
@@ -109,23 +109,23 @@ async def test_a_stop_ends_all_that_run_and_those_that_come_later(
         nursery.start_soon(run, "a")
         nursery.start_soon(run, "b")
         await wait_all_tasks_blocked()
-        assert (together.stop(), together.stopped) == (2, True)
+        assert (joint_run.stop(), joint_run.stopped) == (2, True)
         await wait_all_tasks_blocked()
         assert sorted(ended) == ["a", "b"]
         nursery.start_soon(run, "c")
-    assert (len(ended), together.stop()) == (3, 0)
+    assert (len(ended), joint_run.stop()) == (3, 0)
 
 
 async def test_a_stop_ends_what_is_done_before_a_node_begins_and_no_other(
     autojump_clock: MockClock,
 ) -> None:
-    together = Together(("a", "b", "c"))
+    joint_run = JointRun(("a", "b", "c"))
     done: list[str] = []
 
     async def come(name: str, seconds: float) -> None:
-        with together.until_begun(name):
+        with joint_run.preparing(name):
             await trio.sleep(seconds)
-            with together.at_it(name):
+            with joint_run.working(name):
                 await trio.sleep(5)
             done.append(name)
 
@@ -133,40 +133,40 @@ async def test_a_stop_ends_what_is_done_before_a_node_begins_and_no_other(
         nursery.start_soon(come, "a", 1)
         nursery.start_soon(come, "b", 100)
         await trio.sleep(2)
-        assert together.stop() == 1
+        assert joint_run.stop() == 1
         nursery.start_soon(come, "c", 0)
     assert done == ["a"]
 
 
 async def test_what_has_ended_on_its_nodes_has_begun() -> None:
-    together = Together(("a",))
-    assert not together.begun
-    with together.at_it("a"):
+    joint_run = JointRun(("a",))
+    assert not joint_run.has_begun
+    with joint_run.working("a"):
         pass
-    assert (together.begun, together.stop()) == (True, 0)
+    assert (joint_run.has_begun, joint_run.stop()) == (True, 0)
 
 
 async def test_a_scope_is_left_by_its_own_deadline_and_by_a_cancel_from_outside(
     autojump_clock: MockClock,
 ) -> None:
-    together = Together(("a",))
-    with together.until_stopped() as scope:
+    joint_run = JointRun(("a",))
+    with joint_run.until_stopped() as scope:
         scope.deadline = trio.current_time() + 5
         await trio.sleep_forever()
-    assert not together.stopped
-    with trio.move_on_after(5) as outer, together.until_stopped():
+    assert not joint_run.stopped
+    with trio.move_on_after(5) as outer, joint_run.until_stopped():
         await trio.sleep_forever()
     assert outer.cancelled_caught
-    assert together.stop() == 0
+    assert joint_run.stop() == 0
 
 
 async def test_a_node_captures_under_the_first_of_its_names() -> None:
-    together = Together(("a", "b", "c"))
+    joint_run = JointRun(("a", "b", "c"))
     here, there = ("192.0.2.9", 22), ("192.0.2.9", 2022)
-    assert together.twice("a", here) is None
-    assert together.twice("a", here) is None
-    assert together.twice("c", there) is None
-    refused = together.twice("b", here)
+    assert joint_run.refuse_second_name("a", here) is None
+    assert joint_run.refuse_second_name("a", here) is None
+    assert joint_run.refuse_second_name("c", there) is None
+    refused = joint_run.refuse_second_name("b", here)
     assert refused is not None
     assert (refused.code, refused.retryable) == (Code.COMMAND_REFUSED, False)
     assert " a:" in refused.message

@@ -1,7 +1,7 @@
 """Publishes changes of jobs, numbered, to subscribers that may be slow.
 
-Publishing never waits, and memory is bounded. A subscriber that falls behind gets the number of
-changes that it missed; no other subscriber is affected.
+Publishing never waits, and the memory of each subscriber is bounded. A subscriber that falls behind
+is told how many changes it has missed. Other subscribers are not affected.
 """
 
 from __future__ import annotations
@@ -15,16 +15,19 @@ import trio
 
 from cucmd.job.job import Job
 
-# Changes. Enough for all nodes of a large cluster that begin at once. A job is shared, not copied,
-# so an entry costs one pointer.
+# The most changes that wait for one subscriber. These are enough for all nodes of a large cluster
+# that begin at the same time. An entry costs one pointer, because a job is shared and not copied.
 CAPACITY = 128
 
 
 class Change(msgspec.Struct, frozen=True):
-    """`sequence` is the number of changes up to and including this one, since the subscription.
+    """Describes a change of a job, or that changes were missed.
 
-    The state that a watcher is shown first is 0. Without a job the subscriber has `missed` that
-    many changes: it sends the state as it is now, under this number.
+    sequence  how many changes there were since the subscription, including this one. The state that
+              a watcher is shown first has the number 0.
+    missed    how many changes the subscriber has missed, or 0
+    job       the job after the change. None if changes were missed: the subscriber then sends the
+              present state under the number `sequence`.
     """
 
     sequence: int
@@ -33,10 +36,10 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class JobFeed:
-    """Publishes changes. Lives in the trio thread."""
+    """Publishes changes of jobs. Used in the trio thread only."""
 
     def __init__(self) -> None:
-        # By job; None: those for every job. A publish looks at these two sets only.
+        # By job id. Under None are the subscriptions to all jobs. A publish looks at two sets only.
         self._subscriptions: dict[str | None, set[Subscription]] = {}
 
     def publish(self, job: Job) -> None:
@@ -46,9 +49,9 @@ class JobFeed:
 
     @contextmanager
     def subscribe(self, job_id: str | None = None) -> Iterator[Subscription]:
-        """Gives the changes of one job, or of all, while the body runs.
+        """Yields a subscription to one job, or to all jobs, for the time of the body.
 
-        Enter it before the first state is read, so that no change falls between the two.
+        Subscribe before reading the first state. Otherwise a change between the two is lost.
         """
         subscription = Subscription()
         group = self._subscriptions.setdefault(job_id, set())
@@ -62,7 +65,7 @@ class JobFeed:
 
 
 class Subscription:
-    """Gives one task the changes of jobs. `JobFeed.subscribe` makes it."""
+    """Gives the changes of jobs to one task. `JobFeed.subscribe` makes it."""
 
     def __init__(self) -> None:
         self._waiting: deque[Job] = deque()
@@ -73,8 +76,9 @@ class Subscription:
     def offer(self, job: Job) -> None:
         """Takes a change from the feed.
 
-        Once a change is missed, all later ones count as missed too, until `next` is called: the
-        state that the subscriber reads then includes them, and they must not follow it.
+        After the first missed change all further changes count as missed too, until `next` is
+        called. The state that the subscriber reads then includes these changes, so they must not be
+        delivered after that state.
         """
         if self._missed:
             self._missed += 1
@@ -86,7 +90,7 @@ class Subscription:
         self._news.set()
 
     async def next(self) -> Change:
-        """Waits for the next change, and returns it. Nothing is lost if the wait is cancelled."""
+        """Waits for the next change and returns it. A cancelled wait loses no change."""
         await self._news.wait()
         if self._missed:
             job, missed = None, self._missed

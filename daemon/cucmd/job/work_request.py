@@ -19,7 +19,7 @@ docs and the comments of their fields are those of the interface.
 
 from msgspec import Struct
 
-from cucmd.job.kind import AskedWork
+from cucmd.job.kind import WorkRequest
 from cucmd.job.request import Request
 
 # Where `file get` and `file list` of a node look (V).
@@ -72,7 +72,7 @@ class Timeouts(Struct, frozen=True, omit_defaults=True):
     grace: float | None = None
 
 
-class Files(AskedWork, frozen=True):
+class Files(WorkRequest, frozen=True):
     """Says what to collect, and what of it. On the socket these are members of Start itself.
 
     only         names of paths of the profile, such as "sdl"; the others are left out
@@ -90,7 +90,7 @@ class Files(AskedWork, frozen=True):
     snapshot: bool | None = None
 
 
-class Estimate(AskedWork, frozen=True):
+class Estimate(WorkRequest, frozen=True):
     """Asks the nodes for the sizes of what would be collected, and collects nothing.
     only, added_paths and written_for are as in Start.
     """
@@ -101,7 +101,7 @@ class Estimate(AskedWork, frozen=True):
     written_for: str | None = None
 
 
-class Commands(AskedWork, frozen=True):
+class Commands(WorkRequest, frozen=True):
     """Runs commands that only read, one after the other on each node, such as "show status"; up to
     20. timeouts.command is for each of them; else each has its own time. Only whole forms of a
     fixed list are taken, which read and change nothing; an error names those that are near.
@@ -110,7 +110,7 @@ class Commands(AskedWork, frozen=True):
     lines: tuple[str, ...]
 
 
-class Checks(AskedWork, frozen=True):
+class Checks(WorkRequest, frozen=True):
     """Looks whether a collection from each node can be expected to work: the daemon connects, logs
     in, and runs "show status", "show version active" and "show network cluster". receiver: one
     small file is got too, which proves that the node reaches the receiver. A node fails as in a
@@ -121,7 +121,7 @@ class Checks(AskedWork, frozen=True):
     receiver: bool | None = None
 
 
-class Packets(AskedWork, frozen=True):
+class Packets(WorkRequest, frozen=True):
     """Captures packets on all nodes at the same time; the files are collected. A node whose logging
     partition is nearly full is left out, since a capture there can cost it its traces; so is one
     that is not ready within 90 s of the first. host is an IPv4 address. count: packets of a node
@@ -140,7 +140,7 @@ class Packets(AskedWork, frozen=True):
     delete: bool | None = None
 
 
-class Discovery(AskedWork, frozen=True):
+class Discovery(WorkRequest, frozen=True):
     """Asks one node which nodes its cluster has: of nodes there is one, or a cluster of the
     configuration, which means its publisher. What was found is in the node of the job, and is kept
     as the last of that node.
@@ -149,7 +149,7 @@ class Discovery(AskedWork, frozen=True):
     one_node = True
 
 
-class HealthChecks(AskedWork, frozen=True):
+class HealthChecks(WorkRequest, frozen=True):
     """Looks whether nodes are well: each runs commands that only read, whose output is kept, and
     each check says what is good, to be looked at, or bad. only has the names of checks; the others
     are left out. What was found is in the node's field health, also where the node has failed. The
@@ -159,7 +159,7 @@ class HealthChecks(AskedWork, frozen=True):
     only: tuple[str, ...] | None = None
 
 
-class Tail(AskedWork, frozen=True):
+class Tail(WorkRequest, frozen=True):
     """Follows a file below activelog, on all nodes, while it grows; what is printed of it is kept
     as the output of a command is, and Output with follow has it as it comes. recent: path is a
     folder, and its newest file is meant. regexp: only lines in which it is found; one word.

@@ -8,7 +8,7 @@ import pytest
 from cucmd.api.knowledge_methods import KnowledgeMethods
 from cucmd.config import Config, load
 from cucmd.job.discover import Found, Member
-from cucmd.plan.known import KnownCluster, has_node, known_clusters
+from cucmd.plan.known_clusters import KnownCluster, has_node, known_clusters
 from cucmd.protocol.knowledge import (
     ClustersRequest,
     Credential,

@@ -11,7 +11,7 @@ from cucmd.job.collect import Collect
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
-from cucmd.jobs.events import CAPACITY, Change, JobFeed
+from cucmd.jobs.job_feed import CAPACITY, Change, JobFeed
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 

@@ -11,7 +11,7 @@ from cucmd.config import Limits
 from cucmd.failure import Code
 from cucmd.job.job import Job
 from cucmd.jobs.deletion import Deletions
-from cucmd.jobs.errors import AtLimit, Busy
+from cucmd.jobs.job_errors import JobInUse, TooManyJobs
 from cucmd.store import JobFilter, StoreFailed
 from rig.supervised import SupervisorHarness, fails_with, hang, supervisor_harness
 
@@ -21,7 +21,7 @@ async def failed_job(harness: SupervisorHarness, **fields: object) -> str:
     harness.behaviours = {"a": fails_with(Code.CONNECTION_LOST)}
     job_id = await harness.start("a", **fields)
     await harness.ended(job_id)
-    await harness.supervisor.closed(job_id)
+    await harness.supervisor.wait_closed(job_id)
     harness.behaviours = {"a": hang}
     return job_id
 
@@ -51,7 +51,7 @@ async def test_a_job_that_is_tried_again_twice_at_once_runs_once(
     async with supervisor_harness(tmp_path) as harness:
         job_id = await failed_job(harness)
         load, asked, go = harness.store.load, trio.Event(), trio.Event()
-        refused: list[Busy] = []
+        refused: list[JobInUse] = []
         reads = 0
 
         async def load_late(job_id: str) -> Job | None:
@@ -67,7 +67,7 @@ async def test_a_job_that_is_tried_again_twice_at_once_runs_once(
         async def try_again() -> None:
             try:
                 await retry(harness, job_id)
-            except Busy as error:
+            except JobInUse as error:
                 refused.append(error)
 
         monkeypatch.setattr(harness.store, "load", load_late)
@@ -101,7 +101,7 @@ async def test_a_cancel_while_a_retry_is_written_cancels_it(
             write.go.set()
         [(job, changed)] = cancelled
         assert (job.status, changed) == ("cancelled", True)
-        assert (await harness.supervisor.closed(job_id)).status == "cancelled"
+        assert (await harness.supervisor.wait_closed(job_id)).status == "cancelled"
 
 
 async def test_retries_that_are_written_have_their_places(
@@ -113,7 +113,7 @@ async def test_retries_that_are_written_have_their_places(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(retry, harness, one, 1)
             await write.written.wait()
-            with pytest.raises(AtLimit):
+            with pytest.raises(TooManyJobs):
                 await retry(harness, two, 1)
             write.go.set()
         await harness.supervisor.cancel(one, None)
@@ -128,7 +128,7 @@ async def test_a_retry_takes_a_place_of_who_asks_and_not_of_the_owner(tmp_path: 
         await retry(harness, running, 2)
         await harness.running(running)
         await retry(harness, waiting, 2)
-        with pytest.raises(AtLimit):
+        with pytest.raises(TooManyJobs):
             await retry(harness, refused, 2)
         started = await harness.start("a", uid=1)
         for job_id in (started, waiting, running):
@@ -177,7 +177,7 @@ async def test_a_label_that_is_set_while_a_job_is_closed_is_kept_and_the_job_is_
             nursery.start_soon(label)
             await trio.testing.wait_all_tasks_blocked(0.01)
             go_on.set()
-        job = await harness.supervisor.closed(job_id)
+        job = await harness.supervisor.wait_closed(job_id)
         assert (job.labels, job.closed) == ({"a": "1"}, True)
         (listed,) = await harness.store.closed_jobs()
         assert listed.labels == {"a": "1"}
@@ -197,7 +197,7 @@ async def test_a_label_waits_no_longer_for_a_close_than_a_grace_lasts(
         monkeypatch.setattr(harness.store, "close_job", refuse)
         job_id = await harness.start("a")
         await refused.wait()
-        with trio.fail_after(600), pytest.raises(Busy):
+        with trio.fail_after(600), pytest.raises(JobInUse):
             await harness.supervisor.relabel(job_id, lambda job: job)
 
 
@@ -247,4 +247,4 @@ async def test_a_job_whose_end_could_not_be_saved_is_closed_once_it_can(
         monkeypatch.setattr(harness.store, "close_job", refuse)
         job_id = await harness.start("a")
         await refused.wait()
-        assert (await harness.supervisor.closed(job_id)).closed
+        assert (await harness.supervisor.wait_closed(job_id)).closed

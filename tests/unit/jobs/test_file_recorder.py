@@ -14,7 +14,7 @@ import trio
 from cucmd.config import Limits
 from cucmd.failure import Code
 from cucmd.job.job import Job
-from cucmd.jobs import filing
+from cucmd.jobs import file_recorder
 from cucmd.node.ports import NodeTask, Report
 from cucmd.received_file import ReceivedFile
 from cucmd.store import Store, StoreFailed
@@ -50,7 +50,7 @@ def ended(job: Job) -> list[str]:
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files that could not be put on record are tried again at once."""
-    monkeypatch.setattr(filing, "CATCH_UP_AFTER", 0.01)
+    monkeypatch.setattr(file_recorder, "RETRY_AFTER", 0.01)
 
 
 class Saves:
@@ -137,7 +137,7 @@ async def test_a_job_that_waits_for_disk_space_does_not_delay_the_next_job(tmp_p
         harness.behaviours = {"a": brings(1), "d": hang}
         job_id = await harness.start("a")
         await harness.ended(job_id)
-        assert harness.supervisor.live == 1
+        assert harness.supervisor.live_count == 1
         with trio.fail_after(20):
             await harness.running(await harness.start("d"))
 
@@ -214,7 +214,7 @@ async def test_after_a_defect_the_files_do_not_count_as_recorded(
         harness.behaviours = {"a": brings(1), "b": brings(1, ends)}
         job_id = await harness.start("a", "b")
         await harness.until(job_id, lambda job: ended(job) == ["a"])
-        monkeypatch.setattr("cucmd.jobs.run.NodeProgress.take_files", defect)
+        monkeypatch.setattr("cucmd.jobs.job_run.NodeProgress.take_files", defect)
         ends.set()
         assert await harness.closed() == (job_id,)
         assert await recorded(harness, job_id) == ["a"]

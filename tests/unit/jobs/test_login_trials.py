@@ -15,7 +15,7 @@ from cucmd.job.failure import Failure
 from cucmd.job.job import Job
 from cucmd.job.node import Phase
 from cucmd.job.timeouts import Timeouts
-from cucmd.jobs.hold_back import NEXT_AFTER, HoldBack, Trusted
+from cucmd.jobs.login_trials import NEXT_AFTER, LoginTrials, WorkingLogins
 from cucmd.node.ports import Credentials, NodeTask, Postponed, Report, Retry
 from rig.supervised import (
     SupervisorHarness,
@@ -258,7 +258,7 @@ class Account:
         self.kinds = dict(zip((task.node for task in self.tasks), kinds, strict=True))
         self.right = right
         self.began = trio.current_time()
-        self.hold_back = HoldBack(self.tasks, Trusted(), try_all=False)
+        self.trials = LoginTrials(self.tasks, WorkingLogins(), try_all=False)
         self.seen = 0  # passwords that were sent before one was accepted
         self.worked_at: float | None = None
         self.failures: dict[str, Failure | None] = {}
@@ -275,10 +275,10 @@ class Account:
     async def _tick(self) -> None:
         while True:
             await trio.sleep(0.5)
-            self.hold_back.look()
+            self.trials.give_turns()
 
     async def _run_node(self, task: NodeTask) -> None:
-        while (ending := await self.hold_back.wait(task)) is None:
+        while (ending := await self.trials.wait_for_turn(task)) is None:
             ending = None
             try:
                 await self._log_in(task)
@@ -287,7 +287,7 @@ class Account:
             except Postponed:
                 continue
             finally:
-                self.hold_back.ended(task, ending)
+                self.trials.note_end(task, ending)
             break
         self.failures[task.node] = ending
 
@@ -300,14 +300,14 @@ class Account:
             raise fail(Code.CONNECT_TIMEOUT, "hangs")
         if kind == "slow":  # all of them at the same moment
             await trio.sleep_until(self.began + 20)
-        self.hold_back.password(task)
+        self.trials.permit_password(task)
         self.seen += self.worked_at is None
         await trio.sleep(TIMEOUT if kind == "hangs after" else 0.1)
         if kind == "hangs after":
             raise fail(Code.LOGIN_TIMEOUT, "hangs")
         if kind == "refuses" or not self.right:
             raise fail(Code.AUTH_FAILED, "refused")
-        self.hold_back.worked(task)
+        self.trials.note_accepted(task)
         if self.worked_at is None:
             self.worked_at = trio.current_time()
 
@@ -365,11 +365,11 @@ async def test_what_two_nodes_have_not_answered_is_not_tried_on_a_third(
 
 def test_a_node_that_loses_the_connection_gets_the_password_twice() -> None:
     task = _task("secret")
-    hold_back = HoldBack([task], Trusted(), try_all=False)
+    trials = LoginTrials([task], WorkingLogins(), try_all=False)
     for _ in range(2):
-        hold_back.password(task)
+        trials.permit_password(task)
     with pytest.raises(NodeFailed) as caught:
-        hold_back.password(task)
+        trials.permit_password(task)
     assert caught.value.failure.code == Code.CONNECTION_LOST, "as the attempts before"
 
 
@@ -392,7 +392,7 @@ async def test_a_node_that_is_postponed_is_contacted_again(
 
 def test_another_password_of_the_same_credential_has_not_worked() -> None:
     task = _task("secret")
-    trusted = Trusted()
+    trusted = WorkingLogins()
     trusted.add(task)
     assert trusted.has(task)
     assert not trusted.has(_task("another"))
