@@ -1,4 +1,4 @@
-"""Runs `python -m cucmd`, for whoever has the package but not its scripts on the path."""
+"""Runs `python -m cucmd`, for installations whose scripts are not on the path."""
 
 import sys
 

@@ -1,7 +1,8 @@
-"""Writes files so that they are complete and on the disk when a call returns. For worker threads.
+"""Writes files so that they are complete and on the disk when a call returns.
 
-After a power failure a name has its old content or the new one, never a part. What is not finished
-is beside it, under a name that `drop_half_written` knows.
+After a power failure a file has its old content or its new content, never a part of it. While a
+file is written, its new content is beside it, under a name that `drop_half_written` finds. The
+functions block on the disk: call them in a worker thread.
 """
 
 from __future__ import annotations
@@ -12,20 +13,22 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
-# Bytes in the state directory that only deleting may use (store/reserve.py).
+# Bytes in the state directory that are kept free for deleting jobs (store/reserve.py).
 RESERVE = 4 * 1024 * 1024
 
 
 def replace_file(path: Path, pieces: Iterable[bytes], mode: int, group: int | None = None) -> None:
-    """Writes the bytes to `path`, in place of what is there. If this raises, that stays.
+    """Writes the bytes to `path` and replaces a file that is there.
 
-    With a `group` the file is given to it, and has that mode whatever the umask is.
+    With a `group` (gid), the file belongs to that group and has exactly that mode, whatever the
+    umask is.
 
-    Raises `OSError`, and what `pieces` raise.
+    Raises `OSError`, and whatever iterating over `pieces` raises. The old file stays then.
     """
     new = path.with_name(f".{path.name}.{threading.get_native_id()}.new")
-    new.unlink(missing_ok=True)  # of a writer that was killed and had the same thread id
-    # O_EXCL: never writes through a link that somebody else made.
+    # A writer that was killed and had the same thread id may have left a file of this name.
+    new.unlink(missing_ok=True)
+    # With O_EXCL nothing is written through a link that somebody else has put there.
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -42,11 +45,10 @@ def replace_file(path: Path, pieces: Iterable[bytes], mode: int, group: int | No
 
 
 def make_directories(top: Path, path: Path, mode: int) -> None:
-    """Makes those directories from below `top` down to `path` that are missing.
+    """Makes the missing directories below `top`, down to `path`.
 
-    Their names are on the disk when this returns, also those that another thread is just making.
-
-    Raises `OSError`.
+    Their names are on the disk when this returns, even if another thread makes one at the same
+    time. Raises `OSError`.
     """
     above = top
     for name in path.relative_to(top).parts:
@@ -56,7 +58,7 @@ def make_directories(top: Path, path: Path, mode: int) -> None:
 
 
 def sync_directory(directory: Path) -> None:
-    """Makes what was created, renamed or removed in there durable."""
+    """Makes durable what was created, renamed or removed in the directory. Raises `OSError`."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -65,9 +67,9 @@ def sync_directory(directory: Path) -> None:
 
 
 def drop_half_written(directory: Path) -> tuple[Path, ...]:
-    """Removes the files of writers that were killed. Returns their paths.
+    """Removes the unfinished files of writers that were killed. Returns their paths.
 
-    Nobody may write to the directory meanwhile: the files of a living writer look the same.
+    Call it while nobody writes to the directory: the files of a living writer look the same.
     """
     found = tuple(path for path in directory.glob(".*.new") if stat.S_ISREG(path.lstat().st_mode))
     for path in found:

@@ -1,6 +1,6 @@
-"""PURE. Says what went wrong on a node: a code, a message, whether a retry can help, what to do.
+"""PURE. Declares the codes of failures, and makes failures with the advice for their code.
 
-Every failure of a node has one of these codes.
+Every failure of a node has one of these codes. cucmd-failures(7) is made from this table.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from cucmd.job.failure import Failure
 
 
 class CannotStart(Exception):
-    """Says what keeps the process from doing what it was started for; one line for a person."""
+    """The process cannot do what it was started for. `str()` is one line for a person."""
 
 
 class Code(StrEnum):
-    """Lists the codes as the socket shows them and the database stores them. Never rename one."""
+    """Lists the codes. The socket shows them and the database stores them, so never rename one."""
 
     CONNECT_TIMEOUT = "connect_timeout"
     CONNECTION_REFUSED = "connection_refused"
@@ -64,25 +64,25 @@ _ADVICE: dict[str, tuple[bool, str]] = {
     Code.NOT_A_NODE: (False, "no CUCM prompt appeared there; check the address and the account"),
     Code.LOGIN_QUESTION: (
         False,
-        "log in to the node by hand and answer it; a password that has expired is set anew there",
+        "log in to the node by hand and answer it; an expired password can be replaced there",
     ),
     Code.LOGIN_TIMEOUT: (True, "a busy node's banner can take minutes; raise --login-timeout"),
     Code.COMMAND_TIMEOUT: (True, "narrow the window or the paths, or raise --command-timeout"),
     Code.NODE_TIMEOUT: (True, "narrow the window or the paths, or raise --node-timeout"),
-    Code.JOB_TIMEOUT: (True, "raise --job-timeout, or give it fewer nodes"),
+    Code.JOB_TIMEOUT: (True, "raise --job-timeout, or start the job with fewer nodes"),
     Code.STALLED: (True, "the transfer stopped moving; check the network between node and daemon"),
     Code.NO_FILES_MATCHED: (False, "widen the window, or check the paths and --match"),
-    Code.INVALID_PATH: (False, "check the path on the node, with file list"),
+    Code.INVALID_PATH: (False, "check the path on the node with file list"),
     Code.COMMAND_REFUSED: (
         True,
-        "the node's transcript shows all that it said; try the command in its own shell",
+        "the transcript shows the node's answer; try the command in the node's own shell",
     ),
-    Code.RECEIVER_REJECTED: (True, "the node's transcript shows which answer it did not take"),
+    Code.RECEIVER_REJECTED: (True, "the transcript shows which answer the node did not accept"),
     Code.RECEIVER_UNREACHABLE: (
         True,
         "let the node reach the receiver's port, or set receiver.advertise",
     ),
-    Code.RECEIVER_LOST: (True, "the process that received its files has ended; collect again"),
+    Code.RECEIVER_LOST: (True, "the process that received the files has ended; collect again"),
     Code.TRANSFER_INCOMPLETE: (
         True,
         "files may have rotated meanwhile: collect again; what came is kept, but marked incomplete",
@@ -96,39 +96,40 @@ _ADVICE: dict[str, tuple[bool, str]] = {
         False,
         "narrow the window, or raise limits.node_bytes or limits.job_bytes",
     ),
-    Code.INTERRUPTED: (True, "the daemon was stopped meanwhile; try again"),
+    Code.INTERRUPTED: (True, "the daemon was stopped during the job; try again"),
     Code.INTERNAL: (True, "a defect of cucmd; the daemon's log has the details"),
 }
 
 
-# The errors of a full disk: no space, the user's quota on it, the largest file of the file system.
+# Errors that mean a full disk: no space left, the user's disk quota reached, or the largest file
+# size of the file system reached.
 FULL_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def failure(code: str, message: str, *, hint: str | None = None) -> Failure:
-    """Makes a failure with the advice for its code. `hint` replaces the advice."""
+    """Returns a failure with the advice for its code. `hint` replaces the advice."""
     retryable, advice = _ADVICE[code]
     return Failure(code, message, retryable, hint or advice)
 
 
 def name_node_in_hint(failure: Failure, node: str) -> Failure:
-    """Returns the failure with the node's name in its hint, where that ends with NODE."""
+    """Returns the failure with the node's name in place of NODE at the end of its hint."""
     if failure.hint is None or not failure.hint.endswith(" NODE"):
         return failure
     return msgspec.structs.replace(failure, hint=failure.hint.removesuffix("NODE") + node)
 
 
 def timeout_failure(code: str, seconds: float, what: str, *, hint: str | None = None) -> Failure:
-    """Makes a failure for a deadline of `seconds`. `what` follows "Timed out after 600s" in its
-    message.
+    """Returns the failure of an operation that took longer than `seconds`.
 
-    The form is fixed: `TimeoutError: Timed out after 600s` (tests/system/test_be020.py, row 13).
+    `what` follows "Timed out after 600s" in the message. Other programs match the form of the
+    message, `TimeoutError: Timed out after 600s` (tests/system/test_be020.py, row 13).
     """
     return failure(code, f"TimeoutError: Timed out after {seconds:g}s {what}".rstrip(), hint=hint)
 
 
 class NodeFailed(Exception):
-    """Ends the work on a node. `failure` is what the node shows."""
+    """Ends the work on a node. The node's record shows `failure`."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(f"{failure.code}: {failure.message}")
@@ -136,5 +137,5 @@ class NodeFailed(Exception):
 
 
 def fail(code: Code, message: str, *, hint: str | None = None) -> NodeFailed:
-    """Makes the exception for `raise fail(Code.X, "...")`."""
+    """Returns the exception to raise: `raise fail(Code.X, "...")`."""
     return NodeFailed(failure(code, message, hint=hint))

@@ -1,6 +1,6 @@
 """Runs the command line of the daemon: serve (the default), check, demo, lab.
 
-The part that a command needs is imported only when that command runs.
+What only one command needs is imported when that command runs.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ EXIT_USAGE = 2
 
 
 class _ArgumentParser(argparse.ArgumentParser):
-    """Reports an error in one line: argparse prints the usage too, which for `lab` fills a screen.
+    """Reports an error in one line. argparse would print the usage too, which fills a screen for
+    `lab`.
 
-    Options cannot be abbreviated: an abbreviation would change its meaning with a new option.
+    Options cannot be abbreviated, because a new option could change what an abbreviation means.
     """
 
     def __init__(self, **more: Any) -> None:
@@ -37,19 +38,19 @@ class _ArgumentParser(argparse.ArgumentParser):
 
 
 class _CommandParser(_ArgumentParser):
-    """Parses the arguments of one command. It reports unknown arguments itself: argparse would
-    leave that to the parser of `cucmd`, whose help does not list the command's options.
+    """Parses the arguments of one command, and reports unknown ones itself. argparse would let the
+    parser of `cucmd` report them, whose help does not list the command's options.
     """
 
-    def parse_known_args(self, *given: Any, **more: Any) -> Any:
-        known, unknown = super().parse_known_args(*given, **more)
+    def parse_known_args(self, *args: Any, **more: Any) -> Any:
+        known, unknown = super().parse_known_args(*args, **more)
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}")
         return known, unknown
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command. Returns its exit code."""
+    """Runs one command. Returns the exit code of the process."""
     try:
         args = _parse(list(sys.argv[1:] if argv is None else argv))
         return int(COMMANDS[args.command](args))
@@ -57,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except Unwritable as unwritable:
         return report_unwritable(unwritable)
-    except CannotStart as reason:  # what a command needs does not run on this Python
+    except CannotStart as reason:  # for example, a library does not work on this Python
         print(f"cucmd: {reason}", file=sys.stderr)
         return EXIT_UNAVAILABLE
 
@@ -92,18 +93,19 @@ def _parser(command: str) -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="check the configuration and print what it sets")
     check.add_argument("--config", type=Path, metavar="FILE", help="the configuration")
     check.add_argument("--all", action="store_true", help="print the defaults too")
-    commands.add_parser("demo", help="three simulated nodes, a daemon and one job, on loopback")
-    lab = commands.add_parser("lab", help="simulated nodes, faults included")
+    commands.add_parser("demo", help="run a job on three simulated nodes, on loopback")
+    lab = commands.add_parser("lab", help="run simulated nodes, with faults if asked")
     if command == "lab":
-        from cucmlab.command import add_arguments  # noqa: PLC0415  heavy, and only for this one
+        from cucmlab.command import add_arguments  # noqa: PLC0415  heavy; only `lab` needs it
 
         add_arguments(lab)
     return parser
 
 
 def _serve(args: argparse.Namespace) -> int:
-    # A daemon without a log is better than none. Before the imports: the libffi of Debian 14 opens
-    # a file for good as soon as it is loaded, which would become standard error.
+    # If standard error is closed, the daemon runs without a log. This has to come before the
+    # imports: the libffi of Debian 14 opens a file when it is loaded and keeps it open, and that
+    # file would get the number of standard error.
     open_closed_descriptors()
     from cucmd.service.current_config import Options  # noqa: PLC0415  likewise
     from cucmd.service.daemon import run  # noqa: PLC0415  heavy, and only for this one
@@ -113,10 +115,11 @@ def _serve(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from cucmd.config.check_command import STORES, check  # noqa: PLC0415  only for this one
+    from cucmd.config.check_command import STORES, check  # noqa: PLC0415  only `check` needs it
     from cucmd.worker.confine import lacking  # noqa: PLC0415  likewise
 
-    # Printed afterwards, since an error of reading the file is none of standard output.
+    # The output is printed afterwards, so that an OSError of the check itself (a file that cannot
+    # be read) is not reported as an error of standard output.
     out, err = io.StringIO(), io.StringIO()
     code = check(
         args.config,
@@ -135,13 +138,13 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _demo(_args: argparse.Namespace) -> int:
-    from cucmlab.demo import demo  # noqa: PLC0415  only for this one
+    from cucmlab.demo import demo  # noqa: PLC0415  only `demo` needs it
 
     return demo()
 
 
 def _lab(args: argparse.Namespace) -> int:
-    from cucmlab.command import run  # noqa: PLC0415  heavy, and only for this one
+    from cucmlab.command import run  # noqa: PLC0415  heavy; only `lab` needs it
 
     return run(args)
 

@@ -1,8 +1,8 @@
-"""PURE. Reads how a node is named: `host`, `host:port`, `[v6]:port`, or a bare IPv6 address; and
-names its folder.
+"""PURE. Reads the name of a node, and names the node's folder.
 
-A name that is valid here is safe as a folder's name, in a log line and on a terminal. No other part
-checks it again.
+A node is named `host`, `host:port`, `[v6]:port`, or by a bare IPv6 address. A name that is valid
+here is safe as the name of a folder, in a log line and on a terminal, so that no other part checks
+it again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 SSH_PORT = 22
 
-# RFC 1123, and the underscore that real host names have in spite of it.
+# Labels as RFC 1123 has them, and with the underscore, which real host names contain all the same.
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 # Interface names as Linux allows them, without characters that have a meaning in a path.
 _ZONE = re.compile(r"[A-Za-z0-9_-]{1,15}")
@@ -24,20 +24,21 @@ _LONGEST_HOST = 253  # what DNS can carry
 _LONGEST_LABEL = 63  # RFC 1035
 _LONGEST_NAME = 255  # what a file system takes as the name of the node's folder
 
-# Names in a job's directory, or in its export, that are ours. Case does not count, since files are
-# copied to systems where it does not.
-_OURS = frozenset({"manifest.json", "sha256sums", "summary.txt", "transcripts"})
-# Before a folder's name. It is in no node's name, and nothing of ours begins with it. A name of 255
-# characters has a port, and is never marked: a host without one has 253 at most.
+# Names in a job's directory or export that cucmd uses itself. Case is ignored, because files are
+# copied to systems that ignore case.
+_RESERVED = frozenset({"manifest.json", "sha256sums", "summary.txt", "transcripts"})
+# The first character of a marked folder. No node's name contains it, and no name of cucmd's own
+# begins with it. The mark makes no name too long for a file system: a name of 255 characters is an
+# address with a port, and its folder is never marked (a bare host has at most 253 characters).
 _MARK = "@"
 
 
 class InvalidNode(ValueError):
-    """A text is not a node's name. `str()` is the reason, without the text."""
+    """A text is not the name of a node. `str()` is the reason, without the text."""
 
 
 def parse_node(text: str) -> tuple[str, int]:
-    """Splits a node's name into (host, port); the port is 22 unless given. Raises `InvalidNode`."""
+    """Returns (host, port) of a node's name. The default port is 22. Raises `InvalidNode`."""
     host, port = split_address(text)
     if len(text) > _LONGEST_NAME:
         raise InvalidNode(f"a node's name has at most {_LONGEST_NAME} characters, not {len(text)}")
@@ -47,10 +48,10 @@ def parse_node(text: str) -> tuple[str, int]:
 
 
 def split_address(text: str) -> tuple[str, int | None]:
-    """Splits an address into (host, port or None), port 0 allowed. Raises `InvalidNode`.
+    """Returns (host, port) of an address. The port is None if it is missing, and may be 0.
 
-    More than one `:` outside of brackets can only be an IPv6 address, so `fe80::1:2022` has no
-    port: with one it is written `[fe80::1]:2022`.
+    Text with more than one `:` and without brackets is an IPv6 address without a port:
+    `fe80::1:2022` has none, `[fe80::1]:2022` has one. Raises `InvalidNode`.
     """
     if not text:
         raise InvalidNode("is empty; expected a host, or host:port")
@@ -70,7 +71,7 @@ def _split_bracketed(text: str) -> tuple[str, int | None]:
 
 
 def check_host(host: str) -> str:
-    """Returns `host` if it is a host name or an IP address. Raises `InvalidNode`."""
+    """Returns `host`, which is a host name or an IP address. Raises `InvalidNode` if not."""
     if ":" in host:
         return _v6(host)
     labels = host.removesuffix(".").split(".")
@@ -84,7 +85,7 @@ def check_host(host: str) -> str:
         raise InvalidNode(
             "expected a host name (letters, digits, '-', '_' and '.') or an IP address"
         )
-    if labels[-1].isdigit():  # resolvers read "10.1" as 10.0.0.1
+    if labels[-1].isdigit():  # refuse "10.1", which resolvers read as 10.0.0.1
         _v4(host)
     return host
 
@@ -114,12 +115,14 @@ def _port(text: str) -> int:
 
 
 def address(host: str, port: int | str) -> str:
-    """Returns `host:port`, with brackets round an IPv6 address."""
+    """Returns `host:port`, with brackets around an IPv6 address."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def node_key(host: str, port: int) -> tuple[str, int]:
-    """Makes one value of every spelling of a node: case, a final dot and `::` do not count."""
+    """Returns the same value for every spelling of a node. Spellings differ in case, in a final dot
+    or in how an IPv6 address is abbreviated.
+    """
     if ":" in host:
         address, percent, zone = host.partition("%")
         return f"{ipaddress.IPv6Address(address)}{percent}{zone}", port
@@ -129,8 +132,9 @@ def node_key(host: str, port: int) -> tuple[str, int]:
 def folder_of(node: str, *, marked: bool) -> str:
     """Returns the name of the node's folder in its job's directory.
 
-    `host:2022` is `host_2022`, or `@host@2022` if marked. `:` is a character that some file
-    systems do not take. Different names have different marked folders, but can share a plain one.
+    The folder of `host:2022` is `host_2022`, or `@host@2022` if it is marked, because some file
+    systems do not accept `:`. Two nodes can have the same plain folder, but never the same marked
+    folder.
     """
     if marked:
         return _MARK + node.replace(":", _MARK)
@@ -138,19 +142,19 @@ def folder_of(node: str, *, marked: bool) -> str:
 
 
 def marked_nodes(nodes: Sequence[str]) -> frozenset[str]:
-    """Returns those of a job's nodes whose folders must be marked: the plain one would be that of
-    another node of the job, or something of ours.
+    """Returns the nodes of a job whose folders must be marked, because the plain name would be that
+    of another node's folder or one that cucmd uses itself.
     """
     plain = {node: folder_of(node, marked=False).rstrip(".").lower() for node in nodes}
     count = Counter(plain.values())
-    return frozenset(node for node, name in plain.items() if count[name] > 1 or name in _OURS)
+    return frozenset(node for node, name in plain.items() if count[name] > 1 or name in _RESERVED)
 
 
 def source_of(peer: str) -> str:
-    """Returns what counts as one address: an IPv4 address, or the IPv6 network of one link.
+    """Returns the address by which limits count a peer: an IPv4 address, or an IPv6 network (/64).
 
-    One machine has 2^64 addresses of IPv6, and may use a new one for each connection. Whoever
-    limits or shares something by address, asks here.
+    One machine has 2^64 IPv6 addresses and can use a new one for each connection, so a limit for
+    each IPv6 address would limit nothing.
     """
     address = ipaddress.ip_address(peer)
     if address.version == 4:

@@ -1,7 +1,8 @@
 """Finds the default paths of the socket, the state and the configuration.
 
-Only the standard library, and no `pathlib`, because every `cucmctl` imports this. All functions
-take the environment and the uid, so that daemon and client agree and tests can set them.
+Every `cucmctl` imports this file, so it uses only the standard library and not even `pathlib`. The
+functions take the environment and the uid as parameters, so that daemon and client get the same
+answers and tests can set both.
 """
 
 from __future__ import annotations
@@ -14,17 +15,17 @@ from collections.abc import Mapping
 SYSTEM_SOCKET = "/run/cucmd/cucmd.sock"
 SYSTEM_STATE_DIR = "/var/lib/cucmd"
 SYSTEM_CONFIG = "/etc/cucmd/cucmd.toml"
-# Each user's $XDG_RUNTIME_DIR is below it, by the uid: made by systemd, closed to others.
+# systemd makes each user's $XDG_RUNTIME_DIR here, named by the uid and closed to other users.
 RUNTIME_DIRS = "/run/user"
-# Bytes of the path of a Unix socket: `sun_path` has 108, the last of them a NUL (unix(7)).
+# The most bytes in the path of a Unix socket: `sun_path` has 108, with a NUL at the end (unix(7)).
 LONGEST_SOCKET = 107
 
 
 def default_socket(environ: Mapping[str, str], uid: int) -> str:
-    """Says where the daemon listens.
+    """Returns the path at which the daemon listens.
 
-    `$CUCMD_SOCKET`; else the system's socket for root and for a service, which has a state
-    directory of systemd's and no `$XDG_RUNTIME_DIR`; else the user's own.
+    This is `$CUCMD_SOCKET` if that is set. Root and services use the system's socket (a service has
+    `$STATE_DIRECTORY` from systemd and no `$XDG_RUNTIME_DIR`). Other users have their own.
     """
     if chosen := environ.get("CUCMD_SOCKET"):
         return chosen
@@ -37,16 +38,16 @@ def default_socket(environ: Mapping[str, str], uid: int) -> str:
 
 
 def private_socket(environ: Mapping[str, str]) -> str:
-    """Returns the socket of a user without `$XDG_RUNTIME_DIR`, as after `su` or in a cron job.
+    """Returns the socket of a user without `$XDG_RUNTIME_DIR`, for example after `su` or in cron.
 
-    It is below the home directory and not in /tmp, where another user could be first with a folder
-    of that name. Daemon and client use it only if its folder `is_private`.
+    The socket is below the home directory. In /tmp, another user could have made a folder of that
+    name before. Daemon and client use the socket only if its folder `is_private`.
     """
     return os.path.join(_xdg(environ, "XDG_STATE_HOME", ".local/state"), "cucmd/run/cucmd.sock")
 
 
 def is_private(folder: str, uid: int) -> bool:
-    """Says whether the folder is there, no link, that user's own, and closed to everybody else."""
+    """Returns whether `folder` is a real folder (no link) that only that user can access."""
     try:
         found = os.lstat(folder)
     except OSError:
@@ -55,10 +56,11 @@ def is_private(folder: str, uid: int) -> bool:
 
 
 def socket_to_call(environ: Mapping[str, str], uid: int) -> str:
-    """Finds the socket of a client: `default_socket`, or another one at which there is a daemon.
+    """Returns the socket for a client: the first existing one of the user's, else the system's.
 
-    The user's daemon may have been started in a session that has `$XDG_RUNTIME_DIR`, and the client
-    not, or the other way round. The last is the system's.
+    The daemon may have been started in a session with `$XDG_RUNTIME_DIR` and the client in one
+    without it, or the other way round. So both places of the user are tried. If no socket exists,
+    `default_socket` is returned.
     """
     default = default_socket(environ, uid)
     if environ.get("CUCMD_SOCKET") or uid == 0:
@@ -71,7 +73,9 @@ def socket_to_call(environ: Mapping[str, str], uid: int) -> str:
 
 
 def default_state_dir(environ: Mapping[str, str], uid: int) -> str:
-    """Takes `$STATE_DIRECTORY` (if systemd lists several, the first), else root's or the user's."""
+    """Returns `$STATE_DIRECTORY` (the first if systemd lists several), else root's or the user's
+    default.
+    """
     if chosen := environ.get("STATE_DIRECTORY", "").split(":")[0]:
         return chosen
     if uid == 0:
@@ -80,15 +84,16 @@ def default_state_dir(environ: Mapping[str, str], uid: int) -> str:
 
 
 def default_config(environ: Mapping[str, str], uid: int) -> str:
-    """Returns the first of `config_places` that exists, or the last of them."""
+    """Returns the first of `config_places` that exists, or the last if none exists."""
     *before, last = config_places(environ, uid)
     return next(filter(os.path.exists, before), last)
 
 
 def config_places(environ: Mapping[str, str], uid: int) -> tuple[str, ...]:
-    """Says where a configuration is looked for, in this order: the user's own file, the system's.
+    """Returns the paths of the configuration in the order of search: the user's file, the system's.
 
-    Root has the system's alone; a service under `DynamicUser` is not root and still reads `/etc`.
+    Root has only the system's file. A service with `DynamicUser` is not root and so finds the file
+    in `/etc` as the second one.
     """
     if uid == 0:
         return (SYSTEM_CONFIG,)
@@ -98,6 +103,6 @@ def config_places(environ: Mapping[str, str], uid: int) -> tuple[str, ...]:
 
 def _xdg(environ: Mapping[str, str], variable: str, below_home: str) -> str:
     chosen = environ.get(variable, "")
-    if os.path.isabs(chosen):  # the XDG rules: a relative path is to be ignored
+    if os.path.isabs(chosen):  # the XDG rules: relative paths must be ignored
         return chosen
     return os.path.join(environ.get("HOME") or os.path.expanduser("~"), below_home)

@@ -1,7 +1,8 @@
-"""PURE. Declares one received file, from the upload to the store; and what reading shows.
+"""PURE. Declares a received file, and what a reading process reports about its content.
 
-It never changes. What is learned later, the node's word, makes a new one. What is read of it, a
-process has read that is not believed more than a node (`worker/`): so it has limits.
+A `ReceivedFile` never changes. When the node announces later that the transfer was complete, a new
+object replaces it. The reports come from worker processes, which are not trusted more than the
+nodes whose bytes they read (`worker/`): that is why their fields have limits.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Annotated, TypeAlias
 
 import msgspec
 
-# Part of a sentence, which begins with a small letter.
+# The reason for something: part of a sentence, without a capital letter at its beginning.
 Why: TypeAlias = Annotated[str, msgspec.Meta(max_length=200)]
 
 # What can be wrong with a file on the disk.
@@ -26,19 +27,19 @@ def other_size(size: int, received: int) -> str:
 class ReceivedFile(msgspec.Struct, frozen=True):
     """Describes a file that a node pushed.
 
-    `node`: the node's name, as its job has it.
-    `path`: relative to the job's directory.
-    `size`: bytes on the disk.
-    `sha256`: of these bytes, in hex. Empty where it is not known: the file is still open, or its
-    process has ended, or it was found by a restart.
-    `closed`: the client closed it, every write had succeeded, and the bytes are durable.
-    `complete`: closed, and the node has said that the command which sent it is completed.
-    `attempt`: in which attempt of its node it came, from 1.
-    `modified`: the time stamp that the client gave it, in seconds since 1970, from 0 to 2106. None:
-    it gave none, or the file was found by a restart.
+    node      the node's name as its job has it
+    path      relative to the job's directory
+    size      bytes on the disk
+    sha256    the checksum of these bytes in hex; empty if it is not known, because the file is
+              still open, its process has ended, or it was found after a restart
+    closed    whether the client closed it after every write had succeeded, and the bytes are
+              durable
+    complete  whether it is closed, and the node has announced that its command is completed
+    attempt   in which attempt of its node it was received, from 1
+    modified  the time stamp that the client set, in seconds since 1970 (0 to the year 2106), or
+              None if the client set none or the file was found after a restart
 
-    `closed` is not stored: what a restart reads is closed where it is complete, and of the other
-    files it is not known.
+    `closed` is not stored. After a restart, complete files count as closed and others do not.
     """
 
     node: str
@@ -52,11 +53,11 @@ class ReceivedFile(msgspec.Struct, frozen=True):
 
 
 class PacketCount(msgspec.Struct, frozen=True, tag=True):
-    """Says how many packets a file of a capture has whole.
+    """Reports how many whole packets a capture file has.
 
-    truncated  it ends in the middle of a packet
-    uncounted  why the rest of it was not counted; None: it was
-    wrong      why it is no packet capture; None: it is one
+    truncated  whether the file ends in the middle of a packet
+    uncounted  why the rest of the file was not counted, or None if all of it was
+    wrong      why the file is not a packet capture, or None if it is one
     """
 
     count: Annotated[int, msgspec.Meta(ge=0)]
@@ -66,10 +67,11 @@ class PacketCount(msgspec.Struct, frozen=True, tag=True):
 
 
 class Contents(msgspec.Struct, frozen=True):
-    """Says what is in a file of a command that packs.
+    """Describes the content of a file that was sent by a command with `compress`.
 
-    size     bytes of all files; None: it does not tell
-    packed   it is an archive, or a gzip; else a file by itself
+    files   the number of files in it
+    size    the bytes of all these files, or None if the archive does not tell
+    packed  whether it is an archive or a gzip; False for a file by itself
     """
 
     files: Annotated[int, msgspec.Meta(ge=0)]
@@ -78,12 +80,12 @@ class Contents(msgspec.Struct, frozen=True):
 
 
 class FileRead(msgspec.Struct, frozen=True, tag=True):
-    """What was seen as an archive or a gzip was read to its end.
+    """Reports what was found when a file was read to its end.
 
-    wrong     where it is cut off or damaged
+    wrong     where an archive or a gzip is cut off or damaged
     unread    why it was not read to its end
-    error     why it cannot be read, as the system counts errors: it is gone, or the disk fails
-    contents  of an archive; None: it is neither tar nor gzip
+    error     the errno of the system if the file cannot be read: it is gone, or the disk fails
+    contents  what is in the archive, or None if the file is neither tar nor gzip
     """
 
     wrong: Why | None = None

@@ -1,7 +1,7 @@
-"""Says what a command does if it cannot write to standard output.
+"""Handles errors of writing to standard output, for the commands of `cucmd` and `cucmweb`.
 
-A command succeeds only if what it printed was written. Python flushes standard output when it
-exits, which is too late for the exit code.
+A command succeeds only if all that it printed was written. Python flushes standard output when it
+exits, which is too late for the exit code. So commands print inside `checked_stdout`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# As `cucmctl` has them.
-CANNOT_WRITE = 74  # EX_IOERR: it is full or broken
-PIPE_CLOSED = 141  # 128 + SIGPIPE: the reader has closed
+# The exit codes are the same as those of `cucmctl`.
+CANNOT_WRITE = 74  # EX_IOERR: the disk or device is full or broken
+PIPE_CLOSED = 141  # 128 + SIGPIPE: the reader of the pipe has closed it
 
 
 class Unwritable(Exception):
@@ -26,23 +26,24 @@ class Unwritable(Exception):
 
 @contextmanager
 def checked_stdout() -> Iterator[None]:
-    """Flushes what the body has printed. Raises `Unwritable` for every `OSError` of the body, so
-    the body must do nothing but print.
+    """Flushes standard output after the body. Raises `Unwritable` if printing or flushing fails.
+
+    Every `OSError` of the body counts as an error of standard output, so it must only print.
     """
     try:
         yield
-        if sys.stdout is not None:  # None when it was closed at the start
+        if sys.stdout is not None:  # it is None if it was closed when Python started
             sys.stdout.flush()
     except OSError as error:
         raise Unwritable(error) from error
 
 
 def report_unwritable(unwritable: Unwritable) -> int:
-    """Prints one line on standard error, unless the reader has closed. Returns the exit code."""
+    """Prints the error, unless the reader closed the pipe. Returns the exit code."""
     discard_buffered()
-    if unwritable.reader_has_gone:  # as in `cucmd check | head`: no error for the user
+    if unwritable.reader_has_gone:  # as in `cucmd check | head`, where the user sees no error
         return PIPE_CLOSED
-    if sys.stderr is not None:  # `print` would take None for standard output
+    if sys.stderr is not None:  # print(file=None) would print on standard output
         try:
             print(f"cucmd: {unwritable}", file=sys.stderr, flush=True)
         except OSError:
@@ -51,10 +52,9 @@ def report_unwritable(unwritable: Unwritable) -> int:
 
 
 def open_closed_descriptors() -> None:
-    """Opens /dev/null at every descriptor of 0 to 2 that was closed at the start.
+    """Opens /dev/null in place of each standard descriptor (0 to 2) that is closed.
 
-    Otherwise a file that is opened later would get that number, and what is written to standard
-    error would go into it.
+    Otherwise a file that is opened later would get that number, and log lines would go into it.
     """
     for descriptor in range(3):
         try:
@@ -66,6 +66,6 @@ def open_closed_descriptors() -> None:
 
 
 def discard_buffered(descriptor: int = 1) -> None:
-    """Discards what is still buffered, so that Python reports no error when it exits."""
+    """Discards buffered output, so that Python does not report another error when it exits."""
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), descriptor)

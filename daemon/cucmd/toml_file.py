@@ -1,13 +1,13 @@
-"""Reads a file in TOML into structs of msgspec, table by table, or says what is wrong with it.
+"""Reads a TOML file into msgspec structs, table by table.
 
 `cucmd` and `cucmweb` read their files with this:
 
     file = read(Path("/etc/cucmd/cucmd.toml"))
     limits = file.convert(("limits",), file.document.get("limits", {}), Limits)
 
-The first mistake ends it: the error has the line, the key, the value, and what was expected. A key
-accepts what its field in the struct says: the type, the bounds of `msgspec.Meta`, and the rule of
-`text`, which is for strings, or for each string of a list.
+Reading stops at the first error. It names the line, the key, the value, and what was expected. The
+field of the struct decides what a key accepts: its type, the bounds of `msgspec.Meta`, and for a
+string (or for each string of a list) the rule of `text`.
 """
 
 from __future__ import annotations
@@ -25,24 +25,25 @@ from typing import Any, Literal, NoReturn, TypeAlias, TypeVar, get_args, get_ori
 import msgspec
 from msgspec import Meta, Struct
 
-# The names of tables and a key, and the position in its list.
+# Where a value is: the names of the tables, the key, and the position if its value is a list.
 KeyPath: TypeAlias = tuple[str | int, ...]
 S = TypeVar("S", bound=Struct)
 
-# Bytes. A configuration of a thousand nodes has a tenth of it; most logs, given by mistake, have
-# more.
+# Bytes. The configuration of a thousand nodes has a tenth of this. Log files, which somebody might
+# give by mistake, are mostly larger.
 LARGEST_FILE = 1024 * 1024
 _LONGEST_SHOWN = 80
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-# tomllib needs memory that grows with the square of the parts of a dotted key.
+# Keys with 64 parts or more are refused, because the memory that tomllib needs grows with the
+# square of the number of parts.
 _DEEP_KEY = re.compile(r"""(?<![\w"'-])(?:[\w"'-]++[ \t]*\.[ \t]*){64}""")
-# The value of such a key is never shown: it may be a secret that somebody wrote in its place.
+# The value of a key with such a name is never shown, since somebody may have put a secret there.
 _SECRET = re.compile(r"passw|secret|token|credential|sha256", re.IGNORECASE)
-# As msgspec ends its messages: "Expected `int` >= 1 - at `$.jobs`", "... - at `$.hosts[2]`".
+# The end of msgspec's messages: "Expected `int` >= 1 - at `$.jobs`", "... - at `$.hosts[2]`".
 _PLACE = re.compile(r" - at `\$\.(\w+)(?:\[(\d+)\])?.*`$")
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
-# "Expected `str | null`, got `int`", "Expected `int` >= 1": the type, and what more is expected.
+# The type and the bound in "Expected `str | null`, got `int`" and "Expected `int` >= 1".
 _EXPECTED = re.compile(r"Expected `(\w+)[^`]*`(?:, got .*)?(.*)")
 _WORDS = {
     "array": "a list",
@@ -55,9 +56,9 @@ _WORDS = {
 
 
 class ConfigError(Exception):
-    """A file, or another part of the configuration such as the environment, cannot be used.
+    """A file, or another source of the configuration such as the environment, has an error.
 
-    `key` is empty if the file as a whole is wrong, and `line` is None if it is not known.
+    `key` is empty if the error is about the whole file. `line` is None if it is not known.
     """
 
     def __init__(self, file: str, reason: str, key: str = "", line: int | None = None) -> None:
@@ -70,18 +71,22 @@ class ConfigError(Exception):
 
 
 def whole(least: int, most: int = 2**53) -> Meta:
-    """Bounds a whole number; the default maximum is the largest that JSON numbers keep exact."""
+    """Returns the bounds of a whole number, for `Annotated`. The default maximum is the largest
+    number that JSON keeps exactly.
+    """
     return Meta(ge=least, le=most, description=f"a whole number from {least} to {most}")
 
 
 def text(rule: Callable[[Any], object], *, may_be_empty: bool = False) -> Meta:
-    """Makes what `Annotated` has for a string. The rule raises `ValueError`, without the value."""
+    """Returns the rule of a string, for `Annotated`. The rule raises `ValueError` with a message
+    that does not repeat the value. An empty string needs no rule if it `may_be_empty`.
+    """
     return Meta(extra={"rule": rule, "may_be_empty": may_be_empty})
 
 
 def read(path: Path) -> TomlFile:
-    """Reads a file. Raises `ConfigError`, and `FileNotFoundError` or `NotADirectoryError` if there
-    is none.
+    """Reads a file. Raises `ConfigError`, and `FileNotFoundError` or `NotADirectoryError` if it
+    does not exist.
     """
     try:
         with path.open("rb") as file:
@@ -94,7 +99,7 @@ def read(path: Path) -> TomlFile:
 
 
 def parse(name: str, content: bytes) -> TomlFile:
-    """Reads the content of the file of that name. Raises `ConfigError`."""
+    """Parses the content of a file. `name` stands for the file in errors. Raises `ConfigError`."""
     if len(content) > LARGEST_FILE:
         raise ConfigError(name, f"is larger than {LARGEST_FILE} bytes")
     try:
@@ -116,12 +121,16 @@ def parse(name: str, content: bytes) -> TomlFile:
 
 
 def _refuse_extreme(name: str, written: str, error: Exception) -> NoReturn:
-    """Raises `ConfigError` for what makes tomllib fail in another way, and without a place."""
+    """Raises `ConfigError` with the line and key at which tomllib fails without naming a place.
+
+    tomllib raises a plain `ValueError` for a number of thousands of digits, and `RecursionError`
+    for deep nesting. The place is found by parsing more and more lines, in a binary search.
+    """
 
     def fails(count: int) -> bool:
         try:
             tomllib.loads("\n".join(lines[:count]))
-        except tomllib.TOMLDecodeError:  # the last line is the beginning of something
+        except tomllib.TOMLDecodeError:  # the lines end within a value
             return False
         except (ValueError, RecursionError):
             return True
@@ -139,10 +148,11 @@ def _refuse_extreme(name: str, written: str, error: Exception) -> NoReturn:
 
 
 class TomlFile(Struct, frozen=True):
-    """Holds a file that was read.
+    """Holds the content of a file.
 
-    written  its text
-    notices  lines for the log about what is not wrong, but probably not meant
+    written   its text
+    document  its tables and keys
+    notices   lines for the log about settings that are valid, but probably not intended
     """
 
     name: str
@@ -151,31 +161,31 @@ class TomlFile(Struct, frozen=True):
     notices: list[str] = []
 
     def convert(self, place: KeyPath, value: object, struct: type[S]) -> S:
-        """Makes the struct of a table, which is at that place. Raises `ConfigError`."""
+        """Returns the struct made of the table `value` at `place`. Raises `ConfigError`."""
         table = self.table(place, value, struct.__struct_fields__)
         hints = _hints(struct)
         try:
             made = msgspec.convert(table, struct, dec_hook=_absolute_path)
         except msgspec.ValidationError as error:
-            raise self._refused(place, table, hints, str(error)) from None
+            raise self._conversion_error(place, table, hints, str(error)) from None
         for key in table:
-            extra = next((one.extra for one in _metas(hints[key]) if one.extra), None)
+            extra = next((meta.extra for meta in _metas(hints[key]) if meta.extra), None)
             if extra is None:
                 continue
             accepted: Any = getattr(made, key)
-            several = isinstance(accepted, tuple)
-            for position, one in enumerate(accepted if several else (accepted,)):
-                if one is None or (not one and extra["may_be_empty"]):
+            is_list = isinstance(accepted, tuple)
+            for position, element in enumerate(accepted if is_list else (accepted,)):
+                if element is None or (not element and extra["may_be_empty"]):
                     continue
                 try:
-                    extra["rule"](one)
+                    extra["rule"](element)
                 except ValueError as error:
-                    where = (*place, key, position) if several else (*place, key)
-                    raise self._wrong(where, one, str(error)) from None
+                    where = (*place, key, position) if is_list else (*place, key)
+                    raise self._value_error(where, element, str(error)) from None
         return made
 
     def table(self, place: KeyPath, value: object, known: Iterable[str]) -> dict[str, Any]:
-        """Returns the table at that place, which has only known keys. Raises `ConfigError`."""
+        """Returns `value` if it is a table that has only known keys. Raises `ConfigError`."""
         if not isinstance(value, dict):
             raise self.error(place, wrong_value(value, "expected a table"))
         names = tuple(known)
@@ -191,16 +201,17 @@ class TomlFile(Struct, frozen=True):
         return value
 
     def error(self, place: KeyPath, reason: str) -> ConfigError:
-        """Makes the error for a key, or for a table."""
+        """Returns the error for the key or table at `place`."""
         return ConfigError(self.name, reason, dotted(place), self._line(place))
 
     def notice(self, place: KeyPath, reason: str) -> None:
+        """Adds a line to `notices`, in the form of an error."""
         self.notices.append(str(self.error(place, reason)))
 
-    def _refused(
+    def _conversion_error(
         self, place: KeyPath, table: Mapping[str, Any], hints: Mapping[str, Any], message: str
     ) -> ConfigError:
-        """Makes the error of what msgspec has refused with that message."""
+        """Translates msgspec's message about a table into an error in the words of this file."""
         if missing := _MISSING.match(message):
             return self.error((*place, missing[1]), "is missing")
         found = _PLACE.search(message)
@@ -209,27 +220,27 @@ class TomlFile(Struct, frozen=True):
         value, hint = table[key], hints[key]
         reason = message[: found.start()]
         literals = [part for part in (hint, *get_args(hint)) if get_origin(part) is Literal]
-        if expected := next((one.description for one in _metas(hint) if one.description), None):
+        if expected := next((meta.description for meta in _metas(hint) if meta.description), None):
             reason = f"expected {expected}"
-        elif choices := [str(one) for part in literals for one in get_args(part) if one]:
+        elif choices := [str(choice) for part in literals for choice in get_args(part) if choice]:
             reason = f"expected one of {', '.join(choices)}"
         elif words := _EXPECTED.fullmatch(reason):
             reason = f"expected {_WORDS.get(words[1], words[1])}{words[2]}"
         if position is None:
-            return self._wrong((*place, key), value, reason)
-        return self._wrong((*place, key, int(position)), value[int(position)], reason)
+            return self._value_error((*place, key), value, reason)
+        return self._value_error((*place, key, int(position)), value[int(position)], reason)
 
-    def _wrong(self, place: KeyPath, value: object, reason: str) -> ConfigError:
-        secret = _SECRET.search([one for one in place if isinstance(one, str)][-1])
+    def _value_error(self, place: KeyPath, value: object, reason: str) -> ConfigError:
+        secret = _SECRET.search([name for name in place if isinstance(name, str)][-1])
         return self.error(place, reason if secret else wrong_value(value, reason))
 
     def _line(self, place: KeyPath) -> int | None:
-        """Searches the text for a key or the header of a table. Returns None if it is written in a
-        way that the search does not know, such as an inline table.
+        """Returns the line of a key or of the header of a table, or None if the search does not
+        find it, because it is written in another way (for example, in an inline table).
         """
-        if any(isinstance(one, int) for one in place[:-1]):  # one of several tables of a name
+        if any(isinstance(part, int) for part in place[:-1]):  # one of several [[tables]] of a name
             return None
-        names = [rf"""["']?{re.escape(one)}["']?""" for one in place if isinstance(one, str)]
+        names = [rf"""["']?{re.escape(part)}["']?""" for part in place if isinstance(part, str)]
         *tables, key = names
         begin, end = 0, len(self.written)
         if tables:
@@ -251,7 +262,7 @@ def present_values(table: Mapping[str, Any], made: Struct) -> dict[str, Any]:
 
 
 def dotted(place: KeyPath) -> str:
-    """Writes a key as in the file: `clusters.berlin.nodes[2]`."""
+    """Returns a place as it would be written in a file: `clusters.berlin.nodes[2]`."""
     written = ""
     for part in place:
         if isinstance(part, int):
@@ -265,8 +276,9 @@ def dotted(place: KeyPath) -> str:
 
 
 def wrong_value(value: object, reason: str) -> str:
-    """Puts the value before what is wrong with it: `"abc": expected a number`. The value is on one
-    line, short, and without the content of tables.
+    """Returns the value and what is wrong with it, such as `'abc': expected a number`.
+
+    The value is shortened to one short line. The content of tables and lists is left out.
     """
     match value:
         case bool():
@@ -278,7 +290,7 @@ def wrong_value(value: object, reason: str) -> str:
             shown = "a table"
         case list() | tuple():
             shown = "a list"
-        case int() if value.bit_length() > 8 * _LONGEST_SHOWN:  # str() refuses some of these
+        case int() if value.bit_length() > 8 * _LONGEST_SHOWN:  # str() raises for very long ones
             shown = "a number of many digits"
         case _:
             shown = str(value)[:_LONGEST_SHOWN]
@@ -286,7 +298,7 @@ def wrong_value(value: object, reason: str) -> str:
 
 
 def _absolute_path(kind: type, value: object) -> Path:
-    """Converts what msgspec does not know, which are paths."""
+    """Converts a string to a path, for msgspec. Raises `ValueError` if it is not absolute."""
     assert kind is Path
     if not isinstance(value, str) or not value.startswith("/") or "\0" in value:
         raise ValueError("expected an absolute path")
@@ -299,6 +311,7 @@ def _hints(struct: type[Struct]) -> dict[str, Any]:
 
 
 def _metas(hint: Any) -> list[Meta]:
-    """Lists what `Annotated` says of a type, or of the elements of a list."""
-    found = [one for part in (hint, *get_args(hint)) for one in getattr(part, "__metadata__", ())]
-    return [one for one in found if isinstance(one, Meta)]
+    """Returns the `Meta` objects in `Annotated` of a type, and of the elements of a list."""
+    parts = (hint, *get_args(hint))
+    found = [meta for part in parts for meta in getattr(part, "__metadata__", ())]
+    return [meta for meta in found if isinstance(meta, Meta)]

@@ -1,19 +1,18 @@
-"""Makes frozen structs of TOML and environment, with the first error by its key and its line.
+"""Reads the configuration from a TOML file and the environment into frozen structs.
 
-Every setting is checked here. Other parts use it without asking where it came from.
+Every setting is checked here, so that the other parts do not check it again. An error names its key
+and its line.
 
-    model.py        PURE  `Config` and its parts: the keys of the file, and the settings as used
-    rules.py        PURE  what paths, patterns, windows, names and addresses may look like
-    profiles.py     what a profile is, how long files are written to, and the built-in profiles,
-                    which are in profiles.toml
-    timeout_sources.py  timeouts of file and environment
-    load.py         file and environment -> `Config`: the sections, then clusters, profiles, and
-                    the nodes to which credentials are tied
-    credentials.py  named credentials
-    config_thread.py    files are read in a thread, with a deadline
-    as_toml.py      PURE  the configuration as TOML
+    model.py            PURE  `Config` and its parts; the fields are the keys of the file
+    rules.py            PURE  checks of paths, patterns, windows, names and addresses
+    profiles.py         profiles of the file, and the built-in ones from profiles.toml
+    timeout_sources.py  merges the timeouts of file and environment
+    load.py             file and environment -> `Config`
+    credentials.py      reads named credentials
+    config_thread.py    reads files in a thread, with a deadline
+    as_toml.py          PURE  writes the configuration as TOML
     check_command.py    `cucmd check`
-    errors.py       what can be wrong with a request
+    errors.py           exceptions for a request that the configuration does not allow
 """
 
 from cucmd.config.check_command import check, unusable_credentials

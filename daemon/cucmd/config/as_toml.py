@@ -1,6 +1,6 @@
-"""PURE. Writes the configuration as a file.
+"""PURE. Writes the configuration as the text of a TOML file.
 
-Each value is written as TOML. There is no secret in a configuration, and none here.
+The text can be shown to anybody, because a configuration has no secrets.
 """
 
 from __future__ import annotations
@@ -16,78 +16,80 @@ from msgspec.structs import asdict
 from cucmd.config.model import SECTIONS, ClusterSettings, Config
 from cucmd.toml_file import dotted
 
-# The names of a table -> its keys -> their values.
+# The names of a table -> its keys -> their values as TOML.
 _Tables: TypeAlias = dict[tuple[str, ...], dict[str, str]]
 
-# The sections whose keys a cluster may have too.
-_OF_CLUSTERS = ("ssh", "timeouts", "limits")
+# The sections whose keys a cluster may have as its own.
+_CLUSTER_SECTIONS = ("ssh", "timeouts", "limits")
 
 
 def config_as_toml(config: Config, *, everything: bool) -> str:
-    """Returns the text of a file that makes this configuration: what differs from the defaults, or
-    everything.
+    """Returns the text of a file that sets this configuration.
+
+    The text has the settings that differ from the defaults, or all of them with `everything`.
     """
-    usual = {} if everything else _tables(Config())
+    defaults = {} if everything else _tables(Config())
     lines: list[str] = []
     for path, keys in _tables(config).items():
-        general = usual.get(path, {})
-        # A key that is missing from a profile would mean that of the built-in one, so a changed
-        # profile is written as a whole.
-        whole = path[0] == "profiles" and keys != general
-        if written := {key: one for key, one in keys.items() if whole or general.get(key) != one}:
-            assignments = [f"{key} = {one}" for key, one in written.items()]
-            lines += [f"[{dotted(path)}]", *assignments, ""]
+        default = defaults.get(path, {})
+        # A changed profile is written completely: a missing key would mean the key of the built-in
+        # profile.
+        complete = path[0] == "profiles" and keys != default
+        changed = [key for key in keys if complete or keys[key] != default.get(key)]
+        if changed:
+            lines += [f"[{dotted(path)}]", *(f"{key} = {keys[key]}" for key in changed), ""]
     return "\n".join(lines)
 
 
 def _tables(config: Config) -> _Tables:
-    """Returns the whole configuration. Clusters have only the keys that differ from the general
-    ones.
+    """Returns all tables of the configuration. The tables of clusters have only the keys that
+    differ from the general ones.
     """
     made: dict[tuple[str, ...], Iterable[tuple[str, object]]] = {}
     for name in SECTIONS:
         made[(name,)] = asdict(getattr(config, name)).items()
     for use in config.credential_uses.values():
-        made["credential", use.name] = _given(use, "nodes", "clusters")
+        made["credential", use.name] = _set_keys(use, "nodes", "clusters")
     for cluster in config.clusters.values():
         made["clusters", cluster.name] = _cluster(config, cluster)
     for profile in config.profiles.values():
         keys = asdict(profile)
         made["profiles", keys.pop("name")] = keys.items()
-    return {path: {key: toml_value(one) for key, one in keys} for path, keys in made.items()}
+    return {path: {key: toml_value(value) for key, value in keys} for path, keys in made.items()}
 
 
-def toml_value(one: object) -> str:
-    """Writes a value of a setting as TOML."""
-    match one:
+def toml_value(value: object) -> str:
+    """Returns the value of a setting as TOML."""
+    match value:
         case bool():
-            return "true" if one else "false"
+            return "true" if value else "false"
         case int():
-            return str(one)
+            return str(value)
         case float():
-            return f"{one:.0f}" if one.is_integer() else repr(one)
+            return f"{value:.0f}" if value.is_integer() else repr(value)
         case tuple():
-            return f"[{', '.join(map(toml_value, one))}]"
+            return f"[{', '.join(map(toml_value, value))}]"
         case None:
             return '""'
         case str() | Path():
-            # JSON's escapes are TOML's too, except for DEL and for surrogates, which ensure_ascii
-            # would use. Bytes of a path that are not UTF-8 are surrogates here, for which TOML has
-            # no form.
-            text = str(one).encode("utf-8", "replace").decode()
+            # TOML has the same escapes as JSON, except for DEL and for the surrogates that
+            # ensure_ascii would write. The bytes of a path that are not UTF-8 are surrogates in
+            # Python. TOML cannot express them, so they are replaced by "?".
+            text = str(value).encode("utf-8", "replace").decode()
             return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")
-    raise TypeError(f"no TOML for {type(one).__name__}")
+    raise TypeError(f"no TOML for {type(value).__name__}")
 
 
-def _given(struct: Struct, *keys: str) -> Iterator[tuple[str, object]]:
+def _set_keys(struct: Struct, *keys: str) -> Iterator[tuple[str, object]]:
+    """Yields (key, value) of those of the keys that are set."""
     for key in keys:
-        if (one := getattr(struct, key)) not in (None, ()):
-            yield key, one
+        if (value := getattr(struct, key)) not in (None, ()):
+            yield key, value
 
 
 def _cluster(config: Config, cluster: ClusterSettings) -> Iterator[tuple[str, object]]:
-    yield from _given(cluster, "publisher", "nodes", "credential")
-    for section in _OF_CLUSTERS:
+    yield from _set_keys(cluster, "publisher", "nodes", "credential")
+    for section in _CLUSTER_SECTIONS:
         general = asdict(getattr(config, section))
         own = asdict(getattr(cluster, section))
-        yield from ((key, one) for key, one in own.items() if one != general[key])
+        yield from ((key, value) for key, value in own.items() if value != general[key])

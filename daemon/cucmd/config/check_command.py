@@ -1,6 +1,6 @@
-"""`cucmd check`: prints what the configuration has set, or what is wrong with it.
+"""Implements `cucmd check`: prints the settings, or the first error of the configuration.
 
-What it prints on standard output is a valid configuration file, without secrets.
+The standard output is a valid configuration file without secrets.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from cucmd.toml_file import ConfigError
 OK = 0
 BAD_CONFIGURATION = 78  # EX_CONFIG
 
-# Where systemd looks for the credentials of a service, which root alone can read
-# (systemd.exec(5), ImportCredential=), and how those begin that systemd/cucmd.service imports.
+# The folders in which systemd looks for the credentials of a service (systemd.exec(5),
+# ImportCredential=); only root can read them. systemd/cucmd.service imports the credentials whose
+# names begin with `_IMPORTED`.
 _FOLDERS = ("/etc/credstore", "/run/credstore")
-STORES = tuple(f"{folder}{how}" for folder in _FOLDERS for how in ("", ".encrypted"))
+STORES = tuple(f"{folder}{suffix}" for folder in _FOLDERS for suffix in ("", ".encrypted"))
 _IMPORTED = "cucmd."
 
 
@@ -36,11 +37,13 @@ def check(
     everything: bool = False,
     stores: Sequence[str] = (),
 ) -> int:
-    """Prints what differs from the defaults, or what is wrong. Returns the exit status, 0 or 78.
+    """Prints the settings that differ from the defaults, or what is wrong with the configuration.
 
-    everything  the defaults are printed too, and all built-in profiles
+    Returns the exit code of the process: 0, or 78 if something is wrong.
+
+    everything  whether to print the defaults and the built-in profiles too
     stores      the folders from which systemd takes the credentials of the service; empty if this
-                user cannot look into them
+                user cannot read them
     """
     try:
         config = load(path, environ)
@@ -50,27 +53,27 @@ def check(
     for notice in config.notices:
         print(notice, file=err)
     print(f"# {config.origin}", file=out)
-    named = _named(config)
+    named = _named_credentials(config)
     directory = credentials_directory(config.credentials.directory, environ)
     if directory is None:
-        present, wrong, said = _of_systemd(named, stores)
+        present, errors, lines = _look_into_stores(named, stores)
     else:
-        wrong = unusable_credentials(config, environ)
+        errors = unusable_credentials(config, environ)
         try:
             present = set(credential_names(directory))
-            said = [f"credentials in {str(directory)!r}: {_listed(present)}"]
+            lines = [f"credentials in {str(directory)!r}: {_list_names(present)}"]
         except OSError as error:
             present = set()
-            said = [f"credentials: {str(directory)!r}: {error.strerror}"]
+            lines = [f"credentials: {str(directory)!r}: {error.strerror}"]
         others = dict.fromkeys(present - named.keys(), "not usable")
-        said += [f"{what}: {why}" for what, why in _not_usable(others, config, environ)]
-    for line in said:
+        lines += [f"{what}: {why}" for what, why in _find_unusable(others, config, environ)]
+    for line in lines:
         print(f"# {line}", file=out)
     for name in sorted(present - config.credential_uses.keys()):
         if rules.is_credential_name(name):
             print(
-                f"# not tied: who may start jobs can send credential '{name}' to any machine; "
-                f'[credential."{name}"] with nodes or clusters prevents that',
+                f"# credential '{name}' may be sent to any machine by those who may start jobs; "
+                f'[credential."{name}"] with nodes or clusters limits that',
                 file=out,
             )
     print(file=out)
@@ -78,22 +81,26 @@ def check(
         config_as_toml(config, everything=everything) or "# nothing differs from the defaults",
         file=out,
     )
-    for line in wrong:
+    for line in errors:
         print(line, file=err)
-    return BAD_CONFIGURATION if wrong else OK
+    return BAD_CONFIGURATION if errors else OK
 
 
 def unusable_credentials(config: Config, environ: Mapping[str, str]) -> list[str]:
-    """Says why credentials that the configuration names cannot be used, a line for each. Returns an
-    empty list if no directory of credentials is known.
+    """Returns a line for each credential that the configuration names and that cannot be used.
+
+    The list is empty if no directory of credentials is known.
     """
     if credentials_directory(config.credentials.directory, environ) is None:
         return []
-    return [f"{where}: {why}" for where, why in _not_usable(_named(config), config, environ)]
+    return [
+        f"{where}: {why}"
+        for where, why in _find_unusable(_named_credentials(config), config, environ)
+    ]
 
 
-def _named(config: Config) -> dict[str, str]:
-    """Finds the credentials that the configuration names -> where it does."""
+def _named_credentials(config: Config) -> dict[str, str]:
+    """Returns each credential that the configuration names -> the key that names it."""
     of_clusters = {
         cluster.credential: f"clusters.{cluster.name}.credential"
         for cluster in config.clusters.values()
@@ -102,40 +109,45 @@ def _named(config: Config) -> dict[str, str]:
     return {name: f'credential."{name}"' for name in config.credential_uses} | of_clusters
 
 
-def _of_systemd(
+def _look_into_stores(
     named: Mapping[str, str], stores: Sequence[str]
 ) -> tuple[set[str], list[str], list[str]]:
-    """Looks where systemd takes the credentials of the service from, since nobody else can see
-    those that it has. Returns which there are, lines about missing ones, and lines for the output.
+    """Looks for credentials in the folders of systemd, because the credentials that the running
+    service has can be seen by nobody else.
+
+    Returns the names that were found, an error for each missing one, and lines for the output.
     """
-    said = ["credentials: no directory; set credentials.directory or $CREDENTIALS_DIRECTORY"]
+    lines = ["credentials: no directory; set credentials.directory or $CREDENTIALS_DIRECTORY"]
     if not stores:
         if named:
-            said.append(f"root alone sees whether the service gets {_listed(named)}")
-        return set(named), [], said
+            lines.append(f"only root can see whether the service gets {_list_names(named)}")
+        return set(named), [], lines
     found = [store for store in map(Path, stores) if store.is_dir()]
     present = {name for store in found for name in credential_names(store)}
     imported = {name for name in present if name.startswith(_IMPORTED)}
-    said.append(f"the service gets those of {' and '.join(stores)}: {_listed(imported)}")
+    lines.append(f"the service gets these from {' and '.join(stores)}: {_list_names(imported)}")
     missing = named.keys() - imported
     if others := [name for name in missing if not name.startswith(_IMPORTED)]:
-        said.append(f"its unit has to load these itself (LoadCredential=): {_listed(others)}")
-    wrong = [
+        lines.append(f"the unit must load these itself (LoadCredential=): {_list_names(others)}")
+    errors = [
         f"{where}: no credential {name!r}: there is no {name}.password in {' or '.join(stores)}"
         for name, where in sorted(named.items())
         if name in missing and name not in others
     ]
-    return imported | named.keys(), wrong, said
+    return imported | named.keys(), errors, lines
 
 
-def _listed(names: Iterable[str]) -> str:
+def _list_names(names: Iterable[str]) -> str:
     return ", ".join(map(ascii, sorted(names))) or "none"
 
 
-def _not_usable(
+def _find_unusable(
     names: Mapping[str, str], config: Config, environ: Mapping[str, str]
 ) -> Iterator[tuple[str, Exception]]:
-    """Yields what `names` has for each one that is not usable, and why it is not."""
+    """Yields (description, reason) for each of these credentials that cannot be used.
+
+    names  the name of a credential -> its description in the output
+    """
     for name, what in sorted(names.items()):
         try:
             load_credential(name, config.credentials.directory, environ)

@@ -1,6 +1,6 @@
-"""Reads files of the configuration, credentials among them, in a thread, and not for ever.
+"""Reads files of the configuration and credentials in a thread, with a deadline.
 
-They can be somewhere on the network, as can the database of groups, and somebody can have put a
+Reading can hang: the files or the database of groups can be on a network, or somebody has put a
 pipe in the place of a file.
 """
 
@@ -11,33 +11,39 @@ from typing import TypeVar
 
 import trio
 
-READ_SECONDS = 20.0  # a client waits for a minute
+READ_SECONDS = 20.0  # less than the minute for which a client waits
 
 T = TypeVar("T")
 
 
 class ReadTimeout(Exception):
-    """Says that files could not be read in time."""
+    """Files could not be read within `READ_SECONDS`."""
 
     def __init__(self) -> None:
         super().__init__(f"configuration or credentials: not read within {READ_SECONDS:g} s")
 
 
 class ConfigThread:
-    """Reads in one thread, since one that waits for a file cannot be ended: without a limit these
-    would take all of trio's threads, which write the files of jobs too.
+    """Runs functions that read files, in at most one thread at a time.
+
+    A thread that waits for a file cannot be ended. Without this limit, such threads could use up
+    all of trio's threads, which also write the files of jobs.
     """
 
     def __init__(self) -> None:
-        self._one = trio.CapacityLimiter(1)
+        self._limiter = trio.CapacityLimiter(1)
         self._overdue = False
 
     async def read(self, read: Callable[[], T]) -> T:
-        """Returns what `read` gives. Raises what it raises, and `ReadTimeout` after `READ_SECONDS`,
-        or at once while the thread is in one for which somebody has waited so long.
+        """Returns the result of `read`, and raises what it raises.
+
+        Raises `ReadTimeout` after `READ_SECONDS`. While the thread still hangs in a read that timed
+        out, later calls raise `ReadTimeout` without waiting.
         """
-        self._overdue = self._overdue and self._one.borrowed_tokens > 0
+        self._overdue = self._overdue and self._limiter.borrowed_tokens > 0
         with trio.move_on_after(0 if self._overdue else READ_SECONDS):
-            return await trio.to_thread.run_sync(read, abandon_on_cancel=True, limiter=self._one)
+            return await trio.to_thread.run_sync(
+                read, abandon_on_cancel=True, limiter=self._limiter
+            )
         self._overdue = True
         raise ReadTimeout

@@ -1,7 +1,7 @@
-"""Reads named credentials: `NAME.password` and `NAME.username` in one directory.
+"""Reads named credentials: the files `NAME.password` and `NAME.username` in one directory.
 
-A password that other users can read, or could have written, is not used, and nothing outside of the
-directory is. No `repr` and no error has a password in it.
+A file is refused if other users can read it or could have written it, and so is a link to a file
+outside the directory. No password appears in an error or in a `repr`.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _LARGEST = 4096  # bytes: far more than a node accepts, and less than most other
 
 
 def credentials_directory(directory: Path | None, environ: Mapping[str, str]) -> Path | None:
-    """Returns the configured directory, else systemd's, else None."""
+    """Returns the configured directory, else the one from systemd, or None if neither is set."""
     given = environ.get(_VARIABLE)
     return directory or (Path(given) if given else None)
 
 
 def load_credential(name: str, directory: Path | None, environ: Mapping[str, str]) -> Login:
-    """Reads a credential. `username` is None if there is no file for it; there is a password.
+    """Returns the login of a credential. `username` is None if there is no file for it.
 
     Raises `UnknownCredential` or `CredentialRefused`.
     """
@@ -47,7 +47,7 @@ def load_credential(name: str, directory: Path | None, environ: Mapping[str, str
 
 
 def credential_names(directory: Path) -> tuple[str, ...]:
-    """Lists the names for which there is a password file. Raises `OSError`."""
+    """Returns the names for which there is a password file. Raises `OSError`."""
     return tuple(
         sorted(
             entry.removesuffix(".password")
@@ -58,30 +58,30 @@ def credential_names(directory: Path) -> tuple[str, ...]:
 
 
 def refuse_open_directory(name: str, directory: Path) -> None:
-    """Raises `CredentialRefused` if others could put a file of their own there."""
+    """Raises `CredentialRefused` if other users could put files into the directory."""
     try:
         link, status = directory.lstat(), directory.stat()
     except OSError as error:
         raise UnknownCredential(name, f"{directory}: {error.strerror}") from None
-    for uid in (link.st_uid, status.st_uid):  # the first one is that of a link, if it is one
-        if uid not in _owners():
+    for uid in (link.st_uid, status.st_uid):  # if it is a link, the link's owner counts too
+        if uid not in _trusted_uids():
             raise CredentialRefused(name, f"{directory} belongs to uid {uid}")
     if status.st_mode & 0o022:
         raise CredentialRefused(name, f"{directory} can be written by others; chmod go-w")
 
 
-def _owners() -> tuple[int, ...]:
-    """Returns whose files are used: root's, and those of the daemon's own user."""
+def _trusted_uids() -> tuple[int, ...]:
+    """Returns the owners whose files are accepted: root and the daemon's own user."""
     return 0, os.geteuid()
 
 
 def _read(name: str, file: Path, *, by_systemd: bool) -> str | None:
-    """Reads the text of a file. Returns None if there is no such file."""
+    """Returns the text of a file, or None if the file does not exist."""
     target = Path(os.path.realpath(file))
     if not target.is_relative_to(os.path.realpath(file.parent)):
-        raise CredentialRefused(name, f"{file} is a link to a file outside of {file.parent}")
+        raise CredentialRefused(name, f"{file} is a link to a file outside {file.parent}")
     try:
-        # Without O_NONBLOCK, opening a FIFO would block the daemon without end.
+        # Without O_NONBLOCK, opening a FIFO would block for ever.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         descriptor = os.open(target, flags)
     except FileNotFoundError:
@@ -89,13 +89,15 @@ def _read(name: str, file: Path, *, by_systemd: bool) -> str | None:
     except OSError as error:
         raise CredentialRefused(name, f"{file} cannot be read: {error.strerror}") from None
     try:
-        # Before `open`, which raises for a folder, and leaves the descriptor open then.
+        # This check comes before `open`, which raises for a folder and then leaves the descriptor
+        # open.
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise CredentialRefused(name, f"{file} is not a regular file")
-        if status.st_uid not in _owners():
+        if status.st_uid not in _trusted_uids():
             raise CredentialRefused(name, f"{file} belongs to uid {status.st_uid}")
-        # systemd gives the service's user access by an ACL, whose mask shows as the group's bits.
+        # systemd gives the service's user access with an ACL. The mask of an ACL shows as the mode
+        # bits of the group, so these are ignored there.
         if status.st_mode & (0o007 if by_systemd else 0o077):
             mode = f"{status.st_mode & 0o777:04o}"
             reason = f"{file} can be read by others (mode {mode}); chmod 600"
@@ -109,7 +111,7 @@ def _read(name: str, file: Path, *, by_systemd: bool) -> str | None:
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
-        # `from None`: the decoder's error carries the content, and with it the password.
+        # With `from None`, because the decoder's error contains the password.
         raise CredentialRefused(name, f"{file} is not UTF-8") from None
     text = text.removesuffix("\n").removesuffix("\r")
     if not text:

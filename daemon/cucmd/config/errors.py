@@ -1,4 +1,4 @@
-"""Says what can be wrong with a request that is checked against the configuration."""
+"""Declares the exceptions for a request that the configuration does not allow."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ _LONGEST_SHOWN = 80
 
 
 def shortened(text: str) -> str:
-    """Cuts a text that somebody sent to what an error may repeat: its beginning, if it is long."""
+    """Returns the beginning of a user's text, short enough to be repeated in an error."""
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 
 class InvalidValue(Exception):
-    """A parameter of a request cannot be accepted; the path is as in `timeouts.command`."""
+    """A parameter of a request is wrong. `parameter` is a path, such as `timeouts.command`."""
 
     def __init__(self, parameter: str, reason: str) -> None:
         super().__init__(f"{parameter}: {reason}")
@@ -22,13 +22,19 @@ class InvalidValue(Exception):
 
 
 class UnknownProfile(Exception):
+    """A request names a profile that does not exist."""
+
     def __init__(self, name: str, known: Sequence[str]) -> None:
         self.name = shortened(name)
         super().__init__(f"no profile {self.name!r}; there are {', '.join(known)}")
 
 
 class UnknownCredential(Exception):
-    """`cluster` has its name if the credential is that of a cluster, not one of the request."""
+    """A credential does not exist.
+
+    `cluster` is the name of the cluster whose settings name the credential, or None if the request
+    names it.
+    """
 
     def __init__(self, name: str, reason: str, cluster: str | None = None) -> None:
         of = f" of cluster {cluster!r}" if cluster is not None else ""
@@ -39,7 +45,7 @@ class UnknownCredential(Exception):
 
 
 class CredentialRefused(Exception):
-    """The credential exists, but is not safe to use: see `credentials.py`."""
+    """A credential exists, but using it is not safe; `credentials.py` has the rules."""
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"credential {name!r}: {reason}")

@@ -1,11 +1,11 @@
-"""Makes a `Config` of file and environment, or says what is wrong, with key and line.
+"""Makes a `Config` from file and environment. An error names its key and line.
 
 The order of precedence is command line, environment, file, default. A cluster's own keys are part
 of the file, so the environment's timeouts override them too.
 
 The tables with names are `[clusters.NAME]`, `[profiles.NAME]` and `[credential."NAME"]`. A cluster
-has the settings that are used on its nodes: the general ones, with the cluster's own keys in their
-place. Nothing is merge_timeouts later.
+gets all settings that are used on its nodes: the general ones, replaced by the cluster's own keys.
+Nothing is merged later.
 """
 
 from __future__ import annotations
@@ -47,18 +47,18 @@ from cucmd.toml_file import (
 # The sections that have tables with names.
 NAMED = ("credential", "clusters", "profiles")
 
-# What follows if a group does not exist.
+# The consequence if the group of this key does not exist.
 _WITHOUT_GROUP = {
     "operate_group": "only root and the daemon's own user may start and cancel jobs",
     "view_group": "only those who may start jobs may see them",
 }
 
-# The keys of `[limits]` that a cluster may have; the others are about the daemon as a whole.
+# The keys of `[limits]` that a cluster may have. The others are about the daemon as a whole.
 _LIMITS = ("concurrency", "connections", "jobs", "sessions_per_node", "job_bytes", "node_bytes")
 
-# What a cluster may have. The keys of the sections that it overrides stand in the cluster's own
-# table, since no two have the same name. (`node` is a timeout and `nodes` the nodes; `job` is a
-# timeout and `jobs` a limit.)
+# The keys that a cluster may have. Keys that override a section are written in the cluster's table
+# itself, without the section's name, because all of them have different names. (`node` is a timeout
+# and `nodes` are the nodes; `job` is a timeout and `jobs` a limit.)
 CLUSTER: dict[type[Struct], tuple[str, ...]] = {
     ClusterSettings: ("publisher", "nodes", "credential"),
     SshSettings: SshSettings.__struct_fields__,
@@ -75,22 +75,23 @@ def load(
     socket: Path | None = None,
     state_directory: Path | None = None,
 ) -> Config:
-    """Reads the configuration as it is used. Without a `path` that is the default file, which may
-    be missing.
+    """Returns the configuration. Raises `ConfigError` with the first error.
 
-    `socket` and `state_directory` are those of the command line.
-    Raises `ConfigError` with the first thing that is wrong.
+    path     the file; if None, the default file is read, which may be missing
+    environ  the environment variables
+    socket, state_directory
+             options of the command line, which override everything else
     """
     file, origin = _read(path, environ)
     document = file.table((), file.document, (*SECTIONS, *NAMED))
     credentials = document.get("credentials")
     if isinstance(credentials, dict) and credentials.get("directory") == "":
-        del credentials["directory"]  # it stands for the default
+        del credentials["directory"]  # an empty value means the default
     sections: dict[str, Any] = {
         name: file.convert((name,), document.get(name, {}), struct)
         for name, struct in SECTIONS.items()
     }
-    sections["daemon"] = _daemon(file, sections["daemon"], environ, socket, state_directory)
+    sections["daemon"] = _daemon_paths(file, sections["daemon"], environ, socket, state_directory)
     variables = timeouts_from_environment(environ)
     own = present_values(document.get("timeouts", {}), sections["timeouts"])
     sections["timeouts"] = merge_timeouts(file, ("timeouts",), Timeouts(), own, variables)
@@ -98,7 +99,7 @@ def load(
     if retry.cap < retry.base:
         reason = f"cap ({retry.cap:g} s) is less than base ({retry.base:g} s)"
         raise file.error(("retry",), reason)
-    _check_users(file, document.get("access", {}))
+    _check_groups_and_users(file, document.get("access", {}))
 
     clusters: dict[str, ClusterSettings] = {}
     cluster_of: dict[tuple[str, int], str] = {}  # by the nodes
@@ -108,17 +109,17 @@ def load(
         places += (("nodes", position) for position in range(len(cluster.nodes)))
         for place, member in zip(places, cluster.members, strict=True):
             key = node_key(*parse_node(member))
-            if key in cluster_of:  # the settings of the node would be ambiguous
+            if key in cluster_of:  # it would not be clear which settings the node has
                 reason = f"{member!r} is in cluster {cluster_of[key]!r} already"
                 raise file.error(("clusters", name, *place), reason)
             cluster_of[key] = name
     uses = {
-        name: _use(file, name, table, clusters)
+        name: _credential_use(file, name, table, clusters)
         for name, table in _named(file, "credential", rules.check_credential_name)
     }
     for cluster in clusters.values():
         use = uses.get(cluster.credential or "")
-        denied = [one for one in cluster.members if use and not use.allows(one, cluster.name)]
+        denied = [node for node in cluster.members if use and not use.allows(node, cluster.name)]
         if use and denied:
             reason = f'is tied to other nodes than {denied[0]!r} by [credential."{use.name}"]'
             raise file.error(("clusters", cluster.name, "credential"), f"{use.name!r} {reason}")
@@ -137,7 +138,7 @@ def load(
 
 
 def _read(path: Path | None, environ: Mapping[str, str]) -> tuple[TomlFile, str]:
-    """Reads the file. Returns it, and a line for the log that says which one it is."""
+    """Returns the file, and a line for the log that says which file it is."""
     chosen = path or Path(default_config(environ, os.getuid()))
     try:
         return read(chosen), f"configuration from {str(chosen.absolute())!a}"
@@ -145,15 +146,15 @@ def _read(path: Path | None, environ: Mapping[str, str]) -> tuple[TomlFile, str]
         if path is not None:
             raise ConfigError(str(path), f"cannot be read: {error.strerror}") from None
     looked_for = config_places(environ, os.getuid())
-    there = "there is neither " if len(looked_for) > 1 else "there is no "
-    origin = f"no configuration file; {there}{' nor '.join(map(ascii, looked_for))}"
+    beginning = "there is neither " if len(looked_for) > 1 else "there is no "
+    origin = f"no configuration file; {beginning}{' nor '.join(map(ascii, looked_for))}"
     return TomlFile(str(chosen)), origin
 
 
 def _named(
     file: TomlFile, section: str, rule: Callable[[str], object]
 ) -> Iterator[tuple[str, object]]:
-    """Yields the name and the table of each `[section.NAME]`. The rule checks the name."""
+    """Yields (name, table) of each `[section.NAME]`. `rule` checks the name."""
     table = file.document.get(section, {})
     for name, value in file.table((section,), table, table).items():
         try:
@@ -163,17 +164,21 @@ def _named(
         yield name, value
 
 
-def _daemon(
+def _daemon_paths(
     file: TomlFile,
     own: Daemon,
     environ: Mapping[str, str],
     socket: Path | None,
     state_directory: Path | None,
 ) -> Daemon:
-    """Says where the daemon listens and keeps its state: each by the order of precedence."""
+    """Returns the paths of the socket and the state, by the order of precedence.
+
+    own                      the section `[daemon]` of the file
+    socket, state_directory  options of the command line
+    """
     uid = os.getuid()
     given = present_values(file.document.get("daemon", {}), own)
-    # The default is the value of the variable, if that is set.
+    # If the variable is set, the default is the value of the variable.
     choices = {
         "socket": (socket, "CUCMD_SOCKET", default_socket(environ, uid)),
         "state_directory": (state_directory, "STATE_DIRECTORY", default_state_dir(environ, uid)),
@@ -189,7 +194,7 @@ def _daemon(
             winner = "the command line" if option else f"${variable}"
             file.notice(("daemon", key), f"is overridden by {winner}")
     try:
-        # That of the file was checked when it was read.
+        # A path from the file was checked when the file was read; this is for the others.
         rules.check_socket_path(chosen["socket"])
     except ValueError as error:
         place = ("default", "daemon.socket")  # below a home directory with a long name
@@ -202,12 +207,11 @@ def _daemon(
     return Daemon(**chosen)
 
 
-def _check_users(file: TomlFile, given: Mapping[str, Any]) -> None:
-    """Adds notices for groups and users of the file that do not exist, since a mistyped name would
-    exclude them.
+def _check_groups_and_users(file: TomlFile, given: Mapping[str, Any]) -> None:
+    """Adds notices for groups and users of the file that do not exist: they may be misspelled.
 
-    These are no errors, because the groups and users may be created later. The default groups are
-    not checked: they do not exist where an ordinary user runs the daemon.
+    These are not errors, because the groups and users may be created later. The default groups are
+    not checked, because they do not exist where an ordinary user runs the daemon.
     """
     for key, then in _WITHOUT_GROUP.items():
         name: str = given.get(key, "")
@@ -235,7 +239,11 @@ def _cluster(
     general: Mapping[str, Any],
     variables: Mapping[str, float],
 ) -> ClusterSettings:
-    """Reads one cluster; `general` has the sections that it overrides."""
+    """Returns the settings of one cluster.
+
+    general    the sections that the cluster's keys override
+    variables  the timeouts of the environment
+    """
     place = ("clusters", name)
     table = file.table(place, value, _CLUSTER_KEYS)
     own: dict[type[Struct], dict[str, Any]] = {}
@@ -255,14 +263,14 @@ def _cluster(
     return cluster
 
 
-def _use(
+def _credential_use(
     file: TomlFile, name: str, value: object, clusters: Mapping[str, ClusterSettings]
 ) -> CredentialUse:
-    """Reads the nodes and clusters to which a credential is tied."""
+    """Returns the nodes and clusters to which a credential may be sent."""
     place = ("credential", name)
-    # A table in it is the rest of a name with dots and without quotes.
+    # [credential.a.b] without quotes makes a table `b` in a table `a`; the name "a.b" was meant.
     items = value.items() if isinstance(value, dict) else ()
-    inner = next((key for key, one in items if isinstance(one, dict)), None)
+    inner = next((key for key, item in items if isinstance(item, dict)), None)
     if inner is not None:
         written = f'[credential."{name}.{inner}"]'
         reason = f"is not known; a name with dots is quoted: {written}"
@@ -273,5 +281,5 @@ def _use(
             reason = wrong_value(cluster, "there is no such cluster")
             raise file.error((*place, "clusters", position), reason)
     if not (use.nodes or use.clusters):
-        raise file.error(place, "ties it to nothing; expected nodes, or clusters, or both")
+        raise file.error(place, "has no nodes; expected nodes, or clusters, or both")
     return use

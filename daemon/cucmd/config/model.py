@@ -1,8 +1,8 @@
-"""PURE. Declares the configuration as frozen structs, as it is once file and environment were read.
+"""PURE. Declares the configuration as frozen structs.
 
-Every value here has been checked. `Config()` is the configuration of a service that has no file.
-Times are in seconds, sizes in bytes. A field is a key of the file, and its type says what the key
-accepts (`toml_file.py`).
+Each field is a key of the file, and its type says what the key accepts (`toml_file.py`). The values
+of an instance have been checked. `Config()` is the configuration of a service without a file. Times
+are in seconds, sizes in bytes.
 """
 
 from __future__ import annotations
@@ -41,62 +41,60 @@ class Daemon(Struct, frozen=True):
 
 
 class AccessSettings(Struct, frozen=True):
-    """Names the groups that may use the socket. An empty name means no group: then only root and
-    the daemon's own user may.
+    """Names the groups and users that may use the socket: see cucmd(8).
 
-    With `view_reads_files` the view group may read collected files and transcripts.
+    An empty name means no group. Without groups, only root and the daemon's own user may use it.
+    With `view_reads_files`, the view group may read collected files and transcripts.
     """
 
     operate_group: _Group = "cucm"
     view_group: _Group = "cucm-view"
     view_reads_files: bool = False
-    may_speak_for: tuple[
-        Annotated[str, text(rules.check_user)], ...
-    ] = ()  # names or uids: cucmd(8)
+    may_speak_for: tuple[Annotated[str, text(rules.check_user)], ...] = ()  # names or uids
 
 
 class Limits(Struct, frozen=True):
     concurrency: Annotated[int, whole(1, rules.MOST_AT_ONCE)] = 8  # nodes at once in a job
-    connections: Annotated[int, whole(1, 100_000)] = 200  # to nodes, at once, over all jobs
-    jobs: Annotated[int, whole(1, 10_000)] = 16  # running at once; the rest queue
-    # Of 10 SSH sessions (vos/NODES.md, section 1).
-    sessions_per_node: Annotated[int, whole(1, 10)] = 2  # a node allows 10; people need some
-    queued: Annotated[int, whole(0, 1_000_000)] = 1000  # jobs that may wait
-    queued_per_uid: Annotated[int, whole(1, 1_000_000)] = 100  # of these, the jobs of one user
-    job_bytes: _Count = 0  # what one job may receive; 0: no limit but the disk
-    node_bytes: _Count = 0  # what one node may send in one job; 0: no limit but the disk
-    # Free space below which uploads are refused: the larger of the two counts.
+    connections: Annotated[int, whole(1, 100_000)] = 200  # to nodes, of all jobs
+    jobs: Annotated[int, whole(1, 10_000)] = 16  # running; the others wait
+    # A node allows 10 SSH sessions (vos/NODES.md, section 1), and people need some of them.
+    sessions_per_node: Annotated[int, whole(1, 10)] = 2
+    queued: Annotated[int, whole(0, 1_000_000)] = 1000  # waiting jobs
+    queued_per_uid: Annotated[int, whole(1, 1_000_000)] = 100  # waiting jobs of one user
+    job_bytes: _Count = 0  # bytes that a job may receive; 0 means as many as fit on the disk
+    node_bytes: _Count = 0  # bytes that one node may send in a job; 0 as above
+    # Uploads are refused if there is less free space than the larger of these two.
     free_space_percent: _Percent = 5.0
     free_space_bytes: _Count = 1024**3
-    # What one user of the socket may have open, so that no user can exclude the others.
+    # Connections and streams of one user of the socket, so that no user can exclude the others.
     connections_per_uid: _PerUser = 64
     watchers_per_uid: _PerUser = 32
 
 
 class Retention(Struct, frozen=True):
-    """Closed jobs beyond one of these are deleted (cases/retention.py); 0: no limit."""
+    """Limits closed jobs: those beyond a limit are deleted (cases/retention.py). 0 is no limit."""
 
-    # A hundred years at most, so that no date is out of range.
-    days: Annotated[int, whole(0, 36_500)] = 0  # since a job has ended
-    jobs: Annotated[int, whole(0, 1_000_000)] = 0  # how many stay, the newest
-    bytes: _Count = 0  # what the files of those that stay take together
+    # At most a hundred years, so that no date is out of range.
+    days: Annotated[int, whole(0, 36_500)] = 0  # since the job ended
+    jobs: Annotated[int, whole(0, 1_000_000)] = 0  # how many are kept: the newest
+    bytes: _Count = 0  # of the files of all kept jobs together
 
 
 class HealthSettings(Thresholds, frozen=True):
-    """Beyond these a health check is not good."""
+    """Sets the limits of a health check, beyond which it reports a problem."""
 
-    stratum: Annotated[int, whole(1, 15)] = 4  # of the server whose time a node follows
-    clock_seconds: Annotated[int, whole(1, 86_400)] = 120  # that clocks may be off, or apart
-    logging_percent: Annotated[int, whole(1, 100)] = 90  # of the logging partition that is used
-    certificate_days: Annotated[int, whole(0, 3650)] = 30  # until a certificate ends
+    stratum: Annotated[int, whole(1, 15)] = 4  # of the NTP server that a node follows
+    clock_seconds: Annotated[int, whole(1, 86_400)] = 120  # offset of a clock, or between two
+    logging_percent: Annotated[int, whole(1, 100)] = 90  # used part of the logging partition
+    certificate_days: Annotated[int, whole(0, 3650)] = 30  # until a certificate expires
     backup_days: Annotated[int, whole(1, 3650)] = 7  # since the last backup
-    core_days: Annotated[int, whole(0, 3650)] = 7  # since a process has left a core file
-    processor_percent: Annotated[int, whole(1, 10_000)] = 90  # of one, that one process uses
+    core_days: Annotated[int, whole(0, 3650)] = 7  # age of a core file
+    processor_percent: Annotated[int, whole(1, 10_000)] = 90  # of one processor, by one process
 
 
 class RetrySettings(Struct, frozen=True):
-    """Sets how failures of connections are tried again. The delays grow from `base` to `cap`
-    seconds, with a random part.
+    """Sets how often a failed connection is tried. The delays grow from `base` to `cap` seconds,
+    with a random part.
     """
 
     attempts: Annotated[int, whole(1, 100)] = 3
@@ -115,40 +113,40 @@ class ReceiverSettings(Struct, frozen=True):
 
     @property
     def listen_address(self) -> tuple[str, int]:
-        """Returns (host, port); port 0 is any free one."""
+        """Returns (host, port). With port 0 the system chooses a free one."""
         host, port = split_address(self.listen)
-        assert port is not None, "checked when it was loaded"
+        assert port is not None, "checked when the file was read"
         return host, port
 
 
 class CredentialSettings(Struct, frozen=True):
-    """Names the folder of credentials; without one they are in `$CREDENTIALS_DIRECTORY`."""
+    """Names the folder of credentials. The default is `$CREDENTIALS_DIRECTORY`."""
 
     directory: Path | None = None
 
 
-# `dict`: for the cached property below. The fields stay frozen.
+# dict=True gives the cached property below a place for its value. The fields stay frozen.
 class CredentialUse(Struct, frozen=True, dict=True):
-    """Names the nodes to which a credential may be sent: `nodes`, and all nodes of `clusters`."""
+    """Limits a credential to `nodes` and to all nodes of `clusters`."""
 
     name: str
     nodes: _Nodes = ()
     clusters: tuple[Annotated[str, text(rules.check_profile_name)], ...] = ()
 
     def allows(self, node: str, cluster: str) -> bool:
-        """Says whether it may be sent to that node, which is one of the cluster of that name."""
+        """Returns whether the credential may be sent to `node`, which belongs to `cluster`."""
         return cluster in self.clusters or node_key(*parse_node(node)) in self._keys
 
     @cached_property
     def _keys(self) -> frozenset[tuple[str, int]]:
-        """Makes the keys of `nodes` once for all nodes of a job, which may be a thousand."""
+        """Computed once, because a job asks `allows` for each of its nodes, up to a thousand."""
         return frozenset(node_key(*parse_node(node)) for node in self.nodes)
 
 
 class ClusterSettings(Struct, frozen=True):
-    """Describes a publisher and its nodes, with the settings that are used on them.
+    """Describes a cluster: a publisher and its nodes, with the settings that are used on them.
 
-    `name` "": the settings for nodes that are in no cluster.
+    The settings for nodes without a cluster have the empty `name`.
     """
 
     name: str = ""
@@ -161,16 +159,16 @@ class ClusterSettings(Struct, frozen=True):
 
     @property
     def members(self) -> tuple[str, ...]:
-        """Returns the publisher, then the nodes in the order of the file."""
+        """Returns the publisher (if there is one), then the nodes in the order of the file."""
         return (self.publisher, *self.nodes) if self.publisher else self.nodes
 
 
-# `dict`: likewise.
+# dict=True is for the cached properties, as above.
 class Config(Struct, frozen=True, dict=True):
     """Holds the whole configuration.
 
-    origin   which file was read, as a line for the log
-    notices  lines for the log about what is not wrong, but probably not meant
+    origin   a line for the log that says which file was read
+    notices  lines for the log about settings that are valid, but probably not intended
     """
 
     daemon: Daemon = Daemon()
@@ -191,12 +189,14 @@ class Config(Struct, frozen=True, dict=True):
 
     @property
     def receiver_is_legacy(self) -> bool:
-        """Says whether the receiver offers the old algorithms: it does if any cluster needs them.
+        """Returns whether the receiver offers old algorithms, which it does if any cluster needs
+        them.
 
-        The receiver is one for all nodes, and knows only after the key exchange which node came.
+        There is one receiver for all nodes, and it learns only after the key exchange which node
+        has connected.
         """
-        clusters = self.clusters.values()
-        return self.ssh.legacy_algorithms or any(one.ssh.legacy_algorithms for one in clusters)
+        settings = (self.ssh, *(cluster.ssh for cluster in self.clusters.values()))
+        return any(ssh.legacy_algorithms for ssh in settings)
 
     @cached_property
     def _cluster_of(self) -> dict[tuple[str, int], ClusterSettings]:
@@ -211,34 +211,36 @@ class Config(Struct, frozen=True, dict=True):
         return ClusterSettings(ssh=self.ssh, timeouts=self.timeouts, limits=self.limits)
 
     def for_node(self, node: str, named_by: str | None = None) -> ClusterSettings:
-        """Returns the settings of one node: those of its cluster, if it belongs to one, else those
-        of the node that has named it.
+        """Returns the settings of a node's cluster. If the node is in no cluster, returns those of
+        the node `named_by` that has named it, or the general ones.
         """
         own = self._cluster_of.get(node_key(*parse_node(node)), self._general)
         return own if own.name or named_by is None else self.for_node(named_by)
 
     def may_send(self, credential: str, node: str) -> bool:
-        """Says whether a named credential may be sent to that node: one that is not tied may."""
+        """Returns whether a credential may be sent to a node. One without limits may be sent
+        anywhere.
+        """
         use = self.credential_uses.get(credential)
         return use is None or use.allows(node, self.for_node(node).name)
 
     def for_job(self, nodes: Sequence[str]) -> ClusterSettings:
         """Returns the settings of a job as a whole (`timeouts.job`, `limits.concurrency`).
 
-        They are those of a cluster only if every node belongs to it.
+        These are the settings of a cluster only if every node belongs to that cluster.
         """
-        found = {one.name: one for one in map(self.for_node, nodes)}
+        found = {cluster.name: cluster for cluster in map(self.for_node, nodes)}
         return found.popitem()[1] if len(found) == 1 else self._general
 
     def profile(self, name: str) -> Profile:
-        """Raises `UnknownProfile`."""
+        """Returns the profile of that name. Raises `UnknownProfile`."""
         try:
             return self.profiles[name]
         except KeyError:
             raise UnknownProfile(name, sorted(self.profiles)) from None
 
 
-# The tables without a name of their own.
+# The sections of the file: the tables that are not `[table.NAME]`.
 SECTIONS: dict[str, type[Struct]] = {
     name: type(value) for name, value in asdict(Config()).items() if isinstance(value, Struct)
 }

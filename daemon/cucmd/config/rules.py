@@ -1,8 +1,8 @@
-"""PURE. Says which paths, patterns, locations, windows, names and addresses are valid.
+"""PURE. Checks paths, patterns, locations, windows, names and addresses of users.
 
-Each rule returns its value, or raises `ValueError` with what was expected and without the value.
-Configuration and requests are both checked here. What may be typed to a node as one word is checked
-by `vos`.
+The configuration and the requests are both checked with these functions. Each returns the value, or
+raises `ValueError` with a message that says what was expected and does not repeat the value. What
+may be typed to a node as one word is decided in `vos`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from cucmd.node_name import InvalidNode, check_host, parse_node, split_address
 from cucmd.paths import LONGEST_SOCKET
 from cucmd.vos.arguments import InvalidArgument, check_word, is_path
 
-# Each path is a command on every node; a request with more is a mistake.
+# Each path is a command on every node, so a request with more paths is probably a mistake.
 MOST_PATHS = 100
-MOST_AT_ONCE = 1000  # nodes of one job
+MOST_AT_ONCE = 1000  # nodes that one job works on at the same time
 _LONGEST_DESCRIPTION = 500
 _LONGEST_WINDOW = 40
 
@@ -29,7 +29,7 @@ _GROUP_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}")
 _USER = re.compile(r"[0-9]{1,10}|[A-Za-z_][A-Za-z0-9_.-]{0,31}")
 _PROFILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _WITH_LOCATION = re.compile(rf"(?P<location>{'|'.join(LOCATIONS)})(?: +|(?=/))(?P<path>[^ ].*)")
-# As the node's own messages have it, and who was on its disk.
+# A path on the disk of the node, as the node's own messages show it.
 _ON_DISK = re.compile(r"/var/log/(?P<location>active|inactive)(?:/+(?P<path>.*))?")
 _CREDENTIAL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}")
 
@@ -43,7 +43,7 @@ def check_argument(text: str) -> str:
 
 
 def check_path(text: str) -> str:
-    """Checks a path below a location; `*` stands for any text in its last component."""
+    """Checks a path below a location. `*` stands for any text, in the last component only."""
     check_argument(text)
     if not text.strip("/"):
         raise ValueError("expected a path below the location")
@@ -58,10 +58,11 @@ def check_path(text: str) -> str:
 
 
 def read_placed_path(text: str) -> tuple[str | None, str]:
-    """Reads (location, path) from a path that is written as after `file get`: `activelog cm/trace`,
-    `activelog /cm/trace` or `activelog/cm/trace`; or as on the disk of the node, which is
-    `/var/log/active/cm/trace`. The location of other paths is None: one that begins with `/` does
-    not name it.
+    """Returns (location, path) of a path. The location is None if the text does not name it.
+
+    The text may be written as after `file get` (`activelog cm/trace`, `activelog /cm/trace` or
+    `activelog/cm/trace`), as on the disk of the node (`/var/log/active/cm/trace`), or without a
+    location (`cm/trace`, `/cm/trace`).
     """
     if on_disk := _ON_DISK.fullmatch(text):
         return f"{on_disk['location']}log", check_path(on_disk["path"] or "/")
@@ -72,30 +73,30 @@ def read_placed_path(text: str) -> tuple[str | None, str]:
 
 
 def common_location(
-    named: str | None, usual: str, owns: Sequence[str | None]
+    named: str | None, default: str, owns: Sequence[str | None]
 ) -> tuple[str, int | None]:
-    """Returns the location of all paths, and the position of the first path that is elsewhere, or
+    """Returns the location of all paths, and the position of the first path with another one, or
     None.
 
-    named  as it was given for all of them
-    usual  where paths are if nothing else was given
-    owns   what each path names
+    named    the location that was given for all paths, or None
+    default  the location of paths for which nothing else was given
+    owns     for each path the location that the path itself names, or None
     """
-    location = named or next((own for own in owns if own is not None), None) or usual
-    elsewhere = (at for at, own in enumerate(owns) if (own or named or usual) != location)
+    location = named or next((own for own in owns if own is not None), None) or default
+    elsewhere = (at for at, own in enumerate(owns) if (own or named or default) != location)
     return location, next(elsewhere, None)
 
 
 def location_mismatch(location: str) -> str:
-    """Says why a path is refused that `one_location` has found."""
+    """Returns the reason for refusing the path whose position `common_location` returns."""
     return (
-        f"is not below {location}, where the others are; all are below one location"
-        " (a folder of such a name is written with '/' before it)"
+        f"is not below {location} like the others; all paths must be below one location"
+        " (write '/' before a folder that has the name of a location)"
     )
 
 
 def distinct_paths(paths: Iterable[str]) -> tuple[str, ...]:
-    """Returns each path once, as spelt first. To the node `X`, `/X` and `X/` are the same."""
+    """Returns each path once, in its first spelling. For a node `X`, `/X` and `X/` are the same."""
     first: dict[str, str] = {}
     for written in paths:
         first.setdefault("/".join(part for part in written.split("/") if part), written)
@@ -115,7 +116,7 @@ def check_window(text: str) -> str:
 
 
 def check_written_for(text: str) -> str:
-    """Checks for how long one file is written to: "1h", "2d", or "always"."""
+    """Checks how long a node writes to one file: "1h", "2d" or "always"."""
     parse_written_for(_short(text))
     return text
 
@@ -134,7 +135,7 @@ def check_profile_name(text: str) -> str:
 
 
 def check_credential_name(text: str) -> str:
-    """Checks the name of a credential: the start of a file name, so no `/` and no leading dot."""
+    """Checks the name of a credential. It begins a file name, so it has no `/` or leading dot."""
     if not is_credential_name(text):
         raise ValueError("expected a name of letters, digits, '-', '_', '.' and '@' (64 at most)")
     return text
@@ -166,7 +167,7 @@ def check_description(text: str) -> str:
 
 def check_socket_path(path: Path) -> None:
     if len(fsencode(path)) > LONGEST_SOCKET:
-        raise ValueError(f"has more than the {LONGEST_SOCKET} bytes that a socket's path may have")
+        raise ValueError(f"expected at most {LONGEST_SOCKET} bytes, the limit for a socket's path")
 
 
 def check_node(text: str) -> str:
@@ -190,15 +191,17 @@ def check_advertised_host(text: str) -> str:
     except InvalidNode:
         raise ValueError("expected an IP address or a host name, without a port") from None
     if host in ("0.0.0.0", "::"):  # noqa: S104  # refused here, not bound to
-        raise ValueError("is no address that a node could connect to")
+        raise ValueError("expected an address that a node can connect to")
     return host
 
 
 def wrong_timeout(timeouts: Timeouts, given: Container[str]) -> tuple[str, str] | None:
     """Returns (field, reason) of the first rule that the timeouts break, or None.
 
-    The field is one that was given. If `connect` is above the default of `command`, the mistake is
-    reported for `connect`, since `command` was not given.
+    given  the fields that were set, and do not come from defaults
+
+    If `connect` was set to more than the default of `command`, the error names `connect`, because
+    the user did not set `command`.
     """
     problem = timeouts.problem()
     if problem is not None and problem[0] == "command" and "command" not in given:

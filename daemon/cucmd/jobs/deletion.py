@@ -100,7 +100,7 @@ class Deletions:
             try:
                 elapsed = await self._store.elapsed()
             except StoreFailed:  # in most cases the disk is full, and this is about to empty it
-                async with self._store.reserve.given_up():
+                async with self._store.reserve.released():
                     elapsed = await self._store.elapsed()
             jobs, now = await self._store.closed_jobs(), datetime.now(UTC)
             held = self._supervisor.holds.is_held
@@ -113,7 +113,7 @@ class Deletions:
             for job_id in await self._store.begun_deletions():
                 changing = self._supervisor.holds.changing(job_id)
                 with suppress(JobInUse), changing, _errors_logged(f"job {job_id}: not deleted yet"):
-                    async with self._store.reserve.given_up():
+                    async with self._store.reserve.released():
                         await self._remove(job_id, await self._store.load(job_id))
                     log.info("job %s: its deletion is finished", job_id)
 
@@ -153,7 +153,7 @@ class Deletions:
                 raise Draining
             self._supervisor.on_changing(job_id)
             with trio.CancelScope(shield=True):
-                async with self._store.reserve.given_up():
+                async with self._store.reserve.released():
                     begun = await self._store.begin_deletion(job_id, record=record)
                     if begun.job is not None:
                         self._store.on_changed(begun.job)

@@ -1,12 +1,12 @@
-"""Says who may call which method at the socket, by the credentials of the peer from the kernel.
+"""Decides who may call which method of the socket, by the peer's credentials from the kernel.
 
-Root, the daemon's own user and the operate group may call every method; the view group those of its
-rights in RIGHTS; everybody else gets `PermissionDenied`. Where there is no group, the folder of
-the socket keeps all others out.
+Root, the daemon's own user and the operate group may call every method. The view group may call the
+methods that RIGHTS gives it. Everybody else gets `PermissionDenied`. If no group is configured, the
+mode of the socket's folder keeps all others out.
 
-A user in `[access] may_speak_for`, such as a program that serves HTTP, may say in a call for whom
-it is made, and with which role. The call needs the right in both: in that role, and as the user
-itself. So there is no other table of who may do what.
+A user in `[access] may_speak_for`, such as a program that serves HTTP, may say in a call on whose
+behalf and with which role it is made. Both that role and the calling user itself need the right. So
+there is only one table of who may do what.
 """
 
 from __future__ import annotations
@@ -33,10 +33,11 @@ log = logging.getLogger(__name__)
 
 
 class Right(Enum):
-    """Says who may call a method, beside operators, who may call all.
+    """Says who may call a method in addition to operators, who may call all methods.
 
-    VIEW: the view group. READ: the view group where `[access] view_reads_files` is true.
-    OPERATE: nobody else.
+    VIEW     the view group
+    READ     the view group if `[access] view_reads_files` is true
+    OPERATE  nobody
     """
 
     VIEW = "view"
@@ -44,7 +45,7 @@ class Right(Enum):
     OPERATE = "operate"
 
 
-# The table of cucmd(8) is made from this; a test compares it with the methods that there are.
+# The table in cucmd(8) is made from this one. A test compares the names with the methods.
 RIGHTS: dict[str, Right] = {
     **dict.fromkeys(("Status", "List", "Watch", "ListHostKeys"), Right.VIEW),
     **dict.fromkeys(("Clusters", "Profiles"), Right.VIEW),
@@ -52,15 +53,17 @@ RIGHTS: dict[str, Right] = {
     **dict.fromkeys(("Start", "Retry", "Cancel", "Label", "Verify"), Right.OPERATE),
     **dict.fromkeys(("Stop", "Delete", "Prune"), Right.OPERATE),
     **dict.fromkeys(("AddHostKey", "ForgetHostKey", "Reload", "Credentials"), Right.OPERATE),
-    # About the service itself, so that `varlinkctl info` works for the view group too.
+    # These are about the service itself. `varlinkctl info` needs them, for the view group too.
     **dict.fromkeys(("GetInfo", "GetInterfaceDescription"), Right.VIEW),
 }
 
 
 class Access(msgspec.Struct, frozen=True):
-    """Holds the rule, with group ids; None for a group that does not exist or is not configured.
+    """Holds the users and groups with rights. A group that does not exist, or that is not
+    configured, is None.
 
-    `speakers`: the uids of those who may speak for others.
+    uid       the daemon's own user
+    speakers  the users who may call on behalf of others
     """
 
     uid: int
@@ -71,24 +74,25 @@ class Access(msgspec.Struct, frozen=True):
 
     @classmethod
     def from_settings(cls, settings: AccessSettings) -> Access:
+        """Looks up the ids of the configured users and groups. This can block on the network."""
         return cls(
             os.geteuid(),
             gid_of(settings.operate_group),
             gid_of(settings.view_group),
             settings.view_reads_files,
-            frozenset(_uids(settings.may_speak_for)),
+            frozenset(_look_up_uids(settings.may_speak_for)),
         )
 
     def may_operate(self, caller: Caller) -> bool:
-        return caller.uid in (0, self.uid) or _in(caller, self.operate_gid)
+        return caller.uid in (0, self.uid) or _is_in_group(caller, self.operate_gid)
 
     def may_view(self, caller: Caller) -> bool:
-        return self.may_operate(caller) or _in(caller, self.view_gid)
+        return self.may_operate(caller) or _is_in_group(caller, self.view_gid)
 
     def is_operator(self, caller: Caller, request: Request) -> bool:
-        """Says whether a call is an operator's own, or made for one."""
-        asked = request.on_behalf_of
-        return self.may_operate(caller) and (asked is None or asked.role == "operate")
+        """Returns whether an operator made the call, for itself or on behalf of an operator."""
+        behalf = request.on_behalf_of
+        return self.may_operate(caller) and (behalf is None or behalf.role == "operate")
 
     def _may(self, caller: Caller, right: Right, role: str) -> bool:
         if right is Right.VIEW or (right is Right.READ and self.view_reads_files):
@@ -96,43 +100,45 @@ class Access(msgspec.Struct, frozen=True):
         return role == "operate" and self.may_operate(caller)
 
     def authorize(self, caller: Caller, method: Method | None, role: str = "operate") -> None:
-        """Raises `PermissionDenied`. `method` is None for a name that no method has.
+        """Raises `PermissionDenied` if the caller may not call the method.
 
-        `role`: of whom the caller speaks for; it gives no right that the caller has not.
+        method  None if no method has the name in the call
+        role    the role on whose behalf the call is made; it gives the caller no further rights
         """
         right = Right.VIEW if method is None else RIGHTS.get(method.name, Right.OPERATE)
         if not self._may(caller, right, role):
-            name = method.name if method else "a call"
+            name = method.name if method else "an unknown method"
             log.warning("refused %s to %s", name, caller, extra=caller.for_log)
             raise PermissionDenied
 
     def effective_caller(self, caller: Caller, method: Method, request: Request) -> Caller:
-        """Says as whom a call is made that its caller may make. Logs it, once for each call.
+        """Returns the caller, with the name of the person on whose behalf the call is made.
 
-        Raises `PermissionDenied` where the role of whom it is made for has not the right, which
-        that person should be told. A caller who may not speak for others gets `InvalidRequest` of
-        the field: the configuration has to change, or the program.
+        Also logs the call. Raises `PermissionDenied` if that person's role does not have the right,
+        so that the program can tell the person. Raises `InvalidRequest` for the field if the caller
+        may not call on behalf of others: then the configuration or the program has to change.
         """
-        asked = request.on_behalf_of
-        if asked is not None:
+        behalf = request.on_behalf_of
+        if behalf is not None:
             if caller.uid not in self.speakers:
                 why = f"uid {caller.uid} is not in [access] may_speak_for"
                 log.warning("refused %s to %s: %s", method.name, caller, why, extra=caller.for_log)
                 raise invalid("on_behalf_of", why)
             with refusals(caller):
-                caller = msgspec.structs.replace(caller, asked_by=name_of(asked))
-            self.authorize(caller, method, asked.role)
-        # A script that looks each second would fill the journal.
+                caller = msgspec.structs.replace(caller, asked_by=name_of(behalf))
+            self.authorize(caller, method, behalf.role)
+        # Calls that only look are logged for debugging: a script may make one each second, which
+        # would fill the journal.
         level = logging.DEBUG if RIGHTS.get(method.name) is Right.VIEW else logging.INFO
         log.log(level, "%s by %s", method.name, caller, extra=caller.for_log)
         return caller
 
 
-def _in(caller: Caller, gid: int | None) -> bool:
+def _is_in_group(caller: Caller, gid: int | None) -> bool:
     return gid is not None and (caller.gid == gid or gid in caller.groups)
 
 
-def _uids(users: Iterable[str]) -> Iterator[int]:
+def _look_up_uids(users: Iterable[str]) -> Iterator[int]:
     for user in users:
         try:
             yield int(user) if user.isdigit() else pwd.getpwnam(user).pw_uid
@@ -141,11 +147,11 @@ def _uids(users: Iterable[str]) -> Iterator[int]:
 
 
 def make_private(folder: Path) -> None:
-    """Makes a folder that only the daemon's own user can enter, unless it is there.
+    """Makes a folder that only the daemon's own user can enter, if it does not exist.
 
-    Raises `OSError` if others can use it: what another user may have made is never used.
+    Raises `OSError` if others can access the folder, since another user may have made it.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not is_private(str(folder), os.geteuid()):
-        reason = "its folder is not this user's alone (mode 0700)"
+        reason = "its folder must belong to this user alone (mode 0700)"
         raise PermissionError(errno.EPERM, reason, str(folder))

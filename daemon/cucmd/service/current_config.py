@@ -1,6 +1,6 @@
-"""Holds the configuration in force, and what is derived from it: a reload replaces both.
+"""Holds the current configuration and what is derived from it. A reload replaces both.
 
-A reload takes all of the new configuration and of known_hosts, or nothing.
+A reload applies the new configuration and known_hosts completely, or not at all.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from cucmd.varlink import Caller, Method
 log = logging.getLogger(__name__)
 
 
-# The settings that are read only when the daemon starts.
-_AT_START = (
+# Settings that are read only when the daemon starts.
+_READ_AT_START = (
     "daemon.socket",
     "daemon.state_directory",
     "receiver.listen",
@@ -42,7 +42,7 @@ _AT_START = (
 
 
 class Options(msgspec.Struct, frozen=True):
-    """Holds the options of the command line; they override environment and file."""
+    """Holds the options of the command line, which override environment and file."""
 
     config: Path | None = None
     socket: Path | None = None
@@ -50,12 +50,12 @@ class Options(msgspec.Struct, frozen=True):
     log_level: int = logging.INFO
 
     def load(self, environ: Mapping[str, str]) -> Config:
-        """Raises `ConfigError`."""
+        """Returns the configuration that these options select. Raises `ConfigError`."""
         return load(self.config, environ, self.socket, self.state_directory)
 
 
 class CurrentConfig:
-    """Holds what a reload changes: the configuration, and what is derived from it."""
+    """Holds the configuration, and the access rules and the planner that are made from it."""
 
     def __init__(
         self,
@@ -65,15 +65,15 @@ class CurrentConfig:
         supervisor: Supervisor,
         known_hosts: KnownHosts,
         *,
-        socket_is_given: bool,
+        socket_is_inherited: bool,
     ) -> None:
         self._options = options
         self._environ = environ
         self._supervisor = supervisor
         self._known_hosts = known_hosts
-        self._socket_is_given = socket_is_given
-        self._at_start = config  # for settings that only a restart changes
-        self._reloading = trio.Lock()  # by SIGHUP or by a call
+        self._socket_is_inherited = socket_is_inherited  # from systemd
+        self._at_start = config  # has the settings that only a restart changes
+        self._reloading = trio.Lock()  # SIGHUP and a call can come at the same time
         self._thread = ConfigThread()
         self.status = StatusLine()
         self.apply(config, Access.from_settings(config.access))
@@ -81,6 +81,7 @@ class CurrentConfig:
     def apply(
         self, config: Config, access: Access, extra: Mapping[str, object] | None = None
     ) -> None:
+        """Replaces the configuration, and logs its notices. `extra` is that of the log records."""
         for notice in config.notices:
             log.warning("%s", notice, extra=extra)
         self.config = config
@@ -95,22 +96,24 @@ class CurrentConfig:
         return self.access.may_operate(caller)
 
     def authorize(self, caller: Caller, method: Method | None) -> None:
-        """Decides by the groups of the configuration as it is now. Raises `PermissionDenied`."""
+        """Decides by the current groups. Raises `PermissionDenied`."""
         self.access.authorize(caller, method)
 
     def effective_caller(self, caller: Caller, method: Method, request: Request) -> Caller:
-        """Decides for whom a call is, by who may speak for others now. Raises `VarlinkError`."""
+        """Decides by the users who may speak for others now. Raises `VarlinkError`."""
         return self.access.effective_caller(caller, method, request)
 
     def is_operator(self, caller: Caller, request: Request) -> bool:
         return self.access.is_operator(caller, request)
 
     async def reload(self, extra: Mapping[str, object] | None = None) -> tuple[str, ...]:
-        """Reads configuration and known_hosts again; if one cannot be read, both stay as they were.
+        """Reads configuration and known_hosts again. If one of them cannot be read, neither
+        changes.
 
-        `extra` is that of the log records: of the caller, if there is one.
-        Returns the names of the changed settings that only a restart applies.
-        Raises `CannotReload`, which is in the log and in the status then.
+        Returns the names of the changed settings that only a restart applies. Raises
+        `CannotReload`, after writing the reason to the log and to the status of the service.
+
+        extra  fields of the log records that name the caller, if a call asked for the reload
         """
         async with self._reloading:
             systemd.notify(RELOADING=1)
@@ -118,22 +121,22 @@ class CurrentConfig:
                 config, access = await self._read_again()
                 self.apply(config, access, extra)
             except CannotReload as reason:
-                log.error("not reloaded: %s", reason, extra=extra)  # noqa: TRY400  no defect
+                log.error("not reloaded: %s", reason, extra=extra)  # noqa: TRY400  not a defect
                 self.status.show_reload(str(reason))
                 raise
             else:
                 self.status.show_reload()
             finally:
                 systemd.notify(READY=1)
-            given = self._socket_is_given
-            waiting = not_until_restart(self._at_start, config, socket_is_given=given)
+            inherited = self._socket_is_inherited
+            waiting = not_until_restart(self._at_start, config, socket_is_inherited=inherited)
             if waiting:
-                log.warning("not until a restart: %s", ", ".join(waiting), extra=extra)
+                log.warning("only a restart changes: %s", ", ".join(waiting), extra=extra)
             log.info("configuration reloaded", extra=extra)
             return waiting
 
     async def _read_again(self) -> tuple[Config, Access]:
-        """Reads the configuration and known_hosts. Raises `CannotReload`; nothing changes then."""
+        """Returns the new configuration, and loads known_hosts. Raises `CannotReload`."""
         try:
             config, access, unusable = await self._thread.read(self._read)
             if not unusable:
@@ -142,9 +145,9 @@ class CurrentConfig:
             raise CannotReload(str(error)) from None
         except OSError as error:
             raise CannotReload(f"{error.filename}: {error.strerror}") from None
-        except Exception:  # a defect in reading a file must not end the jobs that run
+        except Exception:  # a defect in reading a file must not end the running jobs
             log.exception("a defect in reading the configuration")
-            raise CannotReload("a defect; the log has the details") from None
+            raise CannotReload("a defect of cucmd; the log has the details") from None
         if not unusable:
             return config, access
         message = "; ".join(unusable)
@@ -153,8 +156,8 @@ class CurrentConfig:
             jobs = "1 job" if len(unfinished) == 1 else f"{len(unfinished)} jobs"
             lost = sum(not job.survives_restart for job in unfinished)
             message += (
-                "; systemd gives a service its credentials when it starts, so a new one needs a "
-                f"restart, which interrupts {jobs}, and {lost} cannot go on"
+                "; systemd gives a service its credentials when it starts, so new credentials need "
+                f"a restart, which interrupts {jobs}, of which {lost} cannot go on"
             )
         raise CannotReload(message)
 
@@ -168,19 +171,20 @@ class CurrentConfig:
 
 
 def not_until_restart(
-    at_start: Config, now: Config, *, socket_is_given: bool = False
+    at_start: Config, now: Config, *, socket_is_inherited: bool = False
 ) -> tuple[str, ...]:
-    """Names the settings of `now` that only a restart applies.
+    """Returns the names of the changed settings that only a restart applies.
 
-    at_start         the configuration that the daemon read when it started
-    socket_is_given  systemd has made the socket, and a restart does not change its groups
+    at_start             the configuration that the daemon read when it started
+    now                  the current configuration
+    socket_is_inherited  whether systemd made the socket; a restart does not change its groups then
     """
-    names = [name for name in _AT_START if attrgetter(name)(at_start) != attrgetter(name)(now)]
+    names = [name for name in _READ_AT_START if attrgetter(name)(at_start) != attrgetter(name)(now)]
     if at_start.receiver_is_legacy != now.receiver_is_legacy:
         names.append("legacy_algorithms of the receiver")
-    if not socket_is_given:
-        # The members of other groups are accepted after a reload, but the socket's file still
-        # has the old groups.
+    if not socket_is_inherited:
+        # After a reload, the daemon accepts members of the new groups, but the mode of the socket's
+        # file still keeps them out.
         names += (
             f"access.{group} of the socket"
             for group in ("operate_group", "view_group")

@@ -1,7 +1,7 @@
 """Opens all parts of the daemon, from the state directory to the socket, and closes them again.
 
-Parts are opened from the bottom up, each in the scope of the one below it, so that whatever ends
-the daemon closes the socket first and the store last.
+Parts are opened from the bottom up, each inside the scope of the part below it. So, whatever ends
+the daemon, the socket is closed first and the store last.
 """
 
 from __future__ import annotations
@@ -71,11 +71,12 @@ from cucmd.worker.workers import Workers, open_workers
 log = logging.getLogger(__name__)
 
 EXIT_CONFIG = 78
-# Errors that may keep the daemon from starting: logged in one line. After the start, defects.
+# Errors that can keep the daemon from starting. They are logged in one line, without a traceback.
+# After the start, an error of these types is a defect.
 EXPECTED = (StoreError, SocketInUse, HostKeyUnusable, CannotStart, OSError)
 STATUS_EVERY = 5.0  # seconds between updates of what `systemctl status` shows
 SOCKET_MODE = 0o660
-# What processes for the bytes of others do, by name.
+# The role of a worker process -> the function that it runs.
 PROCESSES = {
     TRACES: "cucmd.reading.node:read_traces",
     EXPORT: "cucmd.reading.exported:send_tar",
@@ -87,9 +88,9 @@ INFO = ServiceInfo(vendor="cucmd", product="cucmd", version=__version__, url="")
 
 
 def run(options: Options, environ: Mapping[str, str]) -> int:
-    """Runs the daemon until a signal ends it, and returns the exit code of the process."""
+    """Runs the daemon until a signal ends it. Returns the exit code of the process."""
     set_signal_defaults()
-    forbid_core_dumps()  # they would hold passwords
+    forbid_core_dumps()  # a core dump would contain passwords
     log_limit = LogLimit()
     set_up_logging(options.log_level, log_limit)
     try:
@@ -104,7 +105,7 @@ def run(options: Options, environ: Mapping[str, str]) -> int:
         trio.run(_daemon, options, config, environ, started, log_limit)
     except BaseException as error:
         reasons = _ungrouped(error)
-        if started.is_set() or not all(isinstance(one, EXPECTED) for one in reasons):
+        if started.is_set() or not all(isinstance(reason, EXPECTED) for reason in reasons):
             raise
         for reason in reasons:
             log.critical("%s", reason)
@@ -114,10 +115,10 @@ def run(options: Options, environ: Mapping[str, str]) -> int:
 
 
 def _ungrouped(error: BaseException) -> list[BaseException]:
-    """Returns the errors that nurseries have put into groups."""
+    """Returns the errors in the groups that nurseries have made."""
     if not isinstance(error, BaseExceptionGroup):
         return [error]
-    return [leaf for one in error.exceptions for leaf in _ungrouped(one)]
+    return [leaf for inner in error.exceptions for leaf in _ungrouped(inner)]
 
 
 async def _daemon(
@@ -144,11 +145,15 @@ async def _daemon(
             work = work_on_node(ports)
             slots = Slots(config.limits)
             services = JobServices(store, JobFeed(), slots, work, locate)
-            signals.defer_stops()  # from here on nodes are contacted: unfinished jobs go on
+            signals.defer_stops()  # from here on nodes are contacted, for unfinished jobs
             async with open_supervisor(services, directory, config.limits) as supervisor:
-                given = bool(sockets)
                 current = CurrentConfig(
-                    options, config, environ, supervisor, known_hosts, socket_is_given=given
+                    options,
+                    config,
+                    environ,
+                    supervisor,
+                    known_hosts,
+                    socket_is_inherited=bool(sockets),
                 )
                 await supervisor.recover(current.planner.replan)
                 keys = HostKeyMethods(known_hosts, host_key_scan(current.settings_of))
@@ -210,7 +215,7 @@ async def _daemon(
 async def _open_store(config: Config) -> AsyncIterator[Store]:
     state = config.daemon.state_directory
     with blame_setting(
-        f"daemon.state_directory = '{state}'", otherwise="another is given by --state-dir"
+        f"daemon.state_directory = '{state}'", otherwise="choose another one with --state-dir"
     ):
         state.mkdir(mode=0o750, parents=True, exist_ok=True)
         (state / "jobs").mkdir(mode=0o750, exist_ok=True)
@@ -237,7 +242,7 @@ async def _open_receiver(config: Config, workers: Workers) -> AsyncIterator[Rece
     async with AsyncExitStack() as stack:
         with blame_setting(f"receiver.listen = {config.receiver.listen!r}", LISTENING):
             receiver = await stack.enter_async_context(opened)
-        # Nodes whose jobs go on push at once, and do not wait for long until somebody answers.
+        # Nodes of unfinished jobs push at once, and do not wait long for an answer.
         await workers.wait_ready()
         log.info("receiving at %s port %d", receiver.address, receiver.port)
         yield receiver
@@ -257,7 +262,9 @@ async def _serve_socket(
     async with AsyncExitStack() as stack:
         group = current.config.access.operate_group or None
         opened = open_unix_listener(path, SOCKET_MODE, inherited, group=group)
-        with blame_setting(f"daemon.socket = '{path}'", otherwise="another is given by --socket"):
+        with blame_setting(
+            f"daemon.socket = '{path}'", otherwise="choose another one with --socket"
+        ):
             if str(path) == private_socket(environ):
                 make_private(path.parent)
             listener = await stack.enter_async_context(opened)
@@ -278,7 +285,7 @@ async def _serve_socket(
 
 
 async def _run_until_stopped(signals: Signals, supervisor: Supervisor, status: StatusLine) -> None:
-    """Reports that the daemon is ready, and returns at SIGTERM or SIGINT."""
+    """Reports to systemd that the daemon is ready. Returns at SIGTERM or SIGINT."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_show_status, supervisor, status)
         nursery.start_soon(return_free_memory, lambda: supervisor.ended)
@@ -291,20 +298,20 @@ async def _run_until_stopped(signals: Signals, supervisor: Supervisor, status: S
 async def _answer_requests(
     requests: AsyncIterator[int], current: CurrentConfig, supervisor: Supervisor
 ) -> None:
-    """Reloads on SIGHUP, logs on SIGUSR1 what it holds; also while it drains."""
+    """Reloads on SIGHUP and logs figures on SIGUSR1, also while jobs are being stopped."""
     async for number in requests:
         if number == signal.SIGHUP:
             with suppress(CannotReload):
                 await current.reload()
         else:
-            # Figures in which a leak would show.
+            # A leak would show in these figures.
             tasks = trio.lowlevel.current_statistics().tasks_living
             objects = sys.getallocatedblocks()
             log.info("holding %d tasks, %d jobs, %d objects", tasks, supervisor.live_count, objects)
 
 
 async def _feed_watchdog() -> None:
-    """Reports twice in each watchdog interval that the loops of trio and asyncio make progress."""
+    """Tells the watchdog twice in each interval that the trio and asyncio loops make progress."""
     interval = systemd.watchdog_interval()
     while interval is not None:
         await ping()

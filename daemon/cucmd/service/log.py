@@ -1,4 +1,4 @@
-"""Writes the log: lines for the journal or a terminal, so many a minute of what one user causes."""
+"""Formats the log for the journal or a terminal, and limits how many records a user can cause."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ import trio
 _log = logging.getLogger(__name__)
 
 MINUTE = 60.0
-# Records of one level of each user in a minute. A script that asks for a status each second causes
-# 60.
+# Records of one level that a user may cause in a minute. A script that asks for a status each
+# second causes 60.
 MOST_RECORDS = 300
 
 
 def set_up_logging(
     level: int, limit: logging.Filter | None = None, stream: TextIO | None = None
 ) -> None:
-    """Sends log records to standard error: with priorities for the journal, else with a time."""
+    """Sends log records to standard error.
+
+    The lines have priorities if they go to the journal, and a time stamp otherwise.
+    """
     stream = stream or sys.stderr
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JournalFormatter() if is_journal(stream) else PlainFormatter())
@@ -34,16 +37,20 @@ def set_up_logging(
 
 
 def is_journal(stream: TextIO) -> bool:
-    """Says whether the stream is the one that $JOURNAL_STREAM means: a child's pipe is not."""
+    """Returns whether the stream goes to the journal.
+
+    systemd names the journal's stream in $JOURNAL_STREAM. A child inherits the variable, but its
+    standard error may be a pipe.
+    """
     try:
         status = os.fstat(stream.fileno())
-    except (OSError, ValueError):  # ValueError: a stream without a descriptor
+    except (OSError, ValueError):  # a stream without a descriptor raises ValueError
         return False
     return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 
 
 class JournalFormatter(logging.Formatter):
-    """Each line begins <N>: the journal takes every line for an entry of its own."""
+    """Begins each line with its priority, <N>, because each line is an entry of the journal."""
 
     def format(self, record: logging.LogRecord) -> str:
         # The priorities of syslog(3): 7 debug, 6 info, 4 warning, 3 error, 2 critical.
@@ -60,7 +67,7 @@ class JournalFormatter(logging.Formatter):
 
 
 class PlainFormatter(logging.Formatter):
-    """`2026-11-25T09:33:00.123Z WARNING name: text`; further lines of a record are indented."""
+    """Writes `2026-11-25T09:33:00.123Z WARNING name: text`, with further lines indented."""
 
     def format(self, record: logging.LogRecord) -> str:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
@@ -68,7 +75,7 @@ class PlainFormatter(logging.Formatter):
         return f"{stamp}.{int(record.msecs):03d}Z {record.levelname} {record.name}: {text}"
 
 
-# A message can quote a node; its control characters must not reach the terminal of the log.
+# A message can quote a node, whose control characters must not reach the reader's terminal.
 _CONTROLS = {
     code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"
 }
@@ -79,15 +86,14 @@ def _visible(text: str) -> str:
 
 
 class LogLimit(logging.Filter):
-    """Limits, for the handler, how many records one user of the socket can cause in a minute. What
-    was left out is counted.
+    """Limits how many records one user of the socket can cause in a minute.
 
-    Only records with a `uid` are limited (`Caller.for_log`), and those of each level on their own:
-    no user takes room from another, the nodes of a large job (warnings) hide no call, and a flood
-    of calls hides no defect.
+    The journal only has a limit for the whole service. A user who reached that limit would silence
+    the log about all others.
 
-    The journal has a limit for the service as a whole: one user who reached that would silence the
-    log about all others.
+    Only records with a `uid` are limited (`Caller.for_log`). Each user and each level is counted
+    separately. So one user cannot hide the calls of another, warnings about the nodes of a large
+    job do not hide calls, and a flood of calls does not hide a defect. Omitted records are counted.
     """
 
     def __init__(self) -> None:
@@ -106,14 +112,14 @@ class LogLimit(logging.Filter):
         return False
 
     def next_minute(self) -> None:
-        """Logs for each user how many records were left out, and counts from 0 again."""
+        """Logs how many records of each user were left out, and starts counting again."""
         left_out, self._left_out = self._left_out, Counter()
         self._count.clear()
         for uid, count in left_out.items():
             _log.warning("uid %d: %d log records of the last minute left out", uid, count)
 
     async def run(self) -> None:
-        """Runs until cancelled. What the last minute has left out is logged at the end."""
+        """Counts the minutes until it is cancelled. Omissions of the last minute are logged too."""
         try:
             while True:
                 await trio.sleep(MINUTE)

@@ -1,12 +1,13 @@
-"""Does what the daemon does with its own process: signals, core dumps, memory.
+"""Handles the daemon's signals, forbids core dumps, and returns unused memory to the system.
 
-A request (SIGHUP, SIGUSR1) never ends the process; a stop (SIGTERM, SIGINT) ends it at once while
-no node has been contacted.
+Signals that request something (SIGHUP, SIGUSR1) never end the process. A stop (SIGTERM, SIGINT)
+ends it immediately as long as no node has been contacted.
 
-An SSH connection that has ended is a cycle of references that only a garbage collection frees.
-Python waits with it until a quarter of all objects are new, and malloc keeps what it once got from
-the system: a daemon that runs for months would stay as large as in its busiest hour. The same is
-true of the requests of its users: a few megabytes each, and without any job.
+Memory needs care in a daemon that runs for months. An SSH connection that has ended is a cycle of
+references, which only a garbage collection frees. Python delays a full collection until a quarter
+of all objects are new, and malloc keeps memory that it has got from the system. So the daemon would
+stay as large as in its busiest hour. Requests of users are a few megabytes each, and have the same
+effect even without a job.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
 def set_signal_defaults() -> None:
-    """Sets what signals do while no receiver is open: before the daemon is up, and as it ends.
+    """Sets what signals do while `Signals` does not receive them, at the start and at the end.
 
-    Call it once, before anything else. SIGINT then ends the process as SIGTERM does, without
-    Python's traceback.
+    Call it once, before anything else. SIGINT then ends the process as SIGTERM does, without the
+    traceback of Python.
     """
     for number in REQUESTS:
         signal.signal(number, signal.SIG_IGN)
@@ -44,7 +45,11 @@ def set_signal_defaults() -> None:
 
 
 class Signals:
-    """Requests are queued from here on, e.g. a reload for a file that changes during the start."""
+    """Receives signals until the stack closes. Make it inside `trio.run`, in the main thread.
+
+    Requests are queued from the beginning, such as a reload for a file that changes while the
+    daemon starts.
+    """
 
     def __init__(self, stack: ExitStack) -> None:
         self.requests: AsyncIterator[int] = stack.enter_context(
@@ -54,11 +59,11 @@ class Signals:
         self._stop: AsyncIterator[int] | None = None
 
     def defer_stops(self) -> None:
-        """Queues stops for `stop` from now on. Call it before the first node is contacted."""
+        """From now on, queues stops for `stop`. Call it before the first node is contacted."""
         self._stop = self._stops.enter_context(trio.open_signal_receiver(*STOPS))
 
     async def stop(self) -> str:
-        """Waits for a stop and returns its name. The next one ends the process at once."""
+        """Waits for a stop and returns its name. The next stop ends the process immediately."""
         assert self._stop is not None
         number = await anext(self._stop)
         self._stops.close()
@@ -71,11 +76,11 @@ PR_SET_DUMPABLE = 4  # <linux/prctl.h>
 
 
 def forbid_core_dumps() -> None:
-    """Lets no image of the memory, which holds passwords, reach a disk.
+    """Keeps the memory of the process, which contains passwords, from being written to a disk.
 
-    More than LimitCORE=0 in the unit: where core_pattern is a pipe, the kernel ignores the limit.
-    A process that cannot be dumped cannot be traced by others of its user either, and
-    /proc/PID/fd, environ and mem belong to root. Where the kernel refuses, that is logged.
+    LimitCORE=0 in the unit is not enough: the kernel ignores that limit if core_pattern is a pipe.
+    A process that cannot be dumped cannot be traced by other processes of its user either, and root
+    owns its /proc/PID/fd, environ and mem. Logs a warning if the kernel refuses.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
@@ -84,21 +89,24 @@ def forbid_core_dumps() -> None:
 
 # Memory
 
-# Seconds between checks: while a large job logs in the process grows, and each finds nothing free.
+# Seconds between checks. More checks would be of no use: while a large job logs in, the process
+# grows and has nothing to free.
 EVERY = 4.0
-# Bytes by which the process may have grown since its memory was last returned.
+# Bytes by which the process may grow before its memory is returned.
 GROWTH = 16 * 1024 * 1024
-# Checks between two returns of memory while the process stays as large: about a minute.
+# The most checks between two returns of memory while the process stays large: about a minute.
 MOST_CHECKS = 16
-_STATM = Path("/proc/self/statm")  # in pages: the size, and what of it is in memory
+_STATM = Path("/proc/self/statm")  # sizes in pages: of the address space, and in memory
 
 
 def freeze_startup_objects() -> None:
-    """Excludes what was imported from all later collections, which then take milliseconds.
+    """Excludes all existing objects from garbage collections, which then take milliseconds.
 
-    Call it first of all: an object that exists now is never freed, be it a job or a password. From
-    here on collections are rarer: Python's own pace, every 700 to 2,000 new objects, took a fifth
-    of the time of 900 logins, whose objects live on. What a job leaves is collected at its end.
+    Call it before there are jobs or passwords, because objects that exist now are never freed.
+
+    It also makes collections rarer. By default Python makes one for every 700 to 2,000 new objects.
+    With 900 logins, whose objects stay in use, collections took a fifth of the time. What a job
+    leaves behind is collected at its end (`return_free_memory`).
     """
     gc.collect()
     gc.freeze()
@@ -108,18 +116,21 @@ def freeze_startup_objects() -> None:
 async def return_free_memory(
     ended: Callable[[], int], resident: Callable[[], int] | None = None
 ) -> None:
-    """Runs until cancelled. Returns memory when a job has ended, when the process has grown by
-    `GROWTH` and grows no more (as long as it does, all is in use), and then less and less often
-    while it is larger than its least size by so much: what was in use when memory was returned may
-    be free by now.
+    """Returns free memory to the system from time to time. Runs until cancelled.
 
-    `ended` returns how many jobs have ended since the start, `resident` the bytes of the process
-    that are in memory.
+    Memory is returned when a job has ended, and when the process has grown by `GROWTH` and has
+    stopped growing (while it grows, its memory is in use). If the process is larger than its
+    smallest size by `GROWTH`, memory is returned again, less and less often, because what was in
+    use the last time may be free now.
+
+    ended     returns how many jobs have ended since the start
+    resident  returns how many bytes of the process are in memory
     """
     resident = resident or resident_bytes
     seen = ended()
     least = size = now = resident()
-    passed = pause = 1  # checks since the last return, and those until the next one of a large one
+    passed = 1  # checks since memory was returned
+    pause = 1  # checks after which memory is returned again if the process is large
     while True:
         await trio.sleep(EVERY)
         before, now = now, resident()
@@ -127,7 +138,7 @@ async def return_free_memory(
         due = ended() != seen or (now >= size + GROWTH and not grows)
         if due or (now >= least + GROWTH and passed >= pause and not grows):
             seen = ended()
-            gc.collect()  # not in a thread: finalizers belong to the thread of the loop
+            gc.collect()  # not in a worker thread: finalizers must run in the event loop's thread
             await trio.to_thread.run_sync(_trim)
             size = resident()
             least = min(least, size)
@@ -136,7 +147,7 @@ async def return_free_memory(
 
 
 def resident_bytes() -> int:
-    """Returns 0 where there is no /proc."""
+    """Returns the bytes of this process that are in memory, or 0 if there is no /proc."""
     try:
         return int(_STATM.read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
@@ -144,7 +155,7 @@ def resident_bytes() -> int:
 
 
 def _trim() -> None:
-    """Returns whole free pages of malloc. Only glibc has this; with another library, nothing."""
+    """Returns free pages of malloc to the system. Does nothing if the C library is not glibc."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

@@ -1,8 +1,9 @@
-"""Has processes read what nodes have made (`reading/`): the `Readers` of node/ports.py.
+"""Lets worker processes read files from nodes: implements the `Readers` of node/ports.py.
 
-A process is told of one file after the other, so where it ends before its work is done, it is known
-at which. That file has no answer but why, and another process goes on behind it, a few times. Where
-it was killed by somebody, the same file is tried again.
+The code that runs in the processes is in `reading/`. A process gets one file after the other, so if
+it ends early, it is known which file it was reading. The result for that file is the reason, and a
+new process goes on with the next file, a limited number of times. If somebody else killed the
+process, the same file is tried again.
 """
 
 from __future__ import annotations
@@ -21,30 +22,32 @@ from cucmd.worker.frames import CountPackets, ProcessLimits, ReadToEnd
 from cucmd.worker.process import Cause, Worker, WorkerEnded
 from cucmd.worker.workers import Workers
 
-# What such processes do, by which the first process knows it.
+# The roles of the processes.
 PACKETS, FILES = "packets", "files"
-# role -> what does it, as `open_workers` takes it
+# role -> the function that the process runs, in the form that `open_workers` expects
 ROLES = {
     PACKETS: "cucmd.reading.packets:count_all",
     FILES: "cucmd.reading.whole:read_files",
 }
 
-# Processes at a time of each role: a few that take long do not keep the others waiting.
-_AT_ONCE = 8
-# Processes that are tried for the files of one node.
+# The most processes of one role at the same time. With several, a few slow ones do not keep the
+# others waiting.
+_MOST_PROCESSES = 8
+# The most processes that are started for the files of one node.
 _TRIES = 3
-# Characters of why a file was not read, as `received_file.Why` has them.
+# The most characters of a reason: the limit of `received_file.Why`.
 _MOST_WHY = 200
-# Bytes; each takes 10 MB, beside what it shares with the first process.
+# The memory limit of a process in bytes. It needs 10 MB beside what it shares with the process that
+# it was forked from.
 _MEMORY = 256 * 1024**2
-# Seconds of the processor that are always given: a process waits for a disk in none of them.
+# Seconds of processor time that every process gets. Waiting for a disk does not count.
 _SPARE = 5
 # A packet takes some microseconds.
 _PACKETS_A_SECOND = 50_000
 
-# Bytes of an archive or gzip, and bytes in it that were announced. Logs pack to a tenth, now and
-# then to a thirtieth, and 300 MB of them are unpacked in a second; a core file packs to a
-# thousandth.
+# Bytes per second of an archive or gzip, and of the unpacked size that was announced, for the limit
+# of processor time. Logs are compressed to a tenth, sometimes to a thirtieth, and 300 MB of them
+# are unpacked in a second. A core file is compressed to a thousandth.
 _PACKED_A_SECOND, _UNPACKED_A_SECOND = 5_000_000, 50_000_000
 _MOST_ANNOUNCED = 16 * 1024**3
 
@@ -57,51 +60,63 @@ F = TypeVar("F")
 
 
 class Readers:
-    """Has processes read what nodes have made. What a cancel finds at work is killed by it."""
+    """Runs the processes. If a call is cancelled, its process is killed."""
 
     def __init__(self, workers: Workers) -> None:
         self._workers = workers
-        self._room = {role: trio.CapacityLimiter(_AT_ONCE) for role in ROLES}
+        self._room = {role: trio.CapacityLimiter(_MOST_PROCESSES) for role in ROLES}
 
     async def count_packets(
         self, folder: Path, paths: Sequence[Path], most: int
     ) -> list[PacketCount]:
+        """Returns the number of packets in each capture file, or why it was not counted.
+
+        most  the most packets that are counted in all files together
+        """
         left = most
 
         async def count(worker: Worker, path: Path) -> PacketCount:
             nonlocal left
             await worker.send(CountPackets(str(path), left))
-            one = await worker.receive(_COUNTED)
-            if one.count > left:
-                raise WorkerEnded(Cause.WRONG, "it counted more packets than it was to")
-            left -= one.count
-            return one
+            counted = await worker.receive(_COUNTED)
+            if counted.count > left:
+                raise WorkerEnded(Cause.WRONG, "it counted more packets than it should")
+            left -= counted.count
+            return counted
 
         def seconds(_: Sequence[Path]) -> int:
             return _SPARE + most // _PACKETS_A_SECOND
 
-        said = await self._each(PACKETS, folder, paths, seconds, count)
-        return [PacketCount(0, uncounted=one) if isinstance(one, str) else one for one in said]
+        results = await self._read_each(PACKETS, folder, paths, seconds, count)
+        return [PacketCount(0, uncounted=it) if isinstance(it, str) else it for it in results]
 
     async def read_to_end(
         self, folder: Path, files: Sequence[ReceivedFile], *, archives: bool, announced: int
     ) -> list[FileRead]:
+        """Returns what was found in each file when it was read to its end.
+
+        archives   whether to look into archives
+        announced  the bytes of the unpacked files, as the node announced them
+
+        Raises `OSError` if a file is gone or the disk fails.
+        """
+
         async def read(worker: Worker, file: ReceivedFile) -> FileRead:
             path = str(folder.parent / file.path)
             await worker.send(ReadToEnd(path, archives))
-            one = await worker.receive(_READ)
-            if one.error is not None:
-                raise OSError(one.error, os.strerror(one.error), path)
-            return one
+            answer = await worker.receive(_READ)
+            if answer.error is not None:
+                raise OSError(answer.error, os.strerror(answer.error), path)
+            return answer
 
         def seconds(left: Sequence[ReceivedFile]) -> int:
             packed = sum(file.size for file in left) // _PACKED_A_SECOND
             return _SPARE + packed + min(announced, _MOST_ANNOUNCED) // _UNPACKED_A_SECOND
 
-        said = await self._each(FILES, folder, files, seconds, read)
-        return [FileRead(unread=one) if isinstance(one, str) else one for one in said]
+        results = await self._read_each(FILES, folder, files, seconds, read)
+        return [FileRead(unread=it) if isinstance(it, str) else it for it in results]
 
-    async def _each(
+    async def _read_each(
         self,
         role: str,
         folder: Path,
@@ -109,13 +124,13 @@ class Readers:
         seconds: Callable[[Sequence[F]], int],
         read: Callable[[Worker, F], Awaitable[T]],
     ) -> list[T | str]:
-        """Returns what `read` gives for each file, or why there is nothing.
+        """Returns the result of `read` for each file, or the reason why the file has none.
 
-        seconds: of the processor, for files that are to be read.
+        seconds  returns the limit of processor time for reading the remaining files
         """
-        said: list[T | str] = []
+        results: list[T | str] = []
         tries = _TRIES
-        while files_left := files[len(said) :]:
+        while files_left := files[len(results) :]:
             tries -= 1
             limits = ProcessLimits(memory=_MEMORY, seconds=seconds(files_left))
             try:
@@ -124,12 +139,12 @@ class Readers:
                     self._workers.forked(role, folder, limits) as worker,
                 ):
                     for file in files_left:
-                        said.append(await read(worker, file))  # noqa: PERF401  kept at its end
+                        results.append(await read(worker, file))  # noqa: PERF401  an error keeps the others
             except WorkerEnded as error:
                 why = str(error)[:_MOST_WHY]
                 _log.warning("%s: a process that reads %s: %s", folder, role, why)
                 if not tries:
-                    said += [why] * (len(files) - len(said))
+                    results += [why] * (len(files) - len(results))
                 elif error.how is not Cause.LOST:
-                    said.append(why)
-        return said
+                    results.append(why)
+        return results

@@ -1,7 +1,7 @@
-"""Speaks systemd's protocols for a service, without libsystemd.
+"""Implements the protocols between systemd and a service, without libsystemd.
 
-Without systemd nothing is sent and nothing fails; with it, no error here ends the daemon.
-Protocols: sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3), sd-daemon(3).
+Without systemd, nothing is sent and nothing fails. With systemd, no error here ends the daemon. The
+protocols are described in sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3) and sd-daemon(3).
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ _log = logging.getLogger(__name__)
 
 FIRST_DESCRIPTOR = 3
 
-# The manager reads at once; the trio loop must not stand still if it does not.
+# The service manager reads immediately. If it does not, the event loop must not wait for it.
 NOTIFY_SECONDS = 0.5
 
 
 def notify(**state: str | int) -> bool:
-    """Sends to the manager, e.g. `notify(READY=1, STATUS="3 jobs")`; False if nothing was sent.
+    """Sends a state to the service manager: `notify(READY=1, STATUS="3 jobs")`.
 
-    Adds to RELOADING the time that Type=notify-reload demands of it, in case a unit has that: of
-    CLOCK_MONOTONIC in microseconds, by which the manager knows which reload is meant.
+    Returns whether it was sent. A RELOADING message also gets the time of CLOCK_MONOTONIC in
+    microseconds. Units with Type=notify-reload need it to match the message with a reload.
     """
     address = os.environ.get("NOTIFY_SOCKET", "")
     if address[:1] not in ("/", "@"):
         return False
     if "RELOADING" in state:
         state.setdefault("MONOTONIC_USEC", time.monotonic_ns() // 1000)
-    # A line break would begin a new assignment, and a status can quote a user.
+    # Line breaks are removed: they would begin a new assignment, and a status can quote a user.
     lines = [f"{name}={' '.join(str(value).splitlines())}" for name, value in state.items()]
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
@@ -44,8 +44,9 @@ def notify(**state: str | int) -> bool:
 
 
 class StatusLine:
-    """Sends what `systemctl status` shows in its line `Status:`: the number of jobs, and why the
-    last reload failed, if it did. It is sent only when it differs from what was sent last.
+    """Sends the text of the line `Status:` of `systemctl status`, when it has changed.
+
+    The text has the number of jobs, and the reason if the last reload failed.
     """
 
     def __init__(self) -> None:
@@ -54,12 +55,12 @@ class StatusLine:
         self._sent = ""
 
     def show_jobs(self, count: int) -> None:
-        """`count` jobs are queued or running."""
+        """Shows that `count` jobs are queued or running."""
         self._jobs = f"{count} job{'s' * (count != 1)} queued or running"
         self._send()
 
     def show_reload(self, failure: str = "") -> None:
-        """Shows that a reload has ended. `failure` is why it failed; empty if it succeeded."""
+        """Shows that a reload has ended. `failure` is the reason if it failed, else empty."""
         self._not_reloaded = f"not reloaded: {failure}" if failure else ""
         self._send()
 
@@ -71,9 +72,10 @@ class StatusLine:
 
 
 def watchdog_interval() -> float | None:
-    """Returns the seconds in which each next `notify(WATCHDOG=1)` is due; None: no watchdog.
+    """Returns the seconds between two `notify(WATCHDOG=1)` that systemd allows, or None if there
+    is no watchdog.
 
-    sd_watchdog_enabled(3) advises to send one in half of that.
+    sd_watchdog_enabled(3) recommends sending one in half of that time.
     """
     microseconds = os.environ.get("WATCHDOG_USEC", "")
     if not _is_for_us("WATCHDOG_PID", unless_absent=True):
@@ -84,9 +86,9 @@ def watchdog_interval() -> float | None:
 
 
 def inherited_sockets() -> list[socket.socket]:
-    """Takes the sockets that systemd has opened for this process.
+    """Returns the sockets that systemd has opened for this process.
 
-    Call it once: the environment is cleared, so that no child takes them for its own.
+    Call it once. It clears the environment, so that no child process uses the sockets too.
     """
     for_us = _is_for_us("LISTEN_PID", unless_absent=False)
     count = os.environ.get("LISTEN_FDS", "")

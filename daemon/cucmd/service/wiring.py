@@ -1,6 +1,6 @@
 """Gives the SSH client and the receiver the forms that node/ports.py and the API ask for.
 
-Little more than arguments is passed on here; what is decided, is decided on either side.
+This file only passes arguments on. The decisions are made in the parts that it connects.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from cucmd.vos.arguments import COLUMNS
 
 
 class NodePorts:
-    """Opens shells on nodes and upload targets for them: the `Ports` of node/ports.py."""
+    """Opens shells and upload targets for nodes: implements the `Ports` of node/ports.py."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class NodePorts:
 def host_key_scan(
     settings: Callable[[str, int], ClusterSettings],
 ) -> Callable[[str, int], Awaitable[tuple[PublicKey, ...]]]:
-    """Asks a node for its host keys, by the settings that the configuration has for it."""
+    """Returns a function that asks a node for its host keys, with the node's current settings."""
 
     async def scan(host: str, port: int) -> tuple[PublicKey, ...]:
         of_node = settings(host, port)

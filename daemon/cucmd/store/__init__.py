@@ -1,19 +1,19 @@
-"""Keeps jobs, their nodes and the received files in SQLite: what survives a restart.
+"""Stores jobs, their nodes and the received files in SQLite, so that they survive a restart.
 
-A write that was answered is on the disk, and survives a crash and a power cut.
+When a write returns, its data is on the disk and survives a crash and a power failure.
 
-    store.py      Store: the methods, as async functions of trio, with typed errors
-    thread.py     a thread that owns a connection; what is durable when; group commit
-    job_sql.py    the SQL statements of one job
-    list_sql.py   the SQL of lists of jobs
-    node_sql.py   the SQL of what is known of nodes, whatever becomes of their jobs
-    deletion_sql.py  the SQL of jobs that are deleted, and of the count of seconds
-    rows.py       PURE  jobs to rows and back
-    reserve.py    space on the disk for deletions
-    unreadable.py rows that cannot be decoded: logged and left out
-    database.py   the file: locked, made, checked, moved aside when damaged
-    schema.py     the tables, and their version
-    errors.py     the exceptions
+    store.py         Store: its methods are async functions of trio that raise typed errors
+    thread.py        a thread that owns a connection; durability; group commit
+    job_sql.py       the SQL statements of one job
+    list_sql.py      the SQL of lists of jobs
+    node_sql.py      the SQL of discoveries, which stay when their jobs are deleted
+    deletion_sql.py  the SQL of deletions, and of the count of elapsed seconds
+    rows.py          PURE  converts jobs to rows and back
+    reserve.py       space on the disk that is kept for deletions
+    unreadable.py    skips and logs rows that cannot be decoded
+    database.py      the database file: locks, makes and checks it, moves a damaged one aside
+    schema.py        the tables and their version
+    errors.py        the exceptions
 """
 
 from cucmd.store.deletion_sql import BegunDeletion

@@ -1,8 +1,7 @@
 """Makes the database file, checks it at every start, and moves it aside when it is damaged.
 
-A database that was there at the start is never overwritten and never deleted. One daemon works in
-a state directory: it has a lock that the kernel releases when the process ends, and takes it before
-it reads anything there.
+An existing database is never overwritten or deleted. Only one daemon works in a state directory:
+before it reads anything there, it takes a lock, which the kernel releases when the process ends.
 """
 
 from __future__ import annotations
@@ -22,31 +21,33 @@ from cucmd.store.schema import APPLICATION_ID, TABLES, VERSION
 
 Connect: TypeAlias = Callable[[Path], sqlite3.Connection]
 
-# The files that SQLite keeps beside the database. They are part of it and are moved with it.
+# The files that SQLite keeps beside the database. They are part of it, so they are moved with it.
 _COMPANIONS = ("-wal", "-shm")
 
-# How long a write waits for another program that holds the lock of the file.
+# How long a write waits for another program that has locked the database file.
 _BUSY_SECONDS = 5.0
 
-# A checkpoint truncates the journal to this. Without it, one large job leaves it large for ever.
+# A checkpoint truncates the journal to this size. Without the limit, the journal would stay as
+# large as the largest job has made it.
 _JOURNAL_BYTES = 16 * 1024 * 1024
 
-# SQLite's default is two megabytes of pages for each connection. Nothing here is faster for it:
+# SQLite's default is two megabytes of pages for each connection. That makes nothing faster here:
 # few pages are read again soon, and the kernel caches the others.
 _CACHE_KIB = 256
 
 
 @contextmanager
 def hold_state_directory(directory: Path) -> Iterator[None]:
-    """Holds the lock while the body runs. Raises `StateInUse`, `StoreFailed`.
+    """Holds the lock of the state directory while the body runs.
 
-    The file is not removed afterwards: two daemons could then each lock a file of that name.
+    The lock file is not removed afterwards. Otherwise two daemons could lock different files of the
+    same name. Raises `StateInUse` and `StoreFailed`.
     """
     try:
         descriptor = os.open(directory / "cucmd.lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        said = f"cannot use the state directory {directory}: {error.strerror}"
-        raise StoreFailed(f"{said}; another is given by --state-dir") from error
+        message = f"cannot use the state directory {directory}: {error.strerror}"
+        raise StoreFailed(f"{message}; choose another one with --state-dir") from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -54,9 +55,10 @@ def hold_state_directory(directory: Path) -> Iterator[None]:
             owner = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
             raise StateInUse(directory, owner if owner.isdigit() else "") from None
         except OSError as error:
-            said = f"cannot lock the state directory {directory}: {error.strerror}"
-            raise StoreFailed(said) from error
-        with suppress(OSError):  # a full disk; the number is only for the message above
+            message = f"cannot lock the state directory {directory}: {error.strerror}"
+            raise StoreFailed(message) from error
+        # The file has the process id, for the message above. That fails on a full disk.
+        with suppress(OSError):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
@@ -65,16 +67,16 @@ def hold_state_directory(directory: Path) -> Iterator[None]:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Connects to a database that exists. One that has vanished is an error, and not made anew.
+    """Returns a connection to an existing database. Raises `sqlite3.Error` if the file is missing.
 
-    synchronous=FULL: in WAL mode anything less loses the last commits in a power cut.
+    It uses synchronous=FULL: in WAL mode, a power failure would otherwise lose the last commits.
     """
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=rw",
         uri=True,
         timeout=_BUSY_SECONDS,
         isolation_level=None,
-        check_same_thread=False,  # made in one thread, closed in another; used in one at a time
+        check_same_thread=False,  # it may be closed in another thread, but never used in two
     )
     try:
         connection.executescript(
@@ -82,7 +84,7 @@ def connect(path: Path) -> sqlite3.Connection:
             f"PRAGMA cache_size = -{_CACHE_KIB};"
             f"PRAGMA journal_size_limit = {_JOURNAL_BYTES};"
         )
-    except sqlite3.Error:  # it reads the schema, which can be damaged
+    except sqlite3.Error:  # this reads the schema, which can be damaged
         connection.close()
         raise
     connection.text_factory = _text
@@ -90,46 +92,48 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def _text(stored: bytes) -> str:
-    """Decodes text, with U+FFFD in the place of what is not UTF-8. By default sqlite3 raises for
-    that, and then none of the rows of the query can be read.
+    """Decodes text, with U+FFFD in place of bytes that are not UTF-8.
+
+    By default sqlite3 raises for such bytes, and then no row of the query can be read.
     """
     return stored.decode(errors="replace")
 
 
 def prepare(path: Path, connect: Connect, now: datetime) -> list[str]:
-    """Leaves an undamaged database at `path`, which is of the version that is known here.
+    """Makes sure that `path` is an undamaged database of the current version.
 
-    Returns notices for the log, such as that a damaged one was moved aside. Raises `WrongVersion`,
-    and `StoreFailed` for an error of the disk or of permissions: the file stays where it is then.
+    A damaged database is moved aside, and a new one is made. Returns notices for the log about
+    that. Raises `WrongVersion`, and `StoreFailed` for an error of the disk or of permissions. In
+    both cases the file stays where it is.
     """
     notices = []
     try:
-        reason = _damage(path)
+        reason = _find_damage(path)
         if reason is not None:
             notices.append(_set_aside(path, reason, now))
         if not path.exists():
             _make(path, connect)
     except (sqlite3.Error, OSError) as error:
-        said = f"cannot open {path}: {error}"
-        # SQLite says "disk I/O error" where it has no space for the files beside the database.
+        message = f"cannot open {path}: {error}"
+        # SQLite says "disk I/O error" if there is no space for the files beside the database.
         with suppress(OSError):
-            said += "; the disk is full" if os.statvfs(path.parent).f_bavail == 0 else ""
-        raise StoreFailed(said) from error
+            message += "; the disk is full" if os.statvfs(path.parent).f_bavail == 0 else ""
+        raise StoreFailed(message) from error
     return notices
 
 
-def _damage(path: Path) -> str | None:
-    """Says why the file cannot be used. None if it can, or if there is no file.
+def _find_damage(path: Path) -> str | None:
+    """Returns why the file cannot be used, or None if it can be used or does not exist.
 
-    integrity_check reads the whole file, at half a GB a second: damage is found at the start, and
-    not in the middle of a job. quick_check does not compare indexes with their tables; the first
-    write would fail then.
+    integrity_check reads the whole file, half a GB in a second, so that damage is found at the
+    start and not in the middle of a job. quick_check would not do: it does not compare indexes with
+    their tables, and a wrong index makes the first write fail.
     """
     if not path.exists():
-        # SQLite would apply the journal of the missing database to a new one.
+        # A journal without its database is damage too: SQLite would apply it to the new database.
         return "was missing" if any(_companions(path)) else None
     try:
-        # It cannot change the file, not even with a checkpoint when it closes.
+        # A read-only connection cannot change the file, not even with a checkpoint when it closes.
         uri = f"{path.absolute().as_uri()}?mode=ro"
         checking = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
         with closing(checking) as connection:
@@ -145,32 +149,33 @@ def _damage(path: Path) -> str | None:
         if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             raise
         verdict = str(error)
-    except UnicodeDecodeError:  # SQLite's message quotes the damaged schema
+    except UnicodeDecodeError:  # the message of SQLite quotes the damaged schema
         verdict = "its schema is not text"
     return None if verdict == "ok" else f"was damaged ({' '.join(verdict.split())[:200]})"
 
 
 def _set_aside(path: Path, reason: str, now: datetime) -> str:
+    """Renames a damaged database and its companions. Returns a notice for the log."""
     stamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
     first = target = path.with_name(f"{path.name}.damaged-{stamp}")
     count = 1
-    while any(taken.exists() for taken in (target, *_named_companions(target))):
+    while any(file.exists() for file in (target, *_named_companions(target))):
         count += 1
         target = first.with_name(f"{first.name}-{count}")
-    # The database first. After a kill in between, the next start finds a journal without a
-    # database, which `_damage` knows.
+    # The database is renamed first. If a kill comes in between, the next start finds a journal
+    # without a database, which `_find_damage` recognizes.
     for source in (path, *_companions(path)):
         if source.exists():
             source.rename(f"{target}{source.name.removeprefix(path.name)}")
     sync_directory(path.parent)
     return (
-        f"{path.name} {reason}; what was there is kept as {target.name}, and a new one was made: "
-        f"earlier jobs are no longer listed, their files are still in {path.parent / 'jobs'}"
+        f"{path.name} {reason}; it is kept as {target.name}, and a new database was made: "
+        f"earlier jobs are no longer listed, but their files are still in {path.parent / 'jobs'}"
     )
 
 
 def _make(path: Path, connect: Connect) -> None:
-    """Makes it under another name and renames it: `path` is a complete database or none."""
+    """Makes a database under another name and renames it, so that `path` is never incomplete."""
     new = path.with_name(f"{path.name}.new")
     for leftover in (new, *_named_companions(new)):
         leftover.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""Has the SQL of jobs that are deleted, with what they have collected or without.
+"""Runs the SQL of deletions: of whole jobs, or only of the files that they have collected.
 
-A job is marked before the first of its files is deleted, and its row goes last. So a stop in the
-middle is known, and is finished later.
+A job is marked before the first of its files is deleted, and its row is deleted last. So a deletion
+that was interrupted is noticed at the next start and finished then.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from typing import NamedTuple
 import msgspec
 
 from cucmd.job.job import Job
-from cucmd.store.job_sql import COUNT_A_CHANGE, select_job
+from cucmd.store.job_sql import INCREMENT_REVISION, select_job
 from cucmd.store.rows import ClosedJob
 from cucmd.store.unreadable import skip_unreadable
 
-BEGUN = "SELECT job_id FROM job WHERE deletion IN ('job', 'files') ORDER BY position"
+BEGUN_DELETIONS = "SELECT job_id FROM job WHERE deletion IN ('job', 'files') ORDER BY position"
 
-# Rows of one transaction: a job can have 100,000 files, and other writes must not wait for all.
-AT_ONCE = 5000
+# Rows of files that one transaction deletes. A job can have 100,000 files, and other writes must
+# not wait until all of them are deleted.
+BATCH = 5000
 
 _MARK = """
 UPDATE job SET deletion = CASE WHEN :record OR deletion = 'job' THEN 'job' ELSE 'files' END
@@ -29,8 +30,9 @@ _DELETE_FILES = """
 DELETE FROM file WHERE job = :job AND (node, path) IN (
     SELECT node, path FROM file WHERE job = :job ORDER BY node, path LIMIT :limit)"""
 
-# In the order of the fields of ClosedJob. A job that took long is as new as its end. Somebody may
-# have set the clock between two ends, so that the count of seconds comes first.
+# The columns are in the order of the fields of ClosedJob. Jobs are ordered by their ends, so that a
+# job that took long does not count as old. The count of elapsed seconds comes before the time
+# stamp, because somebody may have set the clock between two ends.
 _CLOSED = """
 SELECT job_id, completed_at, bytes_kept,
     (SELECT json_group_object(name, value) FROM label WHERE label.job = job.position), ended_after
@@ -38,8 +40,10 @@ FROM job WHERE closed ORDER BY ended_after DESC, completed_at DESC, position DES
 
 
 class BegunDeletion(NamedTuple):
-    """Describes a deletion that has begun. bytes: what the files of the job take. job: as it is
-    then; None: its files were being deleted before, so that nothing has changed.
+    """Describes a deletion that has begun.
+
+    bytes  the size of the job's files
+    job    the job with its mark, or None if a deletion had begun before and nothing has changed
     """
 
     bytes: int
@@ -47,7 +51,7 @@ class BegunDeletion(NamedTuple):
 
 
 def begin_deletion(connection: sqlite3.Connection, job_id: str, *, record: bool) -> BegunDeletion:
-    """Marks a closed job; of another one nothing is done."""
+    """Marks a closed job for deletion. Does nothing for a job that is not closed or not there."""
     select = "SELECT bytes_kept, deletion FROM job WHERE job_id = ? AND closed"
     found = connection.execute(select, (job_id,)).fetchone()
     if found is None:
@@ -56,13 +60,16 @@ def begin_deletion(connection: sqlite3.Connection, job_id: str, *, record: bool)
     connection.execute(_MARK, {"job_id": job_id, "record": record})
     if before is not None:
         return BegunDeletion(size, None)
-    connection.execute(COUNT_A_CHANGE, (job_id,))
+    connection.execute(INCREMENT_REVISION, (job_id,))
     return BegunDeletion(size, select_job(connection, job_id))
 
 
 def finish_deletion(connection: sqlite3.Connection, job_id: str) -> int | None:
-    """Gives the revision of the end of the job, which is gone; 0: it is still there. None: there is
-    more to be done, by another call. Nothing is done for an unmarked job.
+    """Deletes the record of a marked job, or notes that its files are deleted. Does nothing for an
+    unmarked job.
+
+    Returns the revision of the job's end if the record is gone, 0 if the record stays, or None if
+    rows are left and the function has to be called again.
     """
     select = "SELECT position, deletion, revision FROM job WHERE job_id = ?"
     found = connection.execute(select, (job_id,)).fetchone()
@@ -72,15 +79,15 @@ def finish_deletion(connection: sqlite3.Connection, job_id: str) -> int | None:
         connection.execute(done, (position,))
     if deletion != "job":
         return 0
-    values = {"job": position, "limit": AT_ONCE}
-    if connection.execute(_DELETE_FILES, values).rowcount == AT_ONCE:
+    values = {"job": position, "limit": BATCH}
+    if connection.execute(_DELETE_FILES, values).rowcount == BATCH:
         return None
     connection.execute("DELETE FROM job WHERE position = ?", (position,))
     return int(revision) + 1
 
 
 def select_closed(connection: sqlite3.Connection) -> tuple[ClosedJob, ...]:
-    """Returns the closed jobs, those that ended last first."""
+    """Returns the closed jobs, the job that ended last first."""
     jobs: list[ClosedJob] = []
     for row in connection.execute(_CLOSED):
         with skip_unreadable(f"job {row[0]}"):
@@ -91,7 +98,7 @@ def select_closed(connection: sqlite3.Connection) -> tuple[ClosedJob, ...]:
 
 
 def select_seconds(connection: sqlite3.Connection) -> float:
-    """Returns how many have passed for sure, when that was saved last."""
+    """Returns the count of elapsed seconds that was saved last (see `Store.elapsed`)."""
     found = connection.execute("SELECT seconds FROM elapsed").fetchone()
     return float(found[0]) if found else 0.0
 

@@ -1,6 +1,6 @@
-"""Declares the exceptions of the store, each with a message for the person who runs the daemon.
+"""Declares the exceptions of the store. Their messages are for the person who runs the daemon.
 
-The store raises nothing else. An error of SQLite is in the message, and the cause.
+The store raises no others. The message quotes an error of SQLite, which is also the `__cause__`.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from pathlib import Path
 
 
 class StoreError(Exception):
-    """Is the base of the exceptions of the store."""
+    """The base class of the exceptions of the store."""
 
 
 class StoreFailed(StoreError):
-    """A read or a write failed, and nothing of it was applied. The same call may work later."""
+    """A read or a write failed and changed nothing. The same call may succeed later."""
 
     @property
     def disk_full(self) -> bool:
-        """Says whether the disk was full."""
+        """Whether the cause was a full disk."""
         code: int = getattr(self.__cause__, "sqlite_errorcode", 0)
         return code & 0xFF == sqlite3.SQLITE_FULL
 
@@ -35,11 +35,11 @@ class StateInUse(StoreError):
 
 
 class WrongVersion(StoreError):
-    """The database was made by another version of cucmd. It was not changed."""
+    """The database was made by another version of cucmd. The database was not changed."""
 
     def __init__(self, path: Path, found: int, expected: int) -> None:
         super().__init__(
-            f"{path} has version {found} of the tables, and this cucmd expects {expected}; "
-            "install the cucmd that made it, or move the file away: cucmd then begins without its "
-            f"jobs, whose files stay in {path.parent / 'jobs'}"
+            f"{path} has version {found} of the tables, but this cucmd expects {expected}; "
+            "install the cucmd that made the file, or move the file away to begin without its jobs "
+            f"(their collected files stay in {path.parent / 'jobs'})"
         )

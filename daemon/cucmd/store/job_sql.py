@@ -1,8 +1,7 @@
 """Runs the SQL statements of one job.
 
-Each function takes a connection with an open transaction (thread.py).
-
-A write costs as much as the rows that differ, whatever else is in the database.
+Each function takes a connection with an open transaction (thread.py). The cost of a write depends
+only on the number of rows that differ, not on the size of the database.
 """
 
 from __future__ import annotations
@@ -40,12 +39,13 @@ UPDATE job SET
     status = :status, completed_at = :completed_at, revision = :revision, detail = :detail
 WHERE job_id = :job_id"""
 
-# Of a job that does not run, in the transaction of the change, since others may change the job at
-# the same time. A job that runs counts by itself (jobs/job_run.py).
-COUNT_A_CHANGE = "UPDATE job SET revision = revision + 1 WHERE job_id = ?"
+# Gives a job that does not run its next revision. That happens in the transaction of the change,
+# because others may change the job at the same time. A running job counts itself (jobs/job_run.py).
+INCREMENT_REVISION = "UPDATE job SET revision = revision + 1 WHERE job_id = ?"
 
-# All of them in one statement, which lets other threads run once: with a statement for each of 400
-# nodes this thread waits for its turn 400 times while the event loop is busy.
+# One statement writes all nodes. At each statement, this thread lets others run and then waits for
+# its turn: with a statement for each of 400 nodes it would wait 400 times while the event loop is
+# busy.
 _UPSERT_NODES = """
 INSERT INTO node (job, position, name, status, bytes_received, detail)
 SELECT ?, json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
@@ -63,12 +63,12 @@ ON CONFLICT (job, node, path) DO UPDATE SET
     size = excluded.size, sha256 = excluded.sha256, complete = excluded.complete,
     attempt = excluded.attempt, modified = excluded.modified"""
 
-# In the order that `file_from` expects.
+# The columns are in the order that `file_from` expects.
 _FILES = """
 SELECT node, path, size, sha256, complete, attempt, modified FROM file
 WHERE job = (SELECT position FROM job WHERE job_id = ?)"""
 
-_ALIKE = """
+_PATHS_ALIKE = """
 SELECT CAST(lower(CAST(path AS TEXT)) AS BLOB) FROM file
 WHERE job = (SELECT position FROM job WHERE job_id = ?) GROUP BY 1 HAVING count(*) > 1"""
 
@@ -76,13 +76,13 @@ _SET_LABEL = """
 INSERT INTO label (job, name, value) VALUES (?, ?, ?)
 ON CONFLICT (job, name) DO UPDATE SET value = excluded.value"""
 
-FIND = "SELECT job_id FROM job WHERE job_id >= ? AND job_id < ? ORDER BY job_id LIMIT 3"
-ENDED_BUT_OPEN = """
+IDS_WITH_PREFIX = "SELECT job_id FROM job WHERE job_id >= ? AND job_id < ? ORDER BY job_id LIMIT 3"
+UNCLOSED = """
 SELECT job_id FROM job WHERE NOT closed AND completed_at IS NOT NULL ORDER BY position"""
-_BY_START_KEY = """
+_START_WITH_KEY = """
 SELECT job_id, digest FROM start_key JOIN job ON job.position = start_key.job
 WHERE start_key.owner = ? AND name = ?"""
-# Not a job whose end was not stored: the next start resumes it.
+# A job without `completed_at` is not closed: its end was not stored, so the next start resumes it.
 _CLOSE = """
 UPDATE job SET closed = 1, ended_after = ?, bytes_kept = (
     SELECT coalesce(sum(size), 0) FROM file WHERE file.job = job.position)
@@ -103,7 +103,7 @@ def insert_job(connection: sqlite3.Connection, job: Job, key: StartKey | None = 
 
 
 def update_job(connection: sqlite3.Connection, before: Job, after: Job) -> None:
-    """Writes what differs."""
+    """Writes what differs between the two."""
     position = _position_of(connection, after.job_id)
     if changed_itself(before, after):
         connection.execute(_UPDATE_JOB, job_columns(after))
@@ -119,9 +119,9 @@ def update_job(connection: sqlite3.Connection, before: Job, after: Job) -> None:
 def change_job(
     connection: sqlite3.Connection, job_id: str, change: Callable[[Job], Job]
 ) -> Job | None:
-    """Writes what `change` makes of the job as its rows are now, as its next revision.
+    """Applies `change` to the job as it is stored now, and writes the result as the next revision.
 
-    Gives the job with that; None: nothing has changed, or there is no such job.
+    Returns the changed job, or None if nothing has changed or there is no such job.
     """
     before = select_job(connection, job_id)
     after = None if before is None else change(before)
@@ -133,9 +133,9 @@ def change_job(
 def reopen_job(
     connection: sqlite3.Connection, before: Job, after: Job, key: StartKey | None
 ) -> Job | None:
-    """Writes a closed job that is tried again. Gives it with its revision.
+    """Writes a closed job that is tried again. Returns the job with its new revision.
 
-    None: its rows are not those of `before` any more, and nothing is written.
+    Returns None, and writes nothing, if the stored job is not equal to `before` any more.
     """
     if select_job(connection, before.job_id) != before:
         return None
@@ -146,7 +146,10 @@ def reopen_job(
 
 
 def _write_change(connection: sqlite3.Connection, before: Job, after: Job) -> Job:
-    """`before` is as the rows are in this transaction."""
+    """Writes what differs as the next revision, and returns the job with it.
+
+    before  the job as it is stored in this transaction
+    """
     after = msgspec.structs.replace(after, revision=before.revision + 1)
     position = _position_of(connection, after.job_id)
     connection.execute(_UPDATE_JOB, job_columns(after))
@@ -156,13 +159,15 @@ def _write_change(connection: sqlite3.Connection, before: Job, after: Job) -> Jo
 
 
 def close_job(connection: sqlite3.Connection, job_id: str, after: float) -> Job | None:
-    """Gives the job then; None: it was closed before, or has not ended, or cannot be read.
+    """Marks an ended job as closed and returns it.
 
-    after  how many seconds had passed for sure at its end
+    Returns None if it was closed before, has not ended, or cannot be read.
+
+    after  the count of elapsed seconds at its end
     """
     if not connection.execute(_CLOSE, (after, job_id)).rowcount:
         return None
-    connection.execute(COUNT_A_CHANGE, (job_id,))
+    connection.execute(INCREMENT_REVISION, (job_id,))
     return select_job(connection, job_id)
 
 
@@ -176,21 +181,21 @@ def upsert_files(
 
 
 def select_job(connection: sqlite3.Connection, job_id: str) -> Job | None:
-    """Returns None also for a job that cannot be read."""
+    """Returns the job, or None if there is no such job or it cannot be read."""
     select = "SELECT position, detail, revision, closed, deletion FROM job WHERE job_id = ?"
     row = connection.execute(select, (job_id,)).fetchone()
     if row is None:
         return None
     position, detail, revision, closed, deletion = row
-    # All of them at once: one that cannot be read would leave the statement open, and SQLite with
-    # it the file.
+    # All rows are fetched at once. Otherwise, a row that cannot be read would leave the statement
+    # open, and SQLite would keep the file open with it.
     nodes = connection.execute(
         "SELECT detail FROM node WHERE job = ? ORDER BY position", (position,)
     ).fetchall()
     end = End.FILES_DELETED if deletion is not None else End.CLOSED if closed else End.OPEN
     with skip_unreadable(f"job {job_id}"):
         job = job_from(detail, revision, (text for (text,) in nodes), end)
-        return msgspec.structs.replace(job, job_id=job_id)  # with another one it could not be saved
+        return msgspec.structs.replace(job, job_id=job_id)  # damaged JSON may have another id
     return None
 
 
@@ -201,8 +206,8 @@ def select_unfinished(connection: sqlite3.Connection) -> tuple[Job, ...]:
 
 
 def select_start(connection: sqlite3.Connection, key: StartKey) -> tuple[str, str] | None:
-    """Returns (job id, digest) of the call that this user made with this key, or None."""
-    row = connection.execute(_BY_START_KEY, (key.owner, key.name)).fetchone()
+    """Returns (job id, digest) of the call that the user made with this key, or None."""
+    row = connection.execute(_START_WITH_KEY, (key.owner, key.name)).fetchone()
     return None if row is None else (str(row[0]), str(row[1]))
 
 
@@ -223,8 +228,11 @@ def select_files(
 
 
 def select_paths_alike(connection: sqlite3.Connection, job_id: str) -> frozenset[bytes]:
-    """Returns, in lower case, the paths of files that differ in case alone; of letters in ASCII."""
-    return frozenset(path for (path,) in connection.execute(_ALIKE, (job_id,)))
+    """Returns, in lower case, the paths that several files have if case is ignored.
+
+    Only the case of ASCII letters is ignored.
+    """
+    return frozenset(path for (path,) in connection.execute(_PATHS_ALIKE, (job_id,)))
 
 
 def select_ids(connection: sqlite3.Connection, statement: str, parameters: Row) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
-"""Makes the SQL of lists of jobs, with what they leave out.
+"""Runs the SQL of lists of jobs, with their filters.
 
-A list reads the rows that it shows, and no nodes but the first of each job.
+A list reads only the rows that it shows, and of the nodes only the first of each job.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import msgspec
 from cucmd.store.rows import JobFilter, JobRow, job_row_from, moment_text
 from cucmd.store.unreadable import skip_unreadable
 
-# Characters of details after which a list ends, but for its first job. Those of a job are a
-# kilobyte or two, of one with a thousand targets 250.
+# A list ends when its jobs have more characters of details than this, but always has one job. The
+# details of most jobs have a kilobyte or two, those of a job with a thousand targets have 250.
 MOST_OF_DETAILS = 8 * 1024 * 1024
 
-# In the order of the fields of JobRow.
+# The columns are in the order of the fields of JobRow.
 _ROWS = """
 SELECT job_id, status, created_at, completed_at,
     nodes_total, nodes_done, nodes_succeeded, nodes_failed, bytes_received,
@@ -24,7 +24,7 @@ SELECT job_id, status, created_at, completed_at,
 FROM job """
 _COUNT = "SELECT count(*) FROM job "
 
-# field of JobFilter -> its condition; the parameters have the names of the fields
+# field of JobFilter -> its condition in SQL; the parameters have the names of the fields
 _CONDITIONS = {
     "status": "status = :status",
     "kind": "kind = :kind",
@@ -38,11 +38,11 @@ _CONDITIONS = {
 }
 
 
-def statement_of(which: JobFilter) -> str:
+def list_statement(which: JobFilter) -> str:
     return f"{_ROWS}{_where(which)}ORDER BY position DESC LIMIT :limit"
 
 
-def parameters_of(which: JobFilter, limit: int = 0) -> dict[str, str | int | None]:
+def list_parameters(which: JobFilter, limit: int = 0) -> dict[str, str | int | None]:
     return {
         "status": which.status,
         "kind": which.kind,
@@ -51,18 +51,18 @@ def parameters_of(which: JobFilter, limit: int = 0) -> dict[str, str | int | Non
         "target": which.target,
         "labels": msgspec.json.encode(which.labels).decode(),
         "labels_count": len(which.labels),
-        "limit": max(limit, 0),  # for SQLite a limit below 0 is no limit
+        "limit": max(limit, 0),  # SQLite treats a negative limit as no limit
     }
 
 
 def select_rows(connection: sqlite3.Connection, limit: int, which: JobFilter) -> tuple[JobRow, ...]:
-    """Returns the rows of jobs, newest first.
+    """Returns at most `limit` rows of jobs, the newest first.
 
-    At most `limit`, and fewer where they are so large that together they would take much memory.
+    There are fewer if they are so large that together they would need much memory.
     """
     rows: list[JobRow] = []
     left = MOST_OF_DETAILS
-    found = connection.execute(statement_of(which), parameters_of(which, limit))
+    found = connection.execute(list_statement(which), list_parameters(which, limit))
     for row in found:
         left -= len(str(row[-1]))
         if left < 0 and rows:
@@ -74,7 +74,7 @@ def select_rows(connection: sqlite3.Connection, limit: int, which: JobFilter) ->
 
 
 def count_rows(connection: sqlite3.Connection, which: JobFilter) -> int:
-    found = connection.execute(f"{_COUNT}{_where(which)}", parameters_of(which))
+    found = connection.execute(f"{_COUNT}{_where(which)}", list_parameters(which))
     return int(found.fetchone()[0])
 
 

@@ -1,6 +1,6 @@
-"""Holds the SQL of discoveries: what nodes have said of their clusters.
+"""Runs the SQL of discoveries, which are the answers of nodes about their clusters.
 
-A discovery is written with the end of its node, in one transaction, and stays when the job is
+A discovery is written with the end of its node, in one transaction. It stays when the job is
 deleted.
 """
 
@@ -18,10 +18,11 @@ from cucmd.job.node import Node, Succeeded
 from cucmd.store.rows import moment_text, node_text
 from cucmd.store.unreadable import skip_unreadable
 
-# Discoveries, each of another node. More clusters than a company has, and all are read at once.
+# How many discoveries are kept, one for each node that was asked. No company has more clusters, and
+# all discoveries are read into memory together.
 MOST_DISCOVERIES = 300
 
-# The time is a node's end. Where two jobs ask the same node, the one that ended last counts.
+# `found_at` is the end of the node's work. If two jobs asked the same node, the later end counts.
 _UPSERT_DISCOVERY = """
 INSERT INTO discovery (asked, found_at, detail) VALUES (?, ?, ?)
 ON CONFLICT (asked) DO UPDATE SET found_at = excluded.found_at, detail = excluded.detail
@@ -33,7 +34,7 @@ _DISCOVERIES = "SELECT asked, detail FROM discovery ORDER BY found_at DESC, aske
 
 
 class StoredDiscovery(msgspec.Struct, frozen=True):
-    """Holds what the node `asked` has said of its cluster, and when."""
+    """Holds what the node `asked` told about its cluster, and when."""
 
     asked: str
     found_at: datetime
@@ -41,16 +42,16 @@ class StoredDiscovery(msgspec.Struct, frozen=True):
     found: Found
 
 
-_discoveries = msgspec.json.Decoder(StoredDiscovery)  # made here: see rows.py
+_discoveries = msgspec.json.Decoder(StoredDiscovery)  # made on import: see rows.py
 
 
 def save_discoveries(connection: sqlite3.Connection, job: Job, nodes: Sequence[Node]) -> None:
-    """Keeps what a discovery has found on these nodes of the job, if they have succeeded."""
+    """Stores what a discovery has found on those of these nodes of the job that have succeeded."""
     for node in nodes:
         if isinstance(node.state, Succeeded) and isinstance(node.result, Found):
             at = node.state.completed_at
-            said = StoredDiscovery(node.node, at, job.job_id, node.result)
-            detail = msgspec.json.encode(said).decode()
+            discovery = StoredDiscovery(node.node, at, job.job_id, node.result)
+            detail = msgspec.json.encode(discovery).decode()
             values = (node_text(node.node), moment_text(at), detail)
             connection.execute(_UPSERT_DISCOVERY, values)
             connection.execute(_DROP_OLDEST_DISCOVERIES, (MOST_DISCOVERIES,))
@@ -60,6 +61,6 @@ def select_discoveries(connection: sqlite3.Connection) -> tuple[StoredDiscovery,
     """Returns the discoveries, the newest first."""
     found: list[StoredDiscovery] = []
     for asked, detail in connection.execute(_DISCOVERIES).fetchall():
-        with skip_unreadable(f"what {asked} has said of its cluster"):
+        with skip_unreadable(f"the discovery of {asked}"):
             found.append(_discoveries.decode(detail))
     return tuple(found)

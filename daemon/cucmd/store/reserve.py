@@ -1,9 +1,9 @@
-"""Keeps space on the disk for deleting jobs: a file that is given up meanwhile.
+"""Reserves space on the disk for deleting jobs, in a file that is truncated during a deletion.
 
-On a disk that is full SQLite cannot write that a job is deleted, and so nothing could be deleted to
-make room. The file has its space for sure (`posix_fallocate`), and truncating it needs none. It is
-given up while the database is opened, too: on a full disk the daemon starts, and jobs can be
-deleted.
+On a full disk SQLite could not write that a job is deleted, and so nothing could be deleted to make
+room. `posix_fallocate` guarantees the space of the file, and truncating the file needs no space.
+The reserve is released while the database is opened, too. So the daemon starts on a full disk, and
+jobs can be deleted.
 """
 
 from __future__ import annotations
@@ -17,41 +17,41 @@ import trio
 
 from cucmd.durable import RESERVE
 
-# No less than this is worth to be tried: a page of the database for each table, and its journal.
+# The smallest reserve that is of use: a page of the database for each table, and the journal.
 _LEAST = 64 * 1024
 
 
 class Reserve:
-    """Takes and gives up the space of the file at `path`, in a worker thread."""
+    """Holds the space of the file at `path`. The file is changed in worker threads."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._turn = trio.Lock()
+        self._lock = trio.Lock()
         self._users = 0
 
     @asynccontextmanager
-    async def given_up(self) -> AsyncIterator[None]:
-        """While the body runs, others may write to that space. Bodies may run at once."""
+    async def released(self) -> AsyncIterator[None]:
+        """Releases the space while the body runs. Several bodies may run at the same time."""
         with trio.CancelScope(shield=True):
-            async with self._turn:
+            async with self._lock:
                 self._users += 1
                 if self._users == 1:
-                    await trio.to_thread.run_sync(self._give_up)
+                    await trio.to_thread.run_sync(self._release)
         try:
             yield
         finally:
             with trio.CancelScope(shield=True):
-                async with self._turn:
+                async with self._lock:
                     self._users -= 1
                     if not self._users:
                         await trio.to_thread.run_sync(self._take)
 
-    def _give_up(self) -> None:
-        with suppress(OSError):  # then it has no space that could be given up
+    def _release(self) -> None:
+        with suppress(OSError):  # the file is missing, so there is no space to release
             os.truncate(self._path, 0)
 
     def _take(self) -> None:
-        """Takes as much of the space as there is. The next call tries to take all of it again."""
+        """Takes as much of the space as is free. The next call tries to take all of it again."""
         size = RESERVE
         with suppress(OSError):
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -1,11 +1,11 @@
-"""PURE. Turns jobs, nodes and files into rows, and back.
+"""PURE. Converts jobs, nodes and files to rows, and back.
 
-A job that is written and read is equal to what it was. Times are text of one length, in UTC, so
-that their order as text is their order in time.
+A job that is written and read again is equal to the original. Times are stored as text in UTC, all
+of the same length, so that they are ordered as text as they are in time.
 
-The store reads in two threads. So what msgspec has to know of a struct before it can read one is
-made as this module is imported: two threads that make it at once end the process (msgspec 0.22, a
-segmentation fault).
+All decoders are made when this module is imported, because the store reads in two threads. Before
+msgspec can read a struct, it collects information about the struct. If two threads do that at the
+same time, the process ends with a segmentation fault (msgspec 0.22).
 """
 
 from __future__ import annotations
@@ -31,9 +31,11 @@ Row: TypeAlias = tuple[Any, ...]
 
 
 class JobRow(msgspec.Struct, frozen=True):
-    """Describes a job as lists show it. `nodes_done` counts every node that has ended, in any way.
+    """Describes a job as lists show it.
 
-    `first_node` is the name of its first node. `job` has everything but nodes.
+    nodes_done  counts every node that has ended, in any way
+    first_node  the name of the first node
+    job         the job without its nodes
     """
 
     job_id: str
@@ -50,9 +52,10 @@ class JobRow(msgspec.Struct, frozen=True):
 
 
 class StartKey(msgspec.Struct, frozen=True):
-    """Holds a key that a user has given a call, so that the same call made twice has one effect.
+    """Holds the key that a user gave a call, so that making the call twice has one effect.
 
-    `digest`: of what was requested; that of another request differs.
+    owner   the uid of the user
+    digest  a checksum of the request, by which another request with the same key is noticed
     """
 
     owner: int
@@ -61,10 +64,10 @@ class StartKey(msgspec.Struct, frozen=True):
 
 
 class ClosedJob(msgspec.Struct, frozen=True):
-    """Describes a closed job, as far as it matters for which of them are deleted.
+    """Describes a closed job, as far as deletion and retention need it.
 
-    `bytes`: of its files that are still there. `ended_after`: how many seconds had passed for sure
-    at its end (`Store.elapsed`).
+    bytes        the size of those of its files that are still there
+    ended_after  the count of elapsed seconds at its end (`Store.elapsed`)
     """
 
     job_id: str
@@ -75,10 +78,13 @@ class ClosedJob(msgspec.Struct, frozen=True):
 
 
 class JobFilter(msgspec.Struct, frozen=True):
-    """Says which jobs a list holds; a field that is None or empty leaves none out.
+    """Selects the jobs of a list. A field that is None or empty selects all jobs.
 
-    `target`: a name of the request, or a node. `labels`: all of them. `since`: created then or
-    later. `before`: older than the job of this id. `kind`: of its work.
+    kind    the kind of their work
+    target  a name from the request, or a node
+    labels  labels that they all have
+    since   when they were created, or later
+    before  the id of a job that is newer than they are
     """
 
     status: str | None = None
@@ -89,7 +95,7 @@ class JobFilter(msgspec.Struct, frozen=True):
     before: str | None = None
 
     def fits(self, job: Job) -> bool:
-        """Says whether the job is in the list, `before` left aside."""
+        """Returns whether the job is in the list. Ignores `before`."""
         return (
             self.status in (None, job.status)
             and self.kind in (None, job.kind)
@@ -103,12 +109,12 @@ EVERY_JOB = JobFilter()
 
 
 def target_names(job: Job) -> list[str]:
-    """Returns the names by which a job is found, each once."""
+    """Returns the names by which a job is found, each of them once."""
     return list(dict.fromkeys((*job.targets, *(node.node for node in job.nodes))))
 
 
 def summarise(job: Job) -> JobRow:
-    """Makes the row of a job in memory. The store has the same for it."""
+    """Returns the row of a job in memory. It is equal to the row that the store has for the job."""
     return JobRow(
         job_id=job.job_id,
         status=job.status,
@@ -129,7 +135,7 @@ def moment_text(moment: datetime) -> str:
 
 
 def node_text(node: str) -> str:
-    """Gives the same text for every spelling of a node's name."""
+    """Returns the same text for every spelling of a node's name."""
     return address(*node_key(*parse_node(node)))
 
 
@@ -152,46 +158,51 @@ def node_columns(position: int, node: Node) -> Row:
 
 
 def job_from(detail: str, revision: int, nodes: Iterable[str], end: End) -> Job:
-    """Raises `msgspec.MsgspecError` for text that is not a job. `end`: if it has ended."""
-    job = _jobs.decode(detail)
-    decoder = _nodes_of(job.work.result_type)
+    """Returns the job of a row and its nodes. Raises `msgspec.MsgspecError` if they are damaged.
+
+    end  how far the end of the job has come, if it has ended
+    """
+    job = _job_decoder.decode(detail)
+    decoder = _node_decoder(job.work.result_type)
     decoded = tuple(decoder.decode(text) for text in nodes)
     job = msgspec.structs.replace(job, nodes=decoded, revision=revision)
     return job.with_end(end) if job.ended else job
 
 
 @functools.cache
-def _nodes_of(gives: type[Result] | None) -> msgspec.json.Decoder[Node]:
-    """Reads nodes with what their kind of work gives."""
-    kind = Node[gives] if gives is not None else Node[Result]  # type: ignore[valid-type]  # a value
+def _node_decoder(gives: type[Result] | None) -> msgspec.json.Decoder[Node]:
+    """Returns the decoder of nodes whose kind of work gives that result."""
+    # mypy wants a type in the brackets, and `gives` is a variable.
+    kind = Node[gives] if gives is not None else Node[Result]  # type: ignore[valid-type]
     return msgspec.json.Decoder(kind)
 
 
-_jobs = msgspec.json.Decoder(Job)
+_job_decoder = msgspec.json.Decoder(Job)
 for _kind in KINDS:
-    _nodes_of(_kind.result_type)
+    _node_decoder(_kind.result_type)
 for _row in (JobRow, ClosedJob):
-    msgspec.json.Decoder(_row)  # they are read by `msgspec.convert`
+    msgspec.json.Decoder(_row)  # `msgspec.convert` reads these; it uses the same information
 
 
 def changed_nodes(before: Job, after: Job) -> list[tuple[int, Node]]:
-    """Returns (position, node) of those that differ. Both jobs share the unchanged ones, so
-    comparing them is mostly a comparison of identity.
+    """Returns (position, node) of the nodes that differ.
+
+    Unchanged nodes are the same objects in both jobs, so comparing them is quick.
     """
     changed = after.positions_changed_since(before)
     return [(at, after.nodes[at]) for at in changed if after.nodes[at] != before.nodes[at]]
 
 
 def changed_itself(before: Job, after: Job) -> bool:
-    """Says whether anything but the nodes and the revision differs."""
+    """Returns whether anything but the nodes and the revision differs."""
     same_revision = msgspec.structs.replace(before, revision=after.revision)
     return _without_nodes(same_revision) != _without_nodes(after)
 
 
 def job_row_from(row: Row) -> JobRow:
-    """Raises `msgspec.MsgspecError` for a row that is not a job."""
+    """Returns the `JobRow` of a row of a list. Raises `msgspec.MsgspecError` if it is damaged."""
     *others, revision, detail = row
-    job = msgspec.structs.replace(_jobs.decode(detail), revision=revision)
+    job = msgspec.structs.replace(_job_decoder.decode(detail), revision=revision)
     columns = dict(zip(JobRow.__struct_fields__, (*others, job), strict=True))
     return msgspec.convert(columns, JobRow)
 
@@ -210,7 +221,7 @@ def file_columns(file: ReceivedFile) -> Row:
 
 
 def file_from(row: Row) -> ReceivedFile:
-    """Reads a file from its row. Whether one was closed that is not complete is not stored."""
+    """Returns the file of a row. A file counts as closed if it is complete."""
     node, path, size, sha256, complete, attempt, modified = row
     closed = complete = bool(complete)
     path = os.fsdecode(path)
@@ -218,6 +229,8 @@ def file_from(row: Row) -> ReceivedFile:
 
 
 def _without_nodes(job: Job) -> Job:
-    """Makes of a job what its row has: how far its end has come is in columns of their own."""
+    """Returns what the row of a job has as JSON. Nodes have their own rows, and how far the end of
+    the job has come is in separate columns.
+    """
     job = msgspec.structs.replace(job, nodes=())
     return job.with_end(End.OPEN) if job.ended else job

@@ -1,33 +1,34 @@
-"""Declares the tables of the database, and its version.
+"""Declares the tables of the database, and their version.
 
-There is one schema. A change of the tables, or of a struct that is stored as JSON in a `detail`
-column, gets the next `VERSION`; a database of another version is refused (`database.py`).
+There is one schema and no migration. Whoever changes the tables, or a struct that is stored as JSON
+in a `detail` column, must increase `VERSION`. A database of another version is refused
+(`database.py`).
 """
 
-# "cucm". By it a database of cucmd is known from another file of that name.
+# "cucm" in ASCII. It marks the databases of cucmd, so that another file of that name is noticed.
 APPLICATION_ID = 0x6375636D
 VERSION = 10
 
-# job        `position` is the order in which jobs came; it does not depend on a clock, which can be
-#            set. `detail` is the struct of job/ as JSON, without its nodes: only what a query needs
-#            has a column. The sums are maintained by triggers, which add the new row of a node and
-#            subtract the old one: they are right also where a row is written twice, and lists need
-#            to read no nodes.
-#            `closed`: the job has ended, its last connection is closed, and every received file is
-#            recorded. `bytes_kept` is what its files take then, `ended_after` how many seconds had
-#            passed for sure at its end (cases/retention.py).
-#            `deletion` is set before the first of its files is deleted: 'job' and 'files' say what
-#            is being deleted, with or without the record; 'done' that only the record is left.
+# job        `position` is the order in which jobs were added. It does not depend on a clock, which
+#            can be set. `detail` is the struct of job/ as JSON, without its nodes: only what a
+#            query needs has a column of its own. Triggers maintain the sums over the nodes, by
+#            adding the new row of a node and subtracting the old one. So the sums stay right if a
+#            row is written twice, and lists do not have to read the nodes. `closed` means that the
+#            job has ended, its last connection is closed, and every received file is recorded.
+#            `bytes_kept` is the size of its files then, `ended_after` the count of elapsed seconds
+#            at its end (cases/retention.py). `deletion` is set before the first of its files is
+#            deleted. 'job' means that the job is being deleted, 'files' that only its files are,
+#            and 'done' that its files are deleted.
 # node       `detail` is the struct of job/ as JSON.
-# file       `path` is a BLOB: a node's file name is bytes, and need not be UTF-8. `modified` is in
-#            seconds since 1970.
-# start_key  has the keys of the calls that started a job or tried it again.
-# label      has the labels of the jobs.
-# target     has the names by which a job is found: those of its request, and its nodes.
-# discovery  has the last answer of each node that was asked for its cluster, as a JSON struct of
+# file       `path` is a BLOB, because a node's file name is bytes and need not be UTF-8. `modified`
+#            is in seconds since 1970.
+# start_key  The keys of the calls that started or retried a job.
+# label      The labels of the jobs.
+# target     The names by which a job is found: those in its request, and its nodes.
+# discovery  The last answer of each node that was asked for its cluster, as a JSON struct of
 #            node_sql.py. `asked` is the node in one spelling for all of the spellings of its names.
-#            It stays when the job is deleted.
-# elapsed    has one row: how many seconds have passed for sure.
+#            A discovery stays when the job is deleted.
+# elapsed    One row with the count of elapsed seconds (`Store.elapsed`).
 TABLES = """
 CREATE TABLE job (
     position INTEGER PRIMARY KEY,

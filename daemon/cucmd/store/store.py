@@ -1,7 +1,7 @@
-"""`Store`: writes and reads jobs and files. A write is durable when its call returns.
+"""Writes and reads jobs and files. A write is durable when its call returns.
 
-Writes are applied in the order of the calls. Each is applied completely, or its caller gets an
-exception and nothing of it is there.
+Writes are applied in the order of the calls. Each write is applied completely, or its caller gets
+an exception and nothing is changed.
 """
 
 from __future__ import annotations
@@ -29,20 +29,21 @@ from cucmd.store.rows import EVERY_JOB, ClosedJob, JobFilter, JobRow, StartKey
 from cucmd.store.thread import DatabaseThread
 from cucmd.store.unreadable import log_once
 
-# Writes in one transaction at most. 400 nodes that change at once fit into one.
+# The most writes in one transaction. The changes of 400 nodes at the same time fit into one.
 _BATCH = 512
 
-# Sorts after every character that an id can have.
+# This character sorts after every character that an id can have.
 _LAST_CHARACTER = "\U0010ffff"
 
 
 class Store:
-    """Writes and reads jobs and files. `open_store` makes it. Every method raises `StoreFailed`,
-    and works again once the cause is gone. A row that cannot be decoded is left out of every
-    reply, and logged.
+    """Writes and reads jobs and files. Use `open_store` to make one.
 
-    A cancelled write is applied all the same, only the answer is lost. A caller that has to know,
-    because it acts on the answer, shields the call. See thread.py.
+    Every method raises `StoreFailed`, and works again when the cause is gone. A row that cannot be
+    decoded is logged, and left out of every result.
+
+    A cancelled write is applied all the same; only its result is lost. A caller that needs the
+    result shields the call from cancellation. See thread.py.
     """
 
     def __init__(
@@ -53,30 +54,34 @@ class Store:
         clock: Callable[[], float],
         reserve: Reserve,
     ) -> None:
-        self.notices = tuple(notices)  # what was found at the start, for the log
+        self.notices = tuple(notices)  # lines for the log about what was found at the start
         self.reserve = reserve
-        # Called with each job that was changed while it does not run, in the order of the changes.
+        # Called with each job that was changed without running, in the order of the changes.
         self.on_changed: Callable[[Job], None] = lambda job: None
         self._writer = DatabaseThread(
             f"write {path}", partial(connect, path), begin="BEGIN IMMEDIATE", batch=_BATCH
         )
-        # A connection and a thread of its own: in WAL mode a read does not wait for a slow fsync.
+        # Reads have their own connection and thread: in WAL mode they do not wait for a slow fsync.
         self._reader = DatabaseThread(
             f"read {path}", partial(connect, path), begin="BEGIN", batch=1
         )
         self.clock = clock
         self._opened_at = clock()
-        # By that clock, of `elapsed`: known once the database is read. In the writer's thread only.
+        # The time on `clock` at which the count of `elapsed` would be 0. It is known when the count
+        # has been read from the database. Only the writer's thread uses it.
         self._zero: float | None = None
 
     async def add_job(self, job: Job, key: StartKey | None = None) -> None:
+        """Stores a new job, with the key of the call that started it."""
         await self._writer.run(partial(job_sql.insert_job, job=job, key=key))
 
     async def change(self, job_id: str, change: Callable[[Job], Job]) -> Job | None:
-        """Changes a job that does not run: as it is in the store, so that what others change at the
-        same time stays. Gives the job then; None: nothing has changed, or there is no such job.
+        """Changes a job that does not run.
 
-        change  called in the writer's thread; what it raises is passed on
+        `change` gets the job as it is stored then, so that the changes that others make at the same
+        time are kept. It is called in the writer's thread, and what it raises is passed on.
+
+        Returns the changed job, or None if nothing has changed or there is no such job.
         """
 
         def write(connection: Connection) -> Job | Exception | None:
@@ -84,59 +89,67 @@ class Store:
                 return job_sql.change_job(connection, job_id, change)
             except sqlite3.Error:
                 raise
-            except Exception as error:  # of `change`: nothing has been written
+            except Exception as error:  # `change` raised it, so nothing has been written
                 return error
 
-        changed = await self._writer.run(write, on_answer=self._tell)
+        changed = await self._writer.run(write, on_answer=self._report_change)
         if isinstance(changed, Exception):
             raise changed
         return changed
 
-    def _tell(self, changed: object) -> None:
+    def _report_change(self, changed: object) -> None:
         if isinstance(changed, Job):
             self.on_changed(changed)
 
     async def reopen_job(self, before: Job, after: Job, key: StartKey | None = None) -> Job | None:
-        """Saves a closed job that is tried again. Gives it with the revision that it has then.
+        """Saves a closed job that is tried again. Returns the job with its new revision.
 
-        None: it is not as `before` any more, and nothing is saved.
+        Returns None, and saves nothing, if the stored job is not equal to `before` any more.
         """
         reopen = partial(job_sql.reopen_job, before=before, after=after, key=key)
         return await self._writer.run(reopen)
 
     async def save(self, before: Job, after: Job) -> None:
-        """Writes what differs from `before`, which is the job as it was saved last. The same call
-        twice has the same result.
+        """Writes what differs from `before`, which is the job as it was saved last.
+
+        Making the same call twice has the same result.
         """
         await self._writer.run(partial(job_sql.update_job, before=before, after=after))
 
     async def save_files(self, job_id: str, files: Sequence[ReceivedFile]) -> None:
-        """Adds files of a job. One with the node and path of a saved file replaces it."""
+        """Adds files of a job. A file with the node and path of a saved file replaces that file."""
         await self._writer.run(partial(job_sql.upsert_files, job_id=job_id, files=tuple(files)))
 
     async def close_job(self, job_id: str, ended_at: float | None = None) -> Job | None:
-        """Marks an ended job: every file that was received is saved, and none can follow.
+        """Marks an ended job as closed: all received files are saved, and none can follow.
 
-        ended_at  by `clock`; None: it ended before a restart, and now is the end of it
+        ended_at  the end of the job on `clock`, or None for a job that ended before a restart,
+                  which counts as if it ended now
 
-        Gives it then; None: nothing has changed.
+        Returns the closed job, or None if nothing has changed.
         """
 
         def close(connection: Connection) -> Job | None:
             after = self._elapsed(connection, ended_at)
             return job_sql.close_job(connection, job_id, after)
 
-        return await self._writer.run(close, on_answer=self._tell)
+        return await self._writer.run(close, on_answer=self._report_change)
 
     async def elapsed(self) -> float:
-        """Returns how many seconds a daemon has had this database open, whatever was done to the
-        wall clock: less than have passed, and never more. They are counted here and when a job is
-        closed; those since then are lost in a stop.
+        """Returns for how many seconds a daemon has had this database open.
+
+        This is a lower bound on the elapsed time, unaffected by changes of the wall clock. The
+        count is saved by this method and when a job is closed. The seconds since then are lost when
+        the daemon stops.
         """
         return await self._writer.run(self._elapsed)
 
     def _elapsed(self, connection: Connection, at: float | None = None) -> float:
-        """Writes it, in the writer's thread. Gives what it was at that time; None: what it is."""
+        """Saves the current count. Returns the count at the time `at` on `clock`, or the current
+        one.
+
+        Runs in the writer's thread.
+        """
         if self._zero is None:
             self._zero = self._opened_at - deletion_sql.select_seconds(connection)
         now = self.clock()
@@ -144,32 +157,36 @@ class Store:
         return (now if at is None else at) - self._zero
 
     async def closed_jobs(self) -> tuple[ClosedJob, ...]:
-        """Returns all of them, those that ended last first."""
+        """Returns all closed jobs, the job that ended last first."""
         return await self._reader.run(deletion_sql.select_closed)
 
     async def begin_deletion(self, job_id: str, *, record: bool) -> BegunDeletion:
-        """Marks a closed job before the first of its files is deleted; with `record` the job will
-        be deleted too. A deletion that was begun with the record stays one.
+        """Marks a closed job before the first of its files is deleted.
+
+        record  whether the record of the job will be deleted too. If an earlier call had asked for
+                that, it stays so.
         """
         begin = partial(deletion_sql.begin_deletion, job_id=job_id, record=record)
         return await self._writer.run(begin)
 
     async def end_deletion(self, job_id: str) -> int:
-        """Notes that the files of a marked job are gone. So is the job then, if it was marked so.
+        """Notes that the files of a marked job are deleted. Deletes its record too if it is so
+        marked.
 
-        Gives the revision of that; 0: the job is still there.
+        Returns the revision of the job's end if its record is gone, or 0 if its record stays.
         """
         end = partial(deletion_sql.finish_deletion, job_id=job_id)
         while (revision := await self._writer.run(end)) is None:
-            pass  # in pieces, so that other writes have their turn in between
+            pass  # each call deletes some rows, so that other writes get their turn in between
         return revision
 
     async def begun_deletions(self) -> tuple[str, ...]:
-        """Returns ids of jobs of which files are left that are to be deleted, oldest first."""
-        return await self._ids(deletion_sql.BEGUN)
+        """Returns the ids of jobs whose deletion has begun and not ended, the oldest first."""
+        return await self._ids(deletion_sql.BEGUN_DELETIONS)
 
     async def load(self, job_id: str) -> Job | None:
-        if not job_id.isascii():  # every id is, and SQLite takes no lone surrogate
+        """Returns the job, or None if there is no such job or it cannot be read."""
+        if not job_id.isascii():  # all ids are ASCII, and SQLite does not accept lone surrogates
             return None
         return await self._reader.run(partial(job_sql.select_job, job_id=job_id))
 
@@ -181,9 +198,9 @@ class Store:
         *,
         one_node: bool = False,
     ) -> tuple[ReceivedFile, ...]:
-        """Returns the next files after (node, path), ordered by these; none for an unknown job.
+        """Returns at most `limit` files after (node, path), ordered by these.
 
-        one_node  only those of that node
+        Returns none for an unknown job. With `one_node`, returns only files of that node.
         """
         select = partial(
             job_sql.select_files, job_id=job_id, after=after, limit=limit, one_node=one_node
@@ -191,38 +208,40 @@ class Store:
         return await self._reader.run(select)
 
     async def paths_alike(self, job_id: str) -> frozenset[bytes]:
-        """Returns the paths, in lower case, of files whose paths differ in case alone."""
+        """Returns, in lower case, the paths of files whose paths differ only in case."""
         return await self._reader.run(partial(job_sql.select_paths_alike, job_id=job_id))
 
     async def find(self, prefix: str) -> tuple[str, ...]:
-        """Returns up to 3 ids that begin with `prefix`: that is enough to call it ambiguous."""
+        """Returns up to 3 ids that begin with `prefix`. More are not needed to see that the prefix
+        is ambiguous.
+        """
         if not prefix.isascii():
             return ()
-        return await self._ids(job_sql.FIND, prefix, prefix + _LAST_CHARACTER)
+        return await self._ids(job_sql.IDS_WITH_PREFIX, prefix, prefix + _LAST_CHARACTER)
 
     async def newest(self, limit: int, which: JobFilter = EVERY_JOB) -> tuple[JobRow, ...]:
-        """Returns at most `limit` jobs, newest first; fewer where they are very large."""
+        """Returns at most `limit` jobs, the newest first. Returns fewer if they are very large."""
         return await self._reader.run(partial(list_sql.select_rows, limit=limit, which=which))
 
     async def count(self, which: JobFilter) -> int:
-        """Returns how many jobs there are."""
+        """Returns the number of jobs that the filter selects."""
         return await self._reader.run(partial(list_sql.count_rows, which=which))
 
     async def find_start(self, key: StartKey) -> tuple[str, str] | None:
-        """Returns (job id, digest) of the call that this user has made with that key, or None."""
+        """Returns (job id, digest) of the call that the user made with that key, or None."""
         return await self._reader.run(partial(job_sql.select_start, key=key))
 
     async def discoveries(self) -> tuple[StoredDiscovery, ...]:
-        """Returns what each node that was asked for its cluster has said last, the newest first."""
+        """Returns the last discovery of each node that was asked, the newest first."""
         return await self._reader.run(node_sql.select_discoveries)
 
     async def unfinished(self) -> tuple[Job, ...]:
-        """Returns the jobs that are queued or running, oldest first."""
+        """Returns the jobs that are queued or running, the oldest first."""
         return await self._reader.run(job_sql.select_unfinished)
 
     async def unclosed_jobs(self) -> tuple[str, ...]:
-        """Returns ids of jobs that have ended and are not closed (`close_job`), oldest first."""
-        return await self._ids(job_sql.ENDED_BUT_OPEN)
+        """Returns the ids of jobs that have ended and are not closed, the oldest first."""
+        return await self._ids(job_sql.UNCLOSED)
 
     async def _ids(self, statement: str, *parameters: object) -> tuple[str, ...]:
         return await self._reader.run(
@@ -230,13 +249,14 @@ class Store:
         )
 
     async def aclose(self) -> None:
-        """Applies the queued writes. The writer closes last: see thread.py."""
+        """Applies the queued writes and closes the connections."""
+        # The writer is closed last: see thread.py.
         await self._reader.aclose()
         await self._writer.aclose()
 
 
 def boottime() -> float:
-    """Reads, in seconds, a clock that nobody can set, and that goes on while the machine sleeps."""
+    """Returns the seconds of a clock that nobody can set and that runs while the machine sleeps."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
@@ -244,20 +264,21 @@ def boottime() -> float:
 async def open_store(
     path: Path, *, connect: Connect = connect, clock: Callable[[], float] = boottime
 ) -> AsyncIterator[Store]:
-    """Opens the store at `path`. Its directory is locked while the body runs.
+    """Opens the store at `path`, whose directory is locked while the body runs.
 
-    The database is made if there is none. `connect` makes every connection but those that check
-    the file. `clock` gives seconds; it is never set. Raises `StateInUse`, `WrongVersion`,
-    `StoreFailed`.
+    The database is made if it does not exist. Raises `StateInUse`, `WrongVersion`, `StoreFailed`.
+
+    connect  makes all connections except those that check the file
+    clock    returns seconds of a clock that is never set
     """
     with hold_state_directory(path.parent):
-        log_once.cache_clear()  # each start says what it cannot read
+        log_once.cache_clear()  # so that each start logs what it cannot read
         reserve = Reserve(path.with_suffix(".reserve"))
-        async with reserve.given_up():
+        async with reserve.released():
             notices = await trio.to_thread.run_sync(prepare, path, connect, datetime.now(UTC))
             store = Store(path, connect, notices, clock, reserve)
             with suppress(StoreFailed):
-                await store.elapsed()  # a first write makes the files that SQLite has beside it
+                await store.elapsed()  # the first write makes the files beside the database
         try:
             yield store
         finally:

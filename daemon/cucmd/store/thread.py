@@ -1,6 +1,7 @@
-"""Has a thread own one SQLite connection and run operations on it, in the order of the calls.
+"""Runs operations on one SQLite connection, in a thread that owns the connection.
 
-A caller is answered after the transaction of its operation has ended, never before.
+Operations run in the order of the calls. A caller gets its answer after the transaction of its
+operation has ended, never before.
 
 Who takes part
     `Store` has two of these threads. The writer takes up to 512 operations into one transaction
@@ -11,36 +12,37 @@ Who takes part
 The life of an operation
     1. `run` puts it into the queue. That is before the first checkpoint of trio, so the order in
        the queue is the order of the calls, from whichever tasks they come.
-    2. The thread takes what is in the queue, up to its batch, and begins a transaction. Whatever
-       is put into the queue while the disk works is taken together the next time (group commit):
-       a hundred nodes that change at once cost one fsync.
+    2. The thread takes the operations that are in the queue, up to its batch, and begins a
+       transaction. Operations that are put into the queue while the disk works are taken together
+       the next time (group commit): a hundred nodes that change at once cost one fsync.
     3. Each operation runs inside a savepoint of its own.
     4. COMMIT. With `synchronous=FULL` it returns after the fsync of the journal.
     5. The thread hands the answers of the whole batch to trio. In the order of the operations
        `on_answer` of each is called, and then `run` returns or raises: callers that wait for
        answers of one batch go on in any order.
 
-What is there after a crash (of the process, or of the machine)
-    in the queue, or before COMMIT      nothing of it
-    COMMIT has begun, no answer yet     all of it or nothing of it
-    answered                            all of it
+What is on the disk after a crash (of the process, or of the machine)
+    in the queue, or before COMMIT      nothing of the operation
+    COMMIT has begun, no answer yet     all of the operation, or nothing of it
+    answered                            all of the operation
 
 What can fail
     The values of one operation (`_OF_ONE_OPERATION`), or its Python code: its savepoint is rolled
         back and its caller gets `StoreFailed`. The others of the batch are not touched.
-    Anything else from SQLite is about the file or the disk, and COMMIT can fail: the transaction
-        is rolled back and every caller of the batch gets `StoreFailed`. The connection is closed;
-        the next batch opens a new one. So everything works again once the cause is gone.
+    Any other error of SQLite is about the file or the disk, and so is an error of COMMIT. The
+        transaction is rolled back, and every caller of the batch gets `StoreFailed`. The connection
+        is closed, and the next batch opens a new one. So everything works again when the cause is
+        gone.
 
 Cancelling
-    A caller that is cancelled takes nothing back: its operation stays in the queue and is applied,
-    only the answer is lost; `on_answer` gets it all the same. A caller that has to know the answer
-    shields the call.
+    Cancelling a caller does not cancel its operation, which stays in the queue and is applied. The
+    caller does not get the answer, but `on_answer` does. A caller that needs the answer shields the
+    call from cancellation.
 
 Closing
-    `aclose` lets the thread finish what is in the queue; a later `run` raises `StoreFailed`.
-    `Store` closes the reader first: the last connection to close writes the journal back into the
-    database file. There is no time limit, see `aclose`.
+    `aclose` lets the thread finish what is in the queue. A later `run` raises `StoreFailed`.
+    `Store` closes the reader first, because the last connection to close writes the journal back
+    into the database file. There is no time limit: see `aclose`.
 """
 
 from __future__ import annotations
@@ -59,12 +61,12 @@ from cucmd.store.errors import StoreFailed
 T = TypeVar("T")
 DatabaseOperation = Callable[[sqlite3.Connection], T]
 
-# Errors of SQLite that are about the values of one operation.
+# These errors of SQLite are about the values of one operation, and not about the file.
 _OF_ONE_OPERATION = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
 
 
 class _Queued(Generic[T]):
-    """Holds an operation with its answer: `result` or `error`, valid once `answered` is set."""
+    """Holds an operation and its answer: `result` or `error`, valid when `answered` is set."""
 
     def __init__(self, operation: DatabaseOperation[T], on_answer: Callable[[T], None]) -> None:
         self.operation = operation
@@ -82,10 +84,12 @@ def _answer(batch: list[_Queued[object]]) -> None:
 
 
 class DatabaseThread:
-    """`purpose` ("write PATH") stands in messages and in the thread's name.
+    """Owns a thread and its connection.
 
-    `connect` makes a connection. `begin` is the statement that begins a transaction. `batch` is
-    how many operations share one at most.
+    purpose  what it is for, in messages and in the thread's name: "write PATH"
+    connect  makes a connection
+    begin    the statement that begins a transaction
+    batch    the most operations in one transaction
     """
 
     def __init__(
@@ -100,7 +104,8 @@ class DatabaseThread:
         self._closing = False
         self._ended = trio.Event()
         self._token = trio.lowlevel.current_trio_token()
-        # A daemon thread: if trio ends without `aclose`, it must not keep the process alive.
+        # It is a daemon thread, so that it does not keep the process alive if trio ends without
+        # calling `aclose`.
         self._thread = threading.Thread(target=self._run, name=f"cucmd-{purpose}", daemon=True)
         self._thread.start()
 
@@ -109,8 +114,8 @@ class DatabaseThread:
     ) -> T:
         """Runs `operation` in the thread, in a transaction, and returns its result.
 
-        `on_answer` is called in trio's thread with the result; it must not raise.
-        Cancelled, it is applied all the same. Raises `StoreFailed`.
+        `on_answer` is called with the result in trio's thread. It must not raise. If the call is
+        cancelled, the operation is applied all the same. Raises `StoreFailed`.
         """
         if self._closing:
             raise StoreFailed(f"cannot {self._purpose}: the store is closed")
@@ -124,8 +129,9 @@ class DatabaseThread:
     async def aclose(self) -> None:
         """Finishes what is in the queue, closes the connection, ends the thread.
 
-        There is no time limit: callers wait for these writes, and a disk that does not answer
-        holds the process in any case. The stop timeout of the service is the limit.
+        There is no time limit, because callers wait for these writes, and a disk that does not
+        answer keeps the process from ending in any case. The stop timeout of the service is the
+        limit.
         """
         if not self._closing:
             self._closing = True
@@ -143,19 +149,19 @@ class DatabaseThread:
         self._run_in_trio(self._ended.set)
 
     def _answer_next_batch(self) -> bool:
-        """Returns whether another may follow.
+        """Handles the operations in the queue. Returns False if the queue was closed behind them.
 
-        Not in the loop above: its variables would hold what a batch wrote, which can be all the
-        files of a node, until there is another.
+        This is not part of the loop above. The loop's variables would keep what a batch has written
+        (which can be all the files of a node) in memory until the next batch.
         """
-        batch, last = self._take()
+        batch, is_last = self._take_batch()
         if batch:
-            self._transact(batch)
+            self._run_transaction(batch)
             self._run_in_trio(partial(_answer, batch))
-        return not last
+        return not is_last
 
-    def _take(self) -> tuple[list[_Queued[object]], bool]:
-        """Waits for one. Returns those that are in the queue, and whether it is closed."""
+    def _take_batch(self) -> tuple[list[_Queued[object]], bool]:
+        """Waits for an operation. Returns the operations in the queue, and whether it is closed."""
         batch: list[_Queued[object]] = []
         queued = self._queue.get()
         while queued is not None:
@@ -168,22 +174,22 @@ class DatabaseThread:
                 return batch, False
         return batch, True
 
-    def _transact(self, batch: list[_Queued[object]]) -> None:
+    def _run_transaction(self, batch: list[_Queued[object]]) -> None:
         try:
             connection = self._connection = self._connection or self._connect()
             connection.execute(self._begin)
             for queued in batch:
-                self._attempt(connection, queued)
+                self._run_operation(connection, queued)
             connection.execute("COMMIT")
-        except Exception as error:  # of any kind: the callers wait for an answer
-            # What a failed fsync leaves behind in a connection is not defined, so the next batch
-            # gets a new one. Closing rolls back.
+        except Exception as error:  # errors of every kind, because the callers wait for an answer
+            # The state of a connection after a failed fsync is not defined, so the next batch gets
+            # a new one. Closing rolls the transaction back.
             self._disconnect()
             for queued in batch:
                 queued.error = queued.error or error
 
     @staticmethod
-    def _attempt(connection: sqlite3.Connection, queued: _Queued[object]) -> None:
+    def _run_operation(connection: sqlite3.Connection, queued: _Queued[object]) -> None:
         connection.execute("SAVEPOINT operation")
         try:
             queued.result = queued.operation(connection)
@@ -200,10 +206,10 @@ class DatabaseThread:
             try:
                 connection.close()
             except sqlite3.Error:
-                pass  # no transaction is open that was answered; the next start checks the file
+                pass  # nothing is lost: what was answered is committed
 
     def _run_in_trio(self, function: Callable[[], object]) -> None:
         try:
             self._token.run_sync_soon(function)
         except trio.RunFinishedError:
-            pass  # trio has ended, and with it every caller
+            pass  # trio has ended, and all callers with it

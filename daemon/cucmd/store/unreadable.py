@@ -1,4 +1,4 @@
-"""Leaves out rows that cannot be decoded, and logs each of them once, however often it is read."""
+"""Skips rows that cannot be decoded. Each of them is logged once, however often it is read."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def skip_unreadable(what: str) -> Iterator[None]:
-    """Wraps the decoding of one row: `what` ("job 0a1b2c3d4e5f") is left out if that fails."""
+    """Logs an error of decoding in the body, which handles one row, instead of raising it.
+
+    `what` names the row in the log, such as "job 0a1b2c3d4e5f".
+    """
     try:
         yield
     except msgspec.MsgspecError as error:
-        log_once(f"{what} cannot be read from the database, and is left out: {error}")
+        log_once(f"{what} cannot be read from the database and is left out: {error}")
 
 
 @lru_cache(1000)

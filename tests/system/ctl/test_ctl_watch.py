@@ -155,7 +155,7 @@ def test_ctrl_c_leaves_the_job_and_prints_how_to_cancel_it(canned, environ, job,
 def test_failures_are_of_a_persons_size(canned, terminal, job, node, columns, encoding):
     """A failure has a mark, the node, a clause, the code; the hint below it; no word is broken."""
     said = "cm/trace/sdl: the node went back to its prompt and gave no reason; cm/x: it did so too"
-    hint = "the node's transcript shows all that it said; try the command in its own shell"
+    hint = "the transcript shows the node's answer; try the command in the node's own shell"
     failure = {"code": "command_refused", "message": said, "retryable": True, "hint": hint}
     failed = node("ccm-sub1.example.org", "failed", error=said, failure=failure)
     silent = node("ccm-sub2", "failed", error="TimeoutError: Timed out after 30s")

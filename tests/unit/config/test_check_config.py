@@ -174,7 +174,7 @@ def test_the_first_line_says_where_no_file_was_found(checked, monkeypatch, tmp_p
 
 
 def not_tied(out):
-    return [line.split("'")[1] for line in out.splitlines() if line.startswith("# not tied: ")]
+    return [line.split("'")[1] for line in out.splitlines() if line.startswith("# credential ")]
 
 
 def test_a_credential_that_can_be_sent_to_any_machine_is_named(write, checked, tmp_path):

@@ -57,8 +57,8 @@ def test_the_nodes_of_a_tied_credential_are_not_parsed_for_each_node_of_a_job(mo
 @pytest.mark.parametrize(
     ("text", "key", "reason"),
     [
-        ("[credential.x]\n", "credential.x", "ties it to nothing"),
-        ("[credential.x]\nnodes = []\n", "credential.x", "ties it to nothing"),
+        ("[credential.x]\n", "credential.x", "has no nodes"),
+        ("[credential.x]\nnodes = []\n", "credential.x", "has no nodes"),
         ("[credential.x]\nnodes = ['a b']\n", "credential.x.nodes[0]", "expected a host name"),
         ("[credential.x]\nnodez = ['a']\n", "credential.x.nodez", "did you mean 'nodes'"),
         ("[credential.x]\nclusters = ['bonn']\n", "credential.x.clusters[0]", "no such cluster"),

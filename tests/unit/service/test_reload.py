@@ -42,5 +42,5 @@ def test_some_settings_need_a_restart(loaded, text, waiting):
 def test_systemd_decides_on_its_sockets_groups(loaded):
     groups = "[access]\noperate_group = 'phones'\nview_group = 'faxes'\n"
     later = loaded(f"{groups}[receiver]\nlisten = '127.0.0.1:2222'")
-    waiting = not_until_restart(loaded(), later, socket_is_given=True)
+    waiting = not_until_restart(loaded(), later, socket_is_inherited=True)
     assert waiting == ("receiver.listen",)

@@ -25,7 +25,7 @@ def said(error: Exception, **hints: object) -> str:
         (errno.EADDRINUSE, "; another program may listen there"),
         (
             errno.EADDRNOTAVAIL,
-            "; this host has no such address; 0.0.0.0 and [::] stand for all it has",
+            "; this host has no such address; 0.0.0.0 and [::] mean all addresses",
         ),
         (errno.EACCES, "; a port below 1024 needs root, or CAP_NET_BIND_SERVICE from the unit"),
         (errno.EINVAL, ""),

@@ -18,11 +18,11 @@ def taken(path: Path) -> int:
 async def test_it_is_given_up_while_anybody_needs_it(tmp_path: Path) -> None:
     path = tmp_path / "reserve"
     reserve = Reserve(path)
-    async with reserve.given_up():
+    async with reserve.released():
         pass
     assert taken(path) >= RESERVE
-    async with reserve.given_up():
-        async with reserve.given_up():
+    async with reserve.released():
+        async with reserve.released():
             assert taken(path) == 0
         assert taken(path) == 0
     assert taken(path) >= RESERVE
@@ -31,7 +31,7 @@ async def test_it_is_given_up_while_anybody_needs_it(tmp_path: Path) -> None:
 async def test_a_cancel_does_not_leave_it_given_up(tmp_path: Path) -> None:
     path = tmp_path / "reserve"
     with trio.CancelScope() as scope:
-        async with Reserve(path).given_up():
+        async with Reserve(path).released():
             scope.cancel()
             await trio.sleep_forever()
     assert taken(path) >= RESERVE
@@ -46,11 +46,11 @@ async def test_it_takes_what_there_is(tmp_path: Path, monkeypatch: pytest.Monkey
         allocate(descriptor, begin, size)
 
     monkeypatch.setattr(os, "posix_fallocate", little)
-    async with Reserve(tmp_path / "reserve").given_up():
+    async with Reserve(tmp_path / "reserve").released():
         pass
     assert taken(tmp_path / "reserve") == RESERVE // 4
 
 
 async def test_without_a_folder_nothing_is_taken(tmp_path: Path) -> None:
-    async with Reserve(tmp_path / "gone" / "reserve").given_up():
+    async with Reserve(tmp_path / "gone" / "reserve").released():
         pass

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from cucmd.job.job import Job
 from cucmd.received_file import ReceivedFile
 from cucmd.store import JobFilter, job_sql, open_store
-from cucmd.store.list_sql import parameters_of, statement_of
+from cucmd.store.list_sql import list_parameters, list_statement
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 FILTERS = {
@@ -58,9 +58,9 @@ async def test_all_nodes_of_a_job_are_written_in_one_statement(
 @pytest.mark.parametrize(
     ("statement", "parameters"),
     [
-        *((statement_of(which), parameters_of(which, 20)) for which in FILTERS.values()),
-        (job_sql.FIND, ("a", "b")),
-        (job_sql.ENDED_BUT_OPEN, ()),
+        *((list_statement(which), list_parameters(which, 20)) for which in FILTERS.values()),
+        (job_sql.IDS_WITH_PREFIX, ("a", "b")),
+        (job_sql.UNCLOSED, ()),
         (job_sql.UNFINISHED, ()),
     ],
 )
@@ -74,7 +74,7 @@ async def test_a_list_reads_no_more_than_it_shows(
             row[3] for row in raw.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
         )
     # A scan of the primary key from its end is the list itself: LIMIT ends it.
-    ends_early = statement == statement_of(JobFilter())
+    ends_early = statement == list_statement(JobFilter())
     assert "SCAN job" not in plan or "INDEX job_open" in plan or ends_early, plan
     assert ("ORDER BY" in plan) == (statement == job_sql.UNFINISHED), plan
 

@@ -49,7 +49,7 @@ async def test_of_a_closed_job_it_is_known_what_its_files_take(
 async def test_a_marked_job_is_found_until_it_is_gone(
     path: Path, make_job: MakeJob, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deletion_sql, "AT_ONCE", 3)
+    monkeypatch.setattr(deletion_sql, "BATCH", 3)
     async with open_store(path) as store:
         job = await closed(store, make_job(), count)
         marked = replace(job.with_end(End.FILES_DELETED), revision=job.revision + 1)
