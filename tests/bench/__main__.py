@@ -3,14 +3,14 @@
     python tests/bench [--json FILE] [--only NAME] [--nodes N ...] [--size MB] [--rounds N]
     python tests/bench --against COMMIT [--short] [--cache FOLDER] ...
 
-Whatever is compared is measured in the same run, in turns. Without `--against` the machine's size
-stands beside the figures, and nothing fails because a figure is bad.
+Everything that is compared is measured in one run, in turns. Without `--against` the table shows
+the size of the machine, and a bad figure does not change the exit code.
 
-With it that commit and the checkout are both installed as users do. The daemon of each is driven
-from outside, on the same nodes, which are the checkout's; one is measured while the other idles.
-Processor time is that of all of the daemon's processes, or of the client with all of its own.
-`--short` is what `.ci/run` does: the exit code is 1 if the checkout takes more than ALLOWED of the
-commit's processor time, by the best of three rounds of each, and again in three more.
+With `--against` the program installs that commit and the checkout, both as users install them. It
+drives the daemon of each from outside, on simulated nodes of the checkout, and measures one daemon
+while the other has nothing to do. Processor time is that of all processes of the daemon, or of the
+client and its children. `.ci/run` uses `--short`: the exit code is 1 if the best of three rounds of
+the checkout takes more than ALLOWED times the processor time of the commit, twice in succession.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ import web
 from figures import ALLOWED, Compared, Values, aligned, in_turns, refused, rows_of_one, rows_of_two
 from installed import HERE, CannotInstall, Version, install_checkout, install_commit
 
-# Of any version, from outside.
+# These modules measure any version, from outside.
 FROM_OUTSIDE = {
     "logins": logins,
     "receive": receive,
@@ -111,7 +111,7 @@ def _measure(args: argparse.Namespace, results: dict[str, Any]) -> int:
 
 
 def _compare(args: argparse.Namespace, results: dict[str, Any]) -> int:
-    """1 if the checkout was slower than ALLOWED, which only the short form says."""
+    """Measures both versions. Returns 1 if the short form finds the checkout too slow."""
     versions = [install_commit(args.against, args.cache), install_checkout(args.cache)]
     rows = [("", *(version.name for version in versions), "ratio", "of the best")]
     slower: list[str] = []

@@ -1,4 +1,4 @@
-"""What `cucmctl status`, `list` and `cancel` cost beside a Python that does nothing, in turns."""
+"""Measures `cucmctl status`, `list` and `cancel` beside a Python process that does nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def why_not(_versions: Sequence[Version]) -> str | None:
 
 @contextmanager
 def opened(versions: Sequence[Version], options: Namespace) -> Iterator[list[Callable[[], Sample]]]:
-    """Gives each version a job that has ended."""
+    """Starts a daemon of each version, with a job that has ended."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cucmd-bench-")))
         lab = stack.enter_context(running_lab(NODES, "--files", "2", "--size", "1000"))
@@ -39,12 +39,12 @@ def opened(versions: Sequence[Version], options: Namespace) -> Iterator[list[Cal
             assert job["status"] == "succeeded", job
             daemon.settle()
             measures.append(partial(_measure, daemon, job_id, options.calls))
-            measures[-1]()  # not counted: byte code, page cache
+            measures[-1]()  # not counted: it compiles byte code and fills the page cache
         yield measures
 
 
 def _measure(daemon: Served, job_id: str, calls: int) -> Sample:
-    """Medians of so many calls of each."""
+    """Calls each command so many times; returns the medians."""
     program = str(daemon.version.bin / "cucmctl")
     commands = {
         "python -c pass": [str(daemon.version.bin / "python"), "-c", "pass"],
@@ -70,7 +70,7 @@ def _measure(daemon: Served, job_id: str, calls: int) -> Sample:
 
 
 def _run(daemon: Served, command: list[str]) -> tuple[float, float]:
-    """Returns the seconds, and the seconds of the processor."""
+    """Returns the time that the command takes and its processor time, in seconds."""
     used, began = cpu_of_children(), time.perf_counter()
     silent, environment = subprocess.DEVNULL, environ(CUCMD_SOCKET=str(daemon.socket))
     subprocess.run(command, stdout=silent, stderr=silent, env=environment, check=True)

@@ -1,7 +1,7 @@
-"""Measures how fast a job is exported, and in how much memory, beside tar of its files.
+"""Measures how fast and in how much memory a job is exported, beside `tar` of its files.
 
-The file was sparse when the daemon received it, and is in memory; both sides read every byte, and
-hash it. On a machine that does other work too, the processor's time is what can be compared.
+The file was sparse when the daemon received it, and is in the page cache. Both sides read and hash
+every byte. On a machine that does other work too, only processor time can be compared.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def opened(versions: Sequence[Version], options: Namespace) -> Iterator[list[Cal
 
 
 def _measure(daemon: Served, job_id: str, directory: Path, size: int) -> Sample:
-    """Measures a file of zeros, which is in memory."""
+    """Exports a file of zeros, which is in the page cache."""
     used = daemon.cpu()
     took, cpu, memory = _cost(partial(_export, daemon, job_id))
     used = daemon.cpu() - used
@@ -70,14 +70,14 @@ def _measure(daemon: Served, job_id: str, directory: Path, size: int) -> Sample:
 
 
 def _cost(run: Callable[[], int]) -> tuple[float, float, int]:
-    """Returns the seconds, those of the processor, and what `run` does."""
+    """Returns the time and the processor time of `run`, in seconds, and what `run` returns."""
     cpu, began = cpu_of_children(), time.perf_counter()
     found = run()
     return time.perf_counter() - began, cpu_of_children() - cpu, found
 
 
 def _export(daemon: Served, job_id: str) -> int:
-    """Returns the most memory of the client."""
+    """Exports the job; returns the most memory that the client took, in bytes."""
     program = [daemon.version.bin / "cucmctl", "export", job_id, "--format", "tar", "-o", "-"]
     environment = environ(CUCMD_SOCKET=str(daemon.socket))
     pipe, silent = subprocess.PIPE, subprocess.DEVNULL
@@ -101,7 +101,7 @@ def _tar(folder: Path) -> int:
 
 
 def _discard(process: subprocess.Popen) -> int:
-    """Returns the most memory of the process, in bytes."""
+    """Discards what the process prints; returns the most memory that it took, in bytes."""
     with process, open("/dev/null", "wb") as nowhere:
         subprocess.run(["cat"], stdin=process.stdout, stdout=nowhere, check=True)
         _, status, used = os.wait4(process.pid, 0)

@@ -1,7 +1,7 @@
-"""PURE. Makes tables of figures and their ratios, and says when another version has become slower.
+"""PURE. Makes tables of figures and their ratios, and finds figures that have become worse.
 
-A figure has one or more values of each version, one a round, which were measured in turns. The
-best value of a side is the one that the machine's other work disturbed least.
+A figure has one value of each version per round; the versions are measured in turns. The best
+value of a version is the one that other work of the machine disturbed least.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-# unit -> what a value in seconds, bytes or as it is is multiplied with, and how many digits it has
+# unit -> the factor for a value (in seconds, in bytes or without a unit), and the digits to print
 UNITS = {
     "s": (1.0, 2),
     "ms": (1e3, 2),
@@ -21,14 +21,15 @@ UNITS = {
 }
 TIMES = (1.0, 2)  # a figure without a unit
 
-ALLOWED = 1.3  # times the processor time of the baseline: less is within the noise of a machine
+ALLOWED = 1.3  # times the processor time of the commit; a smaller factor may be chance
 
 
 class Figure(NamedTuple):
-    """label: what was measured. unit: one of UNITS, or none.
+    """Names a figure.
 
-    decides: whether a version may be refused for it: processor time, which holds on a busy machine.
-    aim: what it should be, for the reader.
+    label: what was measured. unit: one of UNITS, or none. aim: the wanted value, for the reader.
+    decides: whether a version may fail because of it. This is so for processor time, which hardly
+    depends on other work of the machine.
     """
 
     label: str
@@ -41,12 +42,12 @@ class Figure(NamedTuple):
         return f"{value * factor:.{digits}f}{f' {self.unit}' * (unit and bool(self.unit))}"
 
 
-Sample = Mapping[Figure, float]  # what one round has measured of one version
+Sample = Mapping[Figure, float]  # the values of one version in one round
 Values = dict[Figure, list[float]]  # the same of all rounds
 
 
 class Compared(NamedTuple):
-    """The values of two versions, of those figures that both have."""
+    """Holds the values of two versions, for the figures that both have."""
 
     base: Values
     present: Values
@@ -71,7 +72,7 @@ def _ratio(present: float, base: float) -> float:
 
 
 def in_turns(measures: Sequence[Callable[[], Sample]], rounds: int) -> list[Values]:
-    """Calls one after the other, so often; the values of each."""
+    """Calls each function in turn, for so many rounds; returns the values of each."""
     found: list[Values] = [{} for _ in measures]
     for _ in range(rounds):
         for values, measure in zip(found, measures, strict=True):
@@ -81,9 +82,10 @@ def in_turns(measures: Sequence[Callable[[], Sample]], rounds: int) -> list[Valu
 
 
 def refused(first: Compared, again: Callable[[], Sequence[Values]]) -> list[Figure]:
-    """Returns the figures for which the present is slower, and is so when measured once more.
+    """Returns the figures for which the present is slower in two measurements.
 
-    again: gives the values of both as `in_turns` does; called only where it has to decide.
+    again: measures both once more, as `in_turns` does. It is called only if the first measurement
+    shows such a figure.
     """
     suspects = first.slower()
     if not suspects:
@@ -93,7 +95,7 @@ def refused(first: Compared, again: Callable[[], Sequence[Values]]) -> list[Figu
 
 
 def rows_of_one(values: Values) -> Iterator[tuple[str, str, str]]:
-    """What, how much, and how it should be: medians, and in brackets the least and the most."""
+    """Yields for each figure its label, its median with the least and the most, and its aim."""
     for figure, found in values.items():
         yield (
             figure.label,
@@ -103,7 +105,7 @@ def rows_of_one(values: Values) -> Iterator[tuple[str, str, str]]:
 
 
 def rows_of_two(compared: Compared) -> Iterator[tuple[str, str, str, str, str]]:
-    """What, how much of each (as above), the ratio of the medians, and that of the best values."""
+    """Yields for each figure its label, the values of both, and the ratios of medians and bests."""
     for figure, base in compared.base.items():
         present = compared.present[figure]
         yield (
@@ -123,7 +125,7 @@ def _spread(figure: Figure, values: Sequence[float]) -> str:
 
 
 def aligned(rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """Lines in columns: the first begins at the left, the others end at the right."""
+    """Aligns the rows in columns: the first one at its left end, the others at their right end."""
     table = [list(row) for row in rows]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for first, *others in table:

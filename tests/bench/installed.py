@@ -1,8 +1,7 @@
-"""Versions of the project, each installed as users install it, with what `cucmweb` needs: in an
-environment of its own.
+"""Installs versions of the project as users do, each in its own environment, with `cucmweb`.
 
-A commit is installed once, from what `git archive` gives, and found again in the cache folder; the
-checkout is installed anew each time. Nothing is left in the repository.
+A commit is installed once, from the output of `git archive`; the cache folder keeps it. The
+checkout is installed each time. Nothing is left in the repository.
 """
 
 from __future__ import annotations
@@ -21,28 +20,29 @@ from pathlib import Path
 from typing import NamedTuple
 
 REPOSITORY = Path(__file__).parents[2]
-WITH = "[web]"  # a version that has no such extra is installed without it
+WITH = "[web]"  # pip ignores it for a version that has no such extra
 
 
 class CannotInstall(Exception):
-    """Says what is missing, in a line or with the words of the program that failed."""
+    """Says what is missing, in one line, or shows the output of the program that failed."""
 
 
 class Version(NamedTuple):
-    """Names an installed version. name: for a table. bin: the folder of `cucmd`, `cucmctl` and
-    their `python`.
+    """Describes an installed version.
+
+    name: its heading in a table. bin: the folder of `cucmd`, `cucmctl` and their `python`.
     """
 
     name: str
     bin: Path
 
 
-# What runs this: not installed anew, so that a figure can be looked at while one works on it.
+# The environment that runs this program: it shows a figure without an installation.
 HERE = Version("here", Path(sys.executable).parent)
 
 
 def commit_of(name: str, repository: Path = REPOSITORY) -> str:
-    """Returns the whole id. Raises `CannotInstall` where there is no such commit."""
+    """Returns the full id of the commit. Raises `CannotInstall` if there is no such commit."""
     found = _git(repository, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
     if found.returncode == 0:
         return found.stdout.decode().strip()
@@ -55,7 +55,7 @@ def commit_of(name: str, repository: Path = REPOSITORY) -> str:
 
 
 def install_commit(name: str, cache: Path, repository: Path = REPOSITORY) -> Version:
-    """Raises `CannotInstall`."""
+    """Installs the commit, or finds it in the cache. Raises `CannotInstall`."""
     commit = commit_of(name, repository)
     with _environment(cache, commit[:12]) as (folder, is_new), tempfile.TemporaryDirectory() as at:
         if is_new:
@@ -78,8 +78,9 @@ def install_checkout(cache: Path) -> Version:
 
 @contextmanager
 def _environment(cache: Path, name: str) -> Iterator[tuple[Path, bool]]:
-    """Yields a folder with an environment, and whether it was made just now; it counts as made once
-    the caller has not raised. One process at a time has it.
+    """Yields a folder with an environment, and whether the environment is new.
+
+    One process at a time has it. If the caller raises, the next one gets a new environment.
     """
     cache.mkdir(parents=True, exist_ok=True)
     folder, made = cache / name, cache / name / "made-with"
@@ -106,7 +107,7 @@ def _run(*command: str | Path) -> None:
 
 
 def _git(repository: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    # In a container the checkout is often another user's. It is only read.
+    # In a container another user often owns the checkout. Git only reads it.
     command = ["git", "-c", "safe.directory=*", "-C", str(repository), *arguments]
     try:
         return subprocess.run(command, capture_output=True, check=False)

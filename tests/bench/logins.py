@@ -1,7 +1,6 @@
-"""A large cluster: what it costs to log in to every node, and how soon a cancel has closed all.
+"""Measures the logins to all nodes of a large cluster, and how soon a cancel closes them.
 
-How many are connected, and at which command, is counted on the nodes' side; nothing is asked of the
-daemon meanwhile.
+The nodes count the connections and the commands, so that nothing calls the daemon meanwhile.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ def opened(versions: Sequence[Version], options: Namespace) -> Iterator[list[Cal
     most = max(options.nodes)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cucmd-bench-")))
-        # Busy with a command, and as a node does: Ctrl-C brings its prompt back.
+        # Each node is busy with a command, and like a real node shows its prompt after Ctrl-C.
         lab = stack.enter_context(running_lab(most, "--fault", "silent:command"))
         daemons = [
             stack.enter_context(served(version, folder / str(place), connections=most))

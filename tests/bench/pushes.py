@@ -1,10 +1,10 @@
-"""Measures PUSHING nodes that push at once, each from its own address: memory, and how quick.
+"""Measures memory and speed while PUSHING nodes push at once, each from its own address.
 
-Every daemon is alone then. /proc counts a page that n processes share as an nth of each: a second
-daemon's would take their part of the libraries, the larger the fewer processes the first has.
+Only one daemon runs at a time. /proc divides a page that n processes share by n, so a second daemon
+would make the libraries of the first look smaller.
 
-What they push is then on the disk, and its SHA-256 is known. OpenSSH's server does neither, so
-`sha256sum` and `sync` of its files are counted there.
+The receiver computes the SHA-256 of a file and writes the file to the disk. OpenSSH's server does
+neither, so its time includes `sha256sum` and `sync` of the files.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from receive import why_not as why_not  # noqa: PLC0414 - the same is needed
 from served import Served, served
 
 PUSHING = 4
-SAMPLED = 3.0  # seconds, in which what waits for the disk has grown
-ENDLESS = 1 << 40  # sparse: what the sender reads costs it nothing
+SAMPLED = 3.0  # seconds; after them much data waits for the disk
+ENDLESS = 1 << 40  # bytes of a sparse file, which the sender reads at no cost
 
 _numbers = count()
 
@@ -54,7 +54,7 @@ def _measure(version: Version, folder: Path, theirs: Server, endless: Path, sour
             for number in range(PUSHING)
         ]
         most = _most_memory(daemon, servers, endless)
-        _push_all(servers, source)  # not counted: caches
+        _push_all(servers, source)  # not counted: it fills the caches
         daemon.settle()
         took, theirs_took = _push_all(servers, source), _push_to_openssh(theirs, source)
     size = PUSHING * source.stat().st_size
@@ -84,7 +84,7 @@ def _most_memory(daemon: Served, servers: Sequence[Server], source: Path) -> int
 
 
 def _push_all(servers: Sequence[Server], source: Path) -> float:
-    """Returns the seconds, logins and all."""
+    """Returns the seconds that all pushes take, with their logins."""
     took, names = _pushed(servers, source)
     _remove(servers[0].folder, names)
     return took
@@ -110,7 +110,7 @@ def _pushed(servers: Sequence[Server], source: Path) -> tuple[float, list[str]]:
 
 
 def _remove(folder: Path, names: Sequence[str]) -> None:
-    """With the files go the pages that would be written back during the next round."""
+    """Removes the files, so that no page of them is written back during the next round."""
     for name in names:
         for arrived in folder.rglob(f"*{name}*"):
             arrived.unlink()

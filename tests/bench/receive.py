@@ -1,8 +1,8 @@
-"""What the receiver takes from OpenSSH's sftp, beside OpenSSH's own server.
+"""Measures how fast the receiver takes files from OpenSSH's `sftp`, beside OpenSSH's own server.
 
-All servers get the same file from the same client with the same cipher, in turns. The receiver is
-the daemon's, in a job whose node was told where to push and does not: what it was told is used
-here. Unlike OpenSSH's server it hashes what comes and puts it on the disk (fsync).
+All servers get the same file from the same client with the same cipher, in turns. The receiver
+belongs to a job whose node stops before its push and writes down where it should push; this program
+pushes there. Unlike OpenSSH's server the receiver hashes the file and writes it to the disk.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ SSHD = "/usr/sbin/sshd"
 MB = 1_000_000
 GIB = 1 << 30
 
-# Run by the node (rig/node.sh) between the dialogue and the push: what it was told, and no end.
+# The node (rig/node.sh) runs this between the dialogue and the push. It writes down where to push,
+# then waits.
 TOLD = """\
 printf '%s\\n' "$host" "$port" "$user" "$secret" "${directory%/}" >"$root.telling"
 mv "$root.telling" "$root.told"
@@ -45,8 +46,10 @@ _numbers = count()
 
 
 class Server(NamedTuple):
-    """Says where to push: `login` are options and destination of `sftp`, `prefix` goes before
-    names. Files appear somewhere below `folder`.
+    """Says where to push.
+
+    login: the options and the destination for `sftp`. prefix: what goes before a file name.
+    folder: the folder below which the files appear.
     """
 
     login: list[str]
@@ -66,7 +69,7 @@ def opened(versions: Sequence[Version], options: Namespace) -> Iterator[list[Cal
         source = folder / "source.log"
         fill(source, options.size * MB)
         theirs = stack.enter_context(openssh(folder / "theirs"))
-        _push(theirs, source)  # not counted: caches
+        _push(theirs, source)  # not counted: it fills the caches
         measures = []
         for place, version in enumerate(versions):
             daemon = stack.enter_context(served(version, folder / str(place)))
@@ -92,7 +95,7 @@ def _measure(daemon: Served, ours: Server, theirs: Server, source: Path) -> Samp
 
 
 def fill(path: Path, size: int) -> None:
-    """Writes random bytes, which like gzipped logs cannot be compressed."""
+    """Writes random bytes, which cannot be compressed, like logs in gzip."""
     piece = os.urandom(MB)
     with path.open("wb") as file:
         for _ in range(size // MB):
@@ -100,19 +103,19 @@ def fill(path: Path, size: int) -> None:
 
 
 def _push(server: Server, source: Path) -> float:
-    """Returns the seconds for a whole `sftp` with one `put`, login and all."""
+    """Returns the seconds that `sftp` takes for its login and one `put`."""
     began = time.perf_counter()
     pushing, name = push(server, source)
     assert pushing.wait() == 0
     took = time.perf_counter() - began
     (arrived,) = server.folder.rglob(name)
     assert arrived.stat().st_size == source.stat().st_size
-    arrived.unlink()  # and with it the pages that would be written back during the next round
+    arrived.unlink()  # so that no page of it is written back during the next round
     return took
 
 
 def push(server: Server, source: Path) -> tuple[subprocess.Popen, str]:
-    """Starts an `sftp` that puts the file; returns it, and the name that the file gets there."""
+    """Starts an `sftp` that puts the file; returns the process and the name of the remote file."""
     name = f"pushed{next(_numbers)}.log"
     command = [
         "sftp", "-q", "-F", "none", "-oBatchMode=no", "-b", "-", f"-oCiphers={CIPHER}",
@@ -133,14 +136,11 @@ def push(server: Server, source: Path) -> tuple[subprocess.Popen, str]:
     return process, name
 
 
-# Ours.
-
-
 @contextmanager
 def receiving(daemon: Served, folder: Path, number: int) -> Iterator[tuple[Server, str]]:
-    """Yields where the only node of a job was told to push, and the job, until the caller has done.
+    """Runs a job of one node; yields where the node should push, and the id of the job.
 
-    number: of the node's address, which is its own.
+    number: the last part of the node's own address.
     """
     with (
         openssh_node.openssh_node(folder, f"127.3.0.{number}") as node,
@@ -168,7 +168,7 @@ def _server(daemon: Served, node: OpenSshNode, folder: Path, told: Path) -> Serv
     return Server(
         [
             "-oPreferredAuthentications=password",
-            f"-oBindAddress={node.address.partition(':')[0]}",  # whose process it is
+            f"-oBindAddress={node.address.partition(':')[0]}",  # it names the receiving process
             *("-P", port, f"{user}@{host}"),
         ],
         daemon.state / "jobs",
@@ -177,12 +177,9 @@ def _server(daemon: Served, node: OpenSshNode, folder: Path, told: Path) -> Serv
     )
 
 
-# Theirs.
-
-
 @contextmanager
 def openssh(home: Path) -> Iterator[Server]:
-    """Runs sshd for our own user, with a key for the login."""
+    """Runs `sshd` for the user of this process, with a key for the login."""
     home.mkdir()
     for name in ("host", "login"):
         key = ["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", str(home / name)]
@@ -199,7 +196,7 @@ def openssh(home: Path) -> Iterator[Server]:
         [SSHD, "-D", "-E", str(log), "-f", str(home / "config")], preexec_fn=die_with_parent
     )
     try:
-        # sshd says in its log when it listens; nothing else announces it.
+        # Only the log of sshd says when it listens.
         wait_until(lambda: log.exists() and "Server listening" in log.read_text())
         login = ["-P", str(port), "-i", str(home / "login"), f"{getpass.getuser()}@127.0.0.1"]
         yield Server(login, home, f"{home}/", {})

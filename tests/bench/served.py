@@ -1,6 +1,6 @@
-"""A daemon of any version since 0.1.0, from outside: its programs, its socket, what /proc says.
+"""Runs a daemon of any version since 0.1.0 and looks at it from outside.
 
-Nothing of `cucmd` or `cucmctl` is imported for it, and only what 0.1.0 knew is asked for.
+This module imports nothing of `cucmd` and `cucmctl`, and calls only what 0.1.0 has.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ free_space_bytes = 0
 connections = {connections}
 """
 SDL = "cm/trace/ccm/sdl"
-# A daemon that has nothing to do uses less of the processor than BARELY in each QUIET, in seconds.
+# A daemon that has nothing to do uses less than BARELY seconds of the processor in QUIET seconds.
 QUIET, BARELY = 0.3, 0.02
 
 
 class Wire:
-    """Calls of `io.cucmd.Jobs`, one after the other."""
+    """Calls methods of `io.cucmd.Jobs`, one after the other."""
 
     def __init__(self, path: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
@@ -52,7 +52,7 @@ class Wire:
         self._socket.close()
 
     def call(self, method: str, **parameters: object) -> dict[str, Any]:
-        """Raises `RuntimeError` for an error reply, `EOFError` if the daemon went away."""
+        """Calls a method. Raises `RuntimeError` on an error reply, `EOFError` on no reply."""
         request = {"method": f"io.cucmd.Jobs.{method}", "parameters": parameters}
         self._socket.sendall(json.dumps(request).encode() + b"\0")
         while b"\0" not in self._received:
@@ -70,8 +70,9 @@ class Wire:
         return self.call("Status", job_id=job_id)["job"]
 
     def start(self, login: Any, nodes: Sequence[str]) -> str:
-        """Starts a job without a window on all the nodes at once. `login`: a lab, or a node.
-        Returns its id.
+        """Starts a job without a window on all nodes at once; returns its id.
+
+        login: a lab or a node.
         """
         job = self.call(
             "Start",
@@ -93,7 +94,7 @@ class Wire:
 
 
 class Served(Child):
-    """A daemon in service, with all the processes that it starts."""
+    """A running daemon, with all processes that it starts."""
 
     def __init__(self, process: subprocess.Popen, version: Version, folder: Path, path: Path):
         super().__init__(process)
@@ -106,11 +107,11 @@ class Served(Child):
         return Wire(self.socket)
 
     def memory(self) -> int:
-        """Bytes; what processes share is counted once."""
+        """Returns the memory of all processes, in bytes; shared pages count once."""
         return sum(_memory(pid) for pid in self.tree())
 
     def settle(self, within: float = 30.0) -> None:
-        """Returns once it has nothing to do: work goes on after the end of a job."""
+        """Waits until the daemon has nothing to do, since it goes on after the end of a job."""
         ends = time.monotonic() + within
         before = self.cpu()
         while time.monotonic() < ends:
@@ -126,11 +127,11 @@ class Served(Child):
 
 @contextmanager
 def served(version: Version, folder: Path, connections: int = 8) -> Iterator[Served]:
-    """Runs a daemon, and waits until it answers. `folder` is made for it."""
+    """Runs a daemon in a new folder; yields it once it answers."""
     folder.mkdir(parents=True)
     config = folder / "cucmd.toml"
     config.write_text(CONFIG.format(connections=connections))
-    # The path of a socket has at most 107 bytes.
+    # The path of a socket may have 107 bytes.
     with tempfile.TemporaryDirectory(prefix="cucmd-") as short:
         path = Path(short) / "cucmd.sock"
         with (folder / "daemon.log").open("wb") as log:
@@ -153,7 +154,7 @@ def served(version: Version, folder: Path, connections: int = 8) -> Iterator[Ser
 
 
 def environ(**more: str) -> dict[str, str]:
-    """Returns our environment, without what would lead Python or the programs elsewhere."""
+    """Returns the environment of this process, without what changes Python or the programs."""
     ours = {
         name: value
         for name, value in os.environ.items()
@@ -176,7 +177,7 @@ def _wait_for(daemon: Served) -> None:
 
 
 def cpu_of_children() -> float:
-    """Seconds of the processor, of our children that have been waited for, and of theirs."""
+    """Returns the processor time of all ended children and their children, in seconds."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 

@@ -1,13 +1,12 @@
-"""Jobs without end against simulated nodes with faults, some of them cancelled at random moments.
+"""Runs many jobs on simulated nodes with faults, and cancels some of them at random moments.
 
     python tests/bench/soak.py [--jobs 10000] [--at-once 48] [--json FILE]
 
 `--jobs 0` goes on until Ctrl-C.
 
-Prints what the daemon holds (memory, Python's objects, descriptors, threads, tasks) and how long
-`start` and `list` take: cold, after the first tenth, on the way, and once everything has ended,
-each time when the daemon has had nothing to do for a moment. The figures are the daemon's own, as
-it runs in service; nothing is restarted in between.
+One daemon runs all jobs. After the first jobs and after each tenth the program waits until the
+daemon has nothing to do. Then it prints what the daemon holds (memory, Python objects, descriptors,
+threads, tasks) and how long `start` and `list` take.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from rig.lab import Lab, running_lab
 from rig.leftovers import Holdings
 from rig.quiet import wait_until
 
-QUIET = 12.0  # seconds: the daemon returns memory, and idle threads end
+QUIET = 12.0  # seconds, in which the daemon returns memory and idle threads end
 FAULTS = (
     "3=refuse-login",
     "4=drop:transfer",
@@ -74,7 +73,7 @@ def main() -> int:
 
 
 class Soak:
-    """`at_once` threads, each with a client of its own, start jobs until so many were started."""
+    """Starts so many jobs, from `at_once` threads with a client each."""
 
     def __init__(self, daemon: Daemon, lab: Lab, jobs: int, at_once: int) -> None:
         self._daemon, self._lab, self._jobs, self._at_once = daemon, lab, jobs, at_once
@@ -85,7 +84,7 @@ class Soak:
         self._outcomes: Counter[str] = Counter()
 
     def run(self) -> list[dict[str, Any]]:
-        self._batch(min(self._jobs or 50, 50))  # not measured: what the first jobs load
+        self._batch(min(self._jobs or 50, 50))  # not measured: the first jobs load modules
         rows = [self._row(0)]
         done, step = 0, max(self._jobs // 10, 1) if self._jobs else 1000
         while not self._stopped and (not self._jobs or done < self._jobs):
@@ -96,7 +95,7 @@ class Soak:
         return rows
 
     def _batch(self, count: int) -> int:
-        """Starts some, and returns how many: fewer than `count` after Ctrl-C."""
+        """Runs `count` jobs, or fewer after Ctrl-C; returns how many."""
         self._left = count
         self._starts.clear()
         threads = [threading.Thread(target=self._work) for _ in range(self._at_once)]

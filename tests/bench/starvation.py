@@ -1,8 +1,7 @@
 """Measures how long a fixed job takes alone, and while one machine attacks the daemon.
 
-The job runs alone before each attack and once more after it, in one run, so that whatever else the
-machine does hits both. An attacker is a process of its own; what it costs stands beside the
-figures, since it takes that from the daemon's processors too.
+The job runs alone before and after each attack, so that other work of the machine delays both. The
+attacker is a process of its own. Its processor time is a figure too, since the daemon lacks it.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ NODES = 4
 SIZE = 500_000  # bytes of a file; a node has twelve
 PATIENCE = 120.0  # seconds; a job that takes longer is cancelled, and counts as that long
 
-# What each attack is called in the table.
+# attack -> its name in the table
 ATTACKS = {
     "ignore": "16 connections of IGNORE packets before a login",
     "exchange": "8 connections of key exchanges before a login",
@@ -39,16 +38,18 @@ ATTACKS = {
     "unread": "a local user that sends calls and reads no reply",
     "brackets": "a local user that sends megabytes of brackets",
 }
-# These need root: the attacker becomes a user of the view group, who is in no database.
+# These need root: the attacker takes the id of a user of the view group.
 LOCAL = ("connect", "unread", "brackets")
 UID = 61001
 VIEW = next(group for group in grp.getgrall() if group.gr_gid)
 
 
 def run(rounds: int = 3) -> dict[str, Any]:
-    """Returns for each attack: seconds `alone` and `under`, medians; `ratio`, the median over the
-    pairs; `ended`, how many of the jobs under attack succeeded; `attacker`, its share of a
-    processor.
+    """Returns the figures of each attack.
+
+    `alone` and `under` are the median times of a job, in seconds; `ratio` is the median of their
+    ratios. `succeeded` counts the jobs under attack that succeeded; `attacker` is the share of a
+    processor that the attacker takes.
     """
     config = f"{CONFIG}[ssh]\nhost_keys = 'off'\n[access]\nview_group = '{VIEW.gr_name}'\n"
     with (
@@ -58,7 +59,7 @@ def run(rounds: int = 3) -> dict[str, Any]:
         daemon.client() as client,
     ):
         allow_all_to_connect(daemon)
-        _job(client, lab)  # not measured: threads, and the first key exchanges
+        _job(client, lab)  # not measured: it starts threads and exchanges the first keys
         attacks = [name for name in ATTACKS if name not in LOCAL or os.geteuid() == 0]
         return {name: _measure(name, rounds, daemon, client, lab) for name in attacks}
 
@@ -98,7 +99,7 @@ def _job(client: Client, lab: Lab) -> tuple[float, str]:
 
 @contextmanager
 def _attack(name: str, daemon: Daemon, client: Client) -> Iterator[int]:
-    """Yields the pid of the process that attacks, once its attack has begun."""
+    """Starts an attack; yields the id of the attacking process."""
     if name in LOCAL:
         with attacker(name, daemon.socket, UID, VIEW.gr_gid) as facts:
             time.sleep(1)
@@ -106,7 +107,7 @@ def _attack(name: str, daemon: Daemon, client: Client) -> Iterator[int]:
         return
     if name != "node":
         with attacker(name, daemon.receiver_port) as facts:
-            time.sleep(1)  # its first connections, which are cheaper than what follows
+            time.sleep(1)  # the first connections cost less than the later ones
             yield facts["pid"]
         return
     with attacker(name, "127.9.0.1") as facts:
@@ -120,7 +121,7 @@ def _attack(name: str, daemon: Daemon, client: Client) -> Iterator[int]:
 
 
 def rows_of(figures: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Makes lines for a person: what, how much, and the aim."""
+    """Yields lines of a table: a label, a value and an aim."""
     for found in figures.values():
         yield found["attack"], "", ""
         yield "    a fixed job, alone", f"{found['alone']:.1f} s", ""
@@ -132,6 +133,6 @@ def rows_of(figures: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 class _Hostile:
-    """The login at the attacker's node, which takes any."""
+    """A login for the node of the attacker, which accepts every login."""
 
     username, password = "administrator", "any password does"

@@ -18,8 +18,8 @@ from receive import why_not as why_not  # noqa: PLC0414 - the same is needed
 from rig.quiet import wait_until
 from served import Served, Wire, served
 
-SIZE = 1 << 40  # sparse: what the sender reads costs it nothing
-IDLE_CALLS = 2000  # a number, so that their processor time does not depend on the machine's load
+SIZE = 1 << 40  # bytes of a sparse file, which the sender reads at no cost
+IDLE_CALLS = 2000  # a fixed number, so that their processor time hardly varies
 
 
 @contextmanager
@@ -78,12 +78,12 @@ def _measure(
 
 
 def p99(took: list[float]) -> float:
-    """Returns the 99th percentile of at least two."""
+    """Returns the 99th percentile of at least two values."""
     return statistics.quantiles(took, n=100)[98]
 
 
 def _call(wire: Wire, job_id: str) -> float:
-    """Returns the seconds that a call takes."""
+    """Calls `Status`; returns the seconds that it takes."""
     began = time.perf_counter()
     wire.job(job_id)
     return time.perf_counter() - began

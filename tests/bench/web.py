@@ -1,8 +1,8 @@
-"""What `GET /jobs/{id}` costs over HTTP, beside `Status` on the daemon's socket: of a job of two
-nodes that has ended, by one client each, which keeps its connection.
+"""Measures `GET /jobs/{id}` over HTTP beside `Status` on the daemon's socket, and event streams.
 
-And what 500 open event streams cost, of a job whose nodes send files meanwhile. One of the streams
-is not read; a process of its own reads the others.
+One client each asks for an ended job of two nodes, and keeps its connection. Then 500 event streams
+are open for a job whose nodes send files. One of the streams is not read; a process of its own
+reads the others.
 """
 
 from __future__ import annotations
@@ -31,8 +31,10 @@ from status import p99
 
 NODES = 2
 STREAMS = 500
-CALLS = 1000  # each way; after so many cucmweb ends a connection
-CONFIG = f"[limits]\nstreams_per_caller = {STREAMS}\n"
+CALLS = 1000  # each way; cucmweb ends a connection after so many
+CONFIG = f"[limits]
+streams_per_caller = {STREAMS}
+"
 
 
 def why_not(versions: Sequence[Version]) -> str | None:
@@ -45,7 +47,7 @@ def why_not(versions: Sequence[Version]) -> str | None:
 
 @contextmanager
 def opened(versions: Sequence[Version], options: Namespace) -> Iterator[list[Callable[[], Sample]]]:
-    """Gives each version a job that has ended."""
+    """Starts a daemon and a `cucmweb` of each version, with a job that has ended."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cucmd-bench-")))
         lab = stack.enter_context(running_lab(NODES, "--files", "2", "--size", "1000"))
@@ -100,7 +102,7 @@ def _timed(call: Callable[[], object]) -> float:
 
 
 def _get(sock: socket.socket, job_id: str) -> dict[str, Any]:
-    """Returns the job. As bare as `Wire`: what Python's own client takes is not measured."""
+    """Returns the job. Like `Wire` it costs less than a client of Python's library."""
     sock.sendall(_request(f"/jobs/{job_id}"))
     reply, whole = b"", None
     while whole is None or len(reply) < whole.end() + int(whole[1]):
@@ -117,7 +119,7 @@ def _request(path: str, *headers: str) -> bytes:
 
 @contextmanager
 def _streams(web: Web, wire: Wire, slow: Lab) -> Iterator[str]:
-    """Yields the id of the job that runs, while all its streams are open."""
+    """Starts a job and opens its streams; yields the id of the job."""
     job_id = wire.start(slow, slow.nodes)
     asked = _request(f"/jobs/{job_id}/events", "connection: close")
     with ExitStack() as stack:
@@ -132,7 +134,7 @@ def _streams(web: Web, wire: Wire, slow: Lab) -> Iterator[str]:
 
 
 def _read(readers: Sequence[socket.socket]) -> None:
-    """Reads all of them, until each has ended."""
+    """Reads all streams until each has ended."""
     with selectors.DefaultSelector() as selector:
         for reader in readers:
             selector.register(reader, selectors.EVENT_READ, reader)
