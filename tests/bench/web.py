@@ -32,9 +32,7 @@ from status import p99
 NODES = 2
 STREAMS = 500
 CALLS = 1000  # each way; cucmweb ends a connection after so many
-CONFIG = f"[limits]
-streams_per_caller = {STREAMS}
-"
+CONFIG = f"[limits]\nstreams_per_caller = {STREAMS}\n"
 
 
 def why_not(versions: Sequence[Version]) -> str | None:

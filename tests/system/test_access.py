@@ -1,4 +1,4 @@
-"""Permissions: real clients as other users, whom the kernel identifies."""
+"""Tests what each user may do. The clients run as other users, whom the kernel identifies."""
 
 import grp
 import json
@@ -47,7 +47,7 @@ def lab() -> Iterator[Lab]:
 
 
 def start_as(daemon: Daemon, lab: Lab, uid: int, **groups) -> subprocess.CompletedProcess:
-    """Starts a job as that user, with the password in a file of that user."""
+    """Starts a job as a user, with the password in a file of that user."""
     secret = daemon.socket.parent / f"secret-{uid}"
     secret.touch(0o600)
     secret.write_text(f"{lab.password}\n")
@@ -152,7 +152,7 @@ def test_own_user_may_do_everything(lab: Lab) -> None:
 
 @pytest.mark.long
 def test_calls_are_logged_with_uid(daemon: Daemon, lab: Lab) -> None:
-    """And what only looks is not: a script that does so each second would fill the journal."""
+    """A call that only reads is not logged, since a script may call it each second."""
     for look in (("list",), ("status",)):
         assert ctl_as(daemon, SOMEBODY, *look, groups=[OPERATE.gr_gid]).returncode == 0
     start_as(daemon, lab, SOMEBODY, groups=[OPERATE.gr_gid])
@@ -189,7 +189,7 @@ LIST = '{"method": "io.cucmd.Jobs.List", "parameters": {}}'
 def holding(
     daemon: Daemon, uid: int, count: int, call: str, *, answered: bool = True
 ) -> Iterator[None]:
-    """`count` connections of that user, each of which has made the call and stays."""
+    """Runs a process of a user that makes a call on each of `count` connections and keeps them."""
     python = readable_python()
     command = [python.program, "-c", HOLD, str(daemon.socket), str(count), call]
     command += [] if answered else ["unanswered"]

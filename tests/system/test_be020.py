@@ -56,13 +56,15 @@ Over = Callable[[Daemon], Daemon]
 
 @pytest.fixture(scope="module", params=["socket", pytest.param("http", marks=pytest.mark.long)])
 def over(request: pytest.FixtureRequest) -> Over:
-    """Gives the daemon as the test calls it."""
+    """Gives the daemon as the test calls it: at its socket or over HTTP."""
     return DaemonOverHttp if request.param == "http" else lambda daemon: daemon
 
 
 @pytest.fixture(scope="module")
 def _daemon_of_a_module(over: Over, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    """One for all tests at the socket, and one with a `cucmweb` for all of those over HTTP."""
+    """Runs one daemon for all tests at the socket, and one with a `cucmweb` for all tests over
+    HTTP.
+    """
     folder = tmp_path_factory.mktemp("shared")
     with running_daemon(folder / "cucmd") as daemon:
         if over is not DaemonOverHttp:
@@ -77,7 +79,9 @@ def _daemon_of_a_module(over: Over, tmp_path_factory: pytest.TempPathFactory) ->
 def daemon(
     over: Over, _daemon_of_a_module: Daemon, request: pytest.FixtureRequest
 ) -> Iterator[Daemon]:
-    """Over HTTP it is looked at the end of all tests at what the daemon holds."""
+    """Checks after each test that the daemon holds nothing. Over HTTP the check follows the last
+    test.
+    """
     if over is not DaemonOverHttp:
         yield request.getfixturevalue("shared_daemon")
         return

@@ -1,6 +1,7 @@
-"""A job as a case, at the service that has booted: in the hands of people with nothing but groups.
+"""Tests a job as a case, at a booted service, for users who have nothing but their groups.
 
-One container for all tests. The nodes are a lab on this machine's loopback, the container's too.
+All tests share one container. The nodes are a lab on the loopback interface, which the container
+shares.
 """
 
 import hashlib
@@ -35,7 +36,7 @@ except NotPermitted:
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    """Node 3 refuses its first command."""
+    """Runs three nodes; node 3 refuses its first command."""
     options = ("--files", "3", "--size", "60000", "--stamps", "--fault", "3=refuse-command*1")
     with running_lab(3, *options) as lab:
         yield lab
@@ -57,7 +58,7 @@ def host(tmp_path_factory: pytest.TempPathFactory, lab: Lab) -> Iterator[Host]:
 
 @pytest.fixture
 def hand(host: Host) -> Iterator[str]:
-    """A folder of the operator's own."""
+    """Makes a folder that belongs to the operator."""
     folder = "/tmp/olga"
     host.debian.must("install", "-d", "-o", "olga", "-m", "700", folder)
     yield folder
@@ -65,7 +66,7 @@ def hand(host: Host) -> Iterator[str]:
 
 
 def test_operator_gets_collected_files(host: Host, lab: Lab, hand: str) -> None:
-    """The operator gets from the start to the vendor's file with nothing but the socket."""
+    """The operator collects and exports with nothing but the socket."""
     asked = ("--path", SDL, "--last=2h", "--label=case=698123456", f"--credential={CREDENTIAL}")
     started = host.ctl("olga", "start", *lab.nodes, *asked, "--wait")
     assert started.returncode == 3, started.stderr
@@ -124,8 +125,8 @@ def test_operator_gets_collected_files(host: Host, lab: Lab, hand: str) -> None:
 
 
 def test_viewer_is_refused_as_documented(host: Host, lab: Lab) -> None:
-    """Asks as one of the view group, once without and once with `view_reads_files`; and as somebody
-    of neither.
+    """Asks as a user of the view group, without and with `view_reads_files`, and as a user of no
+    group.
     """
     job = ("start", lab.nodes[0], "--path", SDL, "--last=2h", f"--credential={CREDENTIAL}")
     job_id = host.must_ctl("olga", *job, "--wait").split()[0]

@@ -1,6 +1,6 @@
-"""A real service cannot start, or cannot reload: it is seen who is told, and what happens then.
+"""Tests a booted service that cannot start or reload: who is told, and what systemd does next.
 
-One container for all tests; each begins with the socket up and the service down.
+All tests share one container. Each test begins with the socket up and the service down.
 """
 
 import socket
@@ -55,7 +55,7 @@ def starts(host: Host) -> int:
 
 
 def lifetime(host: Host) -> float:
-    """Seconds that the daemon's last process lived."""
+    """Returns the seconds that the last process of the daemon lived."""
     began, ended = (
         int(host.show(f"ExecMain{which}TimestampMonotonic")) for which in ("Start", "Exit")
     )
@@ -67,7 +67,7 @@ def states(host: Host) -> tuple[str, str]:
 
 
 def timed(host: Host, user: str) -> tuple[float, subprocess.CompletedProcess[str]]:
-    """Seconds that a call took, less those of a command that needs no daemon."""
+    """Returns the seconds of a call, less those of a command that needs no daemon."""
     began = time.monotonic()
     host.ctl(user, "--version")
     between = time.monotonic()

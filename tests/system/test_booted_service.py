@@ -1,7 +1,7 @@
-"""Runs a real service: the wheel and the units, installed in a Debian that has booted its systemd.
+"""Tests a booted service: the wheel and the units, installed in a Debian that runs systemd.
 
-One container for all tests; each begins with the socket up and the service down. The nodes are a
-lab on this machine's loopback, which is the container's too.
+All tests share one container. Each test begins with the socket up and the service down. The nodes
+are a lab on the loopback interface, which the container shares.
 """
 
 import signal
@@ -35,13 +35,13 @@ CREDENTIAL = "cucmd.lab"
 
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that is `/srv/wheels` in there; filled once the container has booted."""
+    """Makes the folder that is `/srv/wheels` in the container; it is filled after the boot."""
     return tmp_path_factory.mktemp("wheels")
 
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    """The last three of five nodes are slow."""
+    """Runs five nodes; the last three are slow."""
     slow = [word for node in (3, 4, 5) for word in ("--fault", f"{node}=trickle@{SLOW}")]
     size = ("--files", "1", "--size", str(FILE))
     with running_lab(5, "--password", PASSWORD, *size, *slow) as lab:
@@ -149,7 +149,9 @@ def test_watchdog_restarts_stopped_daemon(host: Host) -> None:
 
 
 def last_fed(host: Host) -> float:
-    """Seconds, as the container's clock counts them."""
+    """Returns the time of the last sign of life to the watchdog, in seconds of the container's
+    clock.
+    """
     return int(host.show("WatchdogTimestampMonotonic")) / 1_000_000
 
 
@@ -286,7 +288,9 @@ def test_journal_and_state_have_no_password(host: Host, lab: Lab) -> None:
 
 
 def in_state(host: Host, text: str) -> bool:
-    """Says whether any file below the state directory, the database too, has it."""
+    """Says whether any file below the state directory contains the text. The database is one of
+    them.
+    """
     search = host.debian.run("grep", "--recursive", "--quiet", "-F", "--", text, "/var/lib/cucmd/")
     assert search.returncode in (0, 1), search.stderr
     return search.returncode == 0

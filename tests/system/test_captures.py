@@ -1,7 +1,6 @@
-"""Packet captures on nodes of the lab, over real sockets: how they end, and what is left there."""
+"""Tests packet captures on lab nodes: how they end, and what is left on the nodes."""
 
 import json
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -15,10 +14,9 @@ from cucmd.protocol.jobs import Job
 from cucmd.reading.packets import count_or_why
 from cucmd.received_file import PacketCount
 from rig.asking import with_how
-from rig.credentials import login_options, named_credential
+from rig.credentials import login_options
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.inspection import check_files
-from rig.jobs import statuses, until
 from rig.lab import Lab, running_lab
 from rig.quiet import assert_nothing_open, wait_until
 
@@ -26,7 +24,6 @@ MakeLab = Callable[..., Lab]
 TRAFFIC = ("--packets", "400")
 # Seconds after which a node is given up that does not end its capture: 50 less than the grace.
 GRACE, STOP_WITHIN = 45.0, 5.0
-LONG = 600.0  # seconds that no test waits for
 
 
 def begin(client: Client, lab: Lab, nodes=None, *, credential=None, timeouts=None, **fields):
@@ -44,16 +41,8 @@ def captured(client: Client, lab: Lab, nodes=None, **fields) -> Job:
     return client.wait(begin(client, lab, nodes, **fields).job_id, timeout=90)
 
 
-def until_all_capture(client: Client, lab: Lab, job_id: str) -> None:
-    """Waits until the nodes have begun: the daemon says that they capture before it types the
-    command.
-    """
-    until(client, job_id, lambda job: all(one.capture for one in job.nodes))
-    wait_until(lambda: lab.report()["captures_now"] == len(lab.nodes))
-
-
 def files_of(client: Client, job: Job, node: str) -> list[Path]:
-    """Returns those that came whole in its last attempt."""
+    """Returns the whole files of the node's last attempt."""
     folder = Path(job.directory, node.replace(":", "_"), "files")
     return [folder / one.path for one in client.files(job.job_id, [node]) if one.exported]
 
@@ -89,8 +78,10 @@ def test_two_nodes_capture_together(daemon: Daemon, make_lab: MakeLab) -> None:
 
 
 class Row(NamedTuple):
-    """A fault, the code that must come out, what the message or a note says, why it ended, whether
-    it may still run.
+    """Describes a row of the matrix.
+
+    code: the code of the failure, or None. says: what the message or a note contains. how: why the
+    capture ended. running: whether it may still run.
     """
 
     fault: str
@@ -125,7 +116,7 @@ HEALTHY = 2
 
 @pytest.fixture(scope="module")
 def matrix(tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, dict, dict]:
-    """The job with all faults, the lab's report, and what is left on each node."""
+    """Returns the job with all faults, the report of the lab, and the row of each node."""
     faults = [word for at, row in enumerate(ROWS, 1) for word in ("--fault", f"{at}={row.fault}")]
     config = CONFIG + "concurrency = 40\n"
     with (
@@ -172,40 +163,6 @@ def test_faults_disturb_no_other_node(matrix) -> None:
     kept = [one for one in whole if any("the node" in note for note in one.notes)]
     assert report["files_deleted"] <= len(whole)
     assert kept
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_restart_captures_nothing_again(tmp_path: Path, how: signal.Signals) -> None:
-    with running_lab(2, *TRAFFIC) as lab:
-        secret = named_credential(tmp_path / "given", "lab", lab.username, lab.password)
-        config, folder = CONFIG + secret, tmp_path / "cucmd"
-        with running_daemon(folder, config) as daemon, daemon.client() as client:
-            job = begin(client, lab, credential="lab", duration=LONG, timeouts={"grace": 0.5})
-            until_all_capture(client, lab, job.job_id)
-            daemon.signal(how)
-            daemon.process.wait(60)
-        wait_until(lambda: lab.report()["captures_now"] == 0)
-        logins = lab.report()["logins"]
-        with running_daemon(folder, config) as daemon, daemon.client() as client:
-            after = client.wait(job.job_id, timeout=60)
-            assert statuses(after) == ["failed", "failed"]
-            for one in after.nodes:
-                assert one.failure.code == "interrupted"
-                # An orderly stop has ended it on the node; after a kill nobody knows.
-                assert one.capture.running == (how == signal.SIGKILL)
-            assert lab.report()["logins"] == logins
-            shown = daemon.ctl("status", job.job_id)
-            assert ("may still run" in shown.stdout) == (how == signal.SIGKILL)
-            client.retry(job.job_id)
-            until_all_capture(client, lab, job.job_id)
-            client.stop(job.job_id)
-            again = client.wait(job.job_id, timeout=60)  # who wants it may
-            assert statuses(again) == ["succeeded", "succeeded"], [one.error for one in again.nodes]
-            for one in again.nodes:
-                assert one.capture.packets is not None
-                said = any("may still run" in note for note in one.notes)
-                assert said == (how == signal.SIGKILL)  # of the capture before
 
 
 @pytest.mark.long

@@ -1,4 +1,4 @@
-"""Captures on nodes without code of ours: OpenSSH's sshd, and the real tcpdump on loopback."""
+"""Tests captures on nodes of OpenSSH, with the real `tcpdump` on the loopback interface."""
 
 import re
 import shutil
@@ -30,7 +30,7 @@ MakeNode = Callable[[int], OpenSshNode]
 
 @contextmanager
 def traffic() -> Iterator[int]:
-    """Datagrams on loopback, to the port that is given, until the block ends."""
+    """Sends datagrams to a port of the loopback interface until the block ends."""
     over = threading.Event()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
         listener.bind(("127.0.0.1", 0))
@@ -60,7 +60,7 @@ def tcpdumps(nodes: list[OpenSshNode]) -> list[str]:
 
 
 def read(path: Path) -> list[str]:
-    """Returns a line a packet, as tcpdump reads the file."""
+    """Reads a file with `tcpdump`; returns one line per packet."""
     command = ["tcpdump", "-n", "-t", "-r", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return [line for line in done.stdout.splitlines() if line.startswith("IP ")]
@@ -141,7 +141,7 @@ def test_stop_and_cancel_end_tcpdump(daemon: Daemon, make_node: MakeNode) -> Non
 
 
 def test_killed_daemon_leaves_no_capture(daemon: Daemon, make_node: MakeNode) -> None:
-    """The node ends it with its session (vos/NODES.md, section 6.5)."""
+    """The node ends the capture with its session (vos/NODES.md, section 6.5)."""
     nodes = [make_node(1)]
     with daemon.client() as client:
         job = begin(client, nodes, duration=LONG)

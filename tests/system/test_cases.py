@@ -1,4 +1,4 @@
-"""What was collected, in the hands of a user who has nothing but the socket."""
+"""Tests what a user who has nothing but the socket can do with a case."""
 
 import hashlib
 import os
@@ -37,7 +37,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 
 @pytest.fixture(scope="module")
 def job(lab: Lab, daemon: Daemon) -> Job:
-    """One node has succeeded, one has failed."""
+    """Runs a job of which one node succeeds and one fails."""
     with daemon.client() as client:
         job = client.wait(start(client, lab).job_id)
     assert job.status == "partial"
@@ -51,7 +51,7 @@ def files(daemon: Daemon, job: Job) -> list[File]:
 
 
 def on_disk(daemon: Daemon, job: Job) -> dict[str, Path]:
-    """Name in an export -> path, of every file that a node pushed."""
+    """Maps the name in an export to the path, for every file that a node pushed."""
     directory = daemon.state / "jobs" / job.job_id
     return {
         str(path.relative_to(directory)).replace("/files/", "/", 1): path
@@ -65,7 +65,7 @@ def named(file: File) -> str:
 
 
 def left_in(folder: Path) -> set[str]:
-    """Lists what a client has left there, but for the coverage that it measured of itself."""
+    """Lists what a client has left in a folder, without the coverage data of its own process."""
     return {path.name for path in folder.iterdir() if not path.name.startswith(".coverage.")}
 
 
@@ -82,7 +82,7 @@ def test_listed_files_match_disk(daemon: Daemon, job: Job, files: list[File]) ->
 def test_time_stamps_are_exported(
     daemon: Daemon, job: Job, files: list[File], tmp_path: Path
 ) -> None:
-    """The lab sets it as OpenSSH's `sftp -p` does. Traces are older than their collection."""
+    """The lab sets the times as OpenSSH's `sftp -p` does. Traces are older than their collection."""
     stamps = {named(file): file.modified for file in files}
     assert stamps
     for name in on_disk(daemon, job):
@@ -126,17 +126,6 @@ def test_zip_has_everything(daemon: Daemon, job: Job, tmp_path: Path) -> None:
             assert archive.read(name) == file.read_bytes()
     if unzip := shutil.which("unzip"):  # `.ci/run` has it
         subprocess.run([unzip, "-qt", path], check=True)
-
-
-def test_export_is_named_after_case(daemon: Daemon, job: Job, tmp_path: Path) -> None:
-    with daemon.client() as client:
-        client.label(job.job_id, {"case": "698123456"})
-    try:
-        assert exported(daemon, job, tmp_path) == "case-698123456.zip"
-        assert daemon.ctl("export", job.job_id, cwd=tmp_path).returncode == 2  # it is there
-    finally:
-        with daemon.client() as client:
-            client.label(job.job_id, {"case": ""})
 
 
 BEGINS = {"zip": b"PK", "tar": b"summary.txt", "tgz": b"\x1f\x8b"}

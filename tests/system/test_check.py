@@ -1,4 +1,4 @@
-"""Nodes are checked over real sockets: what is seen, what is kept of it, and how it ends."""
+"""Tests checks of lab nodes: what they find, what is kept, and how they end."""
 
 import json
 from pathlib import Path
@@ -38,7 +38,7 @@ def checked(client: Client, lab: Lab, nodes: list[str] | None = None, **fields: 
 
 
 def without_clock(job: Job) -> list[Checked]:
-    """Returns what was seen, with a clock that is right by a few seconds as if by none."""
+    """Returns the result; a clock that is a few seconds wrong counts as right."""
     seen = [node.checked or Checked() for node in job.nodes]
     assert all(one.clock_ahead is None or abs(one.clock_ahead) <= 5 for one in seen), seen
     return [

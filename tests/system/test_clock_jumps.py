@@ -1,4 +1,4 @@
-"""Clocks that are set while a job runs, on the node and on the daemon's machine."""
+"""Sets the clock of a node, or of the daemon's machine, while a job runs."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -19,7 +19,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.mark.parametrize("fault", ["clock-back", "clock-back@0", "clock-ahead"])
 def test_node_clock_jumps_between_pushes(daemon: Daemon, make_lab: MakeLab, fault: str) -> None:
-    """Its folders are named after its clock, and come in the wrong order, or twice."""
+    """A node names folders after its clock, so that names come in the wrong order or twice."""
     lab = make_lab(1, "--files", "3", "--fault", fault)
     with daemon.client() as client:
         job = client.wait(start(client, lab, paths=(f"{SDL}/*", SDL), last=None).job_id)
@@ -31,7 +31,7 @@ def test_node_clock_jumps_between_pushes(daemon: Daemon, make_lab: MakeLab, faul
 
 
 class Clock:
-    """The daemon's own wall clock; seconds that it is off."""
+    """Sets the daemon's own wall clock a number of seconds off."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -49,7 +49,7 @@ def clock(tmp_path: Path) -> Clock:
 
 
 def test_clock_jump_deletes_nothing(tmp_path: Path, make_lab: MakeLab, clock: Clock) -> None:
-    """Neither jobs that ended before it nor those that ended meanwhile, over restarts too."""
+    """The jobs ended before the jump and after it. Two of the starts follow the jump."""
     lab = make_lab(1, "--files", "1")
     environ = {"CUCMD_TEST_CLOCK": str(tmp_path / "clock")}
     config = CONFIG + "[retention]\ndays = 2\n"

@@ -1,4 +1,4 @@
-"""Jobs on clusters of which only one name is known, over real sockets."""
+"""Tests jobs on clusters of which the user names only the publisher."""
 
 import socket
 from pathlib import Path

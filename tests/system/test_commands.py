@@ -1,7 +1,6 @@
-"""Commands on nodes, over real sockets: every form, what is kept of it, and what goes wrong."""
+"""Tests commands on lab nodes: every form, the kept output, and faults."""
 
 import json
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +11,8 @@ from cucmd.job.work_request import How, Login, Timeouts
 from cucmd.plan.resolve import MOST_COMMANDS
 from cucmd.protocol.jobs import Job
 from cucmd.vos.forms import FORMS
-from rig.credentials import login_options, named_credential
-from rig.daemon import CONFIG, Daemon, running_daemon
+from rig.credentials import login_options
+from rig.daemon import Daemon
 from rig.jobs import statuses
 from rig.lab import Lab, running_lab
 from rig.quiet import wait_until
@@ -150,32 +149,3 @@ def test_faults_in_middle_of_answers(daemon: Daemon) -> None:
         assert sent == ["set cli pagination off", STATUS, "^C", SERVICES, "quit"]
         wait_until(lambda: lab.report()["connections_now"] == 0)
         assert lab.report()["interrupts"] == 2  # the question, and the silence
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_restart_runs_no_command_twice(tmp_path: Path, how: signal.Signals) -> None:
-    with running_lab(2, "--fault", "2=silent-answer*1") as lab:
-        secret = named_credential(tmp_path / "given", "lab", lab.username, lab.password)
-        config, folder = CONFIG + secret, tmp_path / "cucmd"
-        login = Login(credential="lab")
-        with running_daemon(folder, config) as daemon, daemon.client() as client:
-            job = client.run(
-                lab.nodes, [STATUS], login=login, how=How(timeouts=Timeouts(grace=0.5))
-            )
-            for change in client.watch(job.job_id):
-                if change.job and change.job.nodes[0].status == "succeeded":
-                    break
-            wait_until(lambda: lab.report()["faults_used"] == 1)
-            daemon.signal(how)
-            daemon.process.wait(30)
-        logins = lab.report()["logins"]
-        with running_daemon(folder, config) as daemon, daemon.client() as client:
-            after = client.wait(job.job_id, timeout=60)
-            assert statuses(after) == ["succeeded", "failed"]
-            assert after.nodes[1].failure.code == "interrupted"
-            assert lab.report()["logins"] == logins
-            assert [node for node, _ in texts(client, after)] == [lab.nodes[0]]
-            again = client.wait(client.retry(job.job_id).job_id, timeout=60)  # who wants it may
-            assert statuses(again) == ["succeeded", "succeeded"]
-            assert [node for node, _ in texts(client, again)] == lab.nodes

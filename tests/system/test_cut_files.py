@@ -1,6 +1,6 @@
-"""Files that are cut off on their way from nodes without code of ours: OpenSSH's sftp pushes them.
+"""Tests files that are cut while OpenSSH's `sftp` pushes them.
 
-Nothing that `gzip -t` complains about counts, and all that it does not, does.
+A file counts if and only if `gzip -t` accepts it.
 """
 
 import gzip
@@ -29,7 +29,7 @@ SDL = [f"SDL001_100_{number:06d}.txt.gz" for number in range(3)]
 
 @pytest.fixture
 def one(tmp_path: Path) -> Iterator[OpenSshNode]:
-    """A node with traces, and a log that is not packed."""
+    """Makes a node with traces, and with a log that is not compressed."""
     with openssh_node(tmp_path / "node", "127.3.1.1") as node:
         logs = node.root / "log"
         logs.mkdir()
@@ -41,7 +41,7 @@ def one(tmp_path: Path) -> Iterator[OpenSshNode]:
 
 
 def meanwhile(one: OpenSshNode, *commands: str) -> None:
-    """Has the node run them between the sizes and the push."""
+    """Lets the node run commands between the sizes and the push."""
     Path(f"{one.root}.meanwhile").write_text("\n".join(commands) + "\n")
 
 
@@ -107,7 +107,7 @@ def test_archive_without_last_byte_fails(daemon: Daemon, one: OpenSshNode) -> No
 
 @pytest.mark.long
 def test_growing_log_hides_no_cut_trace(daemon: Daemon, one: OpenSshNode, tmp_path: Path) -> None:
-    """More bytes come than were announced. All but the cut file count."""
+    """More bytes come than the node announced. All files count but the cut one."""
     meanwhile(one, f"truncate -s -500 log/{SDL[1]}", "head -c 5000 /dev/zero >>log/messages")
     with daemon.client() as client:
         job = job_of(client, one)

@@ -1,4 +1,4 @@
-"""Jobs are deleted at the socket, and a kill in the middle is finished by the next start."""
+"""Tests how jobs are deleted, and that the next start finishes a deletion that a kill cut off."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

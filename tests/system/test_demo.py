@@ -1,4 +1,4 @@
-"""`cucmd demo`: it runs a whole collection, and removes everything, however it ends."""
+"""Tests `cucmd demo`: it runs one collection and removes everything, however it ends."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DEMO = [sys.executable, "-m", "cucmd", "demo"]
 
 @pytest.fixture
 def temporary() -> Iterator[Path]:
-    """Yields where the demo makes its folder, shorter than pytest has it."""
+    """Yields the folder in which the demo makes its own. Its path is shorter than one of pytest."""
     with TemporaryDirectory(prefix="cucmd-") as folder:
         yield Path(folder)
 

@@ -1,4 +1,4 @@
-"""A publisher is asked for its cluster, over real sockets: `discover`, and what is kept of it."""
+"""Tests `discover`: a publisher names its cluster, and the daemon keeps it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""A full disk, with a whole daemon: requests or nodes fail, and what is missing is stored later."""
+"""Tests a daemon on a full disk: requests or nodes fail, and it stores the rest later."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.long
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    """Node 1 is well, 2 hangs, and 3 is slow in its first session."""
+    """Runs three nodes: node 1 is well, 2 hangs, and 3 is slow in its first session."""
     faults = ("--fault", "2=hang:command", "--fault", "3=trickle@30000*1")
     with running_lab(3, "--files", "3", "--size", "1000000", *faults) as lab:
         yield lab
@@ -27,7 +27,7 @@ def lab() -> Iterator[Lab]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """Yields that of a daemon whose state is on a disk of 16 MiB, and its log on a large one."""
+    """Yields the folder of a daemon whose state is on a disk of 16 MiB. Its log is on a large disk."""
     with small_disk(tmp_path / "cucmd" / "state", 16):
         yield tmp_path / "cucmd"
 
@@ -86,7 +86,7 @@ def test_full_disk_fails_node(folder: Path, lab: Lab) -> None:
 
 
 def delete_all(client: Client, jobs: list[str], disk: Path) -> None:
-    """Deletes one in each way, on a disk that is full each time."""
+    """Deletes one job in each way, on a disk that is full each time."""
     fill(disk)
     client.delete(jobs[0])
     fill(disk)

@@ -1,6 +1,4 @@
-"""Runs every command of `cucmctl`, on a terminal of 80 columns and as JSON, with a daemon and a
-lab.
-"""
+"""Runs every command of `cucmctl` on a terminal of 80 columns and as JSON, with a daemon and a lab."""
 
 import os
 import sys
@@ -72,7 +70,7 @@ NOT_CUT = ("files", "transcript")
 
 
 class Place:
-    """A daemon with jobs, and the words that stand for them in COMMANDS."""
+    """Holds a daemon with jobs, and the values of the words in COMMANDS."""
 
     def __init__(self, daemon: Daemon, lab: Lab, folder: Path) -> None:
         self.daemon, self.lab, self.folder = daemon, lab, folder

@@ -1,4 +1,4 @@
-"""An export: what is in it, what is left out, and where it goes on."""
+"""Tests exports: what is in them, what is left out, and where they continue."""
 
 import io
 import json
@@ -49,7 +49,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
 
 @pytest.fixture
 def case(whole: Case) -> Iterator[Case]:
-    """Afterwards nobody holds the job, and no process reads it."""
+    """Checks after the test that nobody holds the job and no process reads it."""
     yield whole
     wait_until(lambda: not whole.in_use())
     assert whole.exporting() == []
@@ -57,7 +57,7 @@ def case(whole: Case) -> Iterator[Case]:
 
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Case]:
-    """A job that the test may change."""
+    """Makes a job that the test may change."""
     with running(tmp_path, SMALL) as case:
         yield case
 
@@ -133,7 +133,7 @@ def overwritten(path: Path) -> None:
 
 
 def test_export_leaves_out_damaged_file(own: Case, tmp_path: Path) -> None:
-    """It is found as it passes, and the export is made once more."""
+    """The client finds the damage while it reads, and exports once more."""
     overwritten(own.folder / "a/files/small/0003")
     done = own.daemon.ctl("export", JOB_ID, "-o", tmp_path / "x.zip")
     assert done.returncode == 3

@@ -1,8 +1,8 @@
-"""The fault matrix: every fault of a lab node, and the outcome that it must have.
+"""Tests every fault of a lab node, and the outcome that it must have.
 
-All faults at once, each on a node of its own, beside healthy ones: so every row also shows that no
-node disturbs another. What the same timeout ends is one job, in which all others are long: a row
-waits for its own, and none can run out in place of another. The table is printed.
+Each fault has a node of its own, and all run at once beside healthy nodes. So each row also shows
+that no node disturbs another. The rows that one timeout ends are in one job, whose other timeouts
+are long: so only that timeout can end them. The table is printed.
 
 Then the faults are gone, and every job is tried again.
 """
@@ -47,8 +47,11 @@ SLACK = 30.0
 
 
 class Row(NamedTuple):
-    """A fault (or several, with spaces between), the code that must come out, what the message
-    says, the timeout that ends it in seconds, 0 without one, and whether the node packs the files.
+    """Describes a row of the matrix.
+
+    fault: one or more faults, separated by spaces. code: the code of the failure, or None. says:
+    what the message contains. timeout: the timeout that ends it, in seconds, or 0. packed: whether
+    the node compresses the files.
     """
 
     fault: str
@@ -116,7 +119,7 @@ def rows() -> Iterator[Row]:
 
 
 def of_archives() -> Iterator[Row]:
-    """Yields those of what the node packs: one file comes, and must have all in it."""
+    """Yields the rows of compressed files: one file comes, and must contain all others."""
     yield Row("archive-cut", "transfer_incomplete", "ends before", packs=True)
     yield Row("archive-cut@2000", "transfer_incomplete", "ends before", packs=True)
     yield Row("upload-short", "transfer_incomplete", "the archive is", packs=True)
@@ -136,7 +139,7 @@ QUESTIONS = {
 
 
 def other_forms() -> Iterator[Row]:
-    """Dialogues of `file get` that differ from the usual one."""
+    """Yields dialogues of `file get` that differ from the usual one."""
     for fault in ("omit:proceed", "omit:directory", "reorder", "sizes-twice", "completed-early"):
         yield Row(fault, None)
     yield Row("omit:directory upload-cut", "transfer_incomplete", "Transfer completed")
@@ -151,7 +154,7 @@ STEPS = ("command", "sizing", "proceed", "address", "port", "user", "password")
 
 
 def hang_drop_and_garbage() -> Iterator[Row]:
-    """Yields each of the three at every step."""
+    """Yields each of the three faults at every step."""
     yield Row("hang:accept", "connect_timeout", "waiting for SSH on an open connection", CONNECT)
     for step in ("login", "banner", "prompt"):
         yield Row(f"hang:{step}", "login_timeout", "logging in", LOGIN)
@@ -187,7 +190,7 @@ class Outcome(NamedTuple):
         return (self.node.completed_at - self.node.started_at).total_seconds()
 
     def wrong(self) -> str | None:
-        """Says what of the row is not so."""
+        """Says what differs from the row."""
         code = self.node.failure.code if self.node.failure else None
         status = "failed" if self.row.code else "succeeded"
         if (self.node.status, code) != (status, self.row.code):
@@ -215,10 +218,10 @@ JOBS = [
 
 
 class Ended(NamedTuple):
-    """All jobs, when they have ended; the healthy nodes are the last of the first.
+    """Holds all jobs after their end. The last nodes of the first job are healthy.
 
-    report: of the lab, whose nodes are gone by now
-    same: the options of a lab whose nodes have the same addresses and the same key
+    report: of the lab, whose nodes are gone. same: the options of a lab whose nodes have the same
+    addresses and the same key.
     """
 
     jobs: list[Job]
@@ -242,7 +245,7 @@ class Ended(NamedTuple):
 
 @pytest.fixture(scope="module")
 def unmeasured() -> Iterator[None]:
-    """Measured line by line, 80 nodes at once would miss their deadlines."""
+    """Stops the measurement of coverage, with which 80 nodes at once would miss their deadlines."""
     with pytest.MonkeyPatch.context() as environment:
         environment.delenv("COVERAGE_PROCESS_START", raising=False)
         yield
@@ -271,7 +274,7 @@ def matrix(unmeasured: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def start_rows(client: Client, lab: Lab, numbers: list[int]) -> Job:
-    """Starts one job; of its timeouts only that of its rows is short."""
+    """Starts one job, of which only the timeout of its rows is short."""
     after, packs = MATRIX[numbers[0]].after, MATRIX[numbers[0]].packs
     nodes = [lab.nodes[number] for number in numbers]
     timeouts = {"grace": GRACE}
@@ -304,7 +307,7 @@ def test_healthy_nodes_succeeded(matrix: Ended) -> None:
 
 
 def test_incomplete_files_do_not_count(matrix: Ended) -> None:
-    """A file counts once the client has closed it and the node has called it all completed."""
+    """A file counts after the client has closed it and the node has reported the end of all."""
     for job in matrix.jobs:
         check_files(Path(job.directory))
         failed = {node.node for node in job.nodes if node.status != "succeeded"}
@@ -329,9 +332,10 @@ def test_connections_were_closed_cleanly(matrix: Ended) -> None:
 
 @pytest.fixture(scope="module")
 def healed(matrix: Ended) -> list[Job]:
-    """The same jobs, tried again on the same nodes, which are well by now.
+    """Tries the same jobs again, on the same nodes without their faults.
 
-    One after the other: the timeout of a row is short for a whole transfer among a hundred.
+    The jobs run one after the other, since the timeout of a row is short for a transfer among a
+    hundred.
     """
     with (
         running_lab(len(MATRIX) + HEALTHY, *matrix.same) as lab,

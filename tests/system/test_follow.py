@@ -1,4 +1,4 @@
-"""`follow` on nodes of the lab: as it is typed, with what can go wrong, and cancelled."""
+"""Tests `follow` on lab nodes: as a user types it, with faults, and cancelled."""
 
 import re
 import signal
@@ -34,7 +34,7 @@ def begin(client: Client, lab: Lab, path: str = PATH, *, timeouts=None, **fields
 
 @contextmanager
 def typed(daemon: Daemon, lab: Lab, folder: Path, *options: str) -> Iterator[subprocess.Popen]:
-    """`cucmctl follow` in a process of its own, with pipes."""
+    """Runs `cucmctl follow` in a process of its own, with pipes."""
     command = [sys.executable, "-m", "cucmctl", "--socket", str(daemon.socket), "follow"]
     command += [*lab.nodes, PATH, *login_options(folder, lab), *options]
     pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
@@ -49,7 +49,7 @@ def typed(daemon: Daemon, lab: Lab, folder: Path, *options: str) -> Iterator[sub
 
 
 def rest(process: subprocess.Popen) -> tuple[str, str]:
-    """Reads what it still prints. `communicate` passes over what `readline` took from the pipe."""
+    """Reads the rest of the output. `communicate` would lose what `readline` has buffered."""
     out, err = process.stdout.read(), process.stderr.read()
     process.wait()
     return out, err
@@ -87,7 +87,7 @@ def test_ctrl_c_ends_follow_on_nodes(daemon: Daemon, make_lab: MakeLab, tmp_path
 
 
 class Row(NamedTuple):
-    """A fault, the code that must come out, and a word of the message, or of the notes."""
+    """Describes a fault, the code of the failure, and a part of the message or of the notes."""
 
     fault: str
     code: str | None

@@ -1,4 +1,4 @@
-"""`follow` on nodes without code of ours: OpenSSH's sshd, and `tail -f` on a file that grows."""
+"""Tests `follow` on OpenSSH nodes, with `tail -f` on a file that grows."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -31,8 +31,9 @@ def file_on(node: OpenSshNode) -> Path:
 
 @contextmanager
 def growing(nodes: list[OpenSshNode]) -> Iterator[None]:
-    """Lines are written to the file of each node until the block ends, the first 20 before it
-    begins. A line has its number, and is written in two parts.
+    """Writes lines to the file of each node until the block ends; the first 20 are there before.
+
+    A line has its number, and is written in two parts.
     """
     over = threading.Event()
     files = [file_on(node).open("w") for node in nodes]

@@ -1,4 +1,4 @@
-"""`health` against nodes of the lab that are ill, each in one way, and one that is well."""
+"""Tests `health` on lab nodes, each ill in one way, beside a healthy one."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""`health` of nodes without code of ours, which print what real nodes have printed.
+"""Tests `health` of OpenSSH nodes that print the published outputs of several releases.
 
-OpenSSH's sshd, a shell script, and the published outputs of several releases. What was not
-published of a release the node does not know: it is unread, and nothing else.
+A node does not know a command whose output was not published for its release. So the facts of that
+command stay unknown, and nothing else does.
 """
 
 from collections.abc import Sequence

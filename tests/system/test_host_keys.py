@@ -1,4 +1,4 @@
-"""Host keys of nodes: policies, a change, and `cucmctl hostkeys` against real nodes."""
+"""Tests host keys of nodes: the policies, a changed key, and `cucmctl hostkeys`."""
 
 import json
 import signal

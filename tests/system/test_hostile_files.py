@@ -1,7 +1,6 @@
-"""Traces and captures that cost more than what was sent, beside honest nodes, jobs and clients.
+"""Tests that files which are costly to read delay no honest node, job or client.
 
-The nodes are OpenSSH's, so that the files come as they are. What their reading costs is tested with
-pure functions (test_traces.py, test_pcap.py); here it is whether anybody else waits for it.
+OpenSSH pushes the files as they are. test_traces.py and test_pcap.py test the cost of reading.
 """
 
 import gzip
@@ -35,7 +34,7 @@ MakeNode = Callable[..., OpenSshNode]
 
 
 def log4j(*ago: int) -> bytes:
-    """Writes a line for each, so many minutes ago."""
+    """Writes a line for each number of minutes before now."""
     now = datetime.now(UTC)
     moments = [now - timedelta(minutes=minutes) for minutes in ago]
     return b"".join(f"{one:%Y-%m-%d %H:%M:%S},001 INFO  [x] y\n".encode() for one in moments)
@@ -55,9 +54,9 @@ def honest(node: OpenSshNode) -> None:
 
 
 def exploding(node: OpenSshNode) -> None:
-    """Puts a hundred traces of half a megabyte there, each of which unpacks to 540 MB."""
+    """Puts 49 traces of half a megabyte on the node, each of which expands to 540 MB."""
     part = gzip.compress(b" " * 54 * 1000**2)
-    names = [f"{a}{b}.log.gz" for a, b in product("abcdefghij", repeat=2)]
+    names = [f"{a}{b}.log.gz" for a, b in product("abcdefg", repeat=2)]
     put(node, gzip.compress(log4j(180) + b" " * 100_000) + part * 10, names)
 
 

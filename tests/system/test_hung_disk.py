@@ -1,6 +1,6 @@
-"""The disk below `jobs/` hangs: the daemon answers, and ends on nodes what is to be ended there.
+"""Tests a daemon while the disk below `jobs/` hangs: it answers, and ends work on nodes.
 
-What is to be written waits, and is all there once the disk answers again.
+It writes everything once the disk answers again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def daemon(disk: Path, tmp_path: Path) -> Iterator[Daemon]:
-    """One whose jobs are on the disk; its database is not."""
+    """Runs a daemon whose jobs are on the disk that hangs, but not its database."""
     with running_daemon(tmp_path / "cucmd") as daemon:
         yield daemon
 
@@ -43,7 +43,7 @@ def transcripts(job: Job) -> list[str]:
 
 
 def answers(client: Client, job: Job) -> Job:
-    """Asserts that the daemon answers what does not need the disk; returns the job."""
+    """Asserts that the daemon answers calls that do not need the disk; returns the job."""
     assert job.job_id in [one.job_id for one in client.list()]
     client.clusters()
     return client.status(job.job_id)

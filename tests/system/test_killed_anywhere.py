@@ -1,7 +1,7 @@
-"""Killed at any moment, and started again: nothing that was answered is lost or changed.
+"""Kills the daemon at any moment and starts it again: it loses and changes no answered call.
 
-The daemon runs in a fork of a server that has imported it, so that hundreds of starts are cheap.
-It is killed ten times as often as the daemons of other tests.
+The daemon is a fork of a server that has imported it, so that hundreds of starts are cheap. It is
+killed ten times as often as the daemons of other tests.
 """
 
 import random
@@ -37,7 +37,7 @@ SETTLED = ("succeeded", "failed", "cancelled")
 
 
 class Answered(Installation):
-    """Keeps the replies that a client got so far."""
+    """Keeps the replies that a client has got."""
 
     def __init__(self, folder: Path, lab: Lab) -> None:
         super().__init__(folder, lab)
@@ -45,7 +45,7 @@ class Answered(Installation):
         self.settled: dict[tuple[str, str], Node] = {}
 
     def work(self, client: Client, tolerated: tuple[type[Exception], ...] = ()) -> None:
-        """Starts and cancels jobs, and notes what the daemon says of them, until it is gone."""
+        """Starts and cancels jobs, and keeps the replies, until the daemon is gone."""
         own: list[str] = []
         while True:
             with suppress(*tolerated):
@@ -73,7 +73,7 @@ class Answered(Installation):
         return job.job_id
 
     def look(self, job: Job) -> None:
-        """Asserts that a node that was once seen settled is so for ever, to the letter."""
+        """Asserts that a node which had ended has not changed at all."""
         for node in job.nodes:
             if node.status in SETTLED:
                 before = self.settled.setdefault((job.job_id, node.node), node)
@@ -81,7 +81,7 @@ class Answered(Installation):
                 assert node.completed_at == before.completed_at
 
     def examine(self, client: Client) -> None:
-        """Asserts after a start that every job that was answered for is there, with its files."""
+        """Asserts after a start that every job of a reply is there, with its files."""
         let_end(client)
         for job_id in sorted(self.answered):
             job = client.status(job_id)
@@ -138,7 +138,7 @@ def fill_up(folder: Path) -> None:
 
 
 def test_kill_on_full_disk_loses_nothing(tmp_path: Path, lab: Lab) -> None:
-    """Filled at a random moment to the last bytes, and made free again before the next start."""
+    """The disk fills at a random moment, and is free again before the next start."""
     with small_disk(tmp_path / "disk", 64) as folder:
         installation = Answered(folder, lab)
         for _ in range(max(KILLS // 10, 2)):

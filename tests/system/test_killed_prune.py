@@ -1,6 +1,6 @@
-"""Killed while jobs are pruned: the daemon, and the client.
+"""Kills the daemon or the client while jobs are pruned.
 
-After any kill each job is whole or gone, and what was begun is finished by the next start.
+After any kill each job is whole or gone, and the next start finishes the deletion.
 """
 
 import os
@@ -38,7 +38,7 @@ def lab() -> Iterator[Lab]:
 
 
 def pruned(installation: Installation, lab: Lab, client: Client) -> list[str]:
-    """Four jobs with more files than were collected, so that it takes a while to delete them."""
+    """Makes four jobs with additional files, so that their deletion takes a while."""
     jobs = [start(client, lab, lab.nodes[:1], credential="lab") for _ in range(4)]
     for job in jobs:
         closed(client, job.job_id)
@@ -56,7 +56,7 @@ def begun_deletions(installation: Installation) -> int:
 
 
 def check_whole_or_gone(installation: Installation, client: Client) -> set[str]:
-    """Returns the jobs that are left, each of them whole. What was begun is finished first."""
+    """Finishes a deletion that had begun; returns the other jobs, each of which is whole."""
     wait_until(lambda: begun_deletions(installation) == 0)
     left = {job.job_id for job in client.list(limit=1000)}
     assert left == {path.name for path in (installation.state / "jobs").iterdir()}
@@ -117,7 +117,9 @@ def test_prune_of_killed_client_is_finished(tmp_path: Path, lab: Lab, dice: rand
 
 
 def until_left(lives: Callable[[], bool], state: Path, least: int) -> None:
-    """Waits until no more than so many of the surplus files are left, or who deletes has ended."""
+    """Waits until at most so many of the additional files are left, or the deleting process has
+    ended.
+    """
     while lives() and sum(map(names_in, (state / "jobs").glob("*/more"))) > least:
         pass
 

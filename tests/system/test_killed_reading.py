@@ -1,7 +1,6 @@
-"""Processes that read what nodes have sent, and the one that they are forked from, are killed.
+"""Kills processes that read files of nodes, and the process that they are forked from.
 
-The daemon goes on, every job succeeds and says of its files what it says undisturbed, and nothing
-is left.
+The daemon goes on, every job succeeds, and the results are those without a kill.
 """
 
 import os

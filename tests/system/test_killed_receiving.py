@@ -1,6 +1,6 @@
-"""Processes that receive, and the one that they are forked from, killed at random moments.
+"""Kills processes that receive, and the process that they are forked from, at random moments.
 
-The daemon goes on, what has come whole stays so, a retry collects the rest, and nothing is left.
+The daemon goes on, whole files stay whole, a retry collects the others, and nothing is left.
 """
 
 import os
@@ -23,7 +23,7 @@ NODES = 3
 
 
 def receiving(daemon: Daemon) -> list[int]:
-    """Finds the first process, and those of connections."""
+    """Finds the first process, and the processes of connections."""
     return daemon.tree()[1:]
 
 

@@ -1,6 +1,7 @@
-"""Killed while a job is tried again: the daemon, and the client.
+"""Kills the daemon or the client during a retry.
 
-A retry that was answered is so after any kill; one that was not is whole, or was not begun.
+After any kill a retry with a reply has happened. One without a reply has happened as a whole or not
+at all.
 """
 
 import random
@@ -30,14 +31,14 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def small() -> Iterator[Lab]:
-    """Node 2 fails at once, node 3 with its timeout."""
+    """Runs three nodes; node 2 fails at once, node 3 with its timeout."""
     faults = ("--fault", "2=silent-return:command", "--fault", "3=hang:command")
     with running_lab(3, "--files", "3", "--size", "20000", *faults) as lab:
         yield lab
 
 
 class Tried:
-    """Closed jobs with nodes that have failed, and how often each was tried again."""
+    """Holds closed jobs with failed nodes, and counts the retries of each."""
 
     def __init__(self, folder: Path, lab: Lab, dice: random.Random) -> None:
         self.installation = Installation(folder, lab)
@@ -79,8 +80,8 @@ class Tried:
         return job
 
     def examine(self, client: Client) -> None:
-        """Asserts after a start that what was answered is so, and what was asked is whole or was
-        not begun.
+        """Asserts after a start that each retry with a reply has happened, and each other one as a
+        whole or not at all.
         """
         for job_id, before in self.jobs.items():
             job = client.status(job_id)
@@ -103,7 +104,7 @@ class Tried:
         self.asked = None
 
     def ask_again(self, client: Client, job_id: str) -> None:
-        """Asks by the key of the call that was cut off: in all it has tried the job again once."""
+        """Repeats the call that was cut off, with its key: altogether it has made one retry."""
         before = closed(client, job_id)
         job = client.call("Retry", self.asked[1], StartReply).job
         assert job.retries == before.retries + (not self.begun)

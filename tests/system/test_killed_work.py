@@ -1,7 +1,7 @@
-"""The daemon is killed while it asks nodes for their clusters, or runs commands on them.
+"""Kills the daemon while it discovers clusters or runs commands.
 
-A discovery whose login is known goes on after any kill, and ends. Commands are not run twice: their
-nodes end as `interrupted`, and what they have printed until then is there.
+After any kill a discovery with a known login goes on. Commands do not run twice: their nodes end as
+`interrupted`, and keep the output up to the kill.
 """
 
 import random
@@ -38,13 +38,13 @@ Output = tuple[str, str, int]
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    """Node 4 says half of each answer, the others all of it."""
+    """Runs four nodes; node 4 prints half of each answer."""
     with running_lab(4, "--fault", "4=silent-answer") as lab:
         yield lab
 
 
 class Killed(Installation, ABC):
-    """Keeps what a client was told of jobs and nodes. `most`: seconds until a kill."""
+    """Keeps what the client knows of jobs and nodes. `most` is the most seconds until a kill."""
 
     most = 0.8
 
@@ -60,7 +60,7 @@ class Killed(Installation, ABC):
         return Login(self.lab.username, self.lab.password), False
 
     def look(self, job: Job) -> None:
-        """Asserts that a node that was once seen settled is so for ever, with what it has found."""
+        """Asserts that a node which had ended has not changed, and keeps its results."""
         for node in job.nodes:
             if node.status in SETTLED:
                 before = self.settled.setdefault((job.job_id, node.node), node)
@@ -74,7 +74,7 @@ class Killed(Installation, ABC):
 
     @abstractmethod
     def begin(self, client: Client) -> None:
-        """Starts a job, and notes its id once the daemon has answered."""
+        """Starts a job, and keeps its id once the daemon has answered."""
 
     def work(self, client: Client) -> None:
         """Starts jobs and looks at them until the daemon is gone."""
@@ -102,7 +102,7 @@ class Killed(Installation, ABC):
 
 
 class Commands(Killed):
-    """`printed`: the whole outputs that a client has read."""
+    """Keeps in `printed` the whole outputs that the client has read."""
 
     most = 2.0
 
@@ -146,7 +146,7 @@ class Commands(Killed):
             check_outputs(Path(job.directory))
 
     def kill_once_it_has_printed(self) -> None:
-        """Kills it then, since at random moments it may never have printed."""
+        """Kills the daemon after a node has printed, since at random moments none may have done so."""
         with self.daemon() as process, Client(self.socket) as client:
             self.begin(client)
             job_id = list(self.answered)[-1]
@@ -158,7 +158,7 @@ class Commands(Killed):
 
 
 def check_outputs(folder: Path) -> None:
-    """Asserts that the manifest names each output on disk, and each is as it says."""
+    """Asserts that the manifest describes each output on the disk."""
     check_files(folder)
     named = {folder / file["path"] for file in manifest(folder)}
     assert set(folder.glob("*/output/*")) <= named

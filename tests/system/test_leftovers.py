@@ -1,4 +1,4 @@
-"""The check at the end of every system test: it finds what is left open, and names it."""
+"""Tests the check at the end of every system test: it finds and names what is left open."""
 
 import os
 import subprocess
@@ -16,9 +16,7 @@ from rig.leftovers import Holdings, assert_holds_no_more, nothing_left_here
 
 @contextmanager
 def finding(what: str) -> Iterator[None]:
-    """Expects leftovers of the body: what is left open is waited for no longer than it takes to
-    look.
-    """
+    """Expects that the body leaves something open; the check waits only a short time for it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(leftovers, "PATIENCE", 0.2)
         with pytest.raises(AssertionError, match=what):

@@ -129,33 +129,6 @@ def test_terminal_in_raw_mode(daemon: Daemon, make_node: MakeNode) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(
-    ("words", "compared"),
-    [
-        ("%s Dateien\\n%s Oktette, %s KB\\n", False),
-        (
-            "Number of files affected: %s\\rTotal size in Bytes: %s\\rTotal size in Kbytes: %s\\r",
-            True,
-        ),
-    ],
-)
-def test_sizes_in_other_words(
-    daemon: Daemon, make_node: MakeNode, words: str, compared: bool
-) -> None:
-    one = make_node(10, command=f"NODE_SIZES='{words}' {SCRIPT}")
-    (one.root / "log").mkdir()
-    (one.root / "log" / "messages").write_text("a line\n" * 1000)
-    with daemon.client() as client:
-        job = client.wait(start(client, one, [one.address], paths=["log"]).job_id)
-    assert statuses(job) == ["succeeded"], node(job, 0).failure
-    announced = node(job, 0).files_announced, node(job, 0).bytes_announced
-    assert announced == ((1, 7000) if compared else (None, None))
-    shown = daemon.ctl("files", job.job_id).stderr
-    assert ("not compared" in shown) == (not compared)
-    assert ("1 Dateien / 7000 Oktette, 6 KB" in shown) == (not compared)
-
-
-@pytest.mark.long
 def test_terminal_that_wraps_lines(daemon: Daemon, make_node: MakeNode) -> None:
     """In a part of the echo that has wrapped, the pattern would look like a question."""
     one = make_node(9, command=f"NODE_EDITS=1 {SCRIPT}")

@@ -150,12 +150,6 @@ async def test_wrong_frame_is_no_answer(
     assert str(tmp_path / "node") in caplog.messages[-1]
 
 
-async def test_exaggerated_count_is_no_answer(tmp_path: Path) -> None:
-    async with readers_in(tmp_path, packets="rig.worker_roles:exaggerate") as readers:
-        (one,) = await readers.count_packets(tmp_path, [tmp_path / "x"], 1000)
-    assert (one.count, bool(one.uncounted)) == (0, True)
-
-
 @pytest.mark.long
 async def test_slow_gzip_is_left_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cucmd.service.readers._SPARE", 1)

@@ -229,9 +229,6 @@ def test_only_openssh_node_gets_password(
     assert written.passwords_in(daemon.folder) == []
 
 
-# Core dumps and other processes of the same user.
-
-
 @pytest.mark.long
 @others.needs_root
 def test_own_user_cannot_read_memory() -> None:
@@ -247,12 +244,6 @@ def test_own_user_cannot_read_memory() -> None:
             assert (proc / name).stat().st_uid == 0, name
         assert others.as_user(somebody, ["cat", str(proc / "environ")]).returncode != 0
         assert others.as_user(somebody, ["ls", str(proc / "fd")]).returncode != 0
-
-
-# Credential files.
-
-
-# The search itself: it finds passwords that are there.
 
 
 @pytest.mark.long
