@@ -14,7 +14,6 @@ from pathlib import Path
 import msgspec
 
 from cucmd.failure import Code
-from cucmd.received_file import PacketCount
 from cucmd.receiver.frames import (
     Begin,
     Came,
@@ -210,11 +209,6 @@ def connect(_value: str) -> None:
 def say_words(channel: Channel) -> None:
     """Answers with a frame of another kind."""
     channel.send(Words("of another"))
-    signal.pause()
-
-
-def exaggerate(channel: Channel) -> None:
-    channel.send(PacketCount(10**12))
     signal.pause()
 
 
