@@ -82,7 +82,7 @@ def test_listed_files_match_disk(daemon: Daemon, job: Job, files: list[File]) ->
 def test_time_stamps_are_exported(
     daemon: Daemon, job: Job, files: list[File], tmp_path: Path
 ) -> None:
-    """The lab sets the times as OpenSSH's `sftp -p` does. Traces are older than their collection."""
+    """The lab sets the times as OpenSSH's `sftp -p` does. Traces are older than the job."""
     stamps = {named(file): file.modified for file in files}
     assert stamps
     for name in on_disk(daemon, job):

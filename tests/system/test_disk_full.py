@@ -27,7 +27,7 @@ def lab() -> Iterator[Lab]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """Yields the folder of a daemon whose state is on a disk of 16 MiB. Its log is on a large disk."""
+    """Yields the folder of a daemon whose state, but not its log, is on a disk of 16 MiB."""
     with small_disk(tmp_path / "cucmd" / "state", 16):
         yield tmp_path / "cucmd"
 

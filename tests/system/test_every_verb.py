@@ -1,4 +1,4 @@
-"""Runs every command of `cucmctl` on a terminal of 80 columns and as JSON, with a daemon and a lab."""
+"""Runs every command of `cucmctl`, on a terminal of 80 columns and as JSON."""
 
 import os
 import sys

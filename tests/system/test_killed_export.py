@@ -51,7 +51,7 @@ def large() -> Iterator[Lab]:
 
 
 class Exported:
-    """Holds a closed job and a folder for its exports. `seconds` is the time that an export takes."""
+    """Holds a closed job and a folder for its exports. An export takes `seconds`."""
 
     def __init__(self, folder: Path, lab: Lab) -> None:
         self.installation = Installation(folder, lab)

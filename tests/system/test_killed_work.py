@@ -146,7 +146,7 @@ class Commands(Killed):
             check_outputs(Path(job.directory))
 
     def kill_once_it_has_printed(self) -> None:
-        """Kills the daemon after a node has printed, since at random moments none may have done so."""
+        """Kills the daemon after a node has printed. At random moments none may have done so."""
         with self.daemon() as process, Client(self.socket) as client:
             self.begin(client)
             job_id = list(self.answered)[-1]

@@ -1,4 +1,4 @@
-"""Tests what one local user can cost the others: replies, memory, log lines and jobs are bounded."""
+"""Tests the bounds of what one local user costs: replies, memory, log lines and jobs."""
 
 import grp
 import json

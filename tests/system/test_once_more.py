@@ -1,4 +1,4 @@
-"""A job is started once and tried again, whatever becomes of the daemon meanwhile."""
+"""Kills the daemon during a call: the next daemon replies, and there is one job."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ def config_with(tmp_path: Path, lab: Lab) -> str:
 def killed_in(
     folder: Path, config: str, moment: str, address: Path, call: Call
 ) -> Iterator[tuple[Daemon, Job]]:
-    """Yields the daemon that came after the one that was killed, and what the caller was given."""
+    """Kills a daemon during a call; yields the next daemon, and the reply to the call."""
     odd = {"environ": {"CUCMD_TEST_KILLED": moment}, "module": "rig.odd_daemon"}
     with Client(address) as caller, ThreadPoolExecutor(1) as thread:
         with running_daemon(folder, config, **odd) as daemon:

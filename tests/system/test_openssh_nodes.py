@@ -1,6 +1,6 @@
-"""Nodes without code of ours: OpenSSH's sshd, a shell script for the dialogue, OpenSSH's sftp.
+"""Tests nodes of OpenSSH: sshd, a shell script for the dialogue, and OpenSSH's `sftp`.
 
-Real files, real speed; what arrives is compared byte by byte with what the node has.
+The files are real. The tests compare what arrives with what the node has, byte by byte.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ MakeNode = Callable[..., OpenSshNode]
 
 
 def real_logs(root: Path) -> None:
-    """Copies what this machine has below /var/log now, and makes a file of more than 100 MB."""
+    """Copies what this machine has below /var/log, and makes a file of more than 100 MB."""
     for source in Path("/var/log").rglob("*"):
         if source.is_file() and os.access(source, os.R_OK) and '"' not in source.name:
             target = root / "log" / source.relative_to("/var/log")
@@ -48,9 +48,9 @@ def real_logs(root: Path) -> None:
 
 
 def endless(root: Path) -> None:
-    """Makes a file that no test will see the end of; sparse, so that it costs nothing here.
+    """Makes a sparse file that is too large for any test to receive.
 
-    There is room for it: else the node would be refused before its first byte.
+    The disk has room for it; otherwise the daemon would refuse the node before the first byte.
     """
     (root / "log").mkdir()
     with (root / "log" / "core.1").open("wb") as file:
@@ -58,7 +58,7 @@ def endless(root: Path) -> None:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """Returns SHA-256 by path below the folder."""
+    """Maps each path below the folder to the SHA-256 of its file."""
     found = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file():
@@ -109,7 +109,7 @@ def test_cancel_spares_other_nodes(daemon: Daemon, make_node: MakeNode) -> None:
 
 
 def test_terminal_in_raw_mode(daemon: Daemon, make_node: MakeNode) -> None:
-    """Only CR is Enter there. The other nodes' terminals turn it into LF themselves."""
+    """In raw mode only CR is Enter. The terminals of the other nodes turn CR into LF."""
     one = make_node(6, command=f"{RAW_TERMINAL} {SCRIPT}")
     (one.root / "log").mkdir()
     (one.root / "log" / "messages").write_text("a line\n" * 1000)
@@ -130,7 +130,7 @@ def test_terminal_in_raw_mode(daemon: Daemon, make_node: MakeNode) -> None:
 
 @pytest.mark.long
 def test_terminal_that_wraps_lines(daemon: Daemon, make_node: MakeNode) -> None:
-    """In a part of the echo that has wrapped, the pattern would look like a question."""
+    """In a wrapped part of the echo the pattern looks like a question."""
     one = make_node(9, command=f"NODE_EDITS=1 {SCRIPT}")
     folder = one.root.joinpath("log", *("trace" * 30 for _ in range(3)))
     folder.mkdir(parents=True)
@@ -190,7 +190,7 @@ def test_ctrl_c_ends_process_on_node(daemon: Daemon, make_node: MakeNode, ending
     ids=["both methods", "password alone", "keyboard-interactive alone"],
 )
 def test_wrong_password_is_tried_once(daemon: Daemon, make_node: MakeNode, settings: str) -> None:
-    """Counted by PAM, which locks the account at the third."""
+    """PAM counts the attempts, and locks the account at the third."""
     one = make_node(7, settings=settings)
     with daemon.client() as client:
         for attempt in range(1, PAM_LOCKS_AFTER):
@@ -204,7 +204,7 @@ def test_wrong_password_is_tried_once(daemon: Daemon, make_node: MakeNode, setti
 
 @pytest.mark.long
 def test_chained_authentication_methods(daemon: Daemon, make_node: MakeNode) -> None:
-    """It has accepted the password, but its answer to the first method looks like a refusal."""
+    """The node accepts the password, but its answer to the first method looks like a refusal."""
     chain = "AuthenticationMethods password,keyboard-interactive\n"
     one = make_node(8, settings=PAM + chain)
     with daemon.client() as client:

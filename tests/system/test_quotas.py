@@ -1,4 +1,4 @@
-"""The floor of free space and the quotas: the node that exceeds one fails, the others go on."""
+"""Tests the quotas: the node that exceeds one fails, and the others go on."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ MakeDaemon = Callable[..., Daemon]
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    """Three files of 100 kB on nodes 1 and 3; the first file of node 2 is large."""
+    """Runs three nodes with files of 100 kB; the first file of node 2 is large."""
     big = ("--fault", "2=big-file@40000000")
     with running_lab(3, "--files", "3", "--size", "100000", *big) as lab:
         yield lab
@@ -38,7 +38,7 @@ def test_node_over_quota_fails_alone(make_daemon: MakeDaemon, lab: Lab) -> None:
 
 @pytest.mark.long
 def test_quota_counts_earlier_attempts(tmp_path: Path) -> None:
-    """500 kB are within it; with the 300 kB of the first try they are not."""
+    """The quota allows 500 kB, but not these and the 300 kB of the first attempt."""
     folder = tmp_path / "cucmd"
     options = ("--files", "1", "--size", "500000", "--fault", "trickle@500000")
     with running_lab(1, *options) as lab:

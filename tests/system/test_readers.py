@@ -1,4 +1,4 @@
-"""What processes read of nodes is an answer in the end, killed, stopped or lying as they may be."""
+"""Kills, stops and falsifies processes that read files of nodes: each call has a result."""
 
 import gzip
 import os
@@ -29,7 +29,7 @@ MANY = 300_000
 
 @asynccontextmanager
 async def readers_in(folder: Path, **roles: str) -> AsyncIterator[Readers]:
-    """roles: those that do something else than the daemon's."""
+    """Opens readers. roles: those that differ from the daemon's."""
     async with open_workers(folder, {**ROLES, **roles}, more_modules=TESTS) as workers:
         yield Readers(workers)
 
@@ -102,7 +102,7 @@ async def test_killed_reader_is_replaced(tmp_path: Path, kind: str) -> None:
 
 
 async def kill_one(dice: random.Random) -> None:
-    """Unless all is read before one is seen at work."""
+    """Kills one reader, or none if all reading ends first."""
     while not forked():  # noqa: ASYNC110  another process announces nothing
         await trio.sleep(0.01)
     await trio.sleep(dice.random() / 5)
@@ -168,7 +168,9 @@ async def test_slow_gzip_is_left_unread(tmp_path: Path, monkeypatch: pytest.Monk
 async def test_slow_traces_leave_coverage_unknown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Lines of both sides of one midnight, in turns: all of them are read, which takes 10 s."""
+    """The lines jump across midnight in turns, so that the reader reads all of them, which takes 10
+    s.
+    """
     monkeypatch.setattr("cucmd.cases.coverage._SECONDS", 1)
     head = f"28131994.000 |{NOW:%H:%M:%S}.000 |FileHead |UTC:+00:00,Date: {NOW:%Y/%m/%d}, x\n"
     lines = b"28131995.000 |00:00:30.000 |\n28131995.000 |23:59:30.000 |\n" * 3_000_000

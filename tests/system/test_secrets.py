@@ -1,4 +1,6 @@
-"""Passwords: used for logins, echoed by nodes, put into wrong fields; and written nowhere."""
+"""Tests passwords that are used, echoed by nodes and put into wrong fields: they are written
+nowhere.
+"""
 
 import base64
 import json
@@ -42,7 +44,7 @@ NODES = (
 
 @pytest.fixture(scope="module")
 def target_passwords(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file in which the daemon leaves the passwords of its upload targets."""
+    """Returns the file to which this daemon writes the passwords of its upload targets."""
     return tmp_path_factory.mktemp("target_passwords") / "targets"
 
 
@@ -83,7 +85,9 @@ def labs() -> Iterator[dict[str, Lab]]:
 
 @pytest.fixture(scope="module")
 def jobs(daemon: Daemon, labs: dict[str, Lab]) -> list:
-    """Jobs over all nodes of all labs, with passwords of both kinds; ended."""
+    """Runs jobs on all nodes of all labs, with passwords of both kinds; returns them after their
+    end.
+    """
     limits = dict.fromkeys(("connect", "login", "answer", "command", "stall"), 8) | {"grace": 1}
     with daemon.client() as client:
         typed = [start(client, lab, try_all=True, **limits) for lab in labs.values()]
@@ -162,8 +166,8 @@ def test_process_facts_hold_no_password(daemon: Daemon, jobs: list) -> None:
 def test_worker_memory_holds_no_password(
     daemon: Daemon, jobs: list, target_passwords: Path
 ) -> None:
-    """The passwords are those of nodes. Whatever is forked for that begins with the memory of the
-    first process; what receives knows no login of the receiver before its client presents that.
+    """A forked process begins with the memory of the first process. It learns no password of a
+    node, and no login of the receiver before its client presents one.
     """
 
     def found(pid: int, passwords: Collection[str]) -> list[str]:
@@ -196,7 +200,7 @@ def test_invalid_frames_are_not_logged(daemon: Daemon) -> None:
 
 @pytest.mark.long
 def test_cancel_and_stop_show_no_password(tmp_path: Path, labs: dict[str, Lab]) -> None:
-    """SIGTERM in the middle, then a start that says what it found."""
+    """SIGTERM comes in the middle. The next start says what it found."""
     folder = tmp_path / "cucmd"
     with running_daemon(folder, options=["--verbose"]) as daemon, daemon.client() as client:
         for lab in labs.values():
@@ -232,7 +236,7 @@ def test_only_openssh_node_gets_password(
 @pytest.mark.long
 @others.needs_root
 def test_own_user_cannot_read_memory() -> None:
-    """A process that may not be dumped is root's below /proc, whoever runs it."""
+    """Below /proc a process without core dumps belongs to root, whoever runs it."""
     somebody = 61001
     with (
         others.folder_of(somebody) as folder,

@@ -1,4 +1,4 @@
-"""The daemon under a service manager: the inherited socket, and its notifications."""
+"""Tests the daemon under a service manager: the inherited socket, and its notifications."""
 
 import signal
 import tempfile

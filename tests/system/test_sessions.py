@@ -1,8 +1,8 @@
-"""The sessions of the README and of the reference pages, typed as they stand: on a terminal, in an
-empty home, with a PATH of two directories, on a network of its own.
+"""Types the sessions of the README and of the reference pages, as they are.
 
-Each is typed, or stands in NOT_RUN with the reason; so do commands in the text of a page that name
-a node, a cluster or a job. What a page shows as printed is printed: ids and numbers are free.
+They run on a terminal, in an empty home, with a PATH of two directories, on a network of their own.
+Each is typed, or is in NOT_RUN with the reason. So are commands in the text of a page that name a
+node, a cluster or a job. The output must be that of the page, but for ids and numbers.
 """
 
 import os
@@ -66,7 +66,7 @@ BASH = (r"PS1=<\# $?> ", "bash", "--noprofile", "--norc", "--noediting", "-i")
 
 
 class Shell:
-    """Runs a shell on a terminal. `type` is what a person does with a line of a page."""
+    """Runs a shell on a terminal. `type` does what a person does with a line of a page."""
 
     def __init__(self, home: Path, more: str = "") -> None:
         self.home = home
@@ -84,8 +84,10 @@ class Shell:
         self._prompt()
 
     def type(self, line: str, shown: str = "") -> str:
-        """Types a line of a page, and returns what is printed. Asserts that this has what the page
-        has as `shown`, and the exit code: 0, or the one that the comment in the line says.
+        """Types a line of a page and returns the output.
+
+        Asserts that the output contains what the page shows, and that the exit code is 0 or the one
+        that the comment in the line names.
         """
         start = len(self.terminal.raw)
         self.terminal.type(f"{line}\n")
@@ -102,7 +104,7 @@ class Shell:
         wait_until(lambda: any(text in one.read_text() for one in found(file)))
 
     def leave(self) -> None:
-        """Asserts that what is in the background, and has been told to end, ends in order."""
+        """Asserts that background processes which were told to end do so in order."""
         said = self.type("wait")
         assert "Exit" not in said, said
         self.terminal.type("exit\n")
@@ -112,7 +114,7 @@ class Shell:
         return self.terminal.raw[start:].replace("\r\n", "\n")
 
     def _prompt(self) -> int:
-        """Reads the exit code that the next prompt shows. Questions before it are answered."""
+        """Answers questions up to the next prompt, and reads the exit code that it shows."""
         self._typed += 1
         start = len(self.terminal.raw)
         prompt = rf"<{self._typed} (\d+)> "
@@ -127,7 +129,7 @@ class Shell:
 
 
 def pattern(shown: str) -> str:
-    """Writes what a page shows as a regular expression: numbers are any numbers, ids any ids."""
+    """Turns the output on a page into a regular expression, in which numbers and ids are free."""
     lines = []
     for line in shown.splitlines():
         words = re.split(r"(\b[0-9a-f]{12}\b|\d+)", line.strip())
@@ -137,7 +139,7 @@ def pattern(shown: str) -> str:
 
 
 def steps(session: str) -> Iterator[tuple[str, str]]:
-    """Yields what is typed, with lines that go on, and what the page shows as printed."""
+    """Yields each typed line, with its continuation lines, and the output on the page."""
     for step in re.split(r"^\$ ", session, flags=re.MULTILINE)[1:]:
         typed, shown = re.fullmatch(r"((?:.*\\\n)*.*\n)((?s:.*))", step).groups()
         yield typed.rstrip("\n"), shown

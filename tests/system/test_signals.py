@@ -1,4 +1,4 @@
-"""Signals while the daemon starts and while it drains, and what a reload waits for."""
+"""Tests signals while the daemon starts and while it drains, and what a reload waits for."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ def test_signals_during_start_are_handled_later(tmp_path: Path) -> None:
 
 
 def serve(folder: Path, **environ: str) -> subprocess.CompletedProcess:
-    """Runs an odd daemon that ends by itself."""
+    """Runs a daemon with faults that ends by itself."""
     (folder / "cucmd.toml").write_text(CONFIG)
     command = [sys.executable, "-m", "rig.odd_daemon", "serve"]
     command += ["--config", str(folder / "cucmd.toml"), "--socket", str(folder / "s")]
@@ -66,7 +66,7 @@ def test_late_os_error_is_a_defect(tmp_path: Path) -> None:
 
 
 def test_slow_file_delays_only_reload(daemon: Daemon) -> None:
-    """One on a file server may not answer: here it is a pipe that nobody has written to."""
+    """A file on a file server may not answer. Here it is a pipe without a writer."""
     config = daemon.folder / "cucmd.toml"
     config.unlink()
     os.mkfifo(config)
@@ -81,7 +81,7 @@ def test_slow_file_delays_only_reload(daemon: Daemon) -> None:
 
 @contextmanager
 def draining(folder: Path) -> Iterator[Daemon]:
-    """Yields a daemon that waits for a node that ignores Ctrl-C: until its grace is over or not."""
+    """Yields a daemon that waits for a node which ignores Ctrl-C."""
     faulty = running_lab(1, "--fault", "1=hang:command")
     with faulty as lab, running_daemon(folder) as daemon, daemon.client() as client:
         job = start(client, lab, grace=5)

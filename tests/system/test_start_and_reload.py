@@ -1,4 +1,4 @@
-"""Messages when the daemon cannot start, and what a reload changes."""
+"""Tests the messages of a daemon that cannot start, and what a reload changes."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ MakeLab = Callable[..., Lab]
 
 
 def serve(folder: Path, config: str, *options: str) -> subprocess.CompletedProcess:
-    """Runs a `cucmd serve` that is expected to end by itself."""
+    """Runs a `cucmd serve` that ends by itself."""
     file = folder / "cucmd.toml"
     file.write_text(config)
     command = [sys.executable, "-m", "cucmd", "serve", "--config", str(file), *options]

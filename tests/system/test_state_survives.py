@@ -1,4 +1,4 @@
-"""A damaged database is set aside; while the disk fails, requests fail and nothing is lost."""
+"""Tests a damaged database, which is set aside, and a failing disk, which fails only requests."""
 
 import shutil
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ def lab() -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def before(tmp_path_factory: pytest.TempPathFactory, lab: Lab) -> tuple[Path, str]:
-    """The folder of a daemon that has stopped, and the job that it had done."""
+    """Returns the folder of a stopped daemon, and the id of its one job."""
     folder = tmp_path_factory.mktemp("before") / "cucmd"
     with running_daemon(folder) as daemon, daemon.client() as client:
         job = client.wait(start(client, lab, lab.nodes[:1]).job_id)
@@ -66,13 +66,13 @@ def test_damaged_database_is_set_aside(tmp_path: Path, lab: Lab, before: tuple[P
 
 
 def set_aside(state: Path) -> list[Path]:
-    """Databases that were; SQLite's companions of each stand beside it."""
+    """Returns the databases that were set aside, without the companion files of SQLite."""
     found = state.glob("cucmd.db.damaged-*")
     return [path for path in found if not path.name.endswith(("-wal", "-shm"))]
 
 
 class Failing:
-    """A daemon whose disk fails while `fault` is there."""
+    """Holds a daemon whose disk fails while the file `fault` exists."""
 
     def __init__(self, daemon: Daemon, fault: Path) -> None:
         self.daemon = daemon
@@ -130,7 +130,7 @@ def test_daemon_stops_while_disk_fails(tmp_path: Path, lab: Lab, failing: Failin
 
 @pytest.mark.long
 def test_copy_of_state_is_backup(tmp_path: Path, lab: Lab) -> None:
-    """What had ended by then is there and whole; what had not, was interrupted."""
+    """Jobs that had ended before the copy are whole; the others are interrupted."""
     with running_daemon(tmp_path / "cucmd") as daemon, daemon.client() as client:
         hangs = start(client, lab)  # on the second node
         done = [client.wait(start(client, lab, lab.nodes[:1]).job_id).job_id for _ in range(3)]

@@ -1,4 +1,4 @@
-"""`cucmd` with a standard output that is full or closed: an exit code, and no traceback."""
+"""Tests `cucmd` with a standard output that is full or closed: an exit code, and no traceback."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ BUFFERED = {**os.environ, "PYTHONUNBUFFERED": ""}
 
 
 def cucmd(folder: Path, *arguments: str, stdout: int) -> tuple[int, str]:
-    """Returns exit code and standard error."""
+    """Returns the exit code and the standard error."""
     (folder / "cucmd.toml").touch()
     command = [sys.executable, "-m", "cucmd", *arguments]
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""A daemon that is stopped or killed while jobs run, and started again."""
+"""Stops or kills a daemon while jobs run, and starts it again."""
 
 import signal
 import time
@@ -21,7 +21,7 @@ BOTH = pytest.mark.parametrize("how", [signal.SIGTERM, *more(signal.SIGKILL)])
 
 @pytest.fixture
 def lab() -> Iterator[Lab]:
-    """Node 1 is well; 2 is slow and 3 hangs, each in its first session only."""
+    """Runs three nodes: node 1 is well; 2 is slow and 3 hangs, each in its first session only."""
     faults = ("--fault", "2=trickle@3000*1", "--fault", "3=hang:command*1")
     with running_lab(3, "--files", "3", "--size", "20000", *faults) as lab:
         yield lab
@@ -38,7 +38,7 @@ def end(daemon: Daemon, how: signal.Signals) -> None:
 
 
 def in_the_middle(job) -> bool:
-    """Waits until one node has ended, one pushes, and the third hangs."""
+    """Says whether node 1 has succeeded, node 2 pushes, and node 3 hangs."""
     one, two, three = job.nodes
     return one.status == "succeeded" and two.bytes_received > 0 and three.phase == "command"
 
@@ -109,7 +109,9 @@ def test_queued_jobs_wait_again(tmp_path: Path, lab: Lab, config: str, how: sign
 @pytest.mark.long
 @pytest.mark.parametrize("how", [signal.SIGTERM, *more(signal.SIGINT)])
 def test_stop_refuses_work_and_disconnects(tmp_path: Path, how: signal.Signals) -> None:
-    """The node is silent until Ctrl-C. It is disconnected in order, within the grace period."""
+    """The node prints nothing until Ctrl-C. The daemon disconnects in order, within the grace
+    period.
+    """
     with running_lab(2, "--fault", "1=silent:command", "--fault", "2=hang:command") as lab:
         with running_daemon(tmp_path / "cucmd") as daemon, daemon.client() as client:
             job = start(client, lab, grace=3)

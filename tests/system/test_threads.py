@@ -1,7 +1,7 @@
-"""What threads of the daemon, and of a program that calls it, may not do at once.
+"""Tests what threads of the daemon, and of a program that calls it, must not do at once.
 
-msgspec finds out what a struct has when it first reads one. Two threads that do so at once, for one
-struct, end the process (msgspec 0.22, a segmentation fault).
+msgspec prepares a struct when it first decodes one. Two threads that do so at once, for one struct,
+crash the process (msgspec 0.22, a segmentation fault).
 """
 
 import subprocess

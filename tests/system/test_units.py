@@ -1,6 +1,6 @@
-"""The units: systemd's checks of them, who can open the socket, and what the hardening allows.
+"""Tests the units: systemd checks them, and they fit the paths and limits of the programs.
 
-No manager runs here: what a real one does with them is shown where one can be booted.
+No service manager runs here; the `test_booted_…` files have one.
 """
 
 import configparser
@@ -45,7 +45,7 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
 
 
 class Unit:
-    """A unit file: the last value of each setting, as all of ours are set once."""
+    """Reads a unit file, of which each setting has one value."""
 
     def __init__(self, name: str) -> None:
         self._parser = configparser.ConfigParser(strict=False, interpolation=None)
@@ -70,7 +70,7 @@ def test_unit_exposure(name):
 
 @needs_analyze
 def test_systemd_verifies_units(tmp_path):
-    """Copies, with the path of a program that is there: that is not installed is no mistake."""
+    """The copies name a program that exists, since a missing program would be an error."""
     copies = []
     for name, programs in PROGRAMS.items():
         service = (UNITS / f"{name}.service").read_text(encoding="utf-8")
@@ -85,7 +85,7 @@ def test_systemd_verifies_units(tmp_path):
 
 
 def nightly() -> dict[str, str]:
-    """Reads the units that the page has, by their names."""
+    """Reads the units on the manual page, by their names."""
     text = (UNITS.parent / "daemon/man/cucmd.8.md").read_text(encoding="utf-8")
     unit = re.compile(r"`/etc/systemd/system/(\S+)`:\n\n```ini\n(.*?)```", re.DOTALL)
     return dict(unit.findall(text))
@@ -115,7 +115,7 @@ def test_stop_timeout_exceeds_grace_period():
 
 
 def test_budgets_fit_memory_limit():
-    """A collection never meets it: what grows with the nodes has a limit of its own below."""
+    """A collection never meets the limit, since all that grows with the nodes has a smaller one."""
     number, unit = Unit("cucmd.service")["MemoryMax"][:-1], Unit("cucmd.service")["MemoryMax"][-1]
     limits = ReceiverLimits()
     nodes = 400

@@ -1,4 +1,4 @@
-"""The limits of the Varlink server hold on real Unix sockets, for each user and in all."""
+"""Tests the limits of the Varlink server on real Unix sockets, for each user and altogether."""
 
 import errno
 import json
@@ -66,7 +66,7 @@ async def test_only_a_unix_socket_has_credentials() -> None:
 
 @contextmanager
 def acting_as(uid: int) -> Iterator[None]:
-    """Is for what is connected by the body, without a checkpoint in it."""
+    """Becomes another user while the block connects. The block must have no checkpoint."""
     os.seteuid(uid)
     try:
         yield
@@ -95,7 +95,7 @@ VIEWER, OPERATOR = 65_001, 65_002
 async def test_connecting_without_pause_is_refused(
     socket_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each refusal is logged as one of that user, so that the log can limit them."""
+    """Each refusal in the log names the user, so that the log can limit them."""
 
     def may_operate(caller: Caller) -> bool:
         return caller.uid == OPERATOR

@@ -1,4 +1,4 @@
-"""The listening socket: its mode and group, and what happens to a socket that exists already."""
+"""Tests the listening socket: its mode and group, and a socket that already exists."""
 
 import contextlib
 import grp

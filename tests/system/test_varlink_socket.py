@@ -1,4 +1,4 @@
-"""The Varlink server on real Unix sockets: credentials of peers, hang-ups, and abuse."""
+"""Tests the Varlink server on real Unix sockets: who calls, and how it accepts connections."""
 
 import json
 import os
@@ -66,7 +66,7 @@ class Rounds(trio.abc.Instrument):
 
 
 async def test_connections_are_accepted_in_batches(socket_path: Path) -> None:
-    """One round for each let a peer that only connects and leaves hold up all others."""
+    """With one round for each, a peer that only connects and leaves would delay all others."""
     async with serving(socket_path, Example(), connections=1000), AsyncExitStack() as stack:
         for _ in range(200):
             waiting = socket.socket(socket.AF_UNIX)

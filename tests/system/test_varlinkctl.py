@@ -1,4 +1,4 @@
-"""systemd's `varlinkctl`, a client that is not ours, against the server and the whole daemon."""
+"""Tests systemd's `varlinkctl`, a foreign client, against the server and the whole daemon."""
 
 import json
 import os
@@ -101,7 +101,7 @@ def test_varlinkctl_drives_the_daemon(daemon: Daemon) -> None:
 
 
 class Varlinkctl:
-    """Calls of a daemon's methods."""
+    """Calls methods of a daemon."""
 
     def __init__(self, daemon: Daemon) -> None:
         self._address = f"unix:{daemon.socket}"
@@ -119,7 +119,7 @@ class Varlinkctl:
         return done.stdout + done.stderr
 
     def begin(self, method: str, **parameters: object) -> subprocess.Popen[str]:
-        """Starts a stream without an end."""
+        """Starts a stream that does not end."""
         call = ("call", self._address, f"io.cucmd.Jobs.{method}", json.dumps(parameters))
         command = ["varlinkctl", "--no-pager", "--json=short", "-E", *call]
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ENVIRON)
@@ -135,19 +135,19 @@ class Varlinkctl:
 
 
 def reply_in(lines: IO[str]) -> dict:
-    """Returns the next one."""
+    """Returns the next reply."""
     return json.loads(lines.readline().replace("\x1e", ""))
 
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    """Node 2 refuses the first command."""
+    """Runs two nodes; node 2 refuses the first command."""
     with running_lab(2, "--files", "3", "--fault", "2=refuse-command*1") as lab:
         yield lab
 
 
 def ended(call: Varlinkctl, job_id: str) -> dict:
-    """Returns the last change of a watch of the job."""
+    """Returns the last change in a watch of the job."""
     first, *later = call.more("Watch", job_id=job_id, changes=True)
     assert first["job"]["job_id"] == job_id
     assert [reply.get("job") for reply in later] == [None] * len(later)
@@ -186,7 +186,7 @@ def test_running_job_is_watched_and_cancelled(daemon: Daemon) -> None:
 
 @pytest.mark.long
 def test_case_from_start_to_delete(daemon: Daemon, lab: Lab) -> None:
-    """It calls every method about what a job has collected."""
+    """It calls every method for what a job has collected."""
     call = Varlinkctl(daemon)
     request = {**request_of(lab, lab.nodes), "labels": {"case": "1"}, "start_key": "k"}
     job_id = call("Start", **request)["job"]["job_id"]
@@ -224,7 +224,7 @@ def test_case_from_start_to_delete(daemon: Daemon, lab: Lab) -> None:
 
 @pytest.mark.long
 def test_commands_run_on_discovered_cluster(tmp_path: Path) -> None:
-    """It calls every method about what the daemon knows, about commands, and about checks."""
+    """It calls every method for clusters, commands and checks."""
     with ExitStack() as stack:
         lab = stack.enter_context(running_lab(2, "--port", free_port()))
         login = {"username": lab.username, "password": lab.password}

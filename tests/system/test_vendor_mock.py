@@ -1,4 +1,4 @@
-"""A session of ours on the vendor's own mock of a node, behind OpenSSH's sshd.
+"""Tests a session on the vendor's own mock of a node, behind OpenSSH's sshd.
 
 The mock is part of unicon. It reads keys on a terminal in raw mode, where Enter is CR, and asks for
 the position of the cursor before each prompt.

@@ -1,4 +1,4 @@
-"""An ordinary user runs a daemon without $XDG_RUNTIME_DIR, as after `su` or in a cron job."""
+"""Runs a daemon as a user without $XDG_RUNTIME_DIR, as after `su` or in a cron job."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ from rig.readable_python import NOBODY, readable_python
 
 
 class User:
-    """Plays a user with a home and no session: daemon and client agree where to meet."""
+    """Represents a user with a home and no session. Daemon and client find the same socket."""
 
     def __init__(self, home: Path, uid: int) -> None:
         self.home = home

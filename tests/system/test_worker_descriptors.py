@@ -1,4 +1,4 @@
-"""Processes for bytes that others have made: they leave no descriptor, and fail alone without."""
+"""Tests worker processes: they leave no descriptor, and a lack of descriptors fails one task."""
 
 import os
 import resource
