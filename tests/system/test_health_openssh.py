@@ -14,7 +14,7 @@ from cucmctl import Login
 from cucmd.job.health import BAD, CHECKS, GOOD, LOOK, UNREAD, Health
 from rig.daemon import Daemon
 from rig.openssh_node import OpenSshNode, needs_openssh, openssh_node
-from unit.vos.test_published_outputs import OUTPUTS
+from unit.vos.outputs import OUTPUTS
 
 pytestmark = [pytest.mark.long, needs_openssh]
 

@@ -1,8 +1,9 @@
-"""What a node has made costs no more than its length: every pattern and every parser, found here.
+"""No pattern and no parser may cost more than the length of a node's text.
 
-A pattern is given lines that are made of its own parts (rig/hostile_texts.py). Twice as long may
-take three times as long. What is compared is processor time of this thread, the best of several,
-and only where there is enough to be measured: a square takes a hundred times that at these lengths.
+The tests find all patterns and parsers by themselves. A pattern gets lines that are made of its own
+parts (rig/hostile_texts.py). A text twice as long may take three times as long. The tests compare
+the processor time of this thread, the best of several tries, and only if there is enough of it to
+measure: quadratic cost would take a hundred times that at these lengths.
 """
 
 import importlib
@@ -41,7 +42,7 @@ def modules(*packages: ModuleType) -> Iterator[ModuleType]:
 
 
 def all_patterns() -> dict[str, re.Pattern]:
-    """Finds all patterns, by where each was found; one that is found again only once."""
+    """Returns all patterns, each once, by the place where it was found."""
     found: dict[re.Pattern, str] = {}
     for module in modules(vos, reading, work, node_name, login):
         for name, value in vars(module).items():
@@ -52,7 +53,7 @@ def all_patterns() -> dict[str, re.Pattern]:
 
 
 def all_parsers() -> dict[str, Callable[..., object]]:
-    """Finds the functions of `vos` that are given the lines of an answer."""
+    """Returns the functions of `vos` that parse the lines of an answer."""
     found: dict[str, Callable[..., object]] = {}
     for module in modules(vos):
         for name, value in vars(module).items():
@@ -64,13 +65,14 @@ def all_parsers() -> dict[str, Callable[..., object]]:
 
 
 def uses(place: str, pattern: re.Pattern) -> list[Callable[[Text], object]]:
-    """Says how its module uses it: a pattern that is matched from the beginning need not be quick
-    to search for. All ways, if that is not seen.
+    """Returns the ways in which a pattern's module uses it, or all ways if its source shows none.
+
+    A pattern that only matches from the beginning need not be quick to search for.
     """
     module, name = re.fullmatch(r"(.+)\.([A-Za-z_]+)(?:\.\d+)?", place).groups()
     source = inspect.getsource(importlib.import_module(f"cucmd.{module}"))
     found = set(re.findall(rf"\b{name}(?:\[\w+\])?\.(\w+)\(", source))
-    found |= {"fullmatch"} if f"whole({name}," in source else set()
+    found |= {"fullmatch"} if f"match_line({name}," in source else set()
     ways = found & {"match", "fullmatch", "search", "findall", "finditer", "sub"}
     all_of_it = {"finditer": "findall", "sub": "findall"}
     ways = {all_of_it.get(way, way) for way in ways} or {"match", "fullmatch", "search"}
@@ -109,21 +111,21 @@ PARSERS = all_parsers()
 
 @pytest.mark.long
 @pytest.mark.parametrize("place", PATTERNS)
-def test_a_pattern_costs_no_more_than_the_length_of_its_text(place: str) -> None:
+def test_pattern_costs_are_linear(place: str) -> None:
     pattern = PATTERNS[place]
-    # At first short ones: what grows with a power of two would not come to its end.
+    # Short texts come first: exponential cost would never come to an end with long ones.
     for size in (20, 100, 400, SHORT):
         for texts in zip(hostile(pattern, size), hostile(pattern, 2 * size), strict=True):
             for use in uses(place, pattern):
-                assert_linear(use, *(as_taken(pattern, text) for text in texts))
+                assert_linear(use, *(as_used(pattern, text) for text in texts))
 
 
-def as_taken(pattern: re.Pattern, text: str) -> Text:
+def as_used(pattern: re.Pattern, text: str) -> Text:
     return text.encode("latin-1") if isinstance(pattern.pattern, bytes) else text
 
 
 @pytest.mark.parametrize("name", PARSERS)
-def test_a_parser_costs_no_more_than_the_length_of_a_line(name: str) -> None:
+def test_parser_is_linear_in_line_length(name: str) -> None:
     for short, long in zip(
         lines_for(PARSERS[name], 250), lines_for(PARSERS[name], 500), strict=True
     ):
@@ -131,7 +133,7 @@ def test_a_parser_costs_no_more_than_the_length_of_a_line(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PARSERS)
-def test_a_parser_costs_no_more_than_the_number_of_its_lines(name: str) -> None:
+def test_parser_is_linear_in_lines(name: str) -> None:
     texts = cycle(lines_for(PARSERS[name], 100))
     lines = [f"{text}{number}" for number, text in enumerate(islice(texts, 2 * FEW))]
     assert_linear(partial(parsed, name), lines[:FEW], lines)
@@ -141,7 +143,7 @@ def parsed(name: str, lines: Sequence[str]) -> object:
     return PARSERS[name](lines)
 
 
-def test_all_parsers_of_answers_are_among_them() -> None:
+def test_finds_patterns_and_parsers() -> None:
     assert {"parse_machine", "parse_service_list", "parse_file_list"} <= PARSERS.keys()
     named = {"vos.services._PEER", "reading.stamps._ANY_LINE", "work.check._NAME"}
     assert named <= PATTERNS.keys()

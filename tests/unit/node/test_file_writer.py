@@ -1,4 +1,4 @@
-"""Files are written in a thread: in order, and a disk that hangs holds nobody who does not wait."""
+"""The file writer keeps the order of bytes, and a hanging disk delays only tasks that wait."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cucmd.node.file_writer import FileWriter, open_file_writer
 
 
 class File:
-    """Notes what it is given. `disk`: of those on it that hangs while it is clear."""
+    """Notes the bytes that it gets. While `disk` is clear, writing to it hangs."""
 
     def __init__(self, disk: threading.Event | None = None) -> None:
         self.written = b""
@@ -53,14 +53,14 @@ def disk() -> Iterator[threading.Event]:
 
 
 async def held(writer: FileWriter, disk: threading.Event) -> File:
-    """Appends to a file, and returns it once the thread waits for its disk."""
+    """Appends to a file, and returns the file when the thread waits for its disk."""
     file = File(disk)
     writer.append(file, b"held")
     await trio.to_thread.run_sync(file.reached.wait)
     return file
 
 
-async def test_the_bytes_of_a_file_are_written_in_order(writer: FileWriter) -> None:
+async def test_writes_in_order(writer: FileWriter) -> None:
     files = [File() for _ in range(50)]
     for number in range(200):
         for file in files:
@@ -74,15 +74,13 @@ async def test_the_bytes_of_a_file_are_written_in_order(writer: FileWriter) -> N
     assert writer.waiting == 0
 
 
-async def test_what_comes_alone_is_written_though_nobody_waits(writer: FileWriter) -> None:
+async def test_writes_though_no_task_waits(writer: FileWriter) -> None:
     file = File()
     writer.append(file, b"a line\n")
     assert await trio.to_thread.run_sync(file.reached.wait, 60)
 
 
-async def test_what_comes_meanwhile_is_written_together(
-    writer: FileWriter, disk: threading.Event
-) -> None:
+async def test_writes_together_after_pause(writer: FileWriter, disk: threading.Event) -> None:
     await held(writer, disk)
     other = File()
     for _ in range(1000):
@@ -92,9 +90,7 @@ async def test_what_comes_meanwhile_is_written_together(
     assert (other.written, other.calls) == (b"x" * 1000, 1)
 
 
-async def test_whoever_does_not_wait_goes_on_while_a_disk_hangs(
-    writer: FileWriter, disk: threading.Event
-) -> None:
+async def test_hanging_disk_delays_no_append(writer: FileWriter, disk: threading.Event) -> None:
     file = await held(writer, disk)
     before = writer.waiting
     writer.append(file, b", then more")
@@ -107,9 +103,7 @@ async def test_whoever_does_not_wait_goes_on_while_a_disk_hangs(
     assert (file.written, file.closed, writer.waiting) == (b"held, then more", True, 0)
 
 
-async def test_a_cancel_ends_the_wait_and_loses_nothing(
-    writer: FileWriter, disk: threading.Event
-) -> None:
+async def test_cancelled_wait_loses_nothing(writer: FileWriter, disk: threading.Event) -> None:
     file = await held(writer, disk)
     writer.append(file, b", more")
     with trio.CancelScope() as scope:
@@ -121,7 +115,7 @@ async def test_a_cancel_ends_the_wait_and_loses_nothing(
     assert file.written == b"held, more"
 
 
-async def test_a_close_is_not_cancelled(writer: FileWriter) -> None:
+async def test_close_is_not_cancelled(writer: FileWriter) -> None:
     file = File()
     writer.append(file, b"a line\n")
     with trio.CancelScope() as scope:
@@ -130,9 +124,7 @@ async def test_a_close_is_not_cancelled(writer: FileWriter) -> None:
     assert (file.written, file.closed) == (b"a line\n", True)
 
 
-async def test_a_file_that_fails_is_closed_and_disturbs_no_other(
-    writer: FileWriter, disk: threading.Event
-) -> None:
+async def test_failing_file_disturbs_no_other(writer: FileWriter, disk: threading.Event) -> None:
     await held(writer, disk)
     broken, other = Broken(), File()
     writer.append(broken, b"x")
@@ -145,7 +137,7 @@ async def test_a_file_that_fails_is_closed_and_disturbs_no_other(
     assert (broken.closed, other.written) == (True, b"y")
 
 
-async def test_what_was_given_is_written_though_the_writer_is_stopped() -> None:
+async def test_stopped_writer_writes_all() -> None:
     file = File()
     with open_file_writer() as writer:
         threads = set(threading.enumerate())

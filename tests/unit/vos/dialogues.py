@@ -1,7 +1,7 @@
-"""Dialogues of `file get` on nodes of any form, and what they mean at every split of their bytes.
+"""Makes dialogues of `file get`, and plays them at every split of their bytes.
 
-A node is a list of parts. A part with a question is followed by the echo of our answer, or by
-nothing on a node that does not echo.
+A dialogue is a list of parts. After a part with a question comes the echo of our answer, or nothing
+if the node does not echo.
 """
 
 from collections.abc import Iterable
@@ -36,7 +36,7 @@ ANSWERS = {
 
 
 def said(parts: Iterable[str], *, echo: bool = True) -> bytes:
-    """Returns what a node prints, from the echo of the command to its prompt."""
+    """Returns the bytes of a node, from the echo of the command to its prompt."""
     text = "file get activelog cm/trace/ccm/sdl reltime hours 2\r\n" if echo else ""
     for part in parts:
         answer = "*" * len(PASSWORD) if part == PASS else ANSWERS.get(part, "")
@@ -64,7 +64,7 @@ def played(raw: bytes, cuts: Iterable[int] = ()) -> list[Event]:
 
 
 def at_every_split(raw: bytes) -> list[Event]:
-    """Returns the events of `raw`, which must be the same at every split in two, and by byte."""
+    """Returns the events of `raw`, which must be the same at every split."""
     events = played(raw)
     assert played(raw, range(1, len(raw))) == events
     for place in split_places(len(raw)):

@@ -1,6 +1,6 @@
-"""A driver without a network: types commands at prompts and notes the events.
+"""A driver without a network, which types commands at prompts and notes the events.
 
-`TransferMoved` counts reads, so it is left out of what must not depend on the split.
+`TransferMoved` depends on how the bytes are split, so the noted events leave it out.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,7 +11,7 @@ from cucmd.vos.screen import EscapeFilter, Screen, TerminalToken
 from cucmd.vos.transcript import Transcript
 from cucmd.vos.window import RelTime
 
-PASSWORD = "hunter2*+"  # the receiver's: known from `file get` on
+PASSWORD = "hunter2*+"  # of the receiver, so it is known from `file get` on
 ADMIN_PASSWORD = "admin's own"
 REQUEST = vos.FileGet("activelog", "cm/trace/ccm/sdl", RelTime("hours", 2))
 RECEIVER = vos.ReceiverAddress("192.0.2.5", 2222, "cucmd-7f", PASSWORD, "/in")
@@ -36,10 +36,10 @@ class Driver:
         self._request = request
 
     def feed(self, data: bytes) -> list[Event]:
-        """Returns the events of `data`, `TransferMoved` among them once for each read."""
-        heard = [event for part in self._split(data) for event in self.cli.receive(part)]
-        self._note(heard)
-        return heard
+        """Returns the events of `data`, including `TransferMoved`."""
+        events = [event for part in self._split(data) for event in self.cli.receive(part)]
+        self._note(events)
+        return events
 
     def quiet(self) -> list[Event]:
         events = self.cli.quiet()
@@ -52,7 +52,7 @@ class Driver:
         return events
 
     def type(self, line: str) -> bytes:
-        """Types a line. What the node's terminal shows for it, up to its end."""
+        """Types a line. Returns the echo that a node sends for it."""
         keys = self._type(line)
         assert keys == f"{line}\r".encode(), "Enter is CR"
         return keys + b"\n"
@@ -71,19 +71,19 @@ def tokens(data: bytes) -> list[TerminalToken]:
 
 
 class Terminal(Screen):
-    """A screen that is given bytes."""
+    """A screen that gets bytes."""
 
     def __init__(self) -> None:
         super().__init__()
         self._filter = EscapeFilter()
 
     def show(self, data: bytes) -> list[str]:
-        """Returns the lines that are finished now."""
+        """Returns the lines that these bytes finish."""
         return [line for line in self.feed(self._filter.feed(data)) if line is not None]
 
 
 class Log(Transcript):
-    """A transcript that is given bytes, which pass one filter, as those of a session do."""
+    """A transcript that gets bytes, which pass one filter as in a session."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         super().__init__(secrets)
@@ -99,8 +99,13 @@ class Log(Transcript):
         return end + super().flush()
 
 
+def new_cli() -> vos.Cli:
+    """Makes a command line at its first prompt."""
+    return at_prompt().cli
+
+
 def at_prompt(split: Split = whole, request: vos.FileGet = REQUEST) -> Driver:
-    """Logged in, nothing typed yet."""
+    """Makes a driver that has logged in."""
     driver = Driver(split, request)
     driver.feed(BANNER + b"admin:")
     driver.quiet()

@@ -1,31 +1,26 @@
-"""Outputs of real nodes in the forms in which they were published, each through its parser.
+"""Published outputs of real nodes, each through its parser.
 
-They stand in published_outputs.txt, in our own wording, each with its source. Those of `file get`
-are in test_published_dialogues.py, those of traces in reading/test_stamps.py.
+published_outputs.txt has them in our own wording, each with its source. test_published_dialogues.py
+has those of `file get`, and reading/test_stamps.py those of traces.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from cucmd import vos
 from cucmd.vos.dialogue_events import Event
-from cucmd.vos.forms import MOST_READ
 from rig.tries import split_places
+from unit.vos.outputs import OUTPUTS, Output
 
 NOT_YET = "not authenticated - INITIATOR since Thu May 2 10:00:07 2019"
 SETUP = "(2) Setup Completed"
 
-# What must be read: a field, or one field of each struct in it.
+# The facts that must be read: a field, or one field of each struct in it.
 READ: dict[str, dict[str, Any]] = {
     "cluster 10.5, publisher": {
         "nodes.address": ["198.51.100.21", "198.51.100.20"],
@@ -60,6 +55,11 @@ READ: dict[str, dict[str, Any]] = {
         "servers.group": ["g_2", "g_5"],
         "state": "BROADCAST SYNC ended at: 2022-01-19-09-30",
         "seen_from": "ucm1.lab.example.com",
+        "count": 2,
+        "version": "ccm14_0_1_11900_132",
+        "repltimeout": "300s",
+        "process_option": "1",
+        "servers.ping_ms": [0.031, 0.188],
         "others": [],
     },
     "replication 15, a status command runs": {
@@ -102,8 +102,19 @@ READ: dict[str, dict[str, Any]] = {
         "synchronised": True,
         "server": "198.51.100.1",
         "stratum": 3,
+        "within_ms": 41,
+        "poll_seconds": 1024,
+        "peers.tally": ["*"],
         "peers.refid": ["LOCAL(1)"],
+        "peers.when": ["611"],
+        "peers.reach": ["377"],
+        "peers.delay": [0.31],
         "peers.offset": [1.774],
+        "peers.jitter": [2.905],
+        "times": {
+            "UTC": "Tue Jan 8 11:20:17 UTC 2019",
+            "America/Mexico_City": "Tue Jan 8 05:20:17 CST 2019",
+        },
         "others": [],
     },
     "ntp 10.5, subscriber": {"synchronised": True, "stratum": 4, "within_ms": 57, "others": []},
@@ -154,6 +165,22 @@ READ: dict[str, dict[str, Any]] = {
     },
     "status 10.0": {"disks.used_percent": [59, 1, 32], "version": "10.0.1.10000-24", "others": []},
     "status 12.5": {
+        "date": "Sat Oct 14, 2023 06:02:59",
+        "locale": "en_US.UTF-8",
+        "os_version": "7.0.0.0-4",
+        "load": [1.9, 1.02, 0.77],
+        "cpu": {
+            **{"idle": 88.4, "system": 6.02, "user": 5.1},
+            **{"iowait": 0.48, "irq": 0.0, "soft": 0.0},
+        },
+        "memory": {
+            **{"total": 8181817344, "free": 147578880, "used": 3993614336},
+            **{"cached": 3266605056, "shared": 496001024, "buffers": 4040624128},
+        },
+        "disks.name": ["active", "inactive", "logging"],
+        "disks.total": [20280741888, 20280741888, 70896624640],
+        "disks.free": [6248697856, 6760374272, 4099287040],
+        "disks.used": [13807861760, 13296185344, 63172360192],
         "disks.used_percent": [69, 67, 94],
         "time_zone": "Central Daylight Time (America/Mexico_City)",
         "uptime": "155 days, 13:54",
@@ -200,26 +227,8 @@ READ: dict[str, dict[str, Any]] = {
 }
 
 
-class Output(msgspec.Struct, frozen=True):
-    source: str
-    command: str
-    lines: tuple[str, ...]
-
-
-def published() -> Iterator[tuple[str, Output]]:
-    text = Path(__file__).with_name("published_outputs.txt").read_text(encoding="utf-8")
-    for part in text.split("\n=== ")[1:]:
-        name, source, command, *lines = part.splitlines()
-        head, typed = "source: ", "command: "
-        assert source.startswith(head) and command.startswith(typed), name  # noqa: PT018
-        yield name, Output(source[len(head) :], command[len(typed) :], tuple(lines))
-
-
-OUTPUTS = dict(published())
-
-
 def fields_of(command: str, lines: tuple[str, ...] | list[str]) -> dict[str, Any]:
-    """Returns what is read of the lines, as JSON has it; nothing without a parser."""
+    """Returns the parsed lines as JSON, which is empty without a parser."""
     read: object = {}
     if command.startswith("file list"):
         read = {"files": vos.parse_file_list(lines)}
@@ -239,7 +248,7 @@ def facts(fields: dict[str, Any], names: list[str]) -> dict[str, Any]:
 
 
 def run(output: Output, *parts: bytes) -> tuple[list[Event], list[float | None]]:
-    """Gives the events of a node that sends these parts, and the silences that count after each."""
+    """Returns the events of a node that sends these parts, and `quiet_after` after each part."""
     cli = vos.Cli()
     cli.receive(b"admin:")
     cli.quiet()
@@ -252,26 +261,22 @@ def run(output: Output, *parts: bytes) -> tuple[list[Event], list[float | None]]
     return [*events, *cli.quiet()], silences
 
 
-def as_sent(output: Output, end: str = "\r\n") -> bytes:
-    return end.join([output.command, *output.lines, "admin:"]).encode()
-
-
-def test_each_output_has_a_source_and_what_must_be_read_of_it() -> None:
+def test_each_output_has_source_and_facts() -> None:
     assert list(OUTPUTS) == list(READ)
     assert all(output.source for output in OUTPUTS.values())
 
 
 @pytest.mark.parametrize("name", READ)
-def test_what_is_read_of_it(name: str) -> None:
+def test_facts(name: str) -> None:
     output = OUTPUTS[name]
     assert facts(fields_of(output.command, output.lines), list(READ[name])) == READ[name]
     assert not vos.is_refusal(output.lines)
 
 
 @pytest.mark.parametrize("name", READ)
-def test_it_is_the_same_at_every_split_of_its_bytes_and_none_is_a_question(name: str) -> None:
+def test_facts_at_every_split(name: str) -> None:
     output = OUTPUTS[name]
-    data = as_sent(output)
+    data = "\r\n".join([output.command, *output.lines, "admin:"]).encode()
     (expected,), _ = run(output, data)
     assert isinstance(expected, vos.CommandDone)
     assert facts(fields_of(output.command, expected.lines), list(READ[name])) == READ[name]
@@ -284,33 +289,7 @@ def test_it_is_the_same_at_every_split_of_its_bytes_and_none_is_a_question(name:
 
 
 @pytest.mark.parametrize("name", READ)
-@pytest.mark.parametrize("end", ["\n", "\r\r\n"])
-def test_line_ends_are_no_part_of_it(name: str, end: str) -> None:
-    output = OUTPUTS[name]
-    assert run(output, as_sent(output, end))[0] == run(output, as_sent(output))[0]
-
-
-_PLACES = st.lists(st.tuples(st.floats(0, 0.999), st.text(max_size=3)), min_size=1, max_size=8)
-
-
-@given(st.sampled_from(sorted(READ)), _PLACES, st.integers(0, 9), st.randoms())
-def test_garbled_it_stops_nothing_and_every_line_is_read_or_kept_as_it_is(
-    name: str, places: list[tuple[float, str]], lost: int, order: Any
-) -> None:
-    output = OUTPUTS[name]
-    text = "\n".join(output.lines)
-    for place, put in places:
-        at = int(place * len(text))
-        text = text[:at] + put + text[at + lost :]
-    lines = text.split("\n")
-    if lost % 2:
-        order.shuffle(lines)
-    kept = fields_of(output.command, lines).get("others", ())
-    assert Counter(kept) <= Counter(lines)
-
-
-@pytest.mark.parametrize("name", READ)
-def test_a_line_of_it_that_is_made_very_long_is_no_fact(name: str) -> None:
+def test_very_long_lines_are_kept(name: str) -> None:
     output = OUTPUTS[name]
     nothing = fields_of(output.command, [])
     for line in filter(str.strip, output.lines):
@@ -319,41 +298,3 @@ def test_a_line_of_it_that_is_made_very_long_is_no_fact(name: str) -> None:
             fields = fields_of(output.command, [long])
             assert fields.pop("others", [long]) in ([long], [])  # a wide heading is left out
             assert fields == {field: nothing[field] for field in fields}
-
-
-@pytest.mark.parametrize("name", READ)
-def test_without_end_it_is_read_to_a_limit_and_the_first_of_it_counts(name: str) -> None:
-    output = OUTPUTS[name]
-    many = output.lines * (MOST_READ // 64 // len(output.lines) + 1)
-    read = vos.take_parsable(many)
-    assert len(output.lines) < len(read) < len(many)
-    named = [one for one in READ[name] if one != "others"]
-    for fact, value in facts(fields_of(output.command, read), named).items():
-        first = READ[name][fact]
-        assert (value[: len(first)] if isinstance(first, list) else value) == first
-
-
-# A capture to the screen, in the words of two published ones.
-_SCREEN = {
-    "Cisco, document 215537, NTP on Unified CM (11.5)": (
-        [
-            "Executing command with options:",
-            " size=128                count=1000              interface=eth0",
-            " src=dest=                   port=123",
-            " ip=",
-            "",
-        ],
-        "07:30:01.000410 IP ucm-b.example.net.40011 > ucm-a.example.net.ntp: NTPv4 , Client, "
-        "length 48",
-    ),
-    "Cisco, SIP trunks with TLS (Unified CM 9.1)": (
-        ["Executing command with options:", "interface=eth0", "ip=192.0.2.200"],
-        "11:22:33.000944 IP UCMX.41001 > 192.0.2.200.sip-tls : P 1:1147(1146) ack 1 win 182",
-    ),
-}
-
-
-@pytest.mark.parametrize(("options", "packet"), _SCREEN.values(), ids=_SCREEN)
-def test_of_a_capture_only_the_packets_are_what_it_said(options: list[str], packet: str) -> None:
-    said = [*options, packet, "^C", "Control-C pressed"]
-    assert vos.strip_capture_options(said) == (packet,)

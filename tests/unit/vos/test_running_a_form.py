@@ -1,4 +1,4 @@
-"""A command of the allow-list, from its echo to the prompt: pagers, questions, and no answer."""
+"""A command of forms.py, from its echo to the prompt: pagers and questions; refusals."""
 
 import pytest
 
@@ -6,36 +6,28 @@ from cucmd import vos
 from cucmd.failure import Code
 from cucmd.vos.dialogue_events import Event, Send
 from cucmd.vos.forms import Command
-from unit.vos.driver import ADMIN_PASSWORD, BANNER
+from unit.vos.driver import ADMIN_PASSWORD, new_cli
 
 COMMAND = vos.parse_command("utils diagnose test")
 PAGER = b"\x1b[1mPress <enter> for 1 line, <space> for one page, or <q> to quit\x1b[0m"
 
 
 def running(command: Command = COMMAND) -> vos.Cli:
-    """Returns it at its echo."""
-    cli = vos.Cli((ADMIN_PASSWORD,))
-    cli.receive(BANNER + b"admin:")
-    cli.quiet()
+    """Returns a command line on which the command was typed and echoed."""
+    cli = new_cli()
     cli.receive(cli.run(command) + b"\n")
     return cli
 
 
-def test_the_lines_of_an_answer() -> None:
-    cli = running()
-    cli.receive(b"\r\nStarting diagnostic test(s)\r\ntest - disk_space    : Passed\r\n\r\nadmin:")
-    assert cli.quiet() == [
-        vos.CommandDone(("Starting diagnostic test(s)", "test - disk_space    : Passed"))
-    ]
-
-
-def test_a_pager_in_the_middle_is_answered_and_is_no_line() -> None:
+def test_answers_pager_within_output() -> None:
     cli = running()
     (send,) = cli.receive(b"one\r\n" + PAGER)
     assert (type(send), send.data) == (Send, b" ")
     assert cli.quiet_after is None  # a pager is no question that ends the command
-    cli.receive(b"\r\x1b[Ktwo\r\nadmin:")
-    assert cli.quiet() == [vos.CommandDone(("one", "two"))]
+    cli.receive(b"\r\x1b[Ktwo\r\nthr")
+    assert (cli.output, cli.last_line) == (("one", "two"), "thr")
+    cli.receive(b"ee\r\nadmin:")
+    assert cli.quiet() == [vos.CommandDone(("one", "two", "three"))]
 
 
 @pytest.mark.parametrize(
@@ -43,16 +35,13 @@ def test_a_pager_in_the_middle_is_answered_and_is_no_line() -> None:
     [
         "Continue (y/n)?",
         "Are you sure you want to continue (yes/no)? ",
-        "Would you like to proceed [y/n]?",
         "Please answer 'y' for <yes> or 'n' for <no>: ",
         "Enter the security password: ",
         "Password for admin:",
         "Press any key to continue",
-        "Overwrite the report?",
-        "Proceed [Y/n]: ",
     ],
 )
-def test_a_question_ends_the_command_after_a_silence(question: str) -> None:
+def test_question_ends_command_after_silence(question: str) -> None:
     cli = running()
     assert cli.receive(f"before\r\n{question}".encode()) == []
     assert cli.quiet_after is not None
@@ -63,39 +52,29 @@ def test_a_question_ends_the_command_after_a_silence(question: str) -> None:
     assert cli.at_prompt
 
 
-@pytest.mark.parametrize("split", range(1, 24))
-def test_a_question_is_the_same_at_every_split(split: int) -> None:
-    cli = running()
-    data = b"before\r\nContinue (y/n)? "
-    for part in (data[:split], data[split:]):
-        assert cli.receive(part) == []
-    assert cli.quiet() == [vos.StoppedAtQuestion(("before",), "Continue (y/n)?")]
-
-
 @pytest.mark.parametrize(
     "unfinished",
     [
         "test - disk_space          : ",  # the test runs
         "Searching file: /var/log/active/syslog/messages",
-        "Requesting service status, please wait...",
         "waiting",
         "",
     ],
 )
-def test_a_line_without_its_end_is_no_question(unfinished: str) -> None:
+def test_unfinished_line_is_no_question(unfinished: str) -> None:
     cli = running()
     cli.receive(f"before\r\n{unfinished}".encode())
     assert cli.quiet_after is None
     assert cli.quiet() == []
 
 
-def test_a_question_in_a_finished_line_is_output() -> None:
+def test_question_in_finished_line_is_output() -> None:
     cli = running()
     cli.receive(b"10:00 |sdl| Continue (y/n)?\r\nadmin:")
     assert cli.quiet() == [vos.CommandDone(("10:00 |sdl| Continue (y/n)?",))]
 
 
-def test_a_question_shows_no_secret() -> None:
+def test_question_shows_no_secret() -> None:
     cli = running()
     cli.receive(f"Is {ADMIN_PASSWORD} right?".encode())
     (asked,) = cli.quiet()
@@ -103,14 +82,7 @@ def test_a_question_shows_no_secret() -> None:
     assert ADMIN_PASSWORD not in asked.question
 
 
-def test_what_has_come_so_far_is_known_while_it_runs() -> None:
-    cli = running()
-    cli.receive(b"one\r\ntwo\r\nthr")
-    assert cli.output == ("one", "two")
-    assert cli.last_line == "thr"
-
-
-def test_output_without_end_is_the_end() -> None:
+def test_too_much_output_ends_command() -> None:
     cli = running()
     events: list[Event] = []
     while not events:
@@ -120,7 +92,7 @@ def test_output_without_end_is_the_end() -> None:
     assert broken.failure.code == Code.QUOTA_EXCEEDED
 
 
-def test_nothing_but_a_form_is_typed_whoever_made_the_command() -> None:
+def test_types_only_forms() -> None:
     cli = running()
     cli.receive(b"admin:")
     cli.quiet()
@@ -140,7 +112,7 @@ def test_nothing_but_a_form_is_typed_whoever_made_the_command() -> None:
         (*(["a line"] * 50), "Executed command unsuccessfully"),
     ],
 )
-def test_a_refusal(lines: tuple[str, ...]) -> None:
+def test_is_refusal(lines: tuple[str, ...]) -> None:
     assert vos.is_refusal(lines)
 
 
@@ -148,10 +120,9 @@ def test_a_refusal(lines: tuple[str, ...]) -> None:
     "lines",
     [
         (),
-        ("Host Name : x",),
         ("Control-C pressed",),
         (*(["a line"] * 9), "No valid command entered", "Search completed"),
     ],
 )
-def test_an_answer_that_refuses_nothing(lines: tuple[str, ...]) -> None:
+def test_is_no_refusal(lines: tuple[str, ...]) -> None:
     assert not vos.is_refusal(lines)

@@ -1,4 +1,4 @@
-"""A window is never narrower than what was asked for, whatever the node's clock does."""
+"""A time window is never narrower than the request, whatever the node's clock does."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -25,19 +25,16 @@ def window(zone=BERLIN, now=NOW, *, written_for="1s", ahead=timedelta(), **field
 @pytest.mark.parametrize(
     ("last", "expected"),
     [
-        ("30m", "reltime minutes 30"),
         ("2h", "reltime hours 2"),
-        ("3d", "reltime days 3"),
         ("1w", "reltime weeks 1"),
         ("1mo", "reltime months 1"),
         ("90s", "reltime minutes 2"),
-        ("1s", "reltime minutes 1"),
         ("1h30m", "reltime minutes 90"),
         ("1d12h", "reltime hours 36"),
         ("1mo1d", "reltime days 32"),
     ],
 )
-def test_last_in_the_smallest_unit_that_covers_it(last, expected):
+def test_last_in_its_smallest_unit(last, expected):
     assert str(window(last=last)) == expected
 
 
@@ -45,14 +42,12 @@ def test_last_in_the_smallest_unit_that_covers_it(last, expected):
     ("last", "waited", "expected"),
     [
         ("2h", timedelta(seconds=-5), "reltime hours 2"),  # our clock was set back
-        ("2h", timedelta(seconds=59), "reltime hours 2"),
         ("2h", timedelta(hours=3), "reltime minutes 300"),
-        ("15m", timedelta(seconds=3001), "reltime minutes 66"),
         ("3d", timedelta(minutes=10), "reltime hours 73"),
         ("1mo", timedelta(hours=2), "reltime hours 746"),
     ],
 )
-def test_last_counts_from_when_it_was_asked_for(last, waited, expected):
+def test_last_counts_from_request(last, waited, expected):
     collection = Collect(paths=("x",), last=last)
     assert str(make_window(collection, NOW, None, asked_at=NOW - waited)) == expected
 
@@ -68,14 +63,14 @@ def test_last_counts_from_when_it_was_asked_for(last, waited, expected):
         (None, timedelta(hours=27), "abstime 17:15:11/23/26 22:16:11/24/26"),
     ],
 )
-def test_a_last_of_long_ago_is_the_smaller_window(zone, waited, expected):
+def test_last_of_old_request(zone, waited, expected):
     asked_at = NOW - waited
     hours = {"since": asked_at - timedelta(hours=2), "until": asked_at}
     collection = Collect(paths=("x",), last="2h", **hours)
     assert str(make_window(collection, NOW, zone, asked_at=asked_at)) == expected
 
 
-def test_an_end_is_never_in_the_hour_that_the_clock_leaves_out():
+def test_end_is_not_in_skipped_hour():
     until = datetime(2026, 3, 29, 0, 59, 30, tzinfo=UTC)  # 01:59:30 in Berlin, and then 03:00
     assert str(window(until=until)).endswith(" 03:00:03/29/26")
     an_hour_before = until - timedelta(hours=1)
@@ -85,20 +80,20 @@ def test_an_end_is_never_in_the_hour_that_the_clock_leaves_out():
 @pytest.mark.parametrize(
     "last", ["", "2", "h", "0h", "-1h", "1.5h", "2 h", "2H", "1y", "\uff12h", "9999999m", "99999w"]
 )
-def test_no_duration(last):
+def test_refuses_duration(last):
     with pytest.raises(InvalidArgument, match="last"):
         window(last=last)
     with pytest.raises(ValueError, match="expected a duration"):
         parse_last(last)
 
 
-def test_every_file():
+def test_no_window():
     assert window() is None
     assert not needs_time_zone(Collect(paths=("x",)))
     assert not needs_time_zone(Collect(paths=("x",), last="2h"))
 
 
-def test_absolute_times_by_the_nodes_clock_in_whole_minutes():
+def test_absolute_window_in_whole_minutes():
     since = datetime(2026, 11, 25, 9, 0, 59, tzinfo=UTC)
     until = datetime(2026, 11, 25, 10, 0, 1, tzinfo=UTC)
     assert str(window(since=since, until=until)) == "abstime 10:00:11/25/26 11:01:11/25/26"
@@ -106,17 +101,10 @@ def test_absolute_times_by_the_nodes_clock_in_whole_minutes():
     assert needs_time_zone(Collect(paths=("x",), until=until))
 
 
-def test_an_open_end_is_soon_and_an_open_start_before_any_file():
+def test_open_end_and_open_start():
     day = datetime(2026, 11, 25, tzinfo=UTC)
     assert str(window(UTC, since=day)) == "abstime 00:00:11/25/26 11:16:11/25/26"
     assert str(window(UTC, until=day)) == "abstime 00:00:01/01/01 00:01:11/25/26"
-
-
-def test_far_future_and_far_past_stay_in_the_nodes_two_digits():
-    wide = window(
-        UTC, since=datetime(1, 1, 1, tzinfo=UTC), until=datetime(9999, 12, 31, tzinfo=UTC)
-    )
-    assert str(wide) == "abstime 00:00:01/01/01 11:16:11/25/26"
 
 
 @pytest.mark.parametrize(
@@ -130,7 +118,7 @@ def test_far_future_and_far_past_stay_in_the_nodes_two_digits():
         ("2026-03-29T00:58Z", "2026-03-29T00:59Z", "abstime 01:58:03/29/26 03:00:03/29/26"),
     ],
 )
-def test_when_the_clock_is_changed(since, until, expected):
+def test_window_across_clock_change(since, until, expected):
     times = {
         "since": datetime.fromisoformat(since),
         "until": datetime.fromisoformat(until),
@@ -151,20 +139,15 @@ UNTIL = datetime(2026, 11, 25, 7, tzinfo=UTC)  # 08:00 in Berlin, three hours be
     ("until", "written_for", "end"),
     [
         (UNTIL, "1h", "09:00:11/25/26"),
-        (UNTIL, "90s", "08:02:11/25/26"),
         (UNTIL, "1h30m", "09:30:11/25/26"),
         # Never beyond the present, with the margin of a window without an end: 11:15:59, and 1 h.
         (UNTIL, "always", "12:16:11/25/26"),
-        (UNTIL, "4h", "12:00:11/25/26"),
         (UNTIL, "6h", "12:16:11/25/26"),
-        (UNTIL, "520w", "12:16:11/25/26"),
         (NOW - timedelta(minutes=5, seconds=59), "1h", "12:10:11/25/26"),
         (NOW + timedelta(days=3), "1h", "12:16:11/25/26"),
-        (NOW + timedelta(minutes=1), "1s", "11:17:11/25/26"),
         (None, "1h", "12:16:11/25/26"),
         # Over the end of a day, a month and a year, and a leap day.
         (datetime(2026, 10, 31, 22, 30, tzinfo=UTC), "1h", "00:30:11/01/26"),
-        (datetime(2025, 12, 31, 22, 30, tzinfo=UTC), "1h", "00:30:01/01/26"),
         (datetime(2024, 2, 28, 22, 30, tzinfo=UTC), "1d", "23:30:02/29/24"),
         # 2026-10-25, 03:00 back to 02:00: 02:30 comes twice, so it is 03:30 for both.
         (datetime(2026, 10, 25, 0, 30, tzinfo=UTC), "1h", "03:30:10/25/26"),
@@ -173,7 +156,7 @@ UNTIL = datetime(2026, 11, 25, 7, tzinfo=UTC)  # 08:00 in Berlin, three hours be
         (datetime(2026, 3, 29, 0, 30, tzinfo=UTC), "1h", "03:30:03/29/26"),
     ],
 )
-def test_the_end_is_later_by_as_long_as_a_file_is_written_to(until, written_for, end):
+def test_end_is_later_by_written_for(until, written_for, end):
     since = datetime(2024, 1, 1, tzinfo=UTC)
     found = window(since=since, until=until, written_for=written_for)
     assert str(found).split()[-1] == end
@@ -186,24 +169,13 @@ def test_the_end_is_later_by_as_long_as_a_file_is_written_to(until, written_for,
         (timedelta(minutes=-30), "09:00:11/25/26"),  # or right ones, from before it was set
     ],
 )
-def test_the_end_by_a_clock_that_is_off(ahead, end):
+def test_end_on_wrong_clock(ahead, end):
     found = window(since=UNTIL, until=UNTIL, written_for="1h", ahead=ahead)
     assert str(found).split()[-1] == end
 
 
-@pytest.mark.parametrize(
-    ("written_for", "end"), [("1h", "10:15:11/24/26"), ("always", "12:16:11/25/26")]
-)
-def test_a_last_that_is_tried_again_a_day_later(written_for, end):
-    asked_at = NOW.replace(second=0) - timedelta(days=1, hours=2)
-    hours = {"since": asked_at - timedelta(hours=2), "until": asked_at}
-    collection = Collect(("x",), last="2h", **hours)
-    found = make_window(collection, NOW, BERLIN, asked_at=asked_at, written_for=written_for)
-    assert str(found) == f"abstime 07:15:11/24/26 {end}"
-
-
 @pytest.mark.parametrize("written_for", ["", "now", "1", "0s", "-1h", "Always", "1h "])
-def test_no_such_time(written_for):
+def test_refuses_written_for(written_for):
     with pytest.raises(InvalidArgument, match="written_for"):
         window(until=UNTIL, written_for=written_for)
 
@@ -211,19 +183,18 @@ def test_no_such_time(written_for):
 @pytest.mark.parametrize(
     ("written_for", "hours", "next_one"),
     [
-        ("1h", 1, None),  # it was asked for all that there was
+        ("1h", 1, None),  # the request covered everything
         ("1h", 2, "6h"),
-        ("6h", 7, "1d"),
         ("1d", 1000, "1w"),
         ("2w", 1000, "always"),
         ("always", 1000, None),
     ],
 )
-def test_the_next_longer_time_if_there_are_later_files(written_for, hours, next_one):
+def test_next_longer_time(written_for, hours, next_one):
     assert next_written_for(written_for, UNTIL, UNTIL + timedelta(hours=hours)) == next_one
 
 
-def test_a_time_without_zone_is_refused():
+def test_refuses_time_without_zone():
     with pytest.raises(InvalidArgument, match=r"since .*has no time zone"):
         window(since=datetime(2026, 11, 25))
 
@@ -254,9 +225,7 @@ MOMENTS = st.datetimes(datetime(2002, 1, 1), datetime(2027, 1, 1), timezones=st.
     written_for="1h",
     passed=timedelta(),
 )
-def test_whatever_the_clock_shows_the_window_covers_what_was_asked_for(
-    zone, known, since, length, written_for, passed
-):
+def test_window_covers_the_request(zone, known, since, length, written_for, passed):
     until = since + length
     now = until + passed
     found = window(zone if known else None, now, since=since, until=until, written_for=written_for)
@@ -281,7 +250,7 @@ def test_last_is_never_narrower(n, unit):
 
 
 @given(st.text(max_size=12))
-def test_a_duration_or_a_clear_refusal(text):
+def test_accepted_duration_is_positive(text):
     try:
         length = parse_last(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What may be typed to a node: one word stays one word, and has no key in it."""
+"""The words of a command: one word stays one word, and contains no key."""
 
 from datetime import datetime
 
@@ -14,7 +14,7 @@ from cucmd.vos.window import AbsTime, RelTime
 from unit.vos.driver import RECEIVER, REQUEST, at_prompt
 
 
-def test_the_whole_command():
+def test_command_line_with_all_options():
     request = FileGet(
         "activelog",
         "cm/trace/ccm/sdl/*",
@@ -29,7 +29,7 @@ def test_the_whole_command():
     assert FileGet("install", "*").command_line() == "file get install *"
 
 
-def test_the_terminal_is_wider_than_the_longest_command():
+def test_terminal_is_wide_enough():
     request = FileGet(
         "inactivelog",
         "x" * MAX_WORD,
@@ -54,10 +54,8 @@ def test_refuses_value_of_several_words(value):
         assert caught.value.value == value
 
 
-def test_location_is_one_of_the_nodes():
-    with pytest.raises(
-        InvalidArgument, match="location 'active': expected one of activelog, inact"
-    ):
+def test_refuses_unknown_location():
+    with pytest.raises(InvalidArgument, match="location 'active'"):
         FileGet("active", "x").command_line()
 
 
@@ -74,7 +72,7 @@ def test_location_is_one_of_the_nodes():
         ("directory", "/in\x03"),
     ],
 )
-def test_no_answer(field, value):
+def test_refuses_receiver_that_cannot_be_typed(field, value):
     receiver = msgspec.structs.replace(RECEIVER, **{field: value})
     driver = at_prompt()
     with pytest.raises(InvalidArgument) as caught:
@@ -87,7 +85,7 @@ def test_no_answer(field, value):
 @pytest.mark.parametrize(
     "line", ["", "  ", "show status\nquit", "show ?", "show\tstatus", "x" * 2001]
 )
-def test_no_command(line):
+def test_refuses_line_with_keys(line):
     driver = at_prompt()
     with pytest.raises(InvalidArgument, match="command"):
         driver.cli.command(line)
@@ -95,7 +93,7 @@ def test_no_command(line):
 
 
 @given(st.text(max_size=40))
-def test_a_word_is_one_word_or_refused(text):
+def test_accepted_word_is_one_word(text):
     try:
         word = check_word("path", text)
     except InvalidArgument:

@@ -1,14 +1,27 @@
-"""From the shell to the first prompt: when an empty line is typed, and when nothing is."""
+"""The start of a session: what is typed before the first prompt, and the pauses of retries."""
 
 from pathlib import Path
 
 import pytest
 import trio
 
-from cucmd.failure import Code
+from cucmd.failure import Code, failure
 from cucmd.job.timeouts import Timeouts
 from cucmd.node.dialogue import EMPTY_LINE_AFTER
-from rig.scripted_node import GREETING, Node, Script, appliance, failed, node_task, scripted
+from cucmd.node.ports import Retry
+from cucmd.node.session_start import retry_delay
+from rig.scripted_node import (
+    GREETING,
+    Node,
+    RecordedReport,
+    Script,
+    appliance,
+    collected,
+    failed,
+    node_task,
+    pushes,
+    scripted,
+)
 from rig.scripted_node import matches_nothing as file_get
 
 Clock = trio.testing.MockClock
@@ -30,7 +43,7 @@ def stops_at(text: str) -> Script:
 
 
 @pytest.mark.parametrize("question", ["Current password: ", "Password for admin:"])
-async def test_nothing_is_typed_into_a_question(
+async def test_types_nothing_into_question(
     tmp_path: Path, autojump_clock: Clock, question: str
 ) -> None:
     async with scripted(stops_at(question)) as node:
@@ -43,18 +56,14 @@ async def test_nothing_is_typed_into_a_question(
     assert " > " not in (tmp_path / "transcript.log").read_text()
 
 
-async def test_a_short_login_timeout_shortens_the_silence(
-    tmp_path: Path, autojump_clock: Clock
-) -> None:
+async def test_short_login_timeout_shortens_silence(tmp_path: Path, autojump_clock: Clock) -> None:
     async with scripted(stops_at("Current password: ")) as node:
         why = await failed(node, node_task(tmp_path, timeouts=Timeouts(login=10)))
         assert why.code == Code.LOGIN_QUESTION
         assert trio.current_time() == pytest.approx(5, abs=1)
 
 
-async def test_an_unfinished_line_that_is_no_question_is_waited_for(
-    tmp_path: Path, autojump_clock: Clock
-) -> None:
+async def test_waits_at_unfinished_line(tmp_path: Path, autojump_clock: Clock) -> None:
     async with scripted(stops_at("please wait ")) as node:
         why = await failed(node, node_task(tmp_path))
         assert why.code == Code.LOGIN_TIMEOUT
@@ -62,19 +71,15 @@ async def test_an_unfinished_line_that_is_no_question_is_waited_for(
         assert node.lines == []
 
 
-async def test_an_empty_line_is_typed_after_each_5_s_of_silence(
-    tmp_path: Path, autojump_clock: Clock
-) -> None:
+async def test_types_empty_line_after_silence(tmp_path: Path, autojump_clock: Clock) -> None:
     async with scripted(stops_at("")) as node:
         why = await failed(node, node_task(tmp_path, timeouts=Timeouts(login=21)))
         assert why.code == Code.LOGIN_TIMEOUT
         assert node.lines == ["", "", "", ""]
 
 
-async def test_a_banner_that_stops_for_seconds_in_the_middle_of_a_line(
-    tmp_path: Path, autojump_clock: Clock
-) -> None:
-    """It stops so on a busy node of release 11.5, and with a resolver that does not answer."""
+async def test_banner_stops_within_line(tmp_path: Path, autojump_clock: Clock) -> None:
+    """Busy nodes of release 11.5 stop so, and nodes whose resolver does not answer."""
 
     async def slow(node: Node) -> None:
         for piece in ("Checking DNS:", " none", "\r\nVMware Installation:", "\r\n"):
@@ -88,12 +93,10 @@ async def test_a_banner_that_stops_for_seconds_in_the_middle_of_a_line(
         assert "" not in node.lines
 
 
-async def test_a_question_that_came_while_the_loop_stood_still_is_given_no_empty_line(
-    tmp_path: Path, autojump_clock: Clock
-) -> None:
+async def test_question_while_loop_stood_still(tmp_path: Path, autojump_clock: Clock) -> None:
     async def asks_late(node: Node) -> None:
         await node.say(*GREETING)
-        await trio.sleep(EMPTY_LINE_AFTER)  # the loop finds both in one turn: this, and the silence
+        await trio.sleep(EMPTY_LINE_AFTER)  # the silence ends in the same turn of the loop
         await node.say("Current password: ", end="")
         await hang(node)
 
@@ -101,3 +104,39 @@ async def test_a_question_that_came_while_the_loop_stood_still_is_given_no_empty
         why = await failed(node, node_task(tmp_path))
         assert why.code == Code.LOGIN_QUESTION
         assert node.lines == []
+
+
+RETRY = Retry(attempts=6, base=10, cap=100)
+MIDDLE = 0.5  # the random number for a pause that is neither shorter nor longer
+
+
+def test_delay_doubles_up_to_cap() -> None:
+    pauses = [retry_delay(RETRY, failed, MIDDLE) for failed in range(1, 7)]
+    assert pauses == [10, 20, 40, 80, 100, 100]
+
+
+@pytest.mark.parametrize("failed", [1, 3, 6])
+def test_delay_is_spread(failed: int) -> None:
+    middle = retry_delay(RETRY, failed, MIDDLE)
+    spread = [retry_delay(RETRY, failed, fraction) for fraction in (0, 1)]
+    assert spread == [0.5 * middle, 1.5 * middle]
+
+
+async def test_each_delay_is_random(
+    tmp_path: Path, autojump_clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise all jobs would connect to a recovering cluster at the same moment."""
+    times: list[float] = []
+
+    class Timed(RecordedReport):
+        def attempt(self, number: int) -> None:
+            times.append(trio.current_time())
+
+    drawn = iter([0.0, 1.0])
+    monkeypatch.setattr("cucmd.node.session_start.random.random", lambda: next(drawn))
+    async with scripted(appliance(pushes(1))) as node:
+        node.refusals = [failure(Code.CONNECTION_REFUSED, "cucm-pub:22 refused")] * 2
+        task = node_task(tmp_path, retry=RETRY)
+        await collected(node, task, Timed())
+    first, second, third = times
+    assert [second - first, third - second] == pytest.approx([5, 30])

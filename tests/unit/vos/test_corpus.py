@@ -1,4 +1,4 @@
-"""Every transcript of the corpus gives the same events, however its bytes are split."""
+"""The transcripts of corpus/ give the same events, however their bytes are split."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ NAMES = sorted(path.stem for path in CORPUS.glob("*.raw"))
 
 
 def replay(raw: bytes, expected: list[str], split) -> list[str]:
-    """Plays `raw`; types what `expected` has at each prompt. The lines that came of it."""
+    """Plays `raw`, and types the commands of `expected` at the prompts. Returns the events."""
     driver = Driver(split)
     typed = iter([line.removeprefix("> ") for line in expected if line.startswith("> ")])
     lines: list[str] = []
@@ -51,7 +51,7 @@ def load(name: str) -> tuple[bytes, list[str]]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_a_transcript_means(name):
+def test_events_of_transcript(name):
     raw, expected = load(name)
     assert replay(raw, expected, whole) == expected
 
@@ -66,12 +66,12 @@ def test_byte_by_byte(name):
 def test_split_in_two_at_every_byte(name):
     raw, expected = load(name)
     for position in split_places(max(map(len, raw.split(b"\0")))):
-        split = lambda part: (part[:position], part[position:])  # noqa: B023, E731  used at once
+        split = lambda part: (part[:position], part[position:])  # noqa: B023, E731
         assert replay(raw, expected, split) == expected, f"split at {position}"
 
 
 @given(name=st.sampled_from(NAMES), data=st.data())
-def test_split_anyhow(name, data):
+def test_split_at_random_places(name, data):
     raw, expected = load(name)
     cuts = sorted(data.draw(st.sets(st.integers(1, 200), max_size=8)))
 
@@ -82,6 +82,6 @@ def test_split_anyhow(name, data):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_secret_in_what_is_shown(name):
+def test_events_show_no_secret(name):
     raw, expected = load(name)
     assert PASSWORD not in "".join(replay(raw, expected, whole))

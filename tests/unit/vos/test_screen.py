@@ -36,11 +36,11 @@ def seen(data: bytes) -> tuple[list[str], str]:
         (b"a\tb\n", ["a\tb"], ""),
     ],
 )
-def test_what_is_seen(data, lines, segment):
+def test_lines_and_segment(data, lines, segment):
     assert seen(data) == (lines, segment)
 
 
-def test_of_a_long_line_the_beginning_and_the_ending_are_kept():
+def test_long_line_keeps_both_ends():
     screen = Terminal()
     screen.show(b"a" + b"x" * 50_000 + b"admin:")
     assert len(screen.segment) == MAX_LINE
@@ -50,14 +50,14 @@ def test_of_a_long_line_the_beginning_and_the_ending_are_kept():
 
 
 @given(st.binary(max_size=300))
-def test_no_control_character_but_tab(data):
+def test_no_control_character_except_tab(data):
     lines, segment = seen(data)
     controls = {char for char in "".join(lines) + segment if category(char) in ("Cc", "Zl", "Zp")}
     assert controls <= {"\t"}
 
 
 @given(st.binary(max_size=300), st.sets(st.integers(0, 300), max_size=8))
-def test_the_same_text_however_it_is_split(data, cuts):
+def test_text_is_same_at_any_split(data, cuts):
     ordered = sorted(cuts)
     filter_ = EscapeFilter()
     parts = [data[a:b] for a, b in zip([0, *ordered], [*ordered, None], strict=True)]
@@ -68,7 +68,7 @@ def test_the_same_text_however_it_is_split(data, cuts):
 @given(
     st.lists(st.sampled_from([b".", b"x", b"\b", b"\r", b"\x1b[K", b"\n", b"." * 70]), max_size=60)
 )
-def test_the_same_screen_however_it_is_split(pieces):
+def test_screen_is_same_at_any_split(pieces):
     data = b"".join(pieces)
     once, split = Terminal(), Terminal()
     lines = once.show(data)
