@@ -314,10 +314,10 @@ def parse_ha_status(lines: Iterable[str]) -> HighAvailability:
     for line in lines:
         if not line.strip() or match_line(_GROUP, line):
             continue
-        said = _labelled(line)
-        if said.get("name"):
-            nodes.append(AvailableNode(**said))
-        elif nodes and nodes[-1].reason == "" and not said and len(line) <= texts.LONGEST:
+        labels = _labelled(line)
+        if labels.get("name"):
+            nodes.append(AvailableNode(**labels))
+        elif nodes and nodes[-1].reason == "" and not labels and len(line) <= texts.LONGEST:
             nodes[-1] = msgspec.structs.replace(nodes[-1], reason=line.strip())
         else:
             others.append(line)

@@ -129,7 +129,7 @@ class FileGetDialogue(State):
         self._clues = OutcomeClues(request)
 
     @property
-    def echoed(self) -> bool:  # type: ignore[override]  # it depends on what has come
+    def echoed(self) -> bool:  # type: ignore[override]  # a property, since input changes it
         return self._echoes is not None
 
     def _mark_started(self, *, echoes: bool = False) -> None:
@@ -141,7 +141,7 @@ class FileGetDialogue(State):
     def _advance(self, evidence: Evidence) -> None:
         self._stage = NEXT.get((self._stage, evidence), self._stage)
 
-    # What the node sends
+    # Input
 
     def on_segment(self, text: str, number: int, grown_from: int) -> list[Event]:
         if self.interrupted or self._answer.met_prompt:
@@ -273,7 +273,7 @@ class FileGetDialogue(State):
         self._progress_reported = True
         return [TransferMoved()]
 
-    # Whether our last answer was taken
+    # The state of our last answer
 
     def _mark_taken(self, *, in_doubt: bool = False) -> list[Event]:
         """Notes that the node has taken the answer that was due, if one was."""
@@ -312,7 +312,7 @@ class FileGetDialogue(State):
             )
         )
 
-    # What it is answered
+    # Questions and answers
 
     def _answer_questions(self, text: str, number: int, grown_from: int) -> list[Event]:
         events: list[Event] = []
@@ -356,7 +356,7 @@ class FileGetDialogue(State):
             return []
         return self._answer_question(kind, self._answers.last_question)
 
-    # How it ends
+    # The end
 
     def on_prompt(self) -> list[Event]:
         words, prompt, _ = (self._unfinished or self._after_question).rpartition(texts.PROMPT)

@@ -59,10 +59,10 @@ MOST_UNREAD = 5  # lines kept in `AnnouncedSizes.unread`
 
 def quote(notes: Collection[str]) -> str:
     """Returns the node's lines as one line of limited length. `notes` must be masked already."""
-    said = " / ".join(" ".join(note.split()) for note in notes)
-    if len(said) <= MAX_BEGINNING + MAX_END:
-        return said
-    return f"{said[:MAX_BEGINNING]} ... {said[-MAX_END:]}"
+    text = " / ".join(" ".join(note.split()) for note in notes)
+    if len(text) <= MAX_BEGINNING + MAX_END:
+        return text
+    return f"{text[:MAX_BEGINNING]} ... {text[-MAX_END:]}"
 
 
 def is_refusal(lines: Sequence[str]) -> bool:
@@ -74,12 +74,12 @@ def is_refusal(lines: Sequence[str]) -> bool:
     last = next(filter(str.strip, reversed(lines)), "")
     if last.strip().lower().startswith(texts.UNSUCCESSFUL.lower()):
         return True
-    said = list(islice(filter(str.strip, lines), _SHORT + 1))
-    return len(said) <= _SHORT and any(
+    beginning = list(islice(filter(str.strip, lines), _SHORT + 1))
+    return len(beginning) <= _SHORT and any(
         line.startswith((texts.NO_VALID_COMMAND.lower(), texts.INVALID_COMMAND.lower()))
         or texts.WRONG_ARITY in line
         or line.endswith(texts.NO_SUCH_FILE)
-        for line in (one.strip().lower() for one in said)
+        for line in (text.strip().lower() for text in beginning)
     )
 
 
@@ -136,12 +136,12 @@ def refusal_failure(request: FileGet, notes: Collection[str], question: str) -> 
     notes     the node's unusual lines since it read the command
     question  the last question of the node, or ""
     """
-    said = quote(notes)
+    quoted = quote(notes)
     if question:
         message = f"the node went back to its prompt at the question {question!r}"
-        message += f"; it said: {said}" if said else ""
-    elif said:
-        message = f"the node refused the command: {said}"
+        message += f"; it said: {quoted}" if quoted else ""
+    elif quoted:
+        message = f"the node refused the command: {quoted}"
     else:
         message = "the node went back to its prompt and gave no reason"
     hint = None
@@ -158,9 +158,9 @@ def is_password_refusal(line: str) -> bool:
     return _PASSWORD_REFUSED.search(line) is not None
 
 
-def password_failure(said: str) -> Failure:
+def password_failure(words: str) -> Failure:
     """Returns the failure for a refused password, which must not be typed again."""
-    message = f"the node does not accept the receiver's password; it said: {said[:MAX_SAID]!r}"
+    message = f"the node does not accept the receiver's password; it said: {words[:MAX_SAID]!r}"
     return failure(Code.RECEIVER_REJECTED, message)
 
 

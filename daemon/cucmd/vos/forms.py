@@ -112,7 +112,7 @@ class Form(msgspec.Struct, frozen=True):
         for option in self.options:
             choices.setdefault(option.group or option.keyword, []).append(option.usage)
         words = [self.head, *(slot.name for slot in self.slots), *([more] if more else ())]
-        return " ".join([*words, *(f"[{'|'.join(one)}]" for one in choices.values())])
+        return " ".join([*words, *(f"[{'|'.join(usages)}]" for usages in choices.values())])
 
 
 class Command(msgspec.Struct, frozen=True):
@@ -325,17 +325,17 @@ def _wrong_slots(slots: Sequence[Slot], words: Sequence[str]) -> str | None:
 
 def _wrong_options(form: Form, words: Sequence[str]) -> str | None:
     options = {option.keyword: option for option in form.options}
-    given: set[str] = set()
+    seen: set[str] = set()
     left = list(words)
     while left:
         option = options.get(left.pop(0))
         if option is None:
             return f"{words[len(words) - len(left) - 1]!r} may not follow"
-        if not given.isdisjoint({option.keyword, f"group {option.group}"}):
+        if not seen.isdisjoint({option.keyword, f"group {option.group}"}):
             return f"{option.keyword!r} is given twice, or beside an option that excludes it"
-        given.add(option.keyword)
+        seen.add(option.keyword)
         if option.group:
-            given.add(f"group {option.group}")
+            seen.add(f"group {option.group}")
         follows, left = left[: len(option.slots)], left[len(option.slots) :]
         for slot, word in zip(option.slots, [*follows, "", ""], strict=False):
             if not slot.accepts(word):

@@ -197,14 +197,14 @@ def _process(line: str, columns: Sequence[str | None]) -> BusyProcess | None:
     words = line.split(None, len(columns) - 1) if len(line) <= LONGEST else ()
     if len(words) < len(columns):
         return None
-    said = {field: word for field, word in zip(columns, words, strict=True) if field}
-    percents = {name: said.pop(name) for name in ("cpu_percent", "memory_percent") if name in said}
-    pid = said.pop("pid")
+    row = {field: word for field, word in zip(columns, words, strict=True) if field}
+    percents = {name: row.pop(name) for name in ("cpu_percent", "memory_percent") if name in row}
+    pid = row.pop("pid")
     if not _PID.fullmatch(pid) or not all(map(_PERCENT.fullmatch, percents.values())):
         return None
-    command = said.pop("command").rstrip()
+    command = row.pop("command").rstrip()
     shares = {name: float(text) for name, text in percents.items()}
-    return BusyProcess(int(pid), command, **shares, user=said.get("user"))
+    return BusyProcess(int(pid), command, **shares, user=row.get("user"))
 
 
 class Counter(msgspec.Struct, frozen=True):
@@ -278,21 +278,21 @@ def parse_certificate_list(lines: Iterable[str]) -> CertificateList:
 
 def parse_certificate(lines: Iterable[str]) -> Certificate:
     """Reads the answer to `show cert own NAME`. If a field comes twice, the first counts."""
-    said: dict[str, str] = {}
+    texts: dict[str, str] = {}
     dates: dict[str, datetime] = {}
     others: list[str] = []
     for line in lines:
-        if not read_field(line, _CERTIFICATE, said):
+        if not read_field(line, _CERTIFICATE, texts):
             if line.strip():
                 others.append(line)
-        elif (name := next(reversed(said))).startswith("valid_"):
-            words = said[name].split()
+        elif (name := next(reversed(texts))).startswith("valid_"):
+            words = texts[name].split()
             if (date := _date(words)) and len(words) == _WORDS_OF_DATE:
                 dates[name] = date
             else:
-                del said[name]
+                del texts[name]
                 others.append(line)
-    fields: dict[str, Any] = {**said, **dates}
+    fields: dict[str, Any] = {**texts, **dates}
     return Certificate(**fields, others=tuple(others))
 
 

@@ -174,9 +174,9 @@ def parse_ntp_status(lines: Iterable[str]) -> NtpStatus:
     for line in lines:
         if not line.strip() or match_line(_RULE, line) or " ".join(line.split()) in _HEADINGS:
             continue
-        said = _facts(line)
-        if said and fields.keys().isdisjoint(said):
-            fields |= said
+        facts = _facts(line)
+        if facts and fields.keys().isdisjoint(facts):
+            fields |= facts
         elif found := match_line(_PEER, line):
             numbers = {name: int(found[name]) for name in ("stratum", "poll")}
             floats = {name: float(found[name]) for name in ("delay", "offset", "jitter")}

@@ -136,7 +136,7 @@ class LoggingIn(State):
         return not self._segment.strip() and not is_secret_question(self._last_line)
 
     @property
-    def is_at_question(self) -> bool:  # type: ignore[override]  # it depends on what has come
+    def is_at_question(self) -> bool:  # type: ignore[override]  # a property, since input changes it
         return is_login_question(self._segment)
 
     def on_question(self) -> Event:
@@ -212,8 +212,8 @@ class RunningCommand(State):
 
     def on_segment(self, text: str, number: int, grown_from: int) -> list[Event]:
         self._segment = text
-        asked = self._pagers.in_segment(text, number, grown_from)
-        return [Send(key, key.decode()) for key in (PAGER_KEYS[one.kind] for one in asked)]
+        pagers = self._pagers.in_segment(text, number, grown_from)
+        return [Send(key, key.decode()) for key in (PAGER_KEYS[pager.kind] for pager in pagers)]
 
     def on_line(self, text: str) -> list[Event]:
         self._segment = ""
@@ -243,7 +243,7 @@ class RunningForm(RunningCommand):
         self._secrets = secrets
 
     @property
-    def is_at_question(self) -> bool:  # type: ignore[override]  # it depends on what has come
+    def is_at_question(self) -> bool:  # type: ignore[override]  # a property, since input changes it
         return self.echoed and is_command_question(without_pagers(self._segment) or "")
 
     @property

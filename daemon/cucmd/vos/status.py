@@ -110,7 +110,7 @@ class ShowStatus(msgspec.Struct, frozen=True):
             return None
         # In autumn a clock shows one hour twice. Use the reading that is nearer to our time.
         shown = (self.clock.replace(tzinfo=self.zone, fold=fold) for fold in (0, 1))
-        off = min((one.astimezone(UTC) - now for one in shown), key=abs)
+        off = min((time.astimezone(UTC) - now for time in shown), key=abs)
         return off if abs(off) < _PLAUSIBLE else None
 
     def ahead(self, now: datetime) -> timedelta:
@@ -124,7 +124,7 @@ class ShowStatus(msgspec.Struct, frozen=True):
 
 def parse_machine(lines: Iterable[str]) -> Machine:
     """Reads the answer to `show status`. If a field comes twice, the first counts."""
-    said: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     cpu: dict[str, float] = {}
     memory: dict[str, int] = {}
     disks: list[Disk] = []
@@ -146,23 +146,23 @@ def parse_machine(lines: Iterable[str]) -> Machine:
             (name := found["name"].lower()) in _MEMORY_NAMES - memory.keys()
         ):
             memory[name] = int(found["kib"]) * _KIB
-        elif "uptime" not in said and (found := match_line(_UPTIME, line)):
-            said["uptime"] = " ".join(found["uptime"].split())
-            said["load"] = tuple(float(found[name]) for name in ("one", "five", "fifteen"))
-        elif not read_field(line, _FIELDS, said):
+        elif "uptime" not in fields and (found := match_line(_UPTIME, line)):
+            fields["uptime"] = " ".join(found["uptime"].split())
+            fields["load"] = tuple(float(found[name]) for name in ("one", "five", "fifteen"))
+        elif not read_field(line, _FIELDS, fields):
             others.append(line)
-    return Machine(**said, cpu=cpu, memory=memory, disks=tuple(disks), others=tuple(others))
+    return Machine(**fields, cpu=cpu, memory=memory, disks=tuple(disks), others=tuple(others))
 
 
-def find_node_time(said: Machine, find_zone: FindZone) -> ShowStatus:
+def find_node_time(machine: Machine, find_zone: FindZone) -> ShowStatus:
     """Returns the time zone and clock of a node. Raises only what `find_zone` raises.
 
     A value that is not certain counts as unknown. A wrong zone or clock would move the window of a
     collection away from the files; an unknown one only widens the window.
     """
-    date = _DATE.fullmatch(said.date or "")
+    date = _DATE.fullmatch(machine.date or "")
     clock = None if date is None else parse_time(*date.group(3, 1, 2, 4, 5, 6))
-    text = said.time_zone or ""
+    text = machine.time_zone or ""
     names = _ZONE.findall(text)
     if not names and _UTC.search(text):
         return ShowStatus(UTC, clock)
