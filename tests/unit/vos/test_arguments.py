@@ -62,14 +62,8 @@ def test_refuses_unknown_location():
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("host", "a b"),
-        ("host", ""),
-        ("port", 0),
-        ("port", 65536),
-        ("username", "a\nb"),
-        ("password", "se\ncret"),
-        ("password", ""),
-        ("directory", "/in\x03"),
+        *(("host", "a b"), ("host", ""), ("port", 0), ("port", 65536), ("username", "a\nb")),
+        *(("password", "se\ncret"), ("password", ""), ("directory", "/in\x03")),
     ],
 )
 def test_refuses_receiver_that_cannot_be_typed(field, value):

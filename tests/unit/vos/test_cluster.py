@@ -65,31 +65,6 @@ def test_authenticated_or_not(
     assert parse_network_cluster([line]) == vos.ClusterTable((expected,), ())
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "10.0.0.1 a Publisher unauthenticated",
-        "10.0.0.1 a Publisher authenticatedly",
-        "1      cucm15-pub    10.0.0.1            Publisher   Hub          Y",
-        "Executed command unsuccessfully",
-        "10.0.0.1 a b c Publisher callmanager DBPub authenticated",
-        "10.0.0.1 a Publisher callmanager",
-        "10.0.0.1 a Owner callmanager DBPub authenticated",
-        "10.0.0.1.5 a a Publisher callmanager DBPub authenticated",
-        "0.0.0.0 a a Subscriber callmanager DBSub authenticated",
-        "::ffff:0.0.0.0 a a Subscriber callmanager DBSub authenticated",
-        "224.0.0.1 a a Subscriber callmanager DBSub authenticated",
-        "10.0.0.1 ../../etc a Subscriber callmanager DBSub authenticated",
-        "10.0.0.1 a a Subscriber \x1b[31mcallmanager DBSub authenticated",
-        "10.0.0.1 " + "a" * 300 + " a Subscriber callmanager DBSub authenticated",
-    ],
-)
-def test_keeps_line_of_other_form(line: str) -> None:
-    table = parse_network_cluster([line, *PUBLISHER])
-    assert len(table.nodes) == 3
-    assert table.others == (line,)
-
-
 def test_node_listed_twice() -> None:
     lines = [PUBLISHER[2], PUBLISHER[2].replace("pub", "other"), PUBLISHER[0]]
     names = [node.name for node in parse_network_cluster(lines).nodes]
@@ -115,8 +90,3 @@ def test_version_with_options() -> None:
     options = ["Active Version Installed Software Options:", "cmterm-devicepack9.1.cop"]
     found = parse_version_active(["Active Master Version: 11.5.1.12900-21", *options])
     assert (found.version, list(found.others)) == ("11.5.1.12900-21", options)
-
-
-@pytest.mark.parametrize("said", ["", "Active Master Version:", "Inactive Master Version: 1.2"])
-def test_no_version(said: str) -> None:
-    assert parse_version_active([said, ""]) == (vos.ActiveVersion(None, (said,) if said else ()))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cucmd import vos
 from cucmd.vos.cluster import ReplicationState, parse_runtimestate
 from cucmd.vos.forms import FORMS
-from cucmd.vos.services import NtpStatus, ServiceList, parse_ntp_status, parse_service_list
+from cucmd.vos.services import parse_ntp_status
 from unit.vos.outputs import OUTPUTS
 from unit.vos.test_health_records import SAMPLES as RECORDS
 
@@ -90,17 +90,52 @@ def test_parses_limited_part_of_answer(line: str) -> None:
     assert len(vos.take_parsable([line] * 200_000)) <= 1024
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
+# Lines that look like a known form, by commands. They must be kept, and not half read.
+OTHER_FORMS = {
+    vos.SHOW_CLUSTER: (
+        "10.0.0.1 a Publisher unauthenticated",
+        "10.0.0.1 a Publisher authenticatedly",
+        "1      cucm15-pub    10.0.0.1            Publisher   Hub          Y",
+        "10.0.0.1 a b c Publisher callmanager DBPub authenticated",
+        "10.0.0.1 a Publisher callmanager",
+        "10.0.0.1 a Owner callmanager DBPub authenticated",
+        "10.0.0.1.5 a a Publisher callmanager DBPub authenticated",
+        "0.0.0.0 a a Subscriber callmanager DBSub authenticated",
+        "::ffff:0.0.0.0 a a Subscriber callmanager DBSub authenticated",
+        "224.0.0.1 a a Subscriber callmanager DBSub authenticated",
+        "10.0.0.1 ../../etc a Subscriber callmanager DBSub authenticated",
+        "10.0.0.1 a a Subscriber \x1b[31mcallmanager DBSub authenticated",
+    ),
+    vos.SHOW_VERSION: ("Active Master Version:", "Inactive Master Version: 1.2"),
+    "utils service list": ("Cisco RTMT Reporter Servlet[STARTED] Cisco Speechserver[STARTED]",),
+    "utils ntp status": (
         "^* 192.0.2.10  3   6   378    20    -12us[ -15us] +/-   20ms",
         "^! 192.0.2.10  3   6   377    20    -12us[ -15us] +/-   20ms",
         "^* 192.0.2.10  3  64   377    20    -12us[ -15us] +/-   20ms",
         "^* 192.0.2.10  3   6   377    20    -12us",
-    ],
+    ),
+    "show process load": ("PID COMMAND PID", "%CPU COMMAND", "PID"),
+    "utils core active list": (
+        "340196 KB   2026-02-30 13:27:10   core.4560.6.ccm.1",
+        "340196 KB   2026-01-25 24:00:01   core.4560.6.ccm.1",
+    ),
+    "utils disaster_recovery history backup": (
+        "No backup history available",
+        "x.tar Thu Dec 10 10:35:22 CST 2026 SUCCESS MANUAL",  # no device
+        "x.tar TAPE Thu Dec 10 10:35:22 CST 2026",
+        "x.tar TAPE Thu Dec 40 10:35:22 CST 2026 SUCCESS",
+        "x.tar TAPE Thu Dec 10 10:35:22 CST 2026 maybe",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [(command, line) for command in OTHER_FORMS for line in OTHER_FORMS[command]],
 )
-def test_ntp_line_of_other_form(line: str) -> None:
-    assert parse_ntp_status([line]) == NtpStatus(others=(line,))
+def test_keeps_line_of_other_form(command: str, line: str) -> None:
+    parse = PARSERS[command]
+    assert parse([line]) == msgspec.structs.replace(parse([]), others=(line,))
 
 
 def test_node_in_utc_prints_time_twice() -> None:
@@ -110,11 +145,6 @@ def test_node_in_utc_prints_time_twice() -> None:
     status = parse_ntp_status([same, same, other])
     assert status.times == {"UTC": "Tue Nov 24 08:41:1 UTC 2026"}
     assert status.others == (other,)
-
-
-def test_two_services_on_one_line() -> None:
-    line = "Cisco RTMT Reporter Servlet[STARTED] Cisco Speechserver[STARTED]"
-    assert parse_service_list([line]) == ServiceList((), others=(line,))
 
 
 def test_replication_server_that_cannot_be_reached() -> None:

@@ -117,7 +117,6 @@ READ: dict[str, dict[str, Any]] = {
         },
         "others": [],
     },
-    "ntp 10.5, subscriber": {"synchronised": True, "stratum": 4, "within_ms": 57, "others": []},
     "ntp 11.5, unsynchronised": {
         "synchronised": False,
         "restarting": False,
@@ -186,7 +185,6 @@ READ: dict[str, dict[str, Any]] = {
         "uptime": "155 days, 13:54",
         "others": [],
     },
-    "files of a folder": {"files.name": ["enGui.log", "startup.log"], "files.size": [7118, 51004]},
     "files of a folder, indented": {
         "files.name": ["cdrrepThreadDump.log", "cdrrepmgr.bin", "cdrrepmgr00081.log"],
         "files.size": [0, 36, 1_120_033],
@@ -195,12 +193,6 @@ READ: dict[str, dict[str, Any]] = {
         "files.process": ["ccm", "CTIManager"],
         "files.modified": ["2017-02-14T04:40:51", "2019-05-02T10:01:33"],
         "none": False,
-        "others": [],
-    },
-    "high availability": {
-        "nodes.name": ["imp-one", "imp-two"],
-        "nodes.state": ["Normal", "Normal"],
-        "nodes.reason": [None, None],
         "others": [],
     },
     "high availability, not enabled": {
