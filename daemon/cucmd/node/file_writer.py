@@ -130,9 +130,10 @@ class FileWriter:
         for file, pieces_of_file in by_file.items():
             _write(file, pieces_of_file)
         self._written += sum(_PIECE + len(piece.data) for piece in pieces)
-        if answers := [piece.answered for piece in pieces if piece.answered is not None]:
-            with suppress(trio.RunFinishedError):  # then no task waits any more
-                self._token.run_sync_soon(_set_all, answers)
+        for piece in pieces:
+            if piece.answered is not None:
+                with suppress(trio.RunFinishedError):  # then no task waits any more
+                    self._token.run_sync_soon(piece.answered.set)
         return not last
 
     def _take(self) -> tuple[list[_QueuedPiece], bool]:
@@ -158,11 +159,6 @@ def _write(file: AppendedFile, pieces: list[_QueuedPiece]) -> None:
     except Exception as error:  # of any kind, since a task may wait for an answer
         for piece in pieces:
             piece.error = error
-
-
-def _set_all(events: list[trio.Event]) -> None:
-    for event in events:
-        event.set()
 
 
 @contextmanager

@@ -248,9 +248,8 @@ class Prompts:
         return _shape(segment) in self._shapes
 
     def learn(self, segment: str) -> None:
-        """Remembers the form of a confirmed prompt. Keeps 8 forms; nodes have one or two."""
-        if len(self._shapes) < 8:
-            self._shapes.add(_shape(segment))
+        """Remembers the form of a confirmed prompt."""
+        self._shapes.add(_shape(segment))
 
 
 def _shape(segment: str) -> str:

@@ -83,10 +83,8 @@ class State:
         return []
 
     def on_question(self) -> Event:
-        """Returns the last event of the state: the node has stopped at a question."""
-        return Broken(
-            failure(Code.COMMAND_REFUSED, f"the node asked a question in {self.description}")
-        )
+        """Returns the last event of a state that `is_at_question`: nothing is answered."""
+        raise NotImplementedError
 
     def on_prompt(self) -> list[Event]:
         """Returns the last events of the state: the prompt is confirmed."""

@@ -177,7 +177,7 @@ READ: dict[str, dict[str, Any]] = {
             **{"cached": 3266605056, "shared": 496001024, "buffers": 4040624128},
         },
         "disks.name": ["active", "inactive", "logging"],
-        "disks.total": [20280741888, 20280741888, 70896624640],
+        "disks.total": [20280741888, 20280741888, 70896623616],
         "disks.free": [6248697856, 6760374272, 4099287040],
         "disks.used": [13807861760, 13296185344, 63172360192],
         "disks.used_percent": [69, 67, 94],
