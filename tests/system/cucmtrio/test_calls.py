@@ -93,19 +93,6 @@ async def test_restarted_daemon_is_called_again(serving, client):
         assert (await client.call("Two", {}, Echo)).method == "Two"
 
 
-async def test_unexpected_reply_is_dropped(serving, client):
-    async def serve(caller):
-        await caller.call()
-        await caller.send(reply({"method": "Status"}) + reply({"method": "Forged"}))
-        await echo(caller)
-
-    async with serving(serve) as daemon:
-        assert (await client.call("Status", {}, Echo)).method == "Status"
-        daemon.serve = echo
-        assert (await client.call("Next", {}, Echo)).method == "Next"
-        assert daemon.connections == 2
-
-
 async def test_error_before_close_is_read(serving, client):
     """A daemon at its limit answers and closes, before the call has come."""
 

@@ -90,18 +90,6 @@ async def test_cancelled_start_is_not_repeated(serving, client, autojump_clock):
     assert len(serve.calls) == 1
 
 
-async def test_files_are_yielded_singly(serving, client):
-    def files(*names):
-        one = {"node": "a", "size": 1, "complete": True, "exported": True}
-        return {"files": [{**one, "path": name} for name in names]}
-
-    several = (
-        reply(files("a", "b"), continues=True) + reply(files(), continues=True) + reply(files("c"))
-    )
-    async with serving(answering(several)), client.files("3f2a") as found:
-        assert [file.path async for file in found] == ["a", "b", "c"]
-
-
 EXPORT = {"job_id": "3f2a", "name": "x", "length": 10, "files": 1, "bytes": 5, "left_out": 0}
 
 

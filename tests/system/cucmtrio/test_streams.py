@@ -36,12 +36,6 @@ async def endless(caller):
     await caller.left()
 
 
-async def test_replies_keep_their_order(serving, client):
-    async with serving(counting(50)), client.replies("Files", {}, Number) as replies:
-        assert [one.number async for one in replies] == [*range(51)]
-        assert [one.number async for one in replies] == []
-
-
 async def test_finished_stream_frees_its_connection(serving, client):
     async with serving(counting(2)) as daemon:
         async with client.replies("Files", {}, Number) as replies:
@@ -115,15 +109,6 @@ async def test_upgraded_bytes_are_complete(serving, client, pieces):
             assert answer.number == len(data)
             assert b"".join([piece async for piece in stream]) == data
         await daemon.until_open(0)
-
-
-async def test_receive_some_respects_its_limit(serving, client):
-    async with (
-        serving(following(b"abc", 1)),
-        client.upgraded("Export", {}, Number) as (_, stream),
-    ):
-        pieces = [await stream.receive_some(1) for _ in range(4)]
-        assert pieces == [b"a", b"b", b"c", b""]
 
 
 async def test_left_upgrade_closes_its_connection(serving, client):

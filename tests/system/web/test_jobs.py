@@ -96,15 +96,6 @@ def test_label_and_delete(web: Web, job: Job) -> None:
     assert web.ask("GET", path).status == 404
 
 
-def test_repeated_key_gives_first_job(web: Web, make_lab: MakeLab) -> None:
-    asked, key = request(make_lab(1, "--fault", "hang:command")), {"idempotency-key": "case 1"}
-    first = web.ask("POST", "/jobs", asked, key).json()
-    assert web.ask("POST", "/jobs", asked, key).json()["job_id"] == first["job_id"]
-    other = web.ask("POST", "/jobs", {**asked, "concurrency": 1}, key)
-    assert (other.status, other.json()["field"]) == (400, "start_key")
-    assert web.ask("POST", f"/jobs/{first['job_id']}/cancel").json()["cancelled"] is True
-
-
 def test_output_and_retry(web: Web, make_lab: MakeLab) -> None:
     lab = make_lab(2, "--fault", "2=hang:accept")
     asked = request(lab, commands={"lines": ["show status"]}, timeouts={"connect": 1})

@@ -125,27 +125,16 @@ def test_who_leaves_leaves_nothing(web: Web, sent: bytes) -> None:
     ("verb", "target", "status"),
     [
         ("CONNECT", "localhost:22", 404),
-        ("GET", "http://localhost/healthz", 404),
         ("GET", "*", 404),
-        ("OPTIONS", "*", 404),
         ("OPTIONS", "/jobs", 405),
-        ("TRACE", "/jobs", 405),
         ("BREW", "/jobs", 405),
-        ("HEAD", "/healthz", 200),
         ("HEAD", "/jobs", 200),
-        ("HEAD", NO_JOB, 404),
         ("HEAD", "/events", 405),
         ("GET", "/jobs/%2e%2e/healthz", 404),
-        ("GET", "/jobs/../healthz", 404),
-        ("GET", "//healthz", 404),
         ("GET", "/jobs/..%2f..%2fetc", 404),
         ("GET", "/jobs/a%2ffiles", 404),
-        ("GET", "/jobs/%00", 404),
         ("GET", "/jobs/%ff", 404),
-        ("GET", "/jobs/%", 404),
-        ("GET", "/jobs/%c3%a9", 404),
         ("GET", "/jobs?limit=%ff", 400),
-        ("GET", "/jobs?status=%00", 400),
         ("GET", "/jobs?" + "&" * 2000, 400),
         ("GET", f"{NO_JOB}/events?job_id=1", 400),
     ],
@@ -153,25 +142,6 @@ def test_who_leaves_leaves_nothing(web: Web, sent: bytes) -> None:
 def test_an_unusual_target_is_answered(web: Web, verb: str, target: str, status: int) -> None:
     with web.raw(last(request(verb, target))) as sock:
         assert statuses(said(sock)) == [status]
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "a",
-        "x-request-id",
-        "last-event-id",
-        "idempotency-key",
-        "content-type",
-        "origin",
-        "authorization",
-    ],
-)
-def test_non_ascii_header_is_answered(web: Web, name: str) -> None:
-    for verb, path in (("GET", "/events"), ("POST", f"{NO_JOB}/retry"), ("GET", "/healthz")):
-        with web.raw(last(request(verb, path, f"{name}: \xe9\xff"))) as sock:
-            (status,) = statuses(sock.recv(65536))
-            assert status < 500
 
 
 @pytest.mark.parametrize(

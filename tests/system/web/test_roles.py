@@ -152,39 +152,6 @@ def test_each_path_needs_its_right(
     assert found == refused
 
 
-def started(served: Served, who: Asking, key: str) -> dict[str, object]:
-    """Starts a job of a node that refuses connections, and returns it."""
-    body = START | {"nodes": ["127.0.0.1:1"]}
-    answer = served.asked(who, "POST", "/jobs", body, idempotency_key=key)
-    assert answer.status == 201, answer.body
-    job = answer.json()
-    assert isinstance(job, dict)
-    return job
-
-
-def test_job_and_log_have_the_name(served: Served) -> None:
-    job = started(served, Asking("operate"), "name-1")
-    by_proxy = started(served, Asking(address=PROXY, name="olga", role="operate"), "name-2")
-    unnamed = started(served, Asking(at_unix=True), "name-3")
-    names = [one.get("asked_by") for one in (job, by_proxy, unnamed)]
-    assert names == ["operate token", "olga", None]
-    log = served.daemon.log.read_text()
-    assert "operate token" in log
-    assert "olga" in log
-
-
-def test_each_name_has_own_keys(served: Served) -> None:
-    everybody = [
-        Asking("operate"),
-        Asking("another"),
-        Asking(address=PROXY, name="olga", role="operate"),
-        Asking(at_unix=True),
-    ]
-    jobs = [started(served, who, "the-same")["job_id"] for who in everybody]
-    assert len(set(jobs)) == len(everybody)
-    assert [started(served, who, "the-same")["job_id"] for who in everybody] == jobs
-
-
 @pytest.mark.long
 def test_error_names_may_speak_for(tmp_path: Path, daemon: Daemon) -> None:
     folder = tmp_path / "web"

@@ -82,32 +82,6 @@ def test_the_watchdog_hears_of_it(config: Path, path: Path, notices: socket.sock
         assert [notices.recv(4096) for _ in range(3)] == [b"WATCHDOG=1"] * 3
 
 
-def test_it_serves_the_socket_of_systemd(config: Path, path: Path, notices: socket.socket) -> None:
-    """$LISTEN_PID has to be that of the process, which only the process knows before it begins."""
-    taken = (
-        "import os, sys; os.environ['LISTEN_PID'] = str(os.getpid()); os.dup2(int(sys.argv[1]), 3)"
-    )
-    started = f"{taken}; os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"
-    command = ["-m", "cucmweb", "serve", "--config", str(config), "--listen", "unix:/not/there"]
-    with socket.socket(socket.AF_UNIX) as passed:
-        passed.bind(str(path))
-        passed.listen()
-        process = subprocess.Popen(
-            [sys.executable, "-c", started, str(passed.fileno()), *command],
-            env=os.environ | {"LISTEN_FDS": "1", "NOTIFY_SOCKET": notices.getsockname()},
-            pass_fds=[passed.fileno()],
-            preexec_fn=die_with_parent,
-        )
-        child = Child(process)
-        try:
-            assert notices.recv(4096) == b"READY=1"
-            assert ask(path) == 200
-            assert child.stop() == 0
-        finally:
-            child.kill()
-        assert path.exists()  # it is systemd's
-
-
 def test_tcp_without_tokens_exits_78(config: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "cucmweb", "serve", "--config", str(config)]
     listen = ["--listen", "127.0.0.1:0"]

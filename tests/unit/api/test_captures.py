@@ -173,12 +173,6 @@ async def test_collection_cannot_be_stopped(opened: Opened) -> None:
     assert not (await opened.harness.supervisor.find(job_id)).ended
 
 
-async def test_ended_capture_cannot_be_stopped(opened: Opened) -> None:
-    job_id = await opened.start("a")
-    await opened.harness.ended(job_id)
-    assert is_refusal_of_job_id(await refused(opened, job_id))
-
-
 @pytest.mark.parametrize(
     ("captured", "may_run"),
     [

@@ -100,9 +100,3 @@ async def test_key_remembered_meanwhile_counts():
     with pytest.raises(VarlinkError):
         await add(known, scan)
     assert known.added == []
-
-
-async def test_key_of_a_person_is_added():
-    known = Known([RSA])
-    await add(known, showing(), str(OTHER_RSA))
-    assert known.added == [str(OTHER_RSA)]

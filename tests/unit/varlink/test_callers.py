@@ -23,19 +23,6 @@ async def test_refused_caller_gets_permission_denied(connect: Connect, example: 
     assert example.done == []
 
 
-async def test_authorize_gets_caller_and_method(connect: Connect) -> None:
-    asked = []
-
-    def authorize(caller: Caller, method: Method | None) -> None:
-        asked.append((caller.uid, method and method.name))
-
-    peer = connect(authorize=authorize)
-    await peer.call("Who")
-    await peer.call("org.varlink.service.GetInfo")
-    await peer.call("Nonsense")
-    assert asked == [(1000, "Who"), (1000, "GetInfo"), (1000, None)]
-
-
 async def test_defect_in_authorize_permits_nothing(connect: Connect, example: Example) -> None:
     def broken(caller: Caller, method: Method | None) -> None:
         raise RuntimeError

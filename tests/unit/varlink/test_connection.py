@@ -11,8 +11,7 @@ import pytest
 import trio
 import trio.testing
 
-from cucmd.varlink import SocketLimits, framing
-from cucmd.varlink.limits import Users
+from cucmd.varlink import framing
 from rig.example_interface import NAME, Example
 
 Connect = Callable[..., object]
@@ -98,17 +97,6 @@ async def test_defect_is_logged_without_parameters(
     assert "raise ValueError(request.text)" in record.getMessage()
     assert "hunter2" not in caplog.text
     assert "error" not in await peer.call("Who")
-
-
-async def test_streams_are_limited(connect: Connect) -> None:
-    quota = Users(SocketLimits(streams=1))
-    watching, other = connect(users=quota), connect(users=quota)
-    assert (await watching.call("Count", more=True))["continues"]
-    assert await other.call("Count", more=True) == {
-        "error": f"{NAME}.TooMany",
-        "parameters": {"limit": "streams", "maximum": 1},
-    }
-    assert "error" not in await other.call("Who")
 
 
 async def test_stream_frees_its_frame(connect: Connect, call: Callable) -> None:

@@ -50,14 +50,6 @@ def test_longest_frame_is_accepted() -> None:
     assert taken(Frames(longest=4), [b"1\0", b"12345\0"]) == [b"1", "longer than 4 bytes"]
 
 
-def test_incomplete_frame_has_begun() -> None:
-    frames = Frames()
-    assert not frames.begun
-    frames.feed(b'{"method"')
-    assert frames.take() is None
-    assert frames.begun
-
-
 def seconds(size: int) -> float:
     """Measures the processor's time for a frame of that size that comes a few bytes at a time."""
     frames = Frames(longest=size)
@@ -133,12 +125,6 @@ def test_bad_call_names_the_field(frame: bytes, parameter: str) -> None:
     with pytest.raises(BadCall) as caught:
         decode_call(frame)
     assert (caught.value.parameter, caught.value.oneway) == (parameter, False)
-
-
-def test_bad_oneway_call_is_recognised() -> None:
-    with pytest.raises(BadCall) as caught:
-        decode_call(b'{"method":"a.b","oneway":true,"typo":1}')
-    assert caught.value.oneway
 
 
 @given(st.binary(max_size=200) | st.text(alphabet='{}[]":,\\methodparamsu01 \n').map(str.encode))

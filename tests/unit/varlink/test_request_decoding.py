@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from cucmd.varlink import VarlinkError
 from cucmd.varlink.request_decoding import decode_request
-from rig.example_interface import Echo, Example, Inner, Number, too_many
+from rig.example_interface import Echo, Example, Inner
 
 DECODER = msgspec.json.Decoder(Echo)
 WHICH = "is unknown; expected one of text, numbers, inner, secret, labels"
@@ -109,17 +109,6 @@ def test_null_means_no_parameters() -> None:
     )
     with pytest.raises(VarlinkError, match="Invalid"):
         fitted(None)
-
-
-def test_standard_error_is_the_default() -> None:
-    from cucmd.varlink import Interface
-
-    with pytest.raises(VarlinkError) as caught:
-        decode_request(
-            msgspec.json.Decoder(Number), msgspec.Raw(b"{}"), Interface("a.b", "", (), too_many)
-        )
-    assert caught.value.name == "org.varlink.service.InvalidParameter"
-    assert caught.value.parameters.parameter == "number"
 
 
 json_values = st.recursive(

@@ -10,7 +10,7 @@ from cucmd.varlink.interface import (
     MethodNotFound,
     trace,
 )
-from rig.example_interface import NAME, Example
+from rig.example_interface import NAME
 from rig.interface_text import members, spelled
 
 SERVICE = "org.varlink.service"
@@ -26,16 +26,6 @@ async def test_get_info(connect: Callable) -> None:
             "interfaces": [SERVICE, NAME],
         }
     }
-
-
-async def test_text_of_an_interface(connect: Callable, example: Example) -> None:
-    reply = await connect().call(f"{SERVICE}.GetInterfaceDescription", {"interface": NAME})
-    assert reply["parameters"]["description"] == example.interface().description
-
-
-async def test_unknown_interface_is_an_error(connect: Callable) -> None:
-    reply = await connect().call(f"{SERVICE}.GetInterfaceDescription", {"interface": "a.b"})
-    assert reply == {"error": f"{SERVICE}.InterfaceNotFound", "parameters": {"interface": "a.b"}}
 
 
 def test_service_text_matches_structs(held: ServerParts) -> None:

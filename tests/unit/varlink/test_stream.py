@@ -28,14 +28,6 @@ async def test_all_replies_continue_but_the_last(
     assert [reply.get("continues", False) for reply in replies] == [True] * (upto - 1) + [False]
 
 
-async def test_replies_are_sent_at_once(connect: Connect, example: Example) -> None:
-    peer = connect()
-    first = await peer.call("Count", more=True)
-    assert first == {"parameters": {"number": 0}, "continues": True}
-    example.gate.set()
-    assert numbers([await peer.receive()]) == [1]
-
-
 async def test_empty_stream_is_a_defect(connect: Connect) -> None:
     reply = await connect().call("Count", {"upto": 0}, more=True)
     assert reply == {"error": f"{NAME}.InternalError", "parameters": {}}

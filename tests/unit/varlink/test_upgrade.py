@@ -87,16 +87,6 @@ async def test_refused_upgrade_keeps_varlink(connect: Connect) -> None:
     assert await peer.call("Echo", {"text": "after"}) == {"parameters": {"text": "after"}}
 
 
-@pytest.mark.parametrize("early", [b"x", b'{"method":"io.example.Test.Echo"}\0'])
-async def test_early_bytes_end_the_connection(
-    connect: Connect, call: Callable, early: bytes
-) -> None:
-    peer = connect()
-    await peer.send(call("Raw", {"text": "x"}, upgrade=True), early)
-    assert await peer.receive() is None
-    await peer.over.wait()
-
-
 async def test_failing_body_ends_the_connection(
     connect: Connect, raw: Raw, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -35,20 +35,16 @@ def problem(text: str) -> tuple[str, str]:
         ("hosts = [1]", "hosts[0]", "1", "a string"),
         ('hosts = ["a", "0.0.0.0"]', "hosts[1]", "'0.0.0.0'", "a name or an address"),
         ('hosts = ["h:80"]', "hosts[0]", "'h:80'", "without a port"),
-        ('hosts = ["10.0.0.1:80"]', "hosts[0]", "'10.0.0.1:80'", "without a port"),
-        ('hosts = ["cafe:80"]', "hosts[0]", "'cafe:80'", "without a port"),
         ('listen = "x"', "listen", "'x'", "unix:PATH or HOST:PORT"),
         ('listen = "unix:x"', "listen", "'unix:x'", "an absolute path"),
         ('listen = "h:65536"', "listen", "'h:65536'", "HOST:PORT"),
         ('listen = "::1:80"', "listen", "'::1:80'", "in brackets"),
         (f'listen = "unix:/{"x" * 107}"', "listen", "'unix:/x", "at most 107 bytes"),
-        ('socket = "x"', "socket", "'x'", "an absolute path"),
         ('tokens = "x"', "tokens", "", "an absolute path"),
         ('[proxy]\nrole = "x"', "proxy.role", "'x'", "one of view, operate"),
         ('[proxy]\nheader = "a b"', "proxy.header", "'a b'", "the name of a header"),
         ('[proxy]\nheader = "Host"', "proxy.header", "'Host'", "only the proxy"),
         ('[proxy]\nheader = "X"\nrole_header = "origin"', "proxy.role_header", "'or", "only"),
-        ('[proxy]\nheader = "Authorization"', "proxy.header", "'Authorization'", "only the proxy"),
         ('[proxy]\ntrusted = ["unix"]', "proxy.header", "''", "the header"),
         ('[proxy]\nheader = "X"\nrole = "view"', "proxy.trusted", "a list", "an address"),
         ('[proxy]\ntrusted = ["x"]', "proxy.trusted[0]", "'x'", "a network"),
@@ -76,24 +72,11 @@ def test_error_has_key_and_expectation(text: str, key: str, value: str, expected
 
 @pytest.mark.parametrize(
     ("text", "key", "close"),
-    [("host = 1", "host", "hosts"), ("[limits]\nrequest = 1", "limits.request", "requests")],
+    [("host = 1", "host", "hosts"), ("[limits]\nstream = 1", "limits.stream", "streams")],
 )
 def test_unknown_key_names_similar_one(text: str, key: str, close: str) -> None:
     found, reason = problem(text)
     assert (found, repr(close) in reason) == (key, True)
-
-
-@pytest.mark.parametrize(
-    ("text", "key"),
-    [
-        ("\nx\n", ""),
-        ("[limits]\nbody = " + "1" * 5000, "limits.body"),
-        ("hosts = " + "[" * 5000, "hosts"),
-        ("a." * 5000 + "a = 1", '"' + "a." * 40 + '"'),
-    ],
-)
-def test_what_is_no_toml_is_refused(text: str, key: str) -> None:
-    assert problem(text)[0] == key
 
 
 def test_without_a_file_the_defaults_count() -> None:

@@ -39,29 +39,12 @@ async def test_changes_during_first_question_are_kept(hub: Hub) -> None:
     assert reader.told == [("state", "5"), ("change", "6")]
 
 
-async def test_other_job_with_same_prefix(hub: Hub) -> None:
-    other = ONE[:4] + "ffffffff"
-    hub.daemon.job = job(5)
-    hub.daemon.meanwhile = lambda _: hub.tell(change(1, job_id=other), change(6))
-    reader = await hub.read(f"/jobs/{ONE[:4]}/events")
-    await hub.told(change(2, job_id=other))
-    assert reader.told == [("state", "5"), ("change", "6")]
-
-
 async def test_reconnecting_reader_gets_missed_events(hub: Hub) -> None:
     await hub.told(change(2), change(3), change(3), change(4))
     hub.daemon.job = job(4)
     reader = await hub.read(last="2")
     await hub.told(change(5))
     assert reader.told == [("change", "3"), ("change", None), ("change", "4"), ("change", "5")]
-
-
-async def test_reader_with_all_events_waits(hub: Hub) -> None:
-    hub.daemon.job = job(4)
-    reader = await hub.read(last="4")
-    assert (reader.status, reader.events) == (200, [])
-    await hub.told(change(4), change(5))
-    assert reader.told == [("change", "5")]
 
 
 @pytest.mark.parametrize("last", ["1", "99", "-1", "", "x", "4/4", "9" * 100, "1e3"])

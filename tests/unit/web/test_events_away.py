@@ -7,8 +7,6 @@ import trio.testing
 from cucmctl.client.errors import (
     DaemonUnavailable,
     JobNotFound,
-    LimitReached,
-    ShuttingDown,
     StorageFailed,
 )
 from cucmd.protocol import errors
@@ -73,26 +71,6 @@ async def test_reader_waits_for_first_watch(
     await beginning.told(BACK)
     await beginning.told(change(4))
     assert (reader.status, [name for name, _ in reader.told]) == (200, ["state", "change"])
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        DaemonUnavailable("it hangs"),
-        ShuttingDown("ShuttingDown", errors.ShuttingDown()),
-        LimitReached("LimitReached", errors.LimitReached("connections", 64)),
-    ],
-)
-async def test_reader_waits_during_shutdown(
-    hub: Hub, error: Exception, autojump_clock: trio.testing.MockClock
-) -> None:
-    hub.daemon.job = error
-    reader = await hub.read()
-    await trio.sleep(10)
-    assert (reader.status, reader.events) == (200, [])
-    hub.daemon.job = job(3)
-    await trio.sleep(10)
-    assert reader.told == [("state", "3")]
 
 
 @pytest.mark.parametrize("error", [GONE, StorageFailed("S", errors.StorageFailed("damaged"))])

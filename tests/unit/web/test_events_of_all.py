@@ -19,19 +19,6 @@ async def test_stream_of_all_begins_with_unfinished(hub: Hub) -> None:
     ]
 
 
-async def test_job_started_meanwhile_is_sent(hub: Hub) -> None:
-    hub.daemon.listed = {"queued": [summary(1, status="queued")]}
-
-    def begins(status: str) -> None:
-        if status == "queued":
-            hub.daemon.listed = {"running": [summary(2)]}
-            hub.tell(change(2))
-
-    hub.daemon.meanwhile = begins
-    reader = await hub.read("/events")
-    assert [json.loads(one["data"])["revision"] for one in reader.events] == [1, 2]
-
-
 async def test_reader_of_all_gets_missed_events(hub: Hub) -> None:
     await hub.told(change(2), change(2, job_id=OTHER), change(3), change(3, job_id=OTHER))
     reader = await hub.read("/events", f"{OTHER}/2")

@@ -43,11 +43,6 @@ def test_ipv6_wildcard_accepts_ipv4() -> None:
         client.connect(("127.0.0.1", bound.getsockname()[1]))
 
 
-def test_unknown_host_is_named() -> None:
-    with pytest.raises(CannotListen, match=r"none\.invalid:80"), open_sockets(("none.invalid", 80)):
-        pass
-
-
 def test_sockets_of_systemd_come_first(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cucmd.service.systemd.FIRST_DESCRIPTOR", 100)
     monkeypatch.setenv("LISTEN_PID", str(os.getpid()))

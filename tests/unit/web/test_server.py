@@ -237,13 +237,6 @@ async def test_reasons_stay_in_the_log(
     assert "/secret/path" in caplog.text
 
 
-async def test_100_continue_is_told_once(autojump_clock: MockClock) -> None:
-    head = request("POST", "/post", "content-length: 4", "expect: 100-continue")
-    text = await told([head, b"bo", b"dy"])
-    assert statuses(text) == [100, 200]
-    assert statuses(await told([head + b"body"])) in ([200], [100, 200])
-
-
 # What takes its time.
 
 

@@ -34,11 +34,6 @@ def errors(caplog: pytest.LogCaptureFixture) -> int:
     return sum(record.levelno >= logging.ERROR for record in caplog.records)
 
 
-def test_missing_file_means_no_tokens(path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    assert TokenFile(path).tokens() == ()
-    assert errors(caplog) == 0
-
-
 def test_each_change_counts_at_once(path: Path) -> None:
     tokens = TokenFile(path)
     assert names(tokens) == []

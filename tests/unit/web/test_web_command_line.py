@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from cucmweb import main as command_line
 from cucmweb.main import main
 from cucmweb.token_file import read_token_file
 from cucmweb.tokens import PREFIX, hash_of
@@ -90,9 +89,3 @@ def test_a_wrong_configuration_is_exit_78(tmp_path: Path, capsys: Captured) -> N
     file.write_text("[limits]\nbody = 0\n")
     assert main(["token", "list", "--config", str(file)]) == 78
     assert f"{file}:2: limits.body: 0: " in capsys.readouterr().err
-
-
-def test_serve_without_h11(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
-    monkeypatch.setattr(command_line, "find_spec", lambda name: None)
-    assert main(["serve"]) == 69
-    assert "pip install 'cucmd[web]'" in capsys.readouterr().err
