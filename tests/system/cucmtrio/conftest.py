@@ -1,4 +1,4 @@
-"""A daemon that does what a test says, and a client of it on trio."""
+"""A scripted daemon, and a client of it on trio."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager

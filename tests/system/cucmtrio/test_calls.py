@@ -1,4 +1,4 @@
-"""Calls with one reply: each has its own, whatever became of those before."""
+"""Calls with one reply. No call gets the reply of another one."""
 
 import msgspec
 import pytest
@@ -22,7 +22,7 @@ async def test_one_connection_serves_many_calls(serving, client):
 
 
 async def cancelled_call(client, reached):
-    """Calls, and is cancelled once `reached` has ended."""
+    """Makes a call and cancels it once `reached` has returned."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(client.call, "Slow", {"text": "x" * 900_000}, Echo)
         await reached()
@@ -94,7 +94,7 @@ async def test_restarted_daemon_is_called_again(serving, client):
 
 
 async def test_error_before_close_is_read(serving, client):
-    """A daemon at its limit answers and closes, before the call has come."""
+    """A daemon at its limit sends an error and closes before it has read the call."""
 
     async def serve(caller):
         await caller.send(refusal("JobNotFound", job_id="beef"))

@@ -1,4 +1,4 @@
-"""Says how many connections there are, and who gets one."""
+"""How many connections are open, and which call gets one."""
 
 import socket
 

@@ -1,4 +1,4 @@
-"""`events`: what happens to jobs, while the daemon goes away and comes back."""
+"""`events`, while the daemon goes away and comes back."""
 
 import math
 
@@ -12,8 +12,8 @@ from system.ctl.conftest import make_job, make_node, make_summary
 
 
 class Jobs:
-    """A daemon with jobs, of which a test says what becomes of them. `status` and so on are asked
-    of it; `answer_instead` is sent in place of the reply to the next call of that method.
+    """A daemon with jobs that the test changes. `instead` has frames that replace the next replies
+    to a method.
     """
 
     def __init__(self):
@@ -108,7 +108,7 @@ def jobs():
 
 
 class Told:
-    """What was told, in a task of its own."""
+    """Collects events in a task of its own."""
 
     def __init__(self):
         self.seen = []
@@ -207,7 +207,7 @@ async def test_reconnect_time_is_limited(client, told, reconnect, autojump_clock
 
 
 async def test_silent_daemon_is_not_back(serving, client, told, autojump_clock):
-    """It is so while systemd holds the socket, and the service does not start."""
+    """systemd holds the socket like that while the service does not start."""
 
     async def silent(caller):
         await caller.left_after(1)

@@ -1,4 +1,4 @@
-"""The methods of `Client` on trio: those of the blocking one, with its arguments and results."""
+"""The methods of `Client` on trio have the arguments and results of the blocking client."""
 
 import inspect
 
@@ -44,8 +44,8 @@ def test_arguments_of_blocking_client(name):
 
 
 def answering(*replies):
-    """Sends the next of these at each call, and the last at all later ones; None closes the
-    connection.
+    """Answers each call with the next of these replies, and later calls with the last. None closes
+    the connection.
     """
     left, calls = list(replies), []
 

@@ -1,4 +1,4 @@
-"""Calls with several replies, and those that leave Varlink: read to the end, or left early."""
+"""Calls with several replies and upgrades: read to the end, or left early."""
 
 import msgspec
 import pytest
@@ -18,7 +18,7 @@ class Number(msgspec.Struct):
 
 
 def counting(to):
-    """Answers a call with numbers, and goes on as `echo` does."""
+    """Answers a call with these numbers, and later calls as `echo` does."""
 
     async def serve(caller):
         call = await caller.call()
@@ -88,7 +88,7 @@ async def test_dying_daemon_ends_no_stream(serving, client):
 
 
 def following(data, pieces):
-    """Answers an upgrade, and sends this in pieces after it; the first with the reply."""
+    """Answers an upgrade and sends these bytes after it, in pieces. The first piece has the reply."""
 
     async def serve(caller):
         call = await caller.call()

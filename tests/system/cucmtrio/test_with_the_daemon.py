@@ -1,4 +1,4 @@
-"""The client on trio beside a real daemon, which is killed and started again."""
+"""The client on trio with a real daemon, which is killed and started again."""
 
 import signal
 from collections.abc import Callable
@@ -56,7 +56,9 @@ async def test_life_of_a_job(daemon: Daemon, make_lab: MakeLab) -> None:
 
 
 async def test_cancellation_anywhere_leaves_nothing(daemon: Daemon) -> None:
-    """Each is cancelled after other steps of the loop, beside calls that are not."""
+    """Each call is cancelled after a different number of steps, beside calls that are not
+    cancelled.
+    """
     async with open_client(daemon.socket, connections=4) as client:
 
         async def cancelled(after: int) -> None:

@@ -31,7 +31,7 @@ def _web_of_a_module(
 
 @pytest.fixture
 def shared_web(_web_of_a_module: Web, _daemon_of_a_module: Daemon) -> Iterator[Web]:
-    """One for all tests of a module. Once it has ended, its daemon holds what it held before it."""
+    """One `cucmweb` for all tests of a module."""
     yield _web_of_a_module
     _daemon_of_a_module.forget_host_keys()
 

@@ -1,7 +1,7 @@
-"""Every answer is as /openapi.json says: its status, media type, headers and schema.
+"""Every answer matches /openapi.json in status, media type, headers and schema.
 
-schemathesis makes the requests of the document, with members that fit and others that do not. Not
-tried are streams of events: they do not end, and no schema says what is in one.
+schemathesis makes valid and invalid requests from the document. Event streams are not tried: they
+do not end, and have no schema.
 """
 
 import os
@@ -46,7 +46,7 @@ EXAMPLES = settings(
 
 
 class Described(Struct):
-    """`schema` is the document, as schemathesis has it; `job_id` is that of a closed job."""
+    """schema: the document, as schemathesis reads it. job_id: the id of a closed job."""
 
     schema: Any
     web: Web
@@ -81,7 +81,7 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def validate(described: Described, case: Any) -> int:
-    """Makes the request, and compares the answer with the document. Its status."""
+    """Makes the request and compares the answer with the document. Returns the status."""
     from schemathesis import checks
     from schemathesis.specs.openapi import checks as of_openapi
 
@@ -135,7 +135,7 @@ def test_answers_about_job_are_described(described: Described, verb: str, path: 
 
 
 def test_started_job_is_described(described: Described) -> None:
-    """Its request is hardly ever found by chance."""
+    """Generated requests hardly ever start a job."""
     login = {"username": "administrator", "password": "x"}
     body = {"nodes": [NOBODY], "login": login, "check": {}}
     case = described.schema["/jobs"]["POST"].Case(body=body, media_type="application/json")

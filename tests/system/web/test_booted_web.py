@@ -1,6 +1,7 @@
-"""cucmweb as a real service, installed as its page says in a Debian that has booted its systemd.
+"""cucmweb as a real service, installed as its page says, in a Debian that has booted systemd.
 
-One container for all tests; each begins with the socket up, the service down, and no configuration.
+All tests share one container. Each begins with the socket up, the service down, and no
+configuration.
 """
 
 import http.client
@@ -90,7 +91,9 @@ print(connection.getresponse().status)
 
 
 def ask(host: Host, user: str, *headers: str) -> str:
-    """Returns the status of a reply to that user, or `not permitted` where the kernel says so."""
+    """Returns the status of a reply to that user, or `not permitted` if the kernel refuses the
+    connection.
+    """
     done = host.debian.run("/opt/cucmd/bin/python", "-c", _ASK, PATH, *headers, user=user)
     return (done.stdout or done.stderr).strip()
 
@@ -153,7 +156,7 @@ def test_wrong_configuration_keeps_service_down(host: Host) -> None:
 
 
 def token(host: Host, *arguments: str) -> tuple[int, str]:
-    """Runs it as root, and returns the exit code, and what is printed."""
+    """Runs `cucmweb token` as root. Returns the exit code and what it prints."""
     done = host.debian.run("/usr/local/bin/cucmweb", "token", *arguments)
     return done.returncode, (done.stdout or done.stderr).strip()
 

@@ -1,5 +1,6 @@
-"""Downloads, by curl: how much memory they take, and what becomes of one that does not come to its
-end, whoever ends it. None of these is taken for the whole, and none leaves anything.
+"""Downloads with curl: their memory, and downloads that do not come to their end.
+
+None of these looks complete or leaves anything behind.
 """
 
 import os
@@ -38,7 +39,7 @@ forms = pytest.mark.parametrize("form", PATHS)
 
 @pytest.fixture(scope="module")
 def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
-    """Runs a daemon with a job of 200 MiB, which has a long transcript."""
+    """Runs a daemon with a job of 200 MiB and a long transcript."""
     folder = tmp_path_factory.mktemp("downloads") / "cucmd"
     job = make_job(folder / "state", {"one": 100 * MIB, "two": 100 * MIB}, LARGE, sparse=True)
     (job / "a/transcript.log").write_text("admin:show status\n" * 500_000)
@@ -61,13 +62,13 @@ def web(_web_of_a_module: Web, case: Case) -> Iterator[Web]:
 
 
 def wait_until_free(web: Web, case: Case) -> None:
-    """Waits until it has no client, and nobody reads the job."""
+    """Waits until `cucmweb` has no client and nobody reads the job."""
     wait_until(lambda: web.clients() == 0)
     wait_until(lambda: case.exporting() == [] and not case.in_use())
 
 
 class Download:
-    """What curl has got so far is read by the test: curl reads no more than that."""
+    """A running curl. The test reads its output, so curl reads no further than the test."""
 
     def __init__(self, process: subprocess.Popen[bytes], request_id: str) -> None:
         assert process.stdout is not None
@@ -80,7 +81,7 @@ class Download:
         self.came += self.stdout.read(size)
 
     def ended(self) -> int:
-        """curl's exit code, once all that comes has been read."""
+        """Reads the rest of the output. Returns the exit code of curl."""
         self.came += self.stdout.read()
         return self.process.wait(60)
 
@@ -104,7 +105,7 @@ def begun(web: Web, path: str, stack: ExitStack) -> Download:
 
 
 def assert_cut_off(one: Download, web: Web, folder: Path, form: str | None = None) -> None:
-    """Asserts it by what curl exits with, by what came, and by the log."""
+    """Checks that a download was cut off: the exit code of curl, the bytes, and the log."""
     assert one.ended() == CUT_OFF
     if form is not None:
         assert not looks_whole(one.came, folder, form)
@@ -140,7 +141,7 @@ def test_memory_is_flat(web: Web, case: Case, form: str) -> None:
 
 
 def test_leaving_client_frees_its_place(web: Web) -> None:
-    """And the connection to the daemon, and the thread that packs: as many come again."""
+    """It also frees the connection to the daemon and the thread that packs."""
     most = web.threads() + DOWNLOADS_PER_CALLER
     request = f"GET {PATHS['zip']} HTTP/1.1\r\nhost: localhost\r\nx-request-id: leaves\r\n\r\n"
     for times in (1, 2):
@@ -160,7 +161,7 @@ def test_leaving_client_frees_its_place(web: Web) -> None:
 
 @pytest.fixture
 def changed(case: Case) -> Iterator[Path]:
-    """Yields a file of a job, the second of two, and puts it back."""
+    """Yields the second of two files of a job, and restores it afterwards."""
     file = case.folder.with_name(CHANGED) / "a/files/two"
     yield file
     file.unlink(missing_ok=True)

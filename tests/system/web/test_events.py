@@ -1,4 +1,4 @@
-"""Server-sent events over HTTP, beside a real daemon."""
+"""Event streams over HTTP with a real daemon."""
 
 import io
 import json
@@ -20,7 +20,7 @@ MakeLab = Callable[..., Lab]
 
 
 class Listener:
-    """Reads a stream in a thread until it ends; all of it is in `events` then."""
+    """Reads a stream in a thread until it ends. All its events are in `events` then."""
 
     def __init__(self, web: Web, path: str, last: str | None = None) -> None:
         self.events: list[dict[str, str]] = []

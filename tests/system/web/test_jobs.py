@@ -1,4 +1,4 @@
-"""Jobs over HTTP: each path, against a real daemon and simulated nodes."""
+"""Jobs over HTTP, with a real daemon and simulated nodes."""
 
 import io
 import json
@@ -27,7 +27,7 @@ def web(shared_web: Web) -> Web:
 
 @pytest.fixture
 def daemon(_daemon_of_a_module: Daemon) -> Daemon:
-    """Returns the one behind it."""
+    """The daemon behind `web`."""
     return _daemon_of_a_module
 
 
@@ -50,7 +50,7 @@ def ended(web: Web, job_id: str) -> Job:
 
 @pytest.fixture
 def job(web: Web, make_lab: MakeLab) -> Job:
-    """One that is closed, of two nodes."""
+    """A closed job on two nodes."""
     answer = web.ask("POST", "/jobs", request(make_lab(2)))
     assert answer.status == 201
     assert answer.headers["location"] == f"/jobs/{answer.json()['job_id']}"

@@ -1,6 +1,4 @@
-"""Clients that are slow, silent, hostile or gone: each gets a reply or is cut off, and leaves
-nothing.
-"""
+"""Slow, silent and hostile clients get a reply or are cut off, and leave nothing behind."""
 
 import resource
 import socket
@@ -33,7 +31,7 @@ def _web_of_a_module(
 
 @pytest.fixture
 def web(_web_of_a_module: Web) -> Iterator[Web]:
-    """Yields it, and asserts after the test that it has no client any more, and answers."""
+    """Yields a `cucmweb`, and checks after the test that it has no client and answers."""
     yield _web_of_a_module
     wait_until(lambda: _web_of_a_module.clients() == 0)
     assert _web_of_a_module.ask("GET", "/readyz").status == 200
@@ -45,7 +43,7 @@ def request(verb: str, path: str, *headers: str, version: str = "1.1") -> bytes:
 
 
 def said(sock: socket.socket) -> bytes:
-    """Reads all that comes until the connection is closed."""
+    """Reads until the connection is closed."""
     parts = []
     with suppress(ConnectionResetError):
         while part := sock.recv(65536):
@@ -54,7 +52,7 @@ def said(sock: socket.socket) -> bytes:
 
 
 def statuses(text: bytes) -> list[int]:
-    """Returns those of the replies, in their order."""
+    """Returns the statuses of the replies in their order."""
     heads = text.split(b"HTTP/1.1 ")[1:]
     return [int(head[:3]) for head in heads]
 
@@ -161,7 +159,7 @@ def test_an_unusual_target_is_answered(web: Web, verb: str, target: str, status:
     ],
 )
 def test_only_its_own_pages_reach_it(web: Web, headers: tuple[str, ...], status: int) -> None:
-    """`ssh -L` gives the Unix socket a port, which pages of other sites and ports can call."""
+    """`ssh -L` gives the Unix socket a port, which pages of other sites can call."""
     lines = ["GET /jobs HTTP/1.1", *headers, "connection: close", "", ""]
     with web.raw("\r\n".join(lines).encode()) as sock:
         assert statuses(said(sock)) == [status]

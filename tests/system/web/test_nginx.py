@@ -1,6 +1,6 @@
-"""nginx with the configuration of cucmweb(8): who a request is of behind it.
+"""nginx with the configuration of cucmweb(8).
 
-What it stands before is a small server of this file, which answers by the rule of cucmweb.
+Behind it is a small server of this file, which uses the authentication of cucmweb.
 """
 
 import http.server
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.long, needs_nginx]
 
 
 class Behind(socketserver.ThreadingUnixStreamServer):
-    """Answers a GET with who it is of. Of `/events` the second half waits until `go_on` is set."""
+    """Replies to a GET with its caller. The second half of `/events` waits until `go_on` is set."""
 
     def __init__(self, path: Path) -> None:
         self.config = for_addresses(configuration(), [path], has_tokens=False)
@@ -121,7 +121,7 @@ def test_events_are_not_buffered(nginx: Proxy, behind: Behind) -> None:
 
 @pytest.fixture
 def real(tmp_path: Path) -> Iterator[Proxy]:
-    """Runs nginx before a real `cucmweb`, whose daemon is not there."""
+    """Runs nginx in front of a real `cucmweb`, which has no daemon."""
     config = shown("toml", 'trusted = ["unix"]')
     with (
         running_web(tmp_path / "web", tmp_path / "none.sock", config) as web,

@@ -1,4 +1,4 @@
-"""What cucmweb(8) shows: its session is typed as it stands there, and its error is an error."""
+"""The session and the error in cucmweb(8) are real."""
 
 import json
 import os

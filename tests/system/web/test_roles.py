@@ -1,4 +1,4 @@
-"""Who may use which path: each path with each role, by the daemon's own table of rights."""
+"""Each path with each role, by the daemon's own table of rights."""
 
 import grp
 import os
@@ -46,7 +46,7 @@ NEEDED: dict[tuple[str, str], Right | None] = {
 
 
 class Asking(Struct, frozen=True):
-    """Who asks: by a token of that name, or as a proxy from that address; else with neither."""
+    """Who makes a request: a token of that name, a proxy at that address, or neither."""
 
     token: str = ""
     address: str = ELSEWHERE
@@ -75,7 +75,7 @@ AS_OPERATE = of_all(lambda right: outcome(right, role="operate"))
 
 
 class Served(Struct):
-    """Serves the same daemon at TCP and at a Unix socket."""
+    """The same daemon, served at TCP and at a Unix socket."""
 
     daemon: Daemon
     at_tcp: Web
@@ -85,7 +85,9 @@ class Served(Struct):
     def asked(
         self, who: Asking, verb: str, path: str, body: object = None, **headers: str
     ) -> Answer:
-        """Returns the reply; of one that is no refusal its head alone, since some never end."""
+        """Returns the reply. If it is not a refusal, only its head is read, since some replies
+        never end.
+        """
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if who.token:
             sent["authorization"] = f"Bearer {self.secrets[who.token]}"
@@ -171,7 +173,7 @@ SOMEBODY = 61001
 @pytest.mark.long
 @pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 def test_role_cannot_exceed_service_user(tmp_path: Path) -> None:
-    """It may view alone; who has a token to operate, or opens its socket, can do no more by it."""
+    """cucmweb's own user may only view, so a token to operate permits no more."""
     group = next(one for one in grp.getgrall() if one.gr_gid)
     access = f'[access]\nview_group = "{group.gr_name}"\nmay_speak_for = ["{SOMEBODY}"]\n'
     with (

@@ -1,4 +1,4 @@
-"""The process `cucmweb serve`: ready, stopped, refused to start, and the sockets of systemd."""
+"""The process `cucmweb serve`: start, stop and watchdog."""
 
 import http.client
 import os
@@ -32,7 +32,7 @@ def config(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def notices(tmp_path: Path) -> Iterator[socket.socket]:
-    """The manager's end of $NOTIFY_SOCKET."""
+    """The end of $NOTIFY_SOCKET that systemd would read."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
         end.bind(str(tmp_path / "notify"))
         end.settimeout(30)
@@ -43,7 +43,7 @@ def notices(tmp_path: Path) -> Iterator[socket.socket]:
 def serving(
     config: Path, notices: socket.socket, *options: str, environ: Mapping[str, str] | None = None
 ) -> Iterator[Child]:
-    """Yields a server that has said READY=1."""
+    """Yields a server that has sent READY=1."""
     command = [sys.executable, "-m", "cucmweb", "serve", "--config", str(config), *options]
     own = {"NOTIFY_SOCKET": notices.getsockname(), **(environ or {})}
     process = subprocess.Popen(command, env=os.environ | own, preexec_fn=die_with_parent)

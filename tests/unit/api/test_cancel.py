@@ -1,4 +1,4 @@
-"""`Jobs.cancel`: what its reply says of a job, and of nodes of it, before and after."""
+"""The replies of Cancel, about a job and about some of its nodes."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ def job(*nodes: Node) -> Job:
 
 
 class Supervisor:
-    """Cancels one job, as the real one does; nothing is stored."""
+    """Cancels one job as the real supervisor does, and stores nothing."""
 
     def __init__(self, shown: Job, *, live: bool) -> None:
         self.shown = shown

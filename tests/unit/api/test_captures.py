@@ -1,4 +1,4 @@
-"""`Capture` and `Stop`: what is taken, the job of it, how it is shown, and what is refused."""
+"""Packet captures: their requests, their jobs, and `Stop`."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -125,7 +125,7 @@ async def opened(tmp_path: Path) -> AsyncIterator[Opened]:
 
 
 async def captures(task: NodeTask, report: Report) -> tuple[str, ...]:
-    """Does in short what `work/capture.py` does."""
+    """Reports what `work/capture.py` reports."""
     assert task.joint_run is not None
     assert await task.joint_run.wait_for_start(task.node)
     now = NOW

@@ -1,4 +1,4 @@
-"""`Run` and `Output`: what is taken for a command, the job of it, and what comes back."""
+"""Jobs that run commands: their requests, their jobs, and `Output`."""
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -88,7 +88,7 @@ class Opened:
 
 
 async def prints(task: NodeTask, report: Report) -> tuple[str, ...]:
-    """Does in short what `work/run.py` does."""
+    """Writes and reports outputs, as `work/run.py` does."""
     assert isinstance(task.work, Run)
     for number, text in ((1, f"it is {task.node}\n" * 20_000), (2, SERVICES)):
         name = task.work.output_of(number, task.first_attempt)

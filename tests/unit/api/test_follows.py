@@ -1,4 +1,4 @@
-"""A file that is followed: what is taken for one, the job of it, and its output as it grows."""
+"""Jobs that follow a file: their requests, their jobs, and the output as it grows."""
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -78,7 +78,7 @@ def test_follow_is_not_resumed() -> None:
 
 
 class Following:
-    """A daemon without a network, on whose nodes a file is followed. `write` adds to one."""
+    """A daemon without a network. `write` adds to the file that is followed on a node."""
 
     def __init__(self, harness: SupervisorHarness) -> None:
         self.harness = harness
@@ -99,7 +99,7 @@ class Following:
         await self._more[node].aclose()
 
     async def _follow(self, task: NodeTask, report: Report) -> tuple[str, ...]:
-        """Does in short what `work/follow.py` does."""
+        """Writes and reports the followed file, as `work/follow.py` does."""
         report.attempt(1)
         name = WORK.output_of(1, task.first_attempt)
         path = task.folder / name

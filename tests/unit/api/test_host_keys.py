@@ -1,4 +1,4 @@
-"""Which key is added because the node shows it: none that replaces a known one."""
+"""`AddHostKey` adds the keys that a node shows, unless they replace a known key."""
 
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ ECDSA, OTHER_ECDSA = (
 
 
 class Known:
-    """What is remembered of one node; `add` notes what it is given."""
+    """The known keys of one node. `added` has the keys that were added."""
 
     def __init__(self, trusted):
         self.trusted = trusted

@@ -1,4 +1,4 @@
-"""The disk of the credentials hangs: what needs one of them is refused, and all else goes on."""
+"""If the disk with the credentials hangs, calls that need a credential are refused."""
 
 import threading
 from collections.abc import Iterator
@@ -26,8 +26,8 @@ NAMED = {"credential": "ops", "resumable": True}
 
 
 class Hanging(dict[str, str]):
-    """Says where the credentials are, as an environment, once the test is over. Whoever asks has
-    waited for longer than a read may take.
+    """An environment that blocks each lookup until `over` is set. A lookup first moves the clock
+    behind the limit of a read.
     """
 
     def __init__(self, clock: MockClock) -> None:
@@ -46,7 +46,7 @@ class Hanging(dict[str, str]):
 
 @contextmanager
 def hanging_disk(clock: MockClock) -> Iterator[Hanging]:
-    """Gives such an environment. Whatever has read of it goes on after the block."""
+    """Yields such an environment. Blocked lookups go on after the block."""
     environ = Hanging(clock)
     try:
         yield environ

@@ -1,4 +1,4 @@
-"""Invalid requests to `io.cucmd.Jobs`: field and reason are named, and no secret is repeated."""
+"""Invalid requests to `io.cucmd.Jobs`: no error repeats a password."""
 
 import copy
 

@@ -1,8 +1,4 @@
-"""The text of the interface: it matches the structs, and is compatible with the first version.
-
-`fixtures/io.cucmd.Jobs.first.varlink` is the text of the first version. Nothing of it may
-be missing or differ; the interface may have more.
-"""
+"""The text of the interface is made from the structs, and declares every error."""
 
 import inspect
 import re

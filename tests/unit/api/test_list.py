@@ -1,4 +1,4 @@
-"""A list of jobs is of limited size, and says how many more there are."""
+"""`List` limits the size of a list, and counts the jobs that follow."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def jobs(harness: SupervisorHarness) -> JobMethods:
 
 
 async def stored(harness: SupervisorHarness, count: int, targets: int = 1) -> list[str]:
-    """Returns ids, newest first."""
+    """Stores so many jobs. Returns their ids, the newest first."""
     names = tuple(f"n{number}" for number in range(targets))
     made = [harness.job(*names, targets=names) for _ in range(count)]
     for job in made:

@@ -12,8 +12,8 @@ from cucmd.api.case_methods import CaseMethods
 from cucmd.api.job_methods import JobMethods
 from cucmd.config import Config
 from cucmd.failure import Code
-from cucmd.job.asked import Collection, Login
 from cucmd.job.work import StartRequest
+from cucmd.job.work_request import Collection, Login
 from cucmd.jobs.deletion import Deletions
 from cucmd.plan.planner import Planner
 from cucmd.protocol.cases import DeleteRequest, PruneRequest
@@ -73,11 +73,11 @@ async def test_calls_are_logged_with_names(
         api.harness.behaviours["a"] = fails_with(Code.STALLED)
         job_id = await api.start(ALICE)
         await api.harness.ended(job_id)
-        await api.harness.supervisor.closed(job_id)
+        await api.harness.supervisor.wait_closed(job_id)
         caplog.clear()
         again = (await api.jobs.retry(BOB, RetryRequest(job_id, login=LOGIN))).job
         await api.jobs.cancel(BOB, CancelRequest(job_id))
-        await api.harness.supervisor.closed(job_id)
+        await api.harness.supervisor.wait_closed(job_id)
         await api.cases.delete(BOB, DeleteRequest(job_id, files_only=True))
         await api.cases.prune(BOB, PruneRequest(keep=0))
     assert again.asked_by == "alice"

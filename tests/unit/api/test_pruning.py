@@ -1,4 +1,4 @@
-"""Which jobs a request to prune means."""
+"""The checks of Prune requests."""
 
 from datetime import timedelta
 

@@ -29,7 +29,7 @@ async def test_retry_without_directory_is_refused(harness: SupervisorHarness) ->
     harness.behaviours = {"a": sends, "b": fails_with(Code.STALLED)}
     job_id = await harness.start("a", "b")
     await harness.ended(job_id)
-    await harness.supervisor.closed(job_id)
+    await harness.supervisor.wait_closed(job_id)
     shutil.rmtree(harness.supervisor.directory(job_id))
     planner = Planner(Config(), {}, harness.supervisor.directory)
     jobs = JobMethods(harness.supervisor, harness.feed, lambda: planner)

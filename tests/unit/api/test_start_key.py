@@ -1,4 +1,4 @@
-"""The key and the id of a call: the caller's own, fit for a log line, and what a key means."""
+"""Keys and ids that a caller chooses: their form, and which requests a key identifies."""
 
 import msgspec
 import pytest

@@ -1,4 +1,4 @@
-"""The request id of a start or a cancel: in the reply or error, in the log line, and in the job."""
+"""The id of a call is in its reply or error, in the log, and in the job."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -117,7 +117,7 @@ async def test_invalid_request_id_is_replaced(
 async def test_repeated_start_ignores_configuration(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its first one may have been before a reload that took the profile away."""
+    """A reload may have removed the profile since the first call."""
     profile = Collection(profile="sdl")
     async with api(tmp_path) as a:
         without = a.planner

@@ -1,5 +1,4 @@
-"""A reader of a job's files or transcript keeps nobody from the job, whether it goes on reading or
-does not."""
+"""Somebody who reads files or a transcript of a job, or stops reading, cannot keep the job."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -36,7 +35,7 @@ class Harness(msgspec.Struct):
 
 @asynccontextmanager
 async def opened(tmp_path: Path) -> AsyncIterator[Harness]:
-    """Makes a job of more files, and with a longer transcript, than are in one reply."""
+    """Makes a job with more files and a longer transcript than fit in one reply."""
     async with supervisor_harness(tmp_path) as harness:
         job_id = await harness.start("a")
         await harness.ended(job_id)

@@ -17,7 +17,7 @@ from cucmd.api.wire import changed_to_wire, job_to_wire
 from cucmd.job.job import End, Job
 from cucmd.job.node import Phase
 from cucmd.jobs.deletion import Deletions
-from cucmd.jobs.events import CAPACITY, Subscription
+from cucmd.jobs.job_feed import CAPACITY, Subscription
 from cucmd.protocol.jobs import JobChange
 from cucmd.protocol.requests import WatchRequest
 from cucmd.varlink import Caller, VarlinkError

@@ -1,4 +1,4 @@
-"""A connection over a memory stream, and the peer at its other end."""
+"""A connection over a memory stream, and a peer at its other end."""
 
 from collections.abc import Callable
 
@@ -38,10 +38,9 @@ def held(example: Example) -> ServerParts:
 
 @pytest.fixture
 def connect(nursery: trio.Nursery, held: ServerParts) -> Callable[..., Peer]:
-    """`connect(authorize=...)`: a peer; the connection has parts of the held replaced.
-
-    `peer.connection` is the server's end, on the stream `peer.served`; `peer.over` is set once that
-    has ended.
+    """Returns a function that connects a peer: `connect(caller, authorize=...)`. Keywords replace
+    fields of `held`. `peer.connection` is the connection of the server, `peer.served` its stream,
+    and `peer.over` is set once it has ended.
     """
 
     def connect(caller: Caller = CALLER, **changes: object) -> Peer:

@@ -1,4 +1,4 @@
-"""Who may call what on a connection, and as whom a call is made."""
+"""Permissions of callers, and calls that are made on behalf of others."""
 
 from collections.abc import Callable
 
@@ -48,7 +48,7 @@ async def test_handler_gets_effective_caller(connect: Connect, example: Example)
 async def test_interface_can_refuse_a_caller(
     connect: Connect, call: Callable, example: Example
 ) -> None:
-    """Also of a call with a stream, and of one whose caller does not wait."""
+    """A stream and a oneway call are refused in the same way."""
 
     def nobody(caller: Caller, method: Method, request: msgspec.Struct) -> Caller:
         raise PermissionDenied

@@ -1,6 +1,6 @@
-"""Whatever a peer sends or does, its connection lets other tasks run once a frame.
+"""A connection passes a checkpoint for each frame, whatever a peer sends or does.
 
-A task that goes round without a checkpoint stops the event loop, and the watchdog ends the daemon.
+A task without checkpoints would stop the event loop, and the watchdog would end the daemon.
 """
 
 import trio
@@ -32,7 +32,7 @@ FRAMES = {
 
 
 class Steps(trio.abc.Instrument):
-    """Counts how often a task runs until its next checkpoint."""
+    """Counts how often a task runs up to its next checkpoint."""
 
     def __init__(self) -> None:
         self.task: trio.lowlevel.Task | None = None
@@ -43,7 +43,7 @@ class Steps(trio.abc.Instrument):
 
 
 async def steps_for(frames: list[dict | bytes], *, gone: bool) -> int:
-    """Counts the steps of a connection that finds all of these in its socket, and then the end."""
+    """Counts the steps of a connection that finds these frames and then the end of the stream."""
     ours, theirs = trio.testing.memory_stream_pair()
     steps = Steps()
     methods = MethodTable(Example().interface(), INFO)

@@ -1,4 +1,4 @@
-"""One connection: calls and replies, their order, and what ends the connection."""
+"""One connection: calls, replies and their order, and what ends the connection."""
 
 import gc
 import inspect

@@ -1,4 +1,4 @@
-"""Bytes into frames, frames into calls."""
+"""Bytes to frames, and frames to calls."""
 
 import sys
 import time
@@ -13,7 +13,7 @@ from cucmd.varlink.framing import BadCall, BadFrame, Frames, decode_call
 
 
 def taken(frames: Frames, pieces: list[bytes]) -> list[bytes | str]:
-    """Takes all frames of what is fed in pieces, then the text of the error, if it came to one."""
+    """Returns all frames of these pieces, and then the text of the error, if there was one."""
     found = []
     try:
         for piece in pieces:
@@ -51,7 +51,7 @@ def test_longest_frame_is_accepted() -> None:
 
 
 def seconds(size: int) -> float:
-    """Measures the processor's time for a frame of that size that comes a few bytes at a time."""
+    """Measures the processor time for a frame of that size that comes 16 bytes at a time."""
     frames = Frames(longest=size)
     begun = time.thread_time()
     for _ in range(size // 16):
@@ -103,7 +103,7 @@ def test_non_objects_are_bad_frames(frame: bytes, reason: str) -> None:
     ],
 )
 def test_deep_nesting_is_a_bad_frame(frame: bytes) -> None:
-    """Python 3.14 looks at what is left of the stack, which is enough for these."""
+    """Python 3.14 checks the stack that is left, which is enough for these."""
     with (
         suppress(BadCall) if sys.version_info >= (3, 14) else pytest.raises(BadFrame, match="deep")
     ):

@@ -1,8 +1,7 @@
-"""Any input: a connection answers or ends, and raises nothing.
+"""A connection answers any input or ends, and raises nothing.
 
-What hypothesis once found, and what an attacker would try first, is kept in `corpus/`: a file is
-what one peer sends. A longer search:
-`pytest tests/unit/varlink/test_fuzz.py --hypothesis-profile=long`.
+Each file in `corpus/` is the input of one peer, found by hypothesis or chosen as an attack. Search
+longer with `pytest tests/unit/varlink/test_fuzz.py --hypothesis-profile=long`.
 """
 
 import json
@@ -29,7 +28,7 @@ LASTING = {"Wait", "Change", "Count"}
 
 
 def answers(pieces: list[bytes]) -> list[dict]:
-    """Returns all replies to one peer's bytes. Raises what the connection raises."""
+    """Returns all replies to the input of one peer. Raises what the connection raises."""
 
     async def main() -> bytes:
         whole = Example().interface()
@@ -100,7 +99,7 @@ odd = st.sampled_from([*PIECES, b"[" * 40]) | st.binary(max_size=4)
 
 @st.composite
 def mutated(draw: st.DrawFn) -> bytes:
-    """Draws a valid request of which some spans were replaced."""
+    """Draws a valid request in which some spans are replaced."""
     data = json.dumps(draw(st.sampled_from(VALID))).encode() + b"\0"
     for _ in range(draw(st.integers(0, 4))):
         begin = draw(st.integers(0, len(data)))
@@ -115,7 +114,7 @@ def test_mutated_requests(calls: list[bytes]) -> None:
 
 
 def test_valid_requests_are_answered() -> None:
-    """So that the tests above do not pass because nothing gets through."""
+    """Otherwise the tests above could pass because nothing gets through."""
     replies = answers([json.dumps(call).encode() + b"\0" for call in VALID])
     assert len(replies) == 7
     assert sum("error" in reply for reply in replies) == 2

@@ -1,4 +1,4 @@
-"""What each user may hold, whose turn it is, and what users who may not operate may send."""
+"""Limits of each user, turns of calls, and frames of users who may not operate."""
 
 import logging
 from collections.abc import Callable
@@ -61,7 +61,7 @@ async def test_hanging_call_delays_others_shortly(
 async def test_peer_that_reads_nothing_is_dropped(
     connect: Connect, call: Callable, autojump_clock: MockClock
 ) -> None:
-    """The other connections of its user are answered meanwhile."""
+    """Other connections of its user are answered meanwhile."""
     peer, second = connect(), connect()
     peer.served.send_stream.send_all_hook = trio.sleep_forever
     begun = trio.current_time()

@@ -1,4 +1,4 @@
-"""An invalid request is answered with the field, what was found and what was expected."""
+"""Errors for invalid requests have the field, the value and what was expected."""
 
 import msgspec
 import pytest

@@ -1,4 +1,4 @@
-"""The `org.varlink.service` interface, the texts of interfaces, and traces of defects."""
+"""The interface `org.varlink.service`, and the tracebacks of defects."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Streams: each reply at once, the last one marked, and no more than the peer reads."""
+"""Streams: the last reply is marked, and no reply is made before the peer reads the previous one."""
 
 from collections.abc import AsyncGenerator, Callable
 

@@ -1,4 +1,4 @@
-"""A call that leaves Varlink: its reply, what follows it, and what ends it."""
+"""Calls that upgrade the connection: the reply, the bytes after it, and what ends them."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -18,7 +18,7 @@ BODY = b"\0not JSON" * 40_000
 
 
 class Raw:
-    """`Raw` answers with a number, then bytes; its text says what goes wrong."""
+    """The method Raw replies with a number and then sends bytes. Its text says what goes wrong."""
 
     def __init__(self) -> None:
         self.gate = trio.Event()

@@ -10,7 +10,7 @@ from unit.web.event_hub import BEGUN, Hub
 
 @pytest.fixture
 async def hub() -> AsyncIterator[Hub]:
-    """Whose watch has begun."""
+    """A hub that watches the daemon."""
     async with trio.open_nursery() as nursery:
         hub = Hub(nursery)
         await hub.told(BEGUN)

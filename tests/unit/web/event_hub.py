@@ -1,4 +1,4 @@
-"""Event streams of a watch that a test tells of, and readers of them."""
+"""Event streams whose events a test chooses, and readers of them."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -44,8 +44,9 @@ BEGUN, AWAY, BACK = JobEvent("begun"), JobEvent("away", why="it is gone"), JobEv
 
 
 class Daemon:
-    """Is the daemon for a client: `job` is what `Status` gives, or raises; `listed` what `List`
-    gives, by status, the newest first. `meanwhile` is called before each reply. `asked`: how often.
+    """Stands in for the client of the daemon. job: what Status returns or raises. listed: what List
+    returns for each status, the newest first. meanwhile: called before each reply. asked: the
+    number of calls.
     """
 
     def __init__(self) -> None:
@@ -76,14 +77,13 @@ class Daemon:
 
 
 def decoded(reply: JobReply | ListReply, kind: type[R]) -> R:
-    """Decodes it as it comes over a socket."""
+    """Returns the reply as it is decoded from a socket."""
     return msgspec.json.decode(msgspec.json.encode(reply), type=kind)
 
 
 class Reader(PlayedChannel):
-    """Plays a client of a stream. `status` is that of the reply, `events` what came, each by its
-    fields; `last` is what an EventSource sends when it comes again. It reads only while `reads` is
-    set.
+    """A client of a stream. status: that of the reply. events: the fields of each event. last: the
+    id that an EventSource sends when it reconnects. It reads only while `reads` is set.
     """
 
     def __init__(self, last: str | None) -> None:
@@ -133,7 +133,7 @@ class Hub:
                 await self.streams.run(self._events)
 
     def fail(self) -> None:
-        """Ends the watch, and begins the next."""
+        """Ends the watch, and starts the next one."""
         self._scope.cancel()
 
     def tell(self, *events: JobEvent) -> None:
@@ -141,7 +141,7 @@ class Hub:
             self._to_tell.send_nowait(event)
 
     async def told(self, *events: JobEvent) -> None:
-        """Once all readers that read have them."""
+        """Sends events to the streams, and waits until all readers have them."""
         self.tell(*events)
         await settled()
 
@@ -165,7 +165,7 @@ class Hub:
 
 
 async def a_while() -> None:
-    """Lets others go on."""
+    """Lets other tasks run."""
     for _ in range(10):
         await trio.lowlevel.checkpoint()
 

@@ -1,4 +1,4 @@
-"""A request that no server has read, and whose reply is kept."""
+"""An HTTP request without a server. Its reply is kept."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from cucmweb.places import WebPlaces
 
 
 class PlayedChannel:
-    """Stands for `HttpChannel`. `status` and `sent`: the reply; `gone`: set by who has left."""
+    """Stands in for `HttpChannel`. status, sent: the reply. gone: set it when the client leaves."""
 
     def __init__(
         self, headers: Sequence[tuple[bytes, bytes]] = (), *, version: str = "1.1"
@@ -44,7 +44,7 @@ def exchange(
     places: WebPlaces | None = None,
     **path: str,
 ) -> Exchange:
-    """Makes an exchange whose caller is the one that `identify` gives."""
+    """Makes an exchange whose caller is the result of `identify`."""
     limits = WebLimits()
     places = places or WebPlaces(limits)
     own = {"daemon": daemon, "downloads": daemon, "places": places, "limits": limits}

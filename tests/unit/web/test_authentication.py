@@ -1,4 +1,4 @@
-"""Who a request is of, by how it came and what it says of itself."""
+"""Who made a request, by its peer and its headers."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -101,7 +101,7 @@ def test_proxy_header_from_others_is_refused(
 
 
 def test_proxy_socket_has_no_operator() -> None:
-    """A proxy that has let somebody in without asking sends no header."""
+    """A proxy that forgot to authenticate somebody sends no header."""
     assert refusal(UNIX, proxy=BY_UNIX).status == 401
     assert refusal(UNIX, (USER, ""), proxy=BY_UNIX).status == 401
 

@@ -1,4 +1,4 @@
-"""cucmweb reads its configuration. An error names the key, its value, and what was expected."""
+"""The configuration. An error has the key, its value and what was expected."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A daemon that says nothing for long: whether it is waited for."""
+"""Long replies end if the daemon does not answer another call meanwhile."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -16,7 +16,7 @@ HOURS = 10 * 3600
 
 
 class AskedDaemon(Client):
-    """`answer` is what it does when it is asked."""
+    """A client whose calls run `answer`."""
 
     def __init__(self, answer: Callable[[], Awaitable[object]]) -> None:
         super().__init__("/not/there")

@@ -1,4 +1,4 @@
-"""Server-sent events of a job: what a reader gets, from the beginning or again."""
+"""The event stream of a job, for new and for reconnecting readers."""
 
 import json
 
@@ -89,7 +89,7 @@ async def test_short_event_is_replaced_by_state(
 
 
 async def test_deletion_ignores_the_revision(hub: Hub) -> None:
-    """Of a damaged record the daemon does not know the revision."""
+    """The daemon does not know the revision of a damaged record."""
     hub.daemon.job = job(8, "failed")
     reader = await hub.read()
     await hub.told(change(3, "failed", deleted=True))

@@ -1,4 +1,4 @@
-"""Server-sent events while the daemon is away, and while nobody watches it."""
+"""Event streams while the daemon is away, and while no watch runs."""
 
 import pytest
 import trio
@@ -27,7 +27,7 @@ async def test_refused_watch_is_logged_once(hub: Hub, caplog: pytest.LogCaptureF
 
 @pytest.fixture
 async def beginning(hub: Hub) -> Hub:
-    """Whose watch has not begun."""
+    """A hub whose watch has not begun."""
     hub.fail()
     await settled()
     return hub
@@ -105,7 +105,7 @@ async def test_failed_watch_cuts_readers_off(hub: Hub) -> None:
 
 @PATHS
 async def test_failed_watch_forgets_events(hub: Hub, path: str) -> None:
-    """What has happened in between is not known."""
+    """Events between the two watches are not known."""
     await hub.told(change(2), change(3))
     hub.fail()
     await settled()

@@ -1,4 +1,4 @@
-"""A request as the application has it."""
+"""What ends a reply that has no limit of time."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ TEXT = next(one for one in OPERATIONS if one.form == "text")
 
 
 async def test_http_1_0_needs_a_length() -> None:
-    """HTTP/1.0 has no chunks: nothing would tell the reply's end from a cut."""
+    """HTTP/1.0 has no chunks, so a cut-off reply would look complete."""
     one = exchange(channel := PlayedChannel(version="1.0"))
     with pytest.raises(HttpProblem) as raised:
         one.begin(TEXT)

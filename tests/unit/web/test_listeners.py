@@ -1,4 +1,4 @@
-"""Where it listens: at systemd's sockets, or at one of its own."""
+"""Listening sockets: those of systemd, and those that cucmweb opens."""
 
 import os
 import socket

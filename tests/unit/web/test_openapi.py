@@ -1,4 +1,4 @@
-"""The document at /openapi.json describes every path."""
+"""The document at /openapi.json is consistent."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""A request of HTTP becomes the parameters of a method."""
+"""HTTP requests to parameters of methods."""
 
 import msgspec
 import pytest

@@ -1,4 +1,4 @@
-"""The places of event streams and downloads."""
+"""The limits of event streams and downloads."""
 
 from contextlib import ExitStack
 

@@ -1,4 +1,4 @@
-"""The server of HTTP/1.1: what it answers to bytes, however they come, and when it cuts off."""
+"""The HTTP server: its answers to bytes at any split, and the clients that it cuts off."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ PATIENCE = LIMITS.patience
 
 
 async def answer(channel: HttpChannel) -> None:
-    """Tells what was asked, with its body; other paths do what their name says."""
+    """Replies with the request and its body. Other paths do what their names say."""
     match channel.path:
         case "/ignore":
             body = b""
@@ -70,7 +70,7 @@ BEHIND = request("GET", "/smuggled", "x-remote-user: olga")
 
 
 class Client:
-    """Holds the other end of a connection. `ended` is set once the server has closed it."""
+    """The other end of a connection. `ended` is set once the server has closed it."""
 
     def __init__(self, nursery: trio.Nursery, server: HttpServer) -> None:
         self.stream, other = trio.testing.memory_stream_pair()
@@ -86,7 +86,7 @@ class Client:
         self.ended.set()
 
     async def said(self) -> bytes:
-        """Returns all that comes until the server closes its end, then closes this one."""
+        """Returns everything up to the end of the server's stream, then closes this end."""
         parts = []
         try:
             while part := await self.stream.receive_some():
@@ -103,7 +103,7 @@ def new_server() -> HttpServer:
 
 
 async def told(pieces: Iterable[bytes], *, half_closes: bool = True) -> bytes:
-    """Returns what comes to a client that sends these pieces, and nothing more."""
+    """Sends these pieces and returns everything that the server sends."""
     async with trio.open_nursery() as nursery:
         client = Client(nursery, new_server())
         for piece in pieces:

@@ -1,4 +1,4 @@
-"""The file of tokens: what counts at each moment, what stands in the log, and who can read it."""
+"""The token file: changes, errors, and who may read it."""
 
 import logging
 import os

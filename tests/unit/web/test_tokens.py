@@ -1,4 +1,4 @@
-"""Tokens: only their hashes are kept, an end counts, and a file that is wrong says where."""
+"""Tokens: only hashes are kept, tokens expire, and errors in the file name the place."""
 
 from datetime import UTC, datetime, timedelta
 

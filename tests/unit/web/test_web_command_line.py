@@ -1,4 +1,4 @@
-"""The command line `cucmweb`: tokens, and what keeps it from serving."""
+"""The command line of `cucmweb`: tokens, usage errors and exit codes."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ from cucmweb.tokens import PREFIX, hash_of
 
 @pytest.fixture
 def config(tmp_path: Path) -> list[str]:
-    """The option that names a configuration whose tokens are in the test's folder."""
+    """The option for a configuration whose tokens are in the folder of the test."""
     file = tmp_path / "cucmweb.toml"
     file.write_text(f'tokens = "{tmp_path / "tokens.toml"}"\n')
     return ["--config", str(file)]
