@@ -88,7 +88,7 @@ async def test_dying_daemon_ends_no_stream(serving, client):
 
 
 def following(data, pieces):
-    """Answers an upgrade and sends these bytes after it, in pieces. The first piece has the reply."""
+    """Answers an upgrade and sends these bytes after it, in pieces. The first has the reply."""
 
     async def serve(caller):
         call = await caller.call()

@@ -1,4 +1,4 @@
-"""Streams: the last reply is marked, and no reply is made before the peer reads the previous one."""
+"""Streams: the last reply is marked, and no reply is made before the peer reads the one before."""
 
 from collections.abc import AsyncGenerator, Callable
 

@@ -36,7 +36,7 @@ async def test_late_reader_of_all_gets_missed(hub: Hub, last: str) -> None:
 
 
 async def test_reconnect_after_first_states(hub: Hub) -> None:
-    """The stream must not go on after the last event of the last job in the list, which may be old."""
+    """The stream must not go on after the last event of the last listed job, which may be old."""
     await hub.told(change(4), change(2, job_id=OTHER), change(3, job_id=OTHER))
     hub.daemon.listed = {"running": [summary(4), summary(3, OTHER)]}
     reader = await hub.read("/events")
