@@ -1,4 +1,4 @@
-"""PURE. Declares how an earlier attempt on a node ended, as the store and the socket have it."""
+"""PURE. Declares how an earlier attempt on a node ended. The store and the socket have it so."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ from datetime import datetime
 
 from msgspec import Struct
 
-# The attempts of a node that are kept, and the characters of each message. The state of a job with
-# a thousand nodes has all of them, and must fit into one reply.
+# The most attempts of a node that are kept, and the most characters of each message. The state of a
+# job with a thousand nodes has all of them, and must fit into one reply.
 MOST_EARLIER = 5
 MOST_MESSAGE = 300
 
 
 class EarlierAttempt(Struct, frozen=True):
-    """Describes an attempt that ended a node before the node was tried again. The last 5 of a node
-    are kept, each with the first 300 characters of its message. phase is where the attempt ended;
-    absent if it had not begun. Without failure (a code) and message the node was cancelled.
+    """Describes how a node ended before it was tried again. The last 5 such attempts of a node are
+    kept.
     """
 
     attempt: int
     completed_at: datetime
+    # The phase in which the attempt ended. Absent if it had not begun.
     phase: str | None = None
+    # The failure code. Absent if the node was cancelled.
     failure: str | None = None
+    # The first 300 characters of the message of the failure.
     message: str | None = None

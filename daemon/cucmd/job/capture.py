@@ -11,50 +11,52 @@ from cucmd.job.kind import Kind, Result, format_utc
 
 
 def may_still_run(names: Sequence[str]) -> str:
-    """Says of a node that captures of these names may still run there."""
+    """Returns a note that captures of these names may still run on a node."""
     captures = "a capture" if len(names) == 1 else "captures"
     files = " and ".join(f"platform/cli/{name}.cap" for name in names)
     return f"{captures} may still run there, into {files}"
 
 
 class CaptureSettings(msgspec.Struct, frozen=True):
-    """Says what a job was asked to capture. name: of the file on the nodes, without a dot: of this
-    job and no other. host, an IPv4 address, and port: only packets from or to these; absent: all.
-    count: packets of a node after which its capture ends by itself. size: bytes that are kept of a
-    packet; absent: all. duration: seconds after which the daemon ends it. delete: the file is
-    removed from a node once it is safe here.
-    """
+    """Says what a job captures."""
 
+    # The name of the file on the nodes, without a dot. No other job has the same name.
     name: str
     interface: str = "eth0"
+    # An IPv4 address. Only packets from or to this host and this port are captured. Absent: all.
     host: str | None = None
     port: int | None = None
+    # The packets after which the capture on a node ends by itself.
     count: int = 100_000
+    # The bytes that are kept of each packet. Absent: all.
     size: int | None = None
+    # The seconds after which the daemon ends the capture.
     duration: float = 60.0
+    # Removes the file from a node once it is stored here.
     delete: bool = False
 
 
 class Captured(Result, frozen=True):
-    """Says what became of the capture on a node. Unlike the state of the node it may change once
-    that has settled: a capture is ended after that.
-
-    name: of its file there, without what the node puts behind it. started_at: when the node took
-    the command, by our clock. running: packets may still be captured: it runs, or nothing has shown
-    that it has ended; also after the node has failed or was cancelled. ended_at: when the node was
-    at its prompt again, or was given up. packets: in the files that came; absent: none came,
-    or they could not be counted, and where the node succeeded a note says why. how: why it ended:
-    "duration", "count", "stop", "node" (by itself), "cancelled" (the job or the node, or a deadline
-    of either) or "failed".
+    """Says what became of the capture on a node. This may change after the node has succeeded or
+    failed or was cancelled, because the capture is ended on the node only after that.
     """
 
     changes_after_end = True
 
+    # The name of the file on the node, without the ending that the node appends.
     name: str
+    # When the node accepted the command, by our clock.
     started_at: datetime
+    # When the node showed its prompt again, or was given up.
     ended_at: datetime | None = None
+    # The packets in the files that came. Absent if no file came, or the packets could not be
+    # counted. If the node has succeeded, a note says why.
     packets: int | None = None
+    # Why the capture ended: "duration", "count", "stop", "node" (by itself), "cancelled" (the job
+    # or the node was cancelled, or its deadline passed) or "failed".
     how: str | None = None
+    # Packets may still be captured: the capture runs, or nothing has shown that it has ended. This
+    # can also be true after the node has failed or was cancelled.
     running: bool = False
 
     def summary_lines(self) -> Iterator[str]:
@@ -64,7 +66,10 @@ class Captured(Result, frozen=True):
         yield f"{text}; the capture may still run there" if self.running else text
 
     def abandoned(self) -> "Captured":
-        """Returns the same, given up: the daemon was stopped while it ran, it is not known when."""
+        """Returns the same capture as given up, because the daemon was stopped while it ran.
+
+        When it ended is not known, so it has its start as its end.
+        """
         return msgspec.structs.replace(self, ended_at=self.ended_at or self.started_at)
 
     def name_if_running(self, *, given_up: bool) -> str | None:
@@ -76,7 +81,7 @@ class Capture(CaptureSettings, Kind, frozen=True, tag="capture"):
 
     title = "Packets captured"
     result_type = Captured
-    repeatable = False  # nobody wants captures to run twice
+    repeatable = False  # nobody expects captures to run twice
     simultaneous = True
 
     @property
@@ -87,16 +92,18 @@ class Capture(CaptureSettings, Kind, frozen=True, tag="capture"):
         return {"capture": msgspec.convert(self, CaptureSettings, from_attributes=True)}
 
     def name_of(self, first_attempt: int) -> str:
-        """Returns the name for a node. One that is tried again may have the file of an attempt
-        before.
+        """Returns the name of the file for one task of a node. `first_attempt` is the number of the
+        first attempt of this task.
+
+        A node that is tried again may still have the file of an earlier attempt.
         """
         return self.name if first_attempt <= 1 else f"{self.name}_{first_attempt}"
 
     def explain_failure(self, why: Failure, may_run: tuple[str, ...]) -> Failure:
-        """Adds what a person can do if captures may still run there."""
+        """Adds to a failure that captures may still run on the node, and what a person can do."""
         if not may_run:
             return why
-        # That of all of them begins so.
+        # The names of all captures of this job begin with `self.name`.
         name = may_run[0] if len(may_run) == 1 else self.name
         hint = (
             "as a rule a capture ends with its session, and at the latest after "

@@ -1,8 +1,7 @@
-"""PURE. Declares a check of nodes before a collection: what is asked for, and what is seen on a
-node.
+"""PURE. Declares a check of nodes before a collection: what is stored, and what is seen on a node.
 
-What was not reached is None. A step that was tried and failed is False, or a word that says so; why
-it failed is the failure of the node.
+A field is None if its step was not reached. A step that was tried and failed is False, or a word
+that says so. The failure of the node says why the step failed.
 """
 
 from collections.abc import Iterator
@@ -11,30 +10,30 @@ from cucmd.job.kind import Kind, Result
 
 
 class Checked(Result, frozen=True):
-    """Says what a check has seen on a node, in the order of the steps.
-
-    reachable      a TCP connection was opened
-    host_key       known, new (no key was known before, this one is remembered now), changed,
-                   unknown (only a known one is accepted), or unchecked (no key is compared)
-    login          the password was accepted, and a shell opened
-    prompt         the prompt of the appliance came
-    product        as the node calls itself in the table of its cluster
-    zone           its time zone by name
-    clock_ahead    seconds by which its clock is ahead of ours; negative: behind
-    logging_total, logging_free  of the partition with the logs, in bytes
-    receiver       whether a file came to the receiver: ok, failed, or not_asked
+    """Says what a check has seen on a node, in the order of the steps. A field is absent if its
+    step was not reached.
     """
 
+    # A TCP connection was opened.
     reachable: bool | None = None
+    # "known". "new": no key was known before, and this one is remembered now. "changed". "unknown":
+    # only known keys are accepted. "unchecked": keys are not compared.
     host_key: str | None = None
+    # The password was accepted, and a shell opened.
     login: bool | None = None
+    # The prompt of the appliance came.
     prompt: bool | None = None
+    # What the node calls itself in the table of its cluster.
     product: str | None = None
     version: str | None = None
+    # The name of the time zone.
     zone: str | None = None
+    # Seconds by which the clock of the node is ahead of ours. Negative: behind.
     clock_ahead: float | None = None
+    # Bytes of the partition with the logs.
     logging_total: int | None = None
     logging_free: int | None = None
+    # Whether a file came to the receiver: "ok", "failed", or "not_asked".
     receiver: str | None = None
 
     def summary_lines(self) -> Iterator[str]:
@@ -45,8 +44,8 @@ class Checked(Result, frozen=True):
             if (done := getattr(self, name)) is not None:
                 yield f"{name}: {'yes' if done else 'no'}"
         for name in ("host_key", "product", "version", "zone"):
-            if (said := getattr(self, name)) is not None:
-                yield f"{name.replace('_', ' ')} {said}"
+            if (value := getattr(self, name)) is not None:
+                yield f"{name.replace('_', ' ')} {value}"
         if self.clock_ahead is not None:
             yield f"clock {self.clock_ahead:+g} s"
         if self.logging_free is not None:
@@ -56,9 +55,9 @@ class Checked(Result, frozen=True):
 
 
 class Check(Kind, frozen=True, tag="check"):
-    """Looks whether a collection from a node can be expected to work, and changes nothing on it.
+    """Checks whether a collection from a node can be expected to work, and changes nothing on it.
 
-    `receiver`: gets one small file too, which shows that the node reaches the receiver.
+    receiver  also collects one small file, which proves that the node can reach the receiver
     """
 
     title = "Nodes checked"

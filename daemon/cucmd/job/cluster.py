@@ -1,4 +1,4 @@
-"""PURE. Declares what is known of a node of a cluster: no work needs it, and few commands do."""
+"""PURE. Declares what is known of a node of a cluster."""
 
 import msgspec
 
@@ -6,10 +6,12 @@ from cucmd.job.discover import Member
 
 
 class ClusterNode(msgspec.Struct, frozen=True):
-    """Describes a node of a cluster: member is what the last discovery has said of it. node is its
-    name in the configuration, if it is configured, else that of the member.
-    """
+    """Describes a node of a cluster."""
 
+    # The name of the node in the configuration. If the configuration does not have the node, the
+    # name by which a job can be started on the member.
     node: str
+    # The configuration has the node.
     configured: bool
+    # What the last discovery has said of the node.
     member: Member | None = None

@@ -1,4 +1,4 @@
-"""PURE. Declares the collection of files, and the dry run that says how much they would be."""
+"""PURE. Declares a collection of files, and the dry run that asks how large it would be."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -13,15 +13,16 @@ from cucmd.job.work_request import Collection
 
 
 class Collect(Kind, frozen=True, tag="collect"):
-    """Collects files: `paths` below `location`, in a window, resolved from profile and request.
+    """Collects files: `paths` below `location`, in a time window, from profile and request.
 
-    The window is `since` to `until`. Without any of them, every file is meant. `last` ("2h"): it
-    was asked for as so long before the request.
-    `written_for`: for how long one file of each path is written to ("1h", "always"), in the order
-    of the paths: the node is asked for files that were changed so long after the window.
-    `snapshot`: commands that are run after the last path, as `Run` does.
-    `health`: instead of them the health of the node is looked at, and is what a node gives.
-    `unverified`: paths that nodes need not have: where nothing comes of one, that is no note.
+    since, until  the window; without both, all files are meant
+    last          the duration before the request ("2h") from which the window was made, if any
+    written_for   for how long a node writes to one file of each path ("1h", "always"), in the order
+                  of the paths. The node is asked for files that were changed until so long after
+                  the window.
+    snapshot      commands that are run after the last path, as `Run` does it
+    health        the health check that is made instead of the snapshot; its findings are the result
+    unverified    paths that a node need not have. If no file of such a path comes, there is no note
     """
 
     title = "Logs collected"
@@ -42,7 +43,7 @@ class Collect(Kind, frozen=True, tag="collect"):
     health: HealthCheck | None = None
 
     def written_for_of(self, path: str) -> str:
-        """Returns for how long one file of that path is written to."""
+        """Returns for how long a node writes to one file of this path: "1h", "always"."""
         return dict(zip(self.paths, self.written_for, strict=False)).get(path, USUAL_WRITTEN_FOR)
 
     @property
@@ -76,7 +77,9 @@ class Collect(Kind, frozen=True, tag="collect"):
 
     @property
     def window(self) -> str:
-        """Returns it in UTC: `2026-11-25 10:00:00 UTC to 2026-11-25 12:00:00 UTC (last 2h)`."""
+        """Returns the time window in UTC, for people: `2026-11-25 10:00:00 UTC to 2026-11-25
+        12:00:00 UTC (last 2h)`.
+        """
         if self.since is None and self.until is None:
             return "all files, no window"
         since = format_utc(self.since) if self.since else "the beginning"
@@ -89,36 +92,38 @@ def _rfc3339(time: datetime | None) -> str | None:
 
 
 class PathSize(msgspec.Struct, frozen=True):
-    """Says what a node has announced for one path: files, and bytes before compression."""
+    """Says what a node has announced for one path."""
 
     path: str
     files: int
+    # Before compression.
     bytes: int
 
 
 class Sizes(Result, frozen=True):
-    """Says what a dry run has found on a node. room: bytes that the disk had room for, if it said
-    so. fits: whether all of it is within disk and quotas, with what counts against the job's quota
-    of the nodes that were asked before it; absent: it is not known, since the node packs it. why:
-    why it does not fit, or is not known to.
-    """
+    """Says what a dry run has found on a node."""
 
     paths: tuple[PathSize, ...]
+    # The bytes for which the disk of the daemon has room. Absent if the disk did not say.
     room: int | None = None
+    # Whether all of it fits the disk and the quotas. The quota of the job also has to hold what the
+    # nodes that were asked before would send. Absent if this is not known, because the node packs
+    # the files.
     fits: bool | None = None
+    # Why it does not fit, or may not fit.
     why: str | None = None
 
     @property
     def bytes(self) -> int:
-        return sum(one.bytes for one in self.paths)
+        return sum(path.bytes for path in self.paths)
 
     def summary_lines(self) -> Iterator[str]:
-        for one in self.paths:
-            yield f"{one.path}: {one.files} files, {one.bytes:,} bytes would come"
+        for size in self.paths:
+            yield f"{size.path}: {size.files} files, {size.bytes:,} bytes would come"
 
 
 class DryRun(Kind, frozen=True, tag="dry_run"):
-    """Asks for the sizes of what `of` would collect, and collects nothing."""
+    """Asks for the sizes of the files that `of` would collect, and collects nothing."""
 
     title = "Sizes of a collection"
     result_type = Sizes
@@ -129,5 +134,5 @@ class DryRun(Kind, frozen=True, tag="dry_run"):
         return self.of.job_members()
 
     def quota_bytes(self, received: int, result: Result | None, *, earlier: bool) -> int:
-        """Counts what would come, unless it is known not to fit."""
+        """Counts the bytes that would come, unless they are known not to fit."""
         return result.bytes if isinstance(result, Sizes) and result.fits is not False else 0

@@ -1,45 +1,55 @@
-"""PURE. Says what the files of a node cover of the window of a collection, and what they do not."""
+"""PURE. Declares which part of a time window the files of a node cover, and which they do not."""
 
 from datetime import datetime
 from typing import Literal
 
 import msgspec
 
-# Of one node: with a thousand nodes of a hundred paths a job would be too large for a reply.
+# The most gaps of one node. With more, a job with a thousand nodes and a hundred paths would be too
+# large for a reply.
 MOST_GAPS = 20
 
 
 class Gap(msgspec.Struct, frozen=True):
-    """Says what is not there of the window on one path of a collection, by the time stamps in its
-    files. missing: "all": no file came; "begin", "end": the files begin later, or end earlier.
-    written_for: with which the node would be asked for later files; absent: there are none.
-    seconds: of the window that are missing, at least; absent: no file came. at: when the files
-    begin or end, by the node's clock as it is set; absent: it can be more than one moment. trace:
-    of which they are, of several on that path the one that lacks most; absent: it has no other.
+    """Describes a part of the time window that the files of one path of a collection do not cover.
+    This is judged by the time stamps in the files.
     """
 
     path: str
+    # "all": no file came. "begin": the files begin after the window begins. "end": the files end
+    # before the window ends.
     missing: Literal["all", "begin", "end"]
+    # The written_for with which a new job would ask the node for later files. Absent: there are no
+    # later files.
     written_for: str | None = None
+    # The seconds of the window that are missing, at least. Absent if no file came.
     seconds: int | None = None
+    # When the files begin or end, by the clock of the node. Absent if this could be more than one
+    # moment.
     at: datetime | None = None
+    # The trace that the files belong to. If the path has several traces, this is the one of which
+    # most is missing. Absent if the path has one trace.
     trace: str | None = None
 
 
 class Extent(msgspec.Struct, frozen=True):
-    """Says from when to when the files of a node cover the window: its ends, and where it has none,
-    the first and the last time stamp by the node's clock as it is set. Absent: there are gaps.
-    besides: what else is to be said of the files, such as that one could not be read.
+    """Says from when to when the files of a node cover the time window. The times are the ends of
+    the window. Where the window has no end, they are the first and the last time stamp, by the
+    clock of the node. A time is absent if there are gaps.
     """
 
     since: datetime | None = None
     until: datetime | None = None
+    # Remarks on the files, such as that one of them could not be read.
     besides: tuple[str, ...] = ()
 
 
 class Covered(msgspec.Struct, frozen=True):
-    """Says what the files of a node cover of the window, in words, and what they do not. extent:
-    absent where it is not known, which only the words say.
+    """Says which part of the time window the files of a node cover.
+
+    text    the same in words
+    gaps    the parts that are missing
+    extent  from when to when the files cover the window; None if only the words can say so
     """
 
     text: str
@@ -48,7 +58,7 @@ class Covered(msgspec.Struct, frozen=True):
 
 
 def format_missing(seconds: float) -> str:
-    """Shows people so much of a window, in whole minutes: "32 min", "1 h 05 min", "3 days 4 h"."""
+    """Formats a part of a window in whole minutes: "32 min", "1 h 05 min", "3 days 4 h"."""
     minutes = int(seconds // 60)
     hours, days = minutes // 60, minutes // 1440
     if days:

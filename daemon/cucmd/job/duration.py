@@ -1,11 +1,11 @@
-"""PURE. Reads durations of a request, which are text: `last`, the length of a window, and
-`written_for`.
+"""PURE. Reads the durations of a request, which are texts: `last` and `written_for`.
 
-What is refused here is refused with the form that is expected, and without the value.
+`last` is the length of a time window. `written_for` says for how long a node writes to one file of
+a path. A node chooses files by their last change. So a file that contains the end of a window was
+changed at most this long after the end of the window (vos/window.py). For files that a node writes
+to all the time `written_for` is "always".
 
-`written_for` is for how long one file of a path is written to. A node chooses files by their last
-change, so a file that has the end of a window in it has changed by so much later, at the latest
-(vos/window.py); for files that are written to all the time it is "always".
+An error says which form is expected. It does not repeat the value.
 """
 
 from __future__ import annotations
@@ -20,31 +20,32 @@ LENGTHS = {
     "h": timedelta(hours=1),
     "d": timedelta(days=1),
     "w": timedelta(weeks=1),
-    "mo": timedelta(days=31),  # the longest: it must cover any month
+    "mo": timedelta(days=31),  # the longest month, because it must cover any month
 }
-# Compiled on first use: most calls of the client need neither.
+# These are compiled on first use, because most calls of the client need neither.
 _DURATION = r"(?:[0-9]{1,6}(?:mo|[smhdw]))+"
 _PART = r"([0-9]{1,6})(mo|[smhdw])"
-_LONGEST = timedelta(days=3660)  # ten years: older than any log, and dates stay in range
+_LONGEST = timedelta(days=3660)  # ten years, which is older than any log; dates stay in range
 
-# The files are written to all the time.
+# The `written_for` of files that a node writes to all the time.
 ALWAYS = "always"
-# Where nothing is known of a path, and of traces (vos/NODES.md, section 7.2).
+# The `written_for` of traces (vos/NODES.md, section 7.2), and of paths of which nothing is known.
 USUAL_WRITTEN_FOR = "1h"
-# What is tried next where the end of a window has not come: a quiet node, a day, a week.
+# The values to try next if the files do not reach the end of the window: a quiet node, a day, a
+# week.
 _LONGER = ("6h", "1d", "1w")
 
 
 def split_duration(text: str) -> Iterator[tuple[int, str]]:
-    """Yields (number, unit) of each part of a duration: of "1h30m" (1, "h") and (30, "m")."""
+    """Yields (number, unit) for each part of a duration: for "1h30m" (1, "h") and (30, "m")."""
     for number, unit in re.findall(_PART, text):
         yield int(number), unit
 
 
 def parse_last(text: str) -> timedelta:
-    """Returns the duration that `text` means: "90s", "30m", "2h", "3d", "1w", "1mo", "1h30m".
+    """Parses a duration: "90s", "30m", "2h", "3d", "1w", "1mo", "1h30m".
 
-    Raises ValueError that says which form is expected.
+    Raises `ValueError` that says which form is expected.
     """
     if not re.fullmatch(_DURATION, text):
         raise ValueError('expected a duration such as "30m", "2h", "3d" or "1w"')
@@ -55,9 +56,9 @@ def parse_last(text: str) -> timedelta:
 
 
 def parse_written_for(text: str) -> timedelta | None:
-    """Reads for how long one file is written to; None: all the time ("always").
+    """Parses for how long a node writes to one file. Returns None for "always".
 
-    Raises ValueError that says which form is expected.
+    Raises `ValueError` that says which form is expected.
     """
     if text == ALWAYS:
         return None
@@ -68,14 +69,15 @@ def parse_written_for(text: str) -> timedelta | None:
 
 
 def longest_written_for(options: Iterable[str]) -> str:
-    """Returns that of several `written_for`, at least one, with which all the others come too."""
-    return max(options, key=lambda one: parse_written_for(one) or timedelta.max)
+    """Returns the longest of several values of `written_for`. There must be at least one value."""
+    return max(options, key=lambda option: parse_written_for(option) or timedelta.max)
 
 
 def next_written_for(written_for: str, until: datetime, by: datetime) -> str | None:
-    """Returns the next longer `written_for`, with which later files come.
+    """Returns the next longer `written_for`, with which a new job would get later files.
 
-    None: whatever had changed by then was asked for.
+    Returns None if the node was asked for all files that had changed by then, so that there are no
+    later files.
 
     until  the end of the window (aware)
     by     when the node was asked for its files (aware)
@@ -83,4 +85,4 @@ def next_written_for(written_for: str, until: datetime, by: datetime) -> str | N
     tried = parse_written_for(written_for)
     if tried is None or until + tried >= by:
         return None
-    return next((one for one in _LONGER if parse_last(one) > tried), ALWAYS)
+    return next((longer for longer in _LONGER if parse_last(longer) > tried), ALWAYS)

@@ -4,16 +4,13 @@ import msgspec
 
 
 class Failure(msgspec.Struct, frozen=True, omit_defaults=False):
-    """Says why a node failed.
+    """Says why a node failed."""
 
-    `code` is one of `Code` in `cucmd.failure`, and a text here: a client also reads those of
-    later daemons.
-    `message` is one line for a person, without secrets.
-    `retryable`: the same request can succeed later, with nothing changed.
-    `hint` is what a person can do.
-    """
-
+    # One of the failure codes of cucmd-failures(7). A later daemon may send other codes.
     code: str
+    # One line for a person, without secrets.
     message: str
+    # The same request can succeed later, although nothing is changed.
     retryable: bool
+    # What a person can do.
     hint: str | None = None

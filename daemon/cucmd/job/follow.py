@@ -9,26 +9,28 @@ from cucmd.job.kind import Kind
 
 
 class Follow(Kind, frozen=True, tag="follow"):
-    """Follows one file on each node, and keeps what is printed of it.
+    """Follows one file on each node, and keeps the lines that the node prints.
 
-    path: below activelog; of a folder, with recent, which ends in "/", its newest file. regexp:
-    only the lines in which it is found. duration: seconds after which the daemon ends it.
+    path      a file below activelog; with `recent` a folder that ends in "/", whose newest file is
+              followed
+    regexp    keeps only the lines in which it is found
+    duration  seconds after which the daemon ends this
     """
 
     title = "Followed"
-    repeatable = False  # who wanted to see it has gone
+    repeatable = False  # whoever watched has gone by then
     simultaneous = True
 
     path: str
     recent: bool = False
     regexp: str | None = None
     # An idle session of a node ends after 30 minutes (vos/NODES.md, section 1), and nothing is
-    # typed meanwhile.
+    # typed while a file is followed.
     duration: float = 1200.0
 
     @property
     def line(self) -> str:
-        """Returns what is typed. `vos.parse_tail` checks it."""
+        """Returns the command line that is typed. `parse_tail` of vos/forms.py checks it."""
         words = ["file tail activelog", self.path]
         words += ["recent"] if self.recent else []
         words += ["regexp", self.regexp] if self.regexp is not None else []

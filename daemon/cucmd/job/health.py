@@ -1,7 +1,8 @@
-"""PURE. Declares the health of nodes: what is asked for, what is looked at, and what was found.
+"""PURE. Declares the health check of nodes: what is asked for, what is checked, and what was found.
 
-A check has a name and the commands that it reads. What one found is *good*, *look* (at it), *bad*,
-or *unread*: the node said nothing that can be read, or refused the command.
+A check has a name and the commands that it reads. What a check has found is *good*, *look* (a
+person should look at it), *bad*, or *unread*: the node refused the command, or its answer cannot be
+read.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from cucmd.job.kind import Kind, Result
 
 GOOD, LOOK, BAD, UNREAD = "good", "look", "bad", "unread"
 
-# Check -> the commands that it reads, in the order in which they are run and shown. It judges the
-# last one; what is before that says whether the node has the check, and what is asked of it.
+# Check -> the commands that it reads, in the order in which they are run and shown. A check judges
+# the answer to its last command. The answers before that say whether the check applies to the node,
+# and what is expected of the node.
 CHECKS: dict[str, tuple[str, ...]] = {
     "version": ("show version active",),
     "cluster": ("show network cluster",),
@@ -38,33 +40,35 @@ CHECKS: dict[str, tuple[str, ...]] = {
     "processor": ("show process using-most cpu",),
     "availability": ("show network cluster", "utils ha status"),
 }
-# Words of a node for its product in the table of its cluster, of which only these have the check.
-# None: where it says none, it is asked.
+# Check -> the products to which it applies, in the words of the table of a cluster. With None the
+# check is also made on a node whose table names no product.
 ONLY_OF = {"replication": (None, "callmanager", "cups", "cuc"), "availability": ("cups",)}
-# Only the publisher knows.
+# The checks that are only made on a publisher, because only a publisher knows the answer.
 OF_PUBLISHER = frozenset({"backup"})
 
 
 class Thresholds(Struct, frozen=True):
-    """Beyond these something is not good. They are `[health]` of the configuration."""
+    """Holds the limits of `[health]` of the configuration. What exceeds a limit is not good."""
 
-    stratum: int = 4  # of the server whose time a node follows; one more of a subscriber
-    clock_seconds: int = 120  # by which a clock is off, or two of one cluster are apart
-    logging_percent: int = 90  # of the logging partition that is used
-    certificate_days: int = 30  # until a certificate ends
-    backup_days: int = 7  # since the last backup
-    core_days: int = 7  # since a process has left a core file
-    processor_percent: int = 90  # of one processor, that one process uses
+    # The stratum of the server whose time a node follows. A subscriber may have one more.
+    stratum: int = 4
+    clock_seconds: int = 120  # that a clock may be off, or two clocks of a cluster may be apart
+    logging_percent: int = 90  # of the logging partition that may be used
+    certificate_days: int = 30  # that a certificate has to be valid for
+    backup_days: int = 7  # that may have passed since the last backup
+    core_days: int = 7  # that a core file has to be old
+    processor_percent: int = 90  # of one processor that one process may use
 
 
 class Finding(Struct, frozen=True, omit_defaults=True):
-    """Says what one check has found on a node. state is good, look (at it), bad, or unread; says
-    has the figure, hint what to do.
-    """
+    """Says what one check has found on a node."""
 
     check: str
+    # "good", "look" (somebody should look at it), "bad", or "unread".
     state: str
+    # What was found, with the figure.
     says: str
+    # What to do.
     hint: str | None = None
 
     @property
@@ -73,30 +77,31 @@ class Finding(Struct, frozen=True, omit_defaults=True):
 
 
 class Health(Result, frozen=True, omit_defaults=True):
-    """Says what was found on a node, in the order of the checks; those that were not reached are
-    missing. clock_ahead is in seconds; negative: behind. clock_within is how many it may be off, or
-    apart from others. named has the addresses of the nodes of its cluster, as it says itself, the
-    publisher first; role and address are its own in that table.
-    """
+    """Says what the checks have found on a node."""
 
+    # In the order of the checks. Checks that were not reached are missing.
     findings: tuple[Finding, ...] = ()
     product: str | None = None
     version: str | None = None
+    # Seconds by which the clock of the node is ahead of ours. Negative: behind.
     clock_ahead: float | None = None
+    # The seconds that a clock may be off, or apart from the others.
     clock_within: int | None = None
+    # Its own role and address in the table of its cluster.
     role: str | None = None
     address: str | None = None
+    # The addresses of the nodes in that table, the publisher first.
     named: tuple[str, ...] | None = None
 
     def summary_lines(self) -> Iterator[str]:
-        for one in self.findings:
-            yield one.line
+        for finding in self.findings:
+            yield finding.line
 
 
 class HealthCheck(Kind, frozen=True, tag="health"):
     """Runs commands that only read, keeps what they print, and judges it.
 
-    only: the checks; none: all that the node's product has.
+    only  the checks to make; empty for all checks that apply to the node
     """
 
     title = "Health looked at"
@@ -121,31 +126,35 @@ class HealthCheck(Kind, frozen=True, tag="health"):
 
 
 def compare_nodes(nodes: Sequence[tuple[str, Health | None]]) -> Iterator[tuple[str, Finding]]:
-    """Yields what only shows between nodes of one job, each with the node that it is about. Only of
-    checks that were made: more is known, since one command is read by several.
+    """Yields findings that only a comparison of the nodes of one job shows, each with its node.
 
-    nodes: name and health of each; None: nothing is known of it.
+    Findings are only made for checks that the job has made, although more would be known: several
+    checks read the same command.
+
+    nodes  name and health of each node, or None if nothing is known of the node
     """
-    asked = {_address(name, health) for name, health in nodes}
+    asked = {_address_in_table(name, health) for name, health in nodes}
     listed = {address for _, health in nodes if health for address in health.named or ()}
-    # One that is in no table, by a host name or behind NAT, may be any node of a table.
-    sure = asked <= listed
-    made = {one.check for _, health in nodes if health for one in health.findings}
-    for cluster in _clusters(nodes):
+    # A node that is in no table, because it was given by a host name or is behind NAT, may be any
+    # node of a table. Then it cannot be said which nodes of a table were not asked.
+    all_listed = asked <= listed
+    made = {finding.check for _, health in nodes if health for finding in health.findings}
+    for cluster in _group_by_cluster(nodes):
         if "version" in made:
-            yield from _versions(cluster)
+            yield from _compare_versions(cluster)
         if "clock" in made:
-            yield from _clocks(cluster)
-        if "cluster" in made and sure:
-            yield from _not_asked(cluster, asked)
+            yield from _compare_clocks(cluster)
+        if "cluster" in made and all_listed:
+            yield from _find_not_asked(cluster, asked)
 
 
 _ClusterHealth = list[tuple[str, Health]]
 
 
-def _address(name: str, health: Health | None) -> str:
-    """Returns the address as a table has it. Of a node that has not said which it is, that of its
-    name; or the name.
+def _address_in_table(name: str, health: Health | None) -> str:
+    """Returns the address of a node as a table of its cluster has it.
+
+    For a node that has not said which row of the table is its own, returns the host of its name.
     """
     if health is not None and health.address is not None:
         return health.address
@@ -154,8 +163,8 @@ def _address(name: str, health: Health | None) -> str:
     return name if name.count(":") > 1 else name.partition(":")[0]
 
 
-def _clusters(nodes: Sequence[tuple[str, Health | None]]) -> Iterable[_ClusterHealth]:
-    """Groups the nodes whose tables have the same publisher; one without a table is in none."""
+def _group_by_cluster(nodes: Sequence[tuple[str, Health | None]]) -> Iterable[_ClusterHealth]:
+    """Groups the nodes whose tables have the same publisher. Leaves out nodes without a table."""
     found: dict[str, _ClusterHealth] = {}
     for name, health in nodes:
         if health is not None and health.named:
@@ -163,8 +172,8 @@ def _clusters(nodes: Sequence[tuple[str, Health | None]]) -> Iterable[_ClusterHe
     return found.values()
 
 
-def _not_asked(cluster: _ClusterHealth, asked: set[str]) -> Iterator[tuple[str, Finding]]:
-    name, health = max(cluster, key=lambda one: len(one[1].named or ()))
+def _find_not_asked(cluster: _ClusterHealth, asked: set[str]) -> Iterator[tuple[str, Finding]]:
+    name, health = max(cluster, key=lambda node: len(node[1].named or ()))
     if others := [address for address in health.named or () if address not in asked]:
         more = f" and {len(others) - 3} more" if len(others) > 4 else ""
         shown = others if not more else others[:3]
@@ -172,15 +181,15 @@ def _not_asked(cluster: _ClusterHealth, asked: set[str]) -> Iterator[tuple[str, 
         yield name, Finding("cluster", LOOK, says, "give them too, or the name of the cluster")
 
 
-def _versions(cluster: _ClusterHealth) -> Iterator[tuple[str, Finding]]:
-    """Compares versions, of each product apart: a server for presence has a version of its own. In
-    the table of an old release no node has a product.
+def _compare_versions(cluster: _ClusterHealth) -> Iterator[tuple[str, Finding]]:
+    """Compares the versions of the nodes of each product, since a presence server has a version of
+    its own. In the table of an old release no node has a product.
     """
     by_product: dict[str | None, dict[str, list[str]]] = {}
     for name, health in cluster:
         if health.version and (health.product or health.address):
-            of = by_product.setdefault(health.product, {})
-            of.setdefault(health.version, []).append(name)
+            versions = by_product.setdefault(health.product, {})
+            versions.setdefault(health.version, []).append(name)
     for versions in by_product.values():
         usual = max(versions, key=lambda version: len(versions[version]))
         for version, names in versions.items():
@@ -191,13 +200,15 @@ def _versions(cluster: _ClusterHealth) -> Iterator[tuple[str, Finding]]:
 
 
 def may_be_daylight_saving(seconds: float, within: int) -> bool:
-    """Says whether a clock that is off by this may be right: the node's rules of daylight saving
-    are as old as its release, and ours are not.
+    """Says whether a clock that seems to be off by these seconds may be right.
+
+    The rules for daylight saving time of a node are as old as its release, and ours are newer. So
+    an hour of difference, give or take `within` seconds, need not be an error.
     """
     return abs(abs(seconds) - 3600) <= within
 
 
-def _clocks(cluster: _ClusterHealth) -> Iterator[tuple[str, Finding]]:
+def _compare_clocks(cluster: _ClusterHealth) -> Iterator[tuple[str, Finding]]:
     ahead = sorted(
         (health.clock_ahead, name) for name, health in cluster if health.clock_ahead is not None
     )

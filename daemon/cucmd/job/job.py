@@ -19,7 +19,7 @@ from cucmd.job.status import JobStatus
 from cucmd.job.timeouts import Timeouts
 from cucmd.job.work import Work, kind_of
 
-# How strict a job is with the host key of a node. ssh/known_hosts.py explains each.
+# How strict a job is with the host key of a node. ssh/known_hosts.py explains the values.
 HostKeyPolicy = Literal["strict", "accept-new", "off"]
 
 
@@ -33,12 +33,12 @@ class Outcome(StrEnum):
 
 
 class End(IntEnum):
-    """Says how far the end of a job has come. Each has what those before it have.
+    """Says how far the end of a job has come. Each step includes the steps before it.
 
-    `OPEN`: its last connections may be open, and files follow.
-    `CLOSED`: these are gone, and all files are on record.
-    `FILES_DELETED`: it has been begun to delete what it collected.
-    `DELETED`: so was the job, and this is the last that watchers are told of it.
+    OPEN           the last connections may still be open, and files may follow
+    CLOSED         the connections have closed, and all files are in the store
+    FILES_DELETED  the deletion of the files has begun
+    DELETED        the job itself was deleted; watchers are told this last
     """
 
     OPEN = 0
@@ -48,7 +48,9 @@ class End(IntEnum):
 
 
 class JobQueued(msgspec.Struct, frozen=True, tag="queued"):
-    """Waits for its turn. `started_at` is when it began, if that was before a restart."""
+    """The job waits for its turn. `started_at` is when it first began, if that was before a
+    restart.
+    """
 
     started_at: datetime | None = None
 
@@ -68,25 +70,31 @@ JobState: TypeAlias = JobQueued | JobRunning | JobEnded
 
 
 class Job(msgspec.Struct, frozen=True):
-    """Describes a job as it is at one moment. It never has a password in it.
+    """Describes a job as it is at one moment. A job never contains a password.
 
-    `work` is what it does on each node, `concurrency` on how many nodes at once.
-    `cancelled`: the job as a whole was cancelled, and not only some of its nodes.
-    `username`, and `credential` (a name), are who the job logs in as.
-    `resumable`: every password comes from a named credential, so the job can go on after a restart.
-    `timeouts_asked` names the timeouts that were in the request. They hold on every node; the
-    others are those of the node's cluster.
-    `request_id`: of the call that made it, for whoever traces calls.
-    `uid`: of the user who made that call.
-    `asked_by`: the name of whom that user made it for.
-    `targets`: the names of its request, which may be of clusters. `labels`: key to value, for
-    people to find it by.
-    `accept_nodes`: a credential that may be sent to a node may be sent to those it has named too.
-    `try_all`: a login that some nodes refuse is tried on the others all the same.
-    `retries`: how often it was tried again. A node has the number with which it was queued last.
-    `revision`: how many changes of state it has had, over all restarts. Figures do not count.
-    `first_started_at`, `ran_before`: of one that was tried again, when it first began to run, and
-    for how many seconds in all it had run by then.
+    work              what is done on each node
+    concurrency       the most nodes that are worked on at the same time
+    cancelled         the job as a whole was cancelled, and not only some of its nodes
+    username          who the job logs in as, if the request has said so
+    credential        the name of the credential that the request has named
+    resumable         every password comes from a named credential, so the job can go on after a
+                      restart
+    timeouts_asked    the names of the timeouts in the request. They hold on every node; the other
+                      timeouts are those of each node's cluster.
+    request_id        of the call that started the job, to trace the call
+    uid               of the user who made this call
+    asked_by          the name on whose behalf the user made this call
+    targets           the names in the request, of nodes and clusters
+    labels            key -> value, by which people find the job
+    accept_nodes      a credential that may be sent to a node may also be sent to the nodes that
+                      this node has named
+    try_all           the login is tried on all nodes, even if some have refused it
+    retries           how often the job was tried again. A node has the number with which it was
+                      queued last.
+    revision          how many changes of state there were, over all restarts. Changes of figures do
+                      not count.
+    first_started_at  when the job first began to run, if it was tried again
+    ran_before        how many seconds it had run before it was tried again
     """
 
     job_id: str
@@ -115,12 +123,15 @@ class Job(msgspec.Struct, frozen=True):
 
     @property
     def kind(self) -> str:
-        """Says which kind of work it does: the tag of `work`."""
+        """Returns the name of the kind of work."""
         return kind_of(self.work)
 
     @property
     def quota_bytes(self) -> int:
-        """Returns what counts against its quota: as a rule what came since it was tried last."""
+        """Returns how many bytes count against the quota of the job.
+
+        As a rule these are the bytes that came since the job was tried last.
+        """
         return sum(
             self.work.quota_bytes(
                 node.bytes_received,
@@ -132,7 +143,7 @@ class Job(msgspec.Struct, frozen=True):
 
     @property
     def survives_restart(self) -> bool:
-        """Says whether it goes on after a restart."""
+        """Says whether the job goes on after a restart of the daemon."""
         return self.resumable and self.work.repeatable
 
     @property
@@ -141,7 +152,7 @@ class Job(msgspec.Struct, frozen=True):
 
     @property
     def end(self) -> End:
-        """Returns how far its end has come; `OPEN` as long as it has not ended, too."""
+        """Returns how far the end of the job has come. A job that has not ended is `OPEN` too."""
         return self.state.end if isinstance(self.state, JobEnded) else End.OPEN
 
     @property
@@ -164,7 +175,9 @@ class Job(msgspec.Struct, frozen=True):
 
     @property
     def started_at(self) -> datetime | None:
-        """Returns when it began to run, since it was queued last. No restart changes that."""
+        """Returns when the job began to run after it was queued last. A restart does not change
+        this time.
+        """
         return self.state.started_at
 
     @property
@@ -172,11 +185,14 @@ class Job(msgspec.Struct, frozen=True):
         return self.state.completed_at if isinstance(self.state, JobEnded) else None
 
     def position_of(self, name: str) -> int | None:
-        """Finds the node of this name; or the one node of this host, whatever its port is."""
+        """Returns the position of a node, or None if the job has no such node.
+
+        `name` is the name of the node, or its host if only one node of the job has this host.
+        """
         names = [node.node for node in self.nodes]
         if name in names:
             return names.index(name)
-        hosts = [one.rpartition(":")[0] for one in names]
+        hosts = [node.rpartition(":")[0] for node in names]
         return hosts.index(name) if name and hosts.count(name) == 1 else None
 
     def begin(self, now: datetime) -> Job:
@@ -186,14 +202,14 @@ class Job(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, state=JobRunning(started))
 
     def replace_node(self, position: int, node: Node, now: datetime) -> Job:
-        """Returns the job with one node replaced. It ends if that was the last one to settle."""
+        """Returns the job with one node replaced. The job ends if all nodes have settled now."""
         nodes = (*self.nodes[:position], node, *self.nodes[position + 1 :])
         return msgspec.structs.replace(self, nodes=nodes)._ended_if_settled(now)
 
     def cancel(self, now: datetime, positions: frozenset[int] | None = None) -> Job:
-        """Cancels every unsettled node, or only those at `positions`.
+        """Cancels all unsettled nodes, or only those at `positions`.
 
-        Where nothing changes, the same object is returned.
+        Returns the same object if nothing changes.
         """
         if self.ended:
             return self
@@ -208,35 +224,37 @@ class Job(msgspec.Struct, frozen=True):
         return self if job == self else job._ended_if_settled(now)
 
     def fail_unsettled(self, now: datetime, why: Failure) -> Job:
-        """Fails every unsettled node: for the job's deadline, or a stop."""
+        """Fails all unsettled nodes, because of the deadline of the job or a stop of the daemon."""
         if self.ended:
             return self
         nodes = tuple(node if node.settled else node.fail(now, why) for node in self.nodes)
         return msgspec.structs.replace(self, nodes=nodes)._ended_if_settled(now)
 
     def names_left_running(self, node: Node) -> tuple[str, ...]:
-        """Names what was given up on the node, and may still run there."""
+        """Returns the names of what was given up on the node and may still run there."""
         return node.left_running(given_up=self.closed)
 
     def failure_of(self, node: Node) -> Failure | None:
-        """Says why the node has failed, as it is shown; None: it has not failed.
+        """Returns why the node has failed, as it is shown to people. Returns None if it has not.
 
-        What may still run there is added here, and not when it fails: it is ended on the node after
-        that, or given up.
+        What may still run on the node is added here, and not when the node fails, because the
+        daemon tries to end this after that.
         """
         if not isinstance(node.state, Failed):
             return None
         return self.work.explain_failure(node.state.failure, self.names_left_running(node))
 
     def resume(self) -> Job:
-        """Queues the job again after a restart. Settled nodes stay, the others are pending."""
+        """Queues the job again after a restart. Settled nodes stay as they are, the others are
+        pending again.
+        """
         if self.ended:
             raise ImpossibleTransition(f"job {self.job_id} has ended")
         nodes = tuple(node if node.settled else node.queue_again() for node in self.nodes)
         return msgspec.structs.replace(self, nodes=nodes, state=JobQueued(self.started_at))
 
     def retry(self, positions: frozenset[int]) -> Job:
-        """Queues an ended job again, with the nodes at these positions. The others stay."""
+        """Queues an ended job again, with the nodes at these positions. Other nodes stay."""
         if not isinstance(self.state, JobEnded):
             raise ImpossibleTransition(f"job {self.job_id} has not ended")
         started = self.state.started_at or self.state.completed_at
@@ -257,13 +275,13 @@ class Job(msgspec.Struct, frozen=True):
         )
 
     def with_end(self, end: End) -> Job:
-        """Gives the job with its end that far."""
+        """Returns the job with its end at this step."""
         if not isinstance(self.state, JobEnded):
             raise ImpossibleTransition(f"job {self.job_id} has not ended")
         return msgspec.structs.replace(self, state=msgspec.structs.replace(self.state, end=end))
 
     def positions_changed_since(self, before: Job) -> list[int]:
-        """Finds the positions of the nodes that are not the same objects as in `before`."""
+        """Returns the positions of the nodes that are other objects than in `before`."""
         return list(compress(count(), map(is_not, before.nodes, self.nodes)))
 
     def _ended_if_settled(self, now: datetime) -> Job:
@@ -277,7 +295,7 @@ class Job(msgspec.Struct, frozen=True):
 
 
 def outcome(nodes: tuple[Node, ...], *, cancelled: bool) -> Outcome:
-    """Decides a job's outcome once every node has settled (tests/system/test_be020.py, row 4)."""
+    """Returns the outcome of a job once all nodes have settled (tests/system/test_be020.py)."""
     succeeded = sum(isinstance(node.state, Succeeded) for node in nodes)
     if succeeded == len(nodes):
         return Outcome.SUCCEEDED

@@ -1,9 +1,9 @@
-"""PURE. Declares what every kind of work says of itself: what it is asked, does and gives.
+"""PURE. Declares what every kind of work says about itself: what is asked, stored and returned.
 
-A kind has three structs: a subclass of `WorkRequest` in work_request.py, which is what a request
-has; one of `Kind`, which is what is planned and stored; and one of `Result`, if it gives something
-for a node beside files. Jobs, store and socket ask what stands here, and know no kind by
-its name. A kind that needs none of it says nothing.
+A kind of work has three structs: a subclass of `WorkRequest` in work_request.py, which a request
+contains; a subclass of `Kind`, which is planned and stored; and a subclass of `Result`, if the work
+returns something for a node besides files. Jobs, store and socket use the attributes and methods
+below, and know no kind by its name. Each default fits a kind that has nothing to say.
 """
 
 from __future__ import annotations
@@ -17,52 +17,54 @@ import msgspec
 
 from cucmd.job.failure import Failure
 
-# The folder, in that of a node, for what commands have printed.
+# The folder, within the folder of a node, for the outputs of commands.
 OUTPUT = "output"
 _LONGEST_SLUG = 60
 
 
 class WorkRequest(msgspec.Struct, frozen=True):
-    """Is the base of what is asked for.
+    """The base of what is asked for.
 
-    one_node  it is about one node: of a cluster, about its publisher
+    one_node  the work is about one node; if a cluster is named, about its publisher
     """
 
     one_node: ClassVar[bool] = False
 
 
 class Result(msgspec.Struct, frozen=True):
-    """Is the base of what a kind gives for a node beside its files.
+    """The base of what a kind of work returns for a node besides files.
 
-    late  it may change once the node has settled
+    changes_after_end  the result may change after the node has settled
     """
 
     changes_after_end: ClassVar[bool] = False
 
     def abandoned(self) -> Result:
-        """Returns the same, after a stop of the daemon that nobody here has seen the end of."""
+        """Returns this result as it is after a stop of the daemon, which has not seen how the work
+        ended.
+        """
         return self
 
     def name_if_running(self, *, given_up: bool) -> str | None:
-        """Names what may still run on the node; None: nothing does.
+        """Returns the name of what may still run on the node, or None if nothing can.
 
-        given_up: the job is over; without it, what is not given up yet is not named.
+        given_up  the job is over. Otherwise work that is not given up yet is not named.
         """
         return None
 
     def summary_lines(self) -> Iterator[str]:
-        """Yields what the summary of an export says of it."""
+        """Yields the lines about this result for the summary of an export."""
         yield from ()
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """Declares what every kind of work says of itself.
+    """Declares what every kind of work says about itself.
 
-    title       what was done, in the summary of an export
-    gives       what a node has as its `result`; None: nothing
-    repeatable  it may be done once more after a restart of the daemon
-    together    all nodes are worked on at once, and one call ends it on all of them (`Stop`)
-    prepares    it is done before other work: nobody looks for one of yesterday in a list of jobs
+    title         what was done, for the summary of an export
+    result_type   the type of the `result` of a node; None if there is no result
+    repeatable    the work may be done again after a restart of the daemon
+    simultaneous  all nodes are worked on at the same time, and one call (`Stop`) ends all of them
+    prepares      the work prepares other work, so that a list of jobs need not show old ones
     """
 
     title: ClassVar[str] = ""
@@ -73,15 +75,16 @@ class Kind(msgspec.Struct, frozen=True):
 
     @property
     def commands_kept(self) -> tuple[str, ...]:
-        """Returns the commands whose output is kept, whatever else is done."""
+        """Returns the commands whose output is kept, whatever else the work does."""
         return ()
 
     def output_of(self, number: int, first_attempt: int) -> str:
-        """Returns where the output of the command of that number, from 1, is in the folder of a
-        node.
+        """Returns the path of the output of a command, within the folder of a node.
 
-        first_attempt: of the task that runs the command. The outputs of a node that is tried again
-        have names of their own, so that a retry replaces nothing that an earlier one has kept.
+        number         of the command, counted from 1
+        first_attempt  the number of the first attempt of the task that runs the command. The
+                       outputs of a node that is tried again have names of their own, so that a
+                       retry replaces no output that was kept before.
         """
         slug = re.sub(r"[^A-Za-z0-9.]+", "-", self.commands_kept[number - 1]).strip("-.")
         attempt = f".attempt-{first_attempt}" if first_attempt > 1 else ""
@@ -89,42 +92,50 @@ class Kind(msgspec.Struct, frozen=True):
 
     @property
     def min_seconds(self) -> float:
-        """Returns the seconds that it takes on each node at least."""
+        """Returns the seconds that the work takes at least on each node."""
         return 0.0
 
     def job_members(self) -> dict[str, Any]:
-        """Returns what a job has on the socket for it: members of the wire's `Job`, with values."""
+        """Returns the members, with their values, that this work adds to a `Job` on the socket."""
         return {}
 
     def quota_bytes(self, received: int, result: Result | None, *, earlier: bool) -> int:
-        """Returns the bytes of a node that count against the quota of its job.
+        """Returns how many bytes of a node count against the quota of its job.
 
-        received: of its files. result: of a node that has ended. earlier: of a try before the last.
+        received  the bytes of its files
+        result    the result of the node if it has ended, else None
+        earlier   the node was not tried again when its job was tried last
         """
         return 0 if earlier else received
 
     def explain_failure(self, why: Failure, may_run: tuple[str, ...]) -> Failure:
-        """Says why a node failed, as it is shown. may_run: names of what may still run on it."""
+        """Returns why a node failed, as it is shown to people.
+
+        may_run  names of what may still run on the node
+        """
         return why
 
     def lines_if_cancelled(self, may_run: tuple[str, ...]) -> Iterator[str]:
-        """Yields what an export's summary says of a node that was cancelled. may_run: as above."""
+        """Yields the lines about a cancelled node for the summary of an export.
+
+        may_run  names of what may still run on the node
+        """
         yield from ()
 
     def compare_nodes(self, results: Sequence[tuple[str, Any]]) -> Iterator[tuple[str, str]]:
-        """Yields what an export's summary says that only shows between nodes: a node, and a line.
+        """Yields (node, line) for the summary of an export, from a comparison of the nodes.
 
-        results: the name of each node, and what it has been given; None: nothing.
+        results  (name, result) of each node; the result may be None
         """
         yield from ()
 
     def request_facts(self, created_at: datetime) -> Iterator[tuple[str, str]]:
-        """Yields what was asked for, in the summary of an export: names and values."""
+        """Yields (name, value) of what was asked for, for the summary of an export."""
         yield from ()
 
 
 def format_utc(moment: datetime | None) -> str:
-    """Writes a time in UTC as the summary of an export has it, to the nearest second."""
+    """Formats a time in UTC for the summary of an export, to the nearest second."""
     if moment is None:
         return "-"
     whole = moment.astimezone(UTC) + timedelta(microseconds=500_000)

@@ -17,12 +17,12 @@ from cucmd.job.failure import Failure
 from cucmd.job.kind import Result
 from cucmd.job.status import NodeStatus
 
-# What a person should read of the work on a node.
+# Notes for a person about the work on a node.
 Notes: TypeAlias = tuple[str, ...]
 
 
 class Phase(StrEnum):
-    """Says how far the work on a node is. Each phase has its own deadline."""
+    """Says how far the work on a node has come. Each phase has its own deadline."""
 
     CONNECT = "connect"
     LOGIN = "login"
@@ -33,13 +33,15 @@ class Phase(StrEnum):
 
 
 class ImpossibleTransition(Exception):
-    """A settled node or an ended job was asked to change. A defect of cucmd, not of a request."""
+    """A settled node or an ended job was to change its state. This is a defect of cucmd."""
 
 
 class Pending(msgspec.Struct, frozen=True, tag="pending"):
-    """Waits for its turn. `started_at` is when it began, if that was before a restart.
+    """The node waits for its turn.
 
-    `waits_for`: nodes on which the same login is being tried, since `waits_since`.
+    started_at   when the node first began, if that was before a restart
+    waits_for    nodes on which the same login is being tried, so that this node has to wait
+    waits_since  since when it has waited for these nodes
     """
 
     started_at: datetime | None = None
@@ -58,7 +60,7 @@ class Succeeded(msgspec.Struct, frozen=True, tag="succeeded"):
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
-    """`phase` is the phase in which the node failed, or None if the node was not running."""
+    """The node has failed in `phase`. The phase is None if the node was not running."""
 
     started_at: datetime | None
     completed_at: datetime
@@ -67,7 +69,7 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
 
 
 class Cancelled(msgspec.Struct, frozen=True, tag="cancelled"):
-    """`phase` is the phase in which the node was cancelled, or None if it was not running."""
+    """The node was cancelled in `phase`. The phase is None if the node was not running."""
 
     started_at: datetime | None
     completed_at: datetime
@@ -77,7 +79,7 @@ class Cancelled(msgspec.Struct, frozen=True, tag="cancelled"):
 NodeState: TypeAlias = Pending | Running | Succeeded | Failed | Cancelled
 SETTLED = (Succeeded, Failed, Cancelled)
 
-# What the kind of work gives (`Kind.gives`): with it the store reads a node, as `Node[Found]`.
+# The type of the result (`Kind.result_type`). With it the store decodes a node, as `Node[Found]`.
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
@@ -89,21 +91,30 @@ else:
 
 
 class Node(msgspec.Struct, Generic[R], frozen=True):
-    """Holds one node of one job. `node` is its name in the request: a host, or host:port.
+    """Describes one node of one job.
 
-    `marked`: its folder is, so that it is no other one's (`node_name.folder_of`).
-    `retries`: that of its job when it was queued last. `attempts_before`: how many attempts it had
-    had by then.
-    `zone`, `clock_ahead`: its time zone by name, and seconds by which its clock is ahead of ours.
-    `coverage`: what its files cover of the window (cases/coverage.py), in words. None: not looked
-    at. `gaps`: what they do not. `extent`: from when to when.
-    `all_announced`: no more files than those of `files_announced` will be.
-    `heard_at`: when the last byte of it came, or the attempt began.
-    `named_by`: the node whose discovery has named this one; None: the request or the configuration
-    has.
-    `result`: what the kind of work gives for it, so far. It may change once the node has settled.
-    `may_run`: names of what was begun on it before it was queued last, and may still run there.
-    `earlier`: how it ended before it was tried again: the last few times, the oldest first.
+    node             its name in the request: a host, or host:port
+    marked           the name of its folder is marked, so that no other node has the same folder
+                     (`node_name.folder_of`)
+    retries          the `retries` of its job when this node was queued last
+    attempts_before  how many attempts the node had had by then
+    attempt          the number of the last attempt
+    zone             the name of its time zone
+    clock_ahead      seconds by which its clock is ahead of ours; negative: behind
+    all_announced    no files will follow besides the `files_announced`
+    heard_at         when the last byte of the node came, or the attempt began
+    named_by         the node whose discovery has named this one; None if the request or the
+                     configuration has named it
+    coverage         which part of the time window its files cover, in words (cases/coverage.py);
+                     None if this was not examined
+    gaps             the parts of the window that are missing
+    extent           from when to when the files cover the window
+    result           what the work has returned for the node so far; it may change after the node
+                     has settled
+    may_run          names of what was begun on the node before it was queued last, and may still
+                     run there
+    earlier          how the last few attempts ended after which the node was tried again, the
+                     oldest first
     """
 
     node: str
@@ -149,8 +160,10 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
         return self._with(state, attempt=attempt, all_announced=False, heard_at=now, **fresh)
 
     def retry(self, retries: int) -> Node[R]:
-        """Returns the node, pending again as it was before its first attempt; attempts are counted
-        on. What may still run there stays named, and how it ended is kept.
+        """Returns the node as pending again, as it was before its first attempt.
+
+        Three things stay: the number of attempts, the names of what may still run on the node, and
+        how the last attempts ended.
         """
         if not isinstance(self.state, Failed | Cancelled):
             raise ImpossibleTransition(f"{self.node} is {self.status}, not failed or cancelled")
@@ -174,24 +187,26 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
         )
 
     def left_running(self, *, given_up: bool) -> tuple[str, ...]:
-        """Names what may still run there. given_up: the job is over."""
+        """Returns the names of what may still run on the node. `given_up`: the job is over."""
         name = None if self.result is None else self.result.name_if_running(given_up=given_up)
         return self.may_run if name is None else (*self.may_run, name)
 
     def abandoned(self) -> Node[R]:
-        """Gives up what was begun on the node, as after a stop of the daemon nobody here will see
-        its end.
+        """Returns the node with its work given up: after a stop the daemon cannot see the end of
+        what it has begun on the node.
         """
         if self.settled or self.result is None:
             return self
         return msgspec.structs.replace(self, result=self.result.abandoned())
 
     def queue_again(self) -> Node[R]:
-        """Returns it, pending again after a restart, with the time at which it first began."""
+        """Returns the node as pending again after a restart. The time of its first begin stays."""
         return self._with(Pending(self.state.started_at))
 
     def with_login_wait(self, now: datetime, nodes: tuple[str, ...]) -> Node[R]:
-        """Returns the node as one that waits for the login on these nodes; none: not for that."""
+        """Returns the node as waiting until the login was tried on `nodes`. Without nodes it does
+        not wait for this.
+        """
         state = self.state
         if not isinstance(state, Pending) or state.waits_for == nodes:
             return self
@@ -204,9 +219,9 @@ class Node(msgspec.Struct, Generic[R], frozen=True):
         return self._with(Running(self.state.started_at, phase))
 
     def with_coverage(self, what: Covered) -> Node[R]:
-        """Adds to the node what its files cover: they are looked at once it has settled."""
-        said = {"coverage": what.text, "gaps": what.gaps, "extent": what.extent}
-        return msgspec.structs.replace(self, **said)
+        """Returns the node with what its files cover, which is examined after it has settled."""
+        coverage = {"coverage": what.text, "gaps": what.gaps, "extent": what.extent}
+        return msgspec.structs.replace(self, **coverage)
 
     def succeed(self, now: datetime, notes: tuple[str, ...] = ()) -> Node[R]:
         if not isinstance(self.state, Running):

@@ -1,4 +1,4 @@
-"""PURE. Declares what every call may have: for whom a program makes it."""
+"""PURE. Declares what every call may have: the person on whose behalf a program calls."""
 
 from typing import Literal
 
@@ -6,15 +6,15 @@ from msgspec import Struct
 
 
 class OnBehalfOf(Struct, frozen=True):
-    """Says for whom a program calls that speaks for others. Only those users may set it that are in
-    [access] may_speak_for of the configuration; of others it is refused as InvalidRequest.
-    name: 1 to 64 printable ASCII characters without quotes. It is in the log, in the job that a
-    call has started it is asked_by, and each name has start keys of its own. role: the call has the
-    rights of the view group or of the operate group, and never more than those of the user who
-    makes it.
+    """Says on whose behalf a program calls. Only users in [access] may_speak_for of the
+    configuration may set this. From other users it is refused as InvalidRequest.
     """
 
+    # 1 to 64 printable ASCII characters without quotes. The log has this name, a job that was
+    # started so has it as asked_by, and each name has start keys of its own.
     name: str
+    # The call has the rights of the view group or of the operate group, but never more rights than
+    # the user who makes the call.
     role: Literal["view", "operate"]
 
 

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from cucmd.job.kind import Kind
 
-# What may be typed: words in capitals and in brackets stand for arguments, of which `vos/forms.py`
-# knows what they may be.
+# The commands that may be run. Words in capitals are arguments, and brackets enclose what can be
+# left out. `vos/forms.py` knows the values that each argument may have.
 FORMS = (
     "show version active",
     "show version inactive",
@@ -54,12 +54,12 @@ FORMS = (
 class Run(Kind, frozen=True, tag="run"):
     """Runs commands that only read, one after the other, and keeps what the node prints.
 
-    `commands`: as `vos.parse_command` gives their lines. `seconds`: how long each may take at most;
-    None: as long as its form says.
+    commands  the lines to type, from `parse_command` of vos/forms.py
+    seconds   the most time that each command may take; None for the time that its form says
     """
 
     title = "Commands run"
-    repeatable = False  # nobody wants commands to run twice
+    repeatable = False  # nobody expects commands to run twice
 
     commands: tuple[str, ...]
     seconds: float | None = None

@@ -1,6 +1,6 @@
-"""PURE. Names the states of a job and of a node, as the store and the socket have them.
+"""PURE. Declares the names of the states of jobs and nodes, for the store and the socket.
 
-They stand apart from the states themselves, which the client does not need.
+The states themselves are in other modules, which the client need not load.
 """
 
 from typing import Literal

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import msgspec
 
-# A year: longer than any job, and no deadline overflows.
+# A year. This is longer than any job, and short enough that no deadline overflows.
 MOST_SECONDS = 31_536_000
-# A stop of the daemon waits for the grace of every node; systemd kills after 60 s
+# A stop of the daemon waits for the grace period of every node. systemd kills the daemon after 60 s
 # (systemd/cucmd.service).
 MOST_GRACE = 45.0
 
 
 class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Holds deadlines, in seconds. All are positive, and `command` is not less than `connect`."""
+    """Holds deadlines in seconds. All are positive, and `command` is not less than `connect`."""
 
     connect: float = 30.0
     login: float = 120.0
@@ -24,7 +24,7 @@ class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     grace: float = 5.0
 
     def problem(self) -> tuple[str, str] | None:
-        """Returns (field, reason) for the first wrong field, or None."""
+        """Returns (field, reason) for the first wrong field, or None if all fields are right."""
         for name in self.__struct_fields__:
             value = getattr(self, name)
             if not 0 < value <= MOST_SECONDS:  # `not` also refuses NaN

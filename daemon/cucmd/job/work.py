@@ -1,8 +1,9 @@
-"""PURE. Lists the kinds of work, each once: what is asked, what is planned and stored, what is
-given.
+"""PURE. Lists the kinds of work, each once: what is requested, what is planned and stored, and what
+is returned.
 
-Another kind of work is a file in this folder, and here three lines: a member of `StartRequest`, one
-of `Work`, and one of `NodeResults` if it gives something. The rest is found by these.
+A further kind of work is a file in this folder and three lines here: a member of `StartRequest`, a
+member of `Work`, and a member of `NodeResults` if the work returns something. Everything else is
+derived from these.
 """
 
 from typing import TypeAlias, TypeVar, get_args
@@ -33,65 +34,61 @@ from cucmd.job.work_request import (
     Tail,
 )
 
-# What a job does on each of its nodes, as it is planned and stored. The structs are told apart by
-# their tags, which are the names of the kinds. They are in databases: a tag is never renamed, and a
-# field that comes later has a default. In this order their types stand in the interface.
+# What a job does on each of its nodes, as it is planned and stored. The tags tell the structs
+# apart, and are the names of the kinds. Databases contain these structs: a tag is never renamed,
+# and a field that is added later has a default. The interface has their types in this order.
 Work: TypeAlias = Discover | Collect | DryRun | Run | Check | Capture | HealthCheck | Follow
 KINDS: tuple[type[Kind], ...] = get_args(Work)
 
 
 def kind_of(work: Kind | type[Kind]) -> str:
-    """Returns the name of the kind: its tag."""
+    """Returns the name of the kind of work, which is its tag."""
     return str(work.__struct_config__.tag)
 
 
 class StartRequest(How, frozen=True):
-    """Start a job. The reply comes once the job is durable; its nodes run on.
-    A node is a host, or host:port. The name of a cluster of the configuration stands for its nodes,
-    NAME:publisher, NAME:subscribers and NAME:cups for some of them.
-    discovered are those of these names, of clusters or of nodes that were asked, that stand for the
-    nodes of the last discovery too. A credential that is tied is sent to such nodes only with
-    accept_nodes, and only if it may be sent to the node that has named them.
-    What it does on the nodes is collection, or one of the members from commands on.
-    After a restart of the daemon commands, captures and what followed a file end as interrupted
-    where they were not done.
-    The following four are of a collection alone. only has names of paths of the profile; the others
-    are left out: "sdl" and "ccm/sdl" are names of "cm/trace/ccm/sdl". added_paths are collected
-    too, beside those of the profile or the paths.
-    written_for is for how long one file of a path is written to, "1h" or "2d", or "always". A node
-    chooses files by their last change, so it is asked for those that have changed so long after the
-    end of the window, "always": up to the present. Some that are newer than the window come too.
-    Without it paths of the profile have what that says of each, and others "1h".
-    With snapshot "show status", "show version active", "utils service list" and "utils core active
-    list" are run on a node after its last path, and kept as commands are; if that fails, nothing
-    else does. If the profile says so, its health is looked at instead, and is in its field health.
-    Without the field it is as the profile says.
-    With a start_key that this user has used before, the reply has the job that it made then; with
-    other parameters it is refused.
+    """Start a job. The reply comes once the job is durable, and its nodes go on after that.
+    What the job does on its nodes is either the collection, or one of the members from commands on.
+    The members only, added_paths, written_for and snapshot belong to a collection.
+    After a restart of the daemon commands, captures and jobs that follow a file do not go on: their
+    unfinished nodes end as interrupted.
     """
 
+    # A node is a host, or host:port. The name of a cluster of the configuration stands for its
+    # nodes, and NAME:publisher, NAME:subscribers and NAME:cups for some of them.
     nodes: tuple[str, ...]
     login: Login
     collection: Collection | None = None
+    # Names of paths of the profile; other paths are left out. "sdl" and "ccm/sdl" are names of
+    # "cm/trace/ccm/sdl".
     only: tuple[str, ...] | None = None
+    # Paths that are collected in addition to those of the profile, or of the collection.
     added_paths: tuple[str, ...] | None = None
+    # For how long a node writes to one file of a path: "1h" or "2d", or "always". A node chooses
+    # files by their last change. So it is asked for the files that were changed until so long after
+    # the end of the window, with "always" until now, and some files that are newer than the window
+    # come too. Without this the profile decides for its paths, and other paths have "1h".
     written_for: str | None = None
+    # Runs "show status", "show version active", "utils service list" and "utils core active list"
+    # on a node after its last path, and keeps their output. If the profile says so, the health of
+    # the node is checked instead, and is in its field health. If this fails, the collection does
+    # not fail. Without this the profile decides.
     snapshot: bool | None = None
     commands: Commands | None = None
     check: Checks | None = None
     capture: Packets | None = None
-    # Which nodes the cluster has, as one node says: of nodes there is one, or a cluster, which
-    # means its publisher. An empty object. What was found is kept as the last of that node.
+    # Asks a node which nodes its cluster has. An empty object. nodes has one node, or a cluster,
+    # whose publisher is asked then. The answer is kept as the last discovery of this node.
     discovery: Discovery | None = None
     dry_run: Estimate | None = None
     health: HealthChecks | None = None
     follow: Tail | None = None
 
     def work(self) -> tuple[str, WorkRequest]:
-        """Finds what is asked, and the member that has it.
+        """Returns the member that says what to do, and its value.
 
-        Raises `ValueError` unless that is one, or for a part of a collection without that: its
-        arguments are the member and the reason.
+        Raises `ValueError` unless there is exactly one such member, and if there are members of a
+        collection without a collection. The arguments of the error are the member and the reason.
         """
         found: list[tuple[str, WorkRequest]] = []
         parts = self.only, self.added_paths, self.written_for, self.snapshot
@@ -99,7 +96,7 @@ class StartRequest(How, frozen=True):
             found.append(("collection", Files(self.collection, *parts)))
         elif any(part is not None for part in parts):
             names = "only, added_paths, written_for and snapshot"
-            raise ValueError("collection", f"is missing; {names} are of a collection")
+            raise ValueError("collection", f"is missing; {names} need a collection")
         others = ((name, getattr(self, name)) for name in REQUEST_MEMBERS.values())
         found += [(name, work) for name, work in others if work is not None]
         if len(found) != 1:
@@ -112,33 +109,33 @@ class StartRequest(How, frozen=True):
 def make_start_request(
     nodes: tuple[str, ...], login: Login, work: WorkRequest, how: How
 ) -> StartRequest:
-    """Makes the request to do that work: the inverse of `StartRequest.work`."""
+    """Makes a request from the work to do. This is the inverse of `StartRequest.work`."""
     what = asdict(work) if isinstance(work, Files) else {REQUEST_MEMBERS[type(work)]: work}
     return StartRequest(nodes, login, **what, **asdict(how))
 
 
 class NodeResults(Struct, frozen=True, kw_only=True):
-    """Holds what kinds of work give for a node, by the members of the socket's `Node`."""
+    """Holds what kinds of work return for a node, as members of `Node` on the socket."""
 
     # Of a discovery.
     found: Found | None = None
     # Of a dry run.
     sizes: Sizes | None = None
-    # Of a check, also of one that failed.
+    # Of a check, also if it failed.
     checked: Checked | None = None
-    # Of a look at its health, also of one that failed, or that was a snapshot of a collection.
+    # Of a health check, also if it failed, or if it was the snapshot of a collection.
     health: Health | None = None
     # Of a packet capture, once it has begun.
     capture: Captured | None = None
-    # In a job that captures: the names of captures that may still run there though they were given
-    # up, also of tries before. Each writes into platform/cli/NAME.cap. If the node has failed, its
-    # failure says so too; if it has succeeded, its notes.
+    # In a job that captures packets: the names of captures that were given up and may still run on
+    # the node, including those of earlier tries. Each writes into platform/cli/NAME.cap. The
+    # failure of a failed node says so too, and the notes of a node that has succeeded.
     may_run: tuple[str, ...] | None = None
-    # Of a collection, with its coverage: what is not there for certain, the first 20. Absent:
-    # nothing.
+    # Of a collection, once its coverage is known: what is certainly missing, the first 20 gaps.
+    # Absent if nothing is missing.
     gaps: tuple[Gap, ...] | None = None
-    # Of a collection, with its coverage: the same as that says of times, as fields. Absent: it is
-    # not known what its files cover.
+    # Of a collection, once its coverage is known: the times that coverage has in words. Absent if
+    # it is not known what the files cover.
     extent: Extent | None = None
 
 
@@ -146,7 +143,9 @@ T = TypeVar("T", bound=Struct)
 
 
 def _members(struct: type[Struct], base: type[T]) -> dict[type[T], str]:
-    """Returns the members of `struct` that hold a struct of that base, by the struct."""
+    """Returns struct -> the name of the member of `struct` that holds it, for the structs that have
+    this base.
+    """
     return {
         kind: name
         for name, hint in struct.__annotations__.items()
@@ -155,7 +154,8 @@ def _members(struct: type[Struct], base: type[T]) -> dict[type[T], str]:
     }
 
 
-# The member of a start for each kind of work but files, whose fields are members themselves.
+# The member of a start request for each kind of work. `Files` is missing: its fields are members of
+# the request themselves.
 REQUEST_MEMBERS = _members(StartRequest, WorkRequest)
-# The member of a node for what a kind gives.
+# The member of a node on the socket for the result of each kind of work.
 RESULT_MEMBERS = _members(NodeResults, Result)

@@ -1,20 +1,20 @@
-"""PURE. Declares how work on nodes is asked for: on which nodes, with which login, what, and how.
+"""PURE. Declares what a caller asks to be done: on which nodes, with which login, what, and how.
 
-Of this `plan/` makes what is stored (`work.py`): paths of a profile, hours of a `last`, lines of
-commands. A field that is None is decided there.
+From these structs `plan/` makes what is stored (work.py): the paths of a profile, the hours of a
+`last`, the lines of commands. A field that is None is decided there.
 
-    asked        becomes
-    Files        Collect    files of the paths of a profile, or of these
-    Estimate     DryRun     how much that would be
-    Commands     Run        what commands print
-    Checks       Check      whether a collection can be expected to work
-    Packets      Capture    a capture on all nodes at once
-    Discovery    Discover   which nodes the cluster has
-    HealthChecks HealthCheck  whether nodes are well
-    Tail         Follow     what comes of a file while it grows
+    requested     stored       what is done
+    Files         Collect      files of the paths of a profile, or of the given paths, are collected
+    Estimate      DryRun       the nodes are asked how large such a collection would be
+    Commands      Run          commands are run, and what they print is kept
+    Checks        Check        the daemon checks whether a collection can be expected to work
+    Packets       Capture      packets are captured on all nodes at the same time
+    Discovery     Discover     a node is asked which nodes its cluster has
+    HealthChecks  HealthCheck  the daemon checks whether nodes are well
+    Tail          Follow       a file is followed while it grows
 
 These structs travel on the socket as they are, and every caller of the client uses them. Their
-docs and the comments of their fields are those of the interface.
+docstrings and the comments of their fields are the documentation of the interface.
 """
 
 from msgspec import Struct
@@ -22,36 +22,40 @@ from msgspec import Struct
 from cucmd.job.kind import WorkRequest
 from cucmd.job.request import Request
 
-# Where `file get` and `file list` of a node look (V).
+# The locations below which `file get` and `file list` of a node look (V).
 LOCATIONS = ("activelog", "inactivelog", "install", "tftp", "salog", "partBsalog")
 
 
 class Collection(Struct, frozen=True):
-    """What to collect. A profile, or paths; the paths win where both are given.
-    The window is either last ("30m", "2h", "3d") or since and until.
-    A path may begin with its location, as after "file get": "activelog/cm/trace",
-    "activelog /cm/trace". All paths of a job are below one location. "/install" is a folder of that
-    name.
+    """Says which files to collect: those of a profile, or those of the given paths. If both are
+    given, the paths are used instead of the paths of the profile.
+    The time window is either last, or since and until.
     """
 
     profile: str | None = None
+    # A path may begin with its location, as after "file get": "activelog/cm/trace" or
+    # "activelog /cm/trace". All paths of a job must be below one location. "/install" is a folder
+    # of this name, not the location.
     paths: tuple[str, ...] | None = None
     location: str | None = None
     match: str | None = None
     recurs: bool | None = None
     compress: bool | None = None
+    # A duration before the request, such as "30m", "2h" or "3d".
     last: str | None = None
     since: str | None = None
     until: str | None = None
 
 
 class Login(Struct, frozen=True):
-    """Who to be on the nodes. The password is never stored and never shown;
-    a credential is the name of one that the daemon was given.
+    """Says who to log in as on the nodes: a username with a password, or the name of a credential.
+    Without a password and a credential each node gets the credential of its cluster.
     """
 
     username: str | None = None
+    # The password is never stored and never shown.
     password: str | None = None
+    # The name of a credential that the daemon was given.
     credential: str | None = None
 
     def __repr__(self) -> str:  # a repr ends up in logs and tracebacks; a password must not
@@ -59,11 +63,11 @@ class Login(Struct, frozen=True):
 
 
 class Timeouts(Struct, frozen=True, omit_defaults=True):
-    """Holds deadlines, in seconds. What is absent is as the configuration says."""
+    """Holds deadlines in seconds. For an absent one the configuration decides."""
 
     connect: float | None = None
     login: float | None = None
-    # For a plain command such as "show status".
+    # For the answer to a plain command such as "show status".
     answer: float | None = None
     command: float | None = None
     stall: float | None = None
@@ -73,14 +77,14 @@ class Timeouts(Struct, frozen=True, omit_defaults=True):
 
 
 class Files(WorkRequest, frozen=True):
-    """Says what to collect, and what of it. On the socket these are members of Start itself.
+    """Says what to collect. On the socket these fields are members of Start itself.
 
-    only         names of paths of the profile, such as "sdl"; the others are left out
-    added_paths  collected beside those of the profile
-    written_for  for how long one file of a path is written to, "6h" or "always"; None: as the
-                 profile says of each path, else an hour
-    snapshot     some commands are run at the end, those of a look at the health where the profile
-                 says so; None: as the profile says
+    only         names of paths of the profile, such as "sdl"; other paths are left out
+    added_paths  paths that are collected in addition to those of the profile
+    written_for  for how long a node writes to one file of a path: "6h" or "always". Without it the
+                 profile decides for its paths, and other paths have an hour.
+    snapshot     runs some commands at the end, or checks the health of the nodes if the profile
+                 says so. Without it the profile decides.
     """
 
     collection: Collection
@@ -91,8 +95,8 @@ class Files(WorkRequest, frozen=True):
 
 
 class Estimate(WorkRequest, frozen=True):
-    """Asks the nodes for the sizes of what would be collected, and collects nothing.
-    only, added_paths and written_for are as in Start.
+    """Asks the nodes how large the files are that would be collected, and collects nothing. The
+    fields only, added_paths and written_for are the same as in Start.
     """
 
     collection: Collection
@@ -102,95 +106,101 @@ class Estimate(WorkRequest, frozen=True):
 
 
 class Commands(WorkRequest, frozen=True):
-    """Runs commands that only read, one after the other on each node, such as "show status"; up to
-    20. timeouts.command is for each of them; else each has its own time. Only whole forms of a
-    fixed list are taken, which read and change nothing; an error names those that are near.
-    """
+    """Runs up to 20 commands one after the other on each node, and keeps what they print."""
 
+    # Only commands of a fixed list are accepted, and only in their full form, such as
+    # "show status". They read and change nothing. An error names the commands that are similar.
+    # timeouts.command limits the time of each command; without it each command has its own limit.
     lines: tuple[str, ...]
 
 
 class Checks(WorkRequest, frozen=True):
-    """Looks whether a collection from each node can be expected to work: the daemon connects, logs
-    in, and runs "show status", "show version active" and "show network cluster". receiver: one
-    small file is got too, which proves that the node reaches the receiver. A node fails as in a
-    collection; what it has shown before that is in its field checked, and what is not as it should
-    be, and fails no collection, in its notes.
+    """Checks whether a collection from each node can be expected to work: the daemon connects, logs
+    in, and runs "show status", "show version active" and "show network cluster". A node fails for
+    the same reasons as in a collection. Its field checked says what was seen until then. Its notes
+    name what is not as it should be, but makes no collection fail.
     """
 
+    # Also collects one small file, which proves that the node can reach the receiver.
     receiver: bool | None = None
 
 
 class Packets(WorkRequest, frozen=True):
-    """Captures packets on all nodes at the same time; the files are collected. A node whose logging
-    partition is nearly full is left out, since a capture there can cost it its traces; so is one
-    that is not ready within 90 s of the first. host is an IPv4 address. count: packets of a node
-    after which its capture ends, at most 100000. size: bytes that are kept of a packet; absent:
-    all. duration: seconds after which the daemon ends it, 1 to 1200, 60 if it is absent. More nodes
-    than concurrency, or the limit of the configuration without it, are refused. delete: the files
-    of this job are removed from a node once they are safe here, and nothing else.
+    """Captures packets on all nodes at the same time, and collects the files. A node is left out if
+    its logging partition is nearly full, since a capture could then cost the node its traces, or if
+    it is not ready within 90 s of the first node. More nodes than concurrency are refused; without
+    concurrency the limit of the configuration counts.
     """
 
     interface: str | None = None
+    # An IPv4 address: only packets from or to this host are captured.
     host: str | None = None
     port: int | None = None
+    # The packets after which the capture on a node ends, at most 100000.
     count: int | None = None
+    # The bytes that are kept of each packet. Absent: all.
     size: int | None = None
+    # The seconds after which the daemon ends the capture, 1 to 1200. Absent: 60.
     duration: float | None = None
+    # Removes the files of this job, and nothing else, from a node once they are stored here.
     delete: bool | None = None
 
 
 class Discovery(WorkRequest, frozen=True):
-    """Asks one node which nodes its cluster has: of nodes there is one, or a cluster of the
-    configuration, which means its publisher. What was found is in the node of the job, and is kept
-    as the last of that node.
+    """Asks one node which nodes its cluster has. The request names one node, or a cluster of the
+    configuration, whose publisher is asked then. The field found of the node has the answer, which
+    is also kept as the last discovery of this node.
     """
 
     one_node = True
 
 
 class HealthChecks(WorkRequest, frozen=True):
-    """Looks whether nodes are well: each runs commands that only read, whose output is kept, and
-    each check says what is good, to be looked at, or bad. only has the names of checks; the others
-    are left out. What was found is in the node's field health, also where the node has failed. The
-    limits are those of the configuration.
+    """Checks whether nodes are well. Each node runs commands that only read, and their output is
+    kept. Each check says what is good, what should be looked at, and what is bad. The field health
+    of the node has the findings, also if the node has failed. The configuration has the limits.
     """
 
+    # The names of the checks to make. Absent: all.
     only: tuple[str, ...] | None = None
 
 
 class Tail(WorkRequest, frozen=True):
-    """Follows a file below activelog, on all nodes, while it grows; what is printed of it is kept
-    as the output of a command is, and Output with follow has it as it comes. recent: path is a
-    folder, and its newest file is meant. regexp: only lines in which it is found; one word.
-    duration: seconds after which the daemon ends it, 1 to 1800, 1200 if it is absent; Stop ends it
-    before. Of a node 64 MiB are kept at most. More nodes than concurrency, or the limit of the
-    configuration without it, are refused.
+    """Follows a file below activelog on all nodes while it grows. What the node prints is kept like
+    the output of a command, at most 64 MiB of each node. Output with follow gives it as it comes.
+    More nodes than concurrency are refused; without concurrency the limit of the configuration
+    counts.
     """
 
     path: str
+    # The path is a folder, and its newest file is followed.
     recent: bool | None = None
+    # One word: only lines in which it is found are kept.
     regexp: str | None = None
+    # The seconds after which the daemon ends this, 1 to 1800. Absent: 1200. Stop ends it earlier.
     duration: float | None = None
 
 
 class How(Request, frozen=True, kw_only=True):
-    """Says how a job is done, whatever it does. On the socket these are members of Start itself."""
+    """Says how a job is done, whatever it does. On the socket these fields are members of Start
+    itself.
+    """
 
     timeouts: Timeouts | None = None
-    # On how many nodes at once.
+    # The most nodes that are worked on at the same time.
     concurrency: int | None = None
-    # A text for tracing, 1 to 128 printable ASCII characters; the daemon logs it, and keeps it with
-    # the job. The reply has it, or one that the daemon made.
+    # 1 to 128 printable ASCII characters by which this call can be traced. The daemon logs them and
+    # keeps them with the job. The reply has them, or an id that the daemon made.
     request_id: str | None = None
-    # To find the job by.
+    # Labels by which the job can be found.
     labels: dict[str, str] | None = None
-    # A call with the key of an earlier one of this user gives the job that was started then.
+    # If this user has made a call with the same key before, the reply has the job of that call.
     start_key: str | None = None
-    # A login that two nodes of a cluster have refused is tried on its others too.
+    # Tries the login on all nodes, even if two nodes of a cluster have refused it.
     try_all: bool | None = None
-    # Those of nodes, clusters or nodes that were asked, that stand for what the last discovery has
-    # found too.
+    # Those of the names in nodes (clusters, or nodes that were asked) that also stand for the nodes
+    # that the last discovery has found.
     discovered: tuple[str, ...] | None = None
-    # A tied credential may be sent to what a node has named to which it may be sent.
+    # If the configuration allows a credential for a node, it may also be sent to the nodes that
+    # this node has named in a discovery.
     accept_nodes: bool | None = None
