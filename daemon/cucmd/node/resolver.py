@@ -36,14 +36,17 @@ class Resolver(trio.abc.HostnameResolver):
     one name at the same time, twice each, which is far from THREADS.
     """
 
-    def __init__(self, threads: int = THREADS) -> None:
+    def __init__(
+        self, threads: int = THREADS, look_up: Callable[..., Any] = socket.getaddrinfo
+    ) -> None:
+        self._look_up = look_up
         # An abandoned lookup counts until its thread ends.
         self._limiter = trio.CapacityLimiter(threads)
 
     async def getaddrinfo(  # noqa: PLR0917  as trio has it
         self, host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
     ) -> Any:
-        return await self._ask(socket.getaddrinfo, host, port, family, type, proto, flags)
+        return await self._ask(self._look_up, host, port, family, type, proto, flags)
 
     async def getnameinfo(self, sockaddr: Any, flags: int) -> Any:
         return await self._ask(socket.getnameinfo, sockaddr, flags)

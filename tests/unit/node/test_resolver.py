@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from collections.abc import Iterator
 
 import pytest
 import trio
@@ -77,15 +78,14 @@ class Dns:
 
 
 @pytest.fixture
-def dns(monkeypatch) -> Dns:
+def dns() -> Iterator[Dns]:
     dns = Dns()
-    monkeypatch.setattr(socket, "getaddrinfo", dns)
     yield dns
     dns.answers.set()
 
 
 async def test_hanging_lookups_delay_no_others(dns) -> None:
-    resolver = Resolver()
+    resolver = Resolver(look_up=dns)
     async with trio.open_nursery() as nursery:
         for number in range(100):  # trio has 40 threads for everybody
             nursery.start_soon(resolver.getaddrinfo, f"hung-{number}", 22)
@@ -99,7 +99,7 @@ async def test_hanging_lookups_delay_no_others(dns) -> None:
 
 
 async def test_threads_are_limited_and_returned(dns) -> None:
-    resolver = Resolver(threads=2)
+    resolver = Resolver(threads=2, look_up=dns)
     async with trio.open_nursery() as nursery:
         for number in range(2):
             nursery.start_soon(resolver.getaddrinfo, f"hung-{number}", 22)
