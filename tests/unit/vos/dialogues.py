@@ -35,7 +35,7 @@ ANSWERS = {
 }
 
 
-def said(parts: Iterable[str], *, echo: bool = True) -> bytes:
+def bytes_of(parts: Iterable[str], *, echo: bool = True) -> bytes:
     """Returns the bytes of a node, from the echo of the command to its prompt."""
     text = "file get activelog cm/trace/ccm/sdl reltime hours 2\r\n" if echo else ""
     for part in parts:
@@ -44,16 +44,16 @@ def said(parts: Iterable[str], *, echo: bool = True) -> bytes:
     return f"{text}\r\nadmin:".encode()
 
 
-def typed() -> Driver:
+def start_file_get() -> Driver:
     driver = at_prompt()
     driver.type("file get activelog cm/trace/ccm/sdl reltime hours 2")
     driver.events.clear()
     return driver
 
 
-def played(raw: bytes, cuts: Iterable[int] = ()) -> list[Event]:
+def play(raw: bytes, cuts: Iterable[int] = ()) -> list[Event]:
     """Returns the events of a `file get` for which `raw` comes in pieces."""
-    driver = typed()
+    driver = start_file_get()
     places = [0, *sorted(cuts), len(raw)]
     for begin, end in pairwise(places):
         driver.feed(raw[begin:end])
@@ -65,10 +65,10 @@ def played(raw: bytes, cuts: Iterable[int] = ()) -> list[Event]:
 
 def at_every_split(raw: bytes) -> list[Event]:
     """Returns the events of `raw`, which must be the same at every split."""
-    events = played(raw)
-    assert played(raw, range(1, len(raw))) == events
+    events = play(raw)
+    assert play(raw, range(1, len(raw))) == events
     for place in split_places(len(raw)):
-        assert played(raw, [place]) == events, f"split at {place}"
+        assert play(raw, [place]) == events, f"split at {place}"
     return events
 
 

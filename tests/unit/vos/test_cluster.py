@@ -40,7 +40,7 @@ NOT_YET = "not authenticated - INITIATOR since Fri Aug 14 06:12:08 2020"
 
 
 @pytest.mark.parametrize(
-    ("said", "here", "unauthenticated"),
+    ("state", "here", "unauthenticated"),
     [
         ("authenticated", True, None),
         ("authenticated using TCP since Sat Aug  1 02:11:40 2020", False, None),
@@ -50,9 +50,9 @@ NOT_YET = "not authenticated - INITIATOR since Fri Aug 14 06:12:08 2020"
 )
 @pytest.mark.parametrize("product", ["", "callmanager DBSub "])
 def test_authenticated_or_not(
-    product: str, said: str, here: bool, unauthenticated: str | None
+    product: str, state: str, here: bool, unauthenticated: str | None
 ) -> None:
-    line = f" 198.51.100.9 tftp1.example.net tftp1 Subscriber {product}{said}"
+    line = f" 198.51.100.9 tftp1.example.net tftp1 Subscriber {product}{state}"
     expected = ListedNode(
         "198.51.100.9",
         "tftp1",

@@ -50,11 +50,11 @@ def test_answers_yes_before_sizes(sizing: Driver) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", ["", "Executed command unsuccessfully\r\n", "No valid command\r\n"]
+    "text", ["", "Executed command unsuccessfully\r\n", "No valid command\r\n"]
 )
-def test_words_after_no_do_not_matter(sizing: Driver, said: str) -> None:
+def test_words_after_no_do_not_matter(sizing: Driver, text: str) -> None:
     sizing.feed(f"{SIZES}{PROCEED} ".encode())
-    sizing.feed(f"n\r\n{said}\r\nadmin:".encode())
+    sizing.feed(f"n\r\n{text}\r\nadmin:".encode())
     sizing.quiet()
     assert sizing.events[-1] == vos.Declined()
 
@@ -71,9 +71,9 @@ def test_answers_no_question_about_receiver(sizing: Driver, question: str, sizes
     assert sizing.cli.at_prompt
 
 
-@pytest.mark.parametrize("said", [NO_FILES, "No files matched filter criteria\r\n"])
-def test_nothing_matched(sizing: Driver, said: str) -> None:
-    sizing.feed(f"{said}\r\nadmin:".encode())
+@pytest.mark.parametrize("text", [NO_FILES, "No files matched filter criteria\r\n"])
+def test_nothing_matched(sizing: Driver, text: str) -> None:
+    sizing.feed(f"{text}\r\nadmin:".encode())
     sizing.quiet()
     assert sizing.events[-1] == vos.NothingMatched()
 

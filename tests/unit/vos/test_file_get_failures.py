@@ -81,7 +81,7 @@ def test_different_questions_without_end():
 
 
 @pytest.mark.parametrize(
-    ("said", "code", "message"),
+    ("text", "code", "message"),
     [
         ("no such file or directory can be found", "invalid_path", "no such file or directory"),
         ("Expected 2 mandatory and up to 7 non-mandatory parameter(s)", "invalid_path", "several"),
@@ -90,12 +90,12 @@ def test_different_questions_without_end():
         ("Bad regexp\r\nExecuted command unsuccessfully", "command_refused", "Bad regexp"),
     ],
 )
-def test_refused_before_any_transfer(said, code, message):
+def test_refused_before_any_transfer(text, code, message):
     driver = in_file_get()
-    driver.feed(f"{said}\r\nadmin:".encode())
-    [(found, text)] = failed(driver.quiet())
+    driver.feed(f"{text}\r\nadmin:".encode())
+    [(found, shown)] = failed(driver.quiet())
     assert found == code
-    assert message in text
+    assert message in shown
     assert driver.cli.at_prompt
 
 
@@ -104,7 +104,7 @@ CHECK_PATH = "see what is there: file list inactivelog syslog"
 
 
 @pytest.mark.parametrize(
-    ("match", "said", "hint"),
+    ("match", "text", "hint"),
     [
         (None, "no such file or directory can be found", CHECK_PATH),
         (None, REFUSED, CHECK_PATH),
@@ -112,9 +112,9 @@ CHECK_PATH = "see what is there: file list inactivelog syslog"
         ("[", REFUSED, f"check --match '[', a regular expression, or {CHECK_PATH}"),
     ],
 )
-def test_hint_names_wrong_argument(match, said, hint):
+def test_hint_names_wrong_argument(match, text, hint):
     driver = in_file_get(request=vos.FileGet("inactivelog", "syslog/x*", match=match))
-    driver.feed(f"{said}\r\nadmin:".encode())
+    driver.feed(f"{text}\r\nadmin:".encode())
     [broken] = [event for event in driver.quiet() if isinstance(event, vos.Broken)]
     assert broken.failure.hint == hint
 

@@ -29,10 +29,10 @@ from unit.vos.dialogues import (
     USER,
     answers,
     at_every_split,
+    bytes_of,
     completed,
-    played,
-    said,
-    typed,
+    play,
+    start_file_get,
 )
 from unit.vos.driver import PASSWORD, RECEIVER, failed
 
@@ -41,7 +41,7 @@ from unit.vos.driver import PASSWORD, RECEIVER, failed
 @pytest.mark.parametrize("left_out", [None, PROCEED, *RECEIVER_QUESTIONS, SIZES, GATHERING, DOTS])
 def test_any_part_may_be_missing(left_out: str | None, echo: bool) -> None:
     parts = [part for part in NORMAL if part != left_out]
-    events = at_every_split(said(parts, echo=echo))
+    events = at_every_split(bytes_of(parts, echo=echo))
     assert answers(events) == [ANSWERS[part] for part in parts if part in ANSWERS]
     assert completed(events)
 
@@ -57,7 +57,7 @@ def test_any_part_may_be_missing(left_out: str | None, echo: bool) -> None:
     ],
 )
 def test_completed_counts(parts) -> None:
-    assert completed(at_every_split(said(parts)))
+    assert completed(at_every_split(bytes_of(parts)))
 
 
 @pytest.mark.parametrize(
@@ -72,13 +72,13 @@ def test_completed_counts(parts) -> None:
     ],
 )
 def test_completed_does_not_count(parts) -> None:
-    assert not completed(at_every_split(said(parts)))
+    assert not completed(at_every_split(bytes_of(parts)))
 
 
 @pytest.mark.parametrize("question", [PLEASE, HOST_KEY])
 @pytest.mark.parametrize("place", range(1, len(NORMAL) + 1))
 def test_more_questions_anywhere(question: str, place: int) -> None:
-    events = played(said([*NORMAL[:place], question, *NORMAL[place:]]))
+    events = play(bytes_of([*NORMAL[:place], question, *NORMAL[place:]]))
     assert answers(events).count(ANSWERS[question]) >= 1
     assert len(answers(events)) == 7
     assert completed(events)
@@ -86,7 +86,7 @@ def test_more_questions_anywhere(question: str, place: int) -> None:
 
 @pytest.mark.parametrize("order", mostly_more([*permutations(RECEIVER_QUESTIONS)][::-7]))
 def test_questions_in_any_order(order: tuple[str, ...]) -> None:
-    events = played(said([GATHERING, *order, SIZES, PROCEED, COMPLETED]))
+    events = play(bytes_of([GATHERING, *order, SIZES, PROCEED, COMPLETED]))
     assert answers(events) == [*(ANSWERS[part] for part in order), "y"]
     assert completed(events)
 
@@ -103,7 +103,7 @@ MORE = "Number of files affected: 3\r\nTotal size in Bytes: 3000000\r\n"
     ],
 )
 def test_larger_sizes_count(sizes, announced) -> None:
-    events = at_every_split(said([GATHERING, *sizes, PROCEED, *RECEIVER_QUESTIONS, COMPLETED]))
+    events = at_every_split(bytes_of([GATHERING, *sizes, PROCEED, *RECEIVER_QUESTIONS, COMPLETED]))
     told = [(event.files, event.bytes) for event in events if isinstance(event, vos.SizesAnnounced)]
     assert told == announced
     assert (events[-1].files_announced, events[-1].bytes_announced) == announced[-1]
@@ -119,7 +119,7 @@ def met(answer: str, prompt: str = "admin:") -> str:
 def test_answer_at_prompt_is_no_evidence(question: str, echo: bool, why: str) -> None:
     before = NORMAL[: NORMAL.index(question)] if question in NORMAL else (GATHERING,)
     late = met(ANSWERS[question] if echo else "")
-    raw = said([*before, f"{question} \r\n{why}{late}"], echo=echo)
+    raw = bytes_of([*before, f"{question} \r\n{why}{late}"], echo=echo)
     events = at_every_split(raw)
     [(code, message)] = failed(events)
     assert code == Code.COMMAND_REFUSED
@@ -132,7 +132,7 @@ def test_answer_at_prompt_is_no_evidence(question: str, echo: bool, why: str) ->
 
 def test_prompt_at_directory() -> None:
     """A login does not need the directory, which some nodes never ask for."""
-    raw = said([*NORMAL[:-3], f"{DIRECTORY} {met(RECEIVER.directory)}"])
+    raw = bytes_of([*NORMAL[:-3], f"{DIRECTORY} {met(RECEIVER.directory)}"])
     events = at_every_split(raw)
     assert events[-1] == vos.FileGetDone(False, 2, 2434450, ())
 
@@ -150,7 +150,7 @@ def test_prompt_at_directory() -> None:
 )
 @pytest.mark.parametrize("echo", [True, False], ids=["echo", "no echo"])
 def test_quotes_unknown_refusal(words: str, shown: str, echo: bool) -> None:
-    events = at_every_split(said([f"{words}\r\n"], echo=echo))
+    events = at_every_split(bytes_of([f"{words}\r\n"], echo=echo))
     [(code, message)] = failed(events)
     assert code == Code.COMMAND_REFUSED
     assert shown in message
@@ -159,8 +159,8 @@ def test_quotes_unknown_refusal(words: str, shown: str, echo: bool) -> None:
 
 def progress_of(*pieces: str) -> list[int]:
     """Returns how many `TransferMoved` each piece gives after the last answer."""
-    driver = typed()
-    driver.feed(said(NORMAL[:-2]).removesuffix(b"\r\nadmin:"))
+    driver = start_file_get()
+    driver.feed(bytes_of(NORMAL[:-2]).removesuffix(b"\r\nadmin:"))
     given = [driver.feed(piece.encode()) for piece in pieces]
     return [events.count(vos.TransferMoved()) for events in given]
 
@@ -179,15 +179,15 @@ def test_dots_and_lines_show_progress() -> None:
 
 
 def test_echoes_and_questions_show_no_progress() -> None:
-    driver = typed()
-    driver.feed(said([GATHERING, SIZES, PROCEED, HOST, PORT, USER]).removesuffix(b"\r\nadmin:"))
+    driver = start_file_get()
+    driver.feed(bytes_of([GATHERING, SIZES, PROCEED, HOST, PORT, USER]).removesuffix(b"\r\nadmin:"))
     host_key = "The authenticity of host 'x' can't be established.\r\n" + HOST_KEY
     for part in f"{PASS} *********\r\n{DIRECTORY} /in\r\n{host_key} yes\r\n":
         assert vos.TransferMoved() not in driver.feed(part.encode()), part
 
 
 def test_can_log_in_after_each_answer() -> None:
-    events = at_every_split(said([HOST, PORT, USER, PASS, HOST_KEY, DIRECTORY, SIZES]))
+    events = at_every_split(bytes_of([HOST, PORT, USER, PASS, HOST_KEY, DIRECTORY, SIZES]))
     of = [event for event in events if isinstance(event, Send | vos.CanLogIn)]
     shown = [event.shown if isinstance(event, Send) else "agreed" for event in of]
     assert shown[:5] == [RECEIVER.host, "2222", RECEIVER.username, "*****", "agreed"]
@@ -208,14 +208,14 @@ PARTS = st.lists(
 @given(parts=PARTS, echo=st.booleans(), data=st.data())
 @tries(300)
 def test_split_makes_no_difference(parts, echo, data) -> None:
-    raw = said(parts, echo=echo)
+    raw = bytes_of(parts, echo=echo)
     cuts = data.draw(st.sets(st.integers(1, len(raw)), max_size=8))
-    assert played(raw, cuts) == played(raw) == played(raw, range(1, len(raw)))
+    assert play(raw, cuts) == play(raw) == play(raw, range(1, len(raw)))
 
 
 @given(parts=PARTS, echo=st.booleans())
 @tries(300)
 def test_never_completed_without_the_words(parts, echo) -> None:
-    events = played(said([part for part in parts if part != COMPLETED], echo=echo))
+    events = play(bytes_of([part for part in parts if part != COMPLETED], echo=echo))
     assert not completed(events)
     assert PASSWORD not in repr(events)

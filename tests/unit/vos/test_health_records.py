@@ -91,12 +91,12 @@ def test_processes_by_their_headings() -> None:
 
 
 def test_processes_of_top() -> None:
-    said = parse_processes(TOP)
-    assert said.processes == (
+    answer = parse_processes(TOP)
+    assert answer.processes == (
         BusyProcess(4711, "carschlr", 173.6, 9.1, "ccmservi"),
         BusyProcess(4712, "migration/0", 0.0, 0.0, "root"),
     )
-    assert [line[:5] for line in said.others] == ["top -", "Tasks"]
+    assert [line[:5] for line in answer.others] == ["top -", "Tasks"]
 
 
 @pytest.mark.parametrize(
@@ -110,8 +110,8 @@ def test_processes_of_top() -> None:
     ],
 )
 def test_keeps_line_that_is_no_row(line: str) -> None:
-    said = parse_processes([MOST_CPU[1], line])
-    assert (said.processes, said.others) == ((), (line,))
+    answer = parse_processes([MOST_CPU[1], line])
+    assert (answer.processes, answer.others) == ((), (line,))
 
 
 def test_core_files() -> None:
@@ -125,9 +125,9 @@ def test_core_files() -> None:
     )
 
 
-@pytest.mark.parametrize("said", ["No core files found", "  no core files found.  "])
-def test_no_core_files(said: str) -> None:
-    assert parse_core_list([said, ""]) == CoreFiles((), none=True)
+@pytest.mark.parametrize("answer", ["No core files found", "  no core files found.  "])
+def test_no_core_files(answer: str) -> None:
+    assert parse_core_list([answer, ""]) == CoreFiles((), none=True)
     assert not parse_core_list(["The command was refused"]).none
 
 
@@ -142,17 +142,17 @@ def test_certificate_list() -> None:
 
 
 def test_certificate() -> None:
-    said = parse_certificate(CERTIFICATE)
-    assert said == Certificate(
+    answer = parse_certificate(CERTIFICATE)
+    assert answer == Certificate(
         subject="CN=ucm-a.lab.example, O=Lab: one",
         issuer="CN=LAB-ROOT-CA, DC=lab, DC=example",
         serial="6F00A1",
         signature_algorithm="SHA256withRSA (1.2.840.113549.1.1.11)",
         valid_from=datetime(2022, 2, 4, 15, 31, 39),
         valid_to=datetime(2027, 2, 3, 15, 31, 38),
-        others=said.others,
+        others=answer.others,
     )
-    assert [line.strip() for line in said.others] == [
+    assert [line.strip() for line in answer.others] == [
         *("[", "Version: V3", "Key: RSA (1.2.840.113549.1.1.1)", "Key value: 3082010a", "]")
     ]
 
@@ -171,8 +171,8 @@ def test_certificate() -> None:
 )
 def test_keeps_date_of_other_form(date: str) -> None:
     line = f"           To:   {date}"
-    said = parse_certificate([line, "  To: Wed Feb 03 15:31:38 PST 2027"])
-    assert (said.valid_to, said.others) == (datetime(2027, 2, 3, 15, 31, 38), (line,))
+    answer = parse_certificate([line, "  To: Wed Feb 03 15:31:38 PST 2027"])
+    assert (answer.valid_to, answer.others) == (datetime(2027, 2, 3, 15, 31, 38), (line,))
 
 
 def test_backups() -> None:
@@ -190,8 +190,8 @@ def test_backups() -> None:
 def test_answers_of_the_lab(form: Form) -> None:
     me = LabMember(1, "127.1.0.1")
     here = NodeFacts(me, (me,), datetime(2026, 8, 3, 12, tzinfo=UTC), UTC, 50.0)
-    said = REPORTS[form.head][2]
-    lines = said(here, ["tomcat"] * len(form.slots)) if callable(said) else said
+    report = REPORTS[form.head][2]
+    lines = report(here, ["tomcat"] * len(form.slots)) if callable(report) else report
     assert form.parser is not None
     answer = form.parser(lines)
     assert answer != form.parser([])

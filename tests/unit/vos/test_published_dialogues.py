@@ -16,8 +16,8 @@ from unit.vos.dialogues import (
     RECEIVER_QUESTIONS,
     answers,
     at_every_split,
+    bytes_of,
     completed,
-    said,
 )
 
 LESS = RECEIVER_QUESTIONS[:-1]
@@ -62,7 +62,7 @@ Transfer completed.
     ("dialogue", "size"), [(CLOUD_CONNECT, 2472833), (MUSIC_ON_HOLD, 2702728)], ids=["cloud", "moh"]
 )
 def test_file_get_of_another_product(dialogue: str, size: int, end: str) -> None:
-    raw = said([dialogue]).replace(b"\r\n", b"\n").replace(b"\n", end.encode())
+    raw = bytes_of([dialogue]).replace(b"\r\n", b"\n").replace(b"\n", end.encode())
     events = at_every_split(raw)
     assert completed(events)
     assert events[-1] == vos.FileGetDone(True, 1, size, ())

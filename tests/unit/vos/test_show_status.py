@@ -13,7 +13,7 @@ from cucmlab.answers import LabMember, NodeFacts, status
 
 
 @pytest.mark.parametrize(
-    ("said", "zone"),
+    ("text", "zone"),
     [
         ("Europe/Berlin", "Europe/Berlin"),
         ("Central European Standard Time (Europe/Berlin)", "Europe/Berlin"),
@@ -25,8 +25,8 @@ from cucmlab.answers import LabMember, NodeFacts, status
         ("UTC", "UTC"),
     ],
 )
-def test_zone_by_its_name(said, zone):
-    lines = ["Host Name          : cucm-pub", f"Time Zone          : {said}", "Uptime:"]
+def test_zone_by_its_name(text, zone):
+    lines = ["Host Name          : cucm-pub", f"Time Zone          : {text}", "Uptime:"]
     found = find_node_time(parse_machine(lines), find_zone).zone
     assert found == (UTC if zone == "UTC" else ZoneInfo(zone))
 
@@ -60,7 +60,7 @@ def test_answer_of_the_lab(name):
 
 
 @pytest.mark.parametrize(
-    ("said", "zone", "off"),
+    ("text", "zone", "off"),
     [
         ("Wed Nov 25, 2026 10:15:59", "Europe/Berlin", timedelta()),
         ("Wed Nov 25, 2026 10:16:00", "Europe/Berlin", timedelta(minutes=1)),
@@ -75,10 +75,10 @@ def test_answer_of_the_lab(name):
         ("25.11.2026 11:15:59", "Europe/Berlin", timedelta()),
     ],
 )
-def test_clock_ahead(said, zone, off):
+def test_clock_ahead(text, zone, off):
     now = datetime(2026, 11, 25, 9, 15, 59, tzinfo=UTC)
     found = find_node_time(
-        parse_machine([f"Date               : {said}", f"Time Zone : {zone}"]), find_zone
+        parse_machine([f"Date               : {text}", f"Time Zone : {zone}"]), find_zone
     )
     assert found.ahead(now) == off
 

@@ -14,8 +14,8 @@ from unit.vos.dialogues import (
     RECEIVER_QUESTIONS,
     SIZES,
     at_every_split,
+    bytes_of,
     completed,
-    said,
 )
 from unit.vos.driver import PASSWORD
 
@@ -26,7 +26,7 @@ KBYTES = "Total size in Kbytes: 2377.3926"
 def events_of(
     sizes: str, *, proceed: str = f"{PROCEED} y\r\n", cr_alone: bool = False
 ) -> list[Event]:
-    raw = said([GATHERING, sizes, proceed, *RECEIVER_QUESTIONS, COMPLETED])
+    raw = bytes_of([GATHERING, sizes, proceed, *RECEIVER_QUESTIONS, COMPLETED])
     events = at_every_split(raw.replace(b"\r\n", b"\r") if cr_alone else raw)
     assert completed(events)
     return events
@@ -119,7 +119,7 @@ def test_quotes_are_masked_and_short() -> None:
 
 def test_words_after_login_are_notes() -> None:
     events = at_every_split(
-        said([GATHERING, *RECEIVER_QUESTIONS, "12 of 40 blocks\r\n", COMPLETED])
+        bytes_of([GATHERING, *RECEIVER_QUESTIONS, "12 of 40 blocks\r\n", COMPLETED])
     )
     assert events[-1].sizes_unread == ()
     assert events[-1].notes == ("12 of 40 blocks",)

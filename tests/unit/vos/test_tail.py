@@ -126,7 +126,7 @@ def test_node_may_end_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "lines"),
+    ("text", "lines"),
     [
         (b"^C\r\nadmin:", []),
         (b"half^C\r\nadmin:", ["half"]),
@@ -136,10 +136,10 @@ def test_node_may_end_it() -> None:
         (b"one\r\nadmin:^C\r\nadmin:", ["one"]),
     ],
 )
-def test_lines_after_ctrl_c_still_count(said: bytes, lines: list[str]) -> None:
+def test_lines_after_ctrl_c_still_count(text: bytes, lines: list[str]) -> None:
     cli = tailing()
     assert cli.interrupt() == b"\x03"
-    assert printed(cli.receive(said)) == [*lines, vos.CommandDone(())]
+    assert printed(cli.receive(text)) == [*lines, vos.CommandDone(())]
     assert cli.at_prompt
 
 

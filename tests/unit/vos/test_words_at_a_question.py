@@ -20,9 +20,9 @@ from unit.vos.dialogues import (
     SIZES,
     USER,
     at_every_split,
+    bytes_of,
     completed,
-    said,
-    typed,
+    start_file_get,
 )
 from unit.vos.driver import PASSWORD, failed
 
@@ -39,7 +39,7 @@ IN_DOUBT = [
 
 def refused_at(question: str, words: str, before: Iterable[str], *, echo: bool) -> str:
     """Returns the message for a node that prints only these words after a question."""
-    raw = said(before, echo=echo).removesuffix(b"\r\nadmin:")
+    raw = bytes_of(before, echo=echo).removesuffix(b"\r\nadmin:")
     raw += words.format(question=question).encode() + b"admin:"
     events = at_every_split(raw)
     [(code, message)] = failed(events)
@@ -81,7 +81,7 @@ def test_words_at_repeated_question_prove_nothing() -> None:
 def test_node_that_took_password_can_log_in(
     shown: str,
 ) -> None:
-    events = at_every_split(said([GATHERING, SIZES, HOST, PORT, USER, shown]))
+    events = at_every_split(bytes_of([GATHERING, SIZES, HOST, PORT, USER, shown]))
     assert failed(events) == []
     assert vos.CanLogIn() in events
     assert isinstance(events[-1], vos.FileGetDone)
@@ -90,14 +90,14 @@ def test_node_that_took_password_can_log_in(
 
 def test_unknown_echo_makes_no_note() -> None:
     stars = f"{PASS} xxxxxxxxx\r\n"
-    events = at_every_split(said([GATHERING, SIZES, HOST, PORT, USER, stars, COMPLETED]))
+    events = at_every_split(bytes_of([GATHERING, SIZES, HOST, PORT, USER, stars, COMPLETED]))
     assert completed(events)
     assert events[-1].notes == ()
 
 
 def test_words_in_doubt_start_the_clock() -> None:
     """A firewall may swallow all that follows, so the stall timeout must start here."""
-    driver = typed()
+    driver = start_file_get()
     driver.feed(f"{PASS} ".encode())
     assert vos.CanLogIn() in driver.feed(b"\r\nConnecting to 192.0.2.5\r\n")
 
@@ -115,7 +115,7 @@ REFUSED = [
 @pytest.mark.parametrize("words", REFUSED)
 def test_refused_password_is_not_typed_again(words: str, shown: str) -> None:
     before = [GATHERING, SIZES, HOST, PORT, USER, f"{PASS} {shown}"]
-    events = at_every_split(said([*before, words * 5]))
+    events = at_every_split(bytes_of([*before, words * 5]))
     [(code, message)] = failed(events)
     assert code == Code.RECEIVER_REJECTED
     assert PASSWORD not in message
@@ -123,7 +123,7 @@ def test_refused_password_is_not_typed_again(words: str, shown: str) -> None:
 
 
 def test_same_words_before_password() -> None:
-    events = at_every_split(said([*NORMAL[:-4], f"Sorry, try again. {PASS} \r\n", COMPLETED]))
+    events = at_every_split(bytes_of([*NORMAL[:-4], f"Sorry, try again. {PASS} \r\n", COMPLETED]))
     assert completed(events)
 
 
@@ -135,4 +135,4 @@ def test_same_words_before_password() -> None:
     ],
 )
 def test_other_words_refuse_no_password(words: str) -> None:
-    assert completed(at_every_split(said([*NORMAL[:-2], words, COMPLETED])))
+    assert completed(at_every_split(bytes_of([*NORMAL[:-2], words, COMPLETED])))
