@@ -295,26 +295,26 @@ class RecordedReport:
             case Captured():
                 self.captures.append(result)
 
-    async def saved(self) -> None:
+    async def wait_saved(self) -> None:
         await trio.lowlevel.checkpoint()
 
-    async def filed(self) -> None:
+    async def record_files(self) -> None:
         await trio.lowlevel.checkpoint()
 
     def upload_target(self, target: Target) -> None:
         pass
 
-    def announced(self, files: int, size: int, *, all_of_them: bool) -> None:
+    def report_announced(self, files: int, size: int, *, all_of_them: bool) -> None:
         self.totals = (files, size)
         self.all_announced.append(all_of_them)
 
-    def growing(self, size: int) -> None:
+    def report_size(self, size: int) -> None:
         self.grown = size
 
-    def kept(self, file: ReceivedFile) -> None:
+    def add_own_file(self, file: ReceivedFile) -> None:
         self.written.append(file)
 
-    def complete(self, files: Sequence[ReceivedFile]) -> None:
+    def complete_files(self, files: Sequence[ReceivedFile]) -> None:
         self.counted += [file.path for file in files]
 
 

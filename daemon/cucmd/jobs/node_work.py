@@ -154,11 +154,11 @@ class NodeProgress:
         change = self._amend if result.changes_after_end else self._change
         change(lambda node: msgspec.structs.replace(node, result=result))
 
-    async def saved(self) -> None:
+    async def wait_saved(self) -> None:
         if self._wait_until_saved is not None:
             await self._wait_until_saved()
 
-    async def filed(self) -> None:
+    async def record_files(self) -> None:
         files = [file for file in self._pushed() if file.complete]
         if self._record_files is not None:
             await self._record_files(files)
@@ -167,14 +167,14 @@ class NodeProgress:
     def upload_target(self, target: UploadTarget) -> None:
         self._target = target
 
-    def announced(self, files: int, size: int, *, all_of_them: bool) -> None:
+    def report_announced(self, files: int, size: int, *, all_of_them: bool) -> None:
         self._files_announced, self._bytes_announced = files, size
         self._all_announced = all_of_them
 
-    def growing(self, size: int) -> None:
+    def report_size(self, size: int) -> None:
         self._growing = size
 
-    def kept(self, file: ReceivedFile) -> None:
+    def add_own_file(self, file: ReceivedFile) -> None:
         self._growing = 0
         self._outputs.append(msgspec.structs.replace(file, attempt=self._attempt))
 
@@ -183,7 +183,7 @@ class NodeProgress:
         """Returns the outputs of the commands that have run so far."""
         return tuple(self._outputs)
 
-    def complete(self, files: Sequence[ReceivedFile]) -> None:
+    def complete_files(self, files: Sequence[ReceivedFile]) -> None:
         self._complete.update(file.path for file in files if file.closed)
 
     @property

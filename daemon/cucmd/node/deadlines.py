@@ -177,8 +177,8 @@ class CommandClock:
     then on `timeouts.command` does not apply: a slow transfer that moves is not ended.
 
     packs: the node first makes an archive, and may show nothing meanwhile. Until its first login or
-        byte comes to the receiver, `timeouts.command` applies. If the node shows progress shortly
-        before that deadline, the command has `stall` more.
+        byte comes to the receiver, `timeouts.command` applies. A node that still shows progress
+        near that deadline has `stall` from its last progress instead.
     """
 
     def __init__(

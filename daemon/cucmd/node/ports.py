@@ -297,7 +297,10 @@ class Session(Protocol):
 
 
 class Report(Protocol):
-    """Takes the reports of the work on a node to its job. Only `saved` and `filed` wait."""
+    """Takes the reports of the work on a node to its job.
+
+    Only `wait_saved` and `record_files` wait. The other methods return at once.
+    """
 
     def attempt(self, number: int) -> None: ...
     def phase(self, phase: Phase) -> None: ...
@@ -322,10 +325,10 @@ class Report(Protocol):
     def result(self, result: Result) -> None:
         """Reports the result of the work so far. May come even after the node has settled."""
 
-    async def saved(self) -> None:
+    async def wait_saved(self) -> None:
         """Waits until all reports are in the store. Raises `NodeFailed` if the store fails."""
 
-    async def filed(self) -> None:
+    async def record_files(self) -> None:
         """Records the complete files in the store now, and not only at the end of the node.
 
         Raises `NodeFailed` if the store fails.
@@ -334,19 +337,19 @@ class Report(Protocol):
     def upload_target(self, target: UploadTarget) -> None:
         """Reports that the target is open. The job may read its numbers from now on."""
 
-    def announced(self, files: int, size: int, *, all_of_them: bool) -> None:
+    def report_announced(self, files: int, size: int, *, all_of_them: bool) -> None:
         """Reports the files and bytes that the node announced, over all commands so far.
 
         all_of_them: no other command will follow.
         """
 
-    def growing(self, size: int) -> None:
-        """Reports the bytes so far of a file that we write ourselves, before `kept` names it."""
+    def report_size(self, size: int) -> None:
+        """Reports the size so far, in bytes, of a file for which `add_own_file` will be called."""
 
-    def kept(self, file: ReceivedFile) -> None:
+    def add_own_file(self, file: ReceivedFile) -> None:
         """Reports a file that we have durably written in the node's folder ourselves."""
 
-    def complete(self, files: Sequence[ReceivedFile]) -> None:
+    def complete_files(self, files: Sequence[ReceivedFile]) -> None:
         """Reports files of a command whose end the node has reported.
 
         The files that the client closed are complete. All other files of the upload target are kept

@@ -52,7 +52,8 @@ async def start_session(
 
     stack: closes the session when it unwinds.
 
-    Raises `NodeFailed` if the last attempt fails, or an attempt fails in a way that is not retried.
+    Raises `NodeFailed` if the last attempt fails, or an attempt fails in a way that is not retried,
+    and `Postponed`.
     """
     failed = 0
     while True:

@@ -155,7 +155,7 @@ class _NodeCapture:
             # Before it is typed: after a kill it is in the store that it may run.
             self._tell(self.captured)
             try:
-                await self._report.saved()
+                await self._report.wait_saved()
                 line = vos.capture_line(replace(self._what, name=self.captured.name))
                 await self._session.capture(line)
                 how = await self._wait()

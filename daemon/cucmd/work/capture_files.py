@@ -132,7 +132,7 @@ class CaptureFiles:
     async def _file(self) -> str | None:
         """Puts what came on record. Why that failed, or None."""
         try:
-            await self._report.filed()
+            await self._report.record_files()
         except NodeFailed as error:
             return error.failure.message
         return None

@@ -252,7 +252,7 @@ class FileGets:
                 case vos.SizesAnnounced() as announced:
                     self._files_announced += announced.files - (sizes.files if sizes else 0)
                     self._bytes_announced += announced.bytes - (sizes.bytes if sizes else 0)
-                    self._report.announced(
+                    self._report.report_announced(
                         self._files_announced,
                         self._bytes_announced,
                         all_of_them=not self._paths_left,
@@ -337,7 +337,7 @@ class FileGets:
             )
             read = dict(zip(files, contents, strict=True))
         cut, incomplete = judge_read(path, announced, received, read, compressed=compressed)
-        self._report.complete([file for file in received if file.path not in incomplete])
+        self._report.complete_files([file for file in received if file.path not in incomplete])
         notes = reading_notes(path, announced, read) if cut is None else []
         if unknown:
             notes.insert(0, unknown)

@@ -100,7 +100,7 @@ class CommandRuns:
         name = self._what.output_of(number, self._task.first_attempt)
         path = self._task.folder / name
         digest = await trio.to_thread.run_sync(self._write, path, content)
-        self._report.kept(
+        self._report.add_own_file(
             ReceivedFile(
                 node=self._task.node,
                 path=f"{self._task.folder.name}/{name}",

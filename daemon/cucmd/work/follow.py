@@ -87,7 +87,7 @@ async def follow(task: NodeTask, what: Follow, ports: Ports, report: Report) -> 
             with joint_run.working(task.node):
                 # The number of the attempt is in the store before the file that is named after it
                 # exists: so no later attempt uses the name again.
-                await report.saved()
+                await report.wait_saved()
                 await output.open()
                 notes = await _followed(session, task, what, output, joint_run)
                 output.whole = True
@@ -189,7 +189,7 @@ async def _kept(
                 await output.close()
             finally:
                 if (file := output.record()) is not None:
-                    report.kept(file)
+                    report.add_own_file(file)
 
 
 class _Output:
@@ -243,7 +243,7 @@ class _Output:
         take_quota(self._task, len(data))
         self._writer.append(self._file, data)
         self._size += len(data)
-        self._report.growing(self._size)
+        self._report.report_size(self._size)
 
     async def written(self) -> None:
         """Returns once all lines are on disk. Raises `OSError`, `NodeFailed`."""

@@ -98,7 +98,7 @@ async def prints(task: NodeTask, report: Report) -> tuple[str, ...]:
         file = ReceivedFile(
             task.node, f"{task.folder.name}/{name}", len(text), "0" * 64, complete=number == 2
         )
-        report.kept(file)
+        report.add_own_file(file)
     return ()
 
 
@@ -142,7 +142,7 @@ async def test_long_output_is_not_parsed(opened: Opened) -> None:
             (task.folder / name).parent.mkdir(exist_ok=True)
             (task.folder / name).write_text("x\n" * lines)
             path = f"{task.folder.name}/{name}"
-            report.kept(ReceivedFile(task.node, path, 2 * lines, "0" * 64, complete=True))
+            report.add_own_file(ReceivedFile(task.node, path, 2 * lines, "0" * 64, complete=True))
         return ()
 
     opened.harness.behaviours["a"] = prints_much
@@ -183,7 +183,7 @@ async def test_failed_retry_hides_no_output(opened: Opened) -> None:
             (task.folder / name).parent.mkdir(exist_ok=True)
             (task.folder / name).write_text(f"{number} in {task.first_attempt}\n")
             path, complete = f"{task.folder.name}/{name}", task.first_attempt == number == 1
-            report.kept(ReceivedFile(task.node, path, 7, "0" * 64, complete=complete))
+            report.add_own_file(ReceivedFile(task.node, path, 7, "0" * 64, complete=complete))
         raise fail(Code.COMMAND_TIMEOUT, "silent")
 
     opened.harness.behaviours["a"] = breaks_off

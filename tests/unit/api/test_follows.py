@@ -110,7 +110,7 @@ class Following:
                 file.flush()
         size = path.stat().st_size
         written = ReceivedFile(task.node, f"{task.folder.name}/{name}", size, "0" * 64)
-        report.kept(msgspec.structs.replace(written, closed=True, complete=True))
+        report.add_own_file(msgspec.structs.replace(written, closed=True, complete=True))
         return ()
 
     def output(self, job_id: str, *nodes: str, follow: bool = True):

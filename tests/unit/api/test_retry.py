@@ -21,7 +21,7 @@ async def sends(task: NodeTask, report: Report) -> tuple[str, ...]:
     target = Target(task.node, f"{task.folder.name}/files/")
     report.upload_target(target)
     target.store("1.txt", 1)
-    report.complete(target.files())
+    report.complete_files(target.files())
     return ()
 
 

@@ -136,7 +136,7 @@ async def test_that_it_may_run_is_in_the_store_before_it_does(
 
     async def begins(task: NodeTask, report: Report) -> tuple[str, ...]:
         report.result(Captured(NAME, NOW, running=True))
-        await report.saved()
+        await report.wait_saved()
         stored.append(await harness.store.load(task.job_id))
         return ()
 
@@ -163,7 +163,7 @@ async def test_a_node_whose_capture_cannot_be_saved_fails(
         harness.store.save = refuse
         report.result(Captured(NAME, NOW, running=True))
         try:
-            await report.saved()
+            await report.wait_saved()
             typed.append(task.node)
         finally:
             report.result(Captured(NAME, NOW, NOW, how="failed"))
@@ -216,8 +216,8 @@ async def test_what_is_complete_can_be_put_on_record_before_its_node_ends(tmp_pa
     async def files_early(task: NodeTask, report: Report) -> tuple[str, ...]:
         target = Uploaded(task)
         report.upload_target(target)
-        report.complete(target.files())
-        await report.filed()
+        report.complete_files(target.files())
+        await report.record_files()
         stored = await harness.store.files(task.job_id)
         early.extend((PurePath(file.path).name, file.complete) for file in stored)
         return ()
@@ -236,7 +236,7 @@ async def test_its_file_is_in_an_export_with_what_was_captured(tmp_path: Path) -
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x" * 24)
         report.result(Captured(NAME, NOW, NOW, 0, "duration"))
-        report.kept(
+        report.add_own_file(
             ReceivedFile(
                 task.node, f"{task.folder.name}/{FILE}", 24, "9" * 64, closed=True, complete=True
             )

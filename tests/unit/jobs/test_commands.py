@@ -22,7 +22,7 @@ async def one_output(task: NodeTask, report: Report) -> tuple[str, ...]:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("Host Name : x\n")
     digest = "9" * 64
-    report.kept(
+    report.add_own_file(
         ReceivedFile(
             task.node, f"{task.folder.name}/{NAME}", 14, digest, closed=True, complete=True
         )

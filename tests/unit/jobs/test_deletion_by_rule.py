@@ -124,7 +124,7 @@ async def test_a_job_that_the_rule_means_no_more_stays_though_others_were_delete
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
 ) -> None:
     async def work(task: NodeTask, report: Report) -> tuple[str, ...]:
-        report.kept(ReceivedFile("a", "a/files/x.txt", 1))
+        report.add_own_file(ReceivedFile("a", "a/files/x.txt", 1))
         return ()
 
     async with opened(tmp_path) as harness:

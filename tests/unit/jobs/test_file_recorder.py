@@ -30,7 +30,7 @@ def brings(files: int, ends: trio.Event | None = None) -> Behaviour:
         report.upload_target(target)
         for number in range(files):
             target.store(f"192.0.2.9/core.{number}", 4)
-        report.complete(target.files())
+        report.complete_files(target.files())
         if ends is not None:
             await ends.wait()
         return ()

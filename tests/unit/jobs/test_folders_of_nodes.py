@@ -29,7 +29,7 @@ async def brings_one(task: NodeTask, report: Report) -> tuple[str, ...]:
     target = Target(task.node, f"{task.folder.name}/files/")
     report.upload_target(target)
     target.store("core.1", 4)
-    report.complete(target.files())
+    report.complete_files(target.files())
     return ()
 
 

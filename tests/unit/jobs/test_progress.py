@@ -71,9 +71,9 @@ async def test_a_file_that_we_write_is_seen_to_grow() -> None:
     watched = Watched()
     shown = []
     for size in (5, 9):
-        watched.progress.growing(size)
+        watched.progress.report_size(size)
         shown.append((watched.look().files_received, watched.node.bytes_received))
-    watched.progress.kept(ReceivedFile("a", "a/output/1", 9, complete=True))
+    watched.progress.add_own_file(ReceivedFile("a", "a/output/1", 9, complete=True))
     shown.append((watched.look().files_received, watched.node.bytes_received))
     assert shown == [(0, 5), (0, 9), (1, 9)]
 
@@ -108,9 +108,9 @@ async def test_the_size_is_known_once_all_commands_have_announced_theirs(
     watched = Watched()
     watched.progress.attempt(1)
     watched.progress.upload_target(Heard())
-    watched.progress.announced(2, 20, all_of_them=False)
+    watched.progress.report_announced(2, 20, all_of_them=False)
     assert not watched.look().all_announced
-    watched.progress.announced(3, 30, all_of_them=True)
+    watched.progress.report_announced(3, 30, all_of_them=True)
     assert watched.look().all_announced
     watched.progress.attempt(2)
     assert not watched.node.all_announced

@@ -79,7 +79,7 @@ async def test_a_job_that_was_stopped_has_all_of_its_files_in_the_manifest(
         target = Target(task.node, f"{task.folder.name}/files/")
         report.upload_target(target)
         target.store("core.2", 4)
-        report.complete(target.files())
+        report.complete_files(target.files())
         return ()
 
     async with supervisor_harness(tmp_path) as harness:

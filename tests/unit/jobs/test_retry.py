@@ -204,7 +204,7 @@ async def test_each_file_has_the_attempt_in_which_it_came(tmp_path: Path) -> Non
         target = Target()
         target.came = [file]
         report.upload_target(target)
-        report.complete([file])
+        report.complete_files([file])
         if task.first_attempt == 1 and task.node == "b":
             return await fails_with(Code.STALLED)(task, report)
         return ()

@@ -101,7 +101,7 @@ async def test_a_file_with_the_longest_path_takes_little_memory_until_it_is_on_r
         assert fill(received, limits, name) == limits.files
         progress = NodeProgress(lambda change: None, lambda: NOW)
         progress.upload_target(OneTarget(received))
-        progress.complete(received.files())
+        progress.complete_files(received.files())
         files = progress.take_files()
         await store.save_files(job.job_id, files)
         assert (traced() - before) / len(files) < MEMORY_OF_A_FILE

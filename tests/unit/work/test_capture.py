@@ -82,7 +82,7 @@ class SavesSlowly(RecordedReport):
         self.typed: list[str] | None = None
         self._lines, self._fails = lines, fails
 
-    async def saved(self) -> None:
+    async def wait_saved(self) -> None:
         assert [one.running for one in self.captures] == [True]
         await trio.sleep(5)
         self.typed = list(self._lines())

@@ -159,7 +159,7 @@ async def test_a_file_is_on_record_before_it_is_removed(
     filed: list[list[str]] = []
 
     class Files(RecordedReport):
-        async def filed(self) -> None:
+        async def record_files(self) -> None:
             await trio.sleep(1)
             assert here.removed == []
             filed.append(self.counted)
