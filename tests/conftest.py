@@ -1,4 +1,4 @@
-"""What holds for every test: which are run, in how many processes, and with what signals."""
+"""Chooses the tests that run, and their processes, examples and signals."""
 
 import os
 from collections.abc import Iterator
@@ -22,8 +22,8 @@ __all__ = [
     "pytest_xdist_auto_num_workers",
 ]
 
-# Machines are shared, so the time of an example says nothing about the code. With CI set the same
-# examples are tried in each run, so that the result depends on the commit only.
+# The machines are shared, so the time of an example says nothing about the code. If CI is set, each
+# run tries the same examples, so that its result depends on the commit only.
 settings.register_profile(
     "shared",
     deadline=None,
@@ -35,7 +35,7 @@ settings.register_profile(
 settings.register_profile(
     "long", settings.get_profile("shared"), max_examples=20_000, derandomize=False
 )
-# A quick run looks for what is often wrong, and `pytest --all` for the rest. See rig/tries.py.
+# A quick run tries a few examples, and `pytest --all` more of them. See rig/tries.py.
 settings.register_profile("quick", settings.get_profile("shared"), max_examples=30)
 settings.load_profile("shared")
 
@@ -50,6 +50,6 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_signal_is_ignored() -> Iterator[None]:
-    """Here and not on import: of several processes only those that run tests."""
+    """Sets the signals in the processes that run tests, and not in the one that starts them."""
     with not_ignored_by_children():
         yield

@@ -1,4 +1,4 @@
-"""A lab and a daemon for a test, and the check that it leaves nothing open."""
+"""Runs a lab and a daemon for a test, and checks that the test leaves nothing open."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -26,8 +26,8 @@ def no_password_was_ever_written(tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture(autouse=True)
 def nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Checks after each test. What fixtures of a wider scope have opened does not count."""
-    tmp_path_factory.getbasetemp()  # pytest's own folder is not a test's
+    """Checks after each test. What a fixture of a wider scope has opened does not count."""
+    tmp_path_factory.getbasetemp()  # creates pytest's own folder before the check
     with nothing_left_here():
         yield
 
@@ -46,7 +46,7 @@ def make_lab(stack: ExitStack) -> Callable[..., Lab]:
 
 @pytest.fixture
 def make_node(stack: ExitStack, tmp_path: Path) -> Callable[..., OpenSshNode]:
-    """Runs OpenSSH as a node: `make_node(1, zone="UTC")` is one at 127.3.0.1."""
+    """Runs OpenSSH as a node: `make_node(1, zone="UTC")` runs one at 127.3.0.1."""
 
     def make(number: int, **options: str) -> OpenSshNode:
         folder = tmp_path / f"node{number}"
@@ -57,7 +57,7 @@ def make_node(stack: ExitStack, tmp_path: Path) -> Callable[..., OpenSshNode]:
 
 @pytest.fixture
 def make_daemon(stack: ExitStack, tmp_path: Path) -> Callable[..., Daemon]:
-    """`make_daemon("[limits]\\njobs = 1")` adds to the configuration that all tests share."""
+    """Runs a daemon: `make_daemon("[limits]\\njobs = 1")` adds to the usual configuration."""
 
     def make(more: str = "", environ: dict[str, str] | None = None) -> Daemon:
         return stack.enter_context(running_daemon(tmp_path / "cucmd", CONFIG + more, environ))
@@ -95,7 +95,7 @@ def _daemon_of_a_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Da
 
 @pytest.fixture
 def shared_daemon(_daemon_of_a_module: Daemon) -> Iterator[Daemon]:
-    """One for all tests of a module; each leaves it as it was."""
+    """Gives the tests of a module one daemon, and checks that each leaves it as it was."""
     before = Holdings.of(_daemon_of_a_module)
     yield _daemon_of_a_module
     _daemon_of_a_module.forget_host_keys()

@@ -20,13 +20,13 @@ from rig.readable_python import readable_python
 
 pytestmark = needs_root
 
-# Users that are in no database, and two groups that exist.
+# Users without an entry in the user database, and two groups that exist.
 SOMEBODY, ANOTHER = 61001, 61002
 GROUPS = [group for group in grp.getgrall() if group.gr_gid][:2]
 OPERATE, VIEW = GROUPS[0], GROUPS[-1]
 RULES = f'[access]\noperate_group = "{OPERATE.gr_name}"\nview_group = "{VIEW.gr_name}"\n'
 
-UNKNOWN = ("status", "00000000")  # a job that is not: exit 5 for all who may look
+UNKNOWN = ("status", "00000000")  # no such job: exit 5 for everyone who may look
 OPERATIONS = [("cancel", "00000000"), ("hostkeys", "forget", "10.0.0.1")]
 
 
@@ -34,7 +34,7 @@ OPERATIONS = [("cancel", "00000000"), ("hostkeys", "forget", "10.0.0.1")]
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     limits = "connections_per_uid = 30\nwatchers_per_uid = 2\n"
     folder = tmp_path_factory.mktemp("access") / "cucmd"
-    quick = "[timeouts]\nconnect = 8\n"  # no client that goes away ends what it asked for
+    quick = "[timeouts]\nconnect = 8\n"  # a call goes on after its client has gone
     with running_daemon(folder, CONFIG + limits + RULES + quick) as daemon:
         allow_all_to_connect(daemon)
         yield daemon
@@ -169,7 +169,7 @@ def test_calls_are_logged_with_uid(daemon: Daemon, lab: Lab) -> None:
     assert "List by" not in log
 
 
-# Limits of each user. One user takes all slots of a user; other users must not notice.
+# One user takes all connections that a user may have. Other users must not notice.
 
 HOLD = """
 import socket, sys

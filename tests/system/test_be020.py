@@ -71,7 +71,7 @@ def _daemon_of_a_module(over: Over, tmp_path_factory: pytest.TempPathFactory) ->
             yield daemon
             return
         with running_web(folder / "web", daemon.socket) as web:
-            assert web.ask("GET", "/readyz").status == 200  # it has its connections to the daemon
+            assert web.ask("GET", "/readyz").status == 200  # it is connected to the daemon
             yield DaemonOverHttp(daemon, web)
 
 
@@ -119,7 +119,7 @@ def test_cancel_job_persists_cancelled_state(tmp_path: Path, over: Over, make_la
         job = start(client, lab)
         until(client, job.job_id, in_phase("command"))
         client.cancel(job.job_id)
-        daemon.kill()  # no orderly stop: what was answered must be on disk already
+        daemon.kill()  # a kill: what the reply says must be on the disk
     with running_daemon(tmp_path / "cucmd") as daemon, over(daemon).client() as client:
         after = client.status(job.job_id)
     assert (after.status, after.cancelled, statuses(after)) == ("cancelled", True, ["cancelled"])
@@ -176,7 +176,7 @@ def test_cancel_during_running_prevents_new_running_nodes(
     lab = make_lab(6, "--fault", "hang:command")
     with daemon.client() as client:
         job = start(client, lab, concurrency=2, grace=1)
-        # A node runs before it is connected to.
+        # A node is `running` before the daemon connects to it.
         until(client, job.job_id, lambda job: phases(job).count("command") == 2)
         client.cancel(job.job_id)
         wait_until(lambda: lab.report()["connections_now"] == 0)

@@ -19,11 +19,11 @@ from rig.installed import Host, install
 from rig.jobs import SDL, statuses
 from rig.lab import Lab, running_lab
 
-# The first one installs a Debian, where no run before has left it.
+# The first test installs a Debian, unless an earlier run has done so.
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 
 CREDENTIAL = "cucmd.lab"
-# `run` is the only command that calls Output, and may not be called by all who may read.
+# Only `run` calls Output, and not all who may read may call `run`.
 READ_OUTPUT = """
 import sys
 from cucmctl import Client, NotPermitted
@@ -87,7 +87,7 @@ def test_operator_gets_collected_files(host: Host, lab: Lab, hand: str) -> None:
         out = f"{hand}/case.{form}"
         said = host.must_ctl("olga", "export", job_id, "--format", form, "-o", out)
         assert said == f"{out}\n"
-    if shutil.which("unzip"):  # `.ci/run` has it
+    if shutil.which("unzip"):  # `.ci/run` installs it
         tested = ["unzip", "-tqq", str(host.debian.path(f"{hand}/case.zip"))]
         subprocess.run(tested, check=True)
     host.debian.must("mkdir", f"{hand}/untarred", user="olga")

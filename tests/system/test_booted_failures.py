@@ -18,7 +18,7 @@ from rig.debian import CannotRun, booted
 from rig.installed import Host, install
 from rig.quiet import wait_until
 
-# The first one installs a Debian, where no run before has left it.
+# The first test installs a Debian, unless an earlier run has done so.
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 
 FILE = "/etc/cucmd/cucmd.toml"
@@ -90,7 +90,7 @@ def test_wrong_configuration_is_started_once(host: Host) -> None:
     print(f"told after {took:.1f} s; the daemon lived for {lifetime(host):.1f} s")
     assert took - lifetime(host) < SOON
     assert_told_of_the_file(first)
-    assert states(host) == ("failed", "inactive")  # nothing is left that could start it
+    assert states(host) == ("failed", "inactive")  # nothing could start it any more
     for user in ("olga", "victor"):
         took, later = timed(host, user)
         assert took < SOON
@@ -103,7 +103,7 @@ def test_waiting_clients_cause_one_start(host: Host) -> None:
     before, together = starts(host), threading.Barrier(8)
 
     def call(_: int) -> str:
-        with host.client() as client:  # from outside: no systemd can be asked
+        with host.client() as client:  # from outside, since systemd does not run there
             together.wait()
             with pytest.raises(DaemonUnavailable) as raised:
                 client.list()
@@ -179,7 +179,7 @@ def test_failed_reload_changes_nothing(host: Host, text: str, mode: int) -> None
     assert "queued or running" in host.show("StatusText")
     assert f"not reloaded: {FILE}" in host.journal()
     assert (host.show("ActiveState"), host.main_pid()) == ("active", pid)
-    # A profile that is there and a node that is none: the node is what is refused.
+    # The profile exists and the node is wrong, so the refusal names the node.
     asked = ("start", "--profile=before", "--credential=none", "127.0.0.1")
     assert "credential" in host.ctl("olga", *asked).stderr
 

@@ -24,7 +24,7 @@ from rig.jobs import SDL, start, statuses, until
 from rig.lab import Lab, running_lab
 from rig.quiet import wait_until
 
-# The first one installs a Debian, where no run before has left it.
+# The first test installs a Debian, unless an earlier run has done so.
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 
 PASSWORD = "Platform-Secret-1"
@@ -135,7 +135,9 @@ def test_watchdog_restarts_stopped_daemon(host: Host) -> None:
     host.systemctl("daemon-reload")
     host.systemctl("start", "cucmd.service")
     pid, began = host.main_pid(), last_fed(host)
-    wait_until(lambda: last_fed(host) > began + 4)  # it lives longer than 3 s, being fed
+    wait_until(
+        lambda: last_fed(host) > began + 4
+    )  # it lives longer than 3 s, since it feeds the watchdog
     assert host.main_pid() == pid
     host.signal(signal.SIGSTOP)
     wait_until(lambda: host.main_pid() not in (0, pid) and host.show("SubState") == "running")
@@ -190,7 +192,7 @@ def test_killed_daemon_resumes_jobs(host: Host, lab: Lab) -> None:
         wait_until(lambda: statuses(client.status(named.job_id))[0] == "succeeded")
     pid = host.main_pid()
     host.signal(signal.SIGKILL)
-    with host.client() as client:  # waits at the socket, which stayed
+    with host.client() as client:  # waits at the socket, which still exists
         resumed = client.wait(named.job_id, timeout=60)
     assert host.main_pid() not in (0, pid)
     assert int(host.show("NRestarts")) == 1
@@ -237,7 +239,7 @@ def test_collection_works_with_hardening(host: Host, lab: Lab) -> None:
 
 RECEIVES, READS = "cucmd.receiver.receiving:receive", "cucmd.reading.node:read_traces"
 REACHING = "/opt/reaching"
-# The same unit, but for what it executes.
+# The same unit with another program.
 IN_PLACE = f"""\
 [Service]
 ExecStart=
@@ -283,7 +285,7 @@ def test_journal_and_state_have_no_password(host: Host, lab: Lab) -> None:
     assert PASSWORD not in host.journal()
     assert PASSWORD.encode() not in (process / "cmdline").read_bytes()
     assert PASSWORD.encode() not in (process / "environ").read_bytes()
-    assert in_state(host, typed.job_id)  # such a search finds what is there
+    assert in_state(host, typed.job_id)  # the search finds a text that is there
     assert not in_state(host, PASSWORD)
 
 

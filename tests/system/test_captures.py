@@ -22,7 +22,7 @@ from rig.quiet import assert_nothing_open, wait_until
 
 MakeLab = Callable[..., Lab]
 TRAFFIC = ("--packets", "400")
-# Seconds after which a node is given up that does not end its capture: 50 less than the grace.
+# The daemon gives up a node that does not end its capture within GRACE seconds.
 GRACE, STOP_WITHIN = 45.0, 5.0
 
 
@@ -108,7 +108,7 @@ ROWS = (
     Row("refuse-login", "auth_failed", "administrator", how=None),
     Row("drop:transfer", "connection_lost", ""),
     Row("keep-files", None, "was not removed"),
-    # A question ends it once it has stood for 5 s.
+    # The daemon ends a command 5 s after it has asked a question.
     Row("capture-question@0.1", None),
 )
 HEALTHY = 2
@@ -158,7 +158,7 @@ def test_faults_disturb_no_other_node(matrix) -> None:
     assert [one.status for one in healthy] == ["succeeded"] * HEALTHY
     assert all(one.capture.packets > 100 for one in healthy)
     assert (report["captures_now"], report["defects"]) == (0, 0)
-    # What was removed: of those nodes that have succeeded with a whole file.
+    # Files are removed only from nodes that have succeeded with a whole file.
     whole = [one for one in job.nodes if one.status == "succeeded" and one.capture.packets]
     kept = [one for one in whole if any("the node" in note for note in one.notes)]
     assert report["files_deleted"] <= len(whole)

@@ -85,7 +85,7 @@ def test_tcpdump_reads_captured_files(daemon: Daemon, make_node: MakeNode) -> No
             assert all(f"127.0.0.1.{port}: UDP, length 560" in line for line in packets)
             assert count_or_why(path, 100_000) == Counted(len(packets))
             assert one.capture.packets == len(packets)
-        for one in nodes:  # and the file has gone from the node
+        for one in nodes:  # and the node has removed the file
             assert list((one.root / "platform" / "cli").iterdir()) == []
         assert tcpdumps(nodes) == []
 
@@ -101,7 +101,7 @@ def test_capture_ends_at_count(daemon: Daemon, make_node: MakeNode) -> None:
         assert len(read(path)) == 15
         assert path.stat().st_size == 24 + 15 * (16 + 60)
         left = nodes[0].root / "platform" / "cli" / path.name
-        assert left.read_bytes() == path.read_bytes()  # without --delete it stays
+        assert left.read_bytes() == path.read_bytes()  # without --delete the file stays
 
 
 def test_stop_and_cancel_end_tcpdump(daemon: Daemon, make_node: MakeNode) -> None:
@@ -111,7 +111,7 @@ def test_stop_and_cancel_end_tcpdump(daemon: Daemon, make_node: MakeNode) -> Non
         stopped = begin(client, nodes, duration=LONG, port=port)
         until(client, stopped.job_id, lambda job: all(one.capture for one in job.nodes))
         wait_until(lambda: len(tcpdumps(nodes)) == 2)
-        # Until each has written a packet: it takes its time after it has begun.
+        # Waits until each has written a packet, which takes a while.
         files = [one.root / "platform" / "cli" / f"{stopped.capture.name}.cap" for one in nodes]
         wait_until(lambda: all(one.exists() and one.stat().st_size > 24 for one in files))
         assert re.search(stopped.job_id, client.stop(stopped.job_id).message)

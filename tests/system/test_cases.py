@@ -99,7 +99,7 @@ def test_time_stamps_are_exported(
         } == stamps
     exported(daemon, job, tmp_path, "-o", "stamps.zip")
     with zipfile.ZipFile(tmp_path / "stamps.zip") as archive:
-        for name, stamp in stamps.items():  # a zip has even seconds, of no zone
+        for name, stamp in stamps.items():  # a zip has even seconds and no time zone
             at = datetime(*archive.getinfo(name).date_time, tzinfo=UTC)
             assert timedelta() <= stamp - at < timedelta(seconds=2)
 
@@ -124,7 +124,7 @@ def test_zip_has_everything(daemon: Daemon, job: Job, tmp_path: Path) -> None:
         assert set(archive.namelist()) == expected_names(daemon, job)
         for name, file in on_disk(daemon, job).items():
             assert archive.read(name) == file.read_bytes()
-    if unzip := shutil.which("unzip"):  # `.ci/run` has it
+    if unzip := shutil.which("unzip"):  # `.ci/run` installs it
         subprocess.run([unzip, "-qt", path], check=True)
 
 

@@ -77,7 +77,7 @@ def test_check_prints_failures_with_hints(tmp_path: Path, daemon: Daemon) -> Non
     assert "RECEIVER" in heading
     job = msgspec.convert(json.loads(second.stdout), Job)
     assert f"hint: {job.nodes[1].failure.hint}" in first.stdout
-    # Its clock was put forward when it pushed for the first check.
+    # The node's clock jumped when it pushed for the first check.
     assert abs(job.nodes[2].checked.clock_ahead - 7200) < 60
     assert [len(node.notes) for node in job.nodes] == [0, 0, 1]
     assert "120 minutes ahead" in job.nodes[2].notes[0]

@@ -63,7 +63,9 @@ def test_clock_jump_deletes_nothing(tmp_path: Path, make_lab: MakeLab, clock: Cl
             for off in offs:
                 clock.set(off * 24 * HOUR)
                 made.append(client.wait(start(client, lab).job_id).job_id)
-                # Its end is followed by a look at what is too old; that of one more is after it.
+                # The end of a job starts the search for too old jobs. So one more job must end.
                 made.append(client.wait(start(client, lab).job_id).job_id)
             assert sorted(job.job_id for job in client.list(limit=99)) == sorted(made), restarted
-            clock.set(timedelta(days=-50 if restarted else 50))  # and the next start is off, too
+            clock.set(
+                timedelta(days=-50 if restarted else 50)
+            )  # and the clock of the next start is wrong, too

@@ -45,7 +45,7 @@ def test_publisher_name_collects_whole_cluster(tmp_path: Path, daemon: Daemon) -
         login = Login(lab.username, lab.password)
         job = on_all(client, lab.nodes[0], login, timeouts=Timeouts(grace=1))
         assert nodes_of(job) == lab.nodes
-        # One is in the table and down: it fails, and no other does.
+        # One node of the table is down: it fails alone.
         assert [node.status for node in job.nodes].count("succeeded") == 3
         assert job.nodes[2].failure.code == "connection_refused"
         assert job.status == "partial"
@@ -71,7 +71,7 @@ def test_tied_credential_is_not_sent_to_strangers(tmp_path: Path) -> None:
                 stranger.accept()
             assert client.list(kind="collect") == ()
             stranger.close()
-            # Accepted, it is sent where the publisher says; never by the word of another node.
+            # The password goes to nodes that the publisher names, never to those of another node.
             job = client.start(
                 ["berlin"],
                 login=CREDENTIAL,

@@ -29,7 +29,7 @@ ARGUMENTS = {
     "utils network host": "cucm-pub detail",
     "utils network ping": "cucm-pub 2 100",
 }
-# Of the lab's virtual machines the node itself refuses these (vos/NODES.md, section 6.9).
+# A virtual machine refuses these (vos/NODES.md, section 6.9).
 REFUSED = {"show memory count", "show memory modules", "show memory size"}
 
 
@@ -139,7 +139,7 @@ def test_faults_in_middle_of_answers(daemon: Daemon) -> None:
         whole = said[healthy.node, STATUS].splitlines()
         assert len(said[paged.node, STATUS].splitlines()) == len(whole)
         assert "Press <enter>" not in said[paged.node, STATUS]
-        # What came before the question, and all of the command after it.
+        # The output before the question is kept, and all output of the next command.
         assert 0 < len(said[asked.node, STATUS].splitlines()) < len(whole)
         assert said[asked.node, SERVICES] == said[healthy.node, SERVICES]
         assert 0 < len(said[silent.node, STATUS].splitlines()) < len(whole)

@@ -86,7 +86,7 @@ def test_cut_archive_is_retried(daemon: Daemon, one: OpenSshNode, tmp_path: Path
         client.retry(job.job_id, login=Login(one.username, one.password))
         job = client.wait(job.job_id)
         assert (job.status, node(job, 0).files_received) == ("succeeded", 1)
-        wait_until(lambda: client.status(job.job_id).closed)  # its manifest is replaced before
+        wait_until(lambda: client.status(job.job_id).closed)  # the manifest is final then
         (file,) = (file for file in manifest(Path(job.directory)) if file["complete"])
         packed = Path(job.directory, file["path"])
         listing = subprocess.run(

@@ -61,7 +61,7 @@ def test_deleted_files_are_reported(lab: Lab, daemon: Daemon) -> None:
 
 @pytest.mark.long
 def test_busy_job_is_not_deleted(lab: Lab, make_lab: Callable[..., Lab], daemon: Daemon) -> None:
-    # More than a socket holds: what is small is sent, and not read any more, before it is asked.
+    # More than a socket holds. A smaller file is sent before the deletion.
     large = make_lab(1, "--files", "1", "--size", "4000000")
     with daemon.client() as client:
         running = start(client, lab, lab.nodes[1:]).job_id

@@ -80,8 +80,8 @@ def test_interrupted_demo_cleans_up(environ: dict, temporary: Path) -> None:
         assert process.stdout is not None
         while not process.stdout.readline().startswith("$ cucmctl"):
             pass
-        process.stdout.readline()  # the id: the job runs
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to its foreground processes
+        process.stdout.readline()  # the id of the job, which runs
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal signals its foreground processes
         os.killpg(process.pid, signal.SIGINT)
         _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 128 + signal.SIGINT

@@ -24,11 +24,11 @@ from rig.openssh_node import OpenSshNode, needs_openssh, openssh_node
 
 pytestmark = [pytest.mark.long, needs_openssh]
 
-ZONE = ZoneInfo("Asia/Kolkata")  # half an hour off, and its clock is never changed
+ZONE = ZoneInfo("Asia/Kolkata")  # half an hour off, without summer time
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 ISO = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)")
 MESSAGES, LOG4J = "syslog/messages*", "cm/trace/cdrrep/log4j"
-# Files of LOG4J: one is written for so long.
+# The time span of each file of LOG4J.
 LENGTH = 20 * MINUTE
 
 
@@ -117,7 +117,7 @@ def collected(
         files = Files(collection, only=only, written_for=written_for)
         job = client.start([busy.address], files, login=login)
         client.wait(job.job_id)
-        # An export waits until the files have been looked at.
+        # An export waits until the daemon has read the files.
         exported = tmp_path / job.job_id
         done = daemon.ctl("export", job.job_id, "-o", str(exported), "--format", "dir")
         assert done.returncode == 0, done.stderr

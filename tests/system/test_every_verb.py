@@ -28,7 +28,7 @@ DECLARED = Declared(TEXT.read_text())
 LOGIN = "--credential lab"
 JOB, JOBS = {"": "Job"}, {"": "[]JobSummary"}
 
-# A command -> the types that each line of JSON has, by one of its keys; "": the whole line.
+# command -> the types of a JSON line, by one of its keys, or of the whole line by "".
 COMMANDS: dict[str, dict[str, str]] = {
     f"start {{nodes}} {LOGIN} --path {SDL} --wait": JOB,
     f"start {{nodes}} {LOGIN} --profile sip --last 2h --dry-run": JOB,
@@ -65,7 +65,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     "delete {old} --yes": {"": "Delete"},
 }
 
-# A line for each file with its checksum and path, and what a node said: for `grep`, and not cut.
+# These print a line per file, or the output of a node. Lines for `grep` are not cut.
 NOT_CUT = ("files", "transcript")
 
 
@@ -138,7 +138,7 @@ def test_on_a_terminal_of_80_columns(place: Place, command: str) -> None:
         assert (terminal.unknown, terminal.cursor_shown) == ([], True)
         assert terminal.settings == terminal.before
         wide = [line for line in terminal.screen.splitlines() if len(line.rstrip()) > 80]
-        # A terminal breaks sentences, which have a colon, and paths; tables have neither.
+        # The terminal may break sentences, which have a colon, and paths, but not tables.
         broken = [line for line in wide if ": " in line or line.startswith(("/", "files in /"))]
         assert words[0] in NOT_CUT or wide == broken
     finally:

@@ -62,9 +62,6 @@ def own(tmp_path: Path) -> Iterator[Case]:
         yield case
 
 
-# What comes of it
-
-
 RENAMED = {
     "x\\y\nz": "x%5Cy%0Az",
     "\\xff": "%FF",
@@ -125,9 +122,6 @@ def test_verify_names_damaged_files(own: Case) -> None:
     assert len(own.daemon.ctl("verify", JOB_ID).stdout.splitlines()) == len(SMALL)
 
 
-# What is damaged
-
-
 def overwritten(path: Path) -> None:
     path.write_bytes(bytes(path.stat().st_size))
 
@@ -142,9 +136,6 @@ def test_export_leaves_out_damaged_file(own: Case, tmp_path: Path) -> None:
         assert "a: small/0003 has another checksum" in archive.read("summary.txt").decode()
 
 
-# Cut off
-
-
 def test_export_continues_after_file(case: Case) -> None:
     with case.daemon.client() as client:
         with client.export(JOB_ID) as export:
@@ -155,7 +146,7 @@ def test_export_continues_after_file(case: Case) -> None:
             with client.export(JOB_ID, after=member.name) as export:
                 assert read_all(export) == whole[-export.reply.length :]
                 begins = export.reply.length - (len(whole) - behind.offset)
-                assert begins in (0, 1024)  # a long name has a header of its own
+                assert begins in (0, 1024)  # a long name has an additional header
         with pytest.raises(InvalidRequest) as refused:
             client.export(JOB_ID, after="a/no such file")
         assert refused.value.parameters.parameter == "after"
@@ -196,8 +187,6 @@ def test_killed_process_cuts_export_off(tmp_path: Path) -> None:
             read_all(export)
         wait_until(lambda: not own.in_use())
 
-
-# Who gives way
 
 SPEAKS = f"""
 [access]

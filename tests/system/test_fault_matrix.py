@@ -28,9 +28,9 @@ pytestmark = pytest.mark.long
 
 MakeLab = Callable[..., Lab]
 
-# Seconds, and which timeout they are. A node must come to its fault in less, among all the others.
+# Seconds of each timeout. A node among all the others must reach its fault before.
 CONNECT, LOGIN, ANSWER, COMMAND, STALL, NODE = 6.0, 15.0, 14.0, 16.0, 12.0, 20.0
-STORM = 8.0  # endless output uses the CPU that all others need
+STORM = 8.0  # endless output takes processor time from all others
 TIMEOUTS = {
     CONNECT: "connect",
     LOGIN: "login",
@@ -42,7 +42,7 @@ TIMEOUTS = {
 }
 GRACE = 1.0
 HEALTHY = 4
-# These machines are shared: what is late by less than this is not late.
+# A shared machine may be late by so many seconds.
 SLACK = 30.0
 
 
@@ -104,7 +104,7 @@ def rows() -> Iterator[Row]:
     yield Row("announce-fewer", None)
     yield Row("invalid-directory", "receiver_rejected", "Invalid download directory")
     yield Row("unreachable", "receiver_unreachable", "no login came in", STALL)
-    # The node gives up by itself, sooner or later than the stall limit.
+    # The node itself gives up, before or after the stall limit.
     yield Row("slow-greeting", "receiver_unreachable", "no login came in")
     yield Row("upload-wrong-password", "receiver_rejected", "wrong password")
     yield Row("upload-cut", "transfer_incomplete", "Transfer completed")
@@ -128,7 +128,7 @@ def of_archives() -> Iterator[Row]:
     yield Row("zero-byte", None, packs=True)
 
 
-# Questions that a node needs answered before it can log in to the receiver.
+# A node asks these questions before it logs in to the receiver.
 QUESTIONS = {
     "proceed": "proceed [y/n]?",
     "address": "SFTP server IP:",
@@ -146,7 +146,7 @@ def other_forms() -> Iterator[Row]:
     yield Row("completed-early upload-cut", "transfer_incomplete", "cut off")
     yield Row("completed-only", "receiver_unreachable", "no login came in")
     yield Row("omit:directory unreachable", "receiver_unreachable", "no login came in", STALL)
-    # The echo of our last answer is no progress.
+    # The echo of the last answer is no progress.
     yield Row("hang:directory", "command_timeout", "(command timeout)", COMMAND)
 
 
@@ -172,7 +172,7 @@ def hang_drop_and_garbage() -> Iterator[Row]:
     for step in ("accept", "login", "banner", "prompt", "prepare", *STEPS):
         yield Row(f"drop:{step}", "connection_lost", "")
     for step in ("directory", "transfer", "completed"):
-        # Closed by the node; or lost, where an answer of ours meets the closed socket.
+        # The node closes the connection. It counts as lost if the daemon was answering.
         yield Row(f"drop:{step}", "connection_lost", "connection")
 
 
@@ -210,7 +210,7 @@ class Outcome(NamedTuple):
         return f"{self.row.fault:<26}{code:<22}{self.seconds:6.1f} {deadline:>3}  {said}"
 
 
-# The rows of each job: those that the same timeout ends, if any, and those of nodes that pack.
+# The rows of each job: one timeout ends them, or none, and the nodes compress files or not.
 JOBS = [
     [number for number, row in enumerate(MATRIX) if (row.after, row.packs) == key]
     for key in ((0.0, False), *((after, False) for after in TIMEOUTS), (0.0, True))
@@ -279,7 +279,7 @@ def start_rows(client: Client, lab: Lab, numbers: list[int]) -> Job:
     nodes = [lab.nodes[number] for number in numbers]
     timeouts = {"grace": GRACE}
     if after:
-        # A command's timeout may not be shorter than that to connect.
+        # The command timeout must not be shorter than the connect timeout.
         timeouts |= {"connect": STORM, TIMEOUTS[after]: after}
     elif not packs:
         nodes += lab.nodes[-HEALTHY:]
@@ -299,7 +299,7 @@ def test_each_fault_has_its_outcome(matrix: Ended, capsys: pytest.CaptureFixture
 def test_each_fault_was_used(matrix: Ended) -> None:
     seen = zip(MATRIX, matrix.report["nodes"].values(), strict=False)
     unused = [row.fault for row, one in seen if one["faults_used"] < len(row.fault.split())]
-    assert unused == ["ignore-ctrl-c"]  # no node is interrupted that succeeds
+    assert unused == ["ignore-ctrl-c"]  # no successful node is interrupted
 
 
 def test_healthy_nodes_succeeded(matrix: Ended) -> None:

@@ -23,7 +23,7 @@ from rig.quiet import assert_nothing_open, wait_until
 
 MakeLab = Callable[..., Lab]
 PATH = "syslog/messages"
-GROWN = f"|AppInfo |{PATH}\n"  # how a line of the lab ends that came meanwhile
+GROWN = f"|AppInfo |{PATH}\n"  # the end of a line that the lab has appended
 
 
 def begin(client: Client, lab: Lab, path: str = PATH, *, timeouts=None, **fields: object) -> Job:
@@ -96,7 +96,7 @@ class Row(NamedTuple):
 
 ENDED, LEFT = "as was asked for", "Ctrl-C"
 MATRIX = (
-    Row("silent:tail", None, ENDED),  # a file that rests
+    Row("silent:tail", None, ENDED),  # a file that does not grow
     Row("hang:tail", None, LEFT),
     Row("ignore-ctrl-c", None, LEFT),
     Row("ignore-ctrl-c*1", None, ENDED),

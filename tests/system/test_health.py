@@ -14,13 +14,13 @@ from rig.inspection import check_files
 from rig.lab import Lab, running_lab
 
 MakeLab = Callable[..., Lab]
-# The fault of a node -> the checks that are not good there, and their states.
+# fault of a node -> the checks that are not good, and their states
 ILL = {
     "service-stopped": {("services", "bad")},
     "not-replicated": {("replication", "bad")},
     "no-time": {("ntp", "bad")},
     "far-from-time": {("ntp", "bad")},
-    "other-version": set(),  # by itself it is well: see the test of what shows between nodes
+    "other-version": set(),  # only a comparison of nodes shows it
     "unknown-to-others": {("cluster", "bad")},
     "low-space": {("disk", "bad")},
     "certificate-ended": {("certificates", "bad")},
@@ -53,7 +53,7 @@ def test_healthy_nodes_are_all_good(daemon: Daemon, make_lab: MakeLab, tmp_path:
 @pytest.mark.long
 def test_each_illness_is_found(tmp_path: Path) -> None:
     faults = [word for at, ill in enumerate(ILL, 2) for word in ("--fault", f"{at}={ill}")]
-    faults += ["--fault", "1=backup-failed"]  # which the publisher alone knows
+    faults += ["--fault", "1=backup-failed"]  # only the publisher knows it
     with (
         running_lab(1 + len(ILL), *faults) as lab,
         running_daemon(tmp_path / "cucmd") as daemon,

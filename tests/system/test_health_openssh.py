@@ -19,7 +19,7 @@ from unit.vos.outputs import OUTPUTS
 pytestmark = [pytest.mark.long, needs_openssh]
 
 PASSWORD = "Platform-Secret-1"
-# What a node prints, by the names of the outputs, and what is found there.
+# The outputs that a node prints, by their names, and the checks that are not good.
 NODES: dict[str, tuple[Sequence[str], dict[str, str]]] = {
     "15": (
         (
@@ -44,7 +44,7 @@ NODES: dict[str, tuple[Sequence[str], dict[str, str]]] = {
         ("status 10.0", "replication 10.0", "ntp 10.5, restarting, no table"),
         {"disk": GOOD, "replication": GOOD, "ntp": BAD},
     ),
-    # Its core files are of years ago.
+    # Its core files are years old.
     "an old release": (
         ("cluster of an old release, one not authenticated", "replication 9", "core files"),
         {"cluster": BAD, "replication": GOOD, "cores": GOOD},
@@ -58,10 +58,10 @@ NODES: dict[str, tuple[Sequence[str], dict[str, str]]] = {
         {"cluster": GOOD, "replication": GOOD, "availability": BAD},
     ),
 }
-# What the script says of itself.
+# The facts that the script prints of itself.
 OTHERWISE = {"disk": GOOD}
-# Only a publisher has backups, and only a node that has printed its cluster is known to be none, or
-# to be one of IM and Presence.
+# Only a publisher has backups. Only a node that has printed its cluster is known to be no publisher
+# or to run IM and Presence.
 NOT_OF = {"IM and Presence": "backup"}
 
 
@@ -92,7 +92,7 @@ def test_published_outputs_are_judged(daemon: Daemon, nodes: list[OpenSshNode]) 
             found = {check: set[str]() for check in has}
             for one in node.health.findings:
                 found[one.check].add(one.state)
-            # Those that say their time say it as of years ago, which is off or cannot be.
+            # The times in the published outputs are years old, which is wrong or unknown.
             assert found.pop("clock") <= {LOOK, UNREAD}
             del expected["clock"]
             assert found == expected, release

@@ -13,7 +13,7 @@ from rig.quiet import wait_until
 
 MakeLab = Callable[..., Lab]
 MakeDaemon = Callable[..., Daemon]
-# Of a machine that is none of the lab's.
+# The key of a machine outside the lab.
 ANOTHER = (
     "10.10.1.9 ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
 )

@@ -25,10 +25,9 @@ from rig.quiet import assert_nothing_at_work, wait_until
 pytestmark = [pytest.mark.long, needs_openssh]
 
 FOLDER = "cm/trace"
-# Seconds of the worst call of another client. It is below 0.1 where nothing else runs on the
-# machine; tests may share it with others.
+# Seconds of the worst call of another client. On an idle machine it takes less than 0.1 s.
 WORST, WITHIN = 1.0, 60.0
-# What is said of an honest node here: its clock's zone is in the output of no command of it.
+# The coverage of an honest node here. None of its outputs has the zone of its clock.
 READ = "time stamps from"
 MakeNode = Callable[..., OpenSshNode]
 

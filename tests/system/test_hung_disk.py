@@ -58,7 +58,7 @@ def test_cancel_keeps_every_transcript_line(daemon: Daemon, disk: Path) -> None:
             wait_until(lambda: lab.report()["connections_now"] == 0)
             wait_until(lambda: waits_for_a_disk(daemon.pid))
             assert statuses(answers(client, job)) == ["cancelled"] * 3
-            # One that begins: it waits for the disk, and can be cancelled meanwhile.
+            # A new job waits for the disk, and can be cancelled meanwhile.
             second = start(client, lab)
             until(client, second.job_id, lambda job: job.status == "running")
             assert client.cancel(second.job_id).cancelled

@@ -32,7 +32,7 @@ pytestmark = [
     pytest.mark.usefixtures("forks"),
 ]
 ENDED = ("succeeded", "partial", "failed", "cancelled")
-SIZE = 20_000  # of each file of the lab
+SIZE = 20_000  # bytes of each file of the lab
 SETTLED = ("succeeded", "failed", "cancelled")
 
 
@@ -67,7 +67,7 @@ class Answered(Installation):
         collection = Collection(paths=(SDL,), last="2h")
         timeouts = Timeouts(connect=1, command=1, stall=1, grace=0.2)
         request = StartRequest(tuple(nodes), login, collection, timeouts=timeouts)
-        # not `Client.start`, which would wait for the daemon to come back
+        # not `Client.start`, which would wait for the next daemon
         job = client.call("Start", request, StartReply).job
         self.answered.add(job.job_id)
         return job.job_id
@@ -127,13 +127,13 @@ def test_kill_loses_nothing(installation: Answered) -> None:
             client.wait(job_id, timeout=120)
         installation.examine(client)
         ended = {job.job_id: job.status for job in list_all(client)}
-        # A start that was not answered may have come to be, or not.
+        # A start without a reply may have made a job or not.
         assert installation.answered <= set(ended)
         assert len(installation.answered) > KILLS
 
 
 def fill_up(folder: Path) -> None:
-    with suppress(OSError):  # the daemon was quicker, and wrote meanwhile
+    with suppress(OSError):  # the daemon has written meanwhile
         fill(folder, leave=random.randrange(9000))
 
 

@@ -36,12 +36,12 @@ pytestmark = [
     pytest.mark.usefixtures("forks"),
 ]
 FORMATS: tuple[Format, ...] = ("zip", "tar", "dir")
-# Programs that read all of a stream, and say whether it is whole.
+# Programs that read a stream and say whether it is whole.
 TESTS: dict[Format, list[str]] = {"tar": ["tar", "-tf"], "zip": ["unzip", "-tqq"]}
-if not shutil.which("unzip"):  # `.ci/run` has it
+if not shutil.which("unzip"):  # `.ci/run` installs it
     del TESTS["zip"]
 DOCUMENTS = {"summary.txt", "SHA256SUMS", "manifest.json"}
-SIZE = 12_000_000  # bytes of each of the two files: an export takes some tenths of a second
+SIZE = 12_000_000  # bytes of each of the two files; an export takes some tenths of a second
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +165,7 @@ def test_cut_stream_does_not_look_whole(exported: Exported, dice: random.Random)
             client = exported.begin_on_standard_output(form, file)
             wait_until(lambda one=client: out.stat().st_size > 0 or one.poll() is not None)
             end = dice.choice([daemon.kill, partial(client.send_signal, signal.SIGINT)])
-            # Most of them soon, some as it ends.
+            # Most kills come early, some near the end.
             killer = threading.Timer(dice.random() ** 4 * exported.seconds, end)
             killer.start()
             _, said = client.communicate(timeout=60)
@@ -194,7 +194,7 @@ def test_killed_client_leaves_no_export(exported: Exported, dice: random.Random)
             killed_after(process, dice.random() * exported.seconds, number)
             if f"out.{form}" in exported.left():
                 exported.remove_whole(form)
-            if number == signal.SIGKILL:  # leaves no time to remove what has the temporary name
+            if number == signal.SIGKILL:  # the client cannot remove its temporary files
                 exported.remove_temporary()
             assert exported.left() == set()
             exported.check_daemon(client)

@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.timeout(120 + 20 * KILLS),
     pytest.mark.usefixtures("forks"),
 ]
-SURPLUS = 400  # files of each job besides those that were collected
+SURPLUS = 400  # additional files of each job
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_next_start_finishes_killed_prune(tmp_path: Path, lab: Lab, dice: random
     for _ in range(max(KILLS // 2, 2)):
         with installation.daemon() as daemon, Client(installation.socket) as client:
             jobs = pruned(installation, lab, client)
-            # The killer counts names, since a prune takes milliseconds.
+            # The test counts names to find the moment, since a prune takes milliseconds.
             last = dice.randrange(len(jobs) * SURPLUS)
 
             def kill(daemon: BaseProcess = daemon, last: int = last) -> None:
@@ -94,7 +94,7 @@ def test_next_start_finishes_killed_prune(tmp_path: Path, lab: Lab, dice: random
             left = check_whole_or_gone(installation, client)
             assert left <= set(jobs)
             assert not (answered and left)
-            # Not one that is still held by the export that was looked at.
+            # Not a job that the export still holds.
             wait_until(lambda left=left: len(client.prune(keep=0, dry_run=True).jobs) == len(left))
             client.prune(keep=0)
             assert check_whole_or_gone(installation, client) == set()

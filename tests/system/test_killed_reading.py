@@ -37,8 +37,8 @@ def is_counted(client: Client, job_id: str) -> bool:
     return all(node.capture.packets for node in client.status(job_id).nodes)
 
 
-# what is read -> what begins a job, what holds in the end, and how many seconds after the begin it
-# is read at the latest
+# what is read -> what starts a job, what holds at its end, and the seconds within which the reading
+# begins
 WHAT: dict[str, tuple[Callable[[Client, Lab], Job], Callable[[Client, str], bool], float]] = {
     "traces": (start, is_read, 1.5),
     "archives": (lambda client, lab: start(client, lab, compress=True), is_read, 1.5),

@@ -40,7 +40,7 @@ def test_killed_receivers_lose_nothing(daemon: Daemon, make_lab: Callable[..., L
         before = daemon.descriptors()
         for _ in range(KILLS):
             job = start(client, lab, stall=5)
-            # Or it has failed, since nothing was there yet to receive after the kill before.
+            # Or it has failed, since no process received after the previous kill.
             until(
                 client,
                 job.job_id,
@@ -52,7 +52,7 @@ def test_killed_receivers_lose_nothing(daemon: Daemon, make_lab: Callable[..., L
                 os.kill(dice.choice(receiving(daemon)), kind)
             succeeded(client, lab, job.job_id)
             check_files(daemon.state / "jobs" / job.job_id)
-            client.delete(job.job_id)  # a thousand of them are 48 GB
+            client.delete(job.job_id)  # a thousand jobs would be 48 GB
         wait_until(is_one, 60)
         assert_nothing_open(daemon, before)
     assert "a defect" not in daemon.log.read_text()

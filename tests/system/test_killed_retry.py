@@ -44,8 +44,8 @@ class Tried:
         self.installation = Installation(folder, lab)
         self.dice = dice
         self.typed = Login(lab.username, lab.password)
-        self.asked: tuple[str, RetryRequest] | None = None  # and not answered
-        self.begun = False  # what was asked
+        self.asked: tuple[str, RetryRequest] | None = None  # the call without a reply
+        self.begun = False  # whether that call has made a retry
         with self.installation.daemon(), Client(self.installation.socket) as client:
             first, second, third = lab.nodes
             jobs = [
@@ -73,7 +73,7 @@ class Tried:
                 self.asked = None
 
     def ask(self, client: Client) -> Job:
-        # not `Client.retry`, which would wait for the daemon to come back
+        # not `Client.retry`, which would wait for the next daemon
         job = client.call("Retry", self.asked[1], StartReply).job
         assert job.status in ("queued", "running")
         assert (job.cancelled, job.closed) == (False, False)
@@ -146,7 +146,7 @@ def test_killed_client_retries_once(tmp_path: Path, small: Lab, dice: random.Ran
             before = closed(client, job_id)
             retrying = cucmctl(tried.installation, "retry", job_id, "--wait")
             killed_after(retrying, dice.random() * 0.5, signal.SIGKILL)
-            # What it had sent is answered before its connection is closed.
+            # The daemon replies to its call before it closes the connection.
             wait_until(lambda: tried.installation.clients() == 1)
             job = closed(client, job_id)
             begun = job.retries - before.retries

@@ -30,9 +30,9 @@ pytestmark = [
 SETTLED = ("succeeded", "failed", "cancelled")
 COMMANDS = ("show status", "utils service list", "show network cluster", "show version active")
 QUICK = Timeouts(connect=2, login=5, answer=2, command=2, stall=2, grace=0.2)
-# Jobs from before the last start that are looked at after a start; all of them are at the end.
+# So many older jobs are examined after a start; all jobs are at the end.
 OLDER = 30
-# (job, node, number of the command)
+# The key is (job, node, number of the command).
 Output = tuple[str, str, int]
 
 

@@ -76,7 +76,7 @@ def test_memory_of_requests_is_returned(daemon: Daemon) -> None:
     call = b'{"method":"io.cucmd.Jobs.Cancel","parameters":{"job_id":"0123","nodes":%s}}\0' % names
 
     def send() -> None:
-        with connect(daemon) as peer, suppress(OSError):  # of a connection that is refused
+        with connect(daemon) as peer, suppress(OSError):  # the daemon refuses some connections
             for _ in range(3):
                 peer.sendall(call)
                 reply(peer)

@@ -94,7 +94,7 @@ def test_cancel_spares_other_nodes(daemon: Daemon, make_node: MakeNode) -> None:
     folder = Path(job.directory)
     for one in nodes[:2]:
         assert digests(received(folder, one.address)) == digests(one.root)
-    # What the cancelled node had pushed follows within the grace.
+    # The files of the cancelled node appear within the grace period.
     wait_until(lambda: any(file["node"] == nodes[2].address for file in manifest(folder)))
     for file in manifest(folder):
         if file["node"] != nodes[2].address:
@@ -170,7 +170,7 @@ def test_ctrl_c_ends_process_on_node(daemon: Daemon, make_node: MakeNode, ending
             wait_until(lambda: any("cat " in process for process in one.processes()))
             assert node(client.wait(job.job_id), 0).failure.code == "command_timeout"
         wait_until(lambda: one.processes() == [], within=5)
-        # Until the daemon has closed the session: what was said last is on its way to the disk.
+        # Waits until the session has ended and its last lines are on the disk.
         transcript = "".join(client.transcript(job.job_id, one.address, follow=True))
     # The last output of the node may come after the daemon's last line.
     assert "> quit\n" in transcript.partition("> ^C\n")[2]

@@ -73,8 +73,8 @@ def archives(folder: Path, times: int = 1) -> tuple[Read, object]:
     ]
 
 
-# kind -> makes files in a folder; gives what reads them for some tenths of a second, and the answer
-# of that. What reads them LONG times is at work for as long as it is looked for.
+# kind -> a function that makes files; it returns what reads them, and the result. This takes some
+# tenths of a second, and LONG times as much for LONG times the files.
 KINDS = {"packets": packets, "archives": archives}
 LONG = 100
 each_kind = pytest.mark.parametrize("kind", KINDS)

@@ -30,7 +30,7 @@ UNUSUAL = {
     "blanks": "  leading, in   between and trailing  ",
 }
 
-# What each node of a lab does; every one of them prints the password in its banner.
+# The fault of each node. Every node prints the password in its banner.
 NODES = (
     "well",
     "refuse-login",
@@ -177,7 +177,7 @@ def test_worker_memory_holds_no_password(
     looked_at = 0
     with daemon.stranger():
         for pid in daemon.tree()[1:]:
-            with suppress(FileNotFoundError, ProcessLookupError):  # that of a node may end
+            with suppress(FileNotFoundError, ProcessLookupError):  # a process of a node may end
                 assert found(pid, (*UNUSUAL.values(), *of_the_receiver)) == []
                 looked_at += 1
     assert looked_at >= 2

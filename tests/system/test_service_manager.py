@@ -13,7 +13,7 @@ from rig.manager import Manager
 
 @pytest.fixture
 def manager() -> Iterator[Manager]:
-    # The path of a socket has at most 107 bytes; pytest's folders can be longer.
+    # The path of a socket may have 107 bytes; pytest's folders can be longer.
     with tempfile.TemporaryDirectory(prefix="cucmd-") as folder:
         manager = Manager(Path(folder))
         try:
@@ -25,7 +25,7 @@ def manager() -> Iterator[Manager]:
 def test_inherited_socket_is_served(manager):
     inode = manager.path.stat().st_ino
     manager.start()
-    with Client(manager.path) as client:  # it connects at once, and waits for the daemon
+    with Client(manager.path) as client:  # it connects, and waits for the daemon
         assert client.list() == ()
     manager.until("READY=1")
     assert manager.stop() == 0

@@ -27,7 +27,7 @@ from system.ctl.terminal import Terminal
 README = ROOT / "README.md"
 PROGRAMS = ROOT / "ctl/man/cucmctl.3.md"
 TRIO = ROOT / "ctl/man/cucmtrio.3.md"
-# How a session begins -> why it is not typed here.
+# beginning of a session -> why it is not typed here
 NOT_RUN = {
     "python3 -m venv .venv && .venv/bin/pip install -q . && .venv/bin/cucmd demo": (
         "downloads packages; test_demo.py runs the demo, and .ci/run installs"
@@ -48,12 +48,12 @@ NOT_RUN = {
     "systemd-tmpfiles --create cucmweb-nginx.conf && systemctl restart cucmweb.socket": "likewise",
     "curl -N http://localhost:8080/jobs/57f3c2a1/events": "test_page_session.py types its like",
 }
-# Kinds of blocks of which nothing is typed here: files, and what tests/system/web types.
+# Kinds of blocks that are not typed here: files, and what tests/system/web types.
 SHOWN = {"toml", "ini", "nginx", "tmpfiles", "json", "sh"}
 PASSWORD = "lab-password"
 ANSWERS = {"Password of": PASSWORD, "[y/N]": "y"}
-# A network of its own, where the ports of the pages are free, and a /run; in it an ordinary user.
-# What MORE has is done before, by the root of that network.
+# An ordinary user in a network of its own, with an own /run; there the ports of the pages are free.
+# Before, root of that network executes MORE.
 UNSHARE = ("/usr/bin/unshare", "--user", "--map-root-user", "--net", "--mount")
 ENTER = """
 /usr/sbin/ip link set lo up && mount -t tmpfs none /run
@@ -61,7 +61,7 @@ ln -s "$HOME/.local/state/cucmd/run" /run/cucmd
 cd "$HOME" && eval "$MORE"
 exec unshare --user --map-user=1000 --map-group=1000 "$@"
 """
-# `\#` is the number of the command, which tells one prompt from the next.
+# `\#` is the number of the command, which is different in each prompt.
 BASH = (r"PS1=<\# $?> ", "bash", "--noprofile", "--norc", "--noediting", "-i")
 
 
@@ -75,7 +75,7 @@ class Shell:
             "PATH": f"{Path(sys.executable).parent}:/usr/bin",
             "LC_ALL": "C.UTF-8",
             "TERM": "xterm",
-            "SYSTEMD_PAGER": "",  # of varlinkctl, which would wait for a key
+            "SYSTEMD_PAGER": "",  # varlinkctl would wait for a key
         }
         only = ["env", "-i", *(f"{name}={value}" for name, value in environ.items())]
         command = [*UNSHARE, "sh", "-c", ENTER, "sh", *only, *BASH]
@@ -95,7 +95,7 @@ class Shell:
         expected = re.search(r"exit code (\d+)", line)
         assert code == int(expected[1] if expected else 0), self.terminal.screen[-3000:]
         self.terminal.read_until(lambda: re.search(pattern(shown), self._since(start)))
-        if "2>cucmd.log" in line:  # a person is slower than its start
+        if "2>cucmd.log" in line:  # a person types more slowly than the daemon starts
             self.until_written("cucmd.log", "listening at")
         return self._since(start)
 
@@ -167,7 +167,7 @@ def shell(more: str = "") -> Iterator[Shell]:
     )
     if done.returncode:
         pytest.skip(f"no namespaces: {done.stderr.strip()}")
-    # Shorter than pytest has it: the path of a socket has at most 107 bytes.
+    # Shorter than pytest's folder, since the path of a socket may have 107 bytes.
     with TemporaryDirectory(prefix="home-") as folder:
         one = Shell(Path(folder), more)
         try:
@@ -185,7 +185,7 @@ def test_every_session_is_typed() -> None:
     others += [one for page in pages for one in indented(page)]
     begun = {one.splitlines()[0] for one in others}
     assert begun <= NOT_RUN.keys()
-    # Which stands in two pages.
+    # Two pages have it.
     assert len({one for one in others if "-m venv /opt/cucmd" in one}) == 1
     assert NOT_RUN.keys() <= begun | {one for page in pages for one in named(page)}
     assert {kind for page in pages for kind, _ in fenced(page)} <= SHOWN | {"console", "python"}
@@ -200,7 +200,7 @@ def test_readme_session() -> None:
         person.leave()
 
 
-# The cluster of the pages, at the port that a name stands for.
+# The cluster of the pages, at the port that the name means.
 CLUSTER = """
 echo '127.1.0.1 cucm-pub\n127.1.0.2 cucm-sub1\n127.1.0.3 cucm-sub2' >hosts
 mount --bind hosts /etc/hosts

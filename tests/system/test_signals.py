@@ -72,7 +72,7 @@ def test_slow_file_delays_only_reload(daemon: Daemon) -> None:
     os.mkfifo(config)
     with daemon.client() as client:
         daemon.signal(signal.SIGHUP)
-        with config.open("w") as slow:  # returns when the daemon has opened it
+        with config.open("w") as slow:  # returns when the daemon opens it
             assert client.list() == ()
             assert "reloaded" not in daemon.log.read_text()
             slow.write(CONFIG)

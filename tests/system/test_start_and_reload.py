@@ -101,7 +101,7 @@ def test_reload_uses_both_files_or_none(daemon: Daemon) -> None:
         (daemon.state / "known_hosts").rmdir()
         assert client.reload().after_restart == ()
         login = Login(credential="none")
-        with pytest.raises(CredentialNotFound):  # the profile is known now
+        with pytest.raises(CredentialNotFound):  # the daemon knows the profile now
             client.start(["192.0.2.1"], login=login, work=collection)
 
 

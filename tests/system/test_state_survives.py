@@ -132,7 +132,7 @@ def test_daemon_stops_while_disk_fails(tmp_path: Path, lab: Lab, failing: Failin
 def test_copy_of_state_is_backup(tmp_path: Path, lab: Lab) -> None:
     """Jobs that had ended before the copy are whole; the others are interrupted."""
     with running_daemon(tmp_path / "cucmd") as daemon, daemon.client() as client:
-        hangs = start(client, lab)  # on the second node
+        hangs = start(client, lab)  # the second node hangs
         done = [client.wait(start(client, lab, lab.nodes[:1]).job_id).job_id for _ in range(3)]
         wait_until(lambda: client.status(done[-1]).closed)
         busy = [start(client, lab, lab.nodes[:1]).job_id for _ in range(5)]  # meanwhile

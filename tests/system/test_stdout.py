@@ -75,6 +75,6 @@ def test_lab_goes_on_without_reader() -> None:
         assert process.stderr is not None
         assert process.stdout.readline()
         process.stdout.close()
-        process.terminate()  # a last report is due
+        process.terminate()  # it would print a last report
         assert process.stderr.read() == ""
     assert process.returncode == 0

@@ -143,7 +143,7 @@ def test_second_sigterm_loses_nothing(tmp_path: Path, lab: Lab, config: str) -> 
     with running_daemon(folder, config) as daemon, daemon.client() as client:
         job = start(client, lab, lab.nodes[2:], credential="lab", grace=40)
         until(client, job.job_id, in_phase("command"))
-        wait_until(lambda: lab.report()["faults_used"] == 1)  # from here on Ctrl-C is ignored
+        wait_until(lambda: lab.report()["faults_used"] == 1)  # from now on the node ignores Ctrl-C
         daemon.signal(signal.SIGTERM)
         wait_until(lambda: "stopping on SIGTERM" in daemon.log.read_text())
         with pytest.raises(ShuttingDown):

@@ -16,7 +16,7 @@ from rig.daemon import CONFIG, running_daemon
 from rig.jobs import start, statuses
 from rig.lab import Lab
 
-# Threads that read the same reply as the first one of its kind; prints how many did so at once.
+# Several threads decode the first reply of its kind. Prints how many did so at once.
 READING = """
 import threading, time
 import msgspec

@@ -22,7 +22,7 @@ from cucmweb.listeners import SOCKET_GROUP
 from cucmweb.token_file import GROUP
 
 UNITS = Path(__file__).parents[2] / "systemd"
-# unit -> the programs in it, where the README installs them
+# unit -> its programs, at the paths of the README
 PROGRAMS = {
     "cucmd": ("/opt/cucmd/bin/cucmd ", "/opt/cucmd/bin/cucmctl "),
     "cucmweb": ("/opt/cucmd/bin/cucmweb ",),
@@ -140,8 +140,8 @@ def test_web_units_match_paths():
     assert service["Group"] == GROUP
 
 
-# What MemoryDenyWriteExecute= forbids, forbidden by the kernel's own switch (prctl(2)); then an SSH
-# server and a client of ours, with RSA, ECDSA and X25519, one authentication and a transfer.
+# prctl(2) forbids what MemoryDenyWriteExecute= forbids. Then an SSH server and a client of asyncssh
+# use RSA, ECDSA and X25519, with one authentication and one transfer.
 _WITHOUT_CODE_AT_RUN_TIME = """
 import asyncio, ctypes, mmap, sys, tempfile
 PR_SET_MDWE, REFUSE_EXEC_GAIN = 65, 1

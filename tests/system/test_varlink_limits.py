@@ -19,10 +19,7 @@ from rig.few_descriptors import descriptors_left
 from rig.others import needs_root
 from rig.varlink_peer import Peer, connected, request, serving
 
-PATIENCE = 10.0  # seconds, for what happens at once on a machine that is not busy
-
-
-# Limits
+PATIENCE = 10.0  # seconds; an idle machine needs almost none
 
 
 async def test_extra_connection_gets_error(socket_path: Path) -> None:
@@ -48,7 +45,7 @@ async def test_refused_peers_cannot_pile_up(socket_path: Path) -> None:
     async with serving(socket_path, Example(), connections=1), AsyncExitStack() as stack:
         first = await stack.enter_async_context(connected(socket_path))
         assert "error" not in await first.call("Who")
-        for _ in range(100):  # more than are kept open; some leave at once
+        for _ in range(100):  # more than the server keeps; some leave at once
             peer = await stack.enter_async_context(connected(socket_path))
             async with connected(socket_path):
                 pass
@@ -59,9 +56,6 @@ async def test_refused_peers_cannot_pile_up(socket_path: Path) -> None:
 async def test_only_a_unix_socket_has_credentials() -> None:
     with trio.socket.socket() as tcp, pytest.raises(OSError, match=rf"Errno {errno.ENODATA}\b"):
         peer_credentials(tcp)
-
-
-# Users who may not operate
 
 
 @contextmanager

@@ -74,7 +74,7 @@ async def test_socket_in_use_is_kept(socket_path: Path) -> None:
         other = stack.enter_context(socket.socket(socket.AF_UNIX))
         other.bind(str(socket_path))
         other.listen(0)
-        for _ in range(3):  # also once its queue is full
+        for _ in range(3):  # once more with a full queue
             await cannot_open(socket_path, SocketInUse, "another server")
             client = stack.enter_context(socket.socket(socket.AF_UNIX))
             client.setblocking(False)
@@ -112,7 +112,7 @@ async def test_too_long_path_is_named(socket_path: Path) -> None:
 
 
 async def test_failed_bind_leaves_nothing(socket_path: Path) -> None:
-    # Room for this name, but not for the longer one that it is bound under first.
+    # There is room for this name, but not for the longer temporary one.
     folder = socket_path.parent.parent / ("x" * (107 - len(str(socket_path.parent.parent)) - 3))
     await cannot_open(folder / "s", OSError, f"{folder}/s")
     assert names_in(folder) == []
@@ -132,7 +132,9 @@ async def test_inherited_socket_stays(socket_path: Path) -> None:
             assert "error" not in await peer.call("Who")
         assert names_in(socket_path.parent) == [socket_path.name]
         with socket.socket(socket.AF_UNIX) as client:
-            client.connect(str(socket_path))  # systemd still listens, and would start us again
+            client.connect(
+                str(socket_path)
+            )  # systemd still listens, and would start the daemon again
 
 
 async def test_other_kinds_are_not_inherited(socket_path: Path) -> None:

@@ -15,8 +15,6 @@ from rig.others import needs_root
 from rig.readable_python import readable_python
 from rig.varlink_peer import WHO, connected, serving
 
-# Who is there
-
 
 async def who(path: Path, **identity: object) -> dict:
     python = readable_python()
@@ -55,9 +53,6 @@ async def test_up_to_256_groups_are_known(socket_path: Path, count: int, known: 
     )
 
 
-# Accepting
-
-
 class Rounds(trio.abc.Instrument):
     count = 0
 
@@ -78,6 +73,3 @@ async def test_connections_are_accepted_in_batches(socket_path: Path) -> None:
         assert "parameters" in await peer.call("Who")
         trio.lowlevel.remove_instrument(rounds)
     assert rounds.count < 40
-
-
-# Hang-ups

@@ -68,9 +68,6 @@ async def test_varlinkctl_calls_and_is_answered(socket_path: Path) -> None:
     assert (stream.returncode, numbers) == (0, [1, 2, 3])
 
 
-# The daemon
-
-
 def run(*arguments: str) -> subprocess.CompletedProcess:
     command = ["varlinkctl", "--no-pager", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRON)
@@ -85,7 +82,7 @@ def test_varlinkctl_drives_the_daemon(daemon: Daemon) -> None:
     )
     introspected = run("introspect", address, "io.cucmd.Jobs")
     text = introspected.stdout
-    # What it cannot parse, an empty struct among it, it says here and shows the text all the same.
+    # varlinkctl cannot parse some definitions, such as an empty struct, but shows the text.
     assert introspected.stderr == ""
     assert "# Log-collection jobs over Cisco Unified CM nodes." in text
     assert "method Watch(" in text

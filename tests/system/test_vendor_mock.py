@@ -30,7 +30,7 @@ from rig.scripted_target import WritesAtOnce
 reason = openssh_node.why_not() or unicon_client.why_not()
 pytestmark = pytest.mark.skipif(reason is not None, reason=str(reason))
 
-# Seconds. The mock does not know `quit`, so half of it is waited for in vain.
+# Seconds. The mock does not know `quit`, so the daemon waits for half of them.
 GRACE = 1.0
 
 
@@ -76,7 +76,7 @@ async def test_commands_pagers_and_refusals(mock: OpenSshNode, tmp_path: Path) -
     async with logged_in(mock, tmp_path) as session:
         assert await output(session, "set cli pagination off") == []
         assert await output(session, "some command") == ["some output"]
-        # Three pagers, each answered with one key.
+        # Three pagers, each of which takes one key.
         shown = await output(session, "show tech dbstateinfo")
         assert shown[0] == "------------------------ Show tech dbstateinfo -------------------"
         assert "Output is in /cm/trace/dbl/showtechdbstateinfo211506.txt" in shown

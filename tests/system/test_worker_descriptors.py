@@ -37,7 +37,7 @@ async def workers(tmp_path: Path) -> AsyncIterator[Workers]:
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root: looks into a process that forbids it")
 async def test_no_descriptor_is_left(workers: Workers, tmp_path: Path) -> None:
     await told(workers, tmp_path, "say hello")
-    await until(lambda: forked() == [])  # the first has taken note of its end
+    await until(lambda: forked() == [])  # the first process knows that it has ended
     before, first = os.listdir("/proc/self/fd"), f"/proc/{first_process()}/fd"
     theirs = os.listdir(first)
     for words in ("say hello", "fail", "leave 3") * 5:
@@ -56,7 +56,7 @@ async def test_cancel_leaves_no_descriptor(workers: Workers, tmp_path: Path) -> 
     for moment in range(100):
         with trio.move_on_after(moment / 10_000):
             await told(workers, tmp_path, "say hello")
-    await told(workers, tmp_path, "say hello")  # all that was asked before is answered
+    await told(workers, tmp_path, "say hello")  # all earlier calls have their replies
     assert os.listdir("/proc/self/fd") == before
 
 
@@ -64,7 +64,7 @@ async def test_full_first_process_goes_on(workers: Workers, tmp_path: Path) -> N
     assert await told(workers, tmp_path, "say hello") == "hello"
     first, went_well = first_process(), []
     usual = resource.prlimit(first, resource.RLIMIT_NOFILE)
-    for count in range(3, 16):  # the first three are always open
+    for count in range(3, 16):  # the first three descriptors are always open
         resource.prlimit(first, resource.RLIMIT_NOFILE, (count, usual[1]))
         with suppress(WorkerEnded):
             assert await told(workers, tmp_path, "say hello") == "hello"

@@ -1,4 +1,4 @@
-"""A fault as it is written on the command line, and when it happens."""
+"""Tests how faults are written on the command line, and when they happen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files and packets of a lab node: computed, not kept, and what others read out of them."""
+"""Tests the files and packets that a lab node computes, and what a reader finds in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A session of a simulated node that is ended while something runs in its foreground."""
+"""Ends a session of a lab node while something runs in its foreground."""
 
 import asyncio
 from types import SimpleNamespace

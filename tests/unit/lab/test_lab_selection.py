@@ -1,4 +1,4 @@
-"""Which files a `file get` or a `file list` means."""
+"""Tests which files `file get` and `file list` select."""
 
 from __future__ import annotations
 
