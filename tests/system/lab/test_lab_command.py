@@ -1,4 +1,4 @@
-"""`cucmd lab` as a process: how it ends, what it reports, and which options are wrong."""
+"""Tests `cucmd lab` as a process: how it ends, what it reports, and wrong options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`cucmd lab` and unicon, the vendor's own client, with no setting for the lab but `os: vos`."""
+"""Tests `cucmd lab` with unicon, the vendor's client, set up for nothing but `os: vos`."""
 
 from __future__ import annotations
 
