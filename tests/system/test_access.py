@@ -1,7 +1,6 @@
 """Tests what each user may do. The clients run as other users, whom the kernel identifies."""
 
 import grp
-import json
 import os
 import re
 import subprocess
@@ -14,7 +13,7 @@ import pytest
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.jobs import SDL
 from rig.lab import Lab, running_lab
-from rig.others import allow_all_to_connect, as_user, ctl_as, folder_of, needs_root
+from rig.others import allow_all_to_connect, ctl_as, folder_of, needs_root
 from rig.quiet import wait_until
 from rig.readable_python import readable_python
 
@@ -96,28 +95,6 @@ def test_viewers_may_only_look(daemon: Daemon, lab: Lab, groups: dict) -> None:
         assert f"only the group {OPERATE.gr_name!r} may" in done.stderr
         assert repr(VIEW.gr_name) in done.stderr
     assert len(list((daemon.state / "jobs").iterdir())) == before
-
-
-CALL = """
-import socket, sys
-peer = socket.socket(socket.AF_UNIX)
-peer.connect(sys.argv[1])
-peer.sendall(sys.argv[2].encode() + b"\\0")
-print(peer.makefile("rb").read1().decode().rstrip("\\0"))
-"""
-
-
-def call_as(daemon: Daemon, uid: int, method: str, groups: list[int], **parameters: object) -> str:
-    call = json.dumps({"method": method, "parameters": parameters})
-    command = [readable_python().program, "-c", CALL, str(daemon.socket), call]
-    return as_user(uid, command, groups).stdout
-
-
-@pytest.mark.parametrize("method", ["org.varlink.service.GetInfo", "io.cucmd.Jobs.NoSuch"])
-def test_other_users_get_permission_denied(daemon: Daemon, method: str) -> None:
-    told = call_as(daemon, SOMEBODY, method, [])
-    assert '"error":"org.varlink.service.PermissionDenied"' in told
-    assert "cucmd.Jobs" not in told
 
 
 def test_others_exit_77(daemon: Daemon, lab: Lab) -> None:

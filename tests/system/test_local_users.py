@@ -4,8 +4,6 @@ import grp
 import json
 import socket
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 
 import pytest
 
@@ -63,28 +61,6 @@ def test_no_error_repeats_a_megabyte(shared_daemon: Daemon, what: str) -> None:
     assert "error" in json.loads(answer[:-1])
     assert len(answer) < 1000
     assert shared_daemon.log.stat().st_size - logged < 2000
-
-
-@pytest.mark.long
-def test_memory_of_requests_is_returned(daemon: Daemon) -> None:
-    """No job ends meanwhile, after which the daemon would return memory too."""
-    with connect(daemon) as peer:
-        peer.sendall(frame("io.cucmd.Jobs.List", {}))
-        reply(peer)
-    before = daemon.memory()
-    names = json.dumps(["x"] * 190_000).encode()
-    call = b'{"method":"io.cucmd.Jobs.Cancel","parameters":{"job_id":"0123","nodes":%s}}\0' % names
-
-    def send() -> None:
-        with connect(daemon) as peer, suppress(OSError):  # the daemon refuses some connections
-            for _ in range(3):
-                peer.sendall(call)
-                reply(peer)
-
-    with ThreadPoolExecutor(40) as pool:
-        for _ in range(40):
-            pool.submit(send)
-    wait_until(lambda: daemon.memory() < before + 24_000_000)
 
 
 @pytest.mark.long

@@ -184,14 +184,3 @@ async def test_slow_traces_leave_coverage_unknown(
     assert said["odd"].coverage is not None
     assert said["odd"].coverage.startswith("coverage unknown")
     assert "takes longer" in said["odd"].coverage
-
-
-async def test_missing_file_and_link_fail(tmp_path: Path) -> None:
-    gone, link = put(tmp_path, "gone.gz", b""), put(tmp_path, "link.gz", b"")
-    for file in (gone, link):
-        (tmp_path / file.path).unlink()
-    (tmp_path / link.path).symlink_to("/etc/hostname")
-    async with readers_in(tmp_path) as readers:
-        for file in (gone, link):
-            with pytest.raises(OSError, match=Path(file.path).name):
-                await readers.read_to_end(tmp_path / "node", [file], archives=False, announced=0)

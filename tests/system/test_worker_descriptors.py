@@ -21,7 +21,6 @@ from rig.worker_processes import (
     told,
     told_by_the_next,
     until,
-    wait_ready,
 )
 from rig.worker_roles import Words
 
@@ -72,18 +71,6 @@ async def test_full_first_process_goes_on(workers: Workers, tmp_path: Path) -> N
     assert 3 not in went_well
     assert 15 in went_well
     assert first_process() == first
-
-
-async def test_unwatched_process_is_killed(tmp_path: Path) -> None:
-    roles = {"obey": "rig.worker_shortage:obey"}
-    async with open_workers(tmp_path, roles, more_modules=TESTS) as workers:
-        await wait_ready(workers)
-        first = first_process()
-        with pytest.raises(WorkerEnded):
-            await told(workers, tmp_path, "say hello")
-        await until(lambda: forked() == [])
-        assert await told(workers, tmp_path, "say again") == "again"
-        assert first_process() == first
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
