@@ -80,6 +80,7 @@ def test_lab_answers_every_form(daemon: Daemon) -> None:
         assert "'show memory count'" in failure.message
 
 
+@pytest.mark.long
 def test_run_prints_and_keeps_output(tmp_path: Path, daemon: Daemon) -> None:
     with running_lab(3) as lab:
         target = (*lab.nodes, *login_options(tmp_path, lab))

@@ -34,6 +34,7 @@ def gone(client: Client, job_id: str) -> bool:
     return False
 
 
+@pytest.mark.long
 def test_delete_removes_everything(lab: Lab, daemon: Daemon) -> None:
     with daemon.client() as client:
         job = collect(client, lab)

@@ -136,6 +136,7 @@ def test_export_leaves_out_damaged_file(own: Case, tmp_path: Path) -> None:
         assert "a: small/0003 has another checksum" in archive.read("summary.txt").decode()
 
 
+@pytest.mark.long
 def test_export_continues_after_file(case: Case) -> None:
     with case.daemon.client() as client:
         with client.export(JOB_ID) as export:

@@ -52,6 +52,7 @@ def reply(peer: socket.socket) -> bytes:
     return received
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", CALLS)
 def test_no_error_repeats_a_megabyte(shared_daemon: Daemon, what: str) -> None:
     logged = shared_daemon.log.stat().st_size

@@ -61,6 +61,7 @@ def test_neither_stream_can_be_written_to(tmp_path: Path) -> None:
         assert subprocess.call(command, env=BUFFERED, stdout=full, stderr=full) == 74
 
 
+@pytest.mark.long
 def test_lab_goes_on_without_reader() -> None:
     command = [sys.executable, "-m", "cucmd", *LAB, "--report"]
     with subprocess.Popen(

@@ -48,6 +48,7 @@ async def test_no_descriptor_is_left(workers: Workers, tmp_path: Path) -> None:
     assert os.listdir("/proc/self/fd") == before
 
 
+@pytest.mark.long
 async def test_cancel_leaves_no_descriptor(workers: Workers, tmp_path: Path) -> None:
     await told(workers, tmp_path, "say hello")
     await until(lambda: forked() == [])

@@ -121,6 +121,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield Served(daemon, at_tcp, at_unix, secrets)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("who", "refused"),
     [
