@@ -23,8 +23,8 @@ from cucmd import node_name, reading, vos, work
 from cucmd.ssh import login
 from rig.hostile_texts import hostile, lines_for, patterns_in
 
-SHORT = 1500  # characters
-FEW = 3000  # lines
+SHORT = 1000  # characters
+FEW = 2000  # lines
 MOST = 3.0  # times as long, for twice as much
 MEASURABLE = 3e-4  # seconds, for twice as much
 MOST_EACH = 1e-6  # seconds for a character: with limits for each part many steps are linear too

@@ -109,6 +109,7 @@ def test_completed_after_many_dots():
     assert done.completed
 
 
+@pytest.mark.long
 def test_file_get_without_end():
     driver = in_file_get()
     driver.feed(b"Download directory: /in\r\n")

@@ -16,6 +16,7 @@ from unit.vos.dialogues import (
     at_every_split,
     bytes_of,
     completed,
+    play,
 )
 from unit.vos.driver import PASSWORD
 
@@ -110,8 +111,8 @@ def test_quotes_sizes_in_other_words(
 
 def test_quotes_are_masked_and_short() -> None:
     lines = "".join(f"{number} {'x' * 250}\r\n" for number in range(6))
-    events = events_of(f"3 of {PASSWORD}\r\n{lines}")
-    unread = events[-1].sizes_unread
+    raw = bytes_of([GATHERING, f"3 of {PASSWORD}\r\n{lines}", *RECEIVER_QUESTIONS, COMPLETED])
+    unread = play(raw)[-1].sizes_unread
     assert unread[0] == "3 of *****"
     assert len(unread) == 5
     assert max(map(len, unread)) <= 200
