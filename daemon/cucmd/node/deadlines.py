@@ -121,7 +121,7 @@ class Arrivals:
         self._files = len(target.files())
 
     @property
-    def any(self) -> bool:
+    def has_come(self) -> bool:
         """Says whether a login or a byte has come."""
         target = self._target
         return target.logins > self._logins or target.bytes_received > self._bytes
@@ -129,7 +129,7 @@ class Arrivals:
     @property
     def last(self) -> float | None:
         """Returns when the last login or byte came, by trio's clock, or None if nothing came."""
-        return self._target.last_activity if self.any else None
+        return self._target.last_activity if self.has_come else None
 
     @property
     def refused_login(self) -> bool:
@@ -198,11 +198,11 @@ class CommandClock:
         """Says whether the node has all that it needs to log in to the receiver."""
         return self._answered is not None
 
-    def agreed(self) -> None:
+    def note_answer(self) -> None:
         """Notes that the node can log in to the receiver, and that it got an answer now."""
         self._answered = trio.current_time()
 
-    def progress(self) -> None:
+    def note_progress(self) -> None:
         """Notes that the node showed progress of the transfer."""
         self._shown = trio.current_time()
 
@@ -210,7 +210,7 @@ class CommandClock:
         """Returns when the stall timeout ends the command; infinity if it does not apply."""
         moved = [time for time in (self._arrivals.last, self._shown) if time is not None]
         last = max(moved, default=None)  # stays None until the transfer has begun
-        if self._packs and not self._arrivals.any:
+        if self._packs and not self._arrivals.has_come:
             ends = -math.inf if last is None else last + self._stall
             return ends if ends > self._command_ends else math.inf
         if last is None and self._answered is not None:
@@ -228,24 +228,24 @@ class CommandClock:
         stalls = self._stalls()
         if stalls < math.inf:
             return stalls
-        again = trio.current_time() + self._stall if self._packs else math.inf
-        return min(self._command_ends, again)
+        ask_again = trio.current_time() + self._stall if self._packs else math.inf
+        return min(self._command_ends, ask_again)
 
     @property
     def failure(self) -> Failure:
         """Returns the failure for the expired deadline."""
-        none = None if self._arrivals.any else self._arrivals.explain_absence()
+        absence = None if self._arrivals.has_come else self._arrivals.explain_absence()
         if self._stalls() == math.inf:
             what, seconds = f"{self._what} (command timeout)", self._timeouts.command
-            if not (self._packs and none and self.can_log_in):
+            if not (self._packs and absence and self.can_log_in):
                 return timeout_failure(Code.COMMAND_TIMEOUT, seconds, what)
-            what += f": {none.message}"
+            what += f": {absence.message}"
             if self._arrivals.refused_login or self._arrivals.refused_connections:
-                return timeout_failure(none.code, seconds, what, hint=none.hint)
+                return timeout_failure(absence.code, seconds, what, hint=absence.hint)
             return timeout_failure(Code.COMMAND_TIMEOUT, seconds, what, hint=_STILL_PACKS)
-        code, why = (none.code, none.message) if none else (Code.STALLED, "no byte moved")
+        code, why = (absence.code, absence.message) if absence else (Code.STALLED, "no byte moved")
         clock = "stall timeout"
         if self._stall < self._timeouts.stall:
             clock += ", which is never longer than the command's"
-        hint = none.hint if none else None
+        hint = absence.hint if absence else None
         return timeout_failure(code, self._stall, f"{self._what}: {why} ({clock})", hint=hint)

@@ -270,9 +270,9 @@ class FileGets:
                 case vos.CanLogIn():
                     if not clock.can_log_in:
                         self._report.phase(Phase.TRANSFER)
-                    clock.agreed()
+                    clock.note_answer()
                 case vos.TransferMoved():
-                    clock.progress()
+                    clock.note_progress()
                 case vos.NothingMatched():
                     return self._nothing_came(nothing_matched(path), arrivals, clock)
                 case vos.Broken(failure=broken):
@@ -288,7 +288,7 @@ class FileGets:
         """
         if why.code not in OF_ONE_PATH:
             raise NodeFailed(why)
-        if arrivals.any:
+        if arrivals.has_come:
             came = f"{counted(len(arrivals.files()), 'file')} came"
             raise NodeFailed(failure(Code.TRANSFER_INCOMPLETE, f"{why.message}; {came}"))
         if arrivals.refused_login or (clock.can_log_in and arrivals.refused_connections):
@@ -319,7 +319,7 @@ class FileGets:
             if words := (*done.sizes_unread, *done.notes):
                 message = f"{wrong.message}; the node said: {vos.quote(words)}"
                 wrong = msgspec.structs.replace(wrong, message=message)
-            no_login = clock.can_log_in and not arrivals.any
+            no_login = clock.can_log_in and not arrivals.has_come
             raise NodeFailed(self._no_login(wrong, arrivals) if no_login else wrong)
         if announced.files == 0 and not received:
             return PathResult(nothing_matched(path))
