@@ -115,10 +115,10 @@ class ProxySettings(Struct, frozen=True):
     request of anybody else with that header is refused.
     """
 
-    header: _Header = ""  # in which the proxy gives the name, such as "X-Remote-User"
-    trusted: tuple[_Peer, ...] = ()  # addresses, networks; "unix": who comes by the Unix socket
-    role: Literal["", "view", "operate"] = ""  # of all whom the proxy lets in: "view" or "operate"
-    role_header: _Header = ""  # or the header in which the proxy gives the role
+    header: _Header = ""  # has the name of the person, such as "X-Remote-User"
+    trusted: tuple[_Peer, ...] = ()  # addresses and networks; "unix": clients of the Unix socket
+    role: Literal["", "view", "operate"] = ""  # of everybody behind the proxy: "view" or "operate"
+    role_header: _Header = ""  # or a header that has the role of the person
 
     def trusts(self, peer: str | None) -> bool:
         """Returns whether an address is trusted, also an IPv4 address that is mapped to IPv6. None
@@ -136,20 +136,18 @@ class WebLimits(Struct, frozen=True):
 
     # The daemon takes no request above 1 MiB.
     body: Annotated[int, whole(1024, 1024**2)] = 1024**2  # bytes of a request's body
-    streams: _Amount = 1000  # event streams and downloads at once, of all callers
-    streams_per_caller: _Amount = 100  # of these, those of one caller
-    connections_per_address: _Amount = 200  # of TCP, unless it is a proxy's
-    patience: _Seconds = 30.0  # seconds for a client to send or to take what is due
+    streams: _Amount = 1000  # event streams and downloads of all callers at once
+    streams_per_caller: _Amount = 100  # event streams and downloads of one caller
+    connections_per_address: _Amount = 200  # TCP connections; not for a proxy
+    patience: _Seconds = 30.0  # seconds for a client to send a request or read a reply
 
 
 class WebConfig(Struct, frozen=True):
     """Holds the whole configuration."""
 
-    socket: _Path = ""  # the daemon's; empty: the one that cucmctl finds
-    listen: _ListenText = "unix:/run/cucmweb/http.sock"  # or "HOST:PORT"; not where systemd listens
-    hosts: tuple[
-        _HostName, ...
-    ] = ()  # by which it is called, beside localhost and the address of TCP
+    socket: _Path = ""  # the daemon's socket; empty: the one that cucmctl finds
+    listen: _ListenText = "unix:/run/cucmweb/http.sock"  # or "HOST:PORT"; unused under systemd
+    hosts: tuple[_HostName, ...] = ()  # its names, besides localhost and the address of TCP
     tokens: _Path = "/etc/cucmweb/tokens.toml"
     limits: WebLimits = WebLimits()
     proxy: ProxySettings = ProxySettings()

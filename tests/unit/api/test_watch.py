@@ -75,7 +75,7 @@ async def test_watch_of_all_begins_with_unfinished(harness: SupervisorHarness) -
 async def test_change_of_closed_job_has_all_nodes(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path) as harness:
         ended = harness.job("a", "b").cancel(NOW)
-        closed = ended.at_end(End.CLOSED)
+        closed = ended.with_end(End.CLOSED)
         covered = replace(closed, nodes=(replace(closed.nodes[0], coverage="all"), closed.nodes[1]))
         async with watch(harness, None) as replies:
             await anext(replies)
