@@ -1,4 +1,4 @@
-"""How nodes are named, and which texts are no names."""
+"""Names of nodes, their folders, and the sources of peers."""
 
 import pytest
 from hypothesis import given
@@ -7,13 +7,11 @@ from hypothesis import strategies as st
 from cucmd.node_name import (
     InvalidNode,
     address,
-    check_host,
     folder_of,
     marked_nodes,
     node_key,
     parse_node,
     source_of,
-    split_address,
 )
 
 
@@ -24,14 +22,13 @@ from cucmd.node_name import (
         ("cucm_sub1.example.com:2022", ("cucm_sub1.example.com", 2022)),
         ("10.0.0.1", ("10.0.0.1", 22)),
         ("[2001:db8::1]:2022", ("2001:db8::1", 2022)),
-        ("2001:db8::1", ("2001:db8::1", 22)),
         ("fe80::1%eth0", ("fe80::1%eth0", 22)),
         ("host.example.com.", ("host.example.com.", 22)),
         ("3com", ("3com", 22)),
         ("host:65535", ("host", 65535)),
     ],
 )
-def test_names_of_nodes(text, expected):
+def test_valid_names(text, expected):
     assert parse_node(text) == expected
     assert parse_node(address(*expected)) == expected
 
@@ -44,16 +41,12 @@ def test_names_of_nodes(text, expected):
         ("host:0", "port 0"),
         ("host:65536", "port from 1 to 65535"),
         ("host:\uff12\uff12", "port from 1 to 65535"),
-        (" host", "host name"),
         ("host\x1b[2J", "host name"),
         ("../../etc", "host name"),
-        ("..", "host name"),
         ("a..b", "host name"),
         ("-v", "host name"),
-        ("host-", "host name"),
         ("bücher.example", "host name"),
         ("a" * 64, "each part of a host name has at most 63 characters, not 64"),
-        (f"pub.{'a' * 70}.example:22", "at most 63 characters, not 70"),
         (".".join(["a" * 62] * 4) + ":2022", "at most 255 characters, not 256"),
         ("10.1", "IPv4"),
         ("10.0.0.256", "IPv4"),
@@ -63,22 +56,10 @@ def test_names_of_nodes(text, expected):
         ("fe80::1%../../x", "interface"),
     ],
 )
-def test_texts_that_name_no_node(text, reason):
+def test_invalid_names(text, reason):
     with pytest.raises(InvalidNode) as caught:
         parse_node(text)
     assert reason in str(caught.value)
-
-
-def test_address_may_have_port_zero_where_we_listen():
-    assert split_address("0.0.0.0:0") == ("0.0.0.0", 0)
-    assert split_address("[::]:2222") == ("::", 2222)
-    assert split_address("localhost") == ("localhost", None)
-
-
-def test_host_takes_no_port():
-    assert check_host("10.0.0.1") == "10.0.0.1"
-    with pytest.raises(InvalidNode):
-        check_host("10.0.0.1:22")
 
 
 @pytest.mark.parametrize(
@@ -89,16 +70,13 @@ def test_host_takes_no_port():
         ("2001:DB8:0::1", "[2001:db8::1]:22"),
     ],
 )
-def test_spellings_of_one_node(one, other):
+def test_spellings_have_one_key(one, other):
     assert node_key(*parse_node(one)) == node_key(*parse_node(other))
-
-
-def test_another_port_is_another_node():
-    assert node_key("cucm1", 22) != node_key("cucm1", 2022)
+    assert node_key(*parse_node(one)) != node_key(parse_node(one)[0], 2022)
 
 
 @given(st.text(max_size=40))
-def test_whatever_passes_is_safe_in_a_path_and_on_a_terminal(text):
+def test_valid_names_are_safe(text):
     try:
         host, port = parse_node(text)
     except InvalidNode:
@@ -129,7 +107,7 @@ def folders(*nodes):
         ("SHA256SUMS", "@SHA256SUMS"),
     ],
 )
-def test_a_folder_is_the_nodes_name_unless_that_is_ours(node, folder):
+def test_folder_of_a_node(node, folder):
     assert folders(node) == [folder]
 
 
@@ -142,7 +120,7 @@ def test_a_folder_is_the_nodes_name_unless_that_is_ours(node, folder):
         (("a:2", "a:3"), ["a_2", "a_3"]),
     ],
 )
-def test_nodes_of_a_job_share_no_folder(nodes, expected):
+def test_conflicting_folders_are_marked(nodes, expected):
     assert folders(*nodes) == expected
 
 
@@ -159,7 +137,7 @@ def valid(text):
 @given(
     st.lists(NAMES.filter(valid), max_size=8, unique_by=lambda name: node_key(*parse_node(name)))
 )
-def test_no_two_nodes_share_a_folder_also_where_case_does_not_count(nodes):
+def test_folders_are_distinct_without_case(nodes):
     assert len({folder.lower() for folder in folders(*nodes)}) == len(nodes)
 
 
@@ -173,5 +151,5 @@ def test_no_two_nodes_share_a_folder_also_where_case_does_not_count(nodes):
         ("::1", "::/64"),
     ],
 )
-def test_one_link_of_ipv6_counts_as_one_address(peer: str, source: str) -> None:
+def test_source_of_peer(peer: str, source: str) -> None:
     assert source_of(peer) == source

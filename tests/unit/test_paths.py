@@ -1,4 +1,4 @@
-"""Where things are when nobody says otherwise; daemon and client agree."""
+"""Default paths, on which daemon and client agree."""
 
 import os
 from pathlib import Path
@@ -33,14 +33,14 @@ ROOT, USER, SERVICE = 0, 1000, 64321
         ({"CUCMD_SOCKET": ""}, ROOT, "/run/cucmd/cucmd.sock"),
     ],
 )
-def test_where_the_socket_is(environ, uid, expected):
+def test_default_socket(environ, uid, expected):
     assert default_socket(environ, uid) == expected
     assert socket_to_call(environ, uid) == expected or not environ.get("CUCMD_SOCKET")
 
 
 @pytest.fixture
 def places(tmp_path, monkeypatch):
-    """Says where the sockets of a user and of the system would be; none is there."""
+    """Redirects the sockets of users and of the system to a folder without any."""
     monkeypatch.setattr(paths, "SYSTEM_SOCKET", str(tmp_path / "system.sock"))
     monkeypatch.setattr(paths, "RUNTIME_DIRS", str(tmp_path / "user"))
     return tmp_path
@@ -53,7 +53,7 @@ def listening(path):
 
 
 def listening_in_private(environ, uid, mode=0o700):
-    """Listens at `private_socket`, in a folder of that user's."""
+    """Makes the private socket of a user, in a folder that belongs to that user."""
     path = Path(private_socket(environ))
     listening(path)
     if os.getuid() == 0:
@@ -64,32 +64,34 @@ def listening_in_private(environ, uid, mode=0o700):
 
 @pytest.fixture
 def uid():
-    """A user that is not root, whom a folder of a test can belong to."""
+    """Returns a user that is not root and can own a folder."""
     return os.getuid() or USER
 
 
-def test_daemon_and_client_of_a_user_without_a_runtime_directory_agree(places, uid):
+def test_private_socket_is_found(places, uid):
     environ = {"HOME": str(places)}
     listening(places / "system.sock")
     path = listening_in_private(environ, uid)
     assert default_socket(environ, uid) == socket_to_call(environ, uid) == path
 
 
-def test_a_client_without_a_session_finds_the_daemon_that_has_one(places, uid):
+def test_socket_of_another_session_is_found(places, uid):
     environ = {"HOME": str(places)}
-    assert socket_to_call(environ, uid) == default_socket(environ, uid)  # the message names it
+    assert socket_to_call(environ, uid) == default_socket(
+        environ, uid
+    )  # none exists; the error names it
     path = listening(places / "user" / str(uid) / "cucmd" / "cucmd.sock")
     assert socket_to_call(environ, uid) == path
 
 
-def test_a_client_in_a_session_finds_the_daemon_that_has_none(places, uid):
+def test_socket_without_session_is_found(places, uid):
     environ = {"HOME": str(places), "XDG_RUNTIME_DIR": str(places / "user" / str(uid))}
     path = listening_in_private(environ, uid)
     assert socket_to_call(environ, uid) == path
 
 
 @pytest.mark.parametrize("mode", [0o770, 0o707, 0o755, 0o1777])
-def test_a_folder_that_others_can_use_is_not_trusted(places, uid, mode):
+def test_open_folder_is_not_trusted(places, uid, mode):
     environ = {"HOME": str(places)}
     path = listening_in_private(environ, uid, mode)
     system = listening(places / "system.sock")
@@ -98,26 +100,20 @@ def test_a_folder_that_others_can_use_is_not_trusted(places, uid, mode):
         make_private(Path(path).parent)
 
 
-def test_a_folder_of_another_user_is_not_trusted(places):
-    own = places / "run"
-    own.mkdir(mode=0o700)
-    assert is_private(str(own), places.stat().st_uid)
-    assert not is_private(str(own), places.stat().st_uid + 1)
-
-
-def test_a_link_in_place_of_the_folder_is_not_followed(places):
+def test_link_to_folder_is_not_followed(places):
     (places / "mine").mkdir(mode=0o700)
     (places / "run").symlink_to(places / "mine")
     assert not is_private(str(places / "run"), places.stat().st_uid)
+    assert not is_private(str(places / "mine"), places.stat().st_uid + 1)
     with pytest.raises(PermissionError):
         make_private(places / "run")
 
 
-def test_a_user_without_a_daemon_calls_the_systems(tmp_path, monkeypatch):
+def test_system_socket_is_last(tmp_path, monkeypatch):
     system, own = tmp_path / "system.sock", tmp_path / "cucmd" / "cucmd.sock"
     monkeypatch.setattr(paths, "SYSTEM_SOCKET", str(system))
     environ = {"XDG_RUNTIME_DIR": str(tmp_path)}
-    assert socket_to_call(environ, USER) == str(own)  # neither is there: the message names it
+    assert socket_to_call(environ, USER) == str(own)  # none exists; the error names it
     system.touch()
     assert socket_to_call(environ, USER) == str(system)
     own.parent.mkdir()
@@ -137,11 +133,11 @@ def test_a_user_without_a_daemon_calls_the_systems(tmp_path, monkeypatch):
         ({"XDG_STATE_HOME": "relative", "HOME": "/h"}, USER, "/h/.local/state/cucmd"),
     ],
 )
-def test_where_state_is_kept(environ, uid, expected):
+def test_default_state_directory(environ, uid, expected):
     assert default_state_dir(environ, uid) == expected
 
 
-def test_where_the_configuration_is(tmp_path):
+def test_default_configuration(tmp_path):
     environ = {"XDG_CONFIG_HOME": str(tmp_path)}
     assert default_config(environ, ROOT) == "/etc/cucmd/cucmd.toml"
     assert default_config(environ, SERVICE) == "/etc/cucmd/cucmd.toml"

@@ -1,4 +1,4 @@
-"""A configuration file, and what is loaded from it."""
+"""Fixtures that write and load a configuration file."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from cucmd.config import ConfigError, load
 
 @pytest.fixture
 def write(tmp_path):
-    """Writes the configuration; gives its path."""
+    """Returns a function that writes the configuration and returns its path."""
 
     def _write(text):
         path = tmp_path / "cucmd.toml"
@@ -19,13 +19,13 @@ def write(tmp_path):
 
 @pytest.fixture
 def loaded(write):
-    """The configuration that a text, an environment and overrides make."""
+    """Returns a function that loads a text, with an environment and overrides."""
     return lambda text="", environ=None, *overrides: load(write(text), environ or {}, *overrides)
 
 
 @pytest.fixture
 def problem(write):
-    """What is wrong with a text: (line, key, reason)."""
+    """Returns a function that returns the error in a text: (line, key, reason)."""
 
     def _problem(text, environ=None):
         with pytest.raises(ConfigError) as caught:

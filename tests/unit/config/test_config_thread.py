@@ -1,4 +1,4 @@
-"""Files that are read in a thread: one that does not answer costs the read, and one thread."""
+"""Reading files in a thread that may hang."""
 
 import math
 import os
@@ -12,17 +12,15 @@ from trio.testing import MockClock
 from cucmd.config.config_thread import READ_SECONDS, ConfigThread, ReadTimeout
 
 
-async def test_what_was_read_is_given_and_what_was_raised_is_passed_on(tmp_path: Path) -> None:
+async def test_result_and_error_are_passed_on(tmp_path: Path) -> None:
     thread = ConfigThread()
     assert await thread.read(lambda: 5) == 5
     with pytest.raises(FileNotFoundError):
         await thread.read((tmp_path / "none").read_text)
 
 
-async def test_a_pipe_in_the_place_of_a_file_takes_one_thread_and_only_the_first_waits_for_it(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    """And reading goes on once somebody has written to it."""
+async def test_hanging_read_costs_one_thread(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """Only the first read waits. Reading works again when somebody has written to the pipe."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     thread = ConfigThread()
@@ -38,7 +36,7 @@ async def test_a_pipe_in_the_place_of_a_file_takes_one_thread_and_only_the_first
 
 
 async def read_again(thread: ConfigThread) -> int:
-    """Reads once the thread has heard of the end of what it waited for."""
+    """Tries to read until the thread has noticed that the hanging read has ended."""
     while True:
         try:
             return await thread.read(lambda: 5)

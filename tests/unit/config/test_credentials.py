@@ -1,4 +1,4 @@
-"""Named credentials: read where they are safe, refused where they are not, never shown."""
+"""Named credentials are refused if they are not safe, and never shown."""
 
 import os
 import traceback
@@ -25,43 +25,23 @@ def put(tmp_path):
 
 def test_user_name_and_password(put):
     put("lab.username", "administrator\n")
-    directory = put("lab.password", f"{SECRET}\r\n")
-    credential = load_credential("lab", directory, {})
-    assert (credential.username, credential.password) == ("administrator", SECRET)
-
-
-def test_only_one_trailing_newline_is_taken_off(put):
-    assert load_credential("lab", put("lab.password", "  x "), {}).password == "  x "
-    with pytest.raises(CredentialRefused, match="control character"):
-        load_credential("lab", put("lab.password", "x\n\n"), {})
-
-
-def test_user_name_may_be_missing(put):
-    assert load_credential("lab", put("lab.password", SECRET), {}).username is None
+    directory = put("lab.password", f" {SECRET}\r\n")
+    credential = load_credential("lab", directory, {"CREDENTIALS_DIRECTORY": "/none"})
+    assert (credential.username, credential.password) == ("administrator", f" {SECRET}")
 
 
 def test_password_is_in_no_repr(put):
     credential = load_credential("lab", put("lab.password", SECRET), {})
     assert SECRET not in repr(credential)
-    assert SECRET not in f"{credential} {[credential]}"
-
-
-def test_directory_of_the_configuration_wins_over_the_environments(put, tmp_path_factory):
-    other = tmp_path_factory.mktemp("other")
-    directory = put("lab.password", SECRET)
-    environ = {"CREDENTIALS_DIRECTORY": str(directory)}
-    assert load_credential("lab", None, environ).password == SECRET
-    with pytest.raises(UnknownCredential):
-        load_credential("lab", other, environ)
 
 
 @pytest.mark.parametrize("name", ["", "../lab", "a/b", ".lab", "a\0b", "a\n", "x" * 65])
-def test_names_that_are_none(put, name):
+def test_invalid_names_are_refused(put, name):
     with pytest.raises(UnknownCredential, match="expected a name"):
         load_credential(name, put("lab.password", SECRET), {})
 
 
-def test_missing_credentials_say_where_they_were_looked_for(tmp_path):
+def test_missing_credential_names_directory(tmp_path):
     with pytest.raises(UnknownCredential, match=r"neither credentials\.directory nor") as caught:
         load_credential("lab", None, {})
     assert caught.value.name == "lab"
@@ -71,30 +51,15 @@ def test_missing_credentials_say_where_they_were_looked_for(tmp_path):
         load_credential("lab", tmp_path / "none", {})
 
 
-@pytest.mark.parametrize(
-    ("cluster", "text"),
-    [
-        (None, "no credential 'lab': the reason"),
-        ("bern", "no credential 'lab' of cluster 'bern': the reason"),
-    ],
-)
-def test_an_unknown_credential_of_a_cluster_names_the_cluster(cluster, text):
-    assert str(UnknownCredential("lab", "the reason", cluster)) == text
-
-
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o601])
-def test_files_open_to_others_are_refused(put, mode):
-    with pytest.raises(CredentialRefused, match="can be read by others"):
-        load_credential("lab", put("lab.password", SECRET, mode), {})
-
-
-def test_the_user_name_is_held_to_the_same_rules(put):
+@pytest.mark.parametrize("kind", ["username", "password"])
+def test_file_open_to_others_is_refused(put, kind, mode):
     put("lab.password", SECRET)
-    with pytest.raises(CredentialRefused, match=r"lab\.username can be read by others"):
-        load_credential("lab", put("lab.username", "admin", 0o644), {})
+    with pytest.raises(CredentialRefused, match=f"{kind} can be read by others"):
+        load_credential("lab", put(f"lab.{kind}", SECRET, mode), {})
 
 
-def test_systemds_access_list_shows_as_group_bits_and_is_accepted(put):
+def test_systemd_access_list_is_accepted(put):
     directory = put("lab.password", SECRET, 0o440)
     environ = {"CREDENTIALS_DIRECTORY": str(directory)}
     assert load_credential("lab", None, environ).password == SECRET
@@ -103,7 +68,7 @@ def test_systemds_access_list_shows_as_group_bits_and_is_accepted(put):
         load_credential("lab", None, environ)
 
 
-def test_directory_that_others_can_write_is_refused(put):
+def test_writable_directory_is_refused(put):
     directory = put("lab.password", SECRET)
     directory.chmod(0o770)
     with pytest.raises(CredentialRefused, match="can be written by others"):
@@ -114,7 +79,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give a fol
 
 
 @as_root
-def test_a_directory_that_another_user_owns_is_refused(put):
+def test_directory_of_another_user_is_refused(put):
     directory = put("lab.password", SECRET)
     os.chown(directory, 4242, -1)
     with pytest.raises(CredentialRefused, match="belongs to uid 4242"):
@@ -122,7 +87,7 @@ def test_a_directory_that_another_user_owns_is_refused(put):
 
 
 @as_root
-def test_a_link_of_another_user_to_a_directory_is_refused(put, tmp_path_factory):
+def test_link_of_another_user_is_refused(put, tmp_path_factory):
     link = tmp_path_factory.mktemp("links") / "credentials"
     link.symlink_to(put("lab.password", SECRET))
     assert load_credential("lab", link, {}).password == SECRET
@@ -132,7 +97,7 @@ def test_a_link_of_another_user_to_a_directory_is_refused(put, tmp_path_factory)
 
 
 @pytest.mark.parametrize("kind", ["username", "password"])
-def test_a_link_out_of_the_directory_is_not_followed(put, tmp_path_factory, kind):
+def test_link_outside_is_not_followed(put, tmp_path_factory, kind):
     outside = tmp_path_factory.mktemp("outside") / "private_key"
     outside.touch(0o600)
     outside.write_text(SECRET)
@@ -145,22 +110,15 @@ def test_a_link_out_of_the_directory_is_not_followed(put, tmp_path_factory, kind
         (directory / f"lab.{kind}").unlink()
 
 
-def test_a_link_within_the_directory_is_followed(put):
+def test_link_inside_is_followed(put):
     directory = put("new.password", SECRET)
     (directory / "lab.password").symlink_to("new.password")
     assert load_credential("lab", directory, {}).password == SECRET
 
 
-def test_a_link_to_itself_is_refused(put):
-    directory = put("other.password", SECRET)
-    (directory / "lab.password").symlink_to("lab.password")
-    with pytest.raises(CredentialRefused, match="cannot be read"):
-        load_credential("lab", directory, {})
-
-
 @pytest.mark.parametrize("kind", ["password", "username"])
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
-def test_what_is_no_regular_file_is_refused_at_once_and_not_left_open(put, tmp_path, make, kind):
+def test_irregular_file_is_refused_and_closed(put, tmp_path, make, kind):
     put("lab.password", SECRET)
     (tmp_path / f"lab.{kind}").unlink(missing_ok=True)
     make(tmp_path / f"lab.{kind}", 0o600)
@@ -181,7 +139,7 @@ def test_what_is_no_regular_file_is_refused_at_once_and_not_left_open(put, tmp_p
         (SECRET.encode() + b"\x1b", "control character"),
     ],
 )
-def test_contents_that_are_no_password_are_refused_without_being_shown(put, content, reason):
+def test_invalid_content_is_never_shown(put, content, reason):
     with pytest.raises(CredentialRefused, match=reason) as caught:
         load_credential("lab", put("lab.password", content), {})
     assert SECRET not in "".join(traceback.format_exception(caught.value))

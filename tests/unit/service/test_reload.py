@@ -8,7 +8,7 @@ from cucmd.service.current_config import not_until_restart
 
 @pytest.fixture
 def loaded(tmp_path):
-    """Makes the configuration of a text."""
+    """Returns a function that loads a text."""
 
     def _loaded(text=""):
         path = tmp_path / "cucmd.toml"
@@ -23,7 +23,7 @@ def loaded(tmp_path):
     [
         ("", ()),
         ('[receiver]\nlisten = "127.0.0.1:2222"', ("receiver.listen",)),
-        # jobs are planned with the configuration as it is when they start
+        # each job uses the configuration at its start
         ('[receiver]\nadvertise = "192.0.2.5"', ()),
         ('[daemon]\nstate_directory = "/x"', ("daemon.state_directory",)),
         ("[retention]\ndays = 3", ()),
@@ -35,11 +35,11 @@ def loaded(tmp_path):
         ("[ssh]\nlegacy_algorithms = true", ("legacy_algorithms of the receiver",)),
     ],
 )
-def test_some_settings_need_a_restart(loaded, text, waiting):
+def test_settings_that_need_a_restart(loaded, text, waiting):
     assert not_until_restart(loaded(), loaded(text)) == waiting
 
 
-def test_systemd_decides_on_its_sockets_groups(loaded):
+def test_groups_of_inherited_socket(loaded):
     groups = "[access]\noperate_group = 'phones'\nview_group = 'faxes'\n"
     later = loaded(f"{groups}[receiver]\nlisten = '127.0.0.1:2222'")
     waiting = not_until_restart(loaded(), later, socket_is_inherited=True)

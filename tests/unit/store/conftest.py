@@ -1,4 +1,4 @@
-"""Jobs to store, and a disk that a test can make fail or wait."""
+"""Jobs to store, and a disk that fails or waits when a test says so."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOW = datetime(2026, 11, 25, 12, 0, 0, 250, tzinfo=UTC)
 
 
 class WatchedConnection:
-    """A connection that calls the `Disk` before each statement."""
+    """Wraps a connection and calls the `Disk` before each statement."""
 
     def __init__(self, disk: Disk, connection: sqlite3.Connection) -> None:
         self._disk = disk
@@ -36,13 +36,15 @@ class WatchedConnection:
 
 
 class Disk:
-    """Gives a store its `connect`. Faults and the gate concern commits of writes, unless
-    `good_statements` says which of a write's statements is the first that fails.
+    """Provides the `connect` of a store.
+
+    Errors and the gate are about the commits of writes. With `good_statements`, an error is raised
+    after that many statements of writes.
     """
 
     def __init__(self) -> None:
         self.error: str | None = None
-        self.good_statements: int | None = None  # of writes, before `error` is met
+        self.good_statements: int | None = None
         self.max_pages: int | None = None
         self.busy_milliseconds: int | None = None
         self.gate = threading.Event()

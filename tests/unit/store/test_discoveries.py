@@ -1,4 +1,4 @@
-"""What nodes have said of their clusters is kept with their end, and outlives the job."""
+"""Discoveries are stored with the end of their node, and outlive the job."""
 
 import sqlite3
 from contextlib import closing
@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 
 from cucmd.failure import Code, failure
-from cucmd.job.collect import Collect
 from cucmd.job.discover import Discover, Found, Member
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
-from cucmd.store import JobFilter, Store, StoredDiscovery, node_sql, open_store
+from cucmd.store import Store, StoredDiscovery, node_sql, open_store
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 PUB = Member("pub", "10.0.0.1", "pub", "Publisher", "callmanager", "pub.example.org")
@@ -22,7 +21,7 @@ BOTH = Found((PUB, SUB), "15.0.1")
 
 
 async def begun(store: Store, node: str, found: Found | None, number: int = 1) -> Job:
-    """Stores a discovery that runs, with what the node has said so far."""
+    """Stores a running discovery, with what the node has told so far."""
     job = Job(f"{number:012x}", NOW, Discover(), Timeouts(), 8, (Node(node),))
     await store.add_job(job)
     running = job.begin(NOW)
@@ -41,7 +40,7 @@ async def ended(
     return done
 
 
-async def test_what_a_node_has_said_is_there_once_it_has_succeeded(path: Path) -> None:
+async def test_discovery_is_stored_on_success(path: Path) -> None:
     async with open_store(path) as store:
         running = await begun(store, "pub", BOTH)
         assert await store.discoveries() == ()
@@ -53,7 +52,7 @@ async def test_what_a_node_has_said_is_there_once_it_has_succeeded(path: Path) -
         assert await again.discoveries() == (StoredDiscovery("pub", NOW, done.job_id, BOTH),)
 
 
-async def test_a_node_that_failed_leaves_what_was_known_before(path: Path) -> None:
+async def test_failed_node_keeps_older_discovery(path: Path) -> None:
     async with open_store(path) as store:
         await ended(store, "pub", BOTH)
         other = await begun(store, "pub", Found(()), 2)
@@ -64,18 +63,18 @@ async def test_a_node_that_failed_leaves_what_was_known_before(path: Path) -> No
         assert [one.found for one in await store.discoveries()] == [BOTH]
 
 
-async def test_the_last_discovery_of_a_node_counts_however_its_name_is_spelled(path: Path) -> None:
+async def test_last_discovery_of_any_spelling(path: Path) -> None:
     alone = Found((PUB,))
     async with open_store(path) as store:
         await ended(store, "pub", BOTH, 1, after=10)
         await ended(store, "PUB.:22", alone, 2, after=20)
-        await ended(store, "pub", BOTH, 3, after=15)  # it had begun before, and was saved later
+        await ended(store, "pub", BOTH, 3, after=15)  # it ended before, but is saved later
         await ended(store, "pub:2022", BOTH, 4, after=5)
         kept = await store.discoveries()
     assert [(one.asked, one.found) for one in kept] == [("PUB.:22", alone), ("pub:2022", BOTH)]
 
 
-async def test_it_stays_when_the_job_is_deleted(path: Path) -> None:
+async def test_discovery_outlives_its_job(path: Path) -> None:
     async with open_store(path) as store:
         done = await ended(store, "pub", BOTH)
         await store.close_job(done.job_id)
@@ -85,7 +84,7 @@ async def test_it_stays_when_the_job_is_deleted(path: Path) -> None:
         assert len(await store.discoveries()) == 1
 
 
-async def test_the_oldest_are_dropped(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_oldest_discoveries_are_dropped(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(node_sql, "MOST_DISCOVERIES", 3)
     async with open_store(path) as store:
         for number in range(1, 6):
@@ -93,7 +92,7 @@ async def test_the_oldest_are_dropped(path: Path, monkeypatch: pytest.MonkeyPatc
         assert [one.asked for one in await store.discoveries()] == ["n5", "n4", "n3"]
 
 
-async def test_one_that_is_damaged_hides_no_other(
+async def test_damaged_discovery_hides_no_other(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with open_store(path) as store:
@@ -103,16 +102,3 @@ async def test_one_that_is_damaged_hides_no_other(
     async with open_store(path) as store:
         assert [one.asked for one in await store.discoveries()] == ["pub"]
     assert "x:22" in caplog.text
-
-
-async def test_jobs_are_listed_by_their_kind(path: Path) -> None:
-    async with open_store(path) as store:
-        found = await ended(store, "pub", BOTH)
-        collected = Job("0" * 11 + "9", NOW, Collect(("x",)), Timeouts(), 8, (Node("pub"),))
-        await store.add_job(collected)
-        for kind, job in (("discover", found), ("collect", collected)):
-            which = JobFilter(kind=kind)
-            assert which.fits(job)
-            assert [row.job_id for row in await store.newest(9, which)] == [job.job_id]
-            assert await store.count(which) == 1
-        assert not JobFilter(kind="collect").fits(found)

@@ -1,4 +1,4 @@
-"""Space on the disk that only deletions may use."""
+"""Space on the disk that is reserved for deletions."""
 
 import errno
 import os
@@ -15,7 +15,7 @@ def taken(path: Path) -> int:
     return path.stat().st_blocks * 512
 
 
-async def test_it_is_given_up_while_anybody_needs_it(tmp_path: Path) -> None:
+async def test_space_is_released_and_taken(tmp_path: Path) -> None:
     path = tmp_path / "reserve"
     reserve = Reserve(path)
     async with reserve.released():
@@ -28,7 +28,7 @@ async def test_it_is_given_up_while_anybody_needs_it(tmp_path: Path) -> None:
     assert taken(path) >= RESERVE
 
 
-async def test_a_cancel_does_not_leave_it_given_up(tmp_path: Path) -> None:
+async def test_cancel_takes_the_space_again(tmp_path: Path) -> None:
     path = tmp_path / "reserve"
     with trio.CancelScope() as scope:
         async with Reserve(path).released():
@@ -37,7 +37,7 @@ async def test_a_cancel_does_not_leave_it_given_up(tmp_path: Path) -> None:
     assert taken(path) >= RESERVE
 
 
-async def test_it_takes_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_partial_reserve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     allocate = os.posix_fallocate
 
     def little(descriptor: int, begin: int, size: int) -> None:
@@ -49,8 +49,3 @@ async def test_it_takes_what_there_is(tmp_path: Path, monkeypatch: pytest.Monkey
     async with Reserve(tmp_path / "reserve").released():
         pass
     assert taken(tmp_path / "reserve") == RESERVE // 4
-
-
-async def test_without_a_folder_nothing_is_taken(tmp_path: Path) -> None:
-    async with Reserve(tmp_path / "gone" / "reserve").released():
-        pass

@@ -1,4 +1,4 @@
-"""Changes of a job that has ended: each of what is in the store then, told in their order."""
+"""Changes of a job that does not run: none is lost, and they are reported in order."""
 
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -44,15 +44,11 @@ async def close(store: Store, job: Job) -> None:
     await store.close_job(job.job_id)
 
 
-async def begin_deletion(store: Store, job: Job) -> None:
-    await store.begin_deletion(job.job_id, record=False)
-
-
 @asynccontextmanager
 async def ended(
     path: Path, job: Job, *, closed: bool = True
 ) -> AsyncIterator[tuple[Store, Job, list[Job]]]:
-    """Gives a store with a job that has ended, and what is told of that from then on."""
+    """Yields a store, an ended job in it, and the changes that are reported from then on."""
     async with open_store(path) as store:
         await store.add_job(job)
         await store.save(job, replace(job.cancel(NOW), revision=1))
@@ -65,14 +61,17 @@ async def ended(
         yield store, now, told
 
 
-@pytest.mark.parametrize("changes", list(permutations([label, keep, cover, close])))
-@pytest.mark.parametrize("at_once", [True, False])
-async def test_whatever_the_order_no_change_takes_back_another(
+ORDERS = list(permutations([label, keep, cover, close]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "at_once"), [*((order, True) for order in ORDERS), (ORDERS[0], False)]
+)
+async def test_concurrent_changes_are_all_kept(
     path: Path, make_job: MakeJob, changes: tuple[Change, ...], at_once: bool
 ) -> None:
-    """All of them began with the same state. One transaction has all that have come while the
-    writer was busy, or each has its own. What the files of a job cover is not said before it is
-    closed, since more may come.
+    """All changes begin with the same state, in one transaction or each in its own. Coverage is
+    not stored before the job is closed, since more files may come.
     """
     async with ended(path, make_job(), closed=False) as (store, job, told):
         begun, goes_on = threading.Event(), threading.Event()
@@ -105,10 +104,8 @@ async def test_whatever_the_order_no_change_takes_back_another(
         assert listed.labels == now.labels
 
 
-async def test_many_changes_at_once_are_told_in_the_order_in_which_they_are_stored(
-    path: Path, make_job: MakeJob
-) -> None:
-    """Of one transaction all callers go on at once, in any order."""
+async def test_changes_are_reported_in_order(path: Path, make_job: MakeJob) -> None:
+    """The callers of one transaction go on in any order."""
     async with ended(path, make_job()) as (store, job, told):
 
         async def change(number: int) -> None:
@@ -121,7 +118,7 @@ async def test_many_changes_at_once_are_told_in_the_order_in_which_they_are_stor
         assert told[-1] == await store.load(job.job_id)
 
 
-async def test_a_change_is_told_though_its_caller_has_gone(path: Path, make_job: MakeJob) -> None:
+async def test_cancelled_change_is_reported(path: Path, make_job: MakeJob) -> None:
     async with ended(path, make_job()) as (store, job, told):
         with trio.move_on_after(0):
             await label(store, job)
@@ -129,41 +126,15 @@ async def test_a_change_is_told_though_its_caller_has_gone(path: Path, make_job:
         assert [one.labels for one in told] == [{"case": "1"}, {"case": "1", "keep": "yes"}]
 
 
-async def test_what_changes_nothing_is_no_change(path: Path, make_job: MakeJob) -> None:
+async def test_no_change_is_not_reported(path: Path, make_job: MakeJob) -> None:
     async with ended(path, make_job()) as (store, job, told):
         assert await store.change(job.job_id, labelled) is None
         assert await store.change("000000000000", labelled) is None
         assert (await store.load(job.job_id), told) == (job, [])
 
 
-async def test_an_error_of_the_caller_is_its_own(path: Path, make_job: MakeJob) -> None:
-    def refuse(job: Job) -> Job:
-        raise ZeroDivisionError
-
-    async with ended(path, make_job()) as (store, job, told):
-        with pytest.raises(ZeroDivisionError):
-            await store.change(job.job_id, refuse)
-        assert (await store.load(job.job_id), told) == (job, [])
-
-
-@pytest.mark.parametrize("first", [cover, begin_deletion])
-async def test_nothing_is_said_of_files_whose_deletion_was_begun(
-    path: Path, make_job: MakeJob, first: Change
-) -> None:
-    second = begin_deletion if first is cover else cover
-    async with ended(path, make_job()) as (store, job, _):
-        await first(store, job)
-        await second(store, job)
-        now = await store.load(job.job_id)
-        assert now.files_deleted
-        assert {node.coverage for node in now.nodes} == {"covers it" if first is cover else None}
-
-
 @pytest.mark.parametrize("change", [label, cover])
-async def test_a_job_that_has_changed_since_it_was_read_is_not_tried_again(
-    path: Path, make_job: MakeJob, change: Change
-) -> None:
-    """The caller reads it once more: what runs then has all that is in the store."""
+async def test_changed_job_is_not_reopened(path: Path, make_job: MakeJob, change: Change) -> None:
     async with ended(path, make_job()) as (store, job, _):
         await change(store, job)
         assert await store.reopen_job(job, job.retry(frozenset({0}))) is None

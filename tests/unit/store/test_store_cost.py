@@ -27,7 +27,7 @@ FILTERS = {
 }
 
 
-async def test_a_transition_writes_two_rows(path: Path, disk, make_job: Callable[..., Job]) -> None:
+async def test_transition_writes_two_rows(path: Path, disk, make_job: Callable[..., Job]) -> None:
     queued = make_job(nodes=400)
     running = queued.begin(NOW)
     after = running.replace_node(7, running.nodes[7].begin(NOW, 1), NOW)
@@ -37,15 +37,15 @@ async def test_a_transition_writes_two_rows(path: Path, disk, make_job: Callable
         await store.save(queued, running)
         disk.statements.clear()
         await store.save(running, after)
-    # A step of a trigger shows as its statement once more, word for word; another row would not.
+    # Each step of a trigger is traced as the same statement again; another row would be a new one.
     written = [text.split()[0] for text, _ in groupby(disk.statements)]
     assert written == ["BEGIN", "SAVEPOINT", "SELECT", "UPDATE", "INSERT", "RELEASE", "COMMIT"]
 
 
-async def test_all_nodes_of_a_job_are_written_in_one_statement(
+async def test_one_statement_writes_all_nodes(
     path: Path, disk, make_job: Callable[..., Job]
 ) -> None:
-    """Each statement lets another thread run, and waits for its own turn after that."""
+    """After each statement, the thread lets others run and has to wait for its turn."""
     running = make_job(nodes=400).begin(NOW)
     async with open_store(path, connect=disk.connect) as store:
         await store.add_job(running)
@@ -64,25 +64,21 @@ async def test_all_nodes_of_a_job_are_written_in_one_statement(
         (job_sql.UNFINISHED, ()),
     ],
 )
-async def test_a_list_reads_no_more_than_it_shows(
-    path: Path, statement: str, parameters: object
-) -> None:
+async def test_lists_use_an_index(path: Path, statement: str, parameters: object) -> None:
     async with open_store(path):
         pass
     with closing(sqlite3.connect(path)) as raw:
         plan = " ".join(
             row[3] for row in raw.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
         )
-    # A scan of the primary key from its end is the list itself: LIMIT ends it.
+    # The list of all jobs scans the primary key from its end, and LIMIT ends the scan.
     ends_early = statement == list_statement(JobFilter())
     assert "SCAN job" not in plan or "INDEX job_open" in plan or ends_early, plan
     assert ("ORDER BY" in plan) == (statement == job_sql.UNFINISHED), plan
 
 
-async def test_nothing_of_a_write_is_kept_until_the_next(
-    path: Path, make_job: Callable[..., Job]
-) -> None:
-    """The next can be hours away, and the files of a node are megabytes."""
+async def test_write_is_not_kept_in_memory(path: Path, make_job: Callable[..., Job]) -> None:
+    """The next write can be hours away, and the files of a node take megabytes."""
 
     class Name(str):
         pass
@@ -94,6 +90,6 @@ async def test_nothing_of_a_write_is_kept_until_the_next(
         kept = weakref.ref(name, lambda _: token.run_sync_soon(gone.set))
         await store.save_files("1", [ReceivedFile("10.0.0.1", name, 4)])
         del name
-        with trio.fail_after(5):  # the thread answers first, and lets go after that
+        with trio.fail_after(5):  # the thread forgets the write after its answer
             await gone.wait()
         assert kept() is None

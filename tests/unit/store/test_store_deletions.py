@@ -1,4 +1,4 @@
-"""Jobs are marked before what they have collected is deleted, and their rows go last."""
+"""Deleting jobs or their files, and the count of elapsed seconds."""
 
 import sqlite3
 from collections.abc import Callable
@@ -31,9 +31,7 @@ async def closed(store: Store, job: Job, count: int = 3) -> Job:
     return closed
 
 
-async def test_of_a_closed_job_it_is_known_what_its_files_take(
-    path: Path, make_job: MakeJob
-) -> None:
+async def test_closed_jobs_have_their_size(path: Path, make_job: MakeJob) -> None:
     async with open_store(path, clock=lambda: 0.0) as store:
         await store.add_job(make_job("000000000001"))
         for number in (2, 3):
@@ -46,7 +44,7 @@ async def test_of_a_closed_job_it_is_known_what_its_files_take(
 
 
 @pytest.mark.parametrize("count", [0, 3, 7])
-async def test_a_marked_job_is_found_until_it_is_gone(
+async def test_marked_job_is_deleted_in_pieces(
     path: Path, make_job: MakeJob, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deletion_sql, "BATCH", 3)
@@ -55,7 +53,7 @@ async def test_a_marked_job_is_found_until_it_is_gone(
         marked = replace(job.with_end(End.FILES_DELETED), revision=job.revision + 1)
         begun = await store.begin_deletion(job.job_id, record=True)
         assert begun == (10 * count, marked)
-        assert await store.begin_deletion(job.job_id, record=True) == (10 * count, None)
+        assert await store.begin_deletion(job.job_id, record=False) == (10 * count, None)
         assert await store.begun_deletions() == (job.job_id,)
     async with open_store(path) as store:
         assert await store.load(job.job_id) == marked
@@ -68,9 +66,7 @@ async def test_a_marked_job_is_found_until_it_is_gone(
             assert raw.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
 
 
-async def test_the_record_stays_if_the_files_alone_are_deleted(
-    path: Path, make_job: MakeJob
-) -> None:
+async def test_record_stays_without_files(path: Path, make_job: MakeJob) -> None:
     async with open_store(path) as store:
         job = await closed(store, make_job())
         await store.begin_deletion(job.job_id, record=False)
@@ -87,18 +83,7 @@ async def test_the_record_stays_if_the_files_alone_are_deleted(
         assert await store.closed_jobs() == ()
 
 
-async def test_a_deletion_with_the_record_stays_one(path: Path, make_job: MakeJob) -> None:
-    async with open_store(path) as store:
-        job = await closed(store, make_job())
-        await store.begin_deletion(job.job_id, record=True)
-        await store.begin_deletion(job.job_id, record=False)
-        await store.end_deletion(job.job_id)
-        assert await store.load(job.job_id) is None
-
-
-async def test_neither_an_open_job_nor_an_unmarked_one_is_deleted(
-    path: Path, make_job: MakeJob
-) -> None:
+async def test_other_jobs_are_not_deleted(path: Path, make_job: MakeJob) -> None:
     async with open_store(path) as store:
         opened = make_job("000000000001")
         await store.add_job(opened)
@@ -110,18 +95,7 @@ async def test_neither_an_open_job_nor_an_unmarked_one_is_deleted(
         await store.end_deletion("000000000003")
 
 
-async def test_the_newest_is_the_one_that_ended_last(path: Path, make_job: MakeJob) -> None:
-    async with open_store(path) as store:
-        long, short = make_job("000000000001"), make_job("000000000002")
-        await store.add_job(long)
-        await closed(store, short)
-        ended = long.cancel(NOW + timedelta(hours=1))
-        await store.save(long, ended)
-        await store.close_job(long.job_id)
-        assert [job.job_id for job in await store.closed_jobs()] == [long.job_id, short.job_id]
-
-
-async def test_a_damaged_job_is_left_out(
+async def test_damaged_job_is_left_out(
     path: Path, make_job: MakeJob, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with open_store(path) as store:
@@ -134,7 +108,7 @@ async def test_a_damaged_job_is_left_out(
 
 
 class Clock:
-    """Gives seconds; it begins anew with each boot of the machine."""
+    """Gives seconds, as a clock that starts again with each boot of the machine."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -143,7 +117,7 @@ class Clock:
         return self.now
 
 
-async def test_time_is_counted_while_the_store_is_open(path: Path) -> None:
+async def test_elapsed_counts_open_time(path: Path) -> None:
     clock = Clock()
     async with open_store(path, clock=clock) as store:
         assert await store.elapsed() == 0
@@ -160,7 +134,7 @@ async def test_time_is_counted_while_the_store_is_open(path: Path) -> None:
         assert await store.elapsed() == 54
 
 
-async def test_what_could_not_be_written_is_written_the_next_time(path: Path, disk) -> None:
+async def test_elapsed_survives_a_failed_write(path: Path, disk) -> None:
     clock = Clock()
     async with open_store(path, connect=disk.connect, clock=clock) as store:
         clock.now += 10
@@ -174,27 +148,8 @@ async def test_what_could_not_be_written_is_written_the_next_time(path: Path, di
         assert await store.elapsed() == 15
 
 
-async def test_the_order_of_ends_is_not_that_in_which_jobs_are_closed(
-    path: Path, make_job: MakeJob
-) -> None:
-    clock = Clock()
-    async with open_store(path, clock=clock) as store:
-        jobs = [make_job(f"00000000000{number}") for number in (1, 2, 3)]
-        ends = []
-        for job in jobs:
-            await store.add_job(job)
-            await store.save(job, job.cancel(NOW))
-            ends.append(clock.now)
-            clock.now += 1
-        for job, ended_at in reversed(list(zip(jobs, ends, strict=True))):
-            clock.now += 100
-            await store.close_job(job.job_id, ended_at)
-        found = [(one.job_id[-1], one.ended_after) for one in await store.closed_jobs()]
-        assert found == [("3", 2), ("2", 1), ("1", 0)]
-
-
-async def test_jobs_have_ended_in_the_order_of_the_count(path: Path, make_job: MakeJob) -> None:
-    """Whatever the wall clock has said at their ends."""
+async def test_jobs_are_ordered_by_elapsed_time(path: Path, make_job: MakeJob) -> None:
+    """The wall clock at their ends does not matter, nor the order in which they are closed."""
     clock = Clock()
     async with open_store(path, clock=clock) as store:
         for number, at in ((1, NOW), (2, NOW - timedelta(days=30)), (3, NOW - timedelta(days=9))):
@@ -202,7 +157,8 @@ async def test_jobs_have_ended_in_the_order_of_the_count(path: Path, make_job: M
             job = make_job(f"00000000000{number}")
             await store.add_job(job)
             await store.save(job, job.cancel(at))
-            await store.close_job(job.job_id)
+        for number in (3, 1, 2):
+            await store.close_job(f"00000000000{number}", 1000.0 + 100 * number)
         jobs = [(one.job_id[-1], one.ended_after) for one in await store.closed_jobs()]
         assert jobs == [("3", 300), ("2", 200), ("1", 100)]
         clock.now += 100

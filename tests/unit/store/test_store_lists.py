@@ -1,4 +1,4 @@
-"""Lists of jobs: what a filter leaves out, in the store and in memory alike."""
+"""Lists of jobs: a filter selects the same jobs in the store and in memory."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ MakeJob = Callable[..., Job]
 
 
 def jobs(make_job: MakeJob) -> list[Job]:
-    """Makes one of each combination of labels, targets and age."""
+    """Makes a job for each combination of labels, targets and age."""
     labels = ({}, {"case": "1"}, {"case": "2"}, {"case": "1", "site": "bern"})
     asked = (("berlin",), ("a",), ())
     made = []
@@ -49,7 +49,7 @@ FILTERS = [
 ]
 
 
-async def test_the_store_lists_what_fits(path: Path, make_job: MakeJob) -> None:
+async def test_filters_agree_with_memory(path: Path, make_job: MakeJob) -> None:
     made = jobs(make_job)
     async with open_store(path) as store:
         for job in made:
@@ -66,9 +66,7 @@ async def test_the_store_lists_what_fits(path: Path, make_job: MakeJob) -> None:
         assert await store.count(before) == 5
 
 
-async def test_changed_labels_are_found_and_removed_ones_are_not(
-    path: Path, make_job: MakeJob
-) -> None:
+async def test_lists_follow_changed_labels(path: Path, make_job: MakeJob) -> None:
     before = msgspec.structs.replace(make_job(), labels={"case": "1", "site": "bern"})
     after = msgspec.structs.replace(before, labels={"case": "2"})
     async with open_store(path) as store:
@@ -77,14 +75,3 @@ async def test_changed_labels_are_found_and_removed_ones_are_not(
         assert await store.count(JobFilter(labels={"case": "2"})) == 1
         for gone in ({"case": "1"}, {"site": "bern"}):
             assert await store.count(JobFilter(labels=gone)) == 0
-
-
-async def test_the_revision_of_a_job_is_stored(path: Path, make_job: MakeJob) -> None:
-    job = make_job(nodes=2)
-    async with open_store(path) as store:
-        await store.add_job(job)
-        await store.save(job, msgspec.structs.replace(job, revision=2))
-        found = await store.load(job.job_id)
-        (row,) = await store.newest(9)
-        assert found is not None
-        assert found.revision == row.job.revision == 2
