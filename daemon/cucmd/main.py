@@ -129,8 +129,8 @@ def _check(args: argparse.Namespace) -> int:
         everything=args.all,
         stores=STORES if os.geteuid() == 0 else (),
     )
-    for one in lacking():
-        print(one, file=err)
+    for line in lacking():
+        print(line, file=err)
     with checked_stdout():
         print(err.getvalue(), end="", file=sys.stderr)
         print(out.getvalue(), end="")

@@ -202,7 +202,7 @@ class TomlFile(Struct, frozen=True):
 
     def error(self, place: KeyPath, reason: str) -> ConfigError:
         """Returns the error for the key or table at `place`."""
-        return ConfigError(self.name, reason, dotted(place), self._line(place))
+        return ConfigError(self.name, reason, dotted(place), self._find_line(place))
 
     def notice(self, place: KeyPath, reason: str) -> None:
         """Adds a line to `notices`, in the form of an error."""
@@ -234,7 +234,7 @@ class TomlFile(Struct, frozen=True):
         secret = _SECRET.search([name for name in place if isinstance(name, str)][-1])
         return self.error(place, reason if secret else wrong_value(value, reason))
 
-    def _line(self, place: KeyPath) -> int | None:
+    def _find_line(self, place: KeyPath) -> int | None:
         """Returns the line of a key or of the header of a table, or None if the search does not
         find it, because it is written in another way (for example, in an inline table).
         """

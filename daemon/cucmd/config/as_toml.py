@@ -51,7 +51,7 @@ def _tables(config: Config) -> _Tables:
     for use in config.credential_uses.values():
         made["credential", use.name] = _set_keys(use, "nodes", "clusters")
     for cluster in config.clusters.values():
-        made["clusters", cluster.name] = _cluster(config, cluster)
+        made["clusters", cluster.name] = _cluster_keys(config, cluster)
     for profile in config.profiles.values():
         keys = asdict(profile)
         made["profiles", keys.pop("name")] = keys.items()
@@ -87,7 +87,7 @@ def _set_keys(struct: Struct, *keys: str) -> Iterator[tuple[str, object]]:
             yield key, value
 
 
-def _cluster(config: Config, cluster: ClusterSettings) -> Iterator[tuple[str, object]]:
+def _cluster_keys(config: Config, cluster: ClusterSettings) -> Iterator[tuple[str, object]]:
     yield from _set_keys(cluster, "publisher", "nodes", "credential")
     for section in _CLUSTER_SECTIONS:
         general = asdict(getattr(config, section))

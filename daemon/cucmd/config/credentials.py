@@ -40,10 +40,10 @@ def load_credential(name: str, directory: Path | None, environ: Mapping[str, str
         raise UnknownCredential(name, reason)
     refuse_open_directory(name, place)
     by_systemd = str(place) == environ.get(_VARIABLE)
-    password = _read(name, place / f"{name}.password", by_systemd=by_systemd)
+    password = _read_text(name, place / f"{name}.password", by_systemd=by_systemd)
     if password is None:
         raise UnknownCredential(name, f"there is no {name}.password in {place}")
-    return Login(_read(name, place / f"{name}.username", by_systemd=by_systemd), password)
+    return Login(_read_text(name, place / f"{name}.username", by_systemd=by_systemd), password)
 
 
 def credential_names(directory: Path) -> tuple[str, ...]:
@@ -75,7 +75,7 @@ def _trusted_uids() -> tuple[int, ...]:
     return 0, os.geteuid()
 
 
-def _read(name: str, file: Path, *, by_systemd: bool) -> str | None:
+def _read_text(name: str, file: Path, *, by_systemd: bool) -> str | None:
     """Returns the text of a file, or None if the file does not exist."""
     target = Path(os.path.realpath(file))
     if not target.is_relative_to(os.path.realpath(file.parent)):

@@ -82,7 +82,7 @@ def load(
     socket, state_directory
              options of the command line, which override everything else
     """
-    file, origin = _read(path, environ)
+    file, origin = _read_file(path, environ)
     document = file.table((), file.document, (*SECTIONS, *NAMED))
     credentials = document.get("credentials")
     if isinstance(credentials, dict) and credentials.get("directory") == "":
@@ -103,8 +103,8 @@ def load(
 
     clusters: dict[str, ClusterSettings] = {}
     cluster_of: dict[tuple[str, int], str] = {}  # by the nodes
-    for name, table in _named(file, "clusters", rules.check_profile_name):
-        cluster = clusters[name] = _cluster(file, name, table, sections, variables)
+    for name, table in _named_tables(file, "clusters", rules.check_profile_name):
+        cluster = clusters[name] = _read_cluster(file, name, table, sections, variables)
         places: list[KeyPath] = [("publisher",)] if cluster.publisher else []
         places += (("nodes", position) for position in range(len(cluster.nodes)))
         for place, member in zip(places, cluster.members, strict=True):
@@ -114,8 +114,8 @@ def load(
                 raise file.error(("clusters", name, *place), reason)
             cluster_of[key] = name
     uses = {
-        name: _credential_use(file, name, table, clusters)
-        for name, table in _named(file, "credential", rules.check_credential_name)
+        name: _read_credential_use(file, name, table, clusters)
+        for name, table in _named_tables(file, "credential", rules.check_credential_name)
     }
     for cluster in clusters.values():
         use = uses.get(cluster.credential or "")
@@ -125,7 +125,7 @@ def load(
             raise file.error(("clusters", cluster.name, "credential"), f"{use.name!r} {reason}")
     profiles = {
         name: read_profile(file, name, table, BUILT_IN.get(name, Profile(name)))
-        for name, table in _named(file, "profiles", rules.check_profile_name)
+        for name, table in _named_tables(file, "profiles", rules.check_profile_name)
     }
     return Config(
         **sections,
@@ -137,7 +137,7 @@ def load(
     )
 
 
-def _read(path: Path | None, environ: Mapping[str, str]) -> tuple[TomlFile, str]:
+def _read_file(path: Path | None, environ: Mapping[str, str]) -> tuple[TomlFile, str]:
     """Returns the file, and a line for the log that says which file it is."""
     chosen = path or Path(default_config(environ, os.getuid()))
     try:
@@ -151,7 +151,7 @@ def _read(path: Path | None, environ: Mapping[str, str]) -> tuple[TomlFile, str]
     return TomlFile(str(chosen)), origin
 
 
-def _named(
+def _named_tables(
     file: TomlFile, section: str, rule: Callable[[str], object]
 ) -> Iterator[tuple[str, object]]:
     """Yields (name, table) of each `[section.NAME]`. `rule` checks the name."""
@@ -232,7 +232,7 @@ def _exists(look_up: Callable[[str], object], name: str) -> bool:
     return True
 
 
-def _cluster(
+def _read_cluster(
     file: TomlFile,
     name: str,
     value: object,
@@ -263,7 +263,7 @@ def _cluster(
     return cluster
 
 
-def _credential_use(
+def _read_credential_use(
     file: TomlFile, name: str, value: object, clusters: Mapping[str, ClusterSettings]
 ) -> CredentialUse:
     """Returns the nodes and clusters to which a credential may be sent."""

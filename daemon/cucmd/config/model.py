@@ -54,7 +54,7 @@ class AccessSettings(Struct, frozen=True):
 
 
 class Limits(Struct, frozen=True):
-    concurrency: Annotated[int, whole(1, rules.MOST_AT_ONCE)] = 8  # nodes at once in a job
+    concurrency: Annotated[int, whole(1, rules.MOST_CONCURRENCY)] = 8  # nodes at once in a job
     connections: Annotated[int, whole(1, 100_000)] = 200  # to nodes, of all jobs
     jobs: Annotated[int, whole(1, 10_000)] = 16  # running; the others wait
     # A node allows 10 SSH sessions (vos/NODES.md, section 1), and people need some of them.

@@ -21,7 +21,7 @@ from cucmd.vos.arguments import InvalidArgument, check_word, is_path
 
 # Each path is a command on every node, so a request with more paths is probably a mistake.
 MOST_PATHS = 100
-MOST_AT_ONCE = 1000  # nodes that one job works on at the same time
+MOST_CONCURRENCY = 1000  # nodes that one job works on at the same time
 _LONGEST_DESCRIPTION = 500
 _LONGEST_WINDOW = 40
 
@@ -111,17 +111,17 @@ def check_location(text: str) -> str:
 
 def check_window(text: str) -> str:
     """Checks a window that ends now: "30m", "2h", "3d" or "1w"."""
-    parse_last(_short(text))
+    parse_last(_refuse_long(text))
     return text
 
 
 def check_written_for(text: str) -> str:
     """Checks how long a node writes to one file: "1h", "2d" or "always"."""
-    parse_written_for(_short(text))
+    parse_written_for(_refuse_long(text))
     return text
 
 
-def _short(text: str) -> str:
+def _refuse_long(text: str) -> str:
     if len(text) > _LONGEST_WINDOW:
         raise ValueError(f"expected a duration of at most {_LONGEST_WINDOW} characters")
     return text

@@ -302,10 +302,10 @@ def resolve_concurrency(request: int | None, base: int) -> int:
     """Returns how many nodes of the job may be worked on at once. Raises `InvalidValue`."""
     if request is None:
         return base
-    if not 1 <= request <= rules.MOST_AT_ONCE:
+    if not 1 <= request <= rules.MOST_CONCURRENCY:
         raise InvalidValue(
             "concurrency",
-            wrong_value(request, f"expected a number from 1 to {rules.MOST_AT_ONCE}"),
+            wrong_value(request, f"expected a number from 1 to {rules.MOST_CONCURRENCY}"),
         )
     return request
 

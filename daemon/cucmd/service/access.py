@@ -94,11 +94,6 @@ class Access(msgspec.Struct, frozen=True):
         behalf = request.on_behalf_of
         return self.may_operate(caller) and (behalf is None or behalf.role == "operate")
 
-    def _may(self, caller: Caller, right: Right, role: str) -> bool:
-        if right is Right.VIEW or (right is Right.READ and self.view_reads_files):
-            return self.may_view(caller)
-        return role == "operate" and self.may_operate(caller)
-
     def authorize(self, caller: Caller, method: Method | None, role: str = "operate") -> None:
         """Raises `PermissionDenied` if the caller may not call the method.
 
@@ -106,7 +101,11 @@ class Access(msgspec.Struct, frozen=True):
         role    the role on whose behalf the call is made; it gives the caller no further rights
         """
         right = Right.VIEW if method is None else RIGHTS.get(method.name, Right.OPERATE)
-        if not self._may(caller, right, role):
+        if right is Right.VIEW or (right is Right.READ and self.view_reads_files):
+            allowed = self.may_view(caller)
+        else:
+            allowed = role == "operate" and self.may_operate(caller)
+        if not allowed:
             name = method.name if method else "an unknown method"
             log.warning("refused %s to %s", name, caller, extra=caller.for_log)
             raise PermissionDenied

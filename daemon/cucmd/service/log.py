@@ -62,7 +62,7 @@ class JournalFormatter(logging.Formatter):
         )
         reached = (number for at_least, number in steps if record.levelno >= at_least)
         prefix = f"<{next(reached, 7)}>"
-        text = f"{record.name}: {_visible(super().format(record))}"
+        text = f"{record.name}: {_escape_controls(super().format(record))}"
         return "\n".join(prefix + line for line in text.split("\n"))
 
 
@@ -71,7 +71,7 @@ class PlainFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        text = _visible(super().format(record)).replace("\n", "\n    ")
+        text = _escape_controls(super().format(record)).replace("\n", "\n    ")
         return f"{stamp}.{int(record.msecs):03d}Z {record.levelname} {record.name}: {text}"
 
 
@@ -81,7 +81,7 @@ _CONTROLS = {
 }
 
 
-def _visible(text: str) -> str:
+def _escape_controls(text: str) -> str:
     return text.translate(_CONTROLS)
 
 

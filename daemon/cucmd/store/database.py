@@ -87,11 +87,11 @@ def connect(path: Path) -> sqlite3.Connection:
     except sqlite3.Error:  # this reads the schema, which can be damaged
         connection.close()
         raise
-    connection.text_factory = _text
+    connection.text_factory = _decode_text
     return connection
 
 
-def _text(stored: bytes) -> str:
+def _decode_text(stored: bytes) -> str:
     """Decodes text, with U+FFFD in place of bytes that are not UTF-8.
 
     By default sqlite3 raises for such bytes, and then no row of the query can be read.
@@ -112,7 +112,7 @@ def prepare(path: Path, connect: Connect, now: datetime) -> list[str]:
         if reason is not None:
             notices.append(_set_aside(path, reason, now))
         if not path.exists():
-            _make(path, connect)
+            _make_database(path, connect)
     except (sqlite3.Error, OSError) as error:
         message = f"cannot open {path}: {error}"
         # SQLite says "disk I/O error" if there is no space for the files beside the database.
@@ -131,13 +131,13 @@ def _find_damage(path: Path) -> str | None:
     """
     if not path.exists():
         # A journal without its database is damage too: SQLite would apply it to the new database.
-        return "was missing" if any(_companions(path)) else None
+        return "was missing" if any(_existing_companions(path)) else None
     try:
         # A read-only connection cannot change the file, not even with a checkpoint when it closes.
         uri = f"{path.absolute().as_uri()}?mode=ro"
         checking = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
         with closing(checking) as connection:
-            connection.text_factory = _text
+            connection.text_factory = _decode_text
             (application,) = connection.execute("PRAGMA application_id").fetchone()
             if application != APPLICATION_ID:
                 return "was not a database of cucmd"
@@ -159,12 +159,12 @@ def _set_aside(path: Path, reason: str, now: datetime) -> str:
     stamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
     first = target = path.with_name(f"{path.name}.damaged-{stamp}")
     count = 1
-    while any(file.exists() for file in (target, *_named_companions(target))):
+    while any(file.exists() for file in (target, *_companion_paths(target))):
         count += 1
         target = first.with_name(f"{first.name}-{count}")
     # The database is renamed first. If a kill comes in between, the next start finds a journal
     # without a database, which `_find_damage` recognizes.
-    for source in (path, *_companions(path)):
+    for source in (path, *_existing_companions(path)):
         if source.exists():
             source.rename(f"{target}{source.name.removeprefix(path.name)}")
     sync_directory(path.parent)
@@ -174,10 +174,10 @@ def _set_aside(path: Path, reason: str, now: datetime) -> str:
     )
 
 
-def _make(path: Path, connect: Connect) -> None:
+def _make_database(path: Path, connect: Connect) -> None:
     """Makes a database under another name and renames it, so that `path` is never incomplete."""
     new = path.with_name(f"{path.name}.new")
-    for leftover in (new, *_named_companions(new)):
+    for leftover in (new, *_companion_paths(new)):
         leftover.unlink(missing_ok=True)
     os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     with closing(connect(new)) as connection:
@@ -190,9 +190,9 @@ def _make(path: Path, connect: Connect) -> None:
     sync_directory(path.parent)
 
 
-def _named_companions(path: Path) -> list[Path]:
+def _companion_paths(path: Path) -> list[Path]:
     return [path.with_name(path.name + suffix) for suffix in _COMPANIONS]
 
 
-def _companions(path: Path) -> list[Path]:
-    return [companion for companion in _named_companions(path) if companion.exists()]
+def _existing_companions(path: Path) -> list[Path]:
+    return [companion for companion in _companion_paths(path) if companion.exists()]

@@ -21,10 +21,10 @@ from cucmd.store.rows import (
     StartKey,
     changed_itself,
     changed_nodes,
+    decode_file,
+    decode_job,
     file_columns,
-    file_from,
     job_columns,
-    job_from,
     node_columns,
     target_names,
 )
@@ -63,7 +63,7 @@ ON CONFLICT (job, node, path) DO UPDATE SET
     size = excluded.size, sha256 = excluded.sha256, complete = excluded.complete,
     attempt = excluded.attempt, modified = excluded.modified"""
 
-# The columns are in the order that `file_from` expects.
+# The columns are in the order that `decode_file` expects.
 _FILES = """
 SELECT node, path, size, sha256, complete, attempt, modified FROM file
 WHERE job = (SELECT position FROM job WHERE job_id = ?)"""
@@ -194,7 +194,7 @@ def select_job(connection: sqlite3.Connection, job_id: str) -> Job | None:
     ).fetchall()
     end = End.FILES_DELETED if deletion is not None else End.CLOSED if closed else End.OPEN
     with skip_unreadable(f"job {job_id}"):
-        job = job_from(detail, revision, (text for (text,) in nodes), end)
+        job = decode_job(detail, revision, (text for (text,) in nodes), end)
         return msgspec.structs.replace(job, job_id=job_id)  # damaged JSON may have another id
     return None
 
@@ -224,7 +224,7 @@ def select_files(
         f"{_FILES} AND {which} ORDER BY node, path LIMIT ?",
         (job_id, after[0], os.fsencode(after[1]), limit),
     )
-    return tuple(file_from(row) for row in rows)
+    return tuple(decode_file(row) for row in rows)
 
 
 def select_paths_alike(connection: sqlite3.Connection, job_id: str) -> frozenset[bytes]:

@@ -9,7 +9,7 @@ import sqlite3
 
 import msgspec
 
-from cucmd.store.rows import JobFilter, JobRow, job_row_from, moment_text
+from cucmd.store.rows import JobFilter, JobRow, decode_job_row, format_time
 from cucmd.store.unreadable import skip_unreadable
 
 # A list ends when its jobs have more characters of details than this, but always has one job. The
@@ -46,7 +46,7 @@ def list_parameters(which: JobFilter, limit: int = 0) -> dict[str, str | int | N
     return {
         "status": which.status,
         "kind": which.kind,
-        "since": moment_text(which.since) if which.since else None,
+        "since": format_time(which.since) if which.since else None,
         "before": which.before,
         "target": which.target,
         "labels": msgspec.json.encode(which.labels).decode(),
@@ -69,7 +69,7 @@ def select_rows(connection: sqlite3.Connection, limit: int, which: JobFilter) ->
             found.close()
             break
         with skip_unreadable(f"job {row[0]}"):
-            rows.append(job_row_from(row))
+            rows.append(decode_job_row(row))
     return tuple(rows)
 
 

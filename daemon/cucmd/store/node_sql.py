@@ -15,7 +15,7 @@ import msgspec
 from cucmd.job.discover import Found
 from cucmd.job.job import Job
 from cucmd.job.node import Node, Succeeded
-from cucmd.store.rows import moment_text, node_text
+from cucmd.store.rows import format_time, normalize_node
 from cucmd.store.unreadable import skip_unreadable
 
 # How many discoveries are kept, one for each node that was asked. No company has more clusters, and
@@ -52,7 +52,7 @@ def save_discoveries(connection: sqlite3.Connection, job: Job, nodes: Sequence[N
             at = node.state.completed_at
             discovery = StoredDiscovery(node.node, at, job.job_id, node.result)
             detail = msgspec.json.encode(discovery).decode()
-            values = (node_text(node.node), moment_text(at), detail)
+            values = (normalize_node(node.node), format_time(at), detail)
             connection.execute(_UPSERT_DISCOVERY, values)
             connection.execute(_DROP_OLDEST_DISCOVERIES, (MOST_DISCOVERIES,))
 

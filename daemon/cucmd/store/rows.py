@@ -130,11 +130,11 @@ def summarise(job: Job) -> JobRow:
     )
 
 
-def moment_text(moment: datetime) -> str:
+def format_time(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def node_text(node: str) -> str:
+def normalize_node(node: str) -> str:
     """Returns the same text for every spelling of a node's name."""
     return address(*node_key(*parse_node(node)))
 
@@ -144,8 +144,8 @@ def job_columns(job: Job) -> dict[str, str | int | None]:
         "job_id": job.job_id,
         "status": job.status,
         "kind": job.kind,
-        "created_at": moment_text(job.created_at),
-        "completed_at": moment_text(job.completed_at) if job.completed_at else None,
+        "created_at": format_time(job.created_at),
+        "completed_at": format_time(job.completed_at) if job.completed_at else None,
         "revision": job.revision,
         "detail": msgspec.json.encode(_without_nodes(job)).decode(),
     }
@@ -157,7 +157,7 @@ def node_columns(position: int, node: Node) -> Row:
     return position, node.node, node.status, node.bytes_received, detail
 
 
-def job_from(detail: str, revision: int, nodes: Iterable[str], end: End) -> Job:
+def decode_job(detail: str, revision: int, nodes: Iterable[str], end: End) -> Job:
     """Returns the job of a row and its nodes. Raises `msgspec.MsgspecError` if they are damaged.
 
     end  how far the end of the job has come, if it has ended
@@ -199,7 +199,7 @@ def changed_itself(before: Job, after: Job) -> bool:
     return _without_nodes(same_revision) != _without_nodes(after)
 
 
-def job_row_from(row: Row) -> JobRow:
+def decode_job_row(row: Row) -> JobRow:
     """Returns the `JobRow` of a row of a list. Raises `msgspec.MsgspecError` if it is damaged."""
     *others, revision, detail = row
     job = msgspec.structs.replace(_job_decoder.decode(detail), revision=revision)
@@ -220,7 +220,7 @@ def file_columns(file: ReceivedFile) -> Row:
     )
 
 
-def file_from(row: Row) -> ReceivedFile:
+def decode_file(row: Row) -> ReceivedFile:
     """Returns the file of a row. A file counts as closed if it is complete."""
     node, path, size, sha256, complete, attempt, modified = row
     closed = complete = bool(complete)
