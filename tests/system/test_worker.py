@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +12,6 @@ import trio.testing
 
 from cucmd.worker.frames import MOST, ProcessLimits
 from cucmd.worker.workers import Cause, WorkerEnded, Workers, open_workers
-from rig.quiet import wait_until
 from rig.worker_processes import (
     ANSWER,
     LIMITS,
@@ -23,7 +21,6 @@ from rig.worker_processes import (
     told,
     told_by_the_next,
     until,
-    wait_ready,
 )
 from rig.worker_roles import Words
 
@@ -180,108 +177,16 @@ async def test_a_first_process_ends_where_no_thread_is_left(
     assert await told_by_the_next(workers, tmp_path) == "again"
 
 
-async def test_who_asked_too_early_ends_no_first_process_that_is_ready_since(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    mock_clock: trio.testing.MockClock,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    python = sys.executable
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "none"))
+async def test_a_first_process_that_does_not_answer_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "jobs/this").mkdir(parents=True)
     roles = {"obey": "rig.worker_roles:obey"}
-    async with open_workers(tmp_path, roles, more_modules=TESTS) as workers:
-        await trio.testing.wait_all_tasks_blocked()
-        mock_clock.jump(25)  # another start fails; the next one is in a second
-        await trio.testing.wait_all_tasks_blocked()
-        mock_clock.jump(0.9)
-        async with trio.open_nursery() as nursery:
-
-            @nursery.start_soon
-            async def ask() -> None:
-                with pytest.raises(WorkerEnded):
-                    await told(workers, tmp_path, "say hello")
-
-            await trio.testing.wait_all_tasks_blocked()
-            monkeypatch.setattr(sys, "executable", python)
-            mock_clock.jump(0.2)
-            await wait_ready(workers)
-            caplog.clear()
-            mock_clock.jump(0.4)
-        await trio.testing.wait_all_tasks_blocked()
-        assert caplog.messages == []
-        assert await told(workers, tmp_path, "say hello") == "hello"
-
-
-async def test_a_first_process_that_does_not_answer_is_killed(
-    workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert await told(workers, tmp_path, "say hello") == "hello"
-    os.kill(stopped := first_process(), signal.SIGSTOP)
-    monkeypatch.setattr("cucmd.worker.workers.ANSWERS", 0.2)
-    with pytest.raises(WorkerEnded):
-        await told(workers, tmp_path, "say hello")
-    monkeypatch.setattr("cucmd.worker.workers.ANSWERS", 5.0)
-    await until(lambda: not Path(f"/proc/{stopped}").exists())
-    assert await told_by_the_next(workers, tmp_path) == "again"
-
-
-async def test_an_answer_that_came_while_the_daemon_stood_still_is_in_time(
-    workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await wait_ready(workers)
-    monkeypatch.setattr("cucmd.worker.workers.ANSWERS", 1.0)
-    first, had = first_process(), trio.Event()
-    os.kill(first, signal.SIGSTOP)
-    async with trio.open_nursery() as nursery:
-
-        @nursery.start_soon
-        async def ask() -> None:
-            async with workers.forked("obey", tmp_path / "jobs/this", LIMITS):
-                had.set()
-                await trio.sleep_forever()
-
-        await trio.testing.wait_all_tasks_blocked()
-        asked = trio.current_time()
-        os.kill(first, signal.SIGCONT)
-        # In this thread: the loop stands still.
-        wait_until(lambda: bool(forked()) and trio.current_time() > asked + 1)
-        await had.wait()
-        nursery.cancel_scope.cancel()
-    assert first_process() == first
-
-
-async def test_a_first_process_that_does_not_start_in_time_is_killed(
-    workers: Workers,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    assert await told(workers, tmp_path, "say hello") == "hello"
-    with monkeypatch.context() as patch:
-        patch.setattr("cucmd.worker.workers._STARTS", 0.01)
-        os.kill(first_process(), signal.SIGKILL)
-        await until(lambda: "does not answer" in caplog.text)
-    assert await told_by_the_next(workers, tmp_path) == "again"
-
-
-async def test_a_first_process_has_its_time_to_start_whoever_has_waited_for_the_one_before(
-    workers: Workers,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    assert await told(workers, tmp_path, "say hello") == "hello"
-    monkeypatch.setattr("cucmd.worker.workers.AGAIN", 3.0)  # the next one starts after all of this
-    os.kill(first_process(), signal.SIGKILL)
-    with trio.fail_after(20):
-        while "it is started again" not in caplog.text:
-            await trio.lowlevel.checkpoint()
-    with monkeypatch.context() as patch:
-        patch.setattr("cucmd.worker.workers._STARTS", 0.01)
+    async with open_workers(tmp_path, roles, more_modules=TESTS, answers=2.0) as workers:
+        await told_by_the_next(workers, tmp_path)
+        os.kill(stopped := first_process(), signal.SIGSTOP)
         with pytest.raises(WorkerEnded):
             await told(workers, tmp_path, "say hello")
-    assert await told_by_the_next(workers, tmp_path) == "again"
-    assert "does not answer" not in caplog.text
+        await until(lambda: not Path(f"/proc/{stopped}").exists())
+        assert await told_by_the_next(workers, tmp_path) == "again"
 
 
 async def test_a_frame_that_is_too_long_is_not_sent(workers: Workers, tmp_path: Path) -> None:

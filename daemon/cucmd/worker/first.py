@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import gc
 import os
+import re
 import select
 import signal
 import socket
@@ -59,22 +60,18 @@ def main(arguments: Sequence[str]) -> None:
     confine.die_with(int(daemon))
     confine.be_killed_first()
     control = socket.socket(fileno=int(descriptor))
-    named = dict(one.split("=", 1) for one in roles)
-    found = {name: _imported(where) for name, where in named.items()}
+    entry_points: dict[str, EntryPoint] = {}
+    for role in roles:
+        name, module, function = re.split("[=:]", role)
+        imported = import_module(module)
+        if before_forks := getattr(imported, "before_forks", None):
+            before_forks()
+        entry_points[name] = getattr(imported, function)
     confine.forbid_privileges()
     confined = confine.only_below([*SYSTEM, *_own_folders(), folder])
     gc.collect()
     gc.freeze()  # a collection in one that was forked would copy all of it
-    First(control, found).run(confined=confined)
-
-
-def _imported(where: str) -> EntryPoint:
-    module, _, name = where.partition(":")
-    imported = import_module(module)
-    if before_forks := getattr(imported, "before_forks", None):
-        before_forks()
-    role: EntryPoint = getattr(imported, name)
-    return role
+    First(control, entry_points).run(confined=confined)
 
 
 def _own_folders() -> set[str]:

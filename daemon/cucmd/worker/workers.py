@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import array
 import logging
-import math
 import os
 import signal
 import socket
@@ -35,14 +34,14 @@ from cucmd.worker.process import ENDS, Cause, Forking, Worker, WorkerEnded
 
 # Seconds between the end of the first process and its next start.
 AGAIN = 1.0
-# Seconds in which it starts, which takes one; and in which it answers then: a fork takes a
-# millisecond.
-_STARTS, ANSWERS = 20.0, 5.0
+# Seconds in which the first process must have forked another one. Its start takes a second, and a
+# fork some milliseconds. A process that has not answered by then hangs, and is killed.
+ANSWERS = 20.0
+# Seconds that the daemon waits at its own start for the first process.
+_READY = 10.0
 # Bytes that these processes may write to standard error in a minute.
 _MOST_SAID = 64 * 1024
 _PIPE_BUF = 4096  # what is written at once up to this size, is read at once
-# Seconds more in which its answer is read: the daemon may have stood still while it came.
-_READS = 0.5
 
 _NO_DESCRIPTOR = "the daemon has no descriptor left for a process"
 _NOT_IN_TIME = "no process could be had in time"
@@ -52,17 +51,22 @@ _log = logging.getLogger(__name__)
 
 @asynccontextmanager
 async def open_workers(
-    folder: Path, roles: Mapping[str, str], *, more_modules: str = ""
+    folder: Path,
+    roles: Mapping[str, str],
+    *,
+    more_modules: str = "",
+    answers: float = ANSWERS,
 ) -> AsyncIterator[Workers]:
     """Runs the first process while the body runs. Does not wait until it is ready.
 
     more_modules: where roles are that are not installed, as those of a test.
+    answers: seconds in which a process must have been forked.
     """
     environ = {"PATH": os.environ.get("PATH", os.defpath)}
     # The daemon's own too: it may be what has found this package.
     if modules := [one for one in (more_modules, os.environ.get("PYTHONPATH")) if one]:
         environ["PYTHONPATH"] = os.pathsep.join(modules)
-    workers = Workers(folder, roles, environ)
+    workers = Workers(folder, roles, environ, answers)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(workers.run)
         yield workers
@@ -76,24 +80,26 @@ class Workers:
     confined: whether the kernel confines them; None: not known yet.
     """
 
-    def __init__(self, folder: Path, roles: Mapping[str, str], environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, roles: Mapping[str, str], environ: Mapping[str, str], answers: float
+    ) -> None:
         self.confined: bool | None = None
         self._folder = folder
         self._roles = roles
         self._environ = environ
+        self._answers = answers
         self._numbers = count(1)
         self._asked: dict[int, Forking] = {}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started = 0.0
         self._control: trio.socket.SocketType | None = None
         self._ready = trio.Event()
-        self._none_since = math.inf  # when a start has failed, and none has succeeded since
-        self._stuck = trio.Event()
-        self._heard = -math.inf  # when it has said something
         self._telling = trio.Lock()  # of two that wait for one socket, trio refuses the second
         self._decoder = msgspec.msgpack.Decoder(FromFirst)
 
     async def wait_ready(self) -> None:
         """Returns once processes can be had; after 10 s anyway."""
-        with trio.move_on_after(2 * ANSWERS):
+        with trio.move_on_after(_READY):
             await self._ready.wait()
 
     async def run(self) -> None:
@@ -105,9 +111,11 @@ class Workers:
                     said, says = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
                     nursery.start_soon(_log_said, trio.lowlevel.FdStream(said))
                     opened = _first_process(self._folder, self._roles, self._environ, says)
-                    async with opened as (process, control):
-                        self._control = control
-                        await self._listen(process, control)
+                    async with opened as (self._process, self._control):
+                        self._started = trio.current_time()
+                        with suppress(OSError, WrongFrame):
+                            while await self._take(self._control):
+                                pass
                 except OSError as error:  # mostly there is no process left, or no descriptor
                     why = f"cannot be started ({error})"
                 finally:
@@ -115,35 +123,12 @@ class Workers:
                 _log.error("the process that others are forked from %s; it is started again", why)
                 await trio.sleep(AGAIN)
 
-    async def _listen(
-        self,
-        process: subprocess.Popen[bytes],
-        control: trio.socket.SocketType,
-    ) -> None:
-        async with trio.open_nursery() as nursery:
-
-            async def end_when_stuck() -> None:
-                with trio.move_on_after(_STARTS) as starting:
-                    await self._ready.wait()
-                if not starting.cancelled_caught:
-                    await self._stuck.wait()
-                _log.error("the process that others are forked from does not answer: it is killed")
-                process.kill()
-
-            nursery.start_soon(end_when_stuck)
-            with suppress(OSError, WrongFrame):
-                while await self._take(control):
-                    pass
-            nursery.cancel_scope.cancel()
-
     async def _take(self, control: trio.socket.SocketType) -> bool:
         content, ancillary, _, _ = await control.recvmsg(MOST_PACKET, socket.CMSG_SPACE(4))
-        self._heard = trio.current_time()
         descriptors = [fd for _, _, data in ancillary for fd in array.array("i", data)]
         match decoded(self._decoder, content) if content else None:
             case Ready(confined):
                 self.confined = confined
-                self._none_since = math.inf
                 self._ready.set()
             case Forked(number):
                 # Without it where the daemon has no descriptor left: the process ends by itself.
@@ -168,12 +153,9 @@ class Workers:
             os.close(answer)
 
     def _lose_all(self) -> None:
-        self._control = None
-        self._stuck = trio.Event()
+        self._process = self._control = None
         if self._ready.is_set():  # else there may be some that wait for the next one
             self._ready = trio.Event()
-        else:
-            self._none_since = min(self._none_since, trio.current_time())
         lost, self._asked = self._asked, {}
         for asked in lost.values():
             if not asked.answered.is_set():
@@ -213,37 +195,26 @@ class Workers:
                     self._asked.pop(number, None)
 
     async def _ask(self, fork: Fork, asked: Forking, channel: socket.socket) -> None:
-        """Raises `WorkerEnded` where the first process does not answer."""
-        since = min(trio.current_time(), self._none_since)
-        with trio.CancelScope(deadline=since + _STARTS):
-            while not self._ready.is_set():  # its wait may return after the end of the process
-                await self._ready.wait()
-        if not self._ready.is_set():  # one that starts has a time of its own for that
-            raise WorkerEnded(Cause.LOST, _NOT_IN_TIME)
-        self._asked[fork.number] = asked
-        began, told = trio.current_time(), False
-        while not asked.answered.is_set():
-            # Where many ask at once, the last one waits for longer: it hangs if it answers nobody.
-            with trio.move_on_at(max(began, self._heard) + ANSWERS):
-                if not told:
-                    await self._tell(fork, channel)
-                told = True
+        """Returns with the answer. Raises `WorkerEnded` if none comes in time."""
+        try:
+            with trio.fail_after(self._answers):
+                while not self._ready.is_set():  # its wait may return after the end of the process
+                    await self._ready.wait()
+                self._asked[fork.number] = asked
+                async with self._telling:
+                    if self._control is not None:
+                        rights = array.array("i", [channel.fileno()])
+                        with suppress(OSError):  # its end is on its way: `_lose_all` answers
+                            await self._control.sendmsg(
+                                [packet(fork)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)]
+                            )
                 await asked.answered.wait()
-            with trio.move_on_after(_READS):
-                await asked.answered.wait()
-            silent = trio.current_time() - max(began, self._heard)
-            if silent >= ANSWERS and not asked.answered.is_set():
-                self._stuck.set()
-                raise WorkerEnded(Cause.LOST, _NOT_IN_TIME)
-
-    async def _tell(self, fork: Fork, channel: socket.socket) -> None:
-        """Raises nothing: the end of the first process is on its way then, or has come."""
-        rights = array.array("i", [channel.fileno()])
-        async with self._telling:
-            if self._control is not None:
-                with suppress(OSError):
-                    ancillary = (socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)
-                    await self._control.sendmsg([packet(fork)], [ancillary])
+        except trio.TooSlowError:
+            # One that was started since has a time of its own.
+            if self._process is not None and trio.current_time() >= self._started + self._answers:
+                _log.error("the process that others are forked from does not answer: it is killed")
+                self._process.kill()
+            raise WorkerEnded(Cause.LOST, _NOT_IN_TIME) from None
 
 
 def _kill(pidfd: int) -> None:
