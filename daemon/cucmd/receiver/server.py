@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import math
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from cucmd.allowance import Quota
 from cucmd.node_name import source_of
 from cucmd.receiver.frames import Begin, LogLine
 from cucmd.receiver.free_space import FreeSpace
-from cucmd.receiver.host_keys import HostKeyUnusable, load_host_keys
+from cucmd.receiver.host_keys import load_host_keys
 from cucmd.receiver.limits import ReceiverLimits
 from cucmd.receiver.received import FileCount, Received
 from cucmd.receiver.refusals import EVERY, RefusalLog
@@ -27,14 +27,6 @@ from cucmd.receiver.served import ServedConnection
 from cucmd.receiver.startups import Startups
 from cucmd.receiver.upload_target import UploadTarget
 from cucmd.worker.workers import Workers
-
-__all__ = [
-    "HostKeyUnusable",
-    "Receiver",
-    "ReceiverLimits",
-    "UploadTarget",
-    "open_receiver",
-]
 
 # Connections that the kernel holds until they are accepted: every node at once.
 _BACKLOG = 256
@@ -71,10 +63,7 @@ class Receiver:
         self._connections: dict[ServedConnection, Startups[ServedConnection]] = {}
         self._strangers = self._startups(limits.unauthenticated)
         self._expected: dict[str, Startups[ServedConnection]] = {}  # by the address of nodes
-        self._refusals = RefusalLog(self._later)
-        self._calls = trio.Event()  # `_call` is to be called at `_call_at`
-        self._call_at = math.inf
-        self._call: Callable[[], None]
+        self.refusals = RefusalLog()
         self._waits = trio.Event()  # a connection, for a place
         self._lines = 0  # of the log, up to `_next_lines`
         self._next_lines = -math.inf
@@ -201,7 +190,7 @@ class Receiver:
         self._begin_next(startups)
 
     def refused(self, source: str, reason: str) -> None:
-        self._refusals.add(reason, source)
+        self.refusals.add(reason, source)
 
     def log_said(self, line: LogLine) -> None:
         """Logs what a process says, unless all of them have said too much in this minute."""
@@ -213,19 +202,6 @@ class Receiver:
             _log.log(logging.ERROR if serious else logging.WARNING, "%s", line.text)
         elif self._lines == _MOST_LINES + 1:
             _log.error("receiver: its processes say too much: the rest of the minute is left out")
-
-    def _later(self, seconds: float, call: Callable[[], None]) -> None:
-        self._call_at = trio.current_time() + seconds
-        self._call = call
-        self._calls.set()
-
-    async def call_later(self) -> None:
-        """Does what `_later` was asked for, until it is cancelled."""
-        while True:
-            await self._calls.wait()
-            self._calls = trio.Event()
-            await trio.sleep_until(self._call_at)
-            self._call()
 
 
 @asynccontextmanager
@@ -263,7 +239,7 @@ async def open_receiver(
             for one in listeners:
                 nursery.start_soon(receiver.accept, one)
             nursery.start_soon(receiver.cut_overdue)
-            nursery.start_soon(receiver.call_later)
+            nursery.start_soon(receiver.refusals.run)
             try:
                 yield receiver
             finally:
