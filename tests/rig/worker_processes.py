@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 import trio
 
-from cucmd.receiver.server import Receiver, UploadTarget
+from cucmd.receiver.server import Receiver
+from cucmd.receiver.upload_target import UploadTarget
 from cucmd.worker.frames import ProcessLimits
 from cucmd.worker.workers import WorkerEnded, Workers
 from rig.process import Child, command_line

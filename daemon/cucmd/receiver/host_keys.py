@@ -6,7 +6,6 @@ another one stalls (vos/NODES.md, section 5.3).
 
 from __future__ import annotations
 
-import logging
 import os
 from pathlib import Path
 
@@ -24,8 +23,6 @@ KEYS: tuple[tuple[str, str, dict[str, int]], ...] = (
 _ADVICE = (
     "restore it, or move it away: another is made, at which nodes that remember this one may stall"
 )
-
-_log = logging.getLogger(__name__)
 
 
 class HostKeyUnusable(Exception):
@@ -62,7 +59,6 @@ def _load(path: Path, algorithm: str, size: dict[str, int]) -> asyncssh.SSHKey:
         key = asyncssh.generate_private_key(algorithm, comment="cucmd receiver", **size)
         replace_file(path, [key.export_private_key("openssh")], 0o600)
     try:
-        _tighten(path)
         key = asyncssh.read_private_key(path)
     except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
         said = f"{path} is not a private key without passphrase"
@@ -73,10 +69,3 @@ def _load(path: Path, algorithm: str, size: dict[str, int]) -> asyncssh.SSHKey:
         said = f"{path} has a key of type {key.get_algorithm()}, not {algorithm}"
         raise HostKeyUnusable(f"{said}; {_ADVICE}")
     return key
-
-
-def _tighten(path: Path) -> None:
-    mode = path.stat().st_mode & 0o777
-    if mode & 0o077:
-        _log.warning("%s was open to others (%o); now 600", path, mode)
-        path.chmod(0o600)

@@ -46,15 +46,8 @@ _ANEW = OpenFlag.TRUNCATE | OpenFlag.EXCLUSIVE
 AnswerRequest = Callable[["RequestHandler", int, Fields], bytes]
 
 
-class Listing:
-    """Is an open directory handle: has the entries that READDIR has not returned yet."""
-
-    def __init__(self, entries: list[tuple[bytes, Attrs]]) -> None:
-        self._entries = entries
-
-    def next(self) -> list[tuple[bytes, Attrs]]:
-        first, self._entries = self._entries[:_NAMES_A_REPLY], self._entries[_NAMES_A_REPLY:]
-        return first
+# An open folder: its entries that READDIR has not returned yet.
+Listing = list[tuple[bytes, Attrs]]
 
 
 class RequestHandler:
@@ -229,19 +222,20 @@ class RequestHandler:
     def _opendir(self, request: int, fields: Fields) -> bytes:
         parts = self._path(fields)
         self._check_handles()
-        listings = sum(isinstance(one, Listing) for one in self._handles.values())
+        listings = sum(isinstance(one, list) for one in self._handles.values())
         if listings >= self._limits.listings:
             said = f"more than {self._limits.listings} folders are open at once"
             raise RequestRefused(Status.FAILURE, said)
-        return handle_reply(request, self._hold(Listing(self._folder.entries(parts))))
+        return handle_reply(request, self._hold(self._folder.entries(parts)))
 
     def _readdir(self, request: int, fields: Fields) -> bytes:
         listing = self._handles.get(handle_of(fields.string()))
-        if not isinstance(listing, Listing):
+        if not isinstance(listing, list):
             raise RequestRefused(Status.FAILURE, "no such handle of a directory")
-        names = listing.next()
-        if not names:
+        if not listing:
             return status_reply(request, Status.EOF)
+        names = listing[:_NAMES_A_REPLY]
+        del listing[:_NAMES_A_REPLY]
         return name_reply(request, names)
 
     def _mkdir(self, request: int, fields: Fields) -> bytes:

@@ -12,6 +12,7 @@ import logging
 import math
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -122,7 +123,8 @@ class ServedConnection:
             why = str(error)
         finally:
             if why:
-                _log.error("receiver: a process that served %s has ended: %s", self._who(), why)
+                who = self._target.name if self._target is not None else self.source
+                _log.error("receiver: a process that served %s has ended: %s", who, why)
             if self._target is not None and self._files is not None:
                 if why:
                     said = "the process that received its files has ended"
@@ -239,15 +241,10 @@ class ServedConnection:
         target.connections.discard(self)
         target.changed()
 
-    def _who(self) -> str:
-        return self._target.name if self._target is not None else self.source
-
 
 def _sizes_of(paths: dict[int, Path]) -> dict[int, int]:
     sizes = {}
     for number, path in paths.items():
-        try:
+        with suppress(OSError):
             sizes[number] = os.lstat(path).st_size
-        except OSError:
-            sizes[number] = 0
     return sizes

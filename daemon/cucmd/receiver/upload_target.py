@@ -67,28 +67,19 @@ class UploadTarget:
         self._forget = forget
         self._changes = trio.lowlevel.ParkingLot()
 
-    def __repr__(self) -> str:
-        return f"<UploadTarget {self.name} login {self.username}>"
-
     @property
     def files_received(self) -> int:
-        """Counts the files that the client closed."""
         return self.received.files_received
 
     @property
     def bytes_received(self) -> int:
-        """Counts the bytes of payload so far, of closed files and of others."""
         return self.received.bytes_received
 
     @property
     def refusal(self) -> Failure | None:
-        """Says why uploads were refused: disk_full, quota_exceeded, or receiver_lost."""
         return self.received.refusal
 
     def files(self) -> tuple[ReceivedFile, ...]:
-        """Returns the files in the order in which they were opened. The list only ever grows at its
-        end.
-        """
         return self.received.files()
 
     async def wait_files_closed(self) -> None:

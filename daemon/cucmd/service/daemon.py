@@ -37,8 +37,10 @@ from cucmd.jobs.supervisor import Supervisor, open_supervisor
 from cucmd.node.file_writer import open_file_writer
 from cucmd.node.resolver import Resolver, locate
 from cucmd.paths import private_socket
+from cucmd.receiver.host_keys import HostKeyUnusable
+from cucmd.receiver.limits import ReceiverLimits
 from cucmd.receiver.served import RECEIVE
-from cucmd.receiver.server import HostKeyUnusable, Receiver, ReceiverLimits, open_receiver
+from cucmd.receiver.server import Receiver, open_receiver
 from cucmd.service import systemd
 from cucmd.service.access import make_private
 from cucmd.service.current_config import CurrentConfig, Options

@@ -145,11 +145,7 @@ class _Persistent:
 
 async def ping() -> None:
     """Returns once a task has run in the asyncio loop; so the loop makes progress."""
-    await on_asyncio(_no_work)
-
-
-async def _no_work() -> None:
-    pass
+    await on_asyncio(asyncio.sleep, 0)
 
 
 async def run_callbacks() -> None:

@@ -112,9 +112,6 @@ class NodeLogin(Opener):
         self._refused = False  # as `_judged`, or the server wants another method
         self._asked = ""  # the question that followed
 
-    def __repr__(self) -> str:
-        return f"<NodeLogin of {self.username} at {address(*self._node)}>"
-
     def forget(self) -> None:
         """Removes the password: a connection needs it only once."""
         self._password = None

@@ -39,9 +39,6 @@ class Shell:
         self._link = link
         self._inbox = inbox
 
-    def __repr__(self) -> str:
-        return f"<Shell of {self._address}>"
-
     @property
     def lost(self) -> str | None:
         return f"{self._address}: {self._inbox.lost}" if self._inbox.lost else None

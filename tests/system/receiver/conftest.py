@@ -19,8 +19,9 @@ import pytest
 import trio
 
 from cucmd.allowance import Quota
+from cucmd.receiver.limits import ReceiverLimits
 from cucmd.receiver.served import RECEIVE
-from cucmd.receiver.server import Receiver, ReceiverLimits, open_receiver
+from cucmd.receiver.server import Receiver, open_receiver
 from cucmd.receiver.upload_target import UploadTarget
 from cucmd.worker.workers import Workers, open_workers
 from rig import sftp_words as words

@@ -43,25 +43,6 @@ def never(heard: bytes) -> bool:
     return False
 
 
-async def test_the_largest_group_is_not_computed_even_where_group_exchange_is_allowed(
-    open_with: Any, other: Any
-) -> None:
-    group = b"\x1f" + attackers.string(b"")[:2]  # the message, and the first bytes of a length
-
-    def ask(port: int) -> int:
-        with stranger(port) as connection:
-            connection.sendall(attackers.KEXINIT)
-            heard = read_until(connection, lambda heard: attackers.GROUP_EXCHANGE in heard)
-            assert attackers.GROUP_EXCHANGE in heard
-            connection.sendall(attackers.WITH_LARGEST_GROUP)
-            rest = read_until(connection, lambda heard: group in heard and len(heard) > 100)
-            at = rest.index(group) + 1
-            return 8 * (int.from_bytes(rest[at : at + 4], "big") - 1)
-
-    async with open_with(legacy=True) as receiver:
-        assert await other.run(ask, receiver.port) == 2048
-
-
 async def test_who_sends_more_than_a_login_takes_is_read_no_more_until_its_time_is_over(
     open_with: Any, open_target: Any, openssh: Any, other: Any, until: Any, connected: Any
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from pathlib import Path
 
@@ -44,19 +43,6 @@ def test_an_rsa_and_an_ecdsa_key_are_made_and_nothing_else(made: Path) -> None:
 
 def test_the_keys_stay_the_same(made: Path) -> None:
     assert fingerprints(load_host_keys(made)) == fingerprints(load_host_keys(made))
-
-
-def test_a_key_that_others_could_read_is_closed_to_them(
-    made: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    path = copy(made, tmp_path) / RSA
-    path.chmod(0o644)
-    with caplog.at_level(logging.WARNING):
-        load_host_keys(tmp_path)
-    assert path.stat().st_mode & 0o777 == 0o600
-    (said,) = caplog.messages
-    assert str(path) in said
-    assert "644" in said
 
 
 @pytest.mark.parametrize("content", [b"", b"no key", b"-----BEGIN OPENSSH PRIVATE KEY-----\n"])
