@@ -116,7 +116,7 @@ def _serve(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> int:
     from cucmd.config.check_command import STORES, check  # noqa: PLC0415  only `check` needs it
-    from cucmd.worker.confine import lacking  # noqa: PLC0415  likewise
+    from cucmd.worker.confine import missing_protections  # noqa: PLC0415  likewise
 
     # The output is printed afterwards, so that an OSError of the check itself (a file that cannot
     # be read) is not reported as an error of standard output.
@@ -129,7 +129,7 @@ def _check(args: argparse.Namespace) -> int:
         everything=args.all,
         stores=STORES if os.geteuid() == 0 else (),
     )
-    for line in lacking():
+    for line in missing_protections():
         print(line, file=err)
     with checked_stdout():
         print(err.getvalue(), end="", file=sys.stderr)

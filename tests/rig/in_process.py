@@ -8,7 +8,7 @@ from typing import Any
 import trio
 
 from cucmd.reading.node import NodeReading
-from cucmd.worker.frames import ProcessLimits, ReadTraces, TracePage, TracesRead, framed
+from cucmd.worker.frames import ProcessLimits, ReadTraces, TracePage, TracesRead, encode_frame
 
 
 class InProcess:
@@ -41,7 +41,7 @@ class _Worker:
 
     async def send(self, frame: ReadTraces | TracePage) -> None:
         await trio.lowlevel.checkpoint()
-        framed(frame)  # raises WrongFrame if the frame is too long
+        encode_frame(frame)  # raises WrongFrame if the frame is too long
         self._frames.append(frame)
 
     async def receive(self, _decoder: object) -> TracesRead:

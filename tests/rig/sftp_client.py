@@ -10,16 +10,16 @@ from typing import Any, cast
 import msgspec
 
 from cucmd.allowance import Quota
+from cucmd.receiver.client_paths import split_stored_path
+from cucmd.receiver.daemon_client import DaemonClient
 from cucmd.receiver.folder import open_in
-from cucmd.receiver.frames import FromProcess, NotOpened, Open, ToProcess
 from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.limits import ReceiverLimits
-from cucmd.receiver.login import ServedLogin
-from cucmd.receiver.packets import PacketBuffer, PacketType
-from cucmd.receiver.paths import stored_parts
-from cucmd.receiver.received import FileCount, Received, ReceivedByOne
-from cucmd.receiver.requests import RequestHandler
-from cucmd.worker.frames import packet
+from cucmd.receiver.login_files import ConnectionFiles, FileCount, LoginFiles
+from cucmd.receiver.messages import FromProcess, Open, OpenFailed, ToProcess
+from cucmd.receiver.sftp_packets import PacketBuffer, PacketType
+from cucmd.receiver.sftp_requests import RequestHandler
+from cucmd.worker.frames import encode_packet
 from rig import sftp_words as words
 from rig.sftp_words import Reply
 
@@ -29,52 +29,52 @@ _ASKED = msgspec.msgpack.Decoder(FromProcess)
 class Daemon:
     """Answers what a receiving process asks the daemon, for a login in `folder`."""
 
-    def __init__(self, folder: Path, received: Received, limits: ReceiverLimits) -> None:
-        self.files = ReceivedByOne(received, limits)
+    def __init__(self, folder: Path, received: LoginFiles, limits: ReceiverLimits) -> None:
+        self.files = ConnectionFiles(received, limits)
         self._folder = folder
         self._limits = limits
         self._answer: tuple[ToProcess, int | None]
 
     def send(self, frame: FromProcess) -> None:
-        asked = _ASKED.decode(packet(frame))
+        asked = _ASKED.decode(encode_packet(frame))
         if not isinstance(asked, Open):
             self._answer = self.files.take(asked), None
         elif (refused := self.files.check_open(asked)) is not None:
             self._answer = refused, None
         else:
             try:
-                parts = stored_parts(asked.path, self._limits)
+                parts = split_stored_path(asked.path, self._limits)
                 descriptor = open_in(self._folder, asked.what, parts)
             except OSError as error:
-                self._answer = NotOpened(error.errno or errno.EIO), None
+                self._answer = OpenFailed(error.errno or errno.EIO), None
             else:
                 self._answer = self.files.opened(asked), descriptor
 
     def receive(self, _: object) -> ToProcess:
         return self._answer[0]
 
-    def take_descriptor(self) -> int:
+    def receive_descriptor(self) -> int:
         assert self._answer[1] is not None
         return self._answer[1]
 
 
 def login_of(
-    folder: Path, received: Received, limits: ReceiverLimits
-) -> tuple[ServedLogin, Daemon]:
+    folder: Path, received: LoginFiles, limits: ReceiverLimits
+) -> tuple[DaemonClient, Daemon]:
     daemon = Daemon(folder, received, limits)
-    login = ServedLogin(cast(Any, daemon))
+    login = DaemonClient(cast(Any, daemon))
     login.name = "job/node"
     return login, daemon
 
 
-def received_by(limits: ReceiverLimits, quota: Quota | None = None) -> Received:
-    return Received(limits, quota or Quota(), FileCount())
+def received_by(limits: ReceiverLimits, quota: Quota | None = None) -> LoginFiles:
+    return LoginFiles(limits, quota or Quota(), FileCount())
 
 
 class Client:
     """Holds a connection, and sends one request at a time."""
 
-    def __init__(self, folder: Path, received: Received, limits: ReceiverLimits) -> None:
+    def __init__(self, folder: Path, received: LoginFiles, limits: ReceiverLimits) -> None:
         self.folder = folder
         self.received = received
         self.login, self.daemon = login_of(folder, received, limits)

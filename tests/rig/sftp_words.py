@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cucmd.receiver.limits import Status
-from cucmd.receiver.packets import OpenFlag, PacketType
+from cucmd.receiver.sftp_packets import OpenFlag, PacketType
 
 PUT = OpenFlag.WRITE | OpenFlag.CREATE | OpenFlag.TRUNCATE  # the flags of `put` in OpenSSH
 NO_ATTRIBUTES = bytes(4)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from cucmd.receiver.frames import Begin, LogLine, ToProcess
+from cucmd.receiver.messages import Begin, LogLine, ToProcess
 from cucmd.worker.forked import Channel
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -94,7 +94,7 @@ def receive(channel: Channel) -> None:
     """
     _, _, daemon, jobs, *_ = sys.argv
     channel.receive(msgspec.msgpack.Decoder(Begin))
-    connection = channel.take_descriptor()
+    connection = channel.receive_descriptor()
     for name, attempt in attempts(Path(jobs).parent, int(daemon)).items():
         said = outcome(attempt)
         if said != OUTCOMES.get(name, "EPERM"):
@@ -156,7 +156,7 @@ def _checked(result: int) -> None:
 
 if __name__ == "__main__":
     from cucmd.main import main
-    from cucmd.receiver.served import RECEIVE
+    from cucmd.receiver.served_connection import RECEIVE
     from cucmd.service import daemon as service
 
     service.PROCESSES[RECEIVE] = "rig.taken_over:receive"

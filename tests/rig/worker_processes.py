@@ -31,9 +31,9 @@ def processes() -> list[int]:
     return _This().tree()[1:]
 
 
-def first_process() -> int:
-    """Returns the pid of the first worker process, or 0 if it has not started."""
-    return next((pid for pid in processes() if "cucmd.worker.first" in command_line(pid)), 0)
+def fork_server() -> int:
+    """Returns the pid of the fork server, or 0 if it has not started."""
+    return next((pid for pid in processes() if "cucmd.worker.fork_server" in command_line(pid)), 0)
 
 
 async def wait_ready(workers: Workers) -> None:
@@ -68,8 +68,8 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def forked() -> list[int]:
-    """Returns the pids of the children of the first worker process."""
-    first = first_process()
+    """Returns the pids of the children of the fork server."""
+    first = fork_server()
     return [pid for pid in processes() if f"PPid:\t{first}\n" in status_of(pid)]
 
 

@@ -16,18 +16,17 @@ import msgspec
 from cucmd.failure import Code
 from cucmd.receiver.frames import (
     Begin,
-    Came,
-    Closed,
+    BytesReceived,
+    FileClosed,
     LogIn,
     LogLine,
-    NotOpened,
     Open,
     Opened,
-    Stamped,
+    OpenFailed,
+    OpenKind,
+    TimeSet,
     ToProcess,
     UploadsRefused,
-    Wants,
-    What,
 )
 from cucmd.worker.forked import Channel
 from rig.taken_over import attempts, outcome
@@ -60,14 +59,14 @@ def obey(channel: Channel) -> None:
 def ask(channel: Channel, asked: msgspec.Struct) -> tuple[ToProcess, int | None]:
     channel.send(asked)
     answer = channel.receive(msgspec.msgpack.Decoder(ToProcess))
-    return answer, channel.take_descriptor() if isinstance(answer, Opened) else None
+    return answer, channel.receive_descriptor() if isinstance(answer, Opened) else None
 
 
 def log_in(channel: Channel) -> str:
     """Reads a login from the connection, and presents it. Returns what else the client says."""
     channel.receive(msgspec.msgpack.Decoder(Begin))
     with (
-        socket.socket(fileno=channel.take_descriptor()) as connection,
+        socket.socket(fileno=channel.receive_descriptor()) as connection,
         connection.makefile() as said,
     ):
         username, password, what = said.readline().rstrip().split(" ", 2)
@@ -82,7 +81,7 @@ def end_with_a_file(channel: Channel) -> None:
     for number in range(100):
         ask(channel, LogLine(30, f"word {number}"))
     ask(channel, Open("new file", "x"))
-    ask(channel, Closed(number=0, size=0, sha256="0" * 64, closed=True))
+    ask(channel, FileClosed(number=0, size=0, sha256="0" * 64, closed=True))
 
 
 def end_without_a_word(channel: Channel) -> None:
@@ -97,7 +96,7 @@ def end_without_a_word(channel: Channel) -> None:
 def never_log_in(channel: Channel) -> None:
     """Keeps the connection for ever without a login."""
     channel.receive(msgspec.msgpack.Decoder(Begin))
-    channel.take_descriptor()
+    channel.receive_descriptor()
     signal.pause()
 
 
@@ -119,7 +118,7 @@ def reach(channel: Channel) -> None:
 
 
 # The fields `what` and `path` of Open.
-ATTEMPTS: list[tuple[What, str]] = [
+ATTEMPTS: list[tuple[OpenKind, str]] = [
     ("folder", ""),
     ("new file", "file"),  # this file exists
     ("new file", "link/new"),
@@ -132,7 +131,7 @@ ATTEMPTS: list[tuple[What, str]] = [
 
 def opened(answer: ToProcess, descriptor: int | None) -> str:
     """Says what a descriptor refers to, or returns the name of the error."""
-    if isinstance(answer, NotOpened):
+    if isinstance(answer, OpenFailed):
         return errno.errorcode[answer.error]
     assert descriptor is not None
     try:
@@ -149,22 +148,22 @@ def opened(answer: ToProcess, descriptor: int | None) -> str:
 FILE = [Open("folder", ""), Open("new file", "x")]
 
 LIES: dict[str, Sequence[msgspec.Struct | bytes]] = {
-    "a file that was not opened": [Closed(number=0, size=0, sha256="0" * 64, closed=True)],
+    "a file that was not opened": [FileClosed(number=0, size=0, sha256="0" * 64, closed=True)],
     "a file that is closed": [
         *FILE,
-        *[Closed(number=0, size=0, sha256="0" * 64, closed=False)] * 2,
+        *[FileClosed(number=0, size=0, sha256="0" * 64, closed=False)] * 2,
     ],
-    "a file of another": [*FILE, Stamped(1, 0)],
-    "a stamp that is none": [*FILE, Stamped(0, -1)],
-    "a hash that is none": [*FILE, Closed(number=0, size=0, sha256="x", closed=True)],
-    "a file without a hash": [*FILE, Closed(number=0, size=0, sha256="", closed=True)],
+    "a file of another": [*FILE, TimeSet(1, 0)],
+    "a stamp that is none": [*FILE, TimeSet(0, -1)],
+    "a hash that is none": [*FILE, FileClosed(number=0, size=0, sha256="x", closed=True)],
+    "a file without a hash": [*FILE, FileClosed(number=0, size=0, sha256="", closed=True)],
     "a size beyond all that came": [
         *FILE,
-        Closed(number=0, size=2**40, sha256="0" * 64, closed=True),
+        FileClosed(number=0, size=2**40, sha256="0" * 64, closed=True),
     ],
-    "bytes that were not granted": [Came(1)],
-    "bytes that fall": [Wants(2), Came(2), Came(1)],
-    "a wish for everything": [Wants(2**40)],
+    "bytes that were not granted": [BytesReceived(1)],
+    "bytes that fall": [AskBytes(2), BytesReceived(2), BytesReceived(1)],
+    "a wish for everything": [AskBytes(2**40)],
     "open files without end": [Open("new file", str(number)) for number in range(1000)],
     "a line without end": [LogLine(40, "x" * 2001)],
     "another's failure": [UploadsRefused(Code.AUTH_FAILED, "x")],

@@ -19,7 +19,7 @@ from cucmd.node.dialogue import NodeSession, close_session
 from cucmd.node.transcript_file import TranscriptFile
 from cucmd.ssh.bridge import open_bridge
 from cucmd.ssh.known_hosts import KnownHosts, Policy
-from cucmd.ssh.login import Steps
+from cucmd.ssh.node_login import Steps
 from cucmd.ssh.shell import open_shell
 from cucmd.vos import Cli, CommandDone
 from cucmd.vos.arguments import COLUMNS

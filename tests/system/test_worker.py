@@ -10,13 +10,13 @@ import pytest
 import trio
 import trio.testing
 
-from cucmd.worker.frames import MOST, ProcessLimits
+from cucmd.worker.frames import MAX_FRAME, ProcessLimits
 from cucmd.worker.workers import Cause, WorkerEnded, Workers, open_workers
 from rig.worker_processes import (
     ANSWER,
     LIMITS,
     TESTS,
-    first_process,
+    fork_server,
     forked,
     told,
     told_by_the_next,
@@ -110,7 +110,7 @@ async def test_how_it_ended_is_known(
 ) -> None:
     with trio.fail_after(60), pytest.raises(WorkerEnded) as ended:
         await told(workers, tmp_path, words)
-    assert ended.value.how is how
+    assert ended.value.cause is how
 
 
 async def test_the_log_has_the_traceback_of_a_defect(
@@ -136,7 +136,7 @@ async def test_the_kernel_kills_it_before_the_daemon(workers: Workers, tmp_path:
     async with workers.forked("obey", tmp_path / "jobs/this", LIMITS):
         own, *others = (
             int(Path(f"/proc/{pid}/oom_score_adj").read_text())
-            for pid in (os.getpid(), first_process(), *forked())
+            for pid in (os.getpid(), fork_server(), *forked())
         )
     assert len(others) == 2
     assert own < min(others)
@@ -158,10 +158,10 @@ async def test_those_that_were_forked_end_with_the_first_which_is_started_again(
     workers: Workers, tmp_path: Path
 ) -> None:
     async with workers.forked("obey", tmp_path / "jobs/this", LIMITS) as worker:
-        os.kill(first_process(), signal.SIGKILL)
+        os.kill(fork_server(), signal.SIGKILL)
         with pytest.raises(WorkerEnded) as ended:
             await worker.receive(ANSWER)
-    assert ended.value.how is Cause.LOST
+    assert ended.value.cause is Cause.LOST
     assert await told_by_the_next(workers, tmp_path) == "again"
 
 
@@ -173,16 +173,16 @@ async def test_a_first_process_ends_where_no_thread_is_left(
 
     assert await told(workers, tmp_path, "say hello") == "hello"
     monkeypatch.setattr(trio.to_thread, "run_sync", start)
-    os.kill(first_process(), signal.SIGKILL)
+    os.kill(fork_server(), signal.SIGKILL)
     assert await told_by_the_next(workers, tmp_path) == "again"
 
 
 async def test_a_first_process_that_does_not_answer_is_killed(tmp_path: Path) -> None:
     (tmp_path / "jobs/this").mkdir(parents=True)
     roles = {"obey": "rig.worker_roles:obey"}
-    async with open_workers(tmp_path, roles, more_modules=TESTS, answers=2.0) as workers:
+    async with open_workers(tmp_path, roles, more_modules=TESTS, fork_timeout=2.0) as workers:
         await told_by_the_next(workers, tmp_path)
-        os.kill(stopped := first_process(), signal.SIGSTOP)
+        os.kill(stopped := fork_server(), signal.SIGSTOP)
         with pytest.raises(WorkerEnded):
             await told(workers, tmp_path, "say hello")
         await until(lambda: not Path(f"/proc/{stopped}").exists())
@@ -192,8 +192,8 @@ async def test_a_first_process_that_does_not_answer_is_killed(tmp_path: Path) ->
 async def test_a_frame_that_is_too_long_is_not_sent(workers: Workers, tmp_path: Path) -> None:
     async with workers.forked("obey", tmp_path / "jobs/this", LIMITS) as worker:
         with pytest.raises(WorkerEnded) as ended:
-            await worker.send(Words("x" * MOST))
-    assert ended.value.how is Cause.WRONG
+            await worker.send(Words("x" * MAX_FRAME))
+    assert ended.value.cause is Cause.WRONG
 
 
 async def test_what_is_asked_in_the_moment_of_its_end_fails_alone(
@@ -205,7 +205,7 @@ async def test_what_is_asked_in_the_moment_of_its_end_fails_alone(
         with suppress(WorkerEnded):
             await told(workers, tmp_path, "say hello")
 
-    os.kill(first_process(), signal.SIGKILL)
+    os.kill(fork_server(), signal.SIGKILL)
     async with trio.open_nursery() as nursery:
         while "it is started again" not in caplog.text:
             nursery.start_soon(ask)
@@ -218,7 +218,7 @@ async def test_many_may_wait_for_a_first_process_that_reads_nothing(
     workers: Workers, tmp_path: Path
 ) -> None:
     assert await told(workers, tmp_path, "say hello") == "hello"
-    os.kill(stopped := first_process(), signal.SIGSTOP)
+    os.kill(stopped := fork_server(), signal.SIGSTOP)
 
     async def ask() -> None:
         with pytest.raises(WorkerEnded):

@@ -16,7 +16,7 @@ from rig.worker_processes import (
     ANSWER,
     LIMITS,
     TESTS,
-    first_process,
+    fork_server,
     forked,
     told,
     told_by_the_next,
@@ -37,7 +37,7 @@ async def workers(tmp_path: Path) -> AsyncIterator[Workers]:
 async def test_no_descriptor_is_left(workers: Workers, tmp_path: Path) -> None:
     await told(workers, tmp_path, "say hello")
     await until(lambda: forked() == [])  # the first process knows that it has ended
-    before, first = os.listdir("/proc/self/fd"), f"/proc/{first_process()}/fd"
+    before, first = os.listdir("/proc/self/fd"), f"/proc/{fork_server()}/fd"
     theirs = os.listdir(first)
     for words in ("say hello", "fail", "leave 3") * 5:
         try:
@@ -62,7 +62,7 @@ async def test_cancel_leaves_no_descriptor(workers: Workers, tmp_path: Path) -> 
 
 async def test_full_first_process_goes_on(workers: Workers, tmp_path: Path) -> None:
     assert await told(workers, tmp_path, "say hello") == "hello"
-    first, went_well = first_process(), []
+    first, went_well = fork_server(), []
     usual = resource.prlimit(first, resource.RLIMIT_NOFILE)
     for count in range(3, 16):  # the first three descriptors are always open
         resource.prlimit(first, resource.RLIMIT_NOFILE, (count, usual[1]))
@@ -71,7 +71,7 @@ async def test_full_first_process_goes_on(workers: Workers, tmp_path: Path) -> N
             went_well.append(count)
     assert 3 not in went_well
     assert 15 in went_well
-    assert first_process() == first
+    assert fork_server() == first
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
@@ -81,7 +81,7 @@ async def test_lack_of_descriptors_fails_one_task(
     async with workers.forked("obey", tmp_path / "jobs/this", LIMITS) as worker:
         with descriptors_left(count), pytest.raises(WorkerEnded) as ended:
             await told(workers, tmp_path, "say hello")
-        assert ended.value.how is Cause.LOST
+        assert ended.value.cause is Cause.LOST
         await worker.send(Words("say there"))
         assert (await worker.receive(ANSWER)).text == "there"
     assert await told(workers, tmp_path, "say again") == "again"
@@ -92,7 +92,7 @@ async def test_failed_start_is_repeated(
 ) -> None:
     assert await told(workers, tmp_path, "say hello") == "hello"
     with descriptors_left(1):
-        os.kill(first_process(), signal.SIGKILL)
+        os.kill(fork_server(), signal.SIGKILL)
         with trio.fail_after(20):
             while "cannot be started" not in caplog.text:  # noqa: ASYNC110  nobody announces it
                 await trio.sleep(0.05)

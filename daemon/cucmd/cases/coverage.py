@@ -53,7 +53,7 @@ _JOBS, _NODES, _PROCESSES = 8, 2, max(2, os.cpu_count() or 1)
 # unpacked twice. A hundred files of half a megabyte that unpack to 540 MB each would take a minute.
 _SECONDS, _BYTES_A_SECOND = 10, 5_000_000
 _MEMORY = 512 * 1024**2
-# Files in one frame, of which each has its path twice: less than MOST also with the longest.
+# Files in one frame, of which each has its path twice: less than MAX_FRAME also with the longest.
 _IN_A_FRAME = 500
 # How often a node is read whose process was killed, by whom ever.
 _TRIES = 2
@@ -190,11 +190,11 @@ class Coverage:
             try:
                 return await self._read_by_a_process(job, node, directory)
             except WorkerEnded as error:
-                if error.how is Cause.LOST and left:
+                if error.cause is Cause.LOST and left:
                     continue
                 said = "job %s, %s: what its files cover is not known: %s"
                 log.warning(said, job.job_id, node.node, error)
-                return Covered(_UNKNOWN[error.how])
+                return Covered(_UNKNOWN[error.cause])
 
     async def _read_by_a_process(self, job: Job, node: Node, directory: Path) -> Covered:
         seconds = _SECONDS + node.bytes_received // _BYTES_A_SECOND

@@ -78,7 +78,7 @@ class Sender:
             ) -> None:
                 assert isinstance(stream, trio.SocketStream)
                 descriptor = stream.socket.fileno()
-                await worker.give(descriptor)
+                await worker.send_descriptor(descriptor)
                 damaged = await _send_all(worker, pages, descriptor)
                 if damaged is not None:
                     path = os.fsdecode(damaged.path).removeprefix(f"{directory}/")
@@ -97,8 +97,8 @@ async def _send_all(
     async with aclosing(pages):
         while True:
             with trio.move_on_at(deadline) as minute:
-                await worker.wait()
-            for told in worker.take(_TOLD):
+                await worker.wait_readable()
+            for told in worker.receive_arrived(_TOLD):
                 if isinstance(told, ExportDamaged):
                     return told
                 moved = told.size

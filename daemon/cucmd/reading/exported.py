@@ -49,7 +49,7 @@ _FILES = msgspec.msgpack.Decoder(CheckFiles)
 
 def send_tar(channel: Channel) -> None:
     """Runs as the process of one export."""
-    tar = _TarWriter(channel, channel.take_descriptor())
+    tar = _TarWriter(channel, channel.receive_descriptor())
     while True:
         tar.flush()
         channel.send(ExportMoved(tar.moved, wants=True))

@@ -18,13 +18,13 @@ from typing import Any
 import asyncssh
 from asyncssh.constants import MSG_IGNORE
 
-from cucmd.receiver.frames import Admitted, WrongLogin
+from cucmd.receiver.daemon_client import DaemonClient
 from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.limits import ReceiverLimits
-from cucmd.receiver.login import ServedLogin
-from cucmd.receiver.requests import RequestHandler
-from cucmd.receiver.session import SftpSession
-from cucmd.ssh.peer import LIMIT, unread
+from cucmd.receiver.messages import Admitted, WrongLogin
+from cucmd.receiver.sftp_requests import RequestHandler
+from cucmd.receiver.sftp_session import SftpSession
+from cucmd.ssh.unread_bytes import MAX_UNREAD, count_unread
 
 # The window is what a client may have under way, and what asyncssh may have to hold; the packet is
 # what it sends at once. Measured, OpenSSH's sftp on loopback: packets of 32 KiB 262
@@ -56,11 +56,11 @@ class SshConnection(asyncssh.SSHServerConnection):
     asyncio reads at once, a third of all the time would go into that.
     """
 
-    before_login: float = _BEFORE_LOGIN  # bytes that are left
+    login_bytes_left: float = _BEFORE_LOGIN  # bytes that are left
 
     def data_received(self, data: bytes, datatype: asyncssh.DataType = None) -> None:
-        self.before_login -= len(data)
-        if self.before_login < 0:
+        self.login_bytes_left -= len(data)
+        if self.login_bytes_left < 0:
             # Cutting the connection would only make the client reconnect, with 64 KiB more. So it
             # is read no more, until its login timeout.
             private: Any = self
@@ -87,19 +87,19 @@ class SshConnection(asyncssh.SSHServerConnection):
 
 
 class Connection(asyncssh.SSHServer):
-    """Serves the connection. All methods but `abort` and `excess` are asyncssh's callbacks.
+    """Serves the connection. All methods but `abort` and `reason_to_cut` are asyncssh's callbacks.
 
     ended: is called once the connection has ended.
     """
 
     def __init__(
         self,
-        login: ServedLogin,
+        daemon: DaemonClient,
         limits: ReceiverLimits,
         space: FreeSpace,
         ended: Callable[[], None],
     ) -> None:
-        self._login = login
+        self._daemon = daemon
         self._limits = limits
         self._space = space
         self._ended = ended
@@ -133,7 +133,7 @@ class Connection(asyncssh.SSHServer):
     async def validate_password(self, username: str, password: str) -> bool:
         # Tries that were sent without waiting for a reply are not checked.
         if self._wrong < self._limits.wrong_logins_per_connection:
-            answer = self._login.enter(username, password)
+            answer = self._daemon.log_in(username, password)
             if not isinstance(answer, WrongLogin):
                 return isinstance(answer, Admitted)
             self._wrong += 1
@@ -145,10 +145,10 @@ class Connection(asyncssh.SSHServer):
     def auth_completed(self) -> None:
         if self._connection is None:
             return
-        if self._connection.before_login < 0:  # more has come than is read
+        if self._connection.login_bytes_left < 0:  # more has come than is read
             self._connection.abort()
             return
-        self._connection.before_login = math.inf
+        self._connection.login_bytes_left = math.inf
         self._transport.max_size = _READ
 
     # What a login may ask for.
@@ -160,13 +160,13 @@ class Connection(asyncssh.SSHServer):
         self._channel = self._connection.create_server_channel(
             encoding=None, window=_WINDOW, max_pktsize=_PACKET
         )
-        handler = RequestHandler(self._login, self._space, self._limits)
-        return self._channel, SftpSession(self._login, handler)
+        handler = RequestHandler(self._daemon, self._space, self._limits)
+        return self._channel, SftpSession(self._daemon, handler)
 
-    def excess(self) -> str | None:
+    def reason_to_cut(self) -> str | None:
         """Says why the connection is to be cut: what asyncssh holds for it without a limit."""
         if self._channel and len(self._channel.get_environment_bytes()) > 100:
             return "it sets environment variables without end"
-        if self._connection and unread(self._connection) > LIMIT:
+        if self._connection and count_unread(self._connection) > MAX_UNREAD:
             return "it does not read its replies"
         return None

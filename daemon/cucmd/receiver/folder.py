@@ -17,9 +17,9 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from cucmd.receiver.frames import What
-from cucmd.receiver.packets import Attrs
-from cucmd.receiver.paths import Parts
+from cucmd.receiver.client_paths import Parts
+from cucmd.receiver.messages import OpenKind
+from cucmd.receiver.sftp_packets import Attrs
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -32,7 +32,7 @@ _FILE_MODE = 0o640
 _LISTED = 5_000
 
 
-def open_in(folder: Path, what: What, parts: Parts) -> int:
+def open_in(folder: Path, what: OpenKind, parts: Parts) -> int:
     """Returns a descriptor, for the daemon: see `Open`. That of a new file is for writing.
 
     Raises OSError; FileExistsError where there is anything at all under the name of what is new.
@@ -64,7 +64,7 @@ class TargetFolder:
     ask: returns a descriptor of what `Open` describes.
     """
 
-    def __init__(self, ask: Callable[[What, str], int]) -> None:
+    def __init__(self, ask: Callable[[OpenKind, str], int]) -> None:
         self._ask = ask
         self._open: dict[Parts, int] = {}  # the folder itself, and the last one below it
 
@@ -81,7 +81,7 @@ class TargetFolder:
         """Returns once the names in the folder are on the disk."""
         os.fsync(self.descriptor(parts))
 
-    def look(self, parts: Parts) -> Attrs:
+    def stat(self, parts: Parts) -> Attrs:
         """Returns the attributes of a file or folder. Raises FileNotFoundError for all else."""
         if not parts:
             return attributes_of(self.descriptor())

@@ -15,7 +15,7 @@ _LOOK_EVERY = 16 * MIB  # of all uploads of a process, so that it costs little
 
 
 class FreeSpace:
-    """Says whether the disk has room.
+    """Says whether the disk has writable_bytes.
 
     processes: so many may fill the same disk, and none of them writes more than its part of what is
     free before it looks again.
@@ -33,25 +33,25 @@ class FreeSpace:
         Below the minimum every call looks again: space may have been freed.
         """
         if self._left < count:
-            shortage, above = self._look(descriptor, count)
+            shortage, above = self._measure(descriptor, count)
             if shortage:
                 return shortage
             self._left = max(min(above // self._processes, _LOOK_EVERY), count)
         self._left -= count
         return None
 
-    def look(self, descriptor: int) -> str | None:
+    def current_shortage(self, descriptor: int) -> str | None:
         """Says why nothing at all may be written now, or None. For a file that is to be opened."""
-        return self._look(descriptor, 0)[0]
+        return self._measure(descriptor, 0)[0]
 
-    def room(self, descriptor: int) -> int:
+    def writable_bytes(self, descriptor: int) -> int:
         """Returns how many bytes may be written to the disk that `descriptor` is on, by its own
         figures.
         """
         free, floor = self._figures(descriptor)
         return max(0, free - floor)
 
-    def _look(self, descriptor: int, count: int) -> tuple[str | None, int]:
+    def _measure(self, descriptor: int, count: int) -> tuple[str | None, int]:
         """Returns a shortage, and the bytes above the minimum."""
         free, floor = self._figures(descriptor)
         if free - count >= floor:

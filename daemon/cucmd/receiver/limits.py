@@ -28,10 +28,10 @@ class ReceiverLimits(msgspec.Struct, frozen=True, kw_only=True):
     # `waiting` are closed at once. 200 nodes behind one NAT log in some at a time, and the last is
     # greeted within the 5 s that a node waits. See `startups.py`.
     unauthenticated: int = 64
-    unauthenticated_of_one: int = 32
+    unauthenticated_per_source: int = 32
     waiting: int = 512
     # Seconds that a connection has for its login while other addresses wait; and otherwise.
-    login_crowded: float = 3.0
+    login_timeout_crowded: float = 3.0
     login_timeout: float = 20.0  # three key exchanges of an old node with group16
 
     # Wrong logins of one connection: the first is answered after `wrong_login_delay`, each later

@@ -18,14 +18,14 @@ import asyncssh
 import msgspec
 
 from cucmd.receiver.connection import Connection, SshConnection
-from cucmd.receiver.frames import MOST_SAID, Begin, Left, LogLine, ToProcess
+from cucmd.receiver.daemon_client import DaemonClient
 from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.host_keys import key_pairs
 from cucmd.receiver.limits import ReceiverLimits
-from cucmd.receiver.login import ServedLogin
+from cucmd.receiver.messages import MAX_LOG_LINE, Begin, ConnectionEnded, LogLine, ToProcess
 from cucmd.ssh.algorithms import usual_algorithms
-from cucmd.ssh.library import prepare
-from cucmd.ssh.peer import CHECK_EVERY
+from cucmd.ssh.asyncssh_setup import prepare_asyncssh
+from cucmd.ssh.unread_bytes import CHECK_SECONDS
 from cucmd.worker.forked import Channel, DaemonGone
 
 _BEGIN = msgspec.msgpack.Decoder(Begin)
@@ -39,24 +39,24 @@ def before_forks() -> None:
 
     What the libraries load and keep for that is shared then: 1.1 MB of each.
     """
-    prepare()
+    prepare_asyncssh()
     made = [
         asyncssh.generate_private_key("ssh-rsa", key_size=1024),
         asyncssh.generate_private_key("ecdsa-sha2-nistp256"),
     ]
     keys = [asyncssh.import_private_key(key.export_private_key("openssh")) for key in made]
-    options_for(keys, ReceiverLimits(), legacy=True)
+    server_options(keys, ReceiverLimits(), legacy=True)
 
 
 def receive(channel: Channel) -> None:
     """Runs as a process that receives, also where nothing was done before the fork."""
-    begin, descriptor = channel.receive(_BEGIN), channel.take_descriptor()
+    begin, descriptor = channel.receive(_BEGIN), channel.receive_descriptor()
     logging.getLogger().handlers[:] = [LogToDaemon(channel)]
-    prepare()
+    prepare_asyncssh()
     loop = asyncio.new_event_loop()
-    loop.set_default_executor(InThisThread())
+    loop.set_default_executor(InlineExecutor())
     loop.run_until_complete(_serve(channel, begin, socket.socket(fileno=descriptor)))
-    channel.send(Left())
+    channel.send(ConnectionEnded())
 
 
 async def _serve(channel: Channel, begin: Begin, accepted: socket.socket) -> None:
@@ -66,12 +66,12 @@ async def _serve(channel: Channel, begin: Begin, accepted: socket.socket) -> Non
     limits = msgspec.convert(begin.limits, ReceiverLimits)
     space = FreeSpace(limits.min_free_bytes, limits.min_free_ratio, limits.connections_in_all)
     ended = asyncio.Event()
-    login = ServedLogin(channel)
+    login = DaemonClient(channel)
     connection = Connection(login, limits, space, ended.set)
     # It was looked at when it was made, by the daemon; which takes 0.15 s.
     asyncssh.set_default_skip_rsa_key_validation(True)
     keys = [asyncssh.import_private_key(key) for key in begin.host_keys]
-    options: Any = options_for(keys, limits, legacy=begin.legacy_algorithms)
+    options: Any = server_options(keys, limits, legacy=begin.legacy_algorithms)
     options.protocol_factory = lambda: connection
     try:
         await loop.connect_accepted_socket(lambda: SshConnection(loop, options), accepted)
@@ -79,11 +79,11 @@ async def _serve(channel: Channel, begin: Begin, accepted: socket.socket) -> Non
         return
     while not ended.is_set():
         # asyncssh has no limit of its own for what is looked at here.
-        if reason := connection.excess():
+        if reason := connection.reason_to_cut():
             _log.warning("%s: a connection is cut because %s", login.name or "receiver", reason)
             connection.abort()
         try:
-            await asyncio.wait_for(ended.wait(), CHECK_EVERY)
+            await asyncio.wait_for(ended.wait(), CHECK_SECONDS)
         except TimeoutError:
             pass
 
@@ -92,7 +92,7 @@ def _log_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> Non
     _log.error("asyncio: %s", context.get("message"), exc_info=context.get("exception"))
 
 
-class InThisThread(ThreadPoolExecutor):
+class InlineExecutor(ThreadPoolExecutor):
     """Runs at once what asyncssh would run in a thread: this process may start none.
 
     It is the making of options for the name that a client logs in with, which takes 0.1 ms.
@@ -116,11 +116,11 @@ class LogToDaemon(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         with suppress(DaemonGone):  # which is about to kill this process
-            self._channel.send(LogLine(record.levelno, self.format(record)[:MOST_SAID]))
+            self._channel.send(LogLine(record.levelno, self.format(record)[:MAX_LOG_LINE]))
             self._channel.receive(_ANSWER)
 
 
-def options_for(
+def server_options(
     keys: list[asyncssh.SSHKey], limits: ReceiverLimits, *, legacy: bool
 ) -> asyncssh.SSHServerConnectionOptions:
     """Sets every option that a client could make use of, and leaves none to a default."""

@@ -17,13 +17,13 @@ import trio
 
 from cucmd.allowance import Quota
 from cucmd.node_name import source_of
-from cucmd.receiver.frames import Begin, LogLine
 from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.host_keys import load_host_keys
 from cucmd.receiver.limits import ReceiverLimits
-from cucmd.receiver.received import FileCount, Received
-from cucmd.receiver.refusals import EVERY, RefusalLog
-from cucmd.receiver.served import ServedConnection
+from cucmd.receiver.login_files import FileCount, LoginFiles
+from cucmd.receiver.messages import Begin, LogLine
+from cucmd.receiver.refusal_log import EVERY, RefusalLog
+from cucmd.receiver.served_connection import ServedConnection
 from cucmd.receiver.startups import Startups
 from cucmd.receiver.upload_target import UploadTarget
 from cucmd.worker.workers import Workers
@@ -31,15 +31,15 @@ from cucmd.worker.workers import Workers
 # Connections that the kernel holds until they are accepted: every node at once.
 _BACKLOG = 256
 # Connections that are accepted before all else has its turn.
-_AT_ONCE = 16
+_ACCEPTS_PER_TURN = 16
 # Seconds after an `accept` that failed: mostly there is no descriptor left, or no memory.
-_RECOVERY = 1.0
+_ACCEPT_RETRY_SECONDS = 1.0
 # Seconds between two looks at connections that have been logging in for too long.
-_LOOK_EVERY = 0.25
+_CHECK_SECONDS = 0.25
 # Threads that open files: they wait for the same disk.
-_OPENING = 16
+_OPENING_THREADS = 16
 # Lines for the log that all processes together may say in a minute.
-_MOST_LINES = 30
+_MAX_LOG_LINES = 30
 
 _log = logging.getLogger(__name__)
 
@@ -57,16 +57,16 @@ class Receiver:
         self.begin = begin
         self.space = FreeSpace(limits.min_free_bytes, limits.min_free_ratio)
         self.files = FileCount()
-        self.opening = trio.CapacityLimiter(_OPENING)
+        self.open_limiter = trio.CapacityLimiter(_OPENING_THREADS)
         self._nursery = nursery
         self._targets: dict[str, UploadTarget] = {}
         self._connections: dict[ServedConnection, Startups[ServedConnection]] = {}
         self._strangers = self._startups(limits.unauthenticated)
         self._expected: dict[str, Startups[ServedConnection]] = {}  # by the address of nodes
         self.refusals = RefusalLog()
-        self._waits = trio.Event()  # a connection, for a place
-        self._lines = 0  # of the log, up to `_next_lines`
-        self._next_lines = -math.inf
+        self._has_waiting = trio.Event()  # a connection, for a place
+        self._log_lines = 0  # of the log, up to `_log_lines_until`
+        self._log_lines_until = -math.inf
 
     def open_upload_target(
         self,
@@ -80,22 +80,22 @@ class Receiver:
     ) -> UploadTarget:
         """Opens a target with a login of its own. `folder` is made when the first client logs in.
 
-        `name`: a job and a node, for messages. `node`, `prefix`: see `Received`. `address`: the
+        `name`: a job and a node, for messages. `node`, `prefix`: see `LoginFiles`. `address`: the
         node's, or "" where it is unknown; a node may come from another one too. Close the target
         with `aclose`.
         """
-        received = Received(self.limits, quota or Quota(), self.files, node, prefix)
+        received = LoginFiles(self.limits, quota or Quota(), self.files, node, prefix)
         source = source_of(address) if address else ""
         target = UploadTarget(folder, received, name, source, self._forget)
         self._targets[target.username] = target
         if source and source not in self._expected:
-            self._expected[source] = self._startups(self.limits.unauthenticated_of_one)
+            self._expected[source] = self._startups(self.limits.unauthenticated_per_source)
         return target
 
     def _startups(self, limit: int) -> Startups[ServedConnection]:
         limits = self.limits
-        of_one = limits.unauthenticated_of_one
-        return Startups(limit, of_one, limits.waiting, limits.login_crowded)
+        per_source = limits.unauthenticated_per_source
+        return Startups(limit, per_source, limits.waiting, limits.login_timeout_crowded)
 
     def _forget(self, target: UploadTarget) -> None:
         """Lets no connection log in to the target any more."""
@@ -110,16 +110,16 @@ class Receiver:
         said = False
         while True:
             try:
-                for _ in range(_AT_ONCE):
+                for _ in range(_ACCEPTS_PER_TURN):
                     accepted, peer = await listening.socket.accept()
-                    self._enter(socket.socket(fileno=accepted.detach()), source_of(peer[0]))
+                    self._admit(socket.socket(fileno=accepted.detach()), source_of(peer[0]))
                     said = False
             except OSError as error:
                 # accept(2) lists many that the network or a firewall can cause.
                 if not said:
                     _log.error("receiver: cannot accept connections, keeps trying: %s", error)
                 said = True
-                await trio.sleep(_RECOVERY)
+                await trio.sleep(_ACCEPT_RETRY_SECONDS)
 
     def close(self) -> None:
         for target in tuple(self._targets.values()):
@@ -129,7 +129,7 @@ class Receiver:
 
     # Connections that have not logged in.
 
-    def _enter(self, accepted: socket.socket, source: str) -> None:
+    def _admit(self, accepted: socket.socket, source: str) -> None:
         startups = self._expected.get(source, self._strangers)
         expected = startups is not self._strangers
         connection = ServedConnection(self, accepted, source, expected=expected)
@@ -137,10 +137,10 @@ class Receiver:
         if (closed := startups.enter(source, connection)) is not None:
             del self._connections[closed]
             closed.end()
-            self._turn_away(closed.source)
+            self._count_too_many(closed.source)
         self._begin_next(startups)
         if startups:
-            self._waits.set()
+            self._has_waiting.set()
 
     def _begin_next(self, startups: Startups[ServedConnection]) -> None:
         """Gives places to those that wait, as far as there are any."""
@@ -151,56 +151,56 @@ class Receiver:
         try:
             await connection.run()
         finally:
-            self.logged_in(connection)
+            self.free_place(connection)
             del self._connections[connection]
 
     async def cut_overdue(self) -> None:
         """Cuts connections for others that wait, until it is cancelled."""
         while True:
-            await self._waits.wait()
-            self._waits = trio.Event()
+            await self._has_waiting.wait()
+            self._has_waiting = trio.Event()
             while waiting := [one for one in set(self._connections.values()) if one]:
-                await trio.sleep(_LOOK_EVERY)
+                await trio.sleep(_CHECK_SECONDS)
                 for startups in waiting:
                     while (connection := startups.overdue(trio.current_time())) is not None:
                         connection.end()
-                        self._turn_away(connection.source)
-                        self.logged_in(connection)
+                        self._count_too_many(connection.source)
+                        self.free_place(connection)
 
-    def _turn_away(self, source: str) -> None:
+    def _count_too_many(self, source: str) -> None:
         """Notes that a connection was refused or cut because of a limit of ours.
 
         Each node of that address learns of it: which one it was, nobody can know.
         """
         reason = "too many others are logging in"
-        self.refused(source, f"refused because {reason}")
+        self.log_refusal(source, f"refused because {reason}")
         for target in self._targets.values():
             if target.source == source:
-                target.turned_away(reason)
+                target.count_refusal(reason)
 
     # For a connection.
 
     def target(self, username: str) -> UploadTarget | None:
         return self._targets.get(username)
 
-    def logged_in(self, connection: ServedConnection) -> None:
+    def free_place(self, connection: ServedConnection) -> None:
         """Gives the place of a connection to the next one."""
         startups = self._connections[connection]
         startups.leave(connection)
         self._begin_next(startups)
 
-    def refused(self, source: str, reason: str) -> None:
+    def log_refusal(self, source: str, reason: str) -> None:
         self.refusals.add(reason, source)
 
-    def log_said(self, line: LogLine) -> None:
+    def log_line(self, line: LogLine) -> None:
         """Logs what a process says, unless all of them have said too much in this minute."""
-        if (now := trio.current_time()) >= self._next_lines:
-            self._next_lines, self._lines = now + EVERY, 0
-        self._lines += 1
-        if self._lines <= _MOST_LINES:
+        if (now := trio.current_time()) >= self._log_lines_until:
+            self._log_lines_until, self._log_lines = now + EVERY, 0
+        self._log_lines += 1
+        if self._log_lines <= _MAX_LOG_LINES:
             serious = line.level >= logging.ERROR
             _log.log(logging.ERROR if serious else logging.WARNING, "%s", line.text)
-        elif self._lines == _MOST_LINES + 1:
+        elif self._log_lines == _MAX_LOG_LINES + 1:
             _log.error("receiver: its processes say too much: the rest of the minute is left out")
 
 

@@ -22,17 +22,17 @@ T = TypeVar("T")
 class Startups(Generic[T]):
     """Holds the connections that have not logged in. A source is what `source_of` returns.
 
-    limit: places of all addresses together. of_one: places of each address. waiting: the most that
+    limit: places of all addresses together. per_source: places of each address. waiting: the most that
     may wait. seconds: which a connection has for its login while addresses with fewer places wait.
     """
 
-    def __init__(self, limit: int, of_one: int, waiting: int, seconds: float) -> None:
+    def __init__(self, limit: int, per_source: int, max_waiting: int, seconds: float) -> None:
         self._limit = limit
-        self._of_one = of_one
-        self._most_waiting = waiting
+        self._of_one = per_source
+        self._max_waiting = max_waiting
         self._seconds = seconds
         self._waiting: dict[T, str] = {}  # -> source; the oldest first
-        self._begun: dict[T, tuple[str, float]] = {}  # -> source, and when; the oldest first
+        self._logging_in: dict[T, tuple[str, float]] = {}  # -> source, and when; the oldest first
 
     def __bool__(self) -> bool:
         """Says whether any connection waits."""
@@ -43,7 +43,7 @@ class Startups(Generic[T]):
         many wait: the newest of the address that has most, which may be this one.
         """
         self._waiting[connection] = source
-        if len(self._waiting) <= self._most_waiting:
+        if len(self._waiting) <= self._max_waiting:
             return None
         [(most, _)] = Counter(reversed(self._waiting.values())).most_common(1)
         newest = next(one for one, source in reversed(self._waiting.items()) if source == most)
@@ -53,25 +53,25 @@ class Startups(Generic[T]):
     def leave(self, connection: T) -> None:
         """Frees what a connection holds that has logged in or has ended. May be repeated."""
         self._waiting.pop(connection, None)
-        self._begun.pop(connection, None)
+        self._logging_in.pop(connection, None)
 
     def next(self, now: float) -> T | None:
         """Gives a place to one that waits, and returns it. Returns None where none is free."""
-        held = Counter(source for source, _ in self._begun.values())
+        held = Counter(source for source, _ in self._logging_in.values())
         free = [one for one, source in self._waiting.items() if held[source] < self._of_one]
-        if not free or len(self._begun) >= self._limit:
+        if not free or len(self._logging_in) >= self._limit:
             return None
         first = min(free, key=lambda one: held[self._waiting[one]])
-        self._begun[first] = self._waiting.pop(first), now
+        self._logging_in[first] = self._waiting.pop(first), now
         return first
 
     def overdue(self, now: float) -> T | None:
         """Returns the connection that must be cut for one that waits, or None."""
-        if not self._waiting or not self._begun:
+        if not self._waiting or not self._logging_in:
             return None
-        held = Counter(source for source, _ in self._begun.values())
+        held = Counter(source for source, _ in self._logging_in.values())
         [(most, count)] = held.most_common(1)
         if all(held[source] and held[source] + 1 >= count for source in self._waiting.values()):
             return None  # it would only be that address's own turn again
-        oldest = next(one for one, (source, _) in self._begun.items() if source == most)
-        return oldest if now - self._begun[oldest][1] >= self._seconds else None
+        oldest = next(one for one, (source, _) in self._logging_in.items() if source == most)
+        return oldest if now - self._logging_in[oldest][1] >= self._seconds else None

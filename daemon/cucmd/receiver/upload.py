@@ -24,9 +24,9 @@ import os
 from collections.abc import Callable
 
 from cucmd.failure import FULL_DISK, Code
+from cucmd.receiver.daemon_client import DaemonClient
 from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.limits import MIB, RequestRefused, Status
-from cucmd.receiver.login import ServedLogin
 
 # How many bytes come before the kernel is asked to write them to the disk. Without that a file of
 # 5 GB would leave it gigabytes to write at the close, while the node waits for the answer.
@@ -46,13 +46,13 @@ class Upload:
         self,
         descriptor: int,
         number: int,
-        login: ServedLogin,
+        daemon: DaemonClient,
         space: FreeSpace,
         sync_name: Callable[[], None],
     ) -> None:
         self.descriptor = descriptor
         self.number = number
-        self._login = login
+        self._daemon = daemon
         self._space = space
         self._sync_name = sync_name
         self._size = 0
@@ -63,13 +63,13 @@ class Upload:
     def write(self, offset: int, block: memoryview) -> None:
         """Raises RequestRefused; after that the upload has failed and takes nothing more."""
         try:
-            self._admit(offset, len(block))
+            self._check_block(offset, len(block))
             while block:
                 written = os.pwrite(self.descriptor, block, self._size)
-                self._count(block[:written])
+                self._count_written(block[:written])
                 block = block[written:]
         except OSError as error:
-            raise self._refused(error) from error
+            raise self._fail_with(error) from error
         except BaseException:
             self._failed = True
             raise
@@ -84,14 +84,14 @@ class Upload:
                 os.fsync(self.descriptor)
                 self._sync_name()
         except OSError as error:
-            raise self._refused(error) from error
+            raise self._fail_with(error) from error
         except BaseException:
             self._failed = True
             raise
         finally:
             self._end()
         if self._failed:
-            self._login.check_open()
+            self._daemon.check_accepting()
             raise RequestRefused(Status.FAILURE, "the file did not arrive whole")
 
     def abandon(self) -> None:
@@ -109,22 +109,22 @@ class Upload:
             raise
         finally:
             digest = self._hash.hexdigest()  # of what came
-            self._login.closed(self.number, self._size, digest, closed=not self._failed)
+            self._daemon.report_closed(self.number, self._size, digest, closed=not self._failed)
 
-    def _admit(self, offset: int, count: int) -> None:
+    def _check_block(self, offset: int, count: int) -> None:
         come = self._size
         if self._failed:
             raise RequestRefused(Status.FAILURE, "an earlier write of this file has failed")
         if count and offset != come:
             said = f"a file came out of order: a block at {offset}, when {come} bytes had come"
-            raise self._login.refuse(Code.QUOTA_EXCEEDED, said, _IN_ORDER)
-        self._login.take_bytes(count)
+            raise self._daemon.stop_uploads(Code.QUOTA_EXCEEDED, said, _IN_ORDER)
+        self._daemon.reserve_bytes(count)
         if shortage := self._space.shortage(self.descriptor, count):
-            raise self._login.refuse(Code.DISK_FULL, shortage)
+            raise self._daemon.stop_uploads(Code.DISK_FULL, shortage)
 
-    def _count(self, block: memoryview) -> None:
+    def _count_written(self, block: memoryview) -> None:
         """Counts bytes that were written, which may be part of a block where the disk is full."""
-        self._login.count_bytes(len(block))
+        self._daemon.count_bytes(len(block))
         self._size += len(block)
         self._hash.update(block)
         count = self._size - self._written_back
@@ -132,10 +132,10 @@ class Upload:
             os.posix_fadvise(self.descriptor, self._written_back, count, os.POSIX_FADV_DONTNEED)
             self._written_back = self._size
 
-    def _refused(self, error: OSError) -> RequestRefused:
+    def _fail_with(self, error: OSError) -> RequestRefused:
         self._failed = True
         reason = error.strerror or str(error)
         if error.errno in FULL_DISK:
-            return self._login.refuse(Code.DISK_FULL, f"the disk took no more: {reason}")
-        self._login.say("the receiver's disk", reason)
+            return self._daemon.stop_uploads(Code.DISK_FULL, f"the disk took no more: {reason}")
+        self._daemon.log_once("the receiver's disk", reason)
         return RequestRefused(Status.FAILURE, reason)

@@ -17,8 +17,8 @@ import trio
 
 from cucmd.job.failure import Failure
 from cucmd.received_file import ReceivedFile
-from cucmd.receiver.received import Received
-from cucmd.worker.process import ENDS
+from cucmd.receiver.login_files import LoginFiles
+from cucmd.worker.process import END_SECONDS
 
 # Letters and digits only: it is typed into a prompt of the node, where `?` and TAB are keys. 30
 # characters of them are 178 bits.
@@ -26,7 +26,7 @@ _ALPHABET = string.ascii_letters + string.digits
 _PASSWORD_LENGTH = 30
 
 
-class Served(Protocol):
+class LoggedInConnection(Protocol):
     """A connection that has logged in. `ended` is set once its process has ended."""
 
     ended: trio.Event
@@ -45,7 +45,7 @@ class UploadTarget:
     def __init__(
         self,
         folder: Path,
-        received: Received,
+        received: LoginFiles,
         name: str,
         source: str,
         forget: Callable[[UploadTarget], None],
@@ -57,7 +57,7 @@ class UploadTarget:
         self.source = source
         self.folder = folder
         self.received = received
-        self.connections: set[Served] = set()
+        self.connections: set[LoggedInConnection] = set()
         self.revoked = False
         self.last_activity = trio.current_time()
         self.logins = 0
@@ -104,8 +104,8 @@ class UploadTarget:
         """
         self.revoke()
         # The daemon may be opening a file for it, then kills it, and then measures what it has left
-        # open: each within `ENDS`.
-        with trio.move_on_after(4 * ENDS, shield=True):
+        # open: each within `END_SECONDS`.
+        with trio.move_on_after(4 * END_SECONDS, shield=True):
             for connection in tuple(self.connections):
                 await connection.ended.wait()
         self.received.close()
@@ -116,12 +116,12 @@ class UploadTarget:
     def has_password(self, password: str) -> bool:
         return hmac.compare_digest(self.password.encode(), password.encode())
 
-    def turned_away(self, reason: str) -> None:
+    def count_refusal(self, reason: str) -> None:
         """Counts a connection of its node that was refused or cut because of a limit of ours."""
         self.refused += 1
         self.refused_why = reason
 
-    def changed(self) -> None:
+    def note_activity(self) -> None:
         """Notes that its client has done something, and wakes all waiting tasks."""
         self.last_activity = trio.current_time()
         self._changes.unpark_all()

@@ -39,7 +39,7 @@ from cucmd.node.resolver import Resolver, locate
 from cucmd.paths import private_socket
 from cucmd.receiver.host_keys import HostKeyUnusable
 from cucmd.receiver.limits import ReceiverLimits
-from cucmd.receiver.served import RECEIVE
+from cucmd.receiver.served_connection import RECEIVE
 from cucmd.receiver.server import Receiver, open_receiver
 from cucmd.service import systemd
 from cucmd.service.access import make_private

@@ -145,6 +145,6 @@ class Readers:
                 _log.warning("%s: a process that reads %s: %s", folder, role, why)
                 if not tries:
                     results += [why] * (len(files) - len(results))
-                elif error.how is not Cause.LOST:
+                elif error.cause is not Cause.LOST:
                     results.append(why)
         return results

@@ -15,7 +15,7 @@ from cucmd.receiver.server import Receiver
 from cucmd.service.readers import Readers
 from cucmd.ssh.known_hosts import KnownHosts, Policy
 from cucmd.ssh.known_line import PublicKey
-from cucmd.ssh.login import Steps
+from cucmd.ssh.node_login import Steps
 from cucmd.ssh.scan import scan_host_keys
 from cucmd.ssh.shell import open_shell
 from cucmd.vos.arguments import COLUMNS
@@ -75,10 +75,10 @@ class NodePorts:
         )
 
     def shortage(self, descriptor: int) -> str | None:
-        return self._receiver.space.look(descriptor)
+        return self._receiver.space.current_shortage(descriptor)
 
     def room(self, descriptor: int) -> int:
-        return self._receiver.space.room(descriptor)
+        return self._receiver.space.writable_bytes(descriptor)
 
 
 def host_key_scan(

@@ -55,7 +55,7 @@ from typing import Any, TypeVar
 
 import trio
 
-from cucmd.ssh.library import prepare
+from cucmd.ssh.asyncssh_setup import prepare_asyncssh
 from cucmd.ssh.python314 import import_trio_asyncio
 
 # Raises `CannotStart`. Only commands that need the bridge import this module.
@@ -72,7 +72,7 @@ _log = logging.getLogger(__name__)
 @asynccontextmanager
 async def open_bridge() -> AsyncIterator[None]:
     """Opens an asyncio loop for the body, and for every task that is started in it."""
-    prepare()
+    prepare_asyncssh()
     async with trio_asyncio.open_loop() as loop:
         loop.set_exception_handler(_log_error)
         try:

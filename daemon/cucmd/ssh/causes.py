@@ -82,7 +82,7 @@ def _leaves(error: BaseException) -> Iterator[OSError]:
         yield error
 
 
-def lost(error: BaseException | None, mask: Mask) -> str:
+def why_ended(error: BaseException | None, mask: Mask) -> str:
     """Says why a connection ended, for a message that begins with "host:port: "."""
     match error:
         case None:
@@ -103,13 +103,13 @@ def failed_login(
     node: tuple[str, int], username: str, error: Exception, progress: Progress, mask: Mask
 ) -> NodeFailed:
     """Returns the failure for what asyncssh raises between an open socket and an open shell."""
-    where, said = address(*node), lost(error, mask)
+    where, said = address(*node), why_ended(error, mask)
     if not progress.version_received:
         if isinstance(error, asyncssh.ProtocolError | asyncssh.ProtocolNotSupported):
             return fail(Code.NOT_A_NODE, f"{where} is not an SSH server: {said}")
         return fail(Code.CONNECTION_LOST, f"{where}, before its SSH version came: {said}")
     if not progress.authenticating:
-        reason = no_common(progress.hash_prefix, mask)
+        reason = missing_algorithm(progress.hash_prefix, mask)
         # Other failures of a key exchange, such as a wrong signature, begin with other words.
         if isinstance(error, asyncssh.KeyExchangeFailed) and error.reason.startswith(
             _NOTHING_IN_COMMON
@@ -149,7 +149,7 @@ def _refused(
     return fail(Code.AUTH_FAILED, f"{where} refused the login of {who} (tried {tried}){reason}")
 
 
-def no_common(hash_prefix: bytes, mask: Mask) -> str | None:
+def missing_algorithm(hash_prefix: bytes, mask: Mask) -> str | None:
     """Says for which purpose the two sides share no algorithm, with both offers; None: they share
     all.
 

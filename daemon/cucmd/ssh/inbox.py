@@ -10,7 +10,7 @@ from typing import Any
 import asyncssh
 import trio
 
-from cucmd.ssh.causes import Mask, lost
+from cucmd.ssh.causes import Mask, why_ended
 
 # Bytes for each node, and as many again in asyncssh's receive window: 400 nodes that are not read
 # take 50 MB. A command line prints a few KB at a time; only a long `file list` comes near this.
@@ -39,8 +39,8 @@ class Inbox(asyncssh.SSHClientSession[bytes]):
         self._ended = False
         self._reader = trio.lowlevel.ParkingLot()
         self._channel: asyncssh.SSHClientChannel[bytes] | None = None
-        self.came = 0
-        self.unread = 0
+        self.received_bytes = 0
+        self.unread_bytes = 0
         self._paused = False
         self.lost: str | None = None
         self.closed = trio.Event()
@@ -52,7 +52,7 @@ class Inbox(asyncssh.SSHClientSession[bytes]):
         """Says whether `take` would not wait."""
         return bool(self._chunks) or self._ended
 
-    async def take(self) -> bytes:
+    async def receive(self) -> bytes:
         """Takes all bytes that have come; waits if there are none. b"" at the end.
 
         If it is cancelled, no bytes are lost.
@@ -64,8 +64,8 @@ class Inbox(asyncssh.SSHClientSession[bytes]):
         # A node echoes character by character, so there may be many small chunks.
         data = b"".join(self._chunks)
         self._chunks.clear()
-        self.unread -= len(data)
-        if self._paused and self.unread <= LOW_WATER and self._channel:
+        self.unread_bytes -= len(data)
+        if self._paused and self.unread_bytes <= LOW_WATER and self._channel:
             self._paused = False
             self._channel.resume_reading()
         return data
@@ -76,11 +76,11 @@ class Inbox(asyncssh.SSHClientSession[bytes]):
         self._channel = chan
 
     def data_received(self, data: bytes, datatype: Any) -> None:
-        self.came += len(data)
-        self.unread += len(data)
+        self.received_bytes += len(data)
+        self.unread_bytes += len(data)
         self._chunks.append(data)
         self._reader.unpark()
-        if self.unread >= HIGH_WATER and self._channel:
+        if self.unread_bytes >= HIGH_WATER and self._channel:
             self._paused = True
             self._channel.pause_reading()
 
@@ -94,7 +94,7 @@ class Inbox(asyncssh.SSHClientSession[bytes]):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._channel = None
-        self.lost = lost(exc, self._mask) if exc else None
+        self.lost = why_ended(exc, self._mask) if exc else None
         self._end()
         self.closed.set()
         self.writable.set()

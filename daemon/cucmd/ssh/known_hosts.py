@@ -62,7 +62,7 @@ class KnownHosts:
         self._saved: list[str] = []  # as the file had it when it was last read or written
         self._lines: list[str] = []  # the same with `_unsaved`
         self._hosts: list[HostLine] = []  # those of `_lines` that are about hosts
-        self._known = asyncssh.import_known_hosts("")  # the same, as asyncssh looks in them
+        self._parsed = asyncssh.import_known_hosts("")  # the same, as asyncssh looks in them
         self._unsaved: list[ChangeLines] = []
         self.load()
 
@@ -85,7 +85,7 @@ class KnownHosts:
         """Returns the keys by which a node is known, and those that are revoked for it."""
         with self._lock:
             # Without a port of its own asyncssh does not take `host` for `[host]:port` as well.
-            trusted, _, revoked, *_ = self._known.match(host_name(host, port), "", None)
+            trusted, _, revoked, *_ = self._parsed.match(host_name(host, port), "", None)
         return tuple(map(public_key, trusted)), tuple(map(public_key, revoked))
 
     def check(self, host: str, port: int, key: PublicKey, policy: Policy) -> None:
@@ -126,14 +126,14 @@ class KnownHosts:
         with self._lock:
             # Again: another connection may have remembered another key meanwhile.
             self.check(host, port, key, policy)
-            if policy.host_keys == "accept-new" and not self._has(host, port, key):
+            if policy.host_keys == "accept-new" and not self._is_trusted(host, port, key):
                 # As `_change` does, but without a look at all other lines.
                 text = _line_of(host, port, key)
-                self._unsaved.append(_adding(host, port, key))
+                self._unsaved.append(_add_keys(host, port, key))
                 self._lines = [*self._lines, text]
                 if (line := parse_line(text)) is not None:
                     self._hosts.append(line)
-                    self._known.load(line.for_asyncssh)
+                    self._parsed.load(line.for_asyncssh)
 
     def add(
         self, node: str, *keys: str, check: Callable[[tuple[PublicKey, ...]], None] | None = None
@@ -151,8 +151,8 @@ class KnownHosts:
         with self._lock:
             if check is not None:
                 check(self.trusted(host, port))
-            missing = [key for key in parsed if not self._has(host, port, key)]
-            change = _adding(host, port, *missing)
+            missing = [key for key in parsed if not self._is_trusted(host, port, key)]
+            change = _add_keys(host, port, *missing)
             if missing:
                 self._change(change)
         if missing:
@@ -161,7 +161,7 @@ class KnownHosts:
             self.save()  # they may be in memory alone
         return bool(missing)
 
-    def _has(self, host: str, port: int, key: PublicKey) -> bool:
+    def _is_trusted(self, host: str, port: int, key: PublicKey) -> bool:
         return key.fingerprint in {one.fingerprint for one in self.trusted(host, port)}
 
     def forget(self, node: str) -> int:
@@ -238,7 +238,7 @@ class KnownHosts:
             parsed = (parse_line(line) for line in lines)
             self._hosts = [line for line in parsed if line is not None]
             readable = "\n".join(line.for_asyncssh for line in self._hosts)
-            self._known = asyncssh.import_known_hosts(readable)
+            self._parsed = asyncssh.import_known_hosts(readable)
         self._lines = lines
 
     @staticmethod
@@ -260,7 +260,7 @@ def _line_of(host: str, port: int, key: PublicKey) -> str:
     return f"{host_name(host, port)} {key}"
 
 
-def _adding(host: str, port: int, *keys: PublicKey) -> ChangeLines:
+def _add_keys(host: str, port: int, *keys: PublicKey) -> ChangeLines:
     new = [_line_of(host, port, key) for key in keys]
     return lambda lines: [*(text for text in lines if text not in new), *new]
 

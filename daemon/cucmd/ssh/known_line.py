@@ -51,9 +51,9 @@ class HostLine(PublicKey, frozen=True, kw_only=True):
 
     def hosts_without(self, name: str) -> str:
         """Returns the first field without exactly this name; "" if no other is left."""
-        return ",".join(one for one in self.hosts.split(",") if not self._is(one, name))
+        return ",".join(one for one in self.hosts.split(",") if not self._matches(one, name))
 
-    def _is(self, host: str, name: str) -> bool:
+    def _matches(self, host: str, name: str) -> bool:
         if not host.startswith("|"):
             return host.lower() == name
         hashed = asyncssh.import_known_hosts(f"{host} {self.algorithm} {self.key}")

@@ -5,7 +5,7 @@ Every socket has one owner from the moment it is connected, and the owner waits 
 From connect to close:
 
     connect()             in trio. The caller owns the socket from here on, through a Link.
-    Link.authenticate()   in asyncio: key exchange and authentication. asyncssh calls the Opener
+    Link.authenticate()   in asyncio: key exchange and authentication. asyncssh calls the ConnectionCallbacks
       or open_shell()     back: `connection_made`, the host key, the password.
     Link.write()          in trio. Output comes through the Inbox.
     Link.disconnect()     sends SSH's disconnect message and closes; or
@@ -15,7 +15,7 @@ From connect to close:
 A cancel from trio may end `authenticate` or `open_shell` at any await. They clean up nothing. Their
 caller does, always: `abort` (or `disconnect`), then `wait_closed`. This side ends a connection by
 itself if the opener refuses it (a changed host key), or if the peer reads nothing, or sends packets
-without end in which there is nothing. `verdict` is then the reason, and takes precedence over any
+without end in which there is nothing. `end_reason` is then the reason, and takes precedence over any
 error of asyncssh.
 
 One private name of asyncssh is needed, `_transport`: `abort` drops that reference before asyncio
@@ -23,7 +23,7 @@ has closed it. Tests of the shell fail if it changes. It can go once asyncssh wa
 So is `max_size` of asyncio's transport, which is not documented: it can go once one may say how
 much is read at once.
 `authenticate` makes the connection as `asyncssh.connect` does, by a constructor that is not
-documented. It can be a call once asyncssh takes options that are made already.
+documented. It can be a call once asyncssh takes client_options that are made already.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from cucmd.ssh.algorithms import Algorithms
 from cucmd.ssh.bridge import run_callbacks
 from cucmd.ssh.causes import Progress, unreachable
 from cucmd.ssh.inbox import WINDOW, Inbox
-from cucmd.ssh.peer import CHECK_EVERY, LIMIT, unread
+from cucmd.ssh.unread_bytes import CHECK_SECONDS, MAX_UNREAD, count_unread
 
 # A frozen or unplugged node is noticed after 15 s * (3 + 1) of silence, before the default stall
 # limit of 120 s and long before a command's 600 s. It is sshd that replies, so a command that
@@ -55,15 +55,15 @@ _KEEPALIVE_COUNT = 3
 
 # Bytes that are read at once. asyncio reads 256 KiB: that may be 16,000 empty packets, which keep
 # all others waiting for half a second.
-_READ = 1024
+_READ_BYTES = 1024
 
 # Bytes that may come beside what a shell prints: a login takes some KB, and what waits in asyncssh
 # is a window at most. And for each byte that is printed: a node may echo it in a packet of its own,
 # which has some 80. And for each second: keepalives, ours answered and its own, and new keys every
 # hour are 20 at most; but a command may print nothing for as many hours as its timeout has.
-BESIDE = 256 * 1024
-BESIDE_EACH = 200
-BESIDE_SECOND = 50
+OVERHEAD = 256 * 1024
+OVERHEAD_PER_BYTE = 200
+OVERHEAD_PER_SECOND = 50
 
 # vos/NODES.md, section 1: a PTY always.
 _TERMINAL = "vt100"
@@ -71,21 +71,21 @@ _ROWS = 24
 
 # After abort() a socket is closed by the third `run_callbacks`. On a busy loop these calls may take
 # a second. The peer has no influence on it.
-_TURNS = 8
+_CLOSE_TURNS = 8
 _LAST_WAIT_SECONDS = 1
 
 
-class Opener(asyncssh.SSHClient):
+class ConnectionCallbacks(asyncssh.SSHClient):
     """Is called back by asyncssh while a connection is opened.
 
     connection: None before there is one; until then the link closes the socket itself.
-    verdict: why this side ended the connection; None: it did not.
+    end_reason: why this side ended the connection; None: it did not.
     """
 
     def __init__(self, username: str, *, legacy: bool) -> None:
         self.connection: asyncssh.SSHClientConnection | None = None
         self.transport: asyncio.Transport | None = None
-        self.verdict: Exception | None = None
+        self.end_reason: Exception | None = None
         self.username = username
         self._legacy = legacy
 
@@ -95,7 +95,7 @@ class Opener(asyncssh.SSHClient):
         self.transport = private._transport
 
     def progress(self) -> Progress:
-        """Says how far the connection came, to explain a failure."""
+        """Says how far the connection received_bytes, to explain a failure."""
         connection = self.connection
         return Progress(
             version_received=bool(connection and connection.get_extra_info("server_version")),
@@ -105,27 +105,27 @@ class Opener(asyncssh.SSHClient):
 
 
 class _ClientConnection(asyncssh.SSHClientConnection):
-    """heard: something came; whoever looks sets it back. came: bytes, as they are on the wire, less
+    """has_received: something received_bytes; whoever looks sets it back. received_bytes: bytes, as they are on the wire, less
     those that may come in each second.
 
-    `much_came` is called if these are more than `may_come`, which it may raise.
+    `check_overhead` is called if these are more than `allowed_bytes`, which it may raise.
     """
 
-    heard = False
-    came = 0
-    may_come = BESIDE
-    much_came: Callable[[], None]
+    has_received = False
+    received_bytes = 0
+    allowed_bytes = OVERHEAD
+    check_overhead: Callable[[], None]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         selected: Any = transport
-        selected.max_size = _READ
+        selected.max_size = _READ_BYTES
         super().connection_made(transport)
 
     def data_received(self, data: bytes, datatype: asyncssh.DataType = None) -> None:
-        self.heard = True
-        self.came += len(data)
-        if self.came > self.may_come:
-            self.much_came()
+        self.has_received = True
+        self.received_bytes += len(data)
+        if self.received_bytes > self.allowed_bytes:
+            self.check_overhead()
         super().data_received(data, datatype)
 
 
@@ -142,7 +142,7 @@ async def connect(host: str, port: int) -> socket.socket:
 
 
 @functools.lru_cache(maxsize=64)
-def options(
+def client_options(
     algorithms: Algorithms, host_keys: tuple[str, ...]
 ) -> asyncssh.SSHClientConnectionOptions:
     """Returns what is the same for all connections with these algorithms. Made once.
@@ -152,7 +152,7 @@ def options(
     settings: dict[str, Any] = {
         **algorithms.options(),
         "server_host_key_algs": list(host_keys),
-        # No key is trusted and none revoked, so that asyncssh asks our Opener about every key. None
+        # No key is trusted and none revoked, so that asyncssh asks our ConnectionCallbacks about every key. None
         # would trust all keys, and an empty value would read ~/.ssh/known_hosts.
         "known_hosts": ([], [], [], [], [], [], []),
         "config": None,
@@ -177,7 +177,7 @@ def options(
     return asyncssh.SSHClientConnectionOptions(username="", **settings)
 
 
-class _Links:
+class _OpenLinks:
     """Holds those from `authenticate` to `wait_closed`, looked at once a second by one timer.
 
     A timer for each was a turn of both loops for each node and second.
@@ -191,7 +191,7 @@ class _Links:
         """Is to be called in asyncio."""
         self._links[link] = None
         if self._next is None:
-            self._wait(asyncio.get_running_loop())
+            self._schedule(asyncio.get_running_loop())
 
     def remove(self, link: Link) -> None:
         self._links.pop(link, None)
@@ -199,25 +199,25 @@ class _Links:
             self._next.cancel()
             self._next = None
 
-    def _wait(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._next = loop.call_later(CHECK_EVERY, self._look, loop)
+    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._next = loop.call_later(CHECK_SECONDS, self._check_all, loop)
 
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._wait(loop)  # a defect of one must not end the looks at the others
+    def _check_all(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._schedule(loop)  # a defect of one must not end the looks at the others
         for link in tuple(self._links):
-            link.look()
+            link.check()
 
 
-_LINKS: trio.lowlevel.RunVar[_Links] = trio.lowlevel.RunVar("links")
+_OPEN_LINKS: trio.lowlevel.RunVar[_OpenLinks] = trio.lowlevel.RunVar("links")
 
 
-def _links() -> _Links:
+def _links() -> _OpenLinks:
     """Returns those of this run of trio."""
     try:
-        return _LINKS.get()
+        return _OPEN_LINKS.get()
     except LookupError:
-        _LINKS.set(_Links())
-        return _LINKS.get()
+        _OPEN_LINKS.set(_OpenLinks())
+        return _OPEN_LINKS.get()
 
 
 class Link:
@@ -227,7 +227,7 @@ class Link:
     `authenticate` on, the connection to a node that reads nothing is aborted.
     """
 
-    def __init__(self, sock: socket.socket, opener: Opener) -> None:
+    def __init__(self, sock: socket.socket, opener: ConnectionCallbacks) -> None:
         # A node that was named by an IPv4 address within IPv6 is told the IPv4 address.
         self.local_address: str = sock.getsockname()[0].removeprefix("::ffff:")
         try:
@@ -241,19 +241,19 @@ class Link:
         self._inbox: Inbox | None = None
         self._where = ""
         self._authenticated = False
-        self._asks = False  # for a sign of life
+        self._keepalive_on = False  # for a sign of life
 
     @property
-    def verdict(self) -> Exception | None:
+    def end_reason(self) -> Exception | None:
         """Says why this side ended the connection; None: it did not."""
-        return self._opener.verdict
+        return self._opener.end_reason
 
     async def authenticate(
         self, host: str, port: int, settings: asyncssh.SSHClientConnectionOptions
     ) -> asyncssh.SSHClientConnection:
         """Exchanges keys and authenticates, unless the opener ends it.
 
-        As `asyncssh.connect` does it, which would make the options again, in a thread, for each
+        As `asyncssh.connect` does it, which would make the client_options again, in a thread, for each
         connection.
         """
         self._where = address(host, port)
@@ -264,44 +264,44 @@ class Link:
         mine.protocol_factory = lambda: self._opener
         mine.waiter = loop.create_future()
         connection = self._connection = _ClientConnection(loop, mine, wait="auth")
-        connection.much_came = self._cut_if_it_says_nothing
+        connection.check_overhead = self._check_overhead
         try:
             await loop.create_connection(lambda: connection, sock=self._socket)
             connection.set_extra_info(host=host, port=port)
             await mine.waiter
         finally:
             mine.waiter.cancel()  # else asyncio reports an error that nobody waits for
-        if self.verdict is not None:  # asyncssh raises no error after our abort()
-            raise self.verdict
+        if self.end_reason is not None:  # asyncssh raises no error after our abort()
+            raise self.end_reason
         self._authenticated = True
         return connection
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Once a second: aborts if the node reads nothing, and has a silent one asked for a sign of
         life. asyncssh ends the connection if the last `_KEEPALIVE_COUNT` were not answered.
         """
         connection = self._connection
-        if connection is None or self._opener.connection is None or self.verdict is not None:
+        if connection is None or self._opener.connection is None or self.end_reason is not None:
             return
-        connection.came = max(0, connection.came - BESIDE_SECOND)
-        if unread(connection) > LIMIT:
-            self._cut(connection, "requests without end and reads no reply")
+        connection.received_bytes = max(0, connection.received_bytes - OVERHEAD_PER_SECOND)
+        if count_unread(connection) > MAX_UNREAD:
+            self._abort_with(connection, "requests without end and reads no reply")
             return
-        if self._authenticated and self._asks == connection.heard:
-            self._asks = not connection.heard
-            connection.set_keepalive(KEEPALIVE_SECONDS if self._asks else 0)
-        connection.heard = False
+        if self._authenticated and self._keepalive_on == connection.has_received:
+            self._keepalive_on = not connection.has_received
+            connection.set_keepalive(KEEPALIVE_SECONDS if self._keepalive_on else 0)
+        connection.has_received = False
 
-    def _cut_if_it_says_nothing(self) -> None:
+    def _check_overhead(self) -> None:
         connection = self._connection
         assert connection is not None
-        printed = self._inbox.came if self._inbox else 0
-        connection.may_come = BESIDE + BESIDE_EACH * printed
-        if connection.came > connection.may_come and self.verdict is None:
-            self._cut(connection, "packets without end in which there is nothing")
+        printed = self._inbox.received_bytes if self._inbox else 0
+        connection.allowed_bytes = OVERHEAD + OVERHEAD_PER_BYTE * printed
+        if connection.received_bytes > connection.allowed_bytes and self.end_reason is None:
+            self._abort_with(connection, "packets without end in which there is nothing")
 
-    def _cut(self, connection: _ClientConnection, what: str) -> None:
-        self._opener.verdict = fail(Code.CONNECTION_LOST, f"{self._where} sends {what}")
+    def _abort_with(self, connection: _ClientConnection, what: str) -> None:
+        self._opener.end_reason = fail(Code.CONNECTION_LOST, f"{self._where} sends {what}")
         connection.abort()
 
     async def open_shell(
@@ -361,7 +361,7 @@ class Link:
         """Returns when the socket is closed. Follows `disconnect` or `abort`; not cancellable."""
         _links().remove(self)
         with trio.move_on_after(_LAST_WAIT_SECONDS, shield=True):
-            for _ in range(_TURNS):
+            for _ in range(_CLOSE_TURNS):
                 if self._socket.fileno() == -1:
                     break
                 await run_callbacks()

@@ -17,7 +17,7 @@ from cucmd.ssh.algorithms import Algorithms, key_type, usual_algorithms
 from cucmd.ssh.bridge import on_asyncio
 from cucmd.ssh.causes import both_offers, failed_login
 from cucmd.ssh.known_line import PublicKey, public_key
-from cucmd.ssh.link import Link, Opener, connect, options
+from cucmd.ssh.link import ConnectionCallbacks, Link, client_options, connect
 
 
 async def scan_host_keys(
@@ -58,12 +58,12 @@ async def _probe_key(
     probe = _Probe("", legacy=legacy)
     link = Link(await connect(host, port), probe)
     try:
-        await on_asyncio(link.authenticate, host, port, options(algorithms, tuple(names)))
+        await on_asyncio(link.authenticate, host, port, client_options(algorithms, tuple(names)))
     except _KeySeen:
         pass
     except Exception as error:  # a peer that breaks the protocol makes asyncssh raise anything
-        if probe.verdict is not None:
-            raise probe.verdict from None
+        if probe.end_reason is not None:
+            raise probe.end_reason from None
         raise failed_login((host, port), probe.username, error, probe.progress(), str) from error
     finally:
         link.disconnect()
@@ -77,7 +77,7 @@ class _KeySeen(Exception):
     """The key was received and verified. Raised to end the connection."""
 
 
-class _Probe(Opener):
+class _Probe(ConnectionCallbacks):
     """Notes the key, and ends the connection once asyncssh has verified its signature."""
 
     key: PublicKey | None = None

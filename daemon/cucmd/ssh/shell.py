@@ -18,8 +18,8 @@ from cucmd.ssh.bridge import on_asyncio
 from cucmd.ssh.causes import Mask, failed_login, printable
 from cucmd.ssh.inbox import Inbox
 from cucmd.ssh.known_hosts import KnownHosts, Policy
-from cucmd.ssh.link import Link, connect, options
-from cucmd.ssh.login import NodeLogin, Steps
+from cucmd.ssh.link import Link, client_options, connect
+from cucmd.ssh.node_login import NodeLogin, Steps
 
 _log = logging.getLogger(__name__)
 
@@ -44,9 +44,9 @@ class Shell:
         return f"{self._address}: {self._inbox.lost}" if self._inbox.lost else None
 
     async def receive(self) -> bytes:
-        data = await self._inbox.take()
-        if not data and self._link.verdict is not None:
-            raise self._link.verdict
+        data = await self._inbox.receive()
+        if not data and self._link.end_reason is not None:
+            raise self._link.end_reason
         return data
 
     @property
@@ -60,8 +60,8 @@ class Shell:
         try:
             self._link.write(data)
         except OSError:
-            if self._link.verdict is not None:
-                raise self._link.verdict from None
+            if self._link.end_reason is not None:
+                raise self._link.end_reason from None
             reason = self.lost or f"{self._address} has ended the session"
             raise fail(Code.CONNECTION_LOST, reason) from None
 
@@ -101,7 +101,7 @@ async def open_shell(  # noqa: PLR0917  # all of them are needed
     """
     algorithms = usual_algorithms(legacy=policy.legacy_algorithms)
     types = frozenset(line.algorithm for line in known.trusted(host, port))
-    settings = options(algorithms, tuple(host_key_order(algorithms, types)))
+    settings = client_options(algorithms, tuple(host_key_order(algorithms, types)))
     login = NodeLogin((host, port), (username, password), policy, known, steps, mask)
     inbox = Inbox(mask)
     try:
@@ -124,7 +124,7 @@ async def open_shell(  # noqa: PLR0917  # all of them are needed
     except (NodeFailed, trio.Cancelled):
         raise
     except Exception as error:
-        cause = _explained((host, port), login, error, mask)
+        cause = _failure_of((host, port), login, error, mask)
         if cause is error:
             raise
         raise cause from error
@@ -133,9 +133,9 @@ async def open_shell(  # noqa: PLR0917  # all of them are needed
     return Shell(host, port, link, inbox)
 
 
-def _explained(node: tuple[str, int], login: NodeLogin, error: Exception, mask: Mask) -> Exception:
-    if login.verdict is not None:
-        return login.verdict
+def _failure_of(node: tuple[str, int], login: NodeLogin, error: Exception, mask: Mask) -> Exception:
+    if login.end_reason is not None:
+        return login.end_reason
     if not isinstance(error, asyncssh.Error | OSError):
         # A peer that breaks the protocol makes asyncssh raise anything; so does a defect. The text
         # of the error may be the peer's, so it goes through the mask and not into a traceback.

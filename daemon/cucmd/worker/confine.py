@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cucmd.worker.frames import NO_LIMIT, ProcessLimits
-from cucmd.worker.seccomp import why_no_filter
+from cucmd.worker.seccomp import missing_filter_reason
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38  # <linux/prctl.h>
 
@@ -35,14 +35,14 @@ _CAP_DAC_READ_SEARCH = 1 << 2
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def die_with(parent: int) -> None:
+def end_with_parent(parent: int) -> None:
     """Has this process killed when `parent` ends, which has started it; now, if it has already."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def be_killed_first() -> None:
+def raise_oom_score() -> None:
     """Has the kernel choose this process, and what it forks, before the daemon if memory runs out.
 
     Later than this the process may not write the file any more.
@@ -95,7 +95,7 @@ def set_limits(limits: ProcessLimits) -> None:
             resource.setrlimit(which, (first, last))
 
 
-def lacking() -> list[str]:
+def missing_protections() -> list[str]:
     """Says what the running kernel lacks to confine these processes, and what follows from that."""
     found = []
     if not _has_landlock():
@@ -103,7 +103,7 @@ def lacking() -> list[str]:
             "this kernel has no Landlock (Linux 5.13): the processes that read what nodes have sent"
             " can open whatever files the daemon's user can"
         )
-    if why := why_no_filter():
+    if why := missing_filter_reason():
         found.append(
             f"{why}: a process that reads what nodes have sent, and that was taken over by it, can"
             " open connections, start programs, change modes and times of files, and end the daemon"
@@ -116,7 +116,7 @@ def _has_landlock() -> bool:
     return version > 0
 
 
-def only_below(folders: Iterable[Path | str]) -> bool:
+def restrict_files_to(folders: Iterable[Path | str]) -> bool:
     """Lets this process open files below these folders only, and for reading; it can make, remove
     and rename nothing. It may use a descriptor of something elsewhere that it is given, but open
     nothing below that.

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
-from cucmd.worker.frames import decoded, framed, length_of
+from cucmd.worker.frames import decode_frame, encode_frame, frame_length
 
 T = TypeVar("T")
 
@@ -24,11 +24,11 @@ class Channel:
 
     def send(self, frame: msgspec.Struct) -> None:
         try:
-            self._socket.sendall(framed(frame))
+            self._socket.sendall(encode_frame(frame))
         except OSError as error:
             raise DaemonGone from error
 
-    def take_descriptor(self) -> int:
+    def receive_descriptor(self) -> int:
         """Returns the descriptor that the daemon gives with `Worker.give`."""
         try:
             came, descriptors, _, _ = socket.recv_fds(self._socket, 1, 1)
@@ -40,7 +40,7 @@ class Channel:
 
     def receive(self, decoder: msgspec.msgpack.Decoder[T]) -> T:
         """Raises `WrongFrame` where the daemon is of another version."""
-        return decoded(decoder, self._take(length_of(self._take(4))))
+        return decode_frame(decoder, self._take(frame_length(self._take(4))))
 
     def _take(self, size: int) -> bytes:
         taken = bytearray()

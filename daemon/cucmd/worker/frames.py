@@ -1,8 +1,8 @@
 """PURE. Declares what the daemon, the first process and those that it forks say to each other.
 
 With the first process a frame is one packet of a SOCK_SEQPACKET socket, with a descriptor where its
-struct says so. On a channel it is four bytes with its length and then so many, at most `MOST`. What
-a process that receives says on its channel is in `receiver/frames.py`.
+struct says so. On a channel it is four bytes with its length and then so many, at most `MAX_FRAME`. What
+a process that receives says on its channel is in `receiver/messages.py`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from cucmd.job.coverage import Covered
 from cucmd.received_file import Why
 
 # Bytes of one frame of a channel: 500 files with the longest names are 650 KB.
-MOST = 1024 * 1024
+MAX_FRAME = 1024 * 1024
 # Bytes of one frame with the first process.
-MOST_PACKET = 16 * 1024
+MAX_PACKET = 16 * 1024
 
 # For what a process may take without a limit of its own: resource.RLIM_INFINITY.
 NO_LIMIT = -1
@@ -192,7 +192,7 @@ class FileChecked(msgspec.Struct, frozen=True, tag=True):
     wrong: Why | None = None
 
 
-FromFirst = Ready | Forked | CannotFork | Ended
+FromForkServer = Ready | Forked | CannotFork | Ended
 FromExporting = ExportMoved | ExportDamaged
 
 
@@ -203,22 +203,22 @@ class WrongFrame(Exception):
 _encoder = msgspec.msgpack.Encoder()
 
 
-def packet(frame: msgspec.Struct) -> bytes:
+def encode_packet(frame: msgspec.Struct) -> bytes:
     return _encoder.encode(frame)
 
 
-def framed(frame: msgspec.Struct) -> bytes:
+def encode_frame(frame: msgspec.Struct) -> bytes:
     """Makes the bytes for a channel. Raises `WrongFrame` where it is too long."""
     content = _encoder.encode(frame)
     return _checked(len(content)).to_bytes(4) + content
 
 
-def length_of(head: bytes | bytearray) -> int:
+def frame_length(head: bytes | bytearray) -> int:
     """Reads the length of the frame that begins with these four bytes. Raises `WrongFrame`."""
     return _checked(int.from_bytes(head))
 
 
-def decoded(decoder: msgspec.msgpack.Decoder[T], content: bytes) -> T:
+def decode_frame(decoder: msgspec.msgpack.Decoder[T], content: bytes) -> T:
     """Raises `WrongFrame`."""
     try:
         return decoder.decode(content)
@@ -227,6 +227,6 @@ def decoded(decoder: msgspec.msgpack.Decoder[T], content: bytes) -> T:
 
 
 def _checked(length: int) -> int:
-    if length > MOST:
-        raise WrongFrame(f"a frame of {length} bytes; at most {MOST}")
+    if length > MAX_FRAME:
+        raise WrongFrame(f"a frame of {length} bytes; at most {MAX_FRAME}")
     return length

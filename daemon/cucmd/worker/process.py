@@ -10,11 +10,18 @@ from typing import TypeVar
 import msgspec
 import trio
 
-from cucmd.worker.first import OUT_OF_MEMORY
-from cucmd.worker.frames import NO_LIMIT, Ended, WrongFrame, decoded, framed, length_of
+from cucmd.worker.fork_server import OUT_OF_MEMORY
+from cucmd.worker.frames import (
+    NO_LIMIT,
+    Ended,
+    WrongFrame,
+    decode_frame,
+    encode_frame,
+    frame_length,
+)
 
 # Seconds for the kernel to end a process that is killed, and to say why one has ended.
-ENDS = 1.0
+END_SECONDS = 1.0
 
 T = TypeVar("T")
 
@@ -31,12 +38,12 @@ class Cause(StrEnum):
 class WorkerEnded(Exception):
     """A process has ended before its work was done."""
 
-    def __init__(self, how: Cause, why: str) -> None:
+    def __init__(self, cause: Cause, why: str) -> None:
         super().__init__(why)
-        self.how = how
+        self.cause = cause
 
 
-class Forking:
+class PendingFork:
     """Stands for a process that was asked for. `answer`: its pidfd, or why there is none."""
 
     def __init__(self) -> None:
@@ -49,7 +56,7 @@ class Forking:
 class Worker:
     """Talks to a process that was forked. Raises `WorkerEnded` throughout."""
 
-    def __init__(self, channel: socket.socket, asked: Forking, seconds: int) -> None:
+    def __init__(self, channel: socket.socket, asked: PendingFork, seconds: int) -> None:
         self._socket = channel
         self._channel = trio.SocketStream(trio.socket.from_stdlib_socket(channel))
         self._asked = asked
@@ -59,14 +66,14 @@ class Worker:
 
     async def send(self, frame: msgspec.Struct) -> None:
         try:
-            await self._channel.send_all(framed(frame))
+            await self._channel.send_all(encode_frame(frame))
         except WrongFrame as error:  # it is too long
             raise WorkerEnded(Cause.WRONG, str(error)) from error
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            raise await self._ended() from None
+            raise await self._end_error() from None
 
-    async def give(self, descriptor: int) -> None:
-        """Gives it a descriptor, which it takes with `Channel.take_descriptor` before all frames
+    async def send_descriptor(self, descriptor: int) -> None:
+        """Gives it a descriptor, which it takes with `Channel.receive_descriptor` before all frames
         that are sent after this.
         """
         try:
@@ -75,21 +82,21 @@ class Worker:
             await trio.lowlevel.checkpoint_if_cancelled()
             socket.send_fds(self._socket, [b"\0"], [descriptor])
         except OSError:
-            raise await self._ended() from None
+            raise await self._end_error() from None
 
     async def receive(self, decoder: msgspec.msgpack.Decoder[T]) -> T:
         try:
-            return decoded(decoder, await self._take(length_of(await self._take(4))))
+            return decode_frame(decoder, await self._take(frame_length(await self._take(4))))
         except WrongFrame as error:
             raise WorkerEnded(Cause.WRONG, str(error)) from error
 
-    async def wait(self) -> None:
+    async def wait_readable(self) -> None:
         """Returns once something has come."""
         if self._at_end:
-            raise await self._ended()
+            raise await self._end_error()
         await trio.lowlevel.wait_readable(self._socket)
 
-    def take(self, decoder: msgspec.msgpack.Decoder[T]) -> list[T]:
+    def receive_arrived(self, decoder: msgspec.msgpack.Decoder[T]) -> list[T]:
         """Takes the frames that have come by now: all that it had sent, but at most a megabyte.
 
         Waits for nothing.
@@ -107,9 +114,9 @@ class Worker:
             self._came += piece
         frames = []
         try:
-            while len(self._came) >= 4 and len(self._came) >= 4 + length_of(self._came[:4]):
-                end = 4 + length_of(self._came[:4])
-                frames.append(decoded(decoder, bytes(self._came[4:end])))
+            while len(self._came) >= 4 and len(self._came) >= 4 + frame_length(self._came[:4]):
+                end = 4 + frame_length(self._came[:4])
+                frames.append(decode_frame(decoder, bytes(self._came[4:end])))
                 del self._came[:end]
         except WrongFrame as error:
             raise WorkerEnded(Cause.WRONG, str(error)) from error
@@ -122,14 +129,14 @@ class Worker:
             except trio.BrokenResourceError:
                 piece = b""
             if not piece:
-                raise await self._ended()
+                raise await self._end_error()
             self._came += piece
         taken = bytes(self._came[:size])
         del self._came[:size]
         return taken
 
-    async def _ended(self) -> WorkerEnded:
-        with trio.move_on_after(ENDS):
+    async def _end_error(self) -> WorkerEnded:
+        with trio.move_on_after(END_SECONDS):
             await self._asked.ended.wait()
         end = self._asked.end
         told = end is not None and end.code == -signal.SIGXCPU

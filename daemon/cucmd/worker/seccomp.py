@@ -181,7 +181,7 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
 
 
-def why_no_filter() -> str | None:
+def missing_filter_reason() -> str | None:
     """Returns None if this kernel and machine can filter the calls of a process."""
     if _machine() not in _MACHINES:
         return f"no filter of system calls is known for {_machine()}"
@@ -196,47 +196,53 @@ def filter_calls() -> None:
 
     It may gain no privileges any more (`confine.forbid_privileges`), and has one thread.
     """
-    if why_no_filter():
+    if missing_filter_reason():
         return
-    content = program(_machine(), os.getpid())
+    content = build_program(_machine(), os.getpid())
     prepared = _Program(len(content) // 8, content)
     if _libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.byref(prepared), 0, 0):
         error = ctypes.get_errno()
         raise OSError(error, f"seccomp: {os.strerror(error)}")
 
 
-def numbers_of(machine: str) -> dict[str, int]:
+def call_numbers(machine: str) -> dict[str, int]:
     """Returns the numbers of all calls that the program knows and the machine has."""
     which = _MACHINES[machine][1]
     return {name: one for name, both in _NUMBERS.items() if (one := both[which]) is not None}
 
 
-def program(machine: str, pid: int) -> bytes:
+def build_program(machine: str, pid: int) -> bytes:
     """Makes the program for the process `pid`. Raises KeyError for a machine that is not known."""
-    numbers = numbers_of(machine)
-    denied = _step(_RETURN, _ERROR | errno.EPERM)
+    numbers = call_numbers(machine)
+    denied = _instruction(_RETURN, _ERROR | errno.EPERM)
     checks = {
         **_ALLOWED_WITH,
         "tgkill": [(0, _ALL, [pid])],  # signals to itself, as abort(3) does it
     }
     elf = _MACHINES[machine][0]
-    content = _step(_LOAD, _MACHINE) + _step(_IS, elf, 1, 0) + _step(_RETURN, _KILL)
-    content += _step(_LOAD, _NUMBER) + _step(_AT_LEAST, _X32, 0, 1) + _step(_RETURN, _KILL)
+    content = (
+        _instruction(_LOAD, _MACHINE) + _instruction(_IS, elf, 1, 0) + _instruction(_RETURN, _KILL)
+    )
+    content += (
+        _instruction(_LOAD, _NUMBER)
+        + _instruction(_AT_LEAST, _X32, 0, 1)
+        + _instruction(_RETURN, _KILL)
+    )
     for name, arguments in checks.items():
         checked = b""
         for argument, bits, allowed in arguments:
-            checked += _step(_LOAD, _ARGUMENTS + 8 * argument) + _step(_AND, bits)
+            checked += _instruction(_LOAD, _ARGUMENTS + 8 * argument) + _instruction(_AND, bits)
             for place, value in enumerate(allowed):
-                checked += _step(_IS, value, len(allowed) - place, 0)  # to behind `denied`
+                checked += _instruction(_IS, value, len(allowed) - place, 0)  # to behind `denied`
             checked += denied
-        checked += _step(_RETURN, _ALLOW)
-        content += _step(_IS, numbers[name], 0, len(checked) // 8) + checked
+        checked += _instruction(_RETURN, _ALLOW)
+        content += _instruction(_IS, numbers[name], 0, len(checked) // 8) + checked
     for number in (numbers[name] for name in _DENIED if name in numbers):
-        content += _step(_IS, number, 0, 1) + denied
-    return content + _step(_RETURN, _ALLOW)
+        content += _instruction(_IS, number, 0, 1) + denied
+    return content + _instruction(_RETURN, _ALLOW)
 
 
-def _step(code: int, value: int, if_so: int = 0, if_not: int = 0) -> bytes:
+def _instruction(code: int, value: int, if_so: int = 0, if_not: int = 0) -> bytes:
     """Makes an instruction. A comparison leaves out the next `if_so` or `if_not` instructions."""
     return struct.pack("=HBBI", code, if_so, if_not, value)
 

@@ -18,25 +18,25 @@ import msgspec
 import trio
 
 from cucmd.worker.frames import (
-    MOST_PACKET,
+    MAX_PACKET,
     CannotFork,
     Ended,
     Fork,
     Forked,
-    FromFirst,
+    FromForkServer,
     ProcessLimits,
     Ready,
     WrongFrame,
-    decoded,
-    packet,
+    decode_frame,
+    encode_packet,
 )
-from cucmd.worker.process import ENDS, Cause, Forking, Worker, WorkerEnded
+from cucmd.worker.process import END_SECONDS, Cause, PendingFork, Worker, WorkerEnded
 
 # Seconds between the end of the first process and its next start.
-AGAIN = 1.0
+RESTART_SECONDS = 1.0
 # Seconds in which the first process must have forked another one. Its start takes a second, and a
 # fork some milliseconds. A process that has not answered by then hangs, and is killed.
-ANSWERS = 20.0
+FORK_TIMEOUT = 20.0
 # Seconds that the daemon waits at its own start for the first process.
 _READY = 10.0
 # Bytes that these processes may write to standard error in a minute.
@@ -55,18 +55,18 @@ async def open_workers(
     roles: Mapping[str, str],
     *,
     more_modules: str = "",
-    answers: float = ANSWERS,
+    fork_timeout: float = FORK_TIMEOUT,
 ) -> AsyncIterator[Workers]:
     """Runs the first process while the body runs. Does not wait until it is ready.
 
     more_modules: where roles are that are not installed, as those of a test.
-    answers: seconds in which a process must have been forked.
+    fork_timeout: seconds in which a process must have been forked.
     """
     environ = {"PATH": os.environ.get("PATH", os.defpath)}
     # The daemon's own too: it may be what has found this package.
     if modules := [one for one in (more_modules, os.environ.get("PYTHONPATH")) if one]:
         environ["PYTHONPATH"] = os.pathsep.join(modules)
-    workers = Workers(folder, roles, environ, answers)
+    workers = Workers(folder, roles, environ, fork_timeout)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(workers.run)
         yield workers
@@ -81,21 +81,25 @@ class Workers:
     """
 
     def __init__(
-        self, folder: Path, roles: Mapping[str, str], environ: Mapping[str, str], answers: float
+        self,
+        folder: Path,
+        roles: Mapping[str, str],
+        environ: Mapping[str, str],
+        fork_timeout: float,
     ) -> None:
         self.confined: bool | None = None
         self._folder = folder
         self._roles = roles
         self._environ = environ
-        self._answers = answers
+        self._fork_timeout = fork_timeout
         self._numbers = count(1)
-        self._asked: dict[int, Forking] = {}
+        self._asked: dict[int, PendingFork] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0
         self._control: trio.socket.SocketType | None = None
         self._ready = trio.Event()
         self._telling = trio.Lock()  # of two that wait for one socket, trio refuses the second
-        self._decoder = msgspec.msgpack.Decoder(FromFirst)
+        self._decoder = msgspec.msgpack.Decoder(FromForkServer)
 
     async def wait_ready(self) -> None:
         """Returns once processes can be had; after 10 s anyway."""
@@ -110,7 +114,7 @@ class Workers:
                 try:
                     said, says = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
                     nursery.start_soon(_log_said, trio.lowlevel.FdStream(said))
-                    opened = _first_process(self._folder, self._roles, self._environ, says)
+                    opened = _run_fork_server(self._folder, self._roles, self._environ, says)
                     async with opened as (self._process, self._control):
                         self._started = trio.current_time()
                         with suppress(OSError, WrongFrame):
@@ -121,12 +125,12 @@ class Workers:
                 finally:
                     self._lose_all()
                 _log.error("the process that others are forked from %s; it is started again", why)
-                await trio.sleep(AGAIN)
+                await trio.sleep(RESTART_SECONDS)
 
     async def _take(self, control: trio.socket.SocketType) -> bool:
-        content, ancillary, _, _ = await control.recvmsg(MOST_PACKET, socket.CMSG_SPACE(4))
+        content, ancillary, _, _ = await control.recvmsg(MAX_PACKET, socket.CMSG_SPACE(4))
         descriptors = [fd for _, _, data in ancillary for fd in array.array("i", data)]
-        match decoded(self._decoder, content) if content else None:
+        match decode_frame(self._decoder, content) if content else None:
             case Ready(confined):
                 self.confined = confined
                 self._ready.set()
@@ -172,7 +176,7 @@ class Workers:
         folder: below which it may read; None is nowhere. Raises `WorkerEnded`, as all methods of
         the worker do.
         """
-        number, asked = next(self._numbers), Forking()
+        number, asked = next(self._numbers), PendingFork()
         try:
             ours, theirs = socket.socketpair()
         except OSError as error:
@@ -188,30 +192,34 @@ class Workers:
             finally:
                 if isinstance(pidfd := asked.answer, int):
                     _kill(pidfd)
-                    with trio.move_on_after(ENDS, shield=True):
+                    with trio.move_on_after(END_SECONDS, shield=True):
                         await trio.lowlevel.wait_readable(pidfd)
                     os.close(pidfd)
                 else:  # none was forked, or it is killed as soon as it is announced
                     self._asked.pop(number, None)
 
-    async def _ask(self, fork: Fork, asked: Forking, channel: socket.socket) -> None:
+    async def _ask(self, fork: Fork, asked: PendingFork, channel: socket.socket) -> None:
         """Returns with the answer. Raises `WorkerEnded` if none comes in time."""
         try:
-            with trio.fail_after(self._answers):
+            with trio.fail_after(self._fork_timeout):
                 while not self._ready.is_set():  # its wait may return after the end of the process
                     await self._ready.wait()
                 self._asked[fork.number] = asked
                 async with self._telling:
                     if self._control is not None:
                         rights = array.array("i", [channel.fileno()])
-                        with suppress(OSError):  # its end is on its way: `_lose_all` answers
+                        with suppress(OSError):  # its end is on its way: `_lose_all` fork_timeout
                             await self._control.sendmsg(
-                                [packet(fork)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)]
+                                [encode_packet(fork)],
+                                [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)],
                             )
                 await asked.answered.wait()
         except trio.TooSlowError:
             # One that was started since has a time of its own.
-            if self._process is not None and trio.current_time() >= self._started + self._answers:
+            if (
+                self._process is not None
+                and trio.current_time() >= self._started + self._fork_timeout
+            ):
                 _log.error("the process that others are forked from does not answer: it is killed")
                 self._process.kill()
             raise WorkerEnded(Cause.LOST, _NOT_IN_TIME) from None
@@ -243,7 +251,7 @@ async def _log_said(stream: trio.lowlevel.FdStream) -> None:
 
 
 @asynccontextmanager
-async def _first_process(
+async def _run_fork_server(
     folder: Path, roles: Mapping[str, str], environ: Mapping[str, str], standard_error: int
 ) -> AsyncIterator[tuple[subprocess.Popen[bytes], trio.socket.SocketType]]:
     """Starts the first process by exec, since a fork of the daemon would have its passwords. Kills
@@ -259,7 +267,7 @@ async def _first_process(
             starting.enter_context(theirs)
             number = theirs.fileno()
             named = [f"{name}={where}" for name, where in roles.items()]
-            command = (sys.executable, "-P", "-s", "-m", "cucmd.worker.first")
+            command = (sys.executable, "-P", "-s", "-m", "cucmd.worker.fork_server")
             # In this thread: the end of the thread that has started it would end it.
             process = subprocess.Popen(  # noqa: ASYNC220
                 [*command, str(number), str(os.getpid()), str(folder), *named],

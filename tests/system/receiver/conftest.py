@@ -20,7 +20,7 @@ import trio
 
 from cucmd.allowance import Quota
 from cucmd.receiver.limits import ReceiverLimits
-from cucmd.receiver.served import RECEIVE
+from cucmd.receiver.served_connection import RECEIVE
 from cucmd.receiver.server import Receiver, open_receiver
 from cucmd.receiver.upload_target import UploadTarget
 from cucmd.worker.workers import Workers, open_workers
@@ -58,7 +58,7 @@ def working_threads() -> set[str]:
     return {thread.name for thread in threading.enumerate() if "Trio thread" not in thread.name}
 
 
-Opener = Callable[..., AbstractAsyncContextManager[Receiver]]
+ConnectionCallbacks = Callable[..., AbstractAsyncContextManager[Receiver]]
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ async def workers(tmp_path: Path, role: str) -> AsyncIterator[Workers]:
 
 
 @pytest.fixture
-def open_with(workers: Workers, state: Path, tmp_path: Path) -> Opener:
+def open_with(workers: Workers, state: Path, tmp_path: Path) -> ConnectionCallbacks:
     """Opens a receiver with these limits, at `host`: `open_with(legacy=True, handles=3)`."""
 
     @asynccontextmanager
@@ -96,7 +96,7 @@ def connections(port: int) -> int:
 
 def receiving() -> list[int]:
     """Finds the first process, and those that it has forked."""
-    return [pid for pid in processes() if "cucmd.worker.first" in command_line(pid)]
+    return [pid for pid in processes() if "cucmd.worker.fork_server" in command_line(pid)]
 
 
 @pytest.fixture(name="receiving")
@@ -127,7 +127,7 @@ def connected() -> Callable[[int], int]:
 
 
 @pytest.fixture
-async def receiver(open_with: Opener) -> AsyncIterator[Receiver]:
+async def receiver(open_with: ConnectionCallbacks) -> AsyncIterator[Receiver]:
     async with open_with() as receiver:
         yield receiver
 

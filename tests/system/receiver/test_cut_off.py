@@ -14,8 +14,8 @@ import pytest
 import trio
 
 from cucmd.receiver import folder as folders
-from cucmd.receiver.frames import What
-from cucmd.receiver.paths import Parts
+from cucmd.receiver.client_paths import Parts
+from cucmd.receiver.messages import OpenKind
 from rig import sftp_words as words
 
 pytestmark = pytest.mark.long
@@ -134,13 +134,13 @@ async def test_what_came_of_a_file_is_known_though_a_disk_hangs_as_its_login_end
     hangs, goes_on = trio.Event(), threading.Event()
     token = trio.lowlevel.current_trio_token()
 
-    def open_in(folder: Path, what: What, parts: Parts) -> int:
+    def open_in(folder: Path, what: OpenKind, parts: Parts) -> int:
         if parts == ("next",):
             token.run_sync_soon(hangs.set)
             goes_on.wait(60)
         return folders.open_in(folder, what, parts)
 
-    monkeypatch.setattr("cucmd.receiver.served.open_in", open_in)
+    monkeypatch.setattr("cucmd.receiver.served_connection.open_in", open_in)
     opened = open_target(receiver)
     target = opened.target
 

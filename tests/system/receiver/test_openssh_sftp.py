@@ -136,15 +136,15 @@ async def test_the_host_keys_are_the_same_after_a_restart(
     open_with: Any, openssh: Any, open_target: Any
 ) -> None:
     """A node that meets another key at a known address and port stalls."""
-    shown = []
+    canonical_path = []
     for _ in range(2):
         async with open_with() as receiver:
             scan = ["ssh-keyscan", "-t", "rsa,ecdsa", "-p", str(receiver.port), "127.0.0.1"]
             found = await openssh.run(scan, open_target(receiver))
             lines = [line.split() for line in found.stdout.splitlines() if line[0] != "#"]
-            shown.append(sorted(line[1:] for line in lines))
-    assert shown[0] == shown[1]
-    assert [line[0] for line in shown[0]] == ["ecdsa-sha2-nistp256", "ssh-rsa"]
+            canonical_path.append(sorted(line[1:] for line in lines))
+    assert canonical_path[0] == canonical_path[1]
+    assert [line[0] for line in canonical_path[0]] == ["ecdsa-sha2-nistp256", "ssh-rsa"]
 
 
 # What a client may not do.

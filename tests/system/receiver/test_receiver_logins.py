@@ -202,7 +202,9 @@ async def test_idle_connections_keep_no_node_out(
     seconds: float,
 ) -> None:
     """A node that is expected has places of its own; another one gets that of an idle one."""
-    async with open_with(unauthenticated=8, login_crowded=seconds, login_timeout=600) as receiver:
+    async with open_with(
+        unauthenticated=8, login_timeout_crowded=seconds, login_timeout=600
+    ) as receiver:
         target = open_target(receiver, address=address)
         with ExitStack() as stack:
             strangers = Strangers(receiver.port, stack)

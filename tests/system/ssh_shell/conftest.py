@@ -16,7 +16,7 @@ import trio
 from cucmd.ssh.algorithms import usual_algorithms
 from cucmd.ssh.bridge import on_asyncio, open_bridge, run_callbacks
 from cucmd.ssh.known_hosts import KnownHosts, Policy
-from cucmd.ssh.login import Steps
+from cucmd.ssh.node_login import Steps
 from cucmd.ssh.shell import Shell, open_shell
 
 USERNAME, PASSWORD = "administrator", "Sw0rdf1sh-%s-\N{SNOWMAN}"  # of the lab

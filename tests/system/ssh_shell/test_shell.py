@@ -15,8 +15,8 @@ from cucmd.ssh import link
 from cucmd.ssh.bridge import run_callbacks
 from cucmd.ssh.inbox import HIGH_WATER, WINDOW
 from cucmd.ssh.known_hosts import Policy
-from cucmd.ssh.link import BESIDE
-from cucmd.ssh.peer import unread
+from cucmd.ssh.link import OVERHEAD
+from cucmd.ssh.unread_bytes import count_unread
 
 
 async def test_bytes_go_both_ways_on_a_wide_terminal(node, connect):
@@ -137,8 +137,8 @@ async def test_flood_stops_at_the_water_mark_and_nothing_is_lost(node, connect, 
 
 @pytest.mark.long
 async def test_a_node_that_reads_no_reply_is_cut_off(node, connect, ssh, monkeypatch):
-    monkeypatch.setattr(link, "CHECK_EVERY", 0.01)
-    monkeypatch.setattr(link, "LIMIT", 64 * 1024)
+    monkeypatch.setattr(link, "CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(link, "MAX_UNREAD", 64 * 1024)
     before = ssh.open_sockets()
     begin = link.Link.__init__
 
@@ -203,7 +203,7 @@ async def test_a_node_that_sends_empty_packets_without_end_is_cut_off(node, conn
 
 async def test_a_node_may_print_each_character_in_a_packet_of_its_own(node, connect):
     shell = await connect(node.port)
-    printed = BESIDE // 30  # a packet with one character has 36 bytes or more
+    printed = OVERHEAD // 30  # a packet with one character has 36 bytes or more
     for _ in range(printed // 50):
         for _ in range(50):
             node.sessions[0].send(b"x")
@@ -219,17 +219,17 @@ async def test_what_comes_of_itself_in_many_hours_is_not_too_much(node, connect,
     looks = []
 
     def look(connection):
-        looks.append(unread(connection))
+        looks.append(count_unread(connection))
         return looks[-1]
 
-    monkeypatch.setattr(link, "CHECK_EVERY", 0.001)
-    monkeypatch.setattr(link, "BESIDE_SECOND", BESIDE // 8)
-    monkeypatch.setattr(link, "unread", look)
+    monkeypatch.setattr(link, "CHECK_SECONDS", 0.001)
+    monkeypatch.setattr(link, "OVERHEAD_PER_SECOND", OVERHEAD // 8)
+    monkeypatch.setattr(link, "count_unread", look)
     shell = await connect(node.port)
     assert await shell.receive() == b"admin:"
     for _ in range(32):
         node.sessions[0].channel.get_connection().send_packet(
-            MSG_IGNORE, String(bytes(BESIDE // 16))
+            MSG_IGNORE, String(bytes(OVERHEAD // 16))
         )
         node.sessions[0].send(b"x")
         assert await shell.receive() == b"x"
@@ -240,7 +240,7 @@ async def test_what_comes_of_itself_in_many_hours_is_not_too_much(node, connect,
 
 
 async def test_a_frozen_node_is_noticed_by_its_silence(node, connect, ssh, monkeypatch):
-    monkeypatch.setattr(link, "CHECK_EVERY", 0.01)
+    monkeypatch.setattr(link, "CHECK_SECONDS", 0.01)
     monkeypatch.setattr(link, "KEEPALIVE_SECONDS", 0.02)
     asked = []
     send = asyncssh.SSHClientConnection.send_packet
@@ -274,7 +274,7 @@ async def test_what_is_the_same_for_all_connections_is_made_once(node, connect, 
         return prepare(*args, **settings)
 
     monkeypatch.setattr(asyncssh.SSHClientConnectionOptions, "prepare", counted)
-    link.options.cache_clear()
+    link.client_options.cache_clear()
     for _ in range(3):
         shell = await connect(node.port, policy=Policy("off"))
         await shell.aclose()
@@ -285,13 +285,13 @@ async def test_a_node_that_reads_is_not_cut_off(node, connect, ssh, monkeypatch)
     looked_at = []
 
     def look(connection):
-        looked_at.append(unread(connection))
+        looked_at.append(count_unread(connection))
         return looked_at[-1]
 
-    monkeypatch.setattr(link, "CHECK_EVERY", 0.001)
-    monkeypatch.setattr(link, "unread", look)
+    monkeypatch.setattr(link, "CHECK_SECONDS", 0.001)
+    monkeypatch.setattr(link, "count_unread", look)
     shell = await connect(node.port)
-    assert unread(node.sessions[0].channel.get_connection()) == 0
+    assert count_unread(node.sessions[0].channel.get_connection()) == 0
     await ssh.until(lambda: looked_at[-10:] == [0] * 10)
     await shell.send(b"quit\n")
     received = b""

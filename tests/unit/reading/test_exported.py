@@ -23,8 +23,8 @@ from cucmd.worker.frames import (
     ExportParts,
     FileChecked,
     FromExporting,
-    framed,
-    length_of,
+    encode_frame,
+    frame_length,
 )
 
 BLOCK = tarfile.BLOCKSIZE
@@ -50,10 +50,10 @@ class Process:
         socket.send_fds(self._ours, [b"\0"], [connection.fileno()])
 
     def send(self, frame: msgspec.Struct) -> None:
-        self._ours.sendall(framed(frame))
+        self._ours.sendall(encode_frame(frame))
 
     def receive(self) -> FromExporting | FileChecked:
-        length = length_of(self._ours.recv(4, socket.MSG_WAITALL))
+        length = frame_length(self._ours.recv(4, socket.MSG_WAITALL))
         return SAID.decode(self._ours.recv(length, socket.MSG_WAITALL))
 
     def wants(self) -> ExportMoved:

@@ -10,7 +10,7 @@ import pytest
 
 from cucmd.allowance import Quota
 from cucmd.receiver.limits import ReceiverLimits
-from cucmd.receiver.received import Received
+from cucmd.receiver.login_files import LoginFiles
 from rig.sftp_client import Client, received_by
 
 
@@ -21,7 +21,7 @@ def make_client(tmp_path: Path) -> Iterator[Callable[..., Client]]:
     Called again, it makes another connection of the same login.
     """
     clients: list[Client] = []
-    logins: list[Received] = []
+    logins: list[LoginFiles] = []
 
     def make(quota: Quota | None = None, **limits: int) -> Client:
         allowed = ReceiverLimits(**limits)

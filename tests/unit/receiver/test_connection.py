@@ -5,9 +5,9 @@ from __future__ import annotations
 from unittest.mock import Mock
 
 from cucmd.receiver.connection import Connection
-from cucmd.receiver.frames import Admitted
 from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.limits import MIB, ReceiverLimits
+from cucmd.receiver.messages import Admitted
 
 
 async def connection(unread: int = 0, deferred: int = 0, variables: int = 0) -> Connection:
@@ -25,22 +25,22 @@ async def connection(unread: int = 0, deferred: int = 0, variables: int = 0) -> 
 
 
 async def test_a_connection_within_the_limits_stays() -> None:
-    assert (await connection(unread=MIB, variables=100)).excess() is None
+    assert (await connection(unread=MIB, variables=100)).reason_to_cut() is None
 
 
 async def test_a_client_that_reads_no_reply_is_cut_off() -> None:
-    assert "replies" in ((await connection(unread=MIB + 1)).excess() or "")
+    assert "replies" in ((await connection(unread=MIB + 1)).reason_to_cut() or "")
 
 
 async def test_a_client_that_reads_no_reply_in_an_endless_key_exchange_is_cut_off() -> None:
-    assert (await connection(deferred=100)).excess() is None
-    assert "replies" in ((await connection(deferred=5000)).excess() or "")
+    assert (await connection(deferred=100)).reason_to_cut() is None
+    assert "replies" in ((await connection(deferred=5000)).reason_to_cut() or "")
 
 
 async def test_a_client_that_sets_too_many_variables_is_cut_off() -> None:
-    assert "environment variables" in ((await connection(variables=101)).excess() or "")
+    assert "environment variables" in ((await connection(variables=101)).reason_to_cut() or "")
 
 
 def test_a_new_connection_stays() -> None:
     made = Connection(Mock(), ReceiverLimits(), FreeSpace(0, 0.0), lambda: None)
-    assert made.excess() is None
+    assert made.reason_to_cut() is None

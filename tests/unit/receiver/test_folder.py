@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cucmd.receiver.limits import Status
-from cucmd.receiver.packets import PacketType
+from cucmd.receiver.sftp_packets import PacketType
 from rig import sftp_words as words
 
 

@@ -33,9 +33,9 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
 @pytest.mark.parametrize(("floor", "ratio"), [(100 * MIB, 0.0), (0, 0.1), (50 * MIB, 0.1)])
 def test_the_greater_of_size_and_share_stays_free(disk: Disk, floor: int, ratio: float) -> None:
     space = FreeSpace(floor, ratio)
-    assert space.look(0) is None
+    assert space.current_shortage(0) is None
     disk.free -= 4096
-    assert re.findall(r"\d+ MiB", space.look(0) or "") == ["99 MiB", "100 MiB"]
+    assert re.findall(r"\d+ MiB", space.current_shortage(0) or "") == ["99 MiB", "100 MiB"]
 
 
 def test_free_space_is_read_once_every_16_mib(disk: Disk) -> None:

@@ -16,7 +16,7 @@ def test_what_happens_again_is_one_line(
     client: Any, caplog: pytest.LogCaptureFixture, times: int, lines: int
 ) -> None:
     for _ in range(times):
-        client.login.say("the disk", "Input/output error")
+        client.login.log_once("the disk", "Input/output error")
     assert len(caplog.messages) == lines
     assert all(message.startswith("job/node: ") for message in caplog.messages)
 

@@ -21,11 +21,11 @@ from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
 from cucmd.jobs.node_work import NodeProgress
 from cucmd.received_file import ReceivedFile
-from cucmd.receiver.frames import Came, Closed, FromProcess, Open, Stamped, Wants
 from cucmd.receiver.limits import MIB, ReceiverLimits, Status
-from cucmd.receiver.received import FileCount, Received, ReceivedByOne
+from cucmd.receiver.login_files import ConnectionFiles, FileCount, LoginFiles
+from cucmd.receiver.messages import AskBytes, BytesReceived, FileClosed, FromProcess, Open, TimeSet
 from cucmd.store import open_store
-from cucmd.worker.frames import packet
+from cucmd.worker.frames import encode_packet
 from rig.supervised import NOW
 
 DECODER = msgspec.msgpack.Decoder(FromProcess)
@@ -44,26 +44,26 @@ def widest(number: int) -> str:
     return f"{'x' * 90}/{number:06}\N{PILE OF POO}"
 
 
-def fill(received: Received, limits: ReceiverLimits, name: Callable[[int], str] = str) -> int:
+def fill(received: LoginFiles, limits: ReceiverLimits, name: Callable[[int], str] = str) -> int:
     """Files of these names until no more is accepted; how many."""
-    files = ReceivedByOne(received, limits)
-    told(files, Wants(0))
-    told(files, Came(MIB))  # more than the size of any
+    files = ConnectionFiles(received, limits)
+    told(files, AskBytes(0))
+    told(files, BytesReceived(MIB))  # more than the size of any
     for number in itertools.count():
-        asked = DECODER.decode(packet(Open("new file", name(number))))
+        asked = DECODER.decode(encode_packet(Open("new file", name(number))))
         assert isinstance(asked, Open)
         if files.check_open(asked) is not None:
             return number
         files.opened(asked)
-        told(files, Stamped(number, 1_700_000_000 + number))
+        told(files, TimeSet(number, 1_700_000_000 + number))
         digest = hashlib.sha256(asked.path.encode()).hexdigest()
-        told(files, Closed(number=number, size=10_000 + number, sha256=digest, closed=True))
+        told(files, FileClosed(number=number, size=10_000 + number, sha256=digest, closed=True))
     raise AssertionError
 
 
-def told(files: ReceivedByOne, frame: FromProcess) -> None:
+def told(files: ConnectionFiles, frame: FromProcess) -> None:
     """Tells it as it comes from another process: with texts of its own."""
-    files.take(DECODER.decode(packet(frame)))
+    files.take(DECODER.decode(encode_packet(frame)))
 
 
 class OneTarget:
@@ -71,7 +71,7 @@ class OneTarget:
 
     refusal = None
 
-    def __init__(self, received: Received) -> None:
+    def __init__(self, received: LoginFiles) -> None:
         self._received = received
 
     def files(self) -> tuple[ReceivedFile, ...]:
@@ -97,7 +97,7 @@ async def test_a_file_with_the_longest_path_takes_little_memory_until_it_is_on_r
     async with open_store(tmp_path / "cucmd.db") as store:
         await store.add_job(job)
         before = traced()
-        received = Received(limits, Quota(), FileCount(), "cucm-pub", "cucm-pub/files/")
+        received = LoginFiles(limits, Quota(), FileCount(), "cucm-pub", "cucm-pub/files/")
         assert fill(received, limits, name) == limits.files
         progress = NodeProgress(lambda change: None, lambda: NOW)
         progress.upload_target(OneTarget(received))
@@ -121,15 +121,15 @@ def test_files_beyond_the_limit_are_refused_and_the_node_is_told_what_to_do(
 
 
 @pytest.fixture
-def two() -> tuple[Received, Received]:
+def two() -> tuple[LoginFiles, LoginFiles]:
     """Two logins of a receiver that together may have four files."""
     together = FileCount()
-    one, other = (Received(TOGETHER, Quota(), together) for _ in range(2))
+    one, other = (LoginFiles(TOGETHER, Quota(), together) for _ in range(2))
     return one, other
 
 
 def test_where_all_files_together_are_too_many_each_login_still_has_its_share(
-    two: tuple[Received, Received],
+    two: tuple[LoginFiles, LoginFiles],
 ) -> None:
     greedy, modest = two
     assert fill(greedy, TOGETHER) == 4
@@ -139,7 +139,7 @@ def test_where_all_files_together_are_too_many_each_login_still_has_its_share(
 
 
 def test_files_of_a_login_that_is_closed_are_counted_no_more(
-    two: tuple[Received, Received],
+    two: tuple[LoginFiles, LoginFiles],
 ) -> None:
     one, other = two
     fill(one, TOGETHER)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmd.receiver.limits import Status
-from cucmd.receiver.packets import (
+from cucmd.receiver.sftp_packets import (
     MAX_PACKET,
     Attributes,
     Attrs,

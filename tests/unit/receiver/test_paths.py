@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cucmd.receiver.client_paths import canonical_path, split_path, with_number
 from cucmd.receiver.limits import ReceiverLimits, RequestRefused, Status
-from cucmd.receiver.paths import numbered, parts_of, shown
 
 LIMITS = ReceiverLimits()
 CORPUS = sorted(Path(__file__).with_name("corpus").joinpath("paths").iterdir())
@@ -35,13 +35,13 @@ PATHS = st.lists(PIECES, max_size=40).map(b"".join)
     ],
 )
 def test_absolute_is_relative_to_the_target(path: bytes, parts: tuple[str, ...]) -> None:
-    assert parts_of(path, LIMITS) == parts
+    assert split_path(path, LIMITS) == parts
 
 
 @pytest.mark.parametrize("path", [b"..", b"/..", b"a/../b", b"a/..", b"../../etc/passwd"])
 def test_the_parent_is_denied_even_where_it_would_stay_inside(path: bytes) -> None:
     with pytest.raises(RequestRefused) as refused:
-        parts_of(path, LIMITS)
+        split_path(path, LIMITS)
     assert refused.value.status is Status.PERMISSION_DENIED
 
 
@@ -59,13 +59,13 @@ def test_the_parent_is_denied_even_where_it_would_stay_inside(path: bytes) -> No
 )
 def test_unusual_names_are_refused_with_the_reason(path: bytes, reason: str) -> None:
     with pytest.raises(RequestRefused) as refused:
-        parts_of(path, LIMITS)
+        split_path(path, LIMITS)
     assert refused.value.reason == reason
 
 
 def check(path: bytes) -> None:
     try:
-        parts = parts_of(path, LIMITS)
+        parts = split_path(path, LIMITS)
     except RequestRefused:
         return
     for name in parts:
@@ -73,7 +73,9 @@ def check(path: bytes) -> None:
         assert "/" not in name
         assert name.isprintable()
         assert 0 < len(name.encode()) <= 255
-    assert parts_of(shown(parts), LIMITS) == parts, "what the client is told leads to the same"
+    assert split_path(canonical_path(parts), LIMITS) == parts, (
+        "what the client is told leads to the same"
+    )
 
 
 @given(PATHS)
@@ -89,6 +91,6 @@ def test_paths_that_were_kept(kept: Path) -> None:
 @given(st.text(min_size=1, max_size=255), st.integers(1, 100))
 def test_a_numbered_name_fits_and_keeps_apart(name: str, number: int) -> None:
     name = name.encode(errors="ignore")[:255].decode(errors="ignore") or "a"
-    made = numbered(name, number)
+    made = with_number(name, number)
     assert len(made.encode()) <= 255
     assert made == name if number == 1 else made.endswith(f".{number}")

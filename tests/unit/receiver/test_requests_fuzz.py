@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from cucmd.allowance import Allowance, Quota
 from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.limits import MIB, ReceiverLimits
-from cucmd.receiver.packets import Malformed, PacketBuffer, PacketType
-from cucmd.receiver.received import Received
-from cucmd.receiver.requests import RequestHandler
+from cucmd.receiver.login_files import LoginFiles
+from cucmd.receiver.sftp_packets import Malformed, PacketBuffer, PacketType
+from cucmd.receiver.sftp_requests import RequestHandler
 from rig import sftp_words as words
 from rig.sftp_client import login_of, received_by
 
@@ -81,7 +81,7 @@ def feed(stream: bytes) -> None:
     assert os.listdir("/proc/self/fd") == before
 
 
-def _check(received: Received, target: Path) -> None:
+def _check(received: LoginFiles, target: Path) -> None:
     assert not received.any_open
     for file in received.files():
         on_disk = (target / file.path).stat().st_size

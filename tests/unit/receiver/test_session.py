@@ -10,8 +10,8 @@ from typing import Any, cast
 import asyncssh
 import pytest
 
-from cucmd.receiver.packets import Malformed
-from cucmd.receiver.session import SftpSession
+from cucmd.receiver.sftp_packets import Malformed
+from cucmd.receiver.sftp_session import SftpSession
 from rig import sftp_words as words
 
 WINDOW = 64 * 1024
@@ -46,7 +46,7 @@ class RequestHandler:
         self.closed += 1
 
 
-class ServedLogin:
+class DaemonClient:
     def __init__(self) -> None:
         self.said: list[str] = []
 
@@ -87,7 +87,7 @@ class Channel:
 
 class Rig:
     def __init__(self) -> None:
-        self.login, self.handler, self.channel = ServedLogin(), RequestHandler(), Channel()
+        self.login, self.handler, self.channel = DaemonClient(), RequestHandler(), Channel()
         self.session = SftpSession(cast(Any, self.login), cast(Any, self.handler))
         self.channel.session = self.session
         self.session.connection_made(cast(Any, self.channel))
@@ -202,7 +202,7 @@ async def test_a_client_that_reads_nothing_is_held() -> None:
 
         def session_requested(self) -> Any:
             channel = self.connection.create_server_channel(encoding=None, window=WINDOW)
-            return channel, SftpSession(cast(Any, ServedLogin()), cast(Any, handler))
+            return channel, SftpSession(cast(Any, DaemonClient()), cast(Any, handler))
 
     class Client(asyncssh.SSHClientSession[bytes]):
         came = 0

@@ -12,8 +12,8 @@ from cucmd.receiver.startups import Startups
 SECONDS = 3.0
 
 
-def startups(limit: int = 4, of_one: int = 3, waiting: int = 100) -> Startups[int]:
-    return Startups(limit, of_one, waiting, SECONDS)
+def startups(limit: int = 4, per_source: int = 3, waiting: int = 100) -> Startups[int]:
+    return Startups(limit, per_source, waiting, SECONDS)
 
 
 def begun(startups: Startups[int], now: float = 0.0) -> list[int]:
@@ -60,14 +60,14 @@ def test_a_login_frees_its_place() -> None:
 
 
 def test_too_many_waiting_are_refused() -> None:
-    waiting = startups(waiting=2)
+    waiting = startups(max_waiting=2)
     enter(waiting, "ab")
     assert waiting.enter("c", 2) == 2
     assert begun(waiting) == [0, 1]
 
 
 def test_a_crowd_leaves_room_to_wait() -> None:
-    waiting = startups(of_one=1, waiting=3)
+    waiting = startups(per_source=1, max_waiting=3)
     enter(waiting, "aaa")
     assert waiting.enter("b", 3) == 2
     assert waiting.enter("a", 4) == 4
@@ -97,9 +97,9 @@ def test_nodes_of_one_address_cut_no_other() -> None:
     st.integers(1, 4),
 )
 def test_limits_hold_whatever_happens(
-    steps: list[tuple[bool, str]], limit: int, of_one: int
+    steps: list[tuple[bool, str]], limit: int, per_source: int
 ) -> None:
-    waiting, here = startups(limit, of_one), dict[int, str]()
+    waiting, here = startups(limit, per_source), dict[int, str]()
     sources: dict[int, str] = {}
     for number, (comes, source) in enumerate(steps):
         sources[number] = source
@@ -110,5 +110,5 @@ def test_limits_hold_whatever_happens(
             del here[leaving]
         here |= {one: sources[one] for one in begun(waiting)}
         assert len(here) <= limit
-        assert max(Counter(here.values()).values(), default=0) <= of_one
+        assert max(Counter(here.values()).values(), default=0) <= per_source
         assert not waiting or here, "nobody waits for a place that is free"

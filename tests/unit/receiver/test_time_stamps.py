@@ -11,7 +11,7 @@ import pytest
 
 from cucmd.received_file import ReceivedFile
 from cucmd.receiver.limits import Status
-from cucmd.receiver.packets import PacketType
+from cucmd.receiver.sftp_packets import PacketType
 from rig import sftp_words as words
 
 TIMES = words.set_times(5, 1_700_000_000)

@@ -8,9 +8,9 @@ from typing import Any
 
 from cucmd.allowance import Allowance, Quota
 from cucmd.failure import Code
-from cucmd.receiver.frames import NoMore, Open
 from cucmd.receiver.limits import MIB, ReceiverLimits, Status
-from cucmd.receiver.packets import PacketType
+from cucmd.receiver.messages import LimitReached, Open
+from cucmd.receiver.sftp_packets import PacketType
 from rig import sftp_words as words
 from rig.sftp_client import login_of, received_by
 
@@ -105,7 +105,7 @@ def test_folders_of_all_connections_are_counted(make_client: Make) -> None:
     for path in (b"a", b"a", b"b"):  # one is there already, and takes nothing
         first.mkdir(path)
     second.daemon.send(Open("new folder", "c"))
-    assert isinstance(second.daemon.receive(None), NoMore)
+    assert isinstance(second.daemon.receive(None), LimitReached)
     assert not (second.folder / "c").exists()
 
 

@@ -10,10 +10,10 @@ import pytest
 
 from cucmd.allowance import Quota
 from cucmd.received_file import ReceivedFile
-from cucmd.receiver.frames import Closed, Open
 from cucmd.receiver.limits import ReceiverLimits, Status
-from cucmd.receiver.packets import OpenFlag, PacketType
-from cucmd.receiver.received import FileCount, Received, ReceivedByOne
+from cucmd.receiver.login_files import ConnectionFiles, FileCount, LoginFiles
+from cucmd.receiver.messages import FileClosed, Open
+from cucmd.receiver.sftp_packets import OpenFlag, PacketType
 from rig import sftp_words as words
 
 
@@ -36,11 +36,11 @@ def test_an_empty_file_is_complete(client: Any) -> None:
 
 def test_the_path_of_a_file_is_relative_to_the_jobs_directory() -> None:
     limits = ReceiverLimits()
-    received = Received(limits, Quota(), FileCount(), "cucm:22", "cucm_22/files/")
-    files = ReceivedByOne(received, limits)
+    received = LoginFiles(limits, Quota(), FileCount(), "cucm:22", "cucm_22/files/")
+    files = ConnectionFiles(received, limits)
     for name in ("a", "a.2"):
         files.opened(Open("new file", name))
-    files.take(Closed(number=1, size=0, sha256=sha(b""), closed=True))
+    files.take(FileClosed(number=1, size=0, sha256=sha(b""), closed=True))
     assert received.files() == (
         ReceivedFile("cucm:22", "cucm_22/files/a", 0),
         ReceivedFile("cucm:22", "cucm_22/files/a.2", 0, sha(b""), closed=True),
@@ -49,7 +49,7 @@ def test_the_path_of_a_file_is_relative_to_the_jobs_directory() -> None:
 
 def test_an_open_file_is_not_complete_and_counts_as_bytes_only(client: Any) -> None:
     client.write(client.open(b"a").handle, 0, b"12345")
-    client.login.touch()
+    client.login.report_activity()
     (file,) = client.received.files()
     assert (file.closed, file.sha256) == (False, "")
     assert (client.received.files_received, client.received.bytes_received) == (0, 5)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from cucmd.failure import Code
 from cucmd.received_file import ReceivedFile
 from cucmd.receiver.limits import MIB, ReceiverLimits, Status
-from cucmd.receiver.packets import PacketType
+from cucmd.receiver.sftp_packets import PacketType
 from rig import sftp_words as words
 from rig.sftp_client import Client, received_by
 

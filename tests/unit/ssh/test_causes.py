@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from cucmd.ssh.causes import Progress, both_offers, failed_login, lost, no_common, unreachable
+from cucmd.ssh.causes import (
+    Progress,
+    both_offers,
+    failed_login,
+    missing_algorithm,
+    unreachable,
+)
 from cucmd.vos.secrets import Secrets
 
 ADDRESS = ("node.example", 22)
@@ -159,34 +165,34 @@ def test_the_hint_for_no_common_algorithm_depends_on_what_was_offered(legacy, hi
 )
 def test_nothing_in_common_names_the_purpose_and_both_offers(theirs, purpose, offers):
     ours, node = offers
-    assert no_common(prefix(OURS, kexinit(*theirs)), str) == (
+    assert missing_algorithm(prefix(OURS, kexinit(*theirs)), str) == (
         f"no common {purpose} algorithm: we offer {ours}; the node offers {node}"
     )
 
 
 def test_offers_with_common_algorithms_give_no_reason():
-    assert no_common(prefix(OURS, OURS), str) is None
+    assert missing_algorithm(prefix(OURS, OURS), str) is None
     gcm = kexinit("ecdh-sha2-nistp256", "rsa-sha2-256", "aes128-gcm@openssh.com", "a")
     other = kexinit("ecdh-sha2-nistp256", "rsa-sha2-256", "aes128-gcm@openssh.com", "b")
-    assert no_common(prefix(gcm, other), str) is None
+    assert missing_algorithm(prefix(gcm, other), str) is None
 
 
 def test_a_flag_in_the_list_is_not_a_common_algorithm():
     ours = kexinit("a,kex-strict-c-v00@openssh.com", "k", "c", "m")
     theirs = kexinit("b,kex-strict-c-v00@openssh.com", "k", "c", "m")
-    assert (no_common(prefix(ours, theirs), str) or "").startswith("no common key exchange")
+    assert (missing_algorithm(prefix(ours, theirs), str) or "").startswith("no common key exchange")
 
 
 @given(st.binary(max_size=400))
 def test_no_packet_of_a_node_makes_parsing_raise(packet):
-    reason = no_common(prefix(OURS, packet), str)
+    reason = missing_algorithm(prefix(OURS, packet), str)
     assert reason is None or (reason.isprintable() and len(reason) < 3000)
     both_offers(packet)
 
 
 @given(st.text(max_size=400))
 def test_no_control_character_of_a_node_reaches_a_terminal(text):
-    words = lost(asyncssh.DisconnectError(asyncssh.DISC_BY_APPLICATION, text), str)
+    words = why_ended(asyncssh.DisconnectError(asyncssh.DISC_BY_APPLICATION, text), str)
     assert words.isprintable() or words == ""
     assert len(words) <= 301
 
@@ -213,6 +219,6 @@ def test_a_password_that_the_node_repeats_is_masked_wherever_it_is_cut(progress,
 
 
 def test_a_password_among_the_algorithms_is_masked():
-    reason = no_common(prefix(OURS, kexinit(SECRET, "a", "b", "c")), MASK)
+    reason = missing_algorithm(prefix(OURS, kexinit(SECRET, "a", "b", "c")), MASK)
     assert reason is not None
     assert reason.endswith("the node offers *****")

@@ -38,14 +38,14 @@ def inbox(channel: Channel) -> Inbox:
 async def test_all_that_has_come_is_taken_at_once(inbox):
     for byte in b"admin:":
         inbox.data_received(bytes([byte]), None)
-    assert await inbox.take() == b"admin:"
+    assert await inbox.receive() == b"admin:"
 
 
 async def test_the_reader_waits_for_the_next_byte(inbox):
     read_bytes = []
 
     async def read() -> None:
-        read_bytes.append(await inbox.take())
+        read_bytes.append(await inbox.receive())
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(read)
@@ -58,10 +58,10 @@ async def test_the_reader_waits_for_the_next_byte(inbox):
 async def test_much_output_pauses_the_channel_until_it_is_read(inbox, channel):
     while channel.reading:
         inbox.data_received(b"x" * 1000, None)
-    assert HIGH_WATER <= inbox.unread < HIGH_WATER + 1000
-    assert len(await inbox.take()) >= HIGH_WATER
+    assert HIGH_WATER <= inbox.unread_bytes < HIGH_WATER + 1000
+    assert len(await inbox.receive()) >= HIGH_WATER
     assert channel.reading
-    assert inbox.unread <= LOW_WATER
+    assert inbox.unread_bytes <= LOW_WATER
 
 
 async def test_many_single_bytes_are_bounded_too(inbox, channel):
@@ -70,23 +70,23 @@ async def test_many_single_bytes_are_bounded_too(inbox, channel):
         inbox.data_received(b"x", None)
         sent += 1
     assert sent == HIGH_WATER
-    assert await inbox.take() == b"x" * sent
+    assert await inbox.receive() == b"x" * sent
 
 
 async def test_the_end_comes_after_all_output(inbox):
     inbox.data_received(b"last", None)
     assert inbox.eof_received() is False
     inbox.connection_lost(None)
-    assert await inbox.take() == b"last"
-    assert await inbox.take() == b""
-    assert await inbox.take() == b""
+    assert await inbox.receive() == b"last"
+    assert await inbox.receive() == b""
+    assert await inbox.receive() == b""
     assert inbox.lost is None
     assert inbox.closed.is_set()
 
 
 async def test_a_broken_connection_has_a_reason(inbox):
     inbox.connection_lost(ConnectionResetError(104, "Connection reset by peer"))
-    assert await inbox.take() == b""
+    assert await inbox.receive() == b""
     assert inbox.lost == "Connection reset by peer"
 
 
@@ -116,9 +116,9 @@ def test_output_is_the_same_however_it_is_split_and_read(chunks, data):
         for chunk in chunks:
             inbox.data_received(chunk, None)
             if data.draw(st.booleans()):
-                read_bytes += await inbox.take()
+                read_bytes += await inbox.receive()
         inbox.eof_received()
-        while more := await inbox.take():
+        while more := await inbox.receive():
             read_bytes += more
         return read_bytes
 

@@ -9,7 +9,7 @@ from cucmd.failure import NodeFailed
 from cucmd.job.node import Phase
 from cucmd.ssh import login as login_module
 from cucmd.ssh.known_hosts import KnownHosts, Policy
-from cucmd.ssh.login import NodeLogin, Steps
+from cucmd.ssh.node_login import NodeLogin, Steps
 
 SECRET = "correct horse battery"
 HIDDEN, SHOWN = False, True
@@ -51,8 +51,8 @@ def test_a_key_is_remembered_when_authentication_begins_and_not_before(
 def test_a_changed_key_ends_the_login_with_host_key_changed(login, known, make_key):
     known.add("node.example", str(make_key(1)))
     assert not show(login, make_key(2))
-    assert isinstance(login.verdict, NodeFailed)
-    assert login.verdict.failure.code == "host_key_changed"
+    assert isinstance(login.end_reason, NodeFailed)
+    assert login.end_reason.failure.code == "host_key_changed"
 
 
 def test_another_key_remembered_by_another_connection_meanwhile_ends_the_login(
@@ -62,7 +62,7 @@ def test_another_key_remembered_by_another_connection_meanwhile_ends_the_login(
     known.add("node.example", str(make_key(1)))
     with pytest.raises(NodeFailed):
         login.begin_auth("administrator")
-    assert isinstance(login.verdict, NodeFailed)
+    assert isinstance(login.end_reason, NodeFailed)
     assert phases == []
 
 
@@ -131,7 +131,7 @@ def test_words_of_a_refusal_before_another_question_are_a_refusal(login, instruc
     assert login.kbdint_challenge_received("", "", "", [("Password: ", HIDDEN)]) == [SECRET]
     asked = login.kbdint_challenge_received("", instructions, "", [(prompt, HIDDEN)])
     assert asked is None
-    assert login.verdict is None, "and not that a new password is wanted"
+    assert login.end_reason is None, "and not that a new password is wanted"
     assert login.progress().refused
     assert login.progress().asked == ""
     offer(login, "password")
@@ -162,7 +162,7 @@ def test_a_prompt_that_echoes_gets_the_user_name(login):
 def test_a_request_for_a_new_password_ends_the_login(login, prompt):
     with pytest.raises(NodeFailed, match="wants a new password"):
         login.kbdint_challenge_received("", "", "", [(prompt, HIDDEN)])
-    assert isinstance(login.verdict, NodeFailed)
+    assert isinstance(login.end_reason, NodeFailed)
 
 
 def test_too_many_prompts_get_no_answer(login):
@@ -201,7 +201,7 @@ def test_a_password_that_must_not_be_sent_is_not_sent(known):
         login = NodeLogin(("node.example", 22), ("a", SECRET), Policy(), known, steps, str)
         with pytest.raises(RuntimeError, match="not now"):
             ask(login)
-        assert isinstance(login.verdict, RuntimeError), "it ends the connection"
+        assert isinstance(login.end_reason, RuntimeError), "it ends the connection"
 
 
 def test_forget_removes_the_password(login):

@@ -7,14 +7,14 @@ from cucmd.worker import confine
 
 
 def test_this_kernel_lacks_nothing() -> None:
-    assert confine.lacking() == []
+    assert confine.missing_protections() == []
 
 
 @pytest.mark.parametrize(
     ("function", "answer", "said"),
     [
         ("_has_landlock", False, "no Landlock"),
-        ("why_no_filter", "this kernel has no seccomp filters", "no seccomp filters"),
+        ("missing_filter_reason", "this kernel has no seccomp filters", "no seccomp filters"),
     ],
 )
 def test_what_is_lacking_is_said(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cucmd.worker.seccomp import numbers_of, program
+from cucmd.worker.seccomp import build_program, call_numbers
 
 PID = 4242
 ELF = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -31,7 +31,7 @@ def result(
     elf: int | None = None,
 ) -> str:
     """Runs the program on one call. Returns the name of the error, `KILLED` or `ALLOWED`."""
-    steps = list(struct.iter_unpack("=HBBI", program(machine, PID)))
+    steps = list(struct.iter_unpack("=HBBI", build_program(machine, PID)))
     filled = (*arguments, *[0] * (6 - len(arguments)))
     call = struct.pack("=iIQ6Q", number, ELF[machine] if elf is None else elf, 0, *filled)
     at = value = 0
@@ -87,12 +87,12 @@ def result(
 def test_what_becomes_of_a_call(
     machine: str, name: str, arguments: tuple[int, ...], said: str
 ) -> None:
-    assert result(machine, numbers_of(machine)[name], *arguments) == said
+    assert result(machine, call_numbers(machine)[name], *arguments) == said
 
 
 @machines
 def test_everything_else_is_allowed(machine: str) -> None:
-    others = set(range(500)) - set(numbers_of(machine).values())
+    others = set(range(500)) - set(call_numbers(machine).values())
     assert {result(machine, number) for number in others} == {ALLOWED}
 
 
@@ -112,6 +112,6 @@ def test_numbers_are_those_of_the_kernel(machine: str) -> None:
     lines = re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)\s", header.read_text())
     kernel = {name: int(number) for name, number in lines}
     newest = max(kernel.values())
-    ours = {name: number for name, number in numbers_of(machine).items() if number <= newest}
+    ours = {name: number for name, number in call_numbers(machine).items() if number <= newest}
     assert {name: kernel.get(name) for name in ours} == ours
     assert len(ours) > 50

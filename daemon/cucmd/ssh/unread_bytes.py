@@ -11,17 +11,17 @@ from typing import Any
 # Seconds. Every connection is checked so often, those to nodes and those to the receiver. A peer
 # may send requests without end and read no reply: asyncssh replies to each, and ignores the
 # transport's `pause_writing`.
-CHECK_EVERY = 1.0
+CHECK_SECONDS = 1.0
 
 # Bytes, beyond what the kernel holds. We send keystrokes and statuses; the one long reply, a
 # listing, waits in its channel for the peer's window.
-LIMIT = 1024 * 1024
+MAX_UNREAD = 1024 * 1024
 
 # Bytes in Python's memory of a reply that waits for the end of a key exchange.
 _ANSWER_COST = 256
 
 
-def unread(connection: Any) -> int:
+def count_unread(connection: Any) -> int:
     """Counts our bytes that the peer has not taken yet, on an asyncssh connection of either side.
 
     Packets that may not be sent during a key exchange count: a peer can begin one and not finish.

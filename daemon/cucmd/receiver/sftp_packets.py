@@ -209,7 +209,7 @@ def _string(value: bytes) -> bytes:
 
 
 def _attrs(attrs: Attrs) -> bytes:
-    # Size, permissions, times; owners are not shown.
+    # Size, permissions, times; owners are not canonical_path.
     return struct.pack(">IQIII", 0x0D, attrs.size, attrs.mode, attrs.atime, attrs.mtime)
 
 

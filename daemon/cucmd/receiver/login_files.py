@@ -15,21 +15,21 @@ from cucmd.allowance import Quota
 from cucmd.failure import Code, failure
 from cucmd.job.failure import Failure
 from cucmd.received_file import ReceivedFile
-from cucmd.receiver.frames import (
-    Came,
-    Closed,
+from cucmd.receiver.limits import CREDIT, ReceiverLimits
+from cucmd.receiver.messages import (
+    AskBytes,
+    BytesGranted,
+    BytesReceived,
     Done,
+    FileClosed,
     FromProcess,
-    Granted,
-    NoMore,
+    LimitReached,
     Open,
     Opened,
-    Stamped,
+    TimeSet,
     ToProcess,
     UploadsRefused,
-    Wants,
 )
-from cucmd.receiver.limits import CREDIT, ReceiverLimits
 from cucmd.worker.frames import WrongFrame
 
 # Of what is left of a quota no more than this part is granted at once beyond what is asked for: the
@@ -37,7 +37,7 @@ from cucmd.worker.frames import WrongFrame
 # at most, and less the less is left.
 _PART = 1024
 _SHA256 = re.compile(r"(?:[0-9a-f]{64})?")
-_MOST_TEXT = 1000
+_MAX_TEXT = 1000
 _LAST_STAMP = 0xFFFFFFFF
 _FEWER = "collect from fewer nodes at once"
 # The hint for limits that are not configurable.
@@ -45,17 +45,17 @@ _IN_PARTS = "narrow the window, or collect path by path"
 
 
 class FileCount:
-    """Counts the files of all logins together that are not on record yet."""
+    """Counts the files of all logins all_logins that are not on record yet."""
 
     def __init__(self) -> None:
         self.total = 0
 
 
-class Received:
+class LoginFiles:
     """Holds what one login has received.
 
     node: that pushes the files. prefix: stands before a file's path below the login's folder, to
-    make it one below the job's directory. together: the files of all logins.
+    make it one below the job's directory. all_logins: the files of all logins.
 
     The list of files only ever grows at its end, and of a file in it that is no longer open nothing
     changes but its time stamp. So a caller that noted its length finds exactly the later files
@@ -68,7 +68,7 @@ class Received:
         self,
         limits: ReceiverLimits,
         quota: Quota,
-        together: FileCount,
+        all_logins: FileCount,
         node: str = "",
         prefix: str = "",
     ) -> None:
@@ -77,13 +77,13 @@ class Received:
         self.bytes_received = 0
         self._limits = limits
         self._quota = quota
-        self._joint_run = together
+        self._all_logins = all_logins
         self._node = node
         self._prefix = prefix
         self._files: list[ReceivedFile] = []
         self._open: set[int] = set()  # where in the list
         self._directories = 0
-        self._over = False
+        self._closed = False
 
     def files(self) -> tuple[ReceivedFile, ...]:
         return tuple(self._files)
@@ -96,19 +96,19 @@ class Received:
         """Counts the files no more: the caller puts them on record, or drops them. May be called
         again.
         """
-        if not self._over:
-            self._over = True
-            self._joint_run.total -= len(self._files)
+        if not self._closed:
+            self._closed = True
+            self._all_logins.total -= len(self._files)
 
-    def refuse(self, code: Code, message: str, hint: str | None = None) -> NoMore:
+    def refuse(self, code: Code, message: str, hint: str | None = None) -> LimitReached:
         """Keeps the first reason."""
         if self.refusal is None:
             self.refusal = failure(code, message, hint=hint)
-        return NoMore(message)
+        return LimitReached(message)
 
     # For the connections of the login.
 
-    def check_open(self, asked: Open) -> NoMore | None:
+    def check_open(self, asked: Open) -> LimitReached | None:
         """Says why something new may not be made, before it is."""
         limits, count = self._limits, len(self._files) + 1
         if asked.what == "new folder":
@@ -119,7 +119,7 @@ class Received:
             if count > limits.files:
                 said = f"more than {limits.files:,} files"
                 return self.refuse(Code.QUOTA_EXCEEDED, said, _IN_PARTS)
-            if count > limits.files_share and self._joint_run.total >= limits.files_total:
+            if count > limits.files_share and self._all_logins.total >= limits.files_total:
                 said = f"more than {limits.files_total:,} files from all nodes at this moment"
                 return self.refuse(Code.QUOTA_EXCEEDED, said, _FEWER)
         return None
@@ -131,21 +131,21 @@ class Received:
             return None
         self._files.append(ReceivedFile(self._node, self._prefix + asked.path, 0))
         self._open.add(len(self._files) - 1)
-        if not self._over:
-            self._joint_run.total += 1
+        if not self._closed:
+            self._all_logins.total += 1
         return len(self._files) - 1
 
     def change(self, position: int, **changes: object) -> None:
         self._files[position] = msgspec.structs.replace(self._files[position], **changes)
 
     def ended(self, position: int, size: int, sha256: str = "", *, closed: bool) -> None:
-        if self._over:  # a disk has held its process for too long: it stays as it was reported
+        if self._closed:  # a disk has held its process for too long: it stays as it was reported
             return
         self._open.discard(position)
         self.change(position, size=size, sha256=sha256, closed=closed)
         self.files_received += closed
 
-    def grant(self, wanted: int) -> Granted | NoMore:
+    def grant(self, wanted: int) -> BytesGranted | LimitReached:
         """Grants bytes that may come now, at least so many; or says why there are not so many."""
         quota, size = self._quota, CREDIT
         for whose, allowance in (("node", quota.node), ("job", quota.job)):
@@ -158,7 +158,7 @@ class Received:
         size = max(size, wanted)
         quota.node.take(size)
         quota.job.take(size)
-        return Granted(size)
+        return BytesGranted(size)
 
     def give_back(self, size: int) -> None:
         self._quota.node.give_back(size)
@@ -172,10 +172,10 @@ class Received:
         return sum(self._files[position].size for position in positions)
 
 
-class ReceivedByOne:
+class ConnectionFiles:
     """Holds what one connection of a login has brought, and checks what its process says of it."""
 
-    def __init__(self, received: Received, limits: ReceiverLimits) -> None:
+    def __init__(self, received: LoginFiles, limits: ReceiverLimits) -> None:
         self._received = received
         self._limits = limits
         self._files: set[int] = set()  # where in the list of the login
@@ -183,7 +183,7 @@ class ReceivedByOne:
         self._granted = 0
         self._bytes = 0
 
-    def check_open(self, asked: Open) -> NoMore | None:
+    def check_open(self, asked: Open) -> LimitReached | None:
         """Says why what is asked for may not be opened. Raises `WrongFrame`."""
         _check(len(self._open) < self._limits.handles, "more open files than it may have")
         return self._received.check_open(asked)
@@ -198,30 +198,30 @@ class ReceivedByOne:
     def take(self, asked: FromProcess) -> ToProcess:
         """Answers all that is said of files that are open or were. Raises `WrongFrame`."""
         match asked:
-            case Came(received):
+            case BytesReceived(received):
                 _check(self._bytes <= received <= self._granted, "the number of bytes")
                 self._received.bytes_received += received - self._bytes
                 self._bytes = received
-            case Stamped(number, modified):
+            case TimeSet(number, modified):
                 _check(number in self._files, "a file's number")
                 _check(0 <= modified <= _LAST_STAMP, "a time stamp")
                 self._received.change(number, modified=modified)
-            case Closed(number=number, size=size, sha256=sha256, closed=closed):
+            case FileClosed(number=number, size=size, sha256=sha256, closed=closed):
                 _check(number in self._open, "a file that is not open")
                 _check(0 <= size <= self._bytes, "a file's size")
                 _check(_SHA256.fullmatch(sha256) is not None, "a file's hash")
                 _check(bool(sha256) or not closed, "a file without a hash")
                 self._open.remove(number)
                 self._received.ended(number, size, sha256, closed=closed)
-            case Wants(size):
+            case AskBytes(size):
                 _check(0 <= size <= CREDIT, "what is wanted")
                 answer = self._received.grant(size)
-                if isinstance(answer, Granted):
+                if isinstance(answer, BytesGranted):
                     self._granted += answer.size
                 return answer
             case UploadsRefused(code, message, hint):
                 _check(code in {Code.DISK_FULL, Code.QUOTA_EXCEEDED}, "a code")
-                _check(max(len(message), len(hint or "")) <= _MOST_TEXT, "a text")
+                _check(max(len(message), len(hint or "")) <= _MAX_TEXT, "a text")
                 self._received.refuse(code, message, hint)
             case _:
                 raise WrongFrame("it asks for something else")

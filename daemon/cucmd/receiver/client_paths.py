@@ -9,12 +9,12 @@ from __future__ import annotations
 from cucmd.receiver.limits import ReceiverLimits, RequestRefused, Status
 
 _NAME_BYTES = 255  # of one component, on every file system that matters
-_NUMBER = len(".100")  # that `numbered` adds at most
+_NUMBER = len(".100")  # that `with_number` adds at most
 
 Parts = tuple[str, ...]
 
 
-def parts_of(path: bytes, limits: ReceiverLimits, beyond: int = 0) -> Parts:
+def split_path(path: bytes, limits: ReceiverLimits, beyond: int = 0) -> Parts:
     """Splits `path` into parts; () is the target itself. Absolute is relative to the target.
 
     Raises RequestRefused for `..`, for more than the limits allow, and for a name that is not
@@ -32,24 +32,24 @@ def parts_of(path: bytes, limits: ReceiverLimits, beyond: int = 0) -> Parts:
     return tuple(_name(name) for name in names)
 
 
-def stored_parts(path: str, limits: ReceiverLimits) -> Parts:
+def split_stored_path(path: str, limits: ReceiverLimits) -> Parts:
     """Splits a path on the disk, below the target's folder, as a process that receives names it. It
-    may be longer than a client's by the number that is behind a name which is taken (`numbered`).
+    may be longer than a client's by the number that is behind a name which is taken (`with_number`).
 
     Raises RequestRefused, also where it is not written as one that is made of such parts.
     """
-    parts = parts_of(path.encode(), limits, _NUMBER)
+    parts = split_path(path.encode(), limits, _NUMBER)
     if "/".join(parts) != path:
         raise RequestRefused(Status.FAILURE, "a path is not plain")
     return parts
 
 
-def shown(parts: Parts) -> bytes:
+def canonical_path(parts: Parts) -> bytes:
     """Returns the canonical form for the client: absolute, as if the target were the root."""
     return ("/" + "/".join(parts)).encode()
 
 
-def numbered(name: str, number: int) -> str:
+def with_number(name: str, number: int) -> str:
     """Returns `name` for the first file of that name, then `name.2`, `name.3`, within 255 bytes."""
     if number == 1:
         return name

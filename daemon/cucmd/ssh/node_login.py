@@ -37,7 +37,7 @@ from cucmd.node_name import address
 from cucmd.ssh.causes import Mask, Progress, printable
 from cucmd.ssh.known_hosts import KnownHosts, Policy
 from cucmd.ssh.known_line import PublicKey, public_key
-from cucmd.ssh.link import Opener
+from cucmd.ssh.link import ConnectionCallbacks
 
 # A login has one or two challenges (PAM sends an empty one at the end). A server that sends more
 # than ten will not accept the login.
@@ -72,7 +72,7 @@ class Steps(msgspec.Struct, frozen=True):
     authenticated: Callable[[], None] = lambda: None
 
 
-class NodeLogin(Opener):
+class NodeLogin(ConnectionCallbacks):
     """Logs in once. All methods but `forget` and `progress` are asyncssh's callbacks."""
 
     def __init__(  # noqa: PLR0917  # called in one place only, `open_shell`
@@ -108,9 +108,11 @@ class NodeLogin(Opener):
         self._answered: set[str] = set()
         self._passwords_sent = 0
         self._sent_by: set[str] = set()  # methods by which the password was sent
-        self._judged = False  # it was refused, or a question followed that it does not answer
-        self._refused = False  # as `_judged`, or the server wants another method
-        self._asked = ""  # the question that followed
+        self._password_refused = (
+            False  # it was refused, or a question followed that it does not answer
+        )
+        self._was_refused = False  # as `_password_refused`, or the server wants another method
+        self._unanswered_prompt = ""  # the question that followed
 
     def forget(self) -> None:
         """Removes the password: a connection needs it only once."""
@@ -120,9 +122,9 @@ class NodeLogin(Opener):
         return replace(
             super().progress(),
             authenticating=self._authenticating,
-            refused=self._refused,
+            refused=self._was_refused,
             tried=tuple(self._tried),
-            asked=self._asked,
+            asked=self._unanswered_prompt,
         )
 
     # Called by asyncssh.
@@ -134,67 +136,67 @@ class NodeLogin(Opener):
         try:
             self._known.check(*self._node, self._key, self._policy)
         except NodeFailed as failed:
-            self.verdict = failed
+            self.end_reason = failed
             return False
         return True
 
     def begin_auth(self, username: str) -> None:
         assert self._key is not None, "asyncssh has asked about the key, and verified its signature"
         self._authenticating = True
-        with self._ending():
+        with self._keeping_error():
             self._known.accept(*self._node, self._key, self._policy)
             self._steps.phase(Phase.LOGIN)
 
     def auth_completed(self) -> None:
-        with self._ending():
+        with self._keeping_error():
             self._steps.authenticated()
 
     @contextmanager
-    def _ending(self) -> Iterator[None]:
-        """Keeps what is raised in the body as the verdict: why this side ends the connection."""
+    def _keeping_error(self) -> Iterator[None]:
+        """Keeps what is raised in the body as the end_reason: why this side ends the connection."""
         try:
             yield
         except Exception as error:
-            self.verdict = error
+            self.end_reason = error
             raise
 
     def _announce(self) -> None:
         """Is to be called before the password is given to asyncssh."""
         if not self._announced:
             self._announced = True
-            with self._ending():
+            with self._keeping_error():
                 self._steps.password()
 
     def password_auth_requested(self) -> str | None:
         """Returns the password, once. None: another method is to be tried, if any is left."""
-        if not self._begin(_PASSWORD):
+        if not self._start_method(_PASSWORD):
             return None
         self._announce()
         self._sent_by.add(_PASSWORD)
         return self._password
 
-    def _begin(self, method: str) -> bool:
+    def _start_method(self, method: str) -> bool:
         """Says whether to use `method` now: see the top of this file."""
-        self._refused = self._refused or bool(self._sent_by)
+        self._was_refused = self._was_refused or bool(self._sent_by)
         # The methods that the server can continue with, without those that were given up. Both if
         # that is not known, because a second attempt would be worse than none.
         offered = {_PASSWORD, _INTERACTIVE}
         if self.connection is not None:
             offered = set(self.connection.get_server_auth_methods())
-        self._judged = self._judged or bool(self._sent_by & offered)
-        if self._judged or method in self._tried:
+        self._password_refused = self._password_refused or bool(self._sent_by & offered)
+        if self._password_refused or method in self._tried:
             return False
         self._tried.append(method)
         return True
 
     def password_change_requested(self, prompt: str, lang: str) -> NoReturn:
-        self._stop(
+        self._end_with(
             f"{address(*self._node)} wants a new password for {self.username}: "
             f"{printable(self._mask(prompt.strip()), 100)}"
         )
 
     def kbdint_auth_requested(self) -> str | None:
-        return "" if self._begin(_INTERACTIVE) else None  # "": any submethod
+        return "" if self._start_method(_INTERACTIVE) else None  # "": any submethod
 
     def kbdint_challenge_received(
         self, name: str, instructions: str, lang: str, prompts: Sequence[tuple[str, bool]]
@@ -212,7 +214,7 @@ class NodeLogin(Opener):
         again = too_many or refused or texts & self._answered
         answers = None if again else self._answers(prompts)
         if answers is None and self._sent_by:
-            self._judged = self._refused = True
+            self._password_refused = self._was_refused = True
         self._answered |= texts
         return answers
 
@@ -225,10 +227,10 @@ class NodeLogin(Opener):
         sent = self._passwords_sent
         for prompt, echo in prompts:
             if _wants_new(prompt):
-                self._stop(f"{address(*self._node)} wants a new password for {self.username}")
+                self._end_with(f"{address(*self._node)} wants a new password for {self.username}")
             again = sent and not (_CURRENT.search(prompt) and sent < _PASSWORD_LIMIT)
             if not echo and (again or _SECOND_FACTOR.search(prompt)):
-                self._asked = printable(self._mask(prompt.strip()), 100)
+                self._unanswered_prompt = printable(self._mask(prompt.strip()), 100)
                 return None
             sent += not echo
             answers.append(self.username if echo else self._password or "")
@@ -238,14 +240,14 @@ class NodeLogin(Opener):
             self._sent_by.add(_INTERACTIVE)
         return answers
 
-    def _stop(self, message: str) -> NoReturn:
+    def _end_with(self, message: str) -> NoReturn:
         """Raises, which ends the connection. To be called in a callback of asyncssh."""
-        self.verdict = fail(
+        self.end_reason = fail(
             Code.AUTH_FAILED,
             message,
             hint="log in once by hand and set a new password: set password user admin",
         )
-        raise self.verdict
+        raise self.end_reason
 
 
 def _wants_new(prompt: str) -> bool:

@@ -11,7 +11,7 @@ import asyncssh
 from cryptography.utils import CryptographyDeprecationWarning
 
 
-def prepare() -> None:
+def prepare_asyncssh() -> None:
     """Is to be called once in the process, before the first connection."""
     # Warnings only, and no packets: these show passwords.
     asyncssh.set_log_level(logging.WARNING)

@@ -5,7 +5,7 @@ import logging
 import pytest
 import trio
 
-from cucmd.receiver.refusals import EVERY, RefusalLog
+from cucmd.receiver.refusal_log import EVERY, RefusalLog
 
 
 @pytest.fixture

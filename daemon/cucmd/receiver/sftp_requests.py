@@ -14,11 +14,12 @@ from collections.abc import Callable
 from functools import partial
 
 from cucmd.failure import FULL_DISK, Code
+from cucmd.receiver.client_paths import Parts, canonical_path, split_path, with_number
+from cucmd.receiver.daemon_client import DaemonClient
 from cucmd.receiver.folder import TargetFolder, attributes_of
 from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.limits import ReceiverLimits, RequestRefused, Status
-from cucmd.receiver.login import ServedLogin
-from cucmd.receiver.packets import (
+from cucmd.receiver.sftp_packets import (
     LIMITS,
     Attrs,
     Fields,
@@ -33,7 +34,6 @@ from cucmd.receiver.packets import (
     status_reply,
     version_reply,
 )
-from cucmd.receiver.paths import Parts, numbered, parts_of, shown
 from cucmd.receiver.upload import Upload
 
 # Files of one name in one target. More are no collection, and each one tries the names from .2 on.
@@ -53,9 +53,9 @@ Listing = list[tuple[bytes, Attrs]]
 class RequestHandler:
     """Answers the requests of the one SFTP session of a login."""
 
-    def __init__(self, login: ServedLogin, space: FreeSpace, limits: ReceiverLimits) -> None:
-        self._login = login
-        self._folder = TargetFolder(lambda what, path: login.open(what, path)[0])
+    def __init__(self, daemon: DaemonClient, space: FreeSpace, limits: ReceiverLimits) -> None:
+        self._daemon = daemon
+        self._folder = TargetFolder(lambda what, path: daemon.open(what, path)[0])
         self._space = space
         self._limits = limits
         self._initialised = False
@@ -109,9 +109,9 @@ class RequestHandler:
     def _record(self, error: OSError) -> None:
         """Records a full disk for the login; logs what else the client has not caused."""
         if error.errno in FULL_DISK:
-            self._login.refuse(Code.DISK_FULL, f"the disk took no more: {_reason(error)}")
+            self._daemon.stop_uploads(Code.DISK_FULL, f"the disk took no more: {_reason(error)}")
         elif error.errno not in _ORDINARY:
-            self._login.say("the receiver's disk", _reason(error))
+            self._daemon.log_once("the receiver's disk", _reason(error))
 
     # Handles.
 
@@ -132,7 +132,7 @@ class RequestHandler:
         return opened
 
     def _path(self, fields: Fields) -> Parts:
-        return parts_of(fields.string(), self._limits)
+        return split_path(fields.string(), self._limits)
 
     # Answers, in the order of the protocol's numbers.
 
@@ -155,7 +155,7 @@ class RequestHandler:
         except Malformed:
             times = None  # nothing else in them is of use here, so none has to be right
         if times:
-            self._login.stamp(upload.number, times[1])
+            self._daemon.report_time(upload.number, times[1])
         return handle_reply(request, handle)
 
     def _create(self, parts: Parts, names: int) -> Upload:
@@ -167,18 +167,18 @@ class RequestHandler:
         """
         if not parts:
             raise RequestRefused(Status.FAILURE, "that is the folder itself")
-        if shortage := self._space.look(self._folder.descriptor()):
-            raise self._login.refuse(Code.DISK_FULL, shortage)
+        if shortage := self._space.current_shortage(self._folder.descriptor()):
+            raise self._daemon.stop_uploads(Code.DISK_FULL, shortage)
         for number in range(1, names + 1):
-            stored = (*parts[:-1], numbered(parts[-1], number))
+            stored = (*parts[:-1], with_number(parts[-1], number))
             try:
-                descriptor, file = self._login.open("new file", "/".join(stored))
+                descriptor, file = self._daemon.open("new file", "/".join(stored))
             except FileExistsError:
                 continue
             assert file is not None
             self._last["/".join(parts)] = file, stored
             sync_name = partial(self._folder.sync_directory, parts[:-1])
-            return Upload(descriptor, file, self._login, self._space, sync_name)
+            return Upload(descriptor, file, self._daemon, self._space, sync_name)
         raise RequestRefused(Status.FAILURE, "there is a file of that name")
 
     def _close(self, request: int, fields: Fields) -> bytes:
@@ -197,7 +197,7 @@ class RequestHandler:
     def _stat(self, request: int, fields: Fields) -> bytes:
         parts = self._path(fields)
         _, stored = self._last.get("/".join(parts), (None, parts))
-        return attrs_reply(request, self._folder.look(stored))
+        return attrs_reply(request, self._folder.stat(stored))
 
     def _fstat(self, request: int, fields: Fields) -> bytes:
         return attrs_reply(request, attributes_of(self._upload(fields).descriptor))
@@ -206,9 +206,9 @@ class RequestHandler:
         parts = self._path(fields)
         wanted = fields.attributes()
         number, stored = self._last.get("/".join(parts), (None, parts))
-        _check_size(wanted.size, self._folder.look(stored).size)
+        _check_size(wanted.size, self._folder.stat(stored).size)
         if wanted.times and number is not None:
-            self._login.stamp(number, wanted.times[1])
+            self._daemon.report_time(number, wanted.times[1])
         return status_reply(request, Status.OK)
 
     def _fsetstat(self, request: int, fields: Fields) -> bytes:
@@ -216,7 +216,7 @@ class RequestHandler:
         wanted = fields.attributes()
         _check_size(wanted.size, os.fstat(upload.descriptor).st_size)
         if wanted.times:
-            self._login.stamp(upload.number, wanted.times[1])
+            self._daemon.report_time(upload.number, wanted.times[1])
         return status_reply(request, Status.OK)
 
     def _opendir(self, request: int, fields: Fields) -> bytes:
@@ -243,7 +243,7 @@ class RequestHandler:
         return status_reply(request, Status.OK)
 
     def _realpath(self, request: int, fields: Fields) -> bytes:
-        return name_reply(request, [(shown(self._path(fields)), None)])
+        return name_reply(request, [(canonical_path(self._path(fields)), None)])
 
     def _extended(self, request: int, fields: Fields) -> bytes:
         if fields.string() != LIMITS:

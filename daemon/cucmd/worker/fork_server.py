@@ -1,6 +1,6 @@
 """Runs the first process, which imports what the others need, and forks them. It has one thread.
 
-    python -m cucmd.worker.first DESCRIPTOR DAEMON FOLDER ROLE=MODULE:FUNCTION ...
+    python -m cucmd.worker.fork_server DESCRIPTOR DAEMON FOLDER ROLE=MODULE:FUNCTION ...
 
 DESCRIPTOR is its socket to the daemon, whose process is DAEMON, and FOLDER the one below which some
 of those may read files; none may open one to write. What does a role gets its end of a channel.
@@ -29,14 +29,14 @@ import msgspec
 from cucmd.worker import confine
 from cucmd.worker.forked import Channel, DaemonGone
 from cucmd.worker.frames import (
-    MOST_PACKET,
+    MAX_PACKET,
     CannotFork,
     Ended,
     Fork,
     Forked,
-    FromFirst,
+    FromForkServer,
     Ready,
-    packet,
+    encode_packet,
 )
 from cucmd.worker.seccomp import filter_calls
 
@@ -57,8 +57,8 @@ def main(arguments: Sequence[str]) -> None:
     # A stop is the daemon's to order, also where a terminal sends it to all.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    confine.die_with(int(daemon))
-    confine.be_killed_first()
+    confine.end_with_parent(int(daemon))
+    confine.raise_oom_score()
     control = socket.socket(fileno=int(descriptor))
     entry_points: dict[str, EntryPoint] = {}
     for role in roles:
@@ -68,10 +68,10 @@ def main(arguments: Sequence[str]) -> None:
             before_forks()
         entry_points[name] = getattr(imported, function)
     confine.forbid_privileges()
-    confined = confine.only_below([*SYSTEM, *_own_folders(), folder])
+    confined = confine.restrict_files_to([*SYSTEM, *_own_folders(), folder])
     gc.collect()
     gc.freeze()  # a collection in one that was forked would copy all of it
-    First(control, entry_points).run(confined=confined)
+    ForkServer(control, entry_points).run(confined=confined)
 
 
 def _own_folders() -> set[str]:
@@ -80,7 +80,7 @@ def _own_folders() -> set[str]:
     return {here, sys.prefix, sys.base_prefix, *filter(os.path.isdir, sys.path)}
 
 
-class First:
+class ForkServer:
     """Forks processes as the daemon asks. `run` returns when the daemon has gone."""
 
     def __init__(self, control: socket.socket, roles: Mapping[str, EntryPoint]) -> None:
@@ -102,7 +102,7 @@ class First:
 
     def _take(self) -> bool:
         """Forks what one request asks for, and says so. Returns False if the daemon has gone."""
-        content, descriptors, _, _ = socket.recv_fds(self._control, MOST_PACKET, 1)
+        content, descriptors, _, _ = socket.recv_fds(self._control, MAX_PACKET, 1)
         if not content:
             return False
         asked, parent, pid = self._asked.decode(content), os.getpid(), 0
@@ -138,16 +138,16 @@ class First:
         seconds = used.ru_utime + used.ru_stime
         self._send(Ended(number, os.waitstatus_to_exitcode(status), seconds))
 
-    def _send(self, frame: FromFirst, *descriptors: int) -> None:
+    def _send(self, frame: FromForkServer, *descriptors: int) -> None:
         try:
-            socket.send_fds(self._control, [packet(frame)], descriptors)
+            socket.send_fds(self._control, [encode_packet(frame)], descriptors)
         except OSError:
             sys.exit()  # the daemon has gone
 
     def _be_forked(self, asked: Fork, channel: Channel, parent: int) -> NoReturn:
         code = DEFECT
         try:
-            confine.die_with(parent)
+            confine.end_with_parent(parent)
             self._control.close()
             for pidfd in self._children:
                 os.close(pidfd)
@@ -155,7 +155,7 @@ class First:
                 os.nice(asked.limits.nice)  # the dialogue with nodes goes first
             confine.set_limits(asked.limits)
             own = [asked.folder] if asked.folder else []
-            confine.only_below([*SYSTEM, *_own_folders(), *own])
+            confine.restrict_files_to([*SYSTEM, *_own_folders(), *own])
             confine.drop_capabilities(reads=bool(own))
             filter_calls()
             self._roles[asked.role](channel)

@@ -13,7 +13,7 @@ import msgspec
 from cucmd.failure import Code
 
 # Characters of a line for the log.
-MOST_SAID = 2000
+MAX_LOG_LINE = 2000
 
 
 class Begin(msgspec.Struct, frozen=True, tag=True, kw_only=True):
@@ -27,11 +27,11 @@ class Begin(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     legacy_algorithms: bool
 
 
-# What the process asks. All but `LogIn`, `LogLine` and `Left` need a login that was admitted.
+# What the process asks. All but `LogIn`, `LogLine` and `ConnectionEnded` need a login that was admitted.
 
 
 class LogIn(msgspec.Struct, frozen=True, tag=True):
-    """Presents what the client has sent. Answered by `Admitted`, `WrongLogin` or `TurnedAway`."""
+    """Presents what the client has sent. Answered by `Admitted`, `WrongLogin` or `TooManyConnections`."""
 
     username: str
     password: str
@@ -40,41 +40,41 @@ class LogIn(msgspec.Struct, frozen=True, tag=True):
         return f"LogIn(username={self.username!r})"
 
 
-What = Literal["new file", "new folder", "folder"]
+OpenKind = Literal["new file", "new folder", "folder"]
 
 
 class Open(msgspec.Struct, frozen=True, tag=True):
     """Asks for a descriptor of something in the folder of the login.
 
-    Answered by `Opened`, after which the descriptor is given, by `NotOpened` or by `NoMore`. what:
+    Answered by `Opened`, after which the descriptor is given, by `OpenFailed` or by `LimitReached`. what:
     the first two are made. path: below the login's folder; "" is that folder, which is made if it
     is missing.
     """
 
-    what: What
+    what: OpenKind
     path: str
 
 
-class Wants(msgspec.Struct, frozen=True, tag=True):
-    """Asks for leave to write at least so many bytes. Answered by `Granted` or `NoMore`."""
+class AskBytes(msgspec.Struct, frozen=True, tag=True):
+    """Asks for leave to write at least so many bytes. Answered by `BytesGranted` or `LimitReached`."""
 
     size: int
 
 
-class Came(msgspec.Struct, frozen=True, tag=True):
+class BytesReceived(msgspec.Struct, frozen=True, tag=True):
     """Something has come from the client. received: bytes of files, of this connection so far."""
 
     received: int
 
 
-class Stamped(msgspec.Struct, frozen=True, tag=True):
+class TimeSet(msgspec.Struct, frozen=True, tag=True):
     """The client has given a file a time stamp, in seconds since 1970."""
 
     number: int
     modified: int
 
 
-class Closed(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+class FileClosed(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """The file is no longer open. closed: its client closed it, and bytes and name are durable."""
 
     number: int
@@ -95,10 +95,10 @@ class LogLine(msgspec.Struct, frozen=True, tag=True):
     """Carries a line for the log, of a level of `logging`."""
 
     level: int
-    text: Annotated[str, msgspec.Meta(max_length=MOST_SAID)]
+    text: Annotated[str, msgspec.Meta(max_length=MAX_LOG_LINE)]
 
 
-class Left(msgspec.Struct, frozen=True, tag=True):
+class ConnectionEnded(msgspec.Struct, frozen=True, tag=True):
     """The connection has ended, and the process ends. Not answered."""
 
 
@@ -119,7 +119,7 @@ class WrongLogin(msgspec.Struct, frozen=True, tag=True):
     pass
 
 
-class TurnedAway(msgspec.Struct, frozen=True, tag=True):
+class TooManyConnections(msgspec.Struct, frozen=True, tag=True):
     """The login is right, and has as many connections as it may have."""
 
 
@@ -129,21 +129,40 @@ class Opened(msgspec.Struct, frozen=True, tag=True):
     number: int | None
 
 
-class NotOpened(msgspec.Struct, frozen=True, tag=True):
+class OpenFailed(msgspec.Struct, frozen=True, tag=True):
     """error: an errno."""
 
     error: int
 
 
-class Granted(msgspec.Struct, frozen=True, tag=True):
+class BytesGranted(msgspec.Struct, frozen=True, tag=True):
     size: int
 
 
-class NoMore(msgspec.Struct, frozen=True, tag=True):
+class LimitReached(msgspec.Struct, frozen=True, tag=True):
     """Nothing more may be opened or written, and why."""
 
     message: str
 
 
-FromProcess = LogIn | Open | Wants | Came | Stamped | Closed | UploadsRefused | LogLine | Left
-ToProcess = Done | Admitted | WrongLogin | TurnedAway | Opened | NotOpened | Granted | NoMore
+FromProcess = (
+    LogIn
+    | Open
+    | AskBytes
+    | BytesReceived
+    | TimeSet
+    | FileClosed
+    | UploadsRefused
+    | LogLine
+    | ConnectionEnded
+)
+ToProcess = (
+    Done
+    | Admitted
+    | WrongLogin
+    | TooManyConnections
+    | Opened
+    | OpenFailed
+    | BytesGranted
+    | LimitReached
+)

@@ -20,28 +20,28 @@ import msgspec
 import trio
 
 from cucmd.failure import Code
+from cucmd.receiver.client_paths import Parts, split_stored_path
 from cucmd.receiver.folder import open_in
-from cucmd.receiver.frames import (
+from cucmd.receiver.limits import MIB, ReceiverLimits, RequestRefused
+from cucmd.receiver.login_files import ConnectionFiles
+from cucmd.receiver.messages import (
     Admitted,
     Begin,
+    ConnectionEnded,
     Done,
     FromProcess,
-    Left,
     LogIn,
     LogLine,
-    NotOpened,
     Open,
+    OpenFailed,
+    OpenKind,
+    TooManyConnections,
     ToProcess,
-    TurnedAway,
-    What,
     WrongLogin,
 )
-from cucmd.receiver.limits import MIB, ReceiverLimits, RequestRefused
-from cucmd.receiver.paths import Parts, stored_parts
-from cucmd.receiver.received import ReceivedByOne
 from cucmd.receiver.upload_target import UploadTarget
 from cucmd.worker.frames import NO_LIMIT, ProcessLimits, WrongFrame
-from cucmd.worker.process import ENDS, Cause, WorkerEnded
+from cucmd.worker.process import END_SECONDS, Cause, WorkerEnded
 from cucmd.worker.workers import Workers
 
 # What such a process does, by which the first process knows it.
@@ -68,7 +68,7 @@ _ASKED = msgspec.msgpack.Decoder(FromProcess)
 _log = logging.getLogger(__name__)
 
 
-class Host(Protocol):
+class Owner(Protocol):
     """Stands for the receiver, as far as one connection needs it."""
 
     @property
@@ -78,11 +78,11 @@ class Host(Protocol):
     @property
     def workers(self) -> Workers: ...
     @property
-    def opening(self) -> trio.CapacityLimiter: ...
+    def open_limiter(self) -> trio.CapacityLimiter: ...
     def target(self, username: str) -> UploadTarget | None: ...
-    def logged_in(self, connection: ServedConnection) -> None: ...
-    def refused(self, source: str, reason: str) -> None: ...
-    def log_said(self, line: LogLine) -> None: ...
+    def free_place(self, connection: ServedConnection) -> None: ...
+    def log_refusal(self, source: str, reason: str) -> None: ...
+    def log_line(self, line: LogLine) -> None: ...
 
 
 class ServedConnection:
@@ -92,23 +92,25 @@ class ServedConnection:
     ended.
     """
 
-    def __init__(self, host: Host, accepted: socket.socket, source: str, *, expected: bool) -> None:
+    def __init__(
+        self, owner: Owner, accepted: socket.socket, source: str, *, expected: bool
+    ) -> None:
         self.source = source
         self._limits = _LIMITS if expected else _LIMITS_OF_STRANGER
         self.ended = trio.Event()
-        self._host = host
+        self._owner = owner
         self._accepted = accepted
         self._target: UploadTarget | None = None
-        self._files: ReceivedByOne | None = None
+        self._connection_files: ConnectionFiles | None = None
         self._wrong = False  # it has come with a wrong login
         self._scope = trio.CancelScope()
-        self._opening = trio.CancelScope(shield=True)  # of what the daemon opens for it
+        self._open_scope = trio.CancelScope(shield=True)  # of what the daemon opens for it
 
     def end(self) -> None:
         """Kills the process, whatever it does. May be called before `run`, and again."""
         self._scope.cancel()
         self._accepted.close()
-        self._opening.deadline = trio.current_time() + ENDS  # and then is left to itself
+        self._open_scope.deadline = trio.current_time() + END_SECONDS  # and then is left to itself
 
     async def run(self) -> None:
         """Returns when the process has ended."""
@@ -118,35 +120,35 @@ class ServedConnection:
                 await self._serve()
         except WorkerEnded as error:
             # A process that has no login yet may be killed by anybody, and takes nothing with it.
-            why = "" if error.how is Cause.LOST and self._target is None else str(error)
+            why = "" if error.cause is Cause.LOST and self._target is None else str(error)
         except WrongFrame as error:
             why = str(error)
         finally:
             if why:
                 who = self._target.name if self._target is not None else self.source
                 _log.error("receiver: a process that served %s has ended: %s", who, why)
-            if self._target is not None and self._files is not None:
+            if self._target is not None and self._connection_files is not None:
                 if why:
                     said = "the process that received its files has ended"
                     self._target.received.refuse(Code.RECEIVER_LOST, said)
-                await self._settle(self._target, self._files)
+                await self._measure_open_files(self._target, self._connection_files)
             self.ended.set()
 
     async def _serve(self) -> None:
-        host = self._host
-        async with host.workers.forked(RECEIVE, None, self._limits) as worker:
-            await worker.send(host.begin)
-            await worker.give(self._accepted.fileno())
+        owner = self._owner
+        async with owner.workers.forked(RECEIVE, None, self._limits) as worker:
+            await worker.send(owner.begin)
+            await worker.send_descriptor(self._accepted.fileno())
             self._accepted.close()  # else the client would notice no end of the process
             # The process itself cuts a client that is late, unless the client has taken it over.
-            self._scope.deadline = trio.current_time() + 2 * host.limits.login_timeout
-            while not isinstance(asked := await worker.receive(_ASKED), Left):
+            self._scope.deadline = trio.current_time() + 2 * owner.limits.login_timeout
+            while not isinstance(asked := await worker.receive(_ASKED), ConnectionEnded):
                 if isinstance(asked, Open):
                     answer, descriptor = await self._open(asked)
                     try:
                         await worker.send(answer)
                         if descriptor is not None:
-                            await worker.give(descriptor)
+                            await worker.send_descriptor(descriptor)
                     finally:
                         if descriptor is not None:
                             os.close(descriptor)
@@ -155,91 +157,91 @@ class ServedConnection:
 
     def _answer(self, asked: FromProcess) -> ToProcess:
         if isinstance(asked, LogLine):
-            self._host.log_said(asked)
+            self._owner.log_line(asked)
             return Done()
         if isinstance(asked, LogIn):
             return self._log_in(asked)
-        if self._target is None or self._files is None:
+        if self._target is None or self._connection_files is None:
             raise WrongFrame("it has no login")
-        answer = self._files.take(asked)
-        self._target.changed()
+        answer = self._connection_files.take(asked)
+        self._target.note_activity()
         return answer
 
-    def _log_in(self, asked: LogIn) -> Admitted | WrongLogin | TurnedAway:
+    def _log_in(self, asked: LogIn) -> Admitted | WrongLogin | TooManyConnections:
         """Checks a one-time login: from now on this connection is of that login and no other."""
         if self._target is not None:
             raise WrongFrame("it has a login already")
-        host = self._host
-        target = host.target(asked.username)
+        owner = self._owner
+        target = owner.target(asked.username)
         if target is None or not target.has_password(asked.password):
             if target is not None:
                 target.wrong_logins += 1
             if not self._wrong:  # once for each connection
                 self._wrong = True
-                host.refused(self.source, "wrong login")
+                owner.log_refusal(self.source, "wrong login")
             return WrongLogin()
-        if len(target.connections) >= host.limits.connections:
+        if len(target.connections) >= owner.limits.connections:
             # That node is told, and no other behind its address.
             reason = "its login has as many connections as it may have"
-            target.turned_away(reason)
-            host.refused(self.source, f"refused because {reason}")
-            return TurnedAway()
+            target.count_refusal(reason)
+            owner.log_refusal(self.source, f"refused because {reason}")
+            return TooManyConnections()
         self._scope.deadline = math.inf
         self._target = target
-        self._files = ReceivedByOne(target.received, host.limits)
+        self._connection_files = ConnectionFiles(target.received, owner.limits)
         target.connections.add(self)
         target.logins += 1
-        target.changed()
-        host.logged_in(self)
+        target.note_activity()
+        owner.free_place(self)
         return Admitted(target.name)
 
     async def _open(self, asked: Open) -> tuple[ToProcess, int | None]:
         """Opens something in the folder of the login, in a thread: a disk may hang."""
-        if self._target is None or self._files is None:
+        if self._target is None or self._connection_files is None:
             raise WrongFrame("it has no login")
         try:
-            parts = stored_parts(asked.path, self._host.limits)
+            parts = split_stored_path(asked.path, self._owner.limits)
         except RequestRefused as error:
             raise WrongFrame("a path is wrong") from error
-        if (refused := self._files.check_open(asked)) is not None:
+        if (refused := self._connection_files.check_open(asked)) is not None:
             return refused, None
         try:
             await trio.lowlevel.checkpoint()  # not once it is at its end
-            with trio.CancelScope(shield=True) as self._opening:
+            with trio.CancelScope(shield=True) as self._open_scope:
                 descriptor = await trio.to_thread.run_sync(
-                    self._open_now,
+                    self._open_in_thread,
                     self._target.folder,
                     asked.what,
                     parts,
                     abandon_on_cancel=True,
-                    limiter=self._host.opening,
+                    limiter=self._owner.open_limiter,
                 )
         except (OSError, RuntimeError) as error:  # RuntimeError: there is no thread left
             number = error.errno if isinstance(error, OSError) else None
-            return NotOpened(number or errno.EIO), None
-        if self._opening.cancelled_caught:
+            return OpenFailed(number or errno.EIO), None
+        if self._open_scope.cancelled_caught:
             await trio.sleep_forever()  # this connection is at its end
-        answer = self._files.opened(asked)
-        self._target.changed()
+        answer = self._connection_files.opened(asked)
+        self._target.note_activity()
         return answer, descriptor
 
-    def _open_now(self, folder: Path, what: What, parts: Parts) -> int:
+    def _open_in_thread(self, folder: Path, what: OpenKind, parts: Parts) -> int:
         """Opens it, in the thread, unless the disk has hung until nobody waits any more."""
         descriptor = open_in(folder, what, parts)
-        if self._opening.cancelled_caught:
+        if self._open_scope.cancelled_caught:
             os.close(descriptor)
         return descriptor
 
-    async def _settle(self, target: UploadTarget, files: ReceivedByOne) -> None:
+    async def _measure_open_files(self, target: UploadTarget, files: ConnectionFiles) -> None:
         """Measures the files that the process has left open, of which it can say nothing more."""
         paths = {number: target.folder / name for number, name in files.left_open().items()}
         sizes: dict[int, int] = {}
-        with trio.move_on_after(ENDS, shield=True):
+        with trio.move_on_after(END_SECONDS, shield=True):
             if paths:
                 sizes = await trio.to_thread.run_sync(_sizes_of, paths, abandon_on_cancel=True)
         files.end(sizes)
         target.connections.discard(self)
-        target.changed()
+        target.note_activity()
 
 
 def _sizes_of(paths: dict[int, Path]) -> dict[int, int]:
